@@ -1,0 +1,207 @@
+"""Every error Tidegate raises on purpose: what happened, where, and how to mend it.
+
+TidegateError
+├── UsageError                     the caller can mend it (exit 2)
+│   ├── ConfigurationError
+│   │   ├── SecretKeyLost
+│   │   ├── EmbeddedServerError
+│   │   ├── DatabaseTooOld
+│   │   ├── TransactionPooling
+│   │   ├── MigrationNeeded
+│   │   ├── SchemaTooNew
+│   │   └── AssetMissing
+│   ├── ConnectionUnknown
+│   ├── ConnectionAmbiguous
+│   ├── ConnectionMissing
+│   ├── OtherAccount
+│   ├── ResourceUnknown
+│   ├── NotReadOnly
+│   └── TokenRefused
+├── FoundWrong                     the work was done and something is wrong (exit 1)
+│   └── ImportIncomplete
+├── Unreachable                    Stripe or the database (exit 3)
+│   ├── DatabaseUnreachable
+│   └── StripeUnreachable
+├── StripeRefused                  Stripe answered, with an error
+│   ├── StripeKeyInvalid           (exit 3)
+│   ├── StripePermissionMissing
+│   ├── StripeObjectMissing
+│   ├── StripeCursorGone
+│   └── StripeRateLimited
+├── StripeBodyUnreadable           a 2xx whose body is cut off or no JSON
+└── SignatureInvalid               a webhook that Stripe did not sign
+
+An error's docstring is its message; words in braces are filled with the keyword arguments it is raised with.
+"""
+
+from inspect import cleandoc
+from typing import Any
+
+
+class TidegateError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, **facts: Any) -> None:
+        self.facts = facts
+        super().__init__(facts)
+
+    def __str__(self) -> str:
+        return " ".join(cleandoc(type(self).__doc__ or "").format_map(self.facts).split())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.facts))
+
+
+def _rebuild(kind: type[TidegateError], facts: dict[str, Any]) -> TidegateError:
+    return kind(**facts)
+
+
+class UsageError(TidegateError):
+    """{problem}"""
+
+
+class ConfigurationError(UsageError):
+    """{problem}"""
+
+
+class SecretKeyLost(ConfigurationError):
+    """The stored credential of {what} cannot be decrypted with the current secret key. If TIDEGATE_SECRET_KEY or the file
+    {file} was changed, put the old one back; if it is lost, run `tidegate connect --name {what}` with the Stripe key again:
+    nothing else depends on it."""
+
+
+class EmbeddedServerError(ConfigurationError):
+    """The embedded PostgreSQL under {home} could not be used: {problem} {remedy}"""
+
+
+class DatabaseTooOld(ConfigurationError):
+    """The database is PostgreSQL {version}; Tidegate needs 15 or newer. Point DATABASE_URL at a newer server, or unset it to
+    use the embedded one."""
+
+
+class TransactionPooling(ConfigurationError):
+    """The database at {url} is reached through a transaction-pooling proxy, which loses locks and temporary tables between
+    statements. Point DATABASE_URL at the server itself or at a session-pooled port."""
+
+
+class MigrationNeeded(ConfigurationError):
+    """The database schema is at {found}, this program needs {wanted}. Run `tidegate migrate`."""
+
+
+class SchemaTooNew(ConfigurationError):
+    """The database was migrated by a newer Tidegate (it asks for {oldest_code} or newer, this is {version}). Upgrade this
+    installation."""
+
+
+class AssetMissing(ConfigurationError):
+    """The page's assets are not built: {path} is missing. Run `make assets`, or install a released package, which contains
+    them."""
+
+
+class ConnectionUnknown(UsageError):
+    """There is no connection named {name}. Known: {known}."""
+
+
+class ConnectionAmbiguous(UsageError):
+    """There are several connections: {known}. Say which with `--connection NAME`."""
+
+
+class ConnectionMissing(UsageError):
+    """No Stripe account is connected yet. Run `tidegate connect`, or `tidegate demo` to look around without a key."""
+
+
+class OtherAccount(UsageError):
+    """The connection {name} belongs to the Stripe account {known}; this key belongs to {found}. Use another --name for it."""
+
+
+class ResourceUnknown(UsageError):
+    """There is no resource named {name}.{nearest} Known: {known}."""
+
+
+class NotReadOnly(UsageError):
+    """Only reading is allowed here: {problem}"""
+
+
+class TokenRefused(UsageError):
+    """{problem}"""
+
+
+class FoundWrong(TidegateError):
+    """{problem}"""
+
+
+class ImportIncomplete(FoundWrong):
+    """The import of {connection} is not complete: {problem}. What was read is stored; run `tidegate import` again to go on
+    from there."""
+
+
+class Unreachable(TidegateError):
+    """{what} could not be reached: {problem}"""
+
+
+class DatabaseUnreachable(Unreachable):
+    """The database at {url} could not be reached: {problem}. Check that the server runs and that DATABASE_URL is right."""
+
+
+class StripeUnreachable(Unreachable):
+    """Stripe could not be reached at {endpoint}: {problem} (tried {tries} times). Check the network and `--api-base`; the
+    work goes on from where it stopped when it is run again."""
+
+
+class StripeRefused(TidegateError):
+    """Stripe refused {endpoint} with {status} ({code}): {message} Request id: {request_id}."""
+
+
+class StripeKeyInvalid(StripeRefused):
+    """Stripe does not accept the key of this connection ({status} at {endpoint}: {message}). Make a new key in Stripe's
+    dashboard and run `tidegate connect` again with the same --name. Request id: {request_id}."""
+
+
+class StripePermissionMissing(StripeRefused):
+    """The key may not read {endpoint}: {message} Give the restricted key that permission in Stripe's dashboard, or leave the
+    resource out. Request id: {request_id}."""
+
+
+class StripeObjectMissing(StripeRefused):
+    """Stripe has no such object at {endpoint}: {message} Request id: {request_id}."""
+
+
+class StripeCursorGone(StripeRefused):
+    """The object that the list at {endpoint} was to continue after no longer exists: {message} Request id: {request_id}."""
+
+
+class StripeRateLimited(StripeRefused):
+    """Stripe kept answering 429 at {endpoint} (tried {tries} times): {message} Lower `--rate`, or wait. Request id:
+    {request_id}."""
+
+
+class StripeBodyUnreadable(TidegateError):
+    """Stripe's answer at {endpoint} could not be read: {problem} (tried {tries} times). Request id: {request_id}."""
+
+
+class SignatureInvalid(TidegateError):
+    """The webhook's signature does not fit: {problem}. Check that the connection's webhook secret is that of this endpoint."""
+
+
+OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
+    # error: (exit code, HTTP status); a class without a row takes its parent's
+    TidegateError: (1, 500),
+    UsageError: (2, 422),
+    ConfigurationError: (2, 503),
+    ConnectionUnknown: (2, 404),
+    ConnectionMissing: (2, 404),
+    ResourceUnknown: (2, 404),
+    TokenRefused: (2, 401),
+    FoundWrong: (1, 409),
+    Unreachable: (3, 503),
+    StripeRefused: (1, 502),
+    StripeKeyInvalid: (3, 502),
+    StripeRateLimited: (3, 503),
+    StripeBodyUnreadable: (3, 502),
+    SignatureInvalid: (2, 400),
+}
+
+
+def outcome(error: TidegateError) -> tuple[int, int]:
+    """The exit code and the HTTP status of an error, its own or its nearest parent's."""
+    return next(OUTCOMES[kind] for kind in type(error).__mro__ if kind in OUTCOMES)
