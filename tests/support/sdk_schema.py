@@ -4,7 +4,8 @@ The SDK's resource classes are generated from Stripe's own description of its AP
 
 How an annotation becomes JSON Schema (draft 2020-12):
 
-* `X` is a field that is always present; `Optional[X]` may be null or absent, since the SDK does not tell these apart.
+* `X` is a field that is always present; `Optional[X]` may be null or absent: neither types nor docstrings of the SDK
+  tell these apart. (Stripe in fact sends most of them as null; those it leaves out are mostly expanded on demand.)
 * `Literal["a"]` is closed. `Union[Literal["a"], str]` is open, as Stripe adds values: strict mode knows only the listed
   ones, so that an invented value is caught; otherwise any string does.
 * `int` refuses floats, `100.0` too; `Decimal` is a string, as Stripe sends decimals.
@@ -12,6 +13,13 @@ How an annotation becomes JSON Schema (draft 2020-12):
 * `ListObject[X]` is the list envelope; `UntypedStripeObject[X]` is a map of X.
 * Strict mode refuses fields that the type does not have, at every depth.
 * With `deleted`, an object is Stripe's stub: only the fields of `_STUB_FIELDS` are needed and allowed.
+  Discounts are the exception: they are sent in full, as Stripe's examples show.
+
+The schemas are those of the one API version that the installed SDK is generated from (`stripe.api_version`). Held
+against Stripe's published examples of 2026-07-29, all mirrored resources agree but for what 2026-10-28.endive added as
+always present (`dispute.evidence_details.submission_method`, `subscription_schedule.pause_schedules`) and two fields
+that the examples keep from before 2025-03-31 (`invoice.subscription`, `aggregate_usage` of an event's plan). Nothing
+is loosened for these: an object of the SDK's version has to have the former and must not have the latter.
 """
 
 from __future__ import annotations
