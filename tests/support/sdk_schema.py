@@ -16,10 +16,11 @@ How an annotation becomes JSON Schema (draft 2020-12):
   Discounts are the exception: they are sent in full, as Stripe's examples show.
 
 The schemas are those of the one API version that the installed SDK is generated from (`stripe.api_version`). Held
-against Stripe's published examples of 2026-07-29, all mirrored resources agree but for what 2026-10-28.endive added as
-always present (`dispute.evidence_details.submission_method`, `subscription_schedule.pause_schedules`) and two fields
-that the examples keep from before 2025-03-31 (`invoice.subscription`, `aggregate_usage` of an event's plan). Nothing
-is loosened for these: an object of the SDK's version has to have the former and must not have the latter.
+against Stripe's published examples of 2026-07-29, all mirrored resources agree but for two fields that the SDK's
+2026-10-28.endive has as always present and the examples lack (`dispute.evidence_details.submission_method`,
+`subscription_schedule.pause_schedules`) and two that the examples have and the SDK lacks (`invoice.subscription`, null,
+and `aggregate_usage` of an event's plan). Nothing is loosened for these: an object of the SDK's version has to have
+the former and must not have the latter.
 """
 
 from __future__ import annotations

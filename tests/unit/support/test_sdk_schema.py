@@ -37,10 +37,10 @@ STUBS = [
 # The examples are of 2026-07-29; the SDK 16.1 is of 2026-10-28.endive. The schemas stay those of the SDK, so that an
 # object of the pinned version is judged in full; what the older examples differ in stands here, exactly.
 DIFFERENCES = {
-    "dispute": ["evidence_details.submission_method: required, but missing"],  # new in the SDK's version
-    "subscription_schedule": ["pause_schedules: required, but missing"],  # new in the SDK's version
-    "invoice": ["subscription: unknown field"],  # moved to `parent` in 2025-03-31; the example still has a null
-    "event": ["data.object.aggregate_usage: unknown field"],  # the example holds a plan of before 2025-03-31
+    "dispute": ["evidence_details.submission_method: required, but missing"],  # the SDK has it as always present
+    "subscription_schedule": ["pause_schedules: required, but missing"],  # the SDK has it as always present
+    "invoice": ["subscription: unknown field"],  # the SDK has it within `parent`; the example still has a null
+    "event": ["data.object.aggregate_usage: unknown field"],  # the SDK's plan has none; the example's plan is older
 }
 
 PRICE = {
