@@ -199,7 +199,8 @@ def _id_or_object(kinds: list[Any], owner: type, strict: bool) -> Schema:
     if len(classes) == 1:
         return {"type": types, **_body(classes[0], strict)}
     names = [cls.OBJECT_NAME for cls in classes]
-    branches = [{"if": {"properties": {"object": {"const": n}}}, "then": {"$ref": _pointer(n)}} for n in names]
+    tests = [{"required": ["object"], "properties": {"object": {"const": name}}} for name in names]
+    branches = [{"if": test, "then": {"$ref": _pointer(name)}} for test, name in zip(tests, names, strict=True)]
     return {"type": types, "required": ["object"], "properties": {"object": {"enum": names}}, "allOf": branches}
 
 
