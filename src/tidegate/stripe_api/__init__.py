@@ -1,0 +1,1 @@
+"""How Tidegate speaks to Stripe: requests within a shared rate budget, resources, shapes, webhook signatures."""

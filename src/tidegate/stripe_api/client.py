@@ -1,0 +1,138 @@
+"""How Tidegate speaks to one Stripe account: get, post and delete by path, raw bytes back."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+import stripe
+import urllib3
+from stripe import RequestOptions, StripeResponse
+
+from tidegate.errors import ConfigurationError
+from tidegate.stripe_api.limits import Budget
+from tidegate.stripe_api.transport import CALL, LOOPBACK, Answer, Answered, Call, Patience, Transport
+
+T = TypeVar("T")
+
+TIMEOUT = urllib3.Timeout(connect=10.0, read=80.0)
+"""Seconds; 80 is the SDK's own choice: Stripe gives up on a request before that."""
+# Names that `raw_request` takes for itself: a request with such a parameter would lose it without a word.
+SDK_WORDS = frozenset({"base", "usage", *RequestOptions.__annotations__})
+
+
+class StripeApi:
+    """One Stripe account over one budget; thread-safe, one per connection and process.
+
+    `key`: secret or restricted. `base`: the address of another server than Stripe's (a sandbox). `stripe_account`: the
+    connected account (OAuth) to act for. Raises ConfigurationError for an unusable `base` or key.
+
+    Every call raises, after its retries (`Patience`), StripeUnreachable, StripeBodyUnreadable, or StripeRefused and its
+    children; an error names the request and its id, never the key.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        *,
+        budget: Budget,
+        base: str | None = None,
+        api_version: str = stripe.api_version,
+        stripe_account: str | None = None,
+        patience: Patience | None = None,
+        timeout: urllib3.Timeout = TIMEOUT,
+    ) -> None:
+        address = _checked_base(base, key)
+        # Else the SDK writes an id into the user's home directory and reports timings.
+        stripe.enable_telemetry = False
+        self._transport = Transport(budget, patience or Patience(), timeout)
+        self._sdk = stripe.StripeClient(
+            _checked_key(key),
+            stripe_account=stripe_account,
+            stripe_version=api_version,
+            base_addresses={"api": address, "connect": address, "files": address} if address else {},
+            max_network_retries=0,
+            http_client=self._transport,
+        )
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None, *, interactive: bool = False) -> Answer:
+        """Read a path such as `/v1/invoices` and return the answer's bytes.
+
+        `params`: lists and dicts are encoded Stripe's way (`expand[0]=…`, `created[gte]=…`), None is left out.
+        """
+        return self._send("get", path, params, Call(_whole, interactive))
+
+    def read(
+        self,
+        path: str,
+        decode: Callable[[bytes], T],
+        params: Mapping[str, Any] | None = None,
+        *,
+        interactive: bool = False,
+    ) -> tuple[T, Answer]:
+        """Like `get`, with the body decoded; a body that `decode` (of msgspec) finds broken is asked for again."""
+        decoded: list[T] = []
+        answer = self._send("get", path, params, Call(lambda body: decoded.append(decode(body)), interactive))
+        return decoded[-1], answer
+
+    def post(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        interactive: bool = False,
+    ) -> Answer:
+        """Create or update; every try carries the same idempotency key, one is made where none is given."""
+        key = idempotency_key or str(uuid.uuid4())
+        return self._send("post", path, params, Call(_whole, interactive), idempotency_key=key)
+
+    def delete(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        interactive: bool = False,
+    ) -> Answer:
+        """Delete or cancel.
+
+        StripeObjectMissing with `facts["tries"]` above 1 may mean that an earlier try did it and its answer was lost.
+        """
+        key = idempotency_key or str(uuid.uuid4())
+        return self._send("delete", path, params, Call(_whole, interactive), idempotency_key=key)
+
+    def close(self) -> None:
+        """Close the idle connections to Stripe."""
+        self._transport.close()
+
+    def _send(self, method: str, path: str, params: Mapping[str, Any] | None, call: Call, **options: Any) -> Answer:
+        given = dict(params or {})
+        if taken := SDK_WORDS & given.keys():
+            raise ValueError(f"parameters that the SDK keeps for itself: {', '.join(sorted(taken))}")
+        send = cast(Callable[..., StripeResponse], self._sdk.raw_request)  # pyright: ignore[reportUnknownMemberType]
+        response = send(method, path, **given, **options, headers={CALL: call})
+        return cast(Answered, response.headers).answer
+
+
+def _whole(body: bytes) -> None:
+    """A body nobody decodes here: that it ends like JSON has been seen, the rest is the caller's."""
+
+
+def _checked_key(key: str) -> str:
+    if not key.strip():
+        raise ConfigurationError(problem="The Stripe key is empty. Give one with `tidegate connect`.")
+    if not key.isascii() or not key.isprintable() or " " in key.strip():
+        raise ConfigurationError(problem="The Stripe key contains characters no key has. Copy it again from Stripe.")
+    return key.strip()
+
+
+def _checked_base(base: str | None, key: str) -> str | None:
+    if base is None:
+        return None
+    parts = urlsplit(base)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigurationError(problem=f"{base!r} is no address of an API. Write it like http://127.0.0.1:12111.")
+    if parts.scheme == "http" and "_live_" in key and parts.hostname not in LOOPBACK:
+        raise ConfigurationError(problem=f"A live key is not sent unencrypted to {parts.hostname}. Use https.")
+    return base.rstrip("/")

@@ -1,0 +1,26 @@
+"""The name of an API endpoint: method and path with the ids taken out, which is what Stripe counts its limits by."""
+
+# First path segments that only group resources, so that the next one is the collection.
+# fmt: off
+NAMESPACES = frozenset({
+    "apps", "billing", "billing_portal", "checkout", "climate", "crypto", "entitlements", "financial_connections",
+    "forwarding", "identity", "issuing", "radar", "reporting", "sigma", "tax", "terminal", "test_helpers", "treasury",
+})
+# fmt: on
+# Words that stand where an id would.
+ACTIONS = frozenset({"search", "upcoming", "create_preview"})
+
+
+def endpoint_of(method: str, path: str) -> str:
+    """The endpoint that a request counts against, as Stripe's rate limits name it (docs.stripe.com/rate-limits).
+
+    `endpoint_of("get", "/v1/invoices/in_1/lines?limit=5")` is `"GET /v1/invoices/:id/lines"`.
+    """
+    version, *segments = path.partition("?")[0].strip("/").split("/")
+    grouping = 1 if len(segments) > 1 and segments[0] in NAMESPACES else 0
+    named = [_named(place - grouping, segment) for place, segment in enumerate(segments)]
+    return f"{method.upper()} /{'/'.join([version, *named])}"
+
+
+def _named(place: int, segment: str) -> str:
+    return ":id" if place > 0 and place % 2 == 1 and segment not in ACTIONS else segment

@@ -1,0 +1,226 @@
+"""The way of a request to Stripe: draws it from the budget, sends it, tries again, and keeps the answer's bytes.
+
+The SDK builds the request (auth, version, encoding, idempotency key) and hands it to `Transport`, an SDK HTTP client;
+the answer goes back beside the headers and is never parsed by the SDK.
+
+urllib3 carries it: at 500 KB a page and 32 threads 0.46 ms of CPU a request, against 1.5 ms for httpx and 2.5 ms for
+requests. Bodies are asked for compressed only of a remote server: on loopback gzip doubles the CPU and saves nothing.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import stripe
+import urllib3
+from urllib3.exceptions import DecodeError, HTTPError, IncompleteRead, LocationValueError, ProtocolError, SSLError
+
+from tidegate.errors import StripeBodyUnreadable, StripeUnreachable, TidegateError
+from tidegate.stripe_api import failures
+from tidegate.stripe_api.endpoints import endpoint_of
+from tidegate.stripe_api.limits import Budget
+
+CALL = "Tidegate-Call"
+"""The key among a request's headers under which a `Call` travels through the SDK; it is taken out before sending."""
+POOL = 64
+"""Connections kept open; more threads than this open further ones for a single request each."""
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer.
+
+    `at` (UTC, whole seconds): the earliest moment the body may show, which is the response's Date minus the time the
+    request took, rounded down; without a Date, our clock. `seconds`: from sending to the last byte, the last try only.
+    """
+
+    body: bytes
+    at: datetime
+    seconds: float
+    request_id: str
+
+
+@dataclass(slots=True)
+class Call:
+    """What the SDK does not know of a request: whether somebody waits for it, and how its body is checked.
+
+    `accept` gets the body; msgspec.DecodeError from it (not ValidationError: that is JSON of another shape) means the
+    body is broken and the request is tried again.
+    """
+
+    accept: Callable[[bytes], object]
+    interactive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a request is tried: `tries` in all (`interactive_tries` where somebody waits), none begun after `seconds`.
+
+    The clock (seconds, monotonic), `now` (UTC), sleep and chance (in [0, 1)) are given here: tests need not wait.
+    """
+
+    tries: int = 8
+    interactive_tries: int = 3
+    seconds: float = 180.0
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], None] = time.sleep
+    chance: Callable[[], float] = random.random
+
+
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """A try that brought nothing: the error it would end as, and whether and after how many seconds to try again."""
+
+    error: Callable[[int], TidegateError]
+    temporary: bool = True
+    retry_after: float | None = None
+
+
+class Answered(dict[str, str]):
+    """The headers handed back through the SDK, with the answer they belong to."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+class Transport(stripe.HTTPClient):
+    """An SDK HTTP client that answers every request with an empty object and the `Answer` beside it (`Answered`).
+
+    Thread-safe. Every final failure is an error of tidegate.errors, none the SDK's.
+    """
+
+    name = "urllib3"
+
+    def __init__(self, budget: Budget, patience: Patience, timeout: urllib3.Timeout) -> None:
+        super().__init__()  # pyright: ignore[reportUnknownMemberType]
+        self._budget = budget
+        self._patience = patience
+        self._pool = urllib3.PoolManager(
+            maxsize=POOL, timeout=timeout, retries=False, cert_reqs="CERT_REQUIRED", ca_certs=stripe.ca_bundle_path
+        )
+
+    def request_with_retries(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, Any],
+        post_data: Any = None,
+        max_network_retries: int | None = None,
+        *,
+        _usage: list[str] | None = None,
+    ) -> tuple[str, int, Mapping[str, str]]:
+        """Send until an answer is whole or patience ends; called by the SDK, whose own retries stay off."""
+        sent = dict(headers)
+        call: Call = sent.pop(CALL)
+        parts = urlsplit(url)
+        sent["Accept-Encoding"] = "identity" if parts.hostname in LOOPBACK else "gzip"
+        endpoint = endpoint_of(method, parts.path)
+        patience = self._patience
+        tries = patience.interactive_tries if call.interactive else patience.tries
+        spent = 0.0  # seconds, without the waiting for the budget
+        for attempt in range(1, tries + 1):
+            self._budget.acquire(endpoint, interactive=call.interactive)
+            begun = patience.clock()
+            outcome = self._try(method.upper(), url, sent, post_data, call)
+            spent += patience.clock() - begun
+            if isinstance(outcome, Answer):
+                return "{}", 200, Answered(outcome)
+            pause = failures.pause_before(attempt, outcome.retry_after, patience.chance())
+            spent += pause
+            if not outcome.temporary or attempt == tries or spent > patience.seconds:
+                raise outcome.error(attempt)
+            patience.sleep(pause)
+        raise AssertionError("a request is tried at least once")
+
+    def _try(self, method: str, url: str, headers: dict[str, str], body: str | None, call: Call) -> Answer | Setback:
+        where = f"{method} {urlsplit(url).path}"
+        begun = self._patience.clock()
+        try:
+            response = self._pool.urlopen(
+                method, url, body=body, headers=headers, redirect=False, preload_content=False, retries=False
+            )
+        except HTTPError as problem:
+            return _unreachable(where, problem)
+        request_id = response.headers.get("Request-Id") or "none"
+        try:
+            content = response.read()
+        except (ProtocolError, DecodeError) as problem:
+            return _unreadable(where, _cut_off(problem), request_id)
+        except HTTPError as problem:
+            return _unreachable(where, problem)
+        finally:
+            response.release_conn()
+        seconds = self._patience.clock() - begun
+        if not 200 <= response.status < 300:
+            return self._refused(method, url, response.status, response.headers, content)
+        if problem := _broken(content, call):
+            return _unreadable(where, problem, request_id)
+        return Answer(content, self._body_time(response.headers.get("Date"), seconds), seconds, request_id)
+
+    def _refused(self, method: str, url: str, status: int, headers: Mapping[str, str], content: bytes) -> Setback:
+        path = urlsplit(url).path
+        answer = failures.refusal(status, headers, content, self._patience.now())
+        self._budget.note(endpoint_of(method, path), status, answer.retry_after, answer.reason)
+        return Setback(
+            lambda tries: failures.error_of(answer, f"{method} {path}", tries),
+            failures.is_temporary(answer),
+            answer.retry_after,
+        )
+
+    def _body_time(self, date: str | None, seconds: float) -> datetime:
+        try:
+            ended = parsedate_to_datetime(date) if date else self._patience.now()
+        except ValueError:
+            ended = self._patience.now()
+        begun = ended.replace(tzinfo=ended.tzinfo or UTC) - timedelta(seconds=seconds)
+        return begun.astimezone(UTC).replace(microsecond=0)
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._pool.clear()
+
+
+def _broken(content: bytes, call: Call) -> str | None:
+    """What is wrong with the body of a success, None when nothing is."""
+    if content.rstrip()[-1:] != b"}":
+        return "it is cut off" if content.lstrip()[:1] == b"{" else "it is not JSON"
+    try:
+        call.accept(content)
+    except msgspec.ValidationError:
+        raise
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        return f"it is not JSON ({problem})"
+    return None
+
+
+def _cut_off(problem: HTTPError) -> str:
+    broken = problem.__cause__
+    if isinstance(broken, IncompleteRead):
+        return f"it is cut off after {broken.partial} bytes, {broken.expected} more were announced"
+    return f"it is cut off ({_said(problem)})"
+
+
+def _unreadable(where: str, problem: str, request_id: str) -> Setback:
+    return Setback(
+        lambda tries: StripeBodyUnreadable(endpoint=where, problem=problem, tries=tries, request_id=request_id)
+    )
+
+
+def _unreachable(where: str, problem: HTTPError) -> Setback:
+    said = _said(problem)
+    # A certificate that does not fit or an address that is none stays so.
+    temporary = not isinstance(problem, SSLError | LocationValueError)
+    return Setback(lambda tries: StripeUnreachable(endpoint=where, problem=said, tries=tries), temporary)
+
+
+def _said(problem: HTTPError) -> str:
+    return failures.without_secrets(str(problem).rstrip(".")) or type(problem).__name__
