@@ -1,0 +1,1 @@
+"""A Stripe account: its credentials, permissions, runs and problems."""

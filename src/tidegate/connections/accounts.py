@@ -1,0 +1,147 @@
+"""Connections as the rest sees them: stored with sealed credentials, found by name, opened with the vault."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from tidegate.connections.tables import connections
+from tidegate.errors import ConnectionAmbiguous, ConnectionMissing, ConnectionUnknown, OtherAccount
+from tidegate.secrets import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A connection: one Stripe account, live or test. Rates are requests a second; 0 means no limit of ours."""
+
+    name: str
+    account: str
+    livemode: bool
+    sandbox: bool
+    display_name: str
+    api_base: str
+    rate: float
+    endpoint_rate: float
+    created_at: datetime
+    disconnected_at: datetime | None
+    events_until: datetime | None
+    last_webhook_at: datetime | None
+    caught_up_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Secrets of a connection, in clear: never print or log one."""
+
+    api_key: str
+    write_key: str
+    webhook_secrets: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return "Credentials(…)"
+
+
+_SHOWN = [connections.c[name] for name in Account.__dataclass_fields__]
+
+
+def _account(row: RowMapping) -> Account:
+    return Account(**row)
+
+
+def every(db: Connection, *, connected: bool = False) -> list[Account]:
+    """All connections by name; with `connected` only those that have a key."""
+    query = select(*_SHOWN).order_by(connections.c.name)
+    if connected:
+        query = query.where(connections.c.disconnected_at.is_(None))
+    return [_account(row) for row in db.execute(query).mappings()]
+
+
+def named(db: Connection, name: str | None) -> Account:
+    """The connection of that name; without a name the only one there is.
+
+    Raises ConnectionMissing, ConnectionAmbiguous or ConnectionUnknown.
+    """
+    found = every(db)
+    if name is not None:
+        match = next((one for one in found if one.name == name), None)
+        if match is None:
+            raise ConnectionUnknown(name=name, known=_listed(found))
+        return match
+    if not found:
+        raise ConnectionMissing()
+    if len(found) > 1:
+        raise ConnectionAmbiguous(known=_listed(found))
+    return found[0]
+
+
+def _listed(found: Sequence[Account]) -> str:
+    return ", ".join(one.name for one in found) or "none"
+
+
+def save(db: Connection, values: dict[str, Any], credentials: Credentials, vault: Vault) -> Account:
+    """Stores a connection, or gives the one of that name new credentials.
+
+    `values` are columns of `tidegate.connections`, `name` and `account` among them. An empty write key or list of webhook
+    secrets keeps what was stored. Raises OtherAccount when the name belongs to another Stripe account.
+    """
+    known = db.execute(
+        select(connections.c.account, connections.c.livemode).where(connections.c.name == values["name"])
+    ).first()
+    if known and (known.account, known.livemode) != (values["account"], values["livemode"]):
+        raise OtherAccount(name=values["name"], known=_mode(*known), found=_mode(values["account"], values["livemode"]))
+    sealed: dict[str, Any] = {"api_key": vault.seal(credentials.api_key), "disconnected_at": None}
+    if credentials.write_key:
+        sealed["write_key"] = vault.seal(credentials.write_key)
+    if credentials.webhook_secrets:
+        sealed["webhook_secrets"] = vault.seal(json.dumps(credentials.webhook_secrets))
+    put = insert(connections).values(**values, **sealed)
+    changed = {name: put.excluded[name] for name in [*values, *sealed] if name != "name"}
+    db.execute(put.on_conflict_do_update(index_elements=["name"], set_=changed))
+    return named(db, values["name"])
+
+
+def _mode(account: str, livemode: bool) -> str:
+    return f"{account} ({'live' if livemode else 'test'} mode)"
+
+
+def credentials(db: Connection, name: str, vault: Vault) -> Credentials:
+    """The connection's secrets in clear.
+
+    Raises ConnectionMissing when it was disconnected, SecretKeyLost when the vault's key does not fit.
+    """
+    row = db.execute(
+        select(connections.c.api_key, connections.c.write_key, connections.c.webhook_secrets).where(
+            connections.c.name == name
+        )
+    ).one()
+    if row.api_key is None:
+        raise ConnectionMissing()
+    return Credentials(
+        vault.open(row.api_key, name),
+        vault.open(row.write_key, name) if row.write_key else "",
+        tuple(json.loads(vault.open(row.webhook_secrets, name))) if row.webhook_secrets else (),
+    )
+
+
+def webhook_secrets(db: Connection, name: str, vault: Vault) -> tuple[str, ...]:
+    """The connection's webhook secrets in clear, newest first; empty when it has none or does not exist."""
+    sealed = db.scalar(select(connections.c.webhook_secrets).where(connections.c.name == name))
+    return tuple(json.loads(vault.open(sealed, name))) if sealed else ()
+
+
+def forget_credentials(db: Connection, name: str) -> None:
+    """Erases the connection's keys; its data stays."""
+    db.execute(
+        update(connections)
+        .where(connections.c.name == name)
+        .values(api_key=None, write_key=None, webhook_secrets=None, disconnected_at=func.now())
+    )
+
+
+def note(db: Connection, name: str, **values: Any) -> None:
+    """Sets columns of a connection's row, such as `caught_up_at`."""
+    db.execute(update(connections).where(connections.c.name == name).values(**values))

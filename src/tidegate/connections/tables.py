@@ -1,0 +1,71 @@
+"""Tables of connections: the accounts, what is wrong with them, and the executions of work on them."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    Identity,
+    Index,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from tidegate.store.metadata import metadata
+
+Time = DateTime(timezone=True)
+
+connections = Table(
+    "connections",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("account", Text, nullable=False, comment="Stripe's acct_…"),
+    Column("livemode", Boolean, nullable=False),
+    Column("sandbox", Boolean, nullable=False, server_default=text("false"), comment="served by a simulated Stripe"),
+    Column("display_name", Text, nullable=False, server_default=""),
+    Column("api_base", Text, nullable=False, server_default="", comment="empty: Stripe itself"),
+    Column("api_key", LargeBinary, comment="encrypted; null once disconnected"),
+    Column("write_key", LargeBinary, comment="encrypted"),
+    Column("webhook_secrets", LargeBinary, comment="encrypted JSON list, newest first"),
+    Column("rate", Float, nullable=False, comment="requests a second in all"),
+    Column("endpoint_rate", Float, nullable=False, comment="requests a second per endpoint"),
+    Column("created_at", Time, nullable=False, server_default=func.now()),
+    Column("disconnected_at", Time),
+    Column("events_until", Time, comment="everything Stripe did before this is in the mirror"),
+    Column("last_webhook_at", Time),
+    Column("caught_up_at", Time, comment="when /v1/events was last read to its head"),
+)
+
+problems = Table(
+    "problems",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("subject", Text, nullable=False, server_default=""),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("since", Time, nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("connection", "code", "subject"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("connection", Text, nullable=False),
+    Column("kind", Text, nullable=False, comment="import, catch_up, audit"),
+    Column("state", Text, nullable=False, server_default="running", comment="running, interrupted, done, incomplete"),
+    Column("options", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("started_at", Time, nullable=False, server_default=func.now()),
+    Column("heartbeat_at", Time, nullable=False, server_default=func.now()),
+    Column("finished_at", Time),
+    Column("process", Text, nullable=False, server_default="", comment="host and process id that works on it"),
+    Column("summary", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("error", Text, nullable=False, server_default=""),
+    Index("runs_by_connection", "connection", "kind", "id"),
+)

@@ -1,0 +1,244 @@
+"""The one way into the mirror: versions of objects go in, the newest of each is stored, changed customers come out."""
+
+import itertools
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from tidegate.mirror import refetches, unreadable
+from tidegate.mirror.arrivals import Arrival, Counts, Lost, text_of
+from tidegate.mirror.decide import Certainty, Incoming, Stored, Verdict, decide
+from tidegate.mirror.statements import Statements, statements
+from tidegate.store.bulk import Refused, copy_sound_rows
+from tidegate.stripe_api.resources import RESOURCES
+from tidegate.stripe_api.resources.resource import Resource
+from tidegate.stripe_api.shapes.read import Unreadable, read
+
+_batches = itertools.count(1)
+_prepared = threading.local()
+
+
+@dataclass(slots=True)
+class Applied:
+    """What became of the versions, and the customers (Stripe ids) whose mirrored facts changed."""
+
+    counts: Counts = field(default_factory=Counts)
+    customers: set[str] = field(default_factory=set[str])
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Versions of different objects of one resource, staged together."""
+
+    connection: Connection
+    account: str
+    resource: Resource
+    sql: Statements
+    number: int
+    arrivals: dict[str, Arrival]
+    applied: Applied
+
+    def run(self, statement: str, **values: Any) -> Any:
+        return self.connection.execute(
+            text(statement), {"connection": self.account, "batch": self.number, **values}
+        )
+
+
+def apply(
+    connection: Connection, account: str, resource: Resource, arrivals: Sequence[Arrival], lost: Sequence[Lost] = ()
+) -> Applied:
+    """Stores versions of objects of one resource, in the caller's transaction.
+
+    `account` is the connection's name. Several versions of one object are taken one after the other, in the order given.
+    Rules: semantics, Mirror, "Which version wins"; `decide` holds them. Objects that PostgreSQL refuses are kept as text in
+    `tidegate.unreadable`; `lost` are those that could not even be read.
+    """
+    applied = Applied(Counts(read=len(arrivals) + len(lost)))
+    faults = [Lost(a.id, f.field, f.reason) for a in arrivals for f in a.reading.faults]
+    applied.counts.unreadable += sum(1 for one in lost if not one.field)
+    refused: list[Lost] = []
+    for round_ in _rounds(arrivals):
+        refused += _apply_round(connection, account, resource, round_, applied)
+    unreadable.record(connection, account, resource.name, [a.id for a in arrivals], [*lost, *faults, *refused])
+    return applied
+
+
+def _rounds(arrivals: Sequence[Arrival]) -> list[dict[str, Arrival]]:
+    """The n-th versions of each object, for n = 1, 2, …: within a round every object stands once."""
+    rounds: list[dict[str, Arrival]] = []
+    seen: dict[str, int] = {}
+    for arrival in arrivals:
+        n = seen.get(arrival.id, 0)
+        seen[arrival.id] = n + 1
+        if n == len(rounds):
+            rounds.append({})
+        rounds[n][arrival.id] = arrival
+    return rounds
+
+
+def _apply_round(
+    connection: Connection, account: str, resource: Resource, arrivals: dict[str, Arrival], applied: Applied
+) -> list[Lost]:
+    batch = _Batch(connection, account, resource, statements(resource), next(_batches), arrivals, applied)
+    refused = _stage(batch)
+    if not batch.arrivals:
+        return refused
+    fresh = [row.id for row in batch.run(batch.sql.insert_new)]
+    verdicts: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
+    sames: set[str] = set()
+    if len(fresh) < len(batch.arrivals):
+        sames = _judge(batch, fresh, verdicts)
+    replaced = _store(batch, fresh, verdicts, sames)
+    refused += _store_children(batch, [*fresh, *replaced])
+    _count(batch, fresh, verdicts)
+    return refused
+
+
+def _stage(batch: _Batch) -> list[Lost]:
+    """Copies the batch into its temporary table; what PostgreSQL refuses leaves the batch and is returned."""
+    batch.connection.execute(text(batch.sql.create_stage))
+    arrivals = list(batch.arrivals.values())
+    rows = [
+        (
+            batch.number, a.id, a.reading.created, a.at, int(a.certainty), a.deleted,
+            a.event, a.previous, *a.reading.values, a.body,
+        )
+        for a in arrivals
+    ]  # fmt: skip
+    refusals = copy_sound_rows(batch.connection, batch.sql.copy, rows)
+    lost = [_refusal(arrivals[refusal.index], refusal) for refusal in refusals]
+    for one in lost:
+        del batch.arrivals[one.object_id]
+    batch.applied.counts.unreadable += len(lost)
+    return lost
+
+
+def _refusal(arrival: Arrival, refusal: Refused) -> Lost:
+    return Lost(arrival.id, "", f"PostgreSQL refused it: {refusal.reason}", arrival.body)
+
+
+def _judge(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) -> set[str]:
+    """Decides every object that was stored before; returns those whose content is the stored one's."""
+    sames: set[str] = set()
+    for row in batch.run(batch.sql.compare, fresh=fresh):
+        a = batch.arrivals[row.id]
+        stored = Stored(row.at, Certainty(row.certainty), row.created, row.deleted_at)
+        incoming = Incoming(a.at, a.certainty, a.reading.created, a.deleted, row.same, a.whole)
+        verdicts[decide(stored, incoming)].append(row.id)
+        if row.same:
+            sames.add(row.id)
+    return sames
+
+
+def _store(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]], sames: set[str]) -> list[str]:
+    """Writes what the verdicts say; returns the objects whose content was replaced."""
+    won = verdicts[Verdict.WINS]
+    buried = [id_ for id_ in won if batch.arrivals[id_].deleted]
+    replaced = [id_ for id_ in won if not batch.arrivals[id_].deleted]
+    beaten = [id_ for v in (Verdict.LOSES, Verdict.DOUBT, Verdict.PARTIAL) for id_ in verdicts[v] if id_ not in sames]
+    if batch.resource.versions:
+        if won:
+            batch.run(batch.sql.keep_stored, ids=won)
+        if beaten or any(a.event for a in batch.arrivals.values()):
+            batch.run(batch.sql.keep_incoming, ids=beaten)
+    if replaced:
+        batch.run(batch.sql.replace, ids=replaced)
+    if buried:
+        batch.run(batch.sql.bury, ids=buried)
+        for nested in batch.resource.nested:
+            _bury_children(batch, RESOURCES[nested.resource], buried)
+    if verdicts[Verdict.CONFIRMS]:
+        batch.run(batch.sql.confirm, ids=verdicts[Verdict.CONFIRMS])
+    _ask_again(batch, fresh, verdicts)
+    return replaced
+
+
+def _bury_children(batch: _Batch, child: Resource, parents: list[str]) -> None:
+    batch.run(
+        f"update stripe.{child.table} c set deleted_at = p.deleted_at from stripe.{batch.resource.table} p "
+        f"where p.connection = :connection and p.id = any(:parents) "
+        f"and c.connection = p.connection and c.{child.parent} = p.id",
+        parents=parents,
+    )
+
+
+def _ask_again(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) -> None:
+    """Queues a look at Stripe for what was in doubt or came without its whole content."""
+    asked = [refetches.Ask(id_, "doubt", batch.arrivals[id_].at) for id_ in verdicts[Verdict.DOUBT]]
+    partial = [id_ for id_ in [*fresh, *verdicts[Verdict.PARTIAL]] if not batch.arrivals[id_].whole]
+    asked += [refetches.Ask(id_, "cut_off", batch.arrivals[id_].at) for id_ in partial]
+    refetches.ask(batch.connection, batch.account, batch.resource, asked)
+
+
+def _store_children(batch: _Batch, parents: list[str]) -> list[Lost]:
+    """Replaces the children of the parents whose content is now what came in."""
+    refused: list[Lost] = []
+    if not parents:
+        return refused
+    for nested in batch.resource.nested:
+        child = RESOURCES[nested.resource]
+        sql = statements(child)
+        rows: list[tuple[Any, ...]] = []
+        owners: list[str] = []
+        held: list[str] = []
+        for parent in parents:
+            arrival = batch.arrivals[parent]
+            bodies = next((list_ for n, list_, _ in arrival.reading.nested if n.field == nested.field), None)
+            if bodies is None or arrival.deleted:
+                continue
+            held.append(parent)
+            for position, body in enumerate(bodies):
+                row = _child_row(batch.number, child, arrival, body, position)
+                if isinstance(row, Lost):
+                    refused.append(row)
+                else:
+                    rows.append(row)
+                    owners.append(parent)
+        if not held:
+            continue
+        batch.connection.execute(text(sql.create_stage))
+        for refusal in copy_sound_rows(batch.connection, sql.copy, rows):
+            refused.append(Lost(f"{owners[refusal.index]}/{rows[refusal.index][1]}", "", refusal.reason, rows[refusal.index][-1]))
+        batch.run(sql.drop_children, parents=held)
+        batch.run(sql.put_children, parents=held)
+    return refused
+
+
+def _child_row(
+    number: int, child: Resource, parent: Arrival, body: msgspec.Raw, position: int
+) -> tuple[Any, ...] | Lost:
+    """A child's row under its parent's version; the parent's id stands in its column whatever the body says."""
+    reading = read(child, body)
+    if isinstance(reading, Unreadable):
+        return Lost(f"{parent.id}/{reading.id or position}", "", reading.reason, text_of(body))
+    values = tuple(
+        parent.id if column.name == child.parent else value
+        for column, value in zip(child.columns, reading.values, strict=True)
+    )
+    return (
+        number, reading.id, reading.created, parent.at, int(parent.certainty), False, position,
+        "", None, *values, text_of(body),
+    )  # fmt: skip
+
+
+def _count(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) -> None:
+    counts = batch.applied.counts
+    buried = [id_ for id_ in [*fresh, *verdicts[Verdict.WINS]] if batch.arrivals[id_].deleted]
+    counts.deleted += len(buried)
+    counts.stored += len(fresh) + len(verdicts[Verdict.WINS]) - len(buried)
+    counts.unchanged += len(verdicts[Verdict.CONFIRMS])
+    counts.older += len(verdicts[Verdict.LOSES])
+    counts.doubtful += len(verdicts[Verdict.DOUBT]) + len(verdicts[Verdict.PARTIAL])
+    changed = [*fresh, *verdicts[Verdict.WINS]]
+    if batch.resource.name == "customers":
+        batch.applied.customers.update(changed)
+        return
+    at = next((i for i, column in enumerate(batch.resource.columns) if column.refers_to == "customers"), None)
+    if at is not None:
+        batch.applied.customers.update(
+            owner for id_ in changed if (owner := batch.arrivals[id_].reading.values[at]) is not None
+        )

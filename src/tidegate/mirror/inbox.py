@@ -1,0 +1,141 @@
+"""The inbox: every event of Stripe is kept durably before it is acknowledged, and handled afterwards."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, RowMapping, text
+
+
+class Entry(NamedTuple):
+    """An event as it came: times in epoch seconds, `body` the raw JSON, `source` is `webhook` or `events`."""
+
+    connection: str
+    event_id: str
+    type: str
+    created: int
+    source: str
+    body: str
+
+
+class Waiting(NamedTuple):
+    """A claimed event."""
+
+    event_id: str
+    body: str
+    attempts: int
+    received_at: datetime
+
+
+def keep(db: Connection, entries: Sequence[Entry]) -> int:
+    """Stores events that are not there yet, by (connection, event id); returns how many were new."""
+    if not entries:
+        return 0
+    result = db.execute(
+        text("""
+insert into tidegate.inbox (connection, event_id, type, created, source, body)
+select o.connection, o.event_id, o.type, to_timestamp(o.created), o.source, o.body
+from unnest(cast(:connection as text[]), cast(:event_id as text[]), cast(:type as text[]), cast(:created as bigint[]),
+            cast(:source as text[]), cast(:body as text[])) as o(connection, event_id, type, created, source, body)
+order by o.connection, o.event_id
+on conflict do nothing"""),
+        {name: [getattr(entry, name) for entry in entries] for name in Entry._fields},
+    )
+    return result.rowcount
+
+
+def claim(db: Connection, connection: str, limit: int) -> list[Waiting]:
+    """Events whose turn has come, locked for this transaction; other workers skip them."""
+    rows = db.execute(
+        text("""
+select event_id, body, attempts, received_at from tidegate.inbox
+where connection = :connection and state = 'waiting' and next_try_at <= now()
+order by next_try_at, created, event_id limit :limit for update skip locked"""),
+        {"connection": connection, "limit": limit},
+    )
+    return [Waiting(*row) for row in rows]
+
+
+def settle(db: Connection, connection: str, event_ids: Sequence[str], state: str, note: str = "") -> None:
+    """Marks claimed events `handled` or `skipped` (with the reason)."""
+    db.execute(
+        text("""
+update tidegate.inbox set state = :state, error = :note, handled_at = clock_timestamp()
+where connection = :connection and event_id = any(:ids)"""),
+        {"connection": connection, "ids": list(event_ids), "state": state, "note": note},
+    )
+
+
+def fail(db: Connection, connection: str, event_id: str, problem: str, attempts: int) -> str:
+    """Notes a failure: tried again after 2, 4, 8 … up to 3600 seconds, parked after `attempts`. Returns the new state."""
+    return db.scalar(
+        text("""
+update tidegate.inbox set attempts = attempts + 1, error = :problem,
+  state = case when attempts + 1 >= :attempts then 'parked' else 'waiting' end,
+  next_try_at = clock_timestamp() + make_interval(secs => least(3600, power(2, attempts + 1)))
+where connection = :connection and event_id = :id returning state"""),
+        {"connection": connection, "id": event_id, "problem": problem, "attempts": attempts},
+    )  # pyright: ignore[reportReturnType]
+
+
+def listing(db: Connection, connection: str, state: str | None, limit: int) -> Sequence[RowMapping]:
+    """Events of a connection without their bodies, newest first; `state` None: waiting and parked ones."""
+    return (
+        db.execute(
+            text("""
+select event_id, type, state, source, created, received_at, handled_at, attempts, next_try_at, error
+from tidegate.inbox where connection = :connection and state = any(:states)
+order by received_at desc, event_id limit :limit"""),
+            {"connection": connection, "states": [state] if state else ["waiting", "parked"], "limit": limit},
+        )
+        .mappings()
+        .all()
+    )
+
+
+def show(db: Connection, connection: str, event_id: str) -> RowMapping | None:
+    """One event with its body; None when there is none of that id."""
+    return (
+        db.execute(
+            text("select * from tidegate.inbox where connection = :connection and event_id = :id"),
+            {"connection": connection, "id": event_id},
+        )
+        .mappings()
+        .first()
+    )
+
+
+def replay(db: Connection, connection: str, event_ids: Sequence[str] | None) -> int:
+    """Lets events be handled again at once: the named ones whatever their state, or all that are parked."""
+    return db.execute(
+        text("""
+update tidegate.inbox set state = 'waiting', attempts = 0, next_try_at = now(), error = '', handled_at = null
+where connection = :connection and (event_id = any(:ids) or (:parked and state = 'parked'))"""),
+        {"connection": connection, "ids": list(event_ids or ()), "parked": event_ids is None},
+    ).rowcount
+
+
+def discard(db: Connection, connection: str, event_ids: Sequence[str]) -> int:
+    """Marks waiting or parked events as skipped by a person; returns how many."""
+    return db.execute(
+        text("""
+update tidegate.inbox set state = 'skipped', error = 'discarded by hand', handled_at = now()
+where connection = :connection and event_id = any(:ids) and state in ('waiting', 'parked')"""),
+        {"connection": connection, "ids": list(event_ids)},
+    ).rowcount
+
+
+def summary(db: Connection, connection: str) -> dict[str, Any]:
+    """How many events wait and are parked, and since when the oldest waits (seconds)."""
+    row = (
+        db.execute(
+            text("""
+select count(*) filter (where state = 'waiting') as waiting, count(*) filter (where state = 'parked') as parked,
+  coalesce(extract(epoch from now() - min(received_at) filter (where state = 'waiting')), 0)::int as oldest_seconds
+from tidegate.inbox where connection = :connection and state in ('waiting', 'parked')"""),
+            {"connection": connection},
+        )
+        .mappings()
+        .one()
+    )
+    return dict(row)

@@ -1,0 +1,66 @@
+"""Makes schema `stripe` fit the resource registry: adding a resource or a column is adding a row there, no migration."""
+
+import hashlib
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, Engine, Table, inspect, text
+from sqlalchemy.schema import CreateColumn
+
+from tidegate.mirror.tables import STRIPE_TABLES, stripe_metadata
+from tidegate.store import migrate
+
+FACT = "mirror_registry"
+
+
+def fingerprint() -> str:
+    """A digest of the tables and columns that the registry asks for."""
+    shape = [
+        f"{table.name}:" + ",".join(f"{c.name} {c.type!r}" for c in table.columns) + ":" + ",".join(_index_names(table))
+        for table in stripe_metadata.sorted_tables
+    ]
+    return hashlib.sha256("\n".join(shape).encode()).hexdigest()
+
+
+def _index_names(table: Table) -> Iterable[str]:
+    return sorted(str(index.name) for index in table.indexes)
+
+
+def is_current(engine: Engine) -> bool:
+    """Whether schema `stripe` fits the registry of this program."""
+    with engine.connect() as connection:
+        return migrate.fact(connection, FACT) == fingerprint()
+
+
+def reconcile(connection: Connection) -> list[str]:
+    """Creates the tables, columns and indexes that are missing; returns the resources whose new columns need filling.
+
+    Nothing is ever dropped: older code may still run. The caller holds the schema lock and commits.
+    """
+    found = inspect(connection)
+    existing = set(found.get_table_names(schema="stripe"))
+    stripe_metadata.create_all(connection)
+    widened: list[str] = []
+    for name, table in STRIPE_TABLES.items():
+        if table.name not in existing:
+            _settings(connection, table)
+            continue
+        have = {column["name"] for column in found.get_columns(table.name, schema="stripe")}
+        missing = [column for column in table.columns if column.name not in have]
+        for column in missing:
+            definition = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.execute(text(f"alter table stripe.{table.name} add column if not exists {definition}"))
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
+        if missing:
+            widened.append(name)
+    migrate.set_fact(connection, FACT, fingerprint())
+    return widened
+
+
+def _settings(connection: Connection, table: Table) -> None:
+    """Compresses big bodies with lz4 where the server has it: pglz costs several times the CPU of the insert itself."""
+    lz4 = connection.scalar(
+        text("select 'lz4' = any(enumvals) from pg_settings where name = 'default_toast_compression'")
+    )
+    if lz4:
+        connection.execute(text(f"alter table stripe.{table.name} alter column data set compression lz4"))

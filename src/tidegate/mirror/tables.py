@@ -1,0 +1,160 @@
+"""Tables of the mirror: one in schema `stripe` per resource, made from the registry, and the book-keeping beside them."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeEngine
+
+from tidegate.store.metadata import metadata
+from tidegate.stripe_api.resources import RESOURCES
+from tidegate.stripe_api.resources.resource import ColumnType, Resource
+
+Time = DateTime(timezone=True)
+
+SQL_TYPES: dict[ColumnType, TypeEngine[object]] = {
+    "text": Text(),  # pyright: ignore[reportAssignmentType]
+    "bigint": BigInteger(),  # pyright: ignore[reportAssignmentType]
+    "boolean": Boolean(),  # pyright: ignore[reportAssignmentType]
+    "timestamptz": Time,  # pyright: ignore[reportAssignmentType]
+    "text[]": ARRAY(Text),  # pyright: ignore[reportAssignmentType]
+}
+
+stripe_metadata = MetaData(schema="stripe")
+
+
+def _table(resource: Resource) -> Table:
+    """The mirror table of a resource: envelope, typed columns, raw JSON."""
+    key = ("connection", resource.parent, "id") if resource.parent else ("connection", "id")
+    return Table(
+        resource.table,
+        stripe_metadata,
+        Column("connection", Text, nullable=False),
+        Column("id", Text, nullable=False),
+        Column("created", Time),
+        Column("updated_at", Time, nullable=False, comment="Stripe's time of this version"),
+        Column("certainty", SmallInteger, nullable=False, comment="0 told by an event, 1 read, 2 read to settle a doubt"),
+        Column("deleted_at", Time),
+        *(Column("position", Integer, nullable=False, server_default="0") for _ in [1] if resource.parent),
+        *(
+            Column(c.name, SQL_TYPES[c.type], nullable=c.name != resource.parent)
+            for c in resource.columns
+        ),
+        Column("data", JSONB, nullable=False),
+        PrimaryKeyConstraint(*key, name=f"{resource.table}_pkey"),
+        *(Index(f"{resource.table}_{c.name}", "connection", c.name) for c in resource.columns if c.indexed),
+    )
+
+
+STRIPE_TABLES: dict[str, Table] = {name: _table(resource) for name, resource in RESOURCES.items()}
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("at", Time, nullable=False, comment="Stripe's time of this version"),
+    Column("certainty", SmallInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False, comment="of data, so that the same version is kept once"),
+    Column("event", Text, nullable=False, server_default="", comment="id of the event that told it"),
+    Column("previous", JSONB, comment="the event's previous_attributes: what stood before"),
+    Column("data", JSONB, nullable=False),
+    Column("kept_at", Time, nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("connection", "resource", "object_id", "at", "digest", "event"),
+)
+
+unreadable = Table(
+    "unreadable",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("field", Text, nullable=False, comment="empty: the whole object"),
+    Column("reason", Text, nullable=False),
+    Column("body", Text, comment="the object as text, when it could not be stored as jsonb"),
+    Column("at", Time, nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("connection", "resource", "object_id", "field"),
+)
+
+refetches = Table(
+    "refetches",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("reason", Text, nullable=False, comment="referenced, doubt, event, other_version, cut_off"),
+    Column("asked_at", Time, nullable=False, server_default=func.clock_timestamp()),
+    Column("known_at", Time, comment="the newest version heard of when it was asked; what is read now is no older"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_try_at", Time, nullable=False, server_default=func.now()),
+    Column("error", Text, nullable=False, server_default=""),
+    PrimaryKeyConstraint("connection", "resource", "object_id"),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("created", Time, nullable=False, comment="Stripe's time of the event"),
+    Column("source", Text, nullable=False, comment="webhook or events"),
+    Column("state", Text, nullable=False, server_default="waiting", comment="waiting, handled, skipped, parked"),
+    Column("received_at", Time, nullable=False, server_default=func.now()),
+    Column("handled_at", Time),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_try_at", Time, nullable=False, server_default=func.now()),
+    Column("error", Text, nullable=False, server_default=""),
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("connection", "event_id"),
+    Index("inbox_waiting", "connection", "next_try_at", postgresql_where=text("state = 'waiting'")),
+    Index("inbox_parked", "connection", postgresql_where=text("state = 'parked'")),
+)
+
+import_ranges = Table(
+    "import_ranges",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("run", BigInteger, ForeignKey("runs.id", ondelete="cascade"), nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("variant", Integer, nullable=False, server_default="0"),
+    Column("parent", Text, nullable=False, server_default=""),
+    Column("since", BigInteger, comment="created >= this, epoch seconds; null: no bound"),
+    Column("until", BigInteger, comment="created < this, epoch seconds; null: no bound"),
+    Column("cursor", Text, nullable=False, server_default="", comment="last object read; the next page follows it"),
+    Column("reached", BigInteger, comment="its created"),
+    Column("done", Boolean, nullable=False, server_default=text("false")),
+    Column("pages", Integer, nullable=False, server_default="0"),
+    Column("counts", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("error", Text, nullable=False, server_default=""),
+    Index("import_ranges_by_run", "run", "resource"),
+)
+
+comparisons = Table(
+    "comparisons",
+    metadata,
+    Column("run", BigInteger, ForeignKey("runs.id", ondelete="cascade"), nullable=False),
+    Column("connection", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("verdict", Text, nullable=False, comment="equal, different, not_compared"),
+    Column("facts", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("at", Time, nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("run", "resource"),
+)

@@ -1,0 +1,81 @@
+"""Connections to PostgreSQL: one engine per process, checked, with time-outs and a fixed search path."""
+
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+
+from tidegate.errors import ConfigurationError, DatabaseTooOld, DatabaseUnreachable, TransactionPooling
+
+OLDEST_POSTGRESQL = 15
+SESSION = "set search_path = tidegate; set lock_timeout = '5s'; set idle_in_transaction_session_timeout = '60s'"
+
+
+def open_engine(url: str, *, pool_size: int = 8, application: str = "tidegate") -> Engine:
+    """An engine for `postgresql://…`; nothing is connected yet. At most `pool_size` connections are ever open.
+
+    Raises ConfigurationError when the URL is not one of PostgreSQL.
+    """
+    try:
+        parsed = make_url(url)
+    except Exception as error:
+        raise ConfigurationError(problem=f"DATABASE_URL is not a database URL: {url!r}") from error
+    if parsed.get_backend_name() not in {"postgresql", "postgres"}:
+        raise ConfigurationError(
+            problem=f"DATABASE_URL names {parsed.get_backend_name()!r}; only postgresql://… is supported."
+        )
+    engine = create_engine(
+        parsed.set(drivername="postgresql+psycopg"),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=60,
+        connect_args={"application_name": application, "connect_timeout": 10},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:  # pyright: ignore[reportUnusedFunction]
+        connection.execute(SESSION)
+        connection.commit()
+
+    return engine
+
+
+def shown(url: str) -> str:
+    """A database URL without its password, for messages."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def check(engine: Engine) -> int:
+    """The server's major version.
+
+    Raises DatabaseUnreachable, or DatabaseTooOld below 15.
+    """
+    try:
+        with engine.connect() as connection:
+            version = int(connection.scalar(text("show server_version_num"))) // 10_000  # pyright: ignore[reportArgumentType]
+    except OperationalError as error:
+        raise unreachable(engine, error) from error
+    if version < OLDEST_POSTGRESQL:
+        raise DatabaseTooOld(version=version)
+    return version
+
+
+def unreachable(engine: Engine, error: OperationalError) -> DatabaseUnreachable:
+    """The error for a lost or refused connection, without the password."""
+    return DatabaseUnreachable(url=shown(str(engine.url)), problem=str(error.orig).strip().splitlines()[0])
+
+
+def refuse_transaction_pooling(engine: Engine) -> None:
+    """Raises TransactionPooling when two transactions of one connection can land on different server processes.
+
+    One connection notes its server process, a second one then holds a transaction (a pooler gives it the process that
+    was just released), and the first asks again.
+    """
+    with engine.connect() as first, engine.connect() as second:
+        before = first.scalar(text("select pg_backend_pid()"))
+        first.commit()
+        second.scalar(text("select pg_backend_pid()"))
+        after = first.scalar(text("select pg_backend_pid()"))
+    if before != after:
+        raise TransactionPooling(url=shown(str(engine.url)))

@@ -1,0 +1,83 @@
+"""What one mirrored Stripe object is: where it is listed, which columns it has, what hangs on it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+ColumnType = Literal["text", "bigint", "boolean", "timestamptz", "text[]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A typed column: the shape's attribute of the same name, in SQL.
+
+    `timestamptz` values are read as epoch seconds (Stripe's own unit). `refers_to` names the resource whose id (or ids, for
+    `text[]`) the column holds; an id that the mirror lacks is fetched.
+    """
+
+    name: str
+    type: ColumnType = "text"
+    refers_to: str = ""
+    indexed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """A list inside an object's body that is mirrored as rows of its own, e.g. an invoice's `lines`.
+
+    `path` continues the list where Stripe cut it (`has_more`); `{id}` in it and in `params` stands for the parent's id.
+    """
+
+    field: str
+    resource: str
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind of Stripe object. Adding one to the mirror is adding one of these to `RESOURCES`.
+
+    name            table in schema `stripe` and Stripe's list path without `/v1/` (children: their own word)
+    object          Stripe's `object`
+    shape           the tolerant struct; its attributes named like the columns present one shape for every API version
+    path            where it is listed and, with `/{id}`, retrieved; None: comes only with its parent or by event
+    variants        listings that together show everything (Stripe hides by default), e.g. active and inactive prices
+    created_filter  whether the listing takes `created[gte]`, so that ranges can be read in parallel
+    per_parent      the resource whose ids fill `{parent}` in `path`: listed once per parent
+    singleton       `path` is one object, not a list (the account)
+    expand          what to expand, as seen from the object; listings prefix `data.`
+    nested          lists inside that become rows of their own
+    parent          children: the column that holds the parent's id; the primary key includes it
+    deleted_by      event types that leave a tombstone
+    versions        every distinct version is kept (the revenue history is made of them)
+    refetch         events carry less than lists expand, so every event queues a fetch
+    """
+
+    name: str
+    object: str
+    shape: type[msgspec.Struct]
+    columns: tuple[Column, ...] = ()
+    path: str | None = None
+    variants: tuple[Mapping[str, Any], ...] = ({},)
+    created_filter: bool = True
+    per_parent: str = ""
+    singleton: bool = False
+    expand: tuple[str, ...] = ()
+    nested: tuple[Nested, ...] = ()
+    parent: str = ""
+    deleted_by: frozenset[str] = frozenset()
+    versions: bool = False
+    refetch: bool = False
+
+    @property
+    def table(self) -> str:
+        """The table's name in schema `stripe`: the list path with `/` as `_`."""
+        return self.name.replace("/", "_")
+
+    @property
+    def retrievable(self) -> bool:
+        """Whether one object can be fetched by `path/{id}`."""
+        return self.path is not None and not self.per_parent and not self.singleton

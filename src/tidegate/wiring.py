@@ -1,0 +1,82 @@
+"""Builds the real dependencies from the settings; only entry points import it."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+from sqlalchemy import Engine
+
+from tidegate.connections import accounts
+from tidegate.connections.accounts import Account
+from tidegate.secrets import Vault, open_vault
+from tidegate.settings import Settings, settings
+from tidegate.store import engine as store_engine
+from tidegate.store import migrate as revisions
+from tidegate.store.embedded import Embedded
+from tidegate.stripe_api.client import StripeApi
+from tidegate.stripe_api.limits import SharedBudget
+from tidegate.workflows import migrate
+
+
+@dataclass(frozen=True)
+class Hub:
+    """What an entry point works with: the settings, the database and the vault of one installation."""
+
+    settings: Settings
+    engine: Engine
+
+    @cached_property
+    def vault(self) -> Vault:
+        """Opened at first need, so that commands without secrets need no key."""
+        return open_vault(self.settings.secret_key.get_secret_value(), self.settings.home)
+
+    def account(self, name: str | None = None) -> Account:
+        """The connection of that name, or the only one. Raises the errors of `accounts.named`."""
+        with self.engine.connect() as db:
+            return accounts.named(db, name)
+
+    def accounts(self) -> list[Account]:
+        """Every connection that has a key."""
+        with self.engine.connect() as db:
+            return accounts.every(db, connected=True)
+
+    @contextmanager
+    def stripe(self, account: Account) -> Generator[StripeApi]:
+        """Stripe as this connection sees it, drawing from the budget that all processes share."""
+        with self.engine.connect() as db:
+            key = accounts.credentials(db, account.name, self.vault).api_key
+        budget = SharedBudget(self.engine, account.name, account.rate, account.endpoint_rate)
+        api = StripeApi(key, base=account.api_base or None, budget=budget)
+        try:
+            yield api
+        finally:
+            api.close()
+
+
+@contextmanager
+def open_hub(
+    config: Settings | None = None, *, pool_size: int = 8, application: str = "tidegate", may_migrate: bool = True
+) -> Generator[Hub]:
+    """The hub of this installation: starts or joins the embedded server, checks the schema.
+
+    An embedded database is migrated whenever it is behind; another one only where the command writes (`may_migrate`), else
+    MigrationNeeded is raised. Raises DatabaseUnreachable and the other errors of the database.
+    """
+    config = config or settings()
+    server = Embedded(config.home).start() if config.embedded else None
+    engine = store_engine.open_engine(
+        server.url() if server else config.database_url, pool_size=pool_size, application=application
+    )
+    try:
+        store_engine.check(engine)
+        if server or may_migrate:
+            if not migrate.is_current(engine):
+                migrate.migrate(engine)
+        else:
+            revisions.require_current(engine)
+        yield Hub(config, engine)
+    finally:
+        engine.dispose()
+        if server:
+            server.stop()

@@ -1,0 +1,1 @@
+"""One verb per file: what Tidegate does, each owning its transactions."""
