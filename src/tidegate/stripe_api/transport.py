@@ -61,7 +61,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a request is tried: `tries` in all (`interactive_tries` where somebody waits), none begun after `seconds`.
+    """How long a request is tried: `tries` in all (`interactive_tries` if somebody waits), none begun after `seconds`.
 
     The clock (seconds, monotonic), `now` (UTC), sleep and chance (in [0, 1)) are given here: tests need not wait.
     """
