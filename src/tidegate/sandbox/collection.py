@@ -1,0 +1,165 @@
+"""The objects of one kind in order of creation, as rendered bytes, with indexes made when first asked for."""
+
+from array import array
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from tidegate.sandbox.resources import Obj, Resource, values_at
+
+Body = bytes | int
+"""Rendered bytes, or a number from which the collection's `render` makes them (a million objects fit in memory so)."""
+
+SEQUENCE_BITS = 24
+Index = dict[str, "array[int]"]
+
+
+class Collection:
+    """Objects by id and by (created, order of arrival); positions are integer keys that sort that way."""
+
+    def __init__(self, resource: Resource) -> None:
+        self.resource = resource
+        self.ids: list[str] = []
+        self.keys: array[int] = array("q")
+        self.key_of: dict[str, int] = {}
+        self.bodies: dict[str, Body] = {}
+        self.hidden: dict[str, dict[str, bytes]] = {}
+        self.overflow: dict[str, list[bytes]] = {}
+        self.render: Callable[[int], bytes] | None = None
+        self._indexes: dict[str, Index] = {}
+        self._arrived = 0
+        self._lenses = dict(resource.filters) | dict(resource.ranges)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __contains__(self, identifier: str) -> bool:
+        return identifier in self.key_of
+
+    def body(self, identifier: str) -> bytes:
+        """The object as a list shows it; KeyError when there is none."""
+        body = self.bodies[identifier]
+        if isinstance(body, bytes):
+            return body
+        assert self.render is not None
+        return self.render(body)
+
+    def shown(self, identifier: str) -> Obj:
+        """The object as a list shows it, decoded."""
+        return msgspec.json.decode(self.body(identifier))
+
+    def full(self, identifier: str) -> Obj:
+        """The object with its hidden fields and its nested list whole; KeyError when there is none."""
+        obj = self.shown(identifier)
+        for name, rendered in self.hidden.get(identifier, {}).items():
+            obj[name] = msgspec.json.decode(rendered)
+        if identifier in self.overflow and self.resource.nested:
+            nested = obj[self.resource.nested]
+            nested["data"] = [msgspec.json.decode(child) for child in self.overflow[identifier]]
+            nested["has_more"] = False
+        return obj
+
+    def children(self, identifier: str) -> list[bytes]:
+        """The rendered elements of the object's nested list, all of them."""
+        if identifier in self.overflow:
+            return self.overflow[identifier]
+        if self.resource.nested in self.resource.hidden:
+            envelope = msgspec.json.decode(self.hidden[identifier][self.resource.nested])
+        else:
+            envelope = self.shown(identifier)[self.resource.nested or ""]
+        return [msgspec.json.encode(child) for child in envelope["data"]]
+
+    def put(self, identifier: str, created: int, body: Body, hidden: dict[str, bytes], overflow: list[bytes] | None) -> None:
+        """Stores or replaces an object; its place in the list stays unless `created` changed."""
+        known = self.key_of.get(identifier)
+        if known is not None:
+            self._unindex(identifier, known)
+            if known >> SEQUENCE_BITS != created:
+                self._unplace(identifier, known)
+                known = None
+        if known is None:
+            known = self._place(identifier, created)
+        self.bodies[identifier] = body
+        for store, value in ((self.hidden, hidden), (self.overflow, overflow)):
+            if value:
+                store[identifier] = value  # type: ignore[assignment]
+            else:
+                store.pop(identifier, None)
+        if self._indexes:
+            obj = self.full(identifier)
+            for name, index in self._indexes.items():
+                for value in values_at(self._lenses[name], obj):
+                    insort(index.setdefault(value, array("q")), known)
+
+    def fill(self, identifiers: list[str], created: list[int], render: Callable[[int], bytes]) -> None:
+        """Loads an empty collection with objects that `render(position)` makes; `created` must not fall."""
+        self.render = render
+        self.ids = identifiers
+        self.keys = array("q", ((at << SEQUENCE_BITS) + n for n, at in enumerate(created)))
+        self.key_of = dict(zip(identifiers, self.keys, strict=True))
+        self.bodies = {identifier: n for n, identifier in enumerate(identifiers)}
+        self._arrived = len(identifiers)
+
+    def remove(self, identifier: str) -> None:
+        """Takes an object out; KeyError when there is none."""
+        key = self.key_of[identifier]
+        self._unindex(identifier, key)
+        self._unplace(identifier, key)
+        del self.bodies[identifier]
+        self.hidden.pop(identifier, None)
+        self.overflow.pop(identifier, None)
+
+    def id_at(self, key: int) -> str:
+        """The object at a key."""
+        return self.ids[bisect_left(self.keys, key)]
+
+    def matching(self, name: str, value: str) -> "array[int]":
+        """The keys, rising, of the objects whose filter `name` has this value."""
+        index = self._indexes.get(name)
+        if index is None:
+            index = self._indexes[name] = self._build(name)
+        return index.get(value, array("q"))
+
+    def between(self, name: str, low: int, high: int) -> "list[array[int]]":
+        """The keys of the objects whose number under `name` lies within the inclusive bounds, per value."""
+        self.matching(name, "")
+        return [keys for value, keys in self._indexes[name].items() if value and low <= int(value) <= high]
+
+    def find(self, name: str, value: str) -> Iterator[str]:
+        """The ids, oldest first, of the objects whose filter `name` has this value."""
+        return (self.id_at(key) for key in list(self.matching(name, value)))
+
+    def _build(self, name: str) -> Index:
+        index: Index = {}
+        lens = self._lenses[name]
+        for key, identifier in zip(self.keys, self.ids, strict=True):
+            for value in values_at(lens, self.full(identifier)):
+                index.setdefault(value, array("q")).append(key)
+        return index
+
+    def _place(self, identifier: str, created: int) -> int:
+        key = (created << SEQUENCE_BITS) + self._arrived
+        self._arrived += 1
+        self.key_of[identifier] = key
+        if not self.keys or key > self.keys[-1]:
+            self.keys.append(key)
+            self.ids.append(identifier)
+        else:
+            position = bisect_right(self.keys, key)
+            self.keys.insert(position, key)
+            self.ids.insert(position, identifier)
+        return key
+
+    def _unplace(self, identifier: str, key: int) -> None:
+        position = bisect_left(self.keys, key)
+        del self.keys[position], self.ids[position], self.key_of[identifier]
+
+    def _unindex(self, identifier: str, key: int) -> None:
+        if not self._indexes:
+            return
+        obj = self.full(identifier)
+        for name, index in self._indexes.items():
+            for value in values_at(self._lenses[name], obj):
+                keys = index[value]
+                del keys[bisect_left(keys, key)]

@@ -1,0 +1,42 @@
+"""What goes wrong on purpose, in a sequence that follows from the seed."""
+
+import random
+
+from tidegate.sandbox.answers import Refusal
+from tidegate.sandbox.limits import too_many
+
+SLOW_SECONDS = (1.0, 2.0)
+
+
+class Faults:
+    """Draws a fault, or none, for each request."""
+
+    def __init__(self, rates: dict[str, float], seed: int) -> None:
+        self.rates = dict(rates)
+        self._random = random.Random(f"faults-{seed}")  # noqa: S311
+
+    def draw(self) -> str | None:
+        """The kind of fault for the next request, by the probabilities."""
+        if not self.rates:
+            return None
+        point = self._random.random()
+        for kind, probability in self.rates.items():
+            if point < probability:
+                return kind
+            point -= probability
+        return None
+
+    def delay(self) -> float:
+        """How many seconds a slow answer is late."""
+        return self._random.uniform(*SLOW_SECONDS)
+
+    def refuse(self, kind: str | None) -> None:
+        """Raises the Refusal of a fault that is an answer; passes for the others."""
+        if kind == "429":
+            raise too_many(b"global-concurrency", 1)
+        if kind == "500":
+            raise Refusal(
+                500,
+                "Sorry! There was an error while talking to one of our backends. Support has been notified.",
+                type="api_error",
+            )

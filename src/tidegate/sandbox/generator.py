@@ -1,0 +1,22 @@
+"""Makes the account that a sandbox serves, from its configuration alone."""
+
+from tidegate.sandbox import bulk
+from tidegate.sandbox.clock import add_interval
+from tidegate.sandbox.config import SandboxConfig
+from tidegate.sandbox.state import EVENT_DAYS
+from tidegate.sandbox.world import World
+
+
+def make_world(config: SandboxConfig) -> World:
+    """The account as it stands at the configuration's `as_of`, history and the last 30 days of events included."""
+    world = World(config, add_interval(config.as_of, "month", -max(1, config.months)))
+    world.state.events_from = config.as_of - EVENT_DAYS * 86_400
+    if config.profile == "bulk":
+        world.state.events_from = config.as_of
+        bulk.fill(world)
+        world.clock.now = config.as_of
+    else:
+        from tidegate.sandbox import company
+
+        company.found(world)
+    return world

@@ -1,0 +1,28 @@
+"""Identifiers that look like Stripe's and follow from the seed alone."""
+
+import random
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def base62(number: int, width: int) -> str:
+    """`number` in base 62, padded to `width` characters and cut to the last `width`."""
+    digits: list[str] = []
+    for _ in range(width):
+        number, digit = divmod(number, 62)
+        digits.append(ALPHABET[digit])
+    return "".join(reversed(digits))
+
+
+class Ids:
+    """Hands out identifiers; the same seed gives the same sequence."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(f"ids-{seed}")  # noqa: S311
+        self._taken = 0
+
+    def new(self, prefix: str, width: int = 14) -> str:
+        """The next identifier with this prefix, for example `cus_` gives `cus_Ab3…`; never the same twice."""
+        self._taken += 1
+        noise = base62(self._random.getrandbits(70), width - 5)
+        return prefix + noise + base62(self._taken, 5)

@@ -1,0 +1,1 @@
+"""Builders of Stripe's objects as plain dictionaries, every field present, by family."""

@@ -1,0 +1,266 @@
+"""Invoices, their lines, invoice items, credit notes."""
+
+from typing import Any
+
+from tidegate.sandbox.objects.subscriptions import SELF
+from tidegate.sandbox.resources import Obj
+
+NO_TIMES: Obj = {"finalized_at": None, "marked_uncollectible_at": None, "paid_at": None, "voided_at": None}
+
+
+def pricing(price: Obj | None, unit_amount_decimal: str | None) -> Obj | None:
+    """Which price a line charges, and its unit amount in minor units when it has one."""
+    if price is None:
+        return None
+    return {
+        "price_details": {"price": price["id"], "product": price["product"]},
+        "type": "price_details",
+        "unit_amount_decimal": unit_amount_decimal,
+    }
+
+
+def line(identifier: str, invoice: str, currency: str, amount: int, quantity: int | None, period: tuple[int, int], **changes: Any) -> Obj:
+    """An invoice line; `amount` in minor units before discounts and exclusive tax, `period` in UTC epoch seconds."""
+    return {
+        "id": identifier,
+        "object": "line_item",
+        "amount": amount,
+        "currency": currency,
+        "description": None,
+        "discount_amounts": [],
+        "discountable": True,
+        "discounts": [],
+        "invoice": invoice,
+        "livemode": False,
+        "metadata": {},
+        "parent": None,
+        "period": {"end": period[1], "start": period[0]},
+        "pretax_credit_amounts": [],
+        "pricing": None,
+        "quantity": quantity,
+        "quantity_decimal": None if quantity is None else str(quantity),
+        "subscription": None,
+        "subtotal": amount,
+        "taxes": [],
+    } | changes
+
+
+def of_item(subscription: str, item: str, *, proration: bool = False, invoice_item: str | None = None, credited: Obj | None = None) -> Obj:
+    """The parent of a line that a subscription item caused."""
+    return {
+        "invoice_item_details": None,
+        "subscription_item_details": {
+            "invoice_item": invoice_item,
+            "proration": proration,
+            "proration_details": {"credited_items": credited},
+            "subscription": subscription,
+            "subscription_item": item,
+        },
+        "type": "subscription_item_details",
+    }
+
+
+def of_invoice_item(invoice_item: str, subscription: str | None) -> Obj:
+    """The parent of a line that an invoice item caused."""
+    return {
+        "invoice_item_details": {
+            "invoice_item": invoice_item,
+            "proration": False,
+            "proration_details": {"credited_items": None},
+            "subscription": subscription,
+        },
+        "subscription_item_details": None,
+        "type": "invoice_item_details",
+    }
+
+
+def tax(amount: int, taxable: int, tax_rate: str, *, inclusive: bool) -> Obj:
+    """One tax on a line or an invoice, minor units."""
+    return {
+        "amount": amount,
+        "tax_behavior": "inclusive" if inclusive else "exclusive",
+        "tax_rate_details": {"tax_rate": tax_rate},
+        "taxability_reason": "standard_rated",
+        "taxable_amount": taxable,
+        "type": "tax_rate_details",
+    }
+
+
+def invoice(identifier: str, created: int, customer: Obj, currency: str, lines: list[Obj], **changes: Any) -> Obj:
+    """A draft invoice whose totals are still to be filled in."""
+    return {
+        "id": identifier,
+        "object": "invoice",
+        "account_country": "US",
+        "account_name": "Harbour Works",
+        "account_tax_ids": None,
+        "amount_due": 0,
+        "amount_overpaid": 0,
+        "amount_paid": 0,
+        "amount_remaining": 0,
+        "amount_shipping": 0,
+        "application": None,
+        "attempt_count": 0,
+        "attempted": False,
+        "auto_advance": True,
+        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None, "provider": None, "status": None},
+        "automatically_finalizes_at": None,
+        "billing_reason": "manual",
+        "collection_method": "charge_automatically",
+        "created": created,
+        "currency": currency,
+        "custom_fields": None,
+        "customer": customer["id"],
+        "customer_account": None,
+        "customer_address": customer["address"],
+        "customer_email": customer["email"],
+        "customer_name": customer["name"],
+        "customer_phone": customer["phone"],
+        "customer_shipping": None,
+        "customer_tax_exempt": "none",
+        "customer_tax_ids": [],
+        "default_payment_method": None,
+        "default_source": None,
+        "default_tax_rates": [],
+        "description": None,
+        "discounts": [],
+        "due_date": None,
+        "effective_at": None,
+        "ending_balance": None,
+        "footer": None,
+        "from_invoice": None,
+        "hosted_invoice_url": None,
+        "invoice_pdf": None,
+        "issuer": SELF,
+        "last_finalization_error": None,
+        "latest_revision": None,
+        "lines": {"object": "list", "data": lines, "has_more": False, "url": f"/v1/invoices/{identifier}/lines"},
+        "livemode": False,
+        "metadata": {},
+        "next_payment_attempt": None,
+        "number": None,
+        "on_behalf_of": None,
+        "parent": None,
+        "payment_settings": {"default_mandate": None, "payment_method_options": None, "payment_method_types": None},
+        "period_end": created,
+        "period_start": created,
+        "post_payment_credit_notes_amount": 0,
+        "pre_payment_credit_notes_amount": 0,
+        "receipt_number": None,
+        "rendering": None,
+        "shipping_cost": None,
+        "shipping_details": None,
+        "starting_balance": 0,
+        "statement_descriptor": None,
+        "status": "draft",
+        "status_transitions": NO_TIMES,
+        "subtotal": 0,
+        "subtotal_excluding_tax": 0,
+        "test_clock": None,
+        "total": 0,
+        "total_discount_amounts": [],
+        "total_excluding_tax": 0,
+        "total_pretax_credit_amounts": [],
+        "total_taxes": [],
+        "webhooks_delivered_at": None,
+    } | changes
+
+
+def from_subscription(subscription: Obj) -> Obj:
+    """The parent of an invoice that a subscription caused."""
+    return {
+        "quote_details": None,
+        "subscription_details": {"metadata": subscription["metadata"], "subscription": subscription["id"]},
+        "type": "subscription_details",
+    }
+
+
+def invoiceitem(identifier: str, created: int, customer: str, currency: str, amount: int, quantity: int, period: tuple[int, int], **changes: Any) -> Obj:
+    """An invoice item, pending while its invoice is None; `amount` in minor units."""
+    return {
+        "id": identifier,
+        "object": "invoiceitem",
+        "amount": amount,
+        "currency": currency,
+        "customer": customer,
+        "customer_account": None,
+        "date": created,
+        "description": None,
+        "discountable": True,
+        "discounts": [],
+        "invoice": None,
+        "livemode": False,
+        "metadata": {},
+        "net_amount": amount,
+        "parent": None,
+        "period": {"end": period[1], "start": period[0]},
+        "pricing": None,
+        "proration": False,
+        "quantity": quantity,
+        "quantity_decimal": str(quantity),
+        "tax_rates": [],
+        "test_clock": None,
+    } | changes
+
+
+def credit_note(identifier: str, created: int, invoice: Obj, number: str, lines: list[Obj], **changes: Any) -> Obj:
+    """A credit note over some of an invoice's lines; amounts in minor units; its kind among the changes."""
+    total = sum(one["amount"] for one in lines)
+    return {
+        "id": identifier,
+        "object": "credit_note",
+        "amount": total,
+        "amount_shipping": 0,
+        "created": created,
+        "currency": invoice["currency"],
+        "customer": invoice["customer"],
+        "customer_account": None,
+        "customer_balance_transaction": None,
+        "discount_amount": 0,
+        "discount_amounts": [],
+        "effective_at": created,
+        "invoice": invoice["id"],
+        "lines": {"object": "list", "data": lines, "has_more": False, "url": f"/v1/credit_notes/{identifier}/lines"},
+        "livemode": False,
+        "memo": None,
+        "metadata": {},
+        "number": number,
+        "out_of_band_amount": None,
+        "pdf": f"https://pay.stripe.com/credit_notes/{identifier}/pdf",
+        "post_payment_amount": 0,
+        "pre_payment_amount": 0,
+        "pretax_credit_amounts": [],
+        "reason": "order_change",
+        "refunds": [],
+        "shipping_cost": None,
+        "status": "issued",
+        "subtotal": total,
+        "subtotal_excluding_tax": total,
+        "total": total,
+        "total_excluding_tax": total,
+        "total_taxes": [],
+        "type": "post_payment",
+        "voided_at": None,
+    } | changes
+
+
+def credit_note_line(identifier: str, amount: int, quantity: int | None, invoice_line: str | None, description: str | None) -> Obj:
+    """A line of a credit note, minor units; without an invoice line it is a custom one."""
+    return {
+        "id": identifier,
+        "object": "credit_note_line_item",
+        "amount": amount,
+        "description": description,
+        "discount_amount": 0,
+        "discount_amounts": [],
+        "invoice_line_item": invoice_line,
+        "livemode": False,
+        "metadata": {},
+        "pretax_credit_amounts": [],
+        "quantity": quantity,
+        "tax_rates": [],
+        "taxes": [],
+        "type": "invoice_line_item" if invoice_line else "custom_line_item",
+        "unit_amount": None if invoice_line else amount,
+        "unit_amount_decimal": None if invoice_line else str(amount),
+    }

@@ -1,0 +1,201 @@
+"""One row per kind of object that the sandbox serves: path, filters, what a list hides."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Obj = dict[str, Any]
+Lens = str | Callable[[Obj], tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of object.
+
+    `filters` maps a list parameter to where its value stands in the object (a dotted path, `[]` for each of a list);
+    `ranges` does so for parameters that take gt, gte, lt and lte. `nested` is the list inside the object of which at
+    most ten are shown; `hidden` are fields shown only when expanded. `events` is the prefix of its event types.
+    """
+
+    name: str
+    object: str
+    prefix: str
+    path: str | None
+    filters: tuple[tuple[str, Lens], ...] = ()
+    ranges: tuple[tuple[str, str], ...] = ()
+    created: bool = True
+    nested: str | None = None
+    nested_url: str = ""
+    hidden: tuple[str, ...] = ()
+    events: str | None = None
+    counted: bool = True
+
+
+def _same(*names: str) -> tuple[tuple[str, Lens], ...]:
+    return tuple((name, name) for name in names)
+
+
+def _invoice_subscription(invoice: Obj) -> tuple[str, ...]:
+    details = (invoice.get("parent") or {}).get("subscription_details") or {}
+    return (details["subscription"],) if details.get("subscription") else ()
+
+
+def _pending(item: Obj) -> tuple[str, ...]:
+    return ("true" if item.get("invoice") is None else "false",)
+
+
+def _scheduled(schedule: Obj) -> tuple[str, ...]:
+    return ("true" if schedule.get("status") == "not_started" else "false",)
+
+
+def _subscription_status(subscription: Obj) -> tuple[str, ...]:
+    status = subscription["status"]
+    ended = ("ended",) if status in ("canceled", "incomplete_expired") else ()
+    shown = () if status == "canceled" else ("",)
+    return (status, "all", *ended, *shown)
+
+
+RESOURCES: tuple[Resource, ...] = (
+    Resource("customers", "customer", "cus_", "customers", _same("email", "test_clock"), events="customer"),
+    Resource("products", "product", "prod_", "products", (*_same("active", "shippable", "url", "type"), ("ids", "id")), events="product"),
+    Resource(
+        "prices",
+        "price",
+        "price_",
+        "prices",
+        (
+            *_same("active", "currency", "product", "type"),
+            ("lookup_keys", "lookup_key"),
+            ("recurring[interval]", "recurring.interval"),
+            ("recurring[usage_type]", "recurring.usage_type"),
+            ("recurring[meter]", "recurring.meter"),
+        ),
+        hidden=("tiers", "currency_options"),
+        events="price",
+    ),
+    Resource("coupons", "coupon", "", "coupons", hidden=("applies_to", "currency_options"), events="coupon"),
+    Resource(
+        "promotion_codes",
+        "promotion_code",
+        "promo_",
+        "promotion_codes",
+        (*_same("active", "code", "customer"), ("coupon", "promotion.coupon")),
+        events="promotion_code",
+    ),
+    Resource("tax_rates", "tax_rate", "txr_", "tax_rates", _same("active", "inclusive"), events="tax_rate"),
+    Resource(
+        "subscriptions",
+        "subscription",
+        "sub_",
+        "subscriptions",
+        (
+            ("status", _subscription_status),
+            *_same("customer", "collection_method", "test_clock"),
+            ("price", "items.data[].price.id"),
+            ("plan", "items.data[].price.id"),
+            ("_item", "items.data[].id"),
+            ("automatic_tax[enabled]", "automatic_tax.enabled"),
+        ),
+        ranges=(("current_period_start", "items.data[].current_period_start"), ("current_period_end", "items.data[].current_period_end")),
+        nested="items",
+        nested_url="/v1/subscription_items?subscription={id}",
+        events="customer.subscription",
+    ),
+    Resource(
+        "subscription_schedules",
+        "subscription_schedule",
+        "sub_sched_",
+        "subscription_schedules",
+        (*_same("customer"), ("scheduled", _scheduled)),
+        ranges=tuple((name, name) for name in ("canceled_at", "completed_at", "released_at")),
+        events="subscription_schedule",
+    ),
+    Resource(
+        "invoices",
+        "invoice",
+        "in_",
+        "invoices",
+        (*_same("customer", "status", "collection_method"), ("subscription", _invoice_subscription)),
+        ranges=(("due_date", "due_date"),),
+        nested="lines",
+        nested_url="/v1/invoices/{id}/lines",
+        events="invoice",
+    ),
+    Resource("invoiceitems", "invoiceitem", "ii_", "invoiceitems", (*_same("customer", "invoice"), ("pending", _pending)), events="invoiceitem"),
+    Resource(
+        "invoice_payments",
+        "invoice_payment",
+        "inpay_",
+        "invoice_payments",
+        (
+            *_same("invoice", "status"),
+            ("payment[type]", "payment.type"),
+            ("payment[payment_intent]", "payment.payment_intent"),
+            ("payment[payment_record]", "payment.payment_record"),
+        ),
+        events="invoice_payment",
+    ),
+    Resource(
+        "quotes",
+        "quote",
+        "qt_",
+        "quotes",
+        _same("customer", "status", "test_clock"),
+        created=False,
+        nested="line_items",
+        nested_url="/v1/quotes/{id}/line_items",
+        hidden=("line_items",),
+        events="quote",
+    ),
+    Resource("charges", "charge", "ch_", "charges", _same("customer", "payment_intent", "transfer_group"), events="charge"),
+    Resource("payment_intents", "payment_intent", "pi_", "payment_intents", _same("customer"), events="payment_intent"),
+    Resource(
+        "payment_methods",
+        "payment_method",
+        "pm_",
+        "payment_methods",
+        _same("customer", "type", "allow_redisplay"),
+        created=False,
+        events="payment_method",
+    ),
+    Resource("refunds", "refund", "re_", "refunds", _same("charge", "payment_intent"), events="refund"),
+    Resource(
+        "credit_notes",
+        "credit_note",
+        "cn_",
+        "credit_notes",
+        _same("customer", "invoice"),
+        nested="lines",
+        nested_url="/v1/credit_notes/{id}/lines",
+        events="credit_note",
+    ),
+    Resource("disputes", "dispute", "dp_", "disputes", _same("charge", "payment_intent"), events="charge.dispute"),
+    Resource("entitlements_features", "entitlements.feature", "feat_", "entitlements/features", _same("lookup_key"), created=False),
+    Resource("product_features", "product_feature", "prodft_", None, (("product", "_product"),), created=False),
+    Resource("discounts", "discount", "di_", None, created=False, counted=False),
+    Resource("accounts", "account", "acct_", None, created=False),
+    Resource("events", "event", "evt_", "events", (("type", "type"), ("types", "type")), counted=False),
+)
+
+BY_NAME = {resource.name: resource for resource in RESOURCES}
+BY_OBJECT = {resource.object: resource for resource in RESOURCES}
+
+
+def values_at(lens: Lens, obj: Obj) -> tuple[str, ...]:
+    """The values, as a query would write them, that an object has under a lens; none for null."""
+    if callable(lens):
+        return lens(obj)
+    found: list[Any] = [obj]
+    for step in lens.split("."):
+        each, name = step.endswith("[]"), step.removesuffix("[]")
+        found = [value[name] for value in found if isinstance(value, dict) and name in value]
+        if each:
+            found = [element for value in found for element in value]
+    return tuple(dict.fromkeys(as_query(value) for value in found if value is not None))
+
+
+def as_query(value: Any) -> str:
+    """A scalar as it is written in a query string: true, false, digits or the string itself."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

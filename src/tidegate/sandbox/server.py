@@ -1,0 +1,234 @@
+"""Runs a sandbox: in a thread for tests, or as a process of its own."""
+
+import asyncio
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Self, TypeVar
+
+from tidegate.errors import ConfigurationError
+from tidegate.sandbox import control, life
+from tidegate.sandbox.answers import Answer, Refusal, Request
+from tidegate.sandbox.config import SandboxConfig
+from tidegate.sandbox.faults import Faults
+from tidegate.sandbox.generator import make_world
+from tidegate.sandbox.http import Connection, Reply, head
+from tidegate.sandbox.ids import base62
+from tidegate.sandbox.keys import Key, KeyRing, allow
+from tidegate.sandbox.limits import Limits
+from tidegate.sandbox.routes import find
+from tidegate.sandbox.state import API_VERSION, State
+from tidegate.sandbox.truth import truth
+from tidegate.sandbox.webhooks import Webhooks
+from tidegate.sandbox.world import World
+
+HOST = "127.0.0.1"
+T = TypeVar("T")
+
+
+class Server:
+    """Answers requests for one simulated account. Belongs to one event loop."""
+
+    def __init__(self, config: SandboxConfig, world: World) -> None:
+        self.config = config
+        self.world = world
+        self.keys = KeyRing()
+        self.keys.add(Key(config.key))
+        self.limits = Limits(config.rate, config.endpoint_rate)
+        self.faults = Faults(config.fault_rates, config.seed)
+        self.webhooks = Webhooks(world.state, config.seed)
+        self.controls = control.Controls(world, self.webhooks, self.keys, self.limits)
+        self.connections: set[Connection] = set()
+        self._asked = 0
+        self._date = (-1, b"")
+
+    def respond(self, request: Request) -> Reply:
+        """The reply to one request, never raising for what the request asks."""
+        if request.path.startswith("/__"):
+            try:
+                answer = control.answer(self.controls, request)
+            except Refusal as refusal:
+                answer = refusal.answer()
+            return Reply(head(answer.status, len(answer.body), answer.headers), answer.body)
+        fault = self.faults.draw()
+        try:
+            answer = self._api(request, fault)
+        except Refusal as refusal:
+            answer = refusal.answer()
+        stats = self.limits.stats
+        stats.statuses[answer.status] += 1
+        if fault:
+            stats.faults[fault] += 1
+        delay = self.config.latency + (self.faults.delay() if fault == "slow" else 0.0)
+        broken = fault if fault in ("reset", "truncate") else None
+        return Reply(self._head(request, answer), answer.body, delay, broken)
+
+    def _api(self, request: Request, fault: str | None) -> Answer:
+        found = find(request.path) if request.method == "GET" else None
+        endpoint = f"{request.method} {found[0].template if found else 'unknown'}"
+        self.limits.pass_through(endpoint, time.monotonic())
+        self.faults.refuse(fault)
+        key = self.keys.check(request.headers)
+        if found is None:
+            raise Refusal(
+                404,
+                f"Unrecognized request URL ({request.method}: {request.path}). Please see https://stripe.com/docs or "
+                "we can help at https://support.stripe.com/.",
+            )
+        route, names = found
+        allow(key, route.permission)
+        return route.handler(self.world.state, request, names)
+
+    def _head(self, request: Request, answer: Answer) -> bytes:
+        now = self.world.clock.now
+        if self._date[0] != now:
+            self._date = (now, self.world.clock.http_date())
+        self._asked += 1
+        usual = (
+            (b"Date", self._date[1]),
+            (b"Request-Id", b"req_" + base62(self._asked * 2_862_933_555_777_941_757 % 62**14, 14).encode()),
+            (b"Stripe-Version", request.headers.get(b"stripe-version", API_VERSION.encode())),
+        )
+        return head(answer.status, len(answer.body), usual + answer.headers)
+
+
+class Sandbox:
+    """A running sandbox: `with Sandbox.start(config) as sandbox: …sandbox.url…`. Binds 127.0.0.1 only."""
+
+    def __init__(self, config: SandboxConfig, world: World) -> None:
+        self.config = config
+        self.world = world
+        self.key = config.key
+        self.url = ""
+        self.server: Server | None = None
+        self._loop = new_loop()
+        self._ready: Future[str] = Future()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="sandbox", daemon=True)
+
+    @classmethod
+    def start(cls, config: SandboxConfig) -> Self:
+        """Generates the company and serves it from a thread. Raises ConfigurationError when the port is taken."""
+        sandbox = cls(config, make_world(config))
+        sandbox._thread.start()
+        sandbox.url = sandbox._ready.result()
+        return sandbox
+
+    @property
+    def state(self) -> State:
+        """What the account holds; change it through `call`."""
+        return self.world.state
+
+    def call(self, work: Callable[[], T]) -> T:
+        """Runs `work` on the server's thread, then starts delivering what events it emitted."""
+        result: Future[T] = Future()
+
+        def on_loop() -> None:
+            try:
+                result.set_result(work())
+            except BaseException as problem:  # noqa: BLE001
+                result.set_exception(problem)
+            assert self.server is not None
+            self.server.webhooks.flush()
+
+        self._loop.call_soon_threadsafe(on_loop)
+        return result.result()
+
+    def advance(self, seconds: int) -> int:
+        """Moves the clock forward, everything due happening on the way; returns the new time, UTC epoch seconds."""
+        return self.call(lambda: life.advance_to(self.world, self.world.clock.now + seconds))
+
+    def truth(self) -> dict[str, int]:
+        """The counts of /__truth."""
+        return self.call(lambda: truth(self.world.state))
+
+    def stats(self) -> dict[str, Any]:
+        """The counts of /__stats."""
+
+        def report() -> dict[str, Any]:
+            assert self.server is not None
+            return self.server.limits.stats.report() | {"webhooks": self.server.webhooks.report()}
+
+        return self.call(report)
+
+    def close(self) -> None:
+        """Ends the server and its thread."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        except OSError as problem:
+            self._ready.set_exception(port_taken(self.config.port, problem))
+        finally:
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        self.server = Server(self.config, self.world)
+        await serve(self.server, self._ready.set_result, self._stop)
+
+
+async def serve(server: Server, ready: Callable[[str], Any], stop: asyncio.Event) -> None:
+    """Listens until `stop` is set; `ready` gets the URL. Raises OSError when the port is taken."""
+    loop = asyncio.get_running_loop()
+    listening = await loop.create_server(
+        lambda: Connection(server.respond, server.connections), HOST, server.config.port, backlog=512
+    )
+    ready(f"http://{HOST}:{listening.sockets[0].getsockname()[1]}")
+    try:
+        await stop.wait()
+    finally:
+        listening.close()
+        for connection in list(server.connections):
+            connection.close()
+        await server.webhooks.close()
+        await listening.wait_closed()
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """A uvloop event loop where there is one, else asyncio's own."""
+    if sys.platform == "win32":
+        return asyncio.new_event_loop()
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+def port_taken(port: int, problem: OSError) -> ConfigurationError:
+    """The error for a port that cannot be listened on."""
+    return ConfigurationError(
+        problem=f"The sandbox cannot listen on {HOST}:{port} ({problem.strerror or problem}). Choose another --port."
+    )
+
+
+def run(config: SandboxConfig, say: Callable[[str], Any] = print) -> None:
+    """Serves until SIGINT or SIGTERM; says one line with the URL and the key when ready.
+
+    Raises ConfigurationError when the port is taken.
+    """
+    world = make_world(config)
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        server = Server(config, world)
+        await serve(server, lambda url: say(f"sandbox ready at {url} with key {config.key}"), stop)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        try:
+            runner.run(main())
+        except OSError as problem:
+            raise port_taken(config.port, problem) from problem
