@@ -1,10 +1,11 @@
 """What one mirrored Stripe object is: where it is listed, which columns it has, what hangs on it."""
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
-import msgspec
+from tidegate.stripe_api.shapes.base import Shape
 
 ColumnType = Literal["text", "bigint", "boolean", "timestamptz", "text[]"]
 
@@ -13,8 +14,8 @@ ColumnType = Literal["text", "bigint", "boolean", "timestamptz", "text[]"]
 class Column:
     """A typed column: the shape's attribute of the same name, in SQL.
 
-    `timestamptz` values are read as epoch seconds (Stripe's own unit). `refers_to` names the resource whose id (or ids, for
-    `text[]`) the column holds; an id that the mirror lacks is fetched.
+    `timestamptz` values are read as epoch seconds (Stripe's own unit). `refers_to` names the resource whose id (or ids,
+    for `text[]`) the column holds; an id that the mirror lacks is fetched.
     """
 
     name: str
@@ -33,10 +34,10 @@ class Nested:
     field: str
     resource: str
     path: str
-    params: Mapping[str, str] = field(default_factory=dict[str, str])
+    params: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Resource:
     """One kind of Stripe object. Adding one to the mirror is adding one of these to `RESOURCES`.
 
@@ -58,7 +59,7 @@ class Resource:
 
     name: str
     object: str
-    shape: type[msgspec.Struct]
+    shape: type[Shape]
     columns: tuple[Column, ...] = ()
     path: str | None = None
     variants: tuple[Mapping[str, Any], ...] = ({},)

@@ -1,0 +1,73 @@
+"""What is subscribed to: subscriptions, their items, their schedules."""
+
+from tidegate.stripe_api.resources.resource import Column, Nested, Resource
+from tidegate.stripe_api.shapes.subscriptions import Subscription, SubscriptionItem
+
+SUBSCRIPTION_ITEMS = Resource(
+    name="subscription_items",
+    object="subscription_item",
+    shape=SubscriptionItem,
+    created_filter=False,
+    parent="subscription",
+    columns=(
+        Column("subscription"),
+        Column("price", refers_to="prices", indexed=True),
+        Column("product", refers_to="products"),
+        Column("quantity", "bigint"),
+        Column("currency"),
+        Column("unit_amount", "bigint"),
+        Column("interval"),
+        Column("interval_count", "bigint"),
+        Column("usage_type"),
+        Column("current_period_start", "timestamptz"),
+        Column("current_period_end", "timestamptz"),
+        Column("billed_until", "timestamptz"),
+        Column("coupons", "text[]", refers_to="coupons"),
+    ),
+)
+
+# `customer.subscription.deleted` is a cancellation, no deletion: a subscription is never deleted in Stripe.
+SUBSCRIPTIONS = Resource(
+    name="subscriptions",
+    object="subscription",
+    shape=Subscription,
+    path="/v1/subscriptions",
+    variants=({"status": "all"},),
+    expand=("discounts", "items.data.discounts"),
+    nested=(
+        Nested(
+            "items",
+            SUBSCRIPTION_ITEMS.name,
+            "/v1/subscription_items",
+            {"subscription": "{id}"},
+        ),
+    ),
+    versions=True,
+    columns=(
+        Column("customer", refers_to="customers", indexed=True),
+        Column("status"),
+        Column("currency"),
+        Column("collection_method"),
+        Column("start_date", "timestamptz"),
+        Column("billing_cycle_anchor", "timestamptz"),
+        Column("current_period_start", "timestamptz"),
+        Column("current_period_end", "timestamptz"),
+        Column("trial_start", "timestamptz"),
+        Column("trial_end", "timestamptz"),
+        Column("cancel_at", "timestamptz"),
+        Column("cancel_at_period_end", "boolean"),
+        Column("canceled_at", "timestamptz"),
+        Column("ended_at", "timestamptz"),
+        Column("cancellation_reason"),
+        Column("cancellation_feedback"),
+        Column("pause_behavior"),
+        Column("pause_resumes_at", "timestamptz"),
+        Column("days_until_due", "bigint"),
+        Column("latest_invoice"),
+        Column("schedule"),
+        Column("default_payment_method"),
+        Column("coupons", "text[]", refers_to="coupons"),
+        Column("test_clock"),
+        Column("livemode", "boolean"),
+    ),
+)
