@@ -18,7 +18,8 @@ TidegateError
 │   ├── NotReadOnly
 │   └── TokenRefused
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
-│   └── ImportIncomplete
+│   ├── ImportIncomplete
+│   └── ImportRunning
 ├── Unreachable                    Stripe or the database (exit 3)
 │   ├── DatabaseUnreachable
 │   └── StripeUnreachable
@@ -133,6 +134,10 @@ class FoundWrong(TidegateError):
 class ImportIncomplete(FoundWrong):
     """The import of {connection} is not complete: {problem}. What was read is stored; run `tidegate import` again to go on
     from there."""
+
+
+class ImportRunning(FoundWrong):
+    """Another process is importing {connection} right now. `tidegate status` shows how far it is; it goes on by itself."""
 
 
 class Unreachable(TidegateError):

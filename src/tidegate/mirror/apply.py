@@ -128,7 +128,10 @@ def _judge(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) 
         a = batch.arrivals[row.id]
         stored = Stored(row.at, Certainty(row.certainty), row.created, row.deleted_at)
         incoming = Incoming(a.at, a.certainty, a.reading.created, a.deleted, row.same, a.whole)
-        verdicts[decide(stored, incoming)].append(row.id)
+        verdict = decide(stored, incoming)
+        if verdict is Verdict.DOUBT and not batch.resource.retrievable:
+            verdict = Verdict.WINS  # nobody can be asked: what was told last holds
+        verdicts[verdict].append(row.id)
         if row.same:
             sames.add(row.id)
     return sames
@@ -205,6 +208,7 @@ def _store_children(batch: _Batch, parents: list[str]) -> list[Lost]:
             refused.append(Lost(f"{owners[refusal.index]}/{rows[refusal.index][1]}", "", refusal.reason, rows[refusal.index][-1]))
         batch.run(sql.drop_children, parents=held)
         batch.run(sql.put_children, parents=held)
+        batch.applied.counts.children[child.name] += len(rows)
     return refused
 
 

@@ -42,7 +42,7 @@ class Lost:
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the objects of one resource."""
+    """What became of the objects of one resource; `children` are the rows written with them, by their resource."""
 
     read: int = 0
     stored: int = 0
@@ -52,12 +52,14 @@ class Counts:
     deleted: int = 0
     unreadable: int = 0
     skipped: Counter[str] = field(default_factory=Counter[str])
+    children: Counter[str] = field(default_factory=Counter[str])
 
     def add(self, other: "Counts") -> None:
         """Adds another count to this one."""
         for name in ("read", "stored", "unchanged", "older", "doubtful", "deleted", "unreadable"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.skipped.update(other.skipped)
+        self.children.update(other.children)
 
     def as_json(self) -> dict[str, Any]:
         """The counts as a JSON object; `skipped` by reason."""
@@ -70,13 +72,19 @@ class Counts:
             "deleted": self.deleted,
             "unreadable": self.unreadable,
             "skipped": dict(self.skipped),
+            "children": dict(self.children),
         }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Counts":
         """The reverse of `as_json`; missing counts are zero."""
         known = {name: value.get(name, 0) for name in ("read", "stored", "unchanged", "older", "doubtful", "deleted")}
-        return cls(**known, unreadable=value.get("unreadable", 0), skipped=Counter(value.get("skipped", {})))
+        return cls(
+            **known,
+            unreadable=value.get("unreadable", 0),
+            skipped=Counter(value.get("skipped", {})),
+            children=Counter(value.get("children", {})),
+        )
 
 
 def text_of(body: bytes | msgspec.Raw) -> str:

@@ -1,0 +1,215 @@
+"""Reads a whole Stripe account into the mirror: many readers, each page stored with its checkpoint in one transaction."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import Engine, text
+
+from tidegate.errors import StripeCursorGone, StripeKeyInvalid, TidegateError, Unreachable
+from tidegate.mirror import ranges
+from tidegate.mirror.apply import Applied, apply
+from tidegate.mirror.arrivals import Counts
+from tidegate.mirror.pages import LIMIT, Page, read_objects, retrieve
+from tidegate.mirror.plan import Load, Plan
+from tidegate.mirror.ranges import Range
+from tidegate.stripe_api.client import StripeApi
+
+log = logging.getLogger(__name__)
+
+PARENTS_AT_ONCE = 20
+
+
+class Progress(NamedTuple):
+    """What one page brought: rows read in all of a resource, about how many there are (None: not known yet), done or not."""
+
+    resource: str
+    counts: Counts
+    expected: int | None
+    done: bool
+    error: str
+
+
+@dataclass(slots=True)
+class Reader:
+    """What the readers of one import share."""
+
+    engine: Engine
+    account: str
+    api: StripeApi
+    run: int
+    plan: Plan
+    tell: Callable[[Progress], None]
+    stop: threading.Event
+
+    def __post_init__(self) -> None:
+        self._changed = threading.Condition()
+        self._fatal: list[BaseException] = []
+        self.customers: set[str] = set()
+
+    def read_all(self, readers: int) -> None:
+        """Reads every range of the plan with so many threads. A failed range carries its error; the others go on.
+
+        Raises what makes all further work useless: StripeKeyInvalid, Unreachable, an error of the database.
+        """
+        threads = [threading.Thread(target=self._work, name=f"reader-{n}", daemon=True) for n in range(readers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self._fatal:
+            raise self._fatal[0]
+
+    def _work(self) -> None:
+        try:
+            while (load := self._take()) is not None:
+                self._read_range(load)
+        except BaseException as error:  # every other reader must end too, and the caller hear of it
+            with self._changed:
+                self._fatal.append(error)
+                self._changed.notify_all()
+
+    def _take(self) -> Load | None:
+        """The next range to read: one that waits, else half of the longest one. None when the work is done."""
+        with self._changed:
+            while not self._fatal and not self.stop.is_set():
+                load = self.plan.next_unread() or self._split()
+                if load is not None:
+                    load.reading = True
+                    return load
+                if self.plan.finished():
+                    self._changed.notify_all()
+                    return None
+                self._changed.wait(timeout=1.0)
+            self._changed.notify_all()
+            return None
+
+    def _split(self) -> Load | None:
+        """Cuts the longest range that is being read: its older half becomes a range of its own."""
+        longest = self.plan.longest_in_reading()
+        if longest is None:
+            return None
+        old = longest.range
+        cut = longest.middle(self.plan.oldest, self.plan.now)
+        with self.engine.begin() as db:
+            half = ranges.create(db, self.run, old.resource, old.variant, old.since, cut)
+            db.execute(
+                text("update tidegate.import_ranges set since = :cut where id = :id"), {"cut": cut, "id": old.id}
+            )
+        old.since = cut
+        load = Load(half, longest.density)
+        self.plan.loads.append(load)
+        return load
+
+    def _read_range(self, load: Load) -> None:
+        range_ = load.range
+        try:
+            while not range_.done and not self.stop.is_set() and not self._fatal:
+                self._step(load)
+        except (StripeKeyInvalid, Unreachable):
+            raise
+        except TidegateError as error:
+            range_.error = str(error)
+            log.warning("import_range_failed", extra={"run": self.run, "resource": range_.resource.name})
+            with self.engine.begin() as db:
+                ranges.checkpoint(db, range_)
+        finally:
+            with self._changed:
+                load.reading = False
+                self._changed.notify_all()
+            self._report(load)
+
+    def _step(self, load: Load) -> None:
+        """One page: read without a transaction, then stored with the checkpoint in one."""
+        range_ = load.range
+        if range_.resource.per_parent:
+            self._step_parents(range_)
+        elif range_.resource.singleton:
+            self._store(load, [retrieve(self.api, range_.resource)], range_.cursor, None, done=True)
+        else:
+            self._step_list(load)
+        self._report(load)
+
+    def _step_list(self, load: Load) -> None:
+        range_ = load.range
+        try:
+            page = read_objects(
+                self.api, range_.resource, str(range_.resource.path), range_.params(), after=range_.cursor
+            )
+        except StripeCursorGone:
+            if range_.reached is None:
+                raise
+            # The object was deleted since: go on from its second, reading that second again.
+            range_.until, range_.cursor = range_.reached + 1, ""
+            return
+        newest = page.arrivals[0].reading.created if page.arrivals else None
+        self._store(load, [page], page.last or range_.cursor, page.reached, done=not page.has_more)
+        with self._changed:
+            load.learn(newest, len(page.arrivals))
+            self._changed.notify_all()
+
+    def _step_parents(self, range_: Range) -> None:
+        """The whole lists of the next few parents."""
+        parents = self._parents(range_)
+        pages: list[Page] = []
+        for parent in parents:
+            path = str(range_.resource.path).format(parent=parent)
+            after = ""
+            while True:
+                page = read_objects(self.api, range_.resource, path, range_.params(), after=after)
+                pages.append(page)
+                after = page.last
+                if not page.has_more:
+                    break
+        done = len(parents) < PARENTS_AT_ONCE
+        self._store(Load(range_), pages, parents[-1] if parents else range_.cursor, None, done=done)
+
+    def _parents(self, range_: Range) -> Sequence[str]:
+        table = range_.resource.per_parent.replace("/", "_")
+        with self.engine.connect() as db:
+            return db.scalars(
+                text(f"""
+select id from stripe.{table} where connection = :connection and deleted_at is null and id > :cursor
+order by id limit {PARENTS_AT_ONCE}"""),
+                {"connection": self.account, "cursor": range_.cursor},
+            ).all()
+
+    def _store(self, load: Load, pages: Sequence[Page], cursor: str, reached: int | None, *, done: bool) -> None:
+        range_ = load.range
+        before = (range_.cursor, range_.reached, range_.done, range_.pages, range_.counts)
+        applied = Applied()
+        try:
+            with self.engine.begin() as db:
+                # A crash of the server may lose the last transactions, each with its checkpoint: they are read again.
+                db.execute(text("set local synchronous_commit = off"))
+                for page in pages:
+                    one = apply(db, self.account, range_.resource, page.arrivals, page.lost)
+                    applied.counts.add(one.counts)
+                    applied.customers |= one.customers
+                counts = Counts()
+                counts.add(range_.counts)
+                counts.add(applied.counts)
+                range_.counts = counts
+                range_.cursor, range_.done, range_.pages = cursor, done, range_.pages + len(pages)
+                range_.reached = reached if reached is not None else range_.reached
+                ranges.checkpoint(db, range_)
+        except BaseException:
+            range_.cursor, range_.reached, range_.done, range_.pages, range_.counts = before
+            raise
+        self.customers |= applied.customers
+
+    def _report(self, load: Load) -> None:
+        name = load.range.resource.name
+        with self._changed:
+            mine = [one for one in self.plan.loads if one.range.resource.name == name]
+            counts = Counts()
+            for one in mine:
+                counts.add(one.range.counts)
+            left = sum(one.remaining_pages(self.plan.oldest, self.plan.now) for one in mine)
+            expected = None if left == float("inf") else counts.read + int(left * LIMIT)
+            done = all(one.range.done or one.range.error for one in mine)
+            error = next((one.range.error for one in mine if one.range.error), "")
+        self.tell(Progress(name, counts, counts.read if done else expected, done, error))
+

@@ -1,0 +1,76 @@
+"""What an event of Stripe says, as versions of mirrored objects."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import stripe
+
+from tidegate.mirror.arrivals import Arrival, text_of
+from tidegate.mirror.decide import Certainty
+from tidegate.mirror.refetches import Ask
+from tidegate.stripe_api.resources import by_object
+from tidegate.stripe_api.resources.resource import Resource
+from tidegate.stripe_api.shapes.read import Unreadable, read, read_event
+
+
+class Skipped(NamedTuple):
+    """An event that changes nothing mirrored, and why."""
+
+    reason: str
+
+
+class Broken(NamedTuple):
+    """An event that should change the mirror and cannot be read."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The version of an object that an event carries, and a look at Stripe it makes necessary."""
+
+    resource: Resource
+    arrival: Arrival
+    ask: Ask | None
+
+
+def told(body: str, *, api_version: str = stripe.api_version) -> Told | Skipped | Broken:
+    """What the event in `body` (its raw JSON) says.
+
+    An event of another API version counts at once and asks for one look at the object; so does an event of a resource whose
+    events carry less than its lists.
+    """
+    event = read_event(body.encode())
+    if isinstance(event, Unreadable):
+        return Broken(event.reason)
+    resource = by_object.get(event.object_type)
+    if resource is None:
+        return Skipped(f"not mirrored: {event.object_type or 'no object'}")
+    if not event.object_id:
+        return Skipped(f"{event.object_type} without an id")
+    reading = read(resource, event.object)
+    if isinstance(reading, Unreadable):
+        return Broken(f"{resource.object} {event.object_id}: {reading.reason}")
+    deleted = event.type in resource.deleted_by or reading.deleted
+    whole = not resource.refetch and not any(has_more for _, _, has_more in reading.nested)
+    arrival = Arrival(
+        reading,
+        text_of(event.object),
+        event.created,
+        Certainty.TOLD,
+        deleted=deleted,
+        whole=whole or deleted,
+        event=event.id,
+        previous=text_of(event.previous_attributes) if event.previous_attributes is not None else None,
+    )
+    return Told(resource, arrival, None if deleted else _ask(resource, arrival, event.api_version, api_version))
+
+
+def _ask(resource: Resource, arrival: Arrival, told_in: str | None, wanted: str) -> Ask | None:
+    if not resource.retrievable and not resource.singleton:
+        return None
+    if resource.refetch:
+        return Ask(arrival.id, "event", arrival.at)
+    if told_in != wanted:
+        return Ask(arrival.id, "other_version", arrival.at)
+    return None

@@ -1,0 +1,145 @@
+"""Reads one page of a Stripe list, with every nested list of its objects whole."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tidegate.errors import StripeBodyUnreadable
+from tidegate.mirror.arrivals import Arrival, Lost, arrive, text_of
+from tidegate.mirror.decide import Certainty
+from tidegate.stripe_api.client import StripeApi
+from tidegate.stripe_api.resources.resource import Nested, Resource
+from tidegate.stripe_api.shapes.read import Reading, Unreadable, read, read_page
+
+LIMIT = 100  # Stripe's largest page
+
+
+class Page(NamedTuple):
+    """The objects of one page, newest first; `last` is the id after which the next page begins, `reached` its `created`."""
+
+    arrivals: list[Arrival]
+    lost: list[Lost]
+    has_more: bool
+    last: str
+    reached: int | None
+
+
+def read_objects(
+    api: StripeApi,
+    resource: Resource,
+    path: str,
+    params: Mapping[str, Any],
+    *,
+    after: str = "",
+) -> Page:
+    """One page of `path`, at most 100 objects following the object `after`.
+
+    Raises the errors of StripeApi; StripeBodyUnreadable also for a page that would never end (it says that there is more and
+    shows nothing new).
+    """
+    asked = {**params, "limit": LIMIT, "expand": [f"data.{one}" for one in resource.expand]}
+    if after:
+        asked["starting_after"] = after
+    bodies, has_more, at = _fetch(api, path, {k: v for k, v in asked.items() if v != []})
+    arrivals, lost = arrive(resource, bodies, at, Certainty.READ)
+    for arrival in arrivals:
+        if resource.nested:
+            complete(api, resource, arrival)
+    last, reached = _end(resource, bodies)
+    if has_more and (not last or last == after):
+        raise StripeBodyUnreadable(
+            endpoint=f"GET {path}", problem="the page says that more follows but does not move on", tries=1, request_id="-"
+        )
+    return Page(arrivals, lost, has_more, last, reached)
+
+
+def retrieve(api: StripeApi, resource: Resource, object_id: str = "", *, interactive: bool = False) -> Page:
+    """One object by id (without one: a singleton), as a page of one. Raises the errors of StripeApi."""
+    path = f"{resource.path}/{object_id}" if object_id else f"{resource.path}"
+    answer = api.get(path, {"expand": list(resource.expand)} if resource.expand else {}, interactive=interactive)
+    arrivals, lost = arrive(resource, [answer.body], int(answer.at.timestamp()), Certainty.READ)
+    for arrival in arrivals:
+        complete(api, resource, arrival, interactive=interactive)
+    return Page(arrivals, lost, False, object_id, None)
+
+
+def complete(api: StripeApi, resource: Resource, arrival: Arrival, *, interactive: bool = False) -> None:
+    """Follows every nested list that Stripe cut off, and puts the whole list into the object's JSON."""
+    cut = [(nested, bodies) for nested, bodies, has_more in arrival.reading.nested if has_more]
+    if not cut:
+        return
+    whole = {nested: [*bodies, *_rest(api, nested, arrival.id, bodies, interactive)] for nested, bodies in cut}
+    body = msgspec.json.decode(arrival.body, type=dict[str, msgspec.Raw])
+    for nested, bodies in whole.items():
+        envelope = msgspec.json.decode(body[nested.field], type=dict[str, msgspec.Raw])
+        envelope["data"] = msgspec.Raw(msgspec.json.encode(bodies))
+        envelope["has_more"] = msgspec.Raw(b"false")
+        body[nested.field] = msgspec.Raw(msgspec.json.encode(envelope))
+    encoded = msgspec.json.encode(body)
+    reading = read(resource, encoded)
+    if isinstance(reading, Reading):
+        arrival.reading, arrival.body, arrival.whole = reading, text_of(encoded), True
+
+
+def _rest(
+    api: StripeApi, nested: Nested, parent: str, bodies: list[msgspec.Raw], interactive: bool
+) -> list[msgspec.Raw]:
+    """The objects of a nested list that follow those in the parent's body."""
+    path = nested.path.format(id=parent)
+    params = {name: value.format(id=parent) for name, value in nested.params.items()}
+    rest: list[msgspec.Raw] = []
+    more = True
+    last = _id(bodies[-1]) if bodies else ""
+    while more:
+        after = {"starting_after": last} if last else {}
+        found, more, _ = _fetch(api, path, {**params, **after, "limit": LIMIT}, interactive)
+        rest += found
+        moved = _id(found[-1]) if found else ""
+        if more and moved in {"", last}:
+            raise StripeBodyUnreadable(
+                endpoint=f"GET {path}", problem="the list says that more follows but does not move on", tries=1, request_id="-"
+            )
+        last = moved
+    return rest
+
+
+def _fetch(
+    api: StripeApi, path: str, params: Mapping[str, Any], interactive: bool = False
+) -> tuple[list[msgspec.Raw], bool, int]:
+    page, answer = api.read(path, _decode_page, params, interactive=interactive)
+    return page[0], page[1], int(answer.at.timestamp())
+
+
+def _decode_page(body: bytes) -> tuple[list[msgspec.Raw], bool]:
+    page = read_page(body)
+    if isinstance(page, Unreadable):
+        raise msgspec.DecodeError(page.reason)
+    return page.data, page.has_more
+
+
+class _Envelope(msgspec.Struct):
+    id: str = ""
+    created: int | None = None
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+
+
+def _id(body: msgspec.Raw) -> str:
+    try:
+        return _envelope.decode(body).id
+    except msgspec.DecodeError:
+        return ""
+
+
+def _end(resource: Resource, bodies: list[msgspec.Raw]) -> tuple[str, int | None]:
+    """Id and `created` of the last object that has an id."""
+    for body in reversed(bodies):
+        try:
+            envelope = _envelope.decode(body)
+        except msgspec.DecodeError:
+            continue  # it is among the page's lost ones; the one before it serves as cursor
+        if envelope.id:
+            return envelope.id, envelope.created
+    return "", None

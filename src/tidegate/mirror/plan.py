@@ -1,0 +1,100 @@
+"""Plans an import's reading: which range is read next, and where a long one is cut in two. Pure but for the lock around it."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tidegate.mirror.ranges import Range
+
+FEWEST_PAGES_TO_SPLIT = 3.0
+PAGE = 100
+
+
+@dataclass(slots=True, eq=False)
+class Load:
+    """A range with what is known of its size: objects a second of `created` time, from the pages read near it."""
+
+    range: Range
+    density: float | None = None  # objects per second of `created`; None: nothing seen yet
+    reading: bool = False
+
+    def remaining_pages(self, oldest: int, now: int) -> float:
+        """About how many pages are still to be read; infinite while nothing is known."""
+        if self.range.done or self.range.error:
+            return 0.0
+        if self.density is None:
+            return math.inf
+        return max(1.0, self._span(oldest, now) * self.density / PAGE)
+
+    def _span(self, oldest: int, now: int) -> int:
+        return max(0, self._upper(now) - self._lower(oldest))
+
+    def _upper(self, now: int) -> int:
+        return min(x for x in (self.range.reached, self.range.until, now) if x is not None)
+
+    def _lower(self, oldest: int) -> int:
+        return self.range.since if self.range.since is not None else oldest
+
+    def middle(self, oldest: int, now: int) -> int | None:
+        """The instant to cut at: what is older goes to another reader. None when nothing is gained."""
+        lower, upper = self._lower(oldest), self._upper(now)
+        cut = lower + (upper - lower) // 2
+        return cut if lower < cut < upper else None
+
+    def learn(self, newest: int | None, objects: int) -> None:
+        """Takes note of a page: `objects` between `newest` and where the range has come to."""
+        if newest is None or self.range.reached is None or objects < 2:
+            return
+        self.density = objects / max(1, newest - self.range.reached)
+
+
+@dataclass(slots=True)
+class Plan:
+    """All ranges of an import. `oldest` is the time the account began, `now` the time the import began (epoch seconds).
+
+    `side_by_side`: how many readers one resource can use at most (its share of the rate budget, times the latency).
+    """
+
+    oldest: int
+    now: int
+    side_by_side: int
+    loads: list[Load] = field(default_factory=list[Load])
+
+    def next_unread(self) -> Load | None:
+        """The waiting range whose resource has most left to read, among resources with a reader to spare."""
+        open_ = [load for load in self.loads if not load.reading and not load.range.done and not load.range.error]
+        ready = [load for load in open_ if self._ready(load) and self._readers(load) < self.side_by_side]
+        return max(ready, key=self._left_in_resource, default=None)
+
+    def longest_in_reading(self) -> Load | None:
+        """The range worth cutting: being read, with most pages left, of a resource with a reader to spare."""
+        found = [
+            (pages, load)
+            for load in self.loads
+            if load.reading
+            and load.range.resource.created_filter
+            and FEWEST_PAGES_TO_SPLIT <= (pages := load.remaining_pages(self.oldest, self.now)) < math.inf
+            and self._readers(load) < self.side_by_side
+            and load.middle(self.oldest, self.now) is not None
+        ]
+        return max(found, key=lambda one: one[0], default=(0.0, None))[1]
+
+    def finished(self) -> bool:
+        """Whether nothing is being read and nothing can be any more."""
+        return not any(load.reading for load in self.loads) and self.next_unread() is None
+
+    def _ready(self, load: Load) -> bool:
+        """A resource listed per parent waits until the parents are read."""
+        parents = load.range.resource.per_parent
+        return not parents or all(
+            one.range.done or one.range.error for one in self._of_resource(parents)
+        )
+
+    def _of_resource(self, name: str) -> Iterable[Load]:
+        return (load for load in self.loads if load.range.resource.name == name)
+
+    def _readers(self, load: Load) -> int:
+        return sum(one.reading for one in self._of_resource(load.range.resource.name))
+
+    def _left_in_resource(self, load: Load) -> float:
+        return sum(one.remaining_pages(self.oldest, self.now) for one in self._of_resource(load.range.resource.name))

@@ -1,0 +1,85 @@
+"""Ranges: the parts of a resource's list that an import reads side by side, with the place each has come to."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from tidegate.mirror.arrivals import Counts
+from tidegate.stripe_api.resources.resource import Resource
+
+
+@dataclass(slots=True, eq=False)
+class Range:
+    """Part of a list: one variant of the resource's listings, `since` <= created < `until` (epoch seconds; None: no bound).
+
+    Lists come newest first, so what remains lies between `since` and `reached`, the `created` of the object `cursor`. For
+    a resource listed per parent the cursor is the id of the last parent read.
+    """
+
+    id: int
+    resource: Resource
+    variant: int = 0
+    since: int | None = None
+    until: int | None = None
+    cursor: str = ""
+    reached: int | None = None
+    done: bool = False
+    pages: int = 0
+    counts: Counts = field(default_factory=Counts)
+    error: str = ""
+
+    def params(self) -> dict[str, Any]:
+        """The list parameters of this range."""
+        created = {name: value for name, value in (("gte", self.since), ("lt", self.until)) if value is not None}
+        return {**self.resource.variants[self.variant], **({"created": created} if created else {})}
+
+
+def create(
+    db: Connection, run: int, resource: Resource, variant: int = 0, since: int | None = None, until: int | None = None
+) -> Range:
+    """A new range of an import."""
+    id_ = db.scalar(
+        text("""
+insert into tidegate.import_ranges (run, resource, variant, since, until)
+values (:run, :resource, :variant, :since, :until) returning id"""),
+        {"run": run, "resource": resource.name, "variant": variant, "since": since, "until": until},
+    )
+    return Range(int(id_ or 0), resource, variant, since, until)
+
+
+def load(db: Connection, run: int, resources: dict[str, Resource]) -> list[Range]:
+    """Every range of an import, as they were last checkpointed; errors are forgotten, so that they are tried again."""
+    rows = db.execute(
+        text("""
+select id, resource, variant, since, until, cursor, reached, done, pages, counts
+from tidegate.import_ranges where run = :run order by id"""),
+        {"run": run},
+    ).mappings()
+    return [
+        Range(**{**row, "resource": resources[row["resource"]], "counts": Counts.from_json(row["counts"])})
+        for row in rows
+        if row["resource"] in resources
+    ]
+
+
+def checkpoint(db: Connection, range_: Range) -> None:
+    """Stores how far a range has come, in the transaction that stores its rows.
+
+    Its bounds are not written: cutting a range changes them at any time, also while its reader stores a page.
+    """
+    db.execute(
+        text("""
+update tidegate.import_ranges set cursor = :cursor, reached = :reached, done = :done, pages = :pages,
+  counts = cast(:counts as jsonb), error = :error where id = :id"""),
+        {
+            "id": range_.id,
+            "cursor": range_.cursor,
+            "reached": range_.reached,
+            "done": range_.done,
+            "pages": range_.pages,
+            "counts": json.dumps(range_.counts.as_json()),
+            "error": range_.error,
+        },
+    )

@@ -1,0 +1,185 @@
+"""Imports a Stripe account into the mirror, or goes on with an import that was interrupted."""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import Engine, func
+
+from tidegate.connections import accounts, runs
+from tidegate.connections.accounts import Account
+from tidegate.connections.tables import connections
+from tidegate.errors import ImportRunning
+from tidegate.mirror import ranges
+from tidegate.mirror.arrivals import Counts
+from tidegate.mirror.backfill import Progress, Reader
+from tidegate.mirror.plan import Load, Plan
+from tidegate.mirror.settle import Settled, ask_for_missing, settle
+from tidegate.stripe_api.client import StripeApi
+from tidegate.stripe_api.resources import RESOURCES, resource
+from tidegate.stripe_api.resources.resource import Resource
+
+KIND = "import"
+DEEPEST_REFERENCE = 5  # a line names a price, which names a product, …
+BEAT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """What to import. `resources` empty: all. `full`: begin anew even when an import was interrupted."""
+
+    resources: tuple[str, ...] = ()
+    full: bool = False
+    readers: int = 24
+
+
+class _AccountBody(msgspec.Struct):
+    created: int | None = None
+
+
+def import_account(
+    engine: Engine,
+    account: Account,
+    api: StripeApi,
+    options: ImportOptions,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    stop: threading.Event | None = None,
+) -> dict[str, Any]:
+    """Reads everything into the mirror and returns the summary: state, seconds, counts per resource, problems.
+
+    State `done`: all was read; `incomplete`: a part failed and is named; `interrupted`: `stop` was set. Raises ImportRunning
+    when another process imports this connection, and what makes all work useless (key invalid, Stripe or the database out of
+    reach); what was stored until then stays, and the next import goes on from there.
+    """
+    stop = stop or threading.Event()
+    selected = [resource(name) for name in options.resources] or [r for r in RESOURCES.values() if r.path]
+    with runs.exclusive(engine, account.name, KIND) as alone:
+        if not alone:
+            raise ImportRunning(connection=account.name)
+        return _Import(engine, account, api, options, selected, progress or (lambda _: None), stop).run()
+
+
+@dataclass(slots=True)
+class _Import:
+    engine: Engine
+    account: Account
+    api: StripeApi
+    options: ImportOptions
+    selected: Sequence[Resource]
+    tell: Callable[[Progress], None]
+    stop: threading.Event
+
+    def run(self) -> dict[str, Any]:
+        began = time.monotonic()
+        answer = self.api.get("/v1/account")
+        body = msgspec.json.decode(answer.body, type=_AccountBody)
+        run, resumed, started = self._begin(int(answer.at.timestamp()))
+        plan = self._plan(run, body.created or 0, started, answer.seconds)
+        reader = Reader(self.engine, self.account.name, self.api, run, plan, self._beating(run, plan), self.stop)
+        settled, error = Settled(), ""
+        try:
+            reader.read_all(self.options.readers)
+            if not self.stop.is_set():
+                settled = self._fetch_missing()
+        except BaseException as problem:
+            error = str(problem) or type(problem).__name__
+            raise
+        finally:
+            summary = self._summary(plan, settled, resumed, time.monotonic() - began, error)
+            self._end(run, summary, started)
+        return {"run": run, **summary}
+
+    def _begin(self, stripe_now: int) -> tuple[int, bool, int]:
+        """The run to work on, whether it was taken up, and Stripe's time when it began (epoch seconds)."""
+        wanted = {"resources": sorted(self.options.resources)}
+        with self.engine.begin() as db:
+            last = runs.last(db, self.account.name, KIND)
+            unfinished = last is not None and last["state"] != "done"
+            if last and unfinished and not self.options.full and last["options"].get("resources") == wanted["resources"]:
+                runs.go_on(db, last["id"])
+                return last["id"], True, last["options"]["began"]
+            run = runs.begin(db, self.account.name, KIND, {**wanted, "began": stripe_now})
+            for one in self.selected:
+                for variant in range(len(one.variants)):
+                    ranges.create(db, run, one, variant)
+            return run, False, stripe_now
+
+    def _plan(self, run: int, oldest: int, started: int, latency: float) -> Plan:
+        rate = self.account.endpoint_rate or math.inf
+        enough = self.options.readers if math.isinf(rate) else math.ceil(rate * (latency + 0.03) * 1.5) + 1
+        with self.engine.connect() as db:
+            loads = [Load(one) for one in ranges.load(db, run, RESOURCES)]
+        return Plan(oldest, started, min(self.options.readers, enough), loads)
+
+    def _fetch_missing(self) -> Settled:
+        """Fetches what is named and missing, then what that names, and so on."""
+        everything = Settled()
+        for _ in range(DEEPEST_REFERENCE):
+            asked = ask_for_missing(self.engine, self.account.name, self.selected)
+            found = settle(self.engine, self.account.name, self.api)
+            for name, counts in found.counts.items():
+                everything.counts.setdefault(name, Counts()).add(counts)
+            everything.customers |= found.customers
+            everything.failed |= found.failed
+            stored = sum(counts.stored for counts in found.counts.values())
+            if not asked or not stored:
+                break
+        return everything
+
+    def _beating(self, run: int, plan: Plan) -> Callable[[Progress], None]:
+        """Passes progress on, and writes it to the run every two seconds."""
+        lock = threading.Lock()
+        last = time.monotonic()
+
+        def tell(progress: Progress) -> None:
+            nonlocal last
+            self.tell(progress)
+            with lock:
+                if time.monotonic() - last < BEAT_SECONDS:
+                    return
+                last = time.monotonic()
+            with self.engine.begin() as db:
+                runs.beat(db, run, {"resources": _resources(plan, Settled())})
+
+        return tell
+
+    def _summary(self, plan: Plan, settled: Settled, resumed: bool, seconds: float, error: str) -> dict[str, Any]:
+        problems = {load.range.resource.name: load.range.error for load in plan.loads if load.range.error}
+        unread = any(not load.range.done for load in plan.loads)
+        state = "interrupted" if error or (self.stop.is_set() and unread) else "done"
+        if state == "done" and (problems or unread or settled.failed):
+            state = "incomplete"
+        return {
+            "connection": self.account.name,
+            "state": state,
+            "resumed": resumed,
+            "seconds": round(seconds, 3),
+            "pages": sum(load.range.pages for load in plan.loads),
+            "resources": _resources(plan, settled),
+            "problems": problems | settled.failed,
+            "error": error,
+        }
+
+    def _end(self, run: int, summary: dict[str, Any], started: int) -> None:
+        with self.engine.begin() as db:
+            runs.end(db, run, summary["state"], summary, summary["error"])
+            if summary["state"] == "done" and not self.options.resources:
+                at = func.to_timestamp(started)
+                accounts.note(
+                    db, self.account.name, events_until=func.greatest(func.coalesce(connections.c.events_until, at), at)
+                )
+
+
+def _resources(plan: Plan, settled: Settled) -> dict[str, Any]:
+    """Counts per resource, in the registry's order."""
+    counts: dict[str, Counts] = {}
+    for load in list(plan.loads):
+        counts.setdefault(load.range.resource.name, Counts()).add(load.range.counts)
+    for name, more in settled.counts.items():
+        counts.setdefault(name, Counts()).add(more)
+    return {name: counts[name].as_json() for name in RESOURCES if name in counts}
