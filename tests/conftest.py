@@ -1,0 +1,95 @@
+"""What every test may ask for: a database of its own, an engine on it, a hub, a simulated Stripe."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.fernet import Fernet
+from hypothesis import settings as hypothesis_settings
+from tests.support import databases
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from tidegate.sandbox.server import Sandbox
+    from tidegate.wiring import Hub
+
+hypothesis_settings.register_profile("tests", deadline=None)
+hypothesis_settings.load_profile("tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The controlling process makes the run's folder; xdist's workers inherit it."""
+    if not hasattr(config, "workerinput"):
+        databases.begin_run()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The controlling process ends last and clears up."""
+    if not hasattr(config, "workerinput"):
+        databases.end_run()
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """The PostgreSQL server of the run, as the URL of its maintenance database."""
+    with databases.serve() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def database_url(server_url: str) -> Iterator[str]:
+    """A migrated database for the tests of one module; they share its contents."""
+    with databases.scratch(server_url) as url:
+        yield url
+
+
+@pytest.fixture
+def fresh_database_url(server_url: str) -> Iterator[str]:
+    """A migrated database for one test alone."""
+    with databases.scratch(server_url) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(server_url: str) -> Iterator[str]:
+    """A database for one test alone, without any schema of ours."""
+    with databases.scratch(server_url, migrated=False) as url:
+        yield url
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator["Engine"]:
+    """An engine on the module's database."""
+    from tidegate.store.engine import open_engine
+
+    engine = open_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def hub(database_url: str, engine: "Engine", tmp_path: Path) -> "Hub":
+    """The hub on the module's database, with a home and a secret key of its own."""
+    from tidegate.settings import Settings
+    from tidegate.wiring import Hub
+
+    config = Settings(home=tmp_path, database_url=database_url, secret_key=Fernet.generate_key().decode())  # pyright: ignore[reportArgumentType]
+    return Hub(config, engine)
+
+
+@pytest.fixture
+def make_sandbox() -> Iterator[Callable[..., "Sandbox"]]:
+    """Starts simulated Stripes in threads, on free ports; takes the fields of `SandboxConfig`. Ended after the test."""
+    from tidegate.sandbox.config import SandboxConfig
+    from tidegate.sandbox.server import Sandbox
+
+    with ExitStack() as running:
+
+        def start(**config: Any) -> "Sandbox":
+            sandbox: AbstractContextManager[Sandbox] = Sandbox.start(SandboxConfig(**config))
+            return running.enter_context(sandbox)
+
+        yield start

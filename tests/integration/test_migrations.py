@@ -1,0 +1,114 @@
+"""The revisions make exactly the tables that the code declares, once, whoever runs them."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, MetaData, text
+
+from tidegate.connections import tables as connections_tables
+from tidegate.errors import MigrationNeeded, SchemaTooNew
+from tidegate.mirror import tables as mirror_tables
+from tidegate.mirror.tables import stripe_metadata
+from tidegate.security import tables as security_tables
+from tidegate.store import migrate as revisions
+from tidegate.store import queue_schema
+from tidegate.store.engine import open_engine
+from tidegate.store.metadata import metadata
+from tidegate.stripe_api.tables import metadata as budget_metadata
+from tidegate.workflows.migrate import is_current, migrate
+
+DECLARING = (connections_tables, security_tables, mirror_tables)
+"""Modules whose import declares tables in `metadata`."""
+
+
+@pytest.fixture
+def empty_engine(empty_database_url: str) -> Iterator[Engine]:
+    engine = open_engine(empty_database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("schema", "declared"), [("tidegate", [metadata, budget_metadata]), ("stripe", [stripe_metadata])]
+)
+def test_the_migrated_database_is_what_the_code_declares(engine: Engine, schema: str, declared: list[MetaData]) -> None:
+    def ours(name: str | None, kind: str, parents: Any) -> bool:
+        if kind == "schema":
+            return name == schema
+        return kind != "table" or not (name or "").startswith(("procrastinate_", "alembic_version", "schema_facts"))
+
+    with engine.connect() as connection:
+        # On the search path the schema's name would be left out, and every table would seem to be another one.
+        connection.execute(text("set search_path = public"))
+        options: dict[str, Any] = {
+            "include_schemas": True,
+            "include_name": ours,
+            "compare_type": True,
+            "compare_server_default": True,
+        }
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, declared) == []  # pyright: ignore[reportArgumentType]
+
+
+def test_the_named_head_is_the_newest_revision() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(revisions.MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == revisions.HEAD
+
+
+def test_several_processes_migrate_an_empty_database_once(empty_database_url: str) -> None:
+    engines = [open_engine(empty_database_url) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(migrate, engines))
+    assert sorted(one.before for one in done) == ["", revisions.HEAD, revisions.HEAD, revisions.HEAD]
+    assert all(is_current(engine) for engine in engines)
+    for engine in engines:
+        engine.dispose()
+
+
+def test_a_database_without_our_schema_is_not_current(empty_engine: Engine) -> None:
+    assert not is_current(empty_engine)
+    with pytest.raises(MigrationNeeded, match="tidegate migrate"):
+        revisions.require_current(empty_engine)
+
+
+@pytest.mark.parametrize(("oldest_code", "fits"), [("0.1.0", True), ("99.0", False)])
+def test_a_newer_schema_says_which_code_it_still_serves(
+    empty_engine: Engine, oldest_code: str, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revisions, "__version__", "0.1.0")
+    migrate(empty_engine)
+    with empty_engine.begin() as connection:
+        connection.execute(text("update tidegate.alembic_version set version_num = '9999'"))
+        revisions.set_fact(connection, "oldest_code", oldest_code)
+    if fits:
+        assert revisions.is_current(empty_engine)
+    else:
+        with pytest.raises(SchemaTooNew, match=r"99\.0"):
+            revisions.is_current(empty_engine)
+
+
+def test_the_queue_follows_the_installed_package(
+    empty_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate(empty_engine)
+    assert is_current(empty_engine)
+    (tmp_path / "99.00.00_01_pre_add.sql").write_text("create table procrastinate_news (share text default '100 %');")
+    (tmp_path / "99.00.00_50_post_add.sql").write_text("insert into procrastinate_news values (':all');")
+    (tmp_path / "03.00.00_01_pre_old.sql").write_text("select 1 / 0;")
+    monkeypatch.setattr("procrastinate.schema.migrations_path", tmp_path)
+    monkeypatch.setattr(queue_schema, "installed_version", lambda package: "99.0.1")
+    assert not queue_schema.is_current(empty_engine)
+    with empty_engine.begin() as connection:
+        assert queue_schema.reconcile(connection)
+        assert not queue_schema.reconcile(connection)
+        assert connection.scalar(text("select share from tidegate.procrastinate_news")) == ":all"
+    monkeypatch.undo()
+    assert queue_schema.is_current(empty_engine), "an older package may run beside a newer one"
