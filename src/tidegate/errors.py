@@ -9,19 +9,27 @@ TidegateError
 │   │   ├── TransactionPooling
 │   │   ├── MigrationNeeded
 │   │   ├── SchemaTooNew
-│   │   └── AssetMissing
+│   │   ├── AssetMissing
+│   │   └── PortTaken
 │   ├── ConnectionUnknown
 │   ├── ConnectionAmbiguous
 │   ├── ConnectionMissing
 │   ├── OtherAccount
 │   ├── ResourceUnknown
 │   ├── NotReadOnly
+│   ├── RunUnknown
+│   ├── EventRefused
+│   ├── BodyTooLarge
+│   ├── ScopeUnknown
+│   ├── TokenUnknown
 │   └── TokenRefused
+│       └── ScopeMissing
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
 │   ├── ImportIncomplete
 │   └── ImportRunning
 ├── Unreachable                    Stripe or the database (exit 3)
 │   ├── DatabaseUnreachable
+│   ├── InboxBusy
 │   └── StripeUnreachable
 ├── StripeRefused                  Stripe answered, with an error
 │   ├── StripeKeyInvalid           (exit 3)
@@ -99,6 +107,10 @@ class AssetMissing(ConfigurationError):
     them."""
 
 
+class PortTaken(ConfigurationError):
+    """The address {host}:{port} cannot be served: {problem}. Choose another with `--port`, or set TIDEGATE_PORT."""
+
+
 class ConnectionUnknown(UsageError):
     """There is no connection named {name}. Known: {known}."""
 
@@ -123,8 +135,33 @@ class NotReadOnly(UsageError):
     """Only reading is allowed here: {problem}"""
 
 
+class RunUnknown(UsageError):
+    """There is no run {id}."""
+
+
+class EventRefused(UsageError):
+    """This body is no event for the connection {connection}: {problem}"""
+
+
+class BodyTooLarge(UsageError):
+    """The body is larger than the {limit} bytes that are taken; TIDEGATE_WEBHOOK_MAX_BYTES says so for webhooks."""
+
+
+class ScopeUnknown(UsageError):
+    """There is no scope named {scope}. Known: {known}."""
+
+
+class TokenUnknown(UsageError):
+    """There is no token {id} that could be revoked. `tidegate tokens list` shows all."""
+
+
 class TokenRefused(UsageError):
     """{problem}"""
+
+
+class ScopeMissing(TokenRefused):
+    """This needs a token with the scope {needed}; the token {name} has {scopes}. Make one with `tidegate tokens create
+    --scope {needed}`."""
 
 
 class FoundWrong(TidegateError):
@@ -146,6 +183,10 @@ class Unreachable(TidegateError):
 
 class DatabaseUnreachable(Unreachable):
     """The database at {url} could not be reached: {problem}. Check that the server runs and that DATABASE_URL is right."""
+
+
+class InboxBusy(Unreachable):
+    """The inbox could not take the event: {problem}. It was not stored; send it again."""
 
 
 class StripeUnreachable(Unreachable):
@@ -196,7 +237,12 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     ConnectionUnknown: (2, 404),
     ConnectionMissing: (2, 404),
     ResourceUnknown: (2, 404),
+    RunUnknown: (2, 404),
+    EventRefused: (2, 400),
+    BodyTooLarge: (2, 413),
+    TokenUnknown: (2, 404),
     TokenRefused: (2, 401),
+    ScopeMissing: (2, 403),
     FoundWrong: (1, 409),
     Unreachable: (3, 503),
     StripeRefused: (1, 502),
