@@ -107,29 +107,35 @@ def first_unreachable(account: Account, wanted: Iterable[Path]) -> Path | None:
     return Path(asked.stdout) if asked.returncode else None
 
 
-def make_directory(path: Path, account: Account, mode: int) -> None:
-    """Make a directory and its missing parents, as root passable for everyone; existing ones stay as they are."""
+def make_directory(path: Path, account: Account) -> None:
+    """Make a directory (0700) and missing parents, as root passable for everyone; existing ones stay as they are."""
     for missing in [parent for parent in reversed((path, *path.parents)) if not parent.exists()]:
         missing.mkdir(exist_ok=True)
-        missing.chmod(0o755 if account.switch else mode)
+        if account.switch:
+            missing.chmod(0o755)
+        elif missing == path:
+            missing.chmod(0o700)
 
 
 def private_directory(path: Path, account: Account, home: Path) -> None:
-    """Make the directory for the account alone (0700), or refuse the one that is there when it is not exactly that.
-
-    Raises EmbeddedServerError: somebody else could have put it there (in a shared temporary folder) to listen in.
-    """
+    """Make the directory for the account alone (0700), or check the one that is there."""
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o700)
         if account.switch:
             os.chown(path, account.uid, account.gid, follow_symlinks=False)
+    check_private(path, account, home)
+
+
+def check_private(path: Path, account: Account, home: Path) -> None:
+    """Raise EmbeddedServerError unless the path is a directory of that account with mode 0700.
+
+    Anybody can put one into a shared temporary folder first, and would then answer in the server's place.
+    """
     found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != account.uid or stat.S_IMODE(found.st_mode) != 0o700:
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != account.uid or found.st_mode & 0o777 != 0o700:
         kind = "directory" if stat.S_ISDIR(found.st_mode) else "file or link"
         problem = (
             f"{path} must be a directory of {account.name} with mode 0700; it is a {kind} of "
-            f"{account_name(found.st_uid)} with mode {stat.S_IMODE(found.st_mode):04o}."
+            f"{account_name(found.st_uid)} with mode {found.st_mode & 0o777:04o}."
         )
-        raise EmbeddedServerError(
-            home=home, problem=problem, remedy="Remove it if it is yours, or choose another home."
-        )
+        raise EmbeddedServerError(home=home, problem=problem, remedy=f"Remove it if it is yours. {OTHER_HOME} if not.")

@@ -46,10 +46,26 @@ def lock_holders(path: Path) -> tuple[int, ...]:
     locks = Path("/proc/locks")
     if not locks.exists() or not path.exists():
         return ()
-    found = path.stat()
-    inode = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    inode = str(path.stat().st_ino)
     rows = (line.split() for line in locks.read_text().splitlines())
-    return tuple(sorted({int(row[4]) for row in rows if len(row) > 5 and row[1] == "FLOCK" and row[5] == inode}))
+    pids = {int(row[4]) for row in rows if row[1] == "FLOCK" and row[5].rpartition(":")[2] == inode}
+    return tuple(pid for pid in sorted(pids) if _has_open(pid, path))
+
+
+def _has_open(pid: int, path: Path) -> bool:
+    """Whether the process has the file open: the inode number alone may be another file system's."""
+    try:
+        links = list(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:  # it has ended, or it is another account's and so no user of ours
+        return False
+    return any(_leads_to(link, path) for link in links)
+
+
+def _leads_to(link: Path, path: Path) -> bool:
+    try:
+        return link.readlink() == path
+    except OSError:  # closed meanwhile
+        return False
 
 
 def log_tail(log: Path, lines: int = 5) -> str:

@@ -1,0 +1,92 @@
+"""Makes the embedded server's data directory and starts the server on it; the caller holds the gate."""
+
+import contextlib
+import hashlib
+import os
+import shlex
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from tidegate.errors import EmbeddedServerError
+from tidegate.store.embedded_account import Account, first_unreachable, private_directory, run_as
+from tidegate.store.embedded_binaries import binaries, copied_binaries, major_of
+from tidegate.store.embedded_process import SOCKET_NAME, log_tail
+
+TIMEOUT = 300  # seconds: recovery after a crash replays up to max_wal_size before the server answers
+LONGEST_SOCKET_PATH = 100  # bytes; the kernel's limit is 103 on macOS, 107 on Linux
+LARGEST_LOG = 10_000_000  # bytes; a larger one is set aside at the next start, one is kept
+
+
+def launch(home: Path, account: Account, settings: Mapping[str, str], held: int) -> None:
+    """Start the server on `home/pg`, made when missing; returns when it answers.
+
+    `held` is the descriptor of a lock the caller took exclusively; `initdb` and every process of the server inherit it,
+    so that having taken it proves that nobody killed left one of them behind. Raises EmbeddedServerError.
+    """
+    data = home / "pg"
+    programs = _programs(home, account)
+    if not (data / "PG_VERSION").exists():
+        _initialise(home, account, programs, held, sync=settings.get("fsync") != "off")
+    _check_major(home, major_of(programs))
+    sockets = socket_directory(home, account.uid)
+    private_directory(sockets, account, home)
+    for leftover in (data / "postmaster.pid", sockets / SOCKET_NAME, sockets / f"{SOCKET_NAME}.lock"):
+        leftover.unlink(missing_ok=True)  # its pid may be an innocent's by now, at which PostgreSQL would give up
+    log = data / "server.log"
+    if log.exists() and log.stat().st_size > LARGEST_LOG:
+        log.replace(data / "server.log.1")
+    quoted = '"' + str(sockets).replace('"', '""') + '"'  # else a comma would separate two directories
+    all_settings = {**settings, "unix_socket_directories": quoted}
+    options = " ".join(f"-c {shlex.quote(f'{name}={value}')}" for name, value in all_settings.items())
+    command = ["-D", data, "-w", "-t", TIMEOUT, "-l", log, "-o", options, "start"]
+    done = run_as(account, [str(programs / "pg_ctl"), *map(str, command)], pass_fds=(held,))
+    if done.returncode:
+        problem = f"it did not start: {log_tail(log) or done.stdout.strip()}"
+        raise EmbeddedServerError(home=home, problem=problem, remedy=f"See {log}.")
+
+
+def socket_directory(home: Path, uid: int) -> Path:
+    """Where that account's server listens: `home/run`, or a directory in the temporary one when that is too long."""
+    name = f"tidegate-{uid}-{hashlib.sha256(os.fsencode(home)).hexdigest()[:12]}"
+    places = (home / "run", Path(tempfile.gettempdir()) / name, Path("/tmp") / name)
+    return next(path for path in places if len(os.fsencode(path / SOCKET_NAME)) <= LONGEST_SOCKET_PATH)
+
+
+def _programs(home: Path, account: Account) -> Path:
+    found = binaries(home)
+    wanted = (found / "postgres", found.parent / "share", found.parent / "lib")
+    if account.switch and first_unreachable(account, wanted):
+        return copied_binaries(found, home)
+    return found
+
+
+def _initialise(home: Path, account: Account, programs: Path, held: int, sync: bool) -> None:
+    """Make the data directory, under another name until it is whole: a process may be killed half way."""
+    draft = home / "pg.new"
+    shutil.rmtree(draft, ignore_errors=True)
+    private_directory(draft, account, home)
+    options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-instructions"]
+    options += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    if not sync:
+        options.append("--no-sync")
+    done = run_as(account, [str(programs / "initdb"), "-D", str(draft), *options], pass_fds=(held,))
+    if done.returncode:
+        problem = f"initdb failed: {done.stdout.strip()}"
+        raise EmbeddedServerError(home=home, problem=problem, remedy="Mend that and try again.")
+    with contextlib.suppress(FileNotFoundError):
+        (home / "pg").rmdir()
+    draft.rename(home / "pg")
+
+
+def _check_major(home: Path, ours: int) -> None:
+    data = home / "pg"
+    found = (data / "PG_VERSION").read_text().strip()
+    if found != str(ours):
+        problem = f"{data} was written by PostgreSQL {found}, this program brings {ours}."
+        remedy = (
+            f"With the Tidegate that wrote it, run `tidegate backup FILE`. Then move the directory away "
+            f"(`mv {data} {home / f'pg-{found}'}`) and run `tidegate restore FILE` with this one."
+        )
+        raise EmbeddedServerError(home=home, problem=problem, remedy=remedy)
