@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Engine
 
-from tidegate.connections import accounts, runs
+from tidegate.connections import accounts, problems, runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import ImportRunning, StripeBodyUnreadable
 from tidegate.mirror import inbox
@@ -58,7 +58,8 @@ def catch_up(engine: Engine, account: Account, api: StripeApi, *, attempts: int 
     with runs.exclusive(engine, account.name, KIND) as alone:
         if not alone:
             raise ImportRunning(connection=account.name)
-        caught = _read(engine, account, api)
+        with problems.watched(engine, account.name):
+            caught = _read(engine, account, api)
     drained = drain(engine, account, api, attempts=attempts)
     return {"connection": account.name, **caught.as_json(), "inbox": drained.as_json()}
 

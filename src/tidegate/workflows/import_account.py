@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Engine, func
 
-from tidegate.connections import accounts, runs
+from tidegate.connections import accounts, problems, runs
 from tidegate.connections.accounts import Account
 from tidegate.connections.tables import connections
 from tidegate.errors import ImportRunning
@@ -61,7 +61,8 @@ def import_account(
     with runs.exclusive(engine, account.name, KIND) as alone:
         if not alone:
             raise ImportRunning(connection=account.name)
-        return _Import(engine, account, api, options, selected, progress or (lambda _: None), stop).run()
+        with problems.watched(engine, account.name):
+            return _Import(engine, account, api, options, selected, progress or (lambda _: None), stop).run()
 
 
 @dataclass(slots=True)
