@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sqlalchemy import Engine, text
@@ -43,11 +43,9 @@ class Reader:
     plan: Plan
     tell: Callable[[Progress], None]
     stop: threading.Event
-
-    def __post_init__(self) -> None:
-        self._changed = threading.Condition()
-        self._fatal: list[BaseException] = []
-        self.customers: set[str] = set()
+    customers: set[str] = field(default_factory=set[str])
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _fatal: list[BaseException] = field(default_factory=list[BaseException])
 
     def read_all(self, readers: int) -> None:
         """Reads every range of the plan with so many threads. A failed range carries its error; the others go on.
