@@ -3,30 +3,49 @@
 from difflib import get_close_matches
 
 from tidegate.errors import ResourceUnknown
+from tidegate.stripe_api.resources.account import ACCOUNTS
 from tidegate.stripe_api.resources.catalog import COUPONS, PRICES, PRODUCTS, PROMOTION_CODES, TAX_RATES
+from tidegate.stripe_api.resources.credits import CREDIT_NOTE_LINES, CREDIT_NOTES
 from tidegate.stripe_api.resources.customers import CUSTOMERS
+from tidegate.stripe_api.resources.discounts import DISCOUNTS
+from tidegate.stripe_api.resources.entitlements import ENTITLEMENT_FEATURES, PRODUCT_FEATURES
 from tidegate.stripe_api.resources.invoices import INVOICE_ITEMS, INVOICE_LINES, INVOICE_PAYMENTS, INVOICES
+from tidegate.stripe_api.resources.payments import CHARGES, DISPUTES, PAYMENT_INTENTS, PAYMENT_METHODS, REFUNDS
+from tidegate.stripe_api.resources.quotes import QUOTE_LINES, QUOTES
 from tidegate.stripe_api.resources.resource import Resource
-from tidegate.stripe_api.resources.subscriptions import SUBSCRIPTION_ITEMS, SUBSCRIPTIONS
+from tidegate.stripe_api.resources.subscriptions import SUBSCRIPTION_ITEMS, SUBSCRIPTION_SCHEDULES, SUBSCRIPTIONS
 
-RESOURCES: dict[str, Resource] = {
-    each.name: each
-    for each in (
-        # What refers comes after what it refers to, so that an import in this order finds its parents stored.
-        PRODUCTS,
-        PRICES,
-        COUPONS,
-        TAX_RATES,
-        CUSTOMERS,
-        PROMOTION_CODES,
-        SUBSCRIPTIONS,
-        SUBSCRIPTION_ITEMS,
-        INVOICES,
-        INVOICE_LINES,
-        INVOICE_ITEMS,
-        INVOICE_PAYMENTS,
-    )
-}
+# What refers comes after what it refers to, so that an import in this order finds its parents stored.
+_IN_ORDER = (
+    ACCOUNTS,
+    PRODUCTS,
+    ENTITLEMENT_FEATURES,
+    PRODUCT_FEATURES,
+    PRICES,
+    COUPONS,
+    TAX_RATES,
+    CUSTOMERS,
+    PROMOTION_CODES,
+    PAYMENT_METHODS,
+    SUBSCRIPTIONS,
+    SUBSCRIPTION_ITEMS,
+    SUBSCRIPTION_SCHEDULES,
+    INVOICES,
+    INVOICE_LINES,
+    INVOICE_ITEMS,
+    INVOICE_PAYMENTS,
+    DISCOUNTS,
+    QUOTES,
+    QUOTE_LINES,
+    CHARGES,
+    PAYMENT_INTENTS,
+    REFUNDS,
+    DISPUTES,
+    CREDIT_NOTES,
+    CREDIT_NOTE_LINES,
+)
+
+RESOURCES: dict[str, Resource] = {each.name: each for each in _IN_ORDER}
 
 by_object: dict[str, Resource] = {each.object: each for each in RESOURCES.values()}
 """The resource of Stripe's `object`, as events name it."""

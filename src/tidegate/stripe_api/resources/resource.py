@@ -24,7 +24,7 @@ class Column:
     indexed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Nested:
     """A list inside an object's body that is mirrored as rows of its own, e.g. an invoice's `lines`.
 
@@ -48,6 +48,8 @@ class Resource:
     variants        listings that together show everything (Stripe hides by default), e.g. active and inactive prices
     created_filter  whether the listing takes `created[gte]`, so that ranges can be read in parallel
     per_parent      the resource whose ids fill `{parent}` in `path`: listed once per parent
+    parent_field    with `per_parent`: the field (and column) that whoever lists fills with the parent's id, since
+                    Stripe's bodies lack it
     singleton       `path` is one object, not a list (the account)
     expand          what to expand, as seen from the object; listings prefix `data.`
     nested          lists inside that become rows of their own
@@ -65,6 +67,7 @@ class Resource:
     variants: tuple[Mapping[str, Any], ...] = ({},)
     created_filter: bool = True
     per_parent: str = ""
+    parent_field: str = ""
     singleton: bool = False
     expand: tuple[str, ...] = ()
     nested: tuple[Nested, ...] = ()

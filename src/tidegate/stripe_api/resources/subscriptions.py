@@ -1,7 +1,7 @@
 """What is subscribed to: subscriptions, their items, their schedules."""
 
 from tidegate.stripe_api.resources.resource import Column, Nested, Resource
-from tidegate.stripe_api.shapes.subscriptions import Subscription, SubscriptionItem
+from tidegate.stripe_api.shapes.subscriptions import Subscription, SubscriptionItem, SubscriptionSchedule
 
 SUBSCRIPTION_ITEMS = Resource(
     name="subscription_items",
@@ -39,7 +39,7 @@ SUBSCRIPTIONS = Resource(
             "items",
             SUBSCRIPTION_ITEMS.name,
             "/v1/subscription_items",
-            {"subscription": "{id}"},
+            {"subscription": "{id}", "expand[0]": "data.discounts"},
         ),
     ),
     versions=True,
@@ -67,6 +67,28 @@ SUBSCRIPTIONS = Resource(
         Column("schedule"),
         Column("default_payment_method"),
         Column("coupons", "text[]", refers_to="coupons"),
+        Column("test_clock"),
+        Column("livemode", "boolean"),
+    ),
+)
+
+SUBSCRIPTION_SCHEDULES = Resource(
+    name="subscription_schedules",
+    object="subscription_schedule",
+    shape=SubscriptionSchedule,
+    path="/v1/subscription_schedules",
+    columns=(
+        Column("customer", refers_to="customers", indexed=True),
+        Column("subscription", refers_to="subscriptions"),
+        Column("released_subscription", refers_to="subscriptions"),
+        Column("status"),
+        Column("end_behavior"),
+        Column("phase_start", "timestamptz"),
+        Column("phase_end", "timestamptz"),
+        Column("ends_at", "timestamptz"),
+        Column("canceled_at", "timestamptz"),
+        Column("completed_at", "timestamptz"),
+        Column("released_at", "timestamptz"),
         Column("test_clock"),
         Column("livemode", "boolean"),
     ),

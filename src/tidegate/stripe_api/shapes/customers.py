@@ -63,11 +63,6 @@ class Customer(Shape):
         return method.id if isinstance(method, Ref) else method
 
     @property
-    def coupon(self) -> str | None:
-        """The id of the coupon of the customer's own discount."""
-        return self.discount.coupon if self.discount else None
-
-    @property
     def coupons(self) -> list[str]:
-        """The same as a list."""
+        """The id of the coupon of the customer's own discount, if any."""
         return coupons(None, self.discount)

@@ -38,11 +38,8 @@ class Discount(Shape):
 
     @property
     def identity(self) -> str | None:
-        """The id; old discounts had none, and a customer or subscription one at most: then `{owner}:{coupon}`."""
-        if self.id is not None:
-            return self.id
-        owner = self.subscription or self.customer
-        return f"{owner}:{self.coupon}" if owner and self.coupon else None
+        """The id; old discounts had none, and a subscription or customer one at most: then its owner's id."""
+        return self.id or self.subscription or self.customer
 
     @property
     def terms(self) -> Coupon | None:

@@ -1,0 +1,24 @@
+"""What is taken off: discounts, which Stripe lists nowhere and tells by event."""
+
+from tidegate.stripe_api.resources.resource import Column, Resource
+from tidegate.stripe_api.shapes.discounts import Discount
+
+DISCOUNTS = Resource(
+    name="discounts",
+    object="discount",
+    shape=Discount,
+    created_filter=False,
+    deleted_by=frozenset({"customer.discount.deleted"}),
+    versions=True,
+    columns=(
+        Column("customer", refers_to="customers", indexed=True),
+        Column("subscription", refers_to="subscriptions", indexed=True),
+        Column("subscription_item"),
+        Column("invoice", refers_to="invoices"),
+        Column("invoice_item"),
+        Column("coupon", refers_to="coupons"),
+        Column("promotion_code"),
+        Column("starts_at", "timestamptz"),
+        Column("ends_at", "timestamptz"),
+    ),
+)
