@@ -125,7 +125,7 @@ def test_an_interactive_call_overtakes_the_background_and_pushes_it_back(engine:
     assert row_of(engine, LIST)["ahead"] + time.monotonic() == pytest.approx(before + 0.2, abs=0.05)
 
 
-def test_an_idle_limit_lets_interactive_calls_pass_in_step(engine: Engine) -> None:
+def test_an_idle_limit_lets_interactive_calls_pass(engine: Engine) -> None:
     limits = SharedLimits(engine, "acme")
     assert limits.reserve(LIST, 10.0, 1, interactive=True).first_in < 0.05
     assert limits.reserve(LIST, 10.0, 1, interactive=True).first_in < 0.15

@@ -14,8 +14,6 @@ CONNECTION = ""
 """The row of the whole connection, beside one row per endpoint."""
 CHUNK_SECONDS = 0.05
 """A reservation takes at most what is due in this time."""
-STALE_SECONDS = 0.02
-"""A reserved slot this long past is dropped: used late it would be a burst on top of everybody else's pace."""
 
 
 class Limits(Protocol):
@@ -30,11 +28,18 @@ class Limits(Protocol):
 
 @dataclass(slots=True)
 class Lane:
-    """One limit as this process sees it: slots reserved ahead, and `voided`, which moves when a slowing voids them."""
+    """One limit as this process sees it: `slots` reserved and not yet taken (moments on its clock).
+
+    A chunk is as many slots as threads are `wanting` one at that moment, so none is reserved in vain: the slower the
+    keeper of the limit, the more threads gather, the larger the chunk, up to `largest`. `voided` moves when a slowing
+    makes slots void.
+    """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
+    counting: threading.Lock = field(default_factory=threading.Lock)
     slots: deque[float] = field(default_factory=deque[float])
-    chunk: int = 1
+    wanting: int = 0
+    largest: int = 1
     voided: int = 0
 
 
@@ -98,20 +103,22 @@ class PacedBudget:
         return self._clock() + slots.first_in
 
     def _shared_slot(self, lane: Lane, row: str, ceiling: float) -> float:
+        with lane.counting:
+            lane.wanting += 1
         with lane.lock:
-            stale, oldest = False, self._clock() - STALE_SECONDS
-            while lane.slots and lane.slots[0] < oldest:
-                lane.slots.popleft()
-                stale = True
-            if stale:
-                lane.chunk = max(1, lane.chunk // 2)
-            if not lane.slots:
-                slots = self._limits.reserve(row, ceiling, lane.chunk, interactive=False)
-                first = self._clock() + slots.first_in
-                lane.slots.extend(first + place * slots.step for place in range(slots.count))
-                if not stale:
-                    lane.chunk = min(lane.chunk * 2, max(1, ceil(CHUNK_SECONDS / slots.step)))
+            try:
+                if not lane.slots:
+                    self._refill(lane, row, ceiling)
+            finally:
+                with lane.counting:
+                    lane.wanting -= 1
             return lane.slots.popleft()
+
+    def _refill(self, lane: Lane, row: str, ceiling: float) -> None:
+        slots = self._limits.reserve(row, ceiling, min(lane.wanting, lane.largest), interactive=False)
+        first = self._clock() + slots.first_in
+        lane.slots.extend(first + place * slots.step for place in range(slots.count))
+        lane.largest = max(1, ceil(CHUNK_SECONDS / slots.step))
 
 
 def _concerns(row: str, reason: str | None) -> bool:

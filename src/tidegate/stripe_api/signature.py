@@ -39,6 +39,8 @@ def verify(body: bytes, header: str | None, secrets: Mapping[str, str], toleranc
 
 def _signed_at(header: str) -> int:
     """Seconds since 1970 that the header says; the checks here only tell one wrong header from another."""
+    if not header.isascii():
+        raise SignatureInvalid(problem="the header Stripe-Signature is malformed: it is not ASCII")
     fields = [field.partition("=") for field in header.split(",")]
     times = [value for name, _, value in fields if name == "t"]
     if not times or not times[0].isdecimal() or len(times[0]) > 12:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 import stripe
 import urllib3
-from urllib3.exceptions import DecodeError, HTTPError, IncompleteRead, LocationValueError, ProtocolError, SSLError
+from urllib3.exceptions import DecodeError, HTTPError, LocationValueError, ProtocolError, SSLError
 
 from tidegate.errors import StripeBodyUnreadable, StripeUnreachable, TidegateError
 from tidegate.stripe_api import failures
@@ -154,7 +154,7 @@ class Transport(stripe.HTTPClient):
         try:
             content = response.read()
         except (ProtocolError, DecodeError) as problem:
-            return _unreadable(where, _cut_off(problem), request_id)
+            return _unreadable(where, _said(problem), request_id)
         except HTTPError as problem:
             return _unreachable(where, problem)
         finally:
@@ -202,13 +202,6 @@ def _broken(content: bytes, call: Call) -> str | None:
     return None
 
 
-def _cut_off(problem: HTTPError) -> str:
-    broken = problem.__cause__
-    if isinstance(broken, IncompleteRead):
-        return f"it is cut off after {broken.partial} bytes, {broken.expected} more were announced"
-    return f"it is cut off ({_said(problem)})"
-
-
 def _unreadable(where: str, problem: str, request_id: str) -> Setback:
     return Setback(
         lambda tries: StripeBodyUnreadable(endpoint=where, problem=problem, tries=tries, request_id=request_id)
@@ -223,4 +216,8 @@ def _unreachable(where: str, problem: HTTPError) -> Setback:
 
 
 def _said(problem: HTTPError) -> str:
-    return failures.without_secrets(str(problem).rstrip(".")) or type(problem).__name__
+    said = str(problem)
+    if isinstance(problem, ProtocolError):
+        first, last = str(problem.args[0]).rstrip("."), str(problem.args[-1])
+        said = first if last in first else f"{first}: {last}"
+    return failures.without_secrets(said) or type(problem).__name__

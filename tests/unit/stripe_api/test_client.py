@@ -1,0 +1,360 @@
+"""StripeApi against a server that misbehaves in every way: retries, final errors, and what goes over the wire."""
+
+import gc
+import gzip
+import json
+import logging
+import socket
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+import pytest
+import stripe
+import urllib3
+
+from tidegate.errors import (
+    ConfigurationError,
+    StripeBodyUnreadable,
+    StripeCursorGone,
+    StripeKeyInvalid,
+    StripeObjectMissing,
+    StripePermissionMissing,
+    StripeRateLimited,
+    StripeRefused,
+    StripeUnreachable,
+    TidegateError,
+)
+from tidegate.stripe_api.client import StripeApi
+from tidegate.stripe_api.limits import LocalBudget
+from tidegate.stripe_api.transport import Patience
+
+KEY = "sk_test_51Secret00000000000000"
+DATE = "Sat, 21 Nov 2026 10:00:05 GMT"
+
+
+class Hurry:
+    """A clock that only sleeping moves: tests never wait."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+        self.time = 1000.0
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.time += seconds
+
+    def patience(self, **changes: Any) -> Patience:
+        now = datetime(2026, 11, 21, 10, 0, 0, 900_000, tzinfo=UTC)
+        base = Patience(sleep=self.sleep, clock=lambda: self.time, now=lambda: now, chance=lambda: 0.5)
+        return replace(base, **changes)
+
+
+class Watched:
+    """A budget without limits that remembers what it was asked and told."""
+
+    def __init__(self) -> None:
+        self.acquired: list[tuple[str, bool]] = []
+        self.noted: list[tuple[str, int, float | None, str | None]] = []
+
+    def acquire(self, endpoint: str, *, interactive: bool = False) -> float:
+        self.acquired.append((endpoint, interactive))
+        return 0.0
+
+    def note(self, endpoint: str, status: int, retry_after: float | None = None, reason: str | None = None) -> None:
+        self.noted.append((endpoint, status, retry_after, reason))
+
+
+def api_at(stub: Any, hurry: Hurry | None = None, **options: Any) -> StripeApi:
+    options.setdefault("patience", (hurry or Hurry()).patience())
+    options.setdefault("budget", LocalBudget())
+    return StripeApi(KEY, base=stub.base, **options)
+
+
+def refused(code: str = "", message: str = "No.", param: str = "", kind: str = "invalid_request_error") -> bytes:
+    return json.dumps({"error": {"type": kind, "code": code, "message": message, "param": param}}).encode()
+
+
+def test_a_request_carries_what_the_sdk_gives_it(stub: Any) -> None:
+    api_at(stub, stripe_account="acct_1").get(
+        "/v1/invoices", {"limit": 100, "expand": ["data.a", "data.b"], "created": {"gte": 5, "lt": 9}, "status": None}
+    )
+    (seen,) = stub.seen
+    assert (seen.method, unquote(seen.path)) == (
+        "GET",
+        "/v1/invoices?limit=100&expand[0]=data.a&expand[1]=data.b&created[gte]=5&created[lt]=9",
+    )
+    assert seen.headers["Authorization"] == f"Bearer {KEY}"
+    assert seen.headers["Stripe-Version"] == stripe.api_version
+    assert seen.headers["Stripe-Account"] == "acct_1"
+    assert seen.headers["User-Agent"].startswith("Stripe/v1 PythonBindings/")
+    assert seen.headers["Accept-Encoding"] == "identity", "on loopback compression only costs"
+    assert "Tidegate-Call" not in seen.headers
+    assert "telemetry_id" not in seen.headers["X-Stripe-Client-User-Agent"]
+
+
+def test_the_body_comes_back_byte_for_byte(stub: Any, reply: Any) -> None:
+    body = b' {"object" :"list","data":[ {"id":"x\\u0000"} ]}\n '
+    stub.answer(reply(body=body, headers={"Date": DATE, "Request-Id": "req_7"}))
+    answer = api_at(stub).get("/v1/customers")
+    assert (answer.body, answer.request_id) == (body, "req_7")
+
+
+def test_a_compressed_body_is_unpacked(stub: Any, reply: Any) -> None:
+    stub.answer(reply(body=gzip.compress(b'{"a":1}'), headers={"Content-Encoding": "gzip"}))
+    assert api_at(stub).get("/v1/customers").body == b'{"a":1}'
+
+
+@pytest.mark.parametrize(
+    ("date", "took", "at"),
+    [
+        (DATE, 0.0, datetime(2026, 11, 21, 10, 0, 5, tzinfo=UTC)),
+        (DATE, 0.3, datetime(2026, 11, 21, 10, 0, 4, tzinfo=UTC)),
+        (DATE, 2.0, datetime(2026, 11, 21, 10, 0, 3, tzinfo=UTC)),
+        (DATE, 2.1, datetime(2026, 11, 21, 10, 0, 2, tzinfo=UTC)),
+        ("", 0.5, datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)),
+        ("", 1.0, datetime(2026, 11, 21, 9, 59, 59, tzinfo=UTC)),
+        ("yesterday", 0.0, datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)),
+    ],
+)
+def test_the_time_of_a_body_is_never_later_than_what_it_shows(
+    stub: Any, reply: Any, date: str, took: float, at: datetime
+) -> None:
+    stub.answer(reply(headers={"Date": date}))
+    ticks = iter([0.0, 0.0, took, took])
+    answer = api_at(stub, patience=Hurry().patience(clock=lambda: next(ticks))).get("/v1/customers")
+    assert (answer.at, answer.seconds) == (at, took)
+
+
+BROKEN = {
+    "500": {"status": 500, "body": refused(kind="api_error")},
+    "503 that is no JSON": {"status": 503, "body": b"<html>upstream</html>"},
+    "409 in progress": {"status": 409, "body": refused("idempotency_key_in_use", kind="idempotency_error")},
+    "429": {"status": 429, "body": refused("rate_limit")},
+    "400 to be tried again": {"status": 400, "body": refused(), "headers": {"Stripe-Should-Retry": "true"}},
+    "reset": {"reset": True},
+    "body cut off": {"body": b'{"data": [' + b"1," * 5000 + b"1]}", "sent": 400},
+    "body cut off, length right": {"body": b'{"data": [1, 2'},
+    "page of a proxy": {"body": b"<html>Please log in</html>"},
+    "empty": {"body": b""},
+    "broken gzip": {"body": b'{"a":1}', "headers": {"Content-Encoding": "gzip"}},
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+def test_what_may_pass_is_tried_again(stub: Any, reply: Any, broken: dict[str, Any]) -> None:
+    stub.answer(reply(**broken), reply(**broken), reply())
+    hurry = Hurry()
+    assert api_at(stub, hurry).get("/v1/customers").body == reply().body
+    assert len(stub.seen) == 3
+    assert hurry.slept == [0.25, 0.5], "full jitter: chance times 0.5, 1, 2 … seconds"
+
+
+FINAL: dict[str, tuple[dict[str, Any], int, type[TidegateError], str]] = {
+    "500": (
+        {"status": 500, "body": refused(kind="api_error", message="Our fault.")},
+        8,
+        StripeRefused,
+        "Stripe refused GET /v1/customers with 500 (api_error): Our fault. Request id: req_stub.",
+    ),
+    "500 Stripe says is final": (
+        {"status": 500, "body": refused(kind="api_error"), "headers": {"Stripe-Should-Retry": "false"}},
+        1,
+        StripeRefused,
+        "with 500",
+    ),
+    "proxy's 502": ({"status": 502, "body": b"<h1>Bad\n gateway</h1>"}, 8, StripeRefused, "<h1>Bad gateway</h1>"),
+    "429": ({"status": 429, "body": refused("rate_limit", "Slow.")}, 8, StripeRateLimited, "(tried 8 times): Slow."),
+    "401": (
+        {"status": 401, "body": refused(message="Invalid API Key provided: sk_test_****0000")},
+        1,
+        StripeKeyInvalid,
+        "run `tidegate connect` again with the same --name. Request id: req_stub.",
+    ),
+    "401 expired": ({"status": 401, "body": refused("api_key_expired")}, 1, StripeKeyInvalid, "401 at GET"),
+    "403": (
+        {"status": 403, "body": refused(message="The provided key 'rk_test_51abcdefgh' lacks rak_customer_read.")},
+        1,
+        StripePermissionMissing,
+        "The provided key 'rk_test_…' lacks rak_customer_read. Give the restricted key that permission",
+    ),
+    "404": (
+        {"status": 404, "body": refused("resource_missing", "No such customer: 'cus_1'", "id")},
+        1,
+        StripeObjectMissing,
+        "No such customer: 'cus_1'",
+    ),
+    "cursor": (
+        {"status": 400, "body": refused("resource_missing", "No such customer", "starting_after")},
+        1,
+        StripeCursorGone,
+        "that the list at GET /v1/customers was to continue after no longer exists",
+    ),
+    "400": ({"status": 400, "body": refused("parameter_unknown")}, 1, StripeRefused, "with 400 (parameter_unknown)"),
+    "301": ({"status": 301, "headers": {"Location": "/x"}, "body": b""}, 1, StripeRefused, "the answer was empty."),
+    "reset": ({"reset": True}, 8, StripeUnreachable, "Stripe could not be reached at GET /v1/customers: "),
+    "cut off": (
+        {"body": b'{"data": [' + b"1," * 5000 + b"1]}", "sent": 400},
+        8,
+        StripeBodyUnreadable,
+        "Connection broken: IncompleteRead(400 bytes read, 9613 more expected) (tried 8 times). Request id: req_stub.",
+    ),
+    "no JSON": ({"body": b"<html></html>"}, 8, StripeBodyUnreadable, "it is not JSON (tried 8 times)"),
+}
+
+
+@pytest.mark.parametrize(("answer", "tries", "error", "text"), FINAL.values(), ids=FINAL)
+def test_a_final_failure_names_request_endpoint_and_remedy(
+    stub: Any,
+    reply: Any,
+    caplog: pytest.LogCaptureFixture,
+    answer: dict[str, Any],
+    tries: int,
+    error: type[TidegateError],
+    text: str,
+) -> None:
+    stub.answer(reply(**answer))
+    with caplog.at_level(logging.DEBUG), pytest.raises(TidegateError) as caught:
+        api_at(stub).get("/v1/customers", {"email": "who@example.com"})
+    assert type(caught.value) is error
+    assert text in str(caught.value)
+    assert len(stub.seen) == tries == caught.value.facts["tries"]
+    assert KEY not in str(caught.value) + repr(caught.value) + caplog.text
+    assert "who@example.com" not in str(caught.value)
+
+
+def test_a_key_that_an_answer_repeats_is_shown_nowhere(stub: Any, reply: Any) -> None:
+    stub.answer(reply(status=400, body=refused(message=f"You sent {KEY} and whsec_abcdef123456.")))
+    with pytest.raises(StripeRefused) as caught:
+        api_at(stub).get("/v1/customers")
+    assert "You sent sk_test_… and whsec_…." in str(caught.value)
+    assert KEY not in str(caught.value.facts)
+
+
+def test_a_server_that_is_not_there(stub: Any) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        base = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        api = StripeApi(KEY, base=base, budget=LocalBudget(), patience=Hurry().patience())
+        with pytest.raises(StripeUnreachable, match=r"GET /v1/account: .*refused \(tried 8 times\)"):
+            api.get("/v1/account")
+
+
+def test_a_server_that_never_answers(stub: Any, reply: Any) -> None:
+    stub.answer(reply(silent=True), reply(silent=True), reply())
+    api = api_at(stub, timeout=urllib3.Timeout(connect=5, read=0.05))
+    assert api.get("/v1/account").body == reply().body
+    stub.answer(reply(silent=True))
+    with pytest.raises(StripeUnreachable, match=r"timed out"):
+        api.get("/v1/account", interactive=True)
+
+
+def test_retry_after_is_waited_out_and_told_to_the_budget(stub: Any, reply: Any) -> None:
+    limited = {"Retry-After": "7", "Stripe-Rate-Limited-Reason": "endpoint-rate", "Stripe-Should-Retry": "false"}
+    stub.answer(reply(status=429, body=refused("rate_limit"), headers=limited), reply())
+    hurry, budget = Hurry(), Watched()
+    api_at(stub, hurry, budget=budget).get("/v1/customers/cus_1")
+    assert hurry.slept == [7.25]
+    assert budget.noted == [("GET /v1/customers/:id", 429, 7.0, "endpoint-rate")]
+    assert budget.acquired == [("GET /v1/customers/:id", False)] * 2, "every try draws from the budget"
+
+
+def test_time_bounds_the_tries_as_well(stub: Any, reply: Any) -> None:
+    stub.answer(reply(status=503, headers={"Retry-After": "40"}))
+    hurry = Hurry()
+    with pytest.raises(StripeRefused) as caught:
+        api_at(stub, patience=hurry.patience(seconds=100.0)).get("/v1/customers")
+    assert caught.value.facts["tries"] == 3
+    assert sum(hurry.slept) < 100
+
+
+def test_whoever_waits_is_told_sooner(stub: Any, reply: Any) -> None:
+    stub.answer(reply(status=500))
+    budget = Watched()
+    with pytest.raises(StripeRefused):
+        api_at(stub, budget=budget).get("/v1/customers", interactive=True)
+    assert budget.acquired == [("GET /v1/customers", True)] * 3
+
+
+def test_a_post_keeps_its_idempotency_key_across_retries(stub: Any, reply: Any) -> None:
+    stub.answer(reply(status=500), reply(reset=True), reply(status=409), reply(body=b'{"id":"cus_1"}'))
+    api = api_at(stub)
+    answer = api.post("/v1/customers", {"metadata": {"a": "b"}, "items": [{"price": "p"}], "validate": True})
+    assert answer.body == b'{"id":"cus_1"}'
+    assert {seen.body for seen in stub.seen} == {"metadata[a]=b&items[0][price]=p&validate=true"}
+    assert len(stub.seen) == 4
+    assert len({seen.headers["Idempotency-Key"] for seen in stub.seen}) == 1
+    api.post("/v1/customers")
+    assert stub.seen[-1].headers["Idempotency-Key"] != stub.seen[0].headers["Idempotency-Key"]
+    api.post("/v1/customers", idempotency_key="run-1-row-2")
+    assert stub.seen[-1].headers["Idempotency-Key"] == "run-1-row-2"
+
+
+def test_a_delete_whose_answer_was_lost_says_so_by_its_tries(stub: Any, reply: Any) -> None:
+    stub.answer(reply(reset=True), reply(status=404, body=refused("resource_missing", param="id")))
+    with pytest.raises(StripeObjectMissing) as caught:
+        api_at(stub).delete("/v1/customers/cus_1")
+    assert caught.value.facts["tries"] == 2
+    assert [seen.method for seen in stub.seen] == ["DELETE"] * 2
+
+
+class Page(msgspec.Struct):
+    data: list[int]
+
+
+def test_a_body_the_decoder_finds_broken_is_read_again(stub: Any, reply: Any) -> None:
+    stub.answer(reply(body=b'{"data": [1,, 2]}'), reply(body=b'{"data": [1, 2]}'))
+    page, answer = api_at(stub).read("/v1/customers", msgspec.json.Decoder(Page).decode)
+    assert page == Page([1, 2])
+    assert answer.body == b'{"data": [1, 2]}'
+    stub.answer(reply(body=b'{"data": [1,, 2]}'))
+    with pytest.raises(StripeBodyUnreadable, match=r"it is not JSON \(.*\(tried 8 times\)"):
+        api_at(stub).read("/v1/customers", msgspec.json.Decoder(Page).decode)
+
+
+def test_json_of_another_shape_is_not_read_again(stub: Any, reply: Any) -> None:
+    stub.answer(reply(body=b'{"data": "none"}'))
+    with pytest.raises(msgspec.ValidationError):
+        api_at(stub).read("/v1/customers", msgspec.json.Decoder(Page).decode)
+    assert len(stub.seen) == 1
+
+
+def test_connections_are_kept_and_closed(stub: Any) -> None:
+    api = api_at(stub)
+    for _ in range(3):
+        api.get("/v1/customers")
+    assert stub.accepted == 1
+    api.close()
+    gc.collect()  # an unclosed socket would warn, and warnings are errors
+    api.get("/v1/customers")
+    assert stub.accepted == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "base", "problem"),
+    [
+        ("", None, "is empty"),
+        ("sk_live_ü", None, "characters no key has"),
+        ("sk_live_1 sk_live_2", None, "characters no key has"),
+        (KEY, "127.0.0.1:12111", "is no address"),
+        (KEY, "ftp://x", "is no address"),
+        ("rk_live_1", "http://proxy.example.com", "not sent unencrypted to proxy.example.com"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_once(key: str, base: str | None, problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
+        StripeApi(key, base=base, budget=LocalBudget())
+
+
+def test_a_parameter_the_sdk_would_swallow_is_refused(stub: Any) -> None:
+    with pytest.raises(ValueError, match="usage"):
+        api_at(stub).post("/v1/setup_intents", {"usage": "off_session"})
+    assert stub.seen == []
+
+
+def test_the_address_of_stripe_itself_is_the_sdks() -> None:
+    api = StripeApi("sk_live_1", budget=LocalBudget())
+    assert "sk_live_1" not in repr(api) + repr(vars(api))
+    assert api._sdk._requestor.base_addresses["api"] == stripe.DEFAULT_API_BASE
