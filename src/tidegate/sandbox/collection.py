@@ -70,7 +70,9 @@ class Collection:
             envelope = self.shown(identifier)[self.resource.nested or ""]
         return [msgspec.json.encode(child) for child in envelope["data"]]
 
-    def put(self, identifier: str, created: int, body: Body, hidden: dict[str, bytes], overflow: list[bytes] | None) -> None:
+    def put(
+        self, identifier: str, created: int, body: Body, hidden: dict[str, bytes], overflow: list[bytes] | None
+    ) -> None:
         """Stores or replaces an object; its place in the list stays unless `created` changed."""
         known = self.key_of.get(identifier)
         if known is not None:

@@ -41,11 +41,15 @@ class SandboxConfig:
     def __post_init__(self) -> None:
         for name in ("port", "customers", "months", "latency", "subscriptions", "invoices"):
             if getattr(self, name) < 0:
-                raise ConfigurationError(problem=f"The sandbox's {name} must not be negative, got {getattr(self, name)}.")
+                raise ConfigurationError(
+                    problem=f"The sandbox's {name} must not be negative, got {getattr(self, name)}."
+                )
         for name in ("rate", "endpoint_rate"):
             value = getattr(self, name)
             if value is not None and value <= 0:
-                raise ConfigurationError(problem=f"The sandbox's {name} must be above 0 requests a second, got {value}.")
+                raise ConfigurationError(
+                    problem=f"The sandbox's {name} must be above 0 requests a second, got {value}."
+                )
         if not 1 <= self.lines_per_invoice <= 250:
             raise ConfigurationError(
                 problem=f"The sandbox's lines_per_invoice must be 1 to 250, got {self.lines_per_invoice}."

@@ -76,7 +76,12 @@ GRAPH: dict[str, dict[str, Edge]] = {
     | _PHASE_DISCOUNTS,
     "schedule_item": _ids(price="prices", plan="prices") | _parts(tax_rates="tax_rate") | _PHASE_DISCOUNTS,
     "invoice": _ids(customer="customers", default_payment_method="payment_methods", discounts="discounts")
-    | _parts(lines="list:line_item", parent="invoice_parent", default_tax_rates="tax_rate", total_discount_amounts="discount_amount")
+    | _parts(
+        lines="list:line_item",
+        parent="invoice_parent",
+        default_tax_rates="tax_rate",
+        total_discount_amounts="discount_amount",
+    )
     | {"payments": Edge("hidden", "list:invoice_payment")}
     | _empty(
         "account_tax_ids",
@@ -114,12 +119,17 @@ GRAPH: dict[str, dict[str, Edge]] = {
     "quote_computed": _parts(upfront="quote_upfront"),
     "quote_upfront": _empty("line_items"),
     "item": _parts(price="price") | _empty("discounts", "taxes"),
-    "charge": _ids(
-        customer="customers", payment_intent="payment_intents"
-    )
+    "charge": _ids(customer="customers", payment_intent="payment_intents")
     | {"refunds": Edge("hidden", "list:refund")}
     | _empty(
-        "application", "application_fee", "balance_transaction", "failure_balance_transaction", "on_behalf_of", "review", "source_transfer", "transfer"
+        "application",
+        "application_fee",
+        "balance_transaction",
+        "failure_balance_transaction",
+        "on_behalf_of",
+        "review",
+        "source_transfer",
+        "transfer",
     ),
     "payment_intent": _ids(customer="customers", latest_charge="charges", payment_method="payment_methods")
     | _empty("application", "on_behalf_of", "review", "source"),
@@ -151,12 +161,16 @@ def parse(paths: list[str], kind: str) -> Tree:
     for path in paths:
         steps = path.split(".")
         if len(steps) > MAX_LEVELS:
-            raise Refusal(400, f"You cannot expand more than {MAX_LEVELS} levels of a property. Property: {path}", param="expand")
+            raise Refusal(
+                400, f"You cannot expand more than {MAX_LEVELS} levels of a property. Property: {path}", param="expand"
+            )
         branch, at = tree, kind
         for position, step in enumerate(steps):
             edge = edges(at).get(step)
             if edge is None:
-                raise Refusal(400, f"This property cannot be expanded ({'.'.join(steps[: position + 1])}).", param="expand")
+                raise Refusal(
+                    400, f"This property cannot be expanded ({'.'.join(steps[: position + 1])}).", param="expand"
+                )
             at = BY_NAME[edge.kind].object if edge.how == "id" else edge.kind
             branch = branch.setdefault(step, {})
     return tree

@@ -13,7 +13,7 @@ class Faults:
 
     def __init__(self, rates: dict[str, float], seed: int) -> None:
         self.rates = dict(rates)
-        self._random = random.Random(f"faults-{seed}")  # noqa: S311
+        self._random = random.Random(f"faults-{seed}")
 
     def draw(self) -> str | None:
         """The kind of fault for the next request, by the probabilities."""

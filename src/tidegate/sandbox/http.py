@@ -119,6 +119,9 @@ class Connection(asyncio.Protocol):
 
 def head(status: int, length: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
     """A status line and headers, without the blank line that ends them."""
-    lines = [b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % (status, REASONS[status], length)]
+    lines = [
+        b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+        % (status, REASONS[status], length)
+    ]
     lines += [b"%s: %s\r\n" % header for header in headers]
     return b"".join(lines)

@@ -18,7 +18,7 @@ class Ids:
     """Hands out identifiers; the same seed gives the same sequence."""
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(f"ids-{seed}")  # noqa: S311
+        self._random = random.Random(f"ids-{seed}")
         self._taken = 0
 
     def new(self, prefix: str, width: int = 14) -> str:

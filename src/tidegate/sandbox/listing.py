@@ -18,10 +18,10 @@ FOREVER = 1 << 38
 _ELEMENT = re.compile(r"\[\d*\]$")
 _COMPARED = re.compile(r"^(\w+)\[(\w+)\]$")
 STATUSES = {
-    "subscriptions": "active past_due unpaid canceled incomplete incomplete_expired trialing paused all ended".split(),
-    "invoices": "draft open paid uncollectible void".split(),
-    "quotes": "draft open accepted canceled".split(),
-    "invoice_payments": "open paid canceled".split(),
+    "subscriptions": ["active", "past_due", "unpaid", "canceled", "incomplete", "incomplete_expired", "trialing", "paused", "all", "ended"],
+    "invoices": ["draft", "open", "paid", "uncollectible", "void"],
+    "quotes": ["draft", "open", "accepted", "canceled"],
+    "invoice_payments": ["open", "paid", "canceled"],
 }
 
 

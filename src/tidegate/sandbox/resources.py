@@ -57,7 +57,14 @@ def _subscription_status(subscription: Obj) -> tuple[str, ...]:
 
 RESOURCES: tuple[Resource, ...] = (
     Resource("customers", "customer", "cus_", "customers", _same("email", "test_clock"), events="customer"),
-    Resource("products", "product", "prod_", "products", (*_same("active", "shippable", "url", "type"), ("ids", "id")), events="product"),
+    Resource(
+        "products",
+        "product",
+        "prod_",
+        "products",
+        (*_same("active", "shippable", "url", "type"), ("ids", "id")),
+        events="product",
+    ),
     Resource(
         "prices",
         "price",
@@ -96,7 +103,10 @@ RESOURCES: tuple[Resource, ...] = (
             ("_item", "items.data[].id"),
             ("automatic_tax[enabled]", "automatic_tax.enabled"),
         ),
-        ranges=(("current_period_start", "items.data[].current_period_start"), ("current_period_end", "items.data[].current_period_end")),
+        ranges=(
+            ("current_period_start", "items.data[].current_period_start"),
+            ("current_period_end", "items.data[].current_period_end"),
+        ),
         nested="items",
         nested_url="/v1/subscription_items?subscription={id}",
         events="customer.subscription",
@@ -121,7 +131,14 @@ RESOURCES: tuple[Resource, ...] = (
         nested_url="/v1/invoices/{id}/lines",
         events="invoice",
     ),
-    Resource("invoiceitems", "invoiceitem", "ii_", "invoiceitems", (*_same("customer", "invoice"), ("pending", _pending)), events="invoiceitem"),
+    Resource(
+        "invoiceitems",
+        "invoiceitem",
+        "ii_",
+        "invoiceitems",
+        (*_same("customer", "invoice"), ("pending", _pending)),
+        events="invoiceitem",
+    ),
     Resource(
         "invoice_payments",
         "invoice_payment",
@@ -147,7 +164,9 @@ RESOURCES: tuple[Resource, ...] = (
         hidden=("line_items",),
         events="quote",
     ),
-    Resource("charges", "charge", "ch_", "charges", _same("customer", "payment_intent", "transfer_group"), events="charge"),
+    Resource(
+        "charges", "charge", "ch_", "charges", _same("customer", "payment_intent", "transfer_group"), events="charge"
+    ),
     Resource("payment_intents", "payment_intent", "pi_", "payment_intents", _same("customer"), events="payment_intent"),
     Resource(
         "payment_methods",
@@ -170,7 +189,14 @@ RESOURCES: tuple[Resource, ...] = (
         events="credit_note",
     ),
     Resource("disputes", "dispute", "dp_", "disputes", _same("charge", "payment_intent"), events="charge.dispute"),
-    Resource("entitlements_features", "entitlements.feature", "feat_", "entitlements/features", _same("lookup_key"), created=False),
+    Resource(
+        "entitlements_features",
+        "entitlements.feature",
+        "feat_",
+        "entitlements/features",
+        _same("lookup_key"),
+        created=False,
+    ),
     Resource("product_features", "product_feature", "prodft_", None, (("product", "_product"),), created=False),
     Resource("discounts", "discount", "di_", None, created=False, counted=False),
     Resource("accounts", "account", "acct_", None, created=False),

@@ -151,9 +151,12 @@ def balance(state: State, request: Request, names: list[str]) -> Answer:
     totals: dict[str, int] = {}
     for identifier in state["charges"].ids:
         charge = state["charges"].shown(identifier)
-        totals[charge["currency"]] = totals.get(charge["currency"], 0) + charge["amount_captured"] - charge["amount_refunded"]
+        totals[charge["currency"]] = (
+            totals.get(charge["currency"], 0) + charge["amount_captured"] - charge["amount_refunded"]
+        )
     available: list[Obj] = [
-        {"amount": amount, "currency": currency, "source_types": {"card": amount}} for currency, amount in sorted(totals.items())
+        {"amount": amount, "currency": currency, "source_types": {"card": amount}}
+        for currency, amount in sorted(totals.items())
     ]
     nothing: list[Any] = [{"amount": 0, "currency": one["currency"], "source_types": {"card": 0}} for one in available]
     return as_json({"object": "balance", "available": available, "livemode": False, "pending": nothing})
@@ -185,7 +188,9 @@ def _table() -> dict[int, list[tuple[list[str], Route]]]:
         if resource.path:
             routes.append(Route(f"/v1/{resource.path}", resource.name, list_of(resource)))
             routes.append(Route(f"/v1/{resource.path}/{{id}}", resource.name, retrieve(resource)))
-    subscriptions, invoices, quotes, notes = (BY_NAME[name] for name in ("subscriptions", "invoices", "quotes", "credit_notes"))
+    subscriptions, invoices, quotes, notes = (
+        BY_NAME[name] for name in ("subscriptions", "invoices", "quotes", "credit_notes")
+    )
     routes += [
         Route("/v1/subscription_items", "subscriptions", subscription_items),
         Route("/v1/subscription_items/{id}", "subscriptions", one_child(subscriptions, "subscription_item", "_item")),

@@ -129,7 +129,7 @@ class Sandbox:
         def on_loop() -> None:
             try:
                 result.set_result(work())
-            except BaseException as problem:  # noqa: BLE001
+            except BaseException as problem:
                 result.set_exception(problem)
             assert self.server is not None
             self.server.webhooks.flush()

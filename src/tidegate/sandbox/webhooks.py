@@ -47,7 +47,7 @@ class Webhooks:
         self.state = state
         self.endpoints: dict[str, Endpoint] = {}
         self.outcomes: Counter[str] = Counter()
-        self._random = random.Random(f"webhooks-{seed}")  # noqa: S311
+        self._random = random.Random(f"webhooks-{seed}")
         self._batch: list[Obj] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -109,7 +109,7 @@ class Webhooks:
             for attempt in range(TRIES):
                 try:
                     status = await asyncio.wait_for(self._post(endpoint, body), ANSWER_WITHIN)
-                except (OSError, asyncio.TimeoutError, asyncio.IncompleteReadError, ValueError):
+                except (TimeoutError, OSError, asyncio.IncompleteReadError, ValueError):
                     status = 0
                 if 200 <= status < 300:
                     self.outcomes["delivered"] += 1

@@ -11,6 +11,8 @@ from tidegate.sandbox.ids import Ids
 from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.state import State
 
+DAY = 86_400
+
 
 @dataclass(order=True)
 class Due:
@@ -31,11 +33,12 @@ class World:
         self.clock = Clock(start)
         self.ids = Ids(config.seed)
         self.state = State(self.clock, self.ids)
-        self.chance = random.Random(f"company-{config.seed}")  # noqa: S311
+        self.chance = random.Random(f"company-{config.seed}")
         self.agenda: list[Due] = []
         self.prices: dict[str, Obj] = {}
         """Prices by role, for example `team-month-usd`, whole."""
         self.coupons: dict[str, Obj] = {}
+        """All coupons ever made by id, whole: a discount outlives its coupon."""
         self.tax_rates: dict[str, Obj] = {}
         self.arrived = 0
         self._planned = 0

@@ -81,7 +81,9 @@ def price(
 
 def currency_option(price: Obj) -> Obj:
     """What a price costs in its own currency, as its `currency_options` says."""
-    option = {name: price[name] for name in ("custom_unit_amount", "tax_behavior", "unit_amount", "unit_amount_decimal")}
+    option = {
+        name: price[name] for name in ("custom_unit_amount", "tax_behavior", "unit_amount", "unit_amount_decimal")
+    }
     return option | ({"tiers": price["tiers"]} if price.get("tiers") else {})
 
 

@@ -19,7 +19,15 @@ def pricing(price: Obj | None, unit_amount_decimal: str | None) -> Obj | None:
     }
 
 
-def line(identifier: str, invoice: str, currency: str, amount: int, quantity: int | None, period: tuple[int, int], **changes: Any) -> Obj:
+def line(
+    identifier: str,
+    invoice: str,
+    currency: str,
+    amount: int,
+    quantity: int | None,
+    period: tuple[int, int],
+    **changes: Any,
+) -> Obj:
     """An invoice line; `amount` in minor units before discounts and exclusive tax, `period` in UTC epoch seconds."""
     return {
         "id": identifier,
@@ -45,7 +53,14 @@ def line(identifier: str, invoice: str, currency: str, amount: int, quantity: in
     } | changes
 
 
-def of_item(subscription: str, item: str, *, proration: bool = False, invoice_item: str | None = None, credited: Obj | None = None) -> Obj:
+def of_item(
+    subscription: str,
+    item: str,
+    *,
+    proration: bool = False,
+    invoice_item: str | None = None,
+    credited: Obj | None = None,
+) -> Obj:
     """The parent of a line that a subscription item caused."""
     return {
         "invoice_item_details": None,
@@ -103,7 +118,13 @@ def invoice(identifier: str, created: int, customer: Obj, currency: str, lines: 
         "attempt_count": 0,
         "attempted": False,
         "auto_advance": True,
-        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None, "provider": None, "status": None},
+        "automatic_tax": {
+            "disabled_reason": None,
+            "enabled": False,
+            "liability": None,
+            "provider": None,
+            "status": None,
+        },
         "automatically_finalizes_at": None,
         "billing_reason": "manual",
         "collection_method": "charge_automatically",
@@ -175,7 +196,16 @@ def from_subscription(subscription: Obj) -> Obj:
     }
 
 
-def invoiceitem(identifier: str, created: int, customer: str, currency: str, amount: int, quantity: int, period: tuple[int, int], **changes: Any) -> Obj:
+def invoiceitem(
+    identifier: str,
+    created: int,
+    customer: str,
+    currency: str,
+    amount: int,
+    quantity: int,
+    period: tuple[int, int],
+    **changes: Any,
+) -> Obj:
     """An invoice item, pending while its invoice is None; `amount` in minor units."""
     return {
         "id": identifier,
@@ -244,7 +274,9 @@ def credit_note(identifier: str, created: int, invoice: Obj, number: str, lines:
     } | changes
 
 
-def credit_note_line(identifier: str, amount: int, quantity: int | None, invoice_line: str | None, description: str | None) -> Obj:
+def credit_note_line(
+    identifier: str, amount: int, quantity: int | None, invoice_line: str | None, description: str | None
+) -> Obj:
     """A line of a credit note, minor units; without an invoice line it is a custom one."""
     return {
         "id": identifier,

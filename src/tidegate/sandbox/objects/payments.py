@@ -8,7 +8,9 @@ from tidegate.sandbox.resources import Obj
 DECLINE = ("card_declined", "insufficient_funds", "Your card has insufficient funds.")
 
 
-def payment_intent(identifier: str, created: int, amount: int, currency: str, customer: str, method: str | None, **changes: Any) -> Obj:
+def payment_intent(
+    identifier: str, created: int, amount: int, currency: str, customer: str, method: str | None, **changes: Any
+) -> Obj:
     """An intent to collect `amount` minor units."""
     return {
         "id": identifier,
@@ -93,7 +95,9 @@ def charge(identifier: str, created: int, intent: Obj, method: Obj, customer: Ob
             "reason": None if paid else decline,
             "risk_level": "normal",
             "risk_score": 20,
-            "seller_message": "Payment complete." if paid else "The bank returned the decline code `insufficient_funds`.",
+            "seller_message": "Payment complete."
+            if paid
+            else "The bank returned the decline code `insufficient_funds`.",
             "type": "authorized" if paid else "issuer_declined",
         },
         "paid": paid,
@@ -175,14 +179,7 @@ def refund(identifier: str, created: int, charge: Obj, amount: int, reason: str 
     }
 
 
-EVIDENCE = (
-    "access_activity_log billing_address cancellation_policy cancellation_policy_disclosure cancellation_rebuttal "
-    "customer_communication customer_email_address customer_name customer_purchase_ip customer_signature "
-    "duplicate_charge_documentation duplicate_charge_explanation duplicate_charge_id product_description receipt "
-    "refund_policy refund_policy_disclosure refund_refusal_explanation service_date service_documentation "
-    "shipping_address shipping_carrier shipping_date shipping_documentation shipping_tracking_number "
-    "uncategorized_file uncategorized_text"
-).split()
+EVIDENCE = ["access_activity_log", "billing_address", "cancellation_policy", "cancellation_policy_disclosure", "cancellation_rebuttal", "customer_communication", "customer_email_address", "customer_name", "customer_purchase_ip", "customer_signature", "duplicate_charge_documentation", "duplicate_charge_explanation", "duplicate_charge_id", "product_description", "receipt", "refund_policy", "refund_policy_disclosure", "refund_refusal_explanation", "service_date", "service_documentation", "shipping_address", "shipping_carrier", "shipping_date", "shipping_documentation", "shipping_tracking_number", "uncategorized_file", "uncategorized_text"]
 
 
 def dispute(identifier: str, created: int, charge: Obj) -> Obj:

@@ -128,7 +128,12 @@ def account(identifier: str, created: int) -> Obj:
         "default_currency": "usd",
         "details_submitted": True,
         "email": "billing@harbour.example",
-        "external_accounts": {"object": "list", "data": [], "has_more": False, "url": f"/v1/accounts/{identifier}/external_accounts"},
+        "external_accounts": {
+            "object": "list",
+            "data": [],
+            "has_more": False,
+            "url": f"/v1/accounts/{identifier}/external_accounts",
+        },
         "future_requirements": nothing_due,
         "metadata": {},
         "payouts_enabled": True,
@@ -140,7 +145,13 @@ def account(identifier: str, created: int) -> Obj:
 
 
 def _settings() -> Obj:
-    names = ("statement_descriptor", "statement_descriptor_kana", "statement_descriptor_kanji", "statement_descriptor_prefix_kana", "statement_descriptor_prefix_kanji")
+    names = (
+        "statement_descriptor",
+        "statement_descriptor_kana",
+        "statement_descriptor_kanji",
+        "statement_descriptor_prefix_kana",
+        "statement_descriptor_prefix_kanji",
+    )
     return {
         "bacs_debit_payments": {"display_name": None, "service_user_number": None},
         "branding": {"icon": None, "logo": None, "primary_color": None, "secondary_color": None},

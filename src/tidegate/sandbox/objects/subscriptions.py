@@ -39,7 +39,9 @@ def plan_of(price: Obj) -> Obj:
     }
 
 
-def item(identifier: str, created: int, subscription: str, price: Obj, quantity: int | None, period: tuple[int, int]) -> Obj:
+def item(
+    identifier: str, created: int, subscription: str, price: Obj, quantity: int | None, period: tuple[int, int]
+) -> Obj:
     """A subscription's item; `period` is the current one, UTC epoch seconds; metered items have no quantity."""
     obj: Obj = {
         "id": identifier,
@@ -97,7 +99,12 @@ def subscription(identifier: str, created: int, customer: Obj, currency: str, it
             "footer": None,
             "issuer": SELF,
         },
-        "items": {"object": "list", "data": items, "has_more": False, "url": f"/v1/subscription_items?subscription={identifier}"},
+        "items": {
+            "object": "list",
+            "data": items,
+            "has_more": False,
+            "url": f"/v1/subscription_items?subscription={identifier}",
+        },
         "latest_invoice": None,
         "livemode": False,
         "managed_payments": {"enabled": False},

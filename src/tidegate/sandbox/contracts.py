@@ -1,0 +1,295 @@
+"""The course of a subscription: it starts, renews, changes, pauses and ends."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from tidegate.sandbox.amounts import amount_of, rounded
+from tidegate.sandbox.billing import draft, finalize, item_lines, pending_lines, trial_line, void, whole_price
+from tidegate.sandbox.clock import add_interval, day_of_month
+from tidegate.sandbox.objects import catalog, invoices, subscriptions
+from tidegate.sandbox.resources import Obj
+from tidegate.sandbox.world import DAY, World
+
+
+@dataclass
+class Terms:
+    """What a new subscription is agreed on; `items` are (price, quantity), metered ones without quantity."""
+
+    items: list[tuple[Obj, int | None]]
+    trial_days: int = 0
+    coupon: str | None = None
+    item_coupon: str | None = None
+    promotion_code: str | None = None
+    changes: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def start(world: World, customer: Obj, terms: Terms) -> Obj:
+    """Starts a subscription now and bills its first period; returns it as it then stands."""
+    now, identifier = world.clock.now, world.ids.new("sub_1", 23)
+    price = terms.items[0][0]
+    end = now + terms.trial_days * DAY if terms.trial_days else period_end(price, now, now)
+    items = [
+        subscriptions.item(world.ids.new("si_"), now, identifier, whole, quantity, (now, end))
+        for whole, quantity in terms.items
+    ]
+    subscription = subscriptions.subscription(identifier, now, customer, price["currency"], items, **terms.changes)
+    if terms.trial_days:
+        subscription |= {"status": "trialing", "trial_start": now, "trial_end": end, "billing_cycle_anchor": end}
+    _give_discounts(world, subscription, terms)
+    if customer["currency"] is None:
+        world.state.put(
+            world.state.full("customers", customer["id"]) | {"currency": price["currency"]}, "customer.updated"
+        )
+    world.state.put(subscription, "customer.subscription.created")
+    invoice_id = world.ids.new("in_1", 23)
+    invoice = draft(
+        world, subscription, "subscription_create", lines_ahead(world, subscription, invoice_id), invoice_id
+    )
+    world.state.put(subscription)
+    finalize(world, invoice)
+    world.plan(end, "renew", identifier, end)
+    return world.state.full("subscriptions", identifier)
+
+
+def _give_discounts(world: World, subscription: Obj, terms: Terms) -> None:
+    for coupon, where in ((terms.coupon, "subscription"), (terms.item_coupon, "item")):
+        if coupon is None:
+            continue
+        item = subscription["items"]["data"][0]
+        owner: Obj = {"subscription_item": item["id"]} if where == "item" else {"promotion_code": terms.promotion_code}
+        given = discount(world, coupon, subscription["customer"], subscription=subscription["id"], **owner)
+        (item if where == "item" else subscription)["discounts"] = [given["id"]]
+
+
+def discount(world: World, coupon_id: str, customer: str, **owner: Any) -> Obj:
+    """Puts a coupon to work from now on; counts its redemption."""
+    now, coupon = world.clock.now, world.coupons[coupon_id]
+    months = coupon["duration_in_months"]
+    end = add_interval(now, "month", months) if months else None
+    given = catalog.discount(world.ids.new("di_1", 23), coupon_id, now, end, customer=customer, **owner)
+    world.state.put(given, "customer.discount.created")
+    coupon["times_redeemed"] += 1
+    if coupon_id in world.state["coupons"]:
+        world.state.put(dict(coupon))
+    return given
+
+
+def period_end(price: Obj, begin: int, anchor: int) -> int:
+    """Where the period that begins at `begin` ends; the anchor's day of the month comes back after short months."""
+    recurring = price["recurring"]
+    return add_interval(begin, recurring["interval"], recurring["interval_count"], day_of_month(anchor))
+
+
+def lines_ahead(world: World, subscription: Obj, invoice: str) -> list[Obj]:
+    """The lines for the items' current period: licensed ones in advance, none for metered ones."""
+    lines: list[Obj] = []
+    for item in subscription["items"]["data"]:
+        if subscription["status"] == "trialing":
+            lines.append(trial_line(world, subscription, item, invoice))
+        elif "quantity" in item:
+            period = (item["current_period_start"], item["current_period_end"])
+            lines += item_lines(world, subscription, item, invoice, period, item["quantity"])
+    return lines
+
+
+def renew(world: World, identifier: str, expected_end: int) -> None:
+    """Ends a subscription's period and begins the next, if it is still the one that was expected to end now."""
+    subscription = world.state.full("subscriptions", identifier)
+    items: list[Obj] = subscription["items"]["data"]
+    if subscription["status"] in ("canceled", "incomplete_expired", "incomplete", "paused"):
+        return
+    if items[0]["current_period_end"] != expected_end:
+        return
+    if subscription["cancel_at_period_end"]:
+        end(world, subscription, "cancellation_requested")
+        return
+    was_trial = subscription["status"] == "trialing"
+    if was_trial and not _pays(world, subscription):
+        _trial_without_card(world, subscription)
+        return
+    invoice_id, lines = world.ids.new("in_1", 23), list[Obj]()
+    if was_trial:
+        subscription["status"] = "active"
+    else:
+        lines = metered_lines(world, subscription, invoice_id)
+    following = period_end(items[0]["price"], expected_end, subscription["billing_cycle_anchor"])
+    for item in items:
+        item |= {"current_period_start": expected_end, "current_period_end": following}
+    lines = pending_lines(world, subscription, invoice_id) + lines + lines_ahead(world, subscription, invoice_id)
+    period = {
+        "period_start": subscription["_period_start"] if "_period_start" in subscription else expected_end,
+        "period_end": expected_end,
+    }
+    invoice = draft(world, subscription, "subscription_cycle", lines, invoice_id, **period)
+    subscription["_period_start"] = expected_end
+    world.state.put(subscription, "customer.subscription.updated")
+    world.plan(world.clock.now + 3600, "finalize", invoice_id)
+    world.plan(following, "renew", identifier, following)
+    del invoice
+
+
+def _pays(world: World, subscription: Obj) -> bool:
+    customer = world.state.full("customers", subscription["customer"])
+    return subscription["collection_method"] == "send_invoice" or bool(
+        subscription["default_payment_method"] or customer["invoice_settings"]["default_payment_method"]
+    )
+
+
+def _trial_without_card(world: World, subscription: Obj) -> None:
+    behavior = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
+    if behavior == "pause":
+        subscription["status"] = "paused"
+        world.state.put(subscription, "customer.subscription.paused")
+    else:
+        end(world, subscription, "cancellation_requested")
+
+
+def metered_lines(world: World, subscription: Obj, invoice: str) -> list[Obj]:
+    """The lines for what was used of metered items in the period that ends now."""
+    lines: list[Obj] = []
+    for item in subscription["items"]["data"]:
+        if "quantity" not in item:
+            used = world.chance.randrange(0, 60_000)
+            period = (item["current_period_start"], item["current_period_end"])
+            lines += item_lines(world, subscription, item, invoice, period, used)
+    return lines
+
+
+def change(world: World, subscription: Obj, item: Obj, price: Obj, quantity: int) -> None:
+    """Changes an item's price or quantity now, with prorations: pending for the next invoice, or billed at once when
+    the interval changes or the period is longer than a month."""
+    now = world.clock.now
+    old_price = whole_price(world, item["price"])
+    prorated = subscription["status"] in ("active", "past_due")
+    new_interval = price["recurring"]["interval"] != old_price["recurring"]["interval"] or (
+        price["recurring"]["interval_count"] != old_price["recurring"]["interval_count"]
+    )
+    begin, old_end = item["current_period_start"], item["current_period_end"]
+    left = Fraction(old_end - now, old_end - begin)
+    credit = -rounded(amount_of(old_price, item["quantity"]) * left)
+    new_end = period_end(price, now, now) if new_interval and prorated else old_end
+    debit = rounded(amount_of(price, quantity) * (Fraction(1) if new_interval else left))
+    if prorated:
+        credited = subscription.get("_billed", {}).get(item["id"])
+        prorate(world, subscription, item, old_price, item["quantity"], credit, (now, old_end), credited)
+        prorate(world, subscription, item, price, quantity, debit, (now, new_end), None)
+    item |= {"price": subscriptions.shown_price(price), "plan": subscriptions.plan_of(price), "quantity": quantity}
+    if new_interval and prorated:
+        subscription["billing_cycle_anchor"] = now
+        for one in subscription["items"]["data"]:
+            one |= {"current_period_start": now, "current_period_end": new_end}
+        world.plan(new_end, "renew", subscription["id"], new_end)
+    if prorated and (new_interval or old_end - begin > 40 * DAY):
+        bill_now(world, subscription)
+    else:
+        world.state.put(subscription, "customer.subscription.updated")
+
+
+def bill_now(world: World, subscription: Obj) -> None:
+    """Bills the pending prorations of a subscription at once."""
+    invoice_id = world.ids.new("in_1", 23)
+    lines = pending_lines(world, subscription, invoice_id)
+    invoice = draft(world, subscription, "subscription_update", lines, invoice_id)
+    world.state.put(subscription, "customer.subscription.updated")
+    finalize(world, invoice)
+
+
+def prorate(
+    world: World,
+    subscription: Obj,
+    item: Obj,
+    price: Obj,
+    quantity: int,
+    amount: int,
+    period: tuple[int, int],
+    credited: Obj | None,
+) -> None:
+    """Adds a pending proration: what is unused of the old (negative) or remains of the new (positive), net of percent
+    discounts, minor units."""
+    factor = Fraction(1)
+    for given in (world.state.full("discounts", one) for one in [*item["discounts"], *subscription["discounts"]]):
+        coupon = world.coupons[given["source"]["coupon"]]
+        if coupon["percent_off"] is not None and "applies_to" not in coupon:
+            factor *= 1 - Fraction(str(coupon["percent_off"])) / 100
+    name = world.state.full("products", price["product"])["name"]
+    world.state.put(
+        invoices.invoiceitem(
+            world.ids.new("ii_1", 23),
+            world.clock.now,
+            subscription["customer"],
+            subscription["currency"],
+            rounded(amount * factor),
+            quantity,
+            period,
+            description=f"{'Unused' if credited or amount < 0 else 'Remaining'} time on {quantity} × {name}",
+            discountable=False,
+            parent={
+                "subscription_details": {"subscription": subscription["id"], "subscription_item": item["id"]},
+                "type": "subscription_details",
+            },
+            pricing=invoices.pricing(price, None),
+            proration=True,
+            _credited=credited,
+        ),
+        "invoiceitem.created",
+    )
+
+
+def add_item(world: World, subscription: Obj, price: Obj, quantity: int) -> None:
+    """Adds an item for the rest of the period."""
+    first = subscription["items"]["data"][0]
+    begin, finish = first["current_period_start"], first["current_period_end"]
+    now = world.clock.now
+    added = subscriptions.item(world.ids.new("si_"), now, subscription["id"], price, quantity, (begin, finish))
+    subscription["items"]["data"].append(added)
+    if subscription["status"] in ("active", "past_due"):
+        amount = rounded(amount_of(price, quantity) * Fraction(finish - now, finish - begin))
+        prorate(world, subscription, added, price, quantity, amount, (now, finish), None)
+    world.state.put(subscription, "customer.subscription.updated")
+
+
+def schedule_end(world: World, subscription: Obj, feedback: str, comment: str | None) -> None:
+    """Has a subscription end with its period."""
+    subscription |= {
+        "cancel_at_period_end": True,
+        "cancel_at": subscription["items"]["data"][0]["current_period_end"],
+        "canceled_at": world.clock.now,
+        "cancellation_details": {"comment": comment, "feedback": feedback, "reason": "cancellation_requested"},
+    }
+    world.state.put(subscription, "customer.subscription.updated")
+
+
+def end(world: World, subscription: Obj, reason: str | None) -> None:
+    """Ends a subscription now."""
+    now = world.clock.now
+    subscription |= {"status": "canceled", "ended_at": now, "canceled_at": subscription["canceled_at"] or now}
+    if subscription["cancellation_details"]["reason"] is None:
+        subscription["cancellation_details"] = subscription["cancellation_details"] | {"reason": reason}
+    world.state.put(subscription, "customer.subscription.deleted")
+
+
+def expire(world: World, identifier: str) -> None:
+    """Ends a subscription whose first payment never came."""
+    subscription = world.state.full("subscriptions", identifier)
+    if subscription["status"] != "incomplete":
+        return
+    subscription |= {"status": "incomplete_expired", "ended_at": world.clock.now, "canceled_at": world.clock.now}
+    world.state.put(subscription, "customer.subscription.updated")
+    void(world, world.state.full("invoices", subscription["latest_invoice"]), "void")
+
+
+def give_up(world: World, identifier: str, invoice_id: str) -> None:
+    """What follows the last failed attempt: the subscription is canceled, or unpaid for those who keep it open."""
+    subscription = world.state.full("subscriptions", identifier)
+    if subscription["status"] == "canceled":
+        return
+    role = world.state.full("customers", subscription["customer"]).get("_role")
+    if role == "unpaid":
+        if subscription["status"] != "unpaid":
+            world.state.put(subscription | {"status": "unpaid"}, "customer.subscription.updated")
+        return
+    if role == "past_due":
+        return
+    void(world, world.state.full("invoices", invoice_id), "uncollectible")
+    end(world, world.state.full("subscriptions", identifier), "payment_failed")

@@ -1,0 +1,98 @@
+"""Adds up an invoice: discounts, taxes, totals, what is due."""
+
+from typing import Any
+
+from tidegate.sandbox.amounts import reductions, tax_on
+from tidegate.sandbox.objects.invoices import tax
+from tidegate.sandbox.resources import Obj
+
+
+def discounted(
+    lines: list[Obj], of_items: dict[str, list[Obj]], of_invoice: list[Obj], coupons: dict[str, Obj]
+) -> None:
+    """Writes `discount_amounts` on the lines: their items' discounts first, then the invoice's, each on what is left.
+
+    `of_items` are discounts by subscription item id; proration lines are not discountable, their amounts are net.
+    """
+    for one in lines:
+        one["discount_amounts"] = []
+    for item, discounts in of_items.items():
+        own = [one for one in lines if one["discountable"] and item_of(one) == item]
+        for one in own:
+            one["discounts"] = [discount["id"] for discount in discounts]
+        _take_off(own, discounts, coupons)
+    _take_off([one for one in lines if one["discountable"]], of_invoice, coupons)
+
+
+def _take_off(lines: list[Obj], discounts: list[Obj], coupons: dict[str, Obj]) -> None:
+    for discount in discounts:
+        if not lines:
+            return
+        products = [(one["pricing"] or {}).get("price_details", {}).get("product", "") for one in lines]
+        coupon = coupons[discount["source"]["coupon"]]
+        taken = reductions(coupon, [net(one) for one in lines], products, lines[0]["currency"])
+        for one, amount in zip(lines, taken, strict=True):
+            if amount:
+                one["discount_amounts"] = [*one["discount_amounts"], {"amount": amount, "discount": discount["id"]}]
+
+
+def net(line: Obj) -> int:
+    """What a line costs after its discounts, minor units."""
+    return line["amount"] - sum(part["amount"] for part in line["discount_amounts"])
+
+
+def item_of(line: Obj) -> str | None:
+    """The subscription item that caused a line."""
+    return ((line["parent"] or {}).get("subscription_item_details") or {}).get("subscription_item")
+
+
+def taxed(lines: list[Obj], rates: list[Obj]) -> None:
+    """Writes `taxes` on the lines, on what is left after discounts."""
+    for one in lines:
+        amount = net(one)
+        one["taxes"] = [tax(tax_on(amount, rate), amount, rate["id"], inclusive=rate["inclusive"]) for rate in rates]
+
+
+def add_up(invoice: Obj, balance: int) -> None:
+    """Writes an invoice's totals from its lines; `balance` is the customer's, minor units, negative is credit."""
+    lines: list[Obj] = invoice["lines"]["data"]
+    taxes = _sum_taxes(lines)
+    exclusive = sum(one["amount"] for one in taxes if one["tax_behavior"] == "exclusive")
+    inclusive = sum(one["amount"] for one in taxes if one["tax_behavior"] == "inclusive")
+    taken = _sum_discounts(lines)
+    subtotal = sum(one["amount"] for one in lines)
+    total = subtotal - sum(one["amount"] for one in taken) + exclusive
+    due = max(0, total + balance)
+    invoice |= {
+        "subtotal": subtotal,
+        "subtotal_excluding_tax": subtotal - inclusive,
+        "total": total,
+        "total_excluding_tax": total - exclusive - inclusive,
+        "total_discount_amounts": taken,
+        "total_taxes": taxes,
+        "starting_balance": balance,
+        "amount_due": due,
+        "amount_remaining": due,
+        "amount_paid": 0,
+    }
+
+
+def ending_balance(invoice: Obj) -> int:
+    """The customer's balance after an invoice, minor units."""
+    return invoice["starting_balance"] + invoice["total"] - invoice["amount_due"]
+
+
+def _sum_discounts(lines: list[Obj]) -> list[Obj]:
+    sums: dict[str, int] = {}
+    for part in (part for one in lines for part in one["discount_amounts"]):
+        sums[part["discount"]] = sums.get(part["discount"], 0) + part["amount"]
+    return [{"amount": amount, "discount": discount} for discount, amount in sums.items()]
+
+
+def _sum_taxes(lines: list[Obj]) -> list[Obj]:
+    sums: dict[str, dict[str, Any]] = {}
+    for part in (part for one in lines for part in one["taxes"]):
+        known = sums.setdefault(part["tax_rate_details"]["tax_rate"], part | {"amount": 0, "taxable_amount": 0})
+        known["amount"] += part["amount"]
+        known["taxable_amount"] += part["taxable_amount"]
+    return list(sums.values())
