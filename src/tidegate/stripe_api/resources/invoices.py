@@ -1,7 +1,8 @@
 """What is billed: invoices, their lines, pending invoice items, the payments of invoices."""
 
 from tidegate.stripe_api.resources.resource import Column, Nested, Resource
-from tidegate.stripe_api.shapes.invoices import Invoice, InvoiceItem, InvoiceLine, InvoicePayment
+from tidegate.stripe_api.shapes.invoices import Invoice, InvoicePayment
+from tidegate.stripe_api.shapes.lines import InvoiceItem, InvoiceLine
 
 INVOICE_LINES = Resource(
     name="invoice_lines",

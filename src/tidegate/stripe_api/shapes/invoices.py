@@ -1,11 +1,11 @@
-"""Shapes of invoices, their lines, pending invoice items and the payments of an invoice."""
+"""Shapes of invoices and of their payments."""
 
 from msgspec import field
 
 from tidegate.stripe_api.shapes.base import Amount, IdOf, Listing, Part, Ref, Seconds, Shape, Whole, id_of, total
-from tidegate.stripe_api.shapes.billed import Charged
-from tidegate.stripe_api.shapes.catalog import Metadata, TaxRate
+from tidegate.stripe_api.shapes.catalog import Metadata
 from tidegate.stripe_api.shapes.discounts import Discount, Discounts, coupons
+from tidegate.stripe_api.shapes.lines import Parent
 
 
 class StatusTransitions(Part):
@@ -15,27 +15,6 @@ class StatusTransitions(Part):
     paid_at: Seconds | None = None
     voided_at: Seconds | None = None
     marked_uncollectible_at: Seconds | None = None
-
-
-class SubscriptionDetails(Part):
-    """The subscription an invoice or invoice item belongs to (since 2025-03-31.basil)."""
-
-    subscription: str | Ref | None = None
-    subscription_item: str | Ref | None = None
-
-
-class QuoteDetails(Part):
-    """The quote an invoice comes from (since 2025-03-31.basil)."""
-
-    quote: str | Ref | None = None
-
-
-class Parent(Part):
-    """What made an invoice or invoice item (since 2025-03-31.basil)."""
-
-    type: str | None = None
-    subscription_details: SubscriptionDetails | None = None
-    quote_details: QuoteDetails | None = None
 
 
 class PaymentMeans(Part):
@@ -224,122 +203,3 @@ class Invoice(Shape):
     def _payment(self) -> InvoicePayment | None:
         payments = (self.payments.data if self.payments else None) or []
         return next((each for each in payments if each.is_default), payments[0] if payments else None)
-
-
-class LineDetails(Part):
-    """Where a line comes from: an invoice item or a subscription item (since 2025-03-31.basil)."""
-
-    invoice_item: str | Ref | None = None
-    subscription: str | Ref | None = None
-    subscription_item: str | Ref | None = None
-    proration: bool | None = None
-
-
-class LineParent(Part):
-    """What made a line (since 2025-03-31.basil)."""
-
-    type: str | None = None
-    invoice_item_details: LineDetails | None = None
-    subscription_item_details: LineDetails | None = None
-
-    def details(self) -> LineDetails | None:
-        """The details that `type` names, else those that are there."""
-        if self.type == "subscription_item_details":
-            return self.subscription_item_details or self.invoice_item_details
-        return self.invoice_item_details or self.subscription_item_details
-
-
-class InvoiceLine(Charged):
-    """Stripe's `line_item`; amounts in minor units of `currency`.
-
-    Since 2025-03-31.basil the price stands in `pricing` and the origin in `parent`; before, both were at the top level.
-    """
-
-    invoice_ref: str | Ref | None = field(default=None, name="invoice")
-    subscription_ref: str | Ref | None = field(default=None, name="subscription")
-    subscription_item_ref: str | Ref | None = field(default=None, name="subscription_item")
-    invoice_item_ref: str | Ref | None = field(default=None, name="invoice_item")
-    parent: LineParent | None = None
-    type_told: str | None = field(default=None, name="type")
-    proration_told: bool | None = field(default=None, name="proration")
-    subtotal: Whole | None = None
-    discount_amounts: list[Amount] | None = None
-    tax_amounts: list[Amount] | None = None
-    taxes: list[Amount] | None = None
-    tax_rates: list[str | TaxRate] | None = None
-
-    invoice = IdOf("invoice_ref")
-
-    @property
-    def subscription(self) -> str | None:
-        """The id of the subscription that the line bills, pending invoice items of a subscription included."""
-        details = self._details()
-        return id_of(details.subscription if details and details.subscription else self.subscription_ref)
-
-    @property
-    def subscription_item(self) -> str | None:
-        """The id of the subscription item that the line bills."""
-        details = self._details()
-        return id_of(details.subscription_item if details and details.subscription_item else self.subscription_item_ref)
-
-    @property
-    def invoice_item(self) -> str | None:
-        """The id of the invoice item behind the line, prorations included."""
-        details = self._details()
-        return id_of(details.invoice_item if details and details.invoice_item else self.invoice_item_ref)
-
-    @property
-    def proration(self) -> bool | None:
-        """Whether the line is a proration."""
-        details = self._details()
-        return details.proration if details and details.proration is not None else self.proration_told
-
-    @property
-    def type(self) -> str | None:
-        """subscription or invoiceitem."""
-        if self.type_told is not None or self.parent is None or self.parent.type is None:
-            return self.type_told
-        return "subscription" if self.parent.type == "subscription_item_details" else "invoiceitem"
-
-    @property
-    def tax_amount(self) -> int | None:
-        """All tax of the line, inclusive and exclusive."""
-        return total(self.taxes if self.taxes is not None else self.tax_amounts)
-
-    @property
-    def discount_amount(self) -> int | None:
-        """All discounts of the line."""
-        return total(self.discount_amounts)
-
-    def _details(self) -> LineDetails | None:
-        return self.parent.details() if self.parent else None
-
-
-class InvoiceItem(Charged):
-    """Stripe's `invoiceitem`; amounts in minor units of `currency`."""
-
-    customer_ref: str | Ref | None = field(default=None, name="customer")
-    invoice_ref: str | Ref | None = field(default=None, name="invoice")
-    subscription_ref: str | Ref | None = field(default=None, name="subscription")
-    subscription_item_ref: str | Ref | None = field(default=None, name="subscription_item")
-    parent: Parent | None = None
-    date: Seconds | None = None
-    proration: bool | None = None
-    test_clock_ref: str | Ref | None = field(default=None, name="test_clock")
-    metadata: Metadata | None = None
-
-    customer = IdOf("customer_ref")
-    invoice = IdOf("invoice_ref")
-    test_clock = IdOf("test_clock_ref")
-
-    @property
-    def subscription(self) -> str | None:
-        """The id of its subscription: top level before 2025-03-31.basil, then in `parent.subscription_details`."""
-        details = self.parent.subscription_details if self.parent else None
-        return id_of(details.subscription if details and details.subscription else self.subscription_ref)
-
-    @property
-    def subscription_item(self) -> str | None:
-        """The id of its subscription item, likewise."""
-        details = self.parent.subscription_details if self.parent else None
-        return id_of(details.subscription_item if details and details.subscription_item else self.subscription_item_ref)

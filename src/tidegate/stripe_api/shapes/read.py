@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from functools import cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from tidegate.stripe_api.resources.resource import Nested, Resource
+from tidegate.stripe_api.shapes import loose
 from tidegate.stripe_api.shapes.base import Body, Seconds, Shape
 from tidegate.stripe_api.shapes.salvage import MISFIT, Fault, salvage
 
@@ -92,21 +93,23 @@ def read(resource: Resource, body: Body) -> Reading | Unreadable:
     The body is decoded in one go; only where something does not fit it is read again field by field.
     """
     plan = _plan(resource)
-    faults: tuple[Fault, ...] = ()
+    faults: list[Fault] = []
+    unstorable: dict[str, str] = {}
     try:
         shape = plan.decode(body)
     except MISFIT:
         try:
-            shape, found = salvage(body, resource.shape)
+            shape, faults, unstorable = _salvaged(resource, body)
         except MISFIT as wrong:
-            return Unreadable(None, f"no JSON object: {wrong}")
-        faults = tuple(found)
+            return Unreadable(loose.told_id(body), f"no JSON object: {wrong}")
     key = shape.identity
     if not key or "\0" in key:
         return Unreadable(None, next((f"id: {fault.reason}" for fault in faults if fault.field == "id"), "no id"))
     values = plan.values(shape)
     if _NUL in (body if type(body) is bytes else bytes(body)):
-        values, faults = _without_nul(resource, values, faults)
+        unstorable["\0"] = "holds the character U+0000"
+    if unstorable:
+        values = _storable(resource, values, unstorable, faults)
     return Reading(
         id=key,
         created=shape.created,
@@ -118,7 +121,7 @@ def read(resource: Resource, body: Body) -> Reading | Unreadable:
             for nested, listed in plan.nested
             if (listing := listed(shape)) is not None and listing.data is not None
         ),
-        faults=faults,
+        faults=tuple(faults),
         livemode=shape.livemode,
     )
 
@@ -126,16 +129,30 @@ def read(resource: Resource, body: Body) -> Reading | Unreadable:
 _NUL = b"\\u0000"
 
 
-def _without_nul(
-    resource: Resource, values: tuple[Any, ...], faults: tuple[Fault, ...]
-) -> tuple[tuple[Any, ...], tuple[Fault, ...]]:
-    """The values with None for each text that holds U+0000, which PostgreSQL's text cannot hold."""
-    kept, found = list(values), list(faults)
+def _salvaged(resource: Resource, body: Body) -> tuple[Shape, list[Fault], dict[str, str]]:
+    """What fits of a body, the faults, and characters that stand for what no column can hold, with the reason."""
+    try:
+        return *salvage(body, resource.shape), {}
+    except MISFIT:
+        mended = loose.mended(body)
+        if mended is None:
+            raise
+        return *salvage(mended, resource.shape), {loose.REPLACEMENT: "holds half of a surrogate pair"}
+
+
+def _storable(
+    resource: Resource, values: tuple[Any, ...], unstorable: dict[str, str], faults: list[Fault]
+) -> tuple[Any, ...]:
+    """The values with None, and a fault, for each text that PostgreSQL cannot hold."""
+    kept = list(values)
     for place, column in enumerate(resource.columns):
-        if isinstance(kept[place], str | list) and any("\0" in text for text in kept[place]):
-            kept[place] = None
-            found.append(Fault(column.name, "holds the character U+0000"))
-    return tuple(kept), tuple(found)
+        value = kept[place]
+        text = "".join(cast("list[str]", value)) if isinstance(value, list) else value if isinstance(value, str) else ""
+        for character, reason in unstorable.items():
+            if character in text:
+                kept[place] = None
+                faults.append(Fault(column.name, reason))
+    return tuple(kept)
 
 
 class _PageBody(msgspec.Struct):
@@ -143,29 +160,7 @@ class _PageBody(msgspec.Struct):
     has_more: bool = False
 
 
-class _EventData(msgspec.Struct):
-    object: msgspec.Raw
-    previous_attributes: msgspec.Raw | None = None
-
-
-class _EventBody(msgspec.Struct):
-    id: str
-    type: str
-    created: Seconds
-    data: _EventData
-    api_version: str | None = None
-    account: str | None = None
-    livemode: bool | None = None
-
-
-class _Named(msgspec.Struct):
-    id: str | None = None
-    object: str | None = None
-
-
 _decode_page = msgspec.json.Decoder(_PageBody).decode
-_decode_event = msgspec.json.Decoder(_EventBody).decode
-_decode_named = msgspec.json.Decoder(_Named).decode
 
 
 def read_page(body: bytes) -> Page | Unreadable:
@@ -173,8 +168,39 @@ def read_page(body: bytes) -> Page | Unreadable:
     try:
         page = _decode_page(body)
     except MISFIT as wrong:
-        return Unreadable(None, f"no list: {wrong}")
+        told = loose.members(body)
+        data = told.get("data")
+        if not isinstance(data, list):
+            return Unreadable(None, f"no list: {wrong}")
+        return Page([loose.raw(each) for each in cast("list[object]", data)], told.get("has_more") is True)
     return Page(page.data, page.has_more)
+
+
+class _EventData(msgspec.Struct):
+    object: msgspec.Raw
+    previous_attributes: msgspec.Raw | None = None
+
+
+class _EventHead(msgspec.Struct):
+    id: str
+    type: str
+    created: Seconds
+    api_version: str | None = None
+    account: str | None = None
+    livemode: bool | None = None
+
+
+class _EventBody(_EventHead, kw_only=True):
+    data: _EventData
+
+
+class _Named(msgspec.Struct):
+    id: str | None = None
+    object: str | None = None
+
+
+_decode_event = msgspec.json.Decoder(_EventBody).decode
+_decode_named = msgspec.json.Decoder(_Named).decode
 
 
 def read_event(body: Body) -> Event | Unreadable:
@@ -183,7 +209,30 @@ def read_event(body: Body) -> Event | Unreadable:
         event = _decode_event(body)
         named = _decode_named(event.data.object)
     except MISFIT as wrong:
-        return Unreadable(None, f"no event: {wrong}")
+        try:
+            event, data, named = _event_loosely(body)
+        except (msgspec.ValidationError, KeyError):
+            return Unreadable(loose.told_id(body), f"no event: {wrong}")
+        return _event(event, data, named)
+    return _event(event, event.data, named)
+
+
+def _event_loosely(body: Body) -> tuple[_EventHead, _EventData, _Named]:
+    """The same of a body with text that the strict decoder refuses."""
+    told = loose.members(body)
+    data: Any = told["data"]
+    if not isinstance(data, dict):
+        raise KeyError("data")
+    carried = cast("dict[str, Any]", data)
+    previous = carried.get("previous_attributes")
+    return (
+        msgspec.convert(told, _EventHead),
+        _EventData(loose.raw(carried["object"]), None if previous is None else loose.raw(previous)),
+        msgspec.convert(carried["object"], _Named),
+    )
+
+
+def _event(event: _EventHead, data: _EventData, named: _Named) -> Event:
     return Event(
         id=event.id,
         type=event.type,
@@ -191,8 +240,8 @@ def read_event(body: Body) -> Event | Unreadable:
         api_version=event.api_version,
         account=event.account,
         livemode=event.livemode,
-        object=event.data.object,
+        object=data.object,
         object_type=named.object,
         object_id=named.id,
-        previous_attributes=event.data.previous_attributes,
+        previous_attributes=data.previous_attributes,
     )

@@ -21,8 +21,8 @@ class Fault(msgspec.Struct, frozen=True):
 def salvage(body: Body, shape: type[Shape]) -> tuple[Shape, list[Fault]]:
     """The shape filled with all that fits, and a fault for each value that does not.
 
-    A value of a list that does not fit is left out; an integral float counts as an integer. Raises what msgspec raises
-    when the body is no JSON object.
+    A value of a list or map that does not fit is left out; an integral float counts as an integer. Raises what msgspec
+    raises when the body is no JSON object.
     """
     faults: list[Fault] = []
     return _struct(shape, body, "", faults), faults
@@ -49,6 +49,8 @@ def _value(kind: Any, raw: msgspec.Raw, path: str, faults: list[Fault]) -> Any:
     for choice in _choices(kind):
         if text.startswith(b"{") and isinstance(choice, type) and issubclass(choice, msgspec.Struct):
             return _struct(choice, raw, f"{path}.", faults)
+        if text.startswith(b"{") and get_origin(choice) is dict:
+            return _map(get_args(choice)[1], raw, path, faults)
         if text.startswith(b"[") and get_origin(choice) is list:
             return _list(get_args(choice)[0], raw, path, faults)
         if _is_integer(choice) and (whole := _integral(raw, choice)) is not None:
@@ -63,6 +65,12 @@ def _list(kind: Any, raw: msgspec.Raw, path: str, faults: list[Fault]) -> list[A
         for place, each in enumerate(_decoder(list[msgspec.Raw]).decode(raw))
     ]
     return [value for value in values if value is not msgspec.UNSET]
+
+
+def _map(kind: Any, raw: msgspec.Raw, path: str, faults: list[Fault]) -> dict[str, Any]:
+    told = _decoder(dict[str, msgspec.Raw]).decode(raw)
+    values = {key: _value(kind, each, f"{path}.{key}", faults) for key, each in told.items()}
+    return {key: value for key, value in values.items() if value is not msgspec.UNSET}
 
 
 def _integral(raw: msgspec.Raw, kind: Any) -> int | None:
