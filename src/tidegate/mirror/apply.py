@@ -58,11 +58,12 @@ def apply(
     `tidegate.unreadable`; `lost` are those that could not even be read.
     """
     applied = Applied(Counts(read=len(arrivals) + len(lost)))
-    faults = [Lost(a.id, f.field, f.reason) for a in arrivals for f in a.reading.faults]
     applied.counts.unreadable += sum(1 for one in lost if not one.field)
     refused: list[Lost] = []
     for round_ in _rounds(arrivals):
         refused += _apply_round(connection, account, resource, round_, applied)
+    whole = {one.object_id for one in refused}
+    faults = [Lost(a.id, f.field, f.reason) for a in arrivals if a.id not in whole for f in a.reading.faults]
     unreadable.record(connection, account, resource.name, [a.id for a in arrivals], [*lost, *faults, *refused])
     return applied
 

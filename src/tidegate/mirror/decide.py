@@ -65,7 +65,8 @@ def decide(stored: Stored, incoming: Incoming) -> Verdict:
 def _against_tombstone(stored: Stored, deleted_at: int, incoming: Incoming) -> Verdict:
     """A late update never resurrects; an object created after the deletion is another one under the same id."""
     if incoming.deleted:
-        return Verdict.CONFIRMS if incoming.at >= stored.at else Verdict.LOSES
+        # A later deletion moves the tombstone: the id may have been used again in between.
+        return Verdict.WINS if incoming.at > deleted_at else Verdict.LOSES
     created_again = incoming.created is not None and incoming.created > deleted_at
     created_that_second = incoming.created == deleted_at
     if created_again:

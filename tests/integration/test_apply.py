@@ -1,0 +1,228 @@
+"""The one way into the mirror, on a real database: what is stored, kept, replaced, buried, asked for again."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+from tests.support.builders import arrival, coupon, customer, invoice, item, line, price, subscription
+
+from tidegate.mirror.apply import Applied, apply
+from tidegate.mirror.arrivals import Arrival, Lost
+from tidegate.mirror.decide import Certainty
+from tidegate.stripe_api.resources import RESOURCES
+
+TOLD, READ, SETTLED = Certainty.TOLD, Certainty.READ, Certainty.SETTLED
+
+
+@pytest.fixture
+def db(engine: Engine) -> Iterator[Connection]:
+    """A transaction that is rolled back: tests of this module share one database."""
+    with engine.connect() as connection:
+        yield connection
+        connection.rollback()
+
+
+def put(db: Connection, resource: str, *arrivals: Arrival, lost: tuple[Lost, ...] = ()) -> Applied:
+    return apply(db, "acme", RESOURCES[resource], arrivals, lost)
+
+
+def one(db: Connection, sql: str, **values: Any) -> Any:
+    return db.execute(text(sql), values).mappings().one()
+
+
+def ids(db: Connection, sql: str, **values: Any) -> list[str]:
+    return list(db.scalars(text(sql), values))
+
+
+def test_a_new_object_is_stored_whole_with_its_columns(db: Connection) -> None:
+    applied = put(db, "customers", arrival("customers", customer(name="Ada"), at=1_700_000_000))
+    row = one(db, "select * from stripe.customers where id = 'cus_1'")
+    assert applied.counts.as_json() | {"read": 1, "stored": 1} == applied.counts.as_json()
+    assert row["connection"] == "acme"
+    assert row["email"] == "ada@example.com"
+    assert row["created"].timestamp() == 10
+    assert row["updated_at"].timestamp() == 1_700_000_000
+    assert row["data"] == customer(name="Ada")
+    assert applied.customers == {"cus_1"}
+
+
+def test_newer_wins_and_older_loses_in_either_order(db: Connection) -> None:
+    older, newer = customer(name="Old"), customer(name="New")
+    put(db, "customers", arrival("customers", newer, at=200))
+    applied = put(db, "customers", arrival("customers", older, at=100))
+    assert applied.counts.older == 1
+    assert applied.customers == set()
+    assert one(db, "select name from stripe.customers")["name"] == "New"
+
+
+def test_several_versions_of_one_object_in_one_batch_are_taken_in_turn(db: Connection) -> None:
+    versions = [arrival("customers", customer(name=str(at)), at=at) for at in (300, 100, 400, 200)]
+    applied = put(db, "customers", *versions)
+    assert one(db, "select name from stripe.customers")["name"] == "400"
+    assert (applied.counts.stored, applied.counts.older) == (2, 2)
+
+
+def test_equal_content_moves_the_time_so_that_a_version_from_between_cannot_win(db: Connection) -> None:
+    put(db, "customers", arrival("customers", customer(name="Same"), at=100))
+    again = put(db, "customers", arrival("customers", customer(name="Same"), at=300))
+    between = put(db, "customers", arrival("customers", customer(name="Between"), at=200, certainty=TOLD))
+    assert again.counts.unchanged == 1
+    assert again.customers == set()
+    assert between.counts.older == 1
+    assert one(db, "select name from stripe.customers")["name"] == "Same"
+
+
+def test_a_tie_with_other_content_is_fetched_again_and_the_fetched_one_wins(db: Connection) -> None:
+    put(db, "customers", arrival("customers", customer(name="A"), at=100, certainty=TOLD))
+    tied = put(db, "customers", arrival("customers", customer(name="B"), at=100, certainty=TOLD))
+    assert tied.counts.doubtful == 1
+    asked = one(db, "select * from tidegate.refetches")
+    assert (asked["resource"], asked["object_id"], asked["reason"]) == ("customers", "cus_1", "doubt")
+    assert asked["known_at"].timestamp() == 100
+    put(db, "customers", arrival("customers", customer(name="B"), at=100, certainty=SETTLED))
+    assert one(db, "select name from stripe.customers")["name"] == "B"
+
+
+def test_a_deletion_leaves_a_tombstone_that_a_late_update_does_not_resurrect(db: Connection) -> None:
+    put(db, "customers", arrival("customers", customer(name="Ada"), at=100))
+    gone = put(db, "customers", arrival("customers", customer(), at=200, certainty=TOLD, deleted=True))
+    late = put(db, "customers", arrival("customers", customer(name="Late"), at=300, certainty=TOLD))
+    row = one(db, "select * from stripe.customers")
+    assert (gone.counts.deleted, gone.customers, late.counts.older) == (1, {"cus_1"}, 1)
+    assert row["deleted_at"].timestamp() == 200
+    assert row["name"] == "Ada", "what was known of it stays readable"
+
+
+def test_a_deletion_that_comes_before_anything_else_still_buries(db: Connection) -> None:
+    put(db, "customers", arrival("customers", customer(), at=200, certainty=TOLD, deleted=True))
+    put(db, "customers", arrival("customers", customer(name="Late"), at=150, certainty=TOLD))
+    assert one(db, "select deleted_at from stripe.customers")["deleted_at"].timestamp() == 200
+
+
+def test_an_id_that_is_used_again_after_its_deletion_is_another_object(db: Connection) -> None:
+    put(db, "coupons", arrival("coupons", coupon(percent_off=10.0), at=1_000))
+    put(db, "coupons", arrival("coupons", coupon(), at=2_000, certainty=TOLD, deleted=True))
+    put(db, "coupons", arrival("coupons", coupon(created=3_000, percent_off=50.0), at=3_000))
+    row = one(db, "select deleted_at, data from stripe.coupons")
+    assert row["deleted_at"] is None
+    assert row["data"]["percent_off"] == 50.0
+
+
+def test_a_later_deletion_moves_the_tombstone(db: Connection) -> None:
+    for at in (2_000, 4_000):
+        put(db, "coupons", arrival("coupons", coupon(), at=at, certainty=TOLD, deleted=True))
+    put(db, "coupons", arrival("coupons", coupon(created=3_000), at=3_500, certainty=TOLD))
+    assert one(db, "select deleted_at from stripe.coupons")["deleted_at"].timestamp() == 4_000
+
+
+def test_children_are_replaced_together_with_their_parent(db: Connection) -> None:
+    first = subscription(items=[item("si_1"), item("si_2", quantity=3)])
+    second = subscription(items=[item("si_2", quantity=5), item("si_3")])
+    put(db, "subscriptions", arrival("subscriptions", first, at=100))
+    put(db, "subscriptions", arrival("subscriptions", second, at=200))
+    rows = db.execute(text("select id, quantity, position, updated_at from stripe.subscription_items order by position"))
+    assert [(row.id, row.quantity, row.position) for row in rows] == [("si_2", 5, 0), ("si_3", 1, 1)]
+
+
+def test_children_of_a_version_that_loses_change_nothing(db: Connection) -> None:
+    put(db, "subscriptions", arrival("subscriptions", subscription(items=[item("si_1")]), at=200))
+    put(db, "subscriptions", arrival("subscriptions", subscription(items=[item("si_9")]), at=100))
+    assert ids(db, "select id from stripe.subscription_items") == ["si_1"]
+
+
+def test_children_of_a_deleted_parent_are_marked_deleted(db: Connection) -> None:
+    put(db, "invoices", arrival("invoices", invoice(status="draft"), at=100))
+    put(db, "invoices", arrival("invoices", invoice(), at=200, certainty=TOLD, deleted=True))
+    assert one(db, "select deleted_at from stripe.invoice_lines")["deleted_at"].timestamp() == 200
+
+
+def test_a_list_that_an_event_cut_off_is_fetched_before_it_replaces_what_is_whole(db: Connection) -> None:
+    whole = subscription(items=[item(f"si_{n}") for n in range(12)])
+    cut = subscription(items=[item(f"si_{n}") for n in range(10)], has_more=True, status="past_due")
+    put(db, "subscriptions", arrival("subscriptions", whole, at=100))
+    told = put(db, "subscriptions", arrival("subscriptions", cut, at=200, certainty=TOLD, whole=False))
+    assert told.counts.doubtful == 1
+    assert len(ids(db, "select id from stripe.subscription_items")) == 12
+    assert one(db, "select reason, known_at from tidegate.refetches")["reason"] == "cut_off"
+
+
+def test_a_new_object_that_is_not_whole_is_stored_and_fetched(db: Connection) -> None:
+    put(db, "prices", arrival("prices", price(), at=100, certainty=TOLD, whole=False))
+    assert ids(db, "select id from stripe.prices") == ["price_1"]
+    assert ids(db, "select object_id from tidegate.refetches") == ["price_1"]
+
+
+def kept(db: Connection) -> list[tuple[int, str, str]]:
+    rows = db.execute(text("select at, event, data from tidegate.versions order by at, event"))
+    return [(int(row.at.timestamp()), row.event, row.data["status"]) for row in rows]
+
+
+def test_every_version_of_a_subscription_is_kept_losers_included(db: Connection) -> None:
+    def version(status: str, at: int, certainty: Certainty = READ, event: str = "") -> Arrival:
+        return arrival("subscriptions", subscription(status=status), at=at, certainty=certainty, event=event)
+
+    put(db, "subscriptions", version("trialing", 100))
+    put(db, "subscriptions", version("active", 300, TOLD, "evt_2"))
+    put(db, "subscriptions", version("past_due", 200, TOLD, "evt_1"))
+    put(db, "subscriptions", version("active", 300, TOLD, "evt_2"))
+    put(db, "subscriptions", version("canceled", 400))
+    assert kept(db) == [(100, "", "trialing"), (200, "evt_1", "past_due"), (300, "evt_2", "active")]
+    assert one(db, "select status from stripe.subscriptions")["status"] == "canceled"
+
+
+def test_what_stood_before_an_event_is_kept_with_it(db: Connection) -> None:
+    changed = arrival(
+        "subscriptions", subscription(), at=100, certainty=TOLD, event="evt_1", previous='{"status": "trialing"}'
+    )
+    put(db, "subscriptions", changed)
+    assert one(db, "select previous from tidegate.versions")["previous"] == {"status": "trialing"}
+
+
+def test_customers_keep_no_versions(db: Connection) -> None:
+    put(db, "customers", arrival("customers", customer(name="A"), at=100, event="evt_1"))
+    put(db, "customers", arrival("customers", customer(name="B"), at=200, event="evt_2"))
+    assert ids(db, "select object_id from tidegate.versions") == []
+
+
+@pytest.mark.parametrize("poison", ["\u0000", "\ud800"], ids=["NUL", "lone surrogate"])
+def test_an_object_that_is_no_jsonb_is_kept_as_text_and_costs_nobody_else(db: Connection, poison: str) -> None:
+    arrivals = [
+        arrival("customers", customer(f"cus_{n}", description=poison if n == 37 else "fine"), at=100) for n in range(100)
+    ]
+    applied = put(db, "customers", *arrivals)
+    assert (applied.counts.stored, applied.counts.unreadable) == (99, 1)
+    lost = one(db, "select * from tidegate.unreadable")
+    assert lost["object_id"] == "cus_37"
+    assert json.loads(lost["body"])["description"] == poison
+
+
+def test_a_poisoned_child_is_kept_as_text_and_its_parent_stored(db: Connection) -> None:
+    poisoned = invoice(lines=[line("il_1"), line("il_2", description="\u0000"), line("il_3")])
+    # The same text stands in the parent's body too, so it is the parent that cannot be stored: nothing of it is lost.
+    applied = put(db, "invoices", arrival("invoices", poisoned, at=100), arrival("invoices", invoice("in_2"), at=100))
+    assert applied.counts.unreadable == 1
+    assert ids(db, "select invoice from stripe.invoice_lines") == ["in_2"]
+    assert ids(db, "select object_id from tidegate.unreadable") == ["in_1"]
+
+
+def test_a_field_that_does_not_fit_is_null_and_said_until_it_fits_again(db: Connection) -> None:
+    put(db, "customers", arrival("customers", customer(email={"not": "text"}), at=100))
+    assert one(db, "select email from stripe.customers")["email"] is None
+    assert one(db, "select object_id, field from tidegate.unreadable") == {"object_id": "cus_1", "field": "email"}
+    put(db, "customers", arrival("customers", customer(), at=200))
+    assert ids(db, "select object_id from tidegate.unreadable") == []
+
+
+def test_what_could_not_be_read_is_recorded(db: Connection) -> None:
+    applied = put(db, "customers", lost=(Lost("?1", "", "no id", '{"object":"customer"}'),))
+    assert (applied.counts.read, applied.counts.unreadable) == (1, 1)
+    assert one(db, "select body from tidegate.unreadable")["body"] == '{"object":"customer"}'
+
+
+def test_connections_live_side_by_side(db: Connection) -> None:
+    for name in ("acme", "other"):
+        apply(db, name, RESOURCES["customers"], [arrival("customers", customer(name=name), at=100)])
+    rows = db.execute(text("select connection, name from stripe.customers order by 1")).all()
+    assert [tuple(row) for row in rows] == [("acme", "acme"), ("other", "other")]

@@ -1,0 +1,102 @@
+"""Which version wins: every rule of semantics, Mirror, as a row of a table, and the order of arrival as a property."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.mirror.decide import Certainty, Incoming, Stored, Verdict, decide
+
+TOLD, READ, SETTLED = Certainty.TOLD, Certainty.READ, Certainty.SETTLED
+LIVE = Stored(at=100, certainty=READ, created=10, deleted_at=None)
+TOMBSTONE = Stored(at=100, certainty=TOLD, created=10, deleted_at=100)
+
+
+@pytest.mark.parametrize(
+    ("stored", "incoming", "verdict"),
+    [
+        pytest.param(LIVE, Incoming(101, TOLD, 10), Verdict.WINS, id="newer source time wins"),
+        pytest.param(LIVE, Incoming(99, READ, 10), Verdict.LOSES, id="older loses, however it was read"),
+        pytest.param(LIVE, Incoming(99, SETTLED, 10), Verdict.LOSES, id="older loses even when read to settle"),
+        pytest.param(LIVE, Incoming(150, READ, 10, same=True), Verdict.CONFIRMS, id="equal content moves the time"),
+        pytest.param(LIVE, Incoming(100, TOLD, 10, same=True), Verdict.CONFIRMS, id="equal content, same second"),
+        pytest.param(LIVE, Incoming(99, READ, 10, same=True), Verdict.LOSES, id="equal content, earlier"),
+        pytest.param(LIVE, Incoming(100, TOLD, 10), Verdict.DOUBT, id="same second, told differently: look again"),
+        pytest.param(LIVE, Incoming(100, READ, 10), Verdict.DOUBT, id="same second, read differently: look again"),
+        pytest.param(LIVE, Incoming(100, SETTLED, 10), Verdict.WINS, id="same second, read to settle: it wins"),
+        pytest.param(
+            LIVE._replace(certainty=SETTLED), Incoming(100, TOLD, 10), Verdict.DOUBT, id="told after settling: again"
+        ),
+        pytest.param(LIVE, Incoming(101, TOLD, 10, whole=False), Verdict.PARTIAL, id="newer but cut off: fetch it"),
+        pytest.param(LIVE, Incoming(99, TOLD, 10, whole=False), Verdict.LOSES, id="older and cut off"),
+        pytest.param(LIVE, Incoming(100, TOLD, 10, deleted=True), Verdict.WINS, id="deletion leaves a tombstone"),
+        pytest.param(LIVE, Incoming(60, TOLD, 10, deleted=True), Verdict.WINS, id="a late deletion still holds"),
+        pytest.param(
+            LIVE._replace(created=70), Incoming(60, TOLD, 10, deleted=True), Verdict.LOSES, id="deletion of a forerunner"
+        ),
+        pytest.param(
+            LIVE._replace(created=60), Incoming(60, TOLD, 10, deleted=True), Verdict.DOUBT, id="deleted as it was made"
+        ),
+        pytest.param(
+            LIVE._replace(certainty=SETTLED), Incoming(60, TOLD, 10, deleted=True), Verdict.LOSES, id="seen alive since"
+        ),
+        pytest.param(TOMBSTONE, Incoming(101, TOLD, 10), Verdict.LOSES, id="a late update never resurrects"),
+        pytest.param(TOMBSTONE, Incoming(500, READ, 10), Verdict.LOSES, id="nor does a list read later"),
+        pytest.param(TOMBSTONE, Incoming(500, READ, None), Verdict.LOSES, id="nor one without created"),
+        pytest.param(TOMBSTONE, Incoming(130, TOLD, 120), Verdict.WINS, id="created after: another under its id"),
+        pytest.param(TOMBSTONE, Incoming(130, TOLD, 120, whole=False), Verdict.PARTIAL, id="another, but cut off"),
+        pytest.param(TOMBSTONE, Incoming(130, TOLD, 100), Verdict.DOUBT, id="created in the second of the deletion"),
+        pytest.param(TOMBSTONE, Incoming(100, SETTLED, 100), Verdict.WINS, id="the same, settled"),
+        pytest.param(TOMBSTONE, Incoming(101, SETTLED, 10), Verdict.WINS, id="seen alive to settle"),
+        pytest.param(TOMBSTONE, Incoming(100, SETTLED, 10), Verdict.LOSES, id="seen in the second of the deletion"),
+        pytest.param(TOMBSTONE, Incoming(120, TOLD, 10, deleted=True), Verdict.WINS, id="deleted again later: the tombstone moves"),
+        pytest.param(TOMBSTONE, Incoming(90, TOLD, 10, deleted=True), Verdict.LOSES, id="an older deletion"),
+    ],
+)
+def test_rule(stored: Stored, incoming: Incoming, verdict: Verdict) -> None:
+    assert decide(stored, incoming) is verdict
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[tuple[int, int, bool]]:
+    """What can have happened to an id, as (time, created, deleted): made, changed, deleted, made again, never two a second."""
+    times = iter(draw(st.lists(st.integers(1, 50), min_size=4, max_size=5, unique=True).map(sorted)))
+    created, found = next(times), []
+    found.append((created, created, False))
+    deleted = False
+    for at in times:
+        if deleted:
+            created, deleted = at, False
+        else:
+            deleted = draw(st.booleans())
+        found.append((at, created, deleted))
+    return draw(st.lists(st.sampled_from(found), min_size=1, unique=True))
+
+
+@given(histories())
+def test_the_outcome_does_not_depend_on_the_order_of_arrival(found: list[tuple[int, int, bool]]) -> None:
+    outcomes = {_outcome(order) for order in itertools.permutations(found)}
+    assert len(outcomes) == 1
+
+
+def _outcome(order: tuple[tuple[int, int, bool], ...]) -> tuple[bool, int | None]:
+    """What is current after the versions (time, created, deleted) came in this order: deleted or not, and since when made."""
+    state: Stored | None = None
+    for at, created, deleted in order:
+        incoming = Incoming(at, TOLD, created, deleted)
+        fresh = Stored(at, TOLD, created, at if deleted else None)
+        if state is None:
+            state = fresh
+            continue
+        match decide(state, incoming), deleted:
+            case Verdict.WINS, True:
+                state = state._replace(at=max(state.at, at), deleted_at=at)
+            case Verdict.WINS, False:
+                state = fresh
+            case Verdict.CONFIRMS, _:
+                state = state._replace(at=at)
+            case _:
+                continue
+    assert state is not None
+    return (True, None) if state.deleted_at is not None else (False, state.at)
