@@ -1,0 +1,55 @@
+"""Builds the API application on a hub."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from sqlalchemy import Connection
+
+from tidegate import __version__
+from tidegate.api import health, integration, problems, runs, webhooks
+from tidegate.api.committer import Committer
+from tidegate.api.inlet import DatabaseInlet, Ring
+from tidegate.api.known import KnownConnections, load
+from tidegate.wiring import Hub
+from tidegate.workflows.doorbell import Doorbell
+
+
+def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
+    """The API of `hub`. `ring_drain(db, connection)` lets a worker handle the connection's inbox, once `db` commits; by
+    default it rings the doorbell.
+
+    The application's lifespan starts and ends the thread that stores webhooks: a server must run it.
+    """
+
+    doorbell = Doorbell(hub.engine)
+
+    def drain(db: Connection, connection: str) -> None:
+        doorbell.ring("drain", connection=connection, db=db)
+
+    @asynccontextmanager
+    async def living(app: FastAPI) -> AsyncGenerator[None]:
+        app.state.known = KnownConnections(lambda: load(hub))
+        app.state.committer = Committer(DatabaseInlet(hub.engine, ring_drain or drain))
+        app.state.committer.start()
+        try:
+            yield
+        finally:
+            app.state.committer.stop()
+
+    app = FastAPI(
+        title="Tidegate",
+        version=__version__,
+        summary="The open-source, two-way subscription hub for Stripe.",
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # FastAPI's documentation pages load from a CDN
+        redoc_url=None,
+        lifespan=living,
+        responses={"default": problems.SCHEMA},
+    )
+    app.state.hub = hub
+    app.state.doorbell = doorbell
+    problems.install(app)
+    for noun in (health, webhooks, integration, runs):
+        app.include_router(noun.router)
+    return app

@@ -1,0 +1,149 @@
+"""One thread that stores webhook events in batches: what waits is committed together, then every sender is answered."""
+
+import asyncio
+import contextlib
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from tidegate.api.rings import Rings
+from tidegate.errors import InboxBusy, TidegateError
+from tidegate.mirror.inbox import Entry
+
+log = logging.getLogger(__name__)
+
+BATCH = 200
+MOST_WAITING = 5_000  # events
+MOST_BYTES = 64_000_000
+RING_PAUSE = 0.2  # seconds
+
+Outcome = bool | TidegateError
+"""Of one event: whether it was new, or why it was not stored."""
+
+
+class Inlet(Protocol):
+    """Where events go. Used by the committer's thread only."""
+
+    def keep(self, entries: Sequence[Entry]) -> list[Outcome]:
+        """Stores the events durably; an outcome for each, in order. Raises when none was stored."""
+        ...
+
+    def ring(self, connection: str) -> None:
+        """Lets a worker handle what waits. Raises when that failed; it is tried again."""
+        ...
+
+    def close(self) -> None:
+        """Called once, at the end."""
+        ...
+
+
+class _Waiting(NamedTuple):
+    entry: Entry
+    answer: asyncio.Future[bool]
+    loop: asyncio.AbstractEventLoop
+
+
+class Committer:
+    """Takes events from the event loop, stores up to 200 per transaction and then resolves each one's future."""
+
+    def __init__(self, inlet: Inlet, *, most_waiting: int = MOST_WAITING, most_bytes: int = MOST_BYTES) -> None:
+        self._inlet = inlet
+        self._most_waiting = most_waiting
+        self._most_bytes = most_bytes
+        self._queue: deque[_Waiting] = deque()
+        self._bytes = 0
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._rings = Rings(RING_PAUSE)
+        self._thread = threading.Thread(target=self._run, name="webhook-committer", daemon=True)
+
+    def start(self) -> None:
+        """Begins to store; once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stores what waits, rings a last time and ends the thread; later events are refused."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+
+    def offer(self, entry: Entry) -> asyncio.Future[bool]:
+        """Queues an event; the future tells whether it was new once it is stored durably, or raises why it was not.
+
+        Called in the event loop. Raises InboxBusy when too much waits already.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[bool] = loop.create_future()
+        with self._changed:
+            if self._stopping:
+                raise InboxBusy(problem="this process is stopping")
+            if len(self._queue) >= self._most_waiting or self._bytes >= self._most_bytes:
+                raise InboxBusy(problem=f"{len(self._queue)} events wait to be stored already")
+            self._queue.append(_Waiting(entry, answer, loop))
+            self._bytes += len(entry.body)
+            self._changed.notify()
+        return answer
+
+    def _run(self) -> None:
+        with contextlib.closing(self._inlet):
+            while self._something_to_do():
+                if batch := self._next_batch():
+                    self._commit(batch)
+                self._ring(time.monotonic())
+            self._ring(math.inf)
+
+    def _something_to_do(self) -> bool:
+        """Waits for events or until a ring is due; false when it is time to end."""
+        with self._changed:
+            while not self._queue and not self._stopping:
+                due, now = self._rings.next(), time.monotonic()
+                if due is not None and due <= now:
+                    return True
+                self._changed.wait(None if due is None else due - now)
+            return bool(self._queue)
+
+    def _next_batch(self) -> list[_Waiting]:
+        with self._changed:
+            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            self._bytes -= sum(len(one.entry.body) for one in batch)
+        return batch
+
+    def _commit(self, batch: list[_Waiting]) -> None:
+        try:
+            outcomes = self._inlet.keep([one.entry for one in batch])
+        except Exception as error:  # whatever it was, every sender must hear that nothing was stored
+            log.error("could not store %d webhook events: %s", len(batch), error, exc_info=error)
+            outcomes = [InboxBusy(problem="the database did not take it") for _ in batch]
+        now = time.monotonic()
+        answers: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[bool], Outcome]]] = {}
+        for one, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, bool):  # one that was known may have come when no worker could be told
+                self._rings.want(one.entry.connection, now)
+            answers.setdefault(one.loop, []).append((one.answer, outcome))
+        for loop, resolved in answers.items():
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for the answer any more
+                loop.call_soon_threadsafe(_answer, resolved)
+
+    def _ring(self, now: float) -> None:
+        for connection in self._rings.take(now):
+            try:
+                self._inlet.ring(connection)
+            except Exception as error:  # the events are stored; only the worker does not know yet
+                log.warning("could not ring for %s: %s", connection, error)
+                if now != math.inf:
+                    self._rings.want(connection, now)
+
+
+def _answer(resolved: list[tuple[asyncio.Future[bool], Outcome]]) -> None:
+    for answer, outcome in resolved:
+        if answer.done():
+            continue  # the sender hung up
+        if isinstance(outcome, TidegateError):
+            answer.set_exception(outcome)
+        else:
+            answer.set_result(outcome)

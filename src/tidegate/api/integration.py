@@ -1,0 +1,150 @@
+"""Stripe connections over HTTP: connect by key, status, start an import, disconnect."""
+
+import time
+from contextlib import closing
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from tidegate.api.auth import HubOf, requires
+from tidegate.api.runs import Run, shown
+from tidegate.connections import runs
+from tidegate.connections.accounts import Account
+from tidegate.errors import UsageError
+from tidegate.stripe_api.client import StripeApi
+from tidegate.stripe_api.limits import LocalBudget
+from tidegate.stripe_api.resources import resource
+from tidegate.wiring import Hub
+from tidegate.workflows import connect as connecting
+from tidegate.workflows import status as standing
+from tidegate.workflows.connect import ConnectRequest
+
+router = APIRouter(prefix="/api/integrations/stripe", tags=["connections"])
+
+Named = Annotated[str | None, Query(alias="connection", description="name; one connection alone needs none")]
+START_SECONDS = 2.0  # how long an answer waits for a worker to begin
+
+
+class Status(BaseModel):
+    """How the hub stands: every connection, what is wrong in all, and the database. Times are UTC."""
+
+    model_config = ConfigDict(extra="allow")
+
+    connections: list[dict[str, Any]]
+    problems: list[dict[str, Any]]
+    database: dict[str, Any]
+
+
+class Connected(BaseModel):
+    """A connection, without its secrets."""
+
+    name: str
+    account: str
+    mode: str
+    sandbox: bool
+    display_name: str
+    created_at: datetime
+    disconnected_at: datetime | None
+
+
+class Key(BaseModel):
+    """A Stripe account to connect; an existing name gets the new credentials. Rates are requests a second."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    api_key: SecretStr = Field(description="a restricted read-only key is enough")
+    write_key: SecretStr = SecretStr("")
+    webhook_secrets: list[SecretStr] = Field(default=[], description="whsec_…, newest first")
+    name: str = Field(default="", pattern=r"^[a-z0-9_-]{0,60}$", description="empty: live or test")
+    api_base: str = Field(default="", description="empty: Stripe itself")
+    rate: float | None = Field(default=None, ge=0)
+    endpoint_rate: float | None = Field(default=None, ge=0)
+
+
+class Import(BaseModel):
+    """What to import. No resources: all. `full` begins anew where an import was interrupted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    resources: list[str] = []
+    full: bool = False
+
+
+class Started(BaseModel):
+    """An import that was asked for. `run` is null while no worker has begun it; status shows it then."""
+
+    connection: str
+    run: Run | None
+
+
+@router.get("/status", dependencies=[requires("read")])
+def status(hub: HubOf, connection: Named = None) -> Status:
+    """Health, account, last import per resource, inbox and problems of all connections, or of the named one."""
+    names = [connection] if connection is not None else None
+    return Status.model_validate(standing.status(hub.engine, names, poll_seconds=hub.settings.poll_seconds))
+
+
+@router.post("/connect", status_code=201, dependencies=[requires("admin")])
+def connect(hub: HubOf, key: Key) -> Connected:
+    """Asks Stripe whose key it is and stores the connection, its secrets sealed."""
+    request = ConnectRequest(
+        api_key=key.api_key.get_secret_value(),
+        name=key.name,
+        write_key=key.write_key.get_secret_value(),
+        webhook_secrets=tuple(one.get_secret_value() for one in key.webhook_secrets),
+        api_base=key.api_base or hub.settings.stripe_api_base,
+        rate=key.rate,
+        endpoint_rate=key.endpoint_rate,
+    )
+    account = connecting.connect(
+        hub.engine, hub.vault, request, lambda key, base: closing(StripeApi(key, base=base, budget=LocalBudget()))
+    )
+    return _connected(account)
+
+
+@router.delete("", dependencies=[requires("admin")])
+def disconnect(hub: HubOf, connection: Named = None) -> Connected:
+    """Forgets the connection's keys and keeps its data."""
+    return _connected(connecting.disconnect(hub.engine, hub.account(connection).name))
+
+
+def _connected(account: Account) -> Connected:
+    names = ("name", "account", "sandbox", "display_name", "created_at", "disconnected_at")
+    values = {name: getattr(account, name) for name in names}
+    return Connected(mode="live" if account.livemode else "test", **values)
+
+
+@router.post("/sync", status_code=202, dependencies=[requires("operate")])
+def sync(
+    hub: HubOf, request: Request, response: Response, what: Import | None = None, connection: Named = None
+) -> Started:
+    """Lets a worker import the account, or go on with its import; one that runs already is answered as it is."""
+    account = hub.account(connection)
+    wanted = what or Import()
+    if account.disconnected_at:
+        raise UsageError(problem=f"The connection {account.name} has no key any more; connect it again first.")
+    names = [resource(name).name for name in wanted.resources]
+    before = _last(hub, account.name)
+    request.app.state.doorbell.ring("import_account", connection=account.name, resources=names, full=wanted.full)
+    run = _begun(hub, account.name, before)
+    response.headers["Location"] = f"/api/runs/{run.id}" if run else "/api/integrations/stripe/status"
+    return Started(connection=account.name, run=run)
+
+
+def _last(hub: Hub, connection: str) -> Run | None:
+    with hub.engine.connect() as db:
+        row = runs.last(db, connection, "import")
+    return shown(row) if row else None
+
+
+def _begun(hub: Hub, connection: str, before: Run | None) -> Run | None:
+    """The run that a worker begins or goes on with; None when none does within two seconds."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        run = _last(hub, connection)
+        if run and (run.state == "running" or run != before):
+            return run
+        time.sleep(0.05)
+    return None

@@ -1,0 +1,68 @@
+"""What the webhook endpoint knows of the connections, held in memory and read again now and then."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from tidegate.connections import accounts
+from tidegate.errors import ConnectionUnknown, SecretKeyLost
+from tidegate.wiring import Hub
+
+LASTING = 30.0  # seconds that what was read is good for
+FRESH = 1.0  # seconds, after something did not fit: a rotated secret counts soon, and wrong senders cost little
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A connection as its webhooks need it. `lost` says why its secrets cannot be read."""
+
+    livemode: bool
+    secrets: Mapping[str, str] = field(repr=False)
+    lost: SecretKeyLost | None = None
+
+
+def load(hub: Hub) -> dict[str, Known]:
+    """Every connection by name, with its webhook secrets in clear."""
+    known: dict[str, Known] = {}
+    with hub.engine.connect() as db:
+        for account in accounts.every(db):
+            try:
+                secrets = accounts.webhook_secrets(db, account.name, hub.vault)
+            except SecretKeyLost as error:
+                known[account.name] = Known(account.livemode, {}, error)
+                continue
+            known[account.name] = Known(account.livemode, {f"secret {n}": one for n, one in enumerate(secrets, 1)})
+    return known
+
+
+class KnownConnections:
+    """One reading of the connections, shared by all requests of an event loop."""
+
+    def __init__(self, read: Callable[[], dict[str, Known]], clock: Callable[[], float] = time.monotonic) -> None:
+        self._read = read
+        self._clock = clock
+        self._known: dict[str, Known] = {}
+        self._read_at: float | None = None
+        self._reading = asyncio.Lock()
+
+    async def get(self, name: str, max_age: float = LASTING) -> Known:
+        """The connection as it was at most `max_age` seconds ago.
+
+        Raises ConnectionUnknown, SecretKeyLost, and what reading the database raises.
+        """
+        if self._older_than(max_age):
+            async with self._reading:
+                if self._older_than(max_age):
+                    began = self._clock()
+                    self._known = await asyncio.to_thread(self._read)
+                    self._read_at = began
+        known = self._known.get(name)
+        if known is None:
+            raise ConnectionUnknown(name=name, known="see `tidegate status`")
+        if known.lost:
+            raise known.lost
+        return known
+
+    def _older_than(self, seconds: float) -> bool:
+        return self._read_at is None or self._clock() - self._read_at > seconds

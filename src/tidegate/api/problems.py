@@ -1,0 +1,116 @@
+"""Turns every error into application/problem+json (RFC 9457)."""
+
+import logging
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+
+from tidegate.errors import InboxBusy, ScopeMissing, TidegateError, outcome
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 5
+
+SCHEMA: dict[str, Any] = {
+    "description": "What went wrong, and how to mend it.",
+    "content": {
+        MEDIA_TYPE: {
+            "schema": {
+                "type": "object",
+                "required": ["type", "title", "status", "detail"],
+                "properties": {
+                    "type": {"type": "string", "examples": ["urn:tidegate:problem:connection-unknown"]},
+                    "title": {"type": "string", "examples": ["Connection unknown"]},
+                    "status": {"type": "integer", "examples": [404]},
+                    "detail": {"type": "string", "examples": ["There is no connection named eu. Known: us."]},
+                    "errors": {
+                        "type": "array",
+                        "description": "the fields that do not fit, with status 422",
+                        "items": {
+                            "type": "object",
+                            "properties": {"field": {"type": "string"}, "problem": {"type": "string"}},
+                        },
+                    },
+                },
+            }
+        }
+    },
+}
+"""How an error looks, for OpenAPI: every operation's `default` response."""
+
+
+def problem(
+    status: int, detail: str, *, kind: str = "", headers: Mapping[str, str] | None = None, **more: Any
+) -> JSONResponse:
+    """A problem document; `kind` is the class name of one of our errors, empty for an error of HTTP itself."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower()
+    content = {
+        "type": f"urn:tidegate:problem:{words.replace(' ', '-')}" if kind else "about:blank",
+        "title": words.capitalize() if kind else HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        **more,
+    }
+    return JSONResponse(content, status, headers, MEDIA_TYPE)
+
+
+def of_error(error: TidegateError) -> JSONResponse:
+    """The problem document of one of our errors, with the headers that its status asks for."""
+    status = outcome(error)[1]
+    headers: dict[str, str] = {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="tidegate"'
+    if isinstance(error, ScopeMissing):
+        headers["WWW-Authenticate"] = (
+            f'Bearer realm="tidegate", error="insufficient_scope", scope="{error.facts["needed"]}"'
+        )
+    if isinstance(error, InboxBusy):
+        headers["Retry-After"] = str(RETRY_SECONDS)
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        headers["Connection"] = "close"  # the rest of the body is not read
+    return problem(status, str(error), kind=type(error).__name__, headers=headers)
+
+
+def install(app: FastAPI) -> None:
+    """Lets the application answer every error as a problem document."""
+
+    def ours(_request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, TidegateError)
+        return of_error(error)
+
+    def of_http(_request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        return problem(error.status_code, error.detail, headers=error.headers)
+
+    def misfit(_request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        fields = [
+            {"field": ".".join(str(part) for part in one["loc"]), "problem": str(one["msg"])} for one in error.errors()
+        ]
+        told = "; ".join(f"{one['field']}: {one['problem']}" for one in fields)
+        return problem(422, f"The request does not fit: {told}", errors=fields)
+
+    def of_database(_request: Request, error: Exception) -> JSONResponse:
+        log.error("database error: %s", error, exc_info=error)
+        told = "The database could not be reached or did not answer in time. Try again soon."
+        return problem(503, told, kind="DatabaseUnreachable", headers={"Retry-After": str(RETRY_SECONDS)})
+
+    def unexpected(_request: Request, error: Exception) -> JSONResponse:
+        log.error("unexpected error", exc_info=error)
+        return problem(500, "Tidegate failed unexpectedly; its log says how.")
+
+    app.add_exception_handler(TidegateError, ours)
+    app.add_exception_handler(HTTPException, of_http)
+    app.add_exception_handler(RequestValidationError, misfit)
+    app.add_exception_handler(DBAPIError, of_database)
+    app.add_exception_handler(PoolTimeoutError, of_database)
+    app.add_exception_handler(Exception, unexpected)

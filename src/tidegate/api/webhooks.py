@@ -1,0 +1,93 @@
+"""The endpoint of Stripe's webhooks: signature first, then durable, then 200; handling comes later and elsewhere."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import Response
+
+from tidegate.api.committer import Committer
+from tidegate.api.known import FRESH, LASTING, KnownConnections
+from tidegate.errors import BodyTooLarge, ConnectionUnknown, EventRefused, SignatureInvalid
+from tidegate.mirror.inbox import Entry
+from tidegate.stripe_api import signature
+from tidegate.stripe_api.shapes.read import Event, Unreadable, read_event
+
+router = APIRouter(tags=["webhooks"])
+
+ANSWERS = {new: b'{"received":true,"new":%s}' % (b"true" if new else b"false") for new in (True, False)}
+LATEST = 253_402_300_799  # epoch seconds of the last second that a four-digit year has
+
+
+@router.post(
+    "/api/webhooks/stripe/{connection}",
+    response_class=Response,
+    responses={200: {"content": {"application/json": {"example": {"received": True, "new": True}}}}},
+)
+async def receive(connection: Annotated[str, Path(description="name of the connection")], request: Request) -> Response:
+    """Stores an event that Stripe signed, and answers once it is durable; `new` is false when it was known already."""
+    state = request.app.state
+    known: KnownConnections = state.known
+    committer: Committer = state.committer
+    settings = state.hub.settings
+    header = request.headers.get("stripe-signature")
+    await _cheap_checks(known, connection, header)
+    body = await bounded(request, settings.webhook_max_bytes)
+    livemode = await _signed(known, connection, body, header, settings.webhook_tolerance)
+    event = read_event(body)
+    entry = entry_of(event, connection, livemode, body)
+    return Response(ANSWERS[await committer.offer(entry)], media_type="application/json")
+
+
+async def _cheap_checks(known: KnownConnections, connection: str, header: str | None) -> None:
+    """What can be refused before the body is read."""
+    if not header:
+        raise SignatureInvalid(problem="the header Stripe-Signature is missing")
+    try:
+        await known.get(connection)
+    except ConnectionUnknown:
+        await known.get(connection, FRESH)
+
+
+async def bounded(request: Request, limit: int) -> bytes:
+    """The body. Raises BodyTooLarge as soon as it is known to be, by its announced or its real length."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:12]) > limit:
+        raise BodyTooLarge(limit=limit)
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise BodyTooLarge(limit=limit)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _signed(known: KnownConnections, connection: str, body: bytes, header: str | None, tolerance: int) -> bool:
+    """Whether the connection is in live mode, once the signature fits; secrets are read again before one is refused."""
+    for age in (LASTING, FRESH):
+        one = await known.get(connection, age)
+        try:
+            signature.verify(body, header, one.secrets, tolerance)
+        except SignatureInvalid:
+            if age == FRESH:
+                raise
+            continue
+        return one.livemode
+    raise AssertionError("unreachable")
+
+
+def entry_of(event: Event | Unreadable, connection: str, livemode: bool, body: bytes) -> Entry:
+    """The event as the inbox keeps it. Raises EventRefused for what is no event, or one of the other mode."""
+    if isinstance(event, Unreadable):
+        raise EventRefused(connection=connection, problem=f"{event.reason}. Send snapshot events, not thin ones.")
+    if not event.id or "\0" in event.id or "\0" in event.type or not 0 <= event.created <= LATEST:
+        raise EventRefused(connection=connection, problem="its id, type or time is out of bounds.")
+    if event.livemode is not None and event.livemode != livemode:
+        sent, wanted = ("live", "test") if event.livemode else ("test", "live")
+        raise EventRefused(
+            connection=connection,
+            problem=f"it is a {sent}-mode event and the connection is in {wanted} mode. "
+            f"Register this address under the {wanted}-mode webhooks of Stripe's dashboard.",
+        )
+    return Entry(connection, event.id, event.type, event.created, "webhook", body.decode())
