@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
 
-from tidegate.sandbox.resources import Obj
+from tidegate.sandbox.resources import Obj, part
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def _tier_parts(tier: Obj, quantity: int, label: str) -> list[Part]:
 
 def amount_of(price: Obj, quantity: int) -> int:
     """What a quantity of a price costs per period, minor units."""
-    return sum(part.amount for part in parts_of(price, quantity))
+    return sum(piece.amount for piece in parts_of(price, quantity))
 
 
 def shared(total: int, weights: list[int]) -> list[int]:
@@ -72,7 +72,7 @@ def shared(total: int, weights: list[int]) -> list[int]:
 
 def reductions(coupon: Obj, rest: list[int], products: list[str], currency: str) -> list[int]:
     """What a coupon takes off each line, given what is left of each (minor units) and each line's product."""
-    goods = (coupon.get("applies_to") or {}).get("products")
+    goods = part(coupon, "applies_to").get("products")
     hit = [
         left if left > 0 and (not goods or product in goods) else 0
         for left, product in zip(rest, products, strict=True)

@@ -5,7 +5,7 @@ from typing import Any
 from tidegate.sandbox.amounts import parts_of
 from tidegate.sandbox.objects import invoices
 from tidegate.sandbox.payments import balance_after, collect
-from tidegate.sandbox.resources import Obj
+from tidegate.sandbox.resources import Obj, part
 from tidegate.sandbox.totals import add_up, discounted, taxed
 from tidegate.sandbox.world import World
 
@@ -60,9 +60,9 @@ def pending_lines(world: World, subscription: Obj, invoice: str) -> list[Obj]:
     """The lines of the customer's pending invoice items for this subscription, which thereby belong to the invoice."""
     lines: list[Obj] = []
     items = world.state["invoiceitems"]
-    for identifier in [one for one in items.find("customer", subscription["customer"])]:
+    for identifier in list(items.find("customer", subscription["customer"])):
         pending = items.full(identifier)
-        parent = (pending["parent"] or {}).get("subscription_details") or {}
+        parent = part(pending, "parent", "subscription_details")
         if pending["invoice"] is not None or parent.get("subscription") not in (subscription["id"], None):
             continue
         world.state.put(pending | {"invoice": invoice})
@@ -94,7 +94,7 @@ def pending_lines(world: World, subscription: Obj, invoice: str) -> list[Obj]:
 
 
 def draft(world: World, subscription: Obj, reason: str, lines: list[Obj], identifier: str, **changes: Any) -> Obj:
-    """Makes a draft invoice over lines, discounts and taxes applied, and remembers on the subscription what was billed."""
+    """Makes a draft invoice over lines, discounts and taxes applied; notes on the subscription what was billed."""
     now = world.clock.now
     customer = world.state.full("customers", subscription["customer"])
     of_items = {item["id"]: live_discounts(world, item["discounts"]) for item in subscription["items"]["data"]}
@@ -132,7 +132,7 @@ def billed(lines: list[Obj], invoice: str) -> dict[str, Obj]:
     """Per subscription item, the invoice and the lines that charged its current period: what a proration credits."""
     found: dict[str, Obj] = {}
     for one in lines:
-        details = (one["parent"] or {}).get("subscription_item_details")
+        details = part(one, "parent", "subscription_item_details")
         if details and not details["proration"]:
             known = found.setdefault(details["subscription_item"], {"invoice": invoice, "invoice_line_items": []})
             known["invoice_line_items"].append(one["id"])

@@ -65,11 +65,12 @@ def parse_faults(text: str) -> dict[str, float]:
     Raises ConfigurationError naming the part that is wrong.
     """
     rates: dict[str, float] = {}
+    known = ", ".join(FAULT_KINDS)
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         kind, equals, number = part.partition("=")
         if kind not in FAULT_KINDS or not equals:
             raise ConfigurationError(
-                problem=f"--faults does not understand {part!r}: write KIND=PROBABILITY with a kind of {', '.join(FAULT_KINDS)}."
+                problem=f"--faults does not understand {part!r}: write KIND=PROBABILITY, KIND one of {known}."
             )
         if kind in rates:
             raise ConfigurationError(problem=f"--faults names {kind} twice.")

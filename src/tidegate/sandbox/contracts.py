@@ -5,7 +5,16 @@ from fractions import Fraction
 from typing import Any
 
 from tidegate.sandbox.amounts import amount_of, rounded
-from tidegate.sandbox.billing import draft, finalize, item_lines, pending_lines, trial_line, void, whole_price
+from tidegate.sandbox.billing import (
+    DRAFT_SECONDS,
+    draft,
+    finalize,
+    item_lines,
+    pending_lines,
+    trial_line,
+    void,
+    whole_price,
+)
 from tidegate.sandbox.clock import add_interval, day_of_month
 from tidegate.sandbox.objects import catalog, invoices, subscriptions
 from tidegate.sandbox.resources import Obj
@@ -113,20 +122,17 @@ def renew(world: World, identifier: str, expected_end: int) -> None:
         subscription["status"] = "active"
     else:
         lines = metered_lines(world, subscription, invoice_id)
+    begun = items[0]["current_period_start"]
     following = period_end(items[0]["price"], expected_end, subscription["billing_cycle_anchor"])
     for item in items:
         item |= {"current_period_start": expected_end, "current_period_end": following}
     lines = pending_lines(world, subscription, invoice_id) + lines + lines_ahead(world, subscription, invoice_id)
-    period = {
-        "period_start": subscription["_period_start"] if "_period_start" in subscription else expected_end,
-        "period_end": expected_end,
-    }
-    invoice = draft(world, subscription, "subscription_cycle", lines, invoice_id, **period)
-    subscription["_period_start"] = expected_end
+    period = {"period_start": begun, "period_end": expected_end}
+    draft(world, subscription, "subscription_cycle", lines, invoice_id, **period)
     world.state.put(subscription, "customer.subscription.updated")
-    world.plan(world.clock.now + 3600, "finalize", invoice_id)
+    if subscription["status"] != "unpaid":
+        world.plan(world.clock.now + DRAFT_SECONDS, "finalize", invoice_id)
     world.plan(following, "renew", identifier, following)
-    del invoice
 
 
 def _pays(world: World, subscription: Obj) -> bool:

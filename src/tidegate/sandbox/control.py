@@ -11,7 +11,7 @@ from tidegate.sandbox.keys import Key, KeyRing
 from tidegate.sandbox.life import advance_to
 from tidegate.sandbox.limits import Limits, Stats
 from tidegate.sandbox.resources import BY_OBJECT, RESOURCES, Obj
-from tidegate.sandbox.state import API_VERSION, State
+from tidegate.sandbox.state import State
 from tidegate.sandbox.truth import ids_of, truth
 from tidegate.sandbox.webhooks import Endpoint, Webhooks
 from tidegate.sandbox.world import World
@@ -64,13 +64,8 @@ def clock(controls: Controls, request: Request, rest: str) -> Answer:
 def add_webhook(controls: Controls, request: Request, rest: str) -> Answer:
     """POST /__webhooks {"url", "secret", "api_version"?, "enabled_events"?, "lose"?, "duplicate"?, "shuffle"?}."""
     body = body_of(request)
-    identifier = body.pop("id", None) or controls.state.ids.new("we_", 24)
-    if "enabled_events" in body:
-        body["enabled_events"] = tuple(body["enabled_events"])
-    try:
-        endpoint = Endpoint(id=identifier, **({"api_version": API_VERSION} | body))
-    except TypeError as problem:
-        raise Refusal(400, f"A webhook needs url and secret: {problem}") from None
+    identifier = body.get("id") or controls.state.ids.new("we_", 24)
+    endpoint = msgspec.convert({**body, "id": identifier}, Endpoint)
     controls.webhooks.add(endpoint)
     return as_json({"id": identifier, "url": endpoint.url, "api_version": endpoint.api_version})
 
@@ -86,8 +81,8 @@ def remove_webhook(controls: Controls, request: Request, rest: str) -> Answer:
 def put_object(controls: Controls, request: Request, rest: str) -> Answer:
     """POST /__objects {"object": {…}, "event": type or null}: stores a raw object of any kind."""
     body = body_of(request)
-    obj = body.get("object")
-    if not isinstance(obj, dict) or obj.get("object") not in BY_OBJECT or not isinstance(obj.get("id"), str):
+    obj = msgspec.convert(body.get("object"), Obj)
+    if obj.get("object") not in BY_OBJECT or not isinstance(obj.get("id"), str):
         raise Refusal(400, "An object needs the id and the object of a kind that the sandbox serves.", param="object")
     controls.state.put(obj, body.get("event"))
     controls.webhooks.flush()
@@ -100,11 +95,11 @@ def get_object(controls: Controls, request: Request, rest: str) -> Answer:
 
 
 def delete_object(controls: Controls, request: Request, rest: str) -> Answer:
-    """DELETE /__objects/{id}[?event=false]: removes an object for good, with its `*.deleted` event."""
+    """DELETE /__objects/{id}[?event=false]: removes an object for good, with its event if there is one."""
     resource = resource_of(controls.state, rest)
-    events = controls.state[resource].resource.events
+    event = controls.state[resource].resource.removed
     silent = ("event", "false") in request.query
-    controls.state.delete(resource, rest, None if silent or events is None else f"{events}.deleted")
+    controls.state.delete(resource, rest, None if silent else event)
     controls.webhooks.flush()
     return as_json({"id": rest, "deleted": True})
 

@@ -1,7 +1,7 @@
 """Which fields `expand[]` may name, object by object, and putting the objects in their place."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -65,16 +65,15 @@ GRAPH: dict[str, dict[str, Edge]] = {
     | _empty("application", "default_source", "on_behalf_of", "pending_setup_intent", "test_clock"),
     "pending_update": _ids(discounts="discounts") | _parts(subscription_items="subscription_item"),
     "subscription_item": _ids(discounts="discounts") | _parts(price="price", plan="plan", tax_rates="tax_rate"),
-    "subscription_schedule": _ids(
-        customer="customers", subscription="subscriptions", released_subscription="subscriptions"
-    )
+    "subscription_schedule": _ids(customer="customers", subscription="subscriptions")
     | _parts(phases="schedule_phase", default_settings="schedule_settings")
     | _empty("application", "test_clock"),
-    "schedule_settings": _ids(default_payment_method="payment_methods"),
+    "schedule_settings": _ids(default_payment_method="payment_methods") | _empty("on_behalf_of"),
     "schedule_phase": _ids(default_payment_method="payment_methods")
+    | _empty("on_behalf_of")
     | _parts(items="schedule_item", default_tax_rates="tax_rate")
     | _PHASE_DISCOUNTS,
-    "schedule_item": _ids(price="prices", plan="prices") | _parts(tax_rates="tax_rate") | _PHASE_DISCOUNTS,
+    "schedule_item": _ids(price="prices") | _parts(tax_rates="tax_rate") | _PHASE_DISCOUNTS,
     "invoice": _ids(customer="customers", default_payment_method="payment_methods", discounts="discounts")
     | _parts(
         lines="list:line_item",
@@ -105,7 +104,7 @@ GRAPH: dict[str, dict[str, Edge]] = {
     | _parts(pricing="line_pricing", tax_rates="tax_rate")
     | _empty("test_clock"),
     "invoice_payment": _ids(invoice="invoices") | _parts(payment="invoice_payment_payment"),
-    "invoice_payment_payment": _ids(payment_intent="payment_intents", charge="charges"),
+    "invoice_payment_payment": _ids(payment_intent="payment_intents", charge="charges") | _empty("payment_record"),
     "quote": _ids(
         customer="customers",
         invoice="invoices",
@@ -132,9 +131,11 @@ GRAPH: dict[str, dict[str, Edge]] = {
         "transfer",
     ),
     "payment_intent": _ids(customer="customers", latest_charge="charges", payment_method="payment_methods")
-    | _empty("application", "on_behalf_of", "review", "source"),
+    | _empty("application", "on_behalf_of", "payment_record", "review", "source"),
     "payment_method": _ids(customer="customers"),
-    "refund": _ids(charge="charges", payment_intent="payment_intents", customer="customers")
+    "refund": _ids(
+        charge="charges", payment_intent="payment_intents", customer="customers", payment_method="payment_methods"
+    )
     | _empty("balance_transaction", "failure_balance_transaction", "source_transfer_reversal", "transfer_reversal"),
     "credit_note": _ids(customer="customers", invoice="invoices")
     | _parts(lines="list:credit_note_line_item", refunds="credit_note_refund", discount_amounts="discount_amount")
@@ -182,7 +183,7 @@ def expanded(state: State, obj: Obj, kind: str, tree: Tree) -> Obj:
         edge = edges(kind)[name]
         if edge.how == "id":
             target = BY_NAME[edge.kind].object
-            obj[name] = _each(obj.get(name), lambda value, edge=edge: fetched(state, edge.kind, value))
+            obj[name] = _replaced(state, edge.kind, obj.get(name))
             _into(state, obj[name], target, below)
         elif edge.how == "hidden":
             obj[name] = _revealed(state, obj, name)
@@ -195,13 +196,15 @@ def expanded(state: State, obj: Obj, kind: str, tree: Tree) -> Obj:
 def _into(state: State, value: Any, kind: str, tree: Tree) -> None:
     if not tree:
         return
-    for part in value if isinstance(value, list) else [value]:
-        if isinstance(part, dict) and not part.get("deleted"):
-            expanded(state, part, kind, tree)
+    for one in cast(list[Any], value) if isinstance(value, list) else [value]:
+        if isinstance(one, dict) and "deleted" not in one:
+            expanded(state, cast(Obj, one), kind, tree)
 
 
-def _each(value: Any, change: Any) -> Any:
-    return [change(element) for element in value] if isinstance(value, list) else change(value)
+def _replaced(state: State, resource: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return [fetched(state, resource, one) for one in cast(list[Any], value)]
+    return fetched(state, resource, value)
 
 
 def fetched(state: State, resource: str, value: Any) -> Any:

@@ -5,7 +5,6 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from heapq import merge
 
 import msgspec
@@ -18,7 +17,18 @@ FOREVER = 1 << 38
 _ELEMENT = re.compile(r"\[\d*\]$")
 _COMPARED = re.compile(r"^(\w+)\[(\w+)\]$")
 STATUSES = {
-    "subscriptions": ["active", "past_due", "unpaid", "canceled", "incomplete", "incomplete_expired", "trialing", "paused", "all", "ended"],
+    "subscriptions": [
+        "active",
+        "past_due",
+        "unpaid",
+        "canceled",
+        "incomplete",
+        "incomplete_expired",
+        "trialing",
+        "paused",
+        "all",
+        "ended",
+    ],
     "invoices": ["draft", "open", "paid", "uncollectible", "void"],
     "quotes": ["draft", "open", "accepted", "canceled"],
     "invoice_payments": ["open", "paid", "canceled"],
@@ -107,7 +117,7 @@ def page_of(collection: Collection, request: ListRequest) -> tuple[list[str], bo
     else:
         if request.starting_after:
             last = min(last, bisect_left(keys, cursor(collection, request.starting_after, "starting_after")))
-        page, more = keys[max(first, last - request.limit) : last] if last > first else [], last - first > request.limit
+        page, more = keys[max(first, last - request.limit) : max(first, last)], last - first > request.limit
     if keys is collection.keys and len(page):
         start = bisect_left(collection.keys, page[0])
         return collection.ids[start : start + len(page)][::-1], more
@@ -140,8 +150,8 @@ def candidates(collection: Collection, request: ListRequest) -> Sequence[int]:
     ]
     if not chosen:
         return collection.keys
-    chosen.sort(key=len)
-    return reduce(lambda few, many: [key for key in few if holds(many, key)], chosen[1:], chosen[0])
+    few, *others = sorted(chosen, key=len)
+    return [key for key in few if all(holds(many, key) for many in others)] if others else few
 
 
 def union(arrays: "list[array[int]]") -> Sequence[int]:

@@ -1,8 +1,8 @@
 """Events in the shapes of an older API version, for endpoints registered with one."""
 
-from typing import Any
+from typing import Any, cast
 
-from tidegate.sandbox.resources import Obj
+from tidegate.sandbox.resources import Obj, part
 
 OLD = "2020-08-27"
 
@@ -23,10 +23,10 @@ def in_version(event: Obj, version: str) -> Obj:
 
 def _old(value: Any) -> Any:
     if isinstance(value, list):
-        return [_old(element) for element in value]
+        return [_old(element) for element in cast(list[Any], value)]
     if not isinstance(value, dict):
         return value
-    obj: Obj = {name: _old(part) for name, part in value.items()}
+    obj: Obj = {name: _old(field) for name, field in cast(Obj, value).items()}
     match obj.get("object"):
         case "subscription":
             _old_subscription(obj)
@@ -56,19 +56,23 @@ def _old_subscription(obj: Obj) -> None:
 
 
 def _old_invoice(obj: Obj) -> None:
-    parent = obj.pop("parent") or {}
-    obj["subscription"] = (parent.get("subscription_details") or {}).get("subscription")
+    obj["subscription"] = part(obj, "parent", "subscription_details").get("subscription")
+    del obj["parent"]
     obj["paid"] = obj["status"] == "paid"
-    obj["tax"] = sum(tax["amount"] for tax in obj.pop("total_taxes") or []) or None
+    taxes: list[Obj] = obj.pop("total_taxes") or []
+    obj["tax"] = sum(tax["amount"] for tax in taxes) if taxes else None
 
 
 def _old_line(obj: Obj) -> None:
-    parent = obj.pop("parent") or {}
-    details = parent.get("subscription_item_details") or parent.get("invoice_item_details") or {}
-    pricing = obj.pop("pricing") or {}
-    obj["price"] = {"id": (pricing.get("price_details") or {}).get("price"), "object": "price"}
-    obj["price"]["unit_amount_decimal"] = pricing.get("unit_amount_decimal")
-    obj["price"]["product"] = (pricing.get("price_details") or {}).get("product")
+    details = part(obj, "parent", "subscription_item_details") or part(obj, "parent", "invoice_item_details")
+    charged = part(obj, "pricing", "price_details")
+    obj["price"] = {
+        "id": charged.get("price"),
+        "object": "price",
+        "product": charged.get("product"),
+        "unit_amount_decimal": part(obj, "pricing").get("unit_amount_decimal"),
+    }
+    del obj["parent"], obj["pricing"]
     obj["proration"] = bool(details.get("proration"))
     obj["invoice_item"] = details.get("invoice_item")
     obj["subscription"] = details.get("subscription")

@@ -1,7 +1,7 @@
 """Collecting an invoice: by card at once, again after failures, by bank after its due date, or not at all."""
 
 from tidegate.sandbox.objects import payments
-from tidegate.sandbox.resources import Obj
+from tidegate.sandbox.resources import Obj, part
 from tidegate.sandbox.totals import ending_balance
 from tidegate.sandbox.world import DAY, World
 
@@ -54,7 +54,7 @@ def attempt(world: World, invoice: Obj) -> bool:
 
 
 def declines(world: World, customer: Obj, invoice: Obj) -> bool:
-    """Whether the card is declined this time; some customers' always are, after their first invoice or from the start."""
+    """Whether the card is declined this time; some customers' nearly always are."""
     role = customer.get("_role")
     if role in ("incomplete", "incomplete_expired"):
         return True
@@ -126,14 +126,16 @@ def owes(world: World, subscription: Obj) -> bool:
 
 def missed(world: World, invoice: Obj) -> None:
     """Writes a failed attempt: the next one is planned, the subscription falls past due or stays incomplete."""
-    now, tries = world.clock.now, invoice["attempt_count"]
+    now = world.clock.now
+    tries: int = invoice["attempt_count"]
     first = invoice["billing_reason"] == "subscription_create"
     again = not first and tries <= len(RETRY_DAYS)
-    invoice["next_payment_attempt"] = now + RETRY_DAYS[max(tries, 1) - 1] * DAY if again else None
+    later = now + RETRY_DAYS[min(max(tries, 1), len(RETRY_DAYS)) - 1] * DAY
+    invoice["next_payment_attempt"] = later if again else None
     invoice["attempted"] = True
     world.state.put(invoice, "invoice.payment_failed")
     if again:
-        world.plan(invoice["next_payment_attempt"], "retry", invoice["id"])
+        world.plan(later, "retry", invoice["id"])
     subscription = subscription_of(world, invoice)
     if subscription is None:
         return
@@ -148,7 +150,7 @@ def missed(world: World, invoice: Obj) -> None:
 
 def subscription_of(world: World, invoice: Obj) -> Obj | None:
     """The subscription an invoice belongs to, whole."""
-    details = (invoice["parent"] or {}).get("subscription_details")
+    details = part(invoice, "parent", "subscription_details")
     return world.state.full("subscriptions", details["subscription"]) if details else None
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 Obj = dict[str, Any]
 Lens = str | Callable[[Obj], tuple[str, ...]]
@@ -14,7 +14,8 @@ class Resource:
 
     `filters` maps a list parameter to where its value stands in the object (a dotted path, `[]` for each of a list);
     `ranges` does so for parameters that take gt, gte, lt and lte. `nested` is the list inside the object of which at
-    most ten are shown; `hidden` are fields shown only when expanded. `events` is the prefix of its event types.
+    most ten are shown; `hidden` are fields shown only when expanded. `removed` is the type of the event
+    that Stripe sends when one is deleted, None when it knows no such event.
     """
 
     name: str
@@ -27,7 +28,7 @@ class Resource:
     nested: str | None = None
     nested_url: str = ""
     hidden: tuple[str, ...] = ()
-    events: str | None = None
+    removed: str | None = None
     counted: bool = True
 
 
@@ -35,8 +36,15 @@ def _same(*names: str) -> tuple[tuple[str, Lens], ...]:
     return tuple((name, name) for name in names)
 
 
+def part(obj: Obj, *names: str) -> Obj:
+    """The object under a path of names; empty when something on the way is null or absent."""
+    for name in names:
+        obj = cast(Obj, obj.get(name) or {})
+    return obj
+
+
 def _invoice_subscription(invoice: Obj) -> tuple[str, ...]:
-    details = (invoice.get("parent") or {}).get("subscription_details") or {}
+    details = part(invoice, "parent", "subscription_details")
     return (details["subscription"],) if details.get("subscription") else ()
 
 
@@ -56,14 +64,14 @@ def _subscription_status(subscription: Obj) -> tuple[str, ...]:
 
 
 RESOURCES: tuple[Resource, ...] = (
-    Resource("customers", "customer", "cus_", "customers", _same("email", "test_clock"), events="customer"),
+    Resource("customers", "customer", "cus_", "customers", _same("email", "test_clock"), removed="customer.deleted"),
     Resource(
         "products",
         "product",
         "prod_",
         "products",
         (*_same("active", "shippable", "url", "type"), ("ids", "id")),
-        events="product",
+        removed="product.deleted",
     ),
     Resource(
         "prices",
@@ -78,18 +86,17 @@ RESOURCES: tuple[Resource, ...] = (
             ("recurring[meter]", "recurring.meter"),
         ),
         hidden=("tiers", "currency_options"),
-        events="price",
+        removed="price.deleted",
     ),
-    Resource("coupons", "coupon", "", "coupons", hidden=("applies_to", "currency_options"), events="coupon"),
+    Resource("coupons", "coupon", "", "coupons", hidden=("applies_to", "currency_options"), removed="coupon.deleted"),
     Resource(
         "promotion_codes",
         "promotion_code",
         "promo_",
         "promotion_codes",
         (*_same("active", "code", "customer"), ("coupon", "promotion.coupon")),
-        events="promotion_code",
     ),
-    Resource("tax_rates", "tax_rate", "txr_", "tax_rates", _same("active", "inclusive"), events="tax_rate"),
+    Resource("tax_rates", "tax_rate", "txr_", "tax_rates", _same("active", "inclusive")),
     Resource(
         "subscriptions",
         "subscription",
@@ -109,7 +116,7 @@ RESOURCES: tuple[Resource, ...] = (
         ),
         nested="items",
         nested_url="/v1/subscription_items?subscription={id}",
-        events="customer.subscription",
+        removed="customer.subscription.deleted",
     ),
     Resource(
         "subscription_schedules",
@@ -118,7 +125,6 @@ RESOURCES: tuple[Resource, ...] = (
         "subscription_schedules",
         (*_same("customer"), ("scheduled", _scheduled)),
         ranges=tuple((name, name) for name in ("canceled_at", "completed_at", "released_at")),
-        events="subscription_schedule",
     ),
     Resource(
         "invoices",
@@ -129,7 +135,7 @@ RESOURCES: tuple[Resource, ...] = (
         ranges=(("due_date", "due_date"),),
         nested="lines",
         nested_url="/v1/invoices/{id}/lines",
-        events="invoice",
+        removed="invoice.deleted",
     ),
     Resource(
         "invoiceitems",
@@ -137,7 +143,7 @@ RESOURCES: tuple[Resource, ...] = (
         "ii_",
         "invoiceitems",
         (*_same("customer", "invoice"), ("pending", _pending)),
-        events="invoiceitem",
+        removed="invoiceitem.deleted",
     ),
     Resource(
         "invoice_payments",
@@ -150,7 +156,6 @@ RESOURCES: tuple[Resource, ...] = (
             ("payment[payment_intent]", "payment.payment_intent"),
             ("payment[payment_record]", "payment.payment_record"),
         ),
-        events="invoice_payment",
     ),
     Resource(
         "quotes",
@@ -162,12 +167,9 @@ RESOURCES: tuple[Resource, ...] = (
         nested="line_items",
         nested_url="/v1/quotes/{id}/line_items",
         hidden=("line_items",),
-        events="quote",
     ),
-    Resource(
-        "charges", "charge", "ch_", "charges", _same("customer", "payment_intent", "transfer_group"), events="charge"
-    ),
-    Resource("payment_intents", "payment_intent", "pi_", "payment_intents", _same("customer"), events="payment_intent"),
+    Resource("charges", "charge", "ch_", "charges", _same("customer", "payment_intent", "transfer_group")),
+    Resource("payment_intents", "payment_intent", "pi_", "payment_intents", _same("customer")),
     Resource(
         "payment_methods",
         "payment_method",
@@ -175,9 +177,9 @@ RESOURCES: tuple[Resource, ...] = (
         "payment_methods",
         _same("customer", "type", "allow_redisplay"),
         created=False,
-        events="payment_method",
+        removed="payment_method.detached",
     ),
-    Resource("refunds", "refund", "re_", "refunds", _same("charge", "payment_intent"), events="refund"),
+    Resource("refunds", "refund", "re_", "refunds", _same("charge", "payment_intent")),
     Resource(
         "credit_notes",
         "credit_note",
@@ -186,9 +188,8 @@ RESOURCES: tuple[Resource, ...] = (
         _same("customer", "invoice"),
         nested="lines",
         nested_url="/v1/credit_notes/{id}/lines",
-        events="credit_note",
     ),
-    Resource("disputes", "dispute", "dp_", "disputes", _same("charge", "payment_intent"), events="charge.dispute"),
+    Resource("disputes", "dispute", "dp_", "disputes", _same("charge", "payment_intent")),
     Resource(
         "entitlements_features",
         "entitlements.feature",

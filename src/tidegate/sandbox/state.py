@@ -1,7 +1,7 @@
 """Everything the simulated account holds, and the one way in which it changes."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -119,7 +119,7 @@ def previous(before: Obj, after: Obj) -> Obj:
         if old == new:
             continue
         if isinstance(old, dict) and isinstance(new, dict):
-            changed[name] = previous(old, new)
+            changed[name] = previous(cast(Obj, old), cast(Obj, new))
         else:
             changed[name] = old
     return changed

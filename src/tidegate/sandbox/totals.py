@@ -4,7 +4,7 @@ from typing import Any
 
 from tidegate.sandbox.amounts import reductions, tax_on
 from tidegate.sandbox.objects.invoices import tax
-from tidegate.sandbox.resources import Obj
+from tidegate.sandbox.resources import Obj, part
 
 
 def discounted(
@@ -28,7 +28,7 @@ def _take_off(lines: list[Obj], discounts: list[Obj], coupons: dict[str, Obj]) -
     for discount in discounts:
         if not lines:
             return
-        products = [(one["pricing"] or {}).get("price_details", {}).get("product", "") for one in lines]
+        products = [part(one, "pricing", "price_details").get("product", "") for one in lines]
         coupon = coupons[discount["source"]["coupon"]]
         taken = reductions(coupon, [net(one) for one in lines], products, lines[0]["currency"])
         for one, amount in zip(lines, taken, strict=True):
@@ -38,12 +38,12 @@ def _take_off(lines: list[Obj], discounts: list[Obj], coupons: dict[str, Obj]) -
 
 def net(line: Obj) -> int:
     """What a line costs after its discounts, minor units."""
-    return line["amount"] - sum(part["amount"] for part in line["discount_amounts"])
+    return line["amount"] - sum(share["amount"] for share in line["discount_amounts"])
 
 
 def item_of(line: Obj) -> str | None:
     """The subscription item that caused a line."""
-    return ((line["parent"] or {}).get("subscription_item_details") or {}).get("subscription_item")
+    return part(line, "parent", "subscription_item_details").get("subscription_item")
 
 
 def taxed(lines: list[Obj], rates: list[Obj]) -> None:
@@ -84,15 +84,15 @@ def ending_balance(invoice: Obj) -> int:
 
 def _sum_discounts(lines: list[Obj]) -> list[Obj]:
     sums: dict[str, int] = {}
-    for part in (part for one in lines for part in one["discount_amounts"]):
-        sums[part["discount"]] = sums.get(part["discount"], 0) + part["amount"]
+    for share in (share for one in lines for share in one["discount_amounts"]):
+        sums[share["discount"]] = sums.get(share["discount"], 0) + share["amount"]
     return [{"amount": amount, "discount": discount} for discount, amount in sums.items()]
 
 
 def _sum_taxes(lines: list[Obj]) -> list[Obj]:
     sums: dict[str, dict[str, Any]] = {}
-    for part in (part for one in lines for part in one["taxes"]):
-        known = sums.setdefault(part["tax_rate_details"]["tax_rate"], part | {"amount": 0, "taxable_amount": 0})
-        known["amount"] += part["amount"]
-        known["taxable_amount"] += part["taxable_amount"]
+    for share in (share for one in lines for share in one["taxes"]):
+        known = sums.setdefault(share["tax_rate_details"]["tax_rate"], share | {"amount": 0, "taxable_amount": 0})
+        known["amount"] += share["amount"]
+        known["taxable_amount"] += share["taxable_amount"]
     return list(sums.values())

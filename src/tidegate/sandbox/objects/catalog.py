@@ -7,7 +7,7 @@ from tidegate.sandbox.resources import Obj
 
 def product(identifier: str, created: int, name: str, *, active: bool = True, **changes: Any) -> Obj:
     """A service product."""
-    return {
+    obj: Obj = {
         "id": identifier,
         "object": "product",
         "active": active,
@@ -27,7 +27,8 @@ def product(identifier: str, created: int, name: str, *, active: bool = True, **
         "unit_label": None,
         "updated": created,
         "url": None,
-    } | changes
+    }
+    return obj | changes
 
 
 def price(
@@ -117,7 +118,8 @@ def coupon(identifier: str, created: int, name: str, duration: str, **changes: A
         "redeem_by": None,
         "times_redeemed": 0,
         "valid": True,
-    } | changes
+    }
+    obj |= changes
     if products:
         obj["applies_to"] = {"products": products}
     if obj["amount_off"] is not None:
@@ -127,7 +129,7 @@ def coupon(identifier: str, created: int, name: str, duration: str, **changes: A
 
 def promotion_code(identifier: str, created: int, code: str, coupon_id: str, **changes: Any) -> Obj:
     """A code that gives a coupon."""
-    return {
+    obj: Obj = {
         "id": identifier,
         "object": "promotion_code",
         "active": True,
@@ -142,12 +144,13 @@ def promotion_code(identifier: str, created: int, code: str, coupon_id: str, **c
         "promotion": {"coupon": coupon_id, "type": "coupon"},
         "restrictions": {"first_time_transaction": False, "minimum_amount": None, "minimum_amount_currency": None},
         "times_redeemed": 0,
-    } | changes
+    }
+    return obj | changes
 
 
 def discount(identifier: str, coupon_id: str, start: int, end: int | None, **changes: Any) -> Obj:
     """A coupon at work on a customer, a subscription or an item."""
-    return {
+    obj: Obj = {
         "id": identifier,
         "object": "discount",
         "checkout_session": None,
@@ -162,7 +165,8 @@ def discount(identifier: str, coupon_id: str, start: int, end: int | None, **cha
         "subscription": None,
         "subscription_item": None,
         "_created": start,
-    } | changes
+    }
+    return obj | changes
 
 
 def tax_rate(identifier: str, created: int, name: str, country: str, percentage: float, *, inclusive: bool) -> Obj:

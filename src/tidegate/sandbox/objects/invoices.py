@@ -29,7 +29,7 @@ def line(
     **changes: Any,
 ) -> Obj:
     """An invoice line; `amount` in minor units before discounts and exclusive tax, `period` in UTC epoch seconds."""
-    return {
+    obj: Obj = {
         "id": identifier,
         "object": "line_item",
         "amount": amount,
@@ -50,7 +50,8 @@ def line(
         "subscription": None,
         "subtotal": amount,
         "taxes": [],
-    } | changes
+    }
+    return obj | changes
 
 
 def of_item(
@@ -103,7 +104,7 @@ def tax(amount: int, taxable: int, tax_rate: str, *, inclusive: bool) -> Obj:
 
 def invoice(identifier: str, created: int, customer: Obj, currency: str, lines: list[Obj], **changes: Any) -> Obj:
     """A draft invoice whose totals are still to be filled in."""
-    return {
+    obj: Obj = {
         "id": identifier,
         "object": "invoice",
         "account_country": "US",
@@ -184,7 +185,8 @@ def invoice(identifier: str, created: int, customer: Obj, currency: str, lines: 
         "total_pretax_credit_amounts": [],
         "total_taxes": [],
         "webhooks_delivered_at": None,
-    } | changes
+    }
+    return obj | changes
 
 
 def from_subscription(subscription: Obj) -> Obj:
@@ -207,7 +209,7 @@ def invoiceitem(
     **changes: Any,
 ) -> Obj:
     """An invoice item, pending while its invoice is None; `amount` in minor units."""
-    return {
+    obj: Obj = {
         "id": identifier,
         "object": "invoiceitem",
         "amount": amount,
@@ -230,13 +232,14 @@ def invoiceitem(
         "quantity_decimal": str(quantity),
         "tax_rates": [],
         "test_clock": None,
-    } | changes
+    }
+    return obj | changes
 
 
 def credit_note(identifier: str, created: int, invoice: Obj, number: str, lines: list[Obj], **changes: Any) -> Obj:
     """A credit note over some of an invoice's lines; amounts in minor units; its kind among the changes."""
     total = sum(one["amount"] for one in lines)
-    return {
+    obj: Obj = {
         "id": identifier,
         "object": "credit_note",
         "amount": total,
@@ -271,7 +274,8 @@ def credit_note(identifier: str, created: int, invoice: Obj, number: str, lines:
         "total_taxes": [],
         "type": "post_payment",
         "voided_at": None,
-    } | changes
+    }
+    return obj | changes
 
 
 def credit_note_line(

@@ -12,7 +12,7 @@ def payment_intent(
     identifier: str, created: int, amount: int, currency: str, customer: str, method: str | None, **changes: Any
 ) -> Obj:
     """An intent to collect `amount` minor units."""
-    return {
+    obj: Obj = {
         "id": identifier,
         "object": "payment_intent",
         "amount": amount,
@@ -55,7 +55,8 @@ def payment_intent(
         "status": "requires_confirmation",
         "transfer_data": None,
         "transfer_group": None,
-    } | changes
+    }
+    return obj | changes
 
 
 def charge(identifier: str, created: int, intent: Obj, method: Obj, customer: Obj, *, paid: bool) -> Obj:
@@ -179,7 +180,35 @@ def refund(identifier: str, created: int, charge: Obj, amount: int, reason: str 
     }
 
 
-EVIDENCE = ["access_activity_log", "billing_address", "cancellation_policy", "cancellation_policy_disclosure", "cancellation_rebuttal", "customer_communication", "customer_email_address", "customer_name", "customer_purchase_ip", "customer_signature", "duplicate_charge_documentation", "duplicate_charge_explanation", "duplicate_charge_id", "product_description", "receipt", "refund_policy", "refund_policy_disclosure", "refund_refusal_explanation", "service_date", "service_documentation", "shipping_address", "shipping_carrier", "shipping_date", "shipping_documentation", "shipping_tracking_number", "uncategorized_file", "uncategorized_text"]
+EVIDENCE = [
+    "access_activity_log",
+    "billing_address",
+    "cancellation_policy",
+    "cancellation_policy_disclosure",
+    "cancellation_rebuttal",
+    "customer_communication",
+    "customer_email_address",
+    "customer_name",
+    "customer_purchase_ip",
+    "customer_signature",
+    "duplicate_charge_documentation",
+    "duplicate_charge_explanation",
+    "duplicate_charge_id",
+    "product_description",
+    "receipt",
+    "refund_policy",
+    "refund_policy_disclosure",
+    "refund_refusal_explanation",
+    "service_date",
+    "service_documentation",
+    "shipping_address",
+    "shipping_carrier",
+    "shipping_date",
+    "shipping_documentation",
+    "shipping_tracking_number",
+    "uncategorized_file",
+    "uncategorized_text",
+]
 
 
 def dispute(identifier: str, created: int, charge: Obj) -> Obj:

@@ -14,7 +14,7 @@ def address(country: str, city: str, line1: str, postal_code: str) -> Obj:
 
 def customer(identifier: str, created: int, name: str | None, email: str | None, **changes: Any) -> Obj:
     """A customer without subscriptions yet; `balance` in minor units, negative is credit."""
-    return {
+    obj: Obj = {
         "id": identifier,
         "object": "customer",
         "address": None,
@@ -45,7 +45,8 @@ def customer(identifier: str, created: int, name: str | None, email: str | None,
         "shipping": None,
         "tax_exempt": "none",
         "test_clock": None,
-    } | changes
+    }
+    return obj | changes
 
 
 def billing_details(owner: Obj) -> Obj:

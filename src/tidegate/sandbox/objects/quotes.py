@@ -29,7 +29,7 @@ def quote(identifier: str, created: int, customer: str, lines: list[Obj], **chan
     total = sum(line["amount_total"] for line in lines)
     details: Obj = {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0}
     recurring = lines[0]["price"]["recurring"]
-    return {
+    obj: Obj = {
         "id": identifier,
         "object": "quote",
         "amount_subtotal": total,
@@ -92,4 +92,5 @@ def quote(identifier: str, created: int, customer: str, lines: list[Obj], **chan
         "test_clock": None,
         "total_details": details,
         "transfer_data": None,
-    } | changes
+    }
+    return obj | changes

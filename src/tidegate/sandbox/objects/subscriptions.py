@@ -65,7 +65,7 @@ def item(
 
 def subscription(identifier: str, created: int, customer: Obj, currency: str, items: list[Obj], **changes: Any) -> Obj:
     """An active subscription that is billed by card."""
-    return {
+    obj: Obj = {
         "id": identifier,
         "object": "subscription",
         "application": None,
@@ -128,12 +128,13 @@ def subscription(identifier: str, created: int, customer: Obj, currency: str, it
         "trial_end": None,
         "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
         "trial_start": None,
-    } | changes
+    }
+    return obj | changes
 
 
 def schedule(identifier: str, created: int, customer: str, phases: list[Obj], **changes: Any) -> Obj:
     """A subscription schedule; `subscription`, `status` and `current_phase` among the changes."""
-    return {
+    obj: Obj = {
         "id": identifier,
         "object": "subscription_schedule",
         "application": None,
@@ -166,7 +167,8 @@ def schedule(identifier: str, created: int, customer: str, phases: list[Obj], **
         "status": "active",
         "subscription": None,
         "test_clock": None,
-    } | changes
+    }
+    return obj | changes
 
 
 def phase(currency: str, items: list[tuple[str, int | None]], start: int, end: int) -> Obj:
