@@ -58,7 +58,8 @@ class StripeApi:
     def get(self, path: str, params: Mapping[str, Any] | None = None, *, interactive: bool = False) -> Answer:
         """Read a path such as `/v1/invoices` and return the answer's bytes.
 
-        `params`: lists and dicts are encoded Stripe's way (`expand[0]=…`, `created[gte]=…`), None is left out.
+        An object's id in the path is quoted (`endpoints.object_path`). `params`: lists and dicts are encoded Stripe's
+        way (`expand[0]=…`, `created[gte]=…`), None is left out.
         """
         return self._send("get", path, params, Call(_whole, interactive))
 

@@ -1,4 +1,6 @@
-"""The name of an API endpoint: method and path with the ids taken out, which is what Stripe counts its limits by."""
+"""Paths of the API: of one object, and the name of an endpoint (ids taken out), by which Stripe counts its limits."""
+
+from urllib.parse import quote
 
 # First path segments that only group resources, so that the next one is the collection.
 # fmt: off
@@ -9,6 +11,14 @@ NAMESPACES = frozenset({
 # fmt: on
 # Words that stand where an id would.
 ACTIONS = frozenset({"search", "upcoming", "create_preview"})
+
+
+def object_path(collection: str, object_id: str) -> str:
+    """The path of one object; ids that people chose (coupons, products, plans) may hold anything.
+
+    `object_path("/v1/coupons", "50% off")` is `"/v1/coupons/50%25%20off"`.
+    """
+    return f"{collection}/{quote(object_id, safe='')}"
 
 
 def endpoint_of(method: str, path: str) -> str:

@@ -68,22 +68,34 @@ class PacedBudget:
 
     def acquire(self, endpoint: str, *, interactive: bool = False) -> float:
         """See `Budget.acquire`."""
-        return sum(
-            self._wait(row, ceiling, interactive)
-            for row, ceiling in ((endpoint, self._endpoint), (CONNECTION, self._connection))
-            if ceiling
-        )
+        return sum(self._wait(row, ceiling, interactive) for row, ceiling in self._limited(endpoint).items())
 
     def note(self, endpoint: str, status: int, retry_after: float | None = None, reason: str | None = None) -> None:
         """See `Budget.note`."""
         if status != 429:
             return
-        for row, ceiling in ((endpoint, self._endpoint), (CONNECTION, self._connection)):
-            if ceiling and _concerns(row, reason) and self._limits.slow(row, ceiling, retry_after or 0.0):
+        for row, ceiling in self._slowed_by(endpoint, reason):
+            if self._limits.slow(row, ceiling, retry_after or 0.0):
                 lane = self._lane(row)
                 with lane.lock:
                     lane.slots.clear()
                     lane.voided += 1
+
+    def _limited(self, endpoint: str) -> dict[str, float]:
+        """The rows a request to the endpoint draws from, in order, with their ceilings."""
+        ceilings = {endpoint: self._endpoint, CONNECTION: self._connection}
+        return {row: ceiling for row, ceiling in ceilings.items() if ceiling}
+
+    def _slowed_by(self, endpoint: str, reason: str | None) -> list[tuple[str, float]]:
+        """The rows that a 429 for this reason slows: the one it names; without a reason, or that one unlimited, any.
+
+        The lock on one object (resource-specific) says nothing about a rate.
+        """
+        limited = self._limited(endpoint)
+        named = {"global": CONNECTION, "endpoint": endpoint}.get((reason or "").partition("-")[0])
+        if reason == "resource-specific":
+            return []
+        return [(named, limited[named])] if named in limited else list(limited.items())
 
     def _wait(self, row: str, ceiling: float, interactive: bool) -> float:
         started, lane = self._clock(), self._lane(row)
@@ -119,10 +131,3 @@ class PacedBudget:
         first = self._clock() + slots.first_in
         lane.slots.extend(first + place * slots.step for place in range(slots.count))
         lane.largest = max(1, ceil(CHUNK_SECONDS / slots.step))
-
-
-def _concerns(row: str, reason: str | None) -> bool:
-    """Whether a 429 for this reason slows that row; without a reason both, for one object's lock neither."""
-    if reason is None:
-        return True
-    return reason.startswith("global") if row == CONNECTION else reason.startswith("endpoint")

@@ -7,7 +7,9 @@ urllib3 carries it: at 500 KB a page and 32 threads 0.46 ms of CPU a request, ag
 requests. Bodies are asked for compressed only of a remote server: on loopback gzip doubles the CPU and saves nothing.
 """
 
+import logging
 import random
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +27,8 @@ from tidegate.errors import StripeBodyUnreadable, StripeUnreachable, TidegateErr
 from tidegate.stripe_api import failures
 from tidegate.stripe_api.endpoints import endpoint_of
 from tidegate.stripe_api.limits import Budget
+
+logger = logging.getLogger(__name__)
 
 CALL = "Tidegate-Call"
 """The key among a request's headers under which a `Call` travels through the SDK; it is taken out before sending."""
@@ -138,6 +142,7 @@ class Transport(stripe.HTTPClient):
             spent += pause
             if not outcome.temporary or attempt == tries or spent > patience.seconds:
                 raise outcome.error(attempt)
+            logger.info("stripe.try_again in=%.1fs: %s", pause, outcome.error(attempt))
             patience.sleep(pause)
         raise AssertionError("a request is tried at least once")
 
@@ -211,7 +216,8 @@ def _unreadable(where: str, problem: str, request_id: str) -> Setback:
 def _unreachable(where: str, problem: HTTPError) -> Setback:
     said = _said(problem)
     # A certificate that does not fit or an address that is none stays so.
-    temporary = not isinstance(problem, SSLError | LocationValueError)
+    certificate = isinstance(problem, SSLError) and isinstance(problem.args[0], ssl.SSLCertVerificationError)
+    temporary = not (certificate or isinstance(problem, LocationValueError))
     return Setback(lambda tries: StripeUnreachable(endpoint=where, problem=said, tries=tries), temporary)
 
 

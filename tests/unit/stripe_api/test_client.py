@@ -5,8 +5,10 @@ import gzip
 import json
 import logging
 import socket
+import ssl
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -14,6 +16,11 @@ import msgspec
 import pytest
 import stripe
 import urllib3
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from tidegate.errors import (
     ConfigurationError,
@@ -28,6 +35,7 @@ from tidegate.errors import (
     TidegateError,
 )
 from tidegate.stripe_api.client import StripeApi
+from tidegate.stripe_api.endpoints import object_path
 from tidegate.stripe_api.limits import LocalBudget
 from tidegate.stripe_api.transport import Patience
 
@@ -100,6 +108,55 @@ def test_the_body_comes_back_byte_for_byte(stub: Any, reply: Any) -> None:
     stub.answer(reply(body=body, headers={"Date": DATE, "Request-Id": "req_7"}))
     answer = api_at(stub).get("/v1/customers")
     assert (answer.body, answer.request_id) == (body, "req_7")
+
+
+def test_an_id_somebody_chose_arrives_as_it_is(stub: Any) -> None:
+    api_at(stub).get(object_path("/v1/coupons", "50% off/ü"))
+    assert unquote(stub.seen[0].path) == "/v1/coupons/50% off/ü"
+    assert stub.seen[0].path.count("/") == 3
+
+
+def test_a_remote_server_is_asked_to_compress(stub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate.stripe_api.transport.LOOPBACK", frozenset[str]())
+    api_at(stub).get("/v1/customers")
+    assert stub.seen[0].headers["Accept-Encoding"] == "gzip"
+
+
+def test_a_certificate_that_does_not_fit_is_refused_at_once(stub: Any, tmp_path: Path) -> None:
+    stub.socket = self_signed(tmp_path).wrap_socket(stub.socket, server_side=True)
+    api = StripeApi(KEY, base=stub.base.replace("http", "https"), budget=LocalBudget(), patience=Hurry().patience())
+    with pytest.raises(StripeUnreachable, match=r"certificate verify failed.*\(tried 1 times\)"):
+        api.get("/v1/customers")
+    assert stub.seen == [], "the key has not been sent"
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    """The server side of TLS with a certificate nobody vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = folder / "server.pem"
+    pem.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate.public_bytes(Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    return context
+
+
+def test_retries_are_logged_without_the_key(stub: Any, reply: Any, caplog: pytest.LogCaptureFixture) -> None:
+    stub.answer(reply(status=503, body=refused(message=f"Down, {KEY}.")), reply())
+    with caplog.at_level(logging.INFO, logger="tidegate"):
+        api_at(stub).get("/v1/customers")
+    (record,) = [record for record in caplog.records if record.name.startswith("tidegate")]
+    assert "stripe.try_again in=0.2s: Stripe refused GET /v1/customers with 503" in record.getMessage()
+    assert KEY not in caplog.text
 
 
 def test_a_compressed_body_is_unpacked(stub: Any, reply: Any) -> None:

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.stripe_api import pace
-from tidegate.stripe_api.endpoints import endpoint_of
 from tidegate.stripe_api.lanes import CONNECTION, PacedBudget
 from tidegate.stripe_api.limits import LocalBudget, OwnLimits
 from tidegate.stripe_api.pace import Slots
@@ -182,6 +181,32 @@ def test_a_429_voids_what_was_reserved() -> None:
     assert clock.now - begun < 0.1, "another endpoint goes on"
 
 
+@pytest.mark.parametrize(
+    ("per_second", "endpoint_per_second", "reason", "list_waits", "other_waits"),
+    [
+        (10, 10, "global-rate", True, True),
+        (10, 10, "global-concurrency", True, True),
+        (10, 10, "endpoint-rate", True, False),
+        (10, 10, "endpoint-concurrency", True, False),
+        (10, 10, None, True, True),
+        (10, 10, "something-new", True, True),
+        (10, 10, "resource-specific", False, False),
+        (10, None, "endpoint-rate", True, True),
+        (None, 10, "global-rate", True, False),
+        (None, None, "global-rate", False, False),
+    ],
+)
+def test_the_reason_of_a_429_says_who_waits(
+    per_second: float | None, endpoint_per_second: float | None, reason: str | None, list_waits: bool, other_waits: bool
+) -> None:
+    budget, _ = local(per_second, endpoint_per_second)
+    budget.note(LIST, 429, 5.0, reason)
+    assert (budget.acquire("GET /v1/customers") >= 5) is other_waits
+    budget, _ = local(per_second, endpoint_per_second)
+    budget.note(LIST, 429, 5.0, reason)
+    assert (budget.acquire(LIST) >= 5) is list_waits
+
+
 @pytest.mark.parametrize("status", [200, 400, 409, 500, 503])
 def test_only_429_slows(status: int) -> None:
     budget, clock = local(10, 10)
@@ -222,28 +247,3 @@ def test_many_threads_lose_no_slot() -> None:
         thread.join()
     assert len(moments) == 160
     assert max(moments) - min(moments) == pytest.approx(159 / 400, rel=0.08)
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "endpoint"),
-    [
-        ("get", "/v1/invoices", "GET /v1/invoices"),
-        ("get", "/v1/invoices?limit=3", "GET /v1/invoices"),
-        ("GET", "/v1/invoices/in_1", "GET /v1/invoices/:id"),
-        ("get", "/v1/invoices/in_1/lines", "GET /v1/invoices/:id/lines"),
-        ("post", "/v1/invoices/in_1/pay", "POST /v1/invoices/:id/pay"),
-        ("post", "/v1/invoices/create_preview", "POST /v1/invoices/create_preview"),
-        ("get", "/v1/customers/search", "GET /v1/customers/search"),
-        ("get", "/v1/customers/cus_1/sources/card_1", "GET /v1/customers/:id/sources/:id"),
-        ("get", "/v1/coupons/gold", "GET /v1/coupons/:id"),
-        ("get", "/v1/coupons/tax", "GET /v1/coupons/:id"),
-        ("get", "/v1/account", "GET /v1/account"),
-        ("get", "/v1/tax_rates/txr_1", "GET /v1/tax_rates/:id"),
-        ("get", "/v1/entitlements/features/feat_1", "GET /v1/entitlements/features/:id"),
-        ("post", "/v1/test_helpers/test_clocks/clock_1/advance", "POST /v1/test_helpers/test_clocks/:id/advance"),
-        ("delete", "/v1/subscriptions/sub_1/", "DELETE /v1/subscriptions/:id"),
-    ],
-)
-def test_endpoints_are_named_as_stripe_counts_them(method: str, path: str, endpoint: str) -> None:
-    assert endpoint_of(method, path) == endpoint
-    assert endpoint != CONNECTION
