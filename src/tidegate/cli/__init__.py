@@ -1,0 +1,43 @@
+"""The command line: one file per noun or verb; each imports what is heavy only when it runs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from tidegate.cli.audit import audit
+from tidegate.cli.catch_up import catch_up
+from tidegate.cli.connect import connect
+from tidegate.cli.disconnect import disconnect
+from tidegate.cli.import_ import import_
+from tidegate.cli.migrate import migrate
+from tidegate.cli.run import Program
+from tidegate.cli.sandbox import sandbox
+from tidegate.cli.status import status
+from tidegate.cli.stop import stop
+
+app = typer.Typer(
+    cls=Program,
+    help="Tidegate: the two-way subscription hub for Stripe.",
+    epilog="Exit codes: 0 done, 1 something is wrong, 2 usage or configuration, 3 Stripe or the database out of reach.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+PANELS: dict[str, dict[str, Callable[..., Any]]] = {
+    "Begin": {"connect": connect, "import": import_, "sandbox": sandbox},
+    "Keep going": {"catch-up": catch_up, "migrate": migrate, "stop": stop},
+    "Look": {"status": status, "audit": audit},
+    "End": {"disconnect": disconnect},
+}
+
+for panel, commands in PANELS.items():
+    for name, command in commands.items():
+        app.command(name, rich_help_panel=panel)(command)
+
+
+def main() -> None:
+    """The program `tidegate`; ends the process with its exit code."""
+    app()

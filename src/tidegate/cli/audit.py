@@ -1,0 +1,58 @@
+"""`tidegate audit`: compares the mirror with Stripe and says what differs."""
+
+from typing import Any
+
+import typer
+
+from tidegate.cli.options import AsJson, ConnectionName, Resources
+
+FINDINGS = ("missing", "vanished", "stale", "incomplete", "orphans")
+
+
+def audit(resource: Resources = None, connection: ConnectionName = None, as_json: AsJson = False) -> None:
+    """Compare the mirror with Stripe, object by object. Exit 1 on any difference."""
+    from tidegate.cli import progress, show
+    from tidegate.cli.hub import opened
+    from tidegate.cli.progress import Step
+    from tidegate.workflows import audit as workflow
+
+    with opened() as hub:
+        account = hub.account(connection)
+        with hub.stripe(account) as api, progress.shown() as tell:
+            result = workflow.audit(
+                hub.engine, account, api, resource or (), lambda name, objects: tell(Step(name, objects))
+            )
+            for one in result["resources"]:
+                tell(Step(one["resource"], one["in_stripe"], done=True, error=one["error"]))
+    if as_json:
+        show.document(result)
+    else:
+        print_audit(result)
+    if not result["clean"]:
+        raise typer.Exit(1)
+
+
+def print_audit(result: dict[str, Any]) -> None:
+    """The verdict per resource, some ids of what differs, and the verdict in all."""
+    from tidegate.cli import show
+
+    columns = ("resource", "verdict", "stored", "in_stripe")
+    rows = [
+        [*(one[column] for column in columns), *(one["counts"][name] for name in FINDINGS), one["unreadable"]]
+        for one in result["resources"]
+    ]
+    show.table(["resource", "verdict", "stored", "in Stripe", *FINDINGS, "unreadable"], rows)
+    for one in result["resources"]:
+        for name in FINDINGS:
+            if one[name]:
+                more = one["counts"][name] - len(one[name])
+                show.line(
+                    f"{one['resource']}, {name}: {', '.join(one[name])}{f' and {more:,} more' if more > 0 else ''}"
+                )
+        if one["error"]:
+            show.line(f"{one['resource']}: {one['error']}")
+    compared = sum(one["in_stripe"] for one in result["resources"])
+    verdict = "equal to Stripe" if result["clean"] else "DIFFERENT from Stripe"
+    show.line(
+        f"{result['connection']} is {verdict}: {compared:,} objects compared in {show.duration(result['seconds'])}."
+    )

@@ -1,0 +1,53 @@
+"""`tidegate disconnect`: forgets a connection's keys, and with `--purge` all that was mirrored of it."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from tidegate.cli.options import AsJson
+
+
+def disconnect(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The connection.")],
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Delete its data, too: shows how much, then asks for the name.")
+    ] = False,
+    confirm: Annotated[
+        str, typer.Option(metavar="NAME", help="The name again, instead of being asked for it by --purge.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Forget a connection's keys; its data stays unless purged."""
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+    from tidegate.workflows import connect
+
+    with opened(may_migrate=True) as hub:
+        if not purge:
+            account = connect.disconnect(hub.engine, name)
+            if as_json:
+                show.document({"connection": account.name, "disconnected_at": account.disconnected_at})
+            else:
+                show.line(f"Disconnected {name}: its keys are erased, its data stays. `--purge` deletes that, too.")
+            return
+        counts = connect.count_for_purge(hub.engine, name)
+        if not as_json:
+            show.table(["table", "rows to delete"], [*counts.items(), ("total", sum(counts.values()))])
+        _check(name, confirm)
+        deleted = connect.purge(hub.engine, name)
+    if as_json:
+        show.document({"connection": name, "deleted": deleted})
+    else:
+        show.line(f"Deleted {name} and {sum(deleted.values()):,} rows of it.")
+
+
+def _check(name: str, confirm: str) -> None:
+    """Lets pass who gives the name again. Raises UsageError."""
+    from tidegate.errors import UsageError
+
+    if not confirm and not sys.stdin.isatty():
+        raise UsageError(problem=f"Nothing was deleted: --purge needs a person to ask, or `--confirm {name}`.")
+    given = confirm or str(typer.prompt("Type the connection's name to delete all this", err=True))
+    if given != name:
+        raise UsageError(problem=f"Nothing was deleted: {given!r} is not the name {name!r}.")

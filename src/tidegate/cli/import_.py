@@ -1,0 +1,92 @@
+"""`tidegate import`: reads an account into the mirror, shows how far it is, and stops cleanly when asked."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tidegate.cli.options import AsJson, ConnectionName, Resources
+
+if TYPE_CHECKING:
+    from tidegate.cli.progress import Step
+    from tidegate.mirror.backfill import Progress
+
+STOPPING = "Stopping after the pages that are under way; the next `tidegate import` goes on from here."
+
+
+def import_(
+    resource: Resources = None,
+    full: Annotated[bool, typer.Option("--full", help="Begin anew even when an import was interrupted.")] = False,
+    connection: ConnectionName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read the Stripe account into the mirror; goes on by itself where the last import stopped.
+
+    Ctrl-C stops after the pages under way (exit 130, SIGTERM: 143), a second one at once. Exit 1 when a part failed.
+    """
+    from tidegate.cli import progress, show
+    from tidegate.cli.hub import opened, stopping
+    from tidegate.workflows.import_account import ImportOptions, import_account
+
+    with opened(may_migrate=True, pool_size=16) as hub:
+        account = hub.account(connection)
+        options = ImportOptions(tuple(resource or ()), full, hub.settings.import_readers)
+        with hub.stripe(account) as api, stopping(STOPPING) as stop, progress.shown() as tell:
+            summary = import_account(
+                hub.engine, account, api, options, progress=lambda now: tell(step(now)), stop=stop.event
+            )
+    if as_json:
+        show.document(summary)
+    else:
+        print_summary(summary)
+    if summary["state"] != "done":
+        raise typer.Exit(stop.exit_code if summary["state"] == "interrupted" and stop.signal else 1)
+
+
+def step(now: "Progress") -> "Step":
+    """An import's progress as `progress` shows it."""
+    from tidegate.cli.progress import Step
+
+    return Step(now.resource, now.counts.read, now.expected, now.done, now.error)
+
+
+def print_summary(summary: dict[str, Any]) -> None:
+    """The counts per resource, then what the import came to."""
+    from tidegate.cli import show
+
+    columns = ("read", "stored", "unchanged", "older", "doubtful", "deleted", "unreadable")
+    rows: list[tuple[Any, ...]] = []
+    children: dict[str, int] = {}
+    skipped: dict[str, int] = {}
+    for name, counts in summary["resources"].items():
+        rows.append((name, *(counts[column] for column in columns), ""))
+        for child, number in counts["children"].items():
+            children[child] = children.get(child, 0) + number
+        for reason, number in counts["skipped"].items():
+            skipped[f"{name}: {reason}"] = number
+    rows += [
+        (name, None, number, None, None, None, None, None, "with their parents") for name, number in children.items()
+    ]
+    show.table(["resource", *columns, ""], rows)
+    for reason, number in skipped.items():
+        show.line(f"skipped {number:,} of {reason}")
+    for name, problem in summary["problems"].items():
+        show.line(f"{name}: {problem}")
+    show.line(_ending(summary))
+
+
+def _ending(summary: dict[str, Any]) -> str:
+    from tidegate.cli.show import duration
+
+    read = sum(counts["read"] for counts in summary["resources"].values())
+    new = sum(counts["stored"] for counts in summary["resources"].values())
+    took = f"{read:,} objects in {summary['pages']:,} pages, {duration(summary['seconds'])}"
+    resumed = " (went on with an import that was interrupted)" if summary["resumed"] else ""
+    match summary["state"]:
+        case "done" if not new:
+            return f"Imported {summary['connection']}: nothing new in {took}{resumed}."
+        case "done":
+            return f"Imported {summary['connection']}: {new:,} stored of {took}{resumed}."
+        case "interrupted":
+            return f"Interrupted after {took}. What was read is stored; `tidegate import` goes on from there."
+        case state:
+            return f"The import is {state}: {took}. `tidegate import` tries the rest again."

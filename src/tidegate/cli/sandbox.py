@@ -1,0 +1,55 @@
+"""`tidegate sandbox`: a simulated Stripe account, served until interrupted."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from tidegate.cli.options import AsJson
+
+
+def sandbox(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0: any free one.")] = 12111,
+    customers: Annotated[int, typer.Option(help="Customers of the simulated company.")] = 300,
+    months: Annotated[int, typer.Option(help="Months of history.")] = 12,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same company.")] = 1,
+    latency: Annotated[float, typer.Option(metavar="SECONDS", help="Before every answer.")] = 0.0,
+    rate: Annotated[float | None, typer.Option(help="Requests a second in all before a 429.")] = None,
+    endpoint_rate: Annotated[float | None, typer.Option(help="The same, for one endpoint.")] = None,
+    faults: Annotated[
+        str,
+        typer.Option(metavar="KIND=PROBABILITY,…", help="429, 500, reset, truncate, slow; e.g. 429=0.05,reset=0.01."),
+    ] = "",
+    profile: Annotated[
+        Literal["company", "bulk"], typer.Option(help="A company's history, or exact numbers of plain objects.")
+    ] = "company",
+    subscriptions: Annotated[int, typer.Option(help="How many, with --profile bulk.")] = 0,
+    invoices: Annotated[int, typer.Option(help="How many, with --profile bulk.")] = 0,
+    lines_per_invoice: Annotated[int, typer.Option(help="With --profile bulk.")] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Serve a simulated Stripe account to try things on; nothing leaves this machine."""
+    from tidegate.cli import show
+    from tidegate.cli.hub import stopping
+    from tidegate.sandbox import Sandbox, SandboxConfig
+
+    config = SandboxConfig(
+        port=port,
+        customers=customers,
+        months=months,
+        seed=seed,
+        latency=latency,
+        rate=rate,
+        endpoint_rate=endpoint_rate,
+        faults=faults,
+        profile=profile,
+        subscriptions=subscriptions,
+        invoices=invoices,
+        lines_per_invoice=lines_per_invoice,
+    )
+    with stopping("sandbox: stopped") as stop, Sandbox.start(config) as running:
+        if as_json:
+            show.document({"url": running.url, "key": running.key})
+        else:
+            show.line(f"Simulated Stripe at {running.url} with key {running.key}")
+            show.line(f"Connect it: tidegate connect --name sandbox --api-base {running.url} --api-key {running.key}")
+        stop.event.wait()

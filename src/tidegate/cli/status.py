@@ -1,0 +1,63 @@
+"""`tidegate status`: every connection's mirror, freshness, inbox and problems."""
+
+from typing import Any
+
+import typer
+
+from tidegate.cli.options import AsJson, ConnectionName
+
+
+def status(connection: ConnectionName = None, as_json: AsJson = False) -> None:
+    """Say how current the mirror is and what is wrong. Exit 1 with problems, 3 when nothing can be reached."""
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+    from tidegate.workflows import status as workflow
+
+    with opened() as hub:
+        found = workflow.status(
+            hub.engine, [connection] if connection else None, poll_seconds=hub.settings.poll_seconds
+        )
+    if as_json:
+        show.document(found)
+    else:
+        _print(found)
+    raise typer.Exit(exit_code(found))
+
+
+def exit_code(found: dict[str, Any]) -> int:
+    """0 without problems; 3 when every connection is out of Stripe's reach; else 1."""
+    if not found["problems"]:
+        return 0
+    cut_off = {one["connection"] for one in found["problems"] if one["code"] in {"unreachable", "key_invalid"}}
+    return 3 if cut_off == {one["name"] for one in found["connections"]} else 1
+
+
+def _print(found: dict[str, Any]) -> None:
+    from tidegate.cli import show
+
+    database = found["database"]
+    show.line(f"PostgreSQL {database['version']}, {show.size(database['bytes'])}")
+    if not found["connections"]:
+        show.line(
+            "No Stripe account is connected yet: `tidegate connect`, or `tidegate demo` to look around without a key."
+        )
+    for one in found["connections"]:
+        show.line()
+        kind = f"{one['mode']} mode" + (", simulated" if one["sandbox"] else "")
+        show.line(f"{one['name']}: {one['display_name']} ({one['account']}, {kind}), {one['freshness']}")
+        resources = [each for each in one["resources"] if each["stored"] or each["deleted"] or each["unreadable"]]
+        if resources:
+            columns = ("resource", "stored", "deleted", "unreadable", "newest")
+            show.table(columns, [[each[column] for column in columns] for each in resources])
+        inbox = one["inbox"]
+        show.line(
+            f"inbox: {inbox['waiting']:,} waiting, {inbox['parked']:,} parked; {one['refetches']:,} objects to refetch"
+        )
+        if run := one["run"]:
+            show.line(
+                f"last import: {run['state']}, began {run['started_at']}, ended {run['finished_at'] or 'not yet'}"
+            )
+        for problem in one["problems"]:
+            subject = f" {problem['subject']}" if problem["subject"] else ""
+            show.line(f"PROBLEM {problem['code']}{subject} since {problem['since']}: {problem['detail']}")
+            show.line(f"        {problem['remedy']}")
