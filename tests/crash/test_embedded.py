@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from tidegate.errors import EmbeddedServerError
 from tidegate.store import embedded
@@ -40,13 +41,14 @@ class Account(NamedTuple):
 
     def popen(self, *command: str | Path, **options: Any) -> subprocess.Popen[str]:
         switch = {} if self.uid == os.geteuid() else {"user": self.uid, "group": self.uid, "extra_groups": []}
-        return subprocess.Popen(list(map(str, command)), text=True, env=python_path(), cwd="/", **switch, **options)
+        options = {"env": python_path(), "text": True, "cwd": "/"} | switch | options
+        return subprocess.Popen(list(map(str, command)), **options)
 
 
 class User:
     """A process that uses the server, told what to do line by line."""
 
-    def __init__(self, home: Path, account: Account) -> None:
+    def __init__(self, home: Path, account: Account, **environment: str) -> None:
         self.process = account.popen(
             account.python,
             "-W",
@@ -56,6 +58,7 @@ class User:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env=python_path() | environment,
         )
 
     def tell(self, command: str) -> None:
@@ -281,9 +284,10 @@ def test_stop_by_command_refuses_while_others_use_it(users: Callable[[], User]) 
 
 def test_a_process_killed_while_making_the_data_directory(users: Callable[[], User], home: Path) -> None:
     killed, other = users(), users()
+    assert other.ask("status")["running"] is False
     killed.tell("start")
-    eventually((home / "pg.new").exists)
-    killed.end(signal.SIGKILL)
+    eventually((home / "pg.new" / "PG_VERSION").exists)
+    killed.end(signal.SIGKILL)  # initdb goes on for a while
     assert isinstance(other.ask("start"), int)
     assert other.ask("sql SELECT 1") == [[1]]
 
@@ -294,21 +298,34 @@ def test_a_long_home_gets_its_socket_in_the_temporary_directory(ground: Path, ac
     os.chown(home, account.uid, -1)
     user = User(home, account)
     assert isinstance(user.ask("start"), int)
-    sockets = Path(user.ask("url").partition("host=")[2])
+    sockets = Path(conninfo_to_dict(user.ask("url"))["host"])
     assert sockets.parent == Path(tempfile.gettempdir())
     assert sockets.stat().st_mode & 0o777 == 0o700
     assert sockets.stat().st_uid == user.ask("uid")
     assert user.ask("sql SELECT 1") == [[1]]
     assert user.ask("stop") is True
     assert not sockets.exists()
-    for prepare in (
-        lambda: sockets.mkdir(mode=0o755),
-        lambda: (sockets.mkdir(mode=0o700), os.chown(sockets, 1, -1)) if IS_ROOT else sockets.mkdir(mode=0o770),
-        lambda: sockets.symlink_to(ground),
-    ):
-        prepare()
-        assert str(sockets) in user.ask("start")["error"]
-        sockets.unlink() if sockets.is_symlink() else sockets.rmdir()
+    assert user.end() == 0
+
+
+def test_a_socket_directory_that_somebody_put_there_is_refused(ground: Path, account: Account) -> None:
+    home = ground / ("h" * 100)
+    home.mkdir()
+    os.chown(home, account.uid, -1)
+    user = User(home, account)
+    user.ask("start")
+    sockets, owner = Path(conninfo_to_dict(user.ask("url"))["host"]), user.ask("uid")
+    user.ask("stop")
+    cases = [(0o755, owner), (0o770, owner), *([(0o700, 1)] if IS_ROOT else [])]
+    for mode, uid in cases:
+        sockets.mkdir()
+        sockets.chmod(mode)
+        os.chown(sockets, uid, -1)
+        assert f"{sockets} must be a directory of" in user.ask("start")["error"]
+        sockets.rmdir()
+    sockets.symlink_to(ground)
+    assert "it is a file or link of" in user.ask("start")["error"]
+    sockets.unlink()
     assert user.end() == 0
 
 
@@ -320,6 +337,17 @@ def test_the_socket_is_closed_to_others(users: Callable[[], User], home: Path) -
     assert (home / "pg").stat().st_mode & 0o777 == 0o700
     assert user.ask("sql SHOW listen_addresses") == [[""]]
     assert user.ask("sql SHOW max_connections") == [["200"]]
+
+
+def test_the_server_takes_nothing_from_the_process_that_starts_it(home: Path, account: Account) -> None:
+    user = User(home, account, PGDATA="/nowhere", PGPORT="1", LC_ALL="nonsense", SECRET="s3cret")
+    pid = user.ask("start")
+    assert os.getsid(pid) != os.getsid(user.process.pid)
+    environment = Path(f"/proc/{pid}/environ").read_bytes() if IS_ROOT else b""
+    assert not [word for word in (b"/nowhere", b"nonsense", b"s3cret", b"PYTHONPATH") if word in environment]
+    assert Path(f"/proc/{pid}/cwd").readlink() == home / "pg" if IS_ROOT else True
+    assert user.ask("sql SHOW timezone") == [["UTC"]]
+    assert user.end() == 0
 
 
 def test_data_of_another_major_are_refused_with_the_way_back(users: Callable[[], User], home: Path) -> None:
@@ -391,7 +419,7 @@ def test_processes_left_by_a_killed_server_are_waited_for(server: Embedded, monk
         with contextlib.suppress(psycopg.OperationalError):  # it may end in peace, or notice that its server is gone
             busy.execute(loop)
 
-    running = threading.Thread(target=keep_busy)
+    running = threading.Thread(target=keep_busy, daemon=True)
     running.start()
     with psycopg.connect(server.url()) as watching:
         query = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'DO $$%'"
@@ -405,9 +433,12 @@ def test_processes_left_by_a_killed_server_are_waited_for(server: Embedded, monk
         release.touch()
 
     monkeypatch.setattr(embedded.time, "sleep", released)
-    server.start()
+    try:
+        server.start()
+    finally:
+        release.touch()
+        running.join()
     assert waits, "it started while a process of the killed server still ran"
-    running.join()
     busy.close()
     assert server.stop() is True
 

@@ -62,12 +62,12 @@ def test_long_homes_and_accounts_have_sockets_of_their_own() -> None:
 def test_url_is_read_back_by_libpq(folder: str, database: str) -> None:
     server = Embedded(Path("/nowhere") / folder)
     read = psycopg.conninfo.conninfo_to_dict(server.url(database))
-    assert read == {"user": "postgres", "dbname": database, "host": str(server.home / "run")}
+    assert read == {"user": "postgres", "dbname": database, "host": str(server.home / "run"), "port": "5432"}
 
 
 def test_url_names_the_database_tidegate_and_no_driver(tmp_path: Path) -> None:
     home = Path("/nowhere/home")
-    assert Embedded(home).url() == "postgresql://postgres@/tidegate?host=/nowhere/home/run"
+    assert Embedded(home).url() == "postgresql://postgres@/tidegate?host=/nowhere/home/run&port=5432"
 
 
 def test_before_the_first_start_nothing_is_there(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ class Embedded:
                 return Ended(running, stopped, users)
 
     def url(self, database: str = DATABASE) -> str:
-        """The libpq URL of a database on this server, over its Unix socket: `postgresql://postgres@/tidegate?host=…`."""
+        """The libpq URL of a database on this server, over its Unix socket: `postgresql://postgres@/tidegate?host=…&port=5432`."""
         server = read_postmaster(self.data)
         if server:
             return _url(server.sockets, database)
@@ -254,7 +254,8 @@ def _explained(home: Path) -> Generator[None, None, None]:
 
 
 def _url(sockets: Path, database: str) -> str:
-    return f"postgresql://postgres@/{quote(database, safe='')}?host={quote(str(sockets), safe='/')}"
+    host = quote(str(sockets), safe="/")
+    return f"postgresql://postgres@/{quote(database, safe='')}?host={host}&port=5432"  # unsaid, PGPORT would count
 
 
 def _server_version(sockets: Path) -> str | None:
