@@ -28,6 +28,7 @@ class Collection:
         self.overflow: dict[str, list[bytes]] = {}
         self.render: Callable[[int], bytes] | None = None
         self._indexes: dict[str, Index] = {}
+        self._noted: dict[int, list[tuple[str, str]]] = {}
         self._arrived = 0
         self._lenses = dict(resource.filters) | dict(resource.ranges)
 
@@ -70,13 +71,12 @@ class Collection:
             envelope = self.shown(identifier)[self.resource.nested or ""]
         return [msgspec.json.encode(child) for child in envelope["data"]]
 
-    def put(
-        self, identifier: str, created: int, body: Body, hidden: dict[str, bytes], overflow: list[bytes] | None
-    ) -> None:
-        """Stores or replaces an object; its place in the list stays unless `created` changed."""
+    def put(self, obj: Obj, created: int, body: bytes, hidden: dict[str, bytes], overflow: list[bytes] | None) -> None:
+        """Stores or replaces an object, given whole and rendered; its place stays unless `created` changed."""
+        identifier: str = obj["id"]
         known = self.key_of.get(identifier)
         if known is not None:
-            self._unindex(identifier, known)
+            self._unindex(known)
             if known >> SEQUENCE_BITS != created:
                 self._unplace(identifier, known)
                 known = None
@@ -88,11 +88,8 @@ class Collection:
                 store[identifier] = value  # type: ignore[assignment]
             else:
                 store.pop(identifier, None)
-        if self._indexes:
-            obj = self.full(identifier)
-            for name, index in self._indexes.items():
-                for value in values_at(self._lenses[name], obj):
-                    insort(index.setdefault(value, array("q")), known)
+        for name in self._indexes:
+            self._note(name, known, obj)
 
     def fill(self, identifiers: list[str], created: list[int], render: Callable[[int], bytes]) -> None:
         """Loads an empty collection with objects that `render(position)` makes; `created` must not fall."""
@@ -106,7 +103,7 @@ class Collection:
     def remove(self, identifier: str) -> None:
         """Takes an object out; KeyError when there is none."""
         key = self.key_of[identifier]
-        self._unindex(identifier, key)
+        self._unindex(key)
         self._unplace(identifier, key)
         del self.bodies[identifier]
         self.hidden.pop(identifier, None)
@@ -120,7 +117,7 @@ class Collection:
         """The keys, rising, of the objects whose filter `name` has this value."""
         index = self._indexes.get(name)
         if index is None:
-            index = self._indexes[name] = self._build(name)
+            index = self._build(name)
         return index.get(value, array("q"))
 
     def between(self, name: str, low: int, high: int) -> "list[array[int]]":
@@ -133,12 +130,20 @@ class Collection:
         return (self.id_at(key) for key in list(self.matching(name, value)))
 
     def _build(self, name: str) -> Index:
-        index: Index = {}
-        lens = self._lenses[name]
+        index = self._indexes[name] = {}
         for key, identifier in zip(self.keys, self.ids, strict=True):
-            for value in values_at(lens, self.full(identifier)):
-                index.setdefault(value, array("q")).append(key)
+            self._note(name, key, self.full(identifier))
         return index
+
+    def _note(self, name: str, key: int, obj: Obj) -> None:
+        index = self._indexes[name]
+        for value in values_at(self._lenses[name], obj):
+            keys = index.setdefault(value, array("q"))
+            self._noted.setdefault(key, []).append((name, value))
+            if keys and key < keys[-1]:
+                insort(keys, key)
+            else:
+                keys.append(key)
 
     def _place(self, identifier: str, created: int) -> int:
         key = (created << SEQUENCE_BITS) + self._arrived
@@ -157,11 +162,7 @@ class Collection:
         position = bisect_left(self.keys, key)
         del self.keys[position], self.ids[position], self.key_of[identifier]
 
-    def _unindex(self, identifier: str, key: int) -> None:
-        if not self._indexes:
-            return
-        obj = self.full(identifier)
-        for name, index in self._indexes.items():
-            for value in values_at(self._lenses[name], obj):
-                keys = index[value]
-                del keys[bisect_left(keys, key)]
+    def _unindex(self, key: int) -> None:
+        for name, value in self._noted.pop(key, ()):
+            keys = self._indexes[name][value]
+            del keys[bisect_left(keys, key)]

@@ -5,13 +5,17 @@ import random
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
+PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
+
+
 def base62(number: int, width: int) -> str:
     """`number` in base 62, padded to `width` characters and cut to the last `width`."""
     digits: list[str] = []
-    for _ in range(width):
-        number, digit = divmod(number, 62)
-        digits.append(ALPHABET[digit])
-    return "".join(reversed(digits))
+    for _ in range((width + 1) // 2):
+        number, pair = divmod(number, 3844)
+        digits.append(PAIRS[pair])
+    digits.reverse()
+    return "".join(digits)[-width:]
 
 
 class Ids:

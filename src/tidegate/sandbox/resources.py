@@ -2,9 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 Obj = dict[str, Any]
+PRIVATE = frozenset({"_billed", "_created", "_credited", "_product", "_role"})
+"""What the sandbox notes on objects for itself and never shows."""
+
 Lens = str | Callable[[Obj], tuple[str, ...]]
 
 
@@ -30,6 +34,11 @@ class Resource:
     hidden: tuple[str, ...] = ()
     removed: str | None = None
     counted: bool = True
+
+    @cached_property
+    def concealed(self) -> frozenset[str]:
+        """The fields that a list does not show: Stripe's hidden ones and the sandbox's own."""
+        return frozenset(self.hidden) | PRIVATE
 
 
 def _same(*names: str) -> tuple[tuple[str, Lens], ...]:

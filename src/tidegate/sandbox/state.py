@@ -48,7 +48,7 @@ class State:
         before = collection.shown(identifier) if emits and identifier in collection else None
         body, hidden, overflow = split(collection.resource, obj)
         created = int(obj.get("created", obj.get("_created", obj.get("date", self.clock.now))))
-        collection.put(identifier, created, body, hidden, overflow)
+        collection.put(obj, created, body, hidden, overflow)
         self.deleted[collection.resource.name].discard(identifier)
         if emits and event is not None:
             self.emit(event, body, previous(before, collection.shown(identifier)) if before else None)
@@ -81,7 +81,7 @@ class State:
             "type": kind,
         }
         rendered = msgspec.json.encode(event)
-        self.collections["events"].put(event["id"], self.clock.now, rendered, {}, None)
+        self.collections["events"].put(event, self.clock.now, rendered, {}, None)
         for listener in self.listeners:
             listener(msgspec.json.decode(rendered))
 
@@ -89,12 +89,12 @@ class State:
 def split(resource: Resource, obj: Obj) -> tuple[bytes, dict[str, bytes], list[bytes] | None]:
     """What a list shows of an object, its hidden fields, and its nested list when that has more than ten elements.
 
-    Fields whose name starts with an underscore are the sandbox's own and never shown.
+    The resource's `concealed` fields are never shown.
     """
     shown = dict(obj)
     hidden: dict[str, bytes] = {}
     overflow: list[bytes] | None = None
-    for name in [name for name in shown if name in resource.hidden or name.startswith("_")]:
+    for name in shown.keys() & resource.concealed:
         hidden[name] = msgspec.json.encode(shown.pop(name))
     if resource.nested and resource.nested in shown:
         envelope = shown[resource.nested]
@@ -114,7 +114,7 @@ def split(resource: Resource, obj: Obj) -> tuple[bytes, dict[str, bytes], list[b
 def previous(before: Obj, after: Obj) -> Obj:
     """What Stripe calls previous_attributes: the old values of what changed, objects by their changed parts only."""
     changed: Obj = {}
-    for name in before.keys() | after.keys():
+    for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
         if old == new:
             continue
