@@ -12,7 +12,6 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from tidegate.errors import DatabaseUnreachable
-from tidegate.stripe_api import tables
 from tidegate.stripe_api.limits import LocalBudget, SharedBudget
 from tidegate.stripe_api.shared_limits import SharedLimits
 
@@ -46,12 +45,10 @@ print(*sent)
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
-    """A pool on a database that has the budget's table."""
+    """A small pool on a database in which nobody has drawn yet."""
     url = database_url.replace("postgresql://", "postgresql+psycopg://", 1)
     engine = create_engine(url, pool_size=2, max_overflow=0)
     with engine.begin() as connection:
-        connection.execute(text("create schema if not exists tidegate"))
-        tables.metadata.create_all(connection)
         connection.execute(text("truncate tidegate.rate_budget"))
     yield engine
     engine.dispose()
@@ -101,6 +98,15 @@ def most_in_a_second(sent: list[float]) -> int:
             oldest += 1
         most = max(most, newest - oldest + 1)
     return most
+
+
+def test_the_table_is_unlogged(engine: Engine) -> None:
+    """A reservation is worth no disk write; which columns it has is compared where the migrations are tested."""
+    with engine.connect() as connection:
+        kind = connection.scalar(
+            text("select relpersistence from pg_class where oid = 'tidegate.rate_budget'::regclass")
+        )
+    assert kind == "u"
 
 
 def test_reservations_follow_each_other_by_one_step(engine: Engine) -> None:
