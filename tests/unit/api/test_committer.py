@@ -1,0 +1,171 @@
+"""The committer: batches, answers after storing, bounds what waits, loses no ring."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from tidegate.api.committer import BATCH, Committer, Outcome
+from tidegate.errors import EventRefused, InboxBusy
+from tidegate.mirror.inbox import Entry
+
+SECONDS = 10.0
+
+
+def entry(number: int = 0, connection: str = "live", body: str = "{}") -> Entry:
+    return Entry(connection, f"evt_{number}", "customer.updated", 1_700_000_000, "webhook", body)
+
+
+@dataclass
+class Shelf:
+    """An inlet in memory; `gate` closed holds storing back, `fails` makes a call raise."""
+
+    gate: threading.Event = field(default_factory=threading.Event)
+    entered: threading.Event = field(default_factory=threading.Event)
+    rang: threading.Event = field(default_factory=threading.Event)
+    outcome: Callable[[Entry], Outcome] = lambda _entry: True
+    fails: list[Exception] = field(default_factory=list)
+    ring_fails: list[Exception] = field(default_factory=list)
+    batches: list[list[Entry]] = field(default_factory=list)
+    rings: list[str] = field(default_factory=list)
+    closed: bool = False
+
+    def keep(self, entries: Sequence[Entry]) -> list[Outcome]:
+        self.entered.set()
+        assert self.gate.wait(SECONDS)
+        if self.fails:
+            raise self.fails.pop()
+        self.batches.append(list(entries))
+        return [self.outcome(one) for one in entries]
+
+    def ring(self, connection: str) -> None:
+        if self.ring_fails:
+            raise self.ring_fails.pop()
+        self.rings.append(connection)
+        self.rang.set()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def open_shelf(**facts: object) -> Shelf:
+    shelf = Shelf(**facts)  # pyright: ignore[reportArgumentType]
+    shelf.gate.set()
+    return shelf
+
+
+def run(shelf: Shelf, use: Callable[[Committer], object], **bounds: int) -> object:
+    committer = Committer(shelf, **bounds)
+    committer.start()
+
+    async def within() -> object:
+        return await use(committer)  # pyright: ignore[reportGeneralTypeIssues]
+
+    try:
+        return asyncio.run(asyncio.wait_for(within(), SECONDS))
+    finally:
+        shelf.gate.set()
+        committer.stop()
+        assert shelf.closed
+
+
+def test_what_waits_is_stored_together_and_each_is_answered() -> None:
+    shelf = Shelf()
+
+    async def use(committer: Committer) -> list[bool]:
+        first = committer.offer(entry(0))
+        await asyncio.to_thread(shelf.entered.wait, SECONDS)
+        rest = [committer.offer(entry(n)) for n in range(1, BATCH + 11)]
+        assert not first.done()
+        shelf.gate.set()
+        return await asyncio.gather(first, *rest)
+
+    assert run(shelf, use) == [True] * (BATCH + 11)
+    assert [len(batch) for batch in shelf.batches] == [1, BATCH, 10]
+
+
+def test_each_event_has_its_own_outcome() -> None:
+    refusal = EventRefused(connection="live", problem="no")
+    outcomes: dict[str, Outcome] = {"evt_0": True, "evt_1": False, "evt_2": refusal}
+    shelf = open_shelf(outcome=lambda one: outcomes[one.event_id])
+
+    async def use(committer: Committer) -> list[object]:
+        offers = [committer.offer(entry(n)) for n in range(3)]
+        return list(await asyncio.gather(*offers, return_exceptions=True))
+
+    assert run(shelf, use) == [True, False, refusal]
+
+
+def test_a_failed_batch_is_told_and_the_next_one_is_stored() -> None:
+    shelf = open_shelf(fails=[OSError("disk full")])
+
+    async def use(committer: Committer) -> bool:
+        with pytest.raises(InboxBusy):
+            await committer.offer(entry(1))
+        return await committer.offer(entry(1))
+
+    assert run(shelf, use) is True
+
+
+@pytest.mark.parametrize("bounds", [{"most_waiting": 2}, {"most_bytes": 20}])
+def test_more_than_the_bound_is_refused(bounds: dict[str, int]) -> None:
+    shelf = Shelf()
+
+    async def use(committer: Committer) -> int:
+        offers = [committer.offer(entry(0))]
+        await asyncio.to_thread(shelf.entered.wait, SECONDS)
+        offers += [committer.offer(entry(n, body="x" * 10)) for n in (1, 2)]
+        with pytest.raises(InboxBusy, match="2 events wait"):
+            committer.offer(entry(3))
+        shelf.gate.set()
+        return sum(await asyncio.gather(*offers))
+
+    assert run(shelf, use, **bounds) == 3
+
+
+def test_a_failed_ring_is_tried_again() -> None:
+    shelf = open_shelf(ring_fails=[OSError("gone")])
+
+    async def use(committer: Committer) -> bool:
+        await committer.offer(entry())
+        return await asyncio.to_thread(shelf.rang.wait, SECONDS)
+
+    assert run(shelf, use) is True
+    assert shelf.rings == ["live"]
+
+
+def test_stopping_stores_what_waits_and_rings_for_it() -> None:
+    shelf = Shelf()
+    committer = Committer(shelf)
+    committer.start()
+
+    async def use() -> list[bool]:
+        offers = [committer.offer(entry(0))]
+        await asyncio.to_thread(shelf.entered.wait, SECONDS)
+        offers += [committer.offer(entry(n, connection="other")) for n in range(1, 4)]
+        stopping = asyncio.create_task(asyncio.to_thread(committer.stop))
+        shelf.gate.set()
+        answers = await asyncio.gather(*offers)
+        await stopping
+        with pytest.raises(InboxBusy, match="stopping"):
+            committer.offer(entry(9))
+        return answers
+
+    assert asyncio.run(asyncio.wait_for(use(), SECONDS)) == [True] * 4
+    assert sorted(set(shelf.rings)) == ["live", "other"]
+
+
+def test_a_sender_that_hung_up_disturbs_nobody() -> None:
+    shelf = Shelf()
+
+    async def use(committer: Committer) -> bool:
+        gone = committer.offer(entry(0))
+        await asyncio.to_thread(shelf.entered.wait, SECONDS)
+        gone.cancel()
+        stays = committer.offer(entry(1))
+        shelf.gate.set()
+        return await stays
+
+    assert run(shelf, use) is True
