@@ -151,8 +151,11 @@ def test_a_pid_file_that_names_no_server_of_ours(text: str | None, tmp_path: Pat
 
 @pytest.mark.parametrize(("state", "lines"), [("ready   ", 8), ("starting", 8), ("", 7), ("", 2)])
 def test_a_pid_file_of_a_process_with_our_data_directory(state: str, lines: int, tmp_path: Path) -> None:
-    program = "import sys; sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", program, "-D", tmp_path], stdin=subprocess.PIPE) as server:
+    program = "import sys; print('up', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", program, "-D", tmp_path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdout
+        server.stdout.readline()  # just after exec the kernel shows no command line yet
         text = PID_FILE.format(pid=server.pid, data=tmp_path, state=state)
         (tmp_path / "postmaster.pid").write_text("".join(text.splitlines(keepends=True)[:lines]))
         found = read_postmaster(tmp_path)

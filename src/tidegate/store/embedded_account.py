@@ -110,11 +110,12 @@ def first_unreachable(account: Account, wanted: Iterable[Path]) -> Path | None:
 def make_directory(path: Path, account: Account) -> None:
     """Make a directory (0700) and missing parents, as root passable for everyone; existing ones stay as they are."""
     for missing in [parent for parent in reversed((path, *path.parents)) if not parent.exists()]:
-        missing.mkdir(exist_ok=True)
-        if account.switch:
-            missing.chmod(0o755)
-        elif missing == path:
-            missing.chmod(0o700)
+        with contextlib.suppress(FileExistsError):  # another process made it meanwhile, and gave it its mode
+            missing.mkdir()
+            if account.switch:
+                missing.chmod(0o755)
+            elif missing == path:
+                missing.chmod(0o700)
 
 
 def private_directory(path: Path, account: Account, home: Path) -> None:
