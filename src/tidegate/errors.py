@@ -16,6 +16,7 @@ TidegateError
 │   ├── ConnectionMissing
 │   ├── OtherAccount
 │   ├── ResourceUnknown
+│   ├── EventUnknown
 │   ├── NotReadOnly
 │   ├── RunUnknown
 │   ├── EventRefused
@@ -131,6 +132,10 @@ class ResourceUnknown(UsageError):
     """There is no resource named {name}.{nearest} Known: {known}."""
 
 
+class EventUnknown(UsageError):
+    """There is no event {event} in the inbox of {connection}."""
+
+
 class NotReadOnly(UsageError):
     """Only reading is allowed here: {problem}"""
 
@@ -240,6 +245,7 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     RunUnknown: (2, 404),
     EventRefused: (2, 400),
     BodyTooLarge: (2, 413),
+    EventUnknown: (2, 404),
     TokenUnknown: (2, 404),
     TokenRefused: (2, 401),
     ScopeMissing: (2, 403),
