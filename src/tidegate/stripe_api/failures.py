@@ -24,7 +24,7 @@ LONGEST_PAUSE = 8.0
 MESSAGE_LENGTH = 500
 """Characters of Stripe's message (or of an answer that is none of Stripe's) that an error repeats."""
 
-SECRET = re.compile(r"\b((?:sk|rk|pk|whsec)_(?:live_|test_)?)[A-Za-z0-9*]{4,}")
+SECRET = re.compile(r"\b((?:sk|rk|pk|whsec)_(?:live_|test_)?)[A-Za-z0-9*+/=-]{4,}")
 
 
 def without_secrets(text: str) -> str:

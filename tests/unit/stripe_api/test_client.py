@@ -283,7 +283,7 @@ def test_a_final_failure_names_request_endpoint_and_remedy(
 
 
 def test_a_key_that_an_answer_repeats_is_shown_nowhere(stub: Any, reply: Any) -> None:
-    stub.answer(reply(status=400, body=refused(message=f"You sent {KEY} and whsec_abcdef123456.")))
+    stub.answer(reply(status=400, body=refused(message=f"You sent {KEY} and whsec_abc/def+123456==.")))
     with pytest.raises(StripeRefused) as caught:
         api_at(stub).get("/v1/customers")
     assert "You sent sk_test_… and whsec_…." in str(caught.value)
