@@ -192,10 +192,11 @@ class InvoiceLine(Charged):
 
     @property
     def type(self) -> str | None:
-        """subscription or invoiceitem."""
-        if self.type_told is not None or self.parent is None or self.parent.type is None:
+        """subscription, or invoiceitem where an invoice item stands behind the line (every proration has one)."""
+        details = self._details()
+        if self.type_told is not None or details is None:
             return self.type_told
-        return "subscription" if self.parent.type == "subscription_item_details" else "invoiceitem"
+        return "invoiceitem" if details.invoice_item else "subscription"
 
     @property
     def tax_amount(self) -> int | None:

@@ -87,11 +87,25 @@ class SubscriptionItem(Shape):
         return coupons(self.discounts)
 
 
-class ItemPeriod(Part):
-    """Only an item's period, for the subscription's."""
+class Currency(Part):
+    """Only the currency of a price or plan."""
+
+    currency: str | None = None
+
+
+class ItemGlance(Part):
+    """Only what a subscription needs of its items."""
 
     current_period_start: Seconds | None = None
     current_period_end: Seconds | None = None
+    price: str | Currency | None = None
+    plan: str | Currency | None = None
+
+    @property
+    def currency(self) -> str | None:
+        """The currency of the item's price or plan."""
+        told = self.price if self.price is not None else self.plan
+        return told.currency if isinstance(told, Currency) else None
 
 
 class CancellationDetails(Part):
@@ -118,7 +132,7 @@ class PendingUpdate(Part):
     subscription_items: list[SubscriptionItem] | None = None
 
 
-_read_period = msgspec.json.Decoder(ItemPeriod).decode
+_glance = msgspec.json.Decoder(ItemGlance).decode
 
 
 class Subscription(Shape):
@@ -170,14 +184,16 @@ class Subscription(Shape):
         """The subscription's own (before 2025-03-31.basil), else the earliest start over its items."""
         if self.period_start is not None:
             return self.period_start
-        return min((start for p in self._periods() if (start := p.current_period_start) is not None), default=None)
+        return min(
+            (start for item in self._glances() if (start := item.current_period_start) is not None), default=None
+        )
 
     @property
     def current_period_end(self) -> int | None:
         """The subscription's own (before 2025-03-31.basil), else the earliest end over its items: the next renewal."""
         if self.period_end is not None:
             return self.period_end
-        return min((end for p in self._periods() if (end := p.current_period_end) is not None), default=None)
+        return min((end for item in self._glances() if (end := item.current_period_end) is not None), default=None)
 
     @property
     def start_date(self) -> int | None:
@@ -186,10 +202,12 @@ class Subscription(Shape):
 
     @property
     def currency(self) -> str | None:
-        """Its currency; versions before 2022-08-01 told it only through the plan."""
-        if self.currency_told is not None or not isinstance(self.plan, Plan):
+        """Its currency; before 2022-08-01 it was told only by the prices or plans, all of one currency."""
+        if self.currency_told is not None:
             return self.currency_told
-        return self.plan.currency
+        if isinstance(self.plan, Plan):
+            return self.plan.currency
+        return next((currency for item in self._glances() if (currency := item.currency) is not None), None)
 
     @property
     def cancellation_reason(self) -> str | None:
@@ -216,11 +234,11 @@ class Subscription(Shape):
         """Ids of the coupons of its discounts (not its items')."""
         return coupons(self.discounts, self.discount)
 
-    def _periods(self) -> Iterator[ItemPeriod]:
-        """The items' periods; an unfit one is left to the item's own row, which says what is wrong."""
+    def _glances(self) -> Iterator[ItemGlance]:
+        """What fits of its items; an unfit one is left to the item's own row, which says what is wrong."""
         for raw in (self.items.data if self.items else None) or ():
             try:
-                yield _read_period(raw)
+                yield _glance(raw)
             except msgspec.MsgspecError:
                 continue
 
