@@ -5,14 +5,17 @@ from typing import Any
 
 import typer
 
+from tidegate.cli import inbox, tokens
 from tidegate.cli.audit import audit
 from tidegate.cli.catch_up import catch_up
 from tidegate.cli.connect import connect
 from tidegate.cli.disconnect import disconnect
+from tidegate.cli.export import export
 from tidegate.cli.import_ import import_
 from tidegate.cli.migrate import migrate
 from tidegate.cli.run import Program
 from tidegate.cli.sandbox import sandbox
+from tidegate.cli.sql import sql
 from tidegate.cli.status import status
 from tidegate.cli.stop import stop
 
@@ -29,13 +32,16 @@ app = typer.Typer(
 PANELS: dict[str, dict[str, Callable[..., Any]]] = {
     "Begin": {"connect": connect, "import": import_, "sandbox": sandbox},
     "Keep going": {"catch-up": catch_up, "migrate": migrate, "stop": stop},
-    "Look": {"status": status, "audit": audit},
+    "Look": {"status": status, "audit": audit, "sql": sql, "export": export},
     "End": {"disconnect": disconnect},
 }
 
 for panel, commands in PANELS.items():
     for name, command in commands.items():
         app.command(name, rich_help_panel=panel)(command)
+
+app.add_typer(inbox.app, name="inbox", rich_help_panel="Keep going")
+app.add_typer(tokens.app, name="tokens", rich_help_panel="Keep going")
 
 
 def main() -> None:

@@ -1,0 +1,125 @@
+"""`tidegate inbox`: the events of Stripe that wait or failed; look at them, try them again, give them up."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tidegate.cli.options import AsJson, ConnectionName
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine, RowMapping
+
+app = typer.Typer(help="Events of Stripe that wait or failed.", no_args_is_help=True)
+
+Events = Annotated[list[str], typer.Argument(metavar="EVENT…", help="Ids, evt_….")]
+
+
+@app.command("list")
+def list_(
+    state: Annotated[
+        Literal["waiting", "parked", "handled", "skipped"] | None,
+        typer.Option(help="Only these; without it the waiting and the parked ones."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 50,
+    connection: ConnectionName = None,
+    as_json: AsJson = False,
+) -> None:
+    """List events, newest first."""
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+    from tidegate.mirror import inbox
+
+    with opened() as hub:
+        account = hub.account(connection)
+        with hub.engine.connect() as db:
+            rows = inbox.listing(db, account.name, state, limit)
+    if as_json:
+        show.document({"connection": account.name, "events": [dict(row) for row in rows]})
+        return
+    columns = ("event_id", "type", "state", "source", "received_at", "attempts", "error")
+    show.table(columns, [[row[column] for column in columns] for row in rows])
+    show.line(f"{len(rows):,} events" + (f", the newest {limit:,} (--limit)" if len(rows) == limit else ""))
+
+
+@app.command("show")
+def show_(
+    event: Annotated[str, typer.Argument(metavar="EVENT", help="Its id, evt_….")],
+    connection: ConnectionName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one event: what became of it, and its body."""
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+
+    with opened() as hub:
+        row = _found(hub.account(connection).name, event, hub.engine)
+    if as_json:
+        show.document(dict(row))
+        return
+    for name, value in row.items():
+        if name != "body":
+            show.line(f"{name}: {show.cell(value)}")
+    show.line(row["body"])
+
+
+@app.command()
+def replay(
+    event: Annotated[
+        list[str] | None, typer.Argument(metavar="EVENT…", help="Ids, evt_…, whatever their state.")
+    ] = None,
+    parked: Annotated[bool, typer.Option("--parked", help="All that are parked.")] = False,
+    connection: ConnectionName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a worker handle events again, at once."""
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+    from tidegate.errors import UsageError
+    from tidegate.mirror import inbox
+    from tidegate.workflows.doorbell import Doorbell
+
+    if bool(event) == parked:
+        raise UsageError(problem="Say which events to replay: their ids, or --parked for all that are parked.")
+    with opened(may_migrate=True) as hub:
+        account = hub.account(connection)
+        for one in event or ():
+            _found(account.name, one, hub.engine)
+        with hub.engine.begin() as db:
+            count = inbox.replay(db, account.name, event or None)
+            if count:
+                Doorbell(hub.engine).ring("drain", connection=account.name, db=db)
+    if as_json:
+        show.document({"connection": account.name, "replayed": count})
+    else:
+        show.line(f"{count:,} events wait again. A worker handles them; without one, `tidegate catch-up` does.")
+
+
+@app.command()
+def discard(event: Events, connection: ConnectionName = None, as_json: AsJson = False) -> None:
+    """Give up events that wait or are parked; they stay listed as skipped."""
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+    from tidegate.mirror import inbox
+
+    with opened(may_migrate=True) as hub:
+        account = hub.account(connection)
+        for one in event:
+            _found(account.name, one, hub.engine)
+        with hub.engine.begin() as db:
+            count = inbox.discard(db, account.name, event)
+    if as_json:
+        show.document({"connection": account.name, "discarded": count})
+    else:
+        show.line(f"{count:,} events discarded; {len(event) - count:,} were handled or skipped before.")
+
+
+def _found(connection: str, event: str, engine: "Engine") -> "RowMapping":
+    """The event's row. Raises EventUnknown."""
+    from tidegate.errors import EventUnknown
+    from tidegate.mirror import inbox
+
+    with engine.connect() as db:
+        row = inbox.show(db, connection, event)
+    if row is None:
+        raise EventUnknown(event=event, connection=connection)
+    return row

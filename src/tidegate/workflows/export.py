@@ -1,0 +1,146 @@
+"""Writes a connection's mirror to files, Parquet or CSV, one per table, read at one instant."""
+
+import time
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import ARRAY, BigInteger, Boolean, DateTime, Engine, Integer, Table
+
+from tidegate.connections.accounts import Account
+from tidegate.errors import UsageError
+from tidegate.mirror.tables import STRIPE_TABLES
+
+Format = Literal["parquet", "csv"]
+Driver = psycopg.Connection[tuple[Any, ...]]
+BATCH_ROWS = 5000
+"""Rows in memory at a time; one row group of Parquet."""
+
+
+def untold(table: str, rows: int, done: bool) -> None:
+    """Progress that nobody watches."""
+
+
+Tell = Callable[[str, int, bool], None]
+
+
+class Written(NamedTuple):
+    """A table that was exported; `bytes` of its file."""
+
+    table: str
+    rows: int
+    bytes: int
+    file: str
+
+
+def export(
+    engine: Engine,
+    account: Account,
+    directory: Path,
+    form: Format,
+    progress: Tell = untold,
+) -> dict[str, Any]:
+    """Writes every table of schema `stripe`, that connection's rows, deleted ones too, to `directory/TABLE.FORM`.
+
+    All tables are read in one snapshot. A file replaces an earlier one only when it is whole. `progress` is told
+    (table, rows, done). Returns {connection, directory, format, seconds, tables: [{table, rows, bytes, file}]}. Raises
+    UsageError when the directory cannot be written.
+    """
+    began = time.monotonic()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with engine.connect().execution_options(isolation_level="REPEATABLE READ") as db, db.begin():
+            driver: Driver = db.connection.driver_connection  # pyright: ignore[reportAssignmentType]
+            written = [
+                _write(driver, account.name, table, directory, form, progress) for table in STRIPE_TABLES.values()
+            ]
+    except OSError as error:
+        raise UsageError(problem=f"The export cannot be written to {directory}: {error}.") from error
+    return {
+        "connection": account.name,
+        "directory": str(directory),
+        "format": form,
+        "seconds": round(time.monotonic() - began, 3),
+        "tables": [one._asdict() for one in written],
+    }
+
+
+def _write(driver: Driver, connection: str, table: Table, directory: Path, form: Format, tell: Tell) -> Written:
+    final = directory / f"{table.name}.{form}"
+    draft = final.with_name(final.name + ".part")
+    write = _write_parquet if form == "parquet" else _write_csv
+    rows = 0
+    for rows in write(driver, _query(table, connection), table, draft):
+        tell(table.name, rows, False)
+    tell(table.name, rows, True)
+    draft.replace(final)
+    return Written(table.name, rows, final.stat().st_size, str(final))
+
+
+def _query(table: Table, connection: str) -> sql.Composed:
+    """The connection's rows by primary key; JSON as text, which is what both forms hold."""
+    columns = [
+        sql.SQL("{0}::text as {0}" if column.name == "data" else "{0}").format(sql.Identifier(column.name))
+        for column in table.columns
+    ]
+    return sql.SQL("select {} from stripe.{} where connection = {} order by {}").format(
+        sql.SQL(", ").join(columns),
+        sql.Identifier(table.name),
+        sql.Literal(connection),
+        sql.SQL(", ").join(sql.Identifier(column.name) for column in table.primary_key.columns),
+    )
+
+
+def _write_csv(driver: Driver, query: sql.Composed, table: Table, path: Path) -> Iterator[int]:
+    """PostgreSQL's own CSV, with a header; times in UTC. Tells the rows so far."""
+    rows = 0
+    with path.open("wb") as file, driver.cursor() as cursor:
+        cursor.execute("set local timezone = 'UTC'")
+        with cursor.copy(sql.SQL("copy ({}) to stdout (format csv, header)").format(query)) as copy:
+            for block in copy:
+                file.write(block)
+        rows = cursor.rowcount
+    yield rows
+
+
+def _write_parquet(driver: Driver, query: sql.Composed, table: Table, path: Path) -> Iterator[int]:
+    """Parquet by batches, zstd-compressed. Tells the rows so far."""
+    arrow: Any = import_module("pyarrow")  # untyped, and too heavy to import before it is needed
+    parquet: Any = import_module("pyarrow.parquet")
+    fields = [
+        arrow.field(column.name, _arrow_type(arrow, column.type), nullable=bool(column.nullable))
+        for column in table.columns
+    ]
+    schema = arrow.schema(fields)
+    rows = 0
+    with (
+        parquet.ParquetWriter(path, schema, compression="zstd") as file,
+        driver.cursor(f"export_{table.name}") as cursor,
+    ):
+        cursor.execute(query)
+        while batch := cursor.fetchmany(BATCH_ROWS):
+            columns = zip(*batch, strict=True)
+            arrays = [arrow.array(values, field.type) for values, field in zip(columns, fields, strict=True)]
+            file.write_batch(arrow.RecordBatch.from_arrays(arrays, schema=schema))
+            rows += len(batch)
+            yield rows
+
+
+def _arrow_type(arrow: Any, kind: Any) -> Any:
+    """A column's type as Parquet has it: times are microseconds UTC, JSON is text."""
+    match kind:
+        case ARRAY():
+            return arrow.list_(arrow.string())
+        case DateTime():
+            return arrow.timestamp("us", "UTC")
+        case Boolean():
+            return arrow.bool_()
+        case BigInteger():
+            return arrow.int64()
+        case Integer():
+            return arrow.int32()
+        case _:
+            return arrow.string()
