@@ -2,30 +2,36 @@
 
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-import stripe
-import urllib3
-from stripe import RequestOptions, StripeResponse
-
 from tidegate.errors import ConfigurationError
-from tidegate.stripe_api.limits import Budget
-from tidegate.stripe_api.transport import CALL, LOOPBACK, Answer, Answered, Call, Patience, Transport
+from tidegate.stripe_api.calls import CALL, LOOPBACK, Answer, Answered, Call, Patience
+
+if TYPE_CHECKING:
+    from stripe import StripeResponse
+
+    from tidegate.stripe_api.limits import Budget
 
 T = TypeVar("T")
 
-TIMEOUT = urllib3.Timeout(connect=10.0, read=80.0)
-"""Seconds; 80 is the SDK's own choice: Stripe gives up on a request before that."""
+TIMEOUT = (10.0, 80.0)
+"""Seconds to connect and to wait for the next byte; 80 is the SDK's own choice: Stripe gives up before that."""
 # Names that `raw_request` takes for itself: a request with such a parameter would lose it without a word.
-SDK_WORDS = frozenset({"base", "usage", *RequestOptions.__annotations__})
+# fmt: off
+SDK_WORDS = frozenset({
+    "api_key", "base", "content_type", "headers", "idempotency_key", "max_network_retries", "stripe_account",
+    "stripe_context", "stripe_version", "usage",
+})
+# fmt: on
 
 
 class StripeApi:
     """One Stripe account over one budget; thread-safe, one per connection and process.
 
-    `key`: secret or restricted. `base`: the address of another server than Stripe's (a sandbox). `stripe_account`: the
-    connected account (OAuth) to act for. Raises ConfigurationError for an unusable `base` or key.
+    `key`: secret or restricted. `base`: the address of another server than Stripe's (a sandbox). `api_version`: the
+    SDK's own by default. `stripe_account`: the connected account (OAuth) to act for. Raises ConfigurationError for an
+    unusable `base` or key.
 
     Every call raises, after its retries (`Patience`), StripeUnreachable, StripeBodyUnreadable, or StripeRefused and its
     children; an error names the request and its id, never the key.
@@ -35,13 +41,18 @@ class StripeApi:
         self,
         key: str,
         *,
-        budget: Budget,
+        budget: "Budget",
         base: str | None = None,
-        api_version: str = stripe.api_version,
+        api_version: str | None = None,
         stripe_account: str | None = None,
         patience: Patience | None = None,
-        timeout: urllib3.Timeout = TIMEOUT,
+        timeout: tuple[float, float] = TIMEOUT,
     ) -> None:
+        # Half a second to import: commands that never speak to Stripe do without.
+        import stripe
+
+        from tidegate.stripe_api.transport import Transport
+
         address = _checked_base(base, key)
         # Else the SDK writes an id into the user's home directory and reports timings.
         stripe.enable_telemetry = False
@@ -49,7 +60,7 @@ class StripeApi:
         self._sdk = stripe.StripeClient(
             _checked_key(key),
             stripe_account=stripe_account,
-            stripe_version=api_version,
+            stripe_version=api_version or stripe.api_version,
             base_addresses={"api": address, "connect": address, "files": address} if address else {},
             max_network_retries=0,
             http_client=self._transport,
@@ -111,7 +122,7 @@ class StripeApi:
         given = dict(params or {})
         if taken := SDK_WORDS & given.keys():
             raise ValueError(f"parameters that the SDK keeps for itself: {', '.join(sorted(taken))}")
-        send = cast(Callable[..., StripeResponse], self._sdk.raw_request)  # pyright: ignore[reportUnknownMemberType]
+        send = cast("Callable[..., StripeResponse]", self._sdk.raw_request)  # pyright: ignore[reportUnknownMemberType]
         response = send(method, path, **given, **options, headers={CALL: call})
         return cast(Answered, response.headers).answer
 

@@ -8,9 +8,7 @@ requests. Bodies are asked for compressed only of a remote server: on loopback g
 """
 
 import logging
-import random
 import ssl
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,58 +23,14 @@ from urllib3.exceptions import DecodeError, HTTPError, LocationValueError, Proto
 
 from tidegate.errors import StripeBodyUnreadable, StripeUnreachable, TidegateError
 from tidegate.stripe_api import failures
+from tidegate.stripe_api.calls import CALL, LOOPBACK, Answer, Answered, Call, Patience
 from tidegate.stripe_api.endpoints import endpoint_of
 from tidegate.stripe_api.limits import Budget
 
 logger = logging.getLogger(__name__)
 
-CALL = "Tidegate-Call"
-"""The key among a request's headers under which a `Call` travels through the SDK; it is taken out before sending."""
 POOL = 64
 """Connections kept open; more threads than this open further ones for a single request each."""
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A successful answer.
-
-    `at` (UTC, whole seconds): the earliest moment the body may show, which is the response's Date minus the time the
-    request took, rounded down; without a Date, our clock. `seconds`: from sending to the last byte, the last try only.
-    """
-
-    body: bytes
-    at: datetime
-    seconds: float
-    request_id: str
-
-
-@dataclass(slots=True)
-class Call:
-    """What the SDK does not know of a request: whether somebody waits for it, and how its body is checked.
-
-    `accept` gets the body; msgspec.DecodeError from it (not ValidationError: that is JSON of another shape) means the
-    body is broken and the request is tried again.
-    """
-
-    accept: Callable[[bytes], object]
-    interactive: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a request is tried: `tries` in all (`interactive_tries` if somebody waits), none begun after `seconds`.
-
-    The clock (seconds, monotonic), `now` (UTC), sleep and chance (in [0, 1)) are given here: tests need not wait.
-    """
-
-    tries: int = 8
-    interactive_tries: int = 3
-    seconds: float = 180.0
-    clock: Callable[[], float] = time.monotonic
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    sleep: Callable[[float], None] = time.sleep
-    chance: Callable[[], float] = random.random
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +42,6 @@ class Setback:
     retry_after: float | None = None
 
 
-class Answered(dict[str, str]):
-    """The headers handed back through the SDK, with the answer they belong to."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__()
-        self.answer = answer
-
-
 class Transport(stripe.HTTPClient):
     """An SDK HTTP client that answers every request with an empty object and the `Answer` beside it (`Answered`).
 
@@ -104,12 +50,17 @@ class Transport(stripe.HTTPClient):
 
     name = "urllib3"
 
-    def __init__(self, budget: Budget, patience: Patience, timeout: urllib3.Timeout) -> None:
+    def __init__(self, budget: Budget, patience: Patience, timeout: tuple[float, float]) -> None:
         super().__init__()  # pyright: ignore[reportUnknownMemberType]
         self._budget = budget
         self._patience = patience
+        connect, read = timeout
         self._pool = urllib3.PoolManager(
-            maxsize=POOL, timeout=timeout, retries=False, cert_reqs="CERT_REQUIRED", ca_certs=stripe.ca_bundle_path
+            maxsize=POOL,
+            timeout=urllib3.Timeout(connect=connect, read=read),
+            retries=False,
+            cert_reqs="CERT_REQUIRED",
+            ca_certs=stripe.ca_bundle_path,
         )
 
     def request_with_retries(

@@ -6,6 +6,8 @@ import json
 import logging
 import socket
 import ssl
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +17,6 @@ from urllib.parse import unquote
 import msgspec
 import pytest
 import stripe
-import urllib3
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -34,11 +35,12 @@ from tidegate.errors import (
     StripeUnreachable,
     TidegateError,
 )
-from tidegate.stripe_api.client import StripeApi
+from tidegate.stripe_api.calls import Patience
+from tidegate.stripe_api.client import SDK_WORDS, StripeApi
 from tidegate.stripe_api.endpoints import object_path
 from tidegate.stripe_api.limits import LocalBudget
-from tidegate.stripe_api.transport import Patience
 
+SRC = str(Path(__file__).parents[3] / "src")
 KEY = "sk_test_51Secret00000000000000"
 DATE = "Sat, 21 Nov 2026 10:00:05 GMT"
 
@@ -301,7 +303,7 @@ def test_a_server_that_is_not_there(stub: Any) -> None:
 
 def test_a_server_that_never_answers(stub: Any, reply: Any) -> None:
     stub.answer(reply(silent=True), reply(silent=True), reply())
-    api = api_at(stub, timeout=urllib3.Timeout(connect=5, read=0.05))
+    api = api_at(stub, timeout=(5, 0.05))
     assert api.get("/v1/account").body == reply().body
     stub.answer(reply(silent=True))
     with pytest.raises(StripeUnreachable, match=r"timed out"):
@@ -409,6 +411,20 @@ def test_a_parameter_the_sdk_would_swallow_is_refused(stub: Any) -> None:
     with pytest.raises(ValueError, match="usage"):
         api_at(stub).post("/v1/setup_intents", {"usage": "off_session"})
     assert stub.seen == []
+
+
+def test_the_words_the_sdk_keeps_are_known() -> None:
+    assert {*stripe.RequestOptions.__annotations__, "base", "usage"} == SDK_WORDS
+
+
+def test_knowing_the_client_does_not_load_the_sdk() -> None:
+    seen = (
+        "import sys; import tidegate.stripe_api.client; print({'stripe', 'urllib3', 'sqlalchemy'} & set(sys.modules))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", seen], capture_output=True, text=True, check=True, env={"PYTHONPATH": SRC}
+    )
+    assert run.stdout.strip() == "set()"
 
 
 def test_the_address_of_stripe_itself_is_the_sdks() -> None:

@@ -1,0 +1,61 @@
+"""What goes into a request to Stripe and what comes out, beside what the SDK knows of it."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+CALL = "Tidegate-Call"
+"""The key among a request's headers under which a `Call` travels through the SDK; it is taken out before sending."""
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer.
+
+    `at` (UTC, whole seconds): the earliest moment the body may show, which is the response's Date minus the time the
+    request took, rounded down; without a Date, our clock. `seconds`: from sending to the last byte, the last try only.
+    """
+
+    body: bytes
+    at: datetime
+    seconds: float
+    request_id: str
+
+
+@dataclass(slots=True)
+class Call:
+    """What the SDK does not know of a request: whether somebody waits for it, and how its body is checked.
+
+    `accept` gets the body; msgspec.DecodeError from it (not ValidationError: that is JSON of another shape) means the
+    body is broken and the request is tried again.
+    """
+
+    accept: Callable[[bytes], object]
+    interactive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a request is tried: `tries` in all (`interactive_tries` if somebody waits), none begun after `seconds`.
+
+    The clock (seconds, monotonic), `now` (UTC), sleep and chance (in [0, 1)) are given here: tests need not wait.
+    """
+
+    tries: int = 8
+    interactive_tries: int = 3
+    seconds: float = 180.0
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], None] = time.sleep
+    chance: Callable[[], float] = random.random
+
+
+class Answered(dict[str, str]):
+    """The headers handed back through the SDK, with the answer they belong to."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
