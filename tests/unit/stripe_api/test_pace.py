@@ -128,6 +128,20 @@ def test_endpoints_share_the_connection() -> None:
     assert clock.now - 1000 == pytest.approx(39 / 40, rel=0.01)
 
 
+def test_the_connection_is_asked_only_when_the_endpoint_s_slot_has_come() -> None:
+    clock, asked = Clock(), list[tuple[str, float]]()
+
+    class Watched(OwnLimits):
+        def reserve(self, row: str, ceiling: float, count: int, *, interactive: bool) -> Slots:
+            asked.append((row, clock.now - 1000))
+            return super().reserve(row, ceiling, count, interactive=interactive)
+
+    budget = PacedBudget(Watched(clock), 100, 2, clock=clock, sleep=clock.sleep)
+    budget.acquire(LIST)
+    budget.acquire(LIST)
+    assert asked == [(LIST, 0), (CONNECTION, 0), (LIST, 0), (CONNECTION, 0.5)]
+
+
 def test_unused_time_is_not_made_up_by_a_burst() -> None:
     budget, clock = local(100, None)
     budget.acquire(LIST)
