@@ -8,7 +8,6 @@ ENTITLEMENT_FEATURES = Resource(
     object="entitlements.feature",
     shape=Feature,
     path="/v1/entitlements/features",
-    variants=({"archived": "false"}, {"archived": "true"}),
     created_filter=False,
     columns=(
         Column("lookup_key"),
