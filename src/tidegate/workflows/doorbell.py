@@ -1,0 +1,112 @@
+"""Rings for background work: a job says "look at this connection", inside the transaction that made the work.
+
+The doorbell is not the truth: what is to be done stands in our own tables (inbox, refetches, runs), a job only says
+where to look, and every handler may run twice. So a ring that finds another one waiting is as good as answered.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
+
+from tidegate.store import engine as store_engine
+
+if TYPE_CHECKING:
+    from procrastinate import App
+
+PROMPT = "prompt"
+"""Queue of work that takes seconds."""
+IMPORT = "import"
+"""Queue of work that may take hours; it never takes the last place of the other queue."""
+
+
+class Bell(NamedTuple):
+    """How a task is queued. In the locks, `{connection}` stands for the connection's name.
+
+    `queueing_lock`: at most one such job waits. `lock`: at most one such job runs.
+    """
+
+    queue: str
+    queueing_lock: str
+    lock: str | None = None
+    priority: int = 0
+
+
+BELLS: dict[str, Bell] = {
+    "import_account": Bell(IMPORT, "import_account:{connection}", lock="import_account:{connection}"),
+    # Behind a ring by hand: a job that waits for its time would otherwise hold back later ones of the same lock.
+    "import_again": Bell(IMPORT, "import_again:{connection}", lock="import_account:{connection}", priority=-1),
+    "drain": Bell(PROMPT, "drain:{connection}"),
+    "catch_up": Bell(PROMPT, "catch_up:{connection}", lock="catch_up:{connection}"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Doorbell:
+    """Rings on the database of `engine`; holds no connection of its own."""
+
+    engine: Engine
+
+    def ring(
+        self, task: str, *, connection: str, db: Connection | None = None, delay: int = 0, **arguments: Any
+    ) -> bool:
+        """Queues a task of `BELLS` for a connection and returns true, or false when such a job waits already.
+
+        With `db` the job belongs to the caller's transaction: it exists when that commits, and the transaction stays
+        sound when there was one already. Ring last in a transaction: until it ends, others that ring for the same wait.
+        `delay` in seconds; `arguments` must be JSON. Raises DatabaseUnreachable.
+        """
+        if db is not None:
+            return _ring(db, task, connection, delay, arguments)
+        try:
+            with self.engine.begin() as own:
+                return _ring(own, task, connection, delay, arguments)
+        except OperationalError as error:
+            raise store_engine.unreachable(self.engine, error) from error
+
+
+def _ring(db: Connection, task: str, connection: str, delay: int, arguments: dict[str, Any]) -> bool:
+    from procrastinate.exceptions import AlreadyEnqueued
+
+    bell = BELLS[task]
+    queueing_lock = bell.queueing_lock.format(connection=connection)
+    job = _app().configure_task(
+        task,
+        queue=bell.queue,
+        lock=bell.lock.format(connection=connection) if bell.lock else None,
+        queueing_lock=queueing_lock,
+        priority=bell.priority,
+        schedule_in={"seconds": delay} if delay else None,
+        connection=db.connection.driver_connection,
+    )
+    while True:
+        try:
+            with db.begin_nested():
+                job.defer(connection=connection, **arguments)
+            return True
+        except AlreadyEnqueued:
+            if _hold_back(db, queueing_lock):
+                return False
+
+
+def _hold_back(db: Connection, queueing_lock: str) -> bool:
+    """Keeps the job that waits already from starting before this transaction ends; false when it has just started.
+
+    Else it could look, find nothing, and end before the work that this transaction makes can be seen. Procrastinate
+    takes jobs with SKIP LOCKED; several transactions may hold one back.
+    """
+    found = db.execute(
+        text("select id from procrastinate_jobs where queueing_lock = :lock and status = 'todo' for key share"),
+        {"lock": queueing_lock},
+    )
+    return found.first() is not None
+
+
+@lru_cache(maxsize=1)
+def _app() -> "App":
+    """Without tasks and never opened: it writes through the connections that it is handed."""
+    from procrastinate import App, SyncPsycopgConnector
+
+    return App(connector=SyncPsycopgConnector())

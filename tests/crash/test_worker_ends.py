@@ -1,0 +1,62 @@
+"""However a worker ends, its jobs do not: killed, stopped, or left by its parent."""
+
+import os
+import signal
+
+import pytest
+from sqlalchemy import Engine
+from tests.support import queue
+from tests.support.waiting import until
+
+from tidegate.workflows.doorbell import Doorbell
+
+
+@pytest.fixture(autouse=True)
+def _empty_queue(engine: Engine) -> None:
+    queue.empty(engine)
+    queue.prepare_seen(engine)
+
+
+def test_the_job_of_a_killed_worker_goes_on_elsewhere(database_url: str, engine: Engine) -> None:
+    with queue.process(database_url, "first") as first, queue.process(database_url, "second") as second:
+        queue.wait_for_workers(engine, 4)
+        Doorbell(engine).ring("drain", connection="acme")
+        [name] = until(lambda: queue.seen(engine), "one of the two has the job")
+        victim, other = (first, "second") if name == "first" else (second, "first")
+        victim.kill()
+        assert until(lambda: queue.seen(engine)[1:], "the other has it") == [other]
+    assert queue.jobs(engine) == [("drain", "acme", "doing")]
+
+
+def test_a_stopped_worker_puts_its_job_back(database_url: str, engine: Engine) -> None:
+    Doorbell(engine).ring("drain", connection="acme")
+    with queue.process(database_url, "first") as worker:
+        until(lambda: queue.seen(engine) == ["first"], "it has the job")
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(20) == 0
+    assert queue.jobs(engine) == [("drain", "acme", "succeeded"), ("drain", "acme", "todo")]
+    assert queue.workers_alive(engine) == 0
+
+
+def test_a_second_signal_ends_a_worker_at_once(database_url: str, engine: Engine) -> None:
+    Doorbell(engine).ring("drain", connection="acme")
+    with queue.process(database_url, "stubborn", heeds_stop=False) as worker:
+        until(lambda: queue.seen(engine) == ["stubborn"], "it has the job")
+        worker.send_signal(signal.SIGTERM)
+        until(lambda: queue.seen(engine) == ["stubborn", "asked"], "it was asked to stop")
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(20) == 128 + signal.SIGTERM
+    assert queue.jobs(engine) == [("drain", "acme", "doing")]
+
+
+def test_a_worker_ends_when_its_parent_does(database_url: str, engine: Engine) -> None:
+    reading, writing = os.pipe()
+    try:
+        with queue.process(database_url, "child", pipe=reading) as worker:
+            Doorbell(engine).ring("drain", connection="acme")
+            until(lambda: queue.seen(engine) == ["child"], "it has the job")
+            os.close(writing)
+            assert worker.wait(20) == 0
+    finally:
+        os.close(reading)
+    assert queue.jobs(engine, "todo") == [("drain", "acme", "todo")]
