@@ -1,5 +1,7 @@
 """A company of exact size for benchmarks: plain customers, subscriptions and invoices, rendered when asked for."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from tidegate.sandbox.ids import base62
@@ -8,6 +10,7 @@ from tidegate.sandbox.objects.invoices import from_subscription, invoice, line, 
 from tidegate.sandbox.objects.people import account, customer
 from tidegate.sandbox.objects.subscriptions import item, subscription
 from tidegate.sandbox.resources import Obj
+from tidegate.sandbox.state import split
 from tidegate.sandbox.world import World
 
 AMOUNT = 1900
@@ -35,24 +38,33 @@ def load(world: World, resource: str, count: int, span: int, like: Obj) -> None:
     if not count:
         return
     collection = world.state[resource]
+    shown, _, _ = split(collection.resource, like)
     start, seed = world.clock.now + 1, world.config.seed
     per_customer = max(1, world.config.customers)
     per_subscription = max(1, world.config.subscriptions)
-    parts = split_template(msgspec.json.encode(like))
 
-    def render(n: int) -> bytes:
+    def values(n: int) -> dict[bytes, bytes]:
         owner = n % per_subscription % per_customer if resource == "invoices" else n % per_customer
-        values = {
+        return {
             b"n": number(seed, n),
             b"c": number(seed, owner),
             b"s": number(seed, n % per_subscription),
             b"t": b"%d" % (start + n * span // count),
         }
-        return b"".join([values[part] if position % 2 else part for position, part in enumerate(parts)])
+
+    def renderer(template: bytes) -> Callable[[int], bytes]:
+        parts = split_template(template)
+
+        def render(n: int) -> bytes:
+            of_this = values(n)
+            return b"".join([of_this[piece] if position % 2 else piece for position, piece in enumerate(parts)])
+
+        return render
 
     prefix = collection.resource.prefix
     identifiers = [prefix + number(seed, n).decode() for n in range(count)]
-    collection.fill(identifiers, [start + n * span // count for n in range(count)], render)
+    created = [start + n * span // count for n in range(count)]
+    collection.fill(identifiers, created, renderer(shown), renderer(msgspec.json.encode(like)))
 
 
 def number(seed: int, n: int) -> bytes:

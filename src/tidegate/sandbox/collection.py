@@ -27,6 +27,7 @@ class Collection:
         self.hidden: dict[str, dict[str, bytes]] = {}
         self.overflow: dict[str, list[bytes]] = {}
         self.render: Callable[[int], bytes] | None = None
+        self.render_whole: Callable[[int], bytes] | None = None
         self._indexes: dict[str, Index] = {}
         self._noted: dict[int, list[tuple[str, str]]] = {}
         self._arrived = 0
@@ -52,6 +53,9 @@ class Collection:
 
     def full(self, identifier: str) -> Obj:
         """The object with its hidden fields and its nested list whole; KeyError when there is none."""
+        body = self.bodies[identifier]
+        if isinstance(body, int) and self.render_whole:
+            return msgspec.json.decode(self.render_whole(body))
         obj = self.shown(identifier)
         for name, rendered in self.hidden.get(identifier, {}).items():
             obj[name] = msgspec.json.decode(rendered)
@@ -68,7 +72,7 @@ class Collection:
         if self.resource.nested in self.resource.hidden:
             envelope = msgspec.json.decode(self.hidden[identifier][self.resource.nested])
         else:
-            envelope = self.shown(identifier)[self.resource.nested or ""]
+            envelope = self.full(identifier)[self.resource.nested or ""]
         return [msgspec.json.encode(child) for child in envelope["data"]]
 
     def put(self, obj: Obj, created: int, body: bytes, hidden: dict[str, bytes], overflow: list[bytes] | None) -> None:
@@ -91,9 +95,12 @@ class Collection:
         for name in self._indexes:
             self._note(name, known, obj)
 
-    def fill(self, identifiers: list[str], created: list[int], render: Callable[[int], bytes]) -> None:
-        """Loads an empty collection with objects that `render(position)` makes; `created` must not fall."""
-        self.render = render
+    def fill(
+        self, identifiers: list[str], created: list[int], render: Callable[[int], bytes], whole: Callable[[int], bytes]
+    ) -> None:
+        """Loads an empty collection with objects that `render(position)` makes as lists show them, and `whole` with
+        their nested lists whole; `created` must not fall."""
+        self.render, self.render_whole = render, whole
         self.ids = identifiers
         self.keys = array("q", ((at << SEQUENCE_BITS) + n for n, at in enumerate(created)))
         self.key_of = dict(zip(identifiers, self.keys, strict=True))

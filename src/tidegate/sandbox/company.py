@@ -39,6 +39,7 @@ CAST: tuple[tuple[str, float], ...] = (
     ("credited", 35),
     ("upgrading", 38),
     ("growing", 39),
+    ("growing_yearly", 102),
     ("fee", 36),
     ("customer_discount", 63),
     ("credit", 60),

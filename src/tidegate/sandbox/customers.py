@@ -10,6 +10,20 @@ from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.world import DAY, Due, World
 
 CARDS = (("4242", "visa"), ("4444", "mastercard"), ("0005", "amex"))
+PLAIN = (
+    "incomplete",
+    "incomplete_expired",
+    "past_due",
+    "unpaid",
+    "dunned",
+    "late_card",
+    "churned",
+    "canceling",
+    "paused_collection",
+    "scheduled",
+    "credited",
+    "fee",
+)
 NO_CARD = ("trial_no_card", "send_invoice", "prospect")
 
 
@@ -106,6 +120,14 @@ def terms_for(world: World, role: str, customer: Obj) -> Terms:
             return Terms([(price["pro-month-usd"], 1)], trial_days=14, changes={"trial_settings": behavior})
         case "trialing":
             return Terms([(price["team-month-usd"], 4)], trial_days=14)
+        case "growing":
+            return Terms([(price["team-month-usd"], 6)])
+        case "upgrading":
+            return Terms([(price["starter-month-usd"], 1)])
+        case "growing_yearly":
+            return Terms([(price["team-year-eur"], 12)])
+        case _ if role in PLAIN:
+            return Terms([(price["pro-month-usd"], 1)])
         case _:
             return ordinary(world, customer)
 
@@ -146,6 +168,7 @@ def follow_up(world: World, role: str, customer: Obj, subscription: Obj) -> None
         "credited": (2 * DAY, "credit", subscription["latest_invoice"], 1),
         "upgrading": (10 * DAY, "decide", identifier, "upgrade"),
         "growing": (11 * DAY, "decide", identifier, "quantity"),
+        "growing_yearly": (50 * DAY, "decide", identifier, "quantity"),
         "fee": (2 * DAY, "decide", identifier, "fee"),
     }
     if role in steps:
