@@ -10,6 +10,7 @@ from tidegate.cli.audit import audit
 from tidegate.cli.catch_up import catch_up
 from tidegate.cli.connect import connect
 from tidegate.cli.disconnect import disconnect
+from tidegate.cli.doctor import doctor
 from tidegate.cli.export import export
 from tidegate.cli.import_ import import_
 from tidegate.cli.migrate import migrate
@@ -18,6 +19,7 @@ from tidegate.cli.sandbox import sandbox
 from tidegate.cli.sql import sql
 from tidegate.cli.status import status
 from tidegate.cli.stop import stop
+from tidegate.cli.worker import worker
 
 app = typer.Typer(
     cls=Program,
@@ -31,8 +33,8 @@ app = typer.Typer(
 
 PANELS: dict[str, dict[str, Callable[..., Any]]] = {
     "Begin": {"connect": connect, "import": import_, "sandbox": sandbox},
-    "Keep going": {"catch-up": catch_up, "migrate": migrate, "stop": stop},
-    "Look": {"status": status, "audit": audit, "sql": sql, "export": export},
+    "Keep going": {"worker": worker, "catch-up": catch_up, "migrate": migrate, "stop": stop},
+    "Look": {"status": status, "audit": audit, "doctor": doctor, "sql": sql, "export": export},
     "End": {"disconnect": disconnect},
 }
 
