@@ -143,7 +143,8 @@ class Reader:
             range_.until, range_.cursor = range_.reached + 1, ""
             return
         newest = page.arrivals[0].reading.created if page.arrivals else None
-        self._store(load, [page], page.last or range_.cursor, page.reached, done=not page.has_more)
+        page, beyond = _within(page, range_.since)
+        self._store(load, [page], page.last or range_.cursor, page.reached, done=beyond or not page.has_more)
         with self._changed:
             load.learn(newest, len(page.arrivals))
             self._changed.notify_all()
@@ -211,3 +212,11 @@ order by id limit {PARENTS_AT_ONCE}"""),
             error = next((one.range.error for one in mine if one.range.error), "")
         self.tell(Progress(name, counts, counts.read if done else expected, done, error))
 
+
+
+def _within(page: Page, since: int | None) -> tuple[Page, bool]:
+    """The page without what lies beyond a cut made while it was read (another reader has that), and whether there was any."""
+    if since is None:
+        return page, False
+    mine = [one for one in page.arrivals if one.reading.created is None or one.reading.created >= since]
+    return page._replace(arrivals=mine), len(mine) < len(page.arrivals)

@@ -84,10 +84,10 @@ class Plan:
         return not any(load.reading for load in self.loads) and self.next_unread() is None
 
     def _ready(self, load: Load) -> bool:
-        """A resource listed per parent waits until the parents are read."""
+        """A resource listed per parent waits until the parents are read, and stored."""
         parents = load.range.resource.per_parent
         return not parents or all(
-            one.range.done or one.range.error for one in self._of_resource(parents)
+            (one.range.done or one.range.error) and not one.reading for one in self._of_resource(parents)
         )
 
     def _of_resource(self, name: str) -> Iterable[Load]:

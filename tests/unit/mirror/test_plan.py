@@ -51,7 +51,9 @@ def test_a_list_without_created_filter_is_not_cut() -> None:
 def test_what_is_listed_per_parent_waits_for_the_parents() -> None:
     products, features = load(RESOURCES["products"], reading=True), load(RESOURCES["product_features"])
     assert plan(products, features).next_unread() is None
-    products.range.done, products.reading = True, False
+    products.range.done = True
+    assert plan(products, features).next_unread() is None, "its last page is being stored"
+    products.reading = False
     assert plan(products, features).next_unread() is features
 
 
