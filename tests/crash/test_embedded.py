@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import threading
 import time
@@ -68,7 +67,9 @@ class User:
 
     def answer(self) -> Any:
         assert self.process.stdout
-        return json.loads(self.process.stdout.readline())
+        line = self.process.stdout.readline()
+        assert line, f"the process ended with {self.process.wait(60)} instead of answering"
+        return json.loads(line)
 
     def ask(self, command: str) -> Any:
         self.tell(command)
@@ -92,12 +93,8 @@ class User:
 
 def python_path() -> dict[str, str]:
     """An environment in which any Python of this version finds the code under test and what it needs."""
-    paths = [str(ROOT / "src"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
-    return {
-        "PATH": "/usr/bin:/bin",
-        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
+    paths = os.pathsep.join(map(str, (ROOT / "src", Path(psycopg.__file__).parents[1])))
+    return {"PATH": "/usr/bin:/bin", "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @cache
