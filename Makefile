@@ -1,0 +1,89 @@
+# Everything here needs Python 3.11 or newer and make; the first target that runs makes .venv with all the rest.
+#
+#   make demo [ARGS=--no-serve]   a simulated Stripe account, imported, compared and shown
+#   make serve [ARGS=…]           the page, the API and the webhooks, with a worker
+#   make test                     check, then every suite: unit, integration, crash, peers
+#   make check                    lint, format, types, import contracts
+#   make bench                    every benchmark, one file per figure
+#   make browser, make soak       tests that need Chromium; tests that run for long
+#   make assets                   the page's style sheets and scripts
+#   make clean                    forgets .venv and everything built
+
+PYTHON ?=
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST := $(BIN)/pytest --durations=10
+PURE := src/tidegate/mirror/decide.py src/tidegate/stripe_api/pace.py \
+	src/tidegate/stripe_api/resources src/tidegate/stripe_api/shapes
+
+.PHONY: demo serve test check unit integration crash peers bench browser soak assets clean
+
+demo: assets
+	$(BIN)/tidegate demo $(ARGS)
+
+serve: assets
+	$(BIN)/tidegate serve $(ARGS)
+
+test: assets
+	@for part in check unit integration crash peers; do \
+		$(MAKE) --no-print-directory $$part || exit 1; \
+	done
+	@echo "make test: everything passed"
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff check --config tools/pure.toml $(PURE)
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+unit: $(READY)
+	$(PYTEST) -n 2 tests/unit $(ARGS)
+
+integration: assets
+	$(PYTEST) -n 2 -m "not soak" tests/integration $(ARGS)
+
+crash: assets
+	$(PYTEST) -m "not soak" tests/crash $(ARGS)
+
+peers: $(READY)
+	$(PYTEST) -m "not soak" tests/peers $(ARGS)
+
+soak: assets
+	$(PYTEST) -m soak --timeout=3600 tests $(ARGS)
+
+browser: assets
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+		echo "make browser needs Chromium, which is not installed. On Debian: apt-get install chromium" >&2; exit 1; }
+	$(PYTEST) -m browser tests/browser $(ARGS)
+
+bench: $(READY)
+	@for figure in benchmarks/*.py; do \
+		echo "== $$figure"; $(BIN)/python $$figure $(ARGS) || exit 1; \
+	done
+
+assets: $(READY)
+	@$(BIN)/python tools/assets.py
+
+# PYTHON=… names the interpreter; else the first one that is new enough.
+$(READY): pyproject.toml uv.lock hatch_build.py
+	@set -e; \
+	for found in $(PYTHON) $(if $(PYTHON),,python3 python3.14 python3.13 python3.12 python3.11); do \
+		if "$$found" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$found; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "Tidegate needs Python 3.11 or newer, and $(or $(PYTHON),python3) is not. Name one: make PYTHON=/path/to/python3.11" >&2; \
+		exit 1; \
+	fi; \
+	if [ ! -x $(BIN)/python ]; then \
+		"$$python" -m venv $(VENV) || { \
+			echo "That Python makes no virtual environment. On Debian: apt-get install python3-venv" >&2; exit 1; }; \
+	fi; \
+	[ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"; \
+	env -u VIRTUAL_ENV UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --quiet --frozen --inexact --python $(BIN)/python; \
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache src/tidegate/web/static/build
+	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
