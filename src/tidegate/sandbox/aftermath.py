@@ -17,7 +17,7 @@ def refund(world: World, due: Due) -> None:
     charge["amount_refunded"] += amount
     charge["refunded"] = charge["amount_refunded"] == charge["amount"]
     world.state.put(given, "refund.created")
-    world.state.put(charge, "charge.refunded")
+    world.state.put(charge, "charge.updated", "charge.refunded")
 
 
 def dispute(world: World, due: Due) -> None:
@@ -35,7 +35,7 @@ def dispute_lost(world: World, due: Due) -> None:
     """The dispute is decided for the payer."""
     opened = world.state.full("disputes", due.about)
     opened["evidence_details"] = opened["evidence_details"] | {"past_due": True}
-    world.state.put(opened | {"status": "lost"}, "charge.dispute.closed")
+    world.state.put(opened | {"status": "lost"}, "charge.dispute.updated", "charge.dispute.closed")
 
 
 def credit(world: World, due: Due) -> None:

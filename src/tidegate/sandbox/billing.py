@@ -157,7 +157,7 @@ def finalize(world: World, invoice: Obj) -> None:
     now = world.clock.now
     customer = world.state.full("customers", invoice["customer"])
     sequence = customer["next_invoice_sequence"]
-    world.state.put(customer | {"next_invoice_sequence": sequence + 1})
+    world.state.put(customer | {"next_invoice_sequence": sequence + 1}, "customer.updated")
     add_up(invoice, customer["balance"])
     invoice |= {
         "status": "open",
@@ -170,7 +170,7 @@ def finalize(world: World, invoice: Obj) -> None:
     }
     invoice["status_transitions"] = invoice["status_transitions"] | {"finalized_at": now}
     balance_after(world, invoice)
-    world.state.put(invoice, "invoice.finalized")
+    world.state.put(invoice, "invoice.updated", "invoice.finalized")
     collect(world, invoice)
 
 
@@ -179,4 +179,4 @@ def void(world: World, invoice: Obj, status: str) -> None:
     name, event = ("voided_at", "voided") if status == "void" else ("marked_uncollectible_at", "marked_uncollectible")
     invoice |= {"status": status, "auto_advance": False, "next_payment_attempt": None}
     invoice["status_transitions"] = invoice["status_transitions"] | {name: world.clock.now}
-    world.state.put(invoice, f"invoice.{event}")
+    world.state.put(invoice, "invoice.updated", f"invoice.{event}")

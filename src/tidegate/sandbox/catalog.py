@@ -64,7 +64,7 @@ def plans(world: World) -> None:
                     lookup_key=key,
                     nickname=f"{name} {interval}",
                 )
-        world.state.put(goods | {"default_price": world.prices[f"{name.lower()}-month-usd"]["id"]})
+        world.state.put(goods | {"default_price": world.prices[f"{name.lower()}-month-usd"]["id"]}, "product.updated")
     fractional = sold(world, "Storage", unit_label="GB")
     priced(world, "storage", fractional, "usd", "0.75", "month", nickname="Storage per GB")
 

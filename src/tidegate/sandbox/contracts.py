@@ -46,16 +46,13 @@ def start(world: World, customer: Obj, terms: Terms) -> Obj:
     if terms.trial_days:
         subscription |= {"status": "trialing", "trial_start": now, "trial_end": end, "billing_cycle_anchor": end}
     _give_discounts(world, subscription, terms)
-    if customer["currency"] is None:
-        world.state.put(
-            world.state.full("customers", customer["id"]) | {"currency": price["currency"]}, "customer.updated"
-        )
-    world.state.put(subscription, "customer.subscription.created")
+    known = world.state.full("customers", customer["id"])
+    if known["currency"] is None:
+        world.state.put(known | {"currency": price["currency"]}, "customer.updated")
     invoice_id = world.ids.new("in_1", 23)
-    invoice = draft(
-        world, subscription, "subscription_create", lines_ahead(world, subscription, invoice_id), invoice_id
-    )
-    world.state.put(subscription)
+    lines = lines_ahead(world, subscription, invoice_id)
+    invoice = draft(world, subscription, "subscription_create", lines, invoice_id)
+    world.state.put(subscription, "customer.subscription.created")
     finalize(world, invoice)
     world.plan(end, "renew", identifier, end)
     return world.state.full("subscriptions", identifier)
@@ -80,7 +77,7 @@ def discount(world: World, coupon_id: str, customer: str, **owner: Any) -> Obj:
     world.state.put(given, "customer.discount.created")
     coupon["times_redeemed"] += 1
     if coupon_id in world.state["coupons"]:
-        world.state.put(dict(coupon))
+        world.state.put(dict(coupon), "coupon.updated")
     return given
 
 
@@ -146,7 +143,7 @@ def _trial_without_card(world: World, subscription: Obj) -> None:
     behavior = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
     if behavior == "pause":
         subscription["status"] = "paused"
-        world.state.put(subscription, "customer.subscription.paused")
+        world.state.put(subscription, "customer.subscription.updated", "customer.subscription.paused")
     else:
         end(world, subscription, "cancellation_requested")
 

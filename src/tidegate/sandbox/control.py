@@ -84,7 +84,7 @@ def put_object(controls: Controls, request: Request, rest: str) -> Answer:
     obj = msgspec.convert(body.get("object"), Obj)
     if obj.get("object") not in BY_OBJECT or not isinstance(obj.get("id"), str):
         raise Refusal(400, "An object needs the id and the object of a kind that the sandbox serves.", param="object")
-    controls.state.put(obj, body.get("event"))
+    controls.state.put(obj, *([body["event"]] if body.get("event") else []))
     controls.webhooks.flush()
     return as_json({"id": obj["id"], "stored": True})
 

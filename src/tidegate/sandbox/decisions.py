@@ -150,7 +150,9 @@ def release(world: World, due: Due) -> None:
         subscription["items"]["data"] = [first]
         del others
     world.state.put(
-        made | done | {"status": "released", "released_at": world.clock.now}, "subscription_schedule.released"
+        made | done | {"status": "released", "released_at": world.clock.now},
+        "subscription_schedule.updated",
+        "subscription_schedule.released",
     )
     world.state.put(subscription | {"schedule": None}, "customer.subscription.updated")
 

@@ -28,5 +28,5 @@ class Ids:
     def new(self, prefix: str, width: int = 14) -> str:
         """The next identifier with this prefix, for example `cus_` gives `cus_Ab3…`; never the same twice."""
         self._taken += 1
-        noise = base62(self._random.getrandbits(70), width - 5)
+        noise = base62(self._random.getrandbits(6 * width), width - 5)
         return prefix + noise + base62(self._taken, 5)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from tidegate.sandbox import aftermath, contracts, customers, decisions
 from tidegate.sandbox.billing import finalize, void
 from tidegate.sandbox.payments import attempt, mark_paid, subscription_of
+from tidegate.sandbox.resources import values_at
 from tidegate.sandbox.world import Due, World
 
 Happening = Callable[[World, Due], None]
@@ -24,9 +25,18 @@ def advance_to(world: World, until: int) -> int:
 
 
 def exists(world: World, due: Due) -> bool:
-    """Whether what this is about is still there: objects may be deleted from outside."""
+    """Whether what this is about is still there, and what that refers to: objects may be deleted from outside."""
     resource = ABOUT.get(due.what)
-    return resource is None or due.about in world.state[resource]
+    return resource is None or whole(world, resource, due.about)
+
+
+def whole(world: World, resource: str, identifier: str) -> bool:
+    """Whether an object is there with everything it needs."""
+    if identifier not in world.state[resource]:
+        return False
+    needs = REFERS.get(resource, ())
+    obj = world.state[resource].shown(identifier) if needs else {}
+    return all(whole(world, target, one) for lens, target in needs for one in values_at(lens, obj))
 
 
 def finalize_draft(world: World, due: Due) -> None:
@@ -87,6 +97,18 @@ HAPPENINGS: dict[str, Happening] = {
     "credit": aftermath.credit,
     "quote": aftermath.quote,
     "quote_answer": aftermath.quote_answer,
+}
+
+REFERS = {
+    "subscriptions": (
+        ("customer", "customers"),
+        ("items.data[].price.id", "prices"),
+        ("items.data[].price.product", "products"),
+    ),
+    "invoices": (("customer", "customers"), ("parent.subscription_details.subscription", "subscriptions")),
+    "charges": (("customer", "customers"),),
+    "quotes": (("customer", "customers"), ("subscription", "subscriptions")),
+    "subscription_schedules": (("subscription", "subscriptions"),),
 }
 
 ABOUT = {

@@ -27,7 +27,7 @@ def attempt(world: World, invoice: Obj) -> bool:
     state, now = world.state, world.clock.now
     customer = state.full("customers", invoice["customer"])
     method_id = invoice["default_payment_method"] or customer["invoice_settings"]["default_payment_method"]
-    if method_id is None:
+    if method_id not in state["payment_methods"]:
         missed(world, invoice)
         return False
     method = state.full("payment_methods", method_id)
@@ -106,8 +106,7 @@ def mark_paid(world: World, invoice: Obj, amount: int) -> None:
         "next_payment_attempt": None,
     }
     invoice["status_transitions"] = invoice["status_transitions"] | {"paid_at": now}
-    world.state.put(invoice, "invoice.paid")
-    world.state.emit("invoice.payment_succeeded", world.state["invoices"].body(invoice["id"]), None)
+    world.state.put(invoice, "invoice.updated", "invoice.paid", "invoice.payment_succeeded")
     subscription = subscription_of(world, invoice)
     if (
         subscription
@@ -133,7 +132,7 @@ def missed(world: World, invoice: Obj) -> None:
     later = now + RETRY_DAYS[min(max(tries, 1), len(RETRY_DAYS)) - 1] * DAY
     invoice["next_payment_attempt"] = later if again else None
     invoice["attempted"] = True
-    world.state.put(invoice, "invoice.payment_failed")
+    world.state.put(invoice, "invoice.updated", "invoice.payment_failed")
     if again:
         world.plan(later, "retry", invoice["id"])
     subscription = subscription_of(world, invoice)

@@ -37,21 +37,24 @@ class State:
         """The whole object; KeyError when there is none."""
         return self.collections[resource].full(identifier)
 
-    def put(self, obj: Obj, event: str | None = None) -> None:
-        """Stores an object by its `object` and `id`, and emits an event of type `event` if one is named.
+    def put(self, obj: Obj, *events: str) -> None:
+        """Stores an object by its `object` and `id`, and emits events of the types that are named.
+
+        Only those of a type `*.updated` say what was before (docs.stripe.com/api/events/object).
 
         KeyError when the sandbox knows no such kind of object.
         """
         collection = self.collections[BY_OBJECT[obj["object"]].name]
         identifier: str = obj["id"]
-        emits = event is not None and self.clock.now >= self.events_from
+        emits = bool(events) and self.clock.now >= self.events_from
         before = collection.shown(identifier) if emits and identifier in collection else None
         body, hidden, overflow = split(collection.resource, obj)
         created = int(obj.get("created", obj.get("_created", obj.get("date", self.clock.now))))
         collection.put(obj, created, body, hidden, overflow)
         self.deleted[collection.resource.name].discard(identifier)
-        if emits and event is not None:
-            self.emit(event, body, previous(before, collection.shown(identifier)) if before else None)
+        for event in events if emits else ():
+            changed = previous(before, collection.shown(identifier)) if before and event.endswith(".updated") else None
+            self.emit(event, body, changed)
 
     def delete(self, resource: str, identifier: str, event: str | None = None) -> None:
         """Removes an object for good and emits `event`, whose object is the last state; KeyError when there is none."""
