@@ -75,9 +75,10 @@ class ConfigurationError(UsageError):
 
 
 class SecretKeyLost(ConfigurationError):
-    """The stored credential of {what} cannot be decrypted with the current secret key. If TIDEGATE_SECRET_KEY or the file
-    {file} was changed, put the old one back; if it is lost, run `tidegate connect --name {what}` with the Stripe key again:
-    nothing else depends on it."""
+    """The stored credential of {what} cannot be decrypted with the current secret key. If TIDEGATE_SECRET_KEY or the
+    file {file} was changed, put the old one back; if it is lost, run `tidegate connect --name {what}` with the
+    Stripe key again: nothing else depends on it.
+    """
 
 
 class EmbeddedServerError(ConfigurationError):
@@ -85,13 +86,15 @@ class EmbeddedServerError(ConfigurationError):
 
 
 class DatabaseTooOld(ConfigurationError):
-    """The database is PostgreSQL {version}; Tidegate needs 15 or newer. Point DATABASE_URL at a newer server, or unset it to
-    use the embedded one."""
+    """The database is PostgreSQL {version}; Tidegate needs 15 or newer. Point DATABASE_URL at a newer server, or
+    unset it to use the embedded one.
+    """
 
 
 class TransactionPooling(ConfigurationError):
-    """The database at {url} is reached through a transaction-pooling proxy, which loses locks and temporary tables between
-    statements. Point DATABASE_URL at the server itself or at a session-pooled port."""
+    """The database at {url} is reached through a transaction-pooling proxy, which loses locks and temporary tables
+    between statements. Point DATABASE_URL at the server itself or at a session-pooled port.
+    """
 
 
 class MigrationNeeded(ConfigurationError):
@@ -99,13 +102,15 @@ class MigrationNeeded(ConfigurationError):
 
 
 class SchemaTooNew(ConfigurationError):
-    """The database was migrated by a newer Tidegate (it asks for {oldest_code} or newer, this is {version}). Upgrade this
-    installation."""
+    """The database was migrated by a newer Tidegate (it asks for {oldest_code} or newer, this is {version}). Upgrade
+    this installation.
+    """
 
 
 class AssetMissing(ConfigurationError):
-    """The page's assets are not built: {path} is missing. Run `make assets`, or install a released package, which contains
-    them."""
+    """The page's assets are not built: {path} is missing. Run `make assets`, or install a released package, which
+    contains them.
+    """
 
 
 class PortTaken(ConfigurationError):
@@ -125,7 +130,9 @@ class ConnectionMissing(UsageError):
 
 
 class OtherAccount(UsageError):
-    """The connection {name} belongs to the Stripe account {known}; this key belongs to {found}. Use another --name for it."""
+    """The connection {name} belongs to the Stripe account {known}; this key belongs to {found}. Use another --name
+    for it.
+    """
 
 
 class ResourceUnknown(UsageError):
@@ -174,12 +181,15 @@ class FoundWrong(TidegateError):
 
 
 class ImportIncomplete(FoundWrong):
-    """The import of {connection} is not complete: {problem}. What was read is stored; run `tidegate import` again to go on
-    from there."""
+    """The import of {connection} is not complete: {problem}. What was read is stored; run `tidegate import` again to
+    go on from there.
+    """
 
 
 class ImportRunning(FoundWrong):
-    """Another process is importing {connection} right now. `tidegate status` shows how far it is; it goes on by itself."""
+    """Another process is importing {connection} right now. `tidegate status` shows how far it is; it goes on by
+    itself.
+    """
 
 
 class Unreachable(TidegateError):
@@ -187,7 +197,9 @@ class Unreachable(TidegateError):
 
 
 class DatabaseUnreachable(Unreachable):
-    """The database at {url} could not be reached: {problem}. Check that the server runs and that DATABASE_URL is right."""
+    """The database at {url} could not be reached: {problem}. Check that the server runs and that DATABASE_URL is
+    right.
+    """
 
 
 class InboxBusy(Unreachable):
@@ -195,8 +207,9 @@ class InboxBusy(Unreachable):
 
 
 class StripeUnreachable(Unreachable):
-    """Stripe could not be reached at {endpoint}: {problem} (tried {tries} times). Check the network and `--api-base`; the
-    work goes on from where it stopped when it is run again."""
+    """Stripe could not be reached at {endpoint}: {problem} (tried {tries} times). Check the network and `--api-base`;
+    the work goes on from where it stopped when it is run again.
+    """
 
 
 class StripeRefused(TidegateError):
@@ -209,8 +222,9 @@ class StripeKeyInvalid(StripeRefused):
 
 
 class StripePermissionMissing(StripeRefused):
-    """The key may not read {endpoint}: {message} Give the restricted key that permission in Stripe's dashboard, or leave the
-    resource out. Request id: {request_id}."""
+    """The key may not read {endpoint}: {message} Give the restricted key that permission in Stripe's dashboard, or
+    leave the resource out. Request id: {request_id}.
+    """
 
 
 class StripeObjectMissing(StripeRefused):
@@ -218,7 +232,9 @@ class StripeObjectMissing(StripeRefused):
 
 
 class StripeCursorGone(StripeRefused):
-    """The object that the list at {endpoint} was to continue after no longer exists: {message} Request id: {request_id}."""
+    """The object that the list at {endpoint} was to continue after no longer exists: {message} Request id:
+    {request_id}.
+    """
 
 
 class StripeRateLimited(StripeRefused):
@@ -231,7 +247,9 @@ class StripeBodyUnreadable(TidegateError):
 
 
 class SignatureInvalid(TidegateError):
-    """The webhook's signature does not fit: {problem}. Check that the connection's webhook secret is that of this endpoint."""
+    """The webhook's signature does not fit: {problem}. Check that the connection's webhook secret is that of this
+    endpoint.
+    """
 
 
 OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {

@@ -39,7 +39,8 @@ class Vault:
 
 
 def open_vault(secret_key: str, home: Path) -> Vault:
-    """The vault of TIDEGATE_SECRET_KEY (several keys parted by commas, newest first), else of the key file under `home`.
+    """The vault of TIDEGATE_SECRET_KEY (several keys parted by commas, newest first), else of the key file under
+    `home`.
 
     The file is made at first use, readable by its owner only. Raises ConfigurationError when a key is malformed.
     """

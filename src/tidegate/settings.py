@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 def default_home() -> Path:
-    """`~/.tidegate`; for root `/var/lib/tidegate`, since PostgreSQL never runs as root and /root is closed to others."""
+    """`~/.tidegate`; for root `/var/lib/tidegate`: PostgreSQL never runs as root, and /root is closed to others."""
     return Path("/var/lib/tidegate") if os.geteuid() == 0 else Path.home() / ".tidegate"
 
 
@@ -21,7 +21,9 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=default_home, validation_alias="TIDEGATE_HOME")
     """Folder of the embedded database, the secret key file and logs."""
     database_url: str = Field(default="", validation_alias="DATABASE_URL")
-    """PostgreSQL 15 or newer, direct or session-pooled, as `postgresql://…`; empty: the embedded one under TIDEGATE_HOME."""
+    """PostgreSQL 15 or newer, direct or session-pooled, as `postgresql://…`; empty: the embedded one under
+    TIDEGATE_HOME.
+    """
     secret_key: SecretStr = Field(default=SecretStr(""), validation_alias="TIDEGATE_SECRET_KEY")
     """Encrypts credentials at rest (a Fernet key); empty: a 0600 file under TIDEGATE_HOME, made at first start."""
     stripe_api_key: SecretStr = Field(default=SecretStr(""), validation_alias="STRIPE_API_KEY")

@@ -31,6 +31,11 @@ class Hub:
         """Opened at first need, so that commands without secrets need no key."""
         return open_vault(self.settings.secret_key.get_secret_value(), self.settings.home)
 
+    @property
+    def database_url(self) -> str:
+        """The database's URL, with its password."""
+        return self.engine.url.render_as_string(hide_password=False)
+
     def account(self, name: str | None = None) -> Account:
         """The connection of that name, or the only one. Raises the errors of `accounts.named`."""
         with self.engine.connect() as db:
@@ -46,12 +51,15 @@ class Hub:
         """Stripe as this connection sees it, drawing from the budget that all processes share."""
         with self.engine.connect() as db:
             key = accounts.credentials(db, account.name, self.vault).api_key
-        budget = SharedBudget(self.engine, account.name, account.rate, account.endpoint_rate)
+        # Connections of its own: whoever waits for a slot must not queue behind those who store what they got.
+        slots = store_engine.open_engine(self.database_url, pool_size=2, application="tidegate budget")
+        budget = SharedBudget(slots, account.name, account.rate, account.endpoint_rate)
         api = StripeApi(key, base=account.api_base or None, budget=budget)
         try:
             yield api
         finally:
             api.close()
+            slots.dispose()
 
 
 @contextmanager
@@ -60,8 +68,8 @@ def open_hub(
 ) -> Generator[Hub]:
     """The hub of this installation: starts or joins the embedded server, checks the schema.
 
-    An embedded database is migrated whenever it is behind; another one only where the command writes (`may_migrate`), else
-    MigrationNeeded is raised. Raises DatabaseUnreachable and the other errors of the database.
+    An embedded database is migrated whenever it is behind; another one only where the command writes (`may_migrate`),
+    else MigrationNeeded is raised. Raises DatabaseUnreachable and the other errors of the database.
     """
     config = config or settings()
     server = Embedded(config.home).start() if config.embedded else None

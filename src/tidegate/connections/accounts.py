@@ -85,8 +85,8 @@ def _listed(found: Sequence[Account]) -> str:
 def save(db: Connection, values: dict[str, Any], credentials: Credentials, vault: Vault) -> Account:
     """Stores a connection, or gives the one of that name new credentials.
 
-    `values` are columns of `tidegate.connections`, `name` and `account` among them. An empty write key or list of webhook
-    secrets keeps what was stored. Raises OtherAccount when the name belongs to another Stripe account.
+    `values` are columns of `tidegate.connections`, `name` and `account` among them. An empty write key or list of
+    webhook secrets keeps what was stored. Raises OtherAccount when the name belongs to another Stripe account.
     """
     known = db.execute(
         select(connections.c.account, connections.c.livemode).where(connections.c.name == values["name"])

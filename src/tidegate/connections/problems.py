@@ -10,13 +10,15 @@ from tidegate.errors import StripeKeyInvalid, StripePermissionMissing, StripeUnr
 
 REMEDIES: dict[str, str] = {
     "key_invalid": "Make a new key in Stripe's dashboard and run `tidegate connect --name {connection}` with it.",
-    "permission_missing": "Give the restricted key the permission named here in Stripe's dashboard, then `tidegate import`.",
+    "permission_missing": "Give the restricted key the permission named here in Stripe's dashboard, then run "
+    "`tidegate import --connection {connection}`.",
     "unreachable": "Check the network; work goes on by itself when Stripe answers again.",
     "not_imported": "Run `tidegate import --connection {connection}`.",
     "import_incomplete": "Run `tidegate import --connection {connection}`: it goes on from where it stopped.",
-    "inbox_parked": "`tidegate inbox list --connection {connection}` shows them and why; `tidegate inbox replay` tries them "
-    "again, `discard` gives them up.",
-    "behind": "Start a worker (`tidegate serve` or `tidegate worker`), or run `tidegate catch-up --connection {connection}`.",
+    "inbox_parked": "`tidegate inbox list --connection {connection}` shows them and why; `tidegate inbox replay` "
+    "tries them again, `discard` gives them up.",
+    "behind": "Start a worker (`tidegate serve` or `tidegate worker`), or run "
+    "`tidegate catch-up --connection {connection}`.",
     "audit_failed": "`tidegate import --connection {connection}` reads everything again; then `tidegate audit`.",
     "queue_old": "No worker takes the work: start one with `tidegate worker`, or look at its log.",
 }

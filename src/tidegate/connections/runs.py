@@ -75,7 +75,9 @@ def find(db: Connection, run: int) -> RowMapping | None:
 
 @contextmanager
 def exclusive(engine: Engine, connection: str, kind: str) -> Generator[bool]:
-    """Whether this process alone may do work of this kind on the connection, until the block ends or the process dies."""
+    """Whether this process alone may do work of this kind on the connection, until the block ends or the process
+    dies.
+    """
     key = f"{kind}:{connection}"
     with engine.connect() as db:
         held = bool(db.scalar(text("select pg_try_advisory_lock(hashtextextended(:key, 0))"), {"key": key}))

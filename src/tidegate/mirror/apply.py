@@ -43,9 +43,7 @@ class _Batch:
     applied: Applied
 
     def run(self, statement: str, **values: Any) -> Any:
-        return self.connection.execute(
-            text(statement), {"connection": self.account, "batch": self.number, **values}
-        )
+        return self.connection.execute(text(statement), {"connection": self.account, "batch": self.number, **values})
 
 
 def apply(
@@ -53,9 +51,9 @@ def apply(
 ) -> Applied:
     """Stores versions of objects of one resource, in the caller's transaction.
 
-    `account` is the connection's name. Several versions of one object are taken one after the other, in the order given.
-    Rules: semantics, Mirror, "Which version wins"; `decide` holds them. Objects that PostgreSQL refuses are kept as text in
-    `tidegate.unreadable`; `lost` are those that could not even be read.
+    `account` is the connection's name. Several versions of one object are taken one after the other, in the order
+    given. Rules: semantics, Mirror, "Which version wins"; `decide` holds them. Objects that PostgreSQL refuses are
+    kept as text in `tidegate.unreadable`; `lost` are those that could not even be read.
     """
     applied = Applied(Counts(read=len(arrivals) + len(lost)))
     applied.counts.unreadable += sum(1 for one in lost if not one.field)
@@ -111,7 +109,7 @@ def _stage(batch: _Batch) -> list[Lost]:
         for a in arrivals
     ]  # fmt: skip
     refusals = copy_sound_rows(batch.connection, batch.sql.copy, rows)
-    lost = [_refusal(arrivals[refusal.index], refusal) for refusal in refusals]
+    lost = [_refusal(arrivals[refusal.place], refusal) for refusal in refusals]
     for one in lost:
         del batch.arrivals[one.object_id]
     batch.applied.counts.unreadable += len(lost)
@@ -206,7 +204,8 @@ def _store_children(batch: _Batch, parents: list[str]) -> list[Lost]:
             continue
         batch.connection.execute(text(sql.create_stage))
         for refusal in copy_sound_rows(batch.connection, sql.copy, rows):
-            refused.append(Lost(f"{owners[refusal.index]}/{rows[refusal.index][1]}", "", refusal.reason, rows[refusal.index][-1]))
+            row = rows[refusal.place]
+            refused.append(Lost(f"{owners[refusal.place]}/{row[1]}", "", refusal.reason, row[-1]))
         batch.run(sql.drop_children, parents=held)
         batch.run(sql.put_children, parents=held)
         batch.applied.counts.children[child.name] += len(rows)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -102,7 +103,7 @@ def arrive(
         reading = read(resource, body)
         if isinstance(reading, Unreadable):
             text = text_of(body)
-            lost.append(Lost(reading.id or f"?{hash(text) & 0xFFFF_FFFF:08x}", "", reading.reason, text))
+            lost.append(Lost(reading.id or f"?{sha256(text.encode()).hexdigest()[:16]}", "", reading.reason, text))
         else:
             arrivals.append(Arrival(reading, text_of(body), at, certainty, deleted=reading.deleted))
     return arrivals, lost

@@ -1,4 +1,6 @@
-"""Reads a whole Stripe account into the mirror: many readers, each page stored with its checkpoint in one transaction."""
+"""Reads a whole Stripe account into the mirror: many readers, each page stored with its checkpoint in one
+transaction.
+"""
 
 import logging
 import threading
@@ -23,7 +25,9 @@ PARENTS_AT_ONCE = 20
 
 
 class Progress(NamedTuple):
-    """What one page brought: rows read in all of a resource, about how many there are (None: not known yet), done or not."""
+    """What one page brought: rows read in all of a resource, about how many there are (None: not known yet), done or
+    not.
+    """
 
     resource: str
     counts: Counts
@@ -157,7 +161,7 @@ class Reader:
             path = str(range_.resource.path).format(parent=parent)
             after = ""
             while True:
-                page = read_objects(self.api, range_.resource, path, range_.params(), after=after)
+                page = read_objects(self.api, range_.resource, path, range_.params(), after=after, parent=parent)
                 pages.append(page)
                 after = page.last
                 if not page.has_more:
@@ -213,9 +217,10 @@ order by id limit {PARENTS_AT_ONCE}"""),
         self.tell(Progress(name, counts, counts.read if done else expected, done, error))
 
 
-
 def _within(page: Page, since: int | None) -> tuple[Page, bool]:
-    """The page without what lies beyond a cut made while it was read (another reader has that), and whether there was any."""
+    """The page without what lies beyond a cut made while it was read (another reader has that), and whether there was
+    any.
+    """
     if since is None:
         return page, False
     mine = [one for one in page.arrivals if one.reading.created is None or one.reading.created >= since]

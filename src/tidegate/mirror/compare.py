@@ -1,6 +1,6 @@
 """Compares the mirror with Stripe: reads a resource's lists again and finds what is missing, vanished or different."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,9 +20,10 @@ NAMED = 20  # ids listed per finding; the numbers are whole
 class Comparison:
     """How a resource's mirror differs from Stripe.
 
-    `in_stripe` counts what the lists show; `stored` the live rows. `missing` are in Stripe only, `vanished` in the mirror
-    only (without a tombstone), `stale` have an older or other content than Stripe shows, `incomplete` lack children.
-    `changed_meanwhile` counts objects whose mirrored version is newer than what was read, which is no difference.
+    `in_stripe` counts what the lists show; `stored` the live rows. `missing` are in Stripe only, `vanished` in the
+    mirror only (without a tombstone), `stale` have an older or other content than Stripe shows, `incomplete` lack
+    children. `changed_meanwhile` counts objects whose mirrored version is newer than what was read, which is no
+    difference.
     """
 
     resource: str
@@ -85,23 +86,26 @@ def compare(
     return result
 
 
-def _lists(api: StripeApi, resource: Resource, db: Connection, account: str) -> Any:
-    """Every page of every list of the resource, as arrivals; nothing of a page is held in a transaction while reading."""
+def _lists(api: StripeApi, resource: Resource, db: Connection, account: str) -> Iterator[list[Arrival]]:
+    """Every page of every list of the resource, as arrivals; nothing of a page is held in a transaction while
+    reading.
+    """
     if resource.singleton:
         yield retrieve(api, resource).arrivals
         return
-    for path in _paths(resource, db, account):
+    for path, parent in _paths(resource, db, account):
         for variant in resource.variants:
             after, more = "", True
             while more:
-                page = read_objects(api, resource, path, variant, after=after)
+                page = read_objects(api, resource, path, variant, after=after, parent=parent)
                 yield page.arrivals
                 after, more = page.last, page.has_more
 
 
-def _paths(resource: Resource, db: Connection, account: str) -> Sequence[str]:
+def _paths(resource: Resource, db: Connection, account: str) -> Sequence[tuple[str, str]]:
+    """Where the resource is listed, with the parent's id where it is listed per parent."""
     if not resource.per_parent:
-        return [str(resource.path)]
+        return [(str(resource.path), "")]
     parents = db.scalars(
         text(
             f"select id from stripe.{RESOURCES[resource.per_parent].table} "
@@ -110,7 +114,7 @@ def _paths(resource: Resource, db: Connection, account: str) -> Sequence[str]:
         {"connection": account},
     ).all()
     db.commit()
-    return [str(resource.path).format(parent=parent) for parent in parents]
+    return [(str(resource.path).format(parent=parent), parent) for parent in parents]
 
 
 def _compare_page(
@@ -163,9 +167,7 @@ def _look_back(db: Connection, account: str, resource: Resource, result: Compari
     result.stored = int(db.scalar(text(f"select count(*) {live}"), values) or 0)
     result.unreadable = int(
         db.scalar(
-            text(
-                "select count(*) from tidegate.unreadable where connection = :connection and resource = :resource"
-            ),
+            text("select count(*) from tidegate.unreadable where connection = :connection and resource = :resource"),
             values,
         )
         or 0

@@ -77,7 +77,9 @@ def _against_tombstone(stored: Stored, deleted_at: int, incoming: Incoming) -> V
 
 
 def _deletion(stored: Stored, incoming: Incoming) -> Verdict:
-    """A deletion holds however late it comes, except over an object created after it, or seen alive after it to settle."""
+    """A deletion holds however late it comes, except over an object created after it, or seen alive after it to
+    settle.
+    """
     if stored.created is not None and stored.created > incoming.at:
         return Verdict.LOSES
     if stored.certainty is Certainty.SETTLED and stored.at > incoming.at:

@@ -12,6 +12,9 @@ from tidegate.stripe_api.resources import by_object
 from tidegate.stripe_api.resources.resource import Resource
 from tidegate.stripe_api.shapes.read import Unreadable, read, read_event
 
+PREVIEWS = frozenset({"invoice.upcoming"})
+"""Events whose object does not exist: a look ahead (docs.stripe.com/api/events/types)."""
+
 
 class Skipped(NamedTuple):
     """An event that changes nothing mirrored, and why."""
@@ -37,15 +40,17 @@ class Told:
 def told(body: str, *, api_version: str = stripe.api_version) -> Told | Skipped | Broken:
     """What the event in `body` (its raw JSON) says.
 
-    An event of another API version counts at once and asks for one look at the object; so does an event of a resource whose
-    events carry less than its lists.
+    An event of another API version counts at once and asks for one look at the object; so does an event of a resource
+    whose events carry less than its lists.
     """
     event = read_event(body.encode())
     if isinstance(event, Unreadable):
         return Broken(event.reason)
-    resource = by_object.get(event.object_type)
+    resource = by_object.get(event.object_type or "")
     if resource is None:
         return Skipped(f"not mirrored: {event.object_type or 'no object'}")
+    if event.type in PREVIEWS:
+        return Skipped("a preview, not an object")
     if not event.object_id:
         return Skipped(f"{event.object_type} without an id")
     reading = read(resource, event.object)

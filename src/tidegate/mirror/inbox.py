@@ -67,7 +67,9 @@ where connection = :connection and event_id = any(:ids)"""),
 
 
 def fail(db: Connection, connection: str, event_id: str, problem: str, attempts: int) -> str:
-    """Notes a failure: tried again after 2, 4, 8 … up to 3600 seconds, parked after `attempts`. Returns the new state."""
+    """Notes a failure: tried again after 2, 4, 8 … up to 3600 seconds, parked after `attempts`. Returns the new
+    state.
+    """
     return db.scalar(
         text("""
 update tidegate.inbox set attempts = attempts + 1, error = :problem,

@@ -9,6 +9,7 @@ from tidegate.errors import StripeBodyUnreadable
 from tidegate.mirror.arrivals import Arrival, Lost, arrive, text_of
 from tidegate.mirror.decide import Certainty
 from tidegate.stripe_api.client import StripeApi
+from tidegate.stripe_api.endpoints import object_path
 from tidegate.stripe_api.resources.resource import Nested, Resource
 from tidegate.stripe_api.shapes.read import Reading, Unreadable, read, read_page
 
@@ -16,7 +17,9 @@ LIMIT = 100  # Stripe's largest page
 
 
 class Page(NamedTuple):
-    """The objects of one page, newest first; `last` is the id after which the next page begins, `reached` its `created`."""
+    """The objects of one page, newest first; `last` is the id after which the next page begins, `reached` its
+    `created`.
+    """
 
     arrivals: list[Arrival]
     lost: list[Lost]
@@ -32,16 +35,20 @@ def read_objects(
     params: Mapping[str, Any],
     *,
     after: str = "",
+    parent: str = "",
 ) -> Page:
     """One page of `path`, at most 100 objects following the object `after`.
 
-    Raises the errors of StripeApi; StripeBodyUnreadable also for a page that would never end (it says that there is more and
-    shows nothing new).
+    `parent` is the id of the object listed under; objects that do not name it are given it, so that it is not lost.
+    Raises the errors of StripeApi; StripeBodyUnreadable also for a page that would never end (it says that there is
+    more and shows nothing new).
     """
     asked = {**params, "limit": LIMIT, "expand": [f"data.{one}" for one in resource.expand]}
     if after:
         asked["starting_after"] = after
     bodies, has_more, at = _fetch(api, path, {k: v for k, v in asked.items() if v != []})
+    if parent and resource.parent_field:
+        bodies = [_owned(body, resource.parent_field, parent) for body in bodies]
     arrivals, lost = arrive(resource, bodies, at, Certainty.READ)
     for arrival in arrivals:
         if resource.nested:
@@ -49,14 +56,26 @@ def read_objects(
     last, reached = _end(resource, bodies)
     if has_more and (not last or last == after):
         raise StripeBodyUnreadable(
-            endpoint=f"GET {path}", problem="the page says that more follows but does not move on", tries=1, request_id="-"
+            endpoint=f"GET {path}",
+            problem="the page says that more follows but does not move on",
+            tries=1,
+            request_id="-",
         )
     return Page(arrivals, lost, has_more, last, reached)
 
 
+def _owned(body: msgspec.Raw, field: str, parent: str) -> msgspec.Raw:
+    """The object with its parent's id, which Stripe only has in the path."""
+    try:
+        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return body  # reading it will say what is wrong
+    return msgspec.Raw(msgspec.json.encode({**fields, field: parent}))
+
+
 def retrieve(api: StripeApi, resource: Resource, object_id: str = "", *, interactive: bool = False) -> Page:
     """One object by id (without one: a singleton), as a page of one. Raises the errors of StripeApi."""
-    path = f"{resource.path}/{object_id}" if object_id else f"{resource.path}"
+    path = object_path(str(resource.path), object_id) if object_id else str(resource.path)
     answer = api.get(path, {"expand": list(resource.expand)} if resource.expand else {}, interactive=interactive)
     arrivals, lost = arrive(resource, [answer.body], int(answer.at.timestamp()), Certainty.READ)
     for arrival in arrivals:
@@ -98,7 +117,10 @@ def _rest(
         moved = _id(found[-1]) if found else ""
         if more and moved in {"", last}:
             raise StripeBodyUnreadable(
-                endpoint=f"GET {path}", problem="the list says that more follows but does not move on", tries=1, request_id="-"
+                endpoint=f"GET {path}",
+                problem="the list says that more follows but does not move on",
+                tries=1,
+                request_id="-",
             )
         last = moved
     return rest

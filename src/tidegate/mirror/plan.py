@@ -1,4 +1,6 @@
-"""Plans an import's reading: which range is read next, and where a long one is cut in two. Pure but for the lock around it."""
+"""Plans an import's reading: which range is read next, and where a long one is cut in two. Pure but for the lock
+around it.
+"""
 
 import math
 from collections.abc import Iterable

@@ -12,10 +12,11 @@ from tidegate.stripe_api.resources.resource import Resource
 
 @dataclass(slots=True, eq=False)
 class Range:
-    """Part of a list: one variant of the resource's listings, `since` <= created < `until` (epoch seconds; None: no bound).
+    """Part of a list: one variant of the resource's listings, `since` <= created < `until` (epoch seconds; None: no
+    bound).
 
-    Lists come newest first, so what remains lies between `since` and `reached`, the `created` of the object `cursor`. For
-    a resource listed per parent the cursor is the id of the last parent read.
+    Lists come newest first, so what remains lies between `since` and `reached`, the `created` of the object `cursor`.
+    For a resource listed per parent the cursor is the id of the last parent read.
     """
 
     id: int
@@ -57,11 +58,12 @@ select id, resource, variant, since, until, cursor, reached, done, pages, counts
 from tidegate.import_ranges where run = :run order by id"""),
         {"run": run},
     ).mappings()
-    return [
-        Range(**{**row, "resource": resources[row["resource"]], "counts": Counts.from_json(row["counts"])})
-        for row in rows
-        if row["resource"] in resources
-    ]
+    return [_range(dict(row), resources) for row in rows if row["resource"] in resources]
+
+
+def _range(row: dict[str, Any], resources: dict[str, Resource]) -> Range:
+    resource, counts = resources[row.pop("resource")], Counts.from_json(row.pop("counts"))
+    return Range(resource=resource, counts=counts, **row)
 
 
 def checkpoint(db: Connection, range_: Range) -> None:

@@ -1,4 +1,4 @@
-"""The queue of objects to look at in Stripe again: what an event could not tell whole, and what is named but missing."""
+"""The queue of objects to look at in Stripe again: what an event could not tell whole, what is named but missing."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Makes schema `stripe` fit the resource registry: adding a resource or a column is adding a row there, no migration."""
+"""Makes schema `stripe` fit the resource registry: a resource or a column more is a row there, not a migration."""
 
 import hashlib
 from collections.abc import Iterable

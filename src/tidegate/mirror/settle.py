@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy import Engine, text
 
@@ -44,7 +45,7 @@ def settle(engine: Engine, account: str, api: StripeApi, *, readers: int = 8) ->
     settled = Settled()
     with ThreadPoolExecutor(readers, thread_name_prefix="settle") as pool:
         while claimed := _claim(engine, account):
-            for one, outcome in zip(claimed, pool.map(lambda c: _fetch(engine, account, api, c), claimed), strict=True):
+            for one, outcome in zip(claimed, pool.map(partial(_fetch, engine, account, api), claimed), strict=True):
                 if isinstance(outcome, TidegateError):
                     settled.failed[f"{one.resource}/{one.object_id}"] = str(outcome)
                 else:
@@ -87,7 +88,8 @@ def _stored_at(engine: Engine, account: str, resource: Resource, object_id: str)
     with engine.connect() as db:
         at = db.scalar(
             text(f"""
-select extract(epoch from updated_at)::bigint from stripe.{resource.table} where connection = :connection and id = :id"""),
+select extract(epoch from updated_at)::bigint from stripe.{resource.table}
+where connection = :connection and id = :id"""),
             {"connection": account, "id": object_id},
         )
     return int(at or 0)
@@ -99,7 +101,8 @@ def _missing(engine: Engine, account: str, resource: Resource, one: Claimed, kno
     with engine.begin() as db:
         buried = db.execute(
             text(f"""
-update stripe.{resource.table} set deleted_at = to_timestamp(:at), updated_at = to_timestamp(:at), certainty = :certainty
+update stripe.{resource.table}
+set deleted_at = to_timestamp(:at), updated_at = to_timestamp(:at), certainty = :certainty
 where connection = :connection and id = :id and deleted_at is null returning id"""),
             {"at": known, "certainty": int(Certainty.SETTLED), "connection": account, "id": one.object_id},
         ).all()

@@ -1,7 +1,7 @@
 """The SQL by which `apply` stages, inserts, replaces and keeps versions, made once per resource from its table."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from tidegate.stripe_api.resources.resource import Column, ColumnType, Resource
 
@@ -31,7 +31,7 @@ class Statements:
     put_children: str
 
 
-@lru_cache(maxsize=None)
+@cache
 def statements(resource: Resource) -> Statements:
     """The statements for a resource; children have their own, used with their parent's ids."""
     table, stage = f"stripe.{resource.table}", f"incoming_{resource.table}"
@@ -42,7 +42,9 @@ def statements(resource: Resource) -> Statements:
     envelope = ["connection", "id", "created", "updated_at", "certainty", "deleted_at", *position]
     told = [":connection", "i.id", "to_timestamp(i.created)", "to_timestamp(i.at)", "i.certainty"]
     told += ["case when i.deleted then to_timestamp(i.at) end", *(f"i.{name}" for name in position)]
-    insert = f"insert into {table} ({', '.join([*envelope, *names, 'data'])})\nselect {', '.join([*told, *typed, 'i.data'])}"
+    insert = (
+        f"insert into {table} ({', '.join([*envelope, *names, 'data'])})\nselect {', '.join([*told, *typed, 'i.data'])}"
+    )
     replaced = ["created", "updated_at", "certainty", "deleted_at", *position, *names, "data"]
     mine = "t.connection = :connection and t.id = i.id"
     staged = ["batch", "id", "created", "at", "certainty", "deleted", *position, "event", "previous", *names, "data"]
@@ -52,7 +54,8 @@ def statements(resource: Resource) -> Statements:
         f"previous jsonb, {''.join(f'{c.name} {STAGED[c.type]}, ' for c in resource.columns)}data jsonb) "
         "on commit delete rows",
         copy=f"copy {stage} ({', '.join(staged)}) from stdin",
-        insert_new=f"{insert}\nfrom {stage} i where i.batch = :batch order by i.id\non conflict do nothing returning id",
+        insert_new=f"{insert}\nfrom {stage} i where i.batch = :batch order by i.id\n"
+        "on conflict do nothing returning id",
         compare=f"""
 select i.id, extract(epoch from t.updated_at)::bigint as at, t.certainty,
        extract(epoch from t.created)::bigint as created, extract(epoch from t.deleted_at)::bigint as deleted_at,
@@ -61,7 +64,8 @@ from {stage} i join {table} t on {mine}
 where i.batch = :batch and i.id <> all(:fresh) order by t.id for update of t""",
         keep_stored=f"""
 insert into tidegate.versions (connection, resource, object_id, at, certainty, digest, data)
-select t.connection, '{resource.name}', t.id, t.updated_at, t.certainty, sha256(convert_to(t.data::text, 'UTF8')), t.data
+select t.connection, '{resource.name}', t.id, t.updated_at, t.certainty,
+       sha256(convert_to(t.data::text, 'UTF8')), t.data
 from {table} t
 where t.connection = :connection and t.id = any(:ids) and t.deleted_at is null and not exists (
   select from tidegate.versions v where v.connection = t.connection and v.resource = '{resource.name}'
@@ -84,7 +88,8 @@ from {stage} i where i.batch = :batch and {mine} and i.id = any(:ids)""",
 update {table} t set updated_at = to_timestamp(i.at), certainty = i.certainty
 from {stage} i where i.batch = :batch and {mine} and i.id = any(:ids)
   and (to_timestamp(i.at), i.certainty) > (t.updated_at, t.certainty)""",
-        drop_children=f"delete from {table} t where t.connection = :connection and t.{resource.parent} = any(:parents)\n"
+        drop_children=f"delete from {table} t\n"
+        f"where t.connection = :connection and t.{resource.parent} = any(:parents)\n"
         f"and not exists (select from {stage} i where i.batch = :batch and i.{resource.parent} = t.{resource.parent} "
         "and i.id = t.id)",
         put_children=f"{insert}\nfrom {stage} i where i.batch = :batch and i.{resource.parent} = any(:parents)\n"

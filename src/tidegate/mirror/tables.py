@@ -1,4 +1,6 @@
-"""Tables of the mirror: one in schema `stripe` per resource, made from the registry, and the book-keeping beside them."""
+"""Tables of the mirror: one in schema `stripe` per resource, made from the registry, and the book-keeping beside
+them.
+"""
 
 from sqlalchemy import (
     ARRAY,
@@ -49,13 +51,12 @@ def _table(resource: Resource) -> Table:
         Column("id", Text, nullable=False),
         Column("created", Time),
         Column("updated_at", Time, nullable=False, comment="Stripe's time of this version"),
-        Column("certainty", SmallInteger, nullable=False, comment="0 told by an event, 1 read, 2 read to settle a doubt"),
+        Column(
+            "certainty", SmallInteger, nullable=False, comment="0 told by an event, 1 read, 2 read to settle a doubt"
+        ),
         Column("deleted_at", Time),
         *(Column("position", Integer, nullable=False, server_default="0") for _ in [1] if resource.parent),
-        *(
-            Column(c.name, SQL_TYPES[c.type], nullable=c.name != resource.parent)
-            for c in resource.columns
-        ),
+        *(Column(c.name, SQL_TYPES[c.type], nullable=c.name != resource.parent) for c in resource.columns),
         Column("data", JSONB, nullable=False),
         PrimaryKeyConstraint(*key, name=f"{resource.table}_pkey"),
         *(Index(f"{resource.table}_{c.name}", "connection", c.name) for c in resource.columns if c.indexed),

@@ -13,7 +13,7 @@ Row = Sequence[Any]
 class Refused(NamedTuple):
     """A row that PostgreSQL would not take, by its place in what was given, and why."""
 
-    index: int
+    place: int
     reason: str
 
 

@@ -1,7 +1,7 @@
 """Brings the database schema to this program's revision, once, whoever comes first."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from tidegate.errors import DatabaseUnreachable, MigrationNeeded, SchemaTooNew
 from tidegate.store.engine import shown
 
 HEAD = "0001"
-"""The newest revision under migrations/versions (a test holds them equal, so that Alembic need not be imported to know)."""
+"""The newest revision under migrations/versions (a test holds them equal, so that Alembic need not be imported to
+know).
+"""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK = 0x7469_6465  # one advisory lock for every schema change
@@ -70,11 +72,11 @@ def set_fact(connection: Connection, name: str, value: str) -> None:
 
 
 @contextmanager
-def alone(engine: Engine, *, wait: Callable[[float], None] = time.sleep) -> Iterator[Connection]:
+def alone(engine: Engine, *, wait: Callable[[float], None] = time.sleep) -> Generator[Connection]:
     """A connection that holds the schema lock.
 
-    The lock is polled: a waiter blocked in `pg_advisory_lock` holds a snapshot, on which CREATE INDEX CONCURRENTLY of the
-    holder would wait for ever. Raises DatabaseUnreachable after ten minutes.
+    The lock is polled: a waiter blocked in `pg_advisory_lock` holds a snapshot, on which CREATE INDEX CONCURRENTLY of
+    the holder would wait for ever. Raises DatabaseUnreachable after ten minutes.
     """
     with engine.connect() as connection:
         for _ in range(WAIT_SECONDS * 10):

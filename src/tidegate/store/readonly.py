@@ -1,6 +1,6 @@
 """Queries by people: one read-only statement with a time-out, rows streamed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -20,8 +20,9 @@ class Answer(NamedTuple):
 
 
 @contextmanager
-def query(engine: Engine, sql: str, *, timeout: str = TIMEOUT) -> Iterator[Answer]:
-    """Runs one statement in a read-only transaction that is rolled back, with `stripe` and `tidegate` on the search path.
+def query(engine: Engine, sql: str, *, timeout: str = TIMEOUT) -> Generator[Answer]:
+    """Runs one statement in a read-only transaction that is rolled back, with `stripe` and `tidegate` on the search
+    path.
 
     Raises NotReadOnly when the statement would write or is none; every other refusal of PostgreSQL's too, in its words.
     """

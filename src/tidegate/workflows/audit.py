@@ -32,13 +32,16 @@ def audit(
     StripeKeyInvalid and the errors of the database.
     """
     chosen = [resource(name) for name in names] or [one for one in RESOURCES.values() if one.path]
-    tell = progress or (lambda _name, _objects: None)
     began = time.monotonic()
     with engine.begin() as db:
         run = runs.begin(db, account.name, KIND, {"resources": list(names)})
 
     def one(resource: Resource) -> Comparison:
-        return compare(engine, account.name, api, resource, lambda objects: tell(resource.name, objects))
+        def tell(objects: int) -> None:
+            if progress:
+                progress(resource.name, objects)
+
+        return compare(engine, account.name, api, resource, tell)
 
     results: list[Comparison] = []
     error = "interrupted"

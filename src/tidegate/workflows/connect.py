@@ -26,7 +26,9 @@ OpenApi = Callable[[str, str | None], AbstractContextManager[StripeApi]]
 
 @dataclass(frozen=True, slots=True)
 class ConnectRequest:
-    """What is known before Stripe is asked. `name` empty: derived from the account. Rates: None takes Stripe's limits."""
+    """What is known before Stripe is asked. `name` empty: derived from the account. Rates: None takes Stripe's
+    limits.
+    """
 
     api_key: str = field(repr=False)
     name: str = ""
@@ -53,8 +55,8 @@ class _AccountBody(msgspec.Struct):
 def connect(engine: Engine, vault: Vault, request: ConnectRequest, open_api: OpenApi) -> Account:
     """Asks Stripe whose key it is and stores the connection; an existing name gets the new credentials.
 
-    Raises UsageError for what is no secret key, StripeKeyInvalid, StripeUnreachable, and OtherAccount when the name belongs
-    to another account.
+    Raises UsageError for what is no secret key, StripeKeyInvalid, StripeUnreachable, and OtherAccount when the name
+    belongs to another account.
     """
     livemode = _mode(request.api_key)
     if request.write_key and _mode(request.write_key) != livemode:

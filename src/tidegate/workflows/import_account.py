@@ -52,9 +52,9 @@ def import_account(
 ) -> dict[str, Any]:
     """Reads everything into the mirror and returns the summary: state, seconds, counts per resource, problems.
 
-    State `done`: all was read; `incomplete`: a part failed and is named; `interrupted`: `stop` was set. Raises ImportRunning
-    when another process imports this connection, and what makes all work useless (key invalid, Stripe or the database out of
-    reach); what was stored until then stays, and the next import goes on from there.
+    State `done`: all was read; `incomplete`: a part failed and is named; `interrupted`: `stop` was set. Raises
+    ImportRunning when another process imports this connection, and what makes all work useless (key invalid, Stripe
+    or the database out of reach); what was stored until then stays, and the next import goes on from there.
     """
     stop = stop or threading.Event()
     selected = [resource(name) for name in options.resources] or [r for r in RESOURCES.values() if r.path]
@@ -101,7 +101,12 @@ class _Import:
         with self.engine.begin() as db:
             last = runs.last(db, self.account.name, KIND)
             unfinished = last is not None and last["state"] != "done"
-            if last and unfinished and not self.options.full and last["options"].get("resources") == wanted["resources"]:
+            if (
+                last
+                and unfinished
+                and not self.options.full
+                and last["options"].get("resources") == wanted["resources"]
+            ):
                 runs.go_on(db, last["id"])
                 return last["id"], True, last["options"]["began"]
             run = runs.begin(db, self.account.name, KIND, {**wanted, "began": stripe_now})

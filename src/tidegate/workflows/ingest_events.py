@@ -62,8 +62,8 @@ def drain(
 ) -> Drained:
     """Handles every event that is due, then fetches every object that waits to be looked at; until nothing is left.
 
-    A failing event is tried again later and parked after `attempts`; the others go on. Several workers may drain one inbox.
-    Stripe out of reach does not stop the events: it is told in `refetch_error`.
+    A failing event is tried again later and parked after `attempts`; the others go on. Several workers may drain one
+    inbox. Stripe out of reach does not stop the events: it is told in `refetch_error`.
     """
     drained = Drained()
     while not (stop and stop.is_set()):

@@ -89,9 +89,7 @@ def _resources(db: Connection, connection: str) -> list[dict[str, Any]]:
         for name, table in STRIPE_TABLES.items()
     ]
     rows = db.execute(text(" union all ".join(parts)), {"c": connection}).mappings()
-    return [
-        {**row, "newest": _iso(row["newest"]), "unreadable": unreadable.get(row["resource"], 0)} for row in rows
-    ]
+    return [{**row, "newest": _iso(row["newest"]), "unreadable": unreadable.get(row["resource"], 0)} for row in rows]
 
 
 def _problems(
