@@ -9,6 +9,7 @@ from tidegate.cli import inbox, tokens
 from tidegate.cli.audit import audit
 from tidegate.cli.catch_up import catch_up
 from tidegate.cli.connect import connect
+from tidegate.cli.demo import demo
 from tidegate.cli.disconnect import disconnect
 from tidegate.cli.doctor import doctor
 from tidegate.cli.export import export
@@ -16,6 +17,7 @@ from tidegate.cli.import_ import import_
 from tidegate.cli.migrate import migrate
 from tidegate.cli.run import Program
 from tidegate.cli.sandbox import sandbox
+from tidegate.cli.serve import serve
 from tidegate.cli.sql import sql
 from tidegate.cli.status import status
 from tidegate.cli.stop import stop
@@ -32,8 +34,8 @@ app = typer.Typer(
 )
 
 PANELS: dict[str, dict[str, Callable[..., Any]]] = {
-    "Begin": {"connect": connect, "import": import_, "sandbox": sandbox},
-    "Keep going": {"worker": worker, "catch-up": catch_up, "migrate": migrate, "stop": stop},
+    "Begin": {"demo": demo, "connect": connect, "import": import_, "sandbox": sandbox},
+    "Keep going": {"serve": serve, "worker": worker, "catch-up": catch_up, "migrate": migrate, "stop": stop},
     "Look": {"status": status, "audit": audit, "doctor": doctor, "sql": sql, "export": export},
     "End": {"disconnect": disconnect},
 }

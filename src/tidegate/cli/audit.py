@@ -42,6 +42,18 @@ def print_audit(result: dict[str, Any]) -> None:
         for one in result["resources"]
     ]
     show.table(["resource", "verdict", "stored", "in Stripe", *FINDINGS, "unreadable"], rows)
+    print_findings(result)
+    compared = sum(one["in_stripe"] for one in result["resources"])
+    verdict = "equal to Stripe" if result["clean"] else "DIFFERENT from Stripe"
+    show.line(
+        f"{result['connection']} is {verdict}: {compared:,} objects compared in {show.duration(result['seconds'])}."
+    )
+
+
+def print_findings(result: dict[str, Any]) -> None:
+    """Some ids of what differs, and why something could not be compared."""
+    from tidegate.cli import show
+
     for one in result["resources"]:
         for name in FINDINGS:
             if one[name]:
@@ -51,8 +63,3 @@ def print_audit(result: dict[str, Any]) -> None:
                 )
         if one["error"]:
             show.line(f"{one['resource']}: {one['error']}")
-    compared = sum(one["in_stripe"] for one in result["resources"])
-    verdict = "equal to Stripe" if result["clean"] else "DIFFERENT from Stripe"
-    show.line(
-        f"{result['connection']} is {verdict}: {compared:,} objects compared in {show.duration(result['seconds'])}."
-    )

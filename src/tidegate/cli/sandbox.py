@@ -1,5 +1,8 @@
 """`tidegate sandbox`: a simulated Stripe account, served until interrupted."""
 
+import os
+import select
+import threading
 from typing import Annotated, Literal
 
 import typer
@@ -25,6 +28,9 @@ def sandbox(
     subscriptions: Annotated[int, typer.Option(help="How many, with --profile bulk.")] = 0,
     invoices: Annotated[int, typer.Option(help="How many, with --profile bulk.")] = 0,
     lines_per_invoice: Annotated[int, typer.Option(help="With --profile bulk.")] = 2,
+    parent_pipe: Annotated[
+        int | None, typer.Option(hidden=True, help="A descriptor whose closing ends the sandbox.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve a simulated Stripe account to try things on; nothing leaves this machine."""
@@ -52,4 +58,15 @@ def sandbox(
         else:
             show.line(f"Simulated Stripe at {running.url} with key {running.key}")
             show.line(f"Connect it: tidegate connect --name sandbox --api-base {running.url} --api-key {running.key}")
-        stop.event.wait()
+        _wait(stop.event, parent_pipe)
+
+
+def _wait(stopped: threading.Event, parent_pipe: int | None) -> None:
+    """Until a signal comes, or the pipe of a parent closes."""
+    if parent_pipe is None:
+        stopped.wait()
+        return
+    while not stopped.is_set():
+        readable, _, _ = select.select([parent_pipe], [], [], 0.5)
+        if readable and not os.read(parent_pipe, 1):
+            return

@@ -46,7 +46,7 @@ def installation(config: Settings) -> list[Finding]:
 
 
 def database(engine: Engine, config: Settings, open_vault: Callable[[], Vault]) -> list[Finding]:
-    """What a database with the current schema tells: version, connection budget, compression, clock, workers, stored keys.
+    """What a database with the current schema tells: version, connections, compression, clock, workers, stored keys.
 
     Raises the errors of the database, and what `open_vault` raises.
     """

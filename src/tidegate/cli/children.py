@@ -1,0 +1,87 @@
+"""Programs of ours that a command runs beside itself, and ends with itself."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from tidegate.errors import ConfigurationError
+
+PATIENCE = 30.0
+"""Seconds for a child to end after SIGTERM, before it is killed."""
+
+Child = subprocess.Popen[str]
+
+
+@contextmanager
+def beside(arguments: Sequence[str], environment: Mapping[str, str], keep: Sequence[int] = ()) -> Generator[Child]:
+    """Runs `tidegate ARGUMENTS` until the block ends. Ctrl-C does not reach it, so that it ends in order.
+
+    `keep` are descriptors that it inherits. Its stdout goes to our stderr.
+    """
+    with _run(arguments, environment, keep, sys.stderr.fileno()) as child:
+        yield child
+
+
+@contextmanager
+def tied(arguments: Sequence[str], environment: Mapping[str, str]) -> Generator[Child]:
+    """The same for a command with `--parent-pipe`, which ends even when this process is killed. Its stdout is a pipe."""
+    theirs, ours = os.pipe()
+    try:
+        with _run([*arguments, "--parent-pipe", str(theirs)], environment, [theirs], subprocess.PIPE) as child:
+            yield child
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+@contextmanager
+def _run(
+    arguments: Sequence[str], environment: Mapping[str, str], keep: Sequence[int], stdout: int
+) -> Generator[Child]:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tidegate", *arguments],
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        pass_fds=keep,
+        start_new_session=True,
+        text=True,
+    )
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        if child.stdout:
+            child.stdout.close()
+
+
+def first_document(child: Child, what: str) -> dict[str, Any]:
+    """The JSON document that a child prints when it is ready. Raises ConfigurationError when it ends before."""
+    assert child.stdout
+    lines: list[str] = []
+    for line in child.stdout:
+        lines.append(line)
+        if line == "}\n":
+            return json.loads("".join(lines))
+    raise ConfigurationError(problem=f"{what} did not start (exit code {child.wait()}); its words are above.")
+
+
+def free_port(wanted: int) -> int:
+    """A port of 127.0.0.1 that nobody listens on: the wanted one, else any."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):  # taken: the system chooses another
+                probe.bind(("127.0.0.1", port))
+                return int(probe.getsockname()[1])
+    raise ConfigurationError(problem="This machine has no free port on 127.0.0.1.")

@@ -1,0 +1,214 @@
+"""`tidegate demo`: a simulated Stripe, a whole import, webhooks, and the proof that the copy equals the original."""
+
+import secrets
+from collections.abc import Generator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tidegate.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from tidegate.cli.children import Child
+    from tidegate.cli.demo_home import DemoHome
+    from tidegate.cli.steps import Steps
+    from tidegate.connections.accounts import Account
+    from tidegate.wiring import Hub
+    from tidegate.workflows.demo import Simulated
+
+NAME = "demo"
+DAYS = 10
+"""How far the simulated company's clock moves while webhooks come."""
+DUPLICATES = 0.05
+"""How many webhooks come twice; all come in random order: Stripe promises neither once nor order."""
+WITHIN = 90.0
+"""Seconds for a step that waits for another process."""
+
+
+def demo(
+    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Whether the page stays up until Ctrl-C.")] = True,
+    customers: Annotated[int, typer.Option(min=1, help="Customers of the simulated company.")] = 300,
+    months: Annotated[int, typer.Option(min=1, help="Months of its history.")] = 24,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same company.")] = 1,
+    home: Annotated[
+        Path | None, typer.Option(help="Folder of the demo's own database. [default: demo under TIDEGATE_HOME]")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show it all on a simulated Stripe: import, webhooks, and whether the copy equals the original.
+
+    Every run begins afresh in a folder of its own and touches no other installation. Exit 1 when anything differs.
+    """
+    from tidegate.cli import show
+    from tidegate.cli.demo_home import prepared
+    from tidegate.cli.hub import configured, stopping
+    from tidegate.cli.steps import Steps
+    from tidegate.store.embedded import exit_on_signals
+    from tidegate.wiring import open_hub
+
+    config = configured()
+    exit_on_signals()
+    steps = Steps(show.remark if as_json else show.line)
+    with ExitStack() as running:
+        place = running.enter_context(prepared(home or config.home / NAME, config))
+        hub = running.enter_context(open_hub(place.settings, pool_size=16, application="tidegate demo"))
+        steps.done("database", f"PostgreSQL under {place.settings.home}, begun afresh")
+        options = ["--customers", customers, "--months", months, "--seed", seed]
+        simulated, key = running.enter_context(_simulated(place, [str(one) for one in options]))
+        steps.done("sandbox", f"a simulated Stripe at {simulated.url}: {customers:,} customers, {months} months")
+        account, secret = _connected(hub, simulated.url, key)
+        steps.done("connect", f"{account.display_name} ({account.account}) as {account.name}")
+        imported = _imported(hub, account, steps)
+        server, address = running.enter_context(_served(place, serve))
+        steps.done("serve", f"web process and worker at {address}")
+        found = _lived(hub, account, simulated, f"{address}/api/webhooks/stripe/{NAME}", secret, steps)
+        result = _compared(hub, account, simulated, steps) | {"imported": imported, **found}
+        document = {"home": str(place.settings.home), "address": address, **result, "steps": steps.ended}
+        _tell(document, steps.seconds, as_json)
+        if serve:
+            show.remark(f"The page is at {address} until you press Ctrl-C.")
+            with stopping("Ending the demo.") as stop:
+                _wait(server, stop.event.wait)
+    if not result["equal"]:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _simulated(place: "DemoHome", options: list[str]) -> Generator[tuple["Simulated", str]]:
+    """A simulated Stripe in a process of its own, and its key."""
+    from tidegate.cli.children import first_document, tied
+    from tidegate.workflows.demo import Simulated
+
+    arguments = ["sandbox", "--port", "0", "--json", *options]
+    with tied(arguments, place.environment) as child:
+        ready = first_document(child, "The simulated Stripe")
+        with Simulated(ready["url"]) as simulated:
+            yield simulated, ready["key"]
+
+
+def _connected(hub: "Hub", url: str, key: str) -> tuple["Account", str]:
+    """The connection, without limits of ours, and the secret of its webhooks."""
+    from tidegate.stripe_api.client import StripeApi
+    from tidegate.stripe_api.limits import LocalBudget
+    from tidegate.workflows.connect import ConnectRequest, connect
+
+    secret = f"whsec_{secrets.token_urlsafe(24)}"
+    request = ConnectRequest(key, NAME, webhook_secrets=(secret,), api_base=url, rate=0, endpoint_rate=0)
+    account = connect(
+        hub.engine, hub.vault, request, lambda key, base: closing(StripeApi(key, base=base, budget=LocalBudget()))
+    )
+    return account, secret
+
+
+def _imported(hub: "Hub", account: "Account", steps: "Steps") -> dict[str, Any]:
+    """The summary of a whole import. Raises ImportIncomplete."""
+    from tidegate.cli import progress
+    from tidegate.cli.import_ import step
+    from tidegate.errors import ImportIncomplete
+    from tidegate.workflows.import_account import ImportOptions, import_account
+
+    options = ImportOptions(readers=hub.settings.import_readers)
+    with hub.stripe(account) as api, progress.shown() as tell:
+        summary = import_account(hub.engine, account, api, options, progress=lambda now: tell(step(now)))
+    if summary["state"] != "done":
+        problem = "; ".join(f"{name}: {text}" for name, text in summary["problems"].items()) or summary["state"]
+        raise ImportIncomplete(connection=NAME, problem=problem)
+    read = sum(counts["read"] for counts in summary["resources"].values())
+    rows = sum(counts["stored"] + sum(counts["children"].values()) for counts in summary["resources"].values())
+    rate = rows / max(summary["seconds"], 0.001)
+    steps.done("import", f"{read:,} objects in {summary['pages']:,} pages, {rows:,} rows, {rate:,.0f} rows a second")
+    return summary
+
+
+@contextmanager
+def _served(place: "DemoHome", stays: bool) -> Generator[tuple["Child", str]]:
+    """The web process with its worker, ready, and its address: the usual port when the page stays and it is free."""
+    import httpx
+
+    from tidegate.cli.children import beside, free_port
+    from tidegate.errors import ConfigurationError
+    from tidegate.workflows.demo import wait
+
+    port = free_port(place.settings.port if stays else 0)
+    address = f"http://127.0.0.1:{port}"
+    with (
+        beside(["serve", "--host", "127.0.0.1", "--port", str(port)], place.environment, [place.lock]) as child,
+        httpx.Client(trust_env=False, timeout=5) as http,
+    ):
+
+        def ready() -> bool:
+            if child.poll() is not None:
+                raise ConfigurationError(problem=f"The web process ended (exit code {child.returncode}).")
+            try:
+                return http.get(f"{address}/readyz").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        wait(ready, WITHIN, lambda: "the web process is not ready")
+        yield child, address
+
+
+def _lived(
+    hub: "Hub", account: "Account", simulated: "Simulated", endpoint: str, secret: str, steps: "Steps"
+) -> dict[str, Any]:
+    """Lets the company live on for some days, its events come by webhook and be handled by the worker."""
+    from tidegate.workflows.demo import wait_for_deliveries, wait_for_drain
+
+    simulated.register(endpoint, secret, shuffle=True, duplicate=DUPLICATES)
+    events = simulated.advance(DAYS)
+    webhooks = wait_for_deliveries(simulated, WITHIN)
+    detail = f"{events:,} events of {DAYS} days, delivered {webhooks['delivered']:,} times, signed, in random order"
+    steps.done("webhooks", detail)
+    states = wait_for_drain(hub.engine, account.name, WITHIN)
+    steps.done("drain", ", ".join(f"{number:,} {state}" for state, number in states.items()) or "nothing came")
+    return {"events": events, "webhooks": webhooks, "inbox": states}
+
+
+def _compared(hub: "Hub", account: "Account", simulated: "Simulated", steps: "Steps") -> dict[str, Any]:
+    """The mirror against Stripe's API, object by object, and against the sandbox's own counts."""
+    from tidegate.workflows.audit import audit
+    from tidegate.workflows.demo import counted
+
+    with hub.stripe(account) as api:
+        report = audit(hub.engine, account, api)
+    compared = sum(one["in_stripe"] for one in report["resources"])
+    counts = counted(hub.engine, account.name, simulated.truth())
+    equal = report["clean"] and all(one.equal for one in counts)
+    steps.done("compare", f"{compared:,} objects by content, {len(counts)} tables by count")
+    tables = [{"table": one.table, "in_stripe": one.in_stripe, "stored": one.stored} for one in counts]
+    return {"equal": equal, "counts": tables, "audit": report}
+
+
+def _tell(document: dict[str, Any], seconds: float, as_json: bool) -> None:
+    from tidegate.cli import show
+    from tidegate.cli.audit import print_findings
+
+    if as_json:
+        show.document(document | {"seconds": round(seconds, 3)})
+        return
+    verdicts = {one["resource"].replace("/", "_"): one["verdict"] for one in document["audit"]["resources"]}
+    show.line()
+    show.table(
+        ["table", "in Stripe", "in PostgreSQL", "contents"],
+        [
+            (one["table"], one["in_stripe"], one["stored"], verdicts.get(one["table"], "with its parent"))
+            for one in document["counts"]
+        ],
+    )
+    print_findings(document["audit"])
+    unhandled = document["inbox"].get("parked", 0)
+    if unhandled:
+        show.line(f"{unhandled:,} events could not be handled: `tidegate inbox list` says why.")
+    verdict = "EQUAL to" if document["equal"] else "DIFFERENT from"
+    show.line(f"The copy is {verdict} the original ({show.duration(seconds)} in all).")
+
+
+def _wait(server: "Child", stopped: Any) -> None:
+    """Until somebody stops the demo. Raises ConfigurationError when the web process ends before."""
+    from tidegate.errors import ConfigurationError
+
+    while not stopped(0.5):
+        if server.poll() is not None:
+            raise ConfigurationError(problem=f"The web process ended (exit code {server.returncode}).")
