@@ -50,6 +50,6 @@ def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
     app.state.hub = hub
     app.state.doorbell = doorbell
     problems.install(app)
-    for noun in (health, webhooks, integration, runs):
+    for noun in (webhooks, health, integration, runs):
         app.include_router(noun.router)
     return app

@@ -108,3 +108,10 @@ def verify(db: Connection, token: str) -> Token | None:
     stale = or_(tokens.c.last_used_at.is_(None), tokens.c.last_used_at < func.now() - text("interval '1 minute'"))
     db.execute(update(tokens).where(tokens.c.id == row["id"], stale).values(last_used_at=func.now()))
     return _token(**row)
+
+
+def active(db: Connection, token_id: int) -> Token | None:
+    """The token of that id; None when there is none or it was revoked."""
+    found = select(*_SHOWN).where(tokens.c.id == token_id, tokens.c.revoked_at.is_(None))
+    row = db.execute(found).mappings().first()
+    return _token(**row) if row else None

@@ -1,0 +1,23 @@
+// The theme switch, and what htmx does not do by itself: say that the connection is lost, and rest while nobody looks.
+document.getElementById("theme").addEventListener("click", () => {
+  const root = document.documentElement;
+  root.dataset.bsTheme = root.dataset.bsTheme === "dark" ? "light" : "dark";
+  try {
+    localStorage.setItem("tidegate-theme", root.dataset.bsTheme);
+  } catch {
+    // storage is blocked: the choice holds until the page is left
+  }
+});
+
+const lost = document.getElementById("lost");
+for (const name of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
+  document.body.addEventListener(name, () => {
+    lost.hidden = false;
+  });
+}
+document.body.addEventListener("htmx:afterSwap", () => {
+  lost.hidden = true;
+});
+document.body.addEventListener("htmx:beforeRequest", (event) => {
+  if (document.hidden) event.preventDefault();
+});

@@ -1,0 +1,50 @@
+"""How the page says numbers, sizes, times and names. Pure."""
+
+from datetime import UTC, datetime
+
+
+def count(number: int) -> str:
+    """1234567 as `1,234,567`."""
+    return f"{number:,}"
+
+
+def size(octets: int) -> str:
+    """Bytes as `12 MB`, by thousands."""
+    amount = float(octets)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "bytes" or amount >= 10 else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def title(name: str) -> str:
+    """A resource's or code's name in words: `subscription_items` as `Subscription items`."""
+    return name.replace("invoiceitems", "invoice_items").replace("_", " ").replace("/", " ").capitalize()
+
+
+def moment(text: str) -> datetime:
+    """An ISO 8601 time with zone."""
+    return datetime.fromisoformat(text)
+
+
+def ago(text: str, as_of: datetime) -> str:
+    """How long ago an ISO 8601 time was at `as_of`, in its largest unit: `3 min ago`."""
+    return f"{span((as_of - moment(text)).total_seconds())} ago"
+
+
+def span(seconds: float) -> str:
+    """A duration in its largest unit: `42 s`, `3 min`, `5 h`, `2 days`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min"
+    if whole < 2 * 86_400:
+        return f"{whole // 3600} h"
+    return f"{whole // 86_400} days"
+
+
+def utc(text: str) -> str:
+    """An ISO 8601 time as `2026-11-21 03:00:08 UTC`."""
+    return f"{moment(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

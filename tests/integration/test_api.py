@@ -1,0 +1,248 @@
+"""The HTTP API: who may do what, every error a problem document, thin routes that do what they say."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from httpx import Client, Response
+from sqlalchemy import text
+from tests.support.serving import serving
+
+from tidegate.api.app import create_app
+from tidegate.connections import accounts, runs
+from tidegate.connections.accounts import Credentials
+from tidegate.security import tokens
+from tidegate.wiring import Hub
+
+SECONDS = 20.0
+ASKED = text("select args from tidegate.procrastinate_jobs where task_name = 'import_account'")
+
+
+@pytest.fixture
+def url(hub: Hub) -> Iterator[str]:
+    with hub.engine.begin() as db:
+        db.execute(
+            text("truncate tidegate.tokens, tidegate.connections, tidegate.runs, tidegate.procrastinate_jobs cascade")
+        )
+    with serving(create_app(hub, ring_drain=lambda _db, _connection: None)) as url:
+        yield url
+
+
+@pytest.fixture
+def client_of(hub: Hub, url: str) -> Iterator[Callable[..., Client]]:
+    made: list[Client] = []
+
+    def make(*scopes: str) -> Client:
+        with hub.engine.begin() as db:
+            _, token = tokens.create(db, "test", scopes)
+        made.append(Client(base_url=url, headers={"Authorization": f"Bearer {token}"}))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
+
+
+def connected(hub: Hub, *names: str) -> None:
+    for name in names:
+        values = {"name": name, "account": f"acct_{name}", "livemode": False, "rate": 25, "endpoint_rate": 25}
+        with hub.engine.begin() as db:
+            accounts.save(db, values, Credentials("sk_test_1", "", ()), hub.vault)
+
+
+def problem(answer: Response, status: int, kind: str = "") -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert {"type", "title", "status", "detail"} <= set(body)
+    assert body["status"] == status
+    assert body["type"] == (f"urn:tidegate:problem:{kind}" if kind else "about:blank")
+    return body
+
+
+def test_probes_need_no_token(url: str) -> None:
+    with Client(base_url=url) as client:
+        assert client.get("/healthz").json() == {"status": "alive"}
+        ready = client.get("/readyz").json()
+    assert ready["status"] == "ready"
+    assert ready["database"]["version"] >= 15
+
+
+def test_a_schema_that_is_behind_is_not_ready(hub: Hub, url: str) -> None:
+    with hub.engine.begin() as db:
+        before = db.scalar(text("select version_num from tidegate.alembic_version"))
+        db.execute(text("update tidegate.alembic_version set version_num = '0000'"))
+    try:
+        with Client(base_url=url) as client:
+            told = problem(client.get("/readyz"), 503, "migration-needed")
+        assert "tidegate migrate" in told["detail"]
+    finally:
+        with hub.engine.begin() as db:
+            db.execute(text("update tidegate.alembic_version set version_num = :before"), {"before": before})
+
+
+GUARDED = [
+    ("GET", "/api/integrations/stripe/status", "read"),
+    ("GET", "/api/runs/1", "read"),
+    ("POST", "/api/integrations/stripe/sync", "operate"),
+    ("POST", "/api/integrations/stripe/connect", "admin"),
+    ("DELETE", "/api/integrations/stripe", "admin"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "scope"), GUARDED)
+def test_routes_ask_for_a_token_and_its_scope(
+    url: str, client_of: Callable[..., Client], method: str, path: str, scope: str
+) -> None:
+    with Client(base_url=url) as nobody:
+        refused = nobody.request(method, path)
+        wrong = nobody.request(method, path, headers={"Authorization": "Bearer tg_wrong"})
+        basic = nobody.request(method, path, headers={"Authorization": "Basic dGc6dGc="})
+    for answer in (refused, wrong, basic):
+        problem(answer, 401, "token-refused")
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+    lesser = {"read": "entitlements", "operate": "read", "admin": "operate"}[scope]
+    forbidden = client_of(lesser).request(method, path)
+    assert scope in problem(forbidden, 403, "scope-missing")["detail"]
+    assert f'scope="{scope}"' in forbidden.headers["www-authenticate"]
+    assert client_of("admin").request(method, path).status_code not in {401, 403}
+
+
+def test_every_route_but_the_probes_and_webhooks_is_guarded(url: str) -> None:
+    with Client(base_url=url) as client:
+        described = client.get("/api/openapi.json").json()
+    operations = {
+        (method.upper(), path): "security" in operation
+        for path, methods in described["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert described["openapi"].startswith("3.1")
+    assert {one for one, guarded in operations.items() if not guarded} == {
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+        ("POST", "/api/webhooks/stripe/{connection}"),
+    }
+    assert {(method, path.replace("{run_id}", "1")) for (method, path), guarded in operations.items() if guarded} == {
+        (method, path) for method, path, _ in GUARDED
+    }
+    assert all(
+        "application/problem+json" in operation["responses"]["default"]["content"]
+        for methods in described["paths"].values()
+        for operation in methods.values()
+    )
+
+
+def test_a_revoked_token_is_refused_at_once(hub: Hub, client_of: Callable[..., Client]) -> None:
+    client = client_of("read")
+    assert client.get("/api/integrations/stripe/status").status_code == 200
+    with hub.engine.begin() as db:
+        tokens.revoke(db, tokens.listing(db)[-1].id)
+    problem(client.get("/api/integrations/stripe/status"), 401, "token-refused")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "kind"),
+    [
+        ("GET", "/api/nothing", None, 404, ""),
+        ("PUT", "/api/runs/1", None, 405, ""),
+        ("GET", "/api/runs/7", None, 404, "run-unknown"),
+        ("GET", f"/api/runs/{10**30}", None, 404, "run-unknown"),
+        ("GET", "/api/integrations/stripe/status?connection=ghost", None, 404, "connection-unknown"),
+        ("POST", "/api/integrations/stripe/sync", None, 422, "connection-ambiguous"),
+        ("POST", "/api/integrations/stripe/sync?connection=ghost", None, 404, "connection-unknown"),
+        ("POST", "/api/integrations/stripe/sync?connection=one", {"resources": ["unicorns"]}, 404, "resource-unknown"),
+        ("POST", "/api/integrations/stripe/connect", {"api_key": "pk_live_1"}, 422, "usage-error"),
+    ],
+)
+def test_errors_are_problems_that_say_what(
+    hub: Hub, client_of: Callable[..., Client], method: str, path: str, body: Any, status: int, kind: str
+) -> None:
+    connected(hub, "one", "two")
+    assert problem(client_of("admin").request(method, path, json=body), status, kind)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/api/integrations/stripe/connect", {}, "body.api_key"),
+        ("/api/integrations/stripe/connect", {"api_key": "sk_test_1", "rate": -1}, "body.rate"),
+        ("/api/integrations/stripe/connect", {"api_key": "sk_test_1", "name": "a/b"}, "body.name"),
+        ("/api/integrations/stripe/sync", {"ful": True}, "body.ful"),
+        ("/api/integrations/stripe/sync", {"resources": "customers"}, "body.resources"),
+    ],
+)
+def test_what_does_not_fit_is_named_field_by_field(
+    client_of: Callable[..., Client], path: str, body: Any, field: str
+) -> None:
+    told = problem(client_of("admin").post(path, json=body), 422)
+    assert [one["field"] for one in told["errors"]] == [field]
+    assert "sk_test_1" not in str(told)
+
+
+def test_a_run_is_shown(hub: Hub, client_of: Callable[..., Client]) -> None:
+    connected(hub, "acme")
+    with hub.engine.begin() as db:
+        run = runs.begin(db, "acme", "import", {})
+        runs.end(db, run, "done", {"resources": {"customers": {"read": 3}}})
+    shown = client_of("read").get(f"/api/runs/{run}").json()
+    assert (shown["id"], shown["connection"], shown["state"]) == (run, "acme", "done")
+    assert shown["summary"]["resources"]["customers"]["read"] == 3
+    assert shown["started_at"].endswith("Z")
+
+
+def test_a_sync_rings_for_an_import_and_answers_with_the_run_that_begins(
+    hub: Hub, client_of: Callable[..., Client]
+) -> None:
+    connected(hub, "acme")
+
+    def worker() -> None:
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            with hub.engine.begin() as db:
+                job = db.execute(
+                    text("select args from tidegate.procrastinate_jobs where task_name = 'import_account'")
+                )
+                if job.first():
+                    runs.begin(db, "acme", "import", {})
+                    return
+
+    thread = threading.Thread(target=worker)
+    thread.start()
+    answer = client_of("operate").post("/api/integrations/stripe/sync", json={"resources": ["customers"]})
+    thread.join(SECONDS)
+    started = answer.json()
+    assert answer.status_code == 202
+    assert (started["connection"], started["run"]["state"]) == ("acme", "running")
+    assert answer.headers["location"] == f"/api/runs/{started['run']['id']}"
+    with hub.engine.connect() as db:
+        asked = db.scalar(ASKED)
+    assert asked == {"connection": "acme", "resources": ["customers"], "full": False}
+
+
+def test_a_sync_without_a_worker_is_accepted_all_the_same(
+    hub: Hub, client_of: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegate.api.integration.START_SECONDS", 0.1)
+    connected(hub, "acme")
+    answer = client_of("operate").post("/api/integrations/stripe/sync")
+    assert answer.status_code == 202
+    assert answer.json() == {"connection": "acme", "run": None}
+
+
+def test_connect_and_disconnect(hub: Hub, client_of: Callable[..., Client], make_sandbox: Callable[..., Any]) -> None:
+    sandbox = make_sandbox(customers=3, months=1)
+    admin = client_of("admin")
+    key = {"api_key": sandbox.key, "name": "acme", "api_base": sandbox.url, "webhook_secrets": ["whsec_1"]}
+    made = admin.post("/api/integrations/stripe/connect", json=key)
+    assert made.status_code == 201
+    assert (made.json()["name"], made.json()["mode"], made.json()["sandbox"]) == ("acme", "test", True)
+    assert sandbox.key not in made.text
+    with hub.engine.connect() as db:
+        assert accounts.webhook_secrets(db, "acme", hub.vault) == ("whsec_1",)
+    shown = admin.get("/api/integrations/stripe/status", params={"connection": "acme"}).json()
+    assert [one["name"] for one in shown["connections"]] == ["acme"]
+    ended = admin.delete("/api/integrations/stripe")
+    assert ended.json()["disconnected_at"] is not None
+    problem(admin.post("/api/integrations/stripe/sync"), 422, "usage-error")

@@ -1,0 +1,56 @@
+"""How the page says numbers, sizes, times and names."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tidegate.web import wording
+from tidegate.web.templating import code
+
+AS_OF = datetime(2026, 11, 21, 3, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        ("2026-11-21T03:00:00Z", "0 s ago"),
+        ("2026-11-21T02:59:18Z", "42 s ago"),
+        ("2026-11-21T02:59:00Z", "1 min ago"),
+        ("2026-11-21T00:59:00Z", "2 h ago"),
+        ("2026-11-19T02:00:00Z", "2 days ago"),
+        ("2026-11-21T04:00:00+01:00", "0 s ago"),
+        ("2026-11-21T03:00:09Z", "0 s ago"),
+    ],
+)
+def test_times_are_said_in_their_largest_unit(at: str, said: str) -> None:
+    assert wording.ago(at, AS_OF) == said
+
+
+@pytest.mark.parametrize(
+    ("octets", "said"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (12_345_678, "12 MB"), (4_200_000_000_000, "4.2 TB")],
+)
+def test_sizes(octets: int, said: str) -> None:
+    assert wording.size(octets) == said
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("subscription_items", "Subscription items"),
+        ("entitlements/features", "Entitlements features"),
+        ("invoiceitems", "Invoice items"),
+        ("key_invalid", "Key invalid"),
+    ],
+)
+def test_names_are_said_in_words(name: str, said: str) -> None:
+    assert wording.title(name) == said
+
+
+def test_utc_and_count() -> None:
+    assert wording.utc("2026-11-21T04:00:00+01:00") == "2026-11-21 03:00:00 UTC"
+    assert wording.count(1_234_567) == "1,234,567"
+
+
+def test_backquotes_become_code_and_the_rest_is_escaped() -> None:
+    assert code("run `a<b>` & <i>") == "run <code>a&lt;b&gt;</code> &amp; &lt;i&gt;"
