@@ -29,7 +29,7 @@ def beside(arguments: Sequence[str], environment: Mapping[str, str], keep: Seque
 
 @contextmanager
 def tied(arguments: Sequence[str], environment: Mapping[str, str]) -> Generator[Child]:
-    """The same for a command with `--parent-pipe`, which ends even when this process is killed. Its stdout is a pipe."""
+    """The same for a command with `--parent-pipe`: it ends even when this process is killed. Its stdout is a pipe."""
     theirs, ours = os.pipe()
     try:
         with _run([*arguments, "--parent-pipe", str(theirs)], environment, [theirs], subprocess.PIPE) as child:

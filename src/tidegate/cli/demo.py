@@ -64,6 +64,7 @@ def demo(
         server, address = running.enter_context(_served(place, serve))
         steps.done("serve", f"web process and worker at {address}")
         found = _lived(hub, account, simulated, f"{address}/api/webhooks/stripe/{NAME}", secret, steps)
+        found["swept"] = _swept(hub, account, steps)
         result = _compared(hub, account, simulated, steps) | {"imported": imported, **found}
         document = {"home": str(place.settings.home), "address": address, **result, "steps": steps.ended}
         _tell(document, steps.seconds, as_json)
@@ -104,6 +105,24 @@ def _connected(hub: "Hub", url: str, key: str) -> tuple["Account", str]:
 
 def _imported(hub: "Hub", account: "Account", steps: "Steps") -> dict[str, Any]:
     """The summary of a whole import. Raises ImportIncomplete."""
+    summary = _read_all(hub, account)
+    read = sum(counts["read"] for counts in summary["resources"].values())
+    rows = sum(counts["stored"] + sum(counts["children"].values()) for counts in summary["resources"].values())
+    rate = rows / max(summary["seconds"], 0.001)
+    steps.done("import", f"{read:,} objects in {summary['pages']:,} pages, {rows:,} rows, {rate:,.0f} rows a second")
+    return summary
+
+
+def _swept(hub: "Hub", account: "Account", steps: "Steps") -> dict[str, int]:
+    """A second import finds what changed without an event, such as invoice items; returns how many per resource."""
+    summary = _read_all(hub, account)
+    found = {name: counts["stored"] for name, counts in summary["resources"].items() if counts["stored"]}
+    named = ", ".join(f"{number:,} {name}" for name, number in found.items())
+    steps.done("sweep", f"read again: {named} had changed without an event" if found else "read again: nothing new")
+    return found
+
+
+def _read_all(hub: "Hub", account: "Account") -> dict[str, Any]:
     from tidegate.cli import progress
     from tidegate.cli.import_ import step
     from tidegate.errors import ImportIncomplete
@@ -115,10 +134,6 @@ def _imported(hub: "Hub", account: "Account", steps: "Steps") -> dict[str, Any]:
     if summary["state"] != "done":
         problem = "; ".join(f"{name}: {text}" for name, text in summary["problems"].items()) or summary["state"]
         raise ImportIncomplete(connection=NAME, problem=problem)
-    read = sum(counts["read"] for counts in summary["resources"].values())
-    rows = sum(counts["stored"] + sum(counts["children"].values()) for counts in summary["resources"].values())
-    rate = rows / max(summary["seconds"], 0.001)
-    steps.done("import", f"{read:,} objects in {summary['pages']:,} pages, {rows:,} rows, {rate:,.0f} rows a second")
     return summary
 
 
