@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
@@ -9,6 +12,8 @@ from tests.support import queue
 from tests.support.waiting import until
 
 from tidegate.workflows.doorbell import Doorbell
+
+SOURCE = Path(__file__).parents[2] / "src"
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +65,19 @@ def test_a_worker_ends_when_its_parent_does(database_url: str, engine: Engine) -
     finally:
         os.close(reading)
     assert queue.jobs(engine, "todo") == [("drain", "acme", "todo")]
+
+
+def test_the_command_ends_with_its_parent(database_url: str, engine: Engine, tmp_path: Path) -> None:
+    """As `tidegate serve` starts it: its own session, a pipe that closes when the parent ends."""
+    reading, writing = os.pipe()
+    environment = os.environ | {"DATABASE_URL": database_url, "TIDEGATE_HOME": str(tmp_path), "PYTHONPATH": str(SOURCE)}
+    command = [sys.executable, "-m", "tidegate", "worker", "--concurrency", "3", "--parent-pipe", str(reading)]
+    with subprocess.Popen(command, env=environment, pass_fds=[reading], start_new_session=True) as worker:
+        try:
+            queue.wait_for_workers(engine, 2)
+            os.close(writing)
+            assert worker.wait(20) == 0
+        finally:
+            worker.kill()
+            os.close(reading)
+    assert queue.workers_alive(engine) == 0

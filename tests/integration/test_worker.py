@@ -46,6 +46,15 @@ def test_a_worker_runs_what_is_rung_for(
     assert ("import_account", {"connection": "acme", "full": True}) in done
 
 
+def test_what_runs_by_the_clock_runs_without_a_ring(
+    database_url: str, context: TaskContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = threading.Event()
+    monkeypatch.setitem(tasks.TASKS, "tick", lambda context, timestamp: ran.set() if timestamp % 60 == 0 else None)
+    with working(database_url, context):
+        until(ran.is_set, "the tick of this minute")
+
+
 def test_long_imports_do_not_hold_up_the_inbox(
     database_url: str, context: TaskContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,14 +130,14 @@ def test_work_is_found_without_a_ring(context: TaskContext, engine: Engine) -> N
         db.execute(
             text("insert into refetches (connection, resource, object_id, reason) values ('asked', 'x', 'y', 'doubt')")
         )
-    assert sorted(tasks.tick(context)) == ["catch_up:behind", "drain:asked", "drain:waiting"]
-    assert tasks.tick(context) == [], "they wait already"
+    assert sorted(tasks.tick(context, 60)) == ["catch_up:behind", "drain:asked", "drain:waiting"]
+    assert tasks.tick(context, 60) == [], "they wait already"
     with engine.begin() as db:
         db.execute(text("truncate procrastinate_jobs cascade"))
         db.execute(text("update connections set caught_up_at = now() - interval '10 s'"))
         db.execute(text("truncate inbox, refetches"))
-    assert tasks.tick(replace(context, poll_seconds=60)) == []
-    assert len(tasks.tick(replace(context, poll_seconds=5))) == 4
+    assert tasks.tick(replace(context, poll_seconds=60), 60) == []
+    assert len(tasks.tick(replace(context, poll_seconds=5), 60)) == 4
 
 
 def test_retention_keeps_what_is_not_done(context: TaskContext, engine: Engine) -> None:
@@ -152,13 +161,13 @@ insert into procrastinate_events (job_id, type, at)
 select id, 'deferred', now() - make_interval(days => right(task_name, 1)::int) from procrastinate_jobs""")
         )
         db.execute(text("delete from procrastinate_events where at > now() - interval '1 day'"))
-    assert tasks.forget_old(context) == {"inbox": 1200, "jobs": 2}
+    assert tasks.forget_old(context, 60) == {"inbox": 1200, "jobs": 2}
     with engine.connect() as db:
         left = {row.state: row.n for row in db.execute(text("select state, count(*) as n from inbox group by state"))}
         kept = set(db.execute(text("select task_name from procrastinate_jobs")).scalars())
     assert left == {"waiting": 1200, "parked": 1200, "handled": 600, "skipped": 600}
     assert kept == {"todo6", "todo8", "doing6", "doing8", "succeeded6", "failed6"}
-    assert tasks.forget_old(context) == {"inbox": 0, "jobs": 0}
+    assert tasks.forget_old(context, 60) == {"inbox": 0, "jobs": 0}
 
 
 @pytest.mark.parametrize(

@@ -76,13 +76,10 @@ where args ? 'connection' and (cast(:status as text) is null or status::text = :
 
 
 def empty(engine: Engine) -> None:
-    """Forgets every job, worker and connection."""
+    """Forgets every job, worker and connection, and what belongs to them."""
+    tables = "procrastinate_jobs, procrastinate_workers, procrastinate_periodic_defers"
     with engine.begin() as db:
-        db.execute(
-            text(
-                "truncate procrastinate_jobs, procrastinate_workers, procrastinate_periodic_defers, connections cascade"
-            )
-        )
+        db.execute(text(f"truncate {tables}, connections, problems, runs, inbox, refetches cascade"))
 
 
 @contextmanager

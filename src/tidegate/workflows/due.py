@@ -3,17 +3,17 @@
 from sqlalchemy import Connection, text
 
 
-def behind(db: Connection, poll_seconds: int) -> list[str]:
-    """Connections whose events were not read for `poll_seconds`; one whose key is refused only on the full hour."""
+def behind(db: Connection, poll_seconds: int, *, refused: bool) -> list[str]:
+    """Connections whose events were not read for `poll_seconds`; those whose key was refused only with `refused`."""
     rows = db.execute(
         text("""
 select c.name from tidegate.connections c
 where c.disconnected_at is null
   and (c.caught_up_at is null or c.caught_up_at <= now() - make_interval(secs => :seconds))
-  and (extract(minute from now()) = 0 or not exists (
+  and (:refused or not exists (
     select from tidegate.problems p where p.connection = c.name and p.code = 'key_invalid'))
 order by c.name"""),
-        {"seconds": poll_seconds},
+        {"seconds": poll_seconds, "refused": refused},
     )
     return list(rows.scalars())
 

@@ -111,16 +111,20 @@ def catch_up(context: TaskContext, connection: str) -> dict[str, Any]:
         return {"connection": connection, "state": "busy"}
 
 
-def tick(context: TaskContext) -> list[str]:
-    """Rings for everything whose time has come, so that a lost ring costs a minute; returns what it rang for."""
+def tick(context: TaskContext, timestamp: int) -> list[str]:
+    """Rings for everything whose time has come, so that a lost ring costs a minute; returns what it rang for.
+
+    `timestamp`: the minute it was due, in epoch seconds. A connection whose key is refused is tried on the full hour.
+    """
+    full_hour = timestamp % 3600 < 60
     with context.engine.connect() as db:
-        wanted = [("catch_up", name) for name in due.behind(db, context.poll_seconds)]
+        wanted = [("catch_up", name) for name in due.behind(db, context.poll_seconds, refused=full_hour)]
         wanted += [("drain", name) for name in due.undrained(db)]
     return [f"{task}:{name}" for task, name in wanted if context.doorbell.ring(task, connection=name)]
 
 
-def forget_old(context: TaskContext) -> dict[str, int]:
-    """Deletes what retention does not keep; returns how many rows per table."""
+def forget_old(context: TaskContext, timestamp: int) -> dict[str, int]:
+    """Deletes what retention does not keep; returns how many rows per table. When it was due makes no difference."""
     return retention.forget_old(context.engine, stop=context.stop)
 
 
@@ -135,7 +139,8 @@ TASKS: dict[str, Callable[..., Any]] = {
 """Every task by the name that jobs carry; the first argument is the context."""
 
 PERIODIC = {"tick": "* * * * *", "forget_old": "23 * * * *"}
-"""When tasks start by themselves, as cron lines in UTC; several workers start each once."""
+"""When tasks start by themselves, as cron lines in UTC; several workers start each once. They are given the `timestamp`
+(epoch seconds) of their time."""
 
 
 def register(app: "App", context: TaskContext) -> None:
@@ -147,8 +152,7 @@ def register(app: "App", context: TaskContext) -> None:
 
 
 def _bound(run: Callable[..., Any], context: TaskContext) -> Callable[..., Any]:
-    def task(timestamp: int = 0, **arguments: Any) -> Any:
-        """`timestamp` is what periodic jobs carry."""
+    def task(**arguments: Any) -> Any:
         return run(context, **arguments)
 
     return task

@@ -1,0 +1,131 @@
+"""What a task does when it cannot do its work now: it rings again, later or at once, or lets go."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
+from tests.support import queue
+from tests.support.queue import no_stripe
+
+from tidegate.connections.accounts import Account
+from tidegate.errors import ImportRunning, StripeKeyInvalid, StripeUnreachable
+from tidegate.stripe_api.client import StripeApi
+from tidegate.workflows import tasks
+from tidegate.workflows.ingest_events import Drained
+from tidegate.workflows.tasks import TaskContext
+
+UNREACHABLE = StripeUnreachable(endpoint="GET /v1/account", problem="refused", tries=5)
+DATABASE_AWAY = OperationalError("select 1", {}, Exception("terminating connection"))
+KEY_INVALID = StripeKeyInvalid(endpoint="GET /v1/account", status=401, code="", message="no", request_id="-")
+
+
+@pytest.fixture
+def context(engine: Engine) -> TaskContext:
+    queue.empty(engine)
+    queue.connect(engine, "acme")
+    return TaskContext(engine, _some_stripe)
+
+
+def _some_stripe(account: Account) -> AbstractContextManager[StripeApi]:
+    return nullcontext(None)  # pyright: ignore[reportReturnType]
+
+
+def ending(result: Any) -> Any:
+    """A workflow that ends like this, whatever it is given."""
+
+    def run(*given: Any, **options: Any) -> Any:
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("result", "attempt", "state", "again"),
+    [
+        pytest.param({"state": "done", "run": 1}, 0, "done", None, id="done"),
+        pytest.param({"state": "incomplete", "run": 1}, 0, "incomplete", None, id="a part failed: told by the run"),
+        pytest.param(ImportRunning(connection="acme"), 2, "busy", (60, 2), id="another process imports"),
+        pytest.param(UNREACHABLE, 0, "put_off", (15, 1), id="Stripe is away"),
+        pytest.param(UNREACHABLE, 3, "put_off", (120, 4), id="Stripe is away for longer"),
+        pytest.param(UNREACHABLE, 50, "put_off", (600, 51), id="Stripe is away for days"),
+        pytest.param(DATABASE_AWAY, 0, "put_off", (15, 1), id="the database was away"),
+    ],
+)
+def test_an_import_is_tried_again_when_its_trouble_passes(
+    context: TaskContext,
+    monkeypatch: pytest.MonkeyPatch,
+    result: Any,
+    attempt: int,
+    state: str,
+    again: tuple[int, int] | None,
+) -> None:
+    monkeypatch.setattr(tasks.importing, "import_account", ending(result))
+    assert tasks.import_account(context, "acme", ["customers"], full=True, attempt=attempt)["state"] == state
+    with context.engine.connect() as db:
+        found = db.execute(
+            text("""
+select task_name, args, round(extract(epoch from scheduled_at - clock_timestamp()))::int as seconds
+from procrastinate_jobs""")
+        ).all()
+    if again is None:
+        assert found == []
+        return
+    seconds, attempts = again
+    [job] = found
+    full = state == "busy"  # an import that has begun goes on from where it stopped
+    assert job.task_name == "import_again"
+    assert job.args == {"connection": "acme", "resources": ["customers"], "full": full, "attempt": attempts}
+    assert seconds - 5 <= job.seconds <= seconds
+
+
+def test_an_import_that_was_stopped_is_rung_for_at_once(context: TaskContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted = ending({"state": "interrupted", "run": 1})
+    monkeypatch.setattr(tasks.importing, "import_account", interrupted)
+    tasks.import_account(context, "acme")
+    assert queue.jobs(context.engine) == [], "somebody else interrupted it"
+    context.stop.set()
+    tasks.import_account(context, "acme")
+    assert queue.jobs(context.engine) == [("import_again", "acme", "todo")]
+
+
+def test_a_refused_key_ends_the_import(context: TaskContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks.importing, "import_account", ending(KEY_INVALID))
+    with pytest.raises(StripeKeyInvalid):
+        tasks.import_account(context, "acme")
+    assert queue.jobs(context.engine) == []
+
+
+def test_what_a_stop_leaves_in_the_inbox_is_rung_for(context: TaskContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks.ingest_events, "drain", ending(Drained(handled=3)))
+    assert tasks.drain(context, "acme") == {"connection": "acme", "handled": 3, "failed": 0}
+    assert queue.jobs(context.engine) == []
+    context.stop.set()
+    tasks.drain(context, "acme")
+    assert queue.jobs(context.engine) == [("drain", "acme", "todo")]
+
+
+def test_catching_up_leaves_it_to_the_process_that_does(context: TaskContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks.catching_up, "catch_up", ending(ImportRunning(connection="acme")))
+    assert tasks.catch_up(context, "acme") == {"connection": "acme", "state": "busy"}
+
+
+@pytest.mark.parametrize("task", [tasks.import_account, tasks.drain, tasks.catch_up])
+@pytest.mark.parametrize("name", ["gone", "never"])
+def test_nothing_is_done_for_a_connection_that_was_let_go(engine: Engine, task: Any, name: str) -> None:
+    queue.empty(engine)
+    queue.connect(engine, "gone", disconnected_at="2026-01-01T00:00:00Z")
+    assert task(TaskContext(engine, no_stripe), name) == {"connection": name, "state": "disconnected"}
+
+
+@pytest.mark.parametrize(("minute", "tried"), [(0, True), (1, False), (59, False)])
+def test_a_connection_whose_key_is_refused_is_tried_on_the_full_hour(
+    context: TaskContext, minute: int, tried: bool
+) -> None:
+    with context.engine.begin() as db:
+        db.execute(text("insert into problems (connection, code) values ('acme', 'key_invalid')"))
+    due_at = 1_767_225_600 + 60 * minute  # 2026-01-01T00:00:00Z and later
+    assert tasks.tick(context, due_at) == (["catch_up:acme"] if tried else [])
