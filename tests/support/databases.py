@@ -18,11 +18,20 @@ from tidegate.store.embedded_locks import exclusive
 RUN = "TIDEGATE_TEST_RUN"
 """Names the folder that the processes of one test run share: the embedded server's home, and who made the template."""
 
+KEPT = {"TIDEGATE_RECORDED"}
+"""Variables of ours that a test run may be given: where the recorded Stripe data lies."""
+
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
 def begin_run() -> None:
-    """Makes the run's folder; the processes started from here on find it in their environment."""
+    """Makes the run's folder; the processes started from here on find it in their environment, and no setting of ours.
+
+    Else a test could reach the database or the Stripe account that somebody works with.
+    """
+    for name in [*os.environ]:
+        if name in {"DATABASE_URL", "STRIPE_API_KEY"} or (name.startswith("TIDEGATE_") and name not in KEPT):
+            del os.environ[name]
     folder = Path(tempfile.mkdtemp(prefix="tidegate-tests-"))
     folder.chmod(0o755)  # the embedded server of root runs under an account of its own
     os.environ[RUN] = str(folder)
