@@ -92,7 +92,7 @@ def _apply_round(
     if len(fresh) < len(batch.arrivals):
         sames = _judge(batch, fresh, verdicts)
     replaced = _store(batch, fresh, verdicts, sames)
-    refused += _store_children(batch, [*fresh, *replaced])
+    refused += _store_children(batch, fresh, replaced)
     _count(batch, fresh, verdicts)
     return refused
 
@@ -176,18 +176,16 @@ def _ask_again(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str
     refetches.ask(batch.connection, batch.account, batch.resource, asked)
 
 
-def _store_children(batch: _Batch, parents: list[str]) -> list[Lost]:
-    """Replaces the children of the parents whose content is now what came in."""
+def _store_children(batch: _Batch, fresh: list[str], replaced: list[str]) -> list[Lost]:
+    """Replaces the children of the parents whose content is now what came in; fresh parents have none yet."""
     refused: list[Lost] = []
-    if not parents:
-        return refused
     for nested in batch.resource.nested:
         child = RESOURCES[nested.resource]
         sql = statements(child)
         rows: list[tuple[Any, ...]] = []
         owners: list[str] = []
         held: list[str] = []
-        for parent in parents:
+        for parent in [*fresh, *replaced]:
             arrival = batch.arrivals[parent]
             bodies = next((list_ for n, list_, _ in arrival.reading.nested if n.field == nested.field), None)
             if bodies is None or arrival.deleted:
@@ -206,7 +204,8 @@ def _store_children(batch: _Batch, parents: list[str]) -> list[Lost]:
         for refusal in copy_sound_rows(batch.connection, sql.copy, rows):
             row = rows[refusal.place]
             refused.append(Lost(f"{owners[refusal.place]}/{row[1]}", "", refusal.reason, row[-1]))
-        batch.run(sql.drop_children, parents=held)
+        if replaced:
+            batch.run(sql.drop_children, parents=[parent for parent in held if parent in replaced])
         batch.run(sql.put_children, parents=held)
         batch.applied.counts.children[child.name] += len(rows)
     return refused

@@ -20,6 +20,8 @@ from tidegate.stripe_api.resources.resource import Resource
 
 AT_ONCE = 100
 LEASE_SECONDS = 120
+CATALOG = frozenset({"products", "prices", "coupons"})
+"""What items, lines and discounts name is fetched whenever the mirror lacks it (semantics, Mirror, Completeness)."""
 GONE = "named by other objects, gone from Stripe"
 
 
@@ -120,12 +122,17 @@ def _put_back(engine: Engine, account: str, one: Claimed, error: TidegateError) 
 
 
 def ask_for_missing(engine: Engine, account: str, resources: Sequence[Resource]) -> int:
-    """Queues every object that these resources (and their children) name and the mirror lacks; returns how many."""
+    """Queues what these resources (and their children) name and the mirror lacks; returns how many objects.
+
+    Objects of the same resources are followed, and the catalog always: a chosen few resources do not pull in, one by one,
+    all the customers that they name.
+    """
+    wanted = {resource.name for resource in resources} | CATALOG
     asked = 0
     for resource in [*resources, *(RESOURCES[nested.resource] for r in resources for nested in r.nested)]:
         for column in resource.columns:
             target = RESOURCES.get(column.refers_to)
-            if target is None or not target.retrievable:
+            if target is None or not target.retrievable or target.name not in wanted:
                 continue
             named = f"unnest(t.{column.name})" if column.type == "text[]" else f"t.{column.name}"
             with engine.begin() as db:
