@@ -27,7 +27,7 @@ class Answer:
 
 
 @dataclass
-class Refusal(Exception):  # noqa: N818
+class Refusal(Exception):
     """An error as Stripe words it (docs.stripe.com/api/errors)."""
 
     status: int

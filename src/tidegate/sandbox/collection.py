@@ -1,7 +1,9 @@
 """The objects of one kind in order of creation, as rendered bytes, with indexes made when first asked for."""
 
+import zlib
 from array import array
 from bisect import bisect_left, bisect_right, insort
+from collections import deque
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -12,6 +14,12 @@ Body = bytes | int
 """Rendered bytes, or a number from which the collection's `render` makes them (a million objects fit in memory so)."""
 
 SEQUENCE_BITS = 24
+WARM = 2000
+"""How many of the bodies stored last are kept as they are, where the others are compressed."""
+
+PACKED = b"z"
+"""Marks a compressed body: none begins so uncompressed, they are JSON objects."""
+
 Index = dict[str, "array[int]"]
 
 
@@ -26,11 +34,15 @@ class Collection:
         self.bodies: dict[str, Body] = {}
         self.hidden: dict[str, dict[str, bytes]] = {}
         self.overflow: dict[str, list[bytes]] = {}
+        self.pack = False
+        """Whether bodies that were not changed for a while are kept compressed, in a fifth of the room or less."""
         self.render: Callable[[int], bytes] | None = None
         self.render_whole: Callable[[int], bytes] | None = None
         self._indexes: dict[str, Index] = {}
         self._noted: dict[int, list[tuple[str, str]]] = {}
         self._arrived = 0
+        self._warm: deque[str] = deque()
+        self._common: bytes | None = None
         self._lenses = dict(resource.filters) | dict(resource.ranges)
 
     def __len__(self) -> int:
@@ -43,7 +55,7 @@ class Collection:
         """The object as a list shows it; KeyError when there is none."""
         body = self.bodies[identifier]
         if isinstance(body, bytes):
-            return body
+            return body if body.startswith(b"{") else self._unpacked(body)
         assert self.render is not None
         return self.render(body)
 
@@ -87,6 +99,8 @@ class Collection:
         if known is None:
             known = self._place(identifier, created)
         self.bodies[identifier] = body
+        if self.pack:
+            self._cool(identifier)
         for store, value in ((self.hidden, hidden), (self.overflow, overflow)):
             if value:
                 store[identifier] = value  # type: ignore[assignment]
@@ -151,6 +165,25 @@ class Collection:
                 insort(keys, key)
             else:
                 keys.append(key)
+
+    def _cool(self, identifier: str) -> None:
+        self._warm.append(identifier)
+        if len(self._warm) > WARM:
+            oldest = self._warm.popleft()
+            body = self.bodies.get(oldest)
+            if isinstance(body, bytes) and body.startswith(b"{"):
+                self.bodies[oldest] = self._packed(body)
+
+    def _packed(self, body: bytes) -> bytes:
+        if self._common is None:
+            self._common = body
+        packer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=self._common)
+        packed = PACKED + packer.compress(body) + packer.flush()
+        return packed if len(packed) < len(body) else body
+
+    def _unpacked(self, packed: bytes) -> bytes:
+        assert self._common is not None
+        return zlib.decompressobj(-zlib.MAX_WBITS, zdict=self._common).decompress(packed[len(PACKED) :])
 
     def _place(self, identifier: str, created: int) -> int:
         key = (created << SEQUENCE_BITS) + self._arrived

@@ -6,11 +6,16 @@ from tidegate.sandbox.config import SandboxConfig
 from tidegate.sandbox.state import EVENT_DAYS
 from tidegate.sandbox.world import World
 
+PACK_ABOVE = 3000
+"""Companies with more customers than this are kept compressed."""
+
 
 def make_world(config: SandboxConfig) -> World:
     """The account as it stands at the configuration's `as_of`, history and the last 30 days of events included."""
     world = World(config, add_interval(config.as_of, "month", -max(1, config.months)))
     world.state.events_from = config.as_of - EVENT_DAYS * 86_400
+    for collection in world.state.collections.values():
+        collection.pack = config.customers > PACK_ABOVE
     if config.profile == "bulk":
         world.state.events_from = config.as_of
         bulk.fill(world)

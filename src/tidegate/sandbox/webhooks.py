@@ -103,8 +103,12 @@ class Webhooks:
             self._random.shuffle(sequence)
         return sequence
 
+    def _look(self, resource: str, identifier: str) -> Obj | None:
+        collection = self.state[resource]
+        return collection.shown(identifier) if identifier in collection else None
+
     async def _deliver(self, endpoint: Endpoint, event: Obj) -> None:
-        body = msgspec.json.encode(in_version(event, endpoint.api_version))
+        body = msgspec.json.encode(in_version(event, endpoint.api_version, self._look))
         async with self._slots:
             for attempt in range(TRIES):
                 try:
