@@ -80,9 +80,7 @@ def test_the_page_shows_connections_problems_and_imports(hub: Hub, visit: Callab
         runs.beat(db, run, {"resources": {"customers": {"read": 1200}, "prices": {"read": 34}}})
         for resource, done in (("customers", False), ("prices", True)):
             db.execute(
-                text(
-                    "insert into tidegate.import_ranges (run, resource, pages, done) values (:run, :resource, 1, :done)"
-                ),
+                text("insert into tidegate.import_ranges (run, resource, pages, done) values (:run, :name, 1, :done)"),
                 {"run": run, "name": resource, "done": done},
             )
         db.execute(

@@ -28,8 +28,8 @@ def serve(
     no_worker: Annotated[bool, typer.Option("--no-worker", help="Start no worker beside the server.")] = False,
 ) -> None:
     """Serve the page, the API and Stripe's webhooks, with one worker in a process of its own."""
-    from tidegate.cli.child import Child
     from tidegate.cli.hub import configured, opened
+    from tidegate.cli.keeper import Keeper
     from tidegate.cli.show import remark
 
     config = configured()
@@ -41,9 +41,9 @@ def serve(
     ):
         site = build(hub, bound)
         if not no_worker:
-            child = Child()
-            child.start()
-            alive.callback(child.stop)
+            keeper = Keeper()
+            keeper.start()
+            alive.callback(keeper.stop)
         run_server(site, listener, lambda: remark(f"Tidegate serves {address(listener)} (Ctrl-C stops)"))
 
 

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds before a restart; doubled while the worker keeps dying young
 GROWN_UP = 60.0  # seconds after which a worker's death is no sign that the next one dies too
-PATIENCE = 20.0  # seconds that an ending worker has for what it is doing
+PATIENCE = 15.0  # seconds that an ending worker has for what it is doing
 
 
 def worker_command(descriptor: int) -> list[str]:
@@ -20,7 +20,7 @@ def worker_command(descriptor: int) -> list[str]:
     return [sys.executable, "-m", "tidegate", "worker", "--parent-pipe", str(descriptor)]
 
 
-class Child:
+class Keeper:
     """A worker that lives as long as this process.
 
     The kernel closes the pipe however this process ends, so that no worker outlives it. The worker has a session of its
@@ -54,7 +54,7 @@ class Child:
         self._thread.start()
 
     def stop(self) -> None:
-        """Lets the worker end what it does, for 20 s at most; then it is terminated."""
+        """Lets the worker end what it does, for 15 s at most; then it is terminated."""
         self._ending.set()
         os.close(self._ours)
         self._thread.join()
