@@ -258,9 +258,9 @@ def _outcome(kind: Any) -> tuple[int, int]:
 def routes() -> list[str]:
     """Every route of the API with what it says of itself."""
     lines = [
-        "Errors are `application/problem+json` (RFC 9457); one with status 403 names the scope that is missing. A token",
-        "goes into `Authorization: Bearer tg_…`; `tidegate tokens create` makes one. `/api/openapi.json` says all of this",
-        "for programs.",
+        "Errors are `application/problem+json` (RFC 9457); one with status 403 names the scope that is missing. A",
+        "token goes into `Authorization: Bearer tg_…`; `tidegate tokens create` makes one. `/api/openapi.json` says",
+        "all of this for programs.",
         "",
     ]
     for path, operations in every_route().items():

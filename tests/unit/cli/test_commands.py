@@ -1,0 +1,77 @@
+"""What commands decide without a database: exit codes of a status, secrets from options, the ending of an import."""
+
+import io
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tidegate.cli import app
+from tidegate.cli.connect import _secret
+from tidegate.cli.import_ import _ending
+from tidegate.cli.status import exit_code
+from tidegate.errors import UsageError
+
+KEY = "sk_test_0123456789abcdef"
+
+
+def found(*problems: tuple[str, str]) -> dict[str, Any]:
+    """A status of the connections a and b with these (connection, code)."""
+    return {
+        "connections": [{"name": "a"}, {"name": "b"}],
+        "problems": [{"connection": name, "code": code} for name, code in problems],
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (found(), 0),
+        (found(("a", "inbox_parked")), 1),
+        (found(("a", "unreachable")), 1),
+        (found(("a", "unreachable"), ("b", "key_invalid")), 3),
+        (found(("a", "unreachable"), ("b", "behind")), 1),
+    ],
+)
+def test_the_exit_code_of_a_status(status: dict[str, Any], code: int) -> None:
+    assert exit_code(status) == code
+
+
+def test_secrets_come_from_lines_of_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{KEY}\nwhsec_1\n"))
+    assert _secret("--api-key", "-") == KEY
+    assert _secret("--webhook-secret", "-") == "whsec_1"
+    with pytest.raises(UsageError, match="stdin"):
+        _secret("--webhook-secret", "-")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_secret_on_the_command_line_works_with_a_warning_that_does_not_repeat_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert _secret("--api-key", KEY) == KEY
+    warning = capsys.readouterr().err
+    assert "--api-key -" in warning
+    assert KEY not in warning
+
+
+def test_without_a_key_and_without_a_terminal_connect_says_how_to_give_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STRIPE_API_KEY", raising=False)
+    done = CliRunner().invoke(app, ["connect"], input="")
+    assert done.exit_code == 2
+    assert "STRIPE_API_KEY" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("state", "stored", "words"),
+    [
+        ("done", 0, "nothing new"),
+        ("done", 7, "7 stored of 10 objects"),
+        ("interrupted", 7, "goes on from there"),
+        ("incomplete", 7, "incomplete"),
+    ],
+)
+def test_the_ending_of_an_import(state: str, stored: int, words: str) -> None:
+    counts = {"products": {"read": 10, "stored": stored}}
+    summary = {"connection": "c", "state": state, "seconds": 1, "pages": 1, "resumed": False, "resources": counts}
+    assert words in _ending(summary)

@@ -1,0 +1,126 @@
+"""How errors leave the program: one line or one JSON document, and the exit code of the error."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from typer.testing import CliRunner
+
+from tidegate.cli import app
+from tidegate.cli.run import failure_of, wants_json
+from tidegate.errors import (
+    ConnectionMissing,
+    DatabaseUnreachable,
+    ImportIncomplete,
+    ImportRunning,
+    StripeKeyInvalid,
+    StripeUnreachable,
+    UsageError,
+)
+from tidegate.settings import Settings
+
+REFUSED = {"status": 401, "endpoint": "GET /v1/account", "message": "no", "request_id": "req_1", "code": "", "tries": 1}
+HEAVY = (
+    "sqlalchemy",
+    "stripe",
+    "fastapi",
+    "pyarrow",
+    "procrastinate",
+    "pydantic",
+    "psycopg",
+    "rich",
+    "msgspec",
+    "httpx",
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError(problem="x"), 2),
+        (ConnectionMissing(), 2),
+        (ImportIncomplete(connection="c", problem="x"), 1),
+        (ImportRunning(connection="c"), 1),
+        (DatabaseUnreachable(url="u", problem="x"), 3),
+        (StripeUnreachable(endpoint="e", problem="x", tries=1), 3),
+        (StripeKeyInvalid(**REFUSED), 3),
+        (KeyboardInterrupt(), 130),
+        (ZeroDivisionError("x"), 1),
+    ],
+    ids=lambda one: type(one).__name__ if isinstance(one, BaseException) else str(one),
+)
+def test_an_error_has_its_exit_code(error: BaseException, code: int) -> None:
+    assert failure_of(error).code == code
+
+
+def test_an_error_of_ours_is_told_in_its_own_words() -> None:
+    assert failure_of(UsageError(problem="Do this.")) == ("UsageError", "Do this.", 2)
+
+
+def test_an_unforeseen_error_says_what_it_is_and_where_to_look(capsys: pytest.CaptureFixture[str]) -> None:
+    failure = failure_of(ZeroDivisionError("division\nby zero"))
+    assert failure.type == "ZeroDivisionError"
+    assert "division by zero" in failure.message
+    assert "TIDEGATE_LOG_LEVEL=DEBUG" in failure.message
+    assert "\n" not in failure.message
+    assert capsys.readouterr().err == ""
+
+
+def test_a_lost_database_is_out_of_reach() -> None:
+    lost = OperationalError("select 1", {}, Exception("server closed\nthe connection"), connection_invalidated=True)
+    assert failure_of(lost).type == "DatabaseUnreachable"
+    assert failure_of(lost).code == 3
+
+
+def test_a_wrong_setting_is_named_without_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_PORT", "s3cret")
+    with pytest.raises(ValueError, match="TIDEGATE_PORT") as raised:
+        Settings()
+    failure = failure_of(raised.value)
+    assert (failure.type, failure.code) == ("ConfigurationError", 2)
+    assert "TIDEGATE_PORT" in failure.message
+    assert "s3cret" not in failure.message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [(["status", "--json"], True), (["status"], False), (["sql", "--", "--json"], False), ([], False)],
+)
+def test_json_is_asked_for_by_an_option_only(arguments: list[str], wanted: bool) -> None:
+    assert wants_json(arguments) is wanted
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nonsense"], ["import", "--nonsense"], ["export"], ["sandbox", "--port", "x"], ["tokens", "revoke", "x"]],
+)
+def test_wrong_usage_ends_with_2_and_says_so_in_the_form_asked_for(arguments: list[str]) -> None:
+    plain = CliRunner().invoke(app, arguments)
+    assert (plain.exit_code, plain.stdout) == (2, "")
+    assert plain.stderr
+    as_json = CliRunner().invoke(app, [*arguments, "--json"])
+    assert as_json.exit_code == 2
+    assert json.loads(as_json.stdout)["error"]["type"] == "UsageError"
+
+
+def test_an_error_of_a_command_goes_to_stderr_and_with_json_to_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ConnectionMissing()
+
+    monkeypatch.setattr("tidegate.cli.hub.configured", fail)
+    plain = CliRunner().invoke(app, ["stop"])
+    assert (plain.exit_code, plain.stdout) == (2, "")
+    assert plain.stderr == f"error: {ConnectionMissing()}\n"
+    with_json = CliRunner().invoke(app, ["stop", "--json"])
+    assert (with_json.exit_code, with_json.stderr) == (2, "")
+    error = {"type": "ConnectionMissing", "message": str(ConnectionMissing())}
+    assert json.loads(with_json.stdout) == {"error": error}
+
+
+def test_the_help_is_light() -> None:
+    """`import tidegate.cli` loads nothing heavy, so that `tidegate --help` answers at once."""
+    code = f"import sys, tidegate.cli; print([one for one in {HEAVY!r} if one in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
