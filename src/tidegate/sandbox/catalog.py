@@ -155,8 +155,9 @@ def discounts_and_taxes(world: World) -> None:
     for coupon in coupons:
         world.coupons[coupon["id"]] = coupon
         world.state.put(dict(coupon), "coupon.created")
-    for code, coupon in (("HELLO", "WELCOME20"), ("SPRING", "SPRING3"), ("GOODCAUSE", "NONPROFIT")):
-        world.state.put(build.promotion_code(world.ids.new("promo_1", 23), now, code, coupon), "promotion_code.created")
+    for code, coupon_id in (("HELLO", "WELCOME20"), ("SPRING", "SPRING3"), ("GOODCAUSE", "NONPROFIT")):
+        world.codes[coupon_id] = world.ids.new("promo_1", 23)
+        world.state.put(build.promotion_code(world.codes[coupon_id], now, code, coupon_id), "promotion_code.created")
     expired = {"active": False, "expires_at": now + 20 * 86_400}
     world.state.put(
         build.promotion_code(world.ids.new("promo_1", 23), now, "BYGONE", "OLDPROMO", **expired),

@@ -33,6 +33,8 @@ CAST: tuple[tuple[str, float], ...] = (
     ("late_card", 66),
     ("churned", 45),
     ("canceling", 12),
+    ("pending", 0.3),
+    ("backdated", 42),
     ("paused_collection", 41),
     ("deleted", 55),
     ("scheduled", 8),

@@ -78,6 +78,11 @@ def discount(world: World, coupon_id: str, customer: str, **owner: Any) -> Obj:
     coupon["times_redeemed"] += 1
     if coupon_id in world.state["coupons"]:
         world.state.put(dict(coupon), "coupon.updated")
+    code = owner.get("promotion_code")
+    if code and code in world.state["promotion_codes"]:
+        known = world.state.full("promotion_codes", code)
+        counted = known | {"times_redeemed": known["times_redeemed"] + 1}
+        world.state.put(counted, "promotion_code.updated")
     return given
 
 

@@ -66,6 +66,8 @@ def add_webhook(controls: Controls, request: Request, rest: str) -> Answer:
     body = body_of(request)
     identifier = body.get("id") or controls.state.ids.new("we_", 24)
     endpoint = msgspec.convert({**body, "id": identifier}, Endpoint)
+    if not endpoint.url.startswith("http://"):
+        raise Refusal(400, "The sandbox delivers webhooks over plain http:// only.", param="url")
     controls.webhooks.add(endpoint)
     return as_json({"id": identifier, "url": endpoint.url, "api_version": endpoint.api_version})
 

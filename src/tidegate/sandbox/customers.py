@@ -2,28 +2,15 @@
 
 from typing import Any
 
-from tidegate.sandbox import catalog, contracts
+from tidegate.sandbox import contracts
 from tidegate.sandbox.contracts import Terms
 from tidegate.sandbox.names import COUNTRIES, invented
 from tidegate.sandbox.objects import people
+from tidegate.sandbox.offers import terms_for
 from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.world import DAY, Due, World
 
 CARDS = (("4242", "visa"), ("4444", "mastercard"), ("0005", "amex"))
-PLAIN = (
-    "incomplete",
-    "incomplete_expired",
-    "past_due",
-    "unpaid",
-    "dunned",
-    "late_card",
-    "churned",
-    "canceling",
-    "paused_collection",
-    "scheduled",
-    "credited",
-    "fee",
-)
 NO_CARD = ("trial_no_card", "send_invoice", "prospect")
 
 
@@ -36,7 +23,7 @@ def arrive(world: World, due: Due) -> None:
         if role == "quoted":
             world.plan(world.clock.now + 3600, "quote", customer["id"])
         return
-    subscription = contracts.start(world, customer, terms_for(world, role, customer))
+    subscription = contracts.start(world, customer, terms_for(world, role))
     follow_up(world, role, customer, subscription)
     if role == "several":
         contracts.start(world, customer, Terms([(world.prices["support"], 1)]))
@@ -80,86 +67,12 @@ def sign_up(world: World, role: str) -> Obj:
     return world.state.full("customers", customer["id"])
 
 
-def terms_for(world: World, role: str, customer: Obj) -> Terms:
-    """What the customer subscribes to: by its role, else by chance."""
-    price = world.prices
-    changes: dict[str, Any] = {}
-    match role:
-        case "twenty_items":
-            return Terms([(price[f"addon-{number}"], 1 + number % 3) for number in range(1, 21)])
-        case "grid":
-            return Terms([(price["grid"], 140), (price["starter-month-usd"], 1)])
-        case "scale":
-            return Terms([(price["scale"], 64)])
-        case "volume":
-            return Terms([(price["volume"], 240)])
-        case "packages":
-            return Terms([(price["messages"], 4300), (price["pro-month-usd"], 1)])
-        case "metered":
-            return Terms([(price["starter-month-usd"], 1), (price["calls"], None), (price["calls-tiered"], None)])
-        case "legacy":
-            return Terms([(price["legacy"], 1)])
-        case "inline":
-            return Terms([(catalog.inline(world, "usd", 12_345), 1)])
-        case "free":
-            return Terms([(price["free"], 1)])
-        case "storage":
-            return Terms([(price["storage"], 333)])
-        case "item_discount":
-            return Terms([(price["team-month-usd"], 8), (price["addon-3"], 1)], coupon="TENOFF", item_coupon="TEAMONLY")
-        case "friend":
-            return Terms([(price["pro-month-usd"], 1)], coupon="FRIENDS")
-        case "vat" | "tva" | "jct":
-            currency = "jpy" if role == "jct" else "eur"
-            return Terms([(price[f"team-month-{currency}"], 7)], changes={"default_tax_rates": [world.tax_rates[role]]})
-        case "send_invoice":
-            changes = {"collection_method": "send_invoice", "days_until_due": 30}
-            return Terms([(price["business-year-usd"], 3)], changes=changes)
-        case "trial_no_card":
-            behavior = {"end_behavior": {"missing_payment_method": "pause"}}
-            return Terms([(price["pro-month-usd"], 1)], trial_days=14, changes={"trial_settings": behavior})
-        case "trialing":
-            return Terms([(price["team-month-usd"], 4)], trial_days=14)
-        case "growing":
-            return Terms([(price["team-month-usd"], 6)])
-        case "upgrading":
-            return Terms([(price["starter-month-usd"], 1)])
-        case "growing_yearly":
-            return Terms([(price["team-year-eur"], 12)])
-        case _ if role in PLAIN:
-            return Terms([(price["pro-month-usd"], 1)])
-        case _:
-            return ordinary(world, customer)
-
-
-def ordinary(world: World, customer: Obj) -> Terms:
-    """A plan, an interval, a currency, perhaps a trial or a coupon, by chance."""
-    chance = world.chance
-    currency = chance.choices(("usd", "eur", "jpy"), (70, 22, 8))[0]
-    plan = chance.choices(("starter", "team", "pro", "business"), (40, 30, 20, 10))[0]
-    interval = chance.choices(("month", "year", "quarter", "week"), (72, 20, 6, 2))[0]
-    quantity = chance.randrange(2, 40) if plan == "team" else 1
-    items: list[tuple[Obj, int | None]] = [(world.prices[f"{plan}-{interval}-{currency}"], quantity)]
-    if interval == "month" and currency == "usd" and world.likely(0.08):
-        items.append((world.prices[chance.choice(("calls", "calls-tiered"))], None))
-    trial = 14 if world.likely(0.2) else 0
-    terms = Terms(items, trial_days=trial)
-    if world.likely(0.15):
-        terms.coupon = chance.choices(("WELCOME20", "SPRING3", "NONPROFIT", "FIVEOFF", "TENOFF"), (40, 25, 10, 15, 10))[
-            0
-        ]
-    if currency == "eur" and world.likely(0.5):
-        terms.changes["default_tax_rates"] = [world.tax_rates[chance.choice(("vat", "tva"))]]
-    if world.likely(0.2):
-        terms.changes["metadata"] = {"source": chance.choice(("ads", "referral", "søk"))}
-    return terms
-
-
 def follow_up(world: World, role: str, customer: Obj, subscription: Obj) -> None:
     """Plans what comes later for a new subscription."""
     now, identifier = world.clock.now, subscription["id"]
     steps: dict[str, tuple[int, str, str, Any]] = {
         "churned": (9 * DAY, "decide", identifier, "cancel_now"),
+        "pending": (3600, "decide", identifier, "pending"),
         "canceling": (2 * DAY, "decide", identifier, "cancel_later"),
         "paused_collection": (3 * DAY, "decide", identifier, "pause"),
         "deleted": (20 * DAY, "leave", customer["id"], None),

@@ -18,6 +18,7 @@ CHOICES: dict[str, float] = {
     "pause": 0.8,
     "yearly": 1.2,
     "schedule": 0.5,
+    "pending": 0.4,
     "fee": 1.2,
 }
 PLANS = ("starter", "team", "pro", "business")
@@ -76,6 +77,8 @@ def act(world: World, subscription: Obj, choice: str) -> None:
             _maybe_return(world, subscription, world.clock.now)
         case "pause":
             pause(world, subscription)
+        case "pending" if plan:
+            await_payment(world, subscription, item, world.prices[f"{PLANS[-1]}-{interval}-{currency}"])
         case "schedule" if plan:
             schedule(world, subscription, item, f"{PLANS[-1]}-{interval}-{currency}")
         case "fee" if currency == "usd":
@@ -112,6 +115,31 @@ def resume(world: World, due: Due) -> None:
     subscription = world.state.full("subscriptions", due.about)
     if subscription["pause_collection"] and subscription["status"] != "canceled":
         world.state.put(subscription | {"pause_collection": None}, "customer.subscription.updated")
+
+
+def await_payment(world: World, subscription: Obj, item: Obj, price: Obj) -> None:
+    """A change of plan that waits for its payment, and lapses after 23 hours without one; the old items stay."""
+    wanted = item | {"price": subscriptions.shown_price(price), "plan": subscriptions.plan_of(price), "quantity": 1}
+    subscription["pending_update"] = {
+        "billing_cycle_anchor": None,
+        "discount": None,
+        "discounts": None,
+        "expires_at": world.clock.now + 23 * 3600,
+        "metadata": None,
+        "subscription_items": [wanted],
+        "trial_end": None,
+        "trial_from_plan": None,
+    }
+    world.state.put(subscription, "customer.subscription.updated")
+    world.plan(world.clock.now + 23 * 3600, "lapse", subscription["id"])
+
+
+def lapse(world: World, due: Due) -> None:
+    """A change that waited for its payment in vain is dropped."""
+    subscription = world.state.full("subscriptions", due.about)
+    if subscription["pending_update"] and subscription["status"] != "canceled":
+        kinds = ("customer.subscription.updated", "customer.subscription.pending_update_expired")
+        world.state.put(subscription | {"pending_update": None}, *kinds)
 
 
 def schedule(world: World, subscription: Obj, item: Obj, role: str) -> None:

@@ -255,7 +255,7 @@ def rendered(state: State, collection: Collection, identifier: str, tree: Tree) 
     """The object's body with the tree's fields in place; bodies that have nothing to expand are not decoded."""
     body = collection.body(identifier)
     kind = collection.resource.object
-    needed = {name: below for name, below in tree.items() if _worth(body, name, edges(kind)[name])}
+    needed = {name: below for name, below in tree.items() if _worth(body, name, edges(kind)[name], below)}
     if not needed:
         return body
     stored = collection.hidden.get(identifier, {})
@@ -265,8 +265,8 @@ def rendered(state: State, collection: Collection, identifier: str, tree: Tree) 
     return msgspec.json.encode(expanded(state, msgspec.json.decode(body), kind, needed))
 
 
-def _worth(body: bytes, name: str, edge: Edge) -> bool:
-    if edge.how == "empty":
+def _worth(body: bytes, name: str, edge: Edge, below: Tree) -> bool:
+    if edge.how == "empty" or (edge.how == "part" and not below):
         return False
     quoted = name.encode()
     return edge.how != "id" or b'"%s":"' % quoted in body or b'"%s":["' % quoted in body

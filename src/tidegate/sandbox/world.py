@@ -39,6 +39,8 @@ class World:
         """Prices by role, for example `team-month-usd`, whole."""
         self.coupons: dict[str, Obj] = {}
         """All coupons ever made by id, whole: a discount outlives its coupon."""
+        self.codes: dict[str, str] = {}
+        """The promotion code, by id, that gives a coupon."""
         self.tax_rates: dict[str, Obj] = {}
         self.arrived = 0
         self._planned = 0

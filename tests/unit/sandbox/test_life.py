@@ -93,7 +93,7 @@ def test_events_tell_an_objects_story_in_order(make_api: Any) -> None:
             assert restored(obj, changed) == before, event["id"]
             compared += 1
         last[obj["id"]] = obj
-    assert compared > 200
+    assert compared > 150
 
 
 def restored(obj: dict[str, Any], previous: dict[str, Any]) -> dict[str, Any]:

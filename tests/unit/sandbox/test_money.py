@@ -201,3 +201,18 @@ def test_the_company_shows_what_real_ones_have(api: Any) -> None:
     lines = [line for one in whole_invoices(api) for line in one["lines"]["data"]]
     assert any(line["quantity"] == 0 and line["amount"] > 0 for line in lines)
     assert {tax["tax_behavior"] for line in lines for tax in line["taxes"]} == {"inclusive", "exclusive"}
+
+
+def test_the_rarer_things_are_there_too(api: Any) -> None:
+    subscriptions = api.every("/v1/subscriptions", "&status=all")
+    assert any(one["pending_update"] for one in subscriptions)
+    assert any(one["start_date"] < one["created"] for one in subscriptions)
+    assert any(one["schedule"] for one in subscriptions)
+    assert any(one["trial_start"] for one in subscriptions)
+    codes = {one["id"]: one["times_redeemed"] for one in api.every("/v1/promotion_codes")}
+    assert sum(codes.values()) > 0
+    discounts = [item for one in subscriptions for item in one["items"]["data"] if item["discounts"]]
+    assert discounts
+    assert any(one["balance"] != 0 for one in api.every("/v1/customers"))
+    assert any(one["discount"] for one in api.every("/v1/customers"))
+    assert {one["status"] for one in api.every("/v1/subscription_schedules")} >= {"active", "released"}
