@@ -2,7 +2,7 @@
 
 from tidegate.sandbox import contracts
 from tidegate.sandbox.contracts import Terms
-from tidegate.sandbox.objects import invoices, payments, quotes
+from tidegate.sandbox.objects import credit_notes, payments, quotes
 from tidegate.sandbox.world import DAY, Due, World
 
 
@@ -50,7 +50,7 @@ def credit(world: World, due: Due) -> None:
         return
     share = max(1, room // (3 * len(chosen)))
     lines = [
-        invoices.credit_note_line(
+        credit_notes.credit_note_line(
             world.ids.new("cnli_1", 23),
             min(one["amount"], share),
             one["quantity"] or None,
@@ -61,7 +61,7 @@ def credit(world: World, due: Due) -> None:
     ]
     total = sum(one["amount"] for one in lines)
     kind = "pre_payment" if before else "post_payment"
-    note = invoices.credit_note(
+    note = credit_notes.credit_note(
         world.ids.new("cn_1", 23), world.clock.now, invoice, f"{invoice['number']}-CN-01", lines, type=kind
     )
     note[f"{kind}_amount"] = total

@@ -16,7 +16,8 @@ from tidegate.sandbox.billing import (
     whole_price,
 )
 from tidegate.sandbox.clock import add_interval, day_of_month
-from tidegate.sandbox.objects import catalog, invoices, subscriptions
+from tidegate.sandbox.objects import invoices, subscriptions
+from tidegate.sandbox.redemptions import redeem
 from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.world import DAY, World
 
@@ -45,7 +46,7 @@ def start(world: World, customer: Obj, terms: Terms) -> Obj:
     subscription = subscriptions.subscription(identifier, now, customer, price["currency"], items, **terms.changes)
     if terms.trial_days:
         subscription |= {"status": "trialing", "trial_start": now, "trial_end": end, "billing_cycle_anchor": end}
-    _give_discounts(world, subscription, terms)
+    redeem(world, subscription, terms.coupon, terms.item_coupon, terms.promotion_code)
     known = world.state.full("customers", customer["id"])
     if known["currency"] is None:
         world.state.put(known | {"currency": price["currency"]}, "customer.updated")
@@ -56,34 +57,6 @@ def start(world: World, customer: Obj, terms: Terms) -> Obj:
     finalize(world, invoice)
     world.plan(end, "renew", identifier, end)
     return world.state.full("subscriptions", identifier)
-
-
-def _give_discounts(world: World, subscription: Obj, terms: Terms) -> None:
-    for coupon, where in ((terms.coupon, "subscription"), (terms.item_coupon, "item")):
-        if coupon is None:
-            continue
-        item = subscription["items"]["data"][0]
-        owner: Obj = {"subscription_item": item["id"]} if where == "item" else {"promotion_code": terms.promotion_code}
-        given = discount(world, coupon, subscription["customer"], subscription=subscription["id"], **owner)
-        (item if where == "item" else subscription)["discounts"] = [given["id"]]
-
-
-def discount(world: World, coupon_id: str, customer: str, **owner: Any) -> Obj:
-    """Puts a coupon to work from now on; counts its redemption."""
-    now, coupon = world.clock.now, world.coupons[coupon_id]
-    months = coupon["duration_in_months"]
-    end = add_interval(now, "month", months) if months else None
-    given = catalog.discount(world.ids.new("di_1", 23), coupon_id, now, end, customer=customer, **owner)
-    world.state.put(given, "customer.discount.created")
-    coupon["times_redeemed"] += 1
-    if coupon_id in world.state["coupons"]:
-        world.state.put(dict(coupon), "coupon.updated")
-    code = owner.get("promotion_code")
-    if code and code in world.state["promotion_codes"]:
-        known = world.state.full("promotion_codes", code)
-        counted = known | {"times_redeemed": known["times_redeemed"] + 1}
-        world.state.put(counted, "promotion_code.updated")
-    return given
 
 
 def period_end(price: Obj, begin: int, anchor: int) -> int:

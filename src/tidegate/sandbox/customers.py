@@ -7,6 +7,7 @@ from tidegate.sandbox.contracts import Terms
 from tidegate.sandbox.names import COUNTRIES, invented
 from tidegate.sandbox.objects import people
 from tidegate.sandbox.offers import terms_for
+from tidegate.sandbox.redemptions import discount
 from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.world import DAY, Due, World
 
@@ -59,7 +60,7 @@ def sign_up(world: World, role: str) -> Obj:
         customer["invoice_settings"] = customer["invoice_settings"] | {"default_payment_method": card["id"]}
         world.state.put(customer, "customer.updated")
     if role == "customer_discount":
-        given = contracts.discount(world, "NONPROFIT", customer["id"])
+        given = discount(world, "NONPROFIT", customer["id"])
         customer["discount"] = {name: value for name, value in given.items() if not name.startswith("_")}
         world.state.put(customer, "customer.updated")
     if role == "credit":
