@@ -1,0 +1,93 @@
+"""The status page in a real browser: whole, quiet, live, usable on a phone and in both themes."""
+
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import pytest
+from playwright.sync_api import Route, expect
+from sqlalchemy import text
+
+from tidegate.connections import problems
+from tidegate.stripe_api.client import StripeApi
+from tidegate.stripe_api.limits import LocalBudget
+from tidegate.wiring import Hub
+from tidegate.workflows.connect import ConnectRequest, connect
+from tidegate.workflows.import_account import ImportOptions, import_account
+
+pytestmark = pytest.mark.browser
+
+SOON = 15_000  # milliseconds; the page renews itself every 5 s
+
+
+def imported(hub: Hub, sandbox: Any) -> None:
+    """A connection to the simulated Stripe, its account imported."""
+    request = ConnectRequest(sandbox.key, "acme", api_base=sandbox.url, rate=0, endpoint_rate=0)
+    account = connect(
+        hub.engine, hub.vault, request, lambda key, base: closing(StripeApi(key, base=base, budget=LocalBudget()))
+    )
+    with hub.stripe(account) as api:
+        import_account(hub.engine, account, api, ImportOptions(readers=2))
+
+
+def test_an_empty_hub_tells_the_next_step(site: str, look: Callable[..., Any]) -> None:
+    page = look().page
+    page.goto(site)
+    expect(page.get_by_role("heading", name="Connect a Stripe account")).to_be_visible()
+    expect(page.get_by_text("tidegate connect")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_an_imported_account_is_shown(
+    hub: Hub, site: str, look: Callable[..., Any], make_sandbox: Callable[..., Any], width: int, scheme: str
+) -> None:
+    imported(hub, make_sandbox(customers=5, months=2))
+    page = look(width=width, scheme=scheme).page
+    page.goto(site)
+    assert page.evaluate("document.documentElement.dataset.bsTheme") == scheme
+    with hub.engine.connect() as db:
+        customers = db.scalar(text("select count(*) from stripe.customers where deleted_at is null"))
+    row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="Customers", exact=True))
+    expect(row.get_by_role("cell").first).to_have_text(str(customers))
+    expect(page.get_by_role("heading", name="Last import")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "the page scrolls sideways"
+
+
+def test_the_page_renews_itself(
+    hub: Hub, site: str, look: Callable[..., Any], make_sandbox: Callable[..., Any]
+) -> None:
+    imported(hub, make_sandbox(customers=2, months=1))
+    page = look().page
+    page.goto(site)
+    with hub.engine.begin() as db:
+        problems.note(db, "acme", "key_invalid", "Stripe does not accept the key.")
+    expect(page.get_by_role("heading", name="Key invalid")).to_be_visible(timeout=SOON)
+    with hub.engine.begin() as db:
+        problems.clear(db, "acme", ["key_invalid"])
+    expect(page.get_by_role("heading", name="Key invalid")).to_be_hidden(timeout=SOON)
+
+
+def test_a_lost_connection_is_said_and_recovers(site: str, look: Callable[..., Any]) -> None:
+    watched = look()
+    page = watched.page
+    page.goto(site)
+
+    def cut(route: Route) -> None:
+        route.abort()
+
+    page.route("**/parts/status", cut)
+    expect(page.get_by_text("Connection lost.")).to_be_visible(timeout=SOON)
+    page.unroute("**/parts/status", cut)
+    expect(page.get_by_text("Connection lost.")).to_be_hidden(timeout=SOON)
+    expected = ("ERR_FAILED", "error: htmx:")
+    watched.complaints[:] = [one for one in watched.complaints if not any(words in one for words in expected)]
+
+
+def test_the_chosen_theme_stays(site: str, look: Callable[..., Any]) -> None:
+    page = look(scheme="light").page
+    page.goto(site)
+    page.get_by_role("button", name="Switch between light and dark").click()
+    assert page.evaluate("document.documentElement.dataset.bsTheme") == "dark"
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.bsTheme") == "dark"
