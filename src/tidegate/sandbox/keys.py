@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 
 from tidegate.sandbox.answers import Refusal
 
-READABLE = frozenset({"none", "read", "write"})
-
 
 @dataclass
 class Key:
@@ -20,10 +18,9 @@ class Key:
 
 @dataclass
 class KeyRing:
-    """The keys of the account by their secret; `activated` is whether the account may use live charges."""
+    """The keys of the account by their secret."""
 
     keys: dict[str, Key] = field(default_factory=dict[str, Key])
-    activated: bool = True
 
     def add(self, key: Key) -> None:
         """Adds a key or replaces the one with the same secret."""
