@@ -3,9 +3,9 @@
     python benchmarks/backfill.py                      everything but the million (about three minutes)
     python benchmarks/backfill.py --only speed         one part: speed, rate, endpoint, memory
 
-Each part starts a sandbox with exactly the given objects, an embedded database of its own and `tidegate import` as a process.
-Floor of a part: Σ over resources of ⌈n/100⌉ pages, plus continuation pages of nested lists, over the rate; with a limit per
-endpoint the largest endpoint's pages over that limit when it is longer.
+Each part starts a sandbox with exactly the given objects, an embedded database of its own and `tidegate import` as a
+process. Floor of a part: Σ over resources of ⌈n/100⌉ pages, plus continuation pages of nested lists, over the rate;
+with a limit per endpoint the largest endpoint's pages over that limit when it is longer.
 """
 
 import argparse
@@ -76,7 +76,8 @@ def limited(size: dict[str, int], *, rate: int, endpoint_rate: int, target: floa
     times = done["seconds"] / floor
     print(f"\nlimits: {rate}/s in all, {endpoint_rate}/s per endpoint, 100 ms latency, {sum(pages.values())} pages")
     print(f"  floor             {floor:6.2f} s")
-    print(f"  import            {done['seconds']:6.2f} s   {times:.2f} × the floor (target {target}), {done['pages']} pages")
+    seconds = done["seconds"]
+    print(f"  import            {seconds:6.2f} s   {times:.2f} × the floor (target {target}), {done['pages']} pages")
     print(f"  sequential reader {alone:6.2f} s   {alone / floor:.2f} × the floor, reading only")
     print(f"  refused with 429: {stats}")
     return times <= target
@@ -87,8 +88,9 @@ def memory(objects: int) -> bool:
     with installation({"customers": objects, "subscriptions": 0, "invoices": 0}) as hub:
         done = hub.run_import("customers")
     print(f"\nmemory: {objects} objects")
-    print(f"  import {done['seconds']:.1f} s, {objects / done['seconds']:.0f} objects/s, peak {done['peak_mb']:.0f} MB (target 300)")
-    return done["peak_mb"] < 300
+    seconds, peak = done["seconds"], done["peak_mb"]
+    print(f"  import {seconds:.1f} s, {objects / seconds:.0f} objects/s, peak {peak:.0f} MB (target 300)")
+    return peak < 300
 
 
 class Installation:

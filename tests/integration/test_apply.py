@@ -122,7 +122,9 @@ def test_children_are_replaced_together_with_their_parent(db: Connection) -> Non
     second = subscription(items=[item("si_2", quantity=5), item("si_3")])
     put(db, "subscriptions", arrival("subscriptions", first, at=100))
     put(db, "subscriptions", arrival("subscriptions", second, at=200))
-    rows = db.execute(text("select id, quantity, position, updated_at from stripe.subscription_items order by position"))
+    rows = db.execute(
+        text("select id, quantity, position, updated_at from stripe.subscription_items order by position")
+    )
     assert [(row.id, row.quantity, row.position) for row in rows] == [("si_2", 5, 0), ("si_3", 1, 1)]
 
 
@@ -189,7 +191,8 @@ def test_customers_keep_no_versions(db: Connection) -> None:
 @pytest.mark.parametrize("poison", ["\u0000", "\ud800"], ids=["NUL", "lone surrogate"])
 def test_an_object_that_is_no_jsonb_is_kept_as_text_and_costs_nobody_else(db: Connection, poison: str) -> None:
     arrivals = [
-        arrival("customers", customer(f"cus_{n}", description=poison if n == 37 else "fine"), at=100) for n in range(100)
+        arrival("customers", customer(f"cus_{n}", description=poison if n == 37 else "fine"), at=100)
+        for n in range(100)
     ]
     applied = put(db, "customers", *arrivals)
     assert (applied.counts.stored, applied.counts.unreadable) == (99, 1)

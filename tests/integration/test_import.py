@@ -134,7 +134,7 @@ def test_faults_of_stripe_cost_nothing(hub: Hub, make_sandbox: MakeSandbox, faul
 def test_a_permission_that_is_missing_is_named_and_the_rest_is_imported(hub: Hub, make_sandbox: MakeSandbox) -> None:
     sandbox = make_sandbox(customers=30)
     names = [resource for resource in sandbox.state.collections if resource not in {"disputes", "events"}]
-    _put_key(sandbox, "rk_test_readonly", {name: "read" for name in names})
+    _put_key(sandbox, "rk_test_readonly", dict.fromkeys(names, "read"))
     account = connected(hub, sandbox, api_key="rk_test_readonly")
     summary = imported(hub, account)
     assert summary["state"] == "incomplete"
@@ -143,7 +143,9 @@ def test_a_permission_that_is_missing_is_named_and_the_rest_is_imported(hub: Hub
     assert set(differences(hub, sandbox)) <= {"disputes"}
 
 
-def _put_key(sandbox: "Sandbox", secret: str, permissions: dict[str, str] | None = None, *, revoked: bool = False) -> None:
+def _put_key(
+    sandbox: "Sandbox", secret: str, permissions: dict[str, str] | None = None, *, revoked: bool = False
+) -> None:
     from tidegate.sandbox.keys import Key
 
     assert sandbox.server is not None

@@ -9,7 +9,14 @@ from tidegate.stripe_api.resources import RESOURCES
 
 
 def customer(id_: str = "cus_1", created: int = 10, **fields: Any) -> dict[str, Any]:
-    return {"id": id_, "object": "customer", "created": created, "email": "ada@example.com", "livemode": False, **fields}
+    return {
+        "id": id_,
+        "object": "customer",
+        "created": created,
+        "email": "ada@example.com",
+        "livemode": False,
+        **fields,
+    }
 
 
 def coupon(id_: str = "WELCOME", created: int = 10, **fields: Any) -> dict[str, Any]:

@@ -46,7 +46,9 @@ def imported(hub: Hub, account: Account, *resources: str, key: str | None = None
 
 
 def stored(hub: Hub, name: str = "acme") -> dict[str, int]:
-    """Live rows per table of schema `stripe`, with deleted customers under `customers_deleted`: named as the truth is."""
+    """Live rows per table of schema `stripe`, with deleted customers under `customers_deleted`: named as the truth
+    is.
+    """
     from tidegate.mirror.tables import STRIPE_TABLES
 
     with hub.engine.connect() as db:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause
 
 from tidegate.mirror import refetches, unreadable
 from tidegate.mirror.arrivals import Arrival, Counts, Lost, text_of
 from tidegate.mirror.decide import Certainty, Incoming, Stored, Verdict, decide
-from tidegate.mirror.statements import Statements, statements
+from tidegate.mirror.statements import Statements, child_statements, statements
 from tidegate.store.bulk import Refused, copy_sound_rows
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.resources.resource import Resource
@@ -42,8 +42,8 @@ class _Batch:
     arrivals: dict[str, Arrival]
     applied: Applied
 
-    def run(self, statement: str, **values: Any) -> Any:
-        return self.connection.execute(text(statement), {"connection": self.account, "batch": self.number, **values})
+    def run(self, statement: TextClause, **values: Any) -> Any:
+        return self.connection.execute(statement, {"connection": self.account, "batch": self.number, **values})
 
 
 def apply(
@@ -99,7 +99,7 @@ def _apply_round(
 
 def _stage(batch: _Batch) -> list[Lost]:
     """Copies the batch into its temporary table; what PostgreSQL refuses leaves the batch and is returned."""
-    batch.connection.execute(text(batch.sql.create_stage))
+    batch.connection.execute(batch.sql.create_stage)
     arrivals = list(batch.arrivals.values())
     rows = [
         (
@@ -160,12 +160,8 @@ def _store(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]], 
 
 
 def _bury_children(batch: _Batch, child: Resource, parents: list[str]) -> None:
-    batch.run(
-        f"update stripe.{child.table} c set deleted_at = p.deleted_at from stripe.{batch.resource.table} p "
-        f"where p.connection = :connection and p.id = any(:parents) "
-        f"and c.connection = p.connection and c.{child.parent} = p.id",
-        parents=parents,
-    )
+    times = [batch.arrivals[parent].at for parent in parents]
+    batch.run(child_statements(child).bury, parents=parents, times=times)
 
 
 def _ask_again(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) -> None:
@@ -181,7 +177,7 @@ def _store_children(batch: _Batch, fresh: list[str], replaced: list[str]) -> lis
     refused: list[Lost] = []
     for nested in batch.resource.nested:
         child = RESOURCES[nested.resource]
-        sql = statements(child)
+        sql = child_statements(child)
         rows: list[tuple[Any, ...]] = []
         owners: list[str] = []
         held: list[str] = []
@@ -200,13 +196,13 @@ def _store_children(batch: _Batch, fresh: list[str], replaced: list[str]) -> lis
                     owners.append(parent)
         if not held:
             continue
-        batch.connection.execute(text(sql.create_stage))
+        batch.connection.execute(sql.create_stage)
         for refusal in copy_sound_rows(batch.connection, sql.copy, rows):
             row = rows[refusal.place]
             refused.append(Lost(f"{owners[refusal.place]}/{row[1]}", "", refusal.reason, row[-1]))
         if replaced:
-            batch.run(sql.drop_children, parents=[parent for parent in held if parent in replaced])
-        batch.run(sql.put_children, parents=held)
+            batch.run(sql.drop, parents=[parent for parent in held if parent in replaced])
+        batch.run(sql.put)
         batch.applied.counts.children[child.name] += len(rows)
     return refused
 
@@ -218,10 +214,8 @@ def _child_row(
     reading = read(child, body)
     if isinstance(reading, Unreadable):
         return Lost(f"{parent.id}/{reading.id or position}", "", reading.reason, text_of(body))
-    values = tuple(
-        parent.id if column.name == child.parent else value
-        for column, value in zip(child.columns, reading.values, strict=True)
-    )
+    owner = child_statements(child).owner
+    values = (*reading.values[:owner], parent.id, *reading.values[owner + 1 :])
     return (
         number, reading.id, reading.created, parent.at, int(parent.certainty), False, position,
         "", None, *values, text_of(body),

@@ -1,8 +1,12 @@
 """What an event of Stripe says, as versions of mirrored objects."""
 
+import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
+import msgspec
 import stripe
 
 from tidegate.mirror.arrivals import Arrival, text_of
@@ -58,6 +62,7 @@ def told(body: str, *, api_version: str = stripe.api_version) -> Told | Skipped 
         return Broken(f"{resource.object} {event.object_id}: {reading.reason}")
     deleted = event.type in resource.deleted_by or reading.deleted
     whole = not resource.refetch and not any(has_more for _, _, has_more in reading.nested)
+    whole = whole and not _unexpanded(resource, event.object)
     arrival = Arrival(
         reading,
         text_of(event.object),
@@ -66,9 +71,40 @@ def told(body: str, *, api_version: str = stripe.api_version) -> Told | Skipped 
         deleted=deleted,
         whole=whole or deleted,
         event=event.id,
-        previous=text_of(event.previous_attributes) if event.previous_attributes is not None else None,
+        previous=_storable(event.previous_attributes) if event.previous_attributes is not None else None,
     )
     return Told(resource, arrival, None if deleted else _ask(resource, arrival, event.api_version, api_version))
+
+
+def _unexpanded(resource: Resource, body: msgspec.Raw) -> bool:
+    """Whether the body only names what a list shows whole, such as the discounts of a subscription."""
+    if not resource.expand:
+        return False
+    found = msgspec.json.decode(body, strict=False)
+    return any(_names_only(found, path.split(".")) for path in resource.expand)
+
+
+def _names_only(value: Any, path: Sequence[str]) -> bool:
+    if isinstance(value, list):
+        return any(_names_only(each, path) for each in cast("list[Any]", value))
+    if not path:
+        return isinstance(value, str)
+    return isinstance(value, dict) and _names_only(cast("dict[str, Any]", value).get(path[0]), path[1:])
+
+
+def _storable(previous: msgspec.Raw) -> str:
+    """The attributes as jsonb takes them: what no jsonb holds (U+0000, half a surrogate pair) is shown as U+FFFD.
+
+    Else the event that mends such an attribute could never be stored.
+    """
+    told = text_of(previous)
+    if not _ESCAPED.search(told):
+        return told
+    plain = json.dumps(json.loads(told), ensure_ascii=False).replace("\\u0000", "\ufffd")
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+_ESCAPED = re.compile(r"\\u(0000|[dD][89a-fA-F])")
 
 
 def _ask(resource: Resource, arrival: Arrival, told_in: str | None, wanted: str) -> Ask | None:

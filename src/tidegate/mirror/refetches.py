@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
 from tidegate.stripe_api.resources.resource import Resource
+
+FAILING = 3
+"""An object that could not be fetched so many times in a row is said to fail."""
 
 
 class Ask(NamedTuple):
@@ -50,6 +53,30 @@ on conflict (connection, resource, object_id) do update set reason = excluded.re
     )
 
 
+def unanswered(connection: Connection, account: str, resource: Resource, asks: Sequence[Ask]) -> list[Ask]:
+    """Those asks that no look at Stripe since has answered: one per object, the one that knows the newest version.
+
+    What was read later than an event happened already shows what the event could not tell; without this, reading the
+    events of 30 days after an import would fetch everything once more.
+    """
+    newest: dict[str, Ask] = {}
+    for one in asks:
+        known = newest.get(one.object_id)
+        if known is None or (one.known_at or 0) > (known.known_at or 0):
+            newest[one.object_id] = one
+    if not newest:
+        return []
+    answered = connection.scalars(
+        text(f"""
+select t.id from stripe.{resource.table} t
+join unnest(cast(:ids as text[]), cast(:known as bigint[])) as o(id, known) on o.id = t.id
+where t.connection = :connection and t.updated_at > to_timestamp(o.known)
+  and (t.certainty > 0 or t.deleted_at is not null)"""),
+        {"connection": account, "ids": list(newest), "known": [one.known_at or 0 for one in newest.values()]},
+    ).all()
+    return [one for one in newest.values() if one.object_id not in set(answered)]
+
+
 def due(connection: Connection, account: str, limit: int) -> list[Claimed]:
     """Objects whose turn has come, oldest first, locked for this transaction; others skip them."""
     rows = connection.execute(
@@ -64,22 +91,29 @@ order by next_try_at limit :limit for update skip locked"""),
 
 def lease(connection: Connection, account: str, claimed: Sequence[Claimed], seconds: int) -> None:
     """Keeps others from the claimed objects for a while; a process that dies gives them back by not returning."""
-    for one in claimed:
-        connection.execute(
-            text("""
-update tidegate.refetches set next_try_at = now() + make_interval(secs => :seconds)
-where connection = :connection and resource = :resource and object_id = :id"""),
-            {"seconds": seconds, "connection": account, "resource": one.resource, "id": one.object_id},
-        )
-
-
-def done(connection: Connection, account: str, one: Claimed) -> None:
-    """Takes an object off the queue, unless it was asked for again meanwhile."""
     connection.execute(
         text("""
+update tidegate.refetches r set next_try_at = now() + make_interval(secs => :seconds)
+from unnest(cast(:resources as text[]), cast(:ids as text[])) as o(resource, id)
+where r.connection = :connection and r.resource = o.resource and r.object_id = o.id"""),
+        {
+            "seconds": seconds,
+            "connection": account,
+            "resources": [one.resource for one in claimed],
+            "ids": [one.object_id for one in claimed],
+        },
+    )
+
+
+def done(connection: Connection, account: str, one: Claimed) -> bool:
+    """Takes an object off the queue; false when it was asked for again meanwhile, or another process has read it."""
+    return bool(
+        connection.execute(
+            text("""
 delete from tidegate.refetches
 where connection = :connection and resource = :resource and object_id = :id and asked_at = :asked_at"""),
-        {"connection": account, "resource": one.resource, "id": one.object_id, "asked_at": one.asked_at},
+            {"connection": account, "resource": one.resource, "id": one.object_id, "asked_at": one.asked_at},
+        ).rowcount
     )
 
 
@@ -92,3 +126,23 @@ update tidegate.refetches set attempts = attempts + 1, error = :problem,
 where connection = :connection and resource = :resource and object_id = :id"""),
         {"connection": account, "resource": one.resource, "id": one.object_id, "problem": problem},
     )
+
+
+def summary(connection: Connection, account: str) -> dict[str, Any]:
+    """How many objects wait to be looked at, how many of them failed before and the last error, and for how many
+    seconds the first has been due.
+    """
+    row = (
+        connection.execute(
+            text("""
+select count(*) as waiting, count(*) filter (where attempts >= :often) as failing,
+  min(asked_at) filter (where attempts >= :often) as failing_since,
+  coalesce(max(error) filter (where attempts >= :often), '') as error,
+  greatest(0, coalesce(extract(epoch from now() - min(next_try_at)), 0))::int as overdue_seconds
+from tidegate.refetches where connection = :connection"""),
+            {"connection": account, "often": FAILING},
+        )
+        .mappings()
+        .one()
+    )
+    return dict(row)

@@ -1,5 +1,6 @@
 """Fetches the objects that wait in the re-fetch queue and applies what Stripe says of them now."""
 
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -7,10 +8,11 @@ from functools import partial
 
 from sqlalchemy import Engine, text
 
+from tidegate.connections import accounts
 from tidegate.errors import StripeKeyInvalid, StripeObjectMissing, TidegateError, Unreachable
 from tidegate.mirror import refetches
 from tidegate.mirror.apply import Applied, apply
-from tidegate.mirror.arrivals import Counts
+from tidegate.mirror.arrivals import Arrival, Counts, Lost, arrive
 from tidegate.mirror.decide import Certainty
 from tidegate.mirror.pages import retrieve
 from tidegate.mirror.refetches import Claimed
@@ -23,6 +25,8 @@ LEASE_SECONDS = 120
 CATALOG = frozenset({"products", "prices", "coupons"})
 """What items, lines and discounts name is fetched whenever the mirror lacks it (semantics, Mirror, Completeness)."""
 GONE = "named by other objects, gone from Stripe"
+OVERTAKEN = "asked for again, or read by another process, while it was fetched"
+GONE_CONNECTION = "the connection was purged"
 
 
 @dataclass(slots=True)
@@ -39,14 +43,16 @@ class Settled:
         self.customers |= applied.customers
 
 
-def settle(engine: Engine, account: str, api: StripeApi, *, readers: int = 8) -> Settled:
-    """Fetches every object that is due, several at a time, until none is.
+def settle(
+    engine: Engine, account: str, api: StripeApi, *, readers: int = 8, stop: threading.Event | None = None
+) -> Settled:
+    """Fetches every object that is due, several at a time, until none is or `stop` is set.
 
     An object that fails goes back to the queue with its error. Raises StripeKeyInvalid and Unreachable.
     """
     settled = Settled()
     with ThreadPoolExecutor(readers, thread_name_prefix="settle") as pool:
-        while claimed := _claim(engine, account):
+        while not (stop and stop.is_set()) and (claimed := _claim(engine, account)):
             for one, outcome in zip(claimed, pool.map(partial(_fetch, engine, account, api), claimed), strict=True):
                 if isinstance(outcome, TidegateError):
                     settled.failed[f"{one.resource}/{one.object_id}"] = str(outcome)
@@ -58,62 +64,75 @@ def settle(engine: Engine, account: str, api: StripeApi, *, readers: int = 8) ->
 def _claim(engine: Engine, account: str) -> Sequence[Claimed]:
     with engine.begin() as db:
         claimed = refetches.due(db, account, AT_ONCE)
-        refetches.lease(db, account, claimed, LEASE_SECONDS)
+        if claimed:
+            refetches.lease(db, account, claimed, LEASE_SECONDS)
     return claimed
 
 
 def _fetch(engine: Engine, account: str, api: StripeApi, one: Claimed) -> Applied | TidegateError:
     """Fetches one object and applies it as read after everything that was known of it."""
     resource = RESOURCES[one.resource]
-    known = max(one.known_at, _stored_at(engine, account, resource, one.object_id))
+    stored_at, stored = _stored(engine, account, resource, one.object_id)
+    known = max(one.known_at, stored_at)
+    lost: list[Lost] = []
     try:
         page = retrieve(api, resource, "" if resource.singleton else one.object_id)
+        arrivals, lost = page.arrivals, page.lost
     except StripeObjectMissing:
-        return _missing(engine, account, resource, one, known)
+        arrivals = _burial(resource, stored, known)
     except (StripeKeyInvalid, Unreachable) as error:
         _put_back(engine, account, one, error)
         raise
     except TidegateError as error:
         _put_back(engine, account, one, error)
         return error
-    for arrival in page.arrivals:
+    for arrival in arrivals:
         # The request began after `known` was known, so its answer is no older, whatever the rounded-down clock says.
         arrival.at, arrival.certainty = max(arrival.at, known), Certainty.SETTLED
+    return _take(engine, account, one, arrivals, lost)
+
+
+def _take(engine: Engine, account: str, one: Claimed, arrivals: Sequence[Arrival], lost: Sequence[Lost]) -> Applied:
+    """Applies what was read, unless the object was asked for again or read by another process meanwhile.
+
+    Else the slower of two looks within one second could put back what was before.
+    """
     with engine.begin() as db:
-        applied = apply(db, account, resource, page.arrivals, page.lost)
-        refetches.done(db, account, one)
-    return applied
+        if not accounts.hold(db, account):
+            return _nothing(GONE_CONNECTION)
+        savepoint = db.begin_nested()
+        applied = apply(db, account, RESOURCES[one.resource], arrivals, lost)
+        if not refetches.done(db, account, one):
+            savepoint.rollback()
+            return _nothing(OVERTAKEN)
+        savepoint.commit()
+    return applied if arrivals or lost else _nothing(GONE)
 
 
-def _stored_at(engine: Engine, account: str, resource: Resource, object_id: str) -> int:
-    """Epoch seconds of the stored version; 0 when there is none."""
-    with engine.connect() as db:
-        at = db.scalar(
-            text(f"""
-select extract(epoch from updated_at)::bigint from stripe.{resource.table}
-where connection = :connection and id = :id"""),
-            {"connection": account, "id": object_id},
-        )
-    return int(at or 0)
-
-
-def _missing(engine: Engine, account: str, resource: Resource, one: Claimed, known: int) -> Applied:
-    """Stripe does not know the object: what is stored of it becomes a tombstone, dated by the newest that was known."""
+def _nothing(reason: str) -> Applied:
     applied = Applied()
-    with engine.begin() as db:
-        buried = db.execute(
-            text(f"""
-update stripe.{resource.table}
-set deleted_at = to_timestamp(:at), updated_at = to_timestamp(:at), certainty = :certainty
-where connection = :connection and id = :id and deleted_at is null returning id"""),
-            {"at": known, "certainty": int(Certainty.SETTLED), "connection": account, "id": one.object_id},
-        ).all()
-        refetches.done(db, account, one)
-    if buried:
-        applied.counts.deleted += 1
-    else:
-        applied.counts.skipped[GONE] += 1
+    applied.counts.skipped[reason] += 1
     return applied
+
+
+def _stored(engine: Engine, account: str, resource: Resource, object_id: str) -> tuple[int, str]:
+    """Epoch seconds of the stored version (0 when there is none), and its JSON unless it is deleted."""
+    with engine.connect() as db:
+        row = db.execute(
+            text(f"""
+select extract(epoch from updated_at)::bigint as at, case when deleted_at is null then data::text else '' end as data
+from stripe.{resource.table} where connection = :connection and id = :id"""),
+            {"connection": account, "id": object_id},
+        ).first()
+    return (int(row.at), row.data) if row else (0, "")
+
+
+def _burial(resource: Resource, stored: str, known: int) -> list[Arrival]:
+    """Stripe does not know the object: what is stored of it becomes a tombstone, dated by the newest that was known."""
+    arrivals, _ = arrive(resource, [stored.encode()] if stored else [], known, Certainty.SETTLED)
+    for arrival in arrivals:
+        arrival.deleted = True
+    return arrivals
 
 
 def _put_back(engine: Engine, account: str, one: Claimed, error: TidegateError) -> None:
@@ -124,8 +143,8 @@ def _put_back(engine: Engine, account: str, one: Claimed, error: TidegateError) 
 def ask_for_missing(engine: Engine, account: str, resources: Sequence[Resource]) -> int:
     """Queues what these resources (and their children) name and the mirror lacks; returns how many objects.
 
-    Objects of the same resources are followed, and the catalog always: a chosen few resources do not pull in, one by one,
-    all the customers that they name.
+    Objects of the same resources are followed, and the catalog always: a chosen few resources do not pull in, one by
+    one, all the customers that they name.
     """
     wanted = {resource.name for resource in resources} | CATALOG
     asked = 0

@@ -12,7 +12,9 @@ OLDEST_POSTGRESQL = 15
 SESSION = """
 set search_path = tidegate; set lock_timeout = '5s'; set idle_in_transaction_session_timeout = '60s';
 set plan_cache_mode = force_custom_plan"""
-"""What every connection begins with. A plan kept from when a table was empty scans it whole after an import filled it."""
+"""What every connection begins with. A plan kept from when a table was empty scans it whole after an import filled
+it.
+"""
 
 
 def open_engine(url: str, *, pool_size: int = 8, application: str = "tidegate") -> Engine:

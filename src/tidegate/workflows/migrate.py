@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 from tidegate.mirror import refill, schema
 from tidegate.store import engine as store_engine
 from tidegate.store import migrate as revisions
+from tidegate.store import queue_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Migrated:
 
 def is_current(engine: Engine) -> bool:
     """Whether nothing is to be done."""
-    return revisions.is_current(engine) and schema.is_current(engine)
+    return revisions.is_current(engine) and queue_schema.is_current(engine) and schema.is_current(engine)
 
 
 def migrate(engine: Engine) -> Migrated:
@@ -34,6 +35,7 @@ def migrate(engine: Engine) -> Migrated:
         before = revisions.revision(connection)
         connection.rollback()
         revisions.upgrade(connection)
+        queue_schema.reconcile(connection)
         widened = schema.reconcile(connection)
         connection.commit()
     refilled = {name: refill.refill(engine, name) for name in widened}

@@ -33,7 +33,10 @@ TOMBSTONE = Stored(at=100, certainty=TOLD, created=10, deleted_at=100)
         pytest.param(LIVE, Incoming(100, TOLD, 10, deleted=True), Verdict.WINS, id="deletion leaves a tombstone"),
         pytest.param(LIVE, Incoming(60, TOLD, 10, deleted=True), Verdict.WINS, id="a late deletion still holds"),
         pytest.param(
-            LIVE._replace(created=70), Incoming(60, TOLD, 10, deleted=True), Verdict.LOSES, id="deletion of a forerunner"
+            LIVE._replace(created=70),
+            Incoming(60, TOLD, 10, deleted=True),
+            Verdict.LOSES,
+            id="deletion of a forerunner",
         ),
         pytest.param(
             LIVE._replace(created=60), Incoming(60, TOLD, 10, deleted=True), Verdict.DOUBT, id="deleted as it was made"
@@ -50,7 +53,12 @@ TOMBSTONE = Stored(at=100, certainty=TOLD, created=10, deleted_at=100)
         pytest.param(TOMBSTONE, Incoming(100, SETTLED, 100), Verdict.WINS, id="the same, settled"),
         pytest.param(TOMBSTONE, Incoming(101, SETTLED, 10), Verdict.WINS, id="seen alive to settle"),
         pytest.param(TOMBSTONE, Incoming(100, SETTLED, 10), Verdict.LOSES, id="seen in the second of the deletion"),
-        pytest.param(TOMBSTONE, Incoming(120, TOLD, 10, deleted=True), Verdict.WINS, id="deleted again later: the tombstone moves"),
+        pytest.param(
+            TOMBSTONE,
+            Incoming(120, TOLD, 10, deleted=True),
+            Verdict.WINS,
+            id="deleted again later: the tombstone moves",
+        ),
         pytest.param(TOMBSTONE, Incoming(90, TOLD, 10, deleted=True), Verdict.LOSES, id="an older deletion"),
     ],
 )
@@ -60,7 +68,9 @@ def test_rule(stored: Stored, incoming: Incoming, verdict: Verdict) -> None:
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[tuple[int, int, bool]]:
-    """What can have happened to an id, as (time, created, deleted): made, changed, deleted, made again, never two a second."""
+    """What can have happened to an id, as (time, created, deleted): made, changed, deleted, made again, never two a
+    second.
+    """
     times = iter(draw(st.lists(st.integers(1, 50), min_size=4, max_size=5, unique=True).map(sorted)))
     created, found = next(times), []
     found.append((created, created, False))
@@ -81,7 +91,9 @@ def test_the_outcome_does_not_depend_on_the_order_of_arrival(found: list[tuple[i
 
 
 def _outcome(order: tuple[tuple[int, int, bool], ...]) -> tuple[bool, int | None]:
-    """What is current after the versions (time, created, deleted) came in this order: deleted or not, and since when made."""
+    """What is current after the versions (time, created, deleted) came in this order: deleted or not, and since when
+    made.
+    """
     state: Stored | None = None
     for at, created, deleted in order:
         incoming = Incoming(at, TOLD, created, deleted)
