@@ -9,6 +9,22 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, text
 
+QUIET_SECONDS = 5
+"""After this long without a sign of life, a running import whose lock nobody holds is taken for dead."""
+
+# An import holds the lock of `exclusive` as long as its process lives (pg_locks shows the 64-bit key as two halves).
+# The lock alone does not tell: one that ends just now may have let go of it while its row still says running here.
+AS_IT_STANDS = f"""
+select r.id, r.connection, r.kind, case when d.died then 'interrupted' else r.state end as state, r.options,
+  r.started_at, r.heartbeat_at, case when d.died then r.heartbeat_at else r.finished_at end as finished_at,
+  r.process, r.summary, case when d.died then 'the process ' || r.process || ' died' else r.error end as error
+from tidegate.runs r cross join lateral (
+  select r.kind = 'import' and r.state = 'running' and not exists (
+    select from pg_locks l where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+    and l.database = (select oid from pg_database where datname = current_database())
+    and (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended(r.kind || ':' || r.connection, 0))
+  and r.heartbeat_at < clock_timestamp() - interval '{QUIET_SECONDS} seconds' as died) d"""
+
 
 def process_name() -> str:
     """This process, as host and process id."""
@@ -57,10 +73,10 @@ update tidegate.runs set state = :state, summary = cast(:summary as jsonb), erro
 
 
 def last(db: Connection, connection: str, kind: str) -> RowMapping | None:
-    """The newest run of a kind; None when there is none."""
+    """The newest run of a kind, in the state of `find`; None when there is none."""
     return (
         db.execute(
-            text("select * from tidegate.runs where connection = :c and kind = :kind order by id desc limit 1"),
+            text(f"{AS_IT_STANDS} where r.connection = :c and r.kind = :kind order by r.id desc limit 1"),
             {"c": connection, "kind": kind},
         )
         .mappings()
@@ -69,8 +85,8 @@ def last(db: Connection, connection: str, kind: str) -> RowMapping | None:
 
 
 def find(db: Connection, run: int) -> RowMapping | None:
-    """A run by its id."""
-    return db.execute(text("select * from tidegate.runs where id = :run"), {"run": run}).mappings().first()
+    """A run by its id. One whose process died shows as `interrupted`, finished when it was last heard of."""
+    return db.execute(text(f"{AS_IT_STANDS} where r.id = :run"), {"run": run}).mappings().first()
 
 
 @contextmanager

@@ -1,0 +1,143 @@
+"""An import that is killed, wherever: it goes on from its checkpoints and ends equal to what it reads from."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from sqlalchemy import text
+from tests.support import killing
+from tests.support.contents import contents
+from tests.support.importing import connected, differences, imported
+from tests.support.waiting import until
+
+from tidegate.connections import runs
+from tidegate.mirror.backfill import PARENTS_AT_ONCE
+from tidegate.stripe_api.resources import RESOURCES
+from tidegate.wiring import Hub
+from tidegate.workflows.status import status
+
+if TYPE_CHECKING:
+    from tidegate.sandbox.server import Sandbox
+
+PLACES = 20
+READERS = 4
+
+
+class Clean(NamedTuple):
+    """What an import comes to that nothing disturbs: its steps, what it stores, how many objects it reads of each."""
+
+    steps: int
+    contents: dict[str, tuple[int, int, str]]
+    read: dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def company() -> Iterator["Sandbox"]:
+    from tidegate.sandbox.config import SandboxConfig
+    from tidegate.sandbox.server import Sandbox
+
+    with Sandbox.start(SandboxConfig(customers=110, months=5)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[killing.Run]:
+    with killing.parent(Path(__file__).with_name("victims.py")) as run:
+        yield run
+
+
+def test_an_import_killed_anywhere_goes_on_and_ends_equal(hub: Hub, company: "Sandbox", run: killing.Run) -> None:
+    clean = _clean(hub, company, run)
+    killed = 0
+    for place in killing.points(clean.steps, PLACES, seed=2026):
+        name = f"killed_{place}"
+        account = connected(hub, company, name)
+        asked = company.stats()["requests"]
+        ended = run("import", place, **_arguments(hub, name))
+        killed += ended.killed
+        where = f"killed at step {place} of {clean.steps}: {ended.last}"
+        left = _left(hub, name)
+        again = imported(hub, account, readers=READERS)
+        assert (again["state"], again["problems"]) == ("done", {}), where
+        assert again["resumed"] == (left == "interrupted"), where
+        assert contents(hub.engine, name) == clean.contents, where
+        assert differences(hub, company, name) == {}, where
+        assert _count(hub, "tidegate.unreadable", name) == 0, where
+        assert _count(hub, "tidegate.versions", name) == 0, where
+        assert _count(hub, "tidegate.refetches", name) == 0, where
+        if again["resumed"]:
+            assert _read(hub, again["run"]) == clean.read, where
+            _assert_little_was_read_twice(hub, company, again["run"], asked, where)
+    assert killed >= PLACES - 2, "the last places may lie behind the end: readers do not always share alike"
+
+
+def _clean(hub: Hub, company: "Sandbox", run: killing.Run) -> Clean:
+    connected(hub, company, "clean")
+    steps = run("import", **_arguments(hub, "clean")).steps
+    assert differences(hub, company, "clean") == {}
+    with hub.engine.connect() as db:
+        last = runs.last(db, "clean", "import")
+    assert last
+    return Clean(steps, contents(hub.engine, "clean"), _read(hub, last["id"]))
+
+
+def _arguments(hub: Hub, connection: str) -> dict[str, Any]:
+    return {
+        "database_url": hub.settings.database_url,
+        "secret_key": hub.settings.secret_key.get_secret_value(),
+        "connection": connection,
+        "readers": READERS,
+    }
+
+
+def _left(hub: Hub, connection: str) -> str:
+    """How `status` shows the killed import, in time: as interrupted, unless it had not begun or was all done."""
+    with hub.engine.begin() as db:
+        db.execute(
+            text("update tidegate.runs set heartbeat_at = heartbeat_at - interval '1 minute' where connection = :c"),
+            {"c": connection},
+        )
+
+    def look() -> str | None:
+        shown = status(hub.engine, [connection])["connections"][0]
+        state = shown["run"]["state"] if shown["run"] else "not begun"
+        codes = [problem["code"] for problem in shown["problems"]]
+        assert codes == {"interrupted": ["import_incomplete"], "not begun": ["not_imported"]}.get(state, [])
+        return None if state == "running" else state
+
+    return until(look, "the killed process's lock is let go of")
+
+
+def _count(hub: Hub, table: str, connection: str) -> int:
+    with hub.engine.connect() as db:
+        return int(db.scalar(text(f"select count(*) from {table} where connection = :c"), {"c": connection}) or 0)
+
+
+def _read(hub: Hub, run: int) -> dict[str, int]:
+    """Objects read per resource, as the checkpoints say."""
+    with hub.engine.connect() as db:
+        rows = db.execute(
+            text("""
+select resource, sum((counts ->> 'read')::int) as n from tidegate.import_ranges where run = :run group by 1"""),
+            {"run": run},
+        )
+        return {row.resource: int(row.n) for row in rows}
+
+
+def _assert_little_was_read_twice(hub: Hub, company: "Sandbox", run: int, before: dict[str, int], where: str) -> None:
+    """Stripe was asked for at most one page per range more than were stored (of lists per parent: one batch)."""
+    after = company.stats()["requests"]
+    with hub.engine.connect() as db:
+        rows = db.execute(
+            text("""
+select resource, count(*) as ranges, sum(pages) as pages from tidegate.import_ranges where run = :run group by 1"""),
+            {"run": run},
+        ).all()
+    for row in rows:
+        resource = RESOURCES[row.resource]
+        endpoint = f"GET {resource.path}".replace("{parent}", "{id}")
+        twice = after.get(endpoint, 0) - before.get(endpoint, 0) - int(row.pages)
+        most = row.ranges * (PARENTS_AT_ONCE if resource.per_parent else 1)
+        if not resource.singleton:
+            assert 0 <= twice <= most, f"{endpoint}: {twice} pages too many; {where}"

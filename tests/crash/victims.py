@@ -1,0 +1,42 @@
+"""The works that crash tests kill: a program whose children import an account or drain an inbox."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401: loaded here, so that no child has to
+from tests.support import killing
+
+from tidegate.settings import Settings
+from tidegate.store.engine import open_engine
+from tidegate.stripe_api import transport  # noqa: F401: as above
+from tidegate.wiring import Hub
+from tidegate.workflows.import_account import ImportOptions, import_account
+from tidegate.workflows.ingest_events import drain
+
+
+@contextmanager
+def opened(database_url: str, secret_key: str) -> Iterator[Hub]:
+    engine = open_engine(database_url)
+    yield Hub(Settings(database_url=database_url, secret_key=secret_key), engine)  # pyright: ignore[reportArgumentType]
+    engine.dispose()
+
+
+def import_(database_url: str, secret_key: str, connection: str, readers: int) -> None:
+    with opened(database_url, secret_key) as hub:
+        account = hub.account(connection)
+        with hub.stripe(account) as api:
+            summary = import_account(hub.engine, account, api, ImportOptions(readers=readers))
+    assert summary["state"] == "done", summary
+
+
+def drain_(database_url: str, secret_key: str, connection: str) -> None:
+    with opened(database_url, secret_key) as hub:
+        account = hub.account(connection)
+        with hub.stripe(account) as api:
+            drained = drain(hub.engine, account, api)
+    assert not drained.failed, drained.failed
+    assert not drained.refetch_error, drained.refetch_error
+
+
+if __name__ == "__main__":
+    killing.serve({"import": import_, "drain": drain_})
