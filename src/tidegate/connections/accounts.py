@@ -145,3 +145,9 @@ def forget_credentials(db: Connection, name: str) -> None:
 def note(db: Connection, name: str, **values: Any) -> None:
     """Sets columns of a connection's row, such as `caught_up_at`."""
     db.execute(update(connections).where(connections.c.name == name).values(**values))
+
+
+def hold(db: Connection, name: str) -> bool:
+    """Keeps the connection from being purged until this transaction ends; false when it is gone."""
+    query = select(connections.c.name).where(connections.c.name == name).with_for_update(read=True, key_share=True)
+    return db.scalar(query) is not None

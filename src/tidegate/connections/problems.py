@@ -10,16 +10,20 @@ from tidegate.errors import StripeKeyInvalid, StripePermissionMissing, StripeUnr
 
 REMEDIES: dict[str, str] = {
     "key_invalid": "Make a new key in Stripe's dashboard and run `tidegate connect --name {connection}` with it.",
-    "permission_missing": "Give the restricted key the permission named here in Stripe's dashboard, then run "
-    "`tidegate import --connection {connection}`.",
+    "permission_missing": "Give the restricted key the permission named here in Stripe's dashboard; the next look at "
+    "Stripe clears this.",
     "unreachable": "Check the network; work goes on by itself when Stripe answers again.",
     "not_imported": "Run `tidegate import --connection {connection}`.",
     "import_incomplete": "Run `tidegate import --connection {connection}`: it goes on from where it stopped.",
+    "events_lost": "Stripe keeps events for 30 days only. Run `tidegate import --full --connection {connection}`, "
+    "which reads everything again.",
     "inbox_parked": "`tidegate inbox list --connection {connection}` shows them and why; `tidegate inbox replay` "
     "tries them again, `discard` gives them up.",
+    "refetch_failing": "They are tried again by themselves, at least every hour. Mend what the error names; until "
+    "then the objects are as the last event told them.",
     "behind": "Start a worker (`tidegate serve` or `tidegate worker`), or run "
     "`tidegate catch-up --connection {connection}`.",
-    "audit_failed": "`tidegate import --connection {connection}` reads everything again; then `tidegate audit`.",
+    "audit_failed": "`tidegate import --full --connection {connection}` reads everything again; then `tidegate audit`.",
     "queue_old": "No worker takes the work: start one with `tidegate worker`, or look at its log.",
 }
 """What to do, by code; every code that `status` shows is here."""
@@ -29,6 +33,12 @@ BY_ERROR: dict[type[TidegateError], str] = {
     StripeUnreachable: "unreachable",
     StripePermissionMissing: "permission_missing",
 }
+
+# An import of everything that began after the events were lost has read what they would have told.
+ANSWERED = """
+p.code = 'events_lost' and exists (
+  select from tidegate.runs r where r.connection = p.connection and r.kind = 'import' and r.state = 'done'
+  and r.started_at > p.since and coalesce(r.options -> 'resources', '[]') = '[]')"""
 
 
 def note(db: Connection, connection: str, code: str, detail: str, subject: str = "") -> None:
@@ -41,18 +51,36 @@ on conflict (connection, code, subject) do update set detail = excluded.detail""
     )
 
 
-def clear(db: Connection, connection: str, codes: Sequence[str]) -> None:
-    """Forgets problems that are over."""
+def note_error(engine: Engine, connection: str, error: TidegateError) -> None:
+    """Notes what an error says about the connection as a whole; a permission under the endpoint that lacks it."""
+    code = next((code for kind, code in BY_ERROR.items() if isinstance(error, kind)), None)
+    if code:
+        subject = str(error.facts.get("endpoint", "")) if code == "permission_missing" else ""
+        with engine.begin() as db:
+            note(db, connection, code, str(error), subject)
+
+
+def clear(db: Connection, connection: str, codes: Sequence[str], subject: str | None = None) -> None:
+    """Forgets problems that are over; with a subject only its own."""
     db.execute(
-        text("delete from tidegate.problems where connection = :connection and code = any(:codes)"),
-        {"connection": connection, "codes": list(codes)},
+        text("""
+delete from tidegate.problems where connection = :connection and code = any(:codes)
+  and (cast(:subject as text) is null or subject = :subject)"""),
+        {"connection": connection, "codes": list(codes), "subject": subject},
     )
+
+
+def clear_answered(db: Connection, connection: str) -> None:
+    """Forgets lost events that an import has made good."""
+    db.execute(text(f"delete from tidegate.problems p where p.connection = :c and {ANSWERED}"), {"c": connection})
 
 
 def listing(db: Connection, connection: str) -> list[dict[str, Any]]:
     """The noted problems, each {code, subject, since, detail, remedy}."""
     rows = db.execute(
-        text("select code, subject, since, detail from tidegate.problems where connection = :c order by since, code"),
+        text(f"""
+select code, subject, since, detail from tidegate.problems p where connection = :c and not ({ANSWERED})
+order by since, code, subject"""),
         {"c": connection},
     ).mappings()
     return [shown(connection, **row) for row in rows]
@@ -65,15 +93,16 @@ def shown(connection: str, code: str, since: Any, detail: str = "", subject: str
 
 
 @contextmanager
-def watched(engine: Engine, connection: str) -> Generator[None]:
-    """Notes that the key or Stripe fails when the block does, and forgets it when the block ends well."""
+def watched(engine: Engine, connection: str, endpoint: str = "") -> Generator[None]:
+    """Notes that the key or Stripe fails when the block does, and forgets it when the block ends well.
+
+    `endpoint`: what the block cannot end well without being allowed to read, such as `GET /v1/events`.
+    """
     try:
         yield
     except TidegateError as error:
-        code = next((code for kind, code in BY_ERROR.items() if isinstance(error, kind)), None)
-        if code:
-            with engine.begin() as db:
-                note(db, connection, code, str(error))
+        note_error(engine, connection, error)
         raise
     with engine.begin() as db:
         clear(db, connection, ["key_invalid", "unreachable"])
+        clear(db, connection, ["permission_missing"], endpoint)

@@ -80,7 +80,10 @@ def _unexpanded(resource: Resource, body: msgspec.Raw) -> bool:
     """Whether the body only names what a list shows whole, such as the discounts of a subscription."""
     if not resource.expand:
         return False
-    found = msgspec.json.decode(body, strict=False)
+    try:
+        found = json.loads(text_of(body))
+    except ValueError:  # no jsonb either: it will be kept as text, whole or not
+        return False
     return any(_names_only(found, path.split(".")) for path in resource.expand)
 
 
@@ -100,8 +103,17 @@ def _storable(previous: msgspec.Raw) -> str:
     told = text_of(previous)
     if not _ESCAPED.search(told):
         return told
-    plain = json.dumps(json.loads(told), ensure_ascii=False).replace("\\u0000", "\ufffd")
-    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return json.dumps(_mended(json.loads(told)))
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_mended(each) for each in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {_mended(name): _mended(each) for name, each in cast("dict[str, Any]", value).items()}
+    return value
 
 
 _ESCAPED = re.compile(r"\\u(0000|[dD][89a-fA-F])")

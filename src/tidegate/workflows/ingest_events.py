@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from tidegate.connections import accounts, problems
 from tidegate.connections.accounts import Account
 from tidegate.errors import TidegateError
 from tidegate.mirror import inbox, refetches
@@ -72,9 +73,10 @@ def drain(
             break
         drained.add(some)
     try:
-        settled = settle(engine, account.name, api)
+        settled = settle(engine, account.name, api, stop=stop)
     except TidegateError as error:
         drained.refetch_error = str(error)
+        problems.note_error(engine, account.name, error)
         return drained
     for name, counts in settled.counts.items():
         drained.counts.setdefault(name, Counts()).add(counts)
@@ -87,11 +89,16 @@ def _drain_batch(engine: Engine, account: str, attempts: int) -> Drained | None:
     """Up to 200 events in one transaction; when that fails, each in its own. None when nothing is due."""
     try:
         with engine.begin() as db:
-            waiting = inbox.claim(db, account, BATCH)
+            waiting = _claim(db, account, BATCH)
             return _handle(db, account, waiting, attempts) if waiting else None
     except Exception:
         log.warning("inbox_batch_failed", exc_info=True, extra={"connection": account})
     return _drain_singly(engine, account, attempts)
+
+
+def _claim(db: Connection, account: str, limit: int) -> list[Waiting]:
+    """Events that are due, for this transaction alone; none once the connection is purged."""
+    return inbox.claim(db, account, limit) if accounts.hold(db, account) else []
 
 
 def _drain_singly(engine: Engine, account: str, attempts: int) -> Drained | None:
@@ -99,7 +106,7 @@ def _drain_singly(engine: Engine, account: str, attempts: int) -> Drained | None
     for _ in range(BATCH):
         problem = ""
         with engine.begin() as db:
-            waiting = inbox.claim(db, account, 1)
+            waiting = _claim(db, account, 1)
             if not waiting:
                 break
             savepoint = db.begin_nested()
@@ -137,20 +144,10 @@ def _handle(db: Connection, account: str, waiting: Sequence[Waiting], attempts: 
             applied = apply(db, account, resource, versions[name])
             drained.counts[name] = applied.counts
             drained.customers |= applied.customers
-            refetches.ask(db, account, resource, _newest(asks.get(name, [])))
+            refetches.ask(db, account, resource, refetches.unanswered(db, account, resource, asks.get(name, [])))
     inbox.settle(db, account, handled, "handled")
     for reason, ids in skipped.items():
         inbox.settle(db, account, ids, "skipped", reason)
         drained.skipped[reason] += len(ids)
     drained.handled = len(handled)
     return drained
-
-
-def _newest(asks: Sequence[refetches.Ask]) -> list[refetches.Ask]:
-    """One ask per object, the one that knows the newest version."""
-    best: dict[str, refetches.Ask] = {}
-    for ask in asks:
-        known = best.get(ask.object_id)
-        if known is None or (ask.known_at or 0) > (known.known_at or 0):
-            best[ask.object_id] = ask
-    return list(best.values())
