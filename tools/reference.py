@@ -78,7 +78,7 @@ def settings() -> list[str]:
     """Every environment variable with its default."""
     from pydantic import SecretStr
 
-    from tidegate.settings import Settings
+    from tidegate.settings import Settings, variable
 
     docs = setting_docs()
 
@@ -89,7 +89,7 @@ def settings() -> list[str]:
         return f"`{value}`" if value != "" else "empty"
 
     rows = [
-        (f"`{field.validation_alias}`", default(field), docs.get(name, ""))
+        (f"`{variable(name)}`", default(field), docs.get(name, ""))
         for name, field in Settings.model_fields.items()
     ]
     return ["All are read from the environment.", "", *table(["variable", "default", "what it is for"], rows)]

@@ -15,7 +15,7 @@ from tidegate import __version__
 from tidegate.connections import accounts
 from tidegate.errors import SecretKeyLost, TidegateError
 from tidegate.secrets import KEY_FILE, Vault
-from tidegate.settings import Settings
+from tidegate.settings import Settings, variable
 from tidegate.store import migrate as revisions
 
 WEB_CONNECTIONS = 16
@@ -79,8 +79,8 @@ def _stripe() -> Finding:
 def _settings(config: Settings) -> list[Finding]:
     """Every setting that is not at its default; secrets stay hidden."""
     given = {
-        str(field.validation_alias or name): getattr(config, name)
-        for name, field in type(config).model_fields.items()
+        variable(name): getattr(config, name)
+        for name in type(config).model_fields
         if name in config.model_fields_set
     }
     shown = [f"{name}={_shown(name, value)}" for name, value in given.items()]
