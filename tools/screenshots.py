@@ -36,6 +36,7 @@ def demo() -> Iterator[str]:
         try:
             assert process.stderr is not None
             for line in process.stderr:
+                sys.stderr.write(line)
                 if line.startswith("The page is at "):
                     yield line.split()[4]
                     return
