@@ -25,11 +25,11 @@ READERS = 4
 
 
 class Clean(NamedTuple):
-    """What an import comes to that nothing disturbs: its steps, what it stores, how many objects it reads of each."""
+    """What an import comes to that nothing disturbs: its steps, what is stored, and what its checkpoints count."""
 
     steps: int
     contents: dict[str, tuple[int, int, str]]
-    read: dict[str, int]
+    counted: dict[str, tuple[int, int]]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_an_import_killed_anywhere_goes_on_and_ends_equal(hub: Hub, company: "Sa
         assert _count(hub, "tidegate.versions", name) == 0, where
         assert _count(hub, "tidegate.refetches", name) == 0, where
         if again["resumed"]:
-            assert _read(hub, again["run"]) == clean.read, where
+            assert _checkpointed(hub, again["run"]) == clean.counted, where
             _assert_little_was_read_twice(hub, company, again["run"], asked, where)
     assert killed >= PLACES - 2, "the last places may lie behind the end: readers do not always share alike"
 
@@ -79,7 +79,7 @@ def _clean(hub: Hub, company: "Sandbox", run: killing.Run) -> Clean:
     with hub.engine.connect() as db:
         last = runs.last(db, "clean", "import")
     assert last
-    return Clean(steps, contents(hub.engine, "clean"), _read(hub, last["id"]))
+    return Clean(steps, contents(hub.engine, "clean"), _checkpointed(hub, last["id"]))
 
 
 def _arguments(hub: Hub, connection: str) -> dict[str, Any]:
@@ -114,15 +114,16 @@ def _count(hub: Hub, table: str, connection: str) -> int:
         return int(db.scalar(text(f"select count(*) from {table} where connection = :c"), {"c": connection}) or 0)
 
 
-def _read(hub: Hub, run: int) -> dict[str, int]:
-    """Objects read per resource, as the checkpoints say."""
+def _checkpointed(hub: Hub, run: int) -> dict[str, tuple[int, int]]:
+    """Objects read and stored per resource, as the checkpoints say: they were stored with the rows, or not at all."""
     with hub.engine.connect() as db:
         rows = db.execute(
             text("""
-select resource, sum((counts ->> 'read')::int) as n from tidegate.import_ranges where run = :run group by 1"""),
+select resource, sum((counts ->> 'read')::int) as read, sum((counts ->> 'stored')::int) as stored
+from tidegate.import_ranges where run = :run group by 1"""),
             {"run": run},
         )
-        return {row.resource: int(row.n) for row in rows}
+        return {row.resource: (int(row.read), int(row.stored)) for row in rows}
 
 
 def _assert_little_was_read_twice(hub: Hub, company: "Sandbox", run: int, before: dict[str, int], where: str) -> None:

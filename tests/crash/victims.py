@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401: loaded here, so that no child has to
+import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401  (loaded here, so that no child has to)
 from tests.support import killing
 
 from tidegate.settings import Settings
 from tidegate.store.engine import open_engine
-from tidegate.stripe_api import transport  # noqa: F401: as above
+from tidegate.stripe_api import transport  # noqa: F401  (as above)
 from tidegate.wiring import Hub
 from tidegate.workflows.import_account import ImportOptions, import_account
 from tidegate.workflows.ingest_events import drain

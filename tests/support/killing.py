@@ -46,7 +46,7 @@ def parent(program: Path) -> Iterator[Run]:
     assert process.stdout
 
     def run(work: str, kill_at: int = 0, **arguments: Any) -> Ended:
-        print(json.dumps([work, kill_at, arguments]), file=process.stdin, flush=True)  # noqa: T201
+        print(json.dumps([work, kill_at, arguments]), file=process.stdin, flush=True)
         line = process.stdout.readline() if process.stdout else ""
         assert line, f"the parent ended with {process.wait(20)} instead of answering"
         told = json.loads(line)
