@@ -147,7 +147,9 @@ class Reader:
             range_.until, range_.cursor = range_.reached + 1, ""
             return
         newest = page.arrivals[0].reading.created if page.arrivals else None
-        page, beyond = _within(page, range_.since)
+        with self._changed:
+            page, beyond = _within(page, range_.since)
+            load.ahead = page.reached
         self._store(load, [page], page.last or range_.cursor, page.reached, done=beyond or not page.has_more)
         with self._changed:
             load.learn(newest, len(page.arrivals))

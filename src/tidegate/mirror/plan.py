@@ -19,6 +19,7 @@ class Load:
     range: Range
     density: float | None = None  # objects per second of `created`; None: nothing seen yet
     reading: bool = False
+    ahead: int | None = None  # `created` of the last object of the page in hand, which is not stored yet
 
     def remaining_pages(self, oldest: int, now: int) -> float:
         """About how many pages are still to be read; infinite while nothing is known."""
@@ -32,7 +33,7 @@ class Load:
         return max(0, self._upper(now) - self._lower(oldest))
 
     def _upper(self, now: int) -> int:
-        return min(x for x in (self.range.reached, self.range.until, now) if x is not None)
+        return min(x for x in (self.ahead, self.range.reached, self.range.until, now) if x is not None)
 
     def _lower(self, oldest: int) -> int:
         return self.range.since if self.range.since is not None else oldest

@@ -70,3 +70,9 @@ def test_density_is_learned_from_a_page() -> None:
     fresh.learn(newest=10_000, objects=100)
     assert fresh.density == 0.1
     assert fresh.remaining_pages(0, 10_000) == 9.0
+
+
+def test_a_cut_spares_the_page_that_is_being_stored() -> None:
+    long = load(reading=True, reached=8_000, since=2_000)
+    long.ahead = 6_000
+    assert long.middle(0, 10_000) == 4_000
