@@ -85,9 +85,14 @@ def _wrong_setting(error: BaseException) -> ConfigurationError | None:
         return None
     from pydantic import ValidationError
 
+    from tidegate.settings import Settings, variable
+
     if not isinstance(error, ValidationError) or error.title != "Settings":
         return None
-    wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False)]
+    wrong: list[str] = []
+    for one in error.errors(include_input=False):
+        name = str(one["loc"][0])
+        wrong.append(f"{variable(name) if name in Settings.model_fields else name}: {one['msg']}")
     return ConfigurationError(problem=f"The environment has a setting that cannot be used. {'; '.join(wrong)}.")
 
 

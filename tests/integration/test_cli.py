@@ -1,0 +1,260 @@
+"""The command line as a person runs it: real processes, exit codes, one JSON document on stdout and nothing else."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import Engine, text
+
+from tidegate.sandbox import Sandbox
+from tidegate.sandbox.keys import Key
+from tidegate.store.engine import open_engine
+
+KEY = "sk_test_51TidegateSandboxOpenKey00000000"
+Make = Callable[..., Sandbox]
+
+
+class Cli:
+    """Runs `tidegate` in an environment of its own."""
+
+    def __init__(self, home: Path, database_url: str) -> None:
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONWARNINGS": "error",
+            "TIDEGATE_HOME": str(home),
+            "DATABASE_URL": database_url,
+            "TIDEGATE_SECRET_KEY": Fernet.generate_key().decode(),
+        }
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tidegate", *arguments],
+            env=self.environment | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(
+        self, *arguments: str, code: int = 0, stdin: str = "", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        with self.start(*arguments, **environment) as running:
+            out, err = running.communicate(stdin, timeout=60)
+        assert running.returncode == code, f"{arguments} ended with {running.returncode}: {err}{out}"
+        assert "Traceback" not in err
+        return subprocess.CompletedProcess(arguments, code, out, err)
+
+    def json(self, *arguments: str, code: int = 0, **more: str) -> dict[str, Any]:
+        """The document on stdout; anything else there is an error."""
+        return json.loads(self(*arguments, "--json", code=code, **more).stdout)
+
+    def connect(self, sandbox: Sandbox, name: str = "test", key: str = KEY) -> dict[str, Any]:
+        return self.json(
+            "connect", "--api-key", "-", "--api-base", sandbox.url, "--name", name, "--rate", "0", stdin=key
+        )
+
+
+@pytest.fixture
+def engine(fresh_database_url: str) -> Iterator[Engine]:
+    engine = open_engine(fresh_database_url, pool_size=1)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def cli(tmp_path: Path, fresh_database_url: str) -> Cli:
+    return Cli(tmp_path, fresh_database_url)
+
+
+def test_an_account_is_connected_imported_audited_queried_exported_and_let_go(
+    cli: Cli, make_sandbox: Make, tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(customers=25, months=3)
+    connected = cli.connect(sandbox)
+    assert (connected["name"], connected["livemode"]) == ("test", False)
+    assert KEY not in json.dumps(connected)
+    assert cli.json("status", code=1)["problems"][0]["code"] == "not_imported"
+
+    first = cli("import", "--json")
+    imported = json.loads(first.stdout)
+    assert imported["state"] == "done"
+    assert imported["resources"]["customers"]["stored"] == sandbox.truth()["customers"]
+    assert "customers:" in first.stderr
+    again = cli("import")
+    assert "nothing new" in again.stdout
+    assert cli.json("status")["problems"] == []
+
+    audited = cli.json("audit", "--resource", "customers", "--resource", "invoices")
+    assert [one["verdict"] for one in audited["resources"]] == ["equal", "equal"]
+    sandbox.call(lambda: sandbox.state.delete("customers", next(iter(sandbox.state["customers"].ids)), None))
+    different = cli("audit", "--resource", "customers", code=1)
+    assert "DIFFERENT" in different.stdout
+
+    counted = cli.json("sql", "select count(*) as n, '{\"a\": [1]}'::jsonb as doc from customers")
+    assert counted["columns"] == ["n", "doc"]
+    assert counted["rows"][0][1] == {"a": [1]}
+    assert cli("sql", "select 1 as one, null as none", "--csv").stdout == "one,none\n1,\n"
+
+    exported = cli.json("export", str(tmp_path / "out"))
+    by_table = {one["table"]: one for one in exported["tables"]}
+    lines = pyarrow.parquet.read_table(tmp_path / "out/invoice_lines.parquet")
+    assert lines.num_rows == by_table["invoice_lines"]["rows"] == sandbox.truth()["invoice_lines"]
+    assert str(lines.schema.field("updated_at").type) == "timestamp[us, tz=UTC]"
+    cli("export", str(tmp_path / "out"), "--format", "csv")
+    assert (tmp_path / "out/customers.csv").read_text().startswith("connection,id,created,")
+    assert not list((tmp_path / "out").glob("*.part"))
+
+    assert cli.json("disconnect", "test")["connection"] == "test"
+    assert cli.json("import", code=2)["error"]["type"] == "ConnectionMissing"
+    refused = cli("disconnect", "test", "--purge", code=2)
+    assert "Nothing was deleted" in refused.stderr
+    purged = cli.json("disconnect", "test", "--purge", "--confirm", "test")
+    assert purged["deleted"]["stripe.customers"] == counted["rows"][0][0]
+    assert cli.json("status") | {"database": {}} == {"connections": [], "problems": [], "database": {}}
+
+
+def test_a_wrong_key_stores_nothing(cli: Cli, make_sandbox: Make) -> None:
+    sandbox = make_sandbox(customers=1, months=1)
+    options = ("connect", "--api-key", "-", "--api-base", sandbox.url)
+    wrong = cli(*options, code=3, stdin="sk_test_wrong0000000000000000")
+    assert wrong.stderr.startswith("error: Stripe does not accept the key")
+    assert "wrong0000" not in wrong.stderr + wrong.stdout
+    assert cli.json(*options, code=2, stdin="pk_test_1")["error"]["type"] == "UsageError"
+    assert cli.json("status")["connections"] == []
+
+
+def test_a_revoked_key_ends_an_import_and_shows_as_a_problem(cli: Cli, make_sandbox: Make) -> None:
+    sandbox = make_sandbox(customers=5, months=1)
+    cli.connect(sandbox)
+    sandbox.call(lambda: sandbox.server and sandbox.server.keys.add(Key(KEY, revoked=True)))
+    failed = cli("import", code=3)
+    assert "does not accept the key" in failed.stderr
+    assert cli.json("sql", "select count(*) from customers")["rows"] == [[0]]
+    assert [one["code"] for one in cli.json("status", code=3)["problems"]][:1] == ["key_invalid"]
+
+
+def test_stripe_out_of_reach(cli: Cli) -> None:
+    error = cli.json("connect", "--api-key", "-", "--api-base", "http://127.0.0.1:1", code=3, stdin=KEY)["error"]
+    assert error["type"] == "StripeUnreachable"
+
+
+@pytest.mark.parametrize("command", ["status", "import", "audit", "migrate", "doctor", "tokens list"])
+def test_the_database_out_of_reach(tmp_path: Path, command: str) -> None:
+    away = Cli(tmp_path, "postgresql://someone:s3cret@127.0.0.1:1/none")
+    done = away(*command.split(), "--json", code=3)
+    assert "could not be reached" in json.dumps(json.loads(done.stdout))
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_commands_that_read_do_not_migrate_and_say_what_to_run(tmp_path: Path, empty_database_url: str) -> None:
+    cli = Cli(tmp_path, empty_database_url)
+    for command in ("status", "audit", "inbox list", "tokens list"):
+        assert cli.json(*command.split(), code=2)["error"]["type"] == "MigrationNeeded"
+    assert cli.json("doctor", code=2)["healthy"] is False
+    assert cli.json("migrate")["before"] == ""
+    assert cli("migrate").stdout.startswith("The schema is at")
+    assert cli.json("status")["connections"] == []
+
+
+def test_several_connections_want_a_name_and_never_mix(cli: Cli, make_sandbox: Make) -> None:
+    one, two = make_sandbox(customers=3, months=1), make_sandbox(customers=4, months=1, seed=2)
+    cli.connect(one, "one")
+    cli.connect(two, "two")
+    for command in ("import", "audit", "catch-up", "inbox list", "export out"):
+        error = cli.json(*command.split(), code=2)["error"]
+        assert error["type"] == "ConnectionAmbiguous"
+        assert "one, two" in error["message"]
+    assert cli.json("import", "--connection", "three", code=2)["error"]["type"] == "ConnectionUnknown"
+    assert cli.json("import", "--connection", "two")["connection"] == "two"
+    counts = cli.json("sql", "select connection, count(*) from customers where deleted_at is null group by 1")
+    assert counts["rows"] == [["two", two.truth()["customers"]]]
+    names = [each["name"] for each in cli.json("status", "--connection", "two")["connections"]]
+    assert names == ["two"]
+
+
+def test_a_resource_that_is_none_is_refused_with_the_nearest(cli: Cli, make_sandbox: Make) -> None:
+    cli.connect(make_sandbox(customers=1, months=1))
+    error = cli.json("import", "--resource", "customer", code=2)["error"]
+    assert error["type"] == "ResourceUnknown"
+    assert "customers" in error["message"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_import_that_is_told_to_stop_goes_on_the_next_time(
+    cli: Cli, make_sandbox: Make, number: signal.Signals, code: int
+) -> None:
+    sandbox = make_sandbox(profile="bulk", customers=4000, invoices=4000, latency=0.2)
+    cli.connect(sandbox)
+    with cli.start("import", "--json", TIDEGATE_IMPORT_READERS="2") as running:
+        assert running.stderr is not None
+        assert "done" in running.stderr.readline()  # a small resource was read: the import is under way
+        running.send_signal(number)
+        out, err = running.communicate(timeout=30)
+    assert running.returncode == code, err
+    assert "goes on from here" in err
+    stopped = json.loads(out)
+    assert stopped["state"] == "interrupted"
+    resumed = cli.json("import")
+    assert (resumed["state"], resumed["resumed"]) == ("done", True)
+    assert resumed["run"] == stopped["run"]
+
+
+def test_events_of_the_inbox_are_listed_shown_replayed_and_discarded(
+    cli: Cli, make_sandbox: Make, engine: Engine
+) -> None:
+    cli.connect(make_sandbox(customers=1, months=1))
+    with engine.begin() as db:
+        db.execute(
+            text("""
+insert into tidegate.inbox (connection, event_id, type, created, source, body, state, error)
+values ('test', 'evt_1', 'customer.updated', now(), 'webhook', '{}', 'parked', 'broken'),
+       ('test', 'evt_2', 'customer.updated', now(), 'webhook', '{}', 'parked', 'broken')""")
+        )
+    assert {one["event_id"] for one in cli.json("inbox", "list")["events"]} == {"evt_1", "evt_2"}
+    assert cli.json("inbox", "show", "evt_1")["error"] == "broken"
+    assert cli.json("inbox", "show", "evt_3", code=2)["error"]["type"] == "EventUnknown"
+    assert cli.json("inbox", "replay", code=2)["error"]["type"] == "UsageError"
+    assert cli.json("inbox", "replay", "evt_1")["replayed"] == 1
+    assert cli.json("inbox", "discard", "evt_2")["discarded"] == 1
+    with engine.connect() as db:
+        states = {row.event_id: row.state for row in db.execute(text("select event_id, state from tidegate.inbox"))}
+        rung = db.scalar(text("select count(*) from tidegate.procrastinate_jobs where task_name = 'drain'"))
+    assert states == {"evt_1": "waiting", "evt_2": "skipped"}
+    assert rung == 1
+
+
+def test_a_token_is_made_listed_and_revoked(cli: Cli) -> None:
+    made = cli("tokens", "create", "ci", "--scope", "operate")
+    assert made.stdout.startswith("tg_")
+    assert "tg_" not in made.stderr
+    listed = cli("tokens", "list", "--json").stdout
+    assert made.stdout.strip() not in listed
+    [token] = json.loads(listed)["tokens"]
+    assert token["scopes"] == ["operate"]
+    assert cli.json("tokens", "revoke", str(token["id"]))["revoked_at"]
+    assert cli.json("tokens", "revoke", str(token["id"]), code=2)["error"]["type"] == "TokenUnknown"
+
+
+@pytest.mark.parametrize("statement", ["delete from customers", "selec", "select 1; drop table stripe.customers", ""])
+def test_sql_only_reads(cli: Cli, statement: str) -> None:
+    assert cli.json("sql", statement, code=2)["error"]["type"] == "NotReadOnly"
+
+
+def test_the_doctor_finds_a_key_that_does_not_decrypt(cli: Cli, make_sandbox: Make) -> None:
+    cli.connect(make_sandbox(customers=1, months=1))
+    healthy = cli.json("doctor")
+    assert healthy["healthy"] is True
+    states = {one["check"]: one["state"] for one in healthy["checks"]}
+    assert states["key of test"] == states["database"] == states["connections"] == "ok"
+    assert states["workers"] == "warning"
+    lost = cli.json("doctor", code=1, TIDEGATE_SECRET_KEY=Fernet.generate_key().decode())
+    assert [one["check"] for one in lost["checks"] if one["state"] == "wrong"] == ["key of test"]

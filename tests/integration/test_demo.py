@@ -1,0 +1,106 @@
+"""The demo as a whole: real processes, real HTTP, an embedded database of its own, and the verdict."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SMALL = ("--customers", "40", "--months", "4")
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder that the account which runs the server for root can reach, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp(prefix="tidegate-demo-"))
+    folder.chmod(0o755)
+    yield folder / "demo"
+    shutil.rmtree(folder)
+
+
+def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
+    # A database and a key of another installation, which a demo must not touch.
+    others = {"DATABASE_URL": "postgresql://127.0.0.1:1/none", "TIDEGATE_SECRET_KEY": "none"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "tidegate", "demo", "--home", str(home), *SMALL, *arguments],
+        env={"PATH": os.environ["PATH"]} | others,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(home: Path, *arguments: str, code: int = 0) -> tuple[str, str]:
+    with start(home, *arguments) as demo:
+        out, err = demo.communicate(timeout=100)
+    assert demo.returncode == code, err + out
+    return out, err
+
+
+def alive(home: Path) -> list[str]:
+    """Processes whose command line or environment names the folder."""
+    found: list[str] = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            told = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+        except OSError:  # it has ended, or is another account's
+            continue
+        if str(home).encode() in told and folder.name != str(os.getpid()):
+            found.append(told.replace(b"\0", b" ").decode(errors="replace")[:100])
+    return found
+
+
+def test_the_demo_proves_the_copy_equal_twice_and_leaves_nothing_running(home: Path) -> None:
+    out, _ = run(home, "--no-serve", "--json")
+    result = json.loads(out)
+    assert result["equal"] is True
+    assert [one["step"] for one in result["steps"]] == [
+        "database", "sandbox", "connect", "import", "serve", "webhooks", "drain", "sweep", "compare",
+    ]  # fmt: skip
+    assert result["events"] > 0
+    assert result["webhooks"]["failed"] == 0
+    assert sum(result["inbox"].values()) >= result["events"]  # a tick may have read earlier ones from /v1/events
+    assert {one["table"] for one in result["counts"]} >= {
+        "customers",
+        "invoices",
+        "invoice_lines",
+        "subscription_items",
+    }
+    assert all(one["stored"] == one["in_stripe"] for one in result["counts"])
+
+    again, _ = run(home, "--no-serve")  # in the same folder, begun afresh
+    assert "The copy is EQUAL to the original" in again
+    if Path("/proc").exists():
+        assert alive(home) == []
+
+
+def test_the_page_stays_until_ctrl_c_and_no_second_demo_starts_meanwhile(home: Path) -> None:
+    with start(home, "--json") as demo:
+        assert demo.stderr is not None
+        for line in demo.stderr:
+            if "until you press Ctrl-C" in line:
+                break
+        address = line.split()[4]
+        with urllib.request.urlopen(f"{address}/readyz", timeout=10) as answer:
+            assert answer.status == 200
+        _, refused = run(home, "--no-serve", code=2)
+        assert "A demo" in refused
+        demo.send_signal(signal.SIGINT)
+        out, err = demo.communicate(timeout=60)
+    assert demo.returncode == 0, err
+    assert json.loads(out)["equal"] is True
+
+
+def test_a_folder_that_is_no_demos_is_left_alone(home: Path) -> None:
+    home.mkdir(parents=True)
+    (home / "precious").write_text("kept")
+    _, refused = run(home, "--no-serve", code=2)
+    assert "not a demo's folder" in refused
+    assert [one.name for one in home.iterdir()] == ["precious"]
