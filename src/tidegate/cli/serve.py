@@ -1,24 +1,18 @@
 """`tidegate serve`: the page, the API and the webhook endpoint, and one worker as a child process."""
 
 import contextlib
-import signal
 import socket
-import threading
-from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from sqlalchemy import Engine
 
     from tidegate.wiring import Hub
 
 POOL = 16  # connections of a web process, the webhook committer's among them
 PAGE_TIMEOUT = "30s"
-GRACE = 10  # seconds for requests under way when the server is to end
 BACKLOG = 2048
 
 
@@ -31,6 +25,7 @@ def serve(
     from tidegate.cli.hub import configured, opened
     from tidegate.cli.keeper import Keeper
     from tidegate.cli.show import remark
+    from tidegate.cli.web_server import run_server
 
     config = configured()
     bound = host or config.host
@@ -92,54 +87,3 @@ def limit_statements(engine: "Engine") -> None:
         connection.commit()
 
     engine.dispose()  # connections that are open already have no limit
-
-
-def run_server(site: Any, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Serves until SIGINT, SIGTERM or SIGHUP, answers what is under way and returns. Calls `ready` once it serves.
-
-    uvicorn itself raises the signal again at its end, which would skip what stops the worker and the embedded database.
-    """
-    import uvicorn
-
-    config = uvicorn.Config(
-        site,
-        loop="uvloop",
-        http="httptools",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE,
-    )
-
-    class Server(uvicorn.Server):
-        @contextlib.contextmanager
-        def capture_signals(self) -> Generator[None]:
-            if threading.current_thread() is not threading.main_thread():
-                yield
-                return
-
-            def leave(number: int, _frame: "FrameType | None") -> None:
-                self.force_exit = self.should_exit and number == signal.SIGINT
-                self.should_exit = True
-
-            numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-            before = {number: signal.getsignal(number) for number in numbers}
-            for number, handler in before.items():
-                if handler is not signal.SIG_IGN:
-                    signal.signal(number, leave)
-            try:
-                yield
-            finally:
-                for number, handler in before.items():
-                    signal.signal(number, handler)
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                ready()
-
-    server = Server(config)
-    server.run(sockets=[listener])
-    if not server.started:
-        raise RuntimeError("the web server did not start; its log says why")

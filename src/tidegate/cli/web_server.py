@@ -1,0 +1,66 @@
+"""Runs the web server such that a signal ends it like any other function: what comes after it still happens."""
+
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Callable, Generator
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+GRACE = 10  # seconds for requests under way when the server is to end
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Server(uvicorn.Server):
+    """uvicorn itself raises the signal again at its end, which would skip what stops the worker and the database."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Within the block a signal asks to end, a second Ctrl-C to end at once. A signal that is ignored stays so."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, self._leave)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to serve, and says so."""
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+    def _leave(self, number: int, _frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit and number == signal.SIGINT
+        self.should_exit = True
+
+
+def run_server(site: Any, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Serves until SIGINT, SIGTERM or SIGHUP, answers what is under way and returns. Calls `ready` once it serves."""
+    config = uvicorn.Config(
+        site,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+    )
+    server = Server(config, ready)
+    server.run(sockets=[listener])
+    if not server.started:
+        raise RuntimeError("the web server did not start; its log says why")
