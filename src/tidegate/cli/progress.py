@@ -41,39 +41,53 @@ def shown() -> Generator[Tell]:
         lines.close()
 
 
+@dataclass(slots=True)
+class Speed:
+    """Objects a second, from the first step of a resource on; Rich forgets its own whenever the total is corrected."""
+
+    began: float
+    first: int
+    rate: float = 0.0
+
+    def take(self, step: Step, now: float) -> str:
+        """The rate, and until the end about how long it will take, for people."""
+        if now > self.began:
+            self.rate = (step.objects - self.first) / (now - self.began)
+        left = (step.total or step.objects) - step.objects
+        shown = f"{self.rate:,.0f}/s" if self.rate else ""
+        return f"{shown}, {duration(left / self.rate)} left" if self.rate and left > 0 and not step.done else shown
+
+
 @contextmanager
 def _bars() -> Generator[Tell]:
     """One bar per resource, with its count, objects a second and the time that is left."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            rate = task.finished_speed or task.speed
-            return Text(f"{rate:,.0f}/s" if rate else "", style="dim")
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=28),
         TextColumn("{task.fields[count]:>9,}"),
-        Rate(),
-        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         TextColumn("{task.fields[state]}"),
+        TextColumn("{task.fields[speed]}", style="dim"),
     )
-    tasks: dict[str, TaskID] = {}
+    tasks: dict[str, tuple[TaskID, Speed]] = {}
     lock = threading.Lock()
     with Progress(*columns, console=Console(stderr=True), refresh_per_second=8) as progress:
 
         def tell(step: Step) -> None:
             with lock:
+                now = time.monotonic()
                 if step.name not in tasks:
-                    tasks[step.name] = progress.add_task(step.name, total=None, count=0, state="")
-            task = tasks[step.name]
-            state = "[red]failed[/]" if step.error else "[green]done[/]" if step.done else ""
-            total = max(1, step.objects) if step.done else step.total
-            completed = total if step.done else step.objects  # an empty resource is done as well
-            progress.update(task, completed=completed, total=total, count=step.objects, state=state)
+                    new = progress.add_task(step.name, total=None, count=0, state="", speed="")
+                    tasks[step.name] = new, Speed(now, 0 if step.done else step.objects)
+                task, speed = tasks[step.name]
+                state = "[red]failed[/]" if step.error else "[green]done[/]" if step.done else "…"
+                total = max(1, step.objects) if step.done else step.total
+                completed = total if step.done else step.objects  # an empty resource is done as well
+                progress.update(
+                    task, completed=completed, total=total, count=step.objects, state=state, speed=speed.take(step, now)
+                )
 
         yield tell
 

@@ -1,6 +1,6 @@
 """Plain progress: what a pipe gets, and how often."""
 
-from tidegate.cli.progress import LINE_SECONDS, Lines, Step
+from tidegate.cli.progress import LINE_SECONDS, Lines, Speed, Step
 from tidegate.cli.steps import Steps
 
 
@@ -68,3 +68,12 @@ def test_each_step_takes_its_time_from_the_end_of_the_one_before() -> None:
     assert [one["seconds"] for one in steps.ended] == [1.5, 2.0]
     assert steps.seconds == 3.5
     assert said[0].split() == ["import", "1.50", "s", "much"]
+
+
+def test_the_speed_tells_what_is_left_also_when_the_total_is_corrected() -> None:
+    speed = Speed(began=100.0, first=100)
+    assert speed.take(Step("invoices", 100, 5000), 100.0) == ""
+    assert speed.take(Step("invoices", 300, 1300), 102.0) == "100/s, 10.0 s left"
+    assert speed.take(Step("invoices", 500, 1500), 104.0) == "100/s, 10.0 s left"
+    assert speed.take(Step("invoices", 500, None), 104.0) == "100/s"
+    assert speed.take(Step("invoices", 900, 1500, done=True), 108.0) == "100/s"
