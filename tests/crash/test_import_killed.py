@@ -1,6 +1,9 @@
 """An import that is killed, wherever: it goes on from its checkpoints and ends equal to what it reads from."""
 
+import json
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,6 +12,7 @@ from sqlalchemy import text
 from tests.support import killing
 from tests.support.contents import contents
 from tests.support.importing import connected, differences, imported
+from tests.support.installation import Installation, installed
 from tests.support.waiting import until
 
 from tidegate.connections import runs
@@ -142,3 +146,78 @@ select resource, count(*) as ranges, sum(pages) as pages from tidegate.import_ra
         most = row.ranges * (PARENTS_AT_ONCE if resource.per_parent else 1)
         if not resource.singleton:
             assert 0 <= twice <= most, f"{endpoint}: {twice} pages too many; {where}"
+
+
+# Real processes: `tidegate import` on an embedded server that writes through to the disk.
+
+
+class Company(NamedTuple):
+    """A simulated Stripe that takes its time, and an installation that imports from it."""
+
+    sandbox: "Sandbox"
+    own: Installation
+
+
+@pytest.fixture(scope="module")
+def slow() -> Iterator[Company]:
+    from tidegate.sandbox.config import SandboxConfig
+    from tidegate.sandbox.server import Sandbox
+
+    with Sandbox.start(SandboxConfig(customers=60, months=4, latency=0.05)) as sandbox, installed() as own:
+        yield Company(sandbox, own)
+
+
+def test_a_killed_command_goes_on(slow: Company) -> None:
+    with _importing(slow, "importer") as importer:
+        importer.kill()
+    _assert_resumed_and_equal(slow, "importer")
+
+
+def test_a_server_killed_under_an_import_is_said_and_costs_nothing(slow: Company) -> None:
+    with _importing(slow, "server") as importer:
+        slow.own.kill_server()
+        told, said = importer.communicate(timeout=60)
+    assert importer.returncode == 3, said
+    assert json.loads(told)["error"]["type"] == "DatabaseUnreachable"
+    assert "Traceback" not in said
+    _assert_resumed_and_equal(slow, "server")
+
+
+def test_everything_killed_at_once_goes_on(slow: Company) -> None:
+    with _importing(slow, "both") as importer:
+        importer.kill()
+        slow.own.kill_server()
+    _assert_resumed_and_equal(slow, "both")
+
+
+@contextmanager
+def _importing(slow: Company, name: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that imports, in the middle of it: some pages are stored and some ranges are not done."""
+    slow.own.server.start()
+    connected(slow.own.hub, slow.sandbox, name)
+    process = slow.own.command("import", "--connection", name, "--json", TIDEGATE_IMPORT_READERS=str(READERS))
+    stored = """
+select sum(pages) >= 6 and bool_or(not done) from tidegate.import_ranges i join tidegate.runs r on r.id = i.run
+where r.connection = :c"""
+
+    def look() -> bool:
+        with slow.own.hub.engine.connect() as db:
+            return bool(db.scalar(text(stored), {"c": name}))
+
+    try:
+        until(look, "some pages are stored", seconds=40)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _assert_resumed_and_equal(slow: Company, name: str) -> None:
+    again = slow.own.command("import", "--connection", name, "--json")
+    told, said = again.communicate(timeout=60)
+    assert again.returncode == 0, said
+    summary = json.loads(told)
+    assert (summary["state"], summary["resumed"], summary["problems"]) == ("done", True, {})
+    slow.own.server.start()
+    assert differences(slow.own.hub, slow.sandbox, name) == {}
+    assert _count(slow.own.hub, "tidegate.unreadable", name) == 0
