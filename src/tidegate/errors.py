@@ -28,6 +28,7 @@ TidegateError
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
 │   ├── ImportIncomplete
 │   └── ImportRunning
+│       └── CatchUpRunning
 ├── Unreachable                    Stripe or the database (exit 3)
 │   ├── DatabaseUnreachable
 │   ├── InboxBusy
@@ -190,6 +191,10 @@ class ImportRunning(FoundWrong):
     """Another process is importing {connection} right now. `tidegate status` shows how far it is; it goes on by
     itself.
     """
+
+
+class CatchUpRunning(ImportRunning):
+    """Another process is reading the events of {connection} right now; there is nothing to do."""
 
 
 class Unreachable(TidegateError):

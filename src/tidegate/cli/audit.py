@@ -6,7 +6,7 @@ import typer
 
 from tidegate.cli.options import AsJson, ConnectionName, Resources
 
-FINDINGS = ("missing", "vanished", "stale", "incomplete", "orphans")
+FINDINGS = ("missing", "vanished", "stale", "incomplete", "columns", "orphans")
 
 
 def audit(resource: Resources = None, connection: ConnectionName = None, as_json: AsJson = False) -> None:

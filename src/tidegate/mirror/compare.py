@@ -1,61 +1,76 @@
 """Compares the mirror with Stripe: reads a resource's lists again and finds what is missing, vanished or different."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from tidegate.errors import TidegateError
+from tidegate.errors import StripeBodyUnreadable, StripeKeyInvalid, StripeObjectMissing, TidegateError, Unreachable
 from tidegate.mirror.arrivals import Arrival
+from tidegate.mirror.compare_rows import Differences, compare_page
 from tidegate.mirror.pages import read_objects, retrieve
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.resources.resource import Resource
 
 NAMED = 20  # ids listed per finding; the numbers are whole
+AT_ONCE = 100
+READERS = 4
+FINDINGS = ("missing", "vanished", "stale", "incomplete", "columns", "orphans")
 
 
 @dataclass(slots=True)
-class Comparison:
+class Comparison(Differences):
     """How a resource's mirror differs from Stripe.
 
-    `in_stripe` counts what the lists show; `stored` the live rows. `missing` are in Stripe only, `vanished` in the
-    mirror only (without a tombstone), `stale` have an older or other content than Stripe shows, `incomplete` lack
-    children. `changed_meanwhile` counts objects whose mirrored version is newer than what was read, which is no
-    difference.
+    `in_stripe` counts what Stripe shows, in lists or by id; `stored` the live rows. `missing` are in Stripe only,
+    `vanished` in the mirror only (without a tombstone), `stale` have other content than Stripe shows, `incomplete` lack
+    children or have others, `columns` have typed columns that do not say what their JSON says, `orphans` are children
+    whose parent is not there or is deleted while they are not. `changed_meanwhile` counts objects that changed after
+    they were read or whose change Stripe has told only since the mirror was last caught up: no difference.
     """
 
-    resource: str
+    resource: str = ""
     stored: int = 0
     in_stripe: int = 0
-    missing: list[str] = field(default_factory=list[str])
     vanished: list[str] = field(default_factory=list[str])
-    stale: list[str] = field(default_factory=list[str])
-    incomplete: list[str] = field(default_factory=list[str])
     orphans: list[str] = field(default_factory=list[str])
-    changed_meanwhile: int = 0
     unreadable: int = 0
     error: str = ""
+    refused: TidegateError | None = None
 
     @property
     def verdict(self) -> str:
         """`equal`, `different`, or `not_compared` when Stripe refused."""
         if self.error:
             return "not_compared"
-        wrong = self.missing or self.vanished or self.stale or self.incomplete or self.orphans or self.unreadable
-        return "different" if wrong else "equal"
+        return "different" if self.unreadable or any(getattr(self, name) for name in FINDINGS) else "equal"
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether a change that the mirror has not been told yet could explain a finding."""
+        return bool(self.missing or self.vanished or self.stale or self.incomplete)
+
+    def excuse(self, changed: Collection[str]) -> None:
+        """Takes out objects that are known to have changed since the mirror was last caught up."""
+        for name in ("missing", "vanished", "stale", "incomplete"):
+            found: list[str] = getattr(self, name)
+            kept = [id_ for id_ in found if id_ not in changed]
+            self.changed_meanwhile += len(found) - len(kept)
+            setattr(self, name, kept)
 
     def as_json(self) -> dict[str, Any]:
         """The comparison as a JSON object; lists are cut at 20 ids, `counts` are whole."""
-        findings = ("missing", "vanished", "stale", "incomplete", "orphans")
         return {
             "resource": self.resource,
             "verdict": self.verdict,
             "stored": self.stored,
             "in_stripe": self.in_stripe,
-            **{name: getattr(self, name)[:NAMED] for name in findings},
-            "counts": {name: len(getattr(self, name)) for name in findings},
+            **{name: getattr(self, name)[:NAMED] for name in FINDINGS},
+            "counts": {name: len(getattr(self, name)) for name in FINDINGS},
             "changed_meanwhile": self.changed_meanwhile,
             "unreadable": self.unreadable,
             "error": self.error,
@@ -67,39 +82,67 @@ def compare(
 ) -> Comparison:
     """Reads every list of a resource and compares each object with the mirror, its children included.
 
-    `tell` hears how many objects were read. What Stripe refuses is told in `error`; a lost key or host is raised.
+    `tell` hears how many objects were read. What Stripe refuses is told in `error`. Raises StripeKeyInvalid and
+    Unreachable. No transaction is open while Stripe is asked.
     """
-    result = Comparison(resource.name)
+    result = Comparison(resource=resource.name)
     with engine.connect() as db:
-        db.execute(text("create temp table if not exists seen (id text primary key) on commit preserve rows"))
-        db.execute(text("truncate seen"))
+        db.execute(text("drop table if exists pg_temp.seen"))
+        db.execute(text("create temp table seen (id text primary key) on commit preserve rows"))
         db.commit()
         try:
             for arrivals in _lists(api, resource, db, account):
-                _compare_page(db, account, resource, arrivals, result)
-                result.in_stripe += len(arrivals)
-                tell(len(arrivals))
+                _look_at(db, account, resource, arrivals, result, tell)
+            _look_for_unlisted(db, account, api, resource, result, tell)
+        except (StripeKeyInvalid, Unreachable):
+            raise
         except TidegateError as error:
-            result.error = str(error)
+            result.error, result.refused = str(error), error
+        finally:
+            db.rollback()
+            db.execute(text("drop table pg_temp.seen"))
+            db.commit()
         _look_back(db, account, resource, result)
-        db.commit()
     return result
 
 
+def _look_at(
+    db: Connection,
+    account: str,
+    resource: Resource,
+    arrivals: Sequence[Arrival],
+    result: Comparison,
+    tell: Callable[[int], None],
+) -> None:
+    alive = [arrival for arrival in arrivals if not arrival.deleted]
+    compare_page(db, account, resource, alive, result)
+    result.in_stripe += len(alive)
+    db.execute(
+        text("insert into seen select unnest(cast(:ids as text[])) on conflict do nothing"),
+        {"ids": [arrival.id for arrival in alive]},
+    )
+    db.commit()
+    tell(len(arrivals))
+
+
 def _lists(api: StripeApi, resource: Resource, db: Connection, account: str) -> Iterator[list[Arrival]]:
-    """Every page of every list of the resource, as arrivals; nothing of a page is held in a transaction while
-    reading.
-    """
+    """Every page of every list of the resource."""
     if resource.singleton:
         yield retrieve(api, resource).arrivals
         return
     for path, parent in _paths(resource, db, account):
         for variant in resource.variants:
             after, more = "", True
+            passed = {after}
             while more:
                 page = read_objects(api, resource, path, variant, after=after, parent=parent)
                 yield page.arrivals
                 after, more = page.last, page.has_more
+                if more and after in passed:
+                    raise StripeBodyUnreadable(
+                        endpoint=f"GET {path}", problem="the list never ends", tries=1, request_id="-"
+                    )
+                passed.add(after)
 
 
 def _paths(resource: Resource, db: Connection, account: str) -> Sequence[tuple[str, str]]:
@@ -117,70 +160,60 @@ def _paths(resource: Resource, db: Connection, account: str) -> Sequence[tuple[s
     return [(str(resource.path).format(parent=parent), parent) for parent in parents]
 
 
-def _compare_page(
-    db: Connection, account: str, resource: Resource, arrivals: Sequence[Arrival], result: Comparison
+def _look_for_unlisted(
+    db: Connection, account: str, api: StripeApi, resource: Resource, result: Comparison, tell: Callable[[int], None]
 ) -> None:
-    bodies = {arrival.id: arrival for arrival in arrivals}
-    rows = db.execute(
+    """Asks Stripe by id for what is in the mirror and in no list: inline prices for example exist and are not listed.
+
+    What it does not know any more has vanished.
+    """
+    after = ""
+    with ThreadPoolExecutor(READERS, thread_name_prefix="audit") as pool:
+        while ids := _unlisted(db, account, resource, after):
+            after = ids[-1]
+            if not resource.retrievable:
+                result.vanished += ids
+                continue
+            pages = list(pool.map(partial(_alive, api, resource), ids))
+            result.vanished += [id_ for id_, page in zip(ids, pages, strict=True) if not page]
+            _look_at(db, account, resource, [arrival for page in pages for arrival in page], result, tell)
+
+
+def _unlisted(db: Connection, account: str, resource: Resource, after: str) -> Sequence[str]:
+    ids = db.scalars(
         text(f"""
-select o.id, t.id is null or t.deleted_at is not null as missing, t.data = cast(o.body as jsonb) as same,
-       extract(epoch from t.updated_at)::bigint as at
-from unnest(cast(:ids as text[]), cast(:bodies as text[])) as o(id, body)
-left join stripe.{resource.table} t on t.connection = :connection and t.id = o.id"""),
-        {"connection": account, "ids": list(bodies), "bodies": [a.body for a in bodies.values()]},
-    )
-    for row in rows:
-        if row.missing:
-            result.missing.append(row.id)
-        elif not row.same and row.at > bodies[row.id].at:
-            result.changed_meanwhile += 1
-        elif not row.same:
-            result.stale.append(row.id)
-    for nested in resource.nested:
-        _compare_children(db, account, RESOURCES[nested.resource], nested.field, arrivals, result)
-    db.execute(
-        text("insert into seen select unnest(cast(:ids as text[])) on conflict do nothing"), {"ids": list(bodies)}
-    )
+select t.id from stripe.{resource.table} t
+where t.connection = :connection and t.id > :after and t.deleted_at is null
+  and not exists (select from seen s where s.id = t.id)
+order by t.id limit :limit"""),
+        {"connection": account, "after": after, "limit": AT_ONCE},
+    ).all()
     db.commit()
+    return ids
 
 
-def _compare_children(
-    db: Connection, account: str, child: Resource, name: str, arrivals: Sequence[Arrival], result: Comparison
-) -> None:
-    wanted = {a.id: len(bodies) for a in arrivals for n, bodies, _ in a.reading.nested if n.field == name}
-    stored = db.execute(
-        text(f"""
-select {child.parent} as parent, count(*) as n from stripe.{child.table}
-where connection = :connection and {child.parent} = any(:parents) group by 1"""),
-        {"connection": account, "parents": list(wanted)},
-    )
-    have = {row.parent: row.n for row in stored}
-    result.incomplete += [
-        parent for parent, n in wanted.items() if have.get(parent, 0) != n and parent not in result.missing
-    ]
+def _alive(api: StripeApi, resource: Resource, object_id: str) -> list[Arrival]:
+    """The object by its id; empty when Stripe has it no more."""
+    try:
+        return [arrival for arrival in retrieve(api, resource, object_id).arrivals if not arrival.deleted]
+    except StripeObjectMissing:
+        return []
 
 
 def _look_back(db: Connection, account: str, resource: Resource, result: Comparison) -> None:
-    """What is in the mirror only, what could not be read, and children without their parent."""
+    """Counts what is stored and what could not be read, and finds children without their parent."""
     values = {"connection": account, "resource": resource.name}
     live = f"from stripe.{resource.table} t where t.connection = :connection and t.deleted_at is null"
     result.stored = int(db.scalar(text(f"select count(*) {live}"), values) or 0)
-    result.unreadable = int(
-        db.scalar(
-            text("select count(*) from tidegate.unreadable where connection = :connection and resource = :resource"),
-            values,
-        )
-        or 0
-    )
+    unreadable = "select count(*) from tidegate.unreadable where connection = :connection and resource = :resource"
+    result.unreadable = int(db.scalar(text(unreadable), values) or 0)
     for nested in resource.nested:
         child = RESOURCES[nested.resource]
         result.orphans += db.scalars(
             text(f"""
-select c.id from stripe.{child.table} c where c.connection = :connection and not exists (
-  select from stripe.{resource.table} p where p.connection = c.connection and p.id = c.{child.parent})"""),
+select c.id from stripe.{child.table} c where c.connection = :connection and c.deleted_at is null and not exists (
+  select from stripe.{resource.table} p
+  where p.connection = c.connection and p.id = c.{child.parent} and p.deleted_at is null)"""),
             values,
         ).all()
-    if not result.error:
-        result.vanished += db.scalars(
-            text(f"select t.id {live} and not exists (select from seen s where s.id = t.id) order by t.id"), values
-        ).all()
+    db.commit()

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from tidegate.connections import accounts
 from tidegate.errors import StripeKeyInvalid, StripeObjectMissing, TidegateError, Unreachable
-from tidegate.mirror import refetches
+from tidegate.mirror import references, refetches
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Arrival, Counts, Lost, arrive
 from tidegate.mirror.decide import Certainty
@@ -22,8 +22,6 @@ from tidegate.stripe_api.resources.resource import Resource
 
 AT_ONCE = 100
 LEASE_SECONDS = 120
-CATALOG = frozenset({"products", "prices", "coupons"})
-"""What items, lines and discounts name is fetched whenever the mirror lacks it (semantics, Mirror, Completeness)."""
 GONE = "named by other objects, gone from Stripe"
 OVERTAKEN = "asked for again, or read by another process, while it was fetched"
 GONE_CONNECTION = "the connection was purged"
@@ -106,6 +104,7 @@ def _take(engine: Engine, account: str, one: Claimed, arrivals: Sequence[Arrival
             savepoint.rollback()
             return _nothing(OVERTAKEN)
         savepoint.commit()
+        references.ask_for_named(db, account, RESOURCES[one.resource], [arrival.id for arrival in arrivals])
     return applied if arrivals or lost else _nothing(GONE)
 
 
@@ -146,7 +145,7 @@ def ask_for_missing(engine: Engine, account: str, resources: Sequence[Resource])
     Objects of the same resources are followed, and the catalog always: a chosen few resources do not pull in, one by
     one, all the customers that they name.
     """
-    wanted = {resource.name for resource in resources} | CATALOG
+    wanted = {resource.name for resource in resources} | references.CATALOG
     asked = 0
     for resource in [*resources, *(RESOURCES[nested.resource] for r in resources for nested in r.nested)]:
         for column in resource.columns:

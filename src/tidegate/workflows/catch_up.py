@@ -1,20 +1,20 @@
 """Reads Stripe's events since the last time into the inbox, so that no lost webhook is missed, and handles them."""
 
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func
 
 from tidegate.connections import accounts, problems, runs
 from tidegate.connections.accounts import Account
-from tidegate.errors import ImportRunning, StripeBodyUnreadable
+from tidegate.connections.tables import connections
+from tidegate.errors import CatchUpRunning
 from tidegate.mirror import inbox
-from tidegate.mirror.arrivals import text_of
+from tidegate.mirror.event_list import ENDPOINT, Listed, read_events
 from tidegate.mirror.inbox import Entry
 from tidegate.stripe_api.client import StripeApi
-from tidegate.stripe_api.shapes.read import Unreadable, read_event, read_page
 from tidegate.workflows.ingest_events import drain
 
 KIND = "catch_up"
@@ -28,7 +28,8 @@ KEPT = timedelta(days=30)
 class CaughtUp:
     """What was read: events seen, those new to the inbox, unreadable ones, the new place, and whether events were lost.
 
-    `gap`: the last place is older than Stripe keeps events, so an import has to close it.
+    `until` stays None when reading was stopped before its end. `gap`: the last place is older than Stripe keeps events,
+    so an import has to close it.
     """
 
     seen: int = 0
@@ -49,71 +50,60 @@ class CaughtUp:
         }
 
 
-def catch_up(engine: Engine, account: Account, api: StripeApi, *, attempts: int = 8) -> dict[str, Any]:
+def catch_up(
+    engine: Engine, account: Account, api: StripeApi, *, attempts: int = 8, stop: threading.Event | None = None
+) -> dict[str, Any]:
     """Reads `/v1/events` from the stored place to the head, keeps them in the inbox and drains it.
 
-    A connection that never imported begins 30 days back, all that Stripe has. Raises ImportRunning when another process
-    catches up on this connection, and the errors of StripeApi.
+    A connection that did so never before begins 30 days back, all that Stripe has. A `gap` is also noted as the problem
+    `events_lost`. With `stop` set it ends after the page at hand and begins there again the next time. Raises
+    CatchUpRunning when another process catches up on this connection, and the errors of StripeApi.
     """
     with runs.exclusive(engine, account.name, KIND) as alone:
         if not alone:
-            raise ImportRunning(connection=account.name)
-        with problems.watched(engine, account.name):
-            caught = _read(engine, account, api)
-    drained = drain(engine, account, api, attempts=attempts)
+            raise CatchUpRunning(connection=account.name)
+        with problems.watched(engine, account.name, ENDPOINT):
+            caught = _read(engine, account.name, api, stop or threading.Event())
+    drained = drain(engine, account, api, attempts=attempts, stop=stop)
     return {"connection": account.name, **caught.as_json(), "inbox": drained.as_json()}
 
 
-def _read(engine: Engine, account: Account, api: StripeApi) -> CaughtUp:
+def _read(engine: Engine, name: str, api: StripeApi, stop: threading.Event) -> CaughtUp:
+    with engine.connect() as db:
+        account = accounts.named(db, name)  # as it stands now that nobody else moves the place
+    place = account.events_until.astimezone(UTC) if account.events_until else None
     caught = CaughtUp()
     now: datetime | None = None
-    since = account.events_until
-    cursor = ""
-    while True:
-        params: dict[str, Any] = {"limit": 100}
-        if since:
-            params["created"] = {"gte": int(since.timestamp())}
-        if cursor:
-            params["starting_after"] = cursor
-        bodies, answer = api.read("/v1/events", _events, params)
-        now = now or answer.at
-        if since and since < now - KEPT:
-            caught.gap = True
-        entries = _entries(account.name, bodies.data, caught)
-        with engine.begin() as db:
-            caught.new += inbox.keep(db, entries)
-        if not bodies.has_more:
-            break
-        if not entries or entries[-1].event_id == cursor:
-            raise StripeBodyUnreadable(
-                endpoint="GET /v1/events", problem="more is said to follow, nothing does", tries=1, request_id="-"
-            )
-        cursor = entries[-1].event_id
-    caught.until = max(now - LAG, since or now - KEPT)
-    with engine.begin() as db:
-        accounts.note(db, account.name, events_until=caught.until, caught_up_at=datetime.now(UTC))
+    for page in read_events(api, place if account.caught_up_at else None):
+        now = now or page.at
+        caught.gap = place is not None and place < now - KEPT
+        _keep(engine, name, page, caught)
+        if stop.is_set():
+            return caught
+    assert now is not None, "a list has at least one page"
+    caught.until = max(now - LAG, place or now - KEPT)
+    _remember(engine, name, caught, _lost(place, now - KEPT))
     return caught
 
 
-class _Page(msgspec.Struct):
-    data: list[msgspec.Raw]
-    has_more: bool
+def _keep(engine: Engine, name: str, page: Listed, caught: CaughtUp) -> None:
+    entries = [Entry(name, event.id, event.type, event.created, "events", body) for event, body in page.events]
+    with engine.begin() as db:
+        if accounts.hold(db, name):
+            caught.new += inbox.keep(db, entries)
+    caught.seen += len(page.events) + page.unreadable
+    caught.unreadable += page.unreadable
 
 
-def _events(body: bytes) -> _Page:
-    page = read_page(body)
-    if isinstance(page, Unreadable):
-        raise msgspec.DecodeError(page.reason)
-    return _Page(page.data, page.has_more)
+def _remember(engine: Engine, name: str, caught: CaughtUp, lost: str) -> None:
+    with engine.begin() as db:
+        until = func.greatest(connections.c.events_until, caught.until)  # an import may have ended meanwhile
+        accounts.note(db, name, events_until=until, caught_up_at=datetime.now(UTC))
+        problems.clear_answered(db, name)
+        if caught.gap:
+            problems.note(db, name, "events_lost", lost)
 
 
-def _entries(account: str, bodies: list[msgspec.Raw], caught: CaughtUp) -> list[Entry]:
-    entries: list[Entry] = []
-    for body in bodies:
-        event = read_event(bytes(body))
-        caught.seen += 1
-        if isinstance(event, Unreadable):
-            caught.unreadable += 1
-        else:
-            entries.append(Entry(account, event.id, event.type, event.created, "events", text_of(body)))
-    return entries
+def _lost(place: datetime | None, oldest: datetime) -> str:
+    """What a gap lost, in words."""
+    return f"Events from {place:%Y-%m-%d %H:%M} to {oldest:%Y-%m-%d %H:%M} UTC were never read." if place else ""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from tidegate.connections import accounts, problems
 from tidegate.connections.accounts import Account
 from tidegate.errors import TidegateError
-from tidegate.mirror import inbox, refetches
+from tidegate.mirror import inbox, references, refetches
 from tidegate.mirror.apply import apply
 from tidegate.mirror.arrivals import Arrival, Counts
 from tidegate.mirror.events import Broken, Skipped, Told, told
@@ -145,6 +145,8 @@ def _handle(db: Connection, account: str, waiting: Sequence[Waiting], attempts: 
             drained.counts[name] = applied.counts
             drained.customers |= applied.customers
             refetches.ask(db, account, resource, refetches.unanswered(db, account, resource, asks.get(name, [])))
+            references.ask_for_named(db, account, resource, [arrival.id for arrival in versions[name]])
+    references.ask_for_billed(db, account, [arrival.id for arrival in versions.get("invoiceitems", [])])
     inbox.settle(db, account, handled, "handled")
     for reason, ids in skipped.items():
         inbox.settle(db, account, ids, "skipped", reason)

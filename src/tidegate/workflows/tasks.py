@@ -100,15 +100,23 @@ def drain(context: TaskContext, connection: str) -> dict[str, Any]:
 
 
 def catch_up(context: TaskContext, connection: str) -> dict[str, Any]:
-    """Reads Stripe's events since the last time; nothing to do where another process does."""
+    """Reads Stripe's events since the last time; nothing to do where another process does.
+
+    Events that Stripe no longer had are made good by an import of everything.
+    """
     account = _connected(context, connection)
     if account is None:
         return {"connection": connection, "state": "disconnected"}
     try:
         with context.open_api(account) as api:
-            return catching_up.catch_up(context.engine, account, api, attempts=context.attempts)
+            caught = catching_up.catch_up(context.engine, account, api, attempts=context.attempts, stop=context.stop)
     except ImportRunning:
         return {"connection": connection, "state": "busy"}
+    if caught["gap"]:
+        context.doorbell.ring("import_account", connection=connection, full=True)
+    if context.stop.is_set():
+        context.doorbell.ring("catch_up", connection=connection)
+    return caught
 
 
 def tick(context: TaskContext, timestamp: int) -> list[str]:
