@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from tidegate.connections import accounts, problems
 from tidegate.connections.accounts import Account
@@ -91,7 +92,9 @@ def _drain_batch(engine: Engine, account: str, attempts: int) -> Drained | None:
         with engine.begin() as db:
             waiting = _claim(db, account, BATCH)
             return _handle(db, account, waiting, attempts) if waiting else None
-    except Exception:
+    except Exception as error:
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            raise  # the database is lost, and no event is to blame
         log.warning("inbox_batch_failed", exc_info=True, extra={"connection": account})
     return _drain_singly(engine, account, attempts)
 
