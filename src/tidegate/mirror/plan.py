@@ -45,10 +45,14 @@ class Load:
         return cut if lower < cut < upper else None
 
     def learn(self, newest: int | None, objects: int) -> None:
-        """Takes note of a page: `objects` between `newest` and where the range has come to."""
-        if newest is None or self.range.reached is None or objects < 2:
+        """Takes note of a page: `objects` between `newest` and where the range has come to.
+
+        Nothing is learnt of a page within one second, nor of one that shows the oldest first: such a list, which no
+        server of Stripe's has, is read from end to end and never cut.
+        """
+        if newest is None or self.range.reached is None or newest <= self.range.reached:
             return
-        self.density = objects / max(1, newest - self.range.reached)
+        self.density = objects / (newest - self.range.reached)
 
 
 @dataclass(slots=True)
