@@ -229,3 +229,28 @@ def test_connections_live_side_by_side(db: Connection) -> None:
         apply(db, name, RESOURCES["customers"], [arrival("customers", customer(name=name), at=100)])
     rows = db.execute(text("select connection, name from stripe.customers order by 1")).all()
     assert [tuple(row) for row in rows] == [("acme", "acme"), ("other", "other")]
+
+
+def test_a_child_that_stands_twice_is_stored_once_and_said(db: Connection) -> None:
+    twice = invoice(lines=[line("il_1"), line("il_2"), line("il_1", amount=7)])
+    put(db, "invoices", arrival("invoices", twice, at=100))
+    assert ids(db, "select id from stripe.invoice_lines order by position") == ["il_1", "il_2"]
+    assert ids(db, "select object_id from tidegate.unreadable") == ["in_1/il_1#2"]
+
+
+def test_each_child_has_its_own_json_and_columns(db: Connection) -> None:
+    put(db, "invoices", arrival("invoices", invoice(lines=[line("il_2", amount=2), line("il_1", amount=1)]), at=100))
+    rows = db.execute(text("select id, amount, data from stripe.invoice_lines order by position")).all()
+    assert [(row.id, row.amount, row.data["amount"]) for row in rows] == [("il_2", 2, 2), ("il_1", 1, 1)]
+
+
+def test_a_session_stages_again_after_a_rollback(engine: Engine) -> None:
+    with engine.connect() as db:
+        for _ in range(2):
+            assert put(db, "invoices", arrival("invoices", invoice(), at=100)).counts.stored == 1
+            db.rollback()
+        with db.begin_nested() as savepoint:
+            put(db, "quotes", arrival("quotes", {"id": "qt_1", "object": "quote", "created": 1}, at=100))
+            savepoint.rollback()
+        put(db, "quotes", arrival("quotes", {"id": "qt_1", "object": "quote", "created": 1}, at=100))
+        db.rollback()

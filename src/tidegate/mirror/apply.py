@@ -6,17 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, TextClause
 
-from tidegate.mirror import refetches, unreadable
-from tidegate.mirror.arrivals import Arrival, Counts, Lost, text_of
+from tidegate.mirror import children, refetches, unreadable
+from tidegate.mirror.arrivals import Arrival, Counts, Lost
 from tidegate.mirror.decide import Certainty, Incoming, Stored, Verdict, decide
-from tidegate.mirror.statements import Statements, child_statements, statements
-from tidegate.store.bulk import Refused, copy_sound_rows
-from tidegate.stripe_api.resources import RESOURCES
+from tidegate.mirror.statements import Statements, statements
+from tidegate.store.bulk import Refused, copy_sound_rows, once
 from tidegate.stripe_api.resources.resource import Resource
-from tidegate.stripe_api.shapes.read import Unreadable, read
 
 _batches = itertools.count(1)
 _prepared = threading.local()
@@ -91,15 +88,17 @@ def _apply_round(
     sames: set[str] = set()
     if len(fresh) < len(batch.arrivals):
         sames = _judge(batch, fresh, verdicts)
-    replaced = _store(batch, fresh, verdicts, sames)
-    refused += _store_children(batch, fresh, replaced)
+    won = _store(batch, fresh, verdicts, sames)
+    replaced = children.replace(connection, account, batch.number, resource, batch.arrivals, fresh, set(won))
+    applied.counts.children.update(replaced.written)
+    refused += replaced.lost
     _count(batch, fresh, verdicts)
     return refused
 
 
 def _stage(batch: _Batch) -> list[Lost]:
     """Copies the batch into its temporary table; what PostgreSQL refuses leaves the batch and is returned."""
-    batch.connection.execute(batch.sql.create_stage)
+    once(batch.connection, batch.sql.create_stage)
     arrivals = list(batch.arrivals.values())
     rows = [
         (
@@ -151,17 +150,11 @@ def _store(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]], 
         batch.run(batch.sql.replace, ids=replaced)
     if buried:
         batch.run(batch.sql.bury, ids=buried)
-        for nested in batch.resource.nested:
-            _bury_children(batch, RESOURCES[nested.resource], buried)
+        children.bury(batch.connection, batch.account, batch.resource, batch.arrivals, buried)
     if verdicts[Verdict.CONFIRMS]:
         batch.run(batch.sql.confirm, ids=verdicts[Verdict.CONFIRMS])
     _ask_again(batch, fresh, verdicts)
     return replaced
-
-
-def _bury_children(batch: _Batch, child: Resource, parents: list[str]) -> None:
-    times = [batch.arrivals[parent].at for parent in parents]
-    batch.run(child_statements(child).bury, parents=parents, times=times)
 
 
 def _ask_again(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) -> None:
@@ -170,56 +163,6 @@ def _ask_again(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str
     partial = [id_ for id_ in [*fresh, *verdicts[Verdict.PARTIAL]] if not batch.arrivals[id_].whole]
     asked += [refetches.Ask(id_, "cut_off", batch.arrivals[id_].at) for id_ in partial]
     refetches.ask(batch.connection, batch.account, batch.resource, asked)
-
-
-def _store_children(batch: _Batch, fresh: list[str], replaced: list[str]) -> list[Lost]:
-    """Replaces the children of the parents whose content is now what came in; fresh parents have none yet."""
-    refused: list[Lost] = []
-    for nested in batch.resource.nested:
-        child = RESOURCES[nested.resource]
-        sql = child_statements(child)
-        rows: list[tuple[Any, ...]] = []
-        owners: list[str] = []
-        held: list[str] = []
-        for parent in [*fresh, *replaced]:
-            arrival = batch.arrivals[parent]
-            bodies = next((list_ for n, list_, _ in arrival.reading.nested if n.field == nested.field), None)
-            if bodies is None or arrival.deleted:
-                continue
-            held.append(parent)
-            for position, body in enumerate(bodies):
-                row = _child_row(batch.number, child, arrival, body, position)
-                if isinstance(row, Lost):
-                    refused.append(row)
-                else:
-                    rows.append(row)
-                    owners.append(parent)
-        if not held:
-            continue
-        batch.connection.execute(sql.create_stage)
-        for refusal in copy_sound_rows(batch.connection, sql.copy, rows):
-            row = rows[refusal.place]
-            refused.append(Lost(f"{owners[refusal.place]}/{row[1]}", "", refusal.reason, row[-1]))
-        if replaced:
-            batch.run(sql.drop, parents=[parent for parent in held if parent in replaced])
-        batch.run(sql.put)
-        batch.applied.counts.children[child.name] += len(rows)
-    return refused
-
-
-def _child_row(
-    number: int, child: Resource, parent: Arrival, body: msgspec.Raw, position: int
-) -> tuple[Any, ...] | Lost:
-    """A child's row under its parent's version; the parent's id stands in its column whatever the body says."""
-    reading = read(child, body)
-    if isinstance(reading, Unreadable):
-        return Lost(f"{parent.id}/{reading.id or position}", "", reading.reason, text_of(body))
-    owner = child_statements(child).owner
-    values = (*reading.values[:owner], parent.id, *reading.values[owner + 1 :])
-    return (
-        number, reading.id, reading.created, parent.at, int(parent.certainty), False, position,
-        "", None, *values, text_of(body),
-    )  # fmt: skip
 
 
 def _count(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) -> None:

@@ -20,7 +20,7 @@ STAGED: dict[ColumnType, str] = {
 class Statements:
     """SQL of one resource. `:connection` is the connection's name, `:batch` numbers what was staged together."""
 
-    create_stage: TextClause
+    create_stage: str
     copy: str
     insert_new: TextClause
     compare: TextClause
@@ -35,7 +35,7 @@ class Statements:
 class ChildStatements:
     """SQL of rows that come and go with their parents; `owner` is the place of the parent's id among the columns."""
 
-    create_stage: TextClause
+    create_stage: str
     copy: str
     owner: int
     drop: TextClause
@@ -44,28 +44,34 @@ class ChildStatements:
 
 
 class _Words:
-    """The names and lists that the statements of a resource are put together from."""
+    """The names and lists that the statements of a resource are put together from.
+
+    A child is staged without its JSON, which stands in its parent's.
+    """
 
     def __init__(self, resource: Resource) -> None:
-        columns = resource.columns
+        columns, child = resource.columns, bool(resource.parent)
         self.table, self.stage = f"stripe.{resource.table}", f"incoming_{resource.table}"
         self.names = [column.name for column in columns]
-        position = ["position"] if resource.parent else []
-        told = [":connection", "i.id", "to_timestamp(i.created)", "to_timestamp(i.at)", "i.certainty"]
-        told += ["case when i.deleted then to_timestamp(i.at) end", *(f"i.{name}" for name in position)]
-        self.values = [*told, *(_read(column) for column in columns), "i.data"]
-        envelope = ["connection", "id", "created", "updated_at", "certainty", "deleted_at", *position]
-        self.written = [*envelope, *self.names, "data"]
-        self.staged = ["batch", "id", "created", "at", "certainty", "deleted", *position, "event", "previous"]
-        self.staged += [*self.names, "data"]
-        types = {"batch": "int", "id": "text", "created": "bigint", "at": "bigint", "certainty": "smallint"}
-        types |= {"deleted": "boolean", "position": "int", "event": "text", "previous": "jsonb", "data": "jsonb"}
-        types |= {column.name: STAGED[column.type] for column in columns}
-        self.create = f"create temp table if not exists {self.stage} ("
-        self.create += ", ".join(f"{name} {types[name]}" for name in self.staged) + ") on commit delete rows"
-        self.copy = f"copy {self.stage} ({', '.join(self.staged)}) from stdin"
-        self.insert = f"insert into {self.table} ({', '.join(self.written)})\nselect {', '.join(self.values)}\n"
-        self.insert += f"from {self.stage} i where i.batch = :batch"
+        self.values = [":connection", "i.id", "to_timestamp(i.created)", "to_timestamp(i.at)", "i.certainty"]
+        self.values += ["null", "i.position"] if child else ["case when i.deleted then to_timestamp(i.at) end"]
+        self.values += [*(_read(column) for column in columns), "l.data" if child else "i.data"]
+        position = ["position"] if child else []
+        self.written = ["connection", "id", "created", "updated_at", "certainty", "deleted_at", *position]
+        self.written += [*self.names, "data"]
+        staged = {"batch": "int", "id": "text", "created": "bigint", "at": "bigint", "certainty": "smallint"}
+        staged |= {"position": "int"} if child else {"deleted": "boolean", "event": "text", "previous": "jsonb"}
+        staged |= {column.name: STAGED[column.type] for column in columns}
+        staged |= {} if child else {"data": "jsonb"}
+        self.create = _create_stage(self.stage, staged)
+        self.copy = f"copy {self.stage} ({', '.join(staged)}) from stdin"
+
+
+def _create_stage(stage: str, columns: dict[str, str]) -> str:
+    """Makes the session's staging table; bodies are not compressed on their way through."""
+    named = ", ".join(f"{name} {type_}" for name, type_ in columns.items())
+    bodies = f"; alter table {stage} alter data set storage external" if "data" in columns else ""
+    return f"create temp table if not exists {stage} ({named}) on commit delete rows{bodies}"
 
 
 def _read(column: Column) -> str:
@@ -81,9 +87,12 @@ def statements(resource: Resource) -> Statements:
     chosen = f"{staged} and {mine} and i.id = any(:ids)"
     sets = ", ".join(f"{name} = {value}" for name, value in zip(words.written[2:], words.values[2:], strict=True))
     return Statements(
-        create_stage=text(words.create),
+        create_stage=words.create,
         copy=words.copy,
-        insert_new=text(f"{words.insert} order by i.id on conflict do nothing returning id"),
+        insert_new=text(f"""
+insert into {table} ({", ".join(words.written)})
+select {", ".join(words.values)}
+{staged} order by i.id on conflict do nothing returning id"""),
         compare=text(f"""
 select i.id, extract(epoch from t.updated_at)::bigint as at, t.certainty,
        extract(epoch from t.created)::bigint as created, extract(epoch from t.deleted_at)::bigint as deleted_at,
@@ -121,20 +130,26 @@ on conflict do nothing"""
 
 
 @cache
-def child_statements(resource: Resource) -> ChildStatements:
-    """The statements of a resource whose rows are replaced together with their parent."""
+def child_statements(resource: Resource, parents: Resource, field: str) -> ChildStatements:
+    """The statements of a resource whose rows stand in the list `field` of `parents`."""
     words = _Words(resource)
     table, parent = words.table, resource.parent
     sets = ", ".join(f"{name} = excluded.{name}" for name in words.written[2:])
     return ChildStatements(
-        create_stage=text(words.create),
+        create_stage=words.create,
         copy=words.copy,
         owner=words.names.index(parent),
         drop=text(f"""
 delete from {table} t where t.connection = :connection and t.{parent} = any(:parents) and not exists (
   select from {words.stage} i where i.batch = :batch and i.{parent} = t.{parent} and i.id = t.id)"""),
         put=text(f"""
-{words.insert} order by i.{parent}, i.id
+insert into {table} ({", ".join(words.written)})
+select {", ".join(words.values)}
+from incoming_{parents.table} p
+cross join lateral jsonb_array_elements(p.data #> '{{{field},data}}') with ordinality l (data, place)
+join {words.stage} i on i.{parent} = p.id and i.position = l.place - 1
+where p.batch = :batch and i.batch = :batch
+order by i.{parent}, i.id
 on conflict (connection, {parent}, id) do update set {sets}"""),
         bury=text(f"""
 update {table} t set deleted_at = to_timestamp(p.at)

@@ -6,14 +6,17 @@ from sqlalchemy import Connection, text
 
 from tidegate.mirror.arrivals import Lost
 
+_ANY = text("select 1 from tidegate.unreadable where connection = :connection and resource = :resource limit 1")
+_FORGET = text("""
+delete from tidegate.unreadable where connection = :connection and resource = :resource
+and (object_id = any(:seen) or split_part(object_id, '/', 1) = any(:seen))""")
+
 
 def record(connection: Connection, account: str, resource: str, seen: Sequence[str], lost: Sequence[Lost]) -> None:
     """Notes what was lost of the objects just `seen`, and forgets what was wrong with them before."""
-    forget = text("""
-delete from tidegate.unreadable where connection = :connection and resource = :resource and
-  (object_id = any(:seen) or split_part(object_id, '/', 1) = any(:seen))
-  and exists (select from tidegate.unreadable where connection = :connection and resource = :resource)""")
-    connection.execute(forget, {"connection": account, "resource": resource, "seen": list(seen)})
+    whose = {"connection": account, "resource": resource}
+    if connection.scalar(_ANY, whose):
+        connection.execute(_FORGET, {**whose, "seen": list(seen)})
     if not lost:
         return
     connection.execute(

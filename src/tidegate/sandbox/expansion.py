@@ -266,7 +266,11 @@ def rendered(state: State, collection: Collection, identifier: str, tree: Tree) 
 
 
 def _worth(body: bytes, name: str, edge: Edge, below: Tree) -> bool:
-    if edge.how == "empty" or (edge.how == "part" and not below):
+    """Whether the field, or anything to expand below it, may be set somewhere in the body."""
+    if edge.how == "empty":
         return False
+    if edge.how == "part":
+        fields = edges(edge.kind)
+        return any(_worth(body, inner, fields[inner], further) for inner, further in below.items())
     quoted = name.encode()
     return edge.how != "id" or b'"%s":"' % quoted in body or b'"%s":["' % quoted in body

@@ -17,6 +17,22 @@ class Refused(NamedTuple):
     reason: str
 
 
+MADE = "tidegate.made"
+"""Where a session keeps what `once` made in it."""
+
+
+def once(connection: Connection, statement: str) -> None:
+    """Runs DDL for the session's own tables when this session needs it, not at every turn.
+
+    A rollback takes tables of the same transaction with it, so `store.engine` forgets at every one what was made; the
+    statement must therefore do no harm where the table is there.
+    """
+    made: set[str] = connection.info.setdefault(MADE, set())
+    if statement not in made:
+        connection.exec_driver_sql(statement)
+        made.add(statement)
+
+
 def copy_rows(connection: Connection, statement: str, rows: Sequence[Row]) -> None:
     """Writes rows by `COPY … FROM STDIN` (text format) inside the connection's transaction.
 
@@ -40,9 +56,11 @@ def copy_sound_rows(connection: Connection, statement: str, rows: Sequence[Row])
     while pending:
         start, batch = pending.pop()
         try:
-            with connection.begin_nested():
-                copy_rows(connection, statement, batch)
+            connection.exec_driver_sql("savepoint sound_rows")
+            copy_rows(connection, statement, batch)
+            connection.exec_driver_sql("release sound_rows")
         except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, InternalError, ValueError) as error:
+            connection.exec_driver_sql("rollback to sound_rows; release sound_rows")
             if len(batch) == 1:
                 refused.append(Refused(start, str(error).strip().splitlines()[0]))
                 continue

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from tidegate.errors import ConfigurationError, DatabaseTooOld, DatabaseUnreachable, TransactionPooling
+from tidegate.store.bulk import MADE
 
 OLDEST_POSTGRESQL = 15
 SESSION = """
@@ -42,6 +43,11 @@ def open_engine(url: str, *, pool_size: int = 8, application: str = "tidegate") 
     def prepare(connection: Any, _record: Any) -> None:  # pyright: ignore[reportUnusedFunction]
         connection.execute(SESSION)
         connection.commit()
+
+    @event.listens_for(engine, "rollback")
+    @event.listens_for(engine, "rollback_savepoint")
+    def forget_what_was_made(connection: Connection, *_savepoint: Any) -> None:  # pyright: ignore[reportUnusedFunction]
+        connection.info.pop(MADE, None)
 
     return engine
 
