@@ -89,8 +89,7 @@ def settings() -> list[str]:
         return f"`{value}`" if value != "" else "empty"
 
     rows = [
-        (f"`{variable(name)}`", default(field), docs.get(name, ""))
-        for name, field in Settings.model_fields.items()
+        (f"`{variable(name)}`", default(field), docs.get(name, "")) for name, field in Settings.model_fields.items()
     ]
     return ["All are read from the environment.", "", *table(["variable", "default", "what it is for"], rows)]
 
