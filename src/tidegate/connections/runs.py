@@ -84,6 +84,18 @@ def last(db: Connection, connection: str, kind: str) -> RowMapping | None:
     )
 
 
+def ever_whole(db: Connection, connection: str) -> bool:
+    """Whether an import of everything ever reached its end."""
+    return bool(
+        db.scalar(
+            text("""
+select exists (select from tidegate.runs where connection = :c and kind = 'import' and state = 'done'
+  and coalesce(options -> 'resources', '[]') = '[]')"""),
+            {"c": connection},
+        )
+    )
+
+
 def find(db: Connection, run: int) -> RowMapping | None:
     """A run by its id. One whose process died shows as `interrupted`, finished when it was last heard of."""
     return db.execute(text(f"{AS_IT_STANDS} where r.id = :run"), {"run": run}).mappings().first()

@@ -82,13 +82,14 @@ where connection = :connection and event_id = :id returning state"""),
 
 def listing(db: Connection, connection: str, state: str | None, limit: int) -> Sequence[RowMapping]:
     """Events of a connection without their bodies, newest first; `state` None: waiting and parked ones."""
+    chosen = "state = :state" if state else "(state = 'waiting' or state = 'parked')"  # as the partial indexes say it
     return (
         db.execute(
-            text("""
+            text(f"""
 select event_id, type, state, source, created, received_at, handled_at, attempts, next_try_at, error
-from tidegate.inbox where connection = :connection and state = any(:states)
+from tidegate.inbox where connection = :connection and {chosen}
 order by received_at desc, event_id limit :limit"""),
-            {"connection": connection, "states": [state] if state else ["waiting", "parked"], "limit": limit},
+            {"connection": connection, "state": state, "limit": limit},
         )
         .mappings()
         .all()
@@ -128,13 +129,21 @@ where connection = :connection and event_id = any(:ids) and state in ('waiting',
 
 
 def summary(db: Connection, connection: str) -> dict[str, Any]:
-    """How many events wait and are parked, and since when the oldest waits (seconds)."""
+    """How many events wait and are parked; in seconds since when the oldest waits, and how long the first has been due.
+
+    `parked_since` (UTC) is when the oldest parked one came; None when none is parked.
+    """
+    # Two queries, each on its partial index: the events that were handled are many times as many.
     row = (
         db.execute(
             text("""
-select count(*) filter (where state = 'waiting') as waiting, count(*) filter (where state = 'parked') as parked,
-  coalesce(extract(epoch from now() - min(received_at) filter (where state = 'waiting')), 0)::int as oldest_seconds
-from tidegate.inbox where connection = :connection and state in ('waiting', 'parked')"""),
+select w.waiting, p.parked, w.oldest_seconds, w.overdue_seconds, p.parked_since
+from (select count(*) as waiting,
+        coalesce(extract(epoch from now() - min(received_at)), 0)::int as oldest_seconds,
+        greatest(0, coalesce(extract(epoch from now() - min(next_try_at)), 0))::int as overdue_seconds
+      from tidegate.inbox where connection = :connection and state = 'waiting') w,
+     (select count(*) as parked, min(received_at) as parked_since
+      from tidegate.inbox where connection = :connection and state = 'parked') p"""),
             {"connection": connection},
         )
         .mappings()

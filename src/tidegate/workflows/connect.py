@@ -1,5 +1,6 @@
 """Connects a Stripe account: asks Stripe whose key it is, stores it sealed; and lets go of one again."""
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -7,9 +8,9 @@ from dataclasses import dataclass, field
 import msgspec
 from sqlalchemy import Engine, text
 
-from tidegate.connections import accounts
+from tidegate.connections import accounts, problems, runs
 from tidegate.connections.accounts import Account, Credentials
-from tidegate.errors import UsageError
+from tidegate.errors import ImportRunning, UsageError
 from tidegate.mirror.tables import STRIPE_TABLES
 from tidegate.secrets import Vault
 from tidegate.stripe_api.client import StripeApi
@@ -19,6 +20,9 @@ LIVE_RATE, SANDBOX_RATE, ENDPOINT_RATE = 100.0, 25.0, 25.0
 
 OWNED = ("problems", "versions", "unreadable", "refetches", "inbox", "comparisons", "runs", "rate_budget")
 """Tables of schema `tidegate` whose rows belong to a connection."""
+
+NAME = r"[a-z0-9_-]{1,60}"
+"""What a connection may be called: it stands in URLs and on command lines."""
 
 OpenApi = Callable[[str, str | None], AbstractContextManager[StripeApi]]
 """Opens Stripe with a key and an API base (None: Stripe itself), before a connection exists."""
@@ -58,28 +62,50 @@ def connect(engine: Engine, vault: Vault, request: ConnectRequest, open_api: Ope
     Raises UsageError for what is no secret key, StripeKeyInvalid, StripeUnreachable, and OtherAccount when the name
     belongs to another account.
     """
-    livemode = _mode(request.api_key)
-    if request.write_key and _mode(request.write_key) != livemode:
-        raise UsageError(problem="The write key and the read key are not of the same mode (live or test).")
-    with open_api(request.api_key, request.api_base or None) as api:
-        found = msgspec.json.decode(api.get("/v1/account", interactive=True).body, type=_AccountBody)
+    livemode = _checked(request)
+    found = _ask_whose(request.api_key, request.api_base, open_api)
     if request.write_key:
-        _same_account(request, open_api, found.id)
+        owner = _ask_whose(request.write_key, request.api_base, open_api).id
+        if owner != found.id:
+            raise UsageError(problem=f"The write key belongs to {owner}, the read key to {found.id}.")
     shown = found.settings.dashboard.display_name if found.settings and found.settings.dashboard else None
-    rate = request.rate if request.rate is not None else LIVE_RATE if livemode else SANDBOX_RATE
     with engine.begin() as db:
+        known = accounts.every(db)
+        name = request.name or _name(known, found.id, livemode)
         values = {
-            "name": request.name or _name(accounts.every(db), found.id, livemode),
+            "name": name,
             "account": found.id,
             "livemode": livemode,
             "sandbox": bool(request.api_base),
             "display_name": shown or found.id,
             "api_base": request.api_base,
-            "rate": rate,
-            "endpoint_rate": request.endpoint_rate if request.endpoint_rate is not None else min(rate, ENDPOINT_RATE),
+            **_rates(request, livemode, next((one for one in known if one.name == name), None)),
         }
-        secrets = Credentials(request.api_key, request.write_key, request.webhook_secrets)
-        return accounts.save(db, values, secrets, vault)
+        secrets = Credentials(request.api_key.strip(), request.write_key.strip(), request.webhook_secrets)
+        saved = accounts.save(db, values, secrets, vault)
+        problems.clear(db, name, ["key_invalid", "unreachable", "permission_missing"])  # of the key before
+        return saved
+
+
+def _checked(request: ConnectRequest) -> bool:
+    """Whether the keys are of live mode. Raises UsageError for what cannot be right, before Stripe is asked."""
+    if request.name and not re.fullmatch(NAME, request.name):
+        raise UsageError(problem=f"{request.name!r} cannot be a name: up to 60 of a-z, 0-9, - and _ can.")
+    livemode = _mode(request.api_key)
+    if request.write_key and _mode(request.write_key) != livemode:
+        raise UsageError(problem="The write key and the read key are not of the same mode (live or test).")
+    return livemode
+
+
+def _rates(request: ConnectRequest, livemode: bool, known: Account | None) -> dict[str, float]:
+    """The limits that were asked for; else those that the connection has; else Stripe's."""
+    rate = request.rate
+    if rate is None:
+        rate = known.rate if known else LIVE_RATE if livemode else SANDBOX_RATE
+    endpoint_rate = request.endpoint_rate
+    if endpoint_rate is None:
+        endpoint_rate = known.endpoint_rate if known else min(rate, ENDPOINT_RATE)
+    return {"rate": rate, "endpoint_rate": endpoint_rate}
 
 
 def _mode(key: str) -> bool:
@@ -93,11 +119,14 @@ def _mode(key: str) -> bool:
     return rest.startswith("live_")
 
 
-def _same_account(request: ConnectRequest, open_api: OpenApi, account: str) -> None:
-    with open_api(request.write_key, request.api_base or None) as api:
-        found = msgspec.json.decode(api.get("/v1/account", interactive=True).body, type=_AccountBody)
-    if found.id != account:
-        raise UsageError(problem=f"The write key belongs to {found.id}, the read key to {account}.")
+def _ask_whose(key: str, base: str, open_api: OpenApi) -> _AccountBody:
+    """The account of a key. Raises UsageError when what answers at the base is not Stripe's API."""
+    with open_api(key.strip(), base or None) as api:
+        body = api.get("/v1/account", interactive=True).body
+    try:
+        return msgspec.json.decode(body, type=_AccountBody)
+    except msgspec.DecodeError as error:
+        raise UsageError(problem=f"What answers at {base or 'Stripe'} is not Stripe's API: {error}.") from error
 
 
 def _name(existing: Sequence[Account], account: str, livemode: bool) -> str:
@@ -110,10 +139,11 @@ def _name(existing: Sequence[Account], account: str, livemode: bool) -> str:
 
 
 def disconnect(engine: Engine, name: str) -> Account:
-    """Forgets the connection's keys and keeps its data. Raises ConnectionUnknown."""
+    """Forgets the connection's keys and what was wrong with them, and keeps its data. Raises ConnectionUnknown."""
     with engine.begin() as db:
         accounts.named(db, name)
         accounts.forget_credentials(db, name)
+        problems.clear(db, name, ["key_invalid", "unreachable", "permission_missing"])
         return accounts.named(db, name)
 
 
@@ -122,23 +152,36 @@ def count_for_purge(engine: Engine, name: str) -> dict[str, int]:
     with engine.connect() as db:
         accounts.named(db, name)
         counts = {
-            table: int(db.scalar(text(f"select count(*) from {table} where connection = :name"), {"name": name}) or 0)
-            for table in _tables()
+            table: int(db.scalar(text(f"select count(*) from {table} where {mine}"), {"name": name}) or 0)
+            for table, mine in _owned().items()
         }
     return {table: count for table, count in counts.items() if count}
 
 
 def purge(engine: Engine, name: str) -> dict[str, int]:
-    """Deletes a connection and everything mirrored of it, in one transaction; returns the rows deleted per table."""
-    with engine.begin() as db:
-        accounts.named(db, name)
-        counts = {
-            table: db.execute(text(f"delete from {table} where connection = :name"), {"name": name}).rowcount
-            for table in _tables()
-        }
-        db.execute(text("delete from tidegate.connections where name = :name"), {"name": name})
+    """Deletes a connection and everything of it, in one transaction; returns the rows deleted per table.
+
+    Whoever handles its events at the moment ends first and finds nothing afterwards. Raises ConnectionUnknown, and
+    ImportRunning while it is imported or caught up: stop that first.
+    """
+    with runs.exclusive(engine, name, "import") as no_import, runs.exclusive(engine, name, "catch_up") as no_catch_up:
+        if not (no_import and no_catch_up):
+            raise ImportRunning(connection=name)
+        with engine.begin() as db:
+            accounts.named(db, name)
+            db.execute(text("select from tidegate.connections where name = :name for update"), {"name": name})
+            counts = {
+                table: db.execute(text(f"delete from {table} where {mine}"), {"name": name}).rowcount
+                for table, mine in _owned().items()
+            }
+            db.execute(text("delete from tidegate.connections where name = :name"), {"name": name})
     return {table: count for table, count in counts.items() if count}
 
 
-def _tables() -> list[str]:
-    return [f"stripe.{table.name}" for table in STRIPE_TABLES.values()] + [f"tidegate.{table}" for table in OWNED]
+def _owned() -> dict[str, str]:
+    """Every table with rows of a connection, and the condition that finds them."""
+    mirrored = [f"stripe.{table.name}" for table in STRIPE_TABLES.values()]
+    return dict.fromkeys([*mirrored, *(f"tidegate.{table}" for table in OWNED)], "connection = :name") | {
+        # A job that a worker has taken up is the worker's to end.
+        "tidegate.procrastinate_jobs": "args ->> 'connection' = :name and status <> 'doing'"
+    }
