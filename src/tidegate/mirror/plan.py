@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from tidegate.mirror.ranges import Range
 
 FEWEST_PAGES_TO_SPLIT = 3.0
+WORTH_IT = 1.25
+"""A range is cut when it is this much longer than what falls to each reader: every cut costs half a page."""
 PAGE = 100
 
 
@@ -59,11 +61,13 @@ class Load:
 class Plan:
     """All ranges of an import. `oldest` is the time the account began, `now` the time the import began (epoch seconds).
 
-    `side_by_side`: how many readers one resource can use at most (its share of the rate budget, times the latency).
+    `readers`: how many read; `side_by_side`: how many of them one resource can use at most (its share of the rate
+    budget, times the latency).
     """
 
     oldest: int
     now: int
+    readers: int
     side_by_side: int
     loads: list[Load] = field(default_factory=list[Load])
 
@@ -80,11 +84,17 @@ class Plan:
             for load in self.loads
             if load.reading
             and load.range.resource.created_filter
-            and FEWEST_PAGES_TO_SPLIT <= (pages := load.remaining_pages(self.oldest, self.now)) < math.inf
+            and self._enough(load) <= (pages := load.remaining_pages(self.oldest, self.now)) < math.inf
             and self._readers(load) < self.side_by_side
             and load.middle(self.oldest, self.now) is not None
         ]
         return max(found, key=lambda one: one[0], default=(0.0, None))[1]
+
+    def _enough(self, load: Load) -> float:
+        """The pages that make a range worth cutting: clearly more than the share of each reader, or it ends in time."""
+        everything = sum(left for one in self.loads if (left := one.remaining_pages(self.oldest, self.now)) < math.inf)
+        share = max(everything / self.readers, self._left_in_resource(load) / self.side_by_side)
+        return max(FEWEST_PAGES_TO_SPLIT, 1 + WORTH_IT * share)
 
     def finished(self) -> bool:
         """Whether nothing is being read and nothing can be any more."""

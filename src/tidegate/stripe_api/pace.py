@@ -15,6 +15,10 @@ SETTLING = 0.5
 """Seconds after a slowing in which further 429s do not slow again: they answer requests sent before it."""
 INTERACTIVE_SHARE = 0.1
 """Share of the rate that interactive calls have to themselves."""
+LATE = 0.08
+"""Seconds: a moment that passed this recently may still be taken, so that threads that wake up late keep the rate.
+Nothing more is made up for: after a longer pause the next moment is now.
+"""
 LONGEST_PAUSE = 300.0
 """Seconds; a longer Retry-After counts as this."""
 
@@ -55,7 +59,8 @@ def rate(pace: Pace, now: float) -> float:
 def reserve(pace: Pace, now: float, count: int) -> tuple[Pace, Slots]:
     """The next `count` moments, one step apart; never a burst to make up for moments nobody took."""
     step = 1 / rate(pace, now)
-    first = max(pace.next_at, pace.paused_until, now)
+    due = pace.next_at if pace.next_at >= now - LATE else now
+    first = max(due, pace.paused_until)
     return replace(pace, next_at=first + count * step), Slots(first - now, step, count)
 
 

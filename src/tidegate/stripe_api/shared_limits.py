@@ -10,13 +10,23 @@ from sqlalchemy import Engine, Row, TextClause, text
 from sqlalchemy.exc import OperationalError
 
 from tidegate.errors import DatabaseUnreachable
-from tidegate.stripe_api.pace import FLOOR, INTERACTIVE_SHARE, LONGEST_PAUSE, REGAINED, SETTLING, SLOWER, Slots
+from tidegate.stripe_api.pace import (
+    FLOOR,
+    INTERACTIVE_SHARE,
+    LATE,
+    LONGEST_PAUSE,
+    REGAINED,
+    SETTLING,
+    SLOWER,
+    Slots,
+)
 
 # One moment for the whole statement; a wait for the row's lock makes a slot begin that much in the past, never early.
 NOW = "statement_timestamp()"
 RATE = f"""least(ceiling, slowed_to + ceiling * {REGAINED}
     * greatest(0, extract(epoch from {NOW} - slowed_at)::double precision))"""
 SHARED = f"greatest(tat, paused_until, {NOW})"
+DUE = f"greatest(case when tat >= {NOW} - {LATE} * interval '1 second' then tat else {NOW} end, paused_until)"
 OWN = f"greatest(interactive_tat, paused_until, {NOW})"
 THIS_ROW = "where connection = :connection and endpoint = :endpoint"
 SLOTS = f"""{THIS_ROW} returning extract(epoch from granted_at - clock_timestamp())::double precision as first_in,
@@ -24,8 +34,8 @@ SLOTS = f"""{THIS_ROW} returning extract(epoch from granted_at - clock_timestamp
 
 RESERVE = text(f"""
     update tidegate.rate_budget set
-        granted_at = {SHARED},
-        tat = {SHARED} + (:count / {RATE}) * interval '1 second'
+        granted_at = {DUE},
+        tat = {DUE} + (:count / {RATE}) * interval '1 second'
     {SLOTS}""")
 
 RESERVE_INTERACTIVE = text(f"""

@@ -117,10 +117,10 @@ class _Import:
 
     def _plan(self, run: int, oldest: int, started: int, latency: float) -> Plan:
         rate = self.account.endpoint_rate or math.inf
-        enough = self.options.readers if math.isinf(rate) else math.ceil(rate * (latency + 0.03) * 1.5) + 1
+        enough = self.options.readers if math.isinf(rate) else math.ceil(rate * (latency + 0.03) * 2) + 1
         with self.engine.connect() as db:
             loads = [Load(one) for one in ranges.load(db, run, RESOURCES)]
-        return Plan(oldest, started, min(self.options.readers, enough), loads)
+        return Plan(oldest, started, self.options.readers, min(self.options.readers, enough), loads)
 
     def _fetch_missing(self) -> Settled:
         """Fetches what is named and missing, then what that names, and so on."""

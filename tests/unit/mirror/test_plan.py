@@ -9,8 +9,8 @@ from tidegate.stripe_api.resources import RESOURCES
 INVOICES, CUSTOMERS = RESOURCES["invoices"], RESOURCES["customers"]
 
 
-def plan(*loads: Load, side_by_side: int = 4) -> Plan:
-    return Plan(oldest=0, now=10_000, side_by_side=side_by_side, loads=list(loads))
+def plan(*loads: Load, side_by_side: int = 4, readers: int = 8) -> Plan:
+    return Plan(oldest=0, now=10_000, readers=readers, side_by_side=side_by_side, loads=list(loads))
 
 
 def load(resource=INVOICES, *, density: float | None = 1.0, reading: bool = False, **range_: object) -> Load:
@@ -76,3 +76,10 @@ def test_a_cut_spares_the_page_that_is_being_stored() -> None:
     long = load(reading=True, reached=8_000, since=2_000)
     long.ahead = 6_000
     assert long.middle(0, 10_000) == 4_000
+
+
+def test_a_range_no_longer_than_every_readers_share_is_left_whole() -> None:
+    side_by_side = [load(reading=True, since=since, reached=since + 1_000) for since in (0, 1_000, 2_000, 3_000)]
+    assert plan(*side_by_side).longest_in_reading() is None
+    side_by_side.append(load(CUSTOMERS, reading=True, since=0, reached=9_000))
+    assert plan(*side_by_side).longest_in_reading() is side_by_side[-1]

@@ -57,7 +57,7 @@ def test_reserved_moments_are_at_least_one_step_apart(draws: list[tuple[float, i
     for later, count in draws:
         now += later
         state, slots = pace.reserve(state, now, count)
-        assert slots.first_in >= 0
+        assert slots.first_in >= -pace.LATE - 1e-9
         moments += [now + slots.first_in + place * slots.step for place in range(count)]
     assert all(after - before >= 1 / ceiling - 1e-9 for before, after in pairwise(moments))
 
@@ -261,3 +261,11 @@ def test_many_threads_lose_no_slot() -> None:
         thread.join()
     assert len(moments) == 160
     assert max(moments) - min(moments) == pytest.approx(159 / 400, rel=0.08)
+
+
+def test_a_moment_that_has_just_passed_is_still_taken() -> None:
+    state, _ = pace.reserve(pace.untouched(10, now=50.0), 50.0, 1)
+    _, slots = pace.reserve(state, 50.15, 1)
+    assert slots.first_in == pytest.approx(-0.05)
+    _, slots = pace.reserve(state, 50.25, 1)
+    assert slots.first_in == 0, "but not one from longer ago"
