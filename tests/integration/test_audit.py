@@ -1,0 +1,207 @@
+"""Auditing: every way in which a mirror can be wrong is found, what merely changes is not, and no key is no verdict."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.support.builders import customer
+from tests.support.importing import imported, stripe
+from tests.support.live import NOWHERE, Live
+
+from tidegate.errors import StripeKeyInvalid, StripeUnreachable
+from tidegate.mirror.compare import FINDINGS
+from tidegate.sandbox.keys import Key
+from tidegate.wiring import Hub
+from tidegate.workflows.audit import audit
+
+if TYPE_CHECKING:
+    from tidegate.sandbox.server import Sandbox
+
+
+@pytest.fixture
+def database_url(fresh_database_url: str) -> str:
+    """Every test of this module has a database of its own."""
+    return fresh_database_url
+
+
+@pytest.fixture
+def live(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> Live:
+    """A small company, imported, a day after its last event."""
+    live = Live(hub, make_sandbox(customers=10, months=3))
+    imported(hub, live.account)
+    live.sandbox.advance(1)
+    live.catch_up()
+    return live
+
+
+def findings(live: Live, *names: str, **options: Any) -> dict[str, dict[str, int]]:
+    """What an audit finds: per resource that is not equal, its findings and how many."""
+    result = live.audit(*names, **options)
+    wrong = {
+        one["resource"]: {name: n for name, n in one["counts"].items() if n}
+        | ({"unreadable": one["unreadable"]} if one["unreadable"] else {})
+        for one in result["resources"]
+        if one["verdict"] != "equal"
+    }
+    assert result["clean"] is not bool(wrong)
+    return wrong
+
+
+def test_a_mirror_that_is_equal_is_clean(live: Live) -> None:
+    result = live.audit()
+    assert (result["state"], result["clean"]) == ("done", True)
+    assert {one["verdict"] for one in result["resources"]} == {"equal"}
+    assert all(one["stored"] == one["in_stripe"] for one in result["resources"])
+    verdicts = live.rows("select resource, verdict from tidegate.comparisons where run = :run", run=result["run"])
+    assert len(verdicts) == len(result["resources"])
+    assert live.one("select state from tidegate.runs where kind = 'audit'") == "done"
+
+
+@pytest.mark.parametrize(
+    ("harm", "wrong"),
+    [
+        ("delete from stripe.customers where id = (select min(id) from stripe.customers where deleted_at is null)",
+         {"customers": {"missing": 1}}),
+        ("update stripe.customers set deleted_at = updated_at where id = "
+         "(select min(id) from stripe.customers where deleted_at is null)", {"customers": {"missing": 1}}),
+        ("insert into stripe.customers (connection, id, updated_at, certainty, data) "
+         "values ('acme', 'cus_never', now(), 1, '{}')", {"customers": {"vanished": 1}}),
+        ("insert into stripe.product_features (connection, id, updated_at, certainty, data) "
+         "values ('acme', 'prodft_never', now(), 1, '{}')", {"product_features": {"vanished": 1}}),
+        ("update stripe.prices set data = data || '{\"nickname\": \"other\"}' where id = "
+         "(select min(id) from stripe.prices)", {"prices": {"stale": 1}}),
+        ("update stripe.subscriptions set status = 'other' where id = (select min(id) from stripe.subscriptions)",
+         {"subscriptions": {"columns": 1}}),
+        ("update stripe.subscription_items set quantity = 77 "
+         "where id = (select min(id) from stripe.subscription_items)",
+         {"subscriptions": {"columns": 1}}),
+        ("update stripe.invoices set due_date = now() where id = (select min(id) from stripe.invoices)",
+         {"invoices": {"columns": 1}}),
+        ("delete from stripe.invoice_lines where invoice = (select min(invoice) from stripe.invoice_lines)",
+         {"invoices": {"incomplete": 1}}),
+        ("update stripe.invoice_lines set data = '{}' where (invoice, id) = "
+         "(select invoice, id from stripe.invoice_lines order by 1, 2 limit 1)", {"invoices": {"incomplete": 1}}),
+        ("insert into stripe.subscription_items (connection, subscription, id, updated_at, certainty, data) "
+         "values ('acme', 'sub_gone', 'si_1', now(), 1, '{}')", {"subscriptions": {"orphans": 1}}),
+        ("insert into tidegate.unreadable (connection, resource, object_id, field, reason) "
+         "values ('acme', 'charges', 'ch_1', 'amount', 'is text')", {"charges": {"unreadable": 1}}),
+    ],
+    ids=["missing", "wrongly deleted", "vanished", "vanished, not retrievable", "stale", "a column", "a child's column",
+         "a time", "children gone", "a child's content", "orphan", "unreadable"],
+)  # fmt: skip
+def test_what_is_wrong_in_the_mirror_is_found(live: Live, harm: str, wrong: dict[str, dict[str, int]]) -> None:
+    assert live.run(harm) >= 1
+    assert findings(live) == wrong
+
+
+def test_every_finding_is_made_by_a_test() -> None:
+    harms = {name for mark in test_what_is_wrong_in_the_mirror_is_found.pytestmark for name in FINDINGS  # pyright: ignore[reportFunctionMemberAccess]
+             if name in str(mark.args[1])}  # fmt: skip
+    assert harms == set(FINDINGS)
+
+
+def test_what_stripe_changed_without_a_word_is_found(live: Live) -> None:
+    ids = live.sandbox.call(lambda: list(live.sandbox.state["customers"].ids))
+    live.put(live.full("customers", ids[0]) | {"name": "Changed"})
+    live.put(customer("cus_new", created=live.now))
+    live.remove("charges", live.full("charges")["id"])
+    assert findings(live) == {"customers": {"missing": 1, "stale": 1}, "charges": {"vanished": 1}}
+
+
+def test_what_no_list_shows_but_stripe_has_is_not_vanished(live: Live) -> None:
+    """Inline prices for example; they are compared by id."""
+    price = live.full("prices")
+    live.put(price | {"id": "price_inline", "active": None})
+    live.run("insert into tidegate.refetches (connection, resource, object_id, reason) "
+             "values ('acme', 'prices', 'price_inline', 'referenced')")  # fmt: skip
+    live.drain()
+    asked = live.requests("GET /v1/prices/{id}")
+    assert findings(live) == {}
+    assert live.requests("GET /v1/prices/{id}") == asked + 1, "the lists do not show it"
+    live.run("""update stripe.prices set data = data || '{"nickname": "other"}' where id = 'price_inline'""")
+    assert findings(live) == {"prices": {"stale": 1}}
+
+
+@pytest.mark.parametrize("drained", [True, False], ids=["the mirror has it", "the mirror has not heard yet"])
+def test_what_changes_during_the_audit_is_no_difference(live: Live, drained: bool) -> None:
+    ids = live.sandbox.call(lambda: list(live.sandbox.state["customers"].ids))
+    happened: list[str] = []
+
+    def meanwhile(resource: str, _objects: int) -> None:
+        if resource != "customers" or happened:
+            return
+        happened.append(resource)
+        live.sandbox.advance(10)
+        live.put(live.full("customers", ids[0]) | {"name": "Changed"}, "customer.updated")
+        live.put(customer("cus_new", created=live.now), "customer.created")
+        live.put(live.full("products") | {"name": "Changed"}, "product.updated")
+        live.remove("customers", ids[1], "customer.deleted")
+        if drained:
+            live.catch_up()
+
+    assert findings(live, "customers", "products", progress=meanwhile) == {}
+    assert happened
+
+
+def test_what_was_changed_just_before_and_is_not_told_yet_is_no_difference(live: Live) -> None:
+    live.sandbox.advance(1)
+    live.put(live.full("customers") | {"name": "Changed"}, "customer.updated")
+    result = live.audit("customers")
+    assert (result["clean"], result["resources"][0]["changed_meanwhile"]) == (True, 1)
+    live.run("update tidegate.connections set events_until = now() + interval '10 years'")
+    assert findings(live, "customers") == {"customers": {"stale": 1}}, "once the mirror promises to have it, it is"
+
+
+def key(live: Live, **facts: Any) -> None:
+    assert live.sandbox.server is not None
+    ring = live.sandbox.server.keys
+    live.sandbox.call(lambda: ring.add(Key(live.sandbox.key, **facts)))
+
+
+def test_what_the_key_may_not_read_is_not_compared_and_the_rest_is(live: Live) -> None:
+    names = [name for name in live.sandbox.state.collections if name != "disputes"]
+    key(live, permissions=dict.fromkeys(names, "read"))
+    result = live.audit()
+    verdicts = {one["resource"]: one for one in result["resources"]}
+    assert result["clean"] is False
+    assert {name for name, one in verdicts.items() if one["verdict"] == "not_compared"} == {"disputes"}
+    assert "permission" in verdicts["disputes"]["error"]
+    assert verdicts["disputes"]["counts"]["vanished"] == 0
+    (problem,) = live.rows("select code, subject from tidegate.problems")
+    assert dict(problem) == {"code": "permission_missing", "subject": "GET /v1/disputes"}
+    key(live)
+    live.audit("disputes")
+    assert live.one("select count(*) from tidegate.problems") == 0
+
+
+def test_a_key_that_is_refused_ends_the_audit_without_a_verdict(live: Live) -> None:
+    key(live, revoked=True)
+    with pytest.raises(StripeKeyInvalid):
+        live.audit()
+    assert live.one("select state from tidegate.runs where kind = 'audit'") == "interrupted"
+    assert live.one("select count(*) from tidegate.comparisons") == 0
+    assert live.one("select code from tidegate.problems") == "key_invalid"
+
+
+def test_a_host_that_does_not_answer_ends_the_audit_without_a_verdict(live: Live) -> None:
+    with stripe(live.sandbox.key, NOWHERE) as api, pytest.raises(StripeUnreachable):
+        audit(live.hub.engine, live.account, api, ["customers"])
+    assert live.one("select code from tidegate.problems") == "unreachable"
+
+
+def test_no_transaction_is_open_while_stripe_is_asked(live: Live) -> None:
+    idle = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in trans%'"
+    seen: list[int] = []
+    read = live.sandbox.server
+    assert read is not None
+    respond = read.respond
+
+    def watching(request: Any) -> Any:
+        if request.path.startswith("/v1/"):
+            seen.append(live.one(idle))
+        return respond(request)
+
+    live.sandbox.server.respond = watching  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
+    live.audit("customers")
+    assert seen
+    assert set(seen) == {0}

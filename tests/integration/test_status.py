@@ -1,0 +1,277 @@
+"""What status says: how fresh a mirror is, every problem with its remedy, and numbers that do not take seconds."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.support.builders import customer, event
+from tests.support.importing import imported
+from tests.support.live import Live
+
+from tidegate.connections import problems, runs
+from tidegate.errors import ConnectionUnknown
+from tidegate.mirror import sizes
+from tidegate.wiring import Hub
+from tidegate.workflows.connect import disconnect
+from tidegate.workflows.status import status
+
+if TYPE_CHECKING:
+    from tidegate.sandbox.server import Sandbox
+
+
+@pytest.fixture
+def database_url(fresh_database_url: str) -> str:
+    """Every test of this module has a database of its own."""
+    return fresh_database_url
+
+
+@pytest.fixture
+def live(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> Live:
+    """A connection to a very small company, with nothing imported."""
+    return Live(hub, make_sandbox(customers=3, months=1))
+
+
+@pytest.fixture
+def current(live: Live) -> Live:
+    """The same, imported and caught up."""
+    imported(live.hub, live.account)
+    live.catch_up()
+    return live
+
+
+def one(live: Live, **options: Any) -> dict[str, Any]:
+    found = status(live.hub.engine, ["acme"], **options)
+    json.dumps(found)
+    return found["connections"][0]
+
+
+def codes(live: Live, **options: Any) -> list[str]:
+    return [problem["code"] for problem in one(live, **options)["problems"]]
+
+
+def test_before_anything_is_connected(hub: Hub) -> None:
+    found = status(hub.engine)
+    assert (found["connections"], found["problems"]) == ([], [])
+    assert found["database"]["bytes"] > 0
+    with pytest.raises(ConnectionUnknown):
+        status(hub.engine, ["nobody"])
+
+
+def test_a_current_mirror_has_its_numbers_and_no_problem(current: Live) -> None:
+    found = one(current)
+    assert found["problems"] == []
+    resources = {each["resource"]: each for each in found["resources"]}
+    truth = current.sandbox.truth()
+    assert {name: each["stored"] for name, each in resources.items() if name in truth} == {
+        name: truth[name] for name in resources if name in truth
+    }
+    assert resources["customers"]["newest"].endswith("Z")
+    assert {each["estimated"] for each in found["resources"]} == {False}
+    assert found["run"]["state"] == "done"
+    assert found["inbox"] == {"waiting": 0, "parked": 0, "oldest_seconds": 0}
+    assert found["mode"] == "test"
+
+
+def test_several_connections_each_have_their_own(
+    hub: Hub, make_sandbox: Callable[..., "Sandbox"], current: Live
+) -> None:
+    other = Live(hub, make_sandbox(customers=2, months=1, seed=5), "beta")
+    found = status(hub.engine)
+    assert [each["name"] for each in found["connections"]] == ["acme", "beta"]
+    assert [(each["connection"], each["code"]) for each in found["problems"]] == [("beta", "not_imported")]
+    assert sum(each["stored"] for each in found["connections"][1]["resources"]) == 0
+    assert other.account.name == "beta"
+
+
+AGO = "update tidegate.connections set {column} = now() - interval '{ago}'"
+
+
+def freshness(live: Live, **options: Any) -> str:
+    return one(live, **options)["freshness"]
+
+
+def test_freshness_in_words(live: Live) -> None:
+    assert freshness(live) == "not imported yet"
+    imported(live.hub, live.account, "products")
+    assert freshness(live) == "partly imported"
+    live.run("update tidegate.runs set state = 'running', finished_at = null, heartbeat_at = now()")
+    assert freshness(live) == "being imported"
+    imported(live.hub, live.account, full=True)
+    assert freshness(live).startswith("as of 2026-08-31 23:59 UTC") or freshness(live).startswith(
+        "as of 2026-09-01 00:00"
+    )
+    assert freshness(live).endswith("nothing keeps it current")
+    live.catch_up()
+    assert freshness(live) == "polling, up to 5 min behind"
+    assert freshness(live, poll_seconds=600) == "polling, up to 10 min behind"
+    live.run(AGO.format(column="caught_up_at", ago="16 minutes"))
+    assert freshness(live).endswith("nothing keeps it current")
+    live.run(AGO.format(column="last_webhook_at", ago="2 hours"))
+    assert freshness(live) == "live by webhooks"
+    live.told(event("customer.created", customer(), 100))
+    live.run("update tidegate.inbox set received_at = now() - interval '21 minutes', "
+             "next_try_at = now() - interval '21 minutes' where state = 'waiting'")  # fmt: skip
+    assert freshness(live) == "behind: 1 events wait, the oldest for 21 min"
+    disconnect(live.hub.engine, "acme")
+    assert freshness(live) == f"disconnected since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def test_a_second_import_does_not_make_a_live_mirror_less_live(current: Live) -> None:
+    with current.hub.engine.begin() as db:
+        runs.begin(db, "acme", "import", {"resources": [], "began": 0})
+    assert freshness(current) == "polling, up to 5 min behind"
+
+
+def incomplete(live: Live) -> None:
+    live.run("update tidegate.runs set state = 'incomplete', summary = "
+             "'{\"problems\": {\"disputes\": \"may not be read\"}}' where kind = 'import'")  # fmt: skip
+
+
+def parked(live: Live) -> None:
+    live.run("insert into tidegate.inbox (connection, event_id, type, created, source, body, state) "
+             "values ('acme', 'evt_1', 'x', now(), 'webhook', '', 'parked')")  # fmt: skip
+
+
+def waiting(live: Live) -> None:
+    live.told(event("customer.created", customer(), 100))
+    live.run("update tidegate.inbox set next_try_at = now() - interval '6 minutes' where state = 'waiting'")
+
+
+def failing(live: Live) -> None:
+    live.run("""
+insert into tidegate.refetches (connection, resource, object_id, reason, attempts, error, next_try_at)
+values ('acme', 'prices', 'price_1', 'event', 3, 'no permission', now() + interval '1 minute')""")
+
+
+def unasked(live: Live) -> None:
+    live.run("insert into tidegate.refetches (connection, resource, object_id, reason, next_try_at) "
+             "values ('acme', 'prices', 'price_1', 'event', now() - interval '6 minutes')")  # fmt: skip
+
+
+def unread(live: Live) -> None:
+    live.run(AGO.format(column="caught_up_at", ago="16 minutes"))
+    live.run("update tidegate.runs set finished_at = now() - interval '1 hour'")
+
+
+def audited(live: Live) -> None:
+    live.run("delete from stripe.customers")
+    live.audit("customers")
+
+
+def noted(code: str, subject: str = "") -> Callable[[Live], None]:
+    def note(live: Live) -> None:
+        with live.hub.engine.begin() as db:
+            problems.note(db, "acme", code, "what happened", subject)
+
+    return note
+
+
+PROBLEMS: list[tuple[str, Callable[[Live], None], str]] = [
+    ("import_incomplete", incomplete, "disputes: may not be read"),
+    ("inbox_parked", parked, "1 events"),
+    ("queue_old", waiting, "1 events"),
+    ("queue_old", unasked, "1 objects"),
+    ("refetch_failing", failing, "no permission"),
+    ("behind", unread, "not been read since"),
+    ("audit_failed", audited, "Different: customers."),
+    ("key_invalid", noted("key_invalid"), "what happened"),
+    ("unreachable", noted("unreachable"), "what happened"),
+    ("permission_missing", noted("permission_missing", "GET /v1/disputes"), "what happened"),
+    ("events_lost", noted("events_lost"), "what happened"),
+]
+
+
+@pytest.mark.parametrize(
+    ("code", "make", "detail"), PROBLEMS, ids=[f"{code}-{n}" for n, (code, _, _) in enumerate(PROBLEMS)]
+)
+def test_a_problem_is_shown_since_when_and_with_its_remedy(
+    current: Live, code: str, make: Callable[[Live], None], detail: str
+) -> None:
+    make(current)
+    (problem,) = one(current)["problems"]
+    assert problem["code"] == code
+    assert detail in problem["detail"]
+    assert problem["since"].endswith("Z")
+    assert problem["remedy"]
+    assert "{" not in problem["remedy"]
+
+
+def test_every_problem_that_has_a_remedy_can_be_made(live: Live) -> None:
+    assert codes(live) == ["not_imported"]
+    assert {"not_imported", *(code for code, _, _ in PROBLEMS)} == set(problems.REMEDIES)
+
+
+def test_an_event_that_waits_for_its_next_try_is_no_idle_queue(current: Live) -> None:
+    current.told(event("customer.created", customer(), 100))
+    current.run("update tidegate.inbox set received_at = now() - interval '2 hours', "
+                "next_try_at = now() + interval '1 hour', attempts = 7 where state = 'waiting'")  # fmt: skip
+    assert codes(current) == []
+    assert one(current)["inbox"]["oldest_seconds"] >= 7_200
+
+
+def test_an_import_alone_is_current_for_a_quarter_of_an_hour_only(live: Live) -> None:
+    imported(live.hub, live.account)
+    assert codes(live) == []
+    live.run("update tidegate.runs set finished_at = now() - interval '16 minutes'")
+    assert codes(live) == ["behind"]
+    assert codes(live, poll_seconds=3_600) == [], "that is how often it is to look"
+
+
+def test_a_later_audit_of_something_else_does_not_hide_what_was_found(current: Live) -> None:
+    audited(current)
+    current.audit("products")
+    assert codes(current) == ["audit_failed"]
+    imported(current.hub, current.account, "customers", full=True)
+    current.audit("customers")
+    assert codes(current) == []
+
+
+def test_an_interrupted_audit_hides_nothing_either(current: Live) -> None:
+    audited(current)
+    with current.hub.engine.begin() as db:
+        runs.begin(db, "acme", "audit", {"resources": []})
+    assert codes(current) == ["audit_failed"]
+
+
+def test_what_the_key_may_not_read_is_not_said_to_differ(current: Live) -> None:
+    from tidegate.sandbox.keys import Key
+
+    assert current.sandbox.server is not None
+    ring = current.sandbox.server.keys
+    names = [name for name in current.sandbox.state.collections if name != "disputes"]
+    current.sandbox.call(lambda: ring.add(Key(current.sandbox.key, dict.fromkeys(names, "read"))))
+    current.audit("disputes")
+    details = {problem["code"]: problem["detail"] for problem in one(current)["problems"]}
+    assert set(details) == {"permission_missing", "audit_failed"}
+    assert details["audit_failed"].startswith("Not compared: disputes (")
+
+
+def test_a_disconnected_account_has_no_problem(current: Live) -> None:
+    parked(current)
+    noted("events_lost")(current)
+    disconnect(current.hub.engine, "acme")
+    assert codes(current) == []
+
+
+def test_what_is_too_big_to_count_is_estimated(current: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizes, "COUNTED", 500)
+    current.run("""
+insert into stripe.charges (connection, id, updated_at, certainty, deleted_at, data)
+select case when n % 1000 < 10 then 'tiny' else 'acme' end, 'ch_' || n, now(), 1,
+  case when n % 5 = 0 then now() end, '{}'
+from generate_series(1, 10000) n""")
+    for analysed in (False, True):
+        if analysed:
+            current.run("analyze stripe.charges")
+        found = {each["resource"]: each for each in one(current)["resources"]}
+        charges = found["charges"]
+        assert (charges["estimated"], charges["newest"]) == (True, None)
+        if analysed:
+            assert charges["stored"] == pytest.approx(7_920, rel=0.1)
+            assert charges["deleted"] == pytest.approx(1_980, rel=0.1)
+        assert found["customers"]["estimated"] is False
+    with current.hub.engine.connect() as db:
+        (few,) = [each for each in sizes.sizes(db, "tiny") if each["resource"] == "charges"]
+    assert (few["stored"], few["deleted"], few["estimated"]) == (80, 20, False), "few rows in a big table are counted"
