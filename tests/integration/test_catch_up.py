@@ -10,6 +10,7 @@ import pytest
 from tests.support.builders import customer, event
 from tests.support.importing import differences, imported, stripe
 from tests.support.live import Live
+from tests.support.queue import jobs
 
 from tidegate.connections import runs
 from tidegate.errors import CatchUpRunning, StripeBodyUnreadable, StripeKeyInvalid, StripePermissionMissing
@@ -18,6 +19,7 @@ from tidegate.sandbox.keys import Key
 from tidegate.stripe_api.calls import Answer
 from tidegate.stripe_api.client import StripeApi
 from tidegate.wiring import Hub
+from tidegate.workflows import tasks
 from tidegate.workflows.catch_up import catch_up
 
 if TYPE_CHECKING:
@@ -245,3 +247,15 @@ def test_the_list_is_read_a_page_at_a_time(live: Live) -> None:
         assert isinstance(api, StripeApi)
         rest = list(pages)
     assert 1 + len(rest) == -(-held(live) // 100)
+
+
+def test_a_worker_answers_a_gap_with_an_import_of_everything(live: Live) -> None:
+    imported(live.hub, live.account)
+    live.catch_up()
+    context = tasks.TaskContext(live.hub.engine, lambda account: stripe(live.sandbox.key, account.api_base))
+    tasks.catch_up(context, "acme")
+    assert jobs(live.hub.engine) == []
+    live.sandbox.advance(40 * DAY)
+    assert tasks.catch_up(context, "acme")["gap"] is True
+    assert jobs(live.hub.engine) == [("import_account", "acme", "todo")]
+    assert live.one("select args -> 'full' from tidegate.procrastinate_jobs") is True

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
-from tests.support.builders import coupon, customer, event, invoice, item, price, subscription
+from tests.support.builders import coupon, customer, event, invoice, item, line, price, subscription
+from tests.support.importing import stripe
 from tests.support.live import NOWHERE, Live
 
 from tidegate.mirror import inbox, settle
 from tidegate.stripe_api.client import StripeApi
 from tidegate.wiring import Hub
+from tidegate.workflows.ingest_events import drain
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
@@ -385,3 +387,31 @@ def test_nothing_is_written_for_a_connection_that_was_purged_meanwhile(live: Liv
     assert live.one("select count(*) from stripe.customers") == 0
     with live.hub.engine.connect() as db:
         assert db.scalar(text("select count(*) from tidegate.inbox where state = 'waiting'")) == 1
+
+
+@pytest.mark.parametrize("first", ["invoice", "item"])
+def test_an_item_that_an_invoice_took_up_is_looked_at_again(live: Live, first: str) -> None:
+    """Stripe has no event for that, and the invoice may be heard of before or after the item."""
+    billed = {"id": "ii_1", "object": "invoiceitem", "created": 10, "date": live.now - 20, "customer": "cus_1",
+              "currency": "usd", "amount": 1000, "invoice": "in_1"}  # fmt: skip
+    live.put(billed)
+    named = {"type": "invoice_item_details", "invoice_item_details": {"invoice_item": "ii_1"}}
+    told = {
+        "invoice": event("invoice.created", invoice(lines=[line("il_1", parent=named)]), live.now - 10),
+        "item": event("invoiceitem.created", billed | {"invoice": None}, live.now - 20),
+    }
+    for name in sorted(told, key=lambda name: name != first):
+        live.told(told[name])
+        live.drain()
+    assert live.one("select invoice from stripe.invoiceitems") == "in_1"
+    assert live.one("select count(*) from tidegate.refetches") == 0
+
+
+def test_a_stop_leaves_the_rest_for_the_next_drain(live: Live) -> None:
+    live.told(event("price.updated", live.put(price("price_1")), live.now - 10))
+    stop = threading.Event()
+    stop.set()
+    with stripe(live.sandbox.key, live.sandbox.url) as api:
+        assert drain(live.hub.engine, live.account, api, stop=stop).handled == 0
+    assert set(states(live).values()) == {"waiting"}
+    assert live.drain().handled == 1
