@@ -130,7 +130,7 @@ def _unlike_stripe(hub: Hub) -> dict[str, Any]:
 
 
 def _events_to_come(sandbox: "Sandbox") -> list[bytes]:
-    """What happens in the next days, as events; every eighth in the shape of an old API version."""
+    """What happens in the next days, as events; every sixteenth in the shape of an old API version."""
     from tidegate.sandbox.old_versions import OLD, in_version
 
     before = sandbox.call(lambda: len(sandbox.state["events"].ids))
@@ -143,7 +143,7 @@ def _events_to_come(sandbox: "Sandbox") -> list[bytes]:
 
     def bodies() -> list[bytes]:
         events = [sandbox.state["events"].shown(id_) for id_ in list(sandbox.state["events"].ids)[before:]]
-        mixed = [in_version(event, OLD, shown) if n % 8 == 0 else event for n, event in enumerate(events)]
+        mixed = [in_version(event, OLD, shown) if n % 16 == 0 else event for n, event in enumerate(events)]
         return [msgspec.json.encode(event) for event in mixed]
 
     return sandbox.call(bodies)

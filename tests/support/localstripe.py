@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,18 +50,18 @@ class LocalStripe:
 @contextmanager
 def localstripe() -> Iterator[LocalStripe]:
     """Starts one with nothing in it; fails, saying why, when it does not start."""
-    command = [sys.executable, str(PROGRAM)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        url = process.stdout.readline().strip() if process.stdout else ""
-        if not url:
-            process.wait(20)
-            said = process.stderr.read() if process.stderr else ""
-            pytest.fail(
-                f"localstripe, which this suite runs against, did not start: {said.strip()[-800:]}\n"
-                "It is one of the development dependencies: `uv sync` installs it."
-            )
-        yield LocalStripe(url)
-    finally:
-        process.kill()
-        process.communicate()
+    with tempfile.TemporaryFile("w+") as said:  # a pipe that nobody reads would stop it one day
+        process = subprocess.Popen([sys.executable, str(PROGRAM)], stdout=subprocess.PIPE, stderr=said, text=True)
+        try:
+            url = process.stdout.readline().strip() if process.stdout else ""
+            if not url:
+                process.wait(20)
+                said.seek(0)
+                pytest.fail(
+                    f"localstripe, which this suite runs against, did not start: {said.read().strip()[-800:]}\n"
+                    "It is one of the development dependencies: `uv sync` installs it."
+                )
+            yield LocalStripe(url)
+        finally:
+            process.kill()
+            process.communicate()
