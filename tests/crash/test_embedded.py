@@ -410,7 +410,8 @@ def test_processes_left_by_a_killed_server_are_waited_for(server: Embedded, monk
     assert pid
     busy = psycopg.connect(server.url(), autocommit=True)
     release = server.data / "release"
-    loop = f"DO $$ BEGIN WHILE pg_stat_file('{release.name}', true) IS NULL LOOP END LOOP; END $$"
+    waiting = f"pg_stat_file('{release.name}', true) IS NULL AND clock_timestamp() < now() + interval '1 minute'"
+    loop = f"DO $$ BEGIN WHILE {waiting} LOOP END LOOP; END $$"
 
     def keep_busy() -> None:
         with contextlib.suppress(psycopg.OperationalError):  # it may end in peace, or notice that its server is gone

@@ -12,7 +12,7 @@ from tidegate.mirror import children, refetches, unreadable
 from tidegate.mirror.arrivals import Arrival, Counts, Lost
 from tidegate.mirror.decide import Certainty, Incoming, Stored, Verdict, decide
 from tidegate.mirror.statements import Statements, statements
-from tidegate.store.bulk import Refused, copy_sound_rows, once
+from tidegate.store.bulk import Refused, copy_sound_rows, open_stage
 from tidegate.stripe_api.resources.resource import Resource
 
 _batches = itertools.count(1)
@@ -98,7 +98,7 @@ def _apply_round(
 
 def _stage(batch: _Batch) -> list[Lost]:
     """Copies the batch into its temporary table; what PostgreSQL refuses leaves the batch and is returned."""
-    once(batch.connection, batch.sql.create_stage)
+    open_stage(batch.connection, batch.sql.stage, batch.sql.definition)
     arrivals = list(batch.arrivals.values())
     rows = [
         (

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from tidegate.mirror.arrivals import Arrival, Lost, text_of
 from tidegate.mirror.statements import ChildStatements, child_statements
-from tidegate.store.bulk import copy_sound_rows, once
+from tidegate.store.bulk import copy_sound_rows, open_stage
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.resources.resource import Nested, Resource
 from tidegate.stripe_api.shapes.read import Unreadable, read
@@ -51,7 +51,7 @@ def replace(
         for id_ in parents:
             for row in _rows(child, sql, batch, arrivals[id_], nested):
                 (done.lost if isinstance(row, Lost) else rows).append(row)  # pyright: ignore[reportArgumentType]
-        once(db, sql.create_stage)
+        open_stage(db, sql.stage, sql.definition)
         done.lost += [
             Lost(f"{rows[refusal.place][-1]}/{rows[refusal.place][1]}", "", refusal.reason)
             for refusal in copy_sound_rows(db, sql.copy, rows)

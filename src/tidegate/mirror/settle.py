@@ -1,7 +1,7 @@
 """Fetches the objects that wait in the re-fetch queue and applies what Stripe says of them now."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -139,13 +139,15 @@ def _put_back(engine: Engine, account: str, one: Claimed, error: TidegateError) 
         refetches.failed(db, account, one, str(error))
 
 
-def ask_for_missing(engine: Engine, account: str, resources: Sequence[Resource]) -> int:
+def ask_for_missing(
+    engine: Engine, account: str, resources: Sequence[Resource], *, without: Collection[str] = ()
+) -> int:
     """Queues what these resources (and their children) name and the mirror lacks; returns how many objects.
 
-    Objects of the same resources are followed, and the catalog always: a chosen few resources do not pull in, one by
-    one, all the customers that they name.
+    Objects of the same resources are followed, and the catalog always, but none of `without`: a chosen few resources
+    do not pull in, one by one, all the customers that they name.
     """
-    wanted = {resource.name for resource in resources} | references.CATALOG
+    wanted = ({resource.name for resource in resources} | references.CATALOG) - set(without)
     asked = 0
     for resource in [*resources, *(RESOURCES[nested.resource] for r in resources for nested in r.nested)]:
         for column in resource.columns:

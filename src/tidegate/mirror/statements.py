@@ -20,7 +20,8 @@ STAGED: dict[ColumnType, str] = {
 class Statements:
     """SQL of one resource. `:connection` is the connection's name, `:batch` numbers what was staged together."""
 
-    create_stage: str
+    stage: str
+    definition: str
     copy: str
     insert_new: TextClause
     compare: TextClause
@@ -35,7 +36,8 @@ class Statements:
 class ChildStatements:
     """SQL of rows that come and go with their parents; `owner` is the place of the parent's id among the columns."""
 
-    create_stage: str
+    stage: str
+    definition: str
     copy: str
     owner: int
     drop: TextClause
@@ -63,15 +65,15 @@ class _Words:
         staged |= {"position": "int"} if child else {"deleted": "boolean", "event": "text", "previous": "jsonb"}
         staged |= {column.name: STAGED[column.type] for column in columns}
         staged |= {} if child else {"data": "jsonb"}
-        self.create = _create_stage(self.stage, staged)
+        self.definition = _definition(self.stage, staged)
         self.copy = f"copy {self.stage} ({', '.join(staged)}) from stdin"
 
 
-def _create_stage(stage: str, columns: dict[str, str]) -> str:
-    """Makes the session's staging table; bodies are not compressed on their way through."""
+def _definition(stage: str, columns: dict[str, str]) -> str:
+    """The staging table's columns; bodies are neither compressed nor cut into chunks on their way through."""
     named = ", ".join(f"{name} {type_}" for name, type_ in columns.items())
     bodies = f"; alter table {stage} alter data set storage external" if "data" in columns else ""
-    return f"create temp table if not exists {stage} ({named}) on commit delete rows{bodies}"
+    return f"({named}) with (toast_tuple_target = 8160) on commit preserve rows{bodies}"
 
 
 def _read(column: Column) -> str:
@@ -87,7 +89,8 @@ def statements(resource: Resource) -> Statements:
     chosen = f"{staged} and {mine} and i.id = any(:ids)"
     sets = ", ".join(f"{name} = {value}" for name, value in zip(words.written[2:], words.values[2:], strict=True))
     return Statements(
-        create_stage=words.create,
+        stage=words.stage,
+        definition=words.definition,
         copy=words.copy,
         insert_new=text(f"""
 insert into {table} ({", ".join(words.written)})
@@ -136,7 +139,8 @@ def child_statements(resource: Resource, parents: Resource, field: str) -> Child
     table, parent = words.table, resource.parent
     sets = ", ".join(f"{name} = excluded.{name}" for name in words.written[2:])
     return ChildStatements(
-        create_stage=words.create,
+        stage=words.stage,
+        definition=words.definition,
         copy=words.copy,
         owner=words.names.index(parent),
         drop=text(f"""

@@ -17,20 +17,26 @@ class Refused(NamedTuple):
     reason: str
 
 
-MADE = "tidegate.made"
-"""Where a session keeps what `once` made in it."""
+STAGED = "tidegate.staged"
+"""Where a session counts how often it used each of its staging tables."""
+EMPTIED_AFTER = 16
+"""Uses of a staging table before it is emptied. Emptying costs a millisecond; ON COMMIT DELETE ROWS would do it to
+every temporary table of the session at every commit.
+"""
 
 
-def once(connection: Connection, statement: str) -> None:
-    """Runs DDL for the session's own tables when this session needs it, not at every turn.
+def open_stage(connection: Connection, name: str, definition: str) -> None:
+    """Makes the session's staging table where it is missing, and empties it now and then.
 
-    A rollback takes tables of the same transaction with it, so `store.engine` forgets at every one what was made; the
-    statement must therefore do no harm where the table is there.
+    `definition` follows the name in CREATE TABLE. Rows of earlier uses may still be there: number them. A rollback
+    takes tables of the same transaction with it, so `store.engine` forgets the counts at every one.
     """
-    made: set[str] = connection.info.setdefault(MADE, set())
-    if statement not in made:
-        connection.exec_driver_sql(statement)
-        made.add(statement)
+    uses: dict[str, int] = connection.info.setdefault(STAGED, {})
+    if name not in uses:
+        connection.exec_driver_sql(f"create temp table if not exists {name} {definition}")
+    elif uses[name] % EMPTIED_AFTER == 0:
+        connection.exec_driver_sql(f"truncate {name}")
+    uses[name] = uses.get(name, 0) + 1
 
 
 def copy_rows(connection: Connection, statement: str, rows: Sequence[Row]) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from tidegate.errors import ConfigurationError, DatabaseTooOld, DatabaseUnreachable, TransactionPooling
-from tidegate.store.bulk import MADE
+from tidegate.store.bulk import STAGED
 
 OLDEST_POSTGRESQL = 15
 SESSION = """
@@ -46,8 +46,9 @@ def open_engine(url: str, *, pool_size: int = 8, application: str = "tidegate") 
 
     @event.listens_for(engine, "rollback")
     @event.listens_for(engine, "rollback_savepoint")
-    def forget_what_was_made(connection: Connection, *_savepoint: Any) -> None:  # pyright: ignore[reportUnusedFunction]
-        connection.info.pop(MADE, None)
+    def forget_what_was_staged(connection: Connection, *_savepoint: Any) -> None:  # pyright: ignore[reportUnusedFunction]
+        if not connection.invalidated:
+            connection.info.pop(STAGED, None)
 
     return engine
 
