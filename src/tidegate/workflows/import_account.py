@@ -85,8 +85,7 @@ class _Import:
         settled, error = Settled(), ""
         try:
             reader.read_all(self.options.readers)
-            if not self.stop.is_set():
-                settled = self._fetch_missing()
+            settled = self._fetch_missing({load.range.resource.name for load in plan.loads if load.range.error})
         except BaseException as problem:
             error = str(problem) or type(problem).__name__
             raise
@@ -122,12 +121,16 @@ class _Import:
             loads = [Load(one) for one in ranges.load(db, run, RESOURCES)]
         return Plan(oldest, started, self.options.readers, min(self.options.readers, enough), loads)
 
-    def _fetch_missing(self) -> Settled:
-        """Fetches what is named and missing, then what that names, and so on."""
+    def _fetch_missing(self, failed: set[str]) -> Settled:
+        """Fetches what is named and missing, then what that names, and so on; nothing of a resource whose list failed:
+        what refused the list would refuse every object of it, one by one.
+        """
         everything = Settled()
         for _ in range(DEEPEST_REFERENCE):
-            asked = ask_for_missing(self.engine, self.account.name, self.selected)
-            found = settle(self.engine, self.account.name, self.api)
+            if self.stop.is_set():
+                break
+            asked = ask_for_missing(self.engine, self.account.name, self.selected, without=failed)
+            found = settle(self.engine, self.account.name, self.api, stop=self.stop)
             for name, counts in found.counts.items():
                 everything.counts.setdefault(name, Counts()).add(counts)
             everything.customers |= found.customers
@@ -157,9 +160,9 @@ class _Import:
     def _summary(self, plan: Plan, settled: Settled, resumed: bool, seconds: float, error: str) -> dict[str, Any]:
         problems = {load.range.resource.name: load.range.error for load in plan.loads if load.range.error}
         unread = any(not load.range.done for load in plan.loads)
-        state = "interrupted" if error or (self.stop.is_set() and unread) else "done"
-        if state == "done" and (problems or unread or settled.failed):
-            state = "incomplete"
+        state = "incomplete" if problems or unread or settled.failed else "done"
+        if error or self.stop.is_set():  # what is named and missing may not have been fetched, though all was read
+            state = "interrupted"
         return {
             "connection": self.account.name,
             "state": state,
