@@ -70,10 +70,10 @@ class _Words:
 
 
 def _definition(stage: str, columns: dict[str, str]) -> str:
-    """The staging table's columns; bodies are neither compressed nor cut into chunks on their way through."""
+    """The staging table's columns; bodies are not compressed on their way through."""
     named = ", ".join(f"{name} {type_}" for name, type_ in columns.items())
     bodies = f"; alter table {stage} alter data set storage external" if "data" in columns else ""
-    return f"({named}) with (toast_tuple_target = 8160) on commit preserve rows{bodies}"
+    return f"({named}) on commit preserve rows{bodies}"
 
 
 def _read(column: Column) -> str:

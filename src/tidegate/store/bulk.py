@@ -19,7 +19,7 @@ class Refused(NamedTuple):
 
 STAGED = "tidegate.staged"
 """Where a session counts how often it used each of its staging tables."""
-EMPTIED_AFTER = 16
+EMPTIED_AFTER = 8
 """Uses of a staging table before it is emptied. Emptying costs a millisecond; ON COMMIT DELETE ROWS would do it to
 every temporary table of the session at every commit.
 """
