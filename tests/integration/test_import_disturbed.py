@@ -10,10 +10,12 @@ from sqlalchemy import text
 from tests.support.importing import QUICK, connected, differences, imported
 
 from tidegate.connections.accounts import Account
+from tidegate.errors import StripeCursorGone
 from tidegate.stripe_api.calls import Answer
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import LocalBudget
 from tidegate.wiring import Hub
+from tidegate.workflows.audit import audit
 from tidegate.workflows.import_account import ImportOptions, import_account
 
 if TYPE_CHECKING:
@@ -96,3 +98,88 @@ def test_what_a_key_may_not_list_is_not_asked_for_one_by_one(hub: Hub, make_sand
         "/v1/products",
     }
     assert set(differences(hub, sandbox)) <= {"customers", "customers_deleted", "products", "product_features"}
+
+
+def deleting(sandbox: "Sandbox", resource: str, which: Callable[[str, Mapping[str, Any]], str | None]) -> Before:
+    """Deletes, without an event, the first object that `which` names for a request (path, parameters)."""
+    gone: list[str] = []
+
+    def before(path: str, params: Mapping[str, Any]) -> None:
+        if not gone and (id_ := which(path, params)):
+            gone.append(id_)
+            sandbox.call(lambda: sandbox.state.delete(resource, id_, None))
+
+    return before
+
+
+def cursor_of(list_: str) -> Callable[[str, Mapping[str, Any]], str | None]:
+    return lambda path, params: params.get("starting_after") if path == list_ else None
+
+
+@pytest.mark.parametrize("resource", ["payment_methods", "invoices"])
+def test_a_list_whose_cursor_was_deleted_is_read_on(hub: Hub, make_sandbox: MakeSandbox, resource: str) -> None:
+    sandbox = make_sandbox(customers=150)
+    account = connected(hub, sandbox)
+    before = deleting(sandbox, resource, cursor_of(f"/v1/{resource}"))
+    summary = imported_while(hub, account, sandbox.key, before, resource)
+    assert (summary["state"], summary["problems"]) == ("done", {})
+    have, truth = differences(hub, sandbox)[resource]
+    assert have == truth + 1, "the deleted one was read before, and only an event or an audit can tell"
+
+
+def test_an_object_that_goes_while_its_list_is_followed_is_no_problem(hub: Hub, make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(customers=100)
+    account = connected(hub, sandbox)
+
+    def parent(path: str, _: Mapping[str, Any]) -> str | None:
+        return path.split("/")[3] if path.endswith("/lines") else None
+
+    summary = imported_while(hub, account, sandbox.key, deleting(sandbox, "invoices", parent), "invoices")
+    assert (summary["state"], summary["problems"]) == ("done", {})
+    assert "invoices" not in differences(hub, sandbox), "looked at once more and buried"
+
+
+def test_an_item_that_goes_while_its_list_is_followed_is_no_problem(hub: Hub, make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(customers=100)
+    account = connected(hub, sandbox)
+    gone = StripeCursorGone(
+        endpoint="GET /v1/subscription_items", status=400, code="resource_missing", param="starting_after",
+        message="No such subscription item.", request_id="req_1", tries=1,
+    )  # fmt: skip
+    raised: list[bool] = []
+
+    def before(path: str, _: Mapping[str, Any]) -> None:
+        if path == "/v1/subscription_items" and not raised:
+            raised.append(True)
+            raise gone
+
+    summary = imported_while(hub, account, sandbox.key, before, "subscriptions")
+    assert raised
+    assert (summary["state"], summary["problems"]) == ("done", {})
+    assert differences(hub, sandbox).keys().isdisjoint({"subscriptions", "subscription_items"})
+
+
+def test_a_parent_that_goes_before_its_list_is_read_is_buried(hub: Hub, make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(customers=20)
+    account = connected(hub, sandbox)
+
+    def product(path: str, _: Mapping[str, Any]) -> str | None:
+        return path.split("/")[3] if path.endswith("/features") and path.startswith("/v1/products/") else None
+
+    summary = imported_while(hub, account, sandbox.key, deleting(sandbox, "products", product))
+    assert (summary["state"], summary["problems"]) == ("done", {})
+    assert "products" not in differences(hub, sandbox)
+
+
+def test_ids_that_people_chose_may_hold_anything(hub: Hub, make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(customers=20)
+    account = connected(hub, sandbox)
+    for id_ in ("pro/1", "50% off?", "a b#c", "{parent}", "ü"):
+        product = {"id": id_, "object": "product", "created": 1_780_000_000, "name": id_, "active": True}
+        sandbox.call(lambda product=product: sandbox.state.put(product))
+    summary, paths = requests_of(hub, account, sandbox.key)
+    assert (summary["state"], summary["problems"]) == ("done", {})
+    assert "/v1/products/50%25%20off%3F/features" in paths
+    assert differences(hub, sandbox) == {}
+    with hub.stripe(account) as api:
+        assert audit(hub.engine, account, api, ["products", "product_features"])["clean"]

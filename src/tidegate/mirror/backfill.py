@@ -12,14 +12,16 @@ from typing import NamedTuple
 
 from sqlalchemy import Engine, text
 
-from tidegate.errors import StripeCursorGone, StripeKeyInvalid, TidegateError, Unreachable
-from tidegate.mirror import ranges
+from tidegate.errors import StripeCursorGone, StripeKeyInvalid, StripeObjectMissing, TidegateError, Unreachable
+from tidegate.mirror import ranges, refetches
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Counts
 from tidegate.mirror.pages import LIMIT, Page, read_objects, retrieve
 from tidegate.mirror.plan import Load, Plan
 from tidegate.mirror.ranges import Range
 from tidegate.stripe_api.client import StripeApi
+from tidegate.stripe_api.endpoints import list_path
+from tidegate.stripe_api.resources import RESOURCES
 
 log = logging.getLogger(__name__)
 
@@ -149,8 +151,11 @@ class Reader:
         except StripeCursorGone:
             if range_.reached is None:
                 raise
-            # The object was deleted since: go on from its second, reading that second again.
-            range_.until, range_.cursor = range_.reached + 1, ""
+            # The object was deleted since: go on from its second, reading that second again, or from the beginning.
+            range_.cursor = ""
+            range_.until, range_.reached = (
+                (range_.reached + 1, range_.reached) if range_.resource.created_filter else (None, None)
+            )
             return
         newest = page.arrivals[0].reading.created if page.arrivals else None
         with self._changed:
@@ -162,23 +167,28 @@ class Reader:
             self._changed.notify_all()
 
     def _step_parents(self, range_: Range) -> None:
-        """The whole lists of the next few parents."""
+        """The whole lists of the next few parents; one that Stripe has no more is queued to be looked at itself."""
         parents = self._parents(range_)
         pages: list[Page] = []
+        gone: list[str] = []
         for parent in parents:
-            path = str(range_.resource.path).format(parent=parent)
-            after = ""
-            while True:
-                page = read_objects(self.api, range_.resource, path, range_.params(), after=after, parent=parent)
-                pages.append(page)
-                after = page.last
-                if not page.has_more:
-                    break
+            try:
+                pages += self._pages_of(range_, parent)
+            except StripeObjectMissing:
+                gone.append(parent)
         done = len(parents) < PARENTS_AT_ONCE
-        self._store(Load(range_), pages, parents[-1] if parents else range_.cursor, None, done=done)
+        self._store(Load(range_), pages, parents[-1] if parents else range_.cursor, None, done=done, gone=gone)
+
+    def _pages_of(self, range_: Range, parent: str) -> list[Page]:
+        path = list_path(str(range_.resource.path), parent)
+        pages: list[Page] = []
+        while not pages or pages[-1].has_more:
+            after = pages[-1].last if pages else ""
+            pages.append(read_objects(self.api, range_.resource, path, range_.params(), after=after, parent=parent))
+        return pages
 
     def _parents(self, range_: Range) -> Sequence[str]:
-        table = range_.resource.per_parent.replace("/", "_")
+        table = RESOURCES[range_.resource.per_parent].table
         with self.engine.connect() as db:
             return db.scalars(
                 text(f"""
@@ -187,7 +197,16 @@ order by id limit {PARENTS_AT_ONCE}"""),
                 {"connection": self.account, "cursor": range_.cursor},
             ).all()
 
-    def _store(self, load: Load, pages: Sequence[Page], cursor: str, reached: int | None, *, done: bool) -> None:
+    def _store(
+        self,
+        load: Load,
+        pages: Sequence[Page],
+        cursor: str,
+        reached: int | None,
+        *,
+        done: bool,
+        gone: Sequence[str] = (),
+    ) -> None:
         range_ = load.range
         before = (range_.cursor, range_.reached, range_.done, range_.pages, range_.counts)
         applied = Applied()
@@ -199,6 +218,9 @@ order by id limit {PARENTS_AT_ONCE}"""),
                     one = apply(db, self.account, range_.resource, page.arrivals, page.lost)
                     applied.counts.add(one.counts)
                     applied.customers |= one.customers
+                if gone:
+                    parents = RESOURCES[range_.resource.per_parent]
+                    refetches.ask(db, self.account, parents, [refetches.Ask(id_, "doubt") for id_ in gone])
                 counts = Counts()
                 counts.add(range_.counts)
                 counts.add(applied.counts)

@@ -13,6 +13,7 @@ from tidegate.mirror.arrivals import Arrival
 from tidegate.mirror.compare_rows import Differences, compare_page
 from tidegate.mirror.pages import read_objects, retrieve
 from tidegate.stripe_api.client import StripeApi
+from tidegate.stripe_api.endpoints import list_path
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.resources.resource import Resource
 
@@ -157,7 +158,7 @@ def _paths(resource: Resource, db: Connection, account: str) -> Sequence[tuple[s
         {"connection": account},
     ).all()
     db.commit()
-    return [(str(resource.path).format(parent=parent), parent) for parent in parents]
+    return [(list_path(str(resource.path), parent), parent) for parent in parents]
 
 
 def _look_for_unlisted(

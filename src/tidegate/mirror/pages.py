@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tidegate.errors import StripeBodyUnreadable
+from tidegate.errors import StripeBodyUnreadable, StripeCursorGone, StripeObjectMissing
 from tidegate.mirror.arrivals import Arrival, Lost, arrive, text_of
 from tidegate.mirror.decide import Certainty
 from tidegate.stripe_api.client import StripeApi
-from tidegate.stripe_api.endpoints import object_path
+from tidegate.stripe_api.endpoints import list_path, object_path
 from tidegate.stripe_api.resources.resource import Nested, Resource
 from tidegate.stripe_api.shapes.read import Reading, Unreadable, read, read_page
 
@@ -84,12 +84,22 @@ def retrieve(api: StripeApi, resource: Resource, object_id: str = "", *, interac
 
 
 def complete(api: StripeApi, resource: Resource, arrival: Arrival, *, interactive: bool = False) -> None:
-    """Follows every nested list that Stripe cut off, and puts the whole list into the object's JSON."""
+    """Follows every nested list that Stripe cut off, and puts the whole list into the object's JSON.
+
+    An object that is deleted or whose list changes while it is followed stays as it came, marked as not whole.
+    """
     cut = [(nested, bodies) for nested, bodies, has_more in arrival.reading.nested if has_more]
     if not cut:
         return
-    whole = {nested: [*bodies, *_rest(api, nested, arrival.id, bodies, interactive)] for nested, bodies in cut}
-    body = msgspec.json.decode(arrival.body, type=dict[str, msgspec.Raw])
+    try:
+        body = msgspec.json.decode(arrival.body, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return  # it holds half of a surrogate pair: no jsonb, it will be kept as text as it came
+    try:
+        whole = {nested: [*bodies, *_rest(api, nested, arrival.id, bodies, interactive)] for nested, bodies in cut}
+    except (StripeObjectMissing, StripeCursorGone):
+        arrival.whole = False
+        return
     for nested, bodies in whole.items():
         envelope = msgspec.json.decode(body[nested.field], type=dict[str, msgspec.Raw])
         envelope["data"] = msgspec.Raw(msgspec.json.encode(bodies))
@@ -105,7 +115,7 @@ def _rest(
     api: StripeApi, nested: Nested, parent: str, bodies: list[msgspec.Raw], interactive: bool
 ) -> list[msgspec.Raw]:
     """The objects of a nested list that follow those in the parent's body."""
-    path = nested.path.format(id=parent)
+    path = list_path(nested.path, parent)
     params = {name: value.format(id=parent) for name, value in nested.params.items()}
     rest: list[msgspec.Raw] = []
     more = True

@@ -21,6 +21,15 @@ def object_path(collection: str, object_id: str) -> str:
     return f"{collection}/{quote(object_id, safe='')}"
 
 
+def list_path(template: str, parent_id: str) -> str:
+    """The path of a list that belongs to an object, whose id takes the place of `{id}` or `{parent}`.
+
+    `list_path("/v1/products/{parent}/features", "a/b")` is `"/v1/products/a%2Fb/features"`.
+    """
+    quoted = quote(parent_id, safe="")
+    return template.format(id=quoted, parent=quoted)
+
+
 def endpoint_of(method: str, path: str) -> str:
     """The endpoint that a request counts against, as Stripe's rate limits name it (docs.stripe.com/rate-limits).
 
