@@ -11,7 +11,7 @@ from sqlalchemy import Connection, TextClause
 from tidegate.mirror import children, refetches, unreadable
 from tidegate.mirror.arrivals import Arrival, Counts, Lost
 from tidegate.mirror.decide import Certainty, Incoming, Stored, Verdict, decide
-from tidegate.mirror.statements import Statements, statements
+from tidegate.mirror.statements import Statements, copied, statements
 from tidegate.store.bulk import Refused, copy_sound_rows, open_stage
 from tidegate.stripe_api.resources.resource import Resource
 
@@ -38,6 +38,7 @@ class _Batch:
     number: int
     arrivals: dict[str, Arrival]
     applied: Applied
+    owners: dict[str, str | None] = field(default_factory=dict[str, str | None])  # customers, as they were stored
 
     def run(self, statement: TextClause, **values: Any) -> Any:
         return self.connection.execute(statement, {"connection": self.account, "batch": self.number, **values})
@@ -54,12 +55,9 @@ def apply(
     """
     applied = Applied(Counts(read=len(arrivals) + len(lost)))
     applied.counts.unreadable += sum(1 for one in lost if not one.field)
-    refused: list[Lost] = []
+    unreadable.record(connection, account, resource.name, lost)
     for round_ in _rounds(arrivals):
-        refused += _apply_round(connection, account, resource, round_, applied)
-    whole = {one.object_id for one in refused}
-    faults = [Lost(a.id, f.field, f.reason) for a in arrivals if a.id not in whole for f in a.reading.faults]
-    unreadable.record(connection, account, resource.name, [a.id for a in arrivals], [*lost, *faults, *refused])
+        _apply_round(connection, account, resource, round_, applied)
     return applied
 
 
@@ -78,11 +76,11 @@ def _rounds(arrivals: Sequence[Arrival]) -> list[dict[str, Arrival]]:
 
 def _apply_round(
     connection: Connection, account: str, resource: Resource, arrivals: dict[str, Arrival], applied: Applied
-) -> list[Lost]:
+) -> None:
     batch = _Batch(connection, account, resource, statements(resource), next(_batches), arrivals, applied)
-    refused = _stage(batch)
+    unreadable.record(connection, account, resource.name, _stage(batch))
     if not batch.arrivals:
-        return refused
+        return
     fresh = [row.id for row in batch.run(batch.sql.insert_new)]
     verdicts: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
     sames: set[str] = set()
@@ -91,9 +89,10 @@ def _apply_round(
     won = _store(batch, fresh, verdicts, sames)
     replaced = children.replace(connection, account, batch.number, resource, batch.arrivals, fresh, set(won))
     applied.counts.children.update(replaced.written)
-    refused += replaced.lost
+    faults = [Lost(id_, f.field, f.reason) for id_ in [*fresh, *won] for f in batch.arrivals[id_].reading.faults]
+    unreadable.forget(connection, account, resource.name, [*fresh, *verdicts[Verdict.WINS]], verdicts[Verdict.CONFIRMS])
+    unreadable.record(connection, account, resource.name, [*faults, *replaced.lost])
     _count(batch, fresh, verdicts)
-    return refused
 
 
 def _stage(batch: _Batch) -> list[Lost]:
@@ -103,7 +102,7 @@ def _stage(batch: _Batch) -> list[Lost]:
     rows = [
         (
             batch.number, a.id, a.reading.created, a.at, int(a.certainty), a.deleted,
-            a.event, a.previous, *a.reading.values, a.body,
+            a.event, a.previous, *copied(a.reading.values, batch.sql.lists), a.body,
         )
         for a in arrivals
     ]  # fmt: skip
@@ -130,6 +129,7 @@ def _judge(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) 
         if verdict is Verdict.DOUBT and not batch.resource.retrievable:
             verdict = Verdict.WINS  # nobody can be asked: what was told last holds
         verdicts[verdict].append(row.id)
+        batch.owners[row.id] = row.owner
         if row.same:
             sames.add(row.id)
     return sames
@@ -178,7 +178,6 @@ def _count(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) 
         batch.applied.customers.update(changed)
         return
     at = next((i for i, column in enumerate(batch.resource.columns) if column.refers_to == "customers"), None)
-    if at is not None:
-        batch.applied.customers.update(
-            owner for id_ in changed if (owner := batch.arrivals[id_].reading.values[at]) is not None
-        )
+    if at is not None:  # whom it belonged to before has changed as well
+        owners = {batch.arrivals[id_].reading.values[at] for id_ in changed}
+        batch.applied.customers.update((owners | {batch.owners.get(id_) for id_ in changed}) - {None})

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from tidegate.mirror.arrivals import Arrival, Lost, text_of
-from tidegate.mirror.statements import ChildStatements, child_statements
+from tidegate.mirror.statements import ChildStatements, child_statements, copied
 from tidegate.store.bulk import copy_sound_rows, open_stage
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.resources.resource import Nested, Resource
@@ -92,9 +92,10 @@ def _rows(
             rows.append(_lost(parent, f"{reading.id}#{position}", "an id that stands twice in the list", body))
         else:
             seen.add(reading.id)
-            values = list(reading.values)
+            values = copied(reading.values, sql.lists)
             values[sql.owner] = parent.id
             rows.append((batch, reading.id, reading.created, parent.at, int(parent.certainty), position, *values))
+            rows += [Lost(f"{parent.id}/{reading.id}", fault.field, fault.reason) for fault in reading.faults]
     return rows
 
 

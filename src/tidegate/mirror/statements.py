@@ -1,7 +1,9 @@
 """The SQL by which `apply` stages, inserts, replaces and keeps versions, made once per resource from its table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from sqlalchemy import TextClause, text
 
@@ -18,11 +20,15 @@ STAGED: dict[ColumnType, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """SQL of one resource. `:connection` is the connection's name, `:batch` numbers what was staged together."""
+    """SQL of one resource. `:connection` is the connection's name, `:batch` numbers what was staged together.
+
+    `lists` are the places of the columns of type `text[]` among the columns.
+    """
 
     stage: str
     definition: str
     copy: str
+    lists: tuple[int, ...]
     insert_new: TextClause
     compare: TextClause
     replace: TextClause
@@ -39,6 +45,7 @@ class ChildStatements:
     stage: str
     definition: str
     copy: str
+    lists: tuple[int, ...]
     owner: int
     drop: TextClause
     put: TextClause
@@ -66,7 +73,17 @@ class _Words:
         staged |= {column.name: STAGED[column.type] for column in columns}
         staged |= {} if child else {"data": "jsonb"}
         self.definition = _definition(self.stage, staged)
+        self.lists = tuple(place for place, column in enumerate(columns) if column.type == "text[]")
         self.copy = f"copy {self.stage} ({', '.join(staged)}) from stdin"
+
+
+def copied(values: Sequence[Any], lists: tuple[int, ...]) -> list[Any]:
+    """Column values as they are copied: an empty list, the usual case, is written out, since dumping lists is slow."""
+    row = list(values)
+    for place in lists:
+        if row[place] == []:
+            row[place] = "{}"
+    return row
 
 
 def _definition(stage: str, columns: dict[str, str]) -> str:
@@ -88,10 +105,12 @@ def statements(resource: Resource) -> Statements:
     mine = "t.connection = :connection and t.id = i.id"
     chosen = f"{staged} and {mine} and i.id = any(:ids)"
     sets = ", ".join(f"{name} = {value}" for name, value in zip(words.written[2:], words.values[2:], strict=True))
+    owner = next((f"t.{column.name}" for column in resource.columns if column.refers_to == "customers"), "null")
     return Statements(
         stage=words.stage,
         definition=words.definition,
         copy=words.copy,
+        lists=words.lists,
         insert_new=text(f"""
 insert into {table} ({", ".join(words.written)})
 select {", ".join(words.values)}
@@ -99,7 +118,7 @@ select {", ".join(words.values)}
         compare=text(f"""
 select i.id, extract(epoch from t.updated_at)::bigint as at, t.certainty,
        extract(epoch from t.created)::bigint as created, extract(epoch from t.deleted_at)::bigint as deleted_at,
-       t.data = i.data as same
+       t.data = i.data as same, {owner} as owner
 from {words.stage} i join {table} t on {mine}
 where i.batch = :batch and i.id <> all(:fresh) order by t.id for update of t"""),
         replace=text(f"update {table} t set {sets}\n{chosen}"),
@@ -142,6 +161,7 @@ def child_statements(resource: Resource, parents: Resource, field: str) -> Child
         stage=words.stage,
         definition=words.definition,
         copy=words.copy,
+        lists=words.lists,
         owner=words.names.index(parent),
         drop=text(f"""
 delete from {table} t where t.connection = :connection and t.{parent} = any(:parents) and not exists (

@@ -9,16 +9,28 @@ from tidegate.mirror.arrivals import Lost
 _ANY = text("select 1 from tidegate.unreadable where connection = :connection and resource = :resource limit 1")
 _FORGET = text("""
 delete from tidegate.unreadable where connection = :connection and resource = :resource
-and (object_id = any(:seen) or split_part(object_id, '/', 1) = any(:seen))""")
+and (object_id = any(:replaced) or split_part(object_id, '/', 1) = any(:replaced)
+  or (object_id = any(:confirmed) and field = ''))""")
 
 
-def record(connection: Connection, account: str, resource: str, seen: Sequence[str], lost: Sequence[Lost]) -> None:
-    """Notes what was lost of the objects just `seen`, and forgets what was wrong with them before."""
+def forget(
+    connection: Connection, account: str, resource: str, replaced: Sequence[str], confirmed: Sequence[str]
+) -> None:
+    """Forgets what was wrong with objects that have new content, their children included.
+
+    Of those whose content was `confirmed` only that a version could not be taken at all: what did not fit of the
+    content stays as it was.
+    """
     whose = {"connection": account, "resource": resource}
     if connection.scalar(_ANY, whose):
-        connection.execute(_FORGET, {**whose, "seen": list(seen)})
+        connection.execute(_FORGET, {**whose, "replaced": list(replaced), "confirmed": list(confirmed)})
+
+
+def record(connection: Connection, account: str, resource: str, lost: Sequence[Lost]) -> None:
+    """Notes what was lost; the same object's (or field's) loss told twice counts once, the last."""
     if not lost:
         return
+    lost = list({(one.object_id, one.field): one for one in lost}.values())
     connection.execute(
         text("""
 insert into tidegate.unreadable (connection, resource, object_id, field, reason, body)

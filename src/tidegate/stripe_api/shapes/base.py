@@ -59,7 +59,9 @@ class Listing(Part):
 
 def id_of(value: str | Shape | Ref | None) -> str | None:
     """The id of an expandable field, whether Stripe sent the id or the object."""
-    return value.id if isinstance(value, Shape | Ref) else value
+    if value is None or isinstance(value, str):
+        return value
+    return value.id
 
 
 class IdOf:
@@ -86,7 +88,7 @@ def first(values: Sequence[str | None]) -> str | None:
 
 def total(amounts: "Sequence[Amount] | None") -> int | None:
     """The sum of amounts in minor units; None when the list was not told."""
-    return None if amounts is None else sum(each.amount or 0 for each in amounts)
+    return sum(each.amount or 0 for each in amounts) if amounts else None if amounts is None else 0
 
 
 class Amount(Part):
