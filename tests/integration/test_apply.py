@@ -254,3 +254,56 @@ def test_a_session_stages_again_after_a_rollback(engine: Engine) -> None:
             savepoint.rollback()
         put(db, "quotes", arrival("quotes", {"id": "qt_1", "object": "quote", "created": 1}, at=100))
         db.rollback()
+
+
+def unfit(db: Connection) -> list[tuple[str, str]]:
+    rows = db.execute(text("select object_id, field from tidegate.unreadable order by 1, 2"))
+    return [(row.object_id, row.field) for row in rows]
+
+
+def test_a_field_of_a_child_that_does_not_fit_is_said(db: Connection) -> None:
+    put(db, "invoices", arrival("invoices", invoice(lines=[line("il_1", quantity=10**30)]), at=100))
+    assert one(db, "select quantity, amount from stripe.invoice_lines") == {"quantity": None, "amount": 1000}
+    assert unfit(db) == [("in_1/il_1", "quantity")]
+    put(db, "invoices", arrival("invoices", invoice(lines=[line("il_1", quantity=1)]), at=200))
+    assert unfit(db) == []
+
+
+def test_what_is_wrong_with_children_is_said_as_long_as_it_is_stored(db: Connection) -> None:
+    broken = invoice(lines=[line("il_1"), {"object": "line_item"}, line("il_2", quantity=10**30)], total="x")
+    put(db, "invoices", arrival("invoices", broken, at=100))
+    said = unfit(db)
+    assert said == [("in_1", "total"), ("in_1/1", ""), ("in_1/il_2", "quantity")]
+    put(db, "invoices", arrival("invoices", broken, at=200))
+    assert unfit(db) == said, "the same content again"
+    put(db, "invoices", arrival("invoices", invoice(), at=150))
+    assert unfit(db) == said, "an older version says nothing of the stored one"
+
+
+def test_a_version_that_loses_leaves_no_fault(db: Connection) -> None:
+    put(db, "customers", arrival("customers", customer(), at=200))
+    put(db, "customers", arrival("customers", customer(balance="x"), at=100))
+    assert unfit(db) == []
+
+
+def test_a_version_that_could_not_be_taken_is_forgotten_once_the_object_is_seen_sound_again(db: Connection) -> None:
+    put(db, "customers", arrival("customers", customer(), at=100))
+    put(db, "customers", lost=(Lost("cus_1", "", "no JSON object", "{"),))
+    assert unfit(db) == [("cus_1", "")]
+    put(db, "customers", arrival("customers", customer(), at=200))
+    assert unfit(db) == []
+
+
+def test_the_same_fault_in_two_versions_of_one_batch_is_said_once(db: Connection) -> None:
+    versions = [arrival("customers", customer(name=str(at), balance="x"), at=at) for at in (100, 200)]
+    applied = put(db, "customers", *versions, lost=(Lost("a", "", "no id", "[]"), Lost("a", "", "no id", "[]")))
+    assert applied.counts.stored == 2
+    assert unfit(db) == [("a", ""), ("cus_1", "balance")]
+
+
+def test_whom_an_object_belonged_to_before_has_changed_too(db: Connection) -> None:
+    method = {"id": "pm_1", "object": "payment_method", "created": 10, "type": "card"}
+    put(db, "payment_methods", arrival("payment_methods", method | {"customer": "cus_1"}, at=100))
+    moved = put(db, "payment_methods", arrival("payment_methods", method | {"customer": "cus_2"}, at=200))
+    detached = put(db, "payment_methods", arrival("payment_methods", method | {"customer": None}, at=300))
+    assert (moved.customers, detached.customers) == ({"cus_1", "cus_2"}, {"cus_2"})

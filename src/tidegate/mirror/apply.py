@@ -179,5 +179,7 @@ def _count(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) 
         return
     at = next((i for i, column in enumerate(batch.resource.columns) if column.refers_to == "customers"), None)
     if at is not None:  # whom it belonged to before has changed as well
-        owners = {batch.arrivals[id_].reading.values[at] for id_ in changed}
-        batch.applied.customers.update((owners | {batch.owners.get(id_) for id_ in changed}) - {None})
+        owners = [batch.arrivals[id_].reading.values[at] for id_ in changed] + [
+            batch.owners.get(id_) for id_ in changed
+        ]
+        batch.applied.customers.update(owner for owner in owners if owner is not None)
