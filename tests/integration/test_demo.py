@@ -104,3 +104,16 @@ def test_a_folder_that_is_no_demos_is_left_alone(home: Path) -> None:
     _, refused = run(home, "--no-serve", code=2)
     assert "not a demo's folder" in refused
     assert [one.name for one in home.iterdir()] == ["precious"]
+
+
+def test_a_killed_demo_leaves_nothing_running_and_the_next_one_begins(home: Path) -> None:
+    with start(home) as demo:
+        assert demo.stdout is not None
+        for line in demo.stdout:
+            if line.startswith("serve "):
+                break
+        demo.kill()
+    out, err = run(home, "--no-serve")
+    assert "The copy is EQUAL to the original" in out, err
+    if Path("/proc").exists():
+        assert alive(home) == []

@@ -49,10 +49,11 @@ def start(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     }
     with contextlib.ExitStack() as running:
 
-        def serve(*options: str) -> Server:
+        def serve(*options: str, pass_fds: Sequence[int] = ()) -> Server:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tidegate", "serve", "--port", "0", *options],
                 env=environment,
+                pass_fds=pass_fds,
                 stderr=subprocess.PIPE,
                 text=True,
             )
@@ -100,6 +101,17 @@ def test_no_worker_outlives_a_killed_server(start: Callable[..., Server]) -> Non
     server.process.kill()
     server.process.wait()
     until(lambda: not alive(worker), "the worker's end")
+
+
+def test_it_ends_with_the_parent_that_gave_it_a_pipe(start: Callable[..., Server]) -> None:
+    theirs, ours = os.pipe()
+    server = start("--parent-pipe", str(theirs), pass_fds=[theirs])
+    worker = until(server.worker, "a worker")
+    os.close(theirs)
+    os.close(ours)
+    assert server.process.wait(40) == 0
+    assert not alive(worker)
+    assert "Ctrl-C" not in "".join(server.said)
 
 
 def test_a_taken_port_is_told_with_the_way_out() -> None:

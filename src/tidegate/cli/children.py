@@ -18,21 +18,17 @@ Child = subprocess.Popen[str]
 
 
 @contextmanager
-def beside(arguments: Sequence[str], environment: Mapping[str, str], keep: Sequence[int] = ()) -> Generator[Child]:
-    """Runs `tidegate ARGUMENTS` until the block ends. Ctrl-C does not reach it, so that it ends in order.
+def tied(
+    arguments: Sequence[str], environment: Mapping[str, str], *, keep: Sequence[int] = (), stdout: int = subprocess.PIPE
+) -> Generator[Child]:
+    """Runs `tidegate ARGUMENTS`, a command with `--parent-pipe`, until the block ends or this process is killed.
 
-    `keep` are descriptors that it inherits. Its stdout goes to our stderr.
+    Ctrl-C does not reach it, so that it ends in order. `keep` are descriptors that it inherits.
     """
-    with _run(arguments, environment, keep, sys.stderr.fileno()) as child:
-        yield child
-
-
-@contextmanager
-def tied(arguments: Sequence[str], environment: Mapping[str, str]) -> Generator[Child]:
-    """The same for a command with `--parent-pipe`: it ends even when this process is killed. Its stdout is a pipe."""
     theirs, ours = os.pipe()
     try:
-        with _run([*arguments, "--parent-pipe", str(theirs)], environment, [theirs], subprocess.PIPE) as child:
+        told = [*arguments, "--parent-pipe", str(theirs)]
+        with _run(told, environment, [theirs, *keep], stdout) as child:
             yield child
     finally:
         os.close(ours)

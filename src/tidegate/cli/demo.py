@@ -1,6 +1,7 @@
 """`tidegate demo`: a simulated Stripe, a whole import, webhooks, and the proof that the copy equals the original."""
 
 import secrets
+import sys
 from collections.abc import Generator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -142,14 +143,15 @@ def _served(place: "DemoHome", stays: bool) -> Generator[tuple["Child", str]]:
     """The web process with its worker, ready, and its address: the usual port when the page stays and it is free."""
     import httpx
 
-    from tidegate.cli.children import beside, free_port
+    from tidegate.cli.children import free_port, tied
     from tidegate.errors import ConfigurationError
     from tidegate.workflows.demo import wait
 
     port = free_port(place.settings.port if stays else 0)
     address = f"http://127.0.0.1:{port}"
+    arguments = ["serve", "--host", "127.0.0.1", "--port", str(port)]
     with (
-        beside(["serve", "--host", "127.0.0.1", "--port", str(port)], place.environment, [place.lock]) as child,
+        tied(arguments, place.environment, keep=[place.lock], stdout=sys.stderr.fileno()) as child,
         httpx.Client(trust_env=False, timeout=5) as http,
     ):
 

@@ -1,5 +1,6 @@
 """The demo's own folder: found or made, kept from being anything else's, and emptied before each run."""
 
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,11 +14,17 @@ if TYPE_CHECKING:
 
 LOCK = "demo.lock"
 """Lies in every demo's folder: the sign that it is one, and held by the demo that runs there."""
+IN_USE = "demo.used"
+"""Held by a demo and by its web process, which ends a little later when the demo is killed."""
+PATIENCE = 60.0
+"""Seconds for the web process of a killed demo to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoHome:
-    """A demo's settings, the environment that gives other programs the same, and the lock that they are to inherit."""
+    """A demo's settings, the environment that gives other programs the same, and the lock that they are to inherit, so
+    that the next demo waits for them.
+    """
 
     settings: "Settings"
     environment: dict[str, str]
@@ -42,7 +49,7 @@ def prepared(home: Path, config: "Settings") -> Generator[DemoHome]:
             problem=f"{home} is not a demo's folder, and a demo empties its own. Choose another --home."
         )
     make_directory(home, server_account(home / "pg", home))
-    with _locked(home) as lock:
+    with _locked(home), _unused(home) as lock:
         server = Embedded(home).start()
         try:
             _empty(server.url())
@@ -54,8 +61,8 @@ def prepared(home: Path, config: "Settings") -> Generator[DemoHome]:
 
 
 @contextmanager
-def _locked(home: Path) -> Generator[int]:
-    """Holds the folder's lock, which programs that inherit it hold on to when this process is killed."""
+def _locked(home: Path) -> Generator[None]:
+    """Holds the folder's lock. Raises ConfigurationError when another demo does."""
     from tidegate.store.embedded_locks import open_lock, release, try_exclusive
     from tidegate.store.embedded_process import lock_holders
 
@@ -63,8 +70,30 @@ def _locked(home: Path) -> Generator[int]:
     try:
         if not try_exclusive(lock):
             pids = ", ".join(map(str, lock_holders(home / LOCK))) or "unknown"
-            problem = f"A demo, or the web process it left behind, uses {home} (process {pids})."
+            problem = f"A demo is running in {home} (process {pids})."
             raise ConfigurationError(problem=f"{problem} End it, or choose another --home.")
+        yield
+    finally:
+        release(lock)
+
+
+@contextmanager
+def _unused(home: Path) -> Generator[int]:
+    """Waits for what a killed demo left; the lock that this demo's web process is to inherit."""
+    from tidegate.cli.show import remark
+    from tidegate.store.embedded_locks import open_lock, release, try_exclusive
+
+    lock = open_lock(home / IN_USE)
+    try:
+        deadline, said = time.monotonic() + PATIENCE, False
+        while not try_exclusive(lock):
+            if time.monotonic() > deadline:
+                problem = f"The web process of an earlier demo still uses {home}."
+                raise ConfigurationError(problem=f"{problem} End it, or choose another --home.")
+            if not said:
+                remark("Waiting for the web process of an earlier demo to end.")
+                said = True
+            time.sleep(0.1)
         yield lock
     finally:
         release(lock)

@@ -61,7 +61,7 @@ class Stop:
 
 @contextmanager
 def stopping(note: str) -> Generator[Stop]:
-    """Within the block SIGINT and SIGTERM set the event instead of interrupting; `note` is then said on stderr."""
+    """Within the block SIGINT and SIGTERM set the event instead of interrupting; `note`, if any, is said on stderr."""
     from tidegate.cli.show import remark
 
     stop = Stop()
@@ -71,7 +71,8 @@ def stopping(note: str) -> Generator[Stop]:
             raise KeyboardInterrupt
         stop.signal = number
         stop.event.set()
-        remark(note)
+        if note:
+            remark(note)
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

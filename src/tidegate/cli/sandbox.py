@@ -52,7 +52,7 @@ def sandbox(
         invoices=invoices,
         lines_per_invoice=lines_per_invoice,
     )
-    with stopping("sandbox: stopped") as stop, Sandbox.start(config) as running:
+    with stopping("" if parent_pipe is not None else "sandbox: stopped") as stop, Sandbox.start(config) as running:
         if as_json:
             show.document({"url": running.url, "key": running.key})
         else:

@@ -20,6 +20,9 @@ def serve(
     host: Annotated[str | None, typer.Option(metavar="H", help="Address to bind. [default: TIDEGATE_HOST]")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="[default: TIDEGATE_PORT]")] = None,
     no_worker: Annotated[bool, typer.Option("--no-worker", help="Start no worker beside the server.")] = False,
+    parent_pipe: Annotated[
+        int | None, typer.Option(hidden=True, help="A descriptor whose closing ends the server.")
+    ] = None,
 ) -> None:
     """Serve the page, the API and Stripe's webhooks, with one worker in a process of its own."""
     from tidegate.cli.hub import configured, opened
@@ -39,7 +42,8 @@ def serve(
             keeper = Keeper()
             keeper.start()
             alive.callback(keeper.stop)
-        run_server(site, listener, lambda: remark(f"Tidegate serves {address(listener)} (Ctrl-C stops)"))
+        how = "" if parent_pipe is not None else " (Ctrl-C stops)"
+        run_server(site, listener, lambda: remark(f"Tidegate serves {address(listener)}{how}"), parent_pipe)
 
 
 def bind(host: str, port: int) -> socket.socket:

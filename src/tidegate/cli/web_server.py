@@ -1,6 +1,8 @@
 """Runs the web server such that a signal ends it like any other function: what comes after it still happens."""
 
+import asyncio
 import contextlib
+import os
 import signal
 import socket
 import threading
@@ -17,9 +19,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Server(uvicorn.Server):
     """uvicorn itself raises the signal again at its end, which would skip what stops the worker and the database."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], parent_pipe: int | None) -> None:
         super().__init__(config)
         self._ready = ready
+        self._parent_pipe = parent_pipe
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -40,16 +43,30 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begins to serve, and says so."""
         await super().startup(sockets)
+        if self._parent_pipe is not None:
+            self._end_with_parent(self._parent_pipe)
         if self.started:
             self._ready()
+
+    def _end_with_parent(self, pipe: int) -> None:
+        loop = asyncio.get_running_loop()
+
+        def read() -> None:
+            if not os.read(pipe, 1024):
+                loop.remove_reader(pipe)
+                self.should_exit = True
+
+        loop.add_reader(pipe, read)
 
     def _leave(self, number: int, _frame: FrameType | None) -> None:
         self.force_exit = self.should_exit and number == signal.SIGINT
         self.should_exit = True
 
 
-def run_server(site: Any, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Serves until SIGINT, SIGTERM or SIGHUP, answers what is under way and returns. Calls `ready` once it serves."""
+def run_server(site: Any, listener: socket.socket, ready: Callable[[], None], parent_pipe: int | None = None) -> None:
+    """Serves until SIGINT, SIGTERM or SIGHUP, or until `parent_pipe` (a descriptor) closes; answers what is under way
+    and returns. Calls `ready` once it serves.
+    """
     config = uvicorn.Config(
         site,
         loop="uvloop",
@@ -60,7 +77,7 @@ def run_server(site: Any, listener: socket.socket, ready: Callable[[], None]) ->
         server_header=False,
         timeout_graceful_shutdown=GRACE,
     )
-    server = Server(config, ready)
+    server = Server(config, ready, parent_pipe)
     server.run(sockets=[listener])
     if not server.started:
         raise RuntimeError("the web server did not start; its log says why")

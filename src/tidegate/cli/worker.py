@@ -25,7 +25,8 @@ def worker(
 
     places = concurrency or configured().worker_concurrency
     with opened(may_migrate=True, pool_size=engine_connections(places)) as hub:
-        remark(f"working on {places} tasks at a time; Ctrl-C stops")
+        if parent_pipe is None:
+            remark(f"working on {places} tasks at a time; Ctrl-C stops")
         url = hub.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         run_worker(url, task_context(hub), concurrency=places, parent_pipe=parent_pipe)
 
