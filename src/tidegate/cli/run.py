@@ -103,7 +103,10 @@ def _database_lost(error: BaseException) -> TidegateError | None:
 
     from tidegate.errors import DatabaseUnreachable
 
-    if not isinstance(error, OperationalError) or not error.connection_invalidated:
+    if not isinstance(error, OperationalError):
+        return None
+    never_answered = getattr(error.orig, "sqlstate", None) is None  # a connection that was refused has no SQLSTATE
+    if not error.connection_invalidated and not never_answered:
         return None
     return DatabaseUnreachable(url="DATABASE_URL", problem=str(error.orig).strip().splitlines()[0])
 

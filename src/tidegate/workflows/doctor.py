@@ -79,9 +79,7 @@ def _stripe() -> Finding:
 def _settings(config: Settings) -> list[Finding]:
     """Every setting that is not at its default; secrets stay hidden."""
     given = {
-        variable(name): getattr(config, name)
-        for name in type(config).model_fields
-        if name in config.model_fields_set
+        variable(name): getattr(config, name) for name in type(config).model_fields if name in config.model_fields_set
     }
     shown = [f"{name}={_shown(name, value)}" for name, value in given.items()]
     return [Finding("settings", "ok", ", ".join(shown) or "all at their defaults")]
