@@ -138,6 +138,7 @@ def test_what_stripe_did_not_sign_is_refused(hub: Hub, client: Client, header: s
         (b"[]", "no event"),
         (b'{"id": "evt_1"}', "no event"),
         (event(livemode=True), "live-mode event and the connection is in test mode"),
+        (event(account="acct_other"), "about the account acct_other and the connection is acct_acme"),
         (event("evt_\0"), "no text"),
         (event(""), "empty"),
         (event(created=10**15), "created"),

@@ -15,8 +15,9 @@ FRESH = 1.0  # seconds, after something did not fit: a rotated secret counts soo
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A connection as its webhooks need it. `lost` says why its secrets cannot be read."""
+    """A connection as its webhooks need it; `account` is Stripe's id. `lost` says why its secrets cannot be read."""
 
+    account: str
     livemode: bool
     secrets: Mapping[str, str] = field(repr=False)
     lost: SecretKeyLost | None = None
@@ -30,9 +31,10 @@ def load(hub: Hub) -> dict[str, Known]:
             try:
                 secrets = accounts.webhook_secrets(db, account.name, hub.vault)
             except SecretKeyLost as error:
-                known[account.name] = Known(account.livemode, {}, error)
+                known[account.name] = Known(account.account, account.livemode, {}, error)
                 continue
-            known[account.name] = Known(account.livemode, {f"secret {n}": one for n, one in enumerate(secrets, 1)})
+            numbered = {f"secret {n}": one for n, one in enumerate(secrets, 1)}
+            known[account.name] = Known(account.account, account.livemode, numbered)
     return known
 
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
 from tidegate.api.committer import Committer
-from tidegate.api.known import FRESH, LASTING, KnownConnections
+from tidegate.api.known import FRESH, LASTING, Known, KnownConnections
 from tidegate.errors import BodyTooLarge, ConnectionUnknown, EventRefused, SignatureInvalid
 from tidegate.mirror.inbox import Entry
 from tidegate.stripe_api import signature
@@ -31,9 +31,8 @@ async def receive(connection: Annotated[str, Path(description="name of the conne
     header = request.headers.get("stripe-signature")
     await _cheap_checks(known, connection, header)
     body = await bounded(request, settings.webhook_max_bytes)
-    livemode = await _signed(known, connection, body, header, settings.webhook_tolerance)
-    event = read_event(body)
-    entry = entry_of(event, connection, livemode, body)
+    one = await _signed(known, connection, body, header, settings.webhook_tolerance)
+    entry = entry_of(read_event(body), connection, one, body)
     return Response(ANSWERS[await committer.offer(entry)], media_type="application/json")
 
 
@@ -62,8 +61,8 @@ async def bounded(request: Request, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-async def _signed(known: KnownConnections, connection: str, body: bytes, header: str | None, tolerance: int) -> bool:
-    """Whether the connection is in live mode, once the signature fits; secrets are read again before one is refused."""
+async def _signed(known: KnownConnections, connection: str, body: bytes, header: str | None, tolerance: int) -> Known:
+    """The connection, once the signature fits; secrets are read again before one is refused."""
     for age in (LASTING, FRESH):
         one = await known.get(connection, age)
         try:
@@ -72,17 +71,27 @@ async def _signed(known: KnownConnections, connection: str, body: bytes, header:
             if age == FRESH:
                 raise
             continue
-        return one.livemode
+        return one
     raise AssertionError("unreachable")
 
 
-def entry_of(event: Event | Unreadable, connection: str, livemode: bool, body: bytes) -> Entry:
-    """The event as the inbox keeps it. Raises EventRefused for what is no event, or one of the other mode."""
+def entry_of(event: Event | Unreadable, connection: str, known: Known, body: bytes) -> Entry:
+    """The event as the inbox keeps it. Raises EventRefused for what is no event, or one of another account or mode.
+
+    `account` stands only in events that a platform is sent about the accounts connected to it
+    (docs.stripe.com/connect/webhooks).
+    """
     if isinstance(event, Unreadable):
         raise EventRefused(connection=connection, problem=f"{event.reason}. Send snapshot events, not thin ones.")
     if not event.id or "\0" in event.id or "\0" in event.type:
         raise EventRefused(connection=connection, problem="its id or type is empty or no text.")
-    if event.livemode is not None and event.livemode != livemode:
+    if event.account is not None and event.account != known.account:
+        raise EventRefused(
+            connection=connection,
+            problem=f"it is about the account {event.account} and the connection is {known.account}. "
+            "Register this address for events of your own account, not of connected accounts.",
+        )
+    if event.livemode is not None and event.livemode != known.livemode:
         sent, wanted = ("live", "test") if event.livemode else ("test", "live")
         raise EventRefused(
             connection=connection,

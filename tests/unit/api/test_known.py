@@ -9,7 +9,7 @@ from tidegate.errors import ConnectionUnknown, SecretKeyLost
 
 
 def one(secret: str = "whsec_1") -> dict[str, Known]:
-    return {"live": Known(True, {"secret 1": secret})}
+    return {"live": Known("acct_1", True, {"secret 1": secret})}
 
 
 def test_a_reading_lasts_and_is_renewed() -> None:
@@ -46,7 +46,7 @@ def test_many_at_once_read_once() -> None:
 
 def test_unknown_and_unreadable_connections_raise() -> None:
     lost = SecretKeyLost(what="old", file="secret.key")
-    known = KnownConnections(lambda: {"old": Known(True, {}, lost)}, lambda: 0.0)
+    known = KnownConnections(lambda: {"old": Known("acct_1", True, {}, lost)}, lambda: 0.0)
 
     async def use() -> None:
         with pytest.raises(ConnectionUnknown):
