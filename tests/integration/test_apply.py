@@ -1,6 +1,8 @@
 """The one way into the mirror, on a real database: what is stored, kept, replaced, buried, asked for again."""
 
 import json
+import random
+import string
 from collections.abc import Iterator
 from typing import Any
 
@@ -307,3 +309,41 @@ def test_whom_an_object_belonged_to_before_has_changed_too(db: Connection) -> No
     moved = put(db, "payment_methods", arrival("payment_methods", method | {"customer": "cus_2"}, at=200))
     detached = put(db, "payment_methods", arrival("payment_methods", method | {"customer": None}, at=300))
     assert (moved.customers, detached.customers) == ({"cus_1", "cus_2"}, {"cus_2"})
+
+
+@pytest.mark.parametrize(
+    ("resource", "poison", "sound"),
+    [
+        ("coupons", coupon("x" * 1001), coupon("FINE")),
+        ("customers", customer("cus_long", email="é" * 1001), customer("cus_fine")),
+        ("invoices", invoice("in_long", customer="x" * 2001), invoice("in_fine")),
+    ],
+)
+def test_what_no_index_takes_is_kept_as_text_and_costs_nobody_else(
+    db: Connection, resource: str, poison: dict[str, Any], sound: dict[str, Any]
+) -> None:
+    applied = put(db, resource, arrival(resource, poison, at=100), arrival(resource, sound, at=100))
+    assert (applied.counts.stored, applied.counts.unreadable) == (1, 1)
+    assert ids(db, f"select id from stripe.{resource}") == [sound["id"]]
+    kept = one(db, "select object_id, reason, body from tidegate.unreadable")
+    assert (kept["object_id"], json.loads(kept["body"])) == (poison["id"], poison)
+    assert "bytes" in kept["reason"]
+
+
+def test_a_child_with_an_id_that_no_index_takes_costs_only_itself(db: Connection) -> None:
+    put(db, "invoices", arrival("invoices", invoice(lines=[line("x" * 1001), line("il_2")]), at=100))
+    assert ids(db, "select id from stripe.invoice_lines") == ["il_2"]
+
+
+def test_the_longest_that_is_taken_fits_every_index(db: Connection) -> None:
+    id_, email = random_text(1000), random_text(2000)
+    put(db, "customers", arrival("customers", customer(id_, email=email), at=100))
+    put(db, "prices", arrival("prices", price(id_), at=100, event=id_[:1000]))
+    put(db, "invoices", arrival("invoices", invoice(id_, lines=[line(id_)]), at=100))
+    assert one(db, "select email from stripe.customers")["email"] == email
+    assert ids(db, "select object_id from tidegate.unreadable") == []
+
+
+def random_text(length: int) -> str:
+    """Text that PostgreSQL cannot compress."""
+    return "".join(random.Random(length).choices(string.ascii_letters + string.digits, k=length))

@@ -18,6 +18,12 @@ STAGED: dict[ColumnType, str] = {
 }
 
 
+LONGEST_ID, LONGEST_INDEXED = 1000, 2000
+"""Bytes. PostgreSQL refuses an entry of an index above 2,704 and with it the whole statement; the staging table refuses
+the one row before.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Statements:
     """SQL of one resource. `:connection` is the connection's name, `:batch` numbers what was staged together.
@@ -68,9 +74,15 @@ class _Words:
         position = ["position"] if child else []
         self.written = ["connection", "id", "created", "updated_at", "certainty", "deleted_at", *position]
         self.written += [*self.names, "data"]
-        staged = {"batch": "int", "id": "text", "created": "bigint", "at": "bigint", "certainty": "smallint"}
+        staged = {
+            "batch": "int",
+            "id": "text" + _at_most(LONGEST_ID, "id"),
+            "created": "bigint",
+            "at": "bigint",
+            "certainty": "smallint",
+        }
         staged |= {"position": "int"} if child else {"deleted": "boolean", "event": "text", "previous": "jsonb"}
-        staged |= {column.name: STAGED[column.type] for column in columns}
+        staged |= {column.name: _staged(column) for column in columns}
         staged |= {} if child else {"data": "jsonb"}
         self.definition = _definition(self.stage, staged)
         self.lists = tuple(place for place, column in enumerate(columns) if column.type == "text[]")
@@ -84,6 +96,15 @@ def copied(values: Sequence[Any], lists: tuple[int, ...]) -> list[Any]:
         if row[place] == []:
             row[place] = "{}"
     return row
+
+
+def _staged(column: Column) -> str:
+    bounded = column.indexed and column.type == "text"
+    return STAGED[column.type] + (_at_most(LONGEST_INDEXED, column.name) if bounded else "")
+
+
+def _at_most(longest: int, name: str) -> str:
+    return f' constraint "{name} is longer than {longest} bytes" check (octet_length({name}) <= {longest})'
 
 
 def _definition(stage: str, columns: dict[str, str]) -> str:

@@ -51,6 +51,10 @@ def copy_rows(connection: Connection, statement: str, rows: Sequence[Row]) -> No
             write(row)
 
 
+UNFIT = (psycopg.DataError, psycopg.errors.CheckViolation, psycopg.errors.ProgramLimitExceeded)
+"""What PostgreSQL says of a row that the table does not take."""
+
+
 def copy_sound_rows(connection: Connection, statement: str, rows: Sequence[Row]) -> list[Refused]:
     """Writes the rows that PostgreSQL takes and returns those it does not.
 
@@ -65,7 +69,7 @@ def copy_sound_rows(connection: Connection, statement: str, rows: Sequence[Row])
             connection.exec_driver_sql("savepoint sound_rows")
             copy_rows(connection, statement, batch)
             connection.exec_driver_sql("release sound_rows")
-        except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, InternalError, ValueError) as error:
+        except (*UNFIT, InternalError, ValueError) as error:
             connection.exec_driver_sql("rollback to sound_rows; release sound_rows")
             if len(batch) == 1:
                 refused.append(Refused(start, str(error).strip().splitlines()[0]))
