@@ -1,7 +1,6 @@
 """The one way into the mirror: versions of objects go in, the newest of each is stored, changed customers come out."""
 
 import itertools
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,6 @@ from tidegate.store.bulk import Refused, copy_sound_rows, open_stage
 from tidegate.stripe_api.resources.resource import Resource
 
 _batches = itertools.count(1)
-_prepared = threading.local()
 
 
 @dataclass(slots=True)
