@@ -18,6 +18,7 @@ TidegateError
 │   ├── ResourceUnknown
 │   ├── EventUnknown
 │   ├── NotReadOnly
+│   ├── QueryRefused
 │   ├── RunUnknown
 │   ├── EventRefused
 │   ├── BodyTooLarge
@@ -115,7 +116,9 @@ class AssetMissing(ConfigurationError):
 
 
 class PortTaken(ConfigurationError):
-    """The address {host}:{port} cannot be served: {problem}. Choose another with `--port`, or set TIDEGATE_PORT."""
+    """The address {host}:{port} cannot be served: {problem}. Choose another with `--host` and `--port`, or set
+    TIDEGATE_HOST and TIDEGATE_PORT.
+    """
 
 
 class ConnectionUnknown(UsageError):
@@ -146,6 +149,10 @@ class EventUnknown(UsageError):
 
 class NotReadOnly(UsageError):
     """Only reading is allowed here: {problem}"""
+
+
+class QueryRefused(UsageError):
+    """The query failed: {problem}"""
 
 
 class RunUnknown(UsageError):

@@ -244,9 +244,47 @@ def test_a_token_is_made_listed_and_revoked(cli: Cli) -> None:
     assert cli.json("tokens", "revoke", str(token["id"]), code=2)["error"]["type"] == "TokenUnknown"
 
 
-@pytest.mark.parametrize("statement", ["delete from customers", "selec", "select 1; drop table stripe.customers", ""])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "delete from customers",
+        "delete from customers returning id",
+        "with gone as (delete from customers returning id) select * from gone",
+        "explain analyze delete from customers",
+        "select 1; drop table stripe.customers",
+        "explain select 1; drop table stripe.customers",
+        "show search_path; drop table stripe.customers",
+        "select id into copied from customers",
+        "commit",
+        "set transaction read write",
+        "do $$ begin perform 1; end $$",
+        "",
+    ],
+)
 def test_sql_only_reads(cli: Cli, statement: str) -> None:
     assert cli.json("sql", statement, code=2)["error"]["type"] == "NotReadOnly"
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("selec 1", 'The query failed: syntax error at or near "selec".'),
+        ("select 1,\n from customers", 'The query failed: syntax error at or near "from" (line 2).'),
+        ("select * from nosuch", 'The query failed: relation "nosuch" does not exist.'),
+        ("select 1/0", "The query failed: division by zero."),
+        ("select pg_sleep(9)", "The query failed: it took longer than 1s; `--timeout` gives it more."),
+    ],
+)
+def test_sql_says_in_the_databases_words_what_is_wrong(cli: Cli, statement: str, told: str) -> None:
+    error = cli.json("sql", statement, "--timeout", "1", code=2)["error"]
+    assert (error["type"], error["message"]) == ("QueryRefused", told)
+
+
+def test_sql_shows_and_explains(cli: Cli) -> None:
+    assert cli.json("sql", "show transaction_read_only") == {"columns": ["transaction_read_only"], "rows": [["on"]]}
+    plan = cli("sql", "-", stdin="-- how\n /* would */ explain select 'a%s' from customers where id like '%'").stdout
+    assert "QUERY PLAN" in plan
+    assert "customers" in plan
 
 
 def test_the_doctor_finds_a_key_that_does_not_decrypt(cli: Cli, make_sandbox: Make) -> None:

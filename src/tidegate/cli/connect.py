@@ -83,6 +83,6 @@ def _asked(what: str) -> str:
 
     if not sys.stdin.isatty():
         raise UsageError(
-            problem=f"There is no {what.lower()}: set STRIPE_API_KEY, or give `--api-key -` and the key on stdin."
+            problem=f"There is no {what}: set STRIPE_API_KEY, or give `--api-key -` and the key on stdin."
         )
     return str(typer.prompt(what, hide_input=True, err=True))

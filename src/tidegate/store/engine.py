@@ -26,7 +26,9 @@ def open_engine(url: str, *, pool_size: int = 8, application: str = "tidegate") 
     try:
         parsed = make_url(url)
     except Exception as error:
-        raise ConfigurationError(problem=f"DATABASE_URL is not a database URL: {url!r}") from error
+        raise ConfigurationError(
+            problem="DATABASE_URL is not a database URL. Write it like postgresql://user:password@host:5432/database."
+        ) from error
     if parsed.get_backend_name() not in {"postgresql", "postgres"}:
         raise ConfigurationError(
             problem=f"DATABASE_URL names {parsed.get_backend_name()!r}; only postgresql://… is supported."
@@ -55,7 +57,7 @@ def open_engine(url: str, *, pool_size: int = 8, application: str = "tidegate") 
 
 def shown(url: str) -> str:
     """A database URL without its password, for messages."""
-    return make_url(url).render_as_string(hide_password=True)
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=True)
 
 
 def check(engine: Engine) -> int:

@@ -1,15 +1,21 @@
 """Queries by people: one read-only statement with a time-out, rows streamed."""
 
+import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Engine, text
+import psycopg
+from psycopg.pq import ExecStatus
+from sqlalchemy import Connection, CursorResult, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from tidegate.errors import NotReadOnly
+from tidegate.errors import DatabaseUnreachable, NotReadOnly, QueryRefused, TidegateError
+from tidegate.store.engine import shown
 
 TIMEOUT = "30s"
+TOLD = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*(?:show|explain)\b", re.IGNORECASE | re.DOTALL)
+"""Statements that answer with rows and have no cursor."""
 
 
 class Answer(NamedTuple):
@@ -24,20 +30,71 @@ def query(engine: Engine, sql: str, *, timeout: str = TIMEOUT) -> Generator[Answ
     """Runs one statement in a read-only transaction that is rolled back, with `stripe` and `tidegate` on the search
     path.
 
-    Raises NotReadOnly when the statement would write or is none; every other refusal of PostgreSQL's too, in its words.
+    Raises NotReadOnly when the statement would write or answers without rows, QueryRefused for every other refusal, in
+    PostgreSQL's words, and DatabaseUnreachable.
     """
     with engine.connect() as connection:
         connection.execute(text("set transaction read only"))
         connection.exec_driver_sql(f"set local statement_timeout = '{timeout}'")
         connection.exec_driver_sql("set local search_path = stripe, tidegate, public")
         try:
-            result = connection.execution_options(stream_results=True, max_row_buffer=1000).exec_driver_sql(
-                sql.replace("%", "%%")
-            )
-            if not result.returns_rows:
-                raise NotReadOnly(problem="the statement returns no rows; use select.")
-            yield Answer(list(result.keys()), (tuple(row) for row in result))
-        except DBAPIError as error:
-            raise NotReadOnly(problem=str(error.orig).strip()) from error
-        finally:
-            connection.rollback()
+            _parse(connection, sql)
+            yield _told(connection, sql) if TOLD.match(sql) else _streamed(connection, sql)
+        except (DBAPIError, psycopg.Error) as error:
+            said = error.orig if isinstance(error, DBAPIError) else error
+            raise _refusal(engine, said or error, sql, timeout) from error
+
+
+def _driver(connection: Connection) -> psycopg.Connection[Any]:
+    return cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+
+
+def _parse(connection: Connection, sql: str) -> None:
+    """Lets PostgreSQL say what is wrong with the statement as it was written. It refuses more than one statement here.
+
+    Raises psycopg's errors, and NotReadOnly when there will be no rows.
+    """
+    driver = _driver(connection).pgconn
+    parsed = driver.prepare(b"", sql.encode())
+    if parsed.status != ExecStatus.COMMAND_OK:
+        raise psycopg.errors.error_from_result(parsed)
+    if not driver.describe_prepared(b"").nfields:
+        raise NotReadOnly(problem="the statement answers without rows; use select, show or explain.")
+
+
+def _streamed(connection: Connection, sql: str) -> Answer:
+    """The answer of a query, by a cursor of the server's."""
+    streaming = connection.execution_options(stream_results=True, max_row_buffer=1000)
+    try:
+        result: CursorResult[Any] = streaming.exec_driver_sql(sql.replace("%", "%%"))
+    except DBAPIError as error:
+        if isinstance(error.orig, psycopg.errors.SyntaxError):  # although it was parsed: it is no query
+            raise NotReadOnly(problem="the statement is no query; use select, show or explain.") from error
+        raise
+    return Answer(list(result.keys()), (tuple(row) for row in result))
+
+
+def _told(connection: Connection, sql: str) -> Answer:
+    """The answer to show or explain. Prepared, because the simple protocol would take several statements."""
+    cursor = _driver(connection).execute(sql.encode(), prepare=True)
+    return Answer([column.name for column in cursor.description or ()], iter(cursor.fetchall()))
+
+
+def _refusal(engine: Engine, error: BaseException, sql: str, timeout: str) -> TidegateError:
+    """What PostgreSQL said, as an error of ours."""
+    if not isinstance(error, psycopg.Error) or error.sqlstate is None or error.sqlstate.startswith(("08", "57P")):
+        return DatabaseUnreachable(url=shown(str(engine.url)), problem=str(error).strip().splitlines()[0])
+    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+        return NotReadOnly(problem=f"{error.diag.message_primary}.")
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return QueryRefused(problem=f"it took longer than {timeout}; `--timeout` gives it more.")
+    said = error.diag.message_primary or str(error)
+    if "multiple commands" in said:
+        return NotReadOnly(problem="give one statement at a time.")
+    if "data-modifying" in said:
+        return NotReadOnly(problem="the statement changes data within with.")
+    place = error.diag.statement_position
+    line = sql.count("\n", 0, int(place) - 1) + 1 if place else 0
+    where = f" (line {line})" if "\n" in sql.strip() and line else ""
+    hint = f" {error.diag.message_hint}" if error.diag.message_hint else ""
+    return QueryRefused(problem=f"{said}{where}.{hint}")
