@@ -174,7 +174,9 @@ class Reader:
         for parent in parents:
             try:
                 pages += self._pages_of(range_, parent)
-            except StripeObjectMissing:
+            except StripeObjectMissing as error:
+                if error.facts["code"] != "resource_missing":
+                    raise  # it is the list that does not exist here, not the parent
                 gone.append(parent)
         done = len(parents) < PARENTS_AT_ONCE
         self._store(Load(range_), pages, parents[-1] if parents else range_.cursor, None, done=done, gone=gone)
