@@ -3,17 +3,19 @@
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from sqlalchemy import text
-from tests.support.importing import QUICK, connected, differences, imported
+from tests.support.importing import QUICK, connected, differences, imported, stored
 
 from tidegate.connections.accounts import Account
 from tidegate.errors import StripeCursorGone
 from tidegate.stripe_api.calls import Answer
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import LocalBudget
+from tidegate.stripe_api.resources import RESOURCES
 from tidegate.wiring import Hub
 from tidegate.workflows.audit import audit
 from tidegate.workflows.import_account import ImportOptions, import_account
@@ -183,3 +185,53 @@ def test_ids_that_people_chose_may_hold_anything(hub: Hub, make_sandbox: MakeSan
     assert differences(hub, sandbox) == {}
     with hub.stripe(account) as api:
         assert audit(hub.engine, account, api, ["products", "product_features"])["clean"]
+
+
+def later(sandbox: "Sandbox") -> None:
+    """A minute passes in which nothing happens."""
+    sandbox.state.clock.now += 60
+
+
+def test_a_full_import_buries_what_went_without_an_event(hub: Hub, make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(customers=40)
+    account = connected(hub, sandbox)
+    imported(hub, account)
+    gone: dict[str, str] = {}
+    with hub.engine.connect() as db:
+        for resource in ("product_features", "coupons", "payment_methods"):
+            gone[resource] = db.scalar(text(f"select min(id) from stripe.{resource} where deleted_at is null")) or ""
+    for resource, id_ in gone.items():
+        sandbox.call(lambda resource=resource, id_=id_: sandbox.state.delete(resource, id_, None))
+    later(sandbox)
+    assert imported(hub, account)["state"] == "done"
+    assert differences(hub, sandbox).keys() == gone.keys(), "what no list shows may exist: only a full import looks"
+    assert imported(hub, account, full=True)["state"] == "done"
+    assert differences(hub, sandbox) == {}
+    with hub.stripe(account) as api:
+        assert audit(hub.engine, account, api)["clean"]
+
+
+def test_a_full_import_keeps_what_exists_in_no_list(
+    hub: Hub, make_sandbox: MakeSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = make_sandbox(customers=40)
+    account = connected(hub, sandbox)
+    imported(hub, account)
+    before = stored(hub)
+    only_active = replace(RESOURCES["prices"], variants=({"active": "true"},))
+    monkeypatch.setitem(RESOURCES, "prices", only_active)  # archived ones are in no list, as inline ones at Stripe
+    later(sandbox)
+    _, paths = requests_of(hub, account, sandbox.key)
+    assert not any(path.startswith("/v1/prices/") for path in paths), "a plain import reads lists alone"
+    later(sandbox)
+    full = imported(hub, account, full=True)
+    archived = sandbox.truth()["prices"] - len(active_prices(hub))
+    assert archived > 0
+    assert full["resources"]["prices"]["read"] == sandbox.truth()["prices"], "the archived ones by id"
+    assert sum(counts["deleted"] for counts in full["resources"].values()) == 0
+    assert stored(hub) == before
+
+
+def active_prices(hub: Hub) -> list[str]:
+    with hub.engine.connect() as db:
+        return list(db.scalars(text("select id from stripe.prices where active")))

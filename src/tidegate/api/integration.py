@@ -64,7 +64,9 @@ class Key(BaseModel):
 
 
 class Import(BaseModel):
-    """What to import. No resources: all. `full` begins anew where an import was interrupted."""
+    """What to import. No resources: all. `full` begins anew where an import was interrupted, and looks by id at what is
+    in no list any more.
+    """
 
     model_config = ConfigDict(extra="forbid")
 

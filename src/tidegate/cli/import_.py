@@ -15,7 +15,13 @@ STOPPING = "Stopping after the pages that are under way; the next `tidegate impo
 
 def import_(
     resource: Resources = None,
-    full: Annotated[bool, typer.Option("--full", help="Begin anew even when an import was interrupted.")] = False,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="Begin anew even when an import was interrupted, and look by id at what is in no list any more.",
+        ),
+    ] = False,
     connection: ConnectionName = None,
     as_json: AsJson = False,
 ) -> None:

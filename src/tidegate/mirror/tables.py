@@ -100,7 +100,7 @@ refetches = Table(
     Column("connection", Text, nullable=False),
     Column("resource", Text, nullable=False),
     Column("object_id", Text, nullable=False),
-    Column("reason", Text, nullable=False, comment="referenced, doubt, event, other_version, cut_off"),
+    Column("reason", Text, nullable=False, comment="referenced, doubt, event, other_version, cut_off, unlisted"),
     Column("asked_at", Time, nullable=False, server_default=func.clock_timestamp()),
     Column("known_at", Time, comment="the newest version heard of when it was asked; what is read now is no older"),
     Column("attempts", Integer, nullable=False, server_default="0"),

@@ -19,6 +19,7 @@ from tidegate.mirror.arrivals import Counts
 from tidegate.mirror.backfill import Progress, Reader
 from tidegate.mirror.plan import Load, Plan
 from tidegate.mirror.settle import Settled, ask_for_missing, settle
+from tidegate.mirror.unlisted import look_for_unlisted
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.resources import RESOURCES, resource
 from tidegate.stripe_api.resources.resource import Resource
@@ -30,7 +31,10 @@ BEAT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """What to import. `resources` empty: all. `full`: begin anew even when an import was interrupted."""
+    """What to import. `resources` empty: all.
+
+    `full`: begin anew even when an import was interrupted, and look by id at what is stored and in no list any more.
+    """
 
     resources: tuple[str, ...] = ()
     full: bool = False
@@ -79,13 +83,16 @@ class _Import:
         began = time.monotonic()
         answer = self.api.get("/v1/account")
         body = msgspec.json.decode(answer.body, type=_AccountBody)
-        run, resumed, started = self._begin(int(answer.at.timestamp()))
+        run, resumed, started, full = self._begin(int(answer.at.timestamp()))
         plan = self._plan(run, body.created or 0, started, answer.seconds)
         reader = Reader(self.engine, self.account.name, self.api, run, plan, self._beating(run, plan), self.stop)
         settled, error = Settled(), ""
         try:
             reader.read_all(self.options.readers)
-            settled = self._fetch_missing({load.range.resource.name for load in plan.loads if load.range.error})
+            failed = {load.range.resource.name for load in plan.loads if load.range.error}
+            if full and not self.stop.is_set():
+                self._look_for_unlisted(failed, started)
+            settled = self._fetch_missing(failed)
         except BaseException as problem:
             error = str(problem) or type(problem).__name__
             raise
@@ -94,8 +101,10 @@ class _Import:
             self._end(run, summary, started)
         return {"run": run, **summary}
 
-    def _begin(self, stripe_now: int) -> tuple[int, bool, int]:
-        """The run to work on, whether it was taken up, and Stripe's time when it began (epoch seconds)."""
+    def _begin(self, stripe_now: int) -> tuple[int, bool, int, bool]:
+        """The run to work on, whether it was taken up, Stripe's time when it began (epoch seconds), and whether it is
+        a full one.
+        """
         wanted = {"resources": sorted(self.options.resources)}
         with self.engine.begin() as db:
             last = runs.last(db, self.account.name, KIND)
@@ -107,12 +116,13 @@ class _Import:
                 and last["options"].get("resources") == wanted["resources"]
             ):
                 runs.go_on(db, last["id"])
-                return last["id"], True, last["options"]["began"]
-            run = runs.begin(db, self.account.name, KIND, {**wanted, "began": stripe_now})
+                return last["id"], True, last["options"]["began"], last["options"].get("full", False)
+            options = {**wanted, "began": stripe_now, "full": self.options.full}
+            run = runs.begin(db, self.account.name, KIND, options)
             for one in self.selected:
                 for variant in range(len(one.variants)):
                     ranges.create(db, run, one, variant)
-            return run, False, stripe_now
+            return run, False, stripe_now, self.options.full
 
     def _plan(self, run: int, oldest: int, started: int, latency: float) -> Plan:
         rate = self.account.endpoint_rate or math.inf
@@ -120,6 +130,11 @@ class _Import:
         with self.engine.connect() as db:
             loads = [Load(one) for one in ranges.load(db, run, RESOURCES)]
         return Plan(oldest, started, self.options.readers, min(self.options.readers, enough), loads)
+
+    def _look_for_unlisted(self, failed: set[str], began: int) -> None:
+        for one in self.selected:
+            if one.name not in failed and not one.singleton:
+                look_for_unlisted(self.engine, self.account.name, one, began)
 
     def _fetch_missing(self, failed: set[str]) -> Settled:
         """Fetches what is named and missing, then what that names, and so on; nothing of a resource whose list failed:

@@ -128,7 +128,7 @@ create table tidegate.refetches (
     fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500,
     autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0
 );
-comment on column tidegate.refetches.reason is 'referenced, doubt, event, other_version, cut_off';
+comment on column tidegate.refetches.reason is 'referenced, doubt, event, other_version, cut_off, unlisted';
 comment on column tidegate.refetches.known_at is
     'the newest version heard of when it was asked; what is read now is no older';
 

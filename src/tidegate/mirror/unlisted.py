@@ -1,0 +1,59 @@
+"""Finds what the mirror holds and no list of Stripe shows any more, once all lists of a resource were read anew."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Engine, RowMapping, text
+
+from tidegate.mirror import refetches
+from tidegate.mirror.apply import apply
+from tidegate.mirror.arrivals import arrive
+from tidegate.mirror.decide import Certainty
+from tidegate.stripe_api.resources.resource import Resource
+
+BATCH = 500
+ROUNDING = 5
+"""Seconds by which what was read may seem older than the reading: Stripe's times are whole seconds, rounded down."""
+
+
+def look_for_unlisted(engine: Engine, account: str, resource: Resource, began: int) -> int:
+    """Queues a look at every object that the reading which began then (epoch seconds, Stripe's clock) did not show.
+
+    Inline prices are in no list and exist; what Stripe has no more is buried when it is looked at. Objects that cannot
+    be fetched by id exist only in their list and are buried here. Returns how many objects there were.
+    """
+    found, after = 0, ""
+    while True:
+        with engine.begin() as db:
+            rows = _unseen(db, account, resource, began - ROUNDING, after)
+            if not rows:
+                return found
+            if resource.retrievable:
+                asks = [refetches.Ask(row["id"], "unlisted") for row in rows]
+                refetches.ask(db, account, resource, asks)
+            else:
+                _bury(db, account, resource, rows, began)
+        found, after = found + len(rows), rows[-1]["id"]
+
+
+def _unseen(db: Connection, account: str, resource: Resource, before: int, after: str) -> Sequence[RowMapping]:
+    """Live rows whose version was neither told nor read since; what was read and could not be taken was seen too."""
+    return (
+        db.execute(
+            text(f"""
+select t.id, t.data::text as data from stripe.{resource.table} t
+where t.connection = :connection and t.id > :after and t.deleted_at is null and t.updated_at < to_timestamp(:before)
+  and not exists (select from tidegate.unreadable u where u.connection = t.connection and u.resource = :resource
+                  and u.object_id = t.id and u.field = '')
+order by t.id limit :limit"""),
+            {"connection": account, "resource": resource.name, "after": after, "before": before, "limit": BATCH},
+        )
+        .mappings()
+        .all()
+    )
+
+
+def _bury(db: Connection, account: str, resource: Resource, rows: Sequence[RowMapping], at: int) -> None:
+    arrivals, _ = arrive(resource, [row["data"].encode() for row in rows], at, Certainty.READ)
+    for arrival in arrivals:
+        arrival.deleted = True
+    apply(db, account, resource, arrivals)
