@@ -78,6 +78,8 @@ def open_hub(
     )
     try:
         store_engine.check(engine)
+        if not server:
+            store_engine.refuse_transaction_pooling(engine)
         if server or may_migrate:
             if not migrate.is_current(engine):
                 migrate.migrate(engine)
