@@ -5,8 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
+import msgspec
+
 from tidegate.errors import ConfigurationError
 from tidegate.stripe_api.calls import CALL, LOOPBACK, Answer, Answered, Call, Patience
+from tidegate.stripe_api.shapes import loose
 
 if TYPE_CHECKING:
     from stripe import StripeResponse
@@ -72,7 +75,7 @@ class StripeApi:
         An object's id in the path is quoted (`endpoints.object_path`). `params`: lists and dicts are encoded Stripe's
         way (`expand[0]=…`, `created[gte]=…`), None is left out.
         """
-        return self._send("get", path, params, Call(_whole, interactive))
+        return self._send("get", path, params, Call(_is_json, interactive))
 
     def read(
         self,
@@ -97,7 +100,7 @@ class StripeApi:
     ) -> Answer:
         """Create or update; every try carries the same idempotency key, one is made where none is given."""
         key = idempotency_key or str(uuid.uuid4())
-        return self._send("post", path, params, Call(_whole, interactive), idempotency_key=key)
+        return self._send("post", path, params, Call(_is_json, interactive), idempotency_key=key)
 
     def delete(
         self,
@@ -112,7 +115,7 @@ class StripeApi:
         StripeObjectMissing with `facts["tries"]` above 1 may mean that an earlier try did it and its answer was lost.
         """
         key = idempotency_key or str(uuid.uuid4())
-        return self._send("delete", path, params, Call(_whole, interactive), idempotency_key=key)
+        return self._send("delete", path, params, Call(_is_json, interactive), idempotency_key=key)
 
     def close(self) -> None:
         """Close the idle connections to Stripe."""
@@ -127,8 +130,20 @@ class StripeApi:
         return cast(Answered, response.headers).answer
 
 
-def _whole(body: bytes) -> None:
-    """A body nobody decodes here: that it ends like JSON has been seen, the rest is the caller's."""
+_decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+def _is_json(body: bytes) -> None:
+    """Raises msgspec.DecodeError for what is no JSON. Odd text in it and its shape are the caller's to judge."""
+    try:
+        _decode_raw(body)
+    except msgspec.DecodeError:
+        mended = loose.mended(body)
+        if mended is None:
+            raise
+        _decode_raw(mended)
+    except RecursionError:
+        return  # too deep for msgspec altogether: asking again would bring the same
 
 
 def _checked_key(key: str) -> str:

@@ -196,6 +196,7 @@ BROKEN = {
     "reset": {"reset": True},
     "body cut off": {"body": b'{"data": [' + b"1," * 5000 + b"1]}", "sent": 400},
     "body cut off, length right": {"body": b'{"data": [1, 2'},
+    "body mangled between its braces": {"body": b'{"id": "cus_1", "na}'},
     "page of a proxy": {"body": b"<html>Please log in</html>"},
     "empty": {"body": b""},
     "broken gzip": {"body": b'{"a":1}', "headers": {"Content-Encoding": "gzip"}},
@@ -357,6 +358,14 @@ def test_a_delete_whose_answer_was_lost_says_so_by_its_tries(stub: Any, reply: A
         api_at(stub).delete("/v1/customers/cus_1")
     assert caught.value.facts["tries"] == 2
     assert [seen.method for seen in stub.seen] == ["DELETE"] * 2
+
+
+@pytest.mark.parametrize("text", [rb"\ud83d", rb"\u0000", b"\xff"])
+def test_odd_text_is_json_all_the_same(stub: Any, reply: Any, text: bytes) -> None:
+    body = b'{"id": "cus_1", "name": "' + text + b'"}'
+    stub.answer(reply(body=body))
+    assert api_at(stub).get("/v1/customers/cus_1").body == body
+    assert len(stub.seen) == 1
 
 
 class Page(msgspec.Struct):
