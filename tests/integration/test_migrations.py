@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -11,16 +12,21 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, MetaData, text
+from tests.support.builders import arrival, customer
 
+from tidegate.connections import runs
 from tidegate.connections import tables as connections_tables
 from tidegate.errors import MigrationNeeded, SchemaTooNew
+from tidegate.mirror import refill
 from tidegate.mirror import tables as mirror_tables
+from tidegate.mirror.apply import apply
 from tidegate.mirror.tables import stripe_metadata
 from tidegate.security import tables as security_tables
 from tidegate.store import migrate as revisions
 from tidegate.store import queue_schema
 from tidegate.store.engine import open_engine
 from tidegate.store.metadata import metadata
+from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.tables import metadata as budget_metadata
 from tidegate.workflows.migrate import is_current, migrate
 
@@ -112,3 +118,70 @@ def test_the_queue_follows_the_installed_package(
         assert connection.scalar(text("select share from tidegate.procrastinate_news")) == ":all"
     monkeypatch.undo()
     assert queue_schema.is_current(empty_engine), "an older package may run beside a newer one"
+
+
+def with_customers(engine: Engine, number: int) -> None:
+    """A migrated database of a time when customers had no column `email`."""
+    migrate(engine)
+    with engine.begin() as db:
+        for n in range(0, number, 100):
+            bodies = [customer(f"cus_{i:05}", email=f"{i}@example.com") for i in range(n, min(n + 100, number))]
+            apply(db, "acme", RESOURCES["customers"], [arrival("customers", body, at=100) for body in bodies])
+        db.execute(text("alter table stripe.customers drop column email"))
+        revisions.set_fact(db, "mirror_registry", "that of the time")
+
+
+UNFILLED = text("select count(*) from stripe.customers where email is distinct from data ->> 'email'")
+
+
+def test_a_new_column_is_filled_from_the_stored_json(empty_engine: Engine) -> None:
+    with_customers(empty_engine, 3)
+    assert not is_current(empty_engine)
+    assert migrate(empty_engine).refilled == {"customers": 3}
+    assert is_current(empty_engine)
+    with empty_engine.connect() as db:
+        assert db.scalar(UNFILLED) == 0
+        indexes = "select count(*) from pg_indexes where schemaname = 'stripe' and indexname = 'customers_email'"
+        assert db.scalar(text(indexes)) == 1
+
+
+def test_filling_that_was_killed_is_done_by_whoever_comes_next(
+    empty_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_customers(empty_engine, 3)
+    with monkeypatch.context() as killed:
+        killed.setattr(refill, "refill", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            migrate(empty_engine)
+    assert not is_current(empty_engine)
+    with runs.exclusive(empty_engine, "", "refill"):
+        assert migrate(empty_engine).refilled == {}, "another process fills them"
+    assert migrate(empty_engine).refilled == {"customers": 3}
+    assert is_current(empty_engine)
+    with empty_engine.connect() as db:
+        assert db.scalar(UNFILLED) == 0
+
+
+def test_a_version_that_comes_while_columns_are_filled_keeps_its_own(
+    empty_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_customers(empty_engine, 1)
+    reading = refill.read
+    newer = arrival("customers", customer("cus_00000", email="new@example.com"), at=200)
+    late: list[Thread] = []
+
+    def store() -> None:
+        with empty_engine.begin() as db:
+            apply(db, "acme", RESOURCES["customers"], [newer])
+
+    def read_while_another_stores(*given: Any) -> Any:
+        late.append(Thread(target=store))
+        late[0].start()
+        late[0].join(0.3)  # it waits for the row, or has stored it
+        return reading(*given)
+
+    monkeypatch.setattr(refill, "read", read_while_another_stores)
+    migrate(empty_engine)
+    late[0].join()
+    with empty_engine.connect() as db:
+        assert db.scalar(text("select email from stripe.customers")) == "new@example.com"

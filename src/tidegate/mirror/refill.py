@@ -22,7 +22,8 @@ def refill(engine: Engine, name: str) -> int:
     )
     page = text(
         f"select {', '.join(key)}, data::text as data from stripe.{resource.table} "
-        f"where ({', '.join(key)}) > ({', '.join(f':{k}' for k in key)}) order by {', '.join(key)} limit {BATCH}"
+        f"where ({', '.join(key)}) > ({', '.join(f':{k}' for k in key)}) order by {', '.join(key)} limit {BATCH} "
+        "for update"  # else a version that comes in between would get the columns of the one before
     )
     put = text(f"update stripe.{resource.table} set {sets} where {' and '.join(f'{k} = :{k}' for k in key)}")
     last = dict.fromkeys(key, "")

@@ -10,6 +10,8 @@ from tidegate.mirror.tables import STRIPE_TABLES, stripe_metadata
 from tidegate.store import migrate
 
 FACT = "mirror_registry"
+UNFILLED = "mirror_unfilled"
+"""The fact that names the resources, by commas, whose new columns are still to be filled."""
 
 
 def fingerprint() -> str:
@@ -26,13 +28,24 @@ def _index_names(table: Table) -> Iterable[str]:
 
 
 def is_current(engine: Engine) -> bool:
-    """Whether schema `stripe` fits the registry of this program."""
+    """Whether schema `stripe` fits the registry of this program, and its new columns are filled."""
     with engine.connect() as connection:
-        return migrate.fact(connection, FACT) == fingerprint()
+        return migrate.fact(connection, FACT) == fingerprint() and not unfilled(connection)
 
 
-def reconcile(connection: Connection) -> list[str]:
-    """Creates the tables, columns and indexes that are missing; returns the resources whose new columns need filling.
+def unfilled(connection: Connection) -> list[str]:
+    """The resources whose columns came into being and were not filled to the end, whoever began it."""
+    return [name for name in migrate.fact(connection, UNFILLED).split(",") if name]
+
+
+def filled(connection: Connection, resource: str) -> None:
+    """Notes that a resource's new columns are filled."""
+    left = [name for name in unfilled(connection) if name != resource]
+    migrate.set_fact(connection, UNFILLED, ",".join(left))
+
+
+def reconcile(connection: Connection) -> None:
+    """Creates the tables, columns and indexes that are missing, and notes whose new columns need filling.
 
     Nothing is ever dropped: older code may still run. The caller holds the schema lock and commits.
     """
@@ -53,8 +66,8 @@ def reconcile(connection: Connection) -> list[str]:
             index.create(connection, checkfirst=True)
         if missing:
             widened.append(name)
+    migrate.set_fact(connection, UNFILLED, ",".join(sorted({*unfilled(connection), *widened})))
     migrate.set_fact(connection, FACT, fingerprint())
-    return widened
 
 
 def _settings(connection: Connection, table: Table) -> None:

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from tidegate.connections import runs
 from tidegate.mirror import refill, schema
 from tidegate.store import engine as store_engine
 from tidegate.store import migrate as revisions
 from tidegate.store import queue_schema
+from tidegate.stripe_api.resources import RESOURCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,24 @@ def migrate(engine: Engine) -> Migrated:
         connection.rollback()
         revisions.upgrade(connection)
         queue_schema.reconcile(connection)
-        widened = schema.reconcile(connection)
+        schema.reconcile(connection)
         connection.commit()
-    refilled = {name: refill.refill(engine, name) for name in widened}
-    return Migrated(before, revisions.HEAD, refilled)
+    return Migrated(before, revisions.HEAD, _fill(engine))
+
+
+def _fill(engine: Engine) -> dict[str, int]:
+    """Fills new columns, unless another process does; what one that was killed left is begun again.
+
+    Outside of the schema's lock: with millions of rows it takes longer than others should wait.
+    """
+    refilled: dict[str, int] = {}
+    with runs.exclusive(engine, "", "refill") as alone:
+        if not alone:
+            return {}
+        with engine.connect() as db:
+            names = schema.unfilled(db)
+        for name in names:
+            refilled[name] = refill.refill(engine, name) if name in RESOURCES else 0
+            with engine.begin() as db:
+                schema.filled(db, name)
+    return refilled
