@@ -14,6 +14,7 @@ TidegateError
 │   ├── ConnectionUnknown
 │   ├── ConnectionAmbiguous
 │   ├── ConnectionMissing
+│   │   └── ConnectionDisconnected
 │   ├── OtherAccount
 │   ├── ResourceUnknown
 │   ├── EventUnknown
@@ -131,6 +132,12 @@ class ConnectionAmbiguous(UsageError):
 
 class ConnectionMissing(UsageError):
     """No Stripe account is connected yet. Run `tidegate connect`, or `tidegate demo` to look around without a key."""
+
+
+class ConnectionDisconnected(ConnectionMissing):
+    """The connection {name} is disconnected: its key was erased. Run `tidegate connect --name {name}` with a key to
+    go on.
+    """
 
 
 class OtherAccount(UsageError):

@@ -163,6 +163,12 @@ def test_errors_are_problems_that_say_what(
     assert problem(client_of("admin").request(method, path, json=body), status, kind)["detail"]
 
 
+def test_an_ambiguous_request_is_told_the_parameter_and_no_option(hub: Hub, client_of: Callable[..., Client]) -> None:
+    connected(hub, "one", "two")
+    told = problem(client_of("admin").post("/api/integrations/stripe/sync"), 422, "connection-ambiguous")["detail"]
+    assert told.endswith("Say which with `?connection=NAME`.")
+
+
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [

@@ -114,7 +114,7 @@ def test_an_account_is_connected_imported_audited_queried_exported_and_let_go(
     assert not list((tmp_path / "out").glob("*.part"))
 
     assert cli.json("disconnect", "test")["connection"] == "test"
-    assert cli.json("import", code=2)["error"]["type"] == "ConnectionMissing"
+    assert cli.json("import", code=2)["error"]["type"] == "ConnectionDisconnected"
     refused = cli("disconnect", "test", "--purge", code=2)
     assert "Nothing was deleted" in refused.stderr
     purged = cli.json("disconnect", "test", "--purge", "--confirm", "test")
@@ -130,6 +130,13 @@ def test_a_wrong_key_stores_nothing(cli: Cli, make_sandbox: Make) -> None:
     assert "wrong0000" not in wrong.stderr + wrong.stdout
     assert cli.json(*options, code=2, stdin="pk_test_1")["error"]["type"] == "UsageError"
     assert cli.json("status")["connections"] == []
+
+
+def test_an_api_base_with_a_path_is_told(cli: Cli, make_sandbox: Make) -> None:
+    base = f"{make_sandbox(customers=1, months=1).url}/v1"
+    refused = cli("connect", "--api-key", "-", "--api-base", base, code=2, stdin=KEY)
+    assert f"What answers at {base} is not Stripe's API" in refused.stderr
+    assert "without a path" in refused.stderr
 
 
 def test_a_revoked_key_ends_an_import_and_shows_as_a_problem(cli: Cli, make_sandbox: Make) -> None:
@@ -296,3 +303,5 @@ def test_the_doctor_finds_a_key_that_does_not_decrypt(cli: Cli, make_sandbox: Ma
     assert states["workers"] == "warning"
     lost = cli.json("doctor", code=1, TIDEGATE_SECRET_KEY=Fernet.generate_key().decode())
     assert [one["check"] for one in lost["checks"] if one["state"] == "wrong"] == ["key of test"]
+    malformed = cli.json("doctor", code=1, TIDEGATE_SECRET_KEY="zzz")
+    assert [one["check"] for one in malformed["checks"] if one["state"] == "wrong"] == ["secret key", "keys"]

@@ -77,7 +77,12 @@ def of_error(error: TidegateError) -> JSONResponse:
         headers["Retry-After"] = str(RETRY_SECONDS)
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         headers["Connection"] = "close"  # the rest of the body is not read
-    return problem(status, str(error), kind=type(error).__name__, headers=headers)
+    return problem(status, _told(error), kind=type(error).__name__, headers=headers)
+
+
+def _told(error: TidegateError) -> str:
+    """The error's words; what names an option of the command line names the parameter of a request instead."""
+    return str(error).replace("`--connection NAME`", "`?connection=NAME`")
 
 
 def install(app: FastAPI) -> None:

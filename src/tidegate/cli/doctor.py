@@ -36,7 +36,8 @@ def examine(config: "Settings") -> tuple[list["Finding"], int]:
     findings, code = [*doctor.installation(config), _assets()], 0
     try:
         with opened() as hub:
-            findings += doctor.database(hub.engine, config, lambda: hub.vault)
+            findings += doctor.database(hub.engine, config)
+            findings += doctor.keys(hub.engine, lambda: hub.vault)
     except TidegateError as error:
         findings.append(doctor.failed("database", error))
         code = outcome(error)[0]

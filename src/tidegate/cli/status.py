@@ -1,5 +1,6 @@
 """`tidegate status`: every connection's mirror, freshness, inbox and problems."""
 
+from datetime import datetime
 from typing import Any
 
 import typer
@@ -54,10 +55,14 @@ def _print(found: dict[str, Any]) -> None:
             f"inbox: {inbox['waiting']:,} waiting, {inbox['parked']:,} parked; {one['refetches']:,} objects to refetch"
         )
         if run := one["run"]:
-            show.line(
-                f"last import: {run['state']}, began {run['started_at']}, ended {run['finished_at'] or 'not yet'}"
-            )
+            began, ended = _moment(run["started_at"]), _moment(run["finished_at"])
+            show.line(f"last import: {run['state']}, began {began}, ended {ended}")
         for problem in one["problems"]:
             subject = f" {problem['subject']}" if problem["subject"] else ""
-            show.line(f"PROBLEM {problem['code']}{subject} since {problem['since']}: {problem['detail']}")
+            show.line(f"PROBLEM {problem['code']}{subject} since {_moment(problem['since'])}: {problem['detail']}")
             show.line(f"        {problem['remedy']}")
+
+
+def _moment(told: str | None) -> str:
+    """`2026-09-01 12:30 UTC` for an ISO 8601 time."""
+    return f"{datetime.fromisoformat(told):%Y-%m-%d %H:%M} UTC" if told else "not yet"

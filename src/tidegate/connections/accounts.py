@@ -10,7 +10,13 @@ from sqlalchemy import Connection, RowMapping, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tidegate.connections.tables import connections
-from tidegate.errors import ConnectionAmbiguous, ConnectionMissing, ConnectionUnknown, OtherAccount
+from tidegate.errors import (
+    ConnectionAmbiguous,
+    ConnectionDisconnected,
+    ConnectionMissing,
+    ConnectionUnknown,
+    OtherAccount,
+)
 from tidegate.secrets import Vault
 
 
@@ -111,7 +117,7 @@ def _mode(account: str, livemode: bool) -> str:
 def credentials(db: Connection, name: str, vault: Vault) -> Credentials:
     """The connection's secrets in clear.
 
-    Raises ConnectionMissing when it was disconnected, SecretKeyLost when the vault's key does not fit.
+    Raises ConnectionDisconnected, and SecretKeyLost when the vault's key does not fit.
     """
     row = db.execute(
         select(connections.c.api_key, connections.c.write_key, connections.c.webhook_secrets).where(
@@ -119,7 +125,7 @@ def credentials(db: Connection, name: str, vault: Vault) -> Credentials:
         )
     ).one()
     if row.api_key is None:
-        raise ConnectionMissing()
+        raise ConnectionDisconnected(name=name)
     return Credentials(
         vault.open(row.api_key, name),
         vault.open(row.write_key, name) if row.write_key else "",

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine, text
 
 from tidegate import __version__
 from tidegate.connections import accounts
-from tidegate.errors import SecretKeyLost, TidegateError
-from tidegate.secrets import KEY_FILE, Vault
+from tidegate.errors import ConfigurationError, SecretKeyLost, TidegateError
+from tidegate.secrets import KEY_FILE, Vault, open_vault
 from tidegate.settings import Settings, variable
 from tidegate.store import migrate as revisions
 
@@ -45,10 +45,10 @@ def installation(config: Settings) -> list[Finding]:
     return [_program(), _stripe(), *_settings(config), _secret_key(config), _disk(config.home)]
 
 
-def database(engine: Engine, config: Settings, open_vault: Callable[[], Vault]) -> list[Finding]:
-    """What a database with the current schema tells: version, connections, compression, clock, workers, stored keys.
+def database(engine: Engine, config: Settings) -> list[Finding]:
+    """What a database with the current schema tells: version, connections, compression, clock, workers.
 
-    Raises the errors of the database, and what `open_vault` raises.
+    Raises the errors of the database.
     """
     with engine.connect() as db:
         before = time.time()
@@ -56,7 +56,17 @@ def database(engine: Engine, config: Settings, open_vault: Callable[[], Vault]) 
         apart = now - (before + time.time()) / 2
         schema = Finding("schema", "ok", f"at revision {revisions.revision(db)}")
         server = [_server(db, config), schema, _connections(db, config), _lz4(db, config), _clock(apart)]
-        return [*server, _workers(db), *_keys(db, open_vault())]
+        return [*server, _workers(db)]
+
+
+def keys(engine: Engine, vault: Callable[[], Vault]) -> list[Finding]:
+    """Whether the credential of every connection can be decrypted. Raises the errors of the database."""
+    try:
+        opened = vault()
+    except ConfigurationError as error:
+        return [failed("keys", error)]
+    with engine.connect() as db:
+        return _keys(db, opened)
 
 
 def failed(check: str, error: TidegateError) -> Finding:
@@ -94,7 +104,11 @@ def _shown(name: str, value: Any) -> str:
 def _secret_key(config: Settings) -> Finding:
     """Where the key is, and whether others may read it."""
     path = config.home / KEY_FILE
-    if config.secret_key.get_secret_value():
+    if given := config.secret_key.get_secret_value():
+        try:
+            open_vault(given, config.home)
+        except ConfigurationError as error:
+            return failed("secret key", error)
         return Finding("secret key", "ok", "from TIDEGATE_SECRET_KEY")
     if not path.exists():
         return Finding("secret key", "ok", f"{path} is made when the first credential is stored")
@@ -174,7 +188,6 @@ def _workers(db: Connection) -> Finding:
 
 
 def _keys(db: Connection, vault: Vault) -> list[Finding]:
-    """Whether the credential of every connection can be decrypted."""
     findings: list[Finding] = []
     for account in accounts.every(db, connected=True):
         check = f"key of {account.name}"

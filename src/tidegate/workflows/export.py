@@ -58,7 +58,7 @@ def export(
                 _write(driver, account.name, table, directory, form, progress) for table in STRIPE_TABLES.values()
             ]
     except OSError as error:
-        raise UsageError(problem=f"The export cannot be written to {directory}: {error}.") from error
+        raise UsageError(problem=f"The export cannot be written to {directory}: {error.strerror or error}.") from error
     return {
         "connection": account.name,
         "directory": str(directory),
