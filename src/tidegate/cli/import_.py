@@ -33,7 +33,7 @@ def import_(
     from tidegate.cli.hub import opened, stopping
     from tidegate.workflows.import_account import ImportOptions, import_account
 
-    with opened(may_migrate=True, pool_size=16) as hub:
+    with opened(may_migrate=True, pool_size=8) as hub:
         account = hub.account(connection)
         options = ImportOptions(tuple(resource or ()), full, hub.settings.import_readers)
         with hub.stripe(account) as api, stopping(STOPPING) as stop, progress.shown() as tell:
