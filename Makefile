@@ -81,7 +81,8 @@ $(READY): pyproject.toml uv.lock hatch_build.py
 			echo "That Python makes no virtual environment. On Debian: apt-get install python3-venv" >&2; exit 1; }; \
 	fi; \
 	[ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"; \
-	env -u VIRTUAL_ENV UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --quiet --frozen --inexact --python $(BIN)/python; \
+	env -u VIRTUAL_ENV UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --quiet --frozen --inexact --python $(BIN)/python || { \
+		echo "If a proxy signs certificates here: UV_SYSTEM_CERTS=1 NODE_EXTRA_CA_CERTS=/path/to/its.pem make …" >&2; exit 1; }; \
 	touch $(READY)
 
 clean:
