@@ -347,3 +347,16 @@ def test_the_longest_that_is_taken_fits_every_index(db: Connection) -> None:
 def random_text(length: int) -> str:
     """Text that PostgreSQL cannot compress."""
     return "".join(random.Random(length).choices(string.ascii_letters + string.digits, k=length))
+
+
+def test_the_same_content_told_again_makes_nothing_less_certain(db: Connection) -> None:
+    put(db, "customers", arrival("customers", customer(), at=200, certainty=SETTLED))
+    put(db, "customers", arrival("customers", customer(), at=200, certainty=TOLD))
+    assert one(db, "select certainty from stripe.customers")["certainty"] == SETTLED
+
+
+def test_a_deletion_that_comes_late_is_dated_as_it_was(db: Connection) -> None:
+    put(db, "customers", arrival("customers", customer(), at=200))
+    put(db, "customers", arrival("customers", customer(), at=150, certainty=TOLD, deleted=True))
+    row = one(db, "select deleted_at, updated_at from stripe.customers")
+    assert (row["deleted_at"].timestamp(), row["updated_at"].timestamp()) == (150, 200)
