@@ -360,3 +360,19 @@ def test_a_deletion_that_comes_late_is_dated_as_it_was(db: Connection) -> None:
     put(db, "customers", arrival("customers", customer(), at=150, certainty=TOLD, deleted=True))
     row = one(db, "select deleted_at, updated_at from stripe.customers")
     assert (row["deleted_at"].timestamp(), row["updated_at"].timestamp()) == (150, 200)
+
+
+def test_a_tie_about_which_nobody_can_be_asked_goes_to_what_was_told_last(db: Connection) -> None:
+    discount = {"id": "di_1", "object": "discount", "customer": "cus_1", "start": 10}
+    for end in (20, 30):
+        put(db, "discounts", arrival("discounts", discount | {"end": end}, at=100, certainty=TOLD))
+    assert one(db, "select data ->> 'end' as told from stripe.discounts")["told"] == "30"
+    assert ids(db, "select object_id from tidegate.refetches where resource = 'discounts'") == []
+
+
+def test_a_tombstone_is_no_version(db: Connection) -> None:
+    put(db, "prices", arrival("prices", price(), at=100))
+    put(db, "prices", arrival("prices", price(), at=200, certainty=TOLD, deleted=True))
+    put(db, "prices", arrival("prices", price(created=250), at=300))
+    kept = "select distinct extract(epoch from at)::int::text from tidegate.versions where resource = 'prices'"
+    assert ids(db, kept) == ["100"]
