@@ -33,6 +33,7 @@ TidegateError
 │       └── CatchUpRunning
 ├── Unreachable                    Stripe or the database (exit 3)
 │   ├── DatabaseUnreachable
+│   ├── EmbeddedServerLost
 │   ├── InboxBusy
 │   └── StripeUnreachable
 ├── StripeRefused                  Stripe answered, with an error
@@ -218,6 +219,12 @@ class Unreachable(TidegateError):
 class DatabaseUnreachable(Unreachable):
     """The database at {url} could not be reached: {problem}. Check that the server runs and that DATABASE_URL is
     right.
+    """
+
+
+class EmbeddedServerLost(Unreachable):
+    """The embedded PostgreSQL under {home} was lost: {problem}. {remedy} What was stored stays, and the next command
+    starts it again.
     """
 
 

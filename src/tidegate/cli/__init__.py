@@ -1,10 +1,11 @@
 """The command line: one file per noun or verb; each imports what is heavy only when it runs."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from tidegate import __version__
 from tidegate.cli import inbox, tokens
 from tidegate.cli.audit import audit
 from tidegate.cli.catch_up import catch_up
@@ -23,15 +24,32 @@ from tidegate.cli.status import status
 from tidegate.cli.stop import stop
 from tidegate.cli.worker import worker
 
+
+def say_version(wanted: bool) -> None:
+    """Prints the version and ends, when wanted."""
+    if wanted:
+        typer.echo(f"tidegate {__version__}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     cls=Program,
-    help="Tidegate: the two-way subscription hub for Stripe.",
     epilog="Exit codes: 0 done, 1 something is wrong, 2 usage or configuration, 3 Stripe or the database out of reach.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say which version this is.", callback=say_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Tidegate: the two-way subscription hub for Stripe."""
+
 
 PANELS: dict[str, dict[str, Callable[..., Any]]] = {
     "Begin": {"demo": demo, "connect": connect, "import": import_, "sandbox": sandbox},

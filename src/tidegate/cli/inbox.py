@@ -91,7 +91,8 @@ def replay(
     if as_json:
         show.document({"connection": account.name, "replayed": count})
     else:
-        show.line(f"{count:,} events wait again. A worker handles them; without one, `tidegate catch-up` does.")
+        waiting = "1 event waits" if count == 1 else f"{count:,} events wait"
+        show.line(f"{waiting} again. A worker handles them; without one, `tidegate catch-up` does.")
 
 
 @app.command()

@@ -101,14 +101,16 @@ def _database_lost(error: BaseException) -> TidegateError | None:
         return None
     from sqlalchemy.exc import OperationalError
 
-    from tidegate.errors import DatabaseUnreachable
+    from tidegate.cli.lost import lost
+    from tidegate.settings import settings
 
     if not isinstance(error, OperationalError):
         return None
     never_answered = getattr(error.orig, "sqlstate", None) is None  # a connection that was refused has no SQLSTATE
-    if not error.connection_invalidated and not never_answered:
+    disk_full = getattr(error.orig, "sqlstate", None) == "53100"
+    if not error.connection_invalidated and not never_answered and not disk_full:
         return None
-    return DatabaseUnreachable(url="DATABASE_URL", problem=str(error.orig).strip().splitlines()[0])
+    return lost(settings(), str(error.orig).strip().splitlines()[0].rstrip("."))
 
 
 def say_failure(failure: Failure, as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """Makes the embedded server's data directory and starts the server on it; the caller holds the gate."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import shlex
@@ -16,6 +17,7 @@ from tidegate.store.embedded_process import SOCKET_NAME, log_tail
 
 TIMEOUT = 300  # seconds: recovery after a crash replays up to max_wal_size before the server answers
 LONGEST_SOCKET_PATH = 100  # bytes; the kernel's limit is 103 on macOS, 107 on Linux
+NO_SPACE = os.strerror(errno.ENOSPC)
 LARGEST_LOG = 10_000_000  # bytes; a larger one is set aside at the next start, one is kept
 
 
@@ -73,8 +75,11 @@ def _initialise(home: Path, account: Account, programs: Path, held: int, sync: b
         options.append("--no-sync")
     done = run_as(account, [str(programs / "initdb"), "-D", str(draft), *options], pass_fds=(held,))
     if done.returncode:
-        problem = f"initdb failed: {done.stdout.strip()}"
-        raise EmbeddedServerError(home=home, problem=problem, remedy="Mend that and try again.")
+        said = done.stdout.strip().splitlines()
+        reasons = [line for line in said if "FATAL:" in line or "error:" in line]
+        problem = f"initdb failed: {' '.join(reasons or said[-3:])}."
+        remedy = "Make room, or choose another TIDEGATE_HOME." if NO_SPACE in problem else "Mend that and try again."
+        raise EmbeddedServerError(home=home, problem=problem, remedy=remedy)
     with contextlib.suppress(FileNotFoundError):
         (home / "pg").rmdir()
     draft.rename(home / "pg")

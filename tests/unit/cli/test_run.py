@@ -3,12 +3,15 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
 from typer.testing import CliRunner
 
+from tidegate import __version__
 from tidegate.cli import app
+from tidegate.cli.lost import lost
 from tidegate.cli.run import failure_of, wants_json
 from tidegate.errors import (
     ConnectionMissing,
@@ -68,10 +71,36 @@ def test_an_unforeseen_error_says_what_it_is_and_where_to_look(capsys: pytest.Ca
     assert capsys.readouterr().err == ""
 
 
-def test_a_lost_database_is_out_of_reach() -> None:
-    lost = OperationalError("select 1", {}, Exception("server closed\nthe connection"), connection_invalidated=True)
-    assert failure_of(lost).type == "DatabaseUnreachable"
-    assert failure_of(lost).code == 3
+LOST = OperationalError("select 1", {}, Exception("server closed.\nWhy?"), connection_invalidated=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"), [("postgresql://127.0.0.1:1/x", "DatabaseUnreachable"), ("", "EmbeddedServerLost")]
+)
+def test_a_lost_database_is_out_of_reach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, kind: str) -> None:
+    given = Settings(home=tmp_path, database_url=url)  # pyright: ignore[reportCallIssue]
+    monkeypatch.setattr("tidegate.settings.settings", lambda: given)
+    assert failure_of(LOST)[::2] == (kind, 3)
+
+
+@pytest.mark.parametrize(
+    ("problem", "log"),
+    [
+        ("could not extend file: No space left on device", ""),
+        ("server closed", "PANIC:  could not write to file: No space left on device\nserver process was terminated"),
+    ],
+)
+def test_a_full_disk_of_the_embedded_database_is_named(tmp_path: Path, problem: str, log: str) -> None:
+    (tmp_path / "pg").mkdir()
+    (tmp_path / "pg/server.log").write_text(log)
+    told = str(lost(Settings(home=tmp_path, database_url=""), problem))  # pyright: ignore[reportCallIssue]
+    assert "Its disk is full: make room." in told
+    assert str(tmp_path) in told
+
+
+def test_the_version_is_told() -> None:
+    told = CliRunner().invoke(app, ["--version"])
+    assert (told.exit_code, told.stdout) == (0, f"tidegate {__version__}\n")
 
 
 def test_a_wrong_setting_is_named_without_its_value(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,37 @@
+"""Says why the database went away while a command used it."""
+
+import shutil
+from pathlib import Path
+
+from tidegate.errors import DatabaseUnreachable, EmbeddedServerLost, TidegateError
+from tidegate.settings import Settings
+
+DISK_FULL = 32_000_000
+"""Free bytes with which PostgreSQL cannot begin another file of its log."""
+NO_SPACE = "No space left on device"
+
+
+def lost(config: Settings, problem: str) -> TidegateError:
+    """The error for a database that was lost, as the driver tells it. PostgreSQL ends when it can write no log, so that
+    a lost connection may be a full disk.
+    """
+    if not config.embedded:
+        return DatabaseUnreachable(url="DATABASE_URL", problem=problem)
+    log = config.home / "pg" / "server.log"
+    full = NO_SPACE in problem or NO_SPACE in _end_of(log) or _free(config.home) < DISK_FULL
+    remedy = "Its disk is full: make room." if full else f"{log} says why."
+    return EmbeddedServerLost(home=config.home, problem=problem, remedy=remedy)
+
+
+def _free(home: Path) -> int:
+    return shutil.disk_usage(next(path for path in (home, *home.parents) if path.exists())).free
+
+
+def _end_of(file: Path) -> str:
+    """The last few kilobytes; empty for a file that cannot be read."""
+    try:
+        with file.open("rb") as log:
+            log.seek(max(0, file.stat().st_size - 4096))
+            return log.read().decode(errors="replace")
+    except OSError:
+        return ""
