@@ -82,7 +82,5 @@ def _asked(what: str) -> str:
     from tidegate.errors import UsageError
 
     if not sys.stdin.isatty():
-        raise UsageError(
-            problem=f"There is no {what}: set STRIPE_API_KEY, or give `--api-key -` and the key on stdin."
-        )
+        raise UsageError(problem=f"There is no {what}: set STRIPE_API_KEY, or give `--api-key -` and the key on stdin.")
     return str(typer.prompt(what, hide_input=True, err=True))
