@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from tidegate.cli.progress import Step
     from tidegate.mirror.backfill import Progress
 
+ALWAYS = ("read", "stored", "unchanged")
+COUNTS = (*ALWAYS, "older", "doubtful", "deleted", "unreadable")
 STOPPING = "Stopping after the pages that are under way; the next `tidegate import` goes on from here."
 
 
@@ -56,23 +58,26 @@ def step(now: "Progress") -> "Step":
 
 
 def print_summary(summary: dict[str, Any]) -> None:
-    """The counts per resource, then what the import came to."""
+    """The counts per resource, those that are zero everywhere left out, then what the import came to."""
     from tidegate.cli import show
 
-    columns = ("read", "stored", "unchanged", "older", "doubtful", "deleted", "unreadable")
+    all_counts = summary["resources"].values()
+    columns = [name for name in COUNTS if name in ALWAYS or any(counts[name] for counts in all_counts)]
     rows: list[tuple[Any, ...]] = []
     children: dict[str, int] = {}
     skipped: dict[str, int] = {}
     for name, counts in summary["resources"].items():
-        rows.append((name, *(counts[column] for column in columns), ""))
+        rows.append((name, *(counts[column] for column in columns)))
         for child, number in counts["children"].items():
             children[child] = children.get(child, 0) + number
         for reason, number in counts["skipped"].items():
             skipped[f"{name}: {reason}"] = number
     rows += [
-        (name, None, number, None, None, None, None, None, "with their parents") for name, number in children.items()
+        (name, *(number if column == "stored" else None for column in columns)) for name, number in children.items()
     ]
-    show.table(["resource", *columns, ""], rows)
+    show.table(["resource", *columns], rows)
+    if children:
+        show.line(f"{', '.join(children)}: read and stored with their parents.")
     for reason, number in skipped.items():
         show.line(f"skipped {number:,} of {reason}")
     for name, problem in summary["problems"].items():

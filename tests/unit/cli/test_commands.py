@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from tidegate.cli import app
 from tidegate.cli.connect import _secret
-from tidegate.cli.import_ import _ending
+from tidegate.cli.import_ import COUNTS, _ending, print_summary
 from tidegate.cli.status import exit_code
 from tidegate.errors import UsageError
 
@@ -75,3 +75,16 @@ def test_the_ending_of_an_import(state: str, stored: int, words: str) -> None:
     counts = {"products": {"read": 10, "stored": stored}}
     summary = {"connection": "c", "state": state, "seconds": 1, "pages": 1, "resumed": False, "resources": counts}
     assert words in _ending(summary)
+
+
+def test_a_summary_leaves_out_what_is_zero_everywhere_and_fits_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    counts: dict[str, Any] = dict.fromkeys(COUNTS, 0) | {"read": 2, "stored": 1, "deleted": 1, "skipped": {}}
+    summary: dict[str, Any] = {
+        "connection": "a", "state": "done", "seconds": 1.0, "pages": 1, "resumed": False, "problems": {},
+        "resources": {"subscriptions": counts | {"children": {"subscription_items": 7}}},
+    }  # fmt: skip
+    print_summary(summary)
+    out = capsys.readouterr().out
+    assert out.split("\n")[0].split() == ["resource", "read", "stored", "unchanged", "deleted"]
+    assert "subscription_items: read and stored with their parents." in out
+    assert max(map(len, out.splitlines())) <= 80
