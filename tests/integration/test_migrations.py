@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -185,3 +186,19 @@ def test_a_version_that_comes_while_columns_are_filled_keeps_its_own(
     late[0].join()
     with empty_engine.connect() as db:
         assert db.scalar(text("select email from stripe.customers")) == "new@example.com"
+
+
+def test_columns_that_are_read_differently_now_are_filled_anew(
+    empty_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_customers(empty_engine, 2)
+    migrate(empty_engine)
+    with empty_engine.begin() as db:
+        db.execute(text("update stripe.customers set email = null"))
+    assert is_current(empty_engine)
+    monkeypatch.setitem(RESOURCES, "customers", replace(RESOURCES["customers"], reading=2))
+    assert not is_current(empty_engine)
+    assert migrate(empty_engine).refilled == {"customers": 2}
+    assert is_current(empty_engine)
+    with empty_engine.connect() as db:
+        assert db.scalar(text("select count(*) from stripe.customers where email is null")) == 0

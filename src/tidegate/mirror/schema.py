@@ -8,18 +8,22 @@ from sqlalchemy.schema import CreateColumn
 
 from tidegate.mirror.tables import STRIPE_TABLES, stripe_metadata
 from tidegate.store import migrate
+from tidegate.stripe_api.resources import RESOURCES
 
 FACT = "mirror_registry"
 UNFILLED = "mirror_unfilled"
-"""The fact that names the resources, by commas, whose new columns are still to be filled."""
+"""The fact that names the resources, by commas, whose columns are still to be filled."""
+READING = "mirror_reading "
+"""With a resource's name: the fact that tells by which reading its columns were filled (`Resource.reading`)."""
 
 
 def fingerprint() -> str:
-    """A digest of the tables and columns that the registry asks for."""
+    """A digest of the tables and columns that the registry asks for, and of how they are read."""
     shape = [
         f"{table.name}:" + ",".join(f"{c.name} {c.type!r}" for c in table.columns) + ":" + ",".join(_index_names(table))
         for table in stripe_metadata.sorted_tables
     ]
+    shape += [f"{name} {resource.reading}" for name, resource in RESOURCES.items()]
     return hashlib.sha256("\n".join(shape).encode()).hexdigest()
 
 
@@ -45,7 +49,8 @@ def filled(connection: Connection, resource: str) -> None:
 
 
 def reconcile(connection: Connection) -> None:
-    """Creates the tables, columns and indexes that are missing, and notes whose new columns need filling.
+    """Creates the tables, columns and indexes that are missing, and notes whose columns need filling: where one is new,
+    or is read differently now.
 
     Nothing is ever dropped: older code may still run. The caller holds the schema lock and commits.
     """
@@ -64,9 +69,11 @@ def reconcile(connection: Connection) -> None:
             connection.execute(text(f"alter table stripe.{table.name} add column if not exists {definition}"))
         for index in table.indexes:
             index.create(connection, checkfirst=True)
-        if missing:
+        if missing or migrate.fact(connection, READING + name) not in {"", str(RESOURCES[name].reading)}:
             widened.append(name)
     migrate.set_fact(connection, UNFILLED, ",".join(sorted({*unfilled(connection), *widened})))
+    for name, resource in RESOURCES.items():
+        migrate.set_fact(connection, READING + name, str(resource.reading))
     migrate.set_fact(connection, FACT, fingerprint())
 
 

@@ -57,6 +57,7 @@ class Resource:
     deleted_by      event types that leave a tombstone
     versions        every distinct version is kept (the revenue history is made of them)
     refetch         events carry less than lists expand, so every event queues a fetch
+    reading         raise it when the shape reads stored JSON differently: the columns are then filled anew
     """
 
     name: str
@@ -75,6 +76,7 @@ class Resource:
     deleted_by: frozenset[str] = frozenset()
     versions: bool = False
     refetch: bool = False
+    reading: int = 1
 
     @property
     def table(self) -> str:
