@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptography.fernet import Fernet
+from tests.support.installation import installed
 from tests.support.waiting import until
 
 from tidegate.cli.keeper import Keeper
@@ -112,6 +113,27 @@ def test_it_ends_with_the_parent_that_gave_it_a_pipe(start: Callable[..., Server
     assert server.process.wait(40) == 0
     assert not alive(worker)
     assert "Ctrl-C" not in "".join(server.said)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc to find the server's processes")
+def test_an_embedded_database_that_was_killed_is_started_again_and_one_that_was_stopped_is_not() -> None:
+    with installed() as one, one.command("serve", "--port", "0", "--no-worker") as process:
+        try:
+            url = Server(process).url
+
+            def ready() -> bool:
+                return httpx.get(f"{url}/readyz", timeout=20).status_code == 200
+
+            first = one.server.status().pid
+            one.kill_server()
+            until(lambda: (pid := one.server.status().pid) and pid != first and ready(), "the server again")
+            with one.command("stop", "--force") as stop:
+                stop.communicate(timeout=60)
+            until(lambda: not ready(), "the server's end")
+            assert not one.server.status().running
+        finally:
+            process.terminate()
+            assert process.wait(30) == 0
 
 
 def test_a_taken_port_is_told_with_the_way_out() -> None:

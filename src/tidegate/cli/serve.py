@@ -25,6 +25,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the page, the API and Stripe's webhooks, with one worker in a process of its own."""
+    from tidegate.cli.healer import healed
     from tidegate.cli.hub import configured, opened
     from tidegate.cli.keeper import Keeper
     from tidegate.cli.show import remark
@@ -37,6 +38,8 @@ def serve(
         opened(may_migrate=True, pool_size=POOL) as hub,
         contextlib.ExitStack() as alive,
     ):
+        if config.embedded:
+            alive.enter_context(healed(config.home))
         site = build(hub, bound)
         if not no_worker:
             keeper = Keeper()
