@@ -354,7 +354,7 @@ def test_data_of_another_major_are_refused_with_the_way_back(users: Callable[[],
     (home / "pg" / "PG_VERSION").write_text("17\n")
     said = user.ask("start")["error"]
     assert "PostgreSQL 17" in said
-    assert "tidegate restore" in said
+    assert "pg_restore" in said
     assert user.ask("status") == {"running": False, "pid": None, "version": "17", "users": []}
 
 

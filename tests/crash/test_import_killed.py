@@ -178,7 +178,7 @@ def test_a_server_killed_under_an_import_is_said_and_costs_nothing(slow: Company
         slow.own.kill_server()
         told, said = importer.communicate(timeout=60)
     assert importer.returncode == 3, said
-    assert json.loads(told)["error"]["type"] == "DatabaseUnreachable"
+    assert json.loads(told)["error"]["type"] == "EmbeddedServerLost"
     assert "Traceback" not in said
     _assert_resumed_and_equal(slow, "server")
 

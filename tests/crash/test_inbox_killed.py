@@ -222,7 +222,7 @@ def test_a_server_killed_amid_a_batch_is_said_and_costs_nothing(company: Company
         company.own.kill_server()
         told, said = command.communicate(timeout=60)
     assert command.returncode == 3, said
-    assert json.loads(told)["error"]["type"] == "DatabaseUnreachable"
+    assert json.loads(told)["error"]["type"] == "EmbeddedServerLost"
     assert "Traceback" not in said
     _assert_caught_up(company)
 

@@ -141,6 +141,15 @@ def test_a_permission_that_is_missing_is_named_and_the_rest_is_imported(hub: Hub
     assert list(summary["problems"]) == ["disputes"]
     assert "permission" in summary["problems"]["disputes"]
     assert set(differences(hub, sandbox)) <= {"disputes"}
+    assert _noted(hub) == [("permission_missing", "GET /v1/disputes")]
+    _put_key(sandbox, "rk_test_readonly", dict.fromkeys([*names, "disputes"], "read"))
+    assert imported(hub, account)["state"] == "done"
+    assert _noted(hub) == []
+
+
+def _noted(hub: Hub) -> list[tuple[str, str]]:
+    with hub.engine.connect() as db:
+        return [(one["code"], one["subject"]) for one in problems.listing(db, "acme")]
 
 
 def _put_key(

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Engine, text
 
+from tidegate.connections import problems
 from tidegate.errors import StripeCursorGone, StripeKeyInvalid, StripeObjectMissing, TidegateError, Unreachable
 from tidegate.mirror import ranges, refetches
 from tidegate.mirror.apply import Applied, apply
@@ -128,6 +129,7 @@ class Reader:
         except TidegateError as error:
             range_.error = str(error)
             log.warning("import_range_failed", extra={"run": self.run, "resource": range_.resource.name})
+            problems.note_error(self.engine, self.account, error)
             with self.engine.begin() as db:
                 ranges.checkpoint(db, range_)
         finally:

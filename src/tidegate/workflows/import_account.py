@@ -98,7 +98,7 @@ class _Import:
             raise
         finally:
             summary = self._summary(plan, settled, resumed, time.monotonic() - began, error)
-            self._end(run, summary, started)
+            self._end(run, plan, summary, started)
         return {"run": run, **summary}
 
     def _begin(self, stripe_now: int) -> tuple[int, bool, int, bool]:
@@ -189,9 +189,13 @@ class _Import:
             "error": error,
         }
 
-    def _end(self, run: int, summary: dict[str, Any], started: int) -> None:
+    def _end(self, run: int, plan: Plan, summary: dict[str, Any], started: int) -> None:
+        refused = {load.range.resource for load in plan.loads if load.range.error}
+        readable = {load.range.resource for load in plan.loads if load.range.done} - refused
         with self.engine.begin() as db:
             runs.end(db, run, summary["state"], summary, summary["error"])
+            for resource in readable:
+                problems.clear(db, self.account.name, ["permission_missing"], f"GET {resource.path}")
             if summary["state"] == "done" and not self.options.resources:
                 at = func.to_timestamp(started)
                 accounts.note(
