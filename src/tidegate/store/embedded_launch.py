@@ -97,19 +97,3 @@ def _check_major(home: Path, ours: int) -> None:
             "once, and run `pg_restore --clean --if-exists -d tidegate FILE`. Or import again: Stripe has all of it."
         )
         raise EmbeddedServerError(home=home, problem=problem, remedy=remedy)
-    with contextlib.suppress(FileNotFoundError):
-        (home / "pg").rmdir()
-    draft.rename(home / "pg")
-
-
-def _check_major(home: Path, ours: int) -> None:
-    data = home / "pg"
-    found = (data / "PG_VERSION").read_text().strip()
-    if found != str(ours):
-        problem = f"{data} was written by PostgreSQL {found}, this program brings {ours}."
-        remedy = (
-            f"Start it with PostgreSQL {found} or the Tidegate that wrote it and run PostgreSQL's "
-            f"`pg_dump -Fc -f FILE tidegate`. Then move the directory away (`mv {data} {home / f'pg-{found}'}`), start this Tidegate once, and "
-            "run `pg_restore --clean --if-exists -d tidegate FILE`. Or import again: Stripe has all of it."
-        )
-        raise EmbeddedServerError(home=home, problem=problem, remedy=remedy)
