@@ -84,3 +84,10 @@ def test_every_error_says_something_and_stands_in_the_tree(error: type[errors.Ti
     drawn = [line.strip("│├└─ \t").split(" ")[0] for line in (errors.__doc__ or "").splitlines()]
     assert error.__doc__
     assert error.__name__ in drawn
+
+
+def test_every_problem_of_status_has_its_line_in_the_howto() -> None:
+    from tidegate.connections.problems import REMEDIES
+
+    howto = (ROOT / "docs/howto/mend.md").read_text()
+    assert [code for code in REMEDIES if f"| `{code}` |" not in howto] == []
