@@ -81,9 +81,13 @@ def _seconds(retry_after: str | None, now: datetime) -> float | None:
     try:
         return max(0.0, float(retry_after))
     except ValueError:
-        pass  # the header's other form is a date
+        return _seconds_until(retry_after, now)
+
+
+def _seconds_until(date: str, now: datetime) -> float | None:
+    """The header's other form: a date."""
     try:
-        until = parsedate_to_datetime(retry_after)
+        until = parsedate_to_datetime(date)
     except ValueError:
         return None
     return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
