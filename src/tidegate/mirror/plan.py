@@ -92,8 +92,12 @@ class Plan:
 
     def _enough(self, load: Load) -> float:
         """The pages that make a range worth cutting: clearly more than the share of each reader, or it ends in time."""
-        everything = sum(left for one in self.loads if (left := one.remaining_pages(self.oldest, self.now)) < math.inf)
-        share = max(everything / self.readers, self._left_in_resource(load) / self.side_by_side)
+        left = [one.remaining_pages(self.oldest, self.now) for one in self.loads]
+        mine = self._left_in_resource(load)
+        share = max(sum(pages for pages in left if pages < math.inf) / self.readers, mine / self.side_by_side)
+        if math.inf in left:  # lists of unknown size will want readers too: the first to be known gets its part of them
+            open_ = {one.range.resource.name for one, pages in zip(self.loads, left, strict=True) if pages}
+            share = max(share, mine * len(open_) / self.readers)
         return max(FEWEST_PAGES_TO_SPLIT, 1 + WORTH_IT * share)
 
     def finished(self) -> bool:

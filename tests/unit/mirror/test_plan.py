@@ -83,3 +83,10 @@ def test_a_range_no_longer_than_every_readers_share_is_left_whole() -> None:
     assert plan(*side_by_side).longest_in_reading() is None
     side_by_side.append(load(CUSTOMERS, reading=True, since=0, reached=9_000))
     assert plan(*side_by_side).longest_in_reading() is side_by_side[-1]
+
+
+def test_the_first_list_to_be_known_leaves_readers_for_those_that_are_not() -> None:
+    known = load(reading=True, since=0, reached=3_000)
+    unknown = [load(RESOURCES[name], density=None, reading=True) for name in ("customers", "charges")]
+    assert plan(known, readers=3).longest_in_reading() is known
+    assert plan(known, *unknown, readers=3).longest_in_reading() is None
