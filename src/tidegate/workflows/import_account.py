@@ -27,6 +27,10 @@ from tidegate.stripe_api.resources.resource import Resource
 KIND = "import"
 DEEPEST_REFERENCE = 5  # a line names a price, which names a product, …
 BEAT_SECONDS = 2.0
+PAGES_A_SECOND = 180
+"""More than one interpreter stores; readers beyond what this takes only get in each other's way."""
+STORING_SECONDS = 0.03
+"""About what a page costs beside waiting for Stripe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ class _Import:
         reader = Reader(self.engine, self.account.name, self.api, run, plan, self._beating(run, plan), self.stop)
         settled, error = Settled(), ""
         try:
-            reader.read_all(self.options.readers)
+            reader.read_all(plan.readers)
             failed = {load.range.resource.name for load in plan.loads if load.range.error}
             if full and not self.stop.is_set():
                 self._look_for_unlisted(failed, started)
@@ -125,11 +129,13 @@ class _Import:
             return run, False, stripe_now, self.options.full
 
     def _plan(self, run: int, oldest: int, started: int, latency: float) -> Plan:
+        page_seconds = latency + STORING_SECONDS
+        readers = min(self.options.readers, math.ceil(PAGES_A_SECOND * page_seconds) + 1)
         rate = self.account.endpoint_rate or math.inf
-        enough = self.options.readers if math.isinf(rate) else math.ceil(rate * (latency + 0.03) * 2) + 1
+        enough = readers if math.isinf(rate) else math.ceil(rate * page_seconds * 2) + 1
         with self.engine.connect() as db:
             loads = [Load(one) for one in ranges.load(db, run, RESOURCES)]
-        return Plan(oldest, started, self.options.readers, min(self.options.readers, enough), loads)
+        return Plan(oldest, started, readers, min(readers, enough), loads)
 
     def _look_for_unlisted(self, failed: set[str], began: int) -> None:
         for one in self.selected:
