@@ -28,7 +28,7 @@ KIND = "import"
 DEEPEST_REFERENCE = 5  # a line names a price, which names a product, …
 BEAT_SECONDS = 2.0
 PAGES_A_SECOND = 180
-"""More than one interpreter stores; readers beyond what this takes only get in each other's way."""
+"""More than one interpreter can store; readers beyond what feeds it only get in each other's way."""
 STORING_SECONDS = 0.03
 """About what a page costs beside waiting for Stripe."""
 
