@@ -5,7 +5,7 @@ from msgspec import field
 from tidegate.stripe_api.shapes.base import Amount, IdOf, Listing, Part, Ref, Seconds, Shape, Whole, id_of, total
 from tidegate.stripe_api.shapes.catalog import Metadata
 from tidegate.stripe_api.shapes.discounts import Discount, Discounts, coupons
-from tidegate.stripe_api.shapes.lines import Parent
+from tidegate.stripe_api.shapes.lines import Parent, subscription_behind
 
 
 class StatusTransitions(Part):
@@ -131,8 +131,7 @@ class Invoice(Shape):
     @property
     def subscription(self) -> str | None:
         """The id of its subscription: top level before 2025-03-31.basil, then in `parent.subscription_details`."""
-        details = self.parent.subscription_details if self.parent else None
-        return id_of(details.subscription if details and details.subscription else self.subscription_ref)
+        return subscription_behind(self.parent, self.subscription_ref)
 
     @property
     def quote(self) -> str | None:

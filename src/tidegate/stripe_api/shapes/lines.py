@@ -28,6 +28,12 @@ class Parent(Part):
     quote_details: QuoteDetails | None = None
 
 
+def subscription_behind(parent: Parent | None, told: str | Ref | None) -> str | None:
+    """The id of the subscription that the parent's details name, else the one `told` at the top level."""
+    details = parent.subscription_details if parent else None
+    return id_of(details.subscription if details and details.subscription else told)
+
+
 class Period(Part):
     """What a charge is for, epoch seconds."""
 
@@ -232,8 +238,7 @@ class InvoiceItem(Charged):
     @property
     def subscription(self) -> str | None:
         """The id of its subscription: top level before 2025-03-31.basil, then in `parent.subscription_details`."""
-        details = self.parent.subscription_details if self.parent else None
-        return id_of(details.subscription if details and details.subscription else self.subscription_ref)
+        return subscription_behind(self.parent, self.subscription_ref)
 
     @property
     def subscription_item(self) -> str | None:
