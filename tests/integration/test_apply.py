@@ -3,6 +3,7 @@
 import json
 import random
 import string
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -376,3 +377,53 @@ def test_a_tombstone_is_no_version(db: Connection) -> None:
     put(db, "prices", arrival("prices", price(created=250), at=300))
     kept = "select distinct extract(epoch from at)::int::text from tidegate.versions where resource = 'prices'"
     assert ids(db, kept) == ["100"]
+
+
+FULL = invoice(
+    lines=[line("il_b", description="Zoë 漢 \\ \t", period={"start": 5, "end": 7}), line("il_a", quantity=None)],
+    discounts=[{"id": f"di_{n}", "object": "discount", "coupon": coupon(f"RABATT-{n}-é")} for n in range(3)],
+    status_transitions={"paid_at": 1_700_000_001, "finalized_at": 99},
+    due_date=253_402_300_799,
+    created=-1,
+)
+
+
+def test_a_new_object_is_the_same_row_whether_copied_straight_or_staged(db: Connection) -> None:
+    put(db, "invoices", arrival("invoices", FULL, at=100))
+    straight = rows_of_the_invoice(db)
+    for table in ("invoices", "invoice_lines"):
+        db.execute(text(f"delete from stripe.{table}"))
+    put(db, "invoices", arrival("invoices", FULL, at=100, event="evt_1"))  # what an event tells is staged
+    assert rows_of_the_invoice(db) == straight
+    assert straight[0][0]["coupons"] == ["RABATT-0-é", "RABATT-1-é", "RABATT-2-é"]
+    assert straight[0][0]["due_date"].year == 9999
+    assert [row["id"] for row in straight[1]] == ["il_b", "il_a"]
+
+
+def rows_of_the_invoice(db: Connection) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    invoices = db.execute(text("select * from stripe.invoices")).mappings()
+    lines = db.execute(text("select * from stripe.invoice_lines order by position")).mappings()
+    return [dict(row) for row in invoices], [dict(row) for row in lines]
+
+
+def test_what_somebody_else_stores_meanwhile_is_decided_about_like_any_other(db: Connection, engine: Engine) -> None:
+    """Another session's row is not seen when the page is looked up, and is there when it is copied."""
+    with engine.connect() as other:
+        apply(other, "acme", RESOURCES["customers"], [arrival("customers", customer("cus_race", name="New"), at=200)])
+        releasing = threading.Timer(0.3, other.commit)
+        releasing.start()
+        page = [customer(id_, name="Old") for id_ in ("cus_1", "cus_race", "cus_z")]
+        applied = put(db, "customers", *(arrival("customers", one, at=100) for one in page))
+        releasing.join()
+    assert (applied.counts.stored, applied.counts.older) == (2, 1)
+    assert one(db, "select name from stripe.customers where id = 'cus_race'")["name"] == "New"
+    db.rollback()
+    with engine.begin() as cleaning:
+        cleaning.execute(text("delete from stripe.customers where id = 'cus_race'"))
+
+
+def test_lines_that_an_earlier_invoice_left_behind_do_not_cost_the_new_one(db: Connection) -> None:
+    put(db, "invoices", arrival("invoices", invoice(lines=[line("il_1", amount=1)]), at=100))
+    db.execute(text("delete from stripe.invoices"))
+    put(db, "invoices", arrival("invoices", invoice(lines=[line("il_1", amount=2)]), at=200))
+    assert one(db, "select amount from stripe.invoice_lines")["amount"] == 2

@@ -1,6 +1,8 @@
-"""COPY of many rows at once, with the rows that PostgreSQL refuses found and named."""
+"""Binary COPY of many rows at once, with the rows that PostgreSQL refuses found and named."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from struct import Struct
 from typing import Any, NamedTuple
 
 import psycopg
@@ -39,23 +41,92 @@ def open_stage(connection: Connection, name: str, definition: str) -> None:
     uses[name] = uses.get(name, 0) + 1
 
 
-def copy_rows(connection: Connection, statement: str, rows: Sequence[Row]) -> None:
-    """Writes rows by `COPY … FROM STDIN` (text format) inside the connection's transaction.
+_SENT_AS = {
+    "text": "text",
+    "bigint": "int8",
+    "int": "int4",
+    "smallint": "int2",
+    "boolean": "bool",
+    "timestamptz": "int8",
+    "jsonb": "text",
+    "text[]": "bytea",
+}
+"""Per type of a column the type as which psycopg sends its values; `moment`, `jsonb` and `texts` make such values."""
 
-    Raises psycopg.Error when any row is refused; the transaction is then aborted.
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where rows are copied to: the statement, and the types (oids) as which the values are sent."""
+
+    statement: bytes
+    sent_as: tuple[int, ...]
+
+
+def target(table: str, columns: dict[str, str]) -> Target:
+    """The COPY of rows into these columns (name → SQL type, one of `_SENT_AS`) of a table."""
+    statement = f"copy {table} ({', '.join(columns)}) from stdin (format binary)"
+    return Target(statement.encode(), tuple(psycopg.adapters.types[_SENT_AS[type_]].oid for type_ in columns.values()))
+
+
+def moment(seconds: int) -> int:
+    """Epoch seconds as a binary `timestamptz`: microseconds since 2000-01-01 UTC."""
+    return (seconds - 946_684_800) * 1_000_000
+
+
+def jsonb(body: str) -> str:
+    """JSON text as a binary `jsonb`: the format's version, then the text."""
+    return "\x01" + body
+
+
+_EMPTY = Struct("!iii").pack(0, 0, 25)
+_ONE_DIMENSION = Struct("!iiiii").pack
+_LENGTH = Struct("!i").pack
+
+
+def texts(values: Sequence[str]) -> bytes:
+    """A binary `text[]`: dimensions, nulls (none), the type's oid; length, lower bound; each value with its length."""
+    if not values:
+        return _EMPTY
+    encoded = [value.encode() for value in values]
+    return _ONE_DIMENSION(1, 0, 25, len(encoded), 1) + b"".join(_LENGTH(len(one)) + one for one in encoded)
+
+
+def copy_rows(connection: Connection, into: Target, rows: Sequence[Row]) -> None:
+    """Writes rows by `COPY … FROM STDIN` inside the connection's transaction.
+
+    Raises psycopg.Error when any row is refused (the transaction is then aborted), OverflowError and ValueError for a
+    value that cannot be sent.
     """
     driver: psycopg.Connection[Any] = connection.connection.driver_connection  # pyright: ignore[reportAssignmentType]
-    with driver.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+    with driver.cursor() as cursor, cursor.copy(into.statement) as copy:
+        copy.set_types(into.sent_as)
         write = copy.write_row
         for row in rows:
             write(row)
 
 
-UNFIT = (psycopg.DataError, psycopg.errors.CheckViolation, psycopg.errors.ProgramLimitExceeded)
-"""What PostgreSQL says of a row that the table does not take."""
+UNFIT = (
+    psycopg.DataError, psycopg.errors.CheckViolation, psycopg.errors.ProgramLimitExceeded, OverflowError, ValueError,
+)  # fmt: skip
+"""What is said of a row that the table does not take: by PostgreSQL, or by the driver on the way there."""
 
 
-def copy_sound_rows(connection: Connection, statement: str, rows: Sequence[Row]) -> list[Refused]:
+def copied_new_rows(connection: Connection, batches: Sequence[tuple[Target, Sequence[Row]]]) -> bool:
+    """Writes rows that nobody has yet straight into their tables; False, and nothing written, when any is refused or
+    there already.
+    """
+    connection.exec_driver_sql("savepoint new_rows")
+    try:
+        for into, rows in batches:
+            copy_rows(connection, into, rows)
+    except (*UNFIT, psycopg.IntegrityError):
+        connection.exec_driver_sql("rollback to new_rows; release new_rows")
+        return False
+    connection.exec_driver_sql("release new_rows")
+    return True
+
+
+def copy_sound_rows(connection: Connection, into: Target, rows: Sequence[Row]) -> list[Refused]:
     """Writes the rows that PostgreSQL takes and returns those it does not.
 
     A batch that fails is halved until the culprit is alone, each half under a savepoint, so one bad row costs
@@ -67,9 +138,9 @@ def copy_sound_rows(connection: Connection, statement: str, rows: Sequence[Row])
         start, batch = pending.pop()
         try:
             connection.exec_driver_sql("savepoint sound_rows")
-            copy_rows(connection, statement, batch)
+            copy_rows(connection, into, batch)
             connection.exec_driver_sql("release sound_rows")
-        except (*UNFIT, InternalError, ValueError) as error:
+        except (*UNFIT, InternalError) as error:
             connection.exec_driver_sql("rollback to sound_rows; release sound_rows")
             if len(batch) == 1:
                 refused.append(Refused(start, str(error).strip().splitlines()[0]))

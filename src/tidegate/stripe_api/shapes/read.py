@@ -106,7 +106,7 @@ def read(resource: Resource, body: Body) -> Reading | Unreadable:
     if not key or "\0" in key:
         return Unreadable(None, next((f"id: {fault.reason}" for fault in faults if fault.field == "id"), "no id"))
     values = plan.values(shape)
-    if _NUL in (body if type(body) is bytes else bytes(body)):
+    if _holds_nul(body if type(body) is bytes else bytes(body)):
         unstorable["\0"] = "holds the character U+0000"
     if unstorable:
         values = _storable(resource, values, unstorable, faults)
@@ -127,6 +127,10 @@ def read(resource: Resource, body: Body) -> Reading | Unreadable:
 
 
 _NUL = b"\\u0000"
+
+
+def _holds_nul(body: bytes) -> bool:
+    return b"\\" in body and _NUL in body  # most bodies escape nothing, and one character is found much faster
 
 
 def _salvaged(resource: Resource, body: Body) -> tuple[Shape, list[Fault], dict[str, str]]:
