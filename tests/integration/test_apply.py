@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 from tests.support.builders import arrival, coupon, customer, invoice, item, line, price, subscription
 
 from tidegate.mirror.apply import Applied, apply
@@ -427,3 +428,17 @@ def test_lines_that_an_earlier_invoice_left_behind_do_not_cost_the_new_one(db: C
     db.execute(text("delete from stripe.invoices"))
     put(db, "invoices", arrival("invoices", invoice(lines=[line("il_1", amount=2)]), at=200))
     assert one(db, "select amount from stripe.invoice_lines")["amount"] == 2
+
+
+@pytest.mark.parametrize("code", ["53100", "55P03", "40P01"], ids=["disk full", "lock time-out", "deadlock"])
+def test_trouble_of_the_database_is_no_fault_of_the_rows(db: Connection, code: str) -> None:
+    """It ends the transaction, as the error that everybody handles; nothing is put down as unreadable."""
+    db.execute(
+        text(f"""
+create function pg_temp.trouble() returns trigger language plpgsql as $$
+begin raise exception 'no luck' using errcode = '{code}'; end $$""")
+    )
+    db.execute(text("create trigger trouble before insert on stripe.customers execute function pg_temp.trouble()"))
+    with pytest.raises(OperationalError) as caught:
+        put(db, "customers", arrival("customers", customer(), at=100))
+    assert getattr(caught.value.orig, "sqlstate", None) == code

@@ -222,7 +222,7 @@ order by id limit {PARENTS_AT_ONCE}"""),
         try:
             with self._storing, self.engine.begin() as db:
                 # A crash of the server may lose the last transactions, each with its checkpoint: they are read again.
-                db.execute(text("set local synchronous_commit = off"))
+                db.exec_driver_sql("set local synchronous_commit = off")
                 for page in pages:
                     one = apply(db, self.account, range_.resource, page.arrivals, page.lost)
                     applied.counts.add(one.counts)
@@ -260,7 +260,7 @@ order by id limit {PARENTS_AT_ONCE}"""),
 def _rare_collection() -> Generator[None]:
     """Lets Python look for cyclic garbage less often: pages hold thousands of objects and no cycles."""
     before = gc.get_threshold()
-    gc.set_threshold(50_000, *before[1:])
+    gc.set_threshold(500_000, *before[1:])
     try:
         yield
     finally:

@@ -9,6 +9,8 @@ import psycopg
 from sqlalchemy import Connection
 from sqlalchemy.exc import InternalError
 
+from tidegate.store.driver import driver
+
 Row = Sequence[Any]
 
 
@@ -95,10 +97,14 @@ def copy_rows(connection: Connection, into: Target, rows: Sequence[Row]) -> None
     """Writes rows by `COPY … FROM STDIN` inside the connection's transaction.
 
     Raises psycopg.Error when any row is refused (the transaction is then aborted), OverflowError and ValueError for a
-    value that cannot be sent.
+    value that cannot be sent, SQLAlchemy's OperationalError for trouble of the database.
     """
-    driver: psycopg.Connection[Any] = connection.connection.driver_connection  # pyright: ignore[reportAssignmentType]
-    with driver.cursor() as cursor, cursor.copy(into.statement) as copy:
+    with driver(connection, into.statement.decode()) as raw:
+        _copy(raw, into, rows)
+
+
+def _copy(raw: psycopg.Connection[Any], into: Target, rows: Sequence[Row]) -> None:
+    with raw.cursor() as cursor, cursor.copy(into.statement) as copy:
         copy.set_types(into.sent_as)
         write = copy.write_row
         for row in rows:
@@ -115,14 +121,15 @@ def copied_new_rows(connection: Connection, batches: Sequence[tuple[Target, Sequ
     """Writes rows that nobody has yet straight into their tables; False, and nothing written, when any is refused or
     there already.
     """
-    connection.exec_driver_sql("savepoint new_rows")
-    try:
-        for into, rows in batches:
-            copy_rows(connection, into, rows)
-    except (*UNFIT, psycopg.IntegrityError):
-        connection.exec_driver_sql("rollback to new_rows; release new_rows")
-        return False
-    connection.exec_driver_sql("release new_rows")
+    with driver(connection, "copy new rows") as raw:
+        raw.execute("savepoint new_rows")
+        try:
+            for into, rows in batches:
+                _copy(raw, into, rows)
+        except (*UNFIT, psycopg.IntegrityError):
+            raw.execute("rollback to new_rows; release new_rows")
+            return False
+        raw.execute("release new_rows")
     return True
 
 
