@@ -36,6 +36,7 @@ class Refusal(Exception):
     param: str | None = None
     type: str = "invalid_request_error"
     headers: tuple[tuple[bytes, bytes], ...] = field(default=())
+    decline_code: str | None = None
 
     def answer(self) -> Answer:
         """The error as a response."""
@@ -43,6 +44,8 @@ class Refusal(Exception):
         if self.code:
             error["code"] = self.code
             error["doc_url"] = f"https://stripe.com/docs/error-codes/{self.code.replace('_', '-')}"
+        if self.decline_code:
+            error["decline_code"] = self.decline_code
         if self.param:
             error["param"] = self.param
         return Answer(self.status, msgspec.json.encode({"error": error}), self.headers)

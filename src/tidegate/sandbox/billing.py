@@ -152,8 +152,9 @@ def spend_once(world: World, subscription: Obj, used: list[Obj]) -> None:
     subscription["discounts"] = [one for one in subscription["discounts"] if one in live - spent]
 
 
-def finalize(world: World, invoice: Obj) -> None:
-    """Opens a draft, gives it its number and collects it. Totals are added up again: the balance may have changed."""
+def finalize(world: World, invoice: Obj, *, collects: bool = True) -> None:
+    """Opens a draft, gives it its number and, if told, collects it. Totals are added up again: the balance may have
+    changed. What costs nothing is paid at once either way."""
     now = world.clock.now
     customer = world.state.full("customers", invoice["customer"])
     sequence = customer["next_invoice_sequence"]
@@ -171,7 +172,8 @@ def finalize(world: World, invoice: Obj) -> None:
     invoice["status_transitions"] = invoice["status_transitions"] | {"finalized_at": now}
     balance_after(world, invoice)
     world.state.put(invoice, "invoice.updated", "invoice.finalized")
-    collect(world, invoice)
+    if collects or invoice["amount_due"] == 0:
+        collect(world, invoice)
 
 
 def void(world: World, invoice: Obj, status: str) -> None:

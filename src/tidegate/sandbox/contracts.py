@@ -1,5 +1,6 @@
 """The course of a subscription: it starts, renews, changes, pauses and ends."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -32,6 +33,10 @@ class Terms:
     item_coupon: str | None = None
     promotion_code: str | None = None
     changes: dict[str, Any] = field(default_factory=dict[str, Any])
+    agree: Callable[[Obj], None] | None = None
+    """Writes on the subscription what else was agreed, before anything is billed: trial, discounts of any number."""
+    collects: bool = True
+    """Whether the first invoice is collected at once; else the subscription waits, incomplete, for its payment."""
 
 
 def start(world: World, customer: Obj, terms: Terms) -> Obj:
@@ -47,14 +52,21 @@ def start(world: World, customer: Obj, terms: Terms) -> Obj:
     if terms.trial_days:
         subscription |= {"status": "trialing", "trial_start": now, "trial_end": end, "billing_cycle_anchor": end}
     redeem(world, subscription, terms.coupon, terms.item_coupon, terms.promotion_code)
+    if terms.agree:
+        terms.agree(subscription)
+        end = items[0]["current_period_end"]
     known = world.state.full("customers", customer["id"])
     if known["currency"] is None:
         world.state.put(known | {"currency": price["currency"]}, "customer.updated")
     invoice_id = world.ids.new("in_1", 23)
     lines = lines_ahead(world, subscription, invoice_id)
     invoice = draft(world, subscription, "subscription_create", lines, invoice_id)
+    waits = not terms.collects and invoice["amount_due"] > 0
+    if waits:
+        subscription["status"] = "incomplete"
+        world.plan(now + 23 * 3600, "expire", identifier)
     world.state.put(subscription, "customer.subscription.created")
-    finalize(world, invoice)
+    finalize(world, invoice, collects=not waits)
     world.plan(end, "renew", identifier, end)
     return world.state.full("subscriptions", identifier)
 
@@ -137,12 +149,17 @@ def metered_lines(world: World, subscription: Obj, invoice: str) -> list[Obj]:
     return lines
 
 
-def change(world: World, subscription: Obj, item: Obj, price: Obj, quantity: int) -> None:
+def change(
+    world: World, subscription: Obj, item: Obj, price: Obj, quantity: int, prorations: str = "create_prorations"
+) -> None:
     """Changes an item's price or quantity now, with prorations: pending for the next invoice, or billed at once when
-    the interval changes or the period is longer than a month."""
+    the interval changes or the period is longer than a month.
+
+    `prorations` is Stripe's proration_behavior: `always_invoice` bills them at once, `none` makes none.
+    """
     now = world.clock.now
     old_price = whole_price(world, item["price"])
-    prorated = subscription["status"] in ("active", "past_due")
+    prorated = subscription["status"] in ("active", "past_due") and prorations != "none"
     new_interval = price["recurring"]["interval"] != old_price["recurring"]["interval"] or (
         price["recurring"]["interval_count"] != old_price["recurring"]["interval_count"]
     )
@@ -161,7 +178,8 @@ def change(world: World, subscription: Obj, item: Obj, price: Obj, quantity: int
         for one in subscription["items"]["data"]:
             one |= {"current_period_start": now, "current_period_end": new_end}
         world.plan(new_end, "renew", subscription["id"], new_end)
-    if prorated and (new_interval or old_end - begin > 40 * DAY):
+    at_once = new_interval or old_end - begin > 40 * DAY or prorations == "always_invoice"
+    if prorated and at_once:
         bill_now(world, subscription)
     else:
         world.state.put(subscription, "customer.subscription.updated")
@@ -217,17 +235,22 @@ def prorate(
     )
 
 
-def add_item(world: World, subscription: Obj, price: Obj, quantity: int) -> None:
-    """Adds an item for the rest of the period."""
+def add_item(world: World, subscription: Obj, price: Obj, quantity: int, prorations: str = "create_prorations") -> Obj:
+    """Adds an item for the rest of the period, `prorations` as in `change`; returns the item."""
     first = subscription["items"]["data"][0]
     begin, finish = first["current_period_start"], first["current_period_end"]
     now = world.clock.now
     added = subscriptions.item(world.ids.new("si_"), now, subscription["id"], price, quantity, (begin, finish))
     subscription["items"]["data"].append(added)
-    if subscription["status"] in ("active", "past_due"):
+    prorated = subscription["status"] in ("active", "past_due") and prorations != "none"
+    if prorated:
         amount = rounded(amount_of(price, quantity) * Fraction(finish - now, finish - begin))
         prorate(world, subscription, added, price, quantity, amount, (now, finish), None)
-    world.state.put(subscription, "customer.subscription.updated")
+    if prorated and prorations == "always_invoice":
+        bill_now(world, subscription)
+    else:
+        world.state.put(subscription, "customer.subscription.updated")
+    return added
 
 
 def schedule_end(world: World, subscription: Obj, feedback: str, comment: str | None) -> None:

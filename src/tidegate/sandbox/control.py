@@ -118,7 +118,7 @@ def add_key(controls: Controls, request: Request, rest: str) -> Answer:
     """POST /__keys {"secret", "permissions"?: {resource: none|read|write}, "revoked"?}."""
     body = body_of(request)
     permissions = body.get("permissions")
-    known = {resource.name for resource in RESOURCES} | {"balance"}
+    known = {resource.name for resource in RESOURCES} | {"balance", "webhook_endpoints"}
     if permissions is not None and not known >= set(permissions):
         raise Refusal(400, f"Permissions name resources: {', '.join(sorted(known))}.", param="permissions")
     if not isinstance(body.get("secret"), str):

@@ -14,6 +14,7 @@ class Faults:
     def __init__(self, rates: dict[str, float], seed: int) -> None:
         self.rates = dict(rates)
         self._random = random.Random(f"faults-{seed}")
+        self._late = random.Random(f"late-faults-{seed}")
 
     def draw(self) -> str | None:
         """The kind of fault for the next request, by the probabilities."""
@@ -35,8 +36,17 @@ class Faults:
         if kind == "429":
             raise too_many(b"global-concurrency", 1)
         if kind == "500":
-            raise Refusal(
-                500,
-                "Sorry! There was an error while talking to one of our backends. Support has been notified.",
-                type="api_error",
-            )
+            raise broken_backend()
+
+    def late(self) -> bool:
+        """Whether an error (500) comes after the work was done, half of the time: from a sequence of its own."""
+        return self._late.random() < 0.5
+
+
+def broken_backend() -> Refusal:
+    """The answer to a request that failed on the server's side."""
+    return Refusal(
+        500,
+        "Sorry! There was an error while talking to one of our backends. Support has been notified.",
+        type="api_error",
+    )

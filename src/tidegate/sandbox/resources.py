@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, cast
 
 Obj = dict[str, Any]
-PRIVATE = frozenset({"_billed", "_created", "_credited", "_product", "_role"})
+PRIVATE = frozenset({"_billed", "_created", "_credited", "_product", "_role", "_test"})
 """What the sandbox notes on objects for itself and never shows."""
 
 Lens = str | Callable[[Obj], tuple[str, ...]]

@@ -24,6 +24,8 @@ from tidegate.sandbox.state import API_VERSION, State
 from tidegate.sandbox.truth import truth
 from tidegate.sandbox.webhooks import Webhooks
 from tidegate.sandbox.world import World
+from tidegate.sandbox.writes.desk import Desk
+from tidegate.sandbox.writes.table import find_write
 
 HOST = "127.0.0.1"
 T = TypeVar("T")
@@ -40,6 +42,7 @@ class Server:
         self.limits = Limits(config.rate, config.endpoint_rate)
         self.faults = Faults(config.fault_rates, config.seed)
         self.webhooks = Webhooks(world.state, config.seed)
+        self.desk = Desk(world, self.webhooks)
         self.controls = control.Controls(world, self.webhooks, self.keys, self.limits)
         self.connections: set[Connection] = set()
         self._asked = 0
@@ -53,6 +56,7 @@ class Server:
             except Refusal as refusal:
                 answer = refusal.answer()
             return Reply(head(answer.status, len(answer.body), answer.headers), answer.body)
+        self._asked += 1
         fault = self.faults.draw()
         try:
             answer = self._api(request, fault)
@@ -63,15 +67,21 @@ class Server:
         if fault:
             stats.faults[fault] += 1
         delay = self.config.latency + (self.faults.delay() if fault == "slow" else 0.0)
+        self.desk.delayed(delay)
         broken = fault if fault in ("reset", "truncate") else None
         return Reply(self._head(request, answer), answer.body, delay, broken)
 
     def _api(self, request: Request, fault: str | None) -> Answer:
-        found = find(request.path) if request.method == "GET" else None
-        endpoint = f"{request.method} {found[0].template if found else 'unknown'}"
-        self.limits.pass_through(endpoint, time.monotonic())
-        self.faults.refuse(fault)
+        write = find_write(request.method, request.path)
+        found = find(request.path) if request.method == "GET" and not write else None
+        template = write[0].template if write else found[0].template if found else "unknown"
+        self.limits.pass_through(f"{request.method} {template}", time.monotonic())
+        late = bool(write) and fault == "500" and self.faults.late()
+        self.faults.refuse(None if late else fault)
         key = self.keys.check(request.headers)
+        if write:
+            allow(key, write[0].permission, write=not write[0].reads)
+            return self.desk.answer(*write, request, secret=key.secret, request_id=self._request_id(), late_fault=late)
         if found is None:
             raise Refusal(
                 404,
@@ -86,13 +96,15 @@ class Server:
         now = self.world.clock.now
         if self._date[0] != now:
             self._date = (now, self.world.clock.http_date())
-        self._asked += 1
         usual = (
             (b"Date", self._date[1]),
-            (b"Request-Id", b"req_" + base62(self._asked * 2_862_933_555_777_941_757 % 62**14, 14).encode()),
+            (b"Request-Id", self._request_id()),
             (b"Stripe-Version", request.headers.get(b"stripe-version", API_VERSION.encode())),
         )
         return head(answer.status, len(answer.body), usual + answer.headers)
+
+    def _request_id(self) -> bytes:
+        return b"req_" + base62(self._asked * 2_862_933_555_777_941_757 % 62**14, 14).encode()
 
 
 class Sandbox:

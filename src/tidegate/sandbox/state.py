@@ -13,6 +13,8 @@ from tidegate.sandbox.resources import BY_OBJECT, RESOURCES, Obj, Resource
 API_VERSION = "2026-10-28.endive"
 SHOWN_CHILDREN = 10
 EVENT_DAYS = 30
+NO_REQUEST: Obj = {"id": None, "idempotency_key": None}
+"""What an event says of its request when none caused it."""
 
 Listener = Callable[[Obj], None]
 
@@ -27,6 +29,8 @@ class State:
         self.deleted: dict[str, set[str]] = {resource.name: set() for resource in RESOURCES}
         self.listeners: list[Listener] = []
         self.webhook_endpoints = 0
+        self.request = NO_REQUEST
+        """The request that causes the events emitted now, as they name it."""
         self.events_from = clock.now
         """Changes before this instant (UTC epoch seconds) emit no event: nobody can ask for events that old."""
 
@@ -80,7 +84,7 @@ class State:
             "data": data,
             "livemode": False,
             "pending_webhooks": self.webhook_endpoints,
-            "request": {"id": None, "idempotency_key": None},
+            "request": self.request,
             "type": kind,
         }
         rendered = msgspec.json.encode(event)

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,10 +34,14 @@ class Endpoint:
     lose: float = 0.0
     duplicate: float = 0.0
     shuffle: bool = False
+    created: int = 0
+    description: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
+    disabled: bool = False
 
     def wants(self, kind: str) -> bool:
         """Whether events of this type are sent here."""
-        return "*" in self.enabled_events or kind in self.enabled_events
+        return not self.disabled and ("*" in self.enabled_events or kind in self.enabled_events)
 
 
 class Webhooks:

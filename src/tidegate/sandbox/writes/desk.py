@@ -1,0 +1,109 @@
+"""Carries a write out: checks its parameters, keeps its outcome under its idempotency key, names it in its events."""
+
+import msgspec
+
+from tidegate.sandbox import expansion
+from tidegate.sandbox.answers import Answer, Refusal, Request, as_json
+from tidegate.sandbox.faults import broken_backend
+from tidegate.sandbox.forms import Tree, elements, pairs_of, tree_of
+from tidegate.sandbox.idempotency import IdempotencyKeys, Outcome, fingerprint, key_of
+from tidegate.sandbox.params import checked
+from tidegate.sandbox.resources import BY_OBJECT, Obj
+from tidegate.sandbox.state import NO_REQUEST
+from tidegate.sandbox.webhooks import Webhooks
+from tidegate.sandbox.world import World
+from tidegate.sandbox.writes.calls import Call, Write
+from tidegate.sandbox.writes.pace import Pace
+
+
+class Desk:
+    """Takes the writes of one account."""
+
+    def __init__(self, world: World, webhooks: Webhooks) -> None:
+        self.world = world
+        self.webhooks = webhooks
+        self.keys = IdempotencyKeys(world.clock)
+        self.pace = Pace(world.state)
+        self._last: Outcome | None = None
+
+    def answer(
+        self, write: Write, names: list[str], request: Request, *, secret: str, request_id: bytes, late_fault: bool
+    ) -> Answer:
+        """The answer to a write; with `late_fault` it is an error (500) although the work was done.
+
+        Every outcome is kept from where the work begins. Raises Refusal for what is turned away before, which is not
+        kept: parameters that cannot be read, limits, a key used for something else or still in use.
+        """
+        self._last = None
+        tree = tree_of(pairs_of(request))
+        key = None if write.reads else key_of(request, secret)
+        told = self.keys.replay(key, request, fingerprint(tree)) if key else None
+        if told is not None:
+            if late_fault:
+                raise broken_backend()
+            return told
+        expand = expansion.parse(paths_of(tree), write.kind)
+        call = Call(self.world, self.webhooks, self.pace, names, checked(tree, write.params, write.served))
+        if key is None:
+            return self._kept(write, call, expand, request_id, None, late_fault)
+        self._last = self.keys.begin(key, request, fingerprint(tree), request_id)
+        try:
+            answer = self._kept(write, call, expand, request_id, key[0], late_fault)
+        except Refusal:
+            self.keys.forget(key)
+            raise
+        except Exception:
+            self._last.answer = broken_backend().answer()
+            raise
+        self._last.answer = answer
+        return answer
+
+    def delayed(self, seconds: float) -> None:
+        """Says how late the answer just given leaves: until then its request counts as under way."""
+        last, self._last = self._last, None
+        if last and seconds > 0:
+            self.keys.delay(last, seconds)
+
+    def _kept(
+        self, write: Write, call: Call, expand: expansion.Tree, request_id: bytes, key: str | None, late_fault: bool
+    ) -> Answer:
+        """The outcome to keep. Raises Refusal only for what a limit turned away (429)."""
+        state = self.world.state
+        state.request = {"id": request_id.decode(), "idempotency_key": key}
+        self.world.by_chance = False
+        try:
+            answer = self._rendered(write.do(call), expand)
+        except Refusal as refusal:
+            if refusal.status == 429:
+                raise
+            answer = refusal.answer()
+        finally:
+            state.request = NO_REQUEST
+            self.world.by_chance = True
+            self.webhooks.flush()
+        if late_fault:
+            answer = broken_backend().answer()
+        if key is None:
+            return answer
+        return Answer(answer.status, answer.body, (*answer.headers, (b"Idempotency-Key", key.encode("latin-1"))))
+
+    def _rendered(self, obj: Obj, expand: expansion.Tree) -> Answer:
+        state, kind = self.world.state, obj["object"]
+        known = BY_OBJECT.get(kind)
+        if known and not obj.get("deleted") and obj["id"] in state[known.name]:
+            return Answer(200, expansion.rendered(state, state[known.name], obj["id"], expand))
+        if expand and not obj.get("deleted"):
+            obj = expansion.expanded(state, msgspec.json.decode(msgspec.json.encode(obj)), kind, expand)
+        return as_json({name: value for name, value in obj.items() if not name.startswith("_")})
+
+
+def paths_of(tree: Tree) -> list[str]:
+    """What the request asks to expand. Raises Refusal (400) when that is no list of paths."""
+    asked = tree.get("expand", {})
+    listed = None if isinstance(asked, str) else elements(asked)
+    if listed is None:
+        raise Refusal(400, "Invalid array", param="expand")
+    paths = [path for path in listed if isinstance(path, str)]
+    if len(paths) < len(listed):
+        raise Refusal(400, "Invalid string", param="expand")
+    return paths

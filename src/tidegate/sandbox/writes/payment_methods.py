@@ -1,0 +1,138 @@
+"""Cards: attached to a customer, also by Stripe's test tokens, and detached."""
+
+from tidegate.sandbox.answers import Refusal, missing
+from tidegate.sandbox.objects import people
+from tidegate.sandbox.params import required
+from tidegate.sandbox.resources import Obj
+from tidegate.sandbox.writes.calls import Call, Write, metadata, taken
+
+SUCCEEDS, DECLINES = "succeeds", "declines"
+TOKENS: dict[str, tuple[str, str, str]] = {
+    "pm_card_visa": ("4242", "visa", SUCCEEDS),
+    "pm_card_visa_debit": ("5556", "visa", SUCCEEDS),
+    "pm_card_mastercard": ("4444", "mastercard", SUCCEEDS),
+    "pm_card_amex": ("8431", "amex", SUCCEEDS),
+    "pm_card_discover": ("1117", "discover", SUCCEEDS),
+    "pm_card_chargeCustomerFail": ("0341", "visa", DECLINES),
+}
+"""Stripe's tokens of test cards (docs.stripe.com/testing): last digits, brand, what becomes of a payment with it."""
+
+REFUSED_TOKENS = {
+    "pm_card_chargeDeclined": "generic_decline",
+    "pm_card_visa_chargeDeclined": "generic_decline",
+    "pm_card_chargeDeclinedInsufficientFunds": "insufficient_funds",
+    "pm_card_visa_chargeDeclinedInsufficientFunds": "insufficient_funds",
+    "pm_card_chargeDeclinedLostCard": "lost_card",
+    "pm_card_chargeDeclinedStolenCard": "stolen_card",
+}
+"""Test cards that cannot be attached, and the decline code that says so."""
+
+
+def attached(call: Call, name: str, customer: Obj, param: str, status: int = 400) -> Obj:
+    """The card that a token or an id stands for, attached to the customer.
+
+    Raises Refusal: 402 for a test card that is declined, else `status` for one that does not exist, 400 for a card of
+    somebody else.
+    """
+    if name in TOKENS:
+        last4, brand, test = TOKENS[name]
+        card = people.payment_method(call.world.ids.new("pm_1", 23), call.now, customer, last4, brand)
+        return call.stored(card | {"_test": test}, "payment_method.attached")
+    if name in REFUSED_TOKENS:
+        raise declined(REFUSED_TOKENS[name])
+    if name not in call.state["payment_methods"]:
+        raise missing("payment_method", name, param=param, status=status)
+    card = call.state.full("payment_methods", name)
+    if card["customer"] != customer["id"]:
+        raise Refusal(
+            400,
+            "The payment method you provided has already been attached to a customer.",
+            "payment_method_unexpected_state",
+            param,
+        )
+    return card
+
+
+def declined(decline_code: str) -> Refusal:
+    """A card that was declined (docs.stripe.com/declines/codes)."""
+    reasons = {"insufficient_funds": "Your card has insufficient funds."}
+    message = reasons.get(decline_code, "Your card was declined.")
+    return Refusal(402, message, "card_declined", type="card_error", decline_code=decline_code)
+
+
+def owned(call: Call, identifier: str, customer: str, param: str) -> str:
+    """The id of a card, checked to be the customer's. Raises Refusal (400)."""
+    card = call.referred("payment_methods", identifier, param)
+    if card["customer"] != customer:
+        raise Refusal(
+            400,
+            f"The customer does not have a payment method with the ID {identifier}. The payment method must be "
+            "attached to the customer.",
+            "resource_missing",
+            param,
+        )
+    return identifier
+
+
+def attach(call: Call) -> Obj:
+    """Attaches a card, or a test token's, to a customer."""
+    customer = call.given.get("customer")
+    if not customer:
+        raise required("customer")
+    return attached(call, call.names[-1], call.referred("customers", customer, "customer"), "payment_method", 404)
+
+
+def detach(call: Call) -> Obj:
+    """Takes a card off its customer for good; what was to be paid with it has no card then."""
+    card = call.addressed("payment_methods")
+    call.state.put(card | {"customer": None})
+    call.state.delete("payment_methods", card["id"], "payment_method.detached")
+    if card["customer"] in call.state["customers"]:
+        customer = call.state.full("customers", card["customer"])
+        settings = customer["invoice_settings"]
+        if settings["default_payment_method"] == card["id"]:
+            without = customer | {"invoice_settings": settings | {"default_payment_method": None}}
+            call.state.put(without, "customer.updated")
+    for identifier in list(call.state["subscriptions"].find("customer", card["customer"])):
+        subscription = call.state.full("subscriptions", identifier)
+        if subscription["default_payment_method"] == card["id"]:
+            call.state.put(subscription | {"default_payment_method": None}, "customer.subscription.updated")
+    return card | {"customer": None}
+
+
+def update(call: Call) -> Obj:
+    """Changes what is noted on a card."""
+    card = call.addressed("payment_methods")
+    changes = taken(call.given, "allow_redisplay") | metadata(card["metadata"], call.given)
+    given: Obj = call.given.get("card") or {}
+    return call.stored(card | changes | {"card": card["card"] | given}, "payment_method.updated")
+
+
+WRITES = (
+    Write(
+        "POST",
+        "/v1/payment_methods/{id}/attach",
+        "payment_methods",
+        "payment_method",
+        "PaymentMethodAttachParams",
+        attach,
+        ("customer",),
+    ),
+    Write(
+        "POST",
+        "/v1/payment_methods/{id}/detach",
+        "payment_methods",
+        "payment_method",
+        "PaymentMethodDetachParams",
+        detach,
+    ),
+    Write(
+        "POST",
+        "/v1/payment_methods/{id}",
+        "payment_methods",
+        "payment_method",
+        "PaymentMethodUpdateParams",
+        update,
+        ("metadata", "allow_redisplay", "card[exp_month]", "card[exp_year]"),
+    ),
+)

@@ -1,0 +1,340 @@
+"""Subscriptions, started, changed and ended."""
+
+from typing import Any
+
+from tidegate.sandbox import contracts
+from tidegate.sandbox.amounts import amount_of
+from tidegate.sandbox.answers import Refusal, missing
+from tidegate.sandbox.billing import finalize
+from tidegate.sandbox.contracts import Terms
+from tidegate.sandbox.params import required
+from tidegate.sandbox.payments import declines
+from tidegate.sandbox.resources import Obj
+from tidegate.sandbox.world import DAY
+from tidegate.sandbox.writes import items
+from tidegate.sandbox.writes.calls import Call, Write, exclusive, metadata, needs_value, taken
+from tidegate.sandbox.writes.coupons import given_to, wanted
+from tidegate.sandbox.writes.invoiceitems import pending
+from tidegate.sandbox.writes.payment_methods import declined, owned
+
+LONGEST_TRIAL = 730
+ENDED = ("canceled", "incomplete_expired")
+PLAIN = ("collection_method", "days_until_due", "description")
+SETTINGS = ("payment_settings", "trial_settings")
+SERVED = (
+    *PLAIN,
+    "cancel_at_period_end",
+    "default_payment_method",
+    "default_tax_rates",
+    "discounts",
+    "metadata",
+    "off_session",
+    "payment_behavior",
+    "payment_settings[payment_method_types]",
+    "payment_settings[save_default_payment_method]",
+    "proration_behavior",
+    "trial_end",
+    "trial_settings",
+)
+
+
+def create(call: Call) -> Obj:
+    """Starts a subscription, bills its first period and collects it as `payment_behavior` says."""
+    given = call.given
+    for name in ("customer", "items"):
+        if not given.get(name):
+            raise required(name)
+    customer = call.referred("customers", given["customer"], "customer")
+    wishes = [items.wish(call, one, None, customer["id"], f"items[{n}]") for n, one in enumerate(given["items"])]
+    items.fits(wishes, None)
+    one_currency(call, customer, str(wishes[0].price and wishes[0].price["currency"]))
+    trial_end = trial_of(call)
+    discounts = wanted(call, given.get("discounts") or [], customer["id"], "discounts")
+    changes = fields(call, customer["id"], {}) | metadata({}, given)
+    collected(given, changes | {"collection_method": given.get("collection_method", "charge_automatically")})
+    costs = not trial_end and any(one.price and amount_of(one.price, one.quantity or 0) for one in wishes)
+    if costs and not _all_off(call, discounts):
+        payable(call, customer, changes)
+
+    def agree(subscription: Obj) -> None:
+        if trial_end:
+            on_trial(call, subscription, trial_end)
+        for item, one in zip(subscription["items"]["data"], wishes, strict=True):
+            items.dress(call, subscription, item, one)
+        subscription["discounts"] = given_to(call, discounts, customer["id"], subscription=subscription["id"])
+        if given.get("cancel_at_period_end"):
+            at = subscription["items"]["data"][0]["current_period_end"]
+            subscription |= {"cancel_at_period_end": True, "cancel_at": at, "canceled_at": call.now}
+            subscription["cancellation_details"] = {
+                "comment": None,
+                "feedback": None,
+                "reason": "cancellation_requested",
+            }
+
+    bought: list[tuple[Obj, int | None]] = []
+    for one in wishes:
+        assert one.price is not None
+        items.keep(call, one.price)
+        bought.append((one.price, one.quantity))
+    waits = given.get("payment_behavior") == "default_incomplete"
+    terms = Terms(bought, changes=changes, agree=agree, collects=not waits)
+    return contracts.start(call.world, customer, terms)
+
+
+def fields(call: Call, customer: str, known: Obj) -> Obj:
+    """The plain fields that the parameters set. Raises Refusal (400)."""
+    given = call.given
+    needs_value(given, "cancel_at_period_end", "days_until_due")
+    changes = taken(given, *PLAIN)
+    card = given.get("default_payment_method")
+    if "default_payment_method" in given:
+        changes["default_payment_method"] = owned(call, card, customer, "default_payment_method") if card else None
+    rates = items.tax_rates(call, given.get("default_tax_rates"), "default_tax_rates")
+    if rates is not None:
+        changes["default_tax_rates"] = rates
+    payment: Obj = given.get("payment_settings") or {}
+    if payment:
+        nothing: Obj = {"payment_method_options": None, "payment_method_types": None}
+        changes["payment_settings"] = (
+            nothing | {"save_default_payment_method": "off"} | known.get("payment_settings", {}) | payment
+        )
+    if given.get("trial_settings"):
+        changes["trial_settings"] = given["trial_settings"]
+    return changes
+
+
+def collected(given: dict[str, Any], subscription: Obj) -> None:
+    """Checks how a subscription is to be collected. Raises Refusal (400)."""
+    sends = subscription["collection_method"] == "send_invoice"
+    if sends and subscription.get("days_until_due") is None:
+        raise required("days_until_due")
+    if not sends and given.get("days_until_due") is not None:
+        raise Refusal(
+            400,
+            "days_until_due can only be set if collection_method is `send_invoice`.",
+            param="days_until_due",
+        )
+
+
+def one_currency(call: Call, customer: Obj, currency: str) -> None:
+    """Refuses a second currency while the customer has a live subscription in another (400)."""
+    for identifier in call.state["subscriptions"].find("customer", customer["id"]):
+        other = call.state["subscriptions"].shown(identifier)
+        if other["status"] not in ENDED and other["currency"] != currency:
+            raise Refusal(
+                400,
+                "You cannot combine currencies on a single customer. This customer has an active subscription, "
+                f"subscription schedule, discount, quote, or invoice item with currency {other['currency']}.",
+                param="items",
+            )
+
+
+def trial_of(call: Call) -> int | None:
+    """When the trial ends (UTC epoch seconds), None without one. Raises Refusal (400)."""
+    given = call.given
+    exclusive(given, "trial_end", "trial_period_days")
+    until, days = given.get("trial_end"), given.get("trial_period_days")
+    if days is not None:
+        if not 0 <= days <= LONGEST_TRIAL:
+            raise Refusal(400, f"The trial period must be from 0 to {LONGEST_TRIAL} days.", param="trial_period_days")
+        return call.now + days * DAY if days else None
+    return None if until in (None, "now") else later(call, until, "trial_end")
+
+
+def later(call: Call, at: int, param: str) -> int:
+    """An instant that must not have passed. Raises Refusal (400)."""
+    if at <= call.now:
+        raise Refusal(400, f"Invalid timestamp: must be later than now, which is {call.now}.", param=param)
+    if at > call.now + 5 * 366 * DAY:
+        raise Refusal(400, "Invalid timestamp: can be no more than five years in the future.", param=param)
+    return at
+
+
+def on_trial(call: Call, subscription: Obj, until: int) -> None:
+    """Puts a subscription on trial: that is its current period."""
+    begun = subscription["trial_start"] or call.now
+    subscription |= {"status": "trialing", "trial_start": begun, "trial_end": until, "billing_cycle_anchor": until}
+    for item in subscription["items"]["data"]:
+        item["current_period_end"] = until
+
+
+def _all_off(call: Call, discounts: items.Wanted) -> bool:
+    coupons = [call.world.coupons[one[0]] for one in discounts if not isinstance(one, str)]
+    return any(coupon["percent_off"] == 100 for coupon in coupons)
+
+
+def payable(call: Call, customer: Obj, changes: Obj) -> None:
+    """Checks that the first invoice can be paid as `payment_behavior` wants.
+
+    Raises Refusal: 400 without a card, 402 when `error_if_incomplete` and the card is declined.
+    """
+    behavior = call.given.get("payment_behavior") or "allow_incomplete"
+    if behavior == "pending_if_incomplete":
+        raise Refusal(400, "pending_if_incomplete is only for updates of a subscription.", param="payment_behavior")
+    sends = changes.get("collection_method") == "send_invoice"
+    if sends or behavior == "default_incomplete" or customer["balance"] < 0:
+        return
+    card = changes.get("default_payment_method") or customer["invoice_settings"]["default_payment_method"]
+    if card not in call.state["payment_methods"]:
+        raise Refusal(
+            400,
+            "This customer has no attached payment source or default payment method. Please consider adding a default "
+            "payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/"
+            "payment-methods-setting#payment-method-priority",
+            "resource_missing",
+        )
+    if behavior == "error_if_incomplete":
+        method = call.state.full("payment_methods", card)
+        first: Obj = {"billing_reason": "subscription_create", "attempt_count": 0}
+        refuses = method["_test"] != "succeeds" if "_test" in method else declines(call.world, customer, first)
+        if refuses:
+            raise declined("insufficient_funds")
+
+
+def update(call: Call) -> Obj:
+    """Changes a subscription: its items with prorations, its collection, its end, its trial."""
+    subscription, given = call.addressed("subscriptions"), call.given
+    identifier, customer = subscription["id"], subscription["customer"]
+    if subscription["status"] in ENDED and given.keys() - {"metadata", "cancellation_details"}:
+        raise Refusal(400, "A canceled subscription can only update its cancellation_details and metadata.")
+    if given.get("payment_behavior") not in (None, "allow_incomplete"):
+        raise Refusal(400, "The sandbox updates with payment_behavior=allow_incomplete only.", param="payment_behavior")
+    wishes = wishes_of(call, subscription)
+    changes = fields(call, customer, subscription) | metadata(subscription["metadata"], given)
+    collected(given, subscription | changes)
+    discounts = None
+    if "discounts" in given:
+        discounts = wanted(call, given["discounts"] or [], customer, "discounts")
+    until = trial_change(call, subscription)
+    prorations = given.get("proration_behavior") or "create_prorations"
+    if wishes:
+        items.admit(call, subscription, wishes, prorations)
+    pause = pause_of(call)
+    before = dict(subscription)
+    subscription |= changes | pause
+    if given.get("cancellation_details"):
+        subscription["cancellation_details"] = subscription["cancellation_details"] | given["cancellation_details"]
+    if discounts is not None:
+        replace_discounts(call, subscription, discounts)
+    if isinstance(until, int):
+        on_trial(call, subscription, until)
+        call.world.plan(until, "renew", identifier, until)
+    if given.get("cancel_at_period_end") is False:
+        undo_end(subscription)
+    if wishes:
+        items.carry_out(call, subscription, wishes, prorations)
+    elif not given.get("cancel_at_period_end") and subscription != before:
+        call.state.put(subscription, "customer.subscription.updated")
+    if given.get("cancel_at_period_end") and not subscription["cancel_at_period_end"]:
+        details = subscription["cancellation_details"]
+        contracts.schedule_end(call.world, subscription, details["feedback"], details["comment"])
+    if until == "now":
+        end_trial(call, identifier)
+    return call.state.full("subscriptions", identifier)
+
+
+def wishes_of(call: Call, subscription: Obj) -> list[items.Wish]:
+    """What an update asks for the items, checked. Raises Refusal (400)."""
+    wishes: list[items.Wish] = []
+    for position, given in enumerate(call.given.get("items") or []):
+        param = f"items[{position}]"
+        known = items.item_of(subscription, given["id"], f"{param}[id]") if given.get("id") else None
+        if given.get("deleted") and known is None:
+            raise required(f"{param}[id]")
+        wishes.append(items.wish(call, given, known, subscription["customer"], param))
+    if wishes:
+        items.fits(wishes, subscription)
+    return wishes
+
+
+def trial_change(call: Call, subscription: Obj) -> int | str | None:
+    """When the trial is to end: `now`, a later instant, None for no change. Raises Refusal (400)."""
+    until = call.given.get("trial_end")
+    if until is None or (until == "now" and subscription["status"] != "trialing"):
+        return None
+    if until == "now":
+        return "now"
+    if subscription["status"] != "trialing":
+        raise Refusal(400, "The sandbox moves the end only of a trial that is running.", param="trial_end")
+    return later(call, until, "trial_end")
+
+
+def end_trial(call: Call, identifier: str) -> None:
+    """Ends a trial now and bills the first paid period at once."""
+    subscription = call.state.full("subscriptions", identifier)
+    on_trial(call, subscription, call.now)
+    call.state.put(subscription, "customer.subscription.updated")
+    contracts.renew(call.world, identifier, call.now)
+    invoice = call.state.full("invoices", call.state.full("subscriptions", identifier)["latest_invoice"])
+    if invoice["status"] == "draft":
+        finalize(call.world, invoice)
+
+
+def pause_of(call: Call) -> Obj:
+    """The change of `pause_collection`; going on again by itself is put on the agenda. Raises Refusal (400)."""
+    if "pause_collection" not in call.given:
+        return {}
+    pause: Obj | None = call.given["pause_collection"]
+    if pause is None:
+        return {"pause_collection": None}
+    resumes = pause.get("resumes_at")
+    if resumes is not None:
+        call.world.plan(later(call, resumes, "pause_collection[resumes_at]"), "resume", call.names[-1])
+    return {"pause_collection": {"behavior": pause["behavior"], "resumes_at": resumes}}
+
+
+def replace_discounts(call: Call, subscription: Obj, discounts: items.Wanted) -> None:
+    """Has a subscription keep or get these discounts, and lose its others."""
+    kept = {one for one in discounts if isinstance(one, str)}
+    lost = [one for one in subscription["discounts"] if one not in kept]
+    subscription["discounts"] = given_to(call, discounts, subscription["customer"], subscription=subscription["id"])
+    for one in lost:
+        call.state.emit("customer.discount.deleted", call.state["discounts"].body(one), None)
+
+
+def undo_end(subscription: Obj) -> None:
+    """Takes a scheduled end back."""
+    nothing: Obj = {"comment": None, "feedback": None, "reason": None}
+    subscription |= {
+        "cancel_at_period_end": False,
+        "cancel_at": None,
+        "canceled_at": None,
+        "cancellation_details": nothing,
+    }
+
+
+def cancel(call: Call) -> Obj:
+    """Ends a subscription now; `prorate` credits what is left, `invoice_now` bills what is pending."""
+    given, subscription = call.given, call.addressed("subscriptions")
+    if subscription["status"] in ENDED:
+        raise missing("subscription", subscription["id"])
+    if given.get("cancellation_details"):
+        subscription["cancellation_details"] = subscription["cancellation_details"] | given["cancellation_details"]
+    if given.get("prorate"):
+        for item in subscription["items"]["data"]:
+            items.credit(call, subscription, item, "create_prorations")
+    if given.get("invoice_now") and pending(call, subscription["customer"], subscription["id"]):
+        call.pace.new_invoice(subscription["id"])
+        contracts.bill_now(call.world, subscription)
+        subscription = call.state.full("subscriptions", subscription["id"])
+    contracts.end(call.world, subscription, "cancellation_requested")
+    return call.state.full("subscriptions", subscription["id"])
+
+
+CREATED = (*SERVED, "customer", "trial_period_days", "items[metadata]", *(f"items[{name}]" for name in items.SERVED))
+UPDATED = (
+    *SERVED,
+    *("cancellation_details", "pause_collection", "items[id]", "items[deleted]"),
+    *(f"items[{name}]" for name in items.SERVED),
+)
+CANCELED = ("cancellation_details", "invoice_now", "prorate")
+WRITES = (
+    Write("POST", "/v1/subscriptions", "subscriptions", "subscription", "SubscriptionCreateParams", create, CREATED),
+    Write(
+        "POST", "/v1/subscriptions/{id}", "subscriptions", "subscription", "SubscriptionUpdateParams", update, UPDATED
+    ),
+    *(
+        Write(method, path, "subscriptions", "subscription", "SubscriptionCancelParams", cancel, CANCELED)
+        for method, path in (("DELETE", "/v1/subscriptions/{id}"), ("POST", "/v1/subscriptions/{id}/cancel"))
+    ),
+)
