@@ -159,7 +159,7 @@ def pending(call: Call, customer: str, subscription: str | None) -> list[str]:
 
 
 def update(call: Call) -> Obj:
-    """Changes an item that is on no invoice, or on a draft."""
+    """Changes an item that is on no invoice, or on a draft; Stripe has no event for that."""
     item, given = call.addressed("invoiceitems"), call.given
     draft = _draft_of(call, item)
     if item["proration"] and given.keys() - {"description", "metadata"}:
@@ -167,7 +167,7 @@ def update(call: Call) -> Obj:
     needs_value(given, "amount", "quantity", "discountable")
     item |= taken(given, "description", "discountable", "period") | metadata(item["metadata"], given)
     item |= cost(call, item)
-    call.state.put(item, "invoiceitem.updated")
+    call.state.put(item)
     if draft:
         _without(draft, item["id"])
         draft["lines"]["data"].append(line_of(call, item, draft["id"]))

@@ -72,7 +72,7 @@ def fields(call: Call, known: Obj) -> Obj:
 
 
 def update(call: Call) -> Obj:
-    """Changes a draft."""
+    """Changes a draft; Stripe has no event for that."""
     quote = in_status(call, "draft", "updated")
     changes = fields(call, quote)
     if call.given.get("customer"):
@@ -81,7 +81,7 @@ def update(call: Call) -> Obj:
         fresh = built(call, quote["id"], quote["customer"], wishes_of(call, quote["customer"]))
         names = ("amount_subtotal", "amount_total", "computed", "currency", "line_items", "total_details")
         quote |= {name: fresh[name] for name in names}
-    return call.stored(quote | changes, "quote.updated")
+    return call.stored(quote | changes)
 
 
 def in_status(call: Call, status: str, verb: str) -> Obj:
