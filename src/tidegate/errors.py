@@ -40,6 +40,7 @@ TidegateError
 │   ├── StripeKeyInvalid           (exit 3)
 │   ├── StripePermissionMissing
 │   ├── StripeObjectMissing
+│   ├── StripeEndpointMissing
 │   ├── StripeCursorGone
 │   └── StripeRateLimited
 ├── StripeBodyUnreadable           a 2xx whose body is cut off or no JSON
@@ -255,6 +256,11 @@ class StripePermissionMissing(StripeRefused):
 
 class StripeObjectMissing(StripeRefused):
     """Stripe has no such object at {endpoint}: {message} Request id: {request_id}."""
+
+
+class StripeEndpointMissing(StripeRefused):
+    """What answers at {endpoint} knows no such path: {message} Is the address that of Stripe's API, and no proxy's?
+    Request id: {request_id}."""
 
 
 class StripeCursorGone(StripeRefused):

@@ -153,13 +153,19 @@ class Reader:
         range_ = load.range
         try:
             page = read_objects(
-                self.api, range_.resource, str(range_.resource.path), range_.params(), after=range_.cursor
+                self.api,
+                range_.resource,
+                str(range_.resource.path),
+                range_.params(),
+                after=range_.cursor,
+                passed=load.passed,
             )
         except StripeCursorGone:
             if range_.reached is None:
                 raise
             # The object was deleted since: go on from its second, reading that second again, or from the beginning.
             range_.cursor = ""
+            load.passed.clear()
             range_.until, range_.reached = (
                 (range_.reached + 1, range_.reached) if range_.resource.created_filter else (None, None)
             )
@@ -181,9 +187,7 @@ class Reader:
         for parent in parents:
             try:
                 pages += self._pages_of(range_, parent)
-            except StripeObjectMissing as error:
-                if error.facts["code"] != "resource_missing":
-                    raise  # it is the list that does not exist here, not the parent
+            except StripeObjectMissing:
                 gone.append(parent)
         done = len(parents) < PARENTS_AT_ONCE
         self._store(Load(range_), pages, parents[-1] if parents else range_.cursor, None, done=done, gone=gone)
@@ -191,9 +195,13 @@ class Reader:
     def _pages_of(self, range_: Range, parent: str) -> list[Page]:
         path = list_path(str(range_.resource.path), parent)
         pages: list[Page] = []
+        passed = set[str]()
         while not pages or pages[-1].has_more:
             after = pages[-1].last if pages else ""
-            pages.append(read_objects(self.api, range_.resource, path, range_.params(), after=after, parent=parent))
+            params = range_.params()
+            pages.append(
+                read_objects(self.api, range_.resource, path, params, after=after, passed=passed, parent=parent)
+            )
         return pages
 
     def _parents(self, range_: Range) -> Sequence[str]:

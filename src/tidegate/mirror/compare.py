@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from tidegate.errors import StripeBodyUnreadable, StripeKeyInvalid, StripeObjectMissing, TidegateError, Unreachable
+from tidegate.errors import StripeKeyInvalid, StripeObjectMissing, TidegateError, Unreachable
 from tidegate.mirror.arrivals import Arrival
 from tidegate.mirror.compare_rows import Differences, compare_page
 from tidegate.mirror.pages import read_objects, retrieve
@@ -134,16 +134,11 @@ def _lists(api: StripeApi, resource: Resource, db: Connection, account: str) -> 
     for path, parent in _paths(resource, db, account):
         for variant in resource.variants:
             after, more = "", True
-            passed = {after}
+            passed = set[str]()
             while more:
-                page = read_objects(api, resource, path, variant, after=after, parent=parent)
+                page = read_objects(api, resource, path, variant, after=after, passed=passed, parent=parent)
                 yield page.arrivals
                 after, more = page.last, page.has_more
-                if more and after in passed:
-                    raise StripeBodyUnreadable(
-                        endpoint=f"GET {path}", problem="the list never ends", tries=1, request_id="-"
-                    )
-                passed.add(after)
 
 
 def _paths(resource: Resource, db: Connection, account: str) -> Sequence[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """Reads one page of a Stripe list, with every nested list of its objects whole."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -35,13 +35,15 @@ def read_objects(
     params: Mapping[str, Any],
     *,
     after: str = "",
+    passed: set[str],
     parent: str = "",
 ) -> Page:
     """One page of `path`, at most 100 objects following the object `after`.
 
-    `parent` is the id of the object listed under; objects that do not name it are given it, so that it is not lost.
-    Raises the errors of StripeApi; StripeBodyUnreadable also for a page that would never end (it says that there is
-    more and shows nothing new).
+    `passed` holds the last id of each page of this list that was read, and is given this one's. `parent` is the id of
+    the object listed under; objects that do not name it are given it, so that it is not lost. Raises the errors of
+    StripeApi; StripeBodyUnreadable also for a list that would never end (it says that there is more and goes back to
+    where it was, or nowhere).
     """
     asked = {**params, "limit": LIMIT, "expand": [f"data.{one}" for one in resource.expand]}
     if after:
@@ -54,14 +56,21 @@ def read_objects(
         if resource.nested:
             complete(api, resource, arrival)
     last, reached = _end(resource, bodies)
-    if has_more and (not last or last == after):
+    if has_more:
+        _move_on(path, last, passed | {after})
+        passed.add(last)
+    return Page(arrivals, lost, has_more, last, reached)
+
+
+def _move_on(path: str, last: str, passed: Collection[str]) -> None:
+    """Raises StripeBodyUnreadable when a page that is not the last ends where an earlier one did."""
+    if not last or last in passed:
         raise StripeBodyUnreadable(
             endpoint=f"GET {path}",
-            problem="the page says that more follows but does not move on",
+            problem="the list says that more follows but does not move on",
             tries=1,
             request_id="-",
         )
-    return Page(arrivals, lost, has_more, last, reached)
 
 
 def _owned(body: msgspec.Raw, field: str, parent: str) -> msgspec.Raw:
@@ -120,19 +129,15 @@ def _rest(
     rest: list[msgspec.Raw] = []
     more = True
     last = _id(bodies[-1]) if bodies else ""
+    passed = {last}
     while more:
         after = {"starting_after": last} if last else {}
         found, more, _ = _fetch(api, path, {**params, **after, "limit": LIMIT}, interactive)
         rest += found
-        moved = _id(found[-1]) if found else ""
-        if more and moved in {"", last}:
-            raise StripeBodyUnreadable(
-                endpoint=f"GET {path}",
-                problem="the list says that more follows but does not move on",
-                tries=1,
-                request_id="-",
-            )
-        last = moved
+        last = _id(found[-1]) if found else ""
+        if more:
+            _move_on(path, last, passed)
+            passed.add(last)
     return rest
 
 

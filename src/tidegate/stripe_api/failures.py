@@ -10,6 +10,7 @@ import msgspec
 
 from tidegate.errors import (
     StripeCursorGone,
+    StripeEndpointMissing,
     StripeKeyInvalid,
     StripeObjectMissing,
     StripePermissionMissing,
@@ -137,7 +138,9 @@ def _kind(answer: Refusal) -> type[StripeRefused]:
             return StripeRateLimited
         case 400 | 404 if missing and answer.details.param in {"starting_after", "ending_before"}:
             return StripeCursorGone
-        case 404:
+        case 404 if missing:
             return StripeObjectMissing
+        case 404:  # a proxy's page, a wrong address, a path this server lacks: it says nothing about any object
+            return StripeEndpointMissing
         case _:
             return StripeRefused

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from tidegate.connections import accounts, problems, runs
 from tidegate.connections.accounts import Account, Credentials
-from tidegate.errors import ImportRunning, StripeObjectMissing, UsageError
+from tidegate.errors import ImportRunning, StripeEndpointMissing, UsageError
 from tidegate.mirror.tables import STRIPE_TABLES
 from tidegate.secrets import Vault
 from tidegate.stripe_api.client import StripeApi
@@ -125,8 +125,8 @@ def _ask_whose(key: str, base: str, open_api: OpenApi) -> _AccountBody:
         with open_api(key.strip(), base or None) as api:
             body = api.get("/v1/account", interactive=True).body
         return msgspec.json.decode(body, type=_AccountBody)
-    except (msgspec.DecodeError, StripeObjectMissing) as error:
-        said = "it has no /v1/account" if isinstance(error, StripeObjectMissing) else f"{error}"
+    except (msgspec.DecodeError, StripeEndpointMissing) as error:
+        said = "it has no /v1/account" if isinstance(error, StripeEndpointMissing) else f"{error}"
         told = f"What answers at {base or 'Stripe'} is not Stripe's API: {said}."
         raise UsageError(problem=f"{told} An API base is an address without a path.") from error
 
