@@ -148,7 +148,7 @@ def test_what_was_changed_just_before_and_is_not_told_yet_is_no_difference(live:
     live.put(live.full("customers") | {"name": "Changed"}, "customer.updated")
     result = live.audit("customers")
     assert (result["clean"], result["resources"][0]["changed_meanwhile"]) == (True, 1)
-    live.run("update tidegate.connections set events_until = now() + interval '10 years'")
+    live.run("update tidegate.connections set complete_as_of = now() + interval '10 years'")
     assert findings(live, "customers") == {"customers": {"stale": 1}}, "once the mirror promises to have it, it is"
 
 

@@ -34,11 +34,13 @@ BY_ERROR: dict[type[TidegateError], str] = {
     StripePermissionMissing: "permission_missing",
 }
 
-# An import of everything that began after the events were lost has read what they would have told.
+# What began after the events were lost, listed everything and looked at what is in no list any more, has read what they
+# would have told.
 ANSWERED = """
 p.code = 'events_lost' and exists (
-  select from tidegate.runs r where r.connection = p.connection and r.kind = 'import' and r.state = 'done'
-  and r.started_at > p.since and coalesce(r.options -> 'resources', '[]') = '[]')"""
+  select from tidegate.runs r where r.connection = p.connection and r.state = 'done' and r.started_at > p.since
+  and (r.kind = 'sweep' or r.kind = 'import' and (r.options -> 'full')::boolean
+    and coalesce(r.options -> 'resources', '[]') = '[]'))"""
 
 
 def note(db: Connection, connection: str, code: str, detail: str, subject: str = "") -> None:
@@ -73,6 +75,16 @@ delete from tidegate.problems where connection = :connection and code = any(:cod
 def clear_answered(db: Connection, connection: str) -> None:
     """Forgets lost events that an import has made good."""
     db.execute(text(f"delete from tidegate.problems p where p.connection = :c and {ANSWERED}"), {"c": connection})
+
+
+def unanswered_gaps(db: Connection) -> list[tuple[str, Any]]:
+    """Connections that lost events which no full import has made good, with the time since when."""
+    rows = db.execute(
+        text(f"""
+select p.connection, p.since from tidegate.problems p join tidegate.connections c on c.name = p.connection
+where p.code = 'events_lost' and c.disconnected_at is null and not ({ANSWERED}) order by 1""")
+    )
+    return [(row.connection, row.since) for row in rows]
 
 
 def listing(db: Connection, connection: str) -> list[dict[str, Any]]:

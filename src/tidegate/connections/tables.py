@@ -37,7 +37,8 @@ connections = Table(
     Column("endpoint_rate", Float, nullable=False, comment="requests a second per endpoint"),
     Column("created_at", Time, nullable=False, server_default=func.now()),
     Column("disconnected_at", Time),
-    Column("events_until", Time, comment="everything Stripe did before this is in the mirror"),
+    Column("events_until", Time, comment="every event of Stripe before this was read"),
+    Column("complete_as_of", Time, comment="everything Stripe did before this is in the mirror"),
     Column("last_webhook_at", Time),
     Column("caught_up_at", Time, comment="when /v1/events was last read to its head"),
 )

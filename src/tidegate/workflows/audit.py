@@ -38,7 +38,7 @@ def audit(
     chosen = [resource(name) for name in names] or [one for one in RESOURCES.values() if one.path]
     began = time.monotonic()
     with engine.begin() as db:
-        place = accounts.named(db, account.name).events_until
+        place = accounts.named(db, account.name).complete_as_of
         run = runs.begin(db, account.name, KIND, {"resources": list(names)})
 
     def one(resource: Resource) -> Comparison:

@@ -2,6 +2,8 @@
 
 from sqlalchemy import Connection, text
 
+from tidegate.connections import problems, runs
+
 
 def behind(db: Connection, poll_seconds: int, *, refused: bool) -> list[str]:
     """Connections whose events were not read for `poll_seconds`; those whose key was refused only with `refused`."""
@@ -16,6 +18,18 @@ order by c.name"""),
         {"seconds": poll_seconds, "refused": refused},
     )
     return list(rows.scalars())
+
+
+def unanswered(db: Connection) -> list[tuple[str, bool]]:
+    """Connections that lost events and whose full import nobody is at: to be begun (true) or to be gone on with."""
+    found: list[tuple[str, bool]] = []
+    for name, since in problems.unanswered_gaps(db):
+        last = runs.last(db, name, "import")
+        if last and last["state"] == "running":
+            continue
+        begun = last is not None and last["started_at"] > since and last["options"].get("full", False)
+        found.append((name, not begun))
+    return found
 
 
 def undrained(db: Connection) -> list[str]:

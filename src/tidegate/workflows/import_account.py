@@ -5,14 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Engine, func
+from sqlalchemy import Engine
 
 from tidegate.connections import accounts, problems, runs
 from tidegate.connections.accounts import Account
-from tidegate.connections.tables import connections
 from tidegate.errors import ImportRunning
 from tidegate.mirror import ranges
 from tidegate.mirror.arrivals import Counts
@@ -203,10 +203,7 @@ class _Import:
             for resource in readable:
                 problems.clear(db, self.account.name, ["permission_missing"], f"GET {resource.path}")
             if summary["state"] == "done" and not self.options.resources:
-                at = func.to_timestamp(started)
-                accounts.note(
-                    db, self.account.name, events_until=func.greatest(func.coalesce(connections.c.events_until, at), at)
-                )
+                accounts.promise(db, self.account.name, datetime.fromtimestamp(started, UTC))
 
 
 def _resources(plan: Plan, settled: Settled) -> dict[str, Any]:

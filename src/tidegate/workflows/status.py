@@ -46,6 +46,7 @@ def _connection(db: Connection, account: Account, poll_seconds: int) -> dict[str
         "display_name": account.display_name,
         "freshness": _freshness(account, run, runs.ever_whole(db, account.name), events, poll_seconds),
         "events_until": _iso(account.events_until),
+        "complete_as_of": _iso(account.complete_as_of),
         "last_webhook_at": _iso(account.last_webhook_at),
         "caught_up_at": _iso(account.caught_up_at),
         "resources": _resources(db, account.name),
@@ -71,7 +72,7 @@ def _freshness(account: Account, run: RowMapping | None, whole: bool, events: di
         return "live by webhooks"
     if account.caught_up_at and now - account.caught_up_at < timedelta(seconds=3 * poll_seconds):
         return f"polling, up to {max(1, poll_seconds // 60)} min behind"
-    as_of = account.events_until or run["started_at"]
+    as_of = account.complete_as_of or run["started_at"]
     return f"as of {as_of.astimezone(UTC):%Y-%m-%d %H:%M} UTC, nothing keeps it current"
 
 

@@ -102,7 +102,7 @@ def drain(context: TaskContext, connection: str) -> dict[str, Any]:
 def catch_up(context: TaskContext, connection: str) -> dict[str, Any]:
     """Reads Stripe's events since the last time; nothing to do where another process does.
 
-    Events that Stripe no longer had are made good by an import of everything.
+    Events that Stripe no longer had are made good by a full import; should its ring be lost, the tick rings again.
     """
     account = _connected(context, connection)
     if account is None:
@@ -128,7 +128,12 @@ def tick(context: TaskContext, timestamp: int) -> list[str]:
     with context.engine.connect() as db:
         wanted = [("catch_up", name) for name in due.behind(db, context.poll_seconds, refused=full_hour)]
         wanted += [("drain", name) for name in due.undrained(db)]
-    return [f"{task}:{name}" for task, name in wanted if context.doorbell.ring(task, connection=name)]
+        gaps = due.unanswered(db)
+    rung = [f"{task}:{name}" for task, name in wanted if context.doorbell.ring(task, connection=name)]
+    for name, full in gaps:
+        if context.doorbell.ring("import_account", connection=name, full=full):
+            rung.append(f"import_account:{name}")
+    return rung
 
 
 def forget_old(context: TaskContext, timestamp: int) -> dict[str, int]:
