@@ -30,7 +30,8 @@ TidegateError
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
 │   ├── ImportIncomplete
 │   └── ImportRunning
-│       └── CatchUpRunning
+│       ├── CatchUpRunning
+│       └── ImportTakenOver
 ├── Unreachable                    Stripe or the database (exit 3)
 │   ├── DatabaseUnreachable
 │   ├── EmbeddedServerLost
@@ -65,6 +66,12 @@ class TidegateError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.facts))
+
+
+def passes(error: TidegateError) -> bool:
+    """Whether the trouble may end by itself, so that trying again later makes sense."""
+    busy = isinstance(error, StripeRefused) and int(error.facts.get("status", 0)) >= 500
+    return busy or isinstance(error, Unreachable | StripeRateLimited | StripeBodyUnreadable)
 
 
 def _rebuild(kind: type[TidegateError], facts: dict[str, Any]) -> TidegateError:
@@ -206,6 +213,12 @@ class ImportIncomplete(FoundWrong):
 class ImportRunning(FoundWrong):
     """Another process is importing {connection} right now. `tidegate status` shows how far it is; it goes on by
     itself.
+    """
+
+
+class ImportTakenOver(ImportRunning):
+    """Another process goes on with the import of {connection}: this one had lost its lock, with its database session.
+    Nothing is lost; `tidegate status` shows how far it is.
     """
 
 

@@ -21,6 +21,9 @@ DATABASE_AWAY = OperationalError("select 1", {}, Exception("terminating connecti
 KEY_INVALID = StripeKeyInvalid(endpoint="GET /v1/account", status=401, code="", message="no", request_id="-")
 
 
+INCOMPLETE = {"state": "incomplete", "run": 1}
+
+
 @pytest.fixture
 def context(engine: Engine) -> TaskContext:
     queue.empty(engine)
@@ -47,7 +50,9 @@ def ending(result: Any) -> Any:
     ("result", "attempt", "state", "again"),
     [
         pytest.param({"state": "done", "run": 1}, 0, "done", None, id="done"),
-        pytest.param({"state": "incomplete", "run": 1}, 0, "incomplete", None, id="a part failed: told by the run"),
+        pytest.param(INCOMPLETE | {"passing": False}, 0, "incomplete", None, id="a part is refused: told by the run"),
+        pytest.param(INCOMPLETE | {"passing": True}, 2, "incomplete", (60, 3), id="a part failed and may not again"),
+        pytest.param(INCOMPLETE | {"passing": True}, 20, "incomplete", None, id="a part fails for hours"),
         pytest.param(ImportRunning(connection="acme"), 2, "busy", (60, 2), id="another process imports"),
         pytest.param(UNREACHABLE, 0, "put_off", (15, 1), id="Stripe is away"),
         pytest.param(UNREACHABLE, 3, "put_off", (120, 4), id="Stripe is away for longer"),

@@ -1,6 +1,7 @@
 """Runs: one execution of an import, a catch-up or an audit, with its state and what it did."""
 
 import json
+import logging
 import os
 import socket
 from collections.abc import Generator
@@ -8,6 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, text
+from sqlalchemy.exc import OperationalError
+
+log = logging.getLogger(__name__)
 
 QUIET_SECONDS = 5
 """After this long without a sign of life, a running import whose lock nobody holds is taken for dead."""
@@ -63,13 +67,21 @@ def beat(db: Connection, run: int, summary: dict[str, Any]) -> None:
 
 
 def end(db: Connection, run: int, state: str, summary: dict[str, Any], error: str = "") -> None:
-    """Ends a run as `done`, `incomplete` or `interrupted`."""
+    """Ends a run as `done`, `incomplete` or `interrupted`; one that another process took up stays as that has it."""
     db.execute(
         text("""
 update tidegate.runs set state = :state, summary = cast(:summary as jsonb), error = :error, finished_at = now(),
-  heartbeat_at = now() where id = :run"""),
-        {"run": run, "state": state, "summary": json.dumps(summary), "error": error},
+  heartbeat_at = now() where id = :run and process = :process"""),
+        {"run": run, "state": state, "summary": json.dumps(summary), "error": error, "process": process_name()},
     )
+
+
+def connection_of_range(db: Connection, range_: int) -> str:
+    """The connection whose import a range belongs to; empty when it was purged."""
+    query = text(
+        "select r.connection from tidegate.runs r join tidegate.import_ranges i on i.run = r.id where i.id = :id"
+    )
+    return db.scalar(query, {"id": range_}) or ""
 
 
 def last(db: Connection, connection: str, kind: str) -> RowMapping | None:
@@ -114,5 +126,14 @@ def exclusive(engine: Engine, connection: str, kind: str) -> Generator[bool]:
             yield held
         finally:
             if held:
-                db.execute(text("select pg_advisory_unlock(hashtextextended(:key, 0))"), {"key": key})
-                db.commit()
+                _let_go(db, key)
+
+
+def _let_go(db: Connection, key: str) -> None:
+    try:
+        db.execute(text("select pg_advisory_unlock(hashtextextended(:key, 0))"), {"key": key})
+        db.commit()
+    except OperationalError as error:
+        if not error.connection_invalidated:
+            raise
+        log.warning("lock_lost", extra={"lock": key})  # with its session: what the block did stands all the same

@@ -13,7 +13,15 @@ from typing import NamedTuple
 from sqlalchemy import Engine, text
 
 from tidegate.connections import problems
-from tidegate.errors import StripeCursorGone, StripeKeyInvalid, StripeObjectMissing, TidegateError, Unreachable
+from tidegate.errors import (
+    ImportTakenOver,
+    StripeCursorGone,
+    StripeKeyInvalid,
+    StripeObjectMissing,
+    TidegateError,
+    Unreachable,
+    passes,
+)
 from tidegate.mirror import ranges, refetches
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Counts
@@ -124,10 +132,10 @@ class Reader:
         try:
             while not range_.done and not self.stop.is_set() and not self._fatal:
                 self._step(load)
-        except (StripeKeyInvalid, Unreachable):
+        except (StripeKeyInvalid, Unreachable, ImportTakenOver):
             raise
         except TidegateError as error:
-            range_.error = str(error)
+            range_.error, load.passing = str(error), passes(error)
             log.warning("import_range_failed", extra={"run": self.run, "resource": range_.resource.name})
             problems.note_error(self.engine, self.account, error)
             with self.engine.begin() as db:

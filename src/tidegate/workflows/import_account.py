@@ -60,7 +60,8 @@ def import_account(
 ) -> dict[str, Any]:
     """Reads everything into the mirror and returns the summary: state, seconds, counts per resource, problems.
 
-    State `done`: all was read; `incomplete`: a part failed and is named; `interrupted`: `stop` was set. Raises
+    State `done`: all was read; `incomplete`: a part failed and is named (`passing`: all of it may go by itself);
+    `interrupted`: `stop` was set. Raises
     ImportRunning when another process imports this connection, and what makes all work useless (key invalid, Stripe
     or the database out of reach); what was stored until then stays, and the next import goes on from there.
     """
@@ -192,6 +193,7 @@ class _Import:
             "pages": sum(load.range.pages for load in plan.loads),
             "resources": _resources(plan, settled),
             "problems": problems | settled.failed,
+            "passing": all(load.passing for load in plan.loads if load.range.error),
             "error": error,
         }
 

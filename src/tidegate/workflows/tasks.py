@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 PASSING = (Unreachable, StripeRateLimited, StripeBodyUnreadable, OperationalError, PoolExhausted)
 """Troubles that end by themselves: the import is tried again."""
 LONGEST_WAIT = 600  # seconds
+MOST_TRIES = 20
+"""How often a part of an import that fails is tried again by itself, over about two and a half hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,8 @@ def import_account(
 ) -> dict[str, Any]:
     """Imports a connection, or goes on with its import. `attempt` counts the failures so far.
 
-    Interrupted by a stop, it is rung for at once; kept off by another import or by trouble that passes (`PASSING`),
-    after a while.
+    Interrupted by a stop, it is rung for at once; kept off by another import or by trouble that passes (`PASSING`), or
+    incomplete for such trouble, after a while.
     """
     account = _connected(context, connection)
     if account is None:
@@ -71,6 +73,7 @@ def import_account(
         )
 
     options = ImportOptions(resources=tuple(resources), full=full, readers=context.readers)
+    wait = min(LONGEST_WAIT, 15 * 2**attempt)
     try:
         with context.open_api(account) as api:
             summary = importing.import_account(context.engine, account, api, options, stop=context.stop)
@@ -78,10 +81,12 @@ def import_account(
         again(60, full=full)
         return {"connection": connection, "state": "busy"}
     except PASSING as trouble:
-        wait = min(LONGEST_WAIT, 15 * 2**attempt)
         log.warning("import_put_off", extra={"connection": connection, "seconds": wait, "problem": str(trouble)})
         again(wait, attempt=attempt + 1)
         return {"connection": connection, "state": "put_off", "error": str(trouble)}
+    if summary["state"] == "incomplete" and summary["passing"] and attempt < MOST_TRIES:
+        log.warning("import_incomplete", extra={"connection": connection, "seconds": wait})
+        again(wait, attempt=attempt + 1)
     if summary["state"] == "interrupted" and context.stop.is_set():
         again(0)
     return {"connection": connection, "run": summary["run"], "state": summary["state"]}
