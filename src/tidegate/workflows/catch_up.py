@@ -15,7 +15,7 @@ from tidegate.mirror import inbox
 from tidegate.mirror.event_list import ENDPOINT, Listed, read_events
 from tidegate.mirror.inbox import Entry
 from tidegate.stripe_api.client import StripeApi
-from tidegate.workflows.ingest_events import drain
+from tidegate.workflows.ingest_events import drain, handle_events
 
 KIND = "catch_up"
 LAG = timedelta(seconds=60)
@@ -51,20 +51,30 @@ class CaughtUp:
 
 
 def catch_up(
-    engine: Engine, account: Account, api: StripeApi, *, attempts: int = 8, stop: threading.Event | None = None
+    engine: Engine,
+    account: Account,
+    api: StripeApi,
+    *,
+    attempts: int = 8,
+    stop: threading.Event | None = None,
+    look: bool = True,
 ) -> dict[str, Any]:
     """Reads `/v1/events` from the stored place to the head, keeps them in the inbox and drains it.
 
     A connection that did so never before begins 30 days back, all that Stripe has. A `gap` is also noted as the problem
-    `events_lost`. With `stop` set it ends after the page at hand and begins there again the next time. Raises
-    CatchUpRunning when another process catches up on this connection, and the errors of StripeApi.
+    `events_lost`. Without `look` the objects that events could not tell whole are left in their queue. With `stop` set
+    it ends after the page at hand and begins there again the next time. Raises CatchUpRunning when another process
+    catches up on this connection, and the errors of StripeApi.
     """
     with runs.exclusive(engine, account.name, KIND) as alone:
         if not alone:
             raise CatchUpRunning(connection=account.name)
         with problems.watched(engine, account.name, ENDPOINT):
             caught = _read(engine, account.name, api, stop or threading.Event())
-    drained = drain(engine, account, api, attempts=attempts, stop=stop)
+    if look:
+        drained = drain(engine, account, api, attempts=attempts, stop=stop)
+    else:
+        drained = handle_events(engine, account.name, attempts=attempts, stop=stop)
     return {"connection": account.name, **caught.as_json(), "inbox": drained.as_json()}
 
 
@@ -77,7 +87,7 @@ def _read(engine: Engine, name: str, api: StripeApi, stop: threading.Event) -> C
     for page in read_events(api, place if account.caught_up_at else None):
         now = now or page.at
         caught.gap = place is not None and place < now - KEPT
-        _keep(engine, name, page, caught)
+        _keep(engine, account, page, caught)
         if stop.is_set():
             return caught
     assert now is not None, "a list has at least one page"
@@ -86,11 +96,13 @@ def _read(engine: Engine, name: str, api: StripeApi, stop: threading.Event) -> C
     return caught
 
 
-def _keep(engine: Engine, name: str, page: Listed, caught: CaughtUp) -> None:
-    entries = [Entry(name, event.id, event.type, event.created, "events", body) for event, body in page.events]
+def _keep(engine: Engine, account: Account, page: Listed, caught: CaughtUp) -> None:
+    owner = (account.account, account.livemode)
+    entries = [
+        Entry(account.name, event.id, event.type, event.created, "events", body, *owner) for event, body in page.events
+    ]
     with engine.begin() as db:
-        if accounts.hold(db, name):
-            caught.new += inbox.keep(db, entries)
+        caught.new += inbox.keep(db, entries)
     caught.seen += len(page.events) + page.unreadable
     caught.unreadable += page.unreadable
 
