@@ -358,5 +358,5 @@ def test_a_worker_answers_a_gap_with_an_import_of_everything(live: Live) -> None
     assert jobs(live.hub.engine) == []
     live.sandbox.advance(40 * DAY)
     assert tasks.catch_up(context, "acme")["gap"] is True
-    assert jobs(live.hub.engine) == [("import_account", "acme", "todo")]
-    assert live.one("select args -> 'full' from tidegate.procrastinate_jobs") is True
+    assert ("import_account", "acme", "todo") in jobs(live.hub.engine)
+    assert live.one("select args -> 'full' from tidegate.procrastinate_jobs where task_name = 'import_account'") is True

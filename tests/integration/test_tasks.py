@@ -14,6 +14,7 @@ from tidegate.errors import ImportRunning, StripeKeyInvalid, StripeUnreachable
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import tasks
 from tidegate.workflows.ingest_events import Drained
+from tidegate.workflows.refetch import Refetched
 from tidegate.workflows.tasks import TaskContext
 
 UNREACHABLE = StripeUnreachable(endpoint="GET /v1/account", problem="refused", tries=5)
@@ -104,13 +105,68 @@ def test_a_refused_key_ends_the_import(context: TaskContext, monkeypatch: pytest
     assert queue.jobs(context.engine) == []
 
 
-def test_what_a_stop_leaves_in_the_inbox_is_rung_for(context: TaskContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.ingest_events, "drain", ending(Drained(handled=3)))
-    assert tasks.drain(context, "acme") == {"connection": "acme", "handled": 3, "failed": 0}
+@pytest.mark.parametrize(
+    ("drained", "stopped", "rung"),
+    [
+        pytest.param(Drained(handled=3), False, None, id="everything is handled"),
+        pytest.param(Drained(handled=3), True, 0, id="stopped"),
+        pytest.param(Drained(handled=3, more=True), False, 0, id="its time was over"),
+        pytest.param(Drained(handled=3, put_off={"evt_1": "a lock"}), False, 5, id="the database could not take one"),
+        pytest.param(Drained(failed={"evt_1": "no"}), False, None, id="one failed: the clock rings for it"),
+    ],
+)
+def test_what_a_drain_leaves_is_rung_for(
+    context: TaskContext, monkeypatch: pytest.MonkeyPatch, drained: Drained, stopped: bool, rung: int | None
+) -> None:
+    monkeypatch.setattr(tasks.ingest_events, "handle_events", ending(drained))
+    if stopped:
+        context.stop.set()
+    told = tasks.drain(context, "acme")
+    assert (told["handled"], told["failed"], told["put_off"]) == (
+        drained.handled, len(drained.failed), len(drained.put_off),
+    )  # fmt: skip
+    with context.engine.connect() as db:
+        found = db.execute(
+            text("""
+select task_name, coalesce(round(extract(epoch from scheduled_at - clock_timestamp()))::int, 0) as seconds
+from procrastinate_jobs""")
+        ).all()
+    assert [one.task_name for one in found] == ([] if rung is None else ["drain"])
+    if rung is not None:
+        assert rung - 2 <= found[0].seconds <= rung
+
+
+@pytest.mark.parametrize("due", ["now()", "now() + interval '1 hour'"])
+@pytest.mark.parametrize("task", ["drain", "refetch"])
+def test_objects_to_look_at_are_rung_for(
+    context: TaskContext, monkeypatch: pytest.MonkeyPatch, task: str, due: str
+) -> None:
+    monkeypatch.setattr(tasks.refetching, "refetch", ending(Refetched()))
+    with context.engine.begin() as db:
+        db.execute(
+            text(
+                "insert into refetches (connection, resource, object_id, reason, next_try_at) "
+                f"values ('acme', 'prices', 'price_1', 'event', {due})"
+            )
+        )
+    tasks.TASKS[task](context, "acme")
+    assert queue.jobs(context.engine) == ([("refetch", "acme", "todo")] if due == "now()" else [])
+
+
+def test_stripe_out_of_reach_is_left_alone_until_the_clock_rings(
+    context: TaskContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks.refetching, "refetch", ending(Refetched(error=str(UNREACHABLE))))
+    with context.engine.begin() as db:
+        db.execute(
+            text(
+                "insert into refetches (connection, resource, object_id, reason) "
+                "values ('acme', 'prices', 'price_1', 'event')"
+            )
+        )
+    assert tasks.refetch(context, "acme")["error"] == str(UNREACHABLE)
     assert queue.jobs(context.engine) == []
-    context.stop.set()
-    tasks.drain(context, "acme")
-    assert queue.jobs(context.engine) == [("drain", "acme", "todo")]
+    assert "refetch:acme" in tasks.tick(context, 60)
 
 
 def test_catching_up_leaves_it_to_the_process_that_does(context: TaskContext, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +174,7 @@ def test_catching_up_leaves_it_to_the_process_that_does(context: TaskContext, mo
     assert tasks.catch_up(context, "acme") == {"connection": "acme", "state": "busy"}
 
 
-@pytest.mark.parametrize("task", [tasks.import_account, tasks.drain, tasks.catch_up])
+@pytest.mark.parametrize("task", [tasks.import_account, tasks.drain, tasks.refetch, tasks.catch_up])
 @pytest.mark.parametrize("name", ["gone", "never"])
 def test_nothing_is_done_for_a_connection_that_was_let_go(engine: Engine, task: Any, name: str) -> None:
     queue.empty(engine)

@@ -14,6 +14,8 @@ from tests.support.waiting import until
 
 from tidegate.connections.accounts import Account
 from tidegate.connections.tables import connections
+from tidegate.mirror import inbox
+from tidegate.mirror.inbox import Entry
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows.tasks import TaskContext
 from tidegate.workflows.worker import Timing, run_worker
@@ -61,6 +63,13 @@ def connect(engine: Engine, name: str, **values: Any) -> None:
     row = {"account": f"acct_{name}", "livemode": False, "rate": 0.0, "endpoint_rate": 0.0, "api_key": b"sealed"}
     with engine.begin() as db:
         db.execute(insert(connections).values(name=name, **(row | values)))
+
+
+def wait_in_inbox(engine: Engine, connection: str, event_id: str) -> None:
+    """An event that changes nothing waits to be handled."""
+    body = f'{{"id": "{event_id}", "type": "x", "created": 1, "data": {{"object": {{"object": "nothing"}}}}}}'
+    with engine.begin() as db:
+        assert inbox.keep(db, [Entry(connection, event_id, "x", 1, "webhook", body)]) == 1
 
 
 def jobs(engine: Engine, status: str | None = None) -> list[tuple[str, str, str]]:

@@ -82,6 +82,8 @@ class Committer:
         with self._changed:
             if self._stopping:
                 raise InboxBusy(problem="this process is stopping")
+            if not self._thread.is_alive():
+                raise InboxBusy(problem="what stores events in this process has ended; restart it")
             if len(self._queue) >= self._most_waiting or self._bytes >= self._most_bytes:
                 raise InboxBusy(problem=f"{len(self._queue)} events wait to be stored already")
             self._queue.append(_Waiting(entry, answer, loop))
@@ -90,12 +92,26 @@ class Committer:
         return answer
 
     def _run(self) -> None:
-        with contextlib.closing(self._inlet):
-            while self._something_to_do():
-                if batch := self._next_batch():
-                    self._commit(batch)
-                self._ring(time.monotonic())
-            self._ring(math.inf)
+        try:
+            with contextlib.closing(self._inlet):
+                while self._something_to_do():
+                    if batch := self._next_batch():
+                        self._commit(batch)
+                    self._ring(time.monotonic())
+                self._ring(math.inf)
+        except BaseException as error:
+            log.critical("the thread that stores webhook events ends; restart this process", exc_info=error)
+            raise
+        finally:
+            self._refuse_the_rest()
+
+    def _refuse_the_rest(self) -> None:
+        """Lets nobody wait for an answer that will not come."""
+        with self._changed:
+            self._stopping = True
+            rest, self._bytes = list(self._queue), 0
+            self._queue.clear()
+        _resolve(rest, [InboxBusy(problem="this process stores no more events") for _ in rest])
 
     def _something_to_do(self) -> bool:
         """Waits for events or until a ring is due; false when it is time to end."""
@@ -114,20 +130,20 @@ class Committer:
         return batch
 
     def _commit(self, batch: list[_Waiting]) -> None:
+        refused = [InboxBusy(problem="the database did not take it") for _ in batch]
+        outcomes: Sequence[Outcome] = refused
         try:
             outcomes = self._inlet.keep([one.entry for one in batch])
         except Exception as error:  # whatever it was, every sender must hear that nothing was stored
             log.error("could not store %d webhook events: %s", len(batch), error, exc_info=error)
-            outcomes = [InboxBusy(problem="the database did not take it") for _ in batch]
+        except BaseException:
+            _resolve(batch, refused)
+            raise
         now = time.monotonic()
-        answers: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[bool], Outcome]]] = {}
         for one, outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, bool):  # one that was known may have come when no worker could be told
                 self._rings.want(one.entry.connection, now)
-            answers.setdefault(one.loop, []).append((one.answer, outcome))
-        for loop, resolved in answers.items():
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for the answer any more
-                loop.call_soon_threadsafe(_answer, resolved)
+        _resolve(batch, outcomes)
 
     def _ring(self, now: float) -> None:
         for connection in self._rings.take(now):
@@ -137,6 +153,15 @@ class Committer:
                 log.warning("could not ring for %s: %s", connection, error)
                 if now != math.inf:
                     self._rings.want(connection, now)
+
+
+def _resolve(waiting: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
+    answers: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[bool], Outcome]]] = {}
+    for one, outcome in zip(waiting, outcomes, strict=True):
+        answers.setdefault(one.loop, []).append((one.answer, outcome))
+    for loop, resolved in answers.items():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for the answer any more
+            loop.call_soon_threadsafe(_answer, resolved)
 
 
 def _answer(resolved: list[tuple[asyncio.Future[bool], Outcome]]) -> None:

@@ -1,6 +1,8 @@
 """Fetches the objects that wait in the re-fetch queue and applies what Stripe says of them now."""
 
+import math
 import threading
+import time
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -42,15 +44,22 @@ class Settled:
 
 
 def settle(
-    engine: Engine, account: str, api: StripeApi, *, readers: int = 8, stop: threading.Event | None = None
+    engine: Engine,
+    account: str,
+    api: StripeApi,
+    *,
+    readers: int = 8,
+    seconds: float = math.inf,
+    stop: threading.Event | None = None,
 ) -> Settled:
-    """Fetches every object that is due, several at a time, until none is or `stop` is set.
+    """Fetches every object that is due, several at a time, until none is, `stop` is set or so many seconds have passed.
 
     An object that fails goes back to the queue with its error. Raises StripeKeyInvalid and Unreachable.
     """
     settled = Settled()
+    end = time.monotonic() + seconds
     with ThreadPoolExecutor(readers, thread_name_prefix="settle") as pool:
-        while not (stop and stop.is_set()) and (claimed := _claim(engine, account)):
+        while not (stop and stop.is_set()) and time.monotonic() < end and (claimed := _claim(engine, account)):
             for one, outcome in zip(claimed, pool.map(partial(_fetch, engine, account, api), claimed), strict=True):
                 if isinstance(outcome, TidegateError):
                     settled.failed[f"{one.resource}/{one.object_id}"] = str(outcome)

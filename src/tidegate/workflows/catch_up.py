@@ -15,7 +15,7 @@ from tidegate.mirror import inbox
 from tidegate.mirror.event_list import ENDPOINT, Listed, read_events
 from tidegate.mirror.inbox import Entry
 from tidegate.stripe_api.client import StripeApi
-from tidegate.workflows.ingest_events import drain
+from tidegate.workflows.ingest_events import drain, handle_events
 
 KIND = "catch_up"
 LAG = timedelta(seconds=60)
@@ -56,20 +56,30 @@ class CaughtUp:
 
 
 def catch_up(
-    engine: Engine, account: Account, api: StripeApi, *, attempts: int = 8, stop: threading.Event | None = None
+    engine: Engine,
+    account: Account,
+    api: StripeApi,
+    *,
+    attempts: int = 8,
+    stop: threading.Event | None = None,
+    look: bool = True,
 ) -> dict[str, Any]:
     """Reads `/v1/events` from the stored place to the head, keeps them in the inbox and drains it.
 
     A connection that did so never before begins 30 days back, all that Stripe has. A `gap` is also noted as the problem
-    `events_lost`. With `stop` set it ends after the page at hand and begins there again the next time. Raises
-    CatchUpRunning when another process catches up on this connection, and the errors of StripeApi.
+    `events_lost`. Without `look` the objects that events could not tell whole are left in their queue. With `stop` set
+    it ends after the page at hand and begins there again the next time. Raises CatchUpRunning when another process
+    catches up on this connection, and the errors of StripeApi.
     """
     with runs.exclusive(engine, account.name, KIND) as alone:
         if not alone:
             raise CatchUpRunning(connection=account.name)
         with problems.watched(engine, account.name, ENDPOINT):
             caught = _read(engine, account.name, api, stop or threading.Event())
-    drained = drain(engine, account, api, attempts=attempts, stop=stop)
+    if look:
+        drained = drain(engine, account, api, attempts=attempts, stop=stop)
+    else:
+        drained = handle_events(engine, account.name, attempts=attempts, stop=stop)
     return {"connection": account.name, **caught.as_json(), "inbox": drained.as_json()}
 
 
@@ -83,7 +93,7 @@ def _read(engine: Engine, name: str, api: StripeApi, stop: threading.Event) -> C
     caught.gap = place is not None and place < oldest
     if caught.gap:  # before anything moves the place: whoever is interrupted here finds the gap again
         _note_gap(engine, name, _lost(place, oldest))
-    _keep(engine, name, head, caught)
+    _keep(engine, account, head, caught)
     if head.more and stop.is_set():
         return caught
     if head.more:
@@ -91,7 +101,7 @@ def _read(engine: Engine, name: str, api: StripeApi, stop: threading.Event) -> C
         since = None if place is None or caught.gap else place
         for begin, end in _windows(since, oldest, head.at):
             for page in read_events(api, begin, end):
-                _keep(engine, name, page, caught)
+                _keep(engine, account, page, caught)
                 if stop.is_set():
                     return caught
             _move(engine, name, caught, min(end or head.at, head.at - LAG), place)
@@ -115,13 +125,16 @@ def _windows(
     yield begin, None
 
 
-def _keep(engine: Engine, name: str, page: Listed, caught: CaughtUp) -> None:
-    entries = [Entry(name, event.id, event.type, event.created, "events", body) for event, body in page.events]
+def _keep(engine: Engine, account: Account, page: Listed, caught: CaughtUp) -> None:
+    owner = (account.account, account.livemode)
+    entries = [
+        Entry(account.name, event.id, event.type, event.created, "events", body, *owner) for event, body in page.events
+    ]
     # What cannot be read is handled like any other event, which parks it: there it is seen, with its body.
-    entries += [Entry(name, one.id, "", int(page.at.timestamp()), "events", one.body) for one in page.lost]
+    at = int(page.at.timestamp())
+    entries += [Entry(account.name, one.id, "", at, "events", one.body, *owner) for one in page.lost]
     with engine.begin() as db:
-        if accounts.hold(db, name):
-            caught.new += inbox.keep(db, entries)
+        caught.new += inbox.keep(db, entries)
     caught.seen += len(entries)
     caught.unreadable += len(page.lost)
 

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from procrastinate import App
 
 PROMPT = "prompt"
-"""Queue of work that takes seconds."""
+"""Queue of work that takes seconds and asks nothing of Stripe: events are applied however slow Stripe is."""
+FETCH = "fetch"
+"""Queue of work that waits for Stripe, for minutes at most."""
 IMPORT = "import"
-"""Queue of work that may take hours; it never takes the last place of the other queue."""
+"""Queue of work that may take hours; it never takes the last place of the other queues."""
 
 
 class Bell(NamedTuple):
@@ -39,7 +41,8 @@ BELLS: dict[str, Bell] = {
     # Behind a ring by hand: a job that waits for its time would otherwise hold back later ones of the same lock.
     "import_again": Bell(IMPORT, "import_again:{connection}", lock="import_account:{connection}", priority=-1),
     "drain": Bell(PROMPT, "drain:{connection}"),
-    "catch_up": Bell(PROMPT, "catch_up:{connection}", lock="catch_up:{connection}"),
+    "refetch": Bell(FETCH, "refetch:{connection}", lock="refetch:{connection}"),
+    "catch_up": Bell(FETCH, "catch_up:{connection}", lock="catch_up:{connection}"),
 }
 
 

@@ -33,13 +33,19 @@ def unanswered(db: Connection) -> list[tuple[str, bool]]:
 
 
 def undrained(db: Connection) -> list[str]:
-    """Connections with an event or an object to look at whose turn has come."""
+    """Connections with an event whose turn has come."""
+    return _with(db, "tidegate.inbox i where i.connection = c.name and i.state = 'waiting' and i.next_try_at <= now()")
+
+
+def unfetched(db: Connection) -> list[str]:
+    """Connections with an object to look at whose turn has come."""
+    return _with(db, "tidegate.refetches r where r.connection = c.name and r.next_try_at <= now()")
+
+
+def _with(db: Connection, work: str) -> list[str]:
     rows = db.execute(
-        text("""
-select c.name from tidegate.connections c
-where c.disconnected_at is null and (
-  exists (select from tidegate.inbox i where i.connection = c.name and i.state = 'waiting' and i.next_try_at <= now())
-  or exists (select from tidegate.refetches r where r.connection = c.name and r.next_try_at <= now()))
+        text(f"""
+select c.name from tidegate.connections c where c.disconnected_at is null and exists (select from {work})
 order by c.name""")
     )
     return list(rows.scalars())

@@ -14,10 +14,12 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
 from tidegate.errors import ImportRunning, StripeBodyUnreadable, StripeRateLimited, Unreachable
+from tidegate.mirror import refetches
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import catch_up as catching_up
 from tidegate.workflows import due, ingest_events, retention
 from tidegate.workflows import import_account as importing
+from tidegate.workflows import refetch as refetching
 from tidegate.workflows.doorbell import PROMPT, Doorbell
 from tidegate.workflows.import_account import ImportOptions
 
@@ -31,6 +33,8 @@ PASSING = (Unreachable, StripeRateLimited, StripeBodyUnreadable, OperationalErro
 LONGEST_WAIT = 600  # seconds
 MOST_TRIES = 20
 """How often a part of an import that fails is tried again by itself, over about two and a half hours."""
+SLICE = 20.0
+"""Seconds after which work on one connection lets others have its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +97,49 @@ def import_account(
 
 
 def drain(context: TaskContext, connection: str) -> dict[str, Any]:
-    """Handles what is due in a connection's inbox. What a stop leaves is rung for; what fails is due again later."""
+    """Handles what is due in a connection's inbox, for a while; rings for the rest, and for the objects to look at.
+
+    What fails is due again later; what the database could not take is rung for.
+    """
+    account = _connected(context, connection)
+    if account is None:
+        return {"connection": connection, "state": "disconnected"}
+    drained = ingest_events.handle_events(
+        context.engine, connection, attempts=context.attempts, seconds=SLICE, stop=context.stop
+    )
+    if drained.put_off:
+        context.doorbell.ring("drain", connection=connection, delay=ingest_events.PUT_OFF_SECONDS)
+    elif drained.more or context.stop.is_set():
+        context.doorbell.ring("drain", connection=connection)
+    _ring_for_looks(context, connection)
+    return {
+        "connection": connection,
+        "handled": drained.handled,
+        "failed": len(drained.failed),
+        "put_off": len(drained.put_off),
+    }
+
+
+def refetch(context: TaskContext, connection: str) -> dict[str, Any]:
+    """Fetches the objects of a connection that are due, for a while; rings for the rest, behind the other connections.
+
+    Beside the inbox, so that events are applied however many objects wait.
+    """
     account = _connected(context, connection)
     if account is None:
         return {"connection": connection, "state": "disconnected"}
     with context.open_api(account) as api:
-        drained = ingest_events.drain(context.engine, account, api, attempts=context.attempts, stop=context.stop)
-    if context.stop.is_set():
-        context.doorbell.ring("drain", connection=connection)
-    return {"connection": connection, "handled": drained.handled, "failed": len(drained.failed)}
+        looked = refetching.refetch(context.engine, connection, api, seconds=SLICE, stop=context.stop)
+    if not looked.error:  # else the objects wait for the minute's tick, and Stripe is left alone until then
+        _ring_for_looks(context, connection)
+    return {"connection": connection, **looked.as_json()}
+
+
+def _ring_for_looks(context: TaskContext, connection: str) -> None:
+    with context.engine.connect() as db:
+        looks = refetches.any_due(db, connection)
+    if looks:
+        context.doorbell.ring("refetch", connection=connection)
 
 
 def catch_up(context: TaskContext, connection: str) -> dict[str, Any]:
@@ -114,11 +152,14 @@ def catch_up(context: TaskContext, connection: str) -> dict[str, Any]:
         return {"connection": connection, "state": "disconnected"}
     try:
         with context.open_api(account) as api:
-            caught = catching_up.catch_up(context.engine, account, api, attempts=context.attempts, stop=context.stop)
+            caught = catching_up.catch_up(
+                context.engine, account, api, attempts=context.attempts, stop=context.stop, look=False
+            )
     except ImportRunning:
         return {"connection": connection, "state": "busy"}
     if caught["gap"]:
         context.doorbell.ring("import_account", connection=connection, full=True)
+    _ring_for_looks(context, connection)
     if context.stop.is_set():
         context.doorbell.ring("catch_up", connection=connection)
     return caught
@@ -133,6 +174,7 @@ def tick(context: TaskContext, timestamp: int) -> list[str]:
     with context.engine.connect() as db:
         wanted = [("catch_up", name) for name in due.behind(db, context.poll_seconds, refused=full_hour)]
         wanted += [("drain", name) for name in due.undrained(db)]
+        wanted += [("refetch", name) for name in due.unfetched(db)]
         gaps = due.unanswered(db)
     rung = [f"{task}:{name}" for task, name in wanted if context.doorbell.ring(task, connection=name)]
     for name, full in gaps:
@@ -150,6 +192,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "import_account": import_account,
     "import_again": import_account,
     "drain": drain,
+    "refetch": refetch,
     "catch_up": catch_up,
     "tick": tick,
     "forget_old": forget_old,
