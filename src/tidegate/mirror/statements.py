@@ -113,14 +113,19 @@ on conflict do nothing"""),
 
 
 def _keep_stored(table: str, resource: str) -> str:
-    digest = "sha256(convert_to(t.data::text, 'UTF8'))"
+    """Each object is looked up by its key (`limit 1` forbids any other plan): versions are many times the objects."""
     return f"""
 insert into tidegate.versions (connection, resource, object_id, at, certainty, digest, data)
-select t.connection, '{resource}', t.id, t.updated_at, t.certainty, {digest}, t.data
-from {table} t
-where t.connection = :connection and t.id = any(:ids) and t.deleted_at is null and not exists (
-  select from tidegate.versions v where v.connection = t.connection and v.resource = '{resource}'
-  and v.object_id = t.id and v.at = t.updated_at and v.digest = {digest})
+select :connection, '{resource}', i.id, t.updated_at, t.certainty, t.digest, t.data
+from unnest(cast(:ids as text[])) i(id)
+cross join lateral (
+  select t.updated_at, t.certainty, t.data, sha256(convert_to(t.data::text, 'UTF8')) as digest
+  from {table} t where t.connection = :connection and t.id = i.id and t.deleted_at is null limit 1) t
+left join lateral (
+  select true as known from tidegate.versions v
+  where v.connection = :connection and v.resource = '{resource}' and v.object_id = i.id
+    and v.at = t.updated_at and v.digest = t.digest limit 1) v on true
+where v.known is null
 on conflict do nothing"""
 
 
