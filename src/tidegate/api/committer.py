@@ -20,6 +20,10 @@ BATCH = 200
 MOST_WAITING = 5_000  # events
 MOST_BYTES = 64_000_000
 RING_PAUSE = 0.2  # seconds
+COMMIT_PAUSE = 0.01
+"""Seconds from one commit's beginning to the next one's: under load ten events share what one of them would cost, and
+an event that comes alone waits for nothing.
+"""
 
 Outcome = bool | TidegateError
 """Of one event: whether it was new, or why it was not stored."""
@@ -50,10 +54,18 @@ class _Waiting(NamedTuple):
 class Committer:
     """Takes events from the event loop, stores up to 200 per transaction and then resolves each one's future."""
 
-    def __init__(self, inlet: Inlet, *, most_waiting: int = MOST_WAITING, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(
+        self,
+        inlet: Inlet,
+        *,
+        most_waiting: int = MOST_WAITING,
+        most_bytes: int = MOST_BYTES,
+        pause: float = COMMIT_PAUSE,
+    ) -> None:
         self._inlet = inlet
         self._most_waiting = most_waiting
         self._most_bytes = most_bytes
+        self._pause = pause
         self._queue: deque[_Waiting] = deque()
         self._bytes = 0
         self._changed = threading.Condition()
@@ -96,7 +108,9 @@ class Committer:
             with contextlib.closing(self._inlet):
                 while self._something_to_do():
                     if batch := self._next_batch():
+                        began = time.monotonic()
                         self._commit(batch)
+                        self._pause_until(began + self._pause)
                     self._ring(time.monotonic())
                 self._ring(math.inf)
         except BaseException as error:
@@ -122,6 +136,12 @@ class Committer:
                     return True
                 self._changed.wait(None if due is None else due - now)
             return bool(self._queue)
+
+    def _pause_until(self, then: float) -> None:
+        """Lets events gather, unless a whole batch waits already or it is time to end."""
+        with self._changed:
+            while len(self._queue) < BATCH and not self._stopping and (left := then - time.monotonic()) > 0:
+                self._changed.wait(left)
 
     def _next_batch(self) -> list[_Waiting]:
         with self._changed:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, text
 
+from tidegate.store.bulk import Texts
+
 
 class Entry(NamedTuple):
     """An event as it came: times in epoch seconds, `body` the raw JSON, `source` is `webhook` or `events`.
@@ -55,7 +57,8 @@ def keep_each(db: Connection, entries: Sequence[Entry]) -> list[Kept]:
     """
     if not entries:
         return []
-    rows = db.execute(_KEEP, {name: [getattr(entry, name) for entry in entries] for name in Entry._fields}).all()
+    columns: dict[str, Any] = {name: [getattr(entry, name) for entry in entries] for name in Entry._fields}
+    rows = db.execute(_KEEP, columns | {"body": Texts(columns["body"])}).all()
     outcomes: list[Kept] = []
     seen: set[tuple[str, str]] = set()
     for entry, row in zip(entries, rows, strict=True):

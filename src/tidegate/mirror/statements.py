@@ -113,16 +113,23 @@ on conflict do nothing"""),
 
 
 def _keep_stored(table: str, resource: Resource) -> str:
-    """A version is dated by when its content was first seen, not by when it was last confirmed."""
-    digest = "sha256(convert_to(t.data::text, 'UTF8'))"
+    """A version is dated by when its content was first seen, not by when it was last confirmed.
+
+    Each object is looked up by its key (`limit 1` forbids any other plan): versions are many times the objects.
+    """
     at = "coalesce(t.told_at, t.updated_at)" if resource.versions else "t.updated_at"
     return f"""
 insert into tidegate.versions (connection, resource, object_id, at, certainty, digest, data)
-select t.connection, '{resource.name}', t.id, {at}, t.certainty, {digest}, t.data
-from {table} t
-where t.connection = :connection and t.id = any(:ids) and t.deleted_at is null and not exists (
-  select from tidegate.versions v where v.connection = t.connection and v.resource = '{resource.name}'
-  and v.object_id = t.id and v.at = {at} and v.digest = {digest})
+select :connection, '{resource.name}', i.id, t.at, t.certainty, t.digest, t.data
+from unnest(cast(:ids as text[])) i(id)
+cross join lateral (
+  select {at} as at, t.certainty, t.data, sha256(convert_to(t.data::text, 'UTF8')) as digest
+  from {table} t where t.connection = :connection and t.id = i.id and t.deleted_at is null limit 1) t
+left join lateral (
+  select true as known from tidegate.versions v
+  where v.connection = :connection and v.resource = '{resource.name}' and v.object_id = i.id
+    and v.at = t.at and v.digest = t.digest limit 1) v on true
+where v.known is null
 on conflict do nothing"""
 
 

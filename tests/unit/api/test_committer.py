@@ -56,8 +56,8 @@ def open_shelf(**facts: object) -> Shelf:
     return shelf
 
 
-def run(shelf: Shelf, use: Callable[[Committer], object], **bounds: int) -> object:
-    committer = Committer(shelf, **bounds)
+def run(shelf: Shelf, use: Callable[[Committer], object], **bounds: float) -> object:
+    committer = Committer(shelf, **bounds)  # pyright: ignore[reportArgumentType]
     committer.start()
 
     async def within() -> object:
@@ -202,3 +202,31 @@ def test_without_its_thread_nothing_is_taken() -> None:
             committer.offer(entry())
 
     asyncio.run(use())
+
+
+def test_between_two_commits_events_gather_until_a_batch_is_full() -> None:
+    shelf = open_shelf()
+
+    async def use(committer: Committer) -> None:
+        await committer.offer(entry(0))
+        offers = [committer.offer(entry(n)) for n in range(1, BATCH)]
+        assert len(shelf.batches) == 1
+        offers.append(committer.offer(entry(BATCH)))
+        await asyncio.gather(*offers)
+
+    run(shelf, use, pause=60)
+    assert [len(batch) for batch in shelf.batches] == [1, BATCH]
+
+
+def test_the_end_waits_for_no_pause() -> None:
+    shelf = open_shelf()
+    committer = Committer(shelf, pause=60)
+    committer.start()
+
+    async def use() -> None:
+        await committer.offer(entry(0))
+        answer = committer.offer(entry(1))
+        await asyncio.to_thread(committer.stop)
+        assert await answer
+
+    asyncio.run(asyncio.wait_for(use(), SECONDS))
