@@ -30,7 +30,8 @@ TidegateError
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
 │   ├── ImportIncomplete
 │   └── ImportRunning
-│       └── CatchUpRunning
+│       ├── CatchUpRunning
+│       └── SweepRunning
 ├── Unreachable                    Stripe or the database (exit 3)
 │   ├── DatabaseUnreachable
 │   ├── EmbeddedServerLost
@@ -210,6 +211,12 @@ class ImportRunning(FoundWrong):
 
 class CatchUpRunning(ImportRunning):
     """Another process is reading the events of {connection} right now; there is nothing to do."""
+
+
+class SweepRunning(ImportRunning):
+    """Another process is sweeping {connection} right now: it reads every list again, as `tidegate import --full` does.
+    `tidegate status` shows what it came to.
+    """
 
 
 class Unreachable(TidegateError):

@@ -44,6 +44,10 @@ class Settings(BaseSettings):
     """Largest webhook body that is taken, in bytes."""
     poll_seconds: int = Field(default=300, ge=10)
     """How often `/v1/events` is read to catch up, in seconds."""
+    sweep_hour: int = Field(default=3, ge=0, le=23)
+    """Hour of the night, in the account's time zone (without one: UTC), at which every list is read again: some changes
+    have no event.
+    """
     inbox_attempts: int = Field(default=8, ge=1)
     """Failures after which an event is parked for a person to look at."""
     log_level: str = Field(default="WARNING")

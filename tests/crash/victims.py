@@ -1,4 +1,4 @@
-"""The works that crash tests kill: a program whose children import an account or drain an inbox."""
+"""The works that crash tests kill: a program whose children import, sweep or audit an account or drain an inbox."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +10,10 @@ from tidegate.settings import Settings
 from tidegate.store.engine import open_engine
 from tidegate.stripe_api import transport  # noqa: F401  (as above)
 from tidegate.wiring import Hub
+from tidegate.workflows.audit import audit
 from tidegate.workflows.import_account import ImportOptions, import_account
 from tidegate.workflows.ingest_events import drain
+from tidegate.workflows.sweep import sweep
 
 
 @contextmanager
@@ -38,5 +40,20 @@ def drain_(database_url: str, secret_key: str, connection: str) -> None:
     assert not drained.refetch_error, drained.refetch_error
 
 
+def sweep_(database_url: str, secret_key: str, connection: str, readers: int) -> None:
+    with opened(database_url, secret_key) as hub:
+        account = hub.account(connection)
+        with hub.stripe(account) as api:
+            summary = sweep(hub.engine, account, api, readers=readers)
+    assert summary["state"] == "done", summary
+
+
+def audit_(database_url: str, secret_key: str, connection: str) -> None:
+    with opened(database_url, secret_key) as hub:
+        account = hub.account(connection)
+        with hub.stripe(account) as api:
+            assert audit(hub.engine, account, api)["clean"]
+
+
 if __name__ == "__main__":
-    killing.serve({"import": import_, "drain": drain_})
+    killing.serve({"import": import_, "drain": drain_, "sweep": sweep_, "audit": audit_})

@@ -51,11 +51,14 @@ on conflict (connection, code, subject) do update set detail = excluded.detail""
     )
 
 
-def note_error(engine: Engine, connection: str, error: TidegateError) -> None:
-    """Notes what an error says about the connection as a whole; a permission under the endpoint that lacks it."""
+def note_error(engine: Engine, connection: str, error: TidegateError, endpoint: str = "") -> None:
+    """Notes what an error says about the connection as a whole; a permission under the endpoint that lacks it.
+
+    `endpoint` names it where the error's own has an id in it, such as `GET /v1/products/{parent}/features`.
+    """
     code = next((code for kind, code in BY_ERROR.items() if isinstance(error, kind)), None)
     if code:
-        subject = str(error.facts.get("endpoint", "")) if code == "permission_missing" else ""
+        subject = (endpoint or str(error.facts.get("endpoint", ""))) if code == "permission_missing" else ""
         with engine.begin() as db:
             note(db, connection, code, str(error), subject)
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 
 import msgspec
@@ -18,7 +18,17 @@ from tidegate.stripe_api.client import StripeApi
 LIVE_RATE, SANDBOX_RATE, ENDPOINT_RATE = 100.0, 25.0, 25.0
 """Requests a second, as docs.stripe.com/rate-limits states them: live, test mode, one endpoint."""
 
-OWNED = ("problems", "versions", "unreadable", "refetches", "inbox", "comparisons", "runs", "rate_budget")
+OWNED = (
+    "problems",
+    "versions",
+    "unreadable",
+    "refetches",
+    "inbox",
+    "comparisons",
+    "runs",
+    "permissions",
+    "rate_budget",
+)
 """Tables of schema `tidegate` whose rows belong to a connection."""
 
 NAME = r"[a-z0-9_-]{1,60}"
@@ -164,10 +174,11 @@ def purge(engine: Engine, name: str) -> dict[str, int]:
     """Deletes a connection and everything of it, in one transaction; returns the rows deleted per table.
 
     Whoever handles its events at the moment ends first and finds nothing afterwards. Raises ConnectionUnknown, and
-    ImportRunning while it is imported or caught up: stop that first.
+    ImportRunning while it is imported, swept or caught up: stop that first.
     """
-    with runs.exclusive(engine, name, "import") as no_import, runs.exclusive(engine, name, "catch_up") as no_catch_up:
-        if not (no_import and no_catch_up):
+    with ExitStack() as held:
+        alone = [held.enter_context(runs.exclusive(engine, name, kind)) for kind in ("import", "sweep", "catch_up")]
+        if not all(alone):
             raise ImportRunning(connection=name)
         with engine.begin() as db:
             accounts.named(db, name)

@@ -38,6 +38,7 @@ BELLS: dict[str, Bell] = {
     "import_account": Bell(IMPORT, "import_account:{connection}", lock="import_account:{connection}"),
     # Behind a ring by hand: a job that waits for its time would otherwise hold back later ones of the same lock.
     "import_again": Bell(IMPORT, "import_again:{connection}", lock="import_account:{connection}", priority=-1),
+    "sweep": Bell(IMPORT, "sweep:{connection}", lock="sweep:{connection}", priority=-1),
     "drain": Bell(PROMPT, "drain:{connection}"),
     "catch_up": Bell(PROMPT, "catch_up:{connection}", lock="catch_up:{connection}"),
 }

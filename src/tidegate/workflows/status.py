@@ -10,6 +10,7 @@ from tidegate.connections import accounts, problems, runs
 from tidegate.connections.accounts import Account
 from tidegate.mirror import inbox, refetches
 from tidegate.mirror.sizes import sizes
+from tidegate.workflows import sweep
 from tidegate.workflows.audit import last_verdicts
 
 BEHIND = timedelta(minutes=15)
@@ -52,6 +53,7 @@ def _connection(db: Connection, account: Account, poll_seconds: int) -> dict[str
         "inbox": {name: events[name] for name in ("waiting", "parked", "oldest_seconds")},
         "refetches": looks["waiting"],
         "run": _run(run),
+        "sweep": _sweep(db, account.name),
         "problems": _problems(db, account, run, events, looks, poll_seconds),
     }
 
@@ -168,6 +170,11 @@ def _run(run: RowMapping | None) -> dict[str, Any] | None:
         return None
     times = {name: _iso(run[name]) for name in ("started_at", "heartbeat_at", "finished_at")}
     return {"id": run["id"], "kind": run["kind"], "state": run["state"], **times, "summary": run["summary"]}
+
+
+def _sweep(db: Connection, connection: str) -> dict[str, Any] | None:
+    last = sweep.standing(db, connection)
+    return last and {**last, "started_at": _iso(last["started_at"]), "finished_at": _iso(last["finished_at"])}
 
 
 def _iso(at: datetime | None) -> str | None:
