@@ -10,8 +10,10 @@ from tidegate.errors import StripeKeyInvalid, StripePermissionMissing, StripeUnr
 
 REMEDIES: dict[str, str] = {
     "key_invalid": "Make a new key in Stripe's dashboard and run `tidegate connect --name {connection}` with it.",
-    "permission_missing": "Give the restricted key the permission named here in Stripe's dashboard; the next look at "
-    "Stripe clears this.",
+    "permission_missing": "Give the restricted key the permission named here in Stripe's dashboard, or make a new one "
+    "with all of them (`tidegate connect --show-key-link` has the link) and run "
+    "`tidegate connect --name {connection}`; the next look at Stripe clears this, and what was not read is imported by "
+    "itself.",
     "unreachable": "Check the network; work goes on by itself when Stripe answers again.",
     "not_imported": "Run `tidegate import --connection {connection}`.",
     "import_incomplete": "Run `tidegate import --connection {connection}`: it goes on from where it stopped.",

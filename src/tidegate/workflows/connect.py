@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 from sqlalchemy import Engine, text
 
-from tidegate.connections import accounts, problems, runs
+from tidegate.connections import accounts, permissions, problems, runs
 from tidegate.connections.accounts import Account, Credentials
 from tidegate.errors import ImportRunning, StripeObjectMissing, UsageError
 from tidegate.mirror.tables import STRIPE_TABLES
@@ -93,6 +93,7 @@ def connect(engine: Engine, vault: Vault, request: ConnectRequest, open_api: Ope
         }
         secrets = Credentials(request.api_key.strip(), request.write_key.strip(), request.webhook_secrets)
         saved = accounts.save(db, values, secrets, vault)
+        permissions.outdate(db, name)
         problems.clear(db, name, ["key_invalid", "unreachable", "permission_missing"])  # of the key before
         return saved
 
@@ -155,6 +156,7 @@ def disconnect(engine: Engine, name: str) -> Account:
     with engine.begin() as db:
         accounts.named(db, name)
         accounts.forget_credentials(db, name)
+        permissions.outdate(db, name)
         problems.clear(db, name, ["key_invalid", "unreachable", "permission_missing"])
         return accounts.named(db, name)
 

@@ -40,6 +40,7 @@ BELLS: dict[str, Bell] = {
     "import_again": Bell(IMPORT, "import_again:{connection}", lock="import_account:{connection}", priority=-1),
     "sweep": Bell(IMPORT, "sweep:{connection}", lock="sweep:{connection}", priority=-1),
     "drain": Bell(PROMPT, "drain:{connection}"),
+    "probe": Bell(PROMPT, "probe:{connection}", lock="probe:{connection}"),
     "catch_up": Bell(PROMPT, "catch_up:{connection}", lock="catch_up:{connection}"),
 }
 

@@ -42,6 +42,24 @@ order by c.name""")
     return list(rows.scalars())
 
 
+def unprobed(db: Connection, *, refused: bool) -> list[str]:
+    """Connections whose key's permissions were not looked at for a day; those whose key was refused or whose Stripe
+    does not answer only with `refused`.
+    """
+    rows = db.execute(
+        text("""
+select c.name from tidegate.connections c left join tidegate.permissions p on p.connection = c.name
+where c.disconnected_at is null
+  and (:refused or not exists (
+    select from tidegate.problems o where o.connection = c.name and o.code in ('key_invalid', 'unreachable')))
+group by c.name
+having count(p.endpoint) = 0 or bool_or(p.checked_at is null) or min(p.checked_at) <= now() - interval '1 day'
+order by c.name"""),
+        {"refused": refused},
+    )
+    return list(rows.scalars())
+
+
 def unswept(db: Connection, as_of: datetime, hour: int) -> list[str]:
     """Connections to sweep now: whose time zone has that hour (without a zone: UTC) and whose lists were not all read
     within 20 hours; those whose night was missed; and those whose sweep was interrupted a while ago.

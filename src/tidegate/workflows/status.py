@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, text
 
-from tidegate.connections import accounts, problems, runs
+from tidegate.connections import accounts, permissions, problems, runs
 from tidegate.connections.accounts import Account
 from tidegate.mirror import inbox, refetches
 from tidegate.mirror.sizes import sizes
@@ -54,6 +54,9 @@ def _connection(db: Connection, account: Account, poll_seconds: int) -> dict[str
         "refetches": looks["waiting"],
         "run": _run(run),
         "sweep": _sweep(db, account.name),
+        "permissions": [
+            {**one, "checked_at": _iso(one["checked_at"])} for one in permissions.listing(db, account.name)
+        ],
         "problems": _problems(db, account, run, events, looks, poll_seconds),
     }
 

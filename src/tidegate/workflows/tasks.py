@@ -19,6 +19,7 @@ from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import catch_up as catching_up
 from tidegate.workflows import due, ingest_events, retention
 from tidegate.workflows import import_account as importing
+from tidegate.workflows import probe as probing
 from tidegate.workflows import sweep as sweeping
 from tidegate.workflows.doorbell import PROMPT, Doorbell
 from tidegate.workflows.import_account import ImportOptions
@@ -148,6 +149,16 @@ def sweep(context: TaskContext, connection: str) -> dict[str, Any]:
     return {"connection": connection, "run": summary["run"], "state": summary["state"]}
 
 
+def probe(context: TaskContext, connection: str) -> dict[str, Any]:
+    """Looks at what a connection's key may read."""
+    account = _connected(context, connection)
+    if account is None:
+        return {"connection": connection, "state": "disconnected"}
+    with context.open_api(account) as api:
+        found = probing.probe(context.engine, account, api)
+    return {"connection": connection, "refused": [one.endpoint for one in found if one.allowed is False]}
+
+
 def tick(context: TaskContext, timestamp: int) -> list[str]:
     """Rings for everything whose time has come, so that a lost ring costs a minute; returns what it rang for.
 
@@ -157,6 +168,7 @@ def tick(context: TaskContext, timestamp: int) -> list[str]:
     with context.engine.connect() as db:
         wanted = [("catch_up", name) for name in due.behind(db, context.poll_seconds, refused=full_hour)]
         wanted += [("drain", name) for name in due.undrained(db)]
+        wanted += [("probe", name) for name in due.unprobed(db, refused=full_hour)]
         wanted += [("sweep", name) for name in due.unswept(db, as_of, context.sweep_hour)]
     return [f"{task}:{name}" for task, name in wanted if context.doorbell.ring(task, connection=name)]
 
@@ -172,6 +184,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "drain": drain,
     "catch_up": catch_up,
     "sweep": sweep,
+    "probe": probe,
     "tick": tick,
     "forget_old": forget_old,
 }
