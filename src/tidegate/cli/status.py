@@ -38,7 +38,8 @@ def _print(found: dict[str, Any]) -> None:
     from tidegate.cli.import_ import mended
 
     database = found["database"]
-    show.line(f"PostgreSQL {database['version']}, {show.size(database['bytes'])}")
+    groups = ", ".join(f"{name} {show.size(octets)}" for name, octets in database["groups"].items())
+    show.line(f"PostgreSQL {database['version']}, {show.size(database['bytes'])} ({groups})")
     if not found["connections"]:
         show.line(
             "No Stripe account is connected yet: `tidegate connect`, or `tidegate demo` to look around without a key."

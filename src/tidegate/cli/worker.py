@@ -42,4 +42,5 @@ def task_context(hub: "Hub") -> "TaskContext":
         attempts=hub.settings.inbox_attempts,
         readers=hub.settings.import_readers,
         sweep_hour=hub.settings.sweep_hour,
+        retention=hub.settings.retention,
     )

@@ -10,6 +10,7 @@ from tidegate.connections import accounts, permissions, problems, runs
 from tidegate.connections.accounts import Account
 from tidegate.mirror import inbox, refetches
 from tidegate.mirror.sizes import sizes
+from tidegate.store import sizes as store_sizes
 from tidegate.workflows import sweep
 from tidegate.workflows.audit import last_verdicts
 
@@ -27,11 +28,10 @@ def status(engine: Engine, names: Sequence[str] | None = None, *, poll_seconds: 
     with engine.connect() as db:
         chosen = [accounts.named(db, name) for name in names] if names else accounts.every(db)
         shown = [_connection(db, account, poll_seconds) for account in chosen]
-        size, version = db.execute(
-            text("select pg_database_size(current_database()), current_setting('server_version')")
-        ).one()
+        groups, version = store_sizes.sizes(db), db.scalar(text("select current_setting('server_version')"))
+    database = {"version": version, "bytes": sum(groups.values()), "groups": groups}
     every = [{"connection": one["name"], **problem} for one in shown for problem in one["problems"]]
-    return {"connections": shown, "problems": every, "database": {"version": version, "bytes": size}}
+    return {"connections": shown, "problems": every, "database": database}
 
 
 def _connection(db: Connection, account: Account, poll_seconds: int) -> dict[str, Any]:

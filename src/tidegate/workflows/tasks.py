@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,7 +41,7 @@ class TaskContext:
     `open_api` opens Stripe as a connection sees it. Set `stop` to let running tasks end early: what they leave is rung
     for again. `poll_seconds`: how often Stripe's events are read; `attempts`: failures after which an event is parked;
     `readers`: pages of lists that an import reads at a time; `sweep_hour`: the hour of the night, in the account's time
-    zone, at which every list is read again.
+    zone, at which every list is read again; `retention`: days that things are kept, see `retention.DAYS`.
     """
 
     engine: Engine
@@ -50,6 +50,7 @@ class TaskContext:
     attempts: int = 8
     readers: int = 24
     sweep_hour: int = 3
+    retention: Mapping[str, int] = field(default_factory=lambda: retention.DAYS)
     stop: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -175,7 +176,7 @@ def tick(context: TaskContext, timestamp: int) -> list[str]:
 
 def forget_old(context: TaskContext, timestamp: int) -> dict[str, int]:
     """Deletes what retention does not keep; returns how many rows per table. When it was due makes no difference."""
-    return retention.forget_old(context.engine, stop=context.stop)
+    return retention.forget_old(context.engine, context.retention, stop=context.stop)
 
 
 TASKS: dict[str, Callable[..., Any]] = {
