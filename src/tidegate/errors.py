@@ -31,7 +31,8 @@ TidegateError
 │   ├── ImportIncomplete
 │   └── ImportRunning
 │       ├── CatchUpRunning
-│       └── ImportTakenOver
+│       ├── ImportTakenOver
+│       └── SweepRunning
 ├── Unreachable                    Stripe or the database (exit 3)
 │   ├── DatabaseUnreachable
 │   ├── EmbeddedServerLost
@@ -224,6 +225,12 @@ class ImportTakenOver(ImportRunning):
 
 class CatchUpRunning(ImportRunning):
     """Another process is reading the events of {connection} right now; there is nothing to do."""
+
+
+class SweepRunning(ImportRunning):
+    """Another process is sweeping {connection} right now: it reads every list again, as `tidegate import --full` does.
+    `tidegate status` shows what it came to.
+    """
 
 
 class Unreachable(TidegateError):

@@ -9,11 +9,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, insert, text
+from sqlalchemy import Engine, func, insert, text
 from tests.support.waiting import until
 
 from tidegate.connections.accounts import Account
-from tidegate.connections.tables import connections
+from tidegate.connections.tables import connections, permissions
 from tidegate.mirror import inbox
 from tidegate.mirror.inbox import Entry
 from tidegate.stripe_api.client import StripeApi
@@ -63,6 +63,9 @@ def connect(engine: Engine, name: str, **values: Any) -> None:
     row = {"account": f"acct_{name}", "livemode": False, "rate": 0.0, "endpoint_rate": 0.0, "api_key": b"sealed"}
     with engine.begin() as db:
         db.execute(insert(connections).values(name=name, **(row | values)))
+        db.execute(
+            insert(permissions).values(connection=name, endpoint="GET /v1/events", allowed=True, checked_at=func.now())
+        )
 
 
 def wait_in_inbox(engine: Engine, connection: str, event_id: str) -> None:
@@ -88,7 +91,13 @@ def empty(engine: Engine) -> None:
     """Forgets every job, worker and connection, and what belongs to them."""
     tables = "procrastinate_jobs, procrastinate_workers, procrastinate_periodic_defers"
     with engine.begin() as db:
-        db.execute(text(f"truncate {tables}, connections, problems, runs, inbox, refetches cascade"))
+        db.execute(text(f"truncate {tables}, connections, permissions, problems, runs, inbox, refetches cascade"))
+
+
+def empty_jobs(engine: Engine) -> None:
+    """Forgets every job."""
+    with engine.begin() as db:
+        db.execute(text("truncate procrastinate_jobs cascade"))
 
 
 @contextmanager

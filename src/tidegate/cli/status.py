@@ -35,9 +35,11 @@ def exit_code(found: dict[str, Any]) -> int:
 
 def _print(found: dict[str, Any]) -> None:
     from tidegate.cli import show
+    from tidegate.cli.import_ import mended
 
     database = found["database"]
-    show.line(f"PostgreSQL {database['version']}, {show.size(database['bytes'])}")
+    groups = ", ".join(f"{name} {show.size(octets)}" for name, octets in database["groups"].items())
+    show.line(f"PostgreSQL {database['version']}, {show.size(database['bytes'])} ({groups})")
     if not found["connections"]:
         show.line(
             "No Stripe account is connected yet: `tidegate connect`, or `tidegate demo` to look around without a key."
@@ -57,6 +59,11 @@ def _print(found: dict[str, Any]) -> None:
         if run := one["run"]:
             began, ended = _moment(run["started_at"]), _moment(run["finished_at"])
             show.line(f"last import: {run['state']}, began {began}, ended {ended}")
+        if sweep := one["sweep"]:
+            failed = "".join(f"; {name}: {problem}" for name, problem in sweep["problems"].items())
+            show.line(
+                f"last sweep: {sweep['state']}, began {_moment(sweep['started_at'])}, {mended(sweep['mended'])}{failed}"
+            )
         for problem in one["problems"]:
             subject = f" {problem['subject']}" if problem["subject"] else ""
             show.line(f"PROBLEM {problem['code']}{subject} since {_moment(problem['since'])}: {problem['detail']}")

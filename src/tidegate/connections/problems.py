@@ -10,8 +10,10 @@ from tidegate.errors import StripeKeyInvalid, StripePermissionMissing, StripeUnr
 
 REMEDIES: dict[str, str] = {
     "key_invalid": "Make a new key in Stripe's dashboard and run `tidegate connect --name {connection}` with it.",
-    "permission_missing": "Give the restricted key the permission named here in Stripe's dashboard; the next look at "
-    "Stripe clears this.",
+    "permission_missing": "Give the restricted key the permission named here in Stripe's dashboard, or make a new one "
+    "with all of them (`tidegate connect --show-key-link` has the link) and run "
+    "`tidegate connect --name {connection}`; the next look at Stripe clears this, and what was not read is imported by "
+    "itself.",
     "unreachable": "Check the network; work goes on by itself when Stripe answers again.",
     "not_imported": "Run `tidegate import --connection {connection}`.",
     "import_incomplete": "Run `tidegate import --connection {connection}`: it goes on from where it stopped.",
@@ -53,11 +55,14 @@ on conflict (connection, code, subject) do update set detail = excluded.detail""
     )
 
 
-def note_error(engine: Engine, connection: str, error: TidegateError) -> None:
-    """Notes what an error says about the connection as a whole; a permission under the endpoint that lacks it."""
+def note_error(engine: Engine, connection: str, error: TidegateError, endpoint: str = "") -> None:
+    """Notes what an error says about the connection as a whole; a permission under the endpoint that lacks it.
+
+    `endpoint` names it where the error's own has an id in it, such as `GET /v1/products/{parent}/features`.
+    """
     code = next((code for kind, code in BY_ERROR.items() if isinstance(error, kind)), None)
     if code:
-        subject = str(error.facts.get("endpoint", "")) if code == "permission_missing" else ""
+        subject = (endpoint or str(error.facts.get("endpoint", ""))) if code == "permission_missing" else ""
         with engine.begin() as db:
             note(db, connection, code, str(error), subject)
 

@@ -54,12 +54,23 @@ problems = Table(
     PrimaryKeyConstraint("connection", "code", "subject"),
 )
 
+permissions = Table(
+    "permissions",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("endpoint", Text, nullable=False, comment="method and path, such as GET /v1/charges"),
+    Column("allowed", Boolean, comment="null: it could not be told, detail says why"),
+    Column("checked_at", Time, comment="null: not looked at since the key was replaced"),
+    Column("detail", Text, nullable=False, server_default="", comment="what Stripe said"),
+    PrimaryKeyConstraint("connection", "endpoint"),
+)
+
 runs = Table(
     "runs",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("connection", Text, nullable=False),
-    Column("kind", Text, nullable=False, comment="import, catch_up, audit"),
+    Column("kind", Text, nullable=False, comment="import, sweep, catch_up, audit"),
     Column("state", Text, nullable=False, server_default="running", comment="running, interrupted, done, incomplete"),
     Column("options", JSONB, nullable=False, server_default=text("'{}'")),
     Column("started_at", Time, nullable=False, server_default=func.now()),

@@ -137,7 +137,7 @@ class Reader:
         except TidegateError as error:
             range_.error, load.passing = str(error), passes(error)
             log.warning("import_range_failed", extra={"run": self.run, "resource": range_.resource.name})
-            problems.note_error(self.engine, self.account, error)
+            problems.note_error(self.engine, self.account, error, f"GET {range_.resource.path}")
             with self.engine.begin() as db:
                 ranges.checkpoint(db, range_)
         finally:

@@ -51,7 +51,7 @@ def audit(
     results: list[Comparison] = []
     state = "interrupted"
     try:
-        with problems.watched(engine, account.name):
+        with runs.alive(engine, run), problems.watched(engine, account.name):
             with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="audit") as pool:
                 results = list(pool.map(one, chosen))
             if place and any(result.suspicious for result in results):

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 
 import msgspec
 from sqlalchemy import Engine, text
 
-from tidegate.connections import accounts, problems, runs
+from tidegate.connections import accounts, permissions, problems, runs
 from tidegate.connections.accounts import Account, Credentials
 from tidegate.errors import ImportRunning, StripeEndpointMissing, UsageError
 from tidegate.mirror.tables import STRIPE_TABLES
@@ -18,7 +18,17 @@ from tidegate.stripe_api.client import StripeApi
 LIVE_RATE, SANDBOX_RATE, ENDPOINT_RATE = 100.0, 25.0, 25.0
 """Requests a second, as docs.stripe.com/rate-limits states them: live, test mode, one endpoint."""
 
-OWNED = ("problems", "versions", "unreadable", "refetches", "inbox", "comparisons", "runs", "rate_budget")
+OWNED = (
+    "problems",
+    "versions",
+    "unreadable",
+    "refetches",
+    "inbox",
+    "comparisons",
+    "runs",
+    "permissions",
+    "rate_budget",
+)
 """Tables of schema `tidegate` whose rows belong to a connection."""
 
 NAME = r"[a-z0-9_-]{1,60}"
@@ -83,6 +93,7 @@ def connect(engine: Engine, vault: Vault, request: ConnectRequest, open_api: Ope
         }
         secrets = Credentials(request.api_key.strip(), request.write_key.strip(), request.webhook_secrets)
         saved = accounts.save(db, values, secrets, vault)
+        permissions.outdate(db, name)
         problems.clear(db, name, ["key_invalid", "unreachable", "permission_missing"])  # of the key before
         return saved
 
@@ -145,6 +156,7 @@ def disconnect(engine: Engine, name: str) -> Account:
     with engine.begin() as db:
         accounts.named(db, name)
         accounts.forget_credentials(db, name)
+        permissions.outdate(db, name)
         problems.clear(db, name, ["key_invalid", "unreachable", "permission_missing"])
         return accounts.named(db, name)
 
@@ -164,10 +176,11 @@ def purge(engine: Engine, name: str) -> dict[str, int]:
     """Deletes a connection and everything of it, in one transaction; returns the rows deleted per table.
 
     Whoever handles its events at the moment ends first and finds nothing afterwards. Raises ConnectionUnknown, and
-    ImportRunning while it is imported or caught up: stop that first.
+    ImportRunning while it is imported, swept or caught up: stop that first.
     """
-    with runs.exclusive(engine, name, "import") as no_import, runs.exclusive(engine, name, "catch_up") as no_catch_up:
-        if not (no_import and no_catch_up):
+    with ExitStack() as held:
+        alone = [held.enter_context(runs.exclusive(engine, name, kind)) for kind in ("import", "sweep", "catch_up")]
+        if not all(alone):
             raise ImportRunning(connection=name)
         with engine.begin() as db:
             accounts.named(db, name)

@@ -40,9 +40,11 @@ BELLS: dict[str, Bell] = {
     "import_account": Bell(IMPORT, "import_account:{connection}", lock="import_account:{connection}"),
     # Behind a ring by hand: a job that waits for its time would otherwise hold back later ones of the same lock.
     "import_again": Bell(IMPORT, "import_again:{connection}", lock="import_account:{connection}", priority=-1),
+    "sweep": Bell(IMPORT, "sweep:{connection}", lock="sweep:{connection}", priority=-1),
     "drain": Bell(PROMPT, "drain:{connection}"),
     "refetch": Bell(FETCH, "refetch:{connection}", lock="refetch:{connection}"),
     "catch_up": Bell(FETCH, "catch_up:{connection}", lock="catch_up:{connection}"),
+    "probe": Bell(FETCH, "probe:{connection}", lock="probe:{connection}"),
 }
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, text
 
-from tidegate.connections import accounts, problems, runs
+from tidegate.connections import accounts, permissions, problems, runs
 from tidegate.connections.accounts import Account
 from tidegate.mirror import inbox, refetches
 from tidegate.mirror.sizes import sizes
+from tidegate.store import sizes as store_sizes
+from tidegate.workflows import sweep
 from tidegate.workflows.audit import last_verdicts
 
 BEHIND = timedelta(minutes=15)
@@ -26,11 +28,10 @@ def status(engine: Engine, names: Sequence[str] | None = None, *, poll_seconds: 
     with engine.connect() as db:
         chosen = [accounts.named(db, name) for name in names] if names else accounts.every(db)
         shown = [_connection(db, account, poll_seconds) for account in chosen]
-        size, version = db.execute(
-            text("select pg_database_size(current_database()), current_setting('server_version')")
-        ).one()
+        groups, version = store_sizes.sizes(db), db.scalar(text("select current_setting('server_version')"))
+    database = {"version": version, "bytes": sum(groups.values()), "groups": groups}
     every = [{"connection": one["name"], **problem} for one in shown for problem in one["problems"]]
-    return {"connections": shown, "problems": every, "database": {"version": version, "bytes": size}}
+    return {"connections": shown, "problems": every, "database": database}
 
 
 def _connection(db: Connection, account: Account, poll_seconds: int) -> dict[str, Any]:
@@ -53,6 +54,10 @@ def _connection(db: Connection, account: Account, poll_seconds: int) -> dict[str
         "inbox": {name: events[name] for name in ("waiting", "parked", "oldest_seconds")},
         "refetches": looks["waiting"],
         "run": _run(run),
+        "sweep": _sweep(db, account.name),
+        "permissions": [
+            {**one, "checked_at": _iso(one["checked_at"])} for one in permissions.listing(db, account.name)
+        ],
         "problems": _problems(db, account, run, events, looks, poll_seconds),
     }
 
@@ -169,6 +174,11 @@ def _run(run: RowMapping | None) -> dict[str, Any] | None:
         return None
     times = {name: _iso(run[name]) for name in ("started_at", "heartbeat_at", "finished_at")}
     return {"id": run["id"], "kind": run["kind"], "state": run["state"], **times, "summary": run["summary"]}
+
+
+def _sweep(db: Connection, connection: str) -> dict[str, Any] | None:
+    last = sweep.standing(db, connection)
+    return last and {**last, "started_at": _iso(last["started_at"]), "finished_at": _iso(last["finished_at"])}
 
 
 def _iso(at: datetime | None) -> str | None:

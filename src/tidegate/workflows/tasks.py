@@ -2,9 +2,10 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
@@ -19,7 +20,9 @@ from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import catch_up as catching_up
 from tidegate.workflows import due, ingest_events, retention
 from tidegate.workflows import import_account as importing
+from tidegate.workflows import probe as probing
 from tidegate.workflows import refetch as refetching
+from tidegate.workflows import sweep as sweeping
 from tidegate.workflows.doorbell import PROMPT, Doorbell
 from tidegate.workflows.import_account import ImportOptions
 
@@ -43,7 +46,8 @@ class TaskContext:
 
     `open_api` opens Stripe as a connection sees it. Set `stop` to let running tasks end early: what they leave is rung
     for again. `poll_seconds`: how often Stripe's events are read; `attempts`: failures after which an event is parked;
-    `readers`: pages of lists that an import reads at a time.
+    `readers`: pages of lists that an import reads at a time; `sweep_hour`: the hour of the night, in the account's time
+    zone, at which every list is read again; `retention`: days that things are kept, see `retention.DAYS`.
     """
 
     engine: Engine
@@ -51,6 +55,8 @@ class TaskContext:
     poll_seconds: int = 300
     attempts: int = 8
     readers: int = 24
+    sweep_hour: int = 3
+    retention: Mapping[str, int] = field(default_factory=lambda: retention.DAYS)
     stop: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -165,16 +171,53 @@ def catch_up(context: TaskContext, connection: str) -> dict[str, Any]:
     return caught
 
 
+def sweep(context: TaskContext, connection: str) -> dict[str, Any]:
+    """Reads every list of a connection again, or goes on with a sweep that was interrupted this night.
+
+    Nothing to do where one has ended this night, or while an import reads the lists anyway. Interrupted by a stop, it
+    is rung for at once; trouble that passes (`PASSING`) leaves it to `tick`.
+    """
+    account = _connected(context, connection)
+    if account is None:
+        return {"connection": connection, "state": "disconnected"}
+    with context.engine.connect() as db:
+        if sweeping.is_fresh(db, connection, datetime.now(UTC)):
+            return {"connection": connection, "state": "swept"}
+    try:
+        with context.open_api(account) as api:
+            summary = sweeping.sweep(context.engine, account, api, readers=context.readers, stop=context.stop)
+    except ImportRunning:
+        return {"connection": connection, "state": "busy"}
+    except PASSING as trouble:
+        log.warning("sweep_put_off", extra={"connection": connection, "problem": str(trouble)})
+        return {"connection": connection, "state": "put_off", "error": str(trouble)}
+    if summary["state"] == "interrupted" and context.stop.is_set():
+        context.doorbell.ring("sweep", connection=connection)
+    return {"connection": connection, "run": summary["run"], "state": summary["state"]}
+
+
+def probe(context: TaskContext, connection: str) -> dict[str, Any]:
+    """Looks at what a connection's key may read."""
+    account = _connected(context, connection)
+    if account is None:
+        return {"connection": connection, "state": "disconnected"}
+    with context.open_api(account) as api:
+        found = probing.probe(context.engine, account, api)
+    return {"connection": connection, "refused": [one.endpoint for one in found if one.allowed is False]}
+
+
 def tick(context: TaskContext, timestamp: int) -> list[str]:
     """Rings for everything whose time has come, so that a lost ring costs a minute; returns what it rang for.
 
     `timestamp`: the minute it was due, in epoch seconds. A connection whose key is refused is tried on the full hour.
     """
-    full_hour = timestamp % 3600 < 60
+    full_hour, as_of = timestamp % 3600 < 60, datetime.fromtimestamp(timestamp, UTC)
     with context.engine.connect() as db:
         wanted = [("catch_up", name) for name in due.behind(db, context.poll_seconds, refused=full_hour)]
         wanted += [("drain", name) for name in due.undrained(db)]
         wanted += [("refetch", name) for name in due.unfetched(db)]
+        wanted += [("probe", name) for name in due.unprobed(db, refused=full_hour)]
+        wanted += [("sweep", name) for name in due.unswept(db, as_of, context.sweep_hour)]
         gaps = due.unanswered(db)
     rung = [f"{task}:{name}" for task, name in wanted if context.doorbell.ring(task, connection=name)]
     for name, full in gaps:
@@ -185,7 +228,7 @@ def tick(context: TaskContext, timestamp: int) -> list[str]:
 
 def forget_old(context: TaskContext, timestamp: int) -> dict[str, int]:
     """Deletes what retention does not keep; returns how many rows per table. When it was due makes no difference."""
-    return retention.forget_old(context.engine, stop=context.stop)
+    return retention.forget_old(context.engine, context.retention, stop=context.stop)
 
 
 TASKS: dict[str, Callable[..., Any]] = {
@@ -194,6 +237,8 @@ TASKS: dict[str, Callable[..., Any]] = {
     "drain": drain,
     "refetch": refetch,
     "catch_up": catch_up,
+    "sweep": sweep,
+    "probe": probe,
     "tick": tick,
     "forget_old": forget_old,
 }
