@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sqlalchemy import Engine, text
 
 from tidegate.connections import problems
-from tidegate.errors import StripeCursorGone, StripeKeyInvalid, StripeObjectMissing, TidegateError, Unreachable
+from tidegate.errors import ENDS_THE_WORK, StripeCursorGone, StripeObjectMissing, TidegateError
 from tidegate.mirror import ranges, refetches
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Counts
@@ -64,7 +64,7 @@ class Reader:
     def read_all(self, readers: int) -> None:
         """Reads every range of the plan with so many threads. A failed range carries its error; the others go on.
 
-        Raises what makes all further work useless: StripeKeyInvalid, Unreachable, an error of the database.
+        Raises what makes all further work useless: `ENDS_THE_WORK`, an error of the database.
         """
         with _rare_collection():
             self._run(readers)
@@ -124,7 +124,7 @@ class Reader:
         try:
             while not range_.done and not self.stop.is_set() and not self._fatal:
                 self._step(load)
-        except (StripeKeyInvalid, Unreachable):
+        except ENDS_THE_WORK:
             raise
         except TidegateError as error:
             range_.error = str(error)

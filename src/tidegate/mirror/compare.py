@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from tidegate.errors import StripeBodyUnreadable, StripeKeyInvalid, StripeObjectMissing, TidegateError, Unreachable
+from tidegate.errors import ENDS_THE_WORK, StripeBodyUnreadable, StripeObjectMissing, TidegateError
 from tidegate.mirror.arrivals import Arrival
 from tidegate.mirror.compare_rows import Differences, compare_page
 from tidegate.mirror.pages import read_objects, retrieve
@@ -95,7 +95,7 @@ def compare(
             for arrivals in _lists(api, resource, db, account):
                 _look_at(db, account, resource, arrivals, result, tell)
             _look_for_unlisted(db, account, api, resource, result, tell)
-        except (StripeKeyInvalid, Unreachable):
+        except ENDS_THE_WORK:
             raise
         except TidegateError as error:
             result.error, result.refused = str(error), error

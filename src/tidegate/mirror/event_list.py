@@ -9,6 +9,7 @@ import msgspec
 from tidegate.errors import StripeBodyUnreadable
 from tidegate.mirror.arrivals import text_of
 from tidegate.stripe_api.client import StripeApi
+from tidegate.stripe_api.mode import require_mode
 from tidegate.stripe_api.shapes.read import Event, Page, Unreadable, read_event, read_page
 
 PATH = "/v1/events"
@@ -26,7 +27,8 @@ class Listed(NamedTuple):
 def read_events(api: StripeApi, since: datetime | None) -> Iterator[Listed]:
     """Every page of events since a time (included, whole seconds); None: all that Stripe has, the last 30 days.
 
-    Raises the errors of StripeApi; StripeBodyUnreadable also for a list that goes on without moving on.
+    Raises the errors of StripeApi; StripeModeWrong for an event of the other mode; StripeBodyUnreadable also for a list
+    that goes on without moving on.
     """
     passed = {""}
     cursor, more = "", True
@@ -38,6 +40,8 @@ def read_events(api: StripeApi, since: datetime | None) -> Iterator[Listed]:
             params["starting_after"] = cursor
         page, answer = api.read(PATH, _decode, params)
         events = [(event, text_of(body)) for body in page.data if isinstance(event := _read(body), Event)]
+        for event, _ in events:
+            require_mode(api, ENDPOINT, event.id, event.livemode)
         yield Listed(events, len(page.data) - len(events), answer.at)
         more = page.has_more
         cursor = events[-1][0].id if events else ""

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, text
 
+from tidegate.connections import problems
+
 
 class Entry(NamedTuple):
     """An event as it came: times in epoch seconds, `body` the raw JSON, `source` is `webhook` or `events`."""
@@ -28,9 +30,15 @@ class Waiting(NamedTuple):
 
 
 def keep(db: Connection, entries: Sequence[Entry]) -> int:
-    """Stores events that are not there yet, by (connection, event id); returns how many were new."""
+    """Stores events that are not there yet, by (connection, event id); returns how many were new.
+
+    One that says that an account took back its access is noted as the problem it is: Stripe may tell nothing more.
+    """
     if not entries:
         return 0
+    for entry in entries:
+        if entry.type == problems.DEAUTHORIZED:
+            problems.note(db, entry.connection, "oauth_revoked", f"Stripe told so by the event {entry.event_id}.")
     result = db.execute(
         text("""
 insert into tidegate.inbox (connection, event_id, type, created, source, body)

@@ -9,7 +9,7 @@ from functools import partial
 from sqlalchemy import Engine, text
 
 from tidegate.connections import accounts
-from tidegate.errors import StripeKeyInvalid, StripeObjectMissing, TidegateError, Unreachable
+from tidegate.errors import ENDS_THE_WORK, StripeObjectMissing, TidegateError
 from tidegate.mirror import references, refetches
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Arrival, Counts, Lost, arrive
@@ -46,7 +46,7 @@ def settle(
 ) -> Settled:
     """Fetches every object that is due, several at a time, until none is or `stop` is set.
 
-    An object that fails goes back to the queue with its error. Raises StripeKeyInvalid and Unreachable.
+    An object that fails goes back to the queue with its error. Raises `ENDS_THE_WORK`.
     """
     settled = Settled()
     with ThreadPoolExecutor(readers, thread_name_prefix="settle") as pool:
@@ -78,7 +78,7 @@ def _fetch(engine: Engine, account: str, api: StripeApi, one: Claimed) -> Applie
         arrivals, lost = page.arrivals, page.lost
     except StripeObjectMissing:
         arrivals = _burial(resource, stored, known)
-    except (StripeKeyInvalid, Unreachable) as error:
+    except ENDS_THE_WORK as error:
         _put_back(engine, account, one, error)
         raise
     except TidegateError as error:
