@@ -79,6 +79,8 @@ def drain(
         drained.refetch_error = str(error)
         problems.note_error(engine, account.name, error)
         return drained
+    if settled.counts:
+        problems.answered(engine, account.name)
     for name, counts in settled.counts.items():
         drained.counts.setdefault(name, Counts()).add(counts)
     drained.customers |= settled.customers
