@@ -154,15 +154,8 @@ def ask_for_missing(
             target = RESOURCES.get(column.refers_to)
             if target is None or not target.retrievable or target.name not in wanted:
                 continue
-            named = f"unnest(t.{column.name})" if column.type == "text[]" else f"t.{column.name}"
             with engine.begin() as db:
-                missing = db.scalars(
-                    text(f"""
-select distinct n.id from (select {named} as id from stripe.{resource.table} t where t.connection = :connection) n
-where n.id is not null and not exists (
-  select from stripe.{target.table} o where o.connection = :connection and o.id = n.id)"""),
-                    {"connection": account},
-                ).all()
+                missing = references.unknown(db, account, resource, column)
                 refetches.ask(db, account, target, [refetches.Ask(id_, "referenced") for id_ in missing])
             asked += len(missing)
     return asked
