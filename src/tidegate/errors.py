@@ -40,11 +40,13 @@ TidegateError
 │   └── StripeUnreachable
 ├── StripeRefused                  Stripe answered, with an error
 │   ├── StripeKeyInvalid           (exit 3)
+│   │   └── StripeAccessRevoked
 │   ├── StripePermissionMissing
 │   ├── StripeObjectMissing
 │   ├── StripeEndpointMissing
 │   ├── StripeCursorGone
 │   └── StripeRateLimited
+├── StripeModeWrong                an answer of the other mode, live or test (exit 2)
 ├── StripeBodyUnreadable           a 2xx whose body is cut off or no JSON
 └── SignatureInvalid               a webhook that Stripe did not sign
 
@@ -268,6 +270,12 @@ class StripeKeyInvalid(StripeRefused):
     dashboard and run `tidegate connect` again with the same --name. Request id: {request_id}."""
 
 
+class StripeAccessRevoked(StripeKeyInvalid):
+    """The account took back the access that it had given to this key's platform ({status} at {endpoint}: {message}).
+    Let the account's owner connect it to the platform again, in Stripe's Connect. Request id: {request_id}.
+    """
+
+
 class StripePermissionMissing(StripeRefused):
     """The key may not read {endpoint}: {message} Give the restricted key that permission in Stripe's dashboard, or
     leave the resource out. Request id: {request_id}.
@@ -292,6 +300,12 @@ class StripeCursorGone(StripeRefused):
 class StripeRateLimited(StripeRefused):
     """Stripe kept answering 429 at {endpoint} (tried {tries} times): {message} Lower `--rate`, or wait. Request id:
     {request_id}."""
+
+
+class StripeModeWrong(TidegateError):
+    """What answers at {endpoint} shows {found}-mode data ({what}), and the key is one of {wanted} mode: nothing of it
+    was stored. Check the connection's key and `--api-base`, and what stands between here and Stripe.
+    """
 
 
 class StripeBodyUnreadable(TidegateError):
@@ -323,10 +337,15 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     Unreachable: (3, 503),
     StripeRefused: (1, 502),
     StripeKeyInvalid: (3, 502),
+    StripeModeWrong: (2, 502),
     StripeRateLimited: (3, 503),
     StripeBodyUnreadable: (3, 502),
     SignatureInvalid: (2, 400),
 }
+
+
+ENDS_THE_WORK = (StripeKeyInvalid, StripeModeWrong, Unreachable)
+"""What makes all further work on a connection useless; other errors concern one list or one object."""
 
 
 def outcome(error: TidegateError) -> tuple[int, int]:

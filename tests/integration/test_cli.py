@@ -297,6 +297,8 @@ def test_sql_shows_and_explains(cli: Cli) -> None:
 def test_the_doctor_finds_a_key_that_does_not_decrypt(cli: Cli, make_sandbox: Make) -> None:
     cli.connect(make_sandbox(customers=1, months=1))
     healthy = cli.json("doctor")
+    (disk,) = [one for one in healthy["checks"] if one["check"] == "disk"]
+    assert "the database's own disk has cannot be told from here" in disk["detail"]
     assert healthy["healthy"] is True
     states = {one["check"]: one["state"] for one in healthy["checks"]}
     assert states["key of test"] == states["database"] == states["connections"] == "ok"

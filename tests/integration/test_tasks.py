@@ -182,11 +182,12 @@ def test_nothing_is_done_for_a_connection_that_was_let_go(engine: Engine, task: 
     assert task(TaskContext(engine, no_stripe), name) == {"connection": name, "state": "disconnected"}
 
 
+@pytest.mark.parametrize("code", ["key_invalid", "oauth_revoked"])
 @pytest.mark.parametrize(("minute", "tried"), [(0, True), (1, False), (59, False)])
 def test_a_connection_whose_key_is_refused_is_tried_on_the_full_hour(
-    context: TaskContext, minute: int, tried: bool
+    context: TaskContext, code: str, minute: int, tried: bool
 ) -> None:
     with context.engine.begin() as db:
-        db.execute(text("insert into problems (connection, code) values ('acme', 'key_invalid')"))
+        db.execute(text("insert into problems (connection, code) values ('acme', :code)"), {"code": code})
     due_at = 1_767_225_600 + 60 * minute  # 2026-01-01T00:00:00Z and later
     assert tasks.tick(context, due_at) == (["catch_up:acme"] if tried else [])

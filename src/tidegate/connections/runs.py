@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -99,6 +99,24 @@ def last(db: Connection, connection: str, kind: str) -> RowMapping | None:
         )
         .mappings()
         .first()
+    )
+
+
+def imports(db: Connection, connection: str) -> Sequence[RowMapping]:
+    """The imports that say how the mirror stands, newest first, in the state of `find`: back to the last one of
+    everything that reached its end.
+    """
+    return (
+        db.execute(
+            text(f"""
+{AS_IT_STANDS} where r.connection = :c and r.kind = 'import' and r.id >= coalesce((
+  select max(id) from tidegate.runs where connection = :c and kind = 'import' and state = 'done'
+  and coalesce(options -> 'resources', '[]') = '[]'), 0)
+order by r.id desc"""),
+            {"c": connection},
+        )
+        .mappings()
+        .all()
     )
 
 

@@ -14,12 +14,11 @@ from sqlalchemy import Engine, text
 
 from tidegate.connections import problems
 from tidegate.errors import (
+    ENDS_THE_WORK,
     ImportTakenOver,
     StripeCursorGone,
-    StripeKeyInvalid,
     StripeObjectMissing,
     TidegateError,
-    Unreachable,
     passes,
 )
 from tidegate.mirror import ranges, refetches
@@ -72,7 +71,7 @@ class Reader:
     def read_all(self, readers: int) -> None:
         """Reads every range of the plan with so many threads. A failed range carries its error; the others go on.
 
-        Raises what makes all further work useless: StripeKeyInvalid, Unreachable, an error of the database.
+        Raises what makes all further work useless: `ENDS_THE_WORK`, an error of the database.
         """
         with _rare_collection():
             self._run(readers)
@@ -132,7 +131,7 @@ class Reader:
         try:
             while not range_.done and not self.stop.is_set() and not self._fatal:
                 self._step(load)
-        except (StripeKeyInvalid, Unreachable, ImportTakenOver):
+        except (*ENDS_THE_WORK, ImportTakenOver):
             raise
         except TidegateError as error:
             range_.error, load.passing = str(error), passes(error)

@@ -10,6 +10,7 @@ import msgspec
 from tidegate.errors import StripeBodyUnreadable, StripeCursorGone
 from tidegate.mirror.arrivals import text_of
 from tidegate.stripe_api.client import StripeApi
+from tidegate.stripe_api.mode import require_mode
 from tidegate.stripe_api.shapes import loose
 from tidegate.stripe_api.shapes.read import Event, Page, Unreadable, read_event, read_page
 
@@ -40,8 +41,8 @@ class Listed(NamedTuple):
 def read_events(api: StripeApi, since: datetime | None, before: datetime | None = None) -> Iterator[Listed]:
     """Every page of events from a time (included) to another (excluded), in whole seconds; None: no bound.
 
-    Stripe has the last 30 days. Raises the errors of StripeApi; StripeBodyUnreadable also for a list that goes on
-    without moving on.
+    Stripe has the last 30 days. Raises the errors of StripeApi; StripeModeWrong for an event of the other mode;
+    StripeBodyUnreadable also for a list that goes on without moving on.
     """
     bounds = {name: int(time.timestamp()) for name, time in (("gte", since), ("lt", before)) if time is not None}
     for restart in range(RESTARTS + 1):
@@ -67,6 +68,8 @@ def _pages(api: StripeApi, bounds: dict[str, int]) -> Iterator[Listed]:
         read = [_read(body) for body in page.data]
         told = list(zip(read, page.data, strict=True))
         events = [(event, text_of(body)) for event, body in told if isinstance(event, Event)]
+        for event, _ in events:
+            require_mode(api, ENDPOINT, event.id, event.livemode)
         lost = [_lost(event, text_of(body)) for event, body in told if isinstance(event, Unreadable)]
         more = page.has_more
         yield Listed(events, lost, answer.at, more)

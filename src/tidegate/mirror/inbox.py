@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, text
 
+from tidegate.connections import problems
 from tidegate.store.bulk import Texts
 
 
@@ -53,7 +54,8 @@ def keep_each(db: Connection, entries: Sequence[Entry]) -> list[Kept]:
     """Stores events that are not there yet, by (connection, event id); tells what became of each.
 
     A connection keeps from being purged until the transaction ends, so no event is left behind for the next one that
-    has its name.
+    has its name. An event that says that an account took back its access is noted as the problem it is: Stripe may tell
+    nothing more.
     """
     if not entries:
         return []
@@ -66,6 +68,8 @@ def keep_each(db: Connection, entries: Sequence[Entry]) -> list[Kept]:
         new = row.new and key not in seen
         outcomes.append(Kept.STRAY if not row.theirs else Kept.NEW if new else Kept.KNOWN)
         seen.add(key)
+        if entry.type == problems.DEAUTHORIZED and outcomes[-1] is not Kept.STRAY:
+            problems.note(db, entry.connection, "oauth_revoked", f"Stripe told so by the event {entry.event_id}.")
     return outcomes
 
 

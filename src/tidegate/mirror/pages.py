@@ -10,6 +10,7 @@ from tidegate.mirror.arrivals import Arrival, Lost, arrive, text_of
 from tidegate.mirror.decide import Certainty
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.endpoints import list_path, object_path
+from tidegate.stripe_api.mode import require_mode
 from tidegate.stripe_api.resources.resource import Nested, Resource
 from tidegate.stripe_api.shapes.read import Reading, Unreadable, read, read_page
 
@@ -42,8 +43,8 @@ def read_objects(
 
     `passed` holds the last id of each page of this list that was read, and is given this one's. `parent` is the id of
     the object listed under; objects that do not name it are given it, so that it is not lost. Raises the errors of
-    StripeApi; StripeBodyUnreadable also for a list that would never end (it says that there is more and goes back to
-    where it was, or nowhere).
+    StripeApi; StripeModeWrong when an object is not of the key's mode; StripeBodyUnreadable also for a list that would
+    never end (it says that there is more and goes back to where it was, or nowhere).
     """
     asked = {**params, "limit": LIMIT, "expand": [f"data.{one}" for one in resource.expand]}
     if after:
@@ -53,6 +54,7 @@ def read_objects(
         bodies = [_owned(body, resource.parent_field, parent) for body in bodies]
     arrivals, lost = arrive(resource, bodies, at, Certainty.READ)
     for arrival in arrivals:
+        require_mode(api, f"GET {path}", arrival.id, arrival.reading.livemode)
         if resource.nested:
             complete(api, resource, arrival)
     last, reached = _end(resource, bodies)
@@ -83,11 +85,12 @@ def _owned(body: msgspec.Raw, field: str, parent: str) -> msgspec.Raw:
 
 
 def retrieve(api: StripeApi, resource: Resource, object_id: str = "", *, interactive: bool = False) -> Page:
-    """One object by id (without one: a singleton), as a page of one. Raises the errors of StripeApi."""
+    """One object by id (without one: a singleton), as a page of one. Raises as `read_objects` does."""
     path = object_path(str(resource.path), object_id) if object_id else str(resource.path)
     answer = api.get(path, {"expand": list(resource.expand)} if resource.expand else {}, interactive=interactive)
     arrivals, lost = arrive(resource, [answer.body], int(answer.at.timestamp()), Certainty.READ)
     for arrival in arrivals:
+        require_mode(api, f"GET {path}", arrival.id, arrival.reading.livemode)
         complete(api, resource, arrival, interactive=interactive)
     return Page(arrivals, lost, False, object_id, None)
 

@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 import msgspec
 
 from tidegate.errors import (
+    StripeAccessRevoked,
     StripeCursorGone,
     StripeEndpointMissing,
     StripeKeyInvalid,
@@ -132,6 +133,8 @@ def _kind(answer: Refusal) -> type[StripeRefused]:
     match answer.status:
         case 401:
             return StripeKeyInvalid
+        case 403 if answer.details.code == "account_invalid":  # Connect: no access to the account, or no longer
+            return StripeAccessRevoked
         case 403:
             return StripePermissionMissing
         case 429:

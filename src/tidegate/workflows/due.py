@@ -15,14 +15,16 @@ AGAIN_AFTER = timedelta(minutes=15)
 
 
 def behind(db: Connection, poll_seconds: int, *, refused: bool) -> list[str]:
-    """Connections whose events were not read for `poll_seconds`; those whose key was refused only with `refused`."""
+    """Connections whose events were not read for `poll_seconds`; those that Stripe refuses altogether only with
+    `refused`.
+    """
     rows = db.execute(
         text("""
 select c.name from tidegate.connections c
 where c.disconnected_at is null
   and (c.caught_up_at is null or c.caught_up_at <= now() - make_interval(secs => :seconds))
   and (:refused or not exists (
-    select from tidegate.problems p where p.connection = c.name and p.code = 'key_invalid'))
+    select from tidegate.problems p where p.connection = c.name and p.code in ('key_invalid', 'oauth_revoked')))
 order by c.name"""),
         {"seconds": poll_seconds, "refused": refused},
     )

@@ -21,6 +21,7 @@ from tidegate.mirror.plan import Load, Plan
 from tidegate.mirror.settle import Settled, ask_for_missing, settle
 from tidegate.mirror.unlisted import look_for_unlisted, vanished
 from tidegate.stripe_api.client import StripeApi
+from tidegate.stripe_api.mode import check_mode
 from tidegate.stripe_api.resources import RESOURCES, resource
 from tidegate.stripe_api.resources.resource import Resource
 
@@ -100,6 +101,7 @@ class _Import:
 
     def run(self) -> dict[str, Any]:
         began = time.monotonic()
+        check_mode(self.api)
         answer = self.api.get("/v1/account")
         body = msgspec.json.decode(answer.body, type=_AccountBody)
         run, resumed, started, self.full = self._begin(int(answer.at.timestamp()))

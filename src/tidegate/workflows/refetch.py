@@ -48,6 +48,5 @@ def refetch(
         problems.note_error(engine, account, error)
         return Refetched(error=str(error))
     if settled.counts:
-        with engine.begin() as db:
-            problems.clear(db, account, ["key_invalid", "unreachable"])
+        problems.answered(engine, account)
     return Refetched(settled)

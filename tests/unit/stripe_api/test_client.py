@@ -26,6 +26,7 @@ from cryptography.x509.oid import NameOID
 
 from tidegate.errors import (
     ConfigurationError,
+    StripeAccessRevoked,
     StripeBodyUnreadable,
     StripeCursorGone,
     StripeEndpointMissing,
@@ -241,6 +242,12 @@ FINAL: dict[str, tuple[dict[str, Any], int, type[TidegateError], str]] = {
         1,
         StripePermissionMissing,
         "The provided key 'rk_test_…' lacks rak_customer_read. Give the restricted key that permission",
+    ),
+    "403 of Connect": (
+        {"status": 403, "body": refused("account_invalid", "The key has no access to account 'acct_1'.")},
+        1,
+        StripeAccessRevoked,
+        "Let the account's owner connect it to the platform again",
     ),
     "404": (
         {"status": 404, "body": refused("resource_missing", "No such customer: 'cus_1'", "id")},
