@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Self, TypeVar
@@ -46,18 +47,12 @@ class Server:
         self._date = (-1, b"")
 
     def respond(self, request: Request) -> Reply:
-        """The reply to one request, never raising for what the request asks."""
+        """The reply to one request, never raising: a fault of the sandbox itself is a 500 and told on stderr."""
         if request.path.startswith("/__"):
-            try:
-                answer = control.answer(self.controls, request)
-            except Refusal as refusal:
-                answer = refusal.answer()
+            answer = answered(request, lambda: control.answer(self.controls, request))
             return Reply(head(answer.status, len(answer.body), answer.headers), answer.body)
         fault = self.faults.draw()
-        try:
-            answer = self._api(request, fault)
-        except Refusal as refusal:
-            answer = refusal.answer()
+        answer = answered(request, lambda: self._api(request, fault))
         stats = self.limits.stats
         stats.statuses[answer.status] += 1
         if fault:
@@ -93,6 +88,17 @@ class Server:
             (b"Stripe-Version", request.headers.get(b"stripe-version", API_VERSION.encode())),
         )
         return head(answer.status, len(answer.body), usual + answer.headers)
+
+
+def answered(request: Request, work: Callable[[], Answer]) -> Answer:
+    """What `work` answers or refuses. Any other exception is the sandbox's own: its traceback goes to stderr."""
+    try:
+        return work()
+    except Refusal as refusal:
+        return refusal.answer()
+    except Exception:
+        sys.stderr.write(f"sandbox: {request.method} {request.path} failed\n{traceback.format_exc()}")
+        return Refusal(500, "The sandbox failed at this request; its log has the traceback.", type="api_error").answer()
 
 
 class Sandbox:

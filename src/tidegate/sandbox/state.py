@@ -37,6 +37,23 @@ class State:
         """The whole object; KeyError when there is none."""
         return self.collections[resource].full(identifier)
 
+    def completed(self, obj: Obj) -> Obj:
+        """The object with what it lacks because lists hide it: the hidden fields, and the elements of its nested list
+        past the tenth, as they are stored. An object that is not stored is returned as it is."""
+        collection = self.collections[BY_OBJECT[obj["object"]].name]
+        if obj["id"] not in collection:
+            return obj
+        resource, stored = collection.resource, collection.full(obj["id"])
+        hidden = {name: stored[name] for name in resource.concealed if name in stored}
+        whole = hidden | obj
+        given = obj.get(resource.nested or "")
+        if given and given.get("has_more") and resource.nested:
+            told = {child.get("id") for child in given["data"]}
+            rest = stored[resource.nested]["data"][SHOWN_CHILDREN:]
+            data = [*given["data"], *(child for child in rest if child["id"] not in told)]
+            whole[resource.nested] = {**given, "data": data, "has_more": False}
+        return whole
+
     def put(self, obj: Obj, *events: str) -> None:
         """Stores an object by its `object` and `id`, and emits events of the types that are named.
 

@@ -5,11 +5,12 @@ import random
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from tidegate.sandbox.ids import Ids
 from tidegate.sandbox.old_versions import in_version
 from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.signatures import signature_header
@@ -19,6 +20,8 @@ AT_ONCE = 32
 TRIES = 4
 FIRST_PAUSE = 0.05
 ANSWER_WITHIN = 20.0
+
+Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 @dataclass
@@ -31,8 +34,8 @@ class Endpoint:
     secret: str
     api_version: str = API_VERSION
     enabled_events: tuple[str, ...] = ("*",)
-    lose: float = 0.0
-    duplicate: float = 0.0
+    lose: Probability = 0.0
+    duplicate: Probability = 0.0
     shuffle: bool = False
 
     def wants(self, kind: str) -> bool:
@@ -47,6 +50,8 @@ class Webhooks:
         self.state = state
         self.endpoints: dict[str, Endpoint] = {}
         self.outcomes: Counter[str] = Counter()
+        self.ids = Ids(f"webhooks-{seed}")
+        """Of the endpoints: their own, so that registering one changes nothing that the company does later."""
         self._random = random.Random(f"webhooks-{seed}")
         self._batch: list[Obj] = []
         self._tasks: set[asyncio.Task[None]] = set()
