@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sqlalchemy import Engine, text
 
 from tidegate.connections import problems
-from tidegate.errors import StripeCursorGone, StripeKeyInvalid, StripeObjectMissing, TidegateError, Unreachable
+from tidegate.errors import StripeCursorGone, StripeKeyInvalid, StripeRefused, TidegateError, Unreachable
 from tidegate.mirror import ranges, refetches
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Counts
@@ -141,7 +141,7 @@ class Reader:
     def _step(self, load: Load) -> None:
         """One page: read without a transaction, then stored with the checkpoint in one."""
         range_ = load.range
-        if range_.resource.per_parent:
+        if range_.parents:
             self._step_parents(range_)
         elif range_.resource.singleton:
             self._store(load, [retrieve(self.api, range_.resource)], range_.cursor, None, done=True)
@@ -174,15 +174,17 @@ class Reader:
             self._changed.notify_all()
 
     def _step_parents(self, range_: Range) -> None:
-        """The whole lists of the next few parents; one that Stripe has no more is queued to be looked at itself."""
+        """The whole lists of the next few parents (or test clocks); one that Stripe has no more is queued to be looked
+        at itself.
+        """
         parents = self._parents(range_)
         pages: list[Page] = []
         gone: list[str] = []
         for parent in parents:
             try:
                 pages += self._pages_of(range_, parent)
-            except StripeObjectMissing as error:
-                if error.facts["code"] != "resource_missing":
+            except StripeRefused as error:
+                if isinstance(error, StripeCursorGone) or error.facts["code"] != "resource_missing":
                     raise  # it is the list that does not exist here, not the parent
                 gone.append(parent)
         done = len(parents) < PARENTS_AT_ONCE
@@ -193,11 +195,13 @@ class Reader:
         pages: list[Page] = []
         while not pages or pages[-1].has_more:
             after = pages[-1].last if pages else ""
-            pages.append(read_objects(self.api, range_.resource, path, range_.params(), after=after, parent=parent))
+            pages.append(
+                read_objects(self.api, range_.resource, path, range_.params(parent), after=after, parent=parent)
+            )
         return pages
 
     def _parents(self, range_: Range) -> Sequence[str]:
-        table = RESOURCES[range_.resource.per_parent].table
+        table = RESOURCES[range_.parents].table
         with self.engine.connect() as db:
             return db.scalars(
                 text(f"""
@@ -228,7 +232,7 @@ order by id limit {PARENTS_AT_ONCE}"""),
                     applied.counts.add(one.counts)
                     applied.customers |= one.customers
                 if gone:
-                    parents = RESOURCES[range_.resource.per_parent]
+                    parents = RESOURCES[range_.parents]
                     refetches.ask(db, self.account, parents, [refetches.Ask(id_, "doubt") for id_ in gone])
                 counts = Counts()
                 counts.add(range_.counts)

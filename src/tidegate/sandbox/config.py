@@ -9,6 +9,7 @@ DEFAULT_AS_OF = 1_788_220_800
 """2026-09-01T00:00:00Z in UTC epoch seconds: the instant at which a sandbox's clock stands unless told otherwise."""
 
 DEFAULT_KEY = "sk_test_51TidegateSandboxOpenKey00000000"
+LIVE_KEY = "sk_live_51TidegateSandboxOpenKey00000000"
 FAULT_KINDS = ("429", "500", "reset", "truncate", "slow")
 
 
@@ -19,7 +20,9 @@ class SandboxConfig:
     `as_of` is where the sandbox's clock starts (UTC epoch seconds); `months` is how much history lies before it.
     `latency` is in seconds. `rate` and `endpoint_rate` are requests per second, None for no limit. Profile "company"
     is a history of a small software company; "bulk" holds exactly the given numbers of customers, subscriptions and
-    invoices beside one product and one price. Raises ConfigurationError for values that make no sense.
+    invoices beside one product and one price. `livemode` makes it a live account, which a key of test mode sees
+    nothing of; without `activated` Stripe has not cleared it to take payments. `key` is the open one of its mode unless
+    given. Raises ConfigurationError for values that make no sense.
     """
 
     port: int = 0
@@ -35,7 +38,9 @@ class SandboxConfig:
     subscriptions: int = 0
     invoices: int = 0
     lines_per_invoice: int = 2
-    key: str = DEFAULT_KEY
+    key: str = ""
+    livemode: bool = False
+    activated: bool = True
     fault_rates: dict[str, float] = field(default_factory=dict[str, float], init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -56,6 +61,8 @@ class SandboxConfig:
             )
         if self.profile not in ("company", "bulk"):
             raise ConfigurationError(problem=f"The sandbox has the profiles company and bulk, not {self.profile}.")
+        if not self.key:
+            object.__setattr__(self, "key", LIVE_KEY if self.livemode else DEFAULT_KEY)
         self.fault_rates.update(parse_faults(self.faults))
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from tidegate.sandbox import clocks
 from tidegate.sandbox.answers import Answer, Refusal, Request, as_json, missing
 from tidegate.sandbox.keys import Key, KeyRing
 from tidegate.sandbox.life import advance_to
@@ -164,9 +165,26 @@ def delete_object(controls: Controls, request: Request, rest: str) -> Answer:
     resource = resource_of(controls.state, rest)
     event = controls.state[resource].resource.removed
     silent = ("event", "false") in request.query
-    controls.state.delete(resource, rest, None if silent else event)
+    if resource == clocks.NAME:
+        clocks.delete(controls.world, rest, None if silent else event)
+    else:
+        controls.state.delete(resource, rest, None if silent else event)
     controls.webhooks.flush()
     return as_json({"id": rest, "deleted": True})
+
+
+def advance_test_clock(controls: Controls, request: Request, rest: str) -> Answer:
+    """POST /__test_clocks/{id} {"advance_seconds": n} or {"to": epoch seconds}: moves a test clock on."""
+    body = body_of(request, ClockBody)
+    if rest not in controls.state[clocks.NAME]:
+        raise missing(clocks.KIND, rest)
+    stands = controls.state.full(clocks.NAME, rest)["frozen_time"]
+    to = stands + body.advance_seconds if body.to is None else body.to
+    if to < stands:
+        raise Refusal(400, f"A test clock only moves forward; this one stands at {stands}.", param="to")
+    clock = clocks.advance(controls.world, rest, to)
+    controls.webhooks.flush()
+    return as_json(clock)
 
 
 def resource_of(state: State, identifier: str) -> str:
@@ -219,6 +237,7 @@ HANDLERS: dict[tuple[str, str], Callable[[Controls, Request, str], Answer]] = {
     ("POST", "objects"): put_object,
     ("GET", "objects"): get_object,
     ("DELETE", "objects"): delete_object,
+    ("POST", "test_clocks"): advance_test_clock,
     ("POST", "keys"): add_key,
     ("GET", "truth"): show_truth,
     ("GET", "stats"): show_stats,

@@ -21,7 +21,8 @@ def make_world(config: SandboxConfig) -> World:
         bulk.fill(world)
         world.clock.now = config.as_of
     else:
-        from tidegate.sandbox import company
+        from tidegate.sandbox import clocks, company
 
         company.found(world)
+        clocks.found(world)
     return world

@@ -1,6 +1,7 @@
 """Everything the simulated account holds, and the one way in which it changes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import msgspec
@@ -27,8 +28,25 @@ class State:
         self.deleted: dict[str, set[str]] = {resource.name: set() for resource in RESOURCES}
         self.listeners: list[Listener] = []
         self.webhook_endpoints = 0
+        self.clock_of: dict[str, str] = {}
+        """The test clock of each customer that is on one; what belongs to such a customer gets it, too."""
+        self._told: int | None = None
         self.events_from = clock.now
         """Changes before this instant (UTC epoch seconds) emit no event: nobody can ask for events that old."""
+
+    @property
+    def now(self) -> int:
+        """The instant (UTC epoch seconds) at which events are dated."""
+        return self.clock.now if self._told is None else self._told
+
+    @contextmanager
+    def telling_at(self, instant: int) -> Generator[None]:
+        """Within it events are dated at this instant, whatever time it is for the objects that change."""
+        before, self._told = self._told, instant
+        try:
+            yield
+        finally:
+            self._told = before
 
     def __getitem__(self, resource: str) -> Collection:
         return self.collections[resource]
@@ -63,7 +81,8 @@ class State:
         """
         collection = self.collections[BY_OBJECT[obj["object"]].name]
         identifier: str = obj["id"]
-        emits = bool(events) and self.clock.now >= self.events_from
+        obj = self._on_clock(obj)
+        emits = bool(events) and self.now >= self.events_from
         before = collection.shown(identifier) if emits and identifier in collection else None
         body, hidden, overflow = split(collection.resource, obj)
         created = int(obj.get("created", obj.get("_created", obj.get("date", self.clock.now))))
@@ -72,6 +91,16 @@ class State:
         for event in events if emits else ():
             changed = previous(before, collection.shown(identifier)) if before and event.endswith(".updated") else None
             self.emit(event, body, changed)
+
+    def _on_clock(self, obj: Obj) -> Obj:
+        if "test_clock" not in obj:
+            return obj
+        if obj["object"] == "customer":
+            if obj["test_clock"]:
+                self.clock_of[obj["id"]] = obj["test_clock"]
+            return obj
+        clock = self.clock_of.get(obj.get("customer") or "")
+        return obj | {"test_clock": clock} if clock and obj["test_clock"] is None else obj
 
     def delete(self, resource: str, identifier: str, event: str | None = None) -> None:
         """Removes an object for good and emits `event`, whose object is the last state; KeyError when there is none."""
@@ -84,7 +113,7 @@ class State:
 
     def emit(self, kind: str, body: bytes, previous_attributes: Obj | None) -> None:
         """Records an event about a rendered object and tells the listeners."""
-        if self.clock.now < self.events_from:
+        if self.now < self.events_from:
             return
         data: Obj = {"object": msgspec.Raw(body)}
         if previous_attributes:
@@ -93,7 +122,7 @@ class State:
             "id": self.ids.new("evt_", 24),
             "object": "event",
             "api_version": API_VERSION,
-            "created": self.clock.now,
+            "created": self.now,
             "data": data,
             "livemode": False,
             "pending_webhooks": self.webhook_endpoints,
@@ -101,7 +130,7 @@ class State:
             "type": kind,
         }
         rendered = msgspec.json.encode(event)
-        self.collections["events"].put(event, self.clock.now, rendered, {}, None)
+        self.collections["events"].put(event, self.now, rendered, {}, None)
         for listener in self.listeners:
             listener(msgspec.json.decode(rendered))
 

@@ -15,7 +15,7 @@ from tidegate.errors import StripePermissionMissing, StripeRefused
 from tidegate.mirror.compare import Comparison, compare
 from tidegate.mirror.event_list import read_events
 from tidegate.stripe_api.client import StripeApi
-from tidegate.stripe_api.resources import RESOURCES, by_object, resource
+from tidegate.stripe_api.resources import RESOURCES, by_object, listed, resource
 from tidegate.stripe_api.resources.resource import Resource
 
 KIND = "audit"
@@ -35,7 +35,7 @@ def audit(
     difference. Returns {run, connection, state, seconds, clean, resources: [...]}; see `Comparison.as_json`. Raises
     ResourceUnknown, StripeKeyInvalid, StripeUnreachable and the errors of the database.
     """
-    chosen = [resource(name) for name in names] or [one for one in RESOURCES.values() if one.path]
+    chosen = [resource(name) for name in names] or listed(livemode=account.livemode)
     began = time.monotonic()
     with engine.begin() as db:
         place = accounts.named(db, account.name).events_until

@@ -21,7 +21,7 @@ from tidegate.mirror.plan import Load, Plan
 from tidegate.mirror.settle import Settled, ask_for_missing, settle
 from tidegate.mirror.unlisted import look_for_unlisted
 from tidegate.stripe_api.client import StripeApi
-from tidegate.stripe_api.resources import RESOURCES, resource
+from tidegate.stripe_api.resources import RESOURCES, to_import
 from tidegate.stripe_api.resources.resource import Resource
 
 KIND = "import"
@@ -65,7 +65,7 @@ def import_account(
     or the database out of reach); what was stored until then stays, and the next import goes on from there.
     """
     stop = stop or threading.Event()
-    selected = [resource(name) for name in options.resources] or [r for r in RESOURCES.values() if r.path]
+    selected = to_import(options.resources, livemode=account.livemode)
     with runs.exclusive(engine, account.name, KIND) as alone:
         if not alone:
             raise ImportRunning(connection=account.name)
@@ -151,7 +151,7 @@ class _Import:
             if self.stop.is_set():
                 break
             asked = ask_for_missing(self.engine, self.account.name, self.selected, without=failed)
-            found = settle(self.engine, self.account.name, self.api, stop=self.stop)
+            found = settle(self.engine, self.account.name, self.api, stop=self.stop, without=failed)
             for name, counts in found.counts.items():
                 everything.counts.setdefault(name, Counts()).add(counts)
             everything.customers |= found.customers
