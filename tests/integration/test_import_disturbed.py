@@ -235,3 +235,29 @@ def test_a_full_import_keeps_what_exists_in_no_list(
 def active_prices(hub: Hub) -> list[str]:
     with hub.engine.connect() as db:
         return list(db.scalars(text("select id from stripe.prices where active")))
+
+
+@pytest.mark.parametrize("path", ["/v1/customers", "/v1/quotes"])
+def test_a_list_that_never_ends_is_a_failed_part(hub: Hub, make_sandbox: MakeSandbox, path: str) -> None:
+    from tidegate.sandbox.faults import Aimed
+
+    sandbox = make_sandbox(customers=160, months=3)
+    assert sandbox.server is not None
+    faults = sandbox.server.faults
+    sandbox.call(lambda: faults.aimed.append(Aimed(path, "never_ending", None)))
+    account = connected(hub, sandbox)
+    summary = imported(hub, account)
+    assert summary["state"] == "incomplete"
+    assert list(summary["problems"]) == [path.removeprefix("/v1/")]
+    sandbox.call(faults.aimed.clear)
+    assert imported(hub, account)["state"] == "done"
+    assert differences(hub, sandbox) == {}
+
+
+def test_a_live_account_is_imported_whole_and_not_asked_for_test_clocks(hub: Hub, make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(customers=45, months=3, livemode=True)
+    account = connected(hub, sandbox)
+    assert account.livemode
+    assert imported(hub, account)["state"] == "done"
+    assert differences(hub, sandbox) == {}
+    assert not [endpoint for endpoint in sandbox.stats()["requests"] if "test_clocks" in endpoint]

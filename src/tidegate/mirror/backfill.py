@@ -13,7 +13,14 @@ from typing import NamedTuple
 from sqlalchemy import Engine, text
 
 from tidegate.connections import problems
-from tidegate.errors import StripeCursorGone, StripeKeyInvalid, StripeRefused, TidegateError, Unreachable
+from tidegate.errors import (
+    StripeBodyUnreadable,
+    StripeCursorGone,
+    StripeKeyInvalid,
+    StripeRefused,
+    TidegateError,
+    Unreachable,
+)
 from tidegate.mirror import ranges, refetches
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Counts
@@ -160,10 +167,16 @@ class Reader:
                 raise
             # The object was deleted since: go on from its second, reading that second again, or from the beginning.
             range_.cursor = ""
+            load.passed.clear()
             range_.until, range_.reached = (
                 (range_.reached + 1, range_.reached) if range_.resource.created_filter else (None, None)
             )
             return
+        if page.has_more and page.last in load.passed:
+            raise StripeBodyUnreadable(
+                endpoint=f"GET {range_.resource.path}", problem="the list never ends", tries=1, request_id="-"
+            )
+        load.passed.add(page.last)
         newest = page.arrivals[0].reading.created if page.arrivals else None
         with self._changed:
             page, beyond = _within(page, range_.since)

@@ -21,6 +21,7 @@ class Load:
     range: Range
     density: float | None = None  # objects per second of `created`; None: nothing seen yet
     reading: bool = False
+    passed: set[str] = field(default_factory=set[str])  # ends of the pages read: one that comes again has no end
     ahead: int | None = None  # `created` of the last object of the page in hand, which is not stored yet
 
     def remaining_pages(self, oldest: int, now: int) -> float:

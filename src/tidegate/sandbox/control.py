@@ -8,14 +8,26 @@ import msgspec
 
 from tidegate.sandbox import clocks
 from tidegate.sandbox.answers import Answer, Refusal, Request, as_json, missing
+from tidegate.sandbox.faults import Aimed, Faults
 from tidegate.sandbox.keys import Key, KeyRing
 from tidegate.sandbox.life import advance_to
 from tidegate.sandbox.limits import Limits, Stats
+from tidegate.sandbox.old_versions import VERSIONS
 from tidegate.sandbox.resources import BY_OBJECT, RESOURCES, Obj, values_at
 from tidegate.sandbox.state import State
 from tidegate.sandbox.truth import ids_of, truth
 from tidegate.sandbox.webhooks import Endpoint, Webhooks
 from tidegate.sandbox.world import World
+
+UPDATES = {
+    "customers": "customer.updated",
+    "products": "product.updated",
+    "prices": "price.updated",
+    "coupons": "coupon.updated",
+    "subscriptions": "customer.subscription.updated",
+    "invoices": "invoice.updated",
+    "charges": "charge.updated",
+}
 
 
 @dataclass
@@ -26,6 +38,7 @@ class Controls:
     webhooks: Webhooks
     keys: KeyRing
     limits: Limits
+    faults: Faults
 
     @property
     def state(self) -> State:
@@ -62,6 +75,21 @@ class ObjectBody(Body):
     event: str | None = None
 
 
+class FaultBody(Body):
+    """A fault for the next so many requests of a path, null: until it is taken away."""
+
+    path: Annotated[str, msgspec.Meta(pattern="^/v1/")]
+    kind: Literal["429", "500", "reset", "truncate", "slow", "never_ending"]
+    times: Annotated[int, msgspec.Meta(ge=1)] | None = 1
+
+
+class BurstBody(Body):
+    """How often to change which object within one second."""
+
+    id: str
+    times: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
+
+
 class KeyBody(Body):
     """A key to add; without `permissions` it may do everything."""
 
@@ -92,13 +120,17 @@ def clock(controls: Controls, request: Request, rest: str) -> Answer:
 
 
 def add_webhook(controls: Controls, request: Request, rest: str) -> Answer:
-    """POST /__webhooks {"url", "secret", "api_version"?, "enabled_events"?, "lose"?, "duplicate"?, "shuffle"?}."""
+    """POST /__webhooks {"url", "secret", "api_version"?, "enabled_events"?, "lose"?, "duplicate"?, "shuffle"?,
+    "delayed"?, "delay"?}: where events go."""
     body = body_of(request, dict[str, Any])
     known = [one.name for one in fields(Endpoint)]
     if unknown := sorted(body.keys() - set(known)):
         raise Refusal(400, f"A webhook has no {unknown[0]}, only {', '.join(known)}.", param=unknown[0])
     identifier = body.get("id") or controls.webhooks.ids.new("we_1", 23)
     endpoint = msgspec.convert({**body, "id": identifier}, Endpoint)
+    if endpoint.api_version not in VERSIONS:
+        known = " and ".join(VERSIONS)
+        raise Refusal(400, f"The sandbox tells events in the API versions {known}.", param="api_version")
     if not endpoint.url.startswith("http://"):
         raise Refusal(400, "The sandbox delivers webhooks over plain http:// only.", param="url")
     controls.webhooks.add(endpoint)
@@ -187,6 +219,33 @@ def advance_test_clock(controls: Controls, request: Request, rest: str) -> Answe
     return as_json(clock)
 
 
+def add_fault(controls: Controls, request: Request, rest: str) -> Answer:
+    """POST /__faults {"path", "kind", "times"?}: lets the next requests of one path fail."""
+    body = body_of(request, FaultBody)
+    controls.faults.aimed.append(Aimed(body.path, body.kind, body.times))
+    return as_json({"path": body.path, "kind": body.kind, "times": body.times})
+
+
+def remove_faults(controls: Controls, request: Request, rest: str) -> Answer:
+    """DELETE /__faults: takes all aimed faults away."""
+    controls.faults.aimed.clear()
+    return as_json({"deleted": True})
+
+
+def burst(controls: Controls, request: Request, rest: str) -> Answer:
+    """POST /__burst {"id", "times"?}: changes an object's metadata so often within one second, each with its event."""
+    body = body_of(request, BurstBody)
+    resource = resource_of(controls.state, body.id)
+    event = UPDATES.get(resource)
+    if event is None:
+        raise Refusal(400, f"A burst changes one of {', '.join(UPDATES)}; {body.id} is one of {resource}.", param="id")
+    for number in range(1, body.times + 1):
+        obj = controls.state.full(resource, body.id)
+        controls.state.put(obj | {"metadata": {**obj["metadata"], "burst": str(number)}}, event)
+    controls.webhooks.flush()
+    return as_json({"id": body.id, "event": event, "times": body.times})
+
+
 def resource_of(state: State, identifier: str) -> str:
     """The resource that has an object of this id. Raises Refusal (404)."""
     for name, collection in state.collections.items():
@@ -238,6 +297,9 @@ HANDLERS: dict[tuple[str, str], Callable[[Controls, Request, str], Answer]] = {
     ("GET", "objects"): get_object,
     ("DELETE", "objects"): delete_object,
     ("POST", "test_clocks"): advance_test_clock,
+    ("POST", "faults"): add_fault,
+    ("DELETE", "faults"): remove_faults,
+    ("POST", "burst"): burst,
     ("POST", "keys"): add_key,
     ("GET", "truth"): show_truth,
     ("GET", "stats"): show_stats,

@@ -84,6 +84,12 @@ def _on_a_clock(obj: Obj) -> bool:
     return obj.get("test_clock") is not None
 
 
+def _event_groups(event: Obj) -> tuple[str, ...]:
+    """An event's type and every group that it is in: invoice.paid is one of invoice.* too."""
+    words = str(event["type"]).split(".")
+    return (event["type"], *(f"{'.'.join(words[:n])}.*" for n in range(1, len(words))), "*")
+
+
 RESOURCES: tuple[Resource, ...] = (
     Resource(
         "test_helpers_test_clocks",
@@ -246,7 +252,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource("product_features", "product_feature", "prodft_", None, (("product", "_product"),), created=False),
     Resource("discounts", "discount", "di_", None, created=False, counted=False),
     Resource("accounts", "account", "acct_", None, created=False),
-    Resource("events", "event", "evt_", "events", (("type", "type"), ("types", "type")), counted=False),
+    Resource("events", "event", "evt_", "events", (("type", _event_groups), ("types", "type")), counted=False),
 )
 
 BY_NAME = {resource.name: resource for resource in RESOURCES}

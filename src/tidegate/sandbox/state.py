@@ -28,6 +28,9 @@ class State:
         self.deleted: dict[str, set[str]] = {resource.name: set() for resource in RESOURCES}
         self.listeners: list[Listener] = []
         self.webhook_endpoints = 0
+        self.livemode = False
+        """Whether the account is a live one: every object and event says so."""
+        self.events_version = API_VERSION
         self.clock_of: dict[str, str] = {}
         """The test clock of each customer that is on one; what belongs to such a customer gets it, too."""
         self._told: int | None = None
@@ -50,6 +53,11 @@ class State:
 
     def __getitem__(self, resource: str) -> Collection:
         return self.collections[resource]
+
+    def look(self, resource: str, identifier: str) -> Obj | None:
+        """An object as lists show it; None when there is none."""
+        collection = self.collections[resource]
+        return collection.shown(identifier) if identifier in collection else None
 
     def full(self, resource: str, identifier: str) -> Obj:
         """The whole object; KeyError when there is none."""
@@ -84,7 +92,7 @@ class State:
         obj = self._on_clock(obj)
         emits = bool(events) and self.now >= self.events_from
         before = collection.shown(identifier) if emits and identifier in collection else None
-        body, hidden, overflow = split(collection.resource, obj)
+        body, hidden, overflow = split(collection.resource, obj, livemode=self.livemode)
         created = int(obj.get("created", obj.get("_created", obj.get("date", self.clock.now))))
         collection.put(obj, created, body, hidden, overflow)
         self.deleted[collection.resource.name].discard(identifier)
@@ -124,7 +132,7 @@ class State:
             "api_version": API_VERSION,
             "created": self.now,
             "data": data,
-            "livemode": False,
+            "livemode": self.livemode,
             "pending_webhooks": self.webhook_endpoints,
             "request": {"id": None, "idempotency_key": None},
             "type": kind,
@@ -135,7 +143,9 @@ class State:
             listener(msgspec.json.decode(rendered))
 
 
-def split(resource: Resource, obj: Obj) -> tuple[bytes, dict[str, bytes], list[bytes] | None]:
+def split(
+    resource: Resource, obj: Obj, *, livemode: bool = False
+) -> tuple[bytes, dict[str, bytes], list[bytes] | None]:
     """What a list shows of an object, its hidden fields, and its nested list when that has more than ten elements.
 
     The resource's `concealed` fields are never shown.
@@ -144,7 +154,7 @@ def split(resource: Resource, obj: Obj) -> tuple[bytes, dict[str, bytes], list[b
     hidden: dict[str, bytes] = {}
     overflow: list[bytes] | None = None
     for name in shown.keys() & resource.concealed:
-        hidden[name] = msgspec.json.encode(shown.pop(name))
+        hidden[name] = encoded(shown.pop(name), livemode=livemode)
     if resource.nested and resource.nested in shown:
         envelope = shown[resource.nested]
         children: list[Any] = envelope["data"]
@@ -156,8 +166,14 @@ def split(resource: Resource, obj: Obj) -> tuple[bytes, dict[str, bytes], list[b
             "url": url,
         }
         if len(children) > SHOWN_CHILDREN:
-            overflow = [msgspec.json.encode(child) for child in children]
-    return msgspec.json.encode(shown), hidden, overflow
+            overflow = [encoded(child, livemode=livemode) for child in children]
+    return encoded(shown, livemode=livemode), hidden, overflow
+
+
+def encoded(value: Any, *, livemode: bool) -> bytes:
+    """A value as JSON; in a live account with every `livemode` in it true, whatever the builders said."""
+    body = msgspec.json.encode(value)
+    return body.replace(b'"livemode":false', b'"livemode":true') if livemode else body
 
 
 def previous(before: Obj, after: Obj) -> Obj:
