@@ -124,7 +124,7 @@ def test_what_no_list_shows_but_stripe_has_is_not_vanished(live: Live) -> None:
     live.drain()
     asked = live.requests("GET /v1/prices/{id}")
     assert findings(live) == {}
-    assert live.requests("GET /v1/prices/{id}") == asked + 1, "the lists do not show it"
+    assert live.requests("GET /v1/prices/{id}") == asked + 2, "the lists show neither it nor the company's own"
     live.run("""update stripe.prices set data = data || '{"nickname": "other"}' where id = 'price_inline'""")
     assert findings(live) == {"prices": {"stale": 1}}
 

@@ -282,3 +282,29 @@ def test_what_fails_for_a_while_is_told_from_what_is_refused(hub: Hub, make_sand
         summary = failing(StripeRefused(status=status, **facts))
         assert (summary["state"], set(summary["problems"])) == ("incomplete", {"coupons"})
         assert summary["passing"] is passing
+
+
+@pytest.mark.parametrize("path", ["/v1/customers", "/v1/quotes"])
+def test_a_list_that_never_ends_is_a_failed_part(hub: Hub, make_sandbox: MakeSandbox, path: str) -> None:
+    from tidegate.sandbox.faults import Aimed
+
+    sandbox = make_sandbox(customers=160, months=3)
+    assert sandbox.server is not None
+    faults = sandbox.server.faults
+    sandbox.call(lambda: faults.aimed.append(Aimed(path, "never_ending", None)))
+    account = connected(hub, sandbox)
+    summary = imported(hub, account)
+    assert summary["state"] == "incomplete"
+    assert list(summary["problems"]) == [path.removeprefix("/v1/")]
+    sandbox.call(faults.aimed.clear)
+    assert imported(hub, account)["state"] == "done"
+    assert differences(hub, sandbox) == {}
+
+
+def test_a_live_account_is_imported_whole_and_not_asked_for_test_clocks(hub: Hub, make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(customers=45, months=3, livemode=True)
+    account = connected(hub, sandbox)
+    assert account.livemode
+    assert imported(hub, account)["state"] == "done"
+    assert differences(hub, sandbox) == {}
+    assert not [endpoint for endpoint in sandbox.stats()["requests"] if "test_clocks" in endpoint]

@@ -28,6 +28,7 @@ REFUSED = {
     "subscription_schedules": "404",
     "invoice_payments": "404",
     "quotes": "404",
+    "test_helpers/test_clocks": "404",
     "disputes": "404",
     "credit_notes": "404",
     "coupons": "400 .*applies_to",

@@ -148,7 +148,7 @@ class Reader:
     def _step(self, load: Load) -> None:
         """One page: read without a transaction, then stored with the checkpoint in one."""
         range_ = load.range
-        if range_.resource.per_parent:
+        if range_.parents:
             self._step_parents(range_)
         elif range_.resource.singleton:
             self._store(load, [retrieve(self.api, range_.resource)], range_.cursor, None, done=True)
@@ -187,7 +187,9 @@ class Reader:
             self._changed.notify_all()
 
     def _step_parents(self, range_: Range) -> None:
-        """The whole lists of the next few parents; one that Stripe has no more is queued to be looked at itself."""
+        """The whole lists of the next few parents (or test clocks); one that Stripe has no more is queued to be looked
+        at itself.
+        """
         parents = self._parents(range_)
         pages: list[Page] = []
         gone: list[str] = []
@@ -205,14 +207,14 @@ class Reader:
         passed = set[str]()
         while not pages or pages[-1].has_more:
             after = pages[-1].last if pages else ""
-            params = range_.params()
+            params = range_.params(parent)
             pages.append(
                 read_objects(self.api, range_.resource, path, params, after=after, passed=passed, parent=parent)
             )
         return pages
 
     def _parents(self, range_: Range) -> Sequence[str]:
-        table = RESOURCES[range_.resource.per_parent].table
+        table = RESOURCES[range_.parents].table
         with self.engine.connect() as db:
             return db.scalars(
                 text(f"""
@@ -243,7 +245,7 @@ order by id limit {PARENTS_AT_ONCE}"""),
                     applied.counts.add(one.counts)
                     applied.customers |= one.customers
                 if gone:
-                    parents = RESOURCES[range_.resource.per_parent]
+                    parents = RESOURCES[range_.parents]
                     refetches.ask(db, self.account, parents, [refetches.Ask(id_, "doubt") for id_ in gone])
                 counts = Counts()
                 counts.add(range_.counts)

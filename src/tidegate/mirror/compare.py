@@ -12,10 +12,12 @@ from tidegate.errors import ENDS_THE_WORK, StripeObjectMissing, TidegateError
 from tidegate.mirror.arrivals import Arrival, Lost
 from tidegate.mirror.compare_rows import Differences, compare_page
 from tidegate.mirror.pages import read_objects, retrieve
+from tidegate.mirror.ranges import of_clock
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.endpoints import list_path
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.resources.resource import Resource
+from tidegate.stripe_api.resources.test_clocks import TEST_CLOCKS
 
 NAMED = 20  # ids listed per finding; the numbers are whole
 AT_ONCE = 100
@@ -150,7 +152,7 @@ def _lists(api: StripeApi, resource: Resource, db: Connection, account: str) -> 
         yield Seen(page.arrivals, page.lost)
         return
     for path, parent in _paths(resource, db, account):
-        for variant in resource.variants:
+        for variant in _variants(resource, db, account):
             try:
                 yield from _list(api, resource, path, variant, parent)
             except StripeObjectMissing:
@@ -167,19 +169,30 @@ def _list(api: StripeApi, resource: Resource, path: str, variant: Mapping[str, A
         after, more = page.last, page.has_more
 
 
+def _variants(resource: Resource, db: Connection, account: str) -> Iterator[dict[str, Any]]:
+    """The parameters of each listing; of one read per test clock once for each clock that is stored."""
+    for number, variant in enumerate(resource.variants):
+        clocks = _live_ids(db, account, TEST_CLOCKS) if resource.by_clock(number) else [""]
+        yield from (of_clock(variant, clock) for clock in clocks)
+
+
 def _paths(resource: Resource, db: Connection, account: str) -> Sequence[tuple[str, str]]:
     """Where the resource is listed, with the parent's id where it is listed per parent."""
     if not resource.per_parent:
         return [(str(resource.path), "")]
-    parents = db.scalars(
+    parents = _live_ids(db, account, RESOURCES[resource.per_parent])
+    return [(list_path(str(resource.path), parent), parent) for parent in parents]
+
+
+def _live_ids(db: Connection, account: str, resource: Resource) -> Sequence[str]:
+    ids = db.scalars(
         text(
-            f"select id from stripe.{RESOURCES[resource.per_parent].table} "
-            "where connection = :connection and deleted_at is null order by id"
+            f"select id from stripe.{resource.table} where connection = :connection and deleted_at is null order by id"
         ),
         {"connection": account},
     ).all()
     db.commit()
-    return [(list_path(str(resource.path), parent), parent) for parent in parents]
+    return ids
 
 
 def _look_for_unlisted(

@@ -1,6 +1,7 @@
 """Ranges: the parts of a resource's list that an import reads side by side, with the place each has come to."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,8 @@ from sqlalchemy import Connection, text
 from tidegate.connections import runs
 from tidegate.errors import ImportTakenOver
 from tidegate.mirror.arrivals import Counts
-from tidegate.stripe_api.resources.resource import Resource
+from tidegate.stripe_api.resources.resource import EACH_TEST_CLOCK, Resource
+from tidegate.stripe_api.resources.test_clocks import TEST_CLOCKS
 
 
 @dataclass(slots=True, eq=False)
@@ -18,7 +20,8 @@ class Range:
     bound).
 
     Lists come newest first, so what remains lies between `since` and `reached`, the `created` of the object `cursor`.
-    For a resource listed per parent the cursor is the id of the last parent read.
+    For a resource listed per parent, and for a variant read per test clock, the cursor is the id of the last parent
+    (or clock) read.
     """
 
     id: int
@@ -33,10 +36,21 @@ class Range:
     counts: Counts = field(default_factory=Counts)
     error: str = ""
 
-    def params(self) -> dict[str, Any]:
-        """The list parameters of this range."""
+    @property
+    def parents(self) -> str:
+        """The resource whose objects this range goes through, reading a whole list for each; empty: one list."""
+        return self.resource.per_parent or (TEST_CLOCKS.name if self.resource.by_clock(self.variant) else "")
+
+    def params(self, parent: str = "") -> dict[str, Any]:
+        """The list parameters of this range; `parent` is the test clock where it is read per clock."""
         created = {name: value for name, value in (("gte", self.since), ("lt", self.until)) if value is not None}
-        return {**self.resource.variants[self.variant], **({"created": created} if created else {})}
+        variant = of_clock(self.resource.variants[self.variant], parent)
+        return {**variant, **({"created": created} if created else {})}
+
+
+def of_clock(variant: Mapping[str, Any], clock: str) -> dict[str, Any]:
+    """A variant's parameters for one test clock; those of a variant that knows no clocks as they are."""
+    return {name: clock if value == EACH_TEST_CLOCK else value for name, value in variant.items()}
 
 
 def create(

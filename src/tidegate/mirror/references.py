@@ -1,6 +1,6 @@
 """Finds what events name and the mirror lacks, or holds as it was before, and queues a look at it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, text
 
@@ -12,8 +12,11 @@ CATALOG = frozenset({"products", "prices", "coupons"})
 """Read by id where anything names them: lists hide inline ones."""
 
 
-def ask_for_named(db: Connection, account: str, resource: Resource, ids: Sequence[str]) -> None:
-    """Queues prices, products and the like that these objects or their children name and the mirror lacks.
+def ask_for_named(
+    db: Connection, account: str, resource: Resource, ids: Sequence[str], without: Collection[str] = ()
+) -> None:
+    """Queues prices, products and the like that these objects or their children name and the mirror lacks, but
+    nothing of the resources `without`.
 
     Lists hide inline ones and Stripe may tell nothing else of them (semantics, Mirror, Completeness).
     """
@@ -21,7 +24,7 @@ def ask_for_named(db: Connection, account: str, resource: Resource, ids: Sequenc
     for holder, key in holders:
         for column in holder.columns:
             target = RESOURCES.get(column.refers_to)
-            if target is not None and target.name in CATALOG and target.retrievable:
+            if target is not None and target.name in CATALOG - set(without) and target.retrievable:
                 missing = _missing(db, account, holder, key, column, target, ids)
                 refetches.ask(db, account, target, [refetches.Ask(id_, "referenced") for id_ in missing])
     if resource.name == "invoices":

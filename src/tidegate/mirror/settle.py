@@ -51,16 +51,19 @@ def settle(
     readers: int = 8,
     seconds: float = math.inf,
     stop: threading.Event | None = None,
+    without: Collection[str] = (),
 ) -> Settled:
     """Fetches every object that is due, several at a time, until none is, `stop` is set or so many seconds have passed.
 
-    An object that fails goes back to the queue with its error. Raises `ENDS_THE_WORK`.
+    What a fetched object names is asked for in its turn, but nothing of the resources `without`. An object that fails
+    goes back to the queue with its error. Raises `ENDS_THE_WORK`.
     """
     settled = Settled()
     end = time.monotonic() + seconds
     with ThreadPoolExecutor(readers, thread_name_prefix="settle") as pool:
         while not (stop and stop.is_set()) and time.monotonic() < end and (claimed := _claim(engine, account)):
-            for one, outcome in zip(claimed, pool.map(partial(_fetch, engine, account, api), claimed), strict=True):
+            fetched = pool.map(partial(_fetch, engine, account, api, without), claimed)
+            for one, outcome in zip(claimed, fetched, strict=True):
                 if isinstance(outcome, TidegateError):
                     settled.failed[f"{one.resource}/{one.object_id}"] = str(outcome)
                 else:
@@ -76,7 +79,9 @@ def _claim(engine: Engine, account: str) -> Sequence[Claimed]:
     return claimed
 
 
-def _fetch(engine: Engine, account: str, api: StripeApi, one: Claimed) -> Applied | TidegateError:
+def _fetch(
+    engine: Engine, account: str, api: StripeApi, without: Collection[str], one: Claimed
+) -> Applied | TidegateError:
     """Fetches one object and applies it as read after everything that was known of it."""
     resource = RESOURCES[one.resource]
     stored_at, stored = _stored(engine, account, resource, one.object_id)
@@ -96,10 +101,17 @@ def _fetch(engine: Engine, account: str, api: StripeApi, one: Claimed) -> Applie
     for arrival in arrivals:
         # The request began after `known` was known, so its answer is no older, whatever the rounded-down clock says.
         arrival.at, arrival.certainty = max(arrival.at, known), Certainty.SETTLED
-    return _take(engine, account, one, arrivals, lost)
+    return _take(engine, account, one, arrivals, lost, without)
 
 
-def _take(engine: Engine, account: str, one: Claimed, arrivals: Sequence[Arrival], lost: Sequence[Lost]) -> Applied:
+def _take(
+    engine: Engine,
+    account: str,
+    one: Claimed,
+    arrivals: Sequence[Arrival],
+    lost: Sequence[Lost],
+    without: Collection[str],
+) -> Applied:
     """Applies what was read, unless the object was asked for again or read by another process meanwhile.
 
     Else the slower of two looks within one second could put back what was before.
@@ -113,7 +125,7 @@ def _take(engine: Engine, account: str, one: Claimed, arrivals: Sequence[Arrival
             savepoint.rollback()
             return _nothing(OVERTAKEN)
         savepoint.commit()
-        references.ask_for_named(db, account, RESOURCES[one.resource], [arrival.id for arrival in arrivals])
+        references.ask_for_named(db, account, RESOURCES[one.resource], [arrival.id for arrival in arrivals], without)
     return applied if arrivals or lost else _nothing(GONE)
 
 

@@ -18,7 +18,7 @@ from tidegate.mirror.compare import NAMED, Comparison, compare
 from tidegate.mirror.dangling import dangling
 from tidegate.mirror.event_list import read_events
 from tidegate.stripe_api.client import StripeApi
-from tidegate.stripe_api.resources import RESOURCES, by_object, listed
+from tidegate.stripe_api.resources import RESOURCES, all_listed, by_object, listed
 from tidegate.stripe_api.resources.resource import Resource
 
 KIND = "audit"
@@ -50,7 +50,7 @@ def audit(
     `Comparison.as_json`. Raises ResourceUnknown, StripeKeyInvalid, StripeModeWrong, StripeUnreachable and the errors of
     the database.
     """
-    chosen = list(dict.fromkeys(listed(name) for name in names)) or [one for one in RESOURCES.values() if one.path]
+    chosen = list(dict.fromkeys(listed(name) for name in names)) or all_listed(livemode=account.livemode)
     began = time.monotonic()
     with engine.begin() as db:
         place = accounts.named(db, account.name).complete_as_of

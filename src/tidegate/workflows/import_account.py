@@ -22,7 +22,7 @@ from tidegate.mirror.settle import Settled, ask_for_missing, settle
 from tidegate.mirror.unlisted import look_for_unlisted, vanished
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.mode import check_mode
-from tidegate.stripe_api.resources import RESOURCES, resource
+from tidegate.stripe_api.resources import RESOURCES, to_import
 from tidegate.stripe_api.resources.resource import Resource
 
 KIND = "import"
@@ -79,7 +79,7 @@ def import_account(
     from there.
     """
     stop = stop or threading.Event()
-    selected = [resource(name) for name in options.resources] or [r for r in RESOURCES.values() if r.path]
+    selected = to_import(options.resources, livemode=account.livemode)
     with runs.exclusive(engine, account.name, options.kind) as alone:
         if not alone:
             raise (SweepRunning if options.sweep else ImportRunning)(connection=account.name)
@@ -172,7 +172,7 @@ class _Import:
             if self.stop.is_set():
                 break
             asked = ask_for_missing(self.engine, self.account.name, self.selected, without=failed)
-            found = settle(self.engine, self.account.name, self.api, stop=self.stop)
+            found = settle(self.engine, self.account.name, self.api, stop=self.stop, without=failed)
             for name, counts in found.counts.items():
                 everything.counts.setdefault(name, Counts()).add(counts)
             everything.customers |= found.customers

@@ -14,7 +14,7 @@ from tidegate.errors import StripeKeyInvalid, StripeObjectMissing, StripePermiss
 from tidegate.mirror.event_list import ENDPOINT as EVENTS
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.endpoints import list_path
-from tidegate.stripe_api.resources import RESOURCES
+from tidegate.stripe_api.resources import RESOURCES, all_listed
 from tidegate.stripe_api.resources.resource import Resource
 from tidegate.workflows.doorbell import Doorbell
 
@@ -36,7 +36,7 @@ def probe(engine: Engine, account: Account, api: StripeApi) -> list[Permission]:
     rung for (of all that is left, when an import is unfinished), or the reading of the events. Raises StripeKeyInvalid
     and Unreachable, and then nothing is stored.
     """
-    listed = [resource for resource in RESOURCES.values() if resource.path]
+    listed = all_listed(livemode=account.livemode)
     with engine.connect() as db:
         asks = [_Ask(f"GET {one.path}", _path(db, account.name, one), one.singleton) for one in listed]
     asks.append(_Ask(EVENTS, EVENTS.removeprefix("GET "), False))

@@ -78,7 +78,7 @@ INVOICES = Resource(
         Column("quote"),
         Column("coupons", "text[]", refers_to="coupons"),
         Column("hosted_invoice_url"),
-        Column("test_clock"),
+        Column("test_clock", refers_to="test_helpers/test_clocks"),
         Column("livemode", "boolean"),
     ),
 )
@@ -108,7 +108,7 @@ INVOICE_ITEMS = Resource(
         Column("period_end", "timestamptz"),
         Column("description"),
         Column("coupons", "text[]", refers_to="coupons"),
-        Column("test_clock"),
+        Column("test_clock", refers_to="test_helpers/test_clocks"),
         Column("livemode", "boolean"),
     ),
 )

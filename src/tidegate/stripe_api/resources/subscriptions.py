@@ -1,6 +1,6 @@
 """What is subscribed to: subscriptions, their items, their schedules."""
 
-from tidegate.stripe_api.resources.resource import Column, Nested, Resource
+from tidegate.stripe_api.resources.resource import EACH_TEST_CLOCK, Column, Nested, Resource
 from tidegate.stripe_api.shapes.subscriptions import Subscription, SubscriptionItem, SubscriptionSchedule
 
 SUBSCRIPTION_ITEMS = Resource(
@@ -33,7 +33,7 @@ SUBSCRIPTIONS = Resource(
     shape=Subscription,
     path="/v1/subscriptions",
     permission="rak_subscription_read",
-    variants=({"status": "all"},),
+    variants=({"status": "all"}, {"status": "all", "test_clock": EACH_TEST_CLOCK}),
     expand=("discounts", "items.data.discounts"),
     nested=(
         Nested(
@@ -68,7 +68,7 @@ SUBSCRIPTIONS = Resource(
         Column("schedule"),
         Column("default_payment_method"),
         Column("coupons", "text[]", refers_to="coupons"),
-        Column("test_clock"),
+        Column("test_clock", refers_to="test_helpers/test_clocks"),
         Column("livemode", "boolean"),
     ),
 )
@@ -91,7 +91,7 @@ SUBSCRIPTION_SCHEDULES = Resource(
         Column("canceled_at", "timestamptz"),
         Column("completed_at", "timestamptz"),
         Column("released_at", "timestamptz"),
-        Column("test_clock"),
+        Column("test_clock", refers_to="test_helpers/test_clocks"),
         Column("livemode", "boolean"),
     ),
 )
