@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 from httpx import Client, Response
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 from tests.support.serving import serving
 
 from tidegate.api import known
 from tidegate.api.app import create_app
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Credentials
+from tidegate.mirror import inbox
+from tidegate.mirror.inbox import Entry, Kept
 from tidegate.wiring import Hub
 
 SECRET = "whsec_first"
@@ -207,3 +210,31 @@ def test_a_table_that_cannot_be_written_lets_stripe_send_again(hub: Hub, client:
         with hub.engine.begin() as db:
             db.execute(text("alter table tidegate.inbox_away rename to inbox"))
     assert send(client, event()).json()["new"] is True
+
+
+def test_nothing_is_kept_for_a_name_that_was_purged_and_given_to_another_account(hub: Hub, client: Client) -> None:
+    """What the endpoint knows of the connections may be half a minute old."""
+    assert send(client, event("evt_1")).status_code == 200
+    with hub.engine.begin() as db:
+        db.execute(text("truncate tidegate.inbox, tidegate.connections"))
+    assert "removed" in refusal(send(client, event("evt_2")), 400)
+    with hub.engine.begin() as db:
+        values = {"name": "acme", "account": "acct_other", "livemode": False, "rate": 25, "endpoint_rate": 25}
+        accounts.save(db, values, Credentials("sk_test_1", "", ("whsec_other",)), hub.vault)
+    assert "another account" in refusal(send(client, event("evt_3")), 400)
+    with hub.engine.begin() as db:
+        db.execute(text("update tidegate.connections set account = 'acct_acme', livemode = true"))
+    assert "another account" in refusal(send(client, event("evt_4")), 400)
+    assert kept(hub) == []
+
+
+def test_a_purge_waits_for_events_on_their_way_in(hub: Hub, client: Client) -> None:
+    entry = Entry("acme", "evt_1", "x", 1, "webhook", "{}", "acct_acme", False)
+    with hub.engine.begin() as db:
+        assert inbox.keep_each(db, [entry, entry]) == [Kept.NEW, Kept.KNOWN]
+        with hub.engine.connect() as other:
+            other.execute(text("set local lock_timeout = '50ms'"))
+            with pytest.raises(OperationalError, match="lock timeout"):
+                other.execute(text("delete from tidegate.connections"))
+    with hub.engine.begin() as db:
+        assert inbox.keep_each(db, [entry]) == [Kept.KNOWN]

@@ -98,4 +98,5 @@ def entry_of(event: Event | Unreadable, connection: str, known: Known, body: byt
             problem=f"it is a {sent}-mode event and the connection is in {wanted} mode. "
             f"Register this address under the {wanted}-mode webhooks of Stripe's dashboard.",
         )
-    return Entry(connection, event.id, event.type, event.created, "webhook", body.decode())
+    whose = (known.account, known.livemode)
+    return Entry(connection, event.id, event.type, event.created, "webhook", body.decode(), *whose)

@@ -28,6 +28,13 @@ def sandbox(
     subscriptions: Annotated[int, typer.Option(help="How many, with --profile bulk.")] = 0,
     invoices: Annotated[int, typer.Option(help="How many, with --profile bulk.")] = 0,
     lines_per_invoice: Annotated[int, typer.Option(help="With --profile bulk.")] = 2,
+    events_version: Annotated[
+        str, typer.Option(help="API version of the events that are listed: the SDK's own, or 2020-08-27.")
+    ] = "",
+    livemode: Annotated[bool, typer.Option("--livemode", help="A live account, with a live key.")] = False,
+    not_activated: Annotated[
+        bool, typer.Option("--not-activated", help="An account that Stripe has not cleared to take payments.")
+    ] = False,
     parent_pipe: Annotated[
         int | None, typer.Option(hidden=True, help="A descriptor whose closing ends the sandbox.")
     ] = None,
@@ -37,6 +44,7 @@ def sandbox(
     from tidegate.cli import show
     from tidegate.cli.hub import stopping
     from tidegate.sandbox import Sandbox, SandboxConfig
+    from tidegate.sandbox.state import API_VERSION
 
     config = SandboxConfig(
         port=port,
@@ -51,6 +59,9 @@ def sandbox(
         subscriptions=subscriptions,
         invoices=invoices,
         lines_per_invoice=lines_per_invoice,
+        livemode=livemode,
+        activated=not not_activated,
+        events_version=events_version or API_VERSION,
     )
     with stopping("" if parent_pipe is not None else "sandbox: stopped") as stop, Sandbox.start(config) as running:
         if as_json:

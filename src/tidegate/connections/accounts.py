@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy import Connection, RowMapping, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
+from tidegate.connections.problems import ANSWERED
 from tidegate.connections.tables import connections
 from tidegate.errors import (
     ConnectionAmbiguous,
@@ -35,6 +36,7 @@ class Account:
     created_at: datetime
     disconnected_at: datetime | None
     events_until: datetime | None
+    complete_as_of: datetime | None
     last_webhook_at: datetime | None
     caught_up_at: datetime | None
 
@@ -151,6 +153,23 @@ def forget_credentials(db: Connection, name: str) -> None:
 def note(db: Connection, name: str, **values: Any) -> None:
     """Sets columns of a connection's row, such as `caught_up_at`."""
     db.execute(update(connections).where(connections.c.name == name).values(**values))
+
+
+def promise(db: Connection, name: str, until: datetime) -> None:
+    """Says that everything Stripe did before `until` is in the mirror, by an import or by its events.
+
+    Without an import of everything, or while events are lost and no full import has answered, nothing is promised.
+    """
+    db.execute(
+        text(f"""
+update tidegate.connections c set complete_as_of = :until
+where c.name = :name and (c.complete_as_of is null or c.complete_as_of < :until) and exists (
+  select from tidegate.runs r where r.connection = c.name and r.kind = 'import' and r.state = 'done'
+  and coalesce(r.options -> 'resources', '[]') = '[]')
+and not exists (
+  select from tidegate.problems p where p.connection = c.name and p.code = 'events_lost' and not ({ANSWERED}))"""),
+        {"name": name, "until": until},
+    )
 
 
 def hold(db: Connection, name: str) -> bool:

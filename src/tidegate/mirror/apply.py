@@ -7,13 +7,14 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause
 
-from tidegate.mirror import children, refetches, unreadable
+from tidegate.mirror import children, refetches, test_clocks, unreadable
 from tidegate.mirror.arrivals import Arrival, Counts, Lost
 from tidegate.mirror.decide import Certainty, Incoming, Stored, Verdict, decide
 from tidegate.mirror.rows import layout
 from tidegate.mirror.statements import Statements, statements
 from tidegate.store.bulk import Refused, copied_new_rows, copy_sound_rows, jsonb, open_stage
 from tidegate.stripe_api.resources.resource import Resource
+from tidegate.stripe_api.resources.test_clocks import TEST_CLOCKS
 
 _batches = itertools.count(1)
 
@@ -86,6 +87,9 @@ def _apply_round(
     else:
         fresh = _apply_staged(batch, verdicts)
     _ask_again(batch, fresh, verdicts)
+    if resource.name == TEST_CLOCKS.name:
+        gone = [id_ for id_ in [*fresh, *verdicts[Verdict.WINS]] if arrivals[id_].deleted]
+        test_clocks.ask_for_rows_on(connection, account, gone)
     _count(batch, fresh, verdicts)
 
 
@@ -211,6 +215,7 @@ def _count(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) 
     buried = [id_ for id_ in [*fresh, *verdicts[Verdict.WINS]] if batch.arrivals[id_].deleted]
     counts.deleted += len(buried)
     counts.stored += len(fresh) + len(verdicts[Verdict.WINS]) - len(buried)
+    counts.new += sum(not batch.arrivals[id_].deleted for id_ in fresh)
     counts.unchanged += len(verdicts[Verdict.CONFIRMS])
     counts.older += len(verdicts[Verdict.LOSES])
     counts.doubtful += len(verdicts[Verdict.DOUBT]) + len(verdicts[Verdict.PARTIAL])

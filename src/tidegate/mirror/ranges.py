@@ -1,13 +1,17 @@
 """Ranges: the parts of a resource's list that an import reads side by side, with the place each has come to."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, text
 
+from tidegate.connections import runs
+from tidegate.errors import ImportTakenOver
 from tidegate.mirror.arrivals import Counts
-from tidegate.stripe_api.resources.resource import Resource
+from tidegate.stripe_api.resources.resource import EACH_TEST_CLOCK, Resource
+from tidegate.stripe_api.resources.test_clocks import TEST_CLOCKS
 
 
 @dataclass(slots=True, eq=False)
@@ -16,7 +20,8 @@ class Range:
     bound).
 
     Lists come newest first, so what remains lies between `since` and `reached`, the `created` of the object `cursor`.
-    For a resource listed per parent the cursor is the id of the last parent read.
+    For a resource listed per parent, and for a variant read per test clock, the cursor is the id of the last parent
+    (or clock) read.
     """
 
     id: int
@@ -31,10 +36,21 @@ class Range:
     counts: Counts = field(default_factory=Counts)
     error: str = ""
 
-    def params(self) -> dict[str, Any]:
-        """The list parameters of this range."""
+    @property
+    def parents(self) -> str:
+        """The resource whose objects this range goes through, reading a whole list for each; empty: one list."""
+        return self.resource.per_parent or (TEST_CLOCKS.name if self.resource.by_clock(self.variant) else "")
+
+    def params(self, parent: str = "") -> dict[str, Any]:
+        """The list parameters of this range; `parent` is the test clock where it is read per clock."""
         created = {name: value for name, value in (("gte", self.since), ("lt", self.until)) if value is not None}
-        return {**self.resource.variants[self.variant], **({"created": created} if created else {})}
+        variant = of_clock(self.resource.variants[self.variant], parent)
+        return {**variant, **({"created": created} if created else {})}
+
+
+def of_clock(variant: Mapping[str, Any], clock: str) -> dict[str, Any]:
+    """A variant's parameters for one test clock; those of a variant that knows no clocks as they are."""
+    return {name: clock if value == EACH_TEST_CLOCK else value for name, value in variant.items()}
 
 
 def create(
@@ -69,13 +85,16 @@ def _range(row: dict[str, Any], resources: dict[str, Resource]) -> Range:
 def checkpoint(db: Connection, range_: Range) -> None:
     """Stores how far a range has come, in the transaction that stores its rows.
 
-    Its bounds are not written: cutting a range changes them at any time, also while its reader stores a page.
+    Its bounds are not written: cutting a range changes them at any time, also while its reader stores a page. Raises
+    ImportTakenOver when the run is another process's by now.
     """
-    db.execute(
+    written = db.execute(
         text("""
 update tidegate.import_ranges set cursor = :cursor, reached = :reached, done = :done, pages = :pages,
-  counts = cast(:counts as jsonb), error = :error where id = :id"""),
+  counts = cast(:counts as jsonb), error = :error where id = :id and exists (
+    select from tidegate.runs r where r.id = import_ranges.run and r.process = :process)"""),
         {
+            "process": runs.process_name(),
             "id": range_.id,
             "cursor": range_.cursor,
             "reached": range_.reached,
@@ -85,3 +104,5 @@ update tidegate.import_ranges set cursor = :cursor, reached = :reached, done = :
             "error": range_.error,
         },
     )
+    if not written.rowcount:
+        raise ImportTakenOver(connection=runs.connection_of_range(db, range_.id))

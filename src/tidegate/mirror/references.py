@@ -1,6 +1,6 @@
 """Finds what events name and the mirror lacks, or holds as it was before, and queues a look at it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, text
 
@@ -12,8 +12,11 @@ CATALOG = frozenset({"products", "prices", "coupons"})
 """Read by id where anything names them: lists hide inline ones."""
 
 
-def ask_for_named(db: Connection, account: str, resource: Resource, ids: Sequence[str]) -> None:
-    """Queues prices, products and the like that these objects or their children name and the mirror lacks.
+def ask_for_named(
+    db: Connection, account: str, resource: Resource, ids: Sequence[str], without: Collection[str] = ()
+) -> None:
+    """Queues prices, products and the like that these objects or their children name and the mirror lacks, but
+    nothing of the resources `without`.
 
     Lists hide inline ones and Stripe may tell nothing else of them (semantics, Mirror, Completeness).
     """
@@ -21,11 +24,29 @@ def ask_for_named(db: Connection, account: str, resource: Resource, ids: Sequenc
     for holder, key in holders:
         for column in holder.columns:
             target = RESOURCES.get(column.refers_to)
-            if target is not None and target.name in CATALOG and target.retrievable:
+            if target is not None and target.name in CATALOG - set(without) and target.retrievable:
                 missing = _missing(db, account, holder, key, column, target, ids)
                 refetches.ask(db, account, target, [refetches.Ask(id_, "referenced") for id_ in missing])
     if resource.name == "invoices":
         _ask_for_items(db, account, BILLED_ON, ids)
+
+
+def unknown(db: Connection, account: str, holder: Resource, column: Column, *, live: bool = False) -> Sequence[str]:
+    """The ids in a column that refers to another resource of which the mirror has no row, not even a tombstone.
+
+    `live`: those only that a holder names which is not deleted.
+    """
+    named = f"unnest(t.{column.name})" if column.type == "text[]" else f"t.{column.name}"
+    among = "and t.deleted_at is null" if live else ""
+    return db.scalars(
+        text(f"""
+select distinct n.id
+from (select {named} as id from stripe.{holder.table} t where t.connection = :connection {among}) n
+where n.id is not null and not exists (
+  select from stripe.{RESOURCES[column.refers_to].table} o where o.connection = :connection and o.id = n.id)
+order by n.id"""),
+        {"connection": account},
+    ).all()
 
 
 def _children(resource: Resource) -> list[Resource]:

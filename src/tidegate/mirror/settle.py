@@ -1,6 +1,8 @@
 """Fetches the objects that wait in the re-fetch queue and applies what Stripe says of them now."""
 
+import math
 import threading
+import time
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -9,7 +11,7 @@ from functools import partial
 from sqlalchemy import Engine, text
 
 from tidegate.connections import accounts
-from tidegate.errors import StripeKeyInvalid, StripeObjectMissing, TidegateError, Unreachable
+from tidegate.errors import ENDS_THE_WORK, StripeObjectMissing, TidegateError
 from tidegate.mirror import references, refetches
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Arrival, Counts, Lost, arrive
@@ -42,16 +44,26 @@ class Settled:
 
 
 def settle(
-    engine: Engine, account: str, api: StripeApi, *, readers: int = 8, stop: threading.Event | None = None
+    engine: Engine,
+    account: str,
+    api: StripeApi,
+    *,
+    readers: int = 8,
+    seconds: float = math.inf,
+    stop: threading.Event | None = None,
+    without: Collection[str] = (),
 ) -> Settled:
-    """Fetches every object that is due, several at a time, until none is or `stop` is set.
+    """Fetches every object that is due, several at a time, until none is, `stop` is set or so many seconds have passed.
 
-    An object that fails goes back to the queue with its error. Raises StripeKeyInvalid and Unreachable.
+    What a fetched object names is asked for in its turn, but nothing of the resources `without`. An object that fails
+    goes back to the queue with its error. Raises `ENDS_THE_WORK`.
     """
     settled = Settled()
+    end = time.monotonic() + seconds
     with ThreadPoolExecutor(readers, thread_name_prefix="settle") as pool:
-        while not (stop and stop.is_set()) and (claimed := _claim(engine, account)):
-            for one, outcome in zip(claimed, pool.map(partial(_fetch, engine, account, api), claimed), strict=True):
+        while not (stop and stop.is_set()) and time.monotonic() < end and (claimed := _claim(engine, account)):
+            fetched = pool.map(partial(_fetch, engine, account, api, without), claimed)
+            for one, outcome in zip(claimed, fetched, strict=True):
                 if isinstance(outcome, TidegateError):
                     settled.failed[f"{one.resource}/{one.object_id}"] = str(outcome)
                 else:
@@ -67,7 +79,9 @@ def _claim(engine: Engine, account: str) -> Sequence[Claimed]:
     return claimed
 
 
-def _fetch(engine: Engine, account: str, api: StripeApi, one: Claimed) -> Applied | TidegateError:
+def _fetch(
+    engine: Engine, account: str, api: StripeApi, without: Collection[str], one: Claimed
+) -> Applied | TidegateError:
     """Fetches one object and applies it as read after everything that was known of it."""
     resource = RESOURCES[one.resource]
     stored_at, stored = _stored(engine, account, resource, one.object_id)
@@ -78,7 +92,7 @@ def _fetch(engine: Engine, account: str, api: StripeApi, one: Claimed) -> Applie
         arrivals, lost = page.arrivals, page.lost
     except StripeObjectMissing:
         arrivals = _burial(resource, stored, known)
-    except (StripeKeyInvalid, Unreachable) as error:
+    except ENDS_THE_WORK as error:
         _put_back(engine, account, one, error)
         raise
     except TidegateError as error:
@@ -87,10 +101,17 @@ def _fetch(engine: Engine, account: str, api: StripeApi, one: Claimed) -> Applie
     for arrival in arrivals:
         # The request began after `known` was known, so its answer is no older, whatever the rounded-down clock says.
         arrival.at, arrival.certainty = max(arrival.at, known), Certainty.SETTLED
-    return _take(engine, account, one, arrivals, lost)
+    return _take(engine, account, one, arrivals, lost, without)
 
 
-def _take(engine: Engine, account: str, one: Claimed, arrivals: Sequence[Arrival], lost: Sequence[Lost]) -> Applied:
+def _take(
+    engine: Engine,
+    account: str,
+    one: Claimed,
+    arrivals: Sequence[Arrival],
+    lost: Sequence[Lost],
+    without: Collection[str],
+) -> Applied:
     """Applies what was read, unless the object was asked for again or read by another process meanwhile.
 
     Else the slower of two looks within one second could put back what was before.
@@ -104,7 +125,7 @@ def _take(engine: Engine, account: str, one: Claimed, arrivals: Sequence[Arrival
             savepoint.rollback()
             return _nothing(OVERTAKEN)
         savepoint.commit()
-        references.ask_for_named(db, account, RESOURCES[one.resource], [arrival.id for arrival in arrivals])
+        references.ask_for_named(db, account, RESOURCES[one.resource], [arrival.id for arrival in arrivals], without)
     return applied if arrivals or lost else _nothing(GONE)
 
 
@@ -154,15 +175,8 @@ def ask_for_missing(
             target = RESOURCES.get(column.refers_to)
             if target is None or not target.retrievable or target.name not in wanted:
                 continue
-            named = f"unnest(t.{column.name})" if column.type == "text[]" else f"t.{column.name}"
             with engine.begin() as db:
-                missing = db.scalars(
-                    text(f"""
-select distinct n.id from (select {named} as id from stripe.{resource.table} t where t.connection = :connection) n
-where n.id is not null and not exists (
-  select from stripe.{target.table} o where o.connection = :connection and o.id = n.id)"""),
-                    {"connection": account},
-                ).all()
+                missing = references.unknown(db, account, resource, column)
                 refetches.ask(db, account, target, [refetches.Ask(id_, "referenced") for id_ in missing])
             asked += len(missing)
     return asked

@@ -28,6 +28,9 @@ def main() -> int:
     parser.add_argument("--endpoint-rate", type=float, help="requests a second per endpoint")
     parser.add_argument("--faults", default="", help="429=0.05,500=0.02,reset=0.01,truncate=0.01,slow=0.01")
     parser.add_argument("--profile", choices=("company", "bulk"), default="company")
+    parser.add_argument("--events-version", default=defaults.events_version, help="API version of /v1/events")
+    parser.add_argument("--livemode", action="store_true", help="a live account")
+    parser.add_argument("--not-activated", dest="activated", action="store_false", help="cannot take payments yet")
     options = vars(parser.parse_args())
     try:
         run(SandboxConfig(**options), say)

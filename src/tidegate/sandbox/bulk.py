@@ -2,15 +2,13 @@
 
 from collections.abc import Callable
 
-import msgspec
-
 from tidegate.sandbox.ids import base62
 from tidegate.sandbox.objects.catalog import price, product
 from tidegate.sandbox.objects.invoices import from_subscription, invoice, line, of_item, pricing
 from tidegate.sandbox.objects.people import account, customer
 from tidegate.sandbox.objects.subscriptions import item, subscription
 from tidegate.sandbox.resources import Obj
-from tidegate.sandbox.state import split
+from tidegate.sandbox.state import encoded, split
 from tidegate.sandbox.world import World
 
 AMOUNT = 1900
@@ -38,7 +36,7 @@ def load(world: World, resource: str, count: int, span: int, like: Obj) -> None:
     if not count:
         return
     collection = world.state[resource]
-    shown, _, _ = split(collection.resource, like)
+    shown, _, _ = split(collection.resource, like, livemode=world.state.livemode)
     start, seed = world.clock.now + 1, world.config.seed
     per_customer = max(1, world.config.customers)
     per_subscription = max(1, world.config.subscriptions)
@@ -64,7 +62,7 @@ def load(world: World, resource: str, count: int, span: int, like: Obj) -> None:
     prefix = collection.resource.prefix
     identifiers = [prefix + number(seed, n).decode() for n in range(count)]
     created = [start + n * span // count for n in range(count)]
-    collection.fill(identifiers, created, renderer(shown), renderer(msgspec.json.encode(like)))
+    collection.fill(identifiers, created, renderer(shown), renderer(encoded(like, livemode=world.state.livemode)))
 
 
 def number(seed: int, n: int) -> bytes:

@@ -130,7 +130,7 @@ def inline(world: World, currency: str, amount: int) -> Obj:
     price = build.price(
         world.ids.new("price_1", 23), world.clock.now, goods["id"], currency, amount, ("month", 1), active=False
     )
-    world.state.put(price, "price.created")
+    world.state.put(price | {"_inline": True}, "price.created")
     return price
 
 

@@ -34,6 +34,9 @@ class Collection:
         self.bodies: dict[str, Body] = {}
         self.hidden: dict[str, dict[str, bytes]] = {}
         self.overflow: dict[str, list[bytes]] = {}
+        self.apart: set[int] = set()
+        """The keys of objects that lists hide unless asked in a certain way, as `Resource.apart` says."""
+        self._listed: array[int] | None = None
         self.pack = False
         """Whether bodies that were not changed for a while are kept compressed, in a fifth of the room or less."""
         self.render: Callable[[int], bytes] | None = None
@@ -98,6 +101,9 @@ class Collection:
                 known = None
         if known is None:
             known = self._place(identifier, created)
+        if self.resource.apart is not None and self.resource.apart(obj) != (known in self.apart):
+            self.apart ^= {known}
+            self._listed = None
         self.bodies[identifier] = body
         if self.pack:
             self._cool(identifier)
@@ -129,6 +135,14 @@ class Collection:
         del self.bodies[identifier]
         self.hidden.pop(identifier, None)
         self.overflow.pop(identifier, None)
+
+    def listed(self) -> "array[int]":
+        """The keys, rising, of all objects that are not apart."""
+        if not self.apart:
+            return self.keys
+        if self._listed is None:
+            self._listed = array("q", (key for key in self.keys if key not in self.apart))
+        return self._listed
 
     def id_at(self, key: int) -> str:
         """The object at a key."""
@@ -186,6 +200,7 @@ class Collection:
         return zlib.decompressobj(-zlib.MAX_WBITS, zdict=self._common).decompress(packed[len(PACKED) :])
 
     def _place(self, identifier: str, created: int) -> int:
+        self._listed = None
         key = (created << SEQUENCE_BITS) + self._arrived
         self._arrived += 1
         self.key_of[identifier] = key
@@ -199,6 +214,8 @@ class Collection:
         return key
 
     def _unplace(self, identifier: str, key: int) -> None:
+        self._listed = None
+        self.apart.discard(key)
         position = bisect_left(self.keys, key)
         del self.keys[position], self.ids[position], self.key_of[identifier]
 

@@ -4,11 +4,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tidegate.errors import ConfigurationError
+from tidegate.sandbox.old_versions import VERSIONS
+from tidegate.sandbox.state import API_VERSION
 
 DEFAULT_AS_OF = 1_788_220_800
 """2026-09-01T00:00:00Z in UTC epoch seconds: the instant at which a sandbox's clock stands unless told otherwise."""
 
 DEFAULT_KEY = "sk_test_51TidegateSandboxOpenKey00000000"
+LIVE_KEY = "sk_live_51TidegateSandboxOpenKey00000000"
 FAULT_KINDS = ("429", "500", "reset", "truncate", "slow")
 
 
@@ -19,7 +22,11 @@ class SandboxConfig:
     `as_of` is where the sandbox's clock starts (UTC epoch seconds); `months` is how much history lies before it.
     `latency` is in seconds. `rate` and `endpoint_rate` are requests per second, None for no limit. Profile "company"
     is a history of a small software company; "bulk" holds exactly the given numbers of customers, subscriptions and
-    invoices beside one product and one price. Raises ConfigurationError for values that make no sense.
+    invoices beside one product and one price. `livemode` makes it a live account, of which a key of test mode sees
+    nothing; without `activated` Stripe has not cleared it to take payments. `events_version` is the API version that
+    /v1/events tells events in. `key` is the open one of its mode unless given.
+
+    Raises ConfigurationError for values that make no sense.
     """
 
     port: int = 0
@@ -35,7 +42,10 @@ class SandboxConfig:
     subscriptions: int = 0
     invoices: int = 0
     lines_per_invoice: int = 2
-    key: str = DEFAULT_KEY
+    key: str = ""
+    livemode: bool = False
+    activated: bool = True
+    events_version: str = API_VERSION
     fault_rates: dict[str, float] = field(default_factory=dict[str, float], init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -56,7 +66,22 @@ class SandboxConfig:
             )
         if self.profile not in ("company", "bulk"):
             raise ConfigurationError(problem=f"The sandbox has the profiles company and bulk, not {self.profile}.")
+        check_version(self.events_version, "--events-version")
+        if f"_{'test' if self.livemode else 'live'}_" in self.key[:8]:
+            raise ConfigurationError(
+                problem=f"The key {self.key[:8]}… is not of the account's mode, {'live' if self.livemode else 'test'}."
+            )
+        if not self.key:
+            object.__setattr__(self, "key", LIVE_KEY if self.livemode else DEFAULT_KEY)
         self.fault_rates.update(parse_faults(self.faults))
+
+
+def check_version(version: str, where: str) -> None:
+    """Passes for an API version that the sandbox tells events in. Raises ConfigurationError naming those it knows."""
+    if version not in VERSIONS:
+        raise ConfigurationError(
+            problem=f"{where}: the sandbox tells events in the API versions {' and '.join(VERSIONS)}, not {version!r}."
+        )
 
 
 def parse_faults(text: str) -> dict[str, float]:

@@ -1,20 +1,33 @@
 """The sandbox's own endpoints, beside Stripe's: clock, webhooks, objects, keys, truth, counts."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from tidegate.sandbox import clocks
 from tidegate.sandbox.answers import Answer, Refusal, Request, as_json, missing
+from tidegate.sandbox.faults import Aimed, Faults
 from tidegate.sandbox.keys import Key, KeyRing
 from tidegate.sandbox.life import advance_to
 from tidegate.sandbox.limits import Limits, Stats
-from tidegate.sandbox.resources import BY_OBJECT, RESOURCES, Obj
+from tidegate.sandbox.old_versions import VERSIONS
+from tidegate.sandbox.resources import BY_OBJECT, RESOURCES, Obj, values_at
 from tidegate.sandbox.state import State
 from tidegate.sandbox.truth import ids_of, truth
 from tidegate.sandbox.webhooks import Endpoint, Webhooks
 from tidegate.sandbox.world import World
+
+UPDATES = {
+    "customers": "customer.updated",
+    "products": "product.updated",
+    "prices": "price.updated",
+    "coupons": "coupon.updated",
+    "subscriptions": "customer.subscription.updated",
+    "invoices": "invoice.updated",
+    "charges": "charge.updated",
+}
 
 
 @dataclass
@@ -25,6 +38,7 @@ class Controls:
     webhooks: Webhooks
     keys: KeyRing
     limits: Limits
+    faults: Faults
 
     @property
     def state(self) -> State:
@@ -43,18 +57,62 @@ def answer(controls: Controls, request: Request) -> Answer:
         raise Refusal(400, f"The body is not what {request.path} takes: {problem}") from None
 
 
-def body_of(request: Request) -> Obj:
-    """The JSON object in a request's body, empty when there is none."""
-    return msgspec.json.decode(request.body, type=dict[str, Any]) if request.body else {}
+class Body(msgspec.Struct, forbid_unknown_fields=True):
+    """What every control request's JSON is: named fields of given types, and no others."""
+
+
+class ClockBody(Body):
+    """Where to move the clock: by seconds, or to an instant (UTC epoch seconds)."""
+
+    advance_seconds: int = 0
+    to: int | None = None
+
+
+class ObjectBody(Body):
+    """An object to store and the type of the event to emit with it."""
+
+    object: Obj
+    event: str | None = None
+
+
+class FaultBody(Body):
+    """A fault for the next so many requests of a path, null: until it is taken away."""
+
+    path: Annotated[str, msgspec.Meta(pattern="^/v1/")]
+    kind: Literal["429", "500", "reset", "truncate", "slow", "never_ending"]
+    times: Annotated[int, msgspec.Meta(ge=1)] | None = 1
+
+
+class BurstBody(Body):
+    """How often to change which object within one second."""
+
+    id: str
+    times: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
+
+
+class KeyBody(Body):
+    """A key to add; without `permissions` it may do everything."""
+
+    secret: Annotated[str, msgspec.Meta(min_length=1)]
+    permissions: dict[str, Literal["none", "read", "write"]] | None = None
+    revoked: bool = False
+
+
+B = TypeVar("B")
+
+
+def body_of(request: Request, kind: type[B]) -> B:
+    """A request's JSON body, `{}` when it has none; msgspec.ValidationError says which part is of the wrong type."""
+    return msgspec.json.decode(request.body or b"{}", type=kind)
 
 
 def clock(controls: Controls, request: Request, rest: str) -> Answer:
     """POST /__clock {"advance_seconds": n} or {"to": epoch seconds}; GET tells the time."""
-    body = body_of(request)
+    body = body_of(request, ClockBody)
     now = controls.world.clock.now
     before = len(controls.state["events"])
-    to = body.get("to", now + body.get("advance_seconds", 0))
-    if not isinstance(to, int) or to < now:
+    to = now + body.advance_seconds if body.to is None else body.to
+    if to < now:
         raise Refusal(400, "The sandbox's clock only moves forward, by whole seconds.", param="to")
     advance_to(controls.world, to)
     controls.webhooks.flush()
@@ -62,10 +120,17 @@ def clock(controls: Controls, request: Request, rest: str) -> Answer:
 
 
 def add_webhook(controls: Controls, request: Request, rest: str) -> Answer:
-    """POST /__webhooks {"url", "secret", "api_version"?, "enabled_events"?, "lose"?, "duplicate"?, "shuffle"?}."""
-    body = body_of(request)
-    identifier = body.get("id") or controls.state.ids.new("we_", 24)
+    """POST /__webhooks {"url", "secret", "api_version"?, "enabled_events"?, "lose"?, "duplicate"?, "shuffle"?,
+    "delayed"?, "delay"?}: where events go."""
+    body = body_of(request, dict[str, Any])
+    known = [one.name for one in fields(Endpoint)]
+    if unknown := sorted(body.keys() - set(known)):
+        raise Refusal(400, f"A webhook has no {unknown[0]}, only {', '.join(known)}.", param=unknown[0])
+    identifier = body.get("id") or controls.webhooks.ids.new("we_1", 23)
     endpoint = msgspec.convert({**body, "id": identifier}, Endpoint)
+    if endpoint.api_version not in VERSIONS:
+        known = " and ".join(VERSIONS)
+        raise Refusal(400, f"The sandbox tells events in the API versions {known}.", param="api_version")
     if not endpoint.url.startswith("http://"):
         raise Refusal(400, "The sandbox delivers webhooks over plain http:// only.", param="url")
     controls.webhooks.add(endpoint)
@@ -81,14 +146,45 @@ def remove_webhook(controls: Controls, request: Request, rest: str) -> Answer:
 
 
 def put_object(controls: Controls, request: Request, rest: str) -> Answer:
-    """POST /__objects {"object": {…}, "event": type or null}: stores a raw object of any kind."""
-    body = body_of(request)
-    obj = msgspec.convert(body.get("object"), Obj)
-    if obj.get("object") not in BY_OBJECT or not isinstance(obj.get("id"), str):
-        raise Refusal(400, "An object needs the id and the object of a kind that the sandbox serves.", param="object")
-    controls.state.put(obj, *([body["event"]] if body.get("event") else []))
+    """POST /__objects {"object": {…}, "event": type or null}: stores a raw object of any kind.
+
+    What lists hide and the object lacks (tiers, items past ten) stays as it was stored before.
+    """
+    body = body_of(request, ObjectBody)
+    obj = controls.state.completed(checked(body.object))
+    controls.state.put(obj, *([body.event] if body.event else []))
     controls.webhooks.flush()
     return as_json({"id": obj["id"], "stored": True})
+
+
+def checked(obj: Obj) -> Obj:
+    """The object, when it is one that the sandbox can hold and search. Raises Refusal (400) else."""
+    resource = BY_OBJECT.get(obj["object"]) if isinstance(obj.get("object"), str) else None
+    if resource is None or not isinstance(obj.get("id"), str) or not obj["id"]:
+        raise Refusal(400, "An object needs the id and the object of a kind that the sandbox serves.", param="object")
+    if not isinstance(obj.get("created", 0), int):
+        raise Refusal(400, f"{obj['id']}: created is in whole epoch seconds.", param="object[created]")
+    nested = resource.nested
+    if nested and nested in obj:
+        try:
+            msgspec.convert(obj[nested], NestedList)
+        except msgspec.ValidationError as problem:
+            raise Refusal(400, f"{obj['id']}: {nested} is no list object: {problem}", param="object") from None
+    for name, lens in (*resource.filters, *resource.ranges):
+        try:
+            values_at(lens, obj)
+        except (AttributeError, KeyError, TypeError) as problem:
+            raise Refusal(
+                400, f"{obj['id']} does not have what lists are filtered by ({name}): {problem!r}", param="object"
+            ) from None
+    return obj
+
+
+class NestedList(msgspec.Struct):
+    """The envelope of a list inside an object."""
+
+    data: list[Obj]
+    has_more: bool = False
 
 
 def get_object(controls: Controls, request: Request, rest: str) -> Answer:
@@ -101,9 +197,53 @@ def delete_object(controls: Controls, request: Request, rest: str) -> Answer:
     resource = resource_of(controls.state, rest)
     event = controls.state[resource].resource.removed
     silent = ("event", "false") in request.query
-    controls.state.delete(resource, rest, None if silent else event)
+    if resource == clocks.NAME:
+        clocks.delete(controls.world, rest, None if silent else event)
+    else:
+        controls.state.delete(resource, rest, None if silent else event)
     controls.webhooks.flush()
     return as_json({"id": rest, "deleted": True})
+
+
+def advance_test_clock(controls: Controls, request: Request, rest: str) -> Answer:
+    """POST /__test_clocks/{id} {"advance_seconds": n} or {"to": epoch seconds}: moves a test clock on."""
+    body = body_of(request, ClockBody)
+    if rest not in controls.state[clocks.NAME]:
+        raise missing(clocks.KIND, rest)
+    stands = controls.state.full(clocks.NAME, rest)["frozen_time"]
+    to = stands + body.advance_seconds if body.to is None else body.to
+    if to < stands:
+        raise Refusal(400, f"A test clock only moves forward; this one stands at {stands}.", param="to")
+    clock = clocks.advance(controls.world, rest, to)
+    controls.webhooks.flush()
+    return as_json(clock)
+
+
+def add_fault(controls: Controls, request: Request, rest: str) -> Answer:
+    """POST /__faults {"path", "kind", "times"?}: lets the next requests of one path fail."""
+    body = body_of(request, FaultBody)
+    controls.faults.aimed.append(Aimed(body.path, body.kind, body.times))
+    return as_json({"path": body.path, "kind": body.kind, "times": body.times})
+
+
+def remove_faults(controls: Controls, request: Request, rest: str) -> Answer:
+    """DELETE /__faults: takes all aimed faults away."""
+    controls.faults.aimed.clear()
+    return as_json({"deleted": True})
+
+
+def burst(controls: Controls, request: Request, rest: str) -> Answer:
+    """POST /__burst {"id", "times"?}: changes an object's metadata so often within one second, each with its event."""
+    body = body_of(request, BurstBody)
+    resource = resource_of(controls.state, body.id)
+    event = UPDATES.get(resource)
+    if event is None:
+        raise Refusal(400, f"A burst changes one of {', '.join(UPDATES)}; {body.id} is one of {resource}.", param="id")
+    for number in range(1, body.times + 1):
+        obj = controls.state.full(resource, body.id)
+        controls.state.put(obj | {"metadata": {**obj["metadata"], "burst": str(number)}}, event)
+    controls.webhooks.flush()
+    return as_json({"id": body.id, "event": event, "times": body.times})
 
 
 def resource_of(state: State, identifier: str) -> str:
@@ -116,15 +256,13 @@ def resource_of(state: State, identifier: str) -> str:
 
 def add_key(controls: Controls, request: Request, rest: str) -> Answer:
     """POST /__keys {"secret", "permissions"?: {resource: none|read|write}, "revoked"?}."""
-    body = body_of(request)
-    permissions = body.get("permissions")
+    body = body_of(request, KeyBody)
     known = {resource.name for resource in RESOURCES} | {"balance", "webhook_endpoints"}
-    if permissions is not None and not known >= set(permissions):
+    if body.permissions is not None and not known >= set(body.permissions):
         raise Refusal(400, f"Permissions name resources: {', '.join(sorted(known))}.", param="permissions")
-    if not isinstance(body.get("secret"), str):
-        raise Refusal(400, "A key needs its secret.", param="secret")
-    controls.keys.add(Key(body["secret"], permissions, bool(body.get("revoked"))))
-    return as_json({"secret": body["secret"], "revoked": bool(body.get("revoked"))})
+    permissions = None if body.permissions is None else {name: str(what) for name, what in body.permissions.items()}
+    controls.keys.add(Key(body.secret, permissions, body.revoked))
+    return as_json({"secret": body.secret, "revoked": body.revoked})
 
 
 def show_truth(controls: Controls, request: Request, rest: str) -> Answer:
@@ -158,6 +296,10 @@ HANDLERS: dict[tuple[str, str], Callable[[Controls, Request, str], Answer]] = {
     ("POST", "objects"): put_object,
     ("GET", "objects"): get_object,
     ("DELETE", "objects"): delete_object,
+    ("POST", "test_clocks"): advance_test_clock,
+    ("POST", "faults"): add_fault,
+    ("DELETE", "faults"): remove_faults,
+    ("POST", "burst"): burst,
     ("POST", "keys"): add_key,
     ("GET", "truth"): show_truth,
     ("GET", "stats"): show_stats,

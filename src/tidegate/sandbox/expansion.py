@@ -41,9 +41,11 @@ def _empty(*names: str) -> dict[str, Edge]:
 _PHASE_DISCOUNTS = _parts(discounts="stackable_discount")
 GRAPH: dict[str, dict[str, Edge]] = {
     "leaf": {},
-    "customer": _parts(discount="discount", invoice_settings="customer_invoice_settings")
+    "test_helpers.test_clock": {},
+    "customer": _ids(test_clock="test_helpers_test_clocks")
+    | _parts(discount="discount", invoice_settings="customer_invoice_settings")
     | {"subscriptions": Edge("hidden", "list:subscription")}
-    | _empty("cash_balance", "default_source", "invoice_credit_balance", "sources", "tax", "tax_ids", "test_clock"),
+    | _empty("cash_balance", "default_source", "invoice_credit_balance", "sources", "tax", "tax_ids"),
     "customer_invoice_settings": _ids(default_payment_method="payment_methods"),
     "product": _ids(default_price="prices") | _empty("tax_code"),
     "price": _ids(product="products") | _hidden("tiers", "currency_options"),
@@ -60,21 +62,29 @@ GRAPH: dict[str, dict[str, Edge]] = {
         discounts="discounts",
         latest_invoice="invoices",
         schedule="subscription_schedules",
+        test_clock="test_helpers_test_clocks",
     )
     | _parts(items="list:subscription_item", default_tax_rates="tax_rate", pending_update="pending_update")
-    | _empty("application", "default_source", "on_behalf_of", "pending_setup_intent", "test_clock"),
+    | _empty("application", "default_source", "on_behalf_of", "pending_setup_intent"),
     "pending_update": _ids(discounts="discounts") | _parts(subscription_items="subscription_item"),
     "subscription_item": _ids(discounts="discounts") | _parts(price="price", plan="plan", tax_rates="tax_rate"),
-    "subscription_schedule": _ids(customer="customers", subscription="subscriptions")
+    "subscription_schedule": _ids(
+        customer="customers", subscription="subscriptions", test_clock="test_helpers_test_clocks"
+    )
     | _parts(phases="schedule_phase", default_settings="schedule_settings")
-    | _empty("application", "test_clock"),
+    | _empty("application"),
     "schedule_settings": _ids(default_payment_method="payment_methods") | _empty("on_behalf_of"),
     "schedule_phase": _ids(default_payment_method="payment_methods")
     | _empty("on_behalf_of")
     | _parts(items="schedule_item", default_tax_rates="tax_rate")
     | _PHASE_DISCOUNTS,
     "schedule_item": _ids(price="prices") | _parts(tax_rates="tax_rate") | _PHASE_DISCOUNTS,
-    "invoice": _ids(customer="customers", default_payment_method="payment_methods", discounts="discounts")
+    "invoice": _ids(
+        customer="customers",
+        default_payment_method="payment_methods",
+        discounts="discounts",
+        test_clock="test_helpers_test_clocks",
+    )
     | _parts(
         lines="list:line_item",
         parent="invoice_parent",
@@ -89,7 +99,6 @@ GRAPH: dict[str, dict[str, Edge]] = {
         "default_source",
         "latest_revision",
         "on_behalf_of",
-        "test_clock",
         "total_pretax_credit_amounts",
     ),
     "invoice_parent": _parts(subscription_details="invoice_parent_subscription"),
@@ -100,9 +109,10 @@ GRAPH: dict[str, dict[str, Edge]] = {
     | _empty("pretax_credit_amounts"),
     "line_pricing": _parts(price_details="line_price_details"),
     "line_price_details": _ids(price="prices"),
-    "invoiceitem": _ids(customer="customers", discounts="discounts", invoice="invoices")
-    | _parts(pricing="line_pricing", tax_rates="tax_rate")
-    | _empty("test_clock"),
+    "invoiceitem": _ids(
+        customer="customers", discounts="discounts", invoice="invoices", test_clock="test_helpers_test_clocks"
+    )
+    | _parts(pricing="line_pricing", tax_rates="tax_rate"),
     "invoice_payment": _ids(invoice="invoices") | _parts(payment="invoice_payment_payment"),
     "invoice_payment_payment": _ids(payment_intent="payment_intents", charge="charges") | _empty("payment_record"),
     "quote": _ids(
@@ -111,10 +121,11 @@ GRAPH: dict[str, dict[str, Edge]] = {
         subscription="subscriptions",
         subscription_schedule="subscription_schedules",
         discounts="discounts",
+        test_clock="test_helpers_test_clocks",
     )
     | _parts(computed="quote_computed")
     | {"line_items": Edge("hidden", "list:item")}
-    | _empty("application", "default_tax_rates", "on_behalf_of", "test_clock"),
+    | _empty("application", "default_tax_rates", "on_behalf_of"),
     "quote_computed": _parts(upfront="quote_upfront"),
     "quote_upfront": _empty("line_items"),
     "item": _parts(price="price") | _empty("discounts", "taxes"),

@@ -1,6 +1,7 @@
 """What goes wrong on purpose, in a sequence that follows from the seed."""
 
 import random
+from dataclasses import dataclass
 
 from tidegate.sandbox.answers import Refusal
 from tidegate.sandbox.limits import too_many
@@ -8,16 +9,32 @@ from tidegate.sandbox.limits import too_many
 SLOW_SECONDS = (1.0, 2.0)
 
 
+@dataclass
+class Aimed:
+    """A fault that the requests of one path get, so many `times`; None: until it is taken away."""
+
+    path: str
+    kind: str
+    times: int | None
+
+
 class Faults:
     """Draws a fault, or none, for each request."""
 
     def __init__(self, rates: dict[str, float], seed: int) -> None:
         self.rates = dict(rates)
+        self.aimed: list[Aimed] = []
         self._random = random.Random(f"faults-{seed}")
         self._late = random.Random(f"late-faults-{seed}")
 
-    def draw(self) -> str | None:
-        """The kind of fault for the next request, by the probabilities."""
+    def draw(self, path: str = "") -> str | None:
+        """The kind of fault for the next request: what is aimed at its path, else by the probabilities."""
+        for one in self.aimed:
+            if one.path == path:
+                if one.times is not None:
+                    one.times -= 1
+                self.aimed = [each for each in self.aimed if each.times != 0]
+                return one.kind
         if not self.rates:
             return None
         point = self._random.random()
@@ -41,6 +58,11 @@ class Faults:
     def late(self) -> bool:
         """Whether an error (500) comes after the work was done, half of the time: from a sequence of its own."""
         return self._late.random() < 0.5
+
+
+def own_failure() -> Refusal:
+    """The answer to a request at which the sandbox itself failed, not on purpose."""
+    return Refusal(500, "The sandbox failed at this request; its log has the traceback.", type="api_error")
 
 
 def broken_backend() -> Refusal:

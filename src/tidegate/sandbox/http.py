@@ -1,6 +1,8 @@
 """HTTP/1.1 over asyncio: bytes in, requests out, answers back in order, late or broken when told."""
 
 import asyncio
+import sys
+import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,10 +64,17 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError as problem:  # what the parser makes of an exception of ours
+            sys.stderr.write("sandbox: answering failed\n" + "".join(traceback.format_exception(problem)))
+            self._give_up(500)
         except httptools.HttpParserError:
-            if self._transport is not None:
-                self._transport.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-                self._transport.close()
+            self._give_up(400)
+
+    def _give_up(self, status: int) -> None:
+        if self._transport is not None:
+            line = b"HTTP/1.1 %d %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % (status, REASONS[status])
+            self._transport.write(line)
+            self._transport.close()
 
     def on_url(self, url: bytes) -> None:
         self._url += url

@@ -94,7 +94,7 @@ class IdempotencyKeys:
         outcome.ready_at = self._monotonic() + seconds
 
 
-def key_of(request: Request, secret: str) -> tuple[str, str] | None:
+def key_of(request: Request, *, live: bool) -> tuple[str, str] | None:
     """The key and the mode of a request, None without one. Raises Refusal (400) for one that is too long or empty."""
     header = request.headers.get(b"idempotency-key")
     if header is None:
@@ -104,7 +104,7 @@ def key_of(request: Request, secret: str) -> tuple[str, str] | None:
         raise Refusal(
             400, f"Idempotency keys must have from 1 to {LONGEST} characters, got {len(key)}.", type="idempotency_error"
         )
-    return key, "live" if "_live_" in secret else "test"
+    return key, "live" if live else "test"
 
 
 def fingerprint(tree: Tree) -> bytes:

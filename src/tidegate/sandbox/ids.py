@@ -21,7 +21,7 @@ def base62(number: int, width: int) -> str:
 class Ids:
     """Hands out identifiers; the same seed gives the same sequence."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int | str) -> None:
         self._random = random.Random(f"ids-{seed}")
         self._taken = 0
 

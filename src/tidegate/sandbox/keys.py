@@ -43,6 +43,11 @@ class KeyRing:
         return key
 
 
+def is_live(secret: str) -> bool | None:
+    """The mode that a key names, true for live; None for one that names neither."""
+    return True if "_live_" in secret[:8] else False if "_test_" in secret[:8] else None
+
+
 def allow(key: Key, resource: str, *, write: bool = False) -> None:
     """Passes when the key may read (or write) the resource. Raises Refusal (403) else."""
     if key.permissions is None:

@@ -133,15 +133,16 @@ def cursor(collection: Collection, identifier: str, param: str) -> int:
 
 
 def candidates(collection: Collection, request: ListRequest) -> Sequence[int]:
-    """The keys, rising, of the objects that the filters let through."""
+    """The keys, rising, of the objects that the filters let through, without those that lists hide by default."""
     name = collection.resource.name
     filters = dict(request.filters)
     if name in STATUSES:
         for value in filters.get("status", []):
             if value not in STATUSES[name]:
                 raise Refusal(400, f"Invalid status: must be one of {', '.join(STATUSES[name])}", param="status")
-    if name == "subscriptions":
-        filters.setdefault("status", [""])
+    for one, value in collection.resource.defaults:
+        filters.setdefault(one, [value])
+    hides = bool(collection.apart) and not collection.resource.unless & filters.keys()
     chosen: list[Sequence[int]] = [
         union([collection.matching(one, value) for value in values]) for one, values in filters.items()
     ]
@@ -149,8 +150,10 @@ def candidates(collection: Collection, request: ListRequest) -> Sequence[int]:
         union(collection.between(one, low, high)) for one, (low, high) in request.ranges.items() if one != "created"
     ]
     if not chosen:
-        return collection.keys
+        return collection.listed() if hides else collection.keys
     few, *others = sorted(chosen, key=len)
+    if hides:
+        few = [key for key in few if key not in collection.apart]
     return [key for key in few if all(holds(many, key) for many in others)] if others else few
 
 

@@ -4,8 +4,11 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from tidegate.sandbox.resources import Obj, part
+from tidegate.sandbox.state import API_VERSION
 
 OLD = "2020-08-27"
+VERSIONS = (API_VERSION, OLD)
+"""The API versions that events can be told in; requests are answered in the first alone."""
 
 Look = Callable[[str, str], Obj | None]
 """Finds an object by resource and id: older shapes embed what newer ones only name."""

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, cast
 
 Obj = dict[str, Any]
-PRIVATE = frozenset({"_billed", "_created", "_credited", "_product", "_role", "_test"})
+PRIVATE = frozenset({"_billed", "_created", "_credited", "_inline", "_product", "_role", "_test"})
 """What the sandbox notes on objects for itself and never shows."""
 
 Lens = str | Callable[[Obj], tuple[str, ...]]
@@ -19,7 +19,8 @@ class Resource:
     `filters` maps a list parameter to where its value stands in the object (a dotted path, `[]` for each of a list);
     `ranges` does so for parameters that take gt, gte, lt and lte. `nested` is the list inside the object of which at
     most ten are shown; `hidden` are fields shown only when expanded. `removed` is the type of the event
-    that Stripe sends when one is deleted, None when it knows no such event.
+    that Stripe sends when one is deleted, None when it knows no such event. `defaults` are the filters of a list that
+    names none of that parameter; objects that are `apart` are in no list, unless a parameter of `unless` is given.
     """
 
     name: str
@@ -34,6 +35,9 @@ class Resource:
     hidden: tuple[str, ...] = ()
     removed: str | None = None
     counted: bool = True
+    defaults: tuple[tuple[str, str], ...] = ()
+    apart: Callable[[Obj], bool] | None = None
+    unless: frozenset[str] = frozenset()
 
     @cached_property
     def concealed(self) -> frozenset[str]:
@@ -72,8 +76,39 @@ def _subscription_status(subscription: Obj) -> tuple[str, ...]:
     return (status, "all", *ended, *shown)
 
 
+def _inline(price: Obj) -> bool:
+    return bool(price.get("_inline"))
+
+
+def _on_a_clock(obj: Obj) -> bool:
+    return obj.get("test_clock") is not None
+
+
+def _event_groups(event: Obj) -> tuple[str, ...]:
+    """An event's type and every group that it is in: invoice.paid is one of invoice.* too."""
+    words = str(event["type"]).split(".")
+    return (event["type"], *(f"{'.'.join(words[:n])}.*" for n in range(1, len(words))), "*")
+
+
 RESOURCES: tuple[Resource, ...] = (
-    Resource("customers", "customer", "cus_", "customers", _same("email", "test_clock"), removed="customer.deleted"),
+    Resource(
+        "test_helpers_test_clocks",
+        "test_helpers.test_clock",
+        "clock_",
+        "test_helpers/test_clocks",
+        created=False,
+        removed="test_helpers.test_clock.deleted",
+    ),
+    Resource(
+        "customers",
+        "customer",
+        "cus_",
+        "customers",
+        _same("email", "test_clock"),
+        removed="customer.deleted",
+        apart=_on_a_clock,
+        unless=frozenset({"test_clock"}),
+    ),
     Resource(
         "products",
         "product",
@@ -96,6 +131,8 @@ RESOURCES: tuple[Resource, ...] = (
         ),
         hidden=("tiers", "currency_options"),
         removed="price.deleted",
+        defaults=(("active", "true"),),  # as the SDK says of the list: active prices, and never inline ones
+        apart=_inline,
     ),
     Resource("coupons", "coupon", "", "coupons", hidden=("applies_to", "currency_options"), removed="coupon.deleted"),
     Resource(
@@ -126,6 +163,9 @@ RESOURCES: tuple[Resource, ...] = (
         nested="items",
         nested_url="/v1/subscription_items?subscription={id}",
         removed="customer.subscription.deleted",
+        defaults=(("status", ""),),
+        apart=_on_a_clock,
+        unless=frozenset({"test_clock", "customer"}),
     ),
     Resource(
         "subscription_schedules",
@@ -176,6 +216,8 @@ RESOURCES: tuple[Resource, ...] = (
         nested="line_items",
         nested_url="/v1/quotes/{id}/line_items",
         hidden=("line_items",),
+        apart=_on_a_clock,
+        unless=frozenset({"test_clock", "customer"}),
     ),
     Resource("charges", "charge", "ch_", "charges", _same("customer", "payment_intent", "transfer_group")),
     Resource("payment_intents", "payment_intent", "pi_", "payment_intents", _same("customer")),
@@ -210,7 +252,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource("product_features", "product_feature", "prodft_", None, (("product", "_product"),), created=False),
     Resource("discounts", "discount", "di_", None, created=False, counted=False),
     Resource("accounts", "account", "acct_", None, created=False),
-    Resource("events", "event", "evt_", "events", (("type", "type"), ("types", "type")), counted=False),
+    Resource("events", "event", "evt_", "events", (("type", _event_groups), ("types", "type")), counted=False),
 )
 
 BY_NAME = {resource.name: resource for resource in RESOURCES}

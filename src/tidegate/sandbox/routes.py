@@ -1,7 +1,7 @@
 """From a path to the object or list it names: the read side of Stripe's API."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,9 +11,11 @@ from tidegate.sandbox import expansion
 from tidegate.sandbox.answers import Answer, Refusal, Request, as_json, missing, unknown_parameter
 from tidegate.sandbox.collection import SEQUENCE_BITS
 from tidegate.sandbox.listing import ListRequest, envelope, page_of, page_of_children, read
+from tidegate.sandbox.old_versions import in_version
 from tidegate.sandbox.resources import BY_NAME, RESOURCES, Obj, Resource
-from tidegate.sandbox.state import EVENT_DAYS, State
+from tidegate.sandbox.state import API_VERSION, EVENT_DAYS, State
 
+MOST_TYPES = 20
 Handler = Callable[[State, Request, list[str]], Answer]
 
 
@@ -47,15 +49,17 @@ def list_of(resource: Resource, *, within: str | None = None) -> Handler:
         if within:
             asked.filters[within] = names[:1]
         if resource.name == "events":
+            check_types(asked)
             low, high = asked.ranges.get("created", (0, 1 << 38))
             asked.ranges["created"] = (max(low, state.clock.now - EVENT_DAYS * 86_400), high)
         tree = expansion.parse(asked.expand, f"list:{resource.object}").get("data", {})
+        check_customer(state, asked)
         collection = state[resource.name]
         page, more = page_of(collection, asked)
         if tree:
             bodies = [expansion.rendered(state, collection, identifier, tree) for identifier in page]
         else:
-            bodies = [collection.body(identifier) for identifier in page]
+            bodies = [told(state, resource, collection.body(identifier)) for identifier in page]
         return Answer(200, envelope(bodies, more, request.path))
 
     return handler
@@ -68,12 +72,65 @@ def retrieve(resource: Resource) -> Handler:
         tree = expansion.parse(only_expand(request.query), resource.object)
         identifier, collection = names[-1], state[resource.name]
         if identifier in collection and not expired(state, resource, identifier):
-            return Answer(200, expansion.rendered(state, collection, identifier, tree))
+            return Answer(200, told(state, resource, expansion.rendered(state, collection, identifier, tree)))
         if resource.name == "customers" and identifier in state.deleted["customers"]:
             return as_json({"id": identifier, "object": "customer", "deleted": True})
         raise missing(resource.object, identifier)
 
     return handler
+
+
+def told(state: State, resource: Resource, body: bytes) -> bytes:
+    """An event in the API version that this account lists events in; any other object as it is."""
+    if resource.name != "events" or state.events_version == API_VERSION:
+        return body
+    return msgspec.json.encode(in_version(msgspec.json.decode(body), state.events_version, state.look))
+
+
+def check_types(asked: ListRequest) -> None:
+    """Passes for `type` or up to 20 `types`, as the SDK says of the list of events. Raises Refusal (400)."""
+    types = asked.filters.get("types", [])
+    if types and "type" in asked.filters:
+        raise Refusal(400, "You may only specify one of these parameters: type, types.", param="types")
+    if len(types) > MOST_TYPES:
+        raise Refusal(400, f"You may pass at most {MOST_TYPES} types, got {len(types)}.", param="types")
+
+
+def check_customer(state: State, asked: ListRequest) -> None:
+    """Passes when the customer that a list is filtered by exists or existed. Raises Refusal (400) else."""
+    for customer in asked.filters.get("customer", []):
+        if customer not in state["customers"] and customer not in state.deleted["customers"]:
+            raise missing("customer", customer, param="customer", status=400)
+
+
+def other_mode(state: State, route: Route, request: Request, names: list[str]) -> Answer:
+    """What a key of the other mode gets: the account, empty lists, and 404 for what only this mode has.
+
+    Raises Refusal, also for what a key of this mode would be refused.
+    """
+    answer = route.handler(state, request, names)
+    if route.permission in ("accounts", "balance"):
+        return answer
+    if not names:
+        return Answer(200, envelope([], False, request.path))
+    found = msgspec.json.decode(answer.body)["object"]
+    kind = BY_NAME[route.permission].object if found == "list" else found
+    here, used = ("live", "test") if state.livemode else ("test", "live")
+    refusal = missing(kind, names[0])
+    refusal.message += f"; a similar object exists in {here} mode, but a {used} mode key was used to make this request."
+    raise refusal
+
+
+def endless(state: State, route: Route, request: Request, names: list[str]) -> Answer:
+    """A list that says it goes on, always: behind its last page its first comes again."""
+    answer = route.handler(state, request, names)
+    page = msgspec.json.decode(answer.body)
+    if page["object"] != "list":
+        return answer
+    if not page["data"]:
+        again = [pair for pair in request.query if pair[0] != "starting_after"]
+        page = msgspec.json.decode(route.handler(state, replace(request, query=again), names).body)
+    return as_json(page | {"has_more": True})
 
 
 def expired(state: State, resource: Resource, identifier: str) -> bool:
@@ -159,7 +216,7 @@ def balance(state: State, request: Request, names: list[str]) -> Answer:
         for currency, amount in sorted(totals.items())
     ]
     nothing: list[Any] = [{"amount": 0, "currency": one["currency"], "source_types": {"card": 0}} for one in available]
-    return as_json({"object": "balance", "available": available, "livemode": False, "pending": nothing})
+    return as_json({"object": "balance", "available": available, "livemode": state.livemode, "pending": nothing})
 
 
 def customer_part(resource: str, path: str) -> Route:

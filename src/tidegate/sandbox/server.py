@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Self, TypeVar
@@ -12,14 +13,14 @@ from typing import Any, Self, TypeVar
 from tidegate.errors import ConfigurationError
 from tidegate.sandbox import control, life
 from tidegate.sandbox.answers import Answer, Refusal, Request
-from tidegate.sandbox.config import SandboxConfig
-from tidegate.sandbox.faults import Faults
+from tidegate.sandbox.config import DEFAULT_KEY, LIVE_KEY, SandboxConfig
+from tidegate.sandbox.faults import Faults, own_failure
 from tidegate.sandbox.generator import make_world
 from tidegate.sandbox.http import Connection, Reply, head
 from tidegate.sandbox.ids import base62
-from tidegate.sandbox.keys import Key, KeyRing, allow
+from tidegate.sandbox.keys import Key, KeyRing, allow, is_live
 from tidegate.sandbox.limits import Limits
-from tidegate.sandbox.routes import find
+from tidegate.sandbox.routes import endless, find, other_mode
 from tidegate.sandbox.state import API_VERSION, State
 from tidegate.sandbox.truth import truth
 from tidegate.sandbox.webhooks import Webhooks
@@ -38,30 +39,25 @@ class Server:
         self.config = config
         self.world = world
         self.keys = KeyRing()
-        self.keys.add(Key(config.key))
+        for open_key in (DEFAULT_KEY, LIVE_KEY, config.key):
+            self.keys.add(Key(open_key))
         self.limits = Limits(config.rate, config.endpoint_rate)
         self.faults = Faults(config.fault_rates, config.seed)
         self.webhooks = Webhooks(world.state, config.seed)
         self.desk = Desk(world, self.webhooks)
-        self.controls = control.Controls(world, self.webhooks, self.keys, self.limits)
+        self.controls = control.Controls(world, self.webhooks, self.keys, self.limits, self.faults)
         self.connections: set[Connection] = set()
         self._asked = 0
         self._date = (-1, b"")
 
     def respond(self, request: Request) -> Reply:
-        """The reply to one request, never raising for what the request asks."""
+        """The reply to one request, never raising: a fault of the sandbox itself is a 500 and told on stderr."""
         if request.path.startswith("/__"):
-            try:
-                answer = control.answer(self.controls, request)
-            except Refusal as refusal:
-                answer = refusal.answer()
+            answer = answered(request, lambda: control.answer(self.controls, request))
             return Reply(head(answer.status, len(answer.body), answer.headers), answer.body)
         self._asked += 1
-        fault = self.faults.draw()
-        try:
-            answer = self._api(request, fault)
-        except Refusal as refusal:
-            answer = refusal.answer()
+        fault = self.faults.draw(request.path)
+        answer = answered(request, lambda: self._api(request, fault))
         stats = self.limits.stats
         stats.statuses[answer.status] += 1
         if fault:
@@ -81,7 +77,9 @@ class Server:
         key = self.keys.check(request.headers)
         if write:
             allow(key, write[0].permission, write=not write[0].reads)
-            return self.desk.answer(*write, request, secret=key.secret, request_id=self._request_id(), late_fault=late)
+            check_spoken(request.headers.get(b"stripe-version", b"").decode("latin-1"))
+            check_mode(key.secret, self.world.state)
+            return self.desk.answer(*write, request, request_id=self._request_id(), late_fault=late)
         if found is None:
             raise Refusal(
                 404,
@@ -90,7 +88,13 @@ class Server:
             )
         route, names = found
         allow(key, route.permission)
-        return route.handler(self.world.state, request, names)
+        check_spoken(request.headers.get(b"stripe-version", b"").decode("latin-1"))
+        state = self.world.state
+        if is_live(key.secret) not in (None, state.livemode):
+            return other_mode(state, route, request, names)
+        if fault == "never_ending":
+            return endless(state, route, request, names)
+        return route.handler(state, request, names)
 
     def _head(self, request: Request, answer: Answer) -> bytes:
         now = self.world.clock.now
@@ -99,12 +103,40 @@ class Server:
         usual = (
             (b"Date", self._date[1]),
             (b"Request-Id", self._request_id()),
-            (b"Stripe-Version", request.headers.get(b"stripe-version", API_VERSION.encode())),
+            (b"Stripe-Version", API_VERSION.encode()),
         )
         return head(answer.status, len(answer.body), usual + answer.headers)
 
     def _request_id(self) -> bytes:
         return b"req_" + base62(self._asked * 2_862_933_555_777_941_757 % 62**14, 14).encode()
+
+
+def check_mode(secret: str, state: State) -> None:
+    """Passes for a key of the account's mode, or of none. Raises Refusal (400): the other mode holds nothing here."""
+    if is_live(secret) not in (None, state.livemode):
+        here = "live" if state.livemode else "test"
+        raise Refusal(400, f"The sandbox's account is in {here} mode only: write to it with a key of that mode.")
+
+
+def check_spoken(version: str) -> None:
+    """Passes for the version that the sandbox answers in, and for none. Raises Refusal (400)."""
+    if version not in ("", API_VERSION):
+        raise Refusal(
+            400,
+            f"Invalid Stripe API version: {version}. The sandbox answers in {API_VERSION} only; set your SDK's API "
+            "version to it, or use a release of the SDK that is pinned to it.",
+        )
+
+
+def answered(request: Request, work: Callable[[], Answer]) -> Answer:
+    """What `work` answers or refuses. Any other exception is the sandbox's own: its traceback goes to stderr."""
+    try:
+        return work()
+    except Refusal as refusal:
+        return refusal.answer()
+    except Exception:
+        sys.stderr.write(f"sandbox: {request.method} {request.path} failed\n{traceback.format_exc()}")
+        return own_failure().answer()
 
 
 class Sandbox:

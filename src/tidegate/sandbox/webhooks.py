@@ -5,11 +5,12 @@ import random
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from tidegate.sandbox.ids import Ids
 from tidegate.sandbox.old_versions import in_version
 from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.signatures import signature_header
@@ -20,20 +21,25 @@ TRIES = 4
 FIRST_PAUSE = 0.05
 ANSWER_WITHIN = 20.0
 
+Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
 
 @dataclass
 class Endpoint:
     """Where events go. `lose` and `duplicate` are probabilities; with `shuffle` the events of one advance go out in
-    random order. `enabled_events` are exact types or `*`."""
+    random order; `delayed` is the probability that a delivery comes `delay` seconds later, after newer ones.
+    `enabled_events` are exact types or `*`."""
 
     id: str
     url: str
     secret: str
     api_version: str = API_VERSION
     enabled_events: tuple[str, ...] = ("*",)
-    lose: float = 0.0
-    duplicate: float = 0.0
+    lose: Probability = 0.0
+    duplicate: Probability = 0.0
     shuffle: bool = False
+    delayed: Probability = 0.0
+    delay: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     created: int = 0
     description: str | None = None
     metadata: dict[str, str] = field(default_factory=dict[str, str])
@@ -51,6 +57,8 @@ class Webhooks:
         self.state = state
         self.endpoints: dict[str, Endpoint] = {}
         self.outcomes: Counter[str] = Counter()
+        self.ids = Ids(f"webhooks-{seed}")
+        """Of the endpoints: their own, so that registering one changes nothing that the company does later."""
         self._random = random.Random(f"webhooks-{seed}")
         self._batch: list[Obj] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -74,13 +82,15 @@ class Webhooks:
         events, self._batch[:] = list(self._batch), []
         for endpoint in self.endpoints.values():
             for event in self._sequence(endpoint, events):
-                task = asyncio.get_running_loop().create_task(self._deliver(endpoint, event))
+                held = endpoint.delay if endpoint.delayed and self._random.random() < endpoint.delayed else 0.0
+                self.outcomes["delayed"] += held > 0
+                task = asyncio.get_running_loop().create_task(self._deliver(endpoint, event, held))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
     def report(self) -> dict[str, Any]:
         """Outcome counts and how many deliveries are not finished."""
-        names = ("delivered", "failed", "retried", "lost", "duplicated")
+        names = ("delivered", "failed", "retried", "lost", "duplicated", "delayed")
         return {name: self.outcomes[name] for name in names} | {"pending": len(self._tasks)}
 
     async def close(self) -> None:
@@ -107,12 +117,10 @@ class Webhooks:
             self._random.shuffle(sequence)
         return sequence
 
-    def _look(self, resource: str, identifier: str) -> Obj | None:
-        collection = self.state[resource]
-        return collection.shown(identifier) if identifier in collection else None
-
-    async def _deliver(self, endpoint: Endpoint, event: Obj) -> None:
-        body = msgspec.json.encode(in_version(event, endpoint.api_version, self._look))
+    async def _deliver(self, endpoint: Endpoint, event: Obj, held: float) -> None:
+        """Delivers an event after `held` seconds, trying it a few times."""
+        body = msgspec.json.encode(in_version(event, endpoint.api_version, self.state.look))
+        await asyncio.sleep(held)
         async with self._slots:
             for attempt in range(TRIES):
                 try:

@@ -35,6 +35,8 @@ class World:
         self.state = State(self.clock, self.ids)
         self.chance = random.Random(f"company-{config.seed}")
         self.agenda: list[Due] = []
+        self.frozen: dict[str, list[Due]] = {}
+        """The agendas of test clocks: what is on a clock happens only when the clock is advanced."""
         self.prices: dict[str, Obj] = {}
         """Prices by role, for example `team-month-usd`, whole."""
         self.coupons: dict[str, Obj] = {}

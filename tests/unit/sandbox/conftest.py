@@ -56,6 +56,10 @@ class Api:
             if not page["has_more"]:
                 return found
 
+    def clocks(self) -> list[str]:
+        """The ids of the test clocks."""
+        return [one["id"] for one in self.every("/v1/test_helpers/test_clocks")]
+
 
 def new_api(**config: Any) -> Api:
     made = SandboxConfig(**config)

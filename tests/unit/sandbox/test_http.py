@@ -29,7 +29,10 @@ def connect(sandbox: Sandbox) -> socket.socket:
 def test_the_official_sdk_reads_it(sandbox: Sandbox) -> None:
     client = stripe.StripeClient(sandbox.key, base_addresses={"api": sandbox.url})
     listed = client.v1.customers.list({"limit": 7})
-    assert sum(1 for _ in listed.auto_paging_iter()) == sandbox.truth()["customers"]
+    (clock,) = client.v1.test_helpers.test_clocks.list().data
+    on_clock = client.v1.customers.list({"limit": 1, "test_clock": clock.id})
+    found = [*listed.auto_paging_iter(), *on_clock.auto_paging_iter()]
+    assert len(found) == sandbox.truth()["customers"]
     subscription = client.v1.subscriptions.list({"status": "all", "limit": 1, "expand": ["data.customer"]}).data[0]
     assert subscription.customer.object == "customer"  # type: ignore[union-attr]
     prices = client.v1.prices.list({"expand": ["data.tiers"], "limit": 100, "created": {"gte": 1}})

@@ -29,8 +29,10 @@ LISTS = [
     "disputes",
     "entitlements/features",
     "events",
+    "test_helpers/test_clocks",
 ]
-WITHOUT_CREATED = {"quotes", "payment_methods", "entitlements/features"}
+WITHOUT_CREATED = {"quotes", "payment_methods", "entitlements/features", "test_helpers/test_clocks"}
+ON_CLOCKS = ("customers", "subscriptions", "quotes")
 
 
 def ids(page: dict[str, Any]) -> list[str]:
@@ -43,10 +45,32 @@ def test_a_list_shows_every_object_once_and_the_newest_first(api: Any, name: str
     found = api.every(f"/v1/{name}", query)
     counts = api.get("/__truth")["counts"]
     assert len({one["id"] for one in found}) == len(found) > 0
+    apart: list[Any] = []
+    if name in ON_CLOCKS:
+        apart = [one for clock in api.clocks() for one in api.every(f"/v1/{name}", f"{query}&test_clock={clock}")]
+    elif name == "prices":
+        inline = [one for one in api.get("/__truth?ids=prices")["ids"]["prices"] if is_inline(api, one)]
+        apart = [*inline, *api.every("/v1/prices", "&active=false")]
     if name != "events":
-        assert len(found) == counts[name.replace("/", "_")]
+        assert len(found) + len(apart) == counts[name.replace("/", "_")]
     created = [one["created"] for one in found if "created" in one]
     assert created == sorted(created, reverse=True)
+
+
+def is_inline(api: Any, price: str) -> bool:
+    return bool(api.get(f"/__objects/{price}").get("_inline"))
+
+
+def test_prices_are_listed_active_and_never_inline(api: Any) -> None:
+    everything = set(api.get("/__truth?ids=prices")["ids"]["prices"])
+    inline = {one for one in everything if is_inline(api, one)}
+    active, archived = api.every("/v1/prices"), api.every("/v1/prices", "&active=false")
+    assert ids({"data": active}) == ids({"data": api.every("/v1/prices", "&active=true")})
+    assert ({one["active"] for one in active}, {one["active"] for one in archived}) == ({True}, {False})
+    assert inline
+    assert everything - inline == set(ids({"data": [*active, *archived]}))
+    assert api.get(f"/v1/prices/{inline.pop()}")["object"] == "price"
+    assert {one["active"] for one in api.every("/v1/products")} == {True, False}
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -140,9 +164,6 @@ def test_filters(api: Any) -> None:
     )
     assert invoice["id"] in ids({"data": found})
     assert {one["parent"]["subscription_details"]["subscription"] for one in found} == {subscription}
-    assert len(api.every("/v1/prices", "&active=true")) + len(api.every("/v1/prices", "&active=false")) == len(
-        api.every("/v1/prices")
-    )
     keys = "&lookup_keys[]=team-month-usd&lookup_keys[1]=pro-year-eur"
     assert {one["lookup_key"] for one in api.every("/v1/prices", keys)} == {"team-month-usd", "pro-year-eur"}
     kinds = "&types[]=customer.created&types[]=invoice.paid"

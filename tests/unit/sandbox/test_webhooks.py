@@ -86,7 +86,15 @@ def test_events_are_delivered_signed(sandbox: Sandbox, receiver: Receiver) -> No
     sandbox.advance(10 * DAY)
     made = [event for event in every_event(sandbox) if event["id"] not in before]
     report = settled(sandbox, lambda report: report["delivered"] == len(made))
-    assert report == {"delivered": len(made), "failed": 0, "retried": 0, "lost": 0, "duplicated": 0, "pending": 0}
+    assert report == {
+        "delivered": len(made),
+        "failed": 0,
+        "retried": 0,
+        "lost": 0,
+        "duplicated": 0,
+        "delayed": 0,
+        "pending": 0,
+    }
     assert sorted(event["id"] for event in receiver.events()) == sorted(event["id"] for event in made)
     for body, header in receiver.got:
         assert stripe.WebhookSignature.verify_header(body.decode(), header, SECRET, tolerance=60)
@@ -187,3 +195,13 @@ def test_events_in_an_older_version(sandbox: Sandbox, receiver: Receiver) -> Non
 def test_the_current_version_is_left_as_it_is() -> None:
     event = {"api_version": "x", "data": {"object": {"object": "subscription"}}}
     assert in_version(event, "2026-10-28.endive", lambda resource, identifier: None) is event
+
+
+def test_a_delayed_delivery_comes_after_newer_ones(sandbox: Sandbox, receiver: Receiver) -> None:
+    identifier = register(sandbox, receiver, delayed=1, delay=0.2, enabled_events=["customer.updated"])
+    put(sandbox, "Older")
+    register(sandbox, receiver, id=identifier, enabled_events=["customer.updated"])
+    put(sandbox, "Newer")
+    report = settled(sandbox, lambda report: report["delivered"] == 2)
+    assert (report["delivered"], report["delayed"]) == (2, 1)
+    assert [event["data"]["object"]["name"] for event in receiver.events()] == ["Newer", "Older"]

@@ -6,6 +6,8 @@ import pytest
 import stripe
 from tests.support.writing import Account, account
 
+from tidegate.sandbox.config import DEFAULT_KEY
+
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Account]:
@@ -145,6 +147,17 @@ def test_a_restricted_key_needs_the_right_to_write(own: Account) -> None:
     }
     assert [asked[secret].status_code for secret in asked] == [403, 200]
     assert "rak_customers_write" in asked["rk_test_reads"].json()["error"]["message"]
+
+
+def test_a_live_account_takes_live_keys_only() -> None:
+    with account(livemode=True) as live:
+        assert live.customer(None).livemode is True
+        (event,) = live.events()
+        assert event["livemode"] is True
+        other = {"Authorization": f"Bearer {DEFAULT_KEY}"}
+        refused = httpx.post(f"{live.sandbox.url}/v1/customers", data={"name": "A"}, headers=other)
+        assert refused.status_code == 400
+        assert "live mode only" in refused.json()["error"]["message"]
 
 
 def test_what_is_no_write_is_told_so(own: Account) -> None:

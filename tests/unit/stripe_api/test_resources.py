@@ -22,6 +22,7 @@ ENVELOPE = {"connection", "id", "created", "updated_at", "certainty", "deleted_a
 STAGED = {"batch", "at", "deleted", "event", "previous"}
 
 PARAMS_OF = {
+    "test_helpers/test_clocks": "test_helpers._test_clock_list_params.TestClockListParams",
     "entitlements/features": "entitlements._feature_list_params.FeatureListParams",
     "invoiceitems": "_invoice_item_list_params.InvoiceItemListParams",
     "tax_rates": "_tax_rate_list_params.TaxRateListParams",

@@ -9,7 +9,7 @@ SELF: Obj = {"type": "self"}
 
 def shown_price(price: Obj) -> Obj:
     """A price as it is embedded in an item: without what only expansion shows."""
-    return {name: value for name, value in price.items() if name not in ("tiers", "currency_options")}
+    return {name: value for name, value in price.items() if name not in ("tiers", "currency_options", "_inline")}
 
 
 def plan_of(price: Obj) -> Obj:

@@ -4,7 +4,7 @@ import msgspec
 
 from tidegate.sandbox import expansion
 from tidegate.sandbox.answers import Answer, Refusal, Request, as_json
-from tidegate.sandbox.faults import broken_backend
+from tidegate.sandbox.faults import broken_backend, own_failure
 from tidegate.sandbox.forms import Tree, elements, pairs_of, tree_of
 from tidegate.sandbox.idempotency import IdempotencyKeys, Outcome, fingerprint, key_of
 from tidegate.sandbox.params import checked
@@ -27,7 +27,7 @@ class Desk:
         self._last: Outcome | None = None
 
     def answer(
-        self, write: Write, names: list[str], request: Request, *, secret: str, request_id: bytes, late_fault: bool
+        self, write: Write, names: list[str], request: Request, *, request_id: bytes, late_fault: bool
     ) -> Answer:
         """The answer to a write; with `late_fault` it is an error (500) although the work was done.
 
@@ -36,7 +36,7 @@ class Desk:
         """
         self._last = None
         tree = tree_of(pairs_of(request))
-        key = None if write.reads else key_of(request, secret)
+        key = None if write.reads else key_of(request, live=self.world.state.livemode)
         told = self.keys.replay(key, request, fingerprint(tree)) if key else None
         if told is not None:
             if late_fault:
@@ -53,7 +53,7 @@ class Desk:
             self.keys.forget(key)
             raise
         except Exception:
-            self._last.answer = broken_backend().answer()
+            self._last.answer = own_failure().answer()
             raise
         self._last.answer = answer
         return answer

@@ -212,7 +212,8 @@ def chosen(call: Call, given: Obj, param: str) -> Obj:
     inner = f"{param}[price_data]" if param else "price_data"
     product = call.referred("products", data["product"], f"{inner}[product]")["id"]
     currency = currency_of(data, f"{inner}[currency]")
-    return new_price(call, data, product, currency, every(data.get("recurring")), inner, active=False)
+    made = new_price(call, data, product, currency, every(data.get("recurring")), inner, active=False)
+    return made | {"_inline": True}
 
 
 def keep(call: Call, price: Obj) -> None:

@@ -10,7 +10,8 @@ from tidegate.sandbox.resources import Obj, part
 from tidegate.sandbox.writes.calls import Call, Write, metadata, needs_value, taken
 from tidegate.sandbox.writes.items import Wish, fits, wish
 from tidegate.sandbox.writes.prices import keep
-from tidegate.sandbox.writes.subscriptions import later, one_currency
+from tidegate.sandbox.writes.subscriptions import one_currency
+from tidegate.sandbox.writes.trials import later
 
 PLAIN = ("description", "expires_at", "footer", "header", "collection_method")
 SERVED = (

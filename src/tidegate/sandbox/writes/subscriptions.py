@@ -5,19 +5,17 @@ from typing import Any
 from tidegate.sandbox import contracts
 from tidegate.sandbox.amounts import amount_of
 from tidegate.sandbox.answers import Refusal, missing
-from tidegate.sandbox.billing import finalize
 from tidegate.sandbox.contracts import Terms
 from tidegate.sandbox.params import required
 from tidegate.sandbox.payments import declines
 from tidegate.sandbox.resources import Obj
-from tidegate.sandbox.world import DAY
 from tidegate.sandbox.writes import items
-from tidegate.sandbox.writes.calls import Call, Write, exclusive, metadata, needs_value, taken
+from tidegate.sandbox.writes.calls import Call, Write, metadata, needs_value, taken
 from tidegate.sandbox.writes.coupons import given_to, wanted
 from tidegate.sandbox.writes.invoiceitems import pending
 from tidegate.sandbox.writes.payment_methods import declined, owned
+from tidegate.sandbox.writes.trials import end_trial, later, on_trial, trial_change, trial_of
 
-LONGEST_TRIAL = 730
 ENDED = ("canceled", "incomplete_expired")
 PLAIN = ("collection_method", "days_until_due", "description")
 SETTINGS = ("payment_settings", "trial_settings")
@@ -129,35 +127,6 @@ def one_currency(call: Call, customer: Obj, currency: str) -> None:
             )
 
 
-def trial_of(call: Call) -> int | None:
-    """When the trial ends (UTC epoch seconds), None without one. Raises Refusal (400)."""
-    given = call.given
-    exclusive(given, "trial_end", "trial_period_days")
-    until, days = given.get("trial_end"), given.get("trial_period_days")
-    if days is not None:
-        if not 0 <= days <= LONGEST_TRIAL:
-            raise Refusal(400, f"The trial period must be from 0 to {LONGEST_TRIAL} days.", param="trial_period_days")
-        return call.now + days * DAY if days else None
-    return None if until in (None, "now") else later(call, until, "trial_end")
-
-
-def later(call: Call, at: int, param: str) -> int:
-    """An instant that must not have passed. Raises Refusal (400)."""
-    if at <= call.now:
-        raise Refusal(400, f"Invalid timestamp: must be later than now, which is {call.now}.", param=param)
-    if at > call.now + 5 * 366 * DAY:
-        raise Refusal(400, "Invalid timestamp: can be no more than five years in the future.", param=param)
-    return at
-
-
-def on_trial(call: Call, subscription: Obj, until: int) -> None:
-    """Puts a subscription on trial: that is its current period."""
-    begun = subscription["trial_start"] or call.now
-    subscription |= {"status": "trialing", "trial_start": begun, "trial_end": until, "billing_cycle_anchor": until}
-    for item in subscription["items"]["data"]:
-        item["current_period_end"] = until
-
-
 def _all_off(call: Call, discounts: items.Wanted) -> bool:
     coupons = [call.world.coupons[one[0]] for one in discounts if not isinstance(one, str)]
     return any(coupon["percent_off"] == 100 for coupon in coupons)
@@ -245,29 +214,6 @@ def wishes_of(call: Call, subscription: Obj) -> list[items.Wish]:
     if wishes:
         items.fits(wishes, subscription)
     return wishes
-
-
-def trial_change(call: Call, subscription: Obj) -> int | str | None:
-    """When the trial is to end: `now`, a later instant, None for no change. Raises Refusal (400)."""
-    until = call.given.get("trial_end")
-    if until is None or (until == "now" and subscription["status"] != "trialing"):
-        return None
-    if until == "now":
-        return "now"
-    if subscription["status"] != "trialing":
-        raise Refusal(400, "The sandbox moves the end only of a trial that is running.", param="trial_end")
-    return later(call, until, "trial_end")
-
-
-def end_trial(call: Call, identifier: str) -> None:
-    """Ends a trial now and bills the first paid period at once."""
-    subscription = call.state.full("subscriptions", identifier)
-    on_trial(call, subscription, call.now)
-    call.state.put(subscription, "customer.subscription.updated")
-    contracts.renew(call.world, identifier, call.now)
-    invoice = call.state.full("invoices", call.state.full("subscriptions", identifier)["latest_invoice"])
-    if invoice["status"] == "draft":
-        finalize(call.world, invoice)
 
 
 def pause_of(call: Call) -> Obj:

@@ -12,7 +12,7 @@ from tidegate.sandbox.writes.calls import Call, Write, deleted, metadata
 LARGEST_PAGE = 100
 
 
-def shown(endpoint: Endpoint) -> Obj:
+def shown(call: Call, endpoint: Endpoint) -> Obj:
     """An endpoint as Stripe shows it; the secret only at its creation."""
     return {
         "id": endpoint.id,
@@ -22,7 +22,7 @@ def shown(endpoint: Endpoint) -> Obj:
         "created": endpoint.created,
         "description": endpoint.description,
         "enabled_events": list(endpoint.enabled_events),
-        "livemode": False,
+        "livemode": call.state.livemode,
         "metadata": endpoint.metadata,
         "status": "disabled" if endpoint.disabled else "enabled",
         "url": endpoint.url,
@@ -43,7 +43,7 @@ def create(call: Call) -> Obj:
         metadata=metadata({}, given).get("metadata", {}),
     )
     call.webhooks.add(endpoint)
-    return shown(endpoint) | {"secret": endpoint.secret}
+    return shown(call, endpoint) | {"secret": endpoint.secret}
 
 
 def reachable(url: str) -> str:
@@ -82,17 +82,17 @@ def update(call: Call) -> Obj:
         changes["enabled_events"] = events(given["enabled_events"])
     changed = replace(endpoint, **changes)
     call.webhooks.add(changed)
-    return shown(changed)
+    return shown(call, changed)
 
 
 def retrieve(call: Call) -> Obj:
     """An endpoint."""
-    return shown(known(call))
+    return shown(call, known(call))
 
 
 def listed(call: Call) -> Obj:
     """The endpoints, newest first, by cursor."""
-    found = [shown(one) for one in reversed(call.webhooks.endpoints.values())]
+    found = [shown(call, one) for one in reversed(call.webhooks.endpoints.values())]
     identifiers = [one["id"] for one in found]
     limit = call.given.get("limit", 10)
     if not 1 <= limit <= LARGEST_PAGE:

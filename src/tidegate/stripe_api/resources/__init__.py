@@ -1,5 +1,6 @@
 """The registry: ONE row per mirrored Stripe object. Adding an object to the mirror is adding a row here."""
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 from tidegate.errors import ResourceUnknown
@@ -14,10 +15,12 @@ from tidegate.stripe_api.resources.payments import CHARGES, DISPUTES, PAYMENT_IN
 from tidegate.stripe_api.resources.quotes import QUOTE_LINES, QUOTES
 from tidegate.stripe_api.resources.resource import Resource
 from tidegate.stripe_api.resources.subscriptions import SUBSCRIPTION_ITEMS, SUBSCRIPTION_SCHEDULES, SUBSCRIPTIONS
+from tidegate.stripe_api.resources.test_clocks import TEST_CLOCKS
 
 # What refers comes after what it refers to, so that an import in this order finds its parents stored.
 _IN_ORDER = (
     ACCOUNTS,
+    TEST_CLOCKS,
     PRODUCTS,
     ENTITLEMENT_FEATURES,
     PRODUCT_FEATURES,
@@ -51,6 +54,22 @@ by_object: dict[str, Resource] = {each.object: each for each in RESOURCES.values
 """The resource of Stripe's `object`, as events name it."""
 
 
+def all_listed(*, livemode: bool) -> list[Resource]:
+    """Every resource that an account of that mode lists."""
+    return [one for one in RESOURCES.values() if one.path and not (livemode and one.test_mode_only)]
+
+
+def to_import(names: Sequence[str], *, livemode: bool) -> list[Resource]:
+    """The named resources, all that are listed without names, in the registry's order for those; what has objects on
+    test clocks brings the clocks along, without which these would be read by nobody. Raises ResourceUnknown.
+    """
+    chosen = list(dict.fromkeys(listed(name) for name in names))
+    by_clock = any(one.by_clock(variant) for one in chosen for variant in range(len(one.variants)))
+    if by_clock and not livemode and TEST_CLOCKS not in chosen:
+        chosen.insert(0, TEST_CLOCKS)
+    return chosen or all_listed(livemode=livemode)
+
+
 def resource(name: str) -> Resource:
     """The resource of that name; raises ResourceUnknown with the nearest name and all that are known."""
     found = RESOURCES.get(name)
@@ -60,3 +79,18 @@ def resource(name: str) -> Resource:
             name=name, nearest=f" Did you mean {near[0]}?" if near else "", known=", ".join(sorted(RESOURCES))
         )
     return found
+
+
+def listed(name: str) -> Resource:
+    """The resource whose list shows objects of that name: itself, or for what comes inside another (the lines of an
+    invoice) that other. Raises ResourceUnknown as `resource` does.
+    """
+    found = resource(name)
+    if found.path is not None:
+        return found
+    return next((each for each in _IN_ORDER if any(one.resource == name for one in each.nested)), found)
+
+
+def resource_of_key(key: str) -> str:
+    """The resource's name in `name` or `name/id`, as problems of an import are keyed; names may hold a slash."""
+    return max((name for name in RESOURCES if key == name or key.startswith(f"{name}/")), key=len, default=key)

@@ -1,6 +1,6 @@
 """Who buys: customers."""
 
-from tidegate.stripe_api.resources.resource import Column, Resource
+from tidegate.stripe_api.resources.resource import EACH_TEST_CLOCK, Column, Resource
 from tidegate.stripe_api.shapes.customers import Customer
 
 CUSTOMERS = Resource(
@@ -8,6 +8,8 @@ CUSTOMERS = Resource(
     object="customer",
     shape=Customer,
     path="/v1/customers",
+    permission="rak_customer_read",
+    variants=({}, {"test_clock": EACH_TEST_CLOCK}),
     deleted_by=frozenset({"customer.deleted"}),
     columns=(
         Column("email", indexed=True),
@@ -22,7 +24,7 @@ CUSTOMERS = Resource(
         Column("default_payment_method"),
         Column("default_source"),
         Column("coupons", "text[]", refers_to="coupons"),
-        Column("test_clock"),
+        Column("test_clock", refers_to="test_helpers/test_clocks"),
         Column("livemode", "boolean"),
     ),
 )

@@ -1,6 +1,6 @@
 """What is offered: quotes and their lines."""
 
-from tidegate.stripe_api.resources.resource import Column, Nested, Resource
+from tidegate.stripe_api.resources.resource import EACH_TEST_CLOCK, Column, Nested, Resource
 from tidegate.stripe_api.shapes.quotes import Quote, QuoteLine
 
 QUOTE_LINES = Resource(
@@ -29,6 +29,8 @@ QUOTES = Resource(
     object="quote",
     shape=Quote,
     path="/v1/quotes",
+    permission="rak_quote_read",
+    variants=({}, {"test_clock": EACH_TEST_CLOCK}),
     created_filter=False,
     expand=("line_items", "discounts"),
     nested=(Nested("line_items", QUOTE_LINES.name, "/v1/quotes/{id}/line_items"),),
@@ -51,7 +53,7 @@ QUOTES = Resource(
         Column("accepted_at", "timestamptz"),
         Column("canceled_at", "timestamptz"),
         Column("coupons", "text[]", refers_to="coupons"),
-        Column("test_clock"),
+        Column("test_clock", refers_to="test_helpers/test_clocks"),
         Column("livemode", "boolean"),
     ),
 )

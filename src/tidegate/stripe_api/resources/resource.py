@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 from tidegate.stripe_api.shapes.base import Shape
 
+EACH_TEST_CLOCK = "{test_clock}"
+"""In a variant: the id of every test clock in turn. Lists hide what is on one unless they are asked for it."""
+
 ColumnType = Literal["text", "bigint", "boolean", "timestamptz", "text[]"]
 
 
@@ -45,11 +48,14 @@ class Resource:
     object          Stripe's `object`
     shape           the tolerant struct; its attributes named like the columns present one shape for every API version
     path            where it is listed and, with `/{id}`, retrieved; None: comes only with its parent or by event
-    variants        listings that together show everything (Stripe hides by default), e.g. active and inactive prices
+    variants        listings that together show everything (Stripe hides by default), e.g. active and inactive prices;
+                    one with EACH_TEST_CLOCK is read once per test clock
     created_filter  whether the listing takes `created[gte]`, so that ranges can be read in parallel
     per_parent      the resource whose ids fill `{parent}` in `path`: listed once per parent
     parent_field    with `per_parent`: the field (and column) that whoever lists fills with the parent's id, since
                     Stripe's bodies lack it
+    permission      of a restricted key, that opens `path`; see `key_link` for how sure the name is
+    test_mode_only  Stripe has it in test mode only
     singleton       `path` is one object, not a list (the account)
     expand          what to expand, as seen from the object; listings prefix `data.`
     nested          lists inside that become rows of their own
@@ -69,7 +75,9 @@ class Resource:
     created_filter: bool = True
     per_parent: str = ""
     parent_field: str = ""
+    permission: str = ""
     singleton: bool = False
+    test_mode_only: bool = False
     expand: tuple[str, ...] = ()
     nested: tuple[Nested, ...] = ()
     parent: str = ""
@@ -82,6 +90,10 @@ class Resource:
     def table(self) -> str:
         """The table's name in schema `stripe`: the list path with `/` as `_`."""
         return self.name.replace("/", "_")
+
+    def by_clock(self, variant: int) -> bool:
+        """Whether that one of the variants is read once per test clock."""
+        return EACH_TEST_CLOCK in self.variants[variant].values()
 
     @property
     def retrievable(self) -> bool:

@@ -1,6 +1,6 @@
 """What is subscribed to: subscriptions, their items, their schedules."""
 
-from tidegate.stripe_api.resources.resource import Column, Nested, Resource
+from tidegate.stripe_api.resources.resource import EACH_TEST_CLOCK, Column, Nested, Resource
 from tidegate.stripe_api.shapes.subscriptions import Subscription, SubscriptionItem, SubscriptionSchedule
 
 SUBSCRIPTION_ITEMS = Resource(
@@ -32,7 +32,8 @@ SUBSCRIPTIONS = Resource(
     object="subscription",
     shape=Subscription,
     path="/v1/subscriptions",
-    variants=({"status": "all"},),
+    permission="rak_subscription_read",
+    variants=({"status": "all"}, {"status": "all", "test_clock": EACH_TEST_CLOCK}),
     expand=("discounts", "items.data.discounts"),
     nested=(
         Nested(
@@ -67,7 +68,7 @@ SUBSCRIPTIONS = Resource(
         Column("schedule"),
         Column("default_payment_method"),
         Column("coupons", "text[]", refers_to="coupons"),
-        Column("test_clock"),
+        Column("test_clock", refers_to="test_helpers/test_clocks"),
         Column("livemode", "boolean"),
     ),
 )
@@ -77,6 +78,7 @@ SUBSCRIPTION_SCHEDULES = Resource(
     object="subscription_schedule",
     shape=SubscriptionSchedule,
     path="/v1/subscription_schedules",
+    permission="rak_subscription_read",
     columns=(
         Column("customer", refers_to="customers", indexed=True),
         Column("subscription", refers_to="subscriptions"),
@@ -89,7 +91,7 @@ SUBSCRIPTION_SCHEDULES = Resource(
         Column("canceled_at", "timestamptz"),
         Column("completed_at", "timestamptz"),
         Column("released_at", "timestamptz"),
-        Column("test_clock"),
+        Column("test_clock", refers_to="test_helpers/test_clocks"),
         Column("livemode", "boolean"),
     ),
 )
