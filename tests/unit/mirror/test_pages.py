@@ -21,6 +21,8 @@ ROUND = [["a"], ["a", "b"], ["a", "b", "c", "b"], [""]]
 class Circle:
     """Stripe with a list whose pages end with these ids, again and again."""
 
+    livemode = None
+
     def __init__(self, build: Callable[[str], dict[str, Any]], ids: list[str]) -> None:
         self.pages = [
             msgspec.json.encode({"object": "list", "has_more": True, "data": [build(id_)] if id_ else []})
