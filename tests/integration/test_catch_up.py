@@ -181,6 +181,8 @@ def test_stopped_between_pages_it_keeps_what_it_read_and_not_the_place(live: Liv
 class Endless:
     """Stripe with a list of events that goes round in a circle."""
 
+    livemode = False
+
     def __init__(self, ids: list[str]) -> None:
         self.pages = [msgspec.json.encode({"object": "list", "has_more": True, "data": [
             event("customer.created", customer(), 100, id_)]}) for id_ in ids]  # fmt: skip
