@@ -194,6 +194,15 @@ def test_an_import_of_the_other_mode_stores_nothing_and_says_so_until_it_is_righ
         assert problems.listing(db, "acme") == []
 
 
+def test_events_of_the_other_mode_are_not_taken(hub: Hub, sandbox: "Sandbox") -> None:
+    live = Live(hub, sandbox)
+    live.put(customer("cus_new", created=live.now), "customer.created")
+    changed(sandbox, in_live_mode)
+    with pytest.raises(StripeModeWrong, match="evt_"):
+        live.catch_up()
+    assert live.one("select count(*) from tidegate.inbox") == 0
+
+
 def test_a_write_key_is_of_the_same_account_and_mode(hub: Hub, sandbox: "Sandbox", make_sandbox: MakeSandbox) -> None:
     with pytest.raises(UsageError, match="same mode"):
         connected(hub, sandbox, write_key="sk_live_1")

@@ -31,7 +31,7 @@ def visit(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., C
     """Serves the site as if bound to a host; the client speaks to it."""
     monkeypatch.setattr(status_page, "LASTING", 0.0)
     with hub.engine.begin() as db:
-        for table in ("tokens", "connections", "runs", "problems"):
+        for table in ("tokens", "connections", "runs", "problems", "refetches"):
             db.execute(text(f"truncate tidegate.{table} cascade"))
     with ExitStack() as running:
 
@@ -76,6 +76,9 @@ def test_the_page_shows_connections_problems_and_imports(hub: Hub, visit: Callab
     assert "tidegate import --connection acme" in client.get("/").text
     with hub.engine.begin() as db:
         problems.note(db, "acme", "permission_missing", "No <invoices> for you.", "invoices")
+        problems.note(db, "acme", "oauth_revoked", "Stripe told so.")
+        db.execute(text("insert into tidegate.refetches (connection, resource, object_id, reason, next_try_at) "
+                        "values ('acme', 'prices', 'price_1', 'event', now() - interval '2 minutes')"))  # fmt: skip
         run = runs.begin(db, "acme", "import", {})
         runs.beat(db, run, {"resources": {"customers": {"read": 1200}, "prices": {"read": 34}}})
         for resource, done in (("customers", False), ("prices", True)):
@@ -93,6 +96,8 @@ def test_the_page_shows_connections_problems_and_imports(hub: Hub, visit: Callab
         page = client.get(path).text
         assert "&lt;b&gt;Acme&lt;/b&gt; &amp; Sons" in page
         assert "Permission missing: invoices" in page
+        assert "OAuth access revoked" in page
+        assert "No worker" in page, "a problem of all connections stands above them"
         assert "No &lt;invoices&gt; for you." in page
         assert "1,234 objects read" in page
         assert "1 of 2 resources are complete; reading customers" in page

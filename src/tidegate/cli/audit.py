@@ -33,15 +33,17 @@ def audit(resource: Resources = None, connection: ConnectionName = None, as_json
 
 
 def print_audit(result: dict[str, Any]) -> None:
-    """The verdict per resource, some ids of what differs, and the verdict in all."""
+    """The verdict per resource with the counts that say something, some ids of what differs, and the verdict in all."""
     from tidegate.cli import show
 
     columns = ("resource", "verdict", "stored", "in_stripe")
+    counts = [{**one["counts"], "unreadable": one["unreadable"]} for one in result["resources"]]
+    found = [name for name in (*FINDINGS, "unreadable") if any(one[name] for one in counts)]
     rows = [
-        [*(one[column] for column in columns), *(one["counts"][name] for name in FINDINGS), one["unreadable"]]
-        for one in result["resources"]
+        [*(one[column] for column in columns), *(each[name] for name in found)]
+        for one, each in zip(result["resources"], counts, strict=True)
     ]
-    show.table(["resource", "verdict", "stored", "in Stripe", *FINDINGS, "unreadable"], rows)
+    show.table(["resource", "verdict", "stored", "in Stripe", *found], rows)
     print_findings(result)
     if behind := result["behind_seconds"]:
         show.line(

@@ -8,7 +8,7 @@ from stripe._object_classes import OBJECT_CLASSES
 from stripe.params._webhook_endpoint_create_params import WebhookEndpointCreateParams
 
 from tidegate.errors import ResourceUnknown
-from tidegate.stripe_api.resources import RESOURCES, by_object, resource
+from tidegate.stripe_api.resources import RESOURCES, by_object, listed, resource, resource_of_key
 from tidegate.stripe_api.resources.resource import Resource
 
 EVERY = pytest.mark.parametrize("row", RESOURCES.values(), ids=lambda row: row.name)
@@ -155,6 +155,24 @@ def test_every_deletion_event_of_a_mirrored_object_is_taken() -> None:
 
 def test_a_resource_by_name() -> None:
     assert resource("invoices").object == "invoice"
+
+
+@pytest.mark.parametrize(
+    ("name", "list_"),
+    [("invoices", "invoices"), ("invoice_lines", "invoices"), ("subscription_items", "subscriptions"),
+     ("quote_lines", "quotes"), ("credit_note_lines", "credit_notes"), ("discounts", "discounts")],
+)  # fmt: skip
+def test_what_comes_inside_another_is_listed_with_that(name: str, list_: str) -> None:
+    assert listed(name).name == list_
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [("disputes", "disputes"), ("prices/price_1", "prices"), ("coupons/50/off", "coupons"),
+     ("entitlements/features", "entitlements/features"), ("entitlements/features/feat_1", "entitlements/features")],
+)  # fmt: skip
+def test_the_resource_of_a_problem_s_key(key: str, name: str) -> None:
+    assert resource_of_key(key) == name
 
 
 @pytest.mark.parametrize(
