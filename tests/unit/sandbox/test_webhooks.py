@@ -198,7 +198,7 @@ def test_the_current_version_is_left_as_it_is() -> None:
 
 
 def test_a_delayed_delivery_comes_after_newer_ones(sandbox: Sandbox, receiver: Receiver) -> None:
-    identifier = register(sandbox, receiver, delayed=1, delay=0.2, enabled_events=["customer.updated"])
+    identifier = register(sandbox, receiver, delayed=1, delay=2, enabled_events=["customer.updated"])
     put(sandbox, "Older")
     register(sandbox, receiver, id=identifier, enabled_events=["customer.updated"])
     put(sandbox, "Newer")
