@@ -28,6 +28,9 @@ def sandbox(
     subscriptions: Annotated[int, typer.Option(help="How many, with --profile bulk.")] = 0,
     invoices: Annotated[int, typer.Option(help="How many, with --profile bulk.")] = 0,
     lines_per_invoice: Annotated[int, typer.Option(help="With --profile bulk.")] = 2,
+    connected: Annotated[
+        int, typer.Option(metavar="N", help="Accounts connected to it as to a Connect platform, each a small company.")
+    ] = 0,
     parent_pipe: Annotated[
         int | None, typer.Option(hidden=True, help="A descriptor whose closing ends the sandbox.")
     ] = None,
@@ -51,13 +54,16 @@ def sandbox(
         subscriptions=subscriptions,
         invoices=invoices,
         lines_per_invoice=lines_per_invoice,
+        connected=connected,
     )
     with stopping("" if parent_pipe is not None else "sandbox: stopped") as stop, Sandbox.start(config) as running:
         if as_json:
             show.document({"url": running.url, "key": running.key})
         else:
             show.line(f"Simulated Stripe at {running.url} with key {running.key}")
-            show.line(f"Connect it: tidegate connect --name sandbox --api-base {running.url} --api-key {running.key}")
+            platform = " --platform" if connected else ""
+            told = f"--name sandbox --api-base {running.url} --api-key {running.key}{platform}"
+            show.line(f"Connect it: tidegate connect {told}")
         _wait(stop.event, parent_pipe)
 
 

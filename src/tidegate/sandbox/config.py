@@ -19,7 +19,8 @@ class SandboxConfig:
     `as_of` is where the sandbox's clock starts (UTC epoch seconds); `months` is how much history lies before it.
     `latency` is in seconds. `rate` and `endpoint_rate` are requests per second, None for no limit. Profile "company"
     is a history of a small software company; "bulk" holds exactly the given numbers of customers, subscriptions and
-    invoices beside one product and one price. Raises ConfigurationError for values that make no sense.
+    invoices beside one product and one price. `connected` is how many accounts are connected to it as to a Connect
+    platform, each a small company of its own. Raises ConfigurationError for values that make no sense.
     """
 
     port: int = 0
@@ -35,11 +36,12 @@ class SandboxConfig:
     subscriptions: int = 0
     invoices: int = 0
     lines_per_invoice: int = 2
+    connected: int = 0
     key: str = DEFAULT_KEY
     fault_rates: dict[str, float] = field(default_factory=dict[str, float], init=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name in ("port", "customers", "months", "latency", "subscriptions", "invoices"):
+        for name in ("port", "customers", "months", "latency", "subscriptions", "invoices", "connected"):
             if getattr(self, name) < 0:
                 raise ConfigurationError(
                     problem=f"The sandbox's {name} must not be negative, got {getattr(self, name)}."

@@ -19,6 +19,7 @@ from tidegate.sandbox.http import Connection, Reply, head
 from tidegate.sandbox.ids import base62
 from tidegate.sandbox.keys import Key, KeyRing, allow
 from tidegate.sandbox.limits import Limits
+from tidegate.sandbox.platform import Platform
 from tidegate.sandbox.routes import find
 from tidegate.sandbox.state import API_VERSION, State
 from tidegate.sandbox.truth import truth
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 
 class Server:
-    """Answers requests for one simulated account. Belongs to one event loop."""
+    """Answers requests for one simulated account and those connected to it. Belongs to one event loop."""
 
     def __init__(self, config: SandboxConfig, world: World) -> None:
         self.config = config
@@ -41,6 +42,7 @@ class Server:
         self.faults = Faults(config.fault_rates, config.seed)
         self.webhooks = Webhooks(world.state, config.seed)
         self.controls = control.Controls(world, self.webhooks, self.keys, self.limits)
+        self.platform = Platform(config, self.controls)
         self.connections: set[Connection] = set()
         self._asked = 0
         self._date = (-1, b"")
@@ -49,7 +51,7 @@ class Server:
         """The reply to one request, never raising for what the request asks."""
         if request.path.startswith("/__"):
             try:
-                answer = control.answer(self.controls, request)
+                answer = self.platform.answer(request)
             except Refusal as refusal:
                 answer = refusal.answer()
             return Reply(head(answer.status, len(answer.body), answer.headers), answer.body)
@@ -58,7 +60,7 @@ class Server:
             answer = self._api(request, fault)
         except Refusal as refusal:
             answer = refusal.answer()
-        stats = self.limits.stats
+        stats = self.platform.company(request).limits.stats
         stats.statuses[answer.status] += 1
         if fault:
             stats.faults[fault] += 1
@@ -69,9 +71,11 @@ class Server:
     def _api(self, request: Request, fault: str | None) -> Answer:
         found = find(request.path) if request.method == "GET" else None
         endpoint = f"{request.method} {found[0].template if found else 'unknown'}"
-        self.limits.pass_through(endpoint, time.monotonic())
+        company = self.platform.company(request)
+        company.limits.pass_through(endpoint, time.monotonic())
         self.faults.refuse(fault)
         key = self.keys.check(request.headers)
+        self.platform.check(request)
         if found is None:
             raise Refusal(
                 404,
@@ -80,7 +84,7 @@ class Server:
             )
         route, names = found
         allow(key, route.permission)
-        return route.handler(self.world.state, request, names)
+        return route.handler(company.state, request, names)
 
     def _head(self, request: Request, answer: Answer) -> bytes:
         now = self.world.clock.now
@@ -132,7 +136,7 @@ class Sandbox:
             except BaseException as problem:
                 result.set_exception(problem)
             assert self.server is not None
-            self.server.webhooks.flush()
+            self.server.platform.settle()
 
         self._loop.call_soon_threadsafe(on_loop)
         return result.result()
@@ -193,7 +197,7 @@ async def serve(server: Server, ready: Callable[[str], Any], stop: asyncio.Event
         listening.close()
         for connection in list(server.connections):
             connection.close()
-        await server.webhooks.close()
+        await server.platform.close()
         await listening.wait_closed()
 
 

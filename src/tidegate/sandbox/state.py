@@ -27,6 +27,8 @@ class State:
         self.deleted: dict[str, set[str]] = {resource.name: set() for resource in RESOURCES}
         self.listeners: list[Listener] = []
         self.webhook_endpoints = 0
+        self.connected: dict[str, State] = {}
+        """What the accounts connected to this one hold, by their ids."""
         self.events_from = clock.now
         """Changes before this instant (UTC epoch seconds) emit no event: nobody can ask for events that old."""
 

@@ -5,6 +5,7 @@ import random
 import time
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,7 +25,8 @@ ANSWER_WITHIN = 20.0
 @dataclass
 class Endpoint:
     """Where events go. `lose` and `duplicate` are probabilities; with `shuffle` the events of one advance go out in
-    random order. `enabled_events` are exact types or `*`."""
+    random order. `enabled_events` are exact types or `*`. With `connect` it gets the events of connected accounts, else
+    those of the account itself."""
 
     id: str
     url: str
@@ -34,10 +36,13 @@ class Endpoint:
     lose: float = 0.0
     duplicate: float = 0.0
     shuffle: bool = False
+    connect: bool = False
 
-    def wants(self, kind: str) -> bool:
-        """Whether events of this type are sent here."""
-        return "*" in self.enabled_events or kind in self.enabled_events
+    def wants(self, event: Obj) -> bool:
+        """Whether this event is sent here."""
+        return self.connect == ("account" in event) and (
+            "*" in self.enabled_events or event["type"] in self.enabled_events
+        )
 
 
 class Webhooks:
@@ -49,6 +54,7 @@ class Webhooks:
         self.outcomes: Counter[str] = Counter()
         self._random = random.Random(f"webhooks-{seed}")
         self._batch: list[Obj] = []
+        self._accounts: dict[str, State] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._idle: dict[str, list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]] = {}
@@ -90,7 +96,7 @@ class Webhooks:
     def _sequence(self, endpoint: Endpoint, events: list[Obj]) -> list[Obj]:
         sequence: list[Obj] = []
         for event in events:
-            if not endpoint.wants(event["type"]):
+            if not endpoint.wants(event):
                 continue
             if endpoint.lose and self._random.random() < endpoint.lose:
                 self.outcomes["lost"] += 1
@@ -103,12 +109,18 @@ class Webhooks:
             self._random.shuffle(sequence)
         return sequence
 
-    def _look(self, resource: str, identifier: str) -> Obj | None:
-        collection = self.state[resource]
+    def hear(self, state: State, account: str) -> None:
+        """Takes the events of a connected account, too, from now on."""
+        self._accounts[account] = state
+        state.listeners.append(lambda event: self._batch.append(event | {"account": account}))
+
+    def _look(self, state: State, resource: str, identifier: str) -> Obj | None:
+        collection = state[resource]
         return collection.shown(identifier) if identifier in collection else None
 
     async def _deliver(self, endpoint: Endpoint, event: Obj) -> None:
-        body = msgspec.json.encode(in_version(event, endpoint.api_version, self._look))
+        state = self._accounts.get(event.get("account", ""), self.state)
+        body = msgspec.json.encode(in_version(event, endpoint.api_version, partial(self._look, state)))
         async with self._slots:
             for attempt in range(TRIES):
                 try:
