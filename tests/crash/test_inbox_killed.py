@@ -171,9 +171,11 @@ def _copy(server_url: str, template: str) -> Iterator[str]:
 @contextmanager
 def _opened(url: str) -> Iterator[Hub]:
     engine = open_engine(url, pool_size=10)
+    hub = Hub(Settings(database_url=url, secret_key=SECRET), engine)  # pyright: ignore[reportArgumentType]
     try:
-        yield Hub(Settings(database_url=url, secret_key=SECRET), engine)  # pyright: ignore[reportArgumentType]
+        yield hub
     finally:
+        hub.close()
         engine.dispose()
 
 

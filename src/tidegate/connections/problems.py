@@ -12,6 +12,8 @@ REMEDIES: dict[str, str] = {
     "key_invalid": "Make a new key in Stripe's dashboard and run `tidegate connect --name {connection}` with it.",
     "permission_missing": "Give the restricted key the permission named here in Stripe's dashboard; the next look at "
     "Stripe clears this.",
+    "account_gone": "The account's owner has to connect it to the platform again; the next look at the platform's "
+    "accounts finds it. `tidegate disconnect {connection}` takes it as it is, with `--purge` deletes its data, too.",
     "unreachable": "Check the network; work goes on by itself when Stripe answers again.",
     "not_imported": "Run `tidegate import --connection {connection}`.",
     "import_incomplete": "Run `tidegate import --connection {connection}`: it goes on from where it stopped.",

@@ -106,13 +106,23 @@ def exclusive(engine: Engine, connection: str, kind: str) -> Generator[bool]:
     """Whether this process alone may do work of this kind on the connection, until the block ends or the process
     dies.
     """
-    key = f"{kind}:{connection}"
-    with engine.connect() as db:
-        held = bool(db.scalar(text("select pg_try_advisory_lock(hashtextextended(:key, 0))"), {"key": key}))
+    with engine.connect() as db, alone(db, connection, kind) as held:
+        yield held
+
+
+@contextmanager
+def alone(db: Connection, connection: str, *kinds: str) -> Generator[bool]:
+    """The same for all of these kinds of work, for as long as the database connection lives; it may hold more."""
+    held: list[str] = []
+    for kind in kinds:
+        key = f"{kind}:{connection}"
+        if not db.scalar(text("select pg_try_advisory_lock(hashtextextended(:key, 0))"), {"key": key}):
+            break
+        held.append(key)
+    db.commit()
+    try:
+        yield len(held) == len(kinds)
+    finally:
+        for key in held:
+            db.execute(text("select pg_advisory_unlock(hashtextextended(:key, 0))"), {"key": key})
         db.commit()
-        try:
-            yield held
-        finally:
-            if held:
-                db.execute(text("select pg_advisory_unlock(hashtextextended(:key, 0))"), {"key": key})
-                db.commit()

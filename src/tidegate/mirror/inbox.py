@@ -8,7 +8,10 @@ from sqlalchemy import Connection, RowMapping, text
 
 
 class Entry(NamedTuple):
-    """An event as it came: times in epoch seconds, `body` the raw JSON, `source` is `webhook` or `events`."""
+    """An event as it came: times in epoch seconds, `body` the raw JSON, `source` is `webhook` or `events`.
+
+    `skipped`: why it is kept without being handled; empty for an event to handle.
+    """
 
     connection: str
     event_id: str
@@ -16,6 +19,7 @@ class Entry(NamedTuple):
     created: int
     source: str
     body: str
+    skipped: str = ""
 
 
 class Waiting(NamedTuple):
@@ -33,10 +37,12 @@ def keep(db: Connection, entries: Sequence[Entry]) -> int:
         return 0
     result = db.execute(
         text("""
-insert into tidegate.inbox (connection, event_id, type, created, source, body)
-select o.connection, o.event_id, o.type, to_timestamp(o.created), o.source, o.body
+insert into tidegate.inbox (connection, event_id, type, created, source, body, state, error, handled_at)
+select o.connection, o.event_id, o.type, to_timestamp(o.created), o.source, o.body,
+  case when o.skipped = '' then 'waiting' else 'skipped' end, o.skipped, case when o.skipped <> '' then now() end
 from unnest(cast(:connection as text[]), cast(:event_id as text[]), cast(:type as text[]), cast(:created as bigint[]),
-            cast(:source as text[]), cast(:body as text[])) as o(connection, event_id, type, created, source, body)
+            cast(:source as text[]), cast(:body as text[]), cast(:skipped as text[]))
+  as o(connection, event_id, type, created, source, body, skipped)
 order by o.connection, o.event_id
 on conflict do nothing"""),
         {name: [getattr(entry, name) for entry in entries] for name in Entry._fields},

@@ -39,6 +39,7 @@ BELLS: dict[str, Bell] = {
     # Behind a ring by hand: a job that waits for its time would otherwise hold back later ones of the same lock.
     "import_again": Bell(IMPORT, "import_again:{connection}", lock="import_account:{connection}", priority=-1),
     "drain": Bell(PROMPT, "drain:{connection}"),
+    "fan_out": Bell(PROMPT, "fan_out:{connection}", lock="fan_out:{connection}"),
     "catch_up": Bell(PROMPT, "catch_up:{connection}", lock="catch_up:{connection}"),
 }
 

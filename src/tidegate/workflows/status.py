@@ -42,6 +42,7 @@ def _connection(db: Connection, account: Account, poll_seconds: int) -> dict[str
         "account": account.account,
         "mode": "live" if account.livemode else "test",
         "sandbox": account.sandbox,
+        "platform": account.platform,
         "connected": account.disconnected_at is None,
         "display_name": account.display_name,
         "freshness": _freshness(account, run, runs.ever_whole(db, account.name), events, poll_seconds),
@@ -98,10 +99,12 @@ def _problems(
     looks: dict[str, Any],
     poll_seconds: int,
 ) -> list[dict[str, Any]]:
-    """The noted problems and those that show in the tables; a connection without its key has none."""
-    if account.disconnected_at:
-        return []
+    """The noted problems and those that show in the tables; of one that is disconnected only why, unless a person did
+    it.
+    """
     found = problems.listing(db, account.name)
+    if account.disconnected_at:
+        return [{**one, "since": _iso(one["since"])} for one in found if one["code"] == "account_gone"]
     shown = [
         *_of_import(account, run),
         *_of_queues(events, looks),

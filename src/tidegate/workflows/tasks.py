@@ -17,6 +17,7 @@ from tidegate.errors import ImportRunning, StripeBodyUnreadable, StripeRateLimit
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import catch_up as catching_up
 from tidegate.workflows import due, ingest_events, retention
+from tidegate.workflows import fan_out as fanning_out
 from tidegate.workflows import import_account as importing
 from tidegate.workflows.doorbell import PROMPT, Doorbell
 from tidegate.workflows.import_account import ImportOptions
@@ -96,6 +97,8 @@ def drain(context: TaskContext, connection: str) -> dict[str, Any]:
         drained = ingest_events.drain(context.engine, account, api, attempts=context.attempts, stop=context.stop)
     if context.stop.is_set():
         context.doorbell.ring("drain", connection=connection)
+    if drained.accounts_changed:
+        context.doorbell.ring("fan_out", connection=connection)
     return {"connection": connection, "handled": drained.handled, "failed": len(drained.failed)}
 
 
@@ -119,6 +122,15 @@ def catch_up(context: TaskContext, connection: str) -> dict[str, Any]:
     return caught
 
 
+def fan_out(context: TaskContext, connection: str) -> dict[str, Any]:
+    """Looks for new and vanished accounts of a platform."""
+    account = _connected(context, connection)
+    if account is None or account.fan_out_at is None:
+        return {"connection": connection, "state": "no platform"}
+    with context.open_api(account) as api:
+        return fanning_out.fan_out(context.engine, account, api).as_json()
+
+
 def tick(context: TaskContext, timestamp: int) -> list[str]:
     """Rings for everything whose time has come, so that a lost ring costs a minute; returns what it rang for.
 
@@ -128,6 +140,7 @@ def tick(context: TaskContext, timestamp: int) -> list[str]:
     with context.engine.connect() as db:
         wanted = [("catch_up", name) for name in due.behind(db, context.poll_seconds, refused=full_hour)]
         wanted += [("drain", name) for name in due.undrained(db)]
+        wanted += [("fan_out", name) for name in due.fanning_out(db, refused=full_hour)]
     return [f"{task}:{name}" for task, name in wanted if context.doorbell.ring(task, connection=name)]
 
 
@@ -141,6 +154,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "import_again": import_account,
     "drain": drain,
     "catch_up": catch_up,
+    "fan_out": fan_out,
     "tick": tick,
     "forget_old": forget_old,
 }

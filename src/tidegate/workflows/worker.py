@@ -66,10 +66,10 @@ def lanes(concurrency: int) -> list[Lane]:
 def engine_connections(concurrency: int) -> int:
     """The size of the engine's pool that a worker's tasks share.
 
-    An import or a catch-up holds one connection all the time and needs a second one now and then. With the queue's own
-    and the listeners' a worker uses `concurrency` + 6.
+    An import or a catch-up holds one connection all the time and needs a second one now and then. With one for the rate
+    budget, two of the queue's own and two that listen, a worker uses `concurrency` + 6.
     """
-    return concurrency + 2
+    return concurrency + 1
 
 
 def run_worker(
