@@ -82,6 +82,12 @@ def empty(engine: Engine) -> None:
         db.execute(text(f"truncate {tables}, connections, problems, runs, inbox, refetches cascade"))
 
 
+def empty_queue(engine: Engine) -> None:
+    """Forgets every job."""
+    with engine.begin() as db:
+        db.execute(text("truncate procrastinate_jobs cascade"))
+
+
 @contextmanager
 def working(url: str, context: TaskContext, *, concurrency: int = 2) -> Iterator[None]:
     """A worker in a thread, ended by the closing of its parent's pipe."""
