@@ -61,7 +61,7 @@ def test_two_workers_keep_to_both_budgets(hub: Hub, make_sandbox: Callable[..., 
         for name in stripes:
             Doorbell(hub.engine).ring("import_account", connection=name)
         until(lambda: watch.states() == {"acme": "running", "globex": "running"}, "both import at the same time")
-        for _ in range(10):
+        for _ in range(25):
             stripes["acme"].advance(DAY)
         until(lambda: watch.states() == {"acme": "done", "globex": "done"}, "both are imported", seconds=120)
         until(watch.quiet, "the storm is handled", seconds=120)
