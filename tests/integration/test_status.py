@@ -178,6 +178,7 @@ PROBLEMS: list[tuple[str, Callable[[Live], None], str]] = [
     ("audit_failed", audited, "Different: customers."),
     ("key_invalid", noted("key_invalid"), "what happened"),
     ("unreachable", noted("unreachable"), "what happened"),
+    ("account_gone", noted("account_gone"), "what happened"),
     ("permission_missing", noted("permission_missing", "GET /v1/disputes"), "what happened"),
     ("events_lost", noted("events_lost"), "what happened"),
 ]
