@@ -14,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/pytest --durations=10
-PURE := src/tidegate/mirror/decide.py src/tidegate/stripe_api/pace.py \
+PURE := src/tidegate/mirror/before.py src/tidegate/mirror/decide.py src/tidegate/stripe_api/pace.py \
 	src/tidegate/stripe_api/resources src/tidegate/stripe_api/shapes
 
 .PHONY: demo serve test check unit integration crash peers bench browser soak assets clean

@@ -30,7 +30,9 @@ TidegateError
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
 │   ├── ImportIncomplete
 │   └── ImportRunning
-│       └── CatchUpRunning
+│       ├── CatchUpRunning
+│       ├── ImportTakenOver
+│       └── SweepRunning
 ├── Unreachable                    Stripe or the database (exit 3)
 │   ├── DatabaseUnreachable
 │   ├── EmbeddedServerLost
@@ -38,10 +40,13 @@ TidegateError
 │   └── StripeUnreachable
 ├── StripeRefused                  Stripe answered, with an error
 │   ├── StripeKeyInvalid           (exit 3)
+│   │   └── StripeAccessRevoked
 │   ├── StripePermissionMissing
 │   ├── StripeObjectMissing
+│   ├── StripeEndpointMissing
 │   ├── StripeCursorGone
 │   └── StripeRateLimited
+├── StripeModeWrong                an answer of the other mode, live or test (exit 2)
 ├── StripeBodyUnreadable           a 2xx whose body is cut off or no JSON
 └── SignatureInvalid               a webhook that Stripe did not sign
 
@@ -64,6 +69,12 @@ class TidegateError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.facts))
+
+
+def passes(error: TidegateError) -> bool:
+    """Whether the trouble may end by itself, so that trying again later makes sense."""
+    busy = isinstance(error, StripeRefused) and int(error.facts.get("status", 0)) >= 500
+    return busy or isinstance(error, Unreachable | StripeRateLimited | StripeBodyUnreadable)
 
 
 def _rebuild(kind: type[TidegateError], facts: dict[str, Any]) -> TidegateError:
@@ -208,8 +219,20 @@ class ImportRunning(FoundWrong):
     """
 
 
+class ImportTakenOver(ImportRunning):
+    """Another process goes on with the import of {connection}: this one had lost its lock, with its database session.
+    Nothing is lost; `tidegate status` shows how far it is.
+    """
+
+
 class CatchUpRunning(ImportRunning):
     """Another process is reading the events of {connection} right now; there is nothing to do."""
+
+
+class SweepRunning(ImportRunning):
+    """Another process is sweeping {connection} right now: it reads every list again, as `tidegate import --full` does.
+    `tidegate status` shows what it came to.
+    """
 
 
 class Unreachable(TidegateError):
@@ -247,6 +270,12 @@ class StripeKeyInvalid(StripeRefused):
     dashboard and run `tidegate connect` again with the same --name. Request id: {request_id}."""
 
 
+class StripeAccessRevoked(StripeKeyInvalid):
+    """The account took back the access that it had given to this key's platform ({status} at {endpoint}: {message}).
+    Let the account's owner connect it to the platform again, in Stripe's Connect. Request id: {request_id}.
+    """
+
+
 class StripePermissionMissing(StripeRefused):
     """The key may not read {endpoint}: {message} Give the restricted key that permission in Stripe's dashboard, or
     leave the resource out. Request id: {request_id}.
@@ -255,6 +284,11 @@ class StripePermissionMissing(StripeRefused):
 
 class StripeObjectMissing(StripeRefused):
     """Stripe has no such object at {endpoint}: {message} Request id: {request_id}."""
+
+
+class StripeEndpointMissing(StripeRefused):
+    """What answers at {endpoint} knows no such path: {message} Is the address that of Stripe's API, and no proxy's?
+    Request id: {request_id}."""
 
 
 class StripeCursorGone(StripeRefused):
@@ -266,6 +300,12 @@ class StripeCursorGone(StripeRefused):
 class StripeRateLimited(StripeRefused):
     """Stripe kept answering 429 at {endpoint} (tried {tries} times): {message} Lower `--rate`, or wait. Request id:
     {request_id}."""
+
+
+class StripeModeWrong(TidegateError):
+    """What answers at {endpoint} shows {found}-mode data ({what}), and the key is one of {wanted} mode: nothing of it
+    was stored. Check the connection's key and `--api-base`, and what stands between here and Stripe.
+    """
 
 
 class StripeBodyUnreadable(TidegateError):
@@ -297,10 +337,15 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     Unreachable: (3, 503),
     StripeRefused: (1, 502),
     StripeKeyInvalid: (3, 502),
+    StripeModeWrong: (2, 502),
     StripeRateLimited: (3, 503),
     StripeBodyUnreadable: (3, 502),
     SignatureInvalid: (2, 400),
 }
+
+
+ENDS_THE_WORK = (StripeKeyInvalid, StripeModeWrong, Unreachable)
+"""What makes all further work on a connection useless; other errors concern one list or one object."""
 
 
 def outcome(error: TidegateError) -> tuple[int, int]:

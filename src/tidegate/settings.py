@@ -44,10 +44,29 @@ class Settings(BaseSettings):
     """Largest webhook body that is taken, in bytes."""
     poll_seconds: int = Field(default=300, ge=10)
     """How often `/v1/events` is read to catch up, in seconds."""
+    sweep_hour: int = Field(default=3, ge=0, le=23)
+    """Hour of the night, in the account's time zone (without one: UTC), at which every list is read again: some changes
+    have no event.
+    """
     inbox_attempts: int = Field(default=8, ge=1)
     """Failures after which an event is parked for a person to look at."""
+    retention_inbox_days: int = Field(default=30, ge=1)
+    """Days that events stay in the inbox after they were handled."""
+    retention_jobs_days: int = Field(default=7, ge=1)
+    """Days that finished jobs stay in the queue."""
+    retention_runs_days: int = Field(default=90, ge=1)
+    """Days that imports, sweeps, audits and revoked tokens stay; the last of each kind always does."""
     log_level: str = Field(default="WARNING")
     """Level of the log on stderr: DEBUG, INFO, WARNING or ERROR."""
+
+    @property
+    def retention(self) -> dict[str, int]:
+        """How many days things are kept, as `workflows.retention` names them."""
+        return {
+            "inbox": self.retention_inbox_days,
+            "jobs": self.retention_jobs_days,
+            "runs": self.retention_runs_days,
+        }
 
     @property
     def embedded(self) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -36,6 +37,11 @@ class Hub:
     def vault(self) -> Vault:
         """Opened at first need, so that commands without secrets need no key."""
         return open_vault(self.settings.secret_key.get_secret_value(), self.settings.home)
+
+    @property
+    def embedded_home(self) -> Path | None:
+        """Where the embedded database is; None when another one serves."""
+        return self.settings.home if self.settings.embedded else None
 
     @property
     def database_url(self) -> str:

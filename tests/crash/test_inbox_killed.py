@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -15,16 +14,14 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 from tests.support import databases, killing
 from tests.support.contents import contents
+from tests.support.hubs import ALONE, copied, opened, unlike_stripe
 from tests.support.importing import connected, imported
 from tests.support.installation import Installation, installed
 from tests.support.waiting import until
 
 from tidegate.mirror import inbox
 from tidegate.mirror.inbox import Entry
-from tidegate.settings import Settings
-from tidegate.store.engine import open_engine
 from tidegate.wiring import Hub
-from tidegate.workflows.audit import audit
 from tidegate.workflows.ingest_events import drain
 
 if TYPE_CHECKING:
@@ -69,28 +66,28 @@ def ready(server_url: str, run: killing.Run) -> Iterator[Ready]:
     with ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox.start(SandboxConfig(customers=60, months=4)))
         database = stack.enter_context(databases.scratch(server_url))
-        with _opened(database) as hub:
+        with opened(database, SECRET) as hub:
             imported(hub, connected(hub, sandbox))
             bodies = _events_to_come(sandbox)
             with hub.engine.begin() as db:
                 inbox.keep(db, [_entry(body) for body in bodies])
                 db.execute(text(COUNT_TURNS))
         name = database.partition("?")[0].rpartition("/")[2]
-        with _copy(server_url, name) as url:
+        with copied(server_url, name) as url:
             steps = run("drain", **_arguments(url)).steps
-            with _opened(url) as hub:
-                assert _unlike_stripe(hub) == {}
+            with opened(url, SECRET) as hub:
+                assert unlike_stripe(hub) == {}
                 held, versions = contents(hub.engine, "acme"), _versions(hub.engine)
         yield Ready(server_url, name, len(bodies), steps, held, versions)
 
 
 def test_a_drain_killed_anywhere_handles_every_event_once(ready: Ready, run: killing.Run) -> None:
     for place in killing.points(ready.steps, PLACES, seed=300):
-        with _copy(ready.server_url, ready.database) as url:
+        with copied(ready.server_url, ready.database) as url:
             ended = run("drain", place, **_arguments(url))
             where = f"killed at step {place} of {ready.steps}: {ended.last}"
             assert ended.killed or place > 0.9 * ready.steps, where
-            with _opened(url) as hub:
+            with opened(url, SECRET) as hub:
                 _assert_the_rest_is_done(hub, ready, where)
 
 
@@ -111,22 +108,6 @@ def _assert_the_rest_is_done(hub: Hub, ready: Ready, where: str) -> None:
     assert _scalar(hub.engine, "select count(*) from tidegate.unreadable") == 0, where
     assert contents(hub.engine, "acme") == ready.contents, where
     assert _versions(hub.engine) == ready.versions, where
-
-
-ALONE = """
-select count(*) = 0 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"""
-
-
-SILENT = {"invoice_payments", "invoiceitems"}
-"""Events do not tell all of these: a payment that is open, an item that is put on an invoice. A sweep finds them."""
-
-
-def _unlike_stripe(hub: Hub) -> dict[str, Any]:
-    """What an audit finds wrong, by resource."""
-    account = hub.account("acme")
-    with hub.stripe(account) as api:
-        verdicts = audit(hub.engine, account, api)["resources"]
-    return {one["resource"]: one for one in verdicts if one["verdict"] != "equal" and one["resource"] not in SILENT}
 
 
 def _events_to_come(sandbox: "Sandbox") -> list[bytes]:
@@ -156,27 +137,6 @@ def _entry(body: bytes) -> Entry:
 
 def _arguments(url: str) -> dict[str, Any]:
     return {"database_url": url, "secret_key": SECRET, "connection": "acme"}
-
-
-@contextmanager
-def _copy(server_url: str, template: str) -> Iterator[str]:
-    name = f"tidegate_test_{uuid.uuid4().hex[:16]}"
-    databases.create(server_url, name, template=template)
-    try:
-        yield databases.at(server_url, name)
-    finally:
-        databases.drop(server_url, name)
-
-
-@contextmanager
-def _opened(url: str) -> Iterator[Hub]:
-    engine = open_engine(url, pool_size=10)
-    hub = Hub(Settings(database_url=url, secret_key=SECRET), engine)  # pyright: ignore[reportArgumentType]
-    try:
-        yield hub
-    finally:
-        hub.close()
-        engine.dispose()
 
 
 def _scalar(engine: Engine, sql: str) -> Any:
@@ -267,4 +227,4 @@ def _assert_caught_up(company: Company) -> None:
     assert _scalar(hub.engine, "select count(*) from tidegate.inbox where state = 'handled'") > 100
     assert _scalar(hub.engine, "select count(*) from tidegate.inbox where state = 'waiting' or attempts > 0") == 0
     assert _scalar(hub.engine, "select count(*) from tidegate.unreadable") == 0
-    assert _unlike_stripe(hub) == {}
+    assert unlike_stripe(hub) == {}

@@ -1,7 +1,8 @@
-"""The works that crash tests kill: a program whose children import an account or drain an inbox."""
+"""The works that crash tests kill: children that import, sweep or audit an account, drain an inbox or run a task."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401  (loaded here, so that no child has to)
 from tests.support import killing
@@ -10,8 +11,11 @@ from tidegate.settings import Settings
 from tidegate.store.engine import open_engine
 from tidegate.stripe_api import transport  # noqa: F401  (as above)
 from tidegate.wiring import Hub
+from tidegate.workflows import tasks
+from tidegate.workflows.audit import audit
 from tidegate.workflows.import_account import ImportOptions, import_account
 from tidegate.workflows.ingest_events import drain
+from tidegate.workflows.sweep import sweep
 
 
 @contextmanager
@@ -40,5 +44,25 @@ def drain_(database_url: str, secret_key: str, connection: str) -> None:
     assert not drained.refetch_error, drained.refetch_error
 
 
+def sweep_(database_url: str, secret_key: str, connection: str, readers: int) -> None:
+    with opened(database_url, secret_key) as hub:
+        account = hub.account(connection)
+        with hub.stripe(account) as api:
+            summary = sweep(hub.engine, account, api, readers=readers)
+    assert summary["state"] == "done", summary
+
+
+def audit_(database_url: str, secret_key: str, connection: str) -> None:
+    with opened(database_url, secret_key) as hub:
+        account = hub.account(connection)
+        with hub.stripe(account) as api:
+            assert audit(hub.engine, account, api)["clean"]
+
+
+def task(database_url: str, secret_key: str, name: str, arguments: dict[str, Any]) -> None:
+    with opened(database_url, secret_key) as hub:
+        tasks.TASKS[name](tasks.TaskContext(hub.engine, hub.stripe, readers=4), **arguments)
+
+
 if __name__ == "__main__":
-    killing.serve({"import": import_, "drain": drain_})
+    killing.serve({"import": import_, "drain": drain_, "sweep": sweep_, "audit": audit_, "task": task})

@@ -15,6 +15,7 @@ from tests.support.builders import arrival, coupon, customer, invoice, item, lin
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Arrival, Lost
 from tidegate.mirror.decide import Certainty
+from tidegate.mirror.versions import known_versions
 from tidegate.stripe_api.resources import RESOURCES
 
 TOLD, READ, SETTLED = Certainty.TOLD, Certainty.READ, Certainty.SETTLED
@@ -176,6 +177,56 @@ def test_every_version_of_a_subscription_is_kept_losers_included(db: Connection)
     put(db, "subscriptions", version("canceled", 400))
     assert kept(db) == [(100, "", "trialing"), (200, "evt_1", "past_due"), (300, "evt_2", "active")]
     assert one(db, "select status from stripe.subscriptions")["status"] == "canceled"
+
+
+def test_a_version_is_dated_by_when_it_was_first_seen_however_often_it_was_confirmed(db: Connection) -> None:
+    for at in (100, 200, 300):
+        put(db, "subscriptions", arrival("subscriptions", subscription(status="active"), at=at))
+    put(db, "subscriptions", arrival("subscriptions", subscription(status="canceled"), at=400))
+    assert kept(db) == [(100, "", "active")]
+
+
+def test_a_version_that_an_event_told_is_kept_once_though_it_was_read_later(db: Connection) -> None:
+    active, canceled = subscription(status="active"), subscription(status="canceled")
+    put(db, "subscriptions", arrival("subscriptions", active, at=100, certainty=TOLD, event="evt_1"))
+    put(db, "subscriptions", arrival("subscriptions", active, at=200))
+    put(db, "subscriptions", arrival("subscriptions", canceled, at=300))
+    assert kept(db) == [(100, "evt_1", "active")]
+
+
+def test_the_known_versions_of_an_object_tell_what_stood_before_its_events(db: Connection) -> None:
+    """Read as active at 200; told canceled at 300, which also tells of the note that it had until then."""
+    told = subscription(status="canceled", description=None)
+    previous = json.dumps({"status": "active", "description": "pilot"})
+    put(db, "subscriptions", arrival("subscriptions", subscription(status="active", description=None), at=200))
+    put(
+        db,
+        "subscriptions",
+        arrival("subscriptions", told, at=300, certainty=TOLD, event="evt_1", previous=previous),
+    )
+    put(db, "subscriptions", arrival("subscriptions", told, at=400))
+    found = known_versions(db, "acme", RESOURCES["subscriptions"], "sub_1")
+    assert [(one.source, one.at, one.until, one.data["status"], one.data["description"]) for one in found] == [
+        ("read", 200, None, "active", None),
+        ("rebuilt", None, 300, "active", "pilot"),
+        ("told", 300, None, "canceled", None),
+    ]
+    assert known_versions(db, "acme", RESOURCES["subscriptions"], "sub_2") == []
+    with pytest.raises(ValueError, match="customers keep no versions"):
+        known_versions(db, "acme", RESOURCES["customers"], "cus_1")
+
+
+def test_what_stood_before_is_not_told_twice(db: Connection) -> None:
+    put(db, "subscriptions", arrival("subscriptions", subscription(status="trialing"), at=100))
+    changed = arrival(
+        "subscriptions", subscription(), at=200, certainty=TOLD, event="evt_1", previous='{"status": "trialing"}'
+    )
+    put(db, "subscriptions", changed)
+    found = known_versions(db, "acme", RESOURCES["subscriptions"], "sub_1")
+    assert [(one.source, one.at, one.data["status"]) for one in found] == [
+        ("read", 100, "trialing"),
+        ("told", 200, "active"),
+    ]
 
 
 def test_what_stood_before_an_event_is_kept_with_it(db: Connection) -> None:

@@ -297,6 +297,8 @@ def test_sql_shows_and_explains(cli: Cli) -> None:
 def test_the_doctor_finds_a_key_that_does_not_decrypt(cli: Cli, make_sandbox: Make) -> None:
     cli.connect(make_sandbox(customers=1, months=1))
     healthy = cli.json("doctor")
+    (disk,) = [one for one in healthy["checks"] if one["check"] == "disk"]
+    assert "the database's own disk has cannot be told from here" in disk["detail"]
     assert healthy["healthy"] is True
     states = {one["check"]: one["state"] for one in healthy["checks"]}
     assert states["key of test"] == states["database"] == states["connections"] == "ok"
@@ -345,3 +347,27 @@ def test_the_sandbox_is_a_platform_when_asked(cli: Cli) -> None:
     assert running.stdout.readline().endswith("--platform\n")
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=20)
+
+
+def test_connecting_says_what_the_key_may_read_and_where_such_a_key_is_made(cli: Cli, make_sandbox: Make) -> None:
+    from tidegate.sandbox.keys import Key
+
+    links = cli.json("connect", "--show-key-link")
+    assert links["live"].startswith("https://dashboard.stripe.com/apikeys/create?name=Tidegate&permissions")
+    assert "rak_charge_read" in links["permissions"]
+    assert links["test"] in cli("connect", "--show-key-link").stdout
+
+    sandbox = make_sandbox(customers=2, months=1)
+    assert sandbox.server is not None
+    names = [name for name in sandbox.state.collections if name != "disputes"]
+    ring, key = sandbox.server.keys, Key(KEY, dict.fromkeys([*names, "account", "accounts", "events"], "read"))
+    sandbox.call(lambda: ring.add(key))
+    found = {one["endpoint"]: one["allowed"] for one in cli.connect(sandbox)["permissions"]}
+    assert found["GET /v1/charges"] is True
+    assert found["GET /v1/disputes"] is False
+    told = cli("connect", "--api-key", "-", "--api-base", sandbox.url, "--name", "test", stdin=KEY).stdout
+    assert "MAY NOT READ GET /v1/disputes: " in told
+    assert KEY not in told
+    shown = cli.json("status", code=1)
+    assert "permission_missing" in [one["code"] for one in shown["problems"]]
+    assert {one["endpoint"]: one["allowed"] for one in shown["connections"][0]["permissions"]} == found

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from tests.support.builders import customer, event, subscription
 from tests.support.importing import connected, imported, stored, stripe
 from tests.support.live import NOWHERE, Live
+from tests.support.replies import Change, changed, in_live_mode
 from tests.support.serving import serving
 
 from tidegate.connections import accounts, problems, runs
@@ -17,6 +18,7 @@ from tidegate.errors import (
     ImportRunning,
     OtherAccount,
     StripeKeyInvalid,
+    StripeModeWrong,
     StripeUnreachable,
     UsageError,
 )
@@ -152,10 +154,44 @@ def test_a_name_belongs_to_its_account(hub: Hub, sandbox: "Sandbox") -> None:
 def test_live_and_test_mode_of_one_account_are_two_connections(hub: Hub, sandbox: "Sandbox") -> None:
     connected(hub, sandbox)
     live_key = add_key(sandbox, "sk_live_other")
+    changed(sandbox, in_live_mode)
     with pytest.raises(OtherAccount, match="live mode"):
         connected(hub, sandbox, api_key=live_key)
     assert connected(hub, sandbox, "", api_key=live_key, rate=None, endpoint_rate=None).name == "live"
     assert names(hub) == ["acme", "live"]
+
+
+@pytest.mark.parametrize(("key", "change", "found"), [("sk_live_other", None, "test"), ("", in_live_mode, "live")])
+def test_what_answers_in_the_other_mode_is_not_connected(
+    hub: Hub, sandbox: "Sandbox", key: str, change: Change | None, found: str
+) -> None:
+    if change:
+        changed(sandbox, change)
+    with pytest.raises(StripeModeWrong, match=f"shows {found}-mode data"):
+        connected(hub, sandbox, api_key=add_key(sandbox, key) if key else sandbox.key)
+    assert names(hub) == []
+
+
+def test_a_key_that_may_not_read_the_balance_is_connected_all_the_same(hub: Hub, sandbox: "Sandbox") -> None:
+    add_key(sandbox, "rk_live_few", permissions={"accounts": "read", "customers": "read"})
+    assert connected(hub, sandbox, api_key="rk_live_few").livemode
+    with pytest.raises(StripeModeWrong, match="cus_"):
+        imported(hub, hub.account("acme"), "customers")
+    assert set(stored(hub).values()) == {0}
+
+
+def test_an_import_of_the_other_mode_stores_nothing_and_says_so_until_it_is_right(hub: Hub, sandbox: "Sandbox") -> None:
+    account = connected(hub, sandbox)
+    restore = changed(sandbox, in_live_mode)
+    with pytest.raises(StripeModeWrong):
+        imported(hub, account)
+    assert set(stored(hub).values()) == {0}
+    with hub.engine.connect() as db:
+        assert [one["code"] for one in problems.listing(db, "acme")] == ["mode_wrong"]
+    restore()
+    imported(hub, account, "products")
+    with hub.engine.connect() as db:
+        assert problems.listing(db, "acme") == []
 
 
 def test_a_write_key_is_of_the_same_account_and_mode(hub: Hub, sandbox: "Sandbox", make_sandbox: MakeSandbox) -> None:

@@ -335,16 +335,16 @@ def test_a_worker_looks_once_a_day_and_when_an_event_says_so(platform: Stripe, c
     platform.control("POST", "connected")
     assert len(tasks.fan_out(context, "plat")["accounts"]) == 3
     assert len(names(platform.hub)) == 4
-    queue.empty_queue(platform.hub.engine)
+    queue.empty_jobs(platform.hub.engine)
     assert rung(context) == []
     _tell(platform.hub, "plat", "evt_auth", "account.application.deauthorized", account="acct_x")
     assert tasks.drain(context, "plat")["handled"] == 1
     assert [job for job in queue.jobs(platform.hub.engine) if job[0] == "fan_out"] == [("fan_out", "plat", "todo")]
-    queue.empty_queue(platform.hub.engine)
+    queue.empty_jobs(platform.hub.engine)
     assert rung(context) == ["fan_out:plat"], "a lost ring costs a minute"
     with platform.hub.engine.begin() as db:
         problems.note(db, "plat", "key_invalid", "revoked")
-    queue.empty_queue(platform.hub.engine)
+    queue.empty_jobs(platform.hub.engine)
     assert rung(context) == []
     assert "fan_out:plat" in tasks.tick(context, 3600)
 

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import text
 from tests.support.importing import QUICK, connected, differences, imported, stored
 
+from tidegate.connections import runs
 from tidegate.connections.accounts import Account
-from tidegate.errors import StripeCursorGone
+from tidegate.errors import ImportTakenOver, StripeCursorGone, StripeRefused
 from tidegate.stripe_api.calls import Answer
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import LocalBudget
@@ -235,3 +236,49 @@ def test_a_full_import_keeps_what_exists_in_no_list(
 def active_prices(hub: Hub) -> list[str]:
     with hub.engine.connect() as db:
         return list(db.scalars(text("select id from stripe.prices where active")))
+
+
+def test_an_import_that_another_process_took_up_ends_and_leaves_it_alone(hub: Hub, make_sandbox: MakeSandbox) -> None:
+    """Its lock is a database session's: lost with that session, while its other sessions go on."""
+    sandbox = make_sandbox(customers=150)
+    account = connected(hub, sandbox)
+
+    def taken_over(path: str, params: Mapping[str, Any]) -> None:
+        if "starting_after" in params:
+            with hub.engine.begin() as db:
+                db.execute(text("update tidegate.runs set process = 'elsewhere:1'"))
+
+    with pytest.raises(ImportTakenOver, match="acme"):
+        imported_while(hub, account, sandbox.key, taken_over, "customers")
+    with hub.engine.connect() as db:
+        run = db.execute(text("select state, process from tidegate.runs")).one()
+        kept = db.execute(text("select sum(pages), bool_or(done) from tidegate.import_ranges")).one()
+    assert tuple(run) == ("running", "elsewhere:1")
+    assert tuple(kept) == (1, False), "no page was stored after it was taken over"
+
+
+def test_the_loss_of_the_lock_s_session_at_the_end_is_no_failure_of_the_work(hub: Hub) -> None:
+    with runs.exclusive(hub.engine, "acme", "import") as alone, hub.engine.begin() as db:
+        assert alone
+        held = "select pid from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid()"
+        assert db.scalars(text(f"select pg_terminate_backend(pid) from ({held}) l")).all() == [True]
+    with runs.exclusive(hub.engine, "acme", "import") as alone:
+        assert alone
+
+
+def test_what_fails_for_a_while_is_told_from_what_is_refused(hub: Hub, make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(customers=5)
+    account = connected(hub, sandbox)
+
+    def failing(error: StripeRefused) -> dict[str, Any]:
+        def before(path: str, params: Mapping[str, Any]) -> None:
+            if path == "/v1/coupons":
+                raise error
+
+        return imported_while(hub, account, sandbox.key, before, "coupons", "products")
+
+    facts = {"endpoint": "GET /v1/coupons", "code": "-", "param": "", "message": "no", "request_id": "-", "tries": 8}
+    for status, passing in ((500, True), (403, False), (404, False)):
+        summary = failing(StripeRefused(status=status, **facts))
+        assert (summary["state"], set(summary["problems"])) == ("incomplete", {"coupons"})
+        assert summary["passing"] is passing

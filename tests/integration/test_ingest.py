@@ -10,11 +10,12 @@ from sqlalchemy import text
 from tests.support.builders import coupon, customer, event, invoice, item, line, price, subscription
 from tests.support.importing import stripe
 from tests.support.live import NOWHERE, Live
+from tests.support.waiting import until
 
 from tidegate.mirror import inbox, settle
 from tidegate.stripe_api.client import StripeApi
 from tidegate.wiring import Hub
-from tidegate.workflows.ingest_events import drain
+from tidegate.workflows.ingest_events import MOST_PUT_OFF, Drained, drain
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
@@ -263,6 +264,74 @@ def test_a_poison_event_costs_no_other_and_ends_parked(live: Live) -> None:
     assert states(live)["evt_poison"] == "parked"
     live.run("update tidegate.inbox set next_try_at = now() where state = 'parked'")
     assert live.drain(attempts=3).failed == {}, "a parked event is left alone"
+
+
+def test_an_event_is_not_blamed_for_a_lock_that_somebody_holds(live: Live) -> None:
+    live.told(event("customer.created", customer("cus_held"), 100), event("customer.created", customer("cus_a"), 100))
+    live.drain()
+    live.told(
+        event("customer.updated", customer("cus_held", name="New"), 200, "evt_held"),
+        event("customer.updated", customer("cus_a", name="New"), 200, "evt_a"),
+    )
+    with live.hub.engine.begin() as other:
+        other.execute(text("select from stripe.customers where id = 'cus_held' for update"))
+        drained = live.drain(attempts=1)
+    assert (drained.handled, drained.failed, list(drained.put_off)) == (1, {}, ["evt_held"])
+    assert "lock timeout" in drained.put_off["evt_held"]
+    row = live.rows("select state, attempts, error, next_try_at < now() + interval '6 s' as soon from tidegate.inbox "
+                    "where event_id = 'evt_held'")[0]  # fmt: skip
+    assert (row["state"], row["attempts"], row["soon"]) == ("waiting", 0, True)
+    assert "lock timeout" in row["error"]
+    live.run("update tidegate.inbox set next_try_at = now() where state = 'waiting'")
+    assert live.drain(attempts=1).handled == 1
+    assert live.one("select count(*) from stripe.customers where name = 'New'") == 2
+    assert live.one("select count(*) from tidegate.inbox where error <> ''") == 0
+
+
+def test_many_events_behind_locks_do_not_hold_up_the_drain(live: Live) -> None:
+    held = [f"cus_{n}" for n in range(20)]
+    live.told(*(event("customer.created", customer(id_), 100) for id_ in held))
+    live.drain()
+    live.told(*(event("customer.updated", customer(id_, name="New"), 200) for id_ in held))
+    with live.hub.engine.begin() as other:
+        other.execute(text("select from stripe.customers for update"))
+        drained = live.drain(attempts=1)
+    assert (len(drained.put_off), drained.more) == (MOST_PUT_OFF, True)
+    assert live.one("select sum(attempts) from tidegate.inbox") == 0
+
+
+def test_a_deadlock_costs_no_attempt(live: Live) -> None:
+    """Another session holds the second customer and then asks for the first, which the drain holds by then."""
+    live.told(*(event("customer.created", customer(id_), 100) for id_ in ("cus_1", "cus_2")))
+    live.drain()
+    live.told(*(event("customer.updated", customer(id_, name="New"), 200) for id_ in ("cus_1", "cus_2")))
+    outcome: list[Drained] = []
+    with live.hub.engine.connect() as other:
+        other.execute(text("set deadlock_timeout = '10s'"))  # so that the drain is the one that finds out
+        other.commit()
+        other.execute(text("select from stripe.customers where id = 'cus_2' for update"))
+        draining = threading.Thread(target=lambda: outcome.append(live.drain(attempts=1)))
+        draining.start()
+        until(lambda: live.one(WAITS), "the drain waits for the second customer")
+        other.execute(text("select from stripe.customers where id = 'cus_1' for update"))
+        other.rollback()
+        draining.join(30)
+    [drained] = outcome
+    assert (drained.handled, drained.failed, drained.put_off) == (2, {}, {})
+    assert live.one("select sum(attempts) from tidegate.inbox") == 0
+    assert live.one("select count(*) from stripe.customers where name = 'New'") == 2
+
+
+WAITS = "select exists (select from pg_locks where not granted and locktype in ('transactionid', 'tuple'))"
+
+
+def test_a_database_that_is_not_as_it_should_be_is_no_events_fault(live: Live) -> None:
+    live.told(event("customer.created", customer(), 100, "evt_1"))
+    live.run("alter table stripe.customers rename to away")
+    assert list(live.drain(attempts=1).put_off) == ["evt_1"]
+    live.run("alter table stripe.away rename to customers")
+    live.run("update tidegate.inbox set next_try_at = now()")
+    assert live.drain(attempts=1).handled == 1
 
 
 def test_a_parked_event_is_listed_shown_replayed_and_discarded(live: Live) -> None:

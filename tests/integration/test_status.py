@@ -3,18 +3,22 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.builders import customer, event
 from tests.support.importing import imported
-from tests.support.live import Live
+from tests.support.live import NOWHERE, Live
+from tests.support.replies import changed, revoked
 
 from tidegate.connections import problems, runs
-from tidegate.errors import ConnectionUnknown
+from tidegate.errors import ConnectionUnknown, StripeAccessRevoked
 from tidegate.mirror import sizes
 from tidegate.wiring import Hub
+from tidegate.workflows import capacity, problems_found
 from tidegate.workflows.connect import disconnect
+from tidegate.workflows.doorbell import Doorbell
 from tidegate.workflows.status import status
 
 if TYPE_CHECKING:
@@ -108,8 +112,12 @@ def test_freshness_in_words(live: Live) -> None:
     assert freshness(live, poll_seconds=600) == "polling, up to 10 min behind"
     live.run(AGO.format(column="caught_up_at", ago="16 minutes"))
     assert freshness(live).endswith("nothing keeps it current")
-    live.run(AGO.format(column="last_webhook_at", ago="2 hours"))
+    live.run(AGO.format(column="last_webhook_at", ago="59 minutes"))
     assert freshness(live) == "live by webhooks"
+    live.run(AGO.format(column="last_webhook_at", ago="2 hours"))
+    assert freshness(live).endswith("nothing keeps it current"), "nobody would know whether one was missed"
+    live.run(AGO.format(column="caught_up_at", ago="1 minute"))
+    assert freshness(live) == "live by webhooks", "polling would have told what they missed"
     live.told(event("customer.created", customer(), 100))
     live.run("update tidegate.inbox set received_at = now() - interval '21 minutes', "
              "next_try_at = now() - interval '21 minutes' where state = 'waiting'")  # fmt: skip
@@ -155,6 +163,24 @@ def unread(live: Live) -> None:
     live.run("update tidegate.runs set finished_at = now() - interval '1 hour'")
 
 
+def unbegun(live: Live) -> None:
+    Doorbell(live.hub.engine).ring("import_account", connection="acme", resources=[], full=False)
+    live.run("update procrastinate_events set at = now() - interval '6 minutes'")
+
+
+def polled_only(live: Live) -> None:
+    """Polling brought, half an hour ago, what no webhook told."""
+    live.run("update tidegate.connections set webhook_secrets = 'sealed', last_webhook_at = now() - interval '3 hours'")
+    live.told(event("customer.created", customer(), live.now), source="events")
+    live.run("update tidegate.inbox set created = now() - interval '30 minutes' where event_id like 'evt_%cus_1'")
+    live.drain()
+
+
+def not_activated(live: Live) -> None:
+    live.run("update tidegate.connections set livemode = true")
+    live.run("update stripe.accounts set charges_enabled = false")
+
+
 def audited(live: Live) -> None:
     live.run("delete from stripe.customers")
     live.audit("customers")
@@ -175,7 +201,12 @@ PROBLEMS: list[tuple[str, Callable[[Live], None], str]] = [
     ("queue_old", unasked, "1 objects"),
     ("refetch_failing", failing, "no permission"),
     ("behind", unread, "not been read since"),
+    ("queue_old", unbegun, "0 objects to fetch and an import wait"),
     ("audit_failed", audited, "Different: customers."),
+    ("webhook_silent", polled_only, "1 events came by polling and by no webhook; the last came at"),
+    ("account_not_activated", not_activated, "it may not take payments"),
+    ("oauth_revoked", noted("oauth_revoked"), "what happened"),
+    ("mode_wrong", noted("mode_wrong"), "what happened"),
     ("key_invalid", noted("key_invalid"), "what happened"),
     ("unreachable", noted("unreachable"), "what happened"),
     ("account_gone", noted("account_gone"), "what happened"),
@@ -201,7 +232,148 @@ def test_a_problem_is_shown_since_when_and_with_its_remedy(
 
 def test_every_problem_that_has_a_remedy_can_be_made(live: Live) -> None:
     assert codes(live) == ["not_imported"]
-    assert {"not_imported", *(code for code, _, _ in PROBLEMS)} == set(problems.REMEDIES)
+    made = {code for code, _, _ in PROBLEMS} | {"not_imported", "no_worker", "disk_low"}
+    assert made == set(problems.REMEDIES)
+
+
+CLEARED: list[tuple[Callable[[Live], None], str]] = [
+    (polled_only, "update tidegate.connections set last_webhook_at = now()"),
+    (polled_only, "update tidegate.connections set last_webhook_at = now() - interval '85 minutes'"),
+    (polled_only, "update tidegate.connections set webhook_secrets = null"),
+    (polled_only, "update tidegate.inbox set source = 'webhook'"),
+    (polled_only, "update tidegate.inbox set created = now() - interval '9 minutes'"),
+    (not_activated, "update stripe.accounts set charges_enabled = true"),
+    (not_activated, "update tidegate.connections set livemode = false"),
+    (unbegun, "update procrastinate_jobs set status = 'succeeded'"),
+    (unbegun, "update procrastinate_jobs set scheduled_at = now() + interval '1 minute'"),
+    (unbegun, "insert into procrastinate_jobs (queue_name, task_name, lock, status) "
+              "values ('import', 'import_account', 'import_account:acme', 'doing')"),
+    (waiting, "update tidegate.inbox set state = 'handled' where state = 'waiting'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "sql"), CLEARED)
+def test_a_problem_that_shows_in_the_tables_ends_with_its_cause(
+    current: Live, make: Callable[[Live], None], sql: str
+) -> None:
+    make(current)
+    assert len(codes(current)) == 1
+    current.run(sql)
+    assert codes(current) == []
+
+
+def test_a_silent_endpoint_is_not_called_live(current: Live) -> None:
+    polled_only(current)
+    assert freshness(current) == "polling, up to 5 min behind"
+    current.run("update tidegate.connections set last_webhook_at = now()")
+    assert freshness(current) == "live by webhooks"
+
+
+def test_an_endpoint_that_never_sent_anything_is_silent_too(current: Live) -> None:
+    polled_only(current)
+    current.run("update tidegate.connections set last_webhook_at = null, created_at = now() - interval '1 day'")
+    (problem,) = one(current)["problems"]
+    assert problem["detail"].endswith("none ever came.")
+
+
+def test_an_account_whose_details_lack_is_not_activated(current: Live) -> None:
+    current.run("update tidegate.connections set livemode = true")
+    assert codes(current) == []
+    current.run("update stripe.accounts set details_submitted = false")
+    (problem,) = one(current)["problems"]
+    assert (problem["code"], problem["detail"].endswith(": its details are not complete.")) == (
+        "account_not_activated",
+        True,
+    )
+
+
+def of_installation(live: Live, **options: Any) -> list[str]:
+    found = status(live.hub.engine, **options)["problems"]
+    return [problem["code"] for problem in found if not problem["connection"]]
+
+
+@pytest.mark.parametrize("make", [waiting, unasked, unbegun])
+def test_no_worker_is_a_problem_while_something_is_due(current: Live, make: Callable[[Live], None]) -> None:
+    assert of_installation(current) == []
+    make(current)
+    assert of_installation(current) == ["no_worker"]
+    current.run("insert into procrastinate_workers (last_heartbeat) values (now() - interval '30 seconds')")
+    assert of_installation(current) == []
+    current.run("update procrastinate_workers set last_heartbeat = now() - interval '61 seconds'")
+    assert of_installation(current) == ["no_worker"]
+    disconnect(current.hub.engine, "acme")
+    assert of_installation(current) == [], "nobody waits for it any more"
+
+
+def test_a_full_disk_is_a_problem_of_the_embedded_database(
+    current: Live, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    free = [capacity.DISK_LOW - 1]
+
+    def free_bytes(home: Path) -> tuple[Path, int]:
+        return home, free[0]
+
+    monkeypatch.setattr(problems_found, "free_bytes", free_bytes)
+    (problem,) = status(current.hub.engine, home=tmp_path)["problems"]
+    assert (problem["code"], problem["connection"], problem["since"]) == ("disk_low", "", None)
+    assert problem["detail"] == f"2.0 GB are free under {tmp_path}."
+    assert of_installation(current) == [], "the disk of another database cannot be seen"
+    free[0] += 1
+    assert of_installation(current, home=tmp_path) == []
+
+
+def test_an_import_of_something_else_hides_nothing(current: Live) -> None:
+    incomplete(current)
+    imported(current.hub, current.account, "products")
+    assert codes(current) == ["import_incomplete"]
+    imported(current.hub, current.account, "disputes")
+    assert codes(current) == [], "what had failed is read"
+
+
+def test_an_interrupted_import_is_made_good_by_one_of_everything_only(current: Live) -> None:
+    current.run("update tidegate.runs set state = 'interrupted', error = 'killed' where kind = 'import'")
+    imported(current.hub, current.account, "products")
+    (problem,) = one(current)["problems"]
+    assert (problem["code"], problem["detail"]) == ("import_incomplete", "killed")
+    imported(current.hub, current.account, full=True)
+    assert codes(current) == []
+
+
+def test_behind_shows_beside_an_import_that_lacks_a_permission_for_good(current: Live) -> None:
+    incomplete(current)
+    unread(current)
+    assert codes(current) == ["import_incomplete", "behind"]
+
+
+def test_access_taken_back_shows_until_stripe_answers_again(current: Live) -> None:
+    restore = changed(current.sandbox, revoked)
+    with pytest.raises(StripeAccessRevoked):
+        current.catch_up()
+    assert codes(current) == ["oauth_revoked"]
+    restore()
+    current.catch_up()
+    assert codes(current) == []
+
+
+def test_an_event_tells_that_access_was_taken_back(current: Live) -> None:
+    gone = event("account.application.deauthorized", {"object": "application", "id": "ca_1"}, current.now)
+    current.told(gone)
+    current.drain()
+    (problem,) = one(current)["problems"]
+    assert (problem["code"], gone["id"] in problem["detail"]) == ("oauth_revoked", True)
+    current.catch_up()
+    assert codes(current) == [], "the account may be connected in another way"
+
+
+def test_a_drain_that_reaches_stripe_clears_unreachable(current: Live) -> None:
+    unasked(current)
+    current.drain(base=NOWHERE)
+    assert codes(current) == ["unreachable"]
+    current.drain()
+    assert codes(current) == ["unreachable"], "nothing was due, so nobody asked Stripe"
+    current.run("update tidegate.refetches set next_try_at = now()")
+    current.drain()
+    assert codes(current) == []
 
 
 def test_an_event_that_waits_for_its_next_try_is_no_idle_queue(current: Live) -> None:

@@ -14,11 +14,15 @@ from tidegate.errors import ImportRunning, StripeKeyInvalid, StripeUnreachable
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import tasks
 from tidegate.workflows.ingest_events import Drained
+from tidegate.workflows.refetch import Refetched
 from tidegate.workflows.tasks import TaskContext
 
 UNREACHABLE = StripeUnreachable(endpoint="GET /v1/account", problem="refused", tries=5)
 DATABASE_AWAY = OperationalError("select 1", {}, Exception("terminating connection"))
 KEY_INVALID = StripeKeyInvalid(endpoint="GET /v1/account", status=401, code="", message="no", request_id="-")
+
+
+INCOMPLETE = {"state": "incomplete", "run": 1}
 
 
 @pytest.fixture
@@ -47,7 +51,9 @@ def ending(result: Any) -> Any:
     ("result", "attempt", "state", "again"),
     [
         pytest.param({"state": "done", "run": 1}, 0, "done", None, id="done"),
-        pytest.param({"state": "incomplete", "run": 1}, 0, "incomplete", None, id="a part failed: told by the run"),
+        pytest.param(INCOMPLETE | {"passing": False}, 0, "incomplete", None, id="a part is refused: told by the run"),
+        pytest.param(INCOMPLETE | {"passing": True}, 2, "incomplete", (60, 3), id="a part failed and may not again"),
+        pytest.param(INCOMPLETE | {"passing": True}, 20, "incomplete", None, id="a part fails for hours"),
         pytest.param(ImportRunning(connection="acme"), 2, "busy", (60, 2), id="another process imports"),
         pytest.param(UNREACHABLE, 0, "put_off", (15, 1), id="Stripe is away"),
         pytest.param(UNREACHABLE, 3, "put_off", (120, 4), id="Stripe is away for longer"),
@@ -99,13 +105,68 @@ def test_a_refused_key_ends_the_import(context: TaskContext, monkeypatch: pytest
     assert queue.jobs(context.engine) == []
 
 
-def test_what_a_stop_leaves_in_the_inbox_is_rung_for(context: TaskContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.ingest_events, "drain", ending(Drained(handled=3)))
-    assert tasks.drain(context, "acme") == {"connection": "acme", "handled": 3, "failed": 0}
+@pytest.mark.parametrize(
+    ("drained", "stopped", "rung"),
+    [
+        pytest.param(Drained(handled=3), False, None, id="everything is handled"),
+        pytest.param(Drained(handled=3), True, 0, id="stopped"),
+        pytest.param(Drained(handled=3, more=True), False, 0, id="its time was over"),
+        pytest.param(Drained(handled=3, put_off={"evt_1": "a lock"}), False, 5, id="the database could not take one"),
+        pytest.param(Drained(failed={"evt_1": "no"}), False, None, id="one failed: the clock rings for it"),
+    ],
+)
+def test_what_a_drain_leaves_is_rung_for(
+    context: TaskContext, monkeypatch: pytest.MonkeyPatch, drained: Drained, stopped: bool, rung: int | None
+) -> None:
+    monkeypatch.setattr(tasks.ingest_events, "handle_events", ending(drained))
+    if stopped:
+        context.stop.set()
+    told = tasks.drain(context, "acme")
+    assert (told["handled"], told["failed"], told["put_off"]) == (
+        drained.handled, len(drained.failed), len(drained.put_off),
+    )  # fmt: skip
+    with context.engine.connect() as db:
+        found = db.execute(
+            text("""
+select task_name, coalesce(round(extract(epoch from scheduled_at - clock_timestamp()))::int, 0) as seconds
+from procrastinate_jobs""")
+        ).all()
+    assert [one.task_name for one in found] == ([] if rung is None else ["drain"])
+    if rung is not None:
+        assert rung - 2 <= found[0].seconds <= rung
+
+
+@pytest.mark.parametrize("due", ["now()", "now() + interval '1 hour'"])
+@pytest.mark.parametrize("task", ["drain", "refetch"])
+def test_objects_to_look_at_are_rung_for(
+    context: TaskContext, monkeypatch: pytest.MonkeyPatch, task: str, due: str
+) -> None:
+    monkeypatch.setattr(tasks.refetching, "refetch", ending(Refetched()))
+    with context.engine.begin() as db:
+        db.execute(
+            text(
+                "insert into refetches (connection, resource, object_id, reason, next_try_at) "
+                f"values ('acme', 'prices', 'price_1', 'event', {due})"
+            )
+        )
+    tasks.TASKS[task](context, "acme")
+    assert queue.jobs(context.engine) == ([("refetch", "acme", "todo")] if due == "now()" else [])
+
+
+def test_stripe_out_of_reach_is_left_alone_until_the_clock_rings(
+    context: TaskContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks.refetching, "refetch", ending(Refetched(error=str(UNREACHABLE))))
+    with context.engine.begin() as db:
+        db.execute(
+            text(
+                "insert into refetches (connection, resource, object_id, reason) "
+                "values ('acme', 'prices', 'price_1', 'event')"
+            )
+        )
+    assert tasks.refetch(context, "acme")["error"] == str(UNREACHABLE)
     assert queue.jobs(context.engine) == []
-    context.stop.set()
-    tasks.drain(context, "acme")
-    assert queue.jobs(context.engine) == [("drain", "acme", "todo")]
+    assert "refetch:acme" in tasks.tick(context, 60)
 
 
 def test_catching_up_leaves_it_to_the_process_that_does(context: TaskContext, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +174,7 @@ def test_catching_up_leaves_it_to_the_process_that_does(context: TaskContext, mo
     assert tasks.catch_up(context, "acme") == {"connection": "acme", "state": "busy"}
 
 
-@pytest.mark.parametrize("task", [tasks.import_account, tasks.drain, tasks.catch_up])
+@pytest.mark.parametrize("task", [tasks.import_account, tasks.drain, tasks.refetch, tasks.catch_up])
 @pytest.mark.parametrize("name", ["gone", "never"])
 def test_nothing_is_done_for_a_connection_that_was_let_go(engine: Engine, task: Any, name: str) -> None:
     queue.empty(engine)
@@ -121,11 +182,12 @@ def test_nothing_is_done_for_a_connection_that_was_let_go(engine: Engine, task: 
     assert task(TaskContext(engine, no_stripe), name) == {"connection": name, "state": "disconnected"}
 
 
+@pytest.mark.parametrize("code", ["key_invalid", "oauth_revoked"])
 @pytest.mark.parametrize(("minute", "tried"), [(0, True), (1, False), (59, False)])
 def test_a_connection_whose_key_is_refused_is_tried_on_the_full_hour(
-    context: TaskContext, minute: int, tried: bool
+    context: TaskContext, code: str, minute: int, tried: bool
 ) -> None:
     with context.engine.begin() as db:
-        db.execute(text("insert into problems (connection, code) values ('acme', 'key_invalid')"))
+        db.execute(text("insert into problems (connection, code) values ('acme', :code)"), {"code": code})
     due_at = 1_767_225_600 + 60 * minute  # 2026-01-01T00:00:00Z and later
     assert tasks.tick(context, due_at) == (["catch_up:acme"] if tried else [])

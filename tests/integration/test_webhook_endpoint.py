@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from httpx import Client, Response
 from sqlalchemy import Connection, func, insert, text
+from sqlalchemy.exc import OperationalError
 from tests.support.serving import serving
 from tests.support.waiting import until
 
@@ -18,7 +19,9 @@ from tidegate.api.app import create_app
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Credentials
 from tidegate.connections.tables import connections
+from tidegate.mirror import inbox
 from tidegate.mirror.events import AUTHORIZATIONS
+from tidegate.mirror.inbox import Entry, Kept
 from tidegate.wiring import Hub
 
 SECRET = "whsec_first"
@@ -283,3 +286,31 @@ def test_an_account_that_was_connected_just_now_is_known_at_once(
         "evt_1": ("plat", "skipped"),
         "evt_2": ("late", "waiting"),
     }
+
+
+def test_nothing_is_kept_for_a_name_that_was_purged_and_given_to_another_account(hub: Hub, client: Client) -> None:
+    """What the endpoint knows of the connections may be half a minute old."""
+    assert send(client, event("evt_1")).status_code == 200
+    with hub.engine.begin() as db:
+        db.execute(text("truncate tidegate.inbox, tidegate.connections"))
+    assert "removed" in refusal(send(client, event("evt_2")), 400)
+    with hub.engine.begin() as db:
+        values = {"name": "acme", "account": "acct_other", "livemode": False, "rate": 25, "endpoint_rate": 25}
+        accounts.save(db, values, Credentials("sk_test_1", "", ("whsec_other",)), hub.vault)
+    assert "another account" in refusal(send(client, event("evt_3")), 400)
+    with hub.engine.begin() as db:
+        db.execute(text("update tidegate.connections set account = 'acct_acme', livemode = true"))
+    assert "another account" in refusal(send(client, event("evt_4")), 400)
+    assert kept(hub) == []
+
+
+def test_a_purge_waits_for_events_on_their_way_in(hub: Hub, client: Client) -> None:
+    entry = Entry("acme", "evt_1", "x", 1, "webhook", "{}", "acct_acme", False)
+    with hub.engine.begin() as db:
+        assert inbox.keep_each(db, [entry, entry]) == [Kept.NEW, Kept.KNOWN]
+        with hub.engine.connect() as other:
+            other.execute(text("set local lock_timeout = '50ms'"))
+            with pytest.raises(OperationalError, match="lock timeout"):
+                other.execute(text("delete from tidegate.connections"))
+    with hub.engine.begin() as db:
+        assert inbox.keep_each(db, [entry]) == [Kept.KNOWN]

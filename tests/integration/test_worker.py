@@ -12,14 +12,14 @@ from tests.support.queue import no_stripe, working
 from tests.support.waiting import until
 
 from tidegate.workflows import tasks
-from tidegate.workflows.doorbell import IMPORT, PROMPT, Doorbell
+from tidegate.workflows.doorbell import FETCH, IMPORT, PROMPT, Doorbell
 from tidegate.workflows.rescue import MOST_ATTEMPTS, rescue
 from tidegate.workflows.tasks import TaskContext
-from tidegate.workflows.worker import Lane, lanes
+from tidegate.workflows.worker import OWN_CONNECTIONS, Lane, engine_connections, lanes
 
 
 @pytest.fixture(autouse=True)
-def _empty_queue(engine: Engine) -> None:
+def _empty_jobs(engine: Engine) -> None:
     queue.empty(engine)
 
 
@@ -79,12 +79,69 @@ def test_long_imports_do_not_hold_up_the_inbox(
     ("concurrency", "expected"),
     [
         (1, [Lane(None, 1)]),
-        (2, [Lane((PROMPT,), 1), Lane((IMPORT,), 1)]),
-        (5, [Lane((PROMPT,), 3), Lane((IMPORT,), 2)]),
+        (2, [Lane((PROMPT, FETCH), 1), Lane((IMPORT,), 1)]),
+        (3, [Lane((PROMPT,), 1), Lane((FETCH,), 1), Lane((IMPORT,), 1)]),
+        (4, [Lane((PROMPT,), 2), Lane((FETCH,), 1), Lane((IMPORT,), 1)]),
+        (9, [Lane((PROMPT,), 4), Lane((FETCH,), 2), Lane((IMPORT,), 3)]),
     ],
 )
 def test_the_places_of_a_worker_are_shared_out(concurrency: int, expected: list[Lane]) -> None:
     assert lanes(concurrency) == expected
+
+
+def test_events_are_applied_whatever_is_being_fetched(
+    database_url: str, context: TaskContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every connection has thousands of objects to look at, and one reads a month of events."""
+    held = threading.Semaphore(0)
+
+    def hold(context: TaskContext, connection: str) -> None:
+        held.release()
+        context.stop.wait()
+
+    for name in ("refetch", "catch_up"):
+        monkeypatch.setitem(tasks.TASKS, name, hold)
+    for name in ("a", "b", "c"):
+        queue.connect(context.engine, name, caught_up_at="2026-01-01T00:00:00Z")
+        queue.wait_in_inbox(context.engine, name, "evt_1")
+    bell = Doorbell(context.engine)
+    with working(database_url, context, concurrency=3):
+        for name in ("a", "b", "c"):
+            bell.ring("refetch", connection=name)
+            bell.ring("catch_up", connection=name)
+        assert held.acquire(timeout=20)
+        for name in ("a", "b", "c"):
+            bell.ring("drain", connection=name)
+        until(lambda: len(queue.jobs(context.engine, "succeeded")) == 3, "three inboxes are drained")
+        with context.engine.connect() as db:
+            assert db.scalar(text("select count(*) from inbox where state = 'waiting'")) == 0
+
+
+def test_one_connection_is_fetched_by_one_worker_at_a_time(
+    database_url: str, context: TaskContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetching: list[str] = []
+
+    def hold(context: TaskContext, connection: str) -> None:
+        fetching.append(connection)
+        context.stop.wait()
+
+    monkeypatch.setitem(tasks.TASKS, "refetch", hold)
+    bell = Doorbell(context.engine)
+    with working(database_url, context, concurrency=8):
+        bell.ring("refetch", connection="a")
+        until(lambda: fetching == ["a"], "the first one runs")
+        bell.ring("refetch", connection="a")
+        bell.ring("refetch", connection="b")
+        until(lambda: len(fetching) == 2, "there was a place")
+        assert fetching == ["a", "b"]
+
+
+@pytest.mark.parametrize("concurrency", range(1, 10))
+def test_a_workers_connections_are_its_places_and_six(concurrency: int) -> None:
+    places = lanes(concurrency)
+    assert sum(lane.places for lane in places) == concurrency
+    assert engine_connections(concurrency) + OWN_CONNECTIONS + len(places) == concurrency + 6
 
 
 def test_a_worker_uses_no_more_connections_than_it_says(database_url: str, context: TaskContext) -> None:
@@ -130,7 +187,7 @@ def test_work_is_found_without_a_ring(context: TaskContext, engine: Engine) -> N
         db.execute(
             text("insert into refetches (connection, resource, object_id, reason) values ('asked', 'x', 'y', 'doubt')")
         )
-    assert sorted(tasks.tick(context, 60)) == ["catch_up:behind", "drain:asked", "drain:waiting"]
+    assert sorted(tasks.tick(context, 60)) == ["catch_up:behind", "drain:waiting", "refetch:asked"]
     assert tasks.tick(context, 60) == [], "they wait already"
     with engine.begin() as db:
         db.execute(text("truncate procrastinate_jobs cascade"))
@@ -161,13 +218,13 @@ insert into procrastinate_events (job_id, type, at)
 select id, 'deferred', now() - make_interval(days => right(task_name, 1)::int) from procrastinate_jobs""")
         )
         db.execute(text("delete from procrastinate_events where at > now() - interval '1 day'"))
-    assert tasks.forget_old(context, 60) == {"inbox": 1200, "jobs": 2}
+    assert tasks.forget_old(context, 60) == {"inbox": 1200, "jobs": 2, "runs": 0, "tokens": 0}
     with engine.connect() as db:
         left = {row.state: row.n for row in db.execute(text("select state, count(*) as n from inbox group by state"))}
         kept = set(db.execute(text("select task_name from procrastinate_jobs")).scalars())
     assert left == {"waiting": 1200, "parked": 1200, "handled": 600, "skipped": 600}
     assert kept == {"todo6", "todo8", "doing6", "doing8", "succeeded6", "failed6"}
-    assert tasks.forget_old(context, 60) == {"inbox": 0, "jobs": 0}
+    assert tasks.forget_old(context, 60) == {"inbox": 0, "jobs": 0, "runs": 0, "tokens": 0}
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,13 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, insert, text
+from sqlalchemy import Engine, func, insert, text
 from tests.support.waiting import until
 
 from tidegate.connections.accounts import Account
-from tidegate.connections.tables import connections
+from tidegate.connections.tables import connections, permissions
+from tidegate.mirror import inbox
+from tidegate.mirror.inbox import Entry
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows.tasks import TaskContext
 from tidegate.workflows.worker import Timing, run_worker
@@ -61,6 +63,16 @@ def connect(engine: Engine, name: str, **values: Any) -> None:
     row = {"account": f"acct_{name}", "livemode": False, "rate": 0.0, "endpoint_rate": 0.0, "api_key": b"sealed"}
     with engine.begin() as db:
         db.execute(insert(connections).values(name=name, **(row | values)))
+        db.execute(
+            insert(permissions).values(connection=name, endpoint="GET /v1/events", allowed=True, checked_at=func.now())
+        )
+
+
+def wait_in_inbox(engine: Engine, connection: str, event_id: str) -> None:
+    """An event that changes nothing waits to be handled."""
+    body = f'{{"id": "{event_id}", "type": "x", "created": 1, "data": {{"object": {{"object": "nothing"}}}}}}'
+    with engine.begin() as db:
+        assert inbox.keep(db, [Entry(connection, event_id, "x", 1, "webhook", body)]) == 1
 
 
 def jobs(engine: Engine, status: str | None = None) -> list[tuple[str, str, str]]:
@@ -79,10 +91,10 @@ def empty(engine: Engine) -> None:
     """Forgets every job, worker and connection, and what belongs to them."""
     tables = "procrastinate_jobs, procrastinate_workers, procrastinate_periodic_defers"
     with engine.begin() as db:
-        db.execute(text(f"truncate {tables}, connections, problems, runs, inbox, refetches cascade"))
+        db.execute(text(f"truncate {tables}, connections, permissions, problems, runs, inbox, refetches cascade"))
 
 
-def empty_queue(engine: Engine) -> None:
+def empty_jobs(engine: Engine) -> None:
     """Forgets every job."""
     with engine.begin() as db:
         db.execute(text("truncate procrastinate_jobs cascade"))

@@ -11,6 +11,14 @@ AS_OF = datetime(2026, 11, 21, 3, 0, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
+    ("problem", "said"),
+    [("webhook_silent", "Webhook silent"), ("oauth_revoked", "OAuth access revoked"), ("disk_low", "Disk low")],
+)
+def test_a_problem_is_said_in_words(problem: str, said: str) -> None:
+    assert wording.problem(problem) == said
+
+
+@pytest.mark.parametrize(
     ("at", "said"),
     [
         ("2026-11-21T03:00:00Z", "0 s ago"),

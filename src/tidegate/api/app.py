@@ -29,6 +29,7 @@ def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def living(app: FastAPI) -> AsyncGenerator[None]:
+        doorbell.prepare()
         app.state.known = KnownConnections(lambda: load(hub))
         app.state.committer = Committer(DatabaseInlet(hub.engine, ring_drain or drain))
         app.state.committer.start()

@@ -20,6 +20,10 @@ BATCH = 200
 MOST_WAITING = 5_000  # events
 MOST_BYTES = 64_000_000
 RING_PAUSE = 0.2  # seconds
+COMMIT_PAUSE = 0.01
+"""Seconds from one commit's beginning to the next one's: under load ten events share what one of them would cost, and
+an event that comes alone waits for nothing.
+"""
 
 Outcome = bool | TidegateError
 """Of one event: whether it was new, or why it was not stored."""
@@ -50,10 +54,18 @@ class _Waiting(NamedTuple):
 class Committer:
     """Takes events from the event loop, stores up to 200 per transaction and then resolves each one's future."""
 
-    def __init__(self, inlet: Inlet, *, most_waiting: int = MOST_WAITING, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(
+        self,
+        inlet: Inlet,
+        *,
+        most_waiting: int = MOST_WAITING,
+        most_bytes: int = MOST_BYTES,
+        pause: float = COMMIT_PAUSE,
+    ) -> None:
         self._inlet = inlet
         self._most_waiting = most_waiting
         self._most_bytes = most_bytes
+        self._pause = pause
         self._queue: deque[_Waiting] = deque()
         self._bytes = 0
         self._changed = threading.Condition()
@@ -82,6 +94,8 @@ class Committer:
         with self._changed:
             if self._stopping:
                 raise InboxBusy(problem="this process is stopping")
+            if not self._thread.is_alive():
+                raise InboxBusy(problem="what stores events in this process has ended; restart it")
             if len(self._queue) >= self._most_waiting or self._bytes >= self._most_bytes:
                 raise InboxBusy(problem=f"{len(self._queue)} events wait to be stored already")
             self._queue.append(_Waiting(entry, answer, loop))
@@ -90,12 +104,28 @@ class Committer:
         return answer
 
     def _run(self) -> None:
-        with contextlib.closing(self._inlet):
-            while self._something_to_do():
-                if batch := self._next_batch():
-                    self._commit(batch)
-                self._ring(time.monotonic())
-            self._ring(math.inf)
+        try:
+            with contextlib.closing(self._inlet):
+                while self._something_to_do():
+                    if batch := self._next_batch():
+                        began = time.monotonic()
+                        self._commit(batch)
+                        self._pause_until(began + self._pause)
+                    self._ring(time.monotonic())
+                self._ring(math.inf)
+        except BaseException as error:
+            log.critical("the thread that stores webhook events ends; restart this process", exc_info=error)
+            raise
+        finally:
+            self._refuse_the_rest()
+
+    def _refuse_the_rest(self) -> None:
+        """Lets nobody wait for an answer that will not come."""
+        with self._changed:
+            self._stopping = True
+            rest, self._bytes = list(self._queue), 0
+            self._queue.clear()
+        _resolve(rest, [InboxBusy(problem="this process stores no more events") for _ in rest])
 
     def _something_to_do(self) -> bool:
         """Waits for events or until a ring is due; false when it is time to end."""
@@ -107,6 +137,12 @@ class Committer:
                 self._changed.wait(None if due is None else due - now)
             return bool(self._queue)
 
+    def _pause_until(self, then: float) -> None:
+        """Lets events gather, unless a whole batch waits already or it is time to end."""
+        with self._changed:
+            while len(self._queue) < BATCH and not self._stopping and (left := then - time.monotonic()) > 0:
+                self._changed.wait(left)
+
     def _next_batch(self) -> list[_Waiting]:
         with self._changed:
             batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
@@ -114,20 +150,20 @@ class Committer:
         return batch
 
     def _commit(self, batch: list[_Waiting]) -> None:
+        refused = [InboxBusy(problem="the database did not take it") for _ in batch]
+        outcomes: Sequence[Outcome] = refused
         try:
             outcomes = self._inlet.keep([one.entry for one in batch])
         except Exception as error:  # whatever it was, every sender must hear that nothing was stored
             log.error("could not store %d webhook events: %s", len(batch), error, exc_info=error)
-            outcomes = [InboxBusy(problem="the database did not take it") for _ in batch]
+        except BaseException:
+            _resolve(batch, refused)
+            raise
         now = time.monotonic()
-        answers: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[bool], Outcome]]] = {}
         for one, outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, bool):  # one that was known may have come when no worker could be told
                 self._rings.want(one.entry.connection, now)
-            answers.setdefault(one.loop, []).append((one.answer, outcome))
-        for loop, resolved in answers.items():
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for the answer any more
-                loop.call_soon_threadsafe(_answer, resolved)
+        _resolve(batch, outcomes)
 
     def _ring(self, now: float) -> None:
         for connection in self._rings.take(now):
@@ -137,6 +173,15 @@ class Committer:
                 log.warning("could not ring for %s: %s", connection, error)
                 if now != math.inf:
                     self._rings.want(connection, now)
+
+
+def _resolve(waiting: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
+    answers: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[bool], Outcome]]] = {}
+    for one, outcome in zip(waiting, outcomes, strict=True):
+        answers.setdefault(one.loop, []).append((one.answer, outcome))
+    for loop, resolved in answers.items():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for the answer any more
+            loop.call_soon_threadsafe(_answer, resolved)
 
 
 def _answer(resolved: list[tuple[asyncio.Future[bool], Outcome]]) -> None:

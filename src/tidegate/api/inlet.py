@@ -9,7 +9,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from tidegate.api.committer import Outcome
 from tidegate.errors import EventRefused
 from tidegate.mirror import inbox
-from tidegate.mirror.inbox import Entry
+from tidegate.mirror.inbox import Entry, Kept
+from tidegate.store.trouble import of_the_data
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +46,12 @@ class DatabaseInlet:
     def _keep(self, entries: Sequence[Entry]) -> list[Outcome]:
         db = self._connected()
         try:
-            with db.begin() as transaction:
-                if inbox.keep(db, entries) == len(entries):
-                    return [True] * len(entries)
-                transaction.rollback()
+            with db.begin():
+                return _outcomes(db, entries)
         except DBAPIError as error:
-            if len(entries) == 1 or isinstance(error, OperationalError):
+            if not of_the_data(error):
                 raise
-        with db.begin():  # some were known already, or one cannot be stored: only one by one tells which
+        with db.begin():  # one cannot be stored: only one by one tells which
             return [_keep_alone(db, entry) for entry in entries]
 
     def ring(self, connection: str) -> None:
@@ -83,12 +82,21 @@ where name = (select name from tidegate.connections where name = :name for no ke
         self._db = None
 
 
+def _outcomes(db: Connection, entries: Sequence[Entry]) -> list[Outcome]:
+    kept = inbox.keep_each(db, entries)
+    return [_stray(entry) if one is Kept.STRAY else one is Kept.NEW for entry, one in zip(entries, kept, strict=True)]
+
+
+def _stray(entry: Entry) -> EventRefused:
+    return EventRefused(connection=entry.connection, problem="the connection was removed, or is another account's now.")
+
+
 def _keep_alone(db: Connection, entry: Entry) -> Outcome:
     try:
         with db.begin_nested():
-            return bool(inbox.keep(db, [entry]))
-    except OperationalError:
-        raise
+            return _outcomes(db, [entry])[0]
     except DBAPIError as error:
+        if not of_the_data(error):
+            raise
         told = str(error.orig).strip().splitlines()[0]
         return EventRefused(connection=entry.connection, problem=f"it cannot be stored: {told}.")

@@ -91,7 +91,9 @@ class Started(BaseModel):
 def status(hub: HubOf, connection: Named = None) -> Status:
     """Health, account, last import per resource, inbox and problems of all connections, or of the named one."""
     names = [connection] if connection is not None else None
-    return Status.model_validate(standing.status(hub.engine, names, poll_seconds=hub.settings.poll_seconds))
+    return Status.model_validate(
+        standing.status(hub.engine, names, poll_seconds=hub.settings.poll_seconds, home=hub.embedded_home)
+    )
 
 
 @router.post("/connect", status_code=201, dependencies=[requires("admin")])

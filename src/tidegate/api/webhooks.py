@@ -112,7 +112,8 @@ def entry_of(event: Event | Unreadable, connection: str, known: Known, body: byt
             problem=f"it is a {sent}-mode event and the connection is in {wanted} mode. "
             f"Register this address under the {wanted}-mode webhooks of Stripe's dashboard.",
         )
-    return Entry(connection, event.id, event.type, event.created, "webhook", body.decode())
+    whose = (known.account, known.livemode)
+    return Entry(connection, event.id, event.type, event.created, "webhook", body.decode(), *whose)
 
 
 def _of_account(
@@ -129,6 +130,7 @@ def _of_account(
         skipped = f"a {sent}-mode event of {account}, and the platform is connected in {wanted} mode"
     elif event.type not in AUTHORIZATIONS:
         if name := connected.get(account):
-            return Entry(name, event.id, event.type, event.created, "webhook", body.decode())
+            return Entry(name, event.id, event.type, event.created, "webhook", body.decode(), account, known.livemode)
         skipped = f"{account} is no connection of this platform, or is disconnected"
-    return Entry(platform, event.id, event.type, event.created, "webhook", body.decode(), skipped)
+    whose = (known.account, known.livemode)
+    return Entry(platform, event.id, event.type, event.created, "webhook", body.decode(), *whose, skipped)

@@ -6,7 +6,7 @@ import typer
 
 from tidegate.cli.options import AsJson, ConnectionName, Resources
 
-FINDINGS = ("missing", "vanished", "stale", "incomplete", "columns", "orphans")
+FINDINGS = ("missing", "vanished", "stale", "incomplete", "columns", "orphans", "dangling")
 
 
 def audit(resource: Resources = None, connection: ConnectionName = None, as_json: AsJson = False) -> None:
@@ -43,6 +43,13 @@ def print_audit(result: dict[str, Any]) -> None:
     ]
     show.table(["resource", "verdict", "stored", "in Stripe", *FINDINGS, "unreadable"], rows)
     print_findings(result)
+    if behind := result["behind_seconds"]:
+        show.line(
+            f"The mirror is behind by {show.duration(behind)}, so that no later change excuses a difference: "
+            "run `tidegate catch-up`, then audit again."
+        )
+    if changed := sum(one["changed_meanwhile"] for one in result["resources"]):
+        show.line(f"{changed:,} objects changed meanwhile (since they were read, or since the mirror was caught up).")
     compared = sum(one["in_stripe"] for one in result["resources"])
     verdict = "equal to Stripe" if result["clean"] else "DIFFERENT from Stripe"
     show.line(
@@ -63,3 +70,6 @@ def print_findings(result: dict[str, Any]) -> None:
                 )
         if one["error"]:
             show.line(f"{one['resource']}: {one['error']}")
+    for one in result["checks"]:
+        if one["broken"]:
+            show.line(f"invariant {one['check']}, broken by {one['count']:,}: {', '.join(one['broken'])}")

@@ -27,9 +27,11 @@ def catch_up(connection: ConnectionName = None, as_json: AsJson = False) -> None
             show.line(f"Skipped {number:,}: {reason}.")
         for event, problem in inbox["failed"].items():
             show.line(f"{event} failed: {problem}")
+        for event, problem in inbox["put_off"].items():
+            show.line(f"{event} waits, since the database could not take it now: {problem}")
         if inbox["refetch_error"]:
             show.line(f"Some objects could not be fetched: {inbox['refetch_error']}")
         if summary["gap"]:
             show.line("Stripe keeps events for 30 days and the last ones read are older: run `tidegate import --full`.")
-    if inbox["failed"] or inbox["refetch_error"] or summary["unreadable"] or summary["gap"]:
+    if inbox["failed"] or inbox["put_off"] or inbox["refetch_error"] or summary["unreadable"] or summary["gap"]:
         raise typer.Exit(1)

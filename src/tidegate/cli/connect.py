@@ -3,7 +3,7 @@
 import sys
 from contextlib import closing
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -50,9 +50,18 @@ def connect(
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --platform: do not ask.")] = False,
+    show_key_link: Annotated[
+        bool,
+        typer.Option(
+            "--show-key-link", help="Only print where Stripe's dashboard makes a restricted key with the right boxes."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Connect a Stripe account by its key; a restricted read-only key is enough."""
+    if show_key_link:
+        _print_links(as_json)
+        return
     from tidegate.cli import show
     from tidegate.cli.hub import configured, opened
 
@@ -80,18 +89,20 @@ def connect(
         account = None if given else _with_key(hub, name)
         account = account or _stored(hub, given or request())
         found, done = _fanned_out(hub, account, yes, as_json) if platform else (None, True)
-        account = hub.account(account.name)
+        account, looked = hub.account(account.name), _permissions(hub, account)
     if as_json:
-        show.document(asdict(account) | ({"accounts": found.as_json()["accounts"], "done": done} if found else {}))
+        fanned = {"accounts": found.as_json()["accounts"], "done": done} if found else {}
+        show.document(asdict(account) | looked | fanned)
     else:
-        _tell(account, found, done)
+        _tell(account, looked, found, done)
 
 
-def _tell(account: "Account", found: "FanOut | None", done: bool) -> None:
+def _tell(account: "Account", looked: dict[str, Any], found: "FanOut | None", done: bool) -> None:
     from tidegate.cli.show import line
 
     mode = "live" if account.livemode else "test"
     line(f"Connected {account.display_name} ({account.account}, {mode} mode) as {account.name}.")
+    _print_permissions(looked)
     if found and not done:
         line(f"No account was connected: `tidegate connect --platform --name {account.name} --yes` does it.")
     elif found:
@@ -131,6 +142,48 @@ def _fanned_out(hub: "Hub", account: "Account", yes: bool, as_json: bool) -> "tu
         return fan_out(hub.engine, account, api, by_hand=True), True
 
 
+def _print_links(as_json: bool) -> None:
+    """Where to make a restricted key, for live and for test mode."""
+    from tidegate.cli import show
+    from tidegate.stripe_api.key_link import key_link, key_permissions
+
+    links = {"live": key_link(livemode=True), "test": key_link(livemode=False)}
+    if as_json:
+        show.document({**links, "permissions": key_permissions()})
+        return
+    for mode, link in links.items():
+        show.line(f"{mode} mode: {link}")
+    show.line("The form opens with these boxes set to Read; look them over, as Stripe may have renamed one:")
+    show.line(", ".join(one.removeprefix("rak_").removesuffix("_read") for one in key_permissions()))
+
+
+def _permissions(hub: "Hub", account: "Account") -> dict[str, Any]:
+    """What the new key may read, or why that could not be looked at: the account is connected all the same."""
+    from tidegate.errors import TidegateError
+    from tidegate.workflows.probe import probe
+
+    try:
+        with hub.stripe(account) as api:
+            return {"permissions": [one._asdict() for one in probe(hub.engine, account, api)], "permissions_error": ""}
+    except TidegateError as error:
+        return {"permissions": [], "permissions_error": str(error)}
+
+
+def _print_permissions(looked: dict[str, Any]) -> None:
+    from tidegate.cli import show
+
+    if looked["permissions_error"]:
+        show.line(f"What the key may read could not be looked at, and will be later: {looked['permissions_error']}")
+        return
+    allowed = sum(one["allowed"] is True for one in looked["permissions"])
+    show.line(f"The key may read {allowed} of {len(looked['permissions'])} kinds of objects.")
+    for one in looked["permissions"]:
+        if one["allowed"] is not True:
+            show.line(
+                f"{'MAY NOT READ' if one['allowed'] is False else 'not known:'} {one['endpoint']}: {one['detail']}"
+            )
+
+
 def _secret(option: str, value: str) -> str:
     """A secret given by option: literally, with a warning, or as the next line of stdin."""
     from tidegate.cli.show import remark
@@ -153,4 +206,9 @@ def _asked(what: str) -> str:
 
     if not sys.stdin.isatty():
         raise UsageError(problem=f"There is no {what}: set STRIPE_API_KEY, or give `--api-key -` and the key on stdin.")
+    from tidegate.cli.show import remark
+    from tidegate.stripe_api.key_link import key_link
+
+    remark(f"A restricted key that may read what is mirrored is made at\n{key_link(livemode=True)}")
+    remark("(for test mode: `tidegate connect --show-key-link`).")
     return str(typer.prompt(what, hide_input=True, err=True))

@@ -16,7 +16,10 @@ def status(connection: ConnectionName = None, as_json: AsJson = False) -> None:
 
     with opened() as hub:
         found = workflow.status(
-            hub.engine, [connection] if connection else None, poll_seconds=hub.settings.poll_seconds
+            hub.engine,
+            [connection] if connection else None,
+            poll_seconds=hub.settings.poll_seconds,
+            home=hub.embedded_home,
         )
     if as_json:
         show.document(found)
@@ -26,18 +29,24 @@ def status(connection: ConnectionName = None, as_json: AsJson = False) -> None:
 
 
 def exit_code(found: dict[str, Any]) -> int:
-    """0 without problems; 3 when every connection is out of Stripe's reach; else 1."""
+    """0 without problems; 3 when every connection that has a key is out of Stripe's reach; else 1."""
+    from tidegate.connections.problems import CUT_OFF
+
     if not found["problems"]:
         return 0
-    cut_off = {one["connection"] for one in found["problems"] if one["code"] in {"unreachable", "key_invalid"}}
-    return 3 if cut_off == {one["name"] for one in found["connections"]} else 1
+    cut_off = {one["connection"] for one in found["problems"] if one["code"] in CUT_OFF}
+    connected = {one["name"] for one in found["connections"] if one["connected"]}
+    return 3 if connected and connected <= cut_off else 1
 
 
 def _print(found: dict[str, Any]) -> None:
     from tidegate.cli import show
+    from tidegate.cli.import_ import mended
 
     database = found["database"]
-    show.line(f"PostgreSQL {database['version']}, {show.size(database['bytes'])}")
+    groups = ", ".join(f"{name} {show.size(octets)}" for name, octets in database["groups"].items())
+    show.line(f"PostgreSQL {database['version']}, {show.size(database['bytes'])} ({groups})")
+    _print_problems([problem for problem in found["problems"] if not problem["connection"]])
     if not found["connections"]:
         show.line(
             "No Stripe account is connected yet: `tidegate connect`, or `tidegate demo` to look around without a key."
@@ -57,10 +66,22 @@ def _print(found: dict[str, Any]) -> None:
         if run := one["run"]:
             began, ended = _moment(run["started_at"]), _moment(run["finished_at"])
             show.line(f"last import: {run['state']}, began {began}, ended {ended}")
-        for problem in one["problems"]:
-            subject = f" {problem['subject']}" if problem["subject"] else ""
-            show.line(f"PROBLEM {problem['code']}{subject} since {_moment(problem['since'])}: {problem['detail']}")
-            show.line(f"        {problem['remedy']}")
+        if sweep := one["sweep"]:
+            failed = "".join(f"; {name}: {problem}" for name, problem in sweep["problems"].items())
+            show.line(
+                f"last sweep: {sweep['state']}, began {_moment(sweep['started_at'])}, {mended(sweep['mended'])}{failed}"
+            )
+        _print_problems(one["problems"])
+
+
+def _print_problems(found: list[dict[str, Any]]) -> None:
+    from tidegate.cli import show
+
+    for problem in found:
+        subject = f" {problem['subject']}" if problem["subject"] else ""
+        since = f" since {_moment(problem['since'])}" if problem["since"] else ""
+        show.line(f"PROBLEM {problem['code']}{subject}{since}: {problem['detail']}")
+        show.line(f"        {problem['remedy']}")
 
 
 def _moment(told: str | None) -> str:

@@ -41,4 +41,6 @@ def task_context(hub: "Hub") -> "TaskContext":
         poll_seconds=hub.settings.poll_seconds,
         attempts=hub.settings.inbox_attempts,
         readers=hub.settings.import_readers,
+        sweep_hour=hub.settings.sweep_hour,
+        retention=hub.settings.retention,
     )

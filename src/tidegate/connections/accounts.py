@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy import Connection, RowMapping, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
+from tidegate.connections.problems import ANSWERED
 from tidegate.connections.tables import connections
 from tidegate.errors import (
     ConnectionAmbiguous,
@@ -40,6 +41,7 @@ class Account:
     created_at: datetime
     disconnected_at: datetime | None
     events_until: datetime | None
+    complete_as_of: datetime | None
     last_webhook_at: datetime | None
     caught_up_at: datetime | None
     platform: str | None
@@ -216,6 +218,23 @@ def ask_for_fan_out(db: Connection, name: str) -> bool:
 def stripe_id(db: Connection, name: str) -> str:
     """Stripe's id of the connection's account; empty when there is no such connection."""
     return db.scalar(select(connections.c.account).where(connections.c.name == name)) or ""
+
+
+def promise(db: Connection, name: str, until: datetime) -> None:
+    """Says that everything Stripe did before `until` is in the mirror, by an import or by its events.
+
+    Without an import of everything, or while events are lost and no full import has answered, nothing is promised.
+    """
+    db.execute(
+        text(f"""
+update tidegate.connections c set complete_as_of = :until
+where c.name = :name and (c.complete_as_of is null or c.complete_as_of < :until) and exists (
+  select from tidegate.runs r where r.connection = c.name and r.kind = 'import' and r.state = 'done'
+  and coalesce(r.options -> 'resources', '[]') = '[]')
+and not exists (
+  select from tidegate.problems p where p.connection = c.name and p.code = 'events_lost' and not ({ANSWERED}))"""),
+        {"name": name, "until": until},
+    )
 
 
 def hold(db: Connection, name: str) -> bool:

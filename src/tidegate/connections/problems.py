@@ -6,15 +6,33 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from tidegate.errors import StripeKeyInvalid, StripePermissionMissing, StripeUnreachable, TidegateError
+from tidegate.errors import (
+    StripeAccessRevoked,
+    StripeKeyInvalid,
+    StripeModeWrong,
+    StripePermissionMissing,
+    StripeUnreachable,
+    TidegateError,
+)
 
 REMEDIES: dict[str, str] = {
     "key_invalid": "Make a new key in Stripe's dashboard and run `tidegate connect --name {connection}` with it.",
-    "permission_missing": "Give the restricted key the permission named here in Stripe's dashboard; the next look at "
-    "Stripe clears this.",
     "account_gone": "The account's owner has to connect it to the platform again; the next look at the platform's "
     "accounts finds it. `tidegate disconnect {connection}` takes it as it is, with `--purge` deletes its data, too.",
+    "oauth_revoked": "Let the account's owner connect it to your platform again, in Stripe's Connect; the next look "
+    "at Stripe clears this. `tidegate disconnect --connection {connection}` gives the account up and keeps its data.",
+    "mode_wrong": "Look at the key and the API base of the connection, and run `tidegate connect --name {connection}` "
+    "with the right ones.",
+    "account_not_activated": "Complete the account's details under Settings, Business in Stripe's dashboard. The next "
+    "`account.updated` event or import clears this.",
+    "permission_missing": "Give the restricted key the permission named here in Stripe's dashboard, or make a new one "
+    "with all of them (`tidegate connect --show-key-link` has the link) and run "
+    "`tidegate connect --name {connection}`; the next look at Stripe clears this, and what was not read is imported by "
+    "itself.",
     "unreachable": "Check the network; work goes on by itself when Stripe answers again.",
+    "webhook_silent": "Look in Stripe's dashboard under Developers, Webhooks: the endpoint must exist, be enabled, "
+    "send all events to `https://YOUR-HOST/api/webhooks/stripe/{connection}`, and have the signing secret that "
+    "`tidegate connect --name {connection}` was given. The next webhook clears this.",
     "not_imported": "Run `tidegate import --connection {connection}`.",
     "import_incomplete": "Run `tidegate import --connection {connection}`: it goes on from where it stopped.",
     "events_lost": "Stripe keeps events for 30 days only. Run `tidegate import --full --connection {connection}`, "
@@ -27,20 +45,35 @@ REMEDIES: dict[str, str] = {
     "`tidegate catch-up --connection {connection}`.",
     "audit_failed": "`tidegate import --full --connection {connection}` reads everything again; then `tidegate audit`.",
     "queue_old": "No worker takes the work: start one with `tidegate worker`, or look at its log.",
+    "no_worker": "Start one: `tidegate serve` brings its own, else `tidegate worker`.",
+    "disk_low": "Make room, or set TIDEGATE_HOME to a larger file system and move the folder there.",
 }
 """What to do, by code; every code that `status` shows is here."""
 
 BY_ERROR: dict[type[TidegateError], str] = {
+    StripeAccessRevoked: "oauth_revoked",
     StripeKeyInvalid: "key_invalid",
     StripeUnreachable: "unreachable",
     StripePermissionMissing: "permission_missing",
+    StripeModeWrong: "mode_wrong",
 }
+"""The code of an error; the first row that fits holds."""
 
-# An import of everything that began after the events were lost has read what they would have told.
+OF_ACCESS = ("key_invalid", "oauth_revoked", "unreachable", "mode_wrong")
+"""What is over as soon as Stripe answers with data of the right mode."""
+CUT_OFF = frozenset({"key_invalid", "oauth_revoked", "unreachable"})
+"""With one of these nothing of Stripe reaches the connection."""
+
+DEAUTHORIZED = "account.application.deauthorized"
+"""The event by which Stripe tells a platform that an account took back its access."""
+
+# What began after the events were lost, listed everything and looked at what is in no list any more, has read what they
+# would have told.
 ANSWERED = """
 p.code = 'events_lost' and exists (
-  select from tidegate.runs r where r.connection = p.connection and r.kind = 'import' and r.state = 'done'
-  and r.started_at > p.since and coalesce(r.options -> 'resources', '[]') = '[]')"""
+  select from tidegate.runs r where r.connection = p.connection and r.state = 'done' and r.started_at > p.since
+  and (r.kind = 'sweep' or r.kind = 'import' and (r.options -> 'full')::boolean
+    and coalesce(r.options -> 'resources', '[]') = '[]'))"""
 
 
 def note(db: Connection, connection: str, code: str, detail: str, subject: str = "") -> None:
@@ -53,11 +86,14 @@ on conflict (connection, code, subject) do update set detail = excluded.detail""
     )
 
 
-def note_error(engine: Engine, connection: str, error: TidegateError) -> None:
-    """Notes what an error says about the connection as a whole; a permission under the endpoint that lacks it."""
+def note_error(engine: Engine, connection: str, error: TidegateError, endpoint: str = "") -> None:
+    """Notes what an error says about the connection as a whole; a permission under the endpoint that lacks it.
+
+    `endpoint` names it where the error's own has an id in it, such as `GET /v1/products/{parent}/features`.
+    """
     code = next((code for kind, code in BY_ERROR.items() if isinstance(error, kind)), None)
     if code:
-        subject = str(error.facts.get("endpoint", "")) if code == "permission_missing" else ""
+        subject = (endpoint or str(error.facts.get("endpoint", ""))) if code == "permission_missing" else ""
         with engine.begin() as db:
             note(db, connection, code, str(error), subject)
 
@@ -77,6 +113,16 @@ def clear_answered(db: Connection, connection: str) -> None:
     db.execute(text(f"delete from tidegate.problems p where p.connection = :c and {ANSWERED}"), {"c": connection})
 
 
+def unanswered_gaps(db: Connection) -> list[tuple[str, Any]]:
+    """Connections that lost events which no full import has made good, with the time since when."""
+    rows = db.execute(
+        text(f"""
+select p.connection, p.since from tidegate.problems p join tidegate.connections c on c.name = p.connection
+where p.code = 'events_lost' and c.disconnected_at is null and not ({ANSWERED}) order by 1""")
+    )
+    return [(row.connection, row.since) for row in rows]
+
+
 def listing(db: Connection, connection: str) -> list[dict[str, Any]]:
     """The noted problems, each {code, subject, since, detail, remedy}."""
     rows = db.execute(
@@ -94,6 +140,12 @@ def shown(connection: str, code: str, since: Any, detail: str = "", subject: str
     return {"code": code, "subject": subject, "since": since, "detail": detail, "remedy": remedy}
 
 
+def answered(engine: Engine, connection: str) -> None:
+    """Forgets that Stripe could not be asked: it has just answered."""
+    with engine.begin() as db:
+        clear(db, connection, OF_ACCESS)
+
+
 @contextmanager
 def watched(engine: Engine, connection: str, endpoint: str = "") -> Generator[None]:
     """Notes that the key or Stripe fails when the block does, and forgets it when the block ends well.
@@ -105,6 +157,6 @@ def watched(engine: Engine, connection: str, endpoint: str = "") -> Generator[No
     except TidegateError as error:
         note_error(engine, connection, error)
         raise
+    answered(engine, connection)
     with engine.begin() as db:
-        clear(db, connection, ["key_invalid", "unreachable"])
         clear(db, connection, ["permission_missing"], endpoint)

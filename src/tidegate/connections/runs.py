@@ -1,29 +1,39 @@
 """Runs: one execution of an import, a catch-up or an audit, with its state and what it did."""
 
 import json
+import logging
 import os
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, text
+from sqlalchemy.exc import OperationalError
+
+log = logging.getLogger(__name__)
 
 QUIET_SECONDS = 5
 """After this long without a sign of life, a running import whose lock nobody holds is taken for dead."""
 
-# An import holds the lock of `exclusive` as long as its process lives (pg_locks shows the 64-bit key as two halves).
-# The lock alone does not tell: one that ends just now may have let go of it while its row still says running here.
+_HELD = """exists (
+    select from pg_locks l where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+    and l.database = (select oid from pg_database where datname = current_database())
+    and (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended({key}, 0))"""
+"""Whether a session holds the advisory lock of that key; pg_locks shows the 64-bit key as two halves."""
+
+# Work holds the lock of `exclusive` or `alive` as long as its process lives, and of exclusive work only the newest run
+# can be alive. The lock alone does not tell: one that ends just now may have let go of it while its row still says
+# running here.
 AS_IT_STANDS = f"""
 select r.id, r.connection, r.kind, case when d.died then 'interrupted' else r.state end as state, r.options,
   r.started_at, r.heartbeat_at, case when d.died then r.heartbeat_at else r.finished_at end as finished_at,
   r.process, r.summary, case when d.died then 'the process ' || r.process || ' died' else r.error end as error
 from tidegate.runs r cross join lateral (
-  select r.kind = 'import' and r.state = 'running' and not exists (
-    select from pg_locks l where l.locktype = 'advisory' and l.granted and l.objsubid = 1
-    and l.database = (select oid from pg_database where datname = current_database())
-    and (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended(r.kind || ':' || r.connection, 0))
-  and r.heartbeat_at < clock_timestamp() - interval '{QUIET_SECONDS} seconds' as died) d"""
+  select r.state = 'running' and r.heartbeat_at < clock_timestamp() - interval '{QUIET_SECONDS} seconds'
+  and not {_HELD.format(key="'run:' || r.id")}
+  and (not {_HELD.format(key="r.kind || ':' || r.connection")} or exists (
+    select from tidegate.runs n where n.connection = r.connection and n.kind = r.kind and n.id > r.id)) as died) d"""
 
 
 def process_name() -> str:
@@ -63,13 +73,21 @@ def beat(db: Connection, run: int, summary: dict[str, Any]) -> None:
 
 
 def end(db: Connection, run: int, state: str, summary: dict[str, Any], error: str = "") -> None:
-    """Ends a run as `done`, `incomplete` or `interrupted`."""
+    """Ends a run as `done`, `incomplete` or `interrupted`; one that another process took up stays as that has it."""
     db.execute(
         text("""
 update tidegate.runs set state = :state, summary = cast(:summary as jsonb), error = :error, finished_at = now(),
-  heartbeat_at = now() where id = :run"""),
-        {"run": run, "state": state, "summary": json.dumps(summary), "error": error},
+  heartbeat_at = now() where id = :run and process = :process"""),
+        {"run": run, "state": state, "summary": json.dumps(summary), "error": error, "process": process_name()},
     )
+
+
+def connection_of_range(db: Connection, range_: int) -> str:
+    """The connection whose import a range belongs to; empty when it was purged."""
+    query = text(
+        "select r.connection from tidegate.runs r join tidegate.import_ranges i on i.run = r.id where i.id = :id"
+    )
+    return db.scalar(query, {"id": range_}) or ""
 
 
 def last(db: Connection, connection: str, kind: str) -> RowMapping | None:
@@ -81,6 +99,24 @@ def last(db: Connection, connection: str, kind: str) -> RowMapping | None:
         )
         .mappings()
         .first()
+    )
+
+
+def imports(db: Connection, connection: str) -> Sequence[RowMapping]:
+    """The imports that say how the mirror stands, newest first, in the state of `find`: back to the last one of
+    everything that reached its end.
+    """
+    return (
+        db.execute(
+            text(f"""
+{AS_IT_STANDS} where r.connection = :c and r.kind = 'import' and r.id >= coalesce((
+  select max(id) from tidegate.runs where connection = :c and kind = 'import' and state = 'done'
+  and coalesce(options -> 'resources', '[]') = '[]'), 0)
+order by r.id desc"""),
+            {"c": connection},
+        )
+        .mappings()
+        .all()
     )
 
 
@@ -113,16 +149,46 @@ def exclusive(engine: Engine, connection: str, kind: str) -> Generator[bool]:
 @contextmanager
 def alone(db: Connection, connection: str, *kinds: str) -> Generator[bool]:
     """The same for all of these kinds of work, for as long as the database connection lives; it may hold more."""
+    with _locked(db, *(f"{kind}:{connection}" for kind in kinds)) as held:
+        yield held
+
+
+def is_held(engine: Engine, connection: str, kind: str) -> bool:
+    """Whether a process is in a block of `exclusive` now."""
+    with engine.connect() as db:
+        return bool(db.scalar(text(f"select {_HELD.format(key=':key')}"), {"key": f"{kind}:{connection}"}))
+
+
+@contextmanager
+def alive(engine: Engine, run: int) -> Generator[None]:
+    """Shows that a run of work which several processes may do at a time lives, until the block ends or the process
+    dies.
+    """
+    with engine.connect() as db, _locked(db, f"run:{run}"):
+        yield
+
+
+@contextmanager
+def _locked(db: Connection, *keys: str) -> Generator[bool]:
     held: list[str] = []
-    for kind in kinds:
-        key = f"{kind}:{connection}"
+    for key in keys:
         if not db.scalar(text("select pg_try_advisory_lock(hashtextextended(:key, 0))"), {"key": key}):
             break
         held.append(key)
     db.commit()
     try:
-        yield len(held) == len(kinds)
+        yield len(held) == len(keys)
     finally:
-        for key in held:
+        if held:
+            _let_go(db, held)
+
+
+def _let_go(db: Connection, keys: Sequence[str]) -> None:
+    try:
+        for key in keys:
             db.execute(text("select pg_advisory_unlock(hashtextextended(:key, 0))"), {"key": key})
         db.commit()
+    except OperationalError as error:
+        if not error.connection_invalidated:
+            raise
+        log.warning("lock_lost", extra={"lock": ", ".join(keys)})  # with its session: what was done stands all the same

@@ -39,7 +39,8 @@ connections = Table(
     Column("endpoint_rate", Float, nullable=False, comment="requests a second per endpoint"),
     Column("created_at", Time, nullable=False, server_default=func.now()),
     Column("disconnected_at", Time),
-    Column("events_until", Time, comment="everything Stripe did before this is in the mirror"),
+    Column("events_until", Time, comment="every event of Stripe before this was read"),
+    Column("complete_as_of", Time, comment="everything Stripe did before this is in the mirror"),
     Column("last_webhook_at", Time),
     Column("caught_up_at", Time, comment="when /v1/events was last read to its head"),
     Column(
@@ -70,12 +71,23 @@ problems = Table(
     PrimaryKeyConstraint("connection", "code", "subject"),
 )
 
+permissions = Table(
+    "permissions",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("endpoint", Text, nullable=False, comment="method and path, such as GET /v1/charges"),
+    Column("allowed", Boolean, comment="null: it could not be told, detail says why"),
+    Column("checked_at", Time, comment="null: not looked at since the key was replaced"),
+    Column("detail", Text, nullable=False, server_default="", comment="what Stripe said"),
+    PrimaryKeyConstraint("connection", "endpoint"),
+)
+
 runs = Table(
     "runs",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("connection", Text, nullable=False),
-    Column("kind", Text, nullable=False, comment="import, catch_up, audit"),
+    Column("kind", Text, nullable=False, comment="import, sweep, catch_up, audit"),
     Column("state", Text, nullable=False, server_default="running", comment="running, interrupted, done, incomplete"),
     Column("options", JSONB, nullable=False, server_default=text("'{}'")),
     Column("started_at", Time, nullable=False, server_default=func.now()),

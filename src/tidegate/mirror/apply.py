@@ -211,6 +211,7 @@ def _count(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) 
     buried = [id_ for id_ in [*fresh, *verdicts[Verdict.WINS]] if batch.arrivals[id_].deleted]
     counts.deleted += len(buried)
     counts.stored += len(fresh) + len(verdicts[Verdict.WINS]) - len(buried)
+    counts.new += sum(not batch.arrivals[id_].deleted for id_ in fresh)
     counts.unchanged += len(verdicts[Verdict.CONFIRMS])
     counts.older += len(verdicts[Verdict.LOSES])
     counts.doubtful += len(verdicts[Verdict.DOUBT]) + len(verdicts[Verdict.PARTIAL])

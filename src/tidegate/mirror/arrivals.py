@@ -43,10 +43,14 @@ class Lost:
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the objects of one resource; `children` are the rows written with them, by their resource."""
+    """What became of the objects of one resource; `children` are the rows written with them, by their resource.
+
+    `stored` counts those whose content was written; `new` are those among them that the mirror lacked altogether.
+    """
 
     read: int = 0
     stored: int = 0
+    new: int = 0
     unchanged: int = 0
     older: int = 0
     doubtful: int = 0
@@ -57,7 +61,7 @@ class Counts:
 
     def add(self, other: "Counts") -> None:
         """Adds another count to this one."""
-        for name in ("read", "stored", "unchanged", "older", "doubtful", "deleted", "unreadable"):
+        for name in ("read", "stored", "new", "unchanged", "older", "doubtful", "deleted", "unreadable"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.skipped.update(other.skipped)
         self.children.update(other.children)
@@ -67,6 +71,7 @@ class Counts:
         return {
             "read": self.read,
             "stored": self.stored,
+            "new": self.new,
             "unchanged": self.unchanged,
             "older": self.older,
             "doubtful": self.doubtful,
@@ -79,10 +84,9 @@ class Counts:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Counts":
         """The reverse of `as_json`; missing counts are zero."""
-        known = {name: value.get(name, 0) for name in ("read", "stored", "unchanged", "older", "doubtful", "deleted")}
+        names = ("read", "stored", "new", "unchanged", "older", "doubtful", "deleted", "unreadable")
         return cls(
-            **known,
-            unreadable=value.get("unreadable", 0),
+            **{name: value.get(name, 0) for name in names},
             skipped=Counter(value.get("skipped", {})),
             children=Counter(value.get("children", {})),
         )

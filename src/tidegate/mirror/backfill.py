@@ -13,7 +13,14 @@ from typing import NamedTuple
 from sqlalchemy import Engine, text
 
 from tidegate.connections import problems
-from tidegate.errors import StripeCursorGone, StripeKeyInvalid, StripeObjectMissing, TidegateError, Unreachable
+from tidegate.errors import (
+    ENDS_THE_WORK,
+    ImportTakenOver,
+    StripeCursorGone,
+    StripeObjectMissing,
+    TidegateError,
+    passes,
+)
 from tidegate.mirror import ranges, refetches
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Counts
@@ -64,7 +71,7 @@ class Reader:
     def read_all(self, readers: int) -> None:
         """Reads every range of the plan with so many threads. A failed range carries its error; the others go on.
 
-        Raises what makes all further work useless: StripeKeyInvalid, Unreachable, an error of the database.
+        Raises what makes all further work useless: `ENDS_THE_WORK`, an error of the database.
         """
         with _rare_collection():
             self._run(readers)
@@ -124,12 +131,12 @@ class Reader:
         try:
             while not range_.done and not self.stop.is_set() and not self._fatal:
                 self._step(load)
-        except (StripeKeyInvalid, Unreachable):
+        except (*ENDS_THE_WORK, ImportTakenOver):
             raise
         except TidegateError as error:
-            range_.error = str(error)
+            range_.error, load.passing = str(error), passes(error)
             log.warning("import_range_failed", extra={"run": self.run, "resource": range_.resource.name})
-            problems.note_error(self.engine, self.account, error)
+            problems.note_error(self.engine, self.account, error, f"GET {range_.resource.path}")
             with self.engine.begin() as db:
                 ranges.checkpoint(db, range_)
         finally:
@@ -153,13 +160,19 @@ class Reader:
         range_ = load.range
         try:
             page = read_objects(
-                self.api, range_.resource, str(range_.resource.path), range_.params(), after=range_.cursor
+                self.api,
+                range_.resource,
+                str(range_.resource.path),
+                range_.params(),
+                after=range_.cursor,
+                passed=load.passed,
             )
         except StripeCursorGone:
             if range_.reached is None:
                 raise
             # The object was deleted since: go on from its second, reading that second again, or from the beginning.
             range_.cursor = ""
+            load.passed.clear()
             range_.until, range_.reached = (
                 (range_.reached + 1, range_.reached) if range_.resource.created_filter else (None, None)
             )
@@ -181,9 +194,7 @@ class Reader:
         for parent in parents:
             try:
                 pages += self._pages_of(range_, parent)
-            except StripeObjectMissing as error:
-                if error.facts["code"] != "resource_missing":
-                    raise  # it is the list that does not exist here, not the parent
+            except StripeObjectMissing:
                 gone.append(parent)
         done = len(parents) < PARENTS_AT_ONCE
         self._store(Load(range_), pages, parents[-1] if parents else range_.cursor, None, done=done, gone=gone)
@@ -191,9 +202,13 @@ class Reader:
     def _pages_of(self, range_: Range, parent: str) -> list[Page]:
         path = list_path(str(range_.resource.path), parent)
         pages: list[Page] = []
+        passed = set[str]()
         while not pages or pages[-1].has_more:
             after = pages[-1].last if pages else ""
-            pages.append(read_objects(self.api, range_.resource, path, range_.params(), after=after, parent=parent))
+            params = range_.params()
+            pages.append(
+                read_objects(self.api, range_.resource, path, params, after=after, passed=passed, parent=parent)
+            )
         return pages
 
     def _parents(self, range_: Range) -> Sequence[str]:

@@ -1,15 +1,15 @@
 """Compares the mirror with Stripe: reads a resource's lists again and finds what is missing, vanished or different."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
-from tidegate.errors import StripeBodyUnreadable, StripeKeyInvalid, StripeObjectMissing, TidegateError, Unreachable
-from tidegate.mirror.arrivals import Arrival
+from tidegate.errors import ENDS_THE_WORK, StripeObjectMissing, TidegateError
+from tidegate.mirror.arrivals import Arrival, Lost
 from tidegate.mirror.compare_rows import Differences, compare_page
 from tidegate.mirror.pages import read_objects, retrieve
 from tidegate.stripe_api.client import StripeApi
@@ -20,7 +20,16 @@ from tidegate.stripe_api.resources.resource import Resource
 NAMED = 20  # ids listed per finding; the numbers are whole
 AT_ONCE = 100
 READERS = 4
-FINDINGS = ("missing", "vanished", "stale", "incomplete", "columns", "orphans")
+FINDINGS = ("missing", "vanished", "stale", "incomplete", "columns", "orphans", "dangling")
+EXCUSABLE = ("missing", "vanished", "stale", "incomplete", "dangling")
+"""What a change that the mirror has not been told yet can explain."""
+
+
+class Seen(NamedTuple):
+    """What one look at Stripe showed: objects, and what of them could not be read."""
+
+    arrivals: Sequence[Arrival]
+    lost: Sequence[Lost]
 
 
 @dataclass(slots=True)
@@ -30,8 +39,10 @@ class Comparison(Differences):
     `in_stripe` counts what Stripe shows, in lists or by id; `stored` the live rows. `missing` are in Stripe only,
     `vanished` in the mirror only (without a tombstone), `stale` have other content than Stripe shows, `incomplete` lack
     children or have others, `columns` have typed columns that do not say what their JSON says, `orphans` are children
-    whose parent is not there or is deleted while they are not. `changed_meanwhile` counts objects that changed after
-    they were read or whose change Stripe has told only since the mirror was last caught up: no difference.
+    whose parent is not there or is deleted while they are not, `dangling` are objects (`customers/cus_1`) that a row
+    names, that Stripe has, and that have no row, not even a tombstone. `unreadable` counts what is recorded so and what
+    could not be read now. `changed_meanwhile` counts objects that changed after they were read or whose change Stripe
+    has told only since the mirror was last caught up: no difference.
     """
 
     resource: str = ""
@@ -39,6 +50,7 @@ class Comparison(Differences):
     in_stripe: int = 0
     vanished: list[str] = field(default_factory=list[str])
     orphans: list[str] = field(default_factory=list[str])
+    dangling: list[str] = field(default_factory=list[str])
     unreadable: int = 0
     error: str = ""
     refused: TidegateError | None = None
@@ -53,13 +65,15 @@ class Comparison(Differences):
     @property
     def suspicious(self) -> bool:
         """Whether a change that the mirror has not been told yet could explain a finding."""
-        return bool(self.missing or self.vanished or self.stale or self.incomplete)
+        return any(getattr(self, name) for name in EXCUSABLE)
 
-    def excuse(self, changed: Collection[str]) -> None:
-        """Takes out objects that are known to have changed since the mirror was last caught up."""
-        for name in ("missing", "vanished", "stale", "incomplete"):
+    def excuse(self, changed: Mapping[str, Collection[str]]) -> None:
+        """Takes out objects that are known to have changed since the mirror was last caught up; ids by resource."""
+        mine = changed.get(self.resource, ())
+        others = {f"{resource}/{id_}" for resource, ids in changed.items() for id_ in ids}
+        for name in EXCUSABLE:
             found: list[str] = getattr(self, name)
-            kept = [id_ for id_ in found if id_ not in changed]
+            kept = [id_ for id_ in found if id_ not in (others if name == "dangling" else mine)]
             self.changed_meanwhile += len(found) - len(kept)
             setattr(self, name, kept)
 
@@ -92,13 +106,14 @@ def compare(
         db.execute(text("create temp table seen (id text primary key) on commit preserve rows"))
         db.commit()
         try:
-            for arrivals in _lists(api, resource, db, account):
-                _look_at(db, account, resource, arrivals, result, tell)
+            for page in _lists(api, resource, db, account):
+                _look_at(db, account, resource, page, result, tell)
             _look_for_unlisted(db, account, api, resource, result, tell)
-        except (StripeKeyInvalid, Unreachable):
+        except ENDS_THE_WORK:
             raise
         except TidegateError as error:
             result.error, result.refused = str(error), error
+            result.vanished.clear()  # who is refused a look cannot say that nothing is there
         finally:
             db.rollback()
             db.execute(text("drop table pg_temp.seen"))
@@ -111,39 +126,45 @@ def _look_at(
     db: Connection,
     account: str,
     resource: Resource,
-    arrivals: Sequence[Arrival],
+    page: Seen,
     result: Comparison,
     tell: Callable[[int], None],
 ) -> None:
-    alive = [arrival for arrival in arrivals if not arrival.deleted]
+    alive = [arrival for arrival in page.arrivals if not arrival.deleted]
+    illegible = {one.object_id for one in page.lost}
+    result.illegible |= illegible
     compare_page(db, account, resource, alive, result)
-    result.in_stripe += len(alive)
+    result.in_stripe += len(alive) + len(illegible)
     db.execute(
         text("insert into seen select unnest(cast(:ids as text[])) on conflict do nothing"),
-        {"ids": [arrival.id for arrival in alive]},
+        {"ids": [*(arrival.id for arrival in alive), *illegible]},
     )
     db.commit()
-    tell(len(arrivals))
+    tell(len(page.arrivals) + len(page.lost))
 
 
-def _lists(api: StripeApi, resource: Resource, db: Connection, account: str) -> Iterator[list[Arrival]]:
-    """Every page of every list of the resource."""
+def _lists(api: StripeApi, resource: Resource, db: Connection, account: str) -> Iterator[Seen]:
+    """Every page of every list of the resource; a parent that Stripe has no more has no list."""
     if resource.singleton:
-        yield retrieve(api, resource).arrivals
+        page = retrieve(api, resource)
+        yield Seen(page.arrivals, page.lost)
         return
     for path, parent in _paths(resource, db, account):
         for variant in resource.variants:
-            after, more = "", True
-            passed = {after}
-            while more:
-                page = read_objects(api, resource, path, variant, after=after, parent=parent)
-                yield page.arrivals
-                after, more = page.last, page.has_more
-                if more and after in passed:
-                    raise StripeBodyUnreadable(
-                        endpoint=f"GET {path}", problem="the list never ends", tries=1, request_id="-"
-                    )
-                passed.add(after)
+            try:
+                yield from _list(api, resource, path, variant, parent)
+            except StripeObjectMissing:
+                if not parent:
+                    raise
+
+
+def _list(api: StripeApi, resource: Resource, path: str, variant: Mapping[str, Any], parent: str) -> Iterator[Seen]:
+    after, more = "", True
+    passed = set[str]()
+    while more:
+        page = read_objects(api, resource, path, variant, after=after, passed=passed, parent=parent)
+        yield Seen(page.arrivals, page.lost)
+        after, more = page.last, page.has_more
 
 
 def _paths(resource: Resource, db: Connection, account: str) -> Sequence[tuple[str, str]]:
@@ -175,9 +196,11 @@ def _look_for_unlisted(
             if not resource.retrievable:
                 result.vanished += ids
                 continue
-            pages = list(pool.map(partial(_alive, api, resource), ids))
-            result.vanished += [id_ for id_, page in zip(ids, pages, strict=True) if not page]
-            _look_at(db, account, resource, [arrival for page in pages for arrival in page], result, tell)
+            pages = list(pool.map(partial(look_up, api, resource), ids))
+            found = Seen([one for page in pages for one in page.arrivals], [one for page in pages for one in page.lost])
+            gone = [id_ for id_, page in zip(ids, pages, strict=True) if not page.lost and _none_alive(page)]
+            _look_at(db, account, resource, found, result, tell)
+            result.vanished += gone
 
 
 def _unlisted(db: Connection, account: str, resource: Resource, after: str) -> Sequence[str]:
@@ -193,12 +216,23 @@ order by t.id limit :limit"""),
     return ids
 
 
-def _alive(api: StripeApi, resource: Resource, object_id: str) -> list[Arrival]:
-    """The object by its id; empty when Stripe has it no more."""
+def look_up(api: StripeApi, resource: Resource, object_id: str) -> Seen:
+    """The object by its id; empty when Stripe has it no more. Raises the other errors of `retrieve`."""
     try:
-        return [arrival for arrival in retrieve(api, resource, object_id).arrivals if not arrival.deleted]
-    except StripeObjectMissing:
-        return []
+        page = retrieve(api, resource, object_id)
+    except StripeObjectMissing as error:
+        if not _is_gone(error):
+            raise  # it is the endpoint that does not exist here, not the object
+        return Seen([], [])
+    return Seen(page.arrivals, page.lost)
+
+
+def _none_alive(page: Seen) -> bool:
+    return all(arrival.deleted for arrival in page.arrivals)
+
+
+def _is_gone(error: StripeObjectMissing) -> bool:
+    return error.facts["code"] == "resource_missing"
 
 
 def _look_back(db: Connection, account: str, resource: Resource, result: Comparison) -> None:
@@ -206,8 +240,9 @@ def _look_back(db: Connection, account: str, resource: Resource, result: Compari
     values = {"connection": account, "resource": resource.name}
     live = f"from stripe.{resource.table} t where t.connection = :connection and t.deleted_at is null"
     result.stored = int(db.scalar(text(f"select count(*) {live}"), values) or 0)
-    unreadable = "select count(*) from tidegate.unreadable where connection = :connection and resource = :resource"
-    result.unreadable = int(db.scalar(text(unreadable), values) or 0)
+    unreadable = "select object_id from tidegate.unreadable where connection = :connection and resource = :resource"
+    recorded = db.scalars(text(unreadable), values).all()
+    result.unreadable = len(recorded) + len(result.illegible.difference(recorded))
     for nested in resource.nested:
         child = RESOURCES[nested.resource]
         result.orphans += db.scalars(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy.exc import DataError
 
 from tidegate.mirror.arrivals import Arrival, text_of
 from tidegate.stripe_api.resources import RESOURCES
@@ -20,13 +21,30 @@ class Differences:
     stale: list[str] = field(default_factory=list[str])
     incomplete: list[str] = field(default_factory=list[str])
     columns: list[str] = field(default_factory=list[str])
+    illegible: set[str] = field(default_factory=set[str])
     changed_meanwhile: int = 0
 
 
 def compare_page(
     db: Connection, account: str, resource: Resource, arrivals: Sequence[Arrival], found: Differences
 ) -> None:
-    """Adds to `found` how the rows differ from the objects. Children are compared where their parent's row is equal."""
+    """Adds to `found` how the rows differ from the objects. Children are compared where their parent's row is equal.
+
+    An object that no jsonb holds (U+0000, half a surrogate pair) is found by halving, and is illegible.
+    """
+    try:
+        with db.begin_nested():
+            _compare(db, account, resource, arrivals, found)
+    except DataError:
+        if len(arrivals) == 1:
+            found.illegible.add(arrivals[0].id)
+            return
+        middle = len(arrivals) // 2
+        compare_page(db, account, resource, arrivals[:middle], found)
+        compare_page(db, account, resource, arrivals[middle:], found)
+
+
+def _compare(db: Connection, account: str, resource: Resource, arrivals: Sequence[Arrival], found: Differences) -> None:
     bodies = {arrival.id: arrival for arrival in arrivals}
     rows = db.execute(
         text(f"""
@@ -37,7 +55,7 @@ left join stripe.{resource.table} t on t.connection = :connection and t.id = o.i
         {"connection": account, "ids": list(bodies), "bodies": [a.body for a in bodies.values()]},
     )
     equal: list[Arrival] = []
-    for row in rows.mappings():
+    for row in rows.mappings().all():
         arrival = bodies[row["id"]]
         if row["same"] and not row["missing"]:
             equal.append(arrival)

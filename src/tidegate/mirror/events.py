@@ -94,8 +94,8 @@ def _unexpanded(resource: Resource, body: msgspec.Raw) -> bool:
     if not resource.expand:
         return False
     try:
-        found = json.loads(text_of(body))
-    except ValueError:  # no jsonb either: it will be kept as text, whole or not
+        found = msgspec.json.decode(body)
+    except msgspec.DecodeError:  # no jsonb either: it will be kept as text, whole or not
         return False
     return any(_names_only(found, path.split(".")) for path in resource.expand)
 

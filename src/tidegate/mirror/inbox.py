@@ -2,14 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import Enum, auto
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, text
+
+from tidegate.connections import problems
+from tidegate.store.bulk import Texts
 
 
 class Entry(NamedTuple):
     """An event as it came: times in epoch seconds, `body` the raw JSON, `source` is `webhook` or `events`.
 
+    `account` (Stripe's id) and `livemode`: whose event it is; it is kept only while the connection of that name is
+    theirs. None: not checked.
     `skipped`: why it is kept without being handled; empty for an event to handle.
     """
 
@@ -19,7 +25,17 @@ class Entry(NamedTuple):
     created: int
     source: str
     body: str
+    account: str | None = None
+    livemode: bool | None = None
     skipped: str = ""
+
+
+class Kept(Enum):
+    """What became of an event that came."""
+
+    NEW = auto()
+    KNOWN = auto()  # it was there already
+    STRAY = auto()  # there is no such connection, or it is another account's by now
 
 
 class Waiting(NamedTuple):
@@ -33,21 +49,53 @@ class Waiting(NamedTuple):
 
 def keep(db: Connection, entries: Sequence[Entry]) -> int:
     """Stores events that are not there yet, by (connection, event id); returns how many were new."""
+    return sum(one is Kept.NEW for one in keep_each(db, entries))
+
+
+def keep_each(db: Connection, entries: Sequence[Entry]) -> list[Kept]:
+    """Stores events that are not there yet, by (connection, event id); tells what became of each.
+
+    A connection keeps from being purged until the transaction ends, so no event is left behind for the next one that
+    has its name. An event that says that an account took back its access is noted as the problem it is: Stripe may tell
+    nothing more. To a platform it tells it of another: there the fan-out sees to it.
+    """
     if not entries:
-        return 0
-    result = db.execute(
-        text("""
-insert into tidegate.inbox (connection, event_id, type, created, source, body, state, error, handled_at)
-select o.connection, o.event_id, o.type, to_timestamp(o.created), o.source, o.body,
-  case when o.skipped = '' then 'waiting' else 'skipped' end, o.skipped, case when o.skipped <> '' then now() end
-from unnest(cast(:connection as text[]), cast(:event_id as text[]), cast(:type as text[]), cast(:created as bigint[]),
-            cast(:source as text[]), cast(:body as text[]), cast(:skipped as text[]))
-  as o(connection, event_id, type, created, source, body, skipped)
-order by o.connection, o.event_id
-on conflict do nothing"""),
-        {name: [getattr(entry, name) for entry in entries] for name in Entry._fields},
-    )
-    return result.rowcount
+        return []
+    columns: dict[str, Any] = {name: [getattr(entry, name) for entry in entries] for name in Entry._fields}
+    rows = db.execute(_KEEP, columns | {"body": Texts(columns["body"])}).all()
+    outcomes: list[Kept] = []
+    seen: set[tuple[str, str]] = set()
+    for entry, row in zip(entries, rows, strict=True):
+        key = (entry.connection, entry.event_id)
+        new = row.new and key not in seen
+        outcomes.append(Kept.STRAY if not row.theirs else Kept.NEW if new else Kept.KNOWN)
+        seen.add(key)
+        if entry.type == problems.DEAUTHORIZED and row.theirs and not (row.platform or entry.skipped):
+            problems.note(db, entry.connection, "oauth_revoked", f"Stripe told so by the event {entry.event_id}.")
+    return outcomes
+
+
+_KEEP = text("""
+with held as materialized (
+  select name, account, livemode, fan_out_at is not null as platform from tidegate.connections
+  where name = any(cast(:connection as text[])) order by name for key share),
+came as materialized (
+  select o.*, held.name is not null as theirs, held.platform
+  from unnest(cast(:connection as text[]), cast(:event_id as text[]), cast(:type as text[]),
+              cast(:created as bigint[]), cast(:source as text[]), cast(:body as text[]), cast(:account as text[]),
+              cast(:livemode as boolean[]), cast(:skipped as text[]))
+    with ordinality as o(connection, event_id, type, created, source, body, account, livemode, skipped, place)
+  left join held on held.name = o.connection and held.account = coalesce(o.account, held.account)
+    and held.livemode = coalesce(o.livemode, held.livemode)),
+put as (
+  insert into tidegate.inbox (connection, event_id, type, created, source, body, state, error, handled_at)
+  select connection, event_id, type, to_timestamp(created), source, body,
+    case when skipped = '' then 'waiting' else 'skipped' end, skipped, case when skipped <> '' then now() end
+  from came where theirs
+  order by connection, event_id
+  on conflict do nothing returning connection, event_id)
+select came.theirs, came.platform, put.event_id is not null as new
+from came left join put using (connection, event_id) order by came.place""")
 
 
 def claim(db: Connection, connection: str, limit: int) -> list[Waiting]:
@@ -84,6 +132,16 @@ update tidegate.inbox set attempts = attempts + 1, error = :problem,
 where connection = :connection and event_id = :id returning state"""),
         {"connection": connection, "id": event_id, "problem": problem, "attempts": attempts},
     )  # pyright: ignore[reportReturnType]
+
+
+def put_off(db: Connection, connection: str, event_id: str, problem: str, seconds: int) -> None:
+    """Lets an event wait that the database could not take now; that is no failure of the event's."""
+    db.execute(
+        text("""
+update tidegate.inbox set error = :problem, next_try_at = clock_timestamp() + make_interval(secs => :seconds)
+where connection = :connection and event_id = :id"""),
+        {"connection": connection, "id": event_id, "problem": problem, "seconds": seconds},
+    )
 
 
 def listing(db: Connection, connection: str, state: str | None, limit: int) -> Sequence[RowMapping]:

@@ -1,6 +1,6 @@
 """Reads one page of a Stripe list, with every nested list of its objects whole."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -10,6 +10,7 @@ from tidegate.mirror.arrivals import Arrival, Lost, arrive, text_of
 from tidegate.mirror.decide import Certainty
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.endpoints import list_path, object_path
+from tidegate.stripe_api.mode import require_mode
 from tidegate.stripe_api.resources.resource import Nested, Resource
 from tidegate.stripe_api.shapes.read import Reading, Unreadable, read, read_page
 
@@ -35,13 +36,15 @@ def read_objects(
     params: Mapping[str, Any],
     *,
     after: str = "",
+    passed: set[str],
     parent: str = "",
 ) -> Page:
     """One page of `path`, at most 100 objects following the object `after`.
 
-    `parent` is the id of the object listed under; objects that do not name it are given it, so that it is not lost.
-    Raises the errors of StripeApi; StripeBodyUnreadable also for a page that would never end (it says that there is
-    more and shows nothing new).
+    `passed` holds the last id of each page of this list that was read, and is given this one's. `parent` is the id of
+    the object listed under; objects that do not name it are given it, so that it is not lost. Raises the errors of
+    StripeApi; StripeModeWrong when an object is not of the key's mode; StripeBodyUnreadable also for a list that would
+    never end (it says that there is more and goes back to where it was, or nowhere).
     """
     asked = {**params, "limit": LIMIT, "expand": [f"data.{one}" for one in resource.expand]}
     if after:
@@ -51,17 +54,25 @@ def read_objects(
         bodies = [_owned(body, resource.parent_field, parent) for body in bodies]
     arrivals, lost = arrive(resource, bodies, at, Certainty.READ)
     for arrival in arrivals:
+        require_mode(api, f"GET {path}", arrival.id, arrival.reading.livemode)
         if resource.nested:
             complete(api, resource, arrival)
     last, reached = _end(resource, bodies)
-    if has_more and (not last or last == after):
+    if has_more:
+        _move_on(path, last, passed | {after})
+        passed.add(last)
+    return Page(arrivals, lost, has_more, last, reached)
+
+
+def _move_on(path: str, last: str, passed: Collection[str]) -> None:
+    """Raises StripeBodyUnreadable when a page that is not the last ends where an earlier one did."""
+    if not last or last in passed:
         raise StripeBodyUnreadable(
             endpoint=f"GET {path}",
-            problem="the page says that more follows but does not move on",
+            problem="the list says that more follows but does not move on",
             tries=1,
             request_id="-",
         )
-    return Page(arrivals, lost, has_more, last, reached)
 
 
 def _owned(body: msgspec.Raw, field: str, parent: str) -> msgspec.Raw:
@@ -74,11 +85,12 @@ def _owned(body: msgspec.Raw, field: str, parent: str) -> msgspec.Raw:
 
 
 def retrieve(api: StripeApi, resource: Resource, object_id: str = "", *, interactive: bool = False) -> Page:
-    """One object by id (without one: a singleton), as a page of one. Raises the errors of StripeApi."""
+    """One object by id (without one: a singleton), as a page of one. Raises as `read_objects` does."""
     path = object_path(str(resource.path), object_id) if object_id else str(resource.path)
     answer = api.get(path, {"expand": list(resource.expand)} if resource.expand else {}, interactive=interactive)
     arrivals, lost = arrive(resource, [answer.body], int(answer.at.timestamp()), Certainty.READ)
     for arrival in arrivals:
+        require_mode(api, f"GET {path}", arrival.id, arrival.reading.livemode)
         complete(api, resource, arrival, interactive=interactive)
     return Page(arrivals, lost, False, object_id, None)
 
@@ -120,19 +132,15 @@ def _rest(
     rest: list[msgspec.Raw] = []
     more = True
     last = _id(bodies[-1]) if bodies else ""
+    passed = {last}
     while more:
         after = {"starting_after": last} if last else {}
         found, more, _ = _fetch(api, path, {**params, **after, "limit": LIMIT}, interactive)
         rest += found
-        moved = _id(found[-1]) if found else ""
-        if more and moved in {"", last}:
-            raise StripeBodyUnreadable(
-                endpoint=f"GET {path}",
-                problem="the list says that more follows but does not move on",
-                tries=1,
-                request_id="-",
-            )
-        last = moved
+        last = _id(found[-1]) if found else ""
+        if more:
+            _move_on(path, last, passed)
+            passed.add(last)
     return rest
 
 

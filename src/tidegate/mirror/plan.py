@@ -21,6 +21,8 @@ class Load:
     range: Range
     density: float | None = None  # objects per second of `created`; None: nothing seen yet
     reading: bool = False
+    passing: bool = True  # whether the range's error may go by itself
+    passed: set[str] = field(default_factory=set[str])  # where its pages ended, so that a circle is noticed
     ahead: int | None = None  # `created` of the last object of the page in hand, which is not stored yet
 
     def remaining_pages(self, oldest: int, now: int) -> float:

@@ -6,6 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from tidegate.connections import runs
+from tidegate.errors import ImportTakenOver
 from tidegate.mirror.arrivals import Counts
 from tidegate.stripe_api.resources.resource import Resource
 
@@ -69,13 +71,16 @@ def _range(row: dict[str, Any], resources: dict[str, Resource]) -> Range:
 def checkpoint(db: Connection, range_: Range) -> None:
     """Stores how far a range has come, in the transaction that stores its rows.
 
-    Its bounds are not written: cutting a range changes them at any time, also while its reader stores a page.
+    Its bounds are not written: cutting a range changes them at any time, also while its reader stores a page. Raises
+    ImportTakenOver when the run is another process's by now.
     """
-    db.execute(
+    written = db.execute(
         text("""
 update tidegate.import_ranges set cursor = :cursor, reached = :reached, done = :done, pages = :pages,
-  counts = cast(:counts as jsonb), error = :error where id = :id"""),
+  counts = cast(:counts as jsonb), error = :error where id = :id and exists (
+    select from tidegate.runs r where r.id = import_ranges.run and r.process = :process)"""),
         {
+            "process": runs.process_name(),
             "id": range_.id,
             "cursor": range_.cursor,
             "reached": range_.reached,
@@ -85,3 +90,5 @@ update tidegate.import_ranges set cursor = :cursor, reached = :reached, done = :
             "error": range_.error,
         },
     )
+    if not written.rowcount:
+        raise ImportTakenOver(connection=runs.connection_of_range(db, range_.id))

@@ -28,6 +28,24 @@ def ask_for_named(db: Connection, account: str, resource: Resource, ids: Sequenc
         _ask_for_items(db, account, BILLED_ON, ids)
 
 
+def unknown(db: Connection, account: str, holder: Resource, column: Column, *, live: bool = False) -> Sequence[str]:
+    """The ids in a column that refers to another resource of which the mirror has no row, not even a tombstone.
+
+    `live`: those only that a holder names which is not deleted.
+    """
+    named = f"unnest(t.{column.name})" if column.type == "text[]" else f"t.{column.name}"
+    among = "and t.deleted_at is null" if live else ""
+    return db.scalars(
+        text(f"""
+select distinct n.id
+from (select {named} as id from stripe.{holder.table} t where t.connection = :connection {among}) n
+where n.id is not null and not exists (
+  select from stripe.{RESOURCES[column.refers_to].table} o where o.connection = :connection and o.id = n.id)
+order by n.id"""),
+        {"connection": account},
+    ).all()
+
+
 def _children(resource: Resource) -> list[Resource]:
     return [RESOURCES[nested.resource] for nested in resource.nested]
 

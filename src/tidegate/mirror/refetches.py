@@ -89,6 +89,16 @@ order by next_try_at limit :limit for update skip locked"""),
     return [Claimed(**row) for row in rows.mappings()]
 
 
+def any_due(connection: Connection, account: str) -> bool:
+    """Whether there is an object whose turn has come."""
+    return bool(
+        connection.scalar(
+            text("select exists (select from tidegate.refetches where connection = :c and next_try_at <= now())"),
+            {"c": account},
+        )
+    )
+
+
 def lease(connection: Connection, account: str, claimed: Sequence[Claimed], seconds: int) -> None:
     """Keeps others from the claimed objects for a while; a process that dies gives them back by not returning."""
     connection.execute(

@@ -25,6 +25,7 @@ class Layout:
 
     columns: dict[str, str]
     bounds: dict[str, int]
+    versions: bool
     bounded: tuple[tuple[int, int], ...]
     times: tuple[int, ...]
     lists: tuple[int, ...]
@@ -37,7 +38,8 @@ class Layout:
         time = moment(at)
         created = None if reading.created is None else moment(reading.created)
         values = self._values(reading)
-        return (account, reading.id, created, time, certainty, time if deleted else None, *values, jsonb(body))
+        told = (time,) if self.versions else ()
+        return (account, reading.id, created, time, certainty, time if deleted else None, *told, *values, jsonb(body))
 
     def child_row(
         self, account: str, reading: Reading, at: int, certainty: int, body: str, *, position: int, parent: str
@@ -71,6 +73,7 @@ def layout(resource: Resource) -> Layout:
     columns = {"connection": "text", "id": "text", "created": "timestamptz", "updated_at": "timestamptz"}
     columns |= {"certainty": "smallint", "deleted_at": "timestamptz"}
     columns |= {"position": "int"} if resource.parent else {}
+    columns |= {"told_at": "timestamptz"} if resource.versions else {}
     columns |= {column.name: column.type for column in resource.columns}
     types = [column.type for column in resource.columns]
     names = [column.name for column in resource.columns]
@@ -79,6 +82,7 @@ def layout(resource: Resource) -> Layout:
     return Layout(
         columns | {"data": "jsonb"},
         bounds,
+        versions=resource.versions,
         bounded=tuple((list(columns).index(name), most) for name, most in bounds.items()),
         times=tuple(place for place, type_ in enumerate(types) if type_ == "timestamptz"),
         lists=tuple(place for place, type_ in enumerate(types) if type_ == "text[]"),

@@ -1,6 +1,8 @@
 """Fetches the objects that wait in the re-fetch queue and applies what Stripe says of them now."""
 
+import math
 import threading
+import time
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -9,7 +11,7 @@ from functools import partial
 from sqlalchemy import Engine, text
 
 from tidegate.connections import accounts
-from tidegate.errors import StripeKeyInvalid, StripeObjectMissing, TidegateError, Unreachable
+from tidegate.errors import ENDS_THE_WORK, StripeObjectMissing, TidegateError
 from tidegate.mirror import references, refetches
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Arrival, Counts, Lost, arrive
@@ -42,15 +44,22 @@ class Settled:
 
 
 def settle(
-    engine: Engine, account: str, api: StripeApi, *, readers: int = 8, stop: threading.Event | None = None
+    engine: Engine,
+    account: str,
+    api: StripeApi,
+    *,
+    readers: int = 8,
+    seconds: float = math.inf,
+    stop: threading.Event | None = None,
 ) -> Settled:
-    """Fetches every object that is due, several at a time, until none is or `stop` is set.
+    """Fetches every object that is due, several at a time, until none is, `stop` is set or so many seconds have passed.
 
-    An object that fails goes back to the queue with its error. Raises StripeKeyInvalid and Unreachable.
+    An object that fails goes back to the queue with its error. Raises `ENDS_THE_WORK`.
     """
     settled = Settled()
+    end = time.monotonic() + seconds
     with ThreadPoolExecutor(readers, thread_name_prefix="settle") as pool:
-        while not (stop and stop.is_set()) and (claimed := _claim(engine, account)):
+        while not (stop and stop.is_set()) and time.monotonic() < end and (claimed := _claim(engine, account)):
             for one, outcome in zip(claimed, pool.map(partial(_fetch, engine, account, api), claimed), strict=True):
                 if isinstance(outcome, TidegateError):
                     settled.failed[f"{one.resource}/{one.object_id}"] = str(outcome)
@@ -78,7 +87,7 @@ def _fetch(engine: Engine, account: str, api: StripeApi, one: Claimed) -> Applie
         arrivals, lost = page.arrivals, page.lost
     except StripeObjectMissing:
         arrivals = _burial(resource, stored, known)
-    except (StripeKeyInvalid, Unreachable) as error:
+    except ENDS_THE_WORK as error:
         _put_back(engine, account, one, error)
         raise
     except TidegateError as error:
@@ -154,15 +163,8 @@ def ask_for_missing(
             target = RESOURCES.get(column.refers_to)
             if target is None or not target.retrievable or target.name not in wanted:
                 continue
-            named = f"unnest(t.{column.name})" if column.type == "text[]" else f"t.{column.name}"
             with engine.begin() as db:
-                missing = db.scalars(
-                    text(f"""
-select distinct n.id from (select {named} as id from stripe.{resource.table} t where t.connection = :connection) n
-where n.id is not null and not exists (
-  select from stripe.{target.table} o where o.connection = :connection and o.id = n.id)"""),
-                    {"connection": account},
-                ).all()
+                missing = references.unknown(db, account, resource, column)
                 refetches.ask(db, account, target, [refetches.Ask(id_, "referenced") for id_ in missing])
             asked += len(missing)
     return asked

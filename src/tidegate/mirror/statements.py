@@ -102,7 +102,7 @@ update {table} t set updated_at = greatest(t.updated_at, i.updated_at), certaint
         confirm=text(f"""
 update {table} t set updated_at = i.updated_at, certainty = i.certainty
 {chosen} and (i.updated_at, i.certainty) > (t.updated_at, t.certainty)"""),
-        keep_stored=text(_keep_stored(table, resource.name)),
+        keep_stored=text(_keep_stored(table, resource)),
         keep_incoming=text(f"""
 insert into tidegate.versions (connection, resource, object_id, at, certainty, digest, event, previous, data)
 select :connection, '{resource.name}', i.id, i.updated_at, i.certainty,
@@ -112,15 +112,24 @@ on conflict do nothing"""),
     )
 
 
-def _keep_stored(table: str, resource: str) -> str:
-    digest = "sha256(convert_to(t.data::text, 'UTF8'))"
+def _keep_stored(table: str, resource: Resource) -> str:
+    """A version is dated by when its content was first seen, not by when it was last confirmed.
+
+    Each object is looked up by its key (`limit 1` forbids any other plan): versions are many times the objects.
+    """
+    at = "coalesce(t.told_at, t.updated_at)" if resource.versions else "t.updated_at"
     return f"""
 insert into tidegate.versions (connection, resource, object_id, at, certainty, digest, data)
-select t.connection, '{resource}', t.id, t.updated_at, t.certainty, {digest}, t.data
-from {table} t
-where t.connection = :connection and t.id = any(:ids) and t.deleted_at is null and not exists (
-  select from tidegate.versions v where v.connection = t.connection and v.resource = '{resource}'
-  and v.object_id = t.id and v.at = t.updated_at and v.digest = {digest})
+select :connection, '{resource.name}', i.id, t.at, t.certainty, t.digest, t.data
+from unnest(cast(:ids as text[])) i(id)
+cross join lateral (
+  select {at} as at, t.certainty, t.data, sha256(convert_to(t.data::text, 'UTF8')) as digest
+  from {table} t where t.connection = :connection and t.id = i.id and t.deleted_at is null limit 1) t
+left join lateral (
+  select true as known from tidegate.versions v
+  where v.connection = :connection and v.resource = '{resource.name}' and v.object_id = i.id
+    and v.at = t.at and v.digest = t.digest limit 1) v on true
+where v.known is null
 on conflict do nothing"""
 
 

@@ -55,6 +55,11 @@ def _table(resource: Resource) -> Table:
             "certainty", SmallInteger, nullable=False, comment="0 told by an event, 1 read, 2 read to settle a doubt"
         ),
         Column("deleted_at", Time),
+        *(
+            Column("told_at", Time, comment="Stripe's time of the first version with this content that was seen")
+            for _ in [1]
+            if resource.versions
+        ),
         *(Column("position", Integer, nullable=False, server_default="0") for _ in [1] if resource.parent),
         *(Column(c.name, SQL_TYPES[c.type], nullable=c.name != resource.parent) for c in resource.columns),
         Column("data", JSONB, nullable=False),

@@ -11,20 +11,21 @@ from tidegate.mirror.decide import Certainty
 from tidegate.stripe_api.resources.resource import Resource
 
 BATCH = 500
+COUNTED_AT_ONCE = 10_000
 ROUNDING = 5
 """Seconds by which what was read may seem older than the reading: Stripe's times are whole seconds, rounded down."""
 
 
-def look_for_unlisted(engine: Engine, account: str, resource: Resource, began: int) -> int:
+def look_for_unlisted(engine: Engine, account: str, resource: Resource, began: int) -> list[str]:
     """Queues a look at every object that the reading which began then (epoch seconds, Stripe's clock) did not show.
 
     Inline prices are in no list and exist; what Stripe has no more is buried when it is looked at. Objects that cannot
-    be fetched by id exist only in their list and are buried here. Returns how many objects there were.
+    be fetched by id exist only in their list and are buried here. Returns the ids of all of these objects.
     """
-    found, after = 0, ""
+    found: list[str] = []
     while True:
         with engine.begin() as db:
-            rows = _unseen(db, account, resource, began - ROUNDING, after)
+            rows = _unseen(db, account, resource, began - ROUNDING, found[-1] if found else "")
             if not rows:
                 return found
             if resource.retrievable:
@@ -32,7 +33,24 @@ def look_for_unlisted(engine: Engine, account: str, resource: Resource, began: i
                 refetches.ask(db, account, resource, asks)
             else:
                 _bury(db, account, resource, rows, began)
-        found, after = found + len(rows), rows[-1]["id"]
+        found += [row["id"] for row in rows]
+
+
+def vanished(engine: Engine, account: str, resource: Resource, ids: Sequence[str]) -> int:
+    """How many of these objects have a tombstone by now, whoever looked at them."""
+    with engine.connect() as db:
+        return sum(
+            int(
+                db.scalar(
+                    text(f"""
+select count(*) from stripe.{resource.table}
+where connection = :connection and id = any(:ids) and deleted_at is not null"""),
+                    {"connection": account, "ids": list(ids[start : start + COUNTED_AT_ONCE])},
+                )
+                or 0
+            )
+            for start in range(0, len(ids), COUNTED_AT_ONCE)
+        )
 
 
 def _unseen(db: Connection, account: str, resource: Resource, before: int, after: str) -> Sequence[RowMapping]:

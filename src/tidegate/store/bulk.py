@@ -6,6 +6,8 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 import psycopg
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
 from sqlalchemy import Connection
 from sqlalchemy.exc import InternalError
 
@@ -91,6 +93,26 @@ def texts(values: Sequence[str]) -> bytes:
         return _EMPTY
     encoded = [value.encode() for value in values]
     return _ONE_DIMENSION(1, 0, 25, len(encoded), 1) + b"".join(_LENGTH(len(one)) + one for one in encoded)
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A list of long texts as a statement's parameter of type `text[]`; psycopg's own way of a list is to escape every
+    character, which takes it half a millisecond for an event.
+    """
+
+    values: Sequence[str]
+
+
+class _TextsDumper(Dumper):
+    format = Format.BINARY
+    oid = psycopg.adapters.types["text"].array_oid
+
+    def dump(self, obj: Texts) -> bytes:
+        return texts(obj.values)
+
+
+psycopg.adapters.register_dumper(Texts, _TextsDumper)
 
 
 def copy_rows(connection: Connection, into: Target, rows: Sequence[Row]) -> None:

@@ -12,9 +12,23 @@ from tidegate.store.bulk import STAGED
 OLDEST_POSTGRESQL = 15
 SESSION = """
 set search_path = tidegate; set lock_timeout = '5s'; set idle_in_transaction_session_timeout = '60s';
-set plan_cache_mode = force_custom_plan"""
+set plan_cache_mode = force_custom_plan;
+select set_config(name, 'lz4', false) from pg_settings
+where name = 'default_toast_compression' and 'lz4' = any(enumvals)"""
 """What every connection begins with. A plan kept from when a table was empty scans it whole after an import filled
-it.
+it. Bodies are compressed by LZ4 where the server has it, at a fraction of the time that PostgreSQL's own way takes.
+"""
+
+KEPT_ALIVE: dict[str, int] = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""Seconds (the last in milliseconds) until a connection whose other end vanished without a word counts as lost, instead
+of the quarter of an hour that the system would wait (postgresql.org/docs/current/libpq-connect.html).
 """
 
 
@@ -38,7 +52,7 @@ def open_engine(url: str, *, pool_size: int = 8, application: str = "tidegate") 
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=60,
-        connect_args={"application_name": application, "connect_timeout": 10},
+        connect_args={"application_name": application, **KEPT_ALIVE},
     )
 
     @event.listens_for(engine, "connect")

@@ -39,7 +39,8 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a request is tried: `tries` in all (`interactive_tries` if somebody waits), none begun after `seconds`.
+    """How long a request is tried: `tries` in all (`interactive_tries` if somebody waits), none begun after `seconds`,
+    and for none is a body read for longer than `body_seconds`, however steadily it trickles.
 
     The clock (seconds, monotonic), `now` (UTC), sleep and chance (in [0, 1)) are given here: tests need not wait.
     """
@@ -47,6 +48,7 @@ class Patience:
     tries: int = 8
     interactive_tries: int = 3
     seconds: float = 180.0
+    body_seconds: float = 120.0
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep

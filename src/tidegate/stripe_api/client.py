@@ -9,6 +9,7 @@ import msgspec
 
 from tidegate.errors import ConfigurationError
 from tidegate.stripe_api.calls import CALL, LOOPBACK, Answer, Answered, Call, Patience
+from tidegate.stripe_api.mode import livemode_of
 from tidegate.stripe_api.shapes import loose
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class StripeApi:
     """One Stripe account over one budget; thread-safe, one per connection and process.
 
     `key`: secret or restricted. `base`: the address of another server than Stripe's (a sandbox). `api_version`: the
-    SDK's own by default. `stripe_account`: the connected account (OAuth) to act for. Raises ConfigurationError for an
+    SDK's own by default. `stripe_account`: the connected account (OAuth) to act for. `livemode`: the key's mode, None
+    where it says none. Raises ConfigurationError for an
     unusable `base` or key.
 
     Every call raises, after its retries (`Patience`), StripeUnreachable, StripeBodyUnreadable, or StripeRefused and its
@@ -59,6 +61,7 @@ class StripeApi:
         address = _checked_base(base, key)
         # Else the SDK writes an id into the user's home directory and reports timings.
         stripe.enable_telemetry = False
+        self.livemode = livemode_of(key)
         self._transport = Transport(budget, patience or Patience(), timeout)
         self._sdk = stripe.StripeClient(
             _checked_key(key),

@@ -9,7 +9,9 @@ from email.utils import parsedate_to_datetime
 import msgspec
 
 from tidegate.errors import (
+    StripeAccessRevoked,
     StripeCursorGone,
+    StripeEndpointMissing,
     StripeKeyInvalid,
     StripeObjectMissing,
     StripePermissionMissing,
@@ -131,13 +133,17 @@ def _kind(answer: Refusal) -> type[StripeRefused]:
     match answer.status:
         case 401:
             return StripeKeyInvalid
+        case 403 if answer.details.code == "account_invalid":  # Connect: no access to the account, or no longer
+            return StripeAccessRevoked
         case 403:
             return StripePermissionMissing
         case 429:
             return StripeRateLimited
         case 400 | 404 if missing and answer.details.param in {"starting_after", "ending_before"}:
             return StripeCursorGone
-        case 404:
+        case 404 if missing:
             return StripeObjectMissing
+        case 404:  # a proxy's page, a wrong address, a path this server lacks: it says nothing about any object
+            return StripeEndpointMissing
         case _:
             return StripeRefused

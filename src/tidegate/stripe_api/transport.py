@@ -29,6 +29,8 @@ from tidegate.stripe_api.limits import Budget
 
 logger = logging.getLogger(__name__)
 
+CHUNK = 1 << 18
+"""Bytes of a body that are read at a time."""
 POOL = 64
 """Connections kept open; more threads than this open further ones for a single request each."""
 
@@ -108,7 +110,7 @@ class Transport(stripe.HTTPClient):
             return _unreachable(where, problem)
         request_id = response.headers.get("Request-Id") or "none"
         try:
-            content = response.read()
+            content = self._body(response, begun)
         except (ProtocolError, DecodeError) as problem:
             return _unreadable(where, _said(problem), request_id)
         except HTTPError as problem:
@@ -121,6 +123,16 @@ class Transport(stripe.HTTPClient):
         if problem := _broken(content, call):
             return _unreadable(where, problem, request_id)
         return Answer(content, self._body_time(response.headers.get("Date"), seconds), seconds, request_id)
+
+    def _body(self, response: urllib3.BaseHTTPResponse, begun: float) -> bytes:
+        """The whole body; a time-out is only ever one for the next byte, so what trickles is given up here."""
+        chunks: list[bytes] = []
+        while chunk := response.read1(CHUNK):
+            chunks.append(chunk)
+            if len(chunks) > 1 and self._patience.clock() - begun > self._patience.body_seconds:
+                response.close()
+                raise ProtocolError(f"it was not whole after {self._patience.body_seconds:.0f} s")
+        return b"".join(chunks)
 
     def _refused(self, method: str, url: str, status: int, headers: Mapping[str, str], content: bytes) -> Setback:
         path = urlsplit(url).path

@@ -34,7 +34,7 @@ class StatusReading:
 
 
 def _shown(hub: Hub) -> dict[str, Any]:
-    status = standing.status(hub.engine, poll_seconds=hub.settings.poll_seconds)
+    status = standing.status(hub.engine, poll_seconds=hub.settings.poll_seconds, home=hub.embedded_home)
     with hub.engine.connect() as db:
         for one in status["connections"]:
             run = one["run"]

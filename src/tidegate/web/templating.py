@@ -29,6 +29,7 @@ def environment(assets: Assets) -> Environment:
         "count": wording.count,
         "size": wording.size,
         "title": wording.title,
+        "problem": wording.problem,
         "ago": wording.ago,
         "span": wording.span,
         "utc": wording.utc,

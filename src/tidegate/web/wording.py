@@ -23,6 +23,15 @@ def title(name: str) -> str:
     return name.replace("invoiceitems", "invoice_items").replace("_", " ").replace("/", " ").capitalize()
 
 
+SAID_OTHERWISE = {"oauth_revoked": "OAuth access revoked", "mode_wrong": "Live and test mode confused"}
+"""Codes of problems whose words, just put apart, would say too little."""
+
+
+def problem(code: str) -> str:
+    """A problem's code in words: `webhook_silent` as `Webhook silent`."""
+    return SAID_OTHERWISE.get(code) or title(code)
+
+
 def moment(text: str) -> datetime:
     """An ISO 8601 time with zone."""
     return datetime.fromisoformat(text)

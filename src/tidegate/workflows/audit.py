@@ -2,9 +2,10 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
@@ -12,14 +13,26 @@ from sqlalchemy import Connection, Engine, text
 from tidegate.connections import accounts, problems, runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import StripePermissionMissing, StripeRefused
-from tidegate.mirror.compare import Comparison, compare
+from tidegate.mirror import invariants
+from tidegate.mirror.compare import NAMED, Comparison, compare
+from tidegate.mirror.dangling import dangling
 from tidegate.mirror.event_list import read_events
 from tidegate.stripe_api.client import StripeApi
-from tidegate.stripe_api.resources import RESOURCES, by_object, resource
+from tidegate.stripe_api.resources import RESOURCES, by_object, listed
 from tidegate.stripe_api.resources.resource import Resource
 
 KIND = "audit"
 SIDE_BY_SIDE = 6
+PATIENCE = timedelta(minutes=15)
+"""How far the mirror may be behind Stripe's events for a later change to excuse a difference."""
+
+UNLISTED = "Stripe lists no {name}: they are compared inside the objects that carry them."
+
+Check = Callable[[Connection, str], Mapping[str, Sequence[str]]]
+"""A domain's invariants: given a connection's name, what breaks each of them, by the invariant's name."""
+
+CHECKS: tuple[Check, ...] = (invariants.broken,)
+"""Checked by every audit of everything; a domain whose tables are derived from the mirror adds its own."""
 
 
 def audit(
@@ -29,16 +42,18 @@ def audit(
     names: Sequence[str] = (),
     progress: Callable[[str, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Compares the resources (all without `names`) with Stripe; several side by side.
+    """Compares the resources (all without `names`) with Stripe, several side by side; then checks the invariants.
 
-    The mirror promises what happened before its place in Stripe's events; an object that has an event since is no
-    difference. Returns {run, connection, state, seconds, clean, resources: [...]}; see `Comparison.as_json`. Raises
-    ResourceUnknown, StripeKeyInvalid, StripeUnreachable and the errors of the database.
+    What comes inside another resource is compared with that. The mirror promises what happened before its place in
+    Stripe's events; an object that has an event since is no difference, unless the mirror is more than a quarter of an
+    hour behind. Returns {run, connection, state, seconds, clean, behind_seconds, resources: [...], checks: [...]}; see
+    `Comparison.as_json`. Raises ResourceUnknown, StripeKeyInvalid, StripeModeWrong, StripeUnreachable and the errors of
+    the database.
     """
-    chosen = [resource(name) for name in names] or [one for one in RESOURCES.values() if one.path]
+    chosen = list(dict.fromkeys(listed(name) for name in names)) or [one for one in RESOURCES.values() if one.path]
     began = time.monotonic()
     with engine.begin() as db:
-        place = accounts.named(db, account.name).events_until
+        place = accounts.named(db, account.name).complete_as_of
         run = runs.begin(db, account.name, KIND, {"resources": list(names)})
 
     def one(resource: Resource) -> Comparison:
@@ -46,52 +61,98 @@ def audit(
             if progress:
                 progress(resource.name, objects)
 
+        if resource.path is None:
+            return Comparison(resource=resource.name, error=UNLISTED.format(name=resource.name))
         return compare(engine, account.name, api, resource, tell)
 
-    results: list[Comparison] = []
+    done = Audited()
     state = "interrupted"
     try:
-        with problems.watched(engine, account.name):
+        with runs.alive(engine, run), problems.watched(engine, account.name):
             with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="audit") as pool:
-                results = list(pool.map(one, chosen))
-            if place and any(result.suspicious for result in results):
-                _excuse(api, place, results)
+                done.results = list(pool.map(one, chosen))
+            _look_for_dangling(engine, account.name, api, done.results)
+            if place and any(result.suspicious for result in done.results):
+                done.behind = _excuse(api, place, done.results)
+        if not names:
+            done.checks = _check(engine, account.name)
         state = "done"
     finally:
-        summary = _summary(account, results, time.monotonic() - began, state)
-        _remember(engine, account.name, run, results, summary)
+        summary = _summary(account, done, time.monotonic() - began, state)
+        _remember(engine, account.name, run, done, summary)
     return {"run": run, **summary}
 
 
-def _excuse(api: StripeApi, place: datetime, results: Sequence[Comparison]) -> None:
-    """Takes out of the findings what has an event since the mirror's place; without a permission for events nothing."""
+@dataclass(slots=True)
+class Audited:
+    """What an audit found: per resource, per invariant, and how far the mirror is behind when that excuses nothing."""
+
+    results: list[Comparison] = field(default_factory=list[Comparison])
+    checks: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    behind: timedelta | None = None
+
+
+def _look_for_dangling(engine: Engine, account: str, api: StripeApi, results: Sequence[Comparison]) -> None:
+    """References to what Stripe refuses to list, or what was never imported, are not looked at."""
+    compared = {result.resource: result for result in results}
+    with engine.connect() as db:
+        refused = {one["resource"] for one in last_verdicts(db, account) if one["verdict"] == "not_compared"}
+        others = set(RESOURCES) - refused - set(compared) if runs.ever_whole(db, account) else set[str]()
+    targets = others | {name for name, result in compared.items() if not result.error}
+    known = {name: set(result.missing) | result.illegible for name, result in compared.items()}
+    for result in results:
+        if not result.error:
+            result.dangling = dangling(engine, account, api, RESOURCES[result.resource], targets=targets, known=known)
+
+
+def _excuse(api: StripeApi, place: datetime, results: Sequence[Comparison]) -> timedelta | None:
+    """Takes out of the findings what has an event since the mirror's place; without a permission for events nothing.
+
+    Returns how far the mirror is behind where that is too far to excuse anything.
+    """
     changed: dict[str, set[str]] = {}
     try:
-        for page in read_events(api, place):
+        for number, page in enumerate(read_events(api, place)):
+            if number == 0 and page.at - place > PATIENCE:
+                return page.at - place
             for event, _ in page.events:
                 if event.object_type in by_object and event.object_id:
                     changed.setdefault(by_object[event.object_type].name, set()).add(event.object_id)
     except StripeRefused:
-        return
+        return None
     for result in results:
-        result.excuse(changed.get(result.resource, ()))
+        result.excuse(changed)
+    return None
 
 
-def _summary(account: Account, results: Sequence[Comparison], seconds: float, state: str) -> dict[str, Any]:
+def _check(engine: Engine, account: str) -> dict[str, list[str]]:
+    with engine.connect() as db:
+        return {name: list(found) for check in CHECKS for name, found in check(db, account).items()}
+
+
+def _summary(account: Account, done: Audited, seconds: float, state: str) -> dict[str, Any]:
+    equal = all(result.verdict == "equal" for result in done.results) and not any(done.checks.values())
     return {
         "connection": account.name,
         "state": state,
         "seconds": round(seconds, 3),
-        "clean": state == "done" and all(result.verdict == "equal" for result in results),
-        "resources": [result.as_json() for result in results],
+        "clean": state == "done" and equal,
+        "behind_seconds": int(done.behind.total_seconds()) if done.behind else None,
+        "resources": [result.as_json() for result in done.results],
+        "checks": [
+            {"check": name, "verdict": "different" if found else "equal", "count": len(found), "broken": found[:NAMED]}
+            for name, found in done.checks.items()
+        ],
     }
 
 
-def _remember(engine: Engine, account: str, run: int, results: Sequence[Comparison], summary: dict[str, Any]) -> None:
+def _remember(engine: Engine, account: str, run: int, done: Audited, summary: dict[str, Any]) -> None:
     with engine.begin() as db:
         if not accounts.hold(db, account):
             return
-        for result in results:
+        kept = [(one["resource"], one) for one in summary["resources"] if RESOURCES[one["resource"]].path]
+        kept += [(f"invariant {one['check']}", one) for one in summary["checks"]]
+        for subject, facts in kept:
             db.execute(
                 text("""
 insert into tidegate.comparisons (run, connection, resource, verdict, facts)
@@ -99,13 +160,15 @@ values (:run, :connection, :resource, :verdict, cast(:facts as jsonb))"""),
                 {
                     "run": run,
                     "connection": account,
-                    "resource": result.resource,
-                    "verdict": result.verdict,
-                    "facts": json.dumps(result.as_json()),
+                    "resource": subject,
+                    "verdict": facts["verdict"],
+                    "facts": json.dumps(facts),
                 },
             )
-            _note_permission(db, account, result)
-        runs.end(db, run, summary["state"], {k: v for k, v in summary.items() if k != "resources"})
+        for result in done.results:
+            if RESOURCES[result.resource].path:
+                _note_permission(db, account, result)
+        runs.end(db, run, summary["state"], {k: v for k, v in summary.items() if k not in {"resources", "checks"}})
 
 
 def _note_permission(db: Connection, account: str, result: Comparison) -> None:

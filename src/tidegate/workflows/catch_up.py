@@ -1,35 +1,40 @@
 """Reads Stripe's events since the last time into the inbox, so that no lost webhook is missed, and handles them."""
 
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, func
+from sqlalchemy import Engine
 
 from tidegate.connections import accounts, problems, runs
 from tidegate.connections.accounts import Account
-from tidegate.connections.tables import connections
 from tidegate.errors import CatchUpRunning
 from tidegate.mirror import inbox
 from tidegate.mirror.event_list import ENDPOINT, Listed, read_events
 from tidegate.mirror.inbox import Entry
 from tidegate.stripe_api.client import StripeApi
-from tidegate.workflows.ingest_events import drain
+from tidegate.workflows.ingest_events import drain, handle_events
 
 KIND = "catch_up"
 LAG = timedelta(seconds=60)
 """How far the stored place stays behind Stripe's clock: the list of events is eventually consistent (setting)."""
 KEPT = timedelta(days=30)
 """How long Stripe keeps events (docs.stripe.com/api/events)."""
+WINDOW = timedelta(days=1)
+"""What is more than a page behind is read by windows of this length, oldest first: each moves the place when it is
+read, so that a long reading that is interrupted goes on from there.
+"""
 
 
 @dataclass(slots=True)
 class CaughtUp:
-    """What was read: events seen, those new to the inbox, unreadable ones, the new place, and whether events were lost.
+    """What was read: events seen, those new to the inbox, unreadable ones (kept there for a person to look at), the new
+    place, and whether events were lost.
 
-    `until` stays None when reading was stopped before its end. `gap`: the last place is older than Stripe keeps events,
-    so an import has to close it.
+    `until` stays None when reading was stopped before its first window ended. `gap`: the last place is older than
+    Stripe keeps events, so a full import has to close it.
     """
 
     seen: int = 0
@@ -51,20 +56,30 @@ class CaughtUp:
 
 
 def catch_up(
-    engine: Engine, account: Account, api: StripeApi, *, attempts: int = 8, stop: threading.Event | None = None
+    engine: Engine,
+    account: Account,
+    api: StripeApi,
+    *,
+    attempts: int = 8,
+    stop: threading.Event | None = None,
+    look: bool = True,
 ) -> dict[str, Any]:
     """Reads `/v1/events` from the stored place to the head, keeps them in the inbox and drains it.
 
     A connection that did so never before begins 30 days back, all that Stripe has. A `gap` is also noted as the problem
-    `events_lost`. With `stop` set it ends after the page at hand and begins there again the next time. Raises
-    CatchUpRunning when another process catches up on this connection, and the errors of StripeApi.
+    `events_lost`. Without `look` the objects that events could not tell whole are left in their queue. With `stop` set
+    it ends after the page at hand and begins there again the next time. Raises CatchUpRunning when another process
+    catches up on this connection, and the errors of StripeApi.
     """
     with runs.exclusive(engine, account.name, KIND) as alone:
         if not alone:
             raise CatchUpRunning(connection=account.name)
         with problems.watched(engine, account.name, ENDPOINT):
             caught = _read(engine, account.name, api, stop or threading.Event())
-    drained = drain(engine, account, api, attempts=attempts, stop=stop)
+    if look:
+        drained = drain(engine, account, api, attempts=attempts, stop=stop)
+    else:
+        drained = handle_events(engine, account.name, attempts=attempts, stop=stop)
     return {"connection": account.name, **caught.as_json(), "inbox": drained.as_json()}
 
 
@@ -73,35 +88,68 @@ def _read(engine: Engine, name: str, api: StripeApi, stop: threading.Event) -> C
         account = accounts.named(db, name)  # as it stands now that nobody else moves the place
     place = account.events_until.astimezone(UTC) if account.events_until else None
     caught = CaughtUp()
-    now: datetime | None = None
-    for page in read_events(api, place if account.caught_up_at else None):
-        now = now or page.at
-        caught.gap = place is not None and place < now - KEPT
-        _keep(engine, name, page, caught)
-        if stop.is_set():
-            return caught
-    assert now is not None, "a list has at least one page"
-    caught.until = max(now - LAG, place or now - KEPT)
-    _remember(engine, name, caught, _lost(place, now - KEPT))
+    head = next(read_events(api, place))
+    oldest = head.at - KEPT
+    caught.gap = place is not None and place < oldest
+    if caught.gap:  # before anything moves the place: whoever is interrupted here finds the gap again
+        _note_gap(engine, name, _lost(place, oldest))
+    _keep(engine, account, head, caught)
+    if head.more and stop.is_set():
+        return caught
+    if head.more:
+        caught.seen = caught.unreadable = 0  # the last window shows them again
+        since = None if place is None or caught.gap else place
+        for begin, end in _windows(since, oldest, head.at):
+            for page in read_events(api, begin, end):
+                _keep(engine, account, page, caught)
+                if stop.is_set():
+                    return caught
+            _move(engine, name, caught, min(end or head.at, head.at - LAG), place)
+    _move(engine, name, caught, head.at - LAG, place)
+    with engine.begin() as db:
+        accounts.note(db, name, caught_up_at=datetime.now(UTC))
+        problems.clear_answered(db, name)
     return caught
 
 
-def _keep(engine: Engine, name: str, page: Listed, caught: CaughtUp) -> None:
-    entries = [Entry(name, event.id, event.type, event.created, "events", body) for event, body in page.events]
-    with engine.begin() as db:
-        if accounts.hold(db, name):
-            caught.new += inbox.keep(db, entries)
-    caught.seen += len(page.events) + page.unreadable
-    caught.unreadable += page.unreadable
+def _windows(
+    since: datetime | None, oldest: datetime, now: datetime
+) -> Iterator[tuple[datetime | None, datetime | None]]:
+    """From `since` (None: whatever Stripe has, about from `oldest` on) to the head, oldest first; the last one is open,
+    and so is the first where nothing bounds it.
+    """
+    begin, end = since, (since or oldest) + WINDOW
+    while end < now:
+        yield begin, end
+        begin, end = end, end + WINDOW
+    yield begin, None
 
 
-def _remember(engine: Engine, name: str, caught: CaughtUp, lost: str) -> None:
+def _keep(engine: Engine, account: Account, page: Listed, caught: CaughtUp) -> None:
+    owner = (account.account, account.livemode)
+    entries = [
+        Entry(account.name, event.id, event.type, event.created, "events", body, *owner) for event, body in page.events
+    ]
+    # What cannot be read is handled like any other event, which parks it: there it is seen, with its body.
+    at = int(page.at.timestamp())
+    entries += [Entry(account.name, one.id, "", at, "events", one.body, *owner) for one in page.lost]
     with engine.begin() as db:
-        until = func.greatest(connections.c.events_until, caught.until)  # an import may have ended meanwhile
-        accounts.note(db, name, events_until=until, caught_up_at=datetime.now(UTC))
-        problems.clear_answered(db, name)
-        if caught.gap:
-            problems.note(db, name, "events_lost", lost)
+        caught.new += inbox.keep(db, entries)
+    caught.seen += len(entries)
+    caught.unreadable += len(page.lost)
+
+
+def _move(engine: Engine, name: str, caught: CaughtUp, until: datetime, place: datetime | None) -> None:
+    """Moves the place to where everything was read; never back."""
+    caught.until = max(until, place) if place else until
+    with engine.begin() as db:
+        accounts.note(db, name, events_until=caught.until)
+        accounts.promise(db, name, caught.until)
+
+
+def _note_gap(engine: Engine, name: str, lost: str) -> None:
+    with engine.begin() as db:
+        problems.note(db, name, "events_lost", lost)
 
 
 def _lost(place: datetime | None, oldest: datetime) -> str:

@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 import msgspec
 from sqlalchemy import Connection, Engine, text
 
-from tidegate.connections import accounts, problems, runs
+from tidegate.connections import accounts, permissions, problems, runs
 from tidegate.connections.accounts import Account, Credentials
-from tidegate.errors import ImportRunning, StripeObjectMissing, UsageError
+from tidegate.errors import ImportRunning, StripeEndpointMissing, UsageError
 from tidegate.mirror.tables import STRIPE_TABLES
 from tidegate.secrets import Vault
 from tidegate.stripe_api.client import StripeApi
+from tidegate.stripe_api.mode import check_mode, livemode_of
 
 LIVE_RATE, SANDBOX_RATE, ENDPOINT_RATE = 100.0, 25.0, 25.0
 """Requests a second, as docs.stripe.com/rate-limits states them: live, test mode, one endpoint."""
 
-OWNED = ("problems", "versions", "unreadable", "refetches", "inbox", "comparisons", "runs")
+OWNED = ("problems", "versions", "unreadable", "refetches", "inbox", "comparisons", "runs", "permissions")
 """Tables of schema `tidegate` whose rows belong to a connection."""
 
 NAME = r"[a-z0-9_-]{1,60}"
@@ -59,8 +60,8 @@ class _AccountBody(msgspec.Struct):
 def connect(engine: Engine, vault: Vault, request: ConnectRequest, open_api: OpenApi) -> Account:
     """Asks Stripe whose key it is and stores the connection; an existing name gets the new credentials.
 
-    Raises UsageError for what is no secret key, StripeKeyInvalid, StripeUnreachable, and OtherAccount when the name
-    belongs to another account.
+    Raises UsageError for what is no secret key, StripeKeyInvalid, StripeUnreachable, StripeModeWrong, and OtherAccount
+    when the name belongs to another account.
     """
     livemode = _checked(request)
     found = _ask_whose(request.api_key, request.api_base, open_api)
@@ -85,8 +86,10 @@ def connect(engine: Engine, vault: Vault, request: ConnectRequest, open_api: Ope
         }
         secrets = Credentials(request.api_key.strip(), request.write_key.strip(), request.webhook_secrets)
         saved = accounts.save(db, values, secrets, vault)
-        problems.clear(db, name, ["key_invalid", "unreachable", "permission_missing"])  # of the key before
         accounts.follow(db, name)
+        for one in _concerned(db, name):  # of the key before
+            permissions.outdate(db, one)
+            problems.clear(db, one, [*problems.OF_ACCESS, "permission_missing"])
         return saved
 
 
@@ -113,23 +116,27 @@ def _rates(request: ConnectRequest, livemode: bool, known: Account | None) -> di
 
 def _mode(key: str) -> bool:
     """Whether the key is of live mode. Raises UsageError for what is no secret or restricted key."""
-    kind, _, rest = key.strip().partition("_")
-    if kind not in {"sk", "rk"} or not rest.startswith(("live_", "test_")):
+    livemode = livemode_of(key)
+    if livemode is None:
         raise UsageError(
             problem="That is not a Stripe secret key: they begin with sk_live_, sk_test_, rk_live_ or rk_test_. "
             "Make a restricted key with read permissions under Developers, API keys in Stripe's dashboard."
         )
-    return rest.startswith("live_")
+    return livemode
 
 
 def _ask_whose(key: str, base: str, open_api: OpenApi) -> _AccountBody:
-    """The account of a key. Raises UsageError when what answers at the base is not Stripe's API."""
+    """The account of a key. Raises UsageError when what answers at the base is not Stripe's API, StripeModeWrong when
+    it is of the other mode.
+    """
     try:
         with open_api(key.strip(), base or None) as api:
             body = api.get("/v1/account", interactive=True).body
-        return msgspec.json.decode(body, type=_AccountBody)
-    except (msgspec.DecodeError, StripeObjectMissing) as error:
-        said = "it has no /v1/account" if isinstance(error, StripeObjectMissing) else f"{error}"
+            found = msgspec.json.decode(body, type=_AccountBody)
+            check_mode(api, interactive=True)
+        return found
+    except (msgspec.DecodeError, StripeEndpointMissing) as error:
+        said = "it has no /v1/account" if isinstance(error, StripeEndpointMissing) else f"{error}"
         told = f"What answers at {base or 'Stripe'} is not Stripe's API: {said}."
         raise UsageError(problem=f"{told} An API base is an address without a path.") from error
 
@@ -156,7 +163,8 @@ def disconnect(engine: Engine, name: str) -> Account:
         if account.platform:
             accounts.note(db, name, left_out=True)
         for one in gone:
-            problems.clear(db, one, ["key_invalid", "unreachable", "permission_missing", "account_gone"])
+            permissions.outdate(db, one)
+            problems.clear(db, one, [*problems.OF_ACCESS, "permission_missing", "account_gone"])
         return accounts.named(db, name)
 
 
@@ -188,14 +196,14 @@ def purge(engine: Engine, name: str) -> dict[str, int]:
     """Deletes a connection and everything of it, in one transaction; returns the rows deleted per table.
 
     A platform takes its accounts along. Whoever handles their events at the moment ends first and finds nothing
-    afterwards. Raises ConnectionUnknown, and ImportRunning while one is imported or caught up: stop that first.
+    afterwards. Raises ConnectionUnknown, and ImportRunning while one is imported, swept or caught up: stop that first.
     """
     with engine.connect() as locking, ExitStack() as held, engine.begin() as db:
         lock = text("select from tidegate.connections where name = any(:names) for update")
         db.execute(lock, {"names": [name]})  # from here on a platform gets no further account
         names = _concerned(db, name)
         for one in names:
-            if not held.enter_context(runs.alone(locking, one, "import", "catch_up")):
+            if not held.enter_context(runs.alone(locking, one, "import", "sweep", "catch_up")):
                 raise ImportRunning(connection=one)
         db.execute(lock, {"names": names})
         owners = _owners(db, names)

@@ -2,11 +2,9 @@
 
 import os
 import platform
-import shutil
 import stat
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, Engine, text
@@ -17,13 +15,11 @@ from tidegate.errors import ConfigurationError, SecretKeyLost, TidegateError
 from tidegate.secrets import KEY_FILE, Vault, open_vault
 from tidegate.settings import Settings, variable
 from tidegate.store import migrate as revisions
+from tidegate.workflows.capacity import DISK_GONE, DISK_LOW, free_bytes, workers_alive
 
 WEB_CONNECTIONS = 16
 WORKER_EXTRA_CONNECTIONS = 6
 """What a web process and, beside its concurrency, a worker hold at most (docs/architecture.md, Processes)."""
-
-DISK_LOW, DISK_GONE = 2_000_000_000, 500_000_000
-"""Free bytes under the home: a warning, a fault."""
 
 CLOCKS_APART = 5.0
 """Seconds between this machine's clock and the database's worth a warning: signatures are judged by the former."""
@@ -42,7 +38,7 @@ class Finding(NamedTuple):
 
 def installation(config: Settings) -> list[Finding]:
     """What can be told without the database: program, settings, home, secret key, disk."""
-    return [_program(), _stripe(), *_settings(config), _secret_key(config), _disk(config.home)]
+    return [_program(), _stripe(), *_settings(config), _secret_key(config), _disk(config)]
 
 
 def database(engine: Engine, config: Settings) -> list[Finding]:
@@ -122,10 +118,11 @@ def _secret_key(config: Settings) -> Finding:
     return Finding("secret key", "ok", f"{path}, readable by its owner only")
 
 
-def _disk(home: Path) -> Finding:
-    place = next(path for path in (home, *home.parents) if path.exists())
-    free = shutil.disk_usage(place).free
+def _disk(config: Settings) -> Finding:
+    place, free = free_bytes(config.home)
     detail = f"{free / 1e9:.1f} GB free under {place}"
+    if not config.embedded:
+        detail += "; how much the database's own disk has cannot be told from here"
     state: State = "wrong" if free < DISK_GONE else "warning" if free < DISK_LOW else "ok"
     remedy = (
         "" if state == "ok" else "Make room, or set TIDEGATE_HOME to a larger file system and move the folder there."
@@ -177,10 +174,7 @@ def _clock(apart: float) -> Finding:
 
 
 def _workers(db: Connection) -> Finding:
-    alive = db.scalar(
-        text("select count(*) from procrastinate_workers where last_heartbeat > now() - interval '1 minute'")
-    )
-    if alive:
+    if alive := workers_alive(db):
         return Finding("workers", "ok", f"{alive} at work")
     return Finding(
         "workers", "warning", "none is at work", "Start one: `tidegate serve` brings its own, else `tidegate worker`."

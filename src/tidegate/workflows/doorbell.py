@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from procrastinate import App
 
 PROMPT = "prompt"
-"""Queue of work that takes seconds."""
+"""Queue of work that takes seconds and asks nothing of Stripe: events are applied however slow Stripe is."""
+FETCH = "fetch"
+"""Queue of work that waits for Stripe, for minutes at most."""
 IMPORT = "import"
-"""Queue of work that may take hours; it never takes the last place of the other queue."""
+"""Queue of work that may take hours; it never takes the last place of the other queues."""
 
 
 class Bell(NamedTuple):
@@ -38,9 +40,12 @@ BELLS: dict[str, Bell] = {
     "import_account": Bell(IMPORT, "import_account:{connection}", lock="import_account:{connection}"),
     # Behind a ring by hand: a job that waits for its time would otherwise hold back later ones of the same lock.
     "import_again": Bell(IMPORT, "import_again:{connection}", lock="import_account:{connection}", priority=-1),
+    "sweep": Bell(IMPORT, "sweep:{connection}", lock="sweep:{connection}", priority=-1),
     "drain": Bell(PROMPT, "drain:{connection}"),
-    "fan_out": Bell(PROMPT, "fan_out:{connection}", lock="fan_out:{connection}"),
-    "catch_up": Bell(PROMPT, "catch_up:{connection}", lock="catch_up:{connection}"),
+    "refetch": Bell(FETCH, "refetch:{connection}", lock="refetch:{connection}"),
+    "catch_up": Bell(FETCH, "catch_up:{connection}", lock="catch_up:{connection}"),
+    "probe": Bell(FETCH, "probe:{connection}", lock="probe:{connection}"),
+    "fan_out": Bell(FETCH, "fan_out:{connection}", lock="fan_out:{connection}"),
 }
 
 
@@ -49,6 +54,10 @@ class Doorbell:
     """Rings on the database of `engine`; holds no connection of its own."""
 
     engine: Engine
+
+    def prepare(self) -> None:
+        """Loads what ringing needs, so that not the first ring takes a fifth of a second."""
+        _app()
 
     def ring(
         self, task: str, *, connection: str, db: Connection | None = None, delay: int = 0, **arguments: Any

@@ -191,7 +191,7 @@ def _store(db: Connection, platform: Account, decided: FanOut) -> None:
                 _connect(db, platform, one)
             case "again":
                 accounts.note(db, one.connection, disconnected_at=None, left_out=False, display_name=one.display_name)
-                problems.clear(db, one.connection, ["account_gone"])
+                problems.clear(db, one.connection, ["account_gone", "oauth_revoked"])
             case "connected":
                 accounts.note(db, one.connection, display_name=one.display_name)
             case "gone":

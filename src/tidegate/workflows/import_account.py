@@ -4,27 +4,31 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Engine, func
+from sqlalchemy import Engine, RowMapping
 
 from tidegate.connections import accounts, problems, runs
 from tidegate.connections.accounts import Account
-from tidegate.connections.tables import connections
-from tidegate.errors import ImportRunning
+from tidegate.errors import ImportRunning, SweepRunning
 from tidegate.mirror import ranges
 from tidegate.mirror.arrivals import Counts
 from tidegate.mirror.backfill import Progress, Reader
 from tidegate.mirror.plan import Load, Plan
 from tidegate.mirror.settle import Settled, ask_for_missing, settle
-from tidegate.mirror.unlisted import look_for_unlisted
+from tidegate.mirror.unlisted import look_for_unlisted, vanished
 from tidegate.stripe_api.client import StripeApi
+from tidegate.stripe_api.mode import check_mode
 from tidegate.stripe_api.resources import RESOURCES, resource
 from tidegate.stripe_api.resources.resource import Resource
 
 KIND = "import"
+SWEEP = "sweep"
+SAME_NIGHT = timedelta(hours=20)
+"""A sweep that was interrupted longer ago is not gone on with: the next one begins anew."""
 DEEPEST_REFERENCE = 5  # a line names a price, which names a product, …
 BEAT_SECONDS = 2.0
 PAGES_A_SECOND = 180
@@ -38,11 +42,19 @@ class ImportOptions:
     """What to import. `resources` empty: all.
 
     `full`: begin anew even when an import was interrupted, and look by id at what is stored and in no list any more.
+    `sweep`: the same as a run of its own kind, which leaves imports and the place in Stripe's events as they are, and
+    goes on with a sweep that was interrupted the same night; see `workflows.sweep`.
     """
 
     resources: tuple[str, ...] = ()
     full: bool = False
     readers: int = 24
+    sweep: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The kind of its run."""
+        return SWEEP if self.sweep else KIND
 
 
 class _AccountBody(msgspec.Struct):
@@ -60,15 +72,17 @@ def import_account(
 ) -> dict[str, Any]:
     """Reads everything into the mirror and returns the summary: state, seconds, counts per resource, problems.
 
-    State `done`: all was read; `incomplete`: a part failed and is named; `interrupted`: `stop` was set. Raises
-    ImportRunning when another process imports this connection, and what makes all work useless (key invalid, Stripe
-    or the database out of reach); what was stored until then stays, and the next import goes on from there.
+    State `done`: all was read; `incomplete`: a part failed and is named (`passing`: all of it may go by itself);
+    `interrupted`: `stop` was set. With `full` or `sweep` the summary says what was `mended`, see `_mended`. Raises
+    ImportRunning (SweepRunning) when another process imports (sweeps) this connection, and what makes all work useless
+    (key invalid, Stripe or the database out of reach); what was stored until then stays, and the next import goes on
+    from there.
     """
     stop = stop or threading.Event()
     selected = [resource(name) for name in options.resources] or [r for r in RESOURCES.values() if r.path]
-    with runs.exclusive(engine, account.name, KIND) as alone:
+    with runs.exclusive(engine, account.name, options.kind) as alone:
         if not alone:
-            raise ImportRunning(connection=account.name)
+            raise (SweepRunning if options.sweep else ImportRunning)(connection=account.name)
         with problems.watched(engine, account.name):
             return _Import(engine, account, api, options, selected, progress or (lambda _: None), stop).run()
 
@@ -82,21 +96,27 @@ class _Import:
     selected: Sequence[Resource]
     tell: Callable[[Progress], None]
     stop: threading.Event
+    full: bool = False
+    gone: dict[str, int] = field(default_factory=dict[str, int])  # objects that vanished, per resource
 
     def run(self) -> dict[str, Any]:
         began = time.monotonic()
+        check_mode(self.api)
         answer = self.api.get("/v1/account")
         body = msgspec.json.decode(answer.body, type=_AccountBody)
-        run, resumed, started, full = self._begin(int(answer.at.timestamp()))
+        run, resumed, started, self.full = self._begin(int(answer.at.timestamp()))
         plan = self._plan(run, body.created or 0, started, answer.seconds)
         reader = Reader(self.engine, self.account.name, self.api, run, plan, self._beating(run, plan), self.stop)
         settled, error = Settled(), ""
         try:
             reader.read_all(plan.readers)
             failed = {load.range.resource.name for load in plan.loads if load.range.error}
-            if full and not self.stop.is_set():
-                self._look_for_unlisted(failed, started)
+            look = self.full and not self.stop.is_set()
+            unlisted = self._look_for_unlisted(failed, started) if look else {}
             settled = self._fetch_missing(failed)
+            self.gone = {
+                one.name: vanished(self.engine, self.account.name, one, ids) for one, ids in unlisted.items() if ids
+            }
         except BaseException as problem:
             error = str(problem) or type(problem).__name__
             raise
@@ -110,23 +130,24 @@ class _Import:
         a full one.
         """
         wanted = {"resources": sorted(self.options.resources)}
+        full = self.options.full or self.options.sweep
         with self.engine.begin() as db:
-            last = runs.last(db, self.account.name, KIND)
-            unfinished = last is not None and last["state"] != "done"
-            if (
-                last
-                and unfinished
-                and not self.options.full
-                and last["options"].get("resources") == wanted["resources"]
-            ):
+            last = runs.last(db, self.account.name, self.options.kind)
+            if last and last["options"].get("resources") == wanted["resources"] and self._goes_on(last):
                 runs.go_on(db, last["id"])
                 return last["id"], True, last["options"]["began"], last["options"].get("full", False)
-            options = {**wanted, "began": stripe_now, "full": self.options.full}
-            run = runs.begin(db, self.account.name, KIND, options)
+            options = {**wanted, "began": stripe_now, "full": full}
+            run = runs.begin(db, self.account.name, self.options.kind, options)
             for one in self.selected:
                 for variant in range(len(one.variants)):
                     ranges.create(db, run, one, variant)
-            return run, False, stripe_now, self.options.full
+            return run, False, stripe_now, full
+
+    def _goes_on(self, last: RowMapping) -> bool:
+        """Whether the last run of this kind is taken up instead of beginning anew."""
+        if last["state"] == "done" or self.options.full:
+            return False
+        return not self.options.sweep or last["started_at"] > datetime.now(UTC) - SAME_NIGHT
 
     def _plan(self, run: int, oldest: int, started: int, latency: float) -> Plan:
         page_seconds = latency + STORING_SECONDS
@@ -137,10 +158,10 @@ class _Import:
             loads = [Load(one) for one in ranges.load(db, run, RESOURCES)]
         return Plan(oldest, started, readers, min(readers, enough), loads)
 
-    def _look_for_unlisted(self, failed: set[str], began: int) -> None:
-        for one in self.selected:
-            if one.name not in failed and not one.singleton:
-                look_for_unlisted(self.engine, self.account.name, one, began)
+    def _look_for_unlisted(self, failed: set[str], began: int) -> dict[Resource, list[str]]:
+        """The ids that no list showed, per resource."""
+        listed = [one for one in self.selected if one.name not in failed and not one.singleton]
+        return {one: look_for_unlisted(self.engine, self.account.name, one, began) for one in listed}
 
     def _fetch_missing(self, failed: set[str]) -> Settled:
         """Fetches what is named and missing, then what that names, and so on; nothing of a resource whose list failed:
@@ -192,7 +213,9 @@ class _Import:
             "pages": sum(load.range.pages for load in plan.loads),
             "resources": _resources(plan, settled),
             "problems": problems | settled.failed,
+            "passing": all(load.passing for load in plan.loads if load.range.error),
             "error": error,
+            **({"mended": _mended(plan, settled, self.gone)} if self.full else {}),
         }
 
     def _end(self, run: int, plan: Plan, summary: dict[str, Any], started: int) -> None:
@@ -203,17 +226,40 @@ class _Import:
             for resource in readable:
                 problems.clear(db, self.account.name, ["permission_missing"], f"GET {resource.path}")
             if summary["state"] == "done" and not self.options.resources:
-                at = func.to_timestamp(started)
-                accounts.note(
-                    db, self.account.name, events_until=func.greatest(func.coalesce(connections.c.events_until, at), at)
-                )
+                accounts.promise(db, self.account.name, datetime.fromtimestamp(started, UTC))
 
 
 def _resources(plan: Plan, settled: Settled) -> dict[str, Any]:
     """Counts per resource, in the registry's order."""
-    counts: dict[str, Counts] = {}
-    for load in list(plan.loads):
-        counts.setdefault(load.range.resource.name, Counts()).add(load.range.counts)
+    counts = _listed(plan)
     for name, more in settled.counts.items():
         counts.setdefault(name, Counts()).add(more)
     return {name: counts[name].as_json() for name in RESOURCES if name in counts}
+
+
+def _listed(plan: Plan) -> dict[str, Counts]:
+    """What the lists came to, per resource."""
+    counts: dict[str, Counts] = {}
+    for load in list(plan.loads):
+        counts.setdefault(load.range.resource.name, Counts()).add(load.range.counts)
+    return counts
+
+
+def _mended(plan: Plan, settled: Settled, gone: dict[str, int]) -> dict[str, dict[str, int]]:
+    """What the mirror did not know, per resource: how many objects were `listed`; `missing` ones that were not stored,
+    `changed` ones whose content was replaced, `vanished` ones that Stripe has no more; and those found `unchanged`.
+    """
+    lists, nothing = _listed(plan), Counts()
+    found: dict[str, dict[str, int]] = {}
+    for name in RESOURCES:
+        if name in lists or name in settled.counts:
+            listed, fetched = lists.get(name, nothing), settled.counts.get(name, nothing)
+            missing = listed.new + fetched.new
+            found[name] = {
+                "listed": listed.read,
+                "missing": missing,
+                "changed": listed.stored + fetched.stored - missing,
+                "vanished": gone.get(name, 0),
+                "unchanged": listed.unchanged + fetched.unchanged,
+            }
+    return found

@@ -1,39 +1,56 @@
-"""Handles the inbox: claims events, applies them, fetches what they could not tell whole."""
+"""Handles the inbox: claims events, applies them, and queues a look at what they could not tell whole."""
 
 import logging
+import math
 import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, text
 
-from tidegate.connections import accounts, problems
+from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
-from tidegate.errors import TidegateError
 from tidegate.mirror import inbox, references, refetches
 from tidegate.mirror.apply import apply
 from tidegate.mirror.arrivals import Arrival, Counts
 from tidegate.mirror.events import AccountsChanged, Broken, Skipped, Told, told
 from tidegate.mirror.inbox import Waiting
-from tidegate.mirror.settle import settle
+from tidegate.store.trouble import connection_lost, of_the_data, worth_repeating
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.resources import RESOURCES
+from tidegate.workflows.refetch import refetch
 
 log = logging.getLogger(__name__)
 
 BATCH = 200
+REPEATS = 3
+"""How often a batch is tried that came into a deadlock."""
+PATIENCE = text("set local lock_timeout = '2s'")
+"""For rows that somebody else holds: above PostgreSQL's deadlock_timeout of one second, so that a deadlock is told as
+one, and short, because other events wait behind.
+"""
+MOST_PUT_OFF = 3
+"""Events that the database's trouble may keep from being handled, one by one, before the drain gives up for now."""
+PUT_OFF_SECONDS = 5
 
 
 @dataclass(slots=True)
 class Drained:
-    """What handling the inbox did."""
+    """What handling the inbox did.
+
+    `failed`: events that could not be applied, by id, with the reason. `put_off`: events that the database could not
+    take now (a lock, a deadlock, a full disk); they are tried again soon, and none of their attempts is used up.
+    `more`: it ended before everything that is due was handled.
+    """
 
     handled: int = 0
     skipped: Counter[str] = field(default_factory=Counter[str])
     failed: dict[str, str] = field(default_factory=dict[str, str])
+    put_off: dict[str, str] = field(default_factory=dict[str, str])
+    more: bool = False
     counts: dict[str, Counts] = field(default_factory=dict[str, Counts])
     customers: set[str] = field(default_factory=set[str])
     refetch_error: str = ""
@@ -46,16 +63,23 @@ class Drained:
             "handled": self.handled,
             "skipped": dict(self.skipped),
             "failed": self.failed,
+            "put_off": self.put_off,
             "resources": {name: self.counts[name].as_json() for name in RESOURCES if name in self.counts},
             "customers_changed": len(self.customers),
             "refetch_error": self.refetch_error,
         }
+
+    @property
+    def seen(self) -> int:
+        """How many events were looked at."""
+        return self.handled + self.skipped.total() + len(self.failed) + len(self.put_off)
 
     def add(self, other: "Drained") -> None:
         """Adds what another batch did."""
         self.handled += other.handled
         self.skipped.update(other.skipped)
         self.failed |= other.failed
+        self.put_off |= other.put_off
         self.customers |= other.customers
         self.accounts_changed |= other.accounts_changed
         for name, counts in other.counts.items():
@@ -67,64 +91,99 @@ def drain(
 ) -> Drained:
     """Handles every event that is due, then fetches every object that waits to be looked at; until nothing is left.
 
-    A failing event is tried again later and parked after `attempts`; the others go on. Several workers may drain one
-    inbox. Stripe out of reach does not stop the events: it is told in `refetch_error`.
+    Stripe out of reach does not stop the events: it is told in `refetch_error`.
+    """
+    drained = handle_events(engine, account.name, attempts=attempts, stop=stop)
+    looked = refetch(engine, account.name, api, stop=stop)
+    for name, counts in looked.settled.counts.items():
+        drained.counts.setdefault(name, Counts()).add(counts)
+    drained.customers |= looked.settled.customers
+    drained.refetch_error = looked.problem
+    return drained
+
+
+def handle_events(
+    engine: Engine,
+    account: str,
+    *,
+    attempts: int = 8,
+    seconds: float = math.inf,
+    stop: threading.Event | None = None,
+) -> Drained:
+    """Handles the events of a connection that are due, for about so many seconds; asks nothing of Stripe.
+
+    A failing event is tried again later and parked after `attempts`; the others go on. Several workers may handle one
+    inbox. Raises SQLAlchemy's errors when the database is lost.
     """
     drained = Drained()
-    while not (stop and stop.is_set()):
-        some = _drain_batch(engine, account.name, attempts)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not (stop and stop.is_set()):
+        some = _drain_batch(engine, account, attempts)
         if some is None:
-            break
+            return drained
         drained.add(some)
-    try:
-        settled = settle(engine, account.name, api, stop=stop)
-    except TidegateError as error:
-        drained.refetch_error = str(error)
-        problems.note_error(engine, account.name, error)
-        return drained
-    for name, counts in settled.counts.items():
-        drained.counts.setdefault(name, Counts()).add(counts)
-    drained.customers |= settled.customers
-    drained.refetch_error = "; ".join(settled.failed.values())
+        if len(some.put_off) >= MOST_PUT_OFF:
+            break
+        if some.seen < BATCH:  # what came since then is rung for: many at once cost a fraction of one after the other
+            return drained
+    drained.more = True
     return drained
 
 
 def _drain_batch(engine: Engine, account: str, attempts: int) -> Drained | None:
     """Up to 200 events in one transaction; when that fails, each in its own. None when nothing is due."""
-    try:
-        with engine.begin() as db:
-            waiting = _claim(db, account, BATCH)
-            return _handle(db, account, waiting, attempts) if waiting else None
-    except Exception as error:
-        if isinstance(error, DBAPIError) and error.connection_invalidated:
-            raise  # the database is lost, and no event is to blame
-        log.warning("inbox_batch_failed", exc_info=True, extra={"connection": account})
+    for _ in range(REPEATS):
+        try:
+            with engine.begin() as db:
+                waiting = _claim(db, account, BATCH)
+                return _handle(db, account, waiting, attempts) if waiting else None
+        except Exception as error:
+            if connection_lost(error):
+                raise  # and no event is to blame
+            log.warning("inbox_batch_failed", exc_info=True, extra={"connection": account})
+            if not worth_repeating(error):
+                break
     return _drain_singly(engine, account, attempts)
 
 
 def _claim(db: Connection, account: str, limit: int) -> list[Waiting]:
     """Events that are due, for this transaction alone; none once the connection is purged."""
+    db.execute(PATIENCE)
     return inbox.claim(db, account, limit) if accounts.hold(db, account) else []
 
 
 def _drain_singly(engine: Engine, account: str, attempts: int) -> Drained | None:
     drained = Drained()
     for _ in range(BATCH):
-        problem = ""
         with engine.begin() as db:
             waiting = _claim(db, account, 1)
             if not waiting:
                 break
-            savepoint = db.begin_nested()
-            try:
-                drained.add(_handle(db, account, waiting, attempts))
-                savepoint.commit()
-            except Exception as error:  # whatever it is, the event is kept with it and tried again
-                savepoint.rollback()
-                problem = f"{type(error).__name__}: {error}"
-                drained.failed[waiting[0].event_id] = problem
-                inbox.fail(db, account, waiting[0].event_id, problem, attempts)
-    return drained if drained.handled or drained.failed or drained.skipped else None
+            drained.add(_handle_alone(db, account, waiting[0], attempts))
+        if len(drained.put_off) >= MOST_PUT_OFF:
+            break
+    return drained if drained.handled or drained.failed or drained.put_off or drained.skipped else None
+
+
+def _handle_alone(db: Connection, account: str, one: Waiting, attempts: int) -> Drained:
+    """Handles one event. What goes wrong is noted with it: as its failure, or as the database's, which costs it none
+    of its attempts.
+    """
+    savepoint = db.begin_nested()
+    try:
+        drained = _handle(db, account, [one], attempts)
+        savepoint.commit()
+        return drained
+    except Exception as error:  # whatever it is, the event is kept with it and tried again
+        if connection_lost(error):
+            raise
+        savepoint.rollback()
+        problem = f"{type(error).__name__}: {error}"
+        if not of_the_data(error):
+            inbox.put_off(db, account, one.event_id, problem, PUT_OFF_SECONDS)
+            return Drained(put_off={one.event_id: problem})
+        inbox.fail(db, account, one.event_id, problem, attempts)
+        return Drained(failed={one.event_id: problem})
 
 
 def _handle(db: Connection, account: str, waiting: Sequence[Waiting], attempts: int) -> Drained:

@@ -1,12 +1,23 @@
-"""Deletes what is kept only for a while, by batches, each its own transaction (semantics, Operation)."""
+"""Deletes what is kept only for a while, by batches, each its own transaction (semantics, Operation).
+
+What is not named here is kept for ever, the versions of objects above all: the revenue history is made of them.
+"""
 
 import threading
+from collections.abc import Mapping
 
 from sqlalchemy import Engine, text
 
 BATCH = 1000
 
-# What to delete, per table: one batch of the oldest rows past their days.
+DAYS: Mapping[str, int] = {"inbox": 30, "jobs": 7, "runs": 90}
+"""Events that wait or are parked are kept whatever their age; so are jobs that are not finished, and of the runs what
+`BATCHES` says. Revoked tokens go with the runs.
+"""
+
+# What to delete, per table: one batch of rows past their days. Of runs (with their ranges and comparisons) stay the
+# last of each kind, the last whole import (it says that there was one, and that lost events were made good), and an
+# audit whose verdict on some resource is the newest.
 BATCHES = {
     "inbox": """
 delete from tidegate.inbox where ctid = any(array(
@@ -19,19 +30,38 @@ delete from tidegate.procrastinate_jobs where id = any(array(
   where j.status in ('succeeded', 'failed', 'cancelled', 'aborted') and not exists (
     select from tidegate.procrastinate_events e where e.job_id = j.id and e.at >= now() - make_interval(days => :days))
   order by j.id limit :batch))""",
+    "runs": """
+with whole as (
+  select id, connection from tidegate.runs
+  where kind = 'import' and state = 'done' and coalesce(options -> 'resources', '[]') = '[]')
+delete from tidegate.runs where id = any(array(
+  select r.id from tidegate.runs r
+  where greatest(r.started_at, r.heartbeat_at, r.finished_at) < now() - make_interval(days => :days)
+    and exists (
+      select from tidegate.runs n where n.connection = r.connection and n.kind = r.kind and n.id > r.id)
+    and (not exists (select from whole w where w.id = r.id)
+         or exists (select from whole w where w.connection = r.connection and w.id > r.id))
+    and not exists (
+      select from tidegate.comparisons c where c.run = r.id and not exists (
+        select from tidegate.comparisons n
+        where n.connection = c.connection and n.resource = c.resource and n.run > c.run))
+  order by r.id limit :batch))""",
+    "tokens": """
+delete from tidegate.tokens where id = any(array(
+  select id from tidegate.tokens where revoked_at < now() - make_interval(days => :days) limit :batch))""",
 }
 
-DAYS = {"inbox": 30, "jobs": 7}
-"""Events that wait or are parked are kept whatever their age; so are jobs that are not finished."""
 
-
-def forget_old(engine: Engine, *, stop: threading.Event | None = None) -> dict[str, int]:
-    """Deletes the rows of each table that are older than `DAYS`; returns how many there were."""
-    deleted = dict.fromkeys(DAYS, 0)
-    for table, days in DAYS.items():
+def forget_old(
+    engine: Engine, days: Mapping[str, int] = DAYS, *, stop: threading.Event | None = None
+) -> dict[str, int]:
+    """Deletes the rows of each table that are older than its `days`; returns how many there were."""
+    deleted = dict.fromkeys(BATCHES, 0)
+    for table, batch in BATCHES.items():
+        kept = days["runs" if table == "tokens" else table]
         while not (stop and stop.is_set()):
             with engine.begin() as db:
-                count = db.execute(text(BATCHES[table]), {"days": days, "batch": BATCH}).rowcount
+                count = db.execute(text(batch), {"days": kept, "batch": BATCH}).rowcount
             deleted[table] += count
             if count < BATCH:
                 break

@@ -2,9 +2,10 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
@@ -14,11 +15,15 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
 from tidegate.errors import ImportRunning, StripeBodyUnreadable, StripeRateLimited, Unreachable
+from tidegate.mirror import refetches
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import catch_up as catching_up
 from tidegate.workflows import due, ingest_events, retention
 from tidegate.workflows import fan_out as fanning_out
 from tidegate.workflows import import_account as importing
+from tidegate.workflows import probe as probing
+from tidegate.workflows import refetch as refetching
+from tidegate.workflows import sweep as sweeping
 from tidegate.workflows.doorbell import PROMPT, Doorbell
 from tidegate.workflows.import_account import ImportOptions
 
@@ -30,6 +35,10 @@ log = logging.getLogger(__name__)
 PASSING = (Unreachable, StripeRateLimited, StripeBodyUnreadable, OperationalError, PoolExhausted)
 """Troubles that end by themselves: the import is tried again."""
 LONGEST_WAIT = 600  # seconds
+MOST_TRIES = 20
+"""How often a part of an import that fails is tried again by itself, over about two and a half hours."""
+SLICE = 20.0
+"""Seconds after which work on one connection lets others have its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +47,8 @@ class TaskContext:
 
     `open_api` opens Stripe as a connection sees it. Set `stop` to let running tasks end early: what they leave is rung
     for again. `poll_seconds`: how often Stripe's events are read; `attempts`: failures after which an event is parked;
-    `readers`: pages of lists that an import reads at a time.
+    `readers`: pages of lists that an import reads at a time; `sweep_hour`: the hour of the night, in the account's time
+    zone, at which every list is read again; `retention`: days that things are kept, see `retention.DAYS`.
     """
 
     engine: Engine
@@ -46,6 +56,8 @@ class TaskContext:
     poll_seconds: int = 300
     attempts: int = 8
     readers: int = 24
+    sweep_hour: int = 3
+    retention: Mapping[str, int] = field(default_factory=lambda: retention.DAYS)
     stop: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -59,8 +71,8 @@ def import_account(
 ) -> dict[str, Any]:
     """Imports a connection, or goes on with its import. `attempt` counts the failures so far.
 
-    Interrupted by a stop, it is rung for at once; kept off by another import or by trouble that passes (`PASSING`),
-    after a while.
+    Interrupted by a stop, it is rung for at once; kept off by another import or by trouble that passes (`PASSING`), or
+    incomplete for such trouble, after a while.
     """
     account = _connected(context, connection)
     if account is None:
@@ -72,6 +84,7 @@ def import_account(
         )
 
     options = ImportOptions(resources=tuple(resources), full=full, readers=context.readers)
+    wait = min(LONGEST_WAIT, 15 * 2**attempt)
     try:
         with context.open_api(account) as api:
             summary = importing.import_account(context.engine, account, api, options, stop=context.stop)
@@ -79,47 +92,121 @@ def import_account(
         again(60, full=full)
         return {"connection": connection, "state": "busy"}
     except PASSING as trouble:
-        wait = min(LONGEST_WAIT, 15 * 2**attempt)
         log.warning("import_put_off", extra={"connection": connection, "seconds": wait, "problem": str(trouble)})
         again(wait, attempt=attempt + 1)
         return {"connection": connection, "state": "put_off", "error": str(trouble)}
+    if summary["state"] == "incomplete" and summary["passing"] and attempt < MOST_TRIES:
+        log.warning("import_incomplete", extra={"connection": connection, "seconds": wait})
+        again(wait, attempt=attempt + 1)
     if summary["state"] == "interrupted" and context.stop.is_set():
         again(0)
     return {"connection": connection, "run": summary["run"], "state": summary["state"]}
 
 
 def drain(context: TaskContext, connection: str) -> dict[str, Any]:
-    """Handles what is due in a connection's inbox. What a stop leaves is rung for; what fails is due again later."""
+    """Handles what is due in a connection's inbox, for a while; rings for the rest, and for the objects to look at.
+
+    What fails is due again later; what the database could not take is rung for.
+    """
+    account = _connected(context, connection)
+    if account is None:
+        return {"connection": connection, "state": "disconnected"}
+    drained = ingest_events.handle_events(
+        context.engine, connection, attempts=context.attempts, seconds=SLICE, stop=context.stop
+    )
+    if drained.put_off:
+        context.doorbell.ring("drain", connection=connection, delay=ingest_events.PUT_OFF_SECONDS)
+    elif drained.more or context.stop.is_set():
+        context.doorbell.ring("drain", connection=connection)
+    if drained.accounts_changed:
+        context.doorbell.ring("fan_out", connection=connection)
+    _ring_for_looks(context, connection)
+    return {
+        "connection": connection,
+        "handled": drained.handled,
+        "failed": len(drained.failed),
+        "put_off": len(drained.put_off),
+    }
+
+
+def refetch(context: TaskContext, connection: str) -> dict[str, Any]:
+    """Fetches the objects of a connection that are due, for a while; rings for the rest, behind the other connections.
+
+    Beside the inbox, so that events are applied however many objects wait.
+    """
     account = _connected(context, connection)
     if account is None:
         return {"connection": connection, "state": "disconnected"}
     with context.open_api(account) as api:
-        drained = ingest_events.drain(context.engine, account, api, attempts=context.attempts, stop=context.stop)
-    if context.stop.is_set():
-        context.doorbell.ring("drain", connection=connection)
-    if drained.accounts_changed:
-        context.doorbell.ring("fan_out", connection=connection)
-    return {"connection": connection, "handled": drained.handled, "failed": len(drained.failed)}
+        looked = refetching.refetch(context.engine, connection, api, seconds=SLICE, stop=context.stop)
+    if not looked.error:  # else the objects wait for the minute's tick, and Stripe is left alone until then
+        _ring_for_looks(context, connection)
+    return {"connection": connection, **looked.as_json()}
+
+
+def _ring_for_looks(context: TaskContext, connection: str) -> None:
+    with context.engine.connect() as db:
+        looks = refetches.any_due(db, connection)
+    if looks:
+        context.doorbell.ring("refetch", connection=connection)
 
 
 def catch_up(context: TaskContext, connection: str) -> dict[str, Any]:
     """Reads Stripe's events since the last time; nothing to do where another process does.
 
-    Events that Stripe no longer had are made good by an import of everything.
+    Events that Stripe no longer had are made good by a full import; should its ring be lost, the tick rings again.
     """
     account = _connected(context, connection)
     if account is None:
         return {"connection": connection, "state": "disconnected"}
     try:
         with context.open_api(account) as api:
-            caught = catching_up.catch_up(context.engine, account, api, attempts=context.attempts, stop=context.stop)
+            caught = catching_up.catch_up(
+                context.engine, account, api, attempts=context.attempts, stop=context.stop, look=False
+            )
     except ImportRunning:
         return {"connection": connection, "state": "busy"}
     if caught["gap"]:
         context.doorbell.ring("import_account", connection=connection, full=True)
+    _ring_for_looks(context, connection)
     if context.stop.is_set():
         context.doorbell.ring("catch_up", connection=connection)
     return caught
+
+
+def sweep(context: TaskContext, connection: str) -> dict[str, Any]:
+    """Reads every list of a connection again, or goes on with a sweep that was interrupted this night.
+
+    Nothing to do where one has ended this night, or while an import reads the lists anyway. Interrupted by a stop, it
+    is rung for at once; trouble that passes (`PASSING`) leaves it to `tick`.
+    """
+    account = _connected(context, connection)
+    if account is None:
+        return {"connection": connection, "state": "disconnected"}
+    with context.engine.connect() as db:
+        if sweeping.is_fresh(db, connection, datetime.now(UTC)):
+            return {"connection": connection, "state": "swept"}
+    try:
+        with context.open_api(account) as api:
+            summary = sweeping.sweep(context.engine, account, api, readers=context.readers, stop=context.stop)
+    except ImportRunning:
+        return {"connection": connection, "state": "busy"}
+    except PASSING as trouble:
+        log.warning("sweep_put_off", extra={"connection": connection, "problem": str(trouble)})
+        return {"connection": connection, "state": "put_off", "error": str(trouble)}
+    if summary["state"] == "interrupted" and context.stop.is_set():
+        context.doorbell.ring("sweep", connection=connection)
+    return {"connection": connection, "run": summary["run"], "state": summary["state"]}
+
+
+def probe(context: TaskContext, connection: str) -> dict[str, Any]:
+    """Looks at what a connection's key may read."""
+    account = _connected(context, connection)
+    if account is None:
+        return {"connection": connection, "state": "disconnected"}
+    with context.open_api(account) as api:
+        found = probing.probe(context.engine, account, api)
+    return {"connection": connection, "refused": [one.endpoint for one in found if one.allowed is False]}
 
 
 def fan_out(context: TaskContext, connection: str) -> dict[str, Any]:
@@ -136,24 +223,35 @@ def tick(context: TaskContext, timestamp: int) -> list[str]:
 
     `timestamp`: the minute it was due, in epoch seconds. A connection whose key is refused is tried on the full hour.
     """
-    full_hour = timestamp % 3600 < 60
+    full_hour, as_of = timestamp % 3600 < 60, datetime.fromtimestamp(timestamp, UTC)
     with context.engine.connect() as db:
         wanted = [("catch_up", name) for name in due.behind(db, context.poll_seconds, refused=full_hour)]
         wanted += [("drain", name) for name in due.undrained(db)]
+        wanted += [("refetch", name) for name in due.unfetched(db)]
+        wanted += [("probe", name) for name in due.unprobed(db, refused=full_hour)]
+        wanted += [("sweep", name) for name in due.unswept(db, as_of, context.sweep_hour)]
         wanted += [("fan_out", name) for name in due.fanning_out(db, refused=full_hour)]
-    return [f"{task}:{name}" for task, name in wanted if context.doorbell.ring(task, connection=name)]
+        gaps = due.unanswered(db)
+    rung = [f"{task}:{name}" for task, name in wanted if context.doorbell.ring(task, connection=name)]
+    for name, full in gaps:
+        if context.doorbell.ring("import_account", connection=name, full=full):
+            rung.append(f"import_account:{name}")
+    return rung
 
 
 def forget_old(context: TaskContext, timestamp: int) -> dict[str, int]:
     """Deletes what retention does not keep; returns how many rows per table. When it was due makes no difference."""
-    return retention.forget_old(context.engine, stop=context.stop)
+    return retention.forget_old(context.engine, context.retention, stop=context.stop)
 
 
 TASKS: dict[str, Callable[..., Any]] = {
     "import_account": import_account,
     "import_again": import_account,
     "drain": drain,
+    "refetch": refetch,
     "catch_up": catch_up,
+    "sweep": sweep,
+    "probe": probe,
     "fan_out": fan_out,
     "tick": tick,
     "forget_old": forget_old,

@@ -17,8 +17,8 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker
 from sqlalchemy.exc import DBAPIError
 
-from tidegate.store.engine import SESSION
-from tidegate.workflows.doorbell import IMPORT, PROMPT
+from tidegate.store.engine import KEPT_ALIVE, SESSION
+from tidegate.workflows.doorbell import FETCH, IMPORT, PROMPT
 from tidegate.workflows.rescue import rescue
 from tidegate.workflows.tasks import TaskContext, register
 
@@ -53,14 +53,18 @@ class Lane(NamedTuple):
 
 
 def lanes(concurrency: int) -> list[Lane]:
-    """Half of the places (rounded up) are for prompt work, so that long imports never hold up the inbox.
+    """A share of the places for each kind of work, so that long imports hold up no fetch, and neither of them the
+    inbox.
 
-    A worker with one place takes what comes.
+    A worker with two places keeps one from imports; one with a single place takes what comes.
     """
     if concurrency == 1:
         return [Lane(None, 1)]
-    prompt = (concurrency + 1) // 2
-    return [Lane((PROMPT,), prompt), Lane((IMPORT,), concurrency - prompt)]
+    if concurrency == 2:
+        return [Lane((PROMPT, FETCH), 1), Lane((IMPORT,), 1)]
+    fetch = concurrency // 4 or 1
+    prompt = (concurrency - fetch + 1) // 2
+    return [Lane((PROMPT,), prompt), Lane((FETCH,), fetch), Lane((IMPORT,), concurrency - fetch - prompt)]
 
 
 def engine_connections(concurrency: int) -> int:
@@ -69,7 +73,7 @@ def engine_connections(concurrency: int) -> int:
     An import or a catch-up holds one connection all the time and needs a second one now and then. With one for the rate
     budget, two of the queue's own and two that listen, a worker uses `concurrency` + 6.
     """
-    return concurrency + 1
+    return concurrency + 5 - OWN_CONNECTIONS - len(lanes(concurrency))
 
 
 def run_worker(
@@ -208,5 +212,5 @@ def _connector(url: str) -> PsycopgConnector:
         min_size=1,
         max_size=OWN_CONNECTIONS,
         configure=prepare,
-        kwargs={"application_name": "tidegate worker", "connect_timeout": 10},
+        kwargs={"application_name": "tidegate worker", **KEPT_ALIVE},
     )

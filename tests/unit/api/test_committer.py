@@ -26,8 +26,8 @@ class Shelf:
     entered: threading.Event = field(default_factory=threading.Event)
     rang: threading.Event = field(default_factory=threading.Event)
     outcome: Callable[[Entry], Outcome] = lambda _entry: True
-    fails: list[Exception] = field(default_factory=list)
-    ring_fails: list[Exception] = field(default_factory=list)
+    fails: list[BaseException] = field(default_factory=list)
+    ring_fails: list[BaseException] = field(default_factory=list)
     batches: list[list[Entry]] = field(default_factory=list)
     rings: list[str] = field(default_factory=list)
     closed: bool = False
@@ -56,8 +56,8 @@ def open_shelf(**facts: object) -> Shelf:
     return shelf
 
 
-def run(shelf: Shelf, use: Callable[[Committer], object], **bounds: int) -> object:
-    committer = Committer(shelf, **bounds)
+def run(shelf: Shelf, use: Callable[[Committer], object], **bounds: float) -> object:
+    committer = Committer(shelf, **bounds)  # pyright: ignore[reportArgumentType]
     committer.start()
 
     async def within() -> object:
@@ -169,3 +169,64 @@ def test_a_sender_that_hung_up_disturbs_nobody() -> None:
         return await stays
 
     assert run(shelf, use) is True
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_when_its_thread_ends_nobody_waits_for_ever() -> None:
+    """Those whose events are being stored, those behind them and those that come later are all told."""
+    shelf = Shelf(fails=[SystemExit()])  # pyright: ignore[reportArgumentType]
+    committer = Committer(shelf)
+    committer.start()
+
+    async def use() -> list[object]:
+        offers = [committer.offer(entry(0))]
+        await asyncio.to_thread(shelf.entered.wait, SECONDS)
+        offers += [committer.offer(entry(n)) for n in (1, 2)]
+        shelf.gate.set()
+        answers = await asyncio.gather(*offers, return_exceptions=True)
+        with pytest.raises(InboxBusy):
+            committer.offer(entry(3))
+        return list(answers)
+
+    answers = asyncio.run(asyncio.wait_for(use(), SECONDS))
+    assert [type(one) for one in answers] == [InboxBusy] * 3
+    committer.stop()
+    assert shelf.closed
+
+
+def test_without_its_thread_nothing_is_taken() -> None:
+    committer = Committer(open_shelf())
+
+    async def use() -> None:
+        with pytest.raises(InboxBusy, match="restart"):
+            committer.offer(entry())
+
+    asyncio.run(use())
+
+
+def test_between_two_commits_events_gather_until_a_batch_is_full() -> None:
+    shelf = open_shelf()
+
+    async def use(committer: Committer) -> None:
+        await committer.offer(entry(0))
+        offers = [committer.offer(entry(n)) for n in range(1, BATCH)]
+        assert len(shelf.batches) == 1
+        offers.append(committer.offer(entry(BATCH)))
+        await asyncio.gather(*offers)
+
+    run(shelf, use, pause=60)
+    assert [len(batch) for batch in shelf.batches] == [1, BATCH]
+
+
+def test_the_end_waits_for_no_pause() -> None:
+    shelf = open_shelf()
+    committer = Committer(shelf, pause=60)
+    committer.start()
+
+    async def use() -> None:
+        await committer.offer(entry(0))
+        answer = committer.offer(entry(1))
+        await asyncio.to_thread(committer.stop)
+        assert await answer
+
+    asyncio.run(asyncio.wait_for(use(), SECONDS))

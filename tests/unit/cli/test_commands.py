@@ -15,10 +15,10 @@ from tidegate.errors import UsageError
 KEY = "sk_test_0123456789abcdef"
 
 
-def found(*problems: tuple[str, str]) -> dict[str, Any]:
-    """A status of the connections a and b with these (connection, code)."""
+def found(*problems: tuple[str, str], connected: str = "ab") -> dict[str, Any]:
+    """A status of the connections a and b with these (connection, code); `connected`: those that have a key."""
     return {
-        "connections": [{"name": "a"}, {"name": "b"}],
+        "connections": [{"name": name, "connected": name in connected} for name in "ab"],
         "problems": [{"connection": name, "code": code} for name, code in problems],
     }
 
@@ -31,6 +31,10 @@ def found(*problems: tuple[str, str]) -> dict[str, Any]:
         (found(("a", "unreachable")), 1),
         (found(("a", "unreachable"), ("b", "key_invalid")), 3),
         (found(("a", "unreachable"), ("b", "behind")), 1),
+        (found(("a", "oauth_revoked"), ("b", "key_invalid")), 3),
+        (found(("a", "unreachable"), connected="a"), 3),
+        (found(("", "no_worker"), ("a", "unreachable"), ("b", "unreachable")), 3),
+        (found(("", "disk_low"), connected=""), 1),
     ],
 )
 def test_the_exit_code_of_a_status(status: dict[str, Any], code: int) -> None:

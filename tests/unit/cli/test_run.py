@@ -18,7 +18,9 @@ from tidegate.errors import (
     DatabaseUnreachable,
     ImportIncomplete,
     ImportRunning,
+    StripeAccessRevoked,
     StripeKeyInvalid,
+    StripeModeWrong,
     StripeUnreachable,
     UsageError,
 )
@@ -49,6 +51,8 @@ HEAVY = (
         (DatabaseUnreachable(url="u", problem="x"), 3),
         (StripeUnreachable(endpoint="e", problem="x", tries=1), 3),
         (StripeKeyInvalid(**REFUSED), 3),
+        (StripeAccessRevoked(**REFUSED), 3),
+        (StripeModeWrong(endpoint="e", what="x", found="test", wanted="live"), 2),
         (KeyboardInterrupt(), 130),
         (ZeroDivisionError("x"), 1),
     ],

@@ -13,7 +13,10 @@ import pytest
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer; `sent` bytes of the body go out (None: all), `reset` closes the connection instead of answering."""
+    """One answer; `sent` bytes of the body go out (None: all), `reset` closes the connection instead of answering.
+
+    `trickle`: seconds between one byte of the body and the next.
+    """
 
     status: int = 200
     body: bytes = b'{"object": "list", "data": []}'
@@ -21,6 +24,7 @@ class Reply:
     sent: int | None = None
     reset: bool = False
     silent: bool = False
+    trickle: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()
-        self.wfile.write(reply.body[: reply.sent])
+        if reply.trickle:
+            for byte in reply.body:
+                self.wfile.write(bytes([byte]))
+                self.server.over.wait(reply.trickle)
+        else:
+            self.wfile.write(reply.body[: reply.sent])
         self.close_connection = reply.sent is not None
 
     do_GET = do_POST = do_DELETE = reply  # noqa: N815

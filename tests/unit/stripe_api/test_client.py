@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,8 +26,10 @@ from cryptography.x509.oid import NameOID
 
 from tidegate.errors import (
     ConfigurationError,
+    StripeAccessRevoked,
     StripeBodyUnreadable,
     StripeCursorGone,
+    StripeEndpointMissing,
     StripeKeyInvalid,
     StripeObjectMissing,
     StripePermissionMissing,
@@ -240,11 +243,23 @@ FINAL: dict[str, tuple[dict[str, Any], int, type[TidegateError], str]] = {
         StripePermissionMissing,
         "The provided key 'rk_test_…' lacks rak_customer_read. Give the restricted key that permission",
     ),
+    "403 of Connect": (
+        {"status": 403, "body": refused("account_invalid", "The key has no access to account 'acct_1'.")},
+        1,
+        StripeAccessRevoked,
+        "Let the account's owner connect it to the platform again",
+    ),
     "404": (
         {"status": 404, "body": refused("resource_missing", "No such customer: 'cus_1'", "id")},
         1,
         StripeObjectMissing,
         "No such customer: 'cus_1'",
+    ),
+    "404 of a proxy": (
+        {"status": 404, "body": b"<html>no such page</html>"},
+        1,
+        StripeEndpointMissing,
+        "knows no such path: <html>no such page</html> Is the address",
     ),
     "cursor": (
         {"status": 400, "body": refused("resource_missing", "No such customer", "starting_after")},
@@ -440,3 +455,10 @@ def test_the_address_of_stripe_itself_is_the_sdks() -> None:
     api = StripeApi("sk_live_1", budget=LocalBudget())
     assert "sk_live_1" not in repr(api) + repr(vars(api))
     assert api._sdk._requestor.base_addresses["api"] == stripe.DEFAULT_API_BASE
+
+
+def test_a_body_that_trickles_is_given_up_though_every_byte_comes_in_time(stub: Any, reply: Any) -> None:
+    stub.answer(reply(body=b'{"data": "' + b"x" * 40 + b'"}', trickle=0.01))
+    patience = Hurry().patience(tries=2, body_seconds=0.1, clock=time.monotonic)
+    with pytest.raises(StripeBodyUnreadable, match=r"not whole after 0 s.*tried 2 times"):
+        api_at(stub, patience=patience).get("/v1/customers")

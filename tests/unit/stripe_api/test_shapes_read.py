@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.stripe_api.resources import RESOURCES, resource
-from tidegate.stripe_api.shapes.read import Fault, Page, Reading, Unreadable, read, read_event, read_page
+from tidegate.stripe_api.shapes.read import Event, Fault, Page, Reading, Unreadable, read, read_event, read_page
 
 INVOICE: dict[str, Any] = {
     "id": "in_1",
@@ -275,3 +275,17 @@ def test_bytes_never_raise(body: bytes) -> None:
     read(resource("invoices"), body)
     read_page(body)
     read_event(body)
+
+
+def test_what_an_event_carries_is_kept_to_the_byte() -> None:
+    """Also its `previous_attributes`: what is written anew costs a millisecond and is another text."""
+    body = (
+        b'{"id": "evt_1", "type": "x", "created": 1, "data": {"object": {"id" :  "cus_1"}, "previous_attributes": %s}}'
+    )
+    told = read_event(body % b'{"name" :  null}')
+    assert isinstance(told, Event)
+    assert told.previous_attributes is not None
+    assert (bytes(told.object), bytes(told.previous_attributes)) == (b'{"id" :  "cus_1"}', b'{"name" :  null}')
+    nothing = read_event(body % b"null")
+    assert isinstance(nothing, Event)
+    assert nothing.previous_attributes is None

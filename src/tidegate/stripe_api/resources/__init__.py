@@ -60,3 +60,18 @@ def resource(name: str) -> Resource:
             name=name, nearest=f" Did you mean {near[0]}?" if near else "", known=", ".join(sorted(RESOURCES))
         )
     return found
+
+
+def listed(name: str) -> Resource:
+    """The resource whose list shows objects of that name: itself, or for what comes inside another (the lines of an
+    invoice) that other. Raises ResourceUnknown as `resource` does.
+    """
+    found = resource(name)
+    if found.path is not None:
+        return found
+    return next((each for each in _IN_ORDER if any(one.resource == name for one in each.nested)), found)
+
+
+def resource_of_key(key: str) -> str:
+    """The resource's name in `name` or `name/id`, as problems of an import are keyed; names may hold a slash."""
+    return max((name for name in RESOURCES if key == name or key.startswith(f"{name}/")), key=len, default=key)

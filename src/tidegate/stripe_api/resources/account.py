@@ -8,6 +8,7 @@ ACCOUNTS = Resource(
     object="account",
     shape=Account,
     path="/v1/account",
+    permission="rak_connected_account_read",
     created_filter=False,
     singleton=True,
     columns=(

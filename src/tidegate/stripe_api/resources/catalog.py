@@ -10,6 +10,7 @@ PRODUCTS = Resource(
     object="product",
     shape=Product,
     path="/v1/products",
+    permission="rak_product_read",
     variants=ACTIVE_AND_ARCHIVED,
     deleted_by=frozenset({"product.deleted"}),
     columns=(
@@ -30,6 +31,7 @@ PRICES = Resource(
     object="price",
     shape=Price,
     path="/v1/prices",
+    permission="rak_plan_read",
     variants=ACTIVE_AND_ARCHIVED,
     expand=("tiers", "currency_options"),
     deleted_by=frozenset({"price.deleted"}),
@@ -60,6 +62,7 @@ COUPONS = Resource(
     object="coupon",
     shape=Coupon,
     path="/v1/coupons",
+    permission="rak_coupon_read",
     expand=("applies_to", "currency_options"),
     deleted_by=frozenset({"coupon.deleted"}),
     refetch=True,
@@ -84,6 +87,7 @@ PROMOTION_CODES = Resource(
     object="promotion_code",
     shape=PromotionCode,
     path="/v1/promotion_codes",
+    permission="rak_promotion_code_read",
     columns=(
         Column("code"),
         Column("active", "boolean"),
@@ -101,6 +105,7 @@ TAX_RATES = Resource(
     object="tax_rate",
     shape=TaxRate,
     path="/v1/tax_rates",
+    permission="rak_tax_rate_read",
     columns=(
         Column("display_name"),
         Column("active", "boolean"),

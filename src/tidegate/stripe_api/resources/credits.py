@@ -27,6 +27,7 @@ CREDIT_NOTES = Resource(
     object="credit_note",
     shape=CreditNote,
     path="/v1/credit_notes",
+    permission="rak_credit_note_read",
     nested=(Nested("lines", CREDIT_NOTE_LINES.name, "/v1/credit_notes/{id}/lines"),),
     columns=(
         Column("customer", refers_to="customers", indexed=True),

@@ -8,6 +8,7 @@ CUSTOMERS = Resource(
     object="customer",
     shape=Customer,
     path="/v1/customers",
+    permission="rak_customer_read",
     deleted_by=frozenset({"customer.deleted"}),
     columns=(
         Column("email", indexed=True),

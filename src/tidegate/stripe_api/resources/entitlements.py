@@ -8,6 +8,7 @@ ENTITLEMENT_FEATURES = Resource(
     object="entitlements.feature",
     shape=Feature,
     path="/v1/entitlements/features",
+    permission="rak_entitlement_read",
     created_filter=False,
     columns=(
         Column("lookup_key"),
@@ -22,6 +23,7 @@ PRODUCT_FEATURES = Resource(
     object="product_feature",
     shape=ProductFeature,
     path="/v1/products/{parent}/features",
+    permission="rak_product_read",
     created_filter=False,
     per_parent="products",
     parent_field="product",

@@ -37,6 +37,7 @@ INVOICES = Resource(
     object="invoice",
     shape=Invoice,
     path="/v1/invoices",
+    permission="rak_invoice_read",
     expand=("discounts", "lines.data.discounts"),
     nested=(Nested("lines", INVOICE_LINES.name, "/v1/invoices/{id}/lines", {"expand[0]": "data.discounts"}),),
     deleted_by=frozenset({"invoice.deleted"}),
@@ -87,6 +88,7 @@ INVOICE_ITEMS = Resource(
     object="invoiceitem",
     shape=InvoiceItem,
     path="/v1/invoiceitems",
+    permission="rak_invoice_read",
     expand=("discounts",),
     deleted_by=frozenset({"invoiceitem.deleted"}),
     columns=(
@@ -116,6 +118,7 @@ INVOICE_PAYMENTS = Resource(
     object="invoice_payment",
     shape=InvoicePayment,
     path="/v1/invoice_payments",
+    permission="rak_invoice_read",
     columns=(
         Column("invoice", refers_to="invoices", indexed=True),
         Column("status"),

@@ -8,6 +8,7 @@ CHARGES = Resource(
     object="charge",
     shape=Charge,
     path="/v1/charges",
+    permission="rak_charge_read",
     columns=(
         Column("customer", refers_to="customers", indexed=True),
         Column("invoice", refers_to="invoices"),
@@ -37,6 +38,7 @@ PAYMENT_INTENTS = Resource(
     object="payment_intent",
     shape=PaymentIntent,
     path="/v1/payment_intents",
+    permission="rak_payment_intent_read",
     columns=(
         Column("customer", refers_to="customers", indexed=True),
         Column("invoice", refers_to="invoices"),
@@ -61,6 +63,7 @@ PAYMENT_METHODS = Resource(
     object="payment_method",
     shape=PaymentMethod,
     path="/v1/payment_methods",
+    permission="rak_payment_method_read",
     created_filter=False,
     columns=(
         Column("customer", refers_to="customers", indexed=True),
@@ -79,6 +82,7 @@ REFUNDS = Resource(
     object="refund",
     shape=Refund,
     path="/v1/refunds",
+    permission="rak_charge_read",
     columns=(
         Column("charge", indexed=True),
         Column("payment_intent"),
@@ -96,6 +100,7 @@ DISPUTES = Resource(
     object="dispute",
     shape=Dispute,
     path="/v1/disputes",
+    permission="rak_dispute_read",
     columns=(
         Column("charge", indexed=True),
         Column("payment_intent"),

@@ -29,6 +29,7 @@ QUOTES = Resource(
     object="quote",
     shape=Quote,
     path="/v1/quotes",
+    permission="rak_quote_read",
     created_filter=False,
     expand=("line_items", "discounts"),
     nested=(Nested("line_items", QUOTE_LINES.name, "/v1/quotes/{id}/line_items"),),

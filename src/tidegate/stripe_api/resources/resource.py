@@ -50,6 +50,7 @@ class Resource:
     per_parent      the resource whose ids fill `{parent}` in `path`: listed once per parent
     parent_field    with `per_parent`: the field (and column) that whoever lists fills with the parent's id, since
                     Stripe's bodies lack it
+    permission      of a restricted key, that opens `path`; see `key_link` for how sure the name is
     singleton       `path` is one object, not a list (the account)
     expand          what to expand, as seen from the object; listings prefix `data.`
     nested          lists inside that become rows of their own
@@ -69,6 +70,7 @@ class Resource:
     created_filter: bool = True
     per_parent: str = ""
     parent_field: str = ""
+    permission: str = ""
     singleton: bool = False
     expand: tuple[str, ...] = ()
     nested: tuple[Nested, ...] = ()

@@ -32,6 +32,7 @@ SUBSCRIPTIONS = Resource(
     object="subscription",
     shape=Subscription,
     path="/v1/subscriptions",
+    permission="rak_subscription_read",
     variants=({"status": "all"},),
     expand=("discounts", "items.data.discounts"),
     nested=(
@@ -77,6 +78,7 @@ SUBSCRIPTION_SCHEDULES = Resource(
     object="subscription_schedule",
     shape=SubscriptionSchedule,
     path="/v1/subscription_schedules",
+    permission="rak_subscription_read",
     columns=(
         Column("customer", refers_to="customers", indexed=True),
         Column("subscription", refers_to="subscriptions"),

@@ -182,7 +182,7 @@ def read_page(body: bytes) -> Page | Unreadable:
 
 class _EventData(msgspec.Struct):
     object: msgspec.Raw
-    previous_attributes: msgspec.Raw | None = None
+    previous_attributes: msgspec.Raw = msgspec.Raw(b"null")  # msgspec takes no object for `Raw | None`
 
 
 class _EventHead(msgspec.Struct):
@@ -228,10 +228,9 @@ def _event_loosely(body: Body) -> tuple[_EventHead, _EventData, _Named]:
     if not isinstance(data, dict):
         raise KeyError("data")
     carried = cast("dict[str, Any]", data)
-    previous = carried.get("previous_attributes")
     return (
         msgspec.convert(told, _EventHead),
-        _EventData(loose.raw(carried["object"]), None if previous is None else loose.raw(previous)),
+        _EventData(loose.raw(carried["object"]), loose.raw(carried.get("previous_attributes"))),
         msgspec.convert(carried["object"], _Named),
     )
 
@@ -247,5 +246,5 @@ def _event(event: _EventHead, data: _EventData, named: _Named) -> Event:
         object=data.object,
         object_type=named.object,
         object_id=named.id,
-        previous_attributes=data.previous_attributes,
+        previous_attributes=None if bytes(data.previous_attributes) == b"null" else data.previous_attributes,
     )

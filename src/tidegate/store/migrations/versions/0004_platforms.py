@@ -5,7 +5,7 @@ from alembic import op
 from tidegate.store import queue_schema
 
 revision = "0004"
-down_revision = "0001"
+down_revision = "0003"
 
 COLUMNS = """
 alter table tidegate.connections

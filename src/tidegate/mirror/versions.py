@@ -1,0 +1,54 @@
+"""Every version of an object that is known, oldest first: those that were kept, the current one, and what stood before
+the events.
+"""
+
+from typing import Any, Literal, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from tidegate.mirror.before import before
+from tidegate.stripe_api.resources.resource import Resource
+
+
+class Version(NamedTuple):
+    """What Stripe showed of an object: `data` is its JSON.
+
+    `told` by an event and `read` from a list or by id hold from `at` (epoch seconds, Stripe's clock). `rebuilt` stood
+    until `until`, the time of the event whose previous attributes tell of it; since when, nobody has said (`at` None).
+    """
+
+    source: Literal["told", "read", "rebuilt"]
+    at: int | None
+    until: int | None
+    event: str
+    data: dict[str, Any]
+
+
+def known_versions(db: Connection, account: str, resource: Resource, object_id: str) -> list[Version]:
+    """The versions of one object of a resource that keeps them; empty for one that was never seen.
+
+    A rebuilt version is left out where the version before the event is known and says the same. Raises ValueError for
+    a resource without versions.
+    """
+    if not resource.versions:
+        raise ValueError(f"{resource.name} keep no versions")
+    rows = db.execute(
+        text(f"""
+select extract(epoch from at)::bigint as at, event, previous, data from tidegate.versions
+where connection = :connection and resource = :resource and object_id = :id
+union all
+select extract(epoch from coalesce(t.told_at, t.updated_at))::bigint, '', null, t.data from stripe.{resource.table} t
+where t.connection = :connection and t.id = :id and not exists (
+  select from tidegate.versions v where v.connection = t.connection and v.resource = :resource and v.object_id = t.id
+  and v.at = coalesce(t.told_at, t.updated_at) and v.data = t.data)
+order by 1, 2"""),
+        {"connection": account, "resource": resource.name, "id": object_id},
+    )
+    found: list[Version] = []
+    for at, event, previous, data in rows:
+        if previous:
+            stood = Version("rebuilt", None, at, event, before(data, previous))
+            if not found or found[-1].data != stood.data:
+                found.append(stood)
+        found.append(Version("told" if event else "read", at, None, event, data))
+    return found

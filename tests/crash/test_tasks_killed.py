@@ -1,0 +1,154 @@
+"""A worker killed in each kind of task: its job is put back, the clock rings for the rest, and nothing is lost."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import text
+from tests.support import databases, killing
+from tests.support.hubs import ALONE, copied, opened, unlike_stripe
+from tests.support.importing import connected, imported
+from tests.support.waiting import until
+
+from tidegate.mirror import inbox
+from tidegate.mirror.event_list import read_events
+from tidegate.mirror.inbox import Entry
+from tidegate.wiring import Hub
+from tidegate.workflows import tasks
+from tidegate.workflows.doorbell import BELLS, Doorbell
+from tidegate.workflows.rescue import rescue
+from tidegate.workflows.tasks import TaskContext
+
+if TYPE_CHECKING:
+    from tidegate.sandbox.server import Sandbox
+
+PLACES = 4
+DAY = 86_400
+SECRET = Fernet.generate_key().decode()
+MINUTE = 1_767_225_660  # 2026-01-01T00:01:00Z
+
+
+class Ready(NamedTuple):
+    """A database, to be copied, with work for every task: events and objects that wait, events to be read, old rows."""
+
+    server_url: str
+    database: str
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[killing.Run]:
+    with killing.parent(Path(__file__).with_name("victims.py")) as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def ready(server_url: str) -> Iterator[Ready]:
+    from tidegate.sandbox.config import SandboxConfig
+    from tidegate.sandbox.server import Sandbox
+
+    with ExitStack() as stack:
+        sandbox = stack.enter_context(Sandbox.start(SandboxConfig(customers=45, months=3)))
+        database = stack.enter_context(databases.scratch(server_url))
+        with opened(database, SECRET) as hub:
+            account = connected(hub, sandbox)
+            imported(hub, account)
+            _make_work(hub, sandbox)
+        yield Ready(server_url, database.partition("?")[0].rpartition("/")[2])
+
+
+def _make_work(hub: Hub, sandbox: "Sandbox") -> None:
+    """Events of some days that wait, others that were not read yet; objects to look at; rows past their days."""
+    sandbox.advance(4 * DAY)
+    account = hub.account("acme")
+    with hub.stripe(account) as api, hub.engine.begin() as db:
+        for page in read_events(api, account.events_until):
+            inbox.keep(db, [Entry("acme", e.id, e.type, e.created, "webhook", body) for e, body in page.events])
+    sandbox.advance(4 * DAY)
+    with hub.engine.begin() as db:
+        for statement in (
+            """insert into tidegate.refetches (connection, resource, object_id, reason)
+               select connection, 'customers', id, 'event' from stripe.customers limit 20""",
+            """insert into tidegate.inbox (connection, event_id, type, created, source, body, state, received_at)
+               select 'acme', 'evt_old' || n, 'x', now(), 'events', '', 'handled', now() - interval '40 days'
+               from generate_series(1, 2500) n""",
+            "update tidegate.connections set caught_up_at = now() - interval '1 hour'",
+        ):
+            db.execute(text(statement))
+
+
+@pytest.mark.parametrize("task", [*tasks.TASKS])
+def test_a_worker_killed_in_a_task_loses_nothing(ready: Ready, run: killing.Run, task: str) -> None:
+    with copied(ready.server_url, ready.database) as url:
+        steps = run("task", **_arguments(url, task)).steps
+    for place in killing.points(steps, PLACES, seed=len(task)):
+        with copied(ready.server_url, ready.database) as url:
+            with opened(url, SECRET) as hub:
+                _taken_up(hub, task)
+            ended = run("task", place, **_arguments(url, task))
+            where = f"{task} killed at step {place} of {steps}: {ended.last}"
+            assert ended.killed or place > 0.8 * steps, where
+            with opened(url, SECRET) as hub:
+                until(lambda hub=hub: _one(hub, ALONE), "the killed process's transactions are ended")
+                assert "todo" in rescue(hub.engine, 0), where
+                _work_it_off(hub)
+                _assert_nothing_lost(hub, where)
+
+
+def _taken_up(hub: Hub, task: str) -> None:
+    """The task's job, as the worker that is to be killed took it up."""
+    if task in BELLS:
+        Doorbell(hub.engine).ring(task, connection="acme", **({"full": True} if task == "import_account" else {}))
+    with hub.engine.begin() as db:
+        if task in tasks.PERIODIC:
+            db.execute(
+                text(
+                    "insert into procrastinate_jobs (queue_name, task_name, queueing_lock, args) "
+                    "select 'prompt', task, task, jsonb_build_object('timestamp', cast(:at as bigint)) "
+                    "from cast(:task as text) task"
+                ),
+                {"task": task, "at": MINUTE},
+            )
+        db.execute(text("update procrastinate_jobs set status = 'doing'"))
+
+
+def _work_it_off(hub: Hub) -> None:
+    """What a worker does from then on: the jobs that wait, and every minute the clock."""
+    context = TaskContext(hub.engine, hub.stripe, readers=4)
+    with hub.engine.begin() as db:  # a killed process holds what it was fetching for two minutes
+        db.execute(text("update tidegate.refetches set next_try_at = now()"))
+    tasks.tick(context, MINUTE)
+    while job := _next_job(hub):
+        tasks.TASKS[job.task_name](context, **job.args)
+    assert tasks.tick(context, MINUTE) == []
+
+
+def _next_job(hub: Hub) -> Any:
+    with hub.engine.begin() as db:
+        return db.execute(
+            text("""
+update procrastinate_jobs set status = 'succeeded' where id = (
+  select id from procrastinate_jobs where status = 'todo' order by id limit 1) returning task_name, args""")
+        ).first()
+
+
+def _assert_nothing_lost(hub: Hub, where: str) -> None:
+    assert _one(hub, "select count(*) from tidegate.inbox where state not in ('handled', 'skipped')") == 0, where
+    assert _one(hub, "select coalesce(max(attempts), 0) from tidegate.inbox") == 0, where
+    assert _one(hub, "select count(*) from tidegate.refetches") == 0, where
+    assert _one(hub, "select count(*) from tidegate.unreadable") == 0, where
+    assert unlike_stripe(hub) == {}, where
+
+
+def _one(hub: Hub, sql: str) -> Any:
+    with hub.engine.connect() as db:
+        return db.scalar(text(sql))
+
+
+def _arguments(url: str, task: str) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"timestamp": MINUTE} if task in tasks.PERIODIC else {"connection": "acme"}
+    if task == "import_account":
+        arguments["full"] = True
+    return {"database_url": url, "secret_key": SECRET, "name": task, "arguments": arguments}

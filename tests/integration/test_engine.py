@@ -1,0 +1,62 @@
+"""What every connection to PostgreSQL begins with."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+
+from sqlalchemy.engine import make_url
+
+from tidegate.store.engine import open_engine
+
+
+def test_a_connection_whose_other_end_vanished_is_given_up_within_half_a_minute(database_url: str) -> None:
+    """A dropped packet cannot be had on loopback; what the system was told to do about one can be asked."""
+    with _by_tcp(database_url) as url:
+        engine = open_engine(url)
+        with engine.connect() as db:
+            raw = db.connection.driver_connection
+            assert raw is not None
+            with socket.socket(fileno=os.dup(raw.fileno())) as ours:
+                assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+                assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000
+                idle, interval, count = (
+                    ours.getsockopt(socket.IPPROTO_TCP, option)
+                    for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+                )
+        engine.dispose()
+    assert idle + interval * count <= 30
+
+
+@contextmanager
+def _by_tcp(database_url: str) -> Iterator[str]:
+    """The database's URL by TCP: through a relay on loopback when its server listens on a socket file."""
+    url = make_url(database_url)
+    folder = str(url.query.get("host", ""))
+    if not folder.startswith("/"):
+        yield database_url
+        return
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+
+        def relay() -> None:
+            with listener.accept()[0] as near, socket.socket(socket.AF_UNIX) as far:
+                far.connect(f"{folder}/.s.PGSQL.{url.query.get('port') or url.port or 5432}")
+                back = threading.Thread(target=_pass_on, args=(far, near))
+                back.start()
+                _pass_on(near, far)
+                back.join(20)
+
+        thread = threading.Thread(target=relay)
+        thread.start()
+        port = listener.getsockname()[1]
+        relayed = url.set(host="127.0.0.1", port=port, query={})
+        yield relayed.render_as_string(hide_password=False)
+        thread.join(20)
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    while data := source.recv(65_536):
+        target.sendall(data)
+    with suppress(OSError):  # the other end is closed already
+        target.shutdown(socket.SHUT_WR)

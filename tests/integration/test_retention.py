@@ -1,0 +1,133 @@
+"""What is deleted with time, what is kept whatever its age, and how much room things take."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import Engine, text
+from tests.support.queue import no_stripe
+
+from tidegate.connections import runs
+from tidegate.security import tokens
+from tidegate.settings import Settings
+from tidegate.store.sizes import GROUPS, sizes
+from tidegate.wiring import Hub
+from tidegate.workflows import retention, tasks
+from tidegate.workflows.audit import last_verdicts
+from tidegate.workflows.status import status
+from tidegate.workflows.tasks import TaskContext
+
+Add = Callable[..., int]
+
+
+@pytest.fixture
+def database_url(fresh_database_url: str) -> str:
+    """Every test of this module has a database of its own."""
+    return fresh_database_url
+
+
+@pytest.fixture
+def add(engine: Engine) -> Add:
+    """Adds a run that ended so many days ago; returns its id."""
+
+    def add(kind: str, days: int, state: str = "done", options: str = "{}", connection: str = "acme") -> int:
+        with engine.begin() as db:
+            return int(
+                db.scalar(
+                    text("""
+insert into tidegate.runs (connection, kind, state, options, started_at, heartbeat_at, finished_at)
+select :connection, :kind, :state, cast(:options as jsonb), at, at, at
+from (select now() - make_interval(days => :days) as at) as one returning id"""),
+                    {"connection": connection, "kind": kind, "days": days, "state": state, "options": options},
+                )
+                or 0
+            )
+
+    return add
+
+
+def kept(engine: Engine) -> set[int]:
+    with engine.connect() as db:
+        return set(db.scalars(text("select id from tidegate.runs")))
+
+
+def test_old_runs_go_with_all_that_is_theirs_and_the_last_of_each_kind_stays(
+    engine: Engine, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    old = [add("sweep", days) for days in (200, 180, 160, 140, 120)]
+    last, other = add("sweep", 100), add("sweep", 300, connection="beta")
+    audits = [add("audit", days) for days in (95, 89)]
+    with engine.begin() as db:
+        db.execute(text("insert into tidegate.import_ranges (run, resource) select id, 'prices' from tidegate.runs"))
+    assert retention.forget_old(engine)["runs"] == len(old) + 1
+    assert kept(engine) == {last, other, audits[1]}
+    with engine.connect() as db:
+        assert set(db.scalars(text("select run from tidegate.import_ranges"))) == kept(engine)
+    assert retention.forget_old(engine)["runs"] == 0
+
+
+def test_that_everything_was_imported_once_is_not_forgotten(engine: Engine, add: Add) -> None:
+    part = '{"resources": ["prices"]}'
+    add("import", 300)
+    whole = add("import", 200)
+    add("import", 150, options=part)
+    last = add("import", 100, options=part)
+    assert retention.forget_old(engine)["runs"] == 2
+    assert kept(engine) == {whole, last}
+    with engine.connect() as db:
+        assert runs.ever_whole(db, "acme")
+
+
+def test_the_newest_verdict_on_each_resource_is_not_forgotten(engine: Engine, add: Add) -> None:
+    first, second, third = (add("audit", days) for days in (300, 200, 100))
+    with engine.begin() as db:
+        for run, resource in [(first, "prices"), (first, "customers"), (second, "prices"), (third, "prices")]:
+            db.execute(
+                text(
+                    "insert into tidegate.comparisons (run, connection, resource, verdict) values (:r, 'acme', :n, 'x')"
+                ),
+                {"r": run, "n": resource},
+            )
+        before = [(one["resource"], one["at"]) for one in last_verdicts(db, "acme")]
+    assert retention.forget_old(engine)["runs"] == 1
+    assert kept(engine) == {first, third}
+    with engine.connect() as db:
+        assert [(one["resource"], one["at"]) for one in last_verdicts(db, "acme")] == before
+
+
+def test_revoked_tokens_go_and_the_settings_say_when(engine: Engine) -> None:
+    with engine.begin() as db:
+        for name in ("valid", "revoked", "long_revoked"):
+            db.execute(
+                text("insert into tidegate.tokens (name, digest, scopes) values (:n, :d, '{read}')"),
+                {"n": name, "d": name.encode()},
+            )
+        db.execute(text("update tidegate.tokens set revoked_at = now() - interval '20 days' where name <> 'valid'"))
+        db.execute(
+            text("update tidegate.tokens set revoked_at = now() - interval '91 days' where name = 'long_revoked'")
+        )
+    context = TaskContext(engine, no_stripe)
+    assert tasks.forget_old(context, 60)["tokens"] == 1
+    assert Settings().retention == retention.DAYS
+    days = Settings(retention_runs_days=10).retention
+    assert tasks.forget_old(replace(context, retention=days), 60)["tokens"] == 1
+    with engine.connect() as db:
+        assert [one.name for one in tokens.listing(db)] == ["valid"]
+
+
+def test_the_room_of_each_group_adds_up(hub: Hub, engine: Engine) -> None:
+    with engine.connect() as db:
+        before = sizes(db)
+    assert list(before) == list(GROUPS)
+    with engine.begin() as db:
+        db.execute(
+            text("""
+insert into tidegate.versions (connection, resource, object_id, at, certainty, digest, data)
+select 'acme', 'prices', n::text, now(), 1, '', '{}' from generate_series(1, 5000) n""")
+        )
+    shown = status(hub.engine)["database"]
+    assert shown["bytes"] == sum(shown["groups"].values())
+    assert shown["groups"]["versions"] > before["versions"] + 100_000
+    assert shown["groups"]["inbox"] == before["inbox"] > 0
+    assert shown["groups"]["mirror"] > shown["groups"]["jobs"] > 0

@@ -1,0 +1,210 @@
+"""A sweep mends what no event told, and leaves imports and the place in Stripe's events alone."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.support import queue
+from tests.support.builders import customer
+from tests.support.importing import imported, stripe
+from tests.support.live import NOWHERE, Live
+
+from tidegate.connections import runs
+from tidegate.errors import ImportRunning, SweepRunning
+from tidegate.sandbox.keys import Key
+from tidegate.wiring import Hub
+from tidegate.workflows import due, tasks
+from tidegate.workflows.connect import purge
+from tidegate.workflows.status import status
+from tidegate.workflows.sweep import sweep
+from tidegate.workflows.tasks import TaskContext
+
+if TYPE_CHECKING:
+    from tidegate.sandbox.server import Sandbox
+
+NIGHT = datetime(2030, 1, 10, 3, 30, tzinfo=UTC)
+"""Long after anything that these tests did."""
+
+
+@pytest.fixture
+def database_url(fresh_database_url: str) -> str:
+    """Every test of this module has a database of its own."""
+    return fresh_database_url
+
+
+@pytest.fixture
+def live(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> Live:
+    """A small company, imported and caught up."""
+    live = Live(hub, make_sandbox(customers=10, months=3))
+    imported(hub, live.account)
+    live.sandbox.advance(60)
+    live.catch_up()
+    return live
+
+
+def swept(live: Live, *, base: str | None = None, **options: Any) -> dict[str, Any]:
+    with stripe(live.sandbox.key, base or live.sandbox.url) as api:
+        return sweep(live.hub.engine, live.account, api, readers=4, **options)
+
+
+def context(live: Live, *, base: str | None = None) -> TaskContext:
+    return TaskContext(live.hub.engine, lambda account: stripe(live.sandbox.key, base or account.api_base), readers=4)
+
+
+def last(live: Live, kind: str = "sweep") -> Any:
+    with live.hub.engine.connect() as db:
+        return runs.last(db, "acme", kind)
+
+
+def change_in_silence(live: Live) -> dict[str, dict[str, int]]:
+    """Changes Stripe without any event; returns what a sweep has to mend."""
+    live.sandbox.advance(60)
+    live.put(live.full("invoice_payments") | {"status": "open"})
+    live.put(customer("cus_silent"))
+    features, coupons = (live.sandbox.state[name].ids[:] for name in ("product_features", "coupons"))
+    live.remove("product_features", features[0])
+    live.remove("coupons", coupons[0])
+    return {
+        "product_features": {"missing": 0, "changed": 0, "vanished": 1},
+        "coupons": {"missing": 0, "changed": 0, "vanished": 1},
+        "customers": {"missing": 1, "changed": 0, "vanished": 0},
+        "invoice_payments": {"missing": 0, "changed": 1, "vanished": 0},
+    }
+
+
+def test_one_sweep_mends_what_no_event_told(live: Live) -> None:
+    wanted = change_in_silence(live)
+    live.catch_up()
+    before = live.standing().events_until
+    assert not live.audit()["clean"]
+    summary = swept(live)
+    assert (summary["state"], summary["problems"]) == ("done", {})
+    found = {
+        name: {what: counts[what] for what in ("missing", "changed", "vanished")}
+        for name, counts in summary["mended"].items()
+        if counts["missing"] or counts["changed"] or counts["vanished"]
+    }
+    assert found == wanted
+    customers = summary["mended"]["customers"]
+    assert customers["listed"] == customers["unchanged"] + 1 > 5
+    assert live.audit()["clean"]
+    assert live.standing().events_until == before
+    assert status(live.hub.engine)["connections"][0]["sweep"]["mended"] == wanted
+    assert swept(live)["mended"]["customers"]["missing"] == 0
+
+
+def test_a_full_import_by_hand_says_the_same(live: Live) -> None:
+    wanted = change_in_silence(live)
+    mended = imported(live.hub, live.account, full=True)["mended"]
+    assert {name: {what: mended[name][what] for what in counts} for name, counts in wanted.items()} == wanted
+    assert "mended" not in imported(live.hub, live.account)
+
+
+def test_an_interrupted_import_stays_as_it_is(live: Live) -> None:
+    stop = threading.Event()
+    stop.set()
+    assert imported(live.hub, live.account, stop=stop)["state"] == "interrupted"
+    before = last(live, "import")
+    assert swept(live)["state"] == "done"
+    assert last(live, "import") == before
+    assert imported(live.hub, live.account)["resumed"]
+
+
+def test_while_an_import_reads_the_lists_there_is_nothing_to_sweep(live: Live) -> None:
+    with runs.exclusive(live.hub.engine, "acme", "import"), pytest.raises(ImportRunning) as refused:
+        swept(live)
+    assert not isinstance(refused.value, SweepRunning)
+    with runs.exclusive(live.hub.engine, "acme", "import"):
+        assert tasks.sweep(context(live), "acme")["state"] == "busy"
+    with runs.exclusive(live.hub.engine, "acme", "sweep"), pytest.raises(SweepRunning, match="sweeping acme"):
+        swept(live)
+    with runs.exclusive(live.hub.engine, "acme", "sweep"), pytest.raises(ImportRunning):
+        purge(live.hub.engine, "acme")
+    assert last(live) is None
+
+
+def test_a_sweep_goes_on_with_one_of_the_same_night_only(live: Live) -> None:
+    stop = threading.Event()
+    first = swept(live, stop=stop, progress=lambda _: stop.set())
+    assert first["state"] == "interrupted"
+    again = swept(live)
+    assert (again["run"], again["resumed"], again["state"]) == (first["run"], True, "done")
+    live.run("update tidegate.runs set state = 'interrupted', started_at = now() - interval '21 hours' "
+             "where kind = 'sweep'")  # fmt: skip
+    assert swept(live)["run"] != first["run"]
+
+
+def test_a_part_that_fails_is_named_and_the_rest_is_swept(live: Live) -> None:
+    change_in_silence(live)
+    assert live.sandbox.server is not None
+    ring = live.sandbox.server.keys
+    names = [name for name in live.sandbox.state.collections if name != "disputes"]
+    live.sandbox.call(lambda: ring.add(Key(live.sandbox.key, dict.fromkeys(names, "read"))))
+    assert tasks.sweep(context(live), "acme")["state"] == "incomplete"
+    shown = status(live.hub.engine)["connections"][0]["sweep"]
+    assert shown["state"] == "incomplete"
+    assert list(shown["problems"]) == ["disputes"]
+    assert shown["mended"]["customers"]["missing"] == 1
+
+
+def test_a_night_has_one_sweep(live: Live) -> None:
+    queue.empty_jobs(live.hub.engine)
+    live.run("update tidegate.runs set started_at = started_at - interval '21 hours', finished_at = now()")
+    live.run("update tidegate.connections set caught_up_at = now()")
+    now = datetime.now(UTC)
+    work, at = replace(context(live), sweep_hour=now.hour), int(now.timestamp())
+    assert tasks.tick(work, at) == ["sweep:acme"]
+    assert tasks.tick(work, at) == [], "it waits already"
+    assert tasks.sweep(work, "acme")["state"] == "done"
+    assert tasks.sweep(work, "acme")["state"] == "swept", "a job may run twice"
+    queue.empty_jobs(live.hub.engine)
+    assert tasks.tick(work, at) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "as_of", "wanted"),
+    [
+        ("select 1", NIGHT, True),
+        ("select 1", NIGHT.replace(hour=4), False),
+        ("update stripe.accounts set timezone = 'America/New_York'", NIGHT, False),
+        ("update stripe.accounts set timezone = 'America/New_York'", NIGHT.replace(hour=8), True),
+        ("update stripe.accounts set timezone = 'Not/AZone'", NIGHT, True),
+        ("update stripe.accounts set timezone = null", NIGHT, True),
+        ("update tidegate.runs set started_at = '2030-01-09 08:00Z'", NIGHT, False),
+        ("update tidegate.runs set started_at = '2030-01-08 07:00Z'", NIGHT.replace(hour=4), True),
+        ("update tidegate.runs set options = options || '{\"resources\": [\"prices\"]}'", NIGHT, False),
+        ("update tidegate.runs set state = 'interrupted'", NIGHT, False),
+        ("update tidegate.runs set state = 'running', heartbeat_at = now()", NIGHT, False),
+        ("insert into tidegate.problems (connection, code) values ('acme', 'key_invalid')", NIGHT, False),
+        ("update tidegate.connections set disconnected_at = now()", NIGHT, False),
+        ("insert into tidegate.runs (connection, kind, state, started_at) "
+         "values ('acme', 'sweep', 'incomplete', '2030-01-09 08:00Z')", NIGHT, False),
+        ("insert into tidegate.runs (connection, kind, state, started_at, heartbeat_at) "
+         "values ('acme', 'sweep', 'interrupted', '2030-01-09 23:00Z', '2030-01-10 04:10Z')",
+         NIGHT.replace(hour=4), True),
+        ("insert into tidegate.runs (connection, kind, state, started_at, heartbeat_at) "
+         "values ('acme', 'sweep', 'interrupted', '2030-01-09 23:00Z', '2030-01-10 04:20Z')",
+         NIGHT.replace(hour=4), False),
+    ],
+)  # fmt: skip
+def test_what_is_due_when(live: Live, change: str, as_of: datetime, wanted: bool) -> None:
+    live.run("update tidegate.runs set started_at = '2030-01-08 20:00Z'")
+    live.run(change)
+    with live.hub.engine.connect() as db:
+        assert due.unswept(db, as_of, 3) == (["acme"] if wanted else [])
+
+
+def test_what_a_stop_leaves_is_rung_for_and_trouble_is_left_to_the_clock(live: Live) -> None:
+    queue.empty_jobs(live.hub.engine)
+    out = context(live, base=NOWHERE)
+    assert tasks.sweep(out, "acme")["state"] == "put_off"
+    assert queue.jobs(live.hub.engine) == []
+    stopping = context(live)
+    stopping.stop.set()
+    assert tasks.sweep(stopping, "acme")["state"] == "interrupted"
+    assert queue.jobs(live.hub.engine) == [("sweep", "acme", "todo")]
+    with live.hub.engine.connect() as db:
+        assert due.unswept(db, datetime.now(UTC) + timedelta(minutes=16), 25) == ["acme"]
