@@ -16,7 +16,7 @@ from tests.support.waiting import until
 
 from tidegate.api import known
 from tidegate.api.app import create_app
-from tidegate.connections import accounts
+from tidegate.connections import accounts, problems
 from tidegate.connections.accounts import Credentials
 from tidegate.connections.tables import connections
 from tidegate.mirror import inbox
@@ -270,6 +270,17 @@ def test_the_platform_itself_hears_who_comes_and_goes(hub: Hub, client: Client) 
         told = event(f"evt_{number}", type=f"{kind}", account="acct_child")
         assert send(client, told, "plat").status_code == 200
     assert [told[:2] for told in where(hub).values()] == [("plat", "waiting")] * 2
+    with hub.engine.connect() as db:
+        assert problems.listing(db, "plat") == [], "it is the account's access that was taken back"
+
+
+def test_an_event_is_kept_for_an_account_only_while_the_connection_is_the_accounts(hub: Hub, client: Client) -> None:
+    platform(hub, "child")
+    assert send(client, event("evt_1", account="acct_child"), "plat").status_code == 200
+    with hub.engine.begin() as db:
+        accounts.note(db, "child", account="acct_other")
+    assert "another account" in refusal(send(client, event("evt_2", account="acct_child"), "plat"), 400)
+    assert list(where(hub)) == ["evt_1"]
 
 
 def test_an_account_that_was_connected_just_now_is_known_at_once(
