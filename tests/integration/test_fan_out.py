@@ -245,8 +245,13 @@ def test_a_purge_forgets_the_budget_unless_another_connection_uses_it(platform: 
 
 def test_a_new_key_and_base_of_the_platform_hold_for_its_accounts(platform: Stripe) -> None:
     platform.fan_out()
+    for name in NEW:
+        imported(platform.hub, platform.named(name), "customers")
+        platform.run(f"insert into tidegate.problems (connection, code) values ('{name}', 'key_invalid')")
+        assert "key_invalid" in platform.problems(name)
     connected(platform.hub, platform.sandbox, "plat", rate=40, endpoint_rate=20)
     for name in NEW:
+        assert "key_invalid" not in platform.problems(name), "that was the key before"
         assert (platform.named(name).rate, platform.named(name).endpoint_rate) == (40, 20)
 
 
