@@ -71,13 +71,15 @@ def engine(database_url: str) -> Iterator["Engine"]:
 
 
 @pytest.fixture
-def hub(database_url: str, engine: "Engine", tmp_path: Path) -> "Hub":
+def hub(database_url: str, engine: "Engine", tmp_path: Path) -> Iterator["Hub"]:
     """The hub on the module's database, with a home and a secret key of its own."""
     from tidegate.settings import Settings
     from tidegate.wiring import Hub
 
     config = Settings(home=tmp_path, database_url=database_url, secret_key=Fernet.generate_key().decode())  # pyright: ignore[reportArgumentType]
-    return Hub(config, engine)
+    hub = Hub(config, engine)
+    yield hub
+    hub.close()
 
 
 @pytest.fixture

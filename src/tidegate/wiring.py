@@ -1,5 +1,6 @@
 """Builds the real dependencies from the settings; only entry points import it."""
 
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,10 +20,15 @@ from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import SharedBudget
 from tidegate.workflows import migrate
 
+_OPENING = threading.Lock()
+
 
 @dataclass(frozen=True)
 class Hub:
-    """What an entry point works with: the settings, the database and the vault of one installation."""
+    """What an entry point works with: the settings, the database and the vault of one installation.
+
+    `close` it at the end; the engine is its maker's to dispose of.
+    """
 
     settings: Settings
     engine: Engine
@@ -57,15 +63,29 @@ class Hub:
         """Stripe as this connection sees it, drawing from the budget that all processes share."""
         with self.engine.connect() as db:
             key = accounts.credentials(db, account.name, self.vault).api_key
-        # Connections of its own: whoever waits for a slot must not queue behind those who store what they got.
-        slots = store_engine.open_engine(self.database_url, pool_size=2, application="tidegate budget")
-        budget = SharedBudget(slots, account.name, account.rate, account.endpoint_rate)
-        api = StripeApi(key, base=account.api_base or None, budget=budget)
+            rate, endpoint_rate = accounts.rates(db, account)
+        with _OPENING:
+            budget = SharedBudget(self._slots, account.budget, rate, endpoint_rate)
+        acted_for = account.account if account.platform else None
+        api = StripeApi(key, base=account.api_base or None, budget=budget, stripe_account=acted_for)
         try:
             yield api
         finally:
             api.close()
-            slots.dispose()
+
+    @cached_property
+    def _slots(self) -> Engine:
+        """One connection for the reservations of the whole process, each of which is over in a moment.
+
+        Apart from the engine: whoever waits for a slot must not queue behind those who store what they got.
+        """
+        return store_engine.open_engine(self.database_url, pool_size=1, application="tidegate budget")
+
+    def close(self) -> None:
+        """Closes what the hub itself has opened."""
+        with _OPENING:
+            if opened := self.__dict__.pop("_slots", None):
+                opened.dispose()
 
 
 @contextmanager
@@ -91,7 +111,11 @@ def open_hub(
                 migrate.migrate(engine)
         else:
             revisions.require_current(engine)
-        yield Hub(config, engine)
+        hub = Hub(config, engine)
+        try:
+            yield hub
+        finally:
+            hub.close()
     finally:
         engine.dispose()
         if server:

@@ -17,7 +17,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 
 @pytest.fixture(autouse=True)
-def _empty_queue(engine: Engine) -> None:
+def _empty_jobs(engine: Engine) -> None:
     queue.empty(engine)
     queue.prepare_seen(engine)
 

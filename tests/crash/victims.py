@@ -21,7 +21,9 @@ from tidegate.workflows.sweep import sweep
 @contextmanager
 def opened(database_url: str, secret_key: str) -> Iterator[Hub]:
     engine = open_engine(database_url)
-    yield Hub(Settings(database_url=database_url, secret_key=secret_key), engine)  # pyright: ignore[reportArgumentType]
+    hub = Hub(Settings(database_url=database_url, secret_key=secret_key), engine)  # pyright: ignore[reportArgumentType]
+    yield hub
+    hub.close()
     engine.dispose()
 
 

@@ -252,3 +252,21 @@ def test_connect_and_disconnect(hub: Hub, client_of: Callable[..., Client], make
     ended = admin.delete("/api/integrations/stripe")
     assert ended.json()["disconnected_at"] is not None
     problem(admin.post("/api/integrations/stripe/sync"), 422, "usage-error")
+
+
+def test_a_platform_is_connected_with_its_accounts(
+    hub: Hub, client_of: Callable[..., Client], make_sandbox: Callable[..., Any]
+) -> None:
+    sandbox = make_sandbox(customers=3, months=1, connected=2)
+    client = client_of("admin")
+    body = {"api_key": sandbox.key, "api_base": sandbox.url, "name": "plat", "rate": 0, "platform": True}
+    made = client.post("/api/integrations/stripe/connect", json=body).json()
+    assert (made["platform"], made["accounts"]) == (None, ["plat-blue-kiln", "plat-fernwood-studio"])
+    with hub.engine.connect() as db:
+        assert sorted(db.execute(ASKED).scalars(), key=str) == [{"connection": name} for name in made["accounts"]]
+    alone = client.delete("/api/integrations/stripe", params={"connection": "plat-blue-kiln"}).json()
+    assert (alone["platform"], alone["accounts"]) == ("plat", [])
+    gone = client.delete("/api/integrations/stripe", params={"connection": "plat"}).json()
+    assert gone["disconnected_at"]
+    with hub.engine.connect() as db:
+        assert accounts.every(db, connected=True) == []

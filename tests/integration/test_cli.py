@@ -309,6 +309,46 @@ def test_the_doctor_finds_a_key_that_does_not_decrypt(cli: Cli, make_sandbox: Ma
     assert [one["check"] for one in malformed["checks"] if one["state"] == "wrong"] == ["secret key", "keys"]
 
 
+def test_a_platform_is_shown_then_connected_and_let_go_with_its_accounts(cli: Cli, make_sandbox: Make) -> None:
+    sandbox = make_sandbox(customers=3, months=1, connected=2)
+    key = ("--api-key", "-", "--api-base", sandbox.url, "--name", "plat", "--rate", "0")
+    shown = cli("connect", "--platform", *key, stdin=KEY)
+    assert "plat-blue-kiln" in shown.stdout
+    assert "--yes" in shown.stdout
+    assert [one["name"] for one in cli.json("status", code=1)["connections"]] == ["plat"], "nobody said yes"
+    done = cli.json("connect", "--platform", "--name", "plat", "--yes")
+    assert (done["done"], done["name"]) == (True, "plat"), "the key it has is enough"
+    assert done["fan_out_at"]
+    children = sorted(one["connection"] for one in done["accounts"])
+    assert children == ["plat-blue-kiln", "plat-fernwood-studio"]
+    assert {one["verdict"] for one in done["accounts"]} == {"new"}
+    assert cli.json("import", "--connection", children[0])["state"] == "done"
+    assert cli.json("audit", "--connection", children[0])["clean"]
+    assert cli.json("catch-up", "--connection", children[0])["gap"] is False
+
+    refused = cli("disconnect", "plat", code=2)
+    assert "2 accounts of the platform are disconnected with it: plat-blue-kiln, plat-fernwood-studio" in refused.stdout
+    assert "Nothing was disconnected" in refused.stderr
+    assert cli.json("disconnect", children[1])["accounts"] == []
+    assert "stays connected" in cli("connect", "--platform", "--name", "plat").stdout
+    assert cli.json("disconnect", "plat", "--confirm", "plat")["accounts"] == children
+    refused = cli("disconnect", "plat", "--purge", code=2)
+    assert "2 accounts of the platform are deleted with it" in refused.stdout
+    assert "Nothing was deleted" in refused.stderr
+    purged = cli.json("disconnect", "plat", "--purge", "--confirm", "plat")
+    assert purged["deleted"]["stripe.customers"] == 3
+    assert cli.json("status")["connections"] == []
+
+
+def test_the_sandbox_is_a_platform_when_asked(cli: Cli) -> None:
+    running = cli.start("sandbox", "--port", "0", "--customers", "3", "--months", "1", "--connected", "2")
+    assert running.stdout is not None
+    assert running.stdout.readline().startswith("Simulated Stripe")
+    assert running.stdout.readline().endswith("--platform\n")
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=20)
+
+
 def test_connecting_says_what_the_key_may_read_and_where_such_a_key_is_made(cli: Cli, make_sandbox: Make) -> None:
     from tidegate.sandbox.keys import Key
 

@@ -265,8 +265,11 @@ def full_of_everything(hub: Hub, sandbox: "Sandbox", name: str) -> Live:
     with hub.engine.begin() as db:
         problems.note(db, name, "events_lost", "gone")
         db.execute(
-            text("insert into rate_budget (connection, endpoint, ceiling, slowed_to) values (:n, '', 1, 1)"),
-            {"n": name},
+            text(
+                "insert into rate_budget (connection, endpoint, ceiling, slowed_to) values (:n, '', 1, 1) "
+                "on conflict do nothing"
+            ),
+            {"n": live.account.budget},
         )
         db.execute(
             text("insert into refetches (connection, resource, object_id, reason) values (:n, 'prices', 'p', 'doubt')"),

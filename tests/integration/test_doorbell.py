@@ -12,7 +12,7 @@ from tidegate.workflows.doorbell import BELLS, Doorbell
 
 
 @pytest.fixture(autouse=True)
-def _empty_queue(engine: Engine) -> None:
+def _empty_jobs(engine: Engine) -> None:
     queue.empty(engine)
 
 

@@ -209,6 +209,7 @@ PROBLEMS: list[tuple[str, Callable[[Live], None], str]] = [
     ("mode_wrong", noted("mode_wrong"), "what happened"),
     ("key_invalid", noted("key_invalid"), "what happened"),
     ("unreachable", noted("unreachable"), "what happened"),
+    ("account_gone", noted("account_gone"), "what happened"),
     ("permission_missing", noted("permission_missing", "GET /v1/disputes"), "what happened"),
     ("events_lost", noted("events_lost"), "what happened"),
 ]

@@ -9,15 +9,18 @@ from typing import Any
 
 import pytest
 from httpx import Client, Response
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, insert, text
 from sqlalchemy.exc import OperationalError
 from tests.support.serving import serving
+from tests.support.waiting import until
 
 from tidegate.api import known
 from tidegate.api.app import create_app
-from tidegate.connections import accounts
+from tidegate.connections import accounts, problems
 from tidegate.connections.accounts import Credentials
+from tidegate.connections.tables import connections
 from tidegate.mirror import inbox
+from tidegate.mirror.events import AUTHORIZATIONS
 from tidegate.mirror.inbox import Entry, Kept
 from tidegate.wiring import Hub
 
@@ -210,6 +213,90 @@ def test_a_table_that_cannot_be_written_lets_stripe_send_again(hub: Hub, client:
         with hub.engine.begin() as db:
             db.execute(text("alter table tidegate.inbox_away rename to inbox"))
     assert send(client, event()).json()["new"] is True
+
+
+def platform(hub: Hub, *children: str) -> None:
+    """A platform `plat` with these connections of accounts."""
+    connected(hub, "plat")
+    with hub.engine.begin() as db:
+        accounts.note(db, "plat", fan_out_at=func.now() + text("interval '1 day'"))
+        for name in children:
+            values = {"name": name, "account": f"acct_{name}", "livemode": False, "rate": 25, "endpoint_rate": 25}
+            db.execute(insert(connections).values(platform="plat", **values))
+
+
+def where(hub: Hub) -> dict[str, tuple[str, str, str]]:
+    """Every event's connection, state and reason."""
+    with hub.engine.connect() as db:
+        rows = db.execute(text("select event_id, connection, state, error from tidegate.inbox"))
+        return {row.event_id: (row.connection, row.state, row.error) for row in rows}
+
+
+def test_a_platforms_endpoint_takes_the_events_of_its_accounts(hub: Hub, client: Client, rung: list[str]) -> None:
+    platform(hub, "child")
+    for facts in ({"account": "acct_child"}, {"account": "acct_plat"}, {}):
+        assert send(client, event(f"evt_{len(facts)}{facts}", **facts), "plat").status_code == 200
+    assert {told[:2] for told in where(hub).values()} == {("child", "waiting"), ("plat", "waiting")}
+    until(lambda: {"child", "plat"} <= set(rung), "both are rung for")
+    with hub.engine.connect() as db:
+        assert accounts.named(db, "child").last_webhook_at is not None
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({"account": "acct_nobody"}, "acct_nobody is no connection of this platform, or is disconnected"),
+        ({"account": "acct_gone"}, "acct_gone is no connection of this platform, or is disconnected"),
+        ({"account": "acct_child", "livemode": True}, "a live-mode event of acct_child"),
+        ({"account": "acct_acme"}, "acct_acme is no connection of this platform"),
+    ],
+)
+def test_what_no_account_of_the_platform_takes_is_acknowledged_and_kept_with_the_reason(
+    hub: Hub, client: Client, facts: dict[str, Any], reason: str
+) -> None:
+    platform(hub, "child", "gone")
+    with hub.engine.begin() as db:
+        accounts.note(db, "gone", disconnected_at=func.now())
+    assert send(client, event(**facts), "plat").json() == {"received": True, "new": True}
+    assert send(client, event(**facts), "plat").json() == {"received": True, "new": False}
+    connection, state, told = where(hub)["evt_1"]
+    assert (connection, state) == ("plat", "skipped")
+    assert told.startswith(reason)
+
+
+def test_the_platform_itself_hears_who_comes_and_goes(hub: Hub, client: Client) -> None:
+    platform(hub, "child")
+    for number, kind in enumerate(sorted(AUTHORIZATIONS)):
+        told = event(f"evt_{number}", type=f"{kind}", account="acct_child")
+        assert send(client, told, "plat").status_code == 200
+    assert [told[:2] for told in where(hub).values()] == [("plat", "waiting")] * 2
+    with hub.engine.connect() as db:
+        assert problems.listing(db, "plat") == [], "it is the account's access that was taken back"
+
+
+def test_an_event_is_kept_for_an_account_only_while_the_connection_is_the_accounts(hub: Hub, client: Client) -> None:
+    platform(hub, "child")
+    assert send(client, event("evt_1", account="acct_child"), "plat").status_code == 200
+    with hub.engine.begin() as db:
+        accounts.note(db, "child", account="acct_other")
+    assert "another account" in refusal(send(client, event("evt_2", account="acct_child"), "plat"), 400)
+    assert list(where(hub)) == ["evt_1"]
+
+
+def test_an_account_that_was_connected_just_now_is_known_at_once(
+    hub: Hub, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform(hub)
+    assert send(client, event("evt_1", account="acct_late"), "plat").status_code == 200
+    monkeypatch.setattr("tidegate.api.webhooks.FRESH", -1.0)
+    with hub.engine.begin() as db:
+        values = {"name": "late", "account": "acct_late", "livemode": False, "rate": 25, "endpoint_rate": 25}
+        db.execute(insert(connections).values(platform="plat", **values))
+    assert send(client, event("evt_2", account="acct_late"), "plat").status_code == 200
+    assert {name: told[:2] for name, told in where(hub).items()} == {
+        "evt_1": ("plat", "skipped"),
+        "evt_2": ("late", "waiting"),
+    }
 
 
 def test_nothing_is_kept_for_a_name_that_was_purged_and_given_to_another_account(hub: Hub, client: Client) -> None:

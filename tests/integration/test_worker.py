@@ -15,11 +15,11 @@ from tidegate.workflows import tasks
 from tidegate.workflows.doorbell import FETCH, IMPORT, PROMPT, Doorbell
 from tidegate.workflows.rescue import MOST_ATTEMPTS, rescue
 from tidegate.workflows.tasks import TaskContext
-from tidegate.workflows.worker import OWN_CONNECTIONS, Lane, engine_connections, lanes
+from tidegate.workflows.worker import BUDGET_CONNECTIONS, OWN_CONNECTIONS, Lane, engine_connections, lanes
 
 
 @pytest.fixture(autouse=True)
-def _empty_queue(engine: Engine) -> None:
+def _empty_jobs(engine: Engine) -> None:
     queue.empty(engine)
 
 
@@ -141,7 +141,8 @@ def test_one_connection_is_fetched_by_one_worker_at_a_time(
 def test_a_workers_connections_are_its_places_and_six(concurrency: int) -> None:
     places = lanes(concurrency)
     assert sum(lane.places for lane in places) == concurrency
-    assert engine_connections(concurrency) + OWN_CONNECTIONS + len(places) == concurrency + 6
+    used = engine_connections(concurrency) + BUDGET_CONNECTIONS + OWN_CONNECTIONS + len(places)
+    assert used == concurrency + 6
 
 
 def test_a_worker_uses_no_more_connections_than_it_says(database_url: str, context: TaskContext) -> None:

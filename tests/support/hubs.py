@@ -44,7 +44,9 @@ def copied(server_url: str, template: str) -> Iterator[str]:
 def opened(url: str, secret_key: str) -> Iterator[Hub]:
     """A hub on a database."""
     engine = open_engine(url, pool_size=10)
+    hub = Hub(Settings(database_url=url, secret_key=secret_key), engine)  # pyright: ignore[reportArgumentType]
     try:
-        yield Hub(Settings(database_url=url, secret_key=secret_key), engine)  # pyright: ignore[reportArgumentType]
+        yield hub
     finally:
+        hub.close()
         engine.dispose()

@@ -68,7 +68,9 @@ def installed() -> Iterator[Installation]:
             assert db.scalar(text("show fsync")) == "on"
         secret = Fernet.generate_key().decode()
         settings = Settings(home=server.home, database_url="", secret_key=secret)  # pyright: ignore[reportArgumentType]
-        yield Installation(server, Hub(settings, engine))
+        hub = Hub(settings, engine)
+        yield Installation(server, hub)
+        hub.close()
     finally:
         engine.dispose()
         server.stop()

@@ -20,6 +20,7 @@ from tidegate.wiring import Hub
 from tidegate.workflows import connect as connecting
 from tidegate.workflows import status as standing
 from tidegate.workflows.connect import ConnectRequest
+from tidegate.workflows.fan_out import fan_out
 
 router = APIRouter(prefix="/api/integrations/stripe", tags=["connections"])
 
@@ -47,6 +48,8 @@ class Connected(BaseModel):
     display_name: str
     created_at: datetime
     disconnected_at: datetime | None
+    platform: str | None = Field(description="the connection of the platform whose key it uses; null: its own")
+    accounts: list[str] = Field(description="the connections that use the key of this one")
 
 
 class Key(BaseModel):
@@ -61,6 +64,9 @@ class Key(BaseModel):
     api_base: str = Field(default="", description="empty: Stripe itself")
     rate: float | None = Field(default=None, ge=0)
     endpoint_rate: float | None = Field(default=None, ge=0)
+    platform: bool = Field(
+        default=False, description="a Connect platform's key: its accounts become connections, too, and are imported"
+    )
 
 
 class Import(BaseModel):
@@ -92,7 +98,9 @@ def status(hub: HubOf, connection: Named = None) -> Status:
 
 @router.post("/connect", status_code=201, dependencies=[requires("admin")])
 def connect(hub: HubOf, key: Key) -> Connected:
-    """Asks Stripe whose key it is and stores the connection, its secrets sealed."""
+    """Asks Stripe whose key it is and stores the connection, its secrets sealed; with `platform` connects the accounts,
+    too.
+    """
     request = ConnectRequest(
         api_key=key.api_key.get_secret_value(),
         name=key.name,
@@ -105,19 +113,23 @@ def connect(hub: HubOf, key: Key) -> Connected:
     account = connecting.connect(
         hub.engine, hub.vault, request, lambda key, base: closing(StripeApi(key, base=base, budget=LocalBudget()))
     )
-    return _connected(account)
+    if key.platform:
+        with hub.stripe(account) as api:
+            fan_out(hub.engine, account, api, by_hand=True)
+    return _connected(hub, account)
 
 
 @router.delete("", dependencies=[requires("admin")])
 def disconnect(hub: HubOf, connection: Named = None) -> Connected:
-    """Forgets the connection's keys and keeps its data."""
-    return _connected(connecting.disconnect(hub.engine, hub.account(connection).name))
+    """Forgets the connection's keys and keeps its data; the accounts of a platform are disconnected with it."""
+    return _connected(hub, connecting.disconnect(hub.engine, hub.account(connection).name))
 
 
-def _connected(account: Account) -> Connected:
-    names = ("name", "account", "sandbox", "display_name", "created_at", "disconnected_at")
+def _connected(hub: Hub, account: Account) -> Connected:
+    names = ("name", "account", "sandbox", "display_name", "created_at", "disconnected_at", "platform")
     values = {name: getattr(account, name) for name in names}
-    return Connected(mode="live" if account.livemode else "test", **values)
+    _, *others = connecting.concerned(hub.engine, account.name)
+    return Connected(mode="live" if account.livemode else "test", accounts=others, **values)
 
 
 @router.post("/sync", status_code=202, dependencies=[requires("operate")])

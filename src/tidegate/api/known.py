@@ -15,26 +15,39 @@ FRESH = 1.0  # seconds, after something did not fit: a rotated secret counts soo
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A connection as its webhooks need it; `account` is Stripe's id. `lost` says why its secrets cannot be read."""
+    """A connection as its webhooks need it; `account` is Stripe's id. `lost` says why its secrets cannot be read.
+
+    `connected`: of a platform the connections of its accounts, by Stripe's id; None for what is no platform.
+    """
 
     account: str
     livemode: bool
     secrets: Mapping[str, str] = field(repr=False)
     lost: SecretKeyLost | None = None
+    connected: Mapping[str, str] | None = None
 
 
 def load(hub: Hub) -> dict[str, Known]:
     """Every connection by name, with its webhook secrets in clear."""
     known: dict[str, Known] = {}
     with hub.engine.connect() as db:
-        for account in accounts.every(db):
+        every = accounts.every(db)
+        for account in every:
             try:
                 secrets = accounts.webhook_secrets(db, account.name, hub.vault)
             except SecretKeyLost as error:
                 known[account.name] = Known(account.account, account.livemode, {}, error)
                 continue
             numbered = {f"secret {n}": one for n, one in enumerate(secrets, 1)}
-            known[account.name] = Known(account.account, account.livemode, numbered)
+            connected = {
+                one.account: one.name for one in every if one.platform == account.name and not one.disconnected_at
+            }
+            known[account.name] = Known(
+                account.account,
+                account.livemode,
+                numbered,
+                connected=connected if account.fan_out_at else None,
+            )
     return known
 
 

@@ -1,5 +1,6 @@
 """The endpoint of Stripe's webhooks: signature first, then durable, then 200; handling comes later and elsewhere."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
@@ -8,6 +9,7 @@ from fastapi.responses import Response
 from tidegate.api.committer import Committer
 from tidegate.api.known import FRESH, LASTING, Known, KnownConnections
 from tidegate.errors import BodyTooLarge, ConnectionUnknown, EventRefused, SignatureInvalid
+from tidegate.mirror.events import AUTHORIZATIONS
 from tidegate.mirror.inbox import Entry
 from tidegate.stripe_api import signature
 from tidegate.stripe_api.shapes.read import Event, Unreadable, read_event
@@ -32,7 +34,10 @@ async def receive(connection: Annotated[str, Path(description="name of the conne
     await _cheap_checks(known, connection, header)
     body = await bounded(request, settings.webhook_max_bytes)
     one = await _signed(known, connection, body, header, settings.webhook_tolerance)
-    entry = entry_of(read_event(body), connection, one, body)
+    event = read_event(body)
+    if _of_new_account(event, one):
+        one = await known.get(connection, FRESH)
+    entry = entry_of(event, connection, one, body)
     return Response(ANSWERS[await committer.offer(entry)], media_type="application/json")
 
 
@@ -75,17 +80,26 @@ async def _signed(known: KnownConnections, connection: str, body: bytes, header:
     raise AssertionError("unreachable")
 
 
+def _of_new_account(event: Event | Unreadable, known: Known) -> bool:
+    """Whether an event is about an account that was no connection of the platform when the connections were read."""
+    if isinstance(event, Unreadable) or known.connected is None or event.account in (None, known.account):
+        return False
+    return event.account not in known.connected
+
+
 def entry_of(event: Event | Unreadable, connection: str, known: Known, body: bytes) -> Entry:
     """The event as the inbox keeps it. Raises EventRefused for what is no event, or one of another account or mode.
 
     `account` stands only in events that a platform is sent about the accounts connected to it
-    (docs.stripe.com/connect/webhooks).
+    (docs.stripe.com/connect/webhooks): those go to the connections of the accounts.
     """
     if isinstance(event, Unreadable):
         raise EventRefused(connection=connection, problem=f"{event.reason}. Send snapshot events, not thin ones.")
     if not event.id or "\0" in event.id or "\0" in event.type:
         raise EventRefused(connection=connection, problem="its id or type is empty or no text.")
     if event.account is not None and event.account != known.account:
+        if known.connected is not None:
+            return _of_account(event, event.account, connection, known, known.connected, body)
         raise EventRefused(
             connection=connection,
             problem=f"it is about the account {event.account} and the connection is {known.account}. "
@@ -100,3 +114,23 @@ def entry_of(event: Event | Unreadable, connection: str, known: Known, body: byt
         )
     whose = (known.account, known.livemode)
     return Entry(connection, event.id, event.type, event.created, "webhook", body.decode(), *whose)
+
+
+def _of_account(
+    event: Event, account: str, platform: str, known: Known, connected: Mapping[str, str], body: bytes
+) -> Entry:
+    """The event of an account of a platform, in the inbox of the account's connection.
+
+    What has none is kept with the platform and the reason, and not refused: Stripe switches off an endpoint that keeps
+    refusing. To a live endpoint it sends events of test mode, too. The platform itself is told who comes and goes.
+    """
+    skipped = ""
+    if event.livemode is not None and event.livemode != known.livemode:
+        sent, wanted = ("live", "test") if event.livemode else ("test", "live")
+        skipped = f"a {sent}-mode event of {account}, and the platform is connected in {wanted} mode"
+    elif event.type not in AUTHORIZATIONS:
+        if name := connected.get(account):
+            return Entry(name, event.id, event.type, event.created, "webhook", body.decode(), account, known.livemode)
+        skipped = f"{account} is no connection of this platform, or is disconnected"
+    whose = (known.account, known.livemode)
+    return Entry(platform, event.id, event.type, event.created, "webhook", body.decode(), *whose, skipped)

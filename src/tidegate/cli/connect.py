@@ -12,7 +12,17 @@ from tidegate.cli.options import AsJson
 if TYPE_CHECKING:
     from tidegate.connections.accounts import Account
     from tidegate.wiring import Hub
+    from tidegate.workflows.connect import ConnectRequest
+    from tidegate.workflows.fan_out import FanOut
 
+HAPPENS = {
+    "new": "is connected",
+    "connected": "stays connected",
+    "again": "is connected again",
+    "elsewhere": "stays as it is: connected with a key of its own",
+    "gone": "is disconnected: no longer the platform's; its data stays",
+    "left_out": "stays disconnected",
+}
 GIVEN = "KEY itself, or - for a line of stdin."
 
 
@@ -31,6 +41,15 @@ def connect(
     ] = None,
     rate: Annotated[float | None, typer.Option(min=0, help="Requests a second in all; 0: no limit.")] = None,
     endpoint_rate: Annotated[float | None, typer.Option(min=0, help="The same, for one endpoint.")] = None,
+    platform: Annotated[
+        bool,
+        typer.Option(
+            "--platform",
+            help="The key of a Connect platform: shows the accounts connected to it, asks, and makes each a connection "
+            "with the platform's key. Of a connection that has a key, looks again; no key needs to be given.",
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --platform: do not ask.")] = False,
     show_key_link: Annotated[
         bool,
         typer.Option(
@@ -45,35 +64,82 @@ def connect(
         return
     from tidegate.cli import show
     from tidegate.cli.hub import configured, opened
-    from tidegate.stripe_api.client import StripeApi
-    from tidegate.stripe_api.limits import LocalBudget
-    from tidegate.workflows.connect import ConnectRequest
-    from tidegate.workflows.connect import connect as store
 
     config = configured()
-    request = ConnectRequest(
-        api_key=_secret("--api-key", api_key)
-        or config.stripe_api_key.get_secret_value()
-        or _asked("Stripe secret key"),
-        name=name,
-        write_key=_secret("--write-key", write_key),
-        webhook_secrets=tuple(_secret("--webhook-secret", one) for one in webhook_secret or ()),
-        api_base=api_base or config.stripe_api_base,
-        rate=rate,
-        endpoint_rate=endpoint_rate,
-    )
-    with opened(may_migrate=True) as hub:
-        account = store(
-            hub.engine, hub.vault, request, lambda key, base: closing(StripeApi(key, base=base, budget=LocalBudget()))
+
+    def request() -> "ConnectRequest":
+        from tidegate.workflows.connect import ConnectRequest
+
+        return ConnectRequest(
+            api_key=_secret("--api-key", api_key)
+            or config.stripe_api_key.get_secret_value()
+            or _asked("Stripe secret key"),
+            name=name,
+            write_key=_secret("--write-key", write_key),
+            webhook_secrets=tuple(_secret("--webhook-secret", one) for one in webhook_secret or ()),
+            api_base=api_base or config.stripe_api_base,
+            rate=rate,
+            endpoint_rate=endpoint_rate,
         )
-        looked = _permissions(hub, account)
+
+    told = (api_key, config.stripe_api_key.get_secret_value(), write_key, webhook_secret, api_base)
+    nothing_new = platform and not any(told) and rate is None and endpoint_rate is None
+    given = None if nothing_new else request()
+    with opened(may_migrate=True) as hub:
+        account = None if given else _with_key(hub, name)
+        account = account or _stored(hub, given or request())
+        found, done = _fanned_out(hub, account, yes, as_json) if platform else (None, True)
+        account, looked = hub.account(account.name), _permissions(hub, account)
     if as_json:
-        show.document(asdict(account) | looked)
-        return
+        fanned = {"accounts": found.as_json()["accounts"], "done": done} if found else {}
+        show.document(asdict(account) | looked | fanned)
+    else:
+        _tell(account, looked, found, done)
+
+
+def _tell(account: "Account", looked: dict[str, Any], found: "FanOut | None", done: bool) -> None:
+    from tidegate.cli.show import line
+
     mode = "live" if account.livemode else "test"
-    show.line(f"Connected {account.display_name} ({account.account}, {mode} mode) as {account.name}.")
+    line(f"Connected {account.display_name} ({account.account}, {mode} mode) as {account.name}.")
     _print_permissions(looked)
-    show.line(f"Next: `tidegate import --connection {account.name}`.")
+    if found and not done:
+        line(f"No account was connected: `tidegate connect --platform --name {account.name} --yes` does it.")
+    elif found:
+        number = len(found.names("new", "again", "connected"))
+        line(f"{number:,} accounts use its key. A worker imports those that are new.")
+    line(f"Next: `tidegate import --connection {account.name}`.")
+
+
+def _with_key(hub: "Hub", name: str) -> "Account | None":
+    """The connection of that name if it has a key of its own."""
+    return next((one for one in hub.accounts() if one.name == name and not one.platform), None)
+
+
+def _stored(hub: "Hub", request: "ConnectRequest") -> "Account":
+    from tidegate.stripe_api.client import StripeApi
+    from tidegate.stripe_api.limits import LocalBudget
+    from tidegate.workflows.connect import connect as store
+
+    return store(
+        hub.engine, hub.vault, request, lambda key, base: closing(StripeApi(key, base=base, budget=LocalBudget()))
+    )
+
+
+def _fanned_out(hub: "Hub", account: "Account", yes: bool, as_json: bool) -> "tuple[FanOut, bool]":
+    """The accounts of a platform, and whether they were connected: shown first, and only with a person's word."""
+    from tidegate.cli import show
+    from tidegate.workflows.fan_out import fan_out, look
+
+    with hub.stripe(account) as api:
+        found = look(hub.engine, account, api, by_hand=True)
+        if not as_json:
+            columns = ("account", "name", "connection", "what happens")
+            rows = [(one.account, one.display_name, one.connection, HAPPENS[one.verdict]) for one in found.accounts]
+            show.table(columns, rows)
+        if not yes and not (sys.stdin.isatty() and typer.confirm("Connect them like this?", err=True)):
+            return found, False
+        return fan_out(hub.engine, account, api, by_hand=True), True
 
 
 def _print_links(as_json: bool) -> None:

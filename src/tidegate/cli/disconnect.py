@@ -14,40 +14,49 @@ def disconnect(
         bool, typer.Option("--purge", help="Delete its data, too: shows how much, then asks for the name.")
     ] = False,
     confirm: Annotated[
-        str, typer.Option(metavar="NAME", help="The name again, instead of being asked for it by --purge.")
+        str, typer.Option(metavar="NAME", help="The name again, instead of being asked for it (--purge, a platform).")
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Forget a connection's keys; its data stays unless purged."""
+    """Forget a connection's keys; its data stays unless purged. A Connect platform takes its accounts along."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.workflows import connect
 
     with opened(may_migrate=True) as hub:
+        _, *others = connect.concerned(hub.engine, name)
+        if others and not as_json:
+            fate = "deleted" if purge else "disconnected"
+            show.line(f"{len(others):,} accounts of the platform are {fate} with it: {', '.join(others)}.")
         if not purge:
+            if others:
+                _check(name, confirm, "disconnected")
             account = connect.disconnect(hub.engine, name)
             if as_json:
-                show.document({"connection": account.name, "disconnected_at": account.disconnected_at})
+                when = account.disconnected_at
+                show.document({"connection": account.name, "disconnected_at": when, "accounts": others})
             else:
                 show.line(f"Disconnected {name}: its keys are erased, its data stays. `--purge` deletes that, too.")
             return
         counts = connect.count_for_purge(hub.engine, name)
         if not as_json:
+            if platform := hub.account(name).platform:
+                show.line(f"The next fan-out of {platform} connects it anew; without --purge it stays out.")
             show.table(["table", "rows to delete"], [*counts.items(), ("total", sum(counts.values()))])
-        _check(name, confirm)
+        _check(name, confirm, "deleted")
         deleted = connect.purge(hub.engine, name)
     if as_json:
-        show.document({"connection": name, "deleted": deleted})
+        show.document({"connection": name, "deleted": deleted, "accounts": others})
     else:
         show.line(f"Deleted {name} and {sum(deleted.values()):,} rows of it.")
 
 
-def _check(name: str, confirm: str) -> None:
+def _check(name: str, confirm: str, fate: str) -> None:
     """Lets pass who gives the name again. Raises UsageError."""
     from tidegate.errors import UsageError
 
     if not confirm and not sys.stdin.isatty():
-        raise UsageError(problem=f"Nothing was deleted: --purge needs a person to ask, or `--confirm {name}`.")
-    given = confirm or str(typer.prompt("Type the connection's name to delete all this", err=True))
+        raise UsageError(problem=f"Nothing was {fate}: this needs a person to ask, or `--confirm {name}`.")
+    given = confirm or str(typer.prompt(f"Type the connection's name, and all this is {fate}", err=True))
     if given != name:
-        raise UsageError(problem=f"Nothing was deleted: {given!r} is not the name {name!r}.")
+        raise UsageError(problem=f"Nothing was {fate}: {given!r} is not the name {name!r}.")

@@ -35,6 +35,9 @@ def sandbox(
     not_activated: Annotated[
         bool, typer.Option("--not-activated", help="An account that Stripe has not cleared to take payments.")
     ] = False,
+    connected: Annotated[
+        int, typer.Option(metavar="N", help="Accounts connected to it as to a Connect platform, each a small company.")
+    ] = 0,
     parent_pipe: Annotated[
         int | None, typer.Option(hidden=True, help="A descriptor whose closing ends the sandbox.")
     ] = None,
@@ -62,13 +65,16 @@ def sandbox(
         livemode=livemode,
         activated=not not_activated,
         events_version=events_version or API_VERSION,
+        connected=connected,
     )
     with stopping("" if parent_pipe is not None else "sandbox: stopped") as stop, Sandbox.start(config) as running:
         if as_json:
             show.document({"url": running.url, "key": running.key})
         else:
             show.line(f"Simulated Stripe at {running.url} with key {running.key}")
-            show.line(f"Connect it: tidegate connect --name sandbox --api-base {running.url} --api-key {running.key}")
+            platform = " --platform" if connected else ""
+            told = f"--name sandbox --api-base {running.url} --api-key {running.key}{platform}"
+            show.line(f"Connect it: tidegate connect {told}")
         _wait(stop.event, parent_pipe)
 
 

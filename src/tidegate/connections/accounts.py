@@ -1,7 +1,7 @@
 """Connections as the rest sees them: stored with sealed credentials, found by name, opened with the vault."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,7 +23,12 @@ from tidegate.secrets import Vault
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A connection: one Stripe account, live or test. Rates are requests a second; 0 means no limit of ours."""
+    """A connection: one Stripe account, live or test. Rates are requests a second; 0 means no limit of ours.
+
+    `platform`: the connection of the Connect platform whose key is used, None for a key of its own. `fan_out_at`: when
+    a platform lists its accounts next, None for what is no platform. `left_out`: a person disconnected this account of
+    a platform, so no fan-out connects it again.
+    """
 
     name: str
     account: str
@@ -39,6 +44,14 @@ class Account:
     complete_as_of: datetime | None
     last_webhook_at: datetime | None
     caught_up_at: datetime | None
+    platform: str | None
+    fan_out_at: datetime | None
+    left_out: bool
+
+    @property
+    def budget(self) -> str:
+        """Whose rate limits its requests count against (`budget`)."""
+        return budget(self.account, self.livemode, self.api_base)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +64,14 @@ class Credentials:
 
     def __repr__(self) -> str:
         return "Credentials(…)"
+
+
+def budget(account: str, livemode: bool, api_base: str) -> str:
+    """The name of an account's rate budget: Stripe's limits are per account and mode (docs.stripe.com/rate-limits).
+
+    Simulated Stripes have limits of their own, whatever their accounts are called.
+    """
+    return " ".join(filter(None, (account, "live" if livemode else "test", api_base)))
 
 
 _SHOWN = [connections.c[name] for name in Account.__dataclass_fields__]
@@ -117,21 +138,49 @@ def _mode(account: str, livemode: bool) -> str:
 
 
 def credentials(db: Connection, name: str, vault: Vault) -> Credentials:
-    """The connection's secrets in clear.
+    """The connection's secrets in clear; those of its platform for a connected account.
 
     Raises ConnectionDisconnected, and SecretKeyLost when the vault's key does not fit.
     """
+    holder = connections.alias()
     row = db.execute(
-        select(connections.c.api_key, connections.c.write_key, connections.c.webhook_secrets).where(
-            connections.c.name == name
-        )
-    ).one()
-    if row.api_key is None:
+        select(holder.c.name, holder.c.api_key, holder.c.write_key, holder.c.webhook_secrets)
+        .where(holder.c.name == func.coalesce(connections.c.platform, connections.c.name))
+        .where(connections.c.name == name, connections.c.disconnected_at.is_(None))
+    ).first()
+    if row is None or row.api_key is None:
         raise ConnectionDisconnected(name=name)
     return Credentials(
-        vault.open(row.api_key, name),
-        vault.open(row.write_key, name) if row.write_key else "",
-        tuple(json.loads(vault.open(row.webhook_secrets, name))) if row.webhook_secrets else (),
+        vault.open(row.api_key, row.name),
+        vault.open(row.write_key, row.name) if row.write_key else "",
+        tuple(json.loads(vault.open(row.webhook_secrets, row.name))) if row.webhook_secrets else (),
+    )
+
+
+def rates(db: Connection, account: Account) -> tuple[float, float]:
+    """What the connection may ask, in all and per endpoint: the least of what the connections of its account may."""
+    of_account = [one for one in every(db, connected=True) if one.budget == account.budget] or [account]
+    return _least(one.rate for one in of_account), _least(one.endpoint_rate for one in of_account)
+
+
+def _least(limits: Iterable[float]) -> float:
+    """The least of the limits; zero, which is none, when there is none."""
+    return min((limit for limit in limits if limit > 0), default=0.0)
+
+
+def connected_to(db: Connection, platform: str) -> list[Account]:
+    """The connections that use the key of this one, by name."""
+    return [one for one in every(db) if one.platform == platform]
+
+
+def follow(db: Connection, platform: str) -> None:
+    """Lets the connections of a platform's accounts have its API base and its rates, each for itself."""
+    own = connections.alias()
+    names = ("sandbox", "api_base", "rate", "endpoint_rate")
+    db.execute(
+        update(connections)
+        .where(connections.c.platform == platform, own.c.name == connections.c.platform)
+        .values({name: own.c[name] for name in names})
     )
 
 
@@ -142,17 +191,33 @@ def webhook_secrets(db: Connection, name: str, vault: Vault) -> tuple[str, ...]:
 
 
 def forget_credentials(db: Connection, name: str) -> None:
-    """Erases the connection's keys; its data stays."""
+    """Erases the connection's keys, which disconnects the accounts that use them, too; the data stays."""
     db.execute(
         update(connections)
         .where(connections.c.name == name)
         .values(api_key=None, write_key=None, webhook_secrets=None, disconnected_at=func.now())
+    )
+    db.execute(
+        update(connections)
+        .where(connections.c.platform == name, connections.c.disconnected_at.is_(None))
+        .values(disconnected_at=func.now())
     )
 
 
 def note(db: Connection, name: str, **values: Any) -> None:
     """Sets columns of a connection's row, such as `caught_up_at`."""
     db.execute(update(connections).where(connections.c.name == name).values(**values))
+
+
+def ask_for_fan_out(db: Connection, name: str) -> bool:
+    """Lets a platform's accounts be listed at once; false for what is no platform."""
+    asked = update(connections).where(connections.c.name == name, connections.c.fan_out_at.is_not(None))
+    return bool(db.execute(asked.values(fan_out_at=func.now())).rowcount)
+
+
+def stripe_id(db: Connection, name: str) -> str:
+    """Stripe's id of the connection's account; empty when there is no such connection."""
+    return db.scalar(select(connections.c.account).where(connections.c.name == name)) or ""
 
 
 def promise(db: Connection, name: str, until: datetime) -> None:

@@ -17,6 +17,8 @@ from tidegate.errors import (
 
 REMEDIES: dict[str, str] = {
     "key_invalid": "Make a new key in Stripe's dashboard and run `tidegate connect --name {connection}` with it.",
+    "account_gone": "The account's owner has to connect it to the platform again; the next look at the platform's "
+    "accounts finds it. `tidegate disconnect {connection}` takes it as it is, with `--purge` deletes its data, too.",
     "oauth_revoked": "Let the account's owner connect it to your platform again, in Stripe's Connect; the next look "
     "at Stripe clears this. `tidegate disconnect --connection {connection}` gives the account up and keeps its data.",
     "mode_wrong": "Look at the key and the API base of the connection, and run `tidegate connect --name {connection}` "

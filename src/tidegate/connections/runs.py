@@ -142,7 +142,14 @@ def exclusive(engine: Engine, connection: str, kind: str) -> Generator[bool]:
     """Whether this process alone may do work of this kind on the connection, until the block ends or the process
     dies.
     """
-    with _locked(engine, f"{kind}:{connection}") as held:
+    with engine.connect() as db, alone(db, connection, kind) as held:
+        yield held
+
+
+@contextmanager
+def alone(db: Connection, connection: str, *kinds: str) -> Generator[bool]:
+    """The same for all of these kinds of work, for as long as the database connection lives; it may hold more."""
+    with _locked(db, *(f"{kind}:{connection}" for kind in kinds)) as held:
         yield held
 
 
@@ -157,27 +164,31 @@ def alive(engine: Engine, run: int) -> Generator[None]:
     """Shows that a run of work which several processes may do at a time lives, until the block ends or the process
     dies.
     """
-    with _locked(engine, f"run:{run}"):
+    with engine.connect() as db, _locked(db, f"run:{run}"):
         yield
 
 
 @contextmanager
-def _locked(engine: Engine, key: str) -> Generator[bool]:
-    with engine.connect() as db:
-        held = bool(db.scalar(text("select pg_try_advisory_lock(hashtextextended(:key, 0))"), {"key": key}))
-        db.commit()
-        try:
-            yield held
-        finally:
-            if held:
-                _let_go(db, key)
-
-
-def _let_go(db: Connection, key: str) -> None:
+def _locked(db: Connection, *keys: str) -> Generator[bool]:
+    held: list[str] = []
+    for key in keys:
+        if not db.scalar(text("select pg_try_advisory_lock(hashtextextended(:key, 0))"), {"key": key}):
+            break
+        held.append(key)
+    db.commit()
     try:
-        db.execute(text("select pg_advisory_unlock(hashtextextended(:key, 0))"), {"key": key})
+        yield len(held) == len(keys)
+    finally:
+        if held:
+            _let_go(db, held)
+
+
+def _let_go(db: Connection, keys: Sequence[str]) -> None:
+    try:
+        for key in keys:
+            db.execute(text("select pg_advisory_unlock(hashtextextended(:key, 0))"), {"key": key})
         db.commit()
     except OperationalError as error:
         if not error.connection_invalidated:
             raise
-        log.warning("lock_lost", extra={"lock": key})  # with its session: what the block did stands all the same
+        log.warning("lock_lost", extra={"lock": ", ".join(keys)})  # with its session: what was done stands all the same

@@ -6,12 +6,14 @@ from sqlalchemy import (
     Column,
     DateTime,
     Float,
+    ForeignKey,
     Identity,
     Index,
     LargeBinary,
     PrimaryKeyConstraint,
     Table,
     Text,
+    UniqueConstraint,
     func,
     text,
 )
@@ -41,6 +43,21 @@ connections = Table(
     Column("complete_as_of", Time, comment="everything Stripe did before this is in the mirror"),
     Column("last_webhook_at", Time),
     Column("caught_up_at", Time, comment="when /v1/events was last read to its head"),
+    Column(
+        "platform",
+        Text,
+        ForeignKey("tidegate.connections.name"),
+        comment="the connection of the Connect platform whose key is used; null: a key of its own",
+    ),
+    Column("fan_out_at", Time, comment="when a platform lists its accounts next; null: no platform"),
+    Column(
+        "left_out",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="of a platform's account: disconnected by a person, so no fan-out connects it again",
+    ),
+    UniqueConstraint("platform", "account", name="connections_of_platform"),
 )
 
 problems = Table(

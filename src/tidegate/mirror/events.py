@@ -16,6 +16,9 @@ from tidegate.stripe_api.resources import by_object
 from tidegate.stripe_api.resources.resource import Resource
 from tidegate.stripe_api.shapes.read import Unreadable, read, read_event
 
+AUTHORIZATIONS = frozenset({"account.application.authorized", "account.application.deauthorized"})
+"""Events about who is connected to a platform, sent to its own endpoint (docs.stripe.com/connect/webhooks)."""
+
 PREVIEWS = frozenset({"invoice.upcoming"})
 """Events whose object does not exist: a look ahead (docs.stripe.com/api/events/types)."""
 
@@ -24,6 +27,10 @@ class Skipped(NamedTuple):
     """An event that changes nothing mirrored, and why."""
 
     reason: str
+
+
+class AccountsChanged(NamedTuple):
+    """An account was connected to the platform, or is so no more."""
 
 
 class Broken(NamedTuple):
@@ -41,8 +48,10 @@ class Told:
     ask: Ask | None
 
 
-def told(body: str, *, api_version: str = stripe.api_version) -> Told | Skipped | Broken:
-    """What the event in `body` (its raw JSON) says.
+def told(
+    body: str, account: str = "", *, api_version: str = stripe.api_version
+) -> Told | Skipped | AccountsChanged | Broken:
+    """What the event in `body` (its raw JSON) says to a connection of `account` (acct_…; empty: to any).
 
     An event of another API version counts at once and asks for one look at the object; so does an event of a resource
     whose events carry less than its lists.
@@ -50,6 +59,10 @@ def told(body: str, *, api_version: str = stripe.api_version) -> Told | Skipped 
     event = read_event(body.encode())
     if isinstance(event, Unreadable):
         return Broken(event.reason)
+    if event.type in AUTHORIZATIONS:
+        return AccountsChanged()
+    if account and event.account not in (None, account):
+        return Skipped(f"about another account: {event.account}")
     resource = by_object.get(event.object_type or "")
     if resource is None:
         return Skipped(f"not mirrored: {event.object_type or 'no object'}")

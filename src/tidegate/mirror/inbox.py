@@ -16,6 +16,7 @@ class Entry(NamedTuple):
 
     `account` (Stripe's id) and `livemode`: whose event it is; it is kept only while the connection of that name is
     theirs. None: not checked.
+    `skipped`: why it is kept without being handled; empty for an event to handle.
     """
 
     connection: str
@@ -26,6 +27,7 @@ class Entry(NamedTuple):
     body: str
     account: str | None = None
     livemode: bool | None = None
+    skipped: str = ""
 
 
 class Kept(Enum):
@@ -55,7 +57,7 @@ def keep_each(db: Connection, entries: Sequence[Entry]) -> list[Kept]:
 
     A connection keeps from being purged until the transaction ends, so no event is left behind for the next one that
     has its name. An event that says that an account took back its access is noted as the problem it is: Stripe may tell
-    nothing more.
+    nothing more. To a platform it tells it of another: there the fan-out sees to it.
     """
     if not entries:
         return []
@@ -68,29 +70,31 @@ def keep_each(db: Connection, entries: Sequence[Entry]) -> list[Kept]:
         new = row.new and key not in seen
         outcomes.append(Kept.STRAY if not row.theirs else Kept.NEW if new else Kept.KNOWN)
         seen.add(key)
-        if entry.type == problems.DEAUTHORIZED and outcomes[-1] is not Kept.STRAY:
+        if entry.type == problems.DEAUTHORIZED and row.theirs and not (row.platform or entry.skipped):
             problems.note(db, entry.connection, "oauth_revoked", f"Stripe told so by the event {entry.event_id}.")
     return outcomes
 
 
 _KEEP = text("""
 with held as materialized (
-  select name, account, livemode from tidegate.connections
+  select name, account, livemode, fan_out_at is not null as platform from tidegate.connections
   where name = any(cast(:connection as text[])) order by name for key share),
 came as materialized (
-  select o.*, held.name is not null as theirs
+  select o.*, held.name is not null as theirs, held.platform
   from unnest(cast(:connection as text[]), cast(:event_id as text[]), cast(:type as text[]),
               cast(:created as bigint[]), cast(:source as text[]), cast(:body as text[]), cast(:account as text[]),
-              cast(:livemode as boolean[]))
-    with ordinality as o(connection, event_id, type, created, source, body, account, livemode, place)
+              cast(:livemode as boolean[]), cast(:skipped as text[]))
+    with ordinality as o(connection, event_id, type, created, source, body, account, livemode, skipped, place)
   left join held on held.name = o.connection and held.account = coalesce(o.account, held.account)
     and held.livemode = coalesce(o.livemode, held.livemode)),
 put as (
-  insert into tidegate.inbox (connection, event_id, type, created, source, body)
-  select connection, event_id, type, to_timestamp(created), source, body from came where theirs
+  insert into tidegate.inbox (connection, event_id, type, created, source, body, state, error, handled_at)
+  select connection, event_id, type, to_timestamp(created), source, body,
+    case when skipped = '' then 'waiting' else 'skipped' end, skipped, case when skipped <> '' then now() end
+  from came where theirs
   order by connection, event_id
   on conflict do nothing returning connection, event_id)
-select came.theirs, put.event_id is not null as new
+select came.theirs, came.platform, put.event_id is not null as new
 from came left join put using (connection, event_id) order by came.place""")
 
 

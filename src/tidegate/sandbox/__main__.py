@@ -19,7 +19,7 @@ def main() -> int:
     defaults = SandboxConfig()
     parser = argparse.ArgumentParser(prog="python -m tidegate.sandbox", description=__doc__)
     parser.add_argument("--port", type=int, default=12111)
-    for name in ("customers", "months", "seed", "subscriptions", "invoices"):
+    for name in ("customers", "months", "seed", "subscriptions", "invoices", "connected"):
         parser.add_argument(f"--{name}", type=int, default=getattr(defaults, name))
     parser.add_argument("--lines-per-invoice", type=int, default=defaults.lines_per_invoice)
     parser.add_argument("--as-of", type=int, default=defaults.as_of, help="UTC epoch seconds at which the clock stands")

@@ -24,7 +24,8 @@ class SandboxConfig:
     is a history of a small software company; "bulk" holds exactly the given numbers of customers, subscriptions and
     invoices beside one product and one price. `livemode` makes it a live account, of which a key of test mode sees
     nothing; without `activated` Stripe has not cleared it to take payments. `events_version` is the API version that
-    /v1/events tells events in. `key` is the open one of its mode unless given.
+    /v1/events tells events in. `connected` is how many accounts are connected to it as to a Connect platform, each a
+    small company of its own. `key` is the open one of its mode unless given.
 
     Raises ConfigurationError for values that make no sense.
     """
@@ -46,10 +47,11 @@ class SandboxConfig:
     livemode: bool = False
     activated: bool = True
     events_version: str = API_VERSION
+    connected: int = 0
     fault_rates: dict[str, float] = field(default_factory=dict[str, float], init=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name in ("port", "customers", "months", "latency", "subscriptions", "invoices"):
+        for name in ("port", "customers", "months", "latency", "subscriptions", "invoices", "connected"):
             if getattr(self, name) < 0:
                 raise ConfigurationError(
                     problem=f"The sandbox's {name} must not be negative, got {getattr(self, name)}."

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from tidegate.sandbox import expansion
+from tidegate.sandbox import accounts, expansion
 from tidegate.sandbox.answers import Answer, Refusal, Request, as_json, missing, unknown_parameter
 from tidegate.sandbox.collection import SEQUENCE_BITS
 from tidegate.sandbox.listing import ListRequest, envelope, page_of, page_of_children, read
@@ -260,7 +260,8 @@ def _table() -> dict[int, list[tuple[list[str], Route]]]:
         customer_part("subscriptions", "subscriptions"),
         Route("/v1/charges/{id}/refunds", "refunds", list_of(BY_NAME["refunds"], within="charge")),
         Route("/v1/account", "accounts", first_account),
-        Route("/v1/accounts/{id}", "accounts", retrieve(BY_NAME["accounts"])),
+        Route("/v1/accounts", "accounts", accounts.list_connected),
+        Route("/v1/accounts/{id}", "accounts", accounts.retrieve),
         Route("/v1/balance", "balance", balance),
     ]
     table: dict[int, list[tuple[list[str], Route]]] = {}

@@ -20,6 +20,7 @@ from tidegate.sandbox.http import Connection, Reply, head
 from tidegate.sandbox.ids import base62
 from tidegate.sandbox.keys import Key, KeyRing, allow, is_live
 from tidegate.sandbox.limits import Limits
+from tidegate.sandbox.platform import Platform
 from tidegate.sandbox.routes import endless, find, other_mode
 from tidegate.sandbox.state import API_VERSION, State
 from tidegate.sandbox.truth import truth
@@ -33,7 +34,7 @@ T = TypeVar("T")
 
 
 class Server:
-    """Answers requests for one simulated account. Belongs to one event loop."""
+    """Answers requests for one simulated account and those connected to it. Belongs to one event loop."""
 
     def __init__(self, config: SandboxConfig, world: World) -> None:
         self.config = config
@@ -44,8 +45,9 @@ class Server:
         self.limits = Limits(config.rate, config.endpoint_rate)
         self.faults = Faults(config.fault_rates, config.seed)
         self.webhooks = Webhooks(world.state, config.seed)
-        self.desk = Desk(world, self.webhooks)
+        self.desks: dict[int, Desk] = {}
         self.controls = control.Controls(world, self.webhooks, self.keys, self.limits, self.faults)
+        self.platform = Platform(config, self.controls)
         self.connections: set[Connection] = set()
         self._asked = 0
         self._date = (-1, b"")
@@ -53,17 +55,17 @@ class Server:
     def respond(self, request: Request) -> Reply:
         """The reply to one request, never raising: a fault of the sandbox itself is a 500 and told on stderr."""
         if request.path.startswith("/__"):
-            answer = answered(request, lambda: control.answer(self.controls, request))
+            answer = answered(request, lambda: self.platform.answer(request))
             return Reply(head(answer.status, len(answer.body), answer.headers), answer.body)
         self._asked += 1
         fault = self.faults.draw(request.path)
         answer = answered(request, lambda: self._api(request, fault))
-        stats = self.limits.stats
+        stats = self.platform.company(request).limits.stats
         stats.statuses[answer.status] += 1
         if fault:
             stats.faults[fault] += 1
         delay = self.config.latency + (self.faults.delay() if fault == "slow" else 0.0)
-        self.desk.delayed(delay)
+        self._desk(self.platform.company(request)).delayed(delay)
         broken = fault if fault in ("reset", "truncate") else None
         return Reply(self._head(request, answer), answer.body, delay, broken)
 
@@ -71,15 +73,17 @@ class Server:
         write = find_write(request.method, request.path)
         found = find(request.path) if request.method == "GET" and not write else None
         template = write[0].template if write else found[0].template if found else "unknown"
-        self.limits.pass_through(f"{request.method} {template}", time.monotonic())
+        company = self.platform.company(request)
+        company.limits.pass_through(f"{request.method} {template}", time.monotonic())
         late = bool(write) and fault == "500" and self.faults.late()
         self.faults.refuse(None if late else fault)
         key = self.keys.check(request.headers)
+        self.platform.check(request)
         if write:
             allow(key, write[0].permission, write=not write[0].reads)
             check_spoken(request.headers.get(b"stripe-version", b"").decode("latin-1"))
-            check_mode(key.secret, self.world.state)
-            return self.desk.answer(*write, request, request_id=self._request_id(), late_fault=late)
+            check_mode(key.secret, company.state)
+            return self._desk(company).answer(*write, request, request_id=self._request_id(), late_fault=late)
         if found is None:
             raise Refusal(
                 404,
@@ -89,12 +93,18 @@ class Server:
         route, names = found
         allow(key, route.permission)
         check_spoken(request.headers.get(b"stripe-version", b"").decode("latin-1"))
-        state = self.world.state
+        state = company.state
         if is_live(key.secret) not in (None, state.livemode):
             return other_mode(state, route, request, names)
         if fault == "never_ending":
             return endless(state, route, request, names)
         return route.handler(state, request, names)
+
+    def _desk(self, company: control.Controls) -> Desk:
+        """Where a company's writes are taken; idempotency keys belong to an account."""
+        if id(company) not in self.desks:
+            self.desks[id(company)] = Desk(company.world, company.webhooks)
+        return self.desks[id(company)]
 
     def _head(self, request: Request, answer: Answer) -> bytes:
         now = self.world.clock.now
@@ -176,7 +186,7 @@ class Sandbox:
             except BaseException as problem:
                 result.set_exception(problem)
             assert self.server is not None
-            self.server.webhooks.flush()
+            self.server.platform.settle()
 
         self._loop.call_soon_threadsafe(on_loop)
         return result.result()
@@ -237,7 +247,7 @@ async def serve(server: Server, ready: Callable[[str], Any], stop: asyncio.Event
         listening.close()
         for connection in list(server.connections):
             connection.close()
-        await server.webhooks.close()
+        await server.platform.close()
         await listening.wait_closed()
 
 

@@ -38,6 +38,8 @@ class State:
         self.clock_of: dict[str, str] = {}
         """The test clock of each customer that is on one; what belongs to such a customer gets it, too."""
         self._told: int | None = None
+        self.connected: dict[str, State] = {}
+        """What the accounts connected to this one hold, by their ids."""
         self.events_from = clock.now
         """Changes before this instant (UTC epoch seconds) emit no event: nobody can ask for events that old."""
 

@@ -28,7 +28,8 @@ Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 class Endpoint:
     """Where events go. `lose` and `duplicate` are probabilities; with `shuffle` the events of one advance go out in
     random order; `delayed` is the probability that a delivery comes `delay` seconds later, after newer ones.
-    `enabled_events` are exact types or `*`."""
+    `enabled_events` are exact types or `*`. With `connect` it gets the events of connected accounts, else those of the
+    account itself."""
 
     id: str
     url: str
@@ -45,9 +46,15 @@ class Endpoint:
     metadata: dict[str, str] = field(default_factory=dict[str, str])
     disabled: bool = False
 
-    def wants(self, kind: str) -> bool:
-        """Whether events of this type are sent here."""
-        return not self.disabled and ("*" in self.enabled_events or kind in self.enabled_events)
+    connect: bool = False
+
+    def wants(self, event: Obj) -> bool:
+        """Whether this event is sent here."""
+        return (
+            not self.disabled
+            and self.connect == ("account" in event)
+            and ("*" in self.enabled_events or event["type"] in self.enabled_events)
+        )
 
 
 class Webhooks:
@@ -61,6 +68,7 @@ class Webhooks:
         """Of the endpoints: their own, so that registering one changes nothing that the company does later."""
         self._random = random.Random(f"webhooks-{seed}")
         self._batch: list[Obj] = []
+        self._accounts: dict[str, State] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._idle: dict[str, list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]] = {}
@@ -104,7 +112,7 @@ class Webhooks:
     def _sequence(self, endpoint: Endpoint, events: list[Obj]) -> list[Obj]:
         sequence: list[Obj] = []
         for event in events:
-            if not endpoint.wants(event["type"]):
+            if not endpoint.wants(event):
                 continue
             if endpoint.lose and self._random.random() < endpoint.lose:
                 self.outcomes["lost"] += 1
@@ -117,9 +125,15 @@ class Webhooks:
             self._random.shuffle(sequence)
         return sequence
 
+    def hear(self, state: State, account: str) -> None:
+        """Takes the events of a connected account, too, from now on."""
+        self._accounts[account] = state
+        state.listeners.append(lambda event: self._batch.append(event | {"account": account}))
+
     async def _deliver(self, endpoint: Endpoint, event: Obj, held: float) -> None:
         """Delivers an event after `held` seconds, trying it a few times."""
-        body = msgspec.json.encode(in_version(event, endpoint.api_version, self.state.look))
+        state = self._accounts.get(event.get("account", ""), self.state)
+        body = msgspec.json.encode(in_version(event, endpoint.api_version, state.look))
         await asyncio.sleep(held)
         async with self._slots:
             for attempt in range(TRIES):

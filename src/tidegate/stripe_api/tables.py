@@ -9,7 +9,12 @@ LONG_AGO = text("now() - interval '1 hour'")
 rate_budget = Table(
     "rate_budget",
     metadata,
-    Column("connection", Text, nullable=False),
+    Column(
+        "connection",
+        Text,
+        nullable=False,
+        comment="whose limit: Stripe's account with its mode, and the API base that is not Stripe's own",
+    ),
     Column("endpoint", Text, nullable=False, comment="method and path template; '' for the whole connection"),
     Column("ceiling", Double, nullable=False, comment="configured requests per second"),
     Column(

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 
 import msgspec
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from tidegate.connections import accounts, permissions, problems, runs
 from tidegate.connections.accounts import Account, Credentials
@@ -19,17 +19,7 @@ from tidegate.stripe_api.mode import check_mode, livemode_of
 LIVE_RATE, SANDBOX_RATE, ENDPOINT_RATE = 100.0, 25.0, 25.0
 """Requests a second, as docs.stripe.com/rate-limits states them: live, test mode, one endpoint."""
 
-OWNED = (
-    "problems",
-    "versions",
-    "unreadable",
-    "refetches",
-    "inbox",
-    "comparisons",
-    "runs",
-    "permissions",
-    "rate_budget",
-)
+OWNED = ("problems", "versions", "unreadable", "refetches", "inbox", "comparisons", "runs", "permissions")
 """Tables of schema `tidegate` whose rows belong to a connection."""
 
 NAME = r"[a-z0-9_-]{1,60}"
@@ -90,12 +80,16 @@ def connect(engine: Engine, vault: Vault, request: ConnectRequest, open_api: Ope
             "sandbox": bool(request.api_base),
             "display_name": shown or found.id,
             "api_base": request.api_base,
+            "platform": None,
+            "left_out": False,
             **_rates(request, livemode, next((one for one in known if one.name == name), None)),
         }
         secrets = Credentials(request.api_key.strip(), request.write_key.strip(), request.webhook_secrets)
         saved = accounts.save(db, values, secrets, vault)
-        permissions.outdate(db, name)
-        problems.clear(db, name, [*problems.OF_ACCESS, "permission_missing"])  # of the key before
+        accounts.follow(db, name)
+        for one in _concerned(db, name):  # of the key before
+            permissions.outdate(db, one)
+            problems.clear(db, one, [*problems.OF_ACCESS, "permission_missing"])
         return saved
 
 
@@ -157,21 +151,42 @@ def _name(existing: Sequence[Account], account: str, livemode: bool) -> str:
 
 
 def disconnect(engine: Engine, name: str) -> Account:
-    """Forgets the connection's keys and what was wrong with them, and keeps its data. Raises ConnectionUnknown."""
+    """Forgets the connection's keys and what was wrong with them, and keeps its data. Raises ConnectionUnknown.
+
+    A platform takes its accounts along: they have no key but the platform's. One of them alone is left out of the
+    fan-out from now on.
+    """
     with engine.begin() as db:
-        accounts.named(db, name)
+        account = accounts.named(db, name)
+        gone = [name, *(one.name for one in accounts.connected_to(db, name))]
         accounts.forget_credentials(db, name)
-        permissions.outdate(db, name)
-        problems.clear(db, name, [*problems.OF_ACCESS, "permission_missing"])
+        if account.platform:
+            accounts.note(db, name, left_out=True)
+        for one in gone:
+            permissions.outdate(db, one)
+            problems.clear(db, one, [*problems.OF_ACCESS, "permission_missing", "account_gone"])
         return accounts.named(db, name)
+
+
+def concerned(engine: Engine, name: str) -> list[str]:
+    """The connection and, of a platform, those of its accounts: whom `disconnect` and `purge` act on.
+
+    Raises ConnectionUnknown.
+    """
+    with engine.connect() as db:
+        return _concerned(db, name)
+
+
+def _concerned(db: Connection, name: str) -> list[str]:
+    return [accounts.named(db, name).name, *(one.name for one in accounts.connected_to(db, name))]
 
 
 def count_for_purge(engine: Engine, name: str) -> dict[str, int]:
     """How many rows `purge` would delete, per table that has any. Raises ConnectionUnknown."""
     with engine.connect() as db:
-        accounts.named(db, name)
+        owners = _owners(db, _concerned(db, name))
         counts = {
-            table: int(db.scalar(text(f"select count(*) from {table} where {mine}"), {"name": name}) or 0)
+            table: int(db.scalar(text(f"select count(*) from {table} where {mine}"), owners) or 0)
             for table, mine in _owned().items()
         }
     return {table: count for table, count in counts.items() if count}
@@ -180,28 +195,39 @@ def count_for_purge(engine: Engine, name: str) -> dict[str, int]:
 def purge(engine: Engine, name: str) -> dict[str, int]:
     """Deletes a connection and everything of it, in one transaction; returns the rows deleted per table.
 
-    Whoever handles its events at the moment ends first and finds nothing afterwards. Raises ConnectionUnknown, and
-    ImportRunning while it is imported, swept or caught up: stop that first.
+    A platform takes its accounts along. Whoever handles their events at the moment ends first and finds nothing
+    afterwards. Raises ConnectionUnknown, and ImportRunning while one is imported, swept or caught up: stop that first.
     """
-    with ExitStack() as held:
-        alone = [held.enter_context(runs.exclusive(engine, name, kind)) for kind in ("import", "sweep", "catch_up")]
-        if not all(alone):
-            raise ImportRunning(connection=name)
-        with engine.begin() as db:
-            accounts.named(db, name)
-            db.execute(text("select from tidegate.connections where name = :name for update"), {"name": name})
-            counts = {
-                table: db.execute(text(f"delete from {table} where {mine}"), {"name": name}).rowcount
-                for table, mine in _owned().items()
-            }
-            db.execute(text("delete from tidegate.connections where name = :name"), {"name": name})
+    with engine.connect() as locking, ExitStack() as held, engine.begin() as db:
+        lock = text("select from tidegate.connections where name = any(:names) for update")
+        db.execute(lock, {"names": [name]})  # from here on a platform gets no further account
+        names = _concerned(db, name)
+        for one in names:
+            if not held.enter_context(runs.alone(locking, one, "import", "sweep", "catch_up")):
+                raise ImportRunning(connection=one)
+        db.execute(lock, {"names": names})
+        owners = _owners(db, names)
+        counts = {
+            table: db.execute(text(f"delete from {table} where {mine}"), owners).rowcount
+            for table, mine in _owned().items()
+        }
+        db.execute(text("delete from tidegate.connections where name = any(:names)"), {"names": names})
     return {table: count for table, count in counts.items() if count}
 
 
+def _owners(db: Connection, names: Sequence[str]) -> dict[str, list[str]]:
+    """What the rows of these connections are found by: their names, and the rate budgets that no other one uses."""
+    every = accounts.every(db)
+    shared = {one.budget for one in every if one.name not in names}
+    budgets = {one.budget for one in every if one.name in names} - shared
+    return {"names": list(names), "budgets": sorted(budgets)}
+
+
 def _owned() -> dict[str, str]:
-    """Every table with rows of a connection, and the condition that finds them."""
+    """Every table with rows of some connections, and the condition that finds them."""
     mirrored = [f"stripe.{table.name}" for table in STRIPE_TABLES.values()]
-    return dict.fromkeys([*mirrored, *(f"tidegate.{table}" for table in OWNED)], "connection = :name") | {
+    return dict.fromkeys([*mirrored, *(f"tidegate.{table}" for table in OWNED)], "connection = any(:names)") | {
+        "tidegate.rate_budget": "connection = any(:budgets)",
         # A job that a worker has taken up is the worker's to end.
-        "tidegate.procrastinate_jobs": "args ->> 'connection' = :name and status <> 'doing'"
+        "tidegate.procrastinate_jobs": "args ->> 'connection' = any(:names) and status <> 'doing'",
     }

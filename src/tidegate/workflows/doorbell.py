@@ -45,6 +45,7 @@ BELLS: dict[str, Bell] = {
     "refetch": Bell(FETCH, "refetch:{connection}", lock="refetch:{connection}"),
     "catch_up": Bell(FETCH, "catch_up:{connection}", lock="catch_up:{connection}"),
     "probe": Bell(FETCH, "probe:{connection}", lock="probe:{connection}"),
+    "fan_out": Bell(FETCH, "fan_out:{connection}", lock="fan_out:{connection}"),
 }
 
 

@@ -62,6 +62,20 @@ order by c.name""")
     return list(rows.scalars())
 
 
+def fanning_out(db: Connection, *, refused: bool) -> list[str]:
+    """Platforms whose accounts are to be listed now; those whose key was refused only with `refused`."""
+    rows = db.execute(
+        text("""
+select c.name from tidegate.connections c
+where c.disconnected_at is null and c.fan_out_at <= now()
+  and (:refused or not exists (
+    select from tidegate.problems p where p.connection = c.name and p.code = 'key_invalid'))
+order by c.name"""),
+        {"refused": refused},
+    )
+    return list(rows.scalars())
+
+
 def unprobed(db: Connection, *, refused: bool) -> list[str]:
     """Connections whose key's permissions were not looked at for a day; those whose key was refused or whose Stripe
     does not answer only with `refused`.

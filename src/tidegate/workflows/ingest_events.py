@@ -16,7 +16,7 @@ from tidegate.connections.accounts import Account
 from tidegate.mirror import inbox, references, refetches
 from tidegate.mirror.apply import apply
 from tidegate.mirror.arrivals import Arrival, Counts
-from tidegate.mirror.events import Broken, Skipped, Told, told
+from tidegate.mirror.events import AccountsChanged, Broken, Skipped, Told, told
 from tidegate.mirror.inbox import Waiting
 from tidegate.store.trouble import connection_lost, of_the_data, worth_repeating
 from tidegate.stripe_api.client import StripeApi
@@ -54,6 +54,8 @@ class Drained:
     counts: dict[str, Counts] = field(default_factory=dict[str, Counts])
     customers: set[str] = field(default_factory=set[str])
     refetch_error: str = ""
+    accounts_changed: bool = False
+    """A platform's accounts are to be listed again; noted with the connection, too."""
 
     def as_json(self) -> dict[str, Any]:
         """The summary as a JSON object."""
@@ -79,6 +81,7 @@ class Drained:
         self.failed |= other.failed
         self.put_off |= other.put_off
         self.customers |= other.customers
+        self.accounts_changed |= other.accounts_changed
         for name, counts in other.counts.items():
             self.counts.setdefault(name, Counts()).add(counts)
 
@@ -189,12 +192,16 @@ def _handle(db: Connection, account: str, waiting: Sequence[Waiting], attempts: 
     asks: dict[str, list[refetches.Ask]] = {}
     handled: list[str] = []
     skipped: dict[str, list[str]] = {}
+    stripe_id = accounts.stripe_id(db, account)
     for one in waiting:
-        match told(one.body):
+        match told(one.body, stripe_id):
             case Told(resource, arrival, ask):
                 versions.setdefault(resource.name, []).append(arrival)
                 if ask:
                     asks.setdefault(resource.name, []).append(ask)
+                handled.append(one.event_id)
+            case AccountsChanged():
+                drained.accounts_changed = True
                 handled.append(one.event_id)
             case Skipped(reason):
                 skipped.setdefault(reason, []).append(one.event_id)
@@ -209,6 +216,8 @@ def _handle(db: Connection, account: str, waiting: Sequence[Waiting], attempts: 
             refetches.ask(db, account, resource, refetches.unanswered(db, account, resource, asks.get(name, [])))
             references.ask_for_named(db, account, resource, [arrival.id for arrival in versions[name]])
     references.ask_for_billed(db, account, [arrival.id for arrival in versions.get("invoiceitems", [])])
+    if drained.accounts_changed:
+        drained.accounts_changed = accounts.ask_for_fan_out(db, account)
     inbox.settle(db, account, handled, "handled")
     for reason, ids in skipped.items():
         inbox.settle(db, account, ids, "skipped", reason)

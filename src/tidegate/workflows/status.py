@@ -56,6 +56,7 @@ def _connection(db: Connection, account: Account, queues: Queues, poll_seconds: 
         "account": account.account,
         "mode": "live" if account.livemode else "test",
         "sandbox": account.sandbox,
+        "platform": account.platform,
         "connected": account.disconnected_at is None,
         "display_name": account.display_name,
         "freshness": _freshness(account, run, runs.ever_whole(db, account.name), events, poll_seconds, silent=silent),
@@ -121,11 +122,14 @@ def _resources(db: Connection, connection: str) -> list[dict[str, Any]]:
 def _problems(
     db: Connection, account: Account, imports: Sequence[RowMapping], queues: Queues, poll_seconds: int
 ) -> list[dict[str, Any]]:
-    """The noted problems and those that show in the tables; a connection without its key has none."""
+    """The noted problems and those that show in the tables; of one that is disconnected only why, unless a person did
+    it.
+    """
+    noted = problems.listing(db, account.name)
     if account.disconnected_at:
-        return []
+        return _told([one for one in noted if one["code"] == "account_gone"])
     found = problems_found.of_connection(db, account, imports, queues, poll_seconds)
-    return _told([*problems.listing(db, account.name), *_shown(account.name, found)])
+    return _told([*noted, *_shown(account.name, found)])
 
 
 def _shown(connection: str, found: Sequence[Found]) -> list[dict[str, Any]]:

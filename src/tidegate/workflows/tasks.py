@@ -19,6 +19,7 @@ from tidegate.mirror import refetches
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import catch_up as catching_up
 from tidegate.workflows import due, ingest_events, retention
+from tidegate.workflows import fan_out as fanning_out
 from tidegate.workflows import import_account as importing
 from tidegate.workflows import probe as probing
 from tidegate.workflows import refetch as refetching
@@ -117,6 +118,8 @@ def drain(context: TaskContext, connection: str) -> dict[str, Any]:
         context.doorbell.ring("drain", connection=connection, delay=ingest_events.PUT_OFF_SECONDS)
     elif drained.more or context.stop.is_set():
         context.doorbell.ring("drain", connection=connection)
+    if drained.accounts_changed:
+        context.doorbell.ring("fan_out", connection=connection)
     _ring_for_looks(context, connection)
     return {
         "connection": connection,
@@ -206,6 +209,15 @@ def probe(context: TaskContext, connection: str) -> dict[str, Any]:
     return {"connection": connection, "refused": [one.endpoint for one in found if one.allowed is False]}
 
 
+def fan_out(context: TaskContext, connection: str) -> dict[str, Any]:
+    """Looks for new and vanished accounts of a platform."""
+    account = _connected(context, connection)
+    if account is None or account.fan_out_at is None:
+        return {"connection": connection, "state": "no platform"}
+    with context.open_api(account) as api:
+        return fanning_out.fan_out(context.engine, account, api).as_json()
+
+
 def tick(context: TaskContext, timestamp: int) -> list[str]:
     """Rings for everything whose time has come, so that a lost ring costs a minute; returns what it rang for.
 
@@ -218,6 +230,7 @@ def tick(context: TaskContext, timestamp: int) -> list[str]:
         wanted += [("refetch", name) for name in due.unfetched(db)]
         wanted += [("probe", name) for name in due.unprobed(db, refused=full_hour)]
         wanted += [("sweep", name) for name in due.unswept(db, as_of, context.sweep_hour)]
+        wanted += [("fan_out", name) for name in due.fanning_out(db, refused=full_hour)]
         gaps = due.unanswered(db)
     rung = [f"{task}:{name}" for task, name in wanted if context.doorbell.ring(task, connection=name)]
     for name, full in gaps:
@@ -239,6 +252,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "catch_up": catch_up,
     "sweep": sweep,
     "probe": probe,
+    "fan_out": fan_out,
     "tick": tick,
     "forget_old": forget_old,
 }

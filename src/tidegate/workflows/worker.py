@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 OWN_CONNECTIONS = 2
 """Connections to the database for the queue's own statements; each lane listens on one more."""
+BUDGET_CONNECTIONS = 1
+"""Over it all tasks of the process draw from the rate budget (`wiring.Hub`)."""
 SPARE_THREADS = 4
 
 
@@ -70,10 +72,10 @@ def lanes(concurrency: int) -> list[Lane]:
 def engine_connections(concurrency: int) -> int:
     """The size of the engine's pool that a worker's tasks share.
 
-    An import or a catch-up holds one connection all the time and needs a second one now and then. With the queue's own
-    and the listeners' a worker uses `concurrency` + 6.
+    An import or a catch-up holds one connection all the time and needs a second one now and then. With that of the
+    rate budget, the queue's own and the listeners' a worker uses `concurrency` + 6.
     """
-    return concurrency + 6 - OWN_CONNECTIONS - len(lanes(concurrency))
+    return concurrency + 6 - BUDGET_CONNECTIONS - OWN_CONNECTIONS - len(lanes(concurrency))
 
 
 def run_worker(

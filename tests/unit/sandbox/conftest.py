@@ -29,10 +29,14 @@ class Api:
 
     server: Server
 
-    def ask(self, target: str, *, method: str = "GET", key: str | None = None, json: Any = None) -> Asked:
+    def ask(
+        self, target: str, *, method: str = "GET", key: str | None = None, json: Any = None, account: str = ""
+    ) -> Asked:
         path, _, query = target.partition("?")
         secret = self.server.config.key if key is None else key
         headers = {b"authorization": f"Bearer {secret}".encode()} if secret else {}
+        if account:
+            headers[b"stripe-account"] = account.encode()
         body = b"" if json is None else msgspec.json.encode(json)
         reply = self.server.respond(Request(method, path, parse_qsl(query, keep_blank_values=True), headers, body))
         first, *lines = reply.head.decode().rstrip("\r\n").split("\r\n")
@@ -41,8 +45,8 @@ class Api:
             int(first.split()[1]), {name.lower(): value for name, value in pairs}, msgspec.json.decode(reply.body)
         )
 
-    def get(self, target: str) -> dict[str, Any]:
-        asked = self.ask(target)
+    def get(self, target: str, *, account: str = "") -> dict[str, Any]:
+        asked = self.ask(target, account=account)
         assert asked.status == 200, asked
         return asked.json
 

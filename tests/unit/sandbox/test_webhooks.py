@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import stripe
+from tests.support.waiting import until
 
 from tidegate.sandbox.config import SandboxConfig
 from tidegate.sandbox.old_versions import in_version
@@ -205,3 +206,28 @@ def test_a_delayed_delivery_comes_after_newer_ones(sandbox: Sandbox, receiver: R
     report = settled(sandbox, lambda report: report["delivered"] == 2)
     assert (report["delivered"], report["delayed"]) == (2, 1)
     assert [event["data"]["object"]["name"] for event in receiver.events()] == ["Newer", "Older"]
+
+
+def test_events_of_connected_accounts_go_to_connect_endpoints_with_their_account(receiver: Receiver) -> None:
+    with Sandbox.start(SandboxConfig(customers=3, months=1, connected=1)) as platform:
+        assert platform.server is not None
+        (account,) = platform.server.platform.connected
+        company = platform.server.platform.connected[account].state
+        own = platform.state
+        register(platform, receiver, connect=True, api_version="2020-08-27")
+        for state in (own, company):
+            customer = state.full("customers", state["customers"].ids[0])
+            platform.call(lambda state=state, customer=customer: state.put(customer, "customer.updated"))
+        until(lambda: len(receiver.got) == 1, "one more webhook")
+        told = receiver.events()[0]
+        assert told["account"] == account
+        assert told["data"]["object"]["id"] in company["customers"]
+        assert httpx.delete(f"{platform.url}/__webhooks").status_code == 200
+        register(platform, receiver)
+        for state in (company, own):
+            customer = state.full("customers", state["customers"].ids[0])
+            platform.call(lambda state=state, customer=customer: state.put(customer, "customer.updated"))
+        until(lambda: len(receiver.got) == 2, "one more webhook")
+        assert "account" not in receiver.events()[1]
+        assert receiver.events()[1]["data"]["object"]["id"] in own["customers"]
+        assert settled(platform, lambda report: report["delivered"] == 2)["delivered"] == 2
