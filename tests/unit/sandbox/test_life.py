@@ -34,7 +34,7 @@ def test_the_same_seed_makes_the_same_account_also_later(make_api: Any) -> None:
 
 
 def test_a_new_role_changes_nobody_elses_history(make_api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chance belongs to a customer: neither one more role nor an advance of the clock in between moves what others do."""
+    """Chance belongs to a customer: one more role moves nothing of what others do."""
     before = histories(make_api(customers=len(ROLES) + 40))
     monkeypatch.setitem(ROLES, "newcomer", Role(29, steps=((3, "upgrade"),)))
     after = histories(make_api(customers=len(ROLES) + 40))
