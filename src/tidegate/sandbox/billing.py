@@ -14,9 +14,9 @@ from tidegate.sandbox.world import World
 DRAFT_SECONDS = 3600
 
 
-def whole_price(world: World, price: Obj, currency: str) -> Obj:
-    """A price with its tiers, from the one an item embeds, in the currency of the subscription."""
-    return price_in(world.state.full("prices", price["id"]), currency)
+def whole_price(world: World, price: Obj, currency: str | None = None) -> Obj:
+    """A price with its tiers, from the one an item embeds, in the currency of the subscription, else in its own."""
+    return price_in(world.state.full("prices", price["id"]), currency or price["currency"])
 
 
 def period_end(price: Obj, begin: int, anchor: int) -> int:
@@ -167,10 +167,11 @@ def draft(world: World, subscription: Obj, reason: str, lines: list[Obj], identi
     return invoice
 
 
-def finalize(world: World, invoice: Obj, declined: bool | None = None) -> None:
-    """Opens a draft, gives it its number and collects it; `declined` says how the first attempt goes if that is known.
+def finalize(world: World, invoice: Obj, declined: bool | None = None, *, collects: bool = True) -> None:
+    """Opens a draft, gives it its number and, if told, collects it; `declined` says how the first attempt goes if that
+    is known.
 
-    Totals are added up again: the balance may have changed.
+    Totals are added up again: the balance may have changed. What costs nothing is paid at once either way.
     """
     customer = world.state.full("customers", invoice["customer"])
     opened(world, invoice, customer, customer["balance"])
@@ -179,7 +180,8 @@ def finalize(world: World, invoice: Obj, declined: bool | None = None) -> None:
     subscription = subscription_of(world, invoice)
     if subscription:
         spend(world, subscription, invoice)
-    collect(world, invoice, declined)
+    if collects or invoice["amount_due"] == 0:
+        collect(world, invoice, declined)
 
 
 def opened(world: World, invoice: Obj, customer: Obj, balance: int) -> None:

@@ -1,5 +1,6 @@
 """Changes of a running subscription: price, quantity, items, with the prorations that Stripe writes for them."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal
 
@@ -70,10 +71,10 @@ def swap(item: Obj, price: Obj, quantity: int | None) -> None:
         item["quantity"] = quantity
 
 
-def bill_now(world: World, subscription: Obj, ahead: list[Obj], declined: bool | None = None) -> Obj:
+def bill_now(world: World, subscription: Obj, ahead: Sequence[Obj] = (), *, declined: bool | None = None) -> Obj:
     """Bills the pending invoice items of a subscription at once, and the current period of the items `ahead`."""
     invoice_id = world.ids.new("in_1", 23)
-    lines = pending_lines(world, subscription, invoice_id) + lines_ahead(world, subscription, ahead, invoice_id)
+    lines = pending_lines(world, subscription, invoice_id) + lines_ahead(world, subscription, list(ahead), invoice_id)
     invoice = draft(world, subscription, "subscription_update", lines, invoice_id)
     world.state.put(subscription, "customer.subscription.updated")
     finalize(world, invoice, declined)
@@ -166,21 +167,34 @@ def has_price(subscription: Obj, price: Obj) -> bool:
     return any(item["price"]["id"] == price["id"] for item in subscription["items"]["data"])
 
 
-def add_item(world: World, subscription: Obj, price: Obj, quantity: int | None) -> None:
-    """Adds an item for the rest of the period. The caller sees to it that the price is new (`has_price`)."""
+def add_item(
+    world: World, subscription: Obj, price: Obj, quantity: int | None, behavior: Prorations = "create_prorations"
+) -> Obj:
+    """Adds an item for the rest of the period and returns it. The caller sees to it that the price is new
+    (`has_price`)."""
     first, now = subscription["items"]["data"][0], world.clock.now
     period = (first["current_period_start"], first["current_period_end"])
     added = subscriptions.item(world.ids.new("si_"), now, subscription["id"], price, quantity, period)
     subscription["items"]["data"].append(added)
-    if subscription["status"] in BILLED:
+    prorated = subscription["status"] in BILLED and behavior != "none"
+    if prorated:
         debit(world, subscription, added, period[1], whole=False)
-    world.state.put(subscription, "customer.subscription.updated")
+    _close(world, subscription, behavior, prorated=prorated)
+    return added
 
 
-def remove_item(world: World, subscription: Obj, item: Obj) -> None:
+def remove_item(world: World, subscription: Obj, item: Obj, behavior: Prorations = "create_prorations") -> None:
     """Takes an item off a subscription that has others; what is unused of it is credited."""
-    if subscription["status"] in BILLED:
+    prorated = subscription["status"] in BILLED and behavior != "none"
+    if prorated:
         credit(world, subscription, item)
     items = subscription["items"]
     subscription["items"] = items | {"data": [one for one in items["data"] if one["id"] != item["id"]]}
-    world.state.put(subscription, "customer.subscription.updated")
+    _close(world, subscription, behavior, prorated=prorated)
+
+
+def _close(world: World, subscription: Obj, behavior: Prorations, *, prorated: bool) -> None:
+    if prorated and behavior == "always_invoice":
+        bill_now(world, subscription)
+    else:
+        world.state.put(subscription, "customer.subscription.updated")

@@ -1,5 +1,6 @@
 """The course of a subscription: it starts, renews, and goes from trial to paid; changes and ends are beside it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -28,8 +29,21 @@ from tidegate.sandbox.schedules import turn
 from tidegate.sandbox.state import split
 from tidegate.sandbox.world import DAY, Due, World
 
-__all__ = ["Terms", "add_item", "change", "end", "expire", "give_up", "remove_item", "renew", "schedule_end", "start"]
+__all__ = [
+    "Terms",
+    "add_item",
+    "bill_now",
+    "change",
+    "end",
+    "expire",
+    "give_up",
+    "remove_item",
+    "renew",
+    "schedule_end",
+    "start",
+]
 
+EXPIRES_SECONDS = 23 * 3600
 UPCOMING_DAYS, TRIAL_ENDS_DAYS = 7, 3
 """How long before a renewal and the end of a trial Stripe tells of it."""
 
@@ -48,6 +62,10 @@ class Terms:
     promotion_code: str | None = None
     currency: str | None = None
     changes: dict[str, Any] = field(default_factory=dict[str, Any])
+    agree: Callable[[Obj], None] | None = None
+    """Writes on the subscription what else was agreed, before anything is billed: trial, discounts of any number."""
+    collects: bool = True
+    """Whether the first invoice is collected at once; else the subscription waits, incomplete, for its payment."""
 
 
 def start(world: World, customer: Obj, terms: Terms) -> Obj:
@@ -73,20 +91,27 @@ def start(world: World, customer: Obj, terms: Terms) -> Obj:
     if terms.trial_days:
         subscription |= {"status": "trialing", "trial_start": now, "trial_end": trial_end}
         subscription["billing_cycle_anchor"] = trial_end
-    given = redeem(world, subscription, terms.coupon, terms.item_coupon, terms.promotion_code)
+    redeem(world, subscription, terms.coupon, terms.item_coupon, terms.promotion_code)
+    if terms.agree:
+        terms.agree(subscription)
     known = world.state.full("customers", customer["id"])
     if known["currency"] is None:
         world.state.put(known | {"currency": currency}, "customer.updated")
     invoice_id = world.ids.new("in_1", 23)
     lines = backdated_lines(world, subscription, invoice_id) + lines_ahead(world, subscription, items, invoice_id)
     invoice = draft(world, subscription, "subscription_create", lines, invoice_id)
-    declined = declines_now(world, invoice)
-    if declined:
+    waits = not terms.collects and invoice["amount_due"] > 0
+    declined = not waits and declines_now(world, invoice)
+    if waits or declined:
         subscription["status"] = "incomplete"
     world.state.put(subscription, "customer.subscription.created")
-    for discount in given:
-        told(world, discount)
-    finalize(world, invoice, declined)
+    for owner in (subscription, *items):
+        for discount in (world.state.full("discounts", one) for one in owner["discounts"]):
+            if discount["subscription"] == identifier:
+                told(world, discount)
+    if waits:
+        world.plan(now + EXPIRES_SECONDS, "expire", identifier)
+    finalize(world, invoice, declined, collects=not waits)
     plan_renewal(world, subscription)
     return world.state.full("subscriptions", identifier)
 

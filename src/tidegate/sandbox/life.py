@@ -16,7 +16,7 @@ from tidegate.sandbox import (
 )
 from tidegate.sandbox.billing import drop, finalize, void
 from tidegate.sandbox.dunning import delinquent
-from tidegate.sandbox.payments import attempt, mark_paid, subscription_of
+from tidegate.sandbox.payments import OWN, attempt, mark_paid, subscription_of
 from tidegate.sandbox.resources import Obj, values_at
 from tidegate.sandbox.world import DAY, Due, World
 
@@ -101,7 +101,7 @@ def write_off(world: World, due: Due) -> None:
     """A sent invoice is given up for lost, and with it the subscription."""
     invoice = world.state.full("invoices", due.about)
     subscription = subscription_of(world, invoice)
-    if invoice["status"] != "open":
+    if invoice["status"] != "open" or world.state.full("customers", invoice["customer"]).get("_role") == OWN:
         return
     void(world, invoice, "uncollectible")
     if subscription and subscription["status"] == "past_due":

@@ -7,9 +7,11 @@ from tidegate.sandbox.totals import ending_balance, note_billed
 from tidegate.sandbox.world import DAY, World
 
 FAILS, FAILS_AGAIN = 0.03, 0.45
+OWN = "own"
+"""The role of a customer that somebody made through the API: nothing happens to it by chance."""
 DECLINED = ("0341", "0002")
 """The last digits of cards that are always declined, as those of Stripe's test cards (docs.stripe.com/testing)."""
-NEVER_TRANSFERS = ("never_transfers", "credited_open")
+NEVER_TRANSFERS = (OWN, "never_transfers", "credited_open")
 """Roles of customers who do not pay the invoices they are sent."""
 
 
@@ -24,16 +26,16 @@ def collect(world: World, invoice: Obj, declined: bool | None = None) -> None:
             world.plan(invoice["due_date"] + delay * DAY, "transfer", invoice["id"])
         world.plan(invoice["due_date"], "overdue", invoice["id"])
     else:
-        attempt(world, invoice, declined)
+        attempt(world, invoice, declined=declined)
 
 
-def attempt(world: World, invoice: Obj, declined: bool | None = None) -> bool:
-    """Tries the customer's card for what remains of an open invoice; True when it was paid. `declined` says how it
-    goes where that is decided already."""
+def attempt(world: World, invoice: Obj, card: str | None = None, *, declined: bool | None = None) -> bool:
+    """Tries a card, else the invoice's or the customer's, for what remains of an open invoice; True when it was paid.
+    `declined` says how it goes where that is decided already."""
     state, now = world.state, world.clock.now
     customer = state.full("customers", invoice["customer"])
-    fails = declines(world, invoice) if declined is None else declined
-    method_id = method_of(world, invoice)
+    fails = declines(world, invoice, card) if declined is None else declined
+    method_id = method_of(world, invoice, card)
     invoice["attempted"] = True
     invoice["attempt_count"] += 1
     if method_id is None:
@@ -45,7 +47,9 @@ def attempt(world: World, invoice: Obj, declined: bool | None = None) -> bool:
     intent["latest_charge"] = charge["id"]
     intent["status"] = "requires_payment_method" if fails else "succeeded"
     intent["amount_received"] = 0 if fails else intent["amount"]
-    intent["last_payment_error"] = payments.payment_error(charge, method) if fails else None
+    intent["last_payment_error"] = (
+        payments.payment_error(charge, state["payment_methods"].shown(method_id)) if fails else None
+    )
     state.put(charge, "charge.failed" if fails else "charge.succeeded")
     state.put(intent, "payment_intent.payment_failed" if fails else "payment_intent.succeeded")
     if fails:
@@ -66,20 +70,24 @@ def regrets(world: World, charge: Obj) -> None:
         world.plan(now + world.chance.randrange(5, 40) * DAY, "dispute", charge["id"])
 
 
-def method_of(world: World, invoice: Obj) -> str | None:
-    """The payment method that an invoice is charged to: its own, else the customer's; None when there is none."""
+def method_of(world: World, invoice: Obj, card: str | None = None) -> str | None:
+    """The payment method that an invoice is charged to: the named one, its own, else the customer's; None when there is
+    none."""
     customer = world.state.full("customers", invoice["customer"])
-    method = invoice["default_payment_method"] or customer["invoice_settings"]["default_payment_method"]
+    method = card or invoice["default_payment_method"] or customer["invoice_settings"]["default_payment_method"]
     return method if method in world.state["payment_methods"] else None
 
 
-def declines(world: World, invoice: Obj) -> bool:
+def declines(world: World, invoice: Obj, card: str | None = None) -> bool:
     """Whether collecting fails this time: without a card, with one that is always declined, else by chance, where
-    customers with a role have none."""
-    method = method_of(world, invoice)
+    customers with a role have none. What a test card does stands on it (`_test`)."""
+    method = method_of(world, invoice, card)
     if method is None:
         return True
-    if part(world.state.full("payment_methods", method), "card").get("last4") in DECLINED:
+    known = world.state.full("payment_methods", method)
+    if "_test" in known:
+        return known["_test"] != "succeeds"
+    if part(known, "card").get("last4") in DECLINED:
         return True
     if world.state.full("customers", invoice["customer"]).get("_role"):
         return False

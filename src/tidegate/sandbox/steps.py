@@ -20,7 +20,8 @@ from tidegate.sandbox.payments import attempt
 from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.world import DAY, World
 
-Step = Callable[[World, Obj], None]
+Step = Callable[[World, Obj], object]
+"""Takes the subscription; what comes back is of no matter."""
 
 
 def first(subscription: Obj) -> Obj:
@@ -100,7 +101,7 @@ def pay_debts(world: World, subscription: Obj) -> None:
     for identifier in list(invoices.find("subscription", subscription["id"])):
         invoice = invoices.full(identifier)
         if invoice["status"] in ("open", "uncollectible"):
-            attempt(world, invoice, False)
+            attempt(world, invoice, declined=False)
 
 
 def give_discount(world: World, subscription: Obj) -> None:

@@ -75,7 +75,7 @@ def pending_update(items: list[Obj], expires: int) -> Obj:
 def pay_pending(world: World, subscription: Obj) -> None:
     """Pays the invoice that a change waits for."""
     if subscription["pending_update"]:
-        attempt(world, world.state.full("invoices", subscription["latest_invoice"]), False)
+        attempt(world, world.state.full("invoices", subscription["latest_invoice"]), declined=False)
 
 
 def lapse(world: World, due: Due) -> None:

@@ -50,6 +50,8 @@ class World:
         self.codes: dict[str, str] = {}
         """The promotion code, by id, that gives a coupon."""
         self.tax_rates: dict[str, Obj] = {}
+        self.by_chance = True
+        """Whether anything may happen by chance: not while somebody's own write is carried out."""
         self._planned = 0
 
     @property
@@ -76,5 +78,5 @@ class World:
         return None
 
     def likely(self, probability: float) -> bool:
-        """True with this probability."""
-        return self.chance.random() < probability
+        """True with this probability; never while a write is carried out."""
+        return self.by_chance and self.chance.random() < probability
