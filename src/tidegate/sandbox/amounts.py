@@ -22,6 +22,14 @@ def rounded(value: Fraction) -> int:
     return floor(value + Fraction(1, 2)) if value >= 0 else -floor(-value + Fraction(1, 2))
 
 
+def price_in(price: Obj, currency: str) -> Obj:
+    """A whole price as it is in a currency: its own, or one of its `currency_options`, whose amounts then hold.
+
+    KeyError when the price has no option for the currency.
+    """
+    return price if price["currency"] == currency else price | price["currency_options"][currency]
+
+
 def parts_of(price: Obj, quantity: int) -> list[Part]:
     """The lines that an invoice has for a quantity of a price: one, or one per tier reached and flat fee."""
     if price["billing_scheme"] == "per_unit":

@@ -4,7 +4,7 @@ from typing import Any
 
 from tidegate.sandbox.objects import catalog as build
 from tidegate.sandbox.resources import Obj
-from tidegate.sandbox.world import World
+from tidegate.sandbox.world import Due, World
 
 CURRENCIES = {"usd": 1, "eur": 1, "jpy": 1}
 INTERVALS = {"month": ("month", 1), "year": ("year", 1), "quarter": ("month", 3), "week": ("week", 1)}
@@ -18,7 +18,7 @@ def found_catalog(world: World) -> None:
     plans(world)
     tiered(world)
     extras(world)
-    archived(world)
+    early(world)
     discounts_and_taxes(world)
     features(world)
 
@@ -38,7 +38,19 @@ def priced(
     price = build.price(world.ids.new("price_1", 23), world.clock.now, goods["id"], currency, amount, every, **changes)
     world.state.put(price, "price.created")
     world.prices[role] = price
+    world.roles[price["id"]] = role
     return price
+
+
+def role_of(world: World, item: Obj) -> tuple[str, str, str]:
+    """The plan, interval and currency of an item's price, on sale or not; the plan is empty for what is none."""
+    role = world.roles.get(item["price"]["id"], "").split("-")
+    return (role[0], role[1], role[2]) if len(role) == 3 and role[1] in INTERVALS else ("", item_interval(item), "")
+
+
+def item_interval(item: Obj) -> str:
+    """The interval of an item's price."""
+    return item["price"]["recurring"]["interval"]
 
 
 def local(amount: float, currency: str) -> int:
@@ -95,7 +107,9 @@ def extras(world: World) -> None:
         goods = sold(world, f"Add-on {number}")
         priced(world, f"addon-{number}", goods, "usd", 100 * number, "month")
         priced(world, f"addon-{number}-eur", goods, "eur", 100 * number, "month")
-    priced(world, "support", sold(world, "Support desk"), "usd", 2500, "week")
+    desk = sold(world, "Support desk")
+    for currency in CURRENCIES:
+        priced(world, f"support-{currency}", desk, currency, local(2500, currency), "week")
     priced(world, "setup", sold(world, "Onboarding"), "usd", 30_000, None)
     priced(world, "free", sold(world, "Free"), "usd", 0, "month")
     world_wide = sold(world, "Everywhere")
@@ -111,24 +125,48 @@ def extras(world: World) -> None:
     priced(world, "everywhere", world_wide, "usd", 2900, "month", currency_options=options)
 
 
-def archived(world: World) -> None:
-    """A plan that is no longer sold, which early customers still have, and an old price of one that is."""
-    legacy = sold(world, "Legacy", active=True)
-    old = priced(world, "legacy", legacy, "usd", 900, "month")
-    world.prices["legacy"] = old | {"active": False}
-    world.state.put(world.prices["legacy"], "price.updated")
-    world.state.put(legacy | {"active": False}, "product.updated")
+def early(world: World) -> None:
+    """A plan that will no longer be sold, and an old price of one that still is: `reprice` archives both later."""
+    priced(world, "legacy", sold(world, "Legacy"), "usd", 900, "month")
     starter = world.state.full("products", world.prices["starter-month-usd"]["product"])
-    early = priced(world, "starter-early", starter, "usd", 1500, "month", nickname="Starter, early birds")
-    world.prices["starter-early"] = early | {"active": False}
-    world.state.put(world.prices["starter-early"], "price.updated")
+    price = priced(world, "early", starter, "usd", 1500, "month", nickname="Starter, early birds")
+    world.state.put(price | {"active": False}, "price.updated")
 
 
-def inline(world: World, currency: str, amount: int) -> Obj:
-    """A price made for one subscription, as `price_data` does; minor units."""
-    goods = world.state.full("products", world.prices["business-month-usd"]["product"])
+def reprice(world: World, due: Due) -> None:
+    """The yearly rise: new prices of the smallest plan, the old ones archived with everybody on them; a plan ends."""
+    for currency in CURRENCIES:
+        role = f"starter-month-{currency}"
+        old = world.prices[role]
+        goods = world.state.full("products", old["product"])
+        archive(world, old)
+        amount = round(old["unit_amount"] * 1.2)
+        new = priced(world, role, goods, currency, amount, "month", lookup_key=role, nickname="Starter month")
+        if currency == "usd":
+            world.state.put(goods | {"default_price": new["id"]}, "product.updated")
+    archive(world, world.prices["legacy"])
+    legacy = world.state.full("products", world.prices["legacy"]["product"])
+    world.state.put(legacy | {"active": False}, "product.updated")
+
+
+def archive(world: World, price: Obj) -> None:
+    """Takes a price off sale; a lookup key goes over to what comes after it."""
+    known = world.state.full("prices", price["id"])
+    world.state.put(known | {"active": False, "lookup_key": None}, "price.updated")
+
+
+def retire_coupon(world: World, due: Due) -> None:
+    """A coupon is deleted; discounts of it live on."""
+    world.state.delete("coupons", due.about, "coupon.deleted")
+
+
+def inline(world: World, currency: str, amount: int, name: str | None = None) -> Obj:
+    """A price made for one subscription, as `price_data` does, perhaps with a product of its own; minor units."""
+    product = world.prices["business-month-usd"]["product"]
+    if name:
+        product = sold(world, name, active=False)["id"]
     price = build.price(
-        world.ids.new("price_1", 23), world.clock.now, goods["id"], currency, amount, ("month", 1), active=False
+        world.ids.new("price_1", 23), world.clock.now, product, currency, amount, ("month", 1), active=False
     )
     world.state.put(price | {"_inline": True}, "price.created")
     return price
@@ -147,6 +185,7 @@ def discounts_and_taxes(world: World) -> None:
         ),
         build.coupon("TENOFF", now, "$10 off", "forever", amount_off=1000, currency="usd"),
         build.coupon("TEAMONLY", now, "15% off Team", "forever", percent_off=15.0, applies_to=team),
+        build.coupon("LASTCALL", now, "30% off while it lasts", "forever", percent_off=30.0),
         build.coupon("FRIENDS", now, "Free for friends", "forever", percent_off=100.0),
         build.coupon(
             "OLDPROMO", now, "No longer given", "once", percent_off=10.0, valid=False, redeem_by=now + 30 * 86_400

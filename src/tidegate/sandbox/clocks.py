@@ -4,7 +4,6 @@ What is on a clock lives by an agenda of its own. Objects carry the clock's time
 Stripe documents only that payments, too, carry the real time).
 """
 
-import random
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -35,7 +34,7 @@ def found(world: World) -> None:
         for name, email, plan in CUSTOMERS:
             customer = on_clock(world, clock, name, email)
             contracts.start(world, customer, Terms([(world.prices[f"{plan}-month-usd"], 1)]))
-            price = world.prices["support"]
+            price = world.prices["support-usd"]
             line = quotes.quote_line(world.ids.new("li_1", 23), price, 1, price["unit_amount"], "Support")
             world.state.put(
                 quotes.quote(world.ids.new("qt_1", 23), world.clock.now, customer["id"], [line]), "quote.created"
@@ -64,7 +63,9 @@ def create(world: World, created: int, frozen: int, name: str | None = None) -> 
 
 def on_clock(world: World, clock: Obj, name: str, email: str) -> Obj:
     """A customer with a card whose time is the clock's."""
-    customer = people.customer(world.ids.new("cus_"), world.clock.now, name, email, test_clock=clock["id"])
+    customer = people.customer(
+        world.ids.new("cus_"), world.clock.now, name, email, test_clock=clock["id"], _role="on_clock"
+    )
     world.state.put(customer, "customer.created")
     card = people.payment_method(world.ids.new("pm_1", 23), world.clock.now, customer, "4242")
     world.state.put(card, "payment_method.attached")
@@ -76,14 +77,14 @@ def on_clock(world: World, clock: Obj, name: str, email: str) -> Obj:
 @contextmanager
 def standing(world: World, clock: Obj, told: int) -> Generator[None]:
     """Within it the world's time, agenda and chance are the clock's; events are dated `told` (UTC epoch seconds)."""
-    now, agenda, chance = world.clock.now, world.agenda, world.chance
+    now, agenda, who = world.clock.now, world.agenda, world.who
     world.clock.now, world.agenda = clock["frozen_time"], world.frozen.setdefault(clock["id"], [])
-    world.chance = random.Random(f"{clock['id']}-{clock['frozen_time']}")
+    world.who = f"{clock['id']}-{clock['frozen_time']}"
     try:
         with world.state.telling_at(told):
             yield
     finally:
-        world.clock.now, world.agenda, world.chance = now, agenda, chance
+        world.clock.now, world.agenda, world.who = now, agenda, who
 
 
 def advance(world: World, identifier: str, to: int, told: int | None = None) -> Obj:

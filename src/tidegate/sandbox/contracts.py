@@ -1,4 +1,4 @@
-"""The course of a subscription: it starts, renews, changes, pauses and ends."""
+"""The course of a subscription: it starts, renews, and goes from trial to paid; changes and ends are beside it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,30 +8,59 @@ from typing import Any
 from tidegate.sandbox.amounts import amount_of, rounded
 from tidegate.sandbox.billing import (
     DRAFT_SECONDS,
+    composed,
     draft,
     finalize,
-    item_lines,
+    lines_ahead,
+    metered_lines,
+    pending_items,
+    pending_line,
     pending_lines,
-    trial_line,
-    void,
+    period_end,
     whole_price,
 )
-from tidegate.sandbox.clock import add_interval, day_of_month
+from tidegate.sandbox.changes import add_item, bill_now, change, credit, remove_item
+from tidegate.sandbox.endings import OVER, end, expire, finish, give_up, schedule_end
 from tidegate.sandbox.objects import invoices, subscriptions
-from tidegate.sandbox.redemptions import redeem
+from tidegate.sandbox.payments import declines_now, method_of
+from tidegate.sandbox.redemptions import redeem, told
 from tidegate.sandbox.resources import Obj
-from tidegate.sandbox.world import DAY, World
+from tidegate.sandbox.schedules import turn
+from tidegate.sandbox.state import split
+from tidegate.sandbox.world import DAY, Due, World
+
+__all__ = [
+    "Terms",
+    "add_item",
+    "bill_now",
+    "change",
+    "end",
+    "expire",
+    "give_up",
+    "remove_item",
+    "renew",
+    "schedule_end",
+    "start",
+]
+
+EXPIRES_SECONDS = 23 * 3600
+UPCOMING_DAYS, TRIAL_ENDS_DAYS = 7, 3
+"""How long before a renewal and the end of a trial Stripe tells of it."""
 
 
 @dataclass
 class Terms:
-    """What a new subscription is agreed on; `items` are (price, quantity), metered ones without quantity."""
+    """What a new subscription is agreed on; `items` are (price, quantity), metered ones without quantity.
+
+    Billed in the first price's own currency unless another of its `currency_options` is named.
+    """
 
     items: list[tuple[Obj, int | None]]
     trial_days: int = 0
     coupon: str | None = None
     item_coupon: str | None = None
     promotion_code: str | None = None
+    currency: str | None = None
     changes: dict[str, Any] = field(default_factory=dict[str, Any])
     agree: Callable[[Obj], None] | None = None
     """Writes on the subscription what else was agreed, before anything is billed: trial, discounts of any number."""
@@ -40,260 +69,200 @@ class Terms:
 
 
 def start(world: World, customer: Obj, terms: Terms) -> Obj:
-    """Starts a subscription now and bills its first period; returns it as it then stands."""
+    """Starts a subscription now and bills its first period; returns it as it then stands.
+
+    One whose first payment fails is incomplete from birth.
+    """
     now, identifier = world.clock.now, world.ids.new("sub_1", 23)
-    price = terms.items[0][0]
-    end = now + terms.trial_days * DAY if terms.trial_days else period_end(price, now, now)
+    currency = terms.currency or terms.items[0][0]["currency"]
+    trial_end = now + terms.trial_days * DAY
     items = [
-        subscriptions.item(world.ids.new("si_"), now, identifier, whole, quantity, (now, end))
-        for whole, quantity in terms.items
+        subscriptions.item(
+            world.ids.new("si_"),
+            now,
+            identifier,
+            price,
+            quantity,
+            (now, trial_end if terms.trial_days else period_end(price, now, now)),
+        )
+        for price, quantity in terms.items
     ]
-    subscription = subscriptions.subscription(identifier, now, customer, price["currency"], items, **terms.changes)
+    subscription = subscriptions.subscription(identifier, now, customer, currency, items, **terms.changes)
     if terms.trial_days:
-        subscription |= {"status": "trialing", "trial_start": now, "trial_end": end, "billing_cycle_anchor": end}
+        subscription |= {"status": "trialing", "trial_start": now, "trial_end": trial_end}
+        subscription["billing_cycle_anchor"] = trial_end
     redeem(world, subscription, terms.coupon, terms.item_coupon, terms.promotion_code)
     if terms.agree:
         terms.agree(subscription)
-        end = items[0]["current_period_end"]
     known = world.state.full("customers", customer["id"])
     if known["currency"] is None:
-        world.state.put(known | {"currency": price["currency"]}, "customer.updated")
+        world.state.put(known | {"currency": currency}, "customer.updated")
     invoice_id = world.ids.new("in_1", 23)
-    lines = lines_ahead(world, subscription, invoice_id)
+    lines = backdated_lines(world, subscription, invoice_id) + lines_ahead(world, subscription, items, invoice_id)
     invoice = draft(world, subscription, "subscription_create", lines, invoice_id)
     waits = not terms.collects and invoice["amount_due"] > 0
-    if waits:
+    declined = not waits and declines_now(world, invoice)
+    if waits or declined:
         subscription["status"] = "incomplete"
-        world.plan(now + 23 * 3600, "expire", identifier)
     world.state.put(subscription, "customer.subscription.created")
-    finalize(world, invoice, collects=not waits)
-    world.plan(end, "renew", identifier, end)
+    for owner in (subscription, *items):
+        for discount in (world.state.full("discounts", one) for one in owner["discounts"]):
+            if discount["subscription"] == identifier:
+                told(world, discount)
+    if waits:
+        world.plan(now + EXPIRES_SECONDS, "expire", identifier)
+    finalize(world, invoice, declined, collects=not waits)
+    plan_renewal(world, subscription)
     return world.state.full("subscriptions", identifier)
 
 
-def period_end(price: Obj, begin: int, anchor: int) -> int:
-    """Where the period that begins at `begin` ends; the anchor's day of the month comes back after short months."""
-    recurring = price["recurring"]
-    return add_interval(begin, recurring["interval"], recurring["interval_count"], day_of_month(anchor))
-
-
-def lines_ahead(world: World, subscription: Obj, invoice: str) -> list[Obj]:
-    """The lines for the items' current period: licensed ones in advance, none for metered ones."""
+def backdated_lines(world: World, subscription: Obj, invoice: str) -> list[Obj]:
+    """The lines for the time between a start in the past and now, at the share of a period that it is."""
+    begin, now = subscription["start_date"], subscription["created"]
+    if begin >= now or subscription["status"] == "trialing":
+        return []
     lines: list[Obj] = []
-    for item in subscription["items"]["data"]:
-        if subscription["status"] == "trialing":
-            lines.append(trial_line(world, subscription, item, invoice))
-        elif "quantity" in item:
-            period = (item["current_period_start"], item["current_period_end"])
-            lines += item_lines(world, subscription, item, invoice, period, item["quantity"])
+    for item in (one for one in subscription["items"]["data"] if "quantity" in one):
+        price = whole_price(world, item["price"], subscription["currency"])
+        share = Fraction(now - begin, item["current_period_end"] - item["current_period_start"])
+        line = invoices.line(
+            world.ids.new("il_1", 23),
+            invoice,
+            subscription["currency"],
+            rounded(amount_of(price, item["quantity"]) * share),
+            item["quantity"],
+            (begin, now),
+            description="Time before this subscription was entered",
+            discountable=False,
+            parent=invoices.of_item(subscription["id"], item["id"], proration=True),
+            pricing=invoices.pricing(price, None),
+        )
+        lines.append(line)
     return lines
 
 
+def next_end(subscription: Obj) -> int:
+    """When the first of the items' current periods ends."""
+    return min(item["current_period_end"] for item in subscription["items"]["data"])
+
+
+def plan_renewal(world: World, subscription: Obj) -> None:
+    """Plans the end of the current period and what is told ahead of it."""
+    now, identifier, ends = world.clock.now, subscription["id"], next_end(subscription)
+    world.plan(ends, "renew", identifier, ends)
+    if ends - UPCOMING_DAYS * DAY > now:
+        world.plan(ends - UPCOMING_DAYS * DAY, "upcoming", identifier, ends)
+    if subscription["status"] == "trialing":
+        world.plan(max(now, ends - TRIAL_ENDS_DAYS * DAY), "trial_will_end", identifier, ends)
+
+
 def renew(world: World, identifier: str, expected_end: int) -> None:
-    """Ends a subscription's period and begins the next, if it is still the one that was expected to end now."""
+    """Ends a subscription's period and begins the next, if it is still the one that was expected to end now; of items
+    with different intervals only those whose period ends."""
     subscription = world.state.full("subscriptions", identifier)
-    items: list[Obj] = subscription["items"]["data"]
-    if subscription["status"] in ("canceled", "incomplete_expired", "incomplete", "paused"):
+    if subscription["status"] in (*OVER, "incomplete", "paused") or next_end(subscription) != expected_end:
         return
-    if items[0]["current_period_end"] != expected_end:
-        return
-    if subscription["cancel_at_period_end"]:
-        end(world, subscription, "cancellation_requested")
+    if subscription["cancel_at"] and subscription["cancel_at"] <= expected_end:
+        finish(world, subscription)
         return
     was_trial = subscription["status"] == "trialing"
-    if was_trial and not _pays(world, subscription):
-        _trial_without_card(world, subscription)
+    if was_trial and not _goes_on(world, subscription):
         return
+    if subscription["schedule"] and turn(world, subscription):
+        return
+    due = [item for item in subscription["items"]["data"] if item["current_period_end"] == expected_end]
     invoice_id, lines = world.ids.new("in_1", 23), list[Obj]()
     if was_trial:
         subscription["status"] = "active"
     else:
-        lines = metered_lines(world, subscription, invoice_id)
-    begun = items[0]["current_period_start"]
-    following = period_end(items[0]["price"], expected_end, subscription["billing_cycle_anchor"])
-    for item in items:
-        item |= {"current_period_start": expected_end, "current_period_end": following}
-    lines = pending_lines(world, subscription, invoice_id) + lines + lines_ahead(world, subscription, invoice_id)
-    period = {"period_start": begun, "period_end": expected_end}
-    draft(world, subscription, "subscription_cycle", lines, invoice_id, **period)
+        lines = metered_lines(world, subscription, due, invoice_id)
+    period = {"period_start": due[0]["current_period_start"], "period_end": expected_end}
+    roll(world, subscription, due, expected_end)
+    lines = pending_lines(world, subscription, invoice_id) + lines + lines_ahead(world, subscription, due, invoice_id)
+    unpaid: Obj = {"auto_advance": False, "automatically_finalizes_at": None}
+    waits = unpaid if subscription["status"] == "unpaid" else {}
+    draft(world, subscription, "subscription_cycle", lines, invoice_id, **period, **waits)
     world.state.put(subscription, "customer.subscription.updated")
-    if subscription["status"] != "unpaid":
+    if not waits:
         world.plan(world.clock.now + DRAFT_SECONDS, "finalize", invoice_id)
-    world.plan(following, "renew", identifier, following)
+    plan_renewal(world, subscription)
 
 
-def _pays(world: World, subscription: Obj) -> bool:
-    customer = world.state.full("customers", subscription["customer"])
-    return subscription["collection_method"] == "send_invoice" or bool(
-        subscription["default_payment_method"] or customer["invoice_settings"]["default_payment_method"]
-    )
+def roll(world: World, subscription: Obj, items: list[Obj], begin: int) -> None:
+    """Begins the next period of items, whose prices are shown as they now are."""
+    for item in items:
+        price = world.state.full("prices", item["price"]["id"])
+        finish_at = period_end(price, begin, subscription["billing_cycle_anchor"])
+        item |= {"price": subscriptions.shown_price(price), "plan": subscriptions.plan_of(price)}
+        item |= {"current_period_start": begin, "current_period_end": finish_at}
 
 
-def _trial_without_card(world: World, subscription: Obj) -> None:
+def _goes_on(world: World, subscription: Obj) -> bool:
+    """Whether a trial that ends now becomes a paid subscription; without a card it may be paused or canceled, by
+    default its first period is billed all the same."""
     behavior = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
+    if behavior == "create_invoice" or subscription["collection_method"] == "send_invoice":
+        return True
+    if method_of(world, subscription):
+        return True
     if behavior == "pause":
         subscription["status"] = "paused"
         world.state.put(subscription, "customer.subscription.updated", "customer.subscription.paused")
     else:
         end(world, subscription, "cancellation_requested")
+    return False
 
 
-def metered_lines(world: World, subscription: Obj, invoice: str) -> list[Obj]:
-    """The lines for what was used of metered items in the period that ends now."""
-    lines: list[Obj] = []
-    for item in subscription["items"]["data"]:
-        if "quantity" not in item:
-            used = world.chance.randrange(0, 60_000)
-            period = (item["current_period_start"], item["current_period_end"])
-            lines += item_lines(world, subscription, item, invoice, period, used)
-    return lines
-
-
-def change(
-    world: World, subscription: Obj, item: Obj, price: Obj, quantity: int, prorations: str = "create_prorations"
-) -> None:
-    """Changes an item's price or quantity now, with prorations: pending for the next invoice, or billed at once when
-    the interval changes or the period is longer than a month.
-
-    `prorations` is Stripe's proration_behavior: `always_invoice` bills them at once, `none` makes none.
-    """
-    now = world.clock.now
-    old_price = whole_price(world, item["price"])
-    prorated = subscription["status"] in ("active", "past_due") and prorations != "none"
-    new_interval = price["recurring"]["interval"] != old_price["recurring"]["interval"] or (
-        price["recurring"]["interval_count"] != old_price["recurring"]["interval_count"]
-    )
-    begin, old_end = item["current_period_start"], item["current_period_end"]
-    left = Fraction(old_end - now, old_end - begin)
-    credit = -rounded(amount_of(old_price, item["quantity"]) * left)
-    new_end = period_end(price, now, now) if new_interval and prorated else old_end
-    debit = rounded(amount_of(price, quantity) * (Fraction(1) if new_interval else left))
-    if prorated:
-        credited = subscription.get("_billed", {}).get(item["id"])
-        prorate(world, subscription, item, old_price, item["quantity"], credit, (now, old_end), credited)
-        prorate(world, subscription, item, price, quantity, debit, (now, new_end), None)
-    item |= {"price": subscriptions.shown_price(price), "plan": subscriptions.plan_of(price), "quantity": quantity}
-    if new_interval and prorated:
-        subscription["billing_cycle_anchor"] = now
-        for one in subscription["items"]["data"]:
-            one |= {"current_period_start": now, "current_period_end": new_end}
-        world.plan(new_end, "renew", subscription["id"], new_end)
-    at_once = new_interval or old_end - begin > 40 * DAY or prorations == "always_invoice"
-    if prorated and at_once:
-        bill_now(world, subscription)
-    else:
-        world.state.put(subscription, "customer.subscription.updated")
-
-
-def bill_now(world: World, subscription: Obj) -> None:
-    """Bills the pending prorations of a subscription at once."""
-    invoice_id = world.ids.new("in_1", 23)
-    lines = pending_lines(world, subscription, invoice_id)
-    invoice = draft(world, subscription, "subscription_update", lines, invoice_id)
-    world.state.put(subscription, "customer.subscription.updated")
-    finalize(world, invoice)
-
-
-def prorate(
-    world: World,
-    subscription: Obj,
-    item: Obj,
-    price: Obj,
-    quantity: int,
-    amount: int,
-    period: tuple[int, int],
-    credited: Obj | None,
-) -> None:
-    """Adds a pending proration: what is unused of the old (negative) or remains of the new (positive), net of percent
-    discounts, minor units."""
-    factor = Fraction(1)
-    for given in (world.state.full("discounts", one) for one in [*item["discounts"], *subscription["discounts"]]):
-        coupon = world.coupons[given["source"]["coupon"]]
-        if coupon["percent_off"] is not None and "applies_to" not in coupon:
-            factor *= 1 - Fraction(str(coupon["percent_off"])) / 100
-    name = world.state.full("products", price["product"])["name"]
-    world.state.put(
-        invoices.invoiceitem(
-            world.ids.new("ii_1", 23),
-            world.clock.now,
-            subscription["customer"],
-            subscription["currency"],
-            rounded(amount * factor),
-            quantity,
-            period,
-            description=f"{'Unused' if credited or amount < 0 else 'Remaining'} time on {quantity} × {name}",
-            discountable=False,
-            parent={
-                "subscription_details": {"subscription": subscription["id"], "subscription_item": item["id"]},
-                "type": "subscription_details",
-            },
-            pricing=invoices.pricing(price, None),
-            proration=True,
-            _credited=credited,
-        ),
-        "invoiceitem.created",
-    )
-
-
-def add_item(world: World, subscription: Obj, price: Obj, quantity: int, prorations: str = "create_prorations") -> Obj:
-    """Adds an item for the rest of the period, `prorations` as in `change`; returns the item."""
-    first = subscription["items"]["data"][0]
-    begin, finish = first["current_period_start"], first["current_period_end"]
-    now = world.clock.now
-    added = subscriptions.item(world.ids.new("si_"), now, subscription["id"], price, quantity, (begin, finish))
-    subscription["items"]["data"].append(added)
-    prorated = subscription["status"] in ("active", "past_due") and prorations != "none"
-    if prorated:
-        amount = rounded(amount_of(price, quantity) * Fraction(finish - now, finish - begin))
-        prorate(world, subscription, added, price, quantity, amount, (now, finish), None)
-    if prorated and prorations == "always_invoice":
-        bill_now(world, subscription)
-    else:
-        world.state.put(subscription, "customer.subscription.updated")
-    return added
-
-
-def schedule_end(world: World, subscription: Obj, feedback: str, comment: str | None) -> None:
-    """Has a subscription end with its period."""
-    subscription |= {
-        "cancel_at_period_end": True,
-        "cancel_at": subscription["items"]["data"][0]["current_period_end"],
-        "canceled_at": world.clock.now,
-        "cancellation_details": {"comment": comment, "feedback": feedback, "reason": "cancellation_requested"},
-    }
-    world.state.put(subscription, "customer.subscription.updated")
-
-
-def end(world: World, subscription: Obj, reason: str | None) -> None:
-    """Ends a subscription now."""
-    now = world.clock.now
-    subscription |= {"status": "canceled", "ended_at": now, "canceled_at": subscription["canceled_at"] or now}
-    if subscription["cancellation_details"]["reason"] is None:
-        subscription["cancellation_details"] = subscription["cancellation_details"] | {"reason": reason}
-    world.state.put(subscription, "customer.subscription.deleted")
-
-
-def expire(world: World, identifier: str) -> None:
-    """Ends a subscription whose first payment never came."""
-    subscription = world.state.full("subscriptions", identifier)
-    if subscription["status"] != "incomplete":
+def resume_paused(world: World, subscription: Obj) -> None:
+    """Goes on with a subscription that was paused for want of a card: its first paid period begins now."""
+    if subscription["status"] != "paused":
         return
-    subscription |= {"status": "incomplete_expired", "ended_at": world.clock.now, "canceled_at": world.clock.now}
-    world.state.put(subscription, "customer.subscription.updated")
-    void(world, world.state.full("invoices", subscription["latest_invoice"]), "void")
+    now, items = world.clock.now, subscription["items"]["data"]
+    subscription |= {"status": "active", "billing_cycle_anchor": now}
+    roll(world, subscription, items, now)
+    bill_now(world, subscription, items)
+    world.state.put(world.state.full("subscriptions", subscription["id"]), "customer.subscription.resumed")
+    plan_renewal(world, subscription)
 
 
-def give_up(world: World, identifier: str, invoice_id: str) -> None:
-    """What follows the last failed attempt: the subscription is canceled, or unpaid for those who keep it open."""
-    subscription = world.state.full("subscriptions", identifier)
-    if subscription["status"] == "canceled":
+def restart_trial(world: World, subscription: Obj, days: int) -> None:
+    """Gives a running subscription a trial from now on; what is unused of its paid period is credited."""
+    now, items = world.clock.now, subscription["items"]["data"]
+    for item in items:
+        credit(world, subscription, item)
+        item |= {"current_period_start": now, "current_period_end": now + days * DAY}
+    subscription |= {"status": "trialing", "trial_start": now, "trial_end": now + days * DAY}
+    subscription["billing_cycle_anchor"] = now + days * DAY
+    bill_now(world, subscription, items)
+    plan_renewal(world, subscription)
+
+
+def trial_will_end(world: World, due: Due) -> None:
+    """Tells that a trial is about to end."""
+    subscription = world.state.full("subscriptions", due.about)
+    if subscription["status"] == "trialing" and subscription["trial_end"] == due.detail:
+        world.state.put(subscription, "customer.subscription.trial_will_end")
+
+
+def upcoming(world: World, due: Due) -> None:
+    """Tells what the next invoice of a subscription will be, as things stand: an invoice that is never stored."""
+    subscription = world.state.full("subscriptions", due.about)
+    running = subscription["status"] in ("active", "past_due", "trialing")
+    if not running or next_end(subscription) != due.detail or subscription["cancel_at"] == due.detail:
         return
-    role = world.state.full("customers", subscription["customer"]).get("_role")
-    if role == "unpaid":
-        if subscription["status"] != "unpaid":
-            world.state.put(subscription | {"status": "unpaid"}, "customer.subscription.updated")
+    if subscription["pause_collection"] or world.clock.now < world.state.events_from:
         return
-    if role == "past_due":
-        return
-    void(world, world.state.full("invoices", invoice_id), "uncollectible")
-    end(world, world.state.full("subscriptions", identifier), "payment_failed")
+    identifier = world.ids.new("upcoming_in_1", 23)
+    after = subscription | {"status": "active"}
+    items = [item for item in subscription["items"]["data"] if item["current_period_end"] == due.detail]
+    roll(world, after, items, due.detail)
+    lines = [pending_line(world, one, identifier) for one in pending_items(world, subscription)]
+    lines += lines_ahead(world, after, items, identifier)
+    times: Obj = {"automatically_finalizes_at": None}
+    times["next_payment_attempt"] = due.detail + DRAFT_SECONDS
+    if subscription["collection_method"] == "send_invoice":
+        times["next_payment_attempt"] = None
+    invoice = composed(world, after, "upcoming", lines, identifier, **times)
+    invoice |= {"created": due.detail, "test_clock": world.state.clock_of.get(subscription["customer"])}
+    body, _, _ = split(world.state["invoices"].resource, invoice, livemode=world.state.livemode)
+    world.state.emit("invoice.upcoming", body, None)

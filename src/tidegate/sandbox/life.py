@@ -2,12 +2,26 @@
 
 from collections.abc import Callable
 
-from tidegate.sandbox import aftermath, contracts, customers, decisions
-from tidegate.sandbox.billing import finalize, void
-from tidegate.sandbox.payments import attempt, mark_paid, subscription_of
-from tidegate.sandbox.resources import values_at
-from tidegate.sandbox.world import Due, World
+from tidegate.sandbox import (
+    aftermath,
+    catalog,
+    contracts,
+    customers,
+    decisions,
+    endings,
+    quoting,
+    redemptions,
+    schedules,
+    waiting,
+)
+from tidegate.sandbox.billing import drop, finalize, void
+from tidegate.sandbox.dunning import delinquent
+from tidegate.sandbox.payments import OWN, attempt, mark_paid, subscription_of
+from tidegate.sandbox.resources import Obj, values_at
+from tidegate.sandbox.world import DAY, Due, World
 
+WRITTEN_OFF_DAYS = 30
+"""How long after its due date a sent invoice is given up for lost."""
 Happening = Callable[[World, Due], None]
 
 
@@ -19,7 +33,9 @@ def advance_to(world: World, until: int) -> int:
     while due := world.next_due(until):
         world.clock.now = max(world.clock.now, due.at)
         if exists(world, due):
+            world.who = due.who
             HAPPENINGS[due.what](world, due)
+    world.who = ""
     world.clock.now = max(world.clock.now, until)
     return world.clock.now
 
@@ -40,22 +56,24 @@ def whole(world: World, resource: str, identifier: str) -> bool:
 
 
 def finalize_draft(world: World, due: Due) -> None:
-    """Opens a renewal's invoice an hour after it was drafted, unless collection is paused."""
+    """Opens a renewal's invoice an hour after it was drafted, unless collection is paused or was stopped."""
     invoice = world.state.full("invoices", due.about)
+    if invoice["status"] != "draft" or not invoice["auto_advance"]:
+        return
     subscription = subscription_of(world, invoice)
     paused = subscription["pause_collection"] if subscription else None
     if paused and paused["behavior"] == "keep_as_draft":
         world.state.put(invoice | {"auto_advance": False, "automatically_finalizes_at": None}, "invoice.updated")
     elif paused:
-        void(world, invoice, "void" if paused["behavior"] == "void" else "uncollectible")
-    elif invoice["status"] == "draft":
+        drop(world, invoice, paused["behavior"])
+    else:
         finalize(world, invoice)
 
 
 def retry(world: World, due: Due) -> None:
-    """Tries a failed payment again."""
+    """Tries a failed payment again, unless collection was stopped."""
     invoice = world.state.full("invoices", due.about)
-    if invoice["status"] == "open":
+    if invoice["status"] == "open" and invoice["auto_advance"]:
         attempt(world, invoice)
 
 
@@ -73,31 +91,73 @@ def overdue(world: World, due: Due) -> None:
     if invoice["status"] != "open":
         return
     world.state.put(invoice, "invoice.overdue")
+    delinquent(world, invoice["customer"], now=True)
     if subscription and subscription["status"] == "active":
         world.state.put(subscription | {"status": "past_due"}, "customer.subscription.updated")
+    world.plan(world.clock.now + WRITTEN_OFF_DAYS * DAY, "write_off", invoice["id"])
+
+
+def write_off(world: World, due: Due) -> None:
+    """A sent invoice is given up for lost, and with it the subscription."""
+    invoice = world.state.full("invoices", due.about)
+    subscription = subscription_of(world, invoice)
+    if invoice["status"] != "open" or world.state.full("customers", invoice["customer"]).get("_role") == OWN:
+        return
+    void(world, invoice, "uncollectible")
+    if subscription and subscription["status"] == "past_due":
+        endings.end(world, subscription, "payment_failed")
+
+
+def call_off(world: World, due: Due) -> None:
+    """A customer calls off what was to begin."""
+    for identifier in list(world.state["subscription_schedules"].find("customer", due.about)):
+        schedules.call_off(world, identifier)
+
+
+def schedule_start(world: World, due: Due) -> None:
+    """A schedule begins, and with it its subscription."""
+    made = world.state.full("subscription_schedules", due.about)
+    if made["status"] != "not_started" or made["customer"] not in world.state["customers"]:
+        return
+    phase = made["phases"][0]
+    items = [(world.state.full("prices", one["price"]), one["quantity"]) for one in phase["items"]]
+    customer = world.state.full("customers", made["customer"])
+    begun = contracts.start(world, customer, contracts.Terms(items, changes={"schedule": made["id"]}))
+    now: Obj = {"start_date": phase["start_date"], "end_date": phase["end_date"]}
+    made |= {"status": "active", "subscription": begun["id"], "current_phase": now}
+    world.state.put(made, schedules.UPDATED)
 
 
 HAPPENINGS: dict[str, Happening] = {
     "arrive": customers.arrive,
+    "second": customers.second,
     "return": customers.come_back,
     "leave": customers.leave,
+    "sign_ahead": customers.sign_ahead,
+    "call_off": call_off,
+    "schedule_start": schedule_start,
     "decide": decisions.decide,
-    "resume": decisions.resume,
-    "lapse": decisions.lapse,
-    "release": decisions.release,
+    "resume": waiting.resume,
+    "lapse": waiting.lapse,
+    "discount_end": redemptions.discount_end,
     "renew": lambda world, due: contracts.renew(world, due.about, due.detail),
-    "expire": lambda world, due: contracts.expire(world, due.about),
-    "give_up": lambda world, due: contracts.give_up(world, due.about, due.detail),
+    "upcoming": contracts.upcoming,
+    "trial_will_end": contracts.trial_will_end,
+    "expire": lambda world, due: endings.expire(world, due.about),
+    "give_up": lambda world, due: endings.give_up(world, due.about, due.detail),
     "finalize": finalize_draft,
     "retry": retry,
     "transfer": transfer,
     "overdue": overdue,
+    "write_off": write_off,
     "refund": aftermath.refund,
+    "refund_failed": aftermath.refund_failed,
     "dispute": aftermath.dispute,
-    "dispute_lost": aftermath.dispute_lost,
-    "credit": aftermath.credit,
-    "quote": aftermath.quote,
-    "quote_answer": aftermath.quote_answer,
+    "dispute_closed": aftermath.dispute_closed,
+    "quote": quoting.quote,
+    "quote_answer": quoting.quote_answer,
+    "reprice": catalog.reprice,
+    "retire_coupon": catalog.retire_coupon,
 }
 
 REFERS = {
@@ -109,27 +169,35 @@ REFERS = {
     "invoices": (("customer", "customers"), ("parent.subscription_details.subscription", "subscriptions")),
     "charges": (("customer", "customers"),),
     "quotes": (("customer", "customers"), ("subscription", "subscriptions")),
-    "subscription_schedules": (("subscription", "subscriptions"),),
+    "subscription_schedules": (("customer", "customers"),),
+    "refunds": (("charge", "charges"),),
 }
 
 ABOUT = {
+    "second": "customers",
     "return": "customers",
     "leave": "customers",
+    "sign_ahead": "customers",
+    "schedule_start": "subscription_schedules",
     "decide": "subscriptions",
     "resume": "subscriptions",
     "lapse": "subscriptions",
-    "release": "subscription_schedules",
+    "discount_end": "discounts",
     "renew": "subscriptions",
+    "upcoming": "subscriptions",
+    "trial_will_end": "subscriptions",
     "expire": "subscriptions",
     "give_up": "subscriptions",
     "finalize": "invoices",
     "retry": "invoices",
     "transfer": "invoices",
     "overdue": "invoices",
+    "write_off": "invoices",
     "refund": "charges",
+    "refund_failed": "refunds",
     "dispute": "charges",
-    "dispute_lost": "disputes",
-    "credit": "invoices",
+    "dispute_closed": "disputes",
     "quote": "customers",
     "quote_answer": "quotes",
+    "retire_coupon": "coupons",
 }

@@ -1,6 +1,8 @@
 """Invented people and companies, with the letters that real ones have."""
 
 import random
+import re
+import unicodedata
 
 FIRST = [
     "Ana",
@@ -108,7 +110,9 @@ TRADES = (
     "Media",
     "Studio 🌊",
 )
-DOMAINS = ("example.com", "example.org", "example.net", "mail.example", "work.example")
+FREE_MAIL = ("gmail.com", "googlemail.com")
+"""Providers whose addresses say nothing about a company. They allow no underscore in a name, so that an invented
+address with one is nobody's."""
 COUNTRIES = (
     ("US", "Portland", "12 Harbor St", "97201"),
     ("DE", "Köln", "Domstraße 4", "50668"),
@@ -119,9 +123,40 @@ COUNTRIES = (
 )
 
 
-def invented(chance: random.Random, number: int) -> tuple[str, str]:
-    """A name and an e-mail address for the customer with this number."""
+def invented(chance: random.Random, key: str) -> tuple[str, str]:
+    """A name and an e-mail address for the customer with this number: a company has a domain of its own, a person in
+    half of the cases one at a free-mail provider."""
     if chance.random() < 0.6:
-        company = f"{chance.choice(COMPANIES)} {chance.choice(TRADES)}"
-        return company, f"billing{number}@{chance.choice(DOMAINS)}"
-    return f"{chance.choice(FIRST)} {chance.choice(LAST)}", f"person{number}@{chance.choice(DOMAINS)}"
+        return company(chance, key)
+    return person(chance, key, free_mail=chance.random() < 0.5)
+
+
+def company(chance: random.Random, key: str) -> tuple[str, str]:
+    """A company's name and its address for bills."""
+    first, trade = chance.choice(COMPANIES), chance.choice(TRADES)
+    return f"{first} {trade}", f"billing@{domain(first, trade, key)}"
+
+
+def colleague(chance: random.Random, team: str, key: str) -> tuple[str, str]:
+    """A department of a company of which several are customers, with one domain; `chance` must be the company's."""
+    first, trade = chance.choice(COMPANIES), chance.choice(TRADES)
+    return f"{first} {trade}, {team}", f"{team.lower()}@{domain(first, trade, key)}"
+
+
+def person(chance: random.Random, key: str, *, free_mail: bool) -> tuple[str, str]:
+    """A person's name and address, at a free-mail provider or at a domain of their own."""
+    name = f"{chance.choice(FIRST)} {chance.choice(LAST)}"
+    if free_mail:
+        return name, f"person_{key}@{chance.choice(FREE_MAIL)}"
+    return name, f"me@person-{plain(key)}.example"
+
+
+def domain(first: str, trade: str, key: str) -> str:
+    """A company's own domain, for example `cedar-labs-17.example`; nobody can register one that ends so (RFC 2606)."""
+    return f"{plain(f'{first} {trade} {key}')}.example"
+
+
+def plain(text: str) -> str:
+    """Text as it can stand in a domain: `Étoile Studio 🌊 7` becomes `etoile-studio-7`."""
+    latin = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return "-".join(re.findall("[a-z0-9]+", latin))

@@ -1,4 +1,4 @@
-"""What a new customer subscribes to: by the role it plays, else by chance."""
+"""What a new customer subscribes to: as its role says, else by chance."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,34 +8,29 @@ from tidegate.sandbox.contracts import Terms
 from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.world import DAY, World
 
-PLAIN = (
-    "incomplete",
-    "incomplete_expired",
-    "past_due",
-    "unpaid",
-    "dunned",
-    "late_card",
-    "churned",
-    "canceling",
-    "pending",
-    "paused_collection",
-    "scheduled",
-    "credited",
-    "fee",
-)
-"""Roles about what happens later, not about what is bought: they all take the same monthly plan."""
+Offer = Callable[[World], Terms]
 
 
-def of(*items: tuple[str, int | None], **more: Any) -> Callable[[World], Terms]:
+def of(*items: tuple[str, int | None], **more: Any) -> Offer:
     """Terms over prices by role, with quantities; `changes` to the subscription and coupons among `more`."""
-    return lambda world: Terms([(world.prices[role], quantity) for role, quantity in items], **more)
+    changes: dict[str, Any] = more.pop("changes", {})
+
+    def terms(world: World) -> Terms:
+        return Terms([(world.prices[role], quantity) for role, quantity in items], changes=dict(changes), **more)
+
+    return terms
 
 
-def taxed(role: str, currency: str) -> Callable[[World], Terms]:
+def taxed(role: str, currency: str) -> Offer:
     """Seats with a default tax rate."""
     return lambda world: Terms(
         [(world.prices[f"team-month-{currency}"], 7)], changes={"default_tax_rates": [world.tax_rates[role]]}
     )
+
+
+def with_code(coupon: str) -> Offer:
+    """A plan with a coupon that a promotion code gave."""
+    return lambda world: Terms([(world.prices["pro-month-usd"], 1)], coupon=coupon, promotion_code=world.codes[coupon])
 
 
 def backdated(world: World) -> Terms:
@@ -43,42 +38,26 @@ def backdated(world: World) -> Terms:
     return Terms([(world.prices["pro-month-usd"], 1)], changes={"start_date": world.clock.now - 45 * DAY})
 
 
-def one_off(world: World) -> Terms:
-    """A price made for this customer alone."""
-    return Terms([(inline(world, "usd", 12_345), 1)])
+def one_off(name: str | None = None) -> Offer:
+    """A price made for this customer alone, perhaps of a product made for it, too."""
+    return lambda world: Terms([(inline(world, "usd", 12_345, name), 1)])
 
 
-ON_INVOICE = {"collection_method": "send_invoice", "days_until_due": 30}
-PAUSE_WITHOUT_CARD = {"trial_settings": {"end_behavior": {"missing_payment_method": "pause"}}}
-OFFERS: dict[str, Callable[[World], Terms]] = {
-    "twenty_items": of(*((f"addon-{number}", 1 + number % 3) for number in range(1, 21))),
-    "grid": of(("grid", 140), ("starter-month-usd", 1)),
-    "scale": of(("scale", 64)),
-    "volume": of(("volume", 240)),
-    "packages": of(("messages", 4300), ("pro-month-usd", 1)),
-    "metered": of(("starter-month-usd", 1), ("calls", None), ("calls-tiered", None)),
-    "legacy": of(("legacy", 1)),
-    "inline": one_off,
-    "free": of(("free", 1)),
-    "storage": of(("storage", 333)),
-    "item_discount": of(("team-month-usd", 8), ("addon-3", 1), coupon="TENOFF", item_coupon="TEAMONLY"),
-    "friend": of(("pro-month-usd", 1), coupon="FRIENDS"),
-    "vat": taxed("vat", "eur"),
-    "tva": taxed("tva", "eur"),
-    "jct": taxed("jct", "jpy"),
-    "send_invoice": of(("business-year-usd", 3), changes=ON_INVOICE),
-    "trial_no_card": of(("pro-month-usd", 1), trial_days=14, changes=PAUSE_WITHOUT_CARD),
-    "trialing": of(("team-month-usd", 4), trial_days=14),
-    "backdated": backdated,
-    "growing": of(("team-month-usd", 6)),
-    "growing_yearly": of(("team-year-eur", 12)),
-    "upgrading": of(("starter-month-usd", 1)),
-} | dict.fromkeys(PLAIN, of(("pro-month-usd", 1)))
+def mixed(world: World) -> Terms:
+    """A yearly plan with a monthly add-on, each with a period of its own."""
+    mode = {"flexible": {"proration_discounts": "included"}, "type": "flexible", "updated_at": world.clock.now}
+    items: list[tuple[Obj, int | None]] = [(world.prices["pro-year-usd"], 1), (world.prices["addon-4"], 2)]
+    return Terms(items, changes={"billing_mode": mode})
 
 
-def terms_for(world: World, role: str) -> Terms:
-    """What a customer of this role subscribes to; by chance for the ordinary ones."""
-    return OFFERS.get(role, ordinary)(world)
+def without_card(behavior: str) -> dict[str, Any]:
+    """What happens at the end of a trial without a card."""
+    return {"trial_settings": {"end_behavior": {"missing_payment_method": behavior}}}
+
+
+def on_invoice(days: int) -> dict[str, Any]:
+    """Invoices that are sent, to be paid within so many days."""
+    return {"collection_method": "send_invoice", "days_until_due": days}
 
 
 def ordinary(world: World) -> Terms:

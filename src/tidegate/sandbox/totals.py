@@ -46,6 +46,22 @@ def item_of(line: Obj) -> str | None:
     return part(line, "parent", "subscription_item_details").get("subscription_item")
 
 
+def note_billed(subscription: Obj, lines: list[Obj], invoice: str) -> None:
+    """Notes on a subscription which lines last charged each item, for which span and how much (minor units, net of
+    discounts): what a later proration credits."""
+    known: Obj = dict(subscription.get("_billed", {}))
+    for one in lines:
+        details = part(one, "parent", "subscription_item_details")
+        if not details or one["amount"] < 0 or part(details, "proration_details").get("credited_items"):
+            continue
+        item, span = details["subscription_item"], {"start": one["period"]["start"], "end": one["period"]["end"]}
+        entry: Obj = known.get(item, {})
+        if details["proration"] or entry.get("invoice") != invoice or entry | span != entry:
+            entry = {"invoice": invoice, "lines": [], "net": 0, **span}
+        known[item] = entry | {"lines": [*entry["lines"], one["id"]], "net": entry["net"] + net(one)}
+    subscription["_billed"] = known
+
+
 def taxed(lines: list[Obj], rates: list[Obj]) -> None:
     """Writes `taxes` on the lines, on what is left after discounts."""
     for one in lines:

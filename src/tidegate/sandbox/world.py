@@ -16,29 +16,37 @@ DAY = 86_400
 
 @dataclass(order=True)
 class Due:
-    """Something that happens at an instant (UTC epoch seconds); `number` keeps the order of those at the same one."""
+    """Something that happens at an instant (UTC epoch seconds); `number` keeps the order of those at the same one.
+
+    `who` names the customer whose chance decides it: what follows from it is the same customer's.
+    """
 
     at: int
     number: int
     what: str = field(compare=False)
     about: str = field(compare=False)
     detail: Any = field(compare=False, default=None)
+    who: str = field(compare=False, default="")
 
 
 class World:
-    """State, clock, agenda and the one source of chance; the same seed makes the same company."""
+    """State, clock, agenda and chance, of which each customer has its own; the same seed makes the same company."""
 
     def __init__(self, config: SandboxConfig, start: int) -> None:
         self.config = config
         self.clock = Clock(start)
         self.ids = Ids(config.seed)
         self.state = State(self.clock, self.ids)
-        self.chance = random.Random(f"company-{config.seed}")
+        self.who = ""
+        """The customer by number, or by role and turn, whose life goes on just now; empty for the company itself."""
+        self._chances: dict[str, random.Random] = {}
         self.agenda: list[Due] = []
         self.frozen: dict[str, list[Due]] = {}
         """The agendas of test clocks: what is on a clock happens only when the clock is advanced."""
         self.prices: dict[str, Obj] = {}
-        """Prices by role, for example `team-month-usd`, whole."""
+        """Prices on sale now by role, for example `team-month-usd`, whole."""
+        self.roles: dict[str, str] = {}
+        """The role of every price that was ever sold, by id."""
         self.coupons: dict[str, Obj] = {}
         """All coupons ever made by id, whole: a discount outlives its coupon."""
         self.codes: dict[str, str] = {}
@@ -46,13 +54,24 @@ class World:
         self.tax_rates: dict[str, Obj] = {}
         self.by_chance = True
         """Whether anything may happen by chance: not while somebody's own write is carried out."""
-        self.arrived = 0
         self._planned = 0
 
-    def plan(self, at: int, what: str, about: str, detail: Any = None) -> None:
+    @property
+    def chance(self) -> random.Random:
+        """The chance of the customer whose life goes on just now."""
+        return self.chance_of(self.who)
+
+    def chance_of(self, who: str) -> random.Random:
+        """The chance of one customer, which no other draws from: a new customer changes nobody else's history."""
+        known = self._chances.get(who)
+        if known is None:
+            known = self._chances[who] = random.Random(f"{self.config.seed}-{who}")
+        return known
+
+    def plan(self, at: int, what: str, about: str, detail: Any = None, who: str | None = None) -> None:
         """Puts something on the agenda; instants already past happen at once on the next advance."""
         self._planned += 1
-        heapq.heappush(self.agenda, Due(at, self._planned, what, about, detail))
+        heapq.heappush(self.agenda, Due(at, self._planned, what, about, detail, self.who if who is None else who))
 
     def next_due(self, until: int) -> Due | None:
         """Takes the next thing due at or before `until` off the agenda."""

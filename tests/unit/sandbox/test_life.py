@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from tidegate.sandbox.cast import ROLES, Role
 from tidegate.sandbox.resources import BY_OBJECT
 
 DAY = 86_400
@@ -32,7 +33,31 @@ def test_the_same_seed_makes_the_same_account_also_later(make_api: Any) -> None:
     assert everything(make_api(**bulk)) == everything(make_api(**bulk))
 
 
-@pytest.mark.parametrize("customers", [0, 1, 10, 45, 160])
+def test_a_new_role_changes_nobody_elses_history(make_api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chance belongs to a customer: one more role moves nothing of what others do."""
+    before = histories(make_api(customers=len(ROLES) + 40))
+    monkeypatch.setitem(ROLES, "newcomer", Role(29, steps=((3, "upgrade"),)))
+    after = histories(make_api(customers=len(ROLES) + 40))
+    newcomer = next(iter(after.keys() - before.keys()))
+    assert "newcomer" in newcomer
+    assert after == before | {newcomer: after[newcomer]}
+    assert len(after) == len(before) + 1 > 100
+
+
+def histories(api: Any) -> dict[str, list[tuple[int, str, int]]]:
+    """What each customer was billed, by name and address: when, why and how much."""
+    state = api.server.world.state
+    names = {one["id"]: f"{one['name']} {one['email']}" for one in api.every("/v1/customers")}
+    found: dict[str, list[tuple[int, str, int]]] = {name: [] for name in names.values()}
+    for identifier in state["invoices"].ids:
+        invoice = state["invoices"].shown(identifier)
+        if invoice["customer"] in names:
+            story = (invoice["created"], invoice["billing_reason"], invoice["total"])
+            found[names[invoice["customer"]]].append(story)
+    return found
+
+
+@pytest.mark.parametrize("customers", [0, 1, 10, len(ROLES), len(ROLES) + 9])
 def test_the_number_of_customers_is_the_one_asked_for(make_api: Any, customers: int) -> None:
     api = make_api(customers=customers, months=14)
     assert len(api.every("/v1/customers")) + api.get("/__truth")["counts"]["customers_deleted"] == customers

@@ -3,7 +3,7 @@
 from tidegate.sandbox.answers import Refusal
 from tidegate.sandbox.objects import catalog
 from tidegate.sandbox.params import required
-from tidegate.sandbox.redemptions import discount
+from tidegate.sandbox.redemptions import discount, told
 from tidegate.sandbox.resources import Obj, part
 from tidegate.sandbox.writes.calls import Call, Write, currency_of, deleted, exclusive, metadata, needs_value, taken
 
@@ -118,11 +118,21 @@ def wanted(call: Call, given: list[Obj], customer: str, param: str) -> list[tupl
 
 
 def given_to(call: Call, wanted: list[tuple[str, str | None] | str], customer: str, **owner: str) -> list[str]:
-    """Puts what is wanted to work; returns the ids of the discounts, in order."""
-    return [
-        one if isinstance(one, str) else discount(call.world, one[0], customer, promotion_code=one[1], **owner)["id"]
-        for one in wanted
-    ]
+    """Puts what is wanted to work; returns the ids of the discounts, in order.
+
+    Those of a subscription that is only about to start are told of by its start.
+    """
+    tells = owner.get("subscription") is None or owner["subscription"] in call.state["subscriptions"]
+    identifiers: list[str] = []
+    for one in wanted:
+        if isinstance(one, str):
+            identifiers.append(one)
+            continue
+        given = discount(call.world, one[0], customer, promotion_code=one[1], **owner)
+        if tells:
+            told(call.world, given)
+        identifiers.append(given["id"])
+    return identifiers
 
 
 def _live(call: Call, identifier: str, param: str) -> str:

@@ -2,9 +2,9 @@
 
 from tidegate.sandbox.amounts import amount_of
 from tidegate.sandbox.answers import Refusal
-from tidegate.sandbox.billing import live_discounts
 from tidegate.sandbox.objects import invoices
 from tidegate.sandbox.params import required
+from tidegate.sandbox.redemptions import live_discounts
 from tidegate.sandbox.resources import Obj, part
 from tidegate.sandbox.totals import add_up, discounted, taxed
 from tidegate.sandbox.writes.calls import (

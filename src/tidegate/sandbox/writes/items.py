@@ -1,14 +1,12 @@
 """The items of a subscription: what is asked for, checked whole before anything is changed, then carried out."""
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
-from tidegate.sandbox import contracts
-from tidegate.sandbox.amounts import amount_of, rounded
+from tidegate.sandbox import changes
 from tidegate.sandbox.answers import Refusal, missing
 from tidegate.sandbox.billing import whole_price
-from tidegate.sandbox.objects.subscriptions import plan_of, shown_price
+from tidegate.sandbox.changes import Prorations
 from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.writes.calls import Call, metadata, not_negative
 from tidegate.sandbox.writes.coupons import given_to, wanted
@@ -16,7 +14,6 @@ from tidegate.sandbox.writes.prices import chosen, keep
 
 MOST = 20
 SERVED = ("price", "price_data", "quantity", "metadata", "discounts", "tax_rates")
-BILLED = ("active", "past_due")
 Wanted = list[tuple[str, str | None] | str]
 
 
@@ -106,17 +103,14 @@ def fits(wishes: list[Wish], subscription: Obj | None) -> None:
         )
 
 
-def admit(call: Call, subscription: Obj, wishes: list[Wish], prorations: str) -> None:
+def admit(call: Call, subscription: Obj, wishes: list[Wish], prorations: Prorations) -> None:
     """Checks that a change is one that the sandbox carries out (400) and that it is within the limits (429)."""
     if subscription["status"] in ("canceled", "incomplete_expired"):
         raise Refusal(400, "The items of a canceled subscription cannot be changed.")
     restarts = _restarts(subscription, wishes)
-    if restarts and (prorations == "none" or len(subscription["items"]["data"]) > 1 or len(wishes) > 1):
+    if restarts and (len(subscription["items"]["data"]) > 1 or len(wishes) > 1):
         raise Refusal(
-            400,
-            "The sandbox changes the billing interval only of a subscription with one item, and not with "
-            "proration_behavior=none.",
-            param="items",
+            400, "The sandbox changes the billing interval only of a subscription with one item.", param="items"
         )
     count = sum(1 for one in wishes if one.item and one.price and one.quantity != one.item.get("quantity"))
     for _ in range(count):
@@ -125,13 +119,13 @@ def admit(call: Call, subscription: Obj, wishes: list[Wish], prorations: str) ->
         call.pace.new_invoice(subscription["id"])
 
 
-def carry_out(call: Call, subscription: Obj, wishes: list[Wish], prorations: str) -> None:
+def carry_out(call: Call, subscription: Obj, wishes: list[Wish], prorations: Prorations) -> None:
     """Changes the items of a subscription, one after the other, and stores it each time with its event."""
     for one in wishes:
         if one.price:
             keep(call, one.price)
         if one.item and one.price is None:
-            remove(call, subscription, one.item, prorations)
+            changes.remove_item(call.world, subscription, one.item, prorations)
         elif one.item:
             _change(call, subscription, one.item, one, prorations)
         else:
@@ -158,49 +152,22 @@ def dress(call: Call, subscription: Obj, item: Obj, one: Wish) -> None:
         item["discounts"] = given_to(call, one.discounts, subscription["customer"], **owner)
 
 
-def _change(call: Call, subscription: Obj, item: Obj, one: Wish, prorations: str) -> None:
+def _change(call: Call, subscription: Obj, item: Obj, one: Wish, prorations: Prorations) -> None:
     assert one.price is not None
     dress(call, subscription, item, one)
     if one.price["id"] == item["price"]["id"] and one.quantity == item.get("quantity"):
         call.state.put(subscription, "customer.subscription.updated")
     elif one.quantity is None or "quantity" not in item:
-        item |= {"price": shown_price(one.price), "plan": plan_of(one.price)}
         item.pop("quantity", None)
-        if one.quantity is not None:
-            item["quantity"] = one.quantity
+        changes.swap(item, one.price, one.quantity)
         call.state.put(subscription, "customer.subscription.updated")
     else:
-        contracts.change(call.world, subscription, item, one.price, one.quantity, prorations)
+        changes.change(call.world, subscription, item, one.price, one.quantity, prorations)
 
 
-def _add(call: Call, subscription: Obj, one: Wish, prorations: str) -> None:
+def _add(call: Call, subscription: Obj, one: Wish, prorations: Prorations) -> None:
     assert one.price is not None
-    if one.quantity is None:
-        added = contracts.add_item(call.world, subscription, one.price, 0, "none")
-        del added["quantity"]
-    else:
-        added = contracts.add_item(call.world, subscription, one.price, one.quantity, prorations)
-    if one.metadata or one.discounts or one.tax_rates or one.quantity is None:
+    added = changes.add_item(call.world, subscription, one.price, one.quantity, prorations)
+    if one.metadata or one.discounts or one.tax_rates:
         dress(call, subscription, added, one)
         call.state.put(subscription, "customer.subscription.updated")
-
-
-def remove(call: Call, subscription: Obj, item: Obj, prorations: str) -> None:
-    """Takes an item away now, crediting what is left of its period."""
-    credit(call, subscription, item, prorations)
-    subscription["items"]["data"] = [one for one in subscription["items"]["data"] if one["id"] != item["id"]]
-    if prorations == "always_invoice" and subscription["status"] in BILLED:
-        contracts.bill_now(call.world, subscription)
-    else:
-        call.state.put(subscription, "customer.subscription.updated")
-
-
-def credit(call: Call, subscription: Obj, item: Obj, prorations: str) -> None:
-    """Adds the pending credit for what is left of an item's period, unless there is nothing to credit."""
-    begin, finish = item["current_period_start"], item["current_period_end"]
-    if prorations == "none" or subscription["status"] not in BILLED or "quantity" not in item:
-        return
-    price = whole_price(call.world, item["price"])
-    amount = -rounded(amount_of(price, item["quantity"]) * Fraction(finish - call.now, finish - begin))
-    billed = subscription.get("_billed", {}).get(item["id"])
-    contracts.prorate(call.world, subscription, item, price, item["quantity"], amount, (call.now, finish), billed)

@@ -1,7 +1,7 @@
 """Refunds of what was paid by card."""
 
+from tidegate.sandbox.aftermath import give_back
 from tidegate.sandbox.answers import Refusal
-from tidegate.sandbox.objects import payments
 from tidegate.sandbox.params import required
 from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.writes.calls import Call, Write, metadata, taken
@@ -27,12 +27,7 @@ def create(call: Call) -> Obj:
             f"({left} {charge['currency']})",
             param="amount",
         )
-    made = payments.refund(call.world.ids.new("re_3", 24), call.now, charge, amount, given.get("reason"))
-    made |= metadata({}, given)
-    charge["amount_refunded"] += amount
-    charge["refunded"] = charge["amount_refunded"] == charge["amount"]
-    call.state.put(made, "refund.created")
-    call.state.put(charge, "charge.updated", "charge.refunded")
+    made = give_back(call.world, charge, amount, given.get("reason"), **metadata({}, given))
     return call.state.full("refunds", made["id"])
 
 

@@ -2,17 +2,17 @@
 
 from typing import Any
 
-from tidegate.sandbox import contracts
+from tidegate.sandbox import contracts, endings
 from tidegate.sandbox.amounts import amount_of
 from tidegate.sandbox.answers import Refusal, missing
 from tidegate.sandbox.contracts import Terms
 from tidegate.sandbox.params import required
 from tidegate.sandbox.payments import declines
+from tidegate.sandbox.redemptions import remove
 from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.writes import items
 from tidegate.sandbox.writes.calls import Call, Write, metadata, needs_value, taken
 from tidegate.sandbox.writes.coupons import given_to, wanted
-from tidegate.sandbox.writes.invoiceitems import pending
 from tidegate.sandbox.writes.payment_methods import declined, owned
 from tidegate.sandbox.writes.trials import end_trial, later, on_trial, trial_change, trial_of
 
@@ -153,10 +153,8 @@ def payable(call: Call, customer: Obj, changes: Obj) -> None:
             "resource_missing",
         )
     if behavior == "error_if_incomplete":
-        method = call.state.full("payment_methods", card)
-        first: Obj = {"billing_reason": "subscription_create", "attempt_count": 0}
-        refuses = method["_test"] != "succeeds" if "_test" in method else declines(call.world, customer, first)
-        if refuses:
+        first: Obj = {"billing_reason": "subscription_create", "attempt_count": 0, "customer": customer["id"]}
+        if declines(call.world, first, card):
             raise declined("insufficient_funds")
 
 
@@ -196,7 +194,7 @@ def update(call: Call) -> Obj:
         call.state.put(subscription, "customer.subscription.updated")
     if given.get("cancel_at_period_end") and not subscription["cancel_at_period_end"]:
         details = subscription["cancellation_details"]
-        contracts.schedule_end(call.world, subscription, details["feedback"], details["comment"])
+        endings.schedule_end(call.world, subscription, details["feedback"], details["comment"])
     if until == "now":
         end_trial(call, identifier)
     return call.state.full("subscriptions", identifier)
@@ -225,17 +223,15 @@ def pause_of(call: Call) -> Obj:
         return {"pause_collection": None}
     resumes = pause.get("resumes_at")
     if resumes is not None:
-        call.world.plan(later(call, resumes, "pause_collection[resumes_at]"), "resume", call.names[-1])
+        call.world.plan(later(call, resumes, "pause_collection[resumes_at]"), "resume", call.names[-1], resumes)
     return {"pause_collection": {"behavior": pause["behavior"], "resumes_at": resumes}}
 
 
 def replace_discounts(call: Call, subscription: Obj, discounts: items.Wanted) -> None:
     """Has a subscription keep or get these discounts, and lose its others."""
     kept = {one for one in discounts if isinstance(one, str)}
-    lost = [one for one in subscription["discounts"] if one not in kept]
+    remove(call.world, subscription, set(subscription["discounts"]) - kept)
     subscription["discounts"] = given_to(call, discounts, subscription["customer"], subscription=subscription["id"])
-    for one in lost:
-        call.state.emit("customer.discount.deleted", call.state["discounts"].body(one), None)
 
 
 def undo_end(subscription: Obj) -> None:
@@ -256,14 +252,10 @@ def cancel(call: Call) -> Obj:
         raise missing("subscription", subscription["id"])
     if given.get("cancellation_details"):
         subscription["cancellation_details"] = subscription["cancellation_details"] | given["cancellation_details"]
-    if given.get("prorate"):
-        for item in subscription["items"]["data"]:
-            items.credit(call, subscription, item, "create_prorations")
-    if given.get("invoice_now") and pending(call, subscription["customer"], subscription["id"]):
+    asked = {"invoice_now": bool(given.get("invoice_now")), "prorate": bool(given.get("prorate"))}
+    if asked["invoice_now"]:
         call.pace.new_invoice(subscription["id"])
-        contracts.bill_now(call.world, subscription)
-        subscription = call.state.full("subscriptions", subscription["id"])
-    contracts.end(call.world, subscription, "cancellation_requested")
+    endings.end(call.world, subscription, "cancellation_requested", **asked)
     return call.state.full("subscriptions", subscription["id"])
 
 
