@@ -140,7 +140,7 @@ def test_a_poison_object_in_the_middle_of_a_page_is_named_and_costs_no_other(
     assert counts["stored"] == counts["read"] - 2
     (result,) = live.audit("customers")["resources"]
     assert result["verdict"] == "different"
-    assert result["counts"]["unreadable"] == 2
+    assert result["unreadable"] == 2
 
 
 def test_two_connections_are_imported_at_once(hub: Hub, make_sandbox: MakeSandbox) -> None:
