@@ -173,8 +173,9 @@ def test_what_answers_in_the_other_mode_is_not_connected(
 
 
 def test_a_key_that_may_not_read_the_balance_is_connected_all_the_same(hub: Hub, sandbox: "Sandbox") -> None:
-    add_key(sandbox, "rk_live_few", permissions={"accounts": "read", "customers": "read"})
-    assert connected(hub, sandbox, api_key="rk_live_few").livemode
+    add_key(sandbox, "rk_test_few", permissions={"accounts": "read", "customers": "read"})
+    changed(sandbox, in_live_mode)
+    assert not connected(hub, sandbox, api_key="rk_test_few").livemode
     with pytest.raises(StripeModeWrong, match="cus_"):
         imported(hub, hub.account("acme"), "customers")
     assert set(stored(hub).values()) == {0}
