@@ -65,7 +65,7 @@ def test_two_workers_keep_to_both_budgets(hub: Hub, make_sandbox: Callable[..., 
             stripes["acme"].advance(DAY)
         until(lambda: watch.states() == {"acme": "done", "globex": "done"}, "both are imported", seconds=120)
         until(watch.quiet, "the storm is handled", seconds=120)
-        Doorbell(hub.engine).ring("import_account", connection="acme")  # some changes have no event
+        Doorbell(hub.engine).ring("import_account", connection="acme", full=True)  # some changes have no event
         until(lambda: watch.imports("acme") == ["done", "done"], "what changed without an event is read", seconds=120)
         until(watch.quiet, "nothing is left", seconds=60)
     assert watch.events > 200, "it was a storm"

@@ -63,6 +63,8 @@ PAYMENT_METHODS = Resource(
     object="payment_method",
     shape=PaymentMethod,
     path="/v1/payment_methods",
+    # A detached one can never be used or attached again (docs.stripe.com/api/payment_methods/detach).
+    deleted_by=frozenset({"payment_method.detached"}),
     permission="rak_payment_method_read",
     created_filter=False,
     columns=(
