@@ -74,7 +74,7 @@ def test_the_command_ends_with_its_parent(database_url: str, engine: Engine, tmp
     command = [sys.executable, "-m", "tidegate", "worker", "--concurrency", "3", "--parent-pipe", str(reading)]
     with subprocess.Popen(command, env=environment, pass_fds=[reading], start_new_session=True) as worker:
         try:
-            queue.wait_for_workers(engine, 2)
+            queue.wait_for_workers(engine, 3)
             os.close(writing)
             assert worker.wait(20) == 0
         finally:
