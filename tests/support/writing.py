@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import pytest
 import stripe
 from tests.support.sdk_schema import problems
 
@@ -92,3 +93,10 @@ def account(**config: Any) -> Iterator[Account]:
     with Sandbox.start(SandboxConfig(**{"customers": 0, "months": 1, **config})) as sandbox:
         client = stripe.StripeClient(sandbox.key, base_addresses={"api": sandbox.url}, max_network_retries=0)
         yield Account(sandbox, client).skip()
+
+
+def refused(call: Any, *args: Any) -> stripe.StripeError:
+    """The error that a call of the SDK ends as."""
+    with pytest.raises(stripe.StripeError) as error:
+        call(*args)
+    return error.value

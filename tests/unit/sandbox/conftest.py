@@ -1,12 +1,13 @@
 """A simulated account to ask, without a socket in between."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 import pytest
+from tests.support.writing import Account, account
 
 from tidegate.sandbox.answers import Request
 from tidegate.sandbox.config import SandboxConfig
@@ -80,3 +81,16 @@ def api() -> Api:
 def make_api() -> Callable[..., Api]:
     """Makes an account of one's own; takes the fields of `SandboxConfig`."""
     return new_api
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Account]:
+    """An account without customers, for the tests of one module to write to."""
+    with account() as made:
+        yield made
+
+
+@pytest.fixture
+def own(running: Account) -> Account:
+    """The module's account, its earlier events forgotten."""
+    return running.skip()

@@ -1,26 +1,7 @@
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import stripe
-from tests.support.writing import MONTH, Account, account
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Account]:
-    with account() as made:
-        yield made
-
-
-@pytest.fixture
-def own(running: Account) -> Account:
-    return running.skip()
-
-
-def refused(call: Any, *args: Any) -> stripe.StripeError:
-    with pytest.raises(stripe.StripeError) as error:
-        call(*args)
-    return error.value
+from tests.support.writing import MONTH, Account, refused
 
 
 def test_a_product_with_an_id_of_ones_own(own: Account) -> None:

@@ -1,29 +1,11 @@
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 import stripe
-from tests.support.writing import Account, account
+from tests.support.writing import Account, account, refused
 
 from tidegate.sandbox.config import DEFAULT_KEY
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Account]:
-    with account() as made:
-        yield made
-
-
-@pytest.fixture
-def own(running: Account) -> Account:
-    return running.skip()
-
-
-def refused(call: Any, *args: Any) -> stripe.StripeError:
-    with pytest.raises(stripe.StripeError) as error:
-        call(*args)
-    return error.value
 
 
 def test_a_customer_is_made_changed_and_deleted(own: Account) -> None:

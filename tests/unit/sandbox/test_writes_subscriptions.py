@@ -1,28 +1,9 @@
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import stripe
-from tests.support.writing import Account, account
+from tests.support.writing import Account, refused
 
 DAY = 86_400
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Account]:
-    with account() as made:
-        yield made
-
-
-@pytest.fixture
-def own(running: Account) -> Account:
-    return running.skip()
-
-
-def refused(call: Any, *args: Any) -> stripe.StripeError:
-    with pytest.raises(stripe.StripeError) as error:
-        call(*args)
-    return error.value
 
 
 def now(own: Account) -> int:
