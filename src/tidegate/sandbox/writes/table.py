@@ -4,6 +4,7 @@ from urllib.parse import unquote
 
 from tidegate.sandbox.writes import (
     coupons,
+    credit_notes,
     customers,
     invoiceitems,
     invoices,
@@ -28,6 +29,7 @@ NOUNS = (
     subscription_items,
     invoiceitems,
     invoices,
+    credit_notes,
     quotes,
     refunds,
     webhook_endpoints,
