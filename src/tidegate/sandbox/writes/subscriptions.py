@@ -11,6 +11,7 @@ from tidegate.sandbox.payments import declines
 from tidegate.sandbox.redemptions import remove
 from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.writes import items
+from tidegate.sandbox.writes.anchors import anchors_now, beginning
 from tidegate.sandbox.writes.calls import Call, Write, metadata, needs_value, taken
 from tidegate.sandbox.writes.coupons import given_to, wanted
 from tidegate.sandbox.writes.payment_methods import declined, owned
@@ -21,6 +22,7 @@ PLAIN = ("collection_method", "days_until_due", "description")
 SETTINGS = ("payment_settings", "trial_settings")
 SERVED = (
     *PLAIN,
+    "billing_cycle_anchor",
     "cancel_at_period_end",
     "default_payment_method",
     "default_tax_rates",
@@ -47,10 +49,12 @@ def create(call: Call) -> Obj:
     items.fits(wishes, None)
     one_currency(call, customer, str(wishes[0].price and wishes[0].price["currency"]))
     trial_end = trial_of(call)
+    begins = beginning(call, [one.price for one in wishes if one.price])
     discounts = wanted(call, given.get("discounts") or [], customer["id"], "discounts")
     changes = fields(call, customer["id"], {}) | metadata({}, given)
     collected(given, changes | {"collection_method": given.get("collection_method", "charge_automatically")})
-    costs = not trial_end and any(one.price and amount_of(one.price, one.quantity or 0) for one in wishes)
+    free = trial_end or (begins["anchor"] and not begins["prorates"])
+    costs = not free and any(one.price and amount_of(one.price, one.quantity or 0) for one in wishes)
     if costs and not _all_off(call, discounts):
         payable(call, customer, changes)
 
@@ -75,7 +79,9 @@ def create(call: Call) -> Obj:
         items.keep(call, one.price)
         bought.append((one.price, one.quantity))
     waits = given.get("payment_behavior") == "default_incomplete"
-    terms = Terms(bought, changes=changes, agree=agree, collects=not waits)
+    if given.get("backdate_start_date") is not None:
+        changes["start_date"] = given["backdate_start_date"]
+    terms = Terms(bought, changes=changes, agree=agree, collects=not waits, **begins)
     return contracts.start(call.world, customer, terms)
 
 
@@ -173,6 +179,7 @@ def update(call: Call) -> Obj:
     if "discounts" in given:
         discounts = wanted(call, given["discounts"] or [], customer, "discounts")
     until = trial_change(call, subscription)
+    anew = anchors_now(call, subscription)
     prorations = given.get("proration_behavior") or "create_prorations"
     if wishes:
         items.admit(call, subscription, wishes, prorations)
@@ -190,11 +197,13 @@ def update(call: Call) -> Obj:
         undo_end(subscription)
     if wishes:
         items.carry_out(call, subscription, wishes, prorations)
-    elif not given.get("cancel_at_period_end") and subscription != before:
+    elif not anew and not given.get("cancel_at_period_end") and subscription != before:
         call.state.put(subscription, "customer.subscription.updated")
     if given.get("cancel_at_period_end") and not subscription["cancel_at_period_end"]:
         details = subscription["cancellation_details"]
         endings.schedule_end(call.world, subscription, details["feedback"], details["comment"])
+    if anew:
+        contracts.reanchor(call.world, subscription, prorates=prorations != "none")
     if until == "now":
         end_trial(call, identifier)
     return call.state.full("subscriptions", identifier)
@@ -259,7 +268,14 @@ def cancel(call: Call) -> Obj:
     return call.state.full("subscriptions", subscription["id"])
 
 
-CREATED = (*SERVED, "customer", "trial_period_days", "items[metadata]", *(f"items[{name}]" for name in items.SERVED))
+CREATED = (
+    *SERVED,
+    "backdate_start_date",
+    "customer",
+    "trial_period_days",
+    "items[metadata]",
+    *(f"items[{name}]" for name in items.SERVED),
+)
 UPDATED = (
     *SERVED,
     *("cancellation_details", "pause_collection", "items[id]", "items[deleted]"),
