@@ -25,6 +25,8 @@ class Call:
     pace: Pace
     names: list[str]
     given: dict[str, Any]
+    later: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+    """What follows once the answer is there: at Stripe it takes a while."""
 
     @property
     def state(self) -> State:

@@ -102,6 +102,7 @@ def finalize(call: Call) -> Obj:
         quote["expires_at"] = later(call, call.given["expires_at"], "expires_at")
     quote |= {"status": "open", "number": f"QT-{quote['id'][-6:].upper()}-0001-1"}
     quote["status_transitions"] = quote["status_transitions"] | {"finalized_at": call.now}
+    call.world.plan(quote["expires_at"], "quote_answer", quote["id"], "canceled")
     return call.stored(quote, "quote.finalized")
 
 

@@ -15,6 +15,7 @@ from tidegate.sandbox.writes.anchors import anchors_now, beginning
 from tidegate.sandbox.writes.calls import Call, Write, metadata, needs_value, taken
 from tidegate.sandbox.writes.coupons import given_to, wanted
 from tidegate.sandbox.writes.payment_methods import declined, owned
+from tidegate.sandbox.writes.test_clocks import room_for_subscription
 from tidegate.sandbox.writes.trials import end_trial, later, on_trial, trial_change, trial_of
 
 ENDED = ("canceled", "incomplete_expired")
@@ -45,6 +46,7 @@ def create(call: Call) -> Obj:
         if not given.get(name):
             raise required(name)
     customer = call.referred("customers", given["customer"], "customer")
+    room_for_subscription(call, customer)
     wishes = [items.wish(call, one, None, customer["id"], f"items[{n}]") for n, one in enumerate(given["items"])]
     items.fits(wishes, None)
     one_currency(call, customer, str(wishes[0].price and wishes[0].price["currency"]))

@@ -15,6 +15,7 @@ from tidegate.sandbox.writes import (
     refunds,
     subscription_items,
     subscriptions,
+    test_clocks,
     webhook_endpoints,
 )
 from tidegate.sandbox.writes.calls import Write
@@ -32,6 +33,7 @@ NOUNS = (
     credit_notes,
     quotes,
     refunds,
+    test_clocks,
     webhook_endpoints,
 )
 WRITES: tuple[Write, ...] = tuple(write for noun in NOUNS for write in noun.WRITES)
