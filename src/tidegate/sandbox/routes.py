@@ -88,7 +88,7 @@ def told(state: State, resource: Resource, body: bytes) -> bytes:
     """An event in the API version that this account lists events in; any other object as it is."""
     if resource.name != "events" or state.events_version == API_VERSION:
         return body
-    return msgspec.json.encode(in_version(msgspec.json.decode(body), state.events_version, state.look))
+    return msgspec.json.encode(in_version(msgspec.json.decode(body), state.events_version, state))
 
 
 def check_types(asked: ListRequest) -> None:
