@@ -59,7 +59,7 @@ def old_invoice(obj: Obj, state: State) -> None:
     obj["subscription"] = part(obj, "parent", "subscription_details").get("subscription")
     taxes: list[Obj] = obj.pop("total_taxes")
     obj["tax"] = sum(tax["amount"] for tax in taxes) if taxes else None
-    obj["total_tax_amounts"] = [_tax_amount(tax) for tax in taxes]
+    obj["total_tax_amounts"] = _tax_amounts(taxes)
     obj["paid"] = obj["status"] == "paid"
     links = _found(state, "invoice_payments", "invoice", obj["id"])
     intent = state.look("payment_intents", links[-1]["payment"]["payment_intent"]) if links else None
@@ -81,7 +81,7 @@ def old_line(obj: Obj, state: State) -> None:
     obj["subscription_item"] = details.get("subscription_item")
     obj["type"] = "invoiceitem" if details.get("invoice_item") else "subscription"
     obj["proration_details"] = {"credited_items": part(details, "proration_details").get("credited_items")}
-    obj["tax_amounts"] = [_tax_amount(tax) for tax in obj.pop("taxes")]
+    obj["tax_amounts"] = _tax_amounts(obj.pop("taxes"))
     for gone in ("parent", "pricing", "pretax_credit_amounts", "quantity_decimal", "subtotal"):
         del obj[gone]
 
@@ -132,13 +132,13 @@ def old_credit_note(obj: Obj, state: State) -> None:
     """Its only `refund`, and `tax_amounts` instead of taxes."""
     refunds: list[Obj] = obj.pop("refunds", [])
     obj["refund"] = refunds[0]["refund"] if refunds else None
-    obj["tax_amounts"] = [_tax_amount(tax) for tax in obj.pop("total_taxes", None) or []]
+    obj["tax_amounts"] = _tax_amounts(obj.pop("total_taxes", None))
     _drop(obj, "pre_payment_amount", "post_payment_amount", "pretax_credit_amounts")
 
 
 def old_credit_note_line(obj: Obj, state: State) -> None:
     """`tax_amounts` instead of taxes."""
-    obj["tax_amounts"] = [_tax_amount(tax) for tax in obj.pop("taxes", None) or []]
+    obj["tax_amounts"] = _tax_amounts(obj.pop("taxes", None))
     _drop(obj, "metadata", "pretax_credit_amounts")
 
 
@@ -191,9 +191,15 @@ def _restored(obj: Obj, before: Obj) -> Obj:
     return whole
 
 
-def _tax_amount(tax: Obj) -> Obj:
-    inclusive = tax["tax_behavior"] == "inclusive"
-    return {"amount": tax["amount"], "inclusive": inclusive, "tax_rate": part(tax, "tax_rate_details").get("tax_rate")}
+def _tax_amounts(taxes: list[Obj] | None) -> list[Obj]:
+    return [
+        {
+            "amount": tax["amount"],
+            "inclusive": tax["tax_behavior"] == "inclusive",
+            "tax_rate": part(tax, "tax_rate_details").get("tax_rate"),
+        }
+        for tax in taxes or []
+    ]
 
 
 def _first_discount(identifiers: list[str], state: State) -> Obj | None:

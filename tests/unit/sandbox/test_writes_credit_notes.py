@@ -3,8 +3,6 @@ from typing import Any
 import pytest
 from tests.support.writing import Account, refused
 
-from tidegate.sandbox.control import truth
-
 
 def bill(own: Account, *amounts: int, pays: bool = True, **params: Any) -> Any:
     """A finalized invoice over invoice items, paid by card unless told otherwise."""
@@ -154,11 +152,11 @@ def test_voiding_and_changing(own: Account) -> None:
 
 def test_a_preview_changes_nothing(own: Account) -> None:
     invoice = bill(own, 1000)
-    counts = own.sandbox.call(lambda: truth(own.sandbox.state))
+    counts = own.sandbox.truth()
     seen = own.checked(own.v1.credit_notes.preview({"invoice": invoice.id, "amount": 300, "out_of_band_amount": 300}))
     assert (seen.amount, seen.post_payment_amount, seen.out_of_band_amount) == (300, 300, 300)
     assert own.happened() == []
-    assert own.sandbox.call(lambda: truth(own.sandbox.state)) == counts
+    assert own.sandbox.truth() == counts
     assert refused(own.v1.credit_notes.retrieve, seen.id).http_status == 404
 
 

@@ -5,9 +5,8 @@ import msgspec
 from tidegate.sandbox import customers
 from tidegate.sandbox.answers import Refusal, missing
 from tidegate.sandbox.objects import people
-from tidegate.sandbox.params import required
 from tidegate.sandbox.resources import Obj
-from tidegate.sandbox.writes.calls import Call, Write, metadata, taken
+from tidegate.sandbox.writes.calls import Call, Write, metadata, needs, taken
 
 SUCCEEDS, DECLINES = "succeeds", "declines"
 TOKENS: dict[str, tuple[str, str, str]] = {
@@ -87,10 +86,9 @@ def owned(call: Call, identifier: str, customer: str, param: str) -> str:
 
 def attach(call: Call) -> Obj:
     """Attaches a card, or a test token's, to a customer."""
-    customer = call.given.get("customer")
-    if not customer:
-        raise required("customer")
-    return attached(call, call.names[-1], call.referred("customers", customer, "customer"), "payment_method", 404)
+    needs(call.given, "customer")
+    customer = call.referred("customers", call.given["customer"], "customer")
+    return attached(call, call.names[-1], customer, "payment_method", 404)
 
 
 def detach(call: Call) -> Obj:

@@ -12,7 +12,7 @@ from tidegate.sandbox.redemptions import remove
 from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.writes import items
 from tidegate.sandbox.writes.anchors import anchors_now, beginning
-from tidegate.sandbox.writes.calls import Call, Write, metadata, needs_value, taken
+from tidegate.sandbox.writes.calls import Call, Write, metadata, needs, needs_value, taken
 from tidegate.sandbox.writes.coupons import given_to, wanted
 from tidegate.sandbox.writes.payment_methods import declined, owned
 from tidegate.sandbox.writes.test_clocks import room_for_subscription
@@ -42,9 +42,7 @@ SERVED = (
 def create(call: Call) -> Obj:
     """Starts a subscription, bills its first period and collects it as `payment_behavior` says."""
     given = call.given
-    for name in ("customer", "items"):
-        if not given.get(name):
-            raise required(name)
+    needs(given, "customer", "items")
     customer = call.referred("customers", given["customer"], "customer")
     room_for_subscription(call, customer)
     wishes = [items.wish(call, one, None, customer["id"], f"items[{n}]") for n, one in enumerate(given["items"])]
@@ -67,13 +65,7 @@ def create(call: Call) -> Obj:
             items.dress(call, subscription, item, one)
         subscription["discounts"] = given_to(call, discounts, customer["id"], subscription=subscription["id"])
         if given.get("cancel_at_period_end"):
-            at = subscription["items"]["data"][0]["current_period_end"]
-            subscription |= {"cancel_at_period_end": True, "cancel_at": at, "canceled_at": call.now}
-            subscription["cancellation_details"] = {
-                "comment": None,
-                "feedback": None,
-                "reason": "cancellation_requested",
-            }
+            ends_with_period(call, subscription)
 
     bought: list[tuple[Obj, int | None]] = []
     for one in wishes:
@@ -85,6 +77,14 @@ def create(call: Call) -> Obj:
         changes["start_date"] = given["backdate_start_date"]
     terms = Terms(bought, changes=changes, agree=agree, collects=not waits, **begins)
     return contracts.start(call.world, customer, terms)
+
+
+def ends_with_period(call: Call, subscription: Obj) -> None:
+    """Has a new subscription end with its first period."""
+    at = subscription["items"]["data"][0]["current_period_end"]
+    subscription |= {"cancel_at_period_end": True, "cancel_at": at, "canceled_at": call.now}
+    details: Obj = {"comment": None, "feedback": None, "reason": "cancellation_requested"}
+    subscription["cancellation_details"] = details
 
 
 def fields(call: Call, customer: str, known: Obj) -> Obj:
