@@ -115,6 +115,17 @@ def test_an_id_that_is_used_again_after_its_deletion_is_another_object(db: Conne
     assert row["data"]["percent_off"] == 50.0
 
 
+def test_what_is_on_a_clock_that_is_ahead_is_deleted_all_the_same(db: Connection) -> None:
+    """Its `created` is the clock's time, after every event about it: it says nothing of an id that is used again."""
+    ahead = customer(created=9_000_000, test_clock="clock_1")
+    put(db, "customers", arrival("customers", ahead, at=100))
+    gone = put(db, "customers", arrival("customers", ahead, at=200, certainty=TOLD, deleted=True))
+    late = put(db, "customers", arrival("customers", ahead | {"name": "Late"}, at=150, certainty=TOLD))
+    read = put(db, "customers", arrival("customers", ahead | {"name": "Late"}, at=300))
+    assert (gone.counts.deleted, late.counts.older, read.counts.older) == (1, 1, 1)
+    assert one(db, "select deleted_at from stripe.customers")["deleted_at"].timestamp() == 200
+
+
 def test_a_later_deletion_moves_the_tombstone(db: Connection) -> None:
     for at in (2_000, 4_000):
         put(db, "coupons", arrival("coupons", coupon(), at=at, certainty=TOLD, deleted=True))

@@ -169,8 +169,9 @@ def _judge(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) 
     sames: set[str] = set()
     for row in batch.run(batch.sql.compare, fresh=fresh):
         a = batch.arrivals[row.id]
-        stored = Stored(row.at, Certainty(row.certainty), row.created, row.deleted_at)
-        incoming = Incoming(a.at, a.certainty, a.reading.created, a.deleted, row.same, a.whole)
+        created, came = (row.created, a.reading.created) if batch.resource.reusable_id else (None, None)
+        stored = Stored(row.at, Certainty(row.certainty), created, row.deleted_at)
+        incoming = Incoming(a.at, a.certainty, came, a.deleted, row.same, a.whole)
         verdict = decide(stored, incoming)
         if verdict is Verdict.DOUBT and not batch.resource.retrievable:
             verdict = Verdict.WINS  # nobody can be asked: what was told last holds
