@@ -25,8 +25,8 @@ class Verdict(Enum):
 class Stored(NamedTuple):
     """The current version: times in epoch seconds, as Stripe told them.
 
-    `created` is None, here as in `Incoming`, unless the id can be used again (`Resource.reusable_id`): it decides nothing
-    else, and what is on a test clock was created in that clock's time, which may be years ahead of every event.
+    `created` is None, here as in `Incoming`, unless the id can be used again (`Resource.reusable_id`): it decides
+    nothing else, and what is on a test clock was created in that clock's time, which may be years ahead of every event.
     """
 
     at: int

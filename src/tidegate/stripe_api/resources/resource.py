@@ -61,10 +61,10 @@ class Resource:
     nested          lists inside that become rows of their own
     parent          children: the column that holds the parent's id; the primary key includes it
     deleted_by      event types that leave a tombstone
-    kept_by         the column that, null in what is fetched by id, says the same: Stripe still shows the object to who
+    kept_by         fields that, all null in what is fetched by id, say the same: Stripe still shows the object to who
                     has its id, in no list, and it can never be used again
-    reusable_id     the id can be used again once its object is deleted, because whoever makes one may choose it; a tombstone
-                    of any other resource is final
+    reusable_id     the id can be used again once its object is deleted, because whoever makes one may choose it; a
+                    tombstone of any other resource is final
     versions        every distinct version is kept (the revenue history is made of them)
     refetch         events carry less than lists expand, so every event queues a fetch
     reading         raise it when the shape reads stored JSON differently: the columns are then filled anew
@@ -86,7 +86,7 @@ class Resource:
     nested: tuple[Nested, ...] = ()
     parent: str = ""
     deleted_by: frozenset[str] = frozenset()
-    kept_by: str = ""
+    kept_by: tuple[str, ...] = ()
     reusable_id: bool = False
     versions: bool = False
     refetch: bool = False
