@@ -1,5 +1,6 @@
 """The one way into the mirror, on a real database: what is stored, kept, replaced, buried, asked for again."""
 
+import itertools
 import json
 import random
 import string
@@ -432,6 +433,20 @@ def test_a_tie_about_which_nobody_can_be_asked_goes_to_what_was_told_last(db: Co
         put(db, "discounts", arrival("discounts", discount | {"end": end}, at=100, certainty=TOLD))
     assert one(db, "select data ->> 'end' as told from stripe.discounts")["told"] == "30"
     assert ids(db, "select object_id from tidegate.refetches where resource = 'discounts'") == []
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(range(3))], ids=str)
+def test_events_of_one_second_about_which_nobody_can_be_asked_are_put_in_order(
+    db: Connection, order: tuple[int, ...]
+) -> None:
+    """A creation and two changes of a discount, in every order of arrival: each change tells what it changed."""
+    discount = {"id": "di_1", "object": "discount", "customer": "cus_1", "start": 10}
+    told = [(None, None), (20, '{"end": null}'), (30, '{"end": 20}')]
+    for n in order:
+        end, previous = told[n]
+        body = discount | {"end": end}
+        put(db, "discounts", arrival("discounts", body, at=100, certainty=TOLD, event=f"evt_{n}", previous=previous))
+    assert one(db, "select data ->> 'end' as told from stripe.discounts")["told"] == "30"
 
 
 def test_a_tombstone_is_no_version(db: Connection) -> None:

@@ -15,7 +15,7 @@ from tests.support.waiting import until
 from tidegate.mirror import inbox, settle
 from tidegate.stripe_api.client import StripeApi
 from tidegate.wiring import Hub
-from tidegate.workflows.ingest_events import MOST_PUT_OFF, Drained, drain
+from tidegate.workflows.ingest_events import MOST_PUT_OFF, Drained, drain, handle_events
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
@@ -109,6 +109,44 @@ def test_a_slow_look_does_not_put_back_what_a_later_one_brought(live: Live, monk
     assert len(looks) == 2
     assert live.one("select name from stripe.customers") == "After"
     assert drained.counts["customers"].skipped == {settle.OVERTAKEN: 1}
+
+
+@pytest.mark.parametrize("back", ["A", "C"], ids=["back to what it was", "on to something else"])
+def test_a_slow_look_does_not_outdo_an_event_of_its_second(
+    live: Live, monkeypatch: pytest.MonkeyPatch, back: str
+) -> None:
+    """A, B and what comes then all in one second, the last while a look that saw B is under way."""
+    retrieve = settle.retrieve
+    looks: list[str] = []
+
+    def slow(api: StripeApi, *which: Any) -> Any:
+        page = retrieve(api, *which)
+        looks.append(page.arrivals[0].body)
+        if len(looks) == 1:
+            live.put(customer("cus_tie", name=back))
+            live.told(event("customer.updated", customer("cus_tie", name=back), live.now, "evt_back"))
+            handle_events(live.hub.engine, live.name)
+        return page
+
+    live.told(event("customer.updated", customer("cus_tie", name="A"), live.now, "evt_a"))
+    live.drain()
+    live.put(customer("cus_tie", name="B"))
+    live.told(event("customer.updated", customer("cus_tie", name="B"), live.now, "evt_b"))
+    monkeypatch.setattr(settle, "retrieve", slow)
+    assert live.drain().counts["customers"].skipped == {settle.OVERTAKEN: 1}
+    assert live.one("select name from stripe.customers where id = 'cus_tie'") == back
+    assert live.one("select count(*) from tidegate.refetches") == 0
+
+
+def test_two_events_of_one_second_about_the_account_are_settled_by_a_look(live: Live) -> None:
+    now = live.full("accounts") | {"business_type": "company"}
+    live.put(now)
+    live.told(event("account.updated", now, live.now, "evt_2"))
+    live.drain()
+    live.told(event("account.updated", now | {"business_type": "individual"}, live.now, "evt_1"))
+    live.drain()
+    assert live.one("select business_type from stripe.accounts") == "company"
+    assert live.one("select count(*) from tidegate.refetches") == 0
 
 
 def test_an_event_of_2020_counts_at_once_and_asks_once_per_object(live: Live) -> None:

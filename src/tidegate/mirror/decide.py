@@ -93,3 +93,15 @@ def _deletion(stored: Stored, incoming: Incoming) -> Verdict:
     if stored.created == incoming.at and incoming.certainty is not Certainty.SETTLED:
         return Verdict.DOUBT
     return Verdict.WINS
+
+
+def without_a_look(stored: Stored, incoming: Incoming, *, first: bool, followed: bool) -> Verdict:
+    """What becomes of a version in doubt when Stripe cannot be asked (a discount has no endpoint of its own).
+
+    An event outdoes what was read in its second: had the reading been the later one, it would show the same. Of two
+    events the later in the object's life wins: `first` says that the incoming one told of its creation, `followed`
+    that a known event of that second changed just what it tells. Else what was told last holds.
+    """
+    if incoming.certainty is not stored.certainty:
+        return Verdict.WINS if incoming.certainty is Certainty.TOLD else Verdict.LOSES
+    return Verdict.LOSES if first or followed else Verdict.WINS

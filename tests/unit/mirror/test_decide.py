@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.mirror.decide import Certainty, Incoming, Stored, Verdict, decide
+from tidegate.mirror.decide import Certainty, Incoming, Stored, Verdict, decide, without_a_look
 
 TOLD, READ, SETTLED = Certainty.TOLD, Certainty.READ, Certainty.SETTLED
 LIVE = Stored(at=100, certainty=READ, created=10, deleted_at=None)
@@ -75,6 +75,26 @@ ONLY, GONE = LIVE._replace(created=None), TOMBSTONE._replace(created=None)
 )
 def test_rule(stored: Stored, incoming: Incoming, verdict: Verdict) -> None:
     assert decide(stored, incoming) is verdict
+
+
+@pytest.mark.parametrize(
+    ("stored", "incoming", "first", "followed", "verdict"),
+    [
+        pytest.param(READ, TOLD, False, False, Verdict.WINS, id="an event against what was read"),
+        pytest.param(READ, TOLD, True, False, Verdict.WINS, id="the creation against what was read"),
+        pytest.param(TOLD, READ, False, False, Verdict.LOSES, id="what is read against an event"),
+        pytest.param(READ, READ, False, False, Verdict.WINS, id="read twice: what was told last"),
+        pytest.param(TOLD, TOLD, False, False, Verdict.WINS, id="two events: what was told last"),
+        pytest.param(TOLD, TOLD, True, False, Verdict.LOSES, id="the creation comes late"),
+        pytest.param(TOLD, TOLD, False, True, Verdict.LOSES, id="the change before comes late"),
+    ],
+)
+def test_a_doubt_that_no_look_can_settle(
+    stored: Certainty, incoming: Certainty, first: bool, followed: bool, verdict: Verdict
+) -> None:
+    doubt = (LIVE._replace(certainty=stored), Incoming(100, incoming, 10))
+    assert decide(*doubt) is Verdict.DOUBT
+    assert without_a_look(*doubt, first=first, followed=followed) is verdict
 
 
 @st.composite
