@@ -514,6 +514,21 @@ def test_an_item_that_an_invoice_took_up_is_looked_at_again(live: Live, first: s
     assert live.one("select count(*) from tidegate.refetches") == 0
 
 
+@pytest.mark.parametrize("status", ["void", "uncollectible", "paid"])
+def test_a_payment_that_ended_with_its_invoice_is_looked_at_again(live: Live, status: str) -> None:
+    """Stripe has no event for a payment's being canceled (docs.stripe.com/api/events/types)."""
+    payment = {"id": "inpay_1", "object": "invoice_payment", "created": 10, "invoice": "in_1", "status": "open",
+               "payment": {"type": "payment_intent", "payment_intent": "pi_1"}}  # fmt: skip
+    live.told(event("invoice_payment.paid", payment, live.now - 20))
+    live.told(event("invoice.updated", invoice(status="open", lines=[]), live.now - 20))
+    live.drain()
+    live.put(payment | {"status": "canceled"})
+    live.told(event("invoice.updated", invoice(status=status, lines=[]), live.now - 10))
+    live.drain()
+    assert live.one("select status from stripe.invoice_payments") == "canceled"
+    assert live.requests("GET /v1/invoice_payments/{id}") == 1, "not while the invoice was open"
+
+
 def test_a_stop_leaves_the_rest_for_the_next_drain(live: Live) -> None:
     live.told(event("price.updated", live.put(price("price_1")), live.now - 10))
     stop = threading.Event()
