@@ -121,12 +121,13 @@ def _take(
             return _nothing(GONE_CONNECTION)
         savepoint = db.begin_nested()
         applied = apply(db, account, RESOURCES[one.resource], arrivals, lost)
-        if not refetches.done(db, account, one):
+        nothing = not arrivals and not lost
+        if not (refetches.gone if nothing else refetches.done)(db, account, one):
             savepoint.rollback()
             return _nothing(OVERTAKEN)
         savepoint.commit()
         references.ask_for_named(db, account, RESOURCES[one.resource], [arrival.id for arrival in arrivals], without)
-    return applied if arrivals or lost else _nothing(GONE)
+    return _nothing(GONE) if nothing else applied
 
 
 def _nothing(reason: str) -> Applied:

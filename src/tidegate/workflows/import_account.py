@@ -14,7 +14,7 @@ from sqlalchemy import Engine, RowMapping
 from tidegate.connections import accounts, problems, runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import ImportRunning, SweepRunning
-from tidegate.mirror import ranges
+from tidegate.mirror import ranges, refetches
 from tidegate.mirror.arrivals import Counts
 from tidegate.mirror.backfill import Progress, Reader
 from tidegate.mirror.plan import Load, Plan
@@ -162,8 +162,10 @@ class _Import:
         return Plan(oldest, started, readers, min(readers, enough), loads)
 
     def _look_for_unlisted(self, failed: set[str], began: int) -> dict[Resource, list[str]]:
-        """The ids that no list showed, per resource."""
+        """The ids that no list showed, per resource; what was gone of them is asked for once more if it is named."""
         listed = [one for one in self.selected if one.name not in failed and not one.singleton]
+        with self.engine.begin() as db:
+            refetches.forget_gone(db, self.account.name, listed)
         return {one: look_for_unlisted(self.engine, self.account.name, one, began) for one in listed}
 
     def _fetch_missing(self, failed: set[str]) -> Settled:
