@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from tidegate.connections import accounts
 from tidegate.errors import ENDS_THE_WORK, StripeObjectMissing, TidegateError
-from tidegate.mirror import references, refetches
+from tidegate.mirror import discounts, references, refetches
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Arrival, Counts, Lost, arrive
 from tidegate.mirror.decide import Certainty
@@ -20,6 +20,7 @@ from tidegate.mirror.pages import retrieve
 from tidegate.mirror.refetches import Claimed
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.resources import RESOURCES
+from tidegate.stripe_api.resources.discounts import DISCOUNTS
 from tidegate.stripe_api.resources.resource import Resource
 
 AT_ONCE = 100
@@ -126,6 +127,9 @@ def _take(
             savepoint.rollback()
             return _nothing(OVERTAKEN)
         savepoint.commit()
+        whole = discounts.inside(RESOURCES[one.resource], arrivals)
+        if whole.arrivals or whole.lost:
+            applied.customers |= apply(db, account, DISCOUNTS, *whole).customers
         references.ask_for_named(db, account, RESOURCES[one.resource], [arrival.id for arrival in arrivals], without)
     return _nothing(GONE) if nothing else applied
 
