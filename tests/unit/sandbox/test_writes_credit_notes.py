@@ -196,5 +196,8 @@ def test_refusals_that_depend_on_the_invoice(own: Account) -> None:
     own.v1.refunds.create({"charge": charge.id, "amount": 800})
     error = refused(own.v1.credit_notes.create, {"invoice": invoice.id, "amount": 300, "refund_amount": 300})
     assert error.param == "refund_amount"
+    assert own.v1.customers.delete(invoice.customer).deleted
+    error = refused(own.v1.credit_notes.create, {"invoice": invoice.id, "amount": 300, "credit_amount": 300})
+    assert (error.http_status, error.param) == (400, "credit_amount")
     twice = {"invoice": invoice.id, "lines": [line(invoice), line(invoice)], "credit_amount": 1000}
     assert refused(own.v1.credit_notes.create, twice).param == "lines[1][amount]"

@@ -82,6 +82,8 @@ def given_back(call: Call, invoice: Obj, paid: int) -> Given:
             f"{refund + credit + elsewhere}.",
             param=next((name for name in AFTER if call.given.get(name)), "credit_amount"),
         )
+    if credit:
+        call.referred("customers", invoice["customer"], "credit_amount")
     charge = charge_of(call.world, invoice) if refund else None
     left = charge["amount"] - charge["amount_refunded"] if charge and not charge["disputed"] else 0
     if refund > left:
