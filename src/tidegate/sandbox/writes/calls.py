@@ -87,11 +87,11 @@ def deleted(kind: str, identifier: str) -> Obj:
     return {"id": identifier, "object": kind, "deleted": True}
 
 
-def needs(given: dict[str, Any], *names: str) -> None:
-    """Raises Refusal (400) when one of the parameters is missing or empty."""
+def needs(given: dict[str, Any], *names: str, within: str = "") -> None:
+    """Raises Refusal (400) when one of the parameters, which are `within` another, is missing or empty."""
     for name in names:
         if not given.get(name):
-            raise required(name)
+            raise required(f"{within}[{name}]" if within else name)
 
 
 def owner(call: Call, other: Obj | None, param: str) -> Obj:
