@@ -26,7 +26,7 @@ class Call:
     names: list[str]
     given: dict[str, Any]
     later: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
-    """What follows once the answer is there: at Stripe it takes a while."""
+    """What follows once the answer is there, caused by no request: at Stripe it takes a while."""
 
     @property
     def state(self) -> State:
