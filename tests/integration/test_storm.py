@@ -108,7 +108,7 @@ def test_events_of_2020_end_equal(hub: Hub, make_sandbox: MakeSandbox) -> None:
     live.sandbox.advance(25 * DAY)
     told = events_since(live, known)
     assert len(told) > 100
-    old = live.sandbox.call(lambda: [in_version(one, "2020-08-27", live.sandbox.state.look) for one in told])
+    old = live.sandbox.call(lambda: [in_version(one, "2020-08-27", live.sandbox.state) for one in told])
     live.told(*old)
     drained = live.drain()
     assert (drained.failed, drained.refetch_error) == ({}, "")

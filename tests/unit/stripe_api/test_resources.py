@@ -186,3 +186,11 @@ def test_an_unknown_resource_names_the_nearest(name: str, hint: str) -> None:
     assert hint in str(raised.value)
     assert ("Did you mean" in str(raised.value)) == bool(hint)
     assert "Known: accounts, charges, " in str(raised.value)
+
+
+def test_what_keeps_an_object_is_one_of_its_columns() -> None:
+    kept = [row for row in RESOURCES.values() if row.kept_by]
+    assert [row.name for row in kept] == ["payment_methods"]
+    for row in kept:
+        assert row.retrievable
+        assert row.kept_by in {column.name for column in row.columns}

@@ -61,6 +61,8 @@ class Resource:
     nested          lists inside that become rows of their own
     parent          children: the column that holds the parent's id; the primary key includes it
     deleted_by      event types that leave a tombstone
+    kept_by         the column that, null in what is fetched by id, says the same: Stripe still shows the object to who
+                    has its id, in no list, and it can never be used again
     versions        every distinct version is kept (the revenue history is made of them)
     refetch         events carry less than lists expand, so every event queues a fetch
     reading         raise it when the shape reads stored JSON differently: the columns are then filled anew
@@ -82,6 +84,7 @@ class Resource:
     nested: tuple[Nested, ...] = ()
     parent: str = ""
     deleted_by: frozenset[str] = frozenset()
+    kept_by: str = ""
     versions: bool = False
     refetch: bool = False
     reading: int = 1
