@@ -38,6 +38,7 @@ TidegateError
 │   ├── EmbeddedServerLost
 │   ├── InboxBusy
 │   └── StripeUnreachable
+│       └── StripeCertificateRefused
 ├── StripeRefused                  Stripe answered, with an error
 │   ├── StripeKeyInvalid           (exit 3)
 │   │   └── StripeAccessRevoked
@@ -258,6 +259,12 @@ class InboxBusy(Unreachable):
 class StripeUnreachable(Unreachable):
     """Stripe could not be reached at {endpoint}: {problem} (tried {tries} times). Check the network and `--api-base`;
     the work goes on from where it stopped when it is run again.
+    """
+
+
+class StripeCertificateRefused(StripeUnreachable):
+    """The certificate of what answers at {endpoint} is not valid, so nothing was sent there: {problem}. {remedy} The work
+    goes on from where it stopped when it is run again.
     """
 
 
