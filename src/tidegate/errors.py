@@ -263,8 +263,8 @@ class StripeUnreachable(Unreachable):
 
 
 class StripeCertificateRefused(StripeUnreachable):
-    """The certificate of what answers at {endpoint} is not valid, so nothing was sent there: {problem}. {remedy} The work
-    goes on from where it stopped when it is run again.
+    """The certificate of what answers at {endpoint} is not valid, so nothing was sent there: {problem}. {remedy} The
+    work goes on from where it stopped when it is run again.
     """
 
 

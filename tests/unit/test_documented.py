@@ -107,7 +107,7 @@ def codes_in_the_code() -> set[str]:
                 isinstance(call, ast.Call)
                 and (place := CODE_AT.get(ast.unparse(call.func).rpartition(".")[2])) is not None
             ):
-                codes |= {one.value for one in call.args[place : place + 1] if isinstance(one, ast.Constant)}
+                codes |= {str(one.value) for one in call.args[place : place + 1] if isinstance(one, ast.Constant)}
     return codes
 
 

@@ -37,8 +37,8 @@ POOL = 64
 OUT_OF_TIME = (9, 10)
 """OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED (openssl-verification-options(1))."""
 NOT_IN_TIME = (
-    "This machine's clock says {now:%Y-%m-%d %H:%M} UTC: set it if that is wrong; else whoever runs that server, or the "
-    "proxy before it, has to renew the certificate."
+    "This machine's clock says {now:%Y-%m-%d %H:%M} UTC: set it if that is wrong; else whoever runs that server, or "
+    "the proxy before it, has to renew the certificate."
 )
 NOT_VOUCHED_FOR = "Check `--api-base`, and whether a proxy answers in Stripe's place."
 
