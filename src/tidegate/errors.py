@@ -5,6 +5,7 @@ TidegateError
 │   ├── ConfigurationError
 │   │   ├── SecretKeyLost
 │   │   ├── EmbeddedServerError
+│   │   │   └── EmbeddedServerFull  (exit 3)
 │   │   ├── DatabaseTooOld
 │   │   ├── TransactionPooling
 │   │   ├── MigrationNeeded
@@ -35,6 +36,7 @@ TidegateError
 │       └── SweepRunning
 ├── Unreachable                    Stripe or the database (exit 3)
 │   ├── DatabaseUnreachable
+│   ├── DatabaseFull
 │   ├── EmbeddedServerLost
 │   ├── InboxBusy
 │   └── StripeUnreachable
@@ -99,6 +101,12 @@ class SecretKeyLost(ConfigurationError):
 
 class EmbeddedServerError(ConfigurationError):
     """The embedded PostgreSQL under {home} could not be used: {problem} {remedy}"""
+
+
+class EmbeddedServerFull(EmbeddedServerError):
+    """The embedded PostgreSQL under {home} has no room on its disk: {problem} Make room there, or move the folder to a
+    larger disk and set TIDEGATE_HOME. What was stored stays, and the next command goes on with it.
+    """
 
 
 class DatabaseTooOld(ConfigurationError):
@@ -246,6 +254,12 @@ class DatabaseUnreachable(Unreachable):
     """
 
 
+class DatabaseFull(Unreachable):
+    """The database at {url} has no room on its disk: {problem}. Make room there and run the command again: what was
+    stored stays, and it goes on from there.
+    """
+
+
 class EmbeddedServerLost(Unreachable):
     """The embedded PostgreSQL under {home} was lost: {problem}. {remedy} What was stored stays, and the next command
     starts it again.
@@ -330,6 +344,7 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     TidegateError: (1, 500),
     UsageError: (2, 422),
     ConfigurationError: (2, 503),
+    EmbeddedServerFull: (3, 503),
     ConnectionUnknown: (2, 404),
     ConnectionMissing: (2, 404),
     ResourceUnknown: (2, 404),

@@ -56,9 +56,12 @@ class Installation(NamedTuple):
 
 
 @contextmanager
-def installed() -> Iterator[Installation]:
-    """A migrated installation in a new home; its server runs, unless it is killed, until the block ends."""
-    ground = Path(tempfile.mkdtemp(prefix="tidegate-"))
+def installed(within: Path | None = None) -> Iterator[Installation]:
+    """A migrated installation in a new home; its server runs, unless it is killed, until the block ends.
+
+    The home is made in the folder `within`, else in the temporary one.
+    """
+    ground = Path(tempfile.mkdtemp(prefix="tidegate-", dir=within))
     ground.chmod(0o755)  # pytest's own folders are closed to the account that runs the server for root
     server = Embedded(ground / "home").start()
     engine = open_engine(server.url(), pool_size=2)
