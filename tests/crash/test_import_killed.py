@@ -19,6 +19,7 @@ from tidegate.connections import runs
 from tidegate.mirror.backfill import PARENTS_AT_ONCE
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.wiring import Hub
+from tidegate.workflows.audit import audit
 from tidegate.workflows.status import status
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def test_an_import_killed_anywhere_goes_on_and_ends_equal(hub: Hub, company: "Sa
         if again["resumed"]:
             assert _checkpointed(hub, again["run"]) == clean.counted, where
             _assert_little_was_read_twice(hub, company, again["run"], asked, where)
+        assert _audited(hub, name), where
     assert killed >= PLACES - 2, "the last places may lie behind the end: readers do not always share alike"
 
 
@@ -116,6 +118,13 @@ def _left(hub: Hub, connection: str) -> str:
 def _count(hub: Hub, table: str, connection: str) -> int:
     with hub.engine.connect() as db:
         return int(db.scalar(text(f"select count(*) from {table} where connection = :c"), {"c": connection}) or 0)
+
+
+def _audited(hub: Hub, connection: str) -> bool:
+    """Whether `tidegate audit` finds the mirror equal to Stripe in everything."""
+    account = hub.account(connection)
+    with hub.stripe(account) as api:
+        return audit(hub.engine, account, api)["clean"]
 
 
 def _checkpointed(hub: Hub, run: int) -> dict[str, tuple[int, int]]:
@@ -220,4 +229,5 @@ def _assert_resumed_and_equal(slow: Company, name: str) -> None:
     assert (summary["state"], summary["resumed"], summary["problems"]) == ("done", True, {})
     slow.own.server.start()
     assert differences(slow.own.hub, slow.sandbox, name) == {}
+    assert _audited(slow.own.hub, name)
     assert _count(slow.own.hub, "tidegate.unreadable", name) == 0
