@@ -140,3 +140,29 @@ def test_the_howto_names_the_commands_that_a_remedy_names() -> None:
     assert lacking == {}
     known = {name.split()[0] for name, _ in reference.every_command()}
     assert set(commands.findall(MEND)) <= known
+
+
+GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs/howto").glob("*.md")), ROOT / "docs/architecture.md"]
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda one: one.name)
+def test_every_command_option_and_setting_that_a_guide_names_exists(guide: Path) -> None:
+    from tidegate.settings import Settings, variable
+
+    spellings = {
+        name: {word for one in reference.parameters(function) for word in re.findall(r"--[a-z-]+", one.spelling)}
+        for name, function in reference.every_command()
+    }
+    guided = guide.read_text()
+    wrong: list[str] = []
+    for words in re.findall(r"^ *(?:`?)tidegate ([^`\n#|]*)|`tidegate\s([^`]*)`", guided, re.MULTILINE):
+        said = " ".join(words).split()
+        names = [name for name in spellings if said[: len(name.split())] == name.split()]
+        options = {word.partition("=")[0] for word in said if re.fullmatch(r"--[a-z-]+(=.*)?", word)}
+        if not names:
+            wrong.append(" ".join(said))
+        else:
+            wrong += [f"{names[-1]} {one}" for one in options - spellings[names[-1]] - {"--version", "--help"}]
+    settings = {variable(name) for name in Settings.model_fields}
+    wrong += [one for one in re.findall(r"\bTIDEGATE_[A-Z_]+\b", guided) if one not in settings]
+    assert wrong == []
