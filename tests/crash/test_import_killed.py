@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from sqlalchemy import text
-from tests.support import killing
+from tests.support import installation, killing
 from tests.support.contents import contents
 from tests.support.importing import connected, differences, imported
-from tests.support.installation import Installation, installed
+from tests.support.installation import Company
 from tests.support.waiting import until
 
 from tidegate.connections import runs
@@ -160,20 +160,11 @@ select resource, count(*) as ranges, sum(pages) as pages from tidegate.import_ra
 # Real processes: `tidegate import` on an embedded server that writes through to the disk.
 
 
-class Company(NamedTuple):
-    """A simulated Stripe that takes its time, and an installation that imports from it."""
-
-    sandbox: "Sandbox"
-    own: Installation
-
-
 @pytest.fixture(scope="module")
 def slow() -> Iterator[Company]:
-    from tidegate.sandbox.config import SandboxConfig
-    from tidegate.sandbox.server import Sandbox
-
-    with Sandbox.start(SandboxConfig(customers=60, months=4, latency=0.05)) as sandbox, installed() as own:
-        yield Company(sandbox, own)
+    """One whose Stripe takes its time."""
+    with installation.company(customers=60, months=4, latency=0.05) as company:
+        yield company
 
 
 def test_a_killed_command_goes_on(slow: Company) -> None:

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
-from tests.support import killing
+from tests.support import installation, killing
 from tests.support.builders import customer
 from tests.support.contents import contents
 from tests.support.importing import connected, differences, imported
-from tests.support.installation import Installation, installed
+from tests.support.installation import Company
 from tests.support.waiting import until
 from tests.support.working import jobs_open, worker
 
@@ -154,24 +154,15 @@ def _state(hub: Hub, connection: str, kind: str) -> str:
 # Real processes: workers on an embedded server that writes through to the disk.
 
 
-class Slow(NamedTuple):
-    """A simulated Stripe that takes its time, and an installation."""
-
-    sandbox: "Sandbox"
-    own: Installation
-
-
 @pytest.fixture(scope="module")
-def slow() -> Iterator[Slow]:
-    from tidegate.sandbox.config import SandboxConfig
-    from tidegate.sandbox.server import Sandbox
-
-    with Sandbox.start(SandboxConfig(customers=40, months=3, latency=0.04)) as sandbox, installed() as own:
-        yield Slow(sandbox, own)
+def slow() -> Iterator[Company]:
+    """One whose Stripe takes its time."""
+    with installation.company(customers=40, months=3, latency=0.04) as company:
+        yield company
 
 
 @pytest.mark.parametrize("victims", [("worker",), ("server",), ("worker", "server")], ids="+".join)
-def test_a_worker_s_sweep_goes_on_whoever_is_killed(slow: Slow, victims: tuple[str, ...]) -> None:
+def test_a_worker_s_sweep_goes_on_whoever_is_killed(slow: Company, victims: tuple[str, ...]) -> None:
     name, hub = "_".join(victims), slow.own.hub
     slow.own.server.start()
     imported(hub, connected(hub, slow.sandbox, name))

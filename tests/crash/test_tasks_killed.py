@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
-from tests.support import databases, killing
-from tests.support.hubs import ALONE, copied, opened, unlike_stripe
+from tests.support import databases, installation, killing
+from tests.support.hubs import ALONE, copied, opened, unlike_stripe, waits_for_a_row
 from tests.support.importing import connected, imported
-from tests.support.installation import Installation, installed
+from tests.support.installation import Company
 from tests.support.waiting import until
 from tests.support.working import jobs_open, worker
 
@@ -172,21 +172,12 @@ def _arguments(url: str, task: str) -> dict[str, Any]:
 # Real processes: workers on an embedded server that writes through to the disk.
 
 
-class Company(NamedTuple):
-    """A simulated Stripe, and an installation that has imported it."""
-
-    sandbox: "Sandbox"
-    own: Installation
-
-
 @pytest.fixture(scope="module")
 def company() -> Iterator[Company]:
-    from tidegate.sandbox.config import SandboxConfig
-    from tidegate.sandbox.server import Sandbox
-
-    with Sandbox.start(SandboxConfig(customers=40, months=3)) as sandbox, installed() as own:
-        imported(own.hub, connected(own.hub, sandbox))
-        yield Company(sandbox, own)
+    """Imported."""
+    with installation.company(customers=40, months=3) as company:
+        imported(company.own.hub, connected(company.own.hub, company.sandbox))
+        yield company
 
 
 @pytest.mark.parametrize(
@@ -207,7 +198,7 @@ def test_a_real_task_goes_on_whoever_is_killed(company: Company, task: str, vict
             db.execute(text("select from stripe.customers for update"))
             Doorbell(hub.engine).ring(task, connection="acme")
             first = workers.enter_context(worker(hub))
-            until(lambda: _waits(db), f"{task} waits for a customer", seconds=60)
+            until(lambda: waits_for_a_row(db), f"{task} waits for a customer", seconds=60)
             if "worker" in victims:
                 first.kill()
             if "server" in victims:
@@ -217,11 +208,6 @@ def test_a_real_task_goes_on_whoever_is_killed(company: Company, task: str, vict
             workers.enter_context(worker(hub))
         until(lambda: _all_done(hub), "everything that was to be done is done", seconds=90)
     _assert_nothing_lost(hub, f"{' and '.join(victims)} killed in {task}")
-
-
-def _waits(db: Connection) -> bool:
-    sql = "select exists (select from pg_locks l where not l.granted and l.locktype in ('transactionid', 'tuple'))"
-    return bool(db.scalar(text(sql)))
 
 
 def _all_done(hub: Hub) -> bool:
