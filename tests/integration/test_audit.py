@@ -34,7 +34,7 @@ def database_url(fresh_database_url: str) -> str:
 @pytest.fixture
 def live(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> Live:
     """A small company, imported and caught up."""
-    return caught_up(hub, make_sandbox(customers=10, months=3))
+    return caught_up(hub, make_sandbox(customers=10, months=3), seconds=1)
 
 
 def findings(live: Live, *names: str, **options: Any) -> dict[str, dict[str, int]]:

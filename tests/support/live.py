@@ -93,10 +93,10 @@ class Live:
         return sum(n for name, n in self.sandbox.stats()["requests"].items() if name == endpoint)
 
 
-def caught_up(hub: Hub, sandbox: "Sandbox") -> Live:
-    """A connection that is imported, and has read the events of a minute later, too."""
+def caught_up(hub: Hub, sandbox: "Sandbox", seconds: int = 60) -> Live:
+    """A connection that is imported, and has read the events of so many seconds later, too."""
     live = Live(hub, sandbox)
     imported(hub, live.account)
-    live.sandbox.advance(60)
+    live.sandbox.advance(seconds)
     live.catch_up()
     return live
