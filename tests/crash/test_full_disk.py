@@ -37,6 +37,7 @@ def ground() -> Iterator[Path]:
     made.rmdir()
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("left", "panic", "again"),
     [

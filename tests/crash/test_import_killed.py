@@ -52,6 +52,7 @@ def run() -> Iterator[killing.Run]:
         yield run
 
 
+@pytest.mark.timeout(400)  # twenty imports, and an audit of each
 def test_an_import_killed_anywhere_goes_on_and_ends_equal(hub: Hub, company: "Sandbox", run: killing.Run) -> None:
     clean = _clean(hub, company, run)
     killed = 0
