@@ -81,6 +81,7 @@ def ready(server_url: str, run: killing.Run) -> Iterator[Ready]:
         yield Ready(server_url, name, len(bodies), steps, held, versions)
 
 
+@pytest.mark.timeout(400)  # twenty copies of a database
 def test_a_drain_killed_anywhere_handles_every_event_once(ready: Ready, run: killing.Run) -> None:
     for place in killing.points(ready.steps, PLACES, seed=300):
         with copied(ready.server_url, ready.database) as url:

@@ -180,6 +180,7 @@ def company() -> Iterator[Company]:
         yield company
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("task", "victims"),
     [("drain", ("worker",)), ("catch_up", ("server",)), ("refetch", ("worker", "server"))],

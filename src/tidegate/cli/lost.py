@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tidegate.errors import DatabaseFull, DatabaseUnreachable, EmbeddedServerLost, TidegateError
 from tidegate.settings import Settings
-from tidegate.store.embedded_launch import NO_SPACE, ROOM, free_bytes
+from tidegate.store.embedded_launch import NO_SPACE, is_full
 
 
 def lost(config: Settings, problem: str) -> TidegateError:
@@ -16,7 +16,7 @@ def lost(config: Settings, problem: str) -> TidegateError:
     if not config.embedded:
         return DatabaseUnreachable(url="DATABASE_URL", problem=problem)
     log = config.home / "pg" / "server.log"
-    full = NO_SPACE in problem or NO_SPACE in _end_of(log) or free_bytes(config.home) < ROOM
+    full = NO_SPACE in problem or NO_SPACE in _end_of(log) or is_full(config.home)
     remedy = "Its disk is full: make room." if full else f"{log} says why."
     return EmbeddedServerLost(home=config.home, problem=problem, remedy=remedy)
 

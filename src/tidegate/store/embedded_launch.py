@@ -52,13 +52,16 @@ def launch(home: Path, account: Account, settings: Mapping[str, str], held: int)
 
 def not_usable(home: Path, problem: str, remedy: str) -> EmbeddedServerError:
     """The error for a server that cannot be used; EmbeddedServerFull when its disk is full."""
-    kind = EmbeddedServerFull if NO_SPACE in problem or free_bytes(home) < ROOM else EmbeddedServerError
+    kind = EmbeddedServerFull if NO_SPACE in problem or is_full(home) else EmbeddedServerError
     return kind(home=home, problem=problem, remedy=remedy)
 
 
-def free_bytes(home: Path) -> int:
-    """How much room the home's file system has."""
-    return shutil.disk_usage(next(path for path in (home, *home.parents) if path.exists())).free
+def is_full(home: Path) -> bool:
+    """Whether the home's disk has no room for another file of the server's log; false where it cannot be told."""
+    try:
+        return shutil.disk_usage(next(path for path in (home, *home.parents) if path.exists())).free < ROOM
+    except OSError:  # this account may not look there, which is then the trouble
+        return False
 
 
 def socket_directory(home: Path, uid: int) -> Path:
