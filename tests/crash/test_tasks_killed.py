@@ -94,6 +94,7 @@ def _fill_inbox(hub: Hub, sandbox: "Sandbox") -> None:
             inbox.keep(db, [Entry("acme", e.id, e.type, e.created, "webhook", body) for e, body in page.events])
 
 
+@pytest.mark.timeout(400)  # four copies of a database, each worked off and audited
 @pytest.mark.parametrize("task", [*tasks.TASKS])
 def test_a_worker_killed_in_a_task_loses_nothing(ready: Ready, run: killing.Run, task: str) -> None:
     with copied(ready.server_url, ready.database) as url:
