@@ -5,6 +5,7 @@ TidegateError
 │   ├── ConfigurationError
 │   │   ├── SecretKeyLost
 │   │   ├── EmbeddedServerError
+│   │   │   └── EmbeddedServerFull  (exit 3)
 │   │   ├── DatabaseTooOld
 │   │   ├── TransactionPooling
 │   │   ├── MigrationNeeded
@@ -35,9 +36,11 @@ TidegateError
 │       └── SweepRunning
 ├── Unreachable                    Stripe or the database (exit 3)
 │   ├── DatabaseUnreachable
+│   ├── DatabaseFull
 │   ├── EmbeddedServerLost
 │   ├── InboxBusy
 │   └── StripeUnreachable
+│       └── StripeCertificateRefused
 ├── StripeRefused                  Stripe answered, with an error
 │   ├── StripeKeyInvalid           (exit 3)
 │   │   └── StripeAccessRevoked
@@ -98,6 +101,12 @@ class SecretKeyLost(ConfigurationError):
 
 class EmbeddedServerError(ConfigurationError):
     """The embedded PostgreSQL under {home} could not be used: {problem} {remedy}"""
+
+
+class EmbeddedServerFull(EmbeddedServerError):
+    """The embedded PostgreSQL under {home} has no room on its disk: {problem} Make room there, or move the folder to a
+    larger disk and set TIDEGATE_HOME. What was stored stays, and the next command goes on with it.
+    """
 
 
 class DatabaseTooOld(ConfigurationError):
@@ -245,6 +254,12 @@ class DatabaseUnreachable(Unreachable):
     """
 
 
+class DatabaseFull(Unreachable):
+    """The database at {url} has no room on its disk: {problem}. Make room there and run the command again: what was
+    stored stays, and it goes on from there.
+    """
+
+
 class EmbeddedServerLost(Unreachable):
     """The embedded PostgreSQL under {home} was lost: {problem}. {remedy} What was stored stays, and the next command
     starts it again.
@@ -258,6 +273,12 @@ class InboxBusy(Unreachable):
 class StripeUnreachable(Unreachable):
     """Stripe could not be reached at {endpoint}: {problem} (tried {tries} times). Check the network and `--api-base`;
     the work goes on from where it stopped when it is run again.
+    """
+
+
+class StripeCertificateRefused(StripeUnreachable):
+    """The certificate of what answers at {endpoint} is not valid, so nothing was sent there: {problem}. {remedy} The
+    work goes on from where it stopped when it is run again.
     """
 
 
@@ -323,6 +344,7 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     TidegateError: (1, 500),
     UsageError: (2, 422),
     ConfigurationError: (2, 503),
+    EmbeddedServerFull: (3, 503),
     ConnectionUnknown: (2, 404),
     ConnectionMissing: (2, 404),
     ResourceUnknown: (2, 404),

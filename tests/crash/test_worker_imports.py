@@ -1,17 +1,14 @@
 """An import that a worker does: rung for, cut off by SIGKILL, gone on with by another worker, equal in the end."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 from tests.support import queue
 from tests.support.importing import connected, differences
 from tests.support.waiting import until
+from tests.support.working import worker
 
 from tidegate.connections import runs
 from tidegate.wiring import Hub
@@ -20,26 +17,12 @@ from tidegate.workflows.doorbell import Doorbell
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
 
-SOURCE = Path(__file__).parents[2] / "src"
-
-WORKER = """
-import sys
-sys.path.insert(0, {source!r})
-from tidegate.cli.worker import task_context
-from tidegate.wiring import open_hub
-from tidegate.workflows.worker import Timing, engine_connections, run_worker
-
-with open_hub(pool_size=engine_connections(2)) as hub:
-    url = hub.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    run_worker(url, task_context(hub), concurrency=2, timing=Timing(heartbeat=0.5, stalled=5, rescue=0.5, poll=0.2))
-"""
-
 
 def test_a_killed_workers_import_goes_on_elsewhere(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> None:
     sandbox = make_sandbox(customers=60, latency=0.05)
     account = connected(hub, sandbox, rate=80, endpoint_rate=80)
     with ExitStack() as processes:
-        workers = {str(one.pid): one for one in (processes.enter_context(_worker(hub)) for _ in range(2))}
+        workers = {str(one.pid): one for one in (processes.enter_context(worker(hub)) for _ in range(2))}
         queue.wait_for_workers(hub.engine, 4)
         Doorbell(hub.engine).ring("import_account", connection=account.name)
         before = until(lambda: _run(hub.engine, at_least=20), "some pages are read")
@@ -59,18 +42,3 @@ def _run(engine: Engine, *, at_least: int = 0, state: str = "running") -> dict[s
         return None
     read = sum(counts["read"] for counts in run["summary"].get("resources", {}).values())
     return dict(run) if read >= at_least else None
-
-
-@contextmanager
-def _worker(hub: Hub) -> Iterator[subprocess.Popen[bytes]]:
-    environment = os.environ | {
-        "TIDEGATE_HOME": str(hub.settings.home),
-        "DATABASE_URL": hub.settings.database_url,
-        "TIDEGATE_SECRET_KEY": hub.settings.secret_key.get_secret_value(),
-    }
-    started = subprocess.Popen([sys.executable, "-c", WORKER.format(source=str(SOURCE))], env=environment)
-    try:
-        yield started
-    finally:
-        started.kill()
-        started.wait()

@@ -32,12 +32,6 @@ def database_url(fresh_database_url: str) -> str:
 
 
 @pytest.fixture
-def live(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> Live:
-    """A connection to a very small company, with nothing imported."""
-    return Live(hub, make_sandbox(customers=3, months=1))
-
-
-@pytest.fixture
 def current(live: Live) -> Live:
     """The same, imported and caught up."""
     imported(live.hub, live.account)

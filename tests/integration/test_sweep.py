@@ -10,7 +10,7 @@ import pytest
 from tests.support import queue
 from tests.support.builders import customer
 from tests.support.importing import imported, stripe
-from tests.support.live import NOWHERE, Live
+from tests.support.live import NOWHERE, Live, caught_up
 
 from tidegate.connections import runs
 from tidegate.errors import ImportRunning, SweepRunning
@@ -38,11 +38,7 @@ def database_url(fresh_database_url: str) -> str:
 @pytest.fixture
 def live(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> Live:
     """A small company, imported and caught up."""
-    live = Live(hub, make_sandbox(customers=10, months=3))
-    imported(hub, live.account)
-    live.sandbox.advance(60)
-    live.catch_up()
-    return live
+    return caught_up(hub, make_sandbox(customers=10, months=3))
 
 
 def swept(live: Live, *, base: str | None = None, **options: Any) -> dict[str, Any]:

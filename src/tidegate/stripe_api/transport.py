@@ -21,7 +21,7 @@ import stripe
 import urllib3
 from urllib3.exceptions import DecodeError, HTTPError, LocationValueError, ProtocolError, SSLError
 
-from tidegate.errors import StripeBodyUnreadable, StripeUnreachable, TidegateError
+from tidegate.errors import StripeBodyUnreadable, StripeCertificateRefused, StripeUnreachable, TidegateError
 from tidegate.stripe_api import failures
 from tidegate.stripe_api.calls import CALL, LOOPBACK, Answer, Answered, Call, Patience
 from tidegate.stripe_api.endpoints import endpoint_of
@@ -33,6 +33,14 @@ CHUNK = 1 << 18
 """Bytes of a body that are read at a time."""
 POOL = 64
 """Connections kept open; more threads than this open further ones for a single request each."""
+
+OUT_OF_TIME = (9, 10)
+"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED (openssl-verification-options(1))."""
+NOT_IN_TIME = (
+    "This machine's clock says {now:%Y-%m-%d %H:%M} UTC: set it if that is wrong; else whoever runs that server, or "
+    "the proxy before it, has to renew the certificate."
+)
+NOT_VOUCHED_FOR = "Check `--api-base`, and whether a proxy answers in Stripe's place."
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +185,21 @@ def _unreadable(where: str, problem: str, request_id: str) -> Setback:
 
 
 def _unreachable(where: str, problem: HTTPError) -> Setback:
+    if isinstance(problem, SSLError) and isinstance(refused := problem.args[0], ssl.SSLCertVerificationError):
+        return _not_trusted(where, refused)
     said = _said(problem)
-    # A certificate that does not fit or an address that is none stays so.
-    certificate = isinstance(problem, SSLError) and isinstance(problem.args[0], ssl.SSLCertVerificationError)
-    temporary = not (certificate or isinstance(problem, LocationValueError))
-    return Setback(lambda tries: StripeUnreachable(endpoint=where, problem=said, tries=tries), temporary)
+    return Setback(
+        lambda tries: StripeUnreachable(endpoint=where, problem=said, tries=tries),
+        temporary=not isinstance(problem, LocationValueError),  # an address that is none stays so
+    )
+
+
+def _not_trusted(where: str, refused: ssl.SSLCertVerificationError) -> Setback:
+    """A certificate stays as it is: nothing is tried again."""
+    remedy = NOT_IN_TIME if refused.verify_code in OUT_OF_TIME else NOT_VOUCHED_FOR
+    said = failures.without_secrets(refused.verify_message)
+    facts = {"endpoint": where, "problem": said, "remedy": remedy.format(now=datetime.now(UTC))}
+    return Setback(lambda tries: StripeCertificateRefused(**facts, tries=tries), temporary=False)
 
 
 def _said(problem: HTTPError) -> str:

@@ -2,6 +2,7 @@
 
 import gc
 import gzip
+import ipaddress
 import json
 import logging
 import socket
@@ -24,10 +25,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from tidegate.cli.run import failure_of
 from tidegate.errors import (
     ConfigurationError,
     StripeAccessRevoked,
     StripeBodyUnreadable,
+    StripeCertificateRefused,
     StripeCursorGone,
     StripeEndpointMissing,
     StripeKeyInvalid,
@@ -127,23 +130,58 @@ def test_a_remote_server_is_asked_to_compress(stub: Any, monkeypatch: pytest.Mon
     assert stub.seen[0].headers["Accept-Encoding"] == "gzip"
 
 
-def test_a_certificate_that_does_not_fit_is_refused_at_once(stub: Any, tmp_path: Path) -> None:
-    stub.socket = self_signed(tmp_path).wrap_socket(stub.socket, server_side=True)
-    api = StripeApi(KEY, base=stub.base.replace("http", "https"), budget=LocalBudget(), patience=Hurry().patience())
-    with pytest.raises(StripeUnreachable, match=r"certificate verify failed.*\(tried 1 times\)"):
-        api.get("/v1/customers")
+def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(stub: Any, tmp_path: Path) -> None:
+    stub.socket = certified(tmp_path).wrap_socket(stub.socket, server_side=True)
+    with pytest.raises(StripeCertificateRefused) as raised:
+        https_at(stub).get("/v1/customers")
+    assert "self-signed certificate. Check `--api-base`" in str(raised.value)
     assert stub.seen == [], "the key has not been sent"
 
 
-def self_signed(folder: Path) -> ssl.SSLContext:
-    """The server side of TLS with a certificate nobody vouches for."""
+@pytest.mark.parametrize(
+    ("begins", "ends", "told"), [(-90, -1, "certificate has expired"), (1, 90, "certificate is not yet valid")]
+)
+def test_a_certificate_out_of_its_time_is_told_with_the_clock_it_was_held_against(
+    stub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begins: int, ends: int, told: str
+) -> None:
+    stub.socket = certified(tmp_path, begins, ends).wrap_socket(stub.socket, server_side=True)
+    monkeypatch.setattr(stripe, "ca_bundle_path", str(tmp_path / "server.pem"))
+    with pytest.raises(StripeCertificateRefused) as raised:
+        https_at(stub).get("/v1/customers")
+    failure = failure_of(raised.value)
+    assert failure.code == 3
+    assert f"at GET /v1/customers is not valid, so nothing was sent there: {told}. " in failure.message
+    assert f"clock says {datetime.now(UTC):%Y-%m-%d} " in failure.message
+    assert "renew the certificate" in failure.message
+    assert stub.seen == [], "the key has not been sent"
+
+
+def test_a_certificate_in_its_time_that_is_vouched_for_is_accepted(
+    stub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub.socket = certified(tmp_path).wrap_socket(stub.socket, server_side=True)
+    monkeypatch.setattr(stripe, "ca_bundle_path", str(tmp_path / "server.pem"))
+    assert https_at(stub).get("/v1/customers").body == b'{"object": "list", "data": []}'
+
+
+def https_at(stub: Any) -> StripeApi:
+    base = stub.base.replace("http", "https")
+    return StripeApi(KEY, base=base, budget=LocalBudget(), patience=Hurry().patience())
+
+
+def certified(folder: Path, begins: int = -1, ends: int = 1) -> ssl.SSLContext:
+    """The server side of TLS with a certificate that vouches for itself, `server.pem`: valid from and to so many days
+    from now.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
+    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(now + timedelta(days=begins))
+        .not_valid_after(now + timedelta(days=ends))
+        .add_extension(here, critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = folder / "server.pem"
