@@ -19,6 +19,7 @@ TidegateError
 │   ├── ResourceUnknown
 │   ├── EventUnknown
 │   ├── NotReadOnly
+│   ├── ReaderRefused
 │   ├── QueryRefused
 │   ├── RunUnknown
 │   ├── EventRefused
@@ -168,6 +169,10 @@ class EventUnknown(UsageError):
 
 class NotReadOnly(UsageError):
     """Only reading is allowed here: {problem}"""
+
+
+class ReaderRefused(UsageError):
+    """No log-in with the rights of the role tidegate_reader can be had: {problem}"""
 
 
 class QueryRefused(UsageError):
