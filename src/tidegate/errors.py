@@ -17,6 +17,7 @@ TidegateError
 │   │   └── ConnectionDisconnected
 │   ├── OtherAccount
 │   ├── ResourceUnknown
+│   ├── ResourceNotListed
 │   ├── EventUnknown
 │   ├── NotReadOnly
 │   ├── ReaderRefused
@@ -161,6 +162,10 @@ class OtherAccount(UsageError):
 
 class ResourceUnknown(UsageError):
     """There is no resource named {name}.{nearest} Known: {known}."""
+
+
+class ResourceNotListed(UsageError):
+    """{name} cannot be imported by themselves: {reason}"""
 
 
 class EventUnknown(UsageError):

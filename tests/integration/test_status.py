@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import event as sql_events
 from tests.support.builders import customer, event
 from tests.support.importing import imported
 from tests.support.live import NOWHERE, Live
@@ -274,6 +275,29 @@ def test_an_endpoint_that_never_sent_anything_is_silent_too(current: Live) -> No
     current.run("update tidegate.connections set last_webhook_at = null, created_at = now() - interval '1 day'")
     (problem,) = one(current)["problems"]
     assert problem["detail"].endswith("none ever came.")
+
+
+def test_whether_webhooks_are_silent_is_told_without_reading_the_inbox(current: Live) -> None:
+    """It is asked whenever somebody looks at the status, and a busy account's inbox has millions of rows."""
+    current.run("""
+insert into tidegate.inbox (connection, event_id, type, created, source, state, body)
+select 'acme', 'evt_' || n, 'customer.updated', now() - interval '1 hour', 'webhook', 'handled', '{}'
+from generate_series(1, 5000) n""")
+    current.run("analyze tidegate.inbox")
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    def note(_db: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "i.source = 'events'" in statement:
+            asked.append((statement, parameters))
+
+    sql_events.listen(current.hub.engine, "before_cursor_execute", note)
+    current.run("update tidegate.connections set last_webhook_at = now() - interval '1 day'")
+    one(current)
+    sql_events.remove(current.hub.engine, "before_cursor_execute", note)
+    [(statement, parameters)] = asked
+    with current.hub.engine.connect() as db:
+        plan = "\n".join(db.exec_driver_sql(f"explain {statement}", parameters).scalars())
+    assert "inbox_polled" in plan
 
 
 def test_an_account_whose_details_lack_is_not_activated(current: Live) -> None:

@@ -15,7 +15,7 @@ from tidegate.connections.accounts import Account
 from tidegate.errors import UsageError
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import LocalBudget
-from tidegate.stripe_api.resources import resource
+from tidegate.stripe_api.resources import to_import
 from tidegate.wiring import Hub
 from tidegate.workflows import connect as connecting
 from tidegate.workflows import status as standing
@@ -141,7 +141,8 @@ def sync(
     wanted = what or Import()
     if account.disconnected_at:
         raise UsageError(problem=f"The connection {account.name} has no key any more; connect it again first.")
-    names = [resource(name).name for name in wanted.resources]
+    to_import(wanted.resources, livemode=account.livemode)
+    names = list(wanted.resources)
     before = _last(hub, account.name)
     request.app.state.doorbell.ring("import_account", connection=account.name, resources=names, full=wanted.full)
     run = _begun(hub, account.name, before)

@@ -132,6 +132,7 @@ inbox = Table(
     PrimaryKeyConstraint("connection", "event_id"),
     Index("inbox_waiting", "connection", "next_try_at", postgresql_where=text("state = 'waiting'")),
     Index("inbox_parked", "connection", postgresql_where=text("state = 'parked'")),
+    Index("inbox_polled", "connection", "created", postgresql_where=text("source = 'events'")),
 )
 
 import_ranges = Table(
