@@ -48,6 +48,7 @@ TidegateError
 │   ├── StripeEndpointMissing
 │   ├── StripeCursorGone
 │   └── StripeRateLimited
+├── WorkStopped                    asked to stop while it waited for Stripe
 ├── StripeModeWrong                an answer of the other mode, live or test (exit 2)
 ├── StripeBodyUnreadable           a 2xx whose body is cut off or no JSON
 └── SignatureInvalid               a webhook that Stripe did not sign
@@ -312,6 +313,12 @@ class StripeRateLimited(StripeRefused):
     {request_id}."""
 
 
+class WorkStopped(TidegateError):
+    """The work was asked to stop while it waited for its turn at {endpoint}. What was stored stays, and it goes on from
+    there the next time.
+    """
+
+
 class StripeModeWrong(TidegateError):
     """What answers at {endpoint} shows {found}-mode data ({what}), and the key is one of {wanted} mode: nothing of it
     was stored. Check the connection's key and `--api-base`, and what stands between here and Stripe.
@@ -354,7 +361,7 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
 }
 
 
-ENDS_THE_WORK = (StripeKeyInvalid, StripeModeWrong, Unreachable)
+ENDS_THE_WORK = (StripeKeyInvalid, StripeModeWrong, Unreachable, WorkStopped)
 """What makes all further work on a connection useless; other errors concern one list or one object."""
 
 

@@ -19,6 +19,7 @@ from tidegate.errors import (
     StripeCursorGone,
     StripeObjectMissing,
     TidegateError,
+    WorkStopped,
     passes,
 )
 from tidegate.mirror import ranges, refetches
@@ -131,6 +132,8 @@ class Reader:
         try:
             while not range_.done and not self.stop.is_set() and not self._fatal:
                 self._step(load)
+        except WorkStopped:
+            log.info("import_range_stopped", extra={"run": self.run, "resource": range_.resource.name})
         except (*ENDS_THE_WORK, ImportTakenOver):
             raise
         except TidegateError as error:
@@ -193,13 +196,19 @@ class Reader:
         parents = self._parents(range_)
         pages: list[Page] = []
         gone: list[str] = []
+        last = range_.cursor
         for parent in parents:
+            if self.stop.is_set():
+                break
             try:
                 pages += self._pages_of(range_, parent)
             except StripeObjectMissing:
                 gone.append(parent)
-        done = len(parents) < PARENTS_AT_ONCE
-        self._store(Load(range_), pages, parents[-1] if parents else range_.cursor, None, done=done, gone=gone)
+            except WorkStopped:  # what was read of the others is kept
+                break
+            last = parent
+        done = len(parents) < PARENTS_AT_ONCE and last == (parents[-1] if parents else last)
+        self._store(Load(range_), pages, last, None, done=done, gone=gone)
 
     def _pages_of(self, range_: Range, parent: str) -> list[Page]:
         path = list_path(str(range_.resource.path), parent)

@@ -115,6 +115,16 @@ where r.connection = :connection and r.resource = o.resource and r.object_id = o
     )
 
 
+def give_back(connection: Connection, account: str, one: Claimed) -> None:
+    """Ends the lease of an object that was not looked at: its turn is now."""
+    connection.execute(
+        text("""
+update tidegate.refetches set next_try_at = now()
+where connection = :connection and resource = :resource and object_id = :id and asked_at = :asked_at"""),
+        {"connection": account, "resource": one.resource, "id": one.object_id, "asked_at": one.asked_at},
+    )
+
+
 def done(connection: Connection, account: str, one: Claimed) -> bool:
     """Takes an object off the queue; false when it was asked for again meanwhile, or another process has read it."""
     return bool(

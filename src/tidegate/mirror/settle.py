@@ -11,7 +11,7 @@ from functools import partial
 from sqlalchemy import Engine, text
 
 from tidegate.connections import accounts
-from tidegate.errors import ENDS_THE_WORK, StripeObjectMissing, TidegateError
+from tidegate.errors import ENDS_THE_WORK, StripeObjectMissing, TidegateError, WorkStopped
 from tidegate.mirror import references, refetches
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Arrival, Counts, Lost, arrive
@@ -62,8 +62,10 @@ def settle(
     end = time.monotonic() + seconds
     with ThreadPoolExecutor(readers, thread_name_prefix="settle") as pool:
         while not (stop and stop.is_set()) and time.monotonic() < end and (claimed := _claim(engine, account)):
-            fetched = pool.map(partial(_fetch, engine, account, api, without), claimed)
+            fetched = pool.map(partial(_fetch, engine, account, api, without, stop), claimed)
             for one, outcome in zip(claimed, fetched, strict=True):
+                if isinstance(outcome, WorkStopped):
+                    continue
                 if isinstance(outcome, TidegateError):
                     settled.failed[f"{one.resource}/{one.object_id}"] = str(outcome)
                 else:
@@ -80,10 +82,17 @@ def _claim(engine: Engine, account: str) -> Sequence[Claimed]:
 
 
 def _fetch(
-    engine: Engine, account: str, api: StripeApi, without: Collection[str], one: Claimed
+    engine: Engine,
+    account: str,
+    api: StripeApi,
+    without: Collection[str],
+    stop: threading.Event | None,
+    one: Claimed,
 ) -> Applied | TidegateError:
     """Fetches one object and applies it as read after everything that was known of it."""
     resource = RESOURCES[one.resource]
+    if stop and stop.is_set():
+        return _give_back(engine, account, one, WorkStopped(endpoint=f"{one.resource}/{one.object_id}"))
     stored_at, stored = _stored(engine, account, resource, one.object_id)
     known = max(one.known_at, stored_at)
     lost: list[Lost] = []
@@ -92,6 +101,8 @@ def _fetch(
         arrivals, lost = page.arrivals, page.lost
     except StripeObjectMissing:
         arrivals = _burial(resource, stored, known)
+    except WorkStopped as error:
+        return _give_back(engine, account, one, error)
     except ENDS_THE_WORK as error:
         _put_back(engine, account, one, error)
         raise
@@ -153,6 +164,12 @@ def _burial(resource: Resource, stored: str, known: int) -> list[Arrival]:
     for arrival in arrivals:
         arrival.deleted = True
     return arrivals
+
+
+def _give_back(engine: Engine, account: str, one: Claimed, error: WorkStopped) -> WorkStopped:
+    with engine.begin() as db:
+        refetches.give_back(db, account, one)
+    return error
 
 
 def _put_back(engine: Engine, account: str, one: Claimed, error: TidegateError) -> None:
