@@ -92,7 +92,13 @@ def status(hub: HubOf, connection: Named = None) -> Status:
     """Health, account, last import per resource, inbox and problems of all connections, or of the named one."""
     names = [connection] if connection is not None else None
     return Status.model_validate(
-        standing.status(hub.engine, names, poll_seconds=hub.settings.poll_seconds, home=hub.embedded_home)
+        standing.status(
+            hub.engine,
+            names,
+            poll_seconds=hub.settings.poll_seconds,
+            sweep_hour=hub.settings.sweep_hour,
+            home=hub.embedded_home,
+        )
     )
 
 

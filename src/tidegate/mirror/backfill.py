@@ -22,7 +22,7 @@ from tidegate.errors import (
     WorkStopped,
     passes,
 )
-from tidegate.mirror import ranges, refetches
+from tidegate.mirror import ranges, refetches, sightings
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Counts
 from tidegate.mirror.pages import LIMIT, Page, read_objects, retrieve
@@ -55,7 +55,7 @@ class Progress(NamedTuple):
 
 @dataclass(slots=True)
 class Reader:
-    """What the readers of one import share."""
+    """What the readers of one import share. `full`: what is read unchanged is noted in `sightings` and not written."""
 
     engine: Engine
     account: str
@@ -64,6 +64,7 @@ class Reader:
     plan: Plan
     tell: Callable[[Progress], None]
     stop: threading.Event
+    full: bool = False
     customers: set[str] = field(default_factory=set[str])
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _storing: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(STORING_AT_ONCE))
@@ -250,7 +251,8 @@ order by id limit {PARENTS_AT_ONCE}"""),
                 # A crash of the server may lose the last transactions, each with its checkpoint: they are read again.
                 db.exec_driver_sql("set local synchronous_commit = off")
                 for page in pages:
-                    one = apply(db, self.account, range_.resource, page.arrivals, page.lost)
+                    one = apply(db, self.account, range_.resource, page.arrivals, page.lost, sparing=self.full)
+                    sightings.keep(db, range_.id, one.spared)
                     applied.counts.add(one.counts)
                     applied.customers |= one.customers
                 if gone:

@@ -18,6 +18,7 @@ from tidegate.mirror.arrivals import Arrival, Counts, Lost, arrive
 from tidegate.mirror.decide import Certainty
 from tidegate.mirror.pages import retrieve
 from tidegate.mirror.refetches import Claimed
+from tidegate.mirror.sightings import known_at
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.resources.resource import Resource
@@ -131,7 +132,7 @@ def _take(
         if not accounts.hold(db, account):
             return _nothing(GONE_CONNECTION)
         savepoint = db.begin_nested()
-        applied = apply(db, account, RESOURCES[one.resource], arrivals, lost)
+        applied = apply(db, account, RESOURCES[one.resource], arrivals, lost, sparing=one.reason == "unlisted")
         if not refetches.done(db, account, one):
             savepoint.rollback()
             return _nothing(OVERTAKEN)
@@ -147,12 +148,13 @@ def _nothing(reason: str) -> Applied:
 
 
 def _stored(engine: Engine, account: str, resource: Resource, object_id: str) -> tuple[int, str]:
-    """Epoch seconds of the stored version (0 when there is none), and its JSON unless it is deleted."""
+    """Epoch seconds to which the stored version is known to have held (0: there is none), its JSON unless deleted."""
     with engine.connect() as db:
         row = db.execute(
             text(f"""
-select extract(epoch from updated_at)::bigint as at, case when deleted_at is null then data::text else '' end as data
-from stripe.{resource.table} where connection = :connection and id = :id"""),
+select extract(epoch from {known_at(resource.name)})::bigint as at,
+  case when t.deleted_at is null then t.data::text else '' end as data
+from stripe.{resource.table} t where t.connection = :connection and t.id = :id"""),
             {"connection": account, "id": object_id},
         ).first()
     return (int(row.at), row.data) if row else (0, "")

@@ -154,6 +154,28 @@ import_ranges = Table(
     Index("import_ranges_by_run", "run", "resource"),
 )
 
+listings = Table(
+    "listings",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column(
+        "as_of",
+        Time,
+        nullable=False,
+        comment="everything stored of it was seen again since then: unchanged, or written, or asked for by id",
+    ),
+    PrimaryKeyConstraint("connection", "resource"),
+)
+
+sightings = Table(
+    "sightings",
+    metadata,
+    Column("range", BigInteger, ForeignKey("import_ranges.id", ondelete="cascade"), nullable=False),
+    Column("ids", ARRAY(Text), nullable=False, comment="of a page: the objects that are stored as they were read"),
+    Index("sightings_by_range", "range"),
+)
+
 comparisons = Table(
     "comparisons",
     metadata,

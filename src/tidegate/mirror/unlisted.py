@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Engine, RowMapping, text
 
-from tidegate.mirror import refetches
+from tidegate.mirror import refetches, sightings
 from tidegate.mirror.apply import apply
 from tidegate.mirror.arrivals import arrive
 from tidegate.mirror.decide import Certainty
@@ -16,24 +16,26 @@ ROUNDING = 5
 """Seconds by which what was read may seem older than the reading: Stripe's times are whole seconds, rounded down."""
 
 
-def look_for_unlisted(engine: Engine, account: str, resource: Resource, began: int) -> list[str]:
-    """Queues a look at every object that the reading which began then (epoch seconds, Stripe's clock) did not show.
+def look_for_unlisted(engine: Engine, account: str, resource: Resource, run: int, began: int) -> list[str]:
+    """Queues a look at every object that the run's reading, which began then (epoch seconds, Stripe's clock), did not
+    show; then everything stored of the resource counts as seen.
 
     Inline prices are in no list and exist; what Stripe has no more is buried when it is looked at. Objects that cannot
     be fetched by id exist only in their list and are buried here. Returns the ids of all of these objects.
     """
     found: list[str] = []
-    while True:
-        with engine.begin() as db:
-            rows = _unseen(db, account, resource, began - ROUNDING, found[-1] if found else "")
-            if not rows:
-                return found
+    with sightings.gathered(engine, run, resource.name) as db:
+        while rows := _unseen(db, account, resource, began - ROUNDING, found[-1] if found else ""):
             if resource.retrievable:
                 asks = [refetches.Ask(row["id"], "unlisted") for row in rows]
                 refetches.ask(db, account, resource, asks)
             else:
                 _bury(db, account, resource, rows, began)
-        found += [row["id"] for row in rows]
+            db.commit()
+            found += [row["id"] for row in rows]
+        sightings.note_whole(db, account, resource.name, began)
+        db.commit()
+    return found
 
 
 def vanished(engine: Engine, account: str, resource: Resource, ids: Sequence[str]) -> int:
@@ -60,6 +62,7 @@ def _unseen(db: Connection, account: str, resource: Resource, before: int, after
             text(f"""
 select t.id, t.data::text as data from stripe.{resource.table} t
 where t.connection = :connection and t.id > :after and t.deleted_at is null and t.updated_at < to_timestamp(:before)
+  and not exists (select from sighted s where s.id = t.id)
   and not exists (select from tidegate.unreadable u where u.connection = t.connection and u.resource = :resource
                   and u.object_id = t.id and u.field = '')
 order by t.id limit :limit"""),
