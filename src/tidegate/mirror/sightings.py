@@ -5,10 +5,9 @@ again: with the same content, or it was written, or a look at it by id was asked
 stored version is known to have held (`known_at`), as confirming each row would.
 """
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, text
 
 
 def known_at(resource: str) -> str:
@@ -47,24 +46,3 @@ insert into tidegate.listings (connection, resource, as_of) values (:connection,
 on conflict (connection, resource) do update set as_of = greatest(listings.as_of, excluded.as_of)"""),
         {"connection": account, "resource": resource, "as_of": as_of},
     )
-
-
-@contextmanager
-def gathered(engine: Engine, run: int, resource: str) -> Generator[Connection]:
-    """A connection with the temporary table `sighted (id)`: what the run saw unchanged of the resource."""
-    with engine.connect() as db:
-        db.execute(text("create temp table sighted (id text primary key)"))
-        try:
-            db.execute(
-                text("""
-insert into sighted select distinct unnest(s.ids) from tidegate.sightings s
-join tidegate.import_ranges i on i.id = s.range where i.run = :run and i.resource = :resource"""),
-                {"run": run, "resource": resource},
-            )
-            db.execute(text("analyze sighted"))
-            db.commit()
-            yield db
-        finally:
-            db.rollback()
-            db.execute(text("drop table if exists pg_temp.sighted"))
-            db.commit()
