@@ -18,8 +18,10 @@ TidegateError
 │   │   └── ConnectionDisconnected
 │   ├── OtherAccount
 │   ├── ResourceUnknown
+│   ├── ResourceNotListed
 │   ├── EventUnknown
 │   ├── NotReadOnly
+│   ├── ReaderRefused
 │   ├── QueryRefused
 │   ├── RunUnknown
 │   ├── EventRefused
@@ -49,6 +51,7 @@ TidegateError
 │   ├── StripeEndpointMissing
 │   ├── StripeCursorGone
 │   └── StripeRateLimited
+├── WorkStopped                    asked to stop while it waited for Stripe
 ├── StripeModeWrong                an answer of the other mode, live or test (exit 2)
 ├── StripeBodyUnreadable           a 2xx whose body is cut off or no JSON
 └── SignatureInvalid               a webhook that Stripe did not sign
@@ -171,12 +174,20 @@ class ResourceUnknown(UsageError):
     """There is no resource named {name}.{nearest} Known: {known}."""
 
 
+class ResourceNotListed(UsageError):
+    """{name} cannot be imported by themselves: {reason}"""
+
+
 class EventUnknown(UsageError):
     """There is no event {event} in the inbox of {connection}."""
 
 
 class NotReadOnly(UsageError):
     """Only reading is allowed here: {problem}"""
+
+
+class ReaderRefused(UsageError):
+    """No log-in with the rights of the role tidegate_reader can be had: {problem}"""
 
 
 class QueryRefused(UsageError):
@@ -323,6 +334,12 @@ class StripeRateLimited(StripeRefused):
     {request_id}."""
 
 
+class WorkStopped(TidegateError):
+    """The work was asked to stop while it waited for its turn at {endpoint}. What was stored stays, and it goes on from
+    there the next time.
+    """
+
+
 class StripeModeWrong(TidegateError):
     """What answers at {endpoint} shows {found}-mode data ({what}), and the key is one of {wanted} mode: nothing of it
     was stored. Check the connection's key and `--api-base`, and what stands between here and Stripe.
@@ -366,7 +383,7 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
 }
 
 
-ENDS_THE_WORK = (StripeKeyInvalid, StripeModeWrong, Unreachable)
+ENDS_THE_WORK = (StripeKeyInvalid, StripeModeWrong, Unreachable, WorkStopped)
 """What makes all further work on a connection useless; other errors concern one list or one object."""
 
 

@@ -9,6 +9,7 @@ requests. Bodies are asked for compressed only of a remote server: on loopback g
 
 import logging
 import ssl
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,7 @@ from urllib3.exceptions import DecodeError, HTTPError, LocationValueError, Proto
 
 from tidegate.errors import StripeBodyUnreadable, StripeCertificateRefused, StripeUnreachable, TidegateError
 from tidegate.stripe_api import failures
-from tidegate.stripe_api.calls import CALL, LOOPBACK, Answer, Answered, Call, Patience
+from tidegate.stripe_api.calls import CALL, LOOPBACK, Answer, Answered, Call, Patience, wait_or_stop
 from tidegate.stripe_api.endpoints import endpoint_of
 from tidegate.stripe_api.limits import Budget
 
@@ -64,6 +65,8 @@ class Transport(stripe.HTTPClient):
         super().__init__()  # pyright: ignore[reportUnknownMemberType]
         self._budget = budget
         self._patience = patience
+        self.stop: threading.Event | None = None
+        """Set, it ends every wait: for the budget, and before a request is tried again."""
         connect, read = timeout
         self._pool = urllib3.PoolManager(
             maxsize=POOL,
@@ -93,7 +96,7 @@ class Transport(stripe.HTTPClient):
         tries = patience.interactive_tries if call.interactive else patience.tries
         spent = 0.0  # seconds, without the waiting for the budget
         for attempt in range(1, tries + 1):
-            self._budget.acquire(endpoint, interactive=call.interactive)
+            self._budget.acquire(endpoint, interactive=call.interactive, stop=self.stop)
             begun = patience.clock()
             outcome = self._try(method.upper(), url, sent, post_data, call)
             spent += patience.clock() - begun
@@ -104,7 +107,7 @@ class Transport(stripe.HTTPClient):
             if not outcome.temporary or attempt == tries or spent > patience.seconds:
                 raise outcome.error(attempt)
             logger.info("stripe.try_again in=%.1fs: %s", pause, outcome.error(attempt))
-            patience.sleep(pause)
+            wait_or_stop(pause, endpoint, patience.sleep, self.stop)
         raise AssertionError("a request is tried at least once")
 
     def _try(self, method: str, url: str, headers: dict[str, str], body: str | None, call: Call) -> Answer | Setback:

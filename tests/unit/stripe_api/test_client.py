@@ -13,6 +13,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 from urllib.parse import unquote
 
@@ -40,6 +41,7 @@ from tidegate.errors import (
     StripeRefused,
     StripeUnreachable,
     TidegateError,
+    WorkStopped,
 )
 from tidegate.stripe_api.calls import Patience
 from tidegate.stripe_api.client import SDK_WORDS, StripeApi
@@ -75,7 +77,7 @@ class Watched:
         self.acquired: list[tuple[str, bool]] = []
         self.noted: list[tuple[str, int, float | None, str | None]] = []
 
-    def acquire(self, endpoint: str, *, interactive: bool = False) -> float:
+    def acquire(self, endpoint: str, *, interactive: bool = False, stop: Event | None = None) -> float:
         self.acquired.append((endpoint, interactive))
         return 0.0
 
@@ -500,3 +502,23 @@ def test_a_body_that_trickles_is_given_up_though_every_byte_comes_in_time(stub: 
     patience = Hurry().patience(tries=2, body_seconds=0.1, clock=time.monotonic)
     with pytest.raises(StripeBodyUnreadable, match=r"not whole after 0 s.*tried 2 times"):
         api_at(stub, patience=patience).get("/v1/customers")
+
+
+def test_who_is_asked_to_stop_waits_no_longer_to_try_again(stub: Any, reply: Any) -> None:
+    stop = Event()
+
+    class Stopping(Watched):
+        def note(self, *told: Any) -> None:
+            super().note(*told)
+            stop.set()
+
+    hurry = Hurry()
+    api = api_at(stub, hurry, budget=Stopping())
+    stub.answer(reply(status=429, headers={"Retry-After": "60"}), reply())
+    with api.heeding(stop), pytest.raises(WorkStopped, match="its turn at GET /v1/invoices"):
+        api.get("/v1/invoices")
+    assert len(stub.seen) == 1
+    stub.answer(reply(status=429, headers={"Retry-After": "60"}), reply())
+    before = hurry.time
+    api.get("/v1/invoices")
+    assert hurry.time >= before + 60, "without heeding it is waited out"
