@@ -2,8 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -14,11 +13,7 @@ from tests.support.waiting import until
 
 from tidegate.mirror import inbox, refetches, settle
 from tidegate.stripe_api.client import StripeApi
-from tidegate.wiring import Hub
 from tidegate.workflows.ingest_events import MOST_PUT_OFF, Drained, drain, handle_events
-
-if TYPE_CHECKING:
-    from tidegate.sandbox.server import Sandbox
 
 OLD = "2020-08-27"
 
@@ -27,12 +22,6 @@ OLD = "2020-08-27"
 def database_url(fresh_database_url: str) -> str:
     """Every test of this module has a database of its own."""
     return fresh_database_url
-
-
-@pytest.fixture
-def live(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> Live:
-    """A connection to a very small company, with nothing imported."""
-    return Live(hub, make_sandbox(customers=3, months=1))
 
 
 def states(live: Live) -> dict[str, str]:
@@ -496,7 +485,7 @@ def test_nothing_is_written_for_a_connection_that_was_purged_meanwhile(live: Liv
         assert db.scalar(text("select count(*) from tidegate.inbox where state = 'waiting'")) == 1
 
 
-def test_what_is_named_and_gone_is_asked_for_once(live: Live, make_sandbox: Callable[..., "Sandbox"]) -> None:
+def test_what_is_named_and_gone_is_asked_for_once(live: Live) -> None:
     """Until something else is heard of it, or a sweep."""
 
     def told(at: int) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.support.importing import connected, imported, stripe
 from tests.support.live import Live
 
+from tidegate.sandbox.config import FAULT_KINDS
 from tidegate.sandbox.old_versions import in_version
 from tidegate.wiring import Hub
 from tidegate.workflows.sweep import sweep
@@ -59,6 +60,7 @@ def test_an_import_with_every_fault_at_once_ends_equal(hub: Hub, make_sandbox: M
     assert summary["state"] == "done", summary["problems"]
     assert sandbox.server is not None
     faults = sandbox.server.faults
+    assert faults.rates.keys() == set(FAULT_KINDS), "every fault there is"
     sandbox.call(faults.rates.clear)
     assert_equal(live)
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from tidegate.mirror.sightings import known_at
 from tidegate.stripe_api.resources.resource import Resource
 
 FAILING = 3
@@ -95,7 +96,7 @@ def unanswered(connection: Connection, account: str, resource: Resource, asks: S
         text(f"""
 select t.id from stripe.{resource.table} t
 join unnest(cast(:ids as text[]), cast(:known as bigint[])) as o(id, known) on o.id = t.id
-where t.connection = :connection and t.updated_at > to_timestamp(o.known)
+where t.connection = :connection and {known_at(resource.name)} > to_timestamp(o.known)
   and (t.certainty > 0 or t.deleted_at is not null)"""),
         {"connection": account, "ids": list(newest), "known": [one.known_at or 0 for one in newest.values()]},
     ).all()
@@ -140,6 +141,16 @@ where r.connection = :connection and r.resource = o.resource and r.object_id = o
     )
 
 
+def give_back(connection: Connection, account: str, one: Claimed) -> None:
+    """Ends the lease of an object that was not looked at: its turn is now."""
+    connection.execute(
+        text("""
+update tidegate.refetches set next_try_at = now()
+where connection = :connection and resource = :resource and object_id = :id and asked_at = :asked_at"""),
+        {"connection": account, "resource": one.resource, "id": one.object_id, "asked_at": one.asked_at},
+    )
+
+
 def done(connection: Connection, account: str, one: Claimed) -> bool:
     """Takes an object off the queue; false when it was asked for again meanwhile, or another process has read it."""
     return bool(
@@ -164,13 +175,13 @@ where connection = :connection and resource = :resource and object_id = :id and 
     )
 
 
-def forget_gone(connection: Connection, account: str, resources: Sequence[Resource]) -> None:
-    """Forgets which objects of these resources are gone, so that they are asked for once more when they are named."""
+def forget_gone(connection: Connection, account: str, resource: Resource) -> None:
+    """Forgets which objects of a resource are gone, so that they are asked for once more when they are named."""
     connection.execute(
         text("""
 delete from tidegate.refetches
-where connection = :connection and resource = any(:resources) and next_try_at = 'infinity'"""),
-        {"connection": account, "resources": [one.name for one in resources]},
+where connection = :connection and resource = :resource and next_try_at = 'infinity'"""),
+        {"connection": account, "resource": resource.name},
     )
 
 

@@ -15,11 +15,15 @@ Where = Literal["open", "balance", "refund", "out_of_band"]
 
 @dataclass(frozen=True)
 class Given:
-    """How a credit note gives back what was paid, minor units: to the card, to the balance, outside of Stripe."""
+    """How a credit note gives back what was paid, minor units: to the card, to the balance, outside of Stripe.
+
+    `refunded` are refunds that were made before, with what of each is the note's.
+    """
 
     refund: int = 0
     credit: int = 0
     out_of_band: int = 0
+    refunded: tuple[tuple[str, int], ...] = ()
 
 
 def credit_note(world: World, invoice: Obj, where: Where, lines: int = 1) -> None:
@@ -76,10 +80,10 @@ def issue(world: World, invoice: Obj, note: Obj, given: Given) -> None:
     invoice["amount_due"] -= before
     if given.out_of_band:
         note["out_of_band_amount"] = given.out_of_band
+    refunds = list(given.refunded)
     if given.refund and (charge := charge_of(world, invoice)):
-        refund = give_back(world, charge, given.refund)
-        entry = {"amount_refunded": given.refund, "refund": refund["id"], "type": "refund"}
-        note["refunds"] = [entry | {"payment_record_refund": None}]
+        refunds.append((give_back(world, charge, given.refund)["id"], given.refund))
+    note["refunds"] = [credit_notes.refunded(refund, amount) for refund, amount in refunds]
     if given.credit:
         customer = world.state.full("customers", invoice["customer"])
         note["customer_balance_transaction"] = world.ids.new("cbtxn_1", 24)

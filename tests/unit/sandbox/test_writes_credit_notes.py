@@ -83,6 +83,26 @@ def test_after_payment_a_note_is_refunded_credited_and_settled_elsewhere(own: Ac
     assert charge.amount_refunded == 500
 
 
+def test_a_note_names_a_refund_that_was_made_before(own: Account) -> None:
+    invoice, other = bill(own, 1000), bill(own, 1000)
+    charge, elsewhere = (own.v1.charges.list({"customer": one.customer}).data[0].id for one in (invoice, other))
+    refund = own.v1.refunds.create({"charge": charge, "amount": 400})
+    own.events()
+    first = note(own, invoice, amount=150, refunds=[{"refund": refund.id, "amount_refunded": 100}], credit_amount=50)
+    assert [(one.refund, one.amount_refunded) for one in first.refunds] == [(refund.id, 100)]
+    assert "refund.created" not in own.happened()
+    second = note(own, invoice, amount=300, refunds=[{"refund": refund.id}])
+    assert second.refunds[0].amount_refunded == 300
+    foreign = own.v1.refunds.create({"charge": elsewhere, "amount": 1})
+    for given, param in (
+        ({"refund": refund.id}, "refunds[0][amount_refunded]"),
+        ({"refund": foreign.id}, "refunds[0][refund]"),
+        ({"amount_refunded": 1}, "refunds[0][refund]"),
+    ):
+        error = refused(own.v1.credit_notes.create, {"invoice": invoice.id, "amount": 1, "refunds": [given]})
+        assert (error.http_status, error.param) == (400, param)
+
+
 def test_a_note_over_more_than_is_due_is_mixed(own: Account) -> None:
     customer = own.customer()
     own.v1.customers.update(customer.id, {"balance": -400})
@@ -196,5 +216,8 @@ def test_refusals_that_depend_on_the_invoice(own: Account) -> None:
     own.v1.refunds.create({"charge": charge.id, "amount": 800})
     error = refused(own.v1.credit_notes.create, {"invoice": invoice.id, "amount": 300, "refund_amount": 300})
     assert error.param == "refund_amount"
+    assert own.v1.customers.delete(invoice.customer).deleted
+    error = refused(own.v1.credit_notes.create, {"invoice": invoice.id, "amount": 300, "credit_amount": 300})
+    assert (error.http_status, error.param) == (400, "credit_amount")
     twice = {"invoice": invoice.id, "lines": [line(invoice), line(invoice)], "credit_amount": 1000}
     assert refused(own.v1.credit_notes.create, twice).param == "lines[1][amount]"

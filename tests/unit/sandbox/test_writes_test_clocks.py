@@ -57,6 +57,8 @@ def test_an_advance_moves_its_own_customers_only(own: Account) -> None:
     assert [events[0]["type"], events[-1]["type"]] == [
         f"test_helpers.test_clock.{one}" for one in ("advancing", "ready")
     ]
+    assert events[0]["request"]["id"] is not None
+    assert {event["request"]["id"] for event in events[1:]} == {None}
     inside = {event["data"]["object"].get("subscription") or event["data"]["object"]["id"] for event in events}
     assert not {stays.id, before.id} & inside
     renewed = own.v1.subscriptions.retrieve(made.id)

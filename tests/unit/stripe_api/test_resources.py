@@ -7,8 +7,8 @@ import pytest
 from stripe._object_classes import OBJECT_CLASSES
 from stripe.params._webhook_endpoint_create_params import WebhookEndpointCreateParams
 
-from tidegate.errors import ResourceUnknown
-from tidegate.stripe_api.resources import RESOURCES, by_object, listed, resource, resource_of_key
+from tidegate.errors import ResourceNotListed, ResourceUnknown
+from tidegate.stripe_api.resources import RESOURCES, by_object, listed, resource, resource_of_key, to_import
 from tidegate.stripe_api.resources.resource import Resource
 
 EVERY = pytest.mark.parametrize("row", RESOURCES.values(), ids=lambda row: row.name)
@@ -177,6 +177,30 @@ def test_a_resource_by_name() -> None:
 )  # fmt: skip
 def test_what_comes_inside_another_is_listed_with_that(name: str, list_: str) -> None:
     assert listed(name).name == list_
+
+
+@pytest.mark.parametrize(
+    ("name", "ask_for"),
+    [("invoice_lines", "Ask for invoices."), ("subscription_items", "Ask for subscriptions."),
+     ("discounts", "Ask for customers, subscriptions or invoices.")],
+)  # fmt: skip
+def test_what_has_no_list_of_its_own_is_not_imported_alone(name: str, ask_for: str) -> None:
+    with pytest.raises(ResourceNotListed, match=f"{name} cannot be imported by themselves: ") as raised:
+        to_import(["customers", name], livemode=False)
+    assert ask_for in str(raised.value)
+
+
+def test_every_resource_without_a_list_names_what_to_ask_for() -> None:
+    for one in RESOURCES.values():
+        if one.path is None:
+            with pytest.raises(ResourceNotListed, match="Ask for "):
+                to_import([one.name], livemode=False)
+        assert set(one.stands_in) <= RESOURCES.keys()
+
+
+def test_test_clocks_are_not_asked_of_a_live_account() -> None:
+    with pytest.raises(ResourceNotListed, match="test mode only"):
+        to_import(["test_helpers/test_clocks"], livemode=True)
 
 
 @pytest.mark.parametrize(

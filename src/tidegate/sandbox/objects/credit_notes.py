@@ -46,6 +46,11 @@ def credit_note(identifier: str, created: int, invoice: Obj, number: str, lines:
     return obj | changes
 
 
+def refunded(refund: str, amount: int) -> Obj:
+    """A refund of a credit note, and how much of it is the note's, minor units."""
+    return {"amount_refunded": amount, "payment_record_refund": None, "refund": refund, "type": "refund"}
+
+
 def credit_note_line(
     identifier: str,
     amount: int,

@@ -26,7 +26,7 @@ class Call:
     names: list[str]
     given: dict[str, Any]
     later: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
-    """What follows once the answer is there: at Stripe it takes a while."""
+    """What follows once the answer is there, caused by no request: at Stripe it takes a while."""
 
     @property
     def state(self) -> State:
@@ -87,11 +87,11 @@ def deleted(kind: str, identifier: str) -> Obj:
     return {"id": identifier, "object": kind, "deleted": True}
 
 
-def needs(given: dict[str, Any], *names: str) -> None:
-    """Raises Refusal (400) when one of the parameters is missing or empty."""
+def needs(given: dict[str, Any], *names: str, within: str = "") -> None:
+    """Raises Refusal (400) when one of the parameters, which are `within` another, is missing or empty."""
     for name in names:
         if not given.get(name):
-            raise required(name)
+            raise required(f"{within}[{name}]" if within else name)
 
 
 def owner(call: Call, other: Obj | None, param: str) -> Obj:

@@ -11,7 +11,7 @@ from tidegate.sandbox.objects import credit_notes, invoices
 from tidegate.sandbox.params import required
 from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.state import SHOWN_CHILDREN
-from tidegate.sandbox.writes.calls import Call, Write, exclusive, metadata, not_negative, taken
+from tidegate.sandbox.writes.calls import Call, Write, exclusive, metadata, needs, not_negative, taken
 from tidegate.sandbox.writes.items import tax_rates
 
 AFTER = ("refund_amount", "credit_amount", "out_of_band_amount")
@@ -22,6 +22,7 @@ LINE = (
 SERVED = (
     *("amount", *AFTER, "effective_at", "email_type", "invoice", "memo", "metadata", "reason"),
     *(f"lines[{name}]" for name in LINE),
+    *(f"refunds[{name}]" for name in ("amount_refunded", "refund")),
 )
 
 
@@ -75,13 +76,17 @@ def asked(call: Call) -> tuple[Obj, Obj, Given]:
 def given_back(call: Call, invoice: Obj, paid: int) -> Given:
     """How `paid` minor units, by which a note exceeds what is still due, go back. Raises Refusal (400)."""
     refund, credit, elsewhere = (call.given.get(name) or 0 for name in AFTER)
-    if refund + credit + elsewhere != paid:
+    before = refunded_before(call, invoice)
+    total = refund + credit + elsewhere + sum(amount for _, amount in before)
+    if total != paid:
         raise Refusal(
             400,
-            f"The sum of {', '.join(AFTER)} must equal the post_payment_amount, which is {paid}; it is "
-            f"{refund + credit + elsewhere}.",
+            f"The sum of refunds, {', '.join(AFTER)} must equal the post_payment_amount, which is {paid}; it is "
+            f"{total}.",
             param=next((name for name in AFTER if call.given.get(name)), "credit_amount"),
         )
+    if credit:
+        call.referred("customers", invoice["customer"], "credit_amount")
     charge = charge_of(call.world, invoice) if refund else None
     left = charge["amount"] - charge["amount_refunded"] if charge and not charge["disputed"] else 0
     if refund > left:
@@ -90,11 +95,42 @@ def given_back(call: Call, invoice: Obj, paid: int) -> Given:
             f"The refund_amount ({refund}) is greater than what can be refunded of this invoice's charge ({left}).",
             param="refund_amount",
         )
-    return Given(refund, credit, elsewhere)
+    return Given(refund, credit, elsewhere, before)
+
+
+def refunded_before(call: Call, invoice: Obj) -> tuple[tuple[str, int], ...]:
+    """The refunds of the invoice's charge that a note is to name, and how much of each. Raises Refusal (400)."""
+    found: list[tuple[str, int]] = []
+    charge = charge_of(call.world, invoice)
+    for position, one in enumerate(call.given.get("refunds") or []):
+        param = f"refunds[{position}]"
+        needs(one, "refund", within=param)
+        refund = call.referred("refunds", one["refund"], f"{param}[refund]")
+        if charge is None or refund["charge"] != charge["id"]:
+            raise Refusal(400, "The refund is not of this invoice's charge.", param=f"{param}[refund]")
+        left = refund["amount"] - named(call, invoice, refund["id"])
+        amount: int = left if one.get("amount_refunded") is None else one["amount_refunded"]
+        if refund["status"] == "failed" or not 0 < amount <= left:
+            raise Refusal(
+                400,
+                f"Of refund {refund['id']} ({refund['status']}) at most {left} are left for a credit note.",
+                param=f"{param}[amount_refunded]",
+            )
+        found.append((refund["id"], amount))
+    return tuple(found)
+
+
+def named(call: Call, invoice: Obj, refund: str) -> int:
+    """How much of a refund the notes of an invoice name already, minor units."""
+    notes = [call.state.full("credit_notes", one) for one in call.state["credit_notes"].find("invoice", invoice["id"])]
+    return sum(one["amount_refunded"] for note in notes for one in note["refunds"] if one["refund"] == refund)
 
 
 def lines_of(call: Call, invoice: Obj) -> list[Obj]:
-    """The lines that are asked for; an amount alone is one line of its own. Raises Refusal (400)."""
+    """The lines that are asked for; an amount alone is one custom line (believed: Stripe documents none).
+
+    Raises Refusal (400).
+    """
     given: list[Obj] | None = call.given.get("lines")
     if given is None:
         if call.given.get("amount") is None:
@@ -124,9 +160,8 @@ def creditable(call: Call, invoice: Obj) -> dict[str, int]:
 def of_invoice(call: Call, given: Obj, invoice: Obj, left: dict[str, int], param: str) -> Obj:
     """A credit of a line of the invoice, whole, so many units of it or an amount, with the same share of its discounts
     and taxes; notes in `left` what is left of that line. Raises Refusal (400)."""
-    name = given.get("invoice_line_item")
-    if not name:
-        raise required(f"{param}[invoice_line_item]")
+    needs(given, "invoice_line_item", within=param)
+    name: str = given["invoice_line_item"]
     line: Obj | None = next((one for one in invoice["lines"]["data"] if one["id"] == name), None)
     if line is None:
         raise Refusal(400, f"The invoice has no line item {name}.", "resource_missing", f"{param}[invoice_line_item]")

@@ -76,8 +76,6 @@ class Desk:
             with time_of(call, write.permission):
                 obj = write.do(call)
             answer = self._rendered(obj, expand)
-            for work in call.later:
-                work()
         except Refusal as refusal:
             if refusal.status == 429:
                 raise
@@ -85,6 +83,8 @@ class Desk:
         finally:
             state.request = NO_REQUEST
             self.world.by_chance = True
+            for work in call.later:
+                work()
             self.webhooks.flush()
         if late_fault:
             answer = broken_backend().answer()

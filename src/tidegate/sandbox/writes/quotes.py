@@ -63,8 +63,8 @@ def fields(call: Call, known: Obj) -> Obj:
     changes = taken(given, *PLAIN) | metadata(known.get("metadata", {}), given)
     days: int | None = part(given, "invoice_settings").get("days_until_due")
     if days is not None:
-        nothing: Obj = {"custom_fields": None, "description": None, "footer": None, "issuer": {"type": "self"}}
-        changes["invoice_settings"] = nothing | known.get("invoice_settings", {}) | {"days_until_due": days}
+        settings: Obj = known.get("invoice_settings", quotes.INVOICE_SETTINGS)
+        changes["invoice_settings"] = settings | {"days_until_due": days}
     return changes
 
 

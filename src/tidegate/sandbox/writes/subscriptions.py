@@ -188,15 +188,7 @@ def update(call: Call) -> Obj:
     pause = pause_of(call)
     before = dict(subscription)
     subscription |= changes | pause
-    if given.get("cancellation_details"):
-        subscription["cancellation_details"] = subscription["cancellation_details"] | given["cancellation_details"]
-    if discounts is not None:
-        replace_discounts(call, subscription, discounts)
-    if isinstance(until, int):
-        on_trial(call, subscription, until)
-        call.world.plan(until, "renew", identifier, until)
-    if given.get("cancel_at_period_end") is False:
-        undo_end(subscription)
+    alter(call, subscription, discounts, until)
     if wishes:
         items.carry_out(call, subscription, wishes, prorations)
     elif not anew and not given.get("cancel_at_period_end") and subscription != before:
@@ -209,6 +201,20 @@ def update(call: Call) -> Obj:
     if until == "now":
         end_trial(call, identifier)
     return call.state.full("subscriptions", identifier)
+
+
+def alter(call: Call, subscription: Obj, discounts: items.Wanted | None, until: int | str | None) -> None:
+    """Writes on a subscription what an update changes besides plain fields and items; it is not stored."""
+    given = call.given
+    if given.get("cancellation_details"):
+        subscription["cancellation_details"] = subscription["cancellation_details"] | given["cancellation_details"]
+    if discounts is not None:
+        replace_discounts(call, subscription, discounts)
+    if isinstance(until, int):
+        on_trial(call, subscription, until)
+        call.world.plan(until, "renew", subscription["id"], until)
+    if given.get("cancel_at_period_end") is False:
+        endings.take_back(subscription)
 
 
 def wishes_of(call: Call, subscription: Obj) -> list[items.Wish]:
@@ -243,17 +249,6 @@ def replace_discounts(call: Call, subscription: Obj, discounts: items.Wanted) ->
     kept = {one for one in discounts if isinstance(one, str)}
     remove(call.world, subscription, set(subscription["discounts"]) - kept)
     subscription["discounts"] = given_to(call, discounts, subscription["customer"], subscription=subscription["id"])
-
-
-def undo_end(subscription: Obj) -> None:
-    """Takes a scheduled end back."""
-    nothing: Obj = {"comment": None, "feedback": None, "reason": None}
-    subscription |= {
-        "cancel_at_period_end": False,
-        "cancel_at": None,
-        "canceled_at": None,
-        "cancellation_details": nothing,
-    }
 
 
 def cancel(call: Call) -> Obj:

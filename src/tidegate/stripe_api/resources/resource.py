@@ -59,6 +59,7 @@ class Resource:
     singleton       `path` is one object, not a list (the account)
     expand          what to expand, as seen from the object; listings prefix `data.`
     nested          lists inside that become rows of their own
+    stands_in       for what Stripe lists nowhere: the resources whose objects show it
     parent          children: the column that holds the parent's id; the primary key includes it
     deleted_by      event types that leave a tombstone
     kept_by         fields that, all null in what is fetched by id, say the same: Stripe still shows the object to who
@@ -84,6 +85,7 @@ class Resource:
     test_mode_only: bool = False
     expand: tuple[str, ...] = ()
     nested: tuple[Nested, ...] = ()
+    stands_in: tuple[str, ...] = ()
     parent: str = ""
     deleted_by: frozenset[str] = frozenset()
     kept_by: tuple[str, ...] = ()
