@@ -259,7 +259,7 @@ order by id limit {PARENTS_AT_ONCE}"""),
                     applied.counts.add(one.counts)
                     applied.customers |= one.customers
                 if whole.arrivals or whole.lost:
-                    applied.customers |= apply(db, self.account, DISCOUNTS, *whole).customers
+                    applied.customers |= apply(db, self.account, DISCOUNTS, *whole, sparing=self.full).customers
                 if gone:
                     parents = RESOURCES[range_.parents]
                     refetches.ask(db, self.account, parents, [refetches.Ask(id_, "doubt") for id_ in gone])
