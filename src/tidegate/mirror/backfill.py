@@ -22,7 +22,7 @@ from tidegate.errors import (
     WorkStopped,
     passes,
 )
-from tidegate.mirror import ranges, refetches, sightings
+from tidegate.mirror import discounts, ranges, refetches, sightings
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Counts
 from tidegate.mirror.pages import LIMIT, Page, read_objects, retrieve
@@ -31,6 +31,7 @@ from tidegate.mirror.ranges import Range
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.endpoints import list_path
 from tidegate.stripe_api.resources import RESOURCES
+from tidegate.stripe_api.resources.discounts import DISCOUNTS
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class Reader:
     stop: threading.Event
     full: bool = False
     customers: set[str] = field(default_factory=set[str])
+    discounts: set[int] = field(default_factory=set[int])  # that were met and stored, as `discounts.inside` takes them
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _storing: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(STORING_AT_ONCE))
     _fatal: list[BaseException] = field(default_factory=list[BaseException])
@@ -246,6 +248,7 @@ order by id limit {PARENTS_AT_ONCE}"""),
         range_ = load.range
         before = (range_.cursor, range_.reached, range_.done, range_.pages, range_.counts)
         applied = Applied()
+        whole = discounts.inside(range_.resource, [one for page in pages for one in page.arrivals], self.discounts)
         try:
             with self._storing, self.engine.begin() as db:
                 # A crash of the server may lose the last transactions, each with its checkpoint: they are read again.
@@ -255,6 +258,8 @@ order by id limit {PARENTS_AT_ONCE}"""),
                     sightings.keep(db, range_.id, one.spared)
                     applied.counts.add(one.counts)
                     applied.customers |= one.customers
+                if whole.arrivals or whole.lost:
+                    applied.customers |= apply(db, self.account, DISCOUNTS, *whole, sparing=self.full).customers
                 if gone:
                     parents = RESOURCES[range_.parents]
                     refetches.ask(db, self.account, parents, [refetches.Ask(id_, "doubt") for id_ in gone])
@@ -269,6 +274,7 @@ order by id limit {PARENTS_AT_ONCE}"""),
             range_.cursor, range_.reached, range_.done, range_.pages, range_.counts = before
             raise
         self.customers |= applied.customers
+        self.discounts |= whole.digests
 
     def _report(self, load: Load) -> None:
         name = load.range.resource.name

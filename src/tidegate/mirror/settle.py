@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from tidegate.connections import accounts
 from tidegate.errors import ENDS_THE_WORK, StripeObjectMissing, TidegateError, WorkStopped
-from tidegate.mirror import references, refetches
+from tidegate.mirror import discounts, references, refetches
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Arrival, Counts, Lost, arrive
 from tidegate.mirror.decide import Certainty
@@ -21,6 +21,7 @@ from tidegate.mirror.refetches import Claimed
 from tidegate.mirror.sightings import known_at
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.resources import RESOURCES
+from tidegate.stripe_api.resources.discounts import DISCOUNTS
 from tidegate.stripe_api.resources.resource import Resource
 
 AT_ONCE = 100
@@ -133,12 +134,16 @@ def _take(
             return _nothing(GONE_CONNECTION)
         savepoint = db.begin_nested()
         applied = apply(db, account, RESOURCES[one.resource], arrivals, lost, sparing=one.reason == "unlisted")
-        if not refetches.done(db, account, one):
+        nothing = not arrivals and not lost
+        if not (refetches.gone if nothing else refetches.done)(db, account, one):
             savepoint.rollback()
             return _nothing(OVERTAKEN)
         savepoint.commit()
+        whole = discounts.inside(RESOURCES[one.resource], arrivals)
+        if whole.arrivals or whole.lost:
+            applied.customers |= apply(db, account, DISCOUNTS, *whole).customers
         references.ask_for_named(db, account, RESOURCES[one.resource], [arrival.id for arrival in arrivals], without)
-    return applied if arrivals or lost else _nothing(GONE)
+    return _nothing(GONE) if nothing else applied
 
 
 def _nothing(reason: str) -> Applied:

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, RowMapping
 from tidegate.connections import accounts, problems, runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import ImportRunning, SweepRunning
-from tidegate.mirror import ranges, sightings
+from tidegate.mirror import ranges, refetches, sightings
 from tidegate.mirror.arrivals import Counts
 from tidegate.mirror.backfill import Progress, Reader
 from tidegate.mirror.plan import Load, Plan
@@ -165,13 +165,15 @@ class _Import:
         return Plan(oldest, started, readers, min(readers, enough), loads)
 
     def _look_for_unlisted(self, failed: set[str], run: int, began: int) -> dict[Resource, list[str]]:
-        """The ids that no list showed, per resource."""
+        """The ids that no list showed, per resource; what was gone of them is asked for once more if it is named."""
         unlisted: dict[Resource, list[str]] = {}
         for one in self.selected:
             if one.singleton and one.name not in failed:
                 with self.engine.begin() as db:
                     sightings.note_whole(db, self.account.name, one.name, began)
             elif one.name not in failed:
+                with self.engine.begin() as db:
+                    refetches.forget_gone(db, self.account.name, one)
                 unlisted[one] = look_for_unlisted(self.engine, self.account.name, one, run, began)
         return unlisted
 
