@@ -77,6 +77,16 @@ def passes(error: TidegateError) -> bool:
     return busy or isinstance(error, Unreachable | StripeRateLimited | StripeBodyUnreadable)
 
 
+def refusal(error: TidegateError) -> str:
+    """Why Stripe refuses a list for as long as nobody changes anything: `permission_missing` or `refused`; empty for
+    any other trouble.
+    """
+    if isinstance(error, StripePermissionMissing):
+        return "permission_missing"
+    about_objects = isinstance(error, StripeCursorGone | StripeObjectMissing | StripeKeyInvalid)
+    return "refused" if isinstance(error, StripeRefused) and not about_objects and not passes(error) else ""
+
+
 def _rebuild(kind: type[TidegateError], facts: dict[str, Any]) -> TidegateError:
     return kind(**facts)
 
@@ -277,8 +287,8 @@ class StripeAccessRevoked(StripeKeyInvalid):
 
 
 class StripePermissionMissing(StripeRefused):
-    """The key may not read {endpoint}: {message} Give the restricted key that permission in Stripe's dashboard, or
-    leave the resource out. Request id: {request_id}.
+    """The key may not read {endpoint}: {message} Until the restricted key is given that permission in Stripe's
+    dashboard, it is left out and the rest is kept current. Request id: {request_id}.
     """
 
 

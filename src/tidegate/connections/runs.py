@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, text
@@ -130,6 +131,38 @@ select exists (select from tidegate.runs where connection = :c and kind = 'impor
             {"c": connection},
         )
     )
+
+
+def whole_since(db: Connection, connection: str) -> datetime | None:
+    """Stripe's time from which on only its events tell what happened; None when not everything was imported once.
+
+    That is the beginning of the last import or sweep that also looked for what had vanished, else of the first import.
+    """
+    return db.scalar(
+        text("""
+select to_timestamp(greatest(max(r.began) filter (where r.kind = 'sweep' or r.full), min(r.began) filter (
+  where r.kind = 'import')))
+from (select kind, (options ->> 'began')::bigint as began, coalesce((options ->> 'full')::boolean, false) as full
+      from tidegate.runs where connection = :c and kind in ('import', 'sweep') and state = 'done'
+      and coalesce(options -> 'resources', '[]') = '[]') r"""),
+        {"c": connection},
+    )
+
+
+def left_out(db: Connection, connection: str) -> list[str]:
+    """What the last import of everything was refused and none has read since, by the resource's name."""
+    rows = db.scalars(
+        text("""
+select name from tidegate.runs r cross join jsonb_object_keys(coalesce(r.summary -> 'left_out', '{}')) as name
+where r.id = (select max(id) from tidegate.runs where connection = :c and kind = 'import' and state = 'done'
+              and coalesce(options -> 'resources', '[]') = '[]')
+  and not exists (
+    select from tidegate.runs n where n.connection = :c and n.kind = 'import' and n.state = 'done' and n.id > r.id
+    and n.options -> 'resources' ? name and not coalesce(n.summary -> 'left_out', '{}') ? name)
+order by name"""),
+        {"c": connection},
+    )
+    return list(rows)
 
 
 def find(db: Connection, run: int) -> RowMapping | None:

@@ -20,6 +20,7 @@ from tidegate.errors import (
     StripeObjectMissing,
     TidegateError,
     passes,
+    refusal,
 )
 from tidegate.mirror import ranges, refetches
 from tidegate.mirror.apply import Applied, apply
@@ -134,7 +135,7 @@ class Reader:
         except (*ENDS_THE_WORK, ImportTakenOver):
             raise
         except TidegateError as error:
-            range_.error, load.passing = str(error), passes(error)
+            range_.error, load.passing, load.refused = str(error), passes(error), refusal(error)
             log.warning("import_range_failed", extra={"run": self.run, "resource": range_.resource.name})
             problems.note_error(self.engine, self.account, error, f"GET {range_.resource.path}")
             with self.engine.begin() as db:

@@ -97,6 +97,7 @@ def _look_for_dangling(engine: Engine, account: str, api: StripeApi, results: Se
     compared = {result.resource: result for result in results}
     with engine.connect() as db:
         refused = {one["resource"] for one in last_verdicts(db, account) if one["verdict"] == "not_compared"}
+        refused |= set(runs.left_out(db, account))
         others = set(RESOURCES) - refused - set(compared) if runs.ever_whole(db, account) else set[str]()
     targets = others | {name for name, result in compared.items() if not result.error}
     known = {name: set(result.missing) | result.illegible for name, result in compared.items()}

@@ -33,8 +33,8 @@ class CaughtUp:
     """What was read: events seen, those new to the inbox, unreadable ones (kept there for a person to look at), the new
     place, and whether events were lost.
 
-    `until` stays None when reading was stopped before its first window ended. `gap`: the last place is older than
-    Stripe keeps events, so a full import has to close it.
+    `until` stays None when reading was stopped before its first window ended. `gap`: the last place (before the first
+    reading: the import) is older than Stripe keeps events, so a full import has to close it.
     """
 
     seen: int = 0
@@ -86,13 +86,15 @@ def catch_up(
 def _read(engine: Engine, name: str, api: StripeApi, stop: threading.Event) -> CaughtUp:
     with engine.connect() as db:
         account = accounts.named(db, name)  # as it stands now that nobody else moves the place
+        imported = runs.whole_since(db, name)
     place = account.events_until.astimezone(UTC) if account.events_until else None
     caught = CaughtUp()
     head = next(read_events(api, place))
     oldest = head.at - KEPT
-    caught.gap = place is not None and place < oldest
+    known = place or imported
+    caught.gap = known is not None and known < oldest
     if caught.gap:  # before anything moves the place: whoever is interrupted here finds the gap again
-        _note_gap(engine, name, _lost(place, oldest))
+        _note_gap(engine, name, _lost(known, oldest))
     _keep(engine, account, head, caught)
     if head.more and stop.is_set():
         return caught

@@ -28,7 +28,13 @@ from tidegate.stripe_api.resources.resource import Resource
 KIND = "import"
 SWEEP = "sweep"
 SAME_NIGHT = timedelta(hours=20)
-"""A sweep that was interrupted longer ago is not gone on with: the next one begins anew."""
+"""A sweep that was interrupted longer ago is not gone on with: the next one begins anew. So it is with an import that
+came to its end and lacks something: by then what it read is old.
+"""
+KEPT_SECONDS = 29 * 86_400
+"""An import that began longer ago is not gone on with: Stripe keeps events for 30 days only
+(docs.stripe.com/api/events), and nothing would tell what has happened to what it read first.
+"""
 DEEPEST_REFERENCE = 5  # a line names a price, which names a product, …
 BEAT_SECONDS = 2.0
 PAGES_A_SECOND = 180
@@ -75,11 +81,12 @@ def import_account(
 ) -> dict[str, Any]:
     """Reads everything into the mirror and returns the summary: state, seconds, counts per resource, problems.
 
-    State `done`: all was read; `incomplete`: a part failed and is named (`passing`: all of it may go by itself);
-    `interrupted`: `stop` was set. With `full` or `sweep` the summary says what was `mended`, see `_mended`. Raises
-    ImportRunning (SweepRunning) when another process imports (sweeps) this connection, and what makes all work useless
-    (key invalid, Stripe or the database out of reach); what was stored until then stays, and the next import goes on
-    from there.
+    State `done`: all was read but what Stripe refuses to list, which is `left_out` as {resource: `permission_missing`
+    or `refused`}; `incomplete`: a part failed and is named (`passing`: all of it may go by itself), or nothing may be
+    read; `interrupted`: `stop` was set. `problems` has the words, for what is left out, too. With `full` or `sweep` the
+    summary says what was `mended`, see `_mended`. Raises ImportRunning (SweepRunning) when another process imports
+    (sweeps) this connection, and what makes all work useless (key invalid, Stripe or the database out of reach); what
+    was stored until then stays, and the next import goes on from there.
     """
     stop = stop or threading.Event()
     selected = to_import(options.resources, livemode=account.livemode)
@@ -136,7 +143,7 @@ class _Import:
         full = self.options.full or self.options.sweep
         with self.engine.begin() as db:
             last = runs.last(db, self.account.name, self.options.kind)
-            if last and last["options"].get("resources") == wanted["resources"] and self._goes_on(last):
+            if last and last["options"].get("resources") == wanted["resources"] and self._goes_on(last, stripe_now):
                 runs.go_on(db, last["id"])
                 return last["id"], True, last["options"]["began"], last["options"].get("full", False)
             options = {**wanted, "began": stripe_now, "full": full}
@@ -146,11 +153,14 @@ class _Import:
                     ranges.create(db, run, one, variant)
             return run, False, stripe_now, full
 
-    def _goes_on(self, last: RowMapping) -> bool:
+    def _goes_on(self, last: RowMapping, stripe_now: int) -> bool:
         """Whether the last run of this kind is taken up instead of beginning anew."""
-        if last["state"] == "done" or self.options.full:
+        if last["state"] == "done" or self.options.full or last["options"].get("began", 0) < stripe_now - KEPT_SECONDS:
             return False
-        return not self.options.sweep or last["started_at"] > datetime.now(UTC) - SAME_NIGHT
+        recently = datetime.now(UTC) - SAME_NIGHT
+        if last["state"] == "incomplete" and not (last["summary"].get("passing") and last["finished_at"] > recently):
+            return False
+        return not self.options.sweep or last["started_at"] > recently
 
     def _plan(self, run: int, oldest: int, started: int, latency: float) -> Plan:
         page_seconds = latency + STORING_SECONDS
@@ -204,8 +214,10 @@ class _Import:
 
     def _summary(self, plan: Plan, settled: Settled, resumed: bool, seconds: float, error: str) -> dict[str, Any]:
         problems = {load.range.resource.name: load.range.error for load in plan.loads if load.range.error}
-        unread = any(not load.range.done for load in plan.loads)
-        state = "incomplete" if problems or unread or settled.failed else "done"
+        left_out = _left_out(plan)
+        unread = [load for load in plan.loads if not load.range.done and not load.refused]
+        nothing = bool(left_out) and not any(load.range.done for load in plan.loads)
+        state = "incomplete" if unread or nothing or settled.failed else "done"
         if error or self.stop.is_set():  # what is named and missing may not have been fetched, though all was read
             state = "interrupted"
         return {
@@ -216,7 +228,8 @@ class _Import:
             "pages": sum(load.range.pages for load in plan.loads),
             "resources": _resources(plan, settled),
             "problems": problems | settled.failed,
-            "passing": all(load.passing for load in plan.loads if load.range.error),
+            "left_out": left_out,
+            "passing": not nothing and all(load.passing for load in unread if load.range.error),
             "error": error,
             **({"mended": _mended(plan, settled, self.gone)} if self.full else {}),
         }
@@ -230,6 +243,13 @@ class _Import:
                 problems.clear(db, self.account.name, ["permission_missing"], f"GET {resource.path}")
             if summary["state"] == "done" and not self.options.resources:
                 accounts.promise(db, self.account.name, datetime.fromtimestamp(started, UTC))
+
+
+def _left_out(plan: Plan) -> dict[str, str]:
+    """Why Stripe refuses a list, per resource; with one goes what is listed for each of its objects."""
+    left_out = {load.range.resource.name: load.refused for load in plan.loads if load.refused}
+    per_parent = [load.range.resource for load in plan.loads if load.range.resource.per_parent in left_out]
+    return {one.name: left_out[one.per_parent] for one in per_parent} | left_out
 
 
 def _resources(plan: Plan, settled: Settled) -> dict[str, Any]:

@@ -83,6 +83,7 @@ def _look(api: StripeApi, ask: _Ask) -> Permission:
 def _ring(db: Connection, doorbell: Doorbell, connection: str, regained: Sequence[str]) -> None:
     """Rings for what the key may read again; an account that was never imported waits for its import."""
     names = [one.name for one in RESOURCES.values() if one.path and f"GET {one.path}" in regained]
+    names += [one.name for one in RESOURCES.values() if one.per_parent in names and one.name not in names]
     last = runs.last(db, connection, "import")
     if names and last:
         unfinished = last["state"] != "done" and not last["options"].get("resources")

@@ -60,6 +60,7 @@ def _connection(db: Connection, account: Account, queues: Queues, poll_seconds: 
         "connected": account.disconnected_at is None,
         "display_name": account.display_name,
         "freshness": _freshness(account, run, runs.ever_whole(db, account.name), events, poll_seconds, silent=silent),
+        "left_out": runs.left_out(db, account.name),
         "events_until": _iso(account.events_until),
         "complete_as_of": _iso(account.complete_as_of),
         "last_webhook_at": _iso(account.last_webhook_at),
