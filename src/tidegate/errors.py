@@ -33,6 +33,7 @@ TidegateError
 │       ├── CatchUpRunning
 │       ├── ImportTakenOver
 │       └── SweepRunning
+├── DatabaseBusy                   other transactions held what was to be written
 ├── Unreachable                    Stripe or the database (exit 3)
 │   ├── DatabaseUnreachable
 │   ├── EmbeddedServerLost
@@ -74,7 +75,7 @@ class TidegateError(Exception):
 def passes(error: TidegateError) -> bool:
     """Whether the trouble may end by itself, so that trying again later makes sense."""
     busy = isinstance(error, StripeRefused) and int(error.facts.get("status", 0)) >= 500
-    return busy or isinstance(error, Unreachable | StripeRateLimited | StripeBodyUnreadable)
+    return busy or isinstance(error, DatabaseBusy | Unreachable | StripeRateLimited | StripeBodyUnreadable)
 
 
 def refusal(error: TidegateError) -> str:
@@ -245,6 +246,13 @@ class SweepRunning(ImportRunning):
     """
 
 
+class DatabaseBusy(TidegateError):
+    """The database could not store {what}: {problem} (tried {tries} times). Another session holds these rows locked;
+    `select * from pg_stat_activity` shows which. What was stored until then stays, and the work goes on when it is
+    tried again.
+    """
+
+
 class Unreachable(TidegateError):
     """{what} could not be reached: {problem}"""
 
@@ -344,6 +352,7 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     TokenRefused: (2, 401),
     ScopeMissing: (2, 403),
     FoundWrong: (1, 409),
+    DatabaseBusy: (1, 503),
     Unreachable: (3, 503),
     StripeRefused: (1, 502),
     StripeKeyInvalid: (3, 502),

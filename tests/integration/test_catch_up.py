@@ -381,7 +381,7 @@ def test_a_gap_whose_ring_was_lost_is_rung_for_again_until_a_full_import_has_ans
     assert live.one("select args -> 'full' from tidegate.procrastinate_jobs where task_name = 'import_account'") is True
     live.run("delete from tidegate.procrastinate_jobs")
     with runs.exclusive(live.hub.engine, "acme", "import"), live.hub.engine.begin() as db:
-        run = runs.begin(db, "acme", "import", {"resources": [], "full": True})
+        run = runs.begin(db, "acme", "import", {"resources": [], "full": True}, "me")
     with runs.exclusive(live.hub.engine, "acme", "import"):
         assert "import_account:acme" not in tasks.tick(context, 60), "somebody is at it"
     live.run("update tidegate.runs set state = 'interrupted' where id = :run", run=run)

@@ -79,8 +79,8 @@ def test_the_page_shows_connections_problems_and_imports(hub: Hub, visit: Callab
         problems.note(db, "acme", "oauth_revoked", "Stripe told so.")
         db.execute(text("insert into tidegate.refetches (connection, resource, object_id, reason, next_try_at) "
                         "values ('acme', 'prices', 'price_1', 'event', now() - interval '2 minutes')"))  # fmt: skip
-        run = runs.begin(db, "acme", "import", {})
-        runs.beat(db, run, {"resources": {"customers": {"read": 1200}, "prices": {"read": 34}}})
+        run = runs.begin(db, "acme", "import", {}, "me")
+        runs.beat(db, run, {"resources": {"customers": {"read": 1200}, "prices": {"read": 34}}}, "me")
         for resource, done in (("customers", False), ("prices", True)):
             db.execute(
                 text("insert into tidegate.import_ranges (run, resource, pages, done) values (:run, :name, 1, :done)"),

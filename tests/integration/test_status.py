@@ -128,7 +128,7 @@ def test_freshness_in_words(live: Live) -> None:
 
 def test_a_second_import_does_not_make_a_live_mirror_less_live(current: Live) -> None:
     with current.hub.engine.begin() as db:
-        runs.begin(db, "acme", "import", {"resources": [], "began": 0})
+        runs.begin(db, "acme", "import", {"resources": [], "began": 0}, "me")
     assert freshness(current) == "polling, up to 5 min behind"
 
 
@@ -404,7 +404,7 @@ def test_a_later_audit_of_something_else_does_not_hide_what_was_found(current: L
 def test_an_interrupted_audit_hides_nothing_either(current: Live) -> None:
     audited(current)
     with current.hub.engine.begin() as db:
-        runs.begin(db, "acme", "audit", {"resources": []})
+        runs.begin(db, "acme", "audit", {"resources": []}, "me")
     assert codes(current) == ["audit_failed"]
 
 

@@ -1,6 +1,7 @@
 """Finds what the mirror holds and no list of Stripe shows any more, once all lists of a resource were read anew."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from sqlalchemy import Connection, Engine, RowMapping, text
 
@@ -8,6 +9,7 @@ from tidegate.mirror import refetches
 from tidegate.mirror.apply import apply
 from tidegate.mirror.arrivals import arrive
 from tidegate.mirror.decide import Certainty
+from tidegate.store.trouble import repeated
 from tidegate.stripe_api.resources.resource import Resource
 
 BATCH = 500
@@ -24,16 +26,22 @@ def look_for_unlisted(engine: Engine, account: str, resource: Resource, began: i
     """
     found: list[str] = []
     while True:
-        with engine.begin() as db:
-            rows = _unseen(db, account, resource, began - ROUNDING, found[-1] if found else "")
-            if not rows:
-                return found
-            if resource.retrievable:
-                asks = [refetches.Ask(row["id"], "unlisted") for row in rows]
-                refetches.ask(db, account, resource, asks)
-            else:
-                _bury(db, account, resource, rows, began)
-        found += [row["id"] for row in rows]
+        after = found[-1] if found else ""
+        batch = repeated(partial(_look, engine, account, resource, began, after), f"what vanished of {resource.name}")
+        if not batch:
+            return found
+        found += batch
+
+
+def _look(engine: Engine, account: str, resource: Resource, began: int, after: str) -> list[str]:
+    """Queues or buries the next batch; returns its ids."""
+    with engine.begin() as db:
+        rows = _unseen(db, account, resource, began - ROUNDING, after)
+        if resource.retrievable:
+            refetches.ask(db, account, resource, [refetches.Ask(row["id"], "unlisted") for row in rows])
+        elif rows:
+            _bury(db, account, resource, rows, began)
+    return [row["id"] for row in rows]
 
 
 def vanished(engine: Engine, account: str, resource: Resource, ids: Sequence[str]) -> int:

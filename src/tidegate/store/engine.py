@@ -52,6 +52,7 @@ def open_engine(url: str, *, pool_size: int = 8, application: str = "tidegate") 
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=60,
+        hide_parameters=True,  # they are customers' data, and errors are stored and shown
         connect_args={"application_name": application, **KEPT_ALIVE},
     )
 

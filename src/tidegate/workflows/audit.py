@@ -51,10 +51,10 @@ def audit(
     the database.
     """
     chosen = list(dict.fromkeys(listed(name) for name in names)) or all_listed(livemode=account.livemode)
-    began = time.monotonic()
+    began, owner = time.monotonic(), runs.new_owner()
     with engine.begin() as db:
         place = accounts.named(db, account.name).complete_as_of
-        run = runs.begin(db, account.name, KIND, {"resources": list(names)})
+        run = runs.begin(db, account.name, KIND, {"resources": list(names)}, owner)
 
     def one(resource: Resource) -> Comparison:
         def tell(objects: int) -> None:
@@ -79,7 +79,7 @@ def audit(
         state = "done"
     finally:
         summary = _summary(account, done, time.monotonic() - began, state)
-        _remember(engine, account.name, run, done, summary)
+        _remember(engine, account.name, run, owner, done, summary)
     return {"run": run, **summary}
 
 
@@ -147,7 +147,7 @@ def _summary(account: Account, done: Audited, seconds: float, state: str) -> dic
     }
 
 
-def _remember(engine: Engine, account: str, run: int, done: Audited, summary: dict[str, Any]) -> None:
+def _remember(engine: Engine, account: str, run: int, owner: str, done: Audited, summary: dict[str, Any]) -> None:
     with engine.begin() as db:
         if not accounts.hold(db, account):
             return
@@ -169,7 +169,8 @@ values (:run, :connection, :resource, :verdict, cast(:facts as jsonb))"""),
         for result in done.results:
             if RESOURCES[result.resource].path:
                 _note_permission(db, account, result)
-        runs.end(db, run, summary["state"], {k: v for k, v in summary.items() if k not in {"resources", "checks"}})
+        kept_of_run = {k: v for k, v in summary.items() if k not in {"resources", "checks"}}
+        runs.end(db, run, summary["state"], kept_of_run, owner)
 
 
 def _note_permission(db: Connection, account: str, result: Comparison) -> None:

@@ -69,7 +69,8 @@ def catch_up(
     A connection that did so never before begins 30 days back, all that Stripe has. A `gap` is also noted as the problem
     `events_lost`. Without `look` the objects that events could not tell whole are left in their queue. With `stop` set
     it ends after the page at hand and begins there again the next time. Raises CatchUpRunning when another process
-    catches up on this connection, and the errors of StripeApi.
+    catches up on this connection, ConnectionDisconnected when its key was erased meanwhile, and the errors of
+    StripeApi.
     """
     with runs.exclusive(engine, account.name, KIND) as alone:
         if not alone:
@@ -136,6 +137,7 @@ def _keep(engine: Engine, account: Account, page: Listed, caught: CaughtUp) -> N
     at = int(page.at.timestamp())
     entries += [Entry(account.name, one.id, "", at, "events", one.body, *owner) for one in page.lost]
     with engine.begin() as db:
+        accounts.require_connected(db, account.name)
         caught.new += inbox.keep(db, entries)
     caught.seen += len(entries)
     caught.unreadable += len(page.lost)

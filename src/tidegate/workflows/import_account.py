@@ -20,6 +20,7 @@ from tidegate.mirror.backfill import Progress, Reader
 from tidegate.mirror.plan import Load, Plan
 from tidegate.mirror.settle import Settled, ask_for_missing, settle
 from tidegate.mirror.unlisted import look_for_unlisted, vanished
+from tidegate.store.trouble import told
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.mode import check_mode
 from tidegate.stripe_api.resources import RESOURCES, to_import
@@ -107,6 +108,7 @@ class _Import:
     tell: Callable[[Progress], None]
     stop: threading.Event
     full: bool = False
+    owner: str = field(default_factory=runs.new_owner)
     gone: dict[str, int] = field(default_factory=dict[str, int])  # objects that vanished, per resource
 
     def run(self) -> dict[str, Any]:
@@ -116,7 +118,8 @@ class _Import:
         body = _decode_account(answer.body)
         run, resumed, started, self.full = self._begin(int(answer.at.timestamp()))
         plan = self._plan(run, body.created or 0, started, answer.seconds)
-        reader = Reader(self.engine, self.account.name, self.api, run, plan, self._beating(run, plan), self.stop)
+        tell = self._beating(run, plan)
+        reader = Reader(self.engine, self.account.name, self.api, run, self.owner, plan, tell, self.stop)
         settled, error = Settled(), ""
         try:
             reader.read_all(plan.readers)
@@ -124,11 +127,13 @@ class _Import:
             look = self.full and not self.stop.is_set()
             unlisted = self._look_for_unlisted(failed, started) if look else {}
             settled = self._fetch_missing(failed)
+            with self.engine.connect() as db:
+                accounts.require_connected(db, self.account.name)
             self.gone = {
                 one.name: vanished(self.engine, self.account.name, one, ids) for one, ids in unlisted.items() if ids
             }
         except BaseException as problem:
-            error = str(problem) or type(problem).__name__
+            error = told(problem)
             raise
         finally:
             summary = self._summary(plan, settled, resumed, time.monotonic() - began, error)
@@ -144,10 +149,10 @@ class _Import:
         with self.engine.begin() as db:
             last = runs.last(db, self.account.name, self.options.kind)
             if last and last["options"].get("resources") == wanted["resources"] and self._goes_on(last, stripe_now):
-                runs.go_on(db, last["id"])
+                runs.go_on(db, last["id"], self.owner)
                 return last["id"], True, last["options"]["began"], last["options"].get("full", False)
             options = {**wanted, "began": stripe_now, "full": full}
-            run = runs.begin(db, self.account.name, self.options.kind, options)
+            run = runs.begin(db, self.account.name, self.options.kind, options, self.owner)
             for one in self.selected:
                 for variant in range(len(one.variants)):
                     ranges.create(db, run, one, variant)
@@ -208,7 +213,7 @@ class _Import:
                     return
                 last = time.monotonic()
             with self.engine.begin() as db:
-                runs.beat(db, run, {"resources": _resources(plan, Settled())})
+                runs.beat(db, run, {"resources": _resources(plan, Settled())}, self.owner)
 
         return tell
 
@@ -238,7 +243,7 @@ class _Import:
         refused = {load.range.resource for load in plan.loads if load.range.error}
         readable = {load.range.resource for load in plan.loads if load.range.done} - refused
         with self.engine.begin() as db:
-            runs.end(db, run, summary["state"], summary, summary["error"])
+            runs.end(db, run, summary["state"], summary, self.owner, summary["error"])
             for resource in readable:
                 problems.clear(db, self.account.name, ["permission_missing"], f"GET {resource.path}")
             if summary["state"] == "done" and not self.options.resources:
