@@ -235,6 +235,10 @@ def test_a_sync_without_a_worker_is_accepted_all_the_same(
     answer = client_of("operate").post("/api/integrations/stripe/sync")
     assert answer.status_code == 202
     assert answer.json() == {"connection": "acme", "run": None}
+    more = {"full": True, "resources": ["customers"]}
+    assert client_of("operate").post("/api/integrations/stripe/sync", json=more).status_code == 202
+    with hub.engine.connect() as db:
+        assert db.scalar(ASKED) == {"connection": "acme", "resources": [], "full": True}, "nothing is dropped"
 
 
 def test_connect_and_disconnect(hub: Hub, client_of: Callable[..., Client], make_sandbox: Callable[..., Any]) -> None:

@@ -120,7 +120,7 @@ def test_a_permission_lost_and_found_after_a_whole_import_is_imported_alone(live
     assert rung(live) == [("import_account", ["refunds", "disputes"]), ("catch_up", None)]
     live.run("update tidegate.permissions set allowed = false where endpoint = 'GET /v1/quotes'")
     probed(live)
-    assert rung(live)[-1] == ("import_again", ["quotes"]), "the job that waits is for something else"
+    assert ("import_account", ["disputes", "quotes", "refunds"]) in rung(live), "the job that waits does that, too"
 
 
 def test_another_key_is_looked_at_anew_and_what_the_one_before_lacked_is_caught_up_on(live: Live) -> None:

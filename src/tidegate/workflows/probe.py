@@ -88,8 +88,6 @@ def _ring(db: Connection, doorbell: Doorbell, connection: str, regained: Sequenc
     if names and last:
         unfinished = last["state"] != "done" and not last["options"].get("resources")
         wanted = [] if unfinished else names
-        for task in ("import_account", "import_again"):  # one that waits may be asked for something else
-            if doorbell.ring(task, connection=connection, db=db, resources=wanted):
-                break
+        doorbell.ring("import_account", connection=connection, db=db, resources=wanted)
     if EVENTS in regained:
         doorbell.ring("catch_up", connection=connection, db=db)
