@@ -41,6 +41,7 @@ TidegateError
 │   └── StripeUnreachable
 ├── StripeRefused                  Stripe answered, with an error
 │   ├── StripeKeyInvalid           (exit 3)
+│   │   ├── StripeKeyRefused
 │   │   └── StripeAccessRevoked
 │   ├── StripePermissionMissing
 │   ├── StripeObjectMissing
@@ -101,9 +102,9 @@ class ConfigurationError(UsageError):
 
 
 class SecretKeyLost(ConfigurationError):
-    """The stored credential of {what} cannot be decrypted with the current secret key. If TIDEGATE_SECRET_KEY or the
-    file {file} was changed, put the old one back; if it is lost, run `tidegate connect --name {what}` with the
-    Stripe key again: nothing else depends on it.
+    """The stored credential of {what} cannot be decrypted with the secret key of {file}. If that was changed, or
+    TIDEGATE_SECRET_KEY was set or unset since, put the old key back; if it is lost, run
+    `tidegate connect --name {what}` with the Stripe key again: nothing else depends on it.
     """
 
 
@@ -286,6 +287,11 @@ class StripeRefused(TidegateError):
 class StripeKeyInvalid(StripeRefused):
     """Stripe does not accept the key of this connection ({status} at {endpoint}: {message}). Make a new key in Stripe's
     dashboard and run `tidegate connect` again with the same --name. Request id: {request_id}."""
+
+
+class StripeKeyRefused(StripeKeyInvalid):
+    """Stripe does not accept this key ({status} at {endpoint}: {message}), so nothing was stored. Look whether it was
+    copied whole and still stands under Developers, API keys in Stripe's dashboard. Request id: {request_id}."""
 
 
 class StripeAccessRevoked(StripeKeyInvalid):

@@ -25,7 +25,9 @@ class Failure(NamedTuple):
 
 
 class Program(TyperGroup):
-    """The root of all commands. Exit codes: 0 done, 1 something is wrong, 2 usage or configuration, 3 out of reach."""
+    """The root of all commands. Exit codes: 0 done, 1 something is wrong, 2 usage or configuration, 3 out of reach or
+    the key refused.
+    """
 
     def main(
         self,

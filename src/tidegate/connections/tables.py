@@ -93,7 +93,7 @@ runs = Table(
     Column("started_at", Time, nullable=False, server_default=func.now()),
     Column("heartbeat_at", Time, nullable=False, server_default=func.now()),
     Column("finished_at", Time),
-    Column("process", Text, nullable=False, server_default="", comment="who works on it: host, process id and a token"),
+    Column("process", Text, nullable=False, server_default="", comment="host and process id that works on it"),
     Column("summary", JSONB, nullable=False, server_default=text("'{}'")),
     Column("error", Text, nullable=False, server_default=""),
     Index("runs_by_connection", "connection", "kind", "id"),

@@ -61,8 +61,9 @@ def told(error: BaseException) -> str:
     """An error in one line: of the database's the server's own first line, without the statement and what it was given,
     which may be anybody's data.
     """
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    return (str(cause).strip().splitlines() or [""])[0] or type(cause).__name__
+    if isinstance(error, DBAPIError) and error.orig:
+        return (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0]
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _sqlstate(error: BaseException) -> str | None:
