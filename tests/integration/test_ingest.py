@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 from tests.support.builders import coupon, customer, event, invoice, item, line, price, subscription
-from tests.support.importing import stripe
+from tests.support.importing import imported, stripe
 from tests.support.live import NOWHERE, Live
 from tests.support.waiting import until
 
@@ -511,3 +511,24 @@ def test_a_whole_event_that_was_parked_stays_so_when_it_comes_again(live: Live) 
     live.run("update tidegate.inbox set state = 'parked'")
     assert live.told(whole) == 0
     assert live.one("select state from tidegate.inbox") == "parked"
+
+
+def test_what_is_named_and_gone_is_asked_for_once_until_everything_is_read_again(live: Live) -> None:
+    def asked() -> int:
+        return live.requests("GET /v1/prices/{id}") + live.requests("GET /v1/products/{id}")
+
+    for n in range(3):
+        live.told(event("customer.subscription.updated", subscription(metadata={"n": str(n)}), 100 + n, f"evt_{n}"))
+        live.drain()
+        if not n:
+            first = asked()
+    assert first > 0
+    assert asked() == first
+    gone = {row["object_id"] for row in live.rows("select object_id from tidegate.gone")}
+    assert len(gone) == first
+    imported(live.hub, live.account, "coupons", full=True)
+    before = asked()
+    live.told(event("customer.subscription.updated", subscription(metadata={"n": "9"}), 109, "evt_9"))
+    live.drain()
+    assert asked() == before + first, "they are looked for again"
+    assert {row["object_id"] for row in live.rows("select object_id from tidegate.gone")} == gone

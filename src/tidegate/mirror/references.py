@@ -8,6 +8,10 @@ from tidegate.mirror import refetches
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.resources.resource import Column, Resource
 
+GONE = """
+select from tidegate.gone g where g.connection = :connection and g.resource = :target and g.object_id = n.id"""
+"""Of what is named (`n.id`, a `:target`): what Stripe was asked for and does not have."""
+
 CATALOG = frozenset({"products", "prices", "coupons"})
 """Read by id where anything names them: lists hide inline ones."""
 
@@ -32,20 +36,22 @@ def ask_for_named(
 
 
 def unknown(db: Connection, account: str, holder: Resource, column: Column, *, live: bool = False) -> Sequence[str]:
-    """The ids in a column that refers to another resource of which the mirror has no row, not even a tombstone.
+    """The ids in a column that refers to another resource of which the mirror has no row, not even a tombstone, and
+    which are not known to be gone from Stripe.
 
-    `live`: those only that a holder names which is not deleted.
+    `live`: those only that a holder names which is not deleted, known to be gone or not.
     """
     named = f"unnest(t.{column.name})" if column.type == "text[]" else f"t.{column.name}"
     among = "and t.deleted_at is null" if live else ""
+    known = "" if live else f"and not exists ({GONE})"
     return db.scalars(
         text(f"""
 select distinct n.id
 from (select {named} as id from stripe.{holder.table} t where t.connection = :connection {among}) n
 where n.id is not null and not exists (
-  select from stripe.{RESOURCES[column.refers_to].table} o where o.connection = :connection and o.id = n.id)
+  select from stripe.{RESOURCES[column.refers_to].table} o where o.connection = :connection and o.id = n.id) {known}
 order by n.id"""),
-        {"connection": account},
+        {"connection": account} | ({} if live else {"target": column.refers_to}),
     ).all()
 
 
@@ -62,9 +68,25 @@ def _missing(
 select distinct n.id
 from (select {named} as id from stripe.{holder.table} t where t.connection = :connection and t.{key} = any(:ids)) n
 where n.id is not null and not exists (
-  select from stripe.{target.table} o where o.connection = :connection and o.id = n.id)"""),
-        {"connection": account, "ids": list(ids)},
+  select from stripe.{target.table} o where o.connection = :connection and o.id = n.id)
+and not exists ({GONE})"""),
+        {"connection": account, "ids": list(ids), "target": target.name},
     ).all()
+
+
+def note_gone(db: Connection, account: str, resource: str, object_id: str) -> None:
+    """Remembers that Stripe has no object of that id, of which the mirror has nothing to bury."""
+    db.execute(
+        text("""
+insert into tidegate.gone (connection, resource, object_id) values (:connection, :resource, :id)
+on conflict do nothing"""),
+        {"connection": account, "resource": resource, "id": object_id},
+    )
+
+
+def forget_gone(db: Connection, account: str) -> None:
+    """Lets what was gone from Stripe be looked for once more."""
+    db.execute(text("delete from tidegate.gone where connection = :connection"), {"connection": account})
 
 
 def ask_for_billed(db: Connection, account: str, items: Sequence[str]) -> None:

@@ -131,6 +131,8 @@ def _take(
             savepoint.rollback()
             return _nothing(OVERTAKEN)
         savepoint.commit()
+        if one.reason == "referenced" and not arrivals and not lost:
+            references.note_gone(db, account, one.resource, one.object_id)
         references.ask_for_named(db, account, RESOURCES[one.resource], [arrival.id for arrival in arrivals], without)
     return applied if arrivals or lost else _nothing(GONE)
 

@@ -114,6 +114,18 @@ refetches = Table(
     PrimaryKeyConstraint("connection", "resource", "object_id"),
 )
 
+gone = Table(
+    "gone",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column(
+        "object_id", Text, nullable=False, comment="named by other objects, unknown to Stripe, and never in the mirror"
+    ),
+    Column("found_at", Time, nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("connection", "resource", "object_id"),
+)
+
 inbox = Table(
     "inbox",
     metadata,

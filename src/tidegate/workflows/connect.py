@@ -19,7 +19,7 @@ from tidegate.stripe_api.mode import check_mode, livemode_of
 LIVE_RATE, SANDBOX_RATE, ENDPOINT_RATE = 100.0, 25.0, 25.0
 """Requests a second, as docs.stripe.com/rate-limits states them: live, test mode, one endpoint."""
 
-OWNED = ("problems", "versions", "unreadable", "refetches", "inbox", "comparisons", "runs", "permissions")
+OWNED = ("problems", "versions", "unreadable", "refetches", "gone", "inbox", "comparisons", "runs", "permissions")
 """Tables of schema `tidegate` whose rows belong to a connection."""
 
 NAME = r"[a-z0-9_-]{1,60}"

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, RowMapping
 from tidegate.connections import accounts, problems, runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import ImportRunning, SweepRunning
-from tidegate.mirror import ranges
+from tidegate.mirror import ranges, references
 from tidegate.mirror.arrivals import Counts
 from tidegate.mirror.backfill import Progress, Reader
 from tidegate.mirror.plan import Load, Plan
@@ -186,6 +186,9 @@ class _Import:
         what refused the list would refuse every object of it, one by one.
         """
         everything = Settled()
+        if self.full:
+            with self.engine.begin() as db:
+                references.forget_gone(db, self.account.name)
         for _ in range(DEEPEST_REFERENCE):
             if self.stop.is_set():
                 break
