@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 from sqlalchemy import Connection, Engine, text
@@ -19,7 +19,10 @@ from tidegate.stripe_api.mode import check_mode, livemode_of
 LIVE_RATE, SANDBOX_RATE, ENDPOINT_RATE = 100.0, 25.0, 25.0
 """Requests a second, as docs.stripe.com/rate-limits states them: live, test mode, one endpoint."""
 
-OWNED = ("problems", "versions", "unreadable", "refetches", "gone", "inbox", "comparisons", "runs", "permissions")
+OWNED = (
+    *("problems", "versions", "unreadable", "refetches", "gone", "inbox", "comparisons", "runs", "permissions"),
+    "listings",
+)
 """Tables of schema `tidegate` whose rows belong to a connection."""
 
 NAME = r"[a-z0-9_-]{1,60}"
@@ -61,12 +64,14 @@ _decode_account = msgspec.json.Decoder(_AccountBody).decode
 
 
 def connect(engine: Engine, vault: Vault, request: ConnectRequest, open_api: OpenApi) -> Account:
-    """Asks Stripe whose key it is and stores the connection; an existing name gets the new credentials.
+    """Asks Stripe whose key it is and stores the connection; an existing name gets the new credentials, and keeps the
+    rates and the API base that are not given.
 
     Raises UsageError for what is no secret key, StripeKeyRefused, StripeUnreachable, StripeModeWrong, and OtherAccount
     when the name belongs to another account.
     """
     livemode = _checked(request)
+    request = _at_its_base(engine, request)
     found = _ask_whose(request.api_key, request.api_base, open_api)
     if request.write_key:
         owner = _ask_whose(request.write_key, request.api_base, open_api).id
@@ -94,6 +99,15 @@ def connect(engine: Engine, vault: Vault, request: ConnectRequest, open_api: Ope
             permissions.outdate(db, one)
             problems.clear(db, one, [*problems.OF_ACCESS, "permission_missing"])
         return saved
+
+
+def _at_its_base(engine: Engine, request: ConnectRequest) -> ConnectRequest:
+    """The request, asking where the connection of that name asks already: its key is nothing for anybody else."""
+    if request.api_base or not request.name:
+        return request
+    with engine.connect() as db:
+        known = next((one for one in accounts.every(db) if one.name == request.name), None)
+    return replace(request, api_base=known.api_base or "") if known else request
 
 
 def _checked(request: ConnectRequest) -> bool:

@@ -1,5 +1,6 @@
 """Brings a database to this program's schema: our revisions, then the tables that the resource registry asks for."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from psycopg.errors import InsufficientPrivilege
@@ -7,13 +8,14 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import ProgrammingError
 
 from tidegate.connections import runs
-from tidegate.errors import ConfigurationError
+from tidegate.errors import ConfigurationError, ReaderRefused
 from tidegate.mirror import refill, schema
 from tidegate.store import engine as store_engine
 from tidegate.store import migrate as revisions
-from tidegate.store import queue_schema
+from tidegate.store import queue_schema, reader
 from tidegate.store.trouble import told
 from tidegate.stripe_api.resources import RESOURCES
+from tidegate.workflows.read_store import HIDDEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ def migrate(engine: Engine) -> Migrated:
         if not isinstance(error.orig, InsufficientPrivilege):
             raise
         raise ConfigurationError(problem=_not_permitted(engine, told(error))) from error
+    with suppress(ReaderRefused):  # who asks for it is told then, and so is `tidegate doctor`
+        reader.prepare(engine, HIDDEN)
     return Migrated(before, revisions.HEAD, _fill(engine))
 
 

@@ -2,8 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from tidegate.errors import (
     StripeBodyUnreadable,
     StripeRateLimited,
     Unreachable,
+    WorkStopped,
 )
 from tidegate.mirror import refetches
 from tidegate.store.trouble import told
@@ -95,7 +96,7 @@ def import_account(
     before = _last_import(context, connection)
     wait = min(LONGEST_WAIT, 15 * 2**attempt)
     try:
-        with context.open_api(account) as api:
+        with _stripe(context, account) as api:
             summary = importing.import_account(context.engine, account, api, options, stop=context.stop)
     except ImportRunning:
         again(60, full=full)
@@ -149,7 +150,7 @@ def refetch(context: TaskContext, connection: str) -> dict[str, Any]:
     account = _connected(context, connection)
     if account is None:
         return {"connection": connection, "state": "disconnected"}
-    with context.open_api(account) as api:
+    with _stripe(context, account) as api:
         looked = refetching.refetch(context.engine, connection, api, seconds=SLICE, stop=context.stop)
     if not looked.error:  # else the objects wait for the minute's tick, and Stripe is left alone until then
         _ring_for_looks(context, connection)
@@ -172,7 +173,7 @@ def catch_up(context: TaskContext, connection: str) -> dict[str, Any]:
     if account is None:
         return {"connection": connection, "state": "disconnected"}
     try:
-        with context.open_api(account) as api:
+        with _stripe(context, account) as api:
             caught = catching_up.catch_up(
                 context.engine, account, api, attempts=context.attempts, stop=context.stop, look=False
             )
@@ -201,7 +202,7 @@ def sweep(context: TaskContext, connection: str) -> dict[str, Any]:
         if sweeping.is_fresh(db, connection, datetime.now(UTC)):
             return {"connection": connection, "state": "swept"}
     try:
-        with context.open_api(account) as api:
+        with _stripe(context, account) as api:
             summary = sweeping.sweep(context.engine, account, api, readers=context.readers, stop=context.stop)
     except ImportRunning:
         return {"connection": connection, "state": "busy"}
@@ -220,7 +221,7 @@ def probe(context: TaskContext, connection: str) -> dict[str, Any]:
     account = _connected(context, connection)
     if account is None:
         return {"connection": connection, "state": "disconnected"}
-    with context.open_api(account) as api:
+    with _stripe(context, account) as api:
         found = probing.probe(context.engine, account, api)
     return {"connection": connection, "refused": [one.endpoint for one in found if one.allowed is False]}
 
@@ -230,7 +231,7 @@ def fan_out(context: TaskContext, connection: str) -> dict[str, Any]:
     account = _connected(context, connection)
     if account is None or account.fan_out_at is None:
         return {"connection": connection, "state": "no platform"}
-    with context.open_api(account) as api:
+    with _stripe(context, account) as api:
         return fanning_out.fan_out(context.engine, account, api).as_json()
 
 
@@ -282,14 +283,18 @@ PERIODIC = {"tick": "* * * * *", "forget_old": "23 * * * *"}
 def register(app: "App", context: TaskContext) -> None:
     """Makes a worker's app know the tasks, each bound to the context."""
     for name, run in TASKS.items():
-        task = app.task(name=name, queue=PROMPT)(_bound(run, context))
+        task = app.task(name=name, queue=PROMPT)(_bound(name, run, context))
         if name in PERIODIC:
             app.periodic(cron=PERIODIC[name], queueing_lock=name)(task)
 
 
-def _bound(run: Callable[..., Any], context: TaskContext) -> Callable[..., Any]:
+def _bound(name: str, run: Callable[..., Any], context: TaskContext) -> Callable[..., Any]:
     def task(**arguments: Any) -> Any:
-        return run(context, **arguments)
+        try:
+            return run(context, **arguments)
+        except WorkStopped as stopped:
+            context.doorbell.ring(name, **arguments)
+            return {"state": "stopped", "error": str(stopped)}
 
     return task
 
@@ -299,6 +304,13 @@ def _last_import(context: TaskContext, connection: str) -> int | None:
     with context.engine.connect() as db:
         last = runs.last(db, connection, importing.KIND)
     return last["id"] if last else None
+
+
+@contextmanager
+def _stripe(context: TaskContext, account: Account) -> Generator[StripeApi]:
+    """Stripe as the connection sees it; who waits for it is let go with WorkStopped when the worker is to end."""
+    with context.open_api(account) as api, api.heeding(context.stop):
+        yield api
 
 
 def _connected(context: TaskContext, connection: str) -> Account | None:
