@@ -8,7 +8,7 @@ revision = "0007"
 down_revision = "0005"
 
 TABLES = """
-create table tidegate.gone (
+create table if not exists tidegate.gone (
     connection text not null,
     resource text not null,
     object_id text not null,
