@@ -40,7 +40,7 @@ from tidegate.runs r cross join lateral (
 
 def new_owner() -> str:
     """Whoever takes up a run: host and process id, and a token, for processes in containers may share both."""
-    return f"{socket.gethostname()}:{os.getpid()} {secrets.token_hex(4)}"
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 def begin(db: Connection, connection: str, kind: str, options: dict[str, Any], owner: str) -> int:
