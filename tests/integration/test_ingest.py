@@ -549,3 +549,30 @@ def test_a_stop_leaves_the_rest_for_the_next_drain(live: Live) -> None:
         assert drain(live.hub.engine, live.account, api, stop=stop).handled == 0
     assert set(states(live).values()) == {"waiting"}
     assert live.drain().handled == 1
+
+
+def test_a_whole_copy_takes_the_place_of_one_that_came_cut_off(live: Live) -> None:
+    whole = event("customer.created", customer(), 100, "evt_1")
+    with live.hub.engine.begin() as db:
+        cut_off = inbox.Entry("acme", "evt_1", "", 100, "events", json.dumps(whole)[:80])
+        assert inbox.keep(db, [cut_off]) == 1
+    live.drain()
+    assert live.one("select state from tidegate.inbox") == "parked"
+    with live.hub.engine.begin() as db:
+        assert inbox.keep(db, [cut_off]) == 0
+    assert live.one("select state from tidegate.inbox") == "parked", "another cut-off copy is no better"
+    assert live.told(whole, whole) == 1
+    live.drain()
+    assert live.one("select count(*) from stripe.customers") == 1
+    assert live.one("select state || ' ' || type || ' ' || source from tidegate.inbox") == (
+        "handled customer.created webhook"
+    )
+    assert live.told(whole) == 0
+
+
+def test_a_whole_event_that_was_parked_stays_so_when_it_comes_again(live: Live) -> None:
+    whole = event("customer.created", customer(), 100, "evt_1")
+    live.told(whole)
+    live.run("update tidegate.inbox set state = 'parked'")
+    assert live.told(whole) == 0
+    assert live.one("select state from tidegate.inbox") == "parked"
