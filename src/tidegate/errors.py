@@ -333,8 +333,8 @@ class StripeAccessRevoked(StripeKeyInvalid):
 
 
 class StripePermissionMissing(StripeRefused):
-    """The key may not read {endpoint}: {message} Until the restricted key is given that permission in Stripe's
-    dashboard, it is left out and the rest is kept current. Request id: {request_id}.
+    """The key may not do {endpoint}: {message} Give the restricted key that permission in Stripe's dashboard; until
+    then a list is left out and the rest is kept current. Request id: {request_id}.
     """
 
 
