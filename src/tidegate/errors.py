@@ -25,8 +25,19 @@ TidegateError
 │   ├── BodyTooLarge
 │   ├── ScopeUnknown
 │   ├── TokenUnknown
-│   └── TokenRefused
-│       └── ScopeMissing
+│   ├── TokenRefused
+│   │   └── ScopeMissing
+│   ├── ContactUnknown
+│   ├── ContactAmbiguous
+│   ├── ContactExists
+│   ├── ContactInvalid
+│   ├── ContactSettingsInvalid
+│   ├── CatalogUnknown
+│   ├── CatalogInvalid
+│   │   └── TermsInvalid
+│   ├── ManagedByFile
+│   ├── PreviewStale
+│   └── UsageInvalid
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
 │   ├── ImportIncomplete
 │   └── ImportRunning
@@ -203,6 +214,52 @@ class ScopeMissing(TokenRefused):
     --scope {needed}`."""
 
 
+class ContactUnknown(UsageError):
+    """There is no contact {contact}. `tidegate contacts list` shows all."""
+
+
+class ContactAmbiguous(UsageError):
+    """The id {contact} is that of several contacts. Say which: {known}."""
+
+
+class ContactExists(UsageError):
+    """The id {contact} belongs to another contact. Merge the two with `tidegate contacts merge`, or choose
+    another id.
+    """
+
+
+class ContactInvalid(UsageError):
+    """The contact cannot be taken: {problem}."""
+
+
+class ContactSettingsInvalid(UsageError):
+    """The contact settings cannot be taken: {problem}."""
+
+
+class CatalogUnknown(UsageError):
+    """There is no {what} {key}.{nearest} `tidegate {list} list` shows all."""
+
+
+class CatalogInvalid(UsageError):
+    """{problem}"""
+
+
+class TermsInvalid(CatalogInvalid):
+    """What {where} says of the feature {feature} cannot be taken: {problem}"""
+
+
+class ManagedByFile(UsageError):
+    """{what} is managed by tidegate.yaml: change it there and run `tidegate config apply`."""
+
+
+class PreviewStale(UsageError):
+    """The facts changed since the preview was made, so nothing was done. Look at the preview again: {problem}"""
+
+
+class UsageInvalid(UsageError):
+    """The usage cannot be counted: {problem}"""
+
+
 class FoundWrong(TidegateError):
     """{problem}"""
 
@@ -327,6 +384,12 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     ConnectionMissing: (2, 404),
     ResourceUnknown: (2, 404),
     RunUnknown: (2, 404),
+    ContactUnknown: (2, 404),
+    ContactAmbiguous: (2, 409),
+    ContactExists: (2, 409),
+    CatalogUnknown: (2, 404),
+    ManagedByFile: (2, 409),
+    PreviewStale: (2, 409),
     EventRefused: (2, 400),
     BodyTooLarge: (2, 413),
     EventUnknown: (2, 404),

@@ -15,8 +15,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, MetaData, text
 from tests.support.builders import arrival, customer
 
+from tidegate.catalog import tables as catalog_tables
 from tidegate.connections import runs
 from tidegate.connections import tables as connections_tables
+from tidegate.contacts import tables as contacts_tables
+from tidegate.delivery import tables as delivery_tables
+from tidegate.entitlements import tables as entitlements_tables
 from tidegate.errors import MigrationNeeded, SchemaTooNew
 from tidegate.mirror import refill
 from tidegate.mirror import tables as mirror_tables
@@ -31,7 +35,15 @@ from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.tables import metadata as budget_metadata
 from tidegate.workflows.migrate import is_current, migrate
 
-DECLARING = (connections_tables, security_tables, mirror_tables)
+DECLARING = (
+    connections_tables,
+    security_tables,
+    mirror_tables,
+    delivery_tables,
+    contacts_tables,
+    catalog_tables,
+    entitlements_tables,
+)
 """Modules whose import declares tables in `metadata`."""
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, TextClause
 
 from tidegate.mirror import children, refetches, test_clocks, unreadable
 from tidegate.mirror.arrivals import Arrival, Counts, Lost
+from tidegate.mirror.changed import note as note_changed
 from tidegate.mirror.decide import Certainty, Incoming, Stored, Verdict, decide
 from tidegate.mirror.rows import layout
 from tidegate.mirror.statements import Statements, statements
@@ -59,6 +60,7 @@ def apply(
     unreadable.record(connection, account, resource.name, lost)
     for round_ in _rounds(arrivals):
         _apply_round(connection, account, resource, round_, applied)
+    note_changed(connection, account, applied.customers)
     return applied
 
 

@@ -114,6 +114,16 @@ refetches = Table(
     PrimaryKeyConstraint("connection", "resource", "object_id"),
 )
 
+changed_customers = Table(
+    "changed_customers",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("connection", Text, nullable=False),
+    Column("customers", ARRAY(Text), nullable=False, comment="Stripe's ids"),
+    Column("at", Time, nullable=False, server_default=func.clock_timestamp()),
+    Index("changed_customers_connection", "connection", "id"),
+)
+
 inbox = Table(
     "inbox",
     metadata,

@@ -1,0 +1,172 @@
+"""Contacts one by one: made, found by any id they ever had, renamed, described."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from tidegate.contacts.addresses import registrable
+from tidegate.contacts.match import Kind, fold
+from tidegate.errors import ContactAmbiguous, ContactExists, ContactInvalid, ContactUnknown
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """A contact to make. `email_is_yours`, `name_is_yours`: they no longer follow Stripe."""
+
+    kind: Kind
+    external_id: str
+    name: str = ""
+    email: str = ""
+    emails: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    owner: str = ""
+    properties: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    made_by: str = "api"
+    name_is_yours: bool = False
+    email_is_yours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A contact as it is; `key` is internal and never changes. Times are UTC."""
+
+    key: int
+    livemode: bool
+    kind: Kind
+    external_id: str
+    name: str
+    email: str
+    owner: str
+    properties: dict[str, Any]
+    created_at: datetime
+
+    @property
+    def ref(self) -> str:
+        """`account:acme`: tells apart a user and an account of one id."""
+        return f"{self.kind}:{self.external_id}"
+
+
+def make(db: Connection, livemode: bool, making: Making) -> int:
+    """Makes a contact and returns its key. Raises ContactExists, ContactInvalid; nothing is written then."""
+    external_id = checked_id(making.external_id)
+    key: int = db.execute(
+        text("""
+insert into tidegate.contacts
+  (livemode, kind, external_id, name, email, owner, properties, made_by, name_is_yours, email_is_yours)
+values (:livemode, :kind, :external_id, :name, :email, :owner, cast(:properties as jsonb), :made_by, :name_is_yours,
+  :email_is_yours)
+returning key"""),
+        {
+            "livemode": livemode,
+            "kind": making.kind,
+            "external_id": external_id,
+            "name": making.name,
+            "email": making.email or next(iter(making.emails), ""),
+            "owner": making.owner,
+            "properties": json.dumps(dict(making.properties)),
+            "made_by": making.made_by,
+            "name_is_yours": making.name_is_yours,
+            "email_is_yours": making.email_is_yours,
+        },
+    ).scalar_one()
+    add_id(db, livemode, making.kind, external_id, key)
+    add_emails(db, key, [making.email, *making.emails])
+    add_domains(db, key, making.domains)
+    return key
+
+
+def find(db: Connection, livemode: bool, ref: str) -> Contact:
+    """The contact of an id, present or former: `acme`, or `account:acme` where a user has the same.
+
+    Raises ContactUnknown, ContactAmbiguous.
+    """
+    kind, _, rest = ref.partition(":")
+    known = kind in ("user", "account") and rest
+    rows = db.execute(
+        text(f"""
+select {_SHOWN} from tidegate.contact_ids i join tidegate.contacts c on c.key = i.contact
+where i.livemode = :livemode and ((:known and i.kind = :kind and i.external_id = :rest) or i.external_id = :ref)"""),
+        {"livemode": livemode, "known": bool(known), "kind": kind, "rest": rest, "ref": ref},
+    ).all()
+    exact = [row for row in rows if known and row.kind == kind] or rows
+    if not exact:
+        raise ContactUnknown(contact=ref)
+    if len(exact) > 1:
+        raise ContactAmbiguous(contact=ref, known=" or ".join(f"{row.kind}:{ref}" for row in exact))
+    return _contact(exact[0])
+
+
+def of_key(db: Connection, key: int) -> Contact:
+    """The contact of an internal key. Raises ContactUnknown."""
+    row = db.execute(text(f"select {_SHOWN} from tidegate.contacts c where c.key = :key"), {"key": key}).first()
+    if row is None:
+        raise ContactUnknown(contact=str(key))
+    return _contact(row)
+
+
+_SHOWN = "c.key, c.livemode, c.kind, c.external_id, c.name, c.email, c.owner, c.properties, c.created_at"
+
+
+def _contact(row: Row[Any]) -> Contact:
+    return Contact(
+        row.key, row.livemode, row.kind, row.external_id, row.name, row.email, row.owner, row.properties, row.created_at
+    )
+
+
+def rename(db: Connection, contact: Contact, external_id: str) -> None:
+    """Gives the contact another id of yours; the old one goes on leading to it. Raises ContactExists."""
+    wanted = checked_id(external_id)
+    add_id(db, contact.livemode, contact.kind, wanted, contact.key)
+    db.execute(
+        text("update tidegate.contacts set external_id = :wanted, updated_at = now() where key = :key"),
+        {"wanted": wanted, "key": contact.key},
+    )
+
+
+def checked_id(external_id: str) -> str:
+    """The id without blanks around it. Raises ContactInvalid for an empty or a very long one."""
+    wanted = external_id.strip()
+    if not wanted or len(wanted) > 500 or "\0" in wanted:
+        raise ContactInvalid(problem=f"the id {external_id[:40]!r} is empty, longer than 500 characters or no text")
+    return wanted
+
+
+def add_id(db: Connection, livemode: bool, kind: Kind, external_id: str, contact: int) -> None:
+    """Lets an id lead to the contact; one that does already may. Raises ContactExists when it leads to another."""
+    owner = db.scalar(
+        text("""
+insert into tidegate.contact_ids as i (livemode, kind, external_id, contact)
+values (:livemode, :kind, :external_id, :contact)
+on conflict (livemode, kind, external_id) do update set contact = i.contact returning contact"""),
+        {"livemode": livemode, "kind": kind, "external_id": external_id, "contact": contact},
+    )
+    if owner != contact:
+        raise ContactExists(contact=f"{kind}:{external_id}")
+
+
+def add_emails(db: Connection, contact: int, emails: Sequence[str]) -> None:
+    """Adds addresses by which the contact is matched; empty ones and known ones are passed over."""
+    wanted = {fold(email): email.strip() for email in emails if email.strip()}
+    for folded, email in wanted.items():
+        db.execute(
+            text("""
+insert into tidegate.contact_emails (contact, folded, email) values (:contact, :folded, :email)
+on conflict do nothing"""),
+            {"contact": contact, "folded": folded, "email": email},
+        )
+
+
+def add_domains(db: Connection, contact: int, domains: Sequence[str]) -> None:
+    """Adds domains by which an account is matched. Raises ContactInvalid for what nobody can register."""
+    for domain in domains:
+        found = registrable(domain)
+        if not found:
+            raise ContactInvalid(problem=f"{domain!r} is no domain that somebody can register")
+        db.execute(
+            text("insert into tidegate.contact_domains (contact, domain) values (:c, :d) on conflict do nothing"),
+            {"c": contact, "d": found},
+        )

@@ -1,0 +1,37 @@
+"""Writes outbox rows, in the caller's transaction: they exist when what they tell of does, or not at all."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+from sqlalchemy import Connection, insert
+
+from tidegate.delivery.tables import outbox
+
+EventType = Literal[
+    "contact.created",
+    "contact.linked",
+    "contact.unlinked",
+    "contact.merged",
+    "contact.unmerged",
+    "contact.renamed",
+    "contact.forgotten",
+    "entitlement.granted",
+    "entitlement.changed",
+    "entitlement.revoked",
+    "mapping.unmapped",
+]
+
+
+class Told(NamedTuple):
+    """An event of the outbox. `contact`: internal key. `data`: a JSON object, stable across versions of Tidegate."""
+
+    type: EventType
+    data: dict[str, Any]
+    contact: int | None = None
+    connection: str | None = None
+
+
+def tell(db: Connection, told: Sequence[Told]) -> None:
+    """Writes the rows, in the order given."""
+    if told:
+        db.execute(insert(outbox), [one._asdict() for one in told])
