@@ -47,6 +47,9 @@ class _Envelope(msgspec.Struct):
     error: Details
 
 
+_decode = msgspec.json.Decoder(_Envelope).decode
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """An answer whose status is no 2xx. `retry_after`: seconds. `advice`: Stripe-Should-Retry, None when absent."""
@@ -62,7 +65,7 @@ class Refusal:
 def refusal(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Refusal:
     """Read an answer that is no success; `headers` are looked up case-insensitively by their owner, `now` is UTC."""
     try:
-        details = msgspec.json.decode(body, type=_Envelope).error
+        details = _decode(body).error
     except (msgspec.DecodeError, UnicodeDecodeError):
         text = body[: 4 * MESSAGE_LENGTH].decode("utf-8", "replace")
         details = Details(message=" ".join(text.split()) or "the answer was empty.")

@@ -24,6 +24,9 @@ class _Session(msgspec.Struct):
     until: int  # epoch seconds
 
 
+_decode_session = msgspec.json.Decoder(_Session).decode
+
+
 def begin(response: Response, hub: Hub, token: Token) -> None:
     """Sets the cookie; browsers send it back over HTTPS only, and never with requests of other sites."""
     session = msgspec.json.encode(_Session(token.id, int(time.time()) + LASTS))
@@ -42,7 +45,7 @@ def current(request: Request, hub: Hub) -> Token | None:
     if not sealed:
         return None
     try:
-        session = msgspec.json.decode(hub.vault.open(sealed.encode(), COOKIE), type=_Session)
+        session = _decode_session(hub.vault.open(sealed.encode(), COOKIE))
     except (SecretKeyLost, msgspec.MsgspecError):
         return None  # sealed with another key, or not by us: as good as no cookie
     if session.until < time.time():

@@ -57,6 +57,9 @@ class _AccountBody(msgspec.Struct):
     settings: _Settings | None = None
 
 
+_decode_account = msgspec.json.Decoder(_AccountBody).decode
+
+
 def connect(engine: Engine, vault: Vault, request: ConnectRequest, open_api: OpenApi) -> Account:
     """Asks Stripe whose key it is and stores the connection; an existing name gets the new credentials.
 
@@ -132,7 +135,7 @@ def _ask_whose(key: str, base: str, open_api: OpenApi) -> _AccountBody:
     try:
         with open_api(key.strip(), base or None) as api:
             body = api.get("/v1/account", interactive=True).body
-            found = msgspec.json.decode(body, type=_AccountBody)
+            found = _decode_account(body)
             check_mode(api, interactive=True)
         return found
     except (msgspec.DecodeError, StripeEndpointMissing) as error:

@@ -61,6 +61,9 @@ class _AccountBody(msgspec.Struct):
     created: int | None = None
 
 
+_decode_account = msgspec.json.Decoder(_AccountBody).decode
+
+
 def import_account(
     engine: Engine,
     account: Account,
@@ -103,7 +106,7 @@ class _Import:
         began = time.monotonic()
         check_mode(self.api)
         answer = self.api.get("/v1/account")
-        body = msgspec.json.decode(answer.body, type=_AccountBody)
+        body = _decode_account(answer.body)
         run, resumed, started, self.full = self._begin(int(answer.at.timestamp()))
         plan = self._plan(run, body.created or 0, started, answer.seconds)
         reader = Reader(self.engine, self.account.name, self.api, run, plan, self._beating(run, plan), self.stop)

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Self, TypeVar, overload
 
 import msgspec
 
+from tidegate.stripe_api.shapes.decoders import decoder
+
 Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """An integer that PostgreSQL's bigint holds: amounts in minor units, quantities, counts."""
 
@@ -53,8 +55,8 @@ class Listing(Part):
 
     def read(self, shape: type[T]) -> list[T]:
         """The listed objects as shapes; raises msgspec.ValidationError for one that does not fit."""
-        decoder = msgspec.json.Decoder(shape)
-        return [decoder.decode(raw) for raw in self.data or ()]
+        decode = decoder(shape).decode
+        return [decode(raw) for raw in self.data or ()]
 
 
 def id_of(value: str | Shape | Ref | None) -> str | None:

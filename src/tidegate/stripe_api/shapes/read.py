@@ -10,6 +10,7 @@ import msgspec
 from tidegate.stripe_api.resources.resource import Nested, Resource
 from tidegate.stripe_api.shapes import loose
 from tidegate.stripe_api.shapes.base import Body, Seconds, Shape
+from tidegate.stripe_api.shapes.decoders import decoder
 from tidegate.stripe_api.shapes.salvage import MISFIT, Fault, salvage
 
 
@@ -75,7 +76,7 @@ class _Plan(msgspec.Struct, frozen=True):
 @cache
 def _plan(resource: Resource) -> _Plan:
     return _Plan(
-        decode=msgspec.json.Decoder(resource.shape).decode,
+        decode=decoder(resource.shape).decode,
         values=_getter([column.name for column in resource.columns]),
         nested=tuple((nested, attrgetter(nested.field)) for nested in resource.nested),
     )
@@ -205,6 +206,7 @@ class _Named(msgspec.Struct):
 
 _decode_event = msgspec.json.Decoder(_EventBody).decode
 _decode_named = msgspec.json.Decoder(_Named).decode
+decoder(_EventHead)  # made before threads convert to it
 
 
 def read_event(body: Body) -> Event | Unreadable:

@@ -1,12 +1,12 @@
 """Reads an object that does not fit its shape field by field: what fits stays, what does not becomes a fault."""
 
-from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
 from tidegate.stripe_api.shapes.base import Body, Shape
+from tidegate.stripe_api.shapes.decoders import decoder
 
 MISFIT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -29,7 +29,7 @@ def salvage(body: Body, shape: type[Shape]) -> tuple[Shape, list[Fault]]:
 
 
 def _struct(kind: type[Any], raw: Body, path: str, faults: list[Fault]) -> Any:
-    told = _decoder(dict[str, msgspec.Raw]).decode(raw)
+    told = decoder(dict[str, msgspec.Raw]).decode(raw)
     fits: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         if field.encode_name in told:
@@ -42,7 +42,7 @@ def _struct(kind: type[Any], raw: Body, path: str, faults: list[Fault]) -> Any:
 def _value(kind: Any, raw: msgspec.Raw, path: str, faults: list[Fault]) -> Any:
     """The value, or UNSET after noting a fault."""
     try:
-        return _decoder(kind).decode(raw)
+        return decoder(kind).decode(raw)
     except MISFIT as wrong:
         reason = str(wrong).split(" - at `")[0]
     text = bytes(raw).lstrip()
@@ -62,13 +62,13 @@ def _value(kind: Any, raw: msgspec.Raw, path: str, faults: list[Fault]) -> Any:
 def _list(kind: Any, raw: msgspec.Raw, path: str, faults: list[Fault]) -> list[Any]:
     values = [
         _value(kind, each, f"{path}[{place}]", faults)
-        for place, each in enumerate(_decoder(list[msgspec.Raw]).decode(raw))
+        for place, each in enumerate(decoder(list[msgspec.Raw]).decode(raw))
     ]
     return [value for value in values if value is not msgspec.UNSET]
 
 
 def _map(kind: Any, raw: msgspec.Raw, path: str, faults: list[Fault]) -> dict[str, Any]:
-    told = _decoder(dict[str, msgspec.Raw]).decode(raw)
+    told = decoder(dict[str, msgspec.Raw]).decode(raw)
     values = {key: _value(kind, each, f"{path}.{key}", faults) for key, each in told.items()}
     return {key: value for key, value in values.items() if value is not msgspec.UNSET}
 
@@ -76,7 +76,7 @@ def _map(kind: Any, raw: msgspec.Raw, path: str, faults: list[Fault]) -> dict[st
 def _integral(raw: msgspec.Raw, kind: Any) -> int | None:
     """An integral float such as 1000.0 or 1e3 as the integer it is, if it is within the bounds."""
     try:
-        number = _decoder(float).decode(raw)
+        number = decoder(float).decode(raw)
         return msgspec.convert(int(number), kind) if number.is_integer() else None
     except (*MISFIT, OverflowError):
         return None
@@ -88,8 +88,3 @@ def _choices(kind: Any) -> tuple[Any, ...]:
 
 def _is_integer(kind: Any) -> bool:
     return kind is int or (get_origin(kind) is Annotated and get_args(kind)[0] is int)
-
-
-@cache
-def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind)
