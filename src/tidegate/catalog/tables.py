@@ -90,6 +90,16 @@ kept_mappings = Table(
     PrimaryKeyConstraint("connection", "subscription", "price"),
 )
 
+unmapped_prices = Table(
+    "unmapped_prices",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("price", Text, nullable=False, comment="Stripe's price_…, of a live subscription, that nothing maps"),
+    Column("product", Text),
+    Column("since", Time, nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("connection", "price"),
+)
+
 holdings = Table(
     "holdings",
     metadata,

@@ -127,6 +127,22 @@ def rename(db: Connection, contact: Contact, external_id: str) -> None:
     )
 
 
+def join(db: Connection, account: int, user: int, role: str = "") -> None:
+    """Makes a user (internal key) a member of an account, or changes its role."""
+    db.execute(
+        text("""
+insert into tidegate.contact_members (account, "user", role) values (:account, :user, :role)
+on conflict (account, "user") do update set role = excluded.role"""),
+        {"account": account, "user": user, "role": role},
+    )
+
+
+def leave(db: Connection, account: int, user: int) -> bool:
+    """Ends a membership; false when there was none."""
+    statement = text('delete from tidegate.contact_members where account = :account and "user" = :user')
+    return db.execute(statement, {"account": account, "user": user}).rowcount > 0
+
+
 def checked_id(external_id: str) -> str:
     """The id without blanks around it. Raises ContactInvalid for an empty or a very long one."""
     wanted = external_id.strip()

@@ -52,6 +52,7 @@ def derive_grants(db: Connection, contacts: Sequence[int]) -> int:
     if rows:
         changed += db.execute(_PUT, values).rowcount
     db.execute(_FORGET_HOLDINGS, values)
+    db.execute(_FORGET_KEPT, values)
     if rows:
         db.execute(_HOLD, values)
     return changed
@@ -85,6 +86,16 @@ where h.connection = theirs.connection and h.subscription = theirs.id and not ex
   select from unnest(cast(:connection as text[]), cast(:subscription as text[]), cast(:package as text[]))
     as new(connection, subscription, package)
   where (new.connection, new.subscription, new.package) = (h.connection, h.subscription, h.package))""")
+
+_FORGET_KEPT = text("""
+delete from tidegate.kept_mappings k
+using (select distinct s.connection, s.id from tidegate.links l
+       join stripe.subscriptions s on s.connection = l.connection and s.customer = l.customer
+       where l.contact = any(cast(:contacts as bigint[]))) as theirs
+where k.connection = theirs.connection and k.subscription = theirs.id and not exists (
+  select from unnest(cast(:connection as text[]), cast(:subscription as text[]), cast(:price as text[]))
+    as new(connection, subscription, price)
+  where (new.connection, new.subscription, new.price) = (k.connection, k.subscription, k.price))""")
 
 _HOLD = text("""
 insert into tidegate.holdings (connection, subscription, package, version, since)

@@ -13,11 +13,17 @@ from tidegate.entitlements.periods import Interval
 from tidegate.entitlements.resolve import Grant, Holder, Override
 
 
-def load(db: Connection, contacts: Sequence[int], features: Sequence[str] | None = None) -> dict[int, Holder]:
-    """The holders of these internal keys. `features`: whose usage is loaded; None: of all."""
+def load(
+    db: Connection, contacts: Sequence[int], as_of: datetime, features: Sequence[str] | None = None
+) -> dict[int, Holder]:
+    """The holders of these internal keys. `features`: whose usage is loaded; None: of all.
+
+    What was reserved, and by `as_of` neither confirmed nor released in time, is not used.
+    """
     if not contacts:
         return {}
-    values = {"contacts": list(contacts), "features": list(features) if features is not None else None}
+    only = list(features) if features is not None else None
+    values = {"contacts": list(contacts), "features": only, "as_of": as_of}
     policies: dict[str, AccessPolicy] = {}
     for row in db.execute(_POLICIES):
         policies[row.connection] = AccessPolicy.read(row.settings)
@@ -96,6 +102,9 @@ select * from tidegate.overrides where contact = any(cast(:contacts as bigint[])
 order by contact, since, id""")
 
 _USED = text("""
-select contact, feature, bucket, period_start, used from tidegate.usage
-where contact = any(cast(:contacts as bigint[]))
+select contact, feature, bucket, period_start, used - coalesce((
+  select sum((one ->> 'amount')::bigint) from tidegate.usage_debits r, jsonb_array_elements(r.debits) one
+  where r.contact = u.contact and r.feature = u.feature and r.state = 'reserved' and r.expires_at <= :as_of
+    and one ->> 'bucket' = u.bucket and (one ->> 'start')::timestamptz = u.period_start), 0)::bigint as used
+from tidegate.usage u where contact = any(cast(:contacts as bigint[]))
   and (cast(:features as text[]) is null or feature = any(cast(:features as text[])))""")

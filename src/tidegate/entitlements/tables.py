@@ -107,6 +107,7 @@ usage_debits = Table(
         postgresql_where=text("idempotency_key is not null"),
     ),
     Index("usage_debits_contact", "contact", "feature", "at"),
+    Index("usage_debits_reserved", "contact", "feature", postgresql_where=text("state = 'reserved'")),
 )
 
 told = Table(

@@ -21,7 +21,7 @@ def tell_changes(db: Connection, contacts: Sequence[int], catalog: Catalog, as_o
     before = {row.contact: row for row in db.execute(_TOLD, {"contacts": list(contacts)})}
     told: list[Told] = []
     remembered: dict[str, list[Any]] = {"contact": [], "entitlements": [], "changes_at": []}
-    for key, holder in holders.load(db, contacts, features=()).items():
+    for key, holder in holders.load(db, contacts, as_of, features=()).items():
         now, changes_at = standing_of(holder, catalog, as_of)
         known = before.get(key)
         told += changes(key, known.entitlements if known is not None else {}, now)

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, text
 
-from tidegate.catalog import snapshot
+from tidegate.catalog import mappings, snapshot
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
 from tidegate.contacts import following, linking
 from tidegate.contacts.match import Queued
-from tidegate.delivery.outbox import tell
+from tidegate.delivery.outbox import Told, tell
 from tidegate.entitlements.grants import derive_grants
 from tidegate.entitlements.telling import tell_changes
 from tidegate.mirror import changed
@@ -125,12 +125,25 @@ def refresh(db: Connection, account: Account, customers: Sequence[str]) -> Refre
     matched = linking.link(db, account.name, account.livemode, customers)
     following.follow(db, sorted(matched.contacts))
     tell(db, matched.told)
+    tell_unmapped(db, account.name, customers)
     done = refresh_contacts(db, sorted(matched.contacts))
     done.customers = len(customers)
     done.linked = sum(1 for one in matched.told if one.type == "contact.linked")
     done.created = sum(1 for one in matched.told if one.type == "contact.created")
     done.queued = sum(1 for one in matched.outcomes.values() if isinstance(one, Queued))
     return done
+
+
+def tell_unmapped(db: Connection, connection: str, customers: Sequence[str] | None = None) -> None:
+    """Tells once of every price of a live subscription that nothing maps; of these customers, or of all."""
+    unmapped = mappings.note_unmapped(db, connection, customers)
+    tell(
+        db,
+        [
+            Told("mapping.unmapped", {"price": row["price"], "product": row["product"]}, None, connection)
+            for row in unmapped
+        ],
+    )
 
 
 def refresh_contacts(db: Connection, contacts: Sequence[int]) -> Refreshed:

@@ -16,7 +16,7 @@ create table tidegate.changed_customers (
     primary key (id)
 );
 create index changed_customers_connection on tidegate.changed_customers (connection, id);
-comment on column tidegate.changed_customers.customers is 'Stripe''s ids; what is derived of them is to be refreshed';
+comment on column tidegate.changed_customers.customers is 'Stripe''s ids';
 
 create table tidegate.outbox (
     id bigint generated always as identity,
@@ -245,6 +245,15 @@ create table tidegate.kept_mappings (
 );
 comment on column tidegate.kept_mappings.mapping is 'a removed one';
 
+create table tidegate.unmapped_prices (
+    connection text not null,
+    price text not null,
+    product text,
+    since timestamptz default now() not null,
+    primary key (connection, price)
+);
+comment on column tidegate.unmapped_prices.price is 'Stripe''s price_…, of a live subscription, that nothing maps';
+
 create table tidegate.holdings (
     connection text not null,
     subscription text not null,
@@ -357,6 +366,7 @@ create table tidegate.usage_debits (
 create index usage_debits_contact on tidegate.usage_debits (contact, feature, at);
 create unique index usage_debits_key on tidegate.usage_debits (contact, feature, idempotency_key)
     where idempotency_key is not null;
+create index usage_debits_reserved on tidegate.usage_debits (contact, feature) where state = 'reserved';
 comment on column tidegate.usage_debits.idempotency_key is 'null: none was given';
 comment on column tidegate.usage_debits.operation is 'consume, set, release or reserve';
 comment on column tidegate.usage_debits.amount is 'debited; below 0: given back';
