@@ -53,6 +53,15 @@ class Hub:
         with self.engine.connect() as db:
             return accounts.named(db, name)
 
+    def livemode(self, name: str | None = None) -> bool:
+        """Whether contacts of live data are meant, or those of test data: of the named connection, or of all.
+
+        Raises ConnectionAmbiguous where there are both and none is named: live and test never add up.
+        """
+        with self.engine.connect() as db:
+            modes = {one.livemode for one in accounts.every(db)}
+            return modes.pop() if name is None and len(modes) == 1 else accounts.named(db, name).livemode
+
     def accounts(self) -> list[Account]:
         """Every connection that has a key."""
         with self.engine.connect() as db:

@@ -16,6 +16,7 @@ from tidegate.cli.doctor import doctor
 from tidegate.cli.export import export
 from tidegate.cli.import_ import import_
 from tidegate.cli.migrate import migrate
+from tidegate.cli.refresh import refresh
 from tidegate.cli.run import Program
 from tidegate.cli.sandbox import sandbox
 from tidegate.cli.serve import serve
@@ -53,7 +54,14 @@ def program(
 
 PANELS: dict[str, dict[str, Callable[..., Any]]] = {
     "Begin": {"demo": demo, "connect": connect, "import": import_, "sandbox": sandbox},
-    "Keep going": {"serve": serve, "worker": worker, "catch-up": catch_up, "migrate": migrate, "stop": stop},
+    "Keep going": {
+        "serve": serve,
+        "worker": worker,
+        "catch-up": catch_up,
+        "refresh": refresh,
+        "migrate": migrate,
+        "stop": stop,
+    },
     "Look": {"status": status, "audit": audit, "doctor": doctor, "sql": sql, "export": export},
     "End": {"disconnect": disconnect},
 }
