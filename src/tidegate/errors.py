@@ -5,6 +5,7 @@ TidegateError
 │   ├── ConfigurationError
 │   │   ├── SecretKeyLost
 │   │   ├── EmbeddedServerError
+│   │   │   └── EmbeddedServerFull  (exit 3)
 │   │   ├── DatabaseTooOld
 │   │   ├── TransactionPooling
 │   │   ├── MigrationNeeded
@@ -17,8 +18,10 @@ TidegateError
 │   │   └── ConnectionDisconnected
 │   ├── OtherAccount
 │   ├── ResourceUnknown
+│   ├── ResourceNotListed
 │   ├── EventUnknown
 │   ├── NotReadOnly
+│   ├── ReaderRefused
 │   ├── QueryRefused
 │   ├── RunUnknown
 │   ├── EventRefused
@@ -46,9 +49,11 @@ TidegateError
 │       └── SweepRunning
 ├── Unreachable                    Stripe or the database (exit 3)
 │   ├── DatabaseUnreachable
+│   ├── DatabaseFull
 │   ├── EmbeddedServerLost
 │   ├── InboxBusy
 │   └── StripeUnreachable
+│       └── StripeCertificateRefused
 ├── StripeRefused                  Stripe answered, with an error
 │   ├── StripeKeyInvalid           (exit 3)
 │   │   └── StripeAccessRevoked
@@ -57,6 +62,7 @@ TidegateError
 │   ├── StripeEndpointMissing
 │   ├── StripeCursorGone
 │   └── StripeRateLimited
+├── WorkStopped                    asked to stop while it waited for Stripe
 ├── StripeModeWrong                an answer of the other mode, live or test (exit 2)
 ├── StripeBodyUnreadable           a 2xx whose body is cut off or no JSON
 └── SignatureInvalid               a webhook that Stripe did not sign
@@ -109,6 +115,12 @@ class SecretKeyLost(ConfigurationError):
 
 class EmbeddedServerError(ConfigurationError):
     """The embedded PostgreSQL under {home} could not be used: {problem} {remedy}"""
+
+
+class EmbeddedServerFull(EmbeddedServerError):
+    """The embedded PostgreSQL under {home} has no room on its disk: {problem} Make room there, or move the folder to a
+    larger disk and set TIDEGATE_HOME. What was stored stays, and the next command goes on with it.
+    """
 
 
 class DatabaseTooOld(ConfigurationError):
@@ -173,12 +185,20 @@ class ResourceUnknown(UsageError):
     """There is no resource named {name}.{nearest} Known: {known}."""
 
 
+class ResourceNotListed(UsageError):
+    """{name} cannot be imported by themselves: {reason}"""
+
+
 class EventUnknown(UsageError):
     """There is no event {event} in the inbox of {connection}."""
 
 
 class NotReadOnly(UsageError):
     """Only reading is allowed here: {problem}"""
+
+
+class ReaderRefused(UsageError):
+    """No log-in with the rights of the role tidegate_reader can be had: {problem}"""
 
 
 class QueryRefused(UsageError):
@@ -302,6 +322,12 @@ class DatabaseUnreachable(Unreachable):
     """
 
 
+class DatabaseFull(Unreachable):
+    """The database at {url} has no room on its disk: {problem}. Make room there and run the command again: what was
+    stored stays, and it goes on from there.
+    """
+
+
 class EmbeddedServerLost(Unreachable):
     """The embedded PostgreSQL under {home} was lost: {problem}. {remedy} What was stored stays, and the next command
     starts it again.
@@ -315,6 +341,12 @@ class InboxBusy(Unreachable):
 class StripeUnreachable(Unreachable):
     """Stripe could not be reached at {endpoint}: {problem} (tried {tries} times). Check the network and `--api-base`;
     the work goes on from where it stopped when it is run again.
+    """
+
+
+class StripeCertificateRefused(StripeUnreachable):
+    """The certificate of what answers at {endpoint} is not valid, so nothing was sent there: {problem}. {remedy} The
+    work goes on from where it stopped when it is run again.
     """
 
 
@@ -359,6 +391,12 @@ class StripeRateLimited(StripeRefused):
     {request_id}."""
 
 
+class WorkStopped(TidegateError):
+    """The work was asked to stop while it waited for its turn at {endpoint}. What was stored stays, and it goes on from
+    there the next time.
+    """
+
+
 class StripeModeWrong(TidegateError):
     """What answers at {endpoint} shows {found}-mode data ({what}), and the key is one of {wanted} mode: nothing of it
     was stored. Check the connection's key and `--api-base`, and what stands between here and Stripe.
@@ -380,6 +418,7 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     TidegateError: (1, 500),
     UsageError: (2, 422),
     ConfigurationError: (2, 503),
+    EmbeddedServerFull: (3, 503),
     ConnectionUnknown: (2, 404),
     ConnectionMissing: (2, 404),
     ResourceUnknown: (2, 404),
@@ -407,7 +446,7 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
 }
 
 
-ENDS_THE_WORK = (StripeKeyInvalid, StripeModeWrong, Unreachable)
+ENDS_THE_WORK = (StripeKeyInvalid, StripeModeWrong, Unreachable, WorkStopped)
 """What makes all further work on a connection useless; other errors concern one list or one object."""
 
 

@@ -25,7 +25,9 @@ class Settings(BaseSettings):
     TIDEGATE_HOME.
     """
     secret_key: SecretStr = Field(default=SecretStr(""))
-    """Encrypts credentials at rest (a Fernet key); empty: a 0600 file under TIDEGATE_HOME, made at first start."""
+    """Encrypts credentials at rest (a Fernet key; several parted by commas while it is rotated, newest first); empty: a
+    0600 file under TIDEGATE_HOME, made at first start.
+    """
     stripe_api_key: SecretStr = Field(default=SecretStr(""), validation_alias="STRIPE_API_KEY")
     """Key that `tidegate connect` takes when none is given; a restricted read-only key is enough."""
     stripe_api_base: str = Field(default="")

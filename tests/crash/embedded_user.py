@@ -1,4 +1,7 @@
-"""A process that uses the embedded server, `embedded_user.py HOME`: each line it reads is answered by one of JSON."""
+"""A process that uses the embedded server, `embedded_user.py HOME`: each line it reads is answered by one of JSON.
+
+With DURABLE in its environment the server writes through to the disk.
+"""
 
 import contextlib
 import json
@@ -13,7 +16,8 @@ import psycopg
 from tidegate.errors import EmbeddedServerError
 from tidegate.store.embedded import Embedded, exit_on_signals
 
-FAST = {"fsync": "off", "shared_buffers": "16MB", "max_wal_size": "100MB"}
+SMALL = {"shared_buffers": "16MB", "max_wal_size": "100MB"}
+FAST = SMALL | {"fsync": "off"}
 
 
 def answer(value: Any) -> None:
@@ -53,7 +57,7 @@ def child_exits(server: Embedded) -> bool:
 
 def main() -> None:
     exit_on_signals()
-    server = Embedded(Path(sys.argv[1]), FAST)
+    server = Embedded(Path(sys.argv[1]), SMALL if "DURABLE" in os.environ else FAST)
     commands: dict[str, Callable[[str], Any]] = {
         "start": lambda _: server.start().status().pid,
         "stop": lambda _: server.stop(),

@@ -29,6 +29,8 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("embedded_user.py")
 IS_ROOT = os.geteuid() == 0
 FAST = {"fsync": "off", "shared_buffers": "16MB", "max_wal_size": "100MB"}
+DURABLE = {"DURABLE": "1"}
+"""Of a user whose server writes through to the disk."""
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="needs root, to act as several accounts: run the tests as root too")
 
 
@@ -161,11 +163,11 @@ def home(ground: Path, account: Account) -> Path:
 
 
 @pytest.fixture
-def users(home: Path, account: Account) -> Iterator[Callable[[], User]]:
+def users(home: Path, account: Account) -> Iterator[Callable[..., User]]:
     made: list[User] = []
 
-    def make() -> User:
-        made.append(User(home, account))
+    def make(**environment: str) -> User:
+        made.append(User(home, account, **environment))
         return made[-1]
 
     yield make
@@ -204,8 +206,8 @@ def test_a_killed_user_is_forgotten(users: Callable[[], User]) -> None:
     assert not alive(pid)
 
 
-def test_a_server_left_by_a_killed_user_is_joined_and_stopped(users: Callable[[], User]) -> None:
-    killed, other = users(), users()
+def test_a_server_left_by_a_killed_user_is_joined_and_stopped(users: Callable[..., User]) -> None:
+    killed, other = users(**DURABLE), users(**DURABLE)
     pid = killed.ask("start")
     killed.end(signal.SIGKILL)
     assert other.ask("status") | {"version": ""} == {"running": True, "pid": pid, "version": "", "users": []}
@@ -223,9 +225,10 @@ def test_the_last_user_stops_the_server_however_it_ends(users: Callable[[], User
         assert not alive(pid)
 
 
-def test_a_killed_server_is_started_again_with_its_data(users: Callable[[], User]) -> None:
-    user = users()
+def test_a_killed_server_is_started_again_with_its_data(users: Callable[..., User]) -> None:
+    user = users(**DURABLE)
     pid = user.ask("start")
+    assert user.ask("sql SHOW fsync") == [["on"]]
     user.ask("sql CREATE TABLE kept AS SELECT 7 AS n")
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: not alive(pid))
@@ -279,8 +282,8 @@ def test_stop_by_command_refuses_while_others_use_it(users: Callable[[], User]) 
     assert user.ask("force_stop") == {"was_running": True, "stopped": True, "users": []}
 
 
-def test_a_process_killed_while_making_the_data_directory(users: Callable[[], User], home: Path) -> None:
-    killed, other = users(), users()
+def test_a_process_killed_while_making_the_data_directory(users: Callable[..., User], home: Path) -> None:
+    killed, other = users(**DURABLE), users(**DURABLE)
     assert other.ask("status")["running"] is False
     killed.tell("start")
     eventually((home / "pg.new" / "PG_VERSION").exists)

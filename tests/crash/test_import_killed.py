@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from sqlalchemy import text
-from tests.support import killing
+from tests.support import installation, killing
 from tests.support.contents import contents
 from tests.support.importing import connected, differences, imported
-from tests.support.installation import Installation, installed
+from tests.support.installation import Company
 from tests.support.waiting import until
 
 from tidegate.connections import runs
 from tidegate.mirror.backfill import PARENTS_AT_ONCE
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.wiring import Hub
+from tidegate.workflows.audit import audit
 from tidegate.workflows.status import status
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def run() -> Iterator[killing.Run]:
         yield run
 
 
+@pytest.mark.timeout(400)  # twenty imports, and an audit of each
 def test_an_import_killed_anywhere_goes_on_and_ends_equal(hub: Hub, company: "Sandbox", run: killing.Run) -> None:
     clean = _clean(hub, company, run)
     killed = 0
@@ -73,6 +75,7 @@ def test_an_import_killed_anywhere_goes_on_and_ends_equal(hub: Hub, company: "Sa
         if again["resumed"]:
             assert _checkpointed(hub, again["run"]) == clean.counted, where
             _assert_little_was_read_twice(hub, company, again["run"], asked, where)
+        assert _audited(hub, name), where
     assert killed >= PLACES - 2, "the last places may lie behind the end: readers do not always share alike"
 
 
@@ -118,6 +121,13 @@ def _count(hub: Hub, table: str, connection: str) -> int:
         return int(db.scalar(text(f"select count(*) from {table} where connection = :c"), {"c": connection}) or 0)
 
 
+def _audited(hub: Hub, connection: str) -> bool:
+    """Whether `tidegate audit` finds the mirror equal to Stripe in everything."""
+    account = hub.account(connection)
+    with hub.stripe(account) as api:
+        return audit(hub.engine, account, api)["clean"]
+
+
 def _checkpointed(hub: Hub, run: int) -> dict[str, tuple[int, int]]:
     """Objects read and stored per resource, as the checkpoints say: they were stored with the rows, or not at all."""
     with hub.engine.connect() as db:
@@ -151,20 +161,11 @@ select resource, count(*) as ranges, sum(pages) as pages from tidegate.import_ra
 # Real processes: `tidegate import` on an embedded server that writes through to the disk.
 
 
-class Company(NamedTuple):
-    """A simulated Stripe that takes its time, and an installation that imports from it."""
-
-    sandbox: "Sandbox"
-    own: Installation
-
-
 @pytest.fixture(scope="module")
 def slow() -> Iterator[Company]:
-    from tidegate.sandbox.config import SandboxConfig
-    from tidegate.sandbox.server import Sandbox
-
-    with Sandbox.start(SandboxConfig(customers=60, months=4, latency=0.05)) as sandbox, installed() as own:
-        yield Company(sandbox, own)
+    """One whose Stripe takes its time."""
+    with installation.company(customers=60, months=4, latency=0.05) as company:
+        yield company
 
 
 def test_a_killed_command_goes_on(slow: Company) -> None:
@@ -220,4 +221,5 @@ def _assert_resumed_and_equal(slow: Company, name: str) -> None:
     assert (summary["state"], summary["resumed"], summary["problems"]) == ("done", True, {})
     slow.own.server.start()
     assert differences(slow.own.hub, slow.sandbox, name) == {}
+    assert _audited(slow.own.hub, name)
     assert _count(slow.own.hub, "tidegate.unreadable", name) == 0

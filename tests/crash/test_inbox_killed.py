@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
-from tests.support import databases, killing
+from tests.support import databases, installation, killing
 from tests.support.contents import contents
-from tests.support.hubs import ALONE, copied, opened, unlike_stripe
+from tests.support.hubs import ALONE, copied, opened, unlike_stripe, waits_for_a_row
 from tests.support.importing import connected, imported
-from tests.support.installation import Installation, installed
+from tests.support.installation import Company
 from tests.support.waiting import until
 
 from tidegate.mirror import inbox
@@ -81,6 +81,7 @@ def ready(server_url: str, run: killing.Run) -> Iterator[Ready]:
         yield Ready(server_url, name, len(bodies), steps, held, versions)
 
 
+@pytest.mark.timeout(400)  # twenty copies of a database
 def test_a_drain_killed_anywhere_handles_every_event_once(ready: Ready, run: killing.Run) -> None:
     for place in killing.points(ready.steps, PLACES, seed=300):
         with copied(ready.server_url, ready.database) as url:
@@ -118,13 +119,9 @@ def _events_to_come(sandbox: "Sandbox") -> list[bytes]:
     while sandbox.call(lambda: len(sandbox.state["events"].ids)) < before + EVENTS:
         sandbox.advance(DAY)
 
-    def shown(resource: str, id_: str) -> dict[str, Any] | None:
-        collection = sandbox.state[resource]
-        return collection.shown(id_) if id_ in collection else None
-
     def bodies() -> list[bytes]:
         events = [sandbox.state["events"].shown(id_) for id_ in list(sandbox.state["events"].ids)[before:]]
-        mixed = [in_version(event, OLD, shown) if n % 16 == 0 else event for n, event in enumerate(events)]
+        mixed = [in_version(event, OLD, sandbox.state) if n % 16 == 0 else event for n, event in enumerate(events)]
         return [msgspec.json.encode(event) for event in mixed]
 
     return sandbox.call(bodies)
@@ -156,21 +153,12 @@ def _versions(engine: Engine) -> list[Any]:
 # Real processes: `tidegate catch-up` on an embedded server that writes through to the disk.
 
 
-class Company(NamedTuple):
-    """A simulated Stripe, and an installation that has imported it."""
-
-    sandbox: "Sandbox"
-    own: Installation
-
-
 @pytest.fixture(scope="module")
 def company() -> Iterator[Company]:
-    from tidegate.sandbox.config import SandboxConfig
-    from tidegate.sandbox.server import Sandbox
-
-    with Sandbox.start(SandboxConfig(customers=40, months=3)) as sandbox, installed() as own:
-        imported(own.hub, connected(own.hub, sandbox))
-        yield Company(sandbox, own)
+    """Imported."""
+    with installation.company(customers=40, months=3) as company:
+        imported(company.own.hub, connected(company.own.hub, company.sandbox))
+        yield company
 
 
 def test_a_killed_command_handles_the_rest_later(company: Company) -> None:
@@ -205,16 +193,11 @@ def _amid_a_batch(company: Company) -> Iterator[subprocess.Popen[str]]:
         db.execute(text("select from stripe.customers for update"))
         process = company.own.command("catch-up", "--json")
         try:
-            until(lambda: _waits(db), "the command waits for a customer", seconds=40)
+            until(lambda: waits_for_a_row(db), "the command waits for a customer", seconds=40)
             yield process
         finally:
             process.kill()
             process.communicate()
-
-
-def _waits(db: Connection) -> bool:
-    sql = "select exists (select from pg_locks l where not l.granted and l.locktype in ('transactionid', 'tuple'))"
-    return bool(db.scalar(text(sql)))
 
 
 def _assert_caught_up(company: Company) -> None:

@@ -1,20 +1,25 @@
 """A sweep or an audit that is killed, wherever, shows as interrupted; the next sweep ends as if nothing had been."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
-from tests.support import killing
+from tests.support import installation, killing
 from tests.support.builders import customer
 from tests.support.contents import contents
 from tests.support.importing import connected, differences, imported
+from tests.support.installation import Company
 from tests.support.waiting import until
+from tests.support.working import jobs_open, worker
 
 from tidegate.connections import runs
 from tidegate.wiring import Hub
+from tidegate.workflows.audit import audit
+from tidegate.workflows.doorbell import Doorbell
 from tidegate.workflows.sweep import sweep
 
 if TYPE_CHECKING:
@@ -144,3 +149,61 @@ def _state(hub: Hub, connection: str, kind: str) -> str:
         return None if state == "running" else state
 
     return until(look, "the killed process's lock is let go of")
+
+
+# Real processes: workers on an embedded server that writes through to the disk.
+
+
+@pytest.fixture(scope="module")
+def slow() -> Iterator[Company]:
+    """One whose Stripe takes its time."""
+    with installation.company(customers=40, months=3, latency=0.04) as company:
+        yield company
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("victims", [("worker",), ("server",), ("worker", "server")], ids="+".join)
+def test_a_worker_s_sweep_goes_on_whoever_is_killed(slow: Company, victims: tuple[str, ...]) -> None:
+    name, hub = "_".join(victims), slow.own.hub
+    slow.own.server.start()
+    imported(hub, connected(hub, slow.sandbox, name))
+    _change_in_silence(slow.sandbox)
+    Doorbell(hub.engine).ring("sweep", connection=name)
+    with ExitStack() as workers:
+        first = workers.enter_context(worker(hub))
+        until(lambda: _amid_a_sweep(hub, name), "some pages are read", seconds=60)
+        if "worker" in victims:
+            first.kill()
+        if "server" in victims:
+            slow.own.kill_server()
+            slow.own.server.start()
+        if "worker" in victims:
+            workers.enter_context(worker(hub))
+        summary = until(lambda: _ended(hub, name), "the sweep is ended", seconds=90)
+    assert (summary["state"], summary["resumed"], summary["problems"]) == ("done", True, {})
+    assert differences(hub, slow.sandbox, name) == {}
+    account = hub.account(name)
+    with hub.stripe(account) as api:
+        assert audit(hub.engine, account, api)["clean"]
+
+
+def _amid_a_sweep(hub: Hub, name: str) -> bool:
+    """Whether some of its pages are stored and some of its ranges are not done."""
+    stored = """
+select sum(pages) >= 6 and bool_or(not done) from tidegate.import_ranges i join tidegate.runs r on r.id = i.run
+where r.connection = :c and r.kind = 'sweep' and r.state = 'running'"""
+    with hub.engine.connect() as db:
+        return bool(db.scalar(text(stored), {"c": name}))
+
+
+def _ended(hub: Hub, name: str) -> dict[str, Any] | None:
+    """The summary of the sweep once it is done. A worker that lost the database may leave it to the clock, which rings
+    after a while: that is done here.
+    """
+    with hub.engine.connect() as db:
+        last = runs.last(db, name, "sweep")
+    if last and last["state"] == "done":
+        return last["summary"]
+    if not jobs_open(hub, "sweep"):
+        Doorbell(hub.engine).ring("sweep", connection=name)
+    return None

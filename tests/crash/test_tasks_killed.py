@@ -1,17 +1,20 @@
 """A worker killed in each kind of task: its job is put back, the clock rings for the rest, and nothing is lost."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import text
-from tests.support import databases, killing
-from tests.support.hubs import ALONE, copied, opened, unlike_stripe
+from sqlalchemy.exc import OperationalError
+from tests.support import databases, installation, killing
+from tests.support.hubs import ALONE, copied, opened, unlike_stripe, waits_for_a_row
 from tests.support.importing import connected, imported
+from tests.support.installation import Company
 from tests.support.waiting import until
+from tests.support.working import jobs_open, worker
 
 from tidegate.mirror import inbox
 from tidegate.mirror.event_list import read_events
@@ -61,24 +64,37 @@ def ready(server_url: str) -> Iterator[Ready]:
 
 def _make_work(hub: Hub, sandbox: "Sandbox") -> None:
     """Events of some days that wait, others that were not read yet; objects to look at; rows past their days."""
+    _fill_inbox(hub, sandbox)
+    sandbox.advance(4 * DAY)
+    with hub.engine.begin() as db:
+        for statement in (
+            LOOKS,
+            """insert into tidegate.inbox (connection, event_id, type, created, source, body, state, received_at)
+               select 'acme', 'evt_old' || n, 'x', now(), 'events', '', 'handled', now() - interval '40 days'
+               from generate_series(1, 2500) n""",
+            LONG_AGO,
+        ):
+            db.execute(text(statement))
+
+
+LOOKS = """
+insert into tidegate.refetches (connection, resource, object_id, reason)
+select connection, 'customers', id, 'event' from stripe.customers limit 20"""
+"""Objects to look at."""
+LONG_AGO = "update tidegate.connections set caught_up_at = now() - interval '1 hour'"
+"""Stripe's events are to be read."""
+
+
+def _fill_inbox(hub: Hub, sandbox: "Sandbox") -> None:
+    """Four days pass, and their events wait in the inbox."""
     sandbox.advance(4 * DAY)
     account = hub.account("acme")
     with hub.stripe(account) as api, hub.engine.begin() as db:
         for page in read_events(api, account.events_until):
             inbox.keep(db, [Entry("acme", e.id, e.type, e.created, "webhook", body) for e, body in page.events])
-    sandbox.advance(4 * DAY)
-    with hub.engine.begin() as db:
-        for statement in (
-            """insert into tidegate.refetches (connection, resource, object_id, reason)
-               select connection, 'customers', id, 'event' from stripe.customers limit 20""",
-            """insert into tidegate.inbox (connection, event_id, type, created, source, body, state, received_at)
-               select 'acme', 'evt_old' || n, 'x', now(), 'events', '', 'handled', now() - interval '40 days'
-               from generate_series(1, 2500) n""",
-            "update tidegate.connections set caught_up_at = now() - interval '1 hour'",
-        ):
-            db.execute(text(statement))
 
 
+@pytest.mark.timeout(400)  # four copies of a database, each worked off and audited
 @pytest.mark.parametrize("task", [*tasks.TASKS])
 def test_a_worker_killed_in_a_task_loses_nothing(ready: Ready, run: killing.Run, task: str) -> None:
     with copied(ready.server_url, ready.database) as url:
@@ -152,3 +168,54 @@ def _arguments(url: str, task: str) -> dict[str, Any]:
     if task == "import_account":
         arguments["full"] = True
     return {"database_url": url, "secret_key": SECRET, "name": task, "arguments": arguments}
+
+
+# Real processes: workers on an embedded server that writes through to the disk.
+
+
+@pytest.fixture(scope="module")
+def company() -> Iterator[Company]:
+    """Imported."""
+    with installation.company(customers=40, months=3) as company:
+        imported(company.own.hub, connected(company.own.hub, company.sandbox))
+        yield company
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("task", "victims"),
+    [("drain", ("worker",)), ("catch_up", ("server",)), ("refetch", ("worker", "server"))],
+    ids=lambda one: one if isinstance(one, str) else "+".join(one),
+)
+def test_a_real_task_goes_on_whoever_is_killed(company: Company, task: str, victims: tuple[str, ...]) -> None:
+    own, hub = company.own, company.own.hub
+    own.server.start()
+    _fill_inbox(hub, company.sandbox)
+    company.sandbox.advance(4 * DAY)
+    with hub.engine.begin() as db:
+        db.execute(text(LOOKS))
+        db.execute(text(LONG_AGO))
+    with ExitStack() as workers:
+        with suppress(OperationalError), hub.engine.connect() as db:  # may die with the server
+            db.execute(text("select from stripe.customers for update"))
+            Doorbell(hub.engine).ring(task, connection="acme")
+            first = workers.enter_context(worker(hub))
+            until(lambda: waits_for_a_row(db), f"{task} waits for a customer", seconds=60)
+            if "worker" in victims:
+                first.kill()
+            if "server" in victims:
+                own.kill_server()
+        own.server.start()
+        if "worker" in victims:
+            workers.enter_context(worker(hub))
+        until(lambda: _all_done(hub), "everything that was to be done is done", seconds=90)
+    _assert_nothing_lost(hub, f"{' and '.join(victims)} killed in {task}")
+
+
+def _all_done(hub: Hub) -> bool:
+    """Whether no job is open and the clock, asked each time, has nothing to ring for either."""
+    if jobs_open(hub):
+        return False
+    with hub.engine.begin() as db:  # a killed process holds what it was fetching for two minutes
+        db.execute(text("update tidegate.refetches set next_try_at = now()"))
+    return tasks.tick(TaskContext(hub.engine, hub.stripe), MINUTE) == []

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401  (loaded here, so that no child has to)
@@ -15,6 +16,7 @@ from tidegate.workflows import tasks
 from tidegate.workflows.audit import audit
 from tidegate.workflows.import_account import ImportOptions, import_account
 from tidegate.workflows.ingest_events import drain
+from tidegate.workflows.rotate_secrets import rotate_secrets
 from tidegate.workflows.sweep import sweep
 
 
@@ -59,10 +61,17 @@ def audit_(database_url: str, secret_key: str, connection: str) -> None:
             assert audit(hub.engine, account, api)["clean"]
 
 
+def rotate_(database_url: str, secret_key: str, home: str) -> None:
+    with opened(database_url, secret_key) as hub:
+        rotate_secrets(hub.engine, secret_key, Path(home))
+
+
 def task(database_url: str, secret_key: str, name: str, arguments: dict[str, Any]) -> None:
     with opened(database_url, secret_key) as hub:
         tasks.TASKS[name](tasks.TaskContext(hub.engine, hub.stripe, readers=4), **arguments)
 
 
 if __name__ == "__main__":
-    killing.serve({"import": import_, "drain": drain_, "sweep": sweep_, "audit": audit_, "task": task})
+    killing.serve(
+        {"import": import_, "drain": drain_, "sweep": sweep_, "audit": audit_, "rotate": rotate_, "task": task}
+    )

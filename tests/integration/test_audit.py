@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import Connection, text
 from tests.support.builders import customer
-from tests.support.importing import imported, stripe
-from tests.support.live import NOWHERE, Live
+from tests.support.importing import stripe
+from tests.support.live import NOWHERE, Live, caught_up
 from tests.support.replies import Change, changed, refusal, told
 
 from tidegate.cli.audit import print_audit
@@ -33,12 +33,8 @@ def database_url(fresh_database_url: str) -> str:
 
 @pytest.fixture
 def live(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> Live:
-    """A small company, imported, a day after its last event."""
-    live = Live(hub, make_sandbox(customers=10, months=3))
-    imported(hub, live.account)
-    live.sandbox.advance(1)
-    live.catch_up()
-    return live
+    """A small company, imported and caught up."""
+    return caught_up(hub, make_sandbox(customers=10, months=3), seconds=1)
 
 
 def findings(live: Live, *names: str, **options: Any) -> dict[str, dict[str, int]]:

@@ -122,6 +122,16 @@ def test_an_account_is_connected_imported_audited_queried_exported_and_let_go(
     assert cli.json("status") | {"database": {}} == {"connections": [], "problems": [], "database": {}}
 
 
+def test_what_cannot_be_imported_alone_is_refused_and_says_what_to_ask_for(cli: Cli, make_sandbox: Make) -> None:
+    sandbox = make_sandbox(customers=1, months=1)
+    cli.connect(sandbox)
+    refused = cli.json("import", "--resource", "discounts", code=2)["error"]
+    assert refused["type"] == "ResourceNotListed"
+    assert "Ask for customers, subscriptions or invoices." in refused["message"]
+    assert "Ask for invoices." in cli("import", "--resource", "invoice_lines", code=2).stderr
+    assert cli.json("sql", "select count(*) from runs")["rows"] == [[0]]
+
+
 def test_a_wrong_key_stores_nothing(cli: Cli, make_sandbox: Make) -> None:
     sandbox = make_sandbox(customers=1, months=1)
     options = ("connect", "--api-key", "-", "--api-base", sandbox.url)

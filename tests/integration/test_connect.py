@@ -126,7 +126,8 @@ def test_the_same_name_takes_new_keys_and_keeps_what_is_not_given(hub: Hub, sand
         problems.note(db, "acme", "key_invalid", "revoked")
         problems.note(db, "acme", "events_lost", "gone")
     renewed = add_key(sandbox, "rk_test_renewed")
-    account = connected(hub, sandbox, api_key=f" {renewed}\n", rate=None, endpoint_rate=None)
+    account = connected(hub, sandbox, api_key=f" {renewed}\n", rate=None, endpoint_rate=None, api_base="")
+    assert account.api_base == sandbox.url, "the key is asked about where the connection asks"
     assert secrets(hub) == accounts.Credentials(renewed, "", ("whsec_1",))
     assert (account.rate, account.endpoint_rate) == (7.0, 3.0)
     with hub.engine.connect() as db:

@@ -13,6 +13,8 @@ from tests.support.importing import QUICK, connected, differences, imported, sto
 from tidegate.connections import runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import ImportTakenOver, StripeCursorGone, StripeRefused
+from tidegate.mirror import refetches
+from tidegate.mirror.settle import settle
 from tidegate.stripe_api.calls import Answer
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import LocalBudget
@@ -311,3 +313,27 @@ def test_a_live_account_is_imported_whole_and_not_asked_for_test_clocks(hub: Hub
     assert imported(hub, account)["state"] == "done"
     assert differences(hub, sandbox) == {}
     assert not [endpoint for endpoint in sandbox.stats()["requests"] if "test_clocks" in endpoint]
+
+
+def test_a_stop_gives_back_what_was_to_be_fetched(hub: Hub, make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(customers=30, months=2)
+    account = connected(hub, sandbox)
+    imported(hub, account)
+    stop = threading.Event()
+    fetched: list[str] = []
+
+    def before(path: str, _: Mapping[str, Any]) -> None:
+        fetched.append(path)
+        if len(fetched) == 3:
+            stop.set()
+
+    customers = [refetches.Ask(id_, "event") for id_ in sandbox.state["customers"].ids[:20]]
+    with hub.engine.begin() as db:
+        refetches.ask(db, account.name, RESOURCES["customers"], customers)
+    with closing(Watched(sandbox.key, base=account.api_base, budget=LocalBudget(), patience=QUICK)) as api:
+        api.before = before
+        settled = settle(hub.engine, account.name, api, readers=1, stop=stop)
+    assert (len(fetched), settled.failed, settled.counts["customers"].read) == (3, {}, 3)
+    with hub.engine.connect() as db:
+        waiting = db.execute(text("select next_try_at <= now() as due, attempts, error from tidegate.refetches")).all()
+    assert [tuple(row) for row in waiting] == [(True, 0, "")] * (len(customers) - 3)

@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,11 +13,10 @@ from tests.support.waiting import until
 
 from tidegate.mirror import inbox, settle
 from tidegate.stripe_api.client import StripeApi
-from tidegate.wiring import Hub
 from tidegate.workflows.ingest_events import MOST_PUT_OFF, Drained, drain
 
 if TYPE_CHECKING:
-    from tidegate.sandbox.server import Sandbox
+    pass
 
 OLD = "2020-08-27"
 
@@ -27,12 +25,6 @@ OLD = "2020-08-27"
 def database_url(fresh_database_url: str) -> str:
     """Every test of this module has a database of its own."""
     return fresh_database_url
-
-
-@pytest.fixture
-def live(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> Live:
-    """A connection to a very small company, with nothing imported."""
-    return Live(hub, make_sandbox(customers=3, months=1))
 
 
 def states(live: Live) -> dict[str, str]:

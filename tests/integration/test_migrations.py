@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, MetaData, text
 from tests.support.builders import arrival, customer
+from tests.support.waiting import until
 
 from tidegate.catalog import tables as catalog_tables
 from tidegate.connections import runs
@@ -214,3 +215,31 @@ def test_columns_that_are_read_differently_now_are_filled_anew(
     assert is_current(empty_engine)
     with empty_engine.connect() as db:
         assert db.scalar(text("select count(*) from stripe.customers where email is null")) == 0
+
+
+def test_an_index_whose_building_was_broken_off_is_built_anew(empty_engine: Engine) -> None:
+    migrate(empty_engine)
+    valid = text("select indisvalid from pg_index where indexrelid = 'tidegate.inbox_polled'::regclass")
+    with empty_engine.begin() as db:
+        db.execute(text("update tidegate.alembic_version set version_num = '0004'"))
+        db.execute(text("update pg_index set indisvalid = false where indexrelid = 'tidegate.inbox_polled'::regclass"))
+    with empty_engine.connect() as reading, ThreadPoolExecutor(1) as pool:
+        # As a backup would: the index waits for it, however long the lock_timeout of a session is.
+        reading.execute(text("set transaction isolation level repeatable read"))
+        reading.scalar(text("select count(*) from tidegate.inbox"))
+        migrating = pool.submit(migrate, empty_engine)
+        building = """
+select count(*) from pg_stat_activity where query like '%index concurrently%inbox_polled%' and pid <> pg_backend_pid()
+and wait_event_type = 'Lock'"""
+
+        def waits() -> int | None:
+            with empty_engine.connect() as looking:
+                return looking.scalar(text(building))
+
+        until(waits, "it waits for the reader")
+        assert not migrating.done()
+        reading.rollback()
+        assert migrating.result(60).after == revisions.HEAD
+    with empty_engine.connect() as db:
+        assert db.scalar(valid) is True
+        assert db.scalar(text("show lock_timeout")) == "5s"

@@ -1,7 +1,9 @@
 """The page over HTTP: who may see it, what it says, how safely."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ from sqlalchemy import text
 from tests.support.serving import serving
 
 from tidegate.api.app import create_app
-from tidegate.connections import accounts, problems, runs
+from tidegate.connections import accounts, permissions, problems, runs
 from tidegate.connections.accounts import Credentials
+from tidegate.connections.permissions import Permission
 from tidegate.errors import AssetMissing
 from tidegate.secrets import Vault
 from tidegate.security import tokens
@@ -103,6 +106,30 @@ def test_the_page_shows_connections_problems_and_imports(hub: Hub, visit: Callab
         assert "1 of 2 resources are complete; reading customers" in page
         assert "Customers" in page
     assert "<html" not in client.get("/parts/status").text
+
+
+def test_the_page_shows_sweeps_permissions_and_a_platforms_accounts(hub: Hub, visit: Callable[..., Client]) -> None:
+    connected(hub)
+    connected(hub, "acme-shop", "The <Shop>")
+    with hub.engine.begin() as db:
+        accounts.note(db, "acme", fan_out_at=datetime.now(UTC) + timedelta(hours=5, minutes=1))
+        accounts.note(db, "acme-shop", platform="acme", account="acct_2")
+        permissions.store(
+            db, "acme", [Permission("GET /v1/customers", True), Permission("GET /v1/charges", False, "No.")]
+        )
+        runs.end(db, runs.begin(db, "acme", "import", {}), "done", {"resources": {}, "problems": {}})
+        mended = {"customers": {"missing": 2, "changed": 0, "vanished": 1, "listed": 9, "unchanged": 7}}
+        runs.end(db, runs.begin(db, "acme", "sweep", {}), "done", {"mended": mended, "problems": {}})
+    page = visit().get("/").text
+    assert "Mended 2 missing and 1 deleted in Stripe: customers" in page
+    assert re.search(r"Next <time [^>]*>in \d+ h</time>", page)
+    assert '<span class="badge bg-orange-lt">1 refused</span>' in page
+    assert '<li class="refused" title="No.">Charges' in page
+    assert '<li class="granted">Customers' in page
+    assert '<a href="#connection-acme-shop">The &lt;Shop&gt;</a>' in page
+    assert 'id="connection-acme-shop"' in page
+    assert re.search(r"New accounts are looked for <time [^>]*>in 5 h</time>", page)
+    assert 'through <a class="link-secondary" href="#connection-acme">' in page
 
 
 def test_every_answer_carries_the_security_headers(visit: Callable[..., Client]) -> None:

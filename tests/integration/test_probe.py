@@ -1,6 +1,5 @@
 """The permissions of a key: looked at endpoint by endpoint, noted, cleared, and caught up on when they come back."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +11,6 @@ from tidegate.connections.permissions import Permission
 from tidegate.errors import StripeKeyInvalid, StripeUnreachable
 from tidegate.sandbox.keys import Key
 from tidegate.stripe_api.resources import RESOURCES
-from tidegate.wiring import Hub
 from tidegate.workflows import due, tasks
 from tidegate.workflows.connect import disconnect
 from tidegate.workflows.probe import probe
@@ -20,7 +18,7 @@ from tidegate.workflows.status import status
 from tidegate.workflows.tasks import TaskContext
 
 if TYPE_CHECKING:
-    from tidegate.sandbox.server import Sandbox
+    pass
 
 DISPUTES, FEATURES, EVENTS = "GET /v1/disputes", "GET /v1/products/{parent}/features", "GET /v1/events"
 
@@ -29,12 +27,6 @@ DISPUTES, FEATURES, EVENTS = "GET /v1/disputes", "GET /v1/products/{parent}/feat
 def database_url(fresh_database_url: str) -> str:
     """Every test of this module has a database of its own."""
     return fresh_database_url
-
-
-@pytest.fixture
-def live(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> Live:
-    """A connection to a very small company, with nothing imported."""
-    return Live(hub, make_sandbox(customers=3, months=1))
 
 
 def lacks(live: Live, *resources: str) -> None:

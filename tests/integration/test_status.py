@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import event as sql_events
 from tests.support.builders import customer, event
-from tests.support.importing import imported
+from tests.support.importing import imported, stripe
 from tests.support.live import NOWHERE, Live
 from tests.support.replies import changed, revoked
 
@@ -19,6 +20,8 @@ from tidegate.wiring import Hub
 from tidegate.workflows import capacity, problems_found
 from tidegate.workflows.connect import disconnect
 from tidegate.workflows.doorbell import Doorbell
+from tidegate.workflows.fan_out import fan_out
+from tidegate.workflows.probe import probe
 from tidegate.workflows.status import status
 
 if TYPE_CHECKING:
@@ -29,12 +32,6 @@ if TYPE_CHECKING:
 def database_url(fresh_database_url: str) -> str:
     """Every test of this module has a database of its own."""
     return fresh_database_url
-
-
-@pytest.fixture
-def live(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> Live:
-    """A connection to a very small company, with nothing imported."""
-    return Live(hub, make_sandbox(customers=3, months=1))
 
 
 @pytest.fixture
@@ -87,6 +84,47 @@ def test_several_connections_each_have_their_own(
     assert [(each["connection"], each["code"]) for each in found["problems"]] == [("beta", "not_imported")]
     assert sum(each["stored"] for each in found["connections"][1]["resources"]) == 0
     assert other.account.name == "beta"
+
+
+def test_what_the_key_may_read_is_named_and_what_is_refused_comes_first(current: Live) -> None:
+    assert one(current)["permissions"] == []
+    with stripe(current.sandbox.key, current.sandbox.url) as api:
+        probe(current.hub.engine, current.account, api)
+    current.run("update tidegate.permissions set allowed = false, detail = 'No.' where endpoint = 'GET /v1/disputes'")
+    current.run("update tidegate.permissions set allowed = null where endpoint = 'GET /v1/charges'")
+    refused, *others = one(current)["permissions"]
+    assert refused | {"checked_at": ""} == {
+        "name": "disputes", "endpoint": "GET /v1/disputes", "state": "refused", "allowed": False, "detail": "No.",
+        "checked_at": "",
+    }  # fmt: skip
+    states = {each["name"]: each["state"] for each in others}
+    assert (states["charges"], states["customers"], states["events"]) == ("unknown", "granted", "granted")
+    assert {each["checked_at"][-1] for each in others} == {"Z"}
+
+
+def test_the_next_sweep_is_told(current: Live) -> None:
+    found = one(current, sweep_hour=3)
+    assert found["sweep"] is None
+    upcoming = datetime.fromisoformat(found["next_sweep_at"])
+    assert timedelta(hours=19) < upcoming - datetime.now(UTC) <= timedelta(hours=44)
+    disconnect(current.hub.engine, "acme")
+    assert one(current)["next_sweep_at"] is None
+
+
+def test_a_platforms_accounts_are_told_and_theirs_is_named(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> None:
+    live = Live(hub, make_sandbox(customers=1, months=1, connected=2))
+    assert one(live)["accounts"] is None
+    with stripe(live.sandbox.key, live.sandbox.url) as api:
+        names = [each.connection for each in fan_out(hub.engine, live.account, api).accounts]
+    live.run("update tidegate.connections set disconnected_at = now(), left_out = true where name = :n", n=names[1])
+    found = {each["name"]: each for each in status(hub.engine)["connections"]}
+    states = {each["connection"]: each["state"] for each in found["acme"]["accounts"]}
+    assert states == {names[0]: "connected", names[1]: "left_out"}
+    assert found["acme"]["accounts_looked_at_next"].endswith("Z")
+    assert (found[names[0]]["platform"], found[names[0]]["accounts"]) == ("acme", None)
+    live.run("update tidegate.connections set left_out = false where name = :n", n=names[1])
+    gone = {each["connection"]: each["state"] for each in status(hub.engine, ["acme"])["connections"][0]["accounts"]}
+    assert gone[names[1]] == "gone"
 
 
 AGO = "update tidegate.connections set {column} = now() - interval '{ago}'"
@@ -274,6 +312,29 @@ def test_an_endpoint_that_never_sent_anything_is_silent_too(current: Live) -> No
     current.run("update tidegate.connections set last_webhook_at = null, created_at = now() - interval '1 day'")
     (problem,) = one(current)["problems"]
     assert problem["detail"].endswith("none ever came.")
+
+
+def test_whether_webhooks_are_silent_is_told_without_reading_the_inbox(current: Live) -> None:
+    """It is asked whenever somebody looks at the status, and a busy account's inbox has millions of rows."""
+    current.run("""
+insert into tidegate.inbox (connection, event_id, type, created, source, state, body)
+select 'acme', 'evt_' || n, 'customer.updated', now() - interval '1 hour', 'webhook', 'handled', '{}'
+from generate_series(1, 5000) n""")
+    current.run("analyze tidegate.inbox")
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    def note(_db: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "i.source = 'events'" in statement:
+            asked.append((statement, parameters))
+
+    sql_events.listen(current.hub.engine, "before_cursor_execute", note)
+    current.run("update tidegate.connections set last_webhook_at = now() - interval '1 day'")
+    one(current)
+    sql_events.remove(current.hub.engine, "before_cursor_execute", note)
+    [(statement, parameters)] = asked
+    with current.hub.engine.connect() as db:
+        plan = "\n".join(db.exec_driver_sql(f"explain {statement}", parameters).scalars())
+    assert "inbox_polled" in plan
 
 
 def test_an_account_whose_details_lack_is_not_activated(current: Live) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.support.importing import connected, imported, stripe
 from tests.support.live import Live
 
+from tidegate.sandbox.config import FAULT_KINDS
 from tidegate.sandbox.old_versions import in_version
 from tidegate.wiring import Hub
 from tidegate.workflows.sweep import sweep
@@ -59,6 +60,7 @@ def test_an_import_with_every_fault_at_once_ends_equal(hub: Hub, make_sandbox: M
     assert summary["state"] == "done", summary["problems"]
     assert sandbox.server is not None
     faults = sandbox.server.faults
+    assert faults.rates.keys() == set(FAULT_KINDS), "every fault there is"
     sandbox.call(faults.rates.clear)
     assert_equal(live)
 
@@ -108,7 +110,7 @@ def test_events_of_2020_end_equal(hub: Hub, make_sandbox: MakeSandbox) -> None:
     live.sandbox.advance(25 * DAY)
     told = events_since(live, known)
     assert len(told) > 100
-    old = live.sandbox.call(lambda: [in_version(one, "2020-08-27", live.sandbox.state.look) for one in told])
+    old = live.sandbox.call(lambda: [in_version(one, "2020-08-27", live.sandbox.state) for one in told])
     live.told(*old)
     drained = live.drain()
     assert (drained.failed, drained.refetch_error) == ({}, "")

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support import queue
-from tests.support.builders import customer
+from tests.support.builders import customer, event
 from tests.support.importing import imported, stripe
-from tests.support.live import NOWHERE, Live
+from tests.support.live import NOWHERE, Live, caught_up
 
 from tidegate.connections import runs
 from tidegate.errors import ImportRunning, SweepRunning
+from tidegate.mirror.tables import STRIPE_TABLES
 from tidegate.sandbox.keys import Key
 from tidegate.wiring import Hub
 from tidegate.workflows import due, tasks
@@ -38,11 +39,7 @@ def database_url(fresh_database_url: str) -> str:
 @pytest.fixture
 def live(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> Live:
     """A small company, imported and caught up."""
-    live = Live(hub, make_sandbox(customers=10, months=3))
-    imported(hub, live.account)
-    live.sandbox.advance(60)
-    live.catch_up()
-    return live
+    return caught_up(hub, make_sandbox(customers=10, months=3))
 
 
 def swept(live: Live, *, base: str | None = None, **options: Any) -> dict[str, Any]:
@@ -94,6 +91,87 @@ def test_one_sweep_mends_what_no_event_told(live: Live) -> None:
     assert live.standing().events_until == before
     assert status(live.hub.engine)["connections"][0]["sweep"]["mended"] == wanted
     assert swept(live)["mended"]["customers"]["missing"] == 0
+
+
+def rows_as_written(live: Live) -> dict[tuple[str, str], Any]:
+    """Every row of the mirror with which transaction wrote it, which one locked it last, and where it lies."""
+    return {
+        (table.name, row["key"]): (row["ctid"], row["xmin"], row["xmax"])
+        for table in STRIPE_TABLES.values()
+        for row in live.rows(
+            f"select {'position || id' if 'position' in table.c else 'id'} || md5(data::text) as key, ctid::text,"
+            f" xmin::text, xmax::text from stripe.{table.name}"
+        )
+    }
+
+
+def test_what_is_unchanged_is_not_written(live: Live) -> None:
+    before = rows_as_written(live)
+    live.sandbox.advance(60)
+    assert swept(live)["state"] == "done"
+    after_one = rows_as_written(live)
+    written = [key for key in after_one if after_one[key] != before.get(key)]
+    told = len(before) - sum(1 for key in before if before[key] == after_one.get(key))
+    assert len(written) == told < len(before) / 2, "what only events had told is confirmed, once"
+    live.sandbox.advance(60)
+    kept = live.one("select count(*) from tidegate.sightings")
+    summary = swept(live)
+    assert rows_as_written(live) == after_one
+    assert summary["mended"]["customers"]["unchanged"] == summary["mended"]["customers"]["listed"] > 5
+    assert (kept, live.one("select count(*) from tidegate.sightings")) == (0, 0)
+    live.sandbox.advance(60)
+    changed = live.put(live.full("customers") | {"description": "changed in silence"})
+    swept(live)
+    different = [key for key, row in rows_as_written(live).items() if after_one.get(key) != row]
+    assert [name for name, _ in different] == ["customers"]
+    assert live.one("select data ->> 'description' from stripe.customers where id = :id", id=changed["id"])
+
+
+def test_a_late_event_does_not_beat_what_a_sweep_saw_since(live: Live) -> None:
+    """A changed to B and back, and only the sweep saw that it is back: the event that tells of B comes after it."""
+    stands = live.full("customers")
+    swept(live)
+    live.sandbox.advance(60)
+    between = live.now
+    live.sandbox.advance(60)
+    swept(live)
+    other = stands | {"description": "B"}
+    live.told(event("customer.updated", other, between))
+    live.drain()
+    told = live.rows("select data ->> 'description' as d from stripe.customers where id = :id", id=stands["id"])
+    assert [row["d"] for row in told] == [stands["description"]]
+    assert live.audit("customers")["clean"]
+    live.sandbox.advance(60)
+    live.told(event("customer.updated", other, live.now))
+    live.drain()
+    told = live.rows("select data ->> 'description' as d from stripe.customers where id = :id", id=stands["id"])
+    assert [row["d"] for row in told] == ["B"], "a later one does"
+
+
+def test_what_only_late_events_tell_is_taken_in_their_order(live: Live) -> None:
+    """No list showed it, so no sweep confirms it: neither the first of its events nor the ones after."""
+    swept(live)
+    live.sandbox.advance(60)
+    swept(live)
+    body = customer("cus_late")
+    for number, when in enumerate((live.now - 110, live.now - 100)):
+        live.told(event("customer.updated", body | {"description": f"{number}"}, when))
+        live.drain()
+    assert live.one("select data ->> 'description' from stripe.customers where id = 'cus_late'") == "1"
+
+
+def test_a_sweep_that_is_gone_on_with_knows_what_it_had_seen(live: Live) -> None:
+    swept(live)
+    live.sandbox.advance(60)
+    stop = threading.Event()
+    first = swept(live, stop=stop, progress=lambda told: stop.set() if told.resource == "customers" else None)
+    assert first["state"] == "interrupted"
+    assert live.one("select count(*) from tidegate.sightings") > 0
+    second = swept(live)
+    assert (second["state"], second["resumed"]) == ("done", True)
+    assert all(not counts["vanished"] and not counts["changed"] for counts in second["mended"].values())
+    prices = live.one("select count(*) from tidegate.refetches")
+    assert prices == 0
 
 
 def test_a_full_import_by_hand_says_the_same(live: Live) -> None:
@@ -196,6 +274,22 @@ def test_what_is_due_when(live: Live, change: str, as_of: datetime, wanted: bool
     live.run(change)
     with live.hub.engine.connect() as db:
         assert due.unswept(db, as_of, 3) == (["acme"] if wanted else [])
+
+
+def test_the_next_sweep_is_told_as_it_will_be_due(live: Live) -> None:
+    """Before it nothing is due, look as often as one likes, and then it is."""
+    began = live.one("select min(started_at) from tidegate.runs")
+    for zone in ("America/New_York", "Asia/Kathmandu", None):
+        live.run("update stripe.accounts set timezone = :zone", zone=zone)
+        for hours in (0, 5, 19, 21, 30, 43, 45, 90):
+            as_of = began + timedelta(hours=hours)
+            with live.hub.engine.connect() as db:
+                told = due.next_sweep(db, "acme", as_of, 3)
+                assert told is not None
+                assert as_of <= told <= as_of + timedelta(hours=44)
+                assert due.unswept(db, told + timedelta(seconds=1), 3) == ["acme"]
+                for before in range(1, int((told - as_of).total_seconds()), 7200):
+                    assert due.unswept(db, told - timedelta(seconds=before), 3) == []
 
 
 def test_what_a_stop_leaves_is_rung_for_and_trouble_is_left_to_the_clock(live: Live) -> None:

@@ -1,17 +1,20 @@
 """What a task does when it cannot do its work now: it rings again, later or at once, or lets go."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing
 from typing import Any
 
 import pytest
+from procrastinate import App
+from procrastinate.testing import InMemoryConnector
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 from tests.support import queue
 from tests.support.queue import no_stripe
 
 from tidegate.connections.accounts import Account
-from tidegate.errors import ImportRunning, StripeKeyInvalid, StripeUnreachable
+from tidegate.errors import ImportRunning, StripeKeyInvalid, StripeUnreachable, WorkStopped
 from tidegate.stripe_api.client import StripeApi
+from tidegate.stripe_api.limits import LocalBudget
 from tidegate.workflows import tasks
 from tidegate.workflows.ingest_events import Drained
 from tidegate.workflows.refetch import Refetched
@@ -33,7 +36,7 @@ def context(engine: Engine) -> TaskContext:
 
 
 def _some_stripe(account: Account) -> AbstractContextManager[StripeApi]:
-    return nullcontext(None)  # pyright: ignore[reportReturnType]
+    return closing(StripeApi("sk_test_1", base="http://127.0.0.1:9", budget=LocalBudget()))
 
 
 def ending(result: Any) -> Any:
@@ -103,6 +106,23 @@ def test_a_refused_key_ends_the_import(context: TaskContext, monkeypatch: pytest
     with pytest.raises(StripeKeyInvalid):
         tasks.import_account(context, "acme")
     assert queue.jobs(context.engine) == []
+
+
+@pytest.mark.parametrize("task", ["catch_up", "sweep", "probe", "import_account"])
+def test_what_waits_for_stripe_when_the_worker_ends_is_rung_for(
+    context: TaskContext, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise WorkStopped(endpoint="GET /v1/events")
+
+    monkeypatch.setattr(StripeApi, "_send", stopped)
+    app = App(connector=InMemoryConnector())
+    tasks.register(app, context)
+    told = app.tasks[task](connection="acme")
+    assert told["state"] == "stopped"
+    assert queue.jobs(context.engine) == [(task, "acme", "todo")]
+    with context.engine.connect() as db:
+        assert db.scalar(text("select count(*) from tidegate.problems")) == 0
 
 
 @pytest.mark.parametrize(

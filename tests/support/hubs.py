@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from sqlalchemy import Connection, text
 from tests.support import databases
 
 from tidegate.settings import Settings
@@ -27,6 +28,12 @@ def unlike_stripe(hub: Hub) -> dict[str, Any]:
     with hub.stripe(account) as api:
         verdicts = audit(hub.engine, account, api)["resources"]
     return {one["resource"]: one for one in verdicts if one["verdict"] != "equal" and one["resource"] not in SILENT}
+
+
+def waits_for_a_row(db: Connection) -> bool:
+    """Whether anybody waits for a row that another transaction, such as this one, has locked."""
+    sql = "select exists (select from pg_locks l where not l.granted and l.locktype in ('transactionid', 'tuple'))"
+    return bool(db.scalar(text(sql)))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cryptography.fernet import Fernet
 from sqlalchemy import text
@@ -19,6 +19,9 @@ from tidegate.store.embedded import Embedded
 from tidegate.store.engine import open_engine
 from tidegate.wiring import Hub
 from tidegate.workflows.migrate import migrate
+
+if TYPE_CHECKING:
+    from tidegate.sandbox.server import Sandbox
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -56,9 +59,12 @@ class Installation(NamedTuple):
 
 
 @contextmanager
-def installed() -> Iterator[Installation]:
-    """A migrated installation in a new home; its server runs, unless it is killed, until the block ends."""
-    ground = Path(tempfile.mkdtemp(prefix="tidegate-"))
+def installed(within: Path | None = None) -> Iterator[Installation]:
+    """A migrated installation in a new home; its server runs, unless it is killed, until the block ends.
+
+    The home is made in the folder `within`, else in the temporary one.
+    """
+    ground = Path(tempfile.mkdtemp(prefix="tidegate-", dir=within))
     ground.chmod(0o755)  # pytest's own folders are closed to the account that runs the server for root
     server = Embedded(ground / "home").start()
     engine = open_engine(server.url(), pool_size=2)
@@ -75,6 +81,23 @@ def installed() -> Iterator[Installation]:
         engine.dispose()
         server.stop()
         shutil.rmtree(ground)
+
+
+class Company(NamedTuple):
+    """A simulated Stripe, and an installation for it."""
+
+    sandbox: "Sandbox"
+    own: Installation
+
+
+@contextmanager
+def company(**config: Any) -> Iterator[Company]:
+    """Both, for tests with real processes; `config` are fields of `SandboxConfig`."""
+    from tidegate.sandbox.config import SandboxConfig
+    from tidegate.sandbox.server import Sandbox
+
+    with Sandbox.start(SandboxConfig(**config)) as sandbox, installed() as own:
+        yield Company(sandbox, own)
 
 
 def _children(parent: int) -> list[int]:

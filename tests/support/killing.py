@@ -1,7 +1,8 @@
 """Runs work in forked children of a process that has everything imported, and SIGKILLs a child at a numbered step.
 
 A new interpreter takes seconds to import the project, a fork of one that has it takes milliseconds. A step is a request
-to Stripe sent or answered, a statement sent to PostgreSQL, a transaction about to be committed, or committed.
+to Stripe sent or answered, a statement sent to PostgreSQL, a transaction about to be committed, or committed, a file
+about to be replaced, or replaced.
 """
 
 import json
@@ -122,7 +123,7 @@ class _Steps:
 
 
 def _watch(steps: _Steps) -> None:
-    """Makes steps of what SQLAlchemy and urllib3 do in this process."""
+    """Makes steps of what SQLAlchemy, urllib3 and `os.replace` do in this process."""
     import urllib3
     from sqlalchemy import Engine, event
     from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -131,7 +132,7 @@ def _watch(steps: _Steps) -> None:
         steps.step(f"statement {' '.join(sql.split())[:60]}")
 
     event.listen(Engine, "before_cursor_execute", statement)
-    commit, send = PGDialect_psycopg.do_commit, urllib3.PoolManager.urlopen
+    commit, send, replace = PGDialect_psycopg.do_commit, urllib3.PoolManager.urlopen, os.replace
 
     def committing(dialect: Any, connection: Any) -> None:
         steps.step("about to commit")
@@ -144,5 +145,11 @@ def _watch(steps: _Steps) -> None:
         steps.step(f"answered {method} {url}"[:100])
         return answer
 
+    def replacing(*files: Any) -> None:
+        steps.step(f"replacing {files[-1]}")
+        replace(*files)
+        steps.step(f"replaced {files[-1]}")
+
+    os.replace = replacing  # type: ignore[assignment]
     PGDialect_psycopg.do_commit = committing
     urllib3.PoolManager.urlopen = sending  # type: ignore[method-assign]

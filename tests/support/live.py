@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import RowMapping, text
-from tests.support.importing import connected, stripe
+from tests.support.importing import connected, imported, stripe
 
 from tidegate.connections.accounts import Account
 from tidegate.mirror import inbox
@@ -91,3 +91,12 @@ class Live:
     def requests(self, endpoint: str) -> int:
         """How often the sandbox was asked."""
         return sum(n for name, n in self.sandbox.stats()["requests"].items() if name == endpoint)
+
+
+def caught_up(hub: Hub, sandbox: "Sandbox", seconds: int = 60) -> Live:
+    """A connection that is imported, and has read the events of so many seconds later, too."""
+    live = Live(hub, sandbox)
+    imported(hub, live.account)
+    live.sandbox.advance(seconds)
+    live.catch_up()
+    return live

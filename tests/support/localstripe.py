@@ -37,6 +37,10 @@ class LocalStripe:
         """All objects of a list, on one page."""
         return self._send("GET", f"{path}?{urlencode({'limit': '100000', **params})}")["data"]
 
+    def all_delivered(self) -> bool:
+        """Whether every event so far was sent to every address that wants it."""
+        return self._send("GET", "/_config/undelivered") == {"undelivered": 0}
+
     def _send(self, method: str, path: str, fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
         body = None if fields is None else json.dumps(fields).encode()
         request = Request(self.url + path, body, {"Authorization": f"Bearer {self.key}"}, method=method)

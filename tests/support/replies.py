@@ -37,6 +37,13 @@ def refusal(status: int, code: str, message: str) -> Reply:
     return Reply(head(status, len(body), ()), body)
 
 
+def slow_down(seconds: int) -> Reply:
+    """A 429 that asks for a pause."""
+    body = b'{"error": {"type": "invalid_request_error", "code": "rate_limit", "message": "Too many requests."}}'
+    headers = ((b"Retry-After", str(seconds).encode()), (b"Stripe-Rate-Limited-Reason", b"global-rate"))
+    return Reply(head(429, len(body), headers), body)
+
+
 def told(body: bytes) -> Reply:
     """A success with this body."""
     return Reply(head(200, len(body), ()), body)

@@ -1,7 +1,9 @@
 """Everything a user can set, type, call or meet as an error is documented, and docs/reference is what the code says."""
 
+import ast
 import importlib.util
 import inspect
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -86,8 +88,81 @@ def test_every_error_says_something_and_stands_in_the_tree(error: type[errors.Ti
     assert error.__name__ in drawn
 
 
-def test_every_problem_of_status_has_its_line_in_the_howto() -> None:
+MEND = (ROOT / "docs/howto/mend.md").read_text()
+
+
+def rows_of_the_howto() -> dict[str, str]:
+    """The problem codes that "when something is wrong" has a row for, each with what it says to do."""
+    return dict(re.findall(r"^\| `([a-z_]+)` \| (.+) \|$", MEND, re.MULTILINE))
+
+
+def codes_in_the_code() -> set[str]:
+    """Every problem code that the source notes or finds, wherever: the calls of `note` and `Found`, and `BY_ERROR`."""
+    from tidegate.connections.problems import BY_ERROR
+
+    codes = set(BY_ERROR.values())
+    for file in (ROOT / "src/tidegate").rglob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text())):
+            if (
+                isinstance(call, ast.Call)
+                and (place := CODE_AT.get(ast.unparse(call.func).rpartition(".")[2])) is not None
+            ):
+                codes |= {str(one.value) for one in call.args[place : place + 1] if isinstance(one, ast.Constant)}
+    return codes
+
+
+CODE_AT = {"Found": 0, "note": 2}
+"""Which argument of a call is a problem's code."""
+
+
+def test_every_problem_that_the_code_can_have_has_a_remedy_and_no_other() -> None:
     from tidegate.connections.problems import REMEDIES
 
-    howto = (ROOT / "docs/howto/mend.md").read_text()
-    assert [code for code in REMEDIES if f"| `{code}` |" not in howto] == []
+    assert codes_in_the_code() == REMEDIES.keys()
+
+
+def test_every_problem_of_status_has_its_row_in_the_howto_and_no_other() -> None:
+    from tidegate.connections.problems import REMEDIES
+
+    assert rows_of_the_howto().keys() == REMEDIES.keys()
+
+
+def test_the_howto_names_the_commands_that_a_remedy_names() -> None:
+    from tidegate.connections.problems import REMEDIES
+
+    commands = re.compile(r"`tidegate ([a-z-]+)")
+    told = rows_of_the_howto()
+    lacking = {
+        code: missing
+        for code, remedy in REMEDIES.items()
+        if (missing := set(commands.findall(remedy)) - set(commands.findall(told[code])))
+    }
+    assert lacking == {}
+    known = {name.split()[0] for name, _ in reference.every_command()}
+    assert set(commands.findall(MEND)) <= known
+
+
+GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs/howto").glob("*.md")), ROOT / "docs/architecture.md"]
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda one: one.name)
+def test_every_command_option_and_setting_that_a_guide_names_exists(guide: Path) -> None:
+    from tidegate.settings import Settings, variable
+
+    spellings = {
+        name: {word for one in reference.parameters(function) for word in re.findall(r"--[a-z-]+", one.spelling)}
+        for name, function in reference.every_command()
+    }
+    guided = guide.read_text()
+    wrong: list[str] = []
+    for words in re.findall(r"^ *(?:`?)tidegate ([^`\n#|]*)|`tidegate\s([^`]*)`", guided, re.MULTILINE):
+        said = " ".join(words).split()
+        names = [name for name in spellings if said[: len(name.split())] == name.split()]
+        options = {word.partition("=")[0] for word in said if re.fullmatch(r"--[a-z-]+(=.*)?", word)}
+        if not names:
+            wrong.append(" ".join(said))
+        else:
+            wrong += [f"{names[-1]} {one}" for one in options - spellings[names[-1]] - {"--version", "--help"}]
+    settings = {variable(name) for name in Settings.model_fields}
+    wrong += [one for one in re.findall(r"\bTIDEGATE_[A-Z_]+\b", guided) if one not in settings]
+    assert wrong == []

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.errors import ConfigurationError, EmbeddedServerError
+from tidegate.errors import ConfigurationError, EmbeddedServerError, EmbeddedServerFull
 from tidegate.store import embedded_binaries
 from tidegate.store.embedded import Embedded
 from tidegate.store.embedded_account import Account, check_private, make_directory
 from tidegate.store.embedded_binaries import binaries, copied_binaries, major_of
-from tidegate.store.embedded_launch import LONGEST_SOCKET_PATH, socket_directory
+from tidegate.store.embedded_launch import LONGEST_SOCKET_PATH, ROOM, not_usable, socket_directory
 from tidegate.store.embedded_locks import UserLock, exclusive, open_lock, release, try_exclusive
 from tidegate.store.embedded_process import SOCKET_NAME, lock_holders, log_tail, read_postmaster
 
@@ -237,3 +237,27 @@ def test_log_tail(text: str | None, tail: str, tmp_path: Path) -> None:
     if text is not None:
         (tmp_path / "log").write_text(text)
     assert log_tail(tmp_path / "log") == tail
+
+
+@pytest.mark.parametrize(
+    ("problem", "free", "full"),
+    [
+        ("FATAL: could not write: No space left on device", ROOM, True),
+        ("FATAL: ended", ROOM - 1, True),
+        ("FATAL: no such setting", ROOM, False),
+        ("[Errno 13] Permission denied", None, False),
+    ],
+)
+def test_a_full_disk_is_told_from_other_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: str, free: int | None, full: bool
+) -> None:
+    def usage(_path: Path) -> SimpleNamespace:
+        if free is None:
+            raise PermissionError(13, "Permission denied")
+        return SimpleNamespace(free=free)
+
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    error = not_usable(tmp_path, problem, "See the log.")
+    assert isinstance(error, EmbeddedServerFull) is full
+    assert ("Make room" if full else "See the log.") in str(error)
+    assert problem in str(error)

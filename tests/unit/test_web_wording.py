@@ -48,11 +48,40 @@ def test_sizes(octets: int, said: str) -> None:
         ("subscription_items", "Subscription items"),
         ("entitlements/features", "Entitlements features"),
         ("invoiceitems", "Invoice items"),
+        ("test_helpers/test_clocks", "Test clocks"),
         ("key_invalid", "Key invalid"),
     ],
 )
 def test_names_are_said_in_words(name: str, said: str) -> None:
     assert wording.title(name) == said
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [("2026-11-21T05:00:00Z", "in 2 h"), ("2026-11-21T03:00:42Z", "in 42 s"), ("2026-11-21T02:00:00Z", "now")],
+)
+def test_what_is_to_come_is_said_in_its_largest_unit(at: str, said: str) -> None:
+    assert wording.ahead(at, AS_OF) == said
+
+
+@pytest.mark.parametrize(
+    ("state", "mended", "said"),
+    [
+        ("done", {}, "Nothing had to be mended"),
+        ("interrupted", {}, "Did not come to its end"),
+        ("done", {"customers": (1, 0, 0)}, "Mended 1 missing: customers"),
+        (
+            "incomplete",
+            {"customers": (1000, 2, 0), "invoiceitems": (0, 1, 4)},
+            "Mended 1,000 missing, 3 changed and 4 deleted in Stripe: customers, invoice items",
+        ),
+    ],
+)
+def test_what_a_sweep_found_is_said_in_words(state: str, mended: dict[str, tuple[int, int, int]], said: str) -> None:
+    found = {
+        name: dict(zip(("missing", "changed", "vanished"), numbers, strict=True)) for name, numbers in mended.items()
+    }
+    assert wording.found({"state": state, "mended": found}) == said
 
 
 def test_utc_and_count() -> None:

@@ -15,7 +15,7 @@ from tidegate.connections.accounts import Account
 from tidegate.errors import UsageError
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import LocalBudget
-from tidegate.stripe_api.resources import resource
+from tidegate.stripe_api.resources import to_import
 from tidegate.wiring import Hub
 from tidegate.workflows import connect as connecting
 from tidegate.workflows import status as standing
@@ -92,7 +92,13 @@ def status(hub: HubOf, connection: Named = None) -> Status:
     """Health, account, last import per resource, inbox and problems of all connections, or of the named one."""
     names = [connection] if connection is not None else None
     return Status.model_validate(
-        standing.status(hub.engine, names, poll_seconds=hub.settings.poll_seconds, home=hub.embedded_home)
+        standing.status(
+            hub.engine,
+            names,
+            poll_seconds=hub.settings.poll_seconds,
+            sweep_hour=hub.settings.sweep_hour,
+            home=hub.embedded_home,
+        )
     )
 
 
@@ -141,7 +147,8 @@ def sync(
     wanted = what or Import()
     if account.disconnected_at:
         raise UsageError(problem=f"The connection {account.name} has no key any more; connect it again first.")
-    names = [resource(name).name for name in wanted.resources]
+    to_import(wanted.resources, livemode=account.livemode)
+    names = list(wanted.resources)
     before = _last(hub, account.name)
     request.app.state.doorbell.ring("import_account", connection=account.name, resources=names, full=wanted.full)
     run = _begun(hub, account.name, before)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from tidegate import __version__
-from tidegate.cli import inbox, tokens
+from tidegate.cli import inbox, secrets, tokens
 from tidegate.cli.audit import audit
 from tidegate.cli.catch_up import catch_up
 from tidegate.cli.connect import connect
@@ -72,6 +72,7 @@ for panel, commands in PANELS.items():
 
 app.add_typer(inbox.app, name="inbox", rich_help_panel="Keep going")
 app.add_typer(tokens.app, name="tokens", rich_help_panel="Keep going")
+app.add_typer(secrets.app, name="secrets", rich_help_panel="Keep going")
 
 
 def main() -> None:

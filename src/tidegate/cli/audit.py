@@ -53,10 +53,19 @@ def print_audit(result: dict[str, Any]) -> None:
     if changed := sum(one["changed_meanwhile"] for one in result["resources"]):
         show.line(f"{changed:,} objects changed meanwhile (since they were read, or since the mirror was caught up).")
     compared = sum(one["in_stripe"] for one in result["resources"])
-    verdict = "equal to Stripe" if result["clean"] else "DIFFERENT from Stripe"
     show.line(
-        f"{result['connection']} is {verdict}: {compared:,} objects compared in {show.duration(result['seconds'])}."
+        f"{result['connection']} is {_verdict(result)}: {compared:,} objects compared in "
+        f"{show.duration(result['seconds'])}."
     )
+
+
+def _verdict(result: dict[str, Any]) -> str:
+    """In words; what Stripe refused to show is no difference."""
+    verdicts = [one["verdict"] for one in (*result["resources"], *result["checks"])]
+    if "different" in verdicts:
+        return "DIFFERENT from Stripe"
+    refused = verdicts.count("not_compared")
+    return f"equal to Stripe but for {refused:,} that could NOT BE COMPARED" if refused else "equal to Stripe"
 
 
 def print_findings(result: dict[str, Any]) -> None:

@@ -33,15 +33,21 @@ def import_(
     """
     from tidegate.cli import progress, show
     from tidegate.cli.hub import opened, stopping
+    from tidegate.errors import WorkStopped
     from tidegate.workflows.import_account import ImportOptions, import_account
 
     with opened(may_migrate=True, pool_size=8) as hub:
         account = hub.account(connection)
         options = ImportOptions(tuple(resource or ()), full, hub.settings.import_readers)
         with hub.stripe(account) as api, stopping(STOPPING) as stop, progress.shown() as tell:
-            summary = import_account(
-                hub.engine, account, api, options, progress=lambda now: tell(step(now)), stop=stop.event
-            )
+            try:
+                with api.heeding(stop.event):
+                    summary = import_account(
+                        hub.engine, account, api, options, progress=lambda now: tell(step(now)), stop=stop.event
+                    )
+            except WorkStopped as stopped:  # before there was anything to sum up
+                show.remark(str(stopped))
+                raise typer.Exit(stop.exit_code) from stopped
     if as_json:
         show.document(summary)
     else:

@@ -28,15 +28,21 @@ def sql(
     timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Give up after so long.")] = 30,
     as_json: AsJson = False,
 ) -> None:
-    """Query the store, read-only: `tidegate sql "select status, count(*) from subscriptions group by 1"`."""
+    """Query the store, read-only: `tidegate sql "select status, count(*) from subscriptions group by 1"`.
+
+    It is asked with the rights of the role tidegate_reader, which sees everything but stored credentials.
+    """
+    from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.errors import UsageError
-    from tidegate.store import readonly
+    from tidegate.workflows.read_store import read_store
 
     if as_csv and as_json:
         raise UsageError(problem="Use --csv or --json, not both.")
     statement = sys.stdin.read() if query == "-" else query
-    with opened() as hub, readonly.query(hub.engine, statement, timeout=f"{timeout}s") as answer:
+    with opened() as hub, read_store(hub.engine, statement, seconds=timeout) as (answer, lacking):
+        if lacking:
+            show.remark(f"Read-only, without the tables that hold secrets. {lacking} `tidegate doctor` says more.")
         if as_csv:
             _csv(answer)
         elif as_json:

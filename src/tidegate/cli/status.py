@@ -19,6 +19,7 @@ def status(connection: ConnectionName = None, as_json: AsJson = False) -> None:
             hub.engine,
             [connection] if connection else None,
             poll_seconds=hub.settings.poll_seconds,
+            sweep_hour=hub.settings.sweep_hour,
             home=hub.embedded_home,
         )
     if as_json:
@@ -41,7 +42,6 @@ def exit_code(found: dict[str, Any]) -> int:
 
 def _print(found: dict[str, Any]) -> None:
     from tidegate.cli import show
-    from tidegate.cli.import_ import mended
 
     database = found["database"]
     groups = ", ".join(f"{name} {show.size(octets)}" for name, octets in database["groups"].items())
@@ -66,12 +66,51 @@ def _print(found: dict[str, Any]) -> None:
         if run := one["run"]:
             began, ended = _moment(run["started_at"]), _moment(run["finished_at"])
             show.line(f"last import: {run['state']}, began {began}, ended {ended}")
-        if sweep := one["sweep"]:
-            failed = "".join(f"; {name}: {problem}" for name, problem in sweep["problems"].items())
-            show.line(
-                f"last sweep: {sweep['state']}, began {_moment(sweep['started_at'])}, {mended(sweep['mended'])}{failed}"
-            )
+        _print_sweeps(one)
+        _print_permissions(one["permissions"])
+        _print_accounts(one)
         _print_problems(one["problems"])
+
+
+def _print_sweeps(one: dict[str, Any]) -> None:
+    from tidegate.cli import show
+    from tidegate.cli.import_ import mended
+
+    upcoming = f"next: {_moment(one['next_sweep_at'])}" if one["next_sweep_at"] else ""
+    if sweep := one["sweep"]:
+        failed = "".join(f"; {name}: {problem}" for name, problem in sweep["problems"].items())
+        found = f", {mended(sweep['mended'])}" if sweep["state"] in {"done", "incomplete"} else ""
+        told = f"{sweep['state']}, began {_moment(sweep['started_at'])}{found}{failed}"
+        show.line(f"last sweep: {told}{'; ' if upcoming else ''}{upcoming}")
+    elif upcoming:
+        show.line(f"sweeps: none yet; {upcoming}")
+
+
+def _print_permissions(found: list[dict[str, Any]]) -> None:
+    """Each named, by state; when they were looked at."""
+    from tidegate.cli import show
+
+    if not found:
+        return
+    show.line(f"permissions, looked at {_moment(min(one['checked_at'] for one in found))}:")
+    for state in ("refused", "unknown", "granted"):
+        if names := [one["name"] for one in found if one["state"] == state]:
+            show.line(f"  {state}: {', '.join(names)}")
+
+
+def _print_accounts(one: dict[str, Any]) -> None:
+    """Of a platform; and through which one it is connected."""
+    from tidegate.cli import show
+
+    if one["platform"]:
+        show.line(f"connected through the platform {one['platform']}")
+    if one["accounts"] is not None:
+        show.line(
+            f"platform of {len(one['accounts'])} accounts, next looked at {_moment(one['accounts_looked_at_next'])}"
+        )
+        rows = [[each[name] for name in ("connection", "account", "display_name", "state")] for each in one["accounts"]]
+        if rows:
+            show.table(("connection", "account", "name", "state"), rows)
 
 
 def _print_problems(found: list[dict[str, Any]]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
+from tidegate.connections import sealing
 from tidegate.connections.problems import ANSWERED
 from tidegate.connections.tables import connections
 from tidegate.errors import (
@@ -117,6 +118,7 @@ def save(db: Connection, values: dict[str, Any], credentials: Credentials, vault
     `values` are columns of `tidegate.connections`, `name` and `account` among them. An empty write key or list of
     webhook secrets keeps what was stored. Raises OtherAccount when the name belongs to another Stripe account.
     """
+    sealing.hold_key(db)
     known = db.execute(
         select(connections.c.account, connections.c.livemode).where(connections.c.name == values["name"])
     ).first()

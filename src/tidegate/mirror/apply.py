@@ -22,10 +22,13 @@ _batches = itertools.count(1)
 
 @dataclass(slots=True)
 class Applied:
-    """What became of the versions, and the customers (Stripe ids) whose mirrored facts changed."""
+    """What became of the versions, and the customers (Stripe ids) whose mirrored facts changed; `spared`: the objects
+    that are stored as they came and were not written.
+    """
 
     counts: Counts = field(default_factory=Counts)
     customers: set[str] = field(default_factory=set[str])
+    spared: list[str] = field(default_factory=list[str])
 
 
 @dataclass(slots=True)
@@ -41,25 +44,37 @@ class _Batch:
     applied: Applied
     owners: dict[str, str | None] = field(default_factory=dict[str, str | None])  # customers, as they were stored
     lost: list[Lost] = field(default_factory=list[Lost])  # what of their children could not be taken
+    sparing: bool = False
+    spared: set[str] = field(default_factory=set[str])
 
     def run(self, statement: TextClause, **values: Any) -> Any:
         return self.connection.execute(statement, {"connection": self.account, "batch": self.number, **values})
 
 
 def apply(
-    connection: Connection, account: str, resource: Resource, arrivals: Sequence[Arrival], lost: Sequence[Lost] = ()
+    connection: Connection,
+    account: str,
+    resource: Resource,
+    arrivals: Sequence[Arrival],
+    lost: Sequence[Lost] = (),
+    *,
+    sparing: bool = False,
 ) -> Applied:
     """Stores versions of objects of one resource, in the caller's transaction.
 
     `account` is the connection's name. Several versions of one object are taken one after the other, in the order
     given. Rules: semantics, Mirror, "Which version wins"; `decide` holds them. Objects that PostgreSQL refuses are
-    kept as text in `tidegate.unreadable`; `lost` are those that could not even be read.
+    kept as text in `tidegate.unreadable`; `lost` are those that could not even be read. With `sparing` what was read
+    before and is unchanged is neither written nor locked: the caller sees to it that it counts as seen (`sightings`).
     """
     applied = Applied(Counts(read=len(arrivals) + len(lost)))
     applied.counts.unreadable += sum(1 for one in lost if not one.field)
     unreadable.record(connection, account, resource.name, lost)
     for round_ in _rounds(arrivals):
-        _apply_round(connection, account, resource, round_, applied)
+        batch = _Batch(
+            connection, account, resource, statements(resource), next(_batches), round_, applied, sparing=sparing
+        )
+        _apply_round(batch)
     note_changed(connection, account, applied.customers)
     return applied
 
@@ -77,10 +92,8 @@ def _rounds(arrivals: Sequence[Arrival]) -> list[dict[str, Arrival]]:
     return rounds
 
 
-def _apply_round(
-    connection: Connection, account: str, resource: Resource, arrivals: dict[str, Arrival], applied: Applied
-) -> None:
-    batch = _Batch(connection, account, resource, statements(resource), next(_batches), arrivals, applied)
+def _apply_round(batch: _Batch) -> None:
+    connection, account, resource, arrivals = batch.connection, batch.account, batch.resource, batch.arrivals
     verdicts: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
     if _copy_new(batch):
         fresh: list[str] = list(arrivals)
@@ -124,8 +137,14 @@ def _apply_staged(batch: _Batch, verdicts: dict[Verdict, list[str]]) -> list[str
     unreadable.record(batch.connection, batch.account, name, _stage(batch))
     if not batch.arrivals:
         return []
-    fresh = [row.id for row in batch.run(batch.sql.insert_new)]
-    sames = _judge(batch, fresh, verdicts) if len(fresh) < len(batch.arrivals) else set[str]()
+    if batch.sparing:
+        batch.spared = {row.id for row in batch.run(batch.sql.spare)}
+        batch.applied.spared += sorted(batch.spared)
+        verdicts[Verdict.CONFIRMS] += batch.spared
+    whole = len(batch.spared) == len(batch.arrivals)
+    fresh: list[str] = [] if whole else [row.id for row in batch.run(batch.sql.insert_new)]
+    left = len(fresh) + len(batch.spared) < len(batch.arrivals)
+    sames = _judge(batch, fresh, verdicts) if left else set[str]()
     won = _store(batch, verdicts, sames)
     changed = [*fresh, *won]
     living = [a for id_ in changed if not (a := batch.arrivals[id_]).deleted]
@@ -169,7 +188,7 @@ def _refusal(arrival: Arrival, refusal: Refused) -> Lost:
 def _judge(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) -> set[str]:
     """Decides every object that was stored before; returns those whose content is the stored one's."""
     sames: set[str] = set()
-    for row in batch.run(batch.sql.compare, fresh=fresh):
+    for row in batch.run(batch.sql.compare, fresh=[*fresh, *batch.spared]):
         a = batch.arrivals[row.id]
         stored = Stored(row.at, Certainty(row.certainty), row.created, row.deleted_at)
         incoming = Incoming(a.at, a.certainty, a.reading.created, a.deleted, row.same, a.whole)
@@ -199,8 +218,8 @@ def _store(batch: _Batch, verdicts: dict[Verdict, list[str]], sames: set[str]) -
     if buried:
         batch.run(batch.sql.bury, ids=buried)
         children.bury(batch.connection, batch.account, batch.resource, batch.arrivals, buried)
-    if verdicts[Verdict.CONFIRMS]:
-        batch.run(batch.sql.confirm, ids=verdicts[Verdict.CONFIRMS])
+    if confirmed := [id_ for id_ in verdicts[Verdict.CONFIRMS] if id_ not in batch.spared]:
+        batch.run(batch.sql.confirm, ids=confirmed)
     return replaced
 
 

@@ -19,9 +19,10 @@ from tidegate.errors import (
     StripeCursorGone,
     StripeObjectMissing,
     TidegateError,
+    WorkStopped,
     passes,
 )
-from tidegate.mirror import ranges, refetches
+from tidegate.mirror import ranges, refetches, sightings
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Counts
 from tidegate.mirror.pages import LIMIT, Page, read_objects, retrieve
@@ -54,7 +55,7 @@ class Progress(NamedTuple):
 
 @dataclass(slots=True)
 class Reader:
-    """What the readers of one import share."""
+    """What the readers of one import share. `full`: what is read unchanged is noted in `sightings` and not written."""
 
     engine: Engine
     account: str
@@ -63,6 +64,7 @@ class Reader:
     plan: Plan
     tell: Callable[[Progress], None]
     stop: threading.Event
+    full: bool = False
     customers: set[str] = field(default_factory=set[str])
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _storing: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(STORING_AT_ONCE))
@@ -131,6 +133,8 @@ class Reader:
         try:
             while not range_.done and not self.stop.is_set() and not self._fatal:
                 self._step(load)
+        except WorkStopped:
+            log.info("import_range_stopped", extra={"run": self.run, "resource": range_.resource.name})
         except (*ENDS_THE_WORK, ImportTakenOver):
             raise
         except TidegateError as error:
@@ -193,13 +197,19 @@ class Reader:
         parents = self._parents(range_)
         pages: list[Page] = []
         gone: list[str] = []
+        last = range_.cursor
         for parent in parents:
+            if self.stop.is_set():
+                break
             try:
                 pages += self._pages_of(range_, parent)
             except StripeObjectMissing:
                 gone.append(parent)
-        done = len(parents) < PARENTS_AT_ONCE
-        self._store(Load(range_), pages, parents[-1] if parents else range_.cursor, None, done=done, gone=gone)
+            except WorkStopped:  # what was read of the others is kept
+                break
+            last = parent
+        done = len(parents) < PARENTS_AT_ONCE and last == (parents[-1] if parents else last)
+        self._store(Load(range_), pages, last, None, done=done, gone=gone)
 
     def _pages_of(self, range_: Range, parent: str) -> list[Page]:
         path = list_path(str(range_.resource.path), parent)
@@ -241,7 +251,8 @@ order by id limit {PARENTS_AT_ONCE}"""),
                 # A crash of the server may lose the last transactions, each with its checkpoint: they are read again.
                 db.exec_driver_sql("set local synchronous_commit = off")
                 for page in pages:
-                    one = apply(db, self.account, range_.resource, page.arrivals, page.lost)
+                    one = apply(db, self.account, range_.resource, page.arrivals, page.lost, sparing=self.full)
+                    sightings.keep(db, range_.id, one.spared)
                     applied.counts.add(one.counts)
                     applied.customers |= one.customers
                 if gone:

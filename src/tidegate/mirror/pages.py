@@ -91,8 +91,17 @@ def retrieve(api: StripeApi, resource: Resource, object_id: str = "", *, interac
     arrivals, lost = arrive(resource, [answer.body], int(answer.at.timestamp()), Certainty.READ)
     for arrival in arrivals:
         require_mode(api, f"GET {path}", arrival.id, arrival.reading.livemode)
+        arrival.deleted = arrival.deleted or _let_go(resource, arrival.reading)
         complete(api, resource, arrival, interactive=interactive)
     return Page(arrivals, lost, False, object_id, None)
+
+
+def _let_go(resource: Resource, reading: Reading) -> bool:
+    """Whether an object that was fetched by its id shows that it is in no list any more, for good."""
+    if not resource.kept_by or reading.faults:
+        return False
+    names = [column.name for column in resource.columns]
+    return reading.values[names.index(resource.kept_by)] is None
 
 
 def complete(api: StripeApi, resource: Resource, arrival: Arrival, *, interactive: bool = False) -> None:

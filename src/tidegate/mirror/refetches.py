@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from tidegate.mirror.sightings import known_at
 from tidegate.stripe_api.resources.resource import Resource
 
 FAILING = 3
@@ -70,7 +71,7 @@ def unanswered(connection: Connection, account: str, resource: Resource, asks: S
         text(f"""
 select t.id from stripe.{resource.table} t
 join unnest(cast(:ids as text[]), cast(:known as bigint[])) as o(id, known) on o.id = t.id
-where t.connection = :connection and t.updated_at > to_timestamp(o.known)
+where t.connection = :connection and {known_at(resource.name)} > to_timestamp(o.known)
   and (t.certainty > 0 or t.deleted_at is not null)"""),
         {"connection": account, "ids": list(newest), "known": [one.known_at or 0 for one in newest.values()]},
     ).all()
@@ -112,6 +113,16 @@ where r.connection = :connection and r.resource = o.resource and r.object_id = o
             "resources": [one.resource for one in claimed],
             "ids": [one.object_id for one in claimed],
         },
+    )
+
+
+def give_back(connection: Connection, account: str, one: Claimed) -> None:
+    """Ends the lease of an object that was not looked at: its turn is now."""
+    connection.execute(
+        text("""
+update tidegate.refetches set next_try_at = now()
+where connection = :connection and resource = :resource and object_id = :id and asked_at = :asked_at"""),
+        {"connection": account, "resource": one.resource, "id": one.object_id, "asked_at": one.asked_at},
     )
 
 

@@ -11,13 +11,14 @@ from functools import partial
 from sqlalchemy import Engine, text
 
 from tidegate.connections import accounts
-from tidegate.errors import ENDS_THE_WORK, StripeObjectMissing, TidegateError
+from tidegate.errors import ENDS_THE_WORK, StripeObjectMissing, TidegateError, WorkStopped
 from tidegate.mirror import references, refetches
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Arrival, Counts, Lost, arrive
 from tidegate.mirror.decide import Certainty
 from tidegate.mirror.pages import retrieve
 from tidegate.mirror.refetches import Claimed
+from tidegate.mirror.sightings import known_at
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.resources.resource import Resource
@@ -62,8 +63,10 @@ def settle(
     end = time.monotonic() + seconds
     with ThreadPoolExecutor(readers, thread_name_prefix="settle") as pool:
         while not (stop and stop.is_set()) and time.monotonic() < end and (claimed := _claim(engine, account)):
-            fetched = pool.map(partial(_fetch, engine, account, api, without), claimed)
+            fetched = pool.map(partial(_fetch, engine, account, api, without, stop), claimed)
             for one, outcome in zip(claimed, fetched, strict=True):
+                if isinstance(outcome, WorkStopped):
+                    continue
                 if isinstance(outcome, TidegateError):
                     settled.failed[f"{one.resource}/{one.object_id}"] = str(outcome)
                 else:
@@ -80,10 +83,17 @@ def _claim(engine: Engine, account: str) -> Sequence[Claimed]:
 
 
 def _fetch(
-    engine: Engine, account: str, api: StripeApi, without: Collection[str], one: Claimed
+    engine: Engine,
+    account: str,
+    api: StripeApi,
+    without: Collection[str],
+    stop: threading.Event | None,
+    one: Claimed,
 ) -> Applied | TidegateError:
     """Fetches one object and applies it as read after everything that was known of it."""
     resource = RESOURCES[one.resource]
+    if stop and stop.is_set():
+        return _give_back(engine, account, one, WorkStopped(endpoint=f"{one.resource}/{one.object_id}"))
     stored_at, stored = _stored(engine, account, resource, one.object_id)
     known = max(one.known_at, stored_at)
     lost: list[Lost] = []
@@ -92,6 +102,8 @@ def _fetch(
         arrivals, lost = page.arrivals, page.lost
     except StripeObjectMissing:
         arrivals = _burial(resource, stored, known)
+    except WorkStopped as error:
+        return _give_back(engine, account, one, error)
     except ENDS_THE_WORK as error:
         _put_back(engine, account, one, error)
         raise
@@ -120,7 +132,7 @@ def _take(
         if not accounts.hold(db, account):
             return _nothing(GONE_CONNECTION)
         savepoint = db.begin_nested()
-        applied = apply(db, account, RESOURCES[one.resource], arrivals, lost)
+        applied = apply(db, account, RESOURCES[one.resource], arrivals, lost, sparing=one.reason == "unlisted")
         if not refetches.done(db, account, one):
             savepoint.rollback()
             return _nothing(OVERTAKEN)
@@ -136,12 +148,13 @@ def _nothing(reason: str) -> Applied:
 
 
 def _stored(engine: Engine, account: str, resource: Resource, object_id: str) -> tuple[int, str]:
-    """Epoch seconds of the stored version (0 when there is none), and its JSON unless it is deleted."""
+    """Epoch seconds to which the stored version is known to have held (0: there is none), its JSON unless deleted."""
     with engine.connect() as db:
         row = db.execute(
             text(f"""
-select extract(epoch from updated_at)::bigint as at, case when deleted_at is null then data::text else '' end as data
-from stripe.{resource.table} where connection = :connection and id = :id"""),
+select extract(epoch from {known_at(resource.name)})::bigint as at,
+  case when t.deleted_at is null then t.data::text else '' end as data
+from stripe.{resource.table} t where t.connection = :connection and t.id = :id"""),
             {"connection": account, "id": object_id},
         ).first()
     return (int(row.at), row.data) if row else (0, "")
@@ -153,6 +166,12 @@ def _burial(resource: Resource, stored: str, known: int) -> list[Arrival]:
     for arrival in arrivals:
         arrival.deleted = True
     return arrivals
+
+
+def _give_back(engine: Engine, account: str, one: Claimed, error: WorkStopped) -> WorkStopped:
+    with engine.begin() as db:
+        refetches.give_back(db, account, one)
+    return error
 
 
 def _put_back(engine: Engine, account: str, one: Claimed, error: TidegateError) -> None:

@@ -5,9 +5,13 @@ from functools import cache
 
 from sqlalchemy import TextClause, text
 
+from tidegate.mirror.decide import Certainty
 from tidegate.mirror.rows import layout
+from tidegate.mirror.sightings import known_at
 from tidegate.store.bulk import Target, target
 from tidegate.stripe_api.resources.resource import Resource
+
+READ = int(Certainty.READ)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class Statements:
     direct: Target
     insert_new: TextClause
     known: TextClause
+    spare: TextClause
     compare: TextClause
     replace: TextClause
     bury: TextClause
@@ -75,6 +80,7 @@ def statements(resource: Resource) -> Statements:
     mine = "t.connection = :connection and t.id = i.id"
     chosen = f"{staged} and {mine} and i.id = any(:ids)"
     sets = ", ".join(f"{name} = i.{name}" for name in words.written[2:])
+    at = known_at(resource.name)
     owner = next((f"t.{column.name}" for column in resource.columns if column.refers_to == "customers"), "null")
     return Statements(
         stage=words.stage,
@@ -88,8 +94,13 @@ cross join lateral (select from {table} t where {mine} limit 1) known limit 1"""
 insert into {table} ({", ".join(words.written)})
 select {", ".join(f"i.{name}" for name in words.written)}
 {staged} order by i.id on conflict do nothing returning id"""),
+        spare=text(f"""
+select i.id from {words.stage} i join {table} t on {mine}
+where i.batch = :batch and i.event = '' and i.deleted_at is null and t.deleted_at is null and t.certainty > 0
+  and t.updated_at <= i.updated_at and t.data = i.data order by i.id"""),
         compare=text(f"""
-select i.id, extract(epoch from t.updated_at)::bigint as at, t.certainty,
+select i.id, extract(epoch from {at})::bigint as at,
+       case when {at} > t.updated_at then {READ} else t.certainty end as certainty,
        extract(epoch from t.created)::bigint as created, extract(epoch from t.deleted_at)::bigint as deleted_at,
        t.data = i.data as same, {owner} as owner
 from {words.stage} i join {table} t on {mine}

@@ -142,6 +142,7 @@ inbox = Table(
     PrimaryKeyConstraint("connection", "event_id"),
     Index("inbox_waiting", "connection", "next_try_at", postgresql_where=text("state = 'waiting'")),
     Index("inbox_parked", "connection", postgresql_where=text("state = 'parked'")),
+    Index("inbox_polled", "connection", "created", postgresql_where=text("source = 'events'")),
 )
 
 import_ranges = Table(
@@ -161,6 +162,28 @@ import_ranges = Table(
     Column("counts", JSONB, nullable=False, server_default=text("'{}'")),
     Column("error", Text, nullable=False, server_default=""),
     Index("import_ranges_by_run", "run", "resource"),
+)
+
+listings = Table(
+    "listings",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column(
+        "as_of",
+        Time,
+        nullable=False,
+        comment="everything stored of it was seen again since then: unchanged, or written, or asked for by id",
+    ),
+    PrimaryKeyConstraint("connection", "resource"),
+)
+
+sightings = Table(
+    "sightings",
+    metadata,
+    Column("range", BigInteger, ForeignKey("import_ranges.id", ondelete="cascade"), nullable=False),
+    Column("ids", ARRAY(Text), nullable=False, comment="of a page: the objects that are stored as they were read"),
+    Index("sightings_by_range", "range"),
 )
 
 comparisons = Table(

@@ -93,24 +93,37 @@ def advance(world: World, identifier: str, to: int, told: int | None = None) -> 
     KeyError when there is none, ValueError when the instant lies before the clock's own.
     """
     told = world.clock.now if told is None else told
+    clock = set_out(world, identifier, to, told)
+    arrive(world, clock, to, told)
+    return world.state.full(NAME, identifier)
+
+
+def set_out(world: World, identifier: str, to: int, told: int) -> Obj:
+    """Has a clock be advancing, with its event dated `told`; returns it as it then stands. Raises as `advance` does."""
     clock = world.state.full(NAME, identifier)
     if to < clock["frozen_time"]:
         raise ValueError(to)
+    details: Obj = {"advancing": {"target_frozen_time": to}}
     with world.state.telling_at(told):
-        details: Obj = {"advancing": {"target_frozen_time": to}}
         world.state.put(clock | {"status": "advancing", "status_details": details}, f"{KIND}.advancing")
+    return world.state.full(NAME, identifier)
+
+
+def arrive(world: World, clock: Obj, to: int, told: int) -> None:
+    """Has everything happen on an advancing clock until an instant, and the clock be ready again."""
     with standing(world, clock, told):
         life.advance_to(world, to)
-    clock.update(frozen_time=to, status="ready", status_details={})
+    ready: Obj = {"frozen_time": to, "status": "ready", "status_details": {}}
     with world.state.telling_at(told):
-        world.state.put(clock, f"{KIND}.ready")
-    return clock
+        world.state.put(clock | ready, f"{KIND}.ready")
 
 
 def delete(world: World, identifier: str, event: str | None) -> None:
     """Removes a clock with everything that names it, of which only the clock's own going is told."""
+    named = identifier.encode()
     for name, collection in world.state.collections.items():
-        for one in [one for one in collection.ids if collection.shown(one).get("test_clock") == identifier]:
+        may_be = [one for one in collection.ids if named in collection.body(one)]
+        for one in [one for one in may_be if collection.shown(one).get("test_clock") == identifier]:
             world.state.delete(name, one)
     world.frozen.pop(identifier, None)
     world.state.delete(NAME, identifier, event)

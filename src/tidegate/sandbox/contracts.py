@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
-from tidegate.sandbox.amounts import amount_of, rounded
+from tidegate.sandbox.anchors import anchored, first_lines
 from tidegate.sandbox.billing import (
     DRAFT_SECONDS,
     composed,
@@ -17,11 +16,10 @@ from tidegate.sandbox.billing import (
     pending_line,
     pending_lines,
     period_end,
-    whole_price,
 )
 from tidegate.sandbox.changes import add_item, bill_now, change, credit, remove_item
 from tidegate.sandbox.endings import OVER, end, expire, finish, give_up, schedule_end
-from tidegate.sandbox.objects import invoices, subscriptions
+from tidegate.sandbox.objects import subscriptions
 from tidegate.sandbox.payments import declines_now, method_of
 from tidegate.sandbox.redemptions import redeem, told
 from tidegate.sandbox.resources import Obj
@@ -66,6 +64,10 @@ class Terms:
     """Writes on the subscription what else was agreed, before anything is billed: trial, discounts of any number."""
     collects: bool = True
     """Whether the first invoice is collected at once; else the subscription waits, incomplete, for its payment."""
+    anchor: int | None = None
+    """When the first whole period begins (UTC epoch seconds, later than now); None: at once, or after the trial."""
+    prorates: bool = True
+    """Whether the time before the first whole period is billed; a start in the past is among `changes`."""
 
 
 def start(world: World, customer: Obj, terms: Terms) -> Obj:
@@ -83,7 +85,7 @@ def start(world: World, customer: Obj, terms: Terms) -> Obj:
             identifier,
             price,
             quantity,
-            (now, trial_end if terms.trial_days else period_end(price, now, now)),
+            (now, trial_end if terms.trial_days else terms.anchor or period_end(price, now, now)),
         )
         for price, quantity in terms.items
     ]
@@ -91,54 +93,45 @@ def start(world: World, customer: Obj, terms: Terms) -> Obj:
     if terms.trial_days:
         subscription |= {"status": "trialing", "trial_start": now, "trial_end": trial_end}
         subscription["billing_cycle_anchor"] = trial_end
+    elif terms.anchor:
+        subscription["billing_cycle_anchor"] = terms.anchor
     redeem(world, subscription, terms.coupon, terms.item_coupon, terms.promotion_code)
     if terms.agree:
         terms.agree(subscription)
     known = world.state.full("customers", customer["id"])
     if known["currency"] is None:
         world.state.put(known | {"currency": currency}, "customer.updated")
+    if anchored(subscription) and not terms.prorates:
+        tell_of(world, subscription)
+    else:
+        bill_first(world, subscription, terms)
+    plan_renewal(world, subscription)
+    return world.state.full("subscriptions", identifier)
+
+
+def bill_first(world: World, subscription: Obj, terms: Terms) -> None:
+    """Bills what a new subscription costs at first and collects it; tells of the subscription, whose status depends on
+    that."""
     invoice_id = world.ids.new("in_1", 23)
-    lines = backdated_lines(world, subscription, invoice_id) + lines_ahead(world, subscription, items, invoice_id)
+    lines = first_lines(world, subscription, invoice_id, prorates=terms.prorates)
     invoice = draft(world, subscription, "subscription_create", lines, invoice_id)
     waits = not terms.collects and invoice["amount_due"] > 0
     declined = not waits and declines_now(world, invoice)
     if waits or declined:
         subscription["status"] = "incomplete"
-    world.state.put(subscription, "customer.subscription.created")
-    for owner in (subscription, *items):
-        for discount in (world.state.full("discounts", one) for one in owner["discounts"]):
-            if discount["subscription"] == identifier:
-                told(world, discount)
+    tell_of(world, subscription)
     if waits:
-        world.plan(now + EXPIRES_SECONDS, "expire", identifier)
+        world.plan(world.clock.now + EXPIRES_SECONDS, "expire", subscription["id"])
     finalize(world, invoice, declined, collects=not waits)
-    plan_renewal(world, subscription)
-    return world.state.full("subscriptions", identifier)
 
 
-def backdated_lines(world: World, subscription: Obj, invoice: str) -> list[Obj]:
-    """The lines for the time between a start in the past and now, at the share of a period that it is."""
-    begin, now = subscription["start_date"], subscription["created"]
-    if begin >= now or subscription["status"] == "trialing":
-        return []
-    lines: list[Obj] = []
-    for item in (one for one in subscription["items"]["data"] if "quantity" in one):
-        price = whole_price(world, item["price"], subscription["currency"])
-        share = Fraction(now - begin, item["current_period_end"] - item["current_period_start"])
-        line = invoices.line(
-            world.ids.new("il_1", 23),
-            invoice,
-            subscription["currency"],
-            rounded(amount_of(price, item["quantity"]) * share),
-            item["quantity"],
-            (begin, now),
-            description="Time before this subscription was entered",
-            discountable=False,
-            parent=invoices.of_item(subscription["id"], item["id"], proration=True),
-            pricing=invoices.pricing(price, None),
-        )
-        lines.append(line)
-    return lines
+def tell_of(world: World, subscription: Obj) -> None:
+    """Stores a new subscription with its event and those of the discounts that were made for it."""
+    world.state.put(subscription, "customer.subscription.created")
+    for owner in (subscription, *subscription["items"]["data"]):
+        for discount in (world.state.full("discounts", one) for one in owner["discounts"]):
+            if discount["subscription"] == subscription["id"]:
+                told(world, discount)
 
 
 def next_end(subscription: Obj) -> int:
@@ -222,6 +215,19 @@ def resume_paused(world: World, subscription: Obj) -> None:
     roll(world, subscription, items, now)
     bill_now(world, subscription, items)
     world.state.put(world.state.full("subscriptions", subscription["id"]), "customer.subscription.resumed")
+    plan_renewal(world, subscription)
+
+
+def reanchor(world: World, subscription: Obj, *, prorates: bool) -> None:
+    """Begins a new period of a running subscription now and bills it at once; with `prorates` what is unused of the
+    one before is credited."""
+    now, items = world.clock.now, subscription["items"]["data"]
+    if prorates:
+        for item in items:
+            credit(world, subscription, item)
+    subscription["billing_cycle_anchor"] = now
+    roll(world, subscription, items, now)
+    bill_now(world, subscription, items)
     plan_renewal(world, subscription)
 
 

@@ -13,21 +13,12 @@ from tidegate.sandbox.keys import Key, KeyRing
 from tidegate.sandbox.life import advance_to
 from tidegate.sandbox.limits import Limits, Stats
 from tidegate.sandbox.old_versions import VERSIONS
-from tidegate.sandbox.resources import BY_OBJECT, RESOURCES, Obj, values_at
+from tidegate.sandbox.raw_objects import change_often, checked, resource_of
+from tidegate.sandbox.resources import RESOURCES, Obj
 from tidegate.sandbox.state import State
 from tidegate.sandbox.truth import ids_of, truth
 from tidegate.sandbox.webhooks import Endpoint, Webhooks
 from tidegate.sandbox.world import World
-
-UPDATES = {
-    "customers": "customer.updated",
-    "products": "product.updated",
-    "prices": "price.updated",
-    "coupons": "coupon.updated",
-    "subscriptions": "customer.subscription.updated",
-    "invoices": "invoice.updated",
-    "charges": "charge.updated",
-}
 
 
 @dataclass
@@ -157,36 +148,6 @@ def put_object(controls: Controls, request: Request, rest: str) -> Answer:
     return as_json({"id": obj["id"], "stored": True})
 
 
-def checked(obj: Obj) -> Obj:
-    """The object, when it is one that the sandbox can hold and search. Raises Refusal (400) else."""
-    resource = BY_OBJECT.get(obj["object"]) if isinstance(obj.get("object"), str) else None
-    if resource is None or not isinstance(obj.get("id"), str) or not obj["id"]:
-        raise Refusal(400, "An object needs the id and the object of a kind that the sandbox serves.", param="object")
-    if not isinstance(obj.get("created", 0), int):
-        raise Refusal(400, f"{obj['id']}: created is in whole epoch seconds.", param="object[created]")
-    nested = resource.nested
-    if nested and nested in obj:
-        try:
-            msgspec.convert(obj[nested], NestedList)
-        except msgspec.ValidationError as problem:
-            raise Refusal(400, f"{obj['id']}: {nested} is no list object: {problem}", param="object") from None
-    for name, lens in (*resource.filters, *resource.ranges):
-        try:
-            values_at(lens, obj)
-        except (AttributeError, KeyError, TypeError) as problem:
-            raise Refusal(
-                400, f"{obj['id']} does not have what lists are filtered by ({name}): {problem!r}", param="object"
-            ) from None
-    return obj
-
-
-class NestedList(msgspec.Struct):
-    """The envelope of a list inside an object."""
-
-    data: list[Obj]
-    has_more: bool = False
-
-
 def get_object(controls: Controls, request: Request, rest: str) -> Answer:
     """GET /__objects/{id}: the whole object, nothing hidden."""
     return as_json(controls.state.full(resource_of(controls.state, rest), rest))
@@ -236,22 +197,9 @@ def burst(controls: Controls, request: Request, rest: str) -> Answer:
     """POST /__burst {"id", "times"?}: changes an object's metadata so often within one second, each with its event."""
     body = body_of(request, BurstBody)
     resource = resource_of(controls.state, body.id)
-    event = UPDATES.get(resource)
-    if event is None:
-        raise Refusal(400, f"A burst changes one of {', '.join(UPDATES)}; {body.id} is one of {resource}.", param="id")
-    for number in range(1, body.times + 1):
-        obj = controls.state.full(resource, body.id)
-        controls.state.put(obj | {"metadata": {**obj["metadata"], "burst": str(number)}}, event)
+    event = change_often(controls.state, resource, body.id, body.times)
     controls.webhooks.flush()
     return as_json({"id": body.id, "event": event, "times": body.times})
-
-
-def resource_of(state: State, identifier: str) -> str:
-    """The resource that has an object of this id. Raises Refusal (404)."""
-    for name, collection in state.collections.items():
-        if identifier in collection:
-            return name
-    raise missing("object", identifier)
 
 
 def add_key(controls: Controls, request: Request, rest: str) -> Answer:

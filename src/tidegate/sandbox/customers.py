@@ -98,9 +98,9 @@ def replace_card(world: World, identifier: str, last4: str | None) -> None:
 
 
 def detach(world: World, identifier: str) -> None:
-    """Takes a payment method from its customer, whom its event no longer names."""
+    """Takes a payment method from its customer, whom its event no longer names, for good; it stays readable by id."""
     world.state.put(world.state.full("payment_methods", identifier) | {"customer": None})
-    world.state.delete("payment_methods", identifier, "payment_method.detached")
+    world.state.retire("payment_methods", identifier, "payment_method.detached")
 
 
 def rename(world: World, identifier: str) -> None:

@@ -2,6 +2,7 @@
 
 from tidegate.sandbox.billing import DRAFT_SECONDS, draft, finalize, metered_lines, pending_items, pending_lines, void
 from tidegate.sandbox.changes import credit
+from tidegate.sandbox.objects.subscriptions import GOES_ON
 from tidegate.sandbox.redemptions import remove
 from tidegate.sandbox.resources import Obj, part
 from tidegate.sandbox.world import World
@@ -26,13 +27,14 @@ def schedule_end(
 
 def keep(world: World, subscription: Obj) -> None:
     """Takes a scheduled end back."""
-    subscription |= {
-        "cancel_at_period_end": False,
-        "cancel_at": None,
-        "canceled_at": None,
-        "cancellation_details": {"comment": None, "feedback": None, "reason": None},
-    }
+    take_back(subscription)
     world.state.put(subscription, "customer.subscription.updated")
+
+
+def take_back(subscription: Obj) -> None:
+    """Writes on a subscription that no end is scheduled; it is not stored."""
+    names = ("cancel_at_period_end", "cancel_at", "canceled_at", "cancellation_details")
+    subscription |= {name: GOES_ON[name] for name in names}
 
 
 def end(

@@ -224,6 +224,8 @@ def fetched(state: State, resource: str, value: Any) -> Any:
         return value
     if value in state[resource]:
         return state[resource].shown(value)
+    if value in state.former:
+        return msgspec.json.decode(state.former[value])
     if value in state.deleted[resource]:
         return {"id": value, "object": BY_NAME[resource].object, "deleted": True}
     return value

@@ -55,10 +55,12 @@ def checked(tree: Tree, params: str, served: Iterable[str]) -> dict[str, Any]:
 
 @cache
 def kind_of(params: str) -> Kind:
-    """The SDK's parameter type of this name, for example `CustomerCreateParams`, without the request's options."""
-    module = import_module("stripe.params._" + re.sub(r"(?<!^)(?=[A-Z])", "_", params).lower())
+    """The SDK's parameter type of this name, such as `CustomerCreateParams`, or `test_helpers.TestClockCreateParams`
+    from a package within; without the request's options."""
+    package, _, name = f".{params}".rpartition(".")
+    module = import_module(f"stripe.params{package}._" + re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower())
     options = import_module("stripe._request_options").RequestOptions.__annotations__.keys()
-    return _object(getattr(module, params), frozenset(options) | {"expand"})
+    return _object(getattr(module, name), frozenset(options) | {"expand"})
 
 
 def _object(cls: Any, without: frozenset[str] = frozenset()) -> Kind:

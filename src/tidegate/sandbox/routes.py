@@ -73,6 +73,10 @@ def retrieve(resource: Resource) -> Handler:
         identifier, collection = names[-1], state[resource.name]
         if identifier in collection and not expired(state, resource, identifier):
             return Answer(200, told(state, resource, expansion.rendered(state, collection, identifier, tree)))
+        if identifier in state.former and identifier in state.deleted[resource.name]:
+            return as_json(
+                expansion.expanded(state, msgspec.json.decode(state.former[identifier]), resource.object, tree)
+            )
         if resource.name == "customers" and identifier in state.deleted["customers"]:
             return as_json({"id": identifier, "object": "customer", "deleted": True})
         raise missing(resource.object, identifier)
@@ -84,7 +88,7 @@ def told(state: State, resource: Resource, body: bytes) -> bytes:
     """An event in the API version that this account lists events in; any other object as it is."""
     if resource.name != "events" or state.events_version == API_VERSION:
         return body
-    return msgspec.json.encode(in_version(msgspec.json.decode(body), state.events_version, state.look))
+    return msgspec.json.encode(in_version(msgspec.json.decode(body), state.events_version, state))
 
 
 def check_types(asked: ListRequest) -> None:

@@ -28,6 +28,9 @@ class State:
         self.ids = ids
         self.collections = {resource.name: Collection(resource) for resource in RESOURCES}
         self.deleted: dict[str, set[str]] = {resource.name: set() for resource in RESOURCES}
+        self.former: dict[str, bytes] = {}
+        """Objects that no list shows any more and that can still be read by id, as they were last: detached payment
+        methods."""
         self.listeners: list[Listener] = []
         self.webhook_endpoints = 0
         self.request = NO_REQUEST
@@ -69,6 +72,13 @@ class State:
         """The whole object; KeyError when there is none."""
         return self.collections[resource].full(identifier)
 
+    def retire(self, resource: str, identifier: str, event: str) -> None:
+        """Removes an object from every list and count, emits `event`, and keeps it to be read by its id; KeyError when
+        there is none."""
+        body = self.collections[resource].body(identifier)
+        self.delete(resource, identifier, event)
+        self.former[identifier] = body
+
     def completed(self, obj: Obj) -> Obj:
         """The object with what it lacks because lists hide it: the hidden fields, and the elements of its nested list
         past the tenth, as they are stored. An object that is not stored is returned as it is."""
@@ -102,6 +112,7 @@ class State:
         created = int(obj.get("created", obj.get("_created", obj.get("date", self.clock.now))))
         collection.put(obj, created, body, hidden, overflow)
         self.deleted[collection.resource.name].discard(identifier)
+        self.former.pop(identifier, None)
         for event in events if emits else ():
             changed = previous(before, collection.shown(identifier)) if before and event.endswith(".updated") else None
             self.emit(event, body, changed)

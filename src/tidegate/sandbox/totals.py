@@ -71,26 +71,41 @@ def taxed(lines: list[Obj], rates: list[Obj]) -> None:
 
 def add_up(invoice: Obj, balance: int) -> None:
     """Writes an invoice's totals from its lines; `balance` is the customer's, minor units, negative is credit."""
-    lines: list[Obj] = invoice["lines"]["data"]
+    sums, taken = totals_of(invoice["lines"]["data"])
+    due = max(0, sums["total"] + balance)
+    invoice |= sums | {
+        "total_discount_amounts": taken,
+        "starting_balance": balance,
+        "amount_due": due,
+        "amount_remaining": due,
+        "amount_paid": 0,
+    }
+
+
+def add_up_note(note: Obj) -> None:
+    """Writes a credit note's totals from its lines."""
+    sums, taken = totals_of(note["lines"]["data"])
+    discount = sum(one["amount"] for one in taken)
+    note |= sums | {"amount": sums["total"], "discount_amount": discount, "discount_amounts": taken}
+
+
+def totals_of(lines: list[Obj]) -> tuple[Obj, list[Obj]]:
+    """The totals, before and after tax, that invoices and credit notes have of their lines, minor units; and what each
+    discount took off."""
     taxes = _sum_taxes(lines)
     exclusive = sum(one["amount"] for one in taxes if one["tax_behavior"] == "exclusive")
     inclusive = sum(one["amount"] for one in taxes if one["tax_behavior"] == "inclusive")
     taken = _sum_discounts(lines)
     subtotal = sum(one["amount"] for one in lines)
     total = subtotal - sum(one["amount"] for one in taken) + exclusive
-    due = max(0, total + balance)
-    invoice |= {
+    sums: Obj = {
         "subtotal": subtotal,
         "subtotal_excluding_tax": subtotal - inclusive,
         "total": total,
         "total_excluding_tax": total - exclusive - inclusive,
-        "total_discount_amounts": taken,
         "total_taxes": taxes,
-        "starting_balance": balance,
-        "amount_due": due,
-        "amount_remaining": due,
-        "amount_paid": 0,
     }
+    return sums, taken
 
 
 def ending_balance(invoice: Obj) -> int:

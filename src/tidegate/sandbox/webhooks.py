@@ -133,7 +133,7 @@ class Webhooks:
     async def _deliver(self, endpoint: Endpoint, event: Obj, held: float) -> None:
         """Delivers an event after `held` seconds, trying it a few times."""
         state = self._accounts.get(event.get("account", ""), self.state)
-        body = msgspec.json.encode(in_version(event, endpoint.api_version, state.look))
+        body = msgspec.json.encode(in_version(event, endpoint.api_version, state))
         await asyncio.sleep(held)
         async with self._slots:
             for attempt in range(TRIES):

@@ -20,7 +20,7 @@ from tidegate.store.embedded_account import (
     make_directory,
     server_account,
 )
-from tidegate.store.embedded_launch import TIMEOUT, launch, socket_directory
+from tidegate.store.embedded_launch import TIMEOUT, launch, not_usable, socket_directory
 from tidegate.store.embedded_locks import UserLock, exclusive, open_lock, release, try_exclusive
 from tidegate.store.embedded_process import SOCKET_NAME, Postmaster, lock_holders, read_postmaster
 
@@ -249,8 +249,7 @@ def _explained(home: Path) -> Generator[None, None, None]:
     try:
         yield
     except OSError as error:
-        remedy = f"{OTHER_HOME} that this account may write to, or mend that."
-        raise EmbeddedServerError(home=home, problem=f"{error}.", remedy=remedy) from error
+        raise not_usable(home, f"{error}.", f"{OTHER_HOME} that this account may write to, or mend that.") from error
 
 
 def _url(sockets: Path, database: str) -> str:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tidegate.errors import EmbeddedServerError
+from tidegate.errors import EmbeddedServerError, EmbeddedServerFull
 from tidegate.store.embedded_account import Account, first_unreachable, private_directory, run_as
 from tidegate.store.embedded_binaries import binaries, copied_binaries, major_of
 from tidegate.store.embedded_process import SOCKET_NAME, log_tail
@@ -18,6 +18,7 @@ from tidegate.store.embedded_process import SOCKET_NAME, log_tail
 TIMEOUT = 300  # seconds: recovery after a crash replays up to max_wal_size before the server answers
 LONGEST_SOCKET_PATH = 100  # bytes; the kernel's limit is 103 on macOS, 107 on Linux
 NO_SPACE = os.strerror(errno.ENOSPC)
+ROOM = 32_000_000  # bytes; with less PostgreSQL cannot begin another file of its log
 LARGEST_LOG = 10_000_000  # bytes; a larger one is set aside at the next start, one is kept
 
 
@@ -46,7 +47,21 @@ def launch(home: Path, account: Account, settings: Mapping[str, str], held: int)
     done = run_as(account, [str(programs / "pg_ctl"), *map(str, command)], pass_fds=(held,))
     if done.returncode:
         problem = f"it did not start: {log_tail(log) or done.stdout.strip()}"
-        raise EmbeddedServerError(home=home, problem=problem, remedy=f"See {log}.")
+        raise not_usable(home, problem, f"See {log}.")
+
+
+def not_usable(home: Path, problem: str, remedy: str) -> EmbeddedServerError:
+    """The error for a server that cannot be used; EmbeddedServerFull when its disk is full."""
+    kind = EmbeddedServerFull if NO_SPACE in problem or is_full(home) else EmbeddedServerError
+    return kind(home=home, problem=problem, remedy=remedy)
+
+
+def is_full(home: Path) -> bool:
+    """Whether the home's disk has no room for another file of the server's log; false where it cannot be told."""
+    try:
+        return shutil.disk_usage(next(path for path in (home, *home.parents) if path.exists())).free < ROOM
+    except OSError:  # this account may not look there, which is then the trouble
+        return False
 
 
 def socket_directory(home: Path, uid: int) -> Path:
@@ -78,8 +93,7 @@ def _initialise(home: Path, account: Account, programs: Path, held: int, sync: b
         said = done.stdout.strip().splitlines()
         reasons = [line for line in said if "FATAL:" in line or "error:" in line]
         problem = f"initdb failed: {' '.join(reasons or said[-3:])}."
-        remedy = "Make room, or choose another TIDEGATE_HOME." if NO_SPACE in problem else "Mend that and try again."
-        raise EmbeddedServerError(home=home, problem=problem, remedy=remedy)
+        raise not_usable(home, problem, "Mend that and try again.")
     with contextlib.suppress(FileNotFoundError):
         (home / "pg").rmdir()
     draft.rename(home / "pg")

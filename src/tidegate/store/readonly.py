@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import islice
 from typing import Any, NamedTuple, cast
 
 import psycopg
@@ -13,9 +14,15 @@ from sqlalchemy.exc import DBAPIError
 from tidegate.errors import DatabaseUnreachable, NotReadOnly, QueryRefused, TidegateError
 from tidegate.store.engine import shown
 
-TIMEOUT = "30s"
+BATCH = 500
+"""Rows that are fetched, and then handed out, at a time."""
 TOLD = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*(?:show|explain)\b", re.IGNORECASE | re.DOTALL)
 """Statements that answer with rows and have no cursor."""
+
+HIDDEN = (
+    "Queries read everything in stripe and tidegate but stored credentials and the digests of tokens; of a table that "
+    "has such a column name those you want instead of *."
+)
 
 
 class Answer(NamedTuple):
@@ -26,23 +33,51 @@ class Answer(NamedTuple):
 
 
 @contextmanager
-def query(engine: Engine, sql: str, *, timeout: str = TIMEOUT) -> Generator[Answer]:
+def query(engine: Engine, sql: str, *, seconds: int = 30, guarded: Sequence[str] = ()) -> Generator[Answer]:
     """Runs one statement in a read-only transaction that is rolled back, with `stripe` and `tidegate` on the search
     path.
 
-    Raises NotReadOnly when the statement would write or answers without rows, QueryRefused for every other refusal, in
+    No row of a statement that touches a `guarded` table (with its schema), by whatever way, is answered. Raises
+    NotReadOnly when the statement would write or answers without rows, QueryRefused for every other refusal, in
     PostgreSQL's words, and DatabaseUnreachable.
     """
-    with engine.connect() as connection:
+    with ExitStack() as opened:
+        connection = opened.enter_context(engine.connect())
         connection.execute(text("set transaction read only"))
-        connection.exec_driver_sql(f"set local statement_timeout = '{timeout}'")
+        connection.exec_driver_sql(f"set local statement_timeout = '{seconds}s'")
         connection.exec_driver_sql("set local search_path = stripe, tidegate, public")
         try:
             _parse(connection, sql)
-            yield _told(connection, sql) if TOLD.match(sql) else _streamed(connection, sql)
+            _refuse(connection, guarded)
+            answer = _told(connection, sql) if TOLD.match(sql) else _streamed(connection, sql, opened)
+            yield answer._replace(rows=_checked(connection, answer.rows, guarded))
         except (DBAPIError, psycopg.Error) as error:
             said = error.orig if isinstance(error, DBAPIError) else error
-            raise _refusal(engine, said or error, sql, timeout) from error
+            raise _refusal(engine, said or error, sql, seconds) from error
+
+
+def _checked(connection: Connection, rows: Iterator[Sequence[Any]], guarded: Sequence[str]) -> Iterator[Sequence[Any]]:
+    while some := list(islice(rows, BATCH)):
+        _refuse(connection, guarded)
+        yield from some
+
+
+def _refuse(connection: Connection, guarded: Sequence[str]) -> None:
+    """Raises QueryRefused when this transaction has touched one of the tables.
+
+    Whatever reads a table locks it until the transaction's end: a view over it, and a function that is handed its
+    query as text, when it runs.
+    """
+    if not guarded:
+        return
+    touched = connection.scalar(
+        text("""
+select min(cast(cast(relation as regclass) as text)) from pg_locks
+where locktype = 'relation' and pid = pg_backend_pid() and relation = any(cast(:guarded as regclass[]))"""),
+        {"guarded": list(guarded)},
+    )
+    if touched:
+        raise QueryRefused(problem=f"the table {touched} holds secrets, and this database account cannot hide them.")
 
 
 def _driver(connection: Connection) -> psycopg.Connection[Any]:
@@ -62,8 +97,8 @@ def _parse(connection: Connection, sql: str) -> None:
         raise NotReadOnly(problem="the statement answers without rows; use select, show or explain.")
 
 
-def _streamed(connection: Connection, sql: str) -> Answer:
-    """The answer of a query, by a cursor of the server's."""
+def _streamed(connection: Connection, sql: str, opened: ExitStack) -> Answer:
+    """The answer of a query, by a cursor of the server's that is closed with `opened`."""
     streaming = connection.execution_options(stream_results=True, max_row_buffer=1000)
     try:
         result: CursorResult[Any] = streaming.exec_driver_sql(sql.replace("%", "%%"))
@@ -71,6 +106,7 @@ def _streamed(connection: Connection, sql: str) -> Answer:
         if isinstance(error.orig, psycopg.errors.SyntaxError):  # although it was parsed: it is no query
             raise NotReadOnly(problem="the statement is no query; use select, show or explain.") from error
         raise
+    opened.callback(result.close)
     return Answer(list(result.keys()), (tuple(row) for row in result))
 
 
@@ -80,15 +116,17 @@ def _told(connection: Connection, sql: str) -> Answer:
     return Answer([column.name for column in cursor.description or ()], iter(cursor.fetchall()))
 
 
-def _refusal(engine: Engine, error: BaseException, sql: str, timeout: str) -> TidegateError:
+def _refusal(engine: Engine, error: BaseException, sql: str, seconds: int) -> TidegateError:
     """What PostgreSQL said, as an error of ours."""
     if not isinstance(error, psycopg.Error) or error.sqlstate is None or error.sqlstate.startswith(("08", "57P")):
         return DatabaseUnreachable(url=shown(str(engine.url)), problem=str(error).strip().splitlines()[0])
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
         return NotReadOnly(problem=f"{error.diag.message_primary}.")
     if isinstance(error, psycopg.errors.QueryCanceled):
-        return QueryRefused(problem=f"it took longer than {timeout}; `--timeout` gives it more.")
+        return QueryRefused(problem=f"it took longer than {seconds}s; `--timeout` gives it more.")
     said = error.diag.message_primary or str(error)
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return QueryRefused(problem=f"{said}. {HIDDEN}")
     if "multiple commands" in said:
         return NotReadOnly(problem="give one statement at a time.")
     if "data-modifying" in said:

@@ -1,10 +1,13 @@
 """What goes into a request to Stripe and what comes out, beside what the SDK knows of it."""
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from tidegate.errors import WorkStopped
 
 CALL = "Tidegate-Call"
 """The key among a request's headers under which a `Call` travels through the SDK; it is taken out before sending."""
@@ -53,6 +56,14 @@ class Patience:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
     chance: Callable[[], float] = random.random
+
+
+def wait_or_stop(seconds: float, endpoint: str, sleep: Callable[[float], None], stop: threading.Event | None) -> None:
+    """Sleeps, or waits for as long for `stop`. Raises WorkStopped when that is set."""
+    if stop is None:
+        sleep(seconds)
+    elif stop.wait(seconds):
+        raise WorkStopped(endpoint=endpoint)
 
 
 class Answered(dict[str, str]):

@@ -1,7 +1,9 @@
 """How Tidegate speaks to one Stripe account: get, post and delete by path, raw bytes back."""
 
+import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -119,6 +121,15 @@ class StripeApi:
         """
         key = idempotency_key or str(uuid.uuid4())
         return self._send("delete", path, params, Call(_is_json, interactive), idempotency_key=key)
+
+    @contextmanager
+    def heeding(self, stop: threading.Event) -> Generator[None]:
+        """Within the block, whoever waits for the budget or to try again gets WorkStopped when `stop` is set."""
+        self._transport.stop = stop
+        try:
+            yield
+        finally:
+            self._transport.stop = None
 
     def close(self) -> None:
         """Close the idle connections to Stripe."""

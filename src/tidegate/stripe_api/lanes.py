@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Protocol
 
+from tidegate.stripe_api.calls import wait_or_stop
 from tidegate.stripe_api.pace import Slots
 
 CONNECTION = ""
@@ -66,9 +67,13 @@ class PacedBudget:
         self._sleep = sleep
         self._lanes: dict[str, Lane] = {}
 
-    def acquire(self, endpoint: str, *, interactive: bool = False) -> float:
+    def acquire(self, endpoint: str, *, interactive: bool = False, stop: threading.Event | None = None) -> float:
         """See `Budget.acquire`."""
-        return sum(self._wait(row, ceiling, interactive) for row, ceiling in self._limited(endpoint).items())
+
+        def pause(seconds: float) -> None:
+            wait_or_stop(seconds, endpoint, self._sleep, stop)
+
+        return sum(self._wait(row, ceiling, interactive, pause) for row, ceiling in self._limited(endpoint).items())
 
     def note(self, endpoint: str, status: int, retry_after: float | None = None, reason: str | None = None) -> None:
         """See `Budget.note`."""
@@ -97,13 +102,13 @@ class PacedBudget:
             return []
         return [(named, limited[named])] if named in limited else list(limited.items())
 
-    def _wait(self, row: str, ceiling: float, interactive: bool) -> float:
+    def _wait(self, row: str, ceiling: float, interactive: bool, pause: Callable[[float], None]) -> float:
         started, lane = self._clock(), self._lane(row)
         while True:
             voided = lane.voided
             slot = self._own_slot(row, ceiling) if interactive else self._shared_slot(lane, row, ceiling)
             if (delay := slot - self._clock()) > 0:
-                self._sleep(delay)
+                pause(delay)
             if voided == lane.voided:
                 return self._clock() - started
 

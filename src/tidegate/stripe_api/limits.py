@@ -16,10 +16,11 @@ from tidegate.stripe_api.shared_limits import SharedLimits
 class Budget(Protocol):
     """Where a request gets its slot from, and learns of what Stripe answered."""
 
-    def acquire(self, endpoint: str, *, interactive: bool = False) -> float:
+    def acquire(self, endpoint: str, *, interactive: bool = False, stop: threading.Event | None = None) -> float:
         """Block until a request to `endpoint` (`endpoints.endpoint_of`) may go; the seconds waited.
 
-        Interactive: somebody waits for the answer; does not queue behind background work.
+        Interactive: somebody waits for the answer; does not queue behind background work. A wait ends with WorkStopped
+        when `stop` is set; what needs no wait goes.
         """
         ...
 

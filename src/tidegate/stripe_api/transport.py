@@ -9,6 +9,7 @@ requests. Bodies are asked for compressed only of a remote server: on loopback g
 
 import logging
 import ssl
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,9 +22,9 @@ import stripe
 import urllib3
 from urllib3.exceptions import DecodeError, HTTPError, LocationValueError, ProtocolError, SSLError
 
-from tidegate.errors import StripeBodyUnreadable, StripeUnreachable, TidegateError
+from tidegate.errors import StripeBodyUnreadable, StripeCertificateRefused, StripeUnreachable, TidegateError
 from tidegate.stripe_api import failures
-from tidegate.stripe_api.calls import CALL, LOOPBACK, Answer, Answered, Call, Patience
+from tidegate.stripe_api.calls import CALL, LOOPBACK, Answer, Answered, Call, Patience, wait_or_stop
 from tidegate.stripe_api.endpoints import endpoint_of
 from tidegate.stripe_api.limits import Budget
 
@@ -33,6 +34,14 @@ CHUNK = 1 << 18
 """Bytes of a body that are read at a time."""
 POOL = 64
 """Connections kept open; more threads than this open further ones for a single request each."""
+
+OUT_OF_TIME = (9, 10)
+"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED (openssl-verification-options(1))."""
+NOT_IN_TIME = (
+    "This machine's clock says {now:%Y-%m-%d %H:%M} UTC: set it if that is wrong; else whoever runs that server, or "
+    "the proxy before it, has to renew the certificate."
+)
+NOT_VOUCHED_FOR = "Check `--api-base`, and whether a proxy answers in Stripe's place."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,8 @@ class Transport(stripe.HTTPClient):
         super().__init__()  # pyright: ignore[reportUnknownMemberType]
         self._budget = budget
         self._patience = patience
+        self.stop: threading.Event | None = None
+        """Set, it ends every wait: for the budget, and before a request is tried again."""
         connect, read = timeout
         self._pool = urllib3.PoolManager(
             maxsize=POOL,
@@ -85,7 +96,7 @@ class Transport(stripe.HTTPClient):
         tries = patience.interactive_tries if call.interactive else patience.tries
         spent = 0.0  # seconds, without the waiting for the budget
         for attempt in range(1, tries + 1):
-            self._budget.acquire(endpoint, interactive=call.interactive)
+            self._budget.acquire(endpoint, interactive=call.interactive, stop=self.stop)
             begun = patience.clock()
             outcome = self._try(method.upper(), url, sent, post_data, call)
             spent += patience.clock() - begun
@@ -96,7 +107,7 @@ class Transport(stripe.HTTPClient):
             if not outcome.temporary or attempt == tries or spent > patience.seconds:
                 raise outcome.error(attempt)
             logger.info("stripe.try_again in=%.1fs: %s", pause, outcome.error(attempt))
-            patience.sleep(pause)
+            wait_or_stop(pause, endpoint, patience.sleep, self.stop)
         raise AssertionError("a request is tried at least once")
 
     def _try(self, method: str, url: str, headers: dict[str, str], body: str | None, call: Call) -> Answer | Setback:
@@ -177,11 +188,21 @@ def _unreadable(where: str, problem: str, request_id: str) -> Setback:
 
 
 def _unreachable(where: str, problem: HTTPError) -> Setback:
+    if isinstance(problem, SSLError) and isinstance(refused := problem.args[0], ssl.SSLCertVerificationError):
+        return _not_trusted(where, refused)
     said = _said(problem)
-    # A certificate that does not fit or an address that is none stays so.
-    certificate = isinstance(problem, SSLError) and isinstance(problem.args[0], ssl.SSLCertVerificationError)
-    temporary = not (certificate or isinstance(problem, LocationValueError))
-    return Setback(lambda tries: StripeUnreachable(endpoint=where, problem=said, tries=tries), temporary)
+    return Setback(
+        lambda tries: StripeUnreachable(endpoint=where, problem=said, tries=tries),
+        temporary=not isinstance(problem, LocationValueError),  # an address that is none stays so
+    )
+
+
+def _not_trusted(where: str, refused: ssl.SSLCertVerificationError) -> Setback:
+    """A certificate stays as it is: nothing is tried again."""
+    remedy = NOT_IN_TIME if refused.verify_code in OUT_OF_TIME else NOT_VOUCHED_FOR
+    said = failures.without_secrets(refused.verify_message)
+    facts = {"endpoint": where, "problem": said, "remedy": remedy.format(now=datetime.now(UTC))}
+    return Setback(lambda tries: StripeCertificateRefused(**facts, tries=tries), temporary=False)
 
 
 def _said(problem: HTTPError) -> str:

@@ -34,9 +34,15 @@ class StatusReading:
 
 
 def _shown(hub: Hub) -> dict[str, Any]:
-    status = standing.status(hub.engine, poll_seconds=hub.settings.poll_seconds, home=hub.embedded_home)
+    config = hub.settings
+    status = standing.status(
+        hub.engine, poll_seconds=config.poll_seconds, sweep_hour=config.sweep_hour, home=hub.embedded_home
+    )
+    by_name = {one["name"]: one for one in status["connections"]}
     with hub.engine.connect() as db:
         for one in status["connections"]:
+            for each in one["accounts"] or ():
+                each["shown"] = by_name[each["connection"]]
             run = one["run"]
             one["progress"] = progress(db, run["id"]) if run and run["state"] == "running" else None
             for each in one["resources"]:

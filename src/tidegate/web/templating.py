@@ -31,6 +31,8 @@ def environment(assets: Assets) -> Environment:
         "title": wording.title,
         "problem": wording.problem,
         "ago": wording.ago,
+        "ahead": wording.ahead,
+        "found": wording.found,
         "span": wording.span,
         "utc": wording.utc,
         "code": code,

@@ -1,6 +1,7 @@
 """How the page says numbers, sizes, times and names. Pure."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 
 def count(number: int) -> str:
@@ -20,7 +21,13 @@ def size(octets: int) -> str:
 
 def title(name: str) -> str:
     """A resource's or code's name in words: `subscription_items` as `Subscription items`."""
-    return name.replace("invoiceitems", "invoice_items").replace("_", " ").replace("/", " ").capitalize()
+    return (
+        name.removeprefix("test_helpers/")
+        .replace("invoiceitems", "invoice_items")
+        .replace("_", " ")
+        .replace("/", " ")
+        .capitalize()
+    )
 
 
 SAID_OTHERWISE = {"oauth_revoked": "OAuth access revoked", "mode_wrong": "Live and test mode confused"}
@@ -40,6 +47,24 @@ def moment(text: str) -> datetime:
 def ago(text: str, as_of: datetime) -> str:
     """How long ago an ISO 8601 time was at `as_of`, in its largest unit: `3 min ago`."""
     return f"{span((as_of - moment(text)).total_seconds())} ago"
+
+
+def ahead(text: str, as_of: datetime) -> str:
+    """How long after `as_of` an ISO 8601 time is, in its largest unit: `in 3 min`; what is due, `now`."""
+    seconds = (moment(text) - as_of).total_seconds()
+    return f"in {span(seconds)}" if seconds >= 1 else "now"
+
+
+def found(sweep: dict[str, Any]) -> str:
+    """What a sweep came to: `Nothing had to be mended`, `Mended 2 missing and 1 changed: customers, prices`."""
+    numbers = {what: sum(counts[what] for counts in sweep["mended"].values()) for what in ("missing", "changed")}
+    numbers["deleted in Stripe"] = sum(counts["vanished"] for counts in sweep["mended"].values())
+    told = [f"{count(number)} {what}" for what, number in numbers.items() if number]
+    if not told:
+        return "Nothing had to be mended" if sweep["state"] == "done" else "Did not come to its end"
+    *first, last = told
+    names = ", ".join(title(name) for name in sweep["mended"])
+    return f"Mended {', '.join(first)}{' and ' if first else ''}{last}: {names.lower()}"
 
 
 def span(seconds: float) -> str:

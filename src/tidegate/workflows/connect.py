@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 from sqlalchemy import Connection, Engine, text
@@ -28,6 +28,7 @@ OWNED = (
     "comparisons",
     "runs",
     "permissions",
+    "listings",
     "changed_customers",
     "links",
     "reviews",
@@ -80,12 +81,14 @@ _decode_account = msgspec.json.Decoder(_AccountBody).decode
 
 
 def connect(engine: Engine, vault: Vault, request: ConnectRequest, open_api: OpenApi) -> Account:
-    """Asks Stripe whose key it is and stores the connection; an existing name gets the new credentials.
+    """Asks Stripe whose key it is and stores the connection; an existing name gets the new credentials, and keeps the
+    rates and the API base that are not given.
 
     Raises UsageError for what is no secret key, StripeKeyInvalid, StripeUnreachable, StripeModeWrong, and OtherAccount
     when the name belongs to another account.
     """
     livemode = _checked(request)
+    request = _at_its_base(engine, request)
     found = _ask_whose(request.api_key, request.api_base, open_api)
     if request.write_key:
         owner = _ask_whose(request.write_key, request.api_base, open_api).id
@@ -113,6 +116,15 @@ def connect(engine: Engine, vault: Vault, request: ConnectRequest, open_api: Ope
             permissions.outdate(db, one)
             problems.clear(db, one, [*problems.OF_ACCESS, "permission_missing"])
         return saved
+
+
+def _at_its_base(engine: Engine, request: ConnectRequest) -> ConnectRequest:
+    """The request, asking where the connection of that name asks already: its key is nothing for anybody else."""
+    if request.api_base or not request.name:
+        return request
+    with engine.connect() as db:
+        known = next((one for one in accounts.every(db) if one.name == request.name), None)
+    return replace(request, api_base=known.api_base or "") if known else request
 
 
 def _checked(request: ConnectRequest) -> bool:

@@ -11,11 +11,13 @@ from sqlalchemy import Connection, Engine, text
 
 from tidegate import __version__
 from tidegate.connections import accounts
-from tidegate.errors import ConfigurationError, SecretKeyLost, TidegateError
+from tidegate.errors import ConfigurationError, ReaderRefused, SecretKeyLost, TidegateError
 from tidegate.secrets import KEY_FILE, Vault, open_vault
 from tidegate.settings import Settings, variable
 from tidegate.store import migrate as revisions
+from tidegate.store import reader
 from tidegate.workflows.capacity import DISK_GONE, DISK_LOW, free_bytes, workers_alive
+from tidegate.workflows.read_store import HIDDEN
 
 WEB_CONNECTIONS = 16
 WORKER_EXTRA_CONNECTIONS = 6
@@ -52,7 +54,8 @@ def database(engine: Engine, config: Settings) -> list[Finding]:
         apart = now - (before + time.time()) / 2
         schema = Finding("schema", "ok", f"at revision {revisions.revision(db)}")
         server = [_server(db, config), schema, _connections(db, config), _lz4(db, config), _clock(apart)]
-        return [*server, _workers(db)]
+        findings = [*server, _workers(db)]
+    return [*findings, *reading(engine)]
 
 
 def keys(engine: Engine, vault: Callable[[], Vault]) -> list[Finding]:
@@ -171,6 +174,18 @@ def _clock(apart: float) -> Finding:
         return Finding("clock", "ok", "this machine and the database agree")
     detail = f"the database's clock is {apart:+.0f} s from this machine's"
     return Finding("clock", "warning", detail, "Let both keep time by NTP: webhook signatures are judged by the clock.")
+
+
+def reading(engine: Engine) -> list[Finding]:
+    """Whether `tidegate sql` gets a log-in of the role that only reads; it is tried, for rights alone do not tell."""
+    try:
+        reader.prepare(engine, HIDDEN)
+        with reader.login(engine, 1):
+            return [Finding("reader", "ok", f"`tidegate sql` asks with the rights of the role {reader.ROLE}")]
+    except ReaderRefused as refused:
+        detail = f"`tidegate sql` asks as this account, read-only and without the tables that hold secrets. {refused}"
+        remedy = "Let an administrator give this account the right: alter role … createrole."
+        return [Finding("reader", "warning", detail, remedy)]
 
 
 def _workers(db: Connection) -> Finding:

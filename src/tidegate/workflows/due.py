@@ -105,6 +105,38 @@ def unswept(db: Connection, as_of: datetime, hour: int) -> list[str]:
 
     Left out is what was never imported whole, is being imported, or has a refused key.
     """
+    return [
+        name
+        for name, (zone, looked_at) in _swept_before(db).items()
+        if not _is_imported_now(db, name)
+        and _is_night(db, name, looked_at, as_of, as_of.astimezone(_zone(zone)).hour == hour)
+    ]
+
+
+def next_sweep(db: Connection, connection: str, as_of: datetime, hour: int) -> datetime | None:
+    """When `unswept` will name the connection, if nothing else happens; `as_of` when it does already. None while one
+    is under way, and for what is not swept at all.
+    """
+    found = _swept_before(db, connection).get(connection)
+    last = runs.last(db, connection, SWEEP)
+    if found is None or (last and last["state"] == "running"):
+        return None
+    if last and last["state"] == "interrupted" and last["started_at"] > as_of - SAME_NIGHT:
+        return max(as_of, last["heartbeat_at"] + AGAIN_AFTER)
+    zone, looked_at = found
+    return min(max(as_of, looked_at + MISSED_NIGHT), _next_hour(max(as_of, looked_at + SAME_NIGHT), hour, _zone(zone)))
+
+
+def _next_hour(moment: datetime, hour: int, zone: tzinfo) -> datetime:
+    """The first moment from here on in that hour of the zone's day; a day that skips the hour has none."""
+    while moment.astimezone(zone).hour != hour:
+        # Zones are whole quarters of an hour apart.
+        moment = moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0) + timedelta(minutes=15)
+    return moment
+
+
+def _swept_before(db: Connection, connection: str | None = None) -> dict[str, tuple[str | None, datetime]]:
+    """The connections that are swept, or the named one: the account's time zone, and when all lists were last read."""
     rows = db.execute(
         text("""
 select c.name, a.timezone, greatest(max(r.started_at) filter (where r.kind = 'sweep' or r.options ->> 'full' = 'true'),
@@ -113,16 +145,12 @@ from tidegate.connections c
 join tidegate.runs r on r.connection = c.name and (
   r.kind = 'sweep' or r.kind = 'import' and r.state = 'done' and coalesce(r.options -> 'resources', '[]') = '[]')
 left join stripe.accounts a on a.connection = c.name and a.id = c.account
-where c.disconnected_at is null
+where c.disconnected_at is null and (cast(:name as text) is null or c.name = :name)
   and not exists (select from tidegate.problems p where p.connection = c.name and p.code = 'key_invalid')
-group by c.name, a.timezone having bool_or(r.kind = 'import') order by c.name""")
-    ).all()
-    return [
-        row.name
-        for row in rows
-        if not _is_imported_now(db, row.name)
-        and _is_night(db, row.name, row.looked_at, as_of, as_of.astimezone(_zone(row.timezone)).hour == hour)
-    ]
+group by c.name, a.timezone having bool_or(r.kind = 'import') order by c.name"""),
+        {"name": connection},
+    )
+    return {row.name: (row.timezone, row.looked_at) for row in rows}
 
 
 def _is_imported_now(db: Connection, connection: str) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, RowMapping
 from tidegate.connections import accounts, problems, runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import ImportRunning, SweepRunning
-from tidegate.mirror import ranges
+from tidegate.mirror import ranges, sightings
 from tidegate.mirror.arrivals import Counts
 from tidegate.mirror.backfill import Progress, Reader
 from tidegate.mirror.plan import Load, Plan
@@ -109,13 +109,15 @@ class _Import:
         body = _decode_account(answer.body)
         run, resumed, started, self.full = self._begin(int(answer.at.timestamp()))
         plan = self._plan(run, body.created or 0, started, answer.seconds)
-        reader = Reader(self.engine, self.account.name, self.api, run, plan, self._beating(run, plan), self.stop)
+        reader = Reader(
+            self.engine, self.account.name, self.api, run, plan, self._beating(run, plan), self.stop, self.full
+        )
         settled, error = Settled(), ""
         try:
             reader.read_all(plan.readers)
             failed = {load.range.resource.name for load in plan.loads if load.range.error}
             look = self.full and not self.stop.is_set()
-            unlisted = self._look_for_unlisted(failed, started) if look else {}
+            unlisted = self._look_for_unlisted(failed, run, started) if look else {}
             settled = self._fetch_missing(failed)
             self.gone = {
                 one.name: vanished(self.engine, self.account.name, one, ids) for one, ids in unlisted.items() if ids
@@ -140,6 +142,7 @@ class _Import:
                 runs.go_on(db, last["id"])
                 return last["id"], True, last["options"]["began"], last["options"].get("full", False)
             options = {**wanted, "began": stripe_now, "full": full}
+            sightings.forget(db, self.account.name, self.options.kind)  # of a run that nobody went on with
             run = runs.begin(db, self.account.name, self.options.kind, options)
             for one in self.selected:
                 for variant in range(len(one.variants)):
@@ -161,10 +164,16 @@ class _Import:
             loads = [Load(one) for one in ranges.load(db, run, RESOURCES)]
         return Plan(oldest, started, readers, min(readers, enough), loads)
 
-    def _look_for_unlisted(self, failed: set[str], began: int) -> dict[Resource, list[str]]:
+    def _look_for_unlisted(self, failed: set[str], run: int, began: int) -> dict[Resource, list[str]]:
         """The ids that no list showed, per resource."""
-        listed = [one for one in self.selected if one.name not in failed and not one.singleton]
-        return {one: look_for_unlisted(self.engine, self.account.name, one, began) for one in listed}
+        unlisted: dict[Resource, list[str]] = {}
+        for one in self.selected:
+            if one.singleton and one.name not in failed:
+                with self.engine.begin() as db:
+                    sightings.note_whole(db, self.account.name, one.name, began)
+            elif one.name not in failed:
+                unlisted[one] = look_for_unlisted(self.engine, self.account.name, one, run, began)
+        return unlisted
 
     def _fetch_missing(self, failed: set[str]) -> Settled:
         """Fetches what is named and missing, then what that names, and so on; nothing of a resource whose list failed:
@@ -226,6 +235,8 @@ class _Import:
         readable = {load.range.resource for load in plan.loads if load.range.done} - refused
         with self.engine.begin() as db:
             runs.end(db, run, summary["state"], summary, summary["error"])
+            if summary["state"] == "done":
+                sightings.forget(db, self.account.name, self.options.kind)
             for resource in readable:
                 problems.clear(db, self.account.name, ["permission_missing"], f"GET {resource.path}")
             if summary["state"] == "done" and not self.options.resources:

@@ -1,15 +1,18 @@
 """Brings a database to this program's schema: our revisions, then the tables that the resource registry asks for."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
 from tidegate.connections import runs
+from tidegate.errors import ReaderRefused
 from tidegate.mirror import refill, schema
 from tidegate.store import engine as store_engine
 from tidegate.store import migrate as revisions
-from tidegate.store import queue_schema
+from tidegate.store import queue_schema, reader
 from tidegate.stripe_api.resources import RESOURCES
+from tidegate.workflows.read_store import HIDDEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ def migrate(engine: Engine) -> Migrated:
         queue_schema.reconcile(connection)
         schema.reconcile(connection)
         connection.commit()
+    with suppress(ReaderRefused):  # who asks for it is told then, and so is `tidegate doctor`
+        reader.prepare(engine, HIDDEN)
     return Migrated(before, revisions.HEAD, _fill(engine))
 
 

@@ -10,7 +10,14 @@ from sqlalchemy import Connection, Engine, text
 from tidegate.connections import accounts, permissions, problems, runs
 from tidegate.connections.accounts import Account
 from tidegate.connections.permissions import Permission
-from tidegate.errors import StripeKeyInvalid, StripeObjectMissing, StripePermissionMissing, TidegateError, Unreachable
+from tidegate.errors import (
+    StripeKeyInvalid,
+    StripeObjectMissing,
+    StripePermissionMissing,
+    TidegateError,
+    Unreachable,
+    WorkStopped,
+)
 from tidegate.mirror.event_list import ENDPOINT as EVENTS
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.endpoints import list_path
@@ -69,7 +76,7 @@ def _look(api: StripeApi, ask: _Ask) -> Permission:
         api.get(ask.path, {} if ask.singleton else {"limit": 1})
     except StripePermissionMissing as error:
         return Permission(endpoint, False, str(error))
-    except (StripeKeyInvalid, Unreachable):
+    except (StripeKeyInvalid, Unreachable, WorkStopped):
         raise
     except StripeObjectMissing as error:
         if error.facts["code"] == "resource_missing":  # the parent was deleted; its list might have been read

@@ -10,28 +10,37 @@ from sqlalchemy import Connection, Engine, RowMapping, text
 from tidegate.connections import accounts, permissions, problems, runs
 from tidegate.connections.accounts import Account
 from tidegate.mirror import inbox, refetches
+from tidegate.mirror.event_list import ENDPOINT as EVENTS
 from tidegate.mirror.sizes import sizes
 from tidegate.store import sizes as store_sizes
-from tidegate.workflows import problems_found, sweep
+from tidegate.stripe_api.resources import RESOURCES
+from tidegate.workflows import due, problems_found, sweep
 from tidegate.workflows.problems_found import QUEUE_OLD_SECONDS, Found, Queues, import_asked
 
+PERMISSION_STATES = {True: "granted", False: "refused", None: "unknown"}
 WEBHOOKS_LIVE = timedelta(hours=1)
 """A webhook so recent shows that they come; an older one only while polling would have told what it misses."""
 
 
 def status(
-    engine: Engine, names: Sequence[str] | None = None, *, poll_seconds: int = 300, home: Path | None = None
+    engine: Engine,
+    names: Sequence[str] | None = None,
+    *,
+    poll_seconds: int = 300,
+    sweep_hour: int = 3,
+    home: Path | None = None,
 ) -> dict[str, Any]:
     """Every connection (or the named ones) as {connections: […], problems: […], database: {…}}; times are ISO 8601 UTC.
 
     `problems` holds what is wrong with the installation, its connection "", and repeats those of the connections, each
     with its connection. Numbers of big resources are `estimated`. `home`: where the embedded database is, None for
-    another database, whose disk cannot be seen. Raises ConnectionUnknown.
+    another database, whose disk cannot be seen. A platform's `accounts` are its connections, each with its state;
+    of what is none it is null. Raises ConnectionUnknown.
     """
     with engine.connect() as db:
         chosen = [accounts.named(db, name) for name in names] if names else accounts.every(db)
         queues = {account.name: _queues(db, account) for account in chosen}
-        shown = [_connection(db, account, queues[account.name], poll_seconds) for account in chosen]
+        shown = [_connection(db, account, queues[account.name], poll_seconds, sweep_hour) for account in chosen]
         waiting = [queues[account.name] for account in chosen if account.disconnected_at is None]
         common = _told(_shown("", problems_found.of_installation(db, waiting, home)))
         groups, version = store_sizes.sizes(db), db.scalar(text("select current_setting('server_version')"))
@@ -45,7 +54,7 @@ def _queues(db: Connection, account: Account) -> Queues:
     return Queues(inbox.summary(db, account.name), refetches.summary(db, account.name), import_asked(db, account.name))
 
 
-def _connection(db: Connection, account: Account, queues: Queues, poll_seconds: int) -> dict[str, Any]:
+def _connection(db: Connection, account: Account, queues: Queues, poll_seconds: int, sweep_hour: int) -> dict[str, Any]:
     imports = runs.imports(db, account.name)
     run = imports[0] if imports else None
     found = _problems(db, account, imports, queues, poll_seconds)
@@ -57,6 +66,8 @@ def _connection(db: Connection, account: Account, queues: Queues, poll_seconds: 
         "mode": "live" if account.livemode else "test",
         "sandbox": account.sandbox,
         "platform": account.platform,
+        "accounts": _accounts(db, account) if account.fan_out_at else None,
+        "accounts_looked_at_next": _iso(account.fan_out_at),
         "connected": account.disconnected_at is None,
         "display_name": account.display_name,
         "freshness": _freshness(account, run, runs.ever_whole(db, account.name), events, poll_seconds, silent=silent),
@@ -69,9 +80,8 @@ def _connection(db: Connection, account: Account, queues: Queues, poll_seconds: 
         "refetches": queues.looks["waiting"],
         "run": _run(run),
         "sweep": _sweep(db, account.name),
-        "permissions": [
-            {**one, "checked_at": _iso(one["checked_at"])} for one in permissions.listing(db, account.name)
-        ],
+        "next_sweep_at": _iso(due.next_sweep(db, account.name, datetime.now(UTC), sweep_hour)),
+        "permissions": _permissions(db, account.name),
         "problems": found,
     }
 
@@ -150,6 +160,38 @@ def _run(run: RowMapping | None) -> dict[str, Any] | None:
 def _sweep(db: Connection, connection: str) -> dict[str, Any] | None:
     last = sweep.standing(db, connection)
     return last and {**last, "started_at": _iso(last["started_at"]), "finished_at": _iso(last["finished_at"])}
+
+
+def _permissions(db: Connection, connection: str) -> list[dict[str, Any]]:
+    """What the key may read: {name, endpoint, state, allowed, checked_at, detail}; `state` is `granted`, `refused` or
+    `unknown` (nothing to try it on, or Stripe said neither). Refused ones first.
+    """
+    names = {f"GET {one.path}": one.name for one in RESOURCES.values() if one.path} | {EVENTS: "events"}
+    found = [
+        {
+            "name": names.get(one["endpoint"], one["endpoint"]),
+            "state": PERMISSION_STATES[one["allowed"]],
+            **one,
+            "checked_at": _iso(one["checked_at"]),
+        }
+        for one in permissions.listing(db, connection)
+    ]
+    return sorted(found, key=lambda one: (one["state"] != "refused", one["name"]))
+
+
+def _accounts(db: Connection, platform: Account) -> list[dict[str, Any]]:
+    """A platform's accounts: {connection, account, display_name, state}; `state` is `connected`, `left_out` (a person
+    disconnected it) or `gone` (the platform has it no more).
+    """
+    return [
+        {
+            "connection": one.name,
+            "account": one.account,
+            "display_name": one.display_name,
+            "state": "connected" if one.disconnected_at is None else "left_out" if one.left_out else "gone",
+        }
+        for one in accounts.connected_to(db, platform.name)
+    ]
 
 
 def _iso(at: datetime | None) -> str | None:

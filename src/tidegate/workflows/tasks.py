@@ -2,8 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
-from tidegate.errors import ImportRunning, StripeBodyUnreadable, StripeRateLimited, Unreachable
+from tidegate.errors import ImportRunning, StripeBodyUnreadable, StripeRateLimited, Unreachable, WorkStopped
 from tidegate.mirror import changed, refetches
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import catch_up as catching_up
@@ -87,7 +87,7 @@ def import_account(
     options = ImportOptions(resources=tuple(resources), full=full, readers=context.readers)
     wait = min(LONGEST_WAIT, 15 * 2**attempt)
     try:
-        with context.open_api(account) as api:
+        with _stripe(context, account) as api:
             summary = importing.import_account(context.engine, account, api, options, stop=context.stop)
     except ImportRunning:
         again(60, full=full)
@@ -140,7 +140,7 @@ def refetch(context: TaskContext, connection: str) -> dict[str, Any]:
     account = _connected(context, connection)
     if account is None:
         return {"connection": connection, "state": "disconnected"}
-    with context.open_api(account) as api:
+    with _stripe(context, account) as api:
         looked = refetching.refetch(context.engine, connection, api, seconds=SLICE, stop=context.stop)
     _ring_for_refresh(context, connection)
     if not looked.error:  # else the objects wait for the minute's tick, and Stripe is left alone until then
@@ -186,7 +186,7 @@ def catch_up(context: TaskContext, connection: str) -> dict[str, Any]:
     if account is None:
         return {"connection": connection, "state": "disconnected"}
     try:
-        with context.open_api(account) as api:
+        with _stripe(context, account) as api:
             caught = catching_up.catch_up(
                 context.engine, account, api, attempts=context.attempts, stop=context.stop, look=False
             )
@@ -214,7 +214,7 @@ def sweep(context: TaskContext, connection: str) -> dict[str, Any]:
         if sweeping.is_fresh(db, connection, datetime.now(UTC)):
             return {"connection": connection, "state": "swept"}
     try:
-        with context.open_api(account) as api:
+        with _stripe(context, account) as api:
             summary = sweeping.sweep(context.engine, account, api, readers=context.readers, stop=context.stop)
     except ImportRunning:
         return {"connection": connection, "state": "busy"}
@@ -232,7 +232,7 @@ def probe(context: TaskContext, connection: str) -> dict[str, Any]:
     account = _connected(context, connection)
     if account is None:
         return {"connection": connection, "state": "disconnected"}
-    with context.open_api(account) as api:
+    with _stripe(context, account) as api:
         found = probing.probe(context.engine, account, api)
     return {"connection": connection, "refused": [one.endpoint for one in found if one.allowed is False]}
 
@@ -242,7 +242,7 @@ def fan_out(context: TaskContext, connection: str) -> dict[str, Any]:
     account = _connected(context, connection)
     if account is None or account.fan_out_at is None:
         return {"connection": connection, "state": "no platform"}
-    with context.open_api(account) as api:
+    with _stripe(context, account) as api:
         return fanning_out.fan_out(context.engine, account, api).as_json()
 
 
@@ -298,16 +298,27 @@ PERIODIC = {"tick": "* * * * *", "forget_old": "23 * * * *"}
 def register(app: "App", context: TaskContext) -> None:
     """Makes a worker's app know the tasks, each bound to the context."""
     for name, run in TASKS.items():
-        task = app.task(name=name, queue=PROMPT)(_bound(run, context))
+        task = app.task(name=name, queue=PROMPT)(_bound(name, run, context))
         if name in PERIODIC:
             app.periodic(cron=PERIODIC[name], queueing_lock=name)(task)
 
 
-def _bound(run: Callable[..., Any], context: TaskContext) -> Callable[..., Any]:
+def _bound(name: str, run: Callable[..., Any], context: TaskContext) -> Callable[..., Any]:
     def task(**arguments: Any) -> Any:
-        return run(context, **arguments)
+        try:
+            return run(context, **arguments)
+        except WorkStopped as stopped:
+            context.doorbell.ring(name, **arguments)
+            return {"state": "stopped", "error": str(stopped)}
 
     return task
+
+
+@contextmanager
+def _stripe(context: TaskContext, account: Account) -> Generator[StripeApi]:
+    """Stripe as the connection sees it; who waits for it is let go with WorkStopped when the worker is to end."""
+    with context.open_api(account) as api, api.heeding(context.stop):
+        yield api
 
 
 def _connected(context: TaskContext, connection: str) -> Account | None:

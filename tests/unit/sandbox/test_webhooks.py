@@ -11,9 +11,12 @@ import pytest
 import stripe
 from tests.support.waiting import until
 
+from tidegate.sandbox.clock import Clock
 from tidegate.sandbox.config import SandboxConfig
+from tidegate.sandbox.ids import Ids
 from tidegate.sandbox.old_versions import in_version
 from tidegate.sandbox.server import Sandbox
+from tidegate.sandbox.state import State
 
 SECRET = "whsec_test_secret"
 DAY = 86_400
@@ -195,7 +198,7 @@ def test_events_in_an_older_version(sandbox: Sandbox, receiver: Receiver) -> Non
 
 def test_the_current_version_is_left_as_it_is() -> None:
     event = {"api_version": "x", "data": {"object": {"object": "subscription"}}}
-    assert in_version(event, "2026-10-28.endive", lambda resource, identifier: None) is event
+    assert in_version(event, "2026-10-28.endive", State(Clock(0), Ids(1))) is event
 
 
 def test_a_delayed_delivery_comes_after_newer_ones(sandbox: Sandbox, receiver: Receiver) -> None:

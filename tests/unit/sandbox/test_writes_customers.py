@@ -103,7 +103,31 @@ def test_cards_are_attached_and_detached(own: Account) -> None:
     assert own.checked(own.v1.payment_methods.detach(card.id)).customer is None
     assert own.happened() == ["payment_method.updated", "payment_method.detached", "customer.updated"]
     assert own.v1.customers.retrieve(customer.id).invoice_settings.default_payment_method is None
-    assert refused(own.v1.payment_methods.attach, card.id, {"customer": customer.id}).http_status == 404
+
+
+def test_a_detached_card_is_read_by_id_and_nothing_else(own: Account) -> None:
+    customer = own.customer()
+    paid = own.subscription(customer, own.price(1000))
+    intent = own.v1.payment_intents.list({"customer": customer.id}).data[0].id
+    card = customer.invoice_settings.default_payment_method
+    counted = own.sandbox.truth()["payment_methods"]
+    own.checked(own.v1.payment_methods.detach(card))
+    read = own.checked(own.v1.payment_methods.retrieve(card, {"expand": ["customer"]}))
+    assert (read.id, read.customer, read.card.last4) == (card, None, "4242")
+    used = own.v1.payment_intents.retrieve(intent, {"expand": ["payment_method"]})
+    assert used.payment_method.card.last4 == "4242"
+    assert own.v1.customers.payment_methods.list(customer.id).data == []
+    assert card not in {one.id for one in own.v1.payment_methods.list({"limit": 100}).data}
+    assert own.sandbox.truth()["payment_methods"] == counted - 1
+    error = refused(own.v1.payment_methods.attach, card, {"customer": customer.id})
+    assert (error.http_status, "may not be used again" in error.user_message) == (400, True)
+    for call, params in (
+        (own.v1.payment_methods.detach, {}),
+        (own.v1.payment_methods.update, {"metadata": {"a": "b"}}),
+    ):
+        assert refused(call, card, params).code == "payment_method_unexpected_state"
+    error = refused(own.v1.subscriptions.update, paid.id, {"default_payment_method": card})
+    assert "must be attached to the customer" in error.user_message
 
 
 @pytest.mark.parametrize(

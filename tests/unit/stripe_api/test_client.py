@@ -2,6 +2,7 @@
 
 import gc
 import gzip
+import ipaddress
 import json
 import logging
 import socket
@@ -12,6 +13,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 from urllib.parse import unquote
 
@@ -24,10 +26,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from tidegate.cli.run import failure_of
 from tidegate.errors import (
     ConfigurationError,
     StripeAccessRevoked,
     StripeBodyUnreadable,
+    StripeCertificateRefused,
     StripeCursorGone,
     StripeEndpointMissing,
     StripeKeyInvalid,
@@ -37,6 +41,7 @@ from tidegate.errors import (
     StripeRefused,
     StripeUnreachable,
     TidegateError,
+    WorkStopped,
 )
 from tidegate.stripe_api.calls import Patience
 from tidegate.stripe_api.client import SDK_WORDS, StripeApi
@@ -72,7 +77,7 @@ class Watched:
         self.acquired: list[tuple[str, bool]] = []
         self.noted: list[tuple[str, int, float | None, str | None]] = []
 
-    def acquire(self, endpoint: str, *, interactive: bool = False) -> float:
+    def acquire(self, endpoint: str, *, interactive: bool = False, stop: Event | None = None) -> float:
         self.acquired.append((endpoint, interactive))
         return 0.0
 
@@ -127,23 +132,58 @@ def test_a_remote_server_is_asked_to_compress(stub: Any, monkeypatch: pytest.Mon
     assert stub.seen[0].headers["Accept-Encoding"] == "gzip"
 
 
-def test_a_certificate_that_does_not_fit_is_refused_at_once(stub: Any, tmp_path: Path) -> None:
-    stub.socket = self_signed(tmp_path).wrap_socket(stub.socket, server_side=True)
-    api = StripeApi(KEY, base=stub.base.replace("http", "https"), budget=LocalBudget(), patience=Hurry().patience())
-    with pytest.raises(StripeUnreachable, match=r"certificate verify failed.*\(tried 1 times\)"):
-        api.get("/v1/customers")
+def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(stub: Any, tmp_path: Path) -> None:
+    stub.socket = certified(tmp_path).wrap_socket(stub.socket, server_side=True)
+    with pytest.raises(StripeCertificateRefused) as raised:
+        https_at(stub).get("/v1/customers")
+    assert "self-signed certificate. Check `--api-base`" in str(raised.value)
     assert stub.seen == [], "the key has not been sent"
 
 
-def self_signed(folder: Path) -> ssl.SSLContext:
-    """The server side of TLS with a certificate nobody vouches for."""
+@pytest.mark.parametrize(
+    ("begins", "ends", "told"), [(-90, -1, "certificate has expired"), (1, 90, "certificate is not yet valid")]
+)
+def test_a_certificate_out_of_its_time_is_told_with_the_clock_it_was_held_against(
+    stub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begins: int, ends: int, told: str
+) -> None:
+    stub.socket = certified(tmp_path, begins, ends).wrap_socket(stub.socket, server_side=True)
+    monkeypatch.setattr(stripe, "ca_bundle_path", str(tmp_path / "server.pem"))
+    with pytest.raises(StripeCertificateRefused) as raised:
+        https_at(stub).get("/v1/customers")
+    failure = failure_of(raised.value)
+    assert failure.code == 3
+    assert f"at GET /v1/customers is not valid, so nothing was sent there: {told}. " in failure.message
+    assert f"clock says {datetime.now(UTC):%Y-%m-%d} " in failure.message
+    assert "renew the certificate" in failure.message
+    assert stub.seen == [], "the key has not been sent"
+
+
+def test_a_certificate_in_its_time_that_is_vouched_for_is_accepted(
+    stub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub.socket = certified(tmp_path).wrap_socket(stub.socket, server_side=True)
+    monkeypatch.setattr(stripe, "ca_bundle_path", str(tmp_path / "server.pem"))
+    assert https_at(stub).get("/v1/customers").body == b'{"object": "list", "data": []}'
+
+
+def https_at(stub: Any) -> StripeApi:
+    base = stub.base.replace("http", "https")
+    return StripeApi(KEY, base=base, budget=LocalBudget(), patience=Hurry().patience())
+
+
+def certified(folder: Path, begins: int = -1, ends: int = 1) -> ssl.SSLContext:
+    """The server side of TLS with a certificate that vouches for itself, `server.pem`: valid from and to so many days
+    from now.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
+    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(now + timedelta(days=begins))
+        .not_valid_after(now + timedelta(days=ends))
+        .add_extension(here, critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = folder / "server.pem"
@@ -462,3 +502,23 @@ def test_a_body_that_trickles_is_given_up_though_every_byte_comes_in_time(stub: 
     patience = Hurry().patience(tries=2, body_seconds=0.1, clock=time.monotonic)
     with pytest.raises(StripeBodyUnreadable, match=r"not whole after 0 s.*tried 2 times"):
         api_at(stub, patience=patience).get("/v1/customers")
+
+
+def test_who_is_asked_to_stop_waits_no_longer_to_try_again(stub: Any, reply: Any) -> None:
+    stop = Event()
+
+    class Stopping(Watched):
+        def note(self, *told: Any) -> None:
+            super().note(*told)
+            stop.set()
+
+    hurry = Hurry()
+    api = api_at(stub, hurry, budget=Stopping())
+    stub.answer(reply(status=429, headers={"Retry-After": "60"}), reply())
+    with api.heeding(stop), pytest.raises(WorkStopped, match="its turn at GET /v1/invoices"):
+        api.get("/v1/invoices")
+    assert len(stub.seen) == 1
+    stub.answer(reply(status=429, headers={"Retry-After": "60"}), reply())
+    before = hurry.time
+    api.get("/v1/invoices")
+    assert hurry.time >= before + 60, "without heeding it is waited out"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidegate.errors import WorkStopped
 from tidegate.stripe_api import pace
 from tidegate.stripe_api.lanes import CONNECTION, PacedBudget
 from tidegate.stripe_api.limits import LocalBudget, OwnLimits
@@ -269,3 +270,12 @@ def test_a_moment_that_has_just_passed_is_still_taken() -> None:
     assert slots.first_in == pytest.approx(-0.05)
     _, slots = pace.reserve(state, 50.25, 1)
     assert slots.first_in == 0, "but not one from longer ago"
+
+
+def test_a_wait_for_a_slot_ends_when_asked_and_what_needs_no_wait_goes() -> None:
+    stop = threading.Event()
+    stop.set()
+    budget = LocalBudget(0.001, None)
+    assert budget.acquire(LIST, stop=stop) < 1
+    with pytest.raises(WorkStopped, match=LIST):
+        budget.acquire(LIST, stop=stop)

@@ -7,8 +7,8 @@ import pytest
 from stripe._object_classes import OBJECT_CLASSES
 from stripe.params._webhook_endpoint_create_params import WebhookEndpointCreateParams
 
-from tidegate.errors import ResourceUnknown
-from tidegate.stripe_api.resources import RESOURCES, by_object, listed, resource, resource_of_key
+from tidegate.errors import ResourceNotListed, ResourceUnknown
+from tidegate.stripe_api.resources import RESOURCES, by_object, listed, resource, resource_of_key, to_import
 from tidegate.stripe_api.resources.resource import Resource
 
 EVERY = pytest.mark.parametrize("row", RESOURCES.values(), ids=lambda row: row.name)
@@ -169,6 +169,30 @@ def test_what_comes_inside_another_is_listed_with_that(name: str, list_: str) ->
 
 
 @pytest.mark.parametrize(
+    ("name", "ask_for"),
+    [("invoice_lines", "Ask for invoices."), ("subscription_items", "Ask for subscriptions."),
+     ("discounts", "Ask for customers, subscriptions or invoices.")],
+)  # fmt: skip
+def test_what_has_no_list_of_its_own_is_not_imported_alone(name: str, ask_for: str) -> None:
+    with pytest.raises(ResourceNotListed, match=f"{name} cannot be imported by themselves: ") as raised:
+        to_import(["customers", name], livemode=False)
+    assert ask_for in str(raised.value)
+
+
+def test_every_resource_without_a_list_names_what_to_ask_for() -> None:
+    for one in RESOURCES.values():
+        if one.path is None:
+            with pytest.raises(ResourceNotListed, match="Ask for "):
+                to_import([one.name], livemode=False)
+        assert set(one.stands_in) <= RESOURCES.keys()
+
+
+def test_test_clocks_are_not_asked_of_a_live_account() -> None:
+    with pytest.raises(ResourceNotListed, match="test mode only"):
+        to_import(["test_helpers/test_clocks"], livemode=True)
+
+
+@pytest.mark.parametrize(
     ("key", "name"),
     [("disputes", "disputes"), ("prices/price_1", "prices"), ("coupons/50/off", "coupons"),
      ("entitlements/features", "entitlements/features"), ("entitlements/features/feat_1", "entitlements/features")],
@@ -186,3 +210,11 @@ def test_an_unknown_resource_names_the_nearest(name: str, hint: str) -> None:
     assert hint in str(raised.value)
     assert ("Did you mean" in str(raised.value)) == bool(hint)
     assert "Known: accounts, charges, " in str(raised.value)
+
+
+def test_what_keeps_an_object_is_one_of_its_columns() -> None:
+    kept = [row for row in RESOURCES.values() if row.kept_by]
+    assert [row.name for row in kept] == ["payment_methods"]
+    for row in kept:
+        assert row.retrievable
+        assert row.kept_by in {column.name for column in row.columns}

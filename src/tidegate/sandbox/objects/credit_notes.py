@@ -6,12 +6,11 @@ from tidegate.sandbox.resources import Obj
 
 
 def credit_note(identifier: str, created: int, invoice: Obj, number: str, lines: list[Obj], **changes: Any) -> Obj:
-    """A credit note over some of an invoice's lines; amounts in minor units; its kind among the changes."""
-    total = sum(one["amount"] for one in lines)
+    """A credit note over some of an invoice's lines, whose totals are still to be filled in."""
     obj: Obj = {
         "id": identifier,
         "object": "credit_note",
-        "amount": total,
+        "amount": 0,
         "amount_shipping": 0,
         "created": created,
         "currency": invoice["currency"],
@@ -36,10 +35,10 @@ def credit_note(identifier: str, created: int, invoice: Obj, number: str, lines:
         "refunds": [],
         "shipping_cost": None,
         "status": "issued",
-        "subtotal": total,
-        "subtotal_excluding_tax": total,
-        "total": total,
-        "total_excluding_tax": total,
+        "subtotal": 0,
+        "subtotal_excluding_tax": 0,
+        "total": 0,
+        "total_excluding_tax": 0,
         "total_taxes": [],
         "type": "post_payment",
         "voided_at": None,
@@ -47,11 +46,22 @@ def credit_note(identifier: str, created: int, invoice: Obj, number: str, lines:
     return obj | changes
 
 
+def refunded(refund: str, amount: int) -> Obj:
+    """A refund of a credit note, and how much of it is the note's, minor units."""
+    return {"amount_refunded": amount, "payment_record_refund": None, "refund": refund, "type": "refund"}
+
+
 def credit_note_line(
-    identifier: str, amount: int, quantity: int | None, invoice_line: str | None, description: str | None
+    identifier: str,
+    amount: int,
+    quantity: int | None,
+    invoice_line: str | None,
+    description: str | None,
+    **changes: Any,
 ) -> Obj:
-    """A line of a credit note, minor units; without an invoice line it is a custom one."""
-    return {
+    """A line of a credit note, minor units before discounts and exclusive tax; without an invoice line it is a custom
+    one, of one unit unless the changes say its unit amount."""
+    obj: Obj = {
         "id": identifier,
         "object": "credit_note_line_item",
         "amount": amount,
@@ -69,3 +79,4 @@ def credit_note_line(
         "unit_amount": None if invoice_line else amount,
         "unit_amount_decimal": None if invoice_line else str(amount),
     }
+    return obj | changes

@@ -102,6 +102,60 @@ def tax(amount: int, taxable: int, tax_rate: str, *, inclusive: bool) -> Obj:
     }
 
 
+UNUSED: Obj = {
+    "account_tax_ids": None,
+    "amount_shipping": 0,
+    "application": None,
+    "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None, "provider": None, "status": None},
+    "custom_fields": None,
+    "default_source": None,
+    "footer": None,
+    "from_invoice": None,
+    "issuer": SELF,
+    "last_finalization_error": None,
+    "latest_revision": None,
+    "on_behalf_of": None,
+    "payment_settings": {"default_mandate": None, "payment_method_options": None, "payment_method_types": None},
+    "receipt_number": None,
+    "rendering": None,
+    "shipping_cost": None,
+    "shipping_details": None,
+    "statement_descriptor": None,
+    "total_pretax_credit_amounts": [],
+}
+"""What an invoice has and the simulated company makes no use of."""
+
+NOT_ADDED_UP: Obj = {
+    **{f"amount_{what}": 0 for what in ("due", "overpaid", "paid", "remaining")},
+    **{f"{when}_payment_credit_notes_amount": 0 for when in ("pre", "post")},
+    "ending_balance": None,
+    "starting_balance": 0,
+    "subtotal": 0,
+    "subtotal_excluding_tax": 0,
+    "total": 0,
+    "total_discount_amounts": [],
+    "total_excluding_tax": 0,
+    "total_taxes": [],
+}
+"""The totals of an invoice before they are filled in, minor units."""
+
+NOT_FINALIZED: Obj = {
+    "attempt_count": 0,
+    "attempted": False,
+    "auto_advance": True,
+    "automatically_finalizes_at": None,
+    "effective_at": None,
+    "hosted_invoice_url": None,
+    "invoice_pdf": None,
+    "next_payment_attempt": None,
+    "number": None,
+    "status": "draft",
+    "status_transitions": NO_TIMES,
+    "webhooks_delivered_at": None,
+}
+"""What finalizing and collecting an invoice changes, as it is before."""
+
+
 def invoice(identifier: str, created: int, customer: Obj, currency: str, lines: list[Obj], **changes: Any) -> Obj:
     """A draft invoice whose totals are still to be filled in."""
     obj: Obj = {
@@ -109,29 +163,29 @@ def invoice(identifier: str, created: int, customer: Obj, currency: str, lines: 
         "object": "invoice",
         "account_country": "US",
         "account_name": "Harbour Works",
-        "account_tax_ids": None,
-        "amount_due": 0,
-        "amount_overpaid": 0,
-        "amount_paid": 0,
-        "amount_remaining": 0,
-        "amount_shipping": 0,
-        "application": None,
-        "attempt_count": 0,
-        "attempted": False,
-        "auto_advance": True,
-        "automatic_tax": {
-            "disabled_reason": None,
-            "enabled": False,
-            "liability": None,
-            "provider": None,
-            "status": None,
-        },
-        "automatically_finalizes_at": None,
         "billing_reason": "manual",
         "collection_method": "charge_automatically",
         "created": created,
         "currency": currency,
-        "custom_fields": None,
+        "default_payment_method": None,
+        "default_tax_rates": [],
+        "description": None,
+        "discounts": [],
+        "due_date": None,
+        "lines": {"object": "list", "data": lines, "has_more": False, "url": f"/v1/invoices/{identifier}/lines"},
+        "livemode": False,
+        "metadata": {},
+        "parent": None,
+        "period_end": created,
+        "period_start": created,
+        "test_clock": None,
+    }
+    return obj | UNUSED | NOT_ADDED_UP | NOT_FINALIZED | billed_to(customer) | changes
+
+
+def billed_to(customer: Obj) -> Obj:
+    """What an invoice says of the customer as it is now."""
+    return {
         "customer": customer["id"],
         "customer_account": None,
         "customer_address": customer["address"],
@@ -141,52 +195,7 @@ def invoice(identifier: str, created: int, customer: Obj, currency: str, lines: 
         "customer_shipping": None,
         "customer_tax_exempt": "none",
         "customer_tax_ids": [],
-        "default_payment_method": None,
-        "default_source": None,
-        "default_tax_rates": [],
-        "description": None,
-        "discounts": [],
-        "due_date": None,
-        "effective_at": None,
-        "ending_balance": None,
-        "footer": None,
-        "from_invoice": None,
-        "hosted_invoice_url": None,
-        "invoice_pdf": None,
-        "issuer": SELF,
-        "last_finalization_error": None,
-        "latest_revision": None,
-        "lines": {"object": "list", "data": lines, "has_more": False, "url": f"/v1/invoices/{identifier}/lines"},
-        "livemode": False,
-        "metadata": {},
-        "next_payment_attempt": None,
-        "number": None,
-        "on_behalf_of": None,
-        "parent": None,
-        "payment_settings": {"default_mandate": None, "payment_method_options": None, "payment_method_types": None},
-        "period_end": created,
-        "period_start": created,
-        "post_payment_credit_notes_amount": 0,
-        "pre_payment_credit_notes_amount": 0,
-        "receipt_number": None,
-        "rendering": None,
-        "shipping_cost": None,
-        "shipping_details": None,
-        "starting_balance": 0,
-        "statement_descriptor": None,
-        "status": "draft",
-        "status_transitions": NO_TIMES,
-        "subtotal": 0,
-        "subtotal_excluding_tax": 0,
-        "test_clock": None,
-        "total": 0,
-        "total_discount_amounts": [],
-        "total_excluding_tax": 0,
-        "total_pretax_credit_amounts": [],
-        "total_taxes": [],
-        "webhooks_delivered_at": None,
     }
-    return obj | changes
 
 
 def from_subscription(subscription: Obj) -> Obj:

@@ -62,7 +62,7 @@ def payment_intent(
 def charge(identifier: str, created: int, intent: Obj, method: Obj, customer: Obj, *, paid: bool) -> Obj:
     """One attempt at an intent with a card: succeeded, or failed for lack of funds."""
     amount = intent["amount"]
-    code, decline, message = DECLINE
+    code, _, message = DECLINE
     return {
         "id": identifier,
         "object": "charge",
@@ -88,19 +88,7 @@ def charge(identifier: str, created: int, intent: Obj, method: Obj, customer: Ob
         "livemode": False,
         "metadata": {},
         "on_behalf_of": None,
-        "outcome": {
-            "advice_code": None if paid else "try_again_later",
-            "network_advice_code": None,
-            "network_decline_code": None if paid else "51",
-            "network_status": "approved_by_network" if paid else "declined_by_network",
-            "reason": None if paid else decline,
-            "risk_level": "normal",
-            "risk_score": 20,
-            "seller_message": "Payment complete."
-            if paid
-            else "The bank returned the decline code `insufficient_funds`.",
-            "type": "authorized" if paid else "issuer_declined",
-        },
+        "outcome": outcome(paid=paid),
         "paid": paid,
         "payment_intent": intent["id"],
         "payment_method": method["id"],
@@ -119,6 +107,30 @@ def charge(identifier: str, created: int, intent: Obj, method: Obj, customer: Ob
         "transfer_data": None,
         "transfer_group": None,
     }
+
+
+def outcome(*, paid: bool) -> Obj:
+    """How the network judged a charge."""
+    judged: Obj = {
+        "advice_code": None,
+        "network_advice_code": None,
+        "network_decline_code": None,
+        "network_status": "approved_by_network",
+        "reason": None,
+        "risk_level": "normal",
+        "risk_score": 20,
+        "seller_message": "Payment complete.",
+        "type": "authorized",
+    }
+    declined: Obj = {
+        "advice_code": "try_again_later",
+        "network_decline_code": "51",
+        "network_status": "declined_by_network",
+        "reason": DECLINE[1],
+        "seller_message": f"The bank returned the decline code `{DECLINE[1]}`.",
+        "type": "issuer_declined",
+    }
+    return judged if paid else judged | declined
 
 
 def payment_error(attempt: Obj, method: Obj) -> Obj:

@@ -24,31 +24,37 @@ def quote_line(identifier: str, price: Obj, quantity: int, amount: int, descript
     }
 
 
+INVOICE_SETTINGS: Obj = {
+    "custom_fields": None,
+    "days_until_due": None,
+    "description": None,
+    "footer": None,
+    "issuer": SELF,
+}
+SUBSCRIPTION_DATA: Obj = {
+    "billing_mode": {"type": "classic"},
+    "description": None,
+    "effective_date": None,
+    "metadata": {},
+    "trial_period_days": None,
+}
+
+
 def quote(identifier: str, created: int, customer: str, lines: list[Obj], **changes: Any) -> Obj:
     """An offer to a customer; its status and times among the changes."""
     total = sum(line["amount_total"] for line in lines)
     details: Obj = {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0}
-    recurring = lines[0]["price"]["recurring"]
+    sums: Obj = {"amount_subtotal": total, "amount_total": total, "total_details": details}
+    every = {name: lines[0]["price"]["recurring"][name] for name in ("interval", "interval_count")}
     obj: Obj = {
         "id": identifier,
         "object": "quote",
-        "amount_subtotal": total,
-        "amount_total": total,
         "application": None,
         "application_fee_amount": None,
         "application_fee_percent": None,
         "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
         "collection_method": "charge_automatically",
-        "computed": {
-            "recurring": {
-                "amount_subtotal": total,
-                "amount_total": total,
-                "interval": recurring["interval"],
-                "interval_count": recurring["interval_count"],
-                "total_details": details,
-            },
-            "upfront": {"amount_subtotal": total, "amount_total": total, "total_details": details},
-        },
+        "computed": {"recurring": sums | every, "upfront": sums},
         "created": created,
         "currency": lines[0]["currency"],
         "customer": customer,
@@ -61,13 +67,7 @@ def quote(identifier: str, created: int, customer: str, lines: list[Obj], **chan
         "from_quote": None,
         "header": None,
         "invoice": None,
-        "invoice_settings": {
-            "custom_fields": None,
-            "days_until_due": None,
-            "description": None,
-            "footer": None,
-            "issuer": SELF,
-        },
+        "invoice_settings": INVOICE_SETTINGS,
         "line_items": {
             "object": "list",
             "data": lines,
@@ -79,18 +79,11 @@ def quote(identifier: str, created: int, customer: str, lines: list[Obj], **chan
         "number": None,
         "on_behalf_of": None,
         "status": "draft",
-        "status_transitions": {"accepted_at": None, "canceled_at": None, "finalized_at": None},
+        "status_transitions": dict.fromkeys(("accepted_at", "canceled_at", "finalized_at")),
         "subscription": None,
-        "subscription_data": {
-            "billing_mode": {"type": "classic"},
-            "description": None,
-            "effective_date": None,
-            "metadata": {},
-            "trial_period_days": None,
-        },
+        "subscription_data": SUBSCRIPTION_DATA,
         "subscription_schedule": None,
         "test_clock": None,
-        "total_details": details,
         "transfer_data": None,
     }
-    return obj | changes
+    return obj | sums | changes

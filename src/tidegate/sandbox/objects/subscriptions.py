@@ -63,23 +63,53 @@ def item(
     return obj
 
 
+UNUSED: Obj = {
+    "application": None,
+    "application_fee_percent": None,
+    "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
+    "billing_cycle_anchor_config": None,
+    "billing_schedules": [],
+    "billing_thresholds": None,
+    "default_source": None,
+    "invoice_settings": {
+        "account_tax_ids": None,
+        "custom_fields": None,
+        "description": None,
+        "footer": None,
+        "issuer": SELF,
+    },
+    "managed_payments": {"enabled": False},
+    "next_pending_invoice_item_invoice": None,
+    "on_behalf_of": None,
+    "pending_invoice_item_interval": None,
+    "pending_setup_intent": None,
+    "transfer_data": None,
+}
+"""What a subscription has and the simulated company makes no use of."""
+
+GOES_ON: Obj = {
+    "cancel_at": None,
+    "cancel_at_period_end": False,
+    "canceled_at": None,
+    "cancellation_details": {"comment": None, "feedback": None, "reason": None},
+    "ended_at": None,
+    "pause_collection": None,
+    "pending_update": None,
+    "schedule": None,
+    "status": "active",
+    "trial_end": None,
+    "trial_start": None,
+}
+"""What a subscription says of its end, of trials and of what holds it up, while there is none."""
+
+
 def subscription(identifier: str, created: int, customer: Obj, currency: str, items: list[Obj], **changes: Any) -> Obj:
     """An active subscription that is billed by card."""
     obj: Obj = {
         "id": identifier,
         "object": "subscription",
-        "application": None,
-        "application_fee_percent": None,
-        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
         "billing_cycle_anchor": created,
-        "billing_cycle_anchor_config": None,
         "billing_mode": {"flexible": None, "type": "classic"},
-        "billing_schedules": [],
-        "billing_thresholds": None,
-        "cancel_at": None,
-        "cancel_at_period_end": False,
-        "canceled_at": None,
-        "cancellation_details": {"comment": None, "feedback": None, "reason": None},
         "collection_method": "charge_automatically",
         "created": created,
         "currency": currency,
@@ -87,18 +117,9 @@ def subscription(identifier: str, created: int, customer: Obj, currency: str, it
         "customer_account": None,
         "days_until_due": None,
         "default_payment_method": None,
-        "default_source": None,
         "default_tax_rates": [],
         "description": None,
         "discounts": [],
-        "ended_at": None,
-        "invoice_settings": {
-            "account_tax_ids": None,
-            "custom_fields": None,
-            "description": None,
-            "footer": None,
-            "issuer": SELF,
-        },
         "items": {
             "object": "list",
             "data": items,
@@ -107,29 +128,17 @@ def subscription(identifier: str, created: int, customer: Obj, currency: str, it
         },
         "latest_invoice": None,
         "livemode": False,
-        "managed_payments": {"enabled": False},
         "metadata": {},
-        "next_pending_invoice_item_invoice": None,
-        "on_behalf_of": None,
-        "pause_collection": None,
         "payment_settings": {
             "payment_method_options": None,
             "payment_method_types": None,
             "save_default_payment_method": "off",
         },
-        "pending_invoice_item_interval": None,
-        "pending_setup_intent": None,
-        "pending_update": None,
-        "schedule": None,
         "start_date": created,
-        "status": "active",
         "test_clock": None,
-        "transfer_data": None,
-        "trial_end": None,
         "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
-        "trial_start": None,
     }
-    return obj | changes
+    return obj | UNUSED | GOES_ON | changes
 
 
 def schedule(identifier: str, created: int, customer: str, phases: list[Obj], **changes: Any) -> Obj:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tidegate.sandbox.answers import Refusal, missing
-from tidegate.sandbox.params import empty
+from tidegate.sandbox.params import empty, required
 from tidegate.sandbox.resources import BY_NAME, Obj
 from tidegate.sandbox.state import State
 from tidegate.sandbox.webhooks import Webhooks
@@ -25,6 +25,8 @@ class Call:
     pace: Pace
     names: list[str]
     given: dict[str, Any]
+    later: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+    """What follows once the answer is there, caused by no request: at Stripe it takes a while."""
 
     @property
     def state(self) -> State:
@@ -83,6 +85,27 @@ def found(state: State, resource: str, identifier: str, param: str, status: int)
 def deleted(kind: str, identifier: str) -> Obj:
     """The stub that answers a deletion."""
     return {"id": identifier, "object": kind, "deleted": True}
+
+
+def needs(given: dict[str, Any], *names: str, within: str = "") -> None:
+    """Raises Refusal (400) when one of the parameters, which are `within` another, is missing or empty."""
+    for name in names:
+        if not given.get(name):
+            raise required(f"{within}[{name}]" if within else name)
+
+
+def owner(call: Call, other: Obj | None, param: str) -> Obj:
+    """The customer whom a new object is for: the one that is named, else that of the object that `param` names.
+
+    Raises Refusal (400) when there is none, or these are two.
+    """
+    name = call.given.get("customer") or (other or {}).get("customer")
+    if name is None:
+        raise required("customer")
+    customer = call.referred("customers", name, "customer")
+    if other and other["customer"] != customer["id"]:
+        raise Refusal(400, f"The {param} belongs to another customer.", param=param)
+    return customer
 
 
 def taken(given: dict[str, Any], *names: str) -> Obj:

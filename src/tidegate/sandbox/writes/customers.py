@@ -8,6 +8,7 @@ from tidegate.sandbox.resources import Obj, part
 from tidegate.sandbox.world import Due
 from tidegate.sandbox.writes.calls import Call, Write, deleted, metadata, needs_value, taken
 from tidegate.sandbox.writes.payment_methods import attached, owned
+from tidegate.sandbox.writes.test_clocks import room_for_customer
 
 PLAIN = ("description", "email", "name", "phone", "shipping", "business_name", "individual_name")
 SETTINGS = ("custom_fields", "footer")
@@ -26,7 +27,8 @@ SERVED = (
 
 def create(call: Call) -> Obj:
     """A new customer, perhaps with a card."""
-    customer = people.customer(call.world.ids.new("cus_"), call.now, None, None, _role=OWN)
+    clock = room_for_customer(call)
+    customer = people.customer(call.world.ids.new("cus_"), call.now, None, None, _role=OWN, test_clock=clock)
     card = call.given.get("payment_method")
     customer |= changes(call, customer)
     default = part(call.given, "invoice_settings").get("default_payment_method")
@@ -95,7 +97,7 @@ WRITES = (
         "customer",
         "CustomerCreateParams",
         create,
-        (*SERVED, "payment_method"),
+        (*SERVED, "payment_method", "test_clock"),
     ),
     Write("POST", "/v1/customers/{id}", "customers", "customer", "CustomerUpdateParams", update, SERVED),
     Write("DELETE", "/v1/customers/{id}", "customers", "leaf", "CustomerDeleteParams", delete),

@@ -14,6 +14,7 @@ from tidegate.sandbox.webhooks import Webhooks
 from tidegate.sandbox.world import World
 from tidegate.sandbox.writes.calls import Call, Write
 from tidegate.sandbox.writes.pace import Pace
+from tidegate.sandbox.writes.test_clocks import time_of
 
 
 class Desk:
@@ -72,7 +73,9 @@ class Desk:
         state.request = {"id": request_id.decode(), "idempotency_key": key}
         self.world.by_chance = False
         try:
-            answer = self._rendered(write.do(call), expand)
+            with time_of(call, write.permission):
+                obj = write.do(call)
+            answer = self._rendered(obj, expand)
         except Refusal as refusal:
             if refusal.status == 429:
                 raise
@@ -80,6 +83,8 @@ class Desk:
         finally:
             state.request = NO_REQUEST
             self.world.by_chance = True
+            for work in call.later:
+                work()
             self.webhooks.flush()
         if late_fault:
             answer = broken_backend().answer()

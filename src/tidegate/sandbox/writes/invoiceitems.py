@@ -16,6 +16,7 @@ from tidegate.sandbox.writes.calls import (
     metadata,
     needs_value,
     not_negative,
+    owner,
     taken,
 )
 from tidegate.sandbox.writes.prices import chosen, keep, whole
@@ -30,12 +31,7 @@ def create(call: Call) -> Obj:
     draft = call.referred("invoices", given["invoice"], "invoice") if given.get("invoice") else None
     if draft:
         editable(draft, "invoice")
-    owner = given.get("customer") or (draft or {}).get("customer")
-    if owner is None:
-        raise required("customer")
-    customer = call.referred("customers", owner, "customer")
-    if draft and draft["customer"] != customer["id"]:
-        raise Refusal(400, "The invoice belongs to another customer.", param="invoice")
+    customer = owner(call, draft, "invoice")
     period: Obj = given.get("period") or {"start": call.now, "end": call.now}
     item = invoices.invoiceitem(
         call.world.ids.new("ii_1", 23),

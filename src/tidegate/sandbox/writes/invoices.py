@@ -7,7 +7,17 @@ from tidegate.sandbox.params import required
 from tidegate.sandbox.payments import attempt, mark_paid
 from tidegate.sandbox.resources import Obj, part
 from tidegate.sandbox.world import DAY
-from tidegate.sandbox.writes.calls import Call, Write, currency_of, deleted, exclusive, metadata, needs_value, taken
+from tidegate.sandbox.writes.calls import (
+    Call,
+    Write,
+    currency_of,
+    deleted,
+    exclusive,
+    metadata,
+    needs_value,
+    owner,
+    taken,
+)
 from tidegate.sandbox.writes.coupons import given_to, wanted
 from tidegate.sandbox.writes.invoiceitems import compose, line_of, pending
 from tidegate.sandbox.writes.items import tax_rates
@@ -26,12 +36,7 @@ def create(call: Call) -> Obj:
     """A draft for a customer, empty or over the items that wait."""
     given = call.given
     of = call.referred("subscriptions", given["subscription"], "subscription") if given.get("subscription") else None
-    owner = given.get("customer") or (of or {}).get("customer")
-    if owner is None:
-        raise required("customer")
-    customer = call.referred("customers", owner, "customer")
-    if of and of["customer"] != customer["id"]:
-        raise Refusal(400, "The subscription belongs to another customer.", param="subscription")
+    customer = owner(call, of, "subscription")
     currency = currency_of(given) if given.get("currency") else (of or customer)["currency"] or "usd"
     changes = fields(call, customer["id"], {"collection_method": "charge_automatically", "due_date": None})
     asked = given.get("discounts")

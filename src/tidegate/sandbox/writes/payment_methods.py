@@ -1,10 +1,12 @@
 """Cards: attached to a customer, also by Stripe's test tokens, and detached."""
 
+import msgspec
+
+from tidegate.sandbox import customers
 from tidegate.sandbox.answers import Refusal, missing
 from tidegate.sandbox.objects import people
-from tidegate.sandbox.params import required
 from tidegate.sandbox.resources import Obj
-from tidegate.sandbox.writes.calls import Call, Write, metadata, taken
+from tidegate.sandbox.writes.calls import Call, Write, metadata, needs, taken
 
 SUCCEEDS, DECLINES = "succeeds", "declines"
 TOKENS: dict[str, tuple[str, str, str]] = {
@@ -27,12 +29,18 @@ REFUSED_TOKENS = {
 }
 """Test cards that cannot be attached, and the decline code that says so."""
 
+SPENT = (
+    "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, shared with a "
+    "connected account without Customer attachment, or was detached from a Customer. It may not be used again. To use "
+    "a PaymentMethod multiple times, you must attach it to a Customer first."
+)
+
 
 def attached(call: Call, name: str, customer: Obj, param: str, status: int = 400) -> Obj:
     """The card that a token or an id stands for, attached to the customer.
 
     Raises Refusal: 402 for a test card that is declined, else `status` for one that does not exist, 400 for a card of
-    somebody else.
+    somebody else and for one that was detached.
     """
     if name in TOKENS:
         last4, brand, test = TOKENS[name]
@@ -40,6 +48,8 @@ def attached(call: Call, name: str, customer: Obj, param: str, status: int = 400
         return call.stored(card | {"_test": test}, "payment_method.attached")
     if name in REFUSED_TOKENS:
         raise declined(REFUSED_TOKENS[name])
+    if name in call.state.former:
+        raise Refusal(400, SPENT, param=param)
     if name not in call.state["payment_methods"]:
         raise missing("payment_method", name, param=param, status=status)
     card = call.state.full("payment_methods", name)
@@ -62,8 +72,8 @@ def declined(decline_code: str) -> Refusal:
 
 def owned(call: Call, identifier: str, customer: str, param: str) -> str:
     """The id of a card, checked to be the customer's. Raises Refusal (400)."""
-    card = call.referred("payment_methods", identifier, param)
-    if card["customer"] != customer:
+    detached = identifier in call.state.former
+    if detached or call.referred("payment_methods", identifier, param)["customer"] != customer:
         raise Refusal(
             400,
             f"The customer does not have a payment method with the ID {identifier}. The payment method must be "
@@ -76,17 +86,15 @@ def owned(call: Call, identifier: str, customer: str, param: str) -> str:
 
 def attach(call: Call) -> Obj:
     """Attaches a card, or a test token's, to a customer."""
-    customer = call.given.get("customer")
-    if not customer:
-        raise required("customer")
-    return attached(call, call.names[-1], call.referred("customers", customer, "customer"), "payment_method", 404)
+    needs(call.given, "customer")
+    customer = call.referred("customers", call.given["customer"], "customer")
+    return attached(call, call.names[-1], customer, "payment_method", 404)
 
 
 def detach(call: Call) -> Obj:
     """Takes a card off its customer for good; what was to be paid with it has no card then."""
-    card = call.addressed("payment_methods")
-    call.state.put(card | {"customer": None})
-    call.state.delete("payment_methods", card["id"], "payment_method.detached")
+    card = held(call, "The payment method you provided is not attached to a customer so detachment is impossible.")
+    customers.detach(call.world, card["id"])
     if card["customer"] in call.state["customers"]:
         customer = call.state.full("customers", card["customer"])
         settings = customer["invoice_settings"]
@@ -97,12 +105,19 @@ def detach(call: Call) -> Obj:
         subscription = call.state.full("subscriptions", identifier)
         if subscription["default_payment_method"] == card["id"]:
             call.state.put(subscription | {"default_payment_method": None}, "customer.subscription.updated")
-    return card | {"customer": None}
+    return msgspec.json.decode(call.state.former[card["id"]])
+
+
+def held(call: Call, problem: str) -> Obj:
+    """The card that the path names. Raises Refusal: 400 with the problem for one that was detached, 404 for none."""
+    if call.names[-1] in call.state.former:
+        raise Refusal(400, problem, "payment_method_unexpected_state")
+    return call.addressed("payment_methods")
 
 
 def update(call: Call) -> Obj:
-    """Changes what is noted on a card."""
-    card = call.addressed("payment_methods")
+    """Changes what is noted on a card that a customer has."""
+    card = held(call, "You must save this PaymentMethod to a customer before you can update it.")
     changes = taken(call.given, "allow_redisplay") | metadata(card["metadata"], call.given)
     given: Obj = call.given.get("card") or {}
     return call.stored(card | changes | {"card": card["card"] | given}, "payment_method.updated")

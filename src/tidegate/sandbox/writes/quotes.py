@@ -5,9 +5,8 @@ from tidegate.sandbox.amounts import amount_of
 from tidegate.sandbox.answers import Refusal
 from tidegate.sandbox.contracts import Terms
 from tidegate.sandbox.objects import quotes
-from tidegate.sandbox.params import required
 from tidegate.sandbox.resources import Obj, part
-from tidegate.sandbox.writes.calls import Call, Write, metadata, needs_value, taken
+from tidegate.sandbox.writes.calls import Call, Write, metadata, needs, needs_value, taken
 from tidegate.sandbox.writes.items import Wish, fits, wish
 from tidegate.sandbox.writes.prices import keep
 from tidegate.sandbox.writes.subscriptions import one_currency
@@ -25,11 +24,8 @@ SERVED = (
 
 def create(call: Call) -> Obj:
     """A draft of an offer to a customer over recurring prices."""
-    given = call.given
-    for name in ("customer", "line_items"):
-        if not given.get(name):
-            raise required(name)
-    customer = call.referred("customers", given["customer"], "customer")
+    needs(call.given, "customer", "line_items")
+    customer = call.referred("customers", call.given["customer"], "customer")
     wishes = wishes_of(call, customer["id"])
     changes = fields(call, {})
     return call.stored(built(call, call.world.ids.new("qt_1", 23), customer["id"], wishes) | changes, "quote.created")
@@ -67,8 +63,8 @@ def fields(call: Call, known: Obj) -> Obj:
     changes = taken(given, *PLAIN) | metadata(known.get("metadata", {}), given)
     days: int | None = part(given, "invoice_settings").get("days_until_due")
     if days is not None:
-        nothing: Obj = {"custom_fields": None, "description": None, "footer": None, "issuer": {"type": "self"}}
-        changes["invoice_settings"] = nothing | known.get("invoice_settings", {}) | {"days_until_due": days}
+        settings: Obj = known.get("invoice_settings", quotes.INVOICE_SETTINGS)
+        changes["invoice_settings"] = settings | {"days_until_due": days}
     return changes
 
 
@@ -102,6 +98,7 @@ def finalize(call: Call) -> Obj:
         quote["expires_at"] = later(call, call.given["expires_at"], "expires_at")
     quote |= {"status": "open", "number": f"QT-{quote['id'][-6:].upper()}-0001-1"}
     quote["status_transitions"] = quote["status_transitions"] | {"finalized_at": call.now}
+    call.world.plan(quote["expires_at"], "quote_answer", quote["id"], "canceled")
     return call.stored(quote, "quote.finalized")
 
 

@@ -11,9 +11,11 @@ from tidegate.sandbox.payments import declines
 from tidegate.sandbox.redemptions import remove
 from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.writes import items
-from tidegate.sandbox.writes.calls import Call, Write, metadata, needs_value, taken
+from tidegate.sandbox.writes.anchors import anchors_now, beginning
+from tidegate.sandbox.writes.calls import Call, Write, metadata, needs, needs_value, taken
 from tidegate.sandbox.writes.coupons import given_to, wanted
 from tidegate.sandbox.writes.payment_methods import declined, owned
+from tidegate.sandbox.writes.test_clocks import room_for_subscription
 from tidegate.sandbox.writes.trials import end_trial, later, on_trial, trial_change, trial_of
 
 ENDED = ("canceled", "incomplete_expired")
@@ -21,6 +23,7 @@ PLAIN = ("collection_method", "days_until_due", "description")
 SETTINGS = ("payment_settings", "trial_settings")
 SERVED = (
     *PLAIN,
+    "billing_cycle_anchor",
     "cancel_at_period_end",
     "default_payment_method",
     "default_tax_rates",
@@ -39,18 +42,19 @@ SERVED = (
 def create(call: Call) -> Obj:
     """Starts a subscription, bills its first period and collects it as `payment_behavior` says."""
     given = call.given
-    for name in ("customer", "items"):
-        if not given.get(name):
-            raise required(name)
+    needs(given, "customer", "items")
     customer = call.referred("customers", given["customer"], "customer")
+    room_for_subscription(call, customer)
     wishes = [items.wish(call, one, None, customer["id"], f"items[{n}]") for n, one in enumerate(given["items"])]
     items.fits(wishes, None)
     one_currency(call, customer, str(wishes[0].price and wishes[0].price["currency"]))
     trial_end = trial_of(call)
+    begins = beginning(call, [one.price for one in wishes if one.price])
     discounts = wanted(call, given.get("discounts") or [], customer["id"], "discounts")
     changes = fields(call, customer["id"], {}) | metadata({}, given)
     collected(given, changes | {"collection_method": given.get("collection_method", "charge_automatically")})
-    costs = not trial_end and any(one.price and amount_of(one.price, one.quantity or 0) for one in wishes)
+    free = trial_end or (begins["anchor"] and not begins["prorates"])
+    costs = not free and any(one.price and amount_of(one.price, one.quantity or 0) for one in wishes)
     if costs and not _all_off(call, discounts):
         payable(call, customer, changes)
 
@@ -61,13 +65,7 @@ def create(call: Call) -> Obj:
             items.dress(call, subscription, item, one)
         subscription["discounts"] = given_to(call, discounts, customer["id"], subscription=subscription["id"])
         if given.get("cancel_at_period_end"):
-            at = subscription["items"]["data"][0]["current_period_end"]
-            subscription |= {"cancel_at_period_end": True, "cancel_at": at, "canceled_at": call.now}
-            subscription["cancellation_details"] = {
-                "comment": None,
-                "feedback": None,
-                "reason": "cancellation_requested",
-            }
+            ends_with_period(call, subscription)
 
     bought: list[tuple[Obj, int | None]] = []
     for one in wishes:
@@ -75,8 +73,18 @@ def create(call: Call) -> Obj:
         items.keep(call, one.price)
         bought.append((one.price, one.quantity))
     waits = given.get("payment_behavior") == "default_incomplete"
-    terms = Terms(bought, changes=changes, agree=agree, collects=not waits)
+    if given.get("backdate_start_date") is not None:
+        changes["start_date"] = given["backdate_start_date"]
+    terms = Terms(bought, changes=changes, agree=agree, collects=not waits, **begins)
     return contracts.start(call.world, customer, terms)
+
+
+def ends_with_period(call: Call, subscription: Obj) -> None:
+    """Has a new subscription end with its first period."""
+    at = subscription["items"]["data"][0]["current_period_end"]
+    subscription |= {"cancel_at_period_end": True, "cancel_at": at, "canceled_at": call.now}
+    details: Obj = {"comment": None, "feedback": None, "reason": "cancellation_requested"}
+    subscription["cancellation_details"] = details
 
 
 def fields(call: Call, customer: str, known: Obj) -> Obj:
@@ -173,31 +181,40 @@ def update(call: Call) -> Obj:
     if "discounts" in given:
         discounts = wanted(call, given["discounts"] or [], customer, "discounts")
     until = trial_change(call, subscription)
+    anew = anchors_now(call, subscription)
     prorations = given.get("proration_behavior") or "create_prorations"
     if wishes:
         items.admit(call, subscription, wishes, prorations)
     pause = pause_of(call)
     before = dict(subscription)
     subscription |= changes | pause
+    alter(call, subscription, discounts, until)
+    if wishes:
+        items.carry_out(call, subscription, wishes, prorations)
+    elif not anew and not given.get("cancel_at_period_end") and subscription != before:
+        call.state.put(subscription, "customer.subscription.updated")
+    if given.get("cancel_at_period_end") and not subscription["cancel_at_period_end"]:
+        details = subscription["cancellation_details"]
+        endings.schedule_end(call.world, subscription, details["feedback"], details["comment"])
+    if anew:
+        contracts.reanchor(call.world, subscription, prorates=prorations != "none")
+    if until == "now":
+        end_trial(call, identifier)
+    return call.state.full("subscriptions", identifier)
+
+
+def alter(call: Call, subscription: Obj, discounts: items.Wanted | None, until: int | str | None) -> None:
+    """Writes on a subscription what an update changes besides plain fields and items; it is not stored."""
+    given = call.given
     if given.get("cancellation_details"):
         subscription["cancellation_details"] = subscription["cancellation_details"] | given["cancellation_details"]
     if discounts is not None:
         replace_discounts(call, subscription, discounts)
     if isinstance(until, int):
         on_trial(call, subscription, until)
-        call.world.plan(until, "renew", identifier, until)
+        call.world.plan(until, "renew", subscription["id"], until)
     if given.get("cancel_at_period_end") is False:
-        undo_end(subscription)
-    if wishes:
-        items.carry_out(call, subscription, wishes, prorations)
-    elif not given.get("cancel_at_period_end") and subscription != before:
-        call.state.put(subscription, "customer.subscription.updated")
-    if given.get("cancel_at_period_end") and not subscription["cancel_at_period_end"]:
-        details = subscription["cancellation_details"]
-        endings.schedule_end(call.world, subscription, details["feedback"], details["comment"])
-    if until == "now":
-        end_trial(call, identifier)
-    return call.state.full("subscriptions", identifier)
+        endings.take_back(subscription)
 
 
 def wishes_of(call: Call, subscription: Obj) -> list[items.Wish]:
@@ -234,17 +251,6 @@ def replace_discounts(call: Call, subscription: Obj, discounts: items.Wanted) ->
     subscription["discounts"] = given_to(call, discounts, subscription["customer"], subscription=subscription["id"])
 
 
-def undo_end(subscription: Obj) -> None:
-    """Takes a scheduled end back."""
-    nothing: Obj = {"comment": None, "feedback": None, "reason": None}
-    subscription |= {
-        "cancel_at_period_end": False,
-        "cancel_at": None,
-        "canceled_at": None,
-        "cancellation_details": nothing,
-    }
-
-
 def cancel(call: Call) -> Obj:
     """Ends a subscription now; `prorate` credits what is left, `invoice_now` bills what is pending."""
     given, subscription = call.given, call.addressed("subscriptions")
@@ -259,7 +265,14 @@ def cancel(call: Call) -> Obj:
     return call.state.full("subscriptions", subscription["id"])
 
 
-CREATED = (*SERVED, "customer", "trial_period_days", "items[metadata]", *(f"items[{name}]" for name in items.SERVED))
+CREATED = (
+    *SERVED,
+    "backdate_start_date",
+    "customer",
+    "trial_period_days",
+    "items[metadata]",
+    *(f"items[{name}]" for name in items.SERVED),
+)
 UPDATED = (
     *SERVED,
     *("cancellation_details", "pause_collection", "items[id]", "items[deleted]"),

@@ -4,6 +4,7 @@ from urllib.parse import unquote
 
 from tidegate.sandbox.writes import (
     coupons,
+    credit_notes,
     customers,
     invoiceitems,
     invoices,
@@ -14,6 +15,7 @@ from tidegate.sandbox.writes import (
     refunds,
     subscription_items,
     subscriptions,
+    test_clocks,
     webhook_endpoints,
 )
 from tidegate.sandbox.writes.calls import Write
@@ -28,8 +30,10 @@ NOUNS = (
     subscription_items,
     invoiceitems,
     invoices,
+    credit_notes,
     quotes,
     refunds,
+    test_clocks,
     webhook_endpoints,
 )
 WRITES: tuple[Write, ...] = tuple(write for noun in NOUNS for write in noun.WRITES)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from tidegate.errors import ResourceUnknown
+from tidegate.errors import ResourceNotListed, ResourceUnknown
 from tidegate.stripe_api.resources.account import ACCOUNTS
 from tidegate.stripe_api.resources.catalog import COUPONS, PRICES, PRODUCTS, PROMOTION_CODES, TAX_RATES
 from tidegate.stripe_api.resources.credits import CREDIT_NOTE_LINES, CREDIT_NOTES
@@ -61,13 +61,31 @@ def all_listed(*, livemode: bool) -> list[Resource]:
 
 def to_import(names: Sequence[str], *, livemode: bool) -> list[Resource]:
     """The named resources, all that are listed without names, in the registry's order for those; what has objects on
-    test clocks brings the clocks along, without which these would be read by nobody. Raises ResourceUnknown.
+    test clocks brings the clocks along, without which these would be read by nobody. Raises ResourceUnknown, and
+    ResourceNotListed for what cannot be read by itself.
     """
-    chosen = list(dict.fromkeys(listed(name) for name in names))
+    chosen = list(dict.fromkeys(_by_itself(name, livemode) for name in names))
     by_clock = any(one.by_clock(variant) for one in chosen for variant in range(len(one.variants)))
     if by_clock and not livemode and TEST_CLOCKS not in chosen:
         chosen.insert(0, TEST_CLOCKS)
     return chosen or all_listed(livemode=livemode)
+
+
+def _by_itself(name: str, livemode: bool) -> Resource:
+    """The resource of that name, whose list can be read."""
+    found = resource(name)
+    if livemode and found.test_mode_only:
+        raise ResourceNotListed(name=name, reason="Stripe has them in test mode only, and this account is live.")
+    if found.path:
+        return found
+    inside = listed(name)
+    if inside is not found:
+        raise ResourceNotListed(
+            name=name, reason=f"they come inside {inside.name} and are stored with them. Ask for {inside.name}."
+        )
+    asked = " or ".join(filter(None, [", ".join(found.stands_in[:-1]), found.stands_in[-1]]))
+    reason = f"Stripe lists them nowhere: events bring them, and each stands in what it applies to. Ask for {asked}."
+    raise ResourceNotListed(name=name, reason=reason)
 
 
 def resource(name: str) -> Resource:

@@ -8,6 +8,7 @@ DISCOUNTS = Resource(
     object="discount",
     shape=Discount,
     created_filter=False,
+    stands_in=("customers", "subscriptions", "invoices"),
     deleted_by=frozenset({"customer.discount.deleted"}),
     versions=True,
     columns=(

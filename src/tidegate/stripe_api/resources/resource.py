@@ -59,8 +59,11 @@ class Resource:
     singleton       `path` is one object, not a list (the account)
     expand          what to expand, as seen from the object; listings prefix `data.`
     nested          lists inside that become rows of their own
+    stands_in       for what Stripe lists nowhere: the resources whose objects show it
     parent          children: the column that holds the parent's id; the primary key includes it
     deleted_by      event types that leave a tombstone
+    kept_by         the column that, null in what is fetched by id, says the same: Stripe still shows the object to who
+                    has its id, in no list, and it can never be used again
     versions        every distinct version is kept (the revenue history is made of them)
     refetch         events carry less than lists expand, so every event queues a fetch
     reading         raise it when the shape reads stored JSON differently: the columns are then filled anew
@@ -80,8 +83,10 @@ class Resource:
     test_mode_only: bool = False
     expand: tuple[str, ...] = ()
     nested: tuple[Nested, ...] = ()
+    stands_in: tuple[str, ...] = ()
     parent: str = ""
     deleted_by: frozenset[str] = frozenset()
+    kept_by: str = ""
     versions: bool = False
     refetch: bool = False
     reading: int = 1

@@ -18,6 +18,15 @@ for (const name of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
 document.body.addEventListener("htmx:afterSwap", () => {
   lost.hidden = true;
 });
+
+// What is unfolded stays so when the page renews itself.
+let unfolded = [];
+document.body.addEventListener("htmx:beforeSwap", () => {
+  unfolded = [...document.querySelectorAll("details[open]")].map((one) => one.id);
+});
+document.body.addEventListener("htmx:afterSwap", () => {
+  for (const id of unfolded) document.getElementById(id)?.setAttribute("open", "");
+});
 document.body.addEventListener("htmx:beforeRequest", (event) => {
   if (document.hidden) event.preventDefault();
 });

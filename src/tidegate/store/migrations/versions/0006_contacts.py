@@ -5,7 +5,7 @@ from alembic import op
 from tidegate.store import queue_schema
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 
 TABLES = """
 create table tidegate.changed_customers (
