@@ -112,8 +112,8 @@ def commands() -> list[str]:
         'failure is then `{"error": {"type", "message"}}`.',
         "",
         "Exit codes: 0 done; 1 something is wrong (an import is incomplete, an audit found differences, `status` has",
-        "problems); 2 usage or configuration; 3 Stripe or the database is out of reach; 130 and 143 after Ctrl-C and",
-        "SIGTERM.",
+        "problems); 2 usage or configuration; 3 Stripe or the database is out of reach, or Stripe refuses the key; 130",
+        "and 143 after Ctrl-C and SIGTERM.",
         "",
     ]
     for name, function in every_command():

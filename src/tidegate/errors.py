@@ -47,6 +47,7 @@ TidegateError
 │       ├── CatchUpRunning
 │       ├── ImportTakenOver
 │       └── SweepRunning
+├── DatabaseBusy                   other transactions held what was to be written
 ├── Unreachable                    Stripe or the database (exit 3)
 │   ├── DatabaseUnreachable
 │   ├── DatabaseFull
@@ -56,6 +57,7 @@ TidegateError
 │       └── StripeCertificateRefused
 ├── StripeRefused                  Stripe answered, with an error
 │   ├── StripeKeyInvalid           (exit 3)
+│   │   ├── StripeKeyRefused
 │   │   └── StripeAccessRevoked
 │   ├── StripePermissionMissing
 │   ├── StripeObjectMissing
@@ -91,7 +93,17 @@ class TidegateError(Exception):
 def passes(error: TidegateError) -> bool:
     """Whether the trouble may end by itself, so that trying again later makes sense."""
     busy = isinstance(error, StripeRefused) and int(error.facts.get("status", 0)) >= 500
-    return busy or isinstance(error, Unreachable | StripeRateLimited | StripeBodyUnreadable)
+    return busy or isinstance(error, DatabaseBusy | Unreachable | StripeRateLimited | StripeBodyUnreadable)
+
+
+def refusal(error: TidegateError) -> str:
+    """Why Stripe refuses a list for as long as nobody changes anything: `permission_missing` or `refused`; empty for
+    any other trouble.
+    """
+    if isinstance(error, StripePermissionMissing):
+        return "permission_missing"
+    about_objects = isinstance(error, StripeCursorGone | StripeObjectMissing | StripeKeyInvalid)
+    return "refused" if isinstance(error, StripeRefused) and not about_objects and not passes(error) else ""
 
 
 def _rebuild(kind: type[TidegateError], facts: dict[str, Any]) -> TidegateError:
@@ -107,9 +119,9 @@ class ConfigurationError(UsageError):
 
 
 class SecretKeyLost(ConfigurationError):
-    """The stored credential of {what} cannot be decrypted with the current secret key. If TIDEGATE_SECRET_KEY or the
-    file {file} was changed, put the old one back; if it is lost, run `tidegate connect --name {what}` with the
-    Stripe key again: nothing else depends on it.
+    """The stored credential of {what} cannot be decrypted with the secret key of {file}. If that was changed, or
+    TIDEGATE_SECRET_KEY was set or unset since, put the old key back; if it is lost, run
+    `tidegate connect --name {what}` with the Stripe key again: nothing else depends on it.
     """
 
 
@@ -312,6 +324,13 @@ class SweepRunning(ImportRunning):
     """
 
 
+class DatabaseBusy(TidegateError):
+    """The database could not store {what}: {problem} (tried {tries} times). Another session holds these rows locked;
+    `select * from pg_stat_activity` shows which. What was stored until then stays, and the work goes on when it is
+    tried again.
+    """
+
+
 class Unreachable(TidegateError):
     """{what} could not be reached: {problem}"""
 
@@ -359,6 +378,11 @@ class StripeKeyInvalid(StripeRefused):
     dashboard and run `tidegate connect` again with the same --name. Request id: {request_id}."""
 
 
+class StripeKeyRefused(StripeKeyInvalid):
+    """Stripe does not accept this key ({status} at {endpoint}: {message}), so nothing was stored. Look whether it was
+    copied whole and still stands under Developers, API keys in Stripe's dashboard. Request id: {request_id}."""
+
+
 class StripeAccessRevoked(StripeKeyInvalid):
     """The account took back the access that it had given to this key's platform ({status} at {endpoint}: {message}).
     Let the account's owner connect it to the platform again, in Stripe's Connect. Request id: {request_id}.
@@ -366,8 +390,8 @@ class StripeAccessRevoked(StripeKeyInvalid):
 
 
 class StripePermissionMissing(StripeRefused):
-    """The key may not read {endpoint}: {message} Give the restricted key that permission in Stripe's dashboard, or
-    leave the resource out. Request id: {request_id}.
+    """The key may not read {endpoint}: {message} Until the restricted key is given that permission in Stripe's
+    dashboard, it is left out and the rest is kept current. Request id: {request_id}.
     """
 
 
@@ -436,6 +460,7 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     TokenRefused: (2, 401),
     ScopeMissing: (2, 403),
     FoundWrong: (1, 409),
+    DatabaseBusy: (1, 503),
     Unreachable: (3, 503),
     StripeRefused: (1, 502),
     StripeKeyInvalid: (3, 502),

@@ -82,28 +82,28 @@ def test_an_audit_that_was_killed_does_not_run_for_ever(hub: Hub, company: "Sand
 
 def test_an_audit_that_runs_shows_as_running(hub: Hub) -> None:
     with hub.engine.begin() as db:
-        run = runs.begin(db, "quiet", "audit", {})
+        run = runs.begin(db, "quiet", "audit", {}, "me")
         db.execute(
             text("update tidegate.runs set heartbeat_at = now() - interval '1 hour' where id = :run"), {"run": run}
         )
     with runs.alive(hub.engine, run):
         assert _seen(hub, run) == "running"
         with hub.engine.begin() as db:
-            runs.begin(db, "quiet", "audit", {})
+            runs.begin(db, "quiet", "audit", {}, "me")
         assert _seen(hub, run) == "running", "several may run at a time"
     assert _seen(hub, run) == "interrupted"
 
 
 def test_an_import_that_another_one_replaced_is_over_though_that_one_runs(hub: Hub) -> None:
     with hub.engine.begin() as db:
-        run = runs.begin(db, "replaced", "import", {})
+        run = runs.begin(db, "replaced", "import", {}, "me")
         db.execute(
             text("update tidegate.runs set heartbeat_at = now() - interval '1 hour' where id = :run"), {"run": run}
         )
     with runs.exclusive(hub.engine, "replaced", "import"):
         assert _seen(hub, run) == "running"
         with hub.engine.begin() as db:
-            runs.begin(db, "replaced", "import", {})
+            runs.begin(db, "replaced", "import", {}, "me")
         assert _seen(hub, run) == "interrupted"
 
 

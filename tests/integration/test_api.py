@@ -190,8 +190,8 @@ def test_what_does_not_fit_is_named_field_by_field(
 def test_a_run_is_shown(hub: Hub, client_of: Callable[..., Client]) -> None:
     connected(hub, "acme")
     with hub.engine.begin() as db:
-        run = runs.begin(db, "acme", "import", {})
-        runs.end(db, run, "done", {"resources": {"customers": {"read": 3}}})
+        run = runs.begin(db, "acme", "import", {}, "me")
+        runs.end(db, run, "done", {"resources": {"customers": {"read": 3}}}, "me")
     shown = client_of("read").get(f"/api/runs/{run}").json()
     assert (shown["id"], shown["connection"], shown["state"]) == (run, "acme", "done")
     assert shown["summary"]["resources"]["customers"]["read"] == 3
@@ -211,7 +211,7 @@ def test_a_sync_rings_for_an_import_and_answers_with_the_run_that_begins(
                     text("select args from tidegate.procrastinate_jobs where task_name = 'import_account'")
                 )
                 if job.first():
-                    runs.begin(db, "acme", "import", {})
+                    runs.begin(db, "acme", "import", {}, "me")
                     return
 
     thread = threading.Thread(target=worker)
@@ -235,6 +235,10 @@ def test_a_sync_without_a_worker_is_accepted_all_the_same(
     answer = client_of("operate").post("/api/integrations/stripe/sync")
     assert answer.status_code == 202
     assert answer.json() == {"connection": "acme", "run": None}
+    more = {"full": True, "resources": ["customers"]}
+    assert client_of("operate").post("/api/integrations/stripe/sync", json=more).status_code == 202
+    with hub.engine.connect() as db:
+        assert db.scalar(ASKED) == {"connection": "acme", "resources": [], "full": True}, "nothing is dropped"
 
 
 def test_connect_and_disconnect(hub: Hub, client_of: Callable[..., Client], make_sandbox: Callable[..., Any]) -> None:

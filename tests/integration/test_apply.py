@@ -1,5 +1,6 @@
 """The one way into the mirror, on a real database: what is stored, kept, replaced, buried, asked for again."""
 
+import itertools
 import json
 import random
 import string
@@ -113,6 +114,17 @@ def test_an_id_that_is_used_again_after_its_deletion_is_another_object(db: Conne
     row = one(db, "select deleted_at, data from stripe.coupons")
     assert row["deleted_at"] is None
     assert row["data"]["percent_off"] == 50.0
+
+
+def test_what_is_on_a_clock_that_is_ahead_is_deleted_all_the_same(db: Connection) -> None:
+    """Its `created` is the clock's time, after every event about it: it says nothing of an id that is used again."""
+    ahead = customer(created=9_000_000, test_clock="clock_1")
+    put(db, "customers", arrival("customers", ahead, at=100))
+    gone = put(db, "customers", arrival("customers", ahead, at=200, certainty=TOLD, deleted=True))
+    late = put(db, "customers", arrival("customers", ahead | {"name": "Late"}, at=150, certainty=TOLD))
+    read = put(db, "customers", arrival("customers", ahead | {"name": "Late"}, at=300))
+    assert (gone.counts.deleted, late.counts.older, read.counts.older) == (1, 1, 1)
+    assert one(db, "select deleted_at from stripe.customers")["deleted_at"].timestamp() == 200
 
 
 def test_a_later_deletion_moves_the_tombstone(db: Connection) -> None:
@@ -421,6 +433,20 @@ def test_a_tie_about_which_nobody_can_be_asked_goes_to_what_was_told_last(db: Co
         put(db, "discounts", arrival("discounts", discount | {"end": end}, at=100, certainty=TOLD))
     assert one(db, "select data ->> 'end' as told from stripe.discounts")["told"] == "30"
     assert ids(db, "select object_id from tidegate.refetches where resource = 'discounts'") == []
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(range(3))], ids=str)
+def test_events_of_one_second_about_which_nobody_can_be_asked_are_put_in_order(
+    db: Connection, order: tuple[int, ...]
+) -> None:
+    """A creation and two changes of a discount, in every order of arrival: each change tells what it changed."""
+    discount = {"id": "di_1", "object": "discount", "customer": "cus_1", "start": 10}
+    told = [(None, None), (20, '{"end": null}'), (30, '{"end": 20}')]
+    for n in order:
+        end, previous = told[n]
+        body = discount | {"end": end}
+        put(db, "discounts", arrival("discounts", body, at=100, certainty=TOLD, event=f"evt_{n}", previous=previous))
+    assert one(db, "select data ->> 'end' as told from stripe.discounts")["told"] == "30"
 
 
 def test_a_tombstone_is_no_version(db: Connection) -> None:

@@ -11,7 +11,7 @@ from tests.support.live import NOWHERE, Live, caught_up
 from tests.support.replies import Change, changed, refusal, told
 
 from tidegate.cli.audit import print_audit
-from tidegate.errors import StripeKeyInvalid, StripeUnreachable
+from tidegate.errors import StripeKeyInvalid, StripeUnreachable, UsageError
 from tidegate.mirror.compare import FINDINGS
 from tidegate.sandbox.answers import Request
 from tidegate.sandbox.http import Reply
@@ -219,12 +219,10 @@ def test_what_comes_inside_another_is_compared_with_that(live: Live) -> None:
     assert findings(live, "invoice_lines") == {"invoices": {"incomplete": 1}}
 
 
-def test_what_stripe_lists_nowhere_is_said_not_to_be_compared(live: Live) -> None:
-    result = live.audit("discounts", "products")
-    (discounts,) = [one for one in result["resources"] if one["resource"] == "discounts"]
-    assert (result["clean"], discounts["verdict"]) == (False, "not_compared")
-    assert "inside the objects that carry them" in discounts["error"]
-    assert live.rows("select resource from tidegate.comparisons") == [{"resource": "products"}], "no standing problem"
+def test_what_stripe_lists_nowhere_is_refused(live: Live) -> None:
+    with pytest.raises(UsageError, match=r"lists no discounts.* subscriptions, invoices and customers"):
+        live.audit("discounts", "products")
+    assert live.rows("select from tidegate.runs where kind = 'audit'") == []
 
 
 NAMED = "(select min(customer) from stripe.subscriptions where deleted_at is null)"

@@ -112,6 +112,11 @@ def test_an_account_is_connected_imported_audited_queried_exported_and_let_go(
     cli("export", str(tmp_path / "out"), "--format", "csv")
     assert (tmp_path / "out/customers.csv").read_text().startswith("connection,id,created,")
     assert not list((tmp_path / "out").glob("*.part"))
+    cli.connect(sandbox, "other")
+    for name, code in (("other", 2), ("test", 0)):
+        again = cli("export", str(tmp_path / "out"), "--connection", name, code=code)
+        assert ("holds the export of test" in again.stderr) == (code == 2)
+    cli("disconnect", "other", "--purge", "--confirm", "other")
 
     assert cli.json("disconnect", "test")["connection"] == "test"
     assert cli.json("import", code=2)["error"]["type"] == "ConnectionDisconnected"
@@ -136,7 +141,8 @@ def test_a_wrong_key_stores_nothing(cli: Cli, make_sandbox: Make) -> None:
     sandbox = make_sandbox(customers=1, months=1)
     options = ("connect", "--api-key", "-", "--api-base", sandbox.url)
     wrong = cli(*options, code=3, stdin="sk_test_wrong0000000000000000")
-    assert wrong.stderr.startswith("error: Stripe does not accept the key")
+    assert wrong.stderr.startswith("error: Stripe does not accept this key")
+    assert "same --name" not in wrong.stderr, "there is no connection yet"
     assert "wrong0000" not in wrong.stderr + wrong.stdout
     assert cli.json(*options, code=2, stdin="pk_test_1")["error"]["type"] == "UsageError"
     assert cli.json("status")["connections"] == []
@@ -177,6 +183,8 @@ def test_commands_that_read_do_not_migrate_and_say_what_to_run(tmp_path: Path, e
     for command in ("status", "audit", "inbox list", "tokens list"):
         assert cli.json(*command.split(), code=2)["error"]["type"] == "MigrationNeeded"
     assert cli.json("doctor", code=2)["healthy"] is False
+    assert cli.json("doctor", code=2, DATABASE_URL="nonsense s3cret")["healthy"] is False
+    assert "DATABASE_URL is not a database URL" in cli("doctor", code=2, DATABASE_URL="nonsense s3cret").stdout
     assert cli.json("migrate")["before"] == ""
     assert cli("migrate").stdout.startswith("The schema is at")
     assert cli.json("status")["connections"] == []
@@ -314,6 +322,7 @@ def test_the_doctor_finds_a_key_that_does_not_decrypt(cli: Cli, make_sandbox: Ma
     assert states["key of test"] == states["database"] == states["connections"] == "ok"
     assert states["workers"] == "warning"
     lost = cli.json("doctor", code=1, TIDEGATE_SECRET_KEY=Fernet.generate_key().decode())
+    assert "the secret key of TIDEGATE_SECRET_KEY" in json.dumps(lost)
     assert [one["check"] for one in lost["checks"] if one["state"] == "wrong"] == ["key of test"]
     malformed = cli.json("doctor", code=1, TIDEGATE_SECRET_KEY="zzz")
     assert [one["check"] for one in malformed["checks"] if one["state"] == "wrong"] == ["secret key", "keys"]

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.builders import event
 from tests.support.importing import differences, imported
 from tests.support.live import Live
 
 from tidegate.wiring import Hub
+from tidegate.workflows.ingest_events import handle_events
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
@@ -17,6 +19,14 @@ if TYPE_CHECKING:
 def database_url(fresh_database_url: str) -> str:
     """Every test of this module has a database of its own."""
     return fresh_database_url
+
+
+@pytest.fixture
+def live_cards(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> Live:
+    """A company whose cards are imported."""
+    live = Live(hub, make_sandbox(customers=3, months=1))
+    imported(hub, live.account, "payment_methods")
+    return live
 
 
 def detach(live: Live, *, told: bool) -> str:
@@ -55,3 +65,21 @@ def test_a_detached_card_leaves_a_tombstone(hub: Hub, make_sandbox: Callable[...
     assert differences(hub, live.sandbox) == {}
     (found,) = live.audit("payment_methods")["resources"]
     assert found["verdict"] == "equal"
+
+
+def test_a_look_that_was_asked_for_before_does_not_bring_it_back(live_cards: Live) -> None:
+    """Stripe answers it with the detached card, later than the event that told of it."""
+    live = live_cards
+    card = live.full("payment_methods")
+    live.sandbox.advance(10)
+    live.told(event("payment_method.updated", card, live.now, "evt_old", api_version="2020-08-27"))
+    handle_events(live.hub.engine, live.name)
+    assert live.one("select object_id from tidegate.refetches") == card["id"]
+    live.sandbox.advance(10)
+    free = live.put(card | {"customer": None})
+    live.told(event("payment_method.detached", free, live.now, "evt_detached", previous={"customer": card["customer"]}))
+    handle_events(live.hub.engine, live.name)
+    live.sandbox.advance(10)
+    looked = live.drain()
+    assert looked.counts["payment_methods"].deleted == 1
+    assert live.one("select deleted_at is not null from stripe.payment_methods where id = :id", id=card["id"])

@@ -1,6 +1,7 @@
 """A ring is a job in the caller's transaction, and one that waits answers for all."""
 
 import threading
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -41,6 +42,27 @@ def test_ringing_twice_is_one_job_and_leaves_the_transaction_sound(engine: Engin
         assert bell.ring("drain", connection="other", db=db)
         assert bell.ring("catch_up", connection="acme", db=db)
     assert queue.jobs(engine) == [("drain", "acme", "todo"), ("drain", "other", "todo"), ("catch_up", "acme", "todo")]
+
+
+@pytest.mark.parametrize(
+    ("rings", "full", "resources"),
+    [
+        ([{"full": False, "resources": ["prices"]}, {"full": False, "resources": ["discounts"]}], False,
+         ["discounts", "prices"]),
+        ([{}, {"full": True}], True, []),
+        ([{"full": True, "resources": ["prices"]}, {}], True, []),
+        ([{"resources": ["prices"]}, {"full": True, "resources": []}, {"resources": ["quotes"]}], True, []),
+    ],
+)  # fmt: skip
+def test_an_import_that_waits_does_what_the_next_ring_asks_for_too(
+    engine: Engine, rings: list[dict[str, Any]], full: bool, resources: list[str]
+) -> None:
+    bell = Doorbell(engine)
+    answers = [bell.ring("import_account", connection="acme", attempt=0, **one) for one in rings]
+    assert answers == [True, *[False] * (len(rings) - 1)]
+    with engine.connect() as db:
+        args = db.scalars(text("select args from tidegate.procrastinate_jobs")).all()
+    assert args == [{"connection": "acme", "attempt": 0, "full": full, "resources": resources}]
 
 
 def test_a_job_that_runs_does_not_answer_for_a_new_ring(engine: Engine) -> None:

@@ -137,7 +137,8 @@ def test_a_permission_that_is_missing_is_named_and_the_rest_is_imported(hub: Hub
     _put_key(sandbox, "rk_test_readonly", dict.fromkeys(names, "read"))
     account = connected(hub, sandbox, api_key="rk_test_readonly")
     summary = imported(hub, account)
-    assert summary["state"] == "incomplete"
+    assert summary["state"] == "done"
+    assert summary["left_out"] == {"disputes": "permission_missing"}
     assert list(summary["problems"]) == ["disputes"]
     assert "permission" in summary["problems"]["disputes"]
     assert set(differences(hub, sandbox)) <= {"disputes"}

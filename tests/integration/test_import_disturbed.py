@@ -96,8 +96,9 @@ def test_what_a_key_may_not_list_is_not_asked_for_one_by_one(hub: Hub, make_sand
     names = [resource for resource in sandbox.state.collections if resource not in {"customers", "products"}]
     sandbox.call(lambda: ring.add(Key("rk_test_some", dict.fromkeys(names, "read"))))
     summary, paths = requests_of(hub, connected(hub, sandbox, api_key="rk_test_some"), "rk_test_some")
-    assert summary["state"] == "incomplete"
+    assert summary["state"] == "done"
     assert set(summary["problems"]) == {"customers", "products"}
+    assert set(summary["left_out"]) == {"customers", "products", "product_features"}
     assert {path for path in paths if path.startswith(("/v1/customers", "/v1/products"))} == {
         "/v1/customers",
         "/v1/products",
@@ -283,10 +284,11 @@ def test_what_fails_for_a_while_is_told_from_what_is_refused(hub: Hub, make_sand
         return imported_while(hub, account, sandbox.key, before, "coupons", "products")
 
     facts = {"endpoint": "GET /v1/coupons", "code": "-", "param": "", "message": "no", "request_id": "-", "tries": 8}
-    for status, passing in ((500, True), (403, False), (404, False)):
+    for status, state in ((500, "incomplete"), (403, "done"), (404, "done")):
         summary = failing(StripeRefused(status=status, **facts))
-        assert (summary["state"], set(summary["problems"])) == ("incomplete", {"coupons"})
-        assert summary["passing"] is passing
+        assert (summary["state"], set(summary["problems"])) == (state, {"coupons"})
+        assert summary["left_out"] == ({} if state == "incomplete" else {"coupons": "refused"})
+        assert summary["passing"] is True
 
 
 @pytest.mark.parametrize("path", ["/v1/customers", "/v1/quotes"])

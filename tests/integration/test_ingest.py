@@ -2,21 +2,18 @@
 
 import json
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 from tests.support.builders import coupon, customer, event, invoice, item, line, price, subscription
-from tests.support.importing import stripe
+from tests.support.importing import imported, stripe
 from tests.support.live import NOWHERE, Live
 from tests.support.waiting import until
 
-from tidegate.mirror import inbox, settle
+from tidegate.mirror import inbox, refetches, settle
 from tidegate.stripe_api.client import StripeApi
-from tidegate.workflows.ingest_events import MOST_PUT_OFF, Drained, drain
-
-if TYPE_CHECKING:
-    pass
+from tidegate.workflows.ingest_events import MOST_PUT_OFF, Drained, drain, handle_events
 
 OLD = "2020-08-27"
 
@@ -66,7 +63,7 @@ def test_two_events_of_one_second_are_settled_by_a_look_at_stripe(live: Live) ->
     assert live.drain().refetch_error == ""
     row = live.rows("select name, certainty from stripe.customers")[0]
     assert (row["name"], row["certainty"]) == ("True", 2)
-    assert live.one("select count(*) from tidegate.refetches") == 0
+    assert live.one("select count(*) from tidegate.refetches where next_try_at < 'infinity'") == 0
 
 
 def test_a_change_within_the_second_of_a_settled_doubt_is_seen_too(live: Live) -> None:
@@ -103,6 +100,44 @@ def test_a_slow_look_does_not_put_back_what_a_later_one_brought(live: Live, monk
     assert drained.counts["customers"].skipped == {settle.OVERTAKEN: 1}
 
 
+@pytest.mark.parametrize("back", ["A", "C"], ids=["back to what it was", "on to something else"])
+def test_a_slow_look_does_not_outdo_an_event_of_its_second(
+    live: Live, monkeypatch: pytest.MonkeyPatch, back: str
+) -> None:
+    """A, B and what comes then all in one second, the last while a look that saw B is under way."""
+    retrieve = settle.retrieve
+    looks: list[str] = []
+
+    def slow(api: StripeApi, *which: Any) -> Any:
+        page = retrieve(api, *which)
+        looks.append(page.arrivals[0].body)
+        if len(looks) == 1:
+            live.put(customer("cus_tie", name=back))
+            live.told(event("customer.updated", customer("cus_tie", name=back), live.now, "evt_back"))
+            handle_events(live.hub.engine, live.name)
+        return page
+
+    live.told(event("customer.updated", customer("cus_tie", name="A"), live.now, "evt_a"))
+    live.drain()
+    live.put(customer("cus_tie", name="B"))
+    live.told(event("customer.updated", customer("cus_tie", name="B"), live.now, "evt_b"))
+    monkeypatch.setattr(settle, "retrieve", slow)
+    assert live.drain().counts["customers"].skipped == {settle.OVERTAKEN: 1}
+    assert live.one("select name from stripe.customers where id = 'cus_tie'") == back
+    assert live.one("select count(*) from tidegate.refetches where next_try_at < 'infinity'") == 0
+
+
+def test_two_events_of_one_second_about_the_account_are_settled_by_a_look(live: Live) -> None:
+    now = live.full("accounts") | {"business_type": "company"}
+    live.put(now)
+    live.told(event("account.updated", now, live.now, "evt_2"))
+    live.drain()
+    live.told(event("account.updated", now | {"business_type": "individual"}, live.now, "evt_1"))
+    live.drain()
+    assert live.one("select business_type from stripe.accounts") == "company"
+    assert live.one("select count(*) from tidegate.refetches where next_try_at < 'infinity'") == 0
+
+
 def test_an_event_of_2020_counts_at_once_and_asks_once_per_object(live: Live) -> None:
     whole = live.full("subscriptions")
     id_ = whole["id"]
@@ -121,7 +156,7 @@ def test_an_event_of_2020_counts_at_once_and_asks_once_per_object(live: Live) ->
     live.run("update tidegate.refetches set next_try_at = now()")
     live.drain()
     assert live.one("select status from stripe.subscriptions where id = :id", id=id_) == whole["status"]
-    assert live.one("select count(*) from tidegate.refetches") == 0
+    assert live.one("select count(*) from tidegate.refetches where next_try_at < 'infinity'") == 0
 
 
 def test_what_was_read_after_an_event_is_not_fetched_again_for_it(live: Live) -> None:
@@ -133,7 +168,7 @@ def test_what_was_read_after_an_event_is_not_fetched_again_for_it(live: Live) ->
     live.told(event("price.updated", known | {"nickname": "late"}, live.now - 70, "evt_2"))
     live.drain()
     assert live.sandbox.stats()["requests"] == before
-    assert live.one("select count(*) from tidegate.refetches") == 0
+    assert live.one("select count(*) from tidegate.refetches where next_try_at < 'infinity'") == 0
 
 
 @pytest.mark.parametrize(
@@ -418,7 +453,7 @@ def test_stripe_out_of_reach_keeps_no_event_waiting_and_loses_no_look(live: Live
     live.run("update tidegate.refetches set next_try_at = now()")
     assert live.drain().refetch_error == ""
     assert live.one("select nickname from stripe.prices where id = 'price_later'") == "True"
-    assert live.one("select count(*) from tidegate.refetches") == 0
+    assert live.one("select count(*) from tidegate.refetches where next_try_at < 'infinity'") == 0
 
 
 def test_an_object_that_cannot_be_fetched_costs_no_other(live: Live) -> None:
@@ -436,7 +471,7 @@ def test_an_object_that_cannot_be_fetched_costs_no_other(live: Live) -> None:
     drained = live.drain()
     assert "permission" in drained.refetch_error
     assert live.one("select nickname from stripe.prices where id = 'price_fine'") == "True"
-    assert live.one("select object_id from tidegate.refetches") == "dp_1"
+    assert live.one("select object_id from tidegate.refetches where next_try_at < 'infinity'") == "dp_1"
 
 
 def test_nothing_is_written_for_a_connection_that_was_purged_meanwhile(live: Live) -> None:
@@ -448,6 +483,29 @@ def test_nothing_is_written_for_a_connection_that_was_purged_meanwhile(live: Liv
     assert live.one("select count(*) from stripe.customers") == 0
     with live.hub.engine.connect() as db:
         assert db.scalar(text("select count(*) from tidegate.inbox where state = 'waiting'")) == 1
+
+
+def test_what_is_named_and_gone_is_asked_for_once(live: Live) -> None:
+    """Until something else is heard of it, or a sweep."""
+
+    def told(at: int) -> None:
+        live.told(event("customer.subscription.updated", subscription(metadata={"n": str(at)}), at))
+        live.drain()
+
+    for at in (100, 101, 102):
+        told(at)
+    assert (live.requests("GET /v1/prices/{id}"), live.requests("GET /v1/products/{id}")) == (1, 1)
+    with live.hub.engine.connect() as db:
+        assert refetches.summary(db, live.name)["waiting"] == 0, "nothing is to be done"
+    back = live.put(price("price_1", created=live.now))
+    live.told(event("price.created", back, live.now - 5))
+    live.drain()
+    assert live.requests("GET /v1/prices/{id}") == 2
+    assert live.rows("select resource, object_id from tidegate.refetches") == [
+        {"resource": "products", "object_id": "prod_1"}
+    ]
+    looked = [imported(live.hub, live.account, full=full)["resources"]["products"] for full in (False, True, False)]
+    assert [one["skipped"] for one in looked] == [{}, {settle.GONE: 1}, {}]
 
 
 @pytest.mark.parametrize("first", ["invoice", "item"])
@@ -465,7 +523,22 @@ def test_an_item_that_an_invoice_took_up_is_looked_at_again(live: Live, first: s
         live.told(told[name])
         live.drain()
     assert live.one("select invoice from stripe.invoiceitems") == "in_1"
-    assert live.one("select count(*) from tidegate.refetches") == 0
+    assert live.one("select count(*) from tidegate.refetches where next_try_at < 'infinity'") == 0
+
+
+@pytest.mark.parametrize("status", ["void", "uncollectible", "paid"])
+def test_a_payment_that_ended_with_its_invoice_is_looked_at_again(live: Live, status: str) -> None:
+    """Stripe has no event for a payment's being canceled (docs.stripe.com/api/events/types)."""
+    payment = {"id": "inpay_1", "object": "invoice_payment", "created": 10, "invoice": "in_1", "status": "open",
+               "payment": {"type": "payment_intent", "payment_intent": "pi_1"}}  # fmt: skip
+    live.told(event("invoice_payment.paid", payment, live.now - 20))
+    live.told(event("invoice.updated", invoice(status="open", lines=[]), live.now - 20))
+    live.drain()
+    live.put(payment | {"status": "canceled"})
+    live.told(event("invoice.updated", invoice(status=status, lines=[]), live.now - 10))
+    live.drain()
+    assert live.one("select status from stripe.invoice_payments") == "canceled"
+    assert live.requests("GET /v1/invoice_payments/{id}") == 1, "not while the invoice was open"
 
 
 def test_a_stop_leaves_the_rest_for_the_next_drain(live: Live) -> None:
@@ -476,3 +549,30 @@ def test_a_stop_leaves_the_rest_for_the_next_drain(live: Live) -> None:
         assert drain(live.hub.engine, live.account, api, stop=stop).handled == 0
     assert set(states(live).values()) == {"waiting"}
     assert live.drain().handled == 1
+
+
+def test_a_whole_copy_takes_the_place_of_one_that_came_cut_off(live: Live) -> None:
+    whole = event("customer.created", customer(), 100, "evt_1")
+    with live.hub.engine.begin() as db:
+        cut_off = inbox.Entry("acme", "evt_1", "", 100, "events", json.dumps(whole)[:80])
+        assert inbox.keep(db, [cut_off]) == 1
+    live.drain()
+    assert live.one("select state from tidegate.inbox") == "parked"
+    with live.hub.engine.begin() as db:
+        assert inbox.keep(db, [cut_off]) == 0
+    assert live.one("select state from tidegate.inbox") == "parked", "another cut-off copy is no better"
+    assert live.told(whole, whole) == 1
+    live.drain()
+    assert live.one("select count(*) from stripe.customers") == 1
+    assert live.one("select state || ' ' || type || ' ' || source from tidegate.inbox") == (
+        "handled customer.created webhook"
+    )
+    assert live.told(whole) == 0
+
+
+def test_a_whole_event_that_was_parked_stays_so_when_it_comes_again(live: Live) -> None:
+    whole = event("customer.created", customer(), 100, "evt_1")
+    live.told(whole)
+    live.run("update tidegate.inbox set state = 'parked'")
+    assert live.told(whole) == 0
+    assert live.one("select state from tidegate.inbox") == "parked"

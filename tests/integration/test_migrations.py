@@ -1,5 +1,6 @@
 """The revisions make exactly the tables that the code declares, once, whoever runs them."""
 
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,7 +23,7 @@ from tidegate.connections import tables as connections_tables
 from tidegate.contacts import tables as contacts_tables
 from tidegate.delivery import tables as delivery_tables
 from tidegate.entitlements import tables as entitlements_tables
-from tidegate.errors import MigrationNeeded, SchemaTooNew
+from tidegate.errors import ConfigurationError, MigrationNeeded, SchemaTooNew
 from tidegate.mirror import refill
 from tidegate.mirror import tables as mirror_tables
 from tidegate.mirror.apply import apply
@@ -215,6 +216,26 @@ def test_columns_that_are_read_differently_now_are_filled_anew(
     assert is_current(empty_engine)
     with empty_engine.connect() as db:
         assert db.scalar(text("select count(*) from stripe.customers where email is null")) == 0
+
+
+def test_a_user_who_may_not_make_schemas_is_told_what_to_grant(empty_database_url: str) -> None:
+    role = f"poor_{uuid.uuid4().hex[:8]}"
+    owner = open_engine(empty_database_url)
+    poor = open_engine(owner.url.set(username=role, password="poor").render_as_string(hide_password=False))
+    with owner.begin() as db:
+        db.execute(text(f"create role {role} login password 'poor'"))
+    try:
+        with pytest.raises(ConfigurationError, match=f'grant create on database "{owner.url.database}" to "{role}"'):
+            migrate(poor)
+        with owner.begin() as db:
+            db.execute(text(f'grant create on database "{owner.url.database}" to {role}'))
+        assert migrate(poor).before == ""
+    finally:
+        poor.dispose()
+        with owner.begin() as db:
+            db.execute(text(f"drop owned by {role} cascade"))
+            db.execute(text(f"drop role {role}"))
+        owner.dispose()
 
 
 def test_an_index_whose_building_was_broken_off_is_built_anew(empty_engine: Engine) -> None:

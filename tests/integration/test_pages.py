@@ -82,8 +82,8 @@ def test_the_page_shows_connections_problems_and_imports(hub: Hub, visit: Callab
         problems.note(db, "acme", "oauth_revoked", "Stripe told so.")
         db.execute(text("insert into tidegate.refetches (connection, resource, object_id, reason, next_try_at) "
                         "values ('acme', 'prices', 'price_1', 'event', now() - interval '2 minutes')"))  # fmt: skip
-        run = runs.begin(db, "acme", "import", {})
-        runs.beat(db, run, {"resources": {"customers": {"read": 1200}, "prices": {"read": 34}}})
+        run = runs.begin(db, "acme", "import", {}, "me")
+        runs.beat(db, run, {"resources": {"customers": {"read": 1200}, "prices": {"read": 34}}}, "me")
         for resource, done in (("customers", False), ("prices", True)):
             db.execute(
                 text("insert into tidegate.import_ranges (run, resource, pages, done) values (:run, :name, 1, :done)"),
@@ -117,9 +117,9 @@ def test_the_page_shows_sweeps_permissions_and_a_platforms_accounts(hub: Hub, vi
         permissions.store(
             db, "acme", [Permission("GET /v1/customers", True), Permission("GET /v1/charges", False, "No.")]
         )
-        runs.end(db, runs.begin(db, "acme", "import", {}), "done", {"resources": {}, "problems": {}})
+        runs.end(db, runs.begin(db, "acme", "import", {}, "me"), "done", {"resources": {}, "problems": {}}, "me")
         mended = {"customers": {"missing": 2, "changed": 0, "vanished": 1, "listed": 9, "unchanged": 7}}
-        runs.end(db, runs.begin(db, "acme", "sweep", {}), "done", {"mended": mended, "problems": {}})
+        runs.end(db, runs.begin(db, "acme", "sweep", {}, "me"), "done", {"mended": mended, "problems": {}}, "me")
     page = visit().get("/").text
     assert "Mended 2 missing and 1 deleted in Stripe: customers" in page
     assert re.search(r"Next <time [^>]*>in \d+ h</time>", page)

@@ -130,6 +130,11 @@ def test_a_platforms_accounts_are_told_and_theirs_is_named(hub: Hub, make_sandbo
 AGO = "update tidegate.connections set {column} = now() - interval '{ago}'"
 
 
+def attended(live: Live) -> None:
+    """A worker gives a sign of life."""
+    live.run("insert into procrastinate_workers (last_heartbeat) values (now())")
+
+
 def freshness(live: Live, **options: Any) -> str:
     return one(live, **options)["freshness"]
 
@@ -146,12 +151,17 @@ def test_freshness_in_words(live: Live) -> None:
     )
     assert freshness(live).endswith("nothing keeps it current")
     live.catch_up()
+    assert freshness(live).endswith("nothing keeps it current"), "it was caught up by hand, and no worker polls"
+    attended(live)
     assert freshness(live) == "polling, up to 5 min behind"
     assert freshness(live, poll_seconds=600) == "polling, up to 10 min behind"
     live.run(AGO.format(column="caught_up_at", ago="16 minutes"))
     assert freshness(live).endswith("nothing keeps it current")
     live.run(AGO.format(column="last_webhook_at", ago="59 minutes"))
     assert freshness(live) == "live by webhooks"
+    live.run("update procrastinate_workers set last_heartbeat = now() - interval '61 seconds'")
+    assert freshness(live).endswith("nothing keeps it current"), "nobody would handle them"
+    live.run("update procrastinate_workers set last_heartbeat = now()")
     live.run(AGO.format(column="last_webhook_at", ago="2 hours"))
     assert freshness(live).endswith("nothing keeps it current"), "nobody would know whether one was missed"
     live.run(AGO.format(column="caught_up_at", ago="1 minute"))
@@ -166,7 +176,8 @@ def test_freshness_in_words(live: Live) -> None:
 
 def test_a_second_import_does_not_make_a_live_mirror_less_live(current: Live) -> None:
     with current.hub.engine.begin() as db:
-        runs.begin(db, "acme", "import", {"resources": [], "began": 0})
+        runs.begin(db, "acme", "import", {"resources": [], "began": 0}, "me")
+    attended(current)
     assert freshness(current) == "polling, up to 5 min behind"
 
 
@@ -302,6 +313,7 @@ def test_a_problem_that_shows_in_the_tables_ends_with_its_cause(
 
 def test_a_silent_endpoint_is_not_called_live(current: Live) -> None:
     polled_only(current)
+    attended(current)
     assert freshness(current) == "polling, up to 5 min behind"
     current.run("update tidegate.connections set last_webhook_at = now()")
     assert freshness(current) == "live by webhooks"
@@ -465,7 +477,7 @@ def test_a_later_audit_of_something_else_does_not_hide_what_was_found(current: L
 def test_an_interrupted_audit_hides_nothing_either(current: Live) -> None:
     audited(current)
     with current.hub.engine.begin() as db:
-        runs.begin(db, "acme", "audit", {"resources": []})
+        runs.begin(db, "acme", "audit", {"resources": []}, "me")
     assert codes(current) == ["audit_failed"]
 
 

@@ -85,7 +85,7 @@ from procrastinate_jobs""")
         return
     seconds, attempts = again
     [job] = found
-    full = state == "busy"  # an import that has begun goes on from where it stopped
+    full = state != "incomplete"  # an import that has begun goes on from where it stopped, and knows that it is full
     assert job.task_name == "import_again"
     assert job.args == {"connection": "acme", "resources": ["customers"], "full": full, "attempt": attempts}
     assert seconds - 5 <= job.seconds <= seconds

@@ -82,12 +82,18 @@ def test_an_advance_of_the_clock_is_mirrored(live: Live) -> None:
     assert clean(live) == {}
 
 
+@pytest.mark.parametrize("ahead", [0, 120], ids=["as old as we are", "in a time to come"])
 @pytest.mark.parametrize("told", [True, False], ids=["with an event", "without a word"])
-def test_a_clock_that_goes_takes_what_is_on_it_along(live: Live, told: bool) -> None:
+def test_a_clock_that_goes_takes_what_is_on_it_along(live: Live, told: bool, ahead: int) -> None:
     from tidegate.sandbox import clocks
 
     clock = live.one("select id from stripe.test_helpers_test_clocks")
     live.sandbox.advance(60)
+    if ahead:
+        stood = live.full(clocks.NAME, clock)["frozen_time"]
+        live.sandbox.call(lambda: clocks.advance(live.sandbox.world, clock, stood + ahead * 86_400))
+        live.sandbox.advance(120)
+        live.catch_up()
     event = "test_helpers.test_clock.deleted" if told else None
     live.sandbox.call(lambda: clocks.delete(live.sandbox.world, clock, event))
     live.sandbox.advance(120)

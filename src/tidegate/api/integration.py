@@ -142,7 +142,10 @@ def _connected(hub: Hub, account: Account) -> Connected:
 def sync(
     hub: HubOf, request: Request, response: Response, what: Import | None = None, connection: Named = None
 ) -> Started:
-    """Lets a worker import the account, or go on with its import; one that runs already is answered as it is."""
+    """Lets a worker import the account, or go on with its import; one that runs already is answered as it is.
+
+    An import that waits for a worker does what this one asks for, too: all of the resources, `full` when either is.
+    """
     account = hub.account(connection)
     wanted = what or Import()
     if account.disconnected_at:

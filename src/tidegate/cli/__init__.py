@@ -35,7 +35,8 @@ def say_version(wanted: bool) -> None:
 
 app = typer.Typer(
     cls=Program,
-    epilog="Exit codes: 0 done, 1 something is wrong, 2 usage or configuration, 3 Stripe or the database out of reach.",
+    epilog="Exit codes: 0 done, 1 something is wrong, 2 usage or configuration, 3 Stripe or the database out of reach, "
+    "or the key refused.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

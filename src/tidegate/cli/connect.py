@@ -1,6 +1,7 @@
 """`tidegate connect`: takes a Stripe key from where nobody sees it and stores the connection."""
 
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,54 +27,60 @@ HAPPENS = {
 GIVEN = "KEY itself, or - for a line of stdin."
 
 
+ApiKey = Annotated[str, typer.Option(metavar="KEY|-", help=f"{GIVEN} Else STRIPE_API_KEY, else a hidden prompt.")]
+WriteKey = Annotated[str, typer.Option(metavar="KEY|-", help=f"{GIVEN} A second key, for outbound writes.")]
+Name = Annotated[str, typer.Option(metavar="NAME", help="Name of the connection; an existing one gets the key.")]
+ApiBase = Annotated[str, typer.Option(metavar="URL", help="Another server than Stripe's, such as a sandbox.")]
+WebhookSecrets = Annotated[
+    list[str] | None,
+    typer.Option(metavar="SECRET|-", help="Signing secret of the webhook endpoint; again for each, newest first."),
+]
+Rate = Annotated[float | None, typer.Option(min=0, help="Requests a second in all; 0: no limit.")]
+EndpointRate = Annotated[float | None, typer.Option(min=0, help="The same, for one endpoint.")]
+Platform = Annotated[
+    bool,
+    typer.Option(
+        "--platform",
+        help="The key of a Connect platform: shows the accounts connected to it, asks, and makes each a connection "
+        "with the platform's key. Of a connection that has a key, looks again; no key needs to be given.",
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="With --platform: do not ask.")]
+ShowKeyLink = Annotated[
+    bool,
+    typer.Option(
+        "--show-key-link", help="Only print where Stripe's dashboard makes a restricted key with the right boxes."
+    ),
+]
+
+
 def connect(
-    api_key: Annotated[
-        str, typer.Option(metavar="KEY|-", help=f"{GIVEN} Else STRIPE_API_KEY, else a hidden prompt.")
-    ] = "",
-    write_key: Annotated[str, typer.Option(metavar="KEY|-", help=f"{GIVEN} A second key, for outbound writes.")] = "",
-    name: Annotated[
-        str, typer.Option(metavar="NAME", help="Name of the connection; an existing one gets the key.")
-    ] = "",
-    api_base: Annotated[str, typer.Option(metavar="URL", help="Another server than Stripe's, such as a sandbox.")] = "",
-    webhook_secret: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SECRET|-", help="Signing secret of the webhook endpoint; again for each, newest first."),
-    ] = None,
-    rate: Annotated[float | None, typer.Option(min=0, help="Requests a second in all; 0: no limit.")] = None,
-    endpoint_rate: Annotated[float | None, typer.Option(min=0, help="The same, for one endpoint.")] = None,
-    platform: Annotated[
-        bool,
-        typer.Option(
-            "--platform",
-            help="The key of a Connect platform: shows the accounts connected to it, asks, and makes each a connection "
-            "with the platform's key. Of a connection that has a key, looks again; no key needs to be given.",
-        ),
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="With --platform: do not ask.")] = False,
-    show_key_link: Annotated[
-        bool,
-        typer.Option(
-            "--show-key-link", help="Only print where Stripe's dashboard makes a restricted key with the right boxes."
-        ),
-    ] = False,
+    api_key: ApiKey = "",
+    write_key: WriteKey = "",
+    name: Name = "",
+    api_base: ApiBase = "",
+    webhook_secret: WebhookSecrets = None,
+    rate: Rate = None,
+    endpoint_rate: EndpointRate = None,
+    platform: Platform = False,
+    yes: Yes = False,
+    show_key_link: ShowKeyLink = False,
     as_json: AsJson = False,
 ) -> None:
     """Connect a Stripe account by its key; a restricted read-only key is enough."""
     if show_key_link:
         _print_links(as_json)
         return
-    from tidegate.cli import show
-    from tidegate.cli.hub import configured, opened
+    from tidegate.cli.hub import configured
 
     config = configured()
+    known_key = config.stripe_api_key.get_secret_value()
 
     def request() -> "ConnectRequest":
         from tidegate.workflows.connect import ConnectRequest
 
         return ConnectRequest(
-            api_key=_secret("--api-key", api_key)
-            or config.stripe_api_key.get_secret_value()
-            or _asked("Stripe secret key"),
+            api_key=_secret("--api-key", api_key) or known_key or _asked("Stripe secret key"),
             name=name,
             write_key=_secret("--write-key", write_key),
             webhook_secrets=tuple(_secret("--webhook-secret", one) for one in webhook_secret or ()),
@@ -82,8 +89,18 @@ def connect(
             endpoint_rate=endpoint_rate,
         )
 
-    told = (api_key, config.stripe_api_key.get_secret_value(), write_key, webhook_secret, api_base)
+    told = (api_key, known_key, write_key, webhook_secret, api_base)
     nothing_new = platform and not any(told) and rate is None and endpoint_rate is None
+    _connect(request, name, platform=platform, nothing_new=nothing_new, yes=yes, as_json=as_json)
+
+
+def _connect(
+    request: "Callable[[], ConnectRequest]", name: str, *, platform: bool, nothing_new: bool, yes: bool, as_json: bool
+) -> None:
+    """Stores the connection and tells of it; `nothing_new`: a platform that is stored is only looked at again."""
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+
     given = None if nothing_new else request()
     with opened(may_migrate=True) as hub:
         account = None if given else _with_key(hub, name)

@@ -28,14 +28,21 @@ WITHIN = 90.0
 """Seconds for a step that waits for another process."""
 
 
+Serve = Annotated[bool, typer.Option("--serve/--no-serve", help="Whether the page stays up until Ctrl-C.")]
+Customers = Annotated[int, typer.Option(min=1, help="Customers of the simulated company.")]
+Months = Annotated[int, typer.Option(min=1, help="Months of its history.")]
+Seed = Annotated[int, typer.Option(help="The same seed makes the same company.")]
+Home = Annotated[
+    Path | None, typer.Option(help="Folder of the demo's own database. [default: demo under TIDEGATE_HOME]")
+]
+
+
 def demo(
-    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Whether the page stays up until Ctrl-C.")] = True,
-    customers: Annotated[int, typer.Option(min=1, help="Customers of the simulated company.")] = 300,
-    months: Annotated[int, typer.Option(min=1, help="Months of its history.")] = 24,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same company.")] = 1,
-    home: Annotated[
-        Path | None, typer.Option(help="Folder of the demo's own database. [default: demo under TIDEGATE_HOME]")
-    ] = None,
+    serve: Serve = True,
+    customers: Customers = 300,
+    months: Months = 24,
+    seed: Seed = 1,
+    home: Home = None,
     as_json: AsJson = False,
 ) -> None:
     """Show it all on a simulated Stripe: import, webhooks, and whether the copy equals the original.
@@ -44,7 +51,7 @@ def demo(
     """
     from tidegate.cli import show
     from tidegate.cli.demo_home import prepared
-    from tidegate.cli.hub import configured, stopping
+    from tidegate.cli.hub import configured
     from tidegate.cli.steps import Steps
     from tidegate.store.embedded import exit_on_signals
     from tidegate.wiring import open_hub
@@ -56,8 +63,7 @@ def demo(
         place = running.enter_context(prepared(home or config.home / NAME, config))
         hub = running.enter_context(open_hub(place.settings, pool_size=16, application="tidegate demo"))
         steps.done("database", f"PostgreSQL under {place.settings.home}, begun afresh")
-        options = ["--customers", customers, "--months", months, "--seed", seed]
-        simulated, key = running.enter_context(_simulated(place, [str(one) for one in options]))
+        simulated, key = running.enter_context(_simulated(place, customers=customers, months=months, seed=seed))
         steps.done("sandbox", f"a simulated Stripe at {simulated.url}: {customers:,} customers, {months} months")
         account, secret = _connected(hub, simulated.url, key)
         steps.done("connect", f"{account.display_name} ({account.account}) as {account.name}")
@@ -67,23 +73,32 @@ def demo(
         found = _lived(hub, account, simulated, f"{address}/api/webhooks/stripe/{NAME}", secret, steps)
         found["swept"] = _swept(hub, account, steps)
         result = _compared(hub, account, simulated, steps) | {"imported": imported, **found}
-        document = {"home": str(place.settings.home), "address": address, **result, "steps": steps.ended}
-        _tell(document, steps.seconds, as_json)
+        where = {"home": str(place.settings.home), "address": address}
+        _tell(where | result | {"steps": steps.ended}, steps.seconds, as_json)
         if serve:
-            show.remark(f"The page is at {address} until you press Ctrl-C.")
-            with stopping("Ending the demo.") as stop:
-                _wait(server, stop.event.wait)
+            _stay(server, address)
     if not result["equal"]:
         raise typer.Exit(1)
 
 
+def _stay(server: "Child", address: str) -> None:
+    """Leaves the page up until Ctrl-C."""
+    from tidegate.cli import show
+    from tidegate.cli.hub import stopping
+
+    show.remark(f"The page is at {address} until you press Ctrl-C.")
+    with stopping("Ending the demo.") as stop:
+        _wait(server, stop.event.wait)
+
+
 @contextmanager
-def _simulated(place: "DemoHome", options: list[str]) -> Generator[tuple["Simulated", str]]:
+def _simulated(place: "DemoHome", **options: int) -> Generator[tuple["Simulated", str]]:
     """A simulated Stripe in a process of its own, and its key."""
     from tidegate.cli.children import first_document, tied
     from tidegate.workflows.demo import Simulated
 
-    arguments = ["sandbox", "--port", "0", "--json", *options]
+    chosen = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    arguments = ["sandbox", "--port", "0", "--json", *chosen]
     with tied(arguments, place.environment) as child:
         ready = first_document(child, "The simulated Stripe")
         with Simulated(ready["url"]) as simulated:

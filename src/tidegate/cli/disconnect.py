@@ -1,11 +1,15 @@
 """`tidegate disconnect`: forgets a connection's keys, and with `--purge` all that was mirrored of it."""
 
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tidegate.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from tidegate.wiring import Hub
 
 
 def disconnect(
@@ -28,23 +32,31 @@ def disconnect(
         if others and not as_json:
             fate = "deleted" if purge else "disconnected"
             show.line(f"{len(others):,} accounts of the platform are {fate} with it: {', '.join(others)}.")
-        if not purge:
-            if others:
-                _check(name, confirm, "disconnected")
-            account = connect.disconnect(hub.engine, name)
-            if as_json:
-                when = account.disconnected_at
-                show.document({"connection": account.name, "disconnected_at": when, "accounts": others})
-            else:
-                show.line(f"Disconnected {name}: its keys are erased, its data stays. `--purge` deletes that, too.")
+        if purge:
+            _purge(hub, name, confirm, others, as_json)
             return
-        counts = connect.count_for_purge(hub.engine, name)
-        if not as_json:
-            if platform := hub.account(name).platform:
-                show.line(f"The next fan-out of {platform} connects it anew; without --purge it stays out.")
-            show.table(["table", "rows to delete"], [*counts.items(), ("total", sum(counts.values()))])
-        _check(name, confirm, "deleted")
-        deleted = connect.purge(hub.engine, name)
+        if others:
+            _check(name, confirm, "disconnected")
+        account = connect.disconnect(hub.engine, name)
+    if as_json:
+        when = account.disconnected_at
+        show.document({"connection": account.name, "disconnected_at": when, "accounts": others})
+    else:
+        show.line(f"Disconnected {name}: its keys are erased, its data stays. `--purge` deletes that, too.")
+
+
+def _purge(hub: "Hub", name: str, confirm: str, others: Sequence[str], as_json: bool) -> None:
+    """Deletes all that is stored of it, after it was shown how much that is."""
+    from tidegate.cli import show
+    from tidegate.workflows import connect
+
+    counts = connect.count_for_purge(hub.engine, name)
+    if not as_json:
+        if platform := hub.account(name).platform:
+            show.line(f"The next fan-out of {platform} connects it anew; without --purge it stays out.")
+        show.table(["table", "rows to delete"], [*counts.items(), ("total", sum(counts.values()))])
+    _check(name, confirm, "deleted")
+    deleted = connect.purge(hub.engine, name)
     if as_json:
         show.document({"connection": name, "deleted": deleted, "accounts": others})
     else:

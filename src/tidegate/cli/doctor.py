@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Examine settings, disk, database and keys. Exit 1 on something wrong, 3 with the database out of reach."""
+    """Examine settings, disk, database and keys. Exit 1 on something wrong, 2 with a database that cannot be used as it
+    is set up or migrated, 3 with one out of reach.
+    """
     from tidegate.cli import show
     from tidegate.cli.hub import configured
 

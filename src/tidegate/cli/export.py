@@ -14,7 +14,7 @@ def export(
     connection: ConnectionName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the mirror's tables to files, read at one instant."""
+    """Write the mirror's tables to files, read at one instant. Each connection needs a directory of its own."""
     from tidegate.cli import progress, show
     from tidegate.cli.hub import opened
     from tidegate.cli.progress import Step

@@ -29,7 +29,8 @@ def import_(
 ) -> None:
     """Read the Stripe account into the mirror; goes on by itself where the last import stopped.
 
-    Ctrl-C stops after the pages under way (exit 130, SIGTERM: 143), a second one at once. Exit 1 when a part failed.
+    Ctrl-C stops after the pages under way (exit 130, SIGTERM: 143), a second one at once. Exit 1 when a part failed or
+    may not be read.
     """
     from tidegate.cli import progress, show
     from tidegate.cli.hub import opened, stopping
@@ -52,7 +53,7 @@ def import_(
         show.document(summary)
     else:
         print_summary(summary)
-    if summary["state"] != "done":
+    if summary["state"] != "done" or summary["left_out"]:
         raise typer.Exit(stop.exit_code if summary["state"] == "interrupted" and stop.signal else 1)
 
 
@@ -91,6 +92,8 @@ def print_summary(summary: dict[str, Any]) -> None:
     if "mended" in summary:
         show.line(f"Compared with what was stored: {mended(summary['mended'])}.")
     show.line(_ending(summary))
+    if left_out := summary["left_out"]:
+        show.line(f"Left out, since Stripe refuses the list: {', '.join(left_out)}.")
 
 
 def mended(found: dict[str, dict[str, int]]) -> str:

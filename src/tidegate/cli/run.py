@@ -25,7 +25,9 @@ class Failure(NamedTuple):
 
 
 class Program(TyperGroup):
-    """The root of all commands. Exit codes: 0 done, 1 something is wrong, 2 usage or configuration, 3 out of reach."""
+    """The root of all commands. Exit codes: 0 done, 1 something is wrong, 2 usage or configuration, 3 out of reach or
+    the key refused.
+    """
 
     def main(
         self,
@@ -67,9 +69,18 @@ def failure_of(error: BaseException) -> Failure:
         return Failure("Interrupted", "interrupted", INTERRUPTED)
     if logging.getLogger().isEnabledFor(logging.DEBUG):
         traceback.print_exception(error, file=sys.stderr)
-    detail = " ".join(str(error).split())[:500]
+    detail = " ".join(_told(error).split())[:500]
     hint = "This is a fault of Tidegate; TIDEGATE_LOG_LEVEL=DEBUG shows where it happened."
     return Failure(type(error).__name__, f"{type(error).__name__}: {detail or 'no message'}. {hint}", 1)
+
+
+def _told(error: BaseException) -> str:
+    """The error's text; of the database's without the statement and its parameters."""
+    if "sqlalchemy" not in sys.modules:
+        return str(error)
+    from tidegate.store.trouble import told
+
+    return told(error)
 
 
 def as_ours(error: BaseException) -> TidegateError | None:

@@ -3,50 +3,66 @@
 import os
 import select
 import threading
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tidegate.cli.options import AsJson
 
+if TYPE_CHECKING:
+    from tidegate.sandbox import SandboxConfig
+
+
+Port = Annotated[int, typer.Option(help="Port on 127.0.0.1; 0: any free one.")]
+Customers = Annotated[int, typer.Option(help="Customers of the simulated company.")]
+Months = Annotated[int, typer.Option(help="Months of history.")]
+Seed = Annotated[int, typer.Option(help="The same seed makes the same company.")]
+Latency = Annotated[float, typer.Option(metavar="SECONDS", help="Before every answer.")]
+Rate = Annotated[float | None, typer.Option(help="Requests a second in all before a 429.")]
+EndpointRate = Annotated[float | None, typer.Option(help="The same, for one endpoint.")]
+Faults = Annotated[
+    str, typer.Option(metavar="KIND=PROBABILITY,…", help="429, 500, reset, truncate, slow; e.g. 429=0.05,reset=0.01.")
+]
+Profile = Annotated[
+    Literal["company", "bulk"], typer.Option(help="A company's history, or exact numbers of plain objects.")
+]
+HowMany = Annotated[int, typer.Option(help="How many, with --profile bulk.")]
+Lines = Annotated[int, typer.Option(help="With --profile bulk.")]
+EventsVersion = Annotated[
+    str, typer.Option(help="API version of the events that are listed: the SDK's own, or 2020-08-27.")
+]
+Livemode = Annotated[bool, typer.Option("--livemode", help="A live account, with a live key.")]
+NotActivated = Annotated[
+    bool, typer.Option("--not-activated", help="An account that Stripe has not cleared to take payments.")
+]
+Connected = Annotated[
+    int, typer.Option(metavar="N", help="Accounts connected to it as to a Connect platform, each a small company.")
+]
+ParentPipe = Annotated[int | None, typer.Option(hidden=True, help="A descriptor whose closing ends the sandbox.")]
+
 
 def sandbox(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0: any free one.")] = 12111,
-    customers: Annotated[int, typer.Option(help="Customers of the simulated company.")] = 300,
-    months: Annotated[int, typer.Option(help="Months of history.")] = 12,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same company.")] = 1,
-    latency: Annotated[float, typer.Option(metavar="SECONDS", help="Before every answer.")] = 0.0,
-    rate: Annotated[float | None, typer.Option(help="Requests a second in all before a 429.")] = None,
-    endpoint_rate: Annotated[float | None, typer.Option(help="The same, for one endpoint.")] = None,
-    faults: Annotated[
-        str,
-        typer.Option(metavar="KIND=PROBABILITY,…", help="429, 500, reset, truncate, slow; e.g. 429=0.05,reset=0.01."),
-    ] = "",
-    profile: Annotated[
-        Literal["company", "bulk"], typer.Option(help="A company's history, or exact numbers of plain objects.")
-    ] = "company",
-    subscriptions: Annotated[int, typer.Option(help="How many, with --profile bulk.")] = 0,
-    invoices: Annotated[int, typer.Option(help="How many, with --profile bulk.")] = 0,
-    lines_per_invoice: Annotated[int, typer.Option(help="With --profile bulk.")] = 2,
-    events_version: Annotated[
-        str, typer.Option(help="API version of the events that are listed: the SDK's own, or 2020-08-27.")
-    ] = "",
-    livemode: Annotated[bool, typer.Option("--livemode", help="A live account, with a live key.")] = False,
-    not_activated: Annotated[
-        bool, typer.Option("--not-activated", help="An account that Stripe has not cleared to take payments.")
-    ] = False,
-    connected: Annotated[
-        int, typer.Option(metavar="N", help="Accounts connected to it as to a Connect platform, each a small company.")
-    ] = 0,
-    parent_pipe: Annotated[
-        int | None, typer.Option(hidden=True, help="A descriptor whose closing ends the sandbox.")
-    ] = None,
+    port: Port = 12111,
+    customers: Customers = 300,
+    months: Months = 12,
+    seed: Seed = 1,
+    latency: Latency = 0.0,
+    rate: Rate = None,
+    endpoint_rate: EndpointRate = None,
+    faults: Faults = "",
+    profile: Profile = "company",
+    subscriptions: HowMany = 0,
+    invoices: HowMany = 0,
+    lines_per_invoice: Lines = 2,
+    events_version: EventsVersion = "",
+    livemode: Livemode = False,
+    not_activated: NotActivated = False,
+    connected: Connected = 0,
+    parent_pipe: ParentPipe = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve a simulated Stripe account to try things on; nothing leaves this machine."""
-    from tidegate.cli import show
-    from tidegate.cli.hub import stopping
-    from tidegate.sandbox import Sandbox, SandboxConfig
+    from tidegate.sandbox import SandboxConfig
     from tidegate.sandbox.state import API_VERSION
 
     config = SandboxConfig(
@@ -67,12 +83,20 @@ def sandbox(
         events_version=events_version or API_VERSION,
         connected=connected,
     )
+    _serve(config, parent_pipe, as_json)
+
+
+def _serve(config: "SandboxConfig", parent_pipe: int | None, as_json: bool) -> None:
+    from tidegate.cli import show
+    from tidegate.cli.hub import stopping
+    from tidegate.sandbox import Sandbox
+
     with stopping("" if parent_pipe is not None else "sandbox: stopped") as stop, Sandbox.start(config) as running:
         if as_json:
             show.document({"url": running.url, "key": running.key})
         else:
             show.line(f"Simulated Stripe at {running.url} with key {running.key}")
-            platform = " --platform" if connected else ""
+            platform = " --platform" if config.connected else ""
             told = f"--name sandbox --api-base {running.url} --api-key {running.key}{platform}"
             show.line(f"Connect it: tidegate connect {told}")
         _wait(stop.event, parent_pipe)

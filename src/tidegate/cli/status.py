@@ -65,7 +65,8 @@ def _print(found: dict[str, Any]) -> None:
         )
         if run := one["run"]:
             began, ended = _moment(run["started_at"]), _moment(run["finished_at"])
-            show.line(f"last import: {run['state']}, began {began}, ended {ended}")
+            without = f" without {', '.join(one['left_out'])}" if one["left_out"] else ""
+            show.line(f"last import: {run['state']}{without}, began {began}, ended {ended}")
         _print_sweeps(one)
         _print_permissions(one["permissions"])
         _print_accounts(one)

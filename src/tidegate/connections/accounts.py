@@ -239,6 +239,17 @@ and not exists (
     )
 
 
+def is_disconnected(db: Connection, name: str) -> bool:
+    """Whether the connection's key was erased; its data stays, and nothing may be added to it with the key."""
+    return bool(db.scalar(select(connections.c.disconnected_at.is_not(None)).where(connections.c.name == name)))
+
+
+def require_connected(db: Connection, name: str) -> None:
+    """Raises ConnectionDisconnected when the connection's key was erased: whoever has it in memory is to stop."""
+    if is_disconnected(db, name):
+        raise ConnectionDisconnected(name=name)
+
+
 def hold(db: Connection, name: str) -> bool:
     """Keeps the connection from being purged until this transaction ends; false when it is gone."""
     query = select(connections.c.name).where(connections.c.name == name).with_for_update(read=True, key_share=True)

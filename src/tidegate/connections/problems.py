@@ -34,7 +34,8 @@ REMEDIES: dict[str, str] = {
     "send all events to `https://YOUR-HOST/api/webhooks/stripe/{connection}`, and have the signing secret that "
     "`tidegate connect --name {connection}` was given. The next webhook clears this.",
     "not_imported": "Run `tidegate import --connection {connection}`.",
-    "import_incomplete": "Run `tidegate import --connection {connection}`: it goes on from where it stopped.",
+    "import_incomplete": "Mend what is named, if it is no passing trouble, and run "
+    "`tidegate import --connection {connection}`; one that was interrupted goes on from where it stopped.",
     "events_lost": "Stripe keeps events for 30 days only. Run `tidegate import --full --connection {connection}`, "
     "which reads everything again.",
     "inbox_parked": "`tidegate inbox list --connection {connection}` shows them and why; `tidegate inbox replay` "

@@ -3,9 +3,11 @@
 import json
 import logging
 import os
+import secrets
 import socket
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, text
@@ -36,49 +38,51 @@ from tidegate.runs r cross join lateral (
     select from tidegate.runs n where n.connection = r.connection and n.kind = r.kind and n.id > r.id)) as died) d"""
 
 
-def process_name() -> str:
-    """This process, as host and process id."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+def new_owner() -> str:
+    """Whoever takes up a run: host and process id, and a token, for processes in containers may share both."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
-def begin(db: Connection, connection: str, kind: str, options: dict[str, Any]) -> int:
+def begin(db: Connection, connection: str, kind: str, options: dict[str, Any], owner: str) -> int:
     """A new run; returns its id."""
     return int(
         db.scalar(
             text("""
 insert into tidegate.runs (connection, kind, options, process)
 values (:connection, :kind, cast(:options as jsonb), :process) returning id"""),
-            {"connection": connection, "kind": kind, "options": json.dumps(options), "process": process_name()},
+            {"connection": connection, "kind": kind, "options": json.dumps(options), "process": owner},
         )
         or 0
     )
 
 
-def go_on(db: Connection, run: int) -> None:
+def go_on(db: Connection, run: int, owner: str) -> None:
     """Takes up a run that another process left."""
     db.execute(
         text("""
 update tidegate.runs set state = 'running', process = :process, heartbeat_at = now(), finished_at = null, error = ''
 where id = :run"""),
-        {"run": run, "process": process_name()},
+        {"run": run, "process": owner},
     )
 
 
-def beat(db: Connection, run: int, summary: dict[str, Any]) -> None:
-    """Says that the run is alive, and how far it is."""
+def beat(db: Connection, run: int, summary: dict[str, Any], owner: str) -> None:
+    """Says that the run is alive, and how far it is; nothing of one that is another's by now."""
     db.execute(
-        text("update tidegate.runs set heartbeat_at = now(), summary = cast(:summary as jsonb) where id = :run"),
-        {"run": run, "summary": json.dumps(summary)},
+        text("""
+update tidegate.runs set heartbeat_at = now(), summary = cast(:summary as jsonb)
+where id = :run and process = :process"""),
+        {"run": run, "summary": json.dumps(summary), "process": owner},
     )
 
 
-def end(db: Connection, run: int, state: str, summary: dict[str, Any], error: str = "") -> None:
-    """Ends a run as `done`, `incomplete` or `interrupted`; one that another process took up stays as that has it."""
+def end(db: Connection, run: int, state: str, summary: dict[str, Any], owner: str, error: str = "") -> None:
+    """Ends a run as `done`, `incomplete` or `interrupted`; one that another took up stays as that has it."""
     db.execute(
         text("""
 update tidegate.runs set state = :state, summary = cast(:summary as jsonb), error = :error, finished_at = now(),
   heartbeat_at = now() where id = :run and process = :process"""),
-        {"run": run, "state": state, "summary": json.dumps(summary), "error": error, "process": process_name()},
+        {"run": run, "state": state, "summary": json.dumps(summary), "error": error, "process": owner},
     )
 
 
@@ -130,6 +134,38 @@ select exists (select from tidegate.runs where connection = :c and kind = 'impor
             {"c": connection},
         )
     )
+
+
+def whole_since(db: Connection, connection: str) -> datetime | None:
+    """Stripe's time from which on only its events tell what happened; None when not everything was imported once.
+
+    That is the beginning of the last import or sweep that also looked for what had vanished, else of the first import.
+    """
+    return db.scalar(
+        text("""
+select to_timestamp(greatest(max(r.began) filter (where r.kind = 'sweep' or r.full), min(r.began) filter (
+  where r.kind = 'import')))
+from (select kind, (options ->> 'began')::bigint as began, coalesce((options ->> 'full')::boolean, false) as full
+      from tidegate.runs where connection = :c and kind in ('import', 'sweep') and state = 'done'
+      and coalesce(options -> 'resources', '[]') = '[]') r"""),
+        {"c": connection},
+    )
+
+
+def left_out(db: Connection, connection: str) -> list[str]:
+    """What the last import of everything was refused and none has read since, by the resource's name."""
+    rows = db.scalars(
+        text("""
+select name from tidegate.runs r cross join jsonb_object_keys(coalesce(r.summary -> 'left_out', '{}')) as name
+where r.id = (select max(id) from tidegate.runs where connection = :c and kind = 'import' and state = 'done'
+              and coalesce(options -> 'resources', '[]') = '[]')
+  and not exists (
+    select from tidegate.runs n where n.connection = :c and n.kind = 'import' and n.state = 'done' and n.id > r.id
+    and n.options -> 'resources' ? name and not coalesce(n.summary -> 'left_out', '{}') ? name)
+order by name"""),
+        {"c": connection},
+    )
+    return list(rows)
 
 
 def find(db: Connection, run: int) -> RowMapping | None:

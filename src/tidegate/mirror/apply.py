@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause
 
-from tidegate.mirror import children, refetches, test_clocks, unreadable
+from tidegate.mirror import children, refetches, test_clocks, unreadable, versions
 from tidegate.mirror.arrivals import Arrival, Counts, Lost
 from tidegate.mirror.changed import note as note_changed
-from tidegate.mirror.decide import Certainty, Incoming, Stored, Verdict, decide
+from tidegate.mirror.decide import Certainty, Incoming, Stored, Verdict, decide, without_a_look
 from tidegate.mirror.rows import layout
 from tidegate.mirror.statements import Statements, statements
 from tidegate.store.bulk import Refused, copied_new_rows, copy_sound_rows, jsonb, open_stage
@@ -101,6 +101,9 @@ def _apply_round(batch: _Batch) -> None:
         unreadable.record(connection, account, resource.name, [*_faults(batch, fresh), *batch.lost])
     else:
         fresh = _apply_staged(batch, verdicts)
+        newer = [*fresh, *verdicts[Verdict.WINS], *verdicts[Verdict.CONFIRMS]]
+        told = [id_ for id_ in newer if arrivals[id_].certainty is not Certainty.SETTLED]
+        refetches.overtake(connection, account, resource, told)
     _ask_again(batch, fresh, verdicts)
     if resource.name == TEST_CLOCKS.name:
         gone = [id_ for id_ in [*fresh, *verdicts[Verdict.WINS]] if arrivals[id_].deleted]
@@ -190,11 +193,14 @@ def _judge(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) 
     sames: set[str] = set()
     for row in batch.run(batch.sql.compare, fresh=[*fresh, *batch.spared]):
         a = batch.arrivals[row.id]
-        stored = Stored(row.at, Certainty(row.certainty), row.created, row.deleted_at)
-        incoming = Incoming(a.at, a.certainty, a.reading.created, a.deleted, row.same, a.whole)
+        created, came = (row.created, a.reading.created) if batch.resource.reusable_id else (None, None)
+        stored = Stored(row.at, Certainty(row.certainty), created, row.deleted_at)
+        incoming = Incoming(a.at, a.certainty, came, a.deleted, row.same, a.whole)
         verdict = decide(stored, incoming)
-        if verdict is Verdict.DOUBT and not batch.resource.retrievable:
-            verdict = Verdict.WINS  # nobody can be asked: what was told last holds
+        if verdict is Verdict.DOUBT and not batch.resource.askable:
+            followed = versions.followed(batch.connection, batch.account, batch.resource, a)
+            first = bool(a.event) and a.previous is None
+            verdict = without_a_look(stored, incoming, first=first, followed=followed)
         verdicts[verdict].append(row.id)
         batch.owners[row.id] = row.owner
         if row.same:

@@ -10,27 +10,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from tidegate.connections import problems
 from tidegate.errors import (
     ENDS_THE_WORK,
+    ConnectionDisconnected,
     ImportTakenOver,
     StripeCursorGone,
     StripeObjectMissing,
     TidegateError,
     WorkStopped,
     passes,
+    refusal,
 )
-from tidegate.mirror import ranges, refetches, sightings
+from tidegate.mirror import discounts, ranges, refetches, sightings
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Counts
+from tidegate.mirror.discounts import Inside
 from tidegate.mirror.pages import LIMIT, Page, read_objects, retrieve
 from tidegate.mirror.plan import Load, Plan
 from tidegate.mirror.ranges import Range
+from tidegate.store.trouble import repeated
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.endpoints import list_path
 from tidegate.stripe_api.resources import RESOURCES
+from tidegate.stripe_api.resources.discounts import DISCOUNTS
 
 log = logging.getLogger(__name__)
 
@@ -55,17 +60,21 @@ class Progress(NamedTuple):
 
 @dataclass(slots=True)
 class Reader:
-    """What the readers of one import share. `full`: what is read unchanged is noted in `sightings` and not written."""
+    """What the readers of one import share. `owner`: whose work the run is, as `runs.begin` was told. `full`: what is
+    read unchanged is noted in `sightings` and not written.
+    """
 
     engine: Engine
     account: str
     api: StripeApi
     run: int
+    owner: str
     plan: Plan
     tell: Callable[[Progress], None]
     stop: threading.Event
     full: bool = False
     customers: set[str] = field(default_factory=set[str])
+    discounts: set[int] = field(default_factory=set[int])  # that were met and stored, as `discounts.inside` takes them
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _storing: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(STORING_AT_ONCE))
     _fatal: list[BaseException] = field(default_factory=list[BaseException])
@@ -73,7 +82,8 @@ class Reader:
     def read_all(self, readers: int) -> None:
         """Reads every range of the plan with so many threads. A failed range carries its error; the others go on.
 
-        Raises what makes all further work useless: `ENDS_THE_WORK`, an error of the database.
+        Raises what makes all further work useless: `ENDS_THE_WORK`, ImportTakenOver, ConnectionDisconnected, an error
+        of the database.
         """
         with _rare_collection():
             self._run(readers)
@@ -135,14 +145,14 @@ class Reader:
                 self._step(load)
         except WorkStopped:
             log.info("import_range_stopped", extra={"run": self.run, "resource": range_.resource.name})
-        except (*ENDS_THE_WORK, ImportTakenOver):
+        except (*ENDS_THE_WORK, ImportTakenOver, ConnectionDisconnected):
             raise
         except TidegateError as error:
-            range_.error, load.passing = str(error), passes(error)
+            range_.error, load.passing, load.refused = str(error), passes(error), refusal(error)
             log.warning("import_range_failed", extra={"run": self.run, "resource": range_.resource.name})
             problems.note_error(self.engine, self.account, error, f"GET {range_.resource.path}")
             with self.engine.begin() as db:
-                ranges.checkpoint(db, range_)
+                ranges.checkpoint(db, range_, self.owner)
         finally:
             with self._changed:
                 load.reading = False
@@ -245,30 +255,51 @@ order by id limit {PARENTS_AT_ONCE}"""),
     ) -> None:
         range_ = load.range
         before = (range_.cursor, range_.reached, range_.done, range_.pages, range_.counts)
-        applied = Applied()
-        try:
-            with self._storing, self.engine.begin() as db:
-                # A crash of the server may lose the last transactions, each with its checkpoint: they are read again.
-                db.exec_driver_sql("set local synchronous_commit = off")
-                for page in pages:
-                    one = apply(db, self.account, range_.resource, page.arrivals, page.lost, sparing=self.full)
-                    sightings.keep(db, range_.id, one.spared)
-                    applied.counts.add(one.counts)
-                    applied.customers |= one.customers
-                if gone:
-                    parents = RESOURCES[range_.parents]
-                    refetches.ask(db, self.account, parents, [refetches.Ask(id_, "doubt") for id_ in gone])
-                counts = Counts()
-                counts.add(range_.counts)
-                counts.add(applied.counts)
-                range_.counts = counts
-                range_.cursor, range_.done, range_.pages = cursor, done, range_.pages + len(pages)
-                range_.reached = reached if reached is not None else range_.reached
-                ranges.checkpoint(db, range_)
-        except BaseException:
-            range_.cursor, range_.reached, range_.done, range_.pages, range_.counts = before
-            raise
-        self.customers |= applied.customers
+        whole = discounts.inside(range_.resource, [one for page in pages for one in page.arrivals], self.discounts)
+
+        def store() -> Applied:
+            """One transaction; the range is as before when it fails."""
+            applied = Applied()
+            try:
+                with self._storing, self.engine.begin() as db:
+                    # A crash of the server may lose the last transactions, each with its checkpoint: they are read
+                    # again.
+                    db.exec_driver_sql("set local synchronous_commit = off")
+                    self._put(db, range_, pages, whole, gone, applied)
+                    counts = Counts()
+                    counts.add(range_.counts)
+                    counts.add(applied.counts)
+                    range_.counts = counts
+                    range_.cursor, range_.done, range_.pages = cursor, done, range_.pages + len(pages)
+                    range_.reached = reached if reached is not None else range_.reached
+                    ranges.checkpoint(db, range_, self.owner)
+            except BaseException:
+                range_.cursor, range_.reached, range_.done, range_.pages, range_.counts = before
+                raise
+            return applied
+
+        self.customers |= repeated(store, f"a page of {range_.resource.name}").customers
+        self.discounts |= whole.digests
+
+    def _put(
+        self,
+        db: Connection,
+        range_: Range,
+        pages: Sequence[Page],
+        whole: Inside,
+        gone: Sequence[str],
+        applied: Applied,
+    ) -> None:
+        for page in pages:
+            one = apply(db, self.account, range_.resource, page.arrivals, page.lost, sparing=self.full)
+            sightings.keep(db, range_.id, one.spared)
+            applied.counts.add(one.counts)
+            applied.customers |= one.customers
+        if whole.arrivals or whole.lost:
+            applied.customers |= apply(db, self.account, DISCOUNTS, *whole, sparing=self.full).customers
+        if gone:
+            parents = RESOURCES[range_.parents]
+            refetches.ask(db, self.account, parents, [refetches.Ask(id_, "doubt") for id_ in gone])
 
     def _report(self, load: Load) -> None:
         name = load.range.resource.name

@@ -23,7 +23,11 @@ class Verdict(Enum):
 
 
 class Stored(NamedTuple):
-    """The current version: times in epoch seconds, as Stripe told them."""
+    """The current version: times in epoch seconds, as Stripe told them.
+
+    `created` is None, here as in `Incoming`, unless the id can be used again (`Resource.reusable_id`): it decides
+    nothing else, and what is on a test clock was created in that clock's time, which may be years ahead of every event.
+    """
 
     at: int
     certainty: Certainty
@@ -63,7 +67,9 @@ def decide(stored: Stored, incoming: Incoming) -> Verdict:
 
 
 def _against_tombstone(stored: Stored, deleted_at: int, incoming: Incoming) -> Verdict:
-    """A late update never resurrects; an object created after the deletion is another one under the same id."""
+    """A late update never resurrects; an object created after the deletion is another one under the same id, where the
+    id can be used again.
+    """
     if incoming.deleted:
         # A later deletion moves the tombstone: the id may have been used again in between.
         return Verdict.WINS if incoming.at > deleted_at else Verdict.LOSES
@@ -87,3 +93,15 @@ def _deletion(stored: Stored, incoming: Incoming) -> Verdict:
     if stored.created == incoming.at and incoming.certainty is not Certainty.SETTLED:
         return Verdict.DOUBT
     return Verdict.WINS
+
+
+def without_a_look(stored: Stored, incoming: Incoming, *, first: bool, followed: bool) -> Verdict:
+    """What becomes of a version in doubt when Stripe cannot be asked (a discount has no endpoint of its own).
+
+    An event outdoes what was read in its second: had the reading been the later one, it would show the same. Of two
+    events the later in the object's life wins: `first` says that the incoming one told of its creation, `followed`
+    that a known event of that second changed just what it tells. Else what was told last holds.
+    """
+    if incoming.certainty is not stored.certainty:
+        return Verdict.WINS if incoming.certainty is Certainty.TOLD else Verdict.LOSES
+    return Verdict.LOSES if first or followed else Verdict.WINS

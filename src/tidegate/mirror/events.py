@@ -133,7 +133,7 @@ _ESCAPED = re.compile(r"\\u(0000|[dD][89a-fA-F])")
 
 
 def _ask(resource: Resource, arrival: Arrival, told_in: str | None, wanted: str) -> Ask | None:
-    if not resource.retrievable and not resource.singleton:
+    if not resource.askable:
         return None
     if resource.refetch:
         return Ask(arrival.id, "event", arrival.at)

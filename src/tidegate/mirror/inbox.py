@@ -48,7 +48,10 @@ class Waiting(NamedTuple):
 
 
 def keep(db: Connection, entries: Sequence[Entry]) -> int:
-    """Stores events that are not there yet, by (connection, event id); returns how many were new."""
+    """Stores events that are not there yet, by (connection, event id); returns how many were new.
+
+    One that came cut off and could not be read counts as not there: a whole copy takes its place.
+    """
     return sum(one is Kept.NEW for one in keep_each(db, entries))
 
 
@@ -93,9 +96,16 @@ put as (
     case when skipped = '' then 'waiting' else 'skipped' end, skipped, case when skipped <> '' then now() end
   from came where theirs
   order by connection, event_id
-  on conflict do nothing returning connection, event_id)
-select came.theirs, came.platform, put.event_id is not null as new
-from came left join put using (connection, event_id) order by came.place""")
+  on conflict do nothing returning connection, event_id),
+mended as (
+  update tidegate.inbox i set type = came.type, created = to_timestamp(came.created), source = came.source,
+    body = came.body, state = 'waiting', error = '', attempts = 0, next_try_at = now()
+  from came where theirs and came.type <> '' and came.skipped = ''
+    and i.connection = came.connection and i.event_id = came.event_id and i.state = 'parked' and i.type = ''
+  returning i.connection, i.event_id)
+select came.theirs, came.platform, put.event_id is not null or mended.event_id is not null as new
+from came left join put using (connection, event_id) left join mended using (connection, event_id)
+order by came.place""")
 
 
 def claim(db: Connection, connection: str, limit: int) -> list[Waiting]:

@@ -91,17 +91,24 @@ def retrieve(api: StripeApi, resource: Resource, object_id: str = "", *, interac
     arrivals, lost = arrive(resource, [answer.body], int(answer.at.timestamp()), Certainty.READ)
     for arrival in arrivals:
         require_mode(api, f"GET {path}", arrival.id, arrival.reading.livemode)
-        arrival.deleted = arrival.deleted or _let_go(resource, arrival.reading)
+        arrival.deleted = arrival.deleted or _let_go(resource, answer.body)
         complete(api, resource, arrival, interactive=interactive)
     return Page(arrivals, lost, False, object_id, None)
 
 
-def _let_go(resource: Resource, reading: Reading) -> bool:
-    """Whether an object that was fetched by its id shows that it is in no list any more, for good."""
-    if not resource.kept_by or reading.faults:
+def _let_go(resource: Resource, body: bytes) -> bool:
+    """Whether an object that was fetched by its id shows that it is in no list any more, for good.
+
+    A customer may be an account of Stripe's Accounts v2, and then stands in a field of its own.
+    """
+    if not resource.kept_by:
         return False
-    names = [column.name for column in resource.columns]
-    return reading.values[names.index(resource.kept_by)] is None
+    try:
+        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return False  # no jsonb either: it will be kept as text
+    kept = [fields[name] for name in resource.kept_by if name in fields]
+    return bool(kept) and all(bytes(one) == b"null" for one in kept)
 
 
 def complete(api: StripeApi, resource: Resource, arrival: Arrival, *, interactive: bool = False) -> None:

@@ -22,6 +22,7 @@ class Load:
     density: float | None = None  # objects per second of `created`; None: nothing seen yet
     reading: bool = False
     passing: bool = True  # whether the range's error may go by itself
+    refused: str = ""  # why Stripe refuses the list, as `errors.refusal` says it
     passed: set[str] = field(default_factory=set[str])  # where its pages ended, so that a circle is noticed
     ahead: int | None = None  # `created` of the last object of the page in hand, which is not stored yet
 

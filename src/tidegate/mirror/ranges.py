@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from tidegate.connections import runs
-from tidegate.errors import ImportTakenOver
+from tidegate.connections.accounts import is_disconnected
+from tidegate.errors import ConnectionDisconnected, ImportTakenOver
 from tidegate.mirror.arrivals import Counts
 from tidegate.stripe_api.resources.resource import EACH_TEST_CLOCK, Resource
 from tidegate.stripe_api.resources.test_clocks import TEST_CLOCKS
@@ -82,19 +83,20 @@ def _range(row: dict[str, Any], resources: dict[str, Resource]) -> Range:
     return Range(resource=resource, counts=counts, **row)
 
 
-def checkpoint(db: Connection, range_: Range) -> None:
+def checkpoint(db: Connection, range_: Range, owner: str) -> None:
     """Stores how far a range has come, in the transaction that stores its rows.
 
     Its bounds are not written: cutting a range changes them at any time, also while its reader stores a page. Raises
-    ImportTakenOver when the run is another process's by now.
+    ImportTakenOver when the run is not the `owner`'s any more, and ConnectionDisconnected when its key was erased.
     """
     written = db.execute(
         text("""
 update tidegate.import_ranges set cursor = :cursor, reached = :reached, done = :done, pages = :pages,
   counts = cast(:counts as jsonb), error = :error where id = :id and exists (
-    select from tidegate.runs r where r.id = import_ranges.run and r.process = :process)"""),
+    select from tidegate.runs r where r.id = import_ranges.run and r.process = :owner and not exists (
+      select from tidegate.connections c where c.name = r.connection and c.disconnected_at is not null))"""),
         {
-            "process": runs.process_name(),
+            "owner": owner,
             "id": range_.id,
             "cursor": range_.cursor,
             "reached": range_.reached,
@@ -105,4 +107,5 @@ update tidegate.import_ranges set cursor = :cursor, reached = :reached, done = :
         },
     )
     if not written.rowcount:
-        raise ImportTakenOver(connection=runs.connection_of_range(db, range_.id))
+        name = runs.connection_of_range(db, range_.id)
+        raise (ConnectionDisconnected(name=name) if is_disconnected(db, name) else ImportTakenOver(connection=name))

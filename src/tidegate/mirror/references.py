@@ -16,7 +16,7 @@ def ask_for_named(
     db: Connection, account: str, resource: Resource, ids: Sequence[str], without: Collection[str] = ()
 ) -> None:
     """Queues prices, products and the like that these objects or their children name and the mirror lacks, but
-    nothing of the resources `without`.
+    nothing of the resources `without`; and what has changed along with them without an event of its own.
 
     Lists hide inline ones and Stripe may tell nothing else of them (semantics, Mirror, Completeness).
     """
@@ -27,8 +27,8 @@ def ask_for_named(
             if target is not None and target.name in CATALOG - set(without) and target.retrievable:
                 missing = _missing(db, account, holder, key, column, target, ids)
                 refetches.ask(db, account, target, [refetches.Ask(id_, "referenced") for id_ in missing])
-    if resource.name == "invoices":
-        _ask_for_items(db, account, BILLED_ON, ids)
+    for query, silent in ALONG_WITH.get(resource.name, ()):
+        _ask_for_found(db, account, RESOURCES[silent], query, ids)
 
 
 def unknown(db: Connection, account: str, holder: Resource, column: Column, *, live: bool = False) -> Sequence[str]:
@@ -69,7 +69,7 @@ where n.id is not null and not exists (
 
 def ask_for_billed(db: Connection, account: str, items: Sequence[str]) -> None:
     """Queues those invoice items that an invoice in the mirror took up, when that was heard of before the item."""
-    _ask_for_items(db, account, BILLED_BEFORE, items)
+    _ask_for_found(db, account, RESOURCES["invoiceitems"], BILLED_BEFORE, items)
 
 
 # Stripe has no event for an item's being taken up by an invoice (docs.stripe.com/api/events/types).
@@ -85,7 +85,17 @@ join stripe.invoice_lines l on l.connection = v.connection and l.invoice = v.id 
 where i.connection = :connection and i.id = any(:ids) and i.invoice is distinct from v.id
   and l.deleted_at is null and i.deleted_at is null"""
 
+# Nor one for an invoice payment's being canceled, as it is when its invoice ends without it: void, or paid otherwise.
+ENDED_WITH = """
+select distinct p.id from stripe.invoices v
+join stripe.invoice_payments p on p.connection = v.connection and p.invoice = v.id
+where v.connection = :connection and v.id = any(:ids) and v.status in ('void', 'uncollectible', 'paid')
+  and p.status = 'open' and v.deleted_at is null and p.deleted_at is null"""
 
-def _ask_for_items(db: Connection, account: str, query: str, ids: Sequence[str]) -> None:
+ALONG_WITH = {"invoices": ((BILLED_ON, "invoiceitems"), (ENDED_WITH, "invoice_payments"))}
+"""By resource: the queries for what may have changed along with it, and the resource that they find."""
+
+
+def _ask_for_found(db: Connection, account: str, target: Resource, query: str, ids: Sequence[str]) -> None:
     found = db.scalars(text(query), {"connection": account, "ids": list(ids)}).all()
-    refetches.ask(db, account, RESOURCES["invoiceitems"], [refetches.Ask(id_, "referenced") for id_ in found])
+    refetches.ask(db, account, target, [refetches.Ask(id_, "referenced") for id_ in found])

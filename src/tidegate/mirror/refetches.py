@@ -1,4 +1,8 @@
-"""The queue of objects to look at in Stripe again: what an event could not tell whole, what is named but missing."""
+"""The queue of objects to look at in Stripe again: what an event could not tell whole, what is named but missing.
+
+What others name, Stripe does not know and the mirror never had stays in it, put off for ever (`next_try_at` infinity),
+so that it is not asked for each time it is named. What else is heard of such an object, or a sweep, has it looked at.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -33,7 +37,9 @@ class Claimed(NamedTuple):
 
 
 def ask(connection: Connection, account: str, resource: Resource, asks: Sequence[Ask]) -> None:
-    """Queues objects; one that waits already is asked for anew, so that a fetch under way does not count for it."""
+    """Queues objects; one that waits already is asked for anew, so that a fetch under way does not count for it. One
+    that is known to be gone is not asked for because it is named.
+    """
     if not asks:
         return
     connection.execute(
@@ -43,7 +49,8 @@ select :connection, :resource, o.id, o.reason, to_timestamp(o.known)
 from unnest(cast(:ids as text[]), cast(:reasons as text[]), cast(:known as bigint[])) as o(id, reason, known)
 order by o.id
 on conflict (connection, resource, object_id) do update set reason = excluded.reason, asked_at = clock_timestamp(),
-  known_at = greatest(refetches.known_at, excluded.known_at), next_try_at = now(), attempts = 0"""),
+  known_at = greatest(refetches.known_at, excluded.known_at), next_try_at = now(), attempts = 0
+  where refetches.next_try_at < 'infinity' or excluded.reason <> 'referenced'"""),
         {
             "connection": account,
             "resource": resource.name,
@@ -51,6 +58,24 @@ on conflict (connection, resource, object_id) do update set reason = excluded.re
             "reasons": [one.reason for one in asks],
             "known": [one.known_at for one in asks],
         },
+    )
+
+
+def overtake(connection: Connection, account: str, resource: Resource, ids: Sequence[str]) -> None:
+    """Has those of the objects that wait looked at anew: what came of them may be newer than a look under way shows.
+
+    Within one second the two cannot be told apart by their times.
+    """
+    if not ids:
+        return
+    connection.execute(
+        text("""
+update tidegate.refetches r set asked_at = clock_timestamp(), next_try_at = least(r.next_try_at, now())
+from (select object_id from tidegate.refetches
+      where connection = :connection and resource = :resource and object_id = any(:ids)
+      order by object_id for update) o
+where r.connection = :connection and r.resource = :resource and r.object_id = o.object_id"""),
+        {"connection": account, "resource": resource.name, "ids": list(ids)},
     )
 
 
@@ -138,6 +163,28 @@ where connection = :connection and resource = :resource and object_id = :id and 
     )
 
 
+def gone(connection: Connection, account: str, one: Claimed) -> bool:
+    """Puts off for ever an object that Stripe does not know and the mirror never had; false as of `done`."""
+    return bool(
+        connection.execute(
+            text("""
+update tidegate.refetches set next_try_at = 'infinity', attempts = 0, error = ''
+where connection = :connection and resource = :resource and object_id = :id and asked_at = :asked_at"""),
+            {"connection": account, "resource": one.resource, "id": one.object_id, "asked_at": one.asked_at},
+        ).rowcount
+    )
+
+
+def forget_gone(connection: Connection, account: str, resource: Resource) -> None:
+    """Forgets which objects of a resource are gone, so that they are asked for once more when they are named."""
+    connection.execute(
+        text("""
+delete from tidegate.refetches
+where connection = :connection and resource = :resource and next_try_at = 'infinity'"""),
+        {"connection": account, "resource": resource.name},
+    )
+
+
 def failed(connection: Connection, account: str, one: Claimed, problem: str) -> None:
     """Puts an object back with its error, to be tried again after 2, 4, 8 … up to 3600 seconds."""
     connection.execute(
@@ -151,7 +198,7 @@ where connection = :connection and resource = :resource and object_id = :id"""),
 
 def summary(connection: Connection, account: str) -> dict[str, Any]:
     """How many objects wait to be looked at, how many of them failed before and the last error, and for how many
-    seconds the first has been due.
+    seconds the first has been due; without what is gone.
     """
     row = (
         connection.execute(
@@ -160,7 +207,7 @@ select count(*) as waiting, count(*) filter (where attempts >= :often) as failin
   min(asked_at) filter (where attempts >= :often) as failing_since,
   coalesce(max(error) filter (where attempts >= :often), '') as error,
   greatest(0, coalesce(extract(epoch from now() - min(next_try_at)), 0))::int as overdue_seconds
-from tidegate.refetches where connection = :connection"""),
+from tidegate.refetches where connection = :connection and next_try_at < 'infinity'"""),
             {"connection": account, "often": FAILING},
         )
         .mappings()

@@ -11,17 +11,19 @@ from functools import partial
 from sqlalchemy import Engine, text
 
 from tidegate.connections import accounts
-from tidegate.errors import ENDS_THE_WORK, StripeObjectMissing, TidegateError, WorkStopped
-from tidegate.mirror import references, refetches
+from tidegate.errors import ENDS_THE_WORK, DatabaseBusy, StripeObjectMissing, TidegateError, WorkStopped
+from tidegate.mirror import discounts, references, refetches
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Arrival, Counts, Lost, arrive
 from tidegate.mirror.decide import Certainty
 from tidegate.mirror.pages import retrieve
 from tidegate.mirror.refetches import Claimed
 from tidegate.mirror.sightings import known_at
+from tidegate.store.trouble import repeated
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.resources import RESOURCES
-from tidegate.stripe_api.resources.resource import Resource
+from tidegate.stripe_api.resources.discounts import DISCOUNTS
+from tidegate.stripe_api.resources.resource import Column, Resource
 
 AT_ONCE = 100
 LEASE_SECONDS = 120
@@ -57,7 +59,8 @@ def settle(
     """Fetches every object that is due, several at a time, until none is, `stop` is set or so many seconds have passed.
 
     What a fetched object names is asked for in its turn, but nothing of the resources `without`. An object that fails
-    goes back to the queue with its error. Raises `ENDS_THE_WORK`.
+    goes back to the queue with its error. Once the connection is disconnected nothing more is fetched. Raises
+    `ENDS_THE_WORK`.
     """
     settled = Settled()
     end = time.monotonic() + seconds
@@ -76,7 +79,7 @@ def settle(
 
 def _claim(engine: Engine, account: str) -> Sequence[Claimed]:
     with engine.begin() as db:
-        claimed = refetches.due(db, account, AT_ONCE)
+        claimed = [] if accounts.is_disconnected(db, account) else refetches.due(db, account, AT_ONCE)
         if claimed:
             refetches.lease(db, account, claimed, LEASE_SECONDS)
     return claimed
@@ -113,7 +116,11 @@ def _fetch(
     for arrival in arrivals:
         # The request began after `known` was known, so its answer is no older, whatever the rounded-down clock says.
         arrival.at, arrival.certainty = max(arrival.at, known), Certainty.SETTLED
-    return _take(engine, account, one, arrivals, lost, without)
+    try:
+        return repeated(lambda: _take(engine, account, one, arrivals, lost, without), f"{one.resource}/{one.object_id}")
+    except DatabaseBusy as error:
+        _put_back(engine, account, one, error)
+        return error
 
 
 def _take(
@@ -133,12 +140,16 @@ def _take(
             return _nothing(GONE_CONNECTION)
         savepoint = db.begin_nested()
         applied = apply(db, account, RESOURCES[one.resource], arrivals, lost, sparing=one.reason == "unlisted")
-        if not refetches.done(db, account, one):
+        nothing = not arrivals and not lost
+        if not (refetches.gone if nothing else refetches.done)(db, account, one):
             savepoint.rollback()
             return _nothing(OVERTAKEN)
         savepoint.commit()
+        whole = discounts.inside(RESOURCES[one.resource], arrivals)
+        if whole.arrivals or whole.lost:
+            applied.customers |= apply(db, account, DISCOUNTS, *whole).customers
         references.ask_for_named(db, account, RESOURCES[one.resource], [arrival.id for arrival in arrivals], without)
-    return applied if arrivals or lost else _nothing(GONE)
+    return _nothing(GONE) if nothing else applied
 
 
 def _nothing(reason: str) -> Applied:
@@ -194,8 +205,14 @@ def ask_for_missing(
             target = RESOURCES.get(column.refers_to)
             if target is None or not target.retrievable or target.name not in wanted:
                 continue
-            with engine.begin() as db:
-                missing = references.unknown(db, account, resource, column)
-                refetches.ask(db, account, target, [refetches.Ask(id_, "referenced") for id_ in missing])
-            asked += len(missing)
+            asked += repeated(
+                partial(_ask_for_unknown, engine, account, resource, column, target), f"what {resource.name} name"
+            )
     return asked
+
+
+def _ask_for_unknown(engine: Engine, account: str, holder: Resource, column: Column, target: Resource) -> int:
+    with engine.begin() as db:
+        missing = references.unknown(db, account, holder, column)
+        refetches.ask(db, account, target, [refetches.Ask(id_, "referenced") for id_ in missing])
+    return len(missing)

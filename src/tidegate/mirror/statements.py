@@ -106,21 +106,33 @@ select i.id, extract(epoch from {at})::bigint as at,
 from {words.stage} i join {table} t on {mine}
 where i.batch = :batch and i.id <> all(:fresh) order by t.id for update of t"""),
         replace=text(f"update {table} t set {sets}\n{chosen}"),
-        bury=text(f"""
+        bury=text(_bury(table, chosen)),
+        confirm=text(_confirm(table, chosen)),
+        keep_stored=text(_keep_stored(table, resource)),
+        keep_incoming=text(_keep_incoming(staged, resource)),
+    )
+
+
+def _bury(table: str, chosen: str) -> str:
+    return f"""
 update {table} t set updated_at = greatest(t.updated_at, i.updated_at), certainty = i.certainty,
   deleted_at = i.deleted_at
-{chosen}"""),
-        confirm=text(f"""
+{chosen}"""
+
+
+def _confirm(table: str, chosen: str) -> str:
+    return f"""
 update {table} t set updated_at = i.updated_at, certainty = i.certainty
-{chosen} and (i.updated_at, i.certainty) > (t.updated_at, t.certainty)"""),
-        keep_stored=text(_keep_stored(table, resource)),
-        keep_incoming=text(f"""
+{chosen} and (i.updated_at, i.certainty) > (t.updated_at, t.certainty)"""
+
+
+def _keep_incoming(staged: str, resource: Resource) -> str:
+    return f"""
 insert into tidegate.versions (connection, resource, object_id, at, certainty, digest, event, previous, data)
 select :connection, '{resource.name}', i.id, i.updated_at, i.certainty,
        sha256(convert_to(i.data::text, 'UTF8')), i.event, i.previous, i.data
 {staged} and (i.event <> '' or i.id = any(:ids))
-on conflict do nothing"""),
-    )
+on conflict do nothing"""
 
 
 def _keep_stored(table: str, resource: Resource) -> str:

@@ -1,6 +1,7 @@
 """Finds what the mirror holds and no list of Stripe shows any more, once all lists of a resource were read anew."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from sqlalchemy import Connection, Engine, text
 
@@ -8,6 +9,7 @@ from tidegate.mirror import refetches, sightings
 from tidegate.mirror.apply import apply
 from tidegate.mirror.arrivals import arrive
 from tidegate.mirror.decide import Certainty
+from tidegate.store.trouble import repeated
 from tidegate.stripe_api.resources.resource import Resource
 
 BATCH = 500
@@ -29,14 +31,19 @@ def look_for_unlisted(engine: Engine, account: str, resource: Resource, run: int
         unseen = _unseen(db, account, resource, run, before)
     for start in range(0, len(unseen), BATCH):
         ids = unseen[start : start + BATCH]
-        with engine.begin() as db:
-            if resource.retrievable:
-                refetches.ask(db, account, resource, [refetches.Ask(id_, "unlisted") for id_ in ids])
-            else:
-                _bury(db, account, resource, ids, began, before)
+        repeated(partial(_look, engine, account, resource, ids, began), f"what vanished of {resource.name}")
     with engine.begin() as db:
         sightings.note_whole(db, account, resource.name, began)
     return unseen
+
+
+def _look(engine: Engine, account: str, resource: Resource, ids: Sequence[str], began: int) -> None:
+    """Queues or buries a batch."""
+    with engine.begin() as db:
+        if resource.retrievable:
+            refetches.ask(db, account, resource, [refetches.Ask(id_, "unlisted") for id_ in ids])
+        else:
+            _bury(db, account, resource, ids, began, began - ROUNDING)
 
 
 def vanished(engine: Engine, account: str, resource: Resource, ids: Sequence[str]) -> int:

@@ -2,10 +2,12 @@
 the events.
 """
 
+import json
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from tidegate.mirror.arrivals import Arrival
 from tidegate.mirror.before import before
 from tidegate.stripe_api.resources.resource import Resource
 
@@ -52,3 +54,24 @@ order by 1, 2"""),
                 found.append(stood)
         found.append(Version("told" if event else "read", at, None, event, data))
     return found
+
+
+def followed(db: Connection, account: str, resource: Resource, arrival: Arrival) -> bool:
+    """Whether an event of the same second that is kept changed just what this version of an object tells."""
+    if not resource.versions:
+        return False
+    rows = db.execute(
+        text("""
+select previous, data from tidegate.versions
+where connection = :connection and resource = :resource and object_id = :id and at = to_timestamp(:at)
+  and event <> :event and previous is not null"""),
+        {
+            "connection": account,
+            "resource": resource.name,
+            "id": arrival.id,
+            "at": arrival.at,
+            "event": arrival.event,
+        },
+    )
+    body = json.loads(arrival.body)
+    return any(before(data, previous) == body for previous, data in rows)

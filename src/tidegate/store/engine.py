@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError
 
 from tidegate.errors import ConfigurationError, DatabaseTooOld, DatabaseUnreachable, TransactionPooling
 from tidegate.store.bulk import STAGED
@@ -52,6 +52,7 @@ def open_engine(url: str, *, pool_size: int = 8, application: str = "tidegate") 
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=60,
+        hide_parameters=True,  # they are customers' data, and errors are stored and shown
         connect_args={"application_name": application, **KEPT_ALIVE},
     )
 
@@ -70,8 +71,12 @@ def open_engine(url: str, *, pool_size: int = 8, application: str = "tidegate") 
 
 
 def shown(url: str) -> str:
-    """A database URL without its password, for messages."""
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=True)
+    """A database URL without its password, for messages; of what is none nothing, for it may be all password."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
+        return "(no database URL)"
+    return parsed.set(drivername="postgresql").render_as_string(hide_password=True)
 
 
 def check(engine: Engine) -> int:

@@ -1,7 +1,14 @@
 """Whose fault an error of the database is: that of the data it was given, or the database's own."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import psycopg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from tidegate.errors import DatabaseBusy
+
+T = TypeVar("T")
 
 OF_THE_DATA = ("22", "23", "54", "P0")
 """Classes of SQLSTATE: data exceptions, broken constraints, more than the server can hold (such as JSON nested too
@@ -9,6 +16,9 @@ deeply), and what a trigger raises (postgresql.org/docs/current/errcodes-appendi
 """
 TRANSACTION_ROLLED_BACK = "40"
 """Deadlocks and the like."""
+LOCK_NOT_AVAILABLE = "55P03"
+"""Another transaction held a row for longer than `lock_timeout`."""
+TRIES = 3
 
 
 def connection_lost(error: BaseException) -> bool:
@@ -29,6 +39,31 @@ def of_the_data(error: BaseException) -> bool:
 def worth_repeating(error: BaseException) -> bool:
     """Whether the transaction only stood in the way of another one, and may be repeated at once."""
     return (_sqlstate(error) or "").startswith(TRANSACTION_ROLLED_BACK)
+
+
+def repeated(transaction: Callable[[], T], what: str, tries: int = TRIES) -> T:
+    """Runs a transaction that stores `what`, again when others stood in its way: deadlocks, rows that stay locked.
+
+    Raises DatabaseBusy when they do so every time, and every other error as it is.
+    """
+    for left in reversed(range(tries)):
+        try:
+            return transaction()
+        except DBAPIError as error:
+            if not worth_repeating(error) and _sqlstate(error) != LOCK_NOT_AVAILABLE:
+                raise
+            if not left:
+                raise DatabaseBusy(what=what, problem=told(error), tries=tries) from error
+    raise ValueError(f"a transaction needs one try at least, not {tries}")
+
+
+def told(error: BaseException) -> str:
+    """An error in one line: of the database's the server's own first line, without the statement and what it was given,
+    which may be anybody's data.
+    """
+    if isinstance(error, DBAPIError) and error.orig:
+        return (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0]
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _sqlstate(error: BaseException) -> str | None:

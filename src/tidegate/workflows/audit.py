@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, text
 
 from tidegate.connections import accounts, problems, runs
 from tidegate.connections.accounts import Account
-from tidegate.errors import StripePermissionMissing, StripeRefused
+from tidegate.errors import StripePermissionMissing, StripeRefused, UsageError
 from tidegate.mirror import invariants
 from tidegate.mirror.compare import NAMED, Comparison, compare
 from tidegate.mirror.dangling import dangling
@@ -26,7 +26,10 @@ SIDE_BY_SIDE = 6
 PATIENCE = timedelta(minutes=15)
 """How far the mirror may be behind Stripe's events for a later change to excuse a difference."""
 
-UNLISTED = "Stripe lists no {name}: they are compared inside the objects that carry them."
+UNLISTED = (
+    "Stripe lists no {name}, so there is nothing to compare them with: audit the objects that carry them, such as "
+    "subscriptions, invoices and customers."
+)
 
 Check = Callable[[Connection, str], Mapping[str, Sequence[str]]]
 """A domain's invariants: given a connection's name, what breaks each of them, by the invariant's name."""
@@ -45,24 +48,25 @@ def audit(
     """Compares the resources (all without `names`) with Stripe, several side by side; then checks the invariants.
 
     What comes inside another resource is compared with that. The mirror promises what happened before its place in
-    Stripe's events; an object that has an event since is no difference, unless the mirror is more than a quarter of an
-    hour behind. Returns {run, connection, state, seconds, clean, behind_seconds, resources: [...], checks: [...]}; see
-    `Comparison.as_json`. Raises ResourceUnknown, StripeKeyInvalid, StripeModeWrong, StripeUnreachable and the errors of
-    the database.
+    Stripe's events; an object that has an event since is no difference, unless the mirror is more than a quarter of
+    an hour behind. Returns {run, connection, state, seconds, clean, behind_seconds, resources: [...], checks:
+    [...]}; see `Comparison.as_json`. Raises ResourceUnknown, UsageError for what Stripe does not list,
+    StripeKeyInvalid, StripeModeWrong, StripeUnreachable and the errors of the database.
     """
     chosen = list(dict.fromkeys(listed(name) for name in names)) or all_listed(livemode=account.livemode)
-    began = time.monotonic()
+    for resource in chosen:
+        if resource.path is None:
+            raise UsageError(problem=UNLISTED.format(name=resource.name))
+    began, owner = time.monotonic(), runs.new_owner()
     with engine.begin() as db:
         place = accounts.named(db, account.name).complete_as_of
-        run = runs.begin(db, account.name, KIND, {"resources": list(names)})
+        run = runs.begin(db, account.name, KIND, {"resources": list(names)}, owner)
 
     def one(resource: Resource) -> Comparison:
         def tell(objects: int) -> None:
             if progress:
                 progress(resource.name, objects)
 
-        if resource.path is None:
-            return Comparison(resource=resource.name, error=UNLISTED.format(name=resource.name))
         return compare(engine, account.name, api, resource, tell)
 
     done = Audited()
@@ -79,7 +83,7 @@ def audit(
         state = "done"
     finally:
         summary = _summary(account, done, time.monotonic() - began, state)
-        _remember(engine, account.name, run, done, summary)
+        _remember(engine, account.name, run, owner, done, summary)
     return {"run": run, **summary}
 
 
@@ -97,6 +101,7 @@ def _look_for_dangling(engine: Engine, account: str, api: StripeApi, results: Se
     compared = {result.resource: result for result in results}
     with engine.connect() as db:
         refused = {one["resource"] for one in last_verdicts(db, account) if one["verdict"] == "not_compared"}
+        refused |= set(runs.left_out(db, account))
         others = set(RESOURCES) - refused - set(compared) if runs.ever_whole(db, account) else set[str]()
     targets = others | {name for name, result in compared.items() if not result.error}
     known = {name: set(result.missing) | result.illegible for name, result in compared.items()}
@@ -146,11 +151,11 @@ def _summary(account: Account, done: Audited, seconds: float, state: str) -> dic
     }
 
 
-def _remember(engine: Engine, account: str, run: int, done: Audited, summary: dict[str, Any]) -> None:
+def _remember(engine: Engine, account: str, run: int, owner: str, done: Audited, summary: dict[str, Any]) -> None:
     with engine.begin() as db:
         if not accounts.hold(db, account):
             return
-        kept = [(one["resource"], one) for one in summary["resources"] if RESOURCES[one["resource"]].path]
+        kept = [(one["resource"], one) for one in summary["resources"]]
         kept += [(f"invariant {one['check']}", one) for one in summary["checks"]]
         for subject, facts in kept:
             db.execute(
@@ -166,9 +171,9 @@ values (:run, :connection, :resource, :verdict, cast(:facts as jsonb))"""),
                 },
             )
         for result in done.results:
-            if RESOURCES[result.resource].path:
-                _note_permission(db, account, result)
-        runs.end(db, run, summary["state"], {k: v for k, v in summary.items() if k not in {"resources", "checks"}})
+            _note_permission(db, account, result)
+        kept_of_run = {k: v for k, v in summary.items() if k not in {"resources", "checks"}}
+        runs.end(db, run, summary["state"], kept_of_run, owner)
 
 
 def _note_permission(db: Connection, account: str, result: Comparison) -> None:

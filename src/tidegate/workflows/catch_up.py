@@ -33,8 +33,8 @@ class CaughtUp:
     """What was read: events seen, those new to the inbox, unreadable ones (kept there for a person to look at), the new
     place, and whether events were lost.
 
-    `until` stays None when reading was stopped before its first window ended. `gap`: the last place is older than
-    Stripe keeps events, so a full import has to close it.
+    `until` stays None when reading was stopped before its first window ended. `gap`: the last place (before the first
+    reading: the import) is older than Stripe keeps events, so a full import has to close it.
     """
 
     seen: int = 0
@@ -69,7 +69,8 @@ def catch_up(
     A connection that did so never before begins 30 days back, all that Stripe has. A `gap` is also noted as the problem
     `events_lost`. Without `look` the objects that events could not tell whole are left in their queue. With `stop` set
     it ends after the page at hand and begins there again the next time. Raises CatchUpRunning when another process
-    catches up on this connection, and the errors of StripeApi.
+    catches up on this connection, ConnectionDisconnected when its key was erased meanwhile, and the errors of
+    StripeApi.
     """
     with runs.exclusive(engine, account.name, KIND) as alone:
         if not alone:
@@ -86,13 +87,15 @@ def catch_up(
 def _read(engine: Engine, name: str, api: StripeApi, stop: threading.Event) -> CaughtUp:
     with engine.connect() as db:
         account = accounts.named(db, name)  # as it stands now that nobody else moves the place
+        imported = runs.whole_since(db, name)
     place = account.events_until.astimezone(UTC) if account.events_until else None
     caught = CaughtUp()
     head = next(read_events(api, place))
     oldest = head.at - KEPT
-    caught.gap = place is not None and place < oldest
+    known = place or imported
+    caught.gap = known is not None and known < oldest
     if caught.gap:  # before anything moves the place: whoever is interrupted here finds the gap again
-        _note_gap(engine, name, _lost(place, oldest))
+        _note_gap(engine, name, _lost(known, oldest))
     _keep(engine, account, head, caught)
     if head.more and stop.is_set():
         return caught
@@ -134,6 +137,7 @@ def _keep(engine: Engine, account: Account, page: Listed, caught: CaughtUp) -> N
     at = int(page.at.timestamp())
     entries += [Entry(account.name, one.id, "", at, "events", one.body, *owner) for one in page.lost]
     with engine.begin() as db:
+        accounts.require_connected(db, account.name)
         caught.new += inbox.keep(db, entries)
     caught.seen += len(entries)
     caught.unreadable += len(page.lost)

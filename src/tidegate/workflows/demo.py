@@ -12,7 +12,7 @@ import httpx
 from sqlalchemy import Engine, text
 
 from tidegate.errors import FoundWrong, StripeUnreachable
-from tidegate.mirror import inbox
+from tidegate.mirror import inbox, refetches
 from tidegate.mirror.tables import STRIPE_TABLES
 
 DAY = 86_400  # seconds
@@ -111,9 +111,7 @@ def wait_for_drain(engine: Engine, connection: str, seconds: float) -> dict[str,
         nonlocal left
         with engine.connect() as db:
             left = inbox.summary(db, connection)
-            left["refetches"] = db.scalar(
-                text("select count(*) from tidegate.refetches where connection = :c"), {"c": connection}
-            )
+            left["refetches"] = refetches.summary(db, connection)["waiting"]
         return not left["waiting"] and not left["refetches"]
 
     wait(finished, seconds, lambda: f"{left['waiting']} events and {left['refetches']} objects to fetch still wait")

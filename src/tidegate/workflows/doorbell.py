@@ -4,6 +4,7 @@ The doorbell is not the truth: what is to be done stands in our own tables (inbo
 where to look, and every handler may run twice. So a ring that finds another one waiting is as good as answered.
 """
 
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -63,7 +64,8 @@ class Doorbell:
     def ring(
         self, task: str, *, connection: str, db: Connection | None = None, delay: int = 0, **arguments: Any
     ) -> bool:
-        """Queues a task of `BELLS` for a connection and returns true, or false when such a job waits already.
+        """Queues a task of `BELLS` for a connection and returns true, or false when such a job waits already; that one
+        then does what both ask for (`_merge`).
 
         With `db` the job belongs to the caller's transaction: it exists when that commits, and the transaction stays
         sound when there was one already. Ring last in a transaction: until it ends, others that ring for the same wait.
@@ -99,6 +101,8 @@ def _ring(db: Connection, task: str, connection: str, delay: int, arguments: dic
             return True
         except AlreadyEnqueued:
             if _hold_back(db, queueing_lock):
+                if bell.queue == IMPORT and task != "sweep":
+                    _merge(db, queueing_lock, arguments)
                 return False
 
 
@@ -113,6 +117,27 @@ def _hold_back(db: Connection, queueing_lock: str) -> bool:
         {"lock": queueing_lock},
     )
     return found.first() is not None
+
+
+def _merge(db: Connection, queueing_lock: str, arguments: dict[str, Any]) -> None:
+    """Lets the import that waits do what another ring asks for as well: `full` when either is, the `resources` of both
+    (none named: all). Other tasks ask for the same every time.
+    """
+    db.execute(
+        text("""
+update procrastinate_jobs j set args = j.args || jsonb_build_object(
+  'full', coalesce((j.args -> 'full')::boolean, false) or :full,
+  'resources', case when named.before = '[]' or named.more = '[]' then '[]' else (
+    select jsonb_agg(distinct name) from jsonb_array_elements_text(named.before || named.more) name) end)
+from (select coalesce(args -> 'resources', '[]') as before, cast(:resources as jsonb) as more
+      from procrastinate_jobs where queueing_lock = :lock and status = 'todo') named
+where j.queueing_lock = :lock and j.status = 'todo'"""),
+        {
+            "lock": queueing_lock,
+            "full": bool(arguments.get("full")),
+            "resources": json.dumps(list(arguments.get("resources") or ())),
+        },
+    )
 
 
 @lru_cache(maxsize=1)

@@ -16,6 +16,8 @@ from tidegate.mirror.tables import STRIPE_TABLES
 
 Format = Literal["parquet", "csv"]
 Driver = psycopg.Connection[tuple[Any, ...]]
+MARK = "connection.txt"
+"""The file that says whose export a directory holds."""
 BATCH_ROWS = 5000
 """Rows in memory at a time; one row group of Parquet."""
 
@@ -47,11 +49,12 @@ def export(
 
     All tables are read in one snapshot. A file replaces an earlier one only when it is whole. `progress` is told
     (table, rows, done). Returns {connection, directory, format, seconds, tables: [{table, rows, bytes, file}]}. Raises
-    UsageError when the directory cannot be written.
+    UsageError when the directory cannot be written or holds the export of another connection.
     """
     began = time.monotonic()
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        _claim(directory, account.name)
         with engine.connect().execution_options(isolation_level="REPEATABLE READ") as db, db.begin():
             driver: Driver = db.connection.driver_connection  # pyright: ignore[reportAssignmentType]
             written = [
@@ -66,6 +69,15 @@ def export(
         "seconds": round(time.monotonic() - began, 3),
         "tables": [one._asdict() for one in written],
     }
+
+
+def _claim(directory: Path, connection: str) -> None:
+    """Marks the directory as this connection's. Raises UsageError when it holds another one's export."""
+    mark = directory / MARK
+    holder = mark.read_text().strip() if mark.exists() else connection
+    if holder != connection:
+        raise UsageError(problem=f"{directory} holds the export of {holder}; give {connection} a directory of its own.")
+    mark.write_text(f"{connection}\n")
 
 
 def _write(driver: Driver, connection: str, table: Table, directory: Path, form: Format, tell: Tell) -> Written:

@@ -14,12 +14,13 @@ from sqlalchemy import Engine, RowMapping
 from tidegate.connections import accounts, problems, runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import ImportRunning, SweepRunning
-from tidegate.mirror import ranges, sightings
+from tidegate.mirror import ranges, refetches, sightings
 from tidegate.mirror.arrivals import Counts
 from tidegate.mirror.backfill import Progress, Reader
 from tidegate.mirror.plan import Load, Plan
 from tidegate.mirror.settle import Settled, ask_for_missing, settle
 from tidegate.mirror.unlisted import look_for_unlisted, vanished
+from tidegate.store.trouble import told
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.mode import check_mode
 from tidegate.stripe_api.resources import RESOURCES, to_import
@@ -28,7 +29,13 @@ from tidegate.stripe_api.resources.resource import Resource
 KIND = "import"
 SWEEP = "sweep"
 SAME_NIGHT = timedelta(hours=20)
-"""A sweep that was interrupted longer ago is not gone on with: the next one begins anew."""
+"""A sweep that was interrupted longer ago is not gone on with: the next one begins anew. So it is with an import that
+came to its end and lacks something: by then what it read is old.
+"""
+KEPT_SECONDS = 29 * 86_400
+"""An import that began longer ago is not gone on with: Stripe keeps events for 30 days only
+(docs.stripe.com/api/events), and nothing would tell what has happened to what it read first.
+"""
 DEEPEST_REFERENCE = 5  # a line names a price, which names a product, …
 BEAT_SECONDS = 2.0
 PAGES_A_SECOND = 180
@@ -75,11 +82,12 @@ def import_account(
 ) -> dict[str, Any]:
     """Reads everything into the mirror and returns the summary: state, seconds, counts per resource, problems.
 
-    State `done`: all was read; `incomplete`: a part failed and is named (`passing`: all of it may go by itself);
-    `interrupted`: `stop` was set. With `full` or `sweep` the summary says what was `mended`, see `_mended`. Raises
-    ImportRunning (SweepRunning) when another process imports (sweeps) this connection, and what makes all work useless
-    (key invalid, Stripe or the database out of reach); what was stored until then stays, and the next import goes on
-    from there.
+    State `done`: all was read but what Stripe refuses to list, which is `left_out` as {resource: `permission_missing`
+    or `refused`}; `incomplete`: a part failed and is named (`passing`: all of it may go by itself), or nothing may be
+    read; `interrupted`: `stop` was set. `problems` has the words, for what is left out, too. With `full` or `sweep` the
+    summary says what was `mended`, see `_mended`. Raises ImportRunning (SweepRunning) when another process imports
+    (sweeps) this connection, and what makes all work useless (key invalid, Stripe or the database out of reach); what
+    was stored until then stays, and the next import goes on from there.
     """
     stop = stop or threading.Event()
     selected = to_import(options.resources, livemode=account.livemode)
@@ -100,6 +108,7 @@ class _Import:
     tell: Callable[[Progress], None]
     stop: threading.Event
     full: bool = False
+    owner: str = field(default_factory=runs.new_owner)
     gone: dict[str, int] = field(default_factory=dict[str, int])  # objects that vanished, per resource
 
     def run(self) -> dict[str, Any]:
@@ -109,9 +118,8 @@ class _Import:
         body = _decode_account(answer.body)
         run, resumed, started, self.full = self._begin(int(answer.at.timestamp()))
         plan = self._plan(run, body.created or 0, started, answer.seconds)
-        reader = Reader(
-            self.engine, self.account.name, self.api, run, plan, self._beating(run, plan), self.stop, self.full
-        )
+        tell = self._beating(run, plan)
+        reader = Reader(self.engine, self.account.name, self.api, run, self.owner, plan, tell, self.stop, self.full)
         settled, error = Settled(), ""
         try:
             reader.read_all(plan.readers)
@@ -119,11 +127,13 @@ class _Import:
             look = self.full and not self.stop.is_set()
             unlisted = self._look_for_unlisted(failed, run, started) if look else {}
             settled = self._fetch_missing(failed)
+            with self.engine.connect() as db:
+                accounts.require_connected(db, self.account.name)
             self.gone = {
                 one.name: vanished(self.engine, self.account.name, one, ids) for one, ids in unlisted.items() if ids
             }
         except BaseException as problem:
-            error = str(problem) or type(problem).__name__
+            error = told(problem)
             raise
         finally:
             summary = self._summary(plan, settled, resumed, time.monotonic() - began, error)
@@ -138,22 +148,25 @@ class _Import:
         full = self.options.full or self.options.sweep
         with self.engine.begin() as db:
             last = runs.last(db, self.account.name, self.options.kind)
-            if last and last["options"].get("resources") == wanted["resources"] and self._goes_on(last):
-                runs.go_on(db, last["id"])
+            if last and last["options"].get("resources") == wanted["resources"] and self._goes_on(last, stripe_now):
+                runs.go_on(db, last["id"], self.owner)
                 return last["id"], True, last["options"]["began"], last["options"].get("full", False)
             options = {**wanted, "began": stripe_now, "full": full}
             sightings.forget(db, self.account.name, self.options.kind)  # of a run that nobody went on with
-            run = runs.begin(db, self.account.name, self.options.kind, options)
+            run = runs.begin(db, self.account.name, self.options.kind, options, self.owner)
             for one in self.selected:
                 for variant in range(len(one.variants)):
                     ranges.create(db, run, one, variant)
             return run, False, stripe_now, full
 
-    def _goes_on(self, last: RowMapping) -> bool:
+    def _goes_on(self, last: RowMapping, stripe_now: int) -> bool:
         """Whether the last run of this kind is taken up instead of beginning anew."""
-        if last["state"] == "done" or self.options.full:
+        if last["state"] == "done" or self.options.full or last["options"].get("began", 0) < stripe_now - KEPT_SECONDS:
             return False
-        return not self.options.sweep or last["started_at"] > datetime.now(UTC) - SAME_NIGHT
+        recently = datetime.now(UTC) - SAME_NIGHT
+        if last["state"] == "incomplete" and not (last["summary"].get("passing") and last["finished_at"] > recently):
+            return False
+        return not self.options.sweep or last["started_at"] > recently
 
     def _plan(self, run: int, oldest: int, started: int, latency: float) -> Plan:
         page_seconds = latency + STORING_SECONDS
@@ -165,13 +178,15 @@ class _Import:
         return Plan(oldest, started, readers, min(readers, enough), loads)
 
     def _look_for_unlisted(self, failed: set[str], run: int, began: int) -> dict[Resource, list[str]]:
-        """The ids that no list showed, per resource."""
+        """The ids that no list showed, per resource; what was gone of them is asked for once more if it is named."""
         unlisted: dict[Resource, list[str]] = {}
         for one in self.selected:
             if one.singleton and one.name not in failed:
                 with self.engine.begin() as db:
                     sightings.note_whole(db, self.account.name, one.name, began)
             elif one.name not in failed:
+                with self.engine.begin() as db:
+                    refetches.forget_gone(db, self.account.name, one)
                 unlisted[one] = look_for_unlisted(self.engine, self.account.name, one, run, began)
         return unlisted
 
@@ -207,14 +222,16 @@ class _Import:
                     return
                 last = time.monotonic()
             with self.engine.begin() as db:
-                runs.beat(db, run, {"resources": _resources(plan, Settled())})
+                runs.beat(db, run, {"resources": _resources(plan, Settled())}, self.owner)
 
         return tell
 
     def _summary(self, plan: Plan, settled: Settled, resumed: bool, seconds: float, error: str) -> dict[str, Any]:
         problems = {load.range.resource.name: load.range.error for load in plan.loads if load.range.error}
-        unread = any(not load.range.done for load in plan.loads)
-        state = "incomplete" if problems or unread or settled.failed else "done"
+        left_out = _left_out(plan)
+        unread = [load for load in plan.loads if not load.range.done and not load.refused]
+        nothing = bool(left_out) and not any(load.range.done for load in plan.loads)
+        state = "incomplete" if unread or nothing or settled.failed else "done"
         if error or self.stop.is_set():  # what is named and missing may not have been fetched, though all was read
             state = "interrupted"
         return {
@@ -225,7 +242,8 @@ class _Import:
             "pages": sum(load.range.pages for load in plan.loads),
             "resources": _resources(plan, settled),
             "problems": problems | settled.failed,
-            "passing": all(load.passing for load in plan.loads if load.range.error),
+            "left_out": left_out,
+            "passing": not nothing and all(load.passing for load in unread if load.range.error),
             "error": error,
             **({"mended": _mended(plan, settled, self.gone)} if self.full else {}),
         }
@@ -234,13 +252,20 @@ class _Import:
         refused = {load.range.resource for load in plan.loads if load.range.error}
         readable = {load.range.resource for load in plan.loads if load.range.done} - refused
         with self.engine.begin() as db:
-            runs.end(db, run, summary["state"], summary, summary["error"])
+            runs.end(db, run, summary["state"], summary, self.owner, summary["error"])
             if summary["state"] == "done":
                 sightings.forget(db, self.account.name, self.options.kind)
             for resource in readable:
                 problems.clear(db, self.account.name, ["permission_missing"], f"GET {resource.path}")
             if summary["state"] == "done" and not self.options.resources:
                 accounts.promise(db, self.account.name, datetime.fromtimestamp(started, UTC))
+
+
+def _left_out(plan: Plan) -> dict[str, str]:
+    """Why Stripe refuses a list, per resource; with one goes what is listed for each of its objects."""
+    left_out = {load.range.resource.name: load.refused for load in plan.loads if load.refused}
+    per_parent = [load.range.resource for load in plan.loads if load.range.resource.per_parent in left_out]
+    return {one.name: left_out[one.per_parent] for one in per_parent} | left_out
 
 
 def _resources(plan: Plan, settled: Settled) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from tidegate.mirror.arrivals import Arrival, Counts
 from tidegate.mirror.events import AccountsChanged, Broken, Skipped, Told, told
 from tidegate.mirror.inbox import Waiting
 from tidegate.store.trouble import connection_lost, of_the_data, worth_repeating
+from tidegate.store.trouble import told as told_of
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.workflows.refetch import refetch
@@ -178,7 +179,7 @@ def _handle_alone(db: Connection, account: str, one: Waiting, attempts: int) -> 
         if connection_lost(error):
             raise
         savepoint.rollback()
-        problem = f"{type(error).__name__}: {error}"
+        problem = f"{type(getattr(error, 'orig', error)).__name__}: {told_of(error)}"
         if not of_the_data(error):
             inbox.put_off(db, account, one.event_id, problem, PUT_OFF_SECONDS)
             return Drained(put_off={one.event_id: problem})

@@ -90,12 +90,11 @@ def _look(api: StripeApi, ask: _Ask) -> Permission:
 def _ring(db: Connection, doorbell: Doorbell, connection: str, regained: Sequence[str]) -> None:
     """Rings for what the key may read again; an account that was never imported waits for its import."""
     names = [one.name for one in RESOURCES.values() if one.path and f"GET {one.path}" in regained]
+    names += [one.name for one in RESOURCES.values() if one.per_parent in names and one.name not in names]
     last = runs.last(db, connection, "import")
     if names and last:
         unfinished = last["state"] != "done" and not last["options"].get("resources")
         wanted = [] if unfinished else names
-        for task in ("import_account", "import_again"):  # one that waits may be asked for something else
-            if doorbell.ring(task, connection=connection, db=db, resources=wanted):
-                break
+        doorbell.ring("import_account", connection=connection, db=db, resources=wanted)
     if EVENTS in regained:
         doorbell.ring("catch_up", connection=connection, db=db)

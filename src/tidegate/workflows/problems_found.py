@@ -1,6 +1,6 @@
 """Problems that nobody notes: what shows in the tables, in the queue, on the disk whenever one looks."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -101,16 +101,26 @@ def of_import(account: Account, imports: Sequence[RowMapping]) -> list[Found]:
             if not run["options"].get("resources"):
                 break  # it reads everything again; what came before is its to mend
             continue
-        problems: dict[str, str] = run["summary"].get("problems", {})
-        left = wanted if run["state"] == "interrupted" or not problems else {resource_of_key(key) for key in problems}
-        if run["state"] != "done" and left - covered:
-            named = {key: told for key, told in problems.items() if resource_of_key(key) not in covered}
+        left = _left(run, wanted)
+        if left - covered:
+            problems: dict[str, str] = run["summary"].get("problems", {})
+            named = {key: told for key, told in problems.items() if resource_of_key(key) in left - covered}
             open_.append((run, run["error"] or "; ".join(f"{key}: {told}" for key, told in named.items())))
-        covered |= wanted if run["state"] == "done" else wanted - left
+        covered |= wanted - left
     if not open_:
         return []
     details = dict.fromkeys(detail or "It was stopped before its end." for _, detail in open_)
     return [Found("import_incomplete", min(run["finished_at"] for run, _ in open_), "; ".join(details))]
+
+
+def _left(run: RowMapping, wanted: Set[str]) -> Set[str]:
+    """What an import did not read to its end. What the key may not read is told as `permission_missing` instead."""
+    summary = run["summary"]
+    unpermitted = {name for name, why in summary.get("left_out", {}).items() if why == "permission_missing"}
+    failed = {resource_of_key(key) for key in summary.get("problems", {})}
+    if run["state"] == "interrupted" or (run["state"] != "done" and not failed):
+        return wanted
+    return failed - unpermitted
 
 
 def _of_account(db: Connection, account: Account) -> list[Found]:

@@ -15,6 +15,7 @@ from tidegate.mirror.sizes import sizes
 from tidegate.store import sizes as store_sizes
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.workflows import due, problems_found, sweep
+from tidegate.workflows.capacity import workers_alive
 from tidegate.workflows.problems_found import QUEUE_OLD_SECONDS, Found, Queues, import_asked
 
 PERMISSION_STATES = {True: "granted", False: "refused", None: "unknown"}
@@ -59,6 +60,7 @@ def _connection(db: Connection, account: Account, queues: Queues, poll_seconds: 
     run = imports[0] if imports else None
     found = _problems(db, account, imports, queues, poll_seconds)
     silent = any(one["code"] == "webhook_silent" for one in found)
+    attended = workers_alive(db) > 0
     events = queues.events
     return {
         "name": account.name,
@@ -70,7 +72,10 @@ def _connection(db: Connection, account: Account, queues: Queues, poll_seconds: 
         "accounts_looked_at_next": _iso(account.fan_out_at),
         "connected": account.disconnected_at is None,
         "display_name": account.display_name,
-        "freshness": _freshness(account, run, runs.ever_whole(db, account.name), events, poll_seconds, silent=silent),
+        "freshness": _freshness(
+            account, run, runs.ever_whole(db, account.name), events, poll_seconds, silent=silent, attended=attended
+        ),
+        "left_out": runs.left_out(db, account.name),
         "events_until": _iso(account.events_until),
         "complete_as_of": _iso(account.complete_as_of),
         "last_webhook_at": _iso(account.last_webhook_at),
@@ -94,8 +99,11 @@ def _freshness(
     poll_seconds: int,
     *,
     silent: bool,
+    attended: bool,
 ) -> str:
-    """In words, how current the mirror is; `whole`: everything was imported once, `silent`: webhooks fail to come."""
+    """In words, how current the mirror is; `whole`: everything was imported once, `silent`: webhooks fail to come,
+    `attended`: a worker is alive.
+    """
     now = datetime.now(UTC)
     if account.disconnected_at:
         return f"disconnected since {account.disconnected_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
@@ -105,11 +113,17 @@ def _freshness(
         return "being imported" if run["state"] == "running" else "partly imported"
     if events["overdue_seconds"] > QUEUE_OLD_SECONDS:
         return f"behind: {events['waiting']} events wait, the oldest for {events['oldest_seconds'] // 60} min"
+    if not attended:
+        return _standing_still(account, run)
     polled = account.caught_up_at and now - account.caught_up_at < timedelta(seconds=3 * poll_seconds)
     if account.last_webhook_at and not silent and (polled or now - account.last_webhook_at < WEBHOOKS_LIVE):
         return "live by webhooks"
     if polled:
         return f"polling, up to {max(1, poll_seconds // 60)} min behind"
+    return _standing_still(account, run)
+
+
+def _standing_still(account: Account, run: RowMapping) -> str:
     as_of = account.complete_as_of or run["started_at"]
     return f"as of {as_of.astimezone(UTC):%Y-%m-%d %H:%M} UTC, nothing keeps it current"
 

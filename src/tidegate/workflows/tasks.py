@@ -12,10 +12,19 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
-from tidegate.connections import accounts
+from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Account
-from tidegate.errors import ImportRunning, StripeBodyUnreadable, StripeRateLimited, Unreachable, WorkStopped
+from tidegate.errors import (
+    ConnectionDisconnected,
+    DatabaseBusy,
+    ImportRunning,
+    StripeBodyUnreadable,
+    StripeRateLimited,
+    Unreachable,
+    WorkStopped,
+)
 from tidegate.mirror import changed, refetches
+from tidegate.store.trouble import told
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import catch_up as catching_up
 from tidegate.workflows import due, ingest_events, retention
@@ -33,7 +42,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PASSING = (Unreachable, StripeRateLimited, StripeBodyUnreadable, OperationalError, PoolExhausted)
+PASSING = (DatabaseBusy, Unreachable, StripeRateLimited, StripeBodyUnreadable, OperationalError, PoolExhausted)
 """Troubles that end by themselves: the import is tried again."""
 LONGEST_WAIT = 600  # seconds
 MOST_TRIES = 20
@@ -85,6 +94,7 @@ def import_account(
         )
 
     options = ImportOptions(resources=tuple(resources), full=full, readers=context.readers)
+    before = _last_import(context, connection)
     wait = min(LONGEST_WAIT, 15 * 2**attempt)
     try:
         with _stripe(context, account) as api:
@@ -92,10 +102,13 @@ def import_account(
     except ImportRunning:
         again(60, full=full)
         return {"connection": connection, "state": "busy"}
+    except ConnectionDisconnected:
+        return {"connection": connection, "state": "disconnected"}
     except PASSING as trouble:
-        log.warning("import_put_off", extra={"connection": connection, "seconds": wait, "problem": str(trouble)})
-        again(wait, attempt=attempt + 1)
-        return {"connection": connection, "state": "put_off", "error": str(trouble)}
+        log.warning("import_put_off", extra={"connection": connection, "seconds": wait, "problem": told(trouble)})
+        begun = _last_import(context, connection) != before
+        again(wait, full=full and not begun, attempt=attempt + 1)  # what was begun is gone on with, and knows
+        return {"connection": connection, "state": "put_off", "error": told(trouble)}
     if summary["state"] == "incomplete" and summary["passing"] and attempt < MOST_TRIES:
         log.warning("import_incomplete", extra={"connection": connection, "seconds": wait})
         again(wait, attempt=attempt + 1)
@@ -192,6 +205,8 @@ def catch_up(context: TaskContext, connection: str) -> dict[str, Any]:
             )
     except ImportRunning:
         return {"connection": connection, "state": "busy"}
+    except ConnectionDisconnected:
+        return {"connection": connection, "state": "disconnected"}
     if caught["gap"]:
         context.doorbell.ring("import_account", connection=connection, full=True)
     _ring_for_looks(context, connection)
@@ -218,9 +233,11 @@ def sweep(context: TaskContext, connection: str) -> dict[str, Any]:
             summary = sweeping.sweep(context.engine, account, api, readers=context.readers, stop=context.stop)
     except ImportRunning:
         return {"connection": connection, "state": "busy"}
+    except ConnectionDisconnected:
+        return {"connection": connection, "state": "disconnected"}
     except PASSING as trouble:
-        log.warning("sweep_put_off", extra={"connection": connection, "problem": str(trouble)})
-        return {"connection": connection, "state": "put_off", "error": str(trouble)}
+        log.warning("sweep_put_off", extra={"connection": connection, "problem": told(trouble)})
+        return {"connection": connection, "state": "put_off", "error": told(trouble)}
     _ring_for_refresh(context, connection)
     if summary["state"] == "interrupted" and context.stop.is_set():
         context.doorbell.ring("sweep", connection=connection)
@@ -312,6 +329,13 @@ def _bound(name: str, run: Callable[..., Any], context: TaskContext) -> Callable
             return {"state": "stopped", "error": str(stopped)}
 
     return task
+
+
+def _last_import(context: TaskContext, connection: str) -> int | None:
+    """The id of the connection's last import."""
+    with context.engine.connect() as db:
+        last = runs.last(db, connection, importing.KIND)
+    return last["id"] if last else None
 
 
 @contextmanager

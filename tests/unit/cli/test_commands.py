@@ -85,6 +85,7 @@ def test_a_summary_leaves_out_what_is_zero_everywhere_and_fits_a_terminal(capsys
     counts: dict[str, Any] = dict.fromkeys(COUNTS, 0) | {"read": 2, "stored": 1, "deleted": 1, "skipped": {}}
     summary: dict[str, Any] = {
         "connection": "a", "state": "done", "seconds": 1.0, "pages": 1, "resumed": False, "problems": {},
+        "left_out": {},
         "resources": {"subscriptions": counts | {"children": {"subscription_items": 7}}},
     }  # fmt: skip
     print_summary(summary)

@@ -9,7 +9,7 @@ import pytest
 from tests.support.builders import arrival, customer, invoice, line
 
 from tidegate.errors import StripeBodyUnreadable
-from tidegate.mirror.pages import complete, read_objects
+from tidegate.mirror.pages import complete, read_objects, retrieve
 from tidegate.mirror.plan import Load
 from tidegate.mirror.ranges import Range
 from tidegate.stripe_api.calls import Answer
@@ -64,3 +64,27 @@ def test_a_nested_list_that_goes_round_in_a_circle_is_an_error(ids: list[str]) -
     circle: Any = Circle(line, ids)
     with pytest.raises(StripeBodyUnreadable, match="does not move on"):
         complete(circle, RESOURCES["invoices"], arrival("invoices", body, at=100))
+
+
+@pytest.mark.parametrize(
+    ("fields", "gone"),
+    [
+        ({"customer": None}, True),
+        ({"customer": None, "customer_account": None}, True),
+        ({"customer": None, "customer_account": "acct_1"}, False),
+        ({"customer": "cus_1", "customer_account": None}, False),
+        ({}, False),
+    ],
+    ids=["nobody's", "nobody's in words of today", "of an account", "of a customer", "it does not say"],
+)
+def test_a_payment_method_that_is_fetched_and_is_nobodys_is_deleted(fields: dict[str, Any], gone: bool) -> None:
+    class One:
+        livemode = None
+
+        def get(self, path: str, params: Any, **_: Any) -> Answer:
+            body = msgspec.json.encode({"id": "pm_1", "object": "payment_method", "type": "card", **fields})
+            return Answer(body, datetime.now(UTC), 0.0, "req_1")
+
+    api: Any = One()
+    (found,) = retrieve(api, RESOURCES["payment_methods"], "pm_1").arrivals
+    assert found.deleted is gone

@@ -30,6 +30,17 @@ PARAMS_OF = {
 }
 
 
+def create_params(object_: str) -> set[str]:
+    """The parameters with which the SDK makes an object of that name; none when it has no such call."""
+    prefix, _, singular = object_.replace("invoiceitem", "invoice_item").rpartition(".")
+    module = ".".join(filter(None, ["stripe.params", prefix, f"_{singular}_create_params"]))
+    camel = "".join(word.title() for word in singular.split("_"))
+    try:
+        return set(getattr(importlib.import_module(module), f"{camel}CreateParams").__annotations__)
+    except ModuleNotFoundError:
+        return set()
+
+
 def list_params(row: Resource) -> set[str]:
     """The parameters that the SDK knows for a resource's list."""
     singular = row.object.split(".")[-1]
@@ -212,9 +223,17 @@ def test_an_unknown_resource_names_the_nearest(name: str, hint: str) -> None:
     assert "Known: accounts, charges, " in str(raised.value)
 
 
-def test_what_keeps_an_object_is_one_of_its_columns() -> None:
+def test_an_id_can_be_used_again_where_its_maker_chooses_it() -> None:
+    """A plan is a price of the same id; of all other objects Stripe makes the id, new each time."""
+    chosen = {row.name for row in RESOURCES.values() if "id" in create_params(row.object)}
+    chosen |= {"prices"} if "id" in create_params("plan") else set()
+    assert {row.name for row in RESOURCES.values() if row.reusable_id} == chosen == {"products", "prices", "coupons"}
+
+
+def test_what_keeps_an_object_are_fields_of_the_sdk() -> None:
     kept = [row for row in RESOURCES.values() if row.kept_by]
     assert [row.name for row in kept] == ["payment_methods"]
     for row in kept:
         assert row.retrievable
-        assert row.kept_by in {column.name for column in row.columns}
+        module, name = OBJECT_CLASSES[row.object]
+        assert set(row.kept_by) <= set(getattr(importlib.import_module(module), name).__annotations__)

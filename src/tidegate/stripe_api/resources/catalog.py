@@ -13,6 +13,7 @@ PRODUCTS = Resource(
     permission="rak_product_read",
     variants=ACTIVE_AND_ARCHIVED,
     deleted_by=frozenset({"product.deleted"}),
+    reusable_id=True,
     columns=(
         Column("name"),
         Column("active", "boolean"),
@@ -35,6 +36,8 @@ PRICES = Resource(
     variants=ACTIVE_AND_ARCHIVED,
     expand=("tiers", "currency_options"),
     deleted_by=frozenset({"price.deleted"}),
+    # A plan, whose id may be chosen, is a price of the same id (docs.stripe.com/api/plans/create).
+    reusable_id=True,
     versions=True,
     refetch=True,
     columns=(
@@ -65,6 +68,7 @@ COUPONS = Resource(
     permission="rak_coupon_read",
     expand=("applies_to", "currency_options"),
     deleted_by=frozenset({"coupon.deleted"}),
+    reusable_id=True,
     refetch=True,
     columns=(
         Column("name"),

@@ -1,4 +1,4 @@
-"""What is taken off: discounts, which Stripe lists nowhere and tells by event."""
+"""What is taken off: discounts, which Stripe lists nowhere: told by event, and read where others hold them whole."""
 
 from tidegate.stripe_api.resources.resource import Column, Resource
 from tidegate.stripe_api.shapes.discounts import Discount

@@ -65,7 +65,7 @@ PAYMENT_METHODS = Resource(
     path="/v1/payment_methods",
     # A detached one can never be used or attached again (docs.stripe.com/api/payment_methods/detach).
     deleted_by=frozenset({"payment_method.detached"}),
-    kept_by="customer",
+    kept_by=("customer", "customer_account"),
     permission="rak_payment_method_read",
     created_filter=False,
     columns=(

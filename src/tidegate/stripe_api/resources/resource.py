@@ -62,8 +62,10 @@ class Resource:
     stands_in       for what Stripe lists nowhere: the resources whose objects show it
     parent          children: the column that holds the parent's id; the primary key includes it
     deleted_by      event types that leave a tombstone
-    kept_by         the column that, null in what is fetched by id, says the same: Stripe still shows the object to who
+    kept_by         fields that, all null in what is fetched by id, say the same: Stripe still shows the object to who
                     has its id, in no list, and it can never be used again
+    reusable_id     the id can be used again once its object is deleted, because whoever makes one may choose it; a
+                    tombstone of any other resource is final
     versions        every distinct version is kept (the revenue history is made of them)
     refetch         events carry less than lists expand, so every event queues a fetch
     reading         raise it when the shape reads stored JSON differently: the columns are then filled anew
@@ -86,7 +88,8 @@ class Resource:
     stands_in: tuple[str, ...] = ()
     parent: str = ""
     deleted_by: frozenset[str] = frozenset()
-    kept_by: str = ""
+    kept_by: tuple[str, ...] = ()
+    reusable_id: bool = False
     versions: bool = False
     refetch: bool = False
     reading: int = 1
@@ -104,3 +107,8 @@ class Resource:
     def retrievable(self) -> bool:
         """Whether one object can be fetched by `path/{id}`."""
         return self.path is not None and not self.per_parent and not self.singleton
+
+    @property
+    def askable(self) -> bool:
+        """Whether Stripe can be asked what one object is like now, by its id or as the only one of its kind."""
+        return self.retrievable or self.singleton

@@ -1,7 +1,8 @@
 """What is subscribed to: subscriptions, their items, their schedules."""
 
 from tidegate.stripe_api.resources.resource import EACH_TEST_CLOCK, Column, Nested, Resource
-from tidegate.stripe_api.shapes.subscriptions import Subscription, SubscriptionItem, SubscriptionSchedule
+from tidegate.stripe_api.shapes.schedules import SubscriptionSchedule
+from tidegate.stripe_api.shapes.subscriptions import Subscription, SubscriptionItem
 
 SUBSCRIPTION_ITEMS = Resource(
     name="subscription_items",
