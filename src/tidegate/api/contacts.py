@@ -1,17 +1,19 @@
 """Contacts over HTTP: listed, shown, linked, renamed, with members; changes that hurt are previewed first."""
 
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.api.auth import HubOf, requires
 from tidegate.contacts import directory
 from tidegate.contacts.listing import Filter, subscriptions
+from tidegate.contacts.records import Record
 from tidegate.security.tokens import Token
 from tidegate.wiring import Hub
 from tidegate.workflows import contacts as workflow
-from tidegate.workflows import previewing
+from tidegate.workflows import contacts_import, contacts_merge, previewing
 from tidegate.workflows.previewing import Change
 
 router = APIRouter(prefix="/api/contacts", tags=["contacts"])
@@ -91,6 +93,53 @@ class NewId(BaseModel):
     id: str = Field(min_length=1, max_length=500)
 
 
+class NewContact(BaseModel):
+    """A contact as you have it; where its id is known what is said is changed. The first of `emails` is its e-mail."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(min_length=1, max_length=500)
+    kind: Literal["user", "account"] = "account"
+    name: str | None = None
+    emails: list[str] = Field(default=[], max_length=1000)
+    domains: list[str] = Field(default=[], max_length=1000, description="of an account, matched by")
+    account: str | None = Field(default=None, description="your id of the account that a user belongs to")
+    role: str | None = Field(default=None, description="of the user in that account")
+    owner: str | None = Field(default=None, description="who of your team looks after it")
+    properties: dict[str, Any] = Field(default={}, description="yours, any JSON; merged into what is there")
+    billing_ids: list[str] = Field(default=[], max_length=1000, description="Stripe customers (cus_…) that it is")
+
+
+class ContactChange(BaseModel):
+    """What to change of a contact; what is not given stays. `name` and `email` null: they follow Stripe again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = None
+    email: str | None = None
+    emails: list[str] = Field(default=[], max_length=1000, description="the whole list")
+    domains: list[str] = Field(default=[], max_length=1000, description="the whole list")
+    owner: str = ""
+    properties: dict[str, Any] = Field(default={}, description="merged; null takes a property away")
+    id: str = Field(default="", max_length=500, description="another id of yours; the old one goes on leading here")
+
+
+class Other(BaseModel):
+    """The contact that is merged into this one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    other: str
+
+
+class Merge(BaseModel):
+    """The number of a merge, as merging told it and `merged` of a contact shows it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    merge: int
+
+
 class Membership(BaseModel):
     """A user's role in an account; free text."""
 
@@ -132,6 +181,40 @@ def list_(
     wanted = Filter(hub.livemode(connection), kind, search, linked, connection)
     with hub.engine.connect() as db:
         return ContactPage.model_validate(workflow.page(db, wanted, after, limit))
+
+
+@router.post("")
+def put(new: NewContact, response: Response, hub: HubOf, token: Operator, connection: Named = None) -> Shown:
+    """Makes a contact (201), or changes the one of that id (200); customers that it may be are matched anew."""
+    livemode = hub.livemode(connection)
+    record = Record(
+        new.kind,
+        new.id,
+        new.name,
+        tuple(new.emails),
+        tuple(new.domains),
+        new.account,
+        new.role,
+        new.owner,
+        new.properties,
+        tuple(new.billing_ids),
+    )
+    named = hub.account(connection).name if new.billing_ids else None
+    found, made = contacts_import.put(hub.engine, livemode, record, by(token), connection=named)
+    response.status_code = 201 if made else 200
+    response.headers["Location"] = f"/api/contacts/{quote(found.ref, safe='')}"
+    return show(found.ref, hub, connection)
+
+
+@router.patch("/{contact}")
+def change(contact: Ref, what: ContactChange, hub: HubOf, token: Operator, connection: Named = None) -> Shown:
+    """Changes what is given of a contact."""
+    livemode, given = hub.livemode(connection), what.model_dump(exclude_unset=True)
+    new_id = given.pop("id", "")
+    found = contacts_import.change(hub.engine, livemode, contact, given, by(token))
+    if new_id:
+        found = workflow.rename(hub.engine, livemode, found.ref, new_id, by(token))
+    return show(found.ref, hub, connection)
 
 
 @router.get("/{contact}", dependencies=[requires("read")])
@@ -191,6 +274,41 @@ def remove_id(contact: Ref, other: str, hub: HubOf, token: Operator, connection:
     """Lets a former id of the contact lead to nobody."""
     found = workflow.alias(hub.engine, hub.livemode(connection), contact, other, by(token), remove=True)
     return show(found.ref, hub, connection)
+
+
+@router.post("/{contact}/merge")
+def merge(
+    contact: Ref,
+    what: Other,
+    hub: HubOf,
+    token: Operator,
+    preview: OnlyPreview = False,
+    preview_token: PreviewToken = None,
+    connection: Named = None,
+) -> Effect:
+    """Makes another contact part of this one; `result.merge` is the number that parts them again."""
+    livemode = hub.livemode(connection)
+    found = contacts_merge.merge(
+        hub.engine, livemode, contact, what.other, by(token), only_preview=preview, token=preview_token
+    )
+    return Effect.model_validate(found.as_json())
+
+
+@router.post("/{contact}/unmerge")
+def unmerge(
+    contact: Ref,
+    what: Merge,
+    hub: HubOf,
+    token: Operator,
+    preview: OnlyPreview = False,
+    preview_token: PreviewToken = None,
+    connection: Named = None,
+) -> Effect:
+    """Parts this contact from one that was merged into it."""
+    with hub.engine.connect() as db:
+        key = directory.find(db, hub.livemode(connection), contact).key
+    found = contacts_merge.unmerge(hub.engine, what.merge, by(token), only_preview=preview, token=preview_token, of=key)
+    return Effect.model_validate(found.as_json())
 
 
 @router.put("/{contact}/members/{user}")
