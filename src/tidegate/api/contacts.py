@@ -4,16 +4,31 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.api.auth import HubOf, requires
+from tidegate.api.contact_models import (
+    ContactChange,
+    ContactPage,
+    Effect,
+    Forgotten,
+    Member,
+    Membership,
+    Merge,
+    NewContact,
+    NewId,
+    NewLink,
+    Other,
+    Refreshed,
+    Shown,
+)
 from tidegate.contacts import directory
 from tidegate.contacts.listing import Filter, subscriptions
 from tidegate.contacts.records import Record
+from tidegate.errors import UsageError
 from tidegate.security.tokens import Token
 from tidegate.wiring import Hub
 from tidegate.workflows import contacts as workflow
-from tidegate.workflows import contacts_import, contacts_merge, previewing
+from tidegate.workflows import contacts_fetch, contacts_forget, contacts_import, contacts_merge, previewing
 from tidegate.workflows.previewing import Change
 
 router = APIRouter(prefix="/api/contacts", tags=["contacts"])
@@ -27,133 +42,6 @@ PreviewToken = Annotated[
     str | None, Query(alias="token", description="of a preview: 409 when it would change something else now")
 ]
 Operator = Annotated[Token, requires("operate")]
-
-
-class ContactRow(BaseModel):
-    """A contact of a list. `customers`: how many are linked to it. Times are UTC."""
-
-    model_config = ConfigDict(extra="allow")
-
-    contact: str
-    kind: str
-    id: str
-    name: str
-    email: str
-    customers: int
-    live_subscriptions: int
-
-
-class ContactPage(BaseModel):
-    """Contacts, the oldest first; `next` is `after` of the next page, null on the last one."""
-
-    contacts: list[ContactRow]
-    next: str | None
-
-
-class Shown(BaseModel):
-    """A contact with all that is known of it: ids, e-mails, links with method, evidence and time, members or accounts,
-    packages, subscriptions, usage, changes.
-    """
-
-    model_config = ConfigDict(extra="allow")
-
-    contact: str
-    kind: str
-    id: str
-    billing_id: str | None
-    links: list[dict[str, Any]]
-
-
-class Effect(BaseModel):
-    """What a change does to entitlements, per feature and contact; `token` does just that."""
-
-    token: str
-    done: bool
-    contacts: int
-    lost: int
-    gained: int
-    changed: int
-    features: dict[str, list[dict[str, Any]]]
-    result: Any = None
-
-
-class NewLink(BaseModel):
-    """A customer to link by hand."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    customer: str = Field(description="Stripe's id, cus_…; the mirror must have it", min_length=1, max_length=255)
-
-
-class NewId(BaseModel):
-    """An id of yours for a contact."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: str = Field(min_length=1, max_length=500)
-
-
-class NewContact(BaseModel):
-    """A contact as you have it; where its id is known what is said is changed. The first of `emails` is its e-mail."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: str = Field(min_length=1, max_length=500)
-    kind: Literal["user", "account"] = "account"
-    name: str | None = None
-    emails: list[str] = Field(default=[], max_length=1000)
-    domains: list[str] = Field(default=[], max_length=1000, description="of an account, matched by")
-    account: str | None = Field(default=None, description="your id of the account that a user belongs to")
-    role: str | None = Field(default=None, description="of the user in that account")
-    owner: str | None = Field(default=None, description="who of your team looks after it")
-    properties: dict[str, Any] = Field(default={}, description="yours, any JSON; merged into what is there")
-    billing_ids: list[str] = Field(default=[], max_length=1000, description="Stripe customers (cus_…) that it is")
-
-
-class ContactChange(BaseModel):
-    """What to change of a contact; what is not given stays. `name` and `email` null: they follow Stripe again."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str | None = None
-    email: str | None = None
-    emails: list[str] = Field(default=[], max_length=1000, description="the whole list")
-    domains: list[str] = Field(default=[], max_length=1000, description="the whole list")
-    owner: str = ""
-    properties: dict[str, Any] = Field(default={}, description="merged; null takes a property away")
-    id: str = Field(default="", max_length=500, description="another id of yours; the old one goes on leading here")
-
-
-class Other(BaseModel):
-    """The contact that is merged into this one."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    other: str
-
-
-class Merge(BaseModel):
-    """The number of a merge, as merging told it and `merged` of a contact shows it."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    merge: int
-
-
-class Membership(BaseModel):
-    """A user's role in an account; free text."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    role: str = Field(default="", max_length=200)
-
-
-class Member(BaseModel):
-    """A user that belongs to an account; `role` null: no longer."""
-
-    account: str
-    user: str
-    role: str | None
 
 
 def by(token: Token) -> str:
@@ -229,6 +117,22 @@ def list_subscriptions(contact: Ref, hub: HubOf, connection: Named = None) -> li
     """The subscriptions of the contact's customers with their items, newest first; amounts in minor units."""
     with hub.engine.connect() as db:
         return subscriptions(db, directory.find(db, hub.livemode(connection), contact).key)
+
+
+@router.post("/{contact}/refresh", dependencies=[requires("entitlements")])
+def refresh(
+    contact: Ref,
+    hub: HubOf,
+    customer: Annotated[
+        str | None, Query(description="this Stripe customer (cus_…) as well, though it may be new", max_length=255)
+    ] = None,
+    connection: Named = None,
+) -> Refreshed:
+    """Reads the contact's subscriptions from Stripe now, and answers what it may use; for who comes from Checkout."""
+    account = hub.account(connection) if customer is not None else None
+    livemode = hub.livemode(connection)
+    found = contacts_fetch.fetch(hub.engine, hub.stripe, livemode, contact, customer=customer, account=account)
+    return Refreshed.model_validate(found)
 
 
 @router.post("/{contact}/links")
@@ -309,6 +213,24 @@ def unmerge(
         key = directory.find(db, hub.livemode(connection), contact).key
     found = contacts_merge.unmerge(hub.engine, what.merge, by(token), only_preview=preview, token=preview_token, of=key)
     return Effect.model_validate(found.as_json())
+
+
+@router.post("/{contact}/forget")
+def forget(
+    contact: Ref,
+    hub: HubOf,
+    token: Annotated[Token, requires("admin")],
+    preview: OnlyPreview = False,
+    preview_token: PreviewToken = None,
+    connection: Named = None,
+) -> Forgotten:
+    """Erases a person's data for good: preview it first, and give its token to do it."""
+    if not preview and preview_token is None:
+        raise UsageError(problem="Nothing was erased: ask with ?preview=true first, and then with the token it tells.")
+    found = contacts_forget.forget(
+        hub.engine, hub.livemode(connection), contact, by(token), only_preview=preview, token=preview_token
+    )
+    return Forgotten.model_validate(found.as_json())
 
 
 @router.put("/{contact}/members/{user}")
