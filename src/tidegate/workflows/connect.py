@@ -30,6 +30,7 @@ OWNED = (
     "permissions",
     "listings",
     "changed_customers",
+    "forgotten",
     "links",
     "reviews",
     "contact_settings",
