@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 from tests.support.builders import arrival, customer, invoice, item, price, subscription
 from tests.support.queue import connect
 
-from tidegate.catalog import features, mappings, packages, snapshot
+from tidegate.catalog import features, kept, mappings, packages, snapshot
 from tidegate.catalog.mappings import Wanted
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
@@ -241,7 +241,7 @@ def test_holders_may_keep_a_mapping_that_is_removed(shop: Shop) -> None:
     with shop.engine.begin() as db:
         known = mappings.in_force(db, "acme", "price_1", None)
         assert known is not None
-        assert mappings.keep_for_holders(db, known["id"]) == 1
+        assert kept.keep(db, "acme", "price_1", None) == 1
         mappings.remove(db, known["id"])
     shop.has(
         customer("cus_2", email="bob@example.com"), subscription("sub_2", [item("si_2", "sub_2")], customer="cus_2")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from tidegate import __version__
-from tidegate.cli import inbox, tokens
+from tidegate.cli import config, features, inbox, mappings, packages, tokens
 from tidegate.cli.audit import audit
 from tidegate.cli.catch_up import catch_up
 from tidegate.cli.connect import connect
@@ -70,6 +70,10 @@ for panel, commands in PANELS.items():
     for name, command in commands.items():
         app.command(name, rich_help_panel=panel)(command)
 
+app.add_typer(config.app, name="config", rich_help_panel="Catalog")
+app.add_typer(features.app, name="features", rich_help_panel="Catalog")
+app.add_typer(mappings.app, name="mappings", rich_help_panel="Catalog")
+app.add_typer(packages.app, name="packages", rich_help_panel="Catalog")
 app.add_typer(inbox.app, name="inbox", rich_help_panel="Keep going")
 app.add_typer(tokens.app, name="tokens", rich_help_panel="Keep going")
 
