@@ -11,6 +11,7 @@ from tidegate.catalog import features, journal
 from tidegate.catalog.terms import FeatureType, Reset
 from tidegate.errors import CatalogInvalid
 from tidegate.security.tokens import Token
+from tidegate.workflows.catalog_changes import remove_feature
 
 router = APIRouter(prefix="/api/features", tags=["catalog"])
 
@@ -106,6 +107,5 @@ def change(key: str, hub: HubOf, wanted: FeatureChange, token: Annotated[Token, 
 def remove(key: str, hub: HubOf, token: Annotated[Token, requires("admin")]) -> Response:
     """Removes a feature that no package, mapping or override names."""
     with hub.engine.begin() as db:
-        features.remove(db, key)
-        journal.note(db, f"token {token.name}", "feature.removed", key)
+        remove_feature(db, key, f"token {token.name}")
     return Response(status_code=204)

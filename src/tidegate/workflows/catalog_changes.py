@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
+from tidegate.catalog import features as catalog_features
 from tidegate.catalog import journal, kept, mappings, packages
 from tidegate.catalog.mappings import Wanted
 from tidegate.errors import CatalogInvalid, PreviewNeeded
@@ -143,6 +144,12 @@ def remove_package(db: Connection, key: str, by: str, *, by_file: bool = False) 
         raise CatalogInvalid(problem=f"The package {key} is the default; make another the default, or none, first.")
     packages.remove(db, key, by_file=by_file)
     journal.note(db, by, "package.removed", key)
+
+
+def remove_feature(db: Connection, key: str, by: str, *, by_file: bool = False) -> None:
+    """Removes a feature that nothing names. Raises CatalogUnknown, CatalogInvalid, ManagedByFile."""
+    catalog_features.remove(db, key, by_file=by_file)
+    journal.note(db, by, "feature.removed", key)
 
 
 def _package(db: Connection, key: str) -> dict[str, Any] | None:

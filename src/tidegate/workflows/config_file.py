@@ -61,6 +61,15 @@ class Applying:
         except UsageError as error:
             raise self.sections.document.wrong(self.sections.of(entry), str(error)) from error
 
+    @contextmanager
+    def pruning(self) -> Generator[None]:
+        """What cannot be removed is told with what holds it."""
+        try:
+            yield
+        except UsageError as error:
+            hint = " Whoever holds it keeps it: --all-holders takes it from them." if self.keep_holders else ""
+            raise self.sections.document.wrong((), f"--prune: {error}{hint}") from error
+
 
 def apply(sections: Sections, by: str, *, prune: bool = False, keep_holders: bool = True) -> Change:
     """Makes the hub what the file says; the result is `{"steps": […], "rematch": […]}`. Its preview is the plan.
@@ -118,7 +127,7 @@ def _said(entry: PackageEntry) -> dict[str, Any]:
 def _mappings(db: Connection, applying: Applying) -> None:
     for entry in applying.sections.mappings or ():
         with applying.at(entry):
-            wanted = _wanted(db, entry, applying.by)
+            wanted = _wanted(db, applying.sections, entry, applying.by)
             known = mappings.in_force(db, wanted.connection, wanted.price, wanted.product)
             result = catalog_changes.set_mapping(wanted, keep_holders=applying.keep_holders).do(db)
             if result["changed"]:
@@ -134,9 +143,18 @@ def _mappings(db: Connection, applying: Applying) -> None:
                 )
 
 
-def _wanted(db: Connection, entry: MappingEntry, by: str) -> Wanted:
+def _connection(db: Connection, sections: Sections, entry: MappingEntry | ContactsEntry) -> str:
+    """The connection that an entry names, or the only one. Raises ConfigInvalid, with the line."""
+    try:
+        return accounts.named(db, entry.connection).name
+    except UsageError as error:
+        told = str(error).replace("`--connection NAME`", "`connection: NAME`")
+        raise sections.document.wrong(sections.of(entry), told) from error
+
+
+def _wanted(db: Connection, sections: Sections, entry: MappingEntry, by: str) -> Wanted:
     return Wanted(
-        accounts.named(db, entry.connection).name,
+        _connection(db, sections, entry),
         entry.price,
         entry.product,
         entry.package,
@@ -151,7 +169,7 @@ def _wanted(db: Connection, entry: MappingEntry, by: str) -> Wanted:
 def _contacts(db: Connection, applying: Applying) -> None:
     for entry in applying.sections.contacts or ():
         with applying.at(entry):
-            connection = accounts.named(db, entry.connection).name
+            connection = _connection(db, applying.sections, entry)
             wanted, known = policy.checked(entry.settings), _settings(db, connection)
             if known is not None and known == {"settings": wanted, "managed_by": FILE}:
                 continue
@@ -193,18 +211,17 @@ def _leave(db: Connection, applying: Applying) -> None:
         result = change.do(db)
         derive_grants(db, touched)  # else what follows would still be in use
         applying.note("remove", "mappings", subject, **({"kept": result["kept"]} if result["kept"] else {}))
-    for key in gone["packages"]:
-        if applying.prune:
-            catalog_changes.remove_package(db, key, applying.by, by_file=True)
-        else:
-            packages.release(db, key)
-        applying.note("remove" if applying.prune else "release", "packages", key)
-    for key in gone["features"]:
-        if applying.prune:
-            features.remove(db, key, by_file=True)
-        else:
-            features.release(db, key)
-        applying.note("remove" if applying.prune else "release", "features", key)
+    for section, remove, release in (
+        ("packages", catalog_changes.remove_package, packages.release),
+        ("features", catalog_changes.remove_feature, features.release),
+    ):
+        for key in gone[section]:
+            if applying.prune:
+                with applying.pruning():
+                    remove(db, key, applying.by, by_file=True)
+            else:
+                release(db, key)
+            applying.note("remove" if applying.prune else "release", section, key)
 
 
 def _dropped(db: Connection, sections: Sections) -> dict[str, list[Any]]:
@@ -217,7 +234,7 @@ def _dropped(db: Connection, sections: Sections) -> dict[str, list[Any]]:
         named = {entry.key for entry in sections.packages}
         found["packages"] = [row["key"] for row in packages.every(db) if row["managed_by"] and row["key"] not in named]
     if sections.mappings is not None:
-        of = {_source(db, entry) for entry in sections.mappings}
+        of = {_source(db, sections, entry) for entry in sections.mappings}
         rows = mappings.every(db)
         found["mappings"] = [
             row for row in rows if row["managed_by"] and (row["connection"], row["price"], row["product"]) not in of
@@ -225,8 +242,8 @@ def _dropped(db: Connection, sections: Sections) -> dict[str, list[Any]]:
     return found
 
 
-def _source(db: Connection, entry: MappingEntry) -> tuple[str, str | None, str | None]:
-    return accounts.named(db, entry.connection).name, entry.price, entry.product
+def _source(db: Connection, sections: Sections, entry: MappingEntry) -> tuple[str, str | None, str | None]:
+    return _connection(db, sections, entry), entry.price, entry.product
 
 
 def _settings(db: Connection, connection: str) -> dict[str, Any] | None:
@@ -243,25 +260,26 @@ def _touched(db: Connection, sections: Sections, prune: bool) -> Sequence[int]:
         if entry.default and entry.features is not None:
             found |= {*catalog_changes.publish_package(entry.key, "").touched(db)}
     for entry in sections.mappings or ():
-        if _differs(db, entry):
-            found |= {*mappings.touched(db, *_source(db, entry))}
+        if _differs(db, sections, entry):
+            found |= {*mappings.touched(db, *_source(db, sections, entry))}
     if prune:
         for row in _dropped(db, sections)["mappings"]:
             found |= {*mappings.touched(db, row["connection"], row["price"], row["product"])}
     for entry in sections.contacts or ():
-        found |= {*_of_settings(db, entry)}
+        found |= {*_of_settings(db, sections, entry)}
     return sorted(found)
 
 
-def _differs(db: Connection, entry: MappingEntry) -> bool:
+def _differs(db: Connection, sections: Sections, entry: MappingEntry) -> bool:
+    wanted = _wanted(db, sections, entry, "")
     try:
-        return mappings.differs(db, _wanted(db, entry, ""))
+        return mappings.differs(db, wanted)
     except (CatalogInvalid, CatalogUnknown):
         return True  # it leads to what the file has yet to make; else applying it tells what is wrong
 
 
-def _of_settings(db: Connection, entry: ContactsEntry) -> Sequence[int]:
-    connection = accounts.named(db, entry.connection).name
+def _of_settings(db: Connection, sections: Sections, entry: ContactsEntry) -> Sequence[int]:
+    connection = _connection(db, sections, entry)
     known = (_settings(db, connection) or {"settings": {}})["settings"]
     if all(known.get(name) == entry.settings.get(name) for name in ("grace_days", "paused_gives")):
         return ()
