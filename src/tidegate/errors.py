@@ -353,7 +353,7 @@ class StripeAccessRevoked(StripeKeyInvalid):
 
 
 class StripePermissionMissing(StripeRefused):
-    """The key may not read {endpoint}: {message} Give the restricted key that permission in Stripe's dashboard, or
+    """The key may not do {endpoint}: {message} Give the restricted key that permission in Stripe's dashboard, or
     leave the resource out. Request id: {request_id}.
     """
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from io import StringIO
 from typing import Any
 
 import pytest
+import typer
 from sqlalchemy import Engine
 from tests.support.builders import customer, item, price, subscription
 from tests.support.shop import SEATS, Shop
@@ -417,3 +419,28 @@ def test_suggestions_are_made_from_what_is_seen_and_undone_by_removing(shop: Sho
     assert len(shop.rows("select * from tidegate.unmapped_prices")) == 3
     with shop.engine.connect() as db, pytest.raises(CatalogUnknown, match=r"Did you mean package:gold\?"):
         catalog_suggest.chosen(catalog_suggest.found(db, "acme")[0], ["package:golf"])
+
+
+class Terminal(StringIO):
+    """A terminal at which somebody has typed."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_at_a_terminal_it_is_asked_before_something_is_taken(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tidegate.cli.previews import carry_out
+
+    change = removal(shop, number_of(shop))
+    how: dict[str, Any] = {"only_preview": False, "yes": False, "token": None, "as_json": False}
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    with pytest.raises(typer.Abort):
+        carry_out(shop.engine, change, **how)
+    assert "3 lost" in capsys.readouterr().out
+    assert shop.answer(ADA, "sso")["granted"]
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    assert carry_out(shop.engine, change, **how).done
+    monkeypatch.setattr("sys.stdin", Terminal(""))  # giving asks nothing
+    assert carry_out(shop.engine, catalog_changes.set_mapping(to_price()), **how).done

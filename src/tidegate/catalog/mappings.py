@@ -235,7 +235,8 @@ from (
   select i.price, max(i.product) as product, max(i.currency) as currency, max(i.interval) as interval,
     max(i.interval_count) as interval_count, count(distinct s.id) as subscriptions,
     count(distinct s.customer) as customers,
-    case when bool_and(i.unit_amount is not null) then sum(i.unit_amount * coalesce(i.quantity, 1)) end as list_value
+    case when bool_and(i.unit_amount is not null)
+      then sum(i.unit_amount * coalesce(i.quantity, 1))::bigint end as list_value
   {_WAITING} group by i.price) w
 left join stripe.products p on p.connection = :connection and p.id = w.product
 left join lateral (

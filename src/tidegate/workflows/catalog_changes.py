@@ -44,16 +44,9 @@ def set_mapping(wanted: Wanted, *, keep_holders: bool = True) -> Change:
     source = (wanted.connection, wanted.price, wanted.product)
 
     def do(db: Connection) -> dict[str, Any]:
-        known = mappings.in_force(db, *source)
-        held = kept.keep(db, *source) if keep_holders and mappings.differs(db, wanted) else 0
-        freed = kept.let_go(db, *source) if not keep_holders else 0
-        number, changed = mappings.set_(db, wanted)
-        if changed or freed:
-            said = mappings.shown(mappings.one(db, number))
-            replaced = mappings.shown(known) if known is not None and known["id"] != number else None
-            journal.note(db, wanted.by, "mapping.set", said, mapping=number, replaces=replaced, kept=held)
+        result = map_source(db, wanted, keep_holders)
         tell_unmapped(db, wanted.connection)
-        return {"mapping": number, "changed": changed or freed > 0, "keep_holders": keep_holders, "kept": held}
+        return result
 
     said = {name: getattr(wanted, name) for name in _DESCRIBING}
     what = {"change": "mapping.set", **said, "keep_holders": keep_holders}
@@ -63,24 +56,44 @@ def set_mapping(wanted: Wanted, *, keep_holders: bool = True) -> Change:
 _DESCRIBING = ("connection", "price", "product", "package", "feature", "terms", "per_quantity", "managed_by")
 
 
-def remove_mapping(
-    db: Connection, mapping: int, by: str, *, keep_holders: bool = True, by_file: bool = False
-) -> Change:
+def map_source(db: Connection, wanted: Wanted, keep_holders: bool) -> dict[str, Any]:
+    """Sets a mapping, in the caller's transaction; what waits unmapped is told by the caller, once for many."""
+    source = (wanted.connection, wanted.price, wanted.product)
+    known = mappings.in_force(db, *source)
+    held = kept.keep(db, *source) if keep_holders and mappings.differs(db, wanted) else 0
+    freed = kept.let_go(db, *source) if not keep_holders else 0
+    number, changed = mappings.set_(db, wanted)
+    if changed or freed:
+        said = mappings.shown(mappings.one(db, number))
+        replaced = mappings.shown(known) if known is not None and known["id"] != number else None
+        journal.note(db, wanted.by, "mapping.set", said, mapping=number, replaces=replaced, kept=held)
+    return {"mapping": number, "changed": changed or freed > 0, "keep_holders": keep_holders, "kept": held}
+
+
+def remove_mapping(db: Connection, mapping: int, by: str, *, keep_holders: bool = True) -> Change:
     """Takes a mapping out of force. `db` reads what it is of. Raises CatalogUnknown."""
     row = mappings.one(db, mapping)
     source = (row["connection"], row["price"], row["product"])
 
     def do(db: Connection) -> dict[str, Any]:
-        held = kept.keep(db, *source) if keep_holders else 0
-        if not keep_holders:
-            kept.let_go(db, *source)
-        gone = mappings.remove(db, mapping, by_file=by_file)
-        journal.note(db, by, "mapping.removed", mappings.shown(gone), mapping=mapping, kept=held)
+        result = unmap(db, mapping, by, keep_holders)
         tell_unmapped(db, row["connection"])
-        return {"mapping": mapping, "changed": True, "keep_holders": keep_holders, "kept": held}
+        return result
 
     what = {"change": "mapping.removed", "mapping": mapping, "keep_holders": keep_holders}
     return Change(what, lambda db: mappings.touched(db, *source), do)
+
+
+def unmap(db: Connection, mapping: int, by: str, keep_holders: bool, by_file: bool = False) -> dict[str, Any]:
+    """Takes a mapping out of force, as `map_source` sets one."""
+    row = mappings.one(db, mapping)
+    source = (row["connection"], row["price"], row["product"])
+    held = kept.keep(db, *source) if keep_holders else 0
+    if not keep_holders:
+        kept.let_go(db, *source)
+    mappings.remove(db, mapping, by_file=by_file)
+    journal.note(db, by, "mapping.removed", mappings.shown(row), mapping=mapping, kept=held)
+    return {"mapping": mapping, "changed": True, "keep_holders": keep_holders, "kept": held}
 
 
 def define_package(key: str, by: str, **said: Any) -> Change:

@@ -10,8 +10,9 @@ from tidegate.catalog.features import nearest
 from tidegate.catalog.mappings import Wanted
 from tidegate.catalog.suggestions import Left, Suggestion, suggest
 from tidegate.errors import CatalogUnknown
-from tidegate.workflows import catalog_changes
+from tidegate.workflows.catalog_changes import map_source
 from tidegate.workflows.previewing import Change, Preview, commit
+from tidegate.workflows.refresh import tell_unmapped
 
 
 def found(db: Connection, connection: str) -> tuple[list[Suggestion], list[Left]]:
@@ -45,6 +46,7 @@ def acceptance(connection: str, wanted: Sequence[Suggestion], by: str) -> Change
             numbers = _made(db, connection, one, by)
             journal.note(db, by, "suggestion.accepted", one.name, connection=connection, mappings=numbers)
             made.append({"name": one.name, "mappings": numbers})
+        tell_unmapped(db, connection)
         return {"accepted": made}
 
     def touched(db: Connection) -> list[int]:
@@ -97,4 +99,4 @@ def _mapped(db: Connection, connection: str, row: Mapping[str, Any], by: str) ->
         row["per_quantity"],
         by=by,
     )
-    return int(catalog_changes.set_mapping(wanted).do(db)["mapping"])
+    return int(map_source(db, wanted, keep_holders=True)["mapping"])

@@ -17,6 +17,7 @@ from tidegate.errors import CatalogInvalid, CatalogUnknown, ConfigInvalid, Usage
 from tidegate.workflows import catalog_changes
 from tidegate.workflows.config_sections import ContactsEntry, MappingEntry, PackageEntry, Sections
 from tidegate.workflows.previewing import Change
+from tidegate.workflows.refresh import tell_unmapped
 
 FILE = "file"
 """What `managed_by` says of everything that the file names."""
@@ -85,6 +86,9 @@ def apply(sections: Sections, by: str, *, prune: bool = False, keep_holders: boo
         _mappings(db, applying)
         _contacts(db, applying)
         _leave(db, applying)
+        if any(step.section == "mappings" for step in applying.steps):
+            for account in accounts.every(db):
+                tell_unmapped(db, account.name)
         if applying.steps:
             journal.note(db, by, "config.applied", sections.document.file, steps=len(applying.steps))
         return {"steps": [step.as_json() for step in applying.steps], "rematch": applying.rematch}
@@ -129,7 +133,7 @@ def _mappings(db: Connection, applying: Applying) -> None:
         with applying.at(entry):
             wanted = _wanted(db, applying.sections, entry, applying.by)
             known = mappings.in_force(db, wanted.connection, wanted.price, wanted.product)
-            result = catalog_changes.set_mapping(wanted, keep_holders=applying.keep_holders).do(db)
+            result = catalog_changes.map_source(db, wanted, applying.keep_holders)
             if result["changed"]:
                 now = mappings.one(db, result["mapping"])
                 kept = {"kept": result["kept"]} if result["kept"] else {}
@@ -204,11 +208,8 @@ def _leave(db: Connection, applying: Applying) -> None:
             mappings.release(db, number)
             applying.note("release", "mappings", subject)
             continue
-        change = catalog_changes.remove_mapping(
-            db, number, applying.by, keep_holders=applying.keep_holders, by_file=True
-        )
-        touched = change.touched(db)
-        result = change.do(db)
+        touched = mappings.touched(db, row["connection"], row["price"], row["product"])
+        result = catalog_changes.unmap(db, number, applying.by, applying.keep_holders, by_file=True)
         derive_grants(db, touched)  # else what follows would still be in use
         applying.note("remove", "mappings", subject, **({"kept": result["kept"]} if result["kept"] else {}))
     for section, remove, release in (
