@@ -108,6 +108,8 @@ GUARDED = [
     ("POST", "/api/mappings", "admin"),
     ("POST", "/api/mappings/1/remove", "admin"),
     ("GET", "/api/mappings/queue", "read"),
+    ("GET", "/api/mappings/kept", "read"),
+    ("POST", "/api/mappings/kept/release", "admin"),
     ("GET", "/api/mappings/suggestions", "read"),
     ("POST", "/api/mappings/suggestions/accept", "admin"),
 ]

@@ -128,6 +128,22 @@ def test_by_default_holders_keep_what_they_have_and_the_answer_says_so(client: C
     assert shop.answer(ADA, "seats")["limit"] == 2
 
 
+def test_what_holders_keep_is_listed_and_can_be_ended(client: Client, shop: Shop, pro: int) -> None:
+    ok(client.post(f"/api/mappings/{pro}/remove"))
+    [row] = ok(client.get("/api/mappings/kept"))["kept"]
+    assert (row["price"], row["package"], row["subscriptions"]) == ("price_1", "pro", 1)
+    path = "/api/mappings/kept/release"
+    refused(client.post(path, json={}), 422, "catalog-invalid")
+    refused(client.post(path, json={"price": "price_1"}), 409, "preview-needed")
+    shown = ok(client.post(f"{path}?preview=true", json={"price": "price_1"}))
+    assert shown["lost"] == 1
+    done = ok(client.post(path, json={"price": "price_1", "token": shown["token"]}))
+    assert done["result"]["released"] == 1
+    assert not shop.answer(ADA, "seats")["granted"]
+    assert ok(client.get("/api/mappings/kept"))["kept"] == []
+    assert [one["price"] for one in ok(client.get("/api/mappings/queue"))["waiting"]] == ["price_1"]
+
+
 def test_versions_are_drafted_published_and_migrated_to(client: Client, shop: Shop, pro: int) -> None:
     drafted = ok(client.put("/api/packages/pro/draft", json={"features": {"seats": 3}}))
     assert drafted == {"draft": {"seats": {"limit": 3}}}

@@ -129,6 +129,10 @@ def test_mappings_are_set_previewed_and_removed(cli: Cli) -> None:
     kept = cli("mappings", "remove", price)
     assert "Kept for those who hold it" in kept
     assert "There is no mapping of" in cli("mappings", "remove", price, code=2)
+    assert "kept by holders" in cli("mappings", "list")
+    ended = cli("mappings", "remove", price, "--all-holders", "--yes")
+    assert "are kept no longer" in ended
+    assert cli.json("mappings", "list")["kept"] == []
 
 
 def test_a_package_is_published_created_in_stripe_and_migrated(cli: Cli) -> None:
@@ -140,7 +144,7 @@ def test_a_package_is_published_created_in_stripe_and_migrated(cli: Cli) -> None
     assert "POST /v1/prices" in dry
     assert "unit_amount=9900" in dry
     assert "2 requests would be sent." in dry
-    assert "tidegate_gold is mapped to the package gold" in cli("packages", "create-in-stripe", "gold")
+    assert "tidegate_gold → package gold" in cli("packages", "create-in-stripe", "gold")
     assert cli.json("packages", "create-in-stripe", "gold")["created"] == []
     published = cli.json("packages", "publish", "gold", "--feature", "nothing=true", code=2)
     assert "There is no feature nothing." in published["error"]["message"]

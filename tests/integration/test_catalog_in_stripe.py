@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import text
 from tests.support.importing import connected
 
-from tidegate.catalog import packages
+from tidegate.catalog import mappings, packages
+from tidegate.catalog.mappings import Wanted
 from tidegate.connections.accounts import Account
 from tidegate.errors import CatalogInvalid, StripePermissionMissing, WriteKeyMissing
 from tidegate.sandbox import Sandbox
@@ -120,6 +121,26 @@ def test_a_new_price_is_added_to_the_product_that_is_there(hub: Hub, account: Ac
     assert (request["path"], request["form"]["unit_amount"]) == ("/v1/prices", "5900")
     assert len(create(hub, account)["created"]) == 1
     assert len(marked(sandbox, "prices")) == 4
+
+
+def test_an_archived_product_is_told(hub: Hub, account: Account, sandbox: Sandbox) -> None:
+    create(hub, account)
+    sandbox.call(lambda: sandbox.state.put(sandbox.state.full("products", "tidegate_scale") | {"active": False}))
+    with hub.engine.begin() as db:
+        db.execute(text("truncate stripe.products, stripe.prices"))
+    sandbox.advance(2 * 86_400)
+    with pytest.raises(CatalogInvalid, match="tidegate_scale already, archived"):
+        create(hub, account)
+
+
+def test_what_somebody_mapped_the_product_to_stays(hub: Hub, account: Account, sandbox: Sandbox) -> None:
+    create(hub, account)
+    with hub.engine.begin() as db:
+        packages.define(db, "other")
+        packages.draft(db, "other", {})
+        packages.publish(db, "other")
+        mappings.set_(db, Wanted("acme", product="tidegate_scale", package="other"))
+    assert create(hub, account)["means"] == "tidegate_scale → package other"
 
 
 def test_without_a_key_that_may_write_it_says_so(hub: Hub, account: Account, sandbox: Sandbox) -> None:

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.paging import After, Limit, page
 from tidegate.api.previews import Outcome, Previewed, TokenOf, outcome
-from tidegate.catalog import mappings
+from tidegate.catalog import kept, mappings
 from tidegate.catalog.mappings import Wanted
 from tidegate.catalog.terms import Reset
-from tidegate.errors import CatalogUnknown
+from tidegate.errors import CatalogInvalid, CatalogUnknown
 from tidegate.security.tokens import Token
 from tidegate.workflows import catalog_changes, catalog_suggest
 
@@ -108,6 +108,39 @@ class Queue(BaseModel):
     next: str | None
 
 
+class Kept(BaseModel):
+    """What subscriptions keep of a price, whatever it means to those who come later."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    connection: str
+    price: str
+    product: str | None
+    product_name: str | None
+    package: str | None
+    feature: str | None
+    terms: dict[str, Any] | None
+    subscriptions: int
+    since: datetime
+
+
+class KeptPage(BaseModel):
+    """A page of what is kept. `next`: what to give as `after`; null: there is no more."""
+
+    kept: list[Kept]
+    next: str | None
+
+
+class Release(BaseModel):
+    """The price, or the product, whose holders are to get what it means now, if anything."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    price: str | None = None
+    product: str | None = None
+    token: TokenOf = None
+
+
 class Suggestions(BaseModel):
     """What is proposed, as entries of tidegate.yaml, and what is `left` to a person."""
 
@@ -172,6 +205,26 @@ def queue(hub: HubOf, connection: Named = None, limit: Limit = 100, after: After
     with hub.engine.connect() as db:
         shown, following = page(mappings.queue(db, name), "price", limit, after)
     return Queue(connection=name, waiting=[Waiting.model_validate(row) for row in shown], next=following)
+
+
+@router.get("/kept", dependencies=[requires("read")])
+def listing_kept(hub: HubOf, connection: Named = None, limit: Limit = 100, after: After = None) -> KeptPage:
+    """What subscriptions keep of prices that mean something else now, or nothing."""
+    name = hub.account(connection).name
+    with hub.engine.connect() as db:
+        rows = [row | {"at": f"{row['price']} {row['package'] or row['feature']}"} for row in kept.every(db, name)]
+    shown, following = page(rows, "at", limit, after)
+    return KeptPage(kept=[Kept.model_validate(row) for row in shown], next=following)
+
+
+@router.post("/kept/release")
+def release(hub: HubOf, wanted: Release, token: Admin, preview: Previewed = False, connection: Named = None) -> Outcome:
+    """Ends what holders keep of a price, or of a product's prices; the preview names who loses what."""
+    if bool(wanted.price) == bool(wanted.product):
+        raise CatalogInvalid(problem="Name a price or a product.")
+    name = hub.account(connection).name
+    change = catalog_changes.release_kept(name, wanted.price, wanted.product, f"token {token.name}")
+    return outcome(hub, change, preview, wanted.token)
 
 
 @router.get("/suggestions", dependencies=[requires("read")])

@@ -132,7 +132,8 @@ class InStripe(BaseModel):
     known: list[str] = Field(description="what Stripe has already")
     done: bool
     created: list[str] = []
-    mapping: int | None = None
+    mapping: int | None = Field(default=None, description="of the product")
+    means: str | None = Field(default=None, description="what that mapping says")
 
 
 @router.get("", dependencies=[requires("read")])

@@ -1,37 +1,36 @@
 """`tidegate mappings`: what Stripe's prices and products mean; set, removed, proposed, and what still waits."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tidegate.cli.options import AsJson, ConnectionName
 from tidegate.cli.previews import KeepHolders, Previewed, Token, Yes
+from tidegate.cli.suggest import suggest
 
 if TYPE_CHECKING:
-    from tidegate.catalog.suggestions import Left, Suggestion
-    from tidegate.workflows.previewing import Preview
+    from tidegate.wiring import Hub
+    from tidegate.workflows.previewing import Change, Preview
 
 app = typer.Typer(help="What Stripe's prices and products mean.", no_args_is_help=True)
+app.command()(suggest)
 
 Source = Annotated[str, typer.Argument(metavar="PRICE|PRODUCT", help="Stripe's price_… or prod_….")]
 
 
 @app.command("list")
 def list_(connection: ConnectionName = None, as_json: AsJson = False) -> None:
-    """List the mappings in force, with the contacts that each gives something to."""
-    from tidegate.catalog import mappings
+    """List the mappings in force, with the contacts that each gives something to, and what holders keep of others."""
+    from tidegate.catalog import kept, mappings
     from tidegate.cli import show
     from tidegate.cli.hub import opened
 
     with opened() as hub:
         name = hub.account(connection).name if connection else None
         with hub.engine.connect() as db:
-            found = mappings.every(db, name)
+            found, held = mappings.every(db, name), kept.every(db, name)
     if as_json:
-        show.document({"mappings": found})
+        show.document({"mappings": found, "kept": held})
         return
     rows = [
         (
@@ -47,6 +46,13 @@ def list_(connection: ConnectionName = None, as_json: AsJson = False) -> None:
     ]
     show.table(["id", "connection", "price or product", "name", "means", "per quantity", "contacts"], rows)
     show.line(f"{len(found):,} mappings")
+    if held:
+        show.line()
+        show.table(
+            ["kept by holders", "name", "means to them", "subscriptions", "since"],
+            [(one["price"], one["product_name"], meaning(one), one["subscriptions"], one["since"]) for one in held],
+        )
+        show.line("`tidegate mappings remove PRICE --all-holders` ends that.")
 
 
 @app.command("set")
@@ -106,17 +112,22 @@ def remove(
     connection: ConnectionName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take a mapping out of force. A preview names who would lose what; its token does exactly that."""
+    """Take a mapping out of force. A preview names who would lose what; its token does exactly that.
+
+    With --all-holders it ends what holders keep of a price or product, mapped now or not.
+    """
+    from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.previews import carry_out, person
-    from tidegate.workflows.catalog_changes import remove_mapping
 
     with opened(may_migrate=True) as hub:
-        number = int(mapping) if mapping.isdecimal() else _number(hub, hub.account(connection).name, mapping)
-        with hub.engine.connect() as db:
-            change = remove_mapping(db, number, person(), keep_holders=keep_holders)
+        change = _removal(hub, connection, mapping, person(), keep_holders)
         found = carry_out(hub.engine, change, only_preview=preview, yes=yes, token=token, as_json=as_json)
-    _tell(found, as_json, "is removed", f"mapping {number}")
+    if "released" in found.result and not as_json:
+        _say(found)
+        show.line(f"{found.result['released']:,} prices of subscriptions are kept no longer.")
+        return
+    _tell(found, as_json, "is removed", mapping)
 
 
 @app.command()
@@ -179,112 +190,41 @@ def list_value(row: dict[str, Any]) -> str:
     return shown(row["list_value"], row["currency"]) + (f" per {every}" if row["interval"] else "")
 
 
-def _number(hub: Any, connection: str, source: str) -> int:
-    from tidegate.catalog import mappings
+def _removal(hub: "Hub", connection: str | None, mapping: str, by: str, keep_holders: bool) -> "Change":
+    """The change that removes a mapping, or that ends what is kept where nothing is in force. Raises CatalogUnknown."""
+    from tidegate.catalog import kept, mappings
     from tidegate.errors import CatalogUnknown
+    from tidegate.workflows.catalog_changes import release_kept, remove_mapping
 
-    of = source_of(source)
     with hub.engine.connect() as db:
-        known = mappings.in_force(db, connection, of.get("price"), of.get("product"))
-    if known is None:
-        raise CatalogUnknown(what="mapping of", key=source, nearest="", list="mappings")
-    return int(known["id"])
+        if mapping.isdecimal():
+            return remove_mapping(db, int(mapping), by, keep_holders=keep_holders)
+        name, of = hub.account(connection).name, source_of(mapping)
+        price, product = of.get("price"), of.get("product")
+        known = mappings.in_force(db, name, price, product)
+        if known is not None:
+            return remove_mapping(db, known["id"], by, keep_holders=keep_holders)
+        if not keep_holders and any(mapping in (one["price"], one["product"]) for one in kept.every(db, name)):
+            return release_kept(name, price, product, by)
+    raise CatalogUnknown(what="mapping of", key=mapping, nearest="", list="mappings")
+
+
+def _say(found: "Preview") -> None:
+    from tidegate.cli.previews import say
+
+    if found.features or not found.done:
+        say(found)
 
 
 def _tell(found: "Preview", as_json: bool, done: str, what: str) -> None:
     from tidegate.cli import show
-    from tidegate.cli.previews import say
 
     if as_json:
         show.document(found.as_json())
         return
-    if found.features or not found.done:
-        say(found)
+    _say(found)
     result = found.result
     if found.done:
         show.line(f"{what[:1].upper()}{what[1:]} {done} (mapping {result['mapping']}).")
     if result["kept"]:
         show.line(f"Kept for those who hold it: {result['kept']:,} prices of subscriptions; --all-holders ends that.")
-
-
-@app.command()
-def suggest(
-    name: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME…", help="Only these, such as package:pro; without any, all.")
-    ] = None,
-    accept: Annotated[
-        bool, typer.Option("--accept", help="Make the features, packages and mappings, and grant what they give.")
-    ] = False,
-    write: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write them as a part of tidegate.yaml, to edit and apply."),
-    ] = None,
-    connection: ConnectionName = None,
-    as_json: AsJson = False,
-) -> None:
-    """Propose features, packages and mappings from products, prices and subscriptions; accept all, or the named ones.
-
-    Accepted ones are undone with `tidegate mappings remove`.
-    """
-    from tidegate.cli import show
-    from tidegate.cli.hub import opened
-    from tidegate.cli.previews import person
-    from tidegate.workflows import catalog_suggest
-    from tidegate.workflows.catalog_changes import concerned
-    from tidegate.workflows.config_yaml import dump
-
-    with opened(may_migrate=accept) as hub:
-        account = hub.account(connection)
-        with hub.engine.connect() as db:
-            every, left = catalog_suggest.found(db, account.name)
-        wanted = catalog_suggest.chosen(every, name or [])
-        done = catalog_suggest.accept(hub.engine, account.name, wanted, person()) if accept and wanted else None
-    if write is not None:
-        write.write_text(dump(catalog_suggest.entries(wanted)), encoding="utf-8")
-    if as_json:
-        document = {
-            "connection": account.name,
-            "suggestions": [catalog_suggest.as_json(one) for one in wanted],
-            "left": [asdict(one) for one in left],
-            "accepted": done.as_json() if done else None,
-        }
-        show.document(document)
-        return
-    _say_suggestions(wanted, left)
-    if done:
-        numbers = [str(number) for one in done.result["accepted"] for number in one["mappings"]]
-        show.line(f"Accepted: mappings {', '.join(numbers)}; `tidegate mappings remove` takes one back.")
-        show.line(f"{done.as_json()['gained']:,} entitlements are granted to {len(concerned(done)):,} contacts.")
-    elif wanted and write is None:
-        show.line("`--accept` makes them so, all or the named ones; `--write FILE` lets you edit them first.")
-    if write is not None:
-        show.line(f"Written to {write}; `tidegate config apply {write}` makes them so.")
-
-
-def _say_suggestions(wanted: "Sequence[Suggestion]", left: "Sequence[Left]") -> None:
-    from tidegate.cli import show
-
-    rows = [(one.name, one.subscriptions, one.contacts, _gives(one), one.why) for one in wanted]
-    if rows:
-        show.table(["suggestion", "subscriptions", "contacts", "gives", "why"], rows)
-    else:
-        show.line("Nothing to suggest: what is subscribed to is mapped.")
-    if left:
-        show.line()
-        show.table(
-            ["left to you", "name", "subscriptions", "why"],
-            [(one.id, one.name, one.subscriptions, one.why) for one in left],
-        )
-
-
-def _gives(one: "Suggestion") -> str:
-    """What it maps to: a package's features, or a feature's terms."""
-    from tidegate.cli.packages import terms
-
-    if one.package is None and one.kind == "package":
-        return "the package as it is"
-    if one.package is not None:
-        given: dict[str, Any] = {key: said if said is not True else {} for key, said in one.package["features"].items()}
-        return terms(given) or "no features yet"
-    row = one.mappings[0]
-    return terms({one.key: {name: row[name] for name in ("limit", "unlimited", "reset") if name in row}})

@@ -153,7 +153,7 @@ def create_in_stripe(
         show.line(f"Known already: {one}")
     if found["done"]:
         show.line(f"Created: {', '.join(found['created']) or 'nothing, Stripe has it all'}.")
-        show.line(f"{found['product']} is mapped to the package {package} (mapping {found['mapping']}).")
+        show.line(f"Mapping {found['mapping']}: {found['means']}.")
     else:
         show.line(f"{len(found['requests']):,} requests would be sent." if found["requests"] else "Nothing to create.")
 

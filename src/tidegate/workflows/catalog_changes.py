@@ -84,6 +84,20 @@ def remove_mapping(db: Connection, mapping: int, by: str, *, keep_holders: bool 
     return Change(what, lambda db: mappings.touched(db, *source), do)
 
 
+def release_kept(connection: str, price: str | None, product: str | None, by: str) -> Change:
+    """Ends what subscriptions keep of a price, or of a product's prices: they get what it means now, if anything."""
+
+    def do(db: Connection) -> dict[str, Any]:
+        freed = kept.let_go(db, connection, price, product)
+        if freed:
+            journal.note(db, by, "mapping.released", price or product or "", freed=freed)
+        tell_unmapped(db, connection)
+        return {"price": price, "product": product, "changed": freed > 0, "released": freed}
+
+    what = {"change": "mapping.released", "connection": connection, "price": price, "product": product}
+    return Change(what, lambda db: mappings.touched(db, connection, price, product), do)
+
+
 def unmap(db: Connection, mapping: int, by: str, keep_holders: bool, by_file: bool = False) -> dict[str, Any]:
     """Takes a mapping out of force, as `map_source` sets one."""
     row = mappings.one(db, mapping)

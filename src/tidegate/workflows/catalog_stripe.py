@@ -113,11 +113,12 @@ def create(engine: Engine, account: Account, package: str, writing: OpenWriting,
                 created.append(identifier)
                 _note(engine, by, package, account, identifier)
             elif request.resource == "products":  # it was there: so its prices may be, too
+                _refuse_archived(engine, account, planned.product)
                 planned.requests = []
                 _plan_prices(planned, account, wanted, _live_prices(engine, account, api, planned.product))
     mapped = _map(engine, account, planned, by)
-    done = {"requests": [one.as_json() for one in sent], "created": created, "mapping": mapped, "done": True}
-    return planned.as_json() | done
+    done = {"requests": [one.as_json() for one in sent], "created": created, "done": True}
+    return planned.as_json() | done | mapped
 
 
 def product_id(package: str) -> str:
@@ -186,14 +187,24 @@ def _live_prices(engine: Engine, account: Account, api: StripeApi, product: str)
         return [dict(one._mapping) for one in rows]  # pyright: ignore[reportPrivateUsage]
 
 
-def _map(engine: Engine, account: Account, planned: Plan, by: str) -> int:
-    """Maps the product, unless it is mapped: somebody may have had a reason."""
+def _refuse_archived(engine: Engine, account: Account, product: str) -> None:
+    with engine.connect() as db:
+        if not db.scalar(_ON_SALE, {"c": account.name, "p": product}):
+            raise CatalogInvalid(problem=f"Stripe has the product {product} already, archived: put it on sale there.")
+
+
+def _map(engine: Engine, account: Account, planned: Plan, by: str) -> dict[str, Any]:
+    """Maps the product, unless it is mapped: somebody may have had a reason. Returns the mapping's id and what it
+    says.
+    """
     with engine.connect() as db:
         known = mappings.in_force(db, account.name, None, planned.product)
-    if known is not None:
-        return int(known["id"])
-    wanted = Wanted(account.name, product=planned.product, package=planned.package, by=by)
-    return int(catalog_changes.settle(engine, catalog_changes.set_mapping(wanted)).result["mapping"])
+    if known is None:
+        wanted = Wanted(account.name, product=planned.product, package=planned.package, by=by)
+        number = catalog_changes.settle(engine, catalog_changes.set_mapping(wanted)).result["mapping"]
+        with engine.connect() as db:
+            known = mappings.one(db, number)
+    return {"mapping": int(known["id"]), "means": mappings.shown(known)}
 
 
 def _note(engine: Engine, by: str, package: str, account: Account, identifier: str) -> None:
@@ -216,6 +227,8 @@ select id, name from stripe.products
 where connection = :connection and deleted_at is null and active
   and data -> 'metadata' ->> 'tidegate_package' = :package
 order by created, id limit 1""")
+
+_ON_SALE = text("select active from stripe.products where connection = :c and id = :p and deleted_at is null")
 
 _PRICES = text("""
 select id, currency, unit_amount, interval, interval_count from stripe.prices
