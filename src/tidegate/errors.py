@@ -43,7 +43,10 @@ TidegateError
 │   ├── CatalogInvalid
 │   │   └── TermsInvalid
 │   ├── ManagedByFile
+│   ├── ConfigInvalid
+│   ├── PreviewNeeded
 │   ├── PreviewStale
+│   ├── WriteKeyMissing
 │   └── UsageInvalid
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
 │   ├── ImportIncomplete
@@ -308,6 +311,22 @@ class ManagedByFile(UsageError):
     """{what} is managed by tidegate.yaml: change it there and run `tidegate config apply`."""
 
 
+class ConfigInvalid(UsageError):
+    """{file} cannot be taken: {problem}"""
+
+
+class WriteKeyMissing(UsageError):
+    """The connection {connection} has no key that may write to Stripe. Make a restricted key that may write products
+    and prices, and give it with `tidegate connect --name {connection} --api-key - --write-key -`, both keys on stdin.
+    """
+
+
+class PreviewNeeded(UsageError):
+    """This changes what {count} contacts may use, so nothing was done. Look at the preview first (`--preview`, over
+    HTTP `?preview=true`), and do it with the token it shows.
+    """
+
+
 class PreviewStale(UsageError):
     """The facts changed since the preview was made, so nothing was done. Look at the preview again: {problem}"""
 
@@ -414,8 +433,8 @@ class StripeAccessRevoked(StripeKeyInvalid):
 
 
 class StripePermissionMissing(StripeRefused):
-    """The key may not read {endpoint}: {message} Until the restricted key is given that permission in Stripe's
-    dashboard, it is left out and the rest is kept current. Request id: {request_id}.
+    """The key may not do {endpoint}: {message} Give the restricted key that permission in Stripe's dashboard; until then
+    a list is left out and the rest is kept current. Request id: {request_id}.
     """
 
 
@@ -479,6 +498,7 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     ChangeUnknown: (2, 404),
     CatalogUnknown: (2, 404),
     ManagedByFile: (2, 409),
+    PreviewNeeded: (2, 409),
     PreviewStale: (2, 409),
     EventRefused: (2, 400),
     BodyTooLarge: (2, 413),

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
+from tidegate.errors import WriteKeyMissing
 from tidegate.secrets import Vault, open_vault
 from tidegate.settings import Settings, settings
 from tidegate.store import engine as store_engine
@@ -72,6 +73,22 @@ class Hub:
         """Stripe as this connection sees it, drawing from the budget that all processes share."""
         with self.engine.connect() as db:
             key = accounts.credentials(db, account.name, self.vault).api_key
+        with self._speaking(account, key) as api:
+            yield api
+
+    @contextmanager
+    def stripe_writing(self, account: Account) -> Generator[StripeApi]:
+        """The same with the key that may write. Raises WriteKeyMissing."""
+        with self.engine.connect() as db:
+            key = accounts.credentials(db, account.name, self.vault).write_key
+        if not key:
+            raise WriteKeyMissing(connection=account.platform or account.name)
+        with self._speaking(account, key) as api:
+            yield api
+
+    @contextmanager
+    def _speaking(self, account: Account, key: str) -> Generator[StripeApi]:
+        with self.engine.connect() as db:
             rate, endpoint_rate = accounts.rates(db, account)
         with _OPENING:
             budget = SharedBudget(self._slots, account.budget, rate, endpoint_rate)

@@ -9,7 +9,7 @@ import pytest
 from tests.support.builders import customer, invoice, item, price, subscription
 from tests.support.shop import NOW, SEATS, Shop, opened
 
-from tidegate.catalog import mappings, packages
+from tidegate.catalog import kept, mappings, packages
 from tidegate.catalog.mappings import Wanted
 from tidegate.contacts import directory
 from tidegate.contacts.directory import Making
@@ -172,7 +172,7 @@ def test_holders_may_keep_a_mapping_that_is_removed(shop: Shop) -> None:
     with shop.engine.begin() as db:
         known = mappings.in_force(db, "acme", "price_1", None)
         assert known is not None
-        assert mappings.keep_for_holders(db, known["id"]) == 1
+        assert kept.keep(db, "acme", "price_1", None) == 1
         mappings.remove(db, known["id"])
     shop.has(
         customer("cus_2", email="bob@example.com"), subscription("sub_2", [item("si_2", "sub_2")], customer="cus_2")

@@ -7,7 +7,18 @@ from fastapi import FastAPI
 from sqlalchemy import Connection
 
 from tidegate import __version__
-from tidegate.api import contact_reviews, contacts, health, integration, problems, runs, webhooks
+from tidegate.api import (
+    contact_reviews,
+    contacts,
+    features,
+    health,
+    integration,
+    mappings,
+    packages,
+    problems,
+    runs,
+    webhooks,
+)
 from tidegate.api.committer import Committer
 from tidegate.api.inlet import DatabaseInlet, Ring
 from tidegate.api.known import KnownConnections, load
@@ -51,6 +62,7 @@ def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
     app.state.hub = hub
     app.state.doorbell = doorbell
     problems.install(app)
-    for noun in (webhooks, health, integration, runs, contacts, contact_reviews):
+    nouns = (webhooks, contacts, contact_reviews, features, health, integration, mappings, packages, runs)
+    for noun in nouns:
         app.include_router(noun.router)
     return app

@@ -61,6 +61,8 @@ def remove(db: Connection, key: str, *, by_file: bool = False) -> None:
         raise ManagedByFile(what=f"The feature {key}")
     if used := _uses(db, key):
         raise CatalogInvalid(problem=f"The feature {key} is still named by {used}; take it out there first.")
+    for statement in _FORGET:
+        db.execute(statement, {"key": key})
     db.execute(delete(features).where(features.c.key == key))
     snapshot.changed(db)
 
@@ -102,7 +104,22 @@ def _uses(db: Connection, key: str) -> str:
     return ", ".join(f"{count:,} {what}" for what, count in named.items() if count)
 
 
+# A version that nobody holds and that a newer one replaced names nothing any more.
 _USES = text("""
-select (select count(*) from tidegate.package_versions where features ? :key) as versions,
-  (select count(*) from tidegate.mappings where feature = :key and removed_at is null) as mappings,
+select (select count(*) from tidegate.package_versions v where v.features ? :key and (
+    v.published_at is null
+    or v.version = (select max(version) from tidegate.package_versions where package = v.package
+      and published_at is not null)
+    or exists (select from tidegate.grants g where g.package = v.package and g.version = v.version)
+    or exists (select from tidegate.overrides o
+      where o.package = v.package and o.version = v.version and o.revoked_at is null))) as versions,
+  (select count(*) from tidegate.mappings m where feature = :key and (
+    removed_at is null or exists (select from tidegate.grants g where g.mapping = m.id))) as mappings,
   (select count(*) from tidegate.overrides where feature = :key and revoked_at is null) as overrides""")
+
+_FORGET = (
+    text("""
+delete from tidegate.kept_mappings where mapping in (select id from tidegate.mappings where feature = :key)"""),
+    text("delete from tidegate.mappings where feature = :key"),
+    text("delete from tidegate.overrides where feature = :key"),
+)

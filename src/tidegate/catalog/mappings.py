@@ -11,6 +11,8 @@ from tidegate.catalog import features, packages
 from tidegate.catalog.terms import read_terms
 from tidegate.errors import CatalogInvalid, CatalogUnknown, ManagedByFile
 
+MEANING = ("package", "feature", "terms", "per_quantity")
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -46,11 +48,18 @@ def set_(db: Connection, wanted: Wanted) -> tuple[int, bool]:
     if known is not None:
         if known["managed_by"] and not wanted.managed_by:
             raise ManagedByFile(what=f"The mapping of {wanted.source}")
-        if all(known[name] == values[name] for name in ("package", "feature", "terms", "per_quantity", "managed_by")):
-            return known["id"], False
+        if all(known[name] == values[name] for name in MEANING):
+            return known["id"], _manage(db, known, wanted.managed_by)
         _end(db, known["id"])
     shown = values | {"terms": json.dumps(values["terms"]) if values["terms"] is not None else None}
     return int(db.execute(_SET, shown).scalar_one()), True
+
+
+def differs(db: Connection, wanted: Wanted) -> bool:
+    """Whether setting it would change what the price, or the product, means. Raises as `set_` does."""
+    known = in_force(db, wanted.connection, wanted.price, wanted.product)
+    values = _checked(db, wanted)
+    return known is None or any(known[name] != values[name] for name in MEANING)
 
 
 def remove(db: Connection, mapping: int, *, by_file: bool = False) -> RowMapping:
@@ -65,9 +74,9 @@ def remove(db: Connection, mapping: int, *, by_file: bool = False) -> RowMapping
     return row
 
 
-def keep_for_holders(db: Connection, mapping: int) -> int:
-    """Lets a mapping that is out of force hold on for the subscriptions that have it now; returns how many."""
-    return db.execute(_KEEP, {"mapping": mapping}).rowcount
+def release(db: Connection, mapping: int) -> None:
+    """Lets the page and the API change what the file managed."""
+    db.execute(text("update tidegate.mappings set managed_by = '' where id = :id"), {"id": mapping})
 
 
 def in_force(db: Connection, connection: str, price: str | None, product: str | None) -> RowMapping | None:
@@ -144,6 +153,12 @@ def _checked(db: Connection, wanted: Wanted) -> dict[str, Any]:
     }
 
 
+def _manage(db: Connection, known: RowMapping, managed_by: str) -> bool:
+    """Notes who manages a mapping that stays as it is; false when that is noted."""
+    statement = text("update tidegate.mappings set managed_by = :by where id = :id and managed_by <> :by")
+    return db.execute(statement, {"id": known["id"], "by": managed_by}).rowcount > 0
+
+
 def _known(db: Connection, wanted: Wanted) -> None:
     """Refuses a price or product that the mirror does not have: a typing error would wait for ever."""
     table = "prices" if wanted.price else "products"
@@ -162,7 +177,7 @@ def _end(db: Connection, mapping: int) -> None:
     db.execute(text("update tidegate.mappings set removed_at = clock_timestamp() where id = :id"), {"id": mapping})
 
 
-def shown(row: Mapping[str, Any]) -> str:
+def shown(row: RowMapping | Mapping[str, Any]) -> str:
     """A mapping in words: `price_1 → package pro`."""
     target = f"package {row['package']}" if row["package"] else f"feature {row['feature']}"
     return f"{row['price'] or row['product']} → {target}"
@@ -200,12 +215,6 @@ where i.connection = :connection and i.deleted_at is null and l.contact is not n
   and (i.price = cast(:price as text) or i.product = cast(:product as text))
 order by 1""")
 
-# Out of force, but held on for the subscriptions that it gives something to at this moment.
-_KEEP = text("""
-insert into tidegate.kept_mappings (connection, subscription, price, mapping)
-select distinct connection, subscription, price, mapping from tidegate.grants where mapping = :mapping
-on conflict (connection, subscription, price) do update set mapping = excluded.mapping""")
-
 LIVE = "('trialing', 'active', 'past_due', 'unpaid', 'paused')"
 
 _WAITING = f"""
@@ -226,7 +235,8 @@ from (
   select i.price, max(i.product) as product, max(i.currency) as currency, max(i.interval) as interval,
     max(i.interval_count) as interval_count, count(distinct s.id) as subscriptions,
     count(distinct s.customer) as customers,
-    case when bool_and(i.unit_amount is not null) then sum(i.unit_amount * coalesce(i.quantity, 1)) end as list_value
+    case when bool_and(i.unit_amount is not null)
+      then sum(i.unit_amount * coalesce(i.quantity, 1))::bigint end as list_value
   {_WAITING} group by i.price) w
 left join stripe.products p on p.connection = :connection and p.id = w.product
 left join lateral (

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from tidegate.catalog import snapshot
 from tidegate.catalog.features import nearest, terms_of
 from tidegate.catalog.keys import checked_key
+from tidegate.catalog.prices import checked_prices
 from tidegate.catalog.tables import packages
 from tidegate.errors import CatalogInvalid, CatalogUnknown, ManagedByFile
 
@@ -39,7 +40,7 @@ def define(
         "name": name,
         "kind": kind,
         "is_default": is_default,
-        "prices": [dict(one) for one in prices],
+        "prices": checked_prices(key, prices),
         "managed_by": managed_by,
     }
     known = db.execute(select(packages).where(packages.c.key == key)).mappings().first()
@@ -54,12 +55,12 @@ def define(
     return True
 
 
-def draft(db: Connection, key: str, features: Mapping[str, Any]) -> bool:
+def draft(db: Connection, key: str, features: Mapping[str, Any], *, by_file: bool = False) -> bool:
     """Keeps what the package's next version is to give, by feature; false when its newest version says the same.
 
-    Nobody gets anything of it until it is published. Raises CatalogUnknown, TermsInvalid.
+    Nobody gets anything of it until it is published. Raises CatalogUnknown, TermsInvalid, ManagedByFile.
     """
-    one(db, key)
+    _refuse_managed(db, key, by_file)
     said = {name: terms.as_json() for name, terms in terms_of(db, features, f"the package {key}").items()}
     newest = newest_version(db, key)
     if newest is not None and newest["features"] == said:
@@ -71,12 +72,12 @@ def draft(db: Connection, key: str, features: Mapping[str, Any]) -> bool:
     return True
 
 
-def publish(db: Connection, key: str) -> int:
+def publish(db: Connection, key: str, *, by_file: bool = False) -> int:
     """Publishes the draft and returns its version. Subscribers stay on theirs until they are migrated.
 
-    Raises CatalogInvalid when there is no draft.
+    Raises CatalogUnknown, ManagedByFile, and CatalogInvalid when there is no draft.
     """
-    one(db, key)
+    _refuse_managed(db, key, by_file)
     version = db.scalar(_PUBLISH, {"key": key})
     if version is None:
         raise CatalogInvalid(problem=f"The package {key} has no draft to publish; change its features first.")
@@ -85,7 +86,8 @@ def publish(db: Connection, key: str) -> int:
 
 
 def migrate(db: Connection, key: str, *, to: int | None = None, subscriptions: Sequence[str] | None = None) -> int:
-    """Moves subscriptions (None: all) to a version of the package, by default its newest; returns how many moved.
+    """Moves subscriptions to a version of the package, by default its newest; returns how many moved. None: all, and
+    the overrides that give the package, too.
 
     Refresh their contacts in the same transaction. Raises CatalogUnknown, CatalogInvalid.
     """
@@ -95,12 +97,24 @@ def migrate(db: Connection, key: str, *, to: int | None = None, subscriptions: S
         shown = ", ".join(str(version) for version in known) or "none"
         raise CatalogInvalid(problem=f"The package {key} has no published version {to or ''}; there is {shown}.")
     only = list(subscriptions) if subscriptions is not None else None
-    return db.execute(_MIGRATE, {"key": key, "to": to or known[-1], "only": only}).rowcount
+    wanted = {"key": key, "to": to or known[-1]}
+    moved = db.execute(_MIGRATE, wanted | {"only": only}).rowcount
+    return moved if only is not None else moved + db.execute(_MIGRATE_OVERRIDES, wanted).rowcount
 
 
 def holders(db: Connection, key: str) -> list[int]:
-    """The contacts (internal keys) that a subscription gives the package to."""
-    return list(db.scalars(text("select distinct contact from tidegate.grants where package = :key"), {"key": key}))
+    """The contacts (internal keys) that a subscription or an override gives the package to."""
+    return list(db.scalars(_HOLDERS, {"key": key}))
+
+
+def release(db: Connection, key: str) -> None:
+    """Lets the page and the API change what the file managed."""
+    db.execute(text("update tidegate.packages set managed_by = '' where key = :key"), {"key": key})
+
+
+def _refuse_managed(db: Connection, key: str, by_file: bool) -> None:
+    if one(db, key)["managed_by"] and not by_file:
+        raise ManagedByFile(what=f"The package {key}")
 
 
 def newest_version(db: Connection, key: str) -> dict[str, Any] | None:
@@ -133,17 +147,20 @@ def show(db: Connection, key: str) -> dict[str, Any]:
 
 def remove(db: Connection, key: str, *, by_file: bool = False) -> None:
     """Removes a package that nothing names. Raises CatalogUnknown, CatalogInvalid, ManagedByFile."""
-    if one(db, key)["managed_by"] and not by_file:
-        raise ManagedByFile(what=f"The package {key}")
+    _refuse_managed(db, key, by_file)
     row = db.execute(_USES, {"key": key}).one()
     named = {"mappings": row.mappings, "overrides": row.overrides, "grants": row.grants}
     if used := ", ".join(f"{count:,} {what}" for what, count in named.items() if count):
         raise CatalogInvalid(problem=f"The package {key} is still named by {used}; take it out there first.")
+    db.execute(_FORGET_KEPT, {"key": key})
     for table in ("mappings", "overrides", "package_versions"):
         db.execute(text(f"delete from tidegate.{table} where package = :key"), {"key": key})
     db.execute(text("delete from tidegate.packages where key = :key"), {"key": key})
     snapshot.changed(db)
 
+
+_FORGET_KEPT = text("""
+delete from tidegate.kept_mappings where mapping in (select id from tidegate.mappings where package = :key)""")
 
 _DRAFT = text("""
 insert into tidegate.package_versions (package, version, features)
@@ -161,6 +178,15 @@ _MIGRATE = text("""
 update tidegate.holdings set version = :to, since = now()
 where package = :key and version <> :to
   and (cast(:only as text[]) is null or subscription = any(cast(:only as text[])))""")
+
+_MIGRATE_OVERRIDES = text("""
+update tidegate.overrides set version = :to
+where package = :key and version <> :to and revoked_at is null and (expires_at is null or expires_at > now())""")
+
+_HOLDERS = text("""
+select contact from tidegate.grants where package = :key
+union
+select contact from tidegate.overrides where package = :key and revoked_at is null order by 1""")
 
 _NEWEST = text("""
 select version, features, published_at from tidegate.package_versions

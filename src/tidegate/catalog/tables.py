@@ -112,6 +112,17 @@ holdings = Table(
     Index("holdings_package", "package", "version"),
 )
 
+catalog_changes = Table(
+    "catalog_changes",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", Time, nullable=False, server_default=func.clock_timestamp()),
+    Column("by", Text, nullable=False, comment="the person or token"),
+    Column("action", Text, nullable=False, comment="mapping.set, package.published, stripe.created, …"),
+    Column("subject", Text, nullable=False, comment="the key of the feature or package, or what is mapped"),
+    Column("detail", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+)
+
 catalog_state = Table(
     "catalog_state",
     metadata,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from tidegate import __version__
-from tidegate.cli import contacts, inbox, secrets, tokens
+from tidegate.cli import config, contacts, features, inbox, mappings, packages, secrets, tokens
 from tidegate.cli.audit import audit
 from tidegate.cli.catch_up import catch_up
 from tidegate.cli.connect import connect
@@ -72,6 +72,10 @@ for panel, commands in PANELS.items():
         app.command(name, rich_help_panel=panel)(command)
 
 app.add_typer(contacts.app, name="contacts", rich_help_panel="Contacts and entitlements")
+app.add_typer(config.app, name="config", rich_help_panel="Catalog")
+app.add_typer(features.app, name="features", rich_help_panel="Catalog")
+app.add_typer(mappings.app, name="mappings", rich_help_panel="Catalog")
+app.add_typer(packages.app, name="packages", rich_help_panel="Catalog")
 app.add_typer(inbox.app, name="inbox", rich_help_panel="Keep going")
 app.add_typer(tokens.app, name="tokens", rich_help_panel="Keep going")
 app.add_typer(secrets.app, name="secrets", rich_help_panel="Keep going")

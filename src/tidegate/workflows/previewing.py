@@ -64,7 +64,7 @@ class Preview:
 def preview(engine: Engine, change: Change) -> Preview:
     """Tries the change and takes it back: nothing stays but the answer. Raises what the change raises."""
     with engine.connect() as db, db.begin() as trying:
-        found = _carry_out(db, change)
+        found, _ = _carry_out(db, change)
         trying.rollback()
     return found
 
@@ -75,16 +75,17 @@ def commit(engine: Engine, change: Change, token: str | None) -> Preview:
     Raises PreviewStale, and then nothing was done.
     """
     with engine.begin() as db:
-        found = _carry_out(db, change)
+        found, contacts = _carry_out(db, change)
         if token is not None and token != found.token:
             raise PreviewStale(problem="what it would change now differs from what was shown.")
-        for some in _batches(_touched(db, change)):
+        for some in _batches(contacts):
             refresh_contacts(db, some)
     found.done = True
     return found
 
 
-def _carry_out(db: Connection, change: Change) -> Preview:
+def _carry_out(db: Connection, change: Change) -> tuple[Preview, list[int]]:
+    """What the change does, and the contacts that it touched before or afterwards."""
     linking.lock(db)
     as_of: datetime = db.execute(text("select clock_timestamp()")).scalar_one()
     contacts = _touched(db, change)
@@ -96,25 +97,27 @@ def _carry_out(db: Connection, change: Change) -> Preview:
     now = _standings(db, contacts, as_of)
     digest = hashlib.sha256(json.dumps([change.what, before, now], sort_keys=True, default=str).encode())
     found = Preview(digest.hexdigest()[:32], len(contacts), result=result)
-    for ref in sorted({*before, *now}):
-        was, is_ = before.get(ref, {}), now.get(ref, {})
+    for key in sorted({*before, *now}):
+        ref, was = before.get(key, ("", {}))
+        ref, is_ = now.get(key, (ref, {}))
         for feature in sorted({*was, *is_}):
             if was.get(feature) != is_.get(feature):
                 told = {"contact": ref, "before": was.get(feature), "now": is_.get(feature)}
                 found.features.setdefault(feature, []).append(told)
-    return found
+    return found, contacts
 
 
 def _touched(db: Connection, change: Change) -> list[int]:
     return sorted(set(change.touched(db)))
 
 
-def _standings(db: Connection, contacts: Sequence[int], as_of: datetime) -> dict[str, dict[str, Any]]:
+def _standings(db: Connection, contacts: Sequence[int], as_of: datetime) -> dict[int, tuple[str, dict[str, Any]]]:
+    """Per contact (internal key: live and test data may have one of the same id) its id, and what it is given."""
     catalog = snapshot.load(db)
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[int, tuple[str, dict[str, Any]]] = {}
     for some in _batches(contacts):
-        for holder in holders.load(db, some, as_of, features=()).values():
-            found[holder.contact] = standing_of(holder, catalog, as_of)[0]
+        for key, holder in holders.load(db, some, as_of, features=()).items():
+            found[key] = holder.contact, standing_of(holder, catalog, as_of)[0]
     return found
 
 

@@ -279,6 +279,19 @@ create table tidegate.holdings (
 create index holdings_package on tidegate.holdings (package, version);
 comment on column tidegate.holdings.version is 'of the package; subscribers stay on theirs until migrated';
 
+create table tidegate.catalog_changes (
+    id bigint generated always as identity,
+    at timestamptz default clock_timestamp() not null,
+    by text not null,
+    action text not null,
+    subject text not null,
+    detail jsonb default '{}'::jsonb not null,
+    primary key (id)
+);
+comment on column tidegate.catalog_changes.by is 'the person or token';
+comment on column tidegate.catalog_changes.action is 'mapping.set, package.published, stripe.created, …';
+comment on column tidegate.catalog_changes.subject is 'the key of the feature or package, or what is mapped';
+
 create table tidegate.catalog_state (
     one boolean default true not null,
     revision bigint default 1 not null,
