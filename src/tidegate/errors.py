@@ -47,6 +47,7 @@ TidegateError
 ├── Unreachable                    Stripe or the database (exit 3)
 │   ├── DatabaseUnreachable
 │   ├── EmbeddedServerLost
+│   ├── HubBusy
 │   ├── InboxBusy
 │   └── StripeUnreachable
 ├── StripeRefused                  Stripe answered, with an error
@@ -306,6 +307,10 @@ class EmbeddedServerLost(Unreachable):
     """The embedded PostgreSQL under {home} was lost: {problem}. {remedy} What was stored stays, and the next command
     starts it again.
     """
+
+
+class HubBusy(Unreachable):
+    """The request was not taken: {problem}. Nothing was done; send it again."""
 
 
 class InboxBusy(Unreachable):

@@ -6,13 +6,15 @@ from typing import Annotated, Any
 import typer
 
 from tidegate import __version__
-from tidegate.cli import inbox, tokens
+from tidegate.cli import explain, inbox, overrides, tokens
 from tidegate.cli.audit import audit
 from tidegate.cli.catch_up import catch_up
 from tidegate.cli.connect import connect
+from tidegate.cli.consume import consume
 from tidegate.cli.demo import demo
 from tidegate.cli.disconnect import disconnect
 from tidegate.cli.doctor import doctor
+from tidegate.cli.entitlements import entitlements
 from tidegate.cli.export import export
 from tidegate.cli.import_ import import_
 from tidegate.cli.migrate import migrate
@@ -63,6 +65,7 @@ PANELS: dict[str, dict[str, Callable[..., Any]]] = {
         "stop": stop,
     },
     "Look": {"status": status, "audit": audit, "doctor": doctor, "sql": sql, "export": export},
+    "Contacts": {"entitlements": entitlements, "consume": consume},
     "End": {"disconnect": disconnect},
 }
 
@@ -70,6 +73,8 @@ for panel, commands in PANELS.items():
     for name, command in commands.items():
         app.command(name, rich_help_panel=panel)(command)
 
+app.add_typer(explain.app, name="explain", rich_help_panel="Look")
+app.add_typer(overrides.app, name="overrides", rich_help_panel="Contacts")
 app.add_typer(inbox.app, name="inbox", rich_help_panel="Keep going")
 app.add_typer(tokens.app, name="tokens", rich_help_panel="Keep going")
 

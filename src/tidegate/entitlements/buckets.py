@@ -5,9 +5,11 @@ the add-ons'. An override that expires is a bucket of its own, so that what expi
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from tidegate.catalog.terms import Reset, Terms
 from tidegate.entitlements.access import Access
@@ -16,8 +18,7 @@ from tidegate.entitlements.periods import EPOCH, Interval, period_of
 Used = Mapping[tuple[str, str, datetime], int]
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """One thing that gives something of a feature, or gave it; `kind`: base, add_on, feature, override, default.
 
     `via` names the path to it. `bucket` empty: the one of its reset.
@@ -34,7 +35,7 @@ class Source:
     bucket: str = ""
     expires_at: datetime | None = None
     billing: Interval | None = None
-    via: dict[str, Any] = field(default_factory=dict[str, Any])
+    via: dict[str, Any] = {}
 
     @property
     def amount(self) -> int | None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from tidegate.catalog.contents import Catalog, Feature, PackageVersion
 from tidegate.catalog.terms import Terms
 from tidegate.entitlements.access import Access, AccessPolicy, Standing, access
@@ -12,8 +14,7 @@ from tidegate.entitlements.buckets import Bucket, Source, fill, kept_buckets
 from tidegate.entitlements.periods import Interval
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True, array_like=True):
     """What one item of one subscription gives: a version of a package, or a feature on terms of its own.
 
     `mapping`: the row of the catalog that says so. `times`: what limits are multiplied by. `anchor`, `billing`: the
@@ -35,11 +36,9 @@ class Grant:
     terms: Terms | None = None
     times: int = 1
     billing: Interval | None = None
-    policy: AccessPolicy = field(default_factory=AccessPolicy)
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
+class Override(Struct, frozen=True, array_like=True):
     """What a person gives beside Stripe: a package, or a feature on terms that are added or replace all others.
 
     Holds from `since` to `expires_at` (None: until revoked), UTC. Higher `priority` is used up first.
@@ -65,7 +64,8 @@ class Override:
 @dataclass(frozen=True, slots=True)
 class Holder:
     """A contact with all that its entitlements are read from. `since`: when it was created, the anchor of what no
-    subscription anchors. `used`: units by (feature, bucket, start of the period).
+    subscription anchors. `used`: units by (feature, bucket, start of the period). `policies`: when a subscription gives
+    access, by connection, where that is not the default.
     """
 
     contact: str
@@ -73,6 +73,11 @@ class Holder:
     grants: Sequence[Grant] = ()
     overrides: Sequence[Override] = ()
     used: Mapping[tuple[str, str, datetime], int] = field(default_factory=dict[tuple[str, str, datetime], int])
+    policies: Mapping[str, AccessPolicy] = field(default_factory=dict[str, AccessPolicy])
+
+    def access(self, grant: Grant, as_of: datetime) -> Access:
+        """Whether the grant gives anything at that instant."""
+        return access(grant.standing, self.policies.get(grant.connection, _DEFAULT), as_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,7 @@ def held(holder: Holder, catalog: Catalog, as_of: datetime) -> list[Held]:
     """The packages that the contact holds at the instant: by subscription, by override, else the default."""
     found: list[Held] = []
     for grant in holder.grants:
-        now = access(grant.standing, grant.policy, as_of)
+        now = holder.access(grant, as_of)
         version = _version(catalog, grant.package, grant.version)
         if version is not None and now.granted:
             found.append(Held(version.package, version.version, version.kind, _via(grant), now.reason, now.until))
@@ -135,10 +140,15 @@ def held(holder: Holder, catalog: Catalog, as_of: datetime) -> list[Held]:
     return found
 
 
+def has_base(holder: Holder, catalog: Catalog, as_of: datetime) -> bool:
+    """Whether a subscription or an override gives a base package at the instant."""
+    return any(one.kind == "base" and "default" not in one.via for one in held(holder, catalog, as_of))
+
+
 def resolve(holder: Holder, catalog: Catalog, as_of: datetime, only: Iterable[str] | None = None) -> list[Entitlement]:
     """The entitlement of every feature of the catalog, or of those named `only`, in the catalog's order."""
     wanted = catalog.features if only is None else {key: catalog.features[key] for key in only}
-    sources = _sources(holder, catalog, as_of)
+    sources = _sources(holder, catalog, as_of, wanted)
     return [_entitlement(feature, sources.get(key, []), holder, as_of) for key, feature in wanted.items()]
 
 
@@ -162,6 +172,7 @@ def _entitlement(feature: Feature, sources: list[Source], holder: Holder, as_of:
     return _metered(feature, buckets, until, shown)
 
 
+_DEFAULT = AccessPolicy()
 _RANK = {"default": 0, "base": 1, "add_on": 2, "feature": 3, "override": 4}
 
 
@@ -180,38 +191,48 @@ def _metered(
     )
 
 
-def _sources(holder: Holder, catalog: Catalog, as_of: datetime) -> dict[str, list[Source]]:
-    """What gives or gave something of each feature."""
+def _sources(
+    holder: Holder, catalog: Catalog, as_of: datetime, wanted: Mapping[str, Feature]
+) -> dict[str, list[Source]]:
+    """What gives or gave something of each wanted feature."""
     found: dict[str, list[Source]] = {}
     base = False
     for grant in holder.grants:
-        now = access(grant.standing, grant.policy, as_of)
+        now = holder.access(grant, as_of)
         version = _version(catalog, grant.package, grant.version)
         base = base or (version is not None and version.kind == "base" and now.granted)
-        for key, terms, kind in _given(grant.feature, grant.terms, version, "feature"):
-            one = Source(
-                kind, terms, now, grant.times, grant.since, grant.anchor, billing=grant.billing, via=_via(grant)
-            )
+        via: dict[str, Any] | None = None
+        for key, terms, kind in _given(grant.feature, grant.terms, version, "feature", wanted):
+            via = via or _via(grant)
+            one = Source(kind, terms, now, grant.times, grant.since, grant.anchor, billing=grant.billing, via=via)
             found.setdefault(key, []).append(one)
     for override in holder.overrides:
         version = _version(catalog, override.package, override.version)
         base = base or (version is not None and version.kind == "base" and override.holds(as_of))
-        for key, terms, kind in _given(override.feature, override.terms, version, "override"):
+        for key, terms, kind in _given(override.feature, override.terms, version, "override", wanted):
             found.setdefault(key, []).append(_overriding(override, terms, kind, holder, as_of))
     if catalog.default is not None and not base:
         here = Access(True, "no base package is held")
-        for key, terms in catalog.default.features.items():
-            via = {"default": True, "package": catalog.default.package, "version": catalog.default.version}
+        via = {"default": True, "package": catalog.default.package, "version": catalog.default.version}
+        for key, terms, _ in _given(None, None, catalog.default, "default", wanted):
             found.setdefault(key, []).append(Source("default", terms, here, 1, holder.since, holder.since, via=via))
     return found
 
 
 def _given(
-    feature: str | None, terms: Terms | None, version: PackageVersion | None, kind: str
+    feature: str | None,
+    terms: Terms | None,
+    version: PackageVersion | None,
+    kind: str,
+    wanted: Mapping[str, Feature],
 ) -> list[tuple[str, Terms, str]]:
-    if version is not None:
-        return [(key, terms, version.kind) for key, terms in version.features.items()]
-    return [(feature, terms, kind)] if feature is not None and terms is not None else []
+    """What a package version, or a feature's own terms, says of the wanted features."""
+    if version is None:
+        return [(feature, terms, kind)] if feature in wanted and feature is not None and terms is not None else []
+    if len(wanted) == 1:
+        [key] = wanted
+        return [(key, version.features[key], version.kind)] if key in version.features else []
+    return [(key, terms, version.kind) for key, terms in version.features.items() if key in wanted]
 
 
 def _overriding(one: Override, terms: Terms, kind: str, holder: Holder, as_of: datetime) -> Source:

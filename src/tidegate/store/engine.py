@@ -11,7 +11,8 @@ from tidegate.store.bulk import STAGED
 
 OLDEST_POSTGRESQL = 15
 SESSION = """
-set search_path = tidegate; set lock_timeout = '5s'; set idle_in_transaction_session_timeout = '60s';
+set search_path = tidegate; set timezone = 'UTC'; set lock_timeout = '5s';
+set idle_in_transaction_session_timeout = '60s';
 set plan_cache_mode = force_custom_plan;
 select set_config(name, 'lz4', false) from pg_settings
 where name = 'default_toast_compression' and 'lz4' = any(enumvals)"""
