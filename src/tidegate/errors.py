@@ -32,6 +32,10 @@ TidegateError
 │   ├── ContactExists
 │   ├── ContactInvalid
 │   ├── ContactSettingsInvalid
+│   ├── ContactFileInvalid
+│   ├── CustomerUnknown
+│   ├── ReviewUnknown
+│   ├── ChangeUnknown
 │   ├── CatalogUnknown
 │   ├── CatalogInvalid
 │   │   └── TermsInvalid
@@ -237,6 +241,26 @@ class ContactSettingsInvalid(UsageError):
     """The contact settings cannot be taken: {problem}."""
 
 
+class ContactFileInvalid(UsageError):
+    """Nothing of {file} was taken, because {count} of its lines cannot be: {problems}"""
+
+
+class CustomerUnknown(UsageError):
+    """The mirror of {connection} has no customer {customer}. Check the id; `tidegate contacts refresh --customer
+    {customer}` fetches one that is new.
+    """
+
+
+class ReviewUnknown(UsageError):
+    """The customer {customer} of {connection} does not wait for a review. `tidegate contacts review list` shows who
+    does.
+    """
+
+
+class ChangeUnknown(UsageError):
+    """The {action} {number} cannot be undone: {problem}"""
+
+
 class CatalogUnknown(UsageError):
     """There is no {what} {key}.{nearest} `tidegate {list} list` shows all."""
 
@@ -392,6 +416,9 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     ContactUnknown: (2, 404),
     ContactAmbiguous: (2, 409),
     ContactExists: (2, 409),
+    CustomerUnknown: (2, 404),
+    ReviewUnknown: (2, 404),
+    ChangeUnknown: (2, 404),
     CatalogUnknown: (2, 404),
     ManagedByFile: (2, 409),
     PreviewStale: (2, 409),

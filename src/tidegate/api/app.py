@@ -7,7 +7,17 @@ from fastapi import FastAPI
 from sqlalchemy import Connection
 
 from tidegate import __version__
-from tidegate.api import auth, entitlements, health, integration, problems, runs, webhooks
+from tidegate.api import (
+    auth,
+    contact_reviews,
+    contacts,
+    entitlements,
+    health,
+    integration,
+    problems,
+    runs,
+    webhooks,
+)
 from tidegate.api.committer import Committer
 from tidegate.api.inlet import DatabaseInlet, Ring
 from tidegate.api.known import KnownConnections, load
@@ -56,6 +66,6 @@ def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
     app.state.recent_tokens = auth.recent_tokens()
     app.state.recent_modes = entitlements.recent_modes()
     problems.install(app)
-    for noun in (webhooks, entitlements, health, integration, runs):
+    for noun in (webhooks, health, integration, runs, contacts, contact_reviews, entitlements):
         app.include_router(noun.router)
     return app

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from tidegate import __version__
-from tidegate.cli import explain, inbox, overrides, tokens
+from tidegate.cli import contacts, explain, inbox, overrides, tokens
 from tidegate.cli.audit import audit
 from tidegate.cli.catch_up import catch_up
 from tidegate.cli.connect import connect
@@ -65,7 +65,7 @@ PANELS: dict[str, dict[str, Callable[..., Any]]] = {
         "stop": stop,
     },
     "Look": {"status": status, "audit": audit, "doctor": doctor, "sql": sql, "export": export},
-    "Contacts": {"entitlements": entitlements, "consume": consume},
+    "Contacts and entitlements": {"entitlements": entitlements, "consume": consume},
     "End": {"disconnect": disconnect},
 }
 
@@ -73,8 +73,9 @@ for panel, commands in PANELS.items():
     for name, command in commands.items():
         app.command(name, rich_help_panel=panel)(command)
 
+app.add_typer(contacts.app, name="contacts", rich_help_panel="Contacts and entitlements")
+app.add_typer(overrides.app, name="overrides", rich_help_panel="Contacts and entitlements")
 app.add_typer(explain.app, name="explain", rich_help_panel="Look")
-app.add_typer(overrides.app, name="overrides", rich_help_panel="Contacts")
 app.add_typer(inbox.app, name="inbox", rich_help_panel="Keep going")
 app.add_typer(tokens.app, name="tokens", rich_help_panel="Keep going")
 

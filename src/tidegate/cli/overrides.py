@@ -40,6 +40,7 @@ def grant(
     """Give a contact a package, or a feature on terms of its own."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
+    from tidegate.cli.who import person
     from tidegate.workflows.entitlements import give
 
     what: dict[str, Any] = {
@@ -68,6 +69,7 @@ def revoke(
     """End an override at once; what other sources give stays."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
+    from tidegate.cli.who import person
     from tidegate.workflows import entitlements as workflow
 
     with opened(may_migrate=True) as hub:
@@ -114,16 +116,6 @@ def read(terms: str | None) -> Any:
         return json.loads(terms)
     except ValueError as error:
         raise UsageError(problem=f"--terms is no JSON: {error}. Write a number, or an object in quotes.") from error
-
-
-def person() -> str:
-    """Who gives the command, as the system knows them."""
-    import getpass
-
-    try:
-        return f"{getpass.getuser()} (command line)"
-    except (OSError, KeyError):  # an account without a name, as in containers
-        return "command line"
 
 
 def _row(one: dict[str, Any]) -> list[Any]:

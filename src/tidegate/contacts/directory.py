@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from tidegate.contacts.addresses import registrable
-from tidegate.contacts.match import Kind, fold
+from tidegate.contacts.match import LONGEST_ID, Kind, fold
 from tidegate.errors import ContactAmbiguous, ContactExists, ContactInvalid, ContactUnknown
 
 
@@ -153,8 +153,10 @@ def leave(db: Connection, account: int, user: int) -> bool:
 def checked_id(external_id: str) -> str:
     """The id without blanks around it. Raises ContactInvalid for an empty or a very long one."""
     wanted = external_id.strip()
-    if not wanted or len(wanted) > 500 or "\0" in wanted:
-        raise ContactInvalid(problem=f"the id {external_id[:40]!r} is empty, longer than 500 characters or no text")
+    if not wanted or len(wanted) > LONGEST_ID or "\0" in wanted:
+        raise ContactInvalid(
+            problem=f"the id {external_id[:40]!r} is empty, longer than {LONGEST_ID} characters or no text"
+        )
     return wanted
 
 
@@ -169,6 +171,18 @@ on conflict (livemode, kind, external_id) do update set contact = i.contact retu
     )
     if owner != contact:
         raise ContactExists(contact=f"{kind}:{external_id}")
+
+
+def drop_id(db: Connection, contact: Contact, external_id: str) -> None:
+    """Lets a former id of the contact lead to nobody. Raises ContactInvalid for the one it goes by, or none of its."""
+    if external_id == contact.external_id:
+        raise ContactInvalid(problem=f"{contact.ref} goes by the id {external_id!r}; rename it first")
+    statement = text("""
+delete from tidegate.contact_ids
+where contact = :contact and livemode = :livemode and kind = :kind and external_id = :external_id""")
+    scope = {"livemode": contact.livemode, "kind": contact.kind, "external_id": external_id}
+    if not db.execute(statement, {"contact": contact.key, **scope}).rowcount:
+        raise ContactInvalid(problem=f"{external_id!r} is no id of {contact.ref}")
 
 
 def add_emails(db: Connection, contact: int, emails: Sequence[str]) -> None:
