@@ -157,11 +157,10 @@ def _entitlement(feature: Feature, sources: list[Source], holder: Holder, as_of:
     replacing = [one for one in giving if one.operation == "replace"]
     counted = [max(replacing, key=lambda one: (one.priority, one.since))] if replacing else giving
     shown = tuple(sources)
+    until = min((one.access.until for one in sources if one.access.until), default=None)
     if not counted:
         reason = sources[-1].access.reason if sources else ""
-        changes = min((one.access.until for one in sources if one.access.until), default=None)
-        return Entitlement(feature, False, "feature_unavailable", reason or None, until=changes, sources=shown)
-    until = min((one.access.until for one in giving if one.access.until), default=None)
+        return Entitlement(feature, False, "feature_unavailable", reason or None, until=until, sources=shown)
     if feature.type == "boolean":
         return Entitlement(feature, True, "granted", until=until, sources=shown)
     if feature.type == "config":
@@ -236,8 +235,11 @@ def _given(
 
 
 def _overriding(one: Override, terms: Terms, kind: str, holder: Holder, as_of: datetime) -> Source:
-    expired = "the override has expired" if one.since <= as_of else "the override does not hold yet"
-    now = Access(True, _said(one), one.expires_at) if one.holds(as_of) else Access(False, expired)
+    now = Access(False, "the override has expired")
+    if as_of < one.since:
+        now = Access(False, "the override does not hold yet", one.since)
+    elif one.holds(as_of):
+        now = Access(True, _said(one), one.expires_at)
     own = f"override:{one.id}" if kind == "override" and one.operation == "add" and one.expires_at else ""
     via = {"override": one.id, "by": one.by, "operation": one.operation}
     if one.package is not None:
