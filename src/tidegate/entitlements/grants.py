@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, text
 
 from tidegate.entitlements.access import AccessPolicy
-from tidegate.entitlements.items import DERIVED, ITEMS
+from tidegate.entitlements.items import DERIVED, HELD, ITEMS
 
 KEY = ("connection", "subscription", "item")
 DATA = (
@@ -63,23 +63,29 @@ _NEW = ", ".join(f'd."{name}"' for name in DATA)
 _OLD = ", ".join(f'g."{name}"' for name in DATA)
 _EXCLUDED = ", ".join(f'excluded."{name}"' for name in DATA)
 
+# What the contacts have is read once, by contact; a grant that comes from another contact is looked up by its key.
 _DERIVE = text(f"""
 with items as materialized ({ITEMS}),
+held as materialized ({HELD}),
 derived as materialized ({DERIVED}),
-gone as (
-  delete from tidegate.grants g
-  where g.contact = any(cast(:contacts as bigint[])) and not exists (
-    select from derived d where (d.connection, d.subscription, d.item) = (g.connection, g.subscription, g.item))
-  returning g.contact, g.connection, g.subscription),
+mine as materialized (
+  select g.* from tidegate.grants g where g.contact = any(cast(:contacts as bigint[]))),
 changed as materialized (
-  select d.*, g.contact as was from derived d
-  left join tidegate.grants g
-    on (g.connection, g.subscription, g.item) = (d.connection, d.subscription, d.item)
-  where g.item is null or ({_NEW}) is distinct from ({_OLD})),
+  select d.*, g.connection as old_connection, g.subscription as old_subscription, g.item as old_item
+  from derived d
+  full join mine g on g.connection = d.connection and g.subscription = d.subscription and g.item = d.item
+  where d.item is null or g.item is null or ({_NEW}) is distinct from ({_OLD})),
+gone as (
+  delete from tidegate.grants g using changed c
+  where c.item is null
+    and (g.connection, g.subscription, g.item) = (c.old_connection, c.old_subscription, c.old_item)
+  returning g.contact, g.connection, g.subscription),
 put as (
-  insert into tidegate.grants ({_NAMES}) select {_NAMES} from changed
+  insert into tidegate.grants ({_NAMES}) select {_NAMES} from changed where item is not null
   on conflict (connection, subscription, item) do update set ({_SET}) = ({_EXCLUDED}))
-select contact, was, connection, subscription from changed
+select c.contact, o.contact as was, c.connection, c.subscription from changed c
+left join tidegate.grants o on (o.connection, o.subscription, o.item) = (c.connection, c.subscription, c.item)
+where c.item is not null
 union all
 select contact, null, connection, subscription from gone""")
 

@@ -50,6 +50,11 @@ join tidegate.mappings m on m.id = coalesce(k.mapping, p.id, q.id)"""
 ones are left out.
 """
 
+HELD = """
+select h.* from (select distinct connection, subscription from items) i
+join tidegate.holdings h on h.connection = i.connection and h.subscription = i.subscription"""
+"""The versions of packages that the subscriptions of the `items` hold."""
+
 DERIVED = f"""
 select i.connection, i.subscription, i.item, i.contact, i.customer, i.price, i.mapping, i.package,
   coalesce(h.version, published.version) as version, i.feature, i.terms, i.times, i.since, i.anchor, i.interval,
@@ -57,13 +62,16 @@ select i.connection, i.subscription, i.item, i.contact, i.customer, i.price, i.m
   i.overdue_since + make_interval(days => coalesce((t.settings ->> 'grace_days')::int, :grace_days)) as grace_until,
   i.pause, i.resumes_at
 from ({MEANT}) i
-left join tidegate.holdings h
+left join held h
   on h.connection = i.connection and h.subscription = i.subscription and h.package = i.package
 left join tidegate.contact_settings t on t.connection = i.connection
 left join lateral (
-  select v.version from tidegate.package_versions v where v.package = i.package and v.published_at is not null
+  select v.version from tidegate.package_versions v
+  where h.version is null and i.package is not null and v.package = i.package and v.published_at is not null
   order by v.published_at <= i.at desc, case when v.published_at <= i.at then -v.version else v.version end limit 1
-) published on h.version is null and i.package is not null"""
-"""The rows of `tidegate.grants` that the `items` give. A subscription stays on the version of a package that it holds;
-one that comes to a package gets the version that was the newest when Stripe told so, before the first the first.
+) published on true"""
+"""The rows of `tidegate.grants` that the `items` give, whose subscriptions hold what is `held`.
+
+A subscription stays on the version of a package that it holds; one that comes to a package gets the version that was
+the newest when Stripe told so, before the first the first.
 """
