@@ -47,15 +47,25 @@ def requires_recent(*scopes: str) -> Any:
     """
 
     async def check(request: Request, given: Given) -> Token:
-        text, recent = _text(given), request.app.state.recent_tokens
-        token: Token | None = recent.get(text)
-        if token is None:
-            began = recent.now()
-            token = await run_in_threadpool(_verified, request.app.state.hub, text)
-            recent.put(text, token, began)
-        return _allowed(token, *scopes)
+        return await _recent(request, _text(given), *scopes)
 
     return Depends(check)
+
+
+async def recent_token(request: Request, *scopes: str) -> Token:
+    """As `requires_recent`, for a route that reads its request itself."""
+    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    return await _recent(request, text.strip() if scheme.lower() == "bearer" else "", *scopes)
+
+
+async def _recent(request: Request, text: str, *scopes: str) -> Token:
+    recent: Recent[str, Token] = request.app.state.recent_tokens
+    token = recent.get(text)
+    if token is None:
+        began = recent.now()
+        token = await run_in_threadpool(_verified, hub_of(request), text)
+        recent.put(text, token, began)
+    return _allowed(token, *scopes)
 
 
 def recent_tokens() -> Recent[str, Token]:
@@ -64,12 +74,12 @@ def recent_tokens() -> Recent[str, Token]:
 
 
 def _text(given: HTTPAuthorizationCredentials | None) -> str:
-    if given is None:
-        raise TokenRefused(problem="Send `Authorization: Bearer tg_…`; `tidegate tokens create` makes a token.")
-    return given.credentials
+    return given.credentials if given is not None else ""
 
 
 def _verified(hub: Hub, text: str) -> Token:
+    if not text:
+        raise TokenRefused(problem="Send `Authorization: Bearer tg_…`; `tidegate tokens create` makes a token.")
     with hub.engine.begin() as db:
         token = tokens.verify(db, text)
     if token is None:

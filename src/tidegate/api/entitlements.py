@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Header, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from tidegate.api.auth import HubOf, hub_of, requires, requires_recent
+from tidegate.api.auth import HubOf, hub_of, recent_token, requires, requires_recent
 from tidegate.api.recent import Recent
 from tidegate.api.together import Together
 from tidegate.errors import UsageInvalid
@@ -21,14 +22,11 @@ from tidegate.workflows.entitlements import Check, Use
 
 router = APIRouter(prefix="/api/contacts/{contact}", tags=["entitlements"])
 
-Ref = Annotated[str, Path(description="any id of the contact: `acme`, or `account:acme` where a user has the same")]
-Named = Annotated[
-    str | None,
-    Query(alias="connection", description="name; says which mode, live or test, where there are connections of both"),
-]
-Explained = Annotated[bool, Query(description="with the names of all on the path from the contact to the feature")]
+REF = "any id of the contact: `acme`, or `account:acme` where a user has the same"
+CONNECTION = "name; says which mode, live or test, where there are connections of both"
+Ref = Annotated[str, Path(description=REF)]
+Named = Annotated[str | None, Query(alias="connection", description=CONNECTION)]
 MODE_SECONDS = 5.0
-MAY_ASK = requires_recent("entitlements", "read")
 MAY_USE = requires_recent("entitlements")
 
 
@@ -36,8 +34,9 @@ class Desk:
     """What the requests of an application share: the threads that check and count for them."""
 
     def __init__(self, hub: Hub) -> None:
-        self.checks = Together[Check]("entitlement-checks", lambda asks: workflow.check(hub.engine, asks))
-        self.uses = Together[Use]("entitlement-usage", lambda asks: workflow.use(hub.engine, asks))
+        engine = hub.desk
+        self.checks = Together[Check]("entitlement-checks", lambda asks: workflow.check(engine, asks))
+        self.uses = Together[Use]("entitlement-usage", lambda asks: workflow.use(engine, asks))
 
     def start(self) -> None:
         """Begins; once."""
@@ -48,6 +47,11 @@ class Desk:
         """Does what waits, then ends."""
         self.checks.stop()
         self.uses.stop()
+
+
+def desk_of(request: Request) -> Desk:
+    """The desk of the application."""
+    return request.app.state.desk
 
 
 class Answer(BaseModel):
@@ -155,55 +159,80 @@ def tagged(said: dict[str, Any], known: str | None) -> Response:
     body = msgspec.json.encode(said)
     tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
-    if known is not None and (known == tag or tag in known or known.strip() == "*"):
+    if known is not None and (tag in known or known.strip() == "*"):
         return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type="application/json")
 
 
-@router.get("/entitlements", response_model=Answer, dependencies=[MAY_ASK])
-async def every(
-    request: Request,
-    contact: Ref,
-    connection: Named = None,
-    if_none_match: Annotated[str | None, Header()] = None,
-) -> Response:
+def described(*parameters: tuple[str, str, str], scopes: str, body: type[BaseModel] | None = None) -> dict[str, Any]:
+    """What OpenAPI says of a route that reads its request itself: FastAPI's way of reading it takes as long as all else
+    that a check does.
+    """
+    said: dict[str, Any] = {"security": [{"HTTPBearer": []}], "parameters": []}
+    for where, name, told in (("path", "contact", REF), *parameters, ("query", "connection", CONNECTION)):
+        said["parameters"].append({"in": where, "name": name, "required": where == "path", "description": told})
+        said["parameters"][-1]["schema"] = {"type": "boolean" if name == "explain" else "string"}
+    if body is not None:
+        said["requestBody"] = {"content": {"application/json": {"schema": body.model_json_schema()}}}
+    return said | {"x-scopes": scopes}
+
+
+@router.get("/entitlements", response_model=Answer, openapi_extra=described(scopes="entitlements or read"))
+async def every(request: Request) -> Response:
     """What the contact may use, feature by feature, under `features`. With an `ETag`; `If-None-Match` is heeded."""
-    livemode = await livemode_of(request, connection)
-    return tagged(await request.app.state.desk.checks.do(Check(livemode, contact)), if_none_match)
+    await recent_token(request, "entitlements", "read")
+    livemode = await livemode_of(request, request.query_params.get("connection"))
+    said = await desk_of(request).checks.do(Check(livemode, request.path_params["contact"]))
+    return tagged(said, request.headers.get("if-none-match"))
 
 
-@router.get("/entitlements/{feature}", response_model=Answer, dependencies=[MAY_ASK])
-async def one(
-    request: Request,
-    contact: Ref,
-    feature: str,
-    connection: Named = None,
-    explained: Annotated[Explained, Query(alias="explain")] = False,
-    if_none_match: Annotated[str | None, Header()] = None,
-) -> Response:
+@router.get(
+    "/entitlements/{feature}",
+    response_model=Answer,
+    openapi_extra=described(
+        ("path", "feature", "key of the feature"),
+        ("query", "explain", "`true`: with `paths`, the names of all on the way from the contact to the feature"),
+        scopes="entitlements or read",
+    ),
+)
+async def one(request: Request) -> Response:
     """Whether the contact may use the feature (`granted`), why (`reason`, `sources`), how much is left and until when.
 
-    A contact or feature that there is not is answered with 404 and its `reason`.
+    With an `ETag`; `If-None-Match` is heeded. A contact or feature that there is not is answered with 404 and its
+    `reason`.
     """
-    livemode = await livemode_of(request, connection)
-    if explained:
-        path = await run_in_threadpool(explain.entitlement, request.app.state.hub.engine, livemode, contact, feature)
-        return tagged(path, if_none_match)
-    return tagged(await request.app.state.desk.checks.do(Check(livemode, contact, feature)), if_none_match)
+    await recent_token(request, "entitlements", "read")
+    asked, query = request.path_params, request.query_params
+    livemode = await livemode_of(request, query.get("connection"))
+    if query.get("explain", "") in ("true", "1"):
+        engine = hub_of(request).engine
+        said = await run_in_threadpool(explain.entitlement, engine, livemode, asked["contact"], asked["feature"])
+    else:
+        said = await desk_of(request).checks.do(Check(livemode, asked["contact"], asked["feature"]))
+    return tagged(said, request.headers.get("if-none-match"))
 
 
 async def _use(request: Request, connection: str | None, contact: str, feature: str, **order: Any) -> Response:
     livemode = await livemode_of(request, connection)
-    done = await request.app.state.desk.uses.do(Use(livemode, contact, feature, **order))
+    done = await desk_of(request).uses.do(Use(livemode, contact, feature, **order))
     return Response(msgspec.json.encode(done), media_type="application/json")
 
 
-@router.post("/entitlements/{feature}/consume", response_model=Used, dependencies=[MAY_USE])
-async def consume(request: Request, contact: Ref, feature: str, wanted: Consume, connection: Named = None) -> Response:
+@router.post(
+    "/entitlements/{feature}/consume",
+    response_model=Used,
+    openapi_extra=described(("path", "feature", "key of a metered feature"), scopes="entitlements", body=Consume),
+)
+async def consume(request: Request) -> Response:
     """Checks and debits in one: either all of the amount is debited (`allowed`), or nothing, and `reason` says why."""
-    return await _use(
-        request, connection, contact, feature, operation="consume", amount=wanted.amount, key=wanted.idempotency_key
-    )
+    await recent_token(request, "entitlements")
+    try:
+        wanted = Consume.model_validate_json(await request.body() or b"{}")
+    except ValidationError as error:
+        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from error
+    asked = request.path_params
+    order = {"operation": "consume", "amount": wanted.amount, "key": wanted.idempotency_key}
+    return await _use(request, request.query_params.get("connection"), asked["contact"], asked["feature"], **order)
 
 
 @router.post("/entitlements/{feature}/usage", response_model=Used, dependencies=[MAY_USE])

@@ -24,12 +24,14 @@ class Asked(NamedTuple):
 
 class Standing(NamedTuple):
     """What was asked for, by the ids as they were given, with the instant (UTC) and the catalog's revision that it
-    stands at. An error: ContactUnknown, ContactAmbiguous.
+    stands at. An error: ContactUnknown, ContactAmbiguous. `late`: contacts (internal keys) with reservations that
+    nobody settled in time.
     """
 
     as_of: datetime
     revision: int
     asked: Mapping[str, Asked | TidegateError]
+    late: tuple[int, ...] = ()
 
 
 def load(
@@ -58,7 +60,7 @@ def ask(
     with their accounts. `features`: whose usage is loaded; None: of all. `as_of` None: the database's time.
     """
     only = list(features) if features is not None else None
-    ids = sorted({part for ref in refs for part in (ref, ref.partition(":")[2]) if part})
+    ids = sorted({one for ref in refs for one in ids_of(ref)})
     rows = db.execute(_BY_ID, {"livemode": livemode, "ids": ids, "features": only, "as_of": as_of}).all()
     head = rows[0]
     found: dict[tuple[str, str], tuple[list[int], list[Holder]]] = {}
@@ -69,7 +71,13 @@ def ask(
             keys, holders = found.setdefault((row.asked_kind, row.asked_id), ([], []))
             keys.append(row.key)
             holders.append(holder)
-    return Standing(head.moment.astimezone(UTC), head.revision, {ref: _asked(ref, found) for ref in refs})
+    late = tuple({row.key for row in rows if row.late})
+    return Standing(head.moment.astimezone(UTC), head.revision, {ref: _asked(ref, found) for ref in refs}, late)
+
+
+def ids_of(ref: str) -> list[str]:
+    """Every id that a reference may mean: `account:acme` is the account acme, or whoever has just this id."""
+    return [one for one in dict.fromkeys((ref, ref.partition(":")[2])) if one]
 
 
 def _asked(ref: str, found: Mapping[tuple[str, str], tuple[list[int], list[Holder]]]) -> Asked | TidegateError:
@@ -109,6 +117,8 @@ with at as materialized (
 
 _COLUMNS = """
 c.key, c.kind, c.external_id, c.created_at, at.moment, at.revision, at.pauses,
+exists(select from tidegate.usage_debits r
+  where r.contact = c.key and r.state = 'reserved' and r.expires_at <= at.moment) as late,
 (select json_agg(json_build_array(g.connection, g.customer, g.subscription, g.item, g.price, g.mapping,
     json_build_array(g.status, g.ends_at, g.grace_until, g.pause, g.resumes_at), g.since, g.anchor, g.package,
     g.version, g.feature, g.terms, g.times,
@@ -136,10 +146,12 @@ left join (
   select i.kind, i.external_id, i.contact as key, 0::bigint as place
   from tidegate.contact_ids i where i.livemode = :livemode and i.external_id = any(cast(:ids as text[]))
   union all
-  select i.kind, i.external_id, m.account, row_number() over (partition by i.contact order by a.created_at, a.key)
+  select i.kind, i.external_id, m.account, m.place
   from tidegate.contact_ids i
-  join tidegate.contact_members m on m."user" = i.contact
-  join tidegate.contacts a on a.key = m.account and a.merged_into is null
+  cross join lateral (
+    select m.account, row_number() over (order by a.created_at, a.key) as place
+    from tidegate.contact_members m join tidegate.contacts a on a.key = m.account and a.merged_into is null
+    where m."user" = i.contact) m
   where i.livemode = :livemode and i.external_id = any(cast(:ids as text[]))) asked on true
 left join tidegate.contacts c on c.key = asked.key
 order by asked.kind, asked.external_id, asked.place""")

@@ -27,14 +27,19 @@ class Note:
     expires_at: datetime | None = None
 
 
-def hold(db: Connection, places: Collection[tuple[int, str]], as_of: datetime) -> None:
-    """Until the transaction ends, nobody else debits these features of these contacts. Gives back what was reserved of
-    them and neither confirmed nor released in time.
+def hold(db: Connection, livemode: bool, places: Collection[tuple[str, str]]) -> None:
+    """Until the transaction ends, nobody else debits these features of these contacts, nor of the accounts that they
+    belong to. `places`: (id, feature), of every id that may be meant.
     """
-    ordered = sorted(places)
-    values = {"contacts": [contact for contact, _ in ordered], "features": [feature for _, feature in ordered]}
-    db.execute(_HOLD, values)
-    db.execute(_END_RESERVATIONS, values | {"as_of": as_of})
+    ids, features = zip(*places, strict=True)
+    db.execute(_HOLD, {"livemode": livemode, "ids": list(ids), "features": list(features)})
+
+
+def end_reservations(db: Connection, contacts: Collection[int], as_of: datetime) -> None:
+    """Gives back what these contacts (internal keys) reserved and neither confirmed nor released in time. No answer
+    hangs on it: `holders` leave it out already.
+    """
+    db.execute(_END_RESERVATIONS, {"contacts": sorted(contacts), "as_of": as_of})
 
 
 def known(db: Connection, keys: Sequence[tuple[int, str, str]]) -> dict[tuple[int, str, str], Mapping[str, Any]]:
@@ -89,14 +94,19 @@ def _debit_json(one: Debit) -> dict[str, Any]:
 _HOLD = text("""
 select pg_advisory_xact_lock(a, b) from (
   select distinct ((contact % 2147483648) - 1073741824)::int as a, hashtext(feature) as b
-  from unnest(cast(:contacts as bigint[]), cast(:features as text[])) as held(contact, feature)
+  from (
+    select i.contact, held.feature from unnest(cast(:ids as text[]), cast(:features as text[])) as held(id, feature)
+    join tidegate.contact_ids i on i.external_id = held.id and i.livemode = :livemode
+    union
+    select m.account, held.feature from unnest(cast(:ids as text[]), cast(:features as text[])) as held(id, feature)
+    join tidegate.contact_ids i on i.external_id = held.id and i.livemode = :livemode
+    join tidegate.contact_members m on m."user" = i.contact) places
   order by 1, 2) ordered""")
 
 _END_RESERVATIONS = text("""
 with over as (
   update tidegate.usage_debits d set state = 'released', amount = 0
-  from unnest(cast(:contacts as bigint[]), cast(:features as text[])) as held(contact, feature)
-  where d.contact = held.contact and d.feature = held.feature and d.state = 'reserved' and d.expires_at <= :as_of
+  where d.contact = any(cast(:contacts as bigint[])) and d.state = 'reserved' and d.expires_at <= :as_of
   returning d.contact, d.feature, d.debits),
 back as (
   select contact, feature, one ->> 'bucket' as bucket, (one ->> 'start')::timestamptz as start,

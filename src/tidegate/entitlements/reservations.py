@@ -10,28 +10,21 @@ from sqlalchemy import Connection, RowMapping, text
 from tidegate.catalog.contents import Catalog
 from tidegate.entitlements import holders, ledger
 from tidegate.entitlements.buckets import Debit
+from tidegate.entitlements.holders import Asked
 from tidegate.entitlements.resolve import resolve
 from tidegate.entitlements.usage import Answer, Order, standing_json
 from tidegate.errors import UsageInvalid
 
 
 def settle(
-    db: Connection,
-    contacts: Sequence[int],
-    feature: str,
-    number: int,
-    catalog: Catalog,
-    as_of: datetime,
-    amount: int | None,
+    db: Connection, asked: Asked, feature: str, number: int, catalog: Catalog, as_of: datetime, amount: int | None
 ) -> Answer:
-    """Confirms a reservation of one of the contacts (internal keys) with what was really used, at most what was
+    """Confirms a reservation of the contact, or of an account of its, with what was really used, at most what was
     reserved; None: all of it, 0: none, which releases it. Settling it again the same way answers the same.
 
-    In the caller's transaction. Raises UsageInvalid.
+    In the caller's transaction, after `ledger.hold` made others wait. Raises UsageInvalid.
     """
-    found = _find(db, contacts, feature, number)
-    ledger.hold(db, {(found["contact"], feature)}, as_of)
-    row = _find(db, contacts, feature, number)  # as it stands now that nobody else may settle it
+    row = _find(db, asked.keys, feature, number)
     debits = ledger.debits_of(row["debits"])
     reserved = sum(one.amount for one in debits)
     wanted = reserved if amount is None else amount
@@ -39,7 +32,7 @@ def settle(
         if settled == wanted:
             return dict(row["answer"])
         raise UsageInvalid(problem=f"the reservation {number} was settled with {settled} already.")
-    if row["state"] != "reserved":
+    if row["state"] != "reserved" or row["expires_at"] <= as_of:
         raise UsageInvalid(problem=f"the reservation {number} has expired and was given back; consume anew.")
     if not 0 <= wanted <= reserved:
         raise UsageInvalid(problem=f"the reservation {number} is of {reserved}, so at most that is confirmed.")

@@ -123,9 +123,8 @@ def held(holder: Holder, catalog: Catalog, as_of: datetime) -> list[Held]:
     """The packages that the contact holds at the instant: by subscription, by override, else the default."""
     found: list[Held] = []
     for grant in holder.grants:
-        now = holder.access(grant, as_of)
         version = _version(catalog, grant.package, grant.version)
-        if version is not None and now.granted:
+        if version is not None and (now := holder.access(grant, as_of)).granted:
             found.append(Held(version.package, version.version, version.kind, _via(grant), now.reason, now.until))
     for one in holder.overrides:
         version = _version(catalog, one.package, one.version)
@@ -153,14 +152,15 @@ def resolve(holder: Holder, catalog: Catalog, as_of: datetime, only: Iterable[st
 
 
 def _entitlement(feature: Feature, sources: list[Source], holder: Holder, as_of: datetime) -> Entitlement:
+    if not sources:
+        return Entitlement(feature, False, "feature_unavailable")
     giving = [one for one in sources if one.access.granted]
     replacing = [one for one in giving if one.operation == "replace"]
     counted = [max(replacing, key=lambda one: (one.priority, one.since))] if replacing else giving
     shown = tuple(sources)
     until = min((one.access.until for one in sources if one.access.until), default=None)
     if not counted:
-        reason = sources[-1].access.reason if sources else ""
-        return Entitlement(feature, False, "feature_unavailable", reason or None, until=until, sources=shown)
+        return Entitlement(feature, False, "feature_unavailable", until=until, sources=shown)
     if feature.type == "boolean":
         return Entitlement(feature, True, "granted", until=until, sources=shown)
     if feature.type == "config":
@@ -197,12 +197,14 @@ def _sources(
     found: dict[str, list[Source]] = {}
     base = False
     for grant in holder.grants:
-        now = holder.access(grant, as_of)
         version = _version(catalog, grant.package, grant.version)
-        base = base or (version is not None and version.kind == "base" and now.granted)
-        via: dict[str, Any] | None = None
-        for key, terms, kind in _given(grant.feature, grant.terms, version, "feature", wanted):
-            via = via or _via(grant)
+        is_base = version is not None and version.kind == "base"
+        given = _given(grant.feature, grant.terms, version, "feature", wanted)
+        if not given and not is_base:
+            continue
+        now, via = holder.access(grant, as_of), _via(grant)
+        base = base or (is_base and now.granted)
+        for key, terms, kind in given:
             one = Source(kind, terms, now, grant.times, grant.since, grant.anchor, billing=grant.billing, via=via)
             found.setdefault(key, []).append(one)
     for override in holder.overrides:

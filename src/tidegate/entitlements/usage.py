@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from tidegate.catalog.contents import Catalog
-from tidegate.entitlements import holders, ledger
+from tidegate.entitlements import ledger
 from tidegate.entitlements.buckets import Debit, give_back, take
 from tidegate.entitlements.ledger import Note
 from tidegate.entitlements.resolve import Entitlement, Holder, resolve
@@ -60,33 +60,29 @@ def check(order: Order, catalog: Catalog) -> None:
 
 
 def carry_out(
-    db: Connection, orders: Sequence[Order], catalog: Catalog, as_of: datetime
+    db: Connection, orders: Sequence[Order], holders: Mapping[int, Holder], catalog: Catalog, as_of: datetime
 ) -> list[Answer | TidegateError]:
     """Does the orders, in the caller's transaction, and returns for each its answer: `allowed`, `reason`, `used`,
     `limit`, `remaining`, `resets_at`; with `repeated` true when the key was known. UsageInvalid instead of an answer
     for an order that cannot be counted, or whose key was used with another order.
 
-    Orders for one contact and feature, of other transactions too, wait for each other until the transaction ends.
+    `holders`: of all the contacts, loaded after `ledger.hold` made others wait.
     """
     outcomes: list[Answer | TidegateError | None] = [_refusal(order, catalog) for order in orders]
     sound = [(place, order) for place, order in enumerate(orders) if outcomes[place] is None]
-    if sound:
-        ledger.hold(db, {order.at for _, order in sound}, as_of)
-        work = _load(db, [order for _, order in sound], as_of)
-        drafts = [(place, order, _decide(work, order, catalog, as_of)) for place, order in sound]
-        notes = {
-            id(draft): draft for _, _, draft in drafts if isinstance(draft, Note)
-        }  # one for a key that comes twice
-        numbers = dict(zip(notes, ledger.write(db, list(notes.values())), strict=True))
-        told: set[int] = set()
-        for place, order, draft in drafts:
-            if not isinstance(draft, Note):
-                outcomes[place] = draft
-            else:  # the same one twice for a key that comes twice
-                row: dict[str, Any] = {"id": numbers[id(draft)], "operation": draft.operation}
-                row |= {"answer": draft.answer, "expires_at": draft.expires_at}
-                outcomes[place] = _again(order, row) if id(draft) in told else _first(row)
-                told.add(id(draft))
+    work = _begin(db, [order for _, order in sound], holders)
+    drafts = [(place, order, _decide(work, order, catalog, as_of)) for place, order in sound]
+    notes = {id(draft): draft for _, _, draft in drafts if isinstance(draft, Note)}
+    numbers = dict(zip(notes, ledger.write(db, list(notes.values())), strict=True))
+    told: set[int] = set()
+    for place, order, draft in drafts:
+        if not isinstance(draft, Note):
+            outcomes[place] = draft
+        else:  # the same one twice for a key that comes twice
+            row: dict[str, Any] = {"id": numbers[id(draft)], "operation": draft.operation}
+            row |= {"answer": draft.answer, "expires_at": draft.expires_at}
+            outcomes[place] = _again(order, row) if id(draft) in told else _first(row)
+            told.add(id(draft))
     return [one for one in outcomes if one is not None]
 
 
@@ -108,20 +104,17 @@ class _Work:
     noted: dict[tuple[int, str, str], Note] = field(default_factory=dict[tuple[int, str, str], Note])
 
 
-def _load(db: Connection, orders: Sequence[Order], as_of: datetime) -> _Work:
-    loaded = holders.load(
-        db, sorted({order.contact for order in orders}), as_of, sorted({order.feature for order in orders})
-    )
-    used = {key: dict(holder.used) for key, holder in loaded.items()}
+def _begin(db: Connection, orders: Sequence[Order], holders: Mapping[int, Holder]) -> _Work:
+    used = {key: dict(holder.used) for key, holder in holders.items()}
     own = {
         key: Holder(one.contact, one.since, one.grants, one.overrides, used[key], one.policies)
-        for key, one in loaded.items()
+        for key, one in holders.items()
     }
     wanted = [
         (contact, order.feature, order.key)
         for order in orders
         if order.key is not None
-        for contact in (order.contact, *order.known_as)
+        for contact in {order.contact, *order.known_as}
     ]
     return _Work(own, used, ledger.known(db, wanted) if wanted else {})
 

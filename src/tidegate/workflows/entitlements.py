@@ -8,9 +8,10 @@ from sqlalchemy import Connection, Engine
 
 from tidegate.catalog import snapshot
 from tidegate.contacts import directory, linking
-from tidegate.entitlements import answers, holders, overrides, reservations, usage
-from tidegate.entitlements.holders import Asked
+from tidegate.entitlements import answers, holders, ledger, overrides, reservations, usage
+from tidegate.entitlements.holders import Asked, Standing
 from tidegate.entitlements.overrides import Giving
+from tidegate.entitlements.resolve import Holder
 from tidegate.entitlements.usage import Order
 from tidegate.errors import CatalogUnknown, TidegateError
 from tidegate.workflows.refresh import refresh_contacts
@@ -49,7 +50,7 @@ def check(engine: Engine, checks: Sequence[Check]) -> list[Outcome]:
         asked = [checks[place] for place in places]
         features = [one.feature for one in asked if one.feature is not None]
         only = sorted(set(features)) if len(features) == len(asked) else None
-        with engine.connect() as db:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:  # a rollback forgets every plan
             standing = holders.ask(db, livemode, sorted({one.contact for one in asked}), only)
             catalog = snapshot.at(db, standing.revision)
         for place, one in zip(places, asked, strict=True):
@@ -73,11 +74,11 @@ def use(engine: Engine, uses: Sequence[Use]) -> list[Outcome]:
 
 
 def _use(db: Connection, livemode: bool, uses: Sequence[Use]) -> list[Outcome]:
-    features = sorted({one.feature for one in uses})
-    standing = holders.ask(db, livemode, sorted({one.contact for one in uses}), features)
+    standing = _held(db, livemode, [(one.contact, one.feature) for one in uses])
     catalog = snapshot.at(db, standing.revision)
     outcomes: list[Outcome | None] = []
     orders: list[Order] = []
+    holding: dict[int, Holder] = {}
     for one in uses:
         try:
             asked = _sound(standing.asked[one.contact])
@@ -86,10 +87,22 @@ def _use(db: Connection, livemode: bool, uses: Sequence[Use]) -> list[Outcome]:
             outcomes.append(error)
             continue
         debtor = answers.debtor(asked, one.feature, catalog, standing.as_of)
-        orders.append(Order(debtor, one.feature, one.operation, one.amount, one.key, one.seconds, known_as=asked.keys))
+        order = Order(debtor, one.feature, one.operation, one.amount, one.key, one.seconds, known_as=asked.keys)
+        holding |= zip(asked.keys, asked.holders, strict=True)
+        orders.append(order)
         outcomes.append(None)
-    done = iter(usage.carry_out(db, orders, catalog, standing.as_of))
+    done = iter(usage.carry_out(db, orders, holding, catalog, standing.as_of))
     return [next(done) if one is None else one for one in outcomes]
+
+
+def _held(db: Connection, livemode: bool, places: Sequence[tuple[str, str]]) -> Standing:
+    """How contacts stand when nobody else may debit these features of them any more."""
+    ledger.hold(db, livemode, {(id_, feature) for ref, feature in places for id_ in holders.ids_of(ref)})
+    features = sorted({feature for _, feature in places})
+    standing = holders.ask(db, livemode, sorted({ref for ref, _ in places}), features)
+    if standing.late:
+        ledger.end_reservations(db, standing.late, standing.as_of)
+    return standing
 
 
 def settle(
@@ -97,11 +110,11 @@ def settle(
 ) -> dict[str, Any]:
     """Confirms or (with amount 0) releases a reservation. Raises ContactUnknown, CatalogUnknown, UsageInvalid."""
     with engine.begin() as db:
-        standing = holders.ask(db, livemode, [contact], [feature])
+        standing = _held(db, livemode, [(contact, feature)])
         asked = _sound(standing.asked[contact])
         catalog = snapshot.at(db, standing.revision)
         answers.known(catalog, feature)
-        return reservations.settle(db, asked.keys, feature, reservation, catalog, standing.as_of, amount)
+        return reservations.settle(db, asked, feature, reservation, catalog, standing.as_of, amount)
 
 
 def _sound(found: Asked | TidegateError) -> Asked:
