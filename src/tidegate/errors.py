@@ -59,6 +59,7 @@ TidegateError
 │   ├── DatabaseUnreachable
 │   ├── DatabaseFull
 │   ├── EmbeddedServerLost
+│   ├── HubBusy
 │   ├── InboxBusy
 │   └── StripeUnreachable
 │       └── StripeCertificateRefused
@@ -396,6 +397,10 @@ class EmbeddedServerLost(Unreachable):
     """
 
 
+class HubBusy(Unreachable):
+    """The request was not taken: {problem}. Nothing was done; send it again."""
+
+
 class InboxBusy(Unreachable):
     """The inbox could not take the event: {problem}. It was not stored; send it again."""
 
@@ -433,8 +438,8 @@ class StripeAccessRevoked(StripeKeyInvalid):
 
 
 class StripePermissionMissing(StripeRefused):
-    """The key may not do {endpoint}: {message} Give the restricted key that permission in Stripe's dashboard; until then
-    a list is left out and the rest is kept current. Request id: {request_id}.
+    """The key may not do {endpoint}: {message} Give the restricted key that permission in Stripe's dashboard; until
+    then a list is left out and the rest is kept current. Request id: {request_id}.
     """
 
 

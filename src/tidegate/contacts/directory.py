@@ -1,7 +1,7 @@
 """Contacts one by one: made, found by any id they ever had, renamed, described."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -85,19 +85,26 @@ def find(db: Connection, livemode: bool, ref: str) -> Contact:
     Raises ContactUnknown, ContactAmbiguous.
     """
     kind, _, rest = ref.partition(":")
-    known = kind in ("user", "account") and rest
     rows = db.execute(
         text(f"""
-select {_SHOWN} from tidegate.contact_ids i join tidegate.contacts c on c.key = i.contact
-where i.livemode = :livemode and ((:known and i.kind = :kind and i.external_id = :rest) or i.external_id = :ref)"""),
-        {"livemode": livemode, "known": bool(known), "kind": kind, "rest": rest, "ref": ref},
+select i.kind as id_kind, i.external_id as id, {_SHOWN}
+from tidegate.contact_ids i join tidegate.contacts c on c.key = i.contact
+where i.livemode = :livemode and ((i.kind = :kind and i.external_id = :rest) or i.external_id = :ref)"""),
+        {"livemode": livemode, "kind": kind, "rest": rest, "ref": ref},
     ).all()
-    exact = [row for row in rows if known and row.kind == kind] or rows
+    by_id = {(row.id_kind, row.id): row for row in rows}
+    return _contact(by_id[meant(ref, by_id)])
+
+
+def meant(ref: str, known: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    """Which of these ids, (kind, id), `acme` or `account:acme` means. Raises ContactUnknown, ContactAmbiguous."""
+    kind, _, rest = ref.partition(":")
+    exact = [one for one in known if one == (kind, rest)] or [one for one in known if one[1] == ref]
     if not exact:
         raise ContactUnknown(contact=ref)
     if len(exact) > 1:
-        raise ContactAmbiguous(contact=ref, known=" or ".join(f"{row.kind}:{ref}" for row in exact))
-    return _contact(exact[0])
+        raise ContactAmbiguous(contact=ref, known=" or ".join(f"{kind}:{ref}" for kind, _ in sorted(exact)))
+    return exact[0]
 
 
 def of_key(db: Connection, key: int) -> Contact:

@@ -406,12 +406,14 @@ create table tidegate.entitlements_told (
     contact bigint not null,
     entitlements jsonb not null,
     changes_at timestamptz,
+    revision bigint default '0' not null,
     primary key (contact),
     foreign key(contact) references tidegate.contacts (key)
 );
 create index entitlements_told_changes on tidegate.entitlements_told (changes_at) where changes_at is not null;
 comment on column tidegate.entitlements_told.entitlements is 'by feature, as the outbox last told';
 comment on column tidegate.entitlements_told.changes_at is 'when something changes by itself';
+comment on column tidegate.entitlements_told.revision is 'of the catalog that it was read with';
 insert into tidegate.catalog_state default values;
 """
 
