@@ -32,7 +32,14 @@ def entitlements(
         raise found
     if as_json:
         show.document(found)
-        return
+    else:
+        print_answer(found, feature)
+
+
+def print_answer(found: dict[str, Any], feature: str | None = None) -> None:
+    """What a contact may use, of one feature with all its sources, or of all."""
+    from tidegate.cli import show
+
     show.line(f"{found['contact']} has {held(found['packages'])}.")
     show.line()
     if feature is not None:
@@ -40,8 +47,12 @@ def entitlements(
         for source in found["sources"]:
             show.line(f"  - {source_in_words(source)}")
         return
-    rows = [(one["feature"], _granted(one), _left(one), in_words(one)) for one in found["features"].values()]
-    show.table(["feature", "may use", "left", "why"], rows)
+    known = [one for one in found["features"].values() if one["sources"]]
+    if known:
+        rows = [(one["feature"], _granted(one), _left(one), in_words(one)) for one in known]
+        show.table(["feature", "may use", "left", "why"], rows)
+    if others := len(found["features"]) - len(known):
+        show.line(f"Nothing that it has or had gives the other {others:,} features (`tidegate features list`).")
 
 
 def held(packages: Sequence[dict[str, Any]]) -> str:
