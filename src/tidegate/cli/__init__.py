@@ -22,6 +22,7 @@ from tidegate.cli.refresh import refresh
 from tidegate.cli.run import Program
 from tidegate.cli.sandbox import sandbox
 from tidegate.cli.serve import serve
+from tidegate.cli.setup import setup
 from tidegate.cli.sql import sql
 from tidegate.cli.status import status
 from tidegate.cli.stop import stop
@@ -56,7 +57,7 @@ def program(
 
 
 PANELS: dict[str, dict[str, Callable[..., Any]]] = {
-    "Begin": {"demo": demo, "connect": connect, "import": import_, "sandbox": sandbox},
+    "Begin": {"demo": demo, "setup": setup, "connect": connect, "import": import_, "sandbox": sandbox},
     "Keep going": {
         "serve": serve,
         "worker": worker,

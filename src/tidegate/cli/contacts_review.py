@@ -1,12 +1,15 @@
 """`tidegate contacts review` and `settings`: who waits for a person, and what decides that."""
 
 import json
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from tidegate.cli.effects import OnlyPreview, Token
 from tidegate.cli.options import AsJson, ConnectionName
+
+if TYPE_CHECKING:
+    from tidegate.workflows.contacts_settings import Effect
 
 app = typer.Typer()
 review = typer.Typer(help="Customers that no rule could place.", no_args_is_help=True)
@@ -161,6 +164,13 @@ def settings(
     if as_json:
         show.document({"connection": account.name, **effect.as_json()})
         return
+    print_effect(effect)
+
+
+def print_effect(effect: "Effect", *, hint: bool = True) -> None:
+    """What settings do to the links and, with `hint`, how to go on after a preview."""
+    from tidegate.cli import show
+
     show.line(
         f"Of {effect.customers:,} customers: {effect.linked:,} linked to contacts there are, {effect.created:,} "
         f"contacts made, {effect.changed:,} links changed; {effect.queued:,} in review ({effect.queued_before:,} "
@@ -170,7 +180,7 @@ def settings(
         show.line(
             f"{effect.other_kind:,} links hold to contacts of the other kind; `contacts unlink --rematch` ends one."
         )
-    if not effect.done:
+    if hint and not effect.done:
         show.line(f"Nothing was done. Do it with `--token {effect.token}`; it is refused when the facts change.")
 
 

@@ -55,7 +55,7 @@ def suggest(
         }
         show.document(document)
         return
-    _say_suggestions(wanted, left)
+    say_suggestions(wanted, left)
     if done:
         numbers = [str(number) for one in done.result["accepted"] for number in one["mappings"]]
         show.line(f"Accepted: mappings {', '.join(numbers)}; `tidegate mappings remove` takes one back.")
@@ -66,7 +66,8 @@ def suggest(
         show.line(f"Written to {write}; `tidegate config apply {write}` makes them so.")
 
 
-def _say_suggestions(wanted: "Sequence[Suggestion]", left: "Sequence[Left]") -> None:
+def say_suggestions(wanted: "Sequence[Suggestion]", left: "Sequence[Left]") -> None:
+    """What is suggested, and what is left to a person."""
     from tidegate.cli import show
 
     rows = [(one.name, one.subscriptions, one.contacts, _gives(one), one.why) for one in wanted]
