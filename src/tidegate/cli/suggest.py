@@ -10,7 +10,7 @@ import typer
 from tidegate.cli.options import AsJson, ConnectionName
 
 if TYPE_CHECKING:
-    from tidegate.catalog.suggestions import Left, Suggestion
+    from tidegate.catalog.proposals import Left, Suggestion
 
 
 def suggest(
