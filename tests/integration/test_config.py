@@ -192,6 +192,7 @@ def test_contact_settings_are_stored_and_ask_for_matching_anew(shop: Shop) -> No
     done = apply(shop, text)
     assert (steps(done), done.result["rematch"]) == ([("change", "contacts", "acme")], ["acme"])
     assert planned(shop, text) == []
+    assert shop.rows("select customers from tidegate.changed_customers") == [(["cus_1"],)]
     grace = text.replace("}", ", grace_days: 3}")
     assert apply(shop, grace).result["rematch"] == []
 

@@ -61,7 +61,7 @@ def apply(
     from tidegate.cli.previews import carry_out, person, say
     from tidegate.workflows.config_file import apply as applying
     from tidegate.workflows.previewing import preview
-    from tidegate.workflows.refresh import refresh_all
+    from tidegate.workflows.refresh import refresh_changed
 
     sections = _read(file)
     with opened(may_migrate=True) as hub:
@@ -69,7 +69,7 @@ def apply(
         if not (token or yes or as_json) and sys.stdin.isatty():
             _say_steps(preview(hub.engine, change).result)
         found = carry_out(hub.engine, change, only_preview=False, yes=yes, token=token, as_json=as_json)
-        matched = {name: refresh_all(hub.engine, hub.account(name)).as_json() for name in found.result["rematch"]}
+        matched = {name: refresh_changed(hub.engine, hub.account(name)).as_json() for name in found.result["rematch"]}
     if as_json:
         show.document(found.as_json() | {"rematched": matched})
         return

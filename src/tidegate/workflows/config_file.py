@@ -14,6 +14,7 @@ from tidegate.connections import accounts
 from tidegate.contacts import policy
 from tidegate.entitlements.grants import derive_grants
 from tidegate.errors import CatalogInvalid, CatalogUnknown, ConfigInvalid, UsageError
+from tidegate.mirror import changed
 from tidegate.workflows import catalog_changes
 from tidegate.workflows.config_sections import ContactsEntry, MappingEntry, PackageEntry, Sections
 from tidegate.workflows.previewing import Change
@@ -39,7 +40,7 @@ class Step:
 
 @dataclass(slots=True)
 class Applying:
-    """A file on its way into the hub. `rematch`: connections whose contact settings became others."""
+    """A file on its way into the hub. `rematch`: connections whose customers wait to be matched by other settings."""
 
     sections: Sections
     by: str
@@ -182,6 +183,7 @@ def _contacts(db: Connection, applying: Applying) -> None:
             _noted(applying, "contacts", connection, known and known["settings"] | {"managed_by": ""}, wanted)
             if policy.read(before) != policy.read(wanted):
                 applying.rematch.append(connection)
+                changed.note_every(db, connection)
 
 
 def _noted(applying: Applying, section: str, subject: str, known: Any, now: dict[str, Any], **detail: Any) -> None:
