@@ -1,4 +1,4 @@
-"""Contacts in the database: linked and unlinked by hand, renamed, reviewed, settled in bulk; settings with a preview."""
+"""Contacts in the database: linked and unlinked by hand, renamed, reviewed; settings with a preview."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,17 +1,34 @@
 """Contacts over HTTP: listed, shown, linked, renamed, with members; changes that hurt are previewed first."""
 
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Path, Query, Response
 
 from tidegate.api.auth import HubOf, requires
+from tidegate.api.contact_models import (
+    ContactChange,
+    ContactPage,
+    Effect,
+    Forgotten,
+    Member,
+    Membership,
+    Merge,
+    NewContact,
+    NewId,
+    NewLink,
+    Other,
+    Refreshed,
+    Shown,
+)
 from tidegate.contacts import directory
 from tidegate.contacts.listing import Filter, subscriptions
+from tidegate.contacts.records import Record
+from tidegate.errors import UsageError
 from tidegate.security.tokens import Token
 from tidegate.wiring import Hub
 from tidegate.workflows import contacts as workflow
-from tidegate.workflows import previewing
+from tidegate.workflows import contacts_fetch, contacts_forget, contacts_import, contacts_merge, previewing
 from tidegate.workflows.previewing import Change
 
 router = APIRouter(prefix="/api/contacts", tags=["contacts"])
@@ -25,86 +42,6 @@ PreviewToken = Annotated[
     str | None, Query(alias="token", description="of a preview: 409 when it would change something else now")
 ]
 Operator = Annotated[Token, requires("operate")]
-
-
-class ContactRow(BaseModel):
-    """A contact of a list. `customers`: how many are linked to it. Times are UTC."""
-
-    model_config = ConfigDict(extra="allow")
-
-    contact: str
-    kind: str
-    id: str
-    name: str
-    email: str
-    customers: int
-    live_subscriptions: int
-
-
-class ContactPage(BaseModel):
-    """Contacts, the oldest first; `next` is `after` of the next page, null on the last one."""
-
-    contacts: list[ContactRow]
-    next: str | None
-
-
-class Shown(BaseModel):
-    """A contact with all that is known of it: ids, e-mails, links with method, evidence and time, members or accounts,
-    packages, subscriptions, usage, changes.
-    """
-
-    model_config = ConfigDict(extra="allow")
-
-    contact: str
-    kind: str
-    id: str
-    billing_id: str | None
-    links: list[dict[str, Any]]
-
-
-class Effect(BaseModel):
-    """What a change does to entitlements, per feature and contact; `token` does just that."""
-
-    token: str
-    done: bool
-    contacts: int
-    lost: int
-    gained: int
-    changed: int
-    features: dict[str, list[dict[str, Any]]]
-    result: Any = None
-
-
-class NewLink(BaseModel):
-    """A customer to link by hand."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    customer: str = Field(description="Stripe's id, cus_…; the mirror must have it", min_length=1, max_length=255)
-
-
-class NewId(BaseModel):
-    """An id of yours for a contact."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: str = Field(min_length=1, max_length=500)
-
-
-class Membership(BaseModel):
-    """A user's role in an account; free text."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    role: str = Field(default="", max_length=200)
-
-
-class Member(BaseModel):
-    """A user that belongs to an account; `role` null: no longer."""
-
-    account: str
-    user: str
-    role: str | None
 
 
 def by(token: Token) -> str:
@@ -134,6 +71,40 @@ def list_(
         return ContactPage.model_validate(workflow.page(db, wanted, after, limit))
 
 
+@router.post("")
+def put(new: NewContact, response: Response, hub: HubOf, token: Operator, connection: Named = None) -> Shown:
+    """Makes a contact (201), or changes the one of that id (200); customers that it may be are matched anew."""
+    livemode = hub.livemode(connection)
+    record = Record(
+        new.kind,
+        new.id,
+        new.name,
+        tuple(new.emails),
+        tuple(new.domains),
+        new.account,
+        new.role,
+        new.owner,
+        new.properties,
+        tuple(new.billing_ids),
+    )
+    named = hub.account(connection).name if new.billing_ids else None
+    found, made = contacts_import.put(hub.engine, livemode, record, by(token), connection=named)
+    response.status_code = 201 if made else 200
+    response.headers["Location"] = f"/api/contacts/{quote(found.ref, safe='')}"
+    return show(found.ref, hub, connection)
+
+
+@router.patch("/{contact}")
+def change(contact: Ref, what: ContactChange, hub: HubOf, token: Operator, connection: Named = None) -> Shown:
+    """Changes what is given of a contact."""
+    livemode, given = hub.livemode(connection), what.model_dump(exclude_unset=True)
+    new_id = given.pop("id", "")
+    found = contacts_import.change(hub.engine, livemode, contact, given, by(token))
+    if new_id:
+        found = workflow.rename(hub.engine, livemode, found.ref, new_id, by(token))
+    return show(found.ref, hub, connection)
+
+
 @router.get("/{contact}", dependencies=[requires("read")])
 def show(contact: Ref, hub: HubOf, connection: Named = None) -> Shown:
     """The contact, by any id it ever had."""
@@ -146,6 +117,22 @@ def list_subscriptions(contact: Ref, hub: HubOf, connection: Named = None) -> li
     """The subscriptions of the contact's customers with their items, newest first; amounts in minor units."""
     with hub.engine.connect() as db:
         return subscriptions(db, directory.find(db, hub.livemode(connection), contact).key)
+
+
+@router.post("/{contact}/refresh", dependencies=[requires("entitlements")])
+def refresh(
+    contact: Ref,
+    hub: HubOf,
+    customer: Annotated[
+        str | None, Query(description="this Stripe customer (cus_…) as well, though it may be new", max_length=255)
+    ] = None,
+    connection: Named = None,
+) -> Refreshed:
+    """Reads the contact's subscriptions from Stripe now, and answers what it may use; for who comes from Checkout."""
+    account = hub.account(connection) if customer is not None else None
+    livemode = hub.livemode(connection)
+    found = contacts_fetch.fetch(hub.engine, hub.stripe, livemode, contact, customer=customer, account=account)
+    return Refreshed.model_validate(found)
 
 
 @router.post("/{contact}/links")
@@ -191,6 +178,59 @@ def remove_id(contact: Ref, other: str, hub: HubOf, token: Operator, connection:
     """Lets a former id of the contact lead to nobody."""
     found = workflow.alias(hub.engine, hub.livemode(connection), contact, other, by(token), remove=True)
     return show(found.ref, hub, connection)
+
+
+@router.post("/{contact}/merge")
+def merge(
+    contact: Ref,
+    what: Other,
+    hub: HubOf,
+    token: Operator,
+    preview: OnlyPreview = False,
+    preview_token: PreviewToken = None,
+    connection: Named = None,
+) -> Effect:
+    """Makes another contact part of this one; `result.merge` is the number that parts them again."""
+    livemode = hub.livemode(connection)
+    found = contacts_merge.merge(
+        hub.engine, livemode, contact, what.other, by(token), only_preview=preview, token=preview_token
+    )
+    return Effect.model_validate(found.as_json())
+
+
+@router.post("/{contact}/unmerge")
+def unmerge(
+    contact: Ref,
+    what: Merge,
+    hub: HubOf,
+    token: Operator,
+    preview: OnlyPreview = False,
+    preview_token: PreviewToken = None,
+    connection: Named = None,
+) -> Effect:
+    """Parts this contact from one that was merged into it."""
+    with hub.engine.connect() as db:
+        key = directory.find(db, hub.livemode(connection), contact).key
+    found = contacts_merge.unmerge(hub.engine, what.merge, by(token), only_preview=preview, token=preview_token, of=key)
+    return Effect.model_validate(found.as_json())
+
+
+@router.post("/{contact}/forget")
+def forget(
+    contact: Ref,
+    hub: HubOf,
+    token: Annotated[Token, requires("admin")],
+    preview: OnlyPreview = False,
+    preview_token: PreviewToken = None,
+    connection: Named = None,
+) -> Forgotten:
+    """Erases a person's data for good: preview it first, and give its token to do it."""
+    if not preview and preview_token is None:
+        raise UsageError(problem="Nothing was erased: ask with ?preview=true first, and then with the token it tells.")
+    found = contacts_forget.forget(
+        hub.engine, hub.livemode(connection), contact, by(token), only_preview=preview, token=preview_token
+    )
+    return Forgotten.model_validate(found.as_json())
 
 
 @router.put("/{contact}/members/{user}")

@@ -133,6 +133,8 @@ def match(customer: Customer, standing: Standing | None, candidates: Candidates,
         return LeftAlone("no_subscription")
     named = named_ids(customer, policy)
     by_id = [(key, value, candidates.by_id[value]) for key, value in named if value in candidates.by_id]
+    if by_id and standing is not None and standing == Standing(by_id[0][2], "created"):
+        return _stands(standing)  # the contact was made from it with this id
     if by_id:
         key, value, contact = by_id[0]
         return Linked(contact, "metadata", {"metadata_key": key, "value": value})

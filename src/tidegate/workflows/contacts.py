@@ -11,9 +11,11 @@ from tidegate.connections.accounts import Account
 from tidegate.contacts import by_hand, changes, directory, following, linking, listing
 from tidegate.contacts.directory import Contact
 from tidegate.contacts.listing import Filter
+from tidegate.contacts.records import Record
 from tidegate.delivery.outbox import Told, tell
 from tidegate.entitlements.answers import answer
 from tidegate.errors import ContactInvalid, CustomerUnknown
+from tidegate.workflows.contacts_import import rematch
 from tidegate.workflows.previewing import Change
 
 
@@ -149,6 +151,9 @@ def member(
             raise ContactInvalid(problem=f"{user.ref} is no member of {account.ref}")
         what = {"account": account.ref, "user": user.ref, "role": role}
         changes.note(db, "leave" if role is None else "join", by, contact=account.key, what=what)
+        if role is not None:  # its addresses are the account's now
+            emails = listing.described(db, user)["emails"]
+            rematch(db, livemode, [Record("account", account.external_id, emails=tuple(emails))])
         return account, user
 
 
