@@ -32,6 +32,10 @@ TidegateError
 │   ├── ContactExists
 │   ├── ContactInvalid
 │   ├── ContactSettingsInvalid
+│   ├── ContactFileInvalid
+│   ├── CustomerUnknown
+│   ├── ReviewUnknown
+│   ├── ChangeUnknown
 │   ├── CatalogUnknown
 │   ├── CatalogInvalid
 │   │   └── TermsInvalid
@@ -50,6 +54,7 @@ TidegateError
 ├── Unreachable                    Stripe or the database (exit 3)
 │   ├── DatabaseUnreachable
 │   ├── EmbeddedServerLost
+│   ├── HubBusy
 │   ├── InboxBusy
 │   └── StripeUnreachable
 ├── StripeRefused                  Stripe answered, with an error
@@ -239,6 +244,26 @@ class ContactSettingsInvalid(UsageError):
     """The contact settings cannot be taken: {problem}."""
 
 
+class ContactFileInvalid(UsageError):
+    """Nothing of {file} was taken, because {count} of its lines cannot be: {problems}"""
+
+
+class CustomerUnknown(UsageError):
+    """The mirror of {connection} has no customer {customer}. Check the id; `tidegate contacts refresh --customer
+    {customer}` fetches one that is new.
+    """
+
+
+class ReviewUnknown(UsageError):
+    """The customer {customer} of {connection} does not wait for a review. `tidegate contacts review list` shows who
+    does.
+    """
+
+
+class ChangeUnknown(UsageError):
+    """The {action} {number} cannot be undone: {problem}"""
+
+
 class CatalogUnknown(UsageError):
     """There is no {what} {key}.{nearest} `tidegate {list} list` shows all."""
 
@@ -327,6 +352,10 @@ class EmbeddedServerLost(Unreachable):
     """
 
 
+class HubBusy(Unreachable):
+    """The request was not taken: {problem}. Nothing was done; send it again."""
+
+
 class InboxBusy(Unreachable):
     """The inbox could not take the event: {problem}. It was not stored; send it again."""
 
@@ -406,6 +435,9 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     ContactUnknown: (2, 404),
     ContactAmbiguous: (2, 409),
     ContactExists: (2, 409),
+    CustomerUnknown: (2, 404),
+    ReviewUnknown: (2, 404),
+    ChangeUnknown: (2, 404),
     CatalogUnknown: (2, 404),
     ManagedByFile: (2, 409),
     PreviewNeeded: (2, 409),

@@ -107,11 +107,17 @@ class Hub:
         """
         return store_engine.open_engine(self.database_url, pool_size=1, application="tidegate budget")
 
+    @cached_property
+    def desk(self) -> Engine:
+        """Two connections for what product code asks: one for checks, one for usage."""
+        return store_engine.open_engine(self.database_url, pool_size=2, application="tidegate desk", point_queries=True)
+
     def close(self) -> None:
         """Closes what the hub itself has opened."""
         with _OPENING:
-            if opened := self.__dict__.pop("_slots", None):
-                opened.dispose()
+            for name in ("_slots", "desk"):
+                if opened := self.__dict__.pop(name, None):
+                    opened.dispose()
 
 
 @contextmanager

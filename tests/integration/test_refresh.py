@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.support.builders import customer, invoice, item, price, subscription
-from tests.support.shop import NOW, SEATS, Shop
+from tests.support.shop import NOW, SEATS, Shop, opened
 
 from tidegate.catalog import kept, mappings, packages
 from tidegate.catalog.mappings import Wanted
@@ -20,11 +20,8 @@ from tidegate.workflows import refresh as refreshing
 
 @pytest.fixture
 def shop(fresh_database_url: str) -> Iterator[Shop]:
-    from tidegate.store.engine import open_engine
-
-    engine = open_engine(fresh_database_url)
-    yield Shop(engine)
-    engine.dispose()
+    with opened(fresh_database_url) as shop:
+        yield shop
 
 
 def second_subscription() -> dict[str, Any]:

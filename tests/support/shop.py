@@ -1,5 +1,7 @@
-"""A connection whose mirror a test fills, with a small catalog, and what it answers."""
+"""A connection whose mirror a test fills, with a small catalog."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,10 +17,12 @@ from tidegate.contacts import directory, policy
 from tidegate.entitlements.answers import answer
 from tidegate.mirror.apply import apply
 from tidegate.mirror.decide import Certainty
+from tidegate.store.engine import open_engine
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.workflows import refresh as refreshing
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
+
 SEATS = price("price_seats", unit_amount=500, product="prod_2")
 
 
@@ -74,3 +78,16 @@ class Shop:
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with self.engine.connect() as db:
             return [tuple(row) for row in db.execute(text(sql))]
+
+    def scalar(self, sql: str) -> Any:
+        """The one value that the query answers."""
+        [[value]] = self.rows(sql)
+        return value
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Shop]:
+    """A shop in this database, which has nothing else."""
+    engine = open_engine(url)
+    yield Shop(engine)
+    engine.dispose()

@@ -1,8 +1,9 @@
 """The catalog as a whole: features and published package versions, read once and kept while its revision stands."""
 
 from typing import cast
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 from tidegate.catalog.contents import Catalog, Feature, PackageVersion
 from tidegate.catalog.terms import FeatureType, Reset, stored_terms
@@ -34,6 +35,19 @@ def load(db: Connection) -> Catalog:
             default = one
     return Catalog(features, versions, default, at)
 
+
+def at(db: Connection, revision: int) -> Catalog:
+    """The catalog of this revision, or a newer one, kept for the next who asks in this process.
+
+    Not for a transaction that changes the catalog: what it sees is not what others see.
+    """
+    kept = _KEPT.get(db.engine)
+    if kept is None or kept.revision != revision:
+        _KEPT[db.engine] = kept = load(db)
+    return kept
+
+
+_KEPT: WeakKeyDictionary[Engine, Catalog] = WeakKeyDictionary()
 
 _VERSIONS = text("""
 select v.package, v.version, v.features, p.kind, p.is_default

@@ -1,7 +1,7 @@
 """Contacts one by one: made, found by any id they ever had, renamed, described."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from tidegate.contacts.addresses import registrable
-from tidegate.contacts.match import Kind, fold
+from tidegate.contacts.match import LONGEST_ID, Kind, fold
 from tidegate.errors import ContactAmbiguous, ContactExists, ContactInvalid, ContactUnknown
 
 
@@ -85,19 +85,26 @@ def find(db: Connection, livemode: bool, ref: str) -> Contact:
     Raises ContactUnknown, ContactAmbiguous.
     """
     kind, _, rest = ref.partition(":")
-    known = kind in ("user", "account") and rest
     rows = db.execute(
         text(f"""
-select {_SHOWN} from tidegate.contact_ids i join tidegate.contacts c on c.key = i.contact
-where i.livemode = :livemode and ((:known and i.kind = :kind and i.external_id = :rest) or i.external_id = :ref)"""),
-        {"livemode": livemode, "known": bool(known), "kind": kind, "rest": rest, "ref": ref},
+select i.kind as id_kind, i.external_id as id, {_SHOWN}
+from tidegate.contact_ids i join tidegate.contacts c on c.key = i.contact
+where i.livemode = :livemode and ((i.kind = :kind and i.external_id = :rest) or i.external_id = :ref)"""),
+        {"livemode": livemode, "kind": kind, "rest": rest, "ref": ref},
     ).all()
-    exact = [row for row in rows if known and row.kind == kind] or rows
+    by_id = {(row.id_kind, row.id): row for row in rows}
+    return _contact(by_id[meant(ref, by_id)])
+
+
+def meant(ref: str, known: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    """Which of these ids, (kind, id), `acme` or `account:acme` means. Raises ContactUnknown, ContactAmbiguous."""
+    kind, _, rest = ref.partition(":")
+    exact = [one for one in known if one == (kind, rest)] or [one for one in known if one[1] == ref]
     if not exact:
         raise ContactUnknown(contact=ref)
     if len(exact) > 1:
-        raise ContactAmbiguous(contact=ref, known=" or ".join(f"{row.kind}:{ref}" for row in exact))
-    return _contact(exact[0])
+        raise ContactAmbiguous(contact=ref, known=" or ".join(f"{kind}:{ref}" for kind, _ in sorted(exact)))
+    return exact[0]
 
 
 def of_key(db: Connection, key: int) -> Contact:
@@ -146,8 +153,10 @@ def leave(db: Connection, account: int, user: int) -> bool:
 def checked_id(external_id: str) -> str:
     """The id without blanks around it. Raises ContactInvalid for an empty or a very long one."""
     wanted = external_id.strip()
-    if not wanted or len(wanted) > 500 or "\0" in wanted:
-        raise ContactInvalid(problem=f"the id {external_id[:40]!r} is empty, longer than 500 characters or no text")
+    if not wanted or len(wanted) > LONGEST_ID or "\0" in wanted:
+        raise ContactInvalid(
+            problem=f"the id {external_id[:40]!r} is empty, longer than {LONGEST_ID} characters or no text"
+        )
     return wanted
 
 
@@ -162,6 +171,18 @@ on conflict (livemode, kind, external_id) do update set contact = i.contact retu
     )
     if owner != contact:
         raise ContactExists(contact=f"{kind}:{external_id}")
+
+
+def drop_id(db: Connection, contact: Contact, external_id: str) -> None:
+    """Lets a former id of the contact lead to nobody. Raises ContactInvalid for the one it goes by, or none of its."""
+    if external_id == contact.external_id:
+        raise ContactInvalid(problem=f"{contact.ref} goes by the id {external_id!r}; rename it first")
+    statement = text("""
+delete from tidegate.contact_ids
+where contact = :contact and livemode = :livemode and kind = :kind and external_id = :external_id""")
+    scope = {"livemode": contact.livemode, "kind": contact.kind, "external_id": external_id}
+    if not db.execute(statement, {"contact": contact.key, **scope}).rowcount:
+        raise ContactInvalid(problem=f"{external_id!r} is no id of {contact.ref}")
 
 
 def add_emails(db: Connection, contact: int, emails: Sequence[str]) -> None:

@@ -30,7 +30,12 @@ join lateral (
 where c.key = any(cast(:contacts as bigint[])) and c.merged_into is null and c.forgotten_at is null
   and (newest.name <> c.name or newest.email <> c.email)""")
 
-_DROP_EMAIL = text("delete from tidegate.contact_emails where contact = :contact and folded = :folded")
+# An address that another of its customers still has goes on being the contact's.
+_DROP_EMAIL = text("""
+delete from tidegate.contact_emails e where e.contact = :contact and e.folded = :folded and not exists (
+  select from tidegate.links l
+  join stripe.customers s on s.connection = l.connection and s.id = l.customer and s.deleted_at is null
+  where l.contact = e.contact and lower(s.email) = lower(e.email))""")
 
 _ADD_EMAIL = text("""
 insert into tidegate.contact_emails (contact, folded, email) values (:contact, :folded, :email)

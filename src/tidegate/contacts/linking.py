@@ -22,6 +22,7 @@ from tidegate.contacts.match import (
     Standing,
     fold,
     match,
+    named_ids,
     new_id,
 )
 from tidegate.delivery.outbox import Told
@@ -72,12 +73,14 @@ def lock(db: Connection) -> None:
     db.execute(text("select pg_advisory_xact_lock(hashtext('tidegate.contacts'))"))
 
 
-def link(db: Connection, connection: str, livemode: bool, customers: Sequence[str]) -> Matched:
+def link(
+    db: Connection, connection: str, livemode: bool, customers: Sequence[str], policy: MatchPolicy | None = None
+) -> Matched:
     """Matches these customers (Stripe ids) anew and writes links, contacts and reviews, in the caller's transaction.
 
-    Take the `lock` first. A customer that the mirror lacks is passed over.
+    Take the `lock` first. A customer that the mirror lacks is passed over. `policy` None: the connection's.
     """
-    loaded = load(db, connection, livemode, customers, policies.read(policies.stored(db, connection)))
+    loaded = load(db, connection, livemode, customers, policy or policies.read(policies.stored(db, connection)))
     matched = Matched()
     for customer in loaded.customers:
         outcome = match(customer, loaded.standing.get(customer.id), loaded.candidates(customer), loaded.policy)
@@ -107,7 +110,7 @@ def load(db: Connection, connection: str, livemode: bool, customers: Sequence[st
         for row in rows
     ]
     scope = {"livemode": livemode, "kind": policy.kind}
-    named = {c.metadata[key].strip() for c in seen for key in policy.metadata_keys if c.metadata.get(key)}
+    named = {value for c in seen for _, value in named_ids(c, policy)}
     wanted = sorted(named | {new_id(c) for c in seen})
     ids = {row.external_id: row.contact for row in db.execute(_BY_ID, scope | {"ids": wanted})}
     emails = sorted({fold(c.email) for c in seen if c.email})
@@ -165,6 +168,9 @@ def _write_links(db: Connection, connection: str, loaded: Loaded, matched: Match
         rows.append({"customer": customer, "contact": outcome.contact, "method": outcome.method})
         rows[-1]["evidence"] = json.dumps(outcome.evidence)
         if before is None or before.contact != outcome.contact:
+            if before is not None and before.contact is not None:
+                gone = {"customer": customer, "method": outcome.method}
+                matched.told.append(Told("contact.unlinked", gone, before.contact, connection))
             data = {"customer": customer, "method": outcome.method, "evidence": outcome.evidence}
             matched.told.append(Told("contact.linked", data, outcome.contact, connection))
     if rows:

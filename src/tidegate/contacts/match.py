@@ -10,6 +10,8 @@ from typing import Any, Literal
 Kind = Literal["user", "account"]
 Method = Literal["manual", "billing_id", "metadata", "email", "domain", "created"]
 
+LONGEST_ID = 500
+"""Characters of an external id."""
 STRENGTH: dict[str, int] = {"manual": 5, "billing_id": 4, "metadata": 3, "created": 2, "email": 1, "domain": 0}
 """How sure a method is. A link holds until something surer says otherwise: metadata beats e-mail."""
 
@@ -108,7 +110,14 @@ def fold(email: str) -> str:
 
 def new_id(customer: Customer) -> str:
     """The external id of a contact made from a customer: the e-mail, without one the customer's id."""
-    return fold(customer.email) or customer.id
+    folded = fold(customer.email)
+    return folded if 0 < len(folded) <= LONGEST_ID else customer.id
+
+
+def named_ids(customer: Customer, policy: MatchPolicy) -> list[tuple[str, str]]:
+    """Your ids in the customer's metadata, as (key, id), in the order of the policy; what cannot be an id is none."""
+    said = [(key, customer.metadata.get(key, "").strip()) for key in policy.metadata_keys]
+    return [(key, value) for key, value in said if 0 < len(value) <= LONGEST_ID]
 
 
 def match(customer: Customer, standing: Standing | None, candidates: Candidates, policy: MatchPolicy) -> Outcome:
@@ -122,8 +131,10 @@ def match(customer: Customer, standing: Standing | None, candidates: Candidates,
         return LeftAlone("deleted")
     if standing is None and policy.only_subscribed and not customer.subscribed:
         return LeftAlone("no_subscription")
-    named = [(key, customer.metadata[key].strip()) for key in policy.metadata_keys if customer.metadata.get(key)]
+    named = named_ids(customer, policy)
     by_id = [(key, value, candidates.by_id[value]) for key, value in named if value in candidates.by_id]
+    if by_id and standing is not None and standing == Standing(by_id[0][2], "created"):
+        return _stands(standing)  # the contact was made from it with this id
     if by_id:
         key, value, contact = by_id[0]
         return Linked(contact, "metadata", {"metadata_key": key, "value": value})
@@ -155,6 +166,8 @@ def _by_address(
             return Queued("conflict", tuple(candidates.by_domain), tried | {"conflict": "domain"})
     if not policy.create_missing:
         return Queued("id_unknown" if named else "no_match", (), tried)
+    if named:
+        return Create(named[0][1], tried)  # nobody has that id, or it would have been found
     if candidates.taken:
         return Queued("conflict", (), tried | {"conflict": "external_id", "external_id": new_id(customer)})
     return Create(new_id(customer), tried)

@@ -33,6 +33,26 @@ def read(said: Mapping[str, Any]) -> MatchPolicy:
     )
 
 
+def managed_by(db: Connection, connection: str) -> str:
+    """`file` where tidegate.yaml holds the settings; empty: nobody but who changes them."""
+    found = db.scalar(select(contact_settings.c.managed_by).where(contact_settings.c.connection == connection))
+    return found or ""
+
+
+def in_full(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Stored settings with the defaults of all others, as JSON. `free_mail` are those beside the known providers."""
+    matching = read(said)
+    return {
+        "kind": matching.kind,
+        "metadata_keys": list(matching.metadata_keys),
+        "create_missing": matching.create_missing,
+        "only_subscribed": matching.only_subscribed,
+        "free_mail": sorted(matching.free_mail),
+        "grace_days": said.get("grace_days", 14),
+        "paused_gives": list(said.get("paused_gives", ["keep_as_draft"])),
+    }
+
+
 def checked(given: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as they may be stored. Raises ContactSettingsInvalid with everything that is wrong."""
     wrong = [f"{name} is no setting; there are {', '.join(NAMES)}" for name in given if name not in NAMES]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, text
 
 from tidegate.delivery.tables import outbox
 
@@ -29,6 +29,21 @@ class Told(NamedTuple):
     data: dict[str, Any]
     contact: int | None = None
     connection: str | None = None
+
+
+def redact(db: Connection, contacts: Sequence[int]) -> int:
+    """Takes from what was told of these contacts (internal keys) all but ids of Stripe's; returns how many rows.
+
+    What was told of entitlements names nobody and stays.
+    """
+    return db.execute(_REDACT, {"contacts": list(contacts)}).rowcount
+
+
+_REDACT = text("""
+update tidegate.outbox
+set data = jsonb_strip_nulls(jsonb_build_object('customer', data -> 'customer', 'method', data -> 'method',
+  'redacted', true))
+where contact = any(cast(:contacts as bigint[])) and type like 'contact.%' and not data ? 'redacted'""")
 
 
 def tell(db: Connection, told: Sequence[Told]) -> None:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+
+class Standing(Struct, frozen=True, array_like=True):
     """What access to a subscription's items hangs on; times are UTC.
 
     `ends_at`: when it ends, known beforehand (cancel_at, the period's end when it is to cancel then). `grace_until`: of
@@ -21,8 +22,7 @@ class Standing:
     resumes_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """Whether there is access, why, and when that changes by itself (None: not before something happens)."""
 
     granted: bool

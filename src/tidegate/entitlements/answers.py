@@ -1,81 +1,108 @@
 """Answers for product code: what a contact may use and why, a user's accounts included."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from tidegate.catalog.contents import Catalog
 from tidegate.catalog.features import nearest
 from tidegate.contacts.directory import Contact
 from tidegate.entitlements import holders
 from tidegate.entitlements.buckets import Source
-from tidegate.entitlements.resolve import Entitlement, Held, Holder, held, resolve
-from tidegate.errors import CatalogUnknown
+from tidegate.entitlements.holders import Asked
+from tidegate.entitlements.resolve import Entitlement, Held, Holder, has_base, held, resolve
+from tidegate.errors import CatalogUnknown, TidegateError
 
 
 def answer(
     db: Connection, contact: Contact, catalog: Catalog, as_of: datetime, feature: str | None = None
 ) -> dict[str, Any]:
-    """What the contact may use of one feature, or of all (`features` by key), with the packages it holds.
+    """What the contact may use of one feature, or of all (`features` by key), with the packages it holds then.
 
     What a user does not have itself is looked for at its accounts; `via` says where it was found. Raises
     CatalogUnknown.
     """
-    if feature is not None and feature not in catalog.features:
-        known = nearest(feature, list(catalog.features))
-        raise CatalogUnknown(what="feature", key=feature, nearest=known, list="features")
-    keys = [contact.key, *(accounts_of(db, contact.key) if contact.kind == "user" else ())]
     only = [feature] if feature is not None else None
-    loaded = holders.load(db, keys, as_of, only)
-    found = [loaded[key] for key in keys if key in loaded]
-    by_holder = [{one.feature.key: one for one in resolve(holder, catalog, as_of, only)} for holder in found]
-    said = {key: _best(key, found, by_holder) for key in by_holder[0]}
-    packages = [held_json(one, holder) for holder in found for one in held(holder, catalog, as_of)]
-    head = {"contact": contact.ref, "as_of": as_of.isoformat(), "packages": packages}
-    return head | (said[feature] if feature is not None else {"features": said})
+    asked = holders.ask(db, contact.livemode, [contact.ref], only, as_of=as_of).asked[contact.ref]
+    if isinstance(asked, TidegateError):
+        raise asked
+    return {"as_of": as_of.isoformat()} | said(asked, catalog, as_of, feature)
 
 
-def debtor(db: Connection, contact: Contact, feature: str, catalog: Catalog, as_of: datetime) -> int:
-    """The contact (internal key) whose usage a debit for this contact counts in: itself, or the account that gives the
-    feature to a user that has none of its own.
+def said(asked: Asked, catalog: Catalog, as_of: datetime, feature: str | None = None) -> dict[str, Any]:
+    """The answer for what was loaded, as `answer` gives it. Raises CatalogUnknown."""
+    only = None
+    if feature is not None:
+        known(catalog, feature)
+        only = [feature]
+    standings = _standings(asked, catalog, as_of, only)
+    answers = {of_one[0].feature.key: _best(of_one, asked.holders) for of_one in zip(*standings, strict=True)}
+    head = {"contact": asked.holders[0].contact, "packages": packages(asked.holders, catalog, as_of)}
+    return head | (answers[feature] if feature is not None else {"features": answers})
+
+
+def known(catalog: Catalog, feature: str) -> None:
+    """Raises CatalogUnknown, with the nearest key, for a feature that the catalog has not."""
+    if feature not in catalog.features:
+        near = nearest(feature, list(catalog.features))
+        raise CatalogUnknown(what="feature", key=feature, nearest=near, list="features")
+
+
+def debtor(asked: Asked, feature: str, catalog: Catalog, as_of: datetime) -> int:
+    """The contact (internal key) whose usage a debit counts in: the one that was asked for, or the account that gives
+    the feature to a user that has none of its own.
     """
-    if contact.kind != "user":
-        return contact.key
-    keys = [contact.key, *accounts_of(db, contact.key)]
-    loaded = holders.load(db, keys, as_of, [feature])
-    standings = [(key, resolve(loaded[key], catalog, as_of, [feature])[0]) for key in keys if key in loaded]
-    granted = [key for key, one in standings if one.granted]
-    known = [key for key, one in standings if one.reason != "feature_unavailable"]
-    return (granted or known or [contact.key])[0]
+    if len(asked.keys) == 1:
+        return asked.keys[0]
+    standings = _standings(asked, catalog, as_of, [feature])
+    return asked.keys[_place([of_one[0] for of_one in standings])]
 
 
-def accounts_of(db: Connection, user: int) -> Sequence[int]:
-    """The accounts (internal keys) that a user belongs to, the longest known first."""
-    return db.scalars(_ACCOUNTS, {"user": user}).all()
+def packages(found: Sequence[Holder], catalog: Catalog, as_of: datetime) -> list[dict[str, Any]]:
+    """The packages that a contact and its accounts hold; the default only where none has a base package."""
+    shown: list[dict[str, Any]] = []
+    default: list[dict[str, Any]] = []
+    for holder in found:
+        for one in held(holder, catalog, as_of):
+            (default if "default" in one.via else shown).append(_held_json(one, holder))
+    return shown if any(one["kind"] == "base" for one in shown) else shown + default[:1]
+
+
+def _standings(asked: Asked, catalog: Catalog, as_of: datetime, only: list[str] | None) -> list[list[Entitlement]]:
+    """The entitlements of the contact and of its accounts. The default package is no user's whose account has a base
+    package: it would hide what the account gives.
+    """
+    first, *accounts = asked.holders
+    own = catalog
+    if accounts and catalog.default is not None and any(has_base(one, catalog, as_of) for one in accounts):
+        own = replace(catalog, default=None)
+    return [resolve(first, own, as_of, only), *(resolve(one, catalog, as_of, only) for one in accounts)]
 
 
 def entitlement_json(one: Entitlement) -> dict[str, Any]:
     """An entitlement as it is answered. Units are the feature's; times ISO 8601 UTC."""
-    said: dict[str, Any] = {
-        "feature": one.feature.key,
-        "type": one.feature.type,
+    feature = one.feature
+    shown: dict[str, Any] = {
+        "feature": feature.key,
+        "type": feature.type,
         "granted": one.granted,
         "reason": one.reason,
     }
-    if one.feature.type == "config":
-        said["value"] = one.value if one.granted else None
-    if one.feature.type == "metered":
-        said |= {
-            "unit": one.feature.unit,
-            "limit": one.limit,
-            "unlimited": one.unlimited,
-            "used": one.used,
-            "remaining": one.remaining,
-            "resets_at": _iso(one.resets_at),
-        }
-    return said | {"until": _iso(one.until), "sources": [source_json(source) for source in one.sources]}
+    if feature.type == "config":
+        shown["value"] = one.value if one.granted else None
+    if feature.type == "metered":
+        shown["unit"] = feature.unit
+        shown["limit"] = one.limit
+        shown["unlimited"] = one.unlimited
+        shown["used"] = one.used
+        shown["remaining"] = one.remaining
+        shown["resets_at"] = _iso(one.resets_at)
+    shown["until"] = _iso(one.until)
+    shown["sources"] = [source_json(source) for source in one.sources]
+    return shown
 
 
 def source_json(one: Source) -> dict[str, Any]:
@@ -91,26 +118,25 @@ def source_json(one: Source) -> dict[str, Any]:
     }
 
 
-def held_json(one: Held, holder: Holder) -> dict[str, Any]:
-    """A package that is held."""
-    said = {"package": one.package, "version": one.version, "kind": one.kind, "holder": holder.contact}
-    return said | {"reason": one.reason, "until": _iso(one.until), **one.via}
+def _held_json(one: Held, holder: Holder) -> dict[str, Any]:
+    shown = {"package": one.package, "version": one.version, "kind": one.kind, "holder": holder.contact}
+    return shown | {"reason": one.reason, "until": _iso(one.until), **one.via}
 
 
-def _best(key: str, found: Sequence[Holder], by_holder: Sequence[Mapping[str, Entitlement]]) -> dict[str, Any]:
+def _best(standings: Sequence[Entitlement], found: Sequence[Holder]) -> dict[str, Any]:
     """The contact's own entitlement when it has one, else the first account's that has, else its own refusal."""
-    standings = [one[key] for one in by_holder]
-    place = next((n for n, one in enumerate(standings) if one.granted), None)
-    if place is None:
-        place = next((n for n, one in enumerate(standings) if one.reason != "feature_unavailable"), 0)
-    said = entitlement_json(standings[place])
-    return said | ({"via": found[place].contact} if place else {})
+    place = _place(standings)
+    shown = entitlement_json(standings[place])
+    return shown | ({"via": found[place].contact} if place else {})
+
+
+def _place(standings: Sequence[Entitlement]) -> int:
+    """Whose entitlement counts: the first that is granted; else the first that is given at all; else one's own."""
+    for place, one in enumerate(standings):
+        if one.granted:
+            return place
+    return next((place for place, one in enumerate(standings) if one.reason != "feature_unavailable"), 0)
 
 
 def _iso(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment is not None else None
-
-
-_ACCOUNTS = text("""
-select m.account from tidegate.contact_members m join tidegate.contacts c on c.key = m.account
-where m."user" = :user and c.merged_into is null order by c.created_at, c.key""")

@@ -5,9 +5,11 @@ the add-ons'. An override that expires is a bucket of its own, so that what expi
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from tidegate.catalog.terms import Reset, Terms
 from tidegate.entitlements.access import Access
@@ -16,8 +18,7 @@ from tidegate.entitlements.periods import EPOCH, Interval, period_of
 Used = Mapping[tuple[str, str, datetime], int]
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """One thing that gives something of a feature, or gave it; `kind`: base, add_on, feature, override, default.
 
     `via` names the path to it. `bucket` empty: the one of its reset.
@@ -34,7 +35,7 @@ class Source:
     bucket: str = ""
     expires_at: datetime | None = None
     billing: Interval | None = None
-    via: dict[str, Any] = field(default_factory=dict[str, Any])
+    via: dict[str, Any] = {}
 
     @property
     def amount(self) -> int | None:
@@ -69,6 +70,8 @@ def fill(feature: str, reset: Reset, sources: Sequence[Source], used: Used, as_o
     """The buckets of what gives something now, in the order in which they are debited: highest priority, earliest
     expiry, oldest (semantics, Usage). `reset`: the feature's own.
     """
+    if len(sources) == 1:
+        return [_alone(feature, sources[0], reset, used, as_of)]
     plan = _leading(sources, reset)
     groups: dict[str, list[Source]] = {}
     for one in sources:
@@ -77,10 +80,23 @@ def fill(feature: str, reset: Reset, sources: Sequence[Source], used: Used, as_o
     return sorted(buckets, key=lambda b: (-b.priority, b.expires_at is None, b.expires_at or b.since, b.since, b.key))
 
 
+def _alone(feature: str, one: Source, reset: Reset, used: Used, as_of: datetime) -> Bucket:
+    """The bucket of what alone gives something, which is what most contacts have."""
+    repeated = one.terms.reset or ("never" if one.bucket else reset)
+    key = one.bucket or f"plan:{repeated}"
+    start, end = period_of(repeated, one.since if one.bucket else one.anchor, as_of, one.billing)
+    expires = one.expires_at if one.bucket else None
+    return Bucket(
+        key, one.amount, used.get((feature, key, start), 0), start, end, one.since, one.priority, expires, (one,)
+    )
+
+
 def kept_buckets(feature: str, filled: Sequence[Bucket], used: Used) -> list[Bucket]:
     """What is used of a bucket that never resets and that nothing gives any more: it still counts, as seats do that
     are taken while the plan that gave them is gone.
     """
+    if not used:
+        return []
     here = {one.key for one in filled}
     never = any(one.key == "plan:never" for one in filled)
     kept: list[Bucket] = []

@@ -10,6 +10,8 @@ from sqlalchemy import Connection, RowMapping, text
 
 from tidegate.catalog import features, packages
 from tidegate.catalog.terms import read_terms
+from tidegate.contacts import directory
+from tidegate.contacts.directory import Contact
 from tidegate.errors import CatalogInvalid, CatalogUnknown
 
 
@@ -66,6 +68,21 @@ def every(db: Connection, *, ended: bool = False) -> list[Mapping[str, Any]]:
     return [dict(row) for row in db.execute(_EVERY, {"ended": ended}).mappings()]
 
 
+def owner(db: Connection, override: int) -> Contact | None:
+    """The contact that an override is of; None: there is none of that number."""
+    if not 0 < override < 2**63:
+        return None
+    key = db.scalar(text("select contact from tidegate.overrides where id = :id"), {"id": override})
+    return directory.of_key(db, key) if key is not None else None
+
+
+def shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An override as it is answered: what it gives, to whom, until when, why and by whom."""
+    names = ("id", "operation", "package", "version", "feature", "priority", "since", "expires_at", "reason", "by")
+    said = {name: row[name] for name in (*names, "created_at", "revoked_at", "revoked_by")}
+    return said | {"gives": row["terms"] or True, "contact": row["contact_ref"]}
+
+
 def _package(db: Connection, giving: Giving) -> dict[str, Any]:
     packages.one(db, str(giving.package))
     newest = packages.newest_version(db, str(giving.package))
@@ -92,10 +109,14 @@ values (:contact, :operation, :package, :version, :feature, cast(:terms as jsonb
 returning id""")
 
 _REVOKE = text("""
-update tidegate.overrides set revoked_at = clock_timestamp(), revoked_by = :by
-where id = :id and revoked_at is null returning *""")
+update tidegate.overrides o set revoked_at = clock_timestamp(), revoked_by = :by
+from tidegate.contacts c where o.id = :id and o.revoked_at is null and c.key = o.contact
+returning o.*, c.kind || ':' || c.external_id as contact_ref""")
 
-_OF_CONTACT = text("select * from tidegate.overrides where contact = :contact order by id desc")
+_OF_CONTACT = text("""
+select o.*, c.kind || ':' || c.external_id as contact_ref
+from tidegate.overrides o join tidegate.contacts c on c.key = o.contact
+where o.contact = :contact order by o.id desc""")
 
 _EVERY = text("""
 select o.*, c.kind || ':' || c.external_id as contact_ref, c.livemode

@@ -2,6 +2,7 @@
 
 import calendar
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 from tidegate.catalog.terms import Reset
@@ -23,6 +24,7 @@ class Interval(NamedTuple):
     length: int
 
 
+@lru_cache(maxsize=1024)
 def period_of(reset: Reset, anchor: datetime, as_of: datetime, billing: Interval | None = None) -> Period:
     """The period of a reset that `as_of` lies in.
 
@@ -39,10 +41,8 @@ def period_of(reset: Reset, anchor: datetime, as_of: datetime, billing: Interval
         return Period(start, start + step)
     months = count * (12 if unit == "year" else 1)
     n = ((as_of.year - anchor.year) * 12 + as_of.month - anchor.month) // months
-    while add_months(anchor, n * months) > as_of:
+    if add_months(anchor, n * months) > as_of:
         n -= 1
-    while add_months(anchor, (n + 1) * months) <= as_of:
-        n += 1
     return Period(add_months(anchor, n * months), add_months(anchor, (n + 1) * months))
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from tidegate.catalog.contents import Catalog, Feature, PackageVersion
 from tidegate.catalog.terms import Terms
 from tidegate.entitlements.access import Access, AccessPolicy, Standing, access
@@ -12,8 +14,7 @@ from tidegate.entitlements.buckets import Bucket, Source, fill, kept_buckets
 from tidegate.entitlements.periods import Interval
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True, array_like=True):
     """What one item of one subscription gives: a version of a package, or a feature on terms of its own.
 
     `mapping`: the row of the catalog that says so. `times`: what limits are multiplied by. `anchor`, `billing`: the
@@ -35,11 +36,9 @@ class Grant:
     terms: Terms | None = None
     times: int = 1
     billing: Interval | None = None
-    policy: AccessPolicy = field(default_factory=AccessPolicy)
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
+class Override(Struct, frozen=True, array_like=True):
     """What a person gives beside Stripe: a package, or a feature on terms that are added or replace all others.
 
     Holds from `since` to `expires_at` (None: until revoked), UTC. Higher `priority` is used up first.
@@ -65,7 +64,8 @@ class Override:
 @dataclass(frozen=True, slots=True)
 class Holder:
     """A contact with all that its entitlements are read from. `since`: when it was created, the anchor of what no
-    subscription anchors. `used`: units by (feature, bucket, start of the period).
+    subscription anchors. `used`: units by (feature, bucket, start of the period). `policies`: when a subscription gives
+    access, by connection, where that is not the default.
     """
 
     contact: str
@@ -73,6 +73,11 @@ class Holder:
     grants: Sequence[Grant] = ()
     overrides: Sequence[Override] = ()
     used: Mapping[tuple[str, str, datetime], int] = field(default_factory=dict[tuple[str, str, datetime], int])
+    policies: Mapping[str, AccessPolicy] = field(default_factory=dict[str, AccessPolicy])
+
+    def access(self, grant: Grant, as_of: datetime) -> Access:
+        """Whether the grant gives anything at that instant."""
+        return access(grant.standing, self.policies.get(grant.connection, _DEFAULT), as_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +123,8 @@ def held(holder: Holder, catalog: Catalog, as_of: datetime) -> list[Held]:
     """The packages that the contact holds at the instant: by subscription, by override, else the default."""
     found: list[Held] = []
     for grant in holder.grants:
-        now = access(grant.standing, grant.policy, as_of)
         version = _version(catalog, grant.package, grant.version)
-        if version is not None and now.granted:
+        if version is not None and (now := holder.access(grant, as_of)).granted:
             found.append(Held(version.package, version.version, version.kind, _via(grant), now.reason, now.until))
     for one in holder.overrides:
         version = _version(catalog, one.package, one.version)
@@ -135,23 +139,28 @@ def held(holder: Holder, catalog: Catalog, as_of: datetime) -> list[Held]:
     return found
 
 
+def has_base(holder: Holder, catalog: Catalog, as_of: datetime) -> bool:
+    """Whether a subscription or an override gives a base package at the instant."""
+    return any(one.kind == "base" and "default" not in one.via for one in held(holder, catalog, as_of))
+
+
 def resolve(holder: Holder, catalog: Catalog, as_of: datetime, only: Iterable[str] | None = None) -> list[Entitlement]:
     """The entitlement of every feature of the catalog, or of those named `only`, in the catalog's order."""
     wanted = catalog.features if only is None else {key: catalog.features[key] for key in only}
-    sources = _sources(holder, catalog, as_of)
+    sources = _sources(holder, catalog, as_of, wanted)
     return [_entitlement(feature, sources.get(key, []), holder, as_of) for key, feature in wanted.items()]
 
 
 def _entitlement(feature: Feature, sources: list[Source], holder: Holder, as_of: datetime) -> Entitlement:
+    if not sources:
+        return Entitlement(feature, False, "feature_unavailable")
     giving = [one for one in sources if one.access.granted]
     replacing = [one for one in giving if one.operation == "replace"]
     counted = [max(replacing, key=lambda one: (one.priority, one.since))] if replacing else giving
     shown = tuple(sources)
+    until = min((one.access.until for one in sources if one.access.until), default=None)
     if not counted:
-        reason = sources[-1].access.reason if sources else ""
-        changes = min((one.access.until for one in sources if one.access.until), default=None)
-        return Entitlement(feature, False, "feature_unavailable", reason or None, until=changes, sources=shown)
-    until = min((one.access.until for one in giving if one.access.until), default=None)
+        return Entitlement(feature, False, "feature_unavailable", until=until, sources=shown)
     if feature.type == "boolean":
         return Entitlement(feature, True, "granted", until=until, sources=shown)
     if feature.type == "config":
@@ -162,6 +171,7 @@ def _entitlement(feature: Feature, sources: list[Source], holder: Holder, as_of:
     return _metered(feature, buckets, until, shown)
 
 
+_DEFAULT = AccessPolicy()
 _RANK = {"default": 0, "base": 1, "add_on": 2, "feature": 3, "override": 4}
 
 
@@ -180,43 +190,58 @@ def _metered(
     )
 
 
-def _sources(holder: Holder, catalog: Catalog, as_of: datetime) -> dict[str, list[Source]]:
-    """What gives or gave something of each feature."""
+def _sources(
+    holder: Holder, catalog: Catalog, as_of: datetime, wanted: Mapping[str, Feature]
+) -> dict[str, list[Source]]:
+    """What gives or gave something of each wanted feature."""
     found: dict[str, list[Source]] = {}
     base = False
     for grant in holder.grants:
-        now = access(grant.standing, grant.policy, as_of)
         version = _version(catalog, grant.package, grant.version)
-        base = base or (version is not None and version.kind == "base" and now.granted)
-        for key, terms, kind in _given(grant.feature, grant.terms, version, "feature"):
-            one = Source(
-                kind, terms, now, grant.times, grant.since, grant.anchor, billing=grant.billing, via=_via(grant)
-            )
+        is_base = version is not None and version.kind == "base"
+        given = _given(grant.feature, grant.terms, version, "feature", wanted)
+        if not given and not is_base:
+            continue
+        now, via = holder.access(grant, as_of), _via(grant)
+        base = base or (is_base and now.granted)
+        for key, terms, kind in given:
+            one = Source(kind, terms, now, grant.times, grant.since, grant.anchor, billing=grant.billing, via=via)
             found.setdefault(key, []).append(one)
     for override in holder.overrides:
         version = _version(catalog, override.package, override.version)
         base = base or (version is not None and version.kind == "base" and override.holds(as_of))
-        for key, terms, kind in _given(override.feature, override.terms, version, "override"):
+        for key, terms, kind in _given(override.feature, override.terms, version, "override", wanted):
             found.setdefault(key, []).append(_overriding(override, terms, kind, holder, as_of))
     if catalog.default is not None and not base:
         here = Access(True, "no base package is held")
-        for key, terms in catalog.default.features.items():
-            via = {"default": True, "package": catalog.default.package, "version": catalog.default.version}
+        via = {"default": True, "package": catalog.default.package, "version": catalog.default.version}
+        for key, terms, _ in _given(None, None, catalog.default, "default", wanted):
             found.setdefault(key, []).append(Source("default", terms, here, 1, holder.since, holder.since, via=via))
     return found
 
 
 def _given(
-    feature: str | None, terms: Terms | None, version: PackageVersion | None, kind: str
+    feature: str | None,
+    terms: Terms | None,
+    version: PackageVersion | None,
+    kind: str,
+    wanted: Mapping[str, Feature],
 ) -> list[tuple[str, Terms, str]]:
-    if version is not None:
-        return [(key, terms, version.kind) for key, terms in version.features.items()]
-    return [(feature, terms, kind)] if feature is not None and terms is not None else []
+    """What a package version, or a feature's own terms, says of the wanted features."""
+    if version is None:
+        return [(feature, terms, kind)] if feature in wanted and feature is not None and terms is not None else []
+    if len(wanted) == 1:
+        [key] = wanted
+        return [(key, version.features[key], version.kind)] if key in version.features else []
+    return [(key, terms, version.kind) for key, terms in version.features.items() if key in wanted]
 
 
 def _overriding(one: Override, terms: Terms, kind: str, holder: Holder, as_of: datetime) -> Source:
-    expired = "the override has expired" if one.since <= as_of else "the override does not hold yet"
-    now = Access(True, _said(one), one.expires_at) if one.holds(as_of) else Access(False, expired)
+    now = Access(False, "the override has expired")
+    if as_of < one.since:
+        now = Access(False, "the override does not hold yet", one.since)
+    elif one.holds(as_of):
+        now = Access(True, _said(one), one.expires_at)
     own = f"override:{one.id}" if kind == "override" and one.operation == "add" and one.expires_at else ""
     via = {"override": one.id, "by": one.by, "operation": one.operation}
     if one.package is not None:

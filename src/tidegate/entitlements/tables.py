@@ -116,5 +116,6 @@ told = Table(
     Column("contact", BigInteger, ForeignKey(CONTACT), primary_key=True),
     Column("entitlements", JSONB, nullable=False, comment="by feature, as the outbox last told"),
     Column("changes_at", Time, comment="when something changes by itself"),
+    Column("revision", BigInteger, nullable=False, server_default="0", comment="of the catalog that it was read with"),
     Index("entitlements_told_changes", "changes_at", postgresql_where=text("changes_at is not null")),
 )

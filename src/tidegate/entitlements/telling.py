@@ -21,18 +21,26 @@ def tell_changes(db: Connection, contacts: Sequence[int], catalog: Catalog, as_o
     before = {row.contact: row for row in db.execute(_TOLD, {"contacts": list(contacts)})}
     told: list[Told] = []
     remembered: dict[str, list[Any]] = {"contact": [], "entitlements": [], "changes_at": []}
+    revision = catalog.revision
     for key, holder in holders.load(db, contacts, as_of, features=()).items():
         now, changes_at = standing_of(holder, catalog, as_of)
         known = before.get(key)
         told += changes(key, known.entitlements if known is not None else {}, now)
-        if known is None or (known.entitlements, known.changes_at) != (now, changes_at):
+        if known is None or (known.entitlements, known.changes_at, known.revision) != (now, changes_at, revision):
             remembered["contact"].append(key)
             remembered["entitlements"].append(json.dumps(now))
             remembered["changes_at"].append(changes_at)
     if remembered["contact"]:
-        db.execute(_REMEMBER, remembered)
+        db.execute(_REMEMBER, remembered | {"revision": revision})
     tell(db, told)
     return len(told)
+
+
+def untold(db: Connection, contacts: Sequence[int]) -> list[int]:
+    """Of these contacts those whose entitlements may differ from what was told though nothing was written of them: the
+    catalog is another one, time has passed, or nothing was told yet.
+    """
+    return list(db.scalars(_UNTOLD, {"contacts": list(contacts)}))
 
 
 def standing_of(holder: Holder, catalog: Catalog, as_of: datetime) -> tuple[dict[str, Any], datetime | None]:
@@ -64,11 +72,20 @@ def _given(one: Entitlement) -> Any:
     return "unlimited" if one.unlimited else {"limit": one.limit}
 
 
+_UNTOLD = text("""
+select c.key from unnest(cast(:contacts as bigint[])) as c(key)
+where not exists (
+  select from tidegate.entitlements_told t
+  where t.contact = c.key and (t.changes_at is null or t.changes_at > clock_timestamp())
+    and t.revision = (select revision from tidegate.catalog_state))""")
+
 _TOLD = text("""
-select contact, entitlements, changes_at from tidegate.entitlements_told
+select contact, entitlements, changes_at, revision from tidegate.entitlements_told
 where contact = any(cast(:contacts as bigint[]))""")
 
 _REMEMBER = text("""
-insert into tidegate.entitlements_told (contact, entitlements, changes_at)
-select * from unnest(cast(:contact as bigint[]), cast(:entitlements as jsonb[]), cast(:changes_at as timestamptz[]))
-on conflict (contact) do update set entitlements = excluded.entitlements, changes_at = excluded.changes_at""")
+insert into tidegate.entitlements_told (contact, entitlements, changes_at, revision)
+select *, :revision
+from unnest(cast(:contact as bigint[]), cast(:entitlements as jsonb[]), cast(:changes_at as timestamptz[]))
+on conflict (contact) do update set entitlements = excluded.entitlements, changes_at = excluded.changes_at,
+  revision = excluded.revision""")

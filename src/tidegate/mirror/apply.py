@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause
 
-from tidegate.mirror import children, refetches, test_clocks, unreadable
+from tidegate.mirror import children, forgotten, refetches, test_clocks, unreadable
 from tidegate.mirror.arrivals import Arrival, Counts, Lost
 from tidegate.mirror.changed import note as note_changed
 from tidegate.mirror.decide import Certainty, Incoming, Stored, Verdict, decide
@@ -53,8 +53,10 @@ def apply(
 
     `account` is the connection's name. Several versions of one object are taken one after the other, in the order
     given. Rules: semantics, Mirror, "Which version wins"; `decide` holds them. Objects that PostgreSQL refuses are
-    kept as text in `tidegate.unreadable`; `lost` are those that could not even be read.
+    kept as text in `tidegate.unreadable`; `lost` are those that could not even be read. What belongs to a customer that
+    was forgotten is redacted first, whoever tells of it.
     """
+    arrivals, lost = forgotten.redact(connection, account, resource, arrivals, lost)
     applied = Applied(Counts(read=len(arrivals) + len(lost)))
     applied.counts.unreadable += sum(1 for one in lost if not one.field)
     unreadable.record(connection, account, resource.name, lost)

@@ -124,6 +124,15 @@ changed_customers = Table(
     Index("changed_customers_connection", "connection", "id"),
 )
 
+forgotten = Table(
+    "forgotten",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("customer", Text, nullable=False, comment="Stripe's cus_…; what comes in of it is redacted"),
+    Column("at", Time, nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("connection", "customer"),
+)
+
 inbox = Table(
     "inbox",
     metadata,

@@ -29,6 +29,7 @@ OWNED = (
     "runs",
     "permissions",
     "changed_customers",
+    "forgotten",
     "links",
     "reviews",
     "contact_settings",

@@ -17,7 +17,7 @@ from tidegate.contacts import following, linking
 from tidegate.contacts.match import Queued
 from tidegate.delivery.outbox import Told, tell
 from tidegate.entitlements.grants import derive_grants
-from tidegate.entitlements.telling import tell_changes
+from tidegate.entitlements.telling import tell_changes, untold
 from tidegate.mirror import changed
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ def refresh(db: Connection, account: Account, customers: Sequence[str]) -> Refre
     following.follow(db, sorted(matched.contacts))
     tell(db, matched.told)
     tell_unmapped(db, account.name, customers)
-    done = refresh_contacts(db, sorted(matched.contacts))
+    done = _refresh_changed(db, sorted(matched.contacts))
     done.customers = len(customers)
     done.linked = sum(1 for one in matched.told if one.type == "contact.linked")
     done.created = sum(1 for one in matched.told if one.type == "contact.created")
@@ -150,8 +150,22 @@ def refresh_contacts(db: Connection, contacts: Sequence[int]) -> Refreshed:
     """Derives the grants of these contacts (internal keys) and tells what their entitlements became."""
     done = Refreshed(contacts=len(contacts))
     if contacts:
-        done.grants = derive_grants(db, contacts)
+        done.grants = derive_grants(db, contacts).rows
         done.told = tell_changes(db, contacts, snapshot.load(db), _now(db))
+    return done
+
+
+def _refresh_changed(db: Connection, contacts: Sequence[int]) -> Refreshed:
+    """As `refresh_contacts`, where nothing but the mirror, the catalog and the time can have changed: what those leave
+    as it was is not looked at again.
+    """
+    done = Refreshed(contacts=len(contacts))
+    if contacts:
+        derived = derive_grants(db, contacts)
+        done.grants = derived.rows
+        concerned = sorted({*derived.contacts, *untold(db, contacts)})
+        if concerned:
+            done.told = tell_changes(db, concerned, snapshot.load(db), _now(db))
     return done
 
 

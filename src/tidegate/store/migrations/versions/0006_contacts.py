@@ -18,6 +18,14 @@ create table tidegate.changed_customers (
 create index changed_customers_connection on tidegate.changed_customers (connection, id);
 comment on column tidegate.changed_customers.customers is 'Stripe''s ids';
 
+create table tidegate.forgotten (
+    connection text not null,
+    customer text not null,
+    at timestamptz default now() not null,
+    primary key (connection, customer)
+);
+comment on column tidegate.forgotten.customer is 'Stripe''s cus_…; what comes in of it is redacted';
+
 create table tidegate.outbox (
     id bigint generated always as identity,
     type text not null,
@@ -154,13 +162,19 @@ comment on column tidegate.contact_settings.managed_by is 'file: read-only elsew
 create table tidegate.contact_changes (
     id bigint generated always as identity,
     action text not null,
+    contact bigint,
     by text not null,
     at timestamptz default now() not null,
+    what jsonb default '{}'::jsonb not null,
     before jsonb not null,
     undone_at timestamptz,
     primary key (id)
 );
-comment on column tidegate.contact_changes.action is 'merge, accept, forget';
+create index contact_changes_contact on tidegate.contact_changes (contact, id);
+comment on column tidegate.contact_changes.action is 'make, update, rename, link, unlink, merge, accept, forget, …';
+comment on column tidegate.contact_changes.contact is 'internal key; null: about none, or about several';
+comment on column tidegate.contact_changes.by is 'the person or token';
+comment on column tidegate.contact_changes.what is 'what was done';
 comment on column tidegate.contact_changes.before is 'what undoing needs';
 
 create table tidegate.features (
@@ -392,12 +406,14 @@ create table tidegate.entitlements_told (
     contact bigint not null,
     entitlements jsonb not null,
     changes_at timestamptz,
+    revision bigint default '0' not null,
     primary key (contact),
     foreign key(contact) references tidegate.contacts (key)
 );
 create index entitlements_told_changes on tidegate.entitlements_told (changes_at) where changes_at is not null;
 comment on column tidegate.entitlements_told.entitlements is 'by feature, as the outbox last told';
 comment on column tidegate.entitlements_told.changes_at is 'when something changes by itself';
+comment on column tidegate.entitlements_told.revision is 'of the catalog that it was read with';
 insert into tidegate.catalog_state default values;
 """
 
