@@ -66,7 +66,7 @@ def cli(tmp_path: Path, fresh_database_url: str, make_sandbox: Callable[..., San
     resources = ("products", "prices", "customers", "subscriptions", "product_features", "entitlements/features")
     cli("import", *(part for name in resources for part in ("--resource", name)))
     settings = cli.file("contacts.yaml", "contacts: {create_missing: true}\n")
-    assert cli.json("config", "apply", settings, "--yes")["rematched"]["test"]["created"] > 30
+    assert cli.json("config", "apply", settings, "--yes")["result"]["matched"]["test"]["created"] > 30
     return cli
 
 
@@ -88,7 +88,7 @@ def test_from_suggestions_to_a_file_and_back(cli: Cli, engine: Engine) -> None:
     assert cli.json("mappings", "suggest")["suggestions"] == []
     with engine.connect() as db:
         by = db.scalars(text("select distinct by from tidegate.catalog_changes")).all()
-    assert list(by) == ["ada (command line)"]
+    assert list(by) == ["cli:ada"]
 
     assert "seats 1" in cli("packages", "list")
     assert "version" in cli("packages", "show", "pro")

@@ -83,7 +83,8 @@ def set_(
     """Map a price or a product to a package or a feature, in place of what it was mapped to."""
     from tidegate.catalog.mappings import Wanted
     from tidegate.cli.hub import opened
-    from tidegate.cli.previews import carry_out, person
+    from tidegate.cli.previews import carry_out
+    from tidegate.cli.who import person
     from tidegate.workflows.catalog_changes import set_mapping
 
     terms = given_terms(limit, unlimited, reset, value)
@@ -118,7 +119,8 @@ def remove(
     """
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.cli.previews import carry_out, person
+    from tidegate.cli.previews import carry_out
+    from tidegate.cli.who import person
 
     with opened(may_migrate=True) as hub:
         change = _removal(hub, connection, mapping, person(), keep_holders)

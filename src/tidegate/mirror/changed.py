@@ -14,19 +14,6 @@ def note(db: Connection, connection: str, customers: Collection[str]) -> None:
         )
 
 
-def note_every(db: Connection, connection: str) -> None:
-    """Queues every customer of a connection, as when the rules by which they are read became others."""
-    db.execute(
-        text("""
-insert into tidegate.changed_customers (connection, customers)
-select :connection, array_agg(id order by id) from (
-  select id, (row_number() over (order by created, id) - 1) / 100 as page from stripe.customers
-  where connection = :connection) paged
-group by page order by page"""),
-        {"connection": connection},
-    )
-
-
 def take(db: Connection, connection: str, rows: int) -> list[str]:
     """Takes the oldest rows off the queue, in the caller's transaction, and returns their customers, each once.
 
