@@ -73,7 +73,7 @@ def cli(tmp_path: Path, fresh_database_url: str, make_sandbox: Callable[..., San
 def test_from_suggestions_to_a_file_and_back(cli: Cli, engine: Engine) -> None:
     waiting = cli.json("mappings", "queue")["waiting"]
     assert len(waiting) > 5
-    assert "USD per month" in cli("mappings", "queue")
+    assert "USD a month" in cli("mappings", "queue")
     found = cli.json("mappings", "suggest")
     assert found["accepted"] is None
     pro = next(one for one in found["suggestions"] if one["name"] == "package:pro")

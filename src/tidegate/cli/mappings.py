@@ -182,14 +182,12 @@ def meaning(row: dict[str, Any]) -> str:
 
 
 def list_value(row: dict[str, Any]) -> str:
-    """What waits is worth, at list price: `14.00 USD per month`; empty where tiers decide."""
-    from tidegate.money import shown
+    """What waits is worth, at list price: `14.00 USD a month`; empty where tiers decide."""
+    from tidegate.cli.contacts_review import worth
 
     if row["list_value"] is None:
         return ""
-    count = row["interval_count"] or 1
-    every = row["interval"] if count == 1 else f"{count} {row['interval']}s"
-    return shown(row["list_value"], row["currency"]) + (f" per {every}" if row["interval"] else "")
+    return worth([{**row, "amount": row["list_value"]}])
 
 
 def _removal(hub: "Hub", connection: str | None, mapping: str, by: str, keep_holders: bool) -> "Change":
