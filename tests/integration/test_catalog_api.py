@@ -86,11 +86,11 @@ def test_the_catalog_is_made_changed_and_taken_apart(client: Client, shop: Shop)
     assert (mapped["done"], mapped["gained"], mapped["lost"]) == (True, 2, 0)
     assert ok(client.get("/api/mappings/queue"))["waiting"] == []
     [row] = ok(client.get("/api/mappings"))["mappings"]
-    assert (row["package"], row["contacts"], row["created_by"]) == ("pro", 1, "token ops")
+    assert (row["package"], row["contacts"], row["created_by"]) == ("pro", 1, "token:ops")
     assert ok(client.get("/api/packages/pro"))["versions"][0]["contacts"] == 1
     assert refused(client.delete("/api/packages/pro"), 422, "catalog-invalid")
     by = shop.rows("select distinct by from tidegate.catalog_changes")
-    assert by == [("token ops",)]
+    assert by == [("token:ops",)]
 
 
 @pytest.fixture

@@ -66,14 +66,14 @@ def cli(tmp_path: Path, fresh_database_url: str, make_sandbox: Callable[..., San
     resources = ("products", "prices", "customers", "subscriptions", "product_features", "entitlements/features")
     cli("import", *(part for name in resources for part in ("--resource", name)))
     settings = cli.file("contacts.yaml", "contacts: {create_missing: true}\n")
-    assert cli.json("config", "apply", settings, "--yes")["rematched"]["test"]["created"] > 30
+    assert cli.json("config", "apply", settings, "--yes")["result"]["matched"]["test"]["created"] > 30
     return cli
 
 
 def test_from_suggestions_to_a_file_and_back(cli: Cli, engine: Engine) -> None:
     waiting = cli.json("mappings", "queue")["waiting"]
     assert len(waiting) > 5
-    assert "USD per month" in cli("mappings", "queue")
+    assert "USD a month" in cli("mappings", "queue")
     found = cli.json("mappings", "suggest")
     assert found["accepted"] is None
     pro = next(one for one in found["suggestions"] if one["name"] == "package:pro")
@@ -88,7 +88,7 @@ def test_from_suggestions_to_a_file_and_back(cli: Cli, engine: Engine) -> None:
     assert cli.json("mappings", "suggest")["suggestions"] == []
     with engine.connect() as db:
         by = db.scalars(text("select distinct by from tidegate.catalog_changes")).all()
-    assert list(by) == ["ada (command line)"]
+    assert list(by) == ["cli:ada"]
 
     assert "seats 1" in cli("packages", "list")
     assert "version" in cli("packages", "show", "pro")

@@ -190,10 +190,23 @@ def test_what_was_made_elsewhere_is_left_alone_and_taken_over_when_it_is_named(s
 def test_contact_settings_are_stored_and_ask_for_matching_anew(shop: Shop) -> None:
     text = "contacts: {kind: user, metadata_keys: [workspace_id], create_missing: true}\n"
     done = apply(shop, text)
-    assert (steps(done), done.result["rematch"]) == ([("change", "contacts", "acme")], ["acme"])
+    assert steps(done) == [("change", "contacts", "acme")]
+    assert done.result["matched"]["acme"]["customers"] == 1
     assert planned(shop, text) == []
     grace = text.replace("}", ", grace_days: 3}")
-    assert apply(shop, grace).result["rematch"] == []
+    assert apply(shop, grace).result["matched"]["acme"]["linked"] == 0
+    assert planned(shop, grace) == []
+
+
+def test_the_plan_tells_what_other_settings_do_to_links(shop: Shop) -> None:
+    with shop.engine.begin() as db:
+        db.exec_driver_sql("delete from tidegate.links")
+        db.exec_driver_sql("update tidegate.contacts set external_id = 'w1'")
+    text = "contacts: {create_missing: false}\n"
+    assert preview(shop.engine, change(text)).result["matched"]["acme"]["linked"] == 1
+    assert shop.rows("select * from tidegate.links") == []
+    apply(shop, text)
+    assert shop.rows("select method from tidegate.links") == [("email",)]
 
 
 def test_a_longer_grace_is_previewed(shop: Shop) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from httpx import Client, Response
+from sqlalchemy import text
 from tests.support.product import ADA, Product, sold
 from tests.support.waiting import until
 
@@ -290,3 +291,23 @@ def test_what_is_answered_fits_what_is_described(product: Product, client: Clien
     schema = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
     required = described["components"]["schemas"][schema]["required"]
     assert set(required) <= set(said(product.consume(client, 1)))
+
+
+def test_a_lost_database_session_costs_one_answer(product: Product, client: Client) -> None:
+    def end_sessions() -> None:
+        with product.engine.begin() as db:
+            db.execute(text(ENDED))
+
+    for ask in (lambda: client.get(f"{HERE}/calls"), lambda: product.consume(client, 1)):
+        assert ask().status_code == 200
+        end_sessions()
+        lost = ask()
+        assert (lost.status_code, lost.headers.get("retry-after")) == (503, "5")
+        assert lost.json()["type"] == "urn:tidegate:problem:database-unreachable"
+        assert ask().status_code == 200
+    assert product.left(client) == 998
+
+
+ENDED = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where application_name = 'tidegate desk' and datname = current_database()"""

@@ -69,18 +69,10 @@ def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
     app.state.recent_tokens = auth.recent_tokens()
     app.state.recent_modes = entitlements.recent_modes()
     problems.install(app)
-    nouns = (
-        webhooks,
-        contacts,
-        contact_reviews,
-        entitlements,
-        features,
-        health,
-        integration,
-        mappings,
-        packages,
-        runs,
-    )
-    for noun in nouns:
+    for noun in (
+        *(webhooks, health, integration, runs),
+        *(contacts, contact_reviews, entitlements),
+        *(features, mappings, packages),
+    ):
         app.include_router(noun.router)
     return app

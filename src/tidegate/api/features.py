@@ -80,7 +80,7 @@ def make(hub: HubOf, wanted: NewFeature, token: Annotated[Token, requires("admin
             raise CatalogInvalid(problem=f"There is a feature {wanted.key} already; change it with PATCH.")
         said = wanted.model_dump()
         features.define(db, said.pop("key"), said.pop("type"), **said)
-        journal.note(db, f"token {token.name}", "feature.defined", wanted.key, **wanted.model_dump(exclude={"key"}))
+        journal.note(db, f"token:{token.name}", "feature.defined", wanted.key, **wanted.model_dump(exclude={"key"}))
         return Feature.model_validate(features.one(db, wanted.key))
 
 
@@ -99,7 +99,7 @@ def change(key: str, hub: HubOf, wanted: FeatureChange, token: Annotated[Token, 
         known = features.one(db, key)
         said: dict[str, Any] = {name: known[name] for name in ("name", "unit", "reset")} | given
         if features.define(db, key, known["type"], **said):
-            journal.note(db, f"token {token.name}", "feature.defined", key, **given)
+            journal.note(db, f"token:{token.name}", "feature.defined", key, **given)
         return Feature.model_validate(features.one(db, key))
 
 
@@ -107,5 +107,5 @@ def change(key: str, hub: HubOf, wanted: FeatureChange, token: Annotated[Token, 
 def remove(key: str, hub: HubOf, token: Annotated[Token, requires("admin")]) -> Response:
     """Removes a feature that no package, mapping or override names."""
     with hub.engine.begin() as db:
-        remove_feature(db, key, f"token {token.name}")
+        remove_feature(db, key, f"token:{token.name}")
     return Response(status_code=204)

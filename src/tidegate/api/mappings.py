@@ -179,7 +179,7 @@ def set_(hub: HubOf, wanted: NewMapping, token: Admin, preview: Previewed = Fals
         wanted.feature,
         {name: value for name, value in said.items() if value is not None} or None,
         wanted.per_quantity,
-        by=f"token {token.name}",
+        by=f"token:{token.name}",
     )
     change = catalog_changes.set_mapping(mapping, keep_holders=wanted.keep_holders)
     return outcome(hub, change, preview, wanted.token)
@@ -194,7 +194,7 @@ def remove(
     if mapping >= 2**63:
         raise CatalogUnknown(what="mapping", key=str(mapping), nearest="", list="mappings")
     with hub.engine.connect() as db:
-        change = catalog_changes.remove_mapping(db, mapping, f"token {token.name}", keep_holders=asked.keep_holders)
+        change = catalog_changes.remove_mapping(db, mapping, f"token:{token.name}", keep_holders=asked.keep_holders)
     return outcome(hub, change, preview, asked.token)
 
 
@@ -223,7 +223,7 @@ def release(hub: HubOf, wanted: Release, token: Admin, preview: Previewed = Fals
     if bool(wanted.price) == bool(wanted.product):
         raise CatalogInvalid(problem="Name a price or a product.")
     name = hub.account(connection).name
-    change = catalog_changes.release_kept(name, wanted.price, wanted.product, f"token {token.name}")
+    change = catalog_changes.release_kept(name, wanted.price, wanted.product, f"token:{token.name}")
     return outcome(hub, change, preview, wanted.token)
 
 
@@ -250,4 +250,4 @@ def accept(
     name = hub.account(connection).name
     with hub.engine.connect() as db:
         chosen = catalog_suggest.chosen(catalog_suggest.found(db, name)[0], asked.names or [])
-    return outcome(hub, catalog_suggest.acceptance(name, chosen, f"token {token.name}"), preview, asked.token)
+    return outcome(hub, catalog_suggest.acceptance(name, chosen, f"token:{token.name}"), preview, asked.token)

@@ -147,7 +147,7 @@ def listing(hub: HubOf, limit: Limit = 100, after: After = None) -> Packages:
 @router.post("", status_code=201)
 def make(hub: HubOf, wanted: NewPackage, token: Admin) -> Package:
     """Makes a package, and publishes its first version when features are given; one that exists is refused."""
-    by = f"token {token.name}"
+    by = f"token:{token.name}"
     with hub.engine.begin() as db:
         if any(row["key"] == wanted.key for row in packages.every(db)):
             raise CatalogInvalid(problem=f"There is a package {wanted.key} already; change it with PATCH.")
@@ -177,14 +177,14 @@ def change(key: str, hub: HubOf, wanted: PackageChange, token: Admin, preview: P
     with hub.engine.connect() as db:
         known = packages.one(db, key)
     said = {name: known[name] for name in names} | wanted.model_dump(exclude_none=True, exclude={"token"})
-    return outcome(hub, catalog_changes.define_package(key, f"token {token.name}", **said), preview, wanted.token)
+    return outcome(hub, catalog_changes.define_package(key, f"token:{token.name}", **said), preview, wanted.token)
 
 
 @router.delete("/{key}", status_code=204)
 def remove(key: str, hub: HubOf, token: Admin) -> Response:
     """Removes a package that no mapping, override or subscription names and that is not the default."""
     with hub.engine.begin() as db:
-        catalog_changes.remove_package(db, key, f"token {token.name}")
+        catalog_changes.remove_package(db, key, f"token:{token.name}")
     return Response(status_code=204)
 
 
@@ -193,7 +193,7 @@ def draft(key: str, hub: HubOf, wanted: Draft, token: Admin) -> Drafted:
     """Keeps what the next version is to give, in place of the draft that was; nobody gets it until it is published."""
     with hub.engine.begin() as db:
         packages.draft(db, key, wanted.features)
-        journal.note(db, f"token {token.name}", "package.drafted", key, features=wanted.features)
+        journal.note(db, f"token:{token.name}", "package.drafted", key, features=wanted.features)
     return Drafted(draft=_found(hub, key).draft)
 
 
@@ -203,7 +203,7 @@ def publish(
 ) -> Outcome:
     """Publishes the draft, or the given features. Subscribers stay on their version until they are migrated."""
     asked = wanted or Publishing()
-    change = catalog_changes.publish_package(key, f"token {token.name}", features=asked.features)
+    change = catalog_changes.publish_package(key, f"token:{token.name}", features=asked.features)
     return outcome(hub, change, preview, asked.token)
 
 
@@ -211,7 +211,7 @@ def publish(
 def migrate(key: str, hub: HubOf, token: Admin, wanted: Migration | None = None, preview: Previewed = False) -> Outcome:
     """Moves subscriptions to another version; the preview names who gains and loses what."""
     asked = wanted or Migration()
-    by = f"token {token.name}"
+    by = f"token:{token.name}"
     change = catalog_changes.migrate_package(key, by, to=asked.to, subscriptions=asked.subscriptions)
     return outcome(hub, change, preview, asked.token)
 
@@ -232,7 +232,7 @@ def create_in_stripe(
     if dry_run:
         with hub.engine.connect() as db:
             return InStripe.model_validate(catalog_stripe.plan(db, account, key).as_json())
-    done = catalog_stripe.create(hub.engine, account, key, hub.stripe_writing, f"token {token.name}")
+    done = catalog_stripe.create(hub.engine, account, key, hub.stripe_writing, f"token:{token.name}")
     return InStripe.model_validate(done)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from tidegate.catalog.mappings import LIVE
-from tidegate.catalog.suggestions import Known, PriceSeen, ProductSeen
+from tidegate.catalog.proposals import Known, PriceSeen, ProductSeen
 
 
 def products(db: Connection, connection: str) -> list[ProductSeen]:
@@ -28,9 +28,8 @@ def products(db: Connection, connection: str) -> list[ProductSeen]:
 def known(db: Connection) -> Known:
     """What the catalog has already."""
     features = {row.key: row.type for row in db.execute(text("select key, type from tidegate.features"))}
-    packages = {row.package: row.features for row in db.execute(_NEWEST)}
-    taken = frozenset[str](db.scalars(text("select key from tidegate.packages")))
-    return Known(features, packages, taken)
+    published = text("select distinct package from tidegate.package_versions where published_at is not null")
+    return Known(features, frozenset[str](db.scalars(published)))
 
 
 # Which item of a subscription the others come beside: no metered one, rather one of a single unit, then the dearest.
@@ -88,7 +87,3 @@ from stripe.product_features f
 left join stripe.entitlements_features e on e.connection = f.connection and e.id = f.feature
 where f.connection = :connection and f.deleted_at is null and coalesce(f.lookup_key, e.lookup_key) is not null
 order by f.product, lookup_key""")
-
-_NEWEST = text("""
-select distinct on (package) package, features from tidegate.package_versions
-where published_at is not null order by package, version desc""")

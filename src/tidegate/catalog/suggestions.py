@@ -6,103 +6,16 @@ a subscription is a feature, beside the item of the plan. What a product is show
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 from tidegate.catalog.keys import slug
+from tidegate.catalog.proposals import Known, Left, PriceSeen, ProductSeen, Suggestion
 
 RARELY = 0.1
 """Share of its subscriptions up to which something is an exception."""
 OFTEN = 0.3
 """Share of its subscriptions with a quantity above 1 from which on a product is sold by the unit."""
-
-
-@dataclass(frozen=True, slots=True)
-class PriceSeen:
-    """A price with the live subscriptions that have it. `interval` is empty for what is sold once; `amount` is in minor
-    units, None with tiers; `mapped`: it has a mapping of its own.
-    """
-
-    id: str
-    active: bool = True
-    currency: str = "usd"
-    interval: str = "month"
-    interval_count: int = 1
-    amount: int | None = None
-    nickname: str = ""
-    lookup_key: str = ""
-    metered: bool = False
-    mapped: bool = False
-    subscriptions: int = 0
-    customers: int = 0
-    contacts: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ProductSeen:
-    """A product with the live subscriptions that have it: in how many it is `alone`, in how many it `leads` the others,
-    in how many its quantity is above 1 (`many`). `given`: Stripe's own features of it, as (lookup key, name).
-    """
-
-    id: str
-    name: str
-    active: bool = True
-    unit_label: str = ""
-    mapped: bool = False
-    subscriptions: int = 0
-    customers: int = 0
-    contacts: int = 0
-    alone: int = 0
-    leads: int = 0
-    many: int = 0
-    prices: tuple[PriceSeen, ...] = ()
-    given: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def recurring(self) -> list[PriceSeen]:
-        """Its prices that a subscription may have."""
-        return [one for one in self.prices if one.interval]
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the catalog has: types of features, features of published packages, and all keys of packages."""
-
-    features: Mapping[str, str] = field(default_factory=dict[str, str])
-    packages: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    taken: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Suggestion:
-    """A proposal. `features`, `package` and `mappings` are entries as tidegate.yaml has them; what the catalog has
-    already is left out. The counts are of live subscriptions that it covers.
-    """
-
-    kind: Literal["package", "feature"]
-    key: str
-    why: str
-    mappings: tuple[dict[str, Any], ...]
-    features: tuple[dict[str, Any], ...] = ()
-    package: dict[str, Any] | None = None
-    subscriptions: int = 0
-    customers: int = 0
-    contacts: int = 0
-
-    @property
-    def name(self) -> str:
-        """What it is accepted by: `package:pro`."""
-        return f"{self.kind}:{self.key}"
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """What is subscribed to and not judged: a person has to say what it is."""
-
-    id: str
-    name: str
-    why: str
-    subscriptions: int
 
 
 def suggest(products: Iterable[ProductSeen], known: Known) -> tuple[list[Suggestion], list[Left]]:
@@ -308,15 +221,10 @@ def _joined(one: Suggestion, other: Suggestion) -> Suggestion:
 
 def _settled(found: Sequence[Suggestion], known: Known) -> list[Suggestion]:
     """The suggestions made to fit each other and the catalog: one type for each feature, and nothing made twice."""
-    types: dict[str, str] = dict(known.features)
-    for one in found:
-        for feature in one.features:
-            counted = "metered" in (feature["type"], types.get(feature["key"]))
-            types.setdefault(feature["key"], "metered" if counted else feature["type"])
-    for one in found:  # what is counted in one place is counted in all
-        for feature in one.features:
-            if feature["type"] == "metered" and feature["key"] not in known.features:
-                types[feature["key"]] = "metered"
+    made = [feature for one in found for feature in one.features]
+    counted = {feature["key"] for feature in made if feature["type"] == "metered"}
+    types = {feature["key"]: "metered" if feature["key"] in counted else feature["type"] for feature in made}
+    types |= known.features
     return [_fitted(one, types, known) for one in found]
 
 

@@ -75,11 +75,11 @@ for panel, commands in PANELS.items():
     for name, command in commands.items():
         app.command(name, rich_help_panel=panel)(command)
 
-app.add_typer(contacts.app, name="contacts", rich_help_panel="Contacts and entitlements")
 app.add_typer(config.app, name="config", rich_help_panel="Catalog")
 app.add_typer(features.app, name="features", rich_help_panel="Catalog")
 app.add_typer(mappings.app, name="mappings", rich_help_panel="Catalog")
 app.add_typer(packages.app, name="packages", rich_help_panel="Catalog")
+app.add_typer(contacts.app, name="contacts", rich_help_panel="Contacts and entitlements")
 app.add_typer(overrides.app, name="overrides", rich_help_panel="Contacts and entitlements")
 app.add_typer(explain.app, name="explain", rich_help_panel="Look")
 app.add_typer(inbox.app, name="inbox", rich_help_panel="Keep going")

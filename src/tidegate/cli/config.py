@@ -25,7 +25,8 @@ def plan(file: File, prune: Prune = False, keep_holders: KeepHolders = True, as_
     """Show what applying the file would change, and for whom; exits 1 when anything differs, 0 when nothing does."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.cli.previews import person, say
+    from tidegate.cli.previews import say
+    from tidegate.cli.who import person
     from tidegate.workflows.config_file import apply as applying
     from tidegate.workflows.previewing import preview
 
@@ -58,10 +59,10 @@ def apply(
     """
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.cli.previews import carry_out, person, say
+    from tidegate.cli.previews import carry_out, say
+    from tidegate.cli.who import person
     from tidegate.workflows.config_file import apply as applying
     from tidegate.workflows.previewing import preview
-    from tidegate.workflows.refresh import refresh_all
 
     sections = _read(file)
     with opened(may_migrate=True) as hub:
@@ -69,19 +70,13 @@ def apply(
         if not (token or yes or as_json) and sys.stdin.isatty():
             _say_steps(preview(hub.engine, change).result)
         found = carry_out(hub.engine, change, only_preview=False, yes=yes, token=token, as_json=as_json)
-        matched = {name: refresh_all(hub.engine, hub.account(name)).as_json() for name in found.result["rematch"]}
     if as_json:
-        show.document(found.as_json() | {"rematched": matched})
+        show.document(found.as_json())
         return
     if yes or token or not sys.stdin.isatty():
         _say_steps(found.result)
     if found.features:
         say(found)
-    for name, one in matched.items():
-        show.line(
-            f"Customers of {name} were matched anew: {one['linked']:,} linked, {one['created']:,} contacts made, "
-            f"{one['queued']:,} in review."
-        )
     show.line(f"Applied: {len(found.result['steps']):,} changes.")
 
 
@@ -135,8 +130,11 @@ def _say_steps(result: dict[str, Any]) -> None:
         told = TOLD.get(step["action"]) or _difference(step)
         kept = f"; kept for those who hold it: {step['kept']:,}" if step.get("kept") else ""
         show.line(f"{SIGNS[step['action']]} {step['section']} {step['subject']}: {told}{kept}")
-    for name in result["rematch"]:
-        show.line(f"The customers of {name} are matched anew afterwards.")
+    for name, one in result["matched"].items():
+        show.line(
+            f"Customers of {name}, matched anew: {one['linked']:,} linked, {one['changed']:,} linked elsewhere, "
+            f"{one['created']:,} contacts made; {one['queued']:,} in review, {one['queued_before']:,} before."
+        )
     if not result["steps"]:
         show.line("The hub is what the file says.")
 

@@ -60,12 +60,14 @@ def list_(
 
 
 def worth(values: list[dict[str, Any]]) -> str:
-    """List values for people, in minor units as Stripe counts: `4900 usd a month, 30000 eur every 3 months`."""
+    """List values for people: `49.00 USD a month, 300.00 EUR every 3 months`."""
+    from tidegate.money import shown
+
     told: list[str] = []
     for one in values:
         count = one["interval_count"] or 1
         each = f"a {one['interval']}" if count == 1 else f"every {count} {one['interval']}s"
-        told.append(f"{one['amount']} {one['currency']} {each if one['interval'] else 'once'}")
+        told.append(f"{shown(one['amount'], one['currency'])} {each if one['interval'] else 'once'}")
     return ", ".join(told)
 
 

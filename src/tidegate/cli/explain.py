@@ -1,6 +1,6 @@
 """`tidegate explain`: why something is as it is, step by step."""
 
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
@@ -92,15 +92,19 @@ def link(
     """Show whom a Stripe customer stands for and how that is known; or why there is no link."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.contacts.explaining import explain_link  # pyright: ignore
+    from tidegate.contacts.explaining import explain_link
 
     with opened() as hub, hub.engine.connect() as db:
         account = hub.account(connection)
-        explained: Any = explain_link(db, account.name, account.livemode, customer)  # pyright: ignore
-        found = cast("dict[str, Any]", explained)
+        found = explain_link(db, account.name, account.livemode, customer)
     if as_json:
         show.document(found)
         return
-    for name, value in found.items():
-        if value not in (None, "", [], {}):
-            show.line(f"{name.replace('_', ' ')}: {value}")
+    show.line(f"{customer} of {account.name}: {found['contact'] or 'no contact'}. {found['reason']}")
+    if found["steps"]:
+        show.line()
+        rows = [
+            (one["step"], one["looked_for"], ", ".join(who["contact"] for who in one["found"]), one["says"])
+            for one in found["steps"]
+        ]
+        show.table(["step", "looked for", "found", "says"], rows)

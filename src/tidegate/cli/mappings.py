@@ -83,7 +83,8 @@ def set_(
     """Map a price or a product to a package or a feature, in place of what it was mapped to."""
     from tidegate.catalog.mappings import Wanted
     from tidegate.cli.hub import opened
-    from tidegate.cli.previews import carry_out, person
+    from tidegate.cli.previews import carry_out
+    from tidegate.cli.who import person
     from tidegate.workflows.catalog_changes import set_mapping
 
     terms = given_terms(limit, unlimited, reset, value)
@@ -118,7 +119,8 @@ def remove(
     """
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.cli.previews import carry_out, person
+    from tidegate.cli.previews import carry_out
+    from tidegate.cli.who import person
 
     with opened(may_migrate=True) as hub:
         change = _removal(hub, connection, mapping, person(), keep_holders)
@@ -180,14 +182,12 @@ def meaning(row: dict[str, Any]) -> str:
 
 
 def list_value(row: dict[str, Any]) -> str:
-    """What waits is worth, at list price: `14.00 USD per month`; empty where tiers decide."""
-    from tidegate.money import shown
+    """What waits is worth, at list price: `14.00 USD a month`; empty where tiers decide."""
+    from tidegate.cli.contacts_review import worth
 
     if row["list_value"] is None:
         return ""
-    count = row["interval_count"] or 1
-    every = row["interval"] if count == 1 else f"{count} {row['interval']}s"
-    return shown(row["list_value"], row["currency"]) + (f" per {every}" if row["interval"] else "")
+    return worth([{**row, "amount": row["list_value"]}])
 
 
 def _removal(hub: "Hub", connection: str | None, mapping: str, by: str, keep_holders: bool) -> "Change":

@@ -88,7 +88,7 @@ def publish(
     as_json: AsJson = False,
 ) -> None:
     """Publish a version. Subscribers stay on theirs until they are migrated; new ones get this one."""
-    from tidegate.cli.previews import person
+    from tidegate.cli.who import person
     from tidegate.workflows import catalog_changes
 
     given = given_features(feature) if feature else None
@@ -109,7 +109,7 @@ def migrate(
     as_json: AsJson = False,
 ) -> None:
     """Move subscribers to another version of the package, after a preview of who gains and loses what."""
-    from tidegate.cli.previews import person
+    from tidegate.cli.who import person
     from tidegate.workflows import catalog_changes
 
     change = catalog_changes.migrate_package(package, person(), to=to, subscriptions=subscription)
@@ -131,7 +131,7 @@ def create_in_stripe(
     """
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.cli.previews import person
+    from tidegate.cli.who import person
     from tidegate.workflows import catalog_stripe
 
     with opened(may_migrate=not dry_run) as hub:

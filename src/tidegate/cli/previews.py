@@ -1,6 +1,5 @@
 """Shows what a change would do to whom, asks, and does it: the same for every command that may take something."""
 
-import getpass
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,11 +25,6 @@ KeepHolders = Annotated[
 
 SHOWN = 20
 """Contacts of a feature that a preview lists; `--json` lists all."""
-
-
-def person() -> str:
-    """Who sits at the command line, for the journal."""
-    return f"{getpass.getuser()} (command line)"
 
 
 def carry_out(

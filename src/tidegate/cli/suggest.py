@@ -10,7 +10,7 @@ import typer
 from tidegate.cli.options import AsJson, ConnectionName
 
 if TYPE_CHECKING:
-    from tidegate.catalog.suggestions import Left, Suggestion
+    from tidegate.catalog.proposals import Left, Suggestion
 
 
 def suggest(
@@ -33,7 +33,7 @@ def suggest(
     """
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.cli.previews import person
+    from tidegate.cli.who import person
     from tidegate.workflows import catalog_suggest
     from tidegate.workflows.catalog_changes import concerned
     from tidegate.workflows.config_yaml import dump

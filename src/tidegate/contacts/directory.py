@@ -52,31 +52,72 @@ class Contact:
 
 def make(db: Connection, livemode: bool, making: Making) -> int:
     """Makes a contact and returns its key. Raises ContactExists, ContactInvalid; nothing is written then."""
-    external_id = checked_id(making.external_id)
-    key: int = db.execute(
-        text("""
-insert into tidegate.contacts
-  (livemode, kind, external_id, name, email, owner, properties, made_by, name_is_yours, email_is_yours)
-values (:livemode, :kind, :external_id, :name, :email, :owner, cast(:properties as jsonb), :made_by, :name_is_yours,
-  :email_is_yours)
-returning key"""),
-        {
-            "livemode": livemode,
-            "kind": making.kind,
-            "external_id": external_id,
-            "name": making.name,
-            "email": making.email or next(iter(making.emails), ""),
-            "owner": making.owner,
-            "properties": json.dumps(dict(making.properties)),
-            "made_by": making.made_by,
-            "name_is_yours": making.name_is_yours,
-            "email_is_yours": making.email_is_yours,
-        },
-    ).scalar_one()
-    add_id(db, livemode, making.kind, external_id, key)
-    add_emails(db, key, [making.email, *making.emails])
-    add_domains(db, key, making.domains)
+    [key] = make_many(db, livemode, [making])
     return key
+
+
+def make_many(db: Connection, livemode: bool, makings: Sequence[Making]) -> list[int]:
+    """Makes contacts, each of another id, and returns their keys. Raises ContactExists, ContactInvalid; nothing is
+    written then.
+    """
+    if not makings:
+        return []
+    columns = _columns(makings)
+    values: dict[str, Any] = {**columns, "livemode": livemode}
+    if taken := db.execute(_TAKEN, values).first():
+        raise ContactExists(contact=f"{taken.kind}:{taken.external_id}")
+    keys = {(row.kind, row.external_id): row.key for row in db.execute(_MAKE, values)}
+    made = [keys[kind, id_] for kind, id_ in zip(columns["kinds"], columns["ids"], strict=True)]
+    emails = [
+        (key, email) for key, one in zip(made, makings, strict=True) for email in (one.email, *one.emails) if email
+    ]
+    if emails:
+        db.execute(_ADD_EMAILS, {"keys": [k for k, _ in emails], "emails": [e.strip() for _, e in emails],
+                                 "folded": [fold(e) for _, e in emails]})  # fmt: skip
+    for key, one in zip(made, makings, strict=True):
+        add_domains(db, key, one.domains)
+    return made
+
+
+def _columns(makings: Sequence[Making]) -> dict[str, list[Any]]:
+    return {
+        "kinds": [one.kind for one in makings],
+        "ids": [checked_id(one.external_id) for one in makings],
+        "names": [one.name for one in makings],
+        "emails": [one.email or next(iter(one.emails), "") for one in makings],
+        "owners": [one.owner for one in makings],
+        "properties": [json.dumps(dict(one.properties)) for one in makings],
+        "made_by": [one.made_by for one in makings],
+        "name_is_yours": [one.name_is_yours for one in makings],
+        "email_is_yours": [one.email_is_yours for one in makings],
+    }
+
+
+_TAKEN = text("""
+select i.kind, i.external_id from unnest(cast(:kinds as text[]), cast(:ids as text[])) as said(kind, id)
+join tidegate.contact_ids i on i.livemode = :livemode and i.kind = said.kind and i.external_id = said.id limit 1""")
+
+_MAKE = text("""
+with made as (
+  insert into tidegate.contacts
+    (livemode, kind, external_id, name, email, owner, properties, made_by, name_is_yours, email_is_yours)
+  select :livemode, kind, id, name, email, owner, properties, made_by, name_is_yours, email_is_yours
+  from unnest(cast(:kinds as text[]), cast(:ids as text[]), cast(:names as text[]), cast(:emails as text[]),
+    cast(:owners as text[]), cast(:properties as jsonb[]), cast(:made_by as text[]), cast(:name_is_yours as boolean[]),
+    cast(:email_is_yours as boolean[])) with ordinality
+    as said(kind, id, name, email, owner, properties, made_by, name_is_yours, email_is_yours, place)
+  order by place
+  returning key, livemode, kind, external_id),
+ids as (
+  insert into tidegate.contact_ids (livemode, kind, external_id, contact)
+  select livemode, kind, external_id, key from made)
+select key, kind, external_id from made""")
+
+_ADD_EMAILS = text("""
+insert into tidegate.contact_emails (contact, folded, email)
+select key, folded, min(email)
+from unnest(cast(:keys as bigint[]), cast(:folded as text[]), cast(:emails as text[])) as said(key, folded, email)
+group by 1, 2 on conflict do nothing""")
 
 
 def find(db: Connection, livemode: bool, ref: str) -> Contact:

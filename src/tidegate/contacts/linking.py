@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from sqlalchemy import Connection, text
 
 from tidegate.contacts import policy as policies
 from tidegate.contacts.addresses import company_domain
-from tidegate.contacts.directory import Making, make
+from tidegate.contacts.directory import Making, make_many
 from tidegate.contacts.match import (
     Candidates,
     Create,
@@ -50,6 +50,7 @@ class Loaded:
     by_email: dict[str, list[int]]
     by_domain: dict[str, list[int]]
     taken: set[str]
+    making: list[tuple[Customer, Create]] = field(default_factory=list[tuple[Customer, Create]])
 
     def candidates(self, customer: Customer) -> Candidates:
         """Whom this customer could mean."""
@@ -60,12 +61,15 @@ class Loaded:
             new_id(customer) in self.taken,
         )
 
-    def made(self, customer: Customer, external_id: str, contact: int) -> None:
-        """Notes a contact that was made for a customer."""
-        self.taken.add(external_id)
-        self.by_id[external_id] = contact
+    def made(self, customer: Customer, create: Create) -> Linked:
+        """Notes a contact that is to be made for a customer, under a key below 0 until it is."""
+        self.making.append((customer, create))
+        contact = -len(self.making)
+        self.taken.add(create.external_id)
+        self.by_id[create.external_id] = contact
         if customer.email:
             self.by_email.setdefault(fold(customer.email), []).append(contact)
+        return Linked(contact, "created", create.evidence)
 
 
 def lock(db: Connection) -> None:
@@ -85,8 +89,9 @@ def link(
     for customer in loaded.customers:
         outcome = match(customer, loaded.standing.get(customer.id), loaded.candidates(customer), loaded.policy)
         if isinstance(outcome, Create):
-            outcome = _create(db, connection, livemode, loaded, customer, outcome, matched)
+            outcome = loaded.made(customer, outcome)
         matched.outcomes[customer.id] = outcome
+    _make_contacts(db, connection, livemode, loaded, matched)
     _write_links(db, connection, loaded, matched)
     _write_reviews(db, connection, matched.outcomes)
     return matched
@@ -137,21 +142,23 @@ def _grouped(rows: Iterable[Any]) -> dict[str, list[int]]:
     return found
 
 
-def _create(
-    db: Connection,
-    connection: str,
-    livemode: bool,
-    loaded: Loaded,
-    customer: Customer,
-    create: Create,
-    matched: Matched,
-) -> Linked:
-    making = Making(loaded.policy.kind, create.external_id, name=customer.name, email=customer.email, made_by="stripe")
-    contact = make(db, livemode, making)
-    loaded.made(customer, create.external_id, contact)
-    data = {"kind": loaded.policy.kind, "external_id": create.external_id, "customer": customer.id}
-    matched.told.append(Told("contact.created", data, contact, connection))
-    return Linked(contact, "created", create.evidence)
+def _make_contacts(db: Connection, connection: str, livemode: bool, loaded: Loaded, matched: Matched) -> None:
+    """Makes all contacts of the batch at once, and gives the outcomes their keys."""
+    kind = loaded.policy.kind
+    makings = [
+        Making(kind, create.external_id, name=customer.name, email=customer.email, made_by="stripe")
+        for customer, create in loaded.making
+    ]
+    keys = make_many(db, livemode, makings)
+    for (customer, create), contact in zip(loaded.making, keys, strict=True):
+        data = {"kind": kind, "external_id": create.external_id, "customer": customer.id}
+        matched.told.append(Told("contact.created", data, contact, connection))
+    for customer, outcome in matched.outcomes.items():
+        if isinstance(outcome, Linked) and outcome.contact < 0:
+            matched.outcomes[customer] = replace(outcome, contact=keys[-outcome.contact - 1])
+        elif isinstance(outcome, Queued) and any(one < 0 for one in outcome.candidates):
+            candidates = tuple(keys[-one - 1] if one < 0 else one for one in outcome.candidates)
+            matched.outcomes[customer] = replace(outcome, candidates=candidates)
 
 
 def _write_links(db: Connection, connection: str, loaded: Loaded, matched: Matched) -> None:

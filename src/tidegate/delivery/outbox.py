@@ -1,11 +1,12 @@
 """Writes outbox rows, in the caller's transaction: they exist when what they tell of does, or not at all."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, text
 
-from tidegate.delivery.tables import outbox
+from tidegate.store.bulk import Texts
 
 EventType = Literal[
     "contact.created",
@@ -49,4 +50,18 @@ where contact = any(cast(:contacts as bigint[])) and type like 'contact.%' and n
 def tell(db: Connection, told: Sequence[Told]) -> None:
     """Writes the rows, in the order given."""
     if told:
-        db.execute(insert(outbox), [one._asdict() for one in told])
+        columns = {
+            "types": Texts([one.type for one in told]),
+            "data": Texts([json.dumps(one.data) for one in told]),
+            "contacts": [one.contact for one in told],
+            "connections": [one.connection for one in told],
+        }
+        db.execute(_TELL, columns)
+
+
+_TELL = text("""
+insert into tidegate.outbox (type, data, contact, connection)
+select type, data::jsonb, contact, connection
+from unnest(:types, :data, cast(:contacts as bigint[]), cast(:connections as text[]))
+  with ordinality as told(type, data, contact, connection, place)
+order by place""")

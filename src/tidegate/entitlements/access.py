@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 
-class Standing(Struct, frozen=True, array_like=True):
+class Standing(Struct, frozen=True, array_like=True, gc=False):
     """What access to a subscription's items hangs on; times are UTC.
 
     `ends_at`: when it ends, known beforehand (cancel_at, the period's end when it is to cancel then). `grace_until`: of
@@ -22,7 +22,7 @@ class Standing(Struct, frozen=True, array_like=True):
     resumes_at: datetime | None = None
 
 
-class Access(Struct, frozen=True):
+class Access(Struct, frozen=True, gc=False):
     """Whether there is access, why, and when that changes by itself (None: not before something happens)."""
 
     granted: bool

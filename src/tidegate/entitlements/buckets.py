@@ -18,7 +18,7 @@ from tidegate.entitlements.periods import EPOCH, Interval, period_of
 Used = Mapping[tuple[str, str, datetime], int]
 
 
-class Source(Struct, frozen=True):
+class Source(Struct, frozen=True, gc=False):
     """One thing that gives something of a feature, or gave it; `kind`: base, add_on, feature, override, default.
 
     `via` names the path to it. `bucket` empty: the one of its reset.

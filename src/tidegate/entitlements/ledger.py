@@ -1,11 +1,11 @@
 """The usage that is counted, and the note of every order with its answer: locked, read and written together."""
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, text
 
 from tidegate.entitlements.buckets import Debit
@@ -50,22 +50,25 @@ def known(db: Connection, keys: Sequence[tuple[int, str, str]]) -> dict[tuple[in
 
 
 def write(db: Connection, notes: Sequence[Note]) -> list[int]:
-    """Counts the debits and keeps the notes; returns their numbers, in order."""
+    """Counts the debits and keeps the notes, in one statement; returns their numbers, in order."""
     if not notes:
         return []
-    book(db, [(note.contact, note.feature, debit) for note in notes for debit in note.debits])
-    columns: dict[str, list[Any]] = {
-        "contact": [note.contact for note in notes],
-        "feature": [note.feature for note in notes],
-        "key": [note.key for note in notes],
-        "operation": [note.operation for note in notes],
-        "amount": [sum(debit.amount for debit in note.debits) for note in notes],
-        "debits": [json.dumps([_debit_json(debit) for debit in note.debits]) for note in notes],
-        "answer": [json.dumps(note.answer) for note in notes],
-        "expires_at": [note.expires_at for note in notes],
-        "state": ["reserved" if note.expires_at else "done" for note in notes],
-    }
-    return list(db.scalars(_NOTE, columns))
+    rows = [
+        {
+            "contact": note.contact,
+            "feature": note.feature,
+            "key": note.key,
+            "operation": note.operation,
+            "amount": sum(debit.amount for debit in note.debits),
+            "debits": [_debit_json(debit) for debit in note.debits],
+            "answer": note.answer,
+            "expires_at": note.expires_at,
+            "state": "reserved" if note.expires_at else "done",
+            "place": place,
+        }
+        for place, note in enumerate(notes)
+    ]
+    return list(db.scalars(_WRITE, {"notes": msgspec.json.encode(rows).decode()}))
 
 
 def book(db: Connection, debits: Iterable[tuple[int, str, Debit]]) -> None:
@@ -122,25 +125,35 @@ from unnest(cast(:contacts as bigint[]), cast(:features as text[]), cast(:keys a
 join tidegate.usage_debits d
   on d.contact = given.contact and d.feature = given.feature and d.idempotency_key = given.key""")
 
-_BOOK = text("""
-with new as (
-  select * from unnest(cast(:contact as bigint[]), cast(:feature as text[]), cast(:bucket as text[]),
-    cast(:start as timestamptz[]), cast(:n as bigint[])) as new(contact, feature, bucket, period_start, n)),
+_COUNTED = """
 there as (
   update tidegate.usage u set used = greatest(0, u.used + new.n) from new
   where (u.contact, u.feature, u.bucket, u.period_start) = (new.contact, new.feature, new.bucket, new.period_start)
-  returning u.contact, u.feature, u.bucket, u.period_start)
-insert into tidegate.usage as u (contact, feature, bucket, period_start, used)
-select contact, feature, bucket, period_start, greatest(0, n) from new
-where (contact, feature, bucket, period_start) not in (select contact, feature, bucket, period_start from there)
-on conflict (contact, feature, bucket, period_start) do update set used = u.used + excluded.used""")
+  returning u.contact, u.feature, u.bucket, u.period_start),
+added as (
+  insert into tidegate.usage as u (contact, feature, bucket, period_start, used)
+  select contact, feature, bucket, period_start, greatest(0, n) from new
+  where (contact, feature, bucket, period_start) not in (select contact, feature, bucket, period_start from there)
+  on conflict (contact, feature, bucket, period_start) do update set used = u.used + excluded.used)"""
 
-_NOTE = text("""
+_BOOK = text(f"""
+with new as (
+  select * from unnest(cast(:contact as bigint[]), cast(:feature as text[]), cast(:bucket as text[]),
+    cast(:start as timestamptz[]), cast(:n as bigint[])) as new(contact, feature, bucket, period_start, n)),
+{_COUNTED}
+select""")
+
+# One parameter: a list for each column would take the driver longer than all else takes here.
+_WRITE = text(f"""
+with notes as (
+  select * from jsonb_to_recordset(cast(:notes as jsonb)) as n(contact bigint, feature text, key text, operation text,
+    amount bigint, debits jsonb, answer jsonb, expires_at timestamptz, state text, place integer)),
+new as (
+  select contact, feature, one ->> 'bucket' as bucket, (one ->> 'start')::timestamptz as period_start,
+    sum((one ->> 'amount')::bigint)::bigint as n
+  from notes, jsonb_array_elements(debits) one group by 1, 2, 3, 4),
+{_COUNTED}
 insert into tidegate.usage_debits
   (contact, feature, idempotency_key, operation, amount, debits, answer, expires_at, state)
-select contact, feature, key, operation, amount, debits, answer, expires_at, state
-from unnest(cast(:contact as bigint[]), cast(:feature as text[]), cast(:key as text[]), cast(:operation as text[]),
-  cast(:amount as bigint[]), cast(:debits as jsonb[]), cast(:answer as jsonb[]), cast(:expires_at as timestamptz[]),
-  cast(:state as text[])) with ordinality
-  as new(contact, feature, key, operation, amount, debits, answer, expires_at, state, place)
+select contact, feature, key, operation, amount, debits, answer, expires_at, state from notes
 order by place returning id""")

@@ -14,7 +14,7 @@ from tidegate.entitlements.buckets import Bucket, Source, fill, kept_buckets
 from tidegate.entitlements.periods import Interval
 
 
-class Grant(Struct, frozen=True, array_like=True):
+class Grant(Struct, frozen=True, array_like=True, gc=False):
     """What one item of one subscription gives: a version of a package, or a feature on terms of its own.
 
     `mapping`: the row of the catalog that says so. `times`: what limits are multiplied by. `anchor`, `billing`: the
@@ -38,7 +38,7 @@ class Grant(Struct, frozen=True, array_like=True):
     billing: Interval | None = None
 
 
-class Override(Struct, frozen=True, array_like=True):
+class Override(Struct, frozen=True, array_like=True, gc=False):
     """What a person gives beside Stripe: a package, or a feature on terms that are added or replace all others.
 
     Holds from `since` to `expires_at` (None: until revoked), UTC. Higher `priority` is used up first.

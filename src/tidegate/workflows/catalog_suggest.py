@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Engine
 from tidegate.catalog import features, journal, mappings, packages, seen
 from tidegate.catalog.features import nearest
 from tidegate.catalog.mappings import Wanted
-from tidegate.catalog.suggestions import Left, Suggestion, suggest
+from tidegate.catalog.proposals import Left, Suggestion
+from tidegate.catalog.suggestions import suggest
 from tidegate.errors import CatalogUnknown
 from tidegate.workflows.catalog_changes import map_source
 from tidegate.workflows.previewing import Change, Preview, commit

@@ -14,13 +14,17 @@ from tidegate.connections import accounts
 from tidegate.contacts import policy
 from tidegate.entitlements.grants import derive_grants
 from tidegate.errors import CatalogInvalid, CatalogUnknown, ConfigInvalid, UsageError
-from tidegate.workflows import catalog_changes
+from tidegate.workflows import catalog_changes, contacts_settings
 from tidegate.workflows.config_sections import ContactsEntry, MappingEntry, PackageEntry, Sections
 from tidegate.workflows.previewing import Change
 from tidegate.workflows.refresh import tell_unmapped
 
 FILE = "file"
 """What `managed_by` says of everything that the file names."""
+
+
+MATCHED = ("customers", "linked", "changed", "created", "queued", "queued_before", "entitlements")
+"""What is told of matching under other contact settings (`contacts_settings.Effect`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +43,14 @@ class Step:
 
 @dataclass(slots=True)
 class Applying:
-    """A file on its way into the hub. `rematch`: connections whose contact settings became others."""
+    """A file on its way into the hub. `matched`: what other contact settings did to the links of a connection."""
 
     sections: Sections
     by: str
     prune: bool = False
     keep_holders: bool = True
     steps: list[Step] = field(default_factory=list[Step])
-    rematch: list[str] = field(default_factory=list[str])
+    matched: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
 
     def note(self, action: str, section: str, subject: str, **detail: Any) -> None:
         """Remembers a difference."""
@@ -73,7 +77,7 @@ class Applying:
 
 
 def apply(sections: Sections, by: str, *, prune: bool = False, keep_holders: bool = True) -> Change:
-    """Makes the hub what the file says; the result is `{"steps": […], "rematch": […]}`. Its preview is the plan.
+    """Makes the hub what the file says; the result is `{"steps": […], "matched": {…}}`. Its preview is the plan.
 
     What the file managed and names no longer stays and may be changed elsewhere from then on; with `prune` it is
     removed. What it never managed is left alone. Raises ConfigInvalid, with the line.
@@ -91,7 +95,7 @@ def apply(sections: Sections, by: str, *, prune: bool = False, keep_holders: boo
                 tell_unmapped(db, account.name)
         if applying.steps:
             journal.note(db, by, "config.applied", sections.document.file, steps=len(applying.steps))
-        return {"steps": [step.as_json() for step in applying.steps], "rematch": applying.rematch}
+        return {"steps": [step.as_json() for step in applying.steps], "matched": applying.matched}
 
     what = {"change": "config", "values": sections.document.values, "prune": prune, "keep_holders": keep_holders}
     return Change(what, lambda db: _touched(db, sections, prune), do)
@@ -180,8 +184,9 @@ def _contacts(db: Connection, applying: Applying) -> None:
             policy.store(db, connection, wanted, managed_by=FILE)
             before: dict[str, Any] = known["settings"] if known else {}
             _noted(applying, "contacts", connection, known and known["settings"] | {"managed_by": ""}, wanted)
-            if policy.read(before) != policy.read(wanted):
-                applying.rematch.append(connection)
+            if before != wanted:
+                effect = contacts_settings.rematch(db, accounts.named(db, connection), before, wanted)
+                applying.matched[connection] = {name: getattr(effect, name) for name in MATCHED}
 
 
 def _noted(applying: Applying, section: str, subject: str, known: Any, now: dict[str, Any], **detail: Any) -> None:

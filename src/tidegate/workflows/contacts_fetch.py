@@ -30,11 +30,12 @@ OpenStripe = Callable[[Account], AbstractContextManager[StripeApi]]
 
 @dataclass(slots=True)
 class Fetched:
-    """What Stripe showed of customers of one connection."""
+    """What Stripe showed of customers of one connection; `lost` of their subscriptions could not be read."""
 
     account: Account
     customers: list[Arrival] = field(default_factory=list[Arrival])
     subscriptions: list[Arrival] = field(default_factory=list[Arrival])
+    lost_customers: list[Lost] = field(default_factory=list[Lost])
     lost: list[Lost] = field(default_factory=list[Lost])
 
 
@@ -124,7 +125,7 @@ def _ask_for_customer(api: StripeApi, customer: str, found: Fetched) -> bool:
     except StripeObjectMissing:
         return False
     found.customers += page.arrivals
-    found.lost += page.lost
+    found.lost_customers += page.lost
     return not any(one.deleted for one in page.arrivals)
 
 
@@ -145,15 +146,13 @@ def _take(db: Connection, found: Fetched, counts: dict[str, int]) -> None:
     """Applies what was read and derives what follows, in one transaction with what was read of the others."""
     name = found.account.name
     customers = {one.id for one in found.customers}
-    applied = apply(db, name, CUSTOMERS, found.customers)
-    changed = set(applied.customers)
-    applied = apply(db, name, SUBSCRIPTIONS, found.subscriptions, found.lost)
-    changed |= applied.customers
+    people = apply(db, name, CUSTOMERS, found.customers, found.lost_customers)
+    bought = apply(db, name, SUBSCRIPTIONS, found.subscriptions, found.lost)
     references.ask_for_named(db, name, SUBSCRIPTIONS, [one.id for one in found.subscriptions])
-    refresh(db, found.account, sorted(customers | changed))
+    refresh(db, found.account, sorted(customers | people.customers | bought.customers))
     counts["customers"] += len(customers)
     counts["subscriptions"] += len(found.subscriptions)
-    counts["changed"] += applied.counts.stored
+    counts["changed"] += people.counts.stored + bought.counts.stored
 
 
 def _answer(

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from tidegate.connections.accounts import Account
-from tidegate.contacts import by_hand, directory, following, linking, reviewing
+from tidegate.contacts import by_hand, directory, following, linking, listing, reviewing
 from tidegate.contacts.reviewing import Accepted
 from tidegate.delivery.outbox import tell
 from tidegate.errors import ContactInvalid
@@ -44,12 +44,13 @@ def accept(
             rows = _make(db, account, accepted, chosen, by)
         reviewing.end(db, accepted, account.name, rows)
         _follow_up(db, accepted)
-        made = [directory.of_key(db, key).ref for key in accepted.made[:BATCH]]
+        some = accepted.made[:BATCH]
+        known = listing.refs(db, some)
     return {
         "batch": accepted.batch,
         "linked": len(accepted.linked),
         "created": len(accepted.made),
-        "contacts": made,
+        "contacts": [known[key]["contact"] for key in some],
         "waiting": accepted.waiting,
     }
 

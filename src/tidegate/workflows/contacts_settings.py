@@ -91,6 +91,19 @@ def _change(
     before = policy.stored(db, account.name)
     wanted = policy.checked({k: v for k, v in {**before, **given}.items() if v is not None or k not in policy.NAMES})
     policy.store(db, account.name, wanted)
+    return rematch(db, account, before, wanted, progress)
+
+
+def rematch(
+    db: Connection,
+    account: Account,
+    before: Mapping[str, Any],
+    wanted: dict[str, Any],
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Effect:
+    """Matches every customer of a connection under settings that were just stored, in the caller's transaction, which
+    holds `linking.lock`.
+    """
     effect = Effect(settings=wanted)
     count = text("select count(*) from tidegate.reviews where connection = :c")
     effect.queued_before = int(db.scalar(count, {"c": account.name}) or 0)

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tidegate.catalog.suggestions import Known, PriceSeen, ProductSeen, Suggestion, plan_name, suggest
+from tidegate.catalog.proposals import Known, PriceSeen, ProductSeen, Suggestion
+from tidegate.catalog.suggestions import plan_name, suggest
 
 NOTHING = Known()
 
@@ -164,18 +165,13 @@ def test_what_is_mapped_or_sold_once_is_passed_over() -> None:
 
 
 def test_what_the_catalog_has_is_not_made_again() -> None:
-    known = Known({"seats": "metered"}, {"pro": {}}, frozenset({"pro"}))
+    known = Known({"seats": "metered"}, frozenset({"pro"}))
     pro = only(product("Pro"), known)
     assert (pro.package, pro.mappings[0]["package"]) == (None, "pro")
     seats = only(beside("Seats", many=3), known)
     assert seats.features == ()
     other = only(beside("Seats", many=3), Known({"seats": "boolean"}))
     assert other.mappings == ({"product": "prod_1", "feature": "seats", "per_quantity": True},)
-
-
-def test_a_key_that_a_package_without_a_version_has_is_that_package() -> None:
-    one = only(product("Pro"), Known({}, {}, frozenset({"pro"})))
-    assert one.package is not None
 
 
 def test_the_most_subscribed_come_first_and_counts_do_not_depend_on_the_order() -> None:
