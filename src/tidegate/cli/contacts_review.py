@@ -155,7 +155,7 @@ def settings(
             return
         given = dict(parsed(one) for one in set_)
         if preview:
-            effect = contacts_settings.preview(hub.engine, account, given, person())
+            effect = contacts_settings.preview(hub.engine, account, given)
         else:
             effect = contacts_settings.commit(hub.engine, account, given, person(), token)
     if as_json:
