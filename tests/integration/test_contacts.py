@@ -16,6 +16,7 @@ from tidegate.errors import (
     ContactInvalid,
     ContactUnknown,
     CustomerUnknown,
+    ManagedByFile,
     PreviewStale,
     ReviewUnknown,
 )
@@ -365,12 +366,12 @@ def test_other_settings_show_what_matching_would_do_before_it_is_done(shop: Shop
     shop.refresh()
     assert shop.rows(LINKS) == [("cus_1", mail, "email", "")]
     wanted = {"metadata_keys": ["workspace_id"], "create_missing": True, "only_subscribed": False}
-    tried = contacts_settings.preview(shop.engine, shop.account, wanted, "ada")
+    tried = contacts_settings.preview(shop.engine, shop.account, wanted)
     assert (tried.changed, tried.created, tried.linked, tried.queued_before, tried.queued) == (1, 2, 0, 1, 0)
     assert [one["customer"] for one in tried.examples["changed"]] == ["cus_1"]
     assert shop.rows(LINKS) == [("cus_1", mail, "email", "")]
     assert shop.rows("select settings from tidegate.contact_settings") == []
-    again = contacts_settings.preview(shop.engine, shop.account, wanted, "eve")
+    again = contacts_settings.preview(shop.engine, shop.account, wanted)
     assert again.token == tried.token
     with pytest.raises(PreviewStale):
         contacts_settings.commit(shop.engine, shop.account, {"create_missing": True}, "ada", tried.token)
@@ -392,6 +393,17 @@ def test_settings_go_back_to_their_defaults_and_wrong_ones_are_named(shop: Shop)
         }
     with pytest.raises(policy.ContactSettingsInvalid, match=r"color is no setting.*kind is 'x'"):
         contacts_settings.commit(shop.engine, shop.account, {"color": 1, "kind": "x"}, "ada", None)
+
+
+def test_what_the_file_manages_only_the_file_changes(shop: Shop) -> None:
+    contacts_settings.commit(
+        shop.engine, shop.account, {"kind": "user", "grace_days": 3}, "file", None, managed_by="file"
+    )
+    contacts_settings.commit(shop.engine, shop.account, {"kind": "user"}, "file", None, managed_by="file")
+    with shop.engine.connect() as db:
+        assert contacts_settings.current(db, "acme")["set"] == {"kind": "user"}
+    with pytest.raises(ManagedByFile, match="contact settings of acme"):
+        contacts_settings.commit(shop.engine, shop.account, {"kind": "account"}, "ada", None)
 
 
 def test_days_of_grace_that_change_are_told_at_once(shop: Shop) -> None:

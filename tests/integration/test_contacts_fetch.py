@@ -144,7 +144,7 @@ def test_a_deleted_customer_is_noted_as_deleted(live: Live) -> None:
 
 def explained(live: Live, customer: str) -> dict[str, Any]:
     with live.hub.engine.connect() as db:
-        return explain_link(db, "acme", False, customer)
+        return explain_link(db, "acme", customer)
 
 
 def test_a_link_is_explained_and_so_is_that_there_is_none(live: Live) -> None:

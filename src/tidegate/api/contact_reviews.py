@@ -152,7 +152,7 @@ def change_settings(
     """Changes settings (null: the default) and matches every customer anew."""
     account = hub.account(connection)
     if preview:
-        effect = contacts_settings.preview(hub.engine, account, given, by(token))
+        effect = contacts_settings.preview(hub.engine, account, given)
     else:
         effect = contacts_settings.commit(hub.engine, account, given, by(token), preview_token)
     return SettingsEffect.model_validate(effect.as_json())

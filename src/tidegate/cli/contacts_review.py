@@ -48,15 +48,24 @@ def list_(
             row["name"],
             row["email"],
             row["reason"],
+            tried(row["evidence"]),
             ", ".join(one["contact"] for one in row["candidates"]),
             worth(row["list_value"]),
             row["since"],
         )
         for row in rows
     ]
-    show.table(["customer", "name", "email", "reason", "candidates", "list value", "since"], shown)
+    show.table(["customer", "name", "email", "reason", "looked for", "candidates", "list value", "since"], shown)
     told = ", ".join(f"{number:,} {name}" for name, number in counts.items())
     show.line(f"Waiting: {told or 'nobody'}" + (f"; more with --after {place}" if place else ""))
+
+
+def tried(evidence: dict[str, Any]) -> str:
+    """What was looked for, for people: `workspace_id w1, email ada@acme.com, domain acme.com`."""
+    ids = [f"{key} {value}" for key, value in evidence.get("metadata", {}).items()]
+    return ", ".join(
+        [*ids, *(f"{name} {evidence[name]}" for name in ("email", "domain", "external_id") if name in evidence)]
+    )
 
 
 def worth(values: list[dict[str, Any]]) -> str:
@@ -160,7 +169,7 @@ def settings(
             return
         given = dict(parsed(one) for one in set_)
         if preview:
-            effect = contacts_settings.preview(hub.engine, account, given, person())
+            effect = contacts_settings.preview(hub.engine, account, given)
         else:
             effect = contacts_settings.commit(hub.engine, account, given, person(), token)
     if as_json:

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from tidegate.connections import accounts
 from tidegate.contacts import linking, listing
 from tidegate.contacts import policy as policies
 from tidegate.contacts.linking import Loaded
@@ -35,14 +36,15 @@ WAITS = {
 }
 
 
-def explain_link(db: Connection, connection: str, livemode: bool, customer: str) -> dict[str, Any]:
+def explain_link(db: Connection, connection: str, customer: str) -> dict[str, Any]:
     """Whom a customer (Stripe id) is linked to, how that is known, and what every step of matching finds now.
 
     {connection, customer, contact (None: nobody), method, evidence, linked_at, linked_by, reason, steps: [{step,
     looked_for, found: [{contact, name, email}], says}]}. `reason` says it in a sentence. Nothing is written. Raises
-    CustomerUnknown.
+    ConnectionUnknown, CustomerUnknown.
     """
     policy = policies.read(policies.stored(db, connection))
+    livemode = accounts.named(db, connection).livemode
     loaded = linking.load(db, connection, livemode, [customer], policy)
     link = db.execute(_LINK, {"connection": connection, "customer": customer}).mappings().first()
     if not loaded.customers:

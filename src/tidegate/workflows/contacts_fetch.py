@@ -160,7 +160,7 @@ def _answer(
 ) -> dict[str, Any]:
     said: dict[str, Any] = {"contact": None}
     if customer is not None and account is not None:
-        link = explaining.explain_link(db, account.name, livemode, customer)
+        link = explaining.explain_link(db, account.name, customer)
         said["link"] = {name: link[name] for name in ("customer", "contact", "method", "reason")}
         if contact is None and link["contact"]:
             contact = directory.find(db, livemode, link["contact"])

@@ -51,10 +51,10 @@ def current(db: Connection, connection: str) -> dict[str, Any]:
     return {"settings": policy.in_full(stored), "set": stored, "managed_by": policy.managed_by(db, connection)}
 
 
-def preview(engine: Engine, account: Account, given: Mapping[str, Any], by: str) -> Effect:
-    """What the settings would do: everything is matched under them, and taken back. Raises ContactSettingsInvalid."""
+def preview(engine: Engine, account: Account, given: Mapping[str, Any], *, managed_by: str = "") -> Effect:
+    """What the settings would do: everything is matched under them, and taken back. Raises as `commit` does."""
     with engine.connect() as db, db.begin() as trying:
-        effect = _change(db, account, given, by, lambda _done, _total: None)
+        effect = _change(db, account, given, managed_by, lambda _done, _total: None)
         trying.rollback()
     return effect
 
@@ -66,14 +66,17 @@ def commit(
     by: str,
     token: str | None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
+    *,
+    managed_by: str = "",
 ) -> Effect:
     """Stores the settings and matches every customer under them, in one transaction.
 
-    `token`: of the preview that was looked at; None: whatever it does. Raises ContactSettingsInvalid, ManagedByFile,
+    `token`: of the preview that was looked at; None: whatever it does. `managed_by` `file`: `given` is all that is set
+    from now on, and nobody else changes it; else it is what changes. Raises ContactSettingsInvalid, ManagedByFile,
     PreviewStale.
     """
     with engine.begin() as db:
-        effect = _change(db, account, given, by, progress)
+        effect = _change(db, account, given, managed_by, progress)
         if token is not None and token != effect.token:
             raise PreviewStale(problem="the links it would make now differ from what was shown.")
         changes.note(db, "settings", by, what={"connection": account.name, "settings": effect.settings})
@@ -82,15 +85,20 @@ def commit(
 
 
 def _change(
-    db: Connection, account: Account, given: Mapping[str, Any], by: str, progress: Callable[[int, int], None]
+    db: Connection,
+    account: Account,
+    given: Mapping[str, Any],
+    managed_by: str,
+    progress: Callable[[int, int], None],
 ) -> Effect:
     """Stores and matches. A setting that is given as None goes back to its default."""
     linking.lock(db)
-    if policy.managed_by(db, account.name):
+    if not managed_by and policy.managed_by(db, account.name):
         raise ManagedByFile(what=f"The contact settings of {account.name}")
     before = policy.stored(db, account.name)
-    wanted = policy.checked({k: v for k, v in {**before, **given}.items() if v is not None or k not in policy.NAMES})
-    policy.store(db, account.name, wanted)
+    said = given if managed_by else {**before, **given}
+    wanted = policy.checked({k: v for k, v in said.items() if v is not None or k not in policy.NAMES})
+    policy.store(db, account.name, wanted, managed_by=managed_by)
     return rematch(db, account, before, wanted, progress)
 
 
