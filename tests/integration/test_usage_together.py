@@ -12,7 +12,7 @@ from tests.support.product import ADA, Product, sold
 
 from tidegate.entitlements import holders
 from tidegate.errors import TidegateError, UsageInvalid
-from tidegate.workflows.entitlements import Use, settle, use
+from tidegate.workflows.entitlements import Check, Use, check, settle, use
 
 
 @pytest.fixture
@@ -142,3 +142,12 @@ def test_a_usage_that_resets_begins_anew(product: Product) -> None:
         standing = holders.ask(db, False, [ADA], ["calls"], as_of=datetime.now(UTC))
         assert not isinstance(standing.asked[ADA], TidegateError)
     assert done(product, order(amount=1000))[0]["used"] == 1000
+
+
+def test_what_no_database_holds_is_refused_alone(product: Product) -> None:
+    orders = [order(contact="a\0b"), order(feature="c\0d"), order(contact=""), order(key="\ud800"), order()]
+    answers = use(product.engine, orders)
+    assert [isinstance(one, dict) for one in answers] == [False, False, False, False, True]
+    checks = [Check(False, "a\0b", "sso"), Check(False, ADA, "c\0d"), Check(False, "\udfff"), Check(False, ADA, "sso")]
+    assert [isinstance(one, dict) for one in check(product.engine, checks)] == [False, False, False, True]
+    assert [type(one).__name__ for one in use(product.engine, [order(contact="")])] == ["ContactUnknown"]

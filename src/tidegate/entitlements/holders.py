@@ -59,7 +59,7 @@ def ask(
     """Finds contacts by any id that they ever had, `acme` or `account:acme`, as `directory.find` does, and loads them
     with their accounts. `features`: whose usage is loaded; None: of all. `as_of` None: the database's time.
     """
-    only = list(features) if features is not None else None
+    only = [one for one in features if is_text(one)] if features is not None else None
     ids = sorted({one for ref in refs for one in ids_of(ref)})
     rows = db.execute(_BY_ID, {"livemode": livemode, "ids": ids, "features": only, "as_of": as_of}).all()
     head = rows[0]
@@ -77,7 +77,12 @@ def ask(
 
 def ids_of(ref: str) -> list[str]:
     """Every id that a reference may mean: `account:acme` is the account acme, or whoever has just this id."""
-    return [one for one in dict.fromkeys((ref, ref.partition(":")[2])) if one]
+    return [one for one in dict.fromkeys((ref, ref.partition(":")[2])) if one and is_text(one)]
+
+
+def is_text(given: str) -> bool:
+    """Whether the database can hold it: one request that asks for anything else must not fail the others."""
+    return "\0" not in given and not any("\ud800" <= one <= "\udfff" for one in given)
 
 
 def _asked(ref: str, found: Mapping[tuple[str, str], tuple[list[int], list[Holder]]]) -> Asked | TidegateError:

@@ -31,6 +31,8 @@ def hold(db: Connection, livemode: bool, places: Collection[tuple[str, str]]) ->
     """Until the transaction ends, nobody else debits these features of these contacts, nor of the accounts that they
     belong to. `places`: (id, feature), of every id that may be meant.
     """
+    if not places:
+        return
     ids, features = zip(*places, strict=True)
     db.execute(_HOLD, {"livemode": livemode, "ids": list(ids), "features": list(features)})
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from tidegate.catalog.contents import Catalog
 from tidegate.entitlements import ledger
 from tidegate.entitlements.buckets import Debit, give_back, take
+from tidegate.entitlements.holders import is_text
 from tidegate.entitlements.ledger import Note
 from tidegate.entitlements.resolve import Entitlement, Holder, resolve
 from tidegate.errors import TidegateError, UsageInvalid
@@ -53,7 +54,7 @@ def check(order: Order, catalog: Catalog) -> None:
     lowest = 0 if order.operation == "set" else 1
     if not lowest <= order.amount < 2**53:
         raise UsageInvalid(problem=f"the amount is {order.amount}; it is a whole number from {lowest} on.")
-    if order.key is not None and not (0 < len(order.key) <= 255 and "\0" not in order.key):
+    if order.key is not None and not (0 < len(order.key) <= 255 and is_text(order.key)):
         raise UsageInvalid(problem="the idempotency key is empty, longer than 255 characters or no text.")
     if not timedelta() < _reserved_for(order) <= LONGEST_RESERVED:
         raise UsageInvalid(problem="a reservation holds for at least a second and at most 7 days.")

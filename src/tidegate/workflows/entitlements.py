@@ -97,7 +97,8 @@ def _use(db: Connection, livemode: bool, uses: Sequence[Use]) -> list[Outcome]:
 
 def _held(db: Connection, livemode: bool, places: Sequence[tuple[str, str]]) -> Standing:
     """How contacts stand when nobody else may debit these features of them any more."""
-    ledger.hold(db, livemode, {(id_, feature) for ref, feature in places for id_ in holders.ids_of(ref)})
+    known = [(ref, feature) for ref, feature in places if holders.is_text(feature)]
+    ledger.hold(db, livemode, {(id_, feature) for ref, feature in known for id_ in holders.ids_of(ref)})
     features = sorted({feature for _, feature in places})
     standing = holders.ask(db, livemode, sorted({ref for ref, _ in places}), features)
     if standing.late:
