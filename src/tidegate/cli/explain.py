@@ -96,7 +96,7 @@ def link(
 
     with opened() as hub, hub.engine.connect() as db:
         account = hub.account(connection)
-        found = explain_link(db, account.name, account.livemode, customer)
+        found = explain_link(db, account.name, customer)
     if as_json:
         show.document(found)
         return

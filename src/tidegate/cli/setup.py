@@ -157,7 +157,7 @@ def _match(
     from tidegate.workflows import contacts_settings
 
     settings = dict(parsed(one) for one in given)
-    effect = contacts_settings.preview(hub.engine, account, settings, person())
+    effect = contacts_settings.preview(hub.engine, account, settings)
     say("5. Customers and your contacts:")
     if not as_json:
         print_effect(effect, hint=False)
