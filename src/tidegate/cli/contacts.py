@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from tidegate.cli import contacts_changes, contacts_data, contacts_review, contacts_stripe
-from tidegate.cli.effects import OnlyPreview, Token
 from tidegate.cli.options import AsJson, ConnectionName
+from tidegate.cli.previews import Previewed, Token
 
 app = typer.Typer(help="Who your Stripe customers are.", no_args_is_help=True)
 
@@ -113,15 +113,15 @@ def _items(items: list[dict[str, Any]]) -> str:
 def link(
     contact: Ref,
     customer: Customer,
-    preview: OnlyPreview = False,
+    preview: Previewed = False,
     token: Token = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a Stripe customer a contact's by hand; no matching changes that any more."""
     from tidegate.cli import show
-    from tidegate.cli.effects import carried_out, show_effect
     from tidegate.cli.hub import opened
+    from tidegate.cli.previews import carried_out, say
     from tidegate.cli.who import person
     from tidegate.workflows import contacts
 
@@ -133,7 +133,7 @@ def link(
         return
     if found.done:
         show.line(f"{customer} is {found.result['contact']}'s customer now.")
-    show_effect(found)
+    say(found)
 
 
 @app.command()
@@ -142,15 +142,15 @@ def unlink(
     rematch: Annotated[
         bool, typer.Option("--rematch", help="Let matching decide again, instead of keeping it apart for good.")
     ] = False,
-    preview: OnlyPreview = False,
+    preview: Previewed = False,
     token: Token = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,
 ) -> None:
     """Take a Stripe customer from its contact and keep it apart."""
     from tidegate.cli import show
-    from tidegate.cli.effects import carried_out, show_effect
     from tidegate.cli.hub import opened
+    from tidegate.cli.previews import carried_out, say
     from tidegate.cli.who import person
     from tidegate.workflows import contacts
 
@@ -163,7 +163,7 @@ def unlink(
     if found.done:
         whose = found.result["contact"]
         show.line(f"{customer} is {whose}'s customer now." if whose else f"{customer} is nobody's customer now.")
-    show_effect(found)
+    say(found)
 
 
 @app.command()

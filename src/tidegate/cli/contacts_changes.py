@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidegate.cli.effects import OnlyPreview, Token
 from tidegate.cli.options import AsJson, ConnectionName
+from tidegate.cli.previews import Previewed, Token
 
 if TYPE_CHECKING:
     from tidegate.workflows.previewing import Preview
@@ -17,7 +17,7 @@ app = typer.Typer()
 def merge(
     contact: Annotated[str, typer.Argument(metavar="CONTACT", help="The contact that stays.")],
     other: Annotated[str, typer.Argument(metavar="OTHER", help="The contact that becomes part of it.")],
-    preview: OnlyPreview = False,
+    preview: Previewed = False,
     token: Token = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,
@@ -49,7 +49,7 @@ def _merged(result: dict[str, Any], *, done: bool) -> list[str]:
 @app.command()
 def unmerge(
     which: Annotated[str, typer.Argument(metavar="MERGE", help="Its number, or the id of the contact merged away.")],
-    preview: OnlyPreview = False,
+    preview: Previewed = False,
     token: Token = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,
@@ -73,11 +73,11 @@ def _unmerged(result: dict[str, Any], *, done: bool) -> list[str]:
 
 def _print(found: "Preview", as_json: bool, told: Any) -> None:
     from tidegate.cli import show
-    from tidegate.cli.effects import show_effect
+    from tidegate.cli.previews import say
 
     if as_json:
         show.document(found.as_json())
         return
     for line in told(found.result, done=found.done):
         show.line(line)
-    show_effect(found)
+    say(found)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tidegate.cli.effects import OnlyPreview, Token
 from tidegate.cli.options import AsJson, ConnectionName
+from tidegate.cli.previews import Previewed, Token
 
 if TYPE_CHECKING:
     from tidegate.workflows.contacts_settings import Effect
@@ -145,7 +145,7 @@ def settings(
             "with commas, nothing for the default; may be repeated.",
         ),
     ] = None,
-    preview: OnlyPreview = False,
+    preview: Previewed = False,
     token: Token = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,

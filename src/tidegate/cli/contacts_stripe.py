@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tidegate.cli.effects import OnlyPreview, Token
 from tidegate.cli.options import AsJson, ConnectionName
+from tidegate.cli.previews import Previewed, Token
 
 app = typer.Typer()
 
@@ -65,7 +65,7 @@ def forget(
         str | None, typer.Option(metavar="CUSTOMER", help="A Stripe customer (cus_…) that is no contact's, instead.")
     ] = None,
     confirm: Annotated[str, typer.Option(metavar="ID", help="The id again, instead of being asked for it.")] = "",
-    preview: OnlyPreview = False,
+    preview: Previewed = False,
     token: Token = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,

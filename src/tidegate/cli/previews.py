@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from tidegate.workflows.previewing import Change, Preview
 
-Previewed = Annotated[bool, typer.Option("--preview", help="Only show per feature who gains and who loses what.")]
+Previewed = Annotated[bool, typer.Option("--preview", help="Only show what it would change, with a token for it.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, whatever it changes.")]
 Token = Annotated[
     str | None, typer.Option("--token", metavar="T", help="Do what the preview of this token showed, or refuse.")
@@ -46,6 +46,15 @@ def carry_out(
         say(found)
         typer.confirm("Do it?", abort=True, err=True)
     return commit(engine, change, found.token)
+
+
+def carried_out(engine: "Engine", change: "Change", *, only_preview: bool, token: str | None) -> "Preview":
+    """The change tried, or done without asking: it takes nothing that a preview would have to show. Raises PreviewStale
+    and what the change raises.
+    """
+    from tidegate.workflows import previewing
+
+    return previewing.preview(engine, change) if only_preview else previewing.commit(engine, change, token)
 
 
 def say(found: "Preview") -> None:

@@ -41,7 +41,7 @@ def test_the_exit_code_of_a_status(status: dict[str, Any], code: int) -> None:
     assert exit_code(status) == code
 
 
-def testsecret_ofs_come_from_lines_of_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_secrets_come_from_lines_of_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{KEY}\nwhsec_1\n"))
     assert secret_of("--api-key", "-") == KEY
     assert secret_of("--webhook-secret", "-") == "whsec_1"
