@@ -1,22 +1,20 @@
 """Two contacts become one and are parted again: row by row as they were, with what came since left where it is."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 import pytest
 from tests.support.builders import customer, item, subscription
 from tests.support.shop import Shop, opened
 
-from tidegate.catalog import snapshot
 from tidegate.contacts import directory, linking
 from tidegate.contacts.directory import Making
 from tidegate.entitlements import overrides
 from tidegate.entitlements.overrides import Giving
-from tidegate.entitlements.usage import Order, carry_out
 from tidegate.errors import ChangeUnknown, ContactInvalid, ContactUnknown, PreviewStale
 from tidegate.workflows import contacts, contacts_merge
 from tidegate.workflows import refresh as refreshing
+from tidegate.workflows.entitlements import Use, use
 
 TABLES = {
     "contacts": "key, external_id, name, name_is_yours, email, email_is_yours, owner, properties, merged_into",
@@ -54,10 +52,13 @@ def buys(shop: Shop, number: int, email: str) -> None:
 
 
 def uses(shop: Shop, ref: str, feature: str, amount: int, key: str | None = None) -> dict[str, Any]:
-    with shop.engine.begin() as db:
-        catalog = snapshot.load(db)
-        now: datetime = contacts.now_of(db)
-        return carry_out(db, Order(directory.find(db, False, ref).key, feature, "consume", amount, key), catalog, now)
+    return ordered(shop, Use(False, ref, feature, "consume", amount, key))
+
+
+def ordered(shop: Shop, wanted: Use) -> dict[str, Any]:
+    [done] = use(shop.engine, [wanted])
+    assert isinstance(done, dict), done
+    return done
 
 
 def state(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
@@ -195,8 +196,7 @@ def test_what_came_since_stays_with_the_contact_that_was_kept(shop: Shop) -> Non
 def test_usage_that_was_given_back_since_is_not_invented_again(shop: Shop) -> None:
     one, other = two(shop)
     done = merge(shop)
-    with shop.engine.begin() as db:
-        carry_out(db, Order(one, "calls", "set", 4), snapshot.load(db), contacts.now_of(db))
+    ordered(shop, Use(False, "one", "calls", "set", 4))
     unmerge(shop, done.result["merge"])
     used = dict(shop.rows("select contact, used from tidegate.usage where feature = 'calls'"))
     assert used == {one: 0, other: 4}
