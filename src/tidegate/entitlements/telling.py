@@ -16,13 +16,15 @@ from tidegate.entitlements.resolve import Entitlement, Holder, resolve
 def tell_changes(db: Connection, contacts: Sequence[int], catalog: Catalog, as_of: datetime) -> int:
     """Writes outbox rows `entitlement.granted`, `.changed`, `.revoked` for what these contacts' entitlements became.
 
-    Usage is no change: limits are. Returns how many rows. In the caller's transaction, which holds the contacts.
+    Usage is no change: limits are. A contact that was merged into another has none of its own. Returns how many rows. In
+    the caller's transaction, which holds the contacts.
     """
     before = {row.contact: row for row in db.execute(_TOLD, {"contacts": list(contacts)})}
     told: list[Told] = []
     remembered: dict[str, list[Any]] = {"contact": [], "entitlements": [], "changes_at": []}
     revision = catalog.revision
-    for key, holder in holders.load(db, contacts, as_of, features=()).items():
+    own = db.scalars(_UNMERGED, {"contacts": list(contacts)}).all()
+    for key, holder in holders.load(db, own, as_of, features=()).items():
         now, changes_at = standing_of(holder, catalog, as_of)
         known = before.get(key)
         told += changes(key, known.entitlements if known is not None else {}, now)
@@ -78,6 +80,9 @@ where not exists (
   select from tidegate.entitlements_told t
   where t.contact = c.key and (t.changes_at is null or t.changes_at > clock_timestamp())
     and t.revision = (select revision from tidegate.catalog_state))""")
+
+_UNMERGED = text("""
+select key from tidegate.contacts where key = any(cast(:contacts as bigint[])) and merged_into is null""")
 
 _TOLD = text("""
 select contact, entitlements, changes_at, revision from tidegate.entitlements_told
