@@ -14,7 +14,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/pytest --durations=10
-PURE := src/tidegate/mirror/before.py src/tidegate/mirror/decide.py src/tidegate/stripe_api/pace.py \
+PURE := src/tidegate/catalog/contents.py src/tidegate/catalog/prices.py src/tidegate/catalog/proposals.py \
+	src/tidegate/catalog/suggestions.py src/tidegate/catalog/terms.py src/tidegate/contacts/csv_rows.py src/tidegate/contacts/match.py \
+	src/tidegate/contacts/records.py \
+	src/tidegate/entitlements/access.py src/tidegate/entitlements/buckets.py \
+	src/tidegate/entitlements/periods.py src/tidegate/entitlements/resolve.py src/tidegate/mirror/before.py \
+	src/tidegate/mirror/decide.py src/tidegate/mirror/redaction.py src/tidegate/stripe_api/pace.py \
 	src/tidegate/stripe_api/resources src/tidegate/stripe_api/shapes
 
 .PHONY: demo serve test check unit integration crash peers bench browser soak assets clean

@@ -185,7 +185,11 @@ KINDS: dict[Any, str] = {int: "N", float: "N", str: "TEXT", Path: "DIR"}
 
 def tables() -> list[str]:
     """Both schemas; `stripe` from the resource registry."""
+    import tidegate.catalog.tables
     import tidegate.connections.tables
+    import tidegate.contacts.tables
+    import tidegate.delivery.tables
+    import tidegate.entitlements.tables
     import tidegate.security.tables
     import tidegate.stripe_api.tables  # noqa: F401
     from tidegate.mirror.tables import STRIPE_TABLES
@@ -209,7 +213,7 @@ def tables() -> list[str]:
             (f"`{one.name}`", one.type, f"id in `{one.refers_to}`" if one.refers_to else "") for one in resource.columns
         ]
         lines += table(["column", "type", ""], rows) if rows else []
-    for one in metadata.sorted_tables:
+    for one in sorted(metadata.tables.values(), key=lambda one: one.name):
         lines += [f"## tidegate.{one.name}", ""]
         lines += [one.comment, ""] if one.comment else []
         rows = [

@@ -28,8 +28,26 @@ TidegateError
 │   ├── BodyTooLarge
 │   ├── ScopeUnknown
 │   ├── TokenUnknown
-│   └── TokenRefused
-│       └── ScopeMissing
+│   ├── TokenRefused
+│   │   └── ScopeMissing
+│   ├── ContactUnknown
+│   ├── ContactAmbiguous
+│   ├── ContactExists
+│   ├── ContactInvalid
+│   ├── ContactSettingsInvalid
+│   ├── ContactFileInvalid
+│   ├── CustomerUnknown
+│   ├── ReviewUnknown
+│   ├── ChangeUnknown
+│   ├── CatalogUnknown
+│   ├── CatalogInvalid
+│   │   └── TermsInvalid
+│   ├── ManagedByFile
+│   ├── ConfigInvalid
+│   ├── PreviewNeeded
+│   ├── PreviewStale
+│   ├── WriteKeyMissing
+│   └── UsageInvalid
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
 │   ├── ImportIncomplete
 │   └── ImportRunning
@@ -41,6 +59,7 @@ TidegateError
 │   ├── DatabaseUnreachable
 │   ├── DatabaseFull
 │   ├── EmbeddedServerLost
+│   ├── HubBusy
 │   ├── InboxBusy
 │   └── StripeUnreachable
 │       └── StripeCertificateRefused
@@ -235,6 +254,88 @@ class ScopeMissing(TokenRefused):
     --scope {needed}`."""
 
 
+class ContactUnknown(UsageError):
+    """There is no contact {contact}. `tidegate contacts list` shows all."""
+
+
+class ContactAmbiguous(UsageError):
+    """The id {contact} is that of several contacts. Say which: {known}."""
+
+
+class ContactExists(UsageError):
+    """The id {contact} belongs to another contact. Merge the two with `tidegate contacts merge`, or choose
+    another id.
+    """
+
+
+class ContactInvalid(UsageError):
+    """The contact cannot be taken: {problem}."""
+
+
+class ContactSettingsInvalid(UsageError):
+    """The contact settings cannot be taken: {problem}."""
+
+
+class ContactFileInvalid(UsageError):
+    """Nothing of {file} was taken, because {count} of its lines cannot be: {problems}"""
+
+
+class CustomerUnknown(UsageError):
+    """The mirror of {connection} has no customer {customer}. Check the id; `tidegate contacts refresh --customer
+    {customer}` fetches one that is new.
+    """
+
+
+class ReviewUnknown(UsageError):
+    """The customer {customer} of {connection} does not wait for a review. `tidegate contacts review list` shows who
+    does.
+    """
+
+
+class ChangeUnknown(UsageError):
+    """The {action} {number} cannot be undone: {problem}"""
+
+
+class CatalogUnknown(UsageError):
+    """There is no {what} {key}.{nearest} `tidegate {list} list` shows all."""
+
+
+class CatalogInvalid(UsageError):
+    """{problem}"""
+
+
+class TermsInvalid(CatalogInvalid):
+    """What {where} says of the feature {feature} cannot be taken: {problem}"""
+
+
+class ManagedByFile(UsageError):
+    """{what} is managed by tidegate.yaml: change it there and run `tidegate config apply`."""
+
+
+class ConfigInvalid(UsageError):
+    """{file} cannot be taken: {problem}"""
+
+
+class WriteKeyMissing(UsageError):
+    """The connection {connection} has no key that may write to Stripe. Make a restricted key that may write products
+    and prices, and give it with `tidegate connect --name {connection} --api-key - --write-key -`, both keys on stdin.
+    """
+
+
+class PreviewNeeded(UsageError):
+    """This changes what {count} contacts may use, so nothing was done. Look at the preview first (`--preview`, over
+    HTTP `?preview=true`), and do it with the token it shows.
+    """
+
+
+class PreviewStale(UsageError):
+    """The facts changed since the preview was made, so nothing was done. Look at the preview again: {problem}"""
+
+
+class UsageInvalid(UsageError):
+    """The usage cannot be counted: {problem}"""
+
+
 class FoundWrong(TidegateError):
     """{problem}"""
 
@@ -294,6 +395,10 @@ class EmbeddedServerLost(Unreachable):
     """The embedded PostgreSQL under {home} was lost: {problem}. {remedy} What was stored stays, and the next command
     starts it again.
     """
+
+
+class HubBusy(Unreachable):
+    """The request was not taken: {problem}. Nothing was done; send it again."""
 
 
 class InboxBusy(Unreachable):
@@ -390,6 +495,16 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     ConnectionMissing: (2, 404),
     ResourceUnknown: (2, 404),
     RunUnknown: (2, 404),
+    ContactUnknown: (2, 404),
+    ContactAmbiguous: (2, 409),
+    ContactExists: (2, 409),
+    CustomerUnknown: (2, 404),
+    ReviewUnknown: (2, 404),
+    ChangeUnknown: (2, 404),
+    CatalogUnknown: (2, 404),
+    ManagedByFile: (2, 409),
+    PreviewNeeded: (2, 409),
+    PreviewStale: (2, 409),
     EventRefused: (2, 400),
     BodyTooLarge: (2, 413),
     EventUnknown: (2, 404),

@@ -1,6 +1,7 @@
 """The only reader of the environment: every setting, its default and what it is for."""
 
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -86,3 +87,8 @@ def variable(name: str) -> str:
 def settings() -> Settings:
     """The process's settings, read once."""
     return Settings()
+
+
+def environment() -> Mapping[str, str]:
+    """What `{env: NAME}` of tidegate.yaml may name: the whole environment."""
+    return dict(os.environ)

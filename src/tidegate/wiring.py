@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
+from tidegate.errors import WriteKeyMissing
 from tidegate.secrets import Vault, open_vault
 from tidegate.settings import Settings, settings
 from tidegate.store import engine as store_engine
@@ -53,6 +54,15 @@ class Hub:
         with self.engine.connect() as db:
             return accounts.named(db, name)
 
+    def livemode(self, name: str | None = None) -> bool:
+        """Whether contacts of live data are meant, or those of test data: of the named connection, or of all.
+
+        Raises ConnectionAmbiguous where there are both and none is named: live and test never add up.
+        """
+        with self.engine.connect() as db:
+            modes = {one.livemode for one in accounts.every(db)}
+            return modes.pop() if name is None and len(modes) == 1 else accounts.named(db, name).livemode
+
     def accounts(self) -> list[Account]:
         """Every connection that has a key."""
         with self.engine.connect() as db:
@@ -63,6 +73,22 @@ class Hub:
         """Stripe as this connection sees it, drawing from the budget that all processes share."""
         with self.engine.connect() as db:
             key = accounts.credentials(db, account.name, self.vault).api_key
+        with self._speaking(account, key) as api:
+            yield api
+
+    @contextmanager
+    def stripe_writing(self, account: Account) -> Generator[StripeApi]:
+        """The same with the key that may write. Raises WriteKeyMissing."""
+        with self.engine.connect() as db:
+            key = accounts.credentials(db, account.name, self.vault).write_key
+        if not key:
+            raise WriteKeyMissing(connection=account.platform or account.name)
+        with self._speaking(account, key) as api:
+            yield api
+
+    @contextmanager
+    def _speaking(self, account: Account, key: str) -> Generator[StripeApi]:
+        with self.engine.connect() as db:
             rate, endpoint_rate = accounts.rates(db, account)
         with _OPENING:
             budget = SharedBudget(self._slots, account.budget, rate, endpoint_rate)
@@ -81,11 +107,17 @@ class Hub:
         """
         return store_engine.open_engine(self.database_url, pool_size=1, application="tidegate budget")
 
+    @cached_property
+    def desk(self) -> Engine:
+        """Two connections for what product code asks: one for checks, one for usage."""
+        return store_engine.open_engine(self.database_url, pool_size=2, application="tidegate desk", point_queries=True)
+
     def close(self) -> None:
         """Closes what the hub itself has opened."""
         with _OPENING:
-            if opened := self.__dict__.pop("_slots", None):
-                opened.dispose()
+            for name in ("_slots", "desk"):
+                if opened := self.__dict__.pop(name, None):
+                    opened.dispose()
 
 
 @contextmanager

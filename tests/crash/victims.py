@@ -1,4 +1,6 @@
-"""The works that crash tests kill: children that import, sweep or audit an account, drain an inbox or run a task."""
+"""The works that crash tests kill: children that import, sweep or audit an account, drain an inbox, run a task or count
+usage.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from tidegate.stripe_api import transport  # noqa: F401  (as above)
 from tidegate.wiring import Hub
 from tidegate.workflows import tasks
 from tidegate.workflows.audit import audit
+from tidegate.workflows.entitlements import Use, use
 from tidegate.workflows.import_account import ImportOptions, import_account
 from tidegate.workflows.ingest_events import drain
 from tidegate.workflows.rotate_secrets import rotate_secrets
@@ -71,7 +74,23 @@ def task(database_url: str, secret_key: str, name: str, arguments: dict[str, Any
         tasks.TASKS[name](tasks.TaskContext(hub.engine, hub.stripe, readers=4), **arguments)
 
 
+def consume(database_url: str, contact: str, key: str, amount: int) -> None:
+    engine = open_engine(database_url, pool_size=1)
+    [done] = use(engine, [Use(False, contact, "calls", "consume", amount, key)])
+    assert isinstance(done, dict), done
+    assert done["allowed"]
+    engine.dispose()
+
+
+WORKS = {
+    "import": import_,
+    "drain": drain_,
+    "sweep": sweep_,
+    "audit": audit_,
+    "rotate": rotate_,
+    "task": task,
+    "consume": consume,
+}
+
 if __name__ == "__main__":
-    killing.serve(
-        {"import": import_, "drain": drain_, "sweep": sweep_, "audit": audit_, "rotate": rotate_, "task": task}
-    )
+    killing.serve(WORKS)

@@ -22,6 +22,7 @@ from tidegate.stripe_api.client import StripeApi
 from tidegate.wiring import Hub
 from tidegate.workflows import tasks
 from tidegate.workflows.catch_up import catch_up
+from tidegate.workflows.refresh import refresh_changed
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
@@ -395,6 +396,7 @@ def test_a_gap_whose_ring_was_lost_is_rung_for_again_until_a_full_import_has_ans
 def test_a_worker_answers_a_gap_with_an_import_of_everything(live: Live) -> None:
     imported(live.hub, live.account)
     live.catch_up()
+    refresh_changed(live.hub.engine, live.account)
     context = tasks.TaskContext(live.hub.engine, lambda account: stripe(live.sandbox.key, account.api_base))
     tasks.catch_up(context, "acme")
     assert jobs(live.hub.engine) == []

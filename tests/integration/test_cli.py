@@ -1,66 +1,21 @@
 """The command line as a person runs it: real processes, exit codes, one JSON document on stdout and nothing else."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet
 import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import Engine, text
+from tests.support.command_line import KEY, Cli
 
 from tidegate.sandbox import Sandbox
 from tidegate.sandbox.keys import Key
 from tidegate.store.engine import open_engine
 
-KEY = "sk_test_51TidegateSandboxOpenKey00000000"
 Make = Callable[..., Sandbox]
-
-
-class Cli:
-    """Runs `tidegate` in an environment of its own."""
-
-    def __init__(self, home: Path, database_url: str) -> None:
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "PYTHONWARNINGS": "error",
-            "TIDEGATE_HOME": str(home),
-            "DATABASE_URL": database_url,
-            "TIDEGATE_SECRET_KEY": Fernet.generate_key().decode(),
-        }
-
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "tidegate", *arguments],
-            env=self.environment | environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def __call__(
-        self, *arguments: str, code: int = 0, stdin: str = "", **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        with self.start(*arguments, **environment) as running:
-            out, err = running.communicate(stdin, timeout=60)
-        assert running.returncode == code, f"{arguments} ended with {running.returncode}: {err}{out}"
-        assert "Traceback" not in err
-        return subprocess.CompletedProcess(arguments, code, out, err)
-
-    def json(self, *arguments: str, code: int = 0, **more: str) -> dict[str, Any]:
-        """The document on stdout; anything else there is an error."""
-        return json.loads(self(*arguments, "--json", code=code, **more).stdout)
-
-    def connect(self, sandbox: Sandbox, name: str = "test", key: str = KEY) -> dict[str, Any]:
-        return self.json(
-            "connect", "--api-key", "-", "--api-base", sandbox.url, "--name", name, "--rate", "0", stdin=key
-        )
 
 
 @pytest.fixture

@@ -62,8 +62,16 @@ def test_the_demo_proves_the_copy_equal_twice_and_leaves_nothing_running(home: P
     result = json.loads(out)
     assert result["equal"] is True
     assert [one["step"] for one in result["steps"]] == [
-        "database", "sandbox", "connect", "import", "serve", "webhooks", "drain", "sweep", "compare",
+        "database", "sandbox", "connect", "import", "contacts", "catalog", "serve", "webhooks", "drain", "sweep",
+        "compare", "refresh",
     ]  # fmt: skip
+    known = result["contacts"]
+    assert known["contacts"] > 0
+    assert 0 < known["in_review"] < known["linked"]
+    assert 0 < known["unmapped"] <= 2 < known["accepted"]
+    given = [one for one in known["answer"]["features"].values() if one["granted"]]
+    assert given
+    assert all(one["sources"][0]["reason"] for one in given)
     assert result["events"] > 0
     assert result["webhooks"]["failed"] == 0
     assert sum(result["inbox"].values()) >= result["events"]  # a tick may have read earlier ones from /v1/events
@@ -77,6 +85,7 @@ def test_the_demo_proves_the_copy_equal_twice_and_leaves_nothing_running(home: P
 
     again, _ = run(home, "--no-serve")  # in the same folder, begun afresh
     assert "The copy is EQUAL to the original" in again
+    assert "tidegate entitlements" in again
     if Path("/proc").exists():
         assert alive(home) == []
 

@@ -51,7 +51,10 @@ def problems(live: Live) -> list[dict[str, Any]]:
 
 
 def rung(live: Live) -> list[tuple[str, Any]]:
-    rows = live.rows("select task_name, args -> 'resources' as of from tidegate.procrastinate_jobs order by id")
+    rows = live.rows(
+        "select task_name, args -> 'resources' as of from tidegate.procrastinate_jobs "
+        "where task_name <> 'refresh' order by id"
+    )
     return [(row["task_name"], row["of"]) for row in rows]
 
 

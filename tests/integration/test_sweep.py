@@ -19,6 +19,7 @@ from tidegate.sandbox.keys import Key
 from tidegate.wiring import Hub
 from tidegate.workflows import due, tasks
 from tidegate.workflows.connect import purge
+from tidegate.workflows.refresh import refresh_changed
 from tidegate.workflows.status import status
 from tidegate.workflows.sweep import sweep
 from tidegate.workflows.tasks import TaskContext
@@ -230,6 +231,7 @@ def test_a_part_that_fails_is_named_and_the_rest_is_swept(live: Live) -> None:
 
 def test_a_night_has_one_sweep(live: Live) -> None:
     queue.empty_jobs(live.hub.engine)
+    refresh_changed(live.hub.engine, live.account)
     live.run("update tidegate.runs set started_at = started_at - interval '21 hours', finished_at = now()")
     live.run("update tidegate.connections set caught_up_at = now()")
     now = datetime.now(UTC)
@@ -294,6 +296,7 @@ def test_the_next_sweep_is_told_as_it_will_be_due(live: Live) -> None:
 
 def test_what_a_stop_leaves_is_rung_for_and_trouble_is_left_to_the_clock(live: Live) -> None:
     queue.empty_jobs(live.hub.engine)
+    refresh_changed(live.hub.engine, live.account)
     out = context(live, base=NOWHERE)
     assert tasks.sweep(out, "acme")["state"] == "put_off"
     assert queue.jobs(live.hub.engine) == []

@@ -111,7 +111,7 @@ class Watch:
             waiting = db.scalar(
                 text("""
 select (select count(*) from inbox where state <> 'handled' and state <> 'skipped')
-  + (select count(*) from refetches)
+  + (select count(*) from refetches where next_try_at < 'infinity')
   + (select count(*) from procrastinate_jobs where status in ('todo', 'doing'))""")
             )
         return not waiting

@@ -7,7 +7,20 @@ from fastapi import FastAPI
 from sqlalchemy import Connection
 
 from tidegate import __version__
-from tidegate.api import health, integration, problems, runs, webhooks
+from tidegate.api import (
+    auth,
+    contact_reviews,
+    contacts,
+    entitlements,
+    features,
+    health,
+    integration,
+    mappings,
+    packages,
+    problems,
+    runs,
+    webhooks,
+)
 from tidegate.api.committer import Committer
 from tidegate.api.inlet import DatabaseInlet, Ring
 from tidegate.api.known import KnownConnections, load
@@ -19,7 +32,7 @@ def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
     """The API of `hub`. `ring_drain(db, connection)` lets a worker handle the connection's inbox, once `db` commits; by
     default it rings the doorbell.
 
-    The application's lifespan starts and ends the thread that stores webhooks: a server must run it.
+    The application's lifespan starts and ends the threads that store webhooks, check and count: a server must run it.
     """
 
     doorbell = Doorbell(hub.engine)
@@ -33,9 +46,12 @@ def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
         app.state.known = KnownConnections(lambda: load(hub))
         app.state.committer = Committer(DatabaseInlet(hub.engine, ring_drain or drain))
         app.state.committer.start()
+        app.state.desk = entitlements.Desk(hub)
+        app.state.desk.start()
         try:
             yield
         finally:
+            app.state.desk.stop()
             app.state.committer.stop()
 
     app = FastAPI(
@@ -50,7 +66,13 @@ def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
     )
     app.state.hub = hub
     app.state.doorbell = doorbell
+    app.state.recent_tokens = auth.recent_tokens()
+    app.state.recent_modes = entitlements.recent_modes()
     problems.install(app)
-    for noun in (webhooks, health, integration, runs):
+    for noun in (
+        *(webhooks, health, integration, runs),
+        *(contacts, contact_reviews, entitlements),
+        *(features, mappings, packages),
+    ):
         app.include_router(noun.router)
     return app

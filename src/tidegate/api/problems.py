@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
-from tidegate.errors import InboxBusy, ScopeMissing, TidegateError, outcome
+from tidegate.errors import CatalogUnknown, ContactUnknown, HubBusy, InboxBusy, ScopeMissing, TidegateError, outcome
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,11 @@ SCHEMA: dict[str, Any] = {
                     "title": {"type": "string", "examples": ["Connection unknown"]},
                     "status": {"type": "integer", "examples": [404]},
                     "detail": {"type": "string", "examples": ["There is no connection named eu. Known: us."]},
+                    "reason": {
+                        "type": "string",
+                        "description": "of a check, with status 404",
+                        "examples": ["contact_not_found", "feature_not_found"],
+                    },
                     "errors": {
                         "type": "array",
                         "description": "the fields that do not fit, with status 422",
@@ -73,11 +78,20 @@ def of_error(error: TidegateError) -> JSONResponse:
         headers["WWW-Authenticate"] = (
             f'Bearer realm="tidegate", error="insufficient_scope", scope="{error.facts["needed"]}"'
         )
-    if isinstance(error, InboxBusy):
+    if isinstance(error, HubBusy | InboxBusy):
         headers["Retry-After"] = str(RETRY_SECONDS)
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         headers["Connection"] = "close"  # the rest of the body is not read
-    return problem(status, _told(error), kind=type(error).__name__, headers=headers)
+    return problem(status, _told(error), kind=type(error).__name__, headers=headers, **_reason(error))
+
+
+def _reason(error: TidegateError) -> dict[str, str]:
+    """What a check answers with instead of an entitlement (semantics, Usage)."""
+    if isinstance(error, ContactUnknown):
+        return {"reason": "contact_not_found"}
+    if isinstance(error, CatalogUnknown) and error.facts.get("what") == "feature":
+        return {"reason": "feature_not_found"}
+    return {}
 
 
 def _told(error: TidegateError) -> str:

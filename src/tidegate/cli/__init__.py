@@ -6,19 +6,23 @@ from typing import Annotated, Any
 import typer
 
 from tidegate import __version__
-from tidegate.cli import inbox, secrets, tokens
+from tidegate.cli import config, contacts, explain, features, inbox, mappings, overrides, packages, secrets, tokens
 from tidegate.cli.audit import audit
 from tidegate.cli.catch_up import catch_up
 from tidegate.cli.connect import connect
+from tidegate.cli.consume import consume
 from tidegate.cli.demo import demo
 from tidegate.cli.disconnect import disconnect
 from tidegate.cli.doctor import doctor
+from tidegate.cli.entitlements import entitlements
 from tidegate.cli.export import export
 from tidegate.cli.import_ import import_
 from tidegate.cli.migrate import migrate
+from tidegate.cli.refresh import refresh
 from tidegate.cli.run import Program
 from tidegate.cli.sandbox import sandbox
 from tidegate.cli.serve import serve
+from tidegate.cli.setup import setup
 from tidegate.cli.sql import sql
 from tidegate.cli.status import status
 from tidegate.cli.stop import stop
@@ -53,9 +57,17 @@ def program(
 
 
 PANELS: dict[str, dict[str, Callable[..., Any]]] = {
-    "Begin": {"demo": demo, "connect": connect, "import": import_, "sandbox": sandbox},
-    "Keep going": {"serve": serve, "worker": worker, "catch-up": catch_up, "migrate": migrate, "stop": stop},
+    "Begin": {"demo": demo, "setup": setup, "connect": connect, "import": import_, "sandbox": sandbox},
+    "Keep going": {
+        "serve": serve,
+        "worker": worker,
+        "catch-up": catch_up,
+        "refresh": refresh,
+        "migrate": migrate,
+        "stop": stop,
+    },
     "Look": {"status": status, "audit": audit, "doctor": doctor, "sql": sql, "export": export},
+    "Contacts and entitlements": {"entitlements": entitlements, "consume": consume},
     "End": {"disconnect": disconnect},
 }
 
@@ -63,6 +75,13 @@ for panel, commands in PANELS.items():
     for name, command in commands.items():
         app.command(name, rich_help_panel=panel)(command)
 
+app.add_typer(config.app, name="config", rich_help_panel="Catalog")
+app.add_typer(features.app, name="features", rich_help_panel="Catalog")
+app.add_typer(mappings.app, name="mappings", rich_help_panel="Catalog")
+app.add_typer(packages.app, name="packages", rich_help_panel="Catalog")
+app.add_typer(contacts.app, name="contacts", rich_help_panel="Contacts and entitlements")
+app.add_typer(overrides.app, name="overrides", rich_help_panel="Contacts and entitlements")
+app.add_typer(explain.app, name="explain", rich_help_panel="Look")
 app.add_typer(inbox.app, name="inbox", rich_help_panel="Keep going")
 app.add_typer(tokens.app, name="tokens", rich_help_panel="Keep going")
 app.add_typer(secrets.app, name="secrets", rich_help_panel="Keep going")

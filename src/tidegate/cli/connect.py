@@ -80,10 +80,10 @@ def connect(
         from tidegate.workflows.connect import ConnectRequest
 
         return ConnectRequest(
-            api_key=_secret("--api-key", api_key) or known_key or _asked("Stripe secret key"),
+            api_key=secret_of("--api-key", api_key) or known_key or asked("Stripe secret key"),
             name=name,
-            write_key=_secret("--write-key", write_key),
-            webhook_secrets=tuple(_secret("--webhook-secret", one) for one in webhook_secret or ()),
+            write_key=secret_of("--write-key", write_key),
+            webhook_secrets=tuple(secret_of("--webhook-secret", one) for one in webhook_secret or ()),
             api_base=api_base or config.stripe_api_base,
             rate=rate,
             endpoint_rate=endpoint_rate,
@@ -104,9 +104,9 @@ def _connect(
     given = None if nothing_new else request()
     with opened(may_migrate=True) as hub:
         account = None if given else _with_key(hub, name)
-        account = account or _stored(hub, given or request())
+        account = account or stored(hub, given or request())
         found, done = _fanned_out(hub, account, yes, as_json) if platform else (None, True)
-        account, looked = hub.account(account.name), _permissions(hub, account)
+        account, looked = hub.account(account.name), permissions_of(hub, account)
     if as_json:
         fanned = {"accounts": found.as_json()["accounts"], "done": done} if found else {}
         show.document(asdict(account) | looked | fanned)
@@ -119,7 +119,7 @@ def _tell(account: "Account", looked: dict[str, Any], found: "FanOut | None", do
 
     mode = "live" if account.livemode else "test"
     line(f"Connected {account.display_name} ({account.account}, {mode} mode) as {account.name}.")
-    _print_permissions(looked)
+    print_permissions(looked)
     if found and not done:
         line(f"No account was connected: `tidegate connect --platform --name {account.name} --yes` does it.")
     elif found:
@@ -133,7 +133,8 @@ def _with_key(hub: "Hub", name: str) -> "Account | None":
     return next((one for one in hub.accounts() if one.name == name and not one.platform), None)
 
 
-def _stored(hub: "Hub", request: "ConnectRequest") -> "Account":
+def stored(hub: "Hub", request: "ConnectRequest") -> "Account":
+    """Asks Stripe whose the key is and keeps the connection."""
     from tidegate.stripe_api.client import StripeApi
     from tidegate.stripe_api.limits import LocalBudget
     from tidegate.workflows.connect import connect as store
@@ -174,7 +175,7 @@ def _print_links(as_json: bool) -> None:
     show.line(", ".join(one.removeprefix("rak_").removesuffix("_read") for one in key_permissions()))
 
 
-def _permissions(hub: "Hub", account: "Account") -> dict[str, Any]:
+def permissions_of(hub: "Hub", account: "Account") -> dict[str, Any]:
     """What the new key may read, or why that could not be looked at: the account is connected all the same."""
     from tidegate.errors import TidegateError
     from tidegate.workflows.probe import probe
@@ -186,7 +187,8 @@ def _permissions(hub: "Hub", account: "Account") -> dict[str, Any]:
         return {"permissions": [], "permissions_error": str(error)}
 
 
-def _print_permissions(looked: dict[str, Any]) -> None:
+def print_permissions(looked: dict[str, Any]) -> None:
+    """What a key may read, with each kind that it may not."""
     from tidegate.cli import show
 
     if looked["permissions_error"]:
@@ -201,7 +203,7 @@ def _print_permissions(looked: dict[str, Any]) -> None:
             )
 
 
-def _secret(option: str, value: str) -> str:
+def secret_of(option: str, value: str) -> str:
     """A secret given by option: literally, with a warning, or as the next line of stdin."""
     from tidegate.cli.show import remark
     from tidegate.errors import UsageError
@@ -217,7 +219,7 @@ def _secret(option: str, value: str) -> str:
     return found
 
 
-def _asked(what: str) -> str:
+def asked(what: str) -> str:
     """A secret from a hidden prompt. Raises UsageError where nobody can be asked."""
     from tidegate.errors import UsageError
 

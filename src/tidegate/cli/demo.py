@@ -50,6 +50,7 @@ def demo(
     Every run begins afresh in a folder of its own and touches no other installation. Exit 1 when anything differs.
     """
     from tidegate.cli import show
+    from tidegate.cli.demo_contacts import known, understood
     from tidegate.cli.demo_home import prepared
     from tidegate.cli.hub import configured
     from tidegate.cli.steps import Steps
@@ -68,11 +69,13 @@ def demo(
         account, secret = _connected(hub, simulated.url, key)
         steps.done("connect", f"{account.display_name} ({account.account}) as {account.name}")
         imported = _imported(hub, account, steps)
+        accepted = understood(hub, account, steps)
         server, address = running.enter_context(_served(place, serve))
         steps.done("serve", f"web process and worker at {address}")
         found = _lived(hub, account, simulated, f"{address}/api/webhooks/stripe/{NAME}", secret, steps)
         found["swept"] = _swept(hub, account, steps)
         result = _compared(hub, account, simulated, steps) | {"imported": imported, **found}
+        result["contacts"] = known(hub, account, accepted, steps)
         where = {"home": str(place.settings.home), "address": address}
         _tell(where | result | {"steps": steps.ended}, steps.seconds, as_json)
         if serve:
@@ -216,6 +219,7 @@ def _compared(hub: "Hub", account: "Account", simulated: "Simulated", steps: "St
 def _tell(document: dict[str, Any], seconds: float, as_json: bool) -> None:
     from tidegate.cli import show
     from tidegate.cli.audit import print_findings
+    from tidegate.cli.demo_contacts import tell
 
     if as_json:
         show.document(document | {"seconds": round(seconds, 3)})
@@ -233,6 +237,7 @@ def _tell(document: dict[str, Any], seconds: float, as_json: bool) -> None:
     unhandled = document["inbox"].get("parked", 0)
     if unhandled:
         show.line(f"{unhandled:,} events could not be handled: `tidegate inbox list` says why.")
+    tell(document["contacts"])
     verdict = "EQUAL to" if document["equal"] else "DIFFERENT from"
     show.line(f"The copy is {verdict} the original ({show.duration(seconds)} in all).")
 

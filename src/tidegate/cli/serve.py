@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from tidegate.wiring import Hub
 
-POOL = 15  # connections of a web process, the webhook committer's among them; the rate budget has one more
+POOL = 13  # of a web process, the webhook committer's among them; entitlements have two more, the rate budget one
 PAGE_TIMEOUT = "30s"
 BACKLOG = 2048
 

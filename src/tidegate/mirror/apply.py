@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause
 
-from tidegate.mirror import children, refetches, test_clocks, unreadable, versions
+from tidegate.mirror import children, forgotten, refetches, test_clocks, unreadable, versions
 from tidegate.mirror.arrivals import Arrival, Counts, Lost
+from tidegate.mirror.changed import note as note_changed
 from tidegate.mirror.decide import Certainty, Incoming, Stored, Verdict, decide, without_a_look
 from tidegate.mirror.rows import layout
 from tidegate.mirror.statements import Statements, statements
@@ -65,7 +66,9 @@ def apply(
     given. Rules: semantics, Mirror, "Which version wins"; `decide` holds them. Objects that PostgreSQL refuses are
     kept as text in `tidegate.unreadable`; `lost` are those that could not even be read. With `sparing` what was read
     before and is unchanged is neither written nor locked: the caller sees to it that it counts as seen (`sightings`).
+    What belongs to a customer that was forgotten is redacted first, whoever tells of it.
     """
+    arrivals, lost = forgotten.redact(connection, account, resource, arrivals, lost)
     applied = Applied(Counts(read=len(arrivals) + len(lost)))
     applied.counts.unreadable += sum(1 for one in lost if not one.field)
     unreadable.record(connection, account, resource.name, lost)
@@ -74,6 +77,7 @@ def apply(
             connection, account, resource, statements(resource), next(_batches), round_, applied, sparing=sparing
         )
         _apply_round(batch)
+    note_changed(connection, account, applied.customers)
     return applied
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, text
 from sqlalchemy.exc import DataError
 
+from tidegate.mirror import forgotten
 from tidegate.mirror.arrivals import Arrival, text_of
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.resources.resource import Nested, Resource
@@ -30,8 +31,10 @@ def compare_page(
 ) -> None:
     """Adds to `found` how the rows differ from the objects. Children are compared where their parent's row is equal.
 
-    An object that no jsonb holds (U+0000, half a surrogate pair) is found by halving, and is illegible.
+    An object that no jsonb holds (U+0000, half a surrogate pair) is found by halving, and is illegible. Of a customer
+    that was forgotten, what Stripe shows is redacted as the mirror redacts it, and then compared.
     """
+    arrivals, _ = forgotten.redact(db, account, resource, arrivals, ())
     try:
         with db.begin_nested():
             _compare(db, account, resource, arrivals, found)

@@ -38,25 +38,26 @@ def read_objects(
     after: str = "",
     passed: set[str],
     parent: str = "",
+    interactive: bool = False,
 ) -> Page:
     """One page of `path`, at most 100 objects following the object `after`.
 
     `passed` holds the last id of each page of this list that was read, and is given this one's. `parent` is the id of
     the object listed under; objects that do not name it are given it, so that it is not lost. Raises the errors of
     StripeApi; StripeModeWrong when an object is not of the key's mode; StripeBodyUnreadable also for a list that would
-    never end (it says that there is more and goes back to where it was, or nowhere).
+    never end (it says that there is more and goes back to where it was, or nowhere). `interactive`: somebody waits.
     """
     asked = {**params, "limit": LIMIT, "expand": [f"data.{one}" for one in resource.expand]}
     if after:
         asked["starting_after"] = after
-    bodies, has_more, at = _fetch(api, path, {k: v for k, v in asked.items() if v != []})
+    bodies, has_more, at = _fetch(api, path, {k: v for k, v in asked.items() if v != []}, interactive)
     if parent and resource.parent_field:
         bodies = [_owned(body, resource.parent_field, parent) for body in bodies]
     arrivals, lost = arrive(resource, bodies, at, Certainty.READ)
     for arrival in arrivals:
         require_mode(api, f"GET {path}", arrival.id, arrival.reading.livemode)
         if resource.nested:
-            complete(api, resource, arrival)
+            complete(api, resource, arrival, interactive=interactive)
     last, reached = _end(resource, bodies)
     if has_more:
         _move_on(path, last, passed | {after})

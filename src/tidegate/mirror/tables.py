@@ -114,6 +114,25 @@ refetches = Table(
     PrimaryKeyConstraint("connection", "resource", "object_id"),
 )
 
+changed_customers = Table(
+    "changed_customers",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("connection", Text, nullable=False),
+    Column("customers", ARRAY(Text), nullable=False, comment="Stripe's ids"),
+    Column("at", Time, nullable=False, server_default=func.clock_timestamp()),
+    Index("changed_customers_connection", "connection", "id"),
+)
+
+forgotten = Table(
+    "forgotten",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("customer", Text, nullable=False, comment="Stripe's cus_…; what comes in of it is redacted"),
+    Column("at", Time, nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("connection", "customer"),
+)
+
 inbox = Table(
     "inbox",
     metadata,

@@ -11,7 +11,8 @@ from tidegate.store.bulk import STAGED
 
 OLDEST_POSTGRESQL = 15
 SESSION = """
-set search_path = tidegate; set lock_timeout = '5s'; set idle_in_transaction_session_timeout = '60s';
+set search_path = tidegate; set timezone = 'UTC'; set lock_timeout = '5s';
+set idle_in_transaction_session_timeout = '60s';
 set plan_cache_mode = force_custom_plan;
 select set_config(name, 'lz4', false) from pg_settings
 where name = 'default_toast_compression' and 'lz4' = any(enumvals)"""
@@ -32,7 +33,15 @@ of the quarter of an hour that the system would wait (postgresql.org/docs/curren
 """
 
 
-def open_engine(url: str, *, pool_size: int = 8, application: str = "tidegate") -> Engine:
+POINT_QUERIES = """
+set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off;
+set enable_mergejoin = off; set jit = off; set statement_timeout = '10s'"""
+"""For connections that only look up and write single rows, thousands of times a second: planning each statement would
+cost more than running it, and the one plan that is kept has to be by index, however small the tables were.
+"""
+
+
+def open_engine(url: str, *, pool_size: int = 8, application: str = "tidegate", point_queries: bool = False) -> Engine:
     """An engine for `postgresql://…`; nothing is connected yet. At most `pool_size` connections are ever open.
 
     Raises ConfigurationError when the URL is not one of PostgreSQL.
@@ -59,6 +68,8 @@ def open_engine(url: str, *, pool_size: int = 8, application: str = "tidegate") 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:  # pyright: ignore[reportUnusedFunction]
         connection.execute(SESSION)
+        if point_queries:
+            connection.execute(POINT_QUERIES)
         connection.commit()
 
     @event.listens_for(engine, "rollback")

@@ -13,7 +13,7 @@ from tidegate import __version__
 from tidegate.errors import DatabaseUnreachable, MigrationNeeded, SchemaTooNew
 from tidegate.store.engine import shown
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest revision under migrations/versions (a test holds them equal, so that Alembic need not be imported to
 know).
 """
@@ -97,8 +97,8 @@ def alone(engine: Engine, *, wait: Callable[[float], None] = time.sleep) -> Gene
             connection.commit()
 
 
-def upgrade(connection: Connection) -> None:
-    """Runs the revisions that are missing. The caller holds the schema lock (`alone`)."""
+def upgrade(connection: Connection, to: str = "head") -> None:
+    """Runs the revisions that are missing, up to `to`. The caller holds the schema lock (`alone`)."""
     if revision(connection) >= HEAD:
         connection.rollback()
         return
@@ -109,5 +109,5 @@ def upgrade(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
     connection.commit()

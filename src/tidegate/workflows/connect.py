@@ -20,10 +20,28 @@ LIVE_RATE, SANDBOX_RATE, ENDPOINT_RATE = 100.0, 25.0, 25.0
 """Requests a second, as docs.stripe.com/rate-limits states them: live, test mode, one endpoint."""
 
 OWNED = (
-    *("problems", "versions", "unreadable", "refetches", "inbox", "comparisons", "runs", "permissions"),
+    "problems",
+    "versions",
+    "unreadable",
+    "refetches",
+    "inbox",
+    "comparisons",
+    "runs",
+    "permissions",
     "listings",
+    "changed_customers",
+    "forgotten",
+    "links",
+    "reviews",
+    "contact_settings",
+    "grants",
+    "holdings",
+    "kept_mappings",
+    "mappings",
+    "unmapped_prices",
+    "outbox",
 )
-"""Tables of schema `tidegate` whose rows belong to a connection."""
+"""Tables of schema `tidegate` whose rows belong to a connection; what others refer to comes after them."""
 
 NAME = r"[a-z0-9_-]{1,60}"
 """What a connection may be called: it stands in URLs and on command lines."""

@@ -43,6 +43,7 @@ BELLS: dict[str, Bell] = {
     "import_again": Bell(IMPORT, "import_again:{connection}", lock="import_account:{connection}", priority=-1),
     "sweep": Bell(IMPORT, "sweep:{connection}", lock="sweep:{connection}", priority=-1),
     "drain": Bell(PROMPT, "drain:{connection}"),
+    "refresh": Bell(PROMPT, "refresh:{connection}", lock="refresh:{connection}"),
     "refetch": Bell(FETCH, "refetch:{connection}", lock="refetch:{connection}"),
     "catch_up": Bell(FETCH, "catch_up:{connection}", lock="catch_up:{connection}"),
     "probe": Bell(FETCH, "probe:{connection}", lock="probe:{connection}"),

@@ -53,6 +53,11 @@ def unfetched(db: Connection) -> list[str]:
     return _with(db, "tidegate.refetches r where r.connection = c.name and r.next_try_at <= now()")
 
 
+def unrefreshed(db: Connection) -> list[str]:
+    """Connections with customers whose derived facts are to be refreshed."""
+    return _with(db, "tidegate.changed_customers w where w.connection = c.name")
+
+
 def _with(db: Connection, work: str) -> list[str]:
     rows = db.execute(
         text(f"""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
-from tidegate.mirror import inbox, references, refetches
+from tidegate.mirror import forgotten, inbox, references, refetches
 from tidegate.mirror.apply import apply
 from tidegate.mirror.arrivals import Arrival, Counts
 from tidegate.mirror.events import AccountsChanged, Broken, Skipped, Told, told
@@ -219,6 +219,7 @@ def _handle(db: Connection, account: str, waiting: Sequence[Waiting], attempts: 
     references.ask_for_billed(db, account, [arrival.id for arrival in versions.get("invoiceitems", [])])
     if drained.accounts_changed:
         drained.accounts_changed = accounts.ask_for_fan_out(db, account)
+    forgotten.redact_inbox(db, account, [(one.event_id, one.body) for one in waiting])
     inbox.settle(db, account, handled, "handled")
     for reason, ids in skipped.items():
         inbox.settle(db, account, ids, "skipped", reason)

@@ -23,7 +23,7 @@ from tidegate.errors import (
     Unreachable,
     WorkStopped,
 )
-from tidegate.mirror import refetches
+from tidegate.mirror import changed, refetches
 from tidegate.store.trouble import told
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import catch_up as catching_up
@@ -32,6 +32,7 @@ from tidegate.workflows import fan_out as fanning_out
 from tidegate.workflows import import_account as importing
 from tidegate.workflows import probe as probing
 from tidegate.workflows import refetch as refetching
+from tidegate.workflows import refresh as refreshing
 from tidegate.workflows import sweep as sweeping
 from tidegate.workflows.doorbell import PROMPT, Doorbell
 from tidegate.workflows.import_account import ImportOptions
@@ -111,6 +112,7 @@ def import_account(
     if summary["state"] == "incomplete" and summary["passing"] and attempt < MOST_TRIES:
         log.warning("import_incomplete", extra={"connection": connection, "seconds": wait})
         again(wait, attempt=attempt + 1)
+    _ring_for_refresh(context, connection)
     if summary["state"] == "interrupted" and context.stop.is_set():
         again(0)
     return {"connection": connection, "run": summary["run"], "state": summary["state"]}
@@ -134,6 +136,7 @@ def drain(context: TaskContext, connection: str) -> dict[str, Any]:
     if drained.accounts_changed:
         context.doorbell.ring("fan_out", connection=connection)
     _ring_for_looks(context, connection)
+    _ring_for_refresh(context, connection)
     return {
         "connection": connection,
         "handled": drained.handled,
@@ -152,6 +155,7 @@ def refetch(context: TaskContext, connection: str) -> dict[str, Any]:
         return {"connection": connection, "state": "disconnected"}
     with _stripe(context, account) as api:
         looked = refetching.refetch(context.engine, connection, api, seconds=SLICE, stop=context.stop)
+    _ring_for_refresh(context, connection)
     if not looked.error:  # else the objects wait for the minute's tick, and Stripe is left alone until then
         _ring_for_looks(context, connection)
     return {"connection": connection, **looked.as_json()}
@@ -162,6 +166,28 @@ def _ring_for_looks(context: TaskContext, connection: str) -> None:
         looks = refetches.any_due(db, connection)
     if looks:
         context.doorbell.ring("refetch", connection=connection)
+
+
+def _ring_for_refresh(context: TaskContext, connection: str) -> None:
+    with context.engine.connect() as db:
+        waiting = changed.waiting(db, connection)
+    if waiting:
+        context.doorbell.ring("refresh", connection=connection)
+
+
+def refresh(context: TaskContext, connection: str) -> dict[str, Any]:
+    """Recomputes what is derived of a connection's changed customers, for a while; rings for the rest.
+
+    Also of one that was disconnected: its data are kept, and what is derived of them as well.
+    """
+    with context.engine.connect() as db:
+        account = next((one for one in accounts.every(db) if one.name == connection), None)
+    if account is None:
+        return {"connection": connection, "state": "purged"}
+    done = refreshing.refresh_changed(context.engine, account, seconds=SLICE, stop=context.stop)
+    if done.more or context.stop.is_set():
+        _ring_for_refresh(context, connection)
+    return {"connection": connection, **done.as_json()}
 
 
 def catch_up(context: TaskContext, connection: str) -> dict[str, Any]:
@@ -184,6 +210,7 @@ def catch_up(context: TaskContext, connection: str) -> dict[str, Any]:
     if caught["gap"]:
         context.doorbell.ring("import_account", connection=connection, full=True)
     _ring_for_looks(context, connection)
+    _ring_for_refresh(context, connection)
     if context.stop.is_set():
         context.doorbell.ring("catch_up", connection=connection)
     return caught
@@ -211,6 +238,7 @@ def sweep(context: TaskContext, connection: str) -> dict[str, Any]:
     except PASSING as trouble:
         log.warning("sweep_put_off", extra={"connection": connection, "problem": told(trouble)})
         return {"connection": connection, "state": "put_off", "error": told(trouble)}
+    _ring_for_refresh(context, connection)
     if summary["state"] == "interrupted" and context.stop.is_set():
         context.doorbell.ring("sweep", connection=connection)
     return {"connection": connection, "run": summary["run"], "state": summary["state"]}
@@ -245,6 +273,7 @@ def tick(context: TaskContext, timestamp: int) -> list[str]:
         wanted = [("catch_up", name) for name in due.behind(db, context.poll_seconds, refused=full_hour)]
         wanted += [("drain", name) for name in due.undrained(db)]
         wanted += [("refetch", name) for name in due.unfetched(db)]
+        wanted += [("refresh", name) for name in due.unrefreshed(db)]
         wanted += [("probe", name) for name in due.unprobed(db, refused=full_hour)]
         wanted += [("sweep", name) for name in due.unswept(db, as_of, context.sweep_hour)]
         wanted += [("fan_out", name) for name in due.fanning_out(db, refused=full_hour)]
@@ -253,6 +282,8 @@ def tick(context: TaskContext, timestamp: int) -> list[str]:
     for name, full in gaps:
         if context.doorbell.ring("import_account", connection=name, full=full):
             rung.append(f"import_account:{name}")
+    if told := refreshing.refresh_due(context.engine):
+        log.info("entitlements_changed_by_themselves", extra={"contacts": told})
     return rung
 
 
@@ -266,6 +297,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "import_again": import_account,
     "drain": drain,
     "refetch": refetch,
+    "refresh": refresh,
     "catch_up": catch_up,
     "sweep": sweep,
     "probe": probe,

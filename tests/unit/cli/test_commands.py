@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tidegate.cli import app
-from tidegate.cli.connect import _secret
+from tidegate.cli.connect import secret_of
 from tidegate.cli.import_ import COUNTS, _ending, print_summary
 from tidegate.cli.status import exit_code
 from tidegate.errors import UsageError
@@ -43,17 +43,17 @@ def test_the_exit_code_of_a_status(status: dict[str, Any], code: int) -> None:
 
 def test_secrets_come_from_lines_of_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{KEY}\nwhsec_1\n"))
-    assert _secret("--api-key", "-") == KEY
-    assert _secret("--webhook-secret", "-") == "whsec_1"
+    assert secret_of("--api-key", "-") == KEY
+    assert secret_of("--webhook-secret", "-") == "whsec_1"
     with pytest.raises(UsageError, match="stdin"):
-        _secret("--webhook-secret", "-")
+        secret_of("--webhook-secret", "-")
     assert capsys.readouterr().err == ""
 
 
-def test_a_secret_on_the_command_line_works_with_a_warning_that_does_not_repeat_it(
+def test_asecret_of_on_the_command_line_works_with_a_warning_that_does_not_repeat_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert _secret("--api-key", KEY) == KEY
+    assert secret_of("--api-key", KEY) == KEY
     warning = capsys.readouterr().err
     assert "--api-key -" in warning
     assert KEY not in warning

@@ -1,0 +1,111 @@
+"""Features over HTTP: listed, made, changed, removed."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from tidegate.api.auth import HubOf, requires
+from tidegate.api.paging import After, Limit, page
+from tidegate.catalog import features, journal
+from tidegate.catalog.terms import FeatureType, Reset
+from tidegate.errors import CatalogInvalid
+from tidegate.security.tokens import Token
+from tidegate.workflows.catalog_changes import remove_feature
+
+router = APIRouter(prefix="/api/features", tags=["catalog"])
+
+
+class Feature(BaseModel):
+    """A feature. `managed_by`: file, where tidegate.yaml manages it; it is read-only here then."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    key: str
+    name: str
+    type: FeatureType
+    unit: str
+    reset: Reset
+    managed_by: str
+
+
+class Features(BaseModel):
+    """A page of features by key. `next`: what to give as `after` for the next page; null: there is none."""
+
+    features: list[Feature]
+    next: str | None
+
+
+class NewFeature(BaseModel):
+    """A feature to make. Its type stays for good."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: str = Field(description="what your code calls it")
+    type: FeatureType
+    name: str = ""
+    unit: str = Field(default="", description="of a metered one: seat, call, …")
+    reset: Reset = Field(default="month", description="of a metered one, where terms say none")
+
+
+class FeatureChange(BaseModel):
+    """What to change of a feature; what is not given stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = None
+    unit: str | None = None
+    reset: Reset | None = None
+
+
+@router.get("", dependencies=[requires("read")])
+def listing(
+    hub: HubOf,
+    limit: Limit = 100,
+    after: After = None,
+    type: Annotated[Literal["boolean", "config", "metered"] | None, Query(description="only these")] = None,  # noqa: A002
+) -> Features:
+    """The features by key."""
+    with hub.engine.connect() as db:
+        rows = [row for row in features.every(db) if type in (None, row["type"])]
+    shown, following = page(rows, "key", limit, after)
+    return Features(features=[Feature.model_validate(row) for row in shown], next=following)
+
+
+@router.post("", status_code=201)
+def make(hub: HubOf, wanted: NewFeature, token: Annotated[Token, requires("admin")]) -> Feature:
+    """Makes a feature; one that exists is refused."""
+    with hub.engine.begin() as db:
+        if any(row["key"] == wanted.key for row in features.every(db)):
+            raise CatalogInvalid(problem=f"There is a feature {wanted.key} already; change it with PATCH.")
+        said = wanted.model_dump()
+        features.define(db, said.pop("key"), said.pop("type"), **said)
+        journal.note(db, f"token:{token.name}", "feature.defined", wanted.key, **wanted.model_dump(exclude={"key"}))
+        return Feature.model_validate(features.one(db, wanted.key))
+
+
+@router.get("/{key}", dependencies=[requires("read")])
+def show(key: str, hub: HubOf) -> Feature:
+    """A feature."""
+    with hub.engine.connect() as db:
+        return Feature.model_validate(features.one(db, key))
+
+
+@router.patch("/{key}")
+def change(key: str, hub: HubOf, wanted: FeatureChange, token: Annotated[Token, requires("admin")]) -> Feature:
+    """Changes a feature's name, unit or reset."""
+    given = wanted.model_dump(exclude_none=True)
+    with hub.engine.begin() as db:
+        known = features.one(db, key)
+        said: dict[str, Any] = {name: known[name] for name in ("name", "unit", "reset")} | given
+        if features.define(db, key, known["type"], **said):
+            journal.note(db, f"token:{token.name}", "feature.defined", key, **given)
+        return Feature.model_validate(features.one(db, key))
+
+
+@router.delete("/{key}", status_code=204)
+def remove(key: str, hub: HubOf, token: Annotated[Token, requires("admin")]) -> Response:
+    """Removes a feature that no package, mapping or override names."""
+    with hub.engine.begin() as db:
+        remove_feature(db, key, f"token:{token.name}")
+    return Response(status_code=204)

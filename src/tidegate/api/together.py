@@ -1,0 +1,110 @@
+"""One thread that does the work of many requests together: what they cost the database is shared."""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from tidegate.errors import HubBusy, TidegateError
+
+log = logging.getLogger(__name__)
+
+BATCH = 64
+MOST_WAITING = 2_000
+
+Ask = TypeVar("Ask")
+Work = Callable[[Sequence[Ask]], Sequence[Any]]
+"""Takes what was asked and returns as many outcomes, in order; an outcome that is a TidegateError is raised to whoever
+asked. When it raises, nothing was done, and everybody hears of it.
+"""
+
+
+class _Waiting(NamedTuple):
+    ask: Any
+    answer: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+
+
+class Together(Generic[Ask]):
+    """Takes asks from the event loop; its thread does up to 64 at a time. One that comes alone waits for nothing."""
+
+    def __init__(self, name: str, work: Work[Ask]) -> None:
+        self._work = work
+        self._queue: deque[_Waiting] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begins; once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Does what waits and ends the thread; later asks are refused."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+
+    async def do(self, ask: Ask) -> Any:
+        """The outcome of this ask. Raises HubBusy when too much waits already, and what the work raises."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+        with self._changed:
+            if self._stopping:
+                raise HubBusy(problem="this process is stopping")
+            if len(self._queue) >= MOST_WAITING:
+                raise HubBusy(problem=f"{len(self._queue)} requests wait already")
+            self._queue.append(_Waiting(ask, answer, loop))
+            if len(self._queue) == 1:
+                self._changed.notify()
+        return await answer
+
+    def _run(self) -> None:
+        while batch := self._next():
+            outcomes: Sequence[Any]
+            try:
+                outcomes = self._work([one.ask for one in batch])
+            except Exception as error:  # everybody who waits must hear of it; it is logged where it is answered
+                outcomes = [error] * len(batch)
+            except BaseException as error:
+                log.critical("the thread %s ends; restart this process", self._thread.name, exc_info=error)
+                _resolve(batch, [HubBusy(problem="this process is ending") for _ in batch])
+                raise
+            _resolve(batch, outcomes)
+
+    def _next(self) -> list[_Waiting]:
+        """What waits, as soon as anything does; nothing when it is time to end."""
+        with self._changed:
+            while not self._queue and not self._stopping:
+                self._changed.wait()
+            return [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+
+
+def _resolve(batch: Sequence[_Waiting], outcomes: Sequence[Any]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
+    for one, outcome in zip(batch, outcomes, strict=True):
+        by_loop.setdefault(one.loop, []).append((one.answer, outcome))
+    for loop, resolved in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for the answer any more
+            loop.call_soon_threadsafe(_answer, resolved)
+
+
+def _answer(resolved: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    for answer, outcome in resolved:
+        if answer.done():
+            continue  # whoever asked hung up
+        if isinstance(outcome, TidegateError):
+            answer.set_exception(_again(outcome))
+        elif isinstance(outcome, Exception):
+            answer.set_exception(outcome)
+        else:
+            answer.set_result(outcome)
+
+
+def _again(error: TidegateError) -> TidegateError:
+    """An error of its own for each, since raising one adds to its traceback."""
+    return type(error)(**error.facts)

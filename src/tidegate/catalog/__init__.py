@@ -1,0 +1,1 @@
+"""The catalog: features, packages and their versions, and what every Stripe price means."""

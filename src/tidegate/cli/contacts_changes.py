@@ -1,0 +1,83 @@
+"""`tidegate contacts merge`, `unmerge`: two contacts that are one, and back."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tidegate.cli.options import AsJson, ConnectionName
+from tidegate.cli.previews import Previewed, Token
+
+if TYPE_CHECKING:
+    from tidegate.workflows.previewing import Preview
+
+app = typer.Typer()
+
+
+@app.command()
+def merge(
+    contact: Annotated[str, typer.Argument(metavar="CONTACT", help="The contact that stays.")],
+    other: Annotated[str, typer.Argument(metavar="OTHER", help="The contact that becomes part of it.")],
+    preview: Previewed = False,
+    token: Token = None,
+    connection: ConnectionName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make two contacts one: ids, customers, members, overrides and usage of the second become the first's."""
+    from tidegate.cli.hub import opened
+    from tidegate.cli.who import person
+    from tidegate.workflows import contacts_merge
+
+    with opened(may_migrate=True) as hub:
+        livemode = hub.livemode(connection)
+        found = contacts_merge.merge(hub.engine, livemode, contact, other, person(), only_preview=preview, token=token)
+    _print(found, as_json, _merged)
+
+
+def _merged(result: dict[str, Any], *, done: bool) -> list[str]:
+    moved = ", ".join(f"{number:,} {what}" for what, number in result["moved"].items() if number)
+    will = "Moved" if done else "It moves"
+    lines = [f"{will} from {result['other']} to {result['kept']}: {moved or 'nothing'}."]
+    for name, said in result["differences"].items():
+        lines.append(f"{name}: {said['kept']!r} stays, {said['given_up']!r} is given up.")
+    if result["matched"]:
+        lines.append(f"Linked by it: {', '.join(result['matched'])}.")
+    if done:
+        lines.append(f"`tidegate contacts unmerge {result['merge']}` parts them again.")
+    return lines
+
+
+@app.command()
+def unmerge(
+    which: Annotated[str, typer.Argument(metavar="MERGE", help="Its number, or the id of the contact merged away.")],
+    preview: Previewed = False,
+    token: Token = None,
+    connection: ConnectionName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Part two contacts that were merged: each has again what it had, what came since stays where it is."""
+    from tidegate.cli.hub import opened
+    from tidegate.cli.who import person
+    from tidegate.workflows import contacts_merge
+
+    with opened(may_migrate=True) as hub:
+        with hub.engine.connect() as db:
+            number = contacts_merge.number_of(db, hub.livemode(connection), which)
+        found = contacts_merge.unmerge(hub.engine, number, person(), only_preview=preview, token=token)
+    _print(found, as_json, _unmerged)
+
+
+def _unmerged(result: dict[str, Any], *, done: bool) -> list[str]:
+    said = "are two contacts again" if done else "would be two contacts again"
+    return [f"{result['kept']} and {result['other']} {said}.", *(f"Not given back: {one}." for one in result["stayed"])]
+
+
+def _print(found: "Preview", as_json: bool, told: Any) -> None:
+    from tidegate.cli import show
+    from tidegate.cli.previews import say
+
+    if as_json:
+        show.document(found.as_json())
+        return
+    for line in told(found.result, done=found.done):
+        show.line(line)
+    say(found)

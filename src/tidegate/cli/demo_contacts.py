@@ -1,0 +1,57 @@
+"""The demo's part on contacts: whose the customers are, what the prices mean, and what one contact may use."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tidegate.cli.steps import Steps
+    from tidegate.connections.accounts import Account
+    from tidegate.wiring import Hub
+    from tidegate.workflows.demo_contacts import Understood
+
+WITHIN = 90.0
+"""Seconds for the worker to refresh what has changed."""
+
+
+def understood(hub: "Hub", account: "Account", steps: "Steps") -> int:
+    """Whose the customers are and what the prices mean; returns how many mappings were accepted."""
+    from tidegate.workflows.demo_contacts import understand
+
+    done = understand(hub.engine, account)
+    steps.done(
+        "contacts", f"{done.contacts:,} contacts; {done.linked:,} customers linked, {done.in_review:,} in review"
+    )
+    steps.done("catalog", f"{done.accepted:,} mappings accepted as suggested, {done.unmapped:,} prices left to you")
+    return done.accepted
+
+
+def known(hub: "Hub", account: "Account", accepted: int, steps: "Steps") -> dict[str, Any]:
+    """What is known of contacts after all that happened, with an example of what one may use."""
+    from tidegate.workflows.demo import wait
+    from tidegate.workflows.demo_contacts import refreshed, summary
+    from tidegate.workflows.entitlements import Check, check
+
+    wait(lambda: refreshed(hub.engine, account), WITHIN, lambda: "changed customers still wait for their refresh")
+    done = summary(hub.engine, account, accepted)
+    [answer] = check(hub.engine, [Check(account.livemode, done.example)])
+    steps.done("refresh", _standing(done))
+    return done.as_json() | {"answer": answer, "home": str(hub.settings.home)}
+
+
+def tell(contacts: dict[str, Any]) -> None:
+    """An example of what a contact may use and why, and where to look further."""
+    from tidegate.cli import show
+    from tidegate.cli.entitlements import print_answer
+
+    show.line()
+    print_answer(contacts["answer"])
+    show.line()
+    show.line(
+        f"`tidegate entitlements {contacts['example']}` asks that again; `tidegate contacts review list` shows the"
+    )
+    show.line(
+        f"{contacts['in_review']:,} customers that wait, `tidegate mappings queue` the {contacts['unmapped']:,} prices."
+    )
+
+
+def _standing(done: "Understood") -> str:
+    return f"{done.contacts:,} contacts; {done.linked:,} customers linked, {done.in_review:,} in review"

@@ -1,0 +1,110 @@
+"""`tidegate explain`: why something is as it is, step by step."""
+
+from typing import Annotated, Any
+
+import typer
+
+from tidegate.cli.entitlements import ContactRef, gift, in_words
+from tidegate.cli.options import AsJson, ConnectionName
+
+app = typer.Typer(help="Why something is as it is.", no_args_is_help=True)
+
+
+@app.command()
+def entitlement(
+    contact: ContactRef,
+    feature: Annotated[str, typer.Argument(metavar="FEATURE", help="Which feature.")],
+    connection: ConnectionName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the path from the contact to a feature: link, customer, subscription, item, price, mapping, package."""
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+    from tidegate.workflows.explain import entitlement as explained
+
+    with opened() as hub:
+        found = explained(hub.engine, hub.livemode(connection), contact, feature)
+    if as_json:
+        show.document(found)
+        return
+    show.line(f"{found['contact']}, {feature}: {in_words(found)}.")
+    for path in found["paths"]:
+        show.line()
+        for depth, step in enumerate(path):
+            show.line(f"{'  ' * depth}{'← ' if depth else ''}{step_in_words(step)}")
+
+
+def step_in_words(step: dict[str, Any]) -> str:
+    """A step of the path: what it is, its id, its name and what tells of it."""
+    name = f" “{step['name']}”" if step["name"] else ""
+    told = _told(step)
+    return f"{step['what']} {step['id']}{name}" + (f": {told}" if told else "")
+
+
+def _link(step: dict[str, Any]) -> str:
+    evidence = ", ".join(f"{key} {value}" for key, value in step["evidence"].items() if value)
+    by = f"by {step['by']}" if step["by"] else "by matching"
+    return f"{evidence + ', ' if evidence else ''}{by} on {step['since'][:10]}"
+
+
+def _price(step: dict[str, Any]) -> str:
+    product = f"of {step['product_name'] or step['product'] or 'no product'}"
+    if step["unit_amount"] is None:
+        return product
+    every = f" every {step['interval_count'] or 1} {step['interval']}" if step["interval"] else ""
+    return f"{product}, {step['unit_amount']:,} {step['currency']} in minor units{every}"
+
+
+def _mapping(step: dict[str, Any]) -> str:
+    target = f"package {step['package']}" if "package" in step else gift(step["gives"])
+    kept = ", removed but kept for this subscription" if step["kept"] else ""
+    return f"the {step['of']} means {target}{', for each unit' if step['per_quantity'] else ''}{kept}"
+
+
+def _told(step: dict[str, Any]) -> str:
+    match step["what"]:
+        case "link":
+            return _link(step)
+        case "customer":
+            return f"{step['email'] or 'no e-mail'}, connection {step['connection']}"
+        case "subscription":
+            return f"{step['status']}; {step['why']}"
+        case "item":
+            return f"quantity {1 if step['quantity'] is None else step['quantity']:,}"
+        case "price":
+            return _price(step)
+        case "mapping":
+            return _mapping(step)
+        case "override" | "default":
+            return str(step["why"])
+        case "package":
+            return f"version {step['version']} gives {gift(step['gives'])}"
+        case _:
+            return str(step.get("type", ""))
+
+
+@app.command()
+def link(
+    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="Stripe's id, cus_….")],
+    connection: ConnectionName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show whom a Stripe customer stands for and how that is known; or why there is no link."""
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+    from tidegate.contacts.explaining import explain_link
+
+    with opened() as hub, hub.engine.connect() as db:
+        account = hub.account(connection)
+        found = explain_link(db, account.name, customer)
+    if as_json:
+        show.document(found)
+        return
+    show.line(f"{customer} of {account.name}: {found['contact'] or 'no contact'}. {found['reason']}")
+    if found["steps"]:
+        show.line()
+        rows = [
+            (one["step"], one["looked_for"], ", ".join(who["contact"] for who in one["found"]), one["says"])
+            for one in found["steps"]
+        ]
+        show.table(["step", "looked for", "found", "says"], rows)

@@ -1,0 +1,204 @@
+"""`tidegate packages`: sets of features in versions; published, and held until their subscribers are migrated."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tidegate.cli.options import AsJson, ConnectionName
+from tidegate.cli.previews import Previewed, Token, Yes
+
+if TYPE_CHECKING:
+    from tidegate.workflows.previewing import Change, Preview
+
+app = typer.Typer(help="Packages: sets of features, in versions.", no_args_is_help=True)
+
+Key = Annotated[str, typer.Argument(metavar="PACKAGE", help="Its key, as `tidegate packages list` shows.")]
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List the packages with their newest version and how many contacts hold them."""
+    from tidegate.catalog import packages
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+
+    with opened() as hub, hub.engine.connect() as db:
+        found = packages.every(db)
+    if as_json:
+        show.document({"packages": found})
+        return
+    rows = [
+        (
+            one["key"],
+            one["name"],
+            one["kind"] + (", default" if one["is_default"] else ""),
+            f"{one['version'] or 'none'}" + (", a draft waits" if one["draft"] is not None else ""),
+            sum(one["contacts_by_version"].values()),
+            terms(one["features"] or {}),
+        )
+        for one in found
+    ]
+    show.table(["key", "name", "kind", "version", "contacts", "features"], rows)
+    show.line(f"{len(found):,} packages" if found else "No packages yet: `tidegate mappings suggest` proposes some.")
+
+
+@app.command("show")
+def show_(package: Key, as_json: AsJson = False) -> None:
+    """Show a package: its versions with the contacts on each, and what is mapped to it."""
+    from tidegate.catalog import packages
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+
+    with opened() as hub, hub.engine.connect() as db:
+        found = packages.show(db, package)
+    if as_json:
+        show.document(found)
+        return
+    show.line(f"{found['key']}: {found['name'] or 'no name'}, {found['kind']}")
+    if found["is_default"]:
+        show.line("It is the default: whoever has no base package has it.")
+    if found["managed_by"]:
+        show.line("It is managed by tidegate.yaml.")
+    versions = [
+        (one["version"], one["published_at"] or "a draft", one["contacts"], terms(one["features"]))
+        for one in found["versions"]
+    ]
+    show.table(["version", "published", "contacts", "features"], versions)
+    if found["mappings"]:
+        mapped = [(one["id"], one["connection"], one["price"] or one["product"]) for one in found["mappings"]]
+        show.line()
+        show.table(["mapping", "connection", "price or product"], mapped)
+
+
+@app.command()
+def publish(
+    package: Key,
+    feature: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--feature",
+            metavar="KEY=TERMS",
+            help="What the version gives: sso=true, seats=10, calls={limit: 1000, reset: month}; may be repeated, and "
+            "then is all of it. Without any, the draft that waits.",
+        ),
+    ] = None,
+    preview: Previewed = False,
+    yes: Yes = False,
+    token: Token = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish a version. Subscribers stay on theirs until they are migrated; new ones get this one."""
+    from tidegate.cli.who import person
+    from tidegate.workflows import catalog_changes
+
+    given = given_features(feature) if feature else None
+    change = catalog_changes.publish_package(package, person(), features=given)
+    _finish(change, preview, yes, token, as_json, _published)
+
+
+@app.command()
+def migrate(
+    package: Key,
+    to: Annotated[int | None, typer.Option("--to", metavar="VERSION", help="A version; else the newest.")] = None,
+    subscription: Annotated[
+        list[str] | None, typer.Option(metavar="SUB", help="Only this one, sub_…; may be repeated.")
+    ] = None,
+    preview: Previewed = False,
+    yes: Yes = False,
+    token: Token = None,
+    as_json: AsJson = False,
+) -> None:
+    """Move subscribers to another version of the package, after a preview of who gains and loses what."""
+    from tidegate.cli.who import person
+    from tidegate.workflows import catalog_changes
+
+    change = catalog_changes.migrate_package(package, person(), to=to, subscriptions=subscription)
+    _finish(change, preview, yes, token, as_json, _migrated)
+
+
+@app.command("create-in-stripe")
+def create_in_stripe(
+    package: Key,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show the requests; nothing is sent, no key is needed.")
+    ] = False,
+    connection: ConnectionName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create the product and the prices in Stripe that the package names and Stripe lacks, and map them.
+
+    Needs a key that may write products and prices (`tidegate connect --write-key`). Running it again creates nothing.
+    """
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+    from tidegate.cli.who import person
+    from tidegate.workflows import catalog_stripe
+
+    with opened(may_migrate=not dry_run) as hub:
+        account = hub.account(connection)
+        if dry_run:
+            with hub.engine.connect() as db:
+                found = catalog_stripe.plan(db, account, package).as_json()
+        else:
+            found = catalog_stripe.create(hub.engine, account, package, hub.stripe_writing, person())
+    if as_json:
+        show.document(found)
+        return
+    for request in found["requests"]:
+        show.line(f"{request['method']} {request['path']}")
+        for name, value in request["form"].items():
+            show.line(f"    {name}={value}")
+        show.line(f"    Idempotency-Key: {request['idempotency_key']}")
+    for one in found["known"]:
+        show.line(f"Known already: {one}")
+    if found["done"]:
+        show.line(f"Created: {', '.join(found['created']) or 'nothing, Stripe has it all'}.")
+        show.line(f"Mapping {found['mapping']}: {found['means']}.")
+    else:
+        show.line(f"{len(found['requests']):,} requests would be sent." if found["requests"] else "Nothing to create.")
+
+
+def given_features(given: list[str]) -> dict[str, Any]:
+    """`key=terms` as a feature's terms by key; terms are YAML. Raises CatalogInvalid."""
+    from tidegate.workflows.config_yaml import value_of
+
+    return dict(value_of(one, "--feature") for one in given)
+
+
+def terms(features: dict[str, Any]) -> str:
+    """What a version gives, in a line: `seats 10, sso, calls unlimited`."""
+    from tidegate.cli.previews import standing
+
+    parts: list[str] = []
+    for key, said in features.items():
+        given = "unlimited" if said.get("unlimited") else {k: v for k, v in said.items() if k != "reset"}
+        shown = f"{key} {standing(given)}" if given else key
+        parts.append(f"{shown} per {said['reset']}" if said.get("reset") not in (None, "never") else shown)
+    return ", ".join(parts)
+
+
+def _published(result: dict[str, Any]) -> str:
+    if not result["changed"]:
+        return f"Version {result['version']} of {result['package']} gives the same already."
+    stay = f" {result['stay']:,} contacts stay on an older one; `tidegate packages migrate` moves them."
+    return f"Version {result['version']} of {result['package']} is published." + (stay if result["stay"] else "")
+
+
+def _migrated(result: dict[str, Any]) -> str:
+    return f"{result['moved']:,} subscriptions of {result['package']} are on version {result['version']} now."
+
+
+def _finish(change: "Change", preview: bool, yes: bool, token: str | None, as_json: bool, told: Any) -> None:
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+    from tidegate.cli.previews import carry_out, say
+
+    with opened(may_migrate=True) as hub:
+        found: Preview = carry_out(hub.engine, change, only_preview=preview, yes=yes, token=token, as_json=as_json)
+    if as_json:
+        show.document(found.as_json())
+        return
+    if found.features or not found.done:
+        say(found)
+    if found.done:
+        show.line(told(found.result))

@@ -1,0 +1,88 @@
+"""Shows what a change would do to whom, asks, and does it: the same for every command that may take something."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from tidegate.workflows.previewing import Change, Preview
+
+Previewed = Annotated[bool, typer.Option("--preview", help="Only show what it would change, with a token for it.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, whatever it changes.")]
+Token = Annotated[
+    str | None, typer.Option("--token", metavar="T", help="Do what the preview of this token showed, or refuse.")
+]
+KeepHolders = Annotated[
+    bool,
+    typer.Option(
+        "--keep-holders/--all-holders",
+        help="Whoever has something of it keeps that, and only who comes later is concerned; or everybody is.",
+    ),
+]
+
+SHOWN = 20
+"""Contacts of a feature that a preview lists; `--json` lists all."""
+
+
+def carry_out(
+    engine: "Engine", change: "Change", *, only_preview: bool, yes: bool, token: str | None, as_json: bool
+) -> "Preview":
+    """Previews the change, or does it, after asking where it takes or changes something and nobody said `--yes`.
+
+    Raises PreviewNeeded where nobody can be asked, and PreviewStale; ends the command when the answer is no.
+    """
+    from tidegate.workflows.catalog_changes import hurts, settle
+    from tidegate.workflows.previewing import commit, preview
+
+    if only_preview:
+        return preview(engine, change)
+    if token or yes or as_json or not sys.stdin.isatty():
+        return settle(engine, change, token, anyway=yes)
+    found = preview(engine, change)
+    if hurts(found):
+        say(found)
+        typer.confirm("Do it?", abort=True, err=True)
+    return commit(engine, change, found.token)
+
+
+def carried_out(engine: "Engine", change: "Change", *, only_preview: bool, token: str | None) -> "Preview":
+    """The change tried, or done without asking: it takes nothing that a preview would have to show. Raises PreviewStale
+    and what the change raises.
+    """
+    from tidegate.workflows import previewing
+
+    return previewing.preview(engine, change) if only_preview else previewing.commit(engine, change, token)
+
+
+def say(found: "Preview") -> None:
+    """The preview as tables, a feature each, with its token while it is not done."""
+    from tidegate.cli import show
+
+    told = found.as_json()
+    for feature, changes in found.features.items():
+        rows = [(one["contact"], standing(one["before"]), standing(one["now"])) for one in changes[:SHOWN]]
+        show.table([feature, "had", "has"] if found.done else [feature, "has", "would have"], rows)
+        if len(changes) > SHOWN:
+            show.line(f"… and {len(changes) - SHOWN:,} more (--json lists all)")
+        show.line()
+    show.line(
+        f"{told['contacts']:,} contacts looked at: {told['gained']:,} entitlements gained, {told['changed']:,} "
+        f"changed, {told['lost']:,} lost."
+    )
+    if not found.done:
+        show.line(f"Nothing was done. To do exactly this: --token {found.token}")
+
+
+def standing(given: Any) -> str:
+    """What is given of a feature, in a word: `10`, `unlimited`, `yes`, nothing."""
+    if given is None:
+        return "–"
+    if given is True:
+        return "yes"
+    if isinstance(given, dict):
+        value = next(iter(given.values()))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)  # pyright: ignore[reportUnknownArgumentType]
+    return str(given)

@@ -1,0 +1,69 @@
+"""Who changed what of contacts, and what undoing it needs: one row per change, written with it."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, text
+
+from tidegate.errors import ChangeUnknown
+
+
+def note(
+    db: Connection,
+    action: str,
+    by: str,
+    *,
+    contact: int | None = None,
+    what: Mapping[str, Any] | None = None,
+    before: Mapping[str, Any] | None = None,
+) -> int:
+    """Writes down a change by a person or token and returns its number. `before`: what undoing needs, as JSON."""
+    values = {
+        "action": action,
+        "by": by,
+        "contact": contact,
+        "what": json.dumps(dict(what or {}), default=str),
+        "before": json.dumps(dict(before or {}), default=str),
+    }
+    return int(db.execute(_NOTE, values).scalar_one())
+
+
+def to_undo(db: Connection, number: int, action: str) -> RowMapping:
+    """A change of that kind that was not undone yet, locked. Raises ChangeUnknown."""
+    row = db.execute(_ONE, {"id": number, "action": action}).mappings().first()
+    if row is None:
+        raise ChangeUnknown(action=action, number=number, problem="there is none of that number.")
+    if row["undone_at"] is not None:
+        raise ChangeUnknown(action=action, number=number, problem=f"it was undone on {row['undone_at']:%Y-%m-%d}.")
+    if not row["before"]:
+        raise ChangeUnknown(action=action, number=number, problem="what it needs was erased with a contact.")
+    return row
+
+
+def complete(db: Connection, number: int, before: Mapping[str, Any]) -> None:
+    """Adds to a change what undoing it needs, once that is known."""
+    db.execute(_COMPLETE, {"id": number, "before": json.dumps(dict(before), default=str)})
+
+
+def undone(db: Connection, number: int) -> None:
+    """Marks a change as undone."""
+    db.execute(text("update tidegate.contact_changes set undone_at = now() where id = :id"), {"id": number})
+
+
+def of_contact(db: Connection, contact: int, limit: int = 20) -> list[dict[str, Any]]:
+    """The newest changes of a contact (internal key): {id, action, by, at, what, undone_at}."""
+    return [dict(row) for row in db.execute(_OF_CONTACT, {"contact": contact, "limit": limit}).mappings()]
+
+
+_NOTE = text("""
+insert into tidegate.contact_changes (action, contact, by, what, before)
+values (:action, :contact, :by, cast(:what as jsonb), cast(:before as jsonb)) returning id""")
+
+_ONE = text("select * from tidegate.contact_changes where id = :id and action = :action for update")
+
+_COMPLETE = text("update tidegate.contact_changes set before = cast(:before as jsonb) where id = :id")
+
+_OF_CONTACT = text("""
+select id, action, by, at, what, undone_at from tidegate.contact_changes where contact = :contact
+order by id desc limit :limit""")

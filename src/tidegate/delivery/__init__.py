@@ -1,0 +1,1 @@
+"""Delivery: what changed is an outbox row, written with the change."""

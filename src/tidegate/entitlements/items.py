@@ -1,0 +1,77 @@
+"""The query of what grants are derived from: items of subscriptions, with what the catalog says of their prices.
+
+Set by set and not item by item: a refresh of all customers reads millions.
+"""
+
+# The first failed attempt of an invoice is no field of it: its failed charges tell; else the first version of the
+# invoice that had been attempted; else the time it was finalised, an hour or so before.
+OVERDUE_SINCE = """
+select case when v.collection_method = 'send_invoice' then v.due_date else coalesce(
+  (select min(c.created) from stripe.charges c
+   where c.connection = v.connection and c.customer = s.customer and c.status = 'failed' and c.deleted_at is null
+     and (c.invoice = v.id or c.payment_intent = v.payment_intent or exists (
+       select from stripe.invoice_payments p
+       where p.connection = v.connection and p.invoice = v.id and p.deleted_at is null
+         and (p.charge = c.id or p.payment_intent = c.payment_intent)))),
+  (select min(k.at) from tidegate.versions k
+   where k.connection = v.connection and k.resource = 'invoices' and k.object_id = v.id
+     and coalesce((k.data ->> 'attempt_count')::bigint, 0) > 0),
+  case when v.attempt_count > 0 then coalesce(v.finalized_at, v.created) end) end as since
+from stripe.invoices v
+where v.connection = s.connection and v.subscription = s.id and v.status = 'open' and v.deleted_at is null
+order by v.created, v.id limit 1"""
+
+ITEMS = f"""
+select s.connection, s.id as subscription, i.id as item, l.contact, s.customer, coalesce(i.price, '') as price,
+  coalesce(i.product, '') as product, i.quantity, coalesce(i.created, s.start_date, s.created, s.updated_at) as since,
+  coalesce(s.billing_cycle_anchor, s.start_date, s.created, s.updated_at) as anchor, i.interval, i.interval_count,
+  s.status, s.updated_at as at,
+  least(s.cancel_at, case when s.cancel_at_period_end then s.current_period_end end) as ends_at,
+  case when s.status = 'past_due' then ({OVERDUE_SINCE}) end as overdue_since,
+  s.pause_behavior as pause, s.pause_resumes_at as resumes_at
+from tidegate.links l
+join stripe.subscriptions s on s.connection = l.connection and s.customer = l.customer and s.deleted_at is null
+join stripe.subscription_items i on i.connection = s.connection and i.subscription = s.id and i.deleted_at is null
+where l.contact = any(cast(:contacts as bigint[])) and s.status <> 'incomplete_expired'"""
+"""Every item of every subscription of the customers that the contacts `:contacts` (internal keys) have, but of those
+that never started.
+"""
+
+MEANT = """
+select i.*, m.id as mapping, m.package, m.feature, m.terms,
+  case when m.per_quantity then coalesce(i.quantity, 1) else 1 end as times
+from items i
+left join tidegate.kept_mappings k
+  on k.connection = i.connection and k.subscription = i.subscription and k.price = i.price
+left join tidegate.mappings p on p.connection = i.connection and p.price = i.price and p.removed_at is null
+left join tidegate.mappings q on q.connection = i.connection and q.product = i.product and q.removed_at is null
+join tidegate.mappings m on m.id = coalesce(k.mapping, p.id, q.id)"""
+"""The `items` with their mapping: one that the subscription keeps, else of the price, else of the product; the unmapped
+ones are left out.
+"""
+
+HELD = """
+select h.* from (select distinct connection, subscription from items) i
+join tidegate.holdings h on h.connection = i.connection and h.subscription = i.subscription"""
+"""The versions of packages that the subscriptions of the `items` hold."""
+
+DERIVED = f"""
+select i.connection, i.subscription, i.item, i.contact, i.customer, i.price, i.mapping, i.package,
+  coalesce(h.version, published.version) as version, i.feature, i.terms, i.times, i.since, i.anchor, i.interval,
+  i.interval_count, i.status, i.ends_at,
+  i.overdue_since + make_interval(days => coalesce((t.settings ->> 'grace_days')::int, :grace_days)) as grace_until,
+  i.pause, i.resumes_at
+from ({MEANT}) i
+left join held h
+  on h.connection = i.connection and h.subscription = i.subscription and h.package = i.package
+left join tidegate.contact_settings t on t.connection = i.connection
+left join lateral (
+  select v.version from tidegate.package_versions v
+  where h.version is null and i.package is not null and v.package = i.package and v.published_at is not null
+  order by v.published_at <= i.at desc, case when v.published_at <= i.at then -v.version else v.version end limit 1
+) published on true"""
+"""The rows of `tidegate.grants` that the `items` give, whose subscriptions hold what is `held`.
+
+A subscription stays on the version of a package that it holds; one that comes to a package gets the version that was
+the newest when Stripe told so, before the first the first.
+"""

@@ -1,0 +1,121 @@
+"""Tables of entitlements: grants, overrides, usage with its idempotency keys, what was last told of each contact."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from tidegate.store.metadata import metadata
+
+Time = DateTime(timezone=True)
+CONTACT = "tidegate.contacts.key"
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("subscription", Text, nullable=False),
+    Column("item", Text, nullable=False),
+    Column("contact", BigInteger, ForeignKey(CONTACT), nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("price", Text, nullable=False),
+    Column("mapping", BigInteger, ForeignKey("tidegate.mappings.id"), nullable=False),
+    Column("package", Text),
+    Column("version", Integer),
+    Column("feature", Text),
+    Column("terms", JSONB, comment="of the feature"),
+    Column("times", BigInteger, nullable=False, comment="limits are multiplied by this"),
+    Column("since", Time, nullable=False),
+    Column("anchor", Time, nullable=False, comment="of the billing cycle, and of what resets"),
+    Column("interval", Text, comment="of the price; null: one-time"),
+    Column("interval_count", BigInteger),
+    Column("status", Text, nullable=False, comment="of the subscription"),
+    Column("ends_at", Time, comment="when the subscription is to end, as far as it is known"),
+    Column("grace_until", Time, comment="of a past_due one"),
+    Column("pause", Text, comment="pause_collection.behavior"),
+    Column("resumes_at", Time, comment="when the pause is to end"),
+    PrimaryKeyConstraint("connection", "subscription", "item"),
+    Index("grants_contact", "contact"),
+    Index("grants_package", "package", "version"),
+)
+
+overrides = Table(
+    "overrides",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("contact", BigInteger, ForeignKey(CONTACT), nullable=False),
+    Column("operation", Text, nullable=False, comment="add or replace"),
+    Column("package", Text, ForeignKey("tidegate.packages.key")),
+    Column("version", Integer),
+    Column("feature", Text, ForeignKey("tidegate.features.key")),
+    Column("terms", JSONB),
+    Column("priority", Integer, nullable=False, server_default="0", comment="higher is used up first"),
+    Column("since", Time, nullable=False),
+    Column("expires_at", Time),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("by", Text, nullable=False),
+    Column("created_at", Time, nullable=False, server_default=func.now()),
+    Column("revoked_at", Time),
+    Column("revoked_by", Text),
+    CheckConstraint("(package is null) <> (feature is null)", name="overrides_what"),
+    Index("overrides_contact", "contact", postgresql_where=text("revoked_at is null")),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("contact", BigInteger, ForeignKey(CONTACT), nullable=False),
+    Column("feature", Text, nullable=False),
+    Column("bucket", Text, nullable=False, comment="plan:month, override:7, …"),
+    Column("period_start", Time, nullable=False),
+    Column("used", BigInteger, nullable=False),
+    PrimaryKeyConstraint("contact", "feature", "bucket", "period_start"),
+)
+
+usage_debits = Table(
+    "usage_debits",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("contact", BigInteger, ForeignKey(CONTACT), nullable=False),
+    Column("feature", Text, nullable=False),
+    Column("idempotency_key", Text, comment="null: none was given"),
+    Column("operation", Text, nullable=False, comment="consume, set, release or reserve"),
+    Column("amount", BigInteger, nullable=False, comment="debited; below 0: given back"),
+    Column("debits", JSONB, nullable=False, comment="bucket, period and units"),
+    Column("answer", JSONB, nullable=False, comment="the same key gets it again"),
+    Column("at", Time, nullable=False, server_default=func.clock_timestamp()),
+    Column("expires_at", Time, comment="of a reservation that is neither confirmed nor released"),
+    Column("state", Text, nullable=False, server_default="done", comment="done, reserved, confirmed or released"),
+    Index(
+        "usage_debits_key",
+        "contact",
+        "feature",
+        "idempotency_key",
+        unique=True,
+        postgresql_where=text("idempotency_key is not null"),
+    ),
+    Index("usage_debits_contact", "contact", "feature", "at"),
+    Index("usage_debits_reserved", "contact", "feature", postgresql_where=text("state = 'reserved'")),
+)
+
+told = Table(
+    "entitlements_told",
+    metadata,
+    Column("contact", BigInteger, ForeignKey(CONTACT), primary_key=True),
+    Column("entitlements", JSONB, nullable=False, comment="by feature, as the outbox last told"),
+    Column("changes_at", Time, comment="when something changes by itself"),
+    Column("revision", BigInteger, nullable=False, server_default="0", comment="of the catalog that it was read with"),
+    Index("entitlements_told_changes", "changes_at", postgresql_where=text("changes_at is not null")),
+)

@@ -1,0 +1,41 @@
+"""The queue of customers whose mirrored facts changed: written by `apply` in its transaction, read by the refresh."""
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, text
+
+
+def note(db: Connection, connection: str, customers: Collection[str]) -> None:
+    """Queues customers (Stripe ids). A row holds many, so that an import's page costs one."""
+    if customers:
+        db.execute(
+            text("insert into tidegate.changed_customers (connection, customers) values (:connection, :customers)"),
+            {"connection": connection, "customers": sorted(customers)},
+        )
+
+
+def take(db: Connection, connection: str, rows: int) -> list[str]:
+    """Takes the oldest rows off the queue, in the caller's transaction, and returns their customers, each once.
+
+    Rows that another transaction takes are passed over; a rollback puts them back.
+    """
+    taken = db.scalars(
+        text("""
+with taken as (
+  delete from tidegate.changed_customers where id in (
+    select id from tidegate.changed_customers where connection = :connection
+    order by id limit :rows for update skip locked)
+  returning customers)
+select distinct unnest(customers) as customer from taken order by customer"""),
+        {"connection": connection, "rows": rows},
+    )
+    return list(taken)
+
+
+def waiting(db: Connection, connection: str) -> bool:
+    """Whether customers of the connection wait for a refresh."""
+    found = db.scalar(
+        text("select exists(select from tidegate.changed_customers where connection = :connection)"),
+        {"connection": connection},
+    )
+    return bool(found)

@@ -1,0 +1,22 @@
+"""Amounts in minor units as people read them; Stripe's currency exponents (docs.stripe.com/currencies)."""
+
+# fmt: off
+_NONE = frozenset({
+    "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf",
+})
+_THREE = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
+# fmt: on
+
+
+def exponent(currency: str) -> int:
+    """Decimals of the currency's minor unit at Stripe. ISK and UGX have two there, for compatibility."""
+    code = currency.lower()
+    return 0 if code in _NONE else 3 if code in _THREE else 2
+
+
+def shown(amount: int, currency: str) -> str:
+    """`14.00 USD` for 1,400 minor units."""
+    places = exponent(currency)
+    whole, rest = divmod(abs(amount), 10**places)
+    sign = "-" if amount < 0 else ""
+    return f"{sign}{whole:,}{f'.{rest:0{places}d}' if places else ''} {currency.upper()}"

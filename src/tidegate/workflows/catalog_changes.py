@@ -1,0 +1,199 @@
+"""Changes of the catalog that may give or take something, each to be previewed and then done by its token."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+
+from tidegate.catalog import features as catalog_features
+from tidegate.catalog import journal, kept, mappings, packages
+from tidegate.catalog.mappings import Wanted
+from tidegate.errors import CatalogInvalid, PreviewNeeded
+from tidegate.workflows.previewing import Change, Preview, commit, preview
+from tidegate.workflows.refresh import tell_unmapped
+
+
+def settle(engine: Engine, change: Change, token: str | None = None, *, anyway: bool = False) -> Preview:
+    """Does the change: as the preview of this token told, or without one when it takes nothing from anybody or it is
+    to be done `anyway`.
+
+    Raises PreviewNeeded, PreviewStale, and what the change raises; nothing was done then.
+    """
+    if token is None and not anyway:
+        shown = preview(engine, change)
+        if hurts(shown):
+            raise PreviewNeeded(count=f"{len(concerned(shown)):,}")
+        token = shown.token
+    return commit(engine, change, token)
+
+
+def hurts(shown: Preview) -> bool:
+    """Whether somebody loses something, or has something else afterwards."""
+    return any(one["before"] is not None for changes in shown.features.values() for one in changes)
+
+
+def concerned(shown: Preview) -> set[str]:
+    """The contacts for whom something changes."""
+    return {one["contact"] for changes in shown.features.values() for one in changes}
+
+
+def set_mapping(wanted: Wanted, *, keep_holders: bool = True) -> Change:
+    """Maps a price or product, or maps it anew. With `keep_holders` subscriptions that have something of it keep that;
+    the result says how many do.
+    """
+    source = (wanted.connection, wanted.price, wanted.product)
+
+    def do(db: Connection) -> dict[str, Any]:
+        result = map_source(db, wanted, keep_holders)
+        tell_unmapped(db, wanted.connection)
+        return result
+
+    said = {name: getattr(wanted, name) for name in _DESCRIBING}
+    what = {"change": "mapping.set", **said, "keep_holders": keep_holders}
+    return Change(what, lambda db: mappings.touched(db, *source), do)
+
+
+_DESCRIBING = ("connection", "price", "product", "package", "feature", "terms", "per_quantity", "managed_by")
+
+
+def map_source(db: Connection, wanted: Wanted, keep_holders: bool) -> dict[str, Any]:
+    """Sets a mapping, in the caller's transaction; what waits unmapped is told by the caller, once for many."""
+    source = (wanted.connection, wanted.price, wanted.product)
+    known = mappings.in_force(db, *source)
+    held = kept.keep(db, *source) if keep_holders and mappings.differs(db, wanted) else 0
+    freed = kept.let_go(db, *source) if not keep_holders else 0
+    number, changed = mappings.set_(db, wanted)
+    if changed or freed:
+        said = mappings.shown(mappings.one(db, number))
+        replaced = mappings.shown(known) if known is not None and known["id"] != number else None
+        journal.note(db, wanted.by, "mapping.set", said, mapping=number, replaces=replaced, kept=held)
+    return {"mapping": number, "changed": changed or freed > 0, "keep_holders": keep_holders, "kept": held}
+
+
+def remove_mapping(db: Connection, mapping: int, by: str, *, keep_holders: bool = True) -> Change:
+    """Takes a mapping out of force. `db` reads what it is of. Raises CatalogUnknown."""
+    row = mappings.one(db, mapping)
+    source = (row["connection"], row["price"], row["product"])
+
+    def do(db: Connection) -> dict[str, Any]:
+        result = unmap(db, mapping, by, keep_holders)
+        tell_unmapped(db, row["connection"])
+        return result
+
+    what = {"change": "mapping.removed", "mapping": mapping, "keep_holders": keep_holders}
+    return Change(what, lambda db: mappings.touched(db, *source), do)
+
+
+def release_kept(connection: str, price: str | None, product: str | None, by: str) -> Change:
+    """Ends what subscriptions keep of a price, or of a product's prices: they get what it means now, if anything."""
+
+    def do(db: Connection) -> dict[str, Any]:
+        freed = kept.let_go(db, connection, price, product)
+        if freed:
+            journal.note(db, by, "mapping.released", price or product or "", freed=freed)
+        tell_unmapped(db, connection)
+        return {"price": price, "product": product, "changed": freed > 0, "released": freed}
+
+    what = {"change": "mapping.released", "connection": connection, "price": price, "product": product}
+    return Change(what, lambda db: mappings.touched(db, connection, price, product), do)
+
+
+def unmap(db: Connection, mapping: int, by: str, keep_holders: bool, by_file: bool = False) -> dict[str, Any]:
+    """Takes a mapping out of force, as `map_source` sets one."""
+    row = mappings.one(db, mapping)
+    source = (row["connection"], row["price"], row["product"])
+    held = kept.keep(db, *source) if keep_holders else 0
+    if not keep_holders:
+        kept.let_go(db, *source)
+    mappings.remove(db, mapping, by_file=by_file)
+    journal.note(db, by, "mapping.removed", mappings.shown(row), mapping=mapping, kept=held)
+    return {"mapping": mapping, "changed": True, "keep_holders": keep_holders, "kept": held}
+
+
+def define_package(key: str, by: str, **said: Any) -> Change:
+    """Makes a package or changes what all its versions share (the arguments of `packages.define`)."""
+
+    def touched(db: Connection) -> Sequence[int]:
+        known = _package(db, key)
+        if bool(known and known["is_default"]) != bool(said.get("is_default", False)):
+            return _everybody(db)
+        if known is not None and known["kind"] != said.get("kind", "base"):
+            return _everybody(db) if known["is_default"] else packages.holders(db, key)
+        return ()
+
+    def do(db: Connection) -> dict[str, Any]:
+        changed = packages.define(db, key, **said)
+        if changed:
+            journal.note(db, by, "package.defined", key, **said)
+        return {"package": key, "changed": changed}
+
+    return Change({"change": "package.defined", "package": key, **said}, touched, do)
+
+
+def publish_package(key: str, by: str, *, features: Mapping[str, Any] | None = None, by_file: bool = False) -> Change:
+    """Publishes a package's draft, or these features. Subscribers stay on their version; whoever has the package by
+    default gets the new one.
+    """
+
+    def do(db: Connection) -> dict[str, Any]:
+        if features is not None and not packages.draft(db, key, features, by_file=by_file):
+            newest = packages.newest_version(db, key)
+            return {"package": key, "version": newest["version"] if newest else None, "changed": False}
+        version = packages.publish(db, key, by_file=by_file)
+        journal.note(db, by, "package.published", key, version=version)
+        return {"package": key, "version": version, "changed": True, "stay": _on_older(db, key, version)}
+
+    what = {"change": "package.published", "package": key, "features": features and dict(features)}
+    return Change(what, lambda db: _everybody(db) if _is_default(db, key) else (), do)
+
+
+def migrate_package(key: str, by: str, *, to: int | None = None, subscriptions: Sequence[str] | None = None) -> Change:
+    """Moves subscriptions (None: all, and overrides) to a version of a package, by default its newest."""
+
+    def do(db: Connection) -> dict[str, Any]:
+        moved = packages.migrate(db, key, to=to, subscriptions=subscriptions)
+        newest = packages.newest_version(db, key)
+        reached = to or (newest["version"] if newest else None)
+        if moved:
+            journal.note(db, by, "package.migrated", key, to=reached, moved=moved)
+        return {"package": key, "version": reached, "moved": moved, "changed": moved > 0}
+
+    what = {"change": "package.migrated", "package": key, "to": to, "subscriptions": subscriptions}
+    return Change(what, lambda db: packages.holders(db, key), do)
+
+
+def remove_package(db: Connection, key: str, by: str, *, by_file: bool = False) -> None:
+    """Removes a package that nothing names and nobody has by default.
+
+    Raises CatalogUnknown, CatalogInvalid, ManagedByFile.
+    """
+    if packages.one(db, key)["is_default"]:
+        raise CatalogInvalid(problem=f"The package {key} is the default; make another the default, or none, first.")
+    packages.remove(db, key, by_file=by_file)
+    journal.note(db, by, "package.removed", key)
+
+
+def remove_feature(db: Connection, key: str, by: str, *, by_file: bool = False) -> None:
+    """Removes a feature that nothing names. Raises CatalogUnknown, CatalogInvalid, ManagedByFile."""
+    catalog_features.remove(db, key, by_file=by_file)
+    journal.note(db, by, "feature.removed", key)
+
+
+def _package(db: Connection, key: str) -> dict[str, Any] | None:
+    row = db.execute(text("select * from tidegate.packages where key = :key"), {"key": key}).mappings().first()
+    return dict(row) if row is not None else None
+
+
+def _is_default(db: Connection, key: str) -> bool:
+    known = _package(db, key)
+    return known is not None and known["is_default"]
+
+
+def _everybody(db: Connection) -> list[int]:
+    return list(db.scalars(text("select key from tidegate.contacts where merged_into is null order by key")))
+
+
+def _on_older(db: Connection, key: str, version: int) -> int:
+    """How many contacts stay on an older version."""
+    statement = text("select count(distinct contact) from tidegate.grants where package = :key and version <> :version")
+    return db.scalar(statement, {"key": key, "version": version}) or 0

@@ -1,0 +1,293 @@
+"""tidegate.yaml and the hub: what differs, made so in one transaction with its effect shown first, and written out."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy import Connection, text
+
+from tidegate.catalog import features, journal, mappings, packages
+from tidegate.catalog.mappings import Wanted
+from tidegate.connections import accounts
+from tidegate.contacts import policy
+from tidegate.entitlements.grants import derive_grants
+from tidegate.errors import CatalogInvalid, CatalogUnknown, ConfigInvalid, UsageError
+from tidegate.workflows import catalog_changes, contacts_settings
+from tidegate.workflows.config_sections import ContactsEntry, MappingEntry, PackageEntry, Sections
+from tidegate.workflows.previewing import Change
+from tidegate.workflows.refresh import tell_unmapped
+
+FILE = "file"
+"""What `managed_by` says of everything that the file names."""
+
+
+MATCHED = ("customers", "linked", "changed", "created", "queued", "queued_before", "entitlements")
+"""What is told of matching under other contact settings (`contacts_settings.Effect`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One difference between file and hub: `action` is create, change, publish, manage, release or remove."""
+
+    action: str
+    section: str
+    subject: str
+    detail: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def as_json(self) -> dict[str, Any]:
+        """As the command answers it."""
+        return {"action": self.action, "section": self.section, "subject": self.subject, **self.detail}
+
+
+@dataclass(slots=True)
+class Applying:
+    """A file on its way into the hub. `matched`: what other contact settings did to the links of a connection."""
+
+    sections: Sections
+    by: str
+    prune: bool = False
+    keep_holders: bool = True
+    steps: list[Step] = field(default_factory=list[Step])
+    matched: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+
+    def note(self, action: str, section: str, subject: str, **detail: Any) -> None:
+        """Remembers a difference."""
+        self.steps.append(Step(action, section, subject, detail))
+
+    @contextmanager
+    def at(self, entry: BaseModel) -> Generator[None]:
+        """What is wrong with an entry is told with its line."""
+        try:
+            yield
+        except ConfigInvalid:
+            raise
+        except UsageError as error:
+            raise self.sections.document.wrong(self.sections.of(entry), str(error)) from error
+
+    @contextmanager
+    def pruning(self) -> Generator[None]:
+        """What cannot be removed is told with what holds it."""
+        try:
+            yield
+        except UsageError as error:
+            hint = " Whoever holds it keeps it: --all-holders takes it from them." if self.keep_holders else ""
+            raise self.sections.document.wrong((), f"--prune: {error}{hint}") from error
+
+
+def apply(sections: Sections, by: str, *, prune: bool = False, keep_holders: bool = True) -> Change:
+    """Makes the hub what the file says; the result is `{"steps": […], "matched": {…}}`. Its preview is the plan.
+
+    What the file managed and names no longer stays and may be changed elsewhere from then on; with `prune` it is
+    removed. What it never managed is left alone. Raises ConfigInvalid, with the line.
+    """
+
+    def do(db: Connection) -> dict[str, Any]:
+        applying = Applying(sections, by, prune, keep_holders)
+        _features(db, applying)
+        _packages(db, applying)
+        _mappings(db, applying)
+        _contacts(db, applying)
+        _leave(db, applying)
+        if any(step.section == "mappings" for step in applying.steps):
+            for account in accounts.every(db):
+                tell_unmapped(db, account.name)
+        if applying.steps:
+            journal.note(db, by, "config.applied", sections.document.file, steps=len(applying.steps))
+        return {"steps": [step.as_json() for step in applying.steps], "matched": applying.matched}
+
+    what = {"change": "config", "values": sections.document.values, "prune": prune, "keep_holders": keep_holders}
+    return Change(what, lambda db: _touched(db, sections, prune), do)
+
+
+def _features(db: Connection, applying: Applying) -> None:
+    known = {one["key"]: one for one in features.every(db)}
+    for entry in applying.sections.features or ():
+        said = {"name": entry.name, "unit": entry.unit, "reset": entry.reset, "managed_by": FILE}
+        with applying.at(entry):
+            if features.define(db, entry.key, entry.type, **said):
+                _noted(applying, "features", entry.key, known.get(entry.key), said | {"type": entry.type})
+
+
+def _packages(db: Connection, applying: Applying) -> None:
+    known = {one["key"]: one for one in packages.every(db)}
+    for entry in applying.sections.packages or ():
+        said = _said(entry)
+        with applying.at(entry):
+            if packages.define(db, entry.key, **said):
+                now = packages.one(db, entry.key)
+                _noted(applying, "packages", entry.key, known.get(entry.key), {name: now[name] for name in said})
+            if entry.features is not None and packages.draft(db, entry.key, entry.features, by_file=True):
+                before = known.get(entry.key, {}).get("features")
+                version = packages.publish(db, entry.key, by_file=True)
+                newest = packages.newest_version(db, entry.key)
+                now = newest["features"] if newest else None
+                applying.note("publish", "packages", entry.key, version=version, before=before, now=now)
+
+
+def _said(entry: PackageEntry) -> dict[str, Any]:
+    """The arguments of `packages.define`."""
+    said = {"name": entry.name, "kind": entry.kind, "is_default": entry.default}
+    return said | {"prices": entry.prices, "managed_by": FILE}
+
+
+def _mappings(db: Connection, applying: Applying) -> None:
+    for entry in applying.sections.mappings or ():
+        with applying.at(entry):
+            wanted = _wanted(db, applying.sections, entry, applying.by)
+            known = mappings.in_force(db, wanted.connection, wanted.price, wanted.product)
+            result = catalog_changes.map_source(db, wanted, applying.keep_holders)
+            if result["changed"]:
+                now = mappings.one(db, result["mapping"])
+                kept = {"kept": result["kept"]} if result["kept"] else {}
+                _noted(
+                    applying,
+                    "mappings",
+                    mappings.shown(now),
+                    known,
+                    {name: now[name] for name in mappings.MEANING},
+                    **kept,
+                )
+
+
+def _connection(db: Connection, sections: Sections, entry: MappingEntry | ContactsEntry) -> str:
+    """The connection that an entry names, or the only one. Raises ConfigInvalid, with the line."""
+    try:
+        return accounts.named(db, entry.connection).name
+    except UsageError as error:
+        told = str(error).replace("`--connection NAME`", "`connection: NAME`")
+        raise sections.document.wrong(sections.of(entry), told) from error
+
+
+def _wanted(db: Connection, sections: Sections, entry: MappingEntry, by: str) -> Wanted:
+    return Wanted(
+        _connection(db, sections, entry),
+        entry.price,
+        entry.product,
+        entry.package,
+        entry.feature,
+        entry.terms,
+        entry.per_quantity,
+        FILE,
+        by,
+    )
+
+
+def _contacts(db: Connection, applying: Applying) -> None:
+    for entry in applying.sections.contacts or ():
+        with applying.at(entry):
+            connection = _connection(db, applying.sections, entry)
+            wanted, known = policy.checked(entry.settings), _settings(db, connection)
+            if known is not None and known == {"settings": wanted, "managed_by": FILE}:
+                continue
+            policy.store(db, connection, wanted, managed_by=FILE)
+            before: dict[str, Any] = known["settings"] if known else {}
+            _noted(applying, "contacts", connection, known and known["settings"] | {"managed_by": ""}, wanted)
+            if before != wanted:
+                effect = contacts_settings.rematch(db, accounts.named(db, connection), before, wanted)
+                applying.matched[connection] = {name: getattr(effect, name) for name in MATCHED}
+
+
+def _noted(applying: Applying, section: str, subject: str, known: Any, now: dict[str, Any], **detail: Any) -> None:
+    """A step that tells what of an object changes; `manage`: only that the file manages it from now on."""
+    if known is None:
+        shown = {name: value for name, value in now.items() if name != "managed_by"}
+        applying.note("create", section, subject, now=shown, **detail)
+        return
+    names = sorted({*now, *(known if section == "contacts" else ())} - {"managed_by"})
+    other = [name for name in names if known.get(name) != now.get(name)]
+    if not other:
+        applying.note("manage", section, subject, **detail)
+        return
+    before = {name: known.get(name) for name in other}
+    applying.note("change", section, subject, before=before, now={name: now.get(name) for name in other}, **detail)
+
+
+def _leave(db: Connection, applying: Applying) -> None:
+    """What the file managed and names no longer: mappings first, since they name the others."""
+    gone = _dropped(db, applying.sections)
+    for row in gone["mappings"]:
+        subject, number = mappings.shown(row), row["id"]
+        if not applying.prune:
+            mappings.release(db, number)
+            applying.note("release", "mappings", subject)
+            continue
+        touched = mappings.touched(db, row["connection"], row["price"], row["product"])
+        result = catalog_changes.unmap(db, number, applying.by, applying.keep_holders, by_file=True)
+        derive_grants(db, touched)  # else what follows would still be in use
+        applying.note("remove", "mappings", subject, **({"kept": result["kept"]} if result["kept"] else {}))
+    for section, remove, release in (
+        ("packages", catalog_changes.remove_package, packages.release),
+        ("features", catalog_changes.remove_feature, features.release),
+    ):
+        for key in gone[section]:
+            if applying.prune:
+                with applying.pruning():
+                    remove(db, key, applying.by, by_file=True)
+            else:
+                release(db, key)
+            applying.note("remove" if applying.prune else "release", section, key)
+
+
+def _dropped(db: Connection, sections: Sections) -> dict[str, list[Any]]:
+    """What is managed by the file and no longer in it, of the sections that the file has."""
+    found: dict[str, list[Any]] = {"features": [], "packages": [], "mappings": []}
+    if sections.features is not None:
+        named = {entry.key for entry in sections.features}
+        found["features"] = [row["key"] for row in features.every(db) if row["managed_by"] and row["key"] not in named]
+    if sections.packages is not None:
+        named = {entry.key for entry in sections.packages}
+        found["packages"] = [row["key"] for row in packages.every(db) if row["managed_by"] and row["key"] not in named]
+    if sections.mappings is not None:
+        of = {_source(db, sections, entry) for entry in sections.mappings}
+        rows = mappings.every(db)
+        found["mappings"] = [
+            row for row in rows if row["managed_by"] and (row["connection"], row["price"], row["product"]) not in of
+        ]
+    return found
+
+
+def _source(db: Connection, sections: Sections, entry: MappingEntry) -> tuple[str, str | None, str | None]:
+    return _connection(db, sections, entry), entry.price, entry.product
+
+
+def _settings(db: Connection, connection: str) -> dict[str, Any] | None:
+    statement = text("select settings, managed_by from tidegate.contact_settings where connection = :c")
+    row = db.execute(statement, {"c": connection}).mappings().first()
+    return dict(row) if row is not None else None
+
+
+def _touched(db: Connection, sections: Sections, prune: bool) -> Sequence[int]:
+    """The contacts whose entitlements the file may change; asked once before and once afterwards."""
+    found: set[int] = set()
+    for entry in sections.packages or ():
+        found |= {*catalog_changes.define_package(entry.key, "", **_said(entry)).touched(db)}
+        if entry.default and entry.features is not None:
+            found |= {*catalog_changes.publish_package(entry.key, "").touched(db)}
+    for entry in sections.mappings or ():
+        if _differs(db, sections, entry):
+            found |= {*mappings.touched(db, *_source(db, sections, entry))}
+    if prune:
+        for row in _dropped(db, sections)["mappings"]:
+            found |= {*mappings.touched(db, row["connection"], row["price"], row["product"])}
+    for entry in sections.contacts or ():
+        found |= {*_of_settings(db, sections, entry)}
+    return sorted(found)
+
+
+def _differs(db: Connection, sections: Sections, entry: MappingEntry) -> bool:
+    wanted = _wanted(db, sections, entry, "")
+    try:
+        return mappings.differs(db, wanted)
+    except (CatalogInvalid, CatalogUnknown):
+        return True  # it leads to what the file has yet to make; else applying it tells what is wrong
+
+
+def _of_settings(db: Connection, sections: Sections, entry: ContactsEntry) -> Sequence[int]:
+    connection = _connection(db, sections, entry)
+    known = (_settings(db, connection) or {"settings": {}})["settings"]
+    if all(known.get(name) == entry.settings.get(name) for name in ("grace_days", "paused_gives")):
+        return ()
+    statement = text("select distinct contact from tidegate.links where connection = :c and contact is not null")
+    return list(db.scalars(statement, {"c": connection}))

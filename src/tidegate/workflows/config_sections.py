@@ -1,0 +1,173 @@
+"""The sections of tidegate.yaml: what each may say, and the file as checked entries that know their line."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from tidegate.catalog.terms import FeatureType, Reset
+from tidegate.contacts.policy import NAMES
+from tidegate.workflows.config_yaml import Document, FromEnvironment, load
+
+_FORBID = ConfigDict(extra="forbid")
+
+
+class FeatureEntry(BaseModel):
+    """An entry of `features`."""
+
+    model_config = _FORBID
+
+    key: str
+    type: FeatureType
+    name: str = ""
+    unit: str = ""
+    reset: Reset = "month"
+
+
+class PackageEntry(BaseModel):
+    """An entry of `packages`. Without `features` its versions are left alone; `prices` are to be made in Stripe."""
+
+    model_config = _FORBID
+
+    key: str
+    name: str = ""
+    kind: Literal["base", "add_on"] = "base"
+    default: bool = False
+    features: dict[str, Any] | None = None
+    prices: list[dict[str, Any]] = []
+
+
+class MappingEntry(BaseModel):
+    """An entry of `mappings`; `limit`, `unlimited`, `value` and `reset` are terms of a feature."""
+
+    model_config = _FORBID
+
+    price: str | None = None
+    product: str | None = None
+    package: str | None = None
+    feature: str | None = None
+    limit: int | None = None
+    unlimited: bool | None = None
+    value: Any = None
+    reset: Reset | None = None
+    per_quantity: bool | None = None
+    connection: str | None = None
+
+    @property
+    def terms(self) -> dict[str, Any] | None:
+        """What is said of the feature; None: nothing."""
+        said = {"limit": self.limit, "unlimited": self.unlimited, "value": self.value, "reset": self.reset}
+        return {name: one for name, one in said.items() if one is not None} or None
+
+
+class ContactsEntry(BaseModel):
+    """`contacts`: the contact settings of a connection (`contacts.policy`); a list of them where there are several."""
+
+    model_config = ConfigDict(extra="allow")
+
+    connection: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, said: Any) -> Any:
+        if isinstance(said, Mapping):
+            for name in said:  # pyright: ignore[reportUnknownVariableType]
+                if name not in (*NAMES, "connection"):
+                    raise ValueError(unknown(str(name), (*NAMES, "connection")))  # pyright: ignore[reportUnknownArgumentType]
+        return said  # pyright: ignore[reportUnknownVariableType]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What is set."""
+        return dict(self.model_extra or {})
+
+
+MODELS: dict[str, type[BaseModel]] = {
+    "features": FeatureEntry,
+    "packages": PackageEntry,
+    "mappings": MappingEntry,
+    "contacts": ContactsEntry,
+}
+"""The entries of each section, in the order in which they are applied."""
+
+
+@dataclass(slots=True)
+class Sections:
+    """A checked file. A section that the file lacks is None: nothing is said of it, so nothing of it is pruned."""
+
+    document: Document
+    features: list[FeatureEntry] | None = None
+    packages: list[PackageEntry] | None = None
+    mappings: list[MappingEntry] | None = None
+    contacts: list[ContactsEntry] | None = None
+    paths: dict[int, tuple[str | int, ...]] = field(default_factory=dict[int, tuple[str | int, ...]])
+
+    def of(self, entry: BaseModel) -> tuple[str | int, ...]:
+        """Where an entry stands in the file."""
+        return self.paths.get(id(entry), ())
+
+
+def read(text: str, file: str, environment: Mapping[str, str]) -> Sections:
+    """Reads and checks a file. Raises ConfigInvalid, with the line and the nearest valid name."""
+    document = load(text, file, environment)
+    said: Any = {} if document.values is None else document.values
+    if not isinstance(said, dict):
+        raise document.wrong((), f"a file says sections: {', '.join(MODELS)}.")
+    sections = cast("dict[str, Any]", said)
+    found = Sections(document)
+    for name, section in sections.items():
+        if name not in MODELS:
+            raise document.wrong((name,), unknown(name, tuple(MODELS), "section"))
+        setattr(found, name, _entries(found, name, section))
+    return found
+
+
+def unknown(name: str, known: tuple[str, ...], what: str = "key") -> str:
+    """That there is no such name, and which one may be meant."""
+    near = get_close_matches(name, known, n=1)
+    return f"there is no {what} {name}.{f' Did you mean {near[0]}?' if near else ''} Known: {', '.join(known)}."
+
+
+def _entries(found: Sections, name: str, section: Any) -> list[BaseModel]:
+    alone = name == "contacts" and isinstance(section, dict)
+    if not alone and not isinstance(section, list):
+        raise found.document.wrong((name,), f"{name} is a list.")
+    listed = cast("list[Any]", [section] if alone else section)
+    entries: list[BaseModel] = []
+    for at, one in enumerate(listed):
+        path = (name,) if alone else (name, at)
+        try:
+            entry = MODELS[name].model_validate(_numbers(one))
+        except ValidationError as error:
+            raise _explained(found.document, path, MODELS[name], error) from None
+        entries.append(entry)
+        found.paths[id(entry)] = path
+    return entries
+
+
+def _numbers(value: Any) -> Any:
+    """Text of the environment as the number or truth that it spells: nothing else can be said there."""
+    if isinstance(value, dict):
+        return {name: _numbers(one) for name, one in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list):
+        return [_numbers(one) for one in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, FromEnvironment):
+        return _SPELLED.get(value, int(value) if value.isdecimal() and len(value) < 16 else str(value))
+    return value
+
+
+_SPELLED: dict[str, Any] = {"true": True, "false": False}
+
+
+def _explained(
+    document: Document, path: tuple[str | int, ...], model: type[BaseModel], error: ValidationError
+) -> Exception:
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")  # a misspelt key lacks, too
+    place = (*path, *first["loc"])
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return document.wrong(place, unknown(name, tuple(model.model_fields)))
+    problem = first["msg"].removeprefix("Value error, ")
+    return document.wrong(place, f"{path[0]}{f' → {name}' if name else ''}: {problem[:1].lower()}{problem[1:]}")

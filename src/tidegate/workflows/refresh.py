@@ -1,0 +1,192 @@
+"""Recomputes what is derived of changed customers, left to right, in one transaction: links, grants, what is told."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, text
+
+from tidegate.catalog import mappings, snapshot
+from tidegate.connections import accounts
+from tidegate.connections.accounts import Account
+from tidegate.contacts import following, linking
+from tidegate.contacts.match import Queued
+from tidegate.delivery.outbox import Told, tell
+from tidegate.entitlements.grants import derive_grants
+from tidegate.entitlements.telling import tell_changes, untold
+from tidegate.mirror import changed
+
+log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+BATCH = 500
+"""Customers, or contacts, of one transaction."""
+ROWS = 50
+"""Rows of the queue of changed customers, each of which holds up to a page of them, for one look."""
+
+
+@dataclass(slots=True)
+class Refreshed:
+    """What a refresh did: customers looked at, links made, grants written or dropped, events told; who waits for a
+    person.
+    """
+
+    customers: int = 0
+    contacts: int = 0
+    linked: int = 0
+    created: int = 0
+    queued: int = 0
+    grants: int = 0
+    told: int = 0
+    more: bool = field(default=False)
+
+    def add(self, other: "Refreshed") -> None:
+        """Adds what another batch did."""
+        for name in _COUNTED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def as_json(self) -> dict[str, Any]:
+        """The summary as a JSON object."""
+        return {name: getattr(self, name) for name in _COUNTED}
+
+
+_COUNTED = ("customers", "contacts", "linked", "created", "queued", "grants", "told")
+
+
+def refresh_changed(
+    engine: Engine, account: Account, *, seconds: float = float("inf"), stop: threading.Event | None = None
+) -> Refreshed:
+    """Refreshes the customers that wait in the queue, until none does or for about so many seconds."""
+    done = Refreshed()
+    end = time.monotonic() + seconds
+    while not (stop and stop.is_set()):
+        if time.monotonic() >= end:
+            done.more = True
+            break
+        with engine.begin() as db:
+            customers = changed.take(db, account.name, ROWS) if accounts.hold(db, account.name) else []
+            if not customers:
+                break
+            for some in _batches(customers):
+                done.add(refresh(db, account, some))
+    return done
+
+
+def refresh_all(
+    engine: Engine,
+    account: Account,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    stop: threading.Event | None = None,
+) -> Refreshed:
+    """Refreshes every customer of a connection, oldest first, and then the contacts that have none.
+
+    `progress(done, total)` is called after each batch of customers.
+    """
+    done = Refreshed()
+    with engine.connect() as db:
+        customers = list(db.scalars(_EVERY, {"connection": account.name}))
+    for some in _batches(customers):
+        if stop and stop.is_set():
+            done.more = True
+            return done
+        with engine.begin() as db:
+            if accounts.hold(db, account.name):
+                done.add(refresh(db, account, some))
+        if progress is not None:
+            progress(done.customers, len(customers))
+    with engine.connect() as db:
+        alone = list(db.scalars(_UNLINKED, {"livemode": account.livemode}))
+    for some in _batches(alone):
+        with engine.begin() as db:
+            done.add(refresh_contacts(db, some))
+    return done
+
+
+def refresh_due(engine: Engine, *, limit: int = BATCH) -> int:
+    """Tells what changed by itself since it was told last: an override that expired, grace that is over. Returns how
+    many contacts were looked at.
+    """
+    with engine.begin() as db:
+        linking.lock(db)
+        due = list(db.scalars(_DUE, {"limit": limit}))
+        if due:
+            tell_changes(db, due, snapshot.load(db), _now(db))
+    return len(due)
+
+
+def refresh(db: Connection, account: Account, customers: Sequence[str]) -> Refreshed:
+    """Refreshes these customers (Stripe ids) of a connection, and the contacts that they are or were."""
+    linking.lock(db)
+    matched = linking.link(db, account.name, account.livemode, customers)
+    following.follow(db, sorted(matched.contacts))
+    tell(db, matched.told)
+    tell_unmapped(db, account.name, customers)
+    done = _refresh_changed(db, sorted(matched.contacts))
+    done.customers = len(customers)
+    done.linked = sum(1 for one in matched.told if one.type == "contact.linked")
+    done.created = sum(1 for one in matched.told if one.type == "contact.created")
+    done.queued = sum(1 for one in matched.outcomes.values() if isinstance(one, Queued))
+    return done
+
+
+def tell_unmapped(db: Connection, connection: str, customers: Sequence[str] | None = None) -> None:
+    """Tells once of every price of a live subscription that nothing maps; of these customers, or of all."""
+    unmapped = mappings.note_unmapped(db, connection, customers)
+    tell(
+        db,
+        [
+            Told("mapping.unmapped", {"price": row["price"], "product": row["product"]}, None, connection)
+            for row in unmapped
+        ],
+    )
+
+
+def refresh_contacts(db: Connection, contacts: Sequence[int]) -> Refreshed:
+    """Derives the grants of these contacts (internal keys) and tells what their entitlements became."""
+    done = Refreshed(contacts=len(contacts))
+    if contacts:
+        done.grants = derive_grants(db, contacts).rows
+        done.told = tell_changes(db, contacts, snapshot.load(db), _now(db))
+    return done
+
+
+def _refresh_changed(db: Connection, contacts: Sequence[int]) -> Refreshed:
+    """As `refresh_contacts`, where nothing but the mirror, the catalog and the time can have changed: what those leave
+    as it was is not looked at again.
+    """
+    done = Refreshed(contacts=len(contacts))
+    if contacts:
+        derived = derive_grants(db, contacts)
+        done.grants = derived.rows
+        concerned = sorted({*derived.contacts, *untold(db, contacts)})
+        if concerned:
+            done.told = tell_changes(db, concerned, snapshot.load(db), _now(db))
+    return done
+
+
+def _now(db: Connection) -> datetime:
+    """The database's time, UTC: one clock for all machines."""
+    return db.execute(text("select clock_timestamp()")).scalar_one().astimezone(UTC)
+
+
+def _batches(values: Sequence[_T]) -> list[Sequence[_T]]:
+    return [values[at : at + BATCH] for at in range(0, len(values), BATCH)]
+
+
+_EVERY = text("""
+select id from stripe.customers where connection = :connection order by created nulls last, id""")
+
+_UNLINKED = text("""
+select key from tidegate.contacts c
+where livemode = :livemode and merged_into is null
+  and not exists (select from tidegate.links l where l.contact = c.key)
+order by key""")
+
+_DUE = text("""
+select contact from tidegate.entitlements_told where changes_at <= clock_timestamp()
+order by changes_at limit :limit""")

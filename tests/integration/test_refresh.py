@@ -1,0 +1,256 @@
+"""From mirrored customers and subscriptions to links, grants and answers, in the database."""
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.support.builders import customer, invoice, item, price, subscription
+from tests.support.shop import NOW, SEATS, Shop, opened
+
+from tidegate.catalog import kept, mappings, packages
+from tidegate.catalog.mappings import Wanted
+from tidegate.contacts import directory
+from tidegate.contacts.directory import Making
+from tidegate.entitlements import overrides
+from tidegate.entitlements.overrides import Giving
+from tidegate.workflows import refresh as refreshing
+
+
+@pytest.fixture
+def shop(fresh_database_url: str) -> Iterator[Shop]:
+    with opened(fresh_database_url) as shop:
+        yield shop
+
+
+def second_subscription() -> dict[str, Any]:
+    return subscription("sub_2", [item("si_2", "sub_2")], customer="cus_2")
+
+
+def failed_charge(id_: str, created: int) -> dict[str, Any]:
+    of = {"customer": "cus_1", "invoice": "in_1", "amount": 1000, "currency": "usd"}
+    return {"id": id_, "object": "charge", "created": created, "status": "failed", **of}
+
+
+def test_a_customer_becomes_a_contact_with_what_it_pays_for(shop: Shop) -> None:
+    shop.settings(create_missing=True)
+    both = [item("si_1"), item("si_2", quantity=3, price=SEATS)]
+    shop.has(customer(email="Ada@Acme.com", name="Ada"), subscription(items=both))
+    shop.catalog()
+    done = shop.refresh()
+    assert (done.customers, done.created, done.linked, done.grants) == (1, 1, 1, 2)
+    seats = shop.answer("ada@acme.com", "seats")
+    assert (seats["granted"], seats["limit"], seats["contact"]) == (True, 25, "account:ada@acme.com")
+    assert [(one["package"], one["version"]) for one in seats["packages"]] == [("pro", 1), ("extra-seats", 1)]
+    assert [(one["customer"], one["subscription"], one["item"], one["price"]) for one in seats["sources"]] == [
+        ("cus_1", "sub_1", "si_1", "price_1"),
+        ("cus_1", "sub_1", "si_2", "price_seats"),
+    ]
+    told = shop.rows("select type, data ->> 'feature' from tidegate.outbox order by id")
+    assert told == [
+        ("contact.created", None),
+        ("contact.linked", None),
+        ("entitlement.granted", "calls"),
+        ("entitlement.granted", "seats"),
+        ("entitlement.granted", "sso"),
+    ]
+    assert shop.refresh().customers == 0
+
+
+def test_two_customers_of_one_address_are_one_contact(shop: Shop) -> None:
+    shop.settings(create_missing=True)
+    shop.has(customer("cus_1", 10), subscription("sub_1", customer="cus_1"))
+    shop.has(
+        customer("cus_2", 20, email="ADA@example.com"), subscription("sub_2", [item("si_2", "sub_2")], customer="cus_2")
+    )
+    shop.catalog()
+    done = shop.refresh()
+    assert (done.created, done.linked) == (1, 2)
+    assert shop.rows("select customer, method from tidegate.links order by 1") == [
+        ("cus_1", "created"),
+        ("cus_2", "email"),
+    ]
+
+
+def test_past_due_has_its_days_of_grace_without_any_webhook_in_between(shop: Shop) -> None:
+    shop.settings(create_missing=True)
+    failed = int((NOW - timedelta(days=13)).timestamp())
+    shop.has(customer(), subscription(status="past_due"))
+    unpaid = invoice(
+        "in_1", subscription="sub_1", status="open", attempt_count=1, collection_method="charge_automatically"
+    )
+    shop.has(unpaid)
+    shop.has(
+        {
+            "id": "ch_2",
+            "object": "charge",
+            "created": failed + 500_000,
+            "customer": "cus_1",
+            "invoice": "in_1",
+            "status": "failed",
+            "amount": 1000,
+            "currency": "usd",
+        }
+    )
+    shop.has(
+        {
+            "id": "ch_1",
+            "object": "charge",
+            "created": failed,
+            "customer": "cus_1",
+            "invoice": "in_1",
+            "status": "failed",
+            "amount": 1000,
+            "currency": "usd",
+        }
+    )
+    shop.catalog()
+    shop.refresh()
+    within = shop.answer("ada@example.com", "sso")
+    assert within["granted"]
+    assert within["until"] == (NOW + timedelta(days=1)).isoformat()
+    past = shop.answer("ada@example.com", "sso", NOW + timedelta(days=1))
+    assert (past["granted"], past["reason"]) == (False, "feature_unavailable")
+    assert past["sources"][0]["reason"] == "the subscription is past due and its days of grace are over"
+
+
+def test_an_invoice_that_is_sent_has_its_grace_from_the_due_date(shop: Shop) -> None:
+    shop.settings(create_missing=True, grace_days=3)
+    due = int((NOW - timedelta(days=2)).timestamp())
+    shop.has(customer(), subscription(status="past_due", collection_method="send_invoice"))
+    shop.has(invoice("in_1", subscription="sub_1", status="open", collection_method="send_invoice", due_date=due))
+    shop.catalog()
+    shop.refresh()
+    assert shop.answer("ada@example.com", "sso")["until"] == (NOW + timedelta(days=1)).isoformat()
+
+
+def test_subscribers_stay_on_their_version_until_they_are_migrated(shop: Shop) -> None:
+    shop.settings(create_missing=True)
+    shop.has(customer(), subscription())
+    shop.catalog()
+    shop.refresh()
+    with shop.engine.begin() as db:
+        packages.draft(db, "pro", {"calls": 500})
+        assert packages.publish(db, "pro") == 2
+    shop.has(subscription(quantity=1, description="changed"), at=200)
+    shop.refresh()
+    assert shop.answer("ada@example.com", "calls")["limit"] == 1000
+    with shop.engine.begin() as db:
+        assert packages.migrate(db, "pro") == 1
+        refreshing.refresh_contacts(db, packages.holders(db, "pro"))
+    assert shop.answer("ada@example.com", "calls")["limit"] == 500
+    assert not shop.answer("ada@example.com", "sso")["granted"]
+
+
+def test_an_unmapped_price_waits_and_grants_the_rest_when_it_is_mapped(shop: Shop) -> None:
+    shop.settings(create_missing=True)
+    other = price("price_x", product="prod_x", unit_amount=700)
+    both = [item("si_1"), item("si_2", quantity=2, price=other, unit_amount=700)]
+    shop.has(
+        other, {"id": "prod_x", "object": "product", "created": 10, "name": "X"}, customer(), subscription(items=both)
+    )
+    shop.catalog()
+    shop.refresh()
+    assert shop.answer("ada@example.com", "sso")["granted"]
+    with shop.engine.begin() as db:
+        [waiting] = mappings.queue(db, "acme")
+        assert (waiting["price"], waiting["subscriptions"], waiting["list_value"]) == ("price_x", 1, 1400)
+        mappings.set_(db, Wanted("acme", product="prod_x", feature="seats", terms=1))
+        refreshing.refresh_contacts(db, mappings.touched(db, "acme", None, "prod_x"))
+        assert mappings.queue(db, "acme") == []
+    assert shop.answer("ada@example.com", "seats")["limit"] == 12
+    unmapped = shop.rows("select data ->> 'price' from tidegate.outbox where type = 'mapping.unmapped'")
+    assert unmapped == [("price_x",)]
+
+
+def test_holders_may_keep_a_mapping_that_is_removed(shop: Shop) -> None:
+    shop.settings(create_missing=True)
+    shop.has(customer(), subscription())
+    shop.catalog()
+    shop.refresh()
+    with shop.engine.begin() as db:
+        known = mappings.in_force(db, "acme", "price_1", None)
+        assert known is not None
+        assert kept.keep(db, "acme", "price_1", None) == 1
+        mappings.remove(db, known["id"])
+    shop.has(
+        customer("cus_2", email="bob@example.com"), subscription("sub_2", [item("si_2", "sub_2")], customer="cus_2")
+    )
+    shop.refresh()
+    with shop.engine.begin() as db:
+        refreshing.refresh_contacts(db, [key for (key,) in shop.rows("select key from tidegate.contacts")])
+    assert shop.answer("ada@example.com", "sso")["granted"]
+    assert not shop.answer("bob@example.com", "sso")["granted"]
+
+
+def test_a_user_has_what_its_account_has_and_the_answer_says_so(shop: Shop) -> None:
+    shop.settings(create_missing=True)
+    shop.has(customer(), subscription())
+    shop.catalog()
+    shop.refresh()
+    with shop.engine.begin() as db:
+        user = directory.make(db, False, Making("user", "u1", email="bob@example.com"))
+        account = directory.find(db, False, "ada@example.com")
+        directory.join(db, account.key, user, "admin")
+    found = shop.answer("u1", "sso")
+    assert (found["granted"], found["via"]) == (True, "account:ada@example.com")
+
+
+def test_a_contact_keeps_its_ids_and_its_usage_when_it_is_renamed(shop: Shop) -> None:
+    shop.settings(create_missing=True)
+    shop.has(customer(), subscription())
+    shop.catalog()
+    shop.refresh()
+    with shop.engine.begin() as db:
+        directory.rename(db, directory.find(db, False, "ada@example.com"), "w1")
+    assert shop.answer("w1", "sso")["granted"]
+    assert shop.answer("ada@example.com", "sso")["contact"] == "account:w1"
+
+
+def test_an_override_expires_by_itself_and_is_told(shop: Shop) -> None:
+    shop.catalog()
+    with shop.engine.begin() as db:
+        key = directory.make(db, False, Making("account", "acme"))
+        ends = datetime.now(UTC) + timedelta(seconds=0.2)
+        overrides.give(db, Giving(key, "ada", "a week", feature="sso", expires_at=ends))
+        refreshing.refresh_contacts(db, [key])
+    assert shop.answer("acme", "sso", ends - timedelta(milliseconds=1))["granted"]
+    assert not shop.answer("acme", "sso", ends)["granted"]
+    while not refreshing.refresh_due(shop.engine):
+        assert datetime.now(UTC) < ends + timedelta(seconds=30)
+    told = shop.rows("select type from tidegate.outbox order by id")
+    assert told == [("entitlement.granted",), ("entitlement.revoked",)]
+
+
+def derived(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
+    return {
+        "grants": shop.rows("select * from tidegate.grants order by connection, subscription, item"),
+        "links": shop.rows("select connection, customer, contact, method from tidegate.links order by 1, 2"),
+        "told": shop.rows("select * from tidegate.entitlements_told order by contact"),
+        "holdings": shop.rows("select * from tidegate.holdings order by 1, 2, 3"),
+    }
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_of_events_does_not_matter(shop: Shop, seed: int) -> None:
+    shop.settings(create_missing=True)
+    shop.has(customer())
+    shop.catalog()
+    life = [
+        subscription(status="trialing"),
+        subscription(status="active"),
+        subscription(status="active", items=[item("si_1"), item("si_2", quantity=2, price=SEATS)]),
+        subscription(status="past_due", items=[item("si_2", quantity=4, price=SEATS)]),
+        subscription(status="active", items=[item("si_2", quantity=4, price=SEATS)], cancel_at=1_900_000_000),
+    ]
+    told = [(body, 1000 + 10 * n) for n, body in enumerate(life)]
+    random.Random(seed).shuffle(told)
+    for body, at in told:
+        shop.told(body, at=at)
+        shop.refresh()
+    [seats] = shop.rows("select package, times, status, extract(epoch from ends_at)::bigint from tidegate.grants")
+    assert seats == ("extra-seats", 4, "active", 1_900_000_000)
+    before = derived(shop)
+    refreshing.refresh_all(shop.engine, shop.account)
+    assert derived(shop) == before

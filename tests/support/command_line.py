@@ -1,0 +1,56 @@
+"""Runs `tidegate` as a person does: a process, an exit code, one JSON document on stdout."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from cryptography.fernet import Fernet
+
+from tidegate.sandbox import Sandbox
+
+KEY = "sk_test_51TidegateSandboxOpenKey00000000"
+"""The key that every sandbox takes."""
+
+
+class Cli:
+    """Runs `tidegate` in an environment of its own."""
+
+    def __init__(self, home: Path, database_url: str) -> None:
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONWARNINGS": "error",
+            "TIDEGATE_HOME": str(home),
+            "DATABASE_URL": database_url,
+            "TIDEGATE_SECRET_KEY": Fernet.generate_key().decode(),
+        }
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tidegate", *arguments],
+            env=self.environment | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(
+        self, *arguments: str, code: int = 0, stdin: str = "", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        with self.start(*arguments, **environment) as running:
+            out, err = running.communicate(stdin, timeout=60)
+        assert running.returncode == code, f"{arguments} ended with {running.returncode}: {err}{out}"
+        assert "Traceback" not in err
+        return subprocess.CompletedProcess(arguments, code, out, err)
+
+    def json(self, *arguments: str, code: int = 0, **more: str) -> dict[str, Any]:
+        """The document on stdout; anything else there is an error."""
+        return json.loads(self(*arguments, "--json", code=code, **more).stdout)
+
+    def connect(self, sandbox: Sandbox, name: str = "test", key: str = KEY) -> dict[str, Any]:
+        return self.json(
+            "connect", "--api-key", "-", "--api-base", sandbox.url, "--name", name, "--rate", "0", stdin=key
+        )
