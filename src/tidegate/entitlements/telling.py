@@ -16,8 +16,8 @@ from tidegate.entitlements.resolve import Entitlement, Holder, resolve
 def tell_changes(db: Connection, contacts: Sequence[int], catalog: Catalog, as_of: datetime) -> int:
     """Writes outbox rows `entitlement.granted`, `.changed`, `.revoked` for what these contacts' entitlements became.
 
-    Usage is no change: limits are. A contact that was merged into another has none of its own. Returns how many rows. In
-    the caller's transaction, which holds the contacts.
+    Usage is no change: limits are. A contact that was merged into another has none of its own. Returns how many rows.
+    In the caller's transaction, which holds the contacts.
     """
     before = {row.contact: row for row in db.execute(_TOLD, {"contacts": list(contacts)})}
     told: list[Told] = []
