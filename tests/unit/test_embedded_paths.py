@@ -261,3 +261,27 @@ def test_a_full_disk_is_told_from_other_trouble(
     assert isinstance(error, EmbeddedServerFull) is full
     assert ("Make room" if full else "See the log.") in str(error)
     assert problem in str(error)
+
+
+def test_a_process_whose_servers_folder_was_removed_can_still_fork(tmp_path: Path) -> None:
+    program = """
+import os, pathlib, shutil, sys
+from tidegate.store.embedded_locks import UserLock
+
+gone, kept = (pathlib.Path(sys.argv[1]) / name for name in ("gone", "kept"))
+locks = []
+for folder in (gone, kept):
+    folder.mkdir()
+    locks.append(UserLock(folder / "pg.users"))
+    locks[-1].join()
+shutil.rmtree(gone)
+child = os.fork()
+if not child:
+    os._exit(0 if [lock.joined for lock in locks] == [False, True] else 1)
+assert os.waitpid(child, 0)[1] == 0
+assert [lock.joined for lock in locks] == [True, True]
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")

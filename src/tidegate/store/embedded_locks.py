@@ -4,7 +4,7 @@ import os
 import threading
 import weakref
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -91,13 +91,15 @@ class UserLock:
     def before_fork(self) -> None:
         self.mutex.acquire()
         if self._held is not None:
-            self._for_child = share(self.path)
+            with suppress(FileNotFoundError):  # the folder was removed: nobody comes to its server any more
+                self._for_child = share(self.path)
 
     def after_fork(self, in_child: bool) -> None:
         spare, self._for_child = self._for_child, None
-        if spare is not None and in_child and self._held is not None:
+        if in_child and self._held is not None:
             os.close(self._held)  # never unlocked here: that would unlock the parent's
-            self._held = share(self.path)  # once more, so that the kernel lists it under the child's pid
+            # Once more, so that the kernel lists it under the child's pid.
+            self._held = share(self.path) if spare is not None else None
         if spare is not None:
             os.close(spare)
         self.mutex.release()
