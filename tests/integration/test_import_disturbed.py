@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 from sqlalchemy import text
 from tests.support.importing import QUICK, connected, differences, imported, stored
+from tests.support.replies import changed
 
 from tidegate.connections import runs
 from tidegate.connections.accounts import Account
@@ -24,6 +25,8 @@ from tidegate.workflows.audit import audit
 from tidegate.workflows.import_account import ImportOptions, import_account
 
 if TYPE_CHECKING:
+    from tidegate.sandbox.answers import Request
+    from tidegate.sandbox.http import Reply
     from tidegate.sandbox.server import Sandbox
 
 MakeSandbox = Callable[..., "Sandbox"]
@@ -77,9 +80,16 @@ def names_missing_prices(hub: Hub) -> int:
 
 
 def test_a_stop_after_the_last_page_leaves_an_import_that_goes_on(hub: Hub, make_sandbox: MakeSandbox) -> None:
-    account = connected(hub, make_sandbox(customers=30))
-    stop = threading.Event()
-    first = imported(hub, account, "subscriptions", stop=stop, progress=lambda told: stop.set() if told.done else None)
+    sandbox = make_sandbox(customers=30)
+    account, stop = connected(hub, sandbox), threading.Event()
+
+    def stop_at_the_first_look(request: "Request", _reply: "Reply") -> None:
+        if request.path.startswith("/v1/prices/"):
+            stop.set()
+
+    restore = changed(sandbox, stop_at_the_first_look)
+    first = imported(hub, account, "subscriptions", stop=stop)
+    restore()
     assert first["state"] == "interrupted"
     assert names_missing_prices(hub) > 0
     second = imported(hub, account, "subscriptions")
