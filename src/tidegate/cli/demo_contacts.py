@@ -45,12 +45,10 @@ def tell(contacts: dict[str, Any]) -> None:
     show.line()
     print_answer(contacts["answer"])
     show.line()
-    show.line(
-        f"`tidegate entitlements {contacts['example']}` asks that again; `tidegate contacts review list` shows the"
-    )
-    show.line(
-        f"{contacts['in_review']:,} customers that wait, `tidegate mappings queue` the {contacts['unmapped']:,} prices."
-    )
+    home = f"TIDEGATE_HOME={contacts['home']}"
+    show.line(f"Ask again: {home} tidegate entitlements {contacts['example']}")
+    show.line(f"{contacts['in_review']:,} customers wait for a person: {home} tidegate contacts review list")
+    show.line(f"{contacts['unmapped']:,} prices wait for a meaning: {home} tidegate mappings queue")
 
 
 def _standing(done: "Understood") -> str:
