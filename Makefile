@@ -50,7 +50,7 @@ integration: assets
 	$(PYTEST) -n 2 -m "not soak" tests/integration $(ARGS)
 
 crash: assets
-	$(PYTEST) -m "not soak" tests/crash $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile -m "not soak" tests/crash $(ARGS)
 
 peers: $(READY)
 	$(PYTEST) -m "not soak" tests/peers $(ARGS)
