@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from tidegate.api.rings import Rings
+from tidegate.api.waiting import resolve
 from tidegate.errors import InboxBusy, TidegateError
 from tidegate.mirror.inbox import Entry
 
@@ -176,19 +177,4 @@ class Committer:
 
 
 def _resolve(waiting: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
-    answers: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[bool], Outcome]]] = {}
-    for one, outcome in zip(waiting, outcomes, strict=True):
-        answers.setdefault(one.loop, []).append((one.answer, outcome))
-    for loop, resolved in answers.items():
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for the answer any more
-            loop.call_soon_threadsafe(_answer, resolved)
-
-
-def _answer(resolved: list[tuple[asyncio.Future[bool], Outcome]]) -> None:
-    for answer, outcome in resolved:
-        if answer.done():
-            continue  # the sender hung up
-        if isinstance(outcome, TidegateError):
-            answer.set_exception(outcome)
-        else:
-            answer.set_result(outcome)
+    resolve((one.loop, one.answer, outcome) for one, outcome in zip(waiting, outcomes, strict=True))

@@ -1,13 +1,13 @@
 """One thread that does the work of many requests together: what they cost the database is shared."""
 
 import asyncio
-import contextlib
 import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from tidegate.api.waiting import resolve
 from tidegate.errors import HubBusy, TidegateError
 
 log = logging.getLogger(__name__)
@@ -85,24 +85,11 @@ class Together(Generic[Ask]):
 
 
 def _resolve(batch: Sequence[_Waiting], outcomes: Sequence[Any]) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
-    for one, outcome in zip(batch, outcomes, strict=True):
-        by_loop.setdefault(one.loop, []).append((one.answer, outcome))
-    for loop, resolved in by_loop.items():
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for the answer any more
-            loop.call_soon_threadsafe(_answer, resolved)
+    resolve((one.loop, one.answer, _own(outcome)) for one, outcome in zip(batch, outcomes, strict=True))
 
 
-def _answer(resolved: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    for answer, outcome in resolved:
-        if answer.done():
-            continue  # whoever asked hung up
-        if isinstance(outcome, TidegateError):
-            answer.set_exception(_again(outcome))
-        elif isinstance(outcome, Exception):
-            answer.set_exception(outcome)
-        else:
-            answer.set_result(outcome)
+def _own(outcome: Any) -> Any:
+    return _again(outcome) if isinstance(outcome, TidegateError) else outcome
 
 
 def _again(error: TidegateError) -> TidegateError:
