@@ -9,6 +9,7 @@ from tests.support import queue
 
 from tidegate.errors import DatabaseUnreachable
 from tidegate.store.engine import open_engine
+from tidegate.workflows import doorbell
 from tidegate.workflows.doorbell import BELLS, Doorbell
 
 
@@ -42,6 +43,14 @@ def test_ringing_twice_is_one_job_and_leaves_the_transaction_sound(engine: Engin
         assert bell.ring("drain", connection="other", db=db)
         assert bell.ring("catch_up", connection="acme", db=db)
     assert queue.jobs(engine) == [("drain", "acme", "todo"), ("drain", "other", "todo"), ("catch_up", "acme", "todo")]
+
+
+def test_a_ring_that_another_answers_queues_nothing_that_the_server_has_to_refuse(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Doorbell(engine).ring("drain", connection="acme")
+    monkeypatch.setattr(doorbell, "_app", lambda: pytest.fail("it was queued"))
+    assert not Doorbell(engine).ring("drain", connection="acme")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from tests.support.queue import no_stripe
 
 from tidegate.connections.accounts import Account
 from tidegate.errors import ImportRunning, StripeKeyInvalid, StripeUnreachable, WorkStopped
+from tidegate.mirror import changed
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import LocalBudget
 from tidegate.workflows import tasks
@@ -154,6 +155,23 @@ from procrastinate_jobs""")
     assert [one.task_name for one in found] == ([] if rung is None else ["drain"])
     if rung is not None:
         assert rung - 2 <= found[0].seconds <= rung
+
+
+@pytest.mark.parametrize(("handled", "seconds"), [(tasks.FLOOD - 1, 0), (tasks.FLOOD, tasks.LULL)])
+def test_customers_are_refreshed_at_once_and_behind_a_flood_a_moment_later(
+    context: TaskContext, monkeypatch: pytest.MonkeyPatch, handled: int, seconds: int
+) -> None:
+    monkeypatch.setattr(tasks.ingest_events, "handle_events", ending(Drained(handled=handled)))
+    with context.engine.begin() as db:
+        changed.note(db, "acme", ["cus_1"])
+    tasks.drain(context, "acme")
+    with context.engine.connect() as db:
+        waits = db.execute(
+            text("""
+select task_name, coalesce(ceil(extract(epoch from scheduled_at - clock_timestamp()))::int, 0) as seconds
+from procrastinate_jobs""")
+        ).all()
+    assert [tuple(one) for one in waits] == [("refresh", seconds)]
 
 
 @pytest.mark.parametrize("due", ["now()", "now() + interval '1 hour'"])

@@ -89,9 +89,10 @@ where args ? 'connection' and (cast(:status as text) is null or status::text = :
 
 def empty(engine: Engine) -> None:
     """Forgets every job, worker and connection, and what belongs to them."""
-    tables = "procrastinate_jobs, procrastinate_workers, procrastinate_periodic_defers"
+    queue = "procrastinate_jobs, procrastinate_workers, procrastinate_periodic_defers"
+    work = "connections, permissions, problems, runs, inbox, refetches, changed_customers"
     with engine.begin() as db:
-        db.execute(text(f"truncate {tables}, connections, permissions, problems, runs, inbox, refetches cascade"))
+        db.execute(text(f"truncate {queue}, {work} cascade"))
 
 
 def empty_jobs(engine: Engine) -> None:

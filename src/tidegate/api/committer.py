@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 BATCH = 200
 MOST_WAITING = 5_000  # events
 MOST_BYTES = 64_000_000
-RING_PAUSE = 0.2  # seconds
+RING_PAUSE = 0.5  # seconds
 COMMIT_PAUSE = 0.01
 """Seconds from one commit's beginning to the next one's: under load ten events share what one of them would cost, and
 an event that comes alone waits for nothing.

@@ -16,6 +16,7 @@ from tidegate.store import engine as store_engine
 
 if TYPE_CHECKING:
     from procrastinate import App
+    from procrastinate.jobs import JobDeferrer
 
 PROMPT = "prompt"
 """Queue of work that takes seconds and asks nothing of Stripe: events are applied however slow Stripe is."""
@@ -85,25 +86,29 @@ def _ring(db: Connection, task: str, connection: str, delay: int, arguments: dic
 
     bell = BELLS[task]
     queueing_lock = bell.queueing_lock.format(connection=connection)
-    job = _app().configure_task(
+    while not _hold_back(db, queueing_lock):  # looked at first: a job refused is an error in the server's log
+        try:
+            with db.begin_nested():
+                _job(db, task, connection, delay).defer(connection=connection, **arguments)
+            return True
+        except AlreadyEnqueued:
+            continue  # another transaction was faster
+    if bell.queue == IMPORT and task != "sweep":
+        _merge(db, queueing_lock, arguments)
+    return False
+
+
+def _job(db: Connection, task: str, connection: str, delay: int) -> "JobDeferrer":
+    bell = BELLS[task]
+    return _app().configure_task(
         task,
         queue=bell.queue,
         lock=bell.lock.format(connection=connection) if bell.lock else None,
-        queueing_lock=queueing_lock,
+        queueing_lock=bell.queueing_lock.format(connection=connection),
         priority=bell.priority,
         schedule_in={"seconds": delay} if delay else None,
         connection=db.connection.driver_connection,
     )
-    while True:
-        try:
-            with db.begin_nested():
-                job.defer(connection=connection, **arguments)
-            return True
-        except AlreadyEnqueued:
-            if _hold_back(db, queueing_lock):
-                if bell.queue == IMPORT and task != "sweep":
-                    _merge(db, queueing_lock, arguments)
-                return False
 
 
 def _hold_back(db: Connection, queueing_lock: str) -> bool:

@@ -49,6 +49,11 @@ MOST_TRIES = 20
 """How often a part of an import that fails is tried again by itself, over about two and a half hours."""
 SLICE = 20.0
 """Seconds after which work on one connection lets others have its place."""
+FLOOD = 30
+"""Events handled in one go from which on more are likely to follow: the refresh behind them waits `LULL` seconds, so
+that it takes many customers at once, and one that changes again only once.
+"""
+LULL = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +141,7 @@ def drain(context: TaskContext, connection: str) -> dict[str, Any]:
     if drained.accounts_changed:
         context.doorbell.ring("fan_out", connection=connection)
     _ring_for_looks(context, connection)
-    _ring_for_refresh(context, connection)
+    _ring_for_refresh(context, connection, delay=LULL if drained.handled >= FLOOD else 0)
     return {
         "connection": connection,
         "handled": drained.handled,
@@ -168,11 +173,11 @@ def _ring_for_looks(context: TaskContext, connection: str) -> None:
         context.doorbell.ring("refetch", connection=connection)
 
 
-def _ring_for_refresh(context: TaskContext, connection: str) -> None:
+def _ring_for_refresh(context: TaskContext, connection: str, *, delay: int = 0) -> None:
     with context.engine.connect() as db:
         waiting = changed.waiting(db, connection)
     if waiting:
-        context.doorbell.ring("refresh", connection=connection)
+        context.doorbell.ring("refresh", connection=connection, delay=delay)
 
 
 def refresh(context: TaskContext, connection: str) -> dict[str, Any]:
