@@ -200,11 +200,11 @@ MIRROR = r"""
 insert into stripe.customers (connection, id, created, updated_at, certainty, email, name, data)
 select 'bench', 'cus_' || n, at, at, 0, 'person@company-' || n || '.example', 'Company ' || n,
   jsonb_build_object('id', 'cus_' || n, 'metadata', jsonb_build_object())
-from generate_series(1, :contacts) n, lateral (select now() - interval '400 days' + n * interval '1 second' as at);
+from generate_series(1, :contacts) n, lateral (select now() - interval '400 days' + n * interval '1 second' as at) a;
 insert into stripe.subscriptions
   (connection, id, created, updated_at, certainty, customer, status, start_date, billing_cycle_anchor, data)
 select 'bench', 'sub_' || n, created, updated_at, 0, id, 'active', created, created, '{}'::jsonb
-from stripe.customers, lateral (select substr(id, 5) as n);
+from stripe.customers, lateral (select substr(id, 5) as n) b;
 insert into stripe.subscription_items
   (connection, id, created, updated_at, certainty, subscription, price, product, quantity, currency, unit_amount,
    interval, interval_count, data)

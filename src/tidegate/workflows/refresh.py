@@ -88,7 +88,8 @@ def refresh_all(
     `progress(done, total)` is called after each batch of customers.
     """
     done = Refreshed()
-    with engine.connect() as db:
+    with engine.begin() as db:
+        tell_unmapped(db, account.name)
         customers = list(db.scalars(_EVERY, {"connection": account.name}))
     for some in _batches(customers):
         if stop and stop.is_set():
@@ -96,7 +97,7 @@ def refresh_all(
             return done
         with engine.begin() as db:
             if accounts.hold(db, account.name):
-                done.add(refresh(db, account, some))
+                done.add(_refresh(db, account, some))
         if progress is not None:
             progress(done.customers, len(customers))
     with engine.connect() as db:
@@ -121,11 +122,17 @@ def refresh_due(engine: Engine, *, limit: int = BATCH) -> int:
 
 def refresh(db: Connection, account: Account, customers: Sequence[str]) -> Refreshed:
     """Refreshes these customers (Stripe ids) of a connection, and the contacts that they are or were."""
+    done = _refresh(db, account, customers)
+    tell_unmapped(db, account.name, customers)
+    return done
+
+
+def _refresh(db: Connection, account: Account, customers: Sequence[str]) -> Refreshed:
+    """As `refresh`, without a look at their prices."""
     linking.lock(db)
     matched = linking.link(db, account.name, account.livemode, customers)
     following.follow(db, sorted(matched.contacts))
     tell(db, matched.told)
-    tell_unmapped(db, account.name, customers)
     done = _refresh_changed(db, sorted(matched.contacts))
     done.customers = len(customers)
     done.linked = sum(1 for one in matched.told if one.type == "contact.linked")
