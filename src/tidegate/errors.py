@@ -296,6 +296,14 @@ class ChangeUnknown(UsageError):
     """The {action} {number} cannot be undone: {problem}"""
 
 
+class PolicyInvalid(UsageError):
+    """{problem}"""
+
+
+class SubscriptionInvalid(UsageError):
+    """That is no subscription of Stripe's: {where}: {problem}."""
+
+
 class CatalogUnknown(UsageError):
     """There is no {what} {key}.{nearest} `tidegate {list} list` shows all."""
 

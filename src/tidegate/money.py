@@ -1,5 +1,7 @@
 """Amounts in minor units as people read them; Stripe's currency exponents (docs.stripe.com/currencies)."""
 
+from fractions import Fraction
+
 # fmt: off
 _NONE = frozenset({
     "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf",
@@ -20,3 +22,15 @@ def shown(amount: int, currency: str) -> str:
     whole, rest = divmod(abs(amount), 10**places)
     sign = "-" if amount < 0 else ""
     return f"{sign}{whole:,}{f'.{rest:0{places}d}' if places else ''} {currency.upper()}"
+
+
+def shown_exactly(amount: Fraction, currency: str) -> str:
+    """`16.6667 USD` for 5,000/3 minor units: two places more than the currency has, where it needs them."""
+    places = exponent(currency) + 2
+    scaled = abs(amount) * 100
+    rounded = (2 * scaled.numerator + scaled.denominator) // (2 * scaled.denominator)
+    whole, rest = divmod(rounded, 10**places)
+    decimals = f"{rest:0{places}d}"
+    kept = decimals[: places - 2] + decimals[places - 2 :].rstrip("0")
+    sign = "-" if amount < 0 and rounded else ""
+    return f"{sign}{whole:,}{f'.{kept}' if kept else ''} {currency.upper()}"

@@ -18,6 +18,7 @@ from tidegate.cli.entitlements import entitlements
 from tidegate.cli.export import export
 from tidegate.cli.import_ import import_
 from tidegate.cli.migrate import migrate
+from tidegate.cli.price import price
 from tidegate.cli.refresh import refresh
 from tidegate.cli.run import Program
 from tidegate.cli.sandbox import sandbox
@@ -67,6 +68,7 @@ PANELS: dict[str, dict[str, Callable[..., Any]]] = {
         "stop": stop,
     },
     "Look": {"status": status, "audit": audit, "doctor": doctor, "sql": sql, "export": export},
+    "Revenue": {"price": price},
     "Contacts and entitlements": {"entitlements": entitlements, "consume": consume},
     "End": {"disconnect": disconnect},
 }

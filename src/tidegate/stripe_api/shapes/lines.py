@@ -151,6 +151,18 @@ class LineParent(Part):
         return self.invoice_item_details or self.subscription_item_details
 
 
+class TaxAmount(Amount):
+    """A tax of a line; whether the line's amount includes it stands in `tax_behavior` since 2025-03-31.basil."""
+
+    inclusive: bool | None = None
+    tax_behavior: str | None = None
+
+    @property
+    def included(self) -> int:
+        """What of the line's amount it is, in minor units."""
+        return (self.amount or 0) if self.inclusive or self.tax_behavior == "inclusive" else 0
+
+
 class InvoiceLine(Charged):
     """Stripe's `line_item`; amounts in minor units of `currency`.
 
@@ -166,8 +178,8 @@ class InvoiceLine(Charged):
     proration_told: bool | None = field(default=None, name="proration")
     subtotal: Whole | None = None
     discount_amounts: list[Amount] | None = None
-    tax_amounts: list[Amount] | None = None
-    taxes: list[Amount] | None = None
+    tax_amounts: list[TaxAmount] | None = None
+    taxes: list[TaxAmount] | None = None
     tax_rates: list[str | TaxRate] | None = None
 
     invoice = IdOf("invoice_ref")
@@ -208,6 +220,12 @@ class InvoiceLine(Charged):
     def tax_amount(self) -> int | None:
         """All tax of the line, inclusive and exclusive."""
         return total(self.taxes if self.taxes is not None else self.tax_amounts)
+
+    @property
+    def inclusive_tax(self) -> int | None:
+        """The tax that the line's amount includes; None when its taxes were not told."""
+        told = self.taxes if self.taxes is not None else self.tax_amounts
+        return None if told is None else sum(tax.included for tax in told)
 
     @property
     def discount_amount(self) -> int | None:
