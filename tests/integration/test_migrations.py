@@ -28,6 +28,7 @@ from tidegate.mirror import refill
 from tidegate.mirror import tables as mirror_tables
 from tidegate.mirror.apply import apply
 from tidegate.mirror.tables import stripe_metadata
+from tidegate.revenue import tables as revenue_tables
 from tidegate.security import tables as security_tables
 from tidegate.store import migrate as revisions
 from tidegate.store import queue_schema
@@ -45,6 +46,7 @@ DECLARING = (
     contacts_tables,
     catalog_tables,
     entitlements_tables,
+    revenue_tables,
 )
 """Modules whose import declares tables in `metadata`."""
 

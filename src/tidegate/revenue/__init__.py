@@ -1,0 +1,1 @@
+"""Recurring revenue: what subscriptions were worth over time, how that moved, and what was billed."""
