@@ -1,7 +1,7 @@
 """What pricing is given: a subscription with its items, and all that their amounts depend on, as Stripe told it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tidegate.stripe_api.shapes.catalog import Coupon, Price, TaxRate
 from tidegate.stripe_api.shapes.discounts import Discount, Discounts
@@ -33,6 +33,10 @@ class Facts:
         """Of all amounts: the subscription's, lower case."""
         told = self.subscription.currency or next((item.currency for item in self.items if item.currency), None)
         return (told or "").lower()
+
+    def past_due(self, since: int) -> "Facts":
+        """The same of a subscription that has been past due since an instant."""
+        return replace(self, past_due_since=since)
 
     def price_of(self, item: SubscriptionItem) -> Price | None:
         """The item's price: the one with all its tiers and currencies where that is known, else the item's own."""

@@ -4,7 +4,7 @@ from msgspec import field
 
 from tidegate.stripe_api.shapes.base import Amount, IdOf, Part, Ref, Seconds, Shape, Whole, id_of, total
 from tidegate.stripe_api.shapes.catalog import Metadata, Plan, Price, TaxRate, embedded_price
-from tidegate.stripe_api.shapes.discounts import Discounts, coupons
+from tidegate.stripe_api.shapes.discounts import Discount, Discounts, coupons
 
 
 class SubscriptionDetails(Part):
@@ -151,6 +151,14 @@ class LineParent(Part):
         return self.invoice_item_details or self.subscription_item_details
 
 
+class DiscountAmount(Amount):
+    """What a discount took off a line."""
+
+    discount_ref: str | Discount | None = field(default=None, name="discount")
+
+    discount = IdOf("discount_ref")
+
+
 class TaxAmount(Amount):
     """A tax of a line; whether the line's amount includes it stands in `tax_behavior` since 2025-03-31.basil."""
 
@@ -177,7 +185,7 @@ class InvoiceLine(Charged):
     type_told: str | None = field(default=None, name="type")
     proration_told: bool | None = field(default=None, name="proration")
     subtotal: Whole | None = None
-    discount_amounts: list[Amount] | None = None
+    discount_amounts: list[DiscountAmount] | None = None
     tax_amounts: list[TaxAmount] | None = None
     taxes: list[TaxAmount] | None = None
     tax_rates: list[str | TaxRate] | None = None

@@ -1,0 +1,185 @@
+"""States of a subscription before its first version, from what invoices billed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+from msgspec import structs
+
+from tidegate.pricing.facts import Facts
+from tidegate.pricing.policy import Policy
+from tidegate.pricing.subscription import value
+from tidegate.pricing.terms import Unpriced, charges
+from tidegate.revenue.history.evidence import Group
+from tidegate.revenue.history.span import State
+from tidegate.stripe_api.shapes.catalog import Coupon, Price
+from tidegate.stripe_api.shapes.discounts import Discount
+from tidegate.stripe_api.shapes.lines import InvoiceLine
+from tidegate.stripe_api.shapes.subscriptions import Subscription, SubscriptionItem
+
+UNBILLED = "nothing was billed for it: it is taken to have been from its start as it was first seen"
+
+
+def states(first: Facts, groups: Sequence[Group], policy: Policy, until: int) -> list[State]:
+    """The states that the groups tell of, oldest first, up to `until` (epoch seconds), when the first version begins.
+
+    `first` is the first version: what stands on it carries forward to it.
+    """
+    if first.subscription.status in {"incomplete", "incomplete_expired"}:
+        return []
+    groups = [group for group in groups if _price(first, group).usage_type != "metered"]
+    if not groups:
+        return _unbilled(first, policy, until)
+    timelines = {item: _timeline(item, first, groups) for item in sorted({group.key.item for group in groups})}
+    begin = _backdated(first.subscription, groups)
+    instants = sorted({at for timeline in timelines.values() for at, _ in timeline if at < until})
+    found: list[State] = []
+    for instant in instants:
+        standing = {item: group for item, timeline in timelines.items() if (group := _at(timeline, instant))}
+        facts = _facts(first, standing, _discounts(first, groups, instant))
+        newest = max((group for group in standing.values()), key=lambda group: group.from_, default=groups[0])
+        at = begin if begin is not None and instant == instants[0] else instant
+        found.append(State(at, value(facts, policy, instant), "inferred", newest.key.invoice))
+    return found
+
+
+def _unbilled(first: Facts, policy: Policy, until: int) -> list[State]:
+    """A subscription of which no invoice tells anything, such as a free one."""
+    subscription = first.subscription
+    start = subscription.start_date if subscription.start_date is not None else subscription.created
+    if start is None or start >= until:
+        return []
+    trial = subscription.trial_end
+    moments = [(start, "active")] if trial is None else [(start, "trialing"), (max(start, trial), "active")]
+    return [
+        State(at, value(_with_status(first, status), policy, at), "inferred", UNBILLED)
+        for at, status in moments
+        if at < until
+    ]
+
+
+def _with_status(facts: Facts, status: str) -> Facts:
+    plain = structs.replace(facts.subscription, status=status, pause_collection=None, canceled_at=None)
+    return replace(facts, subscription=plain, past_due_since=None)
+
+
+def _backdated(subscription: Subscription, groups: Sequence[Group]) -> int | None:
+    """When a subscription that was backdated counts from; None: it was not, or its first invoice is not known."""
+    start, created = subscription.start_date, subscription.created
+    if start is None or created is None or start >= created:
+        return None
+    return start if groups[0].from_ <= created + 1 else None
+
+
+def _timeline(item: str, first: Facts, groups: Sequence[Group]) -> list[tuple[int, Group | None]]:
+    """From when on which group says what the item was; None: it was not there."""
+    found: list[tuple[int, Group | None]] = []
+    mine = [group for group in groups if group.key.item == item]
+    for group in mine:
+        ended = group.key.proration and group.key.negative
+        found.append((group.key.start if group.key.proration else group.from_, None if ended else group))
+    found.sort(key=lambda one: one[0])  # stable: what ends an item stands before what begins it anew
+    if item not in {one.id for one in first.items} and found[-1][1] is not None:
+        found.append((_gone(found[-1][1], first, groups), None))
+    return found
+
+
+def _gone(last: Group, first: Facts, groups: Sequence[Group]) -> int:
+    """When an item that is not on the subscription any more ended: at the next renewal of its interval without it, else
+    with the last period that was billed.
+    """
+    interval = _interval(first, last)
+    renewals = [
+        group.key.start
+        for group in groups
+        if not group.key.proration and group.key.start > last.key.start and _interval(first, group) == interval
+    ]
+    return min(renewals, default=last.key.end)
+
+
+def _interval(first: Facts, group: Group) -> tuple[str | None, int | None]:
+    price = _price(first, group)
+    return price.interval, price.interval_count
+
+
+def _at(timeline: Sequence[tuple[int, Group | None]], instant: int) -> Group | None:
+    return next((group for at, group in reversed(timeline) if at <= instant), None)
+
+
+def _price(first: Facts, group: Group) -> Price:
+    """The mirrored price for interval, tiers and packages, the line's own for what a unit cost."""
+    line = group.lines[0]
+    known = first.prices.get(group.key.price) or line.terms or Price(id=group.key.price)
+    unit = line.unit_amount_decimal
+    if unit is None or known.billing_scheme == "tiered" or known.tiers_mode:
+        return known
+    return structs.replace(
+        known, currency=line.currency or known.currency, unit_amount=None, unit_amount_exact=unit, currency_options=None
+    )
+
+
+def _facts(first: Facts, standing: Mapping[str, Group], discounts: Mapping[str, list[Discount]]) -> Facts:
+    """The subscription as the groups tell of it."""
+    trial = any(_is_trial(first, group) for group in standing.values())
+    subscription = Subscription(
+        id=first.subscription.id,
+        currency_told=first.currency,
+        status="trialing" if trial else "active",
+        default_tax_rates=first.subscription.default_tax_rates,
+    )
+    items = [
+        SubscriptionItem(
+            id=item,
+            price_embedded=_price(first, group),
+            quantity=group.quantity,
+            discounts=list[str | Discount](discounts.get(item, ())),
+            tax_rates=group.lines[0].tax_rates,
+        )
+        for item, group in standing.items()
+    ]
+    lines = {item: _taxed(group) for item, group in standing.items()}
+    return Facts(subscription, items, prices={}, coupons=first.coupons, tax_rates=first.tax_rates, lines=lines)
+
+
+def _taxed(group: Group) -> list[InvoiceLine]:
+    """Lines that tell of taxes; discounts are worked out from their coupons."""
+    return [line for line in group.lines if line.inclusive_tax]
+
+
+def _is_trial(first: Facts, group: Group) -> bool:
+    """Whether something that costs was billed with nothing, and no discount explains it."""
+    if group.key.proration or group.amount or group.off:
+        return False
+    listed = charges(_price(first, group), group.quantity, first.currency)
+    return not isinstance(listed, Unpriced) and sum((one.amount for one in listed), Fraction(0)) > 0
+
+
+def _discounts(first: Facts, groups: Sequence[Group], instant: int) -> dict[str, list[Discount]]:
+    """By item the discounts of its period: those of the last lines that are no proration, else of the last ones."""
+    found: dict[str, list[Discount]] = {}
+    for whole in (False, True):
+        for group in groups:
+            if group.from_ <= instant and group.key.proration is not whole and not group.key.negative:
+                found[group.key.item] = list(_applied(first, group))
+    return found
+
+
+def _applied(first: Facts, group: Group) -> Iterator[Discount]:
+    """Discounts that take off what the group's lines say: the same per cent, or the same amount."""
+    taken: dict[str, int] = {}
+    for line in group.lines:
+        for part in line.discount_amounts or ():
+            if part.discount and part.amount:
+                taken[part.discount] = taken.get(part.discount, 0) + part.amount
+    for discount, amount in taken.items():
+        known = first.discounts.get(discount)
+        coupon = first.coupon_of(known) if known else None
+        if coupon is None or coupon.percent_off is None:
+            duration = coupon.duration if coupon else None
+            coupon = Coupon(
+                id=(coupon.id if coupon else None) or discount, amount_off=amount, currency=first.currency,
+                duration=duration,
+            )  # fmt: skip
+        else:
+            coupon = structs.replace(coupon, applies_to=None)  # that it applied is what the line says
+        yield Discount(id=discount, coupon_embedded=coupon)
