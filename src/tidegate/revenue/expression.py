@@ -1,0 +1,121 @@
+"""Movements as one Ibis expression over spans, the same for every engine.
+
+Times are epoch seconds, so that no engine's idea of time zones matters; amounts are millionths of a minor unit.
+"""
+
+from typing import Any
+
+import ibis
+from ibis import _
+from ibis.expr.types import Table
+
+from tidegate.pricing.policy import Policy
+
+SPANS = ibis.schema(
+    {
+        "unit": "string", "connection": "string", "customer": "string", "subscription": "string", "item": "string",
+        "currency": "string", "starts_at": "int64", "ends_at": "int64", "mrr": "int64", "counts": "boolean",
+        "price": "string", "product": "string",
+    }
+)  # fmt: skip
+"""`unit`: whose movements they are. `counts`: it is subscribed to, be it for nothing. `ends_at` null: it goes on."""
+
+WINDOWS = ibis.schema({"unit": "string", "currency": "string", "at": "int64", "moved_at": "int64"})
+"""Instants of chains of changes that last longer than a movement, with the movement's last instant (`netting`)."""
+
+QUARTERS = ibis.schema({"quarter": "int64", "day": "date"})
+"""Quarters of an hour since the epoch, with the day that they belong to in the connection's time zone."""
+
+QUARTER = 900
+
+_UNIT = ["unit", "currency"]
+_INSTANT = [*_UNIT, "at"]
+_ITEM = ["unit", "connection", "customer", "subscription", "item", "currency", "at"]
+
+
+def movements(spans: Table, windows: Table, quarters: Table, policy: Policy) -> Table:
+    """The rows of table `movements`: the changes of items, each with the kind, opening and closing of its movement."""
+    changes = _changes(spans)
+    instants = _dated(changes, windows, policy)
+    moves = _classified(instants, policy)
+    rows = changes.filter(_.amount != 0).join(
+        instants.select("unit", "currency", "at", "moved_at"), ["unit", "currency", "at"]
+    )
+    rows = rows.join(moves, ["unit", "currency", "moved_at"])
+    rows = rows.mutate(quarter=_floor(rows.moved_at, QUARTER)).join(quarters, "quarter")
+    return rows.select(*_ITEM, "moved_at", "day", "kind", "amount", "opening", "closing", "price", "product")
+
+
+def _changes(spans: Table) -> Table:
+    """By how much each item changed at each instant; `active`: whether it came or went."""
+    key = ["unit", "connection", "customer", "subscription", "item", "currency"]
+    begun = spans.select(
+        *key, at=_.starts_at, delta=_.mrr, active=_.counts.ifelse(1, 0).cast("int64"), begins=True,
+        price=_.price, product=_.product,
+    )  # fmt: skip
+    ended = spans.filter(_.ends_at.notnull()).select(
+        *key, at=_.ends_at, delta=-_.mrr, active=_.counts.ifelse(-1, 0).cast("int64"), begins=False,
+        price=_.price, product=_.product,
+    )  # fmt: skip
+    both = begun.union(ended)
+    return both.group_by(_ITEM).aggregate(
+        amount=_.delta.sum().cast("int64"),
+        active=_.active.sum().cast("int64"),
+        price=ibis.coalesce(_.price.max(where=_.begins), _.price.max()),
+        product=ibis.coalesce(_.product.max(where=_.begins), _.product.max()),
+    )
+
+
+def _dated(changes: Table, windows: Table, policy: Policy) -> Table:
+    """The instants at which a unit changed, each with the last instant of the movement that it belongs to."""
+    seconds = policy.netting_seconds or 0
+    instants = changes.group_by(_INSTANT).aggregate(
+        net=_.amount.sum().cast("int64"),
+        active=_.active.sum().cast("int64"),
+        changed=(_.amount != 0).any(),
+    )
+    if policy.zero == "churn":  # else who comes or goes for nothing counts as well
+        instants = instants.filter(_.changed)
+    by_unit = ibis.window(group_by=_UNIT, order_by="at")
+    instants = instants.mutate(gap=_.at - _.at.lag().over(by_unit))
+    instants = instants.mutate(begins=(_.gap.isnull() | (_.gap > seconds)).ifelse(1, 0))
+    instants = instants.mutate(
+        chain=_.begins.sum().over(ibis.cumulative_window(group_by=["unit", "currency"], order_by="at"))
+    )
+    chain = ibis.window(group_by=["unit", "currency", "chain"])
+    instants = instants.mutate(last=_.at.max().over(chain))
+    named = windows.select("unit", "currency", "at", named=_.moved_at)
+    instants = instants.left_join(named, _INSTANT)
+    return instants.select(
+        "unit", "currency", "at", "net", "active", "changed", moved_at=ibis.coalesce(_.named, _.last)
+    )
+
+
+def _classified(instants: Table, policy: Policy) -> Table:
+    """Movements of each unit and currency with their kind, opening and closing."""
+    moves = instants.group_by(["unit", "currency", "moved_at"]).aggregate(
+        net=_.net.sum().cast("int64"), active=_.active.sum().cast("int64"), changed=_.changed.any()
+    )
+    so_far = ibis.cumulative_window(group_by=_UNIT, order_by="moved_at")
+    moves = moves.mutate(
+        closing=_.net.sum().over(so_far).cast("int64"), staying=_.active.sum().over(so_far).cast("int64")
+    )
+    moves = moves.mutate(opening=_.closing - _.net, stayed=_.staying - _.active)
+    moves = moves.mutate(highest=_.opening.max().over(so_far))
+    kind = _kind(moves, stays=policy.zero == "contraction")
+    return moves.filter(_.changed).select("unit", "currency", "moved_at", "opening", "closing", kind=kind)
+
+
+def _kind(moves: Table, *, stays: bool) -> Any:
+    """`stays`: who is subscribed for nothing has not left (policy `zero`: contraction)."""
+    rose, fell = (_.opening <= 0) & (_.closing > 0), (_.opening > 0) & (_.closing <= 0)
+    before = _.highest > 0
+    cases: list[tuple[Any, Any]] = [(_.net == 0, "transfer")]
+    if stays:
+        cases += [(rose & before & (_.stayed > 0), "expansion"), (fell & (_.staying > 0), "contraction")]
+    cases += [(rose & before, "reactivation"), (rose, "new"), (fell, "churn"), (_.net > 0, "expansion")]
+    return ibis.cases(*((condition.resolve(moves), name) for condition, name in cases), else_="contraction")
+
+
+def _floor(value: Any, by: int) -> Any:
+    return (value // by).cast("int64")
