@@ -3,6 +3,7 @@ the events.
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, text
@@ -32,27 +33,36 @@ def known_versions(db: Connection, account: str, resource: Resource, object_id: 
     A rebuilt version is left out where the version before the event is known and says the same. Raises ValueError for
     a resource without versions.
     """
+    return versions_of(db, account, resource, [object_id]).get(object_id, [])
+
+
+def versions_of(
+    db: Connection, account: str, resource: Resource, object_ids: Sequence[str]
+) -> dict[str, list[Version]]:
+    """The same of many objects at once, by their ids; those that were never seen are left out."""
     if not resource.versions:
         raise ValueError(f"{resource.name} keep no versions")
     rows = db.execute(
         text(f"""
-select extract(epoch from at)::bigint as at, event, previous, data from tidegate.versions
-where connection = :connection and resource = :resource and object_id = :id
+select object_id, extract(epoch from at)::bigint as at, event, previous, data from tidegate.versions
+where connection = :connection and resource = :resource and object_id = any(cast(:ids as text[]))
 union all
-select extract(epoch from coalesce(t.told_at, t.updated_at))::bigint, '', null, t.data from stripe.{resource.table} t
-where t.connection = :connection and t.id = :id and not exists (
+select t.id, extract(epoch from coalesce(t.told_at, t.updated_at))::bigint, '', null, t.data
+from stripe.{resource.table} t
+where t.connection = :connection and t.id = any(cast(:ids as text[])) and not exists (
   select from tidegate.versions v where v.connection = t.connection and v.resource = :resource and v.object_id = t.id
   and v.at = coalesce(t.told_at, t.updated_at) and v.data = t.data)
-order by 1, 2"""),
-        {"connection": account, "resource": resource.name, "id": object_id},
+order by 1, 2, 3"""),
+        {"connection": account, "resource": resource.name, "ids": list(object_ids)},
     )
-    found: list[Version] = []
-    for at, event, previous, data in rows:
+    found: dict[str, list[Version]] = {}
+    for object_id, at, event, previous, data in rows:
+        known = found.setdefault(object_id, [])
         if previous:
             stood = Version("rebuilt", None, at, event, before(data, previous))
-            if not found or found[-1].data != stood.data:
-                found.append(stood)
-        found.append(Version("told" if event else "read", at, None, event, data))
+            if not known or known[-1].data != stood.data:
+                known.append(stood)
+        known.append(Version("told" if event else "read", at, None, event, data))
     return found
 
 

@@ -2,6 +2,8 @@
 
 Times are epoch seconds, so that no engine's idea of time zones matters; amounts are millionths of a minor unit.
 """
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# ibis leaves most of its functions without types.
 
 from typing import Any
 
@@ -46,15 +48,24 @@ def movements(spans: Table, windows: Table, quarters: Table, policy: Policy) -> 
     return rows.select(*_ITEM, "moved_at", "day", "kind", "amount", "opening", "closing", "price", "product")
 
 
+def postgres(policy: Policy) -> str:
+    """The expression as a SELECT of PostgreSQL's, over tables ledger_spans, ledger_windows and ledger_quarters."""
+    spans, windows, quarters = (
+        ibis.table(schema, name=name)
+        for schema, name in ((SPANS, "ledger_spans"), (WINDOWS, "ledger_windows"), (QUARTERS, "ledger_quarters"))
+    )
+    return str(ibis.to_sql(movements(spans, windows, quarters, policy), dialect="postgres"))
+
+
 def _changes(spans: Table) -> Table:
     """By how much each item changed at each instant; `active`: whether it came or went."""
     key = ["unit", "connection", "customer", "subscription", "item", "currency"]
     begun = spans.select(
-        *key, at=_.starts_at, delta=_.mrr, active=_.counts.ifelse(1, 0).cast("int64"), begins=True,
+        *key, at=_.starts_at, delta=_.mrr, active=_.counts.ifelse(1, 0).cast("int64"), begins=ibis.literal(True),
         price=_.price, product=_.product,
     )  # fmt: skip
     ended = spans.filter(_.ends_at.notnull()).select(
-        *key, at=_.ends_at, delta=-_.mrr, active=_.counts.ifelse(-1, 0).cast("int64"), begins=False,
+        *key, at=_.ends_at, delta=-_.mrr, active=_.counts.ifelse(-1, 0).cast("int64"), begins=ibis.literal(False),
         price=_.price, product=_.product,
     )  # fmt: skip
     both = begun.union(ended)

@@ -117,6 +117,16 @@ ledgers = Table(
           postgresql_where=text("adopted_at is not null and retired_at is null")),
 )  # fmt: skip
 
+revenue_due = Table(
+    "revenue_due",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("changes_at", Time, nullable=False, comment="when what it is worth changes without a word of Stripe's"),
+    PrimaryKeyConstraint("connection", "customer"),
+    Index("revenue_due_at", "changes_at"),
+)
+
 exclusions = Table(
     "exclusions",
     metadata,

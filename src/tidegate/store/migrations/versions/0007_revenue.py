@@ -112,6 +112,15 @@ comment on column tidegate.ledgers.adopted_at is 'null: a preview';
 comment on column tidegate.ledgers.retired_at is 'when another edition took its place';
 comment on column tidegate.ledgers.managed_by is 'file: tidegate.yaml';
 
+create table tidegate.revenue_due (
+    connection text not null,
+    customer text not null,
+    changes_at timestamptz not null,
+    primary key (connection, customer)
+);
+create index revenue_due_at on tidegate.revenue_due (changes_at);
+comment on column tidegate.revenue_due.changes_at is 'when what it is worth changes without a word of Stripe''s';
+
 create table tidegate.exclusions (
     connection text not null,
     customer text not null,
