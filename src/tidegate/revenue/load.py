@@ -134,7 +134,7 @@ def _billed(db: Connection, connection: str, customers: Sequence[str]) -> dict[s
     invoices: dict[str, Invoice] = {}
     for row in db.execute(_LINES, _of(connection, customers)):
         invoice = invoices.get(row.invoice) or invoices.setdefault(row.invoice, _shape(Invoice, row.invoice_data))
-        line = _decoded(InvoiceLine, msgspec.json.encode(row.data))
+        line = _decoded(InvoiceLine, row.data)
         if line is not None:
             found.setdefault(row.subscription, []).append(Billed(invoice, line))
     return found
@@ -143,14 +143,17 @@ def _billed(db: Connection, connection: str, customers: Sequence[str]) -> dict[s
 def _live_items(db: Connection, connection: str, subscriptions: Sequence[str]) -> dict[str, list[SubscriptionItem]]:
     found: dict[str, list[SubscriptionItem]] = {}
     for row in db.execute(_ITEMS, {"connection": connection, "ids": list(subscriptions)}):
-        if (item := _decoded(SubscriptionItem, msgspec.json.encode(row.data))) is not None:
+        if (item := _decoded(SubscriptionItem, row.data)) is not None:
             found.setdefault(row.subscription, []).append(item)
     return found
 
 
 def _by_id(db: Connection, connection: str, name: str, shape: type[_S], ids: Sequence[str]) -> dict[str, _S]:
     rows = db.execute(
-        text(f"select id, data from stripe.{name} where connection = :connection and id = any(cast(:ids as text[]))"),
+        text(
+            f"select id, data\\:\\:text as data from stripe.{name} "
+            "where connection = :connection and id = any(cast(:ids as text[]))"
+        ),
         {"connection": connection, "ids": list(ids)},
     )
     return {row.id: _shape(shape, row.data) for row in rows}
@@ -158,18 +161,22 @@ def _by_id(db: Connection, connection: str, name: str, shape: type[_S], ids: Seq
 
 def _all(db: Connection, connection: str, name: str, shape: type[_S]) -> dict[str, _S]:
     rows = db.execute(
-        text(f"select id, data from stripe.{name} where connection = :connection"), {"connection": connection}
+        text(f"select id, data\\:\\:text as data from stripe.{name} where connection = :connection"),
+        {"connection": connection},
     )
     return {row.id: _shape(shape, row.data) for row in rows}
 
 
 def _shape(shape: type[_S], data: Any) -> _S:
-    """A stored object as a shape; what of it does not fit is left out, as `tidegate.unreadable` says."""
-    found = _decoded(shape, msgspec.json.encode(data))
-    return found if found is not None else shape(id=data.get("id"))
+    """A stored object, JSON or decoded, as a shape; one that does not fit is nothing but its id, as
+    `tidegate.unreadable` says.
+    """
+    raw = data if isinstance(data, str) else msgspec.json.encode(data)
+    found = _decoded(shape, raw)
+    return found if found is not None else shape(id=msgspec.json.decode(raw).get("id"))
 
 
-def _decoded(shape: type[_S], raw: bytes | msgspec.Raw) -> _S | None:
+def _decoded(shape: type[_S], raw: bytes | str | msgspec.Raw) -> _S | None:
     try:
         return decoder(shape).decode(raw)
     except msgspec.MsgspecError:
@@ -189,18 +196,18 @@ select id, customer from stripe.subscriptions
 where connection = :connection and customer = any(cast(:ids as text[])) and deleted_at is null and test_clock is null
 order by id""")
 
-_LINES = text("""
-select l.subscription, l.invoice, l.data, i.data - 'lines' as invoice_data
+_LINES = text(r"""
+select l.subscription, l.invoice, l.data\:\:text as data, (i.data - 'lines')\:\:text as invoice_data
 from stripe.invoices i join stripe.invoice_lines l on l.connection = i.connection and l.invoice = i.id
 where i.connection = :connection and i.customer = any(cast(:ids as text[])) and i.deleted_at is null
   and l.deleted_at is null and l.subscription is not null
 order by i.created, i.id, l.position""")
 
-_ITEMS = text("""
-select subscription, data from stripe.subscription_items
+_ITEMS = text(r"""
+select subscription, data\:\:text as data from stripe.subscription_items
 where connection = :connection and subscription = any(cast(:ids as text[])) and deleted_at is null
 order by subscription, position""")
 
-_DISCOUNTS = text("""
-select id, data from stripe.discounts
+_DISCOUNTS = text(r"""
+select id, data\:\:text as data from stripe.discounts
 where connection = :connection and customer = any(cast(:ids as text[]))""")
