@@ -13,5 +13,7 @@ def per_month(interval: str | None, count: int | None, policy: Policy) -> Fracti
 
 @lru_cache(256)
 def _per_month(interval: str, count: int, days: str, weeks: str) -> Fraction | None:
-    months = {"year": Fraction(1, 12), "month": Fraction(1), "week": Fraction(weeks), "day": Fraction(days)}
+    day = Fraction(days)
+    week = day / 7 if weeks == "7 days" else Fraction(weeks)
+    months = {"year": Fraction(1, 12), "month": Fraction(1), "week": week, "day": day}
     return months[interval] / count if interval in months and count > 0 else None

@@ -15,6 +15,7 @@ class Policy:
     past_due: str = "counts"
     trials: str = "zero"
     start: str = "status"
+    pauses: str = "drafts"
     days: str = "365/12"
     weeks: str = "52/12"
     metered: str = "zero"
@@ -45,20 +46,30 @@ class Choice(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """A setting: what it may be (`N` stands for a number), what it decides, and what each preset chooses."""
+    """A setting: what it may be (`N` stands for a number), what it decides, and what each preset chooses. `others`:
+    choices that vendors without a preset make, each with the page that says so.
+    """
 
     name: str
     choices: tuple[str, ...]
     about: str
     presets: Mapping[str, Choice]
+    others: tuple[tuple[str, str], ...] = ()
 
 
-_GLOSSARY = "docs.stripe.com/billing/subscriptions/analytics/glossary"
-_CONFIGURED = "support.stripe.com/questions/metric-configurations"
-_ANALYTICS = "support.stripe.com/questions/billing-analytics"
-_SETTINGS = "help.chartmogul.com: Configuring Subscription Analytics settings"
-_MOVEMENTS = "help.chartmogul.com: MRR movements"
-_PRORATED = "dev.chartmogul.com/docs/how-mrr-is-calculated-from-prorated-invoices"
+OWN = "Tidegate's own choice"
+NO_SOURCE = "no source"
+"""Of a choice that the vendor's public pages do not tell: it is left to the account."""
+
+_STRIPE = "https://support.stripe.com/questions/"
+_GLOSSARY = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
+_CONFIGURED = f"{_STRIPE}metric-configurations"
+_COUPONS = f"{_STRIPE}impact-of-discounts-and-coupons-on-monthly-recurring-revenue-mrr-in-billing"
+_CHARTMOGUL = "https://help.chartmogul.com/"
+_PRORATED = "https://dev.chartmogul.com/docs/how-mrr-is-calculated-from-prorated-invoices"
+_CHARGEBEE_HELP = "https://support.chargebee.com/support/solutions/articles/"
+_MOVEMENTS = f"{_CHARTMOGUL}hc/en-us/articles/201244842"
+_SETTINGS = f"{_CHARTMOGUL}article/245-configuring-subscription-analytics-settings"
 
 
 def _setting(
@@ -68,10 +79,11 @@ def _setting(
     default: str,
     stripe: tuple[str | None, str],
     chartmogul: tuple[str | None, str],
+    *others: tuple[str, str],
 ) -> Setting:
-    ours = Choice(default, "Tidegate's own choice")
+    ours = Choice(default, OWN)
     presets = {"default": ours, "stripe": Choice(*stripe), "chartmogul": Choice(*chartmogul)}
-    return Setting(name, tuple(choices.split(" | ")), about, presets)
+    return Setting(name, tuple(choices.split(" | ")), about, presets, others)
 
 
 SETTINGS = {
@@ -80,45 +92,59 @@ SETTINGS = {
         _setting(
             "past_due", "counts | N days",
             "A subscription that is past due counts until Stripe changes its status, or for so many days.",
-            "counts", ("counts", _GLOSSARY), (None, f"{_SETTINGS}, Handling past-due subscriptions"),
+            "counts", ("counts", _GLOSSARY), (None, f"{_CHARTMOGUL}article/303-handling-past-due-subscriptions"),
+            ("30 days", "https://help.baremetrics.com/en/articles/5380330-monthly-recurring-revenue"),
         ),
         _setting(
             "trials", "zero | count", "A subscription that is trialing is worth nothing, or what it will be worth.",
-            "zero", ("zero", _GLOSSARY), ("zero", "help.chartmogul.com: free trials have no MRR"),
+            "zero", ("zero", _GLOSSARY), ("zero", f"{_CHARTMOGUL}hc/en-us/articles/360002120279"),
         ),
         _setting(
             "start", "status | first_paid_invoice",
             "A subscription counts from when its status first does, or from when its first invoice is paid.",
-            "status", ("status", _GLOSSARY), ("status", "help.chartmogul.com: Stripe, how data are imported"),
+            "status", (None, f"{_STRIPE}fresher-billing-analytics-data"),
+            (None, f"{_CHARTMOGUL}hc/en-us/articles/360003422980"),
+        ),
+        _setting(
+            "pauses", "drafts | count",
+            "While collection is paused a subscription counts only where its invoices are kept as drafts, or always.",
+            "drafts", (None, NO_SOURCE),
+            ("count", f"{_CHARTMOGUL}hc/en-us/articles/203231962-Stripe-integration-guide"),
         ),
         _setting(
             "days", "365/12 | 30", "Days of a month, for prices by the day.",
-            "365/12", ("365/12", "Stripe names no figure"), ("30", f"{_PRORATED}, subscription_duration_ratio"),
+            "365/12", (None, NO_SOURCE), (None, NO_SOURCE),
+            ("30", "https://support.recurly.com/hc/en-us/articles/360027350412"),
         ),
         _setting(
-            "weeks", "52/12 | 365/84", "Weeks of a month, for prices by the week.",
-            "52/12", ("52/12", "Stripe names no figure"), ("365/84", f"{_PRORATED}, subscription_duration_ratio"),
+            "weeks", "52/12 | 365/84 | 7 days",
+            "Weeks of a month, for prices by the week; `7 days`: as many as the setting `days` has.",
+            "52/12", (None, NO_SOURCE),
+            ("7 days", f"{_CHARTMOGUL}hc/en-us/articles/207290919-Creating-and-managing-plans"),
         ),
         _setting(
             "metered", "zero | last_period", "A metered price is worth nothing, or what its last period came to.",
-            "zero", ("zero", _GLOSSARY), ("zero", "help.chartmogul.com: metered billing is not recurring"),
+            "zero", ("zero", _GLOSSARY), ("zero", f"{_CHARTMOGUL}hc/en-us/articles/203299812"),
+            ("last_period", f"{_CHARGEBEE_HELP}249722-how-is-metered-billing-calculated-in-mrr-"),
         ),
         _setting(
-            "discounts", "recurring | none | applied | all",
-            "Discounts that are taken off: those that recur, none, those that the last invoice bore, or those for one "
-            "invoice as well.",
-            "recurring", (None, _CONFIGURED), ("applied", f"{_PRORATED}, amount_in_cents"),
+            "discounts", "recurring | forever | one_time | all | none | applied | renewal",
+            "Discounts that are taken off: those that recur, of these only those without end, those for one invoice, "
+            "all of them, none, those that the last invoice bore, or those that the next renewal will bear.",
+            "recurring", (None, _COUPONS), ("applied", _PRORATED),
+            ("forever", f"{_STRIPE}billing-analytics"), ("one_time", _CONFIGURED), ("all", _CONFIGURED),
+            ("none", "https://support.recurly.com/hc/en-us/articles/360023024212"),
+            ("renewal", "https://www.chargebee.com/docs/billing/2.0/reports-and-analytics/flexi-mrr-vs-regular-mrr"),
         ),
         _setting(
             "cancellation", "ended | request",
             "A canceled subscription counts until it ends, or until that was asked for.",
-            "ended", (None, _CONFIGURED), (None, f"{_SETTINGS}, Churn recognition"),
+            "ended", (None, _CONFIGURED), (None, f"{_CHARTMOGUL}article/242-churn-recognition"),
         ),
         _setting(
             "zero", "churn | contraction",
             "A contact that goes on for nothing (free, 100 % off) has churned, or has contracted and stays.",
-            "churn", ("churn", f"{_GLOSSARY}: subscribers on free plans are none"),
-            ("contraction", f"{_SETTINGS}, Free customer handling"),
+            "churn", ("churn", _GLOSSARY), ("contraction", _SETTINGS),
         ),
         _setting(
             "unit", "contact | customer", "Whose changes are one movement: a contact's, or each customer's.",
@@ -127,7 +153,7 @@ SETTINGS = {
         _setting(
             "netting", "instant | N minutes | day | period",
             "Changes that count as one movement: those of an instant, of so many minutes, of a day, of a period.",
-            "60 minutes", ("day", "Stripe's report of MRR changes is by the day"), ("instant", _MOVEMENTS),
+            "60 minutes", (None, NO_SOURCE), (None, _SETTINGS),
         ),
     )
 }  # fmt: skip

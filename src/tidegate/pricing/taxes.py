@@ -1,9 +1,12 @@
 """Inclusive tax: the part of an amount that is not the company's."""
 
+from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 
 from tidegate.pricing.facts import Facts
 from tidegate.pricing.working import Working
+from tidegate.stripe_api.shapes.catalog import TaxRate
 
 GUESSED = "its price includes tax, and no rate says how much"
 
@@ -12,14 +15,14 @@ def take_out(facts: Facts, item: Working) -> None:
     """Takes inclusive tax out of an item's amount: the share that its last lines had, else what the rates of the item
     or of the subscription say. Where the price includes tax and nothing says how much, the item has a `problem`.
     """
-    share = _share_of_lines(facts, item)
+    share = _share_of_lines(facts, item) if facts.lines else None
     if share is None:
-        rates = facts.rates(item.told.tax_rates) or facts.rates(facts.subscription.default_tax_rates)
+        rates = item.told.tax_rates or facts.subscription.default_tax_rates
         if not rates:
-            item.problem = GUESSED if _includes_tax(facts, item) else ""
+            if item.tax_behavior == "inclusive" and item.amount:
+                item.problem = item.problem or GUESSED
             return
-        percent = sum((Fraction(rate.percentage or 0) for rate in rates if rate.inclusive), Fraction(0))
-        share = percent / (100 + percent)
+        share = _share_of_rates(facts, item, rates)
     if share:
         item.set(item.amount * (1 - share), "tax", "without the tax that it includes")
 
@@ -35,6 +38,16 @@ def _share_of_lines(facts: Facts, item: Working) -> Fraction | None:
     return Fraction(min(sum(line.inclusive_tax or 0 for line in lines), paid), paid)
 
 
-def _includes_tax(facts: Facts, item: Working) -> bool:
-    price = facts.price_of(item.told)
-    return price is not None and price.tax_behavior == "inclusive"
+def _share_of_rates(facts: Facts, item: Working, named: Sequence[str | TaxRate]) -> Fraction:
+    percent = Fraction(0)
+    for rate in facts.rates(named):
+        if isinstance(rate, str):
+            item.problem = item.problem or f"the tax rate {rate} is not told; expand it"
+        elif rate.inclusive:
+            percent += _percent(rate.percentage or "0")
+    return percent / (100 + percent)
+
+
+@lru_cache(1024)
+def _percent(decimal: str) -> Fraction:
+    return max(Fraction(decimal), Fraction(0))

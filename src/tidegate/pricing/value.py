@@ -1,6 +1,7 @@
 """What pricing answers: the monthly value of each item, exact, and the steps that led to it."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -31,7 +32,8 @@ class ItemValue(NamedTuple):
     """What an item is worth a month, in minor units of the subscription's currency.
 
     `listed` is before discounts and tax, whether the subscription counts or not; `monthly` counts. `trial` is what it
-    will be worth after its trial. `problem` says why no amount can be told, or what about it is a guess; else empty.
+    will be worth after its trial, `usage` what the last closed period of a metered price came to a month, whether that
+    counts or not. `problem` says why no amount can be told, or what about it is a guess; else empty.
     """
 
     item: str
@@ -46,6 +48,7 @@ class ItemValue(NamedTuple):
     trial: Fraction
     steps: tuple[Step, ...]
     problem: str = ""
+    usage: Fraction = NOTHING
 
 
 class Value(NamedTuple):
@@ -72,7 +75,7 @@ class Value(NamedTuple):
             "mrr_exact": text(self.mrr),
             "counts": not self.why_not,
             "why_not": self.why_not or None,
-            "ends_at": self.ends_at,
+            "ends_at": instant(self.ends_at),
             "items": [self._item(item) for item in self.items],
             "policy": policy,
         }
@@ -94,12 +97,18 @@ class Value(NamedTuple):
             "monthly_exact": text(item.monthly),
             "listed": whole(item.listed),
             "trial": whole(item.trial),
+            "usage": whole(item.usage),
             "steps": steps,
             "problem": item.problem or None,
         }
 
     def _shown(self, amount: Fraction) -> str:
         return shown_exactly(amount, self.currency)
+
+
+def instant(seconds: int | None) -> str | None:
+    """An instant of epoch seconds as JSON has it."""
+    return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def whole(amount: Fraction) -> int:

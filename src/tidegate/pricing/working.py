@@ -10,7 +10,7 @@ from tidegate.stripe_api.shapes.subscriptions import SubscriptionItem
 
 class Working(msgspec.Struct, kw_only=True):
     """An item and what it comes to a period, in minor units. `told` is the item as Stripe tells it; `period` the one
-    that was invoiced last, epoch seconds.
+    that was invoiced last, epoch seconds. `usage`: what the last closed period's usage came to.
     """
 
     told: SubscriptionItem
@@ -22,8 +22,10 @@ class Working(msgspec.Struct, kw_only=True):
     interval_count: int
     metered: bool
     period: tuple[int | None, int | None]
+    tax_behavior: str = ""
     amount: Fraction = NOTHING
     listed: Fraction = NOTHING
+    usage: Fraction = NOTHING
     steps: list[Step] = []
     problem: str = ""
 

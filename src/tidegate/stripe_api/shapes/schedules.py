@@ -3,7 +3,8 @@
 from msgspec import field
 
 from tidegate.stripe_api.shapes.base import IdOf, Part, Ref, Seconds, Shape, Whole
-from tidegate.stripe_api.shapes.catalog import Coupon
+from tidegate.stripe_api.shapes.catalog import Coupon, Plan, Price, TaxRate
+from tidegate.stripe_api.shapes.discounts import Discount
 
 
 class CurrentPhase(Part):
@@ -13,16 +14,26 @@ class CurrentPhase(Part):
     end_date: Seconds | None = None
 
 
+class PhaseDiscount(Part):
+    """A discount that a phase is to have: from a coupon or promotion code, or one that exists already."""
+
+    coupon: str | Coupon | None = None
+    discount: str | Discount | None = None
+    promotion_code: str | Ref | None = None
+
+
 class PhaseItem(Part):
     """An item of a phase."""
 
-    price: str | Ref | None = None
-    plan: str | Ref | None = None
+    price: str | Price | None = None
+    plan: str | Plan | None = None
     quantity: Whole | None = None
+    discounts: list[PhaseDiscount] | None = None
+    tax_rates: list[str | TaxRate] | None = None
 
 
 class Phase(Part):
-    """A phase of a schedule, epoch seconds."""
+    """A phase of a schedule, epoch seconds. `coupon` is the older, single discount."""
 
     start_date: Seconds | None = None
     end_date: Seconds | None = None
@@ -30,6 +41,8 @@ class Phase(Part):
     currency: str | None = None
     items: list[PhaseItem] | None = None
     coupon: str | Coupon | None = None
+    discounts: list[PhaseDiscount] | None = None
+    default_tax_rates: list[str | TaxRate] | None = None
 
 
 class SubscriptionSchedule(Shape):
