@@ -45,6 +45,7 @@ def pages() -> dict[str, str]:
         "tables.md": ("Tables", tables),
         "errors.md": ("Errors", errors),
         "http.md": ("HTTP", routes),
+        "policies.md": ("Policies", policies),
     }
     return {name: "\n".join([f"# {title}", "", NOTE, "", *make()]) + "\n" for name, (title, make) in makers.items()}
 
@@ -221,6 +222,30 @@ def tables() -> list[str]:
             for column in one.columns
         ]
         lines += table(["column", "type", "", ""], rows)
+    return lines
+
+
+# ── policies ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def policies() -> list[str]:
+    """Every setting of a policy with what each preset chooses and where that is said."""
+    from tidegate.pricing.policy import NO_SOURCE, OWN, PRESETS, SETTINGS
+
+    lines = [
+        "What counts as recurring revenue, setting by setting. A preset follows a vendor's own report as far as its",
+        "public pages say how that is made. What they leave to the account, or do not say, is yours: it is taken as in",
+        "`default` until you choose it, and named wherever the policy is used.",
+        "",
+    ]
+    chosen = ((one, [choice.value for choice in one.presets.values()]) for one in SETTINGS.values())
+    rows = [(f"`{one.name}`", *(f"`{value}`" if value else "yours" for value in values)) for one, values in chosen]
+    lines += table(["setting", *PRESETS], rows)
+    for one in SETTINGS.values():
+        lines += [f"## {one.name}", "", one.about, "", " · ".join(f"`{choice}`" for choice in one.choices), ""]
+        told = [(name, choice.source) for name, choice in one.presets.items() if choice.source != OWN]
+        told += [(f"`{choice}`", source) for choice, source in one.others]
+        lines += [f"- {name}: {source if source == NO_SOURCE else f'<{source}>'}" for name, source in told] + [""]
     return lines
 
 

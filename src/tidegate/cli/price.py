@@ -26,8 +26,9 @@ def price(
     from tidegate.money import shown, shown_exactly
     from tidegate.pricing.given import given
     from tidegate.pricing.policy import policy as chosen_policy
+    from tidegate.pricing.schedule import scheduled
     from tidegate.pricing.subscription import value
-    from tidegate.pricing.value import whole
+    from tidegate.pricing.value import instant, whole
 
     chosen: dict[str, str] = {}
     for choice in choices or ():
@@ -36,18 +37,26 @@ def price(
             raise PolicyInvalid(problem=f"--set {choice} is no NAME=VALUE.")
         chosen[name.strip()] = wanted.strip()
     rules = chosen_policy(policy, chosen)
-    as_of = at.replace(tzinfo=UTC) if at else datetime.now(UTC)
-    worth = value(given(_read(file)), rules, int(as_of.timestamp()))
+    as_of = int((at.replace(tzinfo=UTC) if at else datetime.now(UTC)).timestamp())
+    facts = given(_read(file))
+    worth = value(facts, rules, as_of)
+    ahead = scheduled(facts, rules, as_of)
     if as_json:
-        show.document(worth.as_json(rules.name) | {"assumed": list(rules.assumed)})
+        told = worth.as_json(rules.name) | {"at": instant(as_of), "assumed": list(rules.assumed)}
+        show.document(told | {"scheduled": [one.as_json(rules.name) for one in ahead]} if ahead else told)
         return
     for item in worth.items:
         show.line(f"{item.item or 'item'}  {item.quantity:,} × {item.price}")
         for step in item.steps:
             show.line(f"    {shown_exactly(step.amount, worth.currency):>16}  {step.text}")
         if item.problem:
-            show.line(f"    {item.problem}")
+            show.line(f"    {'?':>16}  {item.problem}")
     show.line(f"{shown(whole(worth.mrr), worth.currency)} a month under the policy {rules.name}")
+    if worth.ends_at is not None:
+        show.line(f"It is to end at {instant(worth.ends_at)}.")
+    for one in ahead:
+        amount = shown(whole(one.value.mrr), one.value.currency)
+        show.line(f"From {instant(one.starts_at)} it is scheduled to be worth {amount} a month.")
     if rules.assumed:
         show.remark(f"The policy leaves {', '.join(rules.assumed)} to you; taken as in the default policy, see --set.")
 
