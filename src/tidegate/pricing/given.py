@@ -55,7 +55,7 @@ def given(body: bytes) -> Facts:
         told, beside = members, dict[str, Any]()
     subscription = _read(Subscription, told, "the subscription")
     if subscription.object not in {None, "subscription"}:
-        raise SubscriptionInvalid(where="the subscription", problem=f"it is a {subscription.object}")
+        raise SubscriptionInvalid(where="the subscription", problem=f"its `object` says {subscription.object}")
     if unknown := sorted(set(beside) - {"subscription", *LISTS, *SINGLE}):
         known = ", ".join((*LISTS, *SINGLE))
         raise SubscriptionInvalid(where=unknown[0], problem=f"nothing of that name is known; there are {known}")

@@ -121,7 +121,7 @@ def test_what_is_scheduled() -> None:
     [
         ("nonsense", (), "the document: it is no JSON"),
         ("[]", (), "the document: it is no JSON object"),
-        ({"object": "customer"}, (), "the subscription: it is a customer"),
+        ({"object": "customer"}, (), "the subscription: its `object` says customer"),
         ({"subscription": SOLD, "taxes": []}, (), "taxes: nothing of that name is known"),
         (SOLD, ("--policy", "mine"), "There is no policy mine"),
         (SOLD, ("--set", "trials"), "--set trials is no NAME=VALUE"),

@@ -49,7 +49,7 @@ def test_the_lines_of_an_expanded_final_invoice_count(status: str, amounts: list
 PLACES: list[tuple[Any, str, str]] = [
     ("nonsense", "the document", "it is no JSON ("),
     ([], "the document", "it is no JSON object"),
-    ({"object": "invoice"}, "the subscription", "it is a invoice"),
+    ({"object": "invoice"}, "the subscription", "its `object` says invoice"),
     ({"subscription": {"status": 5}}, "the subscription", "Expected `str | null`, got `int` - at `$.status`"),
     (subscription(), "items", "it has none; expand them, or hand over the whole object"),
     ({"subscription": "sub_1"}, "items", "it has none; expand them"),
