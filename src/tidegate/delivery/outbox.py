@@ -20,6 +20,7 @@ EventType = Literal[
     "entitlement.changed",
     "entitlement.revoked",
     "mapping.unmapped",
+    "billing_event.recorded",
 ]
 
 

@@ -186,6 +186,7 @@ billing_events = Table(
     Column("amount", BigInteger, comment="in minor units; null: it has none"),
     Column("data", JSONB, nullable=False),
     Column("reverses", Text, comment="the id of the event that it takes back"),
+    Column("told", Boolean, nullable=False, comment="in the outbox; false: it came about before the connection"),
     Column("recorded_at", Time, nullable=False, server_default=func.clock_timestamp()),
     PrimaryKeyConstraint("connection", "id"),
     Index("billing_events_at", "connection", "at"),

@@ -3,6 +3,7 @@
 from msgspec import field
 
 from tidegate.stripe_api.shapes.base import Amount, IdOf, Listing, Part, Ref, Seconds, Shape, Whole, id_of, total
+from tidegate.stripe_api.shapes.lines import TaxAmount
 
 
 class CreditedRefund(Part):
@@ -59,6 +60,14 @@ class CreditNote(Shape):
         return total(self.total_taxes if self.total_taxes is not None else self.tax_amounts)
 
     @property
+    def refunded(self) -> dict[str, int | None]:
+        """How much of each of its refunds, by their ids, is the note's; None where only the refund itself says so."""
+        if self.told_refunds is None:
+            return dict.fromkeys(self.refunds)
+        told = [(id_of(each.refund), each.amount_refunded) for each in self.told_refunds]
+        return {refund: amount for refund, amount in told if refund is not None}
+
+    @property
     def refunds(self) -> list[str]:
         """Ids of its refunds: `refund` before 2025-03-31.basil, then `refunds`."""
         if self.told_refunds is not None:
@@ -84,8 +93,8 @@ class CreditNoteLine(Shape):
     quantity: Whole | None = None
     unit_amount: Whole | None = None
     unit_amount_exact: str | None = field(default=None, name="unit_amount_decimal")
-    taxes: list[Amount] | None = None
-    tax_amounts: list[Amount] | None = None
+    taxes: list[TaxAmount] | None = None
+    tax_amounts: list[TaxAmount] | None = None
 
     @property
     def unit_amount_decimal(self) -> str | None:
@@ -98,3 +107,8 @@ class CreditNoteLine(Shape):
     def tax_amount(self) -> int | None:
         """All tax of the line."""
         return total(self.taxes if self.taxes is not None else self.tax_amounts)
+
+    @property
+    def inclusive_tax(self) -> int:
+        """The tax that the line's amount includes."""
+        return sum(tax.included for tax in self.taxes or self.tax_amounts or ())

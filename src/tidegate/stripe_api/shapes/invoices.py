@@ -75,6 +75,14 @@ class InvoicePayments(Part):
     has_more: bool | None = None
 
 
+class ShippingCost(Part):
+    """What shipping costs on an invoice, in minor units; the subtotal is without tax."""
+
+    amount_subtotal: Whole | None = None
+    amount_tax: Whole | None = None
+    amount_total: Whole | None = None
+
+
 class Invoice(Shape):
     """Stripe's `invoice`; amounts in minor units of `currency`, times in epoch seconds."""
 
@@ -101,6 +109,7 @@ class Invoice(Shape):
     ending_balance: Whole | None = None
     pre_payment_credit_notes_amount: Whole | None = None
     post_payment_credit_notes_amount: Whole | None = None
+    shipping_cost: ShippingCost | None = None
     attempt_count: Whole | None = None
     attempted: bool | None = None
     auto_advance: bool | None = None

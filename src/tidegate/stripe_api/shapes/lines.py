@@ -171,6 +171,12 @@ class TaxAmount(Amount):
         return (self.amount or 0) if self.inclusive or self.tax_behavior == "inclusive" else 0
 
 
+class PretaxCredit(Amount):
+    """What was taken off a line before tax: a discount again, or a credit grant."""
+
+    type: str | None = None
+
+
 class InvoiceLine(Charged):
     """Stripe's `line_item`; amounts in minor units of `currency`.
 
@@ -189,6 +195,7 @@ class InvoiceLine(Charged):
     tax_amounts: list[TaxAmount] | None = None
     taxes: list[TaxAmount] | None = None
     tax_rates: list[str | TaxRate] | None = None
+    pretax_credit_amounts: list[PretaxCredit] | None = None
 
     invoice = IdOf("invoice_ref")
 
@@ -239,6 +246,12 @@ class InvoiceLine(Charged):
     def discount_amount(self) -> int | None:
         """All discounts of the line."""
         return total(self.discount_amounts)
+
+    @property
+    def granted(self) -> int:
+        """What credit grants paid of the line, before tax."""
+        credits = self.pretax_credit_amounts or ()
+        return sum(one.amount or 0 for one in credits if one.type == "credit_balance_transaction")
 
     def _details(self) -> LineDetails | None:
         return self.parent.details() if self.parent else None

@@ -174,6 +174,7 @@ create table tidegate.billing_events (
     amount bigint,
     data jsonb not null,
     reverses text,
+    told boolean not null,
     recorded_at timestamptz default clock_timestamp() not null,
     primary key (connection, id)
 );
@@ -185,6 +186,7 @@ comment on column tidegate.billing_events.name is 'Subscription Billed, …';
 comment on column tidegate.billing_events.identity is 'who it is: an e-mail address, your id, or Stripe''s';
 comment on column tidegate.billing_events.amount is 'in minor units; null: it has none';
 comment on column tidegate.billing_events.reverses is 'the id of the event that it takes back';
+comment on column tidegate.billing_events.told is 'in the outbox; false: it came about before the connection';
 
 create table tidegate.contact_facts (
     contact bigint not null,

@@ -1,0 +1,1 @@
+"""Billing events: what happened to money and to subscriptions, worked out of invoices, payments and history (pure)."""

@@ -1,0 +1,239 @@
+"""Keeps billing events in step with what Stripe says, tells of new ones, and lists them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from tidegate.delivery.outbox import Told, tell
+from tidegate.errors import UsageError
+from tidegate.revenue import billing_load
+from tidegate.revenue.billing.deriving import Derived
+from tidegate.revenue.billing.event import NAMES
+from tidegate.revenue.billing.keeping import Recorded, reconcile
+from tidegate.store.bulk import Texts
+
+
+class Kept(NamedTuple):
+    """What was written: events recorded (reversals among them), events written anew, events dropped."""
+
+    recorded: int
+    rewritten: int
+    dropped: int
+
+
+def keep_events(db: Connection, connection: str, customers: Sequence[str], as_of: int) -> Kept:
+    """Brings the billing events of these customers (Stripe ids), and of those that are the same contacts, up to an
+    instant (epoch seconds), and tells of new ones, in the caller's transaction.
+
+    The ledger is kept first: what became of subscriptions is taken from it. What stays the same is not written.
+    """
+    where = {"connection": connection, "customers": list(customers)}
+    everyone = list(db.scalars(_TOGETHER, where))
+    dossiers, catalog = billing_load.load(db, connection, everyone)
+    derived = Derived()
+    for dossier in dossiers:
+        derived.add(dossier, catalog)
+    where["customers"] = everyone
+    stored = [_recorded(row) for row in db.execute(_STORED, where)]
+    written = reconcile(
+        stored,
+        derived.events,
+        unsettled=derived.unsettled,
+        withdrawn=derived.withdrawn,
+        as_of=as_of,
+        connected_at=db.execute(_CONNECTED, {"connection": connection}).scalar_one(),
+    )
+    _put(db, connection, _INSERT, written.added)
+    _put(db, connection, _UPDATE, written.rewritten)
+    if written.dropped:
+        db.execute(_DELETE, {"connection": connection, "ids": written.dropped})
+    _tell(db, connection, [one for one in written.added if one.told])
+    return Kept(len(written.added), len(written.rewritten), len(written.dropped))
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events to list; None: all. `contact`: internal key. `begin` is included, `end` is not."""
+
+    connection: str
+    contact: int | None = None
+    customer: str | None = None
+    name: str | None = None
+    begin: datetime | None = None
+    end: datetime | None = None
+
+
+def page(db: Connection, wanted: Filter, *, after: str = "", limit: int = 50) -> dict[str, Any]:
+    """One page of events, the newest first: {events, next}; `next` is what the next page comes after (None: there is
+    none). Amounts are in minor units. Raises UsageError for a name or an `after` that is none.
+    """
+    at, last = _place(after)
+    values = {
+        "connection": wanted.connection,
+        "contact": wanted.contact,
+        "customer": wanted.customer,
+        "name": None if wanted.name is None else _name(wanted.name),
+        "begin": wanted.begin,
+        "end": wanted.end,
+        "at": at,
+        "last": last,
+        "limit": limit + 1,
+    }
+    rows = [dict(row) for row in db.execute(_PAGE, values).mappings()]
+    shown = rows[:limit]
+    more = len(rows) > limit
+    return {"events": shown, "next": f"{int(shown[-1]['at'].timestamp())}.{shown[-1]['id']}" if more else None}
+
+
+def forget(db: Connection, connection: str, customers: Sequence[str]) -> dict[str, int]:
+    """Takes e-mail addresses from the events of these customers (Stripe ids) and from what was told of them, in the
+    caller's transaction; returns how many rows, by table. They are known by Stripe's id then.
+    """
+    where = {"connection": connection, "customers": list(customers)}
+    return {
+        "tidegate.billing_events": db.execute(_FORGET, where).rowcount,
+        "tidegate.outbox": db.execute(_FORGET_TOLD, where).rowcount,
+    }
+
+
+def _name(wanted: str) -> str:
+    """The name of an event, however its letters are cased."""
+    found = next((name for name in NAMES if name.lower() == wanted.strip().lower()), None)
+    if found is None:
+        raise UsageError(problem=f"No event is called {wanted!r}. There are {', '.join(NAMES)}.")
+    return found
+
+
+def _place(after: str) -> tuple[datetime | None, str | None]:
+    if not after:
+        return None, None
+    at, _, last = after.partition(".")
+    if not (at.isascii() and at.isdigit() and len(at) < 12 and last):
+        raise UsageError(problem=f"{after[:40]!r} is no place in the list; take `next` of the page before.")
+    return datetime.fromtimestamp(int(at), UTC), last
+
+
+def _recorded(row: Any) -> Recorded:
+    return Recorded(
+        row.id, row.name, row.at, row.customer, row.identity, row.subscription, row.invoice, row.currency, row.amount,
+        _exactly(row.data), row.reverses, row.told,
+    )  # fmt: skip
+
+
+def _exactly(data: str) -> dict[str, Any]:
+    """Stored data with its decimals as they are."""
+    return json.loads(data, parse_float=Decimal)
+
+
+def _put(db: Connection, connection: str, statement: Any, rows: Sequence[Recorded]) -> None:
+    if not rows:
+        return
+    columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in _PLAIN}
+    db.execute(
+        statement,
+        {"connection": connection, "data": Texts([_encoded(row.data) for row in rows]), **columns},
+    )
+
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def _encoded(data: Any) -> str:
+    return _encoder.encode(data).decode()
+
+
+def _tell(db: Connection, connection: str, rows: Sequence[Recorded]) -> None:
+    """Outbox rows of the events, the oldest first."""
+    if not rows:
+        return
+    whose = {"connection": connection, "customers": sorted({row.customer for row in rows})}
+    contacts = {row.customer: row.contact for row in db.execute(_CONTACTS, whose)}
+    ordered = sorted(rows, key=lambda row: (row.at, row.id))
+    told = [Told("billing_event.recorded", _as_told(row), contacts.get(row.customer), connection) for row in ordered]
+    tell(db, told)
+
+
+def _as_told(row: Recorded) -> dict[str, Any]:
+    at = datetime.fromtimestamp(row.at, UTC).isoformat().replace("+00:00", "Z")
+    plain = {name: getattr(row, name) for name in ("id", "name", "customer", "identity", "subscription", "invoice")}
+    return {
+        **plain,
+        "at": at,
+        "currency": row.currency,
+        "amount": row.amount,
+        "reverses": row.reverses,
+        "data": msgspec.json.decode(_encoded(row.data)),
+    }
+
+
+_TYPES = {
+    "id": "text", "name": "text", "at": "bigint", "customer": "text", "identity": "text", "subscription": "text",
+    "invoice": "text", "currency": "text", "amount": "bigint", "reverses": "text", "told": "boolean",
+}  # fmt: skip
+_PLAIN = tuple(_TYPES)
+_ROWS = f"""
+select {", ".join(f"t.{name}" for name in _PLAIN if name != "at")}, to_timestamp(t.at) as at, t.data
+from unnest({", ".join(f"cast(:{name} as {type_}[])" for name, type_ in _TYPES.items())}, :data)
+  as t({", ".join(_PLAIN)}, data)"""
+_CHANGING = tuple(name for name in _PLAIN if name != "id")
+
+_TOGETHER = text("""
+select unnest(cast(:customers as text[])) as customer
+union
+select theirs.customer from tidegate.links mine join tidegate.links theirs on theirs.contact = mine.contact
+where mine.connection = :connection and mine.customer = any(cast(:customers as text[]))
+  and theirs.connection = :connection
+order by 1""")
+
+_CONNECTED = text(r"""
+select extract(epoch from created_at)\:\:bigint from tidegate.connections where name = :connection""")
+
+_STORED = text(r"""
+select id, name, extract(epoch from at)\:\:bigint as at, customer, identity, subscription, invoice, currency, amount,
+  data\:\:text as data, reverses, told
+from tidegate.billing_events where connection = :connection and customer = any(cast(:customers as text[]))""")
+
+_INSERT = text(f"""
+insert into tidegate.billing_events (connection, {", ".join(_PLAIN)}, data)
+select :connection, {", ".join(_PLAIN)}, cast(data as jsonb) from ({_ROWS}) r order by id""")
+
+_UPDATE = text(f"""
+update tidegate.billing_events e
+set {", ".join(f"{name} = r.{name}" for name in _CHANGING)}, data = cast(r.data as jsonb)
+from ({_ROWS}) r where e.connection = :connection and e.id = r.id""")
+
+_DELETE = text("""
+delete from tidegate.billing_events where connection = :connection and id = any(cast(:ids as text[]))""")
+
+_CONTACTS = text("""
+select customer, contact from tidegate.links
+where connection = :connection and customer = any(cast(:customers as text[]))""")
+
+_PAGE = text("""
+select e.id, e.name, e.at, e.customer, e.identity, e.subscription, e.invoice, e.currency, e.amount, e.reverses,
+  e.recorded_at, e.data
+from tidegate.billing_events e
+where e.connection = :connection
+  and (cast(:contact as bigint) is null or e.customer in (
+    select l.customer from tidegate.links l where l.connection = :connection and l.contact = :contact))
+  and (cast(:customer as text) is null or e.customer = :customer)
+  and (cast(:name as text) is null or e.name = :name)
+  and (cast(:begin as timestamptz) is null or e.at >= :begin)
+  and (cast(:end as timestamptz) is null or e.at < :end)
+  and (cast(:last as text) is null or (e.at, e.id) < (:at, :last))
+order by e.at desc, e.id desc limit :limit""")
+
+_FORGET = text("""
+update tidegate.billing_events set identity = customer
+where connection = :connection and customer = any(cast(:customers as text[])) and identity like '%@%'""")
+
+_FORGET_TOLD = text("""
+update tidegate.outbox set data = jsonb_set(data, '{identity}', data -> 'customer')
+where connection = :connection and type = 'billing_event.recorded'
+  and data ->> 'customer' = any(cast(:customers as text[])) and data ->> 'identity' like '%@%'""")
