@@ -195,8 +195,8 @@ order by place, id""")
 
 _KNOWN = text(r"""
 with mine as materialized (
-  select c.id, coalesce(c.email, '') as email from stripe.customers c
-  where c.connection = :connection and c.id = any(cast(:ids as text[])) and c.test_clock is null),
+  select n.id, coalesce(c.email, '') as email from unnest(cast(:ids as text[])) as n(id)
+  left join stripe.customers c on c.connection = :connection and c.id = n.id where c.test_clock is null),
 subscribed as materialized (
   select s.id, s.customer, s.status, s.ended_at, coalesce(s.cancellation_feedback, s.cancellation_reason, '') as reason
   from stripe.subscriptions s join mine m on m.id = s.customer
@@ -237,7 +237,8 @@ select 'ended', customer, id, json_build_array(id, extract(epoch from ended_at)\
 from subscribed where status = 'canceled' and ended_at is not null
 union all
 select 'stretch', customer, item, json_build_array(subscription, item, extract(epoch from starts_at)\:\:bigint,
-  extract(epoch from ends_at)\:\:bigint, currency, mrr, listed, trial, price, product, quantity)\:\:text from spanned
+  extract(epoch from ends_at)\:\:bigint, currency, mrr, listed, trial, price, product, quantity,
+  provenance = 'inferred')\:\:text from spanned
 union all
 select 'return', customer, subscription, json_build_array(subscription, extract(epoch from at)\:\:bigint, currency,
   amount\:\:bigint, prices)\:\:text from back

@@ -36,6 +36,8 @@ def keep_events(db: Connection, connection: str, customers: Sequence[str], as_of
     where = {"connection": connection, "customers": list(customers)}
     everyone = list(db.scalars(_TOGETHER, where))
     dossiers, catalog = billing_load.load(db, connection, everyone)
+    db.execute(_TELL_SINCE, {"connection": connection})
+    since = db.scalar(_TOLD_SINCE, {"connection": connection})
     derived = Derived()
     for dossier in dossiers:
         derived.add(dossier, catalog)
@@ -47,7 +49,7 @@ def keep_events(db: Connection, connection: str, customers: Sequence[str], as_of
         unsettled=derived.unsettled,
         withdrawn=derived.withdrawn,
         as_of=as_of,
-        connected_at=db.execute(_CONNECTED, {"connection": connection}).scalar_one(),
+        since=since,
     )
     _put(db, connection, _INSERT, written.added)
     _put(db, connection, _UPDATE, written.rewritten)
@@ -191,8 +193,14 @@ where mine.connection = :connection and mine.customer = any(cast(:customers as t
   and theirs.connection = :connection
 order by 1""")
 
-_CONNECTED = text(r"""
-select extract(epoch from created_at)\:\:bigint from tidegate.connections where name = :connection""")
+# Nothing is told before the first import is complete: until then nobody knows what is history.
+_TELL_SINCE = text("""
+insert into tidegate.billing_tellings (connection, since)
+select name, complete_as_of from tidegate.connections where name = :connection and complete_as_of is not null
+on conflict do nothing""")
+
+_TOLD_SINCE = text(r"""
+select extract(epoch from since)\:\:bigint from tidegate.billing_tellings where connection = :connection""")
 
 _STORED = text(r"""
 select id, name, extract(epoch from at)\:\:bigint as at, customer, identity, subscription, invoice, currency, amount,

@@ -186,12 +186,19 @@ billing_events = Table(
     Column("amount", BigInteger, comment="in minor units; null: it has none"),
     Column("data", JSONB, nullable=False),
     Column("reverses", Text, comment="the id of the event that it takes back"),
-    Column("told", Boolean, nullable=False, comment="in the outbox; false: it came about before the connection"),
+    Column("told", Boolean, nullable=False, comment="others have heard of it; false: it is history"),
     Column("recorded_at", Time, nullable=False, server_default=func.clock_timestamp()),
     PrimaryKeyConstraint("connection", "id"),
     Index("billing_events_at", "connection", "at"),
     Index("billing_events_customer", "connection", "customer", "at"),
     Index("billing_events_invoice", "connection", "invoice"),
+)
+
+billing_tellings = Table(
+    "billing_tellings",
+    metadata,
+    Column("connection", Text, primary_key=True),
+    Column("since", Time, nullable=False, comment="Stripe's time: what came about before is history, and not told"),
 )
 
 contact_facts = Table(

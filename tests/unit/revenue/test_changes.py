@@ -67,6 +67,13 @@ def test_from_to_and_difference() -> None:
     assert event.properties["Subscription MRR Change"] == Decimal("15.00")
 
 
+def test_what_differs_from_an_inferred_state_is_history() -> None:
+    event = only(stretch(10, 20, 1000, inferred=True), stretch(20, None, 2500))
+    assert (event.at, event.came_at) == (20, 0)
+    event = only(stretch(10, 20, 1000), stretch(20, None, 2500))
+    assert event.came_at == 20
+
+
 def test_by_items_and_by_price() -> None:
     event = only(stretch(10, None, 1000), stretch(20, None, 500, item="si_2"))
     assert (event.name, event.details["by"]) == (UPGRADED, "items")

@@ -12,13 +12,13 @@ from tidegate.revenue.billing.deriving import Derived
 from tidegate.revenue.billing.event import Event
 from tidegate.revenue.billing.keeping import Recorded, Written, reconcile
 
-CONNECTED = 500
+SINCE = 500
 LINES = [recurring("il_1", 4900)]
 
 
 def keep(stored: Iterable[Recorded], found: Derived | list[Event], **more: Any) -> Written:
     told = found if isinstance(found, Derived) else Derived(found)
-    known = {"unsettled": told.unsettled, "withdrawn": told.withdrawn, "as_of": 10 * DAY, "connected_at": CONNECTED}
+    known = {"unsettled": told.unsettled, "withdrawn": told.withdrawn, "as_of": 10 * DAY, "since": SINCE}
     return reconcile(list(stored), told.events, **{**known, **more})
 
 
@@ -80,26 +80,26 @@ def test_a_name_or_an_identity_is_written_anew_and_not_told_again() -> None:
 
 
 def test_history_is_recorded_and_not_told() -> None:
-    [row] = keep([], events(bill(LINES)), connected_at=DAY).added
+    [row] = keep([], events(bill(LINES)), since=DAY).added
     assert not row.told
-    [row] = keep([], events(bill(LINES)), connected_at=1_100).added
+    [row] = keep([], events(bill(LINES)), since=1_100).added
     assert row.told, "dated before the connection, but paid after it"
 
 
 def test_history_of_money_is_reversed_and_other_history_is_replaced() -> None:
-    stored = keep([], events(bill(LINES)), connected_at=DAY).added
-    [reversal] = keep(stored, [], connected_at=DAY).added
+    stored = keep([], events(bill(LINES)), since=DAY).added
+    [reversal] = keep(stored, [], since=DAY).added
     assert (reversal.amount, reversal.told) == (-4900, False)
     changed = [Event("changed:sub_1:20", "Subscription Upgraded", 20, 20, "cus_1", "x", amount=100)]
-    stored = keep([], changed, connected_at=DAY).added
-    written = keep(stored, [replace(changed[0], amount=200)], connected_at=DAY)
+    stored = keep([], changed, since=DAY).added
+    written = keep(stored, [replace(changed[0], amount=200)], since=DAY)
     assert (written.added, [one.amount for one in written.rewritten]) == ([], [200])
-    assert keep(stored, [], connected_at=DAY).dropped == ["changed:sub_1:20"]
+    assert keep(stored, [], since=DAY).dropped == ["changed:sub_1:20"]
 
 
 def test_what_others_heard_of_is_never_dropped() -> None:
     changed = [Event("changed:sub_1:20", "Subscription Upgraded", 20, 20, "cus_1", "x", amount=100)]
-    stored = keep([], changed, connected_at=0).added
+    stored = keep([], changed, since=0).added
     [reversal] = keep(stored, []).added
     assert (reversal.name, reversal.amount, reversal.told) == ("Subscription Upgraded", -100, True)
 

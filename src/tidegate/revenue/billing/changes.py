@@ -1,6 +1,7 @@
 """What became of subscriptions: upgraded, downgraded, in trial, converted, back, canceled."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -41,6 +42,10 @@ class _State(NamedTuple):
         return sum(one.trial for one in self.items.values())
 
     @property
+    def inferred(self) -> bool:
+        return any(one.inferred for one in self.items.values())
+
+    @property
     def currency(self) -> str:
         return next((one.currency for one in self.items.values()), "")
 
@@ -50,7 +55,10 @@ class _State(NamedTuple):
 
 
 def changes(stretches: Sequence[Stretch], who: Who, catalog: Catalog) -> Iterator[Event]:
-    """The changes of list price and the trials of subscriptions, of all their spans."""
+    """The changes of list price and the trials of subscriptions, of all their spans.
+
+    What differs from a state that was inferred came about some time before it was seen: it is history.
+    """
     by_subscription: dict[str, list[Stretch]] = {}
     for one in stretches:
         by_subscription.setdefault(one.subscription, []).append(one)
@@ -122,7 +130,8 @@ def _changed(subscription: str, before: _State, after: _State, who: Who, catalog
         PLAN_LEVEL: after.level(catalog),
     }
     id_ = f"changed:{subscription}:{after.at}"
-    return _event(id_, name, after.at, subscription, currency, new - old, who, details, properties)
+    event = _event(id_, name, after.at, subscription, currency, new - old, who, details, properties)
+    return _as_history(event) if before.inferred else event
 
 
 def _by(before: _State, after: _State) -> str:
@@ -149,7 +158,7 @@ def _trials(subscription: str, states: Sequence[_State], who: Who, catalog: Cata
         if state.trial and not before.trial:
             begun = 0 if paid else state.at
             worth = _whole(state.trial)
-            yield _event(
+            event = _event(
                 f"trial:{subscription}:{state.at}", TRIAL_STARTED, state.at, subscription, state.currency, worth, who,
                 {"kind": "trial", "restarted": paid},
                 {
@@ -158,6 +167,7 @@ def _trials(subscription: str, states: Sequence[_State], who: Who, catalog: Cata
                     PLAN_LEVEL: state.level(catalog),
                 },
             )  # fmt: skip
+            yield _as_history(event) if before.inferred else event
         if state.mrr and not state.trial:
             if begun:
                 worth = _whole(state.mrr)
@@ -167,6 +177,10 @@ def _trials(subscription: str, states: Sequence[_State], who: Who, catalog: Cata
                     {"Subscription MRR": decimal(worth, state.currency), PLAN_LEVEL: state.level(catalog)},
                 )  # fmt: skip
             paid, begun = True, 0
+
+
+def _as_history(event: Event) -> Event:
+    return replace(event, came_at=0)
 
 
 def _event(

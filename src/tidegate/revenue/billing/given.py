@@ -100,7 +100,9 @@ class Ended(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """A span of the ledger: what an item was worth from one instant to another, in millionths of a minor unit."""
+    """A span of the ledger: what an item was worth from one instant to another, in millionths of a minor unit.
+    `inferred`: from invoices, so what follows it may have come about before it was seen.
+    """
 
     subscription: str
     item: str
@@ -113,6 +115,7 @@ class Stretch(NamedTuple):
     price: str
     product: str
     quantity: int
+    inferred: bool = False
 
 
 class Return(NamedTuple):

@@ -43,21 +43,21 @@ def reconcile(
     unsettled: AbstractSet[str],
     withdrawn: Mapping[str, Withdrawn],
     as_of: int,
-    connected_at: int,
+    since: int | None,
 ) -> Written:
     """What is to be written. Events that stay the same are not.
 
     An event that is not derived any more, or with another date or amount, is reversed by another where it tells of
     money or others have heard of it, else dropped. What else changes of it (an identity, the name of a plan, the reason
-    that a credit note adds) is written anew. Events that came about before `connected_at` are history, and not told.
-    Nothing is done to those of `unsettled` invoices. Stored data has decimals as Decimal.
+    that a credit note adds) is written anew. Events that came about before `since` (None: all of them) are history, and
+    not told. Nothing is done to those of `unsettled` invoices. Stored data has decimals as Decimal.
     """
     written = Written()
     standing, numbers = _standing(stored)
     for event in events:
         numbered = numbers.get(event.id, 0)
         now = standing.pop(event.id, None)
-        fresh = _row(event, told=event.came_at >= connected_at)
+        fresh = _row(event, told=since is not None and event.came_at >= since)
         if now is None:
             written.added.append(_named(fresh, numbered + 1))
         elif _same(now, fresh):
@@ -117,10 +117,7 @@ def _lasts(row: Recorded) -> bool:
 def _reversal(row: Recorded, how: Withdrawn | None, as_of: int, why: str) -> Recorded:
     """The event that takes another back: the same with its amounts turned round."""
     at, reason = how or (as_of, why)
-    properties = {
-        name: -value if name in AMOUNTS else value
-        for name, value in row.data.get("properties", {}).items()
-    }
+    properties = {name: -value if name in AMOUNTS else value for name, value in row.data.get("properties", {}).items()}
     data = {"kind": "reversal", "reason": reason, "properties": {**properties, "Reverses": row.id}}
     amount = None if row.amount is None else -row.amount
     return replace(row, id=f"{row.id}:reversed", at=at, amount=amount, data=data, reverses=row.id)

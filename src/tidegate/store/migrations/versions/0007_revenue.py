@@ -186,7 +186,14 @@ comment on column tidegate.billing_events.name is 'Subscription Billed, …';
 comment on column tidegate.billing_events.identity is 'who it is: an e-mail address, your id, or Stripe''s';
 comment on column tidegate.billing_events.amount is 'in minor units; null: it has none';
 comment on column tidegate.billing_events.reverses is 'the id of the event that it takes back';
-comment on column tidegate.billing_events.told is 'in the outbox; false: it came about before the connection';
+comment on column tidegate.billing_events.told is 'others have heard of it; false: it is history';
+
+create table tidegate.billing_tellings (
+    connection text not null,
+    since timestamptz not null,
+    primary key (connection)
+);
+comment on column tidegate.billing_tellings.since is 'Stripe''s time: what came about before is history, and not told';
 
 create table tidegate.contact_facts (
     contact bigint not null,

@@ -1,0 +1,308 @@
+"""Billing events in the database: derived of a whole company and of single changes, told once, listed, forgotten."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from tests.support.bills import once, recurring
+from tests.support.builders import customer, invoice, price, subscription
+from tests.support.live import Live
+from tests.support.shop import Shop, opened
+
+from tidegate.contacts import directory
+from tidegate.contacts.directory import Making
+from tidegate.errors import UsageError
+from tidegate.revenue import events, ledger
+from tidegate.revenue.events import Filter, Kept
+
+LATER = 2_000_000_000
+"""After every connection of a test."""
+
+
+def keep(shop: Shop, *customers: str, as_of: int = LATER) -> Kept:
+    with shop.engine.begin() as db:
+        ledger.keep(db, ledger.begin(db, "acme"), list(customers), as_of)
+        return events.keep_events(db, "acme", list(customers), as_of)
+
+
+@pytest.fixture(scope="module")
+def shop(server_url: str) -> Iterator[Shop]:
+    from tests.support import databases
+
+    with databases.scratch(server_url) as url, opened(url) as shop:
+        shop.has(price("price_pro"))
+        with shop.engine.begin() as db:
+            db.execute(text("update connections set complete_as_of = to_timestamp(1000)"))
+        yield shop
+
+
+def paid(id_: str, of: str, lines: list[dict[str, Any]], **fields: Any) -> dict[str, Any]:
+    """A paid invoice of 2033."""
+    total = sum(one["amount"] for one in lines)
+    told = {
+        "id_": id_, "lines": lines, "customer": of, "total": total, "amount_due": total, "amount_paid": total,
+        "created": LATER, "effective_at": LATER, "customer_email": "billing@example.com",
+        "pre_payment_credit_notes_amount": 0, "status_transitions": {"finalized_at": LATER, "paid_at": LATER + 10},
+    }  # fmt: skip
+    return invoice(**{**told, **fields})
+
+
+def charge(id_: str, of: str, invoice_id: str, **fields: Any) -> dict[str, Any]:
+    told = {"customer": of, "invoice": invoice_id, "amount": 1000, "currency": "usd", "created": LATER}
+    return {"id": id_, "object": "charge", "status": "succeeded", **told, **fields}
+
+
+def told(shop: Shop, of: str) -> list[tuple[Any, ...]]:
+    return shop.rows(
+        f"""select data ->> 'id', data -> 'amount' from tidegate.outbox
+        where type = 'billing_event.recorded' and data ->> 'customer' = '{of}' order by id"""
+    )
+
+
+def test_an_invoice_that_is_paid_late_is_told_once(shop: Shop) -> None:
+    lines = [recurring("il_late", 1000, subscription="sub_late"), once("il_fee", 500)]
+    shop.has(customer("cus_late"), subscription("sub_late", customer="cus_late"))
+    shop.has(charge("ch_late_1", "cus_late", "in_late", status="failed", failure_code="card_declined"))
+    states = [{"status": "open", "amount_paid": 0}, {"status": "uncollectible", "amount_paid": 0}, {}]
+    found: list[list[str]] = []
+    for n, state in enumerate(states):
+        shop.has(paid("in_late", "cus_late", lines, **state), at=100 + n)
+        keep(shop, "cus_late")
+        found.append([id_ for id_, _ in told(shop, "cus_late")])
+    after = ["billed:in_late:sub_late:month", "purchase:in_late:ii_il_fee"]
+    assert found == [["failed:ch_late_1"], ["failed:ch_late_1"], ["failed:ch_late_1", *after]]
+    assert keep(shop, "cus_late") == Kept(0, 0, 0)
+
+
+def test_a_refund_that_fails_is_told_as_taken_back(shop: Shop) -> None:
+    refund = {
+        "id": "re_back",
+        "object": "refund",
+        "charge": "ch_back",
+        "amount": 400,
+        "currency": "usd",
+        "created": LATER,
+    }
+    shop.has(customer("cus_back"), subscription("sub_back", customer="cus_back"))
+    shop.has(paid("in_back", "cus_back", [recurring("il_back", 1000, subscription="sub_back")]))
+    shop.has(charge("ch_back", "cus_back", "in_back"), refund | {"status": "succeeded"})
+    keep(shop, "cus_back")
+    shop.told(refund | {"status": "failed", "failure_reason": "lost_or_stolen_card"}, at=LATER + 50)
+    assert keep(shop, "cus_back").recorded == 1
+    assert told(shop, "cus_back")[1:] == [("refund:re_back", 400), ("refund:re_back:reversed", -400)]
+    [(at, reason)] = shop.rows(
+        "select extract(epoch from at)::int, data ->> 'reason' from billing_events where reverses = 'refund:re_back'"
+    )
+    assert (at, reason) == (LATER + 50, "the refund failed: lost_or_stolen_card")
+
+
+def test_a_dispute_that_is_lost_later_is_told_though_its_payment_is_history(shop: Shop) -> None:
+    disputed = {
+        "id": "dp_old",
+        "object": "dispute",
+        "charge": "ch_old",
+        "amount": 1000,
+        "currency": "usd",
+        "created": 90,
+    }
+    past = {"created": 50, "effective_at": 50, "status_transitions": {"finalized_at": 50, "paid_at": 60}}
+    shop.has(customer("cus_old"), subscription("sub_old", customer="cus_old"))
+    shop.has(paid("in_old", "cus_old", [recurring("il_old", 1000, subscription="sub_old")], **past))
+    shop.has(charge("ch_old", "cus_old", "in_old", created=60), disputed | {"status": "under_review"})
+    keep(shop, "cus_old")
+    assert told(shop, "cus_old") == []
+    shop.told(disputed | {"status": "lost"}, at=LATER)
+    keep(shop, "cus_old")
+    assert told(shop, "cus_old") == [("dispute:dp_old", 1000)]
+
+
+def test_a_payment_names_its_invoice_by_its_intent(shop: Shop) -> None:
+    link = {
+        "id": "inpay_1", "object": "invoice_payment", "invoice": "in_intent", "status": "open", "created": LATER,
+        "payment": {"type": "payment_intent", "payment_intent": "pi_1"},
+    }  # fmt: skip
+    shop.has(customer("cus_intent"), subscription("sub_intent", customer="cus_intent"), link)
+    shop.has(paid("in_intent", "cus_intent", [recurring("il_intent", 1000, subscription="sub_intent")], status="open"))
+    shop.has(charge("ch_intent", "cus_intent", "", invoice=None, payment_intent="pi_1", status="failed"))
+    shop.has(charge("ch_alone", "cus_intent", "", invoice=None, payment_intent="pi_2", status="failed"))
+    keep(shop, "cus_intent")
+    assert [id_ for id_, _ in told(shop, "cus_intent")] == ["failed:ch_intent"]
+
+
+def test_a_canceled_subscription_and_one_that_never_began(shop: Shop) -> None:
+    ends = {"ended_at": LATER, "canceled_at": LATER - 5, "customer": "cus_end"}
+    details = {"cancellation_details": {"reason": "cancellation_requested", "feedback": "too_expensive"}}
+    shop.has(customer("cus_end"), subscription("sub_end", status="canceled", **ends, **details))
+    shop.has(subscription("sub_never", status="incomplete_expired", **ends))
+    keep(shop, "cus_end")
+    [row] = shop.rows("select id, data #>> '{properties,Subscription Cancelation Reason}' from billing_events "
+                      "where customer = 'cus_end'")  # fmt: skip
+    assert row == ("canceled:sub_end", "too_expensive")
+
+
+def test_identity_is_your_id_once_it_is_linked_and_is_not_told_again(shop: Shop) -> None:
+    shop.has(customer("cus_who"), subscription("sub_who", customer="cus_who"))
+    shop.has(paid("in_who", "cus_who", [recurring("il_who", 1000, subscription="sub_who")]))
+    keep(shop, "cus_who")
+    with shop.engine.begin() as db:
+        key = directory.make(db, False, Making("account", "acme-inc"))
+        db.execute(
+            text("insert into links (connection, customer, contact, method) values ('acme', 'cus_who', :k, 'manual')"),
+            {"k": key},
+        )
+    assert keep(shop, "cus_who") == Kept(0, 1, 0)
+    assert shop.scalar("select identity from billing_events where customer = 'cus_who'") == "acme-inc"
+    assert len(told(shop, "cus_who")) == 1
+
+
+def test_a_forgotten_customer_is_known_by_stripes_id(shop: Shop) -> None:
+    shop.has(customer("cus_gone"), subscription("sub_gone", customer="cus_gone"))
+    shop.has(paid("in_gone", "cus_gone", [recurring("il_gone", 1000, subscription="sub_gone")]))
+    keep(shop, "cus_gone")
+    with shop.engine.begin() as db:
+        rows = events.forget(db, "acme", ["cus_gone"])
+    assert rows == {"tidegate.billing_events": 1, "tidegate.outbox": 1}
+    left = "select count(*) from {} where t::text like '%billing@example.com%' and t::text like '%cus_gone%'"
+    assert shop.scalar(left.format("billing_events t")) == shop.scalar(left.format("outbox t")) == 0
+
+
+def test_amounts_are_minor_units_and_decimals_only_in_properties(shop: Shop) -> None:
+    shop.has(customer("cus_dec"), subscription("sub_dec", customer="cus_dec"))
+    shop.has(paid("in_dec", "cus_dec", [recurring("il_dec", 4900, subscription="sub_dec")]))
+    keep(shop, "cus_dec")
+    [(amount, tax, told_)] = shop.rows(
+        "select amount, data -> 'recurring', data #>> '{properties,Subscription Billing Amount}' from billing_events "
+        "where customer = 'cus_dec'"
+    )
+    assert (amount, tax, told_) == (4900, 4900, "49.00")
+
+
+def test_pages_and_filters(shop: Shop) -> None:
+    shop.has(customer("cus_page"), subscription("sub_page", customer="cus_page"))
+    for n in range(3):
+        at = {"effective_at": LATER + n}
+        shop.has(
+            paid(
+                f"in_page_{n}",
+                "cus_page",
+                [recurring(f"il_{n}", 1000, subscription="sub_page"), once(f"x{n}", 5)],
+                **at,
+            )
+        )
+    keep(shop, "cus_page")
+    wanted = Filter("acme", customer="cus_page")
+    with shop.engine.connect() as db:
+        found: list[str] = []
+        after = ""
+        while after is not None:
+            page = events.page(db, wanted, after=after, limit=2)
+            found += [one["id"] for one in page["events"]]
+            after = page["next"]
+        bought = events.page(db, Filter("acme", customer="cus_page", name="one-time purchase"))["events"]
+        with pytest.raises(UsageError, match="There are Subscription Billed"):
+            events.page(db, Filter("acme", name="Subscribed"))
+        with pytest.raises(UsageError, match="no place in the list"):
+            events.page(db, wanted, after="yesterday")
+    assert found == [f"{what}:in_page_{n}:{rest}" for n in (2, 1, 0)
+                     for what, rest in (("purchase", f"ii_x{n}"), ("billed", "sub_page:month"))]  # fmt: skip
+    assert [one["id"] for one in bought] == [f"purchase:in_page_{n}:ii_x{n}" for n in (2, 1, 0)]
+
+
+@pytest.fixture(scope="module")
+def company(server_url: str) -> Iterator[Live]:
+    """A company with its whole cast, imported, its ledger and events kept."""
+    from cryptography.fernet import Fernet
+    from tests.support import databases, hubs
+    from tests.support.importing import imported
+
+    from tidegate.sandbox.config import SandboxConfig
+    from tidegate.sandbox.server import Sandbox
+
+    with (
+        databases.scratch(server_url) as url,
+        hubs.opened(url, Fernet.generate_key().decode()) as hub,
+        Sandbox.start(SandboxConfig(customers=125, months=5)) as sandbox,
+    ):
+        live = Live(hub, sandbox)
+        imported(hub, live.account)
+        refreshed(live)
+        yield live
+
+
+def refreshed(live: Live) -> Kept:
+    customers = [row["id"] for row in live.rows("select distinct customer as id from stripe.invoices")]
+    with live.hub.engine.begin() as db:
+        ledger.keep(db, ledger.begin(db, live.name), customers, live.now)
+        return events.keep_events(db, live.name, customers, live.now)
+
+
+def recorded(live: Live, role: str) -> list[tuple[str, int | None]]:
+    """Name and amount of each event of the customer who plays a part, by date."""
+    ids = live.sandbox.call(
+        lambda: [
+            id_ for id_ in live.sandbox.state["customers"].ids
+            if live.sandbox.state.full("customers", id_).get("_role") == role
+        ]
+    )  # fmt: skip
+    rows = live.rows("select name, amount from billing_events where customer = any(:ids) order by at, id", ids=ids)
+    return [(row["name"], row["amount"]) for row in rows]
+
+
+def test_every_invoice_of_a_company_adds_up(company: Live) -> None:
+    """Billed + one-time + tax − balance and credits applied = payments."""
+    rows = company.rows("""
+select i.id, i.data, coalesce(sum(e.amount * case when e.name = 'Subscription Refunded' then -1 else 1 end), 0) as told
+from stripe.invoices i
+left join billing_events e on e.connection = i.connection and e.invoice = i.id
+  and (e.id like 'billed:%' or e.id like 'purchase:%')
+where i.status = 'paid' and i.test_clock is null group by i.id, i.data, i.connection""")
+    assert len(rows) > 200
+    wrong: list[tuple[str, int, int]] = []
+    for row in rows:
+        told_, body = row["told"], row["data"]
+        tax = sum(one["amount"] for one in body["total_taxes"])
+        applied = body["total"] - body["pre_payment_credit_notes_amount"] - body["amount_due"]
+        if told_ + tax - applied != body["amount_paid"]:
+            wrong.append((row["id"], told_ + tax - applied, body["amount_paid"]))
+    assert wrong == []
+    unpaid = company.one("""
+select count(*) from billing_events e join stripe.invoices i on i.id = e.invoice
+where i.status <> 'paid' and (e.id like 'billed:%' or e.id like 'purchase:%')""")
+    assert unpaid == 0
+
+
+def test_doing_it_again_changes_nothing_and_anew_makes_the_same(company: Live) -> None:
+    every = "select to_jsonb(e) - 'recorded_at' as event from billing_events e order by id"
+    before = [json.dumps(row["event"]) for row in company.rows(every)]
+    assert refreshed(company) == Kept(0, 0, 0)
+    company.run("delete from billing_events")
+    refreshed(company)
+    assert [json.dumps(row["event"]) for row in company.rows(every)] == before
+    assert company.one("select count(*) from outbox where type = 'billing_event.recorded'") == 0, "it is history"
+
+
+@pytest.mark.parametrize(
+    ("role", "names"),
+    [
+        pytest.param("incomplete_expired", ["Payment Failed"], id="no new, no churn"),
+        pytest.param("credited_open", [], id="credited, not paid"),
+        pytest.param("refund_failed", ["Subscription Billed"], id="a refund that failed before"),
+        pytest.param("refunded_part", ["Subscription Billed", "Subscription Refunded"], id="refunded in part"),
+        pytest.param("fee", ["Subscription Billed", "Subscription Billed", "One-Time Purchase"], id="a fee"),
+        pytest.param("free", [], id="free"),
+    ],
+)
+def test_what_is_told_of_whom(company: Live, role: str, names: list[str]) -> None:
+    assert [name for name, _ in recorded(company, role)] == names
+
+
+def test_what_comes_after_the_connection_is_told(company: Live) -> None:
+    company.sandbox.advance(10 * 86_400)
+    company.catch_up()
+    company.drain()
+    kept = refreshed(company)
+    assert kept.recorded > 10
+    assert company.one("select count(*) from outbox where type = 'billing_event.recorded'") > 10
+    test_every_invoice_of_a_company_adds_up(company)
