@@ -2,36 +2,57 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from cryptography.fernet import Fernet
 from sqlalchemy import text
+from tests.support import databases, hubs
 from tests.support.bills import once, recurring
-from tests.support.builders import customer, invoice, price, subscription
+from tests.support.builders import arrival, customer, invoice, price, subscription
+from tests.support.command_line import Cli
+from tests.support.importing import imported
 from tests.support.live import Live
+from tests.support.serving import serving
 from tests.support.shop import Shop, opened
 
+from tidegate.api.app import create_app
 from tidegate.contacts import directory
 from tidegate.contacts.directory import Making
 from tidegate.errors import UsageError
+from tidegate.mirror.apply import apply
+from tidegate.mirror.decide import Certainty
 from tidegate.revenue import events, ledger
 from tidegate.revenue.events import Filter, Kept
+from tidegate.sandbox.config import SandboxConfig
+from tidegate.sandbox.server import Sandbox
+from tidegate.security import tokens
+from tidegate.stripe_api.resources import RESOURCES
+from tidegate.workflows.contacts_forget import forget
 
 LATER = 2_000_000_000
 """After every connection of a test."""
 
 
+KEY = Fernet.generate_key().decode()
+
+
 def keep(shop: Shop, *customers: str, as_of: int = LATER) -> Kept:
     with shop.engine.begin() as db:
-        ledger.keep(db, ledger.begin(db, "acme"), list(customers), as_of)
         return events.keep_events(db, "acme", list(customers), as_of)
 
 
 @pytest.fixture(scope="module")
-def shop(server_url: str) -> Iterator[Shop]:
-    from tests.support import databases
+def shop_url(server_url: str) -> Iterator[str]:
+    with databases.scratch(server_url) as url:
+        yield url
 
-    with databases.scratch(server_url) as url, opened(url) as shop:
+
+@pytest.fixture(scope="module")
+def shop(shop_url: str) -> Iterator[Shop]:
+    with opened(shop_url) as shop:
         shop.has(price("price_pro"))
         with shop.engine.begin() as db:
             db.execute(text("update connections set complete_as_of = to_timestamp(1000)"))
@@ -131,6 +152,20 @@ def test_a_payment_names_its_invoice_by_its_intent(shop: Shop) -> None:
     assert [id_ for id_, _ in told(shop, "cus_intent")] == ["failed:ch_intent"]
 
 
+def test_an_attempt_without_a_charge_is_known_by_what_the_invoice_counts(shop: Shop) -> None:
+    body = paid("in_card", "cus_card", [recurring("il_card", 1000, subscription="sub_card")], status="open")
+    shop.has(customer("cus_card"), subscription("sub_card", customer="cus_card"))
+    shop.has(charge("ch_card", "cus_card", "in_card", status="failed", created=LATER + 7_000))
+    with shop.engine.begin() as db:
+        for count, at in ((1, LATER + 100), (2, LATER + 7_000)):
+            counted = body | {"attempt_count": count}
+            previous = json.dumps({"attempt_count": count - 1})
+            told_at = arrival("invoices", counted, at, Certainty.TOLD, event=f"evt_{at}", previous=previous)
+            apply(db, "acme", RESOURCES["invoices"], [told_at])
+    keep(shop, "cus_card")
+    assert [id_ for id_, _ in told(shop, "cus_card")] == ["failed:in_card:1", "failed:ch_card"]
+
+
 def test_a_canceled_subscription_and_one_that_never_began(shop: Shop) -> None:
     ends = {"ended_at": LATER, "canceled_at": LATER - 5, "customer": "cus_end"}
     details = {"cancellation_details": {"reason": "cancellation_requested", "feedback": "too_expensive"}}
@@ -161,11 +196,13 @@ def test_a_forgotten_customer_is_known_by_stripes_id(shop: Shop) -> None:
     shop.has(customer("cus_gone"), subscription("sub_gone", customer="cus_gone"))
     shop.has(paid("in_gone", "cus_gone", [recurring("il_gone", 1000, subscription="sub_gone")]))
     keep(shop, "cus_gone")
-    with shop.engine.begin() as db:
-        rows = events.forget(db, "acme", ["cus_gone"])
-    assert rows == {"tidegate.billing_events": 1, "tidegate.outbox": 1}
-    left = "select count(*) from {} where t::text like '%billing@example.com%' and t::text like '%cus_gone%'"
-    assert shop.scalar(left.format("billing_events t")) == shop.scalar(left.format("outbox t")) == 0
+    mail = "billing@example.com"
+    left = f"select count(*) from {{}} t where t::text like '%{mail}%' and t::text like '%cus_gone%'"
+    assert (shop.scalar(left.format("billing_events")), shop.scalar(left.format("outbox"))) == (1, 1)
+    done = forget(shop.engine, False, None, "ada", customer="cus_gone", account=shop.account, only_preview=False)
+    assert (done.rows["tidegate.billing_events"], done.rows["tidegate.outbox"]) == (1, 1)
+    assert (shop.scalar(left.format("billing_events")), shop.scalar(left.format("outbox"))) == (0, 0)
+    assert keep(shop, "cus_gone") == Kept(0, 0, 0)
 
 
 def test_amounts_are_minor_units_and_decimals_only_in_properties(shop: Shop) -> None:
@@ -210,19 +247,49 @@ def test_pages_and_filters(shop: Shop) -> None:
     assert [one["id"] for one in bought] == [f"purchase:in_page_{n}:ii_x{n}" for n in (2, 1, 0)]
 
 
+def test_over_http_and_on_the_command_line(shop: Shop, shop_url: str, tmp_path: Path) -> None:
+    shop.has(customer("cus_seen"), subscription("sub_seen", customer="cus_seen"))
+    shop.has(paid("in_seen", "cus_seen", [recurring("il_seen", 4900, subscription="sub_seen"), once("seen", 500)]))
+    keep(shop, "cus_seen")
+    with shop.engine.begin() as db:
+        key = directory.make(db, False, Making("account", "seen-inc"))
+        db.execute(
+            text("insert into links (connection, customer, contact, method) values ('acme', 'cus_seen', :k, 'manual')"),
+            {"k": key},
+        )
+        tokens_of = {scope: tokens.create(db, scope, [scope])[1] for scope in ("read", "entitlements")}
+    both = ["purchase:in_seen:ii_seen", "billed:in_seen:sub_seen:month"]
+
+    with hubs.opened(shop_url, KEY) as hub, serving(create_app(hub, ring_drain=lambda _db, _name: None)) as url:
+
+        def ask(scope: str = "read", **query: Any) -> httpx.Response:
+            headers = {"Authorization": f"Bearer {tokens_of[scope]}"}
+            return httpx.get(f"{url}/api/billing-events", params=query, headers=headers, timeout=30)
+
+        first = ask(contact="seen-inc", limit=1, **{"from": "2033-01-01"}).json()
+        rest = ask(contact="seen-inc", after=first["next"]).json()
+        assert [one["id"] for one in first["events"] + rest["events"]] == both
+        assert rest["next"] is None
+        assert (first["events"][0]["amount"], first["events"][0]["contact"]) == (500, "account:seen-inc")
+        assert ask(customer="cus_seen", to="2033-01-01").json()["events"] == []
+        assert ask(name="Sold").status_code == 422
+        assert ask("entitlements").status_code == 403
+
+    cli = Cli(tmp_path, shop_url)
+    found = cli.json("events", "--contact", "seen-inc", "--from", "2033-01-01", "--name", "subscription billed")
+    assert [one["id"] for one in found["events"]] == both[1:]
+    assert "49.00 USD" in cli("events", "--customer", "cus_seen").stdout
+    lines = cli("events", "--customer", "cus_seen", "--csv").stdout.splitlines()
+    assert lines[0].startswith("at,name,amount,currency,customer")
+    assert lines[2].startswith("2033-05-18T03:33:20Z,Subscription Billed,4900,usd,cus_seen,account:seen-inc")
+
+
 @pytest.fixture(scope="module")
 def company(server_url: str) -> Iterator[Live]:
     """A company with its whole cast, imported, its ledger and events kept."""
-    from cryptography.fernet import Fernet
-    from tests.support import databases, hubs
-    from tests.support.importing import imported
-
-    from tidegate.sandbox.config import SandboxConfig
-    from tidegate.sandbox.server import Sandbox
-
     with (
         databases.scratch(server_url) as url,
-        hubs.opened(url, Fernet.generate_key().decode()) as hub,
+        hubs.opened(url, KEY) as hub,
         Sandbox.start(SandboxConfig(customers=125, months=5)) as sandbox,
     ):
         live = Live(hub, sandbox)
@@ -299,10 +366,10 @@ def test_what_is_told_of_whom(company: Live, role: str, names: list[str]) -> Non
 
 
 def test_what_comes_after_the_connection_is_told(company: Live) -> None:
-    company.sandbox.advance(10 * 86_400)
+    company.sandbox.advance(4 * 86_400)
     company.catch_up()
     company.drain()
     kept = refreshed(company)
-    assert kept.recorded > 10
-    assert company.one("select count(*) from outbox where type = 'billing_event.recorded'") > 10
+    assert kept.recorded > 5
+    assert company.one("select count(*) from outbox where type = 'billing_event.recorded'") > 5
     test_every_invoice_of_a_company_adds_up(company)

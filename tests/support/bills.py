@@ -74,6 +74,7 @@ def bill(
 ) -> Bill:
     """A paid invoice over lines, added up as Stripe does it; `balance`: the customer's, negative is credit."""
     refunds, disputes, failures = (told.pop(name, ()) for name in ("refunds", "disputes", "failures"))
+    attempts = told.pop("attempts", ())
     total = told.pop("total", None)
     if total is None:
         total = sum(
@@ -101,7 +102,7 @@ def bill(
         },
     )
     shapes = [shape(InvoiceLine, one) for one in lines]
-    return Bill(shape(Invoice, body), shapes, notes, refunds, disputes, failures, whole)
+    return Bill(shape(Invoice, body), shapes, notes, refunds, disputes, failures, attempts, whole)
 
 
 def noted(amount: int, lines: dict[str, int], **fields: Any) -> Noted:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from tidegate import __version__
 from tidegate.api import (
     auth,
+    billing_events,
     contact_reviews,
     contacts,
     entitlements,
@@ -73,6 +74,7 @@ def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
         *(webhooks, health, integration, runs),
         *(contacts, contact_reviews, entitlements),
         *(features, mappings, packages),
+        *(billing_events,),
     ):
         app.include_router(noun.router)
     return app

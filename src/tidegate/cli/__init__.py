@@ -15,6 +15,7 @@ from tidegate.cli.demo import demo
 from tidegate.cli.disconnect import disconnect
 from tidegate.cli.doctor import doctor
 from tidegate.cli.entitlements import entitlements
+from tidegate.cli.events import events
 from tidegate.cli.export import export
 from tidegate.cli.import_ import import_
 from tidegate.cli.migrate import migrate
@@ -68,7 +69,7 @@ PANELS: dict[str, dict[str, Callable[..., Any]]] = {
         "stop": stop,
     },
     "Look": {"status": status, "audit": audit, "doctor": doctor, "sql": sql, "export": export},
-    "Revenue": {"price": price},
+    "Revenue": {"price": price, "events": events},
     "Contacts and entitlements": {"entitlements": entitlements, "consume": consume},
     "End": {"disconnect": disconnect},
 }

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from tidegate.revenue.billing.given import (
+    Attempt,
     Bill,
     Catalog,
     Dossier,
@@ -67,6 +68,7 @@ class _Parts:
     refunds: list[Returned] = field(default_factory=list[Returned])
     disputes: list[Returned] = field(default_factory=list[Returned])
     failures: list[Charge] = field(default_factory=list[Charge])
+    attempts: list[Attempt] = field(default_factory=list[Attempt])
 
     def take(self, what: str, data: str, told_at: int) -> None:
         if what == "note" and (note := _decoded(CreditNote, data)) is not None:
@@ -77,6 +79,8 @@ class _Parts:
             self.disputes.append(Returned(dispute, told_at))
         elif what == "failure" and (charge := _decoded(Charge, data)) is not None:
             self.failures.append(charge)
+        elif what == "attempt":
+            self.attempts.append(Attempt(int(data), told_at))
 
     def bill(self) -> Bill:
         lines = self.invoice.lines
@@ -87,6 +91,7 @@ class _Parts:
             self.refunds,
             self.disputes,
             self.failures,
+            self.attempts,
             whole=lines is not None and not lines.has_more,
         )
 
@@ -157,7 +162,8 @@ def _decoded(shape: type[_S], raw: str | msgspec.Raw) -> _S | None:
         return None
 
 
-# A payment names its invoice by the payment intent, or by the charge alone; a charge itself did so until 2025.
+# A payment names its invoice by the payment intent, or by the charge alone; a charge itself did so until 2025. That an
+# attempt was made without a charge, only a version of the invoice says, told by an event that counts one more.
 _TOLD = text(r"""
 with mine as materialized (
   select i.id, i.customer, i.payment_intent, i.charge, i.data from stripe.invoices i
@@ -168,7 +174,8 @@ paying as materialized (
   where p.connection = :connection and p.deleted_at is null
   union select id, payment_intent, charge from mine),
 charged as materialized (
-  select c.id, coalesce(c.invoice, by_intent.invoice, by_charge.invoice) as invoice, c.status, c.data
+  select c.id, coalesce(c.invoice, by_intent.invoice, by_charge.invoice) as invoice, c.status, c.created,
+    c.data
   from stripe.charges c
   left join (select payment_intent, min(invoice) as invoice from paying where payment_intent is not null group by 1)
     by_intent on by_intent.payment_intent = c.payment_intent
@@ -191,6 +198,14 @@ select 'dispute', '', d.id, c.invoice, d.data\:\:text, extract(epoch from case w
   else d.created end)\:\:bigint, 1
 from stripe.disputes d join charged c on c.id = d.charge
 where d.connection = :connection and d.deleted_at is null and c.invoice is not null
+union all
+select 'attempt', '', v.object_id, v.object_id, v.data ->> 'attempt_count', extract(epoch from min(v.at))\:\:bigint, 1
+from tidegate.versions v join mine m on m.id = v.object_id
+where v.connection = :connection and v.resource = 'invoices' and v.previous ? 'attempt_count'
+  and v.data ->> 'attempt_count' is not null and not exists (
+    select from charged c where c.invoice = v.object_id
+    and c.created between v.at - interval '5 minutes' and v.at + interval '1 minute')
+group by v.object_id, v.data ->> 'attempt_count'
 order by place, id""")
 
 _KNOWN = text(r"""

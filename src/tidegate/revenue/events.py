@@ -1,6 +1,7 @@
 """Keeps billing events in step with what Stripe says, tells of new ones, and lists them."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -93,15 +94,16 @@ def page(db: Connection, wanted: Filter, *, after: str = "", limit: int = 50) ->
     return {"events": shown, "next": f"{int(shown[-1]['at'].timestamp())}.{shown[-1]['id']}" if more else None}
 
 
-def forget(db: Connection, connection: str, customers: Sequence[str]) -> dict[str, int]:
+def forget(db: Connection, connection: str, customers: Sequence[str]) -> Counter[str]:
     """Takes e-mail addresses from the events of these customers (Stripe ids) and from what was told of them, in the
     caller's transaction; returns how many rows, by table. They are known by Stripe's id then.
     """
     where = {"connection": connection, "customers": list(customers)}
-    return {
+    rows = {
         "tidegate.billing_events": db.execute(_FORGET, where).rowcount,
         "tidegate.outbox": db.execute(_FORGET_TOLD, where).rowcount,
     }
+    return Counter({table: count for table, count in rows.items() if count})
 
 
 def _name(wanted: str) -> str:
@@ -224,9 +226,11 @@ select customer, contact from tidegate.links
 where connection = :connection and customer = any(cast(:customers as text[]))""")
 
 _PAGE = text("""
-select e.id, e.name, e.at, e.customer, e.identity, e.subscription, e.invoice, e.currency, e.amount, e.reverses,
-  e.recorded_at, e.data
+select e.id, e.name, e.at, e.customer, c.kind || ':' || c.external_id as contact, e.identity, e.subscription, e.invoice,
+  e.currency, e.amount, e.reverses, e.recorded_at, e.data
 from tidegate.billing_events e
+left join tidegate.links k on k.connection = e.connection and k.customer = e.customer
+left join tidegate.contacts c on c.key = k.contact
 where e.connection = :connection
   and (cast(:contact as bigint) is null or e.customer in (
     select l.customer from tidegate.links l where l.connection = :connection and l.contact = :contact))

@@ -15,6 +15,7 @@ from tidegate.delivery import outbox
 from tidegate.delivery.outbox import Told, tell
 from tidegate.errors import ContactInvalid, PreviewStale
 from tidegate.mirror.forgetting import forget as redact_mirror
+from tidegate.revenue import events
 
 
 @dataclass(slots=True)
@@ -78,6 +79,7 @@ def _forget(
     for connection in sorted({one for one, _ in theirs}):
         customers = [id_ for one, id_ in theirs if one == connection]
         rows += redact_mirror(db, connection, customers)
+        rows += events.forget(db, connection, customers)
         forgetting.erase_customers(db, connection, customers)
     now = _erase(db, contact, rows, by) if contact is not None else None
     told = [{"connection": connection, "customer": id_} for connection, id_ in theirs]

@@ -18,6 +18,7 @@ from tests.support.bills import (
 )
 
 from tidegate.revenue.billing.event import BILLED, PAYMENT_FAILED, REFUNDED
+from tidegate.revenue.billing.given import Attempt
 
 LINES = [recurring("il_1", 3_000), recurring("il_2", 2_000, subscription="sub_2"), once("il_3", 1_000)]
 
@@ -101,6 +102,17 @@ def test_one_payment_failed_for_each_attempt() -> None:
         (PAYMENT_FAILED, "failed:ch_2", 2),
     ]
     assert found[0].properties["Decline Reason"] == "insufficient_funds"
+
+
+def test_an_attempt_without_a_card_is_one_too() -> None:
+    whole = bill(
+        [recurring("il_1", 1_000)], status="open", failures=[refused("ch_1", 1_050)], attempts=[Attempt(2, 9_000)]
+    )
+    found = events(whole)
+    assert [(event.id, event.at, event.properties["Failure Code"]) for event in found] == [
+        ("failed:ch_1", 1_050, "card_declined"),
+        ("failed:in_1:2", 9_000, "no_charge"),
+    ]
 
 
 def test_a_payment_of_nothing_but_credit_can_still_be_given_back() -> None:

@@ -1,24 +1,26 @@
-"""Payment Failed: one for each attempt at an invoice that was refused."""
+"""Payment Failed: one for each attempt at an invoice that failed."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from tidegate.revenue.billing.billed import plan_level
 from tidegate.revenue.billing.event import PAYMENT_FAILED, PLAN_LEVEL, Event, decimal, told
 from tidegate.revenue.billing.given import Bill, Catalog, Who
 from tidegate.revenue.billing.pieces import Piece
 
+Failure = tuple[str, int, int, dict[str, Any]]
+"""What makes its id, when it was (epoch seconds), the amount in minor units, and details."""
+
 
 def failed(bill: Bill, found: Sequence[Piece], who: Who, catalog: Catalog) -> Iterator[Event]:
-    """The refused charges of an invoice, whatever became of it afterwards."""
-    invoice = bill.invoice
+    """The refused charges of an invoice, and the attempts that came to no charge, whatever became of it afterwards."""
+    invoice, currency = bill.invoice, (bill.invoice.currency or "").lower()
     subscriptions = {piece.subscription for piece in found if piece.subscription}
     only = invoice.subscription or (next(iter(subscriptions)) if len(subscriptions) == 1 else None)
-    recurring = [piece for piece in found if piece.kind != "one_time"]
-    charges = sorted(bill.failures, key=lambda charge: (charge.created or 0, charge.id or ""))
-    for number, charge in enumerate(charges, 1):
-        currency, at = (charge.currency or invoice.currency or "").lower(), charge.created or 0
+    level = plan_level([piece for piece in found if piece.kind != "one_time"], catalog)
+    for number, (id_, at, amount, details) in enumerate(_failures(bill), 1):
         yield Event(
-            id=f"failed:{charge.id}",
+            id=f"failed:{id_}",
             name=PAYMENT_FAILED,
             at=at,
             came_at=at,
@@ -27,22 +29,34 @@ def failed(bill: Bill, found: Sequence[Piece], who: Who, catalog: Catalog) -> It
             subscription=only,
             invoice=invoice.id,
             currency=currency,
-            amount=charge.amount or 0,
-            details={
-                "kind": "failed",
-                "charge": charge.id,
-                "attempt": number,
-                "code": charge.failure_code,
-                "decline_reason": charge.decline_reason,
-            },
+            amount=amount,
+            details={"kind": "failed", "attempt": number, **details},
             properties=told(
                 **{
-                    "Payment Amount": decimal(charge.amount or 0, currency),
+                    "Payment Amount": decimal(amount, currency),
                     "Attempt": number,
-                    "Failure Code": charge.failure_code,
-                    "Decline Reason": charge.decline_reason,
-                    PLAN_LEVEL: plan_level(recurring, catalog),
+                    "Failure Code": details["code"],
+                    "Decline Reason": details["decline_reason"],
+                    PLAN_LEVEL: level,
                     "Currency": currency.upper(),
                 }
             ),
         )
+
+
+def _failures(bill: Bill) -> list[Failure]:
+    """By date."""
+    refused: list[Failure] = [
+        (
+            charge.id or "",
+            charge.created or 0,
+            charge.amount or 0,
+            {"charge": charge.id, "code": charge.failure_code, "decline_reason": charge.decline_reason},
+        )
+        for charge in bill.failures
+    ]
+    without = {"charge": None, "code": "no_charge", "decline_reason": None}
+    refused += [
+        (f"{bill.invoice.id}:{number}", at, bill.invoice.amount_due or 0, without) for number, at in bill.attempts
+    ]
+    return sorted(refused, key=lambda failure: (failure[1], failure[0]))

@@ -72,9 +72,18 @@ class Returned(NamedTuple):
     told_at: int
 
 
+class Attempt(NamedTuple):
+    """An attempt at an invoice that made no charge, as without any card; the n-th, at an instant (epoch seconds)."""
+
+    number: int
+    at: int
+
+
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """An invoice with all that happened to its money; `whole`: all its lines are known."""
+    """An invoice with all that happened to its money. `failures`: refused charges; `attempts`: those without a charge.
+    `whole`: all its lines are known.
+    """
 
     invoice: Invoice
     lines: Sequence[InvoiceLine] = ()
@@ -82,6 +91,7 @@ class Bill:
     refunds: Sequence[Returned] = ()
     disputes: Sequence[Returned] = ()
     failures: Sequence[Charge] = ()
+    attempts: Sequence[Attempt] = ()
     whole: bool = True
 
     @property

@@ -250,8 +250,8 @@ class InvoiceLine(Charged):
     @property
     def granted(self) -> int:
         """What credit grants paid of the line, before tax."""
-        credits = self.pretax_credit_amounts or ()
-        return sum(one.amount or 0 for one in credits if one.type == "credit_balance_transaction")
+        taken = self.pretax_credit_amounts or ()
+        return sum(one.amount or 0 for one in taken if one.type == "credit_balance_transaction")
 
     def _details(self) -> LineDetails | None:
         return self.parent.details() if self.parent else None
