@@ -359,6 +359,31 @@ def test_doing_it_again_changes_nothing_and_anew_makes_the_same(company: Live) -
         pytest.param("refunded_part", ["Subscription Billed", "Subscription Refunded"], id="refunded in part"),
         pytest.param("fee", ["Subscription Billed", "Subscription Billed", "One-Time Purchase"], id="a fee"),
         pytest.param("free", [], id="free"),
+        pytest.param(
+            "upgrading", ["Subscription Billed", "Subscription Upgraded", "Subscription Billed"], id="upgraded"
+        ),
+        pytest.param("churned", ["Subscription Billed", "Subscription Canceled"], id="canceled"),
+        pytest.param(
+            "left_credited",
+            ["Subscription Billed", "Subscription Refunded", "Subscription Canceled"],
+            id="a negative proration larger than the charge",
+        ),
+        pytest.param(
+            "dispute_lost",
+            ["Subscription Billed", "Subscription Canceled", "Subscription Refunded"],
+            id="a dispute that was lost",
+        ),
+        pytest.param(
+            "returned",
+            [
+                "Subscription Billed",
+                "Subscription Canceled",
+                "Subscription Billed",
+                "Subscription Reactivated",
+                "Subscription Billed",
+            ],
+            id="back again",
+        ),
     ],
 )
 def test_what_is_told_of_whom(company: Live, role: str, names: list[str]) -> None:
