@@ -125,6 +125,58 @@ def test_an_invoice_that_is_sent_has_its_grace_from_the_due_date(shop: Shop) -> 
     assert shop.answer("ada@example.com", "sso")["until"] == (NOW + timedelta(days=1)).isoformat()
 
 
+OVERDUE = datetime(2026, 3, 10, tzinfo=UTC)
+SECOND = int(OVERDUE.timestamp())
+WRITTEN_OFF = invoice("in_1", created=SECOND - 86400, subscription="sub_1", status="uncollectible", attempt_count=4)
+NEVER_DUE = invoice("in_1", created=SECOND, subscription="sub_1", status="open", collection_method="send_invoice")
+
+
+@pytest.mark.parametrize(
+    ("invoices", "told", "since"),
+    [
+        pytest.param([], True, OVERDUE, id="the event that changed the status"),
+        pytest.param([WRITTEN_OFF], False, OVERDUE - timedelta(days=1), id="the latest invoice, though written off"),
+        pytest.param([], False, OVERDUE - timedelta(days=2), id="the period, when no invoice is to be seen"),
+        pytest.param([NEVER_DUE], False, OVERDUE, id="an invoice that is sent and never due"),
+    ],
+)
+def test_past_due_ends_though_no_open_invoice_tells_since_when(
+    shop: Shop, invoices: list[dict[str, Any]], told: bool, since: datetime
+) -> None:
+    shop.settings(create_missing=True)
+    begun = item("si_1", current_period_start=SECOND - 2 * 86400)
+    late = subscription(status="past_due", items=[begun], latest_invoice="in_1")
+    shop.has(customer(), *invoices)
+    if told:
+        shop.told(late | {"status": "active"}, at=SECOND - 86400)
+        shop.told(late, at=SECOND, previous={"status": "active"})
+    else:
+        shop.has(late, at=SECOND)
+    shop.catalog()
+    shop.refresh()
+    over = (since + timedelta(days=14)).isoformat()
+    assert shop.answer("ada@example.com", "sso")["until"] == over
+    shop.has(late, at=SECOND + 5 * 86400)
+    shop.has(late | {"description": "changed"}, at=SECOND + 6 * 86400)
+    shop.refresh()
+    assert shop.answer("ada@example.com", "sso")["until"] == over
+
+
+def test_who_never_held_a_package_gets_the_version_of_the_day_when_its_price_is_mapped(shop: Shop) -> None:
+    shop.settings(create_missing=True)
+    shop.has(customer(), subscription())
+    shop.catalog()
+    with shop.engine.begin() as db:
+        mappings.remove(db, mappings.every(db)[0]["id"])
+        packages.draft(db, "pro", {"calls": 500})
+        packages.publish(db, "pro")
+    shop.refresh()
+    with shop.engine.begin() as db:
+        mappings.set_(db, Wanted("acme", price="price_1", package="pro"))
+        refreshing.refresh_contacts(db, mappings.touched(db, "acme", "price_1", None))
+    assert shop.answer("ada@example.com", "calls")["limit"] == 500
+
+
 def test_subscribers_stay_on_their_version_until_they_are_migrated(shop: Shop) -> None:
     shop.settings(create_missing=True)
     shop.has(customer(), subscription())

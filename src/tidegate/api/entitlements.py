@@ -107,7 +107,9 @@ class UsageSet(BaseModel):
 
 
 class Used(BaseModel):
-    """Whether the order was done (`allowed`), why, and how the usage stands. Without a limit it is null."""
+    """Whether the order was done (`allowed`), why, what was counted for it (`debited`, below 0: given back), and how
+    the usage stands. Without a limit it is null.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -115,6 +117,7 @@ class Used(BaseModel):
     allowed: bool
     reason: str
     amount: int
+    debited: int
     used: int
     limit: int | None
     unlimited: bool

@@ -42,7 +42,7 @@ def part(db: Connection, kept: int, other: int, before: Mapping[str, Any]) -> No
 
 # `fresh`: the other contact had used nothing of that bucket in that period.
 _USAGE = text("""
-select u.feature, u.bucket, u.period_start, u.used, k.contact is null as fresh
+select u.feature, u.bucket, u.period_start, u.period_end, u.used, k.contact is null as fresh
 from tidegate.usage u
 left join tidegate.usage k on k.contact = :kept and k.feature = u.feature and k.bucket = u.bucket
   and k.period_start = u.period_start
@@ -52,9 +52,10 @@ _DEBITS = text("""
 select d.id, d.idempotency_key from tidegate.usage_debits d where d.contact = :other""")
 
 _ADD_USAGE = text("""
-insert into tidegate.usage as u (contact, feature, bucket, period_start, used)
-select :kept, feature, bucket, period_start, used from tidegate.usage where contact = :other
-on conflict (contact, feature, bucket, period_start) do update set used = u.used + excluded.used""")
+insert into tidegate.usage as u (contact, feature, bucket, period_start, period_end, used)
+select :kept, feature, bucket, period_start, period_end, used from tidegate.usage where contact = :other
+on conflict (contact, feature, bucket, period_start) do update set used = u.used + excluded.used,
+  period_end = greatest(u.period_end, excluded.period_end)""")
 
 _MOVE = (
     text("delete from tidegate.usage where contact = :other"),
@@ -68,11 +69,11 @@ where d.contact = :other and d.idempotency_key is not null and exists (
 )
 
 _SAID = """jsonb_to_recordset(cast(:rows as jsonb))
-  as said(feature text, bucket text, period_start timestamptz, used bigint, fresh boolean)"""
+  as said(feature text, bucket text, period_start timestamptz, period_end timestamptz, used bigint, fresh boolean)"""
 
 _GIVE_USAGE = text(f"""
-insert into tidegate.usage as u (contact, feature, bucket, period_start, used)
-select :other, said.feature, said.bucket, said.period_start, least(said.used, coalesce(k.used, 0))
+insert into tidegate.usage as u (contact, feature, bucket, period_start, period_end, used)
+select :other, said.feature, said.bucket, said.period_start, said.period_end, least(said.used, coalesce(k.used, 0))
 from {_SAID}
 left join tidegate.usage k on k.contact = :kept and k.feature = said.feature and k.bucket = said.bucket
   and k.period_start = said.period_start

@@ -78,8 +78,9 @@ usage = Table(
     metadata,
     Column("contact", BigInteger, ForeignKey(CONTACT), nullable=False),
     Column("feature", Text, nullable=False),
-    Column("bucket", Text, nullable=False, comment="plan:month, override:7, …"),
+    Column("bucket", Text, nullable=False, comment="package:month, override:7, …"),
     Column("period_start", Time, nullable=False),
+    Column("period_end", Time, comment="null: it never ends"),
     Column("used", BigInteger, nullable=False),
     PrimaryKeyConstraint("contact", "feature", "bucket", "period_start"),
 )

@@ -71,7 +71,9 @@ def _given(one: Entitlement) -> Any:
         return True
     if one.feature.type == "config":
         return {"value": one.value}
-    return "unlimited" if one.unlimited else {"limit": one.limit}
+    if one.unlimited:
+        return "unlimited"
+    return {"limit": one.limit} | ({"reset": one.reset} if one.reset != "never" else {})
 
 
 _UNTOLD = text("""

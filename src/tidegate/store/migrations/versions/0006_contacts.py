@@ -369,11 +369,13 @@ create table tidegate.usage (
     feature text not null,
     bucket text not null,
     period_start timestamptz not null,
+    period_end timestamptz,
     used bigint not null,
     primary key (contact, feature, bucket, period_start),
     foreign key(contact) references tidegate.contacts (key)
 );
-comment on column tidegate.usage.bucket is 'plan:month, override:7, …';
+comment on column tidegate.usage.bucket is 'package:month, override:7, …';
+comment on column tidegate.usage.period_end is 'null: it never ends';
 
 create table tidegate.usage_debits (
     id bigint generated always as identity,
