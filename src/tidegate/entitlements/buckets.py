@@ -203,5 +203,8 @@ def _limit(sources: Sequence[Source]) -> int | None:
 
 def soonest(buckets: Sequence[Bucket]) -> Reset:
     """The shortest reset of those that are given."""
-    given: set[Reset] = {one.reset for one in buckets if one.sources}
-    return min(given, key=RESETS.index, default="never")
+    given = {one.reset for one in buckets if one.sources}
+    for reset in RESETS:
+        if reset in given:
+            return reset
+    return "never"

@@ -27,14 +27,22 @@ class Note:
     expires_at: datetime | None = None
 
 
-def hold(db: Connection, livemode: bool, places: Collection[tuple[str, str]]) -> None:
+def hold(db: Connection, livemode: bool, places: Collection[tuple[str, str]]) -> set[int]:
     """Until the transaction ends, nobody else debits these features of these contacts, nor of the accounts that they
     belong to. `places`: (id, feature), of every id that may be meant.
+
+    Returns the contacts (internal keys) that the ids led to before it waited: when they lead elsewhere afterwards,
+    since a merge was waited for, nobody holds those.
     """
     if not places:
-        return
+        return set()
     ids, features = zip(*places, strict=True)
-    db.execute(_HOLD, {"livemode": livemode, "ids": list(ids), "features": list(features)})
+    return set(db.scalars(_HOLD, {"livemode": livemode, "ids": list(ids), "features": list(features)}))
+
+
+def hold_contacts(db: Connection, contacts: Collection[int]) -> None:
+    """Until the transaction ends, nobody else debits any feature of these contacts (internal keys)."""
+    db.execute(_HOLD_CONTACTS, {"contacts": list(contacts)})
 
 
 def end_reservations(db: Connection, contacts: Collection[int], as_of: datetime) -> None:
@@ -106,17 +114,31 @@ def _debit_json(one: Debit) -> dict[str, Any]:
 
 
 # In one order for everybody, lest two transactions wait for each other.
-_HOLD = text("""
-select pg_advisory_xact_lock(a, b) from (
-  select distinct ((contact % 2147483648) - 1073741824)::int as a, hashtext(feature) as b
-  from (
+_ORDERED = """
+select contact, pg_advisory_xact_lock(a, b) from (
+  select distinct ((contact % 2147483648) - 1073741824)::int as a, hashtext(feature) as b, contact
+  from ({places}) places
+  order by 1, 2) ordered"""
+
+_HOLD = text(
+    _ORDERED.format(
+        places="""
     select i.contact, held.feature from unnest(cast(:ids as text[]), cast(:features as text[])) as held(id, feature)
     join tidegate.contact_ids i on i.external_id = held.id and i.livemode = :livemode
     union
     select m.account, held.feature from unnest(cast(:ids as text[]), cast(:features as text[])) as held(id, feature)
     join tidegate.contact_ids i on i.external_id = held.id and i.livemode = :livemode
-    join tidegate.contact_members m on m."user" = i.contact) places
-  order by 1, 2) ordered""")
+    join tidegate.contact_members m on m."user" = i.contact"""
+    )
+)
+
+_HOLD_CONTACTS = text(
+    _ORDERED.format(
+        places="""
+    select held.contact, f.key as feature
+    from unnest(cast(:contacts as bigint[])) as held(contact), tidegate.features f where f.type = 'metered'"""
+    )
+)
 
 _END_RESERVATIONS = text("""
 with over as (

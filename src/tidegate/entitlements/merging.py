@@ -6,12 +6,21 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from tidegate.entitlements import ledger
+
+
+def hold(db: Connection, kept: int, other: int) -> None:
+    """Until the transaction ends, nobody debits anything of either: ids that are about to lead elsewhere must not be
+    looked up in between. Call it before anything is moved.
+    """
+    ledger.hold_contacts(db, (kept, other))
+
 
 def merge(db: Connection, kept: int, other: int) -> dict[str, Any]:
     """Gives what `other` has (internal keys) to `kept`, and returns what giving it back needs.
 
     A debit whose idempotency key `kept` has used for the same feature loses its key: it cannot be asked for again.
-    In the caller's transaction.
+    In the caller's transaction, after `hold`.
     """
     pair = {"kept": kept, "other": other}
     usage = [dict(row) for row in db.execute(_USAGE, pair).mappings()]
@@ -29,7 +38,7 @@ def merge(db: Connection, kept: int, other: int) -> dict[str, Any]:
 def part(db: Connection, kept: int, other: int, before: Mapping[str, Any]) -> None:
     """Gives back to `other` what it had used, and its overrides; what was used since stays with `kept`.
 
-    Where less is left of a bucket than it had used, it gets that.
+    Where less is left of a bucket than it had used, it gets that. After `hold`.
     """
     pair = {"kept": kept, "other": other}
     rows = {"rows": json.dumps(before["usage"])}

@@ -64,6 +64,7 @@ def merged(livemode: bool, kept: str, other: str, by: str) -> Change:
 
 def _merge(db: Connection, kept: Contact, other: Contact, by: str) -> dict[str, Any]:
     merging.require_mergeable(kept, other)
+    usage_merging.hold(db, kept.key, other.key)
     what = {"into": kept.ref, "from": other.ref}
     number = changes.note(db, "merge", by, contact=kept.key, what=what)
     waiting = _waiting(db, (kept.key, other.key))
@@ -141,6 +142,7 @@ def _unmerged(number: int, by: str, of: int | None) -> Change:
     def do(db: Connection) -> dict[str, Any]:
         row = changes.to_undo(db, number, "merge")
         before = row["before"]
+        usage_merging.hold(db, before["kept"], before["other"])
         for one in before["matched"]:
             if db.execute(_UNMATCH, one | {"kept": before["kept"]}).rowcount:
                 gone = {"customer": one["customer"], "by": by}
