@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from tests.support.builders import customer, invoice, item, price, subscription
 from tests.support.shop import NOW, SEATS, Shop, opened
 
@@ -162,6 +163,21 @@ def test_past_due_ends_though_no_open_invoice_tells_since_when(
     assert shop.answer("ada@example.com", "sso")["until"] == over
 
 
+def test_a_payment_of_an_invoice_that_comes_last_tells_since_when_it_is_overdue(shop: Shop) -> None:
+    shop.settings(create_missing=True)
+    owing = invoice("in_1", created=SECOND - 86400, subscription="sub_1", status="open", attempt_count=1)
+    failed = {"id": "ch_1", "object": "charge", "created": SECOND, "customer": "cus_1", "status": "failed"}
+    shop.has(customer(), subscription(status="past_due"), owing)
+    shop.has(failed | {"amount": 1000, "currency": "usd", "payment_intent": "pi_1"})
+    shop.catalog()
+    shop.refresh()
+    paying = {"id": "inpay_1", "object": "invoice_payment", "created": SECOND, "invoice": "in_1", "status": "open"}
+    shop.has(paying | {"payment": {"type": "payment_intent", "payment_intent": "pi_1"}})
+    assert shop.refresh().customers == 1
+    over = (OVERDUE + timedelta(days=14)).isoformat()
+    assert shop.answer("ada@example.com", "sso")["until"] == over
+
+
 def test_who_never_held_a_package_gets_the_version_of_the_day_when_its_price_is_mapped(shop: Shop) -> None:
     shop.settings(create_missing=True)
     shop.has(customer(), subscription())
@@ -273,6 +289,23 @@ def test_an_override_expires_by_itself_and_is_told(shop: Shop) -> None:
         assert datetime.now(UTC) < ends + timedelta(seconds=30)
     told = shop.rows("select type from tidegate.outbox order by id")
     assert told == [("entitlement.granted",), ("entitlement.revoked",)]
+
+
+def test_all_that_is_due_is_told_at_once_in_batches(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refreshing, "BATCH", 2)
+    shop.catalog()
+    ended = datetime.now(UTC) - timedelta(seconds=1)
+    with shop.engine.begin() as db:
+        for n in range(5):
+            key = directory.make(db, False, Making("account", f"a{n}"))
+            overrides.give(db, Giving(key, "ada", feature="sso", since=ended - timedelta(days=1), expires_at=ended))
+            db.execute(
+                text("insert into tidegate.entitlements_told values (:key, cast(:told as jsonb), :at, 0)"),
+                {"key": key, "told": '{"sso": true}', "at": ended},
+            )
+    assert refreshing.refresh_due(shop.engine) == 5
+    assert shop.rows("select type, count(*) from tidegate.outbox group by 1") == [("entitlement.revoked", 5)]
+    assert refreshing.refresh_due(shop.engine) == 0
 
 
 def derived(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:

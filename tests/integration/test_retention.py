@@ -8,6 +8,8 @@ from sqlalchemy import Engine, text
 from tests.support.queue import no_stripe
 
 from tidegate.connections import runs
+from tidegate.contacts import directory
+from tidegate.contacts.directory import Making
 from tidegate.security import tokens
 from tidegate.settings import Settings
 from tidegate.store.sizes import GROUPS, sizes
@@ -131,3 +133,27 @@ select 'acme', 'prices', n::text, now(), 1, '', '{}' from generate_series(1, 500
     assert shown["groups"]["versions"] > before["versions"] + 100_000
     assert shown["groups"]["inbox"] == before["inbox"] > 0
     assert shown["groups"]["mirror"] > shown["groups"]["jobs"] > 0
+
+
+def test_old_debits_go_with_their_keys_and_what_is_used_stays_counted(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    with engine.begin() as db:
+        key = directory.make(db, False, Making("account", "acme"))
+        debits = [(days, "done") for days in (200, 150, 120, 95, 91)] + [(100, "reserved"), (89, "done")]
+        for days, state in debits:
+            db.execute(text(DEBIT), {"contact": key, "days": days, "state": state})
+        db.execute(
+            text("insert into tidegate.usage values (:key, 'calls', 'package:never', 'epoch', null, 7)"), {"key": key}
+        )
+    assert retention.forget_old(engine)["usage"] == 5
+    with engine.connect() as db:
+        left = db.execute(text("select state from tidegate.usage_debits order by id")).scalars()
+        assert list(left) == ["reserved", "done"]
+        assert db.scalar(text("select used from tidegate.usage")) == 7
+
+
+DEBIT = """
+insert into tidegate.usage_debits (contact, feature, operation, amount, debits, answer, at, state)
+values (:contact, 'calls', 'consume', 1, '[]', '{}', now() - make_interval(days => :days), :state)"""

@@ -1,7 +1,7 @@
 """The one way into the mirror: versions of objects go in, the newest of each is stored, changed customers come out."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -249,12 +249,21 @@ def _count(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) 
     counts.older += len(verdicts[Verdict.LOSES])
     counts.doubtful += len(verdicts[Verdict.DOUBT]) + len(verdicts[Verdict.PARTIAL])
     changed = [*fresh, *verdicts[Verdict.WINS]]
+    batch.applied.customers.update(_owners(batch, changed))
+
+
+def _owners(batch: _Batch, changed: Sequence[str]) -> Iterator[str]:
+    """The customers whose these objects are, or were before."""
     if batch.resource.name == "customers":
-        batch.applied.customers.update(changed)
+        yield from changed
         return
-    at = next((i for i, column in enumerate(batch.resource.columns) if column.refers_to == "customers"), None)
-    if at is not None:  # whom it belonged to before has changed as well
-        owners = [batch.arrivals[id_].reading.values[at] for id_ in changed] + [
-            batch.owners.get(id_) for id_ in changed
-        ]
-        batch.applied.customers.update(owner for owner in owners if owner is not None)
+    columns = batch.resource.columns
+    if batch.sql.owners is not None:
+        at = next(i for i, column in enumerate(columns) if column.name == batch.resource.owned_by)
+        parents = {batch.arrivals[id_].reading.values[at] for id_ in changed} - {None}
+        yield from batch.run(batch.sql.owners, parents=sorted(parents)).scalars() if parents else ()
+        return
+    at = next((i for i, column in enumerate(columns) if column.refers_to == "customers"), None)
+    if at is not None:
+        now = [batch.arrivals[id_].reading.values[at] for id_ in changed]
+        yield from (owner for owner in (*now, *map(batch.owners.get, changed)) if owner is not None)

@@ -16,7 +16,8 @@ READ = int(Certainty.READ)
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """SQL of one resource. `:connection` is the connection's name, `:batch` numbers what was staged together.
+    """SQL of one resource. `:connection` is the connection's name, `:batch` numbers what was staged together. `owners`:
+    the customers of these `:parents`, where `owned_by` names one.
 
     `staged` and `direct` take rows whose last values are those of `rows.Layout.row`.
     """
@@ -34,6 +35,7 @@ class Statements:
     confirm: TextClause
     keep_stored: TextClause
     keep_incoming: TextClause
+    owners: TextClause | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,17 @@ where i.batch = :batch and i.id <> all(:fresh) order by t.id for update of t""")
         confirm=text(_confirm(table, chosen)),
         keep_stored=text(_keep_stored(table, resource)),
         keep_incoming=text(_keep_incoming(staged, resource)),
+        owners=_owners(resource),
     )
+
+
+def _owners(resource: Resource) -> TextClause | None:
+    owner = next((column.refers_to for column in resource.columns if column.name == resource.owned_by), None)
+    if owner is None:
+        return None
+    return text(f"""
+select distinct customer from stripe.{owner.replace("/", "_")}
+where connection = :connection and id = any(cast(:parents as text[])) and customer is not null""")
 
 
 def _bury(table: str, chosen: str) -> str:

@@ -10,9 +10,10 @@ from sqlalchemy import Engine, text
 
 BATCH = 1000
 
-DAYS: Mapping[str, int] = {"inbox": 30, "jobs": 7, "runs": 90}
+DAYS: Mapping[str, int] = {"inbox": 30, "jobs": 7, "runs": 90, "usage": 90}
 """Events that wait or are parked are kept whatever their age; so are jobs that are not finished, and of the runs what
-`BATCHES` says. Revoked tokens go with the runs.
+`BATCHES` says. Revoked tokens go with the runs. Of usage go the single debits, with their idempotency keys; what is
+used in all stays counted, and a reservation that nobody settled stays.
 """
 
 # What to delete, per table: one batch of rows past their days. Of runs (with their ranges and comparisons) stay the
@@ -46,6 +47,11 @@ delete from tidegate.runs where id = any(array(
         select from tidegate.comparisons n
         where n.connection = c.connection and n.resource = c.resource and n.run > c.run))
   order by r.id limit :batch))""",
+    # Their numbers grow with time: the oldest are found without an index on it, which every debit would pay for.
+    "usage": """
+delete from tidegate.usage_debits where id = any(array(
+  select id from (select id, at from tidegate.usage_debits where state <> 'reserved' order by id limit :batch) oldest
+  where at < now() - make_interval(days => :days)))""",
     "tokens": """
 delete from tidegate.tokens where id = any(array(
   select id from tidegate.tokens where revoked_at < now() - make_interval(days => :days) limit :batch))""",

@@ -287,7 +287,7 @@ def tick(context: TaskContext, timestamp: int) -> list[str]:
     for name, full in gaps:
         if context.doorbell.ring("import_account", connection=name, full=full):
             rung.append(f"import_account:{name}")
-    if told := refreshing.refresh_due(context.engine):
+    if told := refreshing.refresh_due(context.engine, stop=context.stop):
         log.info("entitlements_changed_by_themselves", extra={"contacts": told})
     return rung
 
