@@ -64,7 +64,9 @@ def test_the_catalog_is_made_changed_and_taken_apart(client: Client, shop: Shop)
         client.post("/api/features", json={"key": "sso", "type": "boolean"}), 422, "catalog-invalid"
     )
     assert client.post("/api/features", json={"key": "x", "type": "boolean", "tpye": 1}).status_code == 422
-    changed = ok(client.patch("/api/features/seats", json={"unit": "seat", "reset": "never"}))
+    done = ok(client.patch("/api/features/seats", json={"unit": "seat", "reset": "never"}))
+    assert (done["done"], done["contacts"], done["result"]) == (True, 0, {"feature": "seats", "changed": True})
+    changed = ok(client.get("/api/features/seats"))
     assert (changed["unit"], changed["reset"], changed["name"]) == ("seat", "never", "")
     assert [one["key"] for one in ok(client.get("/api/features?type=config"))["features"]] == ["theme"]
     first = ok(client.get("/api/features?limit=2"))

@@ -118,6 +118,17 @@ def test_an_error_is_told_with_its_line_and_nothing_is_done(shop: Shop) -> None:
     assert shop.rows("select * from tidegate.features") == []
 
 
+def test_another_reset_of_a_feature_shows_whom_it_changes(shop: Shop) -> None:
+    apply(shop)
+    monthly = FILE.replace("reset: never", "reset: month", 1)
+    assert monthly != FILE
+    done = apply(shop, monthly)
+    assert done.features["seats"] == [
+        {"contact": f"account:{ADA}", "before": {"limit": 20}, "now": {"limit": 20, "reset": "month"}}
+    ]
+    assert shop.answer(ADA, "seats")["resets_at"] is not None
+
+
 def test_other_features_are_another_version_and_subscribers_stay(shop: Shop) -> None:
     apply(shop)
     fewer = FILE.replace("seats: {limit: 10}", "seats: {limit: 3}")

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from tidegate.catalog import features as catalog_features
-from tidegate.catalog import journal, kept, mappings, packages
+from tidegate.catalog import journal, kept, mappings, packages, snapshot
 from tidegate.catalog.mappings import Wanted
 from tidegate.errors import CatalogInvalid, PreviewNeeded
 from tidegate.workflows.previewing import Change, Preview, commit, preview
@@ -110,6 +110,26 @@ def unmap(db: Connection, mapping: int, by: str, keep_holders: bool, by_file: bo
     return {"mapping": mapping, "changed": True, "keep_holders": keep_holders, "kept": held}
 
 
+def define_feature(key: str, type_: str, by: str, **said: Any) -> Change:
+    """Makes a feature or changes it (the arguments of `features.define`). Another reset is another limit for whoever
+    has the feature on terms that say none.
+    """
+
+    def touched(db: Connection) -> Sequence[int]:
+        known = next((row for row in catalog_features.every(db) if row["key"] == key), None)
+        if known is None or known["reset"] == said.get("reset", "month"):
+            return ()
+        return _everybody(db) if _is_by_default(db, key) else catalog_features.holders(db, key)
+
+    def do(db: Connection) -> dict[str, Any]:
+        changed = catalog_features.define(db, key, type_, **said)
+        if changed:
+            journal.note(db, by, "feature.defined", key, **said)
+        return {"feature": key, "changed": changed}
+
+    return Change({"change": "feature.defined", "feature": key, **said}, touched, do)
+
+
 def define_package(key: str, by: str, **said: Any) -> Change:
     """Makes a package or changes what all its versions share (the arguments of `packages.define`)."""
 
@@ -187,6 +207,12 @@ def _package(db: Connection, key: str) -> dict[str, Any] | None:
 def _is_default(db: Connection, key: str) -> bool:
     known = _package(db, key)
     return known is not None and known["is_default"]
+
+
+def _is_by_default(db: Connection, feature: str) -> bool:
+    """Whether the default package gives the feature."""
+    default = snapshot.load(db).default
+    return default is not None and feature in default.features
 
 
 def _everybody(db: Connection) -> list[int]:

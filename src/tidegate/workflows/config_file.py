@@ -261,6 +261,8 @@ def _settings(db: Connection, connection: str) -> dict[str, Any] | None:
 def _touched(db: Connection, sections: Sections, prune: bool) -> Sequence[int]:
     """The contacts whose entitlements the file may change; asked once before and once afterwards."""
     found: set[int] = set()
+    for entry in sections.features or ():
+        found |= {*catalog_changes.define_feature(entry.key, entry.type, "", reset=entry.reset).touched(db)}
     for entry in sections.packages or ():
         found |= {*catalog_changes.define_package(entry.key, "", **_said(entry)).touched(db)}
         if entry.default and entry.features is not None:
