@@ -61,9 +61,9 @@ class Live:
         with stripe(self.sandbox.key, base or self.sandbox.url) as api:
             return drain(self.hub.engine, self.account, api, attempts=attempts)
 
-    def catch_up(self) -> dict[str, Any]:
+    def catch_up(self, **options: Any) -> dict[str, Any]:
         with stripe(self.sandbox.key, self.sandbox.url) as api:
-            return catch_up(self.hub.engine, self.standing(), api)
+            return catch_up(self.hub.engine, self.standing(), api, **options)
 
     def audit(self, *names: str, **options: Any) -> dict[str, Any]:
         with stripe(self.sandbox.key, self.sandbox.url) as api:
