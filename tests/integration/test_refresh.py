@@ -1,6 +1,5 @@
 """From mirrored customers and subscriptions to links, grants and answers, in the database."""
 
-import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -306,36 +305,3 @@ def test_all_that_is_due_is_told_at_once_in_batches(shop: Shop, monkeypatch: pyt
     assert refreshing.refresh_due(shop.engine) == 5
     assert shop.rows("select type, count(*) from tidegate.outbox group by 1") == [("entitlement.revoked", 5)]
     assert refreshing.refresh_due(shop.engine) == 0
-
-
-def derived(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
-    return {
-        "grants": shop.rows("select * from tidegate.grants order by connection, subscription, item"),
-        "links": shop.rows("select connection, customer, contact, method from tidegate.links order by 1, 2"),
-        "told": shop.rows("select * from tidegate.entitlements_told order by contact"),
-        "holdings": shop.rows("select * from tidegate.holdings order by 1, 2, 3"),
-    }
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_order_of_events_does_not_matter(shop: Shop, seed: int) -> None:
-    shop.settings(create_missing=True)
-    shop.has(customer())
-    shop.catalog()
-    life = [
-        subscription(status="trialing"),
-        subscription(status="active"),
-        subscription(status="active", items=[item("si_1"), item("si_2", quantity=2, price=SEATS)]),
-        subscription(status="past_due", items=[item("si_2", quantity=4, price=SEATS)]),
-        subscription(status="active", items=[item("si_2", quantity=4, price=SEATS)], cancel_at=1_900_000_000),
-    ]
-    told = [(body, 1000 + 10 * n) for n, body in enumerate(life)]
-    random.Random(seed).shuffle(told)
-    for body, at in told:
-        shop.told(body, at=at)
-        shop.refresh()
-    [seats] = shop.rows("select package, times, status, extract(epoch from ends_at)::bigint from tidegate.grants")
-    assert seats == ("extra-seats", 4, "active", 1_900_000_000)
-    before = derived(shop)
-    refreshing.refresh_all(shop.engine, shop.account)
-    assert derived(shop) == before

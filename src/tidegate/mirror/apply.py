@@ -22,8 +22,8 @@ _batches = itertools.count(1)
 
 @dataclass(slots=True)
 class Applied:
-    """What became of the versions, and the customers (Stripe ids) whose mirrored facts changed; `spared`: the objects
-    that are stored as they came and were not written.
+    """What became of the versions, and the customers (Stripe ids) whose mirrored facts changed, kept versions among
+    them; `spared`: the objects that are stored as they came and were not written.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -249,7 +249,8 @@ def _count(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) 
     counts.older += len(verdicts[Verdict.LOSES])
     counts.doubtful += len(verdicts[Verdict.DOUBT]) + len(verdicts[Verdict.PARTIAL])
     changed = [*fresh, *verdicts[Verdict.WINS]]
-    batch.applied.customers.update(_owners(batch, changed))
+    kept = (Verdict.LOSES, Verdict.DOUBT, Verdict.PARTIAL) if batch.resource.versions else ()
+    batch.applied.customers.update(_owners(batch, [*changed, *(id_ for verdict in kept for id_ in verdicts[verdict])]))
 
 
 def _owners(batch: _Batch, changed: Sequence[str]) -> Iterator[str]:
