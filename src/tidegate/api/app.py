@@ -24,6 +24,7 @@ from tidegate.api import (
 from tidegate.api.committer import Committer
 from tidegate.api.inlet import DatabaseInlet, Ring
 from tidegate.api.known import KnownConnections, load
+from tidegate.api.segments import WholeSegments
 from tidegate.wiring import Hub
 from tidegate.workflows.doorbell import Doorbell
 
@@ -61,6 +62,7 @@ def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,  # FastAPI's documentation pages load from a CDN
         redoc_url=None,
+        redirect_slashes=False,  # to a path that was decoded: an id with a slash would lead elsewhere
         lifespan=living,
         responses={"default": problems.SCHEMA},
     )
@@ -69,6 +71,7 @@ def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
     app.state.recent_tokens = auth.recent_tokens()
     app.state.recent_modes = entitlements.recent_modes()
     problems.install(app)
+    app.add_middleware(WholeSegments)
     for noun in (
         *(webhooks, health, integration, runs),
         *(contacts, contact_reviews, entitlements),

@@ -126,7 +126,7 @@ def accept(what: Acceptance, hub: HubOf, token: Operator, connection: Named = No
     return AcceptedBatch.model_validate(done)
 
 
-@router.post("/api/contact-reviews/batches/{batch}/undo")
+@router.post("/api/contact-reviews/batches/{batch:segment}/undo")
 def undo(batch: int, hub: HubOf, token: Operator) -> Undone:
     """Takes an acceptance back: its customers wait again."""
     return Undone.model_validate(contacts_review.undo(hub.engine, batch, by(token)))

@@ -94,7 +94,7 @@ def put(new: NewContact, response: Response, hub: HubOf, token: Operator, connec
     return show(found.ref, hub, connection)
 
 
-@router.patch("/{contact}")
+@router.patch("/{contact:segment}")
 def change(contact: Ref, what: ContactChange, hub: HubOf, token: Operator, connection: Named = None) -> Shown:
     """Changes what is given of a contact."""
     livemode, given = hub.livemode(connection), what.model_dump(exclude_unset=True)
@@ -105,21 +105,21 @@ def change(contact: Ref, what: ContactChange, hub: HubOf, token: Operator, conne
     return show(found.ref, hub, connection)
 
 
-@router.get("/{contact}", dependencies=[requires("read")])
+@router.get("/{contact:segment}", dependencies=[requires("read")])
 def show(contact: Ref, hub: HubOf, connection: Named = None) -> Shown:
     """The contact, by any id it ever had."""
     with hub.engine.connect() as db:
         return Shown.model_validate(workflow.shown(db, directory.find(db, hub.livemode(connection), contact)))
 
 
-@router.get("/{contact}/subscriptions", dependencies=[requires("read")])
+@router.get("/{contact:segment}/subscriptions", dependencies=[requires("read")])
 def list_subscriptions(contact: Ref, hub: HubOf, connection: Named = None) -> list[dict[str, Any]]:
     """The subscriptions of the contact's customers with their items, newest first; amounts in minor units."""
     with hub.engine.connect() as db:
         return subscriptions(db, directory.find(db, hub.livemode(connection), contact).key)
 
 
-@router.post("/{contact}/refresh", dependencies=[requires("entitlements")])
+@router.post("/{contact:segment}/refresh", dependencies=[requires("entitlements")])
 def refresh(
     contact: Ref,
     hub: HubOf,
@@ -135,7 +135,7 @@ def refresh(
     return Refreshed.model_validate(found)
 
 
-@router.post("/{contact}/links")
+@router.post("/{contact:segment}/links")
 def link(
     contact: Ref,
     new: NewLink,
@@ -150,7 +150,7 @@ def link(
     return carried_out(hub, change, preview, preview_token)
 
 
-@router.delete("/{contact}/links/{customer}")
+@router.delete("/{contact:segment}/links/{customer:segment}")
 def unlink(
     contact: Ref,
     customer: str,
@@ -166,21 +166,21 @@ def unlink(
     return carried_out(hub, change, preview, preview_token)
 
 
-@router.post("/{contact}/ids")
+@router.post("/{contact:segment}/ids")
 def add_id(contact: Ref, new: NewId, hub: HubOf, token: Operator, connection: Named = None) -> Shown:
     """Lets one more id lead to the contact."""
     workflow.alias(hub.engine, hub.livemode(connection), contact, new.id, by(token))
     return show(contact, hub, connection)
 
 
-@router.delete("/{contact}/ids/{other}")
+@router.delete("/{contact:segment}/ids/{other:segment}")
 def remove_id(contact: Ref, other: str, hub: HubOf, token: Operator, connection: Named = None) -> Shown:
     """Lets a former id of the contact lead to nobody."""
     found = workflow.alias(hub.engine, hub.livemode(connection), contact, other, by(token), remove=True)
     return show(found.ref, hub, connection)
 
 
-@router.post("/{contact}/merge")
+@router.post("/{contact:segment}/merge")
 def merge(
     contact: Ref,
     what: Other,
@@ -198,7 +198,7 @@ def merge(
     return Effect.model_validate(found.as_json())
 
 
-@router.post("/{contact}/unmerge")
+@router.post("/{contact:segment}/unmerge")
 def unmerge(
     contact: Ref,
     what: Merge,
@@ -215,7 +215,7 @@ def unmerge(
     return Effect.model_validate(found.as_json())
 
 
-@router.post("/{contact}/forget")
+@router.post("/{contact:segment}/forget")
 def forget(
     contact: Ref,
     hub: HubOf,
@@ -233,14 +233,14 @@ def forget(
     return Forgotten.model_validate(found.as_json())
 
 
-@router.put("/{contact}/members/{user}")
+@router.put("/{contact:segment}/members/{user:segment}")
 def join(contact: Ref, user: str, role: Membership, hub: HubOf, token: Operator, connection: Named = None) -> Member:
     """Makes a user a member of this account, or changes its role."""
     found = workflow.member(hub.engine, hub.livemode(connection), contact, user, by(token), role=role.role)
     return Member(account=found[0].ref, user=found[1].ref, role=role.role)
 
 
-@router.delete("/{contact}/members/{user}")
+@router.delete("/{contact:segment}/members/{user:segment}")
 def leave(contact: Ref, user: str, hub: HubOf, token: Operator, connection: Named = None) -> Member:
     """Ends a user's membership in this account."""
     found = workflow.member(hub.engine, hub.livemode(connection), contact, user, by(token), role=None)

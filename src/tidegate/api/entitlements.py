@@ -20,7 +20,7 @@ from tidegate.workflows import entitlements as workflow
 from tidegate.workflows import explain
 from tidegate.workflows.entitlements import Check, Use
 
-router = APIRouter(prefix="/api/contacts/{contact}", tags=["entitlements"])
+router = APIRouter(prefix="/api/contacts/{contact:segment}", tags=["entitlements"])
 
 REF = "any id of the contact: `acme`, or `account:acme` where a user has the same"
 CONNECTION = "name; says which mode, live or test, where there are connections of both"
@@ -63,7 +63,7 @@ class Answer(BaseModel):
     packages: list[dict[str, Any]] = Field(description="the packages that it holds, its accounts' included")
 
 
-class Consume(BaseModel):
+class Units(BaseModel):
     """Units to debit. The same key gets the same answer again, and debits once."""
 
     model_config = ConfigDict(extra="forbid")
@@ -72,7 +72,17 @@ class Consume(BaseModel):
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=255)
 
 
-class Reserve(Consume):
+class Consume(Units):
+    """Units that are to be used, or were."""
+
+    happened: bool = Field(
+        default=False,
+        description="they were used while the hub could not be asked: counted though less is left, `reason` is "
+        "`over_limit` then; refused only where nothing gives the feature",
+    )
+
+
+class Reserve(Units):
     """Units to set aside for work whose size is known later."""
 
     seconds: int | None = Field(default=None, ge=1, le=604_800, description="how long it holds; 15 minutes by default")
@@ -190,7 +200,7 @@ async def every(request: Request) -> Response:
 
 
 @router.get(
-    "/entitlements/{feature}",
+    "/entitlements/{feature:segment}",
     response_model=Answer,
     openapi_extra=described(
         ("path", "feature", "key of the feature"),
@@ -222,12 +232,14 @@ async def _use(request: Request, connection: str | None, contact: str, feature: 
 
 
 @router.post(
-    "/entitlements/{feature}/consume",
+    "/entitlements/{feature:segment}/consume",
     response_model=Used,
     openapi_extra=described(("path", "feature", "key of a metered feature"), scopes="entitlements", body=Consume),
 )
 async def consume(request: Request) -> Response:
-    """Checks and debits in one: either all of the amount is debited (`allowed`), or nothing, and `reason` says why."""
+    """Checks and debits in one: either all of the amount is debited (`allowed`), or nothing, and `reason` says why.
+    What `happened` already is counted whatever is left.
+    """
     await recent_token(request, "entitlements")
     try:
         wanted = Consume.model_validate_json(await request.body() or b"{}")
@@ -235,10 +247,11 @@ async def consume(request: Request) -> Response:
         raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from error
     asked = request.path_params
     order = {"operation": "consume", "amount": wanted.amount, "key": wanted.idempotency_key}
+    order["happened"] = wanted.happened
     return await _use(request, request.query_params.get("connection"), asked["contact"], asked["feature"], **order)
 
 
-@router.post("/entitlements/{feature}/usage", response_model=Used, dependencies=[MAY_USE])
+@router.post("/entitlements/{feature:segment}/usage", response_model=Used, dependencies=[MAY_USE])
 async def usage(request: Request, contact: Ref, feature: str, wanted: UsageSet, connection: Named = None) -> Response:
     """Makes the usage what you counted yourself; more than is left is refused."""
     return await _use(
@@ -246,7 +259,7 @@ async def usage(request: Request, contact: Ref, feature: str, wanted: UsageSet, 
     )
 
 
-@router.post("/entitlements/{feature}/reserve", response_model=Used, dependencies=[MAY_USE])
+@router.post("/entitlements/{feature:segment}/reserve", response_model=Used, dependencies=[MAY_USE])
 async def reserve(request: Request, contact: Ref, feature: str, wanted: Reserve, connection: Named = None) -> Response:
     """Debits an amount for work whose size is known later, and answers with the number of the `reservation`. What is
     neither confirmed nor released by `expires_at` is given back.
@@ -255,7 +268,7 @@ async def reserve(request: Request, contact: Ref, feature: str, wanted: Reserve,
     return await _use(request, connection, contact, feature, **order)
 
 
-@router.post("/entitlements/{feature}/release", response_model=Used, dependencies=[MAY_USE])
+@router.post("/entitlements/{feature:segment}/release", response_model=Used, dependencies=[MAY_USE])
 async def release(request: Request, contact: Ref, feature: str, wanted: Release, connection: Named = None) -> Response:
     """Gives units back, such as a seat that was freed; or lets a reservation go."""
     if (wanted.amount is None) is (wanted.reservation is None):
@@ -267,7 +280,7 @@ async def release(request: Request, contact: Ref, feature: str, wanted: Release,
     )
 
 
-@router.post("/entitlements/{feature}/confirm", response_model=Used, dependencies=[MAY_USE])
+@router.post("/entitlements/{feature:segment}/confirm", response_model=Used, dependencies=[MAY_USE])
 async def confirm(request: Request, contact: Ref, feature: str, wanted: Confirm, connection: Named = None) -> Response:
     """Turns a reservation into usage of what was really used; the rest is given back."""
     return await _settle(request, connection, contact, feature, wanted.reservation, wanted.amount)
@@ -301,7 +314,7 @@ def give(
     return workflow.give(hub.engine, hub.livemode(connection), contact, by=token.name, **what)
 
 
-@router.delete("/overrides/{override}")
+@router.delete("/overrides/{override:segment}")
 def revoke(
     hub: HubOf, contact: Ref, override: int, token: Annotated[Token, requires("operate")], connection: Named = None
 ) -> dict[str, Any]:

@@ -86,14 +86,14 @@ def make(hub: HubOf, wanted: NewFeature, token: Annotated[Token, requires("admin
         return Feature.model_validate(features.one(db, wanted.key))
 
 
-@router.get("/{key}", dependencies=[requires("read")])
+@router.get("/{key:segment}", dependencies=[requires("read")])
 def show(key: str, hub: HubOf) -> Feature:
     """A feature."""
     with hub.engine.connect() as db:
         return Feature.model_validate(features.one(db, key))
 
 
-@router.patch("/{key}")
+@router.patch("/{key:segment}")
 def change(
     key: str,
     hub: HubOf,
@@ -109,7 +109,7 @@ def change(
     return outcome(hub, define_feature(key, known["type"], f"token:{token.name}", **said), preview, wanted.token)
 
 
-@router.delete("/{key}", status_code=204)
+@router.delete("/{key:segment}", status_code=204)
 def remove(key: str, hub: HubOf, token: Annotated[Token, requires("admin")]) -> Response:
     """Removes a feature that no package, mapping or override names."""
     with hub.engine.begin() as db:

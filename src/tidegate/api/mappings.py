@@ -185,7 +185,7 @@ def set_(hub: HubOf, wanted: NewMapping, token: Admin, preview: Previewed = Fals
     return outcome(hub, change, preview, wanted.token)
 
 
-@router.post("/{mapping}/remove")
+@router.post("/{mapping:segment}/remove")
 def remove(
     mapping: int, hub: HubOf, token: Admin, wanted: Removal | None = None, preview: Previewed = False
 ) -> Outcome:

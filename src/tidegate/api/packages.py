@@ -163,14 +163,14 @@ def make(hub: HubOf, wanted: NewPackage, token: Admin) -> Package:
     return _found(hub, wanted.key)
 
 
-@router.get("/{key}", dependencies=[requires("read")])
+@router.get("/{key:segment}", dependencies=[requires("read")])
 def show(key: str, hub: HubOf) -> Detail:
     """A package with its versions, the contacts on each, and what is mapped to it."""
     with hub.engine.connect() as db:
         return Detail.model_validate(packages.show(db, key))
 
 
-@router.patch("/{key}")
+@router.patch("/{key:segment}")
 def change(key: str, hub: HubOf, wanted: PackageChange, token: Admin, preview: Previewed = False) -> Outcome:
     """Changes what all versions share. Another default or kind changes what contacts may use, and has a preview."""
     names = ("name", "kind", "is_default", "prices")
@@ -180,7 +180,7 @@ def change(key: str, hub: HubOf, wanted: PackageChange, token: Admin, preview: P
     return outcome(hub, catalog_changes.define_package(key, f"token:{token.name}", **said), preview, wanted.token)
 
 
-@router.delete("/{key}", status_code=204)
+@router.delete("/{key:segment}", status_code=204)
 def remove(key: str, hub: HubOf, token: Admin) -> Response:
     """Removes a package that no mapping, override or subscription names and that is not the default."""
     with hub.engine.begin() as db:
@@ -188,7 +188,7 @@ def remove(key: str, hub: HubOf, token: Admin) -> Response:
     return Response(status_code=204)
 
 
-@router.put("/{key}/draft")
+@router.put("/{key:segment}/draft")
 def draft(key: str, hub: HubOf, wanted: Draft, token: Admin) -> Drafted:
     """Keeps what the next version is to give, in place of the draft that was; nobody gets it until it is published."""
     with hub.engine.begin() as db:
@@ -197,7 +197,7 @@ def draft(key: str, hub: HubOf, wanted: Draft, token: Admin) -> Drafted:
     return Drafted(draft=_found(hub, key).draft)
 
 
-@router.post("/{key}/publish")
+@router.post("/{key:segment}/publish")
 def publish(
     key: str, hub: HubOf, token: Admin, wanted: Publishing | None = None, preview: Previewed = False
 ) -> Outcome:
@@ -207,7 +207,7 @@ def publish(
     return outcome(hub, change, preview, asked.token)
 
 
-@router.post("/{key}/migrate")
+@router.post("/{key:segment}/migrate")
 def migrate(key: str, hub: HubOf, token: Admin, wanted: Migration | None = None, preview: Previewed = False) -> Outcome:
     """Moves subscriptions to another version; the preview names who gains and loses what."""
     asked = wanted or Migration()
@@ -216,7 +216,7 @@ def migrate(key: str, hub: HubOf, token: Admin, wanted: Migration | None = None,
     return outcome(hub, change, preview, asked.token)
 
 
-@router.post("/{key}/create-in-stripe")
+@router.post("/{key:segment}/create-in-stripe")
 def create_in_stripe(
     key: str,
     hub: HubOf,

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
+from tidegate.api.segments import readable
 from tidegate.errors import CatalogUnknown, ContactUnknown, HubBusy, InboxBusy, ScopeMissing, TidegateError, outcome
 
 log = logging.getLogger(__name__)
@@ -34,8 +35,8 @@ SCHEMA: dict[str, Any] = {
                     "detail": {"type": "string", "examples": ["There is no connection named eu. Known: us."]},
                     "reason": {
                         "type": "string",
-                        "description": "of a check, with status 404",
-                        "examples": ["contact_not_found", "feature_not_found"],
+                        "description": "what there is not, with status 404 or 405",
+                        "examples": ["contact_not_found", "feature_not_found", "route_not_found"],
                     },
                     "errors": {
                         "type": "array",
@@ -94,6 +95,18 @@ def _reason(error: TidegateError) -> dict[str, str]:
     return {}
 
 
+def _of_route(request: Request, error: HTTPException) -> tuple[str, dict[str, str]]:
+    """What is told of a path or a method that the API does not have, and the reason; of others their own detail."""
+    path = readable(request.scope["path"])
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        told = f"There is no route {request.method} {path}. /api/openapi.json lists those that there are."
+        return told, {"reason": "route_not_found"}
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        told = f"{path} takes no {request.method}, but {(error.headers or {}).get('Allow', 'other methods')}."
+        return told, {"reason": "method_not_allowed"}
+    return error.detail, {}
+
+
 def _told(error: TidegateError) -> str:
     """The error's words; what names an option of the command line names the parameter of a request instead."""
     return str(error).replace("`--connection NAME`", "`?connection=NAME`")
@@ -106,9 +119,10 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, TidegateError)
         return of_error(error)
 
-    def of_http(_request: Request, error: Exception) -> JSONResponse:
+    def of_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        return problem(error.status_code, error.detail, headers=error.headers)
+        detail, more = _of_route(request, error)
+        return problem(error.status_code, detail, headers=error.headers, **more)
 
     def misfit(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)

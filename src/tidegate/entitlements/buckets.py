@@ -5,7 +5,7 @@ say none. An override that expires is a bucket of its own, so that what expires 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -145,6 +145,16 @@ def take(buckets: Sequence[Bucket], amount: int) -> list[Debit]:
         if not amount:
             break
     return debits
+
+
+def take_anyway(buckets: Sequence[Bucket], amount: int) -> list[Debit]:
+    """Where `amount` (above 0) is debited that was used already: what is not left goes over the limit of the last
+    bucket that something gives. Empty when nothing gives any.
+    """
+    given = [one for one in buckets if one.sources]
+    if not given:
+        return []
+    return take(buckets, amount) or take([*given[:-1], replace(given[-1], limit=None)], amount)
 
 
 def give_back(buckets: Sequence[Bucket], amount: int) -> list[Debit]:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from tidegate.catalog.contents import Catalog
 from tidegate.entitlements import ledger
-from tidegate.entitlements.buckets import Debit, Spent, give_back, take
+from tidegate.entitlements.buckets import Debit, Spent, give_back, take, take_anyway
 from tidegate.entitlements.holders import is_text
 from tidegate.entitlements.ledger import Note
 from tidegate.entitlements.resolve import Entitlement, Holder, resolve
@@ -30,7 +30,8 @@ class Order:
 
     `consume`, `reserve`: debit `amount`, at least 1. `release`: give `amount` back. `set`: make the usage `amount`, as
     of seats that are counted elsewhere. The same `key` gets the first answer again and debits nothing; `known_as`:
-    other contacts in whose usage the key may have counted, the accounts of a user.
+    other contacts in whose usage the key may have counted, the accounts of a user. `happened`: what is consumed was
+    used already, while nobody could ask; it is counted though that is over the limit.
     """
 
     contact: int
@@ -40,6 +41,7 @@ class Order:
     key: str | None = None
     seconds: int | None = None
     known_as: tuple[int, ...] = ()
+    happened: bool = False
 
     @property
     def at(self) -> tuple[int, str]:
@@ -169,7 +171,7 @@ def _debits(order: Order, standing: Entitlement) -> Sequence[Debit] | None:
     if standing.reason == "feature_unavailable":
         return None
     more = order.amount - standing.used if order.operation == "set" else order.amount
-    return take(standing.buckets, more) or None
+    return (take_anyway if order.happened else take)(standing.buckets, more) or None
 
 
 def _reserved_for(order: Order) -> timedelta:
@@ -183,7 +185,7 @@ def standing_json(order: Order, debits: Sequence[Debit] | None, before: Entitlem
     """
     allowed = debits is not None
     reason = "granted" if allowed else before.reason if before.reason != "granted" else "usage_limit_reached"
-    if allowed and after.reason == "feature_unavailable":
+    if allowed and (after.reason == "feature_unavailable" or (order.happened and after.reason == "over_limit")):
         reason = after.reason
     return {
         "feature": order.feature,

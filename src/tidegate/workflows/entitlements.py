@@ -40,6 +40,7 @@ class Use:
     amount: int
     key: str | None = None
     seconds: int | None = None
+    happened: bool = False
 
 
 Outcome = dict[str, Any] | TidegateError
@@ -89,7 +90,11 @@ def _use(db: Connection, standing: Standing, uses: Sequence[Use]) -> list[Outcom
             outcomes.append(error)
             continue
         debtor = answers.debtor(asked, one.feature, catalog, standing.as_of)
-        order = Order(debtor, one.feature, one.operation, one.amount, one.key, one.seconds, known_as=asked.keys)
+        order = Order(
+            *(debtor, one.feature, one.operation, one.amount, one.key, one.seconds),
+            known_as=asked.keys,
+            happened=one.happened,
+        )
         holding |= zip(asked.keys, asked.holders, strict=True)
         orders.append(order)
         outcomes.append(None)
