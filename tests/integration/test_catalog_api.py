@@ -207,3 +207,28 @@ def test_what_the_file_manages_is_read_only(client: Client, shop: Shop, pro: int
         for table in ("features", "packages", "mappings"):
             db.exec_driver_sql(f"update tidegate.{table} set managed_by = 'file'")
     assert "tidegate config apply" in refused(ask(client), 409, "managed-by-file")
+
+
+def test_a_preview_counts_all_and_lists_some(client: Client, shop: Shop) -> None:
+    for number in (2, 3):
+        sub, cus = f"sub_{number}", f"cus_{number}"
+        shop.has(customer(cus, email=f"{number}@example.com"), subscription(sub, [item("si", sub)], customer=cus))
+    shop.refresh()
+    ok(client.post("/api/features", json={"key": "sso", "type": "boolean"}), 201)
+    wanted = {"price": "price_1", "feature": "sso"}
+    every = ok(client.post("/api/mappings?preview=true", json=wanted))
+    assert (every["gained"], len(every["features"]["sso"])) == (3, 3)
+    some = ok(client.post("/api/mappings?preview=true&listed=2", json=wanted))
+    assert (some["gained"], len(some["features"]["sso"])) == (3, 2)
+    assert some["totals"] == {"sso": {"gained": 3, "lost": 0, "changed": 0}}
+    assert some["token"] == every["token"]
+    assert client.post("/api/mappings?preview=true&listed=10001", json=wanted).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [("stripe.subscription_items", "connection, product"), ("tidegate.grants", "mapping, contact")],
+)
+def test_what_a_mapping_concerns_is_found_by_an_index(shop: Shop, table: str, columns: str) -> None:
+    indexes = shop.rows(f"select pg_get_indexdef(indexrelid) from pg_index where indrelid = '{table}'::regclass")
+    assert any(definition.endswith(f"({columns})") for (definition,) in indexes)

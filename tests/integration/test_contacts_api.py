@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 from httpx import Client, Response
-from tests.support.builders import customer, item, subscription
+from tests.support.builders import customer, invoice, item, subscription
 from tests.support.serving import serving
 from tests.support.shop import Shop, opened
 
@@ -170,3 +170,22 @@ def test_product_code_refreshes_and_learns_that_stripe_is_away(shop: Shop, clien
     refused(product.post("/api/contacts/nobody/refresh"), 404, "contact-unknown")
     # The connection's key cannot be opened: it never was one.
     assert product.post("/api/contacts/ada@example.com/refresh").status_code in {502, 503}
+
+
+def test_invoices_are_paged_newest_first(shop: Shop, client_of: Callable[..., Client]) -> None:
+    client = client_of("operate")
+    shop.has(customer("cus_1"), customer("cus_2"), customer("cus_3"))
+    made = {"in_1": 10, "in_2": 30, "in_3": 20, "in_4": 20, "in_5": 5}
+    shop.has(*(invoice(id_, customer=f"cus_{1 + at % 3 % 2}", created=at) for id_, at in made.items()))
+    shop.has(invoice("in_other", customer="cus_3", created=99))
+    ok(client.post("/api/contacts", json={"id": "a/b", "billing_ids": ["cus_1", "cus_2"]}), 201)
+    path, seen, after = "/api/contacts/a%2Fb/invoices", list[str](), ""
+    while after is not None:
+        page = ok(client.get(path, params={"limit": 2, "after": after}))
+        seen += [one["id"] for one in page["invoices"]]
+        after = page["next"]
+    assert seen == ["in_2", "in_4", "in_3", "in_1", "in_5"]
+    first = ok(client.get(path))["invoices"][0]
+    assert (first["total"], first["currency"], first["status"]) == (1000, "usd", "paid")
+    assert "no place in the list" in refused(client.get(path, params={"after": "in_2"}), 422, "contact-invalid")
+    refused(client.get("/api/contacts/nobody/invoices"), 404, "contact-unknown")

@@ -265,6 +265,18 @@ def test_people_give_and_revoke_beside_stripe(product: Product) -> None:
     ]
 
 
+def test_times_of_an_override_are_utc_and_lie_ahead(product: Product) -> None:
+    path = f"/api/contacts/{ADA}/overrides"
+    with product.client("operate") as client:
+        times = {"since": "2026-01-01T00:00:00", "expires_at": "2999-01-01T02:00:00+02:00"}
+        made = said(client.post(path, json={"feature": "sso", **times}), 201)
+        assert (made["since"], made["expires_at"]) == ("2026-01-01T00:00:00Z", "2999-01-01T00:00:00Z")
+        past = said(client.post(path, json={"feature": "sso", "expires_at": "2020-01-01T00:00:00"}), 422)
+        assert past["detail"].startswith("The override would end at 2020-01-01 00:00:00 UTC and it is ")
+        times = {"since": "2999-01-02T00:00:00Z", "expires_at": "2999-01-01T00:00:00"}
+        assert "before it holds" in said(client.post(path, json={"feature": "sso", **times}), 422)["detail"]
+
+
 def test_the_path_is_told_with_names(product: Product, client: Client) -> None:
     explained = said(client.get(f"{HERE}/sso", params={"explain": "true"}))
     [path] = explained["paths"]

@@ -11,6 +11,7 @@ from tidegate.api.contact_models import (
     ContactPage,
     Effect,
     Forgotten,
+    Invoices,
     Member,
     Membership,
     Merge,
@@ -21,7 +22,8 @@ from tidegate.api.contact_models import (
     Refreshed,
     Shown,
 )
-from tidegate.contacts import directory
+from tidegate.api.previews import MOST_LISTED, Listed
+from tidegate.contacts import directory, invoices
 from tidegate.contacts.listing import Filter, subscriptions
 from tidegate.contacts.records import Record
 from tidegate.errors import UsageError
@@ -49,10 +51,10 @@ def by(token: Token) -> str:
     return f"token:{token.name}"
 
 
-def carried_out(hub: Hub, change: Change, only_preview: bool, token: str | None) -> Effect:
+def carried_out(hub: Hub, change: Change, only_preview: bool, token: str | None, listed: int) -> Effect:
     """The change tried, or done. Raises PreviewStale and what the change raises."""
     found = previewing.preview(hub.engine, change) if only_preview else previewing.commit(hub.engine, change, token)
-    return Effect.model_validate(found.as_json())
+    return Effect.model_validate(found.as_json(listed))
 
 
 @router.get("", dependencies=[requires("read")])
@@ -119,6 +121,20 @@ def list_subscriptions(contact: Ref, hub: HubOf, connection: Named = None) -> li
         return subscriptions(db, directory.find(db, hub.livemode(connection), contact).key)
 
 
+@router.get("/{contact:segment}/invoices", dependencies=[requires("read")])
+def list_invoices(
+    contact: Ref,
+    hub: HubOf,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    after: Annotated[str, Query(description="`next` of the page before")] = "",
+    connection: Named = None,
+) -> Invoices:
+    """The invoices of the contact's customers as the mirror has them, newest first; amounts in minor units."""
+    with hub.engine.connect() as db:
+        found = directory.find(db, hub.livemode(connection), contact)
+        return Invoices.model_validate(invoices.page(db, found, after=after, limit=limit))
+
+
 @router.post("/{contact:segment}/refresh", dependencies=[requires("entitlements")])
 def refresh(
     contact: Ref,
@@ -143,11 +159,12 @@ def link(
     token: Operator,
     preview: OnlyPreview = False,
     preview_token: PreviewToken = None,
+    listed: Listed = MOST_LISTED,
     connection: Named = None,
 ) -> Effect:
     """Makes a Stripe customer this contact's by hand; no matching changes that any more."""
     change = workflow.linked(hub.account(connection), new.customer, contact, by(token))
-    return carried_out(hub, change, preview, preview_token)
+    return carried_out(hub, change, preview, preview_token, listed)
 
 
 @router.delete("/{contact:segment}/links/{customer:segment}")
@@ -159,11 +176,12 @@ def unlink(
     rematch: Annotated[bool, Query(description="let matching decide again, instead of keeping it apart")] = False,
     preview: OnlyPreview = False,
     preview_token: PreviewToken = None,
+    listed: Listed = MOST_LISTED,
     connection: Named = None,
 ) -> Effect:
     """Takes a Stripe customer from this contact and keeps it apart."""
     change = workflow.unlinked(hub.account(connection), customer, by(token), rematch=rematch, ref=contact)
-    return carried_out(hub, change, preview, preview_token)
+    return carried_out(hub, change, preview, preview_token, listed)
 
 
 @router.post("/{contact:segment}/ids")
@@ -188,6 +206,7 @@ def merge(
     token: Operator,
     preview: OnlyPreview = False,
     preview_token: PreviewToken = None,
+    listed: Listed = MOST_LISTED,
     connection: Named = None,
 ) -> Effect:
     """Makes another contact part of this one; `result.merge` is the number that parts them again."""
@@ -195,7 +214,7 @@ def merge(
     found = contacts_merge.merge(
         hub.engine, livemode, contact, what.other, by(token), only_preview=preview, token=preview_token
     )
-    return Effect.model_validate(found.as_json())
+    return Effect.model_validate(found.as_json(listed))
 
 
 @router.post("/{contact:segment}/unmerge")
@@ -206,13 +225,14 @@ def unmerge(
     token: Operator,
     preview: OnlyPreview = False,
     preview_token: PreviewToken = None,
+    listed: Listed = MOST_LISTED,
     connection: Named = None,
 ) -> Effect:
     """Parts this contact from one that was merged into it."""
     with hub.engine.connect() as db:
         key = directory.find(db, hub.livemode(connection), contact).key
     found = contacts_merge.unmerge(hub.engine, what.merge, by(token), only_preview=preview, token=preview_token, of=key)
-    return Effect.model_validate(found.as_json())
+    return Effect.model_validate(found.as_json(listed))
 
 
 @router.post("/{contact:segment}/forget")

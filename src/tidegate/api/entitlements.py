@@ -1,13 +1,13 @@
 """Entitlements over HTTP: what a contact may use, its usage, and what people give it beside Stripe."""
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from tidegate.api.auth import HubOf, hub_of, recent_token, requires, requires_recent
@@ -135,8 +135,16 @@ class Used(BaseModel):
     resets_at: datetime | None
 
 
+def in_utc(given: datetime) -> datetime:
+    """A time as it is meant: UTC where it names no zone."""
+    return given if given.tzinfo is not None else given.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(in_utc)]
+
+
 class OverrideGiven(BaseModel):
-    """What to give a contact beside Stripe: a package, or a feature on terms of its own. Times are UTC."""
+    """What to give a contact beside Stripe: a package, or a feature on its own terms. A time without a zone is UTC."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -145,8 +153,8 @@ class OverrideGiven(BaseModel):
     terms: Any = Field(default=None, description="of the feature: {limit: 100}, {unlimited: true}, {value: …} or true")
     operation: str = Field(default="add", description="add to what subscriptions give, or replace it")
     reason: str = ""
-    since: datetime | None = None
-    expires_at: datetime | None = None
+    since: Moment | None = None
+    expires_at: Moment | None = None
     priority: int = Field(default=0, ge=-1000, le=1000, description="of several, the highest is used up first")
 
 

@@ -48,6 +48,7 @@ grants = Table(
     Column("resumes_at", Time, comment="when the pause is to end"),
     PrimaryKeyConstraint("connection", "subscription", "item"),
     Index("grants_contact", "contact"),
+    Index("grants_mapping", "mapping", "contact"),
     Index("grants_package", "package", "version"),
 )
 

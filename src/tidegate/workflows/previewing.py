@@ -45,20 +45,27 @@ class Preview:
     result: Any = None
     done: bool = False
 
-    def as_json(self) -> dict[str, Any]:
-        """As the API and `--json` answer it."""
-        lost = sum(1 for changes in self.features.values() for one in changes if one["now"] is None)
-        gained = sum(1 for changes in self.features.values() for one in changes if one["before"] is None)
+    def as_json(self, listed: int | None = None) -> dict[str, Any]:
+        """As the API and `--json` answer it, with at most `listed` contacts of each feature (None: all of them).
+
+        `totals` counts all, by feature.
+        """
+        totals = {feature: _counted(changes) for feature, changes in self.features.items()}
         return {
             "token": self.token,
             "done": self.done,
             "contacts": self.contacts,
-            "lost": lost,
-            "gained": gained,
-            "changed": sum(len(changes) for changes in self.features.values()) - lost - gained,
-            "features": self.features,
+            **{name: sum(one[name] for one in totals.values()) for name in ("lost", "gained", "changed")},
+            "totals": totals,
+            "features": {feature: changes[:listed] for feature, changes in self.features.items()},
             "result": self.result,
         }
+
+
+def _counted(changes: Sequence[dict[str, Any]]) -> dict[str, int]:
+    lost = sum(1 for one in changes if one["now"] is None)
+    gained = sum(1 for one in changes if one["before"] is None)
+    return {"lost": lost, "gained": gained, "changed": len(changes) - lost - gained}
 
 
 def preview(engine: Engine, change: Change) -> Preview:

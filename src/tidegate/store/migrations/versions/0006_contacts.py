@@ -327,6 +327,7 @@ create table tidegate.grants (
     foreign key(mapping) references tidegate.mappings (id)
 );
 create index grants_contact on tidegate.grants (contact);
+create index grants_mapping on tidegate.grants (mapping, contact);
 create index grants_package on tidegate.grants (package, version);
 comment on column tidegate.grants.terms is 'of the feature';
 comment on column tidegate.grants.times is 'limits are multiplied by this';
