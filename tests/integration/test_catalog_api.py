@@ -225,6 +225,26 @@ def test_a_preview_counts_all_and_lists_some(client: Client, shop: Shop) -> None
     assert client.post("/api/mappings?preview=true&listed=10001", json=wanted).status_code == 422
 
 
+def test_what_was_changed_is_paged_newest_first(client: Client) -> None:
+    for key in ("sso", "seats"):
+        ok(client.post("/api/features", json={"key": key, "type": "boolean"}), 201)
+    ok(client.post("/api/packages", json={"key": "pro", "features": {"sso": True}}), 201)
+    ok(client.post("/api/mappings", json={"price": "price_1", "package": "pro"}))
+    first = ok(client.get("/api/catalog-changes?limit=3"))
+    rest = ok(client.get("/api/catalog-changes", params={"limit": 3, "after": first["next"]}))
+    seen = [(one["action"], one["subject"], one["by"]) for one in first["changes"] + rest["changes"]]
+    assert [one[:2] for one in seen] == [
+        ("mapping.set", "price_1 → package pro"),
+        ("package.published", "pro"),
+        ("package.defined", "pro"),
+        ("feature.defined", "seats"),
+        ("feature.defined", "sso"),
+    ]
+    assert ({one[2] for one in seen}, rest["next"]) == ({"token:ops"}, None)
+    for about, count in (("pro", 3), ("price_1", 1), ("sso", 1), ("o", 0)):
+        assert len(ok(client.get("/api/catalog-changes", params={"about": about}))["changes"]) == count
+
+
 @pytest.mark.parametrize(
     ("table", "columns"),
     [("stripe.subscription_items", "connection, product"), ("tidegate.grants", "mapping, contact")],

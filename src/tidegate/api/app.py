@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from tidegate import __version__
 from tidegate.api import (
     auth,
+    catalog_changes,
     contact_reviews,
     contacts,
     entitlements,
@@ -75,7 +76,7 @@ def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
     for noun in (
         *(webhooks, health, integration, runs),
         *(contacts, contact_reviews, entitlements),
-        *(features, mappings, packages),
+        *(features, mappings, packages, catalog_changes),
     ):
         app.include_router(noun.router)
     return app

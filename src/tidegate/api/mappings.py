@@ -36,6 +36,9 @@ class Mapping(BaseModel):
     price: str | None
     product: str | None
     product_name: str | None
+    nickname: str | None
+    interval: str | None
+    interval_count: int | None
     package: str | None
     feature: str | None
     terms: dict[str, Any] | None

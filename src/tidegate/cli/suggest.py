@@ -60,6 +60,11 @@ def suggest(
         numbers = [str(number) for one in done.result["accepted"] for number in one["mappings"]]
         show.line(f"Accepted: mappings {', '.join(numbers)}; `tidegate mappings remove` takes one back.")
         show.line(f"{done.as_json()['gained']:,} entitlements are granted to {len(concerned(done)):,} contacts.")
+        for key in _empty(wanted):
+            show.line(
+                f"The package {key} gives nothing yet: `tidegate packages publish {key} --feature KEY=TERMS`, then "
+                f"`tidegate packages migrate {key}` for those who hold it."
+            )
     elif wanted and write is None:
         show.line("`--accept` makes them so, all or the named ones; `--write FILE` lets you edit them first.")
     if write is not None:
@@ -81,6 +86,11 @@ def say_suggestions(wanted: "Sequence[Suggestion]", left: "Sequence[Left]") -> N
             ["left to you", "name", "subscriptions", "why"],
             [(one.id, one.name, one.subscriptions, one.why) for one in left],
         )
+
+
+def _empty(wanted: "Sequence[Suggestion]") -> list[str]:
+    """The packages that are made without any feature, since Stripe does not say what is in them."""
+    return [one.key for one in wanted if one.package is not None and not one.package["features"]]
 
 
 def _gives(one: "Suggestion") -> str:

@@ -161,7 +161,7 @@ def publish_package(key: str, by: str, *, features: Mapping[str, Any] | None = N
             return {"package": key, "version": newest["version"] if newest else None, "changed": False}
         version = packages.publish(db, key, by_file=by_file)
         journal.note(db, by, "package.published", key, version=version)
-        return {"package": key, "version": version, "changed": True, "stay": _on_older(db, key, version)}
+        return {"package": key, "version": version, "changed": True, **_on_older(db, key, version)}
 
     what = {"change": "package.published", "package": key, "features": features and dict(features)}
     return Change(what, lambda db: _everybody(db) if _is_default(db, key) else (), do)
@@ -219,7 +219,19 @@ def _everybody(db: Connection) -> list[int]:
     return list(db.scalars(text("select key from tidegate.contacts where merged_into is null order by key")))
 
 
-def _on_older(db: Connection, key: str, version: int) -> int:
-    """How many contacts stay on an older version."""
-    statement = text("select count(distinct contact) from tidegate.grants where package = :key and version <> :version")
-    return db.scalar(statement, {"key": key, "version": version}) or 0
+def _on_older(db: Connection, key: str, version: int) -> dict[str, int]:
+    """How many contacts stay on an older version, by subscriptions or overrides; and on one that gives nothing."""
+    row = db.execute(_ON_OLDER, {"key": key, "version": version}).one()
+    return {"stay": row.stay, "stay_with_nothing": row.with_nothing}
+
+
+_ON_OLDER = text("""
+select count(distinct held.contact) as stay,
+  count(distinct held.contact) filter (where v.features = '{}'::jsonb) as with_nothing
+from (
+  select contact, version from tidegate.grants where package = :key
+  union all
+  select contact, version from tidegate.overrides
+  where package = :key and revoked_at is null and (expires_at is null or expires_at > now())) held
+join tidegate.package_versions v on v.package = :key and v.version = held.version
+where held.version <> :version""")

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from tidegate.catalog import snapshot
+from tidegate.catalog import names, snapshot
 from tidegate.contacts import directory, linking
 from tidegate.entitlements import answers, holders, ledger, overrides, reservations, usage
 from tidegate.entitlements.holders import Asked, Standing
@@ -64,6 +64,16 @@ def check(engine: Engine, checks: Sequence[Check]) -> list[Outcome]:
             except TidegateError as error:
                 outcomes[place] = error
     return [outcomes[place] for place in range(len(checks))]
+
+
+def with_names(db: Connection, found: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a check with a `price_name` beside each price that it names and the mirror knows."""
+    entitled = found["features"].values() if "features" in found else [found]
+    sources = [source for one in entitled for source in one["sources"] if "price" in source]
+    known = names.prices(db, {(one["connection"], one["price"]) for one in sources})
+    for one in sources:
+        one["price_name"] = known.get((one["connection"], one["price"]), "")
+    return found
 
 
 def use(engine: Engine, uses: Sequence[Use]) -> list[Outcome]:
