@@ -19,6 +19,7 @@ from tidegate.stripe_api.resources import RESOURCES
 from tidegate.wiring import Hub
 from tidegate.workflows import contacts, contacts_merge, contacts_review
 from tidegate.workflows import refresh as refreshing
+from tidegate.workflows.connect import purge
 from tidegate.workflows.contacts_forget import forget
 
 if TYPE_CHECKING:
@@ -198,7 +199,9 @@ def test_a_stale_preview_erases_nothing(shop: Shop) -> None:
     assert places(shop.engine, SECRET) == before
 
 
-def test_a_second_import_and_an_audit_find_nothing_to_say(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> None:
+def test_a_second_import_an_audit_and_one_after_a_purge_find_nothing_to_say(
+    hub: Hub, make_sandbox: Callable[..., "Sandbox"]
+) -> None:
     live = Live(hub, make_sandbox(customers=10, months=3))
     body = live.full("customers")
     body |= {"name": SECRET, "email": f"{SECRET}@example.com", "phone": SECRET}
@@ -222,6 +225,12 @@ values ('acme', '{"create_missing": true, "only_subscribed": false}')""")
     live.catch_up()
     assert live.one("select balance from stripe.customers where id = :id", id=body["id"]) == 5
     assert places(hub.engine, SECRET) == []
+    purge(hub.engine, "acme")
+    live = Live(hub, live.sandbox, "back")  # another name, the same account
+    imported(hub, live.account)
+    assert live.one("select balance from stripe.customers where id = :id", id=body["id"]) == 5
+    assert places(hub.engine, SECRET) == []
+    assert live.audit()["clean"]
     live.remove("customers", body["id"], "customer.deleted")
     live.sandbox.advance(1)
     live.catch_up()

@@ -118,6 +118,21 @@ def test_revoked_tokens_go_and_the_settings_say_when(engine: Engine) -> None:
         assert [one.name for one in tokens.listing(db)] == ["valid"]
 
 
+def test_what_the_outbox_told_long_ago_goes(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    with engine.begin() as db:
+        db.execute(
+            text("""
+insert into tidegate.outbox (type, data, at)
+select 'x', jsonb_build_object('days', days), now() - make_interval(days => days)
+from unnest(array[90, 13, 15, 40, 0, 20, 30]) as days""")
+        )
+    assert retention.forget_old(engine)["outbox"] == 5
+    with engine.connect() as db:
+        assert db.scalars(text("select data -> 'days' from tidegate.outbox order by id")).all() == [13, 0]
+    assert retention.forget_old(engine, {**retention.DAYS, "outbox": 1})["outbox"] == 1
+
+
 def test_the_room_of_each_group_adds_up(hub: Hub, engine: Engine) -> None:
     with engine.connect() as db:
         before = sizes(db)

@@ -21,10 +21,14 @@ comment on column tidegate.changed_customers.customers is 'Stripe''s ids';
 create table tidegate.forgotten (
     connection text not null,
     customer text not null,
+    account text not null,
     at timestamptz default now() not null,
     primary key (connection, customer)
 );
+create index forgotten_account on tidegate.forgotten (account);
+comment on column tidegate.forgotten.connection is 'empty: it was purged, and the account may come back';
 comment on column tidegate.forgotten.customer is 'Stripe''s cus_…; what comes in of it is redacted';
+comment on column tidegate.forgotten.account is 'Stripe''s acct_…';
 
 create table tidegate.outbox (
     id bigint generated always as identity,
