@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.paging import After, Limit, page
-from tidegate.api.previews import Outcome, Previewed, TokenOf, outcome
+from tidegate.api.previews import MOST_LISTED, Listed, Outcome, Previewed, TokenOf, outcome
 from tidegate.catalog import features, journal
 from tidegate.catalog.terms import FeatureType, Reset
 from tidegate.errors import CatalogInvalid
@@ -100,13 +100,15 @@ def change(
     wanted: FeatureChange,
     token: Annotated[Token, requires("admin")],
     preview: Previewed = False,
+    listed: Listed = MOST_LISTED,
 ) -> Outcome:
     """Changes a feature's name, unit or reset. Another reset changes what contacts may use, and has a preview."""
     with hub.engine.connect() as db:
         known = features.one(db, key)
     said: dict[str, Any] = {name: known[name] for name in ("name", "unit", "reset")}
     said |= wanted.model_dump(exclude_none=True, exclude={"token"})
-    return outcome(hub, define_feature(key, known["type"], f"token:{token.name}", **said), preview, wanted.token)
+    what = define_feature(key, known["type"], f"token:{token.name}", **said)
+    return outcome(hub, what, preview, wanted.token, listed)
 
 
 @router.delete("/{key:segment}", status_code=204)
