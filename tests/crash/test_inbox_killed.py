@@ -72,7 +72,7 @@ def ready(server_url: str, run: killing.Run) -> Iterator[Ready]:
             with hub.engine.begin() as db:
                 inbox.keep(db, [_entry(body) for body in bodies])
                 db.execute(text(COUNT_TURNS))
-        name = database.partition("?")[0].rpartition("/")[2]
+        name = databases.named(database)
         with copied(server_url, name) as url:
             steps = run("drain", **_arguments(url)).steps
             with opened(url, SECRET) as hub:

@@ -59,7 +59,7 @@ def ready(server_url: str) -> Iterator[Ready]:
             account = connected(hub, sandbox)
             imported(hub, account)
             _make_work(hub, sandbox)
-        yield Ready(server_url, database.partition("?")[0].rpartition("/")[2])
+        yield Ready(server_url, databases.named(database))
 
 
 def _make_work(hub: Hub, sandbox: "Sandbox") -> None:

@@ -95,6 +95,13 @@ def at(server_url: str, name: str) -> str:
     return make_url(server_url).set(database=name).render_as_string(hide_password=False)
 
 
+def named(url: str) -> str:
+    """The name of the database at a URL."""
+    name = make_url(url).database
+    assert name
+    return name
+
+
 def _migrated_template(server_url: str) -> str:
     """The template's name; the first process of the run that asks makes it."""
     from tidegate.store.engine import open_engine
