@@ -10,7 +10,7 @@ import pytest
 from tests.support import queue
 from tests.support.builders import customer, event
 from tests.support.hubs import copied
-from tests.support.importing import imported, stripe
+from tests.support.importing import ONCE, imported, stripe
 from tests.support.live import NOWHERE, Live
 from tests.support.standing import Standing, standing
 
@@ -59,7 +59,9 @@ def swept(live: Live, *, base: str | None = None, **options: Any) -> dict[str, A
 
 
 def context(live: Live, *, base: str | None = None) -> TaskContext:
-    return TaskContext(live.hub.engine, lambda account: stripe(live.sandbox.key, base or account.api_base), readers=4)
+    return TaskContext(
+        live.hub.engine, lambda account: stripe(live.sandbox.key, base or account.api_base, ONCE), readers=4
+    )
 
 
 def last(live: Live, kind: str = "sweep") -> Any:
