@@ -64,7 +64,7 @@ def ready(server_url: str, run: killing.Run) -> Iterator[Ready]:
     from tidegate.sandbox.server import Sandbox
 
     with ExitStack() as stack:
-        sandbox = stack.enter_context(Sandbox.start(SandboxConfig(customers=60, months=4)))
+        sandbox = stack.enter_context(Sandbox.start(SandboxConfig(customers=40, months=2)))
         database = stack.enter_context(databases.scratch(server_url))
         with opened(database, SECRET) as hub:
             imported(hub, connected(hub, sandbox))

@@ -53,7 +53,7 @@ def ready(server_url: str) -> Iterator[Ready]:
     from tidegate.sandbox.server import Sandbox
 
     with ExitStack() as stack:
-        sandbox = stack.enter_context(Sandbox.start(SandboxConfig(customers=45, months=3)))
+        sandbox = stack.enter_context(Sandbox.start(SandboxConfig(customers=15, months=2)))
         database = stack.enter_context(databases.scratch(server_url))
         with opened(database, SECRET) as hub:
             account = connected(hub, sandbox)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-SMALL = ("--customers", "40", "--months", "4")
+SMALL = ("--customers", "20", "--months", "2")
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 FIXED = {"PYTHONWARNINGS": "error"}
@@ -82,16 +82,18 @@ class Forked:
 
 
 def start(
-    arguments: list[str], environment: Mapping[str, str], *, stdin: IO[Any], stdout: IO[Any], stderr: IO[Any]
+    arguments: list[str], environment: Mapping[str, str], *, stdin: int, stdout: int = 1, stderr: int = 2
 ) -> Forked:
-    """Starts `python` with these arguments (`-m module …` or `-c code …`) in this environment, which replaces ours."""
+    """Starts `python` with these arguments (`-m module …` or `-c code …`) in this environment, which replaces ours.
+
+    The streams are descriptors; without one, stdout and stderr are ours.
+    """
     decided = {name: value for name, value in environment.items() if name.startswith(DECIDED)}
     assert decided == FIXED, f"{decided} is decided before the fork: start an interpreter for it"
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     wanted = json.dumps({"arguments": arguments, "environment": dict(environment), "folder": str(Path.cwd())})
     with theirs:
-        fds = [theirs.fileno(), *(stream.fileno() for stream in (stdin, stdout, stderr))]
-        socket.send_fds(_parent(), [wanted.encode()], fds)
+        socket.send_fds(_parent(), [wanted.encode()], [theirs.fileno(), stdin, stdout, stderr])
     return Forked(ours, arguments)
 
 
@@ -106,7 +108,7 @@ def run(
     ):
         stdin.write(given)
         stdin.seek(0)
-        child = start(arguments, environment, stdin=stdin, stdout=out, stderr=err)
+        child = start(arguments, environment, stdin=stdin.fileno(), stdout=out.fileno(), stderr=err.fileno())
         try:
             code = child.wait(seconds)
         finally:
