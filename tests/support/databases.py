@@ -36,7 +36,7 @@ def begin_run() -> None:
     for name in [*os.environ]:
         if name in {"DATABASE_URL", "STRIPE_API_KEY"} or (name.startswith("TIDEGATE_") and name not in KEPT):
             del os.environ[name]
-    folder = Path(tempfile.mkdtemp(prefix="tidegate-tests-", dir=_memory()))
+    folder = Path(tempfile.mkdtemp(prefix="tidegate-tests-", dir=memory()))
     folder.chmod(0o755)  # the embedded server of root runs under an account of its own
     os.environ[RUN] = str(folder)
 
@@ -122,7 +122,7 @@ def _migrated_template(server_url: str) -> str:
     return name
 
 
-def _memory() -> Path | None:
+def memory() -> Path | None:
     """The file system in memory, where there is one with room. A database is a thousand files, which a disk makes in
     a fifth of a second and memory in a fiftieth, and nearly every test has one of its own.
     """
