@@ -234,7 +234,7 @@ def test_a_revoked_token_ends_within_five_seconds(product: Product, client: Clie
     assert client.get(f"{HERE}/sso").status_code == 200
     with product.engine.begin() as db:
         tokens.revoke(db, tokens.listing(db)[-1].id)
-    until(lambda: client.get(f"{HERE}/sso").status_code == 401, "the token is refused", seconds=8)
+    until(lambda: client.get(f"{HERE}/sso").status_code == 401, "the token is refused", seconds=8, pause=0.1)
 
 
 def test_people_give_and_revoke_beside_stripe(product: Product) -> None:

@@ -24,9 +24,10 @@ NOWHERE = "http://127.0.0.1:9"
 class Live:
     """A connection to a sandbox, and what a test does to both."""
 
-    def __init__(self, hub: Hub, sandbox: "Sandbox", name: str = "acme") -> None:
+    def __init__(self, hub: Hub, sandbox: "Sandbox", name: str = "acme", *, account: Account | None = None) -> None:
+        """Connects, unless the account is connected already."""
         self.hub, self.sandbox, self.name = hub, sandbox, name
-        self.account = connected(hub, sandbox, name)
+        self.account = account or connected(hub, sandbox, name)
 
     @property
     def now(self) -> int:
