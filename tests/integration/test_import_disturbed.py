@@ -16,7 +16,7 @@ from tidegate.connections.accounts import Account
 from tidegate.errors import ImportTakenOver, StripeCursorGone, StripeRefused
 from tidegate.mirror import refetches
 from tidegate.mirror.settle import settle
-from tidegate.stripe_api.calls import Answer
+from tidegate.stripe_api.calls import Answer, Patience
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import LocalBudget
 from tidegate.stripe_api.resources import RESOURCES
@@ -349,3 +349,25 @@ def test_a_stop_gives_back_what_was_to_be_fetched(hub: Hub, make_sandbox: MakeSa
     with hub.engine.connect() as db:
         waiting = db.execute(text("select next_try_at <= now() as due, attempts, error from tidegate.refetches")).all()
     assert [tuple(row) for row in waiting] == [(True, 0, "")] * (len(customers) - 3)
+
+
+def test_an_import_that_is_to_stop_does_not_wait_for_a_server_that_hangs(hub: Hub, make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(customers=20)
+    account = connected(hub, sandbox)
+    stop = threading.Event()
+
+    def hang(request: "Request", reply: "Reply") -> "Reply | None":
+        if request.path != "/v1/invoices":
+            return None
+        stop.set()
+        return replace(reply, delay=3600.0)
+
+    restore = changed(sandbox, hang)
+    api = StripeApi(sandbox.key, base=sandbox.url, budget=LocalBudget(), patience=Patience(stop_seconds=0))
+    with closing(api), api.heeding(stop):
+        first = import_account(hub.engine, account, api, ImportOptions(), stop=stop)
+    assert (first["state"], first["problems"]) == ("interrupted", {})
+    restore()
+    second = imported(hub, account)
+    assert (second["state"], second["resumed"]) == ("done", True)
+    assert differences(hub, sandbox) == {}

@@ -63,8 +63,8 @@ class StripeRateLimited(StripeRefused):
 
 
 class WorkStopped(TidegateError):
-    """The work was asked to stop while it waited for its turn at {endpoint}. What was stored stays, and it goes on from
-    there the next time.
+    """The work was asked to stop while it waited for {endpoint}. What was stored stays, and it goes on from there the
+    next time.
     """
 
 
