@@ -23,7 +23,7 @@ from tidegate.wiring import Hub
 from tidegate.workflows import tasks
 from tidegate.workflows.doorbell import BELLS, Doorbell
 from tidegate.workflows.rescue import rescue
-from tidegate.workflows.tasks import TaskContext
+from tidegate.workflows.task_context import TaskContext
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox

@@ -17,7 +17,7 @@ from tidegate.wiring import Hub
 from tidegate.workflows import retention, tasks
 from tidegate.workflows.audit import last_verdicts
 from tidegate.workflows.status import status
-from tidegate.workflows.tasks import TaskContext
+from tidegate.workflows.task_context import TaskContext
 
 Add = Callable[..., int]
 

@@ -24,7 +24,7 @@ from tidegate.workflows.connect import purge
 from tidegate.workflows.refresh import refresh_changed
 from tidegate.workflows.status import status
 from tidegate.workflows.sweep import sweep
-from tidegate.workflows.tasks import TaskContext
+from tidegate.workflows.task_context import TaskContext
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox

@@ -14,7 +14,7 @@ from tests.support.waiting import until
 from tidegate.workflows import tasks
 from tidegate.workflows.doorbell import FETCH, IMPORT, PROMPT, Doorbell
 from tidegate.workflows.rescue import MOST_ATTEMPTS, rescue
-from tidegate.workflows.tasks import TaskContext
+from tidegate.workflows.task_context import TaskContext
 from tidegate.workflows.worker import BUDGET_CONNECTIONS, OWN_CONNECTIONS, Lane, engine_connections, lanes
 
 
