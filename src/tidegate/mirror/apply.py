@@ -13,7 +13,7 @@ from tidegate.mirror.changed import note as note_changed
 from tidegate.mirror.decide import Certainty, Incoming, Stored, Verdict, decide, without_a_look
 from tidegate.mirror.rows import layout
 from tidegate.mirror.statements import Statements, statements
-from tidegate.store.bulk import Refused, copied_new_rows, copy_sound_rows, jsonb, open_stage
+from tidegate.store.bulk import Refused, Texts, copied_new_rows, copy_sound_rows, jsonb, open_stage
 from tidegate.stripe_api.resources.resource import Resource
 from tidegate.stripe_api.resources.test_clocks import TEST_CLOCKS
 
@@ -44,6 +44,8 @@ class _Batch:
     applied: Applied
     owners: dict[str, str | None] = field(default_factory=dict[str, str | None])  # customers, as they were stored
     lost: list[Lost] = field(default_factory=list[Lost])  # what of their children could not be taken
+    new: bool = False  # the mirror has none of the objects
+    unreadable: bool = True  # there may be unreadable objects of the resource
     sparing: bool = False
     spared: set[str] = field(default_factory=set[str])
 
@@ -68,14 +70,18 @@ def apply(
     before and is unchanged is neither written nor locked: the caller sees to it that it counts as seen (`sightings`).
     What belongs to a customer that was forgotten is redacted first, whoever tells of it.
     """
-    arrivals, lost = forgotten.redact(connection, account, resource, arrivals, lost)
+    if not (arrivals or lost):
+        return Applied()
+    sql = statements(resource)
+    look = connection.execute(sql.look, {"connection": account, "ids": Texts([a.id for a in arrivals])}).one()
+    if look.forgotten:
+        arrivals, lost = forgotten.redact(connection, account, resource, arrivals, lost)
     applied = Applied(Counts(read=len(arrivals) + len(lost)))
     applied.counts.unreadable += sum(1 for one in lost if not one.field)
     unreadable.record(connection, account, resource.name, lost)
-    for round_ in _rounds(arrivals):
-        batch = _Batch(
-            connection, account, resource, statements(resource), next(_batches), round_, applied, sparing=sparing
-        )
+    for n, round_ in enumerate(_rounds(arrivals)):
+        batch = _Batch(connection, account, resource, sql, next(_batches), round_, applied, sparing=sparing)
+        batch.new, batch.unreadable = n == 0 and not look.stored, look.unreadable or bool(lost)
         _apply_round(batch)
     note_changed(connection, account, applied.customers)
     return applied
@@ -99,7 +105,8 @@ def _apply_round(batch: _Batch) -> None:
     verdicts: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
     if _copy_new(batch):
         fresh: list[str] = list(arrivals)
-        unreadable.forget(connection, account, resource.name, fresh, [])
+        if batch.unreadable:
+            unreadable.forget(connection, account, resource.name, fresh, [])
         unreadable.record(connection, account, resource.name, [*_faults(batch, fresh), *batch.lost])
     else:
         fresh = _apply_staged(batch, verdicts)
@@ -117,9 +124,7 @@ def _copy_new(batch: _Batch) -> bool:
     """Copies a batch of objects that the mirror lacks, with their children, straight into their tables: for an import
     half the server's work. False, and nothing written, unless all of it is new, sound and plain.
     """
-    if any(a.event or a.deleted for a in batch.arrivals.values()):
-        return False
-    if batch.run(batch.sql.known, ids=list(batch.arrivals)).first():
+    if not batch.new or any(a.event or a.deleted for a in batch.arrivals.values()):
         return False
     # In one order everywhere, or two that store the same new objects could each wait for the other.
     arrivals = sorted(batch.arrivals.values(), key=lambda a: a.id)

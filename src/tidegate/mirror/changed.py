@@ -4,14 +4,15 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, text
 
+from tidegate.store.bulk import Texts
+
+_NOTE = text("insert into tidegate.changed_customers (connection, customers) values (:connection, :customers)")
+
 
 def note(db: Connection, connection: str, customers: Collection[str]) -> None:
     """Queues customers (Stripe ids). A row holds many, so that an import's page costs one."""
     if customers:
-        db.execute(
-            text("insert into tidegate.changed_customers (connection, customers) values (:connection, :customers)"),
-            {"connection": connection, "customers": sorted(customers)},
-        )
+        db.execute(_NOTE, {"connection": connection, "customers": Texts(sorted(customers))})
 
 
 def take(db: Connection, connection: str, rows: int) -> list[str]:

@@ -19,7 +19,9 @@ class Statements:
     """SQL of one resource. `:connection` is the connection's name, `:batch` numbers what was staged together. `owners`:
     the customers of these `:parents`, where `owned_by` names one.
 
-    `staged` and `direct` take rows whose last values are those of `rows.Layout.row`.
+    `staged` and `direct` take rows whose last values are those of `rows.Layout.row`. `look` tells what has to be known
+    before anything is written: whether the connection has forgotten customers and unreadable objects, and whether any
+    of the objects is stored.
     """
 
     stage: str
@@ -27,7 +29,7 @@ class Statements:
     staged: Target
     direct: Target
     insert_new: TextClause
-    known: TextClause
+    look: TextClause
     spare: TextClause
     compare: TextClause
     replace: TextClause
@@ -89,9 +91,11 @@ def statements(resource: Resource) -> Statements:
         definition=words.definition,
         staged=words.staged,
         direct=words.direct,
-        known=text(f"""
-select 1 from unnest(cast(:ids as text[])) i(id)
-cross join lateral (select from {table} t where {mine} limit 1) known limit 1"""),
+        look=text(f"""
+select exists(select from tidegate.forgotten where connection = :connection) as forgotten,
+  exists(select from tidegate.unreadable where connection = :connection and resource = '{resource.name}') as unreadable,
+  exists(select from unnest(cast(:ids as text[])) i(id)
+    cross join lateral (select from {table} t where {mine} limit 1) stored) as stored"""),
         insert_new=text(f"""
 insert into {table} ({", ".join(words.written)})
 select {", ".join(f"i.{name}" for name in words.written)}

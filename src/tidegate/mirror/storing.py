@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
 from tidegate.mirror import discounts, ranges, refetches, sightings
 from tidegate.mirror.apply import apply
@@ -21,6 +21,13 @@ AT_ONCE = 5
 """Pages stored side by side. One interpreter feeds no more sessions than that; every further one only costs both sides
 CPU, on a small machine above all.
 """
+
+
+# Holds the connection, so that nobody is forgotten between the look for who was and the rows. A crash of the server may
+# lose the last transactions, each with its checkpoint: they are read again.
+_BEGIN = text("""
+select set_config('synchronous_commit', 'off', true) from tidegate.connections where name = :connection
+for key share""")
 
 
 class Place(NamedTuple):
@@ -59,9 +66,7 @@ class Storing:
         def once() -> None:
             try:
                 with self._turns, self.engine.begin() as db:
-                    # A crash of the server may lose the last transactions, each with its checkpoint: they are read
-                    # again.
-                    db.exec_driver_sql("set local synchronous_commit = off")
+                    db.execute(_BEGIN, {"connection": self.account})
                     counts = self._put(db, range_, pages, whole, gone)
                     counts.add(range_.counts)
                     range_.counts = counts
