@@ -29,6 +29,12 @@ from tidegate.api.segments import WholeSegments
 from tidegate.wiring import Hub
 from tidegate.workflows.doorbell import Doorbell
 
+NOUNS = (
+    *(webhooks, health, integration, runs),
+    *(contacts, contact_reviews, entitlements),
+    *(features, mappings, packages, catalog_changes),
+)
+
 
 def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
     """The API of `hub`. `ring_drain(db, connection)` lets a worker handle the connection's inbox, once `db` commits; by
@@ -73,10 +79,6 @@ def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
     app.state.recent_modes = entitlements.recent_modes()
     problems.install(app)
     app.add_middleware(WholeSegments)
-    for noun in (
-        *(webhooks, health, integration, runs),
-        *(contacts, contact_reviews, entitlements),
-        *(features, mappings, packages, catalog_changes),
-    ):
+    for noun in NOUNS:
         app.include_router(noun.router)
     return app
