@@ -20,7 +20,7 @@ from tidegate.errors import (
     PreviewStale,
     ReviewUnknown,
 )
-from tidegate.workflows import contacts, contacts_review, contacts_settings, previewing
+from tidegate.workflows import contacts, contacts_edit, contacts_review, contacts_settings, previewing
 
 LINKS = "select customer, contact, method, linked_by from tidegate.links order by customer"
 QUEUE = "select customer, reason from tidegate.reviews order by customer"
@@ -162,17 +162,17 @@ def linking_by_hand(db: Any, contact: directory.Contact) -> None:
 def test_a_renamed_contact_answers_to_all_its_ids_and_aliases_can_go(shop: Shop) -> None:
     make(shop, "acme")
     make(shop, "other")
-    after = contacts.rename(shop.engine, False, "acme", "acme-2", "ada")
+    after = contacts_edit.rename(shop.engine, False, "acme", "acme-2", "ada")
     assert after.ref == "account:acme-2"
-    contacts.alias(shop.engine, False, "acme-2", "w-7", "ada")
+    contacts_edit.alias(shop.engine, False, "acme-2", "w-7", "ada")
     assert [one["id"] for one in shown(shop, "w-7")["ids"]] == ["acme", "acme-2", "w-7"]
     with pytest.raises(ContactExists):
-        contacts.rename(shop.engine, False, "acme", "other", "ada")
+        contacts_edit.rename(shop.engine, False, "acme", "other", "ada")
     with pytest.raises(ContactExists):
-        contacts.alias(shop.engine, False, "acme", "other", "ada")
+        contacts_edit.alias(shop.engine, False, "acme", "other", "ada")
     with pytest.raises(ContactInvalid):
-        contacts.alias(shop.engine, False, "acme", "acme-2", "ada", remove=True)
-    contacts.alias(shop.engine, False, "acme-2", "acme", "ada", remove=True)
+        contacts_edit.alias(shop.engine, False, "acme", "acme-2", "ada", remove=True)
+    contacts_edit.alias(shop.engine, False, "acme-2", "acme", "ada", remove=True)
     with pytest.raises(ContactUnknown):
         shown(shop, "acme")
     assert [one["action"] for one in shown(shop, "acme-2")["changes"]] == ["alias", "alias", "rename"]
@@ -206,18 +206,18 @@ def test_the_billing_id_is_the_newest_live_customer(shop: Shop) -> None:
 def test_members_join_and_leave_and_their_addresses_are_their_accounts(shop: Shop) -> None:
     acme = make(shop, "acme")
     make(shop, "bob", kind="user", email="Bob@Example.com")
-    contacts.member(shop.engine, False, "acme", "bob", "ada", role="owner")
+    contacts_edit.member(shop.engine, False, "acme", "bob", "ada", role="owner")
     assert [(one["contact"], one["role"]) for one in shown(shop, "acme")["members"]] == [("user:bob", "owner")]
     assert [one["contact"] for one in shown(shop, "bob")["accounts"]] == ["account:acme"]
     buys(shop, 1, email="bob@example.com")
     shop.refresh()
     assert shop.rows(LINKS) == [("cus_1", acme, "email", "")]
-    contacts.member(shop.engine, False, "acme", "bob", "ada", role=None)
+    contacts_edit.member(shop.engine, False, "acme", "bob", "ada", role=None)
     assert shown(shop, "acme")["members"] == []
     with pytest.raises(ContactInvalid, match="no member"):
-        contacts.member(shop.engine, False, "acme", "bob", "ada", role=None)
+        contacts_edit.member(shop.engine, False, "acme", "bob", "ada", role=None)
     with pytest.raises(ContactInvalid, match="has to be an account"):
-        contacts.member(shop.engine, False, "bob", "acme", "ada")
+        contacts_edit.member(shop.engine, False, "bob", "acme", "ada")
 
 
 def test_contacts_are_found_by_kind_text_and_links(shop: Shop) -> None:
@@ -320,7 +320,7 @@ def test_an_undone_acceptance_keeps_contacts_that_have_something_of_their_own(sh
     buys(shop, 2, email="bob@example.com")
     shop.refresh()
     done = contacts_review.accept(shop.engine, shop.account, [], "ada", every=True, reason="no_match")
-    contacts.rename(shop.engine, False, "ada@example.com", "w1", "ada")
+    contacts_edit.rename(shop.engine, False, "ada@example.com", "w1", "ada")
     undone = contacts_review.undo(shop.engine, done["batch"], "ada")
     assert (undone["removed"], undone["kept"]) == (1, ["account:w1"])
     assert [one["customer"] for one in queue(shop)] == ["cus_1", "cus_2"]

@@ -79,12 +79,16 @@ def test_a_contact_is_made_changed_listed_and_given_members(client_of: Callable[
     changed = ok(client.patch("/api/contacts/acme", json={"id": "acme-2", "properties": {"plan": None, "n": 1}}))
     assert (changed["id"], changed["name"], changed["properties"]) == ("acme-2", "Acme", {"n": 1})
     assert {one["by"] for one in changed["changes"]} == {"token:product"}
+    ok(client.post("/api/contacts", json={"id": "taken"}), 201)
+    other = {"id": "taken", "name": "Newer", "emails": ["newer@acme.com"]}
+    refused(client.patch("/api/contacts/acme-2", json=other), 409, "contact-exists")
+    assert ok(client.get("/api/contacts/acme-2"))["name"] == "Acme"  # all of it or nothing
     assert ok(client.post("/api/contacts/acme/ids", json={"id": "w1"}))["contact"] == "account:acme-2"
     assert len(ok(client.delete("/api/contacts/acme-2/ids/acme"))["ids"]) == 2
     page = ok(client.get("/api/contacts", params={"limit": 1}))
     assert [one["id"] for one in page["contacts"]] == ["acme-2"]
     rest = ok(client.get("/api/contacts", params={"after": page["next"]}))
-    assert ([one["id"] for one in rest["contacts"]], rest["next"]) == (["bob"], None)
+    assert ([one["id"] for one in rest["contacts"]], rest["next"]) == (["bob", "taken"], None)
     assert ok(client.get("/api/contacts", params={"search": "W1"}))["contacts"][0]["id"] == "acme-2"
     assert refused(client.get("/api/contacts/acme"), 404, "contact-unknown")
     assert refused(client.post("/api/contacts", json={"id": "x", "emails": ["x"]}), 422, "contact-invalid")

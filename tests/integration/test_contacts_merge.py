@@ -17,7 +17,7 @@ from tidegate.contacts.directory import Making
 from tidegate.entitlements import ledger, overrides
 from tidegate.entitlements.overrides import Giving
 from tidegate.errors import ChangeUnknown, ContactInvalid, ContactUnknown, PreviewStale
-from tidegate.workflows import contacts, contacts_merge
+from tidegate.workflows import contacts, contacts_edit, contacts_merge
 from tidegate.workflows import refresh as refreshing
 from tidegate.workflows.entitlements import Use, use
 
@@ -89,12 +89,12 @@ def two(shop: Shop) -> tuple[int, int]:
     other = make(shop, "two", emails=("a@two.com", "both@x.com"), domains=("two.com",), **more)
     for user in ("bob", "eve"):
         make(shop, user, kind="user")
-        contacts.member(shop.engine, False, "two", user, "ada", role="owner")
-    contacts.member(shop.engine, False, "one", "bob", "ada", role="reader")
+        contacts_edit.member(shop.engine, False, "two", user, "ada", role="owner")
+    contacts_edit.member(shop.engine, False, "one", "bob", "ada", role="reader")
     buys(shop, 1, "a@one.com")
     buys(shop, 2, "a@two.com")
     buys(shop, 3, "both@x.com")
-    contacts.alias(shop.engine, False, "two", "deux", "ada")
+    contacts_edit.alias(shop.engine, False, "two", "deux", "ada")
     shop.refresh()
     with shop.engine.begin() as db:
         overrides.give(db, Giving(other, "ada", "a gift", feature="seats", terms=7))
@@ -183,7 +183,7 @@ def test_what_came_since_stays_with_the_contact_that_was_kept(shop: Shop) -> Non
     one, other = two(shop)
     done = merge(shop)
     uses(shop, "one", "calls", 100, "k9")
-    contacts.alias(shop.engine, False, "one", "deux", "ada", remove=True)
+    contacts_edit.alias(shop.engine, False, "one", "deux", "ada", remove=True)
     from tidegate.workflows import previewing
 
     previewing.commit(shop.engine, contacts.unlinked(shop.account, "cus_2", "ada"), None)

@@ -177,10 +177,10 @@ def rename(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import contacts
+    from tidegate.workflows import contacts_edit
 
     with opened(may_migrate=True) as hub:
-        after = contacts.rename(hub.engine, hub.livemode(connection), contact, new, person())
+        after = contacts_edit.rename(hub.engine, hub.livemode(connection), contact, new, person())
     if as_json:
         show.document({"contact": after.ref, "was": contact})
     else:
@@ -199,11 +199,11 @@ def alias(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import contacts
+    from tidegate.workflows import contacts_edit
 
     with opened(may_migrate=True) as hub:
         livemode = hub.livemode(connection)
-        found = contacts.alias(hub.engine, livemode, contact, other, person(), remove=remove)
+        found = contacts_edit.alias(hub.engine, livemode, contact, other, person(), remove=remove)
     if as_json:
         show.document({"contact": found.ref, "id": other, "removed": remove})
     else:

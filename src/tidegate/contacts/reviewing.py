@@ -81,7 +81,7 @@ order by c.created nulls last, r.customer""")
 
 def begin(db: Connection, connection: str, by: str, *, customers: int, contact: Contact | None = None) -> Accepted:
     """Opens an acceptance, to be given its customers by `take_on` or `make_for` and closed by `end`."""
-    what = {"connection": connection, "customers": customers, "contact": contact.ref if contact else None}
+    what = {"connection": connection, "customers": customers, "contact": contact.key if contact else None}
     number = changes.note(db, "accept", by, contact=contact.key if contact else None, what=what)
     return Accepted(number, [], [], set(), [], [])
 

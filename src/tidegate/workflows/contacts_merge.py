@@ -65,13 +65,12 @@ def merged(livemode: bool, kept: str, other: str, by: str) -> Change:
 def _merge(db: Connection, kept: Contact, other: Contact, by: str) -> dict[str, Any]:
     merging.require_mergeable(kept, other)
     usage_merging.hold(db, kept.key, other.key)
-    what = {"into": kept.ref, "from": other.ref}
-    number = changes.note(db, "merge", by, contact=kept.key, what=what)
+    number = changes.note(db, "merge", by, contact=kept.key, what={"into": kept.key, "from": other.key})
     waiting = _waiting(db, (kept.key, other.key))
     before = merging.merge(db, kept, other) | {"reviews": waiting}
     before["usage"] = usage_merging.merge(db, kept.key, other.key)
     db.execute(text("delete from tidegate.entitlements_told where contact = :key"), {"key": other.key})
-    tell(db, [Told("contact.merged", what, kept.key)])
+    tell(db, [Told("contact.merged", {"into": kept.ref, "from": other.ref}, kept.key)])
     before["matched"] = matched = _match_waiting(db, kept.livemode, waiting)
     changes.complete(db, number, before)
     following.follow(db, [kept.key])
@@ -155,9 +154,9 @@ def _unmerged(number: int, by: str, of: int | None) -> Change:
         following.follow(db, keys)
         merging.give_emails_back(db, before)
         kept, other = (directory.of_key(db, before[name]) for name in ("kept", "other"))
-        what = {"from": kept.ref, "contact": other.ref}
-        changes.note(db, "unmerge", by, contact=kept.key, what={"merge": number, **what})
-        tell(db, [Told("contact.unmerged", what, other.key)])
+        what = {"merge": number, "from": kept.key, "contact": other.key}
+        changes.note(db, "unmerge", by, contact=kept.key, what=what)
+        tell(db, [Told("contact.unmerged", {"from": kept.ref, "contact": other.ref}, other.key)])
         return {"merge": number, "kept": kept.ref, "other": other.ref, "stayed": stayed}
 
     keys: list[int] = []
