@@ -55,6 +55,7 @@ TidegateError
 │       ├── ImportTakenOver
 │       └── SweepRunning
 ├── DatabaseBusy                   other transactions held what was to be written
+│   └── ContactsBusy               another command changes contacts
 ├── Unreachable                    Stripe or the database (exit 3)
 │   ├── DatabaseUnreachable
 │   ├── DatabaseFull
@@ -372,6 +373,12 @@ class DatabaseBusy(TidegateError):
     """The database could not store {what}: {problem} (tried {tries} times). Another session holds these rows locked;
     `select * from pg_stat_activity` shows which. What was stored until then stays, and the work goes on when it is
     tried again.
+    """
+
+
+class ContactsBusy(DatabaseBusy):
+    """Contacts are being changed by another command, which takes its time, so nothing was done. Try again in a moment;
+    `tidegate status` and `select * from pg_stat_activity` show what runs.
     """
 
 

@@ -111,7 +111,10 @@ def test_links_are_previewed_made_and_ended(shop: Shop, client_of: Callable[...,
     assert (sub["id"], sub["items"][0]["unit_amount"]) == ("sub_1", 1000)
     stale = client.delete("/api/contacts/acme/links/cus_1", params={"token": tried["token"]})
     refused(stale, 409, "preview-stale")
-    assert ok(client.delete("/api/contacts/acme/links/cus_1"))["lost"] == 3
+    assert "3 " not in refused(client.delete("/api/contacts/acme/links/cus_1"), 409, "preview-needed")
+    tried = ok(client.delete("/api/contacts/acme/links/cus_1", params={"preview": True}))
+    params = {"token": tried["token"]}
+    assert ok(client.delete("/api/contacts/acme/links/cus_1", params=params))["lost"] == 3
     refused(client.delete("/api/contacts/acme/links/cus_1"), 404, "customer-unknown")
     refused(client.post("/api/contacts/acme/links", json={"customer": "cus_9"}), 404, "customer-unknown")
 
@@ -138,6 +141,15 @@ def test_the_queue_is_settled_and_settings_are_changed(shop: Shop, client_of: Ca
     assert ok(admin.patch("/api/contact-settings", json={"create_missing": True}, params=params))["done"]
     assert ok(client.get("/api/contact-settings"))["set"] == {"create_missing": True}
     refused(admin.patch("/api/contact-settings", json={"kind": "x"}), 422, "contact-settings-invalid")
+    ok(client.post("/api/contacts", json={"id": "w1"}), 201)
+    shop.has(customer("cus_1", 1, metadata={"workspace_id": "w1"}), at=300)
+    other = {"metadata_keys": ["workspace_id"]}
+    refused(admin.patch("/api/contact-settings", json=other), 409, "preview-needed")
+    tried = ok(admin.patch("/api/contact-settings", json=other, params={"preview": True}))
+    assert [one["contact"] for one in tried["features"]["sso"]] == ["account:ada@example.com", "account:w1"]
+    shop.has(customer("cus_2", 2, email="bob@example.com", metadata={"workspace_id": "w1"}), at=300)
+    refused(admin.patch("/api/contact-settings", json=other, params={"token": tried["token"]}), 409, "preview-stale")
+    assert "metadata_keys" not in ok(client.get("/api/contact-settings"))["set"]
 
 
 def test_contacts_are_merged_parted_and_forgotten(shop: Shop, client_of: Callable[..., Client]) -> None:
@@ -153,7 +165,10 @@ def test_contacts_are_merged_parted_and_forgotten(shop: Shop, client_of: Callabl
     merge = {"merge": done["result"]["merge"]}
     ok(client.post("/api/contacts", json={"id": "else"}), 201)
     refused(client.post("/api/contacts/else/unmerge", json=merge), 404, "change-unknown")
-    assert ok(client.post("/api/contacts/acme/unmerge", json=merge))["result"]["stayed"] == []
+    refused(client.post("/api/contacts/acme/unmerge", json=merge), 409, "preview-needed")
+    tried = ok(client.post("/api/contacts/acme/unmerge", json=merge, params={"preview": True}))
+    done = ok(client.post("/api/contacts/acme/unmerge", json=merge, params={"token": tried["token"]}))
+    assert done["result"]["stayed"] == []
     refused(client.post("/api/contacts/ada@example.com/forget"), 422, "usage-error")
     tried = ok(client.post("/api/contacts/ada@example.com/forget", params={"preview": True}))
     assert tried["customers"] == [{"connection": "acme", "customer": "cus_1"}]

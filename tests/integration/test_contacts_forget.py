@@ -165,13 +165,13 @@ def test_a_contact_with_an_id_of_yours_keeps_it_and_cannot_be_unmerged(shop: Sho
     shop.refresh()
     ids = [row[0] for row in shop.rows("select external_id from tidegate.contacts order by key")]
     contacts_edit.rename(shop.engine, False, ids[0], "w1", "ada")
-    merged = contacts_merge.merge(shop.engine, False, "w1", ids[1], "ada", only_preview=False, token=None)
+    merged = previewing.commit(shop.engine, contacts_merge.merged(False, "w1", ids[1], "ada"), None)
     done = drop(shop, "w1")
     assert done.contact == "account:w1"
     assert [one["customer"] for one in done.customers] == ["cus_1", "cus_2"]
     assert places(shop.engine, SECRET) == []
     with pytest.raises(ChangeUnknown, match="erased"):
-        contacts_merge.unmerge(shop.engine, merged.result["merge"], "ada", only_preview=False, token=None)
+        previewing.commit(shop.engine, contacts_merge.unmerged(merged.result["merge"], "ada"), None)
 
 
 def test_a_customer_that_waits_for_a_review_can_be_forgotten_and_an_acceptance_forgets_it(shop: Shop) -> None:
@@ -203,10 +203,10 @@ def test_a_member_is_in_no_record_of_its_account_nor_of_a_merge_that_was_undone(
     with shop.engine.connect() as db:
         shown = contacts.shown(db, directory.find(db, False, "corp"))
     assert shown["changes"][0]["what"] == {"account": "account:corp", "user": f"user:{user}", "role": "owner"}
-    merged = contacts_merge.merge(shop.engine, False, "boss", user, "ada", only_preview=False, token=None)
+    merged = previewing.commit(shop.engine, contacts_merge.merged(False, "boss", user, "ada"), None)
     with shop.engine.connect() as db:
         assert contacts.shown(db, directory.find(db, False, "boss"))["merged"][0]["contact"] == f"user:{user}"
-    contacts_merge.unmerge(shop.engine, merged.result["merge"], "ada", only_preview=False, token=None)
+    previewing.commit(shop.engine, contacts_merge.unmerged(merged.result["merge"], "ada"), None)
     done = drop(shop, user)
     assert places(shop.engine, SECRET) == []
     with shop.engine.connect() as db:
@@ -254,13 +254,13 @@ def test_a_merge_of_others_that_kept_its_rows_forgets_them_and_can_be_undone(sho
     shop.refresh()
     contacts_edit.change(shop.engine, False, "two", {"emails": []}, "ada")
     contacts_edit.change(shop.engine, False, "one", {"emails": [], "email": None}, "ada")
-    merged = contacts_merge.merge(shop.engine, False, "three", "one", "ada", only_preview=False, token=None)
+    merged = previewing.commit(shop.engine, contacts_merge.merged(False, "three", "one", "ada"), None)
     previewing.commit(shop.engine, contacts.linked(shop.account, "cus_1", "acme", "ada"), None)
     contacts_edit.change(shop.engine, False, "three", {"emails": ["eve@example.com"]}, "ada")
     drop(shop, "acme")
     left = shop.rows("select before from tidegate.contact_changes where action = 'merge'")
     assert [one["evidence"] for one in left[0][0]["links"]] == [{}]
-    contacts_merge.unmerge(shop.engine, merged.result["merge"], "ada", only_preview=False, token=None)
+    previewing.commit(shop.engine, contacts_merge.unmerged(merged.result["merge"], "ada"), None)
     assert shop.rows("select before from tidegate.contact_changes where action = 'merge'") == [({},)]
 
 

@@ -20,6 +20,7 @@ from tidegate.errors import ChangeUnknown, ContactInvalid, ContactUnknown, Previ
 from tidegate.workflows import contacts, contacts_edit, contacts_merge
 from tidegate.workflows import refresh as refreshing
 from tidegate.workflows.entitlements import Use, use
+from tidegate.workflows.previewing import Change, commit, preview
 
 TABLES = {
     "contacts": "key, external_id, name, name_is_yours, email, email_is_yours, owner, properties, merged_into",
@@ -73,13 +74,15 @@ def state(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def merge(shop: Shop, kept: str = "one", other: str = "two", **said: Any) -> Any:
-    return contacts_merge.merge(
-        shop.engine, False, kept, other, "ada", **({"only_preview": False, "token": None} | said)
-    )
+    return carried_out(shop, contacts_merge.merged(False, kept, other, "ada"), **said)
 
 
 def unmerge(shop: Shop, number: int, **said: Any) -> Any:
-    return contacts_merge.unmerge(shop.engine, number, "ada", **({"only_preview": False, "token": None} | said))
+    return carried_out(shop, contacts_merge.unmerged(number, "ada"), **said)
+
+
+def carried_out(shop: Shop, change: Change, *, only_preview: bool = False, token: str | None = None) -> Any:
+    return preview(shop.engine, change) if only_preview else commit(shop.engine, change, token)
 
 
 def two(shop: Shop) -> tuple[int, int]:

@@ -41,7 +41,11 @@ Ref = Annotated[
 ]
 OnlyPreview = Annotated[bool, Query(description="only tell what it would change, with a token for doing it")]
 PreviewToken = Annotated[
-    str | None, Query(alias="token", description="of a preview: 409 when it would change something else now")
+    str | None,
+    Query(
+        alias="token",
+        description="of a preview, needed where it takes something: 409 when it would change something else now",
+    ),
 ]
 Operator = Annotated[Token, requires("operate")]
 
@@ -52,8 +56,8 @@ def by(token: Token) -> str:
 
 
 def carried_out(hub: Hub, change: Change, only_preview: bool, token: str | None, listed: int) -> Effect:
-    """The change tried, or done. Raises PreviewStale and what the change raises."""
-    found = previewing.preview(hub.engine, change) if only_preview else previewing.commit(hub.engine, change, token)
+    """The change tried, or done. Raises PreviewNeeded, PreviewStale and what the change raises."""
+    found = previewing.preview(hub.engine, change) if only_preview else previewing.settle(hub.engine, change, token)
     return Effect.model_validate(found.as_json(listed))
 
 
@@ -208,11 +212,8 @@ def merge(
     connection: Named = None,
 ) -> Effect:
     """Makes another contact part of this one; `result.merge` is the number that parts them again."""
-    livemode = hub.livemode(connection)
-    found = contacts_merge.merge(
-        hub.engine, livemode, contact, what.other, by(token), only_preview=preview, token=preview_token
-    )
-    return Effect.model_validate(found.as_json(listed))
+    change = contacts_merge.merged(hub.livemode(connection), contact, what.other, by(token))
+    return carried_out(hub, change, preview, preview_token, listed)
 
 
 @router.post("/{contact:segment}/unmerge")
@@ -229,8 +230,7 @@ def unmerge(
     """Parts this contact from one that was merged into it."""
     with hub.engine.connect() as db:
         key = directory.find(db, hub.livemode(connection), contact).key
-    found = contacts_merge.unmerge(hub.engine, what.merge, by(token), only_preview=preview, token=preview_token, of=key)
-    return Effect.model_validate(found.as_json(listed))
+    return carried_out(hub, contacts_merge.unmerged(what.merge, by(token), of=key), preview, preview_token, listed)
 
 
 @router.post("/{contact:segment}/forget")

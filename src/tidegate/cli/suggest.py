@@ -35,8 +35,8 @@ def suggest(
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
     from tidegate.workflows import catalog_suggest
-    from tidegate.workflows.catalog_changes import concerned
     from tidegate.workflows.config_yaml import dump
+    from tidegate.workflows.previewing import concerned
 
     with opened(may_migrate=accept) as hub:
         account = hub.account(connection)

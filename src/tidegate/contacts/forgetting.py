@@ -124,7 +124,7 @@ where connection = :connection and customer = any(cast(:customers as text[]))"""
 # Acceptances and merges keep rows of links and of the queue, to put them back.
 _REMEMBERED = text("""
 select id, before from tidegate.contact_changes
-where action in ('accept', 'merge') and exists (
+where action in ('accept_part', 'merge') and exists (
   select from jsonb_array_elements(coalesce(before -> 'reviews', '[]') || coalesce(before -> 'links', '[]')) r
   where r ->> 'connection' = :connection and r ->> 'customer' = any(cast(:customers as text[])))
 for update""")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from tidegate.contacts import directory, matched_by
 from tidegate.contacts import policy as policies
@@ -28,6 +29,8 @@ from tidegate.contacts.match import (
     new_id,
 )
 from tidegate.delivery.outbox import Told
+from tidegate.errors import ContactsBusy
+from tidegate.store.trouble import held_by_others
 
 
 @dataclass(slots=True)
@@ -86,9 +89,20 @@ class Loaded:
         return Linked(contact, "created", create.evidence)
 
 
-def lock(db: Connection) -> None:
-    """Lets one transaction at a time match or make contacts: two could make the same one."""
-    db.execute(text("select pg_advisory_xact_lock(hashtext('tidegate.contacts'))"))
+def lock(db: Connection, *, patient: bool = False) -> None:
+    """Lets one transaction at a time match or make contacts: two could make the same one.
+
+    `patient`: the transaction waits a minute for whatever others hold, as work may that nobody waits for. Raises
+    ContactsBusy.
+    """
+    if patient:
+        db.execute(text("set local lock_timeout = '60s'"))
+    try:
+        db.execute(text("select pg_advisory_xact_lock(hashtext('tidegate.contacts'))"))
+    except DBAPIError as error:
+        if held_by_others(error):
+            raise ContactsBusy() from error
+        raise
 
 
 def link(

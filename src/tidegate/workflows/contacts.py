@@ -14,7 +14,7 @@ from tidegate.contacts.listing import Filter
 from tidegate.delivery.outbox import tell
 from tidegate.entitlements.answers import answer
 from tidegate.errors import ContactInvalid, CustomerUnknown
-from tidegate.workflows.previewing import Change
+from tidegate.workflows.previewing import Change, Prepared
 
 
 def page(db: Connection, wanted: Filter, after: str = "", limit: int = 50) -> dict[str, Any]:
@@ -116,8 +116,12 @@ def _remembering(
     """A change whose contacts are those that it touches before it is done and those that it touches afterwards."""
     seen: set[int] = set()
 
+    def begin(_db: Connection) -> Prepared:
+        seen.clear()  # of a try before
+        return Prepared()
+
     def all_touched(db: Connection) -> list[int]:
         seen.update(touched(db))
         return sorted(seen)
 
-    return Change(what, all_touched, do)
+    return Change(what, all_touched, do, begin)

@@ -17,6 +17,7 @@ from tidegate.contacts.recording import Recorded
 from tidegate.contacts.records import Record
 from tidegate.errors import ContactFileInvalid
 from tidegate.workflows.contacts_edit import follow_up
+from tidegate.workflows.previewing import tried
 from tidegate.workflows.refresh import refresh_all
 
 BATCH = 500
@@ -97,14 +98,16 @@ def import_contacts(
     checked = check(engine, livemode, account, opens, kind, progress)
     if checked.count:
         raise ContactFileInvalid(file=name, count=checked.count, problems=checked.told())
-    done = Imported(lines=checked.lines, dry_run=dry_run)
     if dry_run:
-        with engine.connect() as db, db.begin() as trying:
-            linking.lock(db)
-            _write(lambda: nullcontext(db), livemode, account, opens, by, kind, done, progress)
-            done.matched += _match_all(db, livemode)
-            trying.rollback()
-        return done
+
+        def trying(db: Connection) -> Imported:
+            would = Imported(lines=checked.lines, dry_run=True)
+            _write(lambda: nullcontext(db), livemode, account, opens, by, kind, would, progress)
+            would.matched += _match_all(db, livemode)
+            return would
+
+        return tried(engine, trying)
+    done = Imported(lines=checked.lines)
     _write(engine.begin, livemode, account, opens, by, kind, done, progress)
     for one in _accounts(engine, livemode):
         found = refresh_all(engine, one, progress=lambda n, total: progress("customers", n, total))
@@ -189,7 +192,8 @@ def _write(
         for some in _batches(csv_rows.read(lines, kind)):
             records = [line.record for line in some]
             with transaction() as db:
-                linking.lock(db)
+                if not done.dry_run:
+                    linking.lock(db, patient=True)
                 one = recording.record(db, livemode, records, connection=connection, by=by, made_by="csv")
                 follow_up(db, one)
             done.add(one)
