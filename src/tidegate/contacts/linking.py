@@ -8,7 +8,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from tidegate.contacts import directory, matched_by
+from tidegate.contacts import matched_by
 from tidegate.contacts import policy as policies
 from tidegate.contacts.addresses import company_domain
 from tidegate.contacts.directory import Making, make_many
@@ -28,6 +28,7 @@ from tidegate.contacts.match import (
     named_ids,
     new_id,
 )
+from tidegate.contacts.naming import name_contacts
 from tidegate.delivery.outbox import Told
 from tidegate.errors import ContactsBusy
 from tidegate.store.trouble import held_by_others
@@ -121,7 +122,7 @@ def link(
         elif isinstance(outcome, Linked) and outcome.named:
             loaded.given(customer, outcome)
         matched.outcomes[customer.id] = outcome
-    _name_contacts(db, connection, loaded, matched)
+    matched.told += name_contacts(db, connection, loaded.naming)
     _make_contacts(db, connection, livemode, loaded, matched)
     _write_links(db, connection, loaded, matched)
     _write_reviews(db, connection, matched.outcomes)
@@ -175,21 +176,6 @@ def _grouped(rows: Iterable[Any]) -> dict[str, list[int]]:
     for row in rows:
         found.setdefault(row.value, []).append(row.contact)
     return found
-
-
-def _name_contacts(db: Connection, connection: str, loaded: Loaded, matched: Matched) -> None:
-    """Gives contacts that were made from a customer the id of yours that came later: as theirs, where they still go by
-    the address or the customer that they were made of, else beside the one they have.
-    """
-    for key, customer, named in loaded.naming:
-        contact = directory.of_key(db, key)
-        made_of = db.scalar(_MADE_OF, {"connection": connection, "customer": customer})
-        if contact.external_id not in (made_of, customer):
-            directory.add_id(db, contact.livemode, contact.kind, named, key)
-            continue
-        directory.rename(db, contact, named)
-        what = {"from": contact.ref, "to": directory.of_key(db, key).ref}
-        matched.told.append(Told("contact.renamed", what, key, connection))
 
 
 def _make_contacts(db: Connection, connection: str, livemode: bool, loaded: Loaded, matched: Matched) -> None:
@@ -268,9 +254,6 @@ select l.customer, l.contact, l.method,
 from unnest(cast(:ids as text[])) as wanted(id)
 join tidegate.links l on l.connection = :connection and l.customer = wanted.id
 left join tidegate.contacts c on c.key = l.contact""")
-
-_MADE_OF = text("""
-select evidence ->> 'email' from tidegate.links where connection = :connection and customer = :customer""")
 
 _BY_ID = text("""
 select external_id, contact from tidegate.contact_ids
