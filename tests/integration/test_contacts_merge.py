@@ -17,9 +17,10 @@ from tidegate.contacts.directory import Making
 from tidegate.entitlements import ledger, overrides
 from tidegate.entitlements.overrides import Giving
 from tidegate.errors import ChangeUnknown, ContactInvalid, ContactUnknown, PreviewStale
-from tidegate.workflows import contacts, contacts_merge
+from tidegate.workflows import contacts, contacts_edit, contacts_merge
 from tidegate.workflows import refresh as refreshing
 from tidegate.workflows.entitlements import Use, use
+from tidegate.workflows.previewing import Change, commit, preview
 
 TABLES = {
     "contacts": "key, external_id, name, name_is_yours, email, email_is_yours, owner, properties, merged_into",
@@ -73,13 +74,15 @@ def state(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def merge(shop: Shop, kept: str = "one", other: str = "two", **said: Any) -> Any:
-    return contacts_merge.merge(
-        shop.engine, False, kept, other, "ada", **({"only_preview": False, "token": None} | said)
-    )
+    return carried_out(shop, contacts_merge.merged(False, kept, other, "ada"), **said)
 
 
 def unmerge(shop: Shop, number: int, **said: Any) -> Any:
-    return contacts_merge.unmerge(shop.engine, number, "ada", **({"only_preview": False, "token": None} | said))
+    return carried_out(shop, contacts_merge.unmerged(number, "ada"), **said)
+
+
+def carried_out(shop: Shop, change: Change, *, only_preview: bool = False, token: str | None = None) -> Any:
+    return preview(shop.engine, change) if only_preview else commit(shop.engine, change, token)
 
 
 def two(shop: Shop) -> tuple[int, int]:
@@ -89,12 +92,12 @@ def two(shop: Shop) -> tuple[int, int]:
     other = make(shop, "two", emails=("a@two.com", "both@x.com"), domains=("two.com",), **more)
     for user in ("bob", "eve"):
         make(shop, user, kind="user")
-        contacts.member(shop.engine, False, "two", user, "ada", role="owner")
-    contacts.member(shop.engine, False, "one", "bob", "ada", role="reader")
+        contacts_edit.member(shop.engine, False, "two", user, "ada", role="owner")
+    contacts_edit.member(shop.engine, False, "one", "bob", "ada", role="reader")
     buys(shop, 1, "a@one.com")
     buys(shop, 2, "a@two.com")
     buys(shop, 3, "both@x.com")
-    contacts.alias(shop.engine, False, "two", "deux", "ada")
+    contacts_edit.alias(shop.engine, False, "two", "deux", "ada")
     shop.refresh()
     with shop.engine.begin() as db:
         overrides.give(db, Giving(other, "ada", "a gift", feature="seats", terms=7))
@@ -183,7 +186,7 @@ def test_what_came_since_stays_with_the_contact_that_was_kept(shop: Shop) -> Non
     one, other = two(shop)
     done = merge(shop)
     uses(shop, "one", "calls", 100, "k9")
-    contacts.alias(shop.engine, False, "one", "deux", "ada", remove=True)
+    contacts_edit.alias(shop.engine, False, "one", "deux", "ada", remove=True)
     from tidegate.workflows import previewing
 
     previewing.commit(shop.engine, contacts.unlinked(shop.account, "cus_2", "ada"), None)

@@ -14,7 +14,7 @@ from tidegate.sandbox.life import advance_to
 from tidegate.wiring import Hub
 from tidegate.workflows import catalog_changes
 from tidegate.workflows import refresh as refreshing
-from tidegate.workflows.catalog_changes import settle
+from tidegate.workflows.previewing import settle
 
 DERIVED = {
     "links": "select connection, customer, contact from tidegate.links order by 1, 2",

@@ -210,6 +210,28 @@ def test_subscribers_stay_on_their_version_until_they_are_migrated(shop: Shop) -
     assert not shop.answer("ada@example.com", "sso")["granted"]
 
 
+@pytest.mark.parametrize("looked_in_between", [True, False])
+def test_who_leaves_a_package_and_comes_back_has_the_version_it_had(shop: Shop, looked_in_between: bool) -> None:
+    shop.settings(create_missing=True)
+    shop.has(customer(), subscription())
+    shop.catalog()
+    shop.refresh()
+    with shop.engine.begin() as db:
+        packages.draft(db, "pro", {"calls": 500})
+        packages.publish(db, "pro")
+    later = int(datetime.now(UTC).timestamp()) + 60
+    shop.has(subscription(items=[item("si_1", price=SEATS)]), at=later)
+    if looked_in_between:
+        shop.refresh()
+        assert not shop.answer("ada@example.com", "calls")["granted"]
+        with shop.engine.begin() as db:
+            assert packages.migrate(db, "pro", to=2) == 0  # it is not counted, and comes back to where all are
+            assert packages.migrate(db, "pro", to=1) == 0
+    shop.has(subscription(), at=later + 60)
+    shop.refresh()
+    assert shop.answer("ada@example.com", "calls")["limit"] == 1000
+
+
 def test_an_unmapped_price_waits_and_grants_the_rest_when_it_is_mapped(shop: Shop) -> None:
     shop.settings(create_missing=True)
     other = price("price_x", product="prod_x", unit_amount=700)

@@ -30,7 +30,7 @@ from tidegate.errors import UsageError
 from tidegate.security.tokens import Token
 from tidegate.wiring import Hub
 from tidegate.workflows import contacts as workflow
-from tidegate.workflows import contacts_fetch, contacts_forget, contacts_import, contacts_merge, previewing
+from tidegate.workflows import contacts_edit, contacts_fetch, contacts_forget, contacts_merge, previewing
 from tidegate.workflows.previewing import Change
 
 router = APIRouter(prefix="/api/contacts", tags=["contacts"])
@@ -41,7 +41,11 @@ Ref = Annotated[
 ]
 OnlyPreview = Annotated[bool, Query(description="only tell what it would change, with a token for doing it")]
 PreviewToken = Annotated[
-    str | None, Query(alias="token", description="of a preview: 409 when it would change something else now")
+    str | None,
+    Query(
+        alias="token",
+        description="of a preview, needed where it takes something: 409 when it would change something else now",
+    ),
 ]
 Operator = Annotated[Token, requires("operate")]
 
@@ -52,8 +56,8 @@ def by(token: Token) -> str:
 
 
 def carried_out(hub: Hub, change: Change, only_preview: bool, token: str | None, listed: int) -> Effect:
-    """The change tried, or done. Raises PreviewStale and what the change raises."""
-    found = previewing.preview(hub.engine, change) if only_preview else previewing.commit(hub.engine, change, token)
+    """The change tried, or done. Raises PreviewNeeded, PreviewStale and what the change raises."""
+    found = previewing.preview(hub.engine, change) if only_preview else previewing.settle(hub.engine, change, token)
     return Effect.model_validate(found.as_json(listed))
 
 
@@ -90,7 +94,7 @@ def put(new: NewContact, response: Response, hub: HubOf, token: Operator, connec
         tuple(new.billing_ids),
     )
     named = hub.account(connection).name if new.billing_ids else None
-    found, made = contacts_import.put(hub.engine, livemode, record, by(token), connection=named)
+    found, made = contacts_edit.put(hub.engine, livemode, record, by(token), connection=named)
     response.status_code = 201 if made else 200
     response.headers["Location"] = f"/api/contacts/{quote(found.ref, safe='')}"
     return show(found.ref, hub, connection)
@@ -100,10 +104,8 @@ def put(new: NewContact, response: Response, hub: HubOf, token: Operator, connec
 def change(contact: Ref, what: ContactChange, hub: HubOf, token: Operator, connection: Named = None) -> Shown:
     """Changes what is given of a contact."""
     livemode, given = hub.livemode(connection), what.model_dump(exclude_unset=True)
-    new_id = given.pop("id", "")
-    found = contacts_import.change(hub.engine, livemode, contact, given, by(token))
-    if new_id:
-        found = workflow.rename(hub.engine, livemode, found.ref, new_id, by(token))
+    new_id = given.pop("id", "") or None
+    found = contacts_edit.change(hub.engine, livemode, contact, given, by(token), external_id=new_id)
     return show(found.ref, hub, connection)
 
 
@@ -187,14 +189,14 @@ def unlink(
 @router.post("/{contact:segment}/ids")
 def add_id(contact: Ref, new: NewId, hub: HubOf, token: Operator, connection: Named = None) -> Shown:
     """Lets one more id lead to the contact."""
-    workflow.alias(hub.engine, hub.livemode(connection), contact, new.id, by(token))
+    contacts_edit.alias(hub.engine, hub.livemode(connection), contact, new.id, by(token))
     return show(contact, hub, connection)
 
 
 @router.delete("/{contact:segment}/ids/{other:segment}")
 def remove_id(contact: Ref, other: str, hub: HubOf, token: Operator, connection: Named = None) -> Shown:
     """Lets a former id of the contact lead to nobody."""
-    found = workflow.alias(hub.engine, hub.livemode(connection), contact, other, by(token), remove=True)
+    found = contacts_edit.alias(hub.engine, hub.livemode(connection), contact, other, by(token), remove=True)
     return show(found.ref, hub, connection)
 
 
@@ -210,11 +212,8 @@ def merge(
     connection: Named = None,
 ) -> Effect:
     """Makes another contact part of this one; `result.merge` is the number that parts them again."""
-    livemode = hub.livemode(connection)
-    found = contacts_merge.merge(
-        hub.engine, livemode, contact, what.other, by(token), only_preview=preview, token=preview_token
-    )
-    return Effect.model_validate(found.as_json(listed))
+    change = contacts_merge.merged(hub.livemode(connection), contact, what.other, by(token))
+    return carried_out(hub, change, preview, preview_token, listed)
 
 
 @router.post("/{contact:segment}/unmerge")
@@ -231,8 +230,7 @@ def unmerge(
     """Parts this contact from one that was merged into it."""
     with hub.engine.connect() as db:
         key = directory.find(db, hub.livemode(connection), contact).key
-    found = contacts_merge.unmerge(hub.engine, what.merge, by(token), only_preview=preview, token=preview_token, of=key)
-    return Effect.model_validate(found.as_json(listed))
+    return carried_out(hub, contacts_merge.unmerged(what.merge, by(token), of=key), preview, preview_token, listed)
 
 
 @router.post("/{contact:segment}/forget")
@@ -256,12 +254,12 @@ def forget(
 @router.put("/{contact:segment}/members/{user:segment}")
 def join(contact: Ref, user: str, role: Membership, hub: HubOf, token: Operator, connection: Named = None) -> Member:
     """Makes a user a member of this account, or changes its role."""
-    found = workflow.member(hub.engine, hub.livemode(connection), contact, user, by(token), role=role.role)
+    found = contacts_edit.member(hub.engine, hub.livemode(connection), contact, user, by(token), role=role.role)
     return Member(account=found[0].ref, user=found[1].ref, role=role.role)
 
 
 @router.delete("/{contact:segment}/members/{user:segment}")
 def leave(contact: Ref, user: str, hub: HubOf, token: Operator, connection: Named = None) -> Member:
     """Ends a user's membership in this account."""
-    found = workflow.member(hub.engine, hub.livemode(connection), contact, user, by(token), role=None)
+    found = contacts_edit.member(hub.engine, hub.livemode(connection), contact, user, by(token), role=None)
     return Member(account=found[0].ref, user=found[1].ref, role=None)

@@ -7,8 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.wiring import Hub
 from tidegate.workflows import previewing
-from tidegate.workflows.catalog_changes import settle
-from tidegate.workflows.previewing import Change
+from tidegate.workflows.previewing import Change, settle
 
 Previewed = Annotated[bool, Query(alias="preview", description="only tell what it would change, for whom")]
 MOST_LISTED = 100

@@ -14,7 +14,17 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from tidegate.api.segments import readable
-from tidegate.errors import CatalogUnknown, ContactUnknown, HubBusy, InboxBusy, ScopeMissing, TidegateError, outcome
+from tidegate.errors import (
+    CatalogUnknown,
+    ContactUnknown,
+    DatabaseBusy,
+    HubBusy,
+    InboxBusy,
+    ScopeMissing,
+    TidegateError,
+    outcome,
+)
+from tidegate.store.trouble import held_by_others, told
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +89,7 @@ def of_error(error: TidegateError) -> JSONResponse:
         headers["WWW-Authenticate"] = (
             f'Bearer realm="tidegate", error="insufficient_scope", scope="{error.facts["needed"]}"'
         )
-    if isinstance(error, HubBusy | InboxBusy):
+    if isinstance(error, DatabaseBusy | HubBusy | InboxBusy):
         headers["Retry-After"] = str(RETRY_SECONDS)
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         headers["Connection"] = "close"  # the rest of the body is not read
@@ -129,13 +139,15 @@ def install(app: FastAPI) -> None:
         fields = [
             {"field": ".".join(str(part) for part in one["loc"]), "problem": str(one["msg"])} for one in error.errors()
         ]
-        told = "; ".join(f"{one['field']}: {one['problem']}" for one in fields)
-        return problem(422, f"The request does not fit: {told}", errors=fields)
+        said = "; ".join(f"{one['field']}: {one['problem']}" for one in fields)
+        return problem(422, f"The request does not fit: {said}", errors=fields)
 
     def of_database(_request: Request, error: Exception) -> JSONResponse:
+        if held_by_others(error):
+            return of_error(DatabaseBusy(what="what was asked for", problem=told(error), tries=1))
         log.error("database error: %s", error, exc_info=error)
-        told = "The database could not be reached or did not answer in time. Try again soon."
-        return problem(503, told, kind="DatabaseUnreachable", headers={"Retry-After": str(RETRY_SECONDS)})
+        said = "The database could not be reached or did not answer in time. Try again soon."
+        return problem(503, said, kind="DatabaseUnreachable", headers={"Retry-After": str(RETRY_SECONDS)})
 
     def unexpected(_request: Request, error: Exception) -> JSONResponse:
         log.error("unexpected error", exc_info=error)

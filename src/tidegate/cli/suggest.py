@@ -67,7 +67,7 @@ def suggest(
 def say_accepted(done: "Preview", wanted: "Sequence[Suggestion]") -> None:
     """The mappings that were made, what they grant, and what of the packages gives nothing yet."""
     from tidegate.cli import show
-    from tidegate.workflows.catalog_changes import concerned
+    from tidegate.workflows.previewing import concerned
 
     numbers = [str(number) for one in done.result["accepted"] for number in one["mappings"]]
     show.line(f"Accepted: mappings {', '.join(numbers)}; `tidegate mappings remove` takes one back.")

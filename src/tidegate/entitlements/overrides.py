@@ -1,7 +1,7 @@
 """Overrides: what a person gives a contact beside Stripe, for how long, and why."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -55,6 +55,15 @@ def revoke(db: Connection, override: int, by: str) -> RowMapping:
     if row is None:
         raise CatalogUnknown(what="override in force", key=str(override), nearest="", list="overrides")
     return row
+
+
+def forget_reasons(db: Connection, contacts: Sequence[int]) -> int:
+    """Erases why people gave something to these contacts (internal keys), in whose words anything may stand; returns of
+    how many overrides.
+    """
+    statement = text("""
+update tidegate.overrides set reason = '' where contact = any(cast(:contacts as bigint[])) and reason <> ''""")
+    return db.execute(statement, {"contacts": list(contacts)}).rowcount
 
 
 def of_contact(db: Connection, contact: int) -> list[Mapping[str, Any]]:

@@ -63,6 +63,7 @@ TidegateError
 │   └── StripeUnreachable
 │       └── StripeCertificateRefused
 ├── DatabaseBusy                   other transactions held what was to be written
+│   └── ContactsBusy               another command changes contacts
 ├── SignatureInvalid               a webhook that Stripe did not sign
 ├── StripeRefused                  Stripe answered, with an error
 │   ├── StripeKeyInvalid           (exit 3)
@@ -108,6 +109,7 @@ from tidegate.errors.contacts import (
     ReviewUnknown,
 )
 from tidegate.errors.database import (
+    ContactsBusy,
     DatabaseBusy,
     DatabaseFull,
     DatabaseTooOld,
@@ -177,6 +179,7 @@ __all__ = [
     "ContactInvalid",
     "ContactSettingsInvalid",
     "ContactUnknown",
+    "ContactsBusy",
     "CustomerUnknown",
     "DatabaseBusy",
     "DatabaseFull",

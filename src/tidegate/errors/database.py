@@ -49,6 +49,12 @@ class DatabaseBusy(TidegateError):
     """
 
 
+class ContactsBusy(DatabaseBusy):
+    """Contacts are being changed by another command, which takes its time, so nothing was done. Try again in a moment;
+    `tidegate status` and `select * from pg_stat_activity` show what runs.
+    """
+
+
 class DatabaseUnreachable(Unreachable):
     """The database at {url} could not be reached: {problem}. Check that the server runs and that DATABASE_URL is
     right.

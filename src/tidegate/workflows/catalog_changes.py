@@ -3,38 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, text
 
 from tidegate.catalog import features as catalog_features
 from tidegate.catalog import journal, kept, mappings, packages, snapshot
 from tidegate.catalog.mappings import Wanted
-from tidegate.errors import CatalogInvalid, PreviewNeeded
-from tidegate.workflows.previewing import Change, Preview, commit, preview
+from tidegate.errors import CatalogInvalid
+from tidegate.workflows.previewing import Change
 from tidegate.workflows.refresh import tell_unmapped
-
-
-def settle(engine: Engine, change: Change, token: str | None = None, *, anyway: bool = False) -> Preview:
-    """Does the change: as the preview of this token told, or without one when it takes nothing from anybody or it is
-    to be done `anyway`.
-
-    Raises PreviewNeeded, PreviewStale, and what the change raises; nothing was done then.
-    """
-    if token is None and not anyway:
-        shown = preview(engine, change)
-        if hurts(shown):
-            raise PreviewNeeded(count=f"{len(concerned(shown)):,}")
-        token = shown.token
-    return commit(engine, change, token)
-
-
-def hurts(shown: Preview) -> bool:
-    """Whether somebody loses something, or has something else afterwards."""
-    return any(one["before"] is not None for changes in shown.features.values() for one in changes)
-
-
-def concerned(shown: Preview) -> set[str]:
-    """The contacts for whom something changes."""
-    return {one["contact"] for changes in shown.features.values() for one in changes}
 
 
 def set_mapping(wanted: Wanted, *, keep_holders: bool = True) -> Change:

@@ -34,6 +34,7 @@ OWNED = (
     "forgotten",
     "links",
     "reviews",
+    "matched_by",
     "contact_settings",
     "grants",
     "holdings",

@@ -71,6 +71,7 @@ def refresh_changed(
             customers = changed.take(db, account.name, ROWS) if accounts.hold(db, account.name) else []
             if not customers:
                 break
+            linking.lock(db, patient=True)
             for some in _batches(customers):
                 done.add(refresh(db, account, some))
     return done
@@ -97,6 +98,7 @@ def refresh_all(
             return done
         with engine.begin() as db:
             if accounts.hold(db, account.name):
+                linking.lock(db, patient=True)
                 done.add(_refresh(db, account, some))
         if progress is not None:
             progress(done.customers, len(customers))
@@ -104,6 +106,7 @@ def refresh_all(
         alone = list(db.scalars(_UNLINKED, {"livemode": account.livemode}))
     for some in _batches(alone):
         with engine.begin() as db:
+            linking.lock(db, patient=True)
             done.add(refresh_contacts(db, some))
     return done
 
@@ -115,7 +118,7 @@ def refresh_due(engine: Engine, *, stop: threading.Event | None = None) -> int:
     looked, last = 0, 0
     while not (stop and stop.is_set()):
         with engine.begin() as db:
-            linking.lock(db)
+            linking.lock(db, patient=True)
             due = list(db.scalars(_DUE, {"limit": BATCH, "last": last}))
             if due:
                 tell_changes(db, due, snapshot.load(db), _now(db))

@@ -95,11 +95,13 @@ create table tidegate.contact_emails (
     contact bigint not null,
     folded text not null,
     email text not null,
+    followed boolean default false not null,
     primary key (contact, folded),
     foreign key(contact) references tidegate.contacts (key)
 );
 create index contact_emails_folded on tidegate.contact_emails (folded);
-comment on column tidegate.contact_emails.folded is 'as it is compared: case folded';
+comment on column tidegate.contact_emails.folded is 'as it is compared: case folded, composed';
+comment on column tidegate.contact_emails.followed is 'taken over from a customer';
 
 create table tidegate.contact_domains (
     contact bigint not null,
@@ -152,6 +154,21 @@ create table tidegate.reviews (
 comment on column tidegate.reviews.reason is 'conflict, no_match or id_unknown';
 comment on column tidegate.reviews.candidates is 'internal keys of contacts';
 comment on column tidegate.reviews.evidence is 'what was tried';
+
+create table tidegate.matched_by (
+    connection text not null,
+    customer text not null,
+    ids text[] not null,
+    email text not null,
+    domain text not null,
+    primary key (connection, customer)
+);
+create index matched_by_ids on tidegate.matched_by using gin (ids);
+create index matched_by_email on tidegate.matched_by (email, connection);
+create index matched_by_domain on tidegate.matched_by (domain, connection);
+comment on column tidegate.matched_by.ids is 'yours, that its metadata names';
+comment on column tidegate.matched_by.email is 'as it is compared; empty: it has none';
+comment on column tidegate.matched_by.domain is 'registrable; empty: of a mail provider, or none';
 
 create table tidegate.contact_settings (
     connection text not null,
