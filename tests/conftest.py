@@ -70,13 +70,19 @@ def engine(database_url: str) -> Iterator["Engine"]:
     engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def secret_key() -> str:
+    """The key that every hub seals with, so that a copy of a database can be read."""
+    return Fernet.generate_key().decode()
+
+
 @pytest.fixture
-def hub(database_url: str, engine: "Engine", tmp_path: Path) -> Iterator["Hub"]:
-    """The hub on the module's database, with a home and a secret key of its own."""
+def hub(database_url: str, engine: "Engine", tmp_path: Path, secret_key: str) -> Iterator["Hub"]:
+    """The hub on the module's database, with a home of its own."""
     from tidegate.settings import Settings
     from tidegate.wiring import Hub
 
-    config = Settings(home=tmp_path, database_url=database_url, secret_key=Fernet.generate_key().decode())  # pyright: ignore[reportArgumentType]
+    config = Settings(home=tmp_path, database_url=database_url, secret_key=secret_key)  # pyright: ignore[reportArgumentType]
     hub = Hub(config, engine)
     yield hub
     hub.close()

@@ -267,7 +267,7 @@ def errors() -> list[str]:
             " ".join(inspect.cleandoc(kind.__doc__ or "").split()),
         )
         for child in kind.__subclasses__():
-            if child.__module__ == module.__name__:
+            if child.__name__ in vars(module):
                 yield from rows(child, depth + 1)
 
     about = "Words in braces are filled in. A dot stands for one level below the error above it."

@@ -59,6 +59,10 @@ class Settings(BaseSettings):
     """Days that finished jobs stay in the queue."""
     retention_runs_days: int = Field(default=90, ge=1)
     """Days that imports, sweeps, audits and revoked tokens stay; the last of each kind always does."""
+    retention_usage_days: int = Field(default=90, ge=7)
+    """Days that single debits of usage stay, with their idempotency keys; what is used in all stays counted."""
+    retention_outbox_days: int = Field(default=14, ge=1)
+    """Days that what the outbox tells stays, whoever has read it."""
     log_level: str = Field(default="WARNING")
     """Level of the log on stderr: DEBUG, INFO, WARNING or ERROR."""
 
@@ -69,6 +73,8 @@ class Settings(BaseSettings):
             "inbox": self.retention_inbox_days,
             "jobs": self.retention_jobs_days,
             "runs": self.retention_runs_days,
+            "usage": self.retention_usage_days,
+            "outbox": self.retention_outbox_days,
         }
 
     @property

@@ -7,6 +7,7 @@ if hub.check("acme", "sso"):
 
 from tidegate_client.answers import Check, Consumed
 from tidegate_client.asynchronous import AsyncEntitlements
+from tidegate_client.buffer import Refused
 from tidegate_client.client import Entitlements
 from tidegate_client.errors import HubRefused, TidegateClientError, WebhookInvalid
 from tidegate_client.webhooks import verify
@@ -17,6 +18,7 @@ __all__ = [
     "Consumed",
     "Entitlements",
     "HubRefused",
+    "Refused",
     "TidegateClientError",
     "WebhookInvalid",
     "verify",

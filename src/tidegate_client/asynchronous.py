@@ -13,7 +13,7 @@ import httpx
 
 from tidegate_client import exchange
 from tidegate_client.answers import Check, Consumed
-from tidegate_client.buffer import Buffer, Waiting
+from tidegate_client.buffer import Buffer, Refused, Waiting
 from tidegate_client.errors import HubRefused
 from tidegate_client.memory import Memory, Settings
 
@@ -21,7 +21,9 @@ log = logging.getLogger(__name__)
 
 
 class AsyncEntitlements:
-    """As `Entitlements`, with the same settings and answers, for one event loop; use it with `async with`."""
+    """As `Entitlements`, with the same settings and answers, for one event loop; use it with `async with`. `timeout` is
+    the whole time that a request may take.
+    """
 
     def __init__(
         self,
@@ -42,6 +44,7 @@ class AsyncEntitlements:
         self._buffer = Buffer(usage_path)
         self._parameters = exchange.parameters(connection)
         self._clock = clock
+        self._timeout = timeout
         self._retry = retry
         self._sending = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -57,7 +60,7 @@ class AsyncEntitlements:
             headers = exchange.tagged(self._memory.tag(contact, feature))
             answer = await self._ask("GET", exchange.check_path(contact, feature), headers=headers)
         if answer is None:
-            return self._memory.stand_in(contact, feature, now)
+            return exchange.stand_in(self._memory, self._buffer, contact, feature, now)
         return exchange.checked(self._memory, contact, feature, answer, now)
 
     async def consume(self, contact: str, feature: str, amount: int = 1, *, key: str | None = None) -> Consumed:
@@ -65,11 +68,8 @@ class AsyncEntitlements:
         usage, now = exchange.new_usage(contact, feature, amount, key), self._clock()
         answer = await self._post(usage) if self._memory.may_ask(now) else None
         if answer is not None:
-            return exchange.consumed(self._memory, usage, answer)
-        done = exchange.kept_for_later(self._memory, usage, now)
-        if done.allowed:
-            self._buffer.add(usage)
-        return done
+            return exchange.consumed(self._memory, usage, answer, now)
+        return exchange.kept_for_later(self._memory, self._buffer, usage, now)
 
     def forget(self, contact: str, feature: str | None = None) -> None:
         """Asks the hub at the next check, whatever was answered lately."""
@@ -80,14 +80,29 @@ class AsyncEntitlements:
         """How many debits wait for the hub."""
         return len(self._buffer)
 
+    @property
+    def refused(self) -> list[Refused]:
+        """Usage that happened while the hub was away and that it will not count, such as of a contact that it does not
+        know. Kept until `retry_refused` or `discard_refused`.
+        """
+        return self._buffer.refused()
+
+    def retry_refused(self) -> None:
+        """Sends what was refused once more, when you mended why."""
+        self._buffer.retry()
+
+    def discard_refused(self) -> None:
+        """Forgets what was refused."""
+        self._buffer.discard()
+
     async def flush(self) -> int:
         """Sends what waits, now; returns how many debits still wait. Raises HubRefused for a token that is refused."""
         async with self._sending:
             while waiting := self._buffer.oldest(1):
-                answer = await self._post(waiting[0])
+                answer = await self._post(waiting[0], happened=True)
                 if answer is None:
                     break
-                self._settle(waiting[0], answer)
+                exchange.settle(self._memory, self._buffer, waiting[0], answer, self._clock())
         return len(self._buffer)
 
     async def close(self) -> None:
@@ -100,8 +115,7 @@ class AsyncEntitlements:
             await self.flush()
         except HubRefused as error:
             log.error("usage cannot be counted: %s", error)
-        if left := len(self._buffer):
-            log.warning("%d debits are not counted yet", left)
+        exchange.say_what_is_left(self._buffer)
         self._buffer.close()
         await self._http.aclose()
 
@@ -114,15 +128,16 @@ class AsyncEntitlements:
     ) -> None:
         await self.close()
 
-    async def _post(self, usage: Waiting) -> httpx.Response | None:
+    async def _post(self, usage: Waiting, *, happened: bool = False) -> httpx.Response | None:
         path = f"{exchange.check_path(usage.contact, usage.feature)}/consume"
-        return await self._ask("POST", path, json=exchange.consume_body(usage))
+        return await self._ask("POST", path, json=exchange.consume_body(usage, happened=happened))
 
     async def _ask(self, method: str, path: str, **more: Any) -> httpx.Response | None:
         try:
-            answer = await self._http.request(method, path, params=self._parameters, **more)
+            async with asyncio.timeout(self._timeout):
+                answer = await self._http.request(method, path, params=self._parameters, **more)
         except exchange.TROUBLE as error:
-            problem: object = error
+            problem: object = str(error) or f"no answer within {self._timeout} s"
         else:
             if not exchange.is_trouble(answer):
                 return answer
@@ -130,18 +145,6 @@ class AsyncEntitlements:
         log.warning("the hub could not be asked: %s", problem)
         self._memory.unreachable(self._clock())
         return None
-
-    def _settle(self, usage: Waiting, answer: httpx.Response) -> None:
-        try:
-            done = exchange.consumed(self._memory, usage, answer)
-        except HubRefused as error:
-            if error.status in (401, 403):
-                raise
-            log.error("the hub refuses to count %s: %s", usage, error)
-        else:
-            if not done.allowed:
-                log.error("the hub refuses to count %s: %s", usage, done.reason)
-        self._buffer.counted(usage.key)
 
     async def _keep_sending(self) -> None:
         while True:

@@ -12,7 +12,7 @@ import httpx
 
 from tidegate_client import exchange
 from tidegate_client.answers import Check, Consumed
-from tidegate_client.buffer import Buffer, Waiting
+from tidegate_client.buffer import Buffer, Refused, Waiting
 from tidegate_client.errors import HubRefused
 from tidegate_client.memory import Memory, Settings
 
@@ -22,10 +22,12 @@ log = logging.getLogger(__name__)
 class Entitlements:
     """A hub, as product code asks it. One for the whole process; safe to use from many threads.
 
-    `fresh`: seconds in which an answer is used again without asking. `fallback`: by feature, whether it is granted (or
-    the value that it has) while the hub cannot be reached and said nothing yet; what is not named is not granted.
-    `usage_path`: a file that keeps usage which could not be counted yet over a restart. `retry`: seconds between looks
-    whether the hub is back. `connection`: its name, where the hub has live and test connections.
+    `timeout`: seconds that connecting, sending and each wait for a part of the answer may take; after the first that
+    takes longer nobody asks for a while. `fresh`: seconds in which an answer is used again without asking. `fallback`:
+    by feature, whether it is granted (or the value that it has) while the hub cannot be reached and said nothing yet;
+    what is not named is not granted, and of a metered feature that is, any amount is. `usage_path`: a file that keeps
+    usage which could not be counted yet over a restart. `retry`: seconds between looks whether the hub is back.
+    `connection`: its name, where the hub has live and test connections.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class Entitlements:
         self._changed.set()  # what an earlier process left is sent at once
 
     def check(self, contact: str, feature: str) -> Check:
-        """Whether the contact may use the feature, and why. Never waits longer than `timeout`.
+        """Whether the contact may use the feature, and why.
 
         Raises HubRefused when the hub does not accept the request: a wrong token, an id that is ambiguous.
         """
@@ -66,22 +68,21 @@ class Entitlements:
             return known
         answer = self._get(contact, feature, now) if self._memory.may_ask(now) else None
         if answer is None:
-            return self._memory.stand_in(contact, feature, now)
+            return exchange.stand_in(self._memory, self._buffer, contact, feature, now)
         return exchange.checked(self._memory, contact, feature, answer, now)
 
     def consume(self, contact: str, feature: str, amount: int = 1, *, key: str | None = None) -> Consumed:
         """Debits units of a metered feature: all of them, or none. The same `key` debits once.
 
-        While the hub cannot be reached, usage that is allowed as far as is known is kept, and counted when it is back.
-        Raises HubRefused, and ValueError for an amount below 1.
+        While the hub cannot be reached, usage is kept as far as the hub last said that something was left, and counted
+        when it is back. Raises HubRefused, and ValueError for an amount below 1.
         """
         usage, now = exchange.new_usage(contact, feature, amount, key), self._clock()
         answer = self._post(usage) if self._memory.may_ask(now) else None
         if answer is not None:
-            return exchange.consumed(self._memory, usage, answer)
-        done = exchange.kept_for_later(self._memory, usage, now)
+            return exchange.consumed(self._memory, usage, answer, now)
+        done = exchange.kept_for_later(self._memory, self._buffer, usage, now)
         if done.allowed:
-            self._buffer.add(usage)
             self._changed.set()
         return done
 
@@ -94,14 +95,30 @@ class Entitlements:
         """How many debits wait for the hub."""
         return len(self._buffer)
 
+    @property
+    def refused(self) -> list[Refused]:
+        """Usage that happened while the hub was away and that it will not count, such as of a contact that it does not
+        know. Kept until `retry_refused` or `discard_refused`.
+        """
+        return self._buffer.refused()
+
+    def retry_refused(self) -> None:
+        """Sends what was refused once more, when you mended why."""
+        self._buffer.retry()
+        self._changed.set()
+
+    def discard_refused(self) -> None:
+        """Forgets what was refused."""
+        self._buffer.discard()
+
     def flush(self) -> int:
         """Sends what waits, now; returns how many debits still wait."""
         with self._sending:
-            for usage in iter(lambda: next(iter(self._buffer.oldest(1)), None), None):
-                answer = self._post(usage)
+            while waiting := self._buffer.oldest(1):
+                answer = self._post(waiting[0], happened=True)
                 if answer is None:
                     break
-                self._settle(usage, answer)
+                exchange.settle(self._memory, self._buffer, waiting[0], answer, self._clock())
         return len(self._buffer)
 
     def close(self) -> None:
@@ -113,8 +130,7 @@ class Entitlements:
             self.flush()
         except HubRefused as error:
             log.error("usage cannot be counted: %s", error)
-        if left := len(self._buffer):
-            log.warning("%d debits are not counted yet", left)
+        exchange.say_what_is_left(self._buffer)
         self._buffer.close()
         self._http.close()
 
@@ -134,10 +150,11 @@ class Entitlements:
             return self._lost(error)
         return self._lost(answer.status_code) if exchange.is_trouble(answer) else answer
 
-    def _post(self, usage: Waiting) -> httpx.Response | None:
+    def _post(self, usage: Waiting, *, happened: bool = False) -> httpx.Response | None:
         path = f"{exchange.check_path(usage.contact, usage.feature)}/consume"
+        body = exchange.consume_body(usage, happened=happened)
         try:
-            answer = self._http.post(path, params=self._parameters, json=exchange.consume_body(usage))
+            answer = self._http.post(path, params=self._parameters, json=body)
         except exchange.TROUBLE as error:
             return self._lost(error)
         return self._lost(answer.status_code) if exchange.is_trouble(answer) else answer
@@ -145,18 +162,6 @@ class Entitlements:
     def _lost(self, problem: object) -> None:
         log.warning("the hub could not be asked: %s", problem)
         self._memory.unreachable(self._clock())
-
-    def _settle(self, usage: Waiting, answer: httpx.Response) -> None:
-        try:
-            done = exchange.consumed(self._memory, usage, answer)
-        except HubRefused as error:
-            if error.status in (401, 403):  # the token will be mended, and the usage was real
-                raise
-            log.error("the hub refuses to count %s: %s", usage, error)
-        else:
-            if not done.allowed:
-                log.error("the hub refuses to count %s: %s", usage, done.reason)
-        self._buffer.counted(usage.key)
 
     def _keep_sending(self) -> None:
         while True:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from tidegate_client.answers import UNREACHABLE, Check
+from tidegate_client.answers import UNREACHABLE, Check, anew
 
 MOST = 10_000
 """Answers that are kept; the one that was asked for longest ago goes first."""
@@ -78,11 +78,19 @@ class Memory:
             for key in [one for one in self._kept if one[0] == contact and feature in (None, one[1])]:
                 del self._kept[key]
 
-    def age(self, contact: str, feature: str) -> None:
+    def age(self, contact: str, feature: str, now: float) -> None:
         """Asks the next time whether the answer still holds; until then it may stand in."""
         with self._lock:
             if kept := self._kept.get((contact, feature)):
-                self._kept[contact, feature] = replace(kept, at=kept.at - self._settings.fresh)
+                self._kept[contact, feature] = replace(kept, at=min(kept.at, now - self._settings.fresh))
+
+    def stands(self, check: Check, now: float) -> None:
+        """Keeps how usage stands after a debit, to stand in; the next check asks all the same."""
+        kept = self._find(check.contact, check.feature)
+        if kept is not None:
+            raw = {**kept.check.raw, **check.raw}
+            check = replace(check, value=kept.check.value, until=kept.check.until, raw=raw)
+        self.put(check, "", now - self._settings.fresh)
 
     def stand_in(self, contact: str, feature: str, now: float) -> Check:
         """What to go by while the hub cannot be reached: its last answer, unless that is old or said itself that it
@@ -90,7 +98,7 @@ class Memory:
         """
         kept = self._find(contact, feature)
         if kept is not None and now - kept.at < self._settings.keep and not _over(kept.check):
-            return replace(kept.check, stale=True)
+            return replace(anew(kept.check, datetime.now(UTC)), stale=True)
         said = (self._settings.fallback or {}).get(feature, False)
         value = None if isinstance(said, bool) else said
         return Check(contact, feature, said is not False, UNREACHABLE, value, stale=True)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from tests.support import databases
 
 from tidegate.errors import EmbeddedServerError
 from tidegate.store import embedded
@@ -138,9 +139,15 @@ def alive(pid: int) -> bool:
 
 
 @pytest.fixture
-def ground() -> Iterator[Path]:
+def on_disk() -> None:
+    """The home of this test does not lie in memory: its server writes through to the disk."""
+
+
+@pytest.fixture
+def ground(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A directory every account may pass through (pytest's own is closed to others); servers left in it are stopped."""
-    made = Path(tempfile.mkdtemp(prefix="tg"))
+    in_memory = None if "on_disk" in request.fixturenames else databases.memory()
+    made = Path(tempfile.mkdtemp(prefix="tg", dir=in_memory))
     made.chmod(0o711)
     yield made
     for data in made.rglob("PG_VERSION"):
@@ -206,6 +213,7 @@ def test_a_killed_user_is_forgotten(users: Callable[[], User]) -> None:
     assert not alive(pid)
 
 
+@pytest.mark.usefixtures("on_disk")
 def test_a_server_left_by_a_killed_user_is_joined_and_stopped(users: Callable[..., User]) -> None:
     killed, other = users(**DURABLE), users(**DURABLE)
     pid = killed.ask("start")
@@ -225,6 +233,7 @@ def test_the_last_user_stops_the_server_however_it_ends(users: Callable[[], User
         assert not alive(pid)
 
 
+@pytest.mark.usefixtures("on_disk")
 def test_a_killed_server_is_started_again_with_its_data(users: Callable[..., User]) -> None:
     user = users(**DURABLE)
     pid = user.ask("start")
@@ -282,6 +291,7 @@ def test_stop_by_command_refuses_while_others_use_it(users: Callable[[], User]) 
     assert user.ask("force_stop") == {"was_running": True, "stopped": True, "users": []}
 
 
+@pytest.mark.usefixtures("on_disk")
 def test_a_process_killed_while_making_the_data_directory(users: Callable[..., User], home: Path) -> None:
     killed, other = users(**DURABLE), users(**DURABLE)
     assert other.ask("status")["running"] is False

@@ -42,7 +42,7 @@ def company() -> Iterator["Sandbox"]:
     from tidegate.sandbox.config import SandboxConfig
     from tidegate.sandbox.server import Sandbox
 
-    with Sandbox.start(SandboxConfig(customers=110, months=5)) as sandbox:
+    with Sandbox.start(SandboxConfig(customers=110, months=2)) as sandbox:
         yield sandbox
 
 
@@ -165,7 +165,7 @@ select resource, count(*) as ranges, sum(pages) as pages from tidegate.import_ra
 @pytest.fixture(scope="module")
 def slow() -> Iterator[Company]:
     """One whose Stripe takes its time."""
-    with installation.company(customers=60, months=4, latency=0.05) as company:
+    with installation.company(customers=40, months=3, latency=0.03) as company:
         yield company
 
 

@@ -64,7 +64,7 @@ def ready(server_url: str, run: killing.Run) -> Iterator[Ready]:
     from tidegate.sandbox.server import Sandbox
 
     with ExitStack() as stack:
-        sandbox = stack.enter_context(Sandbox.start(SandboxConfig(customers=60, months=4)))
+        sandbox = stack.enter_context(Sandbox.start(SandboxConfig(customers=40, months=2)))
         database = stack.enter_context(databases.scratch(server_url))
         with opened(database, SECRET) as hub:
             imported(hub, connected(hub, sandbox))
@@ -72,7 +72,7 @@ def ready(server_url: str, run: killing.Run) -> Iterator[Ready]:
             with hub.engine.begin() as db:
                 inbox.keep(db, [_entry(body) for body in bodies])
                 db.execute(text(COUNT_TURNS))
-        name = database.partition("?")[0].rpartition("/")[2]
+        name = databases.named(database)
         with copied(server_url, name) as url:
             steps = run("drain", **_arguments(url)).steps
             with opened(url, SECRET) as hub:

@@ -157,7 +157,7 @@ def _state(hub: Hub, connection: str, kind: str) -> str:
 @pytest.fixture(scope="module")
 def slow() -> Iterator[Company]:
     """One whose Stripe takes its time."""
-    with installation.company(customers=40, months=3, latency=0.04) as company:
+    with installation.company(customers=30, months=2, latency=0.03) as company:
         yield company
 
 

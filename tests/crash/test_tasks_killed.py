@@ -23,7 +23,7 @@ from tidegate.wiring import Hub
 from tidegate.workflows import tasks
 from tidegate.workflows.doorbell import BELLS, Doorbell
 from tidegate.workflows.rescue import rescue
-from tidegate.workflows.tasks import TaskContext
+from tidegate.workflows.task_context import TaskContext
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
@@ -53,13 +53,13 @@ def ready(server_url: str) -> Iterator[Ready]:
     from tidegate.sandbox.server import Sandbox
 
     with ExitStack() as stack:
-        sandbox = stack.enter_context(Sandbox.start(SandboxConfig(customers=45, months=3)))
+        sandbox = stack.enter_context(Sandbox.start(SandboxConfig(customers=15, months=2)))
         database = stack.enter_context(databases.scratch(server_url))
         with opened(database, SECRET) as hub:
             account = connected(hub, sandbox)
             imported(hub, account)
             _make_work(hub, sandbox)
-        yield Ready(server_url, database.partition("?")[0].rpartition("/")[2])
+        yield Ready(server_url, databases.named(database))
 
 
 def _make_work(hub: Hub, sandbox: "Sandbox") -> None:

@@ -1,14 +1,16 @@
 """Auditing: every way in which a mirror can be wrong is found, what merely changes is not, and no key is no verdict."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import Connection, text
 from tests.support.builders import customer
+from tests.support.hubs import copied
 from tests.support.importing import stripe
-from tests.support.live import NOWHERE, Live, caught_up
+from tests.support.live import NOWHERE, Live
 from tests.support.replies import Change, changed, refusal, told
+from tests.support.standing import Standing, standing
 
 from tidegate.cli.audit import print_audit
 from tidegate.errors import StripeKeyInvalid, StripeUnreachable, UsageError
@@ -25,16 +27,24 @@ if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
 
 
-@pytest.fixture
-def database_url(fresh_database_url: str) -> str:
-    """Every test of this module has a database of its own."""
-    return fresh_database_url
-
-
-@pytest.fixture
-def live(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> Live:
+@pytest.fixture(scope="module")
+def company(server_url: str, secret_key: str) -> Iterator[Standing]:
     """A small company, imported and caught up."""
-    return caught_up(hub, make_sandbox(customers=10, months=3), seconds=1)
+    with standing(server_url, secret_key, seconds=1, customers=10, months=3) as company:
+        yield company
+
+
+@pytest.fixture
+def database_url(company: Standing, server_url: str) -> Iterator[str]:
+    """Every test of this module has a copy of its own."""
+    with copied(server_url, company.database) as url:
+        yield url
+
+
+@pytest.fixture
+def live(company: Standing, hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> Live:
+    """The company, and its mirror."""
+    return company.live(hub, make_sandbox)
 
 
 def findings(live: Live, *names: str, **options: Any) -> dict[str, dict[str, int]]:

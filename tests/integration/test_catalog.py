@@ -19,8 +19,7 @@ from tidegate.entitlements import overrides
 from tidegate.entitlements.overrides import Giving
 from tidegate.errors import CatalogInvalid, CatalogUnknown, ManagedByFile, PreviewNeeded, PreviewStale, TermsInvalid
 from tidegate.workflows import catalog_changes
-from tidegate.workflows.catalog_changes import settle
-from tidegate.workflows.previewing import Change, Preview, preview
+from tidegate.workflows.previewing import Change, Preview, preview, settle
 
 ADA = "ada@example.com"
 BOB = "bob@example.com"

@@ -64,7 +64,9 @@ def test_the_catalog_is_made_changed_and_taken_apart(client: Client, shop: Shop)
         client.post("/api/features", json={"key": "sso", "type": "boolean"}), 422, "catalog-invalid"
     )
     assert client.post("/api/features", json={"key": "x", "type": "boolean", "tpye": 1}).status_code == 422
-    changed = ok(client.patch("/api/features/seats", json={"unit": "seat", "reset": "never"}))
+    done = ok(client.patch("/api/features/seats", json={"unit": "seat", "reset": "never"}))
+    assert (done["done"], done["contacts"], done["result"]) == (True, 0, {"feature": "seats", "changed": True})
+    changed = ok(client.get("/api/features/seats"))
     assert (changed["unit"], changed["reset"], changed["name"]) == ("seat", "never", "")
     assert [one["key"] for one in ok(client.get("/api/features?type=config"))["features"]] == ["theme"]
     first = ok(client.get("/api/features?limit=2"))
@@ -205,3 +207,48 @@ def test_what_the_file_manages_is_read_only(client: Client, shop: Shop, pro: int
         for table in ("features", "packages", "mappings"):
             db.exec_driver_sql(f"update tidegate.{table} set managed_by = 'file'")
     assert "tidegate config apply" in refused(ask(client), 409, "managed-by-file")
+
+
+def test_a_preview_counts_all_and_lists_some(client: Client, shop: Shop) -> None:
+    for number in (2, 3):
+        sub, cus = f"sub_{number}", f"cus_{number}"
+        shop.has(customer(cus, email=f"{number}@example.com"), subscription(sub, [item("si", sub)], customer=cus))
+    shop.refresh()
+    ok(client.post("/api/features", json={"key": "sso", "type": "boolean"}), 201)
+    wanted = {"price": "price_1", "feature": "sso"}
+    every = ok(client.post("/api/mappings?preview=true", json=wanted))
+    assert (every["gained"], len(every["features"]["sso"])) == (3, 3)
+    some = ok(client.post("/api/mappings?preview=true&listed=2", json=wanted))
+    assert (some["gained"], len(some["features"]["sso"])) == (3, 2)
+    assert some["totals"] == {"sso": {"gained": 3, "lost": 0, "changed": 0}}
+    assert some["token"] == every["token"]
+    assert client.post("/api/mappings?preview=true&listed=10001", json=wanted).status_code == 422
+
+
+def test_what_was_changed_is_paged_newest_first(client: Client) -> None:
+    for key in ("sso", "seats"):
+        ok(client.post("/api/features", json={"key": key, "type": "boolean"}), 201)
+    ok(client.post("/api/packages", json={"key": "pro", "features": {"sso": True}}), 201)
+    ok(client.post("/api/mappings", json={"price": "price_1", "package": "pro"}))
+    first = ok(client.get("/api/catalog-changes?limit=3"))
+    rest = ok(client.get("/api/catalog-changes", params={"limit": 3, "after": first["next"]}))
+    seen = [(one["action"], one["subject"], one["by"]) for one in first["changes"] + rest["changes"]]
+    assert [one[:2] for one in seen] == [
+        ("mapping.set", "price_1 → package pro"),
+        ("package.published", "pro"),
+        ("package.defined", "pro"),
+        ("feature.defined", "seats"),
+        ("feature.defined", "sso"),
+    ]
+    assert ({one[2] for one in seen}, rest["next"]) == ({"token:ops"}, None)
+    for about, count in (("pro", 3), ("price_1", 1), ("sso", 1), ("o", 0)):
+        assert len(ok(client.get("/api/catalog-changes", params={"about": about}))["changes"]) == count
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [("stripe.subscription_items", "connection, product"), ("tidegate.grants", "mapping, contact")],
+)
+def test_what_a_mapping_concerns_is_found_by_an_index(shop: Shop, table: str, columns: str) -> None:
+    indexes = shop.rows(f"select pg_get_indexdef(indexrelid) from pg_index where indrelid = '{table}'::regclass")
+    assert any(definition.endswith(f"({columns})") for (definition,) in indexes)

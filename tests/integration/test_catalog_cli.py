@@ -1,16 +1,12 @@
 """The catalog on the command line, as a person runs it: real processes on a simulated Stripe."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.fernet import Fernet
 from sqlalchemy import Engine, text
+from tests.support.command_line import Cli
 
 from tidegate.sandbox import Sandbox
 from tidegate.store.engine import open_engine
@@ -23,31 +19,20 @@ def engine(fresh_database_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-class Cli:
-    """Runs `tidegate` in an environment of its own."""
+class Words:
+    """Runs `tidegate` as the person ada; an answer is what it says."""
 
     def __init__(self, home: Path, database_url: str) -> None:
         self.home = home
-        key = Fernet.generate_key().decode()
-        self.environment = {"PATH": os.environ["PATH"], "PYTHONWARNINGS": "error", "USER": "ada", "LOGNAME": "ada"}
-        self.environment |= {"TIDEGATE_HOME": str(home), "DATABASE_URL": database_url, "TIDEGATE_SECRET_KEY": key}
+        self.command = Cli(home, database_url)
+        self.command.environment |= {"USER": "ada", "LOGNAME": "ada"}
 
-    def __call__(self, *arguments: str, code: int = 0, stdin: str = "", **more: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "tidegate", *arguments],
-            env=self.environment | more,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        assert done.returncode == code, f"{arguments} ended with {done.returncode}: {done.stderr}{done.stdout}"
-        assert "Traceback" not in done.stderr
+    def __call__(self, *arguments: str, code: int = 0, **more: str) -> str:
+        done = self.command(*arguments, code=code, **more)
         return done.stdout or done.stderr
 
     def json(self, *arguments: str, code: int = 0, **more: str) -> Any:
-        return json.loads(self(*arguments, "--json", code=code, **more))
+        return self.command.json(*arguments, code=code, **more)
 
     def file(self, name: str, said: str) -> str:
         path = self.home / name
@@ -56,10 +41,10 @@ class Cli:
 
 
 @pytest.fixture
-def cli(tmp_path: Path, fresh_database_url: str, make_sandbox: Callable[..., Sandbox]) -> Cli:
+def cli(tmp_path: Path, fresh_database_url: str, make_sandbox: Callable[..., Sandbox]) -> Words:
     """A simulated account, connected, imported, with a contact for each customer."""
     sandbox = make_sandbox(customers=40, months=6)
-    cli = Cli(tmp_path, fresh_database_url)
+    cli = Words(tmp_path, fresh_database_url)
     keys = f"{sandbox.key}\n{sandbox.key}\n"
     asked = ("--api-key", "-", "--write-key", "-", "--api-base", sandbox.url, "--name", "test", "--rate", "0")
     cli("connect", *asked, stdin=keys)
@@ -70,7 +55,7 @@ def cli(tmp_path: Path, fresh_database_url: str, make_sandbox: Callable[..., San
     return cli
 
 
-def test_from_suggestions_to_a_file_and_back(cli: Cli, engine: Engine) -> None:
+def test_from_suggestions_to_a_file_and_back(cli: Words, engine: Engine) -> None:
     waiting = cli.json("mappings", "queue")["waiting"]
     assert len(waiting) > 5
     assert "USD a month" in cli("mappings", "queue")
@@ -108,7 +93,7 @@ def test_from_suggestions_to_a_file_and_back(cli: Cli, engine: Engine) -> None:
     assert "managed by tidegate.yaml" in cli("packages", "publish", "pro", "--feature", "export=true", code=2)
 
 
-def test_mappings_are_set_previewed_and_removed(cli: Cli) -> None:
+def test_mappings_are_set_previewed_and_removed(cli: Words) -> None:
     file = cli.file("a.yaml", "features:\n  - {key: calls, type: metered}\n  - {key: sso, type: boolean}\n")
     cli("config", "apply", file)
     Path(file).write_text("features: []\n")
@@ -135,7 +120,7 @@ def test_mappings_are_set_previewed_and_removed(cli: Cli) -> None:
     assert cli.json("mappings", "list")["kept"] == []
 
 
-def test_a_package_is_published_created_in_stripe_and_migrated(cli: Cli) -> None:
+def test_a_package_is_published_created_in_stripe_and_migrated(cli: Words) -> None:
     said = "packages:\n  - key: gold\n    prices: [{amount: 9900, currency: usd, interval: month}]\n    features: {}\n"
     file = cli.file("p.yaml", said)
     cli("config", "apply", file)
@@ -153,7 +138,7 @@ def test_a_package_is_published_created_in_stripe_and_migrated(cli: Cli) -> None
     assert cli.json("packages", "migrate", "gold")["result"]["moved"] == 0
 
 
-def test_a_file_that_cannot_be_read_is_told(cli: Cli) -> None:
+def test_a_file_that_cannot_be_read_is_told(cli: Words) -> None:
     assert "line 1: there is no section fetures. Did you mean features?" in cli(
         "config", "plan", cli.file("x.yaml", "fetures: []\n"), code=2
     )

@@ -23,6 +23,7 @@ from tidegate.wiring import Hub
 from tidegate.workflows import tasks
 from tidegate.workflows.catch_up import catch_up
 from tidegate.workflows.refresh import refresh_changed
+from tidegate.workflows.task_context import TaskContext
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
@@ -375,7 +376,7 @@ def test_a_gap_whose_ring_was_lost_is_rung_for_again_until_a_full_import_has_ans
     live.catch_up()
     live.sandbox.advance(40 * DAY)
     assert live.catch_up()["gap"] is True
-    context = tasks.TaskContext(live.hub.engine, lambda account: stripe(live.sandbox.key, account.api_base))
+    context = TaskContext(live.hub.engine, lambda account: stripe(live.sandbox.key, account.api_base))
     assert "import_account:acme" in tasks.tick(context, 60)
     assert live.one("select args -> 'full' from tidegate.procrastinate_jobs where task_name = 'import_account'") is True
     live.run("delete from tidegate.procrastinate_jobs")
@@ -397,7 +398,7 @@ def test_a_worker_answers_a_gap_with_an_import_of_everything(live: Live) -> None
     imported(live.hub, live.account)
     live.catch_up()
     refresh_changed(live.hub.engine, live.account)
-    context = tasks.TaskContext(live.hub.engine, lambda account: stripe(live.sandbox.key, account.api_base))
+    context = TaskContext(live.hub.engine, lambda account: stripe(live.sandbox.key, account.api_base))
     tasks.catch_up(context, "acme")
     assert jobs(live.hub.engine) == []
     live.sandbox.advance(40 * DAY)

@@ -172,7 +172,7 @@ def test_a_resource_that_is_none_is_refused_with_the_nearest(cli: Cli, make_sand
 def test_an_import_that_is_told_to_stop_goes_on_the_next_time(
     cli: Cli, make_sandbox: Make, number: signal.Signals, code: int
 ) -> None:
-    sandbox = make_sandbox(profile="bulk", customers=4000, invoices=4000, latency=0.2)
+    sandbox = make_sandbox(profile="bulk", customers=1500, invoices=1500, latency=0.1)
     cli.connect(sandbox)
     with cli.start("import", "--json", TIDEGATE_IMPORT_READERS="2") as running:
         assert running.stderr is not None

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
@@ -13,14 +13,15 @@ from tests.support.queue import connect
 from tests.support.shop import SEATS, Shop
 
 from tidegate.catalog import features, packages
+from tidegate.contacts import directory, linking
+from tidegate.contacts.directory import Making
 from tidegate.entitlements.overrides import Giving, give
-from tidegate.errors import ConfigInvalid, PreviewNeeded
+from tidegate.errors import ConfigInvalid, PreviewNeeded, PreviewStale
 from tidegate.workflows import config_file
-from tidegate.workflows.catalog_changes import settle
 from tidegate.workflows.config_export import export
 from tidegate.workflows.config_sections import read
 from tidegate.workflows.config_yaml import dump
-from tidegate.workflows.previewing import Preview, preview
+from tidegate.workflows.previewing import Preview, preview, settle
 
 ADA = "ada@example.com"
 FILE = """
@@ -118,6 +119,17 @@ def test_an_error_is_told_with_its_line_and_nothing_is_done(shop: Shop) -> None:
     assert shop.rows("select * from tidegate.features") == []
 
 
+def test_another_reset_of_a_feature_shows_whom_it_changes(shop: Shop) -> None:
+    apply(shop)
+    monthly = FILE.replace("reset: never", "reset: month", 1)
+    assert monthly != FILE
+    done = apply(shop, monthly)
+    assert done.features["seats"] == [
+        {"contact": f"account:{ADA}", "before": {"limit": 20}, "now": {"limit": 20, "reset": "month"}}
+    ]
+    assert shop.answer(ADA, "seats")["resets_at"] is not None
+
+
 def test_other_features_are_another_version_and_subscribers_stay(shop: Shop) -> None:
     apply(shop)
     fewer = FILE.replace("seats: {limit: 10}", "seats: {limit: 3}")
@@ -207,6 +219,31 @@ def test_the_plan_tells_what_other_settings_do_to_links(shop: Shop) -> None:
     assert shop.rows("select * from tidegate.links") == []
     apply(shop, text)
     assert shop.rows("select method from tidegate.links") == [("email",)]
+
+
+def test_other_settings_that_move_a_customer_need_their_preview(shop: Shop) -> None:
+    apply(shop)
+    with shop.engine.begin() as db:
+        linking.lock(db)
+        directory.make(db, False, Making("account", "w1"))
+    shop.has(customer(metadata={"workspace_id": "w1"}), at=200)
+    text = "contacts: {create_missing: true, metadata_keys: [workspace_id]}\n"
+    with pytest.raises(PreviewNeeded):
+        settle(shop.engine, change(text))
+    plan = preview(shop.engine, change(text))
+    assert plan.features["sso"] == [
+        {"contact": "account:ada@example.com", "before": True, "now": None},
+        {"contact": "account:w1", "before": None, "now": True},
+    ]
+    shop.has(customer("cus_2", 2, email=None), at=200)
+    shop.has(subscription("sub_2", [item("si_9", "sub_2")], customer="cus_2", status="canceled"), at=200)
+    with pytest.raises(PreviewStale):  # another link would be made, though nobody has anything of it
+        settle(shop.engine, change(text), plan.token)
+    assert shop.rows("select method from tidegate.links where customer = 'cus_1'") == [("created",)]
+    done = settle(shop.engine, change(text), preview(shop.engine, change(text)).token)
+    assert done.features["sso"] == plan.features["sso"]
+    assert shop.answer("w1", "sso")["granted"]
+    assert planned(shop, text) == []
 
 
 def test_a_longer_grace_is_previewed(shop: Shop) -> None:
@@ -304,14 +341,21 @@ def idle(shop: Shop) -> Iterator[Connection]:
         yield db
 
 
+def done_in(db: Connection, text: str) -> dict[str, Any]:
+    wanted = change(text)
+    wanted.prepare(db)
+    return wanted.do(db)
+
+
 @given(sections=files())
+@example(sections={"features": [{"key": "a", "type": "boolean", "unit": "?0"}]})
 @hypothesis_settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_an_export_is_what_was_applied_and_changes_nothing(idle: Connection, sections: dict[str, Any]) -> None:
     trying = idle.begin()
     try:
-        change(dump(sections)).do(idle)
+        done_in(idle, dump(sections))
         written = export(idle)
         assert written == sections
-        assert change(dump(written)).do(idle)["steps"] == []
+        assert done_in(idle, dump(written))["steps"] == []
     finally:
         trying.rollback()

@@ -1,9 +1,13 @@
 """Contacts in the database: linked and unlinked by hand, renamed, reviewed; settings with a preview."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 from tests.support.builders import customer, item, subscription
 from tests.support.shop import Shop, opened
 
@@ -14,13 +18,22 @@ from tidegate.errors import (
     ChangeUnknown,
     ContactExists,
     ContactInvalid,
+    ContactsBusy,
     ContactUnknown,
     CustomerUnknown,
     ManagedByFile,
+    PreviewNeeded,
     PreviewStale,
     ReviewUnknown,
 )
-from tidegate.workflows import contacts, contacts_review, contacts_settings, previewing
+from tidegate.workflows import (
+    contacts,
+    contacts_edit,
+    contacts_import,
+    contacts_review,
+    contacts_settings,
+    previewing,
+)
 
 LINKS = "select customer, contact, method, linked_by from tidegate.links order by customer"
 QUEUE = "select customer, reason from tidegate.reviews order by customer"
@@ -162,17 +175,17 @@ def linking_by_hand(db: Any, contact: directory.Contact) -> None:
 def test_a_renamed_contact_answers_to_all_its_ids_and_aliases_can_go(shop: Shop) -> None:
     make(shop, "acme")
     make(shop, "other")
-    after = contacts.rename(shop.engine, False, "acme", "acme-2", "ada")
+    after = contacts_edit.rename(shop.engine, False, "acme", "acme-2", "ada")
     assert after.ref == "account:acme-2"
-    contacts.alias(shop.engine, False, "acme-2", "w-7", "ada")
+    contacts_edit.alias(shop.engine, False, "acme-2", "w-7", "ada")
     assert [one["id"] for one in shown(shop, "w-7")["ids"]] == ["acme", "acme-2", "w-7"]
     with pytest.raises(ContactExists):
-        contacts.rename(shop.engine, False, "acme", "other", "ada")
+        contacts_edit.rename(shop.engine, False, "acme", "other", "ada")
     with pytest.raises(ContactExists):
-        contacts.alias(shop.engine, False, "acme", "other", "ada")
+        contacts_edit.alias(shop.engine, False, "acme", "other", "ada")
     with pytest.raises(ContactInvalid):
-        contacts.alias(shop.engine, False, "acme", "acme-2", "ada", remove=True)
-    contacts.alias(shop.engine, False, "acme-2", "acme", "ada", remove=True)
+        contacts_edit.alias(shop.engine, False, "acme", "acme-2", "ada", remove=True)
+    contacts_edit.alias(shop.engine, False, "acme-2", "acme", "ada", remove=True)
     with pytest.raises(ContactUnknown):
         shown(shop, "acme")
     assert [one["action"] for one in shown(shop, "acme-2")["changes"]] == ["alias", "alias", "rename"]
@@ -206,18 +219,18 @@ def test_the_billing_id_is_the_newest_live_customer(shop: Shop) -> None:
 def test_members_join_and_leave_and_their_addresses_are_their_accounts(shop: Shop) -> None:
     acme = make(shop, "acme")
     make(shop, "bob", kind="user", email="Bob@Example.com")
-    contacts.member(shop.engine, False, "acme", "bob", "ada", role="owner")
+    contacts_edit.member(shop.engine, False, "acme", "bob", "ada", role="owner")
     assert [(one["contact"], one["role"]) for one in shown(shop, "acme")["members"]] == [("user:bob", "owner")]
     assert [one["contact"] for one in shown(shop, "bob")["accounts"]] == ["account:acme"]
     buys(shop, 1, email="bob@example.com")
     shop.refresh()
     assert shop.rows(LINKS) == [("cus_1", acme, "email", "")]
-    contacts.member(shop.engine, False, "acme", "bob", "ada", role=None)
+    contacts_edit.member(shop.engine, False, "acme", "bob", "ada", role=None)
     assert shown(shop, "acme")["members"] == []
     with pytest.raises(ContactInvalid, match="no member"):
-        contacts.member(shop.engine, False, "acme", "bob", "ada", role=None)
+        contacts_edit.member(shop.engine, False, "acme", "bob", "ada", role=None)
     with pytest.raises(ContactInvalid, match="has to be an account"):
-        contacts.member(shop.engine, False, "bob", "acme", "ada")
+        contacts_edit.member(shop.engine, False, "bob", "acme", "ada")
 
 
 def test_contacts_are_found_by_kind_text_and_links(shop: Shop) -> None:
@@ -320,7 +333,7 @@ def test_an_undone_acceptance_keeps_contacts_that_have_something_of_their_own(sh
     buys(shop, 2, email="bob@example.com")
     shop.refresh()
     done = contacts_review.accept(shop.engine, shop.account, [], "ada", every=True, reason="no_match")
-    contacts.rename(shop.engine, False, "ada@example.com", "w1", "ada")
+    contacts_edit.rename(shop.engine, False, "ada@example.com", "w1", "ada")
     undone = contacts_review.undo(shop.engine, done["batch"], "ada")
     assert (undone["removed"], undone["kept"]) == (1, ["account:w1"])
     assert [one["customer"] for one in queue(shop)] == ["cus_1", "cus_2"]
@@ -417,10 +430,94 @@ def test_days_of_grace_that_change_are_told_at_once(shop: Shop) -> None:
     shop.has(customer(), subscription(status="past_due", collection_method="send_invoice"))
     shop.has(invoice("in_1", subscription="sub_1", status="open", collection_method="send_invoice", due_date=due))
     shop.refresh()
-    effect = contacts_settings.commit(shop.engine, shop.account, {"grace_days": 3}, "ada", None)
+    with pytest.raises(PreviewNeeded):
+        contacts_settings.commit(shop.engine, shop.account, {"grace_days": 3}, "ada", None)
+    effect = contacts_settings.commit(shop.engine, shop.account, {"grace_days": 3}, "ada", None, anyway=True)
     assert effect.entitlements == 3
     assert shop.rows("select data ->> 'feature' from tidegate.outbox where type = 'entitlement.revoked'") == [
         ("calls",),
         ("seats",),
         ("sso",),
     ]
+
+
+def test_pauses_that_give_no_access_any_more_are_told(shop: Shop) -> None:
+    shop.settings(create_missing=True)
+    shop.catalog()
+    paused = {"pause_collection": {"behavior": "keep_as_draft", "resumes_at": None}}
+    shop.has(customer(), subscription(**paused))
+    shop.refresh()
+    tried = contacts_settings.preview(shop.engine, shop.account, {"paused_gives": []})
+    assert tried.features["sso"] == [{"contact": "account:ada@example.com", "before": True, "now": None}]
+    contacts_settings.commit(shop.engine, shop.account, {"paused_gives": []}, "ada", tried.token)
+    assert len(shop.rows("select * from tidegate.outbox where type = 'entitlement.revoked'")) == 3
+
+
+def test_all_that_wait_are_accepted_by_batches_and_taken_back(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contacts_review, "BATCH", 2)
+    for number in range(1, 6):
+        buys(shop, number, email="" if number % 2 else "bob@example.com")
+    shop.refresh()
+    before = shop.rows("select * from tidegate.reviews order by customer")
+    done = contacts_review.accept(shop.engine, shop.account, [], "ada", every=True)
+    assert (done["linked"], done["created"]) == (5, 4)
+    assert shop.rows("select count(*) from tidegate.contact_changes where action = 'accept_part'") == [(3,)]
+    undone = contacts_review.undo(shop.engine, done["batch"], "ada")
+    assert (undone["unlinked"], undone["removed"], undone["kept"]) == (5, 4, [])
+    assert shop.rows("select * from tidegate.reviews order by customer") == before
+
+
+def test_what_gives_something_is_done_without_a_preview(shop: Shop) -> None:
+    shop.catalog()
+    make(shop, "acme", email="ada@example.com")
+    buys(shop, 1)
+    shop.refresh()
+    gone = contacts.unlinked(shop.account, "cus_1", "ada")
+    with pytest.raises(PreviewNeeded):
+        previewing.settle(shop.engine, gone)
+    previewing.settle(shop.engine, gone, previewing.preview(shop.engine, gone).token)
+    done = previewing.settle(shop.engine, contacts.unlinked(shop.account, "cus_1", "ada", rematch=True))
+    assert done.result["contact"] == "account:acme"
+
+
+def previews(shop: Shop) -> dict[str, Any]:
+    return {
+        "a link": lambda: previewing.preview(shop.engine, contacts.linked(shop.account, "cus_1", "acme", "ada")),
+        "settings": lambda: contacts_settings.preview(shop.engine, shop.account, {"create_missing": True}),
+        "an import": lambda: contacts_import.import_contacts(
+            shop.engine, False, shop.account, lambda: nullcontext(["id", "new"]), "ada", dry_run=True
+        ),
+    }
+
+
+@pytest.mark.parametrize("what", ["a link", "settings", "an import"])
+def test_a_preview_waits_for_nobody_who_changes_contacts(shop: Shop, what: str) -> None:
+    make(shop, "acme")
+    buys(shop, 1)
+    shop.refresh()
+    with shop.engine.begin() as other:
+        linking.lock(other)
+        previews(shop)[what]()
+
+
+def test_who_cannot_change_contacts_is_told_why(shop: Shop) -> None:
+    with shop.engine.begin() as other, shop.engine.begin() as db:
+        linking.lock(other)
+        db.execute(text("set local lock_timeout = '1ms'"))
+        with pytest.raises(ContactsBusy, match="being changed by another command"):
+            linking.lock(db)
+
+
+def test_a_preview_that_others_stand_in_the_way_of_says_so(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(shop, "acme")
+    buys(shop, 1)
+    shop.refresh()
+    tries: list[int] = []
+
+    def held(_db: Connection) -> None:
+        tries.append(1)
+        raise OperationalError("", {}, LockNotAvailable())
+
+    with pytest.raises(ContactsBusy):
+        previewing.tried(shop.engine, held)
+    assert len(tries) == 5

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 from httpx import Client, Response
-from tests.support.builders import customer, item, subscription
+from tests.support.builders import customer, invoice, item, subscription
 from tests.support.serving import serving
 from tests.support.shop import Shop, opened
 
@@ -79,12 +79,16 @@ def test_a_contact_is_made_changed_listed_and_given_members(client_of: Callable[
     changed = ok(client.patch("/api/contacts/acme", json={"id": "acme-2", "properties": {"plan": None, "n": 1}}))
     assert (changed["id"], changed["name"], changed["properties"]) == ("acme-2", "Acme", {"n": 1})
     assert {one["by"] for one in changed["changes"]} == {"token:product"}
+    ok(client.post("/api/contacts", json={"id": "taken"}), 201)
+    other = {"id": "taken", "name": "Newer", "emails": ["newer@acme.com"]}
+    refused(client.patch("/api/contacts/acme-2", json=other), 409, "contact-exists")
+    assert ok(client.get("/api/contacts/acme-2"))["name"] == "Acme"  # all of it or nothing
     assert ok(client.post("/api/contacts/acme/ids", json={"id": "w1"}))["contact"] == "account:acme-2"
     assert len(ok(client.delete("/api/contacts/acme-2/ids/acme"))["ids"]) == 2
     page = ok(client.get("/api/contacts", params={"limit": 1}))
     assert [one["id"] for one in page["contacts"]] == ["acme-2"]
     rest = ok(client.get("/api/contacts", params={"after": page["next"]}))
-    assert ([one["id"] for one in rest["contacts"]], rest["next"]) == (["bob"], None)
+    assert ([one["id"] for one in rest["contacts"]], rest["next"]) == (["bob", "taken"], None)
     assert ok(client.get("/api/contacts", params={"search": "W1"}))["contacts"][0]["id"] == "acme-2"
     assert refused(client.get("/api/contacts/acme"), 404, "contact-unknown")
     assert refused(client.post("/api/contacts", json={"id": "x", "emails": ["x"]}), 422, "contact-invalid")
@@ -107,7 +111,10 @@ def test_links_are_previewed_made_and_ended(shop: Shop, client_of: Callable[...,
     assert (sub["id"], sub["items"][0]["unit_amount"]) == ("sub_1", 1000)
     stale = client.delete("/api/contacts/acme/links/cus_1", params={"token": tried["token"]})
     refused(stale, 409, "preview-stale")
-    assert ok(client.delete("/api/contacts/acme/links/cus_1"))["lost"] == 3
+    assert "3 " not in refused(client.delete("/api/contacts/acme/links/cus_1"), 409, "preview-needed")
+    tried = ok(client.delete("/api/contacts/acme/links/cus_1", params={"preview": True}))
+    params = {"token": tried["token"]}
+    assert ok(client.delete("/api/contacts/acme/links/cus_1", params=params))["lost"] == 3
     refused(client.delete("/api/contacts/acme/links/cus_1"), 404, "customer-unknown")
     refused(client.post("/api/contacts/acme/links", json={"customer": "cus_9"}), 404, "customer-unknown")
 
@@ -134,6 +141,15 @@ def test_the_queue_is_settled_and_settings_are_changed(shop: Shop, client_of: Ca
     assert ok(admin.patch("/api/contact-settings", json={"create_missing": True}, params=params))["done"]
     assert ok(client.get("/api/contact-settings"))["set"] == {"create_missing": True}
     refused(admin.patch("/api/contact-settings", json={"kind": "x"}), 422, "contact-settings-invalid")
+    ok(client.post("/api/contacts", json={"id": "w1"}), 201)
+    shop.has(customer("cus_1", 1, metadata={"workspace_id": "w1"}), at=300)
+    other = {"metadata_keys": ["workspace_id"]}
+    refused(admin.patch("/api/contact-settings", json=other), 409, "preview-needed")
+    tried = ok(admin.patch("/api/contact-settings", json=other, params={"preview": True}))
+    assert [one["contact"] for one in tried["features"]["sso"]] == ["account:ada@example.com", "account:w1"]
+    shop.has(customer("cus_2", 2, email="bob@example.com", metadata={"workspace_id": "w1"}), at=300)
+    refused(admin.patch("/api/contact-settings", json=other, params={"token": tried["token"]}), 409, "preview-stale")
+    assert "metadata_keys" not in ok(client.get("/api/contact-settings"))["set"]
 
 
 def test_contacts_are_merged_parted_and_forgotten(shop: Shop, client_of: Callable[..., Client]) -> None:
@@ -149,7 +165,10 @@ def test_contacts_are_merged_parted_and_forgotten(shop: Shop, client_of: Callabl
     merge = {"merge": done["result"]["merge"]}
     ok(client.post("/api/contacts", json={"id": "else"}), 201)
     refused(client.post("/api/contacts/else/unmerge", json=merge), 404, "change-unknown")
-    assert ok(client.post("/api/contacts/acme/unmerge", json=merge))["result"]["stayed"] == []
+    refused(client.post("/api/contacts/acme/unmerge", json=merge), 409, "preview-needed")
+    tried = ok(client.post("/api/contacts/acme/unmerge", json=merge, params={"preview": True}))
+    done = ok(client.post("/api/contacts/acme/unmerge", json=merge, params={"token": tried["token"]}))
+    assert done["result"]["stayed"] == []
     refused(client.post("/api/contacts/ada@example.com/forget"), 422, "usage-error")
     tried = ok(client.post("/api/contacts/ada@example.com/forget", params={"preview": True}))
     assert tried["customers"] == [{"connection": "acme", "customer": "cus_1"}]
@@ -170,3 +189,22 @@ def test_product_code_refreshes_and_learns_that_stripe_is_away(shop: Shop, clien
     refused(product.post("/api/contacts/nobody/refresh"), 404, "contact-unknown")
     # The connection's key cannot be opened: it never was one.
     assert product.post("/api/contacts/ada@example.com/refresh").status_code in {502, 503}
+
+
+def test_invoices_are_paged_newest_first(shop: Shop, client_of: Callable[..., Client]) -> None:
+    client = client_of("operate")
+    shop.has(customer("cus_1"), customer("cus_2"), customer("cus_3"))
+    made = {"in_1": 10, "in_2": 30, "in_3": 20, "in_4": 20, "in_5": 5}
+    shop.has(*(invoice(id_, customer=f"cus_{1 + at % 3 % 2}", created=at) for id_, at in made.items()))
+    shop.has(invoice("in_other", customer="cus_3", created=99))
+    ok(client.post("/api/contacts", json={"id": "a/b", "billing_ids": ["cus_1", "cus_2"]}), 201)
+    path, seen, after = "/api/contacts/a%2Fb/invoices", list[str](), ""
+    while after is not None:
+        page = ok(client.get(path, params={"limit": 2, "after": after}))
+        seen += [one["id"] for one in page["invoices"]]
+        after = page["next"]
+    assert seen == ["in_2", "in_4", "in_3", "in_1", "in_5"]
+    first = ok(client.get(path))["invoices"][0]
+    assert (first["total"], first["currency"], first["status"]) == (1000, "usd", "paid")
+    assert "no place in the list" in refused(client.get(path, params={"after": "in_2"}), 422, "contact-invalid")
+    refused(client.get("/api/contacts/nobody/invoices"), 404, "contact-unknown")

@@ -15,7 +15,7 @@ from tidegate.contacts.explaining import explain_link
 from tidegate.contacts.records import Record
 from tidegate.errors import ContactInvalid, ContactUnknown, CustomerUnknown, StripeUnreachable
 from tidegate.wiring import Hub
-from tidegate.workflows import contacts_import
+from tidegate.workflows import contacts_edit
 from tidegate.workflows import refresh as refreshing
 from tidegate.workflows.contacts_fetch import fetch
 
@@ -115,7 +115,7 @@ def test_who_is_nobody_is_refused_and_a_contact_without_customers_is_answered(li
         ask(live, customer="cus_nobody")
     with pytest.raises(ContactInvalid):
         ask(live)
-    contacts_import.put(
+    contacts_edit.put(
         live.hub.engine, False, Record("account", "alone", billing_ids=("cus_gone",)), "ada", connection="acme"
     )
     found = ask(live, "alone")
@@ -162,7 +162,7 @@ def test_a_link_is_explained_and_so_is_that_there_is_none(live: Live) -> None:
 
     live.run("delete from tidegate.links")
     live.run("update tidegate.contact_settings set settings = '{}'")
-    contacts_import.put(
+    contacts_edit.put(
         live.hub.engine, False, Record("account", "w2", emails=("ADA@acme.com",)), "ada", connection="acme"
     )
     found = explained(live, body["id"])

@@ -12,13 +12,15 @@ from tests.support.live import Live
 from tests.support.shop import Shop, opened
 
 from tidegate.contacts import directory
+from tidegate.contacts.records import Record
 from tidegate.errors import ChangeUnknown, ContactInvalid, PreviewStale
 from tidegate.mirror.apply import apply
 from tidegate.mirror.arrivals import Lost
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.wiring import Hub
-from tidegate.workflows import contacts, contacts_merge, contacts_review
+from tidegate.workflows import contacts, contacts_edit, contacts_merge, contacts_review, entitlements, previewing
 from tidegate.workflows import refresh as refreshing
+from tidegate.workflows.connect import purge
 from tidegate.workflows.contacts_forget import forget
 
 if TYPE_CHECKING:
@@ -162,14 +164,14 @@ def test_a_contact_with_an_id_of_yours_keeps_it_and_cannot_be_unmerged(shop: Sho
     shop.has(person(2), subscription("sub_2", [item("si_2", "sub_2")], customer="cus_2"))
     shop.refresh()
     ids = [row[0] for row in shop.rows("select external_id from tidegate.contacts order by key")]
-    contacts.rename(shop.engine, False, ids[0], "w1", "ada")
-    merged = contacts_merge.merge(shop.engine, False, "w1", ids[1], "ada", only_preview=False, token=None)
+    contacts_edit.rename(shop.engine, False, ids[0], "w1", "ada")
+    merged = previewing.commit(shop.engine, contacts_merge.merged(False, "w1", ids[1], "ada"), None)
     done = drop(shop, "w1")
     assert done.contact == "account:w1"
     assert [one["customer"] for one in done.customers] == ["cus_1", "cus_2"]
     assert places(shop.engine, SECRET) == []
     with pytest.raises(ChangeUnknown, match="erased"):
-        contacts_merge.unmerge(shop.engine, merged.result["merge"], "ada", only_preview=False, token=None)
+        previewing.commit(shop.engine, contacts_merge.unmerged(merged.result["merge"], "ada"), None)
 
 
 def test_a_customer_that_waits_for_a_review_can_be_forgotten_and_an_acceptance_forgets_it(shop: Shop) -> None:
@@ -188,6 +190,80 @@ def test_a_customer_that_waits_for_a_review_can_be_forgotten_and_an_acceptance_f
         drop(shop, None)
 
 
+def put(shop: Shop, kind: Any, external_id: str, **fields: Any) -> None:
+    contacts_edit.put(shop.engine, False, Record(kind, external_id, **fields), "ada", connection=None)
+
+
+def test_a_member_is_in_no_record_of_its_account_nor_of_a_merge_that_was_undone(shop: Shop) -> None:
+    put(shop, "account", "corp", name="Corp")
+    put(shop, "user", f"{SECRET}@x.com", name=SECRET, emails=(f"{SECRET}@x.com",), account="corp")
+    put(shop, "user", "boss", name="Boss")
+    user = f"{SECRET}@x.com"
+    contacts_edit.member(shop.engine, False, "corp", user, "ada", role="owner")
+    with shop.engine.connect() as db:
+        shown = contacts.shown(db, directory.find(db, False, "corp"))
+    assert shown["changes"][0]["what"] == {"account": "account:corp", "user": f"user:{user}", "role": "owner"}
+    merged = previewing.commit(shop.engine, contacts_merge.merged(False, "boss", user, "ada"), None)
+    with shop.engine.connect() as db:
+        assert contacts.shown(db, directory.find(db, False, "boss"))["merged"][0]["contact"] == f"user:{user}"
+    previewing.commit(shop.engine, contacts_merge.unmerged(merged.result["merge"], "ada"), None)
+    done = drop(shop, user)
+    assert places(shop.engine, SECRET) == []
+    with shop.engine.connect() as db:
+        shown = contacts.shown(db, directory.find(db, False, "corp"))
+        boss = contacts.shown(db, directory.find(db, False, "boss"))
+    assert shown["changes"][0]["what"]["user"] == done.contact
+    assert {one["action"] for one in boss["changes"]} == {"make", "merge", "unmerge"}
+
+
+def test_nothing_of_it_stays_with_contacts_that_had_the_customer_before(shop: Shop) -> None:
+    shop.catalog()
+    put(shop, "account", "team", emails=(f"{SECRET}1@example.com",))
+    put(shop, "account", "acme")
+    shop.has(person(), subscription())
+    shop.refresh()
+    contacts_edit.change(shop.engine, False, "team", {"emails": []}, "ada")
+    previewing.commit(shop.engine, contacts.linked(shop.account, "cus_1", "acme", "ada"), None)
+    why = f"{SECRET} asked"
+    entitlements.give(shop.engine, False, "acme", by="ada", reason=why, feature="calls", terms={"limit": 5})
+    entitlements.use(shop.engine, [entitlements.Use(False, "acme", "calls", "consume", 1, "once")])
+    contacts_edit.change(shop.engine, False, "team", {"email": None}, "ada")
+    drop(shop, "acme")
+    assert places(shop.engine, SECRET) == []
+    assert shop.rows("select count(*) from tidegate.outbox where data ? 'redacted'") != [(0,)]
+
+
+def test_contacts_made_of_its_customers_and_left_since_are_erased_too(shop: Shop) -> None:
+    shop.settings(create_missing=True)
+    put(shop, "account", "acme")
+    shop.has(person(), subscription())
+    shop.refresh()
+    previewing.commit(shop.engine, contacts.linked(shop.account, "cus_1", "acme", "ada"), None)
+    done = drop(shop, "acme")
+    assert (done.contact, done.rows["tidegate.contacts"]) == ("account:acme", 2)
+    assert places(shop.engine, SECRET) == []
+
+
+def test_a_merge_of_others_that_kept_its_rows_forgets_them_and_can_be_undone(shop: Shop) -> None:
+    for one in ("one", "two"):
+        put(shop, "account", one, emails=(f"{SECRET}1@example.com",))
+    put(shop, "account", "acme")
+    put(shop, "account", "three", emails=("eve@example.com",))
+    shop.has(person(), subscription())
+    shop.has(customer("cus_3", 3, email="eve@example.com"), subscription("sub_3", [item("si_3")], customer="cus_3"))
+    shop.refresh()
+    contacts_edit.change(shop.engine, False, "two", {"emails": []}, "ada")
+    contacts_edit.change(shop.engine, False, "one", {"emails": [], "email": None}, "ada")
+    merged = previewing.commit(shop.engine, contacts_merge.merged(False, "three", "one", "ada"), None)
+    previewing.commit(shop.engine, contacts.linked(shop.account, "cus_1", "acme", "ada"), None)
+    contacts_edit.change(shop.engine, False, "three", {"emails": ["eve@example.com"]}, "ada")
+    drop(shop, "acme")
+    left = shop.rows("select before from tidegate.contact_changes where action = 'merge'")
+    assert [one["evidence"] for one in left[0][0]["links"]] == [{}]
+    previewing.commit(shop.engine, contacts_merge.unmerged(merged.result["merge"], "ada"), None)
+    assert shop.rows("select before from tidegate.contact_changes where action = 'merge'") == [({},)]
+
+
 def test_a_stale_preview_erases_nothing(shop: Shop) -> None:
     everything(shop)
     tried = drop(shop, only_preview=True)
@@ -198,7 +274,9 @@ def test_a_stale_preview_erases_nothing(shop: Shop) -> None:
     assert places(shop.engine, SECRET) == before
 
 
-def test_a_second_import_and_an_audit_find_nothing_to_say(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> None:
+def test_a_second_import_an_audit_and_one_after_a_purge_find_nothing_to_say(
+    hub: Hub, make_sandbox: Callable[..., "Sandbox"]
+) -> None:
     live = Live(hub, make_sandbox(customers=10, months=3))
     body = live.full("customers")
     body |= {"name": SECRET, "email": f"{SECRET}@example.com", "phone": SECRET}
@@ -222,6 +300,12 @@ values ('acme', '{"create_missing": true, "only_subscribed": false}')""")
     live.catch_up()
     assert live.one("select balance from stripe.customers where id = :id", id=body["id"]) == 5
     assert places(hub.engine, SECRET) == []
+    purge(hub.engine, "acme")
+    live = Live(hub, live.sandbox, "back")  # another name, the same account
+    imported(hub, live.account)
+    assert live.one("select balance from stripe.customers where id = :id", id=body["id"]) == 5
+    assert places(hub.engine, SECRET) == []
+    assert live.audit()["clean"]
     live.remove("customers", body["id"], "customer.deleted")
     live.sandbox.advance(1)
     live.catch_up()

@@ -12,7 +12,7 @@ from tests.support.shop import Shop, opened
 from tidegate.contacts import directory
 from tidegate.contacts.records import Record
 from tidegate.errors import ContactFileInvalid, ContactInvalid, ContactUnknown
-from tidegate.workflows import contacts, contacts_import, previewing
+from tidegate.workflows import contacts, contacts_edit, contacts_import, previewing
 from tidegate.workflows import refresh as refreshing
 
 FILE = """id,kind,emails,name,domains,account,role,owner,properties,properties.seats,billing_ids
@@ -42,7 +42,7 @@ def shown(shop: Shop, ref: str) -> dict[str, Any]:
 
 
 def put(shop: Shop, record: Record) -> bool:
-    return contacts_import.put(shop.engine, False, record, "ada", connection="acme")[1]
+    return contacts_edit.put(shop.engine, False, record, "ada", connection="acme")[1]
 
 
 def buys(shop: Shop, number: int, **fields: Any) -> None:
@@ -98,7 +98,7 @@ def test_a_file_changes_what_it_says_and_leaves_the_rest(shop: Shop) -> None:
 def test_everything_that_is_wrong_is_told_and_nothing_is_written(shop: Shop) -> None:
     shop.catalog()
     put(shop, Record("account", "acme"))
-    contacts.alias(shop.engine, False, "acme", "alias", "ada")
+    contacts_edit.alias(shop.engine, False, "acme", "alias", "ada")
     put(shop, Record("account", "other"))
     buys(shop, 1)
     previewing.commit(shop.engine, contacts.linked(shop.account, "cus_1", "other", "ada"), None)
@@ -164,7 +164,7 @@ def test_a_contact_is_put_and_its_customers_are_matched_at_once(shop: Shop) -> N
 
 
 def change(shop: Shop, ref: str, **given: Any) -> dict[str, Any]:
-    contacts_import.change(shop.engine, False, ref, given, "ada")
+    contacts_edit.change(shop.engine, False, ref, given, "ada")
     return shown(shop, ref)
 
 

@@ -1,20 +1,26 @@
 """Two contacts become one and are parted again: row by row as they were, with what came since left where it is."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from threading import Event
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from tests.support.builders import customer, item, subscription
 from tests.support.shop import Shop, opened
+from tests.support.waiting import until
 
 from tidegate.contacts import directory, linking
 from tidegate.contacts.directory import Making
-from tidegate.entitlements import overrides
+from tidegate.entitlements import ledger, overrides
 from tidegate.entitlements.overrides import Giving
 from tidegate.errors import ChangeUnknown, ContactInvalid, ContactUnknown, PreviewStale
-from tidegate.workflows import contacts, contacts_merge
+from tidegate.workflows import contacts, contacts_edit, contacts_merge
 from tidegate.workflows import refresh as refreshing
 from tidegate.workflows.entitlements import Use, use
+from tidegate.workflows.previewing import Change, commit, preview
 
 TABLES = {
     "contacts": "key, external_id, name, name_is_yours, email, email_is_yours, owner, properties, merged_into",
@@ -68,13 +74,15 @@ def state(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def merge(shop: Shop, kept: str = "one", other: str = "two", **said: Any) -> Any:
-    return contacts_merge.merge(
-        shop.engine, False, kept, other, "ada", **({"only_preview": False, "token": None} | said)
-    )
+    return carried_out(shop, contacts_merge.merged(False, kept, other, "ada"), **said)
 
 
 def unmerge(shop: Shop, number: int, **said: Any) -> Any:
-    return contacts_merge.unmerge(shop.engine, number, "ada", **({"only_preview": False, "token": None} | said))
+    return carried_out(shop, contacts_merge.unmerged(number, "ada"), **said)
+
+
+def carried_out(shop: Shop, change: Change, *, only_preview: bool = False, token: str | None = None) -> Any:
+    return preview(shop.engine, change) if only_preview else commit(shop.engine, change, token)
 
 
 def two(shop: Shop) -> tuple[int, int]:
@@ -84,12 +92,12 @@ def two(shop: Shop) -> tuple[int, int]:
     other = make(shop, "two", emails=("a@two.com", "both@x.com"), domains=("two.com",), **more)
     for user in ("bob", "eve"):
         make(shop, user, kind="user")
-        contacts.member(shop.engine, False, "two", user, "ada", role="owner")
-    contacts.member(shop.engine, False, "one", "bob", "ada", role="reader")
+        contacts_edit.member(shop.engine, False, "two", user, "ada", role="owner")
+    contacts_edit.member(shop.engine, False, "one", "bob", "ada", role="reader")
     buys(shop, 1, "a@one.com")
     buys(shop, 2, "a@two.com")
     buys(shop, 3, "both@x.com")
-    contacts.alias(shop.engine, False, "two", "deux", "ada")
+    contacts_edit.alias(shop.engine, False, "two", "deux", "ada")
     shop.refresh()
     with shop.engine.begin() as db:
         overrides.give(db, Giving(other, "ada", "a gift", feature="seats", terms=7))
@@ -178,7 +186,7 @@ def test_what_came_since_stays_with_the_contact_that_was_kept(shop: Shop) -> Non
     one, other = two(shop)
     done = merge(shop)
     uses(shop, "one", "calls", 100, "k9")
-    contacts.alias(shop.engine, False, "one", "deux", "ada", remove=True)
+    contacts_edit.alias(shop.engine, False, "one", "deux", "ada", remove=True)
     from tidegate.workflows import previewing
 
     previewing.commit(shop.engine, contacts.unlinked(shop.account, "cus_2", "ada"), None)
@@ -231,3 +239,73 @@ def test_what_cannot_be_one_contact_is_refused(shop: Shop, kept: str, other: str
     with pytest.raises(ContactInvalid, match=says):
         merge(shop, kept, other)
     assert state(shop) == before
+
+
+@pytest.fixture
+def beside() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(3) as threads:
+        yield threads
+
+
+def waits(shop: Shop, doing: "Future[Any]", many: int = 1) -> None:
+    """Until so many transactions wait for usage that others hold; `doing` is one of them."""
+    sql = f"select count(*) >= {many} from pg_locks where locktype = 'advisory' and not granted"
+    until(lambda: doing.done() or shop.scalar(sql), "somebody waits for usage that is held")
+    assert not doing.done()
+
+
+def both_use_calls(shop: Shop) -> None:
+    make(shop, "one")
+    make(shop, "two")
+    with shop.engine.begin() as db:
+        for ref in ("one", "two"):
+            overrides.give(db, Giving(directory.find(db, False, ref).key, "ada", feature="calls", terms=100))
+
+
+def test_what_is_being_debited_while_contacts_merge_is_not_lost(shop: Shop, beside: ThreadPoolExecutor) -> None:
+    both_use_calls(shop)
+    uses(shop, "two", "calls", 1)
+    with shop.engine.begin() as db:
+        ledger.hold(db, False, [("two", "calls")])
+        merging = beside.submit(merge, shop)
+        waits(shop, merging)
+        db.execute(text("update tidegate.usage set used = used + 5"))
+    number = merging.result().result["merge"]
+    assert shop.answer("one", "calls", now(shop))["used"] == 6
+    with shop.engine.begin() as db:
+        ledger.hold(db, False, [("two", "calls")])
+        parting = beside.submit(unmerge, shop, number)
+        waits(shop, parting)
+        db.execute(text("update tidegate.usage set used = used + 7"))
+    parting.result()
+    assert (shop.answer("one", "calls", now(shop))["used"], shop.answer("two", "calls", now(shop))["used"]) == (7, 6)
+
+
+def test_a_debit_that_waited_for_a_merge_holds_whom_it_leads_to(shop: Shop, beside: ThreadPoolExecutor) -> None:
+    both_use_calls(shop)
+
+    def book(key: int) -> None:
+        with shop.engine.begin() as other:
+            ledger.hold_contacts(other, [key])
+            started.set()
+            assert release.wait(20)
+
+    started, release = Event(), Event()
+    with shop.engine.begin() as db:
+        linking.lock(db)
+        one = directory.find(db, False, "one")
+        contacts_merge.merged(False, "one", "two", "ada").do(db)
+        first = beside.submit(book, one.key)
+        waits(shop, first)
+        debit = beside.submit(uses, shop, "two", "calls", 3)
+        waits(shop, debit, 2)
+    assert started.wait(20)
+    waits(shop, debit)
+    release.set()
+    assert debit.result()["used"] == 3
+    assert shop.rows("select contact, used from tidegate.usage") == [(one.key, 3)]
+    first.result()
+
+
+def now(shop: Shop) -> datetime:
+    return shop.scalar("select clock_timestamp()")

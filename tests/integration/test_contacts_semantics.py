@@ -10,8 +10,11 @@ from tests.support.builders import customer, item, subscription
 from tests.support.queue import empty
 from tests.support.shop import Shop
 
-from tidegate.contacts import directory, linking
+from tidegate.contacts import directory, linking, matched_by
 from tidegate.contacts.directory import Making
+from tidegate.contacts.records import Record
+from tidegate.workflows import contacts_edit
+from tidegate.workflows.contacts_forget import forget
 
 
 @dataclass
@@ -161,7 +164,7 @@ def shop(engine: Engine) -> Iterator[Shop]:
         db.execute(
             text("""
 truncate tidegate.contacts, tidegate.reviews, tidegate.contact_settings, tidegate.changed_customers, tidegate.outbox,
-  stripe.customers, stripe.subscriptions cascade""")
+  stripe.customers, stripe.subscriptions, tidegate.matched_by, tidegate.forgotten cascade""")
         )
         db.execute(text("truncate stripe.subscription_items, tidegate.holdings, tidegate.unmapped_prices"))
     return Shop(engine)
@@ -189,11 +192,8 @@ def fill(shop: Shop, case: Case) -> None:
             shop.has(subscription(sub, [item(f"si_{number}", sub)], customer=cus))
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_whom_a_customer_is(shop: Shop, name: str) -> None:
-    case = CASES[name]
-    fill(shop, case)
-    shop.refresh()
+def found(shop: Shop) -> dict[str, Any]:
+    """As `Case.expected`."""
     links = shop.rows("""
 select l.customer, c.kind || ':' || c.external_id, l.method from tidegate.links l
 join tidegate.contacts c on c.key = l.contact""")
@@ -201,9 +201,16 @@ join tidegate.contacts c on c.key = l.contact""")
 select r.customer, r.reason, array(
   select c.kind || ':' || c.external_id from jsonb_array_elements(r.candidates) k
   join tidegate.contacts c on c.key = k::bigint order by c.key) from tidegate.reviews r""")
-    found: dict[str, Any] = {who: (ref, method) for who, ref, method in links}
-    found |= {who: (reason, refs) if reason == "conflict" else reason for who, reason, refs in waiting}
-    assert found == case.expected
+    linked: dict[str, Any] = {who: (ref, method) for who, ref, method in links}
+    return linked | {who: (reason, refs) if reason == "conflict" else reason for who, reason, refs in waiting}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_whom_a_customer_is(shop: Shop, name: str) -> None:
+    case = CASES[name]
+    fill(shop, case)
+    shop.refresh()
+    assert found(shop) == case.expected
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -217,3 +224,135 @@ def test_looking_again_changes_nothing(shop: Shop, name: str) -> None:
 
     refreshing.refresh_all(shop.engine, shop.account)
     assert [shop.rows(sql) for sql in state] == before
+
+
+LATER: dict[str, tuple[Case, dict[str, Any]]] = {
+    "an id in the metadata": (
+        Case([], [{}], {"cus_1": ("account:w1", "created")}, CREATE | W),
+        {"metadata": {"workspace_id": "w1"}},
+    ),
+    "an id in the metadata of a customer without an address": (
+        Case([], [{"email": None}], {"cus_1": ("account:w1", "created")}, CREATE | W),
+        {"email": None, "metadata": {"workspace_id": "w1"}},
+    ),
+    "an id in the metadata, and another address": (
+        Case([], [{}], {"cus_1": ("account:w1", "created")}, CREATE | W),
+        {"email": "bob@example.com", "metadata": {"workspace_id": "w1"}},
+    ),
+}
+"""What a customer gets later, by name: the case ends as if it had had it at first."""
+
+
+@pytest.mark.parametrize("at_first", [True, False])
+@pytest.mark.parametrize("name", LATER)
+def test_what_comes_later_ends_as_if_it_had_come_first(shop: Shop, name: str, at_first: bool) -> None:
+    case, later = LATER[name]
+    fill(shop, case)
+    if not at_first:
+        shop.refresh()
+    shop.has(customer("cus_1", 1, **later), at=200)
+    shop.refresh()
+    assert found(shop) == case.expected
+    emails = shop.rows("select email from tidegate.contact_emails")
+    assert emails == ([(later.get("email", "ada@example.com"),)] if later.get("email", "") is not None else [])
+
+
+@pytest.mark.parametrize("at_first", [True, False])
+def test_an_address_that_comes_later_beats_a_domain(shop: Shop, at_first: bool) -> None:
+    fill(shop, Case([contact("a", domains=("acme.com",))], [{"email": "ada@acme.com"}], {}))
+    if not at_first:
+        shop.refresh()
+        assert found(shop) == {"cus_1": ("account:a", "domain")}
+    contacts_edit.put(shop.engine, False, Record("account", "b", emails=("ada@acme.com",)), "ada", connection=None)
+    shop.refresh()
+    assert found(shop) == {"cus_1": ("account:b", "email")}
+
+
+def test_an_id_of_yours_is_added_where_the_contact_has_one_already(shop: Shop) -> None:
+    fill(shop, Case([], [{}], {}, CREATE | W))
+    shop.refresh()
+    contacts_edit.rename(shop.engine, False, "ada@example.com", "mine", "ada")
+    shop.has(customer("cus_1", 1, metadata={"workspace_id": "w1"}), at=200)
+    shop.refresh()
+    assert found(shop) == {"cus_1": ("account:mine", "created")}
+    assert shop.rows("select external_id from tidegate.contact_ids order by 1") == [
+        ("ada@example.com",),
+        ("mine",),
+        ("w1",),
+    ]
+    assert shop.rows("select data from tidegate.outbox where type = 'contact.renamed'") == [
+        ({"from": "account:ada@example.com", "to": "account:mine"},)
+    ]
+
+
+def give_way(shop: Shop, how: str) -> None:
+    """Ends, of two accounts that have ada@example.com, what makes one of them a candidate."""
+    if how == "patch":
+        contacts_edit.change(shop.engine, False, "b", {"emails": []}, "ada")
+    elif how == "leave":
+        contacts_edit.member(shop.engine, False, "b", "u", "ada", role=None)
+    else:
+        done = forget(shop.engine, False, "b", "ada", only_preview=True)
+        forget(shop.engine, False, "b", "ada", only_preview=False, token=done.token)
+
+
+@pytest.mark.parametrize("how", ["patch", "leave", "forget"])
+def test_a_customer_that_waits_for_two_contacts_is_linked_when_one_gives_way(shop: Shop, how: str) -> None:
+    other = [contact("b", email="ada@example.com")]
+    if how == "leave":
+        other = [contact("b"), contact("u", "user", email="ada@example.com", member_of="b")]
+    fill(shop, Case([contact("a", email="ada@example.com"), *other], [{}], {}))
+    shop.refresh()
+    assert found(shop) == {"cus_1": ("conflict", ["account:a", "account:b"])}
+    give_way(shop, how)
+    assert found(shop) == {"cus_1": ("account:a", "email")}
+
+
+def test_a_domain_that_two_accounts_have_is_certain_when_one_gives_it_up(shop: Shop) -> None:
+    two = [contact("a", domains=("acme.com",)), contact("b", domains=("acme.com",))]
+    fill(shop, Case(two, [{"email": "ada@acme.com"}], {}))
+    shop.refresh()
+    contacts_edit.change(shop.engine, False, "b", {"domains": []}, "ada")
+    assert found(shop) == {"cus_1": ("account:a", "domain")}
+
+
+def test_who_waits_for_an_id_is_linked_when_a_contact_gets_it(shop: Shop) -> None:
+    named = [{"metadata": {"workspace_id": f"w{n}"}, "email": f"{n}@example.com"} for n in (1, 2)]
+    fill(shop, Case([contact("a"), contact("b")], named, {}, W))
+    shop.refresh()
+    assert found(shop) == {"cus_1": "id_unknown", "cus_2": "id_unknown"}
+    contacts_edit.rename(shop.engine, False, "a", "w1", "ada")
+    contacts_edit.alias(shop.engine, False, "b", " w2 ", "ada")
+    assert found(shop) == {"cus_1": ("account:w1", "metadata"), "cus_2": ("account:b", "metadata")}
+
+
+def test_who_waits_for_a_taken_id_gets_it_when_it_is_given_up(shop: Shop) -> None:
+    fill(shop, Case([contact("a", was="ada@example.com")], [{}], {}, CREATE))
+    shop.refresh()
+    assert found(shop) == {"cus_1": ("conflict", [])}
+    contacts_edit.alias(shop.engine, False, "a", "ada@example.com", "ada", remove=True)
+    assert found(shop) == {"cus_1": ("account:ada@example.com", "created")}
+
+
+def test_an_address_composed_in_another_way_is_the_same(shop: Shop) -> None:
+    fill(shop, Case([contact("a", email="jose\u0301@example.com")], [{"email": "Jos\u00e9@example.com"}], {}))
+    shop.refresh()
+    assert found(shop) == {"cus_1": ("account:a", "email")}
+    shop.has(
+        customer("cus_1", 1, email="new@example.com"), customer("cus_2", 2, email="jose\u0301@example.com"), at=200
+    )
+    shop.has(subscription("sub_2", [item("si_2", "sub_2")], customer="cus_2"))
+    shop.refresh()
+    assert found(shop)["cus_2"] == ("account:a", "email")
+    shop.has(customer("cus_2", 2, email="JOS\u00c9@example.com"), at=300)
+    shop.refresh()
+    assert "jos\u00e9@example.com" in {row[0] for row in shop.rows("select folded from tidegate.contact_emails")}
+
+
+def test_customers_that_a_change_concerns_are_found_without_reading_all(shop: Shop) -> None:
+    with shop.engine.begin() as db:
+        db.execute(text("set local enable_seqscan = off"))
+        plan = db.scalars(text(f"explain {matched_by.CUSTOMERS}"), {
+            "connection": "acme", "ids": ["w1"], "emails": ["ada@example.com"], "domains": ["acme.com"]
+        }).all()  # fmt: skip
+    assert not [line for line in plan if "Seq Scan" in line]

@@ -12,14 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support import databases
 
-SMALL = ("--customers", "40", "--months", "4")
+SMALL = ("--customers", "20", "--months", "2")
 
 
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A folder that the account which runs the server for root can reach, unlike pytest's own."""
-    folder = Path(tempfile.mkdtemp(prefix="tidegate-demo-"))
+    folder = Path(tempfile.mkdtemp(prefix="tidegate-demo-", dir=databases.memory()))
     folder.chmod(0o755)
     yield folder / "demo"
     shutil.rmtree(folder)

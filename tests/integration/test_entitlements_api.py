@@ -234,7 +234,7 @@ def test_a_revoked_token_ends_within_five_seconds(product: Product, client: Clie
     assert client.get(f"{HERE}/sso").status_code == 200
     with product.engine.begin() as db:
         tokens.revoke(db, tokens.listing(db)[-1].id)
-    until(lambda: client.get(f"{HERE}/sso").status_code == 401, "the token is refused", seconds=8)
+    until(lambda: client.get(f"{HERE}/sso").status_code == 401, "the token is refused", seconds=8, pause=0.1)
 
 
 def test_people_give_and_revoke_beside_stripe(product: Product) -> None:
@@ -263,6 +263,18 @@ def test_people_give_and_revoke_beside_stripe(product: Product) -> None:
         ("entitlement.changed", {"limit": 15}),
         ("entitlement.changed", {"limit": 10}),
     ]
+
+
+def test_times_of_an_override_are_utc_and_lie_ahead(product: Product) -> None:
+    path = f"/api/contacts/{ADA}/overrides"
+    with product.client("operate") as client:
+        times = {"since": "2026-01-01T00:00:00", "expires_at": "2999-01-01T02:00:00+02:00"}
+        made = said(client.post(path, json={"feature": "sso", **times}), 201)
+        assert (made["since"], made["expires_at"]) == ("2026-01-01T00:00:00Z", "2999-01-01T00:00:00Z")
+        past = said(client.post(path, json={"feature": "sso", "expires_at": "2020-01-01T00:00:00"}), 422)
+        assert past["detail"].startswith("The override would end at 2020-01-01 00:00:00 UTC and it is ")
+        times = {"since": "2999-01-02T00:00:00Z", "expires_at": "2999-01-01T00:00:00"}
+        assert "before it holds" in said(client.post(path, json={"feature": "sso", **times}), 422)["detail"]
 
 
 def test_the_path_is_told_with_names(product: Product, client: Client) -> None:

@@ -72,6 +72,7 @@ def test_usage_is_debited_once_for_each_key(run: Run) -> None:
     refused = run("consume", ADA, "calls", "998", code=1)
     assert "Refused (usage_limit_reached) calls: 3 used, 997 left" in refused
     assert doc(run, "consume", ADA, "calls")["used"] == 4
+    assert "Debited 998 calls: 1,002 used, 0 left of 1,000" in run("consume", ADA, "calls", "998", "--happened")
 
 
 def test_overrides_are_given_listed_and_revoked(run: Run) -> None:
@@ -85,6 +86,8 @@ def test_overrides_are_given_listed_and_revoked(run: Run) -> None:
     assert [one["revoked_at"] is None for one in doc(run, "overrides", "list", ADA)["overrides"]] == [False]
     assert doc(run, "overrides", "revoke", "1", code=2)["error"]["type"] == "CatalogUnknown"
     run("overrides", "grant", ADA, "--feature", "seats", "--terms", "5", "--until", "2999-01-01", "--replace")
+    past = doc(run, "overrides", "grant", ADA, "--feature", "sso", "--until", "2020-01-01", code=2)
+    assert past["error"]["message"].startswith("The override would end at 2020-01-01 00:00:00 UTC")
     assert "5, until 2999-01-01" in run("entitlements", ADA, "seats") or "until 2999" in run("entitlements", ADA)
     assert (
         "no JSON"

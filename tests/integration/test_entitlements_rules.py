@@ -99,7 +99,15 @@ def a_pending_update_keeps_the_old_items(shop: Shop) -> None:
 
 
 def live_items_are_granted_though_the_payment_failed(shop: Shop) -> None:
-    shop.has(subscription(items=[item("si_1"), item("si_2", price=SEATS)], status="past_due"))
+    begun = {"current_period_start": int(NOW.timestamp())}
+    shop.has(
+        subscription(items=[item("si_1", **begun), item("si_2", price=SEATS)], status="past_due"),
+        at=int(NOW.timestamp()),
+    )
+
+
+def an_item_of_quantity_0_gives_nothing(shop: Shop) -> None:
+    shop.has(subscription(items=[item("si_1", quantity=0), item("si_2", price=SEATS, quantity=2)]))
 
 
 def an_incomplete_subscription_gives_nothing(shop: Shop) -> None:
@@ -123,6 +131,12 @@ def scheduled_to_cancel_keeps_access(shop: Shop) -> None:
     end = int(datetime(2026, 4, 1, tzinfo=UTC).timestamp())
     last = item("si_1", current_period_end=end)
     shop.has(subscription(items=[last], cancel_at_period_end=True, current_period_end=end))
+
+
+def scheduled_to_cancel_ends_with_the_last_of_its_periods(shop: Shop) -> None:
+    first, last = (int(datetime(2026, month, 1, tzinfo=UTC).timestamp()) for month in (4, 6))
+    items = [item("si_1", current_period_end=first), item("si_2", price=SEATS, current_period_end=last)]
+    shop.has(subscription(items=items, cancel_at_period_end=True))
 
 
 def and_ends_then_without_an_event(shop: Shop) -> None:
@@ -184,6 +198,8 @@ RULES: list[tuple[Callable[[Shop], None], dict[str, Any]]] = [
     (two_subscriptions_of_which_one_is_lost, {"granted": True, "limit": 10}),
     (a_pending_update_keeps_the_old_items, {"limit": 10}),
     (live_items_are_granted_though_the_payment_failed, {"limit": 15}),
+    (an_item_of_quantity_0_gives_nothing, {"limit": 10}),
+    (scheduled_to_cancel_ends_with_the_last_of_its_periods, {"until": "2026-06-01T00:00:00+00:00"}),
     (an_incomplete_subscription_gives_nothing, {"granted": False, "reason": "feature_unavailable"}),
     (paused_collection_that_voids_gives_nothing, {"granted": False, "reason": "feature_unavailable"}),
     (paused_collection_that_keeps_drafts_gives, {"granted": True}),
@@ -220,6 +236,45 @@ def test_usage_resets_on_the_day_of_the_anchor_or_the_months_last(shop: Shop) ->
     shop.refresh()
     assert shop.answer(ADA, "calls", datetime(2026, 2, 10, tzinfo=UTC))["resets_at"] == "2026-02-28T00:00:00+00:00"
     assert shop.answer(ADA, "calls", datetime(2026, 2, 28, tzinfo=UTC))["resets_at"] == "2026-03-31T00:00:00+00:00"
+
+
+def test_usage_of_another_anchors_period_counts_until_that_is_over_and_an_old_period_no_longer(shop: Shop) -> None:
+    other = subscription("sub_2", [item("si_2", "sub_2", created=11)], billing_cycle_anchor=ANCHOR + 9 * 86400)
+    shop.has(subscription(billing_cycle_anchor=ANCHOR), other)
+    shop.refresh()
+    [done] = use(shop.engine, [Use(False, ADA, "calls", "consume", 1000)])
+    assert isinstance(done, dict)
+    shop.has(subscription(billing_cycle_anchor=ANCHOR, status="canceled"), at=200)
+    shop.refresh()
+    left = answered(shop, ADA, "calls")
+    assert (left["used"], left["limit"], left["resets_at"]) == (1000, 1000, done["resets_at"])
+    later = shop.answer(ADA, "calls", datetime.fromisoformat(done["resets_at"]))
+    assert (later["used"], later["granted"]) == (0, True)
+
+
+def test_seats_go_down_while_the_plan_is_gone_and_the_answer_says_by_how_much(shop: Shop) -> None:
+    shop.has(subscription())
+    shop.refresh()
+    use(shop.engine, [Use(False, ADA, "seats", "consume", 8)])
+    shop.has(subscription(status="canceled"), at=200)
+    shop.refresh()
+    orders = [("release", 3), ("set", 2), ("set", 4), ("release", 5), ("release", 1), ("consume", 1)]
+    done = use(shop.engine, [Use(False, ADA, "seats", operation, amount) for operation, amount in orders])
+    told = [(one["allowed"], one["debited"], one["used"], one["reason"]) for one in done if isinstance(one, dict)]
+    assert told == [
+        (allowed, debited, used, "feature_unavailable")
+        for allowed, debited, used in (
+            (True, -3, 5),
+            (True, -3, 2),
+            (False, 0, 2),
+            (True, -2, 0),
+            (True, 0, 0),
+            (False, 0, 0),
+        )
+    ]
+    shop.has(subscription(), at=300)
+    shop.refresh()
+    assert answered(shop, ADA, "seats")["remaining"] == 10
 
 
 def test_a_renamed_contact_keeps_its_usage_and_its_old_id(shop: Shop) -> None:

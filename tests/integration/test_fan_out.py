@@ -33,7 +33,7 @@ from tidegate.workflows.connect import ConnectRequest, connect, count_for_purge,
 from tidegate.workflows.fan_out import FanOut, fan_out, look
 from tidegate.workflows.ingest_events import drain
 from tidegate.workflows.status import status
-from tidegate.workflows.tasks import TaskContext
+from tidegate.workflows.task_context import TaskContext
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox

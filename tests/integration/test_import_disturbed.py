@@ -1,5 +1,6 @@
 """An import while the account changes under its reading, is stopped, or shows only a part: what it says is so."""
 
+import json
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -8,15 +9,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from sqlalchemy import text
+from tests.support.hubs import waits_for_a_row
 from tests.support.importing import QUICK, connected, differences, imported, stored
 from tests.support.replies import changed
+from tests.support.waiting import until
 
 from tidegate.connections import runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import ImportTakenOver, StripeCursorGone, StripeRefused
 from tidegate.mirror import refetches
+from tidegate.mirror.forgetting import forget
 from tidegate.mirror.settle import settle
-from tidegate.stripe_api.calls import Answer
+from tidegate.stripe_api.calls import Answer, Patience
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import LocalBudget
 from tidegate.stripe_api.resources import RESOURCES
@@ -349,3 +353,54 @@ def test_a_stop_gives_back_what_was_to_be_fetched(hub: Hub, make_sandbox: MakeSa
     with hub.engine.connect() as db:
         waiting = db.execute(text("select next_try_at <= now() as due, attempts, error from tidegate.refetches")).all()
     assert [tuple(row) for row in waiting] == [(True, 0, "")] * (len(customers) - 3)
+
+
+def test_an_import_that_is_to_stop_does_not_wait_for_a_server_that_hangs(hub: Hub, make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(customers=20)
+    account = connected(hub, sandbox)
+    stop = threading.Event()
+
+    def hang(request: "Request", reply: "Reply") -> "Reply | None":
+        if request.path != "/v1/invoices":
+            return None
+        stop.set()
+        return replace(reply, delay=3600.0)
+
+    restore = changed(sandbox, hang)
+    api = StripeApi(sandbox.key, base=sandbox.url, budget=LocalBudget(), patience=Patience(stop_seconds=0))
+    with closing(api), api.heeding(stop):
+        first = import_account(hub.engine, account, api, ImportOptions(), stop=stop)
+    assert (first["state"], first["problems"]) == ("interrupted", {})
+    restore()
+    second = imported(hub, account)
+    assert (second["state"], second["resumed"]) == ("done", True)
+    assert differences(hub, sandbox) == {}
+
+
+def test_who_is_forgotten_while_a_page_waits_to_be_stored_is_stored_redacted(
+    hub: Hub, make_sandbox: MakeSandbox
+) -> None:
+    sandbox = make_sandbox(customers=5)
+    account = connected(hub, sandbox)
+    asked, locked = threading.Event(), threading.Event()
+
+    def before(path: str, _: Mapping[str, Any]) -> None:
+        if path == "/v1/customers" and not asked.is_set():
+            asked.set()
+            assert locked.wait(20)
+
+    arguments = (hub, account, sandbox.key, before, "customers")
+    importing = threading.Thread(target=imported_while, args=arguments, daemon=True)
+    importing.start()
+    assert asked.wait(20)
+    with hub.engine.begin() as db:  # as forgetting does: the lock first, then who is forgotten
+        db.execute(text("select name from tidegate.connections for update"))
+        locked.set()
+        until(lambda: waits_for_a_row(db), "the page waits")
+        with hub.stripe(account) as api:
+            customer = json.loads(api.get("/v1/customers").body)["data"][0]["id"]
+        forget(db, "acme", [customer])
+    importing.join(20)
+    with hub.engine.connect() as db:
+        nameless = db.scalars(text("select id from stripe.customers where data ->> 'name' is null")).all()
+    assert nameless == [customer]

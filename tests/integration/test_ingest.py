@@ -13,6 +13,7 @@ from tests.support.waiting import until
 
 from tidegate.mirror import inbox, refetches, settle
 from tidegate.stripe_api.client import StripeApi
+from tidegate.workflows import ingest_events
 from tidegate.workflows.ingest_events import MOST_PUT_OFF, Drained, drain, handle_events
 
 OLD = "2020-08-27"
@@ -293,6 +294,13 @@ def test_a_poison_event_costs_no_other_and_ends_parked(live: Live) -> None:
     assert live.drain(attempts=3).failed == {}, "a parked event is left alone"
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drain that waits for locks for a moment only."""
+    monkeypatch.setattr(ingest_events, "PATIENCE", text("set local lock_timeout = '50ms'"))
+
+
+@pytest.mark.usefixtures("hasty")
 def test_an_event_is_not_blamed_for_a_lock_that_somebody_holds(live: Live) -> None:
     live.told(event("customer.created", customer("cus_held"), 100), event("customer.created", customer("cus_a"), 100))
     live.drain()
@@ -315,6 +323,7 @@ def test_an_event_is_not_blamed_for_a_lock_that_somebody_holds(live: Live) -> No
     assert live.one("select count(*) from tidegate.inbox where error <> ''") == 0
 
 
+@pytest.mark.usefixtures("hasty")
 def test_many_events_behind_locks_do_not_hold_up_the_drain(live: Live) -> None:
     held = [f"cus_{n}" for n in range(20)]
     live.told(*(event("customer.created", customer(id_), 100) for id_ in held))

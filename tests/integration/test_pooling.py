@@ -6,7 +6,6 @@ import pwd
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy.engine import make_url
+from tests.support.command_line import Cli
 from tests.support.waiting import until
 
 from tidegate.errors import TransactionPooling
@@ -91,14 +91,6 @@ def test_pooling_by_transaction_is_refused(
 
 def test_pooling_by_session_works(empty_database_url: str, tmp_path: Path) -> None:
     with pooled(empty_database_url, "session") as url:
-        environment = {"PATH": os.environ["PATH"], "DATABASE_URL": url, "TIDEGATE_HOME": str(tmp_path)}
+        cli = Cli(tmp_path, url)
         for command in (["migrate"], ["status"], ["sql", "select count(*) from customers"], ["doctor"]):
-            done = subprocess.run(
-                [sys.executable, "-m", "tidegate", *command],
-                check=False,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=60,
-            )
-            assert done.returncode == 0, done.stderr + done.stdout
+            cli(*command)

@@ -15,7 +15,7 @@ from tidegate.workflows import due, tasks
 from tidegate.workflows.connect import disconnect
 from tidegate.workflows.probe import probe
 from tidegate.workflows.status import status
-from tidegate.workflows.tasks import TaskContext
+from tidegate.workflows.task_context import TaskContext
 
 if TYPE_CHECKING:
     pass

@@ -1,11 +1,11 @@
 """From mirrored customers and subscriptions to links, grants and answers, in the database."""
 
-import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from tests.support.builders import customer, invoice, item, price, subscription
 from tests.support.shop import NOW, SEATS, Shop, opened
 
@@ -125,6 +125,73 @@ def test_an_invoice_that_is_sent_has_its_grace_from_the_due_date(shop: Shop) -> 
     assert shop.answer("ada@example.com", "sso")["until"] == (NOW + timedelta(days=1)).isoformat()
 
 
+OVERDUE = datetime(2026, 3, 10, tzinfo=UTC)
+SECOND = int(OVERDUE.timestamp())
+WRITTEN_OFF = invoice("in_1", created=SECOND - 86400, subscription="sub_1", status="uncollectible", attempt_count=4)
+NEVER_DUE = invoice("in_1", created=SECOND, subscription="sub_1", status="open", collection_method="send_invoice")
+
+
+@pytest.mark.parametrize(
+    ("invoices", "told", "since"),
+    [
+        pytest.param([], True, OVERDUE, id="the event that changed the status"),
+        pytest.param([WRITTEN_OFF], False, OVERDUE - timedelta(days=1), id="the latest invoice, though written off"),
+        pytest.param([], False, OVERDUE - timedelta(days=2), id="the period, when no invoice is to be seen"),
+        pytest.param([NEVER_DUE], False, OVERDUE, id="an invoice that is sent and never due"),
+    ],
+)
+def test_past_due_ends_though_no_open_invoice_tells_since_when(
+    shop: Shop, invoices: list[dict[str, Any]], told: bool, since: datetime
+) -> None:
+    shop.settings(create_missing=True)
+    begun = item("si_1", current_period_start=SECOND - 2 * 86400)
+    late = subscription(status="past_due", items=[begun], latest_invoice="in_1")
+    shop.has(customer(), *invoices)
+    if told:
+        shop.told(late | {"status": "active"}, at=SECOND - 86400)
+        shop.told(late, at=SECOND, previous={"status": "active"})
+    else:
+        shop.has(late, at=SECOND)
+    shop.catalog()
+    shop.refresh()
+    over = (since + timedelta(days=14)).isoformat()
+    assert shop.answer("ada@example.com", "sso")["until"] == over
+    shop.has(late, at=SECOND + 5 * 86400)
+    shop.has(late | {"description": "changed"}, at=SECOND + 6 * 86400)
+    shop.refresh()
+    assert shop.answer("ada@example.com", "sso")["until"] == over
+
+
+def test_a_payment_of_an_invoice_that_comes_last_tells_since_when_it_is_overdue(shop: Shop) -> None:
+    shop.settings(create_missing=True)
+    owing = invoice("in_1", created=SECOND - 86400, subscription="sub_1", status="open", attempt_count=1)
+    failed = {"id": "ch_1", "object": "charge", "created": SECOND, "customer": "cus_1", "status": "failed"}
+    shop.has(customer(), subscription(status="past_due"), owing)
+    shop.has(failed | {"amount": 1000, "currency": "usd", "payment_intent": "pi_1"})
+    shop.catalog()
+    shop.refresh()
+    paying = {"id": "inpay_1", "object": "invoice_payment", "created": SECOND, "invoice": "in_1", "status": "open"}
+    shop.has(paying | {"payment": {"type": "payment_intent", "payment_intent": "pi_1"}})
+    assert shop.refresh().customers == 1
+    over = (OVERDUE + timedelta(days=14)).isoformat()
+    assert shop.answer("ada@example.com", "sso")["until"] == over
+
+
+def test_who_never_held_a_package_gets_the_version_of_the_day_when_its_price_is_mapped(shop: Shop) -> None:
+    shop.settings(create_missing=True)
+    shop.has(customer(), subscription())
+    shop.catalog()
+    with shop.engine.begin() as db:
+        mappings.remove(db, mappings.every(db)[0]["id"])
+        packages.draft(db, "pro", {"calls": 500})
+        packages.publish(db, "pro")
+    shop.refresh()
+    with shop.engine.begin() as db:
+        mappings.set_(db, Wanted("acme", price="price_1", package="pro"))
+        refreshing.refresh_contacts(db, mappings.touched(db, "acme", "price_1", None))
+    assert shop.answer("ada@example.com", "calls")["limit"] == 500
+
+
 def test_subscribers_stay_on_their_version_until_they_are_migrated(shop: Shop) -> None:
     shop.settings(create_missing=True)
     shop.has(customer(), subscription())
@@ -141,6 +208,28 @@ def test_subscribers_stay_on_their_version_until_they_are_migrated(shop: Shop) -
         refreshing.refresh_contacts(db, packages.holders(db, "pro"))
     assert shop.answer("ada@example.com", "calls")["limit"] == 500
     assert not shop.answer("ada@example.com", "sso")["granted"]
+
+
+@pytest.mark.parametrize("looked_in_between", [True, False])
+def test_who_leaves_a_package_and_comes_back_has_the_version_it_had(shop: Shop, looked_in_between: bool) -> None:
+    shop.settings(create_missing=True)
+    shop.has(customer(), subscription())
+    shop.catalog()
+    shop.refresh()
+    with shop.engine.begin() as db:
+        packages.draft(db, "pro", {"calls": 500})
+        packages.publish(db, "pro")
+    later = int(datetime.now(UTC).timestamp()) + 60
+    shop.has(subscription(items=[item("si_1", price=SEATS)]), at=later)
+    if looked_in_between:
+        shop.refresh()
+        assert not shop.answer("ada@example.com", "calls")["granted"]
+        with shop.engine.begin() as db:
+            assert packages.migrate(db, "pro", to=2) == 0  # it is not counted, and comes back to where all are
+            assert packages.migrate(db, "pro", to=1) == 0
+    shop.has(subscription(), at=later + 60)
+    shop.refresh()
+    assert shop.answer("ada@example.com", "calls")["limit"] == 1000
 
 
 def test_an_unmapped_price_waits_and_grants_the_rest_when_it_is_mapped(shop: Shop) -> None:
@@ -212,7 +301,7 @@ def test_an_override_expires_by_itself_and_is_told(shop: Shop) -> None:
     shop.catalog()
     with shop.engine.begin() as db:
         key = directory.make(db, False, Making("account", "acme"))
-        ends = datetime.now(UTC) + timedelta(seconds=0.2)
+        ends = datetime.now(UTC) + timedelta(seconds=0.5)
         overrides.give(db, Giving(key, "ada", "a week", feature="sso", expires_at=ends))
         refreshing.refresh_contacts(db, [key])
     assert shop.answer("acme", "sso", ends - timedelta(milliseconds=1))["granted"]
@@ -223,34 +312,20 @@ def test_an_override_expires_by_itself_and_is_told(shop: Shop) -> None:
     assert told == [("entitlement.granted",), ("entitlement.revoked",)]
 
 
-def derived(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
-    return {
-        "grants": shop.rows("select * from tidegate.grants order by connection, subscription, item"),
-        "links": shop.rows("select connection, customer, contact, method from tidegate.links order by 1, 2"),
-        "told": shop.rows("select * from tidegate.entitlements_told order by contact"),
-        "holdings": shop.rows("select * from tidegate.holdings order by 1, 2, 3"),
-    }
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_order_of_events_does_not_matter(shop: Shop, seed: int) -> None:
-    shop.settings(create_missing=True)
-    shop.has(customer())
+def test_all_that_is_due_is_told_at_once_in_batches(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refreshing, "BATCH", 2)
     shop.catalog()
-    life = [
-        subscription(status="trialing"),
-        subscription(status="active"),
-        subscription(status="active", items=[item("si_1"), item("si_2", quantity=2, price=SEATS)]),
-        subscription(status="past_due", items=[item("si_2", quantity=4, price=SEATS)]),
-        subscription(status="active", items=[item("si_2", quantity=4, price=SEATS)], cancel_at=1_900_000_000),
-    ]
-    told = [(body, 1000 + 10 * n) for n, body in enumerate(life)]
-    random.Random(seed).shuffle(told)
-    for body, at in told:
-        shop.told(body, at=at)
-        shop.refresh()
-    [seats] = shop.rows("select package, times, status, extract(epoch from ends_at)::bigint from tidegate.grants")
-    assert seats == ("extra-seats", 4, "active", 1_900_000_000)
-    before = derived(shop)
-    refreshing.refresh_all(shop.engine, shop.account)
-    assert derived(shop) == before
+    ended = datetime.now(UTC) - timedelta(seconds=1)
+    with shop.engine.begin() as db:
+        for n in range(5):
+            key = directory.make(db, False, Making("account", f"a{n}"))
+            number = overrides.give(db, Giving(key, "ada", feature="sso", since=ended - timedelta(days=1)))
+            over = "update tidegate.overrides set expires_at = :at where id = :id"  # as time makes it
+            db.execute(text(over), {"at": ended, "id": number})
+            db.execute(
+                text("insert into tidegate.entitlements_told values (:key, cast(:told as jsonb), :at, 0)"),
+                {"key": key, "told": '{"sso": true}', "at": ended},
+            )
+    assert refreshing.refresh_due(shop.engine) == 5
+    assert shop.rows("select type, count(*) from tidegate.outbox group by 1") == [("entitlement.revoked", 5)]
+    assert refreshing.refresh_due(shop.engine) == 0

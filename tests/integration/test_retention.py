@@ -8,6 +8,8 @@ from sqlalchemy import Engine, text
 from tests.support.queue import no_stripe
 
 from tidegate.connections import runs
+from tidegate.contacts import directory
+from tidegate.contacts.directory import Making
 from tidegate.security import tokens
 from tidegate.settings import Settings
 from tidegate.store.sizes import GROUPS, sizes
@@ -15,7 +17,7 @@ from tidegate.wiring import Hub
 from tidegate.workflows import retention, tasks
 from tidegate.workflows.audit import last_verdicts
 from tidegate.workflows.status import status
-from tidegate.workflows.tasks import TaskContext
+from tidegate.workflows.task_context import TaskContext
 
 Add = Callable[..., int]
 
@@ -116,6 +118,21 @@ def test_revoked_tokens_go_and_the_settings_say_when(engine: Engine) -> None:
         assert [one.name for one in tokens.listing(db)] == ["valid"]
 
 
+def test_what_the_outbox_told_long_ago_goes(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    with engine.begin() as db:
+        db.execute(
+            text("""
+insert into tidegate.outbox (type, data, at)
+select 'x', jsonb_build_object('days', days), now() - make_interval(days => days)
+from unnest(array[90, 13, 15, 40, 0, 20, 30]) as days""")
+        )
+    assert retention.forget_old(engine)["outbox"] == 5
+    with engine.connect() as db:
+        assert db.scalars(text("select data -> 'days' from tidegate.outbox order by id")).all() == [13, 0]
+    assert retention.forget_old(engine, {**retention.DAYS, "outbox": 1})["outbox"] == 1
+
+
 def test_the_room_of_each_group_adds_up(hub: Hub, engine: Engine) -> None:
     with engine.connect() as db:
         before = sizes(db)
@@ -131,3 +148,27 @@ select 'acme', 'prices', n::text, now(), 1, '', '{}' from generate_series(1, 500
     assert shown["groups"]["versions"] > before["versions"] + 100_000
     assert shown["groups"]["inbox"] == before["inbox"] > 0
     assert shown["groups"]["mirror"] > shown["groups"]["jobs"] > 0
+
+
+def test_old_debits_go_with_their_keys_and_what_is_used_stays_counted(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    with engine.begin() as db:
+        key = directory.make(db, False, Making("account", "acme"))
+        debits = [(days, "done") for days in (200, 150, 120, 95, 91)] + [(100, "reserved"), (89, "done")]
+        for days, state in debits:
+            db.execute(text(DEBIT), {"contact": key, "days": days, "state": state})
+        db.execute(
+            text("insert into tidegate.usage values (:key, 'calls', 'package:never', 'epoch', null, 7)"), {"key": key}
+        )
+    assert retention.forget_old(engine)["usage"] == 5
+    with engine.connect() as db:
+        left = db.execute(text("select state from tidegate.usage_debits order by id")).scalars()
+        assert list(left) == ["reserved", "done"]
+        assert db.scalar(text("select used from tidegate.usage")) == 7
+
+
+DEBIT = """
+insert into tidegate.usage_debits (contact, feature, operation, amount, debits, answer, at, state)
+values (:contact, 'calls', 'consume', 1, '[]', '{}', now() - make_interval(days => :days), :state)"""

@@ -1,4 +1,7 @@
-"""`tidegate setup`: from a key to contacts with entitlements, all questions answered by options."""
+"""`tidegate setup`: from a key to contacts with entitlements, all questions answered by options.
+
+What is connected already keeps its rate, and here that is none: one test begins with nothing, at the pace of Stripe.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +28,9 @@ def set_up(cli: Cli, sandbox: Sandbox, *options: str, key: str = KEY, code: int 
 def test_everything_is_set_up_when_all_is_agreed_to(cli: Cli, make_sandbox: Make, tmp_path: Path) -> None:
     sandbox, file = make_sandbox(customers=20, months=3), tmp_path / "tidegate.yaml"
     said = ("--set", "metadata_keys=workspace_id", "--set", "create_missing=true", "--write", str(file))
-    done = cli.json("setup", "--api-key", "-", "--api-base", sandbox.url, "--yes", *said, stdin=KEY)
+    cli.connect(sandbox)
+    done = set_up(cli, sandbox, "--yes", *said)
+    assert done["connection"] == "test"
     assert done["found"]["subscriptions"] > 0
     assert done["suggestions"]
     assert len(done["accepted"]["accepted"]) == len(done["suggestions"])
@@ -35,7 +40,7 @@ def test_everything_is_set_up_when_all_is_agreed_to(cli: Cli, make_sandbox: Make
     assert "packages:" in file.read_text()
     answer = cli.json("entitlements", done["result"]["example"])
     assert answer["packages"]
-    again = cli.json("setup", "--api-key", "-", "--api-base", sandbox.url, "--yes", *said, stdin=KEY)
+    again = set_up(cli, sandbox, "--yes", *said)
     assert again["suggestions"] == []
     assert again["result"] == done["result"]
     assert again["refreshed"]["grants"] == 0
@@ -54,6 +59,7 @@ def test_without_a_terminal_nothing_is_agreed_to_that_was_not_said(cli: Cli, mak
 
 def test_a_key_that_may_not_read_all_is_told_and_the_rest_set_up(cli: Cli, make_sandbox: Make) -> None:
     sandbox = make_sandbox(customers=10, months=2)
+    cli.connect(sandbox)
     names = [name for name in sandbox.state.collections if name != "disputes"]
     key = Key("rk_test_51TidegateNoDisputes", dict.fromkeys([*names, "account", "accounts", "events"], "read"))
     sandbox.call(lambda: sandbox.server and sandbox.server.keys.add(key))

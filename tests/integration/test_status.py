@@ -1,7 +1,7 @@
 """What status says: how fresh a mirror is, every problem with its remedy, and numbers that do not take seconds."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import event as sql_events
 from tests.support.builders import customer, event
+from tests.support.hubs import copied
 from tests.support.importing import imported, stripe
 from tests.support.live import NOWHERE, Live
 from tests.support.replies import changed, revoked
+from tests.support.standing import Standing, standing
 
 from tidegate.connections import problems, runs
 from tidegate.errors import ConnectionUnknown, StripeAccessRevoked
@@ -28,18 +30,27 @@ if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
 
 
-@pytest.fixture
-def database_url(fresh_database_url: str) -> str:
-    """Every test of this module has a database of its own."""
-    return fresh_database_url
+@pytest.fixture(scope="module")
+def company(server_url: str, secret_key: str) -> Iterator[Standing]:
+    """A very small company, imported and caught up."""
+    with standing(server_url, secret_key, customers=3, months=1) as company:
+        yield company
 
 
 @pytest.fixture
-def current(live: Live) -> Live:
-    """The same, imported and caught up."""
-    imported(live.hub, live.account)
-    live.catch_up()
-    return live
+def database_url(request: pytest.FixtureRequest, server_url: str) -> Iterator[str]:
+    """Every test of this module has a database of its own; with `current` it is a copy of the company's."""
+    if "current" not in request.fixturenames:
+        yield request.getfixturevalue("fresh_database_url")
+        return
+    with copied(server_url, request.getfixturevalue("company").database) as url:
+        yield url
+
+
+@pytest.fixture
+def current(company: Standing, hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> Live:
+    """The company, and its mirror."""
+    return company.live(hub, make_sandbox)
 
 
 def one(live: Live, **options: Any) -> dict[str, Any]:

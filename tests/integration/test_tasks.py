@@ -19,7 +19,7 @@ from tidegate.stripe_api.limits import LocalBudget
 from tidegate.workflows import tasks
 from tidegate.workflows.ingest_events import Drained
 from tidegate.workflows.refetch import Refetched
-from tidegate.workflows.tasks import TaskContext
+from tidegate.workflows.task_context import TaskContext
 
 UNREACHABLE = StripeUnreachable(endpoint="GET /v1/account", problem="refused", tries=5)
 DATABASE_AWAY = OperationalError("select 1", {}, Exception("terminating connection"))

@@ -1,11 +1,13 @@
 """Test clocks: what is on one is hidden by Stripe's lists, mirrored all the same, marked, and goes with its clock."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.hubs import copied
 from tests.support.importing import differences, imported
 from tests.support.live import Live
+from tests.support.standing import Standing, standing
 
 from tidegate.wiring import Hub
 
@@ -15,19 +17,24 @@ if TYPE_CHECKING:
 HIDDEN = ("customers", "subscriptions", "quotes")
 
 
-@pytest.fixture
-def database_url(fresh_database_url: str) -> str:
-    """Every test of this module has a database of its own."""
-    return fresh_database_url
+@pytest.fixture(scope="module")
+def company(server_url: str, secret_key: str) -> Iterator[Standing]:
+    """A company with a test clock, imported and caught up."""
+    with standing(server_url, secret_key, customers=45, months=3) as company:
+        yield company
 
 
 @pytest.fixture
-def live(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> Live:
-    """A company with a test clock, imported."""
-    live = Live(hub, make_sandbox(customers=45, months=3))
-    imported(hub, live.account)
-    live.catch_up()
-    return live
+def database_url(company: Standing, server_url: str) -> Iterator[str]:
+    """Every test of this module has a copy of its own."""
+    with copied(server_url, company.database) as url:
+        yield url
+
+
+@pytest.fixture
+def live(company: Standing, hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> Live:
+    """The company, and its mirror."""
+    return company.live(hub, make_sandbox)
 
 
 def clean(live: Live) -> dict[str, str]:

@@ -45,7 +45,7 @@ def database_url(fresh_database_url: str) -> str:
 def test_two_workers_keep_to_both_budgets(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> None:
     limits: dict[str, Any] = {"rate": RATE, "endpoint_rate": ENDPOINT_RATE}
     stripes = {
-        name: make_sandbox(customers=200, months=3, seed=seed, **limits)
+        name: make_sandbox(customers=90, months=3, seed=seed, **limits)
         for seed, name in enumerate(("acme", "globex"), 1)
     }
     for name, sandbox in stripes.items():

@@ -138,7 +138,11 @@ def test_an_expired_reservation_is_given_back_once(product: Product) -> None:
 def test_a_usage_that_resets_begins_anew(product: Product) -> None:
     done(product, order(amount=400))
     with product.engine.begin() as db:
-        db.execute(text("update tidegate.usage set period_start = period_start - interval '1 month'"))
+        db.execute(
+            text(
+                "update tidegate.usage set period_start = period_start - interval '1 month', period_end = period_start"
+            )
+        )
         standing = holders.ask(db, False, [ADA], ["calls"], as_of=datetime.now(UTC))
         assert not isinstance(standing.asked[ADA], TidegateError)
     assert done(product, order(amount=1000))[0]["used"] == 1000

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.fernet import Fernet
+from tests.support import forking
 
 from tidegate.sandbox import Sandbox
 
@@ -28,6 +29,7 @@ class Cli:
         }
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Starts it in an interpreter of its own."""
         return subprocess.Popen(
             [sys.executable, "-m", "tidegate", *arguments],
             env=self.environment | environment,
@@ -40,9 +42,10 @@ class Cli:
     def __call__(
         self, *arguments: str, code: int = 0, stdin: str = "", **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        with self.start(*arguments, **environment) as running:
-            out, err = running.communicate(stdin, timeout=60)
-        assert running.returncode == code, f"{arguments} ended with {running.returncode}: {err}{out}"
+        """Runs it to its end, as a fork (`forking`)."""
+        command = ["-m", "tidegate", *arguments]
+        ended, out, err = forking.run(command, self.environment | environment, given=stdin)
+        assert ended == code, f"{arguments} ended with {ended}: {err}{out}"
         assert "Traceback" not in err
         return subprocess.CompletedProcess(arguments, code, out, err)
 

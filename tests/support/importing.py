@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 QUICK = Patience(sleep=lambda _seconds: None)
 """Retries without waiting."""
+ONCE = Patience(tries=1)
+"""No retries, for what heeds a worker's stop: that waits for it, whatever the patience."""
 
 
 @contextmanager
-def stripe(key: str, base: str | None) -> Generator[StripeApi]:
+def stripe(key: str, base: str | None, patience: Patience = QUICK) -> Generator[StripeApi]:
     """Stripe with a key and without limits."""
-    api = StripeApi(key, base=base, budget=LocalBudget(0, 0), patience=QUICK)
+    api = StripeApi(key, base=base, budget=LocalBudget(0, 0), patience=patience)
     try:
         yield api
     finally:

@@ -24,9 +24,10 @@ NOWHERE = "http://127.0.0.1:9"
 class Live:
     """A connection to a sandbox, and what a test does to both."""
 
-    def __init__(self, hub: Hub, sandbox: "Sandbox", name: str = "acme") -> None:
+    def __init__(self, hub: Hub, sandbox: "Sandbox", name: str = "acme", *, account: Account | None = None) -> None:
+        """Connects, unless the account is connected already."""
         self.hub, self.sandbox, self.name = hub, sandbox, name
-        self.account = connected(hub, sandbox, name)
+        self.account = account or connected(hub, sandbox, name)
 
     @property
     def now(self) -> int:
@@ -61,9 +62,9 @@ class Live:
         with stripe(self.sandbox.key, base or self.sandbox.url) as api:
             return drain(self.hub.engine, self.account, api, attempts=attempts)
 
-    def catch_up(self) -> dict[str, Any]:
+    def catch_up(self, **options: Any) -> dict[str, Any]:
         with stripe(self.sandbox.key, self.sandbox.url) as api:
-            return catch_up(self.hub.engine, self.standing(), api)
+            return catch_up(self.hub.engine, self.standing(), api, **options)
 
     def audit(self, *names: str, **options: Any) -> dict[str, Any]:
         with stripe(self.sandbox.key, self.sandbox.url) as api:

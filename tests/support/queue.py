@@ -17,7 +17,7 @@ from tidegate.connections.tables import connections, permissions
 from tidegate.mirror import inbox
 from tidegate.mirror.inbox import Entry
 from tidegate.stripe_api.client import StripeApi
-from tidegate.workflows.tasks import TaskContext
+from tidegate.workflows.task_context import TaskContext
 from tidegate.workflows.worker import Timing, run_worker
 
 SOURCE = Path(__file__).parents[2] / "src"

@@ -1,5 +1,6 @@
 """A connection whose mirror a test fills, with a small catalog."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -42,11 +43,13 @@ class Shop:
                 resource = next(r for r in RESOURCES.values() if r.object == body["object"])
                 apply(db, "acme", resource, [arrival(resource.name, body, at)])
 
-    def told(self, *bodies: dict[str, Any], at: int) -> None:
+    def told(self, *bodies: dict[str, Any], at: int, previous: dict[str, Any] | None = None) -> None:
+        said = json.dumps(previous) if previous is not None else None
         with self.engine.begin() as db:
             for body in bodies:
                 resource = next(r for r in RESOURCES.values() if r.object == body["object"])
-                apply(db, "acme", resource, [arrival(resource.name, body, at, Certainty.TOLD, event=f"evt_{at}")])
+                facts = {"event": f"evt_{at}", "previous": said}
+                apply(db, "acme", resource, [arrival(resource.name, body, at, Certainty.TOLD, **facts)])
 
     def settings(self, **said: Any) -> None:
         with self.engine.begin() as db:

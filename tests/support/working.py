@@ -1,42 +1,39 @@
 """Workers that do the real tasks, in processes of their own that a test may kill."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from sqlalchemy import text
+from tests.support import forking
+from tests.support.forking import Forked
 
 from tidegate.wiring import Hub
 
-SOURCE = Path(__file__).parents[2] / "src"
-
 PROGRAM = """
-import sys
-sys.path.insert(0, {source!r})
 from tidegate.cli.worker import task_context
 from tidegate.wiring import open_hub
 from tidegate.workflows.worker import Timing, engine_connections, run_worker
 
 with open_hub(pool_size=engine_connections(2)) as hub:
     url = hub.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    timing = Timing(heartbeat=0.5, stalled=5, rescue=0.5, poll=0.2, reopen=0.2)
+    timing = Timing(heartbeat=0.5, stalled=3, rescue=0.5, poll=0.2, reopen=0.2)
     run_worker(url, task_context(hub), concurrency=2, timing=timing)
 """
 
 
 @contextmanager
-def worker(hub: Hub) -> Iterator[subprocess.Popen[bytes]]:
+def worker(hub: Hub) -> Iterator[Forked]:
     """A worker on the hub's database; it notices within seconds that another one died. Killed at the end."""
-    environment = os.environ | {
+    environment = forking.FIXED | {
+        "PATH": os.environ["PATH"],
         "TIDEGATE_HOME": str(hub.settings.home),
         "DATABASE_URL": hub.settings.database_url,
         "TIDEGATE_SECRET_KEY": hub.settings.secret_key.get_secret_value(),
         "TIDEGATE_IMPORT_READERS": "4",
     }
-    started = subprocess.Popen([sys.executable, "-c", PROGRAM.format(source=str(SOURCE))], env=environment)
+    with open(os.devnull) as nothing:
+        started = forking.start(["-c", PROGRAM], environment, stdin=nothing.fileno())
     try:
         yield started
     finally:

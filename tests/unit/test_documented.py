@@ -4,7 +4,9 @@ import ast
 import importlib.util
 import inspect
 import re
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from types import ModuleType
 
 import pytest
@@ -78,7 +80,10 @@ def test_every_route_is_described() -> None:
 
 
 def own_errors() -> list[type[errors.TidegateError]]:
-    return [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.TidegateError)]
+    """Every class that a module of `errors` defines, whether the package names it or not."""
+    modules = [import_module(f"{errors.__name__}.{one.name}") for one in iter_modules(errors.__path__)]
+    found = [one for module in modules for one in vars(module).values() if isinstance(one, type)]
+    return list(dict.fromkeys(one for one in found if issubclass(one, errors.TidegateError)))
 
 
 @pytest.mark.parametrize("error", own_errors(), ids=lambda one: one.__name__)
@@ -86,6 +91,7 @@ def test_every_error_says_something_and_stands_in_the_tree(error: type[errors.Ti
     drawn = [line.strip("│├└─ \t").split(" ")[0] for line in (errors.__doc__ or "").splitlines()]
     assert error.__doc__
     assert error.__name__ in drawn
+    assert error.__name__ in errors.__all__
 
 
 MEND = (ROOT / "docs/howto/mend.md").read_text()

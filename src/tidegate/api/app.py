@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from tidegate import __version__
 from tidegate.api import (
     auth,
-    billing_events,
+    catalog_changes,
     contact_reviews,
     contacts,
     entitlements,
@@ -25,8 +25,16 @@ from tidegate.api import (
 from tidegate.api.committer import Committer
 from tidegate.api.inlet import DatabaseInlet, Ring
 from tidegate.api.known import KnownConnections, load
+from tidegate.api.segments import WholeSegments
 from tidegate.wiring import Hub
 from tidegate.workflows.doorbell import Doorbell
+
+NOUNS = (
+    *(webhooks, health, integration, runs),
+    *(contacts, contact_reviews, entitlements),
+    *(features, mappings, packages, catalog_changes),
+    billing_events,
+)
 
 
 def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
@@ -62,6 +70,7 @@ def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,  # FastAPI's documentation pages load from a CDN
         redoc_url=None,
+        redirect_slashes=False,  # to a path that was decoded: an id with a slash would lead elsewhere
         lifespan=living,
         responses={"default": problems.SCHEMA},
     )
@@ -70,11 +79,7 @@ def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
     app.state.recent_tokens = auth.recent_tokens()
     app.state.recent_modes = entitlements.recent_modes()
     problems.install(app)
-    for noun in (
-        *(webhooks, health, integration, runs),
-        *(contacts, contact_reviews, entitlements),
-        *(features, mappings, packages),
-        *(billing_events,),
-    ):
+    app.add_middleware(WholeSegments)
+    for noun in NOUNS:
         app.include_router(noun.router)
     return app

@@ -1,5 +1,6 @@
 """What the contacts' routes take and answer."""
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -40,6 +41,28 @@ class Shown(BaseModel):
     links: list[dict[str, Any]]
 
 
+class Invoice(BaseModel):
+    """An invoice as the mirror has it. Amounts are in minor units of `currency`; times are UTC."""
+
+    model_config = ConfigDict(extra="allow")
+
+    connection: str
+    id: str
+    customer: str
+    status: str | None
+    currency: str | None
+    total: int | None
+    created: datetime | None
+
+
+class Invoices(BaseModel):
+    """Invoices, the newest first; `next` is `after` of the next page, null on the last one."""
+
+    contact: str
+    invoices: list[Invoice]
+    next: str | None
+
+
 class Refreshed(BaseModel):
     """What a contact may use, as `/entitlements` answers it, and what was read for that."""
 
@@ -52,7 +75,9 @@ class Refreshed(BaseModel):
 
 
 class Effect(BaseModel):
-    """What a change does to entitlements, per feature and contact; `token` does just that."""
+    """What a change does to entitlements: per feature the first `listed` contacts, and in `totals` how many there are;
+    `token` does just that.
+    """
 
     token: str
     done: bool
@@ -60,6 +85,7 @@ class Effect(BaseModel):
     lost: int
     gained: int
     changed: int
+    totals: dict[str, dict[str, int]]
     features: dict[str, list[dict[str, Any]]]
     result: Any = None
 

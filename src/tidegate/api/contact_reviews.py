@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.contacts import Named, OnlyPreview, Operator, PreviewToken, by
+from tidegate.api.previews import MOST_LISTED, Listed
 from tidegate.contacts import reviewing
 from tidegate.security.tokens import Token
 from tidegate.workflows import contacts_review, contacts_settings
@@ -92,6 +93,8 @@ class SettingsEffect(BaseModel):
     changed: int
     queued: int
     queued_before: int
+    entitlements: int
+    features: dict[str, list[dict[str, Any]]]
 
 
 @router.get("/api/contact-reviews", dependencies=[requires("read")])
@@ -126,7 +129,7 @@ def accept(what: Acceptance, hub: HubOf, token: Operator, connection: Named = No
     return AcceptedBatch.model_validate(done)
 
 
-@router.post("/api/contact-reviews/batches/{batch}/undo")
+@router.post("/api/contact-reviews/batches/{batch:segment}/undo")
 def undo(batch: int, hub: HubOf, token: Operator) -> Undone:
     """Takes an acceptance back: its customers wait again."""
     return Undone.model_validate(contacts_review.undo(hub.engine, batch, by(token)))
@@ -147,12 +150,15 @@ def change_settings(
     token: Annotated[Token, requires("admin")],
     preview: OnlyPreview = False,
     preview_token: PreviewToken = None,
+    listed: Listed = MOST_LISTED,
     connection: Named = None,
 ) -> SettingsEffect:
-    """Changes settings (null: the default) and matches every customer anew."""
+    """Changes settings (null: the default) and matches every customer anew; what takes something needs its preview's
+    token.
+    """
     account = hub.account(connection)
     if preview:
         effect = contacts_settings.preview(hub.engine, account, given)
     else:
         effect = contacts_settings.commit(hub.engine, account, given, by(token), preview_token)
-    return SettingsEffect.model_validate(effect.as_json())
+    return SettingsEffect.model_validate(effect.as_json(listed))

@@ -11,6 +11,7 @@ from tidegate.api.contact_models import (
     ContactPage,
     Effect,
     Forgotten,
+    Invoices,
     Member,
     Membership,
     Merge,
@@ -21,14 +22,15 @@ from tidegate.api.contact_models import (
     Refreshed,
     Shown,
 )
-from tidegate.contacts import directory
+from tidegate.api.previews import MOST_LISTED, Listed
+from tidegate.contacts import directory, invoices
 from tidegate.contacts.listing import Filter, subscriptions
 from tidegate.contacts.records import Record
 from tidegate.errors import UsageError
 from tidegate.security.tokens import Token
 from tidegate.wiring import Hub
 from tidegate.workflows import contacts as workflow
-from tidegate.workflows import contacts_fetch, contacts_forget, contacts_import, contacts_merge, previewing
+from tidegate.workflows import contacts_edit, contacts_fetch, contacts_forget, contacts_merge, previewing
 from tidegate.workflows.previewing import Change
 
 router = APIRouter(prefix="/api/contacts", tags=["contacts"])
@@ -39,7 +41,11 @@ Ref = Annotated[
 ]
 OnlyPreview = Annotated[bool, Query(description="only tell what it would change, with a token for doing it")]
 PreviewToken = Annotated[
-    str | None, Query(alias="token", description="of a preview: 409 when it would change something else now")
+    str | None,
+    Query(
+        alias="token",
+        description="of a preview, needed where it takes something: 409 when it would change something else now",
+    ),
 ]
 Operator = Annotated[Token, requires("operate")]
 
@@ -49,10 +55,10 @@ def by(token: Token) -> str:
     return f"token:{token.name}"
 
 
-def carried_out(hub: Hub, change: Change, only_preview: bool, token: str | None) -> Effect:
-    """The change tried, or done. Raises PreviewStale and what the change raises."""
-    found = previewing.preview(hub.engine, change) if only_preview else previewing.commit(hub.engine, change, token)
-    return Effect.model_validate(found.as_json())
+def carried_out(hub: Hub, change: Change, only_preview: bool, token: str | None, listed: int) -> Effect:
+    """The change tried, or done. Raises PreviewNeeded, PreviewStale and what the change raises."""
+    found = previewing.preview(hub.engine, change) if only_preview else previewing.settle(hub.engine, change, token)
+    return Effect.model_validate(found.as_json(listed))
 
 
 @router.get("", dependencies=[requires("read")])
@@ -88,38 +94,50 @@ def put(new: NewContact, response: Response, hub: HubOf, token: Operator, connec
         tuple(new.billing_ids),
     )
     named = hub.account(connection).name if new.billing_ids else None
-    found, made = contacts_import.put(hub.engine, livemode, record, by(token), connection=named)
+    found, made = contacts_edit.put(hub.engine, livemode, record, by(token), connection=named)
     response.status_code = 201 if made else 200
     response.headers["Location"] = f"/api/contacts/{quote(found.ref, safe='')}"
     return show(found.ref, hub, connection)
 
 
-@router.patch("/{contact}")
+@router.patch("/{contact:segment}")
 def change(contact: Ref, what: ContactChange, hub: HubOf, token: Operator, connection: Named = None) -> Shown:
     """Changes what is given of a contact."""
     livemode, given = hub.livemode(connection), what.model_dump(exclude_unset=True)
-    new_id = given.pop("id", "")
-    found = contacts_import.change(hub.engine, livemode, contact, given, by(token))
-    if new_id:
-        found = workflow.rename(hub.engine, livemode, found.ref, new_id, by(token))
+    new_id = given.pop("id", "") or None
+    found = contacts_edit.change(hub.engine, livemode, contact, given, by(token), external_id=new_id)
     return show(found.ref, hub, connection)
 
 
-@router.get("/{contact}", dependencies=[requires("read")])
+@router.get("/{contact:segment}", dependencies=[requires("read")])
 def show(contact: Ref, hub: HubOf, connection: Named = None) -> Shown:
     """The contact, by any id it ever had."""
     with hub.engine.connect() as db:
         return Shown.model_validate(workflow.shown(db, directory.find(db, hub.livemode(connection), contact)))
 
 
-@router.get("/{contact}/subscriptions", dependencies=[requires("read")])
+@router.get("/{contact:segment}/subscriptions", dependencies=[requires("read")])
 def list_subscriptions(contact: Ref, hub: HubOf, connection: Named = None) -> list[dict[str, Any]]:
     """The subscriptions of the contact's customers with their items, newest first; amounts in minor units."""
     with hub.engine.connect() as db:
         return subscriptions(db, directory.find(db, hub.livemode(connection), contact).key)
 
 
-@router.post("/{contact}/refresh", dependencies=[requires("entitlements")])
+@router.get("/{contact:segment}/invoices", dependencies=[requires("read")])
+def list_invoices(
+    contact: Ref,
+    hub: HubOf,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    after: Annotated[str, Query(description="`next` of the page before")] = "",
+    connection: Named = None,
+) -> Invoices:
+    """The invoices of the contact's customers as the mirror has them, newest first; amounts in minor units."""
+    with hub.engine.connect() as db:
+        found = directory.find(db, hub.livemode(connection), contact)
+        return Invoices.model_validate(invoices.page(db, found, after=after, limit=limit))
+
+
+@router.post("/{contact:segment}/refresh", dependencies=[requires("entitlements")])
 def refresh(
     contact: Ref,
     hub: HubOf,
@@ -135,7 +153,7 @@ def refresh(
     return Refreshed.model_validate(found)
 
 
-@router.post("/{contact}/links")
+@router.post("/{contact:segment}/links")
 def link(
     contact: Ref,
     new: NewLink,
@@ -143,14 +161,15 @@ def link(
     token: Operator,
     preview: OnlyPreview = False,
     preview_token: PreviewToken = None,
+    listed: Listed = MOST_LISTED,
     connection: Named = None,
 ) -> Effect:
     """Makes a Stripe customer this contact's by hand; no matching changes that any more."""
     change = workflow.linked(hub.account(connection), new.customer, contact, by(token))
-    return carried_out(hub, change, preview, preview_token)
+    return carried_out(hub, change, preview, preview_token, listed)
 
 
-@router.delete("/{contact}/links/{customer}")
+@router.delete("/{contact:segment}/links/{customer:segment}")
 def unlink(
     contact: Ref,
     customer: str,
@@ -159,28 +178,29 @@ def unlink(
     rematch: Annotated[bool, Query(description="let matching decide again, instead of keeping it apart")] = False,
     preview: OnlyPreview = False,
     preview_token: PreviewToken = None,
+    listed: Listed = MOST_LISTED,
     connection: Named = None,
 ) -> Effect:
     """Takes a Stripe customer from this contact and keeps it apart."""
     change = workflow.unlinked(hub.account(connection), customer, by(token), rematch=rematch, ref=contact)
-    return carried_out(hub, change, preview, preview_token)
+    return carried_out(hub, change, preview, preview_token, listed)
 
 
-@router.post("/{contact}/ids")
+@router.post("/{contact:segment}/ids")
 def add_id(contact: Ref, new: NewId, hub: HubOf, token: Operator, connection: Named = None) -> Shown:
     """Lets one more id lead to the contact."""
-    workflow.alias(hub.engine, hub.livemode(connection), contact, new.id, by(token))
+    contacts_edit.alias(hub.engine, hub.livemode(connection), contact, new.id, by(token))
     return show(contact, hub, connection)
 
 
-@router.delete("/{contact}/ids/{other}")
+@router.delete("/{contact:segment}/ids/{other:segment}")
 def remove_id(contact: Ref, other: str, hub: HubOf, token: Operator, connection: Named = None) -> Shown:
     """Lets a former id of the contact lead to nobody."""
-    found = workflow.alias(hub.engine, hub.livemode(connection), contact, other, by(token), remove=True)
+    found = contacts_edit.alias(hub.engine, hub.livemode(connection), contact, other, by(token), remove=True)
     return show(found.ref, hub, connection)
 
 
-@router.post("/{contact}/merge")
+@router.post("/{contact:segment}/merge")
 def merge(
     contact: Ref,
     what: Other,
@@ -188,17 +208,15 @@ def merge(
     token: Operator,
     preview: OnlyPreview = False,
     preview_token: PreviewToken = None,
+    listed: Listed = MOST_LISTED,
     connection: Named = None,
 ) -> Effect:
     """Makes another contact part of this one; `result.merge` is the number that parts them again."""
-    livemode = hub.livemode(connection)
-    found = contacts_merge.merge(
-        hub.engine, livemode, contact, what.other, by(token), only_preview=preview, token=preview_token
-    )
-    return Effect.model_validate(found.as_json())
+    change = contacts_merge.merged(hub.livemode(connection), contact, what.other, by(token))
+    return carried_out(hub, change, preview, preview_token, listed)
 
 
-@router.post("/{contact}/unmerge")
+@router.post("/{contact:segment}/unmerge")
 def unmerge(
     contact: Ref,
     what: Merge,
@@ -206,16 +224,16 @@ def unmerge(
     token: Operator,
     preview: OnlyPreview = False,
     preview_token: PreviewToken = None,
+    listed: Listed = MOST_LISTED,
     connection: Named = None,
 ) -> Effect:
     """Parts this contact from one that was merged into it."""
     with hub.engine.connect() as db:
         key = directory.find(db, hub.livemode(connection), contact).key
-    found = contacts_merge.unmerge(hub.engine, what.merge, by(token), only_preview=preview, token=preview_token, of=key)
-    return Effect.model_validate(found.as_json())
+    return carried_out(hub, contacts_merge.unmerged(what.merge, by(token), of=key), preview, preview_token, listed)
 
 
-@router.post("/{contact}/forget")
+@router.post("/{contact:segment}/forget")
 def forget(
     contact: Ref,
     hub: HubOf,
@@ -233,15 +251,15 @@ def forget(
     return Forgotten.model_validate(found.as_json())
 
 
-@router.put("/{contact}/members/{user}")
+@router.put("/{contact:segment}/members/{user:segment}")
 def join(contact: Ref, user: str, role: Membership, hub: HubOf, token: Operator, connection: Named = None) -> Member:
     """Makes a user a member of this account, or changes its role."""
-    found = workflow.member(hub.engine, hub.livemode(connection), contact, user, by(token), role=role.role)
+    found = contacts_edit.member(hub.engine, hub.livemode(connection), contact, user, by(token), role=role.role)
     return Member(account=found[0].ref, user=found[1].ref, role=role.role)
 
 
-@router.delete("/{contact}/members/{user}")
+@router.delete("/{contact:segment}/members/{user:segment}")
 def leave(contact: Ref, user: str, hub: HubOf, token: Operator, connection: Named = None) -> Member:
     """Ends a user's membership in this account."""
-    found = workflow.member(hub.engine, hub.livemode(connection), contact, user, by(token), role=None)
+    found = contacts_edit.member(hub.engine, hub.livemode(connection), contact, user, by(token), role=None)
     return Member(account=found[0].ref, user=found[1].ref, role=None)

@@ -1,13 +1,13 @@
 """Entitlements over HTTP: what a contact may use, its usage, and what people give it beside Stripe."""
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from tidegate.api.auth import HubOf, hub_of, recent_token, requires, requires_recent
@@ -20,7 +20,7 @@ from tidegate.workflows import entitlements as workflow
 from tidegate.workflows import explain
 from tidegate.workflows.entitlements import Check, Use
 
-router = APIRouter(prefix="/api/contacts/{contact}", tags=["entitlements"])
+router = APIRouter(prefix="/api/contacts/{contact:segment}", tags=["entitlements"])
 
 REF = "any id of the contact: `acme`, or `account:acme` where a user has the same"
 CONNECTION = "name; says which mode, live or test, where there are connections of both"
@@ -63,7 +63,7 @@ class Answer(BaseModel):
     packages: list[dict[str, Any]] = Field(description="the packages that it holds, its accounts' included")
 
 
-class Consume(BaseModel):
+class Units(BaseModel):
     """Units to debit. The same key gets the same answer again, and debits once."""
 
     model_config = ConfigDict(extra="forbid")
@@ -72,7 +72,17 @@ class Consume(BaseModel):
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=255)
 
 
-class Reserve(Consume):
+class Consume(Units):
+    """Units that are to be used, or were."""
+
+    happened: bool = Field(
+        default=False,
+        description="they were used while the hub could not be asked: counted though less is left, `reason` is "
+        "`over_limit` then; refused only where nothing gives the feature",
+    )
+
+
+class Reserve(Units):
     """Units to set aside for work whose size is known later."""
 
     seconds: int | None = Field(default=None, ge=1, le=604_800, description="how long it holds; 15 minutes by default")
@@ -107,7 +117,9 @@ class UsageSet(BaseModel):
 
 
 class Used(BaseModel):
-    """Whether the order was done (`allowed`), why, and how the usage stands. Without a limit it is null."""
+    """Whether the order was done (`allowed`), why, what was counted for it (`debited`, below 0: given back), and how
+    the usage stands. Without a limit it is null.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -115,6 +127,7 @@ class Used(BaseModel):
     allowed: bool
     reason: str
     amount: int
+    debited: int
     used: int
     limit: int | None
     unlimited: bool
@@ -122,8 +135,16 @@ class Used(BaseModel):
     resets_at: datetime | None
 
 
+def in_utc(given: datetime) -> datetime:
+    """A time as it is meant: UTC where it names no zone."""
+    return given if given.tzinfo is not None else given.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(in_utc)]
+
+
 class OverrideGiven(BaseModel):
-    """What to give a contact beside Stripe: a package, or a feature on terms of its own. Times are UTC."""
+    """What to give a contact beside Stripe: a package, or a feature on its own terms. A time without a zone is UTC."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -132,8 +153,8 @@ class OverrideGiven(BaseModel):
     terms: Any = Field(default=None, description="of the feature: {limit: 100}, {unlimited: true}, {value: …} or true")
     operation: str = Field(default="add", description="add to what subscriptions give, or replace it")
     reason: str = ""
-    since: datetime | None = None
-    expires_at: datetime | None = None
+    since: Moment | None = None
+    expires_at: Moment | None = None
     priority: int = Field(default=0, ge=-1000, le=1000, description="of several, the highest is used up first")
 
 
@@ -187,7 +208,7 @@ async def every(request: Request) -> Response:
 
 
 @router.get(
-    "/entitlements/{feature}",
+    "/entitlements/{feature:segment}",
     response_model=Answer,
     openapi_extra=described(
         ("path", "feature", "key of the feature"),
@@ -219,12 +240,14 @@ async def _use(request: Request, connection: str | None, contact: str, feature: 
 
 
 @router.post(
-    "/entitlements/{feature}/consume",
+    "/entitlements/{feature:segment}/consume",
     response_model=Used,
     openapi_extra=described(("path", "feature", "key of a metered feature"), scopes="entitlements", body=Consume),
 )
 async def consume(request: Request) -> Response:
-    """Checks and debits in one: either all of the amount is debited (`allowed`), or nothing, and `reason` says why."""
+    """Checks and debits in one: either all of the amount is debited (`allowed`), or nothing, and `reason` says why.
+    What `happened` already is counted whatever is left.
+    """
     await recent_token(request, "entitlements")
     try:
         wanted = Consume.model_validate_json(await request.body() or b"{}")
@@ -232,10 +255,11 @@ async def consume(request: Request) -> Response:
         raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from error
     asked = request.path_params
     order = {"operation": "consume", "amount": wanted.amount, "key": wanted.idempotency_key}
+    order["happened"] = wanted.happened
     return await _use(request, request.query_params.get("connection"), asked["contact"], asked["feature"], **order)
 
 
-@router.post("/entitlements/{feature}/usage", response_model=Used, dependencies=[MAY_USE])
+@router.post("/entitlements/{feature:segment}/usage", response_model=Used, dependencies=[MAY_USE])
 async def usage(request: Request, contact: Ref, feature: str, wanted: UsageSet, connection: Named = None) -> Response:
     """Makes the usage what you counted yourself; more than is left is refused."""
     return await _use(
@@ -243,7 +267,7 @@ async def usage(request: Request, contact: Ref, feature: str, wanted: UsageSet, 
     )
 
 
-@router.post("/entitlements/{feature}/reserve", response_model=Used, dependencies=[MAY_USE])
+@router.post("/entitlements/{feature:segment}/reserve", response_model=Used, dependencies=[MAY_USE])
 async def reserve(request: Request, contact: Ref, feature: str, wanted: Reserve, connection: Named = None) -> Response:
     """Debits an amount for work whose size is known later, and answers with the number of the `reservation`. What is
     neither confirmed nor released by `expires_at` is given back.
@@ -252,7 +276,7 @@ async def reserve(request: Request, contact: Ref, feature: str, wanted: Reserve,
     return await _use(request, connection, contact, feature, **order)
 
 
-@router.post("/entitlements/{feature}/release", response_model=Used, dependencies=[MAY_USE])
+@router.post("/entitlements/{feature:segment}/release", response_model=Used, dependencies=[MAY_USE])
 async def release(request: Request, contact: Ref, feature: str, wanted: Release, connection: Named = None) -> Response:
     """Gives units back, such as a seat that was freed; or lets a reservation go."""
     if (wanted.amount is None) is (wanted.reservation is None):
@@ -264,7 +288,7 @@ async def release(request: Request, contact: Ref, feature: str, wanted: Release,
     )
 
 
-@router.post("/entitlements/{feature}/confirm", response_model=Used, dependencies=[MAY_USE])
+@router.post("/entitlements/{feature:segment}/confirm", response_model=Used, dependencies=[MAY_USE])
 async def confirm(request: Request, contact: Ref, feature: str, wanted: Confirm, connection: Named = None) -> Response:
     """Turns a reservation into usage of what was really used; the rest is given back."""
     return await _settle(request, connection, contact, feature, wanted.reservation, wanted.amount)
@@ -298,7 +322,7 @@ def give(
     return workflow.give(hub.engine, hub.livemode(connection), contact, by=token.name, **what)
 
 
-@router.delete("/overrides/{override}")
+@router.delete("/overrides/{override:segment}")
 def revoke(
     hub: HubOf, contact: Ref, override: int, token: Annotated[Token, requires("operate")], connection: Named = None
 ) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.paging import After, Limit, page
+from tidegate.api.previews import MOST_LISTED, Listed, Outcome, Previewed, TokenOf, outcome
 from tidegate.catalog import features, journal
 from tidegate.catalog.terms import FeatureType, Reset
 from tidegate.errors import CatalogInvalid
 from tidegate.security.tokens import Token
-from tidegate.workflows.catalog_changes import remove_feature
+from tidegate.workflows.catalog_changes import define_feature, remove_feature
 
 router = APIRouter(prefix="/api/features", tags=["catalog"])
 
@@ -56,6 +57,7 @@ class FeatureChange(BaseModel):
     name: str | None = None
     unit: str | None = None
     reset: Reset | None = None
+    token: TokenOf = None
 
 
 @router.get("", dependencies=[requires("read")])
@@ -84,26 +86,32 @@ def make(hub: HubOf, wanted: NewFeature, token: Annotated[Token, requires("admin
         return Feature.model_validate(features.one(db, wanted.key))
 
 
-@router.get("/{key}", dependencies=[requires("read")])
+@router.get("/{key:segment}", dependencies=[requires("read")])
 def show(key: str, hub: HubOf) -> Feature:
     """A feature."""
     with hub.engine.connect() as db:
         return Feature.model_validate(features.one(db, key))
 
 
-@router.patch("/{key}")
-def change(key: str, hub: HubOf, wanted: FeatureChange, token: Annotated[Token, requires("admin")]) -> Feature:
-    """Changes a feature's name, unit or reset."""
-    given = wanted.model_dump(exclude_none=True)
-    with hub.engine.begin() as db:
+@router.patch("/{key:segment}")
+def change(
+    key: str,
+    hub: HubOf,
+    wanted: FeatureChange,
+    token: Annotated[Token, requires("admin")],
+    preview: Previewed = False,
+    listed: Listed = MOST_LISTED,
+) -> Outcome:
+    """Changes a feature's name, unit or reset. Another reset changes what contacts may use, and has a preview."""
+    with hub.engine.connect() as db:
         known = features.one(db, key)
-        said: dict[str, Any] = {name: known[name] for name in ("name", "unit", "reset")} | given
-        if features.define(db, key, known["type"], **said):
-            journal.note(db, f"token:{token.name}", "feature.defined", key, **given)
-        return Feature.model_validate(features.one(db, key))
+    said: dict[str, Any] = {name: known[name] for name in ("name", "unit", "reset")}
+    said |= wanted.model_dump(exclude_none=True, exclude={"token"})
+    what = define_feature(key, known["type"], f"token:{token.name}", **said)
+    return outcome(hub, what, preview, wanted.token, listed)
 
 
-@router.delete("/{key}", status_code=204)
+@router.delete("/{key:segment}", status_code=204)
 def remove(key: str, hub: HubOf, token: Annotated[Token, requires("admin")]) -> Response:
     """Removes a feature that no package, mapping or override names."""
     with hub.engine.begin() as db:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.paging import After, Limit, page
-from tidegate.api.previews import Outcome, Previewed, TokenOf, outcome
+from tidegate.api.previews import MOST_LISTED, Listed, Outcome, Previewed, TokenOf, outcome
 from tidegate.catalog import kept, mappings
 from tidegate.catalog.mappings import Wanted
 from tidegate.catalog.terms import Reset
@@ -36,6 +36,9 @@ class Mapping(BaseModel):
     price: str | None
     product: str | None
     product_name: str | None
+    nickname: str | None
+    interval: str | None
+    interval_count: int | None
     package: str | None
     feature: str | None
     terms: dict[str, Any] | None
@@ -168,7 +171,14 @@ def listing(hub: HubOf, connection: Named = None, limit: Limit = 100, after: Aft
 
 
 @router.post("")
-def set_(hub: HubOf, wanted: NewMapping, token: Admin, preview: Previewed = False, connection: Named = None) -> Outcome:
+def set_(
+    hub: HubOf,
+    wanted: NewMapping,
+    token: Admin,
+    preview: Previewed = False,
+    listed: Listed = MOST_LISTED,
+    connection: Named = None,
+) -> Outcome:
     """Maps a price or a product, in place of what it was mapped to. The result says who keeps what they had."""
     said = {"limit": wanted.limit, "unlimited": wanted.unlimited, "value": wanted.value, "reset": wanted.reset}
     mapping = Wanted(
@@ -182,12 +192,17 @@ def set_(hub: HubOf, wanted: NewMapping, token: Admin, preview: Previewed = Fals
         by=f"token:{token.name}",
     )
     change = catalog_changes.set_mapping(mapping, keep_holders=wanted.keep_holders)
-    return outcome(hub, change, preview, wanted.token)
+    return outcome(hub, change, preview, wanted.token, listed)
 
 
-@router.post("/{mapping}/remove")
+@router.post("/{mapping:segment}/remove")
 def remove(
-    mapping: int, hub: HubOf, token: Admin, wanted: Removal | None = None, preview: Previewed = False
+    mapping: int,
+    hub: HubOf,
+    token: Admin,
+    wanted: Removal | None = None,
+    preview: Previewed = False,
+    listed: Listed = MOST_LISTED,
 ) -> Outcome:
     """Takes a mapping out of force; the preview names, per feature, who loses what."""
     asked = wanted or Removal()
@@ -195,7 +210,7 @@ def remove(
         raise CatalogUnknown(what="mapping", key=str(mapping), nearest="", list="mappings")
     with hub.engine.connect() as db:
         change = catalog_changes.remove_mapping(db, mapping, f"token:{token.name}", keep_holders=asked.keep_holders)
-    return outcome(hub, change, preview, asked.token)
+    return outcome(hub, change, preview, asked.token, listed)
 
 
 @router.get("/queue", dependencies=[requires("read")])
@@ -218,13 +233,20 @@ def listing_kept(hub: HubOf, connection: Named = None, limit: Limit = 100, after
 
 
 @router.post("/kept/release")
-def release(hub: HubOf, wanted: Release, token: Admin, preview: Previewed = False, connection: Named = None) -> Outcome:
+def release(
+    hub: HubOf,
+    wanted: Release,
+    token: Admin,
+    preview: Previewed = False,
+    listed: Listed = MOST_LISTED,
+    connection: Named = None,
+) -> Outcome:
     """Ends what holders keep of a price, or of a product's prices; the preview names who loses what."""
     if bool(wanted.price) == bool(wanted.product):
         raise CatalogInvalid(problem="Name a price or a product.")
     name = hub.account(connection).name
     change = catalog_changes.release_kept(name, wanted.price, wanted.product, f"token:{token.name}")
-    return outcome(hub, change, preview, wanted.token)
+    return outcome(hub, change, preview, wanted.token, listed)
 
 
 @router.get("/suggestions", dependencies=[requires("read")])
@@ -243,6 +265,7 @@ def accept(
     token: Admin,
     wanted: Acceptance | None = None,
     preview: Previewed = False,
+    listed: Listed = MOST_LISTED,
     connection: Named = None,
 ) -> Outcome:
     """Makes what the suggestions propose and grants what they give, all or nothing; removing the mappings undoes it."""
@@ -250,4 +273,4 @@ def accept(
     name = hub.account(connection).name
     with hub.engine.connect() as db:
         chosen = catalog_suggest.chosen(catalog_suggest.found(db, name)[0], asked.names or [])
-    return outcome(hub, catalog_suggest.acceptance(name, chosen, f"token:{token.name}"), preview, asked.token)
+    return outcome(hub, catalog_suggest.acceptance(name, chosen, f"token:{token.name}"), preview, asked.token, listed)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.paging import After, Limit, page
-from tidegate.api.previews import Outcome, Previewed, TokenOf, outcome
+from tidegate.api.previews import MOST_LISTED, Listed, Outcome, Previewed, TokenOf, outcome
 from tidegate.catalog import journal, packages
 from tidegate.errors import CatalogInvalid
 from tidegate.security.tokens import Token
@@ -163,24 +163,28 @@ def make(hub: HubOf, wanted: NewPackage, token: Admin) -> Package:
     return _found(hub, wanted.key)
 
 
-@router.get("/{key}", dependencies=[requires("read")])
+@router.get("/{key:segment}", dependencies=[requires("read")])
 def show(key: str, hub: HubOf) -> Detail:
     """A package with its versions, the contacts on each, and what is mapped to it."""
     with hub.engine.connect() as db:
         return Detail.model_validate(packages.show(db, key))
 
 
-@router.patch("/{key}")
-def change(key: str, hub: HubOf, wanted: PackageChange, token: Admin, preview: Previewed = False) -> Outcome:
+@router.patch("/{key:segment}")
+def change(
+    key: str, hub: HubOf, wanted: PackageChange, token: Admin, preview: Previewed = False, listed: Listed = MOST_LISTED
+) -> Outcome:
     """Changes what all versions share. Another default or kind changes what contacts may use, and has a preview."""
     names = ("name", "kind", "is_default", "prices")
     with hub.engine.connect() as db:
         known = packages.one(db, key)
     said = {name: known[name] for name in names} | wanted.model_dump(exclude_none=True, exclude={"token"})
-    return outcome(hub, catalog_changes.define_package(key, f"token:{token.name}", **said), preview, wanted.token)
+    return outcome(
+        hub, catalog_changes.define_package(key, f"token:{token.name}", **said), preview, wanted.token, listed
+    )
 
 
-@router.delete("/{key}", status_code=204)
+@router.delete("/{key:segment}", status_code=204)
 def remove(key: str, hub: HubOf, token: Admin) -> Response:
     """Removes a package that no mapping, override or subscription names and that is not the default."""
     with hub.engine.begin() as db:
@@ -188,7 +192,7 @@ def remove(key: str, hub: HubOf, token: Admin) -> Response:
     return Response(status_code=204)
 
 
-@router.put("/{key}/draft")
+@router.put("/{key:segment}/draft")
 def draft(key: str, hub: HubOf, wanted: Draft, token: Admin) -> Drafted:
     """Keeps what the next version is to give, in place of the draft that was; nobody gets it until it is published."""
     with hub.engine.begin() as db:
@@ -197,26 +201,38 @@ def draft(key: str, hub: HubOf, wanted: Draft, token: Admin) -> Drafted:
     return Drafted(draft=_found(hub, key).draft)
 
 
-@router.post("/{key}/publish")
+@router.post("/{key:segment}/publish")
 def publish(
-    key: str, hub: HubOf, token: Admin, wanted: Publishing | None = None, preview: Previewed = False
+    key: str,
+    hub: HubOf,
+    token: Admin,
+    wanted: Publishing | None = None,
+    preview: Previewed = False,
+    listed: Listed = MOST_LISTED,
 ) -> Outcome:
     """Publishes the draft, or the given features. Subscribers stay on their version until they are migrated."""
     asked = wanted or Publishing()
     change = catalog_changes.publish_package(key, f"token:{token.name}", features=asked.features)
-    return outcome(hub, change, preview, asked.token)
+    return outcome(hub, change, preview, asked.token, listed)
 
 
-@router.post("/{key}/migrate")
-def migrate(key: str, hub: HubOf, token: Admin, wanted: Migration | None = None, preview: Previewed = False) -> Outcome:
+@router.post("/{key:segment}/migrate")
+def migrate(
+    key: str,
+    hub: HubOf,
+    token: Admin,
+    wanted: Migration | None = None,
+    preview: Previewed = False,
+    listed: Listed = MOST_LISTED,
+) -> Outcome:
     """Moves subscriptions to another version; the preview names who gains and loses what."""
     asked = wanted or Migration()
     by = f"token:{token.name}"
     change = catalog_changes.migrate_package(key, by, to=asked.to, subscriptions=asked.subscriptions)
-    return outcome(hub, change, preview, asked.token)
+    return outcome(hub, change, preview, asked.token, listed)
 
 
-@router.post("/{key}/create-in-stripe")
+@router.post("/{key:segment}/create-in-stripe")
 def create_in_stripe(
     key: str,
     hub: HubOf,

@@ -13,7 +13,18 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
-from tidegate.errors import CatalogUnknown, ContactUnknown, HubBusy, InboxBusy, ScopeMissing, TidegateError, outcome
+from tidegate.api.segments import readable
+from tidegate.errors import (
+    CatalogUnknown,
+    ContactUnknown,
+    DatabaseBusy,
+    HubBusy,
+    InboxBusy,
+    ScopeMissing,
+    TidegateError,
+    outcome,
+)
+from tidegate.store.trouble import held_by_others, told
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +45,8 @@ SCHEMA: dict[str, Any] = {
                     "detail": {"type": "string", "examples": ["There is no connection named eu. Known: us."]},
                     "reason": {
                         "type": "string",
-                        "description": "of a check, with status 404",
-                        "examples": ["contact_not_found", "feature_not_found"],
+                        "description": "what there is not, with status 404 or 405",
+                        "examples": ["contact_not_found", "feature_not_found", "route_not_found"],
                     },
                     "errors": {
                         "type": "array",
@@ -78,7 +89,7 @@ def of_error(error: TidegateError) -> JSONResponse:
         headers["WWW-Authenticate"] = (
             f'Bearer realm="tidegate", error="insufficient_scope", scope="{error.facts["needed"]}"'
         )
-    if isinstance(error, HubBusy | InboxBusy):
+    if isinstance(error, DatabaseBusy | HubBusy | InboxBusy):
         headers["Retry-After"] = str(RETRY_SECONDS)
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         headers["Connection"] = "close"  # the rest of the body is not read
@@ -94,6 +105,18 @@ def _reason(error: TidegateError) -> dict[str, str]:
     return {}
 
 
+def _of_route(request: Request, error: HTTPException) -> tuple[str, dict[str, str]]:
+    """What is told of a path or a method that the API does not have, and the reason; of others their own detail."""
+    path = readable(request.scope["path"])
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        told = f"There is no route {request.method} {path}. /api/openapi.json lists those that there are."
+        return told, {"reason": "route_not_found"}
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        told = f"{path} takes no {request.method}, but {(error.headers or {}).get('Allow', 'other methods')}."
+        return told, {"reason": "method_not_allowed"}
+    return error.detail, {}
+
+
 def _told(error: TidegateError) -> str:
     """The error's words; what names an option of the command line names the parameter of a request instead."""
     return str(error).replace("`--connection NAME`", "`?connection=NAME`")
@@ -106,22 +129,25 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, TidegateError)
         return of_error(error)
 
-    def of_http(_request: Request, error: Exception) -> JSONResponse:
+    def of_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        return problem(error.status_code, error.detail, headers=error.headers)
+        detail, more = _of_route(request, error)
+        return problem(error.status_code, detail, headers=error.headers, **more)
 
     def misfit(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         fields = [
             {"field": ".".join(str(part) for part in one["loc"]), "problem": str(one["msg"])} for one in error.errors()
         ]
-        told = "; ".join(f"{one['field']}: {one['problem']}" for one in fields)
-        return problem(422, f"The request does not fit: {told}", errors=fields)
+        said = "; ".join(f"{one['field']}: {one['problem']}" for one in fields)
+        return problem(422, f"The request does not fit: {said}", errors=fields)
 
     def of_database(_request: Request, error: Exception) -> JSONResponse:
+        if held_by_others(error):
+            return of_error(DatabaseBusy(what="what was asked for", problem=told(error), tries=1))
         log.error("database error: %s", error, exc_info=error)
-        told = "The database could not be reached or did not answer in time. Try again soon."
-        return problem(503, told, kind="DatabaseUnreachable", headers={"Retry-After": str(RETRY_SECONDS)})
+        said = "The database could not be reached or did not answer in time. Try again soon."
+        return problem(503, said, kind="DatabaseUnreachable", headers={"Retry-After": str(RETRY_SECONDS)})
 
     def unexpected(_request: Request, error: Exception) -> JSONResponse:
         log.error("unexpected error", exc_info=error)

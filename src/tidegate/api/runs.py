@@ -35,7 +35,7 @@ def shown(row: RowMapping) -> Run:
     return Run.model_validate(dict(row))
 
 
-@router.get("/{run_id}", dependencies=[requires("read")])
+@router.get("/{run_id:segment}", dependencies=[requires("read")])
 def show(run_id: int, hub: HubOf) -> Run:
     """The run, with its summary so far."""
     with hub.engine.connect() as db:

@@ -20,7 +20,7 @@ ANSWERS = {new: b'{"received":true,"new":%s}' % (b"true" if new else b"false") f
 
 
 @router.post(
-    "/api/webhooks/stripe/{connection}",
+    "/api/webhooks/stripe/{connection:segment}",
     response_class=Response,
     responses={200: {"content": {"application/json": {"example": {"received": True, "new": True}}}}},
 )

@@ -67,6 +67,11 @@ def remove(db: Connection, key: str, *, by_file: bool = False) -> None:
     snapshot.changed(db)
 
 
+def holders(db: Connection, key: str) -> list[int]:
+    """The contacts (internal keys) to whom a grant or an override gives something of the feature."""
+    return list(db.scalars(_HOLDERS, {"key": key}))
+
+
 def release(db: Connection, key: str) -> None:
     """Lets the page and the API change what the file managed."""
     db.execute(update(features).where(features.c.key == key).values(managed_by=""))
@@ -116,6 +121,15 @@ select (select count(*) from tidegate.package_versions v where v.features ? :key
   (select count(*) from tidegate.mappings m where feature = :key and (
     removed_at is null or exists (select from tidegate.grants g where g.mapping = m.id))) as mappings,
   (select count(*) from tidegate.overrides where feature = :key and revoked_at is null) as overrides""")
+
+_HOLDERS = text("""
+with giving as (select package, version from tidegate.package_versions where jsonb_exists(features, :key))
+select contact from tidegate.grants g
+where feature = :key or (package, version) in (select package, version from giving)
+union
+select contact from tidegate.overrides
+where revoked_at is null and (feature = :key or (package, version) in (select package, version from giving))
+order by 1""")
 
 _FORGET = (
     text("""

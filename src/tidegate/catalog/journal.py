@@ -12,6 +12,21 @@ def note(db: Connection, by: str, action: str, subject: str, **detail: Any) -> N
     db.execute(_NOTE, values)
 
 
+def page(db: Connection, *, about: str = "", before: int | None = None, limit: int = 50) -> list[dict[str, Any]]:
+    """Changes, newest first: {id, at, by, action, subject, detail}; those before the one of the id `before`.
+
+    `about`: the key of a feature or package, or the id of a price or product; empty: all.
+    """
+    values = {"about": about or None, "before": before, "limit": limit}
+    return [dict(row) for row in db.execute(_PAGE, values).mappings()]
+
+
+_PAGE = text("""
+select id, at, by, action, subject, detail from tidegate.catalog_changes
+where (cast(:before as bigint) is null or id < :before)
+  and (cast(:about as text) is null or :about = subject or :about = any(regexp_split_to_array(subject, '[ :→]+')))
+order by id desc limit :limit""")
+
 _NOTE = text("""
 insert into tidegate.catalog_changes (by, action, subject, detail)
 values (:by, :action, :subject, cast(:detail as jsonb))""")

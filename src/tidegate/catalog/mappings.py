@@ -94,7 +94,7 @@ def one(db: Connection, mapping: int) -> RowMapping:
 
 
 def every(db: Connection, connection: str | None = None) -> list[dict[str, Any]]:
-    """The mappings in force, with the names of price and product and how many contacts each gives to."""
+    """The mappings in force, with what price and product are called, and how many contacts each gives to."""
     return [dict(row) for row in db.execute(_EVERY, {"connection": connection}).mappings()]
 
 
@@ -197,7 +197,8 @@ where connection = :connection and removed_at is null
 _ONE = text("select * from tidegate.mappings where id = :id and removed_at is null")
 
 _EVERY = text("""
-select m.id, m.connection, m.price, m.product, coalesce(own.name, of.name) as product_name, m.package, m.feature,
+select m.id, m.connection, m.price, m.product, coalesce(own.name, of.name) as product_name, p.nickname,
+  p.interval, p.interval_count, m.package, m.feature,
   m.terms, m.per_quantity, m.managed_by, m.created_at, m.created_by,
   (select count(distinct g.contact) from tidegate.grants g where g.mapping = m.id) as contacts
 from tidegate.mappings m

@@ -98,7 +98,7 @@ def migrate(db: Connection, key: str, *, to: int | None = None, subscriptions: S
         raise CatalogInvalid(problem=f"The package {key} has no published version {to or ''}; there is {shown}.")
     only = list(subscriptions) if subscriptions is not None else None
     wanted = {"key": key, "to": to or known[-1]}
-    moved = db.execute(_MIGRATE, wanted | {"only": only}).rowcount
+    moved = int(db.scalar(_MIGRATE, wanted | {"only": only}) or 0)
     return moved if only is not None else moved + db.execute(_MIGRATE_OVERRIDES, wanted).rowcount
 
 
@@ -153,7 +153,7 @@ def remove(db: Connection, key: str, *, by_file: bool = False) -> None:
     if used := ", ".join(f"{count:,} {what}" for what, count in named.items() if count):
         raise CatalogInvalid(problem=f"The package {key} is still named by {used}; take it out there first.")
     db.execute(_FORGET_KEPT, {"key": key})
-    for table in ("mappings", "overrides", "package_versions"):
+    for table in ("mappings", "overrides", "package_versions", "holdings"):
         db.execute(text(f"delete from tidegate.{table} where package = :key"), {"key": key})
     db.execute(text("delete from tidegate.packages where key = :key"), {"key": key})
     snapshot.changed(db)
@@ -174,10 +174,16 @@ where package = :key and published_at is null returning version""")
 _VERSIONS = text("""
 select version from tidegate.package_versions where package = :key and published_at is not null order by version""")
 
+# One that left the package moves, too, though it is not counted: it would come back to what nobody else has any more.
 _MIGRATE = text("""
-update tidegate.holdings set version = :to, since = now()
-where package = :key and version <> :to
-  and (cast(:only as text[]) is null or subscription = any(cast(:only as text[])))""")
+with moved as (
+  update tidegate.holdings set version = :to, since = now()
+  where package = :key and version <> :to
+    and (cast(:only as text[]) is null or subscription = any(cast(:only as text[])))
+  returning connection, subscription, package)
+select count(*) from moved m where exists (
+  select from tidegate.grants g
+  where g.connection = m.connection and g.subscription = m.subscription and g.package = m.package)""")
 
 _MIGRATE_OVERRIDES = text("""
 update tidegate.overrides set version = :to

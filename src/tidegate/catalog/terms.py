@@ -18,7 +18,7 @@ class Terms:
     """How much of a feature is given.
 
     boolean: nothing more to say. config: `value`, any JSON but null. metered: `limit` units for each period of `reset`
-    (None: the feature's own), or `unlimited`.
+    (None: that of the base package beside them, else the feature's own), or `unlimited`.
     """
 
     limit: int | None = None

@@ -15,6 +15,9 @@ def consume(
     key: Annotated[
         str | None, typer.Option(metavar="K", help="Idempotency key: the same one debits once and answers the same.")
     ] = None,
+    happened: Annotated[
+        bool, typer.Option("--happened", help="It was used already: count it, though that be over the limit.")
+    ] = False,
     connection: ConnectionName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -25,7 +28,8 @@ def consume(
     from tidegate.workflows.entitlements import Use, use
 
     with opened(may_migrate=True) as hub:
-        [done] = use(hub.engine, [Use(hub.livemode(connection), contact, feature, "consume", amount, key)])
+        livemode = hub.livemode(connection)
+        [done] = use(hub.engine, [Use(livemode, contact, feature, "consume", amount, key, happened=happened)])
     if isinstance(done, TidegateError):
         raise done
     if as_json:

@@ -6,7 +6,7 @@ import typer
 
 from tidegate.cli import contacts_changes, contacts_data, contacts_review, contacts_stripe
 from tidegate.cli.options import AsJson, ConnectionName
-from tidegate.cli.previews import Previewed, Token
+from tidegate.cli.previews import Previewed, Token, Yes
 
 app = typer.Typer(help="Who your Stripe customers are.", no_args_is_help=True)
 
@@ -114,6 +114,7 @@ def link(
     contact: Ref,
     customer: Customer,
     preview: Previewed = False,
+    yes: Yes = False,
     token: Token = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,
@@ -121,13 +122,13 @@ def link(
     """Make a Stripe customer a contact's by hand; no matching changes that any more."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.cli.previews import carried_out, say
+    from tidegate.cli.previews import carry_out, say
     from tidegate.cli.who import person
     from tidegate.workflows import contacts
 
     with opened(may_migrate=True) as hub:
         change = contacts.linked(hub.account(connection), customer, contact, person())
-        found = carried_out(hub.engine, change, only_preview=preview, token=token)
+        found = carry_out(hub.engine, change, only_preview=preview, yes=yes, token=token, as_json=as_json)
     if as_json:
         show.document(found.as_json())
         return
@@ -143,6 +144,7 @@ def unlink(
         bool, typer.Option("--rematch", help="Let matching decide again, instead of keeping it apart for good.")
     ] = False,
     preview: Previewed = False,
+    yes: Yes = False,
     token: Token = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,
@@ -150,13 +152,13 @@ def unlink(
     """Take a Stripe customer from its contact and keep it apart."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.cli.previews import carried_out, say
+    from tidegate.cli.previews import carry_out, say
     from tidegate.cli.who import person
     from tidegate.workflows import contacts
 
     with opened(may_migrate=True) as hub:
         change = contacts.unlinked(hub.account(connection), customer, person(), rematch=rematch)
-        found = carried_out(hub.engine, change, only_preview=preview, token=token)
+        found = carry_out(hub.engine, change, only_preview=preview, yes=yes, token=token, as_json=as_json)
     if as_json:
         show.document(found.as_json())
         return
@@ -177,10 +179,10 @@ def rename(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import contacts
+    from tidegate.workflows import contacts_edit
 
     with opened(may_migrate=True) as hub:
-        after = contacts.rename(hub.engine, hub.livemode(connection), contact, new, person())
+        after = contacts_edit.rename(hub.engine, hub.livemode(connection), contact, new, person())
     if as_json:
         show.document({"contact": after.ref, "was": contact})
     else:
@@ -199,11 +201,11 @@ def alias(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import contacts
+    from tidegate.workflows import contacts_edit
 
     with opened(may_migrate=True) as hub:
         livemode = hub.livemode(connection)
-        found = contacts.alias(hub.engine, livemode, contact, other, person(), remove=remove)
+        found = contacts_edit.alias(hub.engine, livemode, contact, other, person(), remove=remove)
     if as_json:
         show.document({"contact": found.ref, "id": other, "removed": remove})
     else:

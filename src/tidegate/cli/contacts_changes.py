@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tidegate.cli.options import AsJson, ConnectionName
-from tidegate.cli.previews import Previewed, Token
+from tidegate.cli.previews import Previewed, Token, Yes
 
 if TYPE_CHECKING:
     from tidegate.workflows.previewing import Preview
@@ -18,18 +18,20 @@ def merge(
     contact: Annotated[str, typer.Argument(metavar="CONTACT", help="The contact that stays.")],
     other: Annotated[str, typer.Argument(metavar="OTHER", help="The contact that becomes part of it.")],
     preview: Previewed = False,
+    yes: Yes = False,
     token: Token = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,
 ) -> None:
     """Make two contacts one: ids, customers, members, overrides and usage of the second become the first's."""
     from tidegate.cli.hub import opened
+    from tidegate.cli.previews import carry_out
     from tidegate.cli.who import person
     from tidegate.workflows import contacts_merge
 
     with opened(may_migrate=True) as hub:
-        livemode = hub.livemode(connection)
-        found = contacts_merge.merge(hub.engine, livemode, contact, other, person(), only_preview=preview, token=token)
+        change = contacts_merge.merged(hub.livemode(connection), contact, other, person())
+        found = carry_out(hub.engine, change, only_preview=preview, yes=yes, token=token, as_json=as_json)
     _print(found, as_json, _merged)
 
 
@@ -50,19 +52,22 @@ def _merged(result: dict[str, Any], *, done: bool) -> list[str]:
 def unmerge(
     which: Annotated[str, typer.Argument(metavar="MERGE", help="Its number, or the id of the contact merged away.")],
     preview: Previewed = False,
+    yes: Yes = False,
     token: Token = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,
 ) -> None:
     """Part two contacts that were merged: each has again what it had, what came since stays where it is."""
     from tidegate.cli.hub import opened
+    from tidegate.cli.previews import carry_out
     from tidegate.cli.who import person
     from tidegate.workflows import contacts_merge
 
     with opened(may_migrate=True) as hub:
         with hub.engine.connect() as db:
             number = contacts_merge.number_of(db, hub.livemode(connection), which)
-        found = contacts_merge.unmerge(hub.engine, number, person(), only_preview=preview, token=token)
+        change = contacts_merge.unmerged(number, person())
+        found = carry_out(hub.engine, change, only_preview=preview, yes=yes, token=token, as_json=as_json)
     _print(found, as_json, _unmerged)
 
 

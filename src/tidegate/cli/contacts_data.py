@@ -133,11 +133,11 @@ def _member(user: str, account: str, role: str | None, connection: str | None, a
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import contacts
+    from tidegate.workflows import contacts_edit
 
     with opened(may_migrate=True) as hub:
         livemode = hub.livemode(connection)
-        of, who = contacts.member(hub.engine, livemode, account, user, person(), role=role)
+        of, who = contacts_edit.member(hub.engine, livemode, account, user, person(), role=role)
     if as_json:
         found: dict[str, Any] = {"account": of.ref, "user": who.ref, "role": role}
         show.document(found)

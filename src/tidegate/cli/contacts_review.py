@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tidegate.cli.options import AsJson, ConnectionName
-from tidegate.cli.previews import Previewed, Token
+from tidegate.cli.previews import Previewed, Token, Yes
 
 if TYPE_CHECKING:
     from tidegate.workflows.contacts_settings import Effect
@@ -146,6 +146,7 @@ def settings(
         ),
     ] = None,
     preview: Previewed = False,
+    yes: Yes = False,
     token: Token = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,
@@ -171,7 +172,7 @@ def settings(
         if preview:
             effect = contacts_settings.preview(hub.engine, account, given)
         else:
-            effect = contacts_settings.commit(hub.engine, account, given, person(), token)
+            effect = contacts_settings.commit(hub.engine, account, given, person(), token, anyway=yes)
     if as_json:
         show.document({"connection": account.name, **effect.as_json()})
         return
@@ -181,7 +182,9 @@ def settings(
 def print_effect(effect: "Effect", *, hint: bool = True) -> None:
     """What settings do to the links and, with `hint`, how to go on after a preview."""
     from tidegate.cli import show
+    from tidegate.cli.previews import say_features
 
+    say_features(effect.features, effect.done)
     show.line(
         f"Of {effect.customers:,} customers: {effect.linked:,} linked to contacts there are, {effect.created:,} "
         f"contacts made, {effect.changed:,} links changed; {effect.queued:,} in review ({effect.queued_before:,} "

@@ -26,13 +26,18 @@ def understood(hub: "Hub", account: "Account", steps: "Steps") -> int:
 
 def known(hub: "Hub", account: "Account", accepted: int, steps: "Steps") -> dict[str, Any]:
     """What is known of contacts after all that happened, with an example of what one may use."""
+    from tidegate.errors import TidegateError
     from tidegate.workflows.demo import wait
     from tidegate.workflows.demo_contacts import refreshed, summary
-    from tidegate.workflows.entitlements import Check, check
+    from tidegate.workflows.entitlements import Check, check, with_names
 
     wait(lambda: refreshed(hub.engine, account), WITHIN, lambda: "changed customers still wait for their refresh")
     done = summary(hub.engine, account, accepted)
     [answer] = check(hub.engine, [Check(account.livemode, done.example)])
+    if isinstance(answer, TidegateError):
+        raise answer
+    with hub.engine.connect() as db:
+        answer = with_names(db, answer)
     steps.done("refresh", _standing(done))
     return done.as_json() | {"answer": answer, "home": str(hub.settings.home)}
 

@@ -24,12 +24,14 @@ def entitlements(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.errors import TidegateError
-    from tidegate.workflows.entitlements import Check, check
+    from tidegate.workflows.entitlements import Check, check, with_names
 
     with opened() as hub:
         [found] = check(hub.engine, [Check(hub.livemode(connection), contact, feature)])
-    if isinstance(found, TidegateError):
-        raise found
+        if isinstance(found, TidegateError):
+            raise found
+        with hub.engine.connect() as db:
+            found = with_names(db, found)
     if as_json:
         show.document(found)
     else:
@@ -110,7 +112,8 @@ def _giver(source: dict[str, Any]) -> str:
     if "package" in source:
         kind = {"add_on": "the add-on", "default": "the default package"}.get(source["kind"], "the package")
         return f"{kind} {source['package']}"
-    return f"the price {source['price']}"
+    named = f" ({source['price_name']})" if source.get("price_name") else ""
+    return f"the price {source['price']}{named}"
 
 
 def _used(one: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ Source = Annotated[str, typer.Argument(metavar="PRICE|PRODUCT", help="Stripe's p
 def list_(connection: ConnectionName = None, as_json: AsJson = False) -> None:
     """List the mappings in force, with the contacts that each gives something to, and what holders keep of others."""
     from tidegate.catalog import kept, mappings
+    from tidegate.catalog.names import called
     from tidegate.cli import show
     from tidegate.cli.hub import opened
 
@@ -37,7 +38,7 @@ def list_(connection: ConnectionName = None, as_json: AsJson = False) -> None:
             one["id"],
             one["connection"],
             one["price"] or one["product"],
-            one["product_name"],
+            called(one["product_name"], one["nickname"], one["interval"], one["interval_count"]),
             meaning(one),
             "yes" if one["per_quantity"] else "no",
             one["contacts"],

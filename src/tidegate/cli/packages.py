@@ -116,6 +116,32 @@ def migrate(
     _finish(change, preview, yes, token, as_json, _migrated)
 
 
+@app.command()
+def history(
+    about: Annotated[
+        str, typer.Argument(metavar="[KEY]", help="Only of this package, feature, price or product; else of all.")
+    ] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="So many.")] = 50,
+    after: Annotated[int | None, typer.Option(min=1, metavar="N", help="`next` of the page before.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show who changed what of packages, features and mappings, newest first."""
+    from tidegate.catalog import journal
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+
+    with opened() as hub, hub.engine.connect() as db:
+        found = journal.page(db, about=about, before=after, limit=limit + 1)
+    following = found[limit - 1]["id"] if len(found) > limit else None
+    if as_json:
+        show.document({"changes": found[:limit], "next": following})
+        return
+    rows = [(one["at"], one["by"], one["action"], one["subject"], _detail(one["detail"])) for one in found[:limit]]
+    show.table(["at", "by", "what", "of", "detail"], rows)
+    if following:
+        show.line(f"More with --after {following}")
+
+
 @app.command("create-in-stripe")
 def create_in_stripe(
     package: Key,
@@ -177,11 +203,21 @@ def terms(features: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
+def _detail(said: dict[str, Any]) -> str:
+    """What else is known of a change; lists and tables by their size."""
+    told = {name: f"{len(value):,}" if isinstance(value, list | dict) else value for name, value in said.items()}  # pyright: ignore[reportUnknownArgumentType]
+    return ", ".join(f"{name} {value}" for name, value in told.items() if value not in (None, "", False, "0"))
+
+
 def _published(result: dict[str, Any]) -> str:
     if not result["changed"]:
         return f"Version {result['version']} of {result['package']} gives the same already."
-    stay = f" {result['stay']:,} contacts stay on an older one; `tidegate packages migrate` moves them."
-    return f"Version {result['version']} of {result['package']} is published." + (stay if result["stay"] else "")
+    key, told = result["package"], f"Version {result['version']} of {result['package']} is published."
+    if result["stay"]:
+        told += f" {result['stay']:,} contacts stay on an older one"
+        told += ", which gives nothing at all" if result["stay_with_nothing"] == result["stay"] else ""
+        told += f": `tidegate packages migrate {key}` moves them, with `--preview` first."
+    return told
 
 
 def _migrated(result: dict[str, Any]) -> str:

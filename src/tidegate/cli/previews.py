@@ -34,27 +34,17 @@ def carry_out(
 
     Raises PreviewNeeded where nobody can be asked, and PreviewStale; ends the command when the answer is no.
     """
-    from tidegate.workflows.catalog_changes import hurts, settle
-    from tidegate.workflows.previewing import commit, preview
+    from tidegate.workflows.previewing import commit, hurts, preview, settle
 
     if only_preview:
         return preview(engine, change)
     if token or yes or as_json or not sys.stdin.isatty():
         return settle(engine, change, token, anyway=yes)
     found = preview(engine, change)
-    if hurts(found):
+    if hurts(found.features):
         say(found)
         typer.confirm("Do it?", abort=True, err=True)
     return commit(engine, change, found.token)
-
-
-def carried_out(engine: "Engine", change: "Change", *, only_preview: bool, token: str | None) -> "Preview":
-    """The change tried, or done without asking: it takes nothing that a preview would have to show. Raises PreviewStale
-    and what the change raises.
-    """
-    from tidegate.workflows import previewing
-
-    return previewing.preview(engine, change) if only_preview else previewing.commit(engine, change, token)
 
 
 def say(found: "Preview") -> None:
@@ -62,18 +52,25 @@ def say(found: "Preview") -> None:
     from tidegate.cli import show
 
     told = found.as_json()
-    for feature, changes in found.features.items():
-        rows = [(one["contact"], standing(one["before"]), standing(one["now"])) for one in changes[:SHOWN]]
-        show.table([feature, "had", "has"] if found.done else [feature, "has", "would have"], rows)
-        if len(changes) > SHOWN:
-            show.line(f"… and {len(changes) - SHOWN:,} more (--json lists all)")
-        show.line()
+    say_features(found.features, found.done)
     show.line(
         f"{told['contacts']:,} contacts looked at: {told['gained']:,} entitlements gained, {told['changed']:,} "
         f"changed, {told['lost']:,} lost."
     )
     if not found.done:
         show.line(f"Nothing was done. To do exactly this: --token {found.token}")
+
+
+def say_features(features: dict[str, list[dict[str, Any]]], done: bool) -> None:
+    """A table for each feature of a preview: who has what, and would have, or had and has."""
+    from tidegate.cli import show
+
+    for feature, changes in features.items():
+        rows = [(one["contact"], standing(one["before"]), standing(one["now"])) for one in changes[:SHOWN]]
+        show.table([feature, "had", "has"] if done else [feature, "has", "would have"], rows)
+        if len(changes) > SHOWN:
+            show.line(f"… and {len(changes) - SHOWN:,} more (--json lists all)")
+        show.line()
 
 
 def standing(given: Any) -> str:

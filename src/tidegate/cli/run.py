@@ -10,7 +10,7 @@ from typer import Exit
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from tidegate.errors import ConfigurationError, TidegateError, UsageError, outcome
+from tidegate.errors import ConfigurationError, DatabaseBusy, TidegateError, UsageError, outcome
 
 INTERRUPTED = 130
 """128 + SIGINT, as a shell counts it; SIGTERM and SIGHUP end with 143 and 129."""
@@ -114,9 +114,12 @@ def _database_lost(error: BaseException) -> TidegateError | None:
 
     from tidegate.cli.lost import lost
     from tidegate.settings import settings
+    from tidegate.store.trouble import held_by_others, told
 
     if not isinstance(error, OperationalError):
         return None
+    if held_by_others(error):
+        return DatabaseBusy(what="what the command changes", problem=told(error), tries=1)
     never_answered = getattr(error.orig, "sqlstate", None) is None  # a connection that was refused has no SQLSTATE
     disk_full = getattr(error.orig, "sqlstate", None) == "53100"
     if not error.connection_invalidated and not never_answered and not disk_full:

@@ -162,7 +162,7 @@ def _match(
     if not as_json:
         print_effect(effect, hint=False)
     if yes or _agreed("Match them like this?"):
-        effect = contacts_settings.commit(hub.engine, account, settings, person(), None)
+        effect = contacts_settings.commit(hub.engine, account, settings, person(), effect.token)
     else:
         say("   Nobody is matched by other settings; `tidegate contacts settings` does it later.")
     result["contacts"] = effect.as_json()

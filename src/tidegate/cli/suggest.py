@@ -11,6 +11,7 @@ from tidegate.cli.options import AsJson, ConnectionName
 
 if TYPE_CHECKING:
     from tidegate.catalog.proposals import Left, Suggestion
+    from tidegate.workflows.previewing import Preview
 
 
 def suggest(
@@ -35,7 +36,6 @@ def suggest(
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
     from tidegate.workflows import catalog_suggest
-    from tidegate.workflows.catalog_changes import concerned
     from tidegate.workflows.config_yaml import dump
 
     with opened(may_migrate=accept) as hub:
@@ -57,13 +57,26 @@ def suggest(
         return
     say_suggestions(wanted, left)
     if done:
-        numbers = [str(number) for one in done.result["accepted"] for number in one["mappings"]]
-        show.line(f"Accepted: mappings {', '.join(numbers)}; `tidegate mappings remove` takes one back.")
-        show.line(f"{done.as_json()['gained']:,} entitlements are granted to {len(concerned(done)):,} contacts.")
+        say_accepted(done, wanted)
     elif wanted and write is None:
         show.line("`--accept` makes them so, all or the named ones; `--write FILE` lets you edit them first.")
     if write is not None:
         show.line(f"Written to {write}; `tidegate config apply {write}` makes them so.")
+
+
+def say_accepted(done: "Preview", wanted: "Sequence[Suggestion]") -> None:
+    """The mappings that were made, what they grant, and what of the packages gives nothing yet."""
+    from tidegate.cli import show
+    from tidegate.workflows.previewing import concerned
+
+    numbers = [str(number) for one in done.result["accepted"] for number in one["mappings"]]
+    show.line(f"Accepted: mappings {', '.join(numbers)}; `tidegate mappings remove` takes one back.")
+    show.line(f"{done.as_json()['gained']:,} entitlements are granted to {len(concerned(done)):,} contacts.")
+    for key in _empty(wanted):
+        show.line(
+            f"The package {key} gives nothing yet: `tidegate packages publish {key} --feature KEY=TERMS`, then "
+            f"`tidegate packages migrate {key}` for those who hold it."
+        )
 
 
 def say_suggestions(wanted: "Sequence[Suggestion]", left: "Sequence[Left]") -> None:
@@ -81,6 +94,11 @@ def say_suggestions(wanted: "Sequence[Suggestion]", left: "Sequence[Left]") -> N
             ["left to you", "name", "subscriptions", "why"],
             [(one.id, one.name, one.subscriptions, one.why) for one in left],
         )
+
+
+def _empty(wanted: "Sequence[Suggestion]") -> list[str]:
+    """The packages that are made without any feature, since Stripe does not say what is in them."""
+    return [one.key for one in wanted if one.package is not None and not one.package["features"]]
 
 
 def _gives(one: "Suggestion") -> str:

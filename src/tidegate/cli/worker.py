@@ -6,7 +6,7 @@ import typer
 
 if TYPE_CHECKING:
     from tidegate.wiring import Hub
-    from tidegate.workflows.tasks import TaskContext
+    from tidegate.workflows.task_context import TaskContext
 
 
 def worker(
@@ -33,7 +33,7 @@ def worker(
 
 def task_context(hub: "Hub") -> "TaskContext":
     """What tasks work with in this installation."""
-    from tidegate.workflows.tasks import TaskContext
+    from tidegate.workflows.task_context import TaskContext
 
     return TaskContext(
         hub.engine,

@@ -1,5 +1,6 @@
 """E-mail addresses as contacts are matched by them: folded, and the registrable domain of a company's."""
 
+import unicodedata
 from functools import lru_cache
 
 import tldextract
@@ -19,7 +20,12 @@ def registrable(domain: str) -> str:
     """The part of a domain that somebody registered, in lower case: `acme.co.uk` of `mail.acme.co.uk`; empty when it
     is none.
     """
-    return _extract()(domain.strip().rstrip(".").lower()).top_domain_under_public_suffix
+    return _extract()(plain(domain)).top_domain_under_public_suffix
+
+
+def plain(domain: str) -> str:
+    """A domain as it is compared: in lower case, accents composed, without blanks and the dot at its end."""
+    return unicodedata.normalize("NFC", domain.strip().rstrip(".").lower())
 
 
 def company_domain(email: str, free_mail: frozenset[str] = frozenset()) -> str:
@@ -28,6 +34,5 @@ def company_domain(email: str, free_mail: frozenset[str] = frozenset()) -> str:
     """
     _, at, domain = email.rpartition("@")
     found = registrable(domain) if at else ""
-    plain = domain.strip().rstrip(".").lower()
     providers = FREE_MAIL | free_mail if free_mail else FREE_MAIL
-    return "" if found in providers or plain in providers else found
+    return "" if found in providers or plain(domain) in providers else found

@@ -8,6 +8,9 @@ from sqlalchemy import Connection, RowMapping, text
 
 from tidegate.errors import ChangeUnknown
 
+CONTACTS = ("contact", "account", "user", "from", "into")
+"""What in `what` is a contact."""
+
 
 def note(
     db: Connection,
@@ -18,7 +21,11 @@ def note(
     what: Mapping[str, Any] | None = None,
     before: Mapping[str, Any] | None = None,
 ) -> int:
-    """Writes down a change by a person or token and returns its number. `before`: what undoing needs, as JSON."""
+    """Writes down a change by a person or token and returns its number. `before`: what undoing needs, as JSON.
+
+    Contacts stand in it by internal key, those in `what` under the names of `CONTACTS`: their ids may be addresses, and
+    nothing of a contact may stay with others when it is forgotten.
+    """
     values = {
         "action": action,
         "by": by,
@@ -47,13 +54,21 @@ def complete(db: Connection, number: int, before: Mapping[str, Any]) -> None:
 
 
 def undone(db: Connection, number: int) -> None:
-    """Marks a change as undone."""
-    db.execute(text("update tidegate.contact_changes set undone_at = now() where id = :id"), {"id": number})
+    """Marks a change as undone; what undoing it needed is not needed again."""
+    statement = text("update tidegate.contact_changes set undone_at = now(), before = '{}' where id = :id")
+    db.execute(statement, {"id": number})
 
 
 def of_contact(db: Connection, contact: int, limit: int = 20) -> list[dict[str, Any]]:
-    """The newest changes of a contact (internal key): {id, action, by, at, what, undone_at}."""
-    return [dict(row) for row in db.execute(_OF_CONTACT, {"contact": contact, "limit": limit}).mappings()]
+    """The newest changes of a contact (internal key): {id, action, by, at, what, undone_at}; `what` names contacts by
+    the ids that they have now.
+    """
+    rows = [dict(row) for row in db.execute(_OF_CONTACT, {"contact": contact, "limit": limit}).mappings()]
+    keys = {row["what"][name] for row in rows for name in CONTACTS if isinstance(row["what"].get(name), int)}
+    refs: dict[int, str] = {row.key: row.ref for row in db.execute(_REFS, {"keys": sorted(keys)})} if keys else {}
+    for row in rows:
+        row["what"] |= {name: refs[key] for name in CONTACTS if (key := row["what"].get(name)) in refs}
+    return rows
 
 
 _NOTE = text("""
@@ -67,3 +82,6 @@ _COMPLETE = text("update tidegate.contact_changes set before = cast(:before as j
 _OF_CONTACT = text("""
 select id, action, by, at, what, undone_at from tidegate.contact_changes where contact = :contact
 order by id desc limit :limit""")
+
+_REFS = text("""
+select key, kind || ':' || external_id as ref from tidegate.contacts where key = any(cast(:keys as bigint[]))""")

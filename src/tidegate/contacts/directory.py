@@ -233,7 +233,7 @@ def add_emails(db: Connection, contact: int, emails: Sequence[str]) -> None:
         db.execute(
             text("""
 insert into tidegate.contact_emails (contact, folded, email) values (:contact, :folded, :email)
-on conflict do nothing"""),
+on conflict (contact, folded) do update set followed = false"""),
             {"contact": contact, "folded": folded, "email": email},
         )
 

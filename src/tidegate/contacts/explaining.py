@@ -66,7 +66,7 @@ def _answer(connection: str, customer: str, link: Any, reason: str, steps: list[
 
 def _reason(db: Connection, link: Any, outcome: Outcome) -> str:
     match outcome:
-        case Linked(contact, method, _):
+        case Linked(contact, method):
             ref = listing.refs(db, [contact])[contact]["contact"]
             if link is not None and link["contact"] == ref:
                 by = f" by {link['linked_by']}" if link["linked_by"] else ""

@@ -11,7 +11,9 @@ def follow(db: Connection, contacts: Sequence[int]) -> None:
     """Takes over name and e-mail of the newest customers of these contacts (internal keys), where they differ."""
     for row in db.execute(_DIFFERENT, {"contacts": list(contacts)}).all():
         if row.new_email and row.new_email != row.email:
-            db.execute(_DROP_EMAIL, {"contact": row.key, "folded": fold(row.email)})
+            still = {fold(email) for email in db.scalars(_STILL, {"contact": row.key})}
+            if fold(row.email) not in still:
+                db.execute(_DROP_EMAIL, {"contact": row.key, "folded": fold(row.email)})
             values = {"contact": row.key, "folded": fold(row.new_email), "email": row.new_email}
             db.execute(_ADD_EMAIL, values)
         db.execute(_TAKE, {"contact": row.key, "name": row.new_name or row.name, "email": row.new_email or row.email})
@@ -30,15 +32,16 @@ join lateral (
 where c.key = any(cast(:contacts as bigint[])) and c.merged_into is null and c.forgotten_at is null
   and (newest.name <> c.name or newest.email <> c.email)""")
 
-# An address that another of its customers still has goes on being the contact's.
-_DROP_EMAIL = text("""
-delete from tidegate.contact_emails e where e.contact = :contact and e.folded = :folded and not exists (
-  select from tidegate.links l
-  join stripe.customers s on s.connection = l.connection and s.id = l.customer and s.deleted_at is null
-  where l.contact = e.contact and lower(s.email) = lower(e.email))""")
+# An address that any of its customers still has goes on being the contact's.
+_STILL = text("""
+select s.email from tidegate.links l
+join stripe.customers s on s.connection = l.connection and s.id = l.customer and s.deleted_at is null
+where l.contact = :contact and s.email <> ''""")
+
+_DROP_EMAIL = text("delete from tidegate.contact_emails where contact = :contact and folded = :folded")
 
 _ADD_EMAIL = text("""
-insert into tidegate.contact_emails (contact, folded, email) values (:contact, :folded, :email)
-on conflict do nothing""")
+insert into tidegate.contact_emails (contact, folded, email, followed) values (:contact, :folded, :email, true)
+on conflict (contact, folded) do update set email = excluded.email""")
 
 _TAKE = text("update tidegate.contacts set name = :name, email = :email, updated_at = now() where key = :contact")

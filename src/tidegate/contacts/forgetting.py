@@ -6,7 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from tidegate.contacts import matched_by
 from tidegate.contacts.directory import Contact, add_id
+from tidegate.contacts.match import fold
 
 
 def with_merged(db: Connection, contact: int) -> list[int]:
@@ -17,6 +19,33 @@ def with_merged(db: Connection, contact: int) -> list[int]:
 def customers_of(db: Connection, contacts: Sequence[int]) -> list[tuple[str, str]]:
     """The customers of these contacts, as (connection, Stripe's id)."""
     return [(row.connection, row.customer) for row in db.execute(_CUSTOMERS, {"contacts": list(contacts)})]
+
+
+def left_behind(db: Connection, connection: str, livemode: bool, customers: Sequence[str]) -> list[int]:
+    """Contacts (internal keys) that were made from one of these customers, still go by its address or id, and have no
+    customer any more: whoever the customers are now, they are the same person.
+    """
+    values = {"connection": connection, "customers": list(customers)}
+    ids = {*customers, *(fold(email) for email in db.scalars(_ADDRESSES, values))}
+    return list(db.scalars(_LEFT_BEHIND, {"livemode": livemode, "ids": sorted(ids)}))
+
+
+def unfollow(db: Connection, connection: str, livemode: bool, customers: Sequence[str]) -> None:
+    """Takes from contacts that had one of these customers before the name and address that they took over from it and
+    that no customer of theirs has.
+    """
+    values = {"connection": connection, "customers": list(customers)}
+    emails = sorted({fold(email) for email in db.scalars(_ADDRESSES, values)})
+    db.execute(_UNFOLLOW_NAME, values | {"livemode": livemode})
+    for row in db.execute(_FOLLOWING, {"livemode": livemode, "emails": emails}).all():
+        if row.folded not in {fold(email) for email in row.theirs}:
+            db.execute(_UNFOLLOW_EMAIL, {"contact": row.contact, "email": row.email})
+            db.execute(_DROP_EMAIL, {"contact": row.contact, "folded": row.folded})
+
+
+def refs_of(db: Connection, contacts: Sequence[int]) -> list[str]:
+    """Everything that these contacts (internal keys) may have been called: `account:acme`."""
+    return list(db.scalars(_REFS, {"contacts": list(contacts)}))
 
 
 def erase(db: Connection, contact: Contact, contacts: Sequence[int]) -> str:
@@ -43,11 +72,20 @@ def erase_customers(db: Connection, connection: str, customers: Sequence[str]) -
     values = {"connection": connection, "customers": list(customers)}
     db.execute(_DROP_REVIEWS, values)
     db.execute(_DROP_EVIDENCE, values)
-    for row in db.execute(_ACCEPTED, values | {"connection": connection}).all():
+    matched_by.drop(db, connection, customers)
+    gone = {(connection, customer) for customer in customers}
+    for row in db.execute(_REMEMBERED, values).all():
         before: dict[str, Any] = row.before
-        reviews = [one for one in before["reviews"] if one["customer"] not in set(customers)]
-        change = {"id": row.id, "before": json.dumps(before | {"reviews": reviews})}
+        if "reviews" in before:
+            before["reviews"] = [one for one in before["reviews"] if _whose(one) not in gone]
+        if "links" in before:
+            before["links"] = [one | {"evidence": {}} if _whose(one) in gone else one for one in before["links"]]
+        change = {"id": row.id, "before": json.dumps(before)}
         db.execute(text("update tidegate.contact_changes set before = cast(:before as jsonb) where id = :id"), change)
+
+
+def _whose(row: dict[str, Any]) -> tuple[str, str]:
+    return row["connection"], row["customer"]
 
 
 _WITH_MERGED = text("""
@@ -83,9 +121,50 @@ _DROP_EVIDENCE = text("""
 update tidegate.links set evidence = '{}'
 where connection = :connection and customer = any(cast(:customers as text[]))""")
 
-_ACCEPTED = text("""
+# Acceptances and merges keep rows of links and of the queue, to put them back.
+_REMEMBERED = text("""
 select id, before from tidegate.contact_changes
-where action = 'accept' and before ->> 'connection' = :connection
-  and exists (select from jsonb_array_elements(before -> 'reviews') r
-              where r ->> 'customer' = any(cast(:customers as text[])))
+where action in ('accept_part', 'merge') and exists (
+  select from jsonb_array_elements(coalesce(before -> 'reviews', '[]') || coalesce(before -> 'links', '[]')) r
+  where r ->> 'connection' = :connection and r ->> 'customer' = any(cast(:customers as text[])))
 for update""")
+
+_ADDRESSES = text("""
+select email from stripe.customers
+where connection = :connection and id = any(cast(:customers as text[])) and email <> ''
+union
+select email from tidegate.matched_by
+where connection = :connection and customer = any(cast(:customers as text[])) and email <> ''""")
+
+_LEFT_BEHIND = text("""
+select c.key from tidegate.contacts c
+where c.livemode = :livemode and c.made_by = 'stripe' and c.external_id = any(cast(:ids as text[]))
+  and c.merged_into is null and c.forgotten_at is null
+  and not exists (select from tidegate.links l where l.contact = c.key)
+order by c.key""")
+
+_UNFOLLOW_NAME = text("""
+update tidegate.contacts c set name = '', updated_at = now()
+from stripe.customers s
+where s.connection = :connection and s.id = any(cast(:customers as text[])) and s.name <> ''
+  and c.livemode = :livemode and c.name = s.name and not c.name_is_yours and not exists (
+    select from tidegate.links l join stripe.customers o on o.connection = l.connection and o.id = l.customer
+    where l.contact = c.key and o.name = c.name)""")
+
+_FOLLOWING = text("""
+select e.contact, e.folded, e.email, array(
+  select s.email from tidegate.links l
+  join stripe.customers s on s.connection = l.connection and s.id = l.customer
+  where l.contact = e.contact and s.email <> '') as theirs
+from tidegate.contact_emails e join tidegate.contacts c on c.key = e.contact
+where e.folded = any(cast(:emails as text[])) and e.followed and c.livemode = :livemode""")
+
+_UNFOLLOW_EMAIL = text("""
+update tidegate.contacts set email = '', updated_at = now()
+where key = :contact and email = :email and not email_is_yours""")
+
+_DROP_EMAIL = text("delete from tidegate.contact_emails where contact = :contact and folded = :folded")
+
+_REFS = text("""
+select kind || ':' || external_id from tidegate.contact_ids where contact = any(cast(:contacts as bigint[]))
+union select kind || ':' || external_id from tidegate.contacts where key = any(cast(:contacts as bigint[]))""")

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
+from tidegate.contacts import matched_by
 from tidegate.contacts import policy as policies
 from tidegate.contacts.addresses import company_domain
 from tidegate.contacts.directory import Making, make_many
@@ -14,6 +16,7 @@ from tidegate.contacts.match import (
     Candidates,
     Create,
     Customer,
+    LeftAlone,
     Linked,
     MatchPolicy,
     Method,
@@ -25,7 +28,10 @@ from tidegate.contacts.match import (
     named_ids,
     new_id,
 )
+from tidegate.contacts.naming import name_contacts
 from tidegate.delivery.outbox import Told
+from tidegate.errors import ContactsBusy
+from tidegate.store.trouble import held_by_others
 
 
 @dataclass(slots=True)
@@ -40,7 +46,7 @@ class Matched:
 @dataclass(slots=True)
 class Loaded:
     """What matching needs of a batch of customers. Contacts made on the way are added, so that the next customer with
-    the same address is theirs too.
+    the same address is theirs too. `followed`: addresses that contacts have of a customer alone, as (address, contact).
     """
 
     policy: MatchPolicy
@@ -49,17 +55,29 @@ class Loaded:
     by_id: dict[str, int]
     by_email: dict[str, list[int]]
     by_domain: dict[str, list[int]]
+    followed: set[tuple[str, int]]
     taken: set[str]
+    naming: list[tuple[int, str, str]] = field(default_factory=list[tuple[int, str, str]])
     making: list[tuple[Customer, Create]] = field(default_factory=list[tuple[Customer, Create]])
 
     def candidates(self, customer: Customer) -> Candidates:
-        """Whom this customer could mean."""
+        """Whom this customer could mean. Of a link by domain an address that it brought along tells nothing."""
+        email, standing = fold(customer.email), self.standing.get(customer.id)
+        by_email = self.by_email.get(email, []) if email else []
+        if standing is not None and standing.method == "domain" and (email, standing.contact) in self.followed:
+            by_email = [one for one in by_email if one != standing.contact]
         return Candidates(
             self.by_id,
-            self.by_email.get(fold(customer.email), ()) if customer.email else (),
+            by_email,
             self.by_domain.get(customer.domain, ()) if customer.domain else (),
             new_id(customer) in self.taken,
         )
+
+    def given(self, customer: Customer, linked: Linked) -> None:
+        """Notes an id of yours that the customer's contact is to have."""
+        self.naming.append((linked.contact, customer.id, linked.named))
+        self.by_id[linked.named] = linked.contact
+        self.taken.add(linked.named)
 
     def made(self, customer: Customer, create: Create) -> Linked:
         """Notes a contact that is to be made for a customer, under a key below 0 until it is."""
@@ -72,9 +90,20 @@ class Loaded:
         return Linked(contact, "created", create.evidence)
 
 
-def lock(db: Connection) -> None:
-    """Lets one transaction at a time match or make contacts: two could make the same one."""
-    db.execute(text("select pg_advisory_xact_lock(hashtext('tidegate.contacts'))"))
+def lock(db: Connection, *, patient: bool = False) -> None:
+    """Lets one transaction at a time match or make contacts: two could make the same one.
+
+    `patient`: the transaction waits a minute for whatever others hold, as work may that nobody waits for. Raises
+    ContactsBusy.
+    """
+    if patient:
+        db.execute(text("set local lock_timeout = '60s'"))
+    try:
+        db.execute(text("select pg_advisory_xact_lock(hashtext('tidegate.contacts'))"))
+    except DBAPIError as error:
+        if held_by_others(error):
+            raise ContactsBusy() from error
+        raise
 
 
 def link(
@@ -90,10 +119,15 @@ def link(
         outcome = match(customer, loaded.standing.get(customer.id), loaded.candidates(customer), loaded.policy)
         if isinstance(outcome, Create):
             outcome = loaded.made(customer, outcome)
+        elif isinstance(outcome, Linked) and outcome.named:
+            loaded.given(customer, outcome)
         matched.outcomes[customer.id] = outcome
+    matched.told += name_contacts(db, connection, loaded.naming)
     _make_contacts(db, connection, livemode, loaded, matched)
     _write_links(db, connection, loaded, matched)
     _write_reviews(db, connection, matched.outcomes)
+    considered = [one for one in loaded.customers if not isinstance(matched.outcomes[one.id], LeftAlone)]
+    matched_by.keep(db, connection, considered, loaded.policy)
     return matched
 
 
@@ -119,18 +153,20 @@ def load(db: Connection, connection: str, livemode: bool, customers: Sequence[st
     wanted = sorted(named | {new_id(c) for c in seen})
     ids = {row.external_id: row.contact for row in db.execute(_BY_ID, scope | {"ids": wanted})}
     emails = sorted({fold(c.email) for c in seen if c.email})
+    having = db.execute(_BY_EMAIL, scope | {"values": emails}).all()
     domains = sorted({c.domain for c in seen if c.domain})
     standing = {
-        row.customer: Standing(row.contact, cast("Method", row.method))
-        for row in db.execute(_STANDING, {"connection": connection, "ids": list(customers)})
+        row.customer: Standing(row.contact, cast("Method", row.method), row.may_be_named)
+        for row in db.execute(_STANDING, {"connection": connection, "kind": policy.kind, "ids": list(customers)})
     }
     return Loaded(
         policy,
         seen,
         standing,
         ids,
-        _grouped(db.execute(_BY_EMAIL, scope | {"values": emails}).all()),
+        _grouped(having),
         _grouped(db.execute(_BY_DOMAIN, scope | {"values": domains}).all()) if policy.kind == "account" else {},
+        {(row.value, row.contact) for row in having if row.followed},
         set(ids),
     )
 
@@ -170,7 +206,11 @@ def _write_links(db: Connection, connection: str, loaded: Loaded, matched: Match
         if not isinstance(outcome, Linked):
             continue
         matched.contacts.add(outcome.contact)
-        if before is not None and (before.contact, before.method) == (outcome.contact, outcome.method):
+        if before is not None and (before.contact, before.method, "") == (
+            outcome.contact,
+            outcome.method,
+            outcome.named,
+        ):
             continue
         rows.append({"customer": customer, "contact": outcome.contact, "method": outcome.method})
         rows[-1]["evidence"] = json.dumps(outcome.evidence)
@@ -209,8 +249,11 @@ join stripe.customers c on c.connection = :connection and c.id = wanted.id
 order by c.created nulls last, c.id""")
 
 _STANDING = text("""
-select l.customer, l.contact, l.method from unnest(cast(:ids as text[])) as wanted(id)
-join tidegate.links l on l.connection = :connection and l.customer = wanted.id""")
+select l.customer, l.contact, l.method,
+  l.method = 'created' and coalesce(c.kind = :kind and c.merged_into is null, false) as may_be_named
+from unnest(cast(:ids as text[])) as wanted(id)
+join tidegate.links l on l.connection = :connection and l.customer = wanted.id
+left join tidegate.contacts c on c.key = l.contact""")
 
 _BY_ID = text("""
 select external_id, contact from tidegate.contact_ids
@@ -218,19 +261,20 @@ where livemode = :livemode and kind = :kind and external_id = any(cast(:ids as t
 
 # An account's members' addresses count as its own (semantics, Contacts).
 _BY_EMAIL = text("""
-select e.folded as value, c.key as contact
-from unnest(cast(:values as text[])) as wanted(folded)
-join tidegate.contact_emails e on e.folded = wanted.folded
-join tidegate.contacts c on c.key = e.contact
-where c.livemode = :livemode and c.kind = :kind and c.merged_into is null
-union
-select e.folded, a.key
-from unnest(cast(:values as text[])) as wanted(folded)
-join tidegate.contact_emails e on e.folded = wanted.folded
-join tidegate.contact_members m on m."user" = e.contact
-join tidegate.contacts a on a.key = m.account
-where :kind = 'account' and a.livemode = :livemode and a.merged_into is null
-order by value, contact""")
+select value, contact, bool_and(followed) as followed from (
+  select e.folded as value, c.key as contact, e.followed
+  from unnest(cast(:values as text[])) as wanted(folded)
+  join tidegate.contact_emails e on e.folded = wanted.folded
+  join tidegate.contacts c on c.key = e.contact
+  where c.livemode = :livemode and c.kind = :kind and c.merged_into is null
+  union all
+  select e.folded, a.key, e.followed
+  from unnest(cast(:values as text[])) as wanted(folded)
+  join tidegate.contact_emails e on e.folded = wanted.folded
+  join tidegate.contact_members m on m."user" = e.contact
+  join tidegate.contacts a on a.key = m.account
+  where :kind = 'account' and a.livemode = :livemode and a.merged_into is null) theirs
+group by value, contact order by value, contact""")
 
 _BY_DOMAIN = text("""
 select d.domain as value, c.key as contact

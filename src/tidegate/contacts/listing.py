@@ -144,7 +144,8 @@ left join lateral (
 where l.contact = :contact order by s.created desc nulls last, s.id""")
 
 _MERGED = text("""
-select h.id as merge, h.what ->> 'from' as contact, h.at, h.by from tidegate.contact_changes h
+select h.id as merge, o.kind || ':' || o.external_id as contact, h.at, h.by
+from tidegate.contact_changes h join tidegate.contacts o on o.key = (h.what ->> 'from')::bigint
 where h.action = 'merge' and h.contact = :contact and h.undone_at is null order by h.id""")
 
 _REFS = text("""

@@ -3,8 +3,9 @@
 The order is that of semantics, Contacts: the first certain answer wins, two candidates are a conflict, never the first.
 """
 
+import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Kind = Literal["user", "account"]
@@ -13,7 +14,7 @@ Method = Literal["manual", "billing_id", "metadata", "email", "domain", "created
 LONGEST_ID = 500
 """Characters of an external id."""
 STRENGTH: dict[str, int] = {"manual": 5, "billing_id": 4, "metadata": 3, "created": 2, "email": 1, "domain": 0}
-"""How sure a method is. A link holds until something surer says otherwise: metadata beats e-mail."""
+"""How sure a method is. A link holds until something surer says otherwise: metadata beats e-mail, e-mail a domain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,13 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A link as it stands: to a contact, or by hand to nobody (None)."""
+    """A link as it stands: to a contact, or by hand to nobody (None). `may_be_named`: the contact was made from the
+    customer and is of the policy's kind, so that an id in the metadata is an id of it.
+    """
 
     contact: int | None
     method: Method
+    may_be_named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +73,14 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """The customer is this contact, by this method, on this evidence."""
+    """The customer is this contact, by this method, on this evidence. `named`: an id of yours that nobody has and that
+    the contact is to have from now on.
+    """
 
     contact: int
     method: Method
     evidence: dict[str, Any]
+    named: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +111,10 @@ Outcome = Linked | Create | Queued | LeftAlone
 
 
 def fold(email: str) -> str:
-    """An e-mail as it is compared: without blanks around it, case folded (ß as ss)."""
-    return email.strip().casefold()
+    """An e-mail as it is compared: without blanks around it, case folded (ß as ss), accents composed (Unicode's NFC):
+    `é` may be written as one character or as two.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", email.strip()).casefold())
 
 
 def new_id(customer: Customer) -> str:
@@ -123,9 +132,10 @@ def named_ids(customer: Customer, policy: MatchPolicy) -> list[tuple[str, str]]:
 def match(customer: Customer, standing: Standing | None, candidates: Candidates, policy: MatchPolicy) -> Outcome:
     """Whom the customer stands for.
 
-    A link that stands holds, except that an id in the metadata beats one made by e-mail, by domain or by creating.
+    A link that stands holds until something surer says otherwise (`STRENGTH`). A contact that was made from the
+    customer gets the id that the metadata names and nobody has, as it would have, had that been there at first.
     """
-    if standing is not None and standing.method in {"manual", "billing_id"}:
+    if standing is not None and STRENGTH[standing.method] > STRENGTH["metadata"]:
         return _stands(standing) if standing.contact is not None else LeftAlone("unlinked_by_hand")
     if standing is None and customer.deleted:
         return LeftAlone("deleted")
@@ -133,14 +143,26 @@ def match(customer: Customer, standing: Standing | None, candidates: Candidates,
         return LeftAlone("no_subscription")
     named = named_ids(customer, policy)
     by_id = [(key, value, candidates.by_id[value]) for key, value in named if value in candidates.by_id]
-    if by_id and standing is not None and standing == Standing(by_id[0][2], "created"):
-        return _stands(standing)  # the contact was made from it with this id
+    if standing is not None and standing.method == "created" and all(one[2] == standing.contact for one in by_id[:1]):
+        return _created(customer, standing, named, candidates)
     if by_id:
         key, value, contact = by_id[0]
         return Linked(contact, "metadata", {"metadata_key": key, "value": value})
-    if standing is not None and standing.contact is not None:
+    found = _by_address(customer, named, candidates, policy)
+    if standing is None or standing.contact is None:
+        return found
+    surer = isinstance(found, Linked) and STRENGTH[found.method] > STRENGTH[standing.method]
+    return found if surer else _stands(standing)
+
+
+def _created(
+    customer: Customer, standing: Standing, named: Sequence[tuple[str, str]], candidates: Candidates
+) -> Linked:
+    """A link to the contact that was made from the customer, which stands."""
+    if not named or named[0][1] in candidates.by_id or not standing.may_be_named:
         return _stands(standing)
-    return _by_address(customer, named, candidates, policy)
+    evidence: dict[str, Any] = {"metadata": dict(named)} | ({"email": fold(customer.email)} if customer.email else {})
+    return replace(_stands(standing), evidence=evidence, named=named[0][1])
 
 
 def _stands(standing: Standing) -> Linked:

@@ -130,7 +130,7 @@ on conflict ({keys}) do nothing""")
 
 
 _MOVED = {
-    "emails": _Moved("contact_emails", "contact", "folded, email", ("folded",)),
+    "emails": _Moved("contact_emails", "contact", "folded, email, followed", ("folded",)),
     "domains": _Moved("contact_domains", "contact", "domain", ("domain",)),
     "members": _Moved("contact_members", "account", '"user", role', ("user",)),
     "accounts": _Moved("contact_members", "user", "account, role", ("account",)),

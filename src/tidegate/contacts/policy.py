@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
+from tidegate.contacts.addresses import plain
 from tidegate.contacts.match import MatchPolicy
 from tidegate.contacts.tables import contact_settings
 from tidegate.errors import ContactSettingsInvalid
@@ -61,7 +62,7 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
         raise ContactSettingsInvalid(problem="; ".join(wrong))
     said = {name: given[name] for name in NAMES if name in given}
     if "free_mail" in said:
-        said["free_mail"] = sorted({domain.strip().lower() for domain in said["free_mail"]})
+        said["free_mail"] = sorted({plain(domain) for domain in said["free_mail"]})
     return said
 
 

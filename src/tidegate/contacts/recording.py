@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from tidegate.contacts.addresses import registrable
-from tidegate.contacts.match import MatchPolicy, fold
+from tidegate.contacts.match import fold
 from tidegate.contacts.records import Record
 from tidegate.delivery.outbox import Told
 from tidegate.errors import ContactInvalid, ContactUnknown
@@ -97,20 +97,6 @@ def by_hand_elsewhere(db: Connection, connection: str, livemode: bool, records: 
         "ids": [record.id.strip() for record, _ in pairs],
     }
     return {row.customer: row.contact for row in db.execute(_BY_HAND, values)}
-
-
-def affected(db: Connection, connection: str, policy: MatchPolicy, records: Sequence[Record]) -> list[str]:
-    """Customers of a connection that these records may be matched with: waiting ones with an address or a domain of
-    theirs, and those whose metadata holds one of the ids.
-    """
-    values = {
-        "connection": connection,
-        "ids": [one.id.strip() for one in records],
-        "emails": [fold(email) for one in records for email in one.emails],
-        "domains": [registrable(domain) for one in records for domain in one.domains],
-        "keys": list(policy.metadata_keys),
-    }
-    return list(db.scalars(_AFFECTED, values))
 
 
 def _make(db: Connection, livemode: bool, records: Sequence[Record], made_by: str) -> list[int]:
@@ -213,10 +199,10 @@ where c.key = said.key and (c.name, c.name_is_yours, c.email, c.email_is_yours, 
 returning c.key""")
 
 _ADD_EMAILS = text("""
-insert into tidegate.contact_emails (contact, folded, email)
+insert into tidegate.contact_emails as e (contact, folded, email)
 select key, folded, min(email)
 from unnest(cast(:keys as bigint[]), cast(:folded as text[]), cast(:emails as text[])) as said(key, folded, email)
-group by 1, 2 on conflict do nothing returning contact""")
+group by 1, 2 on conflict (contact, folded) do update set followed = false where e.followed returning contact""")
 
 _ADD_DOMAINS = text("""
 insert into tidegate.contact_domains (contact, domain)
@@ -242,14 +228,6 @@ join tidegate.links l on l.connection = :connection and l.customer = said.custom
 left join tidegate.contacts c on c.key = l.contact
 left join tidegate.contact_ids i on i.livemode = :livemode and i.kind = said.kind and i.external_id = said.id
 where l.contact is distinct from i.contact or l.contact is null""")
-
-_AFFECTED = text("""
-select r.customer from tidegate.reviews r
-where r.connection = :connection and (r.evidence ->> 'email' = any(cast(:emails as text[]))
-  or r.evidence ->> 'domain' = any(cast(:domains as text[])))
-union
-select c.id from stripe.customers c, unnest(cast(:keys as text[])) as wanted(key)
-where c.connection = :connection and btrim(c.data -> 'metadata' ->> wanted.key) = any(cast(:ids as text[]))""")
 
 _STANDING = text("""
 select customer, contact, method from tidegate.links

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tidegate.contacts.addresses import FREE_MAIL, registrable
+from tidegate.contacts.addresses import FREE_MAIL, plain, registrable
 from tidegate.contacts.match import LONGEST_ID, Kind
 
 LONGEST = 512
@@ -44,7 +44,7 @@ def problems_of(record: Record) -> list[str]:
     for domain in record.domains:
         if not registrable(domain):
             found.append(f"{domain[:60]!r} is no domain that somebody can register")
-        elif registrable(domain) in FREE_MAIL or domain.strip().lower() in FREE_MAIL:
+        elif registrable(domain) in FREE_MAIL or plain(domain) in FREE_MAIL:
             found.append(f"{domain[:60]!r} belongs to a mail provider and tells nothing of a company")
     if record.account is not None and record.kind == "account":
         found.append("only a user belongs to an account, and this is one itself")

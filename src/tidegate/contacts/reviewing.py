@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,20 +16,22 @@ from tidegate.errors import ContactInvalid, ReviewUnknown
 
 CREATABLE = ("no_match", "id_unknown")
 """Reasons for which a contact may be made of the customer; of a conflict's candidates a person chooses one."""
+PART = "accept_part"
+"""What a part of an acceptance is called among the changes."""
 
 
 @dataclass(slots=True)
 class Accepted:
-    """What an acceptance did: its number, customers linked, contacts made and touched (internal keys), who still
-    waits, and what to tell.
+    """What a part of an acceptance did: the acceptance's number, customers linked, contacts made and touched (internal
+    keys), who still waits, and what to tell.
     """
 
     batch: int
-    linked: list[str]
-    made: list[int]
-    contacts: set[int]
-    waiting: list[str]
-    told: list[Told]
+    linked: list[str] = field(default_factory=list[str])
+    made: list[int] = field(default_factory=list[int])
+    contacts: set[int] = field(default_factory=set[int])
+    waiting: list[str] = field(default_factory=list[str])
+    told: list[Told] = field(default_factory=list[Told])
 
 
 def queue(
@@ -79,11 +81,20 @@ order by c.created nulls last, r.customer""")
     return list(db.scalars(statement, {"connection": connection, "reasons": reasons}))
 
 
-def begin(db: Connection, connection: str, by: str, *, customers: int, contact: Contact | None = None) -> Accepted:
-    """Opens an acceptance, to be given its customers by `take_on` or `make_for` and closed by `end`."""
-    what = {"connection": connection, "customers": customers, "contact": contact.ref if contact else None}
-    number = changes.note(db, "accept", by, contact=contact.key if contact else None, what=what)
-    return Accepted(number, [], [], set(), [], [])
+def begin(db: Connection, connection: str, by: str, *, customers: int, contact: Contact | None = None) -> int:
+    """Opens an acceptance and returns its number. Its parts, each of one transaction, are given their customers by
+    `take_on` or `make_for` and closed by `end`.
+    """
+    what = {"connection": connection, "customers": customers, "contact": contact.key if contact else None}
+    before = {"connection": connection}
+    return changes.note(db, "accept", by, contact=contact.key if contact else None, what=what, before=before)
+
+
+def still_waiting(db: Connection, connection: str, customers: Sequence[str]) -> list[str]:
+    """Those of the customers that wait, in their order."""
+    statement = text("select customer from tidegate.reviews where connection = :c and customer = any(:ids)")
+    found = set(db.scalars(statement, {"c": connection, "ids": list(customers)}))
+    return [customer for customer in customers if customer in found]
 
 
 def take_on(
@@ -131,28 +142,38 @@ def make_for(
     return rows
 
 
-def end(db: Connection, accepted: Accepted, connection: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Keeps with the acceptance what undoing it needs."""
+def end(db: Connection, accepted: Accepted, connection: str, rows: Sequence[dict[str, Any]], by: str) -> None:
+    """Keeps what undoing this part of an acceptance needs."""
     reviews = [row for row in rows if row["customer"] in set(accepted.linked)]
-    before = {"connection": connection, "reviews": reviews, "made": accepted.made}
-    changes.complete(db, accepted.batch, before)
+    before = {"connection": connection, "customers": accepted.linked, "reviews": reviews, "made": accepted.made}
+    changes.note(db, PART, by, what={"batch": accepted.batch}, before=before)
 
 
-def undo(db: Connection, number: int, by: str) -> tuple[str, list[int], list[int], list[Told]]:
-    """Takes back what an acceptance linked, as far as it still stands, and puts the customers into the queue again.
-
-    Returns the connection, the contacts (internal keys) that had them, the contacts it had made, and what to tell.
-    Raises ChangeUnknown.
+def parts(db: Connection, number: int) -> list[int]:
+    """The numbers of the parts of an acceptance that were not undone yet, the last first: it may have linked customers
+    to contacts that one before it made. Raises ChangeUnknown.
     """
-    before = changes.to_undo(db, number, "accept")["before"]
+    changes.to_undo(db, number, "accept")
+    return list(db.scalars(_PARTS, {"action": PART, "batch": number}))
+
+
+def undo(db: Connection, number: int, part: int, by: str) -> tuple[list[int], list[int], list[Told]]:
+    """Takes back what a part of an acceptance linked, as far as it still stands, and puts the customers into the queue
+    again.
+
+    Returns the contacts (internal keys) that had them, the contacts it had made, and what to tell. Raises
+    ChangeUnknown.
+    """
+    before = changes.to_undo(db, part, PART)["before"]
     connection = before["connection"]
-    gone = db.execute(_UNLINK, {"connection": connection, "batch": number}).all()
+    values = {"connection": connection, "batch": number, "customers": before["customers"]}
+    gone = db.execute(_UNLINK, values).all()
     customers = {row.customer for row in gone}
     back = [row for row in before["reviews"] if row["customer"] in customers]
     db.execute(_PUT_BACK, {"rows": json.dumps(back, default=str)})
-    changes.undone(db, number)
+    changes.undone(db, part)
     told = [Told("contact.unlinked", {"customer": row.customer, "by": by}, row.contact, connection) for row in gone]
-    return connection, sorted({row.contact for row in gone}), list(before["made"]), told
+    return sorted({row.contact for row in gone}), list(before["made"]), told
 
 
 def _rows(db: Connection, connection: str, customers: Sequence[str]) -> list[dict[str, Any]]:
@@ -198,8 +219,14 @@ update tidegate.links set batch = :batch, linked_by = :by
 where connection = :connection and customer = any(cast(:ids as text[])) and method <> 'manual'""")
 
 _UNLINK = text("""
-delete from tidegate.links where connection = :connection and batch = :batch and contact is not null
+delete from tidegate.links
+where connection = :connection and batch = :batch and contact is not null
+  and customer = any(cast(:customers as text[]))
 returning customer, contact""")
+
+_PARTS = text("""
+select id from tidegate.contact_changes
+where action = :action and what ->> 'batch' = cast(:batch as bigint)::text and undone_at is null order by id desc""")
 
 _PUT_BACK = text("""
 insert into tidegate.reviews (connection, customer, reason, candidates, evidence, since)

@@ -15,7 +15,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from tidegate.store.metadata import metadata
 
@@ -61,8 +61,9 @@ contact_emails = Table(
     "contact_emails",
     metadata,
     Column("contact", BigInteger, ForeignKey(CONTACT), nullable=False),
-    Column("folded", Text, nullable=False, comment="as it is compared: case folded"),
+    Column("folded", Text, nullable=False, comment="as it is compared: case folded, composed"),
     Column("email", Text, nullable=False),
+    Column("followed", Boolean, nullable=False, server_default=text("false"), comment="taken over from a customer"),
     PrimaryKeyConstraint("contact", "folded"),
     Index("contact_emails_folded", "folded"),
 )
@@ -111,6 +112,20 @@ reviews = Table(
     Column("evidence", JSONB, nullable=False, comment="what was tried"),
     Column("since", Time, nullable=False, server_default=func.now()),
     PrimaryKeyConstraint("connection", "customer"),
+)
+
+matched_by = Table(
+    "matched_by",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("ids", ARRAY(Text), nullable=False, comment="yours, that its metadata names"),
+    Column("email", Text, nullable=False, comment="as it is compared; empty: it has none"),
+    Column("domain", Text, nullable=False, comment="registrable; empty: of a mail provider, or none"),
+    PrimaryKeyConstraint("connection", "customer"),
+    Index("matched_by_ids", "ids", postgresql_using="gin"),
+    Index("matched_by_email", "email", "connection"),
+    Index("matched_by_domain", "domain", "connection"),
 )
 
 contact_settings = Table(

@@ -33,19 +33,32 @@ class Told(NamedTuple):
     connection: str | None = None
 
 
-def redact(db: Connection, contacts: Sequence[int]) -> int:
-    """Takes from what was told of these contacts (internal keys) all but ids of Stripe's; returns how many rows.
+def redact(db: Connection, contacts: Sequence[int], refs: Sequence[str]) -> int:
+    """Takes from what was told of these contacts (internal keys), and of others that names them by one of these `refs`,
+    all but ids of Stripe's; returns how many rows.
 
     What was told of entitlements names nobody and stays.
     """
-    return db.execute(_REDACT, {"contacts": list(contacts)}).rowcount
+    return db.execute(_REDACT, {"contacts": list(contacts), "refs": list(refs)}).rowcount
 
 
-_REDACT = text("""
+def redact_customers(db: Connection, connection: str, customers: Sequence[str]) -> int:
+    """The same of what was told of these customers (Stripe ids), whosever they were then."""
+    return db.execute(_REDACT_CUSTOMERS, {"connection": connection, "customers": list(customers)}).rowcount
+
+
+_REDACTED = """
 update tidegate.outbox
 set data = jsonb_strip_nulls(jsonb_build_object('customer', data -> 'customer', 'method', data -> 'method',
   'redacted', true))
-where contact = any(cast(:contacts as bigint[])) and type like 'contact.%' and not data ? 'redacted'""")
+where type like 'contact.%' and not data ? 'redacted' and"""
+
+_REDACT = text(f"""{_REDACTED}
+  (contact = any(cast(:contacts as bigint[])) or exists (
+    select from jsonb_each(data) said where said.value #>> '{{}}' = any(cast(:refs as text[]))))""")
+
+_REDACT_CUSTOMERS = text(f"""{_REDACTED}
+  connection = :connection and data ->> 'customer' = any(cast(:customers as text[]))""")
 
 
 def tell(db: Connection, told: Sequence[Told]) -> None:

@@ -11,7 +11,7 @@ class Standing(Struct, frozen=True, array_like=True, gc=False):
     """What access to a subscription's items hangs on; times are UTC.
 
     `ends_at`: when it ends, known beforehand (cancel_at, the period's end when it is to cancel then). `grace_until`: of
-    a `past_due` one; None when nothing says since when it is overdue. `pause`: pause_collection's behavior, until
+    a `past_due` one. `pause`: pause_collection's behavior, until
     `resumes_at`.
     """
 
@@ -86,7 +86,7 @@ def _reason(standing: Standing) -> str:
 
 def _past_due(standing: Standing, as_of: datetime) -> Access:
     grace = standing.grace_until
-    if grace is not None and grace <= as_of:
+    if grace is None or grace <= as_of:
         return Access(False, "the subscription is past due and its days of grace are over")
     return Access(True, "", grace)
 

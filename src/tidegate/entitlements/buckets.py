@@ -1,21 +1,34 @@
 """Limits and usage of a metered feature by bucket: what counts in one period together, what is debited first (pure).
 
-Everything that a subscription gives with the same reset is one bucket: the highest limit of the base packages, plus
-the add-ons'. An override that expires is a bucket of its own, so that what expires is used up first.
+Of the base packages the best one fills, and add-ons fill up the bucket of their reset, which is the base's where they
+say none. An override that expires is a bucket of its own, so that what expires is used up first.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from tidegate.catalog.terms import Reset, Terms
+from tidegate.catalog.terms import RESETS, Reset, Terms
 from tidegate.entitlements.access import Access
-from tidegate.entitlements.periods import EPOCH, Interval, period_of
+from tidegate.entitlements.periods import Interval, per_year, period_of
 
-Used = Mapping[tuple[str, str, datetime], int]
+SHARED = "package:"
+"""How the keys of all buckets begin but of overrides that expire."""
+LASTING = f"{SHARED}never"
+
+
+class Spent(NamedTuple):
+    """Units used of a bucket in a period that is not over: until `end`, UTC (None: for good)."""
+
+    units: int
+    end: datetime | None = None
+
+
+Used = Mapping[tuple[str, str, datetime], Spent]
+"""By feature, bucket and start of the period, of every period that the instant which is asked for lies in."""
 
 
 class Source(Struct, frozen=True, gc=False):
@@ -42,10 +55,17 @@ class Source(Struct, frozen=True, gc=False):
         """Units that it gives in a period; None: unlimited."""
         return None if self.terms.unlimited else (self.terms.limit or 0) * self.times
 
+    @property
+    def is_base(self) -> bool:
+        """Whether it is a base package: only the best of them fills."""
+        return self.kind in {"base", "default"}
+
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Units that count together. `limit` None: unlimited. `start`, `resets_at`: the period, UTC."""
+    """Units that count together. `limit` None: unlimited. `start`, `resets_at`: the period, UTC. Without `sources` it
+    is what was used of something that gives nothing any more.
+    """
 
     key: str
     limit: int | None
@@ -56,14 +76,16 @@ class Bucket:
     priority: int = 0
     expires_at: datetime | None = None
     sources: tuple[Source, ...] = ()
+    reset: Reset = "never"
 
 
 class Debit(NamedTuple):
-    """Units taken from (below 0: given back to) one bucket of a feature."""
+    """Units taken from (below 0: given back to) one bucket of a feature, in the period from `start` to `end`."""
 
     bucket: str
     start: datetime
     amount: int
+    end: datetime | None = None
 
 
 def fill(feature: str, reset: Reset, sources: Sequence[Source], used: Used, as_of: datetime) -> list[Bucket]:
@@ -71,38 +93,38 @@ def fill(feature: str, reset: Reset, sources: Sequence[Source], used: Used, as_o
     expiry, oldest (semantics, Usage). `reset`: the feature's own.
     """
     if len(sources) == 1:
-        return [_alone(feature, sources[0], reset, used, as_of)]
-    plan = _leading(sources, reset)
+        [one] = sources
+        key = one.bucket or f"{SHARED}{one.terms.reset or reset}"
+        return [_bucket(feature, key, sources, reset, used, as_of)]
+    bases = [one for one in sources if one.is_base]
+    best = max(bases, key=lambda one: _worth(one, reset), default=None)
+    leading = (best.terms.reset if best is not None else None) or reset
     groups: dict[str, list[Source]] = {}
     for one in sources:
-        groups.setdefault(one.bucket or f"plan:{one.terms.reset or plan}", []).append(one)
-    buckets = [_bucket(feature, key, group, plan, used, as_of) for key, group in groups.items()]
+        if one is best or not one.is_base:
+            groups.setdefault(one.bucket or f"{SHARED}{one.terms.reset or leading}", []).append(one)
+    buckets = [_bucket(feature, key, group, leading, used, as_of) for key, group in groups.items()]
     return sorted(buckets, key=lambda b: (-b.priority, b.expires_at is None, b.expires_at or b.since, b.since, b.key))
 
 
-def _alone(feature: str, one: Source, reset: Reset, used: Used, as_of: datetime) -> Bucket:
-    """The bucket of what alone gives something, which is what most contacts have."""
-    repeated = one.terms.reset or ("never" if one.bucket else reset)
-    key = one.bucket or f"plan:{repeated}"
-    start, end = period_of(repeated, one.since if one.bucket else one.anchor, as_of, one.billing)
-    expires = one.expires_at if one.bucket else None
-    return Bucket(
-        key, one.amount, used.get((feature, key, start), 0), start, end, one.since, one.priority, expires, (one,)
-    )
+def kept_buckets(feature: str, reset: Reset, filled: Sequence[Bucket], used: Used) -> list[Bucket]:
+    """What is used of a feature in a period that is not over, and of a bucket that nothing fills: it still counts.
 
-
-def kept_buckets(feature: str, filled: Sequence[Bucket], used: Used) -> list[Bucket]:
-    """What is used of a bucket that never resets and that nothing gives any more: it still counts, as seats do that
-    are taken while the plan that gave them is gone.
+    So do seats that are taken while the plan that gave them is gone, and calls of this month when another subscription
+    with another anchor, or another reset, gives them now. What never ends counts only beside what never ends, and what
+    was used of an override is over with it, unless it was a seat.
     """
     if not used:
         return []
-    here = {one.key for one in filled}
-    never = any(one.key == "plan:never" for one in filled)
+    here = {(one.key, one.start) for one in filled}
+    lasting = reset == "never" or any(one.key == LASTING for one in filled)
     kept: list[Bucket] = []
-    for (name, bucket, start), amount in sorted(used.items()):
-        if name == feature and start == EPOCH and bucket not in here and amount and never:
-            kept.append(Bucket(bucket, 0, amount, start, None, start))
+    for (name, bucket, start), spent in sorted(used.items()):
+        if name != feature or not spent.units or (bucket, start) in here:
+            continue
+        counts = lasting or (not filled and bucket == LASTING) if spent.end is None else bucket.startswith(SHARED)
+        if counts:
+            kept.append(Bucket(bucket, 0, spent.units, start, spent.end, start))
     return kept
 
 
@@ -118,11 +140,21 @@ def take(buckets: Sequence[Bucket], amount: int) -> list[Debit]:
     for one in buckets:
         free = amount if one.limit is None else min(amount, max(0, one.limit - one.used))
         if free > 0:
-            debits.append(Debit(one.key, one.start, free))
+            debits.append(Debit(one.key, one.start, free, one.resets_at))
             amount -= free
         if not amount:
             break
     return debits
+
+
+def take_anyway(buckets: Sequence[Bucket], amount: int) -> list[Debit]:
+    """Where `amount` (above 0) is debited that was used already: what is not left goes over the limit of the last
+    bucket that something gives. Empty when nothing gives any.
+    """
+    given = [one for one in buckets if one.sources]
+    if not given:
+        return []
+    return take(buckets, amount) or take([*given[:-1], replace(given[-1], limit=None)], amount)
 
 
 def give_back(buckets: Sequence[Bucket], amount: int) -> list[Debit]:
@@ -142,38 +174,47 @@ def give_back(buckets: Sequence[Bucket], amount: int) -> list[Debit]:
     return [Debit(bucket, start, -back) for (bucket, start), back in debits.items()]
 
 
-def _leading(sources: Sequence[Source], reset: Reset) -> Reset:
-    """The reset where terms say none: that of the base package that gives most, else the feature's."""
-    bases = [one for one in sources if one.kind in {"base", "default"} and one.terms.reset]
-    return max(bases, key=_size).terms.reset or reset if bases else reset
+def _worth(one: Source, reset: Reset) -> tuple[bool, float, float]:
+    """What a base package is measured by: units a year, then age."""
+    given = (one.amount or 0) * per_year(one.terms.reset or reset, one.billing)
+    return (one.terms.unlimited, given, -one.since.timestamp())
 
 
-def _size(one: Source) -> tuple[bool, int, float]:
-    return (one.terms.unlimited, one.amount or 0, -one.since.timestamp())
-
-
-def _bucket(feature: str, key: str, sources: Sequence[Source], plan: Reset, used: Used, as_of: datetime) -> Bucket:
-    lead = max(sources, key=lambda one: (one.kind in {"base", "default"}, *_size(one)))
+def _bucket(feature: str, key: str, sources: Sequence[Source], reset: Reset, used: Used, as_of: datetime) -> Bucket:
+    """The bucket that these fill together; `reset`: where terms say none."""
+    lead = sources[0] if len(sources) == 1 else max(sources, key=lambda one: (one.is_base, _worth(one, reset)))
     own = bool(lead.bucket)
-    reset = lead.terms.reset or ("never" if own else plan)
-    period = period_of(reset, lead.since if own else lead.anchor, as_of, lead.billing)
+    repeated = lead.terms.reset or reset
+    period = period_of(repeated, lead.since if own else lead.anchor, as_of, lead.billing)
+    spent = used.get((feature, key, period.start))
     return Bucket(
         key,
         _limit(sources),
-        used.get((feature, key, period.start), 0),
+        spent.units if spent is not None else 0,
         period.start,
         period.end,
         min(one.since for one in sources),
         max(one.priority for one in sources),
         lead.expires_at if own else None,
         tuple(sources),
+        repeated,
     )
 
 
 def _limit(sources: Sequence[Source]) -> int | None:
-    """Overlapping base packages give the highest, everything else adds; unlimited dominates (semantics, Resolution)."""
-    amounts = [one.amount for one in sources]
-    if any(amount is None for amount in amounts):
-        return None
-    bases = [one.amount or 0 for one in sources if one.kind in {"base", "default"}]
-    return max(bases, default=0) + sum(one.amount or 0 for one in sources if one.kind not in {"base", "default"})
+    """Everything that fills a bucket adds up; unlimited dominates (semantics, Resolution)."""
+    total = 0
+    for one in sources:
+        if one.amount is None:
+            return None
+        total += one.amount
+    return total
+
+
+def soonest(buckets: Sequence[Bucket]) -> Reset:
+    """The shortest reset of those that are given."""
+    given = {one.reset for one in buckets if one.sources}
+    for reset in RESETS:
+        if reset in given:
+            return reset
+    return "never"

@@ -52,7 +52,7 @@ def derive_grants(db: Connection, contacts: Sequence[int]) -> Derived:
     concerned = {key for row in rows for key in (row.contact, row.was) if key is not None}
     subscriptions = sorted({(row.connection, row.subscription) for row in rows})
     there = {"connections": [name for name, _ in subscriptions], "subscriptions": [id_ for _, id_ in subscriptions]}
-    for statement in (_FORGET_HOLDINGS, _FORGET_KEPT, _HOLD):
+    for statement in (_FORGET_KEPT, _HOLD):
         db.execute(statement, there)
     return Derived(len(rows), concerned)
 
@@ -92,19 +92,14 @@ select contact, null, connection, subscription from gone""")
 _THESE = """
 unnest(cast(:connections as text[]), cast(:subscriptions as text[])) as these(connection, subscription)"""
 
-# Whoever leaves a package and comes back gets the version of that day; one that is over keeps what it held.
-_FORGET_HOLDINGS = text(f"""
-delete from tidegate.holdings h using {_THESE}
-where h.connection = these.connection and h.subscription = these.subscription and not exists (
-  select from tidegate.grants g
-  where g.connection = h.connection and g.subscription = h.subscription and g.package = h.package)""")
-
 _FORGET_KEPT = text(f"""
 delete from tidegate.kept_mappings k using {_THESE}
 where k.connection = these.connection and k.subscription = these.subscription and not exists (
   select from tidegate.grants g
   where g.connection = k.connection and g.subscription = k.subscription and g.price = k.price)""")
 
+# What is held once stays held: a subscription that leaves a package and comes back has the version that it had, whether
+# anybody looked in between or not.
 _HOLD = text(f"""
 insert into tidegate.holdings (connection, subscription, package, version, since)
 select distinct on (g.connection, g.subscription, g.package) g.connection, g.subscription, g.package, g.version, now()

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from tidegate.contacts.directory import meant
 from tidegate.entitlements.access import AccessPolicy
+from tidegate.entitlements.buckets import Spent
 from tidegate.entitlements.resolve import Grant, Holder, Override
 from tidegate.errors import TidegateError
 
@@ -95,12 +96,13 @@ def _asked(ref: str, found: Mapping[tuple[str, str], tuple[list[int], list[Holde
 
 _GRANTS = msgspec.json.Decoder(list[Grant])
 _OVERRIDES = msgspec.json.Decoder(list[Override])
-_USED = msgspec.json.Decoder(list[tuple[str, str, datetime, int]])
+_USED = msgspec.json.Decoder(list[tuple[str, str, datetime, datetime | None, int]])
 _PAUSES = msgspec.json.Decoder(dict[str, list[str]])
 
 
 def _holder(row: Any) -> Holder:
-    used = {(feature, bucket, start): n for feature, bucket, start, n in _USED.decode(row.used)} if row.used else {}
+    spent = _USED.decode(row.used) if row.used else ()
+    used = {(feature, bucket, start): Spent(units, end) for feature, bucket, start, end, units in spent}
     policies = {key: AccessPolicy(paused_gives=frozenset(said)) for key, said in _PAUSES.decode(row.pauses).items()}
     return Holder(
         f"{row.kind}:{row.external_id}",
@@ -133,11 +135,12 @@ exists(select from tidegate.usage_debits r
 (select json_agg(json_build_array(o.id, o.since, o.by, o.reason, o.operation, o.package, o.version, o.feature, o.terms,
     o.expires_at, o.priority) order by o.since, o.id)::text
   from tidegate.overrides o where o.contact = c.key and o.revoked_at is null) as overrides,
-(select json_agg(json_build_array(u.feature, u.bucket, u.period_start, u.used - coalesce((
+(select json_agg(json_build_array(u.feature, u.bucket, u.period_start, u.period_end, u.used - coalesce((
     select sum((one ->> 'amount')::bigint) from tidegate.usage_debits r, jsonb_array_elements(r.debits) one
     where r.contact = u.contact and r.feature = u.feature and r.state = 'reserved' and r.expires_at <= at.moment
       and one ->> 'bucket' = u.bucket and (one ->> 'start')::timestamptz = u.period_start), 0)::bigint))::text
   from tidegate.usage u where u.contact = c.key
+    and u.period_start <= at.moment and (u.period_end is null or u.period_end > at.moment)
     and (cast(:features as text[]) is null or u.feature = any(cast(:features as text[])))) as used"""
 
 _BY_KEY = text(f"""{_AT}

@@ -27,14 +27,22 @@ class Note:
     expires_at: datetime | None = None
 
 
-def hold(db: Connection, livemode: bool, places: Collection[tuple[str, str]]) -> None:
+def hold(db: Connection, livemode: bool, places: Collection[tuple[str, str]]) -> set[int]:
     """Until the transaction ends, nobody else debits these features of these contacts, nor of the accounts that they
     belong to. `places`: (id, feature), of every id that may be meant.
+
+    Returns the contacts (internal keys) that the ids led to before it waited: when they lead elsewhere afterwards,
+    since a merge was waited for, nobody holds those.
     """
     if not places:
-        return
+        return set()
     ids, features = zip(*places, strict=True)
-    db.execute(_HOLD, {"livemode": livemode, "ids": list(ids), "features": list(features)})
+    return set(db.scalars(_HOLD, {"livemode": livemode, "ids": list(ids), "features": list(features)}))
+
+
+def hold_contacts(db: Connection, contacts: Collection[int]) -> None:
+    """Until the transaction ends, nobody else debits any feature of these contacts (internal keys)."""
+    db.execute(_HOLD_CONTACTS, {"contacts": list(contacts)})
 
 
 def end_reservations(db: Connection, contacts: Collection[int], as_of: datetime) -> None:
@@ -75,38 +83,62 @@ def write(db: Connection, notes: Sequence[Note]) -> list[int]:
 
 def book(db: Connection, debits: Iterable[tuple[int, str, Debit]]) -> None:
     """Counts debits, in the caller's transaction, which holds them."""
-    sums: dict[tuple[int, str, str, datetime], int] = {}
+    sums: dict[tuple[int, str, str, datetime, datetime | None], int] = {}
     for contact, feature, one in debits:
-        place = (contact, feature, one.bucket, one.start)
+        place = (contact, feature, one.bucket, one.start, one.end)
         sums[place] = sums.get(place, 0) + one.amount
     if not sums:
         return
-    contacts, features, buckets, starts = zip(*sums, strict=True)
+    contacts, features, buckets, starts, ends = zip(*sums, strict=True)
     values = {"contact": list(contacts), "feature": list(features), "bucket": list(buckets), "start": list(starts)}
+    values |= {"end": list(ends)}
     db.execute(_BOOK, values | {"n": list(sums.values())})
 
 
 def debits_of(stored: Sequence[Mapping[str, Any]]) -> list[Debit]:
     """Debits as a note stores them."""
-    return [Debit(one["bucket"], datetime.fromisoformat(one["start"]), one["amount"]) for one in stored]
+    return [
+        Debit(
+            one["bucket"],
+            datetime.fromisoformat(one["start"]),
+            one["amount"],
+            datetime.fromisoformat(one["end"]) if one["end"] is not None else None,
+        )
+        for one in stored
+    ]
 
 
 def _debit_json(one: Debit) -> dict[str, Any]:
-    return {"bucket": one.bucket, "start": one.start.isoformat(), "amount": one.amount}
+    end = one.end.isoformat() if one.end is not None else None
+    return {"bucket": one.bucket, "start": one.start.isoformat(), "end": end, "amount": one.amount}
 
 
 # In one order for everybody, lest two transactions wait for each other.
-_HOLD = text("""
-select pg_advisory_xact_lock(a, b) from (
-  select distinct ((contact % 2147483648) - 1073741824)::int as a, hashtext(feature) as b
-  from (
+_ORDERED = """
+select contact, pg_advisory_xact_lock(a, b) from (
+  select distinct ((contact % 2147483648) - 1073741824)::int as a, hashtext(feature) as b, contact
+  from ({places}) places
+  order by 1, 2) ordered"""
+
+_HOLD = text(
+    _ORDERED.format(
+        places="""
     select i.contact, held.feature from unnest(cast(:ids as text[]), cast(:features as text[])) as held(id, feature)
     join tidegate.contact_ids i on i.external_id = held.id and i.livemode = :livemode
     union
     select m.account, held.feature from unnest(cast(:ids as text[]), cast(:features as text[])) as held(id, feature)
     join tidegate.contact_ids i on i.external_id = held.id and i.livemode = :livemode
-    join tidegate.contact_members m on m."user" = i.contact) places
-  order by 1, 2) ordered""")
+    join tidegate.contact_members m on m."user" = i.contact"""
+    )
+)
+
+_HOLD_CONTACTS = text(
+    _ORDERED.format(
+        places="""
+    select held.contact, f.key as feature
+    from unnest(cast(:contacts as bigint[])) as held(contact), tidegate.features f where f.type = 'metered'"""
+    )
+)
 
 _END_RESERVATIONS = text("""
 with over as (
@@ -129,19 +161,21 @@ join tidegate.usage_debits d
 
 _COUNTED = """
 there as (
-  update tidegate.usage u set used = greatest(0, u.used + new.n) from new
+  update tidegate.usage u set used = greatest(0, u.used + new.n), period_end = greatest(u.period_end, new.period_end)
+  from new
   where (u.contact, u.feature, u.bucket, u.period_start) = (new.contact, new.feature, new.bucket, new.period_start)
   returning u.contact, u.feature, u.bucket, u.period_start),
 added as (
-  insert into tidegate.usage as u (contact, feature, bucket, period_start, used)
-  select contact, feature, bucket, period_start, greatest(0, n) from new
+  insert into tidegate.usage as u (contact, feature, bucket, period_start, period_end, used)
+  select contact, feature, bucket, period_start, period_end, greatest(0, n) from new
   where (contact, feature, bucket, period_start) not in (select contact, feature, bucket, period_start from there)
   on conflict (contact, feature, bucket, period_start) do update set used = u.used + excluded.used)"""
 
 _BOOK = text(f"""
 with new as (
   select * from unnest(cast(:contact as bigint[]), cast(:feature as text[]), cast(:bucket as text[]),
-    cast(:start as timestamptz[]), cast(:n as bigint[])) as new(contact, feature, bucket, period_start, n)),
+    cast(:start as timestamptz[]), cast(:end as timestamptz[]), cast(:n as bigint[]))
+    as new(contact, feature, bucket, period_start, period_end, n)),
 {_COUNTED}
 select""")
 
@@ -152,7 +186,7 @@ with notes as (
     amount bigint, debits jsonb, answer jsonb, expires_at timestamptz, state text, place integer)),
 new as (
   select contact, feature, one ->> 'bucket' as bucket, (one ->> 'start')::timestamptz as period_start,
-    sum((one ->> 'amount')::bigint)::bigint as n
+    max((one ->> 'end')::timestamptz) as period_end, sum((one ->> 'amount')::bigint)::bigint as n
   from notes, jsonb_array_elements(debits) one group by 1, 2, 3, 4),
 {_COUNTED}
 insert into tidegate.usage_debits

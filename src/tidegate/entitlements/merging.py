@@ -6,12 +6,21 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from tidegate.entitlements import ledger
+
+
+def hold(db: Connection, kept: int, other: int) -> None:
+    """Until the transaction ends, nobody debits anything of either: ids that are about to lead elsewhere must not be
+    looked up in between. Call it before anything is moved.
+    """
+    ledger.hold_contacts(db, (kept, other))
+
 
 def merge(db: Connection, kept: int, other: int) -> dict[str, Any]:
     """Gives what `other` has (internal keys) to `kept`, and returns what giving it back needs.
 
     A debit whose idempotency key `kept` has used for the same feature loses its key: it cannot be asked for again.
-    In the caller's transaction.
+    In the caller's transaction, after `hold`.
     """
     pair = {"kept": kept, "other": other}
     usage = [dict(row) for row in db.execute(_USAGE, pair).mappings()]
@@ -29,7 +38,7 @@ def merge(db: Connection, kept: int, other: int) -> dict[str, Any]:
 def part(db: Connection, kept: int, other: int, before: Mapping[str, Any]) -> None:
     """Gives back to `other` what it had used, and its overrides; what was used since stays with `kept`.
 
-    Where less is left of a bucket than it had used, it gets that.
+    Where less is left of a bucket than it had used, it gets that. After `hold`.
     """
     pair = {"kept": kept, "other": other}
     rows = {"rows": json.dumps(before["usage"])}
@@ -42,7 +51,7 @@ def part(db: Connection, kept: int, other: int, before: Mapping[str, Any]) -> No
 
 # `fresh`: the other contact had used nothing of that bucket in that period.
 _USAGE = text("""
-select u.feature, u.bucket, u.period_start, u.used, k.contact is null as fresh
+select u.feature, u.bucket, u.period_start, u.period_end, u.used, k.contact is null as fresh
 from tidegate.usage u
 left join tidegate.usage k on k.contact = :kept and k.feature = u.feature and k.bucket = u.bucket
   and k.period_start = u.period_start
@@ -52,9 +61,10 @@ _DEBITS = text("""
 select d.id, d.idempotency_key from tidegate.usage_debits d where d.contact = :other""")
 
 _ADD_USAGE = text("""
-insert into tidegate.usage as u (contact, feature, bucket, period_start, used)
-select :kept, feature, bucket, period_start, used from tidegate.usage where contact = :other
-on conflict (contact, feature, bucket, period_start) do update set used = u.used + excluded.used""")
+insert into tidegate.usage as u (contact, feature, bucket, period_start, period_end, used)
+select :kept, feature, bucket, period_start, period_end, used from tidegate.usage where contact = :other
+on conflict (contact, feature, bucket, period_start) do update set used = u.used + excluded.used,
+  period_end = greatest(u.period_end, excluded.period_end)""")
 
 _MOVE = (
     text("delete from tidegate.usage where contact = :other"),
@@ -68,11 +78,11 @@ where d.contact = :other and d.idempotency_key is not null and exists (
 )
 
 _SAID = """jsonb_to_recordset(cast(:rows as jsonb))
-  as said(feature text, bucket text, period_start timestamptz, used bigint, fresh boolean)"""
+  as said(feature text, bucket text, period_start timestamptz, period_end timestamptz, used bigint, fresh boolean)"""
 
 _GIVE_USAGE = text(f"""
-insert into tidegate.usage as u (contact, feature, bucket, period_start, used)
-select :other, said.feature, said.bucket, said.period_start, least(said.used, coalesce(k.used, 0))
+insert into tidegate.usage as u (contact, feature, bucket, period_start, period_end, used)
+select :other, said.feature, said.bucket, said.period_start, said.period_end, least(said.used, coalesce(k.used, 0))
 from {_SAID}
 left join tidegate.usage k on k.contact = :kept and k.feature = said.feature and k.bucket = said.bucket
   and k.period_start = said.period_start

@@ -1,9 +1,9 @@
 """Overrides: what a person gives a contact beside Stripe, for how long, and why."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, text
@@ -43,8 +43,7 @@ def give(db: Connection, giving: Giving) -> int:
         raise CatalogInvalid(problem=f"An override adds or replaces; {giving.operation!r} is neither.")
     if bool(giving.package) == bool(giving.feature):
         raise CatalogInvalid(problem="An override gives a package or a feature: name one of them.")
-    if giving.since and giving.expires_at and giving.expires_at <= giving.since:
-        raise CatalogInvalid(problem="The override would expire before it holds.")
+    _check_times(db, giving)
     values: dict[str, Any] = {name: getattr(giving, name) for name in Giving.__dataclass_fields__}
     values |= _package(db, giving) if giving.package else _feature(db, giving)
     return int(db.execute(_GIVE, values).scalar_one())
@@ -56,6 +55,15 @@ def revoke(db: Connection, override: int, by: str) -> RowMapping:
     if row is None:
         raise CatalogUnknown(what="override in force", key=str(override), nearest="", list="overrides")
     return row
+
+
+def forget_reasons(db: Connection, contacts: Sequence[int]) -> int:
+    """Erases why people gave something to these contacts (internal keys), in whose words anything may stand; returns of
+    how many overrides.
+    """
+    statement = text("""
+update tidegate.overrides set reason = '' where contact = any(cast(:contacts as bigint[])) and reason <> ''""")
+    return db.execute(statement, {"contacts": list(contacts)}).rowcount
 
 
 def of_contact(db: Connection, contact: int) -> list[Mapping[str, Any]]:
@@ -81,6 +89,17 @@ def shown(row: Mapping[str, Any]) -> dict[str, Any]:
     names = ("id", "operation", "package", "version", "feature", "priority", "since", "expires_at", "reason", "by")
     said = {name: row[name] for name in (*names, "created_at", "revoked_at", "revoked_by")}
     return said | {"gives": row["terms"] or True, "contact": row["contact_ref"]}
+
+
+def _check_times(db: Connection, giving: Giving) -> None:
+    if giving.expires_at is None:
+        return
+    now: datetime = db.execute(text("select clock_timestamp()")).scalar_one()
+    if giving.expires_at <= now:
+        told = " and it is ".join(f"{one.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" for one in (giving.expires_at, now))
+        raise CatalogInvalid(problem=f"The override would end at {told} now. Name a later time, or none.")
+    if giving.since is not None and giving.expires_at <= giving.since:
+        raise CatalogInvalid(problem="The override would expire before it holds: let it end after it begins.")
 
 
 def _package(db: Connection, giving: Giving) -> dict[str, Any]:

@@ -60,3 +60,14 @@ def add_months(anchor: datetime, months: int) -> datetime:
     year, month = divmod(anchor.year * 12 + anchor.month - 1 + months, 12)
     day = min(anchor.day, calendar.monthrange(year, month + 1)[1])
     return anchor.replace(year=year, month=month + 1, day=day)
+
+
+def per_year(reset: Reset, billing: Interval | None = None) -> float:
+    """About how many periods a year has; of what never resets one."""
+    if reset == "never":
+        return 1.0
+    unit, count = _repeated(reset, billing)
+    return _PER_YEAR[unit] / count
+
+
+_PER_YEAR = {"hour": 8766.0, "day": 365.25, "week": 365.25 / 7, "month": 12.0, "year": 1.0}

@@ -37,10 +37,11 @@ def settle(
     if not 0 <= wanted <= reserved:
         raise UsageInvalid(problem=f"the reservation {number} is of {reserved}, so at most that is confirmed.")
     contact = int(row["contact"])
-    ledger.book(db, [(contact, feature, one) for one in _last_of(debits, reserved - wanted)])
+    back = _last_of(debits, reserved - wanted)
+    ledger.book(db, [(contact, feature, one) for one in back])
     holder = holders.load(db, [contact], as_of, [feature])[contact]
     after = resolve(holder, catalog, as_of, [feature])[0]
-    answer = standing_json(Order(contact, feature, "confirm", reserved), True, after, after)
+    answer = standing_json(Order(contact, feature, "confirm", reserved), back, after, after)
     answer |= {"reservation": number, "settled": wanted}
     state = "confirmed" if wanted else "released"
     db.execute(_SETTLE, {"id": number, "state": state, "amount": wanted, "answer": json.dumps(answer)})

@@ -1,16 +1,16 @@
 """Grants, overrides and usage to entitlements: what a contact may use at an instant, how much, and why (pure)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from msgspec import Struct
 
 from tidegate.catalog.contents import Catalog, Feature, PackageVersion
-from tidegate.catalog.terms import Terms
+from tidegate.catalog.terms import Reset, Terms
 from tidegate.entitlements.access import Access, AccessPolicy, Standing, access
-from tidegate.entitlements.buckets import Bucket, Source, fill, kept_buckets
+from tidegate.entitlements.buckets import Bucket, Source, Spent, Used, fill, kept_buckets, soonest
 from tidegate.entitlements.periods import Interval
 
 
@@ -64,19 +64,21 @@ class Override(Struct, frozen=True, array_like=True, gc=False):
 @dataclass(frozen=True, slots=True)
 class Holder:
     """A contact with all that its entitlements are read from. `since`: when it was created, the anchor of what no
-    subscription anchors. `used`: units by (feature, bucket, start of the period). `policies`: when a subscription gives
-    access, by connection, where that is not the default.
+    subscription anchors. `used`: of the periods that the instant lies in which it was loaded for. `policies`: when a
+    subscription gives access, by connection, where that is not the default.
     """
 
     contact: str
     since: datetime
     grants: Sequence[Grant] = ()
     overrides: Sequence[Override] = ()
-    used: Mapping[tuple[str, str, datetime], int] = field(default_factory=dict[tuple[str, str, datetime], int])
+    used: Used = field(default_factory=dict[tuple[str, str, datetime], Spent])
     policies: Mapping[str, AccessPolicy] = field(default_factory=dict[str, AccessPolicy])
 
     def access(self, grant: Grant, as_of: datetime) -> Access:
         """Whether the grant gives anything at that instant."""
+        if grant.times <= 0:
+            return Access(False, "the item's quantity is 0")
         return access(grant.standing, self.policies.get(grant.connection, _DEFAULT), as_of)
 
 
@@ -98,7 +100,8 @@ class Entitlement:
 
     `reason`: granted, usage_limit_reached, over_limit, feature_unavailable (semantics, Usage). `limit` None: unlimited,
     or no metered feature. `sources`: every grant, override or default that gives something, and with `granted` false
-    those that gave something once, each with its reason. `until`: when this changes by itself.
+    those that gave something once, each with its reason. `until`: when this changes by itself. `reset`: how often a
+    limit is given anew.
     """
 
     feature: Feature
@@ -112,6 +115,7 @@ class Entitlement:
     until: datetime | None = None
     sources: tuple[Source, ...] = ()
     buckets: tuple[Bucket, ...] = ()
+    reset: Reset = "never"
 
     @property
     def remaining(self) -> int | None:
@@ -153,22 +157,30 @@ def resolve(holder: Holder, catalog: Catalog, as_of: datetime, only: Iterable[st
 
 def _entitlement(feature: Feature, sources: list[Source], holder: Holder, as_of: datetime) -> Entitlement:
     if not sources:
-        return Entitlement(feature, False, "feature_unavailable")
+        return _unavailable(feature, holder.used)
     giving = [one for one in sources if one.access.granted]
     replacing = [one for one in giving if one.operation == "replace"]
     counted = [max(replacing, key=lambda one: (one.priority, one.since))] if replacing else giving
     shown = tuple(sources)
     until = min((one.access.until for one in sources if one.access.until), default=None)
     if not counted:
-        return Entitlement(feature, False, "feature_unavailable", until=until, sources=shown)
+        return replace(_unavailable(feature, holder.used), until=until, sources=shown)
     if feature.type == "boolean":
         return Entitlement(feature, True, "granted", until=until, sources=shown)
     if feature.type == "config":
         best = max(counted, key=lambda one: (_RANK[one.kind], one.priority, one.since))
         return Entitlement(feature, True, "granted", best.terms.value, until=until, sources=shown)
     buckets = fill(feature.key, feature.reset, counted, holder.used, as_of)
-    buckets += kept_buckets(feature.key, buckets, holder.used)
+    buckets += kept_buckets(feature.key, feature.reset, buckets, holder.used)
     return _metered(feature, buckets, until, shown)
+
+
+def _unavailable(feature: Feature, used: Used) -> Entitlement:
+    """What nothing gives; what was used of it can still be given back."""
+    if feature.type != "metered":
+        return Entitlement(feature, False, "feature_unavailable")
+    kept = kept_buckets(feature.key, feature.reset, (), used)
+    return Entitlement(feature, False, "feature_unavailable", used=sum(one.used for one in kept), buckets=tuple(kept))
 
 
 _DEFAULT = AccessPolicy()
@@ -181,12 +193,13 @@ def _metered(
     used = sum(one.used for one in buckets)
     unlimited = any(one.limit is None for one in buckets)
     limit = None if unlimited else sum(one.limit or 0 for one in buckets)
-    resets = min((one.resets_at for one in buckets if one.resets_at and one.sources), default=None)
+    resets = min((one.resets_at for one in buckets if one.resets_at), default=None)
     reason = "granted"
     if limit is not None and used >= limit:
         reason = "over_limit" if used > limit else "usage_limit_reached"
+    granted, reset = reason == "granted", soonest(buckets)
     return Entitlement(
-        feature, reason == "granted", reason, None, limit, unlimited, used, resets, until, sources, tuple(buckets)
+        feature, granted, reason, None, limit, unlimited, used, resets, until, sources, tuple(buckets), reset
     )
 
 

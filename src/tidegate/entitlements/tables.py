@@ -48,6 +48,7 @@ grants = Table(
     Column("resumes_at", Time, comment="when the pause is to end"),
     PrimaryKeyConstraint("connection", "subscription", "item"),
     Index("grants_contact", "contact"),
+    Index("grants_mapping", "mapping", "contact"),
     Index("grants_package", "package", "version"),
 )
 
@@ -78,8 +79,9 @@ usage = Table(
     metadata,
     Column("contact", BigInteger, ForeignKey(CONTACT), nullable=False),
     Column("feature", Text, nullable=False),
-    Column("bucket", Text, nullable=False, comment="plan:month, override:7, …"),
+    Column("bucket", Text, nullable=False, comment="package:month, override:7, …"),
     Column("period_start", Time, nullable=False),
+    Column("period_end", Time, comment="null: it never ends"),
     Column("used", BigInteger, nullable=False),
     PrimaryKeyConstraint("contact", "feature", "bucket", "period_start"),
 )

@@ -45,6 +45,15 @@ def untold(db: Connection, contacts: Sequence[int]) -> list[int]:
     return list(db.scalars(_UNTOLD, {"contacts": list(contacts)}))
 
 
+def look_again(db: Connection, contacts: Sequence[int]) -> None:
+    """Lets the next refresh of these contacts (internal keys) tell what changed though nothing is written of them."""
+    statement = text(
+        "update tidegate.entitlements_told set revision = 0 where contact = any(cast(:contacts as bigint[]))"
+    )
+    if contacts:
+        db.execute(statement, {"contacts": list(contacts)})
+
+
 def standing_of(holder: Holder, catalog: Catalog, as_of: datetime) -> tuple[dict[str, Any], datetime | None]:
     """What a contact is given of each feature, without usage, and when that changes by itself."""
     found = resolve(holder, catalog, as_of)
@@ -71,7 +80,9 @@ def _given(one: Entitlement) -> Any:
         return True
     if one.feature.type == "config":
         return {"value": one.value}
-    return "unlimited" if one.unlimited else {"limit": one.limit}
+    if one.unlimited:
+        return "unlimited"
+    return {"limit": one.limit} | ({"reset": one.reset} if one.reset != "never" else {})
 
 
 _UNTOLD = text("""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from tidegate.catalog.contents import Catalog
 from tidegate.entitlements import ledger
-from tidegate.entitlements.buckets import Debit, give_back, take
+from tidegate.entitlements.buckets import Debit, Spent, give_back, take, take_anyway
 from tidegate.entitlements.holders import is_text
 from tidegate.entitlements.ledger import Note
 from tidegate.entitlements.resolve import Entitlement, Holder, resolve
@@ -30,7 +30,8 @@ class Order:
 
     `consume`, `reserve`: debit `amount`, at least 1. `release`: give `amount` back. `set`: make the usage `amount`, as
     of seats that are counted elsewhere. The same `key` gets the first answer again and debits nothing; `known_as`:
-    other contacts in whose usage the key may have counted, the accounts of a user.
+    other contacts in whose usage the key may have counted, the accounts of a user. `happened`: what is consumed was
+    used already, while nobody could ask; it is counted though that is over the limit.
     """
 
     contact: int
@@ -40,6 +41,7 @@ class Order:
     key: str | None = None
     seconds: int | None = None
     known_as: tuple[int, ...] = ()
+    happened: bool = False
 
     @property
     def at(self) -> tuple[int, str]:
@@ -63,9 +65,9 @@ def check(order: Order, catalog: Catalog) -> None:
 def carry_out(
     db: Connection, orders: Sequence[Order], holders: Mapping[int, Holder], catalog: Catalog, as_of: datetime
 ) -> list[Answer | TidegateError]:
-    """Does the orders, in the caller's transaction, and returns for each its answer: `allowed`, `reason`, `used`,
-    `limit`, `remaining`, `resets_at`; with `repeated` true when the key was known. UsageInvalid instead of an answer
-    for an order that cannot be counted, or whose key was used with another order.
+    """Does the orders, in the caller's transaction, and returns for each its answer: `allowed`, `reason`, `debited`,
+    `used`, `limit`, `remaining`, `resets_at`; with `repeated` true when the key was known. Instead UsageInvalid for an
+    order that cannot be counted, or whose key was used with another order.
 
     `holders`: of all the contacts, loaded after `ledger.hold` made others wait.
     """
@@ -100,7 +102,7 @@ class _Work:
     """What the orders of a transaction are decided on; `used` of the holders goes with what is booked."""
 
     holders: Mapping[int, Holder]
-    used: dict[int, dict[tuple[str, str, datetime], int]]
+    used: dict[int, dict[tuple[str, str, datetime], Spent]]
     known: Mapping[tuple[int, str, str], Mapping[str, Any]]
     noted: dict[tuple[int, str, str], Note] = field(default_factory=dict[tuple[int, str, str], Note])
 
@@ -134,9 +136,10 @@ def _decide(work: _Work, order: Order, catalog: Catalog, as_of: datetime) -> Not
     debits = _debits(order, before)
     for one in debits or ():
         used, bucket = work.used[order.contact], (order.feature, one.bucket, one.start)
-        used[bucket] = max(0, used.get(bucket, 0) + one.amount)
+        was = used.get(bucket, Spent(0, one.end))
+        used[bucket] = Spent(max(0, was.units + one.amount), was.end)
     after = resolve(holder, catalog, as_of, only=[order.feature])[0] if debits else before
-    answer = standing_json(order, debits is not None, before, after)
+    answer = standing_json(order, debits, before, after)
     expires = as_of + _reserved_for(order) if debits is not None and order.operation == "reserve" else None
     if expires is not None:
         answer["expires_at"] = expires.isoformat()
@@ -160,30 +163,36 @@ def _first(row: Mapping[str, Any]) -> Answer:
 
 
 def _debits(order: Order, standing: Entitlement) -> Sequence[Debit] | None:
-    """Where the order is booked; None when it is refused."""
+    """Where the order is booked; None when it is refused. What is used goes down though nothing gives any more."""
     if order.operation == "release":
         return give_back(standing.buckets, order.amount)
+    if order.operation == "set" and order.amount <= standing.used:
+        return give_back(standing.buckets, standing.used - order.amount) if order.amount < standing.used else ()
     if standing.reason == "feature_unavailable":
         return None
-    if order.operation == "set":
-        if order.amount <= standing.used:
-            return give_back(standing.buckets, standing.used - order.amount) if order.amount < standing.used else ()
-        return take(standing.buckets, order.amount - standing.used) or None
-    return take(standing.buckets, order.amount) or None
+    more = order.amount - standing.used if order.operation == "set" else order.amount
+    return (take_anyway if order.happened else take)(standing.buckets, more) or None
 
 
 def _reserved_for(order: Order) -> timedelta:
     return timedelta(seconds=order.seconds) if order.seconds is not None else RESERVED_FOR
 
 
-def standing_json(order: Order, allowed: bool, before: Entitlement, after: Entitlement) -> Answer:
-    """How the usage stands after an order, and whether it was done."""
+def standing_json(order: Order, debits: Sequence[Debit] | None, before: Entitlement, after: Entitlement) -> Answer:
+    """How the usage stands after an order, and whether it was done; None: it was refused.
+
+    `debited` is what really was, which of a release may be less than was asked for.
+    """
+    allowed = debits is not None
     reason = "granted" if allowed else before.reason if before.reason != "granted" else "usage_limit_reached"
+    if allowed and (after.reason == "feature_unavailable" or (order.happened and after.reason == "over_limit")):
+        reason = after.reason
     return {
         "feature": order.feature,
         "allowed": allowed,
         "reason": reason,
         "amount": order.amount,
+        "debited": sum(one.amount for one in debits or ()),
         "used": after.used,
         "limit": after.limit,
         "unlimited": after.unlimited,

@@ -1,7 +1,7 @@
 """The one way into the mirror: versions of objects go in, the newest of each is stored, changed customers come out."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from tidegate.mirror.changed import note as note_changed
 from tidegate.mirror.decide import Certainty, Incoming, Stored, Verdict, decide, without_a_look
 from tidegate.mirror.rows import layout
 from tidegate.mirror.statements import Statements, statements
-from tidegate.store.bulk import Refused, copied_new_rows, copy_sound_rows, jsonb, open_stage
+from tidegate.store.bulk import Refused, Texts, copied_new_rows, copy_sound_rows, jsonb, open_stage
 from tidegate.stripe_api.resources.resource import Resource
 from tidegate.stripe_api.resources.test_clocks import TEST_CLOCKS
 
@@ -22,8 +22,8 @@ _batches = itertools.count(1)
 
 @dataclass(slots=True)
 class Applied:
-    """What became of the versions, and the customers (Stripe ids) whose mirrored facts changed; `spared`: the objects
-    that are stored as they came and were not written.
+    """What became of the versions, and the customers (Stripe ids) whose mirrored facts changed, kept versions among
+    them; `spared`: the objects that are stored as they came and were not written.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -44,6 +44,8 @@ class _Batch:
     applied: Applied
     owners: dict[str, str | None] = field(default_factory=dict[str, str | None])  # customers, as they were stored
     lost: list[Lost] = field(default_factory=list[Lost])  # what of their children could not be taken
+    new: bool = False  # the mirror has none of the objects
+    unreadable: bool = True  # there may be unreadable objects of the resource
     sparing: bool = False
     spared: set[str] = field(default_factory=set[str])
 
@@ -68,14 +70,18 @@ def apply(
     before and is unchanged is neither written nor locked: the caller sees to it that it counts as seen (`sightings`).
     What belongs to a customer that was forgotten is redacted first, whoever tells of it.
     """
-    arrivals, lost = forgotten.redact(connection, account, resource, arrivals, lost)
+    if not (arrivals or lost):
+        return Applied()
+    sql = statements(resource)
+    look = connection.execute(sql.look, {"connection": account, "ids": Texts([a.id for a in arrivals])}).one()
+    if look.forgotten:
+        arrivals, lost = forgotten.redact(connection, account, resource, arrivals, lost)
     applied = Applied(Counts(read=len(arrivals) + len(lost)))
     applied.counts.unreadable += sum(1 for one in lost if not one.field)
     unreadable.record(connection, account, resource.name, lost)
-    for round_ in _rounds(arrivals):
-        batch = _Batch(
-            connection, account, resource, statements(resource), next(_batches), round_, applied, sparing=sparing
-        )
+    for n, round_ in enumerate(_rounds(arrivals)):
+        batch = _Batch(connection, account, resource, sql, next(_batches), round_, applied, sparing=sparing)
+        batch.new, batch.unreadable = n == 0 and not look.stored, look.unreadable or bool(lost)
         _apply_round(batch)
     note_changed(connection, account, applied.customers)
     return applied
@@ -99,7 +105,8 @@ def _apply_round(batch: _Batch) -> None:
     verdicts: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
     if _copy_new(batch):
         fresh: list[str] = list(arrivals)
-        unreadable.forget(connection, account, resource.name, fresh, [])
+        if batch.unreadable:
+            unreadable.forget(connection, account, resource.name, fresh, [])
         unreadable.record(connection, account, resource.name, [*_faults(batch, fresh), *batch.lost])
     else:
         fresh = _apply_staged(batch, verdicts)
@@ -117,9 +124,7 @@ def _copy_new(batch: _Batch) -> bool:
     """Copies a batch of objects that the mirror lacks, with their children, straight into their tables: for an import
     half the server's work. False, and nothing written, unless all of it is new, sound and plain.
     """
-    if any(a.event or a.deleted for a in batch.arrivals.values()):
-        return False
-    if batch.run(batch.sql.known, ids=list(batch.arrivals)).first():
+    if not batch.new or any(a.event or a.deleted for a in batch.arrivals.values()):
         return False
     # In one order everywhere, or two that store the same new objects could each wait for the other.
     arrivals = sorted(batch.arrivals.values(), key=lambda a: a.id)
@@ -249,12 +254,22 @@ def _count(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) 
     counts.older += len(verdicts[Verdict.LOSES])
     counts.doubtful += len(verdicts[Verdict.DOUBT]) + len(verdicts[Verdict.PARTIAL])
     changed = [*fresh, *verdicts[Verdict.WINS]]
+    kept = (Verdict.LOSES, Verdict.DOUBT, Verdict.PARTIAL) if batch.resource.versions else ()
+    batch.applied.customers.update(_owners(batch, [*changed, *(id_ for verdict in kept for id_ in verdicts[verdict])]))
+
+
+def _owners(batch: _Batch, changed: Sequence[str]) -> Iterator[str]:
+    """The customers whose these objects are, or were before."""
     if batch.resource.name == "customers":
-        batch.applied.customers.update(changed)
+        yield from changed
         return
-    at = next((i for i, column in enumerate(batch.resource.columns) if column.refers_to == "customers"), None)
-    if at is not None:  # whom it belonged to before has changed as well
-        owners = [batch.arrivals[id_].reading.values[at] for id_ in changed] + [
-            batch.owners.get(id_) for id_ in changed
-        ]
-        batch.applied.customers.update(owner for owner in owners if owner is not None)
+    columns = batch.resource.columns
+    if batch.sql.owners is not None:
+        at = next(i for i, column in enumerate(columns) if column.name == batch.resource.owned_by)
+        parents = {batch.arrivals[id_].reading.values[at] for id_ in changed} - {None}
+        yield from batch.run(batch.sql.owners, parents=sorted(parents)).scalars() if parents else ()
+        return
+    at = next((i for i, column in enumerate(columns) if column.refers_to == "customers"), None)
+    if at is not None:
+        now = [batch.arrivals[id_].reading.values[at] for id_ in changed]
+        yield from (owner for owner in (*now, *map(batch.owners.get, changed)) if owner is not None)

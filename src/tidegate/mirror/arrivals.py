@@ -103,7 +103,8 @@ def arrive(
     """Reads the bodies of one answer of Stripe. What cannot be read is returned beside what can."""
     arrivals: list[Arrival] = []
     lost: list[Lost] = []
-    for body in bodies:
+    for raw in bodies:
+        body = bytes(raw)
         reading = read(resource, body)
         if isinstance(reading, Unreadable):
             text = text_of(body)

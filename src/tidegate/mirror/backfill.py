@@ -1,6 +1,4 @@
-"""Reads a whole Stripe account into the mirror: many readers, each page stored with its checkpoint in one
-transaction.
-"""
+"""Reads a whole Stripe account into the mirror: many readers over the ranges of a plan, page by page."""
 
 import gc
 import logging
@@ -10,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 
 from tidegate.connections import problems
 from tidegate.errors import (
@@ -24,26 +22,19 @@ from tidegate.errors import (
     passes,
     refusal,
 )
-from tidegate.mirror import discounts, ranges, refetches, sightings
-from tidegate.mirror.apply import Applied, apply
+from tidegate.mirror import ranges
 from tidegate.mirror.arrivals import Counts
-from tidegate.mirror.discounts import Inside
 from tidegate.mirror.pages import LIMIT, Page, read_objects, retrieve
 from tidegate.mirror.plan import Load, Plan
 from tidegate.mirror.ranges import Range
-from tidegate.store.trouble import repeated
+from tidegate.mirror.storing import Place, Storing
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.endpoints import list_path
 from tidegate.stripe_api.resources import RESOURCES
-from tidegate.stripe_api.resources.discounts import DISCOUNTS
 
 log = logging.getLogger(__name__)
 
 PARENTS_AT_ONCE = 20
-STORING_AT_ONCE = 5
-"""Pages stored side by side. One interpreter feeds no more sessions than that; every further one only costs both sides
-CPU, on a small machine above all.
-"""
 
 
 class Progress(NamedTuple):
@@ -60,23 +51,17 @@ class Progress(NamedTuple):
 
 @dataclass(slots=True)
 class Reader:
-    """What the readers of one import share. `owner`: whose work the run is, as `runs.begin` was told. `full`: what is
-    read unchanged is noted in `sightings` and not written.
-    """
+    """What the readers of one import share; what they read goes to `storing`."""
 
     engine: Engine
     account: str
     api: StripeApi
     run: int
-    owner: str
     plan: Plan
+    storing: Storing
     tell: Callable[[Progress], None]
     stop: threading.Event
-    full: bool = False
-    customers: set[str] = field(default_factory=set[str])
-    discounts: set[int] = field(default_factory=set[int])  # that were met and stored, as `discounts.inside` takes them
     _changed: threading.Condition = field(default_factory=threading.Condition)
-    _storing: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(STORING_AT_ONCE))
     _fatal: list[BaseException] = field(default_factory=list[BaseException])
 
     def read_all(self, readers: int) -> None:
@@ -152,7 +137,7 @@ class Reader:
             log.warning("import_range_failed", extra={"run": self.run, "resource": range_.resource.name})
             problems.note_error(self.engine, self.account, error, f"GET {range_.resource.path}")
             with self.engine.begin() as db:
-                ranges.checkpoint(db, range_, self.owner)
+                ranges.checkpoint(db, range_, self.storing.owner)
         finally:
             with self._changed:
                 load.reading = False
@@ -165,7 +150,8 @@ class Reader:
         if range_.parents:
             self._step_parents(range_)
         elif range_.resource.singleton:
-            self._store(load, [retrieve(self.api, range_.resource)], range_.cursor, None, done=True)
+            page = retrieve(self.api, range_.resource)
+            self.storing.store(range_, [page], Place(range_.cursor, None, done=True))
         else:
             self._step_list(load)
         self._report(load)
@@ -195,7 +181,8 @@ class Reader:
         with self._changed:
             page, beyond = _within(page, range_.since)
             load.ahead = page.reached
-        self._store(load, [page], page.last or range_.cursor, page.reached, done=beyond or not page.has_more)
+        place = Place(page.last or range_.cursor, page.reached, done=beyond or not page.has_more)
+        self.storing.store(range_, [page], place)
         with self._changed:
             load.learn(newest, len(page.arrivals))
             self._changed.notify_all()
@@ -219,7 +206,7 @@ class Reader:
                 break
             last = parent
         done = len(parents) < PARENTS_AT_ONCE and last == (parents[-1] if parents else last)
-        self._store(Load(range_), pages, last, None, done=done, gone=gone)
+        self.storing.store(range_, pages, Place(last, None, done), gone)
 
     def _pages_of(self, range_: Range, parent: str) -> list[Page]:
         path = list_path(str(range_.resource.path), parent)
@@ -242,64 +229,6 @@ select id from stripe.{table} where connection = :connection and deleted_at is n
 order by id limit {PARENTS_AT_ONCE}"""),
                 {"connection": self.account, "cursor": range_.cursor},
             ).all()
-
-    def _store(
-        self,
-        load: Load,
-        pages: Sequence[Page],
-        cursor: str,
-        reached: int | None,
-        *,
-        done: bool,
-        gone: Sequence[str] = (),
-    ) -> None:
-        range_ = load.range
-        before = (range_.cursor, range_.reached, range_.done, range_.pages, range_.counts)
-        whole = discounts.inside(range_.resource, [one for page in pages for one in page.arrivals], self.discounts)
-
-        def store() -> Applied:
-            """One transaction; the range is as before when it fails."""
-            applied = Applied()
-            try:
-                with self._storing, self.engine.begin() as db:
-                    # A crash of the server may lose the last transactions, each with its checkpoint: they are read
-                    # again.
-                    db.exec_driver_sql("set local synchronous_commit = off")
-                    self._put(db, range_, pages, whole, gone, applied)
-                    counts = Counts()
-                    counts.add(range_.counts)
-                    counts.add(applied.counts)
-                    range_.counts = counts
-                    range_.cursor, range_.done, range_.pages = cursor, done, range_.pages + len(pages)
-                    range_.reached = reached if reached is not None else range_.reached
-                    ranges.checkpoint(db, range_, self.owner)
-            except BaseException:
-                range_.cursor, range_.reached, range_.done, range_.pages, range_.counts = before
-                raise
-            return applied
-
-        self.customers |= repeated(store, f"a page of {range_.resource.name}").customers
-        self.discounts |= whole.digests
-
-    def _put(
-        self,
-        db: Connection,
-        range_: Range,
-        pages: Sequence[Page],
-        whole: Inside,
-        gone: Sequence[str],
-        applied: Applied,
-    ) -> None:
-        for page in pages:
-            one = apply(db, self.account, range_.resource, page.arrivals, page.lost, sparing=self.full)
-            sightings.keep(db, range_.id, one.spared)
-            applied.counts.add(one.counts)
-            applied.customers |= one.customers
-        if whole.arrivals or whole.lost:
-            applied.customers |= apply(db, self.account, DISCOUNTS, *whole, sparing=self.full).customers
-        if gone:
-            parents = RESOURCES[range_.parents]
-            refetches.ask(db, self.account, parents, [refetches.Ask(id_, "doubt") for id_ in gone])
 
     def _report(self, load: Load) -> None:
         name = load.range.resource.name

@@ -4,14 +4,28 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, text
 
+from tidegate.store.bulk import Texts
+
+_NOTE = text("insert into tidegate.changed_customers (connection, customers) values (:connection, :customers)")
+
 
 def note(db: Connection, connection: str, customers: Collection[str]) -> None:
     """Queues customers (Stripe ids). A row holds many, so that an import's page costs one."""
     if customers:
-        db.execute(
-            text("insert into tidegate.changed_customers (connection, customers) values (:connection, :customers)"),
-            {"connection": connection, "customers": sorted(customers)},
-        )
+        db.execute(_NOTE, {"connection": connection, "customers": Texts(sorted(customers))})
+
+
+def note_all(db: Connection, connection: str, size: int) -> None:
+    """Queues every customer of the connection, oldest first, so many in a row of the queue."""
+    db.execute(
+        text("""
+insert into tidegate.changed_customers (connection, customers)
+select :connection, array_agg(id order by place) from (
+  select id, row_number() over (order by created nulls last, id) - 1 as place
+  from stripe.customers where connection = :connection) every
+group by place / :size order by place / :size"""),
+        {"connection": connection, "size": size},
+    )
 
 
 def take(db: Connection, connection: str, rows: int) -> list[str]:

@@ -70,7 +70,8 @@ def bury(
 def _gather(account: str, parent: Arrival, bodies: Sequence[msgspec.Raw], into: Children) -> None:
     child_row = layout(into.resource).child_row
     at, certainty, seen = parent.at, int(parent.certainty), set[str]()
-    for position, body in enumerate(bodies):
+    for position, raw in enumerate(bodies):
+        body = bytes(raw)
         reading = read(into.resource, body)
         if isinstance(reading, Unreadable):
             into.lost.append(_lost(parent, reading.id or str(position), reading.reason, body))
@@ -84,5 +85,5 @@ def _gather(account: str, parent: Arrival, bodies: Sequence[msgspec.Raw], into: 
             into.lost += [Lost(f"{parent.id}/{reading.id}", fault.field, fault.reason) for fault in reading.faults]
 
 
-def _lost(parent: Arrival, id_: str, reason: str, body: msgspec.Raw) -> Lost:
+def _lost(parent: Arrival, id_: str, reason: str, body: bytes) -> Lost:
     return Lost(f"{parent.id}/{id_}", "", reason, text_of(body))

@@ -124,8 +124,9 @@ def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 _NOTE = text("""
-insert into tidegate.forgotten (connection, customer)
-select :connection, customer from unnest(cast(:customers as text[])) as o(customer) on conflict do nothing""")
+insert into tidegate.forgotten (connection, customer, account)
+select c.name, o.customer, c.account from tidegate.connections c, unnest(cast(:customers as text[])) as o(customer)
+where c.name = :connection on conflict do nothing""")
 
 _VERSIONS = text("""
 select connection, resource, object_id, at, certainty, event, previous::text as previous, data::text as data, kept_at

@@ -47,6 +47,16 @@ def any_forgotten(db: Connection, account: str) -> bool:
     return bool(db.scalar(_ANY, {"connection": account}))
 
 
+def outlast(db: Connection, connections: Sequence[str]) -> None:
+    """Keeps whom to redact, as ids of Stripe's, though these connections are about to be purged."""
+    db.execute(_OUTLAST, {"connections": list(connections)})
+
+
+def recall(db: Connection, connection: str) -> None:
+    """Lets a connection, which may be new, redact whom its Stripe account was to forget under any connection."""
+    db.execute(_RECALL, {"connection": connection})
+
+
 def among(db: Connection, account: str, customers: Sequence[str]) -> set[str]:
     """Those of the customers (Stripe ids) that were forgotten."""
     return set(db.scalars(_AMONG, {"connection": account, "ids": list(customers)})) if customers else set()
@@ -116,6 +126,17 @@ def _hidden(db: Connection, account: str, lost: Lost) -> Lost:
 
 
 _ANY = text("select exists(select from tidegate.forgotten where connection = :connection)")
+
+_OUTLAST = text("""
+insert into tidegate.forgotten (connection, customer, account, at)
+select '', customer, account, at from tidegate.forgotten where connection = any(cast(:connections as text[]))
+on conflict do nothing""")
+
+_RECALL = text("""
+insert into tidegate.forgotten (connection, customer, account, at)
+select c.name, f.customer, f.account, f.at from tidegate.connections c
+join tidegate.forgotten f on f.account = c.account where c.name = :connection
+on conflict do nothing""")
 
 _AMONG = text("""
 select customer from tidegate.forgotten

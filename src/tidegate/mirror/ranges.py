@@ -90,11 +90,7 @@ def checkpoint(db: Connection, range_: Range, owner: str) -> None:
     ImportTakenOver when the run is not the `owner`'s any more, and ConnectionDisconnected when its key was erased.
     """
     written = db.execute(
-        text("""
-update tidegate.import_ranges set cursor = :cursor, reached = :reached, done = :done, pages = :pages,
-  counts = cast(:counts as jsonb), error = :error where id = :id and exists (
-    select from tidegate.runs r where r.id = import_ranges.run and r.process = :owner and not exists (
-      select from tidegate.connections c where c.name = r.connection and c.disconnected_at is not null))"""),
+        _CHECKPOINT,
         {
             "owner": owner,
             "id": range_.id,
@@ -109,3 +105,10 @@ update tidegate.import_ranges set cursor = :cursor, reached = :reached, done = :
     if not written.rowcount:
         name = runs.connection_of_range(db, range_.id)
         raise (ConnectionDisconnected(name=name) if is_disconnected(db, name) else ImportTakenOver(connection=name))
+
+
+_CHECKPOINT = text("""
+update tidegate.import_ranges set cursor = :cursor, reached = :reached, done = :done, pages = :pages,
+  counts = cast(:counts as jsonb), error = :error where id = :id and exists (
+    select from tidegate.runs r where r.id = import_ranges.run and r.process = :owner and not exists (
+      select from tidegate.connections c where c.name = r.connection and c.disconnected_at is not null))""")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from tidegate.store.bulk import jsonb, moment, texts
+from tidegate.store.bulk import EPOCH, jsonb, moment, texts
 from tidegate.stripe_api.resources.resource import Resource
 from tidegate.stripe_api.shapes.read import Reading
 
@@ -60,7 +60,7 @@ class Layout:
         values = list(reading.values)
         for place in self.times:
             if (seconds := values[place]) is not None:
-                values[place] = moment(seconds)
+                values[place] = (seconds - EPOCH) * 1_000_000  # `moment`, a call less for each
         for place in self.lists:
             if (list_ := values[place]) is not None:
                 values[place] = texts(list_)

@@ -16,9 +16,12 @@ READ = int(Certainty.READ)
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """SQL of one resource. `:connection` is the connection's name, `:batch` numbers what was staged together.
+    """SQL of one resource. `:connection` is the connection's name, `:batch` numbers what was staged together. `owners`:
+    the customers of these `:parents`, where `owned_by` names one.
 
-    `staged` and `direct` take rows whose last values are those of `rows.Layout.row`.
+    `staged` and `direct` take rows whose last values are those of `rows.Layout.row`. `look` tells what has to be known
+    before anything is written: whether the connection has forgotten customers and unreadable objects, and whether any
+    of the objects is stored.
     """
 
     stage: str
@@ -26,7 +29,7 @@ class Statements:
     staged: Target
     direct: Target
     insert_new: TextClause
-    known: TextClause
+    look: TextClause
     spare: TextClause
     compare: TextClause
     replace: TextClause
@@ -34,6 +37,7 @@ class Statements:
     confirm: TextClause
     keep_stored: TextClause
     keep_incoming: TextClause
+    owners: TextClause | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +91,11 @@ def statements(resource: Resource) -> Statements:
         definition=words.definition,
         staged=words.staged,
         direct=words.direct,
-        known=text(f"""
-select 1 from unnest(cast(:ids as text[])) i(id)
-cross join lateral (select from {table} t where {mine} limit 1) known limit 1"""),
+        look=text(f"""
+select exists(select from tidegate.forgotten where connection = :connection) as forgotten,
+  exists(select from tidegate.unreadable where connection = :connection and resource = '{resource.name}') as unreadable,
+  exists(select from unnest(cast(:ids as text[])) i(id)
+    cross join lateral (select from {table} t where {mine} limit 1) stored) as stored"""),
         insert_new=text(f"""
 insert into {table} ({", ".join(words.written)})
 select {", ".join(f"i.{name}" for name in words.written)}
@@ -110,7 +116,17 @@ where i.batch = :batch and i.id <> all(:fresh) order by t.id for update of t""")
         confirm=text(_confirm(table, chosen)),
         keep_stored=text(_keep_stored(table, resource)),
         keep_incoming=text(_keep_incoming(staged, resource)),
+        owners=_owners(resource),
     )
+
+
+def _owners(resource: Resource) -> TextClause | None:
+    owner = next((column.refers_to for column in resource.columns if column.name == resource.owned_by), None)
+    if owner is None:
+        return None
+    return text(f"""
+select distinct customer from stripe.{owner.replace("/", "_")}
+where connection = :connection and id = any(cast(:parents as text[])) and customer is not null""")
 
 
 def _bury(table: str, chosen: str) -> str:

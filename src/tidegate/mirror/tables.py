@@ -127,10 +127,12 @@ changed_customers = Table(
 forgotten = Table(
     "forgotten",
     metadata,
-    Column("connection", Text, nullable=False),
+    Column("connection", Text, nullable=False, comment="empty: it was purged, and the account may come back"),
     Column("customer", Text, nullable=False, comment="Stripe's cus_…; what comes in of it is redacted"),
+    Column("account", Text, nullable=False, comment="Stripe's acct_…"),
     Column("at", Time, nullable=False, server_default=func.now()),
     PrimaryKeyConstraint("connection", "customer"),
+    Index("forgotten_account", "account"),
 )
 
 inbox = Table(

@@ -72,9 +72,13 @@ def target(table: str, columns: dict[str, str]) -> Target:
     return Target(statement.encode(), tuple(psycopg.adapters.types[_SENT_AS[type_]].oid for type_ in columns.values()))
 
 
+EPOCH = 946_684_800
+"""2000-01-01 UTC in epoch seconds: PostgreSQL counts from there."""
+
+
 def moment(seconds: int) -> int:
     """Epoch seconds as a binary `timestamptz`: microseconds since 2000-01-01 UTC."""
-    return (seconds - 946_684_800) * 1_000_000
+    return (seconds - EPOCH) * 1_000_000
 
 
 def jsonb(body: str) -> str:

@@ -41,6 +41,11 @@ def worth_repeating(error: BaseException) -> bool:
     return (_sqlstate(error) or "").startswith(TRANSACTION_ROLLED_BACK)
 
 
+def held_by_others(error: BaseException) -> bool:
+    """Whether others held a lock for longer than this transaction wanted to wait."""
+    return _sqlstate(error) == LOCK_NOT_AVAILABLE
+
+
 def repeated(transaction: Callable[[], T], what: str, tries: int = TRIES) -> T:
     """Runs a transaction that stores `what`, again when others stood in its way: deadlocks, rows that stay locked.
 
@@ -50,7 +55,7 @@ def repeated(transaction: Callable[[], T], what: str, tries: int = TRIES) -> T:
         try:
             return transaction()
         except DBAPIError as error:
-            if not worth_repeating(error) and _sqlstate(error) != LOCK_NOT_AVAILABLE:
+            if not worth_repeating(error) and not held_by_others(error):
                 raise
             if not left:
                 raise DatabaseBusy(what=what, problem=told(error), tries=tries) from error

@@ -43,7 +43,8 @@ class Call:
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long a request is tried: `tries` in all (`interactive_tries` if somebody waits), none begun after `seconds`,
-    and for none is a body read for longer than `body_seconds`, however steadily it trickles.
+    and for none is a body read for longer than `body_seconds`, however steadily it trickles. A request under way when
+    the work is asked to stop has `stop_seconds` to end.
 
     The clock (seconds, monotonic), `now` (UTC), sleep and chance (in [0, 1)) are given here: tests need not wait.
     """
@@ -52,6 +53,7 @@ class Patience:
     interactive_tries: int = 3
     seconds: float = 180.0
     body_seconds: float = 120.0
+    stop_seconds: float = 5.0
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep

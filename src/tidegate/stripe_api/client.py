@@ -124,12 +124,11 @@ class StripeApi:
 
     @contextmanager
     def heeding(self, stop: threading.Event) -> Generator[None]:
-        """Within the block, whoever waits for the budget or to try again gets WorkStopped when `stop` is set."""
-        self._transport.stop = stop
-        try:
+        """Within the block, whoever waits for the budget or to try again gets WorkStopped when `stop` is set, and who
+        waits for an answer a few seconds later (`Patience.stop_seconds`).
+        """
+        with self._transport.heeding(stop):
             yield
-        finally:
-            self._transport.stop = None
 
     def close(self) -> None:
         """Close the idle connections to Stripe."""

@@ -10,7 +10,8 @@ requests. Bodies are asked for compressed only of a remote server: on loopback g
 import logging
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -22,8 +23,15 @@ import stripe
 import urllib3
 from urllib3.exceptions import DecodeError, HTTPError, LocationValueError, ProtocolError, SSLError
 
-from tidegate.errors import StripeBodyUnreadable, StripeCertificateRefused, StripeUnreachable, TidegateError
+from tidegate.errors import (
+    StripeBodyUnreadable,
+    StripeCertificateRefused,
+    StripeUnreachable,
+    TidegateError,
+    WorkStopped,
+)
 from tidegate.stripe_api import failures
+from tidegate.stripe_api.breaking_off import Reads
 from tidegate.stripe_api.calls import CALL, LOOPBACK, Answer, Answered, Call, Patience, wait_or_stop
 from tidegate.stripe_api.endpoints import endpoint_of
 from tidegate.stripe_api.limits import Budget
@@ -65,8 +73,8 @@ class Transport(stripe.HTTPClient):
         super().__init__()  # pyright: ignore[reportUnknownMemberType]
         self._budget = budget
         self._patience = patience
-        self.stop: threading.Event | None = None
-        """Set, it ends every wait: for the budget, and before a request is tried again."""
+        self._stop: threading.Event | None = None
+        self._reads = Reads()
         connect, read = timeout
         self._pool = urllib3.PoolManager(
             maxsize=POOL,
@@ -75,6 +83,19 @@ class Transport(stripe.HTTPClient):
             cert_reqs="CERT_REQUIRED",
             ca_certs=stripe.ca_bundle_path,
         )
+        self._pool.pool_classes_by_scheme = self._reads.pools()
+
+    @contextmanager
+    def heeding(self, stop: threading.Event) -> Generator[None]:
+        """Within the block `stop` ends every wait: for the budget, before a request is tried again and, after
+        `Patience.stop_seconds`, for an answer (not for that of a request that writes).
+        """
+        self._stop = stop
+        try:
+            with self._reads.ended_by(stop, self._patience.stop_seconds):
+                yield
+        finally:
+            self._stop = None
 
     def request_with_retries(
         self,
@@ -96,18 +117,20 @@ class Transport(stripe.HTTPClient):
         tries = patience.interactive_tries if call.interactive else patience.tries
         spent = 0.0  # seconds, without the waiting for the budget
         for attempt in range(1, tries + 1):
-            self._budget.acquire(endpoint, interactive=call.interactive, stop=self.stop)
+            self._budget.acquire(endpoint, interactive=call.interactive, stop=self._stop)
             begun = patience.clock()
             outcome = self._try(method.upper(), url, sent, post_data, call)
             spent += patience.clock() - begun
             if isinstance(outcome, Answer):
                 return "{}", 200, Answered(outcome)
+            if outcome.temporary and self._stop and self._stop.is_set():
+                raise WorkStopped(endpoint=endpoint)
             pause = failures.pause_before(attempt, outcome.retry_after, patience.chance())
             spent += pause
             if not outcome.temporary or attempt == tries or spent > patience.seconds:
                 raise outcome.error(attempt)
             logger.info("stripe.try_again in=%.1fs: %s", pause, outcome.error(attempt))
-            wait_or_stop(pause, endpoint, patience.sleep, self.stop)
+            wait_or_stop(pause, endpoint, patience.sleep, self._stop)
         raise AssertionError("a request is tried at least once")
 
     def _try(self, method: str, url: str, headers: dict[str, str], body: str | None, call: Call) -> Answer | Setback:

@@ -53,10 +53,7 @@ def audit(
     [...]}; see `Comparison.as_json`. Raises ResourceUnknown, UsageError for what Stripe does not list,
     StripeKeyInvalid, StripeModeWrong, StripeUnreachable and the errors of the database.
     """
-    chosen = list(dict.fromkeys(listed(name) for name in names)) or all_listed(livemode=account.livemode)
-    for resource in chosen:
-        if resource.path is None:
-            raise UsageError(problem=UNLISTED.format(name=resource.name))
+    chosen = _chosen(names, livemode=account.livemode)
     began, owner = time.monotonic(), runs.new_owner()
     with engine.begin() as db:
         place = accounts.named(db, account.name).complete_as_of
@@ -85,6 +82,14 @@ def audit(
         summary = _summary(account, done, time.monotonic() - began, state)
         _remember(engine, account.name, run, owner, done, summary)
     return {"run": run, **summary}
+
+
+def _chosen(names: Sequence[str], *, livemode: bool) -> list[Resource]:
+    chosen = list(dict.fromkeys(listed(name) for name in names)) or all_listed(livemode=livemode)
+    for resource in chosen:
+        if resource.path is None:
+            raise UsageError(problem=UNLISTED.format(name=resource.name))
+    return chosen
 
 
 @dataclass(slots=True)

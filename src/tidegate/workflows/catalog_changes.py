@@ -3,38 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, text
 
 from tidegate.catalog import features as catalog_features
-from tidegate.catalog import journal, kept, mappings, packages
+from tidegate.catalog import journal, kept, mappings, packages, snapshot
 from tidegate.catalog.mappings import Wanted
-from tidegate.errors import CatalogInvalid, PreviewNeeded
-from tidegate.workflows.previewing import Change, Preview, commit, preview
+from tidegate.errors import CatalogInvalid
+from tidegate.workflows.previewing import Change
 from tidegate.workflows.refresh import tell_unmapped
-
-
-def settle(engine: Engine, change: Change, token: str | None = None, *, anyway: bool = False) -> Preview:
-    """Does the change: as the preview of this token told, or without one when it takes nothing from anybody or it is
-    to be done `anyway`.
-
-    Raises PreviewNeeded, PreviewStale, and what the change raises; nothing was done then.
-    """
-    if token is None and not anyway:
-        shown = preview(engine, change)
-        if hurts(shown):
-            raise PreviewNeeded(count=f"{len(concerned(shown)):,}")
-        token = shown.token
-    return commit(engine, change, token)
-
-
-def hurts(shown: Preview) -> bool:
-    """Whether somebody loses something, or has something else afterwards."""
-    return any(one["before"] is not None for changes in shown.features.values() for one in changes)
-
-
-def concerned(shown: Preview) -> set[str]:
-    """The contacts for whom something changes."""
-    return {one["contact"] for changes in shown.features.values() for one in changes}
 
 
 def set_mapping(wanted: Wanted, *, keep_holders: bool = True) -> Change:
@@ -110,6 +86,26 @@ def unmap(db: Connection, mapping: int, by: str, keep_holders: bool, by_file: bo
     return {"mapping": mapping, "changed": True, "keep_holders": keep_holders, "kept": held}
 
 
+def define_feature(key: str, type_: str, by: str, **said: Any) -> Change:
+    """Makes a feature or changes it (the arguments of `features.define`). Another reset is another limit for whoever
+    has the feature on terms that say none.
+    """
+
+    def touched(db: Connection) -> Sequence[int]:
+        known = next((row for row in catalog_features.every(db) if row["key"] == key), None)
+        if known is None or known["reset"] == said.get("reset", "month"):
+            return ()
+        return _everybody(db) if _is_by_default(db, key) else catalog_features.holders(db, key)
+
+    def do(db: Connection) -> dict[str, Any]:
+        changed = catalog_features.define(db, key, type_, **said)
+        if changed:
+            journal.note(db, by, "feature.defined", key, **said)
+        return {"feature": key, "changed": changed}
+
+    return Change({"change": "feature.defined", "feature": key, **said}, touched, do)
+
+
 def define_package(key: str, by: str, **said: Any) -> Change:
     """Makes a package or changes what all its versions share (the arguments of `packages.define`)."""
 
@@ -141,7 +137,7 @@ def publish_package(key: str, by: str, *, features: Mapping[str, Any] | None = N
             return {"package": key, "version": newest["version"] if newest else None, "changed": False}
         version = packages.publish(db, key, by_file=by_file)
         journal.note(db, by, "package.published", key, version=version)
-        return {"package": key, "version": version, "changed": True, "stay": _on_older(db, key, version)}
+        return {"package": key, "version": version, "changed": True, **_on_older(db, key, version)}
 
     what = {"change": "package.published", "package": key, "features": features and dict(features)}
     return Change(what, lambda db: _everybody(db) if _is_default(db, key) else (), do)
@@ -189,11 +185,29 @@ def _is_default(db: Connection, key: str) -> bool:
     return known is not None and known["is_default"]
 
 
+def _is_by_default(db: Connection, feature: str) -> bool:
+    """Whether the default package gives the feature."""
+    default = snapshot.load(db).default
+    return default is not None and feature in default.features
+
+
 def _everybody(db: Connection) -> list[int]:
     return list(db.scalars(text("select key from tidegate.contacts where merged_into is null order by key")))
 
 
-def _on_older(db: Connection, key: str, version: int) -> int:
-    """How many contacts stay on an older version."""
-    statement = text("select count(distinct contact) from tidegate.grants where package = :key and version <> :version")
-    return db.scalar(statement, {"key": key, "version": version}) or 0
+def _on_older(db: Connection, key: str, version: int) -> dict[str, int]:
+    """How many contacts stay on an older version, by subscriptions or overrides; and on one that gives nothing."""
+    row = db.execute(_ON_OLDER, {"key": key, "version": version}).one()
+    return {"stay": row.stay, "stay_with_nothing": row.with_nothing}
+
+
+_ON_OLDER = text("""
+select count(distinct held.contact) as stay,
+  count(distinct held.contact) filter (where v.features = '{}'::jsonb) as with_nothing
+from (
+  select contact, version from tidegate.grants where package = :key
+  union all
+  select contact, version from tidegate.overrides
+  where package = :key and revoked_at is null and (expires_at is null or expires_at > now())) held
+join tidegate.package_versions v on v.package = :key and v.version = held.version
+where held.version <> :version""")

@@ -25,7 +25,7 @@ from tidegate.stripe_api.calls import Answer
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.endpoints import object_path
 from tidegate.stripe_api.resources import RESOURCES
-from tidegate.workflows import catalog_changes
+from tidegate.workflows import catalog_changes, previewing
 
 MARK = "tidegate_package"
 """The key of a product's and a price's metadata that names the package."""
@@ -201,7 +201,7 @@ def _map(engine: Engine, account: Account, planned: Plan, by: str) -> dict[str, 
         known = mappings.in_force(db, account.name, None, planned.product)
     if known is None:
         wanted = Wanted(account.name, product=planned.product, package=planned.package, by=by)
-        number = catalog_changes.settle(engine, catalog_changes.set_mapping(wanted)).result["mapping"]
+        number = previewing.settle(engine, catalog_changes.set_mapping(wanted)).result["mapping"]
         with engine.connect() as db:
             known = mappings.one(db, number)
     return {"mapping": int(known["id"]), "means": mappings.shown(known)}

@@ -16,14 +16,15 @@ from tidegate.entitlements.grants import derive_grants
 from tidegate.errors import CatalogInvalid, CatalogUnknown, ConfigInvalid, UsageError
 from tidegate.workflows import catalog_changes, contacts_settings
 from tidegate.workflows.config_sections import ContactsEntry, MappingEntry, PackageEntry, Sections
-from tidegate.workflows.previewing import Change
+from tidegate.workflows.contacts_settings import Matching
+from tidegate.workflows.previewing import Change, Prepared
 from tidegate.workflows.refresh import tell_unmapped
 
 FILE = "file"
 """What `managed_by` says of everything that the file names."""
 
 
-MATCHED = ("customers", "linked", "changed", "created", "queued", "queued_before", "entitlements")
+MATCHED = ("customers", "linked", "changed", "created", "queued", "queued_before")
 """What is told of matching under other contact settings (`contacts_settings.Effect`)."""
 
 
@@ -43,14 +44,14 @@ class Step:
 
 @dataclass(slots=True)
 class Applying:
-    """A file on its way into the hub. `matched`: what other contact settings did to the links of a connection."""
+    """A file on its way into the hub. `matching`: customers under other contact settings, by connection."""
 
     sections: Sections
     by: str
     prune: bool = False
     keep_holders: bool = True
     steps: list[Step] = field(default_factory=list[Step])
-    matched: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+    matching: dict[str, Matching] = field(default_factory=dict[str, Matching])
 
     def note(self, action: str, section: str, subject: str, **detail: Any) -> None:
         """Remembers a difference."""
@@ -83,8 +84,14 @@ def apply(sections: Sections, by: str, *, prune: bool = False, keep_holders: boo
     removed. What it never managed is left alone. Raises ConfigInvalid, with the line.
     """
 
+    begun: list[Applying] = []
+
+    def prepare(db: Connection) -> Prepared:
+        begun[:] = [Applying(sections, by, prune, keep_holders)]
+        return _match(db, begun[0])
+
     def do(db: Connection) -> dict[str, Any]:
-        applying = Applying(sections, by, prune, keep_holders)
+        applying = begun[0]
         _features(db, applying)
         _packages(db, applying)
         _mappings(db, applying)
@@ -95,10 +102,14 @@ def apply(sections: Sections, by: str, *, prune: bool = False, keep_holders: boo
                 tell_unmapped(db, account.name)
         if applying.steps:
             journal.note(db, by, "config.applied", sections.document.file, steps=len(applying.steps))
-        return {"steps": [step.as_json() for step in applying.steps], "matched": applying.matched}
+        matched = {
+            connection: {name: getattr(one.effect, name) for name in MATCHED}
+            for connection, one in applying.matching.items()
+        }
+        return {"steps": [step.as_json() for step in applying.steps], "matched": matched}
 
     what = {"change": "config", "values": sections.document.values, "prune": prune, "keep_holders": keep_holders}
-    return Change(what, lambda db: _touched(db, sections, prune), do)
+    return Change(what, lambda db: _touched(db, sections, prune), do, prepare)
 
 
 def _features(db: Connection, applying: Applying) -> None:
@@ -174,6 +185,20 @@ def _wanted(db: Connection, sections: Sections, entry: MappingEntry, by: str) ->
     )
 
 
+def _match(db: Connection, applying: Applying) -> Prepared:
+    """Matches the customers of connections whose contact settings change: whom that concerns is known then."""
+    for entry in applying.sections.contacts or ():
+        with applying.at(entry):
+            connection = _connection(db, applying.sections, entry)
+            wanted, before = policy.checked(entry.settings), policy.stored(db, connection)
+            if before != wanted:
+                account = accounts.named(db, connection)
+                applying.matching[connection] = contacts_settings.match_under(db, account, before, wanted)
+    each = [one.prepared() for one in applying.matching.values()]
+    contacts = {key for one in each for key in one.contacts}
+    return Prepared(contacts, {key for one in each for key in one.made}, [one.covered for one in each])
+
+
 def _contacts(db: Connection, applying: Applying) -> None:
     for entry in applying.sections.contacts or ():
         with applying.at(entry):
@@ -182,11 +207,7 @@ def _contacts(db: Connection, applying: Applying) -> None:
             if known is not None and known == {"settings": wanted, "managed_by": FILE}:
                 continue
             policy.store(db, connection, wanted, managed_by=FILE)
-            before: dict[str, Any] = known["settings"] if known else {}
             _noted(applying, "contacts", connection, known and known["settings"] | {"managed_by": ""}, wanted)
-            if before != wanted:
-                effect = contacts_settings.rematch(db, accounts.named(db, connection), before, wanted)
-                applying.matched[connection] = {name: getattr(effect, name) for name in MATCHED}
 
 
 def _noted(applying: Applying, section: str, subject: str, known: Any, now: dict[str, Any], **detail: Any) -> None:
@@ -261,6 +282,8 @@ def _settings(db: Connection, connection: str) -> dict[str, Any] | None:
 def _touched(db: Connection, sections: Sections, prune: bool) -> Sequence[int]:
     """The contacts whose entitlements the file may change; asked once before and once afterwards."""
     found: set[int] = set()
+    for entry in sections.features or ():
+        found |= {*catalog_changes.define_feature(entry.key, entry.type, "", reset=entry.reset).touched(db)}
     for entry in sections.packages or ():
         found |= {*catalog_changes.define_package(entry.key, "", **_said(entry)).touched(db)}
         if entry.default and entry.features is not None:
@@ -271,8 +294,6 @@ def _touched(db: Connection, sections: Sections, prune: bool) -> Sequence[int]:
     if prune:
         for row in _dropped(db, sections)["mappings"]:
             found |= {*mappings.touched(db, row["connection"], row["price"], row["product"])}
-    for entry in sections.contacts or ():
-        found |= {*_of_settings(db, sections, entry)}
     return sorted(found)
 
 
@@ -282,12 +303,3 @@ def _differs(db: Connection, sections: Sections, entry: MappingEntry) -> bool:
         return mappings.differs(db, wanted)
     except (CatalogInvalid, CatalogUnknown):
         return True  # it leads to what the file has yet to make; else applying it tells what is wrong
-
-
-def _of_settings(db: Connection, sections: Sections, entry: ContactsEntry) -> Sequence[int]:
-    connection = _connection(db, sections, entry)
-    known = (_settings(db, connection) or {"settings": {}})["settings"]
-    if all(known.get(name) == entry.settings.get(name) for name in ("grace_days", "paused_gives")):
-        return ()
-    statement = text("select distinct contact from tidegate.links where connection = :c and contact is not null")
-    return list(db.scalars(statement, {"c": connection}))

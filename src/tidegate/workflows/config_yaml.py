@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from tidegate.errors import CatalogInvalid, ConfigInvalid
 
@@ -88,9 +89,18 @@ def dump(values: Mapping[str, Any]) -> str:
 def _flat(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
-    flat: Any = CommentedMap(value)  # pyright: ignore[reportUnknownArgumentType]
+    flat: Any = CommentedMap({name: _quoted(one) for name, one in value.items()})  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     flat.fa.set_flow_style()
     return flat
+
+
+def _quoted(value: Any) -> Any:
+    """The value with quotes about text that would be read as the beginning of a key: `{unit: ?0}`."""
+    if isinstance(value, Mapping):
+        return {name: _quoted(one) for name, one in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, list):
+        return [_quoted(one) for one in value]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return DoubleQuotedScalarString(value) if isinstance(value, str) and value.startswith("?") else value
 
 
 class _Reader:

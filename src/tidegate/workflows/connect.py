@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from tidegate.connections import accounts, permissions, problems, runs
 from tidegate.connections.accounts import Account, Credentials
 from tidegate.errors import ImportRunning, StripeEndpointMissing, StripeKeyInvalid, StripeKeyRefused, UsageError
+from tidegate.mirror import forgotten
 from tidegate.mirror.tables import STRIPE_TABLES
 from tidegate.secrets import Vault
 from tidegate.stripe_api.client import StripeApi
@@ -33,6 +34,7 @@ OWNED = (
     "forgotten",
     "links",
     "reviews",
+    "matched_by",
     "contact_settings",
     "grants",
     "holdings",
@@ -113,6 +115,7 @@ def connect(engine: Engine, vault: Vault, request: ConnectRequest, open_api: Ope
         secrets = Credentials(request.api_key.strip(), request.write_key.strip(), request.webhook_secrets)
         saved = accounts.save(db, values, secrets, vault)
         accounts.follow(db, name)
+        forgotten.recall(db, name)
         for one in _concerned(db, name):  # of the key before
             permissions.outdate(db, one)
             problems.clear(db, one, [*problems.OF_ACCESS, "permission_missing"])
@@ -232,8 +235,10 @@ def count_for_purge(engine: Engine, name: str) -> dict[str, int]:
 def purge(engine: Engine, name: str) -> dict[str, int]:
     """Deletes a connection and everything of it, in one transaction; returns the rows deleted per table.
 
-    A platform takes its accounts along. Whoever handles their events at the moment ends first and finds nothing
-    afterwards. Raises ConnectionUnknown, and ImportRunning while one is imported, swept or caught up: stop that first.
+    Which customers were forgotten is kept, as ids of Stripe's, for when the account is connected again. A platform
+    takes its accounts along. Whoever handles their events at the moment ends first and finds nothing afterwards.
+
+    Raises ConnectionUnknown, and ImportRunning while one is imported, swept or caught up: stop that first.
     """
     with engine.connect() as locking, ExitStack() as held, engine.begin() as db:
         lock = text("select from tidegate.connections where name = any(:names) for update")
@@ -244,6 +249,7 @@ def purge(engine: Engine, name: str) -> dict[str, int]:
                 raise ImportRunning(connection=one)
         db.execute(lock, {"names": names})
         owners = _owners(db, names)
+        forgotten.outlast(db, names)
         counts = {
             table: db.execute(text(f"delete from {table} where {mine}"), owners).rowcount
             for table, mine in _owned().items()

@@ -1,22 +1,20 @@
-"""Contacts as people see and change them: shown whole, linked, unlinked, renamed; what hurts has a preview."""
+"""Contacts as people see and link them: listed, shown whole, linked and unlinked by hand, which has a preview."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, text
 
 from tidegate.catalog import snapshot
 from tidegate.connections.accounts import Account
-from tidegate.contacts import by_hand, changes, directory, following, linking, listing
+from tidegate.contacts import by_hand, directory, following, linking, listing
 from tidegate.contacts.directory import Contact
 from tidegate.contacts.listing import Filter
-from tidegate.contacts.records import Record
-from tidegate.delivery.outbox import Told, tell
+from tidegate.delivery.outbox import tell
 from tidegate.entitlements.answers import answer
 from tidegate.errors import ContactInvalid, CustomerUnknown
-from tidegate.workflows.contacts_import import rematch
-from tidegate.workflows.previewing import Change
+from tidegate.workflows.previewing import Change, Prepared
 
 
 def page(db: Connection, wanted: Filter, after: str = "", limit: int = 50) -> dict[str, Any]:
@@ -103,60 +101,6 @@ def unlinked(account: Account, customer: str, by: str, *, rematch: bool = False,
     return _remembering(what, touched, do)
 
 
-def rename(engine: Engine, livemode: bool, ref: str, external_id: str, by: str) -> Contact:
-    """Gives a contact another id of yours; the old one goes on leading to it. Raises ContactUnknown, ContactExists."""
-    with engine.begin() as db:
-        linking.lock(db)
-        contact = directory.find(db, livemode, ref)
-        directory.rename(db, contact, external_id)
-        after = directory.of_key(db, contact.key)
-        if after.external_id != contact.external_id:
-            what = {"from": contact.ref, "to": after.ref}
-            changes.note(db, "rename", by, contact=contact.key, what=what)
-            tell(db, [Told("contact.renamed", what, contact.key)])
-        return after
-
-
-def alias(engine: Engine, livemode: bool, ref: str, external_id: str, by: str, *, remove: bool = False) -> Contact:
-    """Lets another id lead to a contact, or no longer. Raises ContactUnknown, ContactExists, and ContactInvalid for the
-    id that the contact goes by.
-    """
-    with engine.begin() as db:
-        linking.lock(db)
-        contact = directory.find(db, livemode, ref)
-        if remove:
-            directory.drop_id(db, contact, external_id)
-        else:
-            directory.add_id(db, livemode, contact.kind, directory.checked_id(external_id), contact.key)
-        what = {"id": external_id, "removed": remove}
-        changes.note(db, "alias", by, contact=contact.key, what=what)
-        return contact
-
-
-def member(
-    engine: Engine, livemode: bool, account_ref: str, user_ref: str, by: str, *, role: str | None = ""
-) -> tuple[Contact, Contact]:
-    """Makes a user a member of an account, or changes its role; `role` None: ends the membership.
-
-    Raises ContactUnknown, and ContactInvalid when they are no account and no user, or no member is there to leave.
-    """
-    with engine.begin() as db:
-        linking.lock(db)
-        account, user = directory.find(db, livemode, account_ref), directory.find(db, livemode, user_ref)
-        if (account.kind, user.kind) != ("account", "user"):
-            raise ContactInvalid(problem=f"{account.ref} has to be an account and {user.ref} a user")
-        if role is not None:
-            directory.join(db, account.key, user.key, role)
-        elif not directory.leave(db, account.key, user.key):
-            raise ContactInvalid(problem=f"{user.ref} is no member of {account.ref}")
-        what = {"account": account.ref, "user": user.ref, "role": role}
-        changes.note(db, "leave" if role is None else "join", by, contact=account.key, what=what)
-        if role is not None:  # its addresses are the account's now
-            emails = listing.described(db, user)["emails"]
-            rematch(db, livemode, [Record("account", account.external_id, emails=tuple(emails))])
-        return account, user
-
-
 def now_of(db: Connection) -> datetime:
     """The database's time, UTC."""
     return db.execute(text("select clock_timestamp()")).scalar_one().astimezone(UTC)
@@ -172,8 +116,12 @@ def _remembering(
     """A change whose contacts are those that it touches before it is done and those that it touches afterwards."""
     seen: set[int] = set()
 
+    def begin(_db: Connection) -> Prepared:
+        seen.clear()  # of a try before
+        return Prepared()
+
     def all_touched(db: Connection) -> list[int]:
         seen.update(touched(db))
         return sorted(seen)
 
-    return Change(what, all_touched, do)
+    return Change(what, all_touched, do, begin)

@@ -9,13 +9,15 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from tidegate.connections.accounts import Account
-from tidegate.contacts import changes, directory, forgetting, linking
+from tidegate.contacts import changes, directory, forgetting, linking, matched_by
 from tidegate.contacts.directory import Contact
 from tidegate.delivery import outbox
 from tidegate.delivery.outbox import Told, tell
+from tidegate.entitlements import overrides
 from tidegate.errors import ContactInvalid, PreviewStale
 from tidegate.mirror.forgetting import forget as redact_mirror
 from tidegate.revenue import events
+from tidegate.workflows.contacts_edit import rematch
 
 
 @dataclass(slots=True)
@@ -75,25 +77,34 @@ def _forget(
     else:
         assert contact is not None
         theirs = forgetting.customers_of(db, [contact.key])
+    by_connection = {name: [id_ for one, id_ in theirs if one == name] for name in sorted({one for one, _ in theirs})}
+    keys = [contact.key] if contact is not None else []
+    for connection, customers in by_connection.items():
+        keys += forgetting.left_behind(db, connection, livemode, customers)
+    marks = matched_by.of_contacts(db, keys)
     rows: Counter[str] = Counter()
-    for connection in sorted({one for one, _ in theirs}):
-        customers = [id_ for one, id_ in theirs if one == connection]
+    for connection, customers in by_connection.items():
+        forgetting.unfollow(db, connection, livemode, customers)
         rows += redact_mirror(db, connection, customers)
         rows += events.forget(db, connection, customers)
+        rows["tidegate.outbox"] += outbox.redact_customers(db, connection, customers)
         forgetting.erase_customers(db, connection, customers)
-    now = _erase(db, contact, rows, by) if contact is not None else None
+    refs = [_erase(db, directory.of_key(db, key), rows, by) for key in dict.fromkeys(keys)]
+    rematch(db, livemode, marks)  # who waited for it, too, may be certain now
     told = [{"connection": connection, "customer": id_} for connection, id_ in theirs]
-    digest = hashlib.sha256(json.dumps([told, sorted(rows.items())]).encode()).hexdigest()
-    return Forgotten(digest[:32], now, told, dict(sorted(rows.items())))
+    counted = {table: count for table, count in sorted(rows.items()) if count}
+    digest = hashlib.sha256(json.dumps([told, list(counted.items())]).encode()).hexdigest()
+    return Forgotten(digest[:32], refs[0] if contact is not None else None, told, counted)
 
 
 def _erase(db: Connection, contact: Contact, rows: Counter[str], by: str) -> str:
     """Erases the contact and tells so; a person is named by what is no e-mail address, or by nothing."""
     keys = forgetting.with_merged(db, contact.key)
-    rows["tidegate.outbox"] += outbox.redact(db, keys)
+    rows["tidegate.outbox"] += outbox.redact(db, keys, forgetting.refs_of(db, keys))
+    rows["tidegate.overrides"] += overrides.forget_reasons(db, keys)
     own = forgetting.erase(db, contact, keys)
     rows["tidegate.contacts"] += len(keys)
-    changes.note(db, "forget", by, contact=contact.key, what={"contact": f"{contact.kind}:{own}"})
+    changes.note(db, "forget", by, contact=contact.key, what={"contact": contact.key})
     tell(db, [Told("contact.forgotten", {"kind": contact.kind, "external_id": own}, contact.key)])
     return f"{contact.kind}:{own}"
 

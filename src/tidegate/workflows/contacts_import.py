@@ -10,16 +10,15 @@ from sqlalchemy import Connection, Engine, text
 
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
-from tidegate.contacts import changes, csv_rows, following, linking, policy, recording
+from tidegate.contacts import changes, csv_rows, linking, recording
 from tidegate.contacts.csv_rows import Line
-from tidegate.contacts.directory import Contact, find, of_key
 from tidegate.contacts.match import Kind
-from tidegate.contacts.patching import patch
 from tidegate.contacts.recording import Recorded
-from tidegate.contacts.records import Record, problems_of
-from tidegate.delivery.outbox import tell
-from tidegate.errors import ContactFileInvalid, ContactInvalid
-from tidegate.workflows.refresh import Refreshed, refresh, refresh_all, refresh_contacts
+from tidegate.contacts.records import Record
+from tidegate.errors import ContactFileInvalid
+from tidegate.workflows.contacts_edit import follow_up
+from tidegate.workflows.previewing import tried
+from tidegate.workflows.refresh import refresh_all
 
 BATCH = 500
 TOLD = 100
@@ -99,14 +98,16 @@ def import_contacts(
     checked = check(engine, livemode, account, opens, kind, progress)
     if checked.count:
         raise ContactFileInvalid(file=name, count=checked.count, problems=checked.told())
-    done = Imported(lines=checked.lines, dry_run=dry_run)
     if dry_run:
-        with engine.connect() as db, db.begin() as trying:
-            linking.lock(db)
-            _write(lambda: nullcontext(db), livemode, account, opens, by, kind, done, progress)
-            done.matched += _match_all(db, livemode)
-            trying.rollback()
-        return done
+
+        def trying(db: Connection) -> Imported:
+            would = Imported(lines=checked.lines, dry_run=True)
+            _write(lambda: nullcontext(db), livemode, account, opens, by, kind, would, progress)
+            would.matched += _match_all(db, livemode)
+            return would
+
+        return tried(engine, trying)
+    done = Imported(lines=checked.lines)
     _write(engine.begin, livemode, account, opens, by, kind, done, progress)
     for one in _accounts(engine, livemode):
         found = refresh_all(engine, one, progress=lambda n, total: progress("customers", n, total))
@@ -191,9 +192,10 @@ def _write(
         for some in _batches(csv_rows.read(lines, kind)):
             records = [line.record for line in some]
             with transaction() as db:
-                linking.lock(db)
+                if not done.dry_run:
+                    linking.lock(db, patient=True)
                 one = recording.record(db, livemode, records, connection=connection, by=by, made_by="csv")
-                _follow_up(db, one)
+                follow_up(db, one)
             done.add(one)
             memberships += [
                 (key, record.account, record.role)
@@ -205,13 +207,6 @@ def _write(
     for at in range(0, len(memberships), BATCH):
         with transaction() as db:
             done.joined += recording.join(db, livemode, memberships[at : at + BATCH])
-
-
-def _follow_up(db: Connection, done: Recorded) -> None:
-    tell(db, done.told)
-    contacts = sorted(done.contacts)
-    following.follow(db, contacts)
-    refresh_contacts(db, contacts)
 
 
 def _match_all(db: Connection, livemode: bool) -> int:
@@ -232,51 +227,6 @@ def _accounts(engine: Engine, livemode: bool) -> list[Account]:
 def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
     while some := list(islice(lines, BATCH)):
         yield some
-
-
-def put(engine: Engine, livemode: bool, record: Record, by: str, *, connection: str | None) -> tuple[Contact, bool]:
-    """Makes one contact, or changes what the record says of it; returns it, and whether it is new. Customers that it
-    may be are matched anew.
-
-    Raises ContactInvalid, ContactUnknown.
-    """
-    if wrong := problems_of(record):
-        raise ContactInvalid(problem="; ".join(wrong))
-    with engine.begin() as db:
-        linking.lock(db)
-        done = recording.record(db, livemode, [record], connection=connection, by=by, made_by="api")
-        if record.account is not None:
-            recording.join(db, livemode, [(done.keys[0], record.account, record.role)])
-        _follow_up(db, done)
-        changes.note(db, "make" if done.created else "update", by, contact=done.keys[0])
-        rematch(db, livemode, [record])
-        return of_key(db, done.keys[0]), bool(done.created)
-
-
-def change(engine: Engine, livemode: bool, ref: str, given: dict[str, Any], by: str) -> Contact:
-    """Changes what is given of a contact (`patching.patch`). Raises ContactUnknown, ContactInvalid."""
-    with engine.begin() as db:
-        linking.lock(db)
-        contact = find(db, livemode, ref)
-        changed = patch(db, contact, given)
-        if changed:
-            changes.note(db, "update", by, contact=contact.key, what={"fields": sorted(changed)})
-            emails, domains = changed.get("emails", ()), changed.get("domains", ())
-            record = Record(contact.kind, contact.external_id, emails=tuple(emails), domains=tuple(domains))
-            rematch(db, livemode, [record])
-        return of_key(db, contact.key)
-
-
-def rematch(db: Connection, livemode: bool, records: Sequence[Record]) -> Refreshed:
-    """Matches the customers anew that these contacts may be by what the records say: ids, e-mails, domains."""
-    done = Refreshed()
-    for account in accounts.every(db):
-        if account.livemode != livemode:
-            continue
-        settings = policy.read(policy.stored(db, account.name))
-        if customers := recording.affected(db, account.name, settings, records):
-            done.add(refresh(db, account, customers))
-    return done
 
 
 _CONNECTIONS = text("select name from tidegate.connections where livemode = :livemode order by name")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, text
 
 from tidegate.catalog import snapshot
 from tidegate.connections import accounts
@@ -16,38 +16,19 @@ from tidegate.entitlements import merging as usage_merging
 from tidegate.entitlements.grants import derive_grants
 from tidegate.entitlements.telling import standing_of
 from tidegate.errors import ChangeUnknown
-from tidegate.workflows import previewing
 from tidegate.workflows.contacts import now_of
 from tidegate.workflows.previewing import Change, Preview
 
 COUNTED = ("ids", "emails", "domains", "members", "accounts", "links")
 
 
-def merge(
-    engine: Engine, livemode: bool, kept: str, other: str, by: str, *, only_preview: bool, token: str | None
-) -> Preview:
+def merged(livemode: bool, kept: str, other: str, by: str) -> Change:
     """Makes the second contact (a ref) part of the first: its ids lead there, its customers, members, overrides and
     usage are the first's. `result`: {merge, kept, other, moved, differences, matched}.
 
     The effect tells of both contacts what they had, and what the one that stays has then. Raises ContactUnknown,
-    ContactInvalid, PreviewStale.
+    ContactInvalid.
     """
-    change = merged(livemode, kept, other, by)
-    found = previewing.preview(engine, change) if only_preview else previewing.commit(engine, change, token)
-    now = found.result.pop("now")
-    gone = found.result["other"]
-    for feature, told in list(found.features.items()):
-        for one in told:
-            if one["contact"] == gone:
-                one["now"] = now.get(feature)
-        found.features[feature] = [one for one in told if one["before"] != one["now"]]
-        if not found.features[feature]:
-            del found.features[feature]
-    return found
-
-
-def merged(livemode: bool, kept: str, other: str, by: str) -> Change:
-    """The merge as a change that can be tried."""
     keys: list[int] = []
 
     def touched(db: Connection) -> Sequence[int]:
@@ -59,18 +40,33 @@ def merged(livemode: bool, kept: str, other: str, by: str) -> Change:
     def do(db: Connection) -> dict[str, Any]:
         return _merge(db, directory.find(db, livemode, kept), directory.find(db, livemode, other), by)
 
-    return Change({"do": "merge", "kept": kept, "other": other, "livemode": livemode}, touched, do)
+    return Change(
+        {"do": "merge", "kept": kept, "other": other, "livemode": livemode}, touched, do, correct=_as_the_one_that_stays
+    )
+
+
+def _as_the_one_that_stays(found: Preview) -> None:
+    """What is told of the contact that goes: it has what the other has then."""
+    now = found.result.pop("now")
+    gone = found.result["other"]
+    for feature, told in list(found.features.items()):
+        for one in told:
+            if one["contact"] == gone:
+                one["now"] = now.get(feature)
+        found.features[feature] = [one for one in told if one["before"] != one["now"]]
+        if not found.features[feature]:
+            del found.features[feature]
 
 
 def _merge(db: Connection, kept: Contact, other: Contact, by: str) -> dict[str, Any]:
     merging.require_mergeable(kept, other)
-    what = {"into": kept.ref, "from": other.ref}
-    number = changes.note(db, "merge", by, contact=kept.key, what=what)
+    usage_merging.hold(db, kept.key, other.key)
+    number = changes.note(db, "merge", by, contact=kept.key, what={"into": kept.key, "from": other.key})
     waiting = _waiting(db, (kept.key, other.key))
     before = merging.merge(db, kept, other) | {"reviews": waiting}
     before["usage"] = usage_merging.merge(db, kept.key, other.key)
     db.execute(text("delete from tidegate.entitlements_told where contact = :key"), {"key": other.key})
-    tell(db, [Told("contact.merged", what, kept.key)])
+    tell(db, [Told("contact.merged", {"into": kept.ref, "from": other.ref}, kept.key)])
     before["matched"] = matched = _match_waiting(db, kept.livemode, waiting)
     changes.complete(db, number, before)
     following.follow(db, [kept.key])
@@ -116,20 +112,14 @@ def _match_waiting(db: Connection, livemode: bool, waiting: Sequence[dict[str, A
     return found
 
 
-def unmerge(
-    engine: Engine, number: int, by: str, *, only_preview: bool, token: str | None, of: int | None = None
-) -> Preview:
+def unmerged(number: int, by: str, of: int | None = None) -> Change:
     """Parts what a merge joined: everything that the second contact had is its own again, what came since stays with
     the first. `result`: {merge, kept, other, stayed}: what was changed since and is not given back. `of`: the contact
     (internal key) that it has to be a merge of.
 
-    Raises ChangeUnknown, ContactInvalid, PreviewStale.
+    Raises ChangeUnknown, ContactInvalid.
     """
-    change = _unmerged(number, by, of)
-    return previewing.preview(engine, change) if only_preview else previewing.commit(engine, change, token)
 
-
-def _unmerged(number: int, by: str, of: int | None) -> Change:
     def touched(db: Connection) -> Sequence[int]:
         if not keys:
             before = changes.to_undo(db, number, "merge")["before"]
@@ -141,6 +131,7 @@ def _unmerged(number: int, by: str, of: int | None) -> Change:
     def do(db: Connection) -> dict[str, Any]:
         row = changes.to_undo(db, number, "merge")
         before = row["before"]
+        usage_merging.hold(db, before["kept"], before["other"])
         for one in before["matched"]:
             if db.execute(_UNMATCH, one | {"kept": before["kept"]}).rowcount:
                 gone = {"customer": one["customer"], "by": by}
@@ -153,9 +144,9 @@ def _unmerged(number: int, by: str, of: int | None) -> Change:
         following.follow(db, keys)
         merging.give_emails_back(db, before)
         kept, other = (directory.of_key(db, before[name]) for name in ("kept", "other"))
-        what = {"from": kept.ref, "contact": other.ref}
-        changes.note(db, "unmerge", by, contact=kept.key, what={"merge": number, **what})
-        tell(db, [Told("contact.unmerged", what, other.key)])
+        what = {"merge": number, "from": kept.key, "contact": other.key}
+        changes.note(db, "unmerge", by, contact=kept.key, what=what)
+        tell(db, [Told("contact.unmerged", {"from": kept.ref, "contact": other.ref}, other.key)])
         return {"merge": number, "kept": kept.ref, "other": other.ref, "stayed": stayed}
 
     keys: list[int] = []

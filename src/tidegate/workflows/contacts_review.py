@@ -1,16 +1,19 @@
 """Settles the review queue: one customer, or all of a reason at once, and takes that back."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, text
 
 from tidegate.connections.accounts import Account
-from tidegate.contacts import by_hand, directory, following, linking, listing, reviewing
+from tidegate.contacts import by_hand, changes, directory, following, linking, listing, reviewing
+from tidegate.contacts.directory import Contact
 from tidegate.contacts.reviewing import Accepted
 from tidegate.delivery.outbox import tell
 from tidegate.errors import ContactInvalid
 from tidegate.workflows.refresh import refresh_contacts
+
+_T = TypeVar("_T")
 
 BATCH = 500
 
@@ -27,72 +30,82 @@ def accept(
 ) -> dict[str, Any]:
     """Gives waiting customers to the contact (a ref), or makes contacts of them; `every`: all that wait for `reason`.
 
-    One transaction. Returns {batch, linked, created, waiting}; `waiting` are those that still match several.
-    Raises ReviewUnknown, ContactUnknown, ContactInvalid.
+    Named customers in one transaction, all or none; `every` by batches, which nobody else has to wait for: who waits no
+    longer when its turn comes is passed over. Returns {batch, linked, created, contacts, waiting}; `waiting` are those
+    that still match several. Raises ReviewUnknown, ContactUnknown, ContactInvalid.
     """
     if every == bool(customers):
         raise ContactInvalid(problem="name customers, or accept all that wait; not both, not neither")
     with engine.begin() as db:
         linking.lock(db)
         target = directory.find(db, account.livemode, contact) if contact else None
-        chosen = reviewing.waiting(db, account.name, reason) if every else list(dict.fromkeys(customers))
-        accepted = reviewing.begin(db, account.name, by, customers=len(chosen), contact=target)
         if target is not None:
             by_hand.require_mode(target, account.livemode)
-            rows = reviewing.take_on(db, accepted, account.name, chosen, target, by)
-        else:
-            rows = _make(db, account, accepted, chosen, by)
-        reviewing.end(db, accepted, account.name, rows)
-        _follow_up(db, accepted)
-        some = accepted.made[:BATCH]
-        known = listing.refs(db, some)
+        chosen = reviewing.waiting(db, account.name, reason) if every else list(dict.fromkeys(customers))
+        number = reviewing.begin(db, account.name, by, customers=len(chosen), contact=target)
+        parts = [] if every else [_part(db, account, number, chosen, target, by)]
+    for some in batches(chosen) if every else ():
+        with engine.begin() as db:
+            linking.lock(db, patient=True)
+            left = reviewing.still_waiting(db, account.name, some)
+            parts.append(_part(db, account, number, left, target, by))
+    made = [key for part in parts for key in part.made]
+    with engine.connect() as db:
+        known = listing.refs(db, made[:BATCH])
     return {
-        "batch": accepted.batch,
-        "linked": len(accepted.linked),
-        "created": len(accepted.made),
-        "contacts": [known[key]["contact"] for key in some],
-        "waiting": accepted.waiting,
+        "batch": number,
+        "linked": sum(len(part.linked) for part in parts),
+        "created": len(made),
+        "contacts": [known[key]["contact"] for key in made[:BATCH] if key in known],
+        "waiting": [customer for part in parts for customer in part.waiting],
     }
 
 
-def _make(db: Connection, account: Account, accepted: Accepted, chosen: Sequence[str], by: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for at in range(0, len(chosen), BATCH):
-        some = chosen[at : at + BATCH]
-        rows += reviewing.make_for(db, accepted, account.name, account.livemode, some, by)
-    return rows
+def batches(values: Sequence[_T]) -> list[Sequence[_T]]:
+    """The values, so many at once as one transaction takes."""
+    return [values[at : at + BATCH] for at in range(0, len(values), BATCH)]
 
 
-def _follow_up(db: Connection, accepted: Accepted) -> None:
+def _part(
+    db: Connection, account: Account, number: int, chosen: Sequence[str], target: Contact | None, by: str
+) -> Accepted:
+    accepted, rows = Accepted(number), list[dict[str, Any]]()
+    for some in batches(chosen):
+        if target is not None:
+            rows += reviewing.take_on(db, accepted, account.name, some, target, by)
+        else:
+            rows += reviewing.make_for(db, accepted, account.name, account.livemode, some, by)
+    reviewing.end(db, accepted, account.name, rows, by)
     tell(db, accepted.told)
-    contacts = sorted(accepted.contacts)
-    for at in range(0, len(contacts), BATCH):
-        some = contacts[at : at + BATCH]
-        following.follow(db, some)
-        refresh_contacts(db, some)
+    for contacts in batches(sorted(accepted.contacts)):
+        following.follow(db, contacts)
+        refresh_contacts(db, contacts)
+    return accepted
 
 
 def undo(engine: Engine, number: int, by: str) -> dict[str, Any]:
-    """Takes an acceptance back: its links end, the customers wait again, and the contacts it made go, unless they have
+    """Takes an acceptance back, by its batches: its customers wait again, and the contacts it made go, unless they have
     something else by now.
 
     Returns {batch, connection, unlinked, removed, kept}: `kept` are refs of contacts that stayed. Raises ChangeUnknown.
     """
     with engine.begin() as db:
-        linking.lock(db)
-        connection, contacts, made, told = reviewing.undo(db, number, by)
-        tell(db, told)
-        for at in range(0, len(contacts), BATCH):
-            refresh_contacts(db, contacts[at : at + BATCH])
-        removed = remove_unused(db, made)
-        kept = [directory.of_key(db, key).ref for key in made if key not in removed]
-    return {
-        "batch": number,
-        "connection": connection,
-        "unlinked": len(told),
-        "removed": len(removed),
-        "kept": kept,
-    }
+        connection = changes.to_undo(db, number, "accept")["before"]["connection"]
+        parts = reviewing.parts(db, number)
+    unlinked, removed, kept = 0, 0, list[str]()
+    for part in parts:
+        with engine.begin() as db:
+            linking.lock(db, patient=len(parts) > 1)
+            contacts, made, told = reviewing.undo(db, number, part, by)
+            tell(db, told)
+            for some in batches(contacts):
+                refresh_contacts(db, some)
+            gone = remove_unused(db, made)
+            kept += [directory.of_key(db, key).ref for key in made if key not in gone]
+        unlinked, removed = unlinked + len(told), removed + len(gone)
+    with engine.begin() as db:
+        changes.undone(db, number)
+    return {"batch": number, "connection": connection, "unlinked": unlinked, "removed": removed, "kept": kept}
 
 
 def remove_unused(db: Connection, contacts: Sequence[int]) -> set[int]:

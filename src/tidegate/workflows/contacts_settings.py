@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,12 +10,15 @@ from sqlalchemy import Connection, Engine, text
 
 from tidegate.connections.accounts import Account
 from tidegate.contacts import changes, following, linking, policy
-from tidegate.contacts.match import Queued
+from tidegate.contacts.match import MatchPolicy, Queued
 from tidegate.delivery.outbox import tell
+from tidegate.entitlements import telling
 from tidegate.errors import ManagedByFile, PreviewStale
-from tidegate.workflows.refresh import refresh_contacts
+from tidegate.mirror import changed
+from tidegate.workflows import previewing
+from tidegate.workflows.previewing import Change, Prepared, Preview
+from tidegate.workflows.refresh import BATCH, ROWS, refresh_changed
 
-BATCH = 500
 NAMED = 20
 ACCESS = ("grace_days", "paused_gives")
 """Settings that say when a subscription gives access: with them every contact is looked at."""
@@ -24,7 +27,8 @@ ACCESS = ("grace_days", "paused_gives")
 @dataclass(slots=True)
 class Effect:
     """What other settings do to the links of a connection: customers linked that were not, links that lead elsewhere,
-    contacts made, customers that wait, before and then. `examples` are the first of each.
+    contacts made, customers that wait, before and then. `examples` are the first of each. `features`: as `Preview` has
+    it; `entitlements` is how many of them change.
     """
 
     token: str = ""
@@ -38,11 +42,28 @@ class Effect:
     other_kind: int = 0
     entitlements: int = 0
     examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
+    features: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
     done: bool = False
 
-    def as_json(self) -> dict[str, Any]:
-        """As the API and `--json` answer it."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+    def as_json(self, listed: int | None = None) -> dict[str, Any]:
+        """As the API and `--json` answer it, with at most `listed` contacts of each feature (None: all of them)."""
+        features = {feature: changes[:listed] for feature, changes in self.features.items()}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"features": features}
+
+
+@dataclass(slots=True)
+class Matching:
+    """Every customer of a connection matched under other settings than the ones stored (`before`)."""
+
+    before: dict[str, Any]
+    effect: Effect
+    contacts: set[int] = field(default_factory=set[int])
+    made: set[int] = field(default_factory=set[int])
+    digest: str = ""
+
+    def prepared(self) -> Prepared:
+        """What it did, for a change with a preview."""
+        return Prepared(self.contacts, self.made, [self.before, self.effect.settings, self.digest])
 
 
 def current(db: Connection, connection: str) -> dict[str, Any]:
@@ -53,10 +74,28 @@ def current(db: Connection, connection: str) -> dict[str, Any]:
 
 def preview(engine: Engine, account: Account, given: Mapping[str, Any], *, managed_by: str = "") -> Effect:
     """What the settings would do: everything is matched under them, and taken back. Raises as `commit` does."""
-    with engine.connect() as db, db.begin() as trying:
-        effect = _change(db, account, given, managed_by, lambda _done, _total: None)
-        trying.rollback()
-    return effect
+    return _tried(engine, account, given, managed_by)[1]
+
+
+def _tried(engine: Engine, account: Account, given: Mapping[str, Any], managed_by: str) -> tuple[Preview, Effect]:
+    matching: list[Matching] = []
+
+    def prepare(db: Connection) -> Prepared:
+        before, wanted = _settings(db, account, given, managed_by)
+        matching[:] = [match_under(db, account, before, wanted)]
+        return matching[0].prepared()
+
+    def do(db: Connection) -> Effect:
+        effect = matching[0].effect
+        policy.store(db, account.name, effect.settings, managed_by=managed_by)
+        return effect
+
+    what = {"change": "contact_settings", "connection": account.name}
+    shown = previewing.preview(engine, Change(what, lambda _db: (), do, prepare))
+    effect: Effect = shown.result
+    effect.token, effect.features = shown.token, shown.features
+    effect.entitlements = sum(len(one) for one in shown.features.values())
+    return shown, effect
 
 
 def commit(
@@ -65,94 +104,93 @@ def commit(
     given: Mapping[str, Any],
     by: str,
     token: str | None,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
     *,
     managed_by: str = "",
+    anyway: bool = False,
 ) -> Effect:
-    """Stores the settings and matches every customer under them, in one transaction.
+    """Stores the settings and matches every customer under them, many transactions after another: nobody else has to
+    wait for all, and what is left when it ends before its time a worker does.
 
-    `token`: of the preview that was looked at; None: whatever it does. `managed_by` `file`: `given` is all that is set
-    from now on, and nobody else changes it; else it is what changes. Raises ContactSettingsInvalid, ManagedByFile,
-    PreviewStale.
+    `token`: of the preview that was looked at; None: when it takes nothing from anybody, or `anyway`. `managed_by`
+    `file`: `given` is all that is set from now on, and nobody else changes it; else it is what changes. Raises
+    ContactSettingsInvalid, ManagedByFile, PreviewNeeded, PreviewStale.
     """
+    shown, effect = _tried(engine, account, given, managed_by)
+    if token is None and not anyway:
+        shown.token_if_harmless()
+    if token is not None and token != effect.token:
+        raise PreviewStale(problem="the links it would make now differ from what was shown.")
     with engine.begin() as db:
-        effect = _change(db, account, given, managed_by, progress)
-        if token is not None and token != effect.token:
-            raise PreviewStale(problem="the links it would make now differ from what was shown.")
-        changes.note(db, "settings", by, what={"connection": account.name, "settings": effect.settings})
+        linking.lock(db)
+        before, wanted = _settings(db, account, given, managed_by)
+        if wanted != effect.settings:
+            raise PreviewStale(problem="somebody else changed the settings.")
+        policy.store(db, account.name, wanted, managed_by=managed_by)
+        changes.note(db, "settings", by, what={"connection": account.name, "settings": wanted})
+        changed.note_all(db, account.name, BATCH // ROWS)
+        telling.look_again(db, _concerned(db, account, before, wanted))
+    refresh_changed(engine, account)
     effect.done = True
     return effect
 
 
-def _change(
-    db: Connection,
-    account: Account,
-    given: Mapping[str, Any],
-    managed_by: str,
-    progress: Callable[[int, int], None],
-) -> Effect:
-    """Stores and matches. A setting that is given as None goes back to its default."""
-    linking.lock(db)
+def _settings(
+    db: Connection, account: Account, given: Mapping[str, Any], managed_by: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is stored, and what is to be. A setting that is given as None goes back to its default."""
     if not managed_by and policy.managed_by(db, account.name):
         raise ManagedByFile(what=f"The contact settings of {account.name}")
     before = policy.stored(db, account.name)
     said = given if managed_by else {**before, **given}
-    wanted = policy.checked({k: v for k, v in said.items() if v is not None or k not in policy.NAMES})
-    policy.store(db, account.name, wanted, managed_by=managed_by)
-    return rematch(db, account, before, wanted, progress)
+    return before, policy.checked({k: v for k, v in said.items() if v is not None or k not in policy.NAMES})
 
 
-def rematch(
-    db: Connection,
-    account: Account,
-    before: Mapping[str, Any],
-    wanted: dict[str, Any],
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
-) -> Effect:
-    """Matches every customer of a connection under settings that were just stored, in the caller's transaction, which
-    holds `linking.lock`.
+def match_under(db: Connection, account: Account, before: dict[str, Any], wanted: dict[str, Any]) -> Matching:
+    """Matches every customer of a connection under settings that are not stored yet, in the caller's transaction; what
+    that does to entitlements is not derived.
     """
-    effect = Effect(settings=wanted)
+    matching = Matching(before, Effect(settings=wanted))
+    effect, rules = matching.effect, policy.read(wanted)
     count = text("select count(*) from tidegate.reviews where connection = :c")
     effect.queued_before = int(db.scalar(count, {"c": account.name}) or 0)
-    lines = hashlib.sha256(json.dumps([account.name, wanted], sort_keys=True).encode())
-    contacts = _match_all(db, account, effect, lines, progress)
+    _match_all(db, account, rules, matching)
     effect.queued = int(db.scalar(count, {"c": account.name}) or 0)
-    kind = policy.read(wanted).kind
-    effect.other_kind = int(db.scalar(_OTHER_KIND, {"c": account.name, "kind": kind}) or 0)
-    if any(before.get(name) != wanted.get(name) for name in ACCESS):
-        contacts |= set(db.scalars(_LINKED, {"c": account.name}))
-    effect.entitlements = _refresh(db, sorted(contacts))
-    effect.token = lines.hexdigest()[:32]
-    return effect
+    effect.other_kind = int(db.scalar(_OTHER_KIND, {"c": account.name, "kind": rules.kind}) or 0)
+    contacts = sorted(matching.contacts)
+    for at in range(0, len(contacts), BATCH):
+        following.follow(db, contacts[at : at + BATCH])
+    matching.contacts |= {*_concerned(db, account, before, wanted)}
+    return matching
 
 
-def _match_all(
-    db: Connection, account: Account, effect: Effect, lines: Any, progress: Callable[[int, int], None]
-) -> set[int]:
-    """Matches every customer; returns the contacts whose links changed."""
+def _match_all(db: Connection, account: Account, rules: MatchPolicy, matching: Matching) -> None:
     customers = list(db.scalars(_EVERY, {"c": account.name}))
-    contacts: set[int] = set()
+    effect, lines = matching.effect, hashlib.sha256()
     for at in range(0, len(customers), BATCH):
         some = customers[at : at + BATCH]
-        matched = linking.link(db, account.name, account.livemode, some)
+        matched = linking.link(db, account.name, account.livemode, some, rules)
         tell(db, matched.told)
         moved = {one.data["customer"] for one in matched.told if one.type == "contact.unlinked"}
         for one in matched.told:
-            if one.type == "contact.created":
-                effect.created += 1
-            elif one.type == "contact.linked":
+            created = one.type == "contact.created"
+            effect.created += created
+            if one.type == "contact.linked":
                 _count_link(effect, one.data, one.data["customer"] in moved)
             if one.contact is not None:
-                contacts.add(one.contact)
+                (matching.made if created else matching.contacts).add(one.contact)
             # The key of a contact that is made differs from try to try; its data does not.
-            known = None if one.type == "contact.created" or one.data.get("method") == "created" else one.contact
+            known = None if one.contact in matching.made else one.contact
             lines.update(json.dumps([one.type, known, one.data], sort_keys=True).encode())
         waiting = sorted((c, o.reason) for c, o in matched.outcomes.items() if isinstance(o, Queued))
         lines.update(json.dumps(waiting).encode())
         effect.customers += len(some)
-        progress(effect.customers, len(customers))
-    return contacts
+    matching.digest = lines.hexdigest()
+
+
+def _concerned(db: Connection, account: Account, before: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[int]:
+    """The contacts of a connection, where the settings give access at other times."""
+    same = all(before.get(name) == wanted.get(name) for name in ACCESS)
+    return [] if same else list(db.scalars(_LINKED, {"c": account.name}))
 
 
 def _count_link(effect: Effect, data: Mapping[str, Any], moved: bool) -> None:
@@ -164,15 +202,6 @@ def _count_link(effect: Effect, data: Mapping[str, Any], moved: bool) -> None:
     examples = effect.examples.setdefault(what, [])
     if len(examples) < NAMED:
         examples.append(dict(data))
-
-
-def _refresh(db: Connection, contacts: list[int]) -> int:
-    told = 0
-    for at in range(0, len(contacts), BATCH):
-        some = contacts[at : at + BATCH]
-        following.follow(db, some)
-        told += refresh_contacts(db, some).told
-    return told
 
 
 _EVERY = text("select id from stripe.customers where connection = :c order by created nulls last, id")

@@ -14,7 +14,6 @@ from tidegate.connections.accounts import Account
 from tidegate.mirror import changed
 from tidegate.workflows import catalog_suggest, contacts_settings
 from tidegate.workflows.contacts_import import Imported, import_contacts
-from tidegate.workflows.refresh import refresh_changed
 
 BY = "demo"
 TWINS = 3
@@ -65,8 +64,7 @@ def accept_suggestions(engine: Engine, account: Account) -> int:
 def understand(engine: Engine, account: Account) -> Understood:
     """Brings the list, sets how customers are matched, and maps the prices; derives everything."""
     bring_your_list(engine, account)
-    contacts_settings.commit(engine, account, SETTINGS, BY, None)
-    refresh_changed(engine, account)
+    contacts_settings.commit(engine, account, SETTINGS, BY, None, anyway=True)
     accepted = accept_suggestions(engine, account)
     return summary(engine, account, accepted)
 

@@ -1,12 +1,13 @@
 """What product code asks and does, many contacts together, and what people give beside Stripe."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from tidegate.catalog import snapshot
+from tidegate.catalog import names, snapshot
 from tidegate.contacts import directory, linking
 from tidegate.entitlements import answers, holders, ledger, overrides, reservations, usage
 from tidegate.entitlements.holders import Asked, Standing
@@ -15,6 +16,8 @@ from tidegate.entitlements.resolve import Holder
 from tidegate.entitlements.usage import Order
 from tidegate.errors import CatalogUnknown, TidegateError
 from tidegate.workflows.refresh import refresh_contacts
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Use:
     amount: int
     key: str | None = None
     seconds: int | None = None
+    happened: bool = False
 
 
 Outcome = dict[str, Any] | TidegateError
@@ -62,19 +66,28 @@ def check(engine: Engine, checks: Sequence[Check]) -> list[Outcome]:
     return [outcomes[place] for place in range(len(checks))]
 
 
+def with_names(db: Connection, found: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a check with a `price_name` beside each price that it names and the mirror knows."""
+    entitled = found["features"].values() if "features" in found else [found]
+    sources = [source for one in entitled for source in one["sources"] if "price" in source]
+    known = names.prices(db, {(one["connection"], one["price"]) for one in sources})
+    for one in sources:
+        one["price_name"] = known.get((one["connection"], one["price"]), "")
+    return found
+
+
 def use(engine: Engine, uses: Sequence[Use]) -> list[Outcome]:
     """Carries out each order and returns its answer, or why there is none; in one transaction for each mode."""
     outcomes: dict[int, Outcome] = {}
     for livemode in {one.livemode for one in uses}:
         places = [place for place, one in enumerate(uses) if one.livemode is livemode]
-        with engine.begin() as db:
-            done = _use(db, livemode, [uses[place] for place in places])
+        wanted = [uses[place] for place in places]
+        done = _held(engine, livemode, [(one.contact, one.feature) for one in wanted], partial(_use, uses=wanted))
         outcomes |= dict(zip(places, done, strict=True))
     return [outcomes[place] for place in range(len(uses))]
 
 
-def _use(db: Connection, livemode: bool, uses: Sequence[Use]) -> list[Outcome]:
-    standing = _held(db, livemode, [(one.contact, one.feature) for one in uses])
+def _use(db: Connection, standing: Standing, uses: Sequence[Use]) -> list[Outcome]:
     catalog = snapshot.at(db, standing.revision)
     outcomes: list[Outcome | None] = []
     orders: list[Order] = []
@@ -87,7 +100,11 @@ def _use(db: Connection, livemode: bool, uses: Sequence[Use]) -> list[Outcome]:
             outcomes.append(error)
             continue
         debtor = answers.debtor(asked, one.feature, catalog, standing.as_of)
-        order = Order(debtor, one.feature, one.operation, one.amount, one.key, one.seconds, known_as=asked.keys)
+        order = Order(
+            *(debtor, one.feature, one.operation, one.amount, one.key, one.seconds),
+            known_as=asked.keys,
+            happened=one.happened,
+        )
         holding |= zip(asked.keys, asked.holders, strict=True)
         orders.append(order)
         outcomes.append(None)
@@ -95,27 +112,38 @@ def _use(db: Connection, livemode: bool, uses: Sequence[Use]) -> list[Outcome]:
     return [next(done) if one is None else one for one in outcomes]
 
 
-def _held(db: Connection, livemode: bool, places: Sequence[tuple[str, str]]) -> Standing:
-    """How contacts stand when nobody else may debit these features of them any more."""
-    known = [(ref, feature) for ref, feature in places if holders.is_text(feature)]
-    ledger.hold(db, livemode, {(id_, feature) for ref, feature in known for id_ in holders.ids_of(ref)})
-    features = sorted({feature for _, feature in places})
-    standing = holders.ask(db, livemode, sorted({ref for ref, _ in places}), features)
-    if standing.late:
-        ledger.end_reservations(db, standing.late, standing.as_of)
-    return standing
+def _held(
+    engine: Engine, livemode: bool, places: Sequence[tuple[str, str]], do: Callable[[Connection, Standing], T]
+) -> T:
+    """Does something, in a transaction, with contacts as they stand when nobody else may debit these features of them.
+
+    When a merge was waited for, the ids lead to contacts that are not held: then all is let go, and held anew.
+    """
+    ids = {(id_, feature) for ref, feature in places if holders.is_text(feature) for id_ in holders.ids_of(ref)}
+    refs, features = (sorted({one[n] for one in places}) for n in (0, 1))
+    while True:
+        with engine.begin() as db:
+            held = ledger.hold(db, livemode, ids)
+            standing = holders.ask(db, livemode, refs, features)
+            asked = [one for one in standing.asked.values() if isinstance(one, Asked)]
+            if held.issuperset(key for one in asked for key in one.keys):
+                if standing.late:
+                    ledger.end_reservations(db, standing.late, standing.as_of)
+                return do(db, standing)
 
 
 def settle(
     engine: Engine, livemode: bool, contact: str, feature: str, reservation: int, amount: int | None
 ) -> dict[str, Any]:
     """Confirms or (with amount 0) releases a reservation. Raises ContactUnknown, CatalogUnknown, UsageInvalid."""
-    with engine.begin() as db:
-        standing = _held(db, livemode, [(contact, feature)])
+
+    def do(db: Connection, standing: Standing) -> dict[str, Any]:
         asked = _sound(standing.asked[contact])
         catalog = snapshot.at(db, standing.revision)
         answers.known(catalog, feature)
         return reservations.settle(db, asked, feature, reservation, catalog, standing.as_of, amount)
+
+    return _held(engine, livemode, [(contact, feature)], do)
 
 
 def _sound(found: Asked | TidegateError) -> Asked:

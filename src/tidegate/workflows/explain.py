@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, text
 from tidegate.catalog import snapshot
 from tidegate.entitlements import answers, holders
 from tidegate.errors import TidegateError
+from tidegate.workflows.entitlements import with_names
 
 
 def entitlement(engine: Engine, livemode: bool, contact: str, feature: str) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def entitlement(engine: Engine, livemode: bool, contact: str, feature: str) -> d
         if isinstance(found, TidegateError):
             raise found
         catalog = snapshot.at(db, standing.revision)
-        said = answers.said(found, catalog, standing.as_of, feature)
+        said = with_names(db, answers.said(found, catalog, standing.as_of, feature))
         holder = said.get("via", said["contact"])
         key = next(k for k, one in zip(found.keys, found.holders, strict=True) if one.contact == holder)
         named = _names(db, key, feature)

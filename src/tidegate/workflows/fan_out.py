@@ -14,6 +14,7 @@ from tidegate.connections import accounts, problems
 from tidegate.connections.accounts import Account
 from tidegate.connections.tables import connections
 from tidegate.errors import StripeBodyUnreadable, StripeRefused, UsageError
+from tidegate.mirror import forgotten
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.shapes.read import Page, Unreadable, read, read_page
@@ -214,3 +215,4 @@ def _connect(db: Connection, platform: Account, one: Connected) -> None:
             **values,
         )
     )
+    forgotten.recall(db, one.connection)

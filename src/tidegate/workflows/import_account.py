@@ -19,12 +19,14 @@ from tidegate.mirror.arrivals import Counts
 from tidegate.mirror.backfill import Progress, Reader
 from tidegate.mirror.plan import Load, Plan
 from tidegate.mirror.settle import Settled, ask_for_missing, settle
+from tidegate.mirror.storing import Storing
 from tidegate.mirror.unlisted import look_for_unlisted, vanished
 from tidegate.store.trouble import told
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.mode import check_mode
 from tidegate.stripe_api.resources import RESOURCES, to_import
 from tidegate.stripe_api.resources.resource import Resource
+from tidegate.workflows.import_summary import Ended, resources_of, summary_of
 
 KIND = "import"
 SWEEP = "sweep"
@@ -85,9 +87,9 @@ def import_account(
     State `done`: all was read but what Stripe refuses to list, which is `left_out` as {resource: `permission_missing`
     or `refused`}; `incomplete`: a part failed and is named (`passing`: all of it may go by itself), or nothing may be
     read; `interrupted`: `stop` was set. `problems` has the words, for what is left out, too. With `full` or `sweep` the
-    summary says what was `mended`, see `_mended`. Raises ImportRunning (SweepRunning) when another process imports
-    (sweeps) this connection, and what makes all work useless (key invalid, Stripe or the database out of reach); what
-    was stored until then stays, and the next import goes on from there.
+    summary says what was `mended`, see `import_summary`. Raises ImportRunning (SweepRunning) when another process
+    imports (sweeps) this connection, and what makes all work useless (key invalid, Stripe or the database out of
+    reach); what was stored until then stays, and the next import goes on from there.
     """
     stop = stop or threading.Event()
     selected = to_import(options.resources, livemode=account.livemode)
@@ -109,7 +111,6 @@ class _Import:
     stop: threading.Event
     full: bool = False
     owner: str = field(default_factory=runs.new_owner)
-    gone: dict[str, int] = field(default_factory=dict[str, int])  # objects that vanished, per resource
 
     def run(self) -> dict[str, Any]:
         began = time.monotonic()
@@ -119,8 +120,9 @@ class _Import:
         run, resumed, started, self.full = self._begin(int(answer.at.timestamp()))
         plan = self._plan(run, body.created or 0, started, answer.seconds)
         tell = self._beating(run, plan)
-        reader = Reader(self.engine, self.account.name, self.api, run, self.owner, plan, tell, self.stop, self.full)
-        settled, error = Settled(), ""
+        storing = Storing(self.engine, self.account.name, self.owner, self.full)
+        reader = Reader(self.engine, self.account.name, self.api, run, plan, storing, tell, self.stop)
+        settled, gone, error = Settled(), dict[str, int](), ""
         try:
             reader.read_all(plan.readers)
             failed = {load.range.resource.name for load in plan.loads if load.range.error}
@@ -129,14 +131,16 @@ class _Import:
             settled = self._fetch_missing(failed)
             with self.engine.connect() as db:
                 accounts.require_connected(db, self.account.name)
-            self.gone = {
+            gone = {
                 one.name: vanished(self.engine, self.account.name, one, ids) for one, ids in unlisted.items() if ids
             }
         except BaseException as problem:
             error = told(problem)
             raise
         finally:
-            summary = self._summary(plan, settled, resumed, time.monotonic() - began, error)
+            seconds, stopped = time.monotonic() - began, self.stop.is_set()
+            ended = Ended(plan, settled, gone, resumed, seconds, stopped, self.full, error)
+            summary = summary_of(self.account.name, ended)
             self._end(run, plan, summary, started)
         return {"run": run, **summary}
 
@@ -222,31 +226,9 @@ class _Import:
                     return
                 last = time.monotonic()
             with self.engine.begin() as db:
-                runs.beat(db, run, {"resources": _resources(plan, Settled())}, self.owner)
+                runs.beat(db, run, {"resources": resources_of(plan, Settled())}, self.owner)
 
         return tell
-
-    def _summary(self, plan: Plan, settled: Settled, resumed: bool, seconds: float, error: str) -> dict[str, Any]:
-        problems = {load.range.resource.name: load.range.error for load in plan.loads if load.range.error}
-        left_out = _left_out(plan)
-        unread = [load for load in plan.loads if not load.range.done and not load.refused]
-        nothing = bool(left_out) and not any(load.range.done for load in plan.loads)
-        state = "incomplete" if unread or nothing or settled.failed else "done"
-        if error or self.stop.is_set():  # what is named and missing may not have been fetched, though all was read
-            state = "interrupted"
-        return {
-            "connection": self.account.name,
-            "state": state,
-            "resumed": resumed,
-            "seconds": round(seconds, 3),
-            "pages": sum(load.range.pages for load in plan.loads),
-            "resources": _resources(plan, settled),
-            "problems": problems | settled.failed,
-            "left_out": left_out,
-            "passing": not nothing and all(load.passing for load in unread if load.range.error),
-            "error": error,
-            **({"mended": _mended(plan, settled, self.gone)} if self.full else {}),
-        }
 
     def _end(self, run: int, plan: Plan, summary: dict[str, Any], started: int) -> None:
         refused = {load.range.resource for load in plan.loads if load.range.error}
@@ -259,46 +241,3 @@ class _Import:
                 problems.clear(db, self.account.name, ["permission_missing"], f"GET {resource.path}")
             if summary["state"] == "done" and not self.options.resources:
                 accounts.promise(db, self.account.name, datetime.fromtimestamp(started, UTC))
-
-
-def _left_out(plan: Plan) -> dict[str, str]:
-    """Why Stripe refuses a list, per resource; with one goes what is listed for each of its objects."""
-    left_out = {load.range.resource.name: load.refused for load in plan.loads if load.refused}
-    per_parent = [load.range.resource for load in plan.loads if load.range.resource.per_parent in left_out]
-    return {one.name: left_out[one.per_parent] for one in per_parent} | left_out
-
-
-def _resources(plan: Plan, settled: Settled) -> dict[str, Any]:
-    """Counts per resource, in the registry's order."""
-    counts = _listed(plan)
-    for name, more in settled.counts.items():
-        counts.setdefault(name, Counts()).add(more)
-    return {name: counts[name].as_json() for name in RESOURCES if name in counts}
-
-
-def _listed(plan: Plan) -> dict[str, Counts]:
-    """What the lists came to, per resource."""
-    counts: dict[str, Counts] = {}
-    for load in list(plan.loads):
-        counts.setdefault(load.range.resource.name, Counts()).add(load.range.counts)
-    return counts
-
-
-def _mended(plan: Plan, settled: Settled, gone: dict[str, int]) -> dict[str, dict[str, int]]:
-    """What the mirror did not know, per resource: how many objects were `listed`; `missing` ones that were not stored,
-    `changed` ones whose content was replaced, `vanished` ones that Stripe has no more; and those found `unchanged`.
-    """
-    lists, nothing = _listed(plan), Counts()
-    found: dict[str, dict[str, int]] = {}
-    for name in RESOURCES:
-        if name in lists or name in settled.counts:
-            listed, fetched = lists.get(name, nothing), settled.counts.get(name, nothing)
-            missing = listed.new + fetched.new
-            found[name] = {
-                "listed": listed.read,
-                "missing": missing,
-                "changed": listed.stored + fetched.stored - missing,
-                "vanished": gone.get(name, 0),
-                "unchanged": listed.unchanged + fetched.unchanged,
-            }
-    return found

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, text
 
@@ -14,10 +14,32 @@ from tidegate.contacts import linking
 from tidegate.entitlements import holders
 from tidegate.entitlements.grants import derive_grants
 from tidegate.entitlements.telling import standing_of
-from tidegate.errors import PreviewStale
+from tidegate.errors import ContactsBusy, DatabaseBusy, PreviewNeeded, PreviewStale
+from tidegate.store.trouble import repeated
 from tidegate.workflows.refresh import refresh_contacts
 
+_T = TypeVar("_T")
+
 BATCH = 500
+
+
+class Prepared(NamedTuple):
+    """What preparing a change did: contacts (internal keys) whose entitlements may change by it, those that it made,
+    and what the token covers beside entitlements, as JSON.
+    """
+
+    contacts: Collection[int] = ()
+    made: Collection[int] = ()
+    covered: Any = None
+
+
+def nothing(_db: Connection) -> Prepared:
+    """Prepares nothing."""
+    return Prepared()
+
+
+def as_it_is(_found: "Preview") -> None:
+    """Corrects nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +47,15 @@ class Change:
     """A change of the catalog or of contacts. `what` describes it in full, for the token.
 
     `touched(db)` tells the contacts (internal keys) whose entitlements it may change, before it is done or after;
-    `do(db)` does it and returns what the caller wants to know of it.
+    `do(db)` does it and returns what the caller wants to know of it. `prepare(db)` does the part of it that only tells
+    whom it concerns by being done, and changes no grants; `correct` mends what is told of it.
     """
 
     what: dict[str, Any]
     touched: Callable[[Connection], Sequence[int]]
     do: Callable[[Connection], Any]
+    prepare: Callable[[Connection], Prepared] = nothing
+    correct: Callable[["Preview"], None] = as_it_is
 
 
 @dataclass(slots=True)
@@ -45,36 +70,77 @@ class Preview:
     result: Any = None
     done: bool = False
 
-    def as_json(self) -> dict[str, Any]:
-        """As the API and `--json` answer it."""
-        lost = sum(1 for changes in self.features.values() for one in changes if one["now"] is None)
-        gained = sum(1 for changes in self.features.values() for one in changes if one["before"] is None)
+    def token_if_harmless(self) -> str:
+        """Its token, where nobody loses anything or has something else afterwards. Raises PreviewNeeded."""
+        if hurts(self.features):
+            raise PreviewNeeded(count=f"{len(concerned(self)):,}")
+        return self.token
+
+    def as_json(self, listed: int | None = None) -> dict[str, Any]:
+        """As the API and `--json` answer it, with at most `listed` contacts of each feature (None: all of them).
+
+        `totals` counts all, by feature.
+        """
+        totals = {feature: _counted(changes) for feature, changes in self.features.items()}
         return {
             "token": self.token,
             "done": self.done,
             "contacts": self.contacts,
-            "lost": lost,
-            "gained": gained,
-            "changed": sum(len(changes) for changes in self.features.values()) - lost - gained,
-            "features": self.features,
+            **{name: sum(one[name] for one in totals.values()) for name in ("lost", "gained", "changed")},
+            "totals": totals,
+            "features": {feature: changes[:listed] for feature, changes in self.features.items()},
             "result": self.result,
         }
 
 
+def _counted(changes: Sequence[dict[str, Any]]) -> dict[str, int]:
+    lost = sum(1 for one in changes if one["now"] is None)
+    gained = sum(1 for one in changes if one["before"] is None)
+    return {"lost": lost, "gained": gained, "changed": len(changes) - lost - gained}
+
+
+def hurts(features: Mapping[str, Sequence[Mapping[str, Any]]]) -> bool:
+    """Whether somebody loses something, or has something else afterwards, of what `Preview.features` tells."""
+    return any(one["before"] is not None for changes in features.values() for one in changes)
+
+
+def concerned(shown: Preview) -> set[str]:
+    """The contacts for whom something changes."""
+    return {one["contact"] for changes in shown.features.values() for one in changes}
+
+
 def preview(engine: Engine, change: Change) -> Preview:
-    """Tries the change and takes it back: nothing stays but the answer. Raises what the change raises."""
-    with engine.connect() as db, db.begin() as trying:
-        found, _ = _carry_out(db, change)
-        trying.rollback()
-    return found
+    """Tries the change and takes it back: nothing stays but the answer. Raises what the change raises, ContactsBusy."""
+    return tried(engine, lambda db: _carry_out(db, change)[0])
+
+
+def tried(engine: Engine, trying: Callable[[Connection], _T]) -> _T:
+    """Does something and takes it back, on what is stored at its beginning.
+
+    Nobody is kept from contacts meanwhile: it does not take `linking.lock`, and when others hold a row that it would
+    write it begins anew, before PostgreSQL would call it a deadlock. Raises ContactsBusy when they always do.
+    """
+
+    def once() -> _T:
+        with engine.connect().execution_options(isolation_level="REPEATABLE READ") as db, db.begin() as doing:
+            db.execute(text("set local lock_timeout = '900ms'"))
+            found = trying(db)
+            doing.rollback()
+        return found
+
+    try:
+        return repeated(once, "a preview", tries=5)
+    except DatabaseBusy as error:
+        raise ContactsBusy() from error
 
 
 def commit(engine: Engine, change: Change, token: str | None) -> Preview:
     """Does the change, when what it does is still what the preview of this token told (None: whatever it does).
 
-    Raises PreviewStale, and then nothing was done.
+    Raises PreviewStale, ContactsBusy, and then nothing was done.
     """
     with engine.begin() as db:
+        linking.lock(db)
         found, contacts = _carry_out(db, change)
         if token is not None and token != found.token:
             raise PreviewStale(problem="what it would change now differs from what was shown.")
@@ -84,18 +150,31 @@ def commit(engine: Engine, change: Change, token: str | None) -> Preview:
     return found
 
 
+def settle(engine: Engine, change: Change, token: str | None = None, *, anyway: bool = False) -> Preview:
+    """Does the change: as the preview of this token told, or without one when it takes nothing from anybody or it is
+    to be done `anyway`.
+
+    Raises PreviewNeeded, PreviewStale, and what the change raises; nothing was done then.
+    """
+    if token is None and not anyway:
+        token = preview(engine, change).token_if_harmless()
+    return commit(engine, change, token)
+
+
 def _carry_out(db: Connection, change: Change) -> tuple[Preview, list[int]]:
     """What the change does, and the contacts that it touched before or afterwards."""
-    linking.lock(db)
     as_of: datetime = db.execute(text("select clock_timestamp()")).scalar_one()
-    contacts = _touched(db, change)
+    prepared = change.prepare(db)
+    contacts = sorted({*_touched(db, change), *prepared.contacts} - {*prepared.made})
     before = _standings(db, contacts, as_of)
     result = change.do(db)
-    contacts = sorted({*contacts, *_touched(db, change)})
+    contacts = sorted({*contacts, *prepared.made, *_touched(db, change)})
     for some in _batches(contacts):
         derive_grants(db, some)
     now = _standings(db, contacts, as_of)
-    digest = hashlib.sha256(json.dumps([change.what, before, now], sort_keys=True, default=str).encode())
+    # By what contacts are called: the key of one that is made differs from try to try.
+    shown = [change.what, prepared.covered, *(sorted(map(_said, one.values())) for one in (before, now))]
+    digest = hashlib.sha256(_said(shown).encode())
     found = Preview(digest.hexdigest()[:32], len(contacts), result=result)
     for key in sorted({*before, *now}):
         ref, was = before.get(key, ("", {}))
@@ -104,7 +183,12 @@ def _carry_out(db: Connection, change: Change) -> tuple[Preview, list[int]]:
             if was.get(feature) != is_.get(feature):
                 told = {"contact": ref, "before": was.get(feature), "now": is_.get(feature)}
                 found.features.setdefault(feature, []).append(told)
+    change.correct(found)
     return found, contacts
+
+
+def _said(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
 
 
 def _touched(db: Connection, change: Change) -> list[int]:

@@ -71,6 +71,7 @@ def refresh_changed(
             customers = changed.take(db, account.name, ROWS) if accounts.hold(db, account.name) else []
             if not customers:
                 break
+            linking.lock(db, patient=True)
             for some in _batches(customers):
                 done.add(refresh(db, account, some))
     return done
@@ -97,6 +98,7 @@ def refresh_all(
             return done
         with engine.begin() as db:
             if accounts.hold(db, account.name):
+                linking.lock(db, patient=True)
                 done.add(_refresh(db, account, some))
         if progress is not None:
             progress(done.customers, len(customers))
@@ -104,20 +106,27 @@ def refresh_all(
         alone = list(db.scalars(_UNLINKED, {"livemode": account.livemode}))
     for some in _batches(alone):
         with engine.begin() as db:
+            linking.lock(db, patient=True)
             done.add(refresh_contacts(db, some))
     return done
 
 
-def refresh_due(engine: Engine, *, limit: int = BATCH) -> int:
+def refresh_due(engine: Engine, *, stop: threading.Event | None = None) -> int:
     """Tells what changed by itself since it was told last: an override that expired, grace that is over. Returns how
-    many contacts were looked at.
+    many contacts were looked at, in batches, each its own transaction, until none is due.
     """
-    with engine.begin() as db:
-        linking.lock(db)
-        due = list(db.scalars(_DUE, {"limit": limit}))
-        if due:
-            tell_changes(db, due, snapshot.load(db), _now(db))
-    return len(due)
+    looked, last = 0, 0
+    while not (stop and stop.is_set()):
+        with engine.begin() as db:
+            linking.lock(db, patient=True)
+            due = list(db.scalars(_DUE, {"limit": BATCH, "last": last}))
+            if due:
+                tell_changes(db, due, snapshot.load(db), _now(db))
+        looked += len(due)
+        if len(due) < BATCH:
+            break
+        last = due[-1]
+    return looked
 
 
 def refresh(db: Connection, account: Account, customers: Sequence[str]) -> Refreshed:
@@ -195,5 +204,5 @@ where livemode = :livemode and merged_into is null
 order by key""")
 
 _DUE = text("""
-select contact from tidegate.entitlements_told where changes_at <= clock_timestamp()
-order by changes_at limit :limit""")
+select contact from tidegate.entitlements_told where changes_at <= clock_timestamp() and contact > :last
+order by contact limit :limit""")

@@ -10,9 +10,11 @@ from sqlalchemy import Engine, text
 
 BATCH = 1000
 
-DAYS: Mapping[str, int] = {"inbox": 30, "jobs": 7, "runs": 90}
+DAYS: Mapping[str, int] = {"inbox": 30, "jobs": 7, "runs": 90, "usage": 90, "outbox": 14}
 """Events that wait or are parked are kept whatever their age; so are jobs that are not finished, and of the runs what
-`BATCHES` says. Revoked tokens go with the runs.
+`BATCHES` says. Revoked tokens go with the runs. Of usage go the single debits, with their idempotency keys; what is
+used in all stays counted, and a reservation that nobody settled stays. Of the outbox nothing is kept longer: no
+destination waits for it.
 """
 
 # What to delete, per table: one batch of rows past their days. Of runs (with their ranges and comparisons) stay the
@@ -46,6 +48,14 @@ delete from tidegate.runs where id = any(array(
         select from tidegate.comparisons n
         where n.connection = c.connection and n.resource = c.resource and n.run > c.run))
   order by r.id limit :batch))""",
+    # Their numbers grow with time: the oldest are found without an index on it, which every debit would pay for.
+    "usage": """
+delete from tidegate.usage_debits where id = any(array(
+  select id from (select id, at from tidegate.usage_debits where state <> 'reserved' order by id limit :batch) oldest
+  where at < now() - make_interval(days => :days)))""",
+    "outbox": """
+delete from tidegate.outbox where id = any(array(
+  select id from tidegate.outbox where at < now() - make_interval(days => :days) order by at limit :batch))""",
     "tokens": """
 delete from tidegate.tokens where id = any(array(
   select id from tidegate.tokens where revoked_at < now() - make_interval(days => :days) limit :batch))""",

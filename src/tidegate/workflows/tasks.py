@@ -1,19 +1,14 @@
 """The thin list of background tasks: each opens what it needs, calls one workflow and may run twice."""
 
 import logging
-import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from tidegate.connections import accounts, runs
-from tidegate.connections.accounts import Account
 from tidegate.errors import (
     ConnectionDisconnected,
     DatabaseBusy,
@@ -23,9 +18,7 @@ from tidegate.errors import (
     Unreachable,
     WorkStopped,
 )
-from tidegate.mirror import changed, refetches
 from tidegate.store.trouble import told
-from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import catch_up as catching_up
 from tidegate.workflows import due, ingest_events, retention
 from tidegate.workflows import fan_out as fanning_out
@@ -34,8 +27,9 @@ from tidegate.workflows import probe as probing
 from tidegate.workflows import refetch as refetching
 from tidegate.workflows import refresh as refreshing
 from tidegate.workflows import sweep as sweeping
-from tidegate.workflows.doorbell import PROMPT, Doorbell
+from tidegate.workflows.doorbell import PROMPT
 from tidegate.workflows.import_account import ImportOptions
+from tidegate.workflows.task_context import TaskContext, connected, ring_for_looks, ring_for_refresh, stripe
 
 if TYPE_CHECKING:
     from procrastinate import App
@@ -56,31 +50,6 @@ that it takes many customers at once, and one that changes again only once.
 LULL = 2
 
 
-@dataclass(frozen=True, slots=True)
-class TaskContext:
-    """What tasks work with, given when a worker is built.
-
-    `open_api` opens Stripe as a connection sees it. Set `stop` to let running tasks end early: what they leave is rung
-    for again. `poll_seconds`: how often Stripe's events are read; `attempts`: failures after which an event is parked;
-    `readers`: pages of lists that an import reads at a time; `sweep_hour`: the hour of the night, in the account's time
-    zone, at which every list is read again; `retention`: days that things are kept, see `retention.DAYS`.
-    """
-
-    engine: Engine
-    open_api: Callable[[Account], AbstractContextManager[StripeApi]]
-    poll_seconds: int = 300
-    attempts: int = 8
-    readers: int = 24
-    sweep_hour: int = 3
-    retention: Mapping[str, int] = field(default_factory=lambda: retention.DAYS)
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def doorbell(self) -> Doorbell:
-        """Rings on the same database."""
-        return Doorbell(self.engine)
-
-
 def import_account(
     context: TaskContext, connection: str, resources: Sequence[str] = (), full: bool = False, attempt: int = 0
 ) -> dict[str, Any]:
@@ -89,7 +58,7 @@ def import_account(
     Interrupted by a stop, it is rung for at once; kept off by another import or by trouble that passes (`PASSING`), or
     incomplete for such trouble, after a while.
     """
-    account = _connected(context, connection)
+    account = connected(context, connection)
     if account is None:
         return {"connection": connection, "state": "disconnected"}
 
@@ -102,7 +71,7 @@ def import_account(
     before = _last_import(context, connection)
     wait = min(LONGEST_WAIT, 15 * 2**attempt)
     try:
-        with _stripe(context, account) as api:
+        with stripe(context, account) as api:
             summary = importing.import_account(context.engine, account, api, options, stop=context.stop)
     except ImportRunning:
         again(60, full=full)
@@ -117,7 +86,7 @@ def import_account(
     if summary["state"] == "incomplete" and summary["passing"] and attempt < MOST_TRIES:
         log.warning("import_incomplete", extra={"connection": connection, "seconds": wait})
         again(wait, attempt=attempt + 1)
-    _ring_for_refresh(context, connection)
+    ring_for_refresh(context, connection)
     if summary["state"] == "interrupted" and context.stop.is_set():
         again(0)
     return {"connection": connection, "run": summary["run"], "state": summary["state"]}
@@ -128,7 +97,7 @@ def drain(context: TaskContext, connection: str) -> dict[str, Any]:
 
     What fails is due again later; what the database could not take is rung for.
     """
-    account = _connected(context, connection)
+    account = connected(context, connection)
     if account is None:
         return {"connection": connection, "state": "disconnected"}
     drained = ingest_events.handle_events(
@@ -140,8 +109,8 @@ def drain(context: TaskContext, connection: str) -> dict[str, Any]:
         context.doorbell.ring("drain", connection=connection)
     if drained.accounts_changed:
         context.doorbell.ring("fan_out", connection=connection)
-    _ring_for_looks(context, connection)
-    _ring_for_refresh(context, connection, delay=LULL if drained.handled >= FLOOD else 0)
+    ring_for_looks(context, connection)
+    ring_for_refresh(context, connection, delay=LULL if drained.handled >= FLOOD else 0)
     return {
         "connection": connection,
         "handled": drained.handled,
@@ -155,29 +124,15 @@ def refetch(context: TaskContext, connection: str) -> dict[str, Any]:
 
     Beside the inbox, so that events are applied however many objects wait.
     """
-    account = _connected(context, connection)
+    account = connected(context, connection)
     if account is None:
         return {"connection": connection, "state": "disconnected"}
-    with _stripe(context, account) as api:
+    with stripe(context, account) as api:
         looked = refetching.refetch(context.engine, connection, api, seconds=SLICE, stop=context.stop)
-    _ring_for_refresh(context, connection)
+    ring_for_refresh(context, connection)
     if not looked.error:  # else the objects wait for the minute's tick, and Stripe is left alone until then
-        _ring_for_looks(context, connection)
+        ring_for_looks(context, connection)
     return {"connection": connection, **looked.as_json()}
-
-
-def _ring_for_looks(context: TaskContext, connection: str) -> None:
-    with context.engine.connect() as db:
-        looks = refetches.any_due(db, connection)
-    if looks:
-        context.doorbell.ring("refetch", connection=connection)
-
-
-def _ring_for_refresh(context: TaskContext, connection: str, *, delay: int = 0) -> None:
-    with context.engine.connect() as db:
-        waiting = changed.waiting(db, connection)
-    if waiting:
-        context.doorbell.ring("refresh", connection=connection, delay=delay)
 
 
 def refresh(context: TaskContext, connection: str) -> dict[str, Any]:
@@ -191,7 +146,7 @@ def refresh(context: TaskContext, connection: str) -> dict[str, Any]:
         return {"connection": connection, "state": "purged"}
     done = refreshing.refresh_changed(context.engine, account, seconds=SLICE, stop=context.stop)
     if done.more or context.stop.is_set():
-        _ring_for_refresh(context, connection)
+        ring_for_refresh(context, connection)
     return {"connection": connection, **done.as_json()}
 
 
@@ -200,11 +155,11 @@ def catch_up(context: TaskContext, connection: str) -> dict[str, Any]:
 
     Events that Stripe no longer had are made good by a full import; should its ring be lost, the tick rings again.
     """
-    account = _connected(context, connection)
+    account = connected(context, connection)
     if account is None:
         return {"connection": connection, "state": "disconnected"}
     try:
-        with _stripe(context, account) as api:
+        with stripe(context, account) as api:
             caught = catching_up.catch_up(
                 context.engine, account, api, attempts=context.attempts, stop=context.stop, look=False
             )
@@ -214,8 +169,8 @@ def catch_up(context: TaskContext, connection: str) -> dict[str, Any]:
         return {"connection": connection, "state": "disconnected"}
     if caught["gap"]:
         context.doorbell.ring("import_account", connection=connection, full=True)
-    _ring_for_looks(context, connection)
-    _ring_for_refresh(context, connection)
+    ring_for_looks(context, connection)
+    ring_for_refresh(context, connection)
     if context.stop.is_set():
         context.doorbell.ring("catch_up", connection=connection)
     return caught
@@ -227,14 +182,14 @@ def sweep(context: TaskContext, connection: str) -> dict[str, Any]:
     Nothing to do where one has ended this night, or while an import reads the lists anyway. Interrupted by a stop, it
     is rung for at once; trouble that passes (`PASSING`) leaves it to `tick`.
     """
-    account = _connected(context, connection)
+    account = connected(context, connection)
     if account is None:
         return {"connection": connection, "state": "disconnected"}
     with context.engine.connect() as db:
         if sweeping.is_fresh(db, connection, datetime.now(UTC)):
             return {"connection": connection, "state": "swept"}
     try:
-        with _stripe(context, account) as api:
+        with stripe(context, account) as api:
             summary = sweeping.sweep(context.engine, account, api, readers=context.readers, stop=context.stop)
     except ImportRunning:
         return {"connection": connection, "state": "busy"}
@@ -243,7 +198,7 @@ def sweep(context: TaskContext, connection: str) -> dict[str, Any]:
     except PASSING as trouble:
         log.warning("sweep_put_off", extra={"connection": connection, "problem": told(trouble)})
         return {"connection": connection, "state": "put_off", "error": told(trouble)}
-    _ring_for_refresh(context, connection)
+    ring_for_refresh(context, connection)
     if summary["state"] == "interrupted" and context.stop.is_set():
         context.doorbell.ring("sweep", connection=connection)
     return {"connection": connection, "run": summary["run"], "state": summary["state"]}
@@ -251,20 +206,20 @@ def sweep(context: TaskContext, connection: str) -> dict[str, Any]:
 
 def probe(context: TaskContext, connection: str) -> dict[str, Any]:
     """Looks at what a connection's key may read."""
-    account = _connected(context, connection)
+    account = connected(context, connection)
     if account is None:
         return {"connection": connection, "state": "disconnected"}
-    with _stripe(context, account) as api:
+    with stripe(context, account) as api:
         found = probing.probe(context.engine, account, api)
     return {"connection": connection, "refused": [one.endpoint for one in found if one.allowed is False]}
 
 
 def fan_out(context: TaskContext, connection: str) -> dict[str, Any]:
     """Looks for new and vanished accounts of a platform."""
-    account = _connected(context, connection)
+    account = connected(context, connection)
     if account is None or account.fan_out_at is None:
         return {"connection": connection, "state": "no platform"}
-    with _stripe(context, account) as api:
+    with stripe(context, account) as api:
         return fanning_out.fan_out(context.engine, account, api).as_json()
 
 
@@ -287,7 +242,7 @@ def tick(context: TaskContext, timestamp: int) -> list[str]:
     for name, full in gaps:
         if context.doorbell.ring("import_account", connection=name, full=full):
             rung.append(f"import_account:{name}")
-    if told := refreshing.refresh_due(context.engine):
+    if told := refreshing.refresh_due(context.engine, stop=context.stop):
         log.info("entitlements_changed_by_themselves", extra={"contacts": told})
     return rung
 
@@ -341,16 +296,3 @@ def _last_import(context: TaskContext, connection: str) -> int | None:
     with context.engine.connect() as db:
         last = runs.last(db, connection, importing.KIND)
     return last["id"] if last else None
-
-
-@contextmanager
-def _stripe(context: TaskContext, account: Account) -> Generator[StripeApi]:
-    """Stripe as the connection sees it; who waits for it is let go with WorkStopped when the worker is to end."""
-    with context.open_api(account) as api, api.heeding(context.stop):
-        yield api
-
-
-def _connected(context: TaskContext, connection: str) -> Account | None:
-    """The connection, unless it was disconnected since the ring."""
-    with context.engine.connect() as db:
-        return next((one for one in accounts.every(db, connected=True) if one.name == connection), None)

@@ -20,7 +20,8 @@ from sqlalchemy.exc import DBAPIError
 from tidegate.store.engine import KEPT_ALIVE, SESSION
 from tidegate.workflows.doorbell import FETCH, IMPORT, PROMPT
 from tidegate.workflows.rescue import rescue
-from tidegate.workflows.tasks import TaskContext, register
+from tidegate.workflows.task_context import TaskContext
+from tidegate.workflows.tasks import register
 
 log = logging.getLogger(__name__)
 

@@ -28,6 +28,7 @@ class Hub:
         self.counted: dict[str, int] = {}
         self.lost_answers = 0
         self.allows = True
+        self.usage: dict[str, Any] = dict(CALLS)
         self._lock = threading.Lock()
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -57,7 +58,7 @@ class Hub:
         if self.lost_answers:
             self.lost_answers -= 1
             raise httpx.ReadTimeout("lost", request=request)
-        return httpx.Response(200, json=CALLS | {"allowed": self.allows})
+        return httpx.Response(200, json=self.usage | {"allowed": self.allows})
 
     @property
     def total(self) -> int:
@@ -202,15 +203,17 @@ def test_usage_outlives_the_process_where_there_is_a_file(hub: Hub, tmp_path: Pa
     assert hub.total == 6
 
 
-def test_what_the_hub_will_not_count_is_said_and_let_go(
+def test_what_the_hub_will_not_count_is_said_and_put_aside(
     hub: Hub, opened: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     client = opened(fallback={"calls": True})
     hub.away = True
     client.consume("acme", "calls", 2)
     hub.allows, hub.away = False, False
-    until(lambda: client.waiting == 0, "the usage is let go")
+    until(lambda: client.waiting == 0, "the usage is put aside")
     assert "refuses to count" in caplog.text
+    assert [one.amount for one in client.refused] == [2]
+    client.discard_refused()
     hub.away = True
     client.consume("acme", "calls", 2)
     hub.status, hub.away = 401, False
@@ -221,6 +224,7 @@ def test_what_the_hub_will_not_count_is_said_and_let_go(
 
 
 def test_many_threads_share_one_client(hub: Hub, opened: Callable[..., Any]) -> None:
+    hub.usage |= {"limit": None, "remaining": None}
     client = opened(fallback={"calls": True})
     errors: list[BaseException] = []
 
@@ -265,3 +269,59 @@ def test_the_async_client_does_the_same(hub: Hub, clock: Clock, tmp_path: Path) 
         assert hub.total == 4
 
     asyncio.run(story())
+
+
+def test_a_request_of_an_event_loop_is_bounded_as_a_whole() -> None:
+    async def never(_request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def story() -> None:
+        async with AsyncEntitlements(
+            "http://hub", "tg_1", timeout=0.05, transport=httpx.MockTransport(never)
+        ) as client:
+            assert (await client.check("acme", "sso")).reason == "hub_unreachable"
+
+    asyncio.run(asyncio.wait_for(story(), 20))
+
+
+def test_the_last_answer_stands_in_however_much_was_consumed(
+    hub: Hub, clock: Clock, opened: Callable[..., Any]
+) -> None:
+    client = opened(fresh=3600)
+    hub.answer = SSO | {"feature": "calls", "type": "metered"}
+    client.check("acme", "calls")
+    hub.usage |= {"remaining": 100, "limit": 100_000}
+    for _ in range(30):
+        client.consume("acme", "calls")
+    hub.away = True
+    clock.now += 60
+    assert client.consume("acme", "calls", 100).allowed
+    assert not client.consume("acme", "calls").allowed
+
+
+def test_what_is_counted_anew_is_whole_again_in_an_outage(hub: Hub, opened: Callable[..., Any]) -> None:
+    client = opened()
+    hub.usage |= {"remaining": 0, "resets_at": (datetime.now(UTC) - timedelta(seconds=1)).isoformat()}
+    client.consume("acme", "calls")
+    hub.away = True
+    assert client.consume("acme", "calls", 9)
+    assert not client.consume("acme", "calls")
+
+
+def test_processes_that_share_a_file_share_what_is_left(hub: Hub, tmp_path: Path, opened: Callable[..., Any]) -> None:
+    clients = [opened(usage_path=tmp_path / "usage.db") for _ in range(2)]
+    for client in clients:
+        assert client.consume("acme", "calls").remaining == 8
+    hub.away = True
+    assert [bool(client.consume("acme", "calls", 5)) for client in clients] == [True, False]
+
+
+def test_a_wrong_address_keeps_what_waits(hub: Hub, opened: Callable[..., Any]) -> None:
+    client = opened(fallback={"calls": True})
+    hub.away = True
+    client.consume("acme", "calls", 2)
+    hub.usage, hub.away, hub.status = {}, False, 405
+    with pytest.raises(HubRefused):
+        client.flush()
+    assert (client.waiting, client.refused) == (1, [])

@@ -80,6 +80,70 @@ EVERYTHING = Candidates(by_id={"w1": 1}, by_email=(2,), by_domain=(3,))
             id="a link holds though the address is another's now",
         ),
         pytest.param(
+            PLAIN,
+            Standing(3, "domain"),
+            EVERYTHING,
+            MatchPolicy(),
+            Linked(2, "email", {"email": "ada@acme.com"}),
+            id="an e-mail beats a link by domain that stands",
+        ),
+        pytest.param(
+            PLAIN,
+            Standing(3, "domain"),
+            Candidates(by_email=(2, 4), by_domain=(3,)),
+            MatchPolicy(),
+            Linked(3, "domain", {}),
+            id="two e-mails are not surer than a domain",
+        ),
+        pytest.param(
+            PLAIN,
+            Standing(9, "domain"),
+            Candidates(by_domain=(3,)),
+            MatchPolicy(),
+            Linked(9, "domain", {}),
+            id="another domain is no surer",
+        ),
+        pytest.param(
+            PLAIN,
+            Standing(9, "created"),
+            EVERYTHING,
+            MatchPolicy(),
+            Linked(9, "created", {}),
+            id="a contact made of it is surer than an e-mail",
+        ),
+        pytest.param(
+            ADA,
+            Standing(9, "created", may_be_named=True),
+            Candidates(by_email=(9,)),
+            KEYS,
+            Linked(9, "created", {"metadata": {"workspace_id": "w1"}, "email": "ada@acme.com"}, named="w1"),
+            id="an id that nobody has names the contact made of it",
+        ),
+        pytest.param(
+            ADA,
+            Standing(9, "created", may_be_named=True),
+            Candidates(by_id={"w1": 9}),
+            KEYS,
+            Linked(9, "created", {}),
+            id="which is then its id",
+        ),
+        pytest.param(
+            ADA,
+            Standing(9, "created", may_be_named=True),
+            EVERYTHING,
+            KEYS,
+            Linked(1, "metadata", {"metadata_key": "workspace_id", "value": "w1"}),
+            id="an id that another has moves it there",
+        ),
+        pytest.param(
+            ADA,
+            Standing(9, "email"),
+            Candidates(by_email=(9,)),
+            KEYS,
+            Linked(9, "email", {}),
+            id="an unknown id names nobody that was not made of it",
+        ),
+        pytest.param(
             PLAIN, None, EVERYTHING, MatchPolicy(), Linked(2, "email", {"email": "ada@acme.com"}), id="one by e-mail"
         ),
         pytest.param(
@@ -201,7 +265,13 @@ def test_whom_a_customer_stands_for(
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("Ada@Acme.com", "ada@acme.COM "), ("STRASSE@x.de", "straße@X.de"), ("ΣΊΣΥΦΟΣ@x.gr", "σίσυφος@x.gr")],
+    [
+        ("Ada@Acme.com", "ada@acme.COM "),
+        ("STRASSE@x.de", "straße@X.de"),
+        ("ΣΊΣΥΦΟΣ@x.gr", "σίσυφος@x.gr"),
+        ("Jose\u0301@x.es", "josé@X.es"),
+        ("ZOE\u0308@caf\u00e9.fr", "zoë@cafe\u0301.fr"),
+    ],
 )
 def test_addresses_are_compared_case_folded(one: str, other: str) -> None:
     assert fold(one) == fold(other)
@@ -214,6 +284,7 @@ def test_addresses_are_compared_case_folded(one: str, other: str) -> None:
         ("ada@mail.acme.co.uk", "acme.co.uk"),
         ("ada@ACME.com.", "acme.com"),
         ("ada@bücher.de", "bücher.de"),
+        ("ada@bu\u0308cher.de", "bücher.de"),
         ("ada@gmail.com", ""),
         ("ada@Yahoo.co.jp", ""),
         ("ada@localhost", ""),

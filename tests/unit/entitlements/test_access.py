@@ -18,7 +18,7 @@ DEFAULT = AccessPolicy()
         pytest.param(Standing("active"), True, None, id="active"),
         pytest.param(Standing("past_due", grace_until=NOW + DAY), True, NOW + DAY, id="past due, within grace"),
         pytest.param(Standing("past_due", grace_until=NOW), False, None, id="past due, grace over to the second"),
-        pytest.param(Standing("past_due"), True, None, id="past due, and nothing says since when"),
+        pytest.param(Standing("past_due"), False, None, id="past due, and nothing says since when"),
         pytest.param(Standing("incomplete"), False, None, id="incomplete"),
         pytest.param(Standing("incomplete_expired"), False, None, id="incomplete_expired"),
         pytest.param(Standing("unpaid"), False, None, id="unpaid"),

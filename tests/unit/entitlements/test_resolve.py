@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tidegate.catalog.contents import Catalog, Feature, PackageVersion
 from tidegate.catalog.terms import Terms
 from tidegate.entitlements.access import Standing
-from tidegate.entitlements.buckets import Bucket, Debit, give_back, take
+from tidegate.entitlements.buckets import Bucket, Debit, Spent, give_back, take
 from tidegate.entitlements.periods import EPOCH
 from tidegate.entitlements.resolve import Entitlement, Grant, Holder, Override, held, resolve
 
@@ -19,6 +19,8 @@ NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 START = datetime(2026, 1, 31, tzinfo=UTC)
 MONTH = datetime(2026, 2, 28, tzinfo=UTC)
 """The start of the monthly period that NOW lies in."""
+NEXT = datetime(2026, 3, 31, tzinfo=UTC)
+"""Its end."""
 DAY = timedelta(days=1)
 
 FEATURES = {
@@ -40,8 +42,10 @@ PRO_2 = PackageVersion("pro", 2, "base", {"calls": Terms(limit=500)})
 TEAM = PackageVersion("team", 1, "base", {"calls": Terms(limit=3000), "seats": Terms(limit=5)})
 FREE = PackageVersion("free", 1, "base", {"calls": Terms(limit=10)})
 SEATS = PackageVersion("extra-seats", 1, "add_on", {"seats": Terms(limit=5)})
+DAILY = PackageVersion("daily", 1, "base", {"calls": Terms(limit=100, reset="day")})
+MORE = PackageVersion("more-calls", 1, "add_on", {"calls": Terms(limit=50)})
 ENDLESS = PackageVersion("endless", 1, "add_on", {"calls": Terms(unlimited=True)})
-VERSIONS = {(one.package, one.version): one for one in (PRO, PRO_2, TEAM, FREE, SEATS, ENDLESS)}
+VERSIONS = {(one.package, one.version): one for one in (PRO, PRO_2, TEAM, FREE, SEATS, DAILY, MORE, ENDLESS)}
 CATALOG = Catalog(FEATURES, VERSIONS, default=None)
 WITH_DEFAULT = replace(CATALOG, default=FREE)
 
@@ -70,7 +74,9 @@ def override(feature: str | None = None, terms: Terms | None = None, **fields: A
 
 
 def holder(*grants: Grant, overrides: tuple[Override, ...] = (), used: Any = None) -> Holder:
-    return Holder("account:acme", START, grants, overrides, used or {})
+    """`used`: units by (feature, bucket, start), of a period that ends at NEXT, or never."""
+    spent = {place: Spent(n, None if place[2] == EPOCH else NEXT) for place, n in (used or {}).items()}
+    return Holder("account:acme", START, grants, overrides, spent)
 
 
 def of(feature: str, whose: Holder, catalog: Catalog = CATALOG, as_of: datetime = NOW) -> Entitlement:
@@ -151,25 +157,67 @@ ENDED = Standing("canceled")
         pytest.param("calls", holder(grant("pro", 2)), {"limit": 500}, id="each on its version of the package"),
         pytest.param(
             "calls",
-            holder(grant("pro"), used={("calls", "plan:month", MONTH): 1000}),
+            holder(grant("pro"), used={("calls", "package:month", MONTH): 1000}),
             {"granted": False, "reason": "usage_limit_reached", "remaining": 0, "used": 1000},
             id="used up",
         ),
         pytest.param(
             "calls",
-            holder(grant("pro", 2), used={("calls", "plan:month", MONTH): 700}),
+            holder(grant("pro", 2), used={("calls", "package:month", MONTH): 700}),
             {"granted": False, "reason": "over_limit", "remaining": 0, "used": 700, "limit": 500},
             id="used over a lowered limit",
         ),
         pytest.param(
             "calls",
-            holder(grant("pro"), used={("calls", "plan:month", START): 1000}),
-            {"granted": True, "used": 0, "remaining": 1000},
-            id="another period",
+            holder(grant("pro", anchor=NOW - DAY), used={("calls", "package:month", MONTH): 1000}),
+            {"granted": False, "used": 1000, "remaining": 0, "resets_at": NEXT},
+            id="what another anchor's period has used counts until that is over",
+        ),
+        pytest.param(
+            "calls",
+            holder(grant("pro"), used={("calls", "package:day", MONTH): 400}),
+            {"used": 400, "remaining": 600},
+            id="and what was used under another reset",
+        ),
+        pytest.param(
+            "calls",
+            holder(grant("pro"), used={("calls", "package:never", EPOCH): 400}),
+            {"used": 0, "remaining": 1000},
+            id="but not for ever what was used while it never reset",
         ),
         pytest.param(
             "seats",
-            holder(grant("pro"), used={("seats", "plan:never", EPOCH): 12}),
+            holder(used={("seats", "package:never", EPOCH): 8}),
+            {"granted": False, "reason": "feature_unavailable", "used": 8, "limit": None},
+            id="seats that are taken while nothing gives any",
+        ),
+        pytest.param(
+            "calls",
+            holder(grant("pro"), grant("daily")),
+            {"limit": 100, "reset": "day"},
+            id="of bases with different resets the one that gives most in a year",
+        ),
+        pytest.param(
+            "calls",
+            holder(grant("pro"), grant("daily"), grant("more-calls")),
+            {"limit": 150, "reset": "day"},
+            id="an add-on that says no reset follows it",
+        ),
+        pytest.param(
+            "calls",
+            holder(grant("pro"), grant("endless", times=0)),
+            {"limit": 1000, "unlimited": False},
+            id="an item of quantity 0 gives nothing, though it were unlimited",
+        ),
+        pytest.param(
+            "sso",
+            holder(grant("pro", times=0)),
+            {"granted": False, "reason": "feature_unavailable"},
+            id="nor a boolean",
+        ),
+        pytest.param(
+            "seats",
+            holder(grant("pro"), used={("seats", "package:never", EPOCH): 12}),
             {"granted": False, "reason": "over_limit", "limit": 10, "used": 12},
             id="seats taken while an add-on gave them still count",
         ),
@@ -185,6 +233,8 @@ def test_the_default_package_holds_for_whoever_has_no_base_package() -> None:
     assert of("calls", holder(grant("extra-seats")), WITH_DEFAULT).limit == 10
     assert of("calls", holder(grant("pro")), WITH_DEFAULT).limit == 1000
     assert of("calls", holder(grant("pro", standing=ENDED)), WITH_DEFAULT).limit == 10
+    assert of("calls", holder(grant("pro", times=0)), WITH_DEFAULT).limit == 10
+    assert of("sso", holder(grant("pro", times=0))).sources[0].access.reason == "the item's quantity is 0"
     assert [one.package for one in held(holder(), WITH_DEFAULT, NOW)] == ["free"]
 
 
@@ -229,23 +279,34 @@ def test_debits_are_taken_from_highest_priority_earliest_expiry_oldest() -> None
         ("override:3", 5),
         ("override:2", 5),
         ("override:1", 5),
-        ("plan:month", 2),
+        ("package:month", 2),
     ]
+
+
+def test_an_override_without_a_reset_has_the_features_whether_it_expires_or_not() -> None:
+    for expires in (None, NOW + 60 * DAY):
+        giving = override("calls", Terms(limit=50), since=START, expires_at=expires)
+        alone = of("calls", holder(overrides=(giving,)))
+        assert (alone.limit, alone.reset, alone.resets_at) == (50, "month", NEXT)
+        beside = of("calls", holder(grant("pro"), overrides=(giving,)))
+        assert (beside.limit, beside.reset, beside.resets_at) == (1050, "month", NEXT)
+        in_all = override("calls", Terms(limit=50, reset="never"), expires_at=expires)
+        assert of("calls", holder(overrides=(in_all,))).resets_at is None
 
 
 def test_what_an_expired_override_gave_and_was_used_is_over_with_it() -> None:
     expired = override("calls", Terms(limit=100), expires_at=NOW - DAY)
-    used = {("calls", "override:7", EPOCH): 60, ("calls", "plan:month", MONTH): 999}
+    used = {("calls", "override:7", EPOCH): 60, ("calls", "package:month", MONTH): 999}
     found = of("calls", holder(grant("pro"), overrides=(expired,), used=used))
     assert (found.limit, found.used, found.remaining) == (1000, 999, 1)
 
 
 def test_seats_taken_on_an_expired_override_are_still_taken() -> None:
     expired = override("seats", Terms(limit=2), expires_at=NOW - DAY)
-    used = {("seats", "override:7", EPOCH): 2, ("seats", "plan:never", EPOCH): 10}
+    used = {("seats", "override:7", EPOCH): 2, ("seats", "package:never", EPOCH): 10}
     found = of("seats", holder(grant("pro"), overrides=(expired,), used=used))
     assert (found.reason, found.limit, found.used) == ("over_limit", 10, 12)
-    assert give_back(found.buckets, 3) == [Debit("override:7", EPOCH, -2), Debit("plan:never", EPOCH, -1)]
+    assert give_back(found.buckets, 3) == [Debit("override:7", EPOCH, -2), Debit("package:never", EPOCH, -1)]
 
 
 def bucket(limit: int | None, used: int, key: str) -> Bucket:

@@ -180,6 +180,20 @@ def test_a_preview_changes_nothing(own: Account) -> None:
     assert refused(own.v1.credit_notes.retrieve, seen.id).http_status == 404
 
 
+def test_the_lines_of_a_preview_are_listed_page_by_page(own: Account) -> None:
+    invoice = bill(own, 1000, pays=False)
+    wanted = [{"type": "custom_line_item", "description": f"{n}", "unit_amount": 10, "quantity": 1} for n in range(12)]
+    seen = own.checked(own.v1.credit_notes.preview({"invoice": invoice.id, "lines": wanted}))
+    assert (len(seen.lines.data), seen.lines.has_more, seen.lines.url) == (10, True, "/v1/credit_notes/preview/lines")
+    lines = own.v1.credit_notes.preview_lines
+    rest = lines.list({"invoice": invoice.id, "lines": wanted, "starting_after": seen.lines.data[-1].id})
+    assert ([one.description for one in rest.data], rest.has_more) == (["10", "11"], False)
+    every = lines.list({"invoice": invoice.id, "lines": wanted, "limit": 5}).auto_paging_iter()
+    assert [one.description for one in every] == [f"{n}" for n in range(12)]
+    assert refused(lines.list, {"invoice": invoice.id, "amount": 2000}).http_status == 400
+    assert own.happened() == []
+
+
 @pytest.mark.parametrize(
     ("params", "param"),
     [

@@ -3,7 +3,7 @@
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -44,6 +44,7 @@ class Stub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.replies: list[Reply] = [Reply()]
         self.seen: list[Seen] = []
+        self.when_seen: Callable[[], None] = lambda: None
         self.over = threading.Event()
         self.lock = threading.Lock()
         self.accepted = 0
@@ -58,6 +59,7 @@ class Stub(ThreadingHTTPServer):
     def next_reply(self, seen: Seen) -> Reply:
         with self.lock:
             self.seen.append(seen)
+            self.when_seen()
             return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
     def process_request(self, request: Any, client_address: Any) -> None:

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from urllib3.connection import HTTPConnection
 
 from tidegate.cli.run import failure_of
 from tidegate.errors import (
@@ -43,6 +44,7 @@ from tidegate.errors import (
     TidegateError,
     WorkStopped,
 )
+from tidegate.stripe_api.breaking_off import Reads
 from tidegate.stripe_api.calls import Patience
 from tidegate.stripe_api.client import SDK_WORDS, StripeApi
 from tidegate.stripe_api.endpoints import object_path
@@ -515,10 +517,43 @@ def test_who_is_asked_to_stop_waits_no_longer_to_try_again(stub: Any, reply: Any
     hurry = Hurry()
     api = api_at(stub, hurry, budget=Stopping())
     stub.answer(reply(status=429, headers={"Retry-After": "60"}), reply())
-    with api.heeding(stop), pytest.raises(WorkStopped, match="its turn at GET /v1/invoices"):
+    with api.heeding(stop), pytest.raises(WorkStopped, match="waited for GET /v1/invoices"):
         api.get("/v1/invoices")
     assert len(stub.seen) == 1
     stub.answer(reply(status=429, headers={"Retry-After": "60"}), reply())
     before = hurry.time
     api.get("/v1/invoices")
     assert hurry.time >= before + 60, "without heeding it is waited out"
+
+
+@pytest.mark.parametrize("answers", ["nothing", "half"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_who_is_asked_to_stop_waits_no_longer_for_an_answer(
+    stub: Any, reply: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, answers: str
+) -> None:
+    if scheme == "https":
+        stub.socket = certified(tmp_path).wrap_socket(stub.socket, server_side=True)
+        monkeypatch.setattr(stripe, "ca_bundle_path", str(tmp_path / "server.pem"))
+    stop = Event()
+    stub.answer(reply(silent=True) if answers == "nothing" else reply(trickle=60))
+    base = stub.base.replace("http", scheme)
+    api = StripeApi(KEY, base=base, budget=LocalBudget(), patience=Patience(stop_seconds=0))
+    stub.when_seen = stop.set
+    with api.heeding(stop), pytest.raises(WorkStopped, match="waited for GET /v1/invoices"):
+        api.get("/v1/invoices")
+    assert len(stub.seen) == 1
+
+
+def test_a_request_that_writes_is_not_broken_off() -> None:
+    reads, (ours, theirs) = Reads(), socket.socketpair()
+    connection = HTTPConnection("stripe.example")
+    connection.sock = ours
+    with ours, theirs:
+        reads.note(connection, "GET")
+        reads.note(connection, "POST")
+        reads.break_off()
+        theirs.send(b"answer")
+        assert ours.recv(10) == b"answer"
+        reads.note(connection, "GET")
+        reads.break_off()
+        assert ours.recv(10) == b""

@@ -13,6 +13,8 @@ from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.state import SHOWN_CHILDREN
 from tidegate.sandbox.writes.calls import Call, Write, exclusive, metadata, needs, not_negative, taken
 from tidegate.sandbox.writes.items import tax_rates
+from tidegate.sandbox.writes.pages import SERVED as PAGED
+from tidegate.sandbox.writes.pages import page
 
 AFTER = ("refund_amount", "credit_amount", "out_of_band_amount")
 LINE = (
@@ -36,13 +38,20 @@ def create(call: Call) -> Obj:
 def preview(call: Call) -> Obj:
     """What `create` would issue; nothing is stored, refunded or credited."""
     _, note, given = asked(call)
-    lines: list[Obj] = note["lines"]["data"]
-    note["lines"] |= {
-        "data": lines[:SHOWN_CHILDREN],
-        "has_more": len(lines) > SHOWN_CHILDREN,
-        "url": "/v1/credit_notes/preview/lines",
-    }
+    lines = seen_in_preview(note)
+    note["lines"] |= {"data": lines[:SHOWN_CHILDREN], "has_more": len(lines) > SHOWN_CHILDREN, "url": PREVIEW_LINES}
     return note | {"out_of_band_amount": given.out_of_band or None}
+
+
+def preview_lines(call: Call) -> Obj:
+    """All lines of what `create` would issue, page by page."""
+    _, note, _ = asked(call)
+    return page(call, seen_in_preview(note), "credit_note_line_item", PREVIEW_LINES)
+
+
+def seen_in_preview(note: Obj) -> list[Obj]:
+    """The lines of a note that is not issued: with the same ids each time, or no page could follow another."""
+    return [one | {"id": f"cnli_preview{place:04}"} for place, one in enumerate(note["lines"]["data"], 1)]
 
 
 def asked(call: Call) -> tuple[Obj, Obj, Given]:
@@ -245,9 +254,12 @@ def void_it(call: Call) -> Obj:
 
 
 PATH, NAME, KIND = "/v1/credit_notes", "credit_notes", "credit_note"
+PREVIEW_LINES = f"{PATH}/preview/lines"
+LINES = "CreditNotePreviewLinesParams"
 WRITES = (
     Write("POST", PATH, NAME, KIND, "CreditNoteCreateParams", create, SERVED),
     Write("POST", f"{PATH}/{{id}}", NAME, KIND, "CreditNoteUpdateParams", update, ("memo", "metadata")),
     Write("POST", f"{PATH}/{{id}}/void", NAME, KIND, "CreditNoteVoidCreditNoteParams", void_it),
     Write("GET", f"{PATH}/preview", NAME, KIND, "CreditNotePreviewParams", preview, SERVED, reads=True),
+    Write("GET", PREVIEW_LINES, NAME, "credit_note_line_item", LINES, preview_lines, (*SERVED, *PAGED), reads=True),
 )

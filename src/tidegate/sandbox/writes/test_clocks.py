@@ -13,7 +13,9 @@ from tidegate.sandbox.writes.calls import Call, Write, deleted
 AHEAD = 2
 """Intervals of the shortest subscription on a clock that it is advanced at once, or years without one (SDK)."""
 MOST = 3
-"""Customers of a clock, and subscriptions of each (docs.stripe.com/billing/testing/test-clocks)."""
+"""Customers of a clock, and subscriptions of each that are not over: "up to three new customers to each simulation"
+(docs.stripe.com/billing/testing/test-clocks/api-advanced-usage).
+"""
 REFERS = {
     "customer": "customers",
     "invoice": "invoices",

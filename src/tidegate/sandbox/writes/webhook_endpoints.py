@@ -8,8 +8,8 @@ from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.state import API_VERSION
 from tidegate.sandbox.webhooks import Endpoint
 from tidegate.sandbox.writes.calls import Call, Write, deleted, metadata
-
-LARGEST_PAGE = 100
+from tidegate.sandbox.writes.pages import SERVED as PAGED
+from tidegate.sandbox.writes.pages import page
 
 
 def shown(call: Call, endpoint: Endpoint) -> Obj:
@@ -92,17 +92,9 @@ def retrieve(call: Call) -> Obj:
 
 def listed(call: Call) -> Obj:
     """The endpoints, newest first, by cursor."""
-    found = [shown(call, one) for one in reversed(call.webhooks.endpoints.values())]
-    identifiers = [one["id"] for one in found]
-    limit = call.given.get("limit", 10)
-    if not 1 <= limit <= LARGEST_PAGE:
-        raise Refusal(400, f"This value must be from 1 to {LARGEST_PAGE}.", "parameter_invalid_integer", "limit")
-    after = call.given.get("starting_after")
-    if after is not None:
-        if after not in identifiers:
-            raise missing("webhook_endpoint", after, param="starting_after", status=400)
-        found = found[identifiers.index(after) + 1 :]
-    return {"object": "list", "data": found[:limit], "has_more": len(found) > limit, "url": "/v1/webhook_endpoints"}
+    return page(
+        call, [shown(call, one) for one in reversed(call.webhooks.endpoints.values())], "webhook_endpoint", PATH
+    )
 
 
 def delete(call: Call) -> Obj:
@@ -135,5 +127,5 @@ WRITES = (
     ),
     Write("DELETE", ONE, NAME, KIND, "WebhookEndpointDeleteParams", delete),
     Write("GET", ONE, NAME, KIND, "WebhookEndpointRetrieveParams", retrieve, reads=True),
-    Write("GET", PATH, NAME, KIND, "WebhookEndpointListParams", listed, ("limit", "starting_after"), reads=True),
+    Write("GET", PATH, NAME, KIND, "WebhookEndpointListParams", listed, PAGED, reads=True),
 )

@@ -119,6 +119,7 @@ INVOICE_PAYMENTS = Resource(
     shape=InvoicePayment,
     path="/v1/invoice_payments",
     permission="rak_invoice_read",
+    owned_by="invoice",
     columns=(
         Column("invoice", refers_to="invoices", indexed=True),
         Column("status"),

@@ -61,6 +61,7 @@ class Resource:
     nested          lists inside that become rows of their own
     stands_in       for what Stripe lists nowhere: the resources whose objects show it
     parent          children: the column that holds the parent's id; the primary key includes it
+    owned_by        the column that names whose customer's it is, of what names no customer itself
     deleted_by      event types that leave a tombstone
     kept_by         fields that, all null in what is fetched by id, say the same: Stripe still shows the object to who
                     has its id, in no list, and it can never be used again
@@ -87,6 +88,7 @@ class Resource:
     nested: tuple[Nested, ...] = ()
     stands_in: tuple[str, ...] = ()
     parent: str = ""
+    owned_by: str = ""
     deleted_by: frozenset[str] = frozenset()
     kept_by: tuple[str, ...] = ()
     reusable_id: bool = False

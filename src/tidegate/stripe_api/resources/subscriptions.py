@@ -13,7 +13,7 @@ SUBSCRIPTION_ITEMS = Resource(
     columns=(
         Column("subscription"),
         Column("price", refers_to="prices", indexed=True),
-        Column("product", refers_to="products"),
+        Column("product", refers_to="products", indexed=True),
         Column("quantity", "bigint"),
         Column("currency"),
         Column("unit_amount", "bigint"),

@@ -21,10 +21,14 @@ comment on column tidegate.changed_customers.customers is 'Stripe''s ids';
 create table tidegate.forgotten (
     connection text not null,
     customer text not null,
+    account text not null,
     at timestamptz default now() not null,
     primary key (connection, customer)
 );
+create index forgotten_account on tidegate.forgotten (account);
+comment on column tidegate.forgotten.connection is 'empty: it was purged, and the account may come back';
 comment on column tidegate.forgotten.customer is 'Stripe''s cus_…; what comes in of it is redacted';
+comment on column tidegate.forgotten.account is 'Stripe''s acct_…';
 
 create table tidegate.outbox (
     id bigint generated always as identity,
@@ -91,11 +95,13 @@ create table tidegate.contact_emails (
     contact bigint not null,
     folded text not null,
     email text not null,
+    followed boolean default false not null,
     primary key (contact, folded),
     foreign key(contact) references tidegate.contacts (key)
 );
 create index contact_emails_folded on tidegate.contact_emails (folded);
-comment on column tidegate.contact_emails.folded is 'as it is compared: case folded';
+comment on column tidegate.contact_emails.folded is 'as it is compared: case folded, composed';
+comment on column tidegate.contact_emails.followed is 'taken over from a customer';
 
 create table tidegate.contact_domains (
     contact bigint not null,
@@ -148,6 +154,21 @@ create table tidegate.reviews (
 comment on column tidegate.reviews.reason is 'conflict, no_match or id_unknown';
 comment on column tidegate.reviews.candidates is 'internal keys of contacts';
 comment on column tidegate.reviews.evidence is 'what was tried';
+
+create table tidegate.matched_by (
+    connection text not null,
+    customer text not null,
+    ids text[] not null,
+    email text not null,
+    domain text not null,
+    primary key (connection, customer)
+);
+create index matched_by_ids on tidegate.matched_by using gin (ids);
+create index matched_by_email on tidegate.matched_by (email, connection);
+create index matched_by_domain on tidegate.matched_by (domain, connection);
+comment on column tidegate.matched_by.ids is 'yours, that its metadata names';
+comment on column tidegate.matched_by.email is 'as it is compared; empty: it has none';
+comment on column tidegate.matched_by.domain is 'registrable; empty: of a mail provider, or none';
 
 create table tidegate.contact_settings (
     connection text not null,
@@ -327,6 +348,7 @@ create table tidegate.grants (
     foreign key(mapping) references tidegate.mappings (id)
 );
 create index grants_contact on tidegate.grants (contact);
+create index grants_mapping on tidegate.grants (mapping, contact);
 create index grants_package on tidegate.grants (package, version);
 comment on column tidegate.grants.terms is 'of the feature';
 comment on column tidegate.grants.times is 'limits are multiplied by this';
@@ -369,11 +391,13 @@ create table tidegate.usage (
     feature text not null,
     bucket text not null,
     period_start timestamptz not null,
+    period_end timestamptz,
     used bigint not null,
     primary key (contact, feature, bucket, period_start),
     foreign key(contact) references tidegate.contacts (key)
 );
-comment on column tidegate.usage.bucket is 'plan:month, override:7, …';
+comment on column tidegate.usage.bucket is 'package:month, override:7, …';
+comment on column tidegate.usage.period_end is 'null: it never ends';
 
 create table tidegate.usage_debits (
     id bigint generated always as identity,

@@ -1,0 +1,249 @@
+"""Every error Tidegate raises on purpose: what happened, where, and how to mend it.
+
+TidegateError
+├── UsageError                     the caller can mend it (exit 2)
+│   ├── CatalogUnknown
+│   ├── CatalogInvalid
+│   │   └── TermsInvalid
+│   ├── ManagedByFile
+│   ├── ConfigInvalid
+│   ├── ConnectionUnknown
+│   ├── ConnectionAmbiguous
+│   ├── ConnectionMissing
+│   │   └── ConnectionDisconnected
+│   ├── OtherAccount
+│   ├── WriteKeyMissing
+│   ├── RunUnknown
+│   ├── ContactUnknown
+│   ├── ContactAmbiguous
+│   ├── ContactExists
+│   ├── ContactInvalid
+│   ├── ContactSettingsInvalid
+│   ├── ContactFileInvalid
+│   ├── ReviewUnknown
+│   ├── ChangeUnknown
+│   ├── ConfigurationError
+│   │   ├── SecretKeyLost
+│   │   ├── AssetMissing
+│   │   ├── PortTaken
+│   │   ├── EmbeddedServerError
+│   │   │   └── EmbeddedServerFull  (exit 3)
+│   │   ├── DatabaseTooOld
+│   │   ├── TransactionPooling
+│   │   ├── MigrationNeeded
+│   │   └── SchemaTooNew
+│   ├── NotReadOnly
+│   ├── ReaderRefused
+│   ├── QueryRefused
+│   ├── PreviewNeeded
+│   ├── PreviewStale
+│   ├── UsageInvalid
+│   ├── PolicyInvalid
+│   ├── SubscriptionInvalid
+│   ├── ResourceUnknown
+│   ├── ResourceNotListed
+│   ├── CustomerUnknown
+│   ├── EventUnknown
+│   ├── EventRefused
+│   ├── BodyTooLarge
+│   ├── ScopeUnknown
+│   ├── TokenUnknown
+│   └── TokenRefused
+│       └── ScopeMissing
+├── FoundWrong                     the work was done and something is wrong (exit 1)
+│   ├── ImportIncomplete
+│   └── ImportRunning
+│       ├── ImportTakenOver
+│       ├── CatchUpRunning
+│       └── SweepRunning
+├── Unreachable                    Stripe or the database (exit 3)
+│   ├── HubBusy
+│   ├── EmbeddedServerLost
+│   ├── DatabaseUnreachable
+│   ├── DatabaseFull
+│   ├── InboxBusy
+│   └── StripeUnreachable
+│       └── StripeCertificateRefused
+├── DatabaseBusy                   other transactions held what was to be written
+│   └── ContactsBusy               another command changes contacts
+├── SignatureInvalid               a webhook that Stripe did not sign
+├── StripeRefused                  Stripe answered, with an error
+│   ├── StripeKeyInvalid           (exit 3)
+│   │   ├── StripeKeyRefused
+│   │   └── StripeAccessRevoked
+│   ├── StripePermissionMissing
+│   ├── StripeObjectMissing
+│   ├── StripeEndpointMissing
+│   ├── StripeCursorGone
+│   └── StripeRateLimited
+├── WorkStopped                    asked to stop while it waited for Stripe
+├── StripeModeWrong                an answer of the other mode, live or test (exit 2)
+└── StripeBodyUnreadable           a 2xx whose body is cut off or no JSON
+
+An error's docstring is its message; words in braces are filled with the keyword arguments it is raised with.
+Each domain has a module; `outcomes` is the one table of exit codes and HTTP statuses.
+"""
+
+from tidegate.errors.base import FoundWrong, TidegateError, Unreachable, UsageError
+from tidegate.errors.catalog import CatalogInvalid, CatalogUnknown, ConfigInvalid, ManagedByFile, TermsInvalid
+from tidegate.errors.connections import (
+    CatchUpRunning,
+    ConnectionAmbiguous,
+    ConnectionDisconnected,
+    ConnectionMissing,
+    ConnectionUnknown,
+    ImportIncomplete,
+    ImportRunning,
+    ImportTakenOver,
+    OtherAccount,
+    RunUnknown,
+    SweepRunning,
+    WriteKeyMissing,
+)
+from tidegate.errors.contacts import (
+    ChangeUnknown,
+    ContactAmbiguous,
+    ContactExists,
+    ContactFileInvalid,
+    ContactInvalid,
+    ContactSettingsInvalid,
+    ContactUnknown,
+    ReviewUnknown,
+)
+from tidegate.errors.database import (
+    ContactsBusy,
+    DatabaseBusy,
+    DatabaseFull,
+    DatabaseTooOld,
+    DatabaseUnreachable,
+    EmbeddedServerError,
+    EmbeddedServerFull,
+    EmbeddedServerLost,
+    MigrationNeeded,
+    NotReadOnly,
+    QueryRefused,
+    ReaderRefused,
+    SchemaTooNew,
+    TransactionPooling,
+)
+from tidegate.errors.entitlements import PreviewNeeded, PreviewStale, UsageInvalid
+from tidegate.errors.installation import AssetMissing, ConfigurationError, HubBusy, PortTaken, SecretKeyLost
+from tidegate.errors.mirror import (
+    BodyTooLarge,
+    CustomerUnknown,
+    EventRefused,
+    EventUnknown,
+    InboxBusy,
+    ResourceNotListed,
+    ResourceUnknown,
+    SignatureInvalid,
+)
+from tidegate.errors.outcomes import OUTCOMES, outcome
+from tidegate.errors.revenue import PolicyInvalid, SubscriptionInvalid
+from tidegate.errors.security import ScopeMissing, ScopeUnknown, TokenRefused, TokenUnknown
+from tidegate.errors.stripe import (
+    ENDS_THE_WORK,
+    StripeAccessRevoked,
+    StripeBodyUnreadable,
+    StripeCertificateRefused,
+    StripeCursorGone,
+    StripeEndpointMissing,
+    StripeKeyInvalid,
+    StripeKeyRefused,
+    StripeModeWrong,
+    StripeObjectMissing,
+    StripePermissionMissing,
+    StripeRateLimited,
+    StripeRefused,
+    StripeUnreachable,
+    WorkStopped,
+    passes,
+    refusal,
+)
+
+__all__ = [
+    "ENDS_THE_WORK",
+    "OUTCOMES",
+    "AssetMissing",
+    "BodyTooLarge",
+    "CatalogInvalid",
+    "CatalogUnknown",
+    "CatchUpRunning",
+    "ChangeUnknown",
+    "ConfigInvalid",
+    "ConfigurationError",
+    "ConnectionAmbiguous",
+    "ConnectionDisconnected",
+    "ConnectionMissing",
+    "ConnectionUnknown",
+    "ContactAmbiguous",
+    "ContactExists",
+    "ContactFileInvalid",
+    "ContactInvalid",
+    "ContactSettingsInvalid",
+    "ContactUnknown",
+    "ContactsBusy",
+    "CustomerUnknown",
+    "DatabaseBusy",
+    "DatabaseFull",
+    "DatabaseTooOld",
+    "DatabaseUnreachable",
+    "EmbeddedServerError",
+    "EmbeddedServerFull",
+    "EmbeddedServerLost",
+    "EventRefused",
+    "EventUnknown",
+    "FoundWrong",
+    "HubBusy",
+    "ImportIncomplete",
+    "ImportRunning",
+    "ImportTakenOver",
+    "InboxBusy",
+    "ManagedByFile",
+    "MigrationNeeded",
+    "NotReadOnly",
+    "OtherAccount",
+    "PolicyInvalid",
+    "PortTaken",
+    "PreviewNeeded",
+    "PreviewStale",
+    "QueryRefused",
+    "ReaderRefused",
+    "ResourceNotListed",
+    "ResourceUnknown",
+    "ReviewUnknown",
+    "RunUnknown",
+    "SchemaTooNew",
+    "ScopeMissing",
+    "ScopeUnknown",
+    "SecretKeyLost",
+    "SignatureInvalid",
+    "StripeAccessRevoked",
+    "StripeBodyUnreadable",
+    "StripeCertificateRefused",
+    "StripeCursorGone",
+    "StripeEndpointMissing",
+    "StripeKeyInvalid",
+    "StripeKeyRefused",
+    "StripeModeWrong",
+    "StripeObjectMissing",
+    "StripePermissionMissing",
+    "StripeRateLimited",
+    "StripeRefused",
+    "StripeUnreachable",
+    "SubscriptionInvalid",
+    "SweepRunning",
+    "TermsInvalid",
+    "TidegateError",
+    "TokenRefused",
+    "TokenUnknown",
+    "TransactionPooling",
+    "Unreachable",
+    "UsageError",
+    "UsageInvalid",
+    "WorkStopped",
+    "WriteKeyMissing",
+    "outcome",
+    "passes",
+    "refusal",
+]

@@ -1,0 +1,67 @@
+"""What each error ends a command with, and answers a request with."""
+
+from tidegate.errors.base import FoundWrong, TidegateError, Unreachable, UsageError
+from tidegate.errors.catalog import CatalogUnknown, ManagedByFile
+from tidegate.errors.connections import ConnectionMissing, ConnectionUnknown, RunUnknown
+from tidegate.errors.contacts import ChangeUnknown, ContactAmbiguous, ContactExists, ContactUnknown, ReviewUnknown
+from tidegate.errors.database import DatabaseBusy, EmbeddedServerFull
+from tidegate.errors.entitlements import PreviewNeeded, PreviewStale
+from tidegate.errors.installation import ConfigurationError
+from tidegate.errors.mirror import (
+    BodyTooLarge,
+    CustomerUnknown,
+    EventRefused,
+    EventUnknown,
+    ResourceUnknown,
+    SignatureInvalid,
+)
+from tidegate.errors.security import ScopeMissing, TokenRefused, TokenUnknown
+from tidegate.errors.stripe import (
+    StripeBodyUnreadable,
+    StripeKeyInvalid,
+    StripeModeWrong,
+    StripeRateLimited,
+    StripeRefused,
+)
+
+OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
+    # error: (exit code, HTTP status); a class without a row takes its parent's
+    TidegateError: (1, 500),
+    UsageError: (2, 422),
+    ConfigurationError: (2, 503),
+    EmbeddedServerFull: (3, 503),
+    ConnectionUnknown: (2, 404),
+    ConnectionMissing: (2, 404),
+    ResourceUnknown: (2, 404),
+    RunUnknown: (2, 404),
+    ContactUnknown: (2, 404),
+    ContactAmbiguous: (2, 409),
+    ContactExists: (2, 409),
+    CustomerUnknown: (2, 404),
+    ReviewUnknown: (2, 404),
+    ChangeUnknown: (2, 404),
+    CatalogUnknown: (2, 404),
+    ManagedByFile: (2, 409),
+    PreviewNeeded: (2, 409),
+    PreviewStale: (2, 409),
+    EventRefused: (2, 400),
+    BodyTooLarge: (2, 413),
+    EventUnknown: (2, 404),
+    TokenUnknown: (2, 404),
+    TokenRefused: (2, 401),
+    ScopeMissing: (2, 403),
+    FoundWrong: (1, 409),
+    DatabaseBusy: (1, 503),
+    Unreachable: (3, 503),
+    StripeRefused: (1, 502),
+    StripeKeyInvalid: (3, 502),
+    StripeModeWrong: (2, 502),
+    StripeRateLimited: (3, 503),
+    StripeBodyUnreadable: (3, 502),
+    SignatureInvalid: (2, 400),
+}
+
+
+def outcome(error: TidegateError) -> tuple[int, int]:
+    """The exit code and the HTTP status of an error, its own or its nearest parent's."""
+    return next(OUTCOMES[kind] for kind in type(error).__mro__ if kind in OUTCOMES)
