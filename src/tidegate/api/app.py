@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from tidegate import __version__
 from tidegate.api import (
     auth,
+    billing_events,
     catalog_changes,
     contact_reviews,
     contacts,
