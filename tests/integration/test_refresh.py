@@ -177,6 +177,15 @@ def test_a_payment_of_an_invoice_that_comes_last_tells_since_when_it_is_overdue(
     assert shop.answer("ada@example.com", "sso")["until"] == over
 
 
+@pytest.mark.parametrize("kind", ["refund", "dispute"])
+def test_what_is_of_a_charge_alone_refreshes_whoever_was_charged(shop: Shop, kind: str) -> None:
+    charge = {"id": "ch_1", "object": "charge", "created": SECOND, "customer": "cus_1", "status": "succeeded"}
+    shop.has(customer(), charge | {"amount": 1000, "currency": "usd"})
+    shop.refresh()
+    shop.has({"id": f"{kind}_1", "object": kind, "created": SECOND, "charge": "ch_1", "amount": 1000, "status": "lost"})
+    assert shop.refresh().customers == 1
+
+
 def test_who_never_held_a_package_gets_the_version_of_the_day_when_its_price_is_mapped(shop: Shop) -> None:
     shop.settings(create_missing=True)
     shop.has(customer(), subscription())

@@ -86,8 +86,9 @@ REFUNDS = Resource(
     shape=Refund,
     path="/v1/refunds",
     permission="rak_charge_read",
+    owned_by="charge",
     columns=(
-        Column("charge", indexed=True),
+        Column("charge", refers_to="charges", indexed=True),
         Column("payment_intent"),
         Column("balance_transaction"),
         Column("amount", "bigint"),
@@ -104,8 +105,9 @@ DISPUTES = Resource(
     shape=Dispute,
     path="/v1/disputes",
     permission="rak_dispute_read",
+    owned_by="charge",
     columns=(
-        Column("charge", indexed=True),
+        Column("charge", refers_to="charges", indexed=True),
         Column("payment_intent"),
         Column("amount", "bigint"),
         Column("currency"),
