@@ -12,6 +12,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from tidegate.pricing.policy import Policy
+from tidegate.revenue.quarters import QUARTER
 
 SPANS = ibis.schema(
     {
@@ -28,8 +29,6 @@ WINDOWS = ibis.schema({"unit": "string", "currency": "string", "at": "int64", "m
 QUARTERS = ibis.schema({"quarter": "int64", "day": "date"})
 """Quarters of an hour since the epoch, with the day that they belong to in the connection's time zone."""
 
-QUARTER = 900
-
 _UNIT = ["unit", "currency"]
 _INSTANT = [*_UNIT, "at"]
 _ITEM = ["unit", "connection", "customer", "subscription", "item", "currency", "at"]
@@ -38,23 +37,37 @@ _ITEM = ["unit", "connection", "customer", "subscription", "item", "currency", "
 def movements(spans: Table, windows: Table, quarters: Table, policy: Policy) -> Table:
     """The rows of table `movements`: the changes of items, each with the kind, opening and closing of its movement."""
     changes = _changes(spans)
-    instants = _dated(changes, windows, policy)
+    instants = _dated(_instants(changes, policy), windows, quarters, policy)
     moves = _classified(instants, policy)
     rows = changes.filter(_.amount != 0).join(
         instants.select("unit", "currency", "at", "moved_at"), ["unit", "currency", "at"]
     )
     rows = rows.join(moves, ["unit", "currency", "moved_at"])
-    rows = rows.mutate(quarter=_floor(rows.moved_at, QUARTER)).join(quarters, "quarter")
-    return rows.select(*_ITEM, "moved_at", "day", "kind", "amount", "opening", "closing", "price", "product")
+    rows = _with_day(rows, quarters, "moved_at")
+    amounts = {name: _bigint(rows[name]) for name in ("amount", "opening", "closing")}
+    return rows.mutate(**amounts).select(
+        *_ITEM, "moved_at", "day", "kind", "amount", "opening", "closing", "price", "product"
+    )
 
 
-def postgres(policy: Policy) -> str:
-    """The expression as a SELECT of PostgreSQL's, over tables ledger_spans, ledger_windows and ledger_quarters."""
+def instants(spans: Table, policy: Policy) -> Table:
+    """The instants at which a unit changed. `long`: they belong to a chain without a gap that lasts longer than a
+    movement may, so that `netting` has to say which movement each is of (`WINDOWS`).
+    """
+    chained = _chained(_instants(_changes(spans), policy), policy)
+    chain = ibis.window(group_by=[*_UNIT, "chain"])
+    lasts = _.at.max().over(chain) - _.at.min().over(chain)
+    return chained.select("unit", "currency", "at", long=lasts > (policy.netting_seconds or 0))
+
+
+def compiled(policy: Policy, dialect: str) -> tuple[str, str]:
+    """`instants` and `movements` as SELECTs over tables ledger_spans, ledger_windows and ledger_quarters."""
     spans, windows, quarters = (
         ibis.table(schema, name=name)
         for schema, name in ((SPANS, "ledger_spans"), (WINDOWS, "ledger_windows"), (QUARTERS, "ledger_quarters"))
     )
-    return str(ibis.to_sql(movements(spans, windows, quarters, policy), dialect="postgres"))
+    both = instants(spans, policy), movements(spans, windows, quarters, policy)
+    return str(ibis.to_sql(both[0], dialect=dialect)), str(ibis.to_sql(both[1], dialect=dialect))
 
 
 def _changes(spans: Table) -> Table:
@@ -70,47 +83,62 @@ def _changes(spans: Table) -> Table:
     )  # fmt: skip
     both = begun.union(ended)
     return both.group_by(_ITEM).aggregate(
-        amount=_.delta.sum().cast("int64"),
-        active=_.active.sum().cast("int64"),
+        amount=_.delta.sum(),
+        active=_.active.sum(),
         price=ibis.coalesce(_.price.max(where=_.begins), _.price.max()),
         product=ibis.coalesce(_.product.max(where=_.begins), _.product.max()),
     )
 
 
-def _dated(changes: Table, windows: Table, policy: Policy) -> Table:
-    """The instants at which a unit changed, each with the last instant of the movement that it belongs to."""
-    seconds = policy.netting_seconds or 0
-    instants = changes.group_by(_INSTANT).aggregate(
-        net=_.amount.sum().cast("int64"),
-        active=_.active.sum().cast("int64"),
+def _instants(changes: Table, policy: Policy) -> Table:
+    """The instants at which a unit changed, and by how much in all."""
+    found = changes.group_by(_INSTANT).aggregate(
+        net=_.amount.sum(),
+        active=_.active.sum(),
         changed=(_.amount != 0).any(),
     )
-    if policy.zero == "churn":  # else who comes or goes for nothing counts as well
-        instants = instants.filter(_.changed)
+    # Where nothing is churn, who comes or goes for nothing is no change; else it tells who stays.
+    return found.filter(_.changed) if policy.zero == "churn" else found.filter(_.changed | (_.active != 0))
+
+
+def _chained(instants: Table, policy: Policy) -> Table:
+    """The instants with the number of the chain that each belongs to: without a gap longer than a movement may last."""
     by_unit = ibis.window(group_by=_UNIT, order_by="at")
-    instants = instants.mutate(gap=_.at - _.at.lag().over(by_unit))
-    instants = instants.mutate(begins=(_.gap.isnull() | (_.gap > seconds)).ifelse(1, 0))
-    instants = instants.mutate(
-        chain=_.begins.sum().over(ibis.cumulative_window(group_by=["unit", "currency"], order_by="at"))
-    )
-    chain = ibis.window(group_by=["unit", "currency", "chain"])
-    instants = instants.mutate(last=_.at.max().over(chain))
+    found = instants.mutate(gap=_.at - _.at.lag().over(by_unit))
+    found = found.mutate(begins=(_.gap.isnull() | (_.gap > (policy.netting_seconds or 0))).ifelse(1, 0))
+    return found.mutate(chain=_.begins.sum().over(ibis.cumulative_window(group_by=_UNIT, order_by="at")))
+
+
+def _dated(instants: Table, windows: Table, quarters: Table, policy: Policy) -> Table:
+    """The instants, each with the last instant of the movement that it belongs to."""
+    if policy.netting_seconds is None:
+        return _by_calendar(instants, quarters, month=policy.netting == "period")
+    chain = ibis.window(group_by=[*_UNIT, "chain"])
+    found = _chained(instants, policy).mutate(last=_.at.max().over(chain))
     named = windows.select("unit", "currency", "at", named=_.moved_at)
-    instants = instants.left_join(named, _INSTANT)
-    return instants.select(
-        "unit", "currency", "at", "net", "active", "changed", moved_at=ibis.coalesce(_.named, _.last)
-    )
+    found = found.left_join(named, _INSTANT)
+    return found.select("unit", "currency", "at", "net", "active", "changed", moved_at=ibis.coalesce(_.named, _.last))
+
+
+def _by_calendar(instants: Table, quarters: Table, *, month: bool) -> Table:
+    """A movement is all that changed on a day, or in a month, of the connection's time zone."""
+    found = _with_day(instants, quarters, "at").mutate(span=_.day.year() * 12 + _.day.month() if month else _.day)
+    same = ibis.window(group_by=[*_UNIT, "span"])
+    found = found.mutate(moved_at=_.at.max().over(same))
+    return found.select("unit", "currency", "at", "net", "active", "changed", "moved_at")
+
+
+def _with_day(rows: Table, quarters: Table, column: str) -> Table:
+    return rows.mutate(quarter=_floor(rows[column], QUARTER)).join(quarters, "quarter")
 
 
 def _classified(instants: Table, policy: Policy) -> Table:
     """Movements of each unit and currency with their kind, opening and closing."""
     moves = instants.group_by(["unit", "currency", "moved_at"]).aggregate(
-        net=_.net.sum().cast("int64"), active=_.active.sum().cast("int64"), changed=_.changed.any()
+        net=_.net.sum(), active=_.active.sum(), changed=_.changed.any()
     )
     so_far = ibis.cumulative_window(group_by=_UNIT, order_by="moved_at")
-    moves = moves.mutate(
-        closing=_.net.sum().over(so_far).cast("int64"), staying=_.active.sum().over(so_far).cast("int64")
-    )
+    moves = moves.mutate(closing=_.net.sum().over(so_far), staying=_.active.sum().over(so_far))
     moves = moves.mutate(opening=_.closing - _.net, stayed=_.staying - _.active)
     moves = moves.mutate(highest=_.opening.max().over(so_far))
     kind = _kind(moves, stays=policy.zero == "contraction")
@@ -126,6 +154,11 @@ def _kind(moves: Table, *, stays: bool) -> Any:
         cases += [(rose & before & (_.stayed > 0), "expansion"), (fell & (_.staying > 0), "contraction")]
     cases += [(rose & before, "reactivation"), (rose, "new"), (fell, "churn"), (_.net > 0, "expansion")]
     return ibis.cases(*((condition.resolve(moves), name) for condition, name in cases), else_="contraction")
+
+
+def _bigint(value: Any) -> Any:
+    """Sums are of a wider type on most engines; ibis takes them for bigint and would leave out the plain cast."""
+    return value.cast("decimal(38, 0)").cast("int64")
 
 
 def _floor(value: Any, by: int) -> Any:
