@@ -40,14 +40,38 @@ def versions_of(
     db: Connection, account: str, resource: Resource, object_ids: Sequence[str]
 ) -> dict[str, list[Version]]:
     """The same of many objects at once, by their ids; those that were never seen are left out."""
+    found: dict[str, list[Version]] = {}
+    for object_id, kept in stored(db, account, resource, object_ids).items():
+        known = found.setdefault(object_id, [])
+        for one in kept:
+            data = json.loads(one.body)
+            if one.previous:
+                stood = Version("rebuilt", None, one.at, one.event, before(data, one.previous))
+                if not known or known[-1].data != stood.data:
+                    known.append(stood)
+            known.append(Version("told" if one.event else "read", one.at, None, one.event, data))
+    return found
+
+
+class Stored(NamedTuple):
+    """A version as it is stored: `event` empty where it was read; `previous` is the event's previous attributes."""
+
+    at: int
+    event: str
+    previous: dict[str, Any] | None
+    body: str
+
+
+def stored(db: Connection, account: str, resource: Resource, object_ids: Sequence[str]) -> dict[str, list[Stored]]:
+    """The versions of objects by their ids, oldest first, undecoded and without those that events let rebuild."""
     if not resource.versions:
         raise ValueError(f"{resource.name} keep no versions")
     rows = db.execute(
         text(f"""
-select object_id, extract(epoch from at)::bigint as at, event, previous, data from tidegate.versions
+select object_id, extract(epoch from at)::bigint as at, event, previous, data::text from tidegate.versions
 where connection = :connection and resource = :resource and object_id = any(cast(:ids as text[]))
 union all
-select t.id, extract(epoch from coalesce(t.told_at, t.updated_at))::bigint, '', null, t.data
+select t.id, extract(epoch from coalesce(t.told_at, t.updated_at))::bigint, '', null, t.data::text
 from stripe.{resource.table} t
 where t.connection = :connection and t.id = any(cast(:ids as text[])) and not exists (
   select from tidegate.versions v where v.connection = t.connection and v.resource = :resource and v.object_id = t.id
@@ -55,14 +79,9 @@ where t.connection = :connection and t.id = any(cast(:ids as text[])) and not ex
 order by 1, 2, 3"""),
         {"connection": account, "resource": resource.name, "ids": list(object_ids)},
     )
-    found: dict[str, list[Version]] = {}
-    for object_id, at, event, previous, data in rows:
-        known = found.setdefault(object_id, [])
-        if previous:
-            stood = Version("rebuilt", None, at, event, before(data, previous))
-            if not known or known[-1].data != stood.data:
-                known.append(stood)
-        known.append(Version("told" if event else "read", at, None, event, data))
+    found: dict[str, list[Stored]] = {}
+    for object_id, at, event, previous, body in rows:
+        found.setdefault(object_id, []).append(Stored(at, event, previous, body))
     return found
 
 

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import Connection, text
 
-from tidegate.mirror.versions import Version as Kept
-from tidegate.mirror.versions import versions_of
+from tidegate.mirror.before import before
+from tidegate.mirror.versions import Stored, stored
 from tidegate.pricing.facts import Facts
 from tidegate.revenue.history.evidence import Billed
 from tidegate.revenue.history.observed import Version
@@ -18,7 +18,7 @@ from tidegate.stripe_api.shapes.catalog import Coupon, Price, TaxRate
 from tidegate.stripe_api.shapes.customers import Customer
 from tidegate.stripe_api.shapes.decoders import decoder
 from tidegate.stripe_api.shapes.discounts import Discount
-from tidegate.stripe_api.shapes.invoices import Invoice
+from tidegate.stripe_api.shapes.invoices import Invoice, StatusTransitions
 from tidegate.stripe_api.shapes.lines import InvoiceLine
 from tidegate.stripe_api.shapes.subscriptions import Subscription, SubscriptionItem
 
@@ -27,32 +27,81 @@ _S = TypeVar("_S", bound=Shape)
 
 @dataclass(slots=True)
 class Loaded:
-    """A subscription's versions, oldest first, and the lines of all its invoices."""
+    """A subscription's versions, oldest first, and the lines of all its invoices. `stood`: how it was just before the
+    first version, where that is an event that tells of it.
+    """
 
     customer: str
     versions: list[Version] = field(default_factory=list[Version])
     billed: list[Billed] = field(default_factory=list[Billed])
+    stood: Facts | None = None
 
 
 def load(db: Connection, connection: str, customers: Sequence[str]) -> dict[str, Loaded]:
     """The subscriptions of these customers (Stripe ids) by their ids, test clocks' left out."""
     of = {row.id: row.customer for row in db.execute(_SUBSCRIPTIONS, _of(connection, customers))}
-    kept = versions_of(db, connection, RESOURCES["subscriptions"], list(of))
+    kept = stored(db, connection, RESOURCES["subscriptions"], list(of))
     billed = _billed(db, connection, customers)
-    live = _live_items(db, connection, list(of))
-    shapes = {
-        id_: [(one, _shape(Subscription, one.data)) for one in those if one.at is not None]
-        for id_, those in kept.items()
-    }
-    items = {id_: [_items(shape, live.get(id_, ())) for _, shape in those] for id_, those in shapes.items()}
-    beside = _Beside.load(db, connection, customers, items.values(), billed.values())
+    told = {id_: [_told(one) for one in those] for id_, those in kept.items()}
+    cut = [id_ for id_, those in told.items() if any(one.is_cut for one in those)]
+    live = _live_items(db, connection, cut) if cut else {}
+    beside = _Beside.load(db, connection, customers, told.values(), billed.values())
     found: dict[str, Loaded] = {}
     for id_, customer in of.items():
+        if id_ not in told:
+            continue
         loaded = found[id_] = Loaded(customer, billed=billed.get(id_, []))
-        for (one, shape), of_version in zip(shapes.get(id_, ()), items.get(id_, ()), strict=True):
-            facts = beside.facts(customer, shape, of_version, loaded.billed)
-            loaded.versions.append(Version(one.at or 0, facts, _source(one)))
-    return {id_: loaded for id_, loaded in found.items() if loaded.versions}
+        lines, items = _Lines(loaded.billed), live.get(id_, ())
+        for one in told[id_]:
+            loaded.versions.append(Version(one.at, beside.facts(customer, one, items, lines), one.event or "read"))
+        first = kept[id_][0]
+        if first.previous:
+            rebuilt = msgspec.json.encode(before(msgspec.json.decode(first.body), first.previous)).decode()
+            loaded.stood = beside.facts(customer, _told(first._replace(body=rebuilt)), items, lines)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A version of a subscription, decoded."""
+
+    at: int
+    event: str
+    shape: Subscription
+    items: list[SubscriptionItem]
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether its list of items ends before they do."""
+        return self.shape.items is not None and bool(self.shape.items.has_more)
+
+
+def _told(kept: Stored) -> _Told:
+    shape = _shape(Subscription, kept.body)
+    read = [_decoded(SubscriptionItem, raw) for raw in (shape.items.data if shape.items else None) or ()]
+    return _Told(kept.at, kept.event, shape, [one for one in read if one is not None])
+
+
+class _Lines:
+    """The lines of a subscription's finalised invoices by item and period, prorations left out."""
+
+    def __init__(self, billed: Sequence[Billed]) -> None:
+        by_item: dict[str, dict[tuple[int, str], list[InvoiceLine]]] = {}
+        for invoice, line in billed:
+            item = line.subscription_item
+            if item and not line.proration and invoice.status not in {"draft", "void", None}:
+                by_item.setdefault(item, {}).setdefault((line.period_start or 0, invoice.id or ""), []).append(line)
+        self._periods = {item: sorted(periods.items(), key=lambda one: one[0]) for item, periods in by_item.items()}
+
+    def at(self, instant: int) -> Mapping[str, Sequence[InvoiceLine]]:
+        """By item those of the last period that had begun by then."""
+        found: dict[str, Sequence[InvoiceLine]] = {}
+        for item, periods in self._periods.items():
+            for (start, _), lines in reversed(periods):
+                if start <= instant:
+                    found[item] = lines
+                    break
+        return found
 
 
 @dataclass(slots=True)
@@ -71,124 +120,118 @@ class _Beside:
         db: Connection,
         connection: str,
         customers: Sequence[str],
-        items: Iterable[Sequence[Sequence[SubscriptionItem]]],
+        told: Iterable[Sequence[_Told]],
         billed: Iterable[Sequence[Billed]],
     ) -> "_Beside":
-        prices = {item.price for versions in items for version in versions for item in version if item.price}
-        prices |= {one.line.price for lines in billed for one in lines if one.line.price}
+        versions = [version for of_one in told for version in of_one]
+        items = [item for version in versions for item in version.items]
+        lines = [one.line for of_one in billed for one in of_one]
+        discounts = {row.id: _shape(Discount, row.data) for row in db.execute(_DISCOUNTS, _of(connection, customers))}
+        known = {row.id: _shape(Customer, row.data) for row in db.execute(_CUSTOMERS, _of(connection, customers))}
+        prices = {one.price for one in items} | {line.price for line in lines}
+        coupons = {one.coupon for one in discounts.values()}
+        coupons |= {one.discount.coupon for one in known.values() if isinstance(one.discount, Discount)}
+        coupons |= {coupon for one in versions for coupon in one.shape.coupons}
+        coupons |= {coupon for one in items for coupon in one.coupons}
+        rates = [rate for one in versions for rate in one.shape.default_tax_rates or ()]
+        rates += [rate for one in [*items, *lines] for rate in one.tax_rates or ()]
         return cls(
-            _by_id(db, connection, "prices", Price, sorted(prices)),
-            _all(db, connection, "coupons", Coupon),
-            {row.id: _shape(Discount, row.data) for row in db.execute(_DISCOUNTS, _of(connection, customers))},
-            _all(db, connection, "tax_rates", TaxRate),
-            _by_id(db, connection, "customers", Customer, customers),
+            _by_id(db, connection, "prices", Price, prices),
+            _by_id(db, connection, "coupons", Coupon, coupons),
+            discounts,
+            _by_id(db, connection, "tax_rates", TaxRate, {rate for rate in rates if isinstance(rate, str)}),
+            known,
         )
 
     def facts(
-        self, customer: str, shape: Subscription, items: Sequence[SubscriptionItem], billed: Sequence[Billed]
+        self,
+        customer: str,
+        told: _Told,
+        live: Sequence[SubscriptionItem],
+        lines: _Lines,
     ) -> Facts:
         """All that the worth of a version depends on."""
         known = self.customers.get(customer)
         own = [known.discount] if known and isinstance(known.discount, Discount) else []
         return Facts(
-            shape,
-            items,
+            told.shape,
+            _items(told, live),
             prices=self.prices,
             coupons=self.coupons,
             discounts=self.discounts,
             tax_rates=self.tax_rates,
             customer_discounts=own,
-            lines=_last_lines(billed),
+            lines=lines.at(told.at),
         )
 
 
-def _last_lines(billed: Sequence[Billed]) -> Mapping[str, Sequence[InvoiceLine]]:
-    """By item the lines of the last finalised invoice that has any for it, prorations left out."""
-    found: dict[str, tuple[int, str, list[InvoiceLine]]] = {}
-    for invoice, line in billed:
-        if not line.subscription_item or line.proration or invoice.status in {"draft", "void", None}:
-            continue
-        at, id_ = line.period_start or 0, invoice.id or ""
-        standing = found.get(line.subscription_item)
-        if standing is None or (at, id_) > standing[:2]:
-            found[line.subscription_item] = (at, id_, [line])
-        elif (at, id_) == standing[:2]:
-            standing[2].append(line)
-    return {item: lines for item, (_, _, lines) in found.items()}
-
-
-def _items(shape: Subscription, live: Sequence[SubscriptionItem]) -> list[SubscriptionItem]:
+def _items(told: _Told, live: Sequence[SubscriptionItem]) -> list[SubscriptionItem]:
     """The items of a version; where its list was cut off, those that stand now and were there then come with it."""
-    told = [_decoded(SubscriptionItem, raw) for raw in (shape.items.data if shape.items else None) or ()]
-    items = [one for one in told if one is not None]
-    if shape.items is None or not shape.items.has_more:
-        return items
-    named = {item.id for item in items}
-    oldest = max((item.created or 0 for item in items), default=0)
-    return items + [one for one in live if one.id not in named and (one.created or 0) <= oldest]
+    if not told.is_cut:
+        return told.items
+    named = {item.id for item in told.items}
+    oldest = max((item.created or 0 for item in told.items), default=0)
+    return told.items + [one for one in live if one.id not in named and (one.created or 0) <= oldest]
 
 
 def _billed(db: Connection, connection: str, customers: Sequence[str]) -> dict[str, list[Billed]]:
-    """By subscription: an invoice may bill several."""
+    """By subscription, oldest first: an invoice may bill several."""
     found: dict[str, list[Billed]] = {}
-    invoices: dict[str, Invoice] = {}
+    invoices = {row.id: _invoice(row) for row in db.execute(_INVOICES, _of(connection, customers))}
     for row in db.execute(_LINES, _of(connection, customers)):
-        invoice = invoices.get(row.invoice) or invoices.setdefault(row.invoice, _shape(Invoice, row.invoice_data))
         line = _decoded(InvoiceLine, row.data)
         if line is not None:
-            found.setdefault(row.subscription, []).append(Billed(invoice, line))
+            found.setdefault(row.subscription, []).append(Billed(invoices[row.invoice], line))
+    for lines in found.values():
+        lines.sort(key=lambda one: (one.invoice.created or 0, one.invoice.id or ""))  # stable: lines keep their order
     return found
+
+
+def _invoice(row: Any) -> Invoice:
+    """What history asks of an invoice, from its columns."""
+    return Invoice(
+        id=row.id,
+        created=row.created,
+        status=row.status,
+        billing_reason=row.billing_reason,
+        collection_method=row.collection_method,
+        status_transitions=StatusTransitions(paid_at=row.paid_at),
+    )
 
 
 def _live_items(db: Connection, connection: str, subscriptions: Sequence[str]) -> dict[str, list[SubscriptionItem]]:
     found: dict[str, list[SubscriptionItem]] = {}
-    for row in db.execute(_ITEMS, {"connection": connection, "ids": list(subscriptions)}):
+    for row in db.execute(_ITEMS, _of(connection, subscriptions)):
         if (item := _decoded(SubscriptionItem, row.data)) is not None:
             found.setdefault(row.subscription, []).append(item)
     return found
 
 
-def _by_id(db: Connection, connection: str, name: str, shape: type[_S], ids: Sequence[str]) -> dict[str, _S]:
-    rows = db.execute(
-        text(
-            f"select id, data\\:\\:text as data from stripe.{name} "
-            "where connection = :connection and id = any(cast(:ids as text[]))"
-        ),
-        {"connection": connection, "ids": list(ids)},
-    )
-    return {row.id: _shape(shape, row.data) for row in rows}
+def _by_id(db: Connection, connection: str, name: str, shape: type[_S], ids: Iterable[str | None]) -> dict[str, _S]:
+    wanted = sorted({one for one in ids if one})
+    if not wanted:
+        return {}
+    sql = f"""
+select id, data::text as data from stripe.{name}
+where connection = :connection and id = any(cast(:ids as text[]))"""
+    return {row.id: _shape(shape, row.data) for row in db.execute(text(sql), _of(connection, wanted))}
 
 
-def _all(db: Connection, connection: str, name: str, shape: type[_S]) -> dict[str, _S]:
-    rows = db.execute(
-        text(f"select id, data\\:\\:text as data from stripe.{name} where connection = :connection"),
-        {"connection": connection},
-    )
-    return {row.id: _shape(shape, row.data) for row in rows}
+def _shape(shape: type[_S], body: str) -> _S:
+    """A stored object as a shape; one that does not fit is nothing but its id, as `tidegate.unreadable` says."""
+    found = _decoded(shape, body)
+    return found if found is not None else shape(id=msgspec.json.decode(body).get("id"))
 
 
-def _shape(shape: type[_S], data: Any) -> _S:
-    """A stored object, JSON or decoded, as a shape; one that does not fit is nothing but its id, as
-    `tidegate.unreadable` says.
-    """
-    raw = data if isinstance(data, str) else msgspec.json.encode(data)
-    found = _decoded(shape, raw)
-    return found if found is not None else shape(id=msgspec.json.decode(raw).get("id"))
-
-
-def _decoded(shape: type[_S], raw: bytes | str | msgspec.Raw) -> _S | None:
+def _decoded(shape: type[_S], body: str | msgspec.Raw) -> _S | None:
     try:
-        return decoder(shape).decode(raw)
+        return decoder(shape).decode(body)
     except msgspec.MsgspecError:
         return None
 
 
-def _source(version: Kept) -> str:
-    return version.event or "read"
-
-
-def _of(connection: str, customers: Sequence[str]) -> dict[str, Any]:
-    return {"connection": connection, "ids": list(customers)}
+def _of(connection: str, ids: Sequence[str]) -> dict[str, Any]:
+    return {"connection": connection, "ids": list(ids)}
 
 
 _SUBSCRIPTIONS = text("""
@@ -196,18 +239,27 @@ select id, customer from stripe.subscriptions
 where connection = :connection and customer = any(cast(:ids as text[])) and deleted_at is null and test_clock is null
 order by id""")
 
-_LINES = text(r"""
-select l.subscription, l.invoice, l.data\:\:text as data, (i.data - 'lines')\:\:text as invoice_data
+_INVOICES = text("""
+select id, extract(epoch from created)::bigint as created, status, billing_reason, collection_method,
+  extract(epoch from paid_at)::bigint as paid_at
+from stripe.invoices where connection = :connection and customer = any(cast(:ids as text[])) and deleted_at is null""")
+
+_LINES = text("""
+select l.subscription, l.invoice, l.data::text as data
 from stripe.invoices i join stripe.invoice_lines l on l.connection = i.connection and l.invoice = i.id
 where i.connection = :connection and i.customer = any(cast(:ids as text[])) and i.deleted_at is null
   and l.deleted_at is null and l.subscription is not null
-order by i.created, i.id, l.position""")
+order by l.invoice, l.position""")
 
-_ITEMS = text(r"""
-select subscription, data\:\:text as data from stripe.subscription_items
+_ITEMS = text("""
+select subscription, data::text as data from stripe.subscription_items
 where connection = :connection and subscription = any(cast(:ids as text[])) and deleted_at is null
 order by subscription, position""")
 
-_DISCOUNTS = text(r"""
-select id, data\:\:text as data from stripe.discounts
+_CUSTOMERS = text("""
+select id, data::text as data from stripe.customers
+where connection = :connection and id = any(cast(:ids as text[]))""")
+
+_DISCOUNTS = text("""
+select id, data::text as data from stripe.discounts
 where connection = :connection and customer = any(cast(:ids as text[]))""")

@@ -33,7 +33,7 @@ def derived(db: Connection, ledger: Ledger, customers: Sequence[str], as_of: int
     found: list[Whose] = []
     due: dict[str, int] = {}
     for id_, loaded in load.load(db, ledger.connection, customers).items():
-        told = history(loaded.versions, loaded.billed, ledger.policy, as_of)
+        told = history(loaded.versions, loaded.billed, ledger.policy, as_of, loaded.stood)
         found += [Whose(loaded.customer, id_, span) for span in told.spans]
         if told.changes_at is not None:
             due[loaded.customer] = min(told.changes_at, due.get(loaded.customer, told.changes_at))

@@ -1,13 +1,15 @@
 """The whole history of a subscription: observed where versions tell, inferred from invoices before."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from tidegate.pricing.facts import Facts
 from tidegate.pricing.policy import Policy
+from tidegate.pricing.value import NOTHING, Value
 from tidegate.revenue.history import inferred, observed
 from tidegate.revenue.history.evidence import Billed, groups
 from tidegate.revenue.history.observed import Version
-from tidegate.revenue.history.span import Span, spans
+from tidegate.revenue.history.span import Span, State, spans
 
 
 class History(NamedTuple):
@@ -17,12 +19,19 @@ class History(NamedTuple):
     changes_at: int | None
 
 
-def history(versions: Sequence[Version], billed: Iterable[Billed], policy: Policy, as_of: int) -> History:
+def history(
+    versions: Sequence[Version],
+    billed: Sequence[Billed],
+    policy: Policy,
+    as_of: int,
+    stood: Facts | None = None,
+) -> History:
     """The spans of a subscription up to an instant (epoch seconds); those that go on have no end.
 
-    `versions` oldest first, at least one; `billed`: the lines of all its invoices.
+    `versions` oldest first, at least one; `billed`: the lines of all its invoices; `stood`: how it was just before the
+    first version, if that is known.
     """
-    first = versions[0].facts
+    first = stood or versions[0].facts
     end, begin = observed.ends(versions), observed.begins(versions)
     pending = first.subscription.latest_invoice if first.subscription.pending_update else None
     before = inferred.states(
@@ -30,4 +39,29 @@ def history(versions: Sequence[Version], billed: Iterable[Billed], policy: Polic
     )
     after = observed.states(versions, policy, as_of)
     states = [state for state in [*before, *after] if state.at <= as_of and (end is None or state.at < end)]
+    if policy.start == "first_paid_invoice":
+        states = [*_once_paid(states, _paid_at(billed), as_of if end is None else end - 1)]
     return History(spans(states, end), observed.next_change(versions, policy, as_of))
+
+
+def _paid_at(billed: Iterable[Billed]) -> int | None:
+    """When its first invoice was paid."""
+    told = [one.invoice.paid_at for one in billed if one.invoice.status == "paid"]
+    return min((at for at in told if at is not None), default=None)
+
+
+def _once_paid(states: Sequence[State], paid: int | None, until: int) -> Iterator[State]:
+    """The states, worth nothing before the first payment."""
+    for number, state in enumerate(states):
+        after = states[number + 1].at if number + 1 < len(states) else until + 1
+        if paid is not None and state.at >= paid:
+            yield state
+            continue
+        yield state._replace(value=_unpaid(state.value))
+        if paid is not None and paid < after:
+            yield state._replace(at=paid)
+
+
+def _unpaid(value: Value) -> Value:
+    items = tuple(item._replace(monthly=NOTHING) for item in value.items)
+    return value._replace(items=items, why_not=value.why_not or "its first invoice is not paid yet")

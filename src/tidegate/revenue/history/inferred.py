@@ -17,6 +17,8 @@ from tidegate.stripe_api.shapes.discounts import Discount
 from tidegate.stripe_api.shapes.lines import InvoiceLine
 from tidegate.stripe_api.shapes.subscriptions import Subscription, SubscriptionItem
 
+NEW = 300
+"""Seconds after a subscription's creation within which its first invoice is paid where that takes no second try."""
 UNBILLED = "nothing was billed for it: it is taken to have been from its start as it was first seen"
 
 
@@ -27,6 +29,7 @@ def states(first: Facts, groups: Sequence[Group], policy: Policy, until: int) ->
     """
     if first.subscription.status in {"incomplete", "incomplete_expired"}:
         return []
+    first = replace(first, prices=_own_prices(first) | {**first.prices})
     groups = [group for group in groups if _price(first, group).usage_type != "metered"]
     if not groups:
         return _unbilled(first, policy, until)
@@ -50,12 +53,18 @@ def _unbilled(first: Facts, policy: Policy, until: int) -> list[State]:
     if start is None or start >= until:
         return []
     trial = subscription.trial_end
-    moments = [(start, "active")] if trial is None else [(start, "trialing"), (max(start, trial), "active")]
+    then = "paused" if subscription.status == "paused" else "active"  # since its trial ended without a way to pay
+    moments = [(start, then)] if trial is None else [(start, "trialing"), (max(start, trial), then)]
     return [
         State(at, value(_with_status(first, status), policy, at), "inferred", UNBILLED)
         for at, status in moments
         if at < until
     ]
+
+
+def _own_prices(first: Facts) -> dict[str, Price]:
+    """The prices that its items carry."""
+    return {item.price: item.terms for item in first.items if item.price and item.terms}
 
 
 def _with_status(facts: Facts, status: str) -> Facts:
@@ -68,7 +77,7 @@ def _backdated(subscription: Subscription, groups: Sequence[Group]) -> int | Non
     start, created = subscription.start_date, subscription.created
     if start is None or created is None or start >= created:
         return None
-    return start if groups[0].from_ <= created + 1 else None
+    return start if groups[0].from_ <= created + NEW else None
 
 
 def _timeline(item: str, first: Facts, groups: Sequence[Group]) -> list[tuple[int, Group | None]]:

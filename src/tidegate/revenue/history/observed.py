@@ -23,16 +23,21 @@ class Version(NamedTuple):
 def states(versions: Sequence[Version], policy: Policy, until: int) -> list[State]:
     """The states that the versions tell of, oldest first, up to `until` (epoch seconds)."""
     found: list[State] = []
+    for number, (at, facts) in enumerate(_stood(versions)):
+        after = versions[number + 1].at if number + 1 < len(versions) else until + 1
+        for instant in [at, *(one for one in changes(facts, policy, at) if at < one < after)]:
+            found.append(State(instant, value(facts, policy, instant), "observed", versions[number].source))
+    return found
+
+
+def _stood(versions: Sequence[Version]) -> Iterator[tuple[int, Facts]]:
+    """From when on each version stood, and how; one that is past due says since when."""
     past_due_since: int | None = None
     for number, version in enumerate(versions):
         at = _begin(version) if number == 0 else version.at
-        after = versions[number + 1].at if number + 1 < len(versions) else until
         status = version.facts.subscription.status
         past_due_since = (past_due_since if past_due_since is not None else at) if status == "past_due" else None
-        facts = version.facts if past_due_since is None else version.facts.past_due(past_due_since)
-        for instant in [at, *(one for one in changes(facts, policy, at) if at < one < max(after, at + 1))]:
-            found.append(State(instant, value(facts, policy, instant), "observed", version.source))
-    return found
+        yield at, version.facts if past_due_since is None else version.facts.past_due(past_due_since)
 
 
 def begins(versions: Sequence[Version]) -> int:
@@ -49,10 +54,10 @@ def ends(versions: Sequence[Version]) -> int | None:
 
 def next_change(versions: Sequence[Version], policy: Policy, as_of: int) -> int | None:
     """When the value changes next without a word of Stripe's; None: not as far as it is known."""
-    last = versions[-1]
     if ends(versions) is not None:
         return None
-    return next((one for one in changes(last.facts, policy, last.at) if one > as_of), None)
+    *_, (at, facts) = _stood(versions)
+    return next((one for one in changes(facts, policy, at) if one > as_of), None)
 
 
 def _begin(version: Version) -> int:

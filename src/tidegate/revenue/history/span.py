@@ -1,6 +1,7 @@
 """A span: what one subscription item was worth from one instant to another, and how that is known."""
 
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Literal, NamedTuple
 
 from tidegate.pricing.value import ItemValue, Value, millionths
@@ -47,7 +48,9 @@ def spans(states: Sequence[State], end: int | None) -> list[Span]:
     """
     open_: dict[str, Span] = {}
     found: list[Span] = []
-    for state in states:
+    for state, after in zip_longest(states, states[1:]):
+        if after and after.at <= state.at:
+            continue
         now = {item.item: item for item in state.value.items}
         for item in [*open_]:
             if item not in now or not _goes_on(open_[item], state, now[item]):

@@ -1,0 +1,317 @@
+"""What invoices tell of the time before the first version (semantics, History before the connection)."""
+
+from typing import Any
+
+import pytest
+from tests.support.histories import (
+    AS_OF,
+    BORN,
+    FIRST_SEEN,
+    MONTHLY,
+    bill,
+    billed,
+    day,
+    lived,
+    prorated,
+    spans,
+    told,
+    version,
+)
+from tests.support.priced import Json, coupon, discount, item, price, tiered
+
+from tidegate.revenue.history.evidence import groups
+
+SEEN = [version(FIRST_SEEN, lived(MONTHLY), "read")]
+JAN = bill("in_1", "2025-01-01", billed("2025-01-01", "2025-02-01", 1000), reason="subscription_create")
+FEB = bill("in_2", "2025-02-01", billed("2025-02-01", "2025-03-01", 1000))
+NOV = bill("in_11", "2025-11-01", billed("2025-11-01", "2025-12-01", 1000))
+
+
+def seen(*items: Json, **more: Any) -> list[Any]:
+    return [version(FIRST_SEEN, lived(*items, **more), "read")]
+
+
+def test_evidence_carries_forward_to_what_is_observed_and_says_what_it_is() -> None:
+    found = spans(SEEN, [JAN, FEB])
+    assert told(found) == [("2025-01-01", "2025-12-10", 1000), ("2025-12-10", "", 1000)]
+    assert [(one.provenance, one.source) for one in found] == [("inferred", "in_1"), ("observed", "read")]
+
+
+def test_an_upgrade_counts_from_the_prorations_start_not_from_its_invoice() -> None:
+    later = bill(
+        "in_3",
+        "2025-04-01",
+        prorated("2025-03-10", "2025-04-01", -710, unit=1000),
+        prorated("2025-03-10", "2025-04-01", 2130, 3, unit=1000),
+        billed("2025-04-01", "2025-05-01", 3000, 3),
+    )
+    found = spans(seen(item(price(1000, id="price_1"), 3)), [JAN, later])
+    assert told(found)[:2] == [("2025-01-01", "2025-03-10", 1000), ("2025-03-10", "2025-12-10", 3000)]
+
+
+def test_the_price_is_the_lines_own_and_never_its_amount() -> None:
+    """A proration of -364 may be a price of 1,000; and the mirrored price may have another amount by now."""
+    later = bill("in_3", "2025-03-20", prorated("2025-03-20", "2025-04-01", 387, unit=1000))
+    first = bill("in_1", "2025-01-01", billed("2025-01-01", "2025-02-01", 700, unit=700))
+    known = price(1000, id="price_1")
+    found = spans([version(FIRST_SEEN, lived(item(known)), prices=[known])], [first, later])
+    assert told(found)[:2] == [("2025-01-01", "2025-03-20", 700), ("2025-03-20", "2025-12-10", 1000)]
+
+
+def test_an_embedded_price_of_an_older_version_tells_as_well() -> None:
+    old = billed("2025-01-01", "2025-02-01", 500, price="gone")
+    del old["pricing"]
+    old["price"] = price(500, id="gone")
+    assert told(spans(SEEN, [bill("in_1", "2025-01-01", old), FEB]))[0] == ("2025-01-01", "2025-02-01", 500)
+
+
+def test_a_quantity_taken_down_with_a_credit_larger_than_the_charge() -> None:
+    later = bill(
+        "in_3",
+        "2025-03-15",
+        prorated("2025-03-15", "2025-04-01", -5480, 10, unit=1000),
+        prorated("2025-03-15", "2025-04-01", 548, unit=1000),
+    )
+    first = bill("in_1", "2025-01-01", billed("2025-01-01", "2025-02-01", 10_000, 10))
+    assert told(spans(SEEN, [first, later]))[:2] == [
+        ("2025-01-01", "2025-03-15", 10_000),
+        ("2025-03-15", "2025-12-10", 1000),
+    ]
+
+
+def test_the_lines_of_a_tiered_price_are_one_group() -> None:
+    """Stripe writes a line per tier, and flat fees with quantity 0."""
+    tiers = tiered("graduated", (5, 700, 1000), (None, 600, 0), id="price_1")
+    lines = [
+        billed("2025-01-01", "2025-02-01", 3500, 5, unit=700),
+        billed("2025-01-01", "2025-02-01", 1000, 0, unit=1000),
+        billed("2025-01-01", "2025-02-01", 1200, 2, unit=600),
+    ]
+    for one in lines:
+        del one["pricing"]["unit_amount_decimal"]
+    [group] = groups(bill("in_1", "2025-01-01", *lines))
+    assert (group.quantity, group.amount, group.off) == (7, 5700, 0)
+    found = spans([version(FIRST_SEEN, lived(item(tiers, 7)))], [bill("in_1", "2025-01-01", *lines)])
+    assert told(found) == [("2025-01-01", "2025-12-10", 5700), ("2025-12-10", "", 5700)]
+
+
+def test_a_group_is_of_one_invoice_item_price_period_kind_and_sign() -> None:
+    month = ("2025-01-01", "2025-02-01")
+    lines = [
+        billed(*month, 100),
+        billed(*month, 100, price="price_2"),
+        billed(*month, 100, of="si_2"),
+        billed("2025-01-02", "2025-02-01", 100),
+        prorated(*month, 100, unit=100),
+        prorated(*month, -100, unit=100),
+    ]
+    assert len(groups(bill("in_1", "2025-01-01", *lines))) == 6
+    assert len(groups([*bill("in_1", "2025-01-01", *lines), *bill("in_2", "2025-01-01", *lines)])) == 12
+
+
+def test_what_ends_comes_before_what_begins_at_the_same_instant() -> None:
+    both = [prorated("2025-03-10", "2025-04-01", 9, unit=9), prorated("2025-03-10", "2025-04-01", -5, unit=5)]
+    assert [group.amount for group in groups(bill("in_1", "2025-03-10", *both))] == [-5, 9]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"status": "draft"}, {"status": "void"}, {"deleted": True}],
+    ids=["draft", "void", "deleted"],
+)
+def test_no_evidence(more: Json) -> None:
+    wrong = bill("in_3", "2025-03-01", billed("2025-03-01", "2025-04-01", 9000, 9), **more)
+    assert told(spans(SEEN, [JAN, wrong]))[0] == ("2025-01-01", "2025-12-10", 1000)
+
+
+@pytest.mark.parametrize("status", ["paid", "open", "uncollectible"])
+def test_evidence_whether_it_was_paid_or_not(status: str) -> None:
+    more = bill("in_3", "2025-03-01", billed("2025-03-01", "2025-04-01", 9000, 9), status=status)
+    assert told(spans(SEEN, [JAN, more]))[1] == ("2025-03-01", "2025-12-10", 9000)
+
+
+def test_the_invoice_that_a_pending_update_waits_for_is_no_evidence() -> None:
+    asked = bill("in_9", "2025-11-20", prorated("2025-11-20", "2025-12-01", 3000, 9, unit=1000), status="open")
+    waiting = seen(MONTHLY, pending_update={"expires_at": AS_OF}, latest_invoice="in_9")
+    assert told(spans(waiting, [JAN, asked]))[0] == ("2025-01-01", "2025-12-10", 1000)
+    assert told(spans(seen(MONTHLY, latest_invoice="in_9"), [JAN, asked]))[1][0] == "2025-11-20"
+
+
+@pytest.mark.parametrize("status", ["incomplete", "incomplete_expired"])
+def test_one_that_never_began_has_no_past(status: str) -> None:
+    assert [one for one in spans(seen(MONTHLY, status=status), [JAN]) if one.provenance == "inferred"] == []
+
+
+def test_a_first_invoice_counts_from_when_it_was_paid() -> None:
+    """Its first payment failed: there is neither a new contact nor a churned one before."""
+    line = billed("2025-01-01", "2025-02-01", 1000)
+    paid = {"paid_at": day("2025-01-03T10:00")}
+    late = bill("in_1", "2025-01-01", line, reason="subscription_create", status_transitions=paid)
+    assert told(spans(SEEN, [late]))[0] == ("2025-01-03T10:00", "2025-12-10", 1000)
+    sent = bill(
+        "in_1",
+        "2025-01-01",
+        line,
+        reason="subscription_create",
+        status_transitions=paid,
+        collection_method="send_invoice",
+    )
+    assert told(spans(SEEN, [sent]))[0] == ("2025-01-01", "2025-12-10", 1000)
+    never = bill("in_1", "2025-01-01", line, reason="subscription_create", status="open", status_transitions={})
+    assert told(spans(SEEN, [never, FEB]))[0] == ("2025-02-01", "2025-12-10", 1000)
+
+
+def test_a_backdated_one_counts_from_its_start() -> None:
+    begun = {"start_date": day("2024-12-01"), "created": BORN}
+    first = bill(
+        "in_1",
+        "2025-01-01",
+        billed("2024-12-01", "2025-02-01", 2000, unit=1000),
+        reason="subscription_create",
+        status_transitions={"paid_at": BORN + 7},
+    )
+    assert told(spans([version(FIRST_SEEN, lived(MONTHLY) | begun)], [first]))[0] == (
+        "2024-12-01",
+        "2025-12-10",
+        1000,
+    )
+
+
+MIRRORED = [price(1000, id="price_1"), price(300, id="price_2")]
+WITHOUT = [version(FIRST_SEEN, lived(MONTHLY), "read", prices=MIRRORED)]
+TWO = (MONTHLY, item(price(300, id="price_2")))
+
+
+def test_an_item_removed_without_proration_ends_at_the_next_renewal_without_it() -> None:
+    first = bill(
+        "in_1",
+        "2025-01-01",
+        billed("2025-01-01", "2025-02-01", 1000),
+        billed("2025-01-01", "2025-02-01", 300, of="si_2", price="price_2"),
+    )
+    found = [one for one in spans(WITHOUT, [first, FEB]) if one.item == "si_2"]
+    assert told(found) == [("2025-01-01", "2025-02-01", 300)]
+
+
+def test_an_item_removed_before_no_renewal_ends_with_the_period_that_was_billed() -> None:
+    first = bill("in_1", "2025-11-20", billed("2025-11-20", "2025-12-05", 300, of="si_2", price="price_2", unit=300))
+    found = [one for one in spans(WITHOUT, [JAN, first]) if one.item == "si_2"]
+    assert told(found) == [("2025-11-20", "2025-12-05", 300)]
+
+
+def test_a_yearly_item_is_not_ended_by_a_monthly_renewal() -> None:
+    yearly = price(12_000, "year", id="price_2")
+    gone = billed("2024-12-20", "2025-12-20", 12_000, of="si_2", price="price_2")
+    known = [version(FIRST_SEEN, lived(MONTHLY), prices=[yearly, price(1000, id="price_1")])]
+    found = [one for one in spans(known, [bill("in_0", "2024-12-20", gone), JAN, FEB]) if one.item == "si_2"]
+    assert told(found) == [("2024-12-20", "2025-12-10", 1000)]
+
+
+def test_an_item_removed_with_proration_ends_there() -> None:
+    first = bill(
+        "in_1",
+        "2025-01-01",
+        billed("2025-01-01", "2025-02-01", 1000),
+        billed("2025-01-01", "2025-02-01", 300, of="si_2", price="price_2"),
+    )
+    gone = bill("in_2", "2025-02-01", prorated("2025-01-11", "2025-02-01", -203, of="si_2", price="price_2", unit=300))
+    found = [one for one in spans(WITHOUT, [first, gone, FEB]) if one.item == "si_2"]
+    assert told(found) == [("2025-01-01", "2025-01-11", 300)]
+
+
+def test_an_item_that_lives_carries_forward_to_now() -> None:
+    first = bill("in_1", "2025-01-01", billed("2025-01-01", "2025-02-01", 300, of="si_2", price="price_2"))
+    found = [one for one in spans(seen(*TWO), [first, FEB]) if one.item == "si_2"]
+    assert told(found)[0] == ("2025-01-01", "2025-12-10", 300)
+
+
+def test_a_canceled_one_ends_when_it_ended_with_all_its_items() -> None:
+    ended = lived(*TWO, status="canceled", ended_at=day("2025-03-15"))
+    first = bill(
+        "in_1",
+        "2025-01-01",
+        billed("2025-01-01", "2025-02-01", 1000),
+        billed("2025-01-01", "2025-02-01", 300, of="si_2", price="price_2"),
+    )
+    assert told(spans([version(FIRST_SEEN, ended, "read")], [first])) == [
+        ("2025-01-01", "2025-03-15", 1000),
+        ("2025-01-01", "2025-03-15", 300),
+    ]
+
+
+def test_an_earlier_trial_is_what_was_billed_with_nothing() -> None:
+    trial = bill("in_1", "2025-01-01", billed("2025-01-01", "2025-01-15", 0, unit=1000), reason="subscription_create")
+    paid = bill("in_2", "2025-01-15", billed("2025-01-15", "2025-02-15", 1000))
+    found = spans(SEEN, [trial, paid])
+    assert told(found)[:2] == [("2025-01-01", "2025-01-15", 0), ("2025-01-15", "2025-12-10", 1000)]
+    assert (found[0].why_not, found[0].trial) == ("it is trialing", 1_000_000_000)
+
+
+def taken(amount: int, of: str = "di_1") -> Json:
+    return {"discount_amounts": [{"amount": amount, "discount": of}]}
+
+
+def test_what_a_discount_explains_is_no_trial() -> None:
+    whole = discount(coupon(100, duration="repeating"), id="di_1", start=BORN, end=day("2025-02-01"))
+    first = bill("in_1", "2025-01-01", billed("2025-01-01", "2025-02-01", 1000, **taken(1000)))
+    [free, *_] = spans([version(FIRST_SEEN, lived(MONTHLY), discounts=[whole])], [first, FEB])
+    assert (free.mrr, free.why_not) == (0, "")
+
+
+def test_discounts_are_those_of_the_periods_own_lines() -> None:
+    """A per cent goes on at the new price; it ends with the first period that was billed without it."""
+    half = discount(coupon(50, duration="repeating"), id="di_1", start=BORN, end=day("2025-02-20"))
+    first = bill("in_1", "2025-01-01", billed("2025-01-01", "2025-02-01", 1000, **taken(500)))
+    up = bill("in_2", "2025-01-11", prorated("2025-01-11", "2025-02-01", 1354, 2, unit=1000))
+    second = bill("in_3", "2025-02-01", billed("2025-02-01", "2025-03-01", 2000, 2, **taken(1000)))
+    third = bill("in_4", "2025-03-01", billed("2025-03-01", "2025-04-01", 2000, 2))
+    versions = [version(FIRST_SEEN, lived(item(price(1000, id="price_1"), 2)), discounts=[half])]
+    assert told(spans(versions, [first, up, second, third]))[:3] == [
+        ("2025-01-01", "2025-01-11", 500),
+        ("2025-01-11", "2025-03-01", 1000),
+        ("2025-03-01", "2025-12-10", 2000),
+    ]
+
+
+def test_a_discount_for_one_invoice_does_not_count() -> None:
+    once = discount(coupon(50, duration="once"), id="di_1", start=BORN)
+    first = bill("in_1", "2025-01-01", billed("2025-01-01", "2025-02-01", 1000, **taken(500)))
+    assert told(spans([version(FIRST_SEEN, lived(MONTHLY), discounts=[once])], [first]))[0][2] == 1000
+
+
+def test_inclusive_tax_is_taken_out_as_the_line_says() -> None:
+    taxed = billed("2025-01-01", "2025-02-01", 1190, taxes=[{"amount": 190, "tax_behavior": "inclusive"}])
+    assert told(spans(SEEN, [bill("in_1", "2025-01-01", taxed)]))[0][2] == 1000
+
+
+def test_usage_is_no_evidence() -> None:
+    metered = price(5, id="price_2", usage_type="metered")
+    usage = billed("2025-01-01", "2025-02-01", 7700, 1540, of="si_2", price="price_2")
+    known = [version(FIRST_SEEN, lived(MONTHLY), prices=[metered])]
+    assert [one.item for one in spans(known, [bill("in_1", "2025-01-01", usage), FEB])] == ["si_1", "si_1"]
+
+
+@pytest.mark.parametrize(
+    ("more", "past"),
+    [
+        ({}, [("2025-01-01", "2025-12-10", 0)]),
+        ({"trial_end": day("2025-01-15")}, [("2025-01-01", "2025-01-15", 0), ("2025-01-15", "2025-12-10", 0)]),
+    ],
+)
+def test_one_that_was_never_billed_is_taken_to_have_been_as_it_is(more: Json, past: list[Any]) -> None:
+    free = item(price(0, id="price_1"))
+    found = [one for one in spans(seen(free, **more)) if one.provenance == "inferred"]
+    assert told(found) == past
+
+
+def test_one_paused_since_its_trial_ended_never_counted() -> None:
+    found = spans(seen(MONTHLY, status="paused", trial_end=day("2025-01-15")))
+    assert {one.mrr for one in found} == {0}
+
+
+def test_what_an_event_tells_of_the_state_before_it_is_what_carries_forward() -> None:
+    """The event that removed si_2 says that it was there until then."""
+    stood = version(0, lived(*TWO))
+    first = bill("in_1", "2025-01-01", billed("2025-01-01", "2025-02-01", 300, of="si_2", price="price_2"))
+    found = [one for one in spans(SEEN, [JAN, first, FEB], stood=stood) if one.item == "si_2"]
+    assert told(found) == [("2025-01-01", "2025-12-10", 300)]
