@@ -15,7 +15,7 @@ def refresh(
     connection: ConnectionName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute links, grants and what follows from them. A worker does so by itself; nothing is asked of Stripe."""
+    """Recompute links, grants, revenue and what follows. A worker does so by itself; nothing is asked of Stripe."""
     from tidegate.cli import progress, show
     from tidegate.cli.hub import opened, stopping
     from tidegate.cli.progress import Step
@@ -51,5 +51,6 @@ def said(connection: str, done: dict[str, Any]) -> str:
     return (
         f"Refreshed {done['customers']:,} customers and {done['contacts']:,} contacts of {connection}: "
         f"{done['created']:,} contacts made, {done['linked']:,} customers linked, {done['queued']:,} in review, "
-        f"{done['grants']:,} grants written, {done['told']:,} changes of entitlements told."
+        f"{done['grants']:,} grants written, {done['told']:,} changes of entitlements told, "
+        f"{done['spans']:,} spans and {done['movements']:,} movements of revenue written."
     )

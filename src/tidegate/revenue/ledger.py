@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from tidegate.revenue.editions import Ledger, begin, current
-from tidegate.revenue.movements import keep_movements
+from tidegate.revenue.movements import keep_movements, moved_on
 from tidegate.revenue.spans import keep_spans
 
 __all__ = ["Kept", "Ledger", "begin", "current", "keep", "keep_movements"]
@@ -23,7 +23,12 @@ class Kept(NamedTuple):
 def keep(db: Connection, ledger: Ledger, customers: Sequence[str], as_of: int) -> Kept:
     """Brings spans and movements of these customers (Stripe ids) up to an instant (epoch seconds), in the caller's
     transaction. The whole of a contact counts: its other customers' movements are looked at as well.
+
+    Movements are made of spans and of whose they are: where neither differs, they stand.
     """
-    written = keep_spans(db, ledger, customers, as_of)
-    moved = keep_movements(db, ledger, customers)
-    return Kept(written, moved.added, moved.superseded)
+    spans = keep_spans(db, ledger, customers, as_of)
+    concerned = sorted({*spans.customers, *moved_on(db, ledger, customers)})
+    if not concerned:
+        return Kept(spans.rows, 0, 0)
+    moved = keep_movements(db, ledger, concerned)
+    return Kept(spans.rows, moved.added, moved.superseded)

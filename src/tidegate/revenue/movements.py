@@ -57,13 +57,21 @@ def together(db: Connection, ledger: Ledger, customers: Sequence[str]) -> list[s
 
 
 def left(db: Connection, contacts: Sequence[int]) -> dict[str, list[str]]:
-    """By connection the customers whose movements stand for another unit than their link says now; of those that are or
-    were these contacts' (internal keys).
+    """By connection the customers that are or were these contacts' (internal keys), and whose movements stand for
+    another unit than their link says now.
     """
     found: dict[str, list[str]] = {}
     for connection, customer in db.execute(_LEFT, {"contacts": list(contacts)}):
         found.setdefault(connection, []).append(customer)
     return found
+
+
+def moved_on(db: Connection, ledger: Ledger, customers: Sequence[str]) -> list[str]:
+    """Those of the customers whose movements stand for another unit than their link says now."""
+    if ledger.policy.unit != "contact":
+        return []
+    values = {"connection": ledger.connection, "edition": ledger.edition, "customers": list(customers)}
+    return list(db.scalars(_MOVED_ON, values))
 
 
 @cache
@@ -132,6 +140,13 @@ where not exists (
   select from tidegate.links l
   where l.connection = m.connection and l.customer = m.customer and l.contact = these.contact)
 order by 1, 2""")
+
+_MOVED_ON = text("""
+select distinct m.customer
+from tidegate.movements m
+left join tidegate.links l on l.connection = m.connection and l.customer = m.customer
+where m.connection = :connection and m.customer = any(cast(:customers as text[])) and m.superseded_at is null
+  and m.edition = :edition and m.unit <> coalesce('contact:' || l.contact, m.customer)""")
 
 _INSTANTS = """
 with ledger_spans as ({spans})

@@ -19,13 +19,20 @@ class Whose(NamedTuple):
     span: Span
 
 
-def keep_spans(db: Connection, ledger: Ledger, customers: Sequence[str], as_of: int) -> int:
-    """Derives the spans of these customers up to an instant (epoch seconds); returns how many were written."""
+class Written(NamedTuple):
+    """How many spans were written or dropped, and the customers that they are of."""
+
+    rows: int
+    customers: list[str]
+
+
+def keep_spans(db: Connection, ledger: Ledger, customers: Sequence[str], as_of: int) -> Written:
+    """Derives the spans of these customers up to an instant (epoch seconds) and writes those that differ."""
     found, due = derived(db, ledger, customers, as_of)
     values = {"connection": ledger.connection, "customers": list(customers)}
-    written = db.execute(_PUT, values | _columns(found)).scalar_one()
+    rows = list(db.scalars(_PUT, values | _columns(found)))
     db.execute(_PUT_DUE, values | {"due": list(due), "at": list(due.values())})
-    return written
+    return Written(len(rows), sorted(set(rows)))
 
 
 def derived(db: Connection, ledger: Ledger, customers: Sequence[str], as_of: int) -> tuple[list[Whose], dict[str, int]]:
@@ -84,13 +91,13 @@ gone as (
   delete from tidegate.spans s using differs d
   where d.item is null and s.connection = :connection
     and {" and ".join(f's."{name}" = d."old_{name}"' for name in _KEY)}
-  returning 1),
+  returning s.customer),
 put as (
   insert into tidegate.spans (connection, {_listed(_TYPES)})
   select :connection, {_listed(_TYPES)} from differs where item is not null order by {_listed(_KEY)}
   on conflict (connection, {_listed(_KEY)}) do update set ({_listed(_DATA)}) = ({_listed(_DATA, "excluded.")})
-  returning 1)
-select (select count(*) from gone) + (select count(*) from put)""")
+  returning customer)
+select customer from gone union all select customer from put""")
 
 _PUT_DUE = text("""
 with told as materialized (

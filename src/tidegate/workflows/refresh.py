@@ -1,4 +1,6 @@
-"""Recomputes what is derived of changed customers, left to right, in one transaction: links, grants, what is told."""
+"""Recomputes what is derived of changed customers, left to right, in one transaction: links, grants, what is told,
+revenue.
+"""
 
 import logging
 import threading
@@ -19,6 +21,7 @@ from tidegate.delivery.outbox import Told, tell
 from tidegate.entitlements.grants import derive_grants
 from tidegate.entitlements.telling import tell_changes, untold
 from tidegate.mirror import changed
+from tidegate.workflows import revenue
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -32,7 +35,7 @@ ROWS = 50
 @dataclass(slots=True)
 class Refreshed:
     """What a refresh did: customers looked at, links made, grants written or dropped, events told; who waits for a
-    person.
+    person; spans and rows of movements written or dropped.
     """
 
     customers: int = 0
@@ -42,6 +45,8 @@ class Refreshed:
     queued: int = 0
     grants: int = 0
     told: int = 0
+    spans: int = 0
+    movements: int = 0
     more: bool = field(default=False)
 
     def add(self, other: "Refreshed") -> None:
@@ -54,7 +59,7 @@ class Refreshed:
         return {name: getattr(self, name) for name in _COUNTED}
 
 
-_COUNTED = ("customers", "contacts", "linked", "created", "queued", "grants", "told")
+_COUNTED = ("customers", "contacts", "linked", "created", "queued", "grants", "told", "spans", "movements")
 
 
 def refresh_changed(
@@ -143,6 +148,8 @@ def _refresh(db: Connection, account: Account, customers: Sequence[str]) -> Refr
     following.follow(db, sorted(matched.contacts))
     tell(db, matched.told)
     done = _refresh_changed(db, sorted(matched.contacts))
+    kept = revenue.keep(db, account, customers, sorted(matched.contacts), _now(db))
+    done.spans, done.movements = kept.spans, kept.added + kept.superseded
     done.customers = len(customers)
     done.linked = sum(1 for one in matched.told if one.type == "contact.linked")
     done.created = sum(1 for one in matched.told if one.type == "contact.created")
@@ -163,9 +170,12 @@ def tell_unmapped(db: Connection, connection: str, customers: Sequence[str] | No
 
 
 def refresh_contacts(db: Connection, contacts: Sequence[int]) -> Refreshed:
-    """Derives the grants of these contacts (internal keys) and tells what their entitlements became."""
+    """Derives the grants of these contacts (internal keys), tells what their entitlements became, and makes revenue
+    follow their links.
+    """
     done = Refreshed(contacts=len(contacts))
     if contacts:
+        revenue.follow(db, contacts)
         done.grants = derive_grants(db, contacts).rows
         done.told = tell_changes(db, contacts, snapshot.load(db), _now(db))
     return done

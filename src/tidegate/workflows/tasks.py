@@ -20,7 +20,7 @@ from tidegate.errors import (
 )
 from tidegate.store.trouble import told
 from tidegate.workflows import catch_up as catching_up
-from tidegate.workflows import due, ingest_events, retention
+from tidegate.workflows import due, ingest_events, retention, revenue
 from tidegate.workflows import fan_out as fanning_out
 from tidegate.workflows import import_account as importing
 from tidegate.workflows import probe as probing
@@ -244,6 +244,8 @@ def tick(context: TaskContext, timestamp: int) -> list[str]:
             rung.append(f"import_account:{name}")
     if told := refreshing.refresh_due(context.engine, stop=context.stop):
         log.info("entitlements_changed_by_themselves", extra={"contacts": told})
+    if kept := revenue.keep_due(context.engine, stop=context.stop):
+        log.info("revenue_changed_by_itself", extra={"customers": kept})
     return rung
 
 

@@ -1,0 +1,72 @@
+"""Keeps revenue in step: of customers that changed, of contacts that got or lost one, of what changes by itself."""
+
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, text
+
+from tidegate.connections import accounts
+from tidegate.connections.accounts import Account
+from tidegate.contacts import linking
+from tidegate.revenue import editions, ledger, movements
+from tidegate.revenue.facts import keep_facts
+from tidegate.revenue.ledger import Kept
+
+BATCH = 500
+"""Customers of one transaction."""
+
+
+def keep(db: Connection, account: Account, customers: Sequence[str], contacts: Sequence[int], as_of: datetime) -> Kept:
+    """Derives spans and movements of these customers (Stripe ids) of a connection, and the facts of these contacts
+    (internal keys), those that a link of theirs reaches or left.
+    """
+    kept = ledger.keep(db, editions.begin(db, account.name), customers, int(as_of.timestamp()))
+    follow(db, contacts)
+    return kept
+
+
+def follow(db: Connection, contacts: Sequence[int]) -> None:
+    """Makes movements those of the contact that each customer belongs to now, where these contacts (internal keys) got
+    or lost one; and brings the contacts' facts up to that.
+    """
+    for connection, customers in movements.left(db, contacts).items():
+        found = editions.current(db, connection)
+        if found is not None and found.policy.unit == "contact":
+            movements.keep_movements(db, found, customers)
+    keep_facts(db, contacts)
+
+
+def keep_due(engine: Engine, *, stop: threading.Event | None = None) -> int:
+    """Derives what changed by itself since it was derived last: a discount that ended, days of past due that are over.
+
+    Returns how many customers were looked at, in batches, each its own transaction, until none is due.
+    """
+    looked = 0
+    with engine.connect() as db:
+        known = accounts.every(db)
+    for account in known:
+        last = ""
+        while not (stop and stop.is_set()):
+            with engine.begin() as db:
+                linking.lock(db)
+                due = list(db.scalars(_DUE, {"connection": account.name, "last": last, "limit": BATCH}))
+                if due:
+                    now = db.execute(text("select clock_timestamp()")).scalar_one()
+                    linked = list(db.scalars(_LINKED, {"connection": account.name, "customers": due}))
+                    keep(db, account, due, linked, now)
+            looked += len(due)
+            if len(due) < BATCH:
+                break
+            last = due[-1]
+    return looked
+
+
+_DUE = text("""
+select customer from tidegate.revenue_due
+where connection = :connection and changes_at <= clock_timestamp() and customer > :last
+order by customer limit :limit""")
+
+_LINKED = text("""
+select distinct contact from tidegate.links
+where connection = :connection and customer = any(cast(:customers as text[])) and contact is not null""")

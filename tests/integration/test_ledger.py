@@ -1,0 +1,303 @@
+"""The ledger in PostgreSQL: kept by the refresh, the same as DuckDB's, whoever a customer belongs to by then."""
+
+import random
+from collections.abc import Iterator
+from datetime import date
+from itertools import count
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+from tests.support.builders import customer, item, price, subscription
+from tests.support.histories import MILLION, day
+from tests.support.shop import Shop, opened
+
+from tidegate.contacts import directory
+from tidegate.pricing.policy import policy
+from tidegate.revenue import editions, movements
+from tidegate.revenue.editions import Ledger
+from tidegate.workflows import contacts, previewing
+from tidegate.workflows import revenue as keeping
+
+ACCOUNT = {"id": "acct_1", "object": "account", "settings": {"dashboard": {"timezone": "America/New_York"}}}
+BEGUN = day("2026-01-10")
+NUMBERS = count(1)
+
+
+class Books:
+    """A shop and its ledger; `who` makes customers that no other test has."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+
+    def who(self, *emails: str) -> list[str]:
+        """Customers (Stripe ids), one for each address; the same address is the same contact."""
+        number = next(NUMBERS)
+        ids = [f"cus_{number}_{place}" for place in range(len(emails))]
+        for place, (id_, email) in enumerate(zip(ids, emails, strict=True)):
+            self.shop.has(customer(id_, 10 + place, email=f"{email}{number}@example.com"))
+        return ids
+
+    def pays(self, who: str, amount: int, at: int = BEGUN, of: str = "", quantity: int = 1, **more: Any) -> str:
+        """A subscription of a customer, told of by an event; returns its id."""
+        id_ = of or f"sub_{who}"
+        interval = {"interval": more.pop("every", "month"), "interval_count": 1, "usage_type": "licensed"}
+        told = price(f"price_{amount}", unit_amount=amount, unit_amount_decimal=str(amount), recurring=interval)
+        told["currency"] = more.get("currency", "usd")
+        items = [item(f"si_{id_}", id_, quantity, price=told)]
+        of_one = subscription(id_, items, customer=who, created=BEGUN, start_date=BEGUN) | more
+        self.shop.told(of_one, at=at)
+        return id_
+
+    def refresh(self) -> tuple[int, int]:
+        """Spans and rows of movements that were written."""
+        done = self.shop.refresh()
+        return done.spans, done.movements
+
+    def moves(self, *who: str) -> list[tuple[str, str, float, str]]:
+        """Standing movements of these customers: (customer's place, kind, amount, day)."""
+        return [
+            (row[0].rsplit("_", 1)[1], row[1], row[2] / MILLION, f"{row[3]}")
+            for row in self.shop.rows(f"""
+select customer, kind, amount, day from tidegate.movements
+where superseded_at is null and customer in ({", ".join(f"'{one}'" for one in who)}) order by at, customer""")
+        ]
+
+    def facts(self, who: str) -> dict[str, Any]:
+        with self.shop.engine.connect() as db:
+            row = db.execute(
+                text(
+                    "select f.* from tidegate.contact_facts f join tidegate.links l using (contact) where customer = :c"
+                ),
+                {"c": who},
+            )
+            return dict(row.mappings().one())
+
+
+@pytest.fixture(scope="module")
+def books(database_url: str) -> Iterator[Books]:
+    with opened(database_url) as shop:
+        shop.settings(create_missing=True)
+        with shop.engine.begin() as db:
+            db.execute(text("update tidegate.connections set account = 'acct_1'"))
+        shop.has(ACCOUNT)
+        yield Books(shop)
+
+
+def test_a_refresh_keeps_spans_movements_sums_and_facts_and_a_second_writes_nothing(books: Books) -> None:
+    [who] = books.who("ada")
+    of = books.pays(who, 1000)
+    books.pays(who, 1000, day("2026-03-01"), of, quantity=3)
+    assert books.refresh() == (2, 2)
+    assert books.moves(who) == [("0", "new", 1000, "2026-01-09"), ("0", "expansion", 2000, "2026-02-28")]
+    assert books.shop.rows("select edition, preset, time_zone from tidegate.ledgers") == [
+        (1, "default", "America/New_York")
+    ]
+    facts = books.facts(who)
+    assert (facts["mrr"], facts["statuses"], facts["subscriptions"]) == ({"usd": 3000 * MILLION}, ["active"], 1)
+    assert facts["customer_since"].timestamp() == BEGUN
+    assert (facts["churned_at"], facts["last_moved_at"].timestamp()) == (None, day("2026-03-01"))
+    books.shop.has(customer(who, 10, email="ada1@example.com", name="Ada"), at=200)
+    assert books.refresh() == (0, 0)
+    unchanged = books.facts(who)
+    assert unchanged["updated_at"] == facts["updated_at"]
+
+
+def test_what_is_said_otherwise_supersedes_and_the_sums_by_day_follow(books: Books) -> None:
+    [who] = books.who("eve")
+    of = books.pays(who, 500, currency="sek")
+    books.refresh()
+    books.pays(who, 700, day("2026-02-01"), of, currency="sek")
+    books.refresh()
+    books.pays(who, 600, day("2026-01-20"), of, currency="sek")  # an event that comes late
+    assert books.refresh() == (2, 3)
+    assert [one[1:3] for one in books.moves(who)] == [("new", 500), ("expansion", 100), ("expansion", 100)]
+    kept = (
+        f"select kind, amount / 1000000 from tidegate.movements where customer = '{who}' and superseded_at is not null"
+    )
+    assert books.shop.rows(kept) == [("expansion", 200)]
+    sums = (
+        "select day, kind, amount / 1000000, movements from tidegate.mrr_days where currency = 'sek' and movements <> 0"
+    )
+    assert sorted(books.shop.rows(sums)) == [
+        (date(2026, 1, 9), "new", 500, 1),
+        (date(2026, 1, 19), "expansion", 100, 1),
+        (date(2026, 1, 31), "expansion", 100, 1),
+    ]
+
+
+def test_a_customer_moved_to_a_second_customer_of_the_same_contact(books: Books) -> None:
+    first, second = books.who("bob", "bob")
+    of = books.pays(first, 1000)
+    books.pays(first, 1000, day("2026-04-01") + 30, of, status="canceled", ended_at=day("2026-04-01"))
+    at = day("2026-04-01") + 900
+    books.pays(second, 1000, at, created=at, start_date=at)
+    books.refresh()
+    assert books.moves(first, second) == [
+        ("0", "new", 1000, "2026-01-09"),
+        ("0", "transfer", -1000, "2026-03-31"),
+        ("1", "transfer", 1000, "2026-03-31"),
+    ]
+    facts = books.facts(first)
+    assert (facts["mrr"], facts["churned_at"], facts["last_moved_at"].timestamp()) == (
+        {"usd": 1000 * MILLION},
+        None,
+        BEGUN,
+    )
+
+
+def test_canceled_and_created_again_within_the_hour_is_no_churn(books: Books) -> None:
+    [who] = books.who("cyd")
+    of, end = books.pays(who, 1000), day("2026-04-01")
+    books.pays(who, 1000, end, of, status="canceled", ended_at=end)
+    books.refresh()
+    assert [one[1] for one in books.moves(who)] == ["new", "churn"]
+    assert books.facts(who)["churned_at"].timestamp() == end
+    books.pays(who, 1500, end + 3600, f"{of}_2", created=end + 3600, start_date=end + 3600)
+    books.refresh()
+    assert [one[1:3] for one in books.moves(who)] == [("new", 1000), ("expansion", -1000), ("expansion", 1500)]
+
+
+def test_linking_and_unlinking_derives_the_movements_of_both(books: Books) -> None:
+    first, second = books.who("dan", "dora")
+    books.pays(first, 1000)
+    at = day("2026-02-10")
+    books.pays(second, 300, at, created=at, start_date=at)
+    books.refresh()
+    apart = [("0", "new", 1000, "2026-01-09"), ("1", "new", 300, "2026-02-09")]
+    assert books.moves(first, second) == apart
+    with books.shop.engine.connect() as db:
+        [ref] = db.scalars(
+            text(
+                "select 'account:' || c.external_id from tidegate.contacts c join tidegate.links l on l.contact = c.key"
+                " where l.customer = :c"
+            ),
+            {"c": first},
+        )
+        kind = directory.find(db, False, ref.split(":", 1)[1]).ref
+    previewing.commit(books.shop.engine, contacts.linked(books.shop.account, second, kind, "me"), None)
+    assert books.moves(first, second) == [apart[0], ("1", "expansion", 300, "2026-02-09")]
+    assert books.facts(first)["mrr"] == {"usd": 1300 * MILLION}
+    previewing.commit(books.shop.engine, contacts.unlinked(books.shop.account, second, "me"), None)
+    assert books.moves(first, second) == apart
+    assert books.facts(first)["mrr"] == {"usd": 1000 * MILLION}
+    assert books.refresh() == (0, 0)
+
+
+def test_month_ends_around_daylight_saving_a_leap_day_and_a_currency_without_minor_units(books: Books) -> None:
+    winter, summer, leap = books.who("kim", "lea", "max")
+    at = day("2026-03-01T04:59")  # February in New York, an hour before it would be in summer
+    books.pays(winter, 100, at, created=at, start_date=at)
+    at = day("2026-04-01T04:00")  # April there, by daylight saving time
+    books.pays(summer, 500, at, created=at, start_date=at, currency="jpy")
+    at = day("2024-02-29T12:00")
+    books.pays(leap, 12_000, at, every="year", created=at, start_date=at)
+    books.refresh()
+    assert books.moves(winter, summer, leap) == [
+        ("2", "new", 1000, "2024-02-29"),
+        ("0", "new", 100, "2026-02-28"),
+        ("1", "new", 500, "2026-04-01"),
+    ]
+    assert books.facts(summer)["mrr"] == {"jpy": 500 * MILLION}
+
+
+def test_what_changes_by_itself_is_told_when_it_is_due(books: Books) -> None:
+    [who] = books.who("nan")
+    resumes = day("2100-01-01")
+    books.pays(who, 1000, pause_collection={"behavior": "void", "resumes_at": resumes})
+    books.refresh()
+    assert books.moves(who) == []
+    assert (
+        books.shop.scalar(f"select changes_at from tidegate.revenue_due where customer = '{who}'").timestamp()
+        == resumes
+    )
+    past = day("2026-05-01")
+    books.pays(who, 1000, pause_collection={"behavior": "void", "resumes_at": past})  # of the same second: it wins
+    with books.shop.engine.begin() as db:
+        db.execute(
+            text("update tidegate.revenue_due set changes_at = now() - interval '1 minute' where customer = :c"),
+            {"c": who},
+        )
+    assert keeping.keep_due(books.shop.engine) == 1
+    assert keeping.keep_due(books.shop.engine) == 0
+
+
+def random_spans(db: Connection, seed: int) -> list[str]:
+    """Spans of 40 customers of 25 contacts, many changes of them within minutes."""
+    dice = random.Random(seed)
+    names = [f"cus_r{seed}_{n}" for n in range(40)]
+    keys = list(db.scalars(text("select key from tidegate.contacts order by key limit 3")))
+    rows: list[dict[str, Any]] = []
+    for name in names:
+        for place in range(dice.randint(1, 3)):
+            at = BEGUN + dice.randint(0, 10) * 600
+            for _ in range(dice.randint(1, 6)):
+                start = at + dice.choice([0, 0, 900, 5000])
+                at = start + dice.choice([600, 1800, 3600, 86_400 * 9])
+                worth = dice.choice([0, 0, 5, 7, 10**7])
+                rows.append(
+                    {"c": name, "i": f"si_{name}_{place}", "s": start, "e": at if dice.random() < 0.9 else None,
+                     "m": worth * MILLION, "w": "" if worth or dice.random() < 0.5 else "it is paused",
+                     "u": dice.choice(["usd", "eur"]) if place else "usd", "p": f"price_{worth}"}
+                )  # fmt: skip
+                if rows[-1]["e"] is None:
+                    break
+        if dice.random() < 0.7:
+            db.execute(
+                text(
+                    "insert into tidegate.links (connection, customer, contact, method, evidence) "
+                    "values ('acme', :c, :k, 'manual', '{}')"
+                ),
+                {"c": name, "k": dice.choice(keys)},
+            )
+    first = {one["i"]: one["u"] for one in reversed(rows)}
+    db.execute(
+        text("""
+insert into tidegate.spans (connection, subscription, item, starts_at, ends_at, customer, currency, mrr, listed,
+  why_not, price, product, quantity, "interval", interval_count, metered, provenance, source)
+values ('acme', :i, :i, to_timestamp(:s), to_timestamp(:e), :c, :u, :m, :m, :w, :p, 'prod_1', 1, 'month', 1, false,
+  'observed', '')"""),
+        [one | {"u": first[one["i"]]} for one in rows],
+    )
+    return names
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [{}, {"zero": "contraction", "netting": "instant"}, {"netting": "day", "unit": "customer"}, {"netting": "period"}],
+    ids=str,
+)
+def test_postgresql_and_duckdb_say_the_same_row_for_row(books: Books, choices: dict[str, str]) -> None:
+    import duckdb
+
+    from tidegate.revenue import duck
+
+    chosen = policy("default", choices)
+    with books.shop.engine.connect() as db, db.begin() as trying:
+        begun = editions.begin(db, "acme")
+        of_test = Ledger("acme", 900, chosen, begun.zone, "")
+        names = random_spans(db, len(f"{choices}"))
+        added = movements.keep_movements(db, of_test, names).added
+        columns = ("unit", "customer", "subscription", "item", "currency", "at", "moved_at", "day", "kind", "amount",
+                   "opening", "closing", "price", "product")  # fmt: skip
+        stored = db.execute(
+            text(f"""
+select {", ".join(f"extract(epoch from {c})::bigint" if c in ("at", "moved_at") else c for c in columns)}
+from tidegate.movements where edition = 900 and superseded_at is null""")
+        )
+        ours = sorted(tuple(row) for row in stored)
+        whole = movements.together(db, of_test, names)
+        spans = db.execute(text(movements.spans_sql(chosen)), {"connection": "acme", "customers": whole}).all()
+        trying.rollback()
+    with duckdb.connect() as duck_db:
+        duck_db.execute(
+            "create table ledger_spans (unit text, connection text, customer text, subscription text, "
+            "item text, currency text, starts_at bigint, ends_at bigint, mrr bigint, counts boolean, "
+            "price text, product text)"
+        )
+        duck_db.executemany(f"insert into ledger_spans values ({', '.join('?' * 12)})", [tuple(row) for row in spans])
+        duck.derive(duck_db, chosen, begun.zone)
+        listed = ", ".join(f'"{c}"' for c in columns)
+        theirs = sorted(duck_db.execute(f"select {listed} from ledger_movements").fetchall())
+    assert len(ours) == added > 150
+    assert ours == theirs
