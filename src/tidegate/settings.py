@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     """Days that single debits of usage stay, with their idempotency keys; what is used in all stays counted."""
     retention_outbox_days: int = Field(default=14, ge=1)
     """Days that what the outbox tells stays, whoever has read it."""
+    retention_movements_days: int = Field(default=90, ge=1)
+    """Days that movements of revenue are kept once a recomputation says otherwise."""
     log_level: str = Field(default="WARNING")
     """Level of the log on stderr: DEBUG, INFO, WARNING or ERROR."""
 
@@ -75,6 +77,7 @@ class Settings(BaseSettings):
             "runs": self.retention_runs_days,
             "usage": self.retention_usage_days,
             "outbox": self.retention_outbox_days,
+            "movements": self.retention_movements_days,
         }
 
     @property

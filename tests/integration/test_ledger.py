@@ -14,9 +14,9 @@ from tests.support.shop import Shop, opened
 
 from tidegate.contacts import directory
 from tidegate.pricing.policy import policy
-from tidegate.revenue import editions, movements
+from tidegate.revenue import checks, editions, movements
 from tidegate.revenue.editions import Ledger
-from tidegate.workflows import contacts, previewing
+from tidegate.workflows import contacts, previewing, retention
 from tidegate.workflows import revenue as keeping
 
 ACCOUNT = {"id": "acct_1", "object": "account", "settings": {"dashboard": {"timezone": "America/New_York"}}}
@@ -301,3 +301,81 @@ from tidegate.movements where edition = 900 and superseded_at is null""")
         theirs = sorted(duck_db.execute(f"select {listed} from ledger_movements").fetchall())
     assert len(ours) == added > 150
     assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("wrong", "found"),
+    [
+        (None, {}),
+        (
+            "update tidegate.spans set ends_at = '2027-01-01' where item = 'si_sub_{who}' and ends_at is not null",
+            {"spans": ["sub_{who}/si_sub_{who} 2026-03-01T00:00:00Z"], "ledger": ["{who} usd 2026-03"]},
+        ),
+        (
+            "update tidegate.movements set amount = amount + 1 where customer = '{who}' and kind = 'new'",
+            {
+                "ledger": ["{who} usd 2026-01", "{who} usd 2026-03"],
+                "movements": ["{unit} usd 2026-01-10T00:00:00Z"],
+                "mrr_days": ["2026-01-09 usd new"],
+            },
+        ),
+        (
+            "update tidegate.movements set opening = opening + 1 where customer = '{who}' and kind = 'expansion'",
+            {"movements": ["{unit} usd 2026-03-01T00:00:00Z"]},
+        ),
+        (
+            "delete from tidegate.mrr_days where day = '2026-02-28' and currency = 'usd' and kind = 'expansion'",
+            {"mrr_days": ["2026-02-28 usd expansion"]},
+        ),
+    ],
+    ids=["nothing", "overlap", "amount", "opening", "day"],
+)
+def test_the_audit_finds_what_does_not_add_up(books: Books, wrong: str | None, found: dict[str, Any]) -> None:
+    [who] = books.who("zoe")
+    of = books.pays(who, 1000)
+    books.pays(who, 1000, day("2026-03-01"), of, quantity=3)
+    books.refresh()
+    with books.shop.engine.connect() as db, db.begin() as trying:
+        unit = db.scalar(text("select unit from tidegate.movements where customer = :c limit 1"), {"c": who})
+        if wrong is not None:
+            db.execute(text(wrong.format(who=who)))
+        told = {name: broken for name, broken in checks.broken(db, "acme").items() if broken}
+        trying.rollback()
+    wanted = {name: [one.format(who=who, unit=unit) for one in those] for name, those in found.items()}
+    assert told == wanted
+
+
+def test_superseded_rows_and_old_ledgers_are_kept_for_a_while(books: Books) -> None:
+    [who] = books.who("old")
+    of = books.pays(who, 500)
+    books.refresh()
+    books.pays(who, 900, day("2026-01-08"), of)
+    books.refresh()
+    run = "insert into tidegate.ledgers (connection, edition, preset, time_zone, adopted_at, retired_at) values {}"
+    old = ", ".join(f"('gone', {edition}, 'default', 'UTC', now(), now())" for edition in range(1, 6))
+    move = """
+insert into tidegate.movements (edition, connection, unit, customer, subscription, item, currency, at, moved_at, day,
+  kind, amount, opening, closing, price, product)
+select e, 'gone', 'c', 'c', 's', 'i', 'usd', now(), now(), current_date, 'new', 1, 0, 1, 'p', 'p'
+from generate_series(1, 5) e"""
+    with books.shop.engine.begin() as db:
+        db.execute(text(run.format(old)))
+        db.execute(text(move))
+        db.execute(
+            text(
+                "update tidegate.movements set superseded_at = superseded_at - interval '90 days' where customer = :c"
+            ),
+            {"c": who},
+        )
+    superseded = books.shop.scalar(
+        f"select count(*) from tidegate.movements where customer = '{who}' and superseded_at is not null"
+    )
+    deleted = retention.forget_old(books.shop.engine)
+    assert (deleted["movements"], deleted["ledgers"]) == (superseded, 2)
+    assert superseded > 0
+    assert books.shop.rows("select edition from tidegate.movements where connection = 'gone' order by 1") == [
+        (3,),
+        (4,),
+        (5,),
+    ]
+    assert len(books.moves(who)) == 2

@@ -52,5 +52,5 @@ def said(connection: str, done: dict[str, Any]) -> str:
         f"Refreshed {done['customers']:,} customers and {done['contacts']:,} contacts of {connection}: "
         f"{done['created']:,} contacts made, {done['linked']:,} customers linked, {done['queued']:,} in review, "
         f"{done['grants']:,} grants written, {done['told']:,} changes of entitlements told, "
-        f"{done['spans']:,} spans and {done['movements']:,} movements of revenue written."
+        f"{done['spans']:,} spans, {done['movements']:,} movements and {done['events']:,} billing events written."
     )

@@ -17,6 +17,7 @@ from tidegate.mirror import invariants
 from tidegate.mirror.compare import NAMED, Comparison, compare
 from tidegate.mirror.dangling import dangling
 from tidegate.mirror.event_list import read_events
+from tidegate.revenue import checks
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.resources import RESOURCES, all_listed, by_object, listed
 from tidegate.stripe_api.resources.resource import Resource
@@ -34,7 +35,7 @@ UNLISTED = (
 Check = Callable[[Connection, str], Mapping[str, Sequence[str]]]
 """A domain's invariants: given a connection's name, what breaks each of them, by the invariant's name."""
 
-CHECKS: tuple[Check, ...] = (invariants.broken,)
+CHECKS: tuple[Check, ...] = (invariants.broken, checks.broken)
 """Checked by every audit of everything; a domain whose tables are derived from the mirror adds its own."""
 
 

@@ -13,6 +13,7 @@ from tidegate.connections.accounts import Account, Credentials
 from tidegate.errors import ImportRunning, StripeEndpointMissing, StripeKeyInvalid, StripeKeyRefused, UsageError
 from tidegate.mirror import forgotten
 from tidegate.mirror.tables import STRIPE_TABLES
+from tidegate.revenue.facts import keep_facts
 from tidegate.secrets import Vault
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.mode import check_mode, livemode_of
@@ -42,6 +43,16 @@ OWNED = (
     "mappings",
     "unmapped_prices",
     "outbox",
+    "spans",
+    "movements",
+    "mrr_days",
+    "ledgers",
+    "revenue_due",
+    "exclusions",
+    "closings",
+    "closed_rows",
+    "billing_events",
+    "billing_tellings",
 )
 """Tables of schema `tidegate` whose rows belong to a connection; what others refer to comes after them."""
 
@@ -250,12 +261,18 @@ def purge(engine: Engine, name: str) -> dict[str, int]:
         db.execute(lock, {"names": names})
         owners = _owners(db, names)
         forgotten.outlast(db, names)
+        linked = list(db.scalars(_LINKED, {"names": names}))
         counts = {
             table: db.execute(text(f"delete from {table} where {mine}"), owners).rowcount
             for table, mine in _owned().items()
         }
+        keep_facts(db, linked)
         db.execute(text("delete from tidegate.connections where name = any(:names)"), {"names": names})
     return {table: count for table, count in counts.items() if count}
+
+
+_LINKED = text("""
+select distinct contact from tidegate.links where connection = any(:names) and contact is not null""")
 
 
 def _owners(db: Connection, names: Sequence[str]) -> dict[str, list[str]]:

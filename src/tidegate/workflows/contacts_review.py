@@ -120,6 +120,7 @@ def remove_unused(db: Connection, contacts: Sequence[int]) -> set[int]:
 
 _BELONGING = (
     ("entitlements_told", "contact"),
+    ("contact_facts", "contact"),
     ("contact_ids", "contact"),
     ("contact_emails", "contact"),
     ("contact_domains", "contact"),

@@ -35,7 +35,7 @@ ROWS = 50
 @dataclass(slots=True)
 class Refreshed:
     """What a refresh did: customers looked at, links made, grants written or dropped, events told; who waits for a
-    person; spans and rows of movements written or dropped.
+    person; spans, rows of movements and billing events written or dropped.
     """
 
     customers: int = 0
@@ -47,6 +47,7 @@ class Refreshed:
     told: int = 0
     spans: int = 0
     movements: int = 0
+    events: int = 0
     more: bool = field(default=False)
 
     def add(self, other: "Refreshed") -> None:
@@ -59,7 +60,7 @@ class Refreshed:
         return {name: getattr(self, name) for name in _COUNTED}
 
 
-_COUNTED = ("customers", "contacts", "linked", "created", "queued", "grants", "told", "spans", "movements")
+_COUNTED = ("customers", "contacts", "linked", "created", "queued", "grants", "told", "spans", "movements", "events")
 
 
 def refresh_changed(
@@ -149,7 +150,7 @@ def _refresh(db: Connection, account: Account, customers: Sequence[str]) -> Refr
     tell(db, matched.told)
     done = _refresh_changed(db, sorted(matched.contacts))
     kept = revenue.keep(db, account, customers, sorted(matched.contacts), _now(db))
-    done.spans, done.movements = kept.spans, kept.added + kept.superseded
+    done.spans, done.movements, done.events = kept
     done.customers = len(customers)
     done.linked = sum(1 for one in matched.told if one.type == "contact.linked")
     done.created = sum(1 for one in matched.told if one.type == "contact.created")

@@ -10,12 +10,21 @@ from sqlalchemy import Engine, text
 
 BATCH = 1000
 
-DAYS: Mapping[str, int] = {"inbox": 30, "jobs": 7, "runs": 90, "usage": 90, "outbox": 14}
+DAYS: Mapping[str, int] = {"inbox": 30, "jobs": 7, "runs": 90, "usage": 90, "outbox": 14, "movements": 90}
 """Events that wait or are parked are kept whatever their age; so are jobs that are not finished, and of the runs what
 `BATCHES` says. Revoked tokens go with the runs. Of usage go the single debits, with their idempotency keys; what is
 used in all stays counted, and a reservation that nobody settled stays. Of the outbox nothing is kept longer: no
-destination waits for it.
+destination waits for it. Of movements go those that a recomputation superseded, and whole ledgers that are older than
+the last `LEDGERS`.
 """
+
+LEDGERS = 3
+"""Editions of a connection's ledger that stay beside the one in force, for comparison."""
+OLD_LEDGERS = f"""
+  select connection, edition from tidegate.ledgers l
+  where retired_at is not null and (
+    select count(*) from tidegate.ledgers n
+    where n.connection = l.connection and n.retired_at is not null and n.edition > l.edition) >= {LEDGERS}"""
 
 # What to delete, per table: one batch of rows past their days. Of runs (with their ranges and comparisons) stay the
 # last of each kind, the last whole import (it says that there was one, and that lost events were made good), and an
@@ -56,10 +65,21 @@ delete from tidegate.usage_debits where id = any(array(
     "outbox": """
 delete from tidegate.outbox where id = any(array(
   select id from tidegate.outbox where at < now() - make_interval(days => :days) order by at limit :batch))""",
+    "movements": """
+delete from tidegate.movements where id = any(array(
+  select id from tidegate.movements where superseded_at < now() - make_interval(days => :days) limit :batch))""",
+    "ledgers": f"""
+delete from tidegate.movements where id = any(array(
+  select m.id from ({OLD_LEDGERS}) l
+  join tidegate.movements m on m.connection = l.connection and m.edition = l.edition limit :batch))""",
     "tokens": """
 delete from tidegate.tokens where id = any(array(
   select id from tidegate.tokens where revoked_at < now() - make_interval(days => :days) limit :batch))""",
 }
+
+
+_WITH = {"tokens": "runs", "ledgers": "movements"}
+"""Tables that go by the days of another."""
 
 
 def forget_old(
@@ -68,7 +88,7 @@ def forget_old(
     """Deletes the rows of each table that are older than its `days`; returns how many there were."""
     deleted = dict.fromkeys(BATCHES, 0)
     for table, batch in BATCHES.items():
-        kept = days["runs" if table == "tokens" else table]
+        kept = days[_WITH.get(table, table)]
         while not (stop and stop.is_set()):
             with engine.begin() as db:
                 count = db.execute(text(batch), {"days": kept, "batch": BATCH}).rowcount

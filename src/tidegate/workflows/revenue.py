@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
@@ -10,20 +11,30 @@ from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
 from tidegate.contacts import linking
 from tidegate.revenue import editions, ledger, movements
+from tidegate.revenue.events import keep_events
 from tidegate.revenue.facts import keep_facts
-from tidegate.revenue.ledger import Kept
 
 BATCH = 500
 """Customers of one transaction."""
 
 
+class Kept(NamedTuple):
+    """What was written: spans, rows of movements added or superseded, billing events."""
+
+    spans: int
+    movements: int
+    events: int
+
+
 def keep(db: Connection, account: Account, customers: Sequence[str], contacts: Sequence[int], as_of: datetime) -> Kept:
-    """Derives spans and movements of these customers (Stripe ids) of a connection, and the facts of these contacts
-    (internal keys), those that a link of theirs reaches or left.
+    """Derives spans, movements and billing events of these customers (Stripe ids) of a connection, and the facts of
+    these contacts (internal keys), those that a link of theirs reaches or left.
     """
-    kept = ledger.keep(db, editions.begin(db, account.name), customers, int(as_of.timestamp()))
+    at = int(as_of.timestamp())
+    kept = ledger.keep(db, editions.begin(db, account.name), customers, at)
     follow(db, contacts)
-    return kept
+    events = keep_events(db, account.name, customers, at)
+    return Kept(kept.spans, kept.added + kept.superseded, sum(events))
 
 
 def follow(db: Connection, contacts: Sequence[int]) -> None:
