@@ -6,7 +6,19 @@ from typing import Annotated, Any
 import typer
 
 from tidegate import __version__
-from tidegate.cli import config, contacts, explain, features, inbox, mappings, overrides, packages, secrets, tokens
+from tidegate.cli import (
+    config,
+    contacts,
+    explain,
+    features,
+    inbox,
+    mappings,
+    overrides,
+    packages,
+    revenue,
+    secrets,
+    tokens,
+)
 from tidegate.cli.audit import audit
 from tidegate.cli.catch_up import catch_up
 from tidegate.cli.connect import connect
@@ -84,6 +96,7 @@ app.add_typer(mappings.app, name="mappings", rich_help_panel="Catalog")
 app.add_typer(packages.app, name="packages", rich_help_panel="Catalog")
 app.add_typer(contacts.app, name="contacts", rich_help_panel="Contacts and entitlements")
 app.add_typer(overrides.app, name="overrides", rich_help_panel="Contacts and entitlements")
+app.add_typer(revenue.app, name="revenue", rich_help_panel="Revenue")
 app.add_typer(explain.app, name="explain", rich_help_panel="Look")
 app.add_typer(inbox.app, name="inbox", rich_help_panel="Keep going")
 app.add_typer(tokens.app, name="tokens", rich_help_panel="Keep going")

@@ -1,10 +1,14 @@
 """A connection's ledger and its editions: each has one policy and time zone, and one edition is in force."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Connection, text
 
+from tidegate.errors import PolicyInvalid
 from tidegate.pricing.policy import Policy, policy
 
 
@@ -39,8 +43,110 @@ def begin(db: Connection, connection: str) -> Ledger:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an edition is kept by: a preset with `choices` made otherwise, the base currency (empty: none), a time zone.
+    `managed_by`: `file` for tidegate.yaml.
+    """
+
+    preset: str
+    choices: Mapping[str, str]
+    base_currency: str
+    time_zone: str
+    managed_by: str = ""
+
+    @property
+    def policy(self) -> Policy:
+        """Raises PolicyInvalid for what is no preset, setting or choice."""
+        return policy(self.preset, self.choices)
+
+    def otherwise(
+        self,
+        preset: str | None = None,
+        choices: Mapping[str, str] | None = None,
+        base_currency: str | None = None,
+        time_zone: str | None = None,
+    ) -> "Terms":
+        """The same with what is given; another preset begins without choices. Raises PolicyInvalid."""
+        kept: Mapping[str, str] = {} if preset is not None and preset != self.preset else self.choices
+        return Terms(
+            preset or self.preset,
+            {**kept, **(choices or {})},
+            self.base_currency if base_currency is None else base_currency.lower(),
+            time_zone or self.time_zone,
+            self.managed_by,
+        ).checked()
+
+    def checked(self) -> "Terms":
+        """Itself. Raises PolicyInvalid where something is no preset, setting, choice, currency or time zone."""
+        base = self.base_currency
+        if self.policy and base and not (base.isascii() and base.isalpha() and len(base) == 3):
+            raise PolicyInvalid(problem=f"{base!r} is no currency: it is three letters, such as usd.")
+        try:
+            ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            problem = f"{self.time_zone!r} is no time zone: it is one such as Europe/Berlin, or UTC."
+            raise PolicyInvalid(problem=problem) from error
+        return self
+
+    def as_entry(self) -> dict[str, Any]:
+        """As tidegate.yaml says it, in section `revenue`."""
+        return {
+            "policy": self.preset,
+            "settings": dict(self.choices),
+            "base_currency": self.base_currency,
+            "time_zone": self.time_zone,
+        }
+
+
+def terms(db: Connection, connection: str) -> Terms:
+    """By what the ledger in force is kept; begun where there is none."""
+    begin(db, connection)
+    row = db.execute(_CURRENT, {"connection": connection}).one()
+    return Terms(row.preset, row.choices, row.base_currency, row.time_zone, row.managed_by)
+
+
+def draft(db: Connection, connection: str, wanted: Terms) -> Ledger:
+    """A new edition that is not in force yet."""
+    edition = db.execute(_DRAFT, _values(connection, wanted)).scalar_one()
+    return tried(connection, wanted, edition)
+
+
+def tried(connection: str, wanted: Terms, edition: int = 0) -> Ledger:
+    """An edition that is stored nowhere."""
+    return Ledger(connection, edition, wanted.policy, ZoneInfo(wanted.time_zone), wanted.base_currency)
+
+
+def adopt(db: Connection, ledger: Ledger) -> None:
+    """Puts an edition in force in the place of the one that is."""
+    values = {"connection": ledger.connection, "edition": ledger.edition}
+    for statement in (_RETIRE, _ADOPT):
+        db.execute(statement, values)
+
+
+def amend(db: Connection, connection: str, wanted: Terms) -> None:
+    """Changes what no movement depends on, in the edition in force: base currency, and who manages it."""
+    db.execute(_AMEND, _values(connection, wanted))
+
+
+def every(db: Connection, connection: str) -> list[dict[str, Any]]:
+    """All editions, the newest first."""
+    return [dict(row) for row in db.execute(_EVERY, {"connection": connection}).mappings()]
+
+
+def _values(connection: str, wanted: Terms) -> dict[str, Any]:
+    return {
+        "connection": connection,
+        "preset": wanted.preset,
+        "choices": json.dumps(dict(wanted.choices), sort_keys=True),
+        "base": wanted.base_currency,
+        "zone": wanted.time_zone,
+        "managed_by": wanted.managed_by,
+    }
+
+
 _CURRENT = text("""
-select edition, preset, choices, time_zone, base_currency from tidegate.ledgers
+select edition, preset, choices, time_zone, base_currency, managed_by from tidegate.ledgers
 where connection = :connection and adopted_at is not null and retired_at is null""")
 
 _BEGIN = text("""
@@ -52,3 +158,24 @@ select :connection, 1, 'default', coalesce(
        and a.data #>> '{settings,dashboard,timezone}' in (select name from pg_timezone_names)), 'UTC'),
   clock_timestamp()
 on conflict do nothing""")
+
+_DRAFT = text("""
+insert into tidegate.ledgers (connection, edition, preset, choices, base_currency, time_zone, managed_by)
+select :connection, coalesce(max(edition), 0) + 1, :preset, cast(:choices as jsonb), :base, :zone, :managed_by
+from tidegate.ledgers where connection = :connection
+returning edition""")
+
+_RETIRE = text("""
+update tidegate.ledgers set retired_at = clock_timestamp()
+where connection = :connection and adopted_at is not null and retired_at is null""")
+
+_ADOPT = text("""
+update tidegate.ledgers set adopted_at = clock_timestamp() where connection = :connection and edition = :edition""")
+
+_AMEND = text("""
+update tidegate.ledgers set base_currency = :base, managed_by = :managed_by
+where connection = :connection and adopted_at is not null and retired_at is null""")
+
+_EVERY = text("""
+select edition, preset, choices, base_currency, time_zone, adopted_at, retired_at, managed_by
+from tidegate.ledgers where connection = :connection order by edition desc""")

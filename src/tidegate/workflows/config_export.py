@@ -7,6 +7,7 @@ from sqlalchemy import Connection, text
 
 from tidegate.catalog import features, mappings, packages
 from tidegate.connections import accounts
+from tidegate.revenue import editions
 
 
 def export(db: Connection) -> dict[str, Any]:
@@ -20,6 +21,7 @@ def export(db: Connection) -> dict[str, Any]:
         "packages": [package_entry(one) for one in packages.every(db)],
         "mappings": [mapping_entry(one, several=several) for one in _in_order(mappings.every(db))],
         "contacts": _contacts(db, several),
+        "revenue": _revenue(db, several),
     }
     return {name: section for name, section in sections.items() if section}
 
@@ -66,3 +68,15 @@ def _contacts(db: Connection, several: bool) -> Any:
     if not several:
         return dict(found[0][1]) if found else {}
     return [{**settings, "connection": connection} for connection, settings in found]
+
+
+def _revenue(db: Connection, several: bool) -> Any:
+    """By what ledgers are kept, where somebody chose it."""
+    found: list[dict[str, Any]] = []
+    for account in accounts.every(db):
+        if editions.current(db, account.name) is None:
+            continue
+        terms = editions.terms(db, account.name)
+        if (terms.preset, dict(terms.choices), terms.base_currency, terms.managed_by) != ("default", {}, "", ""):
+            found.append(terms.as_entry() | ({"connection": account.name} if several else {}))
+    return found if several else found[0] if found else {}

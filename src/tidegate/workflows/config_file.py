@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,8 +14,10 @@ from tidegate.connections import accounts
 from tidegate.contacts import policy
 from tidegate.entitlements.grants import derive_grants
 from tidegate.errors import CatalogInvalid, CatalogUnknown, ConfigInvalid, UsageError
-from tidegate.workflows import catalog_changes, contacts_settings
-from tidegate.workflows.config_sections import ContactsEntry, MappingEntry, PackageEntry, Sections
+from tidegate.revenue import editions
+from tidegate.revenue.editions import Terms
+from tidegate.workflows import catalog_changes, contacts_settings, ledger_policy
+from tidegate.workflows.config_sections import ContactsEntry, MappingEntry, PackageEntry, RevenueEntry, Sections
 from tidegate.workflows.contacts_settings import Matching
 from tidegate.workflows.previewing import Change, Prepared
 from tidegate.workflows.refresh import tell_unmapped
@@ -96,6 +98,7 @@ def apply(sections: Sections, by: str, *, prune: bool = False, keep_holders: boo
         _packages(db, applying)
         _mappings(db, applying)
         _contacts(db, applying)
+        _revenue(db, applying)
         _leave(db, applying)
         if any(step.section == "mappings" for step in applying.steps):
             for account in accounts.every(db):
@@ -162,7 +165,7 @@ def _mappings(db: Connection, applying: Applying) -> None:
                 )
 
 
-def _connection(db: Connection, sections: Sections, entry: MappingEntry | ContactsEntry) -> str:
+def _connection(db: Connection, sections: Sections, entry: MappingEntry | ContactsEntry | RevenueEntry) -> str:
     """The connection that an entry names, or the only one. Raises ConfigInvalid, with the line."""
     try:
         return accounts.named(db, entry.connection).name
@@ -208,6 +211,22 @@ def _contacts(db: Connection, applying: Applying) -> None:
                 continue
             policy.store(db, connection, wanted, managed_by=FILE)
             _noted(applying, "contacts", connection, known and known["settings"] | {"managed_by": ""}, wanted)
+
+
+def _revenue(db: Connection, applying: Applying) -> None:
+    for entry in applying.sections.revenue or ():
+        with applying.at(entry):
+            account = accounts.named(db, _connection(db, applying.sections, entry))
+            known = editions.terms(db, account.name)
+            wanted = replace(_terms(entry, known), managed_by=FILE).checked()
+            if known != wanted:
+                said = {"managed_by": known.managed_by, **known.as_entry()}
+                _noted(applying, "revenue", account.name, said, wanted.as_entry())
+                ledger_policy.adopted(db, account, wanted, applying.by)
+
+
+def _terms(entry: RevenueEntry, known: Terms) -> Terms:
+    return Terms(entry.policy, entry.settings, entry.base_currency.lower(), entry.time_zone or known.time_zone)
 
 
 def _noted(applying: Applying, section: str, subject: str, known: Any, now: dict[str, Any], **detail: Any) -> None:

@@ -84,13 +84,30 @@ class ContactsEntry(BaseModel):
         return dict(self.model_extra or {})
 
 
+class RevenueEntry(BaseModel):
+    """`revenue`: by what a connection's ledger is kept; a list of them where there are several. What is not said stays
+    as it is in a ledger that nobody changed.
+    """
+
+    model_config = _FORBID
+
+    connection: str | None = None
+    policy: str = "default"
+    settings: dict[str, str] = {}
+    base_currency: str = ""
+    time_zone: str = ""
+
+
 MODELS: dict[str, type[BaseModel]] = {
     "features": FeatureEntry,
     "packages": PackageEntry,
     "mappings": MappingEntry,
     "contacts": ContactsEntry,
+    "revenue": RevenueEntry,
 }
 """The entries of each section, in the order in which they are applied."""
+ALONE = frozenset({"contacts", "revenue"})
+"""Sections that are one entry where there is one connection."""
 
 
 @dataclass(slots=True)
@@ -102,6 +119,7 @@ class Sections:
     packages: list[PackageEntry] | None = None
     mappings: list[MappingEntry] | None = None
     contacts: list[ContactsEntry] | None = None
+    revenue: list[RevenueEntry] | None = None
     paths: dict[int, tuple[str | int, ...]] = field(default_factory=dict[int, tuple[str | int, ...]])
 
     def of(self, entry: BaseModel) -> tuple[str | int, ...]:
@@ -131,7 +149,7 @@ def unknown(name: str, known: tuple[str, ...], what: str = "key") -> str:
 
 
 def _entries(found: Sections, name: str, section: Any) -> list[BaseModel]:
-    alone = name == "contacts" and isinstance(section, dict)
+    alone = name in ALONE and isinstance(section, dict)
     if not alone and not isinstance(section, list):
         raise found.document.wrong((name,), f"{name} is a list.")
     listed = cast("list[Any]", [section] if alone else section)

@@ -1,0 +1,68 @@
+"""Customers that count for nothing in revenue (tests, staff, fraud), each with the reason."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+
+from tidegate.catalog import journal
+from tidegate.connections.accounts import Account
+from tidegate.contacts import linking
+from tidegate.errors import CustomerUnknown
+from tidegate.revenue import editions, movements
+from tidegate.revenue.facts import keep_facts
+
+
+def exclude(engine: Engine, account: Account, customer: str, reason: str, by: str) -> dict[str, Any]:
+    """Leaves a customer (Stripe id) out of revenue, its past included; said again, the reason is the new one.
+
+    Returns {connection, customer, reason, movements}: how many rows changed. Raises CustomerUnknown.
+    """
+    values = {"connection": account.name, "customer": customer, "reason": reason, "by": by}
+    with engine.begin() as db:
+        linking.lock(db)
+        if not db.scalar(_KNOWN, values):
+            raise CustomerUnknown(connection=account.name, customer=customer)
+        db.execute(_EXCLUDE, values)
+        rows = _derive(db, account.name, customer)
+        journal.note(db, by, "revenue.exclude", customer, connection=account.name, reason=reason)
+    return {"connection": account.name, "customer": customer, "reason": reason, "movements": rows}
+
+
+def include(engine: Engine, account: Account, customer: str, by: str) -> dict[str, Any]:
+    """Counts a customer again, its past included. Raises CustomerUnknown for one that was not left out."""
+    with engine.begin() as db:
+        linking.lock(db)
+        if not db.execute(_INCLUDE, {"connection": account.name, "customer": customer}).rowcount:
+            raise CustomerUnknown(connection=f"{account.name} that is excluded", customer=customer)
+        rows = _derive(db, account.name, customer)
+        journal.note(db, by, "revenue.include", customer, connection=account.name)
+    return {"connection": account.name, "customer": customer, "reason": None, "movements": rows}
+
+
+def excluded(engine: Engine, account: Account) -> list[dict[str, Any]]:
+    """Who is left out: [{customer, reason, by, at}]."""
+    with engine.connect() as db:
+        return [dict(row) for row in db.execute(_EVERY, {"connection": account.name}).mappings()]
+
+
+def _derive(db: Connection, connection: str, customer: str) -> int:
+    ledger = editions.begin(db, connection)
+    moved = movements.keep_movements(db, ledger, [customer])
+    keep_facts(db, list(db.scalars(_CONTACT, {"connection": connection, "customer": customer})))
+    return moved.added + moved.superseded
+
+
+_KNOWN = text("select exists (select from stripe.customers where connection = :connection and id = :customer)")
+
+_EXCLUDE = text("""
+insert into tidegate.exclusions (connection, customer, reason, by) values (:connection, :customer, :reason, :by)
+on conflict (connection, customer) do update set reason = excluded.reason, by = excluded.by, at = now()""")
+
+_INCLUDE = text("delete from tidegate.exclusions where connection = :connection and customer = :customer")
+
+_EVERY = text("""
+select customer, reason, by, at from tidegate.exclusions where connection = :connection order by at, customer""")
+
+_CONTACT = text("""
+select contact from tidegate.links
+where connection = :connection and customer = :customer and contact is not null""")

@@ -1,0 +1,202 @@
+"""Policies tried and adopted, and customers left out: the past is said anew, and what was said before stays."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from tests.support.books import Books
+from tests.support.histories import MILLION, day
+from tests.support.shop import opened
+from typer.testing import CliRunner
+
+from tidegate.cli import app
+from tidegate.errors import ConfigInvalid, CustomerUnknown, ManagedByFile, PolicyInvalid
+from tidegate.revenue import checks, editions
+from tidegate.settings import settings
+from tidegate.workflows import config_export, config_file, config_sections, exclusions, ledger_policy, previewing
+
+
+@pytest.fixture
+def books(fresh_database_url: str) -> Iterator[Books]:
+    with opened(fresh_database_url) as shop:
+        yield Books(shop)
+
+
+def broken(books: Books) -> dict[str, list[str]]:
+    with books.shop.engine.connect() as db:
+        return {name: found for name, found in checks.broken(db, "acme").items() if found}
+
+
+def test_a_policy_is_tried_without_a_trace_and_adopted_with_the_same_difference(books: Books) -> None:
+    payer, trier = books.who("ada", "bob")
+    books.pays(payer, 1000)
+    trial = books.pays(trier, 500, status="trialing", trial_end=day("2100-01-01"))
+    books.refresh()
+    engine, account = books.shop.engine, books.shop.account
+    tables = """
+select (select count(*) from tidegate.movements), (select count(*) from tidegate.ledgers), sum(mrr)
+from tidegate.spans"""
+    before = books.shop.rows(tables)
+    given = {"choices": {"trials": "count"}, "time_zone": "UTC"}
+    tried = ledger_policy.preview(engine, account, given)
+    assert tried["settings"]["trials"] == "count"
+    assert tried["mrr"] == {"usd": [1000 * MILLION, 1500 * MILLION]}
+    assert tried["months"] == [
+        {"month": "2026-01", "currency": "usd", "kind": "new", "before": 1000 * MILLION, "now": 1500 * MILLION}
+    ]
+    assert books.shop.rows(tables) == before
+    adopted = ledger_policy.adopt(engine, account, given, "me")
+    assert {name: adopted[name] for name in ("mrr", "months", "settings", "time_zone")} == {
+        name: tried[name] for name in ("mrr", "months", "settings", "time_zone")
+    }
+    assert adopted["edition"] == 2
+    assert books.facts(trier)["mrr"] == {"usd": 500 * MILLION}
+    standing = """
+select edition, count(*), min(day)::text from tidegate.movements where superseded_at is null
+group by 1 order by 1"""
+    assert books.shop.rows(standing) == [(1, 1, "2026-01-09"), (2, 2, "2026-01-10")]
+    assert broken(books) == {}
+    books.pays(trier, 500, day("2026-02-01"), trial)
+    assert books.refresh() == (2, 0), "it counted before its trial ended as well"
+    again = ledger_policy.preview(engine, account, given)
+    assert again["months"] == []
+
+
+def test_what_only_movements_depend_on_leaves_the_spans_alone(books: Books) -> None:
+    first, second = books.who("cyd", "cyd")
+    books.pays(first, 1000)
+    books.pays(second, 300, created=day("2026-02-01"), start_date=day("2026-02-01"), at=day("2026-02-01"))
+    books.refresh()
+    with books.shop.engine.begin() as db:
+        db.execute(text("update tidegate.spans set source = 'kept'"))
+    told = ledger_policy.adopt(books.shop.engine, books.shop.account, {"choices": {"unit": "customer"}}, "me")
+    assert [(one["kind"], one["before"], one["now"]) for one in told["months"]] == [
+        ("expansion", 300 * MILLION, 0),
+        ("new", 1000 * MILLION, 1300 * MILLION),
+    ]
+    assert books.shop.rows("select distinct source from tidegate.spans") == [("kept",)]
+    assert broken(books) == {}
+    assert books.refresh() == (0, 0)
+
+
+def test_the_base_currency_is_no_new_edition(books: Books) -> None:
+    engine, account = books.shop.engine, books.shop.account
+    told = ledger_policy.adopt(engine, account, {"base_currency": "EUR"}, "me")
+    assert (told["edition"], told["base_currency"]) == (1, "eur")
+    shown = ledger_policy.shown(engine, account)
+    assert (shown["preset"], shown["base_currency"], len(shown["editions"])) == ("default", "eur", 1)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"preset": "mine"},
+        {"choices": {"trial": "count"}},
+        {"choices": {"trials": "maybe"}},
+        {"base_currency": "dollars"},
+        {"time_zone": "Mars/Olympus"},
+    ],
+    ids=str,
+)
+def test_terms_that_are_none(books: Books, given: dict[str, str]) -> None:
+    with books.shop.engine.begin() as db, pytest.raises(PolicyInvalid):
+        editions.terms(db, "acme").otherwise(**given)  # pyright: ignore[reportArgumentType]
+
+
+def test_another_preset_begins_without_the_choices_of_the_one_before() -> None:
+    terms = editions.Terms("default", {"trials": "count"}, "", "UTC")
+    assert terms.otherwise(choices={"zero": "contraction"}).choices == {"trials": "count", "zero": "contraction"}
+    assert terms.otherwise("stripe").choices == {}
+    assert terms.otherwise("default").choices == {"trials": "count"}
+
+
+def test_a_customer_is_left_out_with_its_past_and_counts_again(books: Books) -> None:
+    staff, payer = books.who("eve", "eve")
+    books.pays(staff, 1000)
+    books.pays(payer, 300, created=day("2026-02-01"), start_date=day("2026-02-01"), at=day("2026-02-01"))
+    books.refresh()
+    engine, account = books.shop.engine, books.shop.account
+    before = books.moves(staff, payer)
+    told = exclusions.exclude(engine, account, staff, "our own", "me")
+    assert told["movements"] == 3
+    assert books.moves(staff, payer) == [("1", "new", 300, "2026-01-31")]
+    assert books.facts(payer)["mrr"] == {"usd": 300 * MILLION}
+    assert [(one["customer"], one["reason"], one["by"]) for one in exclusions.excluded(engine, account)] == [
+        (staff, "our own", "me")
+    ]
+    books.pays(staff, 2000, day("2026-03-01"), f"sub_{staff}")
+    assert books.refresh() == (2, 0)
+    assert broken(books) == {}
+    exclusions.include(engine, account, staff, "me")
+    assert books.moves(staff, payer)[:2] == before
+    assert exclusions.excluded(engine, account) == []
+    with pytest.raises(CustomerUnknown):
+        exclusions.include(engine, account, staff, "me")
+    with pytest.raises(CustomerUnknown):
+        exclusions.exclude(engine, account, "cus_nobody", "x", "me")
+    assert broken(books) == {}
+
+
+def test_tidegate_yaml_says_by_what_the_ledger_is_kept(books: Books) -> None:
+    [who] = books.who("kim")
+    books.pays(who, 1000, status="trialing", trial_end=day("2100-01-01"))
+    books.refresh()
+    engine = books.shop.engine
+    with engine.connect() as db:
+        assert "revenue" not in config_export.export(db)
+    text_ = "revenue: {policy: default, settings: {trials: count}, base_currency: usd}"
+    change = config_file.apply(config_sections.read(text_, "tidegate.yaml", {}), "me")
+    planned = previewing.preview(engine, change).result["steps"]
+    now = {
+        "policy": "default",
+        "settings": {"trials": "count"},
+        "base_currency": "usd",
+        "time_zone": "America/New_York",
+    }
+    assert [(one["action"], one["section"], one["subject"]) for one in planned] == [("change", "revenue", "acme")]
+    assert planned[0]["now"] == {"settings": now["settings"], "base_currency": "usd"}
+    assert books.moves(who) == []
+    previewing.commit(engine, change, None)
+    assert books.moves(who) == [("0", "new", 1000, "2026-01-09")]
+    assert (
+        previewing.preview(engine, config_file.apply(config_sections.read(text_, "f", {}), "me")).result["steps"] == []
+    )
+    with engine.connect() as db:
+        assert config_export.export(db)["revenue"] == now
+    with pytest.raises(ManagedByFile):
+        ledger_policy.adopt(engine, books.shop.account, {"preset": "stripe"}, "me")
+    wrong = config_sections.read("revenue: {settings: {trials: never}}", "tidegate.yaml", {})
+    with pytest.raises(ConfigInvalid, match=r"line 1.*trials"):
+        previewing.preview(engine, config_file.apply(wrong, "me"))
+
+
+def test_the_commands(books: Books, fresh_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [who] = books.who("lea")
+    books.pays(who, 1000)
+    books.refresh()
+    monkeypatch.setenv("DATABASE_URL", fresh_database_url)
+    monkeypatch.setenv("TIDEGATE_HOME", str(tmp_path))
+    settings.cache_clear()
+
+    def run(*words: str, code: int = 0) -> str:
+        done = CliRunner().invoke(app, ["revenue", *words])
+        assert done.exit_code == code, done.output
+        return done.output
+
+    assert json.loads(run("policy", "show", "--json"))["preset"] == "default"
+    tried = run("policy", "preview", "--preset", "stripe", "--set", "zero=contraction")
+    assert "No month differs." in tried
+    assert "the vendor leaves it open" in tried
+    adopted = run("policy", "adopt", "--set", "past_due=30 days")
+    assert (
+        adopted == "MRR is 10.00 USD; it was 10.00 USD.\nNo month differs.\nEdition 2 of acme's ledger is in force.\n"
+    )
+    assert "is no NAME=VALUE" in run("policy", "adopt", "--set", "past_due", code=2)
+    out = run("exclude", who, "--reason", "a test")
+    assert out == f"{who} does not count any more: a test. 1 rows of movements changed.\n"
+    assert json.loads(run("excluded", "--json"))["excluded"][0]["reason"] == "a test"
+    assert json.loads(run("include", who, "--json"))["movements"] == 1
+    assert run("excluded") == "Nobody is left out.\n"
+    settings.cache_clear()
