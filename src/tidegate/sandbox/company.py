@@ -13,7 +13,7 @@ REPRICED, COUPON_GONE = 75, 20
 
 
 def found(world: World) -> None:
-    """Makes the catalog, plans every arrival and lives through the months up to the configured present."""
+    """Makes the catalog, plans every arrival and lives through the months up to where the clock is to start."""
     config, start = world.config, world.clock.now
     world.state.put(people.account(f"acct_1{base62(config.seed, 15)}", start))
     found_catalog(world)
@@ -27,7 +27,7 @@ def found(world: World) -> None:
     if config.customers:
         pace = max(60, span // config.customers)
         world.plan(config.as_of + pace, "arrive", "", pace, who=str(rest + 1))
-    advance_to(world, config.as_of)
+    advance_to(world, config.starts)
 
 
 def plan_cast(world: World, start: int) -> int:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tidegate.errors import ConfigurationError
+from tidegate.sandbox.clock import add_interval
 from tidegate.sandbox.old_versions import VERSIONS
 from tidegate.sandbox.state import API_VERSION
 
@@ -25,7 +26,8 @@ class SandboxConfig:
     invoices beside one product and one price. `livemode` makes it a live account, of which a key of test mode sees
     nothing; without `activated` Stripe has not cleared it to take payments. `events_version` is the API version that
     /v1/events tells events in. `connected` is how many accounts are connected to it as to a Connect platform, each a
-    small company of its own. `key` is the open one of its mode unless given.
+    small company of its own. `key` is the open one of its mode unless given. With `ahead` so many months of the history
+    are still to come: the clock starts that much before `as_of`, and the company has no test clock.
 
     Raises ConfigurationError for values that make no sense.
     """
@@ -44,6 +46,7 @@ class SandboxConfig:
     invoices: int = 0
     lines_per_invoice: int = 2
     key: str = ""
+    ahead: int = 0
     livemode: bool = False
     activated: bool = True
     events_version: str = API_VERSION
@@ -51,11 +54,15 @@ class SandboxConfig:
     fault_rates: dict[str, float] = field(default_factory=dict[str, float], init=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name in ("port", "customers", "months", "latency", "subscriptions", "invoices", "connected"):
+        for name in ("port", "customers", "months", "latency", "subscriptions", "invoices", "connected", "ahead"):
             if getattr(self, name) < 0:
                 raise ConfigurationError(
                     problem=f"The sandbox's {name} must not be negative, got {getattr(self, name)}."
                 )
+        if self.ahead > self.months:
+            raise ConfigurationError(
+                problem=f"Of the sandbox's {self.months} months of history {self.ahead} cannot be ahead."
+            )
         for name in ("rate", "endpoint_rate"):
             value = getattr(self, name)
             if value is not None and value <= 0:
@@ -76,6 +83,11 @@ class SandboxConfig:
         if not self.key:
             object.__setattr__(self, "key", LIVE_KEY if self.livemode else DEFAULT_KEY)
         self.fault_rates.update(parse_faults(self.faults))
+
+    @property
+    def starts(self) -> int:
+        """Where the clock starts, UTC epoch seconds."""
+        return add_interval(self.as_of, "month", -self.ahead)
 
 
 def check_version(version: str, where: str) -> None:

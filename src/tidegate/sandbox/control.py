@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -15,6 +16,7 @@ from tidegate.sandbox.limits import Limits, Stats
 from tidegate.sandbox.old_versions import VERSIONS
 from tidegate.sandbox.raw_objects import change_often, checked, resource_of
 from tidegate.sandbox.resources import RESOURCES, Obj
+from tidegate.sandbox.revenue import revenue
 from tidegate.sandbox.state import State
 from tidegate.sandbox.truth import ids_of, truth
 from tidegate.sandbox.webhooks import Endpoint, Webhooks
@@ -214,7 +216,10 @@ def add_key(controls: Controls, request: Request, rest: str) -> Answer:
 
 
 def show_truth(controls: Controls, request: Request, rest: str) -> Answer:
-    """GET /__truth: counts a complete mirror must have; with ?ids=resource also that resource's ids."""
+    """GET /__truth: counts a complete mirror must have; with ?ids=resource also that resource's ids. GET
+    /__truth/revenue: see `show_revenue`."""
+    if rest == "revenue":
+        return show_revenue(controls, request)
     report: Obj = {"now": controls.world.clock.now, "counts": truth(controls.state)}
     for resource in [value for name, value in request.query if name == "ids"]:
         found = ids_of(controls.state, resource)
@@ -222,6 +227,20 @@ def show_truth(controls: Controls, request: Request, rest: str) -> Answer:
             raise Refusal(400, f"There is no resource named {resource}.", param="ids")
         report.setdefault("ids", {})[resource] = found
     return as_json(report)
+
+
+def show_revenue(controls: Controls, request: Request) -> Answer:
+    """GET /__truth/revenue[?zone=Europe/Berlin]: by month (UTC's unless a time zone is given) what every customer was
+    worth, the sum of it, and how that moved."""
+    if controls.world.config.profile == "bulk":
+        raise Refusal(400, "A company of profile bulk did not live: it has no history of revenue.")
+    name = next((value for key, value in request.query if key == "zone"), "UTC")
+    try:
+        zone = ZoneInfo(name)
+    except (ValueError, ZoneInfoNotFoundError, OSError):
+        raise Refusal(400, f"There is no time zone named {name}.", param="zone") from None
+    months = [month.as_json() for month in revenue(controls.world, zone)]
+    return as_json({"now": controls.world.clock.now, "zone": name, "months": months})
 
 
 def show_stats(controls: Controls, request: Request, rest: str) -> Answer:

@@ -14,10 +14,10 @@ NOT_ACTIVATED: Obj = {"charges_enabled": False, "payouts_enabled": False, "detai
 
 
 def make_world(config: SandboxConfig) -> World:
-    """The account as it stands at the configuration's `as_of`, history and the last 30 days of events included."""
+    """The account as it stands when its clock starts, history and the last 30 days of events included."""
     world = World(config, add_interval(config.as_of, "month", -max(1, config.months)))
     world.state.livemode, world.state.events_version = config.livemode, config.events_version
-    world.state.events_from = config.as_of - EVENT_DAYS * 86_400
+    world.state.events_from = config.starts - EVENT_DAYS * 86_400
     for collection in world.state.collections.values():
         collection.pack = config.customers > PACK_ABOVE
     if config.profile == "bulk":
@@ -28,7 +28,8 @@ def make_world(config: SandboxConfig) -> World:
         from tidegate.sandbox import clocks, company
 
         company.found(world)
-        clocks.found(world)
+        if not config.ahead:
+            clocks.found(world)
     if not config.activated:
         for identifier in list(world.state["accounts"].ids):
             world.state.put(world.state.full("accounts", identifier) | NOT_ACTIVATED)

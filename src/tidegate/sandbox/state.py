@@ -10,6 +10,7 @@ from tidegate.sandbox.clock import Clock
 from tidegate.sandbox.collection import Collection
 from tidegate.sandbox.ids import Ids
 from tidegate.sandbox.resources import BY_OBJECT, RESOURCES, Obj, Resource
+from tidegate.sandbox.worth import Worth
 
 API_VERSION = "2026-10-28.endive"
 SHOWN_CHILDREN = 10
@@ -32,6 +33,7 @@ class State:
         """Objects that no list shows any more and that can still be read by id, as they were last: detached payment
         methods."""
         self.listeners: list[Listener] = []
+        self.worth = Worth()
         self.webhook_endpoints = 0
         self.request = NO_REQUEST
         """The request that causes the events emitted now, as they name it."""
@@ -111,6 +113,7 @@ class State:
         body, hidden, overflow = split(collection.resource, obj, livemode=self.livemode)
         created = int(obj.get("created", obj.get("_created", obj.get("date", self.clock.now))))
         collection.put(obj, created, body, hidden, overflow)
+        self.worth.note(obj, self.clock.now)
         self.deleted[collection.resource.name].discard(identifier)
         self.former.pop(identifier, None)
         for event in events if emits else ():
@@ -133,6 +136,7 @@ class State:
         body = collection.body(identifier)
         collection.remove(identifier)
         self.deleted[resource].add(identifier)
+        self.worth.end(identifier, self.clock.now)
         if event is not None:
             self.emit(event, body, None)
 
