@@ -135,6 +135,7 @@ class _Beside:
         coupons |= {coupon for one in items for coupon in one.coupons}
         rates = [rate for one in versions for rate in one.shape.default_tax_rates or ()]
         rates += [rate for one in [*items, *lines] for rate in one.tax_rates or ()]
+        rates += [tax.rate for line in lines for tax in line.inclusive_taxes if tax.rate]
         return cls(
             _by_id(db, connection, "prices", Price, prices),
             _by_id(db, connection, "coupons", Coupon, coupons),

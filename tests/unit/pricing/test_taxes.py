@@ -70,3 +70,30 @@ def test_a_rate_that_is_named_by_id_alone_is_looked_up_or_named() -> None:
     assert mrr(of, tax_rates=[rate(20)]) == 1000
     found = only(valued(of))
     assert (found.monthly, found.problem) == (1200, "the tax rate txr_1 is not told; expand it")
+
+
+@pytest.mark.parametrize(
+    ("taxes", "amount"),
+    [
+        ([{"amount": 317, "rate": "txr_1"}], Fraction(190_000, 120)),
+        ([{"amount": 238, "rate": "txr_15"}, {"amount": 79, "rate": "txr_5"}], Fraction(190_000, 120)),
+        ([{"amount": 317, "rate": "txr_gone"}], 1900 - 317),
+        ([{"amount": 0, "rate": "txr_1"}], 1900),
+        ([{"amount": 200, "rate": "txr_1"}], 1700),
+    ],
+    ids=["of a rate", "of two", "of an unknown one", "none was due", "of a part"],
+)
+@pytest.mark.parametrize("old", [True, False])
+def test_the_rounding_of_a_lines_tax_is_taken_back_where_its_rates_explain_it(
+    taxes: list[Json], amount: Fraction, old: bool
+) -> None:
+    """Else the same price would be worth another amount with each quantity, and before its first invoice."""
+    rates = [rate(20), rate(15) | {"id": "txr_15"}, rate(5) | {"id": "txr_5"}]
+    amounts = [
+        {"amount": one["amount"], "inclusive": True, "tax_rate": one["rate"]}
+        if old
+        else {"amount": one["amount"], "tax_behavior": "inclusive", "tax_rate_details": {"tax_rate": one["rate"]}}
+        for one in taxes
+    ]
+    told = line(1900) | {"tax_amounts" if old else "taxes": amounts}
+    assert mrr(subscription(item(price(1900))), invoice_lines=[told], tax_rates=rates) == amount

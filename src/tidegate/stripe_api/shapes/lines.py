@@ -159,11 +159,27 @@ class DiscountAmount(Amount):
     discount = IdOf("discount_ref")
 
 
+class TaxRateDetails(Part):
+    """The rate behind a tax (since 2025-03-31.basil)."""
+
+    tax_rate: str | Ref | None = None
+
+
 class TaxAmount(Amount):
-    """A tax of a line; whether the line's amount includes it stands in `tax_behavior` since 2025-03-31.basil."""
+    """A tax of a line; since 2025-03-31.basil `tax_behavior` says whether the line's amount includes it, and
+    `tax_rate_details` by which rate it is.
+    """
 
     inclusive: bool | None = None
     tax_behavior: str | None = None
+    tax_rate: str | Ref | None = None
+    tax_rate_details: TaxRateDetails | None = None
+
+    @property
+    def rate(self) -> str | None:
+        """The id of its rate."""
+        details = self.tax_rate_details
+        return id_of(details.tax_rate if details and details.tax_rate else self.tax_rate)
 
     @property
     def included(self) -> int:
@@ -230,6 +246,12 @@ class InvoiceLine(Charged):
         if self.type_told is not None or details is None:
             return self.type_told
         return "invoiceitem" if details.invoice_item else "subscription"
+
+    @property
+    def inclusive_taxes(self) -> list[TaxAmount]:
+        """The taxes that the line's amount includes, as far as they are told."""
+        told = self.taxes if self.taxes is not None else self.tax_amounts
+        return [tax for tax in told or () if tax.inclusive or tax.tax_behavior == "inclusive"]
 
     @property
     def tax_amount(self) -> int | None:
