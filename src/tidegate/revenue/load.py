@@ -196,7 +196,13 @@ def _invoice(row: Any) -> Invoice:
         status=row.status,
         billing_reason=row.billing_reason,
         collection_method=row.collection_method,
-        status_transitions=StatusTransitions(paid_at=row.paid_at),
+        attempt_count=row.attempt_count,
+        status_transitions=StatusTransitions(
+            finalized_at=row.finalized_at,
+            paid_at=row.paid_at,
+            voided_at=row.voided_at,
+            marked_uncollectible_at=row.marked_uncollectible_at,
+        ),
     )
 
 
@@ -241,8 +247,10 @@ where connection = :connection and customer = any(cast(:ids as text[])) and dele
 order by id""")
 
 _INVOICES = text("""
-select id, extract(epoch from created)::bigint as created, status, billing_reason, collection_method,
-  extract(epoch from paid_at)::bigint as paid_at
+select id, extract(epoch from created)::bigint as created, status, billing_reason, collection_method, attempt_count,
+  extract(epoch from finalized_at)::bigint as finalized_at, extract(epoch from paid_at)::bigint as paid_at,
+  extract(epoch from voided_at)::bigint as voided_at,
+  extract(epoch from marked_uncollectible_at)::bigint as marked_uncollectible_at
 from stripe.invoices where connection = :connection and customer = any(cast(:ids as text[])) and deleted_at is null""")
 
 _LINES = text("""

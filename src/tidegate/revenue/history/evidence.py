@@ -8,6 +8,8 @@ from tidegate.stripe_api.shapes.invoices import Invoice
 from tidegate.stripe_api.shapes.lines import InvoiceLine
 
 TELLING = frozenset({"paid", "open", "uncollectible"})
+AT_ONCE = 60
+"""Seconds: what lasts no longer, nobody decided on."""
 
 
 class Billed(NamedTuple):
@@ -33,12 +35,14 @@ class _Key(NamedTuple):
 class Group:
     """Lines that together say one thing: `quantity` of the price from `start` to `end` (epoch seconds).
 
-    `amount` and `off` (its discounts) in minor units. `from_` is when it begins to count.
+    `amount` and `off` (its discounts) in minor units. `from_` is when it begins to count. `paused`: how collection was
+    paused then, as Stripe names the behavior; empty: it was not.
     """
 
     key: _Key
     lines: tuple[InvoiceLine, ...]
     from_: int
+    paused: str = ""
 
     @property
     def quantity(self) -> int:
@@ -60,7 +64,8 @@ def groups(billed: Iterable[Billed], *, pending_invoice: str | None = None) -> l
     """The groups of the invoices that tell something of licensed items, oldest first.
 
     Drafts, void and deleted invoices tell nothing, nor does the one that a pending update waits for
-    (`pending_invoice`). A first invoice that is charged by itself counts once it is paid.
+    (`pending_invoice`); but one that ended as soon as it was finalised tells that collection was paused. A first
+    invoice that is charged by itself counts once it is paid.
     """
     found: dict[_Key, list[Billed]] = {}
     for one in billed:
@@ -69,7 +74,12 @@ def groups(billed: Iterable[Billed], *, pending_invoice: str | None = None) -> l
             continue
         found.setdefault(key, []).append(one)
     made = [
-        Group(key, tuple(one.line for one in those), _counts_from(those[0].invoice, key.start) or key.start)
+        Group(
+            key,
+            tuple(one.line for one in those),
+            _counts_from(those[0].invoice, key.start) or key.start,
+            paused_by(those[0].invoice),
+        )
         for key, those in found.items()
     ]
     return sorted(made, key=lambda group: (group.from_, not group.key.negative, group.key))
@@ -89,9 +99,24 @@ def _key(billed: Billed) -> _Key | None:
 
 def _counts_from(invoice: Invoice, start: int) -> int | None:
     """When what an invoice bills for a period from `start` on begins to count; None: it tells nothing."""
-    if invoice.deleted or invoice.status not in TELLING:
+    if invoice.deleted or (invoice.status not in TELLING and not paused_by(invoice)):
         return None
     if invoice.billing_reason == "subscription_create" and invoice.collection_method != "send_invoice":
         paid = invoice.status_transitions.paid_at if invoice.status_transitions else None
         return None if paid is None else max(start, paid)
     return start
+
+
+def paused_by(invoice: Invoice) -> str:
+    """The pause of collection that ended a renewal's invoice as soon as it was finalised, with nobody asked to pay;
+    empty: none did (docs.stripe.com/billing/subscriptions/pause-payment).
+    """
+    times = invoice.status_transitions
+    if invoice.billing_reason != "subscription_cycle" or invoice.attempt_count or times is None:
+        return ""
+    ended, behavior = {
+        "void": (times.voided_at, "void"),
+        "uncollectible": (times.marked_uncollectible_at, "mark_uncollectible"),
+    }.get(invoice.status or "", (None, ""))
+    at_once = ended is not None and times.finalized_at is not None and ended - times.finalized_at <= AT_ONCE
+    return behavior if at_once else ""

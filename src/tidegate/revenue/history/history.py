@@ -1,13 +1,16 @@
 """The whole history of a subscription: observed where versions tell, inferred from invoices before."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from tidegate.pricing.facts import Facts
 from tidegate.pricing.policy import Policy
 from tidegate.pricing.value import NOTHING, Value
 from tidegate.revenue.history import inferred, observed
-from tidegate.revenue.history.evidence import Billed, groups
+from tidegate.revenue.history.applied import applied, with_coupons
+from tidegate.revenue.history.evidence import Billed, Group, groups
+from tidegate.revenue.history.lasting import Held
 from tidegate.revenue.history.observed import Version
 from tidegate.revenue.history.span import Span, State, spans
 
@@ -31,12 +34,14 @@ def history(
     `versions` oldest first, at least one; `billed`: the lines of all its invoices; `stood`: how it was just before the
     first version, if that is known.
     """
-    first = stood or versions[0].facts
+    evidence = groups(billed, pending_invoice=_awaited(stood or versions[0].facts))
+    coupons = with_coupons(versions[-1].facts, evidence)
+    if coupons is not versions[-1].facts.coupons:
+        versions = [one._replace(facts=replace(one.facts, coupons=coupons)) for one in versions]
+    versions = observed.lasted(versions, _borne(versions[0], evidence))
+    first = versions[0].facts if stood is None else replace(stood, coupons=coupons)
     end, begin = observed.ends(versions), observed.begins(versions)
-    pending = first.subscription.latest_invoice if first.subscription.pending_update else None
-    before = inferred.states(
-        first, groups(billed, pending_invoice=pending), policy, begin if end is None else min(begin, end)
-    )
+    before = inferred.states(first, evidence, policy, begin if end is None else min(begin, end))
     after = observed.states(versions, policy, as_of)
     states = [state for state in [*before, *after] if state.at <= as_of and (end is None or state.at < end)]
     if policy.start == "first_paid_invoice":
@@ -65,3 +70,15 @@ def _once_paid(states: Sequence[State], paid: int | None, until: int) -> Iterato
 def _unpaid(value: Value) -> Value:
     items = tuple(item._replace(monthly=NOTHING) for item in value.items)
     return value._replace(items=items, why_not=value.why_not or "its first invoice is not paid yet")
+
+
+def _awaited(facts: Facts) -> str | None:
+    """The invoice that a pending update waits for."""
+    subscription = facts.subscription
+    return subscription.latest_invoice if subscription.pending_update else None
+
+
+def _borne(first: Version, evidence: Sequence[Group]) -> Held:
+    """The discounts of the last invoices of the items on the first version."""
+    found = applied(first.facts, evidence, [item.id or "" for item in first.facts.items], first.at)
+    return {"": list(found.whole.values())} | {item: list(those.values()) for item, those in found.of_items.items()}

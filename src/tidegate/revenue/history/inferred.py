@@ -1,6 +1,6 @@
 """States of a subscription before its first version, from what invoices billed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -10,12 +10,13 @@ from tidegate.pricing.facts import Facts
 from tidegate.pricing.policy import Policy
 from tidegate.pricing.subscription import value
 from tidegate.pricing.terms import Unpriced, charges
+from tidegate.revenue.history.applied import applied, given_at, whole_group
 from tidegate.revenue.history.evidence import Group
 from tidegate.revenue.history.span import State
-from tidegate.stripe_api.shapes.catalog import Coupon, Price
+from tidegate.stripe_api.shapes.catalog import Price
 from tidegate.stripe_api.shapes.discounts import Discount
 from tidegate.stripe_api.shapes.lines import InvoiceLine
-from tidegate.stripe_api.shapes.subscriptions import Subscription, SubscriptionItem
+from tidegate.stripe_api.shapes.subscriptions import PauseCollection, Subscription, SubscriptionItem
 
 NEW = 300
 """Seconds after a subscription's creation within which its first invoice is paid where that takes no second try."""
@@ -35,12 +36,13 @@ def states(first: Facts, groups: Sequence[Group], policy: Policy, until: int) ->
         return _unbilled(first, policy, until)
     timelines = {item: _timeline(item, first, groups) for item in sorted({group.key.item for group in groups})}
     begin = _backdated(first.subscription, groups)
-    instants = sorted({at for timeline in timelines.values() for at, _ in timeline if at < until})
+    changes = {at for timeline in timelines.values() for at, _ in timeline}
+    instants = sorted({at for at in changes | given_at(first, groups) if min(changes) <= at < until})
     found: list[State] = []
     for instant in instants:
         standing = {item: group for item, timeline in timelines.items() if (group := _at(timeline, instant))}
-        facts = _facts(first, standing, _discounts(first, groups, instant))
         newest = max((group for group in standing.values()), key=lambda group: group.from_, default=groups[0])
+        facts = _facts(first, groups, standing, newest.paused, instant)
         at = begin if begin is not None and instant == instants[0] else instant
         found.append(State(at, value(facts, policy, instant), "inferred", newest.key.invoice))
     return found
@@ -127,27 +129,39 @@ def _price(first: Facts, group: Group) -> Price:
     )
 
 
-def _facts(first: Facts, standing: Mapping[str, Group], discounts: Mapping[str, list[Discount]]) -> Facts:
-    """The subscription as the groups tell of it."""
+def _facts(first: Facts, groups: Sequence[Group], standing: Mapping[str, Group], paused: str, instant: int) -> Facts:
+    """The subscription as the groups tell of it; `paused`: how its collection was, if it was."""
     trial = any(_is_trial(first, group) for group in standing.values())
+    held = applied(first, groups, standing, instant)
     subscription = Subscription(
         id=first.subscription.id,
         currency_told=first.currency,
         status="trialing" if trial else "active",
         default_tax_rates=first.subscription.default_tax_rates,
+        discounts=list[str | Discount](held.whole.values()),
+        pause_collection=PauseCollection(behavior=paused) if paused else None,
     )
     items = [
-        SubscriptionItem(
-            id=item,
-            price_embedded=_price(first, group),
-            quantity=group.quantity,
-            discounts=list[str | Discount](discounts.get(item, ())),
-            tax_rates=group.lines[0].tax_rates,
-        )
+        _item(item, first, group, whole_group(groups, item, instant), held.of_items.get(item, {}))
         for item, group in standing.items()
     ]
     lines = {item: _taxed(group) for item, group in standing.items()}
     return Facts(subscription, items, prices={}, coupons=first.coupons, tax_rates=first.tax_rates, lines=lines)
+
+
+def _item(
+    item: str, first: Facts, group: Group, period: Group | None, discounts: Mapping[str, Discount]
+) -> SubscriptionItem:
+    billed = period or group
+    return SubscriptionItem(
+        id=item,
+        price_embedded=_price(first, group),
+        quantity=group.quantity,
+        current_period_start=billed.key.start,
+        current_period_end=billed.key.end,
+        discounts=list[str | Discount](discounts.values()),
+        tax_rates=group.lines[0].tax_rates,
+    )
 
 
 def _taxed(group: Group) -> list[InvoiceLine]:
@@ -161,34 +175,3 @@ def _is_trial(first: Facts, group: Group) -> bool:
         return False
     listed = charges(_price(first, group), group.quantity, first.currency)
     return not isinstance(listed, Unpriced) and sum((one.amount for one in listed), Fraction(0)) > 0
-
-
-def _discounts(first: Facts, groups: Sequence[Group], instant: int) -> dict[str, list[Discount]]:
-    """By item the discounts of its period: those of the last lines that are no proration, else of the last ones."""
-    found: dict[str, list[Discount]] = {}
-    for whole in (False, True):
-        for group in groups:
-            if group.from_ <= instant and group.key.proration is not whole and not group.key.negative:
-                found[group.key.item] = list(_applied(first, group))
-    return found
-
-
-def _applied(first: Facts, group: Group) -> Iterator[Discount]:
-    """Discounts that take off what the group's lines say: the same per cent, or the same amount."""
-    taken: dict[str, int] = {}
-    for line in group.lines:
-        for part in line.discount_amounts or ():
-            if part.discount and part.amount:
-                taken[part.discount] = taken.get(part.discount, 0) + part.amount
-    for discount, amount in taken.items():
-        known = first.discounts.get(discount)
-        coupon = first.coupon_of(known) if known else None
-        if coupon is None or coupon.percent_off is None:
-            duration = coupon.duration if coupon else None
-            coupon = Coupon(
-                id=(coupon.id if coupon else None) or discount, amount_off=amount, currency=first.currency,
-                duration=duration,
-            )  # fmt: skip
-        else:
-            coupon = structs.replace(coupon, applies_to=None)  # that it applied is what the line says
-        yield Discount(id=discount, coupon_embedded=coupon)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from tidegate.pricing.facts import Facts
 from tidegate.pricing.policy import Policy
 from tidegate.pricing.subscription import DAY, value
+from tidegate.revenue.history.lasting import Held, bearing, held, lasting
 from tidegate.revenue.history.span import State
 
 NEW = 300
@@ -38,6 +39,18 @@ def _stood(versions: Sequence[Version]) -> Iterator[tuple[int, Facts]]:
         status = version.facts.subscription.status
         past_due_since = (past_due_since if past_due_since is not None else at) if status == "past_due" else None
         yield at, version.facts if past_due_since is None else version.facts.past_due(past_due_since)
+
+
+def lasted(versions: Sequence[Version], borne: Held) -> list[Version]:
+    """The versions with the discounts that still hold although their time is over; `borne`: what the invoices of the
+    periods bore that had begun with the first version.
+    """
+    found: list[Version] = []
+    for version in versions:
+        facts = bearing(version.facts, lasting(borne, version.facts, version.at))
+        found.append(version._replace(facts=facts))
+        borne = held(facts)
+    return found
 
 
 def begins(versions: Sequence[Version]) -> int:
