@@ -64,7 +64,7 @@ def test_the_demo_proves_the_copy_equal_twice_and_leaves_nothing_running(home: P
     assert result["equal"] is True
     assert [one["step"] for one in result["steps"]] == [
         "database", "sandbox", "connect", "import", "contacts", "catalog", "serve", "webhooks", "drain", "sweep",
-        "compare", "refresh",
+        "compare", "refresh", "revenue",
     ]  # fmt: skip
     known = result["contacts"]
     assert known["contacts"] > 0
@@ -73,6 +73,11 @@ def test_the_demo_proves_the_copy_equal_twice_and_leaves_nothing_running(home: P
     given = [one for one in known["answer"]["features"].values() if one["granted"]]
     assert given
     assert all(one["sources"][0]["reason"] for one in given)
+    assert result["revenue"]["wrong"] == []
+    assert result["revenue"]["customers"] > 10
+    assert set(result["revenue"]["mrr"]) <= {"usd", "eur", "jpy"}
+    assert len(result["revenue"]["months"]) >= 2
+    assert result["revenue"]["recovered"] > 0.95
     assert result["events"] > 0
     assert result["webhooks"]["failed"] == 0
     assert sum(result["inbox"].values()) >= result["events"]  # a tick may have read earlier ones from /v1/events
@@ -87,6 +92,7 @@ def test_the_demo_proves_the_copy_equal_twice_and_leaves_nothing_running(home: P
     again, _ = run(home, "--no-serve")  # in the same folder, begun afresh
     assert "The copy is EQUAL to the original" in again
     assert "tidegate entitlements" in again
+    assert "MRR is EQUAL to the sandbox's truth for all" in again
     if Path("/proc").exists():
         assert alive(home) == []
 

@@ -45,13 +45,14 @@ def demo(
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show it all on a simulated Stripe: import, webhooks, and whether the copy equals the original.
+    """Show it all on a simulated Stripe: import, webhooks, MRR, and whether copy and MRR equal the original.
 
     Every run begins afresh in a folder of its own and touches no other installation. Exit 1 when anything differs.
     """
     from tidegate.cli import show
     from tidegate.cli.demo_contacts import known, understood
     from tidegate.cli.demo_home import prepared
+    from tidegate.cli.demo_revenue import held
     from tidegate.cli.hub import configured
     from tidegate.cli.steps import Steps
     from tidegate.store.embedded import exit_on_signals
@@ -76,11 +77,12 @@ def demo(
         found["swept"] = _swept(hub, account, steps)
         result = _compared(hub, account, simulated, steps) | {"imported": imported, **found}
         result["contacts"] = known(hub, account, accepted, steps)
+        result["revenue"] = held(hub, account, simulated, steps)
         where = {"home": str(place.settings.home), "address": address}
         _tell(where | result | {"steps": steps.ended}, steps.seconds, as_json)
         if serve:
             _stay(server, address)
-    if not result["equal"]:
+    if not result["equal"] or result["revenue"]["wrong"]:
         raise typer.Exit(1)
 
 
@@ -220,6 +222,7 @@ def _tell(document: dict[str, Any], seconds: float, as_json: bool) -> None:
     from tidegate.cli import show
     from tidegate.cli.audit import print_findings
     from tidegate.cli.demo_contacts import tell
+    from tidegate.cli.demo_revenue import tell as tell_revenue
 
     if as_json:
         show.document(document | {"seconds": round(seconds, 3)})
@@ -238,6 +241,7 @@ def _tell(document: dict[str, Any], seconds: float, as_json: bool) -> None:
     if unhandled:
         show.line(f"{unhandled:,} events could not be handled: `tidegate inbox list` says why.")
     tell(document["contacts"])
+    tell_revenue(document["revenue"])
     verdict = "EQUAL to" if document["equal"] else "DIFFERENT from"
     show.line(f"The copy is {verdict} the original ({show.duration(seconds)} in all).")
 

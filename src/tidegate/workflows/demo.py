@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import httpx
 from sqlalchemy import Engine, text
@@ -47,6 +48,10 @@ class Simulated:
     def truth(self) -> dict[str, int]:
         """Live objects per table that a complete mirror must have."""
         return self._ask("GET", "/__truth")["counts"]
+
+    def revenue(self, zone: str) -> dict[str, Any]:
+        """What every customer was worth at the end of each month of a time zone."""
+        return self._ask("GET", f"/__truth/revenue?{urlencode({'zone': zone})}")
 
     def deliveries(self) -> dict[str, int]:
         """Webhooks by outcome: delivered, failed, retried, lost, duplicated, and how many are `pending`."""

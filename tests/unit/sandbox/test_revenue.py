@@ -16,6 +16,8 @@ from tidegate.sandbox.contracts import Terms
 from tidegate.sandbox.customers import sign_up
 from tidegate.sandbox.generator import make_world
 from tidegate.sandbox.life import advance_to
+from tidegate.sandbox.monthly import over_time
+from tidegate.sandbox.redemptions import remove
 from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.revenue import Month, revenue
 from tidegate.sandbox.world import World
@@ -108,8 +110,6 @@ def later(world: World, days: float) -> None:
 
 def of(world: World, subscription: Obj) -> list[tuple[int, Fraction]]:
     """How many days after its start a subscription was worth how much."""
-    from tidegate.sandbox.monthly import over_time
-
     course = world.state.worth.courses[subscription["id"]]
     return [((at - subscription["created"]) // DAY, amount) for at, amount in over_time(world, course)]
 
@@ -153,8 +153,6 @@ def test_a_discount_that_is_over_lasts_to_the_end_of_the_period_billed_before(wo
 
 
 def test_a_discount_that_is_taken_away_is_gone_at_once(world: World) -> None:
-    from tidegate.sandbox.redemptions import remove
-
     yearly = begun(world, "pro-year-usd", coupon="SPRING3")
     later(world, 10)
     subscription = world.state.full("subscriptions", yearly["id"])
