@@ -1,28 +1,26 @@
 """The ledger against the simulated company's own truth: while connected, and imported when all is over.
 
-The company lives two years. One hub is connected from its first day; another one imports what is there at the end, so
-that it has to infer the past from invoices.
+The company lives two years. A hub that is connected from its first day has to say just what is true; one that imports
+what is there at the end has to infer the past from invoices.
 """
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography.fernet import Fernet
-from tests.support import databases, hubs, ledgers
+from tests.support import ledgers
 from tests.support.importing import imported
 from tests.support.ledgers import Line
 from tests.support.live import Live
 
 from tidegate.sandbox.clock import add_interval
-from tidegate.sandbox.config import SandboxConfig
-from tidegate.sandbox.server import Sandbox
+from tidegate.wiring import Hub
 
 if TYPE_CHECKING:
     from tidegate.sandbox.revenue import Month
+    from tidegate.sandbox.server import Sandbox
 
 CUSTOMERS, MONTHS = 140, 24
 """Everyone of the cast, and some who live by chance."""
@@ -31,106 +29,82 @@ STEPS = (*range(3, MONTHS - 6, 3), *range(MONTHS - 6, MONTHS + 1))
 EXACT = 0.001
 """Minor units: the ledger rounds each item to millionths."""
 
-
-@dataclass(frozen=True, slots=True)
-class Two:
-    """The company's truth, the hub that was connected all the time and the one that came late."""
-
-    months: "list[Month]"
-    connected: Live
-    late: Live
+Make = Callable[..., "Sandbox"]
 
 
-@pytest.fixture(scope="module")
-def two(server_url: str) -> Iterator[Two]:
-    config = SandboxConfig(customers=CUSTOMERS, months=MONTHS, ahead=MONTHS)
-    key = Fernet.generate_key().decode()
-    with (
-        Sandbox.start(config) as sandbox,
-        databases.scratch(server_url) as early,
-        databases.scratch(server_url) as after,
-        hubs.opened(early, key) as hub,
-        hubs.opened(after, key) as other,
-    ):
-        connected = Live(hub, sandbox)
-        imported(hub, connected.account)
-        for month in STEPS:
-            ledgers.live_on(connected, add_interval(config.starts, "month", month))
-        late = Live(other, sandbox)
-        imported(other, late.account)
-        ledgers.keep(late)
-        yield Two(ledgers.truth(connected), connected, late)
+@pytest.fixture
+def database_url(fresh_database_url: str) -> str:
+    """Both hubs have a database of their own: they are connected to one account."""
+    return fresh_database_url
 
 
-def moved(months: "list[Month]") -> Counter[tuple[str, str, str, str, int]]:
-    every = ((month.name, one) for month in months for one in month.movements)
-    return Counter((name, one.customer, one.currency, one.kind, round(one.amount)) for name, one in every)
+def test_connected_the_ledger_is_the_truth_for_every_customer_month_and_movement(hub: Hub, make_sandbox: Make) -> None:
+    live = Live(hub, make_sandbox(customers=CUSTOMERS, months=MONTHS, ahead=MONTHS))
+    imported(hub, live.account)
+    for month in STEPS:
+        ledgers.live_on(live, add_interval(live.sandbox.config.starts, "month", month))
+    months = ledgers.truth(live)
+
+    lines = ledgers.lines(live, months)
+    assert len({one.month for one in lines}) == MONTHS + 1
+    assert {one.currency for one in lines} == {"usd", "eur", "jpy"}
+    assert wrong(lines) == []
+
+    true, kept = moved(months), ledgers.movements(live)
+    assert (true - kept, kept - true) == (Counter(), Counter())
+    assert {kind for *_, kind, _ in true} == {"new", "expansion", "contraction", "churn", "reactivation"}
+
+    by_day = ledgers.totals(live, months)
+    gaps = {(one.name, name): by_day[one.name, name] - mrr for one in months for name, mrr in one.mrr().items()}
+    assert {line: gap for line, gap in gaps.items() if abs(gap) > EXACT} == {}
+
+    assert ledgers.keep_all(live) == (0, 0, 0), "derived again, it is the same"
+
+
+def test_imported_late_the_present_is_exact_and_the_past_nearly(hub: Hub, make_sandbox: Make) -> None:
+    """What no invoice says: since when within a period collection is paused or nobody pays, a change without proration
+    before the next renewal, and one whose prorations a cancellation deleted.
+    """
+    live = Live(hub, make_sandbox(customers=CUSTOMERS, months=MONTHS))
+    imported(hub, live.account)
+    ledgers.keep(live)
+    months = ledgers.truth(live)
+
+    lines = ledgers.lines(live, months)
+    found = wrong(lines)
+    assert [one for one in found if one.month == months[-1].name] == []
+    exact = 1 - len(found) / len(lines)
+    recovered = {currency: share(lines, currency) for currency in ("usd", "eur", "jpy")}
+    shares = ", ".join(f"{part:.2%} {currency.upper()}" for currency, part in recovered.items())
+    say(f"{exact:.2%} of customers' months are exact; of MRR {shares} recovered; not:")
+    for one in found:
+        say(f"  {one.month} {one.customer} {one.currency}: {one.true} is {one.kept}: {why(one)}")
+
+    true, kept = moved(months), ledgers.movements(live)
+    same = (true & kept).total() / true.total()
+    say(f"{same:.2%} of movements are told in their month; not:")
+    for name, those in (("missing", true - kept), ("told instead", kept - true)):
+        for one in sorted(those):
+            say(f"  {name}: {' '.join(map(str, one))}")
+
+    assert exact >= 0.99
+    assert min(recovered.values()) >= 0.99
+    assert same >= 0.95
 
 
 def wrong(lines: list[Line]) -> list[Line]:
     return [one for one in lines if abs(one.true - one.kept) > EXACT]
 
 
-def test_connected_the_ledger_is_the_truth_for_every_customer_and_month(two: Two) -> None:
-    lines = ledgers.lines(two.connected, two.months)
-    assert len({one.month for one in lines}) == MONTHS + 1
-    assert {one.currency for one in lines} == {"usd", "eur", "jpy"}
-    assert wrong(lines) == []
-
-
-def test_connected_every_movement_is_there_in_its_month_and_of_its_kind(two: Two) -> None:
-    true, kept = moved(two.months), ledgers.movements(two.connected)
-    assert (true - kept, kept - true) == (Counter(), Counter())
-    assert {kind for *_, kind, _ in true} == {"new", "expansion", "contraction", "churn", "reactivation"}
-
-
-def test_the_sums_by_day_add_up_to_each_months_mrr(two: Two) -> None:
-    sums = ledgers.totals(two.connected, two.months)
-    for month in two.months:
-        for currency, true in month.mrr().items():
-            assert abs(true - sums[month.name, currency]) <= EXACT, (month.name, currency)
-
-
-def test_all_of_it_derived_again_changes_nothing(two: Two) -> None:
-    assert ledgers.keep_all(two.connected) == (0, 0, 0)
-
-
-def test_imported_late_the_present_is_exact_and_the_past_nearly(two: Two) -> None:
-    """What no invoice says: since when collection is paused or nobody pays, and changes without proration until the
-    next renewal.
-    """
-    lines = ledgers.lines(two.late, two.months)
-    found = wrong(lines)
-    last = two.months[-1].name
-    assert [one for one in found if one.month == last] == []
-    exact = 1 - len(found) / len(lines)
-    recovered = {currency: _recovered(lines, currency) for currency in ("usd", "eur", "jpy")}
-    shares = ", ".join(f"{share:.2%} {currency.upper()}" for currency, share in recovered.items())
-    say(f"{exact:.2%} of customers' months are exact; of MRR {shares} recovered; not:")
-    for one in found:
-        say(f"  {one.month} {one.customer} {one.currency}: {one.true} is {one.kept}: {why(one)}")
-    assert exact >= 0.99
-    assert min(recovered.values()) >= 0.99
-
-
-def test_imported_late_most_movements_are_found(two: Two) -> None:
-    true, kept = moved(two.months), ledgers.movements(two.late)
-    found = (true & kept).total() / true.total()
-    say(f"{found:.2%} of movements recovered in their month; not:")
-    for name, those in (("missing", true - kept), ("told instead", kept - true)):
-        for one in sorted(those):
-            say(f"  {name}: {' '.join(map(str, one))}")
-    assert found >= 0.95
-
-
-def _recovered(lines: list[Line], currency: str) -> float:
+def share(lines: list[Line], currency: str) -> float:
+    """How much of MRR in a currency is recovered."""
     mine = [one for one in lines if one.currency == currency]
     return 1 - float(sum(abs(one.true - one.kept) for one in mine) / sum(one.true for one in mine))
 
 
-def say(text: str) -> None:
-    """For whoever runs this with -rP."""
-    sys.stdout.write(text + "\n")
+def moved(months: "list[Month]") -> Counter[tuple[str, str, str, str, int]]:
+    every = ((month.name, one) for month in months for one in month.movements)
+    return Counter((name, one.customer, one.currency, one.kind, round(one.amount)) for name, one in every)
 
 
 def why(line: Line) -> str:
@@ -139,3 +113,8 @@ def why(line: Line) -> str:
     if line.kept == 0:
         return "collection had resumed, which no invoice says before the next renewal"
     return "it was changed without proration, which no invoice says before the next renewal"
+
+
+def say(text: str) -> None:
+    """For whoever runs this with -rP."""
+    sys.stdout.write(text + "\n")
