@@ -3,7 +3,8 @@ the events.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, text
@@ -63,26 +64,61 @@ class Stored(NamedTuple):
 
 
 def stored(db: Connection, account: str, resource: Resource, object_ids: Sequence[str]) -> dict[str, list[Stored]]:
-    """The versions of objects by their ids, oldest first, undecoded and without those that events let rebuild."""
+    """The versions of objects by their ids, oldest first, undecoded and without those that events let rebuild.
+
+    Events of one second follow each other as they changed the object; what is current comes last of its second.
+    """
     if not resource.versions:
         raise ValueError(f"{resource.name} keep no versions")
     rows = db.execute(
         text(f"""
-select object_id, extract(epoch from at)::bigint as at, event, previous, data::text from tidegate.versions
+select object_id, extract(epoch from at)::bigint as at, 0 as current, event, previous, data::text from tidegate.versions
 where connection = :connection and resource = :resource and object_id = any(cast(:ids as text[]))
 union all
-select t.id, extract(epoch from coalesce(t.told_at, t.updated_at))::bigint, '', null, t.data::text
+select t.id, extract(epoch from coalesce(t.told_at, t.updated_at))::bigint, 1, '', null, t.data::text
 from stripe.{resource.table} t
 where t.connection = :connection and t.id = any(cast(:ids as text[])) and not exists (
   select from tidegate.versions v where v.connection = t.connection and v.resource = :resource and v.object_id = t.id
   and v.at = coalesce(t.told_at, t.updated_at) and v.data = t.data)
-order by 1, 2, 3"""),
+order by 1, 2, 3, 4"""),
         {"connection": account, "resource": resource.name, "ids": list(object_ids)},
     )
     found: dict[str, list[Stored]] = {}
-    for object_id, at, event, previous, body in rows:
+    for object_id, at, _, event, previous, body in rows:
         found.setdefault(object_id, []).append(Stored(at, event, previous, body))
+    return {object_id: in_order(kept) for object_id, kept in found.items()}
+
+
+def in_order(kept: Sequence[Stored]) -> list[Stored]:
+    """Versions in order of time; those of one second each after the one whose state its event says it changed."""
+    found: list[Stored] = []
+    for _, those in groupby(kept, key=lambda one: one.at):
+        same = list(those)
+        found += same if len(same) == 1 else _chained(found[-1] if found else None, same)
     return found
+
+
+def _chained(last: Stored | None, same: Sequence[Stored]) -> list[Stored]:
+    states = {id(one): _canonical(json.loads(one.body)) for one in same}
+    stood = {
+        id(one): _canonical(before(json.loads(one.body), one.previous)) if one.previous is not None else None
+        for one in same
+    }
+    state = _canonical(json.loads(last.body)) if last else ""
+    left, found = list(same), list[Stored]()
+    while left:
+        told = {states[id(one)] for one in left}
+        following = (one for one in left if stood[id(one)] is not None and stood[id(one)] == state)
+        first = (one for one in left if stood[id(one)] not in told)
+        one = next(following, None) or next(first, left[0])
+        left = [other for other in left if other is not one]
+        found.append(one)
+        state = states[id(one)]
+    return found
+
+
+def _canonical(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, sort_keys=True)
 
 
 def followed(db: Connection, account: str, resource: Resource, arrival: Arrival) -> bool:
