@@ -143,3 +143,21 @@ def test_a_change_in_between_keeps_the_discounts_of_its_period_also_past_their_e
     assert told(spans(seen, bills))[:3] == [
         ("2025-01-01", "2025-01-20", 500), ("2025-01-20", "2025-02-01", 1000), ("2025-02-01", "2025-12-10", 2000),
     ]  # fmt: skip
+
+
+def test_a_period_that_began_with_a_change_bears_the_discounts_of_the_one_before() -> None:
+    """From months to a year before its end, and up after it: the year was billed while it held."""
+    short = discount(coupon(50, duration="repeating"), start=BORN, end=day("2025-02-01"))
+    year = {"of": "si_1", "price": "price_y"}
+    bills = [
+        bill("in_1", JAN[0], billed(*JAN, 1000, **off(("di_1", 500)))),
+        bill("in_2", "2025-01-11", prorated("2025-01-11", "2026-01-11", 6000, unit=12_000, **year)),
+        bill("in_3", "2025-05-11", prorated("2025-05-11", "2026-01-11", 8000, 2, unit=12_000, **year)),
+    ]
+    yearly = price(12_000, "year", id="price_y")
+    now = item(yearly, 2, current_period_start=day("2025-01-11"), current_period_end=day("2026-01-11"))
+    seen = [version(FIRST_SEEN, lived(now), "read", discounts=[short], prices=[yearly, price(1000, id="price_1")])]
+    assert told(spans(seen, bills)) == [
+        ("2025-01-01", "2025-01-11", 500), ("2025-01-11", "2025-05-11", 500),
+        ("2025-05-11", "2025-12-10", 1000), ("2025-12-10", "", 1000),
+    ]  # fmt: skip

@@ -44,9 +44,10 @@ def given_at(facts: Facts, groups: Sequence[Group]) -> set[int]:
     return {at for id_ in named if (known := facts.discounts.get(id_)) and (at := known.starts_at) is not None}
 
 
-def whole_group(groups: Sequence[Group], item: str, instant: int) -> Group | None:
-    """The last group of an item's that billed a whole period, begun by an instant."""
-    return _around(groups, item, instant)[0]
+def period_of(groups: Sequence[Group], group: Group) -> tuple[int, int]:
+    """The period that a group belongs to, epoch seconds: all that was billed of its item until the same end."""
+    until = [one for one in groups if one.key.item == group.key.item and one.key.end == group.key.end]
+    return min(one.key.start for one in until), group.key.end
 
 
 def with_coupons(facts: Facts, groups: Sequence[Group]) -> Mapping[str, Coupon]:

@@ -10,7 +10,7 @@ from tidegate.pricing.facts import Facts
 from tidegate.pricing.policy import Policy
 from tidegate.pricing.subscription import value
 from tidegate.pricing.terms import Unpriced, charges
-from tidegate.revenue.history.applied import applied, given_at, whole_group
+from tidegate.revenue.history.applied import applied, given_at, period_of
 from tidegate.revenue.history.evidence import Group
 from tidegate.revenue.history.span import State
 from tidegate.stripe_api.shapes.catalog import Price
@@ -142,7 +142,7 @@ def _facts(first: Facts, groups: Sequence[Group], standing: Mapping[str, Group],
         pause_collection=PauseCollection(behavior=paused) if paused else None,
     )
     items = [
-        _item(item, first, group, whole_group(groups, item, instant), held.of_items.get(item, {}))
+        _item(item, first, group, period_of(groups, group), held.of_items.get(item, {}))
         for item, group in standing.items()
     ]
     lines = {item: _taxed(group) for item, group in standing.items()}
@@ -150,15 +150,14 @@ def _facts(first: Facts, groups: Sequence[Group], standing: Mapping[str, Group],
 
 
 def _item(
-    item: str, first: Facts, group: Group, period: Group | None, discounts: Mapping[str, Discount]
+    item: str, first: Facts, group: Group, period: tuple[int, int], discounts: Mapping[str, Discount]
 ) -> SubscriptionItem:
-    billed = period or group
     return SubscriptionItem(
         id=item,
         price_embedded=_price(first, group),
         quantity=group.quantity,
-        current_period_start=billed.key.start,
-        current_period_end=billed.key.end,
+        current_period_start=period[0],
+        current_period_end=period[1],
         discounts=list[str | Discount](discounts.values()),
         tax_rates=group.lines[0].tax_rates,
     )
