@@ -1,6 +1,6 @@
 """Reports of MRR and its movements, in the currencies they are in or in one, as bridges that add up."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -127,3 +127,16 @@ def largest_first(found: Iterable[Line]) -> list[Line]:
 def rows_of(report: Report, found: Iterable[Line]) -> list[dict[str, Any]]:
     """The lines of a report as its documents have them."""
     return [as_json(report, line) for line in largest_first(found)]
+
+
+def standing_rows(report: Report, found: Mapping[tuple[str, str], int | None]) -> list[dict[str, Any]]:
+    """What `standing` found as documents have it, the largest first; `arr`: twelve times as much."""
+    return [
+        {
+            "currency": currency,
+            **({"group": group} if report.group.name else {}),
+            "mrr": minor(amount),
+            "arr": minor(None if amount is None else 12 * amount),
+        }
+        for (group, currency), amount in sorted(found.items(), key=lambda one: (one[0][1], -(one[1] or 0), one[0]))
+    ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -18,7 +18,9 @@ Key = tuple[int, str, str]
 Counted = dict[Key, Counts]
 
 
-def counts(db: Connection, ledger: Ledger, window: Window, by: Group, rates: Rates | None = None) -> Counted:
+def counts(
+    db: Connection, ledger: Ledger, window: Window, by: Group, rates: Rates | None = None, today: date | None = None
+) -> Counted:
     """What contacts did in each period, by currency and group.
 
     With rates all is in their base, at the rate of each period's opening: a contact that pays in several currencies is
@@ -35,13 +37,11 @@ def counts(db: Connection, ledger: Ledger, window: Window, by: Group, rates: Rat
         _add_several(found, _standing(several), window, rates)
     for row in db.execute(text(_SUBSCRIPTIONS.format(source=changes)), given):
         _at(found, row, into, "subscriptions", row.change)
-    for row in db.execute(text(_TRIALS.format(source=source.edges(ledger, by, "trial"))), given):
-        amount = into(row.change, row.currency, max(row.bucket, 1))
-        _at(found, row, into, "trial_mrr", amount or 0)
     for row in db.execute(text(_KINDS.format(source=source.movements(by))), given):
         kinds = _of(found, row.bucket, into.currency or row.currency, row.grp).movements
         kinds[row.kind] = kinds.get(row.kind, 0) + row.movements
     _carry(found, window)
+    _add_trials(found, db.execute(text(_TRIALS.format(source=source.edges(ledger, by, "trial"))), given), into, today)
     return found
 
 
@@ -94,8 +94,25 @@ def _carry(found: Counted, window: Window) -> None:
             one.opening += before.closing
             one.closing += before.closing
             one.subscriptions += before.subscriptions
-            one.trial_mrr += before.trial_mrr
             before = one
+
+
+def _add_trials(found: Counted, rows: Iterable[Any], into: _Into, today: date | None) -> None:
+    """What is on trial at the end of each period, at that day's rate."""
+    changes: dict[str, dict[int, dict[str, int]]] = {}
+    for row in rows:
+        changes.setdefault(row.grp, {}).setdefault(row.bucket, {})[row.currency] = int(row.change)
+    for group, by_bucket in changes.items():
+        stock = dict(by_bucket.get(0, {}))
+        for bucket, period in enumerate(into.window.periods, 1):
+            for currency, change in by_bucket.get(bucket, {}).items():
+                stock[currency] = stock.get(currency, 0) + change
+            if into.rates is not None:
+                day = period.last if today is None else min(period.last, today)
+                _of(found, bucket, into.rates.base, group).trial_mrr = into.rates.total(stock.items(), day)
+                continue
+            for currency, amount in stock.items():
+                _of(found, bucket, currency, group).trial_mrr = amount
 
 
 @dataclass(slots=True)
