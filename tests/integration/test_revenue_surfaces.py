@@ -127,6 +127,35 @@ def test_rates_are_imported_once(run: Run, tmp_path: Path) -> None:
     assert "0 rates written" in run("rates", "import", str(file))
 
 
+def test_a_month_is_closed_and_compared(run: Run) -> None:
+    month = f"{TODAY.replace(day=1) - timedelta(days=1):%Y-%m}"
+    assert document(run, "close", month)["month"] == month
+    assert document(run, "close", month, "--diff")["customers"] == []
+    assert "0 customers" in run("close", month, "--diff")
+    assert month in run("close", "--list")
+    run("close", month, code=2)
+    run("close", code=2)
+
+
+def test_stripes_report_is_reconciled(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "mrr.csv"
+    file.write_text(f"Customer ID,Currency,{TODAY:%Y-%m}\ncus_a,usd,150.00\ncus_b,usd,1.00\n")
+    [month] = document(run, "reconcile", str(file))["months"]
+    assert (month["difference"], month["causes"]) == (100, {"unexplained": 100})
+    assert "1 customers are the same" in run("reconcile", str(file))
+    run("reconcile", str(file), "--month", "2020-01", code=2)
+
+
+def test_data_quality_and_explain(run: Run, books: Books) -> None:
+    books.execute("insert into tidegate.unmapped_prices (connection, price) values ('acme', 'price_pro')")
+    told = document(run, "data-quality", "--check", "item_without_mapping")
+    assert [one["id"] for one in told["objects"]] == ["price_pro"]
+    assert "/prices/price_pro" in run("data-quality")
+    run("data-quality", "--check", "nothing", code=2)
+    assert document(run, "explain", "mrr", "acme")["subscriptions"] == []
+    assert "no subscription" in run("explain", "mrr", "acme")
+
+
 @pytest.fixture(scope="module")
 def client(hub: Hub, books: Books) -> Iterator[Client]:
     with serving(create_app(hub, ring_drain=lambda _db, _connection: None)) as url:
@@ -153,6 +182,7 @@ def test_revenue_over_http(client: Client) -> None:
     assert got(client, "metrics", by="day", **{"from": GONE, "to": GONE})["rows"][0]["grr"] == round(15 / 21, 6)
     assert got(client, "cohorts")["cohorts"][0]["contacts"] == 2
     assert got(client, "at-risk")["subscriptions"] == []
+    assert got(client, "data-quality", limit=1)["next"] is None
 
 
 def test_what_does_not_fit_is_a_problem(client: Client) -> None:

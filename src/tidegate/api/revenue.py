@@ -14,6 +14,7 @@ from tidegate.revenue.cohort_report import cohort_report
 from tidegate.revenue.listing import Wanted
 from tidegate.revenue.source import group
 from tidegate.workflows.contact_customers import customers_of
+from tidegate.workflows.data_quality import data_quality
 
 router = APIRouter(prefix="/api/revenue", tags=["revenue"], dependencies=[requires("revenue")])
 
@@ -107,6 +108,15 @@ class AtRisk(Head):
 
     reasons: dict[str, str]
     subscriptions: list[dict[str, Any]]
+    next: str | None
+
+
+class Quality(BaseModel):
+    """What makes figures doubtful: how much each check found, and the objects with their pages at Stripe."""
+
+    connection: str
+    checks: list[dict[str, Any]]
+    objects: list[dict[str, Any]]
     next: str | None
 
 
@@ -209,3 +219,23 @@ def at_risk(hub: HubOf, limit: Limit = 100, after: After = None, connection: Nam
     shown, following = page(found, "subscription", limit, after)
     told = {"reasons": renewals.RISKS, "subscriptions": [*shown], "next": following}
     return AtRisk.model_validate(report.head() | told)
+
+
+@router.get("/data-quality")
+def quality(
+    hub: HubOf,
+    check: Annotated[str | None, Query(max_length=100, description="only what this check finds")] = None,
+    limit: Limit = 100,
+    after: After = None,
+    connection: Named = None,
+) -> Quality:
+    """Objects in Stripe that make figures of revenue doubtful, check by check."""
+    account = hub.account(connection)
+    with hub.engine.connect() as db:
+        found = data_quality(db, account, datetime.now(UTC))
+    keyed = [
+        one | {"key": f"{number:06d}"} for number, one in enumerate(found["objects"]) if check in (None, one["check"])
+    ]
+    shown, following = page(keyed, "key", limit, after)
+    objects = [{name: value for name, value in one.items() if name != "key"} for one in shown]
+    return Quality.model_validate(found | {"objects": objects, "next": following})

@@ -21,9 +21,11 @@ from tidegate.cli import (
 )
 from tidegate.cli.audit import audit
 from tidegate.cli.catch_up import catch_up
+from tidegate.cli.close import close
 from tidegate.cli.cohorts import cohorts
 from tidegate.cli.connect import connect
 from tidegate.cli.consume import consume
+from tidegate.cli.data_quality import data_quality
 from tidegate.cli.demo import demo
 from tidegate.cli.disconnect import disconnect
 from tidegate.cli.doctor import doctor
@@ -36,6 +38,7 @@ from tidegate.cli.migrate import migrate
 from tidegate.cli.movements import movements
 from tidegate.cli.mrr import mrr
 from tidegate.cli.price import price
+from tidegate.cli.reconcile import reconcile
 from tidegate.cli.refresh import refresh
 from tidegate.cli.renewals import renewals
 from tidegate.cli.run import Program
@@ -93,6 +96,9 @@ PANELS: dict[str, dict[str, Callable[..., Any]]] = {
         "cohorts": cohorts,
         "renewals": renewals,
         "events": events,
+        "close": close,
+        "reconcile": reconcile,
+        "data-quality": data_quality,
         "price": price,
     },
     "Contacts and entitlements": {"entitlements": entitlements, "consume": consume},

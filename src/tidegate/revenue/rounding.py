@@ -5,6 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from tidegate.money import exponent
+from tidegate.pricing import value
 
 UNIT = 1_000_000
 """The ledger's amounts are millionths of a minor unit."""
@@ -14,10 +15,7 @@ def minor(amount: int | Fraction | None) -> int | None:
     """Whole minor units of a ledger's amount, halves away from zero."""
     if amount is None:
         return None
-    told = Fraction(amount, UNIT) if isinstance(amount, int) else amount / UNIT
-    doubled = 2 * abs(told) + 1
-    size = doubled.numerator // (2 * doubled.denominator)
-    return size if told >= 0 else -size
+    return value.whole(Fraction(amount, UNIT) if isinstance(amount, int) else amount / UNIT)
 
 
 def whole(amount: int) -> int:
@@ -49,6 +47,6 @@ def decimal(amount: int, currency: str) -> Decimal:
     return Decimal(amount).scaleb(-exponent(currency))
 
 
-def ratio(value: Fraction | None) -> float | None:
+def ratio(told: Fraction | None) -> float | None:
     """A ratio for JSON, to six places."""
-    return None if value is None else round(float(value), 6)
+    return None if told is None else round(float(told), 6)
