@@ -5,13 +5,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from tidegate.revenue import cohorts, conversions
+from tidegate.revenue import cohorts, conversions, source
 from tidegate.revenue.periods import Period
 from tidegate.revenue.reports import Report
 
 
 def cohort_report(db: Connection, report: Report, months: Sequence[Period]) -> dict[str, Any]:
     """{…, from, to, cohorts, trials, cancellations, packages}; see the functions that read each."""
+    source.roomy(db)
     first, last = months[0], months[-1]
     told = {
         "from": first.name,

@@ -62,11 +62,11 @@ def _given(report: Report, first: Period, last: Period) -> dict[str, Any]:
 
 
 _SPANS = """
-spans as (
+spans as not materialized (
   select {unit} as unit, s.*
   from tidegate.spans s left join tidegate.links k on k.connection = s.connection and k.customer = s.customer
-  where s.connection = :connection and not exists (
-    select from tidegate.exclusions e where e.connection = s.connection and e.customer = s.customer))"""
+  where s.connection = :connection and s.customer not in (
+    select customer from tidegate.exclusions where connection = :connection))"""
 
 # A trial is a run of spans that have a worth to come; spans of several items run side by side.
 _TRIALS = f"""
@@ -77,18 +77,22 @@ told as (
       partition by subscription order by starts_at, item rows between unbounded preceding and 1 preceding) as so_far
   from spans where trial > 0),
 begun as (
-  select unit, subscription, starts_at as began, ends_at,
+  select unit, subscription, starts_at as began,
     lead(starts_at, 1, 'infinity') over (partition by subscription order by starts_at) as next
   from told where so_far is null or so_far < starts_at),
+after as (
+  select b.unit, b.subscription, b.began, bool_or(s.mrr > 0 and s.trial = 0) as paid,
+    bool_or(s.trial > 0 and s.ends_at is null) as running
+  from begun b join spans s on s.subscription = b.subscription and s.starts_at >= b.began and s.starts_at < b.next
+  group by b.unit, b.subscription, b.began),
+before as (
+  select unit, min(starts_at) as paid_since from spans
+  where mrr > 0 and trial = 0 and unit in (select unit from begun) group by unit),
 seen as (
-  select b.*, to_char(b.began at time zone :zone, 'YYYY-MM') as cohort,
-    exists (select from spans p where p.unit = b.unit and p.mrr > 0 and p.trial = 0 and p.starts_at < b.began)
-      as restarted,
-    exists (select from spans p where p.subscription = b.subscription and p.mrr > 0 and p.trial = 0
-      and p.starts_at >= b.began and p.starts_at < b.next) as paid,
-    exists (select from spans p where p.subscription = b.subscription and p.trial > 0 and p.ends_at is null
-      and p.starts_at >= b.began and p.starts_at < b.next) as running
-  from begun b where b.began >= :begins and b.began < :ends)
+  select to_char(a.began at time zone :zone, 'YYYY-MM') as cohort, a.paid, a.running,
+    coalesce(b.paid_since < a.began, false) as restarted
+  from after a left join before b on b.unit = a.unit
+  where a.began >= :begins and a.began < :ends)
 select cohort, count(*) filter (where not restarted) as trials,
   count(*) filter (where paid and not restarted) as converted,
   count(*) filter (where not paid and not running and not restarted) as ended,

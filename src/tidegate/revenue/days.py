@@ -32,10 +32,14 @@ def rows(db: Connection, ledger: Ledger, window: Window, by: Group = UNGROUPED) 
     given = source.values(ledger, window, by)
     if not by.name:
         return [Row(*row) for row in db.execute(_BY_DAY, given)]
-    moved = [Row(*row) for row in db.execute(text(_BY_GROUP.format(source=source.movements(by))), given)]
+    source.roomy(db)
     if not by.of_prices:
-        return moved
-    stocks = db.execute(text(_STOCKS.format(source=source.edges(ledger, by))), given)
+        return [Row(*row) for row in db.execute(text(_BY_GROUP.format(source=source.movements(by))), given)]
+    names = {"named": source.named(by), "joined": source.joined(by)}
+    changes = source.movements(UNGROUPED)
+    moved = [Row(*row) for row in db.execute(text(_BY_PRICE.format(source=changes, **names)), given)]
+    ends = source.edges(ledger, UNGROUPED, units=False)
+    stocks = db.execute(text(_BY_PRICE.format(source=ends, **names)), given)
     return [*moved, *_switched(moved, [Row(*row) for row in stocks])]
 
 
@@ -61,6 +65,10 @@ _BY_GROUP = """
 select bucket, currency, grp, kind, sum(amount)::bigint as amount from ({source}) changes
 group by bucket, currency, grp, kind"""
 
-_STOCKS = """
-select bucket, currency, grp, '' as kind, sum(amount)::bigint as amount from ({source}) changes
-where bucket <= :buckets group by bucket, currency, grp having sum(amount) <> 0"""
+# Prices are few, so that sums by price are made before these are looked up.
+_BY_PRICE = """
+with sums as (
+  select bucket, currency, price, product, kind, sum(amount) as amount from ({source}) changes
+  where bucket <= :buckets group by bucket, currency, price, product, kind)
+select m.bucket, m.currency, {named} as grp, m.kind, sum(m.amount)::bigint as amount from sums m{joined}
+group by m.bucket, m.currency, grp, m.kind having sum(m.amount) <> 0"""

@@ -13,9 +13,10 @@ UNIT = 1_000_000
 
 def minor(amount: int | Fraction | None) -> int | None:
     """Whole minor units of a ledger's amount, halves away from zero."""
-    if amount is None:
-        return None
-    return value.whole(Fraction(amount, UNIT) if isinstance(amount, int) else amount / UNIT)
+    if not isinstance(amount, int):
+        return None if amount is None else value.whole(amount / UNIT)
+    size = (abs(amount) + UNIT // 2) // UNIT
+    return size if amount >= 0 else -size
 
 
 def whole(amount: int) -> int:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
+from sqlalchemy import Connection, text
+
 from tidegate.errors import ReportInvalid
 from tidegate.revenue.ledger import Ledger
 from tidegate.revenue.periods import Period, instant
@@ -11,6 +13,7 @@ from tidegate.revenue.periods import Period, instant
 OF_PRICES = ("package", "product", "price", "interval")
 OF_CUSTOMERS = ("currency", "country", "contact")
 PROPERTY = "property:"
+DAY = 86_400
 GROUPS = (*OF_PRICES, *OF_CUSTOMERS, f"{PROPERTY}NAME")
 
 
@@ -73,45 +76,61 @@ def values(ledger: Ledger, window: Window, by: Group = UNGROUPED) -> dict[str, A
 
 
 def movements(by: Group) -> str:
-    """Rows of movements: unit, customer, subscription, currency, grp, bucket, kind, amount, moved_at."""
+    """Rows of movements: unit, subscription, currency, grp, bucket, kind, amount, moved_at, price, product."""
     return f"""
-select m.unit, m.customer, m.subscription, m.currency, {_NAMED[by.name]} as grp,
-  width_bucket(m.day, cast(:days as date[])) as bucket, m.kind, m.amount, m.moved_at
-from tidegate.movements m{_joined("m", by)}
+select m.unit, m.subscription, m.currency, {_NAMED[by.name]} as grp,
+  width_bucket(m.day, cast(:days as date[])) as bucket, m.kind, m.amount, m.moved_at, m.price, m.product
+from tidegate.movements m{joined(by)}
 where m.connection = :connection and m.edition = :edition and m.superseded_at is null and m.day <= :last"""
 
 
-def edges(ledger: Ledger, by: Group, amount: str = "mrr") -> str:
-    """The same of the ends of spans, without kind: what changes an item's price is nothing in sum, but moves between
-    groups. An end counts in the bucket of the movement that it belongs to; what belongs to one after the last day is in
-    a bucket of its own, after the last one.
+def edges(ledger: Ledger, by: Group, amount: str = "mrr", *, units: bool = True) -> str:
+    """The same of the ends of spans, of no kind: what changes an item's price is nothing in sum, but moves between
+    groups. What belongs to a movement of a later bucket counts there; the last bucket is what comes after the last day.
+
+    `units`: tell whose they are; else `unit` is empty.
     """
-    unit = "coalesce('contact:' || k.contact, m.customer)" if ledger.policy.unit == "contact" else "m.customer"
-    linked = "" if by.name in {"contact", "property"} else _LINKED
+    linked = by.name in {"contact", "property"}
+    by_contact = units and ledger.policy.unit == "contact"
+    seconds = ledger.policy.netting_seconds
+    # A movement that lasts no longer than a day crosses a threshold only on that day: an index finds those.
+    near = " and day = any(cast(:days as date[]))" if seconds is not None and seconds <= DAY else ""
+    unit = "coalesce('contact:' || k.contact, m.customer)" if by_contact else "m.customer" if units else "''"
     return f"""
 with late as (
   select subscription, item, currency, at, width_bucket(day, cast(:days as date[])) as bucket
   from tidegate.movements
-  where connection = :connection and edition = :edition and superseded_at is null and moved_at > at
+  where connection = :connection and edition = :edition and superseded_at is null and moved_at > at{near}
     and width_bucket(day, cast(:days as date[]))
       > width_bucket(cast(at at time zone :zone as date), cast(:days as date[]))),
-ends as (
-  select connection, customer, subscription, item, currency, price, product, starts_at as at, {amount} as amount
-  from tidegate.spans where connection = :connection and {amount} <> 0
+moments as (
+  select s.customer, s.subscription, s.currency, s.price, s.product,
+    width_bucket(e.at, cast(:instants as timestamptz[])) as bucket, e.amount
+  from tidegate.spans s
+  cross join lateral (values (s.starts_at, s.{amount}), (s.ends_at, -s.{amount})) e(at, amount)
+  where s.connection = :connection and s.{amount} <> 0 and e.at is not null
   union all
-  select connection, customer, subscription, item, currency, price, product, ends_at, -{amount}
-  from tidegate.spans where connection = :connection and {amount} <> 0 and ends_at is not null)
-select {unit} as unit, m.customer, m.subscription, m.currency,
-  {_NAMED[by.name]} as grp,
-  coalesce(late.bucket, width_bucket(m.at, cast(:instants as timestamptz[]))) as bucket, m.amount
-from ends m
-left join late on late.subscription = m.subscription and late.item = m.item and late.currency = m.currency
-  and late.at = m.at{linked}{_joined("m", by)}
-where not exists (
-  select from tidegate.exclusions e where e.connection = m.connection and e.customer = m.customer)"""
+  select s.customer, s.subscription, s.currency, s.price, s.product, v.bucket,
+    v.sign * (case when s.starts_at = l.at then s.{amount} else -s.{amount} end)
+  from late l
+  join tidegate.spans s on s.connection = :connection and s.subscription = l.subscription and s.item = l.item
+    and s.currency = l.currency and s.{amount} <> 0 and l.at in (s.starts_at, s.ends_at)
+  cross join lateral (values
+    (l.bucket, 1), (width_bucket(l.at, cast(:instants as timestamptz[])), -1)) v(bucket, sign))
+select {unit} as unit, m.subscription, m.currency, {_NAMED[by.name]} as grp, m.bucket, '' as kind, m.amount, m.price,
+  m.product
+from moments m{_LINKED if by_contact and not linked else ""}{joined(by)}
+where m.customer not in (select customer from tidegate.exclusions where connection = :connection)"""
 
 
-_LINKED = "\nleft join tidegate.links k on k.connection = m.connection and k.customer = m.customer"
+def roomy(db: Connection) -> None:
+    """Lets the statements of this transaction sum up in memory: a ledger of millions of rows is sorted on disk else."""
+    db.execute(_ROOMY)
+
+
+_ROOMY = text("set local work_mem = '64MB'")
+
+_LINKED = "\nleft join tidegate.links k on k.connection = :connection and k.customer = m.customer"
 
 _NAMED: Mapping[str, str] = {
     "": "''",
@@ -127,18 +146,22 @@ _NAMED: Mapping[str, str] = {
 }
 
 
-def _joined(alias: str, by: Group) -> str:
+def named(by: Group) -> str:
+    """What a row `m` is grouped as, given what `joined` joins."""
+    return _NAMED[by.name]
+
+
+def joined(by: Group) -> str:
+    """The joins that name the group of a row `m`: of prices it needs price and product, else the customer."""
     match by.name:
         case "package":
-            return f"""
-left join tidegate.mappings mp on mp.connection = {alias}.connection and mp.price = {alias}.price
-  and mp.removed_at is null
-left join tidegate.mappings mo on mo.connection = {alias}.connection and mo.product = {alias}.product
-  and mo.removed_at is null"""
+            return """
+left join tidegate.mappings mp on mp.connection = :connection and mp.price = m.price and mp.removed_at is null
+left join tidegate.mappings mo on mo.connection = :connection and mo.product = m.product and mo.removed_at is null"""
         case "interval":
-            return f"\nleft join stripe.prices p on p.connection = {alias}.connection and p.id = {alias}.price"
+            return "\nleft join stripe.prices p on p.connection = :connection and p.id = m.price"
         case "country":
-            return f"\nleft join stripe.customers c on c.connection = {alias}.connection and c.id = {alias}.customer"
+            return "\nleft join stripe.customers c on c.connection = :connection and c.id = m.customer"
         case "contact" | "property":
             return f"""{_LINKED}
 left join tidegate.contacts t on t.key = k.contact"""

@@ -26,6 +26,7 @@ def counts(
     With rates all is in their base, at the rate of each period's opening: a contact that pays in several currencies is
     one, and an exchange rate is nobody's churn.
     """
+    source.roomy(db)
     given = source.values(ledger, window, by)
     changes = source.edges(ledger, by) if by.of_prices else source.movements(by)
     found: Counted = {}
