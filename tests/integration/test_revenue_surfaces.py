@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 from httpx import Client
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 from tests.support import earning
 from tests.support.earning import Books
 from tests.support.serving import serving
@@ -89,6 +92,7 @@ def test_mrr_over_time_as_a_table_as_csv_and_as_a_picture(run: Run, tmp_path: Pa
     rows = list(csv.DictReader(io.StringIO(run("mrr", "--by", "day", "--from", BEGUN, "--csv"))))
     assert (len(rows), rows[0]["new"], rows[-1]["mrr"]) == (71, "160.00", "150.00")
     assert "price_pro" in run("mrr", "--by", "month", "--group-by", "price")
+    assert "Acme" in run("mrr", "--by", "month", "--group-by", "contact")
 
 
 def test_movements(run: Run) -> None:
@@ -125,6 +129,10 @@ def test_rates_are_imported_once(run: Run, tmp_path: Path) -> None:
     assert document(run, "rates", "import", str(file))["written"] == 0
     assert document(run, "mrr", "--currency", "eur")["rows"][0]["mrr"] == 10_000
     assert "0 rates written" in run("rates", "import", str(file))
+    bank = Starlette(routes=[Route("/rates.csv", lambda _: Response(file.read_bytes()))])
+    with serving(bank) as url:
+        assert document(run, "rates", "fetch", "--url", f"{url}/rates.csv")["written"] == 0
+    run("rates", "fetch", "--url", f"{url}/rates.csv", code=2)
 
 
 def test_a_month_is_closed_and_compared(run: Run) -> None:
@@ -175,7 +183,8 @@ def test_revenue_over_http(client: Client) -> None:
     series = got(client, "mrr", **{"from": BEGUN, "by": "day", "limit": 60})
     assert (len(series["rows"]), series["rows"][0]["new"]) == (60, 16_000)
     assert got(client, "mrr", **{"from": BEGUN, "by": "day", "after": series["next"]})["rows"][-1]["mrr"] == 15_000
-    assert got(client, "mrr", at=RAISED, group_by="contact")["rows"][0]["group"] == "account:acme"
+    first = got(client, "mrr", at=RAISED, group_by="contact")["rows"][0]
+    assert (first["group"], first["name"]) == ("account:acme", "Acme")
     page = got(client, "movements", limit=3)
     assert [one["kind"] for one in page["movements"]] == ["churn", "expansion", "new"]
     assert [one["kind"] for one in got(client, "movements", after=page["next"])["movements"]] == ["new"]

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.paging import After, Limit, page
-from tidegate.revenue import listing, metrics, renewals, reports
+from tidegate.revenue import listing, metrics, names, renewals, reports
 from tidegate.revenue.bridge import KINDS
 from tidegate.revenue.cohort_report import cohort_report
 from tidegate.revenue.listing import Wanted
@@ -138,11 +138,12 @@ def mrr(
     with hub.engine.connect() as db:
         report = reports.opened(db, account.name, datetime.now(UTC), currency=currency, by=by, group=group(group_by))
         if at is not None:
-            rows = reports.standing_rows(report, reports.standing(db, report, at))
+            rows = names.add(db, report, reports.standing_rows(report, reports.standing(db, report, at)))
             return Standing.model_validate(report.head() | {"at": at, "rows": rows})
         over = reports.window(report, first, last)
         found = reports.rows_of(report, reports.lines(db, report, over))
-    shown, following = _paged(found, limit, after)
+        shown, following = _paged(found, limit, after)
+        shown = names.add(db, report, shown)
     return Rows.model_validate(report.head() | {"by": by, "group_by": group_by, "rows": shown, "next": following})
 
 
@@ -194,7 +195,8 @@ def figures(
     with hub.engine.connect() as db:
         report = reports.opened(db, account.name, datetime.now(UTC), currency=currency, by=by, group=group(group_by))
         found = metrics.rows(db, report, reports.window(report, first, last))
-    shown, following = _paged(found, limit, after)
+        shown, following = _paged(found, limit, after)
+        shown = names.add(db, report, shown)
     return Rows.model_validate(report.head() | {"by": by, "group_by": group_by, "rows": shown, "next": following})
 
 

@@ -69,8 +69,10 @@ def say_missing(head: Mapping[str, Any]) -> None:
         days.setdefault(one["currency"], []).append(one["day"])
         newest[one["currency"]] = one["newest"] or newest.get(one["currency"])
     for currency, those in days.items():
-        last = f"the last one before is of {newest[currency]}" if newest[currency] else "there is none before"
+        last = f"the last one is of {newest[currency]}" if newest[currency] else "there is none before"
+        when = f"{min(those)}" if len(those) == 1 else f"{len(those):,} days from {min(those)} to {max(those)}"
+        show.remark(f"No rate of {currency.upper()} for {when}; {last}. What needs it is left out (–).")
+    if days:
         show.remark(
-            f"No rate of {currency.upper()} for {len(those):,} days from {min(those)} to {max(those)}; {last}. What "
-            "needs it is left out as –. `tidegate rates import` adds rates."
+            "`tidegate rates fetch` gets the European Central Bank's, `tidegate rates import FILE` takes yours."
         )

@@ -63,7 +63,7 @@ def _package(key: str | None, nothing: str) -> str:
 
 
 def _cohorts(cohorts: list[dict[str, Any]]) -> None:
-    """How much of its first MRR each cohort has at the end of each month, counted from its own."""
+    """How many contacts, and how much of its first MRR, each cohort has at the end of each month from its own on."""
     from tidegate.cli import show
     from tidegate.cli.amounts import money
 
@@ -73,8 +73,12 @@ def _cohorts(cohorts: list[dict[str, Any]]) -> None:
     ages = max(len(one["months"]) for one in cohorts)
     shown = [
         [one["cohort"], one["contacts"], money(one["new"], one["currency"])]
-        + ["–" if month["mrr_retention"] is None else f"{month['mrr_retention']:.0%}" for month in one["months"]]
+        + [_kept(month) for month in one["months"]]
         + [""] * (ages - len(one["months"]))
         for one in cohorts
     ]
     show.table(["cohort", "contacts", "first MRR", *(str(age) for age in range(ages))], shown)
+
+
+def _kept(month: dict[str, Any]) -> str:
+    return f"{month['contacts']:,} · " + ("–" if month["mrr_retention"] is None else f"{month['mrr_retention']:.0%}")

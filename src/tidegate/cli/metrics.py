@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from tidegate.cli.mrr import AMOUNTS, AsCsv, ByPeriod, Currency, From, GroupBy, To
+from tidegate.cli.mrr import AMOUNTS, AsCsv, ByPeriod, Currency, From, GroupBy, To, called
 from tidegate.cli.options import AsJson, ConnectionName
 
 FIGURES = {
@@ -32,7 +32,7 @@ def metrics(
     """Show growth, churn, retention, ARPA, LTV and the rest by period, with the movements they are made of."""
     from tidegate.cli import amounts, show
     from tidegate.cli.hub import opened
-    from tidegate.revenue import metrics, renewals, reports
+    from tidegate.revenue import metrics, names, renewals, reports
     from tidegate.revenue.periods import read_day
     from tidegate.revenue.source import group
 
@@ -43,7 +43,7 @@ def metrics(
                 db, account.name, datetime.now(UTC), currency=currency, by=by, group=group(group_by)
             )
             over = reports.window(report, read_day(first) if first else None, read_day(last) if last else None)
-            rows = metrics.rows(db, report, over)
+            rows = names.add(db, report, metrics.rows(db, report, over))
             statuses = renewals.by_status(db, report)
     document = {**report.head(), "by": by, "group_by": group_by, "rows": rows, "statuses": statuses}
     if as_json:
@@ -77,11 +77,17 @@ def _tables(rows: list[dict[str, Any]]) -> None:
     series: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
         series.setdefault((str(row.get("group", "")), row["currency"]), []).append(row)
-    for number, ((group, _), those) in enumerate(series.items()):
+    for number, those in enumerate(series.values()):
         shown = those[-COLUMNS:]
         if number:
             show.line()
-        show.table([group, *(row["period"] + ("…" if row["running"] else "") for row in shown)], list(_lines(shown)))
+        show.table(
+            [
+                called(shown[0]) if "group" in shown[0] else "",
+                *(row["period"] + ("…" if row["running"] else "") for row in shown),
+            ],
+            list(_lines(shown)),
+        )
 
 
 def _lines(shown: list[dict[str, Any]]) -> list[list[str]]:

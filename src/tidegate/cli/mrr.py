@@ -53,7 +53,7 @@ def mrr(
     """
     from tidegate.cli.hub import opened
     from tidegate.errors import UsageError
-    from tidegate.revenue import reports
+    from tidegate.revenue import names, reports
     from tidegate.revenue.periods import read_day
     from tidegate.revenue.source import group
 
@@ -67,11 +67,11 @@ def mrr(
         )
         if over_time is None:
             day = read_day(at) if at else report.today
-            rows = reports.standing_rows(report, reports.standing(db, report, day))
+            rows = names.add(db, report, reports.standing_rows(report, reports.standing(db, report, day)))
             document: dict[str, Any] = {**report.head(), "at": day.isoformat(), "rows": rows}
         else:
             over = reports.window(report, read_day(first) if first else None, read_day(last) if last else None)
-            rows = reports.rows_of(report, reports.lines(db, report, over))
+            rows = names.add(db, report, reports.rows_of(report, reports.lines(db, report, over)))
             document = {**report.head(), "by": over_time, "group_by": group_by, "rows": rows}
     if plot:
         from tidegate.cli import picture
@@ -105,57 +105,60 @@ def _standing(document: dict[str, Any]) -> None:
     from tidegate.cli.amounts import money
 
     grouped = any("group" in row for row in document["rows"])
-    head = [*(["group"] if grouped else []), "MRR", "ARR"]
     show.line(
         f"{document['connection']}, end of {document['at']} ({document['time_zone']}), {document['policy']} policy"
     )
     show.table(
-        head,
+        [*(["group"] if grouped else []), "MRR", "ARR"],
         [
-            [
-                *([row["group"] or "none"] if grouped else []),
-                money(row["mrr"], row["currency"]),
-                money(row["arr"], row["currency"]),
-            ]
+            [*([called(row)] if grouped else []), *(money(row[name], row["currency"]) for name in ("mrr", "arr"))]
             for row in document["rows"]
         ],
     )
 
 
+def called(row: dict[str, Any]) -> str:
+    """The group of a row as people know it."""
+    return row.get("name") or row["group"] or "none"
+
+
 def _periods(rows: Sequence[dict[str, Any]]) -> None:
-    """A table; on a terminal with a bar for each period."""
+    """A line for each period, a column for each currency; of one alone with a bar, on a terminal."""
     from tidegate.cli import show
     from tidegate.cli.amounts import bar, money, on_terminal
 
-    highest: dict[str, int] = {}
+    currencies = list(dict.fromkeys(row["currency"] for row in rows))
+    drawn = on_terminal() and len(currencies) == 1
+    highest = max((row["mrr"] or 0 for row in rows), default=0)
+    periods: dict[str, dict[str, Any]] = {}
     for row in rows:
-        highest[row["currency"]] = max(highest.get(row["currency"], 0), row["mrr"] or 0)
-    drawn = on_terminal()
+        periods.setdefault(row["period"] + ("…" if row["running"] else ""), {})[row["currency"]] = row["mrr"]
     shown = [
-        [row["period"] + ("…" if row["running"] else ""), money(row["mrr"], row["currency"])]
-        + ([bar(row["mrr"], highest[row["currency"]])] if drawn else [])
-        for row in sorted(rows, key=lambda row: (row["currency"], row["from"]))
+        [period, *(money(amounts[code], code) for code in currencies)]
+        + ([bar(amounts[currencies[0]], highest)] if drawn else [])
+        for period, amounts in periods.items()
     ]
-    show.table(["period", "MRR", *([""] if drawn else [])], shown)
+    show.table(["period", *(f"MRR in {code.upper()}" for code in currencies), *([""] if drawn else [])], shown)
 
 
 def _groups(rows: Sequence[dict[str, Any]]) -> None:
     """A line for each group, the largest first, with its course."""
     from tidegate.cli import show
-    from tidegate.cli.amounts import money, spark
+    from tidegate.cli.amounts import money
 
     series: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
         series.setdefault((row["group"], row["currency"]), []).append(row)
     shown = [
-        [
-            group or "none",
-            money(those[0]["opening"], currency),
-            spark([row["mrr"] for row in those]),
-            money(those[-1]["mrr"], currency),
-        ]
-        for (group, currency), those in series.items()
+        [called(those[0]), money(those[0]["opening"], code), _course(those), money(those[-1]["mrr"], code)]
+        for (_, code), those in series.items()
     ]
     show.table(["group", "opening", "course", "MRR"], shown[:GROUPS_SHOWN])
     if len(shown) > GROUPS_SHOWN:
         show.remark(f"These are the {GROUPS_SHOWN} largest of {len(shown):,}; --csv and --json give all.")
+
+
+def _course(rows: Sequence[dict[str, Any]]) -> str:
+    from tidegate.cli.amounts import spark
+
+    return spark([row["mrr"] for row in rows])

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from tidegate.errors import UsageError
 
-WIDTH, PANEL, LEFT, RIGHT, TOP, BOTTOM = 960, 320, 110, 24, 44, 36
+WIDTH, PANEL, LEFT, RIGHT, TOP, BOTTOM = 960, 320, 110, 40, 44, 36
 COLOURS = ("#2563eb", "#d97706", "#059669", "#dc2626", "#7c3aed", "#0891b2", "#be185d", "#64748b")
 """The last one is that of all groups that have no colour of their own."""
 INK, GRID = "#334155", "#e2e8f0"
@@ -78,13 +78,15 @@ def panels_of(rows: Iterable[Mapping[str, Any]]) -> list[Panel]:
     from tidegate.revenue.rounding import decimal
 
     found: dict[str, dict[str, dict[str, float | None]]] = {}
+    names: dict[str, str] = {}
     for row in rows:
+        names[str(row.get("group", ""))] = row.get("name") or str(row.get("group", ""))
         curve = found.setdefault(row["currency"], {}).setdefault(str(row.get("group", "")), {})
         curve[row["period"]] = None if row["mrr"] is None else float(decimal(row["mrr"], row["currency"]))
     panels: list[Panel] = []
     for currency, groups in found.items():
         periods = sorted({period for curve in groups.values() for period in curve})
-        curves = [Curve(name, [curve.get(one) for one in periods]) for name, curve in groups.items()]
+        curves = [Curve(names[group], [curve.get(one) for one in periods]) for group, curve in groups.items()]
         if len(curves) > len(COLOURS):
             rest = curves[len(COLOURS) - 1 :]
             sums = [sum(amount or 0 for amount in those) for those in zip(*(one.amounts for one in rest), strict=True)]
@@ -120,8 +122,9 @@ def _panel(panel: Panel, offset: float) -> Iterator[Mark]:
     place = LEFT + 110.0
     for number, curve in enumerate(panel.curves if len(panel.curves) > 1 else ()):
         name = (curve.name or "none")[:24]
-        yield Label(place, offset + 24, f"— {name}", colour=COLOURS[number])
-        place += 30 + 7 * len(name)
+        yield Stroke([(place, offset + 20), (place + 14, offset + 20)], COLOURS[number], 3)
+        yield Label(place + 20, offset + 24, name, colour=COLOURS[number])
+        place += 40 + 7 * len(name)
 
 
 def _runs(amounts: Sequence[float | None]) -> Iterator[list[tuple[int, float]]]:

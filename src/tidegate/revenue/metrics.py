@@ -31,7 +31,8 @@ def rows(db: Connection, report: Report, over: Sequence[Period]) -> list[dict[st
             month, of_month = rolling[line.period.name]
             key = line.currency, line.group
             told = stripes(line, counts, month.get(key, line), of_month.get(key, Counts()), report.by)
-        found.append(reports.as_json(report, line) | _contacts(counts) | _figures(told))
+        row = reports.as_json(report, line)
+        found.append(row | _contacts(counts) | {"net_new": _less(row["mrr"], row["opening"])} | _figures(told))
     return found
 
 
@@ -64,6 +65,11 @@ def _key(line: Line) -> tuple[str, str, str]:
     return line.period.name, line.currency, line.group
 
 
+def _less(one: int | None, other: int | None) -> int | None:
+    """A difference of what is shown, so that it is one of what people see."""
+    return None if one is None or other is None else one - other
+
+
 def _contacts(counts: Counts) -> dict[str, Any]:
     names = ("opening", "new", "returned", "contracted", "lost", "closing")
     return {
@@ -76,9 +82,6 @@ def _contacts(counts: Counts) -> dict[str, Any]:
 
 def _figures(told: Metrics) -> dict[str, Any]:
     """Amounts in minor units, ratios of one."""
-    amounts = {name: minor(getattr(told, name)) for name in ("net_new", "arr", "arpa", "ltv")}
-    ratios = (
-        *("growth", "gross_churn", "net_churn", "customer_churn"),
-        *("nrr", "grr", "quick_ratio"),
-    )
+    amounts = {name: minor(getattr(told, name)) for name in ("arr", "arpa", "ltv")}
+    ratios = ("growth", "gross_churn", "net_churn", "customer_churn", "nrr", "grr", "quick_ratio")
     return amounts | {name: ratio(getattr(told, name)) for name in ratios}

@@ -41,8 +41,8 @@ def test_a_picture_is_svg_that_parses_with_a_gap_where_nothing_is_known(tmp_path
     picture.save(tmp_path / "mrr.svg", panels)
     root = ElementTree.parse(tmp_path / "mrr.svg").getroot()
     drawn = [one for one in root if one.get("stroke") == COLOURS[0]]
-    assert len(drawn) == 2
-    assert any(one.text == "— <a>" for one in root)
+    assert len(drawn) == 3  # two stretches, and the mark beside the name
+    assert any(one.text == "<a>" for one in root)
 
 
 def test_another_kind_of_file_or_none_that_can_be_written_is_refused(tmp_path: Path) -> None:
