@@ -1,6 +1,7 @@
 """Reports of revenue over a small ledger: by period and group, in the currencies there are and in one."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,8 @@ from tests.support import earning
 from tests.support.earning import Books, at
 
 from tidegate.errors import LedgerMissing, RatesInvalid
-from tidegate.revenue import days, rate_files, reports, units
+from tidegate.pricing.policy import policy
+from tidegate.revenue import days, metrics, rate_files, reports, units
 from tidegate.revenue.bridge import SWITCHED
 from tidegate.revenue.formulas import Counts
 from tidegate.revenue.periods import By, periods
@@ -182,6 +184,16 @@ def test_a_contact_that_pays_in_two_currencies_is_one_in_one(books: Books) -> No
     assert column(usd, "new", "usd") == [1, 1, 1, 0, 0]
     assert [minor(one) for one in column(usd, "expanded_mrr", "usd")] == [0, 5_000, 2_440, 0, 1_240]
     assert column(usd, "lost", "usd") == [0, 0, 1, 0, 0]
+
+
+def test_under_stripes_policy_churn_is_that_of_thirty_days(books: Books) -> None:
+    """On 31 March one of the two contacts of the first, and of the one who came since, has left; on 30 April none."""
+    with books.engine.connect() as db:
+        report = reports.opened(db, "acme", NOW)
+        stripes = replace(report, ledger=replace(report.ledger, policy=policy("stripe")))
+        rows = metrics.rows(db, stripes, reports.window(report, date(2026, 3, 1), date(2026, 4, 30)))
+    assert series(rows, "customer_churn", currency="usd") == [round(1 / 3, 6), 0.0]
+    assert series(rows, "gross_churn", currency="usd") == [round(6 / 21, 6), 0.0]
 
 
 def test_within_a_group_who_switches_comes_and_goes(books: Books) -> None:
