@@ -60,5 +60,5 @@ def test_use_is_noted_at_most_once_a_minute(engine: Engine) -> None:
 
 @pytest.mark.parametrize("scopes", [["root"], ["read", "Admin"], []])
 def test_unknown_scopes_are_named(engine: Engine, scopes: list[str]) -> None:
-    with engine.begin() as db, pytest.raises(ScopeUnknown, match="entitlements, read, operate, admin"):
+    with engine.begin() as db, pytest.raises(ScopeUnknown, match="entitlements, revenue, read, operate, admin"):
         tokens.create(db, "typo", scopes)

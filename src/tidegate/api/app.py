@@ -20,6 +20,7 @@ from tidegate.api import (
     mappings,
     packages,
     problems,
+    revenue,
     runs,
     webhooks,
 )
@@ -35,6 +36,7 @@ NOUNS = (
     *(contacts, contact_reviews, entitlements),
     *(features, mappings, packages, catalog_changes),
     billing_events,
+    revenue,
 )
 
 

@@ -15,14 +15,18 @@ from tidegate.cli import (
     mappings,
     overrides,
     packages,
+    rates,
     revenue,
     secrets,
     tokens,
 )
 from tidegate.cli.audit import audit
 from tidegate.cli.catch_up import catch_up
+from tidegate.cli.close import close
+from tidegate.cli.cohorts import cohorts
 from tidegate.cli.connect import connect
 from tidegate.cli.consume import consume
+from tidegate.cli.data_quality import data_quality
 from tidegate.cli.demo import demo
 from tidegate.cli.disconnect import disconnect
 from tidegate.cli.doctor import doctor
@@ -30,9 +34,14 @@ from tidegate.cli.entitlements import entitlements
 from tidegate.cli.events import events
 from tidegate.cli.export import export
 from tidegate.cli.import_ import import_
+from tidegate.cli.metrics import metrics
 from tidegate.cli.migrate import migrate
+from tidegate.cli.movements import movements
+from tidegate.cli.mrr import mrr
 from tidegate.cli.price import price
+from tidegate.cli.reconcile import reconcile
 from tidegate.cli.refresh import refresh
+from tidegate.cli.renewals import renewals
 from tidegate.cli.run import Program
 from tidegate.cli.sandbox import sandbox
 from tidegate.cli.serve import serve
@@ -81,7 +90,18 @@ PANELS: dict[str, dict[str, Callable[..., Any]]] = {
         "stop": stop,
     },
     "Look": {"status": status, "audit": audit, "doctor": doctor, "sql": sql, "export": export},
-    "Revenue": {"price": price, "events": events},
+    "Revenue": {
+        "mrr": mrr,
+        "movements": movements,
+        "metrics": metrics,
+        "cohorts": cohorts,
+        "renewals": renewals,
+        "events": events,
+        "close": close,
+        "reconcile": reconcile,
+        "data-quality": data_quality,
+        "price": price,
+    },
     "Contacts and entitlements": {"entitlements": entitlements, "consume": consume},
     "End": {"disconnect": disconnect},
 }
@@ -97,6 +117,7 @@ app.add_typer(packages.app, name="packages", rich_help_panel="Catalog")
 app.add_typer(contacts.app, name="contacts", rich_help_panel="Contacts and entitlements")
 app.add_typer(overrides.app, name="overrides", rich_help_panel="Contacts and entitlements")
 app.add_typer(revenue.app, name="revenue", rich_help_panel="Revenue")
+app.add_typer(rates.app, name="rates", rich_help_panel="Revenue")
 app.add_typer(explain.app, name="explain", rich_help_panel="Look")
 app.add_typer(inbox.app, name="inbox", rich_help_panel="Keep going")
 app.add_typer(tokens.app, name="tokens", rich_help_panel="Keep going")

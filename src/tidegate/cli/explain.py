@@ -108,3 +108,59 @@ def link(
             for one in found["steps"]
         ]
         show.table(["step", "looked for", "found", "says"], rows)
+
+
+@app.command()
+def mrr(
+    who: Annotated[str, typer.Argument(metavar="CUSTOMER|CONTACT", help="cus_…, or an id of a contact.")],
+    connection: ConnectionName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how the MRR of a customer or contact comes about, step by step; of a zero, why it is one."""
+    from datetime import UTC, datetime
+
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+    from tidegate.workflows.explain_mrr import explain_mrr
+
+    with opened() as hub:
+        account = hub.account(connection)
+        with hub.engine.connect() as db:
+            found = explain_mrr(db, account, who, datetime.now(UTC))
+    if as_json:
+        show.document(found)
+        return
+    for one in found["subscriptions"]:
+        _subscription(one)
+    for line in _totals(found):
+        show.line(line)
+
+
+def _subscription(one: dict[str, Any]) -> None:
+    from tidegate.cli import show
+    from tidegate.money import shown
+
+    why = f": {one['why_not']}" if one["why_not"] else ""
+    excluded = f"; left out, the customer is excluded: {one['excluded']}" if one["excluded"] else ""
+    show.line(
+        f"{one['subscription']} of {one['customer']}, {one['status']}: "
+        f"{shown(one['mrr'], one['currency'])}{why}{excluded}"
+    )
+    for item in one["items"]:
+        show.line(f"  {item['quantity']:,} × {item['price']}{' (metered)' if item['metered'] else ''}")
+        for step in item["steps"]:
+            show.line(f"    {step['shown']:>18}  {step['text']}")
+        if item["problem"]:
+            show.line(f"    {'?':>18}  {item['problem']}")
+        if item["provenance"]:
+            show.line(f"    {'':>18}  so since {item['since'][:10]}, {item['provenance']} from {item['source']}")
+
+
+def _totals(found: dict[str, Any]) -> list[str]:
+    from tidegate.money import shown
+
+    name = found["contact"] or found["who"]
+    if not found["subscriptions"]:
+        return [f"{name} has no subscription and never had one: {found['reason']}"]
+    sums = ", ".join(shown(one["mrr"], one["currency"]) for one in found["mrr"]) or "nothing"
+    return [f"{name}: {sums} a month under the policy {found['policy']}."]

@@ -16,7 +16,8 @@ def create(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="entitlements, read, operate (and read) or admin (and operate); may be repeated. [default: read]"
+            help="entitlements, revenue, read (and revenue), operate (and read) or admin (and operate); may be "
+            "repeated. [default: read]"
         ),
     ] = None,
     as_json: AsJson = False,

@@ -40,6 +40,10 @@ TidegateError
 │   ├── UsageInvalid
 │   ├── PolicyInvalid
 │   ├── SubscriptionInvalid
+│   ├── LedgerMissing
+│   ├── ReportInvalid
+│   ├── RatesInvalid
+│   ├── ClosingRefused
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
 │   ├── CustomerUnknown
@@ -139,7 +143,14 @@ from tidegate.errors.mirror import (
     SignatureInvalid,
 )
 from tidegate.errors.outcomes import OUTCOMES, outcome
-from tidegate.errors.revenue import PolicyInvalid, SubscriptionInvalid
+from tidegate.errors.revenue import (
+    ClosingRefused,
+    LedgerMissing,
+    PolicyInvalid,
+    RatesInvalid,
+    ReportInvalid,
+    SubscriptionInvalid,
+)
 from tidegate.errors.security import ScopeMissing, ScopeUnknown, TokenRefused, TokenUnknown
 from tidegate.errors.stripe import (
     ENDS_THE_WORK,
@@ -170,6 +181,7 @@ __all__ = [
     "CatalogUnknown",
     "CatchUpRunning",
     "ChangeUnknown",
+    "ClosingRefused",
     "ConfigInvalid",
     "ConfigurationError",
     "ConnectionAmbiguous",
@@ -199,6 +211,7 @@ __all__ = [
     "ImportRunning",
     "ImportTakenOver",
     "InboxBusy",
+    "LedgerMissing",
     "ManagedByFile",
     "MigrationNeeded",
     "NotReadOnly",
@@ -208,7 +221,9 @@ __all__ = [
     "PreviewNeeded",
     "PreviewStale",
     "QueryRefused",
+    "RatesInvalid",
     "ReaderRefused",
+    "ReportInvalid",
     "ResourceNotListed",
     "ResourceUnknown",
     "ReviewUnknown",

@@ -15,6 +15,7 @@ from tidegate.errors.mirror import (
     ResourceUnknown,
     SignatureInvalid,
 )
+from tidegate.errors.revenue import LedgerMissing
 from tidegate.errors.security import ScopeMissing, TokenRefused, TokenUnknown
 from tidegate.errors.stripe import (
     StripeBodyUnreadable,
@@ -35,6 +36,7 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     ResourceUnknown: (2, 404),
     RunUnknown: (2, 404),
     ContactUnknown: (2, 404),
+    LedgerMissing: (2, 404),
     ContactAmbiguous: (2, 409),
     ContactExists: (2, 409),
     CustomerUnknown: (2, 404),

@@ -9,3 +9,21 @@ class PolicyInvalid(UsageError):
 
 class SubscriptionInvalid(UsageError):
     """That is no subscription of Stripe's: {where}: {problem}."""
+
+
+class LedgerMissing(UsageError):
+    """The connection {connection} has no ledger of its revenue yet. A worker begins it with what was imported; so does
+    `tidegate refresh --all`.
+    """
+
+
+class ReportInvalid(UsageError):
+    """{problem}"""
+
+
+class RatesInvalid(UsageError):
+    """These are no rates of currencies: {where}: {problem}."""
+
+
+class ClosingRefused(UsageError):
+    """The month {month} cannot be closed: {problem}"""

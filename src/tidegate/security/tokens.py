@@ -15,11 +15,12 @@ PREFIX = "tg_"
 
 SCOPES: dict[str, frozenset[str]] = {
     # scope: what it may do. `entitlements` (check, consume, refresh) stands apart: product code gets nothing else with
-    # it, and who operates the hub does not consume usage by accident.
+    # it, and who operates the hub does not consume usage by accident. `revenue` is for dashboards.
     "entitlements": frozenset({"entitlements"}),
-    "read": frozenset({"read"}),
-    "operate": frozenset({"read", "operate"}),
-    "admin": frozenset({"read", "operate", "admin"}),
+    "revenue": frozenset({"revenue"}),
+    "read": frozenset({"read", "revenue"}),
+    "operate": frozenset({"read", "revenue", "operate"}),
+    "admin": frozenset({"read", "revenue", "operate", "admin"}),
 }
 
 
@@ -35,7 +36,9 @@ class Token:
     revoked_at: datetime | None
 
     def may(self, scope: str) -> bool:
-        """Whether its scopes allow `scope`: admin allows operate, operate allows read, entitlements stands apart."""
+        """Whether its scopes allow `scope`: admin allows operate, operate read, read revenue; entitlements stands
+        apart.
+        """
         return any(scope in SCOPES.get(own, frozenset()) for own in self.scopes)
 
 

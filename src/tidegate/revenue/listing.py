@@ -1,0 +1,104 @@
+"""Movements one by one, the newest first: whose, how much, and of which items."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from tidegate.errors import ReportInvalid
+from tidegate.revenue.bridge import KINDS
+from tidegate.revenue.editions import Ledger
+from tidegate.revenue.rounding import whole
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which movements: on which days, of whose customers (Stripe ids; None: all), of which kinds."""
+
+    first: date | None = None
+    last: date | None = None
+    customers: Sequence[str] | None = None
+    kinds: Sequence[str] = KINDS
+
+
+def movements(
+    db: Connection, ledger: Ledger, wanted: Wanted, *, limit: int, after: str | None = None
+) -> tuple[list[dict[str, Any]], str | None]:
+    """A page of movements, the newest first, and what to give as `after` for the next one. Raises ReportInvalid.
+
+    Each {at, day, contact (null: a customer that is no contact's), name, customers, currency, kind, amount, opening,
+    closing, items: [{customer, subscription, item, price, product, amount}]}, amounts in minor units.
+    """
+    moved_at, unit, currency = _place(after)
+    given = {
+        "connection": ledger.connection,
+        "edition": ledger.edition,
+        "first": wanted.first,
+        "last": wanted.last,
+        "customers": None if wanted.customers is None else list(wanted.customers),
+        "kinds": list(wanted.kinds),
+        "moved_at": moved_at,
+        "unit": unit,
+        "currency": currency,
+        "limit": limit + 1,
+    }
+    rows = db.execute(_MOVEMENTS, given).mappings().all()
+    shown = rows[:limit]
+    following = None
+    if len(rows) > limit:
+        last = shown[-1]
+        following = f"{last['at'].isoformat()}~{last['currency']}~{last['unit']}"
+    return [_told(dict(row)) for row in shown], following
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    del row["unit"]
+    for name in ("opening", "closing"):
+        row[name] = whole(row[name])
+    row["amount"] = row["closing"] - row["opening"]
+    for item in row["items"]:
+        item["amount"] = whole(item["amount"])
+    return row
+
+
+def _place(after: str | None) -> tuple[datetime | None, str, str]:
+    if not after:
+        return None, "", ""
+    at, _, rest = after.partition("~")
+    currency, _, unit = rest.partition("~")
+    try:
+        return datetime.fromisoformat(at), unit, currency
+    except ValueError:
+        raise ReportInvalid(problem=f"{after!r} is no `next` of a page of movements.") from None
+
+
+_MOVEMENTS = text("""
+with named as (
+  select m.unit, m.currency, m.moved_at, m.day, m.kind, m.opening, m.closing, m.customer, m.subscription, m.item,
+    m.price, m.product, m.amount, m.at
+  from tidegate.movements m
+  where m.connection = :connection and m.edition = :edition and m.superseded_at is null
+    and m.kind = any(cast(:kinds as text[]))
+    and (cast(:first as date) is null or m.day >= :first) and (cast(:last as date) is null or m.day <= :last)
+    and (cast(:customers as text[]) is null or m.unit in (
+      select unit from tidegate.movements
+      where connection = :connection and edition = :edition and superseded_at is null
+        and customer = any(cast(:customers as text[]))))
+    and (cast(:moved_at as timestamptz) is null
+      or (m.moved_at, m.unit, m.currency)
+        < (cast(:moved_at as timestamptz), cast(:unit as text), cast(:currency as text)))),
+page as (
+  select unit, currency, moved_at, min(day) as day, min(kind) as kind, min(opening) as opening, min(closing) as closing,
+    array_agg(distinct customer order by customer) as customers,
+    jsonb_agg(jsonb_build_object('customer', customer, 'subscription', subscription, 'item', item, 'price', price,
+      'product', product, 'amount', amount) order by at, subscription, item) as items
+  from named group by unit, currency, moved_at order by moved_at desc, unit desc, currency desc limit :limit)
+select p.moved_at as at, p.day, t.kind || ':' || t.external_id as contact,
+  coalesce(nullif(t.name, ''), nullif(c.name, ''), c.email, '') as name, p.customers, p.currency, p.kind, p.opening,
+  p.closing, p.items, p.unit
+from page p
+left join tidegate.contacts t on p.unit = 'contact:' || t.key
+left join stripe.customers c on c.connection = :connection and c.id = p.unit
+order by p.moved_at desc, p.unit desc, p.currency desc""")

@@ -1,0 +1,123 @@
+"""Subscriptions as they stand: by status, what renews next, and what is at risk for which reasons."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from tidegate.revenue.reports import Report
+from tidegate.revenue.rounding import whole
+
+RISKS = {
+    "past_due": "a payment failed and is tried again",
+    "unpaid": "payments failed for good",
+    "scheduled_to_cancel": "it is to end by itself, at `ends_at`",
+    "card_expiring": "its card expires before it renews, and the customer has no other way to pay",
+}
+"""The reasons for which a subscription is at risk."""
+
+
+def by_status(db: Connection, report: Report) -> list[dict[str, Any]]:
+    """Subscriptions by status and currency, with the MRR they have: {status, currency, subscriptions, customers,
+    mrr}.
+    """
+    rows = db.execute(_BY_STATUS, {"connection": report.ledger.connection}).mappings()
+    return [{**row, "mrr": whole(int(row["mrr"]))} for row in rows]
+
+
+def upcoming(db: Connection, report: Report, as_of: datetime, days: int) -> list[dict[str, Any]]:
+    """What renews within so many days, the soonest first: {renews_at, subscription, customer, contact, name, status,
+    currency, mrr, interval, interval_count, months (how long it lasted so far)}.
+
+    A renewal is the earliest, over items still billed, of the end of what is billed. There is none where it ends
+    before, or collection is paused until after it.
+    """
+    given = {"connection": report.ledger.connection, "now": as_of, "until": as_of + timedelta(days=days)}
+    return [{**row, "mrr": whole(int(row["mrr"]))} for row in db.execute(_UPCOMING, given).mappings()]
+
+
+def at_risk(db: Connection, report: Report, as_of: datetime) -> list[dict[str, Any]]:
+    """Subscriptions at risk, the largest first: {subscription, customer, contact, name, status, reasons (see RISKS),
+    ends_at, renews_at, currency, mrr, listed}. `listed` is what its prices come to, which one that is unpaid has still.
+    """
+    rows = db.execute(_AT_RISK, {"connection": report.ledger.connection, "now": as_of}).mappings()
+    return [{**row, "mrr": whole(int(row["mrr"])), "listed": whole(int(row["listed"]))} for row in rows]
+
+
+_STANDING = """
+standing as (
+  select s.id as subscription, s.customer, s.status, s.currency, s.start_date, s.default_payment_method,
+    coalesce(w.mrr, 0) as mrr, coalesce(w.listed, 0) as listed,
+    case when s.cancel_at_period_end then coalesce(s.cancel_at, s.current_period_end)
+         else least(s.cancel_at, h.ends_at) end as ends_at,
+    n.renews_at, n.interval, n.interval_count, s.pause_behavior, s.pause_resumes_at
+  from stripe.subscriptions s
+  left join lateral (
+    select sum(p.mrr) as mrr, sum(p.listed) as listed from tidegate.spans p
+    where p.connection = s.connection and p.subscription = s.id and p.ends_at is null) w on true
+  left join lateral (
+    select coalesce(h.ends_at, h.phase_end) as ends_at from stripe.subscription_schedules h
+    where h.connection = s.connection and h.id = s.schedule and h.status in ('active', 'not_started')
+      and h.end_behavior = 'cancel' and h.deleted_at is null) h on true
+  left join lateral (
+    select greatest(i.current_period_end, i.billed_until) as renews_at, i.interval, i.interval_count
+    from stripe.subscription_items i
+    where i.connection = s.connection and i.subscription = s.id and i.deleted_at is null
+    order by 1 nulls last, i.id limit 1) n on true
+  where s.connection = :connection and s.deleted_at is null and s.test_clock is null
+    and s.status in ('trialing', 'active', 'past_due', 'unpaid') and not exists (
+      select from tidegate.exclusions e where e.connection = s.connection and e.customer = s.customer))"""
+
+_WHO = """
+  t.kind || ':' || t.external_id as contact, coalesce(nullif(t.name, ''), nullif(c.name, ''), c.email, '') as name"""
+
+_WHOSE = """
+left join stripe.customers c on c.connection = :connection and c.id = s.customer
+left join tidegate.links k on k.connection = :connection and k.customer = s.customer
+left join tidegate.contacts t on t.key = k.contact"""
+
+_BY_STATUS = text("""
+select s.status, coalesce(s.currency, '') as currency, count(*) as subscriptions,
+  count(distinct s.customer) as customers, coalesce(sum(p.mrr), 0) as mrr
+from stripe.subscriptions s
+left join lateral (
+  select sum(mrr) as mrr from tidegate.spans p
+  where p.connection = s.connection and p.subscription = s.id and p.ends_at is null) p on true
+where s.connection = :connection and s.deleted_at is null and s.test_clock is null and not exists (
+  select from tidegate.exclusions e where e.connection = s.connection and e.customer = s.customer)
+group by s.status, s.currency order by mrr desc, subscriptions desc, s.status, currency""")
+
+_UPCOMING = text(f"""
+with {_STANDING}
+select s.renews_at, s.subscription, s.customer, {_WHO}, s.status, s.currency, s.mrr, s.interval, s.interval_count,
+  (extract(year from age(:now, s.start_date)) * 12 + extract(month from age(:now, s.start_date)))::int as months
+from standing s {_WHOSE}
+where s.status <> 'unpaid' and s.renews_at >= :now and s.renews_at < :until
+  and (s.ends_at is null or s.renews_at < s.ends_at)
+  and (s.pause_behavior is null or s.pause_resumes_at <= s.renews_at)
+order by s.renews_at, s.subscription""")
+
+# The way it is paid is the subscription's own, else the customer's. Another one that lasts longer is a backup.
+_AT_RISK = text(f"""
+with {_STANDING},
+judged as (
+  select s.*, array_remove(array[
+    case when s.status = 'past_due' then 'past_due' end,
+    case when s.status = 'unpaid' then 'unpaid' end,
+    case when s.ends_at is not null then 'scheduled_to_cancel' end,
+    case when exists (
+      select from stripe.payment_methods p
+      where p.connection = :connection and p.deleted_at is null
+        and p.id = coalesce(s.default_payment_method, c.default_payment_method, c.default_source)
+        and make_date(p.card_exp_year::int, p.card_exp_month::int, 1) + interval '1 month' <= s.renews_at)
+      and not exists (
+        select from stripe.payment_methods p
+        where p.connection = :connection and p.customer = s.customer and p.deleted_at is null
+          and (p.card_exp_year is null
+            or make_date(p.card_exp_year::int, p.card_exp_month::int, 1) + interval '1 month' > s.renews_at))
+      then 'card_expiring' end], null) as reasons
+  from standing s left join stripe.customers c on c.connection = :connection and c.id = s.customer)
+select s.subscription, s.customer, {_WHO}, s.status, s.reasons, s.ends_at, s.renews_at, s.currency, s.mrr, s.listed
+from judged s {_WHOSE}
+where cardinality(s.reasons) > 0 and (s.ends_at is null or s.ends_at > :now or s.status <> 'active')
+order by s.mrr desc, s.listed desc, s.subscription""")

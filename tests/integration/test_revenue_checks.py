@@ -1,0 +1,167 @@
+"""Closed months, data quality, reconciliation with Stripe's report, and why a customer's MRR is what it is."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import pytest
+from tests.support import earning
+from tests.support.builders import arrival, customer, item, price, subscription
+from tests.support.earning import Books, at
+
+from tidegate.errors import ClosingRefused, ContactUnknown, CustomerUnknown
+from tidegate.mirror.apply import apply
+from tidegate.revenue import closing, reconciling, stripe_report
+from tidegate.revenue.periods import read_month
+from tidegate.revenue.quality import ABOUTS
+from tidegate.stripe_api.resources import RESOURCES
+from tidegate.workflows.data_quality import data_quality
+from tidegate.workflows.explain_mrr import explain_mrr
+
+NOW = at("2026-05-20 12:00")
+TODAY = date(2026, 5, 20)
+MARCH = read_month("2026-03")
+
+
+def has(books: Books, *bodies: dict[str, Any]) -> None:
+    with books.engine.begin() as db:
+        for body in bodies:
+            resource = next(r for r in RESOURCES.values() if r.object == body["object"])
+            apply(db, "acme", resource, [arrival(resource.name, body, 100)])
+
+
+@pytest.fixture(scope="module")
+def books(database_url: str) -> Iterator[Books]:
+    with earning.opened(database_url) as books:
+        books.span("cus_a", 10_000, "2026-01-05")
+        books.span("cus_b", 6_000, "2026-01-10", listed=8_000_000_000)
+        books.span("cus_c", 2_000, "2026-01-10")
+        books.span("cus_d", 9_000, "2026-03-31 12:00")
+        books.span("cus_x", 5_000, "2026-01-10")
+        books.span("cus_e", 8_000, "2026-02-20", currency="eur")
+        books.link("acme", "cus_a")
+        books.link("empty")
+        books.execute(
+            "insert into tidegate.exclusions (connection, customer, reason, by) values ('acme', 'cus_x', 'staff', 'me')"
+        )
+        yield books.keep()
+
+
+def test_a_closed_month_is_kept_and_what_is_said_later_is_listed(books: Books) -> None:
+    with books.engine.begin() as db:
+        with pytest.raises(ClosingRefused, match="runs until 2026-05-31"):
+            closing.close(db, books.ledger, read_month("2026-05"), "cli:me", TODAY)
+        with pytest.raises(ClosingRefused, match="not closed yet"):
+            closing.difference(db, books.ledger, MARCH)
+        assert closing.close(db, books.ledger, MARCH, "cli:me", TODAY) == 5
+        assert closing.difference(db, books.ledger, MARCH) == []
+        with pytest.raises(ClosingRefused, match="by cli:me"):
+            closing.close(db, books.ledger, MARCH, "cli:you", TODAY)
+    books.execute("update tidegate.spans set mrr = mrr / 2 where customer = 'cus_c'")
+    books.keep()
+    with books.engine.begin() as db:
+        [one] = closing.difference(db, books.ledger, MARCH)
+        [month] = closing.closed(db, books.ledger)
+    assert (one["customer"], one["closed"], one["now"], one["difference"]) == ("cus_c", 2_000, 1_000, -1_000)
+    assert set(one["changes"]) == {"opening", "closing"}
+    assert month["mrr"] == [{"currency": "eur", "mrr": 8_000}, {"currency": "usd", "mrr": 27_000}]
+    books.execute("update tidegate.spans set mrr = mrr * 2 where customer = 'cus_c'")
+    books.keep()
+
+
+REPORT = b"""Customer ID,Currency,2026-03
+cus_a,usd,100.00
+cus_b,usd,80.00
+cus_c,usd,20.01
+cus_x,usd,50.00
+cus_y,usd,7.00
+"""
+
+
+def test_every_difference_to_stripes_report_has_a_cause(books: Books) -> None:
+    with books.engine.connect() as db:
+        usd, eur = sorted(
+            reconciling.reconcile(db, books.ledger, stripe_report.read(REPORT, "f"), None),
+            key=lambda one: one["currency"], reverse=True,
+        )  # fmt: skip
+    assert (usd["theirs"], usd["ours"], usd["difference"], usd["equal"]) == (25_701, 27_000, -1_299, 1)
+    why = {one["customer"]: [(part["cause"], part["amount"]) for part in one["parts"]] for one in usd["customers"]}
+    assert why == {
+        "cus_b": [("coupon", 2_000)], "cus_c": [("rounding", 1)], "cus_d": [("timing", -9_000)],
+        "cus_x": [("excluded", 5_000)], "cus_y": [("unexplained", 700)],
+    }  # fmt: skip
+    assert sum(usd["causes"].values()) == usd["difference"]
+    assert (eur["ours"], eur["causes"]) == (8_000, {"unexplained": -8_000})
+
+
+TIERED = {"unit_amount": None, "unit_amount_decimal": None, "billing_scheme": "tiered", "tiers_mode": "volume"}
+
+
+def test_what_makes_figures_doubtful_is_named_with_its_page(books: Books) -> None:
+    yearly = {"recurring": {"interval": "year", "interval_count": 1, "usage_type": "licensed"}}
+    prices = [
+        price("price_tiers", **TIERED, nickname="tiers"), price("price_1"),
+        price("price_2", unit_amount=2000, unit_amount_decimal="2000"),
+        price("price_same", nickname="same"), price("price_annual", nickname="Annual"),
+        price("price_tax", product="prod_2", tax_behavior="inclusive", nickname="tax"), price("price_year", **yearly),
+    ]  # fmt: skip
+    items = [item("si_1", "sub_q", price=prices[0]), item("si_2", "sub_q", price=prices[6])]
+    taxed = [item("si_3", "sub_t", price=prices[5])]
+    has(books, *prices, customer("cus_q", email=None), customer("cus_t"),
+        subscription("sub_q", items, customer="cus_q"), subscription("sub_t", taxed, customer="cus_t"))  # fmt: skip
+    books.execute("insert into tidegate.unmapped_prices (connection, price) values ('acme', 'price_tiers')")
+    books.execute("""
+insert into tidegate.unreadable (connection, resource, object_id, field, reason)
+values ('acme', 'invoice_lines', 'in_1/il_1', 'amount', 'Expected `int`')""")
+    with books.engine.connect() as db:
+        found = data_quality(db, books.account, NOW)
+    told: dict[str, list[str]] = {}
+    for one in found["objects"]:
+        told.setdefault(one["check"], []).append(one["id"])
+    assert told == {
+        "price_without_amount": ["price_tiers"],
+        "price_without_name": ["price_year", "price_1", "price_2"],
+        "duplicate_prices": ["price_1", "price_annual", "price_same"],
+        "interval_misnamed": ["price_annual"],
+        "mixed_intervals": ["sub_q"],
+        "customer_without_email": ["cus_q"],
+        "item_without_mapping": ["price_tiers"],
+        "inclusive_tax_without_rate": ["sub_t"],
+        "unreadable": ["in_1"],
+    }
+    assert {one["check"] for one in found["checks"]} == set(ABOUTS)
+    links = {one["id"]: one["link"] for one in found["objects"]}
+    assert links["price_1"].endswith("/test/prices/price_1")
+    assert links["in_1"].startswith("https://dashboard.stripe.com/acct_")
+
+
+def test_why_a_contact_has_its_mrr_and_why_a_zero_is_one(books: Books) -> None:
+    off = {
+        "id": "di_1",
+        "object": "discount",
+        "start": 10,
+        "coupon": {"id": "c", "percent_off": 25.0, "duration": "forever"},
+    }
+    discounted = subscription("sub_w", [item("si_w", "sub_w")], customer="cus_w", discounts=[off])
+    has(
+        books,
+        customer("cus_w"),
+        discounted,
+        subscription("sub_z", [item("si_z", "sub_z")], customer="cus_w", status="unpaid"),
+    )
+    books.link("globex", "cus_w")
+    books.span("cus_w", 750, "2026-02-01", subscription="sub_w", item="si_w", source="evt_9")
+    with books.engine.connect() as db:
+        found = explain_mrr(db, books.account, "globex", NOW)
+        left_out = explain_mrr(db, books.account, "cus_w", NOW)
+        with pytest.raises(CustomerUnknown):
+            explain_mrr(db, books.account, "cus_none", NOW)
+        with pytest.raises(ContactUnknown):
+            explain_mrr(db, books.account, "nobody", NOW)
+        assert "no Stripe customer" in explain_mrr(db, books.account, "empty", NOW)["reason"]
+    assert (found["contact"], found["mrr"]) == ("account:globex", [{"currency": "usd", "mrr": 750}])
+    counts, zero = found["subscriptions"]
+    assert [step["kind"] for step in counts["items"][0]["steps"]] == ["price", "discount"]
+    assert (counts["items"][0]["provenance"], counts["items"][0]["source"]) == ("observed", "evt_9")
+    assert (zero["mrr"], zero["why_not"]) == (0, "it is unpaid")
+    assert left_out["contact"] is None

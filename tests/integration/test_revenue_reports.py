@@ -1,0 +1,221 @@
+"""Reports of revenue over a small ledger: by period and group, in the currencies there are and in one."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from tests.support import earning
+from tests.support.earning import Books, at
+
+from tidegate.errors import LedgerMissing, RatesInvalid
+from tidegate.pricing.policy import policy
+from tidegate.revenue import days, metrics, rate_files, reports, units
+from tidegate.revenue.bridge import SWITCHED
+from tidegate.revenue.formulas import Counts
+from tidegate.revenue.periods import By, periods
+from tidegate.revenue.reports import Report
+from tidegate.revenue.rounding import minor
+from tidegate.revenue.source import Window, group
+
+NOW = at("2026-05-20 12:00")
+FIRST, LAST = date(2026, 1, 1), date(2026, 5, 31)
+YEAR = periods("month", FIRST, LAST)
+
+
+@pytest.fixture(scope="module")
+def books(database_url: str) -> Iterator[Books]:
+    with earning.opened(database_url) as books:
+        basic, pro = {"price": "price_basic", "product": "prod_basic"}, {"price": "price_pro", "product": "prod_pro"}
+        books.span("cus_a", 10_000, "2026-01-05", "2026-02-10", **basic)
+        books.span("cus_a", 15_000, "2026-02-10", **pro)
+        books.span("cus_b", 6_000, "2025-12-10", "2026-03-15", **basic)
+        books.span("cus_b", 6_000, "2026-05-01", **basic)
+        books.span("cus_c", 8_000, "2026-02-20", currency="eur", **pro)
+        books.span("cus_d", 99_900, "2026-01-01", **pro)
+        books.span("cus_e", 0, "2026-03-01", "2026-03-15", trial=5_000_000_000, why_not="it is trialing", **basic)
+        books.span("cus_e", 5_000, "2026-03-15", **basic)
+        books.span("cus_f", 2_000, "2026-03-05", "2026-04-30 23:40", currency="eur", **basic)
+        books.span("cus_f", 2_500, "2026-04-30 23:40", "2026-05-01 00:10", currency="eur", **pro)
+        books.span("cus_f", 3_000, "2026-05-01 00:10", currency="eur", **basic)
+        books.link("acme", "cus_a", "cus_f", tier="gold")
+        books.link("berlin", "cus_b", tier="silver")
+        books.execute(
+            "insert into tidegate.exclusions (connection, customer, reason, by) values ('acme', 'cus_d', 'test', 'me')"
+        )
+        books.execute("insert into tidegate.packages (key) values ('pro')")
+        books.execute("""
+insert into tidegate.mappings (connection, price, package, per_quantity) values ('acme', 'price_pro', 'pro', false)""")
+        books.execute("""
+insert into stripe.customers (connection, id, data, updated_at, certainty, country)
+values ('acme', 'cus_b', '{}', now(), 1, 'DE')""")
+        books.keep()
+        with books.engine.begin() as db:
+            every = {day: Decimal("1.20") + Decimal(day.month) / 100 for day in Window.of(YEAR, daily=True).thresholds}
+            rate_files.store(db, {"usd": every}, "test")
+        yield books
+
+
+def told(books: Books, by: By = "month", **more: Any) -> list[dict[str, Any]]:
+    """The report's rows, from January to May unless it says otherwise."""
+    with books.engine.connect() as db:
+        report = reports.opened(db, "acme", NOW, by=by, group=group(more.get("group")), currency=more.get("currency"))
+        over = reports.window(report, more.get("first", FIRST), more.get("last", LAST))
+        return reports.rows_of(report, reports.lines(db, report, over))
+
+
+def series(rows: list[dict[str, Any]], name: str = "mrr", **where: Any) -> list[Any]:
+    return [row[name] for row in rows if all(row[key] == value for key, value in where.items())]
+
+
+def test_mrr_by_month_in_each_currency(books: Books) -> None:
+    rows = told(books)
+    assert series(rows, currency="usd") == [16_000, 21_000, 20_000, 20_000, 26_000]
+    assert series(rows, currency="eur") == [0, 8_000, 10_000, 10_000, 11_000]
+    assert series(rows, "new", currency="usd") == [10_000, 0, 5_000, 0, 0]
+    assert series(rows, "expansion", currency="usd") == [0, 5_000, 0, 0, 0]
+    assert series(rows, "churn", currency="usd") == [0, 0, -6_000, 0, 0]
+    assert series(rows, "reactivation", currency="usd") == [0, 0, 0, 0, 6_000]
+    assert series(rows, "running", currency="usd") == [False, False, False, False, True]
+    assert rows[0]["opening"] == 6_000
+
+
+def test_a_movement_counts_on_the_day_of_its_last_change(books: Books) -> None:
+    """What changes at 23:40 and again at 0:10 is one expansion, of the first of May."""
+    rows = told(books, by="day", first=date(2026, 4, 30), last=date(2026, 5, 1))
+    assert series(rows, currency="eur") == [10_000, 11_000]
+    assert series(rows, "expansion", currency="eur") == [0, 1_000]
+
+
+@pytest.mark.parametrize("by", ["month", "week", "day"])
+@pytest.mark.parametrize(
+    "name", ["package", "product", "price", "interval", "currency", "country", "contact", "property:tier"]
+)
+def test_groups_add_up_to_the_whole_and_each_to_itself(books: Books, by: By, name: str) -> None:
+    whole, grouped = told(books, by=by), told(books, by=by, group=name)
+    for row in grouped:
+        parts = sum(row[kind] for kind in ("new", "reactivation", "expansion", "contraction", "churn", "fx", SWITCHED))
+        assert row["opening"] + parts == row["mrr"]
+    for row in whole:
+        same = {"period": row["period"], "currency": row["currency"]}
+        for column in ("opening", "new", "reactivation", "expansion", "churn", "mrr"):
+            assert sum(series(grouped, column, **same)) == row[column], (same, column)
+        assert sum(series(grouped, SWITCHED, **same)) == 0
+
+
+def test_an_upgrade_takes_its_mrr_along_to_another_package(books: Books) -> None:
+    rows = told(books, group="package")
+    assert series(rows, group="pro", currency="usd") == [0, 15_000, 15_000, 15_000, 15_000]
+    assert series(rows, SWITCHED, group="pro", currency="usd") == [0, 10_000, 0, 0, 0]
+    assert series(rows, SWITCHED, group="", currency="usd") == [0, -10_000, 0, 0, 0]
+    assert series(rows, group="pro", currency="eur") == [0, 8_000, 8_000, 8_000, 8_000]
+
+
+def test_groups_of_customers(books: Books) -> None:
+    assert series(told(books, group="country"), group="DE") == [6_000, 6_000, 0, 0, 6_000]
+    gold = told(books, group="property:tier")
+    assert series(gold, group="gold", currency="eur") == [0, 0, 2_000, 2_000, 3_000]
+    assert series(told(books, group="contact"), group="account:acme", currency="usd")[-1] == 15_000
+    assert series(told(books, group="interval"), group="") == series(told(books), "mrr")
+
+
+def test_in_one_currency_the_bridge_adds_up_with_fx(books: Books) -> None:
+    rows = told(books, currency="USD")
+    assert series(rows) == [16_000, 21_000 + 9_760, 20_000 + 12_300, 20_000 + 12_400, 26_000 + 13_750]
+    assert series(rows, "new") == [10_000, 9_760, 7_460, 0, 0]
+    assert series(rows, "fx") == [0, 0, 80, 100, 100]
+    assert series(rows, "expansion") == [0, 5_000, 0, 0, 1_250]
+    for row in rows:
+        assert row["opening"] + sum(row[k] for k in ("new", "reactivation", "expansion", "churn", "fx")) == row["mrr"]
+    assert {row["currency"] for row in rows} == {"usd"}
+
+
+def test_missing_rates_are_said(books: Books) -> None:
+    with books.engine.connect() as db:
+        report = reports.opened(db, "acme", NOW, currency="jpy")
+        found = reports.lines(db, report, reports.window(report, None, LAST))
+    assert found[0].closing == 0
+    assert all(one.currency in {"usd", "jpy"} for one in report.rates.lacking.values()) if report.rates else False
+    with books.engine.connect() as db, pytest.raises(RatesInvalid, match="no rates of that currency"):
+        reports.opened(db, "acme", NOW, currency="xyz")
+    with books.engine.connect() as db, pytest.raises(LedgerMissing, match="tidegate refresh"):
+        reports.opened(db, "elsewhere", NOW)
+
+
+def test_mrr_at_a_day(books: Books) -> None:
+    with books.engine.connect() as db:
+        native = reports.standing(db, reports.opened(db, "acme", NOW), date(2026, 2, 28))
+        report = reports.opened(db, "acme", NOW, currency="eur", group=group("product"))
+        one = reports.standing(db, report, date(2026, 2, 28))
+        assert days.first_day(db, report.ledger) == date(2025, 12, 10)
+    assert {key: minor(amount) for key, amount in native.items()} == {("", "eur"): 8_000, ("", "usd"): 21_000}
+    assert {key[0]: minor(amount) for key, amount in one.items()} == {"prod_basic": 4_918, "prod_pro": 8_000 + 12_295}
+
+
+def counted(books: Books, name: str = "", currency: str | None = None) -> tuple[Report, dict[Any, Counts]]:
+    with books.engine.connect() as db:
+        report = reports.opened(db, "acme", NOW, currency=currency, group=group(name))
+        window = Window.of(reports.window(report, FIRST, LAST))
+        return report, units.counts(db, report.ledger, window, report.group, report.rates)
+
+
+def column(found: dict[Any, Counts], name: str, currency: str, of: str = "") -> list[Any]:
+    return [getattr(found[bucket, currency, of], name) for bucket in range(1, 6)]
+
+
+def test_contacts_are_counted_at_both_ends_of_each_period(books: Books) -> None:
+    _, found = counted(books)
+    assert column(found, "opening", "usd") == [1, 2, 2, 2, 2]
+    assert column(found, "closing", "usd") == [2, 2, 2, 2, 3]
+    assert column(found, "new", "usd") == [1, 0, 1, 0, 0]
+    assert column(found, "returned", "usd") == [0, 0, 0, 0, 1]
+    assert column(found, "lost", "usd") == [0, 0, 1, 0, 0]
+    assert [minor(one) for one in column(found, "expanded_mrr", "usd")] == [0, 5_000, 0, 0, 0]
+    assert column(found, "subscriptions", "usd") == [2, 2, 2, 2, 3]
+    assert [minor(one) for one in column(found, "trial_mrr", "usd")] == [0, 0, 0, 0, 0]
+    assert [one.get("new", 0) for one in column(found, "movements", "usd")] == [1, 0, 1, 0, 0]
+
+
+def test_a_contact_that_pays_in_two_currencies_is_one_in_one(books: Books) -> None:
+    _, usd = counted(books, currency="usd")
+    assert column(usd, "closing", "usd") == [2, 3, 3, 3, 4]
+    assert column(usd, "new", "usd") == [1, 1, 1, 0, 0]
+    assert [minor(one) for one in column(usd, "expanded_mrr", "usd")] == [0, 5_000, 2_440, 0, 1_240]
+    assert column(usd, "lost", "usd") == [0, 0, 1, 0, 0]
+
+
+def test_under_stripes_policy_churn_is_that_of_thirty_days(books: Books) -> None:
+    """On 31 March one of the two contacts of the first, and of the one who came since, has left; on 30 April none."""
+    with books.engine.connect() as db:
+        report = reports.opened(db, "acme", NOW)
+        stripes = replace(report, ledger=replace(report.ledger, policy=policy("stripe")))
+        rows = metrics.rows(db, stripes, reports.window(report, date(2026, 3, 1), date(2026, 4, 30)))
+    assert series(rows, "customer_churn", currency="usd") == [round(1 / 3, 6), 0.0]
+    assert series(rows, "gross_churn", currency="usd") == [round(6 / 21, 6), 0.0]
+
+
+def test_within_a_group_who_switches_comes_and_goes(books: Books) -> None:
+    _, found = counted(books, "package")
+    assert column(found, "closing", "usd", "pro") == [0, 1, 1, 1, 1]
+    assert column(found, "closing", "usd") == [2, 1, 1, 1, 2]
+    assert column(found, "lost", "usd") == [0, 1, 1, 0, 0]
+
+
+def test_trials_are_shown_apart(books: Books) -> None:
+    with books.engine.connect() as db:
+        report = reports.opened(db, "acme", NOW, by="day")
+        window = Window.of(reports.window(report, date(2026, 3, 14), date(2026, 3, 15)))
+        found = units.counts(db, report.ledger, window, report.group)
+    assert [minor(found[bucket, "usd", ""].trial_mrr) for bucket in (1, 2)] == [5_000, 0]
+
+
+def test_a_years_price_shows_as_its_twelfth_and_totals_are_rounded_last(fresh_database_url: str) -> None:
+    """4 × $500 a year is new 166.67; + 2 × $30 a month, expansion 60."""
+    with earning.opened(fresh_database_url) as books:
+        books.span("cus_1", 4 * 50_000 / 12, "2026-01-10", interval="year")
+        books.span("cus_1", 6_000, "2026-02-10", item="si_2")
+        january, february = told(books.keep(), last=date(2026, 2, 28))
+    assert (january["new"], january["mrr"]) == (16_667, 16_667)
+    assert (february["expansion"], february["mrr"]) == (6_000, 22_667)

@@ -1,0 +1,183 @@
+"""Cohorts, trials, reasons, packages, renewals and what is at risk, over a small ledger and its subscriptions."""
+
+import json
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Any
+
+import pytest
+from tests.support import earning
+from tests.support.builders import arrival, customer, item, subscription
+from tests.support.earning import Books, at
+
+from tidegate.mirror.apply import apply
+from tidegate.revenue import cohorts, conversions, listing, renewals, reports
+from tidegate.revenue.listing import Wanted
+from tidegate.revenue.periods import periods
+from tidegate.revenue.reports import Report
+from tidegate.stripe_api.resources import RESOURCES
+
+NOW = at("2026-05-20 12:00")
+MONTHS = periods("month", date(2026, 1, 1), date(2026, 5, 20))
+
+
+def seconds(said: str) -> int:
+    return int(at(said).timestamp())
+
+
+def has(books: Books, *bodies: dict[str, Any]) -> None:
+    with books.engine.begin() as db:
+        for body in bodies:
+            resource = next(r for r in RESOURCES.values() if r.object == body["object"])
+            apply(db, "acme", resource, [arrival(resource.name, body, 100)])
+
+
+def subscribes(books: Books, who: str, renews: str, **more: Any) -> None:
+    """A customer `cus_x` with a subscription `sub_cus_x` as the books name it."""
+    one = item(f"si_{who}", f"sub_{who}", current_period_end=seconds(renews))
+    started = {"start_date": seconds("2026-01-05")}
+    has(books, customer(who), subscription(f"sub_{who}", [one], customer=who, **started, **more))
+
+
+def card(id_: str, who: str, year: int, month: int) -> dict[str, Any]:
+    told = {"brand": "visa", "last4": "4242", "exp_month": month, "exp_year": year}
+    return {"id": id_, "object": "payment_method", "type": "card", "customer": who, "card": told, "created": 10}
+
+
+@pytest.fixture(scope="module")
+def books(database_url: str) -> Iterator[Books]:
+    with earning.opened(database_url) as books:
+        books.span("cus_a", 10_000, "2026-01-05", "2026-02-10", price="price_basic")
+        books.span("cus_a", 15_000, "2026-02-10", price="price_pro")
+        books.span("cus_b", 6_000, "2026-01-10", "2026-03-15", price="price_basic")
+        books.span("cus_b", 3_000, "2026-05-01", price="price_basic")
+        books.span("cus_c", 8_000, "2026-02-20", currency="eur", price="price_pro")
+        books.span("cus_c", 1_000, "2026-03-20", item="si_c2", price="price_basic")
+        books.link("acme", "cus_a")
+        for name, begins, ends, pays in (
+            ("cus_t1", "2026-03-01", "2026-03-15", True), ("cus_t2", "2026-03-02", "2026-03-16", False),
+            ("cus_t3", "2026-05-10", None, False), ("cus_b", "2026-04-01", "2026-04-15", True),
+        ):  # fmt: skip
+            more: dict[str, Any] = {"subscription": f"sub_trial_{name}", "item": f"si_trial_{name}"}
+            books.span(name, 0, begins, ends, trial=5_000_000_000, why_not="it is trialing", **more)
+            if pays:
+                books.span(name, 5_000, ends or "", None, **more)
+        books.execute("insert into tidegate.packages (key) values ('pro')")
+        books.execute("""
+insert into tidegate.mappings (connection, price, package, per_quantity) values ('acme', 'price_pro', 'pro', false)""")
+        subscribes(books, "cus_a", "2026-06-05", default_payment_method="pm_a")
+        subscribes(books, "cus_c", "2026-06-20", currency="eur", cancel_at_period_end=True, status="past_due")
+        subscribes(books, "cus_t3", "2026-05-24", status="trialing")
+        ended = {"ended_at": seconds("2026-03-15"), "cancellation_details": {"feedback": "too_expensive"}}
+        subscribes(books, "cus_b", "2026-03-10", status="canceled", **ended)
+        has(books, card("pm_a", "cus_a", 2026, 5), card("pm_t", "cus_t3", 2026, 5), card("pm_t2", "cus_t3", 2027, 5))
+        yield books.keep()
+
+
+def report_of(db: Any, currency: str | None = None) -> Report:
+    return reports.opened(db, "acme", NOW, currency=currency)
+
+
+def test_a_cohort_is_followed_by_contacts_and_by_what_they_pay(books: Books) -> None:
+    with books.engine.connect() as db:
+        found = {(one["cohort"], one["currency"]): one for one in cohorts.cohorts(db, report_of(db), MONTHS)}
+    january = found["2026-01", "usd"]
+    assert (january["contacts"], january["new"]) == (2, 16_000)
+    assert [one["contacts"] for one in january["months"]] == [2, 2, 1, 2, 2]
+    assert [one["mrr"] for one in january["months"]] == [16_000, 21_000, 15_000, 20_000, 23_000]
+    assert january["months"][2]["contact_retention"] == 0.5
+    assert january["months"][1]["mrr_retention"] == 1.3125
+    february = found["2026-02", "eur"]
+    assert [one["contacts"] for one in february["months"]] == [1, 1, 1, 1]
+    assert [one["mrr"] for one in found["2026-02", "usd"]["months"]] == [0, 1_000, 1_000, 1_000]
+
+
+def test_a_cohort_in_one_currency_has_one_rate_throughout(books: Books) -> None:
+    with books.engine.connect() as db:
+        found = cohorts.cohorts(db, report_of(db, "eur"), MONTHS)
+    february = next(one for one in found if one["cohort"] == "2026-02")
+    assert february["new"] == 8_000
+    assert february["months"][0]["mrr"] == 8_000
+    assert 8_000 < february["months"][1]["mrr"] < 9_000
+
+
+def test_trials_by_the_month_they_began_in(books: Books) -> None:
+    with books.engine.connect() as db:
+        found = conversions.trials(db, report_of(db), MONTHS[0], MONTHS[-1])
+    none = {"trials": 0, "converted": 0, "ended": 0, "running": 0, "restarted": 0, "conversion": None}
+    assert found == [
+        {**none, "cohort": "2026-03", "trials": 2, "converted": 1, "ended": 1, "conversion": 0.5},
+        {**none, "cohort": "2026-04", "restarted": 1},
+        {**none, "cohort": "2026-05", "trials": 1, "running": 1},
+    ]
+
+
+def test_why_subscriptions_ended_and_what_was_lost(books: Books) -> None:
+    with books.engine.connect() as db:
+        found = conversions.reasons(db, report_of(db), MONTHS[0], MONTHS[-1])
+    lost = [{"currency": "usd", "mrr": 6_000}]
+    assert found == [{"reason": "too_expensive", "subscriptions": 1, "lost": lost}]
+
+
+def test_from_which_package_to_which(books: Books) -> None:
+    with books.engine.connect() as db:
+        found = conversions.packages(db, report_of(db), MONTHS[1], MONTHS[2])
+    told = [(one["before"], one["after"], one["currency"], one["opening"], one["closing"]) for one in found]
+    assert told == [
+        (None, "pro", "eur", 0, 8_000), (None, "", "usd", 0, 6_000), ("", None, "usd", 6_000, 0),
+        ("", "pro", "usd", 10_000, 15_000),
+    ]  # fmt: skip
+
+
+def test_subscriptions_by_status(books: Books) -> None:
+    with books.engine.connect() as db:
+        found = {(one["status"], one["currency"]): one for one in renewals.by_status(db, report_of(db))}
+    assert found["active", "usd"] == {
+        "status": "active", "currency": "usd", "subscriptions": 1, "customers": 1, "mrr": 15_000,
+    }  # fmt: skip
+    assert set(found) == {("active", "usd"), ("past_due", "eur"), ("trialing", "usd"), ("canceled", "usd")}
+
+
+def test_what_renews_soon(books: Books) -> None:
+    with books.engine.connect() as db:
+        found = renewals.upcoming(db, report_of(db), NOW, 60)
+    assert [(one["subscription"], one["renews_at"], one["mrr"]) for one in found] == [
+        ("sub_cus_t3", at("2026-05-24"), 0), ("sub_cus_a", at("2026-06-05"), 15_000),
+    ]  # fmt: skip
+    assert (found[1]["contact"], found[1]["name"], found[1]["months"]) == ("account:acme", "Acme", 4)
+
+
+def test_what_is_at_risk_and_why(books: Books) -> None:
+    """A card that expires is none where another lasts longer."""
+    with books.engine.connect() as db:
+        found = {one["subscription"]: one for one in renewals.at_risk(db, report_of(db), NOW)}
+    assert {id_: one["reasons"] for id_, one in found.items()} == {
+        "sub_cus_a": ["card_expiring"], "sub_cus_c": ["past_due", "scheduled_to_cancel"],
+    }  # fmt: skip
+    assert found["sub_cus_c"]["mrr"] == 9_000
+
+
+def test_movements_are_paged_the_newest_first(books: Books) -> None:
+    seen: list[dict[str, Any]] = []
+    with books.engine.connect() as db:
+        ledger, after = report_of(db).ledger, None
+        while True:
+            page, after = listing.movements(db, ledger, Wanted(), limit=3, after=after)
+            seen += page
+            if after is None:
+                break
+        of_a, _ = listing.movements(db, ledger, Wanted(customers=["cus_a"]), limit=10)
+    assert (
+        len(seen) == len({json.dumps([one["at"], one["customers"], one["currency"]], default=str) for one in seen}) == 9
+    )
+    assert [one["at"] for one in seen] == sorted((one["at"] for one in seen), reverse=True)
+    upgrade, new = of_a
+    assert (upgrade["kind"], upgrade["amount"], upgrade["opening"], upgrade["closing"]) == (
+        "expansion",
+        5_000,
+        10_000,
+        15_000,
+    )
+    assert (new["contact"], new["name"], new["kind"]) == ("account:acme", "Acme", "new")
+    assert isinstance(new["at"], datetime)
+    assert [(one["price"], one["amount"]) for one in upgrade["items"]] == [("price_pro", 5_000)]

@@ -1,0 +1,204 @@
+"""Revenue on the command line and over HTTP, each command and route once, over one small ledger."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from httpx import Client
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+from tests.support import earning
+from tests.support.earning import Books
+from tests.support.serving import serving
+from typer.testing import CliRunner
+
+from tidegate.api.app import create_app
+from tidegate.cli import app
+from tidegate.security import tokens
+from tidegate.settings import Settings
+from tidegate.wiring import Hub
+
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+BEGUN, RAISED, GONE = (f"{TODAY - timedelta(days=days):%Y-%m-%d}" for days in (70, 40, 5))
+
+
+@pytest.fixture(scope="module")
+def books(database_url: str) -> Iterator[Books]:
+    with earning.opened(database_url) as books:
+        books.span("cus_a", 10_000, BEGUN, RAISED, price="price_basic")
+        books.span("cus_a", 15_000, RAISED, price="price_pro")
+        books.span("cus_b", 6_000, BEGUN, GONE)
+        books.link("acme", "cus_a", tier="gold")
+        yield books.keep()
+
+
+@pytest.fixture(scope="module")
+def hub(books: Books, database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    home, key = tmp_path_factory.mktemp("home"), Fernet.generate_key().decode()
+    hub = Hub(Settings(home=home, database_url=database_url, secret_key=key), books.engine)  # pyright: ignore[reportArgumentType]
+    yield hub
+    hub.close()
+
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command in this process, on the hub, and returns what it prints."""
+
+    @contextmanager
+    def opened(**_: Any) -> Iterator[Hub]:
+        yield hub
+
+    monkeypatch.setattr("tidegate.cli.hub.opened", opened)
+
+    def call(*words: str, code: int = 0) -> str:
+        done = CliRunner().invoke(app, [*words])
+        assert done.exit_code == code, (done.output, done.exception)
+        return done.stdout
+
+    return call
+
+
+def document(run: Run, *words: str) -> dict[str, Any]:
+    return json.loads(run(*words, "--json"))
+
+
+def test_mrr_now_and_at_a_day(run: Run) -> None:
+    assert document(run, "mrr")["rows"] == [{"currency": "usd", "mrr": 15_000, "arr": 180_000}]
+    before = document(run, "mrr", "--at", RAISED, "--group-by", "property:tier")
+    assert [(one["group"], one["mrr"]) for one in before["rows"]] == [("gold", 15_000), ("", 6_000)]
+    assert "150.00 USD" in run("mrr")
+    run("mrr", "--at", "soon", code=2)
+    run("mrr", "--at", RAISED, "--by", "day", code=2)
+
+
+def test_mrr_over_time_as_a_table_as_csv_and_as_a_picture(run: Run, tmp_path: Path) -> None:
+    shown = run("mrr", "--by", "month", "--plot", str(tmp_path / "mrr.svg"))
+    assert f"{TODAY:%Y-%m}…" in shown
+    assert "150.00 USD" in shown
+    assert "<polyline" in (tmp_path / "mrr.svg").read_text()
+    run("mrr", "--by", "week", "--group-by", "price", "--plot", str(tmp_path / "mrr.png"))
+    assert (tmp_path / "mrr.png").read_bytes().startswith(b"\x89PNG")
+    rows = list(csv.DictReader(io.StringIO(run("mrr", "--by", "day", "--from", BEGUN, "--csv"))))
+    assert (len(rows), rows[0]["new"], rows[-1]["mrr"]) == (71, "160.00", "150.00")
+    assert "price_pro" in run("mrr", "--by", "month", "--group-by", "price")
+    assert "Acme" in run("mrr", "--by", "month", "--group-by", "contact")
+
+
+def test_movements(run: Run) -> None:
+    told = document(run, "movements", "--from", BEGUN)
+    assert [(one["kind"], one["amount"]) for one in told["movements"]] == [
+        ("churn", -6_000), ("expansion", 5_000), ("new", 6_000), ("new", 10_000),
+    ]  # fmt: skip
+    assert [one["kind"] for one in document(run, "movements", "--contact", "acme")["movements"]] == ["expansion", "new"]
+    assert "-60.00 USD" in run("movements")
+    assert "amount" in run("movements", "--kind", "churn", "--csv")
+
+
+def test_metrics(run: Run) -> None:
+    told = document(run, "metrics", "--by", "day", "--from", GONE, "--to", GONE)
+    [day] = told["rows"]
+    assert (day["churn"], day["contacts"]["lost"], day["customer_churn"]) == (-6_000, 1, 0.5)
+    assert day["gross_churn"] == round(6 / 21, 6)
+    assert "gross MRR churn" in run("metrics")
+    assert "contacts_lost" in run("metrics", "--csv")
+
+
+def test_cohorts_and_renewals(run: Run) -> None:
+    told = document(run, "cohorts")
+    assert told["cohorts"][0]["contacts"] == 2
+    assert "first MRR" in run("cohorts")
+    assert document(run, "renewals") | {"renewals": [], "at_risk": []} == document(run, "renewals")
+    assert "at risk" in run("renewals")
+
+
+def test_rates_are_imported_once(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "rates.csv"
+    file.write_text(f"date,currency,rate\n{TODAY:%Y-%m-%d},USD,1.5\n")
+    assert document(run, "rates", "import", str(file))["written"] == 1
+    assert document(run, "rates", "import", str(file))["written"] == 0
+    assert document(run, "mrr", "--currency", "eur")["rows"][0]["mrr"] == 10_000
+    assert "0 rates written" in run("rates", "import", str(file))
+    bank = Starlette(routes=[Route("/rates.csv", lambda _: Response(file.read_bytes()))])
+    with serving(bank) as url:
+        assert document(run, "rates", "fetch", "--url", f"{url}/rates.csv")["written"] == 0
+    run("rates", "fetch", "--url", f"{url}/rates.csv", code=2)
+
+
+def test_a_month_is_closed_and_compared(run: Run) -> None:
+    month = f"{TODAY.replace(day=1) - timedelta(days=1):%Y-%m}"
+    assert document(run, "close", month)["month"] == month
+    assert document(run, "close", month, "--diff")["customers"] == []
+    assert "0 customers" in run("close", month, "--diff")
+    assert month in run("close", "--list")
+    run("close", month, code=2)
+    run("close", code=2)
+
+
+def test_stripes_report_is_reconciled(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "mrr.csv"
+    file.write_text(f"Customer ID,Currency,{TODAY:%Y-%m}\ncus_a,usd,150.00\ncus_b,usd,1.00\n")
+    [month] = document(run, "reconcile", str(file))["months"]
+    assert (month["difference"], month["causes"]) == (100, {"unexplained": 100})
+    assert "1 customers are the same" in run("reconcile", str(file))
+    run("reconcile", str(file), "--month", "2020-01", code=2)
+
+
+def test_data_quality_and_explain(run: Run, books: Books) -> None:
+    books.execute("insert into tidegate.unmapped_prices (connection, price) values ('acme', 'price_pro')")
+    told = document(run, "data-quality", "--check", "item_without_mapping")
+    assert [one["id"] for one in told["objects"]] == ["price_pro"]
+    assert "/prices/price_pro" in run("data-quality")
+    run("data-quality", "--check", "nothing", code=2)
+    assert document(run, "explain", "mrr", "acme")["subscriptions"] == []
+    assert "no subscription" in run("explain", "mrr", "acme")
+
+
+@pytest.fixture(scope="module")
+def client(hub: Hub, books: Books) -> Iterator[Client]:
+    with serving(create_app(hub, ring_drain=lambda _db, _connection: None)) as url:
+        with books.engine.begin() as db:
+            _, token = tokens.create(db, "dashboard", ["revenue"])
+        with Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30) as client:
+            yield client
+
+
+def got(client: Client, path: str, **asked: Any) -> dict[str, Any]:
+    answer = client.get(f"/api/revenue/{path}", params=asked)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_revenue_over_http(client: Client) -> None:
+    series = got(client, "mrr", **{"from": BEGUN, "by": "day", "limit": 60})
+    assert (len(series["rows"]), series["rows"][0]["new"]) == (60, 16_000)
+    assert got(client, "mrr", **{"from": BEGUN, "by": "day", "after": series["next"]})["rows"][-1]["mrr"] == 15_000
+    first = got(client, "mrr", at=RAISED, group_by="contact")["rows"][0]
+    assert (first["group"], first["name"]) == ("account:acme", "Acme")
+    page = got(client, "movements", limit=3)
+    assert [one["kind"] for one in page["movements"]] == ["churn", "expansion", "new"]
+    assert [one["kind"] for one in got(client, "movements", after=page["next"])["movements"]] == ["new"]
+    assert got(client, "metrics", by="day", **{"from": GONE, "to": GONE})["rows"][0]["grr"] == round(15 / 21, 6)
+    assert got(client, "cohorts")["cohorts"][0]["contacts"] == 2
+    assert got(client, "at-risk")["subscriptions"] == []
+    assert got(client, "data-quality", limit=1)["next"] is None
+
+
+def test_what_does_not_fit_is_a_problem(client: Client) -> None:
+    for path, asked, status in (
+        ("mrr", {"group_by": "plan"}, 422), ("mrr", {"from": "soon"}, 422), ("mrr", {"connection": "x"}, 404),
+        ("movements", {"after": "x"}, 422), ("metrics", {"currency": "xyz"}, 422),
+    ):  # fmt: skip
+        answer = client.get(f"/api/revenue/{path}", params=asked)
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+    assert client.get("/api/contacts").status_code == 403
