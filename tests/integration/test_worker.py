@@ -227,7 +227,7 @@ select id, 'deferred', now() - make_interval(days => right(task_name, 1)::int) f
         kept = set(db.execute(text("select task_name from procrastinate_jobs")).scalars())
     assert left == {"waiting": 1200, "parked": 1200, "handled": 600, "skipped": 600}
     assert kept == {"todo6", "todo8", "doing6", "doing8", "succeeded6", "failed6"}
-    assert tasks.forget_old(context, 60) == {"inbox": 0, "jobs": 0, "runs": 0, "usage": 0, "tokens": 0}
+    assert not any(tasks.forget_old(context, 60).values())
 
 
 @pytest.mark.parametrize(
