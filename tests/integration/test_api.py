@@ -104,6 +104,7 @@ GUARDED = [
     ("POST", "/api/packages/1/publish", "admin"),
     ("POST", "/api/packages/1/migrate", "admin"),
     ("POST", "/api/packages/1/create-in-stripe", "admin"),
+    ("GET", "/api/catalog-changes", "read"),
     ("GET", "/api/mappings", "read"),
     ("POST", "/api/mappings", "admin"),
     ("POST", "/api/mappings/1/remove", "admin"),

@@ -219,13 +219,15 @@ insert into procrastinate_events (job_id, type, at)
 select id, 'deferred', now() - make_interval(days => right(task_name, 1)::int) from procrastinate_jobs""")
         )
         db.execute(text("delete from procrastinate_events where at > now() - interval '1 day'"))
-    assert tasks.forget_old(context, 60) == {"inbox": 1200, "jobs": 2, "runs": 0, "usage": 0, "tokens": 0}
+    assert tasks.forget_old(context, 60) == {
+        "inbox": 1200, "jobs": 2, "outbox": 0, "runs": 0, "usage": 0, "tokens": 0,
+    }  # fmt: skip
     with engine.connect() as db:
         left = {row.state: row.n for row in db.execute(text("select state, count(*) as n from inbox group by state"))}
         kept = set(db.execute(text("select task_name from procrastinate_jobs")).scalars())
     assert left == {"waiting": 1200, "parked": 1200, "handled": 600, "skipped": 600}
     assert kept == {"todo6", "todo8", "doing6", "doing8", "succeeded6", "failed6"}
-    assert tasks.forget_old(context, 60) == {"inbox": 0, "jobs": 0, "runs": 0, "usage": 0, "tokens": 0}
+    assert not any(tasks.forget_old(context, 60).values())
 
 
 @pytest.mark.parametrize(
