@@ -39,36 +39,38 @@ _ITEM = ["subscription", "item", "currency"]
 def changes(spans: Table, policy: Policy) -> Table:
     """By how much each item changed at each instant, and whether it came or went (`active`: 1, -1, 0).
 
-    `chain`: the changes of a unit without a gap longer than a movement may last; `long`: it lasts longer than that, so
-    that `netting` has to say which movement each change is of (`WINDOWS`).
+    `chain`: the last instant of the changes of a unit without a gap longer than a movement may last; `long`: they last
+    longer than that, so that `netting` has to say which movement each change is of (`WINDOWS`).
     """
     changed = _changed(spans)
     # Where nothing is churn, who comes or goes for nothing is no change; else it tells who stays.
     kept = changed.filter(_.amount != 0 if policy.zero == "churn" else (_.amount != 0) | (_.active != 0))
     if policy.netting_seconds is None:
         return kept.mutate(chain=ibis.literal(0, "int64"), long=ibis.literal(False))
-    found = kept.mutate(before=_.at.lag().over(ibis.window(group_by=_UNIT, order_by="at")))
-    apart = _.before.isnull() | (_.at - _.before > policy.netting_seconds)
-    found = found.mutate(begins=apart.ifelse(1, 0).cast("int64"))
-    found = found.mutate(chain=_bigint(_.begins.sum().over(_so_far("at"))))
-    chain = ibis.window(group_by=[*_UNIT, "chain"])
-    found = found.mutate(last=_.at.max().over(chain), first=_.at.min().over(chain))
-    found = found.mutate(long=_.last - _.first > policy.netting_seconds)
-    return found.drop("before", "begins", "first", "chain").rename(chain="last")
+    by_unit = ibis.window(group_by=_UNIT, order_by="at")
+    found = kept.mutate(before=_.at.lag().over(by_unit), after=_.at.lead().over(by_unit))
+    begins = _.before.isnull() | (_.at - _.before > policy.netting_seconds)
+    ends = _.after.isnull() | (_.after - _.at > policy.netting_seconds)
+    found = found.mutate(begun=begins.ifelse(_.at, ibis.null("int64")), ended=ends.ifelse(_.at, ibis.null("int64")))
+    found = found.mutate(first=_.begun.max().over(_up_to("at")), chain=_.ended.min().over(_from("at")))
+    return found.mutate(long=_.chain - _.first > policy.netting_seconds).drop(*_CHAINING)
+
+
+_CHAINING = ["before", "after", "begun", "ended", "first"]
 
 
 def movements(changes: Table, windows: Table, quarters: Table, policy: Policy) -> Table:
     """The rows of table `movements`: the changes of items, each with the kind, opening and closing of its movement."""
     found = _dated(changes, windows, quarters, policy)
-    movement = ibis.window(group_by=[*_UNIT, "moved_at"])
+    before, by_then = _before("moved_at"), _up_to("moved_at")
     found = found.mutate(
-        net=_.amount.sum().over(movement),
-        closing=_.amount.sum().over(_so_far("moved_at")),
-        came=_.active.sum().over(movement),
-        staying=_.active.sum().over(_so_far("moved_at")),
+        opening=ibis.coalesce(_.amount.sum().over(before), 0),
+        closing=_.amount.sum().over(by_then),
+        stayed=ibis.coalesce(_.active.sum().over(before), 0),
+        staying=_.active.sum().over(by_then),
     )
-    found = found.mutate(opening=_.closing - _.net, stayed=_.staying - _.came)
-    found = found.mutate(highest=_.opening.max().over(_so_far("moved_at")))
+    worth = (_.closing > 0).ifelse(_.moved_at, ibis.null("int64"))
+    found = found.mutate(worth=worth).mutate(worth_since=_.worth.min().over(ibis.window(group_by=_UNIT)))
     found = found.mutate(kind=_kind(found, stays=policy.zero == "contraction")).filter(_.amount != 0)
     found = _with_day(found, quarters, "moved_at")
     amounts = {name: _bigint(found[name]) for name in ("amount", "opening", "closing")}
@@ -132,11 +134,11 @@ def _by_calendar(changes: Table, quarters: Table, *, month: bool) -> Table:
 def _kind(moves: Table, *, stays: bool) -> Any:
     """`stays`: who is subscribed for nothing has not left (policy `zero`: contraction)."""
     rose, fell = (_.opening <= 0) & (_.closing > 0), (_.opening > 0) & (_.closing <= 0)
-    before = _.highest > 0
-    cases: list[tuple[Any, Any]] = [(_.net == 0, "transfer")]
+    before = (_.worth_since < _.moved_at).fill_null(False)
+    cases: list[tuple[Any, Any]] = [(_.opening == _.closing, "transfer")]
     if stays:
         cases += [(rose & before & (_.stayed > 0), "expansion"), (fell & (_.staying > 0), "contraction")]
-    cases += [(rose & before, "reactivation"), (rose, "new"), (fell, "churn"), (_.net > 0, "expansion")]
+    cases += [(rose & before, "reactivation"), (rose, "new"), (fell, "churn"), (_.closing > _.opening, "expansion")]
     return ibis.cases(*((condition.resolve(moves), name) for condition, name in cases), else_="contraction")
 
 
@@ -144,9 +146,17 @@ def _with_day(rows: Table, quarters: Table, column: str) -> Table:
     return rows.mutate(quarter=_floor(rows[column], QUARTER)).join(quarters, "quarter")
 
 
-def _so_far(by: str) -> Any:
+def _up_to(by: str) -> Any:
     """Everything of a unit up to an instant, all that is of that instant included."""
-    return ibis.window(group_by=_UNIT, order_by=by, range=(None, 0))
+    return ibis.range_window(preceding=(None, 0), group_by=_UNIT, order_by=by)
+
+
+def _before(by: str) -> Any:
+    return ibis.range_window(preceding=(None, 1), group_by=_UNIT, order_by=by)
+
+
+def _from(by: str) -> Any:
+    return ibis.range_window(following=(0, None), group_by=_UNIT, order_by=by)
 
 
 def _bigint(value: Any) -> Any:
