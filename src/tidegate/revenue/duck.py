@@ -24,11 +24,11 @@ def derive(db: "DuckDBPyConnection", policy: Policy, zone: ZoneInfo, into: str =
 
     from tidegate.revenue import expression
 
-    instants, movements = _compiled(policy)
-    db.execute(f"create or replace temp table ledger_instants as {instants}")
-    quarters = db.execute(f'select distinct "at" // {QUARTER} from ledger_instants').fetchall()
+    changes, movements = _compiled(policy)
+    db.execute(f"create or replace temp table ledger_changes as {changes}")
+    quarters = db.execute(f'select distinct "at" // {QUARTER} from ledger_changes').fetchall()
     days = days_of((quarter for (quarter,) in quarters), zone)
-    chains = db.execute('select unit, currency, "at" from ledger_instants where long').fetchall()
+    chains = db.execute('select distinct unit, currency, "at" from ledger_changes where long').fetchall()
     named = windows(chains, policy.netting_seconds or 0)
 
     def given(name: str, schema: Any, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -41,7 +41,7 @@ def derive(db: "DuckDBPyConnection", policy: Policy, zone: ZoneInfo, into: str =
     given("ledger_windows", expression.WINDOWS, of_window)
     given("ledger_quarters", expression.QUARTERS, {"quarter": list(days), "day": list(days.values())})
     db.execute(f"create or replace temp table {into} as {movements}")
-    db.execute("drop table ledger_instants; drop table ledger_windows; drop table ledger_quarters")
+    db.execute("drop table ledger_changes; drop table ledger_windows; drop table ledger_quarters")
 
 
 @cache

@@ -6,8 +6,8 @@ from sqlalchemy import Connection, text
 
 
 def keep_facts(db: Connection, contacts: Sequence[int]) -> int:
-    """Brings the facts of these contacts (internal keys), and of those merged into them, up to their spans, movements
-    and subscriptions; returns how many rows were written or dropped. A contact without a customer has none.
+    """Brings the facts of these contacts (internal keys) up to their spans, movements and subscriptions; returns how
+    many rows were written or dropped. A contact without a customer has none.
     """
     return db.execute(_PUT, {"contacts": list(contacts)}).scalar_one() if contacts else 0
 
@@ -25,8 +25,7 @@ def _columns(of: str = "") -> str:
 # What is excluded counts for nothing here, but its subscriptions still have a state, renewals and ends.
 _PUT = text(f"""
 with these as materialized (
-  select unnest(cast(:contacts as bigint[])) as contact
-  union select key from tidegate.contacts where merged_into = any(cast(:contacts as bigint[]))),
+  select unnest(cast(:contacts as bigint[])) as contact),
 theirs as materialized (
   select l.contact, l.connection, l.customer, not exists (
     select from tidegate.exclusions e where e.connection = l.connection and e.customer = l.customer) as counts

@@ -29,12 +29,9 @@ def keep_movements(db: Connection, ledger: Ledger, customers: Sequence[str]) -> 
     # The planner takes what WITH names for a handful of rows, and would compare each with each.
     db.execute(text("set local enable_nestloop = off"))
     instants = db.execute(_statement("instants", ledger.policy), where).all()
-    if not instants:
-        days, named = {}, []
-    else:
-        days = days_of({one.at // QUARTER for one in instants}, ledger.zone)
-        chains = [(one.unit, one.currency, one.at) for one in instants if one.long]
-        named = windows(chains, ledger.policy.netting_seconds or 0)
+    days = days_of({one.at // QUARTER for one in instants}, ledger.zone)
+    chains = [(one.unit, one.currency, one.at) for one in instants if one.long]
+    named = windows(chains, ledger.policy.netting_seconds or 0)
     values = where | {
         "window_unit": [one.unit for one in named],
         "window_currency": [one.currency for one in named],
@@ -76,9 +73,9 @@ def moved_on(db: Connection, ledger: Ledger, customers: Sequence[str]) -> list[s
 
 @cache
 def _statement(which: str, chosen: Policy) -> Any:
-    instants, movements = _compiled(chosen)
-    frame, derived = (_INSTANTS, instants) if which == "instants" else (_PUT, movements)
-    return text(frame.replace("{spans}", spans_sql(chosen)).replace("{derived}", derived.replace(":", r"\:")))
+    changes, movements = (sql.replace(":", r"\:") for sql in _compiled(chosen))
+    sql = (_INSTANTS if which == "instants" else _PUT).replace("{spans}", spans_sql(chosen))
+    return text(sql.replace("{changes}", changes).replace("{movements}", movements))
 
 
 @cache
@@ -150,14 +147,15 @@ where m.connection = :connection and m.customer = any(cast(:customers as text[])
 
 _INSTANTS = """
 with ledger_spans as ({spans})
-select unit, currency, at, long from ({derived}) as i"""
+select distinct unit, currency, at, long from ({changes}) as c"""
 
 _SAME = "unit, customer, moved_at, day, kind, amount, opening, closing, price, product"
 _FRESH = ", ".join(f"f.{name}" for name in _SAME.split(", "))
 _OLD = ", ".join(f"m.{name}" for name in _SAME.split(", "))
 
 _PUT = f"""
-with ledger_spans as materialized ({{spans}}),
+with ledger_spans as ({{spans}}),
+ledger_changes as materialized ({{changes}}),
 ledger_windows as (
   select * from unnest(cast(:window_unit as text[]), cast(:window_currency as text[]), cast(:window_at as bigint[]),
     cast(:window_moved as bigint[])) as t(unit, currency, at, moved_at)),
@@ -166,7 +164,7 @@ ledger_quarters as (
 fresh as materialized (
   select subscription, item, currency, to_timestamp(at) as at, unit, customer, to_timestamp(moved_at) as moved_at, day,
     kind, amount, opening, closing, price, product
-  from ({{derived}}) as m),
+  from ({{movements}}) as m),
 standing as materialized (
   select * from tidegate.movements
   where connection = :connection and edition = :edition and superseded_at is null

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MEMORY = "1GB"
 """What DuckDB may take before it goes on on disk."""
 
+MANY = 10_000
+"""Rows written from which on the planner has to hear of it at once."""
+
 SPANS = {
     "unit": "varchar", "connection": "varchar", "customer": "varchar", "subscription": "varchar", "item": "varchar",
     "currency": "varchar", "starts_at": "bigint", "ends_at": "bigint", "mrr": "bigint", "counts": "boolean",
@@ -107,6 +110,8 @@ from ledger_movements group by all order by all""").fetchall()
             db.execute(_SUPERSEDE)
         if come:
             db.execute(_ADD, values)
+        if gone + come > MANY:
+            db.execute(text("analyze tidegate.movements"))  # else refreshes go by what stood there before
         db.execute(text("drop table pg_temp.ledger_gone, pg_temp.ledger_come"))
         sums = [dict(zip(_SUMS, row, strict=True)) | values for row in self.sums()]
         db.execute(_FORGET_DAYS, values)
