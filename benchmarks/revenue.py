@@ -112,9 +112,10 @@ join tidegate.contacts c on c.external_id = 'c' || case when n % 10 = 0 then n -
 insert into tidegate.spans (connection, subscription, item, starts_at, ends_at, customer, currency, mrr, listed, price,
   product, quantity, "interval", interval_count, metered, provenance, source)
 select 'bench', 'sub_' || n, 'si_' || n, begun + k * held,
-  case when k < 2 or n % 4 = 0 then begun + (k + 1) * held end, 'cus_' || n, (array['usd', 'eur', 'gbp'])[1 + n % 3], (1 + (n * 7 + k * 13) % 40) * 100000000::bigint,
-  (1 + (n * 7 + k * 13) % 40) * 100000000::bigint, 'price_' || (n + k) % 20, 'prod_' || (n + k) % 5, 1, 'month', 1, false,
-  'observed', 'evt'
+  case when k < 2 or n % 4 = 0 then begun + (k + 1) * held end, 'cus_' || n,
+  (array['usd', 'eur', 'gbp'])[1 + n % 3], (1 + (n * 7 + k * 13) % 40) * 100000000::bigint,
+  (1 + (n * 7 + k * 13) % 40) * 100000000::bigint, 'price_' || (n + k) % 20, 'prod_' || (n + k) % 5, 1, 'month', 1,
+  false, 'observed', 'evt'
 from generate_series(1, :n) n,
   lateral (select '2021-01-01'::timestamptz + (n * 7919::bigint % 43200) * interval '1 hour' as begun,
                   (20 + n % 170) * interval '1 day' as held) t,
