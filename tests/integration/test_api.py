@@ -131,6 +131,13 @@ GUARDED = [
     ("GET", "/api/contact-reviews", "read"),
     ("POST", "/api/contact-reviews/accept", "operate"),
     ("POST", "/api/contact-reviews/batches/{batch}/undo", "operate"),
+    ("GET", "/api/billing-events", "read"),
+    ("GET", "/api/revenue/mrr", "revenue"),
+    ("GET", "/api/revenue/movements", "revenue"),
+    ("GET", "/api/revenue/metrics", "revenue"),
+    ("GET", "/api/revenue/cohorts", "revenue"),
+    ("GET", "/api/revenue/at-risk", "revenue"),
+    ("GET", "/api/revenue/data-quality", "revenue"),
     ("GET", "/api/contact-settings", "read"),
     ("PATCH", "/api/contact-settings", "admin"),
 ]
@@ -152,7 +159,7 @@ def test_routes_ask_for_a_token_and_its_scope(
     for answer in (refused, wrong, basic):
         problem(answer, 401, "token-refused")
         assert answer.headers["www-authenticate"].startswith("Bearer")
-    lesser = {"entitlements": "admin", "read": "entitlements", "operate": "read", "admin": "operate"}[scope]
+    lesser = {"entitlements": "admin", "operate": "read", "admin": "operate"}.get(scope, "entitlements")
     forbidden = client_of(lesser).request(method, path)
     assert scope in problem(forbidden, 403, "scope-missing")["detail"]
     assert f'scope="{scope}"' in forbidden.headers["www-authenticate"]

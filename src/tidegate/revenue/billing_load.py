@@ -256,7 +256,8 @@ select 'stretch', customer, item, json_build_array(subscription, item, extract(e
   provenance = 'inferred')\:\:text from spanned
 union all
 select 'return', customer, subscription, json_build_array(subscription, extract(epoch from at)\:\:bigint, currency,
-  amount\:\:bigint, prices)\:\:text from back
+  amount\:\:bigint, prices, exists (select from spanned s
+    where s.subscription = back.subscription and s.ends_at = back.at and s.provenance = 'inferred'))\:\:text from back
 union all
 select 'price', '', price, json_build_array(interval, interval_count, metered, product)\:\:text from priced
 union all

@@ -95,8 +95,8 @@ def page(db: Connection, wanted: Filter, *, after: str = "", limit: int = 50) ->
 
 
 def forget(db: Connection, connection: str, customers: Sequence[str]) -> Counter[str]:
-    """Takes e-mail addresses from the events of these customers (Stripe ids) and from what was told of them, in the
-    caller's transaction; returns how many rows, by table. They are known by Stripe's id then.
+    """Takes e-mail addresses and free text from the events of these customers (Stripe ids) and from what was told of
+    them, in the caller's transaction; returns how many rows, by table. They are known by Stripe's id then.
     """
     where = {"connection": connection, "customers": list(customers)}
     rows = {
@@ -241,11 +241,20 @@ where e.connection = :connection
   and (cast(:last as text) is null or (e.at, e.id) < (:at, :last))
 order by e.at desc, e.id desc limit :limit""")
 
+# What has no product is named by a line's description, which is free text.
 _FORGET = text("""
-update tidegate.billing_events set identity = customer
-where connection = :connection and customer = any(cast(:customers as text[])) and identity like '%@%'""")
+update tidegate.billing_events
+set identity = case when identity like '%@%' then customer else identity end,
+  data = case when data ->> 'product' = '' then data #- '{properties,Product Name}' else data end
+where connection = :connection and customer = any(cast(:customers as text[]))
+  and (identity like '%@%' or data ->> 'product' = '' and data #> '{properties,Product Name}' is not null)""")
 
 _FORGET_TOLD = text("""
-update tidegate.outbox set data = jsonb_set(data, '{identity}', data -> 'customer')
+update tidegate.outbox
+set data = jsonb_set(
+  case when data #>> '{data,product}' = '' then data #- '{data,properties,Product Name}' else data end,
+  '{identity}', case when data ->> 'identity' like '%@%' then data -> 'customer' else data -> 'identity' end)
 where connection = :connection and type = 'billing_event.recorded'
-  and data ->> 'customer' = any(cast(:customers as text[])) and data ->> 'identity' like '%@%'""")
+  and data ->> 'customer' = any(cast(:customers as text[]))
+  and (data ->> 'identity' like '%@%'
+    or data #>> '{data,product}' = '' and data #> '{data,properties,Product Name}' is not null)""")

@@ -130,6 +130,8 @@ def test_a_trial_after_something_was_paid_is_restarted_and_converts_nobody() -> 
 
 def test_reactivated() -> None:
     back = Return("sub_2", 50, "usd", 4_900 * MILLION, [("price_pro", "prod_pro")])
+    [seen] = events(returns=[back._replace(inferred=True)])
+    assert seen.came_at == 0, "it may have come about before it was seen"
     [event] = events(returns=[back])
     assert (event.id, event.name, event.at, event.amount) == ("reactivated:sub_2:50", REACTIVATED, 50, 4900)
     assert event.properties == {

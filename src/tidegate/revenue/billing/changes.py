@@ -92,10 +92,11 @@ def returned(one: Return, who: Who, catalog: Catalog) -> Event:
     """A subscription by which somebody who had left is back."""
     amount = _whole(one.amount)
     properties = {"Subscription MRR": decimal(amount, one.currency), PLAN_LEVEL: named(one.prices, catalog)}
-    return _event(
+    event = _event(
         f"reactivated:{one.subscription}:{one.at}", REACTIVATED, one.at, one.subscription, one.currency, amount, who,
         {"kind": "reactivated"}, properties,
     )  # fmt: skip
+    return _as_history(event) if one.inferred else event
 
 
 def _states(stretches: Sequence[Stretch]) -> list[_State]:
@@ -171,11 +172,12 @@ def _trials(subscription: str, states: Sequence[_State], who: Who, catalog: Cata
         if state.mrr and not state.trial:
             if begun:
                 worth = _whole(state.mrr)
-                yield _event(
+                event = _event(
                     f"converted:{subscription}:{begun}", TRIAL_CONVERTED, state.at, subscription, state.currency, worth,
                     who, {"kind": "converted", "trial_started": begun},
                     {"Subscription MRR": decimal(worth, state.currency), PLAN_LEVEL: state.level(catalog)},
                 )  # fmt: skip
+                yield _as_history(event) if before.inferred else event
             paid, begun = True, 0
 
 

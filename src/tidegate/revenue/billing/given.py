@@ -129,13 +129,17 @@ class Stretch(NamedTuple):
 
 
 class Return(NamedTuple):
-    """A subscription's part in a movement of the kind reactivation, in millionths of a minor unit."""
+    """A subscription's part in a movement of the kind reactivation, in millionths of a minor unit.
+
+    `inferred`: what it was before is, so it may have come about before it was seen.
+    """
 
     subscription: str
     at: int
     currency: str
     amount: int
     prices: Sequence[tuple[str, str]] = ()
+    inferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
