@@ -174,6 +174,26 @@ from procrastinate_jobs""")
     assert [tuple(one) for one in waits] == [("refresh", seconds)]
 
 
+@pytest.mark.parametrize(
+    ("events", "changed_ago", "state"),
+    [(tasks.CROWD + 1, 0, "put_off"), (tasks.CROWD, 0, None), (tasks.CROWD + 1, tasks.PATIENCE + 1, None)],
+)
+def test_a_refresh_lets_many_events_go_first_for_a_while(
+    context: TaskContext, events: int, changed_ago: int, state: str | None
+) -> None:
+    with context.engine.begin() as db:
+        changed.note(db, "acme", ["cus_1"])
+        db.execute(text("update changed_customers set at = at - make_interval(secs => :ago)"), {"ago": changed_ago})
+        db.execute(
+            text("""
+insert into inbox (connection, event_id, type, created, source, body)
+select 'acme', 'evt_' || n, 'x', now(), 'webhook', '' from generate_series(1, :events) n"""),
+            {"events": events},
+        )
+    assert tasks.refresh(context, "acme").get("state") == state
+    assert queue.jobs(context.engine) == ([("refresh", "acme", "todo")] if state else [])
+
+
 @pytest.mark.parametrize("due", ["now()", "now() + interval '1 hour'"])
 @pytest.mark.parametrize("task", ["drain", "refetch"])
 def test_objects_to_look_at_are_rung_for(

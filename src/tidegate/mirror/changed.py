@@ -46,6 +46,14 @@ select distinct unnest(customers) as customer from taken order by customer"""),
     return list(taken)
 
 
+def patience_left(db: Connection, connection: str, seconds: int) -> bool:
+    """Whether customers wait, and none of them for longer than so many seconds."""
+    statement = text("""
+select clock_timestamp() - min(at) < make_interval(secs => :seconds)
+from tidegate.changed_customers where connection = :connection""")
+    return bool(db.scalar(statement, {"connection": connection, "seconds": seconds}))
+
+
 def waiting(db: Connection, connection: str) -> bool:
     """Whether customers of the connection wait for a refresh."""
     found = db.scalar(

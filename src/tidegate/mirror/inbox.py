@@ -120,6 +120,15 @@ order by next_try_at, created, event_id limit :limit for update skip locked"""),
     return [Waiting(*row) for row in rows]
 
 
+def floods(db: Connection, connection: str, events: int) -> bool:
+    """Whether more events than so many wait to be handled."""
+    statement = text("""
+select count(*) > :events from (
+  select from tidegate.inbox where connection = :connection and state = 'waiting' and next_try_at <= clock_timestamp()
+  limit :events + 1) waiting""")
+    return bool(db.scalar(statement, {"connection": connection, "events": events}))
+
+
 def settle(db: Connection, connection: str, event_ids: Sequence[str], state: str, note: str = "") -> None:
     """Marks claimed events `handled` or `skipped` (with the reason)."""
     db.execute(

@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 BATCH = 500
 """Customers, or contacts, of one transaction."""
-ROWS = 50
+ROWS = 10
 """Rows of the queue of changed customers, each of which holds up to a page of them, for one look."""
 
 

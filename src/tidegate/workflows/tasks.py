@@ -18,6 +18,7 @@ from tidegate.errors import (
     Unreachable,
     WorkStopped,
 )
+from tidegate.mirror import changed, inbox
 from tidegate.store.trouble import told
 from tidegate.workflows import catch_up as catching_up
 from tidegate.workflows import due, ingest_events, retention, revenue
@@ -48,6 +49,9 @@ FLOOD = 30
 that it takes many customers at once, and one that changes again only once.
 """
 LULL = 2
+CROWD = 150
+"""Events that wait from which on a refresh leaves the processor to them, wholly for up to `PATIENCE` seconds."""
+PATIENCE = 60
 
 
 def import_account(
@@ -138,15 +142,23 @@ def refetch(context: TaskContext, connection: str) -> dict[str, Any]:
 def refresh(context: TaskContext, connection: str) -> dict[str, Any]:
     """Recomputes what is derived of a connection's changed customers, for a while; rings for the rest.
 
-    Also of one that was disconnected: its data are kept, and what is derived of them as well.
+    Also of one that was disconnected: its data are kept, and what is derived of them as well. While many events wait it
+    lets them go first, and takes whom they change once instead of again and again.
     """
     with context.engine.connect() as db:
         account = next((one for one in accounts.every(db) if one.name == connection), None)
     if account is None:
         return {"connection": connection, "state": "purged"}
-    done = refreshing.refresh_changed(context.engine, account, seconds=SLICE, stop=context.stop)
+    with context.engine.connect() as db:
+        crowded = inbox.floods(db, connection, CROWD)
+        patient = crowded and changed.patience_left(db, connection, PATIENCE)
+    if patient:
+        ring_for_refresh(context, connection, delay=LULL)
+        return {"connection": connection, "state": "put_off"}
+    seconds = 1.0 if crowded else SLICE
+    done = refreshing.refresh_changed(context.engine, account, seconds=seconds, stop=context.stop)
     if done.more or context.stop.is_set():
-        ring_for_refresh(context, connection)
+        ring_for_refresh(context, connection, delay=LULL if crowded else 0)
     return {"connection": connection, **done.as_json()}
 
 
