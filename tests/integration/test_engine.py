@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from tidegate.store.engine import open_engine
@@ -27,6 +28,13 @@ def test_a_connection_whose_other_end_vanished_is_given_up_within_half_a_minute(
                 )
         engine.dispose()
     assert idle + interval * count <= 30
+
+
+def test_no_statement_is_compiled(database_url: str) -> None:
+    engine = open_engine(database_url)
+    with engine.connect() as db:
+        assert db.execute(text("show jit")).scalar_one() == "off"
+    engine.dispose()
 
 
 @contextmanager

@@ -13,11 +13,12 @@ OLDEST_POSTGRESQL = 15
 SESSION = """
 set search_path = tidegate; set timezone = 'UTC'; set lock_timeout = '5s';
 set idle_in_transaction_session_timeout = '60s';
-set plan_cache_mode = force_custom_plan;
+set plan_cache_mode = force_custom_plan; set jit = off;
 select set_config(name, 'lz4', false) from pg_settings
 where name = 'default_toast_compression' and 'lz4' = any(enumvals)"""
 """What every connection begins with. A plan kept from when a table was empty scans it whole after an import filled
-it. Bodies are compressed by LZ4 where the server has it, at a fraction of the time that PostgreSQL's own way takes.
+it. Compiling a statement costs a tenth of a second and more, many times what those of a refresh take. Bodies are
+compressed by LZ4 where the server has it, at a fraction of the time that PostgreSQL's own way takes.
 """
 
 KEPT_ALIVE: dict[str, int] = {
@@ -35,7 +36,7 @@ of the quarter of an hour that the system would wait (postgresql.org/docs/curren
 
 POINT_QUERIES = """
 set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off;
-set enable_mergejoin = off; set jit = off; set statement_timeout = '10s'"""
+set enable_mergejoin = off; set statement_timeout = '10s'"""
 """For connections that only look up and write single rows, thousands of times a second: planning each statement would
 cost more than running it, and the one plan that is kept has to be by index, however small the tables were.
 """
