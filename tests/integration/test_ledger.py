@@ -13,6 +13,7 @@ from tests.support.histories import MILLION, day
 from tests.support.shop import opened
 
 from tidegate.contacts import directory
+from tidegate.contacts.directory import Making, make_many
 from tidegate.pricing.policy import policy
 from tidegate.revenue import checks, editions, movements
 from tidegate.revenue.editions import Ledger
@@ -168,7 +169,7 @@ def random_spans(db: Connection, seed: int) -> list[str]:
     """Spans of 40 customers of 25 contacts, many changes of them within minutes."""
     dice = random.Random(seed)
     names = [f"cus_r{seed}_{n}" for n in range(40)]
-    keys = list(db.scalars(text("select key from tidegate.contacts order by key limit 3")))
+    keys = make_many(db, False, [Making("account", f"r{seed}_{n}", made_by="api") for n in range(3)])
     rows: list[dict[str, Any]] = []
     for name in names:
         for place in range(dice.randint(1, 3)):
