@@ -6,9 +6,9 @@ from datetime import date
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 from tests.support.books import BEGUN, Books
-from tests.support.builders import customer
+from tests.support.builders import customer, invoice, line
 from tests.support.histories import MILLION, day
 from tests.support.shop import opened
 
@@ -67,6 +67,28 @@ def test_what_is_said_otherwise_supersedes_and_the_sums_by_day_follow(books: Boo
         (date(2026, 1, 19), "expansion", 100, 1),
         (date(2026, 1, 31), "expansion", 100, 1),
     ]
+
+
+def test_an_invoice_that_comes_while_a_refresh_reads_is_of_the_next_refresh(books: Books) -> None:
+    [who] = books.who("ines")
+    of = books.pays(who, 1000)
+    late = invoice("in_late", [line("il_late", subscription=of)], customer=who, subscription=of, status="paid")
+
+    def comes(_db: Any, _cursor: Any, sql: str, *_more: Any) -> None:
+        if "billing_reason" in sql and "from stripe.invoices" in sql and not came:
+            came.append(sql)
+            books.shop.has(late)
+
+    came: list[str] = []
+    event.listen(books.shop.engine, "after_cursor_execute", comes)
+    try:
+        books.refresh()
+    finally:
+        event.remove(books.shop.engine, "after_cursor_execute", comes)
+    assert len(came) == 1
+    assert books.shop.scalar("select count(*) from stripe.invoice_lines where invoice = 'in_late'") == 1
+    assert books.moves(who) == [("0", "new", 1000, "2026-01-09")]
+    assert books.shop.scalar("select count(*) from tidegate.changed_customers") == 0
 
 
 def test_a_customer_moved_to_a_second_customer_of_the_same_contact(books: Books) -> None:

@@ -176,13 +176,15 @@ def _items(told: _Told, live: Sequence[SubscriptionItem]) -> list[SubscriptionIt
 
 
 def _billed(db: Connection, connection: str, customers: Sequence[str]) -> dict[str, list[Billed]]:
-    """By subscription, oldest first: an invoice may bill several."""
+    """By subscription, oldest first: an invoice may bill several. Each statement sees the mirror at its own instant, so
+    lines may come of an invoice that came after the first; their customer is refreshed again for it.
+    """
     found: dict[str, list[Billed]] = {}
     invoices = {row.id: _invoice(row) for row in db.execute(_INVOICES, _of(connection, customers))}
     for row in db.execute(_LINES, _of(connection, customers)):
-        line = _decoded(InvoiceLine, row.data)
-        if line is not None:
-            found.setdefault(row.subscription, []).append(Billed(invoices[row.invoice], line))
+        line, invoice = _decoded(InvoiceLine, row.data), invoices.get(row.invoice)
+        if line is not None and invoice is not None:
+            found.setdefault(row.subscription, []).append(Billed(invoice, line))
     for lines in found.values():
         lines.sort(key=lambda one: (one.invoice.created or 0, one.invoice.id or ""))  # stable: lines keep their order
     return found
