@@ -1,5 +1,6 @@
 """Amounts in minor units as people read them; Stripe's currency exponents (docs.stripe.com/currencies)."""
 
+from decimal import Decimal
 from fractions import Fraction
 
 # fmt: off
@@ -16,6 +17,17 @@ def exponent(currency: str) -> int:
     return 0 if code in _NONE else 3 if code in _THREE else 2
 
 
+def half_away(numerator: int, denominator: int) -> int:
+    """A quotient as a whole number, halves away from zero; the denominator is positive."""
+    size = (2 * abs(numerator) + denominator) // (2 * denominator)
+    return size if numerator >= 0 else -size
+
+
+def decimal(amount: int, currency: str) -> Decimal:
+    """`49.00` for 4,900 minor units of USD, `4900` of JPY."""
+    return Decimal(amount).scaleb(-exponent(currency))
+
+
 def shown(amount: int, currency: str) -> str:
     """`14.00 USD` for 1,400 minor units."""
     places = exponent(currency)
@@ -28,7 +40,7 @@ def shown_exactly(amount: Fraction, currency: str) -> str:
     """`16.6667 USD` for 5,000/3 minor units: two places more than the currency has, where it needs them."""
     places = exponent(currency) + 2
     scaled = abs(amount) * 100
-    rounded = (2 * scaled.numerator + scaled.denominator) // (2 * scaled.denominator)
+    rounded = half_away(scaled.numerator, scaled.denominator)
     whole, rest = divmod(rounded, 10**places)
     decimals = f"{rest:0{places}d}"
     kept = decimals[: places - 2] + decimals[places - 2 :].rstrip("0")

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,8 @@ from tests.support.shop import opened
 from typer.testing import CliRunner
 
 from tidegate.cli import app
-from tidegate.errors import ConfigInvalid, CustomerUnknown, ManagedByFile, PolicyInvalid
-from tidegate.revenue import checks, editions
+from tidegate.errors import ConfigInvalid, CustomerUnknown, ExclusionInvalid, ManagedByFile, PolicyInvalid
+from tidegate.revenue import checks, editions, rate_files
 from tidegate.settings import settings
 from tidegate.workflows import config_export, config_file, config_sections, exclusions, ledger_policy, previewing
 
@@ -89,6 +91,22 @@ def test_the_base_currency_is_no_new_edition(books: Books) -> None:
     assert (told["edition"], told["base_currency"]) == (1, "eur")
     shown = ledger_policy.shown(engine, account)
     assert (shown["preset"], shown["base_currency"], len(shown["editions"])) == ("default", "eur", 1)
+
+
+def test_a_base_currency_without_rates_is_refused_before_it_breaks_reports(books: Books) -> None:
+    engine, account = books.shop.engine, books.shop.account
+    for attempt in (
+        lambda: ledger_policy.preview(engine, account, {"base_currency": "xag"}),
+        lambda: ledger_policy.adopt(engine, account, {"base_currency": "xag"}, "me"),
+    ):
+        with pytest.raises(PolicyInvalid, match="No rates of xag"):
+            attempt()
+    said = config_sections.read("revenue: {base_currency: xag}", "tidegate.yaml", {})
+    with pytest.raises(ConfigInvalid, match=r"line 1.*No rates of xag"):
+        previewing.preview(engine, config_file.apply(said, "me"))
+    with engine.begin() as db:
+        rate_files.store(db, {"xag": {date(2026, 1, 2): Decimal("0.05")}}, "mine")
+    assert ledger_policy.adopt(engine, account, {"base_currency": "xag"}, "me")["base_currency"] == "xag"
 
 
 @pytest.mark.parametrize(
@@ -193,8 +211,11 @@ def test_a_customer_is_left_out_with_its_past_and_counts_again(books: Books) -> 
     exclusions.include(engine, account, staff, "me")
     assert books.moves(staff, payer)[:2] == before
     assert exclusions.excluded(engine, account) == []
-    with pytest.raises(CustomerUnknown):
+    with pytest.raises(ExclusionInvalid, match=f"{staff} counts already"):
         exclusions.include(engine, account, staff, "me")
+    with pytest.raises(ExclusionInvalid, match="Say why"):
+        exclusions.exclude(engine, account, staff, " \t", "me")
+    assert exclusions.excluded(engine, account) == []
     with pytest.raises(CustomerUnknown):
         exclusions.exclude(engine, account, "cus_nobody", "x", "me")
     assert broken(books) == {}
@@ -251,11 +272,13 @@ def test_the_commands(books: Books, fresh_database_url: str, tmp_path: Path, mon
     tried = run("policy", "preview", "--preset", "stripe", "--set", "zero=contraction")
     assert "No month differs." in tried
     assert "the vendor leaves it open" in tried
+    assert "The policy leaves start, pauses," in tried
     adopted = run("policy", "adopt", "--set", "past_due=30 days")
     assert (
         adopted == "MRR is 10.00 USD; it was 10.00 USD.\nNo month differs.\nEdition 2 of acme's ledger is in force.\n"
     )
     assert "is no NAME=VALUE" in run("policy", "adopt", "--set", "past_due", code=2)
+    assert "The policy leaves past_due, start," in run("policy", "adopt", "--preset", "chartmogul")
     out = run("exclude", who, "--reason", "a test")
     assert out == f"{who} does not count any more: a test. Rows changed: 1 of movements, 0 of billing events.\n"
     assert json.loads(run("excluded", "--json"))["excluded"][0]["reason"] == "a test"

@@ -9,7 +9,7 @@ from tests.support import earning
 from tests.support.builders import arrival, customer, item, price, subscription
 from tests.support.earning import Books, at
 
-from tidegate.errors import ClosingRefused, ContactUnknown, CustomerUnknown
+from tidegate.errors import ClosingRefused, ContactUnknown, CustomerUnknown, MonthOpen
 from tidegate.mirror.apply import apply
 from tidegate.revenue import closing, reconciling, stripe_report
 from tidegate.revenue.periods import read_month
@@ -51,7 +51,7 @@ def test_a_closed_month_is_kept_and_what_is_said_later_is_listed(books: Books) -
     with books.engine.begin() as db:
         with pytest.raises(ClosingRefused, match="runs until 2026-05-31"):
             closing.close(db, books.ledger, read_month("2026-05"), "cli:me", TODAY)
-        with pytest.raises(ClosingRefused, match="not closed yet"):
+        with pytest.raises(MonthOpen, match="2026-03 is not closed"):
             closing.difference(db, books.ledger, MARCH)
         assert closing.close(db, books.ledger, MARCH, "cli:me", TODAY) == 5
         assert closing.difference(db, books.ledger, MARCH) == []

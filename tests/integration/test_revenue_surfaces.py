@@ -17,11 +17,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from tests.support import earning
 from tests.support.earning import Books
+from tests.support.queue import connect
 from tests.support.serving import serving
 from typer.testing import CliRunner
 
 from tidegate.api.app import create_app
 from tidegate.cli import app
+from tidegate.revenue import editions
 from tidegate.security import tokens
 from tidegate.settings import Settings
 from tidegate.wiring import Hub
@@ -73,13 +75,57 @@ def document(run: Run, *words: str) -> dict[str, Any]:
     return json.loads(run(*words, "--json"))
 
 
+def failed(run: Run, *words: str) -> str:
+    """What a command that refuses says."""
+    return json.loads(run(*words, "--json", code=2))["error"]["message"]
+
+
+def test_an_answer_has_one_form(run: Run) -> None:
+    for command in (["mrr"], ["metrics"], ["movements"], ["events"], ["sql", "select 1"]):
+        assert failed(run, *command, "--csv") == "Use --csv or --json, not both."
+
+
+def test_a_csv_of_nothing_has_the_header_of_any(run: Run, books: Books) -> None:
+    asked = (["mrr"], ["mrr", "--by", "day"], ["mrr", "--group-by", "contact"], ["metrics"], ["movements"])
+    full = [run(*words, "--csv").splitlines() for words in asked]
+    assert min(len(lines) for lines in full) > 1
+    connect(books.engine, "bare")
+    with books.engine.begin() as db:
+        editions.begin(db, "bare")
+    try:
+        for words, lines in zip(asked, full, strict=True):
+            assert run(*words, "--csv", "--connection", "bare").splitlines() == lines[:1]
+        assert run("metrics", "--connection", "bare").strip() == ""
+        assert "nothing was imported" in failed(run, "close", "2026-01", "--connection", "bare")
+    finally:
+        for table, column in (("ledgers", "connection"), ("permissions", "connection"), ("connections", "name")):
+            books.execute(f"delete from tidegate.{table} where {column} = 'bare'")
+
+
+def test_what_the_policy_leaves_open_is_said(hub: Hub, run: Run, books: Books) -> None:
+    assert document(run, "mrr")["assumed"] == []
+    books.execute("update tidegate.ledgers set preset = 'chartmogul'")
+    try:
+        assert "past_due" in document(run, "mrr")["assumed"]
+        for words in (["mrr"], ["mrr", "--csv"], ["metrics"], ["movements"], ["cohorts"], ["renewals"]):
+            done = CliRunner().invoke(app, words)
+            assert "leaves past_due" in done.stderr, words
+            assert "leaves past_due" not in done.stdout
+    finally:
+        books.execute("update tidegate.ledgers set preset = 'default'")
+
+
 def test_mrr_now_and_at_a_day(run: Run) -> None:
     assert document(run, "mrr")["rows"] == [{"currency": "usd", "mrr": 15_000, "arr": 180_000}]
     before = document(run, "mrr", "--at", RAISED, "--group-by", "property:tier")
     assert [(one["group"], one["mrr"]) for one in before["rows"]] == [("gold", 15_000), ("", 6_000)]
     assert "150.00 USD" in run("mrr")
     run("mrr", "--at", "soon", code=2)
-    run("mrr", "--at", RAISED, "--by", "day", code=2)
+    run("mrr", "--at", "9999-12-31", code=2)
+    for beside in (("--by", "day"), ("--from", BEGUN), ("--to", RAISED), ("--plot", "mrr.svg")):
+        run("mrr", "--at", RAISED, *beside, code=2)
+    [row] = csv.DictReader(io.StringIO(run("mrr", "--csv")))
+    assert row == {"currency": "usd", "mrr": "150.00", "arr": "1800.00"}
 
 
 def test_mrr_over_time_as_a_table_as_csv_and_as_a_picture(run: Run, tmp_path: Path) -> None:
@@ -102,7 +148,10 @@ def test_movements(run: Run) -> None:
     ]  # fmt: skip
     assert [one["kind"] for one in document(run, "movements", "--contact", "acme")["movements"]] == ["expansion", "new"]
     assert "-60.00 USD" in run("movements")
-    assert "amount" in run("movements", "--kind", "churn", "--csv")
+    [row] = csv.DictReader(io.StringIO(run("movements", "--kind", "churn", "--csv")))
+    assert (row["amount"], row["customers"]) == ("-60.00", "cus_b")
+    run("movements", "--from", GONE, "--to", BEGUN, code=2)
+    assert document(run, "movements", "--to", f"{TODAY - timedelta(days=60):%Y-%m-%d}")["movements"] != []
 
 
 def test_metrics(run: Run) -> None:
@@ -143,6 +192,7 @@ def test_a_month_is_closed_and_compared(run: Run) -> None:
     assert month in run("close", "--list")
     run("close", month, code=2)
     run("close", code=2)
+    assert "not closed" in failed(run, "close", "2020-01", "--diff")
 
 
 def test_stripes_report_is_reconciled(run: Run, tmp_path: Path) -> None:
@@ -198,6 +248,10 @@ def test_what_does_not_fit_is_a_problem(client: Client) -> None:
     for path, asked, status in (
         ("mrr", {"group_by": "plan"}, 422), ("mrr", {"from": "soon"}, 422), ("mrr", {"connection": "x"}, 404),
         ("movements", {"after": "x"}, 422), ("metrics", {"currency": "xyz"}, 422),
+        ("data-quality", {"check": "x"}, 422), ("metrics", {"from": "0001-01-01"}, 422),
+        ("mrr", {"at": "9999-12-31"}, 422), ("mrr", {"to": "9999-12-31"}, 422),
+        ("mrr", {"at": RAISED, "by": "day"}, 422), ("mrr", {"at": RAISED, "from": BEGUN}, 422),
+        ("movements", {"from": GONE, "to": BEGUN}, 422), ("cohorts", {"to": "9999-12-31"}, 422),
     ):  # fmt: skip
         answer = client.get(f"/api/revenue/{path}", params=asked)
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text

@@ -4,14 +4,17 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.paging import After, Limit, page
+from tidegate.errors import ReportInvalid
 from tidegate.revenue import listing, metrics, names, renewals, reports
+from tidegate.revenue import quality as quality_checks
 from tidegate.revenue.bridge import KINDS
 from tidegate.revenue.cohort_report import cohort_report
 from tidegate.revenue.listing import Wanted
+from tidegate.revenue.periods import within
 from tidegate.revenue.source import group
 from tidegate.workflows.contact_customers import customers_of
 from tidegate.workflows.data_quality import data_quality
@@ -19,9 +22,10 @@ from tidegate.workflows.data_quality import data_quality
 router = APIRouter(prefix="/api/revenue", tags=["revenue"], dependencies=[requires("revenue")])
 
 Named = Annotated[str | None, Query(alias="connection", description="name; one connection alone needs none")]
+Day = Annotated[date, AfterValidator(within)]
 By = Annotated[Literal["month", "week", "day"], Query(description="the periods; weeks begin on Monday")]
-From = Annotated[date | None, Query(alias="from", description="a day of the first period; else a year back")]
-To = Annotated[date | None, Query(alias="to", description="a day of the last one; else today")]
+From = Annotated[Day | None, Query(alias="from", description="a day of the first period; else there are twelve")]
+To = Annotated[Day | None, Query(alias="to", description="a day of the last one; else today")]
 Currency = Annotated[
     str | None,
     Query(max_length=10, description="convert all into this one; `native`: into none, whatever the ledger's is"),
@@ -48,6 +52,7 @@ class Head(BaseModel):
 
     connection: str
     policy: str
+    assumed: list[str] = Field(description="settings that the policy leaves open, taken as in the default one")
     time_zone: str
     currency: str | None
     missing_rates: list[Missing]
@@ -123,8 +128,10 @@ class Quality(BaseModel):
 @router.get("/mrr")
 def mrr(
     hub: HubOf,
-    at: Annotated[date | None, Query(description="only what stands at the end of this day")] = None,
-    by: By = "month",
+    at: Annotated[Day | None, Query(description="only what stands at the end of this day; alone")] = None,
+    by: Annotated[
+        Literal["month", "week", "day"] | None, Query(description="the periods, else months; weeks begin on Monday")
+    ] = None,
     first: From = None,
     last: To = None,
     currency: Currency = None,
@@ -134,9 +141,13 @@ def mrr(
     connection: Named = None,
 ) -> Rows | Standing:
     """MRR by period with what moved it, or at the end of a day."""
-    account = hub.account(connection)
+    if at is not None and (by or first or last):
+        raise ReportInvalid(problem="`at` is asked alone, without `by`, `from` and `to`.")
+    account, periods = hub.account(connection), by or "month"
     with hub.engine.connect() as db:
-        report = reports.opened(db, account.name, datetime.now(UTC), currency=currency, by=by, group=group(group_by))
+        report = reports.opened(
+            db, account.name, datetime.now(UTC), currency=currency, by=periods, group=group(group_by)
+        )
         if at is not None:
             rows = names.add(db, report, reports.standing_rows(report, reports.standing(db, report, at)))
             return Standing.model_validate(report.head() | {"at": at, "rows": rows})
@@ -144,7 +155,8 @@ def mrr(
         found = reports.rows_of(report, reports.lines(db, report, over))
         shown, following = _paged(found, limit, after)
         shown = names.add(db, report, shown)
-    return Rows.model_validate(report.head() | {"by": by, "group_by": group_by, "rows": shown, "next": following})
+    told = {"by": periods, "group_by": group_by, "rows": shown, "next": following}
+    return Rows.model_validate(report.head() | told)
 
 
 def _paged(found: list[dict[str, Any]], limit: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
@@ -162,8 +174,8 @@ def movements(
         Literal["new", "reactivation", "expansion", "contraction", "churn", "transfer"] | None,
         Query(description="only these; a transfer, between customers of a contact, is told only so"),
     ] = None,
-    first: Annotated[date | None, Query(alias="from", description="not before this day")] = None,
-    last: Annotated[date | None, Query(alias="to", description="not after this day")] = None,
+    first: Annotated[Day | None, Query(alias="from", description="not before this day")] = None,
+    last: Annotated[Day | None, Query(alias="to", description="not after this day")] = None,
     limit: Limit = 100,
     after: After = None,
     connection: Named = None,
@@ -232,11 +244,11 @@ def quality(
     connection: Named = None,
 ) -> Quality:
     """Objects in Stripe that make figures of revenue doubtful, check by check."""
-    account = hub.account(connection)
+    account, wanted = hub.account(connection), quality_checks.known(check)
     with hub.engine.connect() as db:
         found = data_quality(db, account, datetime.now(UTC))
     keyed = [
-        one | {"key": f"{number:06d}"} for number, one in enumerate(found["objects"]) if check in (None, one["check"])
+        one | {"key": f"{number:06d}"} for number, one in enumerate(found["objects"]) if wanted in (None, one["check"])
     ]
     shown, following = page(keyed, "key", limit, after)
     objects = [{name: value for name, value in one.items() if name != "key"} for one in shown]

@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -38,12 +38,12 @@ def spark(amounts: Sequence[int | None]) -> str:
     )
 
 
-def as_csv(rows: Sequence[Mapping[str, Any]], amounts: Sequence[str]) -> None:
-    """The rows on stdout with a header; the columns `amounts`, minor units of the row's currency, as decimals."""
-    from tidegate.revenue.rounding import decimal
+def as_csv(columns: Iterable[str], rows: Iterable[Mapping[str, Any]], amounts: Container[str]) -> None:
+    """These columns of the rows on stdout with a header; `amounts`, minor units of the row's currency, as decimals."""
+    from tidegate.money import decimal
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    names = list(rows[0]) if rows else []
+    names = list(columns)
     writer.writerow(names)
     for row in rows:
         writer.writerow(
@@ -57,6 +57,20 @@ def as_csv(rows: Sequence[Mapping[str, Any]], amounts: Sequence[str]) -> None:
 def on_terminal() -> bool:
     """Whether somebody watches, so that a drawing makes sense."""
     return sys.stdout.isatty()
+
+
+def say_assumed(assumed: Sequence[str], see: str) -> None:
+    """A remark on stderr which settings the policy's vendor leaves open, so that the figures stand on a guess."""
+    from tidegate.cli import show
+
+    if assumed:
+        show.remark(f"The policy leaves {', '.join(assumed)} to you; taken as in the default policy, see {see}.")
+
+
+def say_doubts(head: Mapping[str, Any]) -> None:
+    """Remarks on stderr what a report had to assume, and which rates it lacked."""
+    say_assumed(head["assumed"], "`tidegate revenue policy show`")
+    say_missing(head)
 
 
 def say_missing(head: Mapping[str, Any]) -> None:

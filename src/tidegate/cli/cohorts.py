@@ -15,47 +15,68 @@ def cohorts(
     as_json: AsJson = False,
 ) -> None:
     """Show retention by the month of the first MRR, trial conversion, reasons of cancellations, changes of package."""
-    from tidegate.cli import amounts, show
+    from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.revenue import reports
     from tidegate.revenue.cohort_report import cohort_report
     from tidegate.revenue.periods import read_day
 
-    with opened() as hub:
-        account = hub.account(connection)
-        with hub.engine.connect() as db:
-            report = reports.opened(db, account.name, datetime.now(UTC), currency=currency)
-            over = reports.window(report, read_day(first) if first else None, read_day(last) if last else None)
-            document = cohort_report(db, report, over)
+    with opened() as hub, hub.engine.connect() as db:
+        report = reports.opened(db, hub.account(connection).name, datetime.now(UTC), currency=currency)
+        over = reports.window(report, read_day(first) if first else None, read_day(last) if last else None)
+        document = cohort_report(db, report, over)
     if as_json:
         show.document(document)
-        return
+    else:
+        _print(document)
+
+
+def _print(document: dict[str, Any]) -> None:
+    from tidegate.cli import amounts, show
+
     _cohorts(document["cohorts"])
-    if document["trials"]:
-        show.line()
-        columns = ("cohort", "trials", "converted", "ended", "running", "restarted")
-        shown = [[*(row[name] for name in columns), amounts.percent(row["conversion"])] for row in document["trials"]]
-        show.table(["trials begun in", *columns[1:], "conversion"], shown)
-    if document["cancellations"]:
-        show.line()
-        shown = [
-            [
-                row["reason"] or "not told",
-                row["subscriptions"],
-                ", ".join(amounts.money(one["mrr"], one["currency"]) for one in row["lost"]),
-            ]
-            for row in document["cancellations"]
+    for name, table in (("trials", _trials), ("cancellations", _cancellations), ("packages", _packages)):
+        if document[name]:
+            show.line()
+            show.table(*table(document[name]))
+    amounts.say_doubts(document)
+
+
+Table = tuple[list[str], list[list[Any]]]
+"""What `show.table` takes: columns and rows."""
+
+
+def _trials(rows: list[dict[str, Any]]) -> Table:
+    from tidegate.cli.amounts import percent
+
+    columns = ("cohort", "trials", "converted", "ended", "running", "restarted")
+    shown = [[*(row[name] for name in columns), percent(row["conversion"])] for row in rows]
+    return ["trials begun in", *columns[1:], "conversion"], shown
+
+
+def _cancellations(rows: list[dict[str, Any]]) -> Table:
+    from tidegate.cli.amounts import money
+
+    shown = [
+        [
+            row["reason"] or "not told",
+            row["subscriptions"],
+            ", ".join(money(one["mrr"], one["currency"]) for one in row["lost"]),
         ]
-        show.table(["canceled because", "subscriptions", "MRR lost"], shown)
-    if document["packages"]:
-        show.line()
-        shown = [
-            [_package(row["before"], "new"), _package(row["after"], "gone"), row["contacts"]]
-            + [amounts.money(row[name], row["currency"]) for name in ("opening", "closing")]
-            for row in document["packages"]
-        ]
-        show.table(["package before", "package after", "contacts", "MRR before", "MRR after"], shown)
-    amounts.say_missing(document)
+        for row in rows
+    ]
+    return ["canceled because", "subscriptions", "MRR lost"], shown
+
+
+def _packages(rows: list[dict[str, Any]]) -> Table:
+    from tidegate.cli.amounts import money
+
+    shown = [
+        [_package(row["before"], "new"), _package(row["after"], "gone"), row["contacts"]]
+        + [money(row[name], row["currency"]) for name in ("opening", "closing")]
+        for row in rows
+    ]
+    return ["package before", "package after", "contacts", "MRR before", "MRR after"], shown
 
 
 def _package(key: str | None, nothing: str) -> str:

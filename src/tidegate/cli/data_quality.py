@@ -17,12 +17,10 @@ def data_quality(
     """Name the objects that make figures of revenue doubtful, each with its page in Stripe's dashboard."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.errors import UsageError
-    from tidegate.revenue.quality import ABOUTS
+    from tidegate.revenue import quality
     from tidegate.workflows.data_quality import data_quality
 
-    if check and check not in ABOUTS:
-        raise UsageError(problem=f"There is no check {check}: there are {', '.join(ABOUTS)}.")
+    quality.known(check)
     with opened() as hub:
         account = hub.account(connection)
         with hub.engine.connect() as db:

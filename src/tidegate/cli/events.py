@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidegate.cli.options import AsJson, ConnectionName
+from tidegate.cli.options import AsJson, ConnectionName, one_form
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -48,11 +48,9 @@ def events(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.contacts import directory
-    from tidegate.errors import UsageError
     from tidegate.revenue.events import Filter, page
 
-    if as_csv and as_json:
-        raise UsageError(problem="Use --csv or --json, not both.")
+    one_form(as_csv=as_csv, as_json=as_json)
     with opened() as hub:
         account = hub.account(connection)
         with hub.engine.connect() as db:

@@ -1,5 +1,6 @@
 """`tidegate explain`: why something is as it is, step by step."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -131,29 +132,32 @@ def mrr(
         show.document(found)
         return
     for one in found["subscriptions"]:
-        _subscription(one)
+        for line in subscription_in_lines(one):
+            show.line(line)
     for line in _totals(found):
         show.line(line)
 
 
-def _subscription(one: dict[str, Any]) -> None:
-    from tidegate.cli import show
+def subscription_in_lines(one: dict[str, Any]) -> Iterator[str]:
+    """A subscription's MRR, and of each item the steps that lead to its part; of metered ones the usage beside it."""
     from tidegate.money import shown
 
     why = f": {one['why_not']}" if one["why_not"] else ""
-    excluded = f"; left out, the customer is excluded: {one['excluded']}" if one["excluded"] else ""
-    show.line(
-        f"{one['subscription']} of {one['customer']}, {one['status']}: "
-        f"{shown(one['mrr'], one['currency'])}{why}{excluded}"
-    )
+    reason = one["excluded"]
+    excluded = "" if reason is None else f"; left out, the customer is excluded: {reason or 'nobody said why'}"
+    worth = shown(one["mrr"], one["currency"])
+    yield f"{one['subscription']} of {one['customer']}, {one['status']}: {worth}{why}{excluded}"
     for item in one["items"]:
-        show.line(f"  {item['quantity']:,} × {item['price']}{' (metered)' if item['metered'] else ''}")
+        yield f"  {item['quantity']:,} × {item['price']}{' (metered)' if item['metered'] else ''}"
         for step in item["steps"]:
-            show.line(f"    {step['shown']:>18}  {step['text']}")
+            yield f"    {step['shown']:>18}  {step['text']}"
+        if item["metered"]:
+            usage = shown(item["usage"], one["currency"])
+            yield f"    {usage:>18}  of usage a month, by the last closed period; shown apart"
         if item["problem"]:
-            show.line(f"    {'?':>18}  {item['problem']}")
+            yield f"    {'?':>18}  {item['problem']}"
         if item["provenance"]:
-            show.line(f"    {'':>18}  so since {item['since'][:10]}, {item['provenance']} from {item['source']}")
+            yield f"    {'':>18}  so since {item['since'][:10]}, {item['provenance']} from {item['source']}"
 
 
 def _totals(found: dict[str, Any]) -> list[str]:

@@ -1,10 +1,11 @@
 """`tidegate metrics`: what moved MRR over each period, and the figures that follow from it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tidegate.cli.mrr import AMOUNTS, AsCsv, ByPeriod, Currency, From, GroupBy, To, called
-from tidegate.cli.options import AsJson, ConnectionName
+from tidegate.cli.mrr import AMOUNTS, ByPeriod, Currency, From, GroupBy, To, called
+from tidegate.cli.options import AsCsv, AsJson, ConnectionName, one_form
 
 FIGURES = {
     "mrr": "MRR", "net_new": "net new", "new": "new", "reactivation": "reactivation", "expansion": "expansion",
@@ -15,6 +16,7 @@ RATIOS = {
     "growth": "growth", "gross_churn": "gross MRR churn", "net_churn": "net MRR churn",
     "customer_churn": "customer churn", "nrr": "NRR", "grr": "GRR",
 }  # fmt: skip
+MONEY = (*AMOUNTS, "net_new", "arpa", "ltv", "trial_mrr")
 COLUMNS = 6
 """Periods that are shown side by side; the last ones."""
 
@@ -30,30 +32,38 @@ def metrics(
     as_json: AsJson = False,
 ) -> None:
     """Show growth, churn, retention, ARPA, LTV and the rest by period, with the movements they are made of."""
-    from tidegate.cli import amounts, show
+    from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.revenue import metrics, names, renewals, reports
     from tidegate.revenue.periods import read_day
     from tidegate.revenue.source import group
 
-    with opened() as hub:
+    one_form(as_csv=as_csv, as_json=as_json)
+    with opened() as hub, hub.engine.connect() as db:
         account = hub.account(connection)
-        with hub.engine.connect() as db:
-            report = reports.opened(
-                db, account.name, datetime.now(UTC), currency=currency, by=by, group=group(group_by)
-            )
-            over = reports.window(report, read_day(first) if first else None, read_day(last) if last else None)
-            rows = names.add(db, report, metrics.rows(db, report, over))
-            statuses = renewals.by_status(db, report)
+        report = reports.opened(db, account.name, datetime.now(UTC), currency=currency, by=by, group=group(group_by))
+        over = reports.window(report, read_day(first) if first else None, read_day(last) if last else None)
+        rows = names.add(db, report, metrics.rows(db, report, over))
+        columns = [*_flat((rows or names.add(db, report, [metrics.blank(report)]))[0])]
+        statuses = renewals.by_status(db, report)
     document = {**report.head(), "by": by, "group_by": group_by, "rows": rows, "statuses": statuses}
     if as_json:
         show.document(document)
-        return
+    else:
+        _print(document, columns, as_csv=as_csv)
+
+
+def _print(document: dict[str, Any], columns: Sequence[str], *, as_csv: bool) -> None:
+    from tidegate.cli import amounts, show
+
+    rows, statuses = document["rows"], document["statuses"]
     if as_csv:
-        amounts.as_csv([_flat(row) for row in rows], (*AMOUNTS, "net_new", "arr", "arpa", "ltv", "trial_mrr"))
+        amounts.as_csv(columns, [_flat(row) for row in rows], MONEY)
     else:
         _tables(rows)
+    if rows and statuses and not as_csv:
         show.line()
+    if statuses and not as_csv:
         show.table(
             ["status", "subscriptions", "customers", "MRR"],
             [
@@ -61,7 +71,9 @@ def metrics(
                 for row in statuses
             ],
         )
-    amounts.say_missing(document)
+    if not rows:
+        show.remark("There is no recurring revenue yet.")
+    amounts.say_doubts(document)
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,15 +1,15 @@
 """`tidegate movements`: every change of MRR, the newest first."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from tidegate.cli.mrr import AsCsv
-from tidegate.cli.options import AsJson, ConnectionName
+from tidegate.cli.options import AsCsv, AsJson, ConnectionName, one_form
 
 DAYS = 30
 """Of the past that are shown where nothing else is said."""
+COLUMNS = ("at", "day", "contact", "name", "customers", "currency", "kind", "opening", "closing", "amount")
 
 
 def movements(
@@ -33,7 +33,6 @@ def movements(
     as_json: AsJson = False,
 ) -> None:
     """List movements of MRR: who came, went, paid more or less, when and by how much."""
-    from tidegate.cli import amounts, show
     from tidegate.cli.hub import opened
     from tidegate.revenue import listing, reports
     from tidegate.revenue.bridge import KINDS
@@ -41,35 +40,37 @@ def movements(
     from tidegate.revenue.periods import read_day
     from tidegate.workflows.contact_customers import customers_of
 
-    with opened() as hub:
+    one_form(as_csv=as_csv, as_json=as_json)
+    with opened() as hub, hub.engine.connect() as db:
         account = hub.account(connection)
-        with hub.engine.connect() as db:
-            report = reports.opened(db, account.name, datetime.now(UTC), currency=reports.NATIVE)
-            begin = read_day(first) if first else None if contact else report.today - timedelta(days=DAYS)
-            wanted = Wanted(
-                begin,
-                read_day(last) if last else None,
-                customers_of(db, account, contact) if contact else None,
-                [kind] if kind else KINDS,
-            )
-            rows, following = listing.movements(db, report.ledger, wanted, limit=limit, after=after)
+        report = reports.opened(db, account.name, datetime.now(UTC), currency=reports.NATIVE)
+        end = read_day(last) if last else None
+        begin = read_day(first) if first else None if contact else (end or report.today) - timedelta(days=DAYS)
+        whose = customers_of(db, account, contact) if contact else None
+        wanted = Wanted(begin, end, whose, [kind] if kind else KINDS)
+        rows, following = listing.movements(db, report.ledger, wanted, limit=limit, after=after)
+    _print({**report.head(), "movements": rows, "next": following}, as_csv=as_csv, as_json=as_json)
+
+
+def _print(document: dict[str, Any], *, as_csv: bool, as_json: bool) -> None:
+    from tidegate.cli import amounts, show
+
+    rows = document["movements"]
     if as_json:
-        show.document({**report.head(), "movements": rows, "next": following})
+        show.document(document)
         return
     if as_csv:
         told = [row | {"customers": " ".join(row["customers"])} for row in rows]
-        amounts.as_csv(
-            [{k: v for k, v in row.items() if k != "items"} for row in told], ("amount", "opening", "closing")
-        )
+        amounts.as_csv(COLUMNS, told, ("amount", "opening", "closing"))
     else:
-        money = amounts.money
         show.table(
             ["day", "who", "kind", "amount", "before", "after"],
             [
                 [row["day"], row["name"] or row["contact"] or " ".join(row["customers"]), row["kind"]]
-                + [money(row[name], row["currency"]) for name in ("amount", "opening", "closing")]
+                + [amounts.money(row[name], row["currency"]) for name in ("amount", "opening", "closing")]
                 for row in rows
             ],
         )
-    if following:
-        show.remark(f"More with --after '{following}'")
+    if document["next"]:
+        show.remark(f"More with --after '{document['next']}'")
+    amounts.say_doubts(document)

@@ -75,7 +75,7 @@ def panels_of(rows: Iterable[Mapping[str, Any]]) -> list[Panel]:
 
     Groups beyond the colours are one curve, the others.
     """
-    from tidegate.revenue.rounding import decimal
+    from tidegate.money import decimal
 
     found: dict[str, dict[str, dict[str, float | None]]] = {}
     names: dict[str, str] = {}

@@ -14,7 +14,7 @@ def renewals(
     as_json: AsJson = False,
 ) -> None:
     """List the subscriptions that renew soon, and those at risk with the reasons."""
-    from tidegate.cli import show
+    from tidegate.cli import amounts, show
     from tidegate.cli.hub import opened
     from tidegate.revenue import renewals, reports
 
@@ -30,6 +30,7 @@ def renewals(
     show.table(["renews", "who", "subscription", "status", "MRR", "every"], [_renewing(row) for row in upcoming])
     show.line()
     show.table(["at risk", "subscription", "because", "ends", "MRR"], [_risky(row) for row in at_risk])
+    amounts.say_doubts(report.head())
 
 
 def _renewing(row: dict[str, Any]) -> list[str]:

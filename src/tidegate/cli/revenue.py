@@ -4,17 +4,13 @@ from typing import Annotated, Any
 
 import typer
 
-from tidegate.cli.options import AsJson, ConnectionName
+from tidegate.cli.options import AsJson, Choices, ConnectionName, chosen
 
 app = typer.Typer(help="What counts as revenue, and who does not.", no_args_is_help=True)
 policy = typer.Typer(help="By what the ledger is kept.", no_args_is_help=True)
 app.add_typer(policy, name="policy")
 
 Preset = Annotated[str | None, typer.Option("--preset", metavar="P", help="default, stripe or chartmogul.")]
-Choices = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Another choice for one setting; may be repeated."),
-]
 Base = Annotated[
     str | None, typer.Option("--base-currency", metavar="C", help="Reports add up in this currency; '' for none.")
 ]
@@ -53,7 +49,7 @@ def preview(
     as_json: AsJson = False,
 ) -> None:
     """Say what another policy would change, by month and kind of movement. Stores nothing."""
-    from tidegate.cli import show
+    from tidegate.cli import amounts, show
     from tidegate.cli.hub import opened
     from tidegate.workflows import ledger_policy
 
@@ -65,6 +61,7 @@ def preview(
     else:
         _say(told)
         _say_difference(told, "would be")
+        amounts.say_assumed(told["assumed"], "--set")
 
 
 @policy.command()
@@ -78,7 +75,7 @@ def adopt(
     as_json: AsJson = False,
 ) -> None:
     """Keep the ledger by another policy from now on, its past included. The edition before stays for comparison."""
-    from tidegate.cli import show
+    from tidegate.cli import amounts, show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
     from tidegate.workflows import ledger_policy
@@ -93,6 +90,7 @@ def adopt(
         show.line(f"Edition {told['edition']} of {told['connection']}'s ledger is in force.")
         if told["events"]:
             show.line(f"{told['events']:,} billing events were written, told otherwise or reversed.")
+        amounts.say_assumed(told["assumed"], "--set")
 
 
 @app.command()
@@ -160,17 +158,9 @@ def _given(
     time_zone: str | None,
     identity: str | None,
 ) -> dict[str, Any]:
-    from tidegate.errors import PolicyInvalid
-
-    chosen: dict[str, str] = {}
-    for choice in choices or ():
-        name, sign, value = choice.partition("=")
-        if not sign:
-            raise PolicyInvalid(problem=f"--set {choice} is no NAME=VALUE.")
-        chosen[name.strip()] = value.strip()
     return {
         "preset": preset,
-        "choices": chosen,
+        "choices": chosen(choices),
         "base_currency": base_currency,
         "time_zone": time_zone,
         "identity": identity,

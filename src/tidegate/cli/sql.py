@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidegate.cli.options import AsJson
+from tidegate.cli.options import AsJson, one_form
 
 if TYPE_CHECKING:
     from tidegate.store.readonly import Answer
@@ -34,11 +34,9 @@ def sql(
     """
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.errors import UsageError
     from tidegate.workflows.read_store import read_store
 
-    if as_csv and as_json:
-        raise UsageError(problem="Use --csv or --json, not both.")
+    one_form(as_csv=as_csv, as_json=as_json)
     statement = sys.stdin.read() if query == "-" else query
     with opened() as hub, read_store(hub.engine, statement, seconds=timeout) as (answer, lacking):
         if lacking:

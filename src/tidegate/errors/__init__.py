@@ -44,6 +44,8 @@ TidegateError
 │   ├── ReportInvalid
 │   ├── RatesInvalid
 │   ├── ClosingRefused
+│   ├── MonthOpen
+│   ├── ExclusionInvalid
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
 │   ├── CustomerUnknown
@@ -145,7 +147,9 @@ from tidegate.errors.mirror import (
 from tidegate.errors.outcomes import OUTCOMES, outcome
 from tidegate.errors.revenue import (
     ClosingRefused,
+    ExclusionInvalid,
     LedgerMissing,
+    MonthOpen,
     PolicyInvalid,
     RatesInvalid,
     ReportInvalid,
@@ -205,6 +209,7 @@ __all__ = [
     "EmbeddedServerLost",
     "EventRefused",
     "EventUnknown",
+    "ExclusionInvalid",
     "FoundWrong",
     "HubBusy",
     "ImportIncomplete",
@@ -214,6 +219,7 @@ __all__ = [
     "LedgerMissing",
     "ManagedByFile",
     "MigrationNeeded",
+    "MonthOpen",
     "NotReadOnly",
     "OtherAccount",
     "PolicyInvalid",

@@ -27,3 +27,11 @@ class RatesInvalid(UsageError):
 
 class ClosingRefused(UsageError):
     """The month {month} cannot be closed: {problem}"""
+
+
+class MonthOpen(UsageError):
+    """The month {month} is not closed, so there is nothing to compare it with. `tidegate close {month}` closes it."""
+
+
+class ExclusionInvalid(UsageError):
+    """{problem}"""

@@ -1,6 +1,5 @@
 """What a subscription is worth a month at an instant: its items priced, discounted, without tax, by the month."""
 
-from collections.abc import Sequence
 from fractions import Fraction
 
 from tidegate.pricing import discounts, taxes
@@ -175,8 +174,3 @@ def _tries_out(item: SubscriptionItem, as_of: int) -> bool:
     """Whether a trial offer of the item's own runs; until it ends the item has the offer's price, which may be 0."""
     trial = item.current_trial
     return trial is not None and (trial.start_date or 0) <= as_of and (trial.end_date is None or as_of < trial.end_date)
-
-
-def listed(items: Sequence[ItemValue]) -> Fraction:
-    """What items cost a month by their prices, before discounts and tax."""
-    return sum((item.listed for item in items), NOTHING)

@@ -1,11 +1,10 @@
 """What pricing answers: the monthly value of each item, exact, and the steps that led to it."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from tidegate.money import shown_exactly
+from tidegate.money import half_away, shown_exactly
 
 NOTHING = Fraction(0)
 
@@ -113,9 +112,7 @@ def instant(seconds: int | None) -> str | None:
 
 def whole(amount: Fraction) -> int:
     """An amount in whole minor units, halves away from zero."""
-    doubled = 2 * abs(amount) + 1
-    size = doubled.numerator // (2 * doubled.denominator)
-    return size if amount >= 0 else -size
+    return half_away(amount.numerator, amount.denominator)
 
 
 def text(amount: Fraction) -> str:
@@ -137,8 +134,3 @@ def text(amount: Fraction) -> str:
 def millionths(amount: Fraction) -> int:
     """An amount as the ledger stores it, in millionths of a minor unit, halves away from zero."""
     return whole(amount * 1_000_000)
-
-
-def total(amounts: Iterable[Fraction]) -> Fraction:
-    """The exact sum."""
-    return sum(amounts, NOTHING)

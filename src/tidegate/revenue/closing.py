@@ -6,7 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from tidegate.errors import ClosingRefused
+from tidegate.connections import runs
+from tidegate.errors import ClosingRefused, MonthOpen
+from tidegate.revenue import names
 from tidegate.revenue.editions import Ledger
 from tidegate.revenue.periods import Period
 from tidegate.revenue.rounding import whole
@@ -18,10 +20,13 @@ Sums = Mapping[tuple[str, str], Mapping[str, int]]
 def close(db: Connection, ledger: Ledger, month: Period, by: str, today: date) -> int:
     """Keeps a snapshot of a month that is over; returns how many customers it has. `by`: the person.
 
-    Raises ClosingRefused for a month that runs, or one that is closed.
+    Raises ClosingRefused for a month that runs, one that is closed, and while nothing is known of the account.
     """
     if month.last >= today:
         raise ClosingRefused(month=month.name, problem=f"it runs until {month.last} ({ledger.zone.key}).")
+    if not db.scalar(_MOVED, {"connection": ledger.connection}) and not runs.ever_whole(db, ledger.connection):
+        problem = f"nothing was imported of {ledger.connection} yet. `tidegate import` does that."
+        raise ClosingRefused(month=month.name, problem=problem)
     given = _given(ledger, month) | {"edition": ledger.edition, "by": by}
     if not db.execute(_CLOSE, given).rowcount:
         one = db.execute(_ONE, given).one()
@@ -47,19 +52,16 @@ def difference(db: Connection, ledger: Ledger, month: Period) -> list[dict[str, 
     """What is said otherwise now than when the month was closed, per customer, the largest difference of MRR first.
 
     {customer, contact, name, currency, closed, now, difference, changes: {kind: {closed, now}}}, in minor units.
-    Raises ClosingRefused for a month that is not closed.
+    Raises MonthOpen for a month that is not closed.
     """
     given = _given(ledger, month)
     if db.execute(_ONE, given).first() is None:
-        raise ClosingRefused(month=month.name, problem="it is not closed yet, so there is nothing to compare with.")
+        raise MonthOpen(month=month.name)
     then, now = _sums(db.execute(_THEN, given)), _sums(db.execute(_NOW, given))
     found = differences(then, now)
-    names = {
-        row.customer: (row.contact, row.name)
-        for row in db.execute(_NAMES, given | {"customers": sorted({one["customer"] for one in found})})
-    }
+    whose = names.of_customers(db, ledger.connection, [one["customer"] for one in found])
     for one in found:
-        one["contact"], one["name"] = names.get(one["customer"], (None, ""))
+        one["contact"], one["name"], _ = whose[one["customer"]]
     return found
 
 
@@ -106,6 +108,8 @@ group by customer, currency, k.kind having sum(k.amount) <> 0"""
 
 _NOW = text(_SNAPSHOT)
 
+_MOVED = text("select exists (select from tidegate.movements where connection = :connection)")
+
 _THEN = text("""
 select customer, currency, kind, amount from tidegate.closed_rows where connection = :connection and month = :month""")
 
@@ -131,11 +135,3 @@ left join lateral (
   select currency, sum(amount) as mrr from tidegate.closed_rows k
   where k.connection = c.connection and k.month = c.month and k.kind = 'closing' group by currency) r on true
 where c.connection = :connection order by c.month desc, r.currency""")
-
-_NAMES = text("""
-select w.customer, t.kind || ':' || t.external_id as contact,
-  coalesce(nullif(t.name, ''), nullif(c.name, ''), c.email, '') as name
-from unnest(cast(:customers as text[])) as w(customer)
-left join stripe.customers c on c.connection = :connection and c.id = w.customer
-left join tidegate.links k on k.connection = :connection and k.customer = w.customer
-left join tidegate.contacts t on t.key = k.contact""")

@@ -1,7 +1,6 @@
 """Reads how MRR moved: from the sums by day, fast however many customers there are; by groups from the ledger."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date
 
 from sqlalchemy import Connection, text
 
@@ -9,14 +8,6 @@ from tidegate.revenue import source
 from tidegate.revenue.bridge import SWITCHED, Row
 from tidegate.revenue.editions import Ledger
 from tidegate.revenue.source import UNGROUPED, Group, Window
-
-
-def first_day(db: Connection, ledger: Ledger) -> date | None:
-    """The day of the first movement; None: there is none."""
-    return db.scalar(
-        text("select min(day) from tidegate.mrr_days where connection = :connection and edition = :edition"),
-        {"connection": ledger.connection, "edition": ledger.edition},
-    )
 
 
 def currencies(db: Connection, ledger: Ledger) -> list[str]:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from tidegate.errors import ReportInvalid
 from tidegate.revenue.bridge import KINDS
 from tidegate.revenue.editions import Ledger
+from tidegate.revenue.names import CALLED, CONTACT
 from tidegate.revenue.rounding import whole
 
 
@@ -31,6 +32,8 @@ def movements(
     Each {at, day, contact (null: a customer that is no contact's), name, customers, currency, kind, amount, opening,
     closing, items: [{customer, subscription, item, price, product, amount}]}, amounts in minor units.
     """
+    if wanted.first and wanted.last and wanted.last < wanted.first:
+        raise ReportInvalid(problem=f"{wanted.first} comes after {wanted.last}.")
     moved_at, unit, currency = _place(after)
     given = {
         "connection": ledger.connection,
@@ -74,7 +77,7 @@ def _place(after: str | None) -> tuple[datetime | None, str, str]:
         raise ReportInvalid(problem=f"{after!r} is no `next` of a page of movements.") from None
 
 
-_MOVEMENTS = text("""
+_MOVEMENTS = text(f"""
 with named as (
   select m.unit, m.currency, m.moved_at, m.day, m.kind, m.opening, m.closing, m.customer, m.subscription, m.item,
     m.price, m.product, m.amount, m.at
@@ -95,8 +98,7 @@ page as (
     jsonb_agg(jsonb_build_object('customer', customer, 'subscription', subscription, 'item', item, 'price', price,
       'product', product, 'amount', amount) order by at, subscription, item) as items
   from named group by unit, currency, moved_at order by moved_at desc, unit desc, currency desc limit :limit)
-select p.moved_at as at, p.day, t.kind || ':' || t.external_id as contact,
-  coalesce(nullif(t.name, ''), nullif(c.name, ''), c.email, '') as name, p.customers, p.currency, p.kind, p.opening,
+select p.moved_at as at, p.day, {CONTACT} as contact, {CALLED} as name, p.customers, p.currency, p.kind, p.opening,
   p.closing, p.items, p.unit
 from page p
 left join tidegate.contacts t on p.unit = 'contact:' || t.key

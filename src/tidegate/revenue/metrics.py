@@ -31,9 +31,19 @@ def rows(db: Connection, report: Report, over: Sequence[Period]) -> list[dict[st
             month, of_month = rolling[line.period.name]
             key = line.currency, line.group
             told = stripes(line, counts, month.get(key, line), of_month.get(key, Counts()), report.by)
-        row = reports.as_json(report, line)
-        found.append(row | _contacts(counts) | {"net_new": _less(row["mrr"], row["opening"])} | _figures(told))
+        found.append(_row(report, line, counts, told))
     return found
+
+
+def blank(report: Report) -> dict[str, Any]:
+    """A document without a figure, as long as there is nothing to tell of."""
+    line = reports.nothing(report)
+    return _row(report, line, Counts(), metrics(line, Counts(), report.by))
+
+
+def _row(report: Report, line: Line, counts: Counts, told: Metrics) -> dict[str, Any]:
+    row = reports.as_json(report, line)
+    return row | _contacts(counts) | {"net_new": _less(row["mrr"], row["opening"])} | _figures(told)
 
 
 _ByKey = tuple[Mapping[tuple[str, str], Line], Mapping[tuple[str, str], Counts]]

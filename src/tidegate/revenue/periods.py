@@ -14,6 +14,9 @@ BYS: tuple[By, ...] = get_args(By)
 MOST = 4000
 """Periods of a report: ten years by day."""
 
+EARLIEST, LATEST = date(1970, 1, 1), date(2200, 12, 31)
+"""The days that reports may be asked about: arithmetic with them stays within the calendar."""
+
 PER_MONTH = {"day": Fraction(365, 12), "week": Fraction(52, 12), "month": Fraction(1)}
 """How many periods a month has."""
 
@@ -76,17 +79,26 @@ def today(as_of: datetime, zone: ZoneInfo) -> date:
     return as_of.astimezone(zone).date()
 
 
+def within(day: date) -> date:
+    """The day itself. Raises ReportInvalid for one that reports cannot be asked about."""
+    if not EARLIEST <= day <= LATEST:
+        raise ReportInvalid(problem=f"{day} is out of reach: days go from {EARLIEST} to {LATEST}.")
+    return day
+
+
 def read_month(name: str) -> Period:
     """The month of a name such as `2026-03`. Raises ReportInvalid."""
     try:
-        return period_of("month", date.fromisoformat(f"{name}-01"))
+        first = date.fromisoformat(f"{name}-01")
     except ValueError:
         raise ReportInvalid(problem=f"{name!r} is no month: write it as 2026-03.") from None
+    return period_of("month", within(first))
 
 
 def read_day(said: str) -> date:
     """The day of `2026-03-31`. Raises ReportInvalid."""
     try:
-        return date.fromisoformat(said)
+        day = date.fromisoformat(said)
     except ValueError:
         raise ReportInvalid(problem=f"{said!r} is no day: write it as 2026-03-31.") from None
+    return within(day)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from tidegate.errors import ReportInvalid
 from tidegate.stripe_api.key_link import DASHBOARD
 
 
@@ -21,6 +22,13 @@ PLACES: Mapping[str, str] = {
     "invoice": "invoices", "coupon": "coupons",
 }  # fmt: skip
 """Where the dashboard shows an object."""
+
+
+def known(check: str | None) -> str | None:
+    """The name of a check, or of none. Raises ReportInvalid for another name."""
+    if check is not None and check not in ABOUTS:
+        raise ReportInvalid(problem=f"There is no check {check}: there are {', '.join(ABOUTS)}.")
+    return check
 
 
 def link(object_: str, id_: str, *, account: str, livemode: bool) -> str | None:

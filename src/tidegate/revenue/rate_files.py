@@ -33,6 +33,12 @@ def load(db: Connection, base: str, currencies: Iterable[str]) -> Rates:
     return rates
 
 
+def are_known(db: Connection, currency: str) -> bool:
+    """Whether there are rates of a currency, of any day."""
+    code = currency.lower()
+    return code == EURO or bool(shipped(code)) or bool(db.scalar(_ANY, {"currency": code}))
+
+
 @cache
 def shipped(currency: str) -> Mapping[date, Decimal]:
     """The history of a currency that comes with the package; empty: the bank publishes none.
@@ -148,6 +154,8 @@ _BATCH = 10_000
 
 _STORED = text("""
 select currency, day, per_euro from tidegate.currency_rates where currency = any(cast(:currencies as text[]))""")
+
+_ANY = text("select exists (select from tidegate.currency_rates where currency = :currency)")
 
 _PUT = text("""
 insert into tidegate.currency_rates as r (day, currency, per_euro, source)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
-from tidegate.money import exponent
+from tidegate.money import exponent, half_away
 
 OLDEST = timedelta(days=7)
 """An older rate is none: markets close for no longer than that."""
@@ -66,9 +66,7 @@ class Rates:
         factor = self.factor(currency, day)
         if factor is None:
             return None
-        doubled = 2 * abs(amount) * factor.numerator + factor.denominator
-        size = doubled // (2 * factor.denominator)
-        return size if amount > 0 else -size
+        return half_away(amount * factor.numerator, factor.denominator)
 
     def total(self, amounts: Iterable[tuple[str, int]], day: date) -> int | None:
         """The sum of amounts of several currencies in the base; None: a rate is missing."""

@@ -11,7 +11,7 @@ from tidegate.errors import LedgerMissing
 from tidegate.revenue import days, editions, rate_files
 from tidegate.revenue.bridge import KINDS, SWITCHED, Line, converted, native, stock
 from tidegate.revenue.editions import Ledger
-from tidegate.revenue.periods import By, Period, back, periods, today
+from tidegate.revenue.periods import By, Period, back, period_of, periods, today
 from tidegate.revenue.rates import Rates
 from tidegate.revenue.rounding import fitted, minor
 from tidegate.revenue.source import UNGROUPED, Group, Window
@@ -38,6 +38,7 @@ class Report:
         return {
             "connection": self.ledger.connection,
             "policy": self.ledger.policy.name,
+            "assumed": list(self.ledger.policy.assumed),
             "time_zone": self.ledger.zone.key,
             "currency": self.rates.base if self.rates else None,
             "missing_rates": [one._asdict() for one in lacking],
@@ -68,7 +69,7 @@ def opened(
 
 
 def window(report: Report, first: date | None, last: date | None) -> list[Period]:
-    """The periods of a report: up to now, and a year of them, unless it is said."""
+    """The periods of a report: up to now, and twelve of them, unless it is said."""
     end = last or report.today
     return periods(report.by, first or back(report.by, end, SHOWN - 1), end)
 
@@ -114,6 +115,11 @@ def as_json(report: Report, line: Line) -> dict[str, Any]:
         "fx": parts["fx"],
         "mrr": closing,
     }
+
+
+def nothing(report: Report) -> Line:
+    """A line of no amounts: what the documents of a report are made of where there is none."""
+    return Line(period_of(report.by, report.today), "", "", 0, dict.fromkeys(KINDS, 0), 0, 0)
 
 
 def largest_first(found: Iterable[Line]) -> list[Line]:

@@ -1,11 +1,9 @@
 """Amounts of the ledger as people and programs get them: whole minor units, rounded last, parts that still add up."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 from fractions import Fraction
 
-from tidegate.money import exponent
-from tidegate.pricing import value
+from tidegate.money import half_away
 
 UNIT = 1_000_000
 """The ledger's amounts are millionths of a minor unit."""
@@ -13,10 +11,7 @@ UNIT = 1_000_000
 
 def minor(amount: int | Fraction | None) -> int | None:
     """Whole minor units of a ledger's amount, halves away from zero."""
-    if not isinstance(amount, int):
-        return None if amount is None else value.whole(amount / UNIT)
-    size = (abs(amount) + UNIT // 2) // UNIT
-    return size if amount >= 0 else -size
+    return None if amount is None else half_away(amount.numerator, amount.denominator * UNIT)
 
 
 def whole(amount: int) -> int:
@@ -41,11 +36,6 @@ def fitted(parts: Mapping[str, int | None], total: int | None) -> dict[str, int 
     for name in [name for name in nearest if step * (known[name] - sums[name] * UNIT) > 0][: abs(rest)]:
         sums[name] += step
     return dict(sums)
-
-
-def decimal(amount: int, currency: str) -> Decimal:
-    """Minor units as a decimal of the currency: 49.00."""
-    return Decimal(amount).scaleb(-exponent(currency))
 
 
 def ratio(told: Fraction | None) -> float | None:

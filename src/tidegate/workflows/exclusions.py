@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, text
 from tidegate.catalog import journal
 from tidegate.connections.accounts import Account
 from tidegate.contacts import linking
-from tidegate.errors import CustomerUnknown
+from tidegate.errors import CustomerUnknown, ExclusionInvalid
 from tidegate.revenue import editions, movements
 from tidegate.revenue.events import keep_events
 from tidegate.revenue.facts import keep_facts
@@ -19,8 +19,12 @@ def exclude(engine: Engine, account: Account, customer: str, reason: str, by: st
     """Leaves a customer (Stripe id) out of revenue, its past included; said again, the reason is the new one.
 
     Its billing events of money, and those that others have heard of, are reversed. Returns {connection, customer,
-    reason, movements, events}: how many rows of either changed. Raises CustomerUnknown.
+    reason, movements, events}: how many rows of either changed. Raises CustomerUnknown, and ExclusionInvalid for
+    a reason that says nothing.
     """
+    reason = reason.strip()
+    if not reason:
+        raise ExclusionInvalid(problem="Say why the customer is left out: a test, staff, fraud, ….")
     values = {"connection": account.name, "customer": customer, "reason": reason, "by": by}
     with engine.begin() as db:
         linking.lock(db)
@@ -35,12 +39,12 @@ def exclude(engine: Engine, account: Account, customer: str, reason: str, by: st
 def include(engine: Engine, account: Account, customer: str, by: str) -> dict[str, Any]:
     """Counts a customer again, its past included; answers as `exclude` does.
 
-    Raises CustomerUnknown for one that was not left out.
+    Raises ExclusionInvalid for one that was not left out.
     """
     with engine.begin() as db:
         linking.lock(db)
         if not db.execute(_INCLUDE, {"connection": account.name, "customer": customer}).rowcount:
-            raise CustomerUnknown(connection=f"{account.name} that is excluded", customer=customer)
+            raise ExclusionInvalid(problem=f"{customer} counts already: {account.name} does not leave it out.")
         rows = _derive(db, account.name, customer)
         journal.note(db, by, "revenue.include", customer, connection=account.name)
     return {"connection": account.name, "customer": customer, "reason": None, **rows}

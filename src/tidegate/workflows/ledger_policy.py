@@ -9,9 +9,9 @@ from tidegate.catalog import journal
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
 from tidegate.contacts import linking
-from tidegate.errors import ManagedByFile
+from tidegate.errors import ManagedByFile, PolicyInvalid
 from tidegate.pricing.policy import SETTINGS
-from tidegate.revenue import editions, rebuild, spans
+from tidegate.revenue import editions, rate_files, rebuild, spans
 from tidegate.revenue.editions import Ledger, Terms
 from tidegate.revenue.events import keep_events
 from tidegate.revenue.facts import keep_facts
@@ -59,6 +59,7 @@ def preview(engine: Engine, account: Account, given: Mapping[str, Any]) -> dict[
     with engine.connect() as db, db.begin() as looking:
         before = editions.terms(db, account.name)
         wanted = before.otherwise(**given)
+        _check_rates(db, wanted)
         ledger = editions.tried(account.name, wanted)
         with rebuild.opened() as work:
             if _same_spans(before, wanted):
@@ -98,6 +99,7 @@ def adopt(engine: Engine, account: Account, given: Mapping[str, Any], by: str) -
 
 def adopted(db: Connection, account: Account, wanted: Terms, by: str) -> dict[str, Any]:
     """The same in the caller's transaction, whoever manages it."""
+    _check_rates(db, wanted)
     linking.lock(db)
     accounts.hold(db, account.name)
     before, standing = editions.terms(db, account.name), _standing(db, account.name)
@@ -112,6 +114,16 @@ def adopted(db: Connection, account: Account, wanted: Terms, by: str) -> dict[st
     events = 0 if same and wanted.identity == before.identity else _keep_events(db, account.name)
     told = _told(account.name, wanted) | {"edition": ledger.edition, "events": events}
     return told | _difference(standing, _standing(db, account.name))
+
+
+def _check_rates(db: Connection, wanted: Terms) -> None:
+    """Raises PolicyInvalid for a base currency that no report could be in."""
+    base = wanted.base_currency
+    if base and not rate_files.are_known(db, base):
+        problem = (
+            f"No rates of {base} are known, so that no report could be in it. `tidegate rates import` takes yours."
+        )
+        raise PolicyInvalid(problem=problem)
 
 
 def _begin_edition(db: Connection, connection: str, before: Terms, wanted: Terms) -> None:

@@ -39,6 +39,12 @@ def test_what_is_no_period_is_refused() -> None:
         read_month("2026-13")
     with pytest.raises(ReportInvalid, match="no day"):
         read_day("yesterday")
+    for day in ("9999-12-31", "2201-01-01", "1969-12-31"):
+        with pytest.raises(ReportInvalid, match="out of reach"):
+            read_day(day)
+    with pytest.raises(ReportInvalid, match="out of reach"):
+        read_month("9999-12")
+    assert (read_day("2200-12-31"), read_month("1970-01").first) == (date(2200, 12, 31), date(1970, 1, 1))
     with pytest.raises(ReportInvalid, match="no grouping by plan"):
         group("plan")
     assert group("property:plan").field == "plan"

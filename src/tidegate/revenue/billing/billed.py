@@ -5,9 +5,10 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from tidegate.money import decimal
 from tidegate.pricing.months import per_month
 from tidegate.pricing.policy import Policy
-from tidegate.revenue.billing.event import BILLED, PLAN_LEVEL, PURCHASE, REFUNDED, Event, decimal, told
+from tidegate.revenue.billing.event import BILLED, PLAN_LEVEL, PURCHASE, REFUNDED, Event, told
 from tidegate.revenue.billing.given import Bill, Catalog, Who
 from tidegate.revenue.billing.pieces import Kind, Piece
 from tidegate.revenue.billing.sharing import share

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
-from tidegate.money import exponent
+from tidegate.money import decimal as decimal
 
 BILLED = "Subscription Billed"
 REFUNDED = "Subscription Refunded"
@@ -64,11 +63,6 @@ class Event:
     def data(self) -> dict[str, Any]:
         """What is stored beside the columns."""
         return {**self.details, "properties": dict(self.properties)}
-
-
-def decimal(amount: int, currency: str) -> Decimal:
-    """`49.00` for 4,900 minor units of USD, `4900` of JPY."""
-    return Decimal(amount).scaleb(-exponent(currency))
 
 
 def told(**properties: Any) -> dict[str, Any]:

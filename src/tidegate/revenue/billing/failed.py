@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tidegate.money import decimal
 from tidegate.revenue.billing.billed import plan_level
-from tidegate.revenue.billing.event import PAYMENT_FAILED, PLAN_LEVEL, Event, decimal, told
+from tidegate.revenue.billing.event import PAYMENT_FAILED, PLAN_LEVEL, Event, told
 from tidegate.revenue.billing.given import Bill, Catalog, Who
 from tidegate.revenue.billing.pieces import Piece
 

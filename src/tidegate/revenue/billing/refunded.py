@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tidegate.money import decimal
 from tidegate.revenue.billing.billed import plan_level
-from tidegate.revenue.billing.event import PLAN_LEVEL, REFUNDED, Event, decimal, told
+from tidegate.revenue.billing.event import PLAN_LEVEL, REFUNDED, Event, told
 from tidegate.revenue.billing.given import Bill, Catalog, Noted, Returned, Who
 from tidegate.revenue.billing.pieces import Piece, credited
 from tidegate.revenue.billing.sharing import share
