@@ -2,13 +2,13 @@
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -17,6 +17,9 @@ from tidegate.revenue.rates import EURO, Rates
 
 MAGIC = b"PK"
 LONG = {"date", "currency", "rate"}
+CODE = re.compile(r"[a-z]{3}")
+SMALLEST, LARGEST = Decimal("1e-12"), Decimal("1e12")
+"""No currency is worth more, or less, than that many of another."""
 
 
 def load(db: Connection, base: str, currencies: Iterable[str]) -> Rates:
@@ -71,24 +74,43 @@ def read(body: bytes, where: str, per: str = EURO) -> dict[str, dict[date, Decim
     The bank's own form (`Date,USD,GBP,…`, also zipped), or a row for each rate: `date,currency,rate`. They are units of
     a currency for one of `per`, which has to have rates of the euro beside it when it is another. Raises RatesInvalid.
     """
-    rows = list(csv.DictReader(io.StringIO(_unpacked(body, where).removeprefix("\ufeff"))))
-    names = {name.strip().lower() for name in rows[0] if name} if rows else set[str]()
+    _check(per, where)
+    header, *rows = _rows(body, where) or [[]]
+    names = [name.strip().lower() for name in header]
     if not rows or "date" not in names:
         raise RatesInvalid(where=where, problem="it has no rows, or no column `date`")
     found: dict[str, dict[date, Decimal]] = {}
     for number, row in enumerate(rows, 2):
-        told = {(name or "").strip().lower(): (value or "").strip() for name, value in _cells(row)}
-        day = _day(told.pop("date"), where, number)
-        rates = {told["currency"]: told["rate"]} if names >= LONG else told
-        for currency, value in rates.items():
+        if not any(row):
+            continue
+        line = f"line {number}: "
+        if any(row[len(names) :]):
+            raise RatesInvalid(where=where, problem=f"{line}it has more cells than the header names")
+        told = dict(zip(names, row, strict=False))
+        day = _day(told.pop("date", ""), where, line)
+        if {*names} >= LONG:
+            if not {*told, "date"} >= LONG:
+                raise RatesInvalid(where=where, problem=f"{line}it is cut short, without the currency or the rate")
+            told = {told["currency"]: told["rate"]}
+        for currency, value in told.items():
             if currency and value not in {"", "N/A"}:
-                found.setdefault(currency.lower(), {})[day] = _rate(value, where, number)
+                found.setdefault(_check(currency, where, line), {})[day] = _rate(value, where, line)
     return found if per == EURO else _per_euro(found, per, where)
 
 
-def _cells(row: Mapping[Any, Any]) -> Iterable[tuple[str | None, str | None]]:
-    """Cells with a header; what stands beyond the last one is left out, such as after the bank's trailing comma."""
-    return ((name, value) for name, value in row.items() if name is None or isinstance(value, str))
+def _rows(body: bytes, where: str) -> list[list[str]]:
+    told = _unpacked(body, where).removeprefix("\ufeff")
+    try:
+        return [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(told, newline=""))]
+    except csv.Error as wrong:
+        raise RatesInvalid(where=where, problem=f"it is no CSV ({wrong})") from wrong
+
+
+def _check(currency: str, where: str, line: str = "") -> str:
+    """The currency in lower case. Raises RatesInvalid for what is no code."""
+    if not CODE.fullmatch(currency.lower()):
+        raise RatesInvalid(where=where, problem=f"{line}{currency!r} is no currency; it takes its code, such as usd")
+    return currency.lower()
 
 
 def _per_euro(found: Mapping[str, Mapping[date, Decimal]], per: str, where: str) -> dict[str, dict[date, Decimal]]:
@@ -113,20 +135,20 @@ def _unpacked(body: bytes, where: str) -> str:
         raise RatesInvalid(where=where, problem=f"it is neither CSV nor a zipped one ({wrong})") from wrong
 
 
-def _day(said: str, where: str, number: int) -> date:
+def _day(said: str, where: str, line: str) -> date:
     try:
         return date.fromisoformat(said)
     except ValueError:
-        raise RatesInvalid(where=where, problem=f"line {number}: {said!r} is no day; write it as 2026-03-31") from None
+        raise RatesInvalid(where=where, problem=f"{line}{said!r} is no day; write it as 2026-03-31") from None
 
 
-def _rate(said: str, where: str, number: int) -> Decimal:
+def _rate(said: str, where: str, line: str) -> Decimal:
     try:
         rate = Decimal(said)
     except InvalidOperation:
         rate = Decimal(0)
-    if not rate.is_finite() or rate <= 0:
-        raise RatesInvalid(where=where, problem=f"line {number}: {said!r} is no rate")
+    if not rate.is_finite() or not SMALLEST <= rate <= LARGEST:
+        raise RatesInvalid(where=where, problem=f"{line}{said!r} is no rate; decimals stand after a point: 1.25")
     return rate
 
 

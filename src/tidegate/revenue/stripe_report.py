@@ -5,7 +5,6 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -18,6 +17,11 @@ EMAIL = ("customer email", "customer_email", "email")
 CURRENCY = ("currency", "mrr currency", "mrr_currency")
 MONTH = ("month", "date", "period", "month end", "month_end", "month start", "month_start")
 MRR = ("mrr", "monthly recurring revenue", "monthly_recurring_revenue", "amount", "mrr amount")
+
+
+CODE = re.compile(r"[a-z]{3}")
+NUMBER = re.compile(r"-?(?:[0-9]{1,15}|[0-9]{1,3}(?:,[0-9]{3}){1,4})(?:\.[0-9]{1,12})?")
+"""An amount: thousands may be parted by commas. A comma before decimals would be one of these with another meaning."""
 
 
 class Told(NamedTuple):
@@ -35,10 +39,7 @@ def read(body: bytes, where: str, currency: str = "") -> list[Told]:
 
     `currency` of rows that name none. Raises ReportInvalid, which names the columns that there are, or the line.
     """
-    try:
-        rows = list(csv.reader(io.StringIO(body.decode("utf-8-sig"))))
-    except UnicodeDecodeError as wrong:
-        raise ReportInvalid(problem=f"{where} is no CSV in UTF-8 ({wrong}).") from wrong
+    rows = _rows(body, where)
     header = [name.strip() for name in rows[0]] if rows else []
     names = {name.lower(): place for place, name in reversed([*enumerate(header)])}
     customer = _column(names, CUSTOMER, header, where, "the customer's id")
@@ -48,13 +49,27 @@ def read(body: bytes, where: str, currency: str = "") -> list[Told]:
         id_ = row[customer].strip() if len(row) > customer else ""
         if not id_.startswith("cus_"):
             continue  # totals, blank lines
+        if any(cell.strip() for cell in row[len(header) :]):
+            raise ReportInvalid(problem=f"{where}, line {number}: it has more cells than the header names.")
         cells = _cells(row, names, months, header, where, number)
         email = _cell(row, names, EMAIL)
         code = (_cell(row, names, CURRENCY) or currency).lower()
         if not code:
             raise ReportInvalid(problem=f"{where} names no currency; say which one it is in with --currency.")
+        if not CODE.fullmatch(code):
+            raise ReportInvalid(problem=f"{where}, line {number}: {code!r} is no currency, such as usd.")
         found += [Told(month, id_, email, code, _amount(said, code, where, number)) for month, said in cells if said]
     return found
+
+
+def _rows(body: bytes, where: str) -> list[list[str]]:
+    try:
+        told = body.decode("utf-8-sig")
+        if "\0" in told:
+            raise ReportInvalid(problem=f"{where} is no CSV: it has bytes that are no text.")
+        return list(csv.reader(io.StringIO(told, newline="")))
+    except (UnicodeDecodeError, csv.Error) as wrong:
+        raise ReportInvalid(problem=f"{where} is no CSV in UTF-8 ({wrong}).") from wrong
 
 
 def _cells(
@@ -63,11 +78,17 @@ def _cells(
 ) -> list[tuple[Period, str]]:  # fmt: skip
     if months:
         return [(month, row[place].strip()) for place, month in months.items() if place < len(row)]
-    said = row[_column(names, MONTH, header, where, "the month, nor one for each month (2026-03)")].strip()
+    places = (
+        _column(names, MONTH, header, where, "the month, nor one for each month (2026-03)"),
+        _column(names, MRR, header, where, "the MRR"),
+    )
+    if max(places) >= len(row):
+        raise ReportInvalid(problem=f"{where}, line {number}: it is cut short, without the month or the MRR.")
+    said, amount = (row[place].strip() for place in places)
     month = _month(said)
     if month is None:
         raise ReportInvalid(problem=f"{where}, line {number}: {said!r} is no month.")
-    return [(month, row[_column(names, MRR, header, where, "the MRR")].strip())]
+    return [(month, amount)]
 
 
 def _column(names: Mapping[str, int], wanted: Sequence[str], header: Sequence[str], where: str, what: str) -> int:
@@ -101,8 +122,9 @@ def _month(said: str) -> Period | None:
     return None
 
 
-def _amount(said: str, currency: str, where: str, number: int) -> Fraction:
-    try:
-        return Fraction(Decimal(re.sub(r"[,\s$€£¥]", "", said))) * 10 ** exponent(currency)
-    except (InvalidOperation, ValueError):
-        raise ReportInvalid(problem=f"{where}, line {number}: {said!r} is no amount.") from None
+def _amount(said: str, currency: str, where: str, line: int) -> Fraction:
+    digits = re.sub(r"[\s$€£¥]", "", said)
+    if not NUMBER.fullmatch(digits):
+        known = "Decimals stand after a point, and commas only part thousands: 1234.56, 1,234.56."
+        raise ReportInvalid(problem=f"{where}, line {line}: {said!r} is no amount. {known}")
+    return Fraction(digits.replace(",", "")) * 10 ** exponent(currency)

@@ -57,6 +57,7 @@ def test_the_banks_own_file_is_read_plain_and_zipped() -> None:
     with zipfile.ZipFile(packed, "w") as file:
         file.writestr("eurofxref-hist.csv", body)
     told = rate_files.read(body, "f")
+    assert told == rate_files.read(body.replace(b"\n", b"\r\n") + b"\r\n", "f")
     assert told == rate_files.read(packed.getvalue(), "f")
     assert told == {
         "usd": {date(2026, 1, 5): Decimal("1.25"), FRIDAY: Decimal("1.2")}, "jpy": {date(2026, 1, 5): Decimal(150)},
@@ -77,6 +78,16 @@ def test_a_row_for_each_rate_and_rates_for_one_dollar() -> None:
         (b"date,USD\n2026-01-02,-1\n", "eur", "line 2: '-1' is no rate"),
         (b"date,USD\n2026-01-02,x\n", "eur", "line 2: 'x' is no rate"),
         (b"date,GBP\n2026-01-02,1\n", "usd", "need the euro's"),
+        (b"date,currency,rate\n2026-11-01,usd\n", "eur", "line 2: it is cut short"),
+        (b"USD,date\n1.2\n", "eur", "line 2: '' is no day"),
+        (b"date,currency,rate\n2026-01-02,us dollars,1\n", "eur", "line 2: 'us dollars' is no currency"),
+        (b"date,us dollars\n2026-01-02,1\n", "eur", "line 2: 'us dollars' is no currency"),
+        (b"date,EUR\n2026-01-02,1\n", "us dollars", "'us dollars' is no currency"),
+        (b"date,USD\n2026-01-02,1e99999\n", "eur", "line 2: '1e99999' is no rate"),
+        (b"date,USD\n2026-01-02,Infinity\n", "eur", "line 2: 'Infinity' is no rate"),
+        (b"date,currency,rate\n2026-01-02,usd,1,25\n", "eur", "line 2: it has more cells"),
+        (b'date,USD\n2026-01-02,"1.234,56"\n', "eur", "line 2: '1.234,56' is no rate"),
+        (b'date,USD\n2026-01-02,"' + b"1" * 200_000 + b'"\n', "eur", "it is no CSV"),
         (b"PK nothing", "eur", "neither CSV nor a zipped one"),
     ],
 )

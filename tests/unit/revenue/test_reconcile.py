@@ -40,6 +40,12 @@ def test_a_report_with_a_row_for_each_month(month: str) -> None:
     ]  # fmt: skip
 
 
+def test_lines_may_end_in_any_way() -> None:
+    assert told("Customer ID,Currency,2026-01\rcus_1,usd,-1.50\r\rTotal,,1\r") == [
+        ("2026-01", "cus_1", "usd", Fraction(-150)),
+    ]
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [
@@ -50,6 +56,17 @@ def test_a_report_with_a_row_for_each_month(month: str) -> None:
         ("Customer ID,Month,MRR,Currency\ncus_1,soon,1,usd\n", "line 2: 'soon' is no month"),
         ("Customer ID,2026-01,Currency\ncus_1,x,usd\n", "line 2: 'x' is no amount"),
         ("Customer ID,2026-01\ncus_1,1\n", "names no currency"),
+        ("Customer ID,Month,MRR,Currency\ncus_1\n", "line 2: it is cut short"),
+        ("Customer ID,Currency,Month,MRR\ncus_1,usd,2026-01\n", "line 2: it is cut short"),
+        ("Customer ID,Currency,2026-01\ncus_1,usd,Infinity\n", "line 2: 'Infinity' is no amount"),
+        ("Customer ID,Currency,2026-01\ncus_1,usd,NaN\n", "line 2: 'NaN' is no amount"),
+        ("Customer ID,Currency,2026-01\ncus_1,usd,1e99999\n", "line 2: '1e99999' is no amount"),
+        ('Customer ID,Currency,2026-01\ncus_1,usd,"1.234,56"\n', "line 2: '1.234,56' is no amount"),
+        ('Customer ID,Currency,2026-01\ncus_1,usd,"12,5"\n', "line 2: '12,5' is no amount"),
+        ("Customer ID,Currency,2026-01\ncus_1,usd,1,200.50\n", "line 2: it has more cells"),
+        ("Customer ID,Currency,2026-01\ncus_1,us dollars,1\n", "line 2: 'us dollars' is no currency"),
+        ("Customer ID,Currency,2026-01\ncus_\0,usd,1\n", "is no CSV"),
+        (f'Customer ID,Currency,2026-01\ncus_1,usd,"{"1" * 200_000}"\n', "is no CSV"),
     ],
 )
 def test_a_file_that_is_no_such_report_says_what_it_lacks(body: str, says: str) -> None:
