@@ -256,3 +256,25 @@ def test_what_does_not_fit_is_a_problem(client: Client) -> None:
         answer = client.get(f"/api/revenue/{path}", params=asked)
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
     assert client.get("/api/contacts").status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "revenue/mrr?group_by=property:%00", "revenue/mrr?currency=%00", "revenue/mrr?connection=%00",
+        "revenue/movements?after=2026-01-01T00:00:00%2B00:00~usd~%00", "revenue/movements?contact=%00",
+        "revenue/movements?contact=cus_%00", "billing-events?after=1.%00", "billing-events?customer=%00",
+        "billing-events?name=%00", "billing-events?contact=%00",
+    ],
+)  # fmt: skip
+def test_a_nul_is_the_asker_s_own_fault(hub: Hub, client: Client, path: str) -> None:
+    with hub.engine.begin() as db:
+        _, token = tokens.create(db, "reader", ["read", "revenue"])
+    answer = client.get(f"/api/{path}", headers={"Authorization": f"Bearer {token}"})
+    status = 404 if "connection=" in path else 422
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+
+
+def test_a_nul_on_the_command_line_too(run: Run) -> None:
+    assert "NUL" in failed(run, "mrr", "--group-by", "property:\0")
+    assert "NUL" in failed(run, "movements", "--contact", "cus_\0")

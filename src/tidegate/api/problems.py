@@ -21,10 +21,11 @@ from tidegate.errors import (
     HubBusy,
     InboxBusy,
     ScopeMissing,
+    TextInvalid,
     TidegateError,
     outcome,
 )
-from tidegate.store.trouble import held_by_others, told
+from tidegate.store.trouble import held_by_others, told, was_given_nul
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +146,8 @@ def install(app: FastAPI) -> None:
     def of_database(_request: Request, error: Exception) -> JSONResponse:
         if held_by_others(error):
             return of_error(DatabaseBusy(what="what was asked for", problem=told(error), tries=1))
+        if was_given_nul(error):
+            return of_error(TextInvalid())
         log.error("database error: %s", error, exc_info=error)
         said = "The database could not be reached or did not answer in time. Try again soon."
         return problem(503, said, kind="DatabaseUnreachable", headers={"Retry-After": str(RETRY_SECONDS)})

@@ -12,6 +12,9 @@ WIDTH, PANEL, LEFT, RIGHT, TOP, BOTTOM = 960, 320, 110, 40, 44, 36
 COLOURS = ("#2563eb", "#d97706", "#059669", "#dc2626", "#7c3aed", "#0891b2", "#be185d", "#64748b")
 """The last one is that of all groups that have no colour of their own."""
 INK, GRID = "#334155", "#e2e8f0"
+TEXT, MARK, GAP, ROW = 12, 20, 18, 20
+"""Of the legend: the size of its names, the room of the mark before each and of the gap after it, a row's height."""
+LONGEST_NAME = 200
 SCALE = 2
 """Pixels of a PNG for one of the picture's units."""
 
@@ -29,6 +32,26 @@ class Panel(NamedTuple):
     title: str
     periods: Sequence[str]
     curves: Sequence[Curve]
+
+    @property
+    def legend(self) -> list[list[tuple[float, str]]]:
+        """The names of its curves in rows that fit the picture, each with where it begins; none for a curve alone."""
+        rows: list[list[tuple[float, str]]] = []
+        place = float(WIDTH)
+        for curve in self.curves if len(self.curves) > 1 else ():
+            name = shortened(curve.name or "none")
+            room = MARK + text_width(name, TEXT) + GAP
+            if place + room - GAP > WIDTH - RIGHT:
+                rows.append([])
+                place = float(LEFT)
+            rows[-1].append((place, name))
+            place += room
+        return rows
+
+    @property
+    def height(self) -> int:
+        """Of the panel: what is drawn, and the rows of the legend between it and the title."""
+        return PANEL + ROW * len(self.legend)
 
 
 class Stroke(NamedTuple):
@@ -56,8 +79,12 @@ Mark = Stroke | Label
 
 def save(path: Path, panels: Sequence[Panel]) -> None:
     """Writes the picture. Raises UsageError for another kind of file, or one that cannot be written."""
-    marks = [mark for number, panel in enumerate(panels) for mark in _panel(panel, number * PANEL)]
-    height = PANEL * max(len(panels), 1)
+    marks: list[Mark] = []
+    height = 0
+    for panel in panels:
+        marks += _panel(panel, height)
+        height += panel.height
+    height = height or PANEL
     try:
         match path.suffix.lower():
             case ".svg":
@@ -97,7 +124,7 @@ def panels_of(rows: Iterable[Mapping[str, Any]]) -> list[Panel]:
 
 def _panel(panel: Panel, offset: float) -> Iterator[Mark]:
     steps = ticks(max((one or 0 for curve in panel.curves for one in curve.amounts), default=0))
-    bottom = offset + PANEL - BOTTOM
+    bottom = offset + panel.height - BOTTOM
 
     def x(place: int) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * (place / max(len(panel.periods) - 1, 1))
@@ -119,12 +146,35 @@ def _panel(panel: Panel, offset: float) -> Iterator[Mark]:
             yield Stroke(points if len(points) > 1 else [points[0], (points[0][0] + 2, points[0][1])],
                          COLOURS[number], 2)  # fmt: skip
     yield Label(LEFT, offset + 24, panel.title, size=14)
-    place = LEFT + 110.0
-    for number, curve in enumerate(panel.curves if len(panel.curves) > 1 else ()):
-        name = (curve.name or "none")[:24]
-        yield Stroke([(place, offset + 20), (place + 14, offset + 20)], COLOURS[number], 3)
-        yield Label(place + 20, offset + 24, name, colour=COLOURS[number])
-        place += 40 + 7 * len(name)
+    colours = iter(COLOURS)
+    for number, row in enumerate(panel.legend, 1):
+        line = offset + 24 + ROW * number
+        for place, name in row:
+            colour = next(colours)
+            yield Stroke([(place, line - 4), (place + 14, line - 4)], colour, 3)
+            yield Label(place + MARK, line, name, colour=colour)
+
+
+def shortened(name: str) -> str:
+    """A name no wider than the picture can show beside others."""
+    if text_width(name, TEXT) <= LONGEST_NAME:
+        return name
+    while text_width(f"{name}…", TEXT) > LONGEST_NAME:
+        name = name[:-1]
+    return f"{name.rstrip(' .,')}…"
+
+
+def text_width(words: str, size: int) -> float:
+    """How wide a text is in the picture's units, as the PNG draws it, and a tenth more: an SVG has the viewer's font.
+    Chinese and the like, which the PNG's font lacks, are as wide as they are high.
+    """
+    from unicodedata import east_asian_width
+
+    from PIL import ImageFont
+
+    font = ImageFont.load_default(size * SCALE)
+    narrow = "".join(one for one in words if east_asian_width(one) not in {"W", "F"})
+    return 1.1 * (font.getlength(narrow) / SCALE + size * (len(words) - len(narrow)))
 
 
 def _runs(amounts: Sequence[float | None]) -> Iterator[list[tuple[int, float]]]:

@@ -10,7 +10,7 @@ from typer import Exit
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from tidegate.errors import ConfigurationError, DatabaseBusy, TidegateError, UsageError, outcome
+from tidegate.errors import ConfigurationError, DatabaseBusy, TextInvalid, TidegateError, UsageError, outcome
 
 INTERRUPTED = 130
 """128 + SIGINT, as a shell counts it; SIGTERM and SIGHUP end with 143 and 129."""
@@ -87,7 +87,7 @@ def as_ours(error: BaseException) -> TidegateError | None:
     """The error as one of Tidegate's; None when it is none and was not foreseen."""
     if isinstance(error, TidegateError):
         return error
-    return _wrong_setting(error) or _database_lost(error)
+    return _wrong_setting(error) or _of_the_database(error)
 
 
 def _wrong_setting(error: BaseException) -> ConfigurationError | None:
@@ -107,15 +107,17 @@ def _wrong_setting(error: BaseException) -> ConfigurationError | None:
     return ConfigurationError(problem=f"The environment has a setting that cannot be used. {'; '.join(wrong)}.")
 
 
-def _database_lost(error: BaseException) -> TidegateError | None:
+def _of_the_database(error: BaseException) -> TidegateError | None:
     if "sqlalchemy" not in sys.modules:
         return None
     from sqlalchemy.exc import OperationalError
 
     from tidegate.cli.lost import lost
     from tidegate.settings import settings
-    from tidegate.store.trouble import held_by_others, told
+    from tidegate.store.trouble import held_by_others, told, was_given_nul
 
+    if was_given_nul(error):
+        return TextInvalid()
     if not isinstance(error, OperationalError):
         return None
     if held_by_others(error):

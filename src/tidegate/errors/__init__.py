@@ -2,6 +2,7 @@
 
 TidegateError
 ├── UsageError                     the caller can mend it (exit 2)
+│   ├── TextInvalid
 │   ├── CatalogUnknown
 │   ├── CatalogInvalid
 │   │   └── TermsInvalid
@@ -90,7 +91,7 @@ An error's docstring is its message; words in braces are filled with the keyword
 Each domain has a module; `outcomes` is the one table of exit codes and HTTP statuses.
 """
 
-from tidegate.errors.base import FoundWrong, TidegateError, Unreachable, UsageError
+from tidegate.errors.base import FoundWrong, TextInvalid, TidegateError, Unreachable, UsageError
 from tidegate.errors.catalog import CatalogInvalid, CatalogUnknown, ConfigInvalid, ManagedByFile, TermsInvalid
 from tidegate.errors.connections import (
     CatchUpRunning,
@@ -255,6 +256,7 @@ __all__ = [
     "SubscriptionInvalid",
     "SweepRunning",
     "TermsInvalid",
+    "TextInvalid",
     "TidegateError",
     "TokenRefused",
     "TokenUnknown",

@@ -26,6 +26,10 @@ class UsageError(TidegateError):
     """{problem}"""
 
 
+class TextInvalid(UsageError):
+    """A text has a NUL character (0x00), which no text here can have."""
+
+
 class FoundWrong(TidegateError):
     """{problem}"""
 

@@ -18,6 +18,8 @@ TRANSACTION_ROLLED_BACK = "40"
 """Deadlocks and the like."""
 LOCK_NOT_AVAILABLE = "55P03"
 """Another transaction held a row for longer than `lock_timeout`."""
+NUL = {"22021", "22P05"}
+"""Text and JSON with a NUL; the driver itself refuses the former before the server sees it, without a state."""
 TRIES = 3
 
 
@@ -44,6 +46,12 @@ def worth_repeating(error: BaseException) -> bool:
 def held_by_others(error: BaseException) -> bool:
     """Whether others held a lock for longer than this transaction wanted to wait."""
     return _sqlstate(error) == LOCK_NOT_AVAILABLE
+
+
+def was_given_nul(error: BaseException) -> bool:
+    """Whether what the database was asked has a NUL in it: whoever asked said so, for it can store none."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(cause, psycopg.DataError) and (cause.sqlstate in NUL or "NUL (0x00)" in str(cause))
 
 
 def repeated(transaction: Callable[[], T], what: str, tries: int = TRIES) -> T:

@@ -45,6 +45,28 @@ def test_a_picture_is_svg_that_parses_with_a_gap_where_nothing_is_known(tmp_path
     assert any(one.text == "<a>" for one in root)
 
 
+@pytest.mark.parametrize(
+    "name", ["Acme Corporation GmbH & Co. KG", "WWWWWWWWWWWWWWWWWWWWWWWW", "i", "北京某某科技有限公司"]
+)
+def test_a_legend_stays_in_the_picture_and_on_nothing_else(tmp_path: Path, name: str) -> None:
+    rows = [row(period, 100, f"{name} {n}") for n in range(9) for period in ("2026-01", "2026-02")]
+    panels = panels_of([*rows, row("2026-01", 5, currency="jpy")])
+    picture.save(tmp_path / "mrr.svg", panels)
+    root = ElementTree.parse(tmp_path / "mrr.svg").getroot()
+    names = [one for one in root if one.get("fill") in COLOURS]
+    assert [one.text or "" for one in names][:2] == [picture.shortened(f"{name} {n}") for n in (0, 1)]
+    assert len(names) == len(COLOURS)
+    ends: dict[str, float] = {}
+    for one in names:
+        x, y = float(one.get("x", "")), one.get("y", "")
+        assert x - picture.MARK >= ends.get(y, 0)
+        ends[y] = x + picture.text_width(one.text or "", picture.TEXT)
+        assert ends[y] <= picture.WIDTH - picture.RIGHT
+    title, highest = 24, min(float(one.get("y", "")) for one in root if one.get("text-anchor") == "end")
+    assert title < min(map(float, ends)) <= max(map(float, ends)) < highest, "below the title, above the first line"
+    assert root.get("viewBox") == f"0 0 {picture.WIDTH} {sum(panel.height for panel in panels)}"
+
+
 def test_another_kind_of_file_or_none_that_can_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"\.svg or \.png"):
         picture.save(tmp_path / "mrr.jpg", [])
