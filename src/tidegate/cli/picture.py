@@ -161,7 +161,7 @@ def shortened(name: str) -> str:
         return name
     while text_width(f"{name}…", TEXT) > LONGEST_NAME:
         name = name[:-1]
-    return f"{name.rstrip(' .,')}…"
+    return name.rstrip(" .,") + "…"
 
 
 def text_width(words: str, size: int) -> float:
