@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from tests.support.earning import Books, at
 
 from tidegate.errors import ClosingRefused, ContactUnknown, CustomerUnknown, MonthOpen
 from tidegate.mirror.apply import apply
-from tidegate.revenue import closing, reconciling, stripe_report
+from tidegate.revenue import closing, rate_files, reconciling, stripe_report
 from tidegate.revenue.periods import read_month
 from tidegate.revenue.quality import ABOUTS
 from tidegate.stripe_api.resources import RESOURCES
@@ -44,6 +45,8 @@ def books(database_url: str) -> Iterator[Books]:
         books.execute(
             "insert into tidegate.exclusions (connection, customer, reason, by) values ('acme', 'cus_x', 'staff', 'me')"
         )
+        with books.engine.begin() as db:
+            rate_files.store(db, {"usd": {MARCH.last: Decimal("1.25")}}, "test")
         yield books.keep()
 
 
@@ -78,20 +81,75 @@ cus_y,usd,7.00
 """
 
 
-def test_every_difference_to_stripes_report_has_a_cause(books: Books) -> None:
+def reconciling_of(books: Books, report: bytes) -> dict[str, Any]:
     with books.engine.connect() as db:
-        usd, eur = sorted(
-            reconciling.reconcile(db, books.ledger, stripe_report.read(REPORT, "f"), None),
-            key=lambda one: one["currency"], reverse=True,
-        )  # fmt: skip
-    assert (usd["theirs"], usd["ours"], usd["difference"], usd["equal"]) == (25_701, 27_000, -1_299, 1)
+        return reconciling.reconcile(db, books.ledger, stripe_report.read(report, "f"), NOW)
+
+
+def reconciled(books: Books, report: bytes) -> dict[str, Any]:
+    """The month of a report in dollars."""
+    [usd] = [one for one in reconciling_of(books, report)["months"] if one["currency"] == "usd"]
+    return usd
+
+
+def test_every_difference_to_stripes_report_has_a_cause(books: Books) -> None:
+    usd = reconciled(books, REPORT)
+    assert (usd["theirs"], usd["ours"], usd["difference"], usd["equal"]) == (25_701, 37_000, -11_299, 1)
     why = {one["customer"]: [(part["cause"], part["amount"]) for part in one["parts"]] for one in usd["customers"]}
     assert why == {
         "cus_b": [("coupon", 2_000)], "cus_c": [("rounding", 1)], "cus_d": [("timing", -9_000)],
-        "cus_x": [("excluded", 5_000)], "cus_y": [("unexplained", 700)],
+        "cus_x": [("excluded", 5_000)], "cus_y": [("unexplained", 700)], "cus_e": [("unexplained", -10_000)],
     }  # fmt: skip
     assert sum(usd["causes"].values()) == usd["difference"]
-    assert (eur["ours"], eur["causes"]) == (8_000, {"unexplained": -8_000})
+
+
+def test_a_missing_rate_is_said_and_counts_for_nothing(books: Books) -> None:
+    books.span("cus_m", 9_000, "2026-02-20", currency="xag")
+    books.keep()
+    try:
+        found = reconciling_of(books, REPORT + b"cus_m,usd,95.00\n")
+        without = reconciled(books, REPORT)
+    finally:
+        books.execute("delete from tidegate.spans where customer = 'cus_m'")
+        books.keep()
+    [usd] = found["months"]
+    [one] = [row for row in usd["customers"] if row["customer"] == "cus_m"]
+    assert (one["theirs"], one["ours"], one["difference"]) == (9_500, None, 9_500)
+    assert one["parts"] == [{"cause": "fx (rate missing)", "amount": 9_500}]
+    assert usd["difference"] == usd["theirs"] - usd["ours"] == sum(usd["causes"].values())
+    assert [(lack["currency"], lack["day"], lack["newest"]) for lack in found["missing_rates"]] == [
+        ("xag", MARCH.last, None)
+    ]
+    [one] = [row for row in without["customers"] if row["customer"] == "cus_m"]
+    assert (one["ours"], one["difference"], one["parts"]) == (None, 0, [{"cause": "fx (rate missing)", "amount": 0}])
+
+
+def test_each_currency_of_a_report_has_its_rates(books: Books) -> None:
+    with books.engine.begin() as db:
+        rate_files.store(db, {"gbp": {MARCH.last: Decimal("0.5")}}, "test")
+    found = reconciling_of(books, REPORT + b"cus_e,gbp,40.00\ncus_p,gbp,1.00\n")
+    gbp, usd = found["months"]
+    assert (gbp["currency"], gbp["theirs"], gbp["ours"], gbp["equal"]) == ("gbp", 4_100, 4_000, 1)
+    assert "cus_e" not in {one["customer"] for one in usd["customers"]}
+    assert found["missing_rates"] == []
+
+
+def test_of_a_month_that_runs_it_is_today(books: Books) -> None:
+    with books.engine.begin() as db:
+        rate_files.store(db, {"usd": {TODAY: Decimal("1.25")}}, "test")
+    report = b"Customer ID,Currency,2026-05\ncus_e,usd,100.00\ncus_r,usd,9.00\n"
+    books.span("cus_r", 900, "2026-05-01", "2026-05-19")
+    books.keep()
+    try:
+        found = reconciling_of(books, report)
+    finally:
+        books.execute("delete from tidegate.spans where customer = 'cus_r'")
+        books.keep()
+    [usd] = found["months"]
+    assert found["missing_rates"] == []
+    why = {one["customer"]: [(part["cause"], part["amount"]) for part in one["parts"]] for one in usd["customers"]}
+    assert "cus_e" not in why
+    assert why["cus_r"] == [("timing", 900)], "the last two days are those before now"
 
 
 TIERED = {"unit_amount": None, "unit_amount_decimal": None, "billing_scheme": "tiered", "tiers_mode": "volume"}

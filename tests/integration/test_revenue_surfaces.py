@@ -202,6 +202,11 @@ def test_stripes_report_is_reconciled(run: Run, tmp_path: Path) -> None:
     assert (month["difference"], month["causes"]) == (100, {"unexplained": 100})
     assert "1 customers are the same" in run("reconcile", str(file))
     run("reconcile", str(file), "--month", "2020-01", code=2)
+    run("reconcile", str(file), "--month", "9999-12", code=2)
+    file.write_text(f"Customer ID,Currency,{TODAY:%Y-%m}\ncus_a,xag,150.00\n")
+    done = CliRunner().invoke(app, ["reconcile", str(file)])
+    assert "fx (rate missing) 150.00 XAG" in done.stdout
+    assert "No rate of XAG" in done.stderr
 
 
 def test_data_quality_and_explain(run: Run, books: Books) -> None:

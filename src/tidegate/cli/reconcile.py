@@ -21,35 +21,39 @@ def reconcile(
 
     A difference is Stripe's figure less ours; the causes sum to it.
     """
-    from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.errors import UsageError
-    from tidegate.revenue import days, rate_files, reports, stripe_report
-    from tidegate.revenue.reconcile import ABOUT
+    from tidegate.revenue import reports, stripe_report
+    from tidegate.revenue.periods import read_month
     from tidegate.revenue.reconciling import reconcile
 
+    wanted = read_month(month) if month else None
     try:
         told = stripe_report.read(file.read_bytes(), file.name, currency)
     except OSError as error:
         raise UsageError(problem=f"{file} cannot be read: {error.strerror}.") from error
-    told = [one for one in told if month in (None, one.month.name)]
+    told = [one for one in told if wanted in (None, one.month)]
     if not told:
         raise UsageError(problem=f"{file} tells no MRR{f' of {month}' if month else ''}.")
-    with opened() as hub:
-        account = hub.account(connection)
-        with hub.engine.connect() as db:
-            ledger = reports.opened(db, account.name, datetime.now(UTC), currency=reports.NATIVE).ledger
-            theirs, ours = {one.currency for one in told}, set(days.currencies(db, ledger))
-            rates = rate_files.load(db, min(theirs), ours) if len(theirs) == 1 and ours - theirs else None
-            found = reconcile(db, ledger, told, rates)
-    lacking = [one._asdict() for one in sorted(rates.lacking.values())] if rates else []
+    as_of = datetime.now(UTC)
+    with opened() as hub, hub.engine.connect() as db:
+        report = reports.opened(db, hub.account(connection).name, as_of, currency=reports.NATIVE)
+        found = reconcile(db, report.ledger, told, as_of)
+    _answer({**report.head(), **found}, limit, as_json=as_json)
+
+
+def _answer(document: dict[str, Any], limit: int, *, as_json: bool) -> None:
+    from tidegate.cli import amounts, show
+    from tidegate.revenue.reconcile import ABOUT
+
     if as_json:
-        show.document({"connection": account.name, "about": ABOUT, "months": found, "missing_rates": lacking})
+        show.document({**document, "about": ABOUT})
         return
-    for number, one in enumerate(found):
+    for number, one in enumerate(document["months"]):
         if number:
             show.line()
         _print(one, limit)
+    amounts.say_doubts(document)
 
 
 def _print(one: dict[str, Any], limit: int) -> None:

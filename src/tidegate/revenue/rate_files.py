@@ -26,14 +26,19 @@ def load(db: Connection, base: str, currencies: Iterable[str]) -> Rates:
     """Rates of these currencies into the base: the shipped history, and over it what was stored. Raises RatesInvalid
     for a base that nobody has rates of.
     """
+    rates = known(db, base, currencies)
+    if rates.base != EURO and not rates.days.get(rates.base):
+        raise RatesInvalid(where=base, problem="no rates of that currency are known; it takes its code, such as usd")
+    return rates
+
+
+def known(db: Connection, base: str, currencies: Iterable[str]) -> Rates:
+    """The same for a base that there may be no rates of: they are lacking then."""
     wanted = sorted({base.lower(), *currencies})
     stored: dict[str, dict[date, Decimal]] = {}
     for row in db.execute(_STORED, {"currencies": wanted}):
         stored.setdefault(row.currency, {})[row.day] = row.per_euro
-    rates = Rates.of(base, {currency: shipped(currency) for currency in wanted if currency != EURO}, stored)
-    if rates.base != EURO and not rates.days.get(rates.base):
-        raise RatesInvalid(where=base, problem="no rates of that currency are known; it takes its code, such as usd")
-    return rates
+    return Rates.of(base, {currency: shipped(currency) for currency in wanted if currency != EURO}, stored)
 
 
 def are_known(db: Connection, currency: str) -> bool:

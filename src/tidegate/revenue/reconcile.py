@@ -8,12 +8,16 @@ from typing import Literal, NamedTuple
 
 from tidegate.pricing.value import whole
 
-Cause = Literal["fx", "coupon", "past due", "timing", "excluded", "trial", "rounding", "unexplained"]
+Cause = Literal[
+    "fx", "fx (rate missing)", "coupon", "tax", "past due", "timing", "excluded", "trial", "rounding", "unexplained"
+]
 
 ABOUT: dict[Cause, str] = {
     "fx": "it is converted at another rate, or in another way",
+    "fx (rate missing)": "there is no rate to convert it by, so that nothing is known here",
     "coupon": "the report leaves a discount out that counts here",
-    "past due": "the report leaves out what is past due",
+    "tax": "the report counts the tax that prices include, which is taken out here",
+    "past due": "the report leaves out what was past due at the month's end",
     "timing": "it changed within two days of the month's end, and the report has the other side of that",
     "excluded": "the customer is excluded here",
     "trial": "the report counts what is still on trial",
@@ -29,19 +33,24 @@ FX_SHARE = Fraction(3, 100)
 class Ours:
     """What we know of a customer at the end of a month, in minor units of the report's currency, exact.
 
-    `mrr` counts. `excluded`: what would, were the customer not excluded. `discounts`: what is taken off listed prices.
-    `past_due`: of `mrr`, what is past due. `trial`: to come after trials. `nearby`: other MRR that it had within two
-    days. `items`: how many amounts it is the sum of. `converted`: all this is, from another currency.
+    `mrr` counts. `excluded`: what would, were the customer not excluded. `discounts`: what discounts take off it;
+    `tax`: the tax that is taken out of it, `listed_tax` of what it would be without discounts. `past_due`: of `mrr`,
+    what is past due. `trial`: to come after trials. `nearby`: other MRR that it had within two days. `items`: how many
+    amounts it is the sum of. `converted`: all this is, from another currency; `lacking`: a rate is missing, so that
+    nothing is known.
     """
 
     mrr: Fraction = Fraction(0)
     excluded: Fraction = Fraction(0)
     discounts: Fraction = Fraction(0)
+    tax: Fraction = Fraction(0)
+    listed_tax: Fraction = Fraction(0)
     past_due: Fraction = Fraction(0)
     trial: Fraction = Fraction(0)
     nearby: tuple[Fraction, ...] = ()
     items: int = 0
     converted: bool = False
+    lacking: bool = False
 
 
 class Part(NamedTuple):
@@ -52,11 +61,14 @@ class Part(NamedTuple):
 
 
 def causes(theirs: Fraction, ours: Ours) -> list[Part]:
-    """The parts of `theirs` − `ours`, which sum to it; none where there is no difference.
+    """The parts of `theirs` − `ours`, which sum to it; none where there is no difference. What is not known for want of
+    a rate is nothing in it.
 
     Of the ways in which known causes come near enough to the whole, the one with the fewest causes is taken. What is
     left then is rounding, or the rate's where amounts are converted. Where there is no way, all is unexplained.
     """
+    if ours.lacking:
+        return [Part("fx (rate missing)", theirs)]
     whole = theirs - ours.mrr
     if not whole:
         return []
@@ -73,18 +85,21 @@ def causes(theirs: Fraction, ours: Ours) -> list[Part]:
 
 
 def _ways(ours: Ours) -> Iterator[tuple[Part, ...]]:
-    """Every choice of causes; of what it was nearby at most one."""
+    """Every choice of causes; of what it was nearby at most one. Without discounts there is more tax in it."""
     known = (
         Part("excluded", ours.excluded),
         Part("past due", -ours.past_due),
         Part("coupon", ours.discounts),
+        Part("tax", ours.tax),
         Part("trial", ours.trial),
     )
     single = [part for part in known if part.amount]
     moved = [Part("timing", amount - ours.mrr) for amount in ours.nearby if amount != ours.mrr]
     for count, timing in product(range(len(single) + 1), [None, *moved]):
         for chosen in combinations(single, count):
-            yield (*chosen, timing) if timing is not None else chosen
+            undiscounted = any(part.cause == "coupon" for part in chosen)
+            taxed = [Part("tax", ours.listed_tax) if undiscounted and one.cause == "tax" else one for one in chosen]
+            yield (*taxed, timing) if timing is not None else (*taxed,)
 
 
 def _limit(ours: Ours, expected: Fraction) -> Fraction:

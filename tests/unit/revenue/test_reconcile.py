@@ -87,6 +87,10 @@ def ours(mrr: float, **more: float | bool | tuple[Fraction, ...]) -> Ours:
         (0, ours(1000, past_due=1000.0, items=1), [("past due", -1000)]),
         (600, ours(1000, past_due=400.0, items=2), [("past due", -400)]),
         (1000, ours(800, discounts=200.0, items=1), [("coupon", 200)]),
+        (900, ours(750, discounts=250.0, tax=150.0, listed_tax=200.0, items=1), [("tax", 150)]),
+        (1000, ours(750, discounts=250.0, tax=150.0, listed_tax=200.0, items=1), [("coupon", 250)]),
+        (1200, ours(750, discounts=250.0, tax=150.0, listed_tax=200.0, items=1), [("coupon", 250), ("tax", 200)]),
+        (800, ours(0, lacking=True), [("fx (rate missing)", 800)]),
         (1500, ours(1000, nearby=(Fraction(0), Fraction(1500)), items=1), [("timing", 500)]),
         (500, ours(0, trial=500.0), [("trial", 500)]),
         (1001, ours(1000, items=1), [("rounding", 1)]),
@@ -111,8 +115,9 @@ AMOUNT = st.fractions(min_value=0, max_value=10**6, max_denominator=1000)
 @given(
     theirs=AMOUNT,
     known=st.builds(
-        Ours, mrr=AMOUNT, excluded=AMOUNT, discounts=AMOUNT, past_due=AMOUNT, trial=AMOUNT,
-        nearby=st.lists(AMOUNT, max_size=2).map(tuple), items=st.integers(0, 5), converted=st.booleans(),
+        Ours, mrr=AMOUNT, excluded=AMOUNT, discounts=AMOUNT, past_due=AMOUNT, trial=AMOUNT, tax=AMOUNT,
+        listed_tax=AMOUNT, nearby=st.lists(AMOUNT, max_size=2).map(tuple), items=st.integers(0, 5),
+        converted=st.booleans(),
     ),
 )  # fmt: skip
 def test_causes_sum_to_the_whole_difference(theirs: Fraction, known: Ours) -> None:
