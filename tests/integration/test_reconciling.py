@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from tests.support.bills import recurring
-from tests.support.books import Books
-from tests.support.builders import invoice
-from tests.support.histories import day
+from tests.support.books import BEGUN, Books
+from tests.support.builders import invoice, item, price, subscription
+from tests.support.histories import MILLION, day
 from tests.support.shop import opened
 
 from tidegate.revenue import editions, stripe_report
@@ -75,6 +75,21 @@ def test_past_due_before_it_was_seen_follows_from_what_it_owes(books: Books) -> 
     assert causes(books, owes, "2026-04", "0.00") == [("past due", -1000)]
     assert causes(books, fresh, "2026-04", "0.00") == [("unexplained", -1000)], "the invoice it owes came later"
     assert causes(books, fresh, "2026-05", "0.00") == [("past due", -1000)]
+
+
+def test_metered_usage_is_kept_beside_what_counts(books: Books) -> None:
+    [who] = books.who("meter")
+    interval = {"interval": "month", "interval_count": 1, "usage_type": "metered"}
+    calls = price("price_calls", unit_amount=1, unit_amount_decimal="1", recurring=interval)
+    of = {"id": f"sub_{who}", "items": [item(f"si_sub_{who}", f"sub_{who}", None, price=calls)]}
+    books.shop.told(subscription(**of, customer=who, created=BEGUN, start_date=BEGUN), at=BEGUN)
+    used = bill(who, "2026-02-10", "2026-03-10", status="paid")
+    books.shop.has(used, at=day("2026-02-10"))
+    books.shop.told(subscription(**of, customer=who, created=BEGUN, start_date=BEGUN), at=day("2026-02-11"))
+    books.refresh()
+    told = f"select mrr, usage from tidegate.spans where customer = '{who}' order by starts_at"
+    assert books.shop.rows(told) == [(0, 0), (0, 1000 * MILLION)]
+    assert books.refresh() == (0, 0)
 
 
 def test_discounts_and_inclusive_tax_are_told_apart(books: Books) -> None:

@@ -17,7 +17,7 @@ from tidegate.revenue.bridge import SWITCHED
 from tidegate.revenue.formulas import Counts
 from tidegate.revenue.periods import By, periods
 from tidegate.revenue.reports import Report
-from tidegate.revenue.rounding import minor
+from tidegate.revenue.rounding import UNIT, minor
 from tidegate.revenue.source import Window, group
 
 NOW = at("2026-05-20 12:00")
@@ -208,6 +208,23 @@ def test_trials_are_shown_apart(books: Books) -> None:
         window = Window.of(reports.window(report, date(2026, 3, 14), date(2026, 3, 15)))
         found = units.counts(db, report.ledger, window, report.group)
     assert [minor(found[bucket, "usd", ""].trial_mrr) for bucket in (1, 2)] == [5_000, 0]
+
+
+def test_metered_usage_is_shown_apart(fresh_database_url: str) -> None:
+    with earning.opened(fresh_database_url) as books:
+        books.span("cus_a", 1_000, "2026-01-05")
+        books.span("cus_m", 0, "2026-01-05", "2026-02-05", item="si_m", usage=300 * UNIT, metered=True)
+        books.span("cus_m", 0, "2026-02-05", item="si_m", usage=500 * UNIT, metered=True)
+        books.span("cus_e", 0, "2026-02-05", currency="eur", usage=100 * UNIT, metered=True)
+        books.keep()
+        with books.engine.connect() as db:
+            report = reports.opened(db, "acme", NOW)
+            rows = metrics.rows(db, report, reports.window(report, date(2026, 1, 1), date(2026, 3, 1)))
+            rate_files.store(db, {"usd": {date(2026, 2, 28): Decimal(2)}}, "test")
+            report = reports.opened(db, "acme", at("2026-02-28 12:00"), currency="usd")
+            [one] = metrics.rows(db, report, reports.window(report, date(2026, 2, 1), date(2026, 2, 28)))
+    assert [(row["usage"], row["mrr"]) for row in rows] == [(300, 1_000), (500, 1_000), (500, 1_000)]
+    assert (one["usage"], one["mrr"]) == (700, 1_000)
 
 
 def test_a_years_price_shows_as_its_twelfth_and_totals_are_rounded_last(fresh_database_url: str) -> None:

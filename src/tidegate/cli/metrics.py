@@ -10,13 +10,13 @@ from tidegate.cli.options import AsCsv, AsJson, ConnectionName, one_form
 FIGURES = {
     "mrr": "MRR", "net_new": "net new", "new": "new", "reactivation": "reactivation", "expansion": "expansion",
     "contraction": "contraction", "churn": "churn", "switched": "from other groups", "fx": "fx", "arr": "ARR",
-    "arpa": "ARPA", "ltv": "LTV", "trial_mrr": "on trial",
+    "arpa": "ARPA", "ltv": "LTV", "trial_mrr": "on trial", "usage": "metered usage",
 }  # fmt: skip
 RATIOS = {
     "growth": "growth", "gross_churn": "gross MRR churn", "net_churn": "net MRR churn",
     "customer_churn": "customer churn", "nrr": "NRR", "grr": "GRR",
 }  # fmt: skip
-MONEY = (*AMOUNTS, "net_new", "arpa", "ltv", "trial_mrr")
+MONEY = (*AMOUNTS, "net_new", "arpa", "ltv", "trial_mrr", "usage")
 COLUMNS = 6
 """Periods that are shown side by side; the last ones."""
 

@@ -17,8 +17,8 @@ class Counts:
 
     Numbers of contacts: `opening` and `closing` with MRR, `lost` and `contracted` of the opening's, `new` for the first
     time, `returned`. Amounts in millionths of a minor unit, none negative: `lost_mrr`, `contracted_mrr`,
-    `expanded_mrr` of the opening's, `returned_mrr` of those that came again. `subscriptions` and `trial_mrr` are of the
-    closing; `movements` by kind: how many there were.
+    `expanded_mrr` of the opening's, `returned_mrr` of those that came again. `subscriptions`, `trial_mrr` and
+    `usage` (of metered prices, a month) are of the closing; `movements` by kind: how many there were.
     """
 
     opening: int = 0
@@ -33,6 +33,7 @@ class Counts:
     returned_mrr: int = 0
     subscriptions: int = 0
     trial_mrr: int | None = 0
+    usage: int | None = 0
     movements: dict[str, int] = field(default_factory=dict[str, int])
 
     def add(self, before: int, after: int, *, known: bool) -> None:
@@ -58,7 +59,7 @@ class Counts:
             self.movements[kind] = self.movements.get(kind, 0) + number
 
 
-_SUMMED = tuple(name for name in Counts.__dataclass_fields__ if name not in {"movements", "trial_mrr"})
+_SUMMED = tuple(name for name in Counts.__dataclass_fields__ if name not in {"movements", "trial_mrr", "usage"})
 
 Ratio = Fraction | None
 """Null where there is nothing to divide by, or a rate of a currency is missing."""

@@ -87,6 +87,7 @@ def _contacts(counts: Counts) -> dict[str, Any]:
         "movements": dict(sorted(counts.movements.items())),
         "subscriptions": counts.subscriptions,
         "trial_mrr": minor(counts.trial_mrr),
+        "usage": minor(counts.usage),
     }
 
 

@@ -50,7 +50,7 @@ def derived(db: Connection, ledger: Ledger, customers: Sequence[str], as_of: int
 _KEY: Mapping[str, str] = {"subscription": "text", "item": "text", "starts_at": "bigint"}
 _DATA: Mapping[str, str] = {
     "ends_at": "bigint", "customer": "text", "currency": "text", "mrr": "bigint", "listed": "bigint", "trial": "bigint",
-    "why_not": "text", "price": "text", "product": "text", "quantity": "bigint", "interval": "text",
+    "usage": "bigint", "why_not": "text", "price": "text", "product": "text", "quantity": "bigint", "interval": "text",
     "interval_count": "int", "metered": "boolean", "provenance": "text", "source": "text",
 }  # fmt: skip
 _TYPES = {**_KEY, **_DATA}

@@ -1,6 +1,6 @@
 """Tables of revenue: spans, movements and their sums by day, billing events, settings, exclusions, rates, closings.
 
-Amounts called `mrr`, `listed`, `trial` or `amount` of spans and movements are millionths of a minor unit.
+Amounts called `mrr`, `listed`, `trial`, `usage` or `amount` of spans and movements are millionths of a minor unit.
 """
 
 from sqlalchemy import (
@@ -39,6 +39,7 @@ spans = Table(
     Column("mrr", BigInteger, nullable=False, comment="what counts, a month"),
     Column("listed", BigInteger, nullable=False, comment="by its price, before discounts and tax"),
     Column("trial", BigInteger, nullable=False, server_default="0", comment="what it is to be worth after its trial"),
+    Column("usage", BigInteger, nullable=False, server_default="0", comment="of the last closed period, a month"),
     Column("why_not", Text, nullable=False, server_default="", comment="why it counts for nothing; empty: it counts"),
     Column("price", Text, nullable=False),
     Column("product", Text, nullable=False),
@@ -50,6 +51,7 @@ spans = Table(
     Column("source", Text, nullable=False, comment="the event, reading or invoice that tells of it"),
     PrimaryKeyConstraint("connection", "subscription", "item", "starts_at"),
     Index("spans_customer", "connection", "customer"),
+    Index("spans_usage", "connection", postgresql_where=text("usage <> 0")),
 )
 
 movements = Table(

@@ -42,7 +42,9 @@ def counts(
         kinds = _of(found, row.bucket, into.currency or row.currency, row.grp).movements
         kinds[row.kind] = kinds.get(row.kind, 0) + row.movements
     _carry(found, window)
-    _add_trials(found, db.execute(text(_TRIALS.format(source=source.edges(ledger, by, "trial"))), given), into, today)
+    for name, column in (("trial_mrr", "trial"), ("usage", "usage")):
+        rows = db.execute(text(_APART.format(source=source.edges(ledger, by, column))), given)
+        _add_apart(found, name, rows, into, today)
     return found
 
 
@@ -98,8 +100,8 @@ def _carry(found: Counted, window: Window) -> None:
             before = one
 
 
-def _add_trials(found: Counted, rows: Iterable[Any], into: _Into, today: date | None) -> None:
-    """What is on trial at the end of each period, at that day's rate."""
+def _add_apart(found: Counted, name: str, rows: Iterable[Any], into: _Into, today: date | None) -> None:
+    """What is shown apart from MRR at the end of each period, on trial or of metered usage, at that day's rate."""
     changes: dict[str, dict[int, dict[str, int]]] = {}
     for row in rows:
         changes.setdefault(row.grp, {}).setdefault(row.bucket, {})[row.currency] = int(row.change)
@@ -110,10 +112,10 @@ def _add_trials(found: Counted, rows: Iterable[Any], into: _Into, today: date | 
                 stock[currency] = stock.get(currency, 0) + change
             if into.rates is not None:
                 day = period.last if today is None else min(period.last, today)
-                _of(found, bucket, into.rates.base, group).trial_mrr = into.rates.total(stock.items(), day)
+                setattr(_of(found, bucket, into.rates.base, group), name, into.rates.total(stock.items(), day))
                 continue
             for currency, amount in stock.items():
-                _of(found, bucket, currency, group).trial_mrr = amount
+                setattr(_of(found, bucket, currency, group), name, amount)
 
 
 @dataclass(slots=True)
@@ -198,7 +200,7 @@ select bucket, currency, grp,
   count(*) filter (where before <= 0 and after > 0) - count(*) filter (where before > 0 and after <= 0) as change
 from states group by bucket, currency, grp"""
 
-_TRIALS = """
+_APART = """
 select bucket, currency, grp, sum(amount) as change from ({source}) changes where bucket <= :buckets
 group by bucket, currency, grp"""
 

@@ -43,6 +43,15 @@ def test_an_item_that_comes_back_has_two_spans() -> None:
     ]
 
 
+def test_usage_stands_beside_what_counts_and_is_none_where_nothing_does() -> None:
+    def used(at: int, usage: int, why_not: str = "") -> State:
+        told = state(at, 0, why_not=why_not)
+        return told._replace(value=told.value._replace(items=(told.value.items[0]._replace(usage=Fraction(usage)),)))
+
+    found = span.spans([used(1, 10), used(5, 10), used(7, 20), used(9, 20, "it is unpaid")], None)
+    assert [(one.starts_at, one.mrr, one.usage) for one in found] == [(1, 0, 10_000_000), (7, 0, 20_000_000), (9, 0, 0)]
+
+
 def test_no_states_no_spans() -> None:
     assert span.spans([], None) == span.spans([], 5) == []
 

@@ -10,8 +10,9 @@ Provenance = Literal["observed", "inferred"]
 
 
 class Span(NamedTuple):
-    """`mrr`, `listed` and `trial` in millionths of a minor unit a month; times in epoch seconds; `ends_at` None: no end
-    yet. `why_not`: why it counts for nothing. `source`: the event, reading or invoice that tells of it.
+    """`mrr`, `listed`, `trial` and `usage` in millionths of a minor unit a month; times in epoch seconds; `ends_at`
+    None: no end yet. `why_not`: why it counts for nothing. `source`: the event, reading or invoice that tells of it.
+    `usage`: what the last closed period of a metered price came to, whether that is in `mrr` or not.
     """
 
     item: str
@@ -30,6 +31,7 @@ class Span(NamedTuple):
     metered: bool
     provenance: Provenance
     source: str
+    usage: int = 0
 
 
 class State(NamedTuple):
@@ -68,7 +70,7 @@ def _opened(state: State, item: ItemValue) -> Span:
     return Span(
         item.item, state.at, None, state.value.currency, millionths(item.monthly), millionths(item.listed),
         millionths(item.trial), why_not, item.price, item.product, item.quantity, item.interval, item.interval_count,
-        item.metered, state.provenance, state.source,
+        item.metered, state.provenance, state.source, 0 if why_not else millionths(item.usage),
     )  # fmt: skip
 
 

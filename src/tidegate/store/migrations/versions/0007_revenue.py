@@ -19,6 +19,7 @@ create table tidegate.spans (
     mrr bigint not null,
     listed bigint not null,
     trial bigint default '0' not null,
+    usage bigint default '0' not null,
     why_not text default '' not null,
     price text not null,
     product text not null,
@@ -31,10 +32,12 @@ create table tidegate.spans (
     primary key (connection, subscription, item, starts_at)
 );
 create index spans_customer on tidegate.spans (connection, customer);
+create index spans_usage on tidegate.spans (connection) where usage <> 0;
 comment on column tidegate.spans.ends_at is 'null: it goes on';
 comment on column tidegate.spans.mrr is 'what counts, a month';
 comment on column tidegate.spans.listed is 'by its price, before discounts and tax';
 comment on column tidegate.spans.trial is 'what it is to be worth after its trial';
+comment on column tidegate.spans.usage is 'of the last closed period, a month';
 comment on column tidegate.spans.why_not is 'why it counts for nothing; empty: it counts';
 comment on column tidegate.spans.provenance is 'observed or inferred';
 comment on column tidegate.spans.source is 'the event, reading or invoice that tells of it';
