@@ -71,7 +71,7 @@ browser: assets
 
 # Every test of these asks Spark; one process, so that Java starts once. Nothing of it listens to other machines.
 spark: assets
-	@command -v java >/dev/null || [ -x "$$JAVA_HOME/bin/java" ] || { \
+	@command -v java >/dev/null || [ -x "$${JAVA_HOME:-/nowhere}/bin/java" ] || { \
 		echo "make spark needs Java 17 or newer, which is not installed. On Debian: apt-get install default-jre-headless" >&2; \
 		exit 1; }
 	@$(SYNC) --extra spark
