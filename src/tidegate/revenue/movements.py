@@ -85,15 +85,15 @@ def _compiled(chosen: Policy) -> tuple[str, str]:
     return expression.compiled(chosen, "postgres")
 
 
-def spans_sql(chosen: Policy, customers: str = "= any(cast(:customers as text[]))") -> str:
+def spans_sql(chosen: Policy, customers: str = "= any(cast(:customers as text[]))", more: Sequence[str] = ()) -> str:
     """The spans of these customers as the expression takes them, with the unit whose movements they are; the excluded
-    left out.
+    left out. `more`: columns of table `spans` to follow those.
     """
     unit = "coalesce('contact:' || k.contact, s.customer)" if chosen.unit == "contact" else "s.customer"
     return f"""
 select {unit} as unit, s.connection, s.customer, s.subscription, s.item, s.currency,
   extract(epoch from s.starts_at)::bigint as starts_at, extract(epoch from s.ends_at)::bigint as ends_at,
-  s.mrr, s.why_not = '' as counts, s.price, s.product
+  s.mrr, s.why_not = '' as counts, s.price, s.product{"".join(f', s."{name}"' for name in more)}
 from tidegate.spans s
 left join tidegate.links k on k.connection = s.connection and k.customer = s.customer and k.customer {customers}
 where s.connection = :connection and s.customer {customers} and not exists (
