@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -10,6 +10,9 @@ from tidegate.pricing.policy import Policy
 from tidegate.revenue.editions import Ledger
 from tidegate.revenue.netting import windows
 from tidegate.revenue.quarters import QUARTER, days_of
+
+if TYPE_CHECKING:
+    from tidegate.revenue.expression import Compiled
 
 
 class Written(NamedTuple):
@@ -73,13 +76,14 @@ def moved_on(db: Connection, ledger: Ledger, customers: Sequence[str]) -> list[s
 
 @cache
 def _statement(which: str, chosen: Policy) -> Any:
-    changes, movements = (sql.replace(":", r"\:") for sql in _compiled(chosen))
-    sql = (_INSTANTS if which == "instants" else _PUT).replace("{spans}", spans_sql(chosen))
-    return text(sql.replace("{changes}", changes).replace("{movements}", movements))
+    told = _INSTANTS if which == "instants" else _PUT
+    for name, sql in _compiled(chosen)._asdict().items():
+        told = told.replace(f"{{{name}}}", sql.replace(":", r"\:"))
+    return text(told.replace("{spans}", spans_sql(chosen)))
 
 
 @cache
-def _compiled(chosen: Policy) -> tuple[str, str]:
+def _compiled(chosen: Policy) -> "Compiled":
     from tidegate.revenue import expression  # ibis costs half a second
 
     return expression.compiled(chosen, "postgres")
@@ -146,8 +150,10 @@ where m.connection = :connection and m.customer = any(cast(:customers as text[])
   and m.edition = :edition and m.unit <> coalesce('contact:' || l.contact, m.customer)""")
 
 _INSTANTS = """
-with ledger_spans as ({spans})
-select distinct unit, currency, at, long from ({changes}) as c"""
+with ledger_spans as ({spans}),
+ledger_changes as materialized ({changes})
+select distinct unit, currency, at, false as long from ledger_changes where begins and ends
+union select unit, currency, at, long from ({chained}) as c"""
 
 _SAME = "unit, customer, moved_at, day, kind, amount, opening, closing, price, product"
 _FRESH = ", ".join(f"f.{name}" for name in _SAME.split(", "))
