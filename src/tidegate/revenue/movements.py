@@ -89,7 +89,7 @@ def _compiled(chosen: Policy) -> "Compiled":
     return expression.compiled(chosen, "postgres")
 
 
-def spans_sql(chosen: Policy, customers: str = "= any(cast(:customers as text[]))") -> str:
+def spans_sql(chosen: Policy) -> str:
     """The spans of these customers as the expression takes them, with the unit whose movements they are; the excluded
     left out.
     """
@@ -99,8 +99,9 @@ select {unit} as unit, s.connection, s.customer, s.subscription, s.item, s.curre
   extract(epoch from s.starts_at)::bigint as starts_at, extract(epoch from s.ends_at)::bigint as ends_at,
   s.mrr, s.why_not = '' as counts, s.price, s.product
 from tidegate.spans s
-left join tidegate.links k on k.connection = s.connection and k.customer = s.customer and k.customer {customers}
-where s.connection = :connection and s.customer {customers} and not exists (
+left join tidegate.links k on k.connection = s.connection and k.customer = s.customer
+  and k.customer = any(cast(:customers as text[]))
+where s.connection = :connection and s.customer = any(cast(:customers as text[])) and not exists (
     select from tidegate.exclusions e where e.connection = s.connection and e.customer = s.customer)"""
 
 
