@@ -19,7 +19,7 @@ from tidegate.store.driver import driver
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-MEMORY = "1GB"
+MEMORY = "1400MB"
 """What DuckDB may take before it goes on on disk."""
 
 MANY = 10_000
