@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from tidegate.pricing.policy import Policy
-from tidegate.revenue.netting import Window, windows
+from tidegate.revenue.netting import windows
 from tidegate.revenue.quarters import QUARTER, days_of
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def derive(db: "DuckDBPyConnection", policy: Policy, zone: ZoneInfo, into: str =
     given("ledger_quarters", expression.QUARTERS, {"quarter": list(days), "day": list(days.values())})
     db.execute(f"create or replace temp table {into}_coded as {sql.movements}")
     db.execute(f"create or replace temp view {into} as {_NAMED.format(coded=f'{into}_coded')}")
-    db.execute("drop table ledger_changes; drop table ledger_units; drop table ledger_windows; drop table ledger_quarters")
+    for table in ("changes", "units", "windows", "quarters"):
+        db.execute(f"drop table ledger_{table}")
 
 
 _UNITS = """

@@ -61,6 +61,7 @@ def windows_of(spans: ibis.Schema) -> ibis.Schema:
 
 WINDOWS = windows_of(SPANS)
 
+
 def changes(spans: Table, policy: Policy) -> Table:
     """By how much each item changed at each instant, and what its unit is worth after it (`stock`); where it matters,
     whether the item came or went (`active`: 1, -1, 0), and how many of the unit's are subscribed to then (`staying`).
@@ -70,7 +71,7 @@ def changes(spans: Table, policy: Policy) -> Table:
     keys = _Keys.of(spans)
     changed = _changed(spans, keys)
     # Where nothing is churn, who comes or goes for nothing is no change; else it tells who stays.
-    kept = changed.filter(_.amount != 0 if policy.zero == "churn" else (_.amount != 0) | (_.active != 0))
+    kept: Any = changed.filter(_.amount != 0 if policy.zero == "churn" else (_.amount != 0) | (_.active != 0))
     by_unit = ibis.window(group_by=keys.unit, order_by="at")
     before, after = kept.at.lag().over(by_unit), kept.at.lead().over(by_unit)
     seconds = policy.netting_seconds
@@ -78,7 +79,7 @@ def changes(spans: Table, policy: Policy) -> Table:
     if seconds is not None:
         near = {"begins": ~(kept.at - before <= seconds).fill_null(False),
                 "ends": ~(after - kept.at <= seconds).fill_null(False)}  # fmt: skip
-    found = kept.mutate(stock=_bigint(kept.amount.sum().over(_up_to(keys))), **near)
+    found: Any = kept.mutate(stock=_bigint(kept.amount.sum().over(_up_to(keys))), **near)
     if policy.zero == "churn":
         return found.drop("active")
     return found.mutate(staying=_bigint(found.active.sum().over(_up_to(keys))))
@@ -165,8 +166,8 @@ def _valued(changes: Table, dated: Table, policy: Policy) -> Table:
     items were subscribed to (`stayed`, `staying`).
     """
     same = ibis.window(group_by=[*_Keys.of(changes).unit, "moved_at"])
-    alone = changes.filter(_.begins & _.ends).mutate(moved_at=_.at)
-    rest = dated
+    alone: Any = changes.filter(_.begins & _.ends).mutate(moved_at=_.at)
+    rest: Any = dated
 
     def after(column: Any) -> Any:
         return (rest.at == rest.moved_at).ifelse(column, ibis.null("int64")).max().over(same)

@@ -65,9 +65,8 @@ class Rebuild:
         stored = {name: type_ for name, type_ in SPANS.items() if name not in {"unit", "connection"}}
         sql = ", ".join(_STORED.get(name, name) for name in stored)
         spans = self._read(db, f"select {sql} from tidegate.spans {where}", "stored_spans", stored)
-        links = self._read(
-            db, f"select customer, contact from tidegate.links {where}", "links", {"customer": "varchar", "contact": "bigint"}
-        )
+        linked = {"customer": "varchar", "contact": "bigint"}
+        links = self._read(db, f"select customer, contact from tidegate.links {where}", "links", linked)
         out = self._read(db, f"select customer from tidegate.exclusions {where}", "excluded", {"customer": "varchar"})
         unit = "coalesce('contact:' || k.contact, s.customer)" if ledger.policy.unit == "contact" else "s.customer"
         self.db.execute(f"""

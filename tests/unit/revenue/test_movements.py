@@ -189,7 +189,8 @@ def test_a_movement_lasts_from_its_first_change(instants: list[int], told: dict[
 def test_only_a_chain_that_lasts_needs_to_be_cut(instants: list[int], seconds: int) -> None:
     ordered = sorted(set(instants))
     begins = [at for at in ordered if not any(0 < at - one <= seconds for one in ordered)]
-    chains = [[at for at in ordered if begin <= at < end] for begin, end in zip(begins, [*begins[1:], 2000], strict=True)]
+    ends = [*begins[1:], 2000]
+    chains = [[at for at in ordered if one <= at < other] for one, other in zip(begins, ends, strict=True)]
     assert lasting([("u", "usd", at) for at in instants], seconds) == any(c[-1] - c[0] > seconds for c in chains)
     if not lasting([("u", "usd", at) for at in instants], seconds):
         assert moved(instants, seconds) == {at: chain[-1] for chain in chains for at in chain}
