@@ -4,9 +4,10 @@
 
 import tempfile
 from collections.abc import Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -59,21 +60,42 @@ class Rebuild:
         self.db = db
         self._directory = directory
 
+    def rebuild(self, db: Connection, ledger: Ledger) -> Written:
+        """Reads the spans, derives their movements and brings the ledger's up to them (`write`). What stands is fetched
+        while DuckDB derives: PostgreSQL has nothing else to do then.
+        """
+        fetched = self._fetch_spans(db, ledger)
+        with ThreadPoolExecutor(1) as pool:
+            standing = pool.submit(self._fetch_standing, db, ledger)
+            self._take_spans(ledger, *fetched)
+            self.derive(ledger)
+        return self._bring(db, ledger, standing.result())
+
     def read_spans(self, db: Connection, ledger: Ledger) -> None:
         """Takes the spans of the connection as they are stored, the excluded left out."""
+        self._take_spans(ledger, *self._fetch_spans(db, ledger))
+
+    def _fetch_spans(self, db: Connection, ledger: Ledger) -> tuple["_Fetched", "_Fetched", "_Fetched"]:
+        """Spans, links and exclusions."""
         where = f"where connection = '{ledger.connection}'"
         stored = {name: type_ for name, type_ in SPANS.items() if name not in {"unit", "connection"}}
-        sql = ", ".join(_STORED.get(name, name) for name in stored)
-        spans = self._read(db, f"select {sql} from tidegate.spans {where}", "stored_spans", stored)
-        linked = {"customer": "varchar", "contact": "bigint"}
-        links = self._read(db, f"select customer, contact from tidegate.links {where}", "links", linked)
-        out = self._read(db, f"select customer from tidegate.exclusions {where}", "excluded", {"customer": "varchar"})
+        spans = ", ".join(_STORED.get(name, name) for name in stored)
+        who, linked = {"customer": "varchar"}, {"customer": "varchar", "contact": "bigint"}
+        return (
+            self._fetch(db, f"select {spans} from tidegate.spans {where}", "spans", stored),
+            self._fetch(db, f"select customer, contact from tidegate.links {where}", "links", linked),
+            self._fetch(db, f"select customer from tidegate.exclusions {where}", "exclusions", who),
+        )
+
+    def _take_spans(self, ledger: Ledger, spans: "_Fetched", links: "_Fetched", out: "_Fetched") -> None:
         unit = "coalesce('contact:' || k.contact, s.customer)" if ledger.policy.unit == "contact" else "s.customer"
         self.db.execute(f"""
 create or replace table ledger_spans as
 select {unit} as unit, '{ledger.connection}' as connection, s.*
-from {spans} s left join {links} k on k.customer = s.customer anti join {out} e on e.customer = s.customer""")
-        self._forget()
+from {spans.sql} s left join {links.sql} k on k.customer = s.customer
+anti join {out.sql} e on e.customer = s.customer""")
+        for one in (spans, links, out):
+            one.file.unlink()
 
     def begin_spans(self) -> None:
         """Makes room for spans that `add_spans` brings."""
@@ -111,11 +133,18 @@ from ledger_movements group by all order by all""").fetchall()
 
         In the caller's transaction. The sums by day are written anew. Rows are the same if two hashes of them are.
         """
+        return self._bring(db, ledger, self._fetch_standing(db, ledger))
+
+    def _fetch_standing(self, db: Connection, ledger: Ledger) -> "_Fetched":
         where = f"connection = '{ledger.connection}' and edition = {ledger.edition} and superseded_at is null"
         sql = f"select id, {', '.join(_STORED.get(name, name) for name in ROW)} from tidegate.movements where {where}"
-        standing = self._read(db, sql, "standing", {"id": "bigint", **ROW})
-        self.db.execute(f"create or replace temp table ledger_standing as select id, {_hashes('s')} from {standing} s")
-        self._forget()
+        return self._fetch(db, sql, "standing", {"id": "bigint", **ROW})
+
+    def _bring(self, db: Connection, ledger: Ledger, standing: "_Fetched") -> Written:
+        self.db.execute(
+            f"create or replace temp table ledger_standing as select id, {_hashes('s')} from {standing.sql} s"
+        )
+        standing.file.unlink()
         derived, stood = (self._count(name) for name in ("ledger_movements_coded", "ledger_standing"))
         come = self._save("come", _COME.format(connection=ledger.connection, edition=ledger.edition))
         gone = stood - (derived - come)  # those that did not come stand, each as one
@@ -129,7 +158,6 @@ from ledger_movements group by all order by all""").fetchall()
             self._copy(db, "come", f"tidegate.movements (edition, connection, {_listed(ROW)})")
         if gone + come > MANY:
             db.execute(text("analyze tidegate.movements"))  # else refreshes go by what stood there before
-        self._forget()
         values = {"connection": ledger.connection, "edition": ledger.edition}
         db.execute(_FORGET_DAYS, values)
         columns = list(zip(*self.sums(), strict=True)) or [()] * len(_SUMS)
@@ -140,8 +168,8 @@ from ledger_movements group by all order by all""").fetchall()
         [[rows]] = self.db.execute(f"select count(*) from {table}").fetchall()
         return rows
 
-    def _read(self, db: Connection, sql: str, name: str, columns: dict[str, str]) -> str:
-        """Fetches what PostgreSQL selects into a file; returns the file as a table of DuckDB's."""
+    def _fetch(self, db: Connection, sql: str, name: str, columns: dict[str, str]) -> "_Fetched":
+        """Writes what PostgreSQL selects into a file."""
         file = self._directory / f"{name}.csv"
         copied = f"copy ({sql}) to stdout (format csv, null '\\N')".encode()
         with (
@@ -153,8 +181,11 @@ from ledger_movements group by all order by all""").fetchall()
             for block in blocks:
                 into.write(block)
         told = "{" + ", ".join(f"'{name}': '{type_}'" for name, type_ in columns.items()) + "}"
-        return f"""read_csv('{file}', columns = {told}, auto_detect = false, delim = ',', quote = '"', escape = '"',
-  header = false, nullstr = '\\N')"""
+        return _Fetched(
+            file,
+            f"""read_csv('{file}', columns = {told}, auto_detect = false, delim = ',', quote = '"', escape = '"',
+  header = false, nullstr = '\\N')""",
+        )
 
     def _save(self, name: str, sql: str) -> int:
         """Writes what DuckDB selects into a file; returns how many rows."""
@@ -173,10 +204,14 @@ from ledger_movements group by all order by all""").fetchall()
         ):
             while block := source.read(1 << 20):
                 copy.write(block)
+        (self._directory / f"{name}.csv").unlink()
 
-    def _forget(self) -> None:
-        for file in self._directory.glob("*.csv"):
-            file.unlink()
+
+class _Fetched(NamedTuple):
+    """A file of rows, and the table that DuckDB takes it for."""
+
+    file: Path
+    sql: str
 
 
 def _listed(names: Iterable[str], of: str = "") -> str:
