@@ -76,7 +76,7 @@ def test_the_edition_in_force_is_exported_with_its_policy(books: Books, tmp_path
     exported(books, tmp_path / "after")
     assert json.loads((tmp_path / "after/ledger.json").read_text()) == {
         "connection": "acme", "policy": "default", "settings": {"netting": "instant", "unit": "customer"},
-        "base_currency": "eur", "time_zone": "UTC",
+        "base_currency": "eur", "time_zone": "UTC", "identity": "own_id",
     }  # fmt: skip
     told = derive("duckdb://", tmp_path / "after", tmp_path / "in")
     assert told["compared"]["equal"]

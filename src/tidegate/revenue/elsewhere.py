@@ -112,7 +112,7 @@ def _quarters(db: BaseBackend, changes: Table, zone: ZoneInfo) -> Table:
 
 
 def _windows(db: BaseBackend, changes: Table, policy: Policy) -> Table:
-    found = changes.filter(_.long).select("unit", "currency", "at").distinct()
+    found = expression.chained(changes, policy).filter(_.long).select("unit", "currency", "at").distinct()
     chains = [(one["unit"], one["currency"], int(one["at"])) for one in _listed(db, found)]
     named = windows(chains, policy.netting_seconds or 0)
     return _given(

@@ -136,9 +136,7 @@ def _keep_events(db: Connection, connection: str) -> int:
 def write_movements(db: Connection, ledger: Ledger) -> rebuild.Written:
     """Derives all movements of the ledger from its spans, and writes those that differ."""
     with rebuild.opened() as work:
-        work.read_spans(db, ledger)
-        work.derive(ledger)
-        return work.write(db, ledger)
+        return work.rebuild(db, ledger)
 
 
 def _kept_by(terms: Terms) -> tuple[Any, ...]:
