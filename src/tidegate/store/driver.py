@@ -17,6 +17,8 @@ def driver(connection: Connection, statement: str) -> Generator[psycopg.Connecti
     everybody who handles trouble of the database handles it here too; `statement` is what it will say was running.
     What is wrong with the data stays psycopg's own.
     """
+    if not connection.in_transaction():  # SQLAlchemy itself sees to it only at a statement that it runs
+        connection.begin()
     raw: psycopg.Connection[Any] = connection.connection.driver_connection  # pyright: ignore[reportAssignmentType]
     try:
         yield raw
