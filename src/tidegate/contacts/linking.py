@@ -240,12 +240,15 @@ def _write_reviews(db: Connection, connection: str, outcomes: dict[str, Outcome]
         db.execute(_REVIEW, {"connection": connection, **values})
 
 
+# Looked up customer by customer: EXISTS would be hashed, from every subscription there is, for each batch.
 _CUSTOMERS = text("""
 select c.id, c.email, c.name, c.data -> 'metadata' as metadata, c.deleted_at is not null as deleted,
-  exists(select from stripe.subscriptions s
-    where s.connection = c.connection and s.customer = c.id and s.deleted_at is null) as subscribed
+  coalesce(s.subscribed, false) as subscribed
 from unnest(cast(:ids as text[])) as wanted(id)
 join stripe.customers c on c.connection = :connection and c.id = wanted.id
+left join lateral (
+  select true as subscribed from stripe.subscriptions s
+  where s.connection = c.connection and s.customer = c.id and s.deleted_at is null limit 1) s on true
 order by c.created nulls last, c.id""")
 
 _STANDING = text("""

@@ -79,8 +79,12 @@ ones are left out.
 
 HELD = """
 select h.* from (select distinct connection, subscription from items) i
-join tidegate.holdings h on h.connection = i.connection and h.subscription = i.subscription"""
-"""The versions of packages that the subscriptions of the `items` hold."""
+cross join lateral (
+  select * from tidegate.holdings h where h.connection = i.connection and h.subscription = i.subscription
+  offset 0) h"""
+"""The versions of packages that the subscriptions of the `items` hold; looked up one by one (OFFSET 0), or all holdings
+there are would be read for each batch.
+"""
 
 DERIVED = f"""
 select i.connection, i.subscription, i.item, i.contact, i.customer, i.price, i.mapping, i.package,
