@@ -67,8 +67,8 @@ _EXCLUDED = ", ".join(f'excluded."{name}"' for name in DATA)
 _DERIVE = text(f"""
 with items as materialized ({ITEMS}),
 held as materialized ({HELD}),
-derived as materialized ({DERIVED}),
-mine as materialized (
+derived as ({DERIVED}),
+mine as (
   select g.* from tidegate.grants g where g.contact = any(cast(:contacts as bigint[]))),
 changed as materialized (
   select d.*, g.connection as old_connection, g.subscription as old_subscription, g.item as old_item

@@ -1,7 +1,7 @@
 """Loads what billing events are worked out of, of many customers at once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -38,10 +38,9 @@ def load(db: Connection, connection: str, customers: Sequence[str]) -> tuple[lis
     where = {"connection": connection, "ids": list(customers)}
     bills = _bills(db.execute(_TOLD, where))
     known = _Known()
-    for row in db.execute(_KNOWN, where):
-        known.take(row.what, row.owner, row.id, row.data)
-    dossiers = [replace(dossier, bills=bills.get(customer, ())) for customer, dossier in known.dossiers().items()]
-    return dossiers, Catalog(known.prices, known.products, known.packages)
+    for what, owner, id_, data in db.execute(_KNOWN, where).all():
+        known.take(what, owner, id_, data)
+    return known.dossiers(bills), Catalog(known.prices, known.products, known.packages)
 
 
 def _bills(rows: Iterable[Any]) -> dict[str, list[Bill]]:
@@ -130,16 +129,17 @@ class _Known:
         else:
             (self.products if what == "product" else self.packages)[id_] = data
 
-    def dossiers(self) -> Mapping[str, Dossier]:
-        return {
-            id_: Dossier(
+    def dossiers(self, bills: Mapping[str, Sequence[Bill]]) -> list[Dossier]:
+        return [
+            Dossier(
                 who,
+                bills=bills.get(id_, ()),
                 ended=self.ended.get(id_, ()),
                 stretches=self.stretches.get(id_, ()),
                 returns=self.returns.get(id_, ()),
             )
             for id_, who in self.who.items()
-        }
+        ]
 
 
 _customer = decoder(_WhoTold).decode
