@@ -243,7 +243,8 @@ priced as materialized (
     where p.id is null and i.connection = :connection and i.price = n.price limit 1) i on true)
 select 'customer' as what, m.id as owner, m.id, json_build_array(m.email, coalesce((
     select c.external_id from tidegate.links k join tidegate.contacts c on c.key = k.contact
-    where k.connection = :connection and k.customer = m.id and c.made_by <> 'stripe'), ''), s.customer is not null)\:\:text as data
+    where k.connection = :connection and k.customer = m.id and c.made_by <> 'stripe'), ''),
+    s.customer is not null)\:\:text as data
 from mine m
 left join (select distinct customer from subscribed where status not in ('incomplete', 'incomplete_expired')) s
   on s.customer = m.id

@@ -39,7 +39,7 @@ class Loaded:
 
 def load(db: Connection, connection: str, customers: Sequence[str]) -> dict[str, Loaded]:
     """The subscriptions of these customers (Stripe ids) by their ids, test clocks' left out."""
-    of = {id_: customer for id_, customer in db.execute(_SUBSCRIPTIONS, _of(connection, customers)).all()}
+    of: dict[str, str] = {row.id: row.customer for row in db.execute(_SUBSCRIPTIONS, _of(connection, customers)).all()}
     kept = stored(db, connection, RESOURCES["subscriptions"], list(of))
     billed = _billed(db, connection, customers)
     told = {id_: [_told(one) for one in those] for id_, those in kept.items()}
