@@ -53,9 +53,10 @@ def apply(
     token: Token = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the hub what the file says, in one transaction, after showing what that changes for whom.
+    """Make the hub what the file says, all at once, after showing what that changes for whom.
 
-    What the file manages is read-only everywhere else.
+    Under other contact settings customers are matched by batches then; what is left when it is broken off a worker
+    does. What the file manages is read-only everywhere else.
     """
     from tidegate.cli import show
     from tidegate.cli.hub import opened

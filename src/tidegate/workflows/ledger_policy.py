@@ -87,6 +87,7 @@ def adopt(engine: Engine, account: Account, given: Mapping[str, Any], by: str) -
     Answers as `preview` does, and {edition}. Raises PolicyInvalid, and ManagedByFile where tidegate.yaml says.
     """
     with engine.begin() as db:
+        linking.lock(db)
         before = editions.terms(db, account.name)
         if before.managed_by:
             raise ManagedByFile(what=f"The revenue policy of {account.name}")
@@ -94,8 +95,7 @@ def adopt(engine: Engine, account: Account, given: Mapping[str, Any], by: str) -
 
 
 def adopted(db: Connection, account: Account, wanted: Terms, by: str) -> dict[str, Any]:
-    """The same in the caller's transaction, whoever manages it."""
-    linking.lock(db)
+    """The same in the caller's transaction, which holds `linking.lock` unless it is only tried; whoever manages it."""
     accounts.hold(db, account.name)
     before, standing = editions.terms(db, account.name), _standing(db, account.name)
     if _kept_by(before) == _kept_by(wanted):
