@@ -60,12 +60,17 @@ def import_(
         ).as_json()
     if as_json:
         show.document(done)
-        return
-    would = "It would make" if dry_run else "Made"
-    show.line(
-        f"{would} {done['created']:,} contacts and change {done['updated']:,} of {done['lines']:,}; "
-        f"{done['unchanged']:,} are as they were. {done['linked']:,} customers linked by billing id, "
-        f"{done['matched']:,} by matching; {done['joined']:,} memberships."
+    else:
+        show.line(_imported(done))
+
+
+def _imported(done: dict[str, Any]) -> str:
+    if not done["changed"]:
+        return f"Nothing {'would change' if done['dry_run'] else 'changed'}: all {done['lines']:,} are as they were."
+    return (
+        f"{'It would make' if done['dry_run'] else 'Made'} {done['created']:,} contacts and change "
+        f"{done['updated']:,} of {done['lines']:,}; {done['unchanged']:,} are as they were. {done['linked']:,} "
+        f"customers linked by billing id, {done['matched']:,} by matching; {done['joined']:,} memberships."
     )
 
 

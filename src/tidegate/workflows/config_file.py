@@ -45,9 +45,10 @@ def apply(sections: Sections, by: str, *, prune: bool = False, keep_holders: boo
         return _apply(db, begun[-1])
 
     def finish(engine: Engine) -> None:
-        for connection in begun[-1].matching:
-            with engine.connect() as db:
-                account = accounts.named(db, connection)
+        with engine.connect() as db:
+            named = {_connection(db, sections, one) for one in (*(sections.contacts or ()), *(sections.revenue or ()))}
+            waiting = [accounts.named(db, connection) for connection in sorted(named)]
+        for account in waiting:
             refresh_changed(engine, account)
 
     what = {"change": "config", "values": sections.document.values, "prune": prune, "keep_holders": keep_holders}

@@ -163,6 +163,8 @@ def commit(engine: Engine, change: Change, token: str | None) -> Preview:
         _require(found, token)
         for some in _batches(contacts):
             refresh_contacts(db, some)
+    if change.apart is not None:
+        change.apart.finish(engine)
     found.done = True
     return found
 
