@@ -38,15 +38,10 @@ def import_(
     """
     from tidegate.cli import progress, show
     from tidegate.cli.hub import opened
-    from tidegate.cli.progress import Step
     from tidegate.cli.who import person
     from tidegate.workflows.contacts_import import import_contacts
 
     with opened(may_migrate=True) as hub, _rereadable(file) as opens, progress.shown() as tell:
-
-        def step(name: str, done: int, total: int | None) -> None:
-            tell(Step(name, done, total, done == total))
-
         done = import_contacts(
             hub.engine,
             hub.livemode(connection),
@@ -56,7 +51,7 @@ def import_(
             name="the input" if file == "-" else file,
             kind=kind,
             dry_run=dry_run,
-            progress=step,
+            progress=lambda step, done, total: tell(progress.Step(step, done, total, done == total)),
         ).as_json()
     if as_json:
         show.document(done)
