@@ -47,6 +47,8 @@ TidegateError
 │   ├── ClosingRefused
 │   ├── MonthOpen
 │   ├── ExclusionInvalid
+│   ├── ExportUnreadable
+│   ├── EngineInvalid
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
 │   ├── CustomerUnknown
@@ -71,6 +73,7 @@ TidegateError
 │   ├── InboxBusy
 │   └── StripeUnreachable
 │       └── StripeCertificateRefused
+├── EngineFailed                   what derives an exported ledger gave up
 ├── DatabaseBusy                   other transactions held what was to be written
 │   └── ContactsBusy               another command changes contacts
 ├── SignatureInvalid               a webhook that Stripe did not sign
@@ -148,7 +151,10 @@ from tidegate.errors.mirror import (
 from tidegate.errors.outcomes import OUTCOMES, outcome
 from tidegate.errors.revenue import (
     ClosingRefused,
+    EngineFailed,
+    EngineInvalid,
     ExclusionInvalid,
+    ExportUnreadable,
     LedgerMissing,
     MonthOpen,
     PolicyInvalid,
@@ -208,9 +214,12 @@ __all__ = [
     "EmbeddedServerError",
     "EmbeddedServerFull",
     "EmbeddedServerLost",
+    "EngineFailed",
+    "EngineInvalid",
     "EventRefused",
     "EventUnknown",
     "ExclusionInvalid",
+    "ExportUnreadable",
     "FoundWrong",
     "HubBusy",
     "ImportIncomplete",
