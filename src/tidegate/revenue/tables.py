@@ -50,8 +50,8 @@ spans = Table(
     Column("provenance", Text, nullable=False, comment="observed or inferred"),
     Column("source", Text, nullable=False, comment="the event, reading or invoice that tells of it"),
     PrimaryKeyConstraint("connection", "subscription", "item", "starts_at"),
-    Index("spans_customer", "connection", "customer"),
     Index("spans_usage", "connection", postgresql_where=text("usage <> 0")),
+    Index("spans_customer", "connection", "customer"),
 )
 
 movements = Table(

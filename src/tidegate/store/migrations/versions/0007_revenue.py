@@ -31,8 +31,8 @@ create table tidegate.spans (
     source text not null,
     primary key (connection, subscription, item, starts_at)
 );
-create index spans_customer on tidegate.spans (connection, customer);
 create index spans_usage on tidegate.spans (connection) where usage <> 0;
+create index spans_customer on tidegate.spans (connection, customer);
 comment on column tidegate.spans.ends_at is 'null: it goes on';
 comment on column tidegate.spans.mrr is 'what counts, a month';
 comment on column tidegate.spans.listed is 'by its price, before discounts and tax';
