@@ -6,8 +6,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 
+import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DataError
 
 from tidegate.store.engine import open_engine
 
@@ -34,6 +36,21 @@ def test_no_statement_is_compiled(database_url: str) -> None:
     engine = open_engine(database_url)
     with engine.connect() as db:
         assert db.execute(text("show jit")).scalar_one() == "off"
+    engine.dispose()
+
+
+def test_lists_arrive_as_they_were_sent(database_url: str) -> None:
+    engine = open_engine(database_url)
+    texts = ["", " ", "null", "NULL", 'a"b', "a\\b", '\\"', "{a,b}", "a,b", "é\u2003ß", "\n\t", "1"]
+    numbers = [0, -1, 2**31, 2**63 - 1, -(2**63)]
+    with engine.connect() as db:
+        for sent, type_ in ((texts, "text"), ([*texts, None], "text"), (numbers, "bigint"), ([], "text")):
+            assert db.scalar(text(f"select cast(:sent as {type_}[])"), {"sent": sent}) == sent
+        assert db.scalar(text("select cast(:sent as jsonb[])"), {"sent": ['{"a": "b"}', "1"]}) == [{"a": "b"}, 1]
+        assert db.scalar(text("select cast(:sent as boolean[])"), {"sent": [True, False]}) == [True, False]
+        assert db.scalar(text("select 'b' = any(:sent)"), {"sent": ["a", "b"]})
+        with pytest.raises(DataError):
+            db.scalar(text("select cast(:sent as text[])"), {"sent": ["a", "\0"]})
     engine.dispose()
 
 

@@ -69,11 +69,15 @@ def make_many(db: Connection, livemode: bool, makings: Sequence[Making]) -> list
     keys = {(row.kind, row.external_id): row.key for row in db.execute(_MAKE, values)}
     made = [keys[kind, id_] for kind, id_ in zip(columns["kinds"], columns["ids"], strict=True)]
     emails = [
-        (key, email) for key, one in zip(made, makings, strict=True) for email in (one.email, *one.emails) if email
+        (key, email, one.made_by == "stripe")
+        for key, one in zip(made, makings, strict=True)
+        for email in (one.email, *one.emails)
+        if email
     ]
     if emails:
-        db.execute(_ADD_EMAILS, {"keys": [k for k, _ in emails], "emails": [e.strip() for _, e in emails],
-                                 "folded": [fold(e) for _, e in emails]})  # fmt: skip
+        said = {"emails": [e.strip() for _, e, _ in emails], "folded": [fold(e) for _, e, _ in emails]}
+        followed = [of_stripe for _, _, of_stripe in emails]
+        db.execute(_ADD_EMAILS, said | {"keys": [key for key, _, _ in emails], "followed": followed})
     for key, one in zip(made, makings, strict=True):
         add_domains(db, key, one.domains)
     return made
@@ -114,9 +118,10 @@ ids as (
 select key, kind, external_id from made""")
 
 _ADD_EMAILS = text("""
-insert into tidegate.contact_emails (contact, folded, email)
-select key, folded, min(email)
-from unnest(cast(:keys as bigint[]), cast(:folded as text[]), cast(:emails as text[])) as said(key, folded, email)
+insert into tidegate.contact_emails (contact, folded, email, followed)
+select key, folded, min(email), bool_and(followed)
+from unnest(cast(:keys as bigint[]), cast(:folded as text[]), cast(:emails as text[]), cast(:followed as boolean[]))
+  as said(key, folded, email, followed)
 group by 1, 2 on conflict do nothing""")
 
 

@@ -1,47 +1,91 @@
-"""Name and e-mail of a contact follow its newest live Stripe customer, until you set them yourself."""
+"""Name and addresses of a contact follow its Stripe customers, until you set them yourself."""
 
+from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Connection, text
 
+from tidegate.connections import accounts
+from tidegate.contacts import matched_by
 from tidegate.contacts.match import fold
+from tidegate.contacts.matched_by import Marks
+from tidegate.mirror import changed
 
 
 def follow(db: Connection, contacts: Sequence[int]) -> None:
-    """Takes over name and e-mail of the newest customers of these contacts (internal keys), where they differ."""
+    """Makes name and e-mail of these contacts (internal keys) those of the newest of their customers that has one, and
+    their followed addresses those of all; live customers come before deleted ones.
+
+    In whatever order customers came, the same comes out. Whoever waits for an address that came or went is queued to be
+    matched anew. In the caller's transaction, which holds `linking.lock`.
+    """
+    moved: dict[bool, set[str]] = defaultdict(set)
     for row in db.execute(_DIFFERENT, {"contacts": list(contacts)}).all():
-        if row.new_email and row.new_email != row.email:
-            still = {fold(email) for email in db.scalars(_STILL, {"contact": row.key})}
-            if fold(row.email) not in still:
-                db.execute(_DROP_EMAIL, {"contact": row.key, "folded": fold(row.email)})
-            values = {"contact": row.key, "folded": fold(row.new_email), "email": row.new_email}
-            db.execute(_ADD_EMAIL, values)
-        db.execute(_TAKE, {"contact": row.key, "name": row.new_name or row.name, "email": row.new_email or row.email})
+        if not row.email_is_yours:
+            moved[row.livemode] |= _addresses(db, row)
+        if (row.new_name, row.new_email) != (row.name, row.email):
+            db.execute(_TAKE, {"contact": row.key, "name": row.new_name, "email": row.new_email})
+    for livemode, emails in moved.items():
+        for account in accounts.every(db) if emails else ():
+            if account.livemode == livemode:
+                waiting = matched_by.customers(db, account.name, Marks(emails=frozenset(emails)))
+                changed.note(db, account.name, waiting)
 
 
-# An empty name or address at Stripe says nothing, so what was known stays.
+def _addresses(db: Connection, row: Any) -> set[str]:
+    """Adds the addresses that a contact's customers have and drops those that none has any more; returns them."""
+    wanted = {fold(email): email for email in (*row.emails, row.new_email) if email}
+    known: dict[str, bool] = {one.folded: one.followed for one in db.execute(_KNOWN, {"contact": row.key}).all()}
+    gone = [folded for folded, followed in known.items() if followed and folded not in wanted]
+    come = [folded for folded in wanted if folded not in known]
+    if gone:
+        db.execute(_DROP_EMAILS, {"contact": row.key, "folded": gone})
+    if come:
+        db.execute(_ADD_EMAILS, {"contact": row.key, "folded": come, "emails": [wanted[one] for one in come]})
+    return {*gone, *come}
+
+
+# An empty name or address at Stripe says nothing; where no customer says anything, what was known stays.
 _DIFFERENT = text("""
-select c.key, c.name, c.email, newest.name as new_name, newest.email as new_email
-from tidegate.contacts c
-join lateral (
-  select case when c.name_is_yours then null else nullif(s.name, '') end as name,
-    case when c.email_is_yours then null else nullif(s.email, '') end as email
-  from tidegate.links l
-  join stripe.customers s on s.connection = l.connection and s.id = l.customer and s.deleted_at is null
-  where l.contact = c.key order by s.created desc nulls last, s.id desc limit 1) newest on true
-where c.key = any(cast(:contacts as bigint[])) and c.merged_into is null and c.forgotten_at is null
-  and (newest.name <> c.name or newest.email <> c.email)""")
+with theirs as materialized (
+  select l.contact, s.name, s.email, s.deleted_at is null as lives, s.created, s.id
+  from unnest(cast(:contacts as bigint[])) as these(contact)
+  join tidegate.links l on l.contact = these.contact
+  join stripe.customers s on s.connection = l.connection and s.id = l.customer),
+said as (
+  select contact,
+    (array_agg(name order by lives desc, created desc nulls last, id desc) filter (where name <> ''))[1] as name,
+    (array_agg(email order by lives desc, created desc nulls last, id desc) filter (where email <> ''))[1] as email,
+    coalesce(array_agg(email order by created nulls first, id) filter (where lives and email <> ''), '{}') as emails
+  from theirs group by contact),
+found as (
+  select c.key, c.livemode, c.name, c.email, c.email_is_yours, said.emails,
+    case when c.name_is_yours then c.name else coalesce(said.name, c.name) end as new_name,
+    case when c.email_is_yours then c.email else coalesce(said.email, c.email) end as new_email
+  from said join tidegate.contacts c on c.key = said.contact
+  where c.merged_into is null and c.forgotten_at is null)
+select f.* from found f
+left join lateral (
+  select array_agg(lower(e.email)) as every, coalesce(array_agg(lower(e.email)) filter (where e.followed), '{}')
+    as followed
+  from tidegate.contact_emails e where e.contact = f.key and not f.email_is_yours) known on true
+where (f.new_name, f.new_email) is distinct from (f.name, f.email)
+  or not f.email_is_yours and exists (
+    select from unnest(f.emails || f.new_email) as one(email)
+    where one.email <> '' and lower(one.email) <> all(coalesce(known.every, '{}')))
+  or exists (
+    select from unnest(known.followed) as one(email)
+    where one.email <> all(select lower(email) from unnest(f.emails || f.new_email) as their(email)))""")
 
-# An address that any of its customers still has goes on being the contact's.
-_STILL = text("""
-select s.email from tidegate.links l
-join stripe.customers s on s.connection = l.connection and s.id = l.customer and s.deleted_at is null
-where l.contact = :contact and s.email <> ''""")
+_KNOWN = text("select folded, followed from tidegate.contact_emails where contact = :contact")
 
-_DROP_EMAIL = text("delete from tidegate.contact_emails where contact = :contact and folded = :folded")
+_DROP_EMAILS = text("""
+delete from tidegate.contact_emails where contact = :contact and folded = any(cast(:folded as text[]))""")
 
-_ADD_EMAIL = text("""
-insert into tidegate.contact_emails (contact, folded, email, followed) values (:contact, :folded, :email, true)
-on conflict (contact, folded) do update set email = excluded.email""")
+_ADD_EMAILS = text("""
+insert into tidegate.contact_emails (contact, folded, email, followed)
+select :contact, folded, email, true
+from unnest(cast(:folded as text[]), cast(:emails as text[])) as t(folded, email)""")
 
 _TAKE = text("update tidegate.contacts set name = :name, email = :email, updated_at = now() where key = :contact")

@@ -151,13 +151,13 @@ def load(db: Connection, connection: str, livemode: bool, customers: Sequence[st
     scope = {"livemode": livemode, "kind": policy.kind}
     named = {value for c in seen for _, value in named_ids(c, policy)}
     wanted = sorted(named | {new_id(c) for c in seen})
-    ids = {row.external_id: row.contact for row in db.execute(_BY_ID, scope | {"ids": wanted})}
+    ids = {row.external_id: row.contact for row in db.execute(_BY_ID, scope | {"ids": wanted}).all()}
     emails = sorted({fold(c.email) for c in seen if c.email})
     having = db.execute(_BY_EMAIL, scope | {"values": emails}).all()
     domains = sorted({c.domain for c in seen if c.domain})
     standing = {
         row.customer: Standing(row.contact, cast("Method", row.method), row.may_be_named)
-        for row in db.execute(_STANDING, {"connection": connection, "kind": policy.kind, "ids": list(customers)})
+        for row in db.execute(_STANDING, {"connection": connection, "kind": policy.kind, "ids": list(customers)}).all()
     }
     return Loaded(
         policy,
@@ -240,12 +240,15 @@ def _write_reviews(db: Connection, connection: str, outcomes: dict[str, Outcome]
         db.execute(_REVIEW, {"connection": connection, **values})
 
 
+# Looked up customer by customer: EXISTS would be hashed, from every subscription there is, for each batch.
 _CUSTOMERS = text("""
-select c.id, c.email, c.name, c.data -> 'metadata' as metadata, c.deleted_at is not null as deleted,
-  exists(select from stripe.subscriptions s
-    where s.connection = c.connection and s.customer = c.id and s.deleted_at is null) as subscribed
+select c.id, c.email, c.name, nullif(c.data -> 'metadata', '{}') as metadata, c.deleted_at is not null as deleted,
+  coalesce(s.subscribed, false) as subscribed
 from unnest(cast(:ids as text[])) as wanted(id)
 join stripe.customers c on c.connection = :connection and c.id = wanted.id
+left join lateral (
+  select true as subscribed from stripe.subscriptions s
+  where s.connection = c.connection and s.customer = c.id and s.deleted_at is null limit 1) s on true
 order by c.created nulls last, c.id""")
 
 _STANDING = text("""

@@ -6,6 +6,7 @@ The order is that of semantics, Contacts: the first certain answer wins, two can
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 Kind = Literal["user", "account"]
@@ -110,6 +111,7 @@ class LeftAlone:
 Outcome = Linked | Create | Queued | LeftAlone
 
 
+@lru_cache(maxsize=4096)
 def fold(email: str) -> str:
     """An e-mail as it is compared: without blanks around it, case folded (ß as ss), accents composed (Unicode's NFC):
     `é` may be written as one character or as two.

@@ -52,8 +52,7 @@ def derive_grants(db: Connection, contacts: Sequence[int]) -> Derived:
     concerned = {key for row in rows for key in (row.contact, row.was) if key is not None}
     subscriptions = sorted({(row.connection, row.subscription) for row in rows})
     there = {"connections": [name for name, _ in subscriptions], "subscriptions": [id_ for _, id_ in subscriptions]}
-    for statement in (_FORGET_KEPT, _HOLD):
-        db.execute(statement, there)
+    db.execute(_HOLD, there)
     return Derived(len(rows), concerned)
 
 
@@ -67,8 +66,8 @@ _EXCLUDED = ", ".join(f'excluded."{name}"' for name in DATA)
 _DERIVE = text(f"""
 with items as materialized ({ITEMS}),
 held as materialized ({HELD}),
-derived as materialized ({DERIVED}),
-mine as materialized (
+derived as ({DERIVED}),
+mine as (
   select g.* from tidegate.grants g where g.contact = any(cast(:contacts as bigint[]))),
 changed as materialized (
   select d.*, g.connection as old_connection, g.subscription as old_subscription, g.item as old_item
@@ -89,21 +88,12 @@ where c.item is not null
 union all
 select contact, null, connection, subscription from gone""")
 
-_THESE = """
-unnest(cast(:connections as text[]), cast(:subscriptions as text[])) as these(connection, subscription)"""
-
-_FORGET_KEPT = text(f"""
-delete from tidegate.kept_mappings k using {_THESE}
-where k.connection = these.connection and k.subscription = these.subscription and not exists (
-  select from tidegate.grants g
-  where g.connection = k.connection and g.subscription = k.subscription and g.price = k.price)""")
-
 # What is held once stays held: a subscription that leaves a package and comes back has the version that it had, whether
 # anybody looked in between or not.
-_HOLD = text(f"""
+_HOLD = text("""
 insert into tidegate.holdings (connection, subscription, package, version, since)
 select distinct on (g.connection, g.subscription, g.package) g.connection, g.subscription, g.package, g.version, now()
-from {_THESE}
+from unnest(cast(:connections as text[]), cast(:subscriptions as text[])) as these(connection, subscription)
 join tidegate.grants g on g.connection = these.connection and g.subscription = these.subscription
 where g.package is not null and g.version is not null
 order by g.connection, g.subscription, g.package, g.version

@@ -79,25 +79,29 @@ ones are left out.
 
 HELD = """
 select h.* from (select distinct connection, subscription from items) i
-join tidegate.holdings h on h.connection = i.connection and h.subscription = i.subscription"""
-"""The versions of packages that the subscriptions of the `items` hold."""
+cross join lateral (
+  select * from tidegate.holdings h where h.connection = i.connection and h.subscription = i.subscription
+  offset 0) h"""
+"""The versions of packages that the subscriptions of the `items` hold; looked up one by one (OFFSET 0), or all holdings
+there are would be read for each batch.
+"""
 
+# What few items need stands in a CASE, not in a join: a join would look at every item.
 DERIVED = f"""
 select i.connection, i.subscription, i.item, i.contact, i.customer, i.price, i.mapping, i.package,
-  coalesce(h.version, published.version) as version, i.feature, i.terms, i.times, i.since, i.anchor, i.interval,
-  i.interval_count, i.status, i.ends_at,
-  i.overdue_since + make_interval(days => coalesce((t.settings ->> 'grace_days')::int, :grace_days)) as grace_until,
+  case when i.package is not null then coalesce(h.version, (
+    select v.version from tidegate.package_versions v
+    where v.package = i.package and v.published_at is not null
+    order by v.published_at <= i.came_at desc,
+      case when v.published_at <= i.came_at then -v.version else v.version end limit 1)) end as version,
+  i.feature, i.terms, i.times, i.since, i.anchor, i.interval, i.interval_count, i.status, i.ends_at,
+  case when i.overdue_since is not null then i.overdue_since + make_interval(days => coalesce((
+    select (t.settings ->> 'grace_days')::int from tidegate.contact_settings t where t.connection = i.connection),
+    :grace_days)) end as grace_until,
   i.pause, i.resumes_at
 from ({MEANT}) i
 left join held h
-  on h.connection = i.connection and h.subscription = i.subscription and h.package = i.package
-left join tidegate.contact_settings t on t.connection = i.connection
-left join lateral (
-  select v.version from tidegate.package_versions v
-  where h.version is null and i.package is not null and v.package = i.package and v.published_at is not null
-  order by v.published_at <= i.came_at desc,
-    case when v.published_at <= i.came_at then -v.version else v.version end limit 1
-) published on true"""
+  on h.connection = i.connection and h.subscription = i.subscription and h.package = i.package"""
 """The rows of `tidegate.grants` that the `items` give, whose subscriptions hold what is `held`.
 
 A subscription stays on the version of a package that it holds; one that comes to a package gets the version that was

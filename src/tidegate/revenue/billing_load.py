@@ -1,7 +1,7 @@
 """Loads what billing events are worked out of, of many customers at once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -39,10 +39,9 @@ def load(db: Connection, connection: str, customers: Sequence[str]) -> tuple[lis
     where = {"connection": connection, "ids": list(customers)}
     bills = _bills(db.execute(_TOLD, where))
     known = _Known()
-    for row in db.execute(_KNOWN, where):
-        known.take(row.what, row.owner, row.id, row.data)
-    dossiers = [replace(dossier, bills=bills.get(customer, ())) for customer, dossier in known.dossiers().items()]
-    return dossiers, Catalog(known.prices, known.products, known.packages)
+    for what, owner, id_, data in db.execute(_KNOWN, where).all():
+        known.take(what, owner, id_, data)
+    return known.dossiers(bills), Catalog(known.prices, known.products, known.packages)
 
 
 def _bills(rows: Iterable[Any]) -> dict[str, list[Bill]]:
@@ -131,16 +130,17 @@ class _Known:
         else:
             (self.products if what == "product" else self.packages)[id_] = data
 
-    def dossiers(self) -> Mapping[str, Dossier]:
-        return {
-            id_: Dossier(
+    def dossiers(self, bills: Mapping[str, Sequence[Bill]]) -> list[Dossier]:
+        return [
+            Dossier(
                 who,
+                bills=bills.get(id_, ()),
                 ended=self.ended.get(id_, ()),
                 stretches=self.stretches.get(id_, ()),
                 returns=self.returns.get(id_, ()),
             )
             for id_, who in self.who.items()
-        }
+        ]
 
 
 _customer = decoder(_WhoTold).decode
@@ -250,10 +250,10 @@ priced as materialized (
 select 'customer' as what, m.id as owner, m.id, json_build_array(m.email, coalesce((
     select c.external_id from tidegate.links k join tidegate.contacts c on c.key = k.contact
     where k.connection = :connection and k.customer = m.id and c.made_by <> 'stripe' and b.identity = 'own_id'), ''),
-  b.identity <> 'customer' and exists (
-    select from subscribed s where s.customer = m.id and s.status not in ('incomplete', 'incomplete_expired')))\:\:text
-    as data
-from mine m, known_by b
+  b.identity <> 'customer' and s.customer is not null)\:\:text as data
+from mine m cross join known_by b
+left join (select distinct customer from subscribed where status not in ('incomplete', 'incomplete_expired')) s
+  on s.customer = m.id
 union all
 select 'ended', customer, id, json_build_array(id, extract(epoch from ended_at)\:\:bigint, reason)\:\:text
 from subscribed where status = 'canceled' and ended_at is not null

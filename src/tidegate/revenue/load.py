@@ -39,7 +39,7 @@ class Loaded:
 
 def load(db: Connection, connection: str, customers: Sequence[str]) -> dict[str, Loaded]:
     """The subscriptions of these customers (Stripe ids) by their ids, test clocks' left out."""
-    of = {row.id: row.customer for row in db.execute(_SUBSCRIPTIONS, _of(connection, customers))}
+    of: dict[str, str] = {row.id: row.customer for row in db.execute(_SUBSCRIPTIONS, _of(connection, customers)).all()}
     kept = stored(db, connection, RESOURCES["subscriptions"], list(of))
     billed = _billed(db, connection, customers)
     told = {id_: [_told(one) for one in those] for id_, those in kept.items()}
@@ -180,7 +180,7 @@ def _billed(db: Connection, connection: str, customers: Sequence[str]) -> dict[s
     lines may come of an invoice that came after the first; their customer is refreshed again for it.
     """
     found: dict[str, list[Billed]] = {}
-    invoices = {row.id: _invoice(row) for row in db.execute(_INVOICES, _of(connection, customers))}
+    invoices = {row.id: _invoice(row) for row in db.execute(_INVOICES, _of(connection, customers)).all()}
     for row in db.execute(_LINES, _of(connection, customers)):
         line, invoice = _decoded(InvoiceLine, row.data), invoices.get(row.invoice)
         if line is not None and invoice is not None:

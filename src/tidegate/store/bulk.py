@@ -6,8 +6,10 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 import psycopg
+from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
+from psycopg.types.array import ListDumper
 from sqlalchemy import Connection
 from sqlalchemy.exc import InternalError
 
@@ -117,6 +119,27 @@ class _TextsDumper(Dumper):
 
 
 psycopg.adapters.register_dumper(Texts, _TextsDumper)
+
+
+class _ListsDumper(ListDumper):
+    """Lists of nothing but texts, or whole numbers, written at once: psycopg looks at each value by itself, which was a
+    fifth of what a refresh did in Python. What comes out means the same; everything else is left to psycopg.
+    """
+
+    def dump(self, obj: list[Any]) -> Buffer | None:
+        kinds = set(map(type, obj))
+        if kinds == {int}:
+            return f"{{{','.join(map(str, obj))}}}".encode()
+        if kinds != {str}:
+            return super().dump(obj)
+        if "\0" in (whole := "".join(obj)):
+            return super().dump(obj)  # which says what is wrong
+        if '"' in whole or "\\" in whole:
+            obj = [one.replace("\\", "\\\\").replace('"', '\\"') for one in obj]
+        return '{{"{}"}}'.format('","'.join(obj)).encode()
+
+
+psycopg.adapters.register_dumper(list, _ListsDumper)
 
 
 def copy_rows(connection: Connection, into: Target, rows: Sequence[Row]) -> None:
