@@ -89,7 +89,11 @@ def test_a_cohort_is_followed_by_contacts_and_by_what_they_pay(books: Books) -> 
     assert january["months"][1]["mrr_retention"] == 1.3125
     february = found["2026-02", "eur"]
     assert [one["contacts"] for one in february["months"]] == [1, 1, 1, 1]
-    assert [one["mrr"] for one in found["2026-02", "usd"]["months"]] == [0, 1_000, 1_000, 1_000]
+    assert ("2026-02", "usd") not in found
+    march = found["2026-03", "usd"]
+    assert (march["contacts"], march["new"]) == (2, 6_000), "one of them paid in euros before"
+    assert [one["contacts"] for one in march["months"]] == [2, 2, 2]
+    assert [one["mrr_retention"] for one in march["months"]] == [1, 1, 1]
 
 
 def test_a_cohort_in_one_currency_has_one_rate_throughout(books: Books) -> None:
@@ -99,6 +103,7 @@ def test_a_cohort_in_one_currency_has_one_rate_throughout(books: Books) -> None:
     assert february["new"] == 8_000
     assert february["months"][0]["mrr"] == 8_000
     assert 8_000 < february["months"][1]["mrr"] < 9_000
+    assert [one["contacts"] for one in february["months"]] == [1, 1, 1, 1], "whatever it pays in"
 
 
 def test_trials_by_the_month_they_began_in(books: Books) -> None:

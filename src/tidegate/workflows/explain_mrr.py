@@ -55,7 +55,8 @@ def explain_mrr(db: Connection, account: Account, who: str, as_of: datetime) -> 
 
 def _subscription(id_: str, loaded: load.Loaded, past: History, stands: State, policy: str) -> dict[str, Any]:
     """What the subscription is worth as it stands in the end, since when, and what tells of that."""
-    told = {"subscription": id_, "customer": loaded.customer, "status": loaded.versions[-1].facts.subscription.status}
+    told: dict[str, Any] = {"subscription": id_, "customer": loaded.customer}
+    told["status"] = loaded.versions[-1].facts.subscription.status
     told |= stands.value.as_json(policy)
     open_ = {span.item: span for span in past.spans if span.ends_at is None}
     for item in told["items"]:
