@@ -39,12 +39,15 @@ def keep(db: Connection, account: Account, customers: Sequence[str], contacts: S
 
 def follow(db: Connection, contacts: Sequence[int]) -> None:
     """Makes movements those of the contact that each customer belongs to now, where these contacts (internal keys) got
-    or lost one; and brings the contacts' facts up to that.
+    or lost one, with the billing events of all whose movements may be others by that; and brings the contacts' facts up
+    to it.
     """
     for connection, customers in movements.left(db, contacts).items():
         found = editions.current(db, connection)
         if found is not None and found.policy.unit == "contact":
-            movements.keep_movements(db, found, customers)
+            whole = movements.together(db, found, customers)
+            movements.keep_movements(db, found, whole)
+            keep_events(db, connection, whole, int(db.execute(_NOW).scalar_one()))
     keep_facts(db, contacts)
 
 
@@ -72,6 +75,8 @@ def keep_due(engine: Engine, *, stop: threading.Event | None = None) -> int:
             last = due[-1]
     return looked
 
+
+_NOW = text("select extract(epoch from clock_timestamp())::bigint")
 
 _DUE = text("""
 select customer from tidegate.revenue_due
