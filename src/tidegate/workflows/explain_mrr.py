@@ -14,6 +14,7 @@ from tidegate.revenue import editions, load
 from tidegate.revenue.history.history import History, history
 from tidegate.revenue.history.span import State
 from tidegate.revenue.rounding import minor
+from tidegate.revenue.standing import ENDS
 from tidegate.workflows.contact_customers import CUSTOMER, customers_of
 
 
@@ -33,6 +34,7 @@ def explain_mrr(db: Connection, account: Account, who: str, as_of: datetime) -> 
         raise CustomerUnknown(connection=account.name, customer=who)
     given = {"connection": account.name, "customers": list(customers)}
     excluded = {row.customer: row.reason for row in db.execute(_EXCLUDED, given)}
+    ends = {row.id: row.ends_at for row in db.execute(_ENDS, given)}
     told: list[dict[str, Any]] = []
     sums: dict[str, int] = {}
     for id_, loaded in load.load(db, account.name, customers).items():
@@ -40,7 +42,8 @@ def explain_mrr(db: Connection, account: Account, who: str, as_of: datetime) -> 
         if past.stands is None:
             continue
         reason, value = excluded.get(loaded.customer), past.stands.value
-        told.append(_subscription(id_, loaded, past, past.stands, kept.policy.name) | {"excluded": reason})
+        beside = {"excluded": reason, "ends_at": instant(ends.get(id_))}
+        told.append(_subscription(id_, loaded, past, past.stands, kept.policy.name) | beside)
         if reason is None:
             sums[value.currency] = sums.get(value.currency, 0) + sum(millionths(item.monthly) for item in value.items)
     return {
@@ -78,6 +81,10 @@ def _largest_first(one: dict[str, Any]) -> tuple[int, str]:
 
 
 _KNOWN = text("select exists (select from stripe.customers where connection = :connection and id = :customer)")
+
+_ENDS = text(f"""
+select s.id, extract(epoch from e.ends_at)::bigint as ends_at from stripe.subscriptions s {ENDS}
+where s.connection = :connection and s.customer = any(cast(:customers as text[]))""")
 
 _EXCLUDED = text("""
 select customer, reason from tidegate.exclusions
