@@ -191,7 +191,8 @@ ENDING: dict[str, tuple[dict[str, Any], str | None, bool]] = {
 def test_when_it_renews_and_ends_is_one_rule(fresh_database_url: str, case: str, of_items: bool) -> None:
     more, ends, renews = ENDING[case]
     period = {"current_period_start": seconds("2026-05-10"), "current_period_end": RENEWS}
-    of_item, of_whole = (period, {}) if of_items else (dict.fromkeys(period), period)
+    of_item: dict[str, Any] = period if of_items else dict.fromkeys(period)
+    of_whole: dict[str, Any] = {} if of_items else period
     told = subscription("sub_a", [item("si_a", "sub_a", **of_item)], customer="cus_a", **of_whole, **more)
     schedule = {
         "id": "sub_sched_1", "object": "subscription_schedule", "customer": "cus_a", "subscription": "sub_a",

@@ -13,6 +13,7 @@ from tidegate.contacts import linking
 from tidegate.revenue import editions, ledger, movements
 from tidegate.revenue.events import keep_events
 from tidegate.revenue.facts import keep_facts
+from tidegate.workflows import ledger_policy
 
 BATCH = 500
 """Customers of one transaction."""
@@ -31,10 +32,24 @@ def keep(db: Connection, account: Account, customers: Sequence[str], contacts: S
     these contacts (internal keys), those that a link of theirs reaches or left.
     """
     at = int(as_of.timestamp())
-    kept = ledger.keep(db, editions.begin(db, account.name), customers, at)
+    kept = ledger.keep(db, _begun(db, account), customers, at)
     follow(db, contacts)
     events = keep_events(db, account.name, customers, at)
     return Kept(kept.spans, kept.added + kept.superseded, sum(events))
+
+
+def _begun(db: Connection, account: Account) -> editions.Ledger:
+    """The connection's ledger. One that was begun before the account was mirrored has the account's time zone from now
+    on: as an edition of its own where days change by that.
+    """
+    found = editions.begin(db, account.name)
+    zone = editions.account_zone(db, account.name) if found.zone_assumed else ""
+    if not zone:
+        return found
+    if not editions.settle_zone(db, found, zone):
+        wanted = editions.terms(db, account.name).otherwise(time_zone=zone)
+        ledger_policy.adopted(db, account, wanted, "tidegate")
+    return editions.begin(db, account.name)
 
 
 def follow(db: Connection, contacts: Sequence[int]) -> None:

@@ -107,6 +107,7 @@ create table tidegate.ledgers (
 );
 create unique index ledgers_adopted on tidegate.ledgers (connection)
     where adopted_at is not null and retired_at is null;
+comment on column tidegate.ledgers.time_zone is 'empty: the account''s is not known yet, so UTC';
 comment on column tidegate.ledgers.choices is 'settings chosen otherwise';
 comment on column tidegate.ledgers.base_currency is 'empty: no conversion';
 comment on column tidegate.ledgers.identity is 'whom billing events tell of';
