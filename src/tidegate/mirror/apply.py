@@ -7,9 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause
 
-from tidegate.mirror import children, forgotten, refetches, test_clocks, unreadable, versions
+from tidegate.mirror import changed, children, forgotten, refetches, test_clocks, unreadable, versions
 from tidegate.mirror.arrivals import Arrival, Counts, Lost
-from tidegate.mirror.changed import note as note_changed
 from tidegate.mirror.decide import Certainty, Incoming, Stored, Verdict, decide, without_a_look
 from tidegate.mirror.rows import layout
 from tidegate.mirror.statements import Statements, statements
@@ -23,12 +22,14 @@ _batches = itertools.count(1)
 @dataclass(slots=True)
 class Applied:
     """What became of the versions, and the customers (Stripe ids) whose mirrored facts changed, kept versions among
-    them; `spared`: the objects that are stored as they came and were not written.
+    them; `spared`: the objects that are stored as they came and were not written; `shared`: those whose change is one
+    to every customer that names them.
     """
 
     counts: Counts = field(default_factory=Counts)
     customers: set[str] = field(default_factory=set[str])
     spared: list[str] = field(default_factory=list[str])
+    shared: set[str] = field(default_factory=set[str])
 
 
 @dataclass(slots=True)
@@ -48,6 +49,7 @@ class _Batch:
     unreadable: bool = True  # there may be unreadable objects of the resource
     sparing: bool = False
     spared: set[str] = field(default_factory=set[str])
+    alike: set[str] = field(default_factory=set[str])  # as before in all that customers have in common
 
     def run(self, statement: TextClause, **values: Any) -> Any:
         return self.connection.execute(statement, {"connection": self.account, "batch": self.number, **values})
@@ -83,7 +85,8 @@ def apply(
         batch = _Batch(connection, account, resource, sql, next(_batches), round_, applied, sparing=sparing)
         batch.new, batch.unreadable = n == 0 and not look.stored, look.unreadable or bool(lost)
         _apply_round(batch)
-    note_changed(connection, account, applied.customers)
+    changed.note(connection, account, applied.customers)
+    changed.note_objects(connection, account, resource.name, applied.shared)
     return applied
 
 
@@ -156,20 +159,20 @@ def _apply_staged(batch: _Batch, verdicts: dict[Verdict, list[str]]) -> list[str
     left = len(fresh) + len(batch.spared) < len(batch.arrivals)
     sames = _judge(batch, fresh, verdicts) if left else set[str]()
     won = _store(batch, verdicts, sames)
-    changed = [*fresh, *won]
-    living = [a for id_ in changed if not (a := batch.arrivals[id_]).deleted]
+    written = [*fresh, *won]
+    living = [a for id_ in written if not (a := batch.arrivals[id_]).deleted]
     for one in children.gather(batch.account, batch.resource, living):
-        written = children.replace(batch.connection, batch.account, batch.number, one, set(won))
-        batch.applied.counts.children[one.resource.name] += written
+        rows = children.replace(batch.connection, batch.account, batch.number, one, set(won))
+        batch.applied.counts.children[one.resource.name] += rows
         batch.lost += one.lost
     replaced, confirmed = [*fresh, *verdicts[Verdict.WINS]], verdicts[Verdict.CONFIRMS]
     unreadable.forget(batch.connection, batch.account, name, replaced, confirmed)
-    unreadable.record(batch.connection, batch.account, name, [*_faults(batch, changed), *batch.lost])
+    unreadable.record(batch.connection, batch.account, name, [*_faults(batch, written), *batch.lost])
     return fresh
 
 
-def _faults(batch: _Batch, changed: Sequence[str]) -> list[Lost]:
-    return [Lost(id_, fault.field, fault.reason) for id_ in changed for fault in batch.arrivals[id_].reading.faults]
+def _faults(batch: _Batch, written: Sequence[str]) -> list[Lost]:
+    return [Lost(id_, fault.field, fault.reason) for id_ in written for fault in batch.arrivals[id_].reading.faults]
 
 
 def _row(batch: _Batch, a: Arrival) -> tuple[Any, ...]:
@@ -212,6 +215,8 @@ def _judge(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) 
         batch.owners[row.id] = row.owner
         if row.same:
             sames.add(row.id)
+        if row.alike:
+            batch.alike.add(row.id)
     return sames
 
 
@@ -253,23 +258,25 @@ def _count(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) 
     counts.unchanged += len(verdicts[Verdict.CONFIRMS])
     counts.older += len(verdicts[Verdict.LOSES])
     counts.doubtful += len(verdicts[Verdict.DOUBT]) + len(verdicts[Verdict.PARTIAL])
-    changed = [*fresh, *verdicts[Verdict.WINS]]
+    taken = [*fresh, *verdicts[Verdict.WINS]]
+    if batch.resource.shared:
+        batch.applied.shared.update(id_ for id_ in taken if id_ not in buried and id_ not in batch.alike)
     kept = (Verdict.LOSES, Verdict.DOUBT, Verdict.PARTIAL) if batch.resource.versions else ()
-    batch.applied.customers.update(_owners(batch, [*changed, *(id_ for verdict in kept for id_ in verdicts[verdict])]))
+    batch.applied.customers.update(_owners(batch, [*taken, *(id_ for verdict in kept for id_ in verdicts[verdict])]))
 
 
-def _owners(batch: _Batch, changed: Sequence[str]) -> Iterator[str]:
+def _owners(batch: _Batch, ids: Sequence[str]) -> Iterator[str]:
     """The customers whose these objects are, or were before."""
     if batch.resource.name == "customers":
-        yield from changed
+        yield from ids
         return
     columns = batch.resource.columns
     if batch.sql.owners is not None:
         at = next(i for i, column in enumerate(columns) if column.name == batch.resource.owned_by)
-        parents = {batch.arrivals[id_].reading.values[at] for id_ in changed} - {None}
+        parents = {batch.arrivals[id_].reading.values[at] for id_ in ids} - {None}
         yield from batch.run(batch.sql.owners, parents=sorted(parents)).scalars() if parents else ()
         return
     at = next((i for i, column in enumerate(columns) if column.refers_to == "customers"), None)
     if at is not None:
-        now = [batch.arrivals[id_].reading.values[at] for id_ in changed]
-        yield from (owner for owner in (*now, *map(batch.owners.get, changed)) if owner is not None)
+        now = [batch.arrivals[id_].reading.values[at] for id_ in ids]
+        yield from (owner for owner in (*now, *map(batch.owners.get, ids)) if owner is not None)

@@ -50,6 +50,7 @@ spans = Table(
     Column("source", Text, nullable=False, comment="the event, reading or invoice that tells of it"),
     PrimaryKeyConstraint("connection", "subscription", "item", "starts_at"),
     Index("spans_customer", "connection", "customer"),
+    Index("spans_price", "connection", "price"),
 )
 
 movements = Table(

@@ -31,6 +31,7 @@ create table tidegate.spans (
     primary key (connection, subscription, item, starts_at)
 );
 create index spans_customer on tidegate.spans (connection, customer);
+create index spans_price on tidegate.spans (connection, price);
 comment on column tidegate.spans.ends_at is 'null: it goes on';
 comment on column tidegate.spans.mrr is 'what counts, a month';
 comment on column tidegate.spans.listed is 'by its price, before discounts and tax';
