@@ -1,5 +1,6 @@
 """The ledger in PostgreSQL: kept by the refresh, the same as DuckDB's, whoever a customer belongs to by then."""
 
+import json
 import random
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -14,10 +15,14 @@ from tests.support.shop import opened
 
 from tidegate.contacts import directory
 from tidegate.contacts.directory import Making, make_many
+from tidegate.mirror.apply import apply
+from tidegate.mirror.arrivals import Arrival, arrive
+from tidegate.mirror.decide import Certainty
 from tidegate.pricing.policy import policy
 from tidegate.revenue import checks, conversions, editions, movements, reports
 from tidegate.revenue.editions import Ledger
 from tidegate.revenue.periods import periods
+from tidegate.stripe_api.resources.discounts import DISCOUNTS
 from tidegate.workflows import contacts, previewing, retention
 from tidegate.workflows import revenue as keeping
 
@@ -176,6 +181,50 @@ where customer = '{trier}' and name like 'Trial %' order by at""")
     previewing.commit(engine, contacts.unlinked(account, trier, "me"), None)
     books.refresh()
     assert told() == alone
+
+
+def reduced(id_: str, percent: float, start: int, **more: Any) -> dict[str, Any]:
+    of = {"id": f"c_{percent}", "object": "coupon", "percent_off": percent, "duration": "forever"}
+    return {"id": id_, "object": "discount", "start": start, "end": None, "coupon": of, **more}
+
+
+def deletion(id_: str, who: str, start: int) -> Arrival:
+    [arrived], _ = arrive(DISCOUNTS, [json.dumps(reduced(id_, 20.0, start, customer=who)).encode()], 0, Certainty.TOLD)
+    arrived.at, arrived.event, arrived.deleted = day("2026-06-01"), f"evt_{id_}", True
+    return arrived
+
+
+@pytest.mark.parametrize("told", ["the customer", "the discount", "both"])
+def test_a_customers_discount_that_is_taken_away_leaves_its_past(books: Books, told: str) -> None:
+    """Told by the customer, which has it no more, or by the end of the discount."""
+    [who] = books.who("dina")
+    id_, june = f"di_{who}", day("2026-06-01")
+    theirs = reduced(id_, 20.0, BEGUN, customer=who)
+    books.shop.has(customer(who, discount=theirs), at=BEGUN)
+    books.pays(who, 10_000)
+    books.refresh()
+    assert books.moves(who) == [("0", "new", 8000, "2026-01-09")]
+    if told != "the customer":
+        with books.shop.engine.begin() as db:
+            apply(db, "acme", DISCOUNTS, [deletion(id_, who, BEGUN)])
+    if told != "the discount":
+        books.shop.told(customer(who, discount=None), at=june)
+    books.refresh()
+    assert books.moves(who) == [("0", "new", 8000, "2026-01-09"), ("0", "expansion", 2000, "2026-05-31")]
+    assert books.refresh() == (0, 0)
+    books.shop.told(customer(who, name="Dina", discount=None), at=day("2026-07-01"))
+    books.refresh()
+    assert len(books.moves(who)) == 2, "it went in June"
+
+
+def test_a_customers_discount_in_the_place_of_another(books: Books) -> None:
+    [who] = books.who("dirk")
+    later = day("2026-04-01")
+    books.shop.has(customer(who, discount=reduced(f"di_1{who}", 20.0, BEGUN, customer=who)), at=BEGUN)
+    books.pays(who, 10_000)
+    books.shop.told(customer(who, discount=reduced(f"di_2{who}", 50.0, later, customer=who)), at=later)
+    books.refresh()
+    assert books.moves(who) == [("0", "new", 8000, "2026-01-09"), ("0", "contraction", -3000, "2026-03-31")]
 
 
 def test_month_ends_around_daylight_saving_a_leap_day_and_a_currency_without_minor_units(books: Books) -> None:

@@ -12,7 +12,12 @@ from tests.support.histories import MILLION
 from tests.support.shop import opened
 
 TIERS = [{"up_to": None, "unit_amount": 1500, "unit_amount_decimal": "1500", "flat_amount": None}]
-TIERED: dict[str, Any] = {"billing_scheme": "tiered", "tiers_mode": "volume", "unit_amount": None, "unit_amount_decimal": None}
+TIERED: dict[str, Any] = {
+    "billing_scheme": "tiered",
+    "tiers_mode": "volume",
+    "unit_amount": None,
+    "unit_amount_decimal": None,
+}
 WEEK = 7 * 86_400
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause
 
-from tidegate.mirror import changed, children, forgotten, refetches, test_clocks, unreadable, versions
+from tidegate.mirror import changed, children, discounts, forgotten, refetches, test_clocks, unreadable, versions
 from tidegate.mirror.arrivals import Arrival, Counts, Lost
 from tidegate.mirror.decide import Certainty, Incoming, Stored, Verdict, decide, without_a_look
 from tidegate.mirror.rows import layout
 from tidegate.mirror.statements import Statements, statements
 from tidegate.store.bulk import Refused, Texts, copied_new_rows, copy_sound_rows, jsonb, open_stage
+from tidegate.stripe_api.resources.discounts import DISCOUNTS
 from tidegate.stripe_api.resources.resource import Resource
 from tidegate.stripe_api.resources.test_clocks import TEST_CLOCKS
 
@@ -232,6 +233,8 @@ def _store(batch: _Batch, verdicts: dict[Verdict, list[str]], sames: set[str]) -
         if beaten or any(a.event for a in batch.arrivals.values()):
             batch.run(batch.sql.keep_incoming, ids=beaten)
     if replaced:
+        if batch.resource.name == "customers":
+            _take_away(batch, replaced)
         batch.run(batch.sql.replace, ids=replaced)
     if buried:
         batch.run(batch.sql.bury, ids=buried)
@@ -239,6 +242,13 @@ def _store(batch: _Batch, verdicts: dict[Verdict, list[str]], sames: set[str]) -
     if confirmed := [id_ for id_ in verdicts[Verdict.CONFIRMS] if id_ not in batch.spared]:
         batch.run(batch.sql.confirm, ids=confirmed)
     return replaced
+
+
+def _take_away(batch: _Batch, replaced: Sequence[str]) -> None:
+    """Buries the discounts that customers had until now."""
+    stage, arrivals = batch.sql.stage, batch.arrivals
+    gone = discounts.taken_away(batch.connection, batch.account, stage, batch.number, arrivals, replaced)
+    apply(batch.connection, batch.account, DISCOUNTS, *gone)
 
 
 def _ask_again(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) -> None:
