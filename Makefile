@@ -6,6 +6,7 @@
 #   make check                    lint, format, types, import contracts
 #   make bench                    every benchmark, one file per figure
 #   make browser, make soak       tests that need Chromium; tests that run for long
+#   make spark                    the ledger on Spark, which needs Java; gets PySpark (430 MB)
 #   make assets                   the page's style sheets and scripts
 #   make clean                    forgets .venv and everything built
 
@@ -14,6 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/pytest --durations=10
+SYNC := env -u VIRTUAL_ENV UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --quiet --frozen --inexact --python $(BIN)/python
 PURE := src/tidegate/catalog/contents.py src/tidegate/catalog/prices.py src/tidegate/catalog/proposals.py \
 	src/tidegate/catalog/suggestions.py src/tidegate/catalog/terms.py src/tidegate/contacts/csv_rows.py src/tidegate/contacts/match.py \
 	src/tidegate/contacts/records.py \
@@ -26,7 +28,7 @@ PURE := src/tidegate/catalog/contents.py src/tidegate/catalog/prices.py src/tide
 	src/tidegate/revenue/stripe_report.py src/tidegate/stripe_api/pace.py \
 	src/tidegate/stripe_api/resources src/tidegate/stripe_api/shapes
 
-.PHONY: demo serve test check unit integration crash peers bench browser soak assets clean
+.PHONY: demo serve test check unit integration crash peers bench browser soak spark assets clean
 
 demo: assets
 	$(BIN)/tidegate demo $(ARGS)
@@ -67,6 +69,14 @@ browser: assets
 		echo "make browser needs Chromium, which is not installed. On Debian: apt-get install chromium" >&2; exit 1; }
 	$(PYTEST) -m browser tests/browser $(ARGS)
 
+# Every test of these asks Spark; one process, so that Java starts once. Nothing of it listens to other machines.
+spark: assets
+	@command -v java >/dev/null || [ -x "$${JAVA_HOME:-/nowhere}/bin/java" ] || { \
+		echo "make spark needs Java 17 or newer, which is not installed. On Debian: apt-get install default-jre-headless" >&2; \
+		exit 1; }
+	@$(SYNC) --extra spark
+	SPARK_LOCAL_IP=127.0.0.1 $(PYTEST) -m spark tests/spark $(ARGS)
+
 bench: $(READY)
 	@for figure in benchmarks/*.py; do \
 		echo "== $$figure"; $(BIN)/python $$figure $(ARGS) || exit 1; \
@@ -90,7 +100,7 @@ $(READY): pyproject.toml uv.lock hatch_build.py
 			echo "That Python makes no virtual environment. On Debian: apt-get install python3-venv" >&2; exit 1; }; \
 	fi; \
 	[ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"; \
-	env -u VIRTUAL_ENV UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --quiet --frozen --inexact --python $(BIN)/python || { \
+	$(SYNC) || { \
 		echo "If a proxy signs certificates here: UV_SYSTEM_CERTS=1 NODE_EXTRA_CA_CERTS=/path/to/its.pem make …" >&2; exit 1; }; \
 	touch $(READY)
 

@@ -1,12 +1,16 @@
-"""How fast revenue is derived: the ledger rebuilt from PostgreSQL to PostgreSQL, one customer's refresh, pricing.
+"""How fast revenue is derived and told: the ledger rebuilt from PostgreSQL to PostgreSQL, one customer's refresh,
+pricing, MRR over HTTP.
 
-    python benchmarks/revenue.py                       1,000,000 subscriptions, 3,000,000 spans (about ten minutes)
+    python benchmarks/revenue.py                       1,000,000 subscriptions, 3,000,000 spans (about eight minutes)
     python benchmarks/revenue.py --subscriptions 50000
 
 The database is the embedded one, which writes through to the disk. Rebuilds are told as multiples of what DuckDB takes
 to look once at the same changes with a window (the stock of every unit after each), in the same run; both with as many
 threads as the machine has. A rebuild reads all spans, derives all movements, compares them with those that stand and
-writes what differs: nothing, the second time.
+writes what differs: nothing, the second time. Its stages are told one after another; a rebuild reads what stands while
+it derives. Units are text in what the window reads, as in what the expression does.
+
+Reports are those of five years by month, asked one after another of a web process of its own.
 """
 
 import argparse
@@ -20,15 +24,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from sqlalchemy import Engine, text
+import httpx
+from entitlements import serving
+from sqlalchemy import Connection, Engine, text
 
+from tidegate.catalog import mappings, packages
+from tidegate.catalog.mappings import Wanted
 from tidegate.connections import accounts
 from tidegate.pricing.given import given
 from tidegate.pricing.policy import policy
 from tidegate.pricing.subscription import value
-from tidegate.revenue import duck, editions, rebuild
+from tidegate.revenue import editions, rebuild
+from tidegate.security import tokens
 from tidegate.store.embedded import Embedded
 from tidegate.store.engine import open_engine
 from tidegate.workflows import refresh
@@ -53,6 +61,7 @@ def main() -> None:
             fill(engine, args.subscriptions)
             figures = measured(engine, args.rounds)
             figures |= {"one customer's refresh, ms": one_customer(engine)}
+            figures |= asked(server.home, engine)
             engine.dispose()
         finally:
             server.stop()
@@ -65,6 +74,9 @@ BOUNDS: dict[str, tuple[str, float]] = {
     "the expression alone, × the window": ("at most", 1.5),
     "rebuild with nothing to write, × the window": ("at most", 6),
     "one customer's refresh, ms": ("at most", 20),
+    "MRR by month over HTTP, p95, ms": ("at most", 100),
+    "by package over HTTP, ms": ("at most", 2_000),
+    "by a contact's property over HTTP, ms": ("at most", 2_000),
     "subscriptions priced a second": ("at least", 20_000),
     "peak memory, MB": ("at most", 2048),
 }
@@ -84,7 +96,7 @@ def told(figures: dict[str, float]) -> bool:
 
 def fill(engine: Engine, subscriptions: int) -> None:
     """Spans as if derived: each subscription with three that follow each other, over five years; every tenth contact
-    has two customers.
+    has two customers. Prices are mapped to packages, contacts have a property.
     """
     values = {"n": subscriptions}
     with engine.begin() as db:
@@ -96,8 +108,9 @@ values ('bench', 'acct_bench', false, 0, 0, '')""")
         editions.begin(db, "bench")
         db.execute(
             text("""
-insert into tidegate.contacts (livemode, kind, external_id, made_by)
-select false, 'account', 'c' || n, 'stripe' from generate_series(1, :n) n where n % 10 <> 0"""),
+insert into tidegate.contacts (livemode, kind, external_id, made_by, properties)
+select false, 'account', 'c' || n, 'stripe', jsonb_build_object('sector', 'sector ' || n % 8)
+from generate_series(1, :n) n where n % 10 <> 0"""),
             values,
         )
         db.execute(
@@ -122,8 +135,24 @@ from generate_series(1, :n) n,
   generate_series(0, 2) k"""),
             values,
         )
+        package(db)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
         db.execute(text("analyze"))
+
+
+def package(db: Connection) -> None:
+    """Four packages, each of five prices."""
+    db.execute(
+        text("""
+insert into stripe.prices (connection, id, created, updated_at, certainty, product, data)
+select 'bench', 'price_' || n, now(), now(), 0, 'prod_' || n % 5, '{}' from generate_series(0, 19) n""")
+    )
+    for n in range(4):
+        packages.define(db, f"package-{n}")
+        packages.draft(db, f"package-{n}", {})
+        packages.publish(db, f"package-{n}")
+    for n in range(20):
+        mappings.set_(db, Wanted("bench", price=f"price_{n}", package=f"package-{n % 4}"))
 
 
 def measured(engine: Engine, rounds: int) -> dict[str, float]:
@@ -131,29 +160,36 @@ def measured(engine: Engine, rounds: int) -> dict[str, float]:
     with engine.begin() as db:
         ledger = editions.begin(db, "bench")
         first = timed(lambda: write_movements(db, ledger))
-    window: list[float] = []
-    alone: list[float] = []
+    stages: dict[str, list[float]] = {"the window": [], "reading": [], "the expression alone": [], "writing": []}
     again: list[float] = []
     for _ in range(rounds):
         with rebuild.opened() as work, engine.begin() as db:
-            work.read_spans(db, ledger)
-            window.append(timed(lambda: work.db.execute(WINDOW)))
-            alone.append(timed(lambda: duck.derive(work.db, ledger.policy, ZoneInfo("UTC"))))
+            stages["reading"].append(timed(lambda: work.read_spans(db, ledger)))
+            stages["the window"].append(timed(lambda: work.db.execute(WINDOW)))
+            work.db.execute("drop table bare")
+            stages["the expression alone"].append(timed(lambda: work.derive(ledger)))
+            stages["writing"].append(timed(lambda: work.write(db, ledger)))
         with engine.begin() as db:
             again.append(timed(lambda: write_movements(db, ledger)))
+    window = stages.pop("the window")
     base = statistics.median(window)
     with engine.connect() as db:
         spans = db.execute(text("select count(*) from tidegate.spans")).scalar_one()
     return {
         "spans": spans,
         "the window, s": base,
-        "the expression alone, s": statistics.median(alone),
-        "the expression alone, × the window": statistics.median(alone) / base,
+        **{f"{name}, s": statistics.median(seconds) for name, seconds in stages.items()},
+        "the expression alone, × the window": ratio(stages["the expression alone"], window),
         "rebuild with nothing to write, s": statistics.median(again),
-        "rebuild with nothing to write, × the window": statistics.median(again) / base,
+        "rebuild with nothing to write, × the window": ratio(again, window),
         "rebuild from nothing, s": first,
         "rebuild from nothing, × the window": first / base,
     }
+
+
+def ratio(seconds: list[float], window: list[float]) -> float:
+    """The median of what each round took, as a multiple of the window of the same round."""
+    return statistics.median(a / b for a, b in zip(seconds, window, strict=True))
 
 
 WINDOW = """
@@ -199,6 +235,35 @@ values ('bench', :id, now(), now(), 1, cast(:data as jsonb), :c, 'active')"""),
 
         seconds.append(timed(refreshed))
     return statistics.median(seconds[5:]) * 1000
+
+
+def asked(home: Path, engine: Engine) -> dict[str, float]:
+    """Milliseconds of reports of MRR by month for five years over HTTP: the 95th percentile of those in all, the median
+    of those by groups.
+    """
+    with engine.begin() as db:
+        _, token = tokens.create(db, "bench", ["revenue"])
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+        db.execute(text("vacuum analyze"))
+
+    with serving(home) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=300) as client:
+        client.headers["Authorization"] = f"Bearer {token}"
+
+        def ask(group: str | None, times: int) -> list[float]:
+            given = {"by": "month", "from": "2021-01-01", "to": "2025-12-31"}
+            given |= {"group_by": group} if group else {}
+
+            def once() -> None:
+                assert client.get("/api/revenue/mrr", params=given).raise_for_status().json()["rows"]
+
+            once()
+            return [timed(once) * 1000 for _ in range(times)]
+
+        return {
+            "MRR by month over HTTP, p95, ms": statistics.quantiles(ask(None, 100), n=20)[-1],
+            "by package over HTTP, ms": statistics.median(ask("package", 5)),
+            "by a contact's property over HTTP, ms": statistics.median(ask("property:sector", 5)),
+        }
 
 
 PRICE = {

@@ -108,6 +108,11 @@ def test_mappings_are_set_previewed_and_removed(cli: Words) -> None:
     told = cli(*over, "--preview")
     assert "would have" in told
     assert "Nothing was done" in told
+    told_none = cli.json(*over, "--preview", "--listed", "0")
+    assert {feature: len(listed) for feature, listed in told_none["features"].items()} == dict.fromkeys(
+        told_none["totals"], 0
+    )
+    assert told_none["totals"]
     token = cli.json(*over, "--preview")["token"]
     assert cli.json(*over, "--token", token)["done"]
     assert cli.json(*over, "--token", token, code=2)["error"]["type"] == "PreviewStale"

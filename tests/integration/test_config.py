@@ -17,7 +17,7 @@ from tidegate.contacts import directory, linking
 from tidegate.contacts.directory import Making
 from tidegate.entitlements.overrides import Giving, give
 from tidegate.errors import ConfigInvalid, PreviewNeeded, PreviewStale
-from tidegate.workflows import config_file
+from tidegate.workflows import config_file, contacts_settings
 from tidegate.workflows.config_export import export
 from tidegate.workflows.config_sections import read
 from tidegate.workflows.config_yaml import dump
@@ -218,6 +218,28 @@ def test_the_plan_tells_what_other_settings_do_to_links(shop: Shop) -> None:
     assert preview(shop.engine, change(text)).result["matched"]["acme"]["linked"] == 1
     assert shop.rows("select * from tidegate.links") == []
     apply(shop, text)
+    assert shop.rows("select method from tidegate.links") == [("email",)]
+
+
+def test_matching_under_other_settings_holds_nobody_up_and_goes_on_when_it_was_broken_off(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with shop.engine.begin() as db:
+        db.exec_driver_sql("delete from tidegate.links")
+        db.exec_driver_sql("update tidegate.contacts set external_id = 'w1'")
+    matching, free = contacts_settings.match_under, list[bool]()
+
+    def looking(*args: Any) -> Any:
+        free.append(shop.scalar("select pg_try_advisory_xact_lock(hashtext('tidegate.contacts'))"))
+        return matching(*args)
+
+    monkeypatch.setattr(contacts_settings, "match_under", looking)
+    monkeypatch.setattr(config_file, "refresh_changed", lambda *_: None)
+    text = "contacts: {create_missing: false}\n"
+    done = settle(shop.engine, change(text), anyway=True)
+    assert (free, done.done, done.result["matched"]["acme"]["linked"]) == ([True], True, 1)
+    assert (planned(shop, text), shop.rows("select * from tidegate.links")) == ([], [])
+    shop.refresh()
     assert shop.rows("select method from tidegate.links") == [("email",)]
 
 

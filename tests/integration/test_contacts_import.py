@@ -87,6 +87,24 @@ def test_a_file_makes_contacts_links_them_and_can_be_taken_again(shop: Shop) -> 
     assert (shown(shop, "acme")["made_by"], shown(shop, "acme")["name_is_yours"]) == ("csv", True)
 
 
+def test_a_file_taken_again_writes_nothing_at_all(shop: Shop) -> None:
+    """Every version of every row of ours (ctid, xmin) is the one that was there."""
+    shop.catalog()
+    shop.settings(create_missing=True)
+    put(shop, Record("account", "old"))
+    for number in range(1, 4):
+        buys(shop, number, email=f"c{number}@acme.com")
+    shop.refresh()
+    assert take(shop, FILE)["changed"]
+    names = shop.rows("select tablename from pg_tables where schemaname = 'tidegate' order by 1")
+    every = [f"select ctid::text, xmin::text from tidegate.{name} order by 1" for (name,) in names]
+    before = [shop.rows(sql) for sql in every]
+    again = take(shop, FILE)
+    assert (again["changed"], again["unchanged"]) == (False, 3)
+    assert [shop.rows(sql) for sql in every] == before
+    assert shop.rows("select count(*) from tidegate.contact_changes where action = 'import'") == [(1,)]
+
+
 def test_a_file_changes_what_it_says_and_leaves_the_rest(shop: Shop) -> None:
     take(shop, FILE.replace(",old,", ",acme,"))
     done = take(shop, "id,name,emails,properties.seats\nacme,,new@acme.com,13\n")

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DataError
 
+from tidegate.store.driver import run
 from tidegate.store.engine import open_engine
 
 
@@ -36,6 +37,17 @@ def test_no_statement_is_compiled(database_url: str) -> None:
     engine = open_engine(database_url)
     with engine.connect() as db:
         assert db.execute(text("show jit")).scalar_one() == "off"
+    engine.dispose()
+
+
+def test_a_statement_of_the_driver_is_part_of_a_transaction_that_can_be_rolled_back(database_url: str) -> None:
+    engine = open_engine(database_url)
+    with engine.connect() as db:
+        run(db, b"create temp table written as select %(n)s::int as n", {"n": 7})
+        assert db.execute(text("select n from written")).scalar_one() == 7
+        db.rollback()
+        run(db, b"create temp table written (n int)", {})
+        db.rollback()
     engine.dispose()
 
 

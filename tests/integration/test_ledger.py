@@ -25,6 +25,7 @@ from tidegate.revenue.periods import periods
 from tidegate.stripe_api.resources.discounts import DISCOUNTS
 from tidegate.workflows import contacts, previewing, retention
 from tidegate.workflows import revenue as keeping
+from tidegate.workflows.ledger_policy import write_movements
 
 
 @pytest.fixture(scope="module")
@@ -344,6 +345,35 @@ from tidegate.movements where edition = 900 and superseded_at is null""")
         theirs = sorted(duck_db.execute(f"select {listed} from ledger_movements").fetchall())
     assert len(ours) == added > 150
     assert ours == theirs
+
+
+def test_a_rebuild_writes_what_differs_and_says_the_same_as_a_refresh(books: Books) -> None:
+    with books.shop.engine.connect() as db, db.begin() as trying:
+        of_test = Ledger("acme", 901, policy("default"), editions.begin(db, "acme").zone, "")
+        names = random_spans(db, 7)
+        where = {"names": names}
+        first = write_movements(db, of_test)
+        assert first.added > 150
+        assert first.superseded == 0
+        assert write_movements(db, of_test) == (0, 0)
+        db.execute(
+            text("update tidegate.spans set mrr = mrr + 1000000 where customer = any(:names) and mrr > 0"), where
+        )
+        db.execute(text("delete from tidegate.spans where customer = :name"), {"name": names[0]})
+        again = write_movements(db, of_test)
+        assert again.added > 50
+        assert again.superseded >= again.added
+        assert movements.keep_movements(db, of_test, names) == (0, 0)
+        stands = db.execute(
+            text("""
+select d.amount, d.movements, sum(m.amount), count(*) from tidegate.mrr_days d
+left join tidegate.movements m on m.connection = d.connection and m.edition = d.edition and m.currency = d.currency
+  and m.day = d.day and m.kind = d.kind and m.superseded_at is null
+where d.connection = 'acme' and d.edition = 901 group by d.connection, d.edition, d.currency, d.day, d.kind""")
+        ).all()
+        trying.rollback()
+    assert stands
+    assert all((row[0], row[1]) == (row[2], row[3]) for row in stands)
 
 
 @pytest.mark.parametrize(

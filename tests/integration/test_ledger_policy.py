@@ -74,14 +74,16 @@ def test_what_only_movements_depend_on_leaves_the_spans_alone(books: Books) -> N
     books.refresh()
     with books.shop.engine.begin() as db:
         db.execute(text("update tidegate.spans set source = 'kept'"))
-    told = ledger_policy.adopt(books.shop.engine, books.shop.account, {"choices": {"unit": "customer"}}, "me")
+    with books.shop.engine.begin() as db:
+        wanted = editions.terms(db, "acme").otherwise(choices={"unit": "customer"})
+        told = ledger_policy.adopted(db, books.shop.account, wanted, "me")
     assert [(one["kind"], one["before"], one["now"]) for one in told["months"]] == [
         ("expansion", 300 * MILLION, 0),
         ("new", 1000 * MILLION, 1300 * MILLION),
     ]
     assert books.shop.rows("select distinct source from tidegate.spans") == [("kept",)]
     assert broken(books) == {}
-    assert books.refresh() == (0, 0)
+    assert books.refresh() == (2, 0)  # the facts that follow: what the test did to the spans is put right
 
 
 def test_the_base_currency_is_no_new_edition(books: Books) -> None:

@@ -123,7 +123,8 @@ class _Steps:
 
 
 def _watch(steps: _Steps) -> None:
-    """Makes steps of what SQLAlchemy, urllib3 and `os.replace` do in this process."""
+    """Makes steps of what SQLAlchemy, psycopg's connection, urllib3 and `os.replace` do in this process."""
+    import psycopg
     import urllib3
     from sqlalchemy import Engine, event
     from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -133,6 +134,11 @@ def _watch(steps: _Steps) -> None:
 
     event.listen(Engine, "before_cursor_execute", statement)
     commit, send, replace = PGDialect_psycopg.do_commit, urllib3.PoolManager.urlopen, os.replace
+    execute = psycopg.Connection.execute
+
+    def executing(connection: Any, sql: Any, *args: Any, **options: Any) -> Any:
+        statement(None, None, sql.decode() if isinstance(sql, bytes) else str(sql))
+        return execute(connection, sql, *args, **options)
 
     def committing(dialect: Any, connection: Any) -> None:
         steps.step("about to commit")
@@ -151,5 +157,6 @@ def _watch(steps: _Steps) -> None:
         steps.step(f"replaced {files[-1]}")
 
     os.replace = replacing  # type: ignore[assignment]
+    psycopg.Connection.execute = executing  # type: ignore[method-assign]
     PGDialect_psycopg.do_commit = committing
     urllib3.PoolManager.urlopen = sending  # type: ignore[method-assign]

@@ -42,7 +42,8 @@ def rows(spans: Iterable[Row], zone: str = "UTC", **choices: str) -> list[Row]:
     """The rows of movements, by unit, currency, date and item."""
     given = pyarrow.Table.from_pylist(list(spans), schema=ibis.schema(expression.SPANS).to_pyarrow())
     db = _duckdb()
-    db.register("ledger_spans", given)
+    db.register("given", given)
+    db.execute("create or replace table ledger_spans as from given")
     duck.derive(db, policy("default", choices), ZoneInfo(zone))
     told: list[Row] = db.sql("from ledger_movements").to_arrow_table().to_pylist()
     return sorted(told, key=lambda one: (one["unit"], one["currency"], one["moved_at"], one["at"], one["item"]))

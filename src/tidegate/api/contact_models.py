@@ -74,22 +74,6 @@ class Refreshed(BaseModel):
     fetched: dict[str, int]
 
 
-class Effect(BaseModel):
-    """What a change does to entitlements: per feature the first `listed` contacts, and in `totals` how many there are;
-    `token` does just that.
-    """
-
-    token: str
-    done: bool
-    contacts: int
-    lost: int
-    gained: int
-    changed: int
-    totals: dict[str, dict[str, int]]
-    features: dict[str, list[dict[str, Any]]]
-    result: Any = None
-
-
 class NewLink(BaseModel):
     """A customer to link by hand."""
 

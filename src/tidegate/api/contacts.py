@@ -9,7 +9,6 @@ from tidegate.api.auth import HubOf, requires
 from tidegate.api.contact_models import (
     ContactChange,
     ContactPage,
-    Effect,
     Forgotten,
     Invoices,
     Member,
@@ -22,16 +21,14 @@ from tidegate.api.contact_models import (
     Refreshed,
     Shown,
 )
-from tidegate.api.previews import MOST_LISTED, Listed
+from tidegate.api.previews import MOST_LISTED, Listed, Outcome, outcome
 from tidegate.contacts import directory, invoices
 from tidegate.contacts.listing import Filter, subscriptions
 from tidegate.contacts.records import Record
 from tidegate.errors import UsageError
 from tidegate.security.tokens import Token
-from tidegate.wiring import Hub
 from tidegate.workflows import contacts as workflow
-from tidegate.workflows import contacts_edit, contacts_fetch, contacts_forget, contacts_merge, previewing
-from tidegate.workflows.previewing import Change
+from tidegate.workflows import contacts_edit, contacts_fetch, contacts_forget, contacts_merge
 
 router = APIRouter(prefix="/api/contacts", tags=["contacts"])
 
@@ -53,12 +50,6 @@ Operator = Annotated[Token, requires("operate")]
 def by(token: Token) -> str:
     """A token as the record of changes names it."""
     return f"token:{token.name}"
-
-
-def carried_out(hub: Hub, change: Change, only_preview: bool, token: str | None, listed: int) -> Effect:
-    """The change tried, or done. Raises PreviewNeeded, PreviewStale and what the change raises."""
-    found = previewing.preview(hub.engine, change) if only_preview else previewing.settle(hub.engine, change, token)
-    return Effect.model_validate(found.as_json(listed))
 
 
 @router.get("", dependencies=[requires("read")])
@@ -163,10 +154,10 @@ def link(
     preview_token: PreviewToken = None,
     listed: Listed = MOST_LISTED,
     connection: Named = None,
-) -> Effect:
+) -> Outcome:
     """Makes a Stripe customer this contact's by hand; no matching changes that any more."""
     change = workflow.linked(hub.account(connection), new.customer, contact, by(token))
-    return carried_out(hub, change, preview, preview_token, listed)
+    return outcome(hub, change, preview, preview_token, listed)
 
 
 @router.delete("/{contact:segment}/links/{customer:segment}")
@@ -180,10 +171,10 @@ def unlink(
     preview_token: PreviewToken = None,
     listed: Listed = MOST_LISTED,
     connection: Named = None,
-) -> Effect:
+) -> Outcome:
     """Takes a Stripe customer from this contact and keeps it apart."""
     change = workflow.unlinked(hub.account(connection), customer, by(token), rematch=rematch, ref=contact)
-    return carried_out(hub, change, preview, preview_token, listed)
+    return outcome(hub, change, preview, preview_token, listed)
 
 
 @router.post("/{contact:segment}/ids")
@@ -210,10 +201,10 @@ def merge(
     preview_token: PreviewToken = None,
     listed: Listed = MOST_LISTED,
     connection: Named = None,
-) -> Effect:
+) -> Outcome:
     """Makes another contact part of this one; `result.merge` is the number that parts them again."""
     change = contacts_merge.merged(hub.livemode(connection), contact, what.other, by(token))
-    return carried_out(hub, change, preview, preview_token, listed)
+    return outcome(hub, change, preview, preview_token, listed)
 
 
 @router.post("/{contact:segment}/unmerge")
@@ -226,11 +217,11 @@ def unmerge(
     preview_token: PreviewToken = None,
     listed: Listed = MOST_LISTED,
     connection: Named = None,
-) -> Effect:
+) -> Outcome:
     """Parts this contact from one that was merged into it."""
     with hub.engine.connect() as db:
         key = directory.find(db, hub.livemode(connection), contact).key
-    return carried_out(hub, contacts_merge.unmerged(what.merge, by(token), of=key), preview, preview_token, listed)
+    return outcome(hub, contacts_merge.unmerged(what.merge, by(token), of=key), preview, preview_token, listed)
 
 
 @router.post("/{contact:segment}/forget")

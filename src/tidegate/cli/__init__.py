@@ -34,6 +34,7 @@ from tidegate.cli.entitlements import entitlements
 from tidegate.cli.events import events
 from tidegate.cli.export import export
 from tidegate.cli.import_ import import_
+from tidegate.cli.ledger import ledger
 from tidegate.cli.metrics import metrics
 from tidegate.cli.migrate import migrate
 from tidegate.cli.movements import movements
@@ -100,6 +101,7 @@ PANELS: dict[str, dict[str, Callable[..., Any]]] = {
         "close": close,
         "reconcile": reconcile,
         "data-quality": data_quality,
+        "ledger": ledger,
         "price": price,
     },
     "Contacts and entitlements": {"entitlements": entitlements, "consume": consume},

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tidegate.cli.options import AsJson
-from tidegate.cli.previews import KeepHolders, Token, Yes
+from tidegate.cli.previews import MOST_LISTED, KeepHolders, Listed, Token, Yes
 
 if TYPE_CHECKING:
     from tidegate.workflows.config_sections import Sections
@@ -21,7 +21,13 @@ Prune = Annotated[
 
 
 @app.command()
-def plan(file: File, prune: Prune = False, keep_holders: KeepHolders = True, as_json: AsJson = False) -> None:
+def plan(
+    file: File,
+    prune: Prune = False,
+    keep_holders: KeepHolders = True,
+    as_json: AsJson = False,
+    listed: Listed = MOST_LISTED,
+) -> None:
     """Show what applying the file would change, and for whom; exits 1 when anything differs, 0 when nothing does."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
@@ -35,7 +41,7 @@ def plan(file: File, prune: Prune = False, keep_holders: KeepHolders = True, as_
         found = preview(hub.engine, applying(sections, person(), prune=prune, keep_holders=keep_holders))
     steps = found.result["steps"]
     if as_json:
-        show.document(found.as_json())
+        show.document(found.as_json(listed))
     else:
         _say_steps(found.result)
         if steps:
@@ -52,10 +58,12 @@ def apply(
     yes: Yes = False,
     token: Token = None,
     as_json: AsJson = False,
+    listed: Listed = MOST_LISTED,
 ) -> None:
-    """Make the hub what the file says, in one transaction, after showing what that changes for whom.
+    """Make the hub what the file says, all at once, after showing what that changes for whom.
 
-    What the file manages is read-only everywhere else.
+    Under other contact settings customers are matched by batches then; what is left when it is broken off a worker
+    does. What the file manages is read-only everywhere else.
     """
     from tidegate.cli import show
     from tidegate.cli.hub import opened
@@ -71,7 +79,7 @@ def apply(
             _say_steps(preview(hub.engine, change).result)
         found = carry_out(hub.engine, change, only_preview=False, yes=yes, token=token, as_json=as_json)
     if as_json:
-        show.document(found.as_json())
+        show.document(found.as_json(listed))
         return
     if yes or token or not sys.stdin.isatty():
         _say_steps(found.result)

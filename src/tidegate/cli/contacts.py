@@ -6,7 +6,7 @@ import typer
 
 from tidegate.cli import contacts_changes, contacts_data, contacts_review, contacts_stripe
 from tidegate.cli.options import AsJson, ConnectionName
-from tidegate.cli.previews import Previewed, Token, Yes
+from tidegate.cli.previews import MOST_LISTED, Listed, Previewed, Token, Yes
 
 app = typer.Typer(help="Who your Stripe customers are.", no_args_is_help=True)
 
@@ -118,23 +118,19 @@ def link(
     token: Token = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,
+    listed: Listed = MOST_LISTED,
 ) -> None:
     """Make a Stripe customer a contact's by hand; no matching changes that any more."""
-    from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.cli.previews import carry_out, say
+    from tidegate.cli.previews import carry_out, tell
     from tidegate.cli.who import person
     from tidegate.workflows import contacts
 
     with opened(may_migrate=True) as hub:
         change = contacts.linked(hub.account(connection), customer, contact, person())
         found = carry_out(hub.engine, change, only_preview=preview, yes=yes, token=token, as_json=as_json)
-    if as_json:
-        show.document(found.as_json())
-        return
-    if found.done:
-        show.line(f"{customer} is {found.result['contact']}'s customer now.")
-    say(found)
+    done = [f"{customer} is {found.result['contact']}'s customer now."] if found.done else []
+    tell(found, done, as_json=as_json, listed=listed)
 
 
 @app.command()
@@ -148,24 +144,19 @@ def unlink(
     token: Token = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,
+    listed: Listed = MOST_LISTED,
 ) -> None:
     """Take a Stripe customer from its contact and keep it apart."""
-    from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.cli.previews import carry_out, say
+    from tidegate.cli.previews import carry_out, tell
     from tidegate.cli.who import person
     from tidegate.workflows import contacts
 
     with opened(may_migrate=True) as hub:
         change = contacts.unlinked(hub.account(connection), customer, person(), rematch=rematch)
         found = carry_out(hub.engine, change, only_preview=preview, yes=yes, token=token, as_json=as_json)
-    if as_json:
-        show.document(found.as_json())
-        return
-    if found.done:
-        whose = found.result["contact"]
-        show.line(f"{customer} is {whose}'s customer now." if whose else f"{customer} is nobody's customer now.")
-    say(found)
+    done = [f"{customer} is {found.result['contact'] or 'nobody'}'s customer now."] if found.done else []
+    tell(found, done, as_json=as_json, listed=listed)
 
 
 @app.command()

@@ -1,14 +1,11 @@
 """`tidegate contacts merge`, `unmerge`: two contacts that are one, and back."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from tidegate.cli.options import AsJson, ConnectionName
-from tidegate.cli.previews import Previewed, Token, Yes
-
-if TYPE_CHECKING:
-    from tidegate.workflows.previewing import Preview
+from tidegate.cli.previews import MOST_LISTED, Listed, Previewed, Token, Yes
 
 app = typer.Typer()
 
@@ -22,17 +19,18 @@ def merge(
     token: Token = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,
+    listed: Listed = MOST_LISTED,
 ) -> None:
     """Make two contacts one: ids, customers, members, overrides and usage of the second become the first's."""
     from tidegate.cli.hub import opened
-    from tidegate.cli.previews import carry_out
+    from tidegate.cli.previews import carry_out, tell
     from tidegate.cli.who import person
     from tidegate.workflows import contacts_merge
 
     with opened(may_migrate=True) as hub:
         change = contacts_merge.merged(hub.livemode(connection), contact, other, person())
         found = carry_out(hub.engine, change, only_preview=preview, yes=yes, token=token, as_json=as_json)
-    _print(found, as_json, _merged)
+    tell(found, _merged(found.result, done=found.done), as_json=as_json, listed=listed)
 
 
 def _merged(result: dict[str, Any], *, done: bool) -> list[str]:
@@ -56,10 +54,11 @@ def unmerge(
     token: Token = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,
+    listed: Listed = MOST_LISTED,
 ) -> None:
     """Part two contacts that were merged: each has again what it had, what came since stays where it is."""
     from tidegate.cli.hub import opened
-    from tidegate.cli.previews import carry_out
+    from tidegate.cli.previews import carry_out, tell
     from tidegate.cli.who import person
     from tidegate.workflows import contacts_merge
 
@@ -68,21 +67,9 @@ def unmerge(
             number = contacts_merge.number_of(db, hub.livemode(connection), which)
         change = contacts_merge.unmerged(number, person())
         found = carry_out(hub.engine, change, only_preview=preview, yes=yes, token=token, as_json=as_json)
-    _print(found, as_json, _unmerged)
+    tell(found, _unmerged(found.result, done=found.done), as_json=as_json, listed=listed)
 
 
 def _unmerged(result: dict[str, Any], *, done: bool) -> list[str]:
     said = "are two contacts again" if done else "would be two contacts again"
     return [f"{result['kept']} and {result['other']} {said}.", *(f"Not given back: {one}." for one in result["stayed"])]
-
-
-def _print(found: "Preview", as_json: bool, told: Any) -> None:
-    from tidegate.cli import show
-    from tidegate.cli.previews import say
-
-    if as_json:
-        show.document(found.as_json())
-        return
-    for line in told(found.result, done=found.done):
-        show.line(line)
-    say(found)

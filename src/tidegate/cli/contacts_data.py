@@ -38,15 +38,10 @@ def import_(
     """
     from tidegate.cli import progress, show
     from tidegate.cli.hub import opened
-    from tidegate.cli.progress import Step
     from tidegate.cli.who import person
     from tidegate.workflows.contacts_import import import_contacts
 
     with opened(may_migrate=True) as hub, _rereadable(file) as opens, progress.shown() as tell:
-
-        def step(name: str, done: int, total: int | None) -> None:
-            tell(Step(name, done, total, done == total))
-
         done = import_contacts(
             hub.engine,
             hub.livemode(connection),
@@ -56,16 +51,21 @@ def import_(
             name="the input" if file == "-" else file,
             kind=kind,
             dry_run=dry_run,
-            progress=step,
+            progress=lambda step, done, total: tell(progress.Step(step, done, total, done == total)),
         ).as_json()
     if as_json:
         show.document(done)
-        return
-    would = "It would make" if dry_run else "Made"
-    show.line(
-        f"{would} {done['created']:,} contacts and change {done['updated']:,} of {done['lines']:,}; "
-        f"{done['unchanged']:,} are as they were. {done['linked']:,} customers linked by billing id, "
-        f"{done['matched']:,} by matching; {done['joined']:,} memberships."
+    else:
+        show.line(_imported(done))
+
+
+def _imported(done: dict[str, Any]) -> str:
+    if not done["changed"]:
+        return f"Nothing {'would change' if done['dry_run'] else 'changed'}: all {done['lines']:,} are as they were."
+    return (
+        f"{'It would make' if done['dry_run'] else 'Made'} {done['created']:,} contacts and change "
+        f"{done['updated']:,} of {done['lines']:,}; {done['unchanged']:,} are as they were. {done['linked']:,} "
+        f"customers linked by billing id, {done['matched']:,} by matching; {done['joined']:,} memberships."
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tidegate.cli.options import AsJson, ConnectionName
-from tidegate.cli.previews import Previewed, Token, Yes
+from tidegate.cli.previews import MOST_LISTED, Listed, Previewed, Token, Yes
 
 if TYPE_CHECKING:
     from tidegate.workflows.contacts_settings import Effect
@@ -150,6 +150,7 @@ def settings(
     token: Token = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,
+    listed: Listed = MOST_LISTED,
 ) -> None:
     """Show how a connection's customers are matched, or change it and match all of them anew."""
     from tidegate.cli import show
@@ -174,7 +175,7 @@ def settings(
         else:
             effect = contacts_settings.commit(hub.engine, account, given, person(), token, anyway=yes)
     if as_json:
-        show.document({"connection": account.name, **effect.as_json()})
+        show.document({"connection": account.name, **effect.as_json(listed)})
         return
     print_effect(effect)
 

@@ -1,4 +1,4 @@
-"""`tidegate export`: the mirror as Parquet or CSV files."""
+"""`tidegate export`: the mirror and the ledger as Parquet or CSV files."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,7 +14,9 @@ def export(
     connection: ConnectionName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the mirror's tables to files, read at one instant. Each connection needs a directory of its own."""
+    """Write the mirror's tables and the ledger to files, read at one instant. Each connection needs a directory of its
+    own.
+    """
     from tidegate.cli import progress, show
     from tidegate.cli.hub import opened
     from tidegate.cli.progress import Step

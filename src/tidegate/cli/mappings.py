@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tidegate.cli.options import AsJson, ConnectionName
-from tidegate.cli.previews import KeepHolders, Previewed, Token, Yes
+from tidegate.cli.previews import MOST_LISTED, KeepHolders, Listed, Previewed, Token, Yes
 from tidegate.cli.suggest import suggest
 
 if TYPE_CHECKING:
@@ -80,11 +80,12 @@ def set_(
     token: Token = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,
+    listed: Listed = MOST_LISTED,
 ) -> None:
     """Map a price or a product to a package or a feature, in place of what it was mapped to."""
     from tidegate.catalog.mappings import Wanted
     from tidegate.cli.hub import opened
-    from tidegate.cli.previews import carry_out
+    from tidegate.cli.previews import carry_out, tell
     from tidegate.cli.who import person
     from tidegate.workflows.catalog_changes import set_mapping
 
@@ -101,7 +102,8 @@ def set_(
         )
         change = set_mapping(wanted, keep_holders=keep_holders)
         found = carry_out(hub.engine, change, only_preview=preview, yes=yes, token=token, as_json=as_json)
-    _tell(found, as_json, "is mapped" if found.result["changed"] else "is mapped so already", source)
+    done = "is mapped" if found.result["changed"] else "is mapped so already"
+    tell(found, _done(found, done, source), as_json=as_json, listed=listed)
 
 
 @app.command()
@@ -113,24 +115,24 @@ def remove(
     token: Token = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,
+    listed: Listed = MOST_LISTED,
 ) -> None:
     """Take a mapping out of force. A preview names who would lose what; its token does exactly that.
 
     With --all-holders it ends what holders keep of a price or product, mapped now or not.
     """
-    from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.cli.previews import carry_out
+    from tidegate.cli.previews import carry_out, tell
     from tidegate.cli.who import person
 
     with opened(may_migrate=True) as hub:
         change = _removal(hub, connection, mapping, person(), keep_holders)
         found = carry_out(hub.engine, change, only_preview=preview, yes=yes, token=token, as_json=as_json)
-    if "released" in found.result and not as_json:
-        _say(found)
-        show.line(f"{found.result['released']:,} prices of subscriptions are kept no longer.")
-        return
-    _tell(found, as_json, "is removed", mapping)
+    if "released" in found.result:
+        done = [f"{found.result['released']:,} prices of subscriptions are kept no longer."]
+    else:
+        done = _done(found, "is removed", mapping)
+    tell(found, done, as_json=as_json, listed=listed)
 
 
 @app.command()
@@ -210,22 +212,12 @@ def _removal(hub: "Hub", connection: str | None, mapping: str, by: str, keep_hol
     raise CatalogUnknown(what="mapping of", key=mapping, nearest="", list="mappings")
 
 
-def _say(found: "Preview") -> None:
-    from tidegate.cli.previews import say
-
-    if found.features or not found.done:
-        say(found)
-
-
-def _tell(found: "Preview", as_json: bool, done: str, what: str) -> None:
-    from tidegate.cli import show
-
-    if as_json:
-        show.document(found.as_json())
-        return
-    _say(found)
-    result = found.result
+def _done(found: "Preview", done: str, what: str) -> list[str]:
+    result, lines = found.result, list[str]()
     if found.done:
-        show.line(f"{what[:1].upper()}{what[1:]} {done} (mapping {result['mapping']}).")
+        lines.append(f"{what[:1].upper()}{what[1:]} {done} (mapping {result['mapping']}).")
     if result["kept"]:
-        show.line(f"Kept for those who hold it: {result['kept']:,} prices of subscriptions; --all-holders ends that.")
+        lines.append(
+            f"Kept for those who hold it: {result['kept']:,} prices of subscriptions; --all-holders ends that."
+        )
+    return lines

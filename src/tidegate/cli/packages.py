@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tidegate.cli.options import AsJson, ConnectionName
-from tidegate.cli.previews import Previewed, Token, Yes
+from tidegate.cli.previews import MOST_LISTED, Listed, Previewed, Token, Yes
 
 if TYPE_CHECKING:
-    from tidegate.workflows.previewing import Change, Preview
+    from tidegate.workflows.previewing import Change
 
 app = typer.Typer(help="Packages: sets of features, in versions.", no_args_is_help=True)
 
@@ -86,6 +86,7 @@ def publish(
     yes: Yes = False,
     token: Token = None,
     as_json: AsJson = False,
+    listed: Listed = MOST_LISTED,
 ) -> None:
     """Publish a version. Subscribers stay on theirs until they are migrated; new ones get this one."""
     from tidegate.cli.who import person
@@ -93,7 +94,7 @@ def publish(
 
     given = given_features(feature) if feature else None
     change = catalog_changes.publish_package(package, person(), features=given)
-    _finish(change, preview, yes, token, as_json, _published)
+    _finish(change, preview, yes, token, as_json, listed, _published)
 
 
 @app.command()
@@ -107,13 +108,14 @@ def migrate(
     yes: Yes = False,
     token: Token = None,
     as_json: AsJson = False,
+    listed: Listed = MOST_LISTED,
 ) -> None:
     """Move subscribers to another version of the package, after a preview of who gains and loses what."""
     from tidegate.cli.who import person
     from tidegate.workflows import catalog_changes
 
     change = catalog_changes.migrate_package(package, person(), to=to, subscriptions=subscription)
-    _finish(change, preview, yes, token, as_json, _migrated)
+    _finish(change, preview, yes, token, as_json, listed, _migrated)
 
 
 @app.command()
@@ -224,17 +226,12 @@ def _migrated(result: dict[str, Any]) -> str:
     return f"{result['moved']:,} subscriptions of {result['package']} are on version {result['version']} now."
 
 
-def _finish(change: "Change", preview: bool, yes: bool, token: str | None, as_json: bool, told: Any) -> None:
-    from tidegate.cli import show
+def _finish(
+    change: "Change", preview: bool, yes: bool, token: str | None, as_json: bool, listed: int, told: Any
+) -> None:
     from tidegate.cli.hub import opened
-    from tidegate.cli.previews import carry_out, say
+    from tidegate.cli.previews import carry_out, tell
 
     with opened(may_migrate=True) as hub:
-        found: Preview = carry_out(hub.engine, change, only_preview=preview, yes=yes, token=token, as_json=as_json)
-    if as_json:
-        show.document(found.as_json())
-        return
-    if found.features or not found.done:
-        say(found)
-    if found.done:
-        show.line(told(found.result))
+        found = carry_out(hub.engine, change, only_preview=preview, yes=yes, token=token, as_json=as_json)
+    tell(found, [told(found.result)] if found.done else [], as_json=as_json, listed=listed)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Engine
 
     from tidegate.workflows.previewing import Change, Preview
@@ -24,7 +26,17 @@ KeepHolders = Annotated[
 ]
 
 SHOWN = 20
-"""Contacts of a feature that a preview lists; `--json` lists all."""
+"""Contacts of a feature that the tables of a preview list."""
+MOST_LISTED = 100
+Listed = Annotated[
+    int,
+    typer.Option(
+        "--listed",
+        metavar="N",
+        min=0,
+        help="With --json: so many contacts of each feature are listed; `totals` counts all of them.",
+    ),
+]
 
 
 def carry_out(
@@ -47,11 +59,24 @@ def carry_out(
     return commit(engine, change, found.token)
 
 
+def tell(found: "Preview", lines: "Sequence[str]", *, as_json: bool, listed: int) -> None:
+    """What a change does or did: as a JSON document, or as tables and then these lines."""
+    from tidegate.cli import show
+
+    if as_json:
+        show.document(found.as_json(listed))
+        return
+    if found.features or not found.done:
+        say(found)
+    for line in lines:
+        show.line(line)
+
+
 def say(found: "Preview") -> None:
     """The preview as tables, a feature each, with its token while it is not done."""
     from tidegate.cli import show
 
-    told = found.as_json()
+    told = found.as_json(0)
     say_features(found.features, found.done)
     show.line(
         f"{told['contacts']:,} contacts looked at: {told['gained']:,} entitlements gained, {told['changed']:,} "
@@ -69,7 +94,7 @@ def say_features(features: dict[str, list[dict[str, Any]]], done: bool) -> None:
         rows = [(one["contact"], standing(one["before"]), standing(one["now"])) for one in changes[:SHOWN]]
         show.table([feature, "had", "has"] if done else [feature, "has", "would have"], rows)
         if len(changes) > SHOWN:
-            show.line(f"… and {len(changes) - SHOWN:,} more (--json lists all)")
+            show.line(f"… and {len(changes) - SHOWN:,} more (--json --listed N lists N)")
         show.line()
 
 

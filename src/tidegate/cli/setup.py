@@ -7,6 +7,7 @@ import typer
 
 from tidegate.cli.connect import ApiBase, ApiKey, Name
 from tidegate.cli.options import AsJson
+from tidegate.cli.previews import MOST_LISTED
 
 if TYPE_CHECKING:
     from tidegate.connections.accounts import Account
@@ -165,7 +166,7 @@ def _match(
         effect = contacts_settings.commit(hub.engine, account, settings, person(), effect.token)
     else:
         say("   Nobody is matched by other settings; `tidegate contacts settings` does it later.")
-    result["contacts"] = effect.as_json()
+    result["contacts"] = effect.as_json(MOST_LISTED)
 
 
 def _agreed(question: str) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tidegate.cli.options import AsJson, ConnectionName
+from tidegate.cli.previews import MOST_LISTED, Listed
 
 if TYPE_CHECKING:
     from tidegate.catalog.proposals import Left, Suggestion
@@ -27,6 +28,7 @@ def suggest(
     ] = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,
+    listed: Listed = MOST_LISTED,
 ) -> None:
     """Propose features, packages and mappings from products, prices and subscriptions; accept all, or the named ones.
 
@@ -51,7 +53,7 @@ def suggest(
             "connection": account.name,
             "suggestions": [catalog_suggest.as_json(one) for one in wanted],
             "left": [asdict(one) for one in left],
-            "accepted": done.as_json() if done else None,
+            "accepted": done.as_json(listed) if done else None,
         }
         show.document(document)
         return
@@ -71,7 +73,7 @@ def say_accepted(done: "Preview", wanted: "Sequence[Suggestion]") -> None:
 
     numbers = [str(number) for one in done.result["accepted"] for number in one["mappings"]]
     show.line(f"Accepted: mappings {', '.join(numbers)}; `tidegate mappings remove` takes one back.")
-    show.line(f"{done.as_json()['gained']:,} entitlements are granted to {len(concerned(done)):,} contacts.")
+    show.line(f"{done.as_json(0)['gained']:,} entitlements are granted to {len(concerned(done)):,} contacts.")
     for key in _empty(wanted):
         show.line(
             f"The package {key} gives nothing yet: `tidegate packages publish {key} --feature KEY=TERMS`, then "

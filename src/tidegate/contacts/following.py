@@ -35,7 +35,7 @@ def follow(db: Connection, contacts: Sequence[int]) -> None:
 
 def _addresses(db: Connection, row: Any) -> set[str]:
     """Adds the addresses that a contact's customers have and drops those that none has any more; returns them."""
-    wanted = {fold(email): email for email in (*row.emails, row.new_email) if email}
+    wanted = {fold(email): email for email in (*reversed(row.emails), row.new_email) if email}
     known: dict[str, bool] = {one.folded: one.followed for one in db.execute(_KNOWN, {"contact": row.key}).all()}
     gone = [folded for folded, followed in known.items() if followed and folded not in wanted]
     come = [folded for folded in wanted if folded not in known]
@@ -46,7 +46,8 @@ def _addresses(db: Connection, row: Any) -> set[str]:
     return {*gone, *come}
 
 
-# An empty name or address at Stripe says nothing; where no customer says anything, what was known stays.
+# An empty name or address at Stripe says nothing; where no customer says anything, what was known stays. All lists have
+# one order, or each would be sorted for each contact.
 _DIFFERENT = text("""
 with theirs as materialized (
   select l.contact, s.name, s.email, s.deleted_at is null as lives, s.created, s.id
@@ -57,7 +58,8 @@ said as (
   select contact,
     (array_agg(name order by lives desc, created desc nulls last, id desc) filter (where name <> ''))[1] as name,
     (array_agg(email order by lives desc, created desc nulls last, id desc) filter (where email <> ''))[1] as email,
-    coalesce(array_agg(email order by created nulls first, id) filter (where lives and email <> ''), '{}') as emails
+    coalesce(array_agg(email order by lives desc, created desc nulls last, id desc)
+      filter (where lives and email <> ''), '{}') as emails
   from theirs group by contact),
 found as (
   select c.key, c.livemode, c.name, c.email, c.email_is_yours, said.emails,

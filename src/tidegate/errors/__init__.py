@@ -44,6 +44,8 @@ TidegateError
 │   ├── ReportInvalid
 │   ├── RatesInvalid
 │   ├── ClosingRefused
+│   ├── ExportUnreadable
+│   ├── EngineInvalid
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
 │   ├── CustomerUnknown
@@ -68,6 +70,7 @@ TidegateError
 │   ├── InboxBusy
 │   └── StripeUnreachable
 │       └── StripeCertificateRefused
+├── EngineFailed                   what derives an exported ledger gave up
 ├── DatabaseBusy                   other transactions held what was to be written
 │   └── ContactsBusy               another command changes contacts
 ├── SignatureInvalid               a webhook that Stripe did not sign
@@ -145,6 +148,9 @@ from tidegate.errors.mirror import (
 from tidegate.errors.outcomes import OUTCOMES, outcome
 from tidegate.errors.revenue import (
     ClosingRefused,
+    EngineFailed,
+    EngineInvalid,
+    ExportUnreadable,
     LedgerMissing,
     PolicyInvalid,
     RatesInvalid,
@@ -203,8 +209,11 @@ __all__ = [
     "EmbeddedServerError",
     "EmbeddedServerFull",
     "EmbeddedServerLost",
+    "EngineFailed",
+    "EngineInvalid",
     "EventRefused",
     "EventUnknown",
+    "ExportUnreadable",
     "FoundWrong",
     "HubBusy",
     "ImportIncomplete",

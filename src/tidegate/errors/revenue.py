@@ -1,6 +1,6 @@
 """What subscriptions are worth, and the policies that say so."""
 
-from tidegate.errors.base import UsageError
+from tidegate.errors.base import TidegateError, UsageError
 
 
 class PolicyInvalid(UsageError):
@@ -27,3 +27,15 @@ class RatesInvalid(UsageError):
 
 class ClosingRefused(UsageError):
     """The month {month} cannot be closed: {problem}"""
+
+
+class ExportUnreadable(UsageError):
+    """{file} cannot be read as part of an exported ledger: {problem}"""
+
+
+class EngineInvalid(UsageError):
+    """The engine {engine} cannot be used: {problem}"""
+
+
+class EngineFailed(TidegateError):
+    """The engine {engine} failed: {problem}"""

@@ -13,6 +13,7 @@ from tidegate.mirror.decide import Certainty, Incoming, Stored, Verdict, decide,
 from tidegate.mirror.rows import layout
 from tidegate.mirror.statements import Statements, statements
 from tidegate.store.bulk import Refused, Texts, copied_new_rows, copy_sound_rows, jsonb, open_stage
+from tidegate.store.driver import run
 from tidegate.stripe_api.resources.discounts import DISCOUNTS
 from tidegate.stripe_api.resources.resource import Resource
 from tidegate.stripe_api.resources.test_clocks import TEST_CLOCKS
@@ -76,15 +77,16 @@ def apply(
     if not (arrivals or lost):
         return Applied()
     sql = statements(resource)
-    look = connection.execute(sql.look, {"connection": account, "ids": Texts([a.id for a in arrivals])}).one()
-    if look.forgotten:
+    look = run(connection, sql.look, {"connection": account, "ids": Texts([a.id for a in arrivals])})
+    [(any_forgotten, any_unreadable, stored)] = look.fetchall()
+    if any_forgotten:
         arrivals, lost = forgotten.redact(connection, account, resource, arrivals, lost)
     applied = Applied(Counts(read=len(arrivals) + len(lost)))
     applied.counts.unreadable += sum(1 for one in lost if not one.field)
     unreadable.record(connection, account, resource.name, lost)
     for n, round_ in enumerate(_rounds(arrivals)):
         batch = _Batch(connection, account, resource, sql, next(_batches), round_, applied, sparing=sparing)
-        batch.new, batch.unreadable = n == 0 and not look.stored, look.unreadable or bool(lost)
+        batch.new, batch.unreadable = n == 0 and not stored, any_unreadable or bool(lost)
         _apply_round(batch)
     changed.note(connection, account, applied.customers)
     changed.note_objects(connection, account, resource.name, applied.shared)

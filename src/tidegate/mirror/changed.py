@@ -8,14 +8,15 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection, text
 
 from tidegate.store.bulk import Texts
+from tidegate.store.driver import run
 
-_NOTE = text("insert into tidegate.changed_customers (connection, customers) values (:connection, :customers)")
+_NOTE = b"insert into tidegate.changed_customers (connection, customers) values (%(connection)s, %(customers)s)"
 
 
 def note(db: Connection, connection: str, customers: Collection[str]) -> None:
     """Queues customers (Stripe ids). A row holds many, so that an import's page costs one."""
     if customers:
-        db.execute(_NOTE, {"connection": connection, "customers": Texts(sorted(customers))})
+        run(db, _NOTE, {"connection": connection, "customers": Texts(sorted(customers))})
 
 
 def note_all(db: Connection, connection: str, size: int) -> None:

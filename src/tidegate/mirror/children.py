@@ -82,7 +82,8 @@ def _gather(account: str, parent: Arrival, bodies: Sequence[msgspec.Raw], into: 
             text = text_of(body)
             into.rows.append(child_row(account, reading, at, certainty, text, position=position, parent=parent.id))
             into.keys.append(f"{parent.id}/{reading.id}")
-            into.lost += [Lost(f"{parent.id}/{reading.id}", fault.field, fault.reason) for fault in reading.faults]
+            if reading.faults:
+                into.lost += [Lost(f"{parent.id}/{reading.id}", fault.field, fault.reason) for fault in reading.faults]
 
 
 def _lost(parent: Arrival, id_: str, reason: str, body: bytes) -> Lost:

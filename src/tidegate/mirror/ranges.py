@@ -11,6 +11,7 @@ from tidegate.connections import runs
 from tidegate.connections.accounts import is_disconnected
 from tidegate.errors import ConnectionDisconnected, ImportTakenOver
 from tidegate.mirror.arrivals import Counts
+from tidegate.store.driver import run
 from tidegate.stripe_api.resources.resource import EACH_TEST_CLOCK, Resource
 from tidegate.stripe_api.resources.test_clocks import TEST_CLOCKS
 
@@ -89,7 +90,8 @@ def checkpoint(db: Connection, range_: Range, owner: str) -> None:
     Its bounds are not written: cutting a range changes them at any time, also while its reader stores a page. Raises
     ImportTakenOver when the run is not the `owner`'s any more, and ConnectionDisconnected when its key was erased.
     """
-    written = db.execute(
+    written = run(
+        db,
         _CHECKPOINT,
         {
             "owner": owner,
@@ -107,8 +109,8 @@ def checkpoint(db: Connection, range_: Range, owner: str) -> None:
         raise (ConnectionDisconnected(name=name) if is_disconnected(db, name) else ImportTakenOver(connection=name))
 
 
-_CHECKPOINT = text("""
-update tidegate.import_ranges set cursor = :cursor, reached = :reached, done = :done, pages = :pages,
-  counts = cast(:counts as jsonb), error = :error where id = :id and exists (
-    select from tidegate.runs r where r.id = import_ranges.run and r.process = :owner and not exists (
-      select from tidegate.connections c where c.name = r.connection and c.disconnected_at is not null))""")
+_CHECKPOINT = b"""
+update tidegate.import_ranges set cursor = %(cursor)s, reached = %(reached)s, done = %(done)s, pages = %(pages)s,
+  counts = cast(%(counts)s as jsonb), error = %(error)s where id = %(id)s and exists (
+    select from tidegate.runs r where r.id = import_ranges.run and r.process = %(owner)s and not exists (
+      select from tidegate.connections c where c.name = r.connection and c.disconnected_at is not null))"""

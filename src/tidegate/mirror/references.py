@@ -38,6 +38,7 @@ def unknown(db: Connection, account: str, holder: Resource, column: Column, *, l
     """
     named = f"unnest(t.{column.name})" if column.type == "text[]" else f"t.{column.name}"
     among = "and t.deleted_at is null" if live else ""
+    among += f" and t.{column.name} <> '{{}}'" if column.type == "text[]" else ""
     return db.scalars(
         text(f"""
 select distinct n.id

@@ -191,16 +191,22 @@ def _put_back(engine: Engine, account: str, one: Claimed, error: TidegateError) 
 
 
 def ask_for_missing(
-    engine: Engine, account: str, resources: Sequence[Resource], *, without: Collection[str] = ()
+    engine: Engine,
+    account: str,
+    resources: Sequence[Resource],
+    *,
+    without: Collection[str] = (),
+    naming: Collection[str] | None = None,
 ) -> int:
     """Queues what these resources (and their children) name and the mirror lacks; returns how many objects.
 
     Objects of the same resources are followed, and the catalog always, but none of `without`: a chosen few resources
-    do not pull in, one by one, all the customers that they name.
+    do not pull in, one by one, all the customers that they name. `naming`: look only at what these of them name.
     """
     wanted = ({resource.name for resource in resources} | references.CATALOG) - set(without)
     asked = 0
-    for resource in [*resources, *(RESOURCES[nested.resource] for r in resources for nested in r.nested)]:
+    holders = [resource for resource in resources if naming is None or resource.name in naming]
+    for resource in [*holders, *(RESOURCES[nested.resource] for r in holders for nested in r.nested)]:
         for column in resource.columns:
             target = RESOURCES.get(column.refers_to)
             if target is None or not target.retrievable or target.name not in wanted:

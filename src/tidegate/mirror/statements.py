@@ -29,7 +29,7 @@ class Statements:
     staged: Target
     direct: Target
     insert_new: TextClause
-    look: TextClause
+    look: bytes
     spare: TextClause
     compare: TextClause
     replace: TextClause
@@ -91,11 +91,7 @@ def statements(resource: Resource) -> Statements:
         definition=words.definition,
         staged=words.staged,
         direct=words.direct,
-        look=text(f"""
-select exists(select from tidegate.forgotten where connection = :connection) as forgotten,
-  exists(select from tidegate.unreadable where connection = :connection and resource = '{resource.name}') as unreadable,
-  exists(select from unnest(cast(:ids as text[])) i(id)
-    cross join lateral (select from {table} t where {mine} limit 1) stored) as stored"""),
+        look=_look(table, resource).encode(),
         insert_new=text(f"""
 insert into {table} ({", ".join(words.written)})
 select {", ".join(f"i.{name}" for name in words.written)}
@@ -124,6 +120,16 @@ def _alike(resource: Resource) -> str:
     """Whether nothing differs that customers who name the object have in common."""
     told = (", ".join(f"nullif({side}.data -> '{name}', 'null')" for name in resource.shared) for side in "ti")
     return "({}) is not distinct from ({})".format(*told) if resource.shared else "true"
+
+
+def _look(table: str, resource: Resource) -> str:
+    """With psycopg's placeholders, for `store.driver.run`."""
+    unreadable = f"tidegate.unreadable where connection = %(connection)s and resource = '{resource.name}'"
+    return f"""
+select exists(select from tidegate.forgotten where connection = %(connection)s) as forgotten,
+  exists(select from {unreadable}) as unreadable,
+  exists(select from unnest(cast(%(ids)s as text[])) i(id) cross join lateral (
+    select from {table} t where t.connection = %(connection)s and t.id = i.id limit 1) stored) as stored"""
 
 
 def _owners(resource: Resource) -> TextClause | None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
 from tidegate.mirror import discounts, ranges, refetches, sightings
 from tidegate.mirror.apply import apply
@@ -13,6 +13,7 @@ from tidegate.mirror.arrivals import Counts
 from tidegate.mirror.discounts import Inside
 from tidegate.mirror.pages import Page
 from tidegate.mirror.ranges import Range
+from tidegate.store.driver import run
 from tidegate.store.trouble import repeated
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.resources.discounts import DISCOUNTS
@@ -25,9 +26,9 @@ CPU, on a small machine above all.
 
 # Holds the connection, so that nobody is forgotten between the look for who was and the rows. A crash of the server may
 # lose the last transactions, each with its checkpoint: they are read again.
-_BEGIN = text("""
-select set_config('synchronous_commit', 'off', true) from tidegate.connections where name = :connection
-for key share""")
+_BEGIN = b"""
+select set_config('synchronous_commit', 'off', true) from tidegate.connections where name = %(connection)s
+for key share"""
 
 
 class Place(NamedTuple):
@@ -66,7 +67,7 @@ class Storing:
         def once() -> None:
             try:
                 with self._turns, self.engine.begin() as db:
-                    db.execute(_BEGIN, {"connection": self.account})
+                    run(db, _BEGIN, {"connection": self.account})
                     counts = self._put(db, range_, pages, whole, gone)
                     counts.add(range_.counts)
                     range_.counts = counts

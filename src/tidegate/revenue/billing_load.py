@@ -265,7 +265,7 @@ select 'customer' as what, m.id as owner, m.id, json_build_array(coalesce((
     where :by_contact and k.connection = :connection and k.customer = m.id), m.id), m.email, coalesce((
     select c.external_id from tidegate.links k join tidegate.contacts c on c.key = k.contact
     where k.connection = :connection and k.customer = m.id and c.made_by <> 'stripe' and b.identity = 'own_id'), ''),
-  b.identity <> 'customer' and s.customer is not null)\:\:text as data
+    b.identity <> 'customer' and s.customer is not null)\:\:text as data
 from mine m cross join known_by b
 left join (select distinct customer from subscribed where status not in ('incomplete', 'incomplete_expired')) s
   on s.customer = m.id

@@ -69,6 +69,6 @@ group by bucket, currency, grp, kind"""
 _BY_PRICE = """
 with sums as (
   select bucket, currency, price, product, kind, sum(amount) as amount from ({source}) changes
-  where bucket <= :buckets group by bucket, currency, price, product, kind)
+  group by bucket, currency, price, product, kind)
 select m.bucket, m.currency, {named} as grp, m.kind, sum(m.amount)::bigint as amount from sums m{joined}
 group by m.bucket, m.currency, grp, m.kind having sum(m.amount) <> 0"""

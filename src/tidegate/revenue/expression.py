@@ -1,12 +1,12 @@
 """Movements as one Ibis expression over spans, the same for every engine.
 
-Times are epoch seconds, so that no engine's idea of time zones matters; amounts are millionths of a minor unit. Nothing
-is joined but what Python says: every step is a window over the changes of a unit, in a currency, by time.
+Times are epoch seconds, so that no engine's idea of time zones matters; amounts are millionths of a minor unit. Ends of
+an item's spans meet the begins of others; all else is a window over the changes of a unit, in a currency, by time.
 """
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # ibis leaves most of its functions without types.
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import ibis
 from ibis import _
@@ -26,109 +26,164 @@ SPANS = ibis.schema(
 of an item do not overlap.
 """
 
-WINDOWS = ibis.schema({"unit": "string", "currency": "string", "at": "int64", "moved_at": "int64"})
-"""Instants of chains of changes that last longer than a movement, with the movement's last instant (`netting`)."""
+CODED = ibis.schema(
+    {
+        "span": "int64", "unit": "int64", "subscription": "string", "item": "string", "currency": "string",
+        "starts_at": "int64", "ends_at": "int64", "mrr": "int64", "counts": "boolean",
+    }
+)  # fmt: skip
+"""The same, shorter: `unit` is a number for unit and currency, `span` one that stands for the rest of the row."""
 
 QUARTERS = ibis.schema({"quarter": "int64", "day": "date"})
 """Quarters of an hour since the epoch, with the day that they belong to in the connection's time zone."""
 
-_UNIT = ["unit", "currency"]
 _ITEM = ["subscription", "item", "currency"]
 
 
+class _Keys(NamedTuple):
+    """Columns of a table of spans, or of changes: what names a unit in a currency, and what a change tells beside."""
+
+    unit: list[str]
+    told: list[str]
+
+    @classmethod
+    def of(cls, table: Table) -> "_Keys":
+        if "span" in table.columns:
+            return cls(["unit"], ["span"])
+        return cls(["unit", "currency"], ["connection", "customer", "subscription", "item", "price", "product"])
+
+
+def windows_of(spans: ibis.Schema) -> ibis.Schema:
+    """Instants of chains of changes that last longer than a movement, with the movement's last instant (`netting`)."""
+    unit = _Keys.of(ibis.table(spans, name="ledger_spans")).unit
+    return ibis.schema({**{name: spans[name] for name in unit}, "at": "int64", "moved_at": "int64"})
+
+
+WINDOWS = windows_of(SPANS)
+
+
 def changes(spans: Table, policy: Policy) -> Table:
-    """By how much each item changed at each instant, and whether it came or went (`active`: 1, -1, 0).
+    """By how much each item changed at each instant, and what its unit is worth after it (`stock`); where it matters,
+    whether the item came or went (`active`: 1, -1, 0), and how many of the unit's are subscribed to then (`staying`).
 
-    `chain`: the last instant of the changes of a unit without a gap longer than a movement may last; `long`: they last
-    longer than that, so that `netting` has to say which movement each change is of (`WINDOWS`).
+    `begins`, `ends`: no other change of the unit is so near before, or after, that both could be of one movement.
     """
-    changed = _changed(spans)
+    keys = _Keys.of(spans)
+    changed = _changed(spans, keys)
     # Where nothing is churn, who comes or goes for nothing is no change; else it tells who stays.
-    kept = changed.filter(_.amount != 0 if policy.zero == "churn" else (_.amount != 0) | (_.active != 0))
+    kept: Any = changed.filter(_.amount != 0 if policy.zero == "churn" else (_.amount != 0) | (_.active != 0))
+    by_unit = ibis.window(group_by=keys.unit, order_by="at")
+    before, after = kept.at.lag().over(by_unit), kept.at.lead().over(by_unit)
+    seconds = policy.netting_seconds
+    near: dict[str, Any] = {"begins": ibis.literal(False), "ends": ibis.literal(False)}
+    if seconds is not None:
+        near = {"begins": ~(kept.at - before <= seconds).fill_null(False),
+                "ends": ~(after - kept.at <= seconds).fill_null(False)}  # fmt: skip
+    found: Any = kept.mutate(stock=_bigint(kept.amount.sum().over(_up_to(keys))), **near)
+    if policy.zero == "churn":
+        return found.drop("active")
+    return found.mutate(staying=_bigint(found.active.sum().over(_up_to(keys))))
+
+
+def chained(changes: Table, policy: Policy) -> Table:
+    """The changes that are no movement by themselves. `chain`: the last instant of the changes of a unit without a gap
+    longer than a movement may last; `long`: they last longer than that, so that `netting` has to say which movement
+    each change is of (`windows_of`).
+    """
+    keys = _Keys.of(changes)
+    rest = changes.filter(~(_.begins & _.ends))
     if policy.netting_seconds is None:
-        return kept.mutate(chain=ibis.literal(0, "int64"), long=ibis.literal(False))
-    by_unit = ibis.window(group_by=_UNIT, order_by="at")
-    found = kept.mutate(before=_.at.lag().over(by_unit), after=_.at.lead().over(by_unit))
-    begins = _.before.isnull() | (_.at - _.before > policy.netting_seconds)
-    ends = _.after.isnull() | (_.after - _.at > policy.netting_seconds)
-    found = found.mutate(begun=begins.ifelse(_.at, ibis.null("int64")), ended=ends.ifelse(_.at, ibis.null("int64")))
-    found = found.mutate(first=_.begun.max().over(_up_to("at")), chain=_.ended.min().over(_from("at")))
-    return found.mutate(long=_.chain - _.first > policy.netting_seconds).drop(*_CHAINING)
-
-
-_CHAINING = ["before", "after", "begun", "ended", "first"]
+        return rest.mutate(chain=ibis.literal(0, "int64"), long=ibis.literal(False))
+    found = rest.mutate(
+        first=_.begins.ifelse(_.at, ibis.null("int64")).max().over(_up_to(keys)),
+        chain=_.ends.ifelse(_.at, ibis.null("int64")).min().over(_from(keys)),
+    )
+    return found.mutate(long=_.chain - _.first > policy.netting_seconds).drop("first")
 
 
 def movements(changes: Table, windows: Table, quarters: Table, policy: Policy) -> Table:
     """The rows of table `movements`: the changes of items, each with the kind, opening and closing of its movement."""
-    found = _dated(changes, windows, quarters, policy)
-    before, by_then = _before("moved_at"), _up_to("moved_at")
-    found = found.mutate(
-        opening=ibis.coalesce(_.amount.sum().over(before), 0),
-        closing=_.amount.sum().over(by_then),
-        stayed=ibis.coalesce(_.active.sum().over(before), 0),
-        staying=_.active.sum().over(by_then),
-    )
+    keys = _Keys.of(changes)
+    found = _valued(changes, _dated(changes, windows, quarters, policy), policy)
     worth = (_.closing > 0).ifelse(_.moved_at, ibis.null("int64"))
-    found = found.mutate(worth=worth).mutate(worth_since=_.worth.min().over(ibis.window(group_by=_UNIT)))
+    found = found.mutate(worth_since=worth.min().over(ibis.window(group_by=keys.unit)))
     found = found.mutate(kind=_kind(found, stays=policy.zero == "contraction")).filter(_.amount != 0)
-    found = _with_day(found, quarters, "moved_at")
-    amounts = {name: _bigint(found[name]) for name in ("amount", "opening", "closing")}
-    return found.mutate(**amounts).select(
-        "unit", "connection", "customer", *_ITEM, "at", "moved_at", "day", "kind", "amount", "opening", "closing",
-        "price", "product",
-    )  # fmt: skip
+    return _with_day(found, quarters, "moved_at").select(
+        *keys.told, *keys.unit, "at", "moved_at", "day", "kind", "amount", "opening", "closing"
+    )
 
 
-def compiled(policy: Policy, dialect: str) -> tuple[str, str]:
-    """`changes` and `movements` as SELECTs, over tables ledger_spans, ledger_changes, ledger_windows and
-    ledger_quarters.
-    """
-    first = changes(ibis.table(SPANS, name="ledger_spans"), policy)
+class Compiled(NamedTuple):
+    """The expression as SELECTs over tables ledger_spans, ledger_changes, ledger_windows and ledger_quarters."""
+
+    changes: str
+    chained: str
+    movements: str
+
+
+def compiled(policy: Policy, dialect: str, of: ibis.Schema = SPANS) -> Compiled:
+    """The expression for an engine, over spans of schema `SPANS` or `CODED`."""
+    first = changes(ibis.table(of, name="ledger_spans"), policy)
     made = ibis.table(first.schema(), name="ledger_changes")
-    windows, quarters = ibis.table(WINDOWS, name="ledger_windows"), ibis.table(QUARTERS, name="ledger_quarters")
-    both = first, movements(made, windows, quarters, policy)
-    return str(ibis.to_sql(both[0], dialect=dialect)), str(ibis.to_sql(both[1], dialect=dialect))
+    windows, quarters = ibis.table(windows_of(of), name="ledger_windows"), ibis.table(QUARTERS, name="ledger_quarters")
+    steps = first, chained(made, policy), movements(made, windows, quarters, policy)
+    return Compiled(*(str(ibis.to_sql(step, dialect=dialect)) for step in steps))
 
 
-def _changed(spans: Table) -> Table:
+def _changed(spans: Table, keys: _Keys) -> Table:
     """The begin of each span against the one that ended there, and its end where no other begins."""
-    by_item = ibis.window(group_by=_ITEM, order_by="starts_at")
-    found = spans.mutate(active=_.counts.ifelse(1, 0).cast("int64"))
-    found = found.mutate(
-        old_end=_.ends_at.lag().over(by_item),
-        old_mrr=_.mrr.lag().over(by_item),
-        old_active=_.active.lag().over(by_item),
-        next_start=_.starts_at.lead().over(by_item),
+    named = list(dict.fromkeys([*_ITEM, *keys.unit, *keys.told]))
+    told = spans.mutate(active=_.counts.ifelse(1, 0).cast("int64"))
+    begun = told.select(*named, "mrr", "active", at=_.starts_at)
+    ended = told.filter(_.ends_at.notnull()).select(*named, "mrr", "active", at=_.ends_at)
+    both = begun.outer_join(ended, [*_ITEM, "at"], rname="old_{name}")
+    kept = list(dict.fromkeys([*keys.unit, *keys.told, "at"]))
+    return both.select(
+        **{name: ibis.coalesce(both[name], both[f"old_{name}"]) for name in kept},
+        amount=_.mrr.fill_null(0) - _.old_mrr.fill_null(0),
+        active=_.active.fill_null(0) - _.old_active.fill_null(0),
     )
-    follows = (_.old_end == _.starts_at).fill_null(False)
-    named = ["unit", "connection", "customer", *_ITEM, "price", "product"]
-    begun = found.select(
-        *named,
-        at=_.starts_at,
-        amount=_.mrr - follows.ifelse(_.old_mrr, 0),
-        active=_.active - follows.ifelse(_.old_active, 0),
-    )
-    ends = found.filter(_.ends_at.notnull() & ~(_.next_start == _.ends_at).fill_null(False))
-    return begun.union(ends.select(*named, at=_.ends_at, amount=-_.mrr, active=-_.active))
 
 
 def _dated(changes: Table, windows: Table, quarters: Table, policy: Policy) -> Table:
-    """The changes, each with the last instant of the movement that it belongs to."""
+    """The changes that are no movement by themselves, each with the last instant of the movement that it belongs to."""
+    keys, chains = _Keys.of(changes), chained(changes, policy)
     if policy.netting_seconds is None:
-        return _by_calendar(changes, quarters, month=policy.netting == "period")
-    named = windows.select("unit", "currency", "at", named=_.moved_at)
-    found = changes.left_join(named, [*_UNIT, "at"])
-    return found.mutate(moved_at=ibis.coalesce(_.named, _.chain)).drop(
-        "named", "unit_right", "currency_right", "at_right"
-    )
+        return _by_calendar(changes, quarters, keys, month=policy.netting == "period")
+    found = chains.left_join(windows.rename(named="moved_at"), [*keys.unit, "at"], rname="other_{name}")
+    return found.mutate(moved_at=ibis.coalesce(_.named, _.chain)).select(*changes.columns, "moved_at")
 
 
-def _by_calendar(changes: Table, quarters: Table, *, month: bool) -> Table:
+def _by_calendar(changes: Table, quarters: Table, keys: _Keys, *, month: bool) -> Table:
     """A movement is all that changed on a day, or in a month, of the connection's time zone."""
-    found = _with_day(changes, quarters, "at").mutate(span=_.day.year() * 12 + _.day.month() if month else _.day)
-    same = ibis.window(group_by=[*_UNIT, "span"])
-    return found.mutate(moved_at=_.at.max().over(same)).drop("span", "day", "quarter")
+    found = _with_day(changes, quarters, "at").mutate(of=_.day.year() * 12 + _.day.month() if month else _.day)
+    same = ibis.window(group_by=[*keys.unit, "of"])
+    return found.mutate(moved_at=_.at.max().over(same)).select(*changes.columns, "moved_at")
+
+
+def _valued(changes: Table, dated: Table, policy: Policy) -> Table:
+    """What a unit was worth before each movement and after it (`opening`, `closing`); where it matters, how many of its
+    items were subscribed to (`stayed`, `staying`).
+    """
+    same = ibis.window(group_by=[*_Keys.of(changes).unit, "moved_at"])
+    alone: Any = changes.filter(_.begins & _.ends).mutate(moved_at=_.at)
+    rest: Any = dated
+
+    def after(column: Any) -> Any:
+        return (rest.at == rest.moved_at).ifelse(column, ibis.null("int64")).max().over(same)
+
+    def moved(column: Any) -> Any:
+        return _bigint(column.sum().over(same))
+
+    ours = {"opening": alone.stock - alone.amount, "closing": alone.stock}
+    theirs = {"opening": after(rest.stock) - moved(rest.amount), "closing": after(rest.stock)}
+    if policy.zero == "contraction":
+        ours |= {"stayed": alone.staying - alone.active}
+        theirs |= {"stayed": after(rest.staying) - moved(rest.active), "staying": after(rest.staying)}
+    found = alone.mutate(**ours)
+    if policy.netting_seconds is None:
+        return rest.mutate(**theirs).select(*found.columns)
+    return found.union(rest.mutate(**theirs).select(*found.columns))
 
 
 def _kind(moves: Table, *, stays: bool) -> Any:
@@ -146,17 +201,13 @@ def _with_day(rows: Table, quarters: Table, column: str) -> Table:
     return rows.mutate(quarter=_floor(rows[column], QUARTER)).join(quarters, "quarter")
 
 
-def _up_to(by: str) -> Any:
+def _up_to(keys: _Keys) -> Any:
     """Everything of a unit up to an instant, all that is of that instant included."""
-    return ibis.range_window(preceding=(None, 0), group_by=_UNIT, order_by=by)
+    return ibis.range_window(preceding=(None, 0), group_by=keys.unit, order_by="at")
 
 
-def _before(by: str) -> Any:
-    return ibis.range_window(preceding=(None, 1), group_by=_UNIT, order_by=by)
-
-
-def _from(by: str) -> Any:
-    return ibis.range_window(following=(0, None), group_by=_UNIT, order_by=by)
+def _from(keys: _Keys) -> Any:
+    return ibis.range_window(following=(0, None), group_by=keys.unit, order_by="at")
 
 
 def _bigint(value: Any) -> Any:

@@ -2,14 +2,21 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
 from tidegate.pricing.policy import Policy
 from tidegate.revenue.editions import Ledger
-from tidegate.revenue.netting import windows
+from tidegate.revenue.netting import Window, lasting, windows
 from tidegate.revenue.quarters import QUARTER, days_of
+
+if TYPE_CHECKING:
+    from tidegate.revenue.expression import Compiled
+
+
+FEW = 10
+"""Customers whose rows are a handful."""
 
 
 class Written(NamedTuple):
@@ -26,12 +33,15 @@ def keep_movements(db: Connection, ledger: Ledger, customers: Sequence[str]) -> 
     """
     whole = together(db, ledger, customers)
     where = {"connection": ledger.connection, "edition": ledger.edition, "customers": whole}
-    # The planner takes what WITH names for a handful of rows, and would compare each with each.
-    db.execute(text("set local enable_nestloop = off"))
-    instants = db.execute(_statement("instants", ledger.policy), where).all()
-    days = days_of({one.at // QUARTER for one in instants}, ledger.zone)
-    chains = [(one.unit, one.currency, one.at) for one in instants if one.long]
-    named = windows(chains, ledger.policy.netting_seconds or 0)
+    moments = [(one.unit, one.currency, one.at) for one in db.execute(_statement("moments", ledger.policy), where)]
+    days = days_of({at // QUARTER for _, _, at in moments}, ledger.zone)
+    many = len(whole) > FEW
+    if many:  # the planner takes what WITH names for a handful of rows, and would compare each with each
+        db.execute(text("set local enable_nestloop = off"))
+    seconds, named = ledger.policy.netting_seconds, list[Window]()
+    if seconds is not None and lasting(moments, seconds):
+        chains = db.execute(_statement("chains", ledger.policy), where)
+        named = windows([(one.unit, one.currency, one.at) for one in chains], seconds)
     values = where | {
         "window_unit": [one.unit for one in named],
         "window_currency": [one.currency for one in named],
@@ -41,7 +51,8 @@ def keep_movements(db: Connection, ledger: Ledger, customers: Sequence[str]) -> 
         "quarter_day": list(days.values()),
     }
     row = db.execute(_statement("put", ledger.policy), values).one()
-    db.execute(text("set local enable_nestloop to default"))
+    if many:
+        db.execute(text("set local enable_nestloop to default"))
     return Written(row.added, row.superseded)
 
 
@@ -73,27 +84,28 @@ def moved_on(db: Connection, ledger: Ledger, customers: Sequence[str]) -> list[s
 
 @cache
 def _statement(which: str, chosen: Policy) -> Any:
-    changes, movements = (sql.replace(":", r"\:") for sql in _compiled(chosen))
-    sql = (_INSTANTS if which == "instants" else _PUT).replace("{spans}", spans_sql(chosen))
-    return text(sql.replace("{changes}", changes).replace("{movements}", movements))
+    told = {"moments": _MOMENTS, "chains": _CHAINS, "put": _PUT}[which]
+    for name, sql in _compiled(chosen)._asdict().items():
+        told = told.replace(f"{{{name}}}", sql.replace(":", r"\:"))
+    return text(told.replace("{spans}", spans_sql(chosen)))
 
 
 @cache
-def _compiled(chosen: Policy) -> tuple[str, str]:
+def _compiled(chosen: Policy) -> "Compiled":
     from tidegate.revenue import expression  # ibis costs half a second
 
     return expression.compiled(chosen, "postgres")
 
 
-def spans_sql(chosen: Policy, customers: str = "= any(cast(:customers as text[]))") -> str:
+def spans_sql(chosen: Policy, customers: str = "= any(cast(:customers as text[]))", more: Sequence[str] = ()) -> str:
     """The spans of these customers as the expression takes them, with the unit whose movements they are; the excluded
-    left out.
+    left out. `more`: columns of table `spans` to follow those.
     """
     unit = "coalesce('contact:' || k.contact, s.customer)" if chosen.unit == "contact" else "s.customer"
     return f"""
 select {unit} as unit, s.connection, s.customer, s.subscription, s.item, s.currency,
   extract(epoch from s.starts_at)::bigint as starts_at, extract(epoch from s.ends_at)::bigint as ends_at,
-  s.mrr, s.why_not = '' as counts, s.price, s.product
+  s.mrr, s.why_not = '' as counts, s.price, s.product{"".join(f', s."{name}"' for name in more)}
 from tidegate.spans s
 left join tidegate.links k on k.connection = s.connection and k.customer = s.customer and k.customer {customers}
 where s.connection = :connection and s.customer {customers} and not exists (
@@ -145,9 +157,15 @@ left join tidegate.links l on l.connection = m.connection and l.customer = m.cus
 where m.connection = :connection and m.customer = any(cast(:customers as text[])) and m.superseded_at is null
   and m.edition = :edition and m.unit <> coalesce('contact:' || l.contact, m.customer)""")
 
-_INSTANTS = """
-with ledger_spans as ({spans})
-select distinct unit, currency, at, long from ({changes}) as c"""
+_MOMENTS = """
+with ledger_spans as materialized ({spans})
+select unit, currency, starts_at as at from ledger_spans
+union select unit, currency, ends_at from ledger_spans where ends_at is not null"""
+
+_CHAINS = """
+with ledger_spans as ({spans}),
+ledger_changes as materialized ({changes})
+select distinct unit, currency, at from ({chained}) as c where long"""
 
 _SAME = "unit, customer, moved_at, day, kind, amount, opening, closing, price, product"
 _FRESH = ", ".join(f"f.{name}" for name in _SAME.split(", "))

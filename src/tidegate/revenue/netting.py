@@ -15,10 +15,29 @@ class Window(NamedTuple):
 
 def windows(instants: Iterable[tuple[str, str, int]], seconds: int) -> list[Window]:
     """For each (unit, currency, instant) the movement that it belongs to."""
-    by_unit: dict[tuple[str, str], list[int]] = {}
-    for unit, currency, at in instants:
-        by_unit.setdefault((unit, currency), []).append(at)
+    by_unit = _by_unit(instants)
     return [Window(*whose, at, last) for whose, those in by_unit.items() for at, last in moved(those, seconds).items()]
+
+
+def lasting(instants: Iterable[tuple[str, str, int]], seconds: int) -> bool:
+    """Whether some of these (unit, currency, instant) are a chain, without a gap of more than so many seconds, that
+    lasts longer than that: only then `windows` has something to say, of these or of fewer.
+    """
+    for those in _by_unit(instants).values():
+        first = last = min(those)
+        for at in sorted(those):
+            first = at if at - last > seconds else first
+            if at - first > seconds:
+                return True
+            last = at
+    return False
+
+
+def _by_unit(instants: Iterable[tuple[str, str, int]]) -> dict[tuple[str, str], list[int]]:
+    found: dict[tuple[str, str], list[int]] = {}
+    for unit, currency, at in instants:
+        found.setdefault((unit, currency), []).append(at)
+    return found
 
 
 def moved(instants: Iterable[int], seconds: int) -> dict[int, int]:

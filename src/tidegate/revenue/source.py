@@ -68,7 +68,8 @@ def values(ledger: Ledger, window: Window, by: Group = UNGROUPED) -> dict[str, A
         "edition": ledger.edition,
         "zone": ledger.zone.key,
         "days": [*window.thresholds, window.last + timedelta(days=1)],
-        "instants": [instant(day, ledger.zone) for day in (*window.thresholds, window.last + timedelta(days=1))],
+        "instants": [instant(day, ledger.zone) for day in window.thresholds],
+        "end": instant(window.last + timedelta(days=1), ledger.zone),
         "buckets": len(window.thresholds),
         "last": window.last,
         "field": by.field,
@@ -86,7 +87,7 @@ where m.connection = :connection and m.edition = :edition and m.superseded_at is
 
 def edges(ledger: Ledger, by: Group, amount: str = "mrr", *, units: bool = True) -> str:
     """The same of the ends of spans, of no kind: what changes an item's price is nothing in sum, but moves between
-    groups. What belongs to a movement of a later bucket counts there; the last bucket is what comes after the last day.
+    groups. What belongs to a movement of a later bucket counts there; what comes after the last day is left out.
 
     `units`: tell whose they are; else `unit` is empty.
     """
@@ -105,10 +106,12 @@ with late as (
       > width_bucket(cast(at at time zone :zone as date), cast(:days as date[]))),
 moments as (
   select s.customer, s.subscription, s.currency, s.price, s.product,
-    width_bucket(e.at, cast(:instants as timestamptz[])) as bucket, e.amount
-  from tidegate.spans s
-  cross join lateral (values (s.starts_at, s.{amount}), (s.ends_at, -s.{amount})) e(at, amount)
-  where s.connection = :connection and s.{amount} <> 0 and e.at is not null
+    width_bucket(s.starts_at, cast(:instants as timestamptz[])) as bucket, s.{amount} as amount
+  from tidegate.spans s where s.connection = :connection and s.{amount} <> 0 and s.starts_at < :end
+  union all
+  select s.customer, s.subscription, s.currency, s.price, s.product,
+    width_bucket(s.ends_at, cast(:instants as timestamptz[])), -s.{amount}
+  from tidegate.spans s where s.connection = :connection and s.{amount} <> 0 and s.ends_at < :end
   union all
   select s.customer, s.subscription, s.currency, s.price, s.product, v.bucket,
     v.sign * (case when s.starts_at = l.at then s.{amount} else -s.{amount} end)
@@ -116,7 +119,8 @@ moments as (
   join tidegate.spans s on s.connection = :connection and s.subscription = l.subscription and s.item = l.item
     and s.currency = l.currency and s.{amount} <> 0 and l.at in (s.starts_at, s.ends_at)
   cross join lateral (values
-    (l.bucket, 1), (width_bucket(l.at, cast(:instants as timestamptz[])), -1)) v(bucket, sign))
+    (l.bucket, 1), (width_bucket(l.at, cast(:instants as timestamptz[])), -1)) v(bucket, sign)
+  where v.bucket <= :buckets)
 select {unit} as unit, m.subscription, m.currency, {_NAMED[by.name]} as grp, m.bucket, '' as kind, m.amount, m.price,
   m.product
 from moments m{_LINKED if by_contact and not linked else ""}{joined(by)}
@@ -124,11 +128,13 @@ where m.customer not in (select customer from tidegate.exclusions where connecti
 
 
 def roomy(db: Connection) -> None:
-    """Lets the statements of this transaction sum up in memory: a ledger of millions of rows is sorted on disk else."""
+    """Lets the statements of this transaction sum up in memory, and in several processes: a ledger of millions of rows
+    is sorted on disk else, and the planner takes sums of many groups for too many to hand over.
+    """
     db.execute(_ROOMY)
 
 
-_ROOMY = text("set local work_mem = '64MB'")
+_ROOMY = text("select set_config('work_mem', '64MB', true), set_config('parallel_tuple_cost', '0.001', true)")
 
 _LINKED = "\nleft join tidegate.links k on k.connection = :connection and k.customer = m.customer"
 

@@ -159,7 +159,7 @@ def _in_base(stock: Mapping[str, int], bucket: int, into: Callable[[int, str, in
 _STATES = """
 with changes as materialized ({source}),
 nets as (
-  select unit, currency, grp, bucket, sum(amount) as amount from changes where bucket <= :buckets
+  select unit, currency, grp, bucket, sum(amount) as amount from changes
   group by unit, currency, grp, bucket),
 states as (
   select unit, currency, grp, bucket, sum(amount) over so_far as after, sum(amount) over so_far - amount as before,
@@ -189,7 +189,7 @@ from states{f" where not ({_IN_SEVERAL})" if apart else ""} group by bucket, cur
 
 _SUBSCRIPTIONS = """
 with nets as (
-  select subscription, currency, grp, bucket, sum(amount) as amount from ({source}) changes where bucket <= :buckets
+  select subscription, currency, grp, bucket, sum(amount) as amount from ({source}) changes
   group by subscription, currency, grp, bucket),
 states as (
   select currency, grp, bucket, sum(amount) over so_far as after, sum(amount) over so_far - amount as before
@@ -199,7 +199,7 @@ select bucket, currency, grp,
 from states group by bucket, currency, grp"""
 
 _TRIALS = """
-select bucket, currency, grp, sum(amount) as change from ({source}) changes where bucket <= :buckets
+select bucket, currency, grp, sum(amount) as change from ({source}) changes
 group by bucket, currency, grp"""
 
 _KINDS = """

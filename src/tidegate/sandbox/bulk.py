@@ -1,6 +1,7 @@
 """A company of exact size for benchmarks: plain customers, subscriptions and invoices, rendered when asked for."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from tidegate.sandbox.ids import base62
 from tidegate.sandbox.objects.catalog import price, product
@@ -65,6 +66,7 @@ def load(world: World, resource: str, count: int, span: int, like: Obj) -> None:
     collection.fill(identifiers, created, renderer(shown), renderer(encoded(like, livemode=world.state.livemode)))
 
 
+@lru_cache(maxsize=1 << 16)
 def number(seed: int, n: int) -> bytes:
     """The part of an identifier that tells objects of one kind apart; twelve characters that differ between seeds."""
     return b"B%s%s" % (base62(seed, 3).encode(), base62(n, 8).encode())

@@ -62,6 +62,10 @@ class Collection:
         assert self.render is not None
         return self.render(body)
 
+    def from_template(self, identifier: str) -> bool:
+        """Whether the object's body is made when asked for, and differs from others so made by numbers alone."""
+        return isinstance(self.bodies[identifier], int)
+
     def shown(self, identifier: str) -> Obj:
         """The object as a list shows it, decoded."""
         return msgspec.json.decode(self.body(identifier))

@@ -267,10 +267,33 @@ def _first_children(collection: Collection, identifier: str) -> Obj:
 def rendered(state: State, collection: Collection, identifier: str, tree: Tree) -> bytes:
     """The object's body with the tree's fields in place; bodies that have nothing to expand are not decoded."""
     body = collection.body(identifier)
-    kind = collection.resource.object
-    needed = {name: below for name, below in tree.items() if _worth(body, name, edges(kind)[name], below)}
+    return _put(state, collection, identifier, body, _needed(collection, body, tree))
+
+
+def rendered_page(state: State, collection: Collection, identifiers: list[str], tree: Tree) -> list[bytes]:
+    """The same of many; of those that are made from one template the first is looked at for all."""
+    of_template: Tree | None = None
+    page: list[bytes] = []
+    for identifier in identifiers:
+        body = collection.body(identifier)
+        if not collection.from_template(identifier):
+            needed = _needed(collection, body, tree)
+        else:
+            of_template = needed = _needed(collection, body, tree) if of_template is None else of_template
+        page.append(_put(state, collection, identifier, body, needed))
+    return page
+
+
+def _needed(collection: Collection, body: bytes, tree: Tree) -> Tree:
+    """What of the tree there is to expand in a body."""
+    fields = edges(collection.resource.object)
+    return {name: below for name, below in tree.items() if _worth(body, name, fields[name], below)}
+
+
+def _put(state: State, collection: Collection, identifier: str, body: bytes, needed: Tree) -> bytes:
     if not needed:
         return body
+    kind = collection.resource.object
     stored = collection.hidden.get(identifier, {})
     if all(name in ("tiers", "currency_options", "applies_to") for name in needed):
         added = b"".join(b',"%s":%s' % (name.encode(), stored.get(name, b"null")) for name in needed)

@@ -57,7 +57,7 @@ def list_of(resource: Resource, *, within: str | None = None) -> Handler:
         collection = state[resource.name]
         page, more = page_of(collection, asked)
         if tree:
-            bodies = [expansion.rendered(state, collection, identifier, tree) for identifier in page]
+            bodies = expansion.rendered_page(state, collection, page, tree)
         else:
             bodies = [told(state, resource, collection.body(identifier)) for identifier in page]
         return Answer(200, envelope(bodies, more, request.path))

@@ -1,6 +1,6 @@
 """The driver's own connection under SQLAlchemy's, for COPY and for statements that run a hundred times a second."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,8 @@ def driver(connection: Connection, statement: str) -> Generator[psycopg.Connecti
     everybody who handles trouble of the database handles it here too; `statement` is what it will say was running.
     What is wrong with the data stays psycopg's own.
     """
+    if not connection.in_transaction():  # SQLAlchemy itself sees to it only at a statement that it runs
+        connection.begin()
     raw: psycopg.Connection[Any] = connection.connection.driver_connection  # pyright: ignore[reportAssignmentType]
     try:
         yield raw
@@ -24,3 +26,12 @@ def driver(connection: Connection, statement: str) -> Generator[psycopg.Connecti
         if lost := raw.broken:
             connection.invalidate(error)
         raise OperationalError(statement, None, error, connection_invalidated=lost) from error
+
+
+def run(connection: Connection, statement: bytes, values: Mapping[str, Any]) -> psycopg.Cursor[Any]:
+    """Runs a statement with psycopg's placeholders (`%(name)s`): SQLAlchemy's way takes twice the time of Python.
+
+    Errors are those of `driver`.
+    """
+    with driver(connection, statement.decode()) as raw:
+        return raw.execute(statement, values)

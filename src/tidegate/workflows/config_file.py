@@ -1,91 +1,33 @@
 """tidegate.yaml and the hub: what differs, made so in one transaction with its effect shown first, and written out."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from pydantic import BaseModel
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 from tidegate.catalog import features, journal, mappings, packages
 from tidegate.catalog.mappings import Wanted
 from tidegate.connections import accounts
 from tidegate.contacts import policy
 from tidegate.entitlements.grants import derive_grants
-from tidegate.errors import CatalogInvalid, CatalogUnknown, ConfigInvalid, UsageError
+from tidegate.errors import CatalogInvalid, CatalogUnknown, UsageError
 from tidegate.revenue import editions
 from tidegate.revenue.editions import Terms
 from tidegate.workflows import catalog_changes, contacts_settings, ledger_policy
 from tidegate.workflows.config_sections import ContactsEntry, MappingEntry, PackageEntry, RevenueEntry, Sections
-from tidegate.workflows.contacts_settings import Matching
-from tidegate.workflows.previewing import Change, Prepared
-from tidegate.workflows.refresh import tell_unmapped
-
-FILE = "file"
-"""What `managed_by` says of everything that the file names."""
-
-
-MATCHED = ("customers", "linked", "changed", "created", "queued", "queued_before")
-"""What is told of matching under other contact settings (`contacts_settings.Effect`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One difference between file and hub: `action` is create, change, publish, manage, release or remove."""
-
-    action: str
-    section: str
-    subject: str
-    detail: dict[str, Any] = field(default_factory=dict[str, Any])
-
-    def as_json(self) -> dict[str, Any]:
-        """As the command answers it."""
-        return {"action": self.action, "section": self.section, "subject": self.subject, **self.detail}
-
-
-@dataclass(slots=True)
-class Applying:
-    """A file on its way into the hub. `matching`: customers under other contact settings, by connection."""
-
-    sections: Sections
-    by: str
-    prune: bool = False
-    keep_holders: bool = True
-    steps: list[Step] = field(default_factory=list[Step])
-    matching: dict[str, Matching] = field(default_factory=dict[str, Matching])
-
-    def note(self, action: str, section: str, subject: str, **detail: Any) -> None:
-        """Remembers a difference."""
-        self.steps.append(Step(action, section, subject, detail))
-
-    @contextmanager
-    def at(self, entry: BaseModel) -> Generator[None]:
-        """What is wrong with an entry is told with its line."""
-        try:
-            yield
-        except ConfigInvalid:
-            raise
-        except UsageError as error:
-            raise self.sections.document.wrong(self.sections.of(entry), str(error)) from error
-
-    @contextmanager
-    def pruning(self) -> Generator[None]:
-        """What cannot be removed is told with what holds it."""
-        try:
-            yield
-        except UsageError as error:
-            hint = " Whoever holds it keeps it: --all-holders takes it from them." if self.keep_holders else ""
-            raise self.sections.document.wrong((), f"--prune: {error}{hint}") from error
+from tidegate.workflows.config_steps import FILE, MATCHED, Applying, noted
+from tidegate.workflows.previewing import Apart, Change, Prepared
+from tidegate.workflows.refresh import refresh_changed, tell_unmapped
 
 
 def apply(sections: Sections, by: str, *, prune: bool = False, keep_holders: bool = True) -> Change:
     """Makes the hub what the file says; the result is `{"steps": […], "matched": {…}}`. Its preview is the plan.
 
     What the file managed and names no longer stays and may be changed elsewhere from then on; with `prune` it is
-    removed. What it never managed is left alone. Raises ConfigInvalid, with the line.
+    removed. What it never managed is left alone. Where contact settings change, all is stored at once and customers are
+    matched under them by batches. Raises ConfigInvalid, with the line.
     """
-
     begun: list[Applying] = []
 
     def prepare(db: Connection) -> Prepared:
@@ -93,26 +35,40 @@ def apply(sections: Sections, by: str, *, prune: bool = False, keep_holders: boo
         return _match(db, begun[0])
 
     def do(db: Connection) -> dict[str, Any]:
-        applying = begun[0]
-        _features(db, applying)
-        _packages(db, applying)
-        _mappings(db, applying)
-        _contacts(db, applying)
-        _revenue(db, applying)
-        _leave(db, applying)
-        if any(step.section == "mappings" for step in applying.steps):
-            for account in accounts.every(db):
-                tell_unmapped(db, account.name)
-        if applying.steps:
-            journal.note(db, by, "config.applied", sections.document.file, steps=len(applying.steps))
-        matched = {
-            connection: {name: getattr(one.effect, name) for name in MATCHED}
-            for connection, one in applying.matching.items()
-        }
-        return {"steps": [step.as_json() for step in applying.steps], "matched": matched}
+        return _apply(db, begun[0])
+
+    def needs_batches(db: Connection) -> bool:
+        return bool(_differing(db, Applying(sections, by)))
+
+    def do_apart(db: Connection) -> dict[str, Any]:
+        begun.append(Applying(sections, by, prune, keep_holders, later=True, matching=begun[0].matching))
+        return _apply(db, begun[-1])
+
+    def finish(engine: Engine) -> None:
+        with engine.connect() as db:
+            named = {_connection(db, sections, one) for one in (*(sections.contacts or ()), *(sections.revenue or ()))}
+            waiting = [accounts.named(db, connection) for connection in sorted(named)]
+        for account in waiting:
+            refresh_changed(engine, account)
 
     what = {"change": "config", "values": sections.document.values, "prune": prune, "keep_holders": keep_holders}
-    return Change(what, lambda db: _touched(db, sections, prune), do, prepare)
+    apart = Apart(needs_batches, do_apart, finish)
+    return Change(what, lambda db: _touched(db, sections, prune), do, prepare, apart=apart)
+
+
+def _apply(db: Connection, applying: Applying) -> dict[str, Any]:
+    for section in (_features, _packages, _mappings, _contacts, _revenue, _leave):
+        section(db, applying)
+    if any(step.section == "mappings" for step in applying.steps):
+        for account in accounts.every(db):
+            tell_unmapped(db, account.name)
+    if applying.steps:
+        journal.note(db, applying.by, "config.applied", applying.sections.document.file, steps=len(applying.steps))
+    matched = {
+        connection: {name: getattr(one.effect, name) for name in MATCHED}
+        for connection, one in applying.matching.items()
+    }
+    return {"steps": [step.as_json() for step in applying.steps], "matched": matched}
 
 
 def _features(db: Connection, applying: Applying) -> None:
@@ -121,7 +77,7 @@ def _features(db: Connection, applying: Applying) -> None:
         said = {"name": entry.name, "unit": entry.unit, "reset": entry.reset, "managed_by": FILE}
         with applying.at(entry):
             if features.define(db, entry.key, entry.type, **said):
-                _noted(applying, "features", entry.key, known.get(entry.key), said | {"type": entry.type})
+                noted(applying, "features", entry.key, known.get(entry.key), said | {"type": entry.type})
 
 
 def _packages(db: Connection, applying: Applying) -> None:
@@ -131,7 +87,7 @@ def _packages(db: Connection, applying: Applying) -> None:
         with applying.at(entry):
             if packages.define(db, entry.key, **said):
                 now = packages.one(db, entry.key)
-                _noted(applying, "packages", entry.key, known.get(entry.key), {name: now[name] for name in said})
+                noted(applying, "packages", entry.key, known.get(entry.key), {name: now[name] for name in said})
             if entry.features is not None and packages.draft(db, entry.key, entry.features, by_file=True):
                 before = known.get(entry.key, {}).get("features")
                 version = packages.publish(db, entry.key, by_file=True)
@@ -155,7 +111,7 @@ def _mappings(db: Connection, applying: Applying) -> None:
             if result["changed"]:
                 now = mappings.one(db, result["mapping"])
                 kept = {"kept": result["kept"]} if result["kept"] else {}
-                _noted(
+                noted(
                     applying,
                     "mappings",
                     mappings.shown(now),
@@ -188,15 +144,23 @@ def _wanted(db: Connection, sections: Sections, entry: MappingEntry, by: str) ->
     )
 
 
-def _match(db: Connection, applying: Applying) -> Prepared:
-    """Matches the customers of connections whose contact settings change: whom that concerns is known then."""
+def _differing(db: Connection, applying: Applying) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """By connection the contact settings that are stored and those that the file has, where they differ."""
+    found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     for entry in applying.sections.contacts or ():
         with applying.at(entry):
             connection = _connection(db, applying.sections, entry)
             wanted, before = policy.checked(entry.settings), policy.stored(db, connection)
             if before != wanted:
-                account = accounts.named(db, connection)
-                applying.matching[connection] = contacts_settings.match_under(db, account, before, wanted)
+                found[connection] = before, wanted
+    return found
+
+
+def _match(db: Connection, applying: Applying) -> Prepared:
+    """Matches the customers of connections whose contact settings change: whom that concerns is known then."""
+    for connection, (before, wanted) in _differing(db, applying).items():
+        account = accounts.named(db, connection)
+        applying.matching[connection] = contacts_settings.match_under(db, account, before, wanted)
     each = [one.prepared() for one in applying.matching.values()]
     contacts = {key for one in each for key in one.contacts}
     return Prepared(contacts, {key for one in each for key in one.made}, [one.covered for one in each])
@@ -209,8 +173,12 @@ def _contacts(db: Connection, applying: Applying) -> None:
             wanted, known = policy.checked(entry.settings), _settings(db, connection)
             if known is not None and known == {"settings": wanted, "managed_by": FILE}:
                 continue
-            policy.store(db, connection, wanted, managed_by=FILE)
-            _noted(applying, "contacts", connection, known and known["settings"] | {"managed_by": ""}, wanted)
+            if applying.later and connection in applying.matching:
+                account = accounts.named(db, connection)
+                contacts_settings.store(db, account, policy.stored(db, connection), wanted, managed_by=FILE)
+            else:
+                policy.store(db, connection, wanted, managed_by=FILE)
+            noted(applying, "contacts", connection, known and known["settings"] | {"managed_by": ""}, wanted)
 
 
 def _revenue(db: Connection, applying: Applying) -> None:
@@ -221,28 +189,13 @@ def _revenue(db: Connection, applying: Applying) -> None:
             wanted = replace(_terms(entry, known), managed_by=FILE).checked()
             if known != wanted:
                 said = {"managed_by": known.managed_by, **known.as_entry()}
-                _noted(applying, "revenue", account.name, said, wanted.as_entry())
+                noted(applying, "revenue", account.name, said, wanted.as_entry())
                 ledger_policy.adopted(db, account, wanted, applying.by)
 
 
 def _terms(entry: RevenueEntry, known: Terms) -> Terms:
     zone = entry.time_zone or known.time_zone
     return Terms(entry.policy, entry.settings, entry.base_currency.lower(), zone, entry.identity)
-
-
-def _noted(applying: Applying, section: str, subject: str, known: Any, now: dict[str, Any], **detail: Any) -> None:
-    """A step that tells what of an object changes; `manage`: only that the file manages it from now on."""
-    if known is None:
-        shown = {name: value for name, value in now.items() if name != "managed_by"}
-        applying.note("create", section, subject, now=shown, **detail)
-        return
-    names = sorted({*now, *(known if section == "contacts" else ())} - {"managed_by"})
-    other = [name for name in names if known.get(name) != now.get(name)]
-    if not other:
-        applying.note("manage", section, subject, **detail)
-        return
-    before = {name: known.get(name) for name in other}
-    applying.note("change", section, subject, before=before, now={name: now.get(name) for name in other}, **detail)
 
 
 def _leave(db: Connection, applying: Applying) -> None:

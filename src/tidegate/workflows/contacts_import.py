@@ -45,8 +45,13 @@ class Imported:
 
     def as_json(self) -> dict[str, Any]:
         """As the API and `--json` answer it."""
-        unchanged = self.lines - self.created - self.updated
-        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"unchanged": unchanged}
+        told = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return told | {"unchanged": self.lines - self.created - self.updated, "changed": self.changed}
+
+    @property
+    def changed(self) -> bool:
+        """Whether it wrote anything, or would."""
+        return any((self.created, self.updated, self.linked, self.joined, self.matched))
 
     def add(self, done: Recorded) -> None:
         """Adds what one batch did."""
@@ -112,8 +117,9 @@ def import_contacts(
     for one in _accounts(engine, livemode):
         found = refresh_all(engine, one, progress=lambda n, total: progress("customers", n, total))
         done.matched += found.linked
-    with engine.begin() as db:
-        changes.note(db, "import", by, what={"file": name, **done.as_json()})
+    if done.changed:
+        with engine.begin() as db:
+            changes.note(db, "import", by, what={"file": name, **done.as_json()})
     return done
 
 

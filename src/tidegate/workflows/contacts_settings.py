@@ -125,13 +125,22 @@ def commit(
         before, wanted = _settings(db, account, given, managed_by)
         if wanted != effect.settings:
             raise PreviewStale(problem="somebody else changed the settings.")
-        policy.store(db, account.name, wanted, managed_by=managed_by)
+        store(db, account, before, wanted, managed_by=managed_by)
         changes.note(db, "settings", by, what={"connection": account.name, "settings": wanted})
-        changed.note_all(db, account.name, BATCH // ROWS)
-        telling.look_again(db, _concerned(db, account, before, wanted))
     refresh_changed(engine, account)
     effect.done = True
     return effect
+
+
+def store(
+    db: Connection, account: Account, before: Mapping[str, Any], wanted: dict[str, Any], *, managed_by: str
+) -> None:
+    """Stores settings and queues every customer, to be matched under them by `refresh_changed`; in the caller's
+    transaction, which holds `linking.lock`.
+    """
+    policy.store(db, account.name, wanted, managed_by=managed_by)
+    changed.note_all(db, account.name, BATCH // ROWS)
+    telling.look_again(db, _concerned(db, account, before, wanted))
 
 
 def _settings(

@@ -1,18 +1,20 @@
-"""Writes a connection's mirror to files, Parquet or CSV, one per table, read at one instant."""
+"""Writes a connection's mirror and ledger to files, Parquet or CSV, one per table, read at one instant."""
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, LiteralString, NamedTuple, cast
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import ARRAY, BigInteger, Boolean, DateTime, Engine, Integer, Table
+from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Connection, Date, DateTime, Engine, Integer, Table
 
 from tidegate.connections.accounts import Account
 from tidegate.errors import UsageError
 from tidegate.mirror.tables import STRIPE_TABLES
+from tidegate.revenue import exported
 
 Format = Literal["parquet", "csv"]
 Driver = psycopg.Connection[tuple[Any, ...]]
@@ -20,6 +22,17 @@ MARK = "connection.txt"
 """The file that says whose export a directory holds."""
 BATCH_ROWS = 5000
 """Rows in memory at a time; one row group of Parquet."""
+LEDGER_ROWS = 50_000
+"""The same of the ledger, whose rows are short."""
+
+
+class Source(NamedTuple):
+    """What fills a file: its name without ending, its columns in order, the query, and rows in memory at a time."""
+
+    name: str
+    columns: list[Column[Any]]
+    query: sql.Composed
+    batch: int
 
 
 def untold(table: str, rows: int, done: bool) -> None:
@@ -47,6 +60,8 @@ def export(
 ) -> dict[str, Any]:
     """Writes every table of schema `stripe`, that connection's rows, deleted ones too, to `directory/TABLE.FORM`.
 
+    Of its ledger, where there is one: `spans`, `movements`, and by what it is kept (`revenue.exported`).
+
     All tables are read in one snapshot. A file replaces an earlier one only when it is whole. `progress` is told
     (table, rows, done). Returns {connection, directory, format, seconds, tables: [{table, rows, bytes, file}]}. Raises
     UsageError when the directory cannot be written or holds the export of another connection.
@@ -57,9 +72,13 @@ def export(
         _claim(directory, account.name)
         with engine.connect().execution_options(isolation_level="REPEATABLE READ") as db, db.begin():
             driver: Driver = db.connection.driver_connection  # pyright: ignore[reportAssignmentType]
-            written = [
-                _write(driver, account.name, table, directory, form, progress) for table in STRIPE_TABLES.values()
-            ]
+            ledger = list(_ledger(db, account.name))
+            sources = [*map(partial(_mirrored, account.name), STRIPE_TABLES.values()), *ledger]
+            terms = directory / exported.TERMS
+            terms.unlink(missing_ok=True)  # who reads the ledger must not take half an export for a whole one
+            written = [_write(driver, one, directory, form, progress) for one in sources]
+            if ledger:
+                exported.write_terms(db, account.name, terms)
     except OSError as error:
         raise UsageError(problem=f"The export cannot be written to {directory}: {error.strerror or error}.") from error
     return {
@@ -80,60 +99,68 @@ def _claim(directory: Path, connection: str) -> None:
     mark.write_text(f"{connection}\n")
 
 
-def _write(driver: Driver, connection: str, table: Table, directory: Path, form: Format, tell: Tell) -> Written:
-    final = directory / f"{table.name}.{form}"
-    draft = final.with_name(final.name + ".part")
-    write = _write_parquet if form == "parquet" else _write_csv
-    rows = 0
-    for rows in write(driver, _query(table, connection), table, draft):
-        tell(table.name, rows, False)
-    tell(table.name, rows, True)
-    draft.replace(final)
-    return Written(table.name, rows, final.stat().st_size, str(final))
-
-
-def _query(table: Table, connection: str) -> sql.Composed:
+def _mirrored(connection: str, table: Table) -> Source:
     """The connection's rows by primary key; JSON as text, which is what both forms hold."""
     columns = [
         sql.SQL("{0}::text as {0}" if column.name == "data" else "{0}").format(sql.Identifier(column.name))
         for column in table.columns
     ]
-    return sql.SQL("select {} from stripe.{} where connection = {} order by {}").format(
+    query = sql.SQL("select {} from stripe.{} where connection = {} order by {}").format(
         sql.SQL(", ").join(columns),
         sql.Identifier(table.name),
         sql.Literal(connection),
         sql.SQL(", ").join(sql.Identifier(column.name) for column in table.primary_key.columns),
     )
+    return Source(table.name, [*table.columns], query, BATCH_ROWS)
 
 
-def _write_csv(driver: Driver, query: sql.Composed, table: Table, path: Path) -> Iterator[int]:
+def _ledger(db: Connection, connection: str) -> Iterator[Source]:
+    for part in exported.parts(db, connection):
+        told = cast(LiteralString, part.sql.replace(":connection", "{connection}"))
+        query = sql.SQL(told).format(connection=sql.Literal(connection))
+        yield Source(part.name, part.columns, query, LEDGER_ROWS)
+
+
+def _write(driver: Driver, source: Source, directory: Path, form: Format, tell: Tell) -> Written:
+    final = directory / f"{source.name}.{form}"
+    draft = final.with_name(final.name + ".part")
+    write = _write_parquet if form == "parquet" else _write_csv
+    rows = 0
+    for rows in write(driver, source, draft):
+        tell(source.name, rows, False)
+    tell(source.name, rows, True)
+    draft.replace(final)
+    return Written(source.name, rows, final.stat().st_size, str(final))
+
+
+def _write_csv(driver: Driver, source: Source, path: Path) -> Iterator[int]:
     """PostgreSQL's own CSV, with a header; times in UTC. Tells the rows so far."""
     rows = 0
     with path.open("wb") as file, driver.cursor() as cursor:
         cursor.execute("set local timezone = 'UTC'")
-        with cursor.copy(sql.SQL("copy ({}) to stdout (format csv, header)").format(query)) as copy:
+        with cursor.copy(sql.SQL("copy ({}) to stdout (format csv, header)").format(source.query)) as copy:
             for block in copy:
                 file.write(block)
         rows = cursor.rowcount
     yield rows
 
 
-def _write_parquet(driver: Driver, query: sql.Composed, table: Table, path: Path) -> Iterator[int]:
+def _write_parquet(driver: Driver, source: Source, path: Path) -> Iterator[int]:
     """Parquet by batches, zstd-compressed. Tells the rows so far."""
     arrow: Any = import_module("pyarrow")  # untyped, and too heavy to import before it is needed
     parquet: Any = import_module("pyarrow.parquet")
     fields = [
         arrow.field(column.name, _arrow_type(arrow, column.type), nullable=bool(column.nullable))
-        for column in table.columns
+        for column in source.columns
     ]
     schema = arrow.schema(fields)
     rows = 0
     with (
         parquet.ParquetWriter(path, schema, compression="zstd") as file,
-        driver.cursor(f"export_{table.name}") as cursor,
+        driver.cursor(f"export_{source.name}") as cursor,
     ):
-        cursor.execute(query)
-        while batch := cursor.fetchmany(BATCH_ROWS):
+        cursor.execute(source.query)
+        while batch := cursor.fetchmany(source.batch):
             columns = zip(*batch, strict=True)
             arrays = [arrow.array(values, field.type) for values, field in zip(columns, fields, strict=True)]
             file.write_batch(arrow.RecordBatch.from_arrays(arrays, schema=schema))
@@ -154,5 +181,7 @@ def _arrow_type(arrow: Any, kind: Any) -> Any:
             return arrow.int64()
         case Integer():
             return arrow.int32()
+        case Date():
+            return arrow.date32()
         case _:
             return arrow.string()

@@ -25,6 +25,7 @@ from tidegate.store.trouble import told
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.mode import check_mode
 from tidegate.stripe_api.resources import RESOURCES, to_import
+from tidegate.stripe_api.resources.discounts import DISCOUNTS
 from tidegate.stripe_api.resources.resource import Resource
 from tidegate.workflows.import_summary import Ended, resources_of, summary_of
 
@@ -199,18 +200,20 @@ class _Import:
         what refused the list would refuse every object of it, one by one.
         """
         everything = Settled()
+        naming = None
         for _ in range(DEEPEST_REFERENCE):
             if self.stop.is_set():
                 break
-            asked = ask_for_missing(self.engine, self.account.name, self.selected, without=failed)
+            asked = ask_for_missing(self.engine, self.account.name, self.selected, without=failed, naming=naming)
             found = settle(self.engine, self.account.name, self.api, stop=self.stop, without=failed)
             for name, counts in found.counts.items():
                 everything.counts.setdefault(name, Counts()).add(counts)
             everything.customers |= found.customers
             everything.failed |= found.failed
-            stored = sum(counts.stored for counts in found.counts.values())
+            stored = {name for name, counts in found.counts.items() if counts.stored}
             if not asked or not stored:
                 break
+            naming = {*stored, DISCOUNTS.name}  # which come with what holds them
         return everything
 
     def _beating(self, run: int, plan: Plan) -> Callable[[Progress], None]:

@@ -10,11 +10,12 @@ from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
 from tidegate.contacts import linking
 from tidegate.errors import ManagedByFile
+from tidegate.mirror import changed
 from tidegate.pricing.policy import SETTINGS
 from tidegate.revenue import editions, rebuild, spans
 from tidegate.revenue.editions import Ledger, Terms
-from tidegate.revenue.events import keep_events
-from tidegate.revenue.facts import keep_facts
+from tidegate.workflows.refresh import BATCH as REFRESHED
+from tidegate.workflows.refresh import ROWS, refresh_changed
 
 BATCH = 500
 ONLY_MOVEMENTS = {"zero", "unit", "netting"}
@@ -84,21 +85,35 @@ def _derive_spans(db: Connection, ledger: Ledger, work: rebuild.Rebuild) -> None
 
 
 def adopt(engine: Engine, account: Account, given: Mapping[str, Any], by: str) -> dict[str, Any]:
-    """Keeps the ledger by other terms from now on, its past included; the edition before stays for comparison.
+    """Keeps the ledger by other terms from now on, its past included; the edition before stays for comparison. The
+    facts of contacts and billing events follow by batches; what is left of them when it ends before its time a worker
+    does.
 
     Answers as `preview` does, and {edition, events}: how many rows of billing events changed. Raises PolicyInvalid, and
     ManagedByFile where tidegate.yaml says.
     """
+    with engine.connect() as db:
+        _get_ready(editions.tried(account.name, editions.terms(db, account.name).otherwise(**given)))
     with engine.begin() as db:
+        linking.lock(db)
         before = editions.terms(db, account.name)
         if before.managed_by:
             raise ManagedByFile(what=f"The revenue policy of {account.name}")
-        return adopted(db, account, before.otherwise(**given), by)
+        told = adopted(db, account, before.otherwise(**given), by)
+    return told | {"events": refresh_changed(engine, account).events}
+
+
+def _get_ready(ledger: Ledger) -> None:
+    """Derives the movements of nothing: what that loads and compiles takes seconds, in which nobody has to wait."""
+    with rebuild.opened() as work:
+        work.begin_spans()
+        work.derive(ledger)
 
 
 def adopted(db: Connection, account: Account, wanted: Terms, by: str) -> dict[str, Any]:
-    """The same in the caller's transaction, whoever manages it."""
-    linking.lock(db)
+    """The same in the caller's transaction, which holds `linking.lock` unless it is only tried; whoever manages it. The
+    facts of contacts and billing events are left to `refresh_changed`.
+    """
     accounts.hold(db, account.name)
     editions.begin(db, account.name)
     before, standing = editions.terms(db, account.name), _standing(db, account.name)
@@ -110,8 +125,9 @@ def adopted(db: Connection, account: Account, wanted: Terms, by: str) -> dict[st
     ledger = editions.begin(db, account.name)
     detail = {"preset": wanted.preset, "choices": dict(wanted.choices), "edition": ledger.edition}
     journal.note(db, by, "revenue.policy", account.name, **detail)
-    events = 0 if same and wanted.identity == before.identity else _keep_events(db, account.name)
-    told = _told(account.name, wanted) | {"edition": ledger.edition, "events": events}
+    if not same or wanted.identity != before.identity:
+        changed.note_all(db, account.name, REFRESHED // ROWS)
+    told = _told(account.name, wanted) | {"edition": ledger.edition}
     return told | _difference(standing, _standing(db, account.name))
 
 
@@ -123,23 +139,12 @@ def _begin_edition(db: Connection, connection: str, before: Terms, wanted: Terms
             spans.keep_spans(db, ledger, some, as_of)
     write_movements(db, ledger)
     editions.adopt(db, ledger)
-    contacts = list(db.scalars(_CONTACTS, {"connection": connection}))
-    for some in _batches(contacts):
-        keep_facts(db, some)
-
-
-def _keep_events(db: Connection, connection: str) -> int:
-    """Derives all billing events anew; returns how many rows changed."""
-    as_of, where = _now(db), {"connection": connection}
-    return sum(sum(keep_events(db, connection, some, as_of)) for some in _batches(list(db.scalars(_TOLD_OF, where))))
 
 
 def write_movements(db: Connection, ledger: Ledger) -> rebuild.Written:
     """Derives all movements of the ledger from its spans, and writes those that differ."""
     with rebuild.opened() as work:
-        work.read_spans(db, ledger)
-        work.derive(ledger)
-        return work.write(db, ledger)
+        return work.rebuild(db, ledger)
 
 
 def _kept_by(terms: Terms) -> tuple[Any, ...]:
@@ -192,15 +197,6 @@ def _now(db: Connection) -> int:
 _SUBSCRIBED = text("""
 select distinct customer from stripe.subscriptions
 where connection = :connection and customer is not null order by customer""")
-
-_TOLD_OF = text("""
-select customer from tidegate.billing_events where connection = :connection
-union select customer from stripe.subscriptions where connection = :connection and customer is not null
-order by customer""")
-
-_CONTACTS = text("""
-select distinct contact from tidegate.links
-where connection = :connection and contact is not null order by contact""")
 
 _UNITS = """
 select c.id, {unit} as unit

@@ -42,13 +42,25 @@ def as_it_is(_found: "Preview") -> None:
     """Corrects nothing."""
 
 
+class Apart(NamedTuple):
+    """How a change is done that concerns every customer of a connection, so that nobody has to wait until all are
+    looked at: `do(db)` does what is quick and queues the rest, `finish(engine)` does that by batches; what is left when
+    it ends before its time a worker does. `needed(db)`: whether the change is such a one.
+    """
+
+    needed: Callable[[Connection], bool]
+    do: Callable[[Connection], Any]
+    finish: Callable[[Engine], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A change of the catalog or of contacts. `what` describes it in full, for the token.
 
     `touched(db)` tells the contacts (internal keys) whose entitlements it may change, before it is done or after;
     `do(db)` does it and returns what the caller wants to know of it. `prepare(db)` does the part of it that only tells
-    whom it concerns by being done, and changes no grants; `correct` mends what is told of it.
+    whom it concerns by being done, and changes no grants; `correct` mends what is told of it. `apart`: how it is done
+    where all in one transaction would take too long; what it does is the preview's then.
     """
 
     what: dict[str, Any]
@@ -56,6 +68,7 @@ class Change:
     do: Callable[[Connection], Any]
     prepare: Callable[[Connection], Prepared] = nothing
     correct: Callable[["Preview"], None] = as_it_is
+    apart: Apart | None = None
 
 
 @dataclass(slots=True)
@@ -139,15 +152,41 @@ def commit(engine: Engine, change: Change, token: str | None) -> Preview:
 
     Raises PreviewStale, ContactsBusy, and then nothing was done.
     """
+    if change.apart is not None:
+        with engine.connect() as db:
+            apart = change.apart.needed(db)
+        if apart:
+            return _commit_apart(engine, change, change.apart, token)
     with engine.begin() as db:
         linking.lock(db)
         found, contacts = _carry_out(db, change)
-        if token is not None and token != found.token:
-            raise PreviewStale(problem="what it would change now differs from what was shown.")
+        _require(found, token)
         for some in _batches(contacts):
             refresh_contacts(db, some)
+    if change.apart is not None:
+        change.apart.finish(engine)
     found.done = True
     return found
+
+
+def _commit_apart(engine: Engine, change: Change, apart: Apart, token: str | None) -> Preview:
+    found = preview(engine, change)
+    _require(found, token)
+    with engine.begin() as db:
+        linking.lock(db)
+        contacts = {*_touched(db, change)}
+        if _said(apart.do(db)) != _said(found.result):
+            raise PreviewStale(problem="something else changed meanwhile.")
+        for some in _batches(sorted(contacts | {*_touched(db, change)})):
+            refresh_contacts(db, some)
+    apart.finish(engine)
+    found.done = True
+    return found
+
+
+def _require(found: Preview, token: str | None) -> None:
+    if token is not None and token != found.token:
+        raise PreviewStale(problem="what it would change now differs from what was shown.")
 
 
 def settle(engine: Engine, change: Change, token: str | None = None, *, anyway: bool = False) -> Preview:

@@ -2,10 +2,12 @@
 revenue.
 """
 
+import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -27,8 +29,8 @@ from tidegate.workflows import revenue
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-BATCH = 500
-"""Customers, or contacts, of one transaction."""
+BATCH = 1000
+"""Customers, or contacts, of one transaction: a fifth of a second, in which others wait for `linking.lock`."""
 ROWS = 10
 """Rows of the queue of changed customers, each of which holds up to a page of them, for one look."""
 
@@ -158,6 +160,25 @@ def refresh(db: Connection, account: Account, customers: Sequence[str]) -> Refre
 def _refresh(db: Connection, account: Account, customers: Sequence[str]) -> Refreshed:
     """As `refresh`, without a look at their prices."""
     linking.lock(db)
+    with _garbage_waits():
+        return _derive(db, account, customers)
+
+
+@contextmanager
+def _garbage_waits() -> Generator[None]:
+    """Lets no garbage be collected until the end: a batch makes hundreds of thousands of objects and next to none that
+    refer to each other, and looking for those again and again was a fifth of its time in Python.
+    """
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collected:
+            gc.enable()
+
+
+def _derive(db: Connection, account: Account, customers: Sequence[str]) -> Refreshed:
     matched = linking.link(db, account.name, account.livemode, customers)
     following.follow(db, sorted(matched.contacts))
     tell(db, matched.told)

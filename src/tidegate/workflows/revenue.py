@@ -7,16 +7,19 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
+from tidegate.catalog import journal
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
 from tidegate.contacts import linking
-from tidegate.revenue import editions, ledger, movements
+from tidegate.mirror import changed
+from tidegate.revenue import editions, ledger, movements, rebuild
 from tidegate.revenue.events import keep_events
 from tidegate.revenue.facts import keep_facts
-from tidegate.workflows import ledger_policy
 
 BATCH = 500
 """Customers of one transaction."""
+PAGE = 50
+"""Customers of one row of the queue."""
 
 
 class Kept(NamedTuple):
@@ -48,7 +51,13 @@ def _begun(db: Connection, account: Account) -> editions.Ledger:
         return found
     if not editions.settle_zone(db, found, zone):
         wanted = editions.terms(db, account.name).otherwise(time_zone=zone)
-        ledger_policy.adopted(db, account, wanted, "tidegate")
+        drafted = editions.draft(db, account.name, wanted)
+        with rebuild.opened() as work:
+            work.rebuild(db, drafted)
+        editions.adopt(db, drafted)
+        journal.note(db, "tidegate", "revenue.policy", account.name, time_zone=zone, edition=drafted.edition)
+        if found.policy.netting_seconds is None:  # what is netted goes by days, so movements may be others
+            changed.note_all(db, account.name, PAGE)
     return editions.begin(db, account.name)
 
 

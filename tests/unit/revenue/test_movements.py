@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.moves import DAY, DOLLAR, HOUR, MINUTE, Move, Row, moves, rows, span
 
-from tidegate.revenue.netting import moved
+from tidegate.revenue.netting import lasting, moved
 
 
 def kinds(spans: Iterable[Row], **choices: str) -> list[tuple[str, float]]:
@@ -183,6 +183,17 @@ def test_amounts_beyond_double_precision_add_up() -> None:
 )
 def test_a_movement_lasts_from_its_first_change(instants: list[int], told: dict[int, int]) -> None:
     assert moved(instants, 60) == told
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=12), st.integers(0, 120))
+def test_only_a_chain_that_lasts_needs_to_be_cut(instants: list[int], seconds: int) -> None:
+    ordered = sorted(set(instants))
+    begins = [at for at in ordered if not any(0 < at - one <= seconds for one in ordered)]
+    ends = [*begins[1:], 2000]
+    chains = [[at for at in ordered if one <= at < other] for one, other in zip(begins, ends, strict=True)]
+    assert lasting([("u", "usd", at) for at in instants], seconds) == any(c[-1] - c[0] > seconds for c in chains)
+    if not lasting([("u", "usd", at) for at in instants], seconds):
+        assert moved(instants, seconds) == {at: chain[-1] for chain in chains for at in chain}
 
 
 ITEMS = st.lists(

@@ -219,3 +219,18 @@ def test_paging_agrees_with_a_plain_list(
     for position, identifier in enumerate(expected):
         page, _ = page_of(collection, ListRequest(limit, ending_before=identifier, ranges={"created": (low, high)}))
         assert page == expected[max(0, position - limit) : position]
+
+
+def test_objects_of_a_template_are_expanded_beside_others_as_each_would_be_alone(make_api: Any) -> None:
+    """Of a page's invoices that come of one template the first is looked at for all; one has a discount put on."""
+    api = make_api(profile="bulk", customers=3, subscriptions=3, invoices=5)
+    state = api.server.world.state
+    plain = state["invoices"].ids[2]
+    discount = {"id": "di_1", "object": "discount", "customer": None, "promotion_code": None, "source": {"coupon": "c"}}
+    state.put(discount | {"start": 1})
+    state.put(state["invoices"].full(plain) | {"discounts": ["di_1"]})
+    page = api.every("/v1/invoices", "&expand[]=data.discounts&expand[]=data.customer")
+    alone = [api.get(f"/v1/invoices/{one['id']}?expand[]=discounts&expand[]=customer") for one in page]
+    assert page == alone
+    assert [len(one["discounts"]) for one in page] == [0, 0, 1, 0, 0]
+    assert all(one["customer"]["object"] == "customer" for one in page)

@@ -94,10 +94,10 @@ def read(resource: Resource, body: Body) -> Reading | Unreadable:
     The body is decoded in one go; only where something does not fit it is read again field by field.
     """
     plan = _plan(resource)
-    faults: list[Fault] = []
-    unstorable: dict[str, str] = {}
     try:
         shape = plan.decode(body)
+        faults: list[Fault] = []
+        unstorable: dict[str, str] = {}
     except MISFIT:
         try:
             shape, faults, unstorable = _salvaged(resource, body)
@@ -112,18 +112,22 @@ def read(resource: Resource, body: Body) -> Reading | Unreadable:
     if unstorable:
         values = _storable(resource, values, unstorable, faults)
     return Reading(
-        id=key,
-        created=shape.created,
-        deleted=shape.deleted is True,
-        object=shape.object or resource.object,
-        values=values,
-        nested=tuple(
-            (nested, listing.data, listing.has_more is True)
-            for nested, listed in plan.nested
-            if (listing := listed(shape)) is not None and listing.data is not None
-        ),
-        faults=tuple(faults),
-        livemode=shape.livemode,
+        key,
+        shape.created,
+        shape.deleted is True,
+        shape.object or resource.object,
+        values,
+        _nested(plan, shape) if plan.nested else (),
+        tuple(faults),
+        shape.livemode,
+    )
+
+
+def _nested(plan: _Plan, shape: Shape) -> tuple[tuple[Nested, list[msgspec.Raw], bool], ...]:
+    return tuple(
+        (nested, listing.data, listing.has_more is True)
+        for nested, listed in plan.nested
+        if (listing := listed(shape)) is not None and listing.data is not None
     )
 
 
