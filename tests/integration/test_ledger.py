@@ -1,8 +1,9 @@
 """The ledger in PostgreSQL: kept by the refresh, the same as DuckDB's, whoever a customer belongs to by then."""
 
+import json
 import random
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -14,9 +15,14 @@ from tests.support.shop import opened
 
 from tidegate.contacts import directory
 from tidegate.contacts.directory import Making, make_many
+from tidegate.mirror.apply import apply
+from tidegate.mirror.arrivals import Arrival, arrive
+from tidegate.mirror.decide import Certainty
 from tidegate.pricing.policy import policy
-from tidegate.revenue import checks, editions, movements
+from tidegate.revenue import checks, conversions, editions, movements, reports
 from tidegate.revenue.editions import Ledger
+from tidegate.revenue.periods import periods
+from tidegate.stripe_api.resources.discounts import DISCOUNTS
 from tidegate.workflows import contacts, previewing, retention
 from tidegate.workflows import revenue as keeping
 from tidegate.workflows.ledger_policy import write_movements
@@ -124,6 +130,12 @@ def test_canceled_and_created_again_within_the_hour_is_no_churn(books: Books) ->
     assert [one[1:3] for one in books.moves(who)] == [("new", 1000), ("expansion", -1000), ("expansion", 1500)]
 
 
+def contact_of(books: Books, who: str) -> str:
+    with books.shop.engine.connect() as db:
+        sql = "select c.external_id from tidegate.contacts c join tidegate.links l on l.contact = c.key"
+        return directory.find(db, False, db.scalars(text(f"{sql} where l.customer = :c"), {"c": who}).one()).ref
+
+
 def test_linking_and_unlinking_derives_the_movements_of_both(books: Books) -> None:
     first, second = books.who("dan", "dora")
     books.pays(first, 1000)
@@ -132,22 +144,88 @@ def test_linking_and_unlinking_derives_the_movements_of_both(books: Books) -> No
     books.refresh()
     apart = [("0", "new", 1000, "2026-01-09"), ("1", "new", 300, "2026-02-09")]
     assert books.moves(first, second) == apart
-    with books.shop.engine.connect() as db:
-        [ref] = db.scalars(
-            text(
-                "select 'account:' || c.external_id from tidegate.contacts c join tidegate.links l on l.contact = c.key"
-                " where l.customer = :c"
-            ),
-            {"c": first},
-        )
-        kind = directory.find(db, False, ref.split(":", 1)[1]).ref
-    previewing.commit(books.shop.engine, contacts.linked(books.shop.account, second, kind, "me"), None)
+    theirs = contact_of(books, first)
+    previewing.commit(books.shop.engine, contacts.linked(books.shop.account, second, theirs, "me"), None)
     assert books.moves(first, second) == [apart[0], ("1", "expansion", 300, "2026-02-09")]
     assert books.facts(first)["mrr"] == {"usd": 1300 * MILLION}
     previewing.commit(books.shop.engine, contacts.unlinked(books.shop.account, second, "me"), None)
     assert books.moves(first, second) == apart
     assert books.facts(first)["mrr"] == {"usd": 1000 * MILLION}
     assert books.refresh() == (0, 0)
+
+
+def test_a_trial_is_restarted_by_what_its_contact_paid_before_in_report_and_events_alike(books: Books) -> None:
+    payer, trier = books.who("tess", "timo")
+    books.pays(payer, 1000)
+    at, then = day("2026-02-10"), day("2026-02-20")
+    trial = {"created": at, "start_date": at, "trial_start": at, "trial_end": then}
+    books.pays(trier, 300, at, status="trialing", **trial)
+    books.pays(trier, 300, then, **trial)
+    books.refresh()
+    engine, account = books.shop.engine, books.shop.account
+
+    def told() -> tuple[list[tuple[str, bool]], tuple[int, int, int]]:
+        found = books.shop.rows(f"""
+select name, coalesce((data ->> 'restarted')::boolean, false) from tidegate.billing_events
+where customer = '{trier}' and name like 'Trial %' order by at""")
+        with engine.connect() as db:
+            report = reports.opened(db, "acme", datetime(2026, 3, 15, tzinfo=UTC))
+            [february] = periods("month", date(2026, 2, 1), date(2026, 2, 28))
+            [row] = conversions.trials(db, report, february, february)
+        return [(name, restarted) for name, restarted in found], (row["trials"], row["converted"], row["restarted"])
+
+    alone = [("Trial Started", False), ("Trial Converted", False)], (1, 1, 0)
+    assert told() == alone
+    previewing.commit(engine, contacts.linked(account, trier, contact_of(books, payer), "me"), None)
+    books.refresh()
+    assert told() == ([("Trial Started", True)], (0, 0, 1))
+    previewing.commit(engine, contacts.unlinked(account, trier, "me"), None)
+    books.refresh()
+    assert told() == alone
+
+
+def reduced(id_: str, percent: float, start: int, **more: Any) -> dict[str, Any]:
+    of = {"id": f"c_{percent}", "object": "coupon", "percent_off": percent, "duration": "forever"}
+    return {"id": id_, "object": "discount", "start": start, "end": None, "coupon": of, **more}
+
+
+def deletion(id_: str, who: str, start: int) -> Arrival:
+    [arrived], _ = arrive(DISCOUNTS, [json.dumps(reduced(id_, 20.0, start, customer=who)).encode()], 0, Certainty.TOLD)
+    arrived.at, arrived.event, arrived.deleted = day("2026-06-01"), f"evt_{id_}", True
+    return arrived
+
+
+@pytest.mark.parametrize("told", ["the customer", "the discount", "both"])
+def test_a_customers_discount_that_is_taken_away_leaves_its_past(books: Books, told: str) -> None:
+    """Told by the customer, which has it no more, or by the end of the discount."""
+    [who] = books.who("dina")
+    id_, june = f"di_{who}", day("2026-06-01")
+    theirs = reduced(id_, 20.0, BEGUN, customer=who)
+    books.shop.has(customer(who, discount=theirs), at=BEGUN)
+    books.pays(who, 10_000)
+    books.refresh()
+    assert books.moves(who) == [("0", "new", 8000, "2026-01-09")]
+    if told != "the customer":
+        with books.shop.engine.begin() as db:
+            apply(db, "acme", DISCOUNTS, [deletion(id_, who, BEGUN)])
+    if told != "the discount":
+        books.shop.told(customer(who, discount=None), at=june)
+    books.refresh()
+    assert books.moves(who) == [("0", "new", 8000, "2026-01-09"), ("0", "expansion", 2000, "2026-05-31")]
+    assert books.refresh() == (0, 0)
+    books.shop.told(customer(who, name="Dina", discount=None), at=day("2026-07-01"))
+    books.refresh()
+    assert len(books.moves(who)) == 2, "it went in June"
+
+
+def test_a_customers_discount_in_the_place_of_another(books: Books) -> None:
+    [who] = books.who("dirk")
+    later = day("2026-04-01")
+    books.shop.has(customer(who, discount=reduced(f"di_1{who}", 20.0, BEGUN, customer=who)), at=BEGUN)
+    books.pays(who, 10_000)
+    books.shop.told(customer(who, discount=reduced(f"di_2{who}", 50.0, later, customer=who)), at=later)
+    books.refresh()
+    assert books.moves(who) == [("0", "new", 8000, "2026-01-09"), ("0", "contraction", -3000, "2026-03-31")]
 
 
 def test_month_ends_around_daylight_saving_a_leap_day_and_a_currency_without_minor_units(books: Books) -> None:

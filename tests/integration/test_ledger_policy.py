@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 from tests.support.bills import recurring
 from tests.support.books import BEGUN, Books
-from tests.support.builders import invoice
+from tests.support.builders import customer, invoice
 from tests.support.histories import MILLION, day
-from tests.support.shop import opened
+from tests.support.shop import Shop, opened
 from typer.testing import CliRunner
 
 from tidegate.cli import app
@@ -287,3 +288,56 @@ def test_the_commands(books: Books, fresh_database_url: str, tmp_path: Path, mon
     assert json.loads(run("include", who, "--json"))["movements"] == 1
     assert run("excluded") == "Nobody is left out.\n"
     settings.cache_clear()
+
+
+ZONE = "America/New_York"
+
+
+def zones(shop: Shop) -> list[tuple[Any, ...]]:
+    return shop.rows("select edition, time_zone from tidegate.ledgers order by 1")
+
+
+def days(shop: Shop) -> list[tuple[Any, ...]]:
+    return shop.rows("select edition, day::text from tidegate.movements where superseded_at is null order by 1")
+
+
+def named(shop: Shop, id_: str) -> None:
+    """Whose connection it is, as far as that is known."""
+    with shop.engine.begin() as db:
+        db.execute(text("update tidegate.connections set account = :id"), {"id": id_})
+
+
+def test_a_ledger_begun_before_the_account_takes_its_time_zone_when_that_comes(fresh_database_url: str) -> None:
+    with opened(fresh_database_url) as shop:
+        engine, account = shop.engine, shop.account
+        shop.has(customer("cus_1", email="early@example.com"))
+        shown = ledger_policy.shown(engine, account)
+        assert (shown["edition"], shown["time_zone"], shown["preset"]) == (None, "UTC", "default")
+        assert ledger_policy.preview(engine, account, {"preset": "stripe"})["months"] == []
+        assert shop.scalar("select count(*) from tidegate.ledgers") == 0, "what reads begins nothing"
+        shop.refresh()
+        assert zones(shop) == [(1, "")]
+        books = Books(shop)
+        books.who("nora")
+        assert ledger_policy.shown(engine, account)["time_zone"] == "UTC"
+        books.refresh()
+        assert zones(shop) == [(1, ZONE)], "no day is another"
+
+
+def test_days_that_change_with_the_time_zone_of_an_account_that_comes_late_are_a_new_edition(
+    fresh_database_url: str,
+) -> None:
+    with opened(fresh_database_url) as shop:
+        books = Books(shop)
+        [who] = books.who("nils")
+        books.pays(who, 1000)
+        named(shop, "acct_0")
+        books.refresh()
+        assert zones(shop) == [(1, "")]
+        assert days(shop) == [(1, "2026-01-10")]
+        named(shop, "acct_1")
+        books.who("nell")
+        books.refresh()
+        assert zones(shop) == [(1, ""), (2, ZONE)]
+        assert days(shop) == [(1, "2026-01-10"), (2, "2026-01-09")]
+        assert books.refresh() == (0, 0)

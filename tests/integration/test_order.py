@@ -122,7 +122,8 @@ def lives(shop: Shop, shuffled: random.Random | None) -> dict[str, list[tuple[An
 FORGET = """
 truncate stripe.customers, stripe.subscriptions, stripe.subscription_items, stripe.invoices, stripe.invoice_lines,
   stripe.invoice_payments, stripe.charges, tidegate.versions, tidegate.holdings, tidegate.reviews,
-  tidegate.unmapped_prices, tidegate.changed_customers, tidegate.refetches;
+  tidegate.unmapped_prices, tidegate.changed_customers, tidegate.changed_objects,
+  tidegate.refetches;
 truncate tidegate.contacts restart identity cascade;
 delete from tidegate.package_versions where version = 2"""
 

@@ -21,6 +21,7 @@ from tidegate.workflows.explain_mrr import explain_mrr
 
 NOW = at("2026-05-20 12:00")
 TODAY = date(2026, 5, 20)
+OVER = 80
 MARCH = read_month("2026-03")
 
 
@@ -206,9 +207,9 @@ def test_why_a_contact_has_its_mrr_and_why_a_zero_is_one(books: Books) -> None:
         customer("cus_w"),
         discounted,
         subscription("sub_z", [item("si_z", "sub_z")], customer="cus_w", status="unpaid"),
+        subscription("sub_y", [item("si_y", "sub_y")], customer="cus_w", status="canceled", ended_at=OVER, created=1),
     )
     books.link("globex", "cus_w")
-    books.span("cus_w", 750, "2026-02-01", subscription="sub_w", item="si_w", source="evt_9")
     with books.engine.connect() as db:
         found = explain_mrr(db, books.account, "globex", NOW)
         left_out = explain_mrr(db, books.account, "cus_w", NOW)
@@ -218,8 +219,10 @@ def test_why_a_contact_has_its_mrr_and_why_a_zero_is_one(books: Books) -> None:
             explain_mrr(db, books.account, "nobody", NOW)
         assert "no Stripe customer" in explain_mrr(db, books.account, "empty", NOW)["reason"]
     assert (found["contact"], found["mrr"]) == ("account:globex", [{"currency": "usd", "mrr": 750}])
-    counts, zero = found["subscriptions"]
+    assert found["reason"] is None
+    counts, over, zero = found["subscriptions"]
     assert [step["kind"] for step in counts["items"][0]["steps"]] == ["price", "discount"]
-    assert (counts["items"][0]["provenance"], counts["items"][0]["source"]) == ("observed", "evt_9")
+    assert (counts["items"][0]["provenance"], counts["items"][0]["source"]) == ("observed", "read")
+    assert (over["mrr"], over["why_not"], over["items"][0]["since"]) == (0, "it is canceled", "1970-01-01T00:01:20Z")
     assert (zero["mrr"], zero["why_not"]) == (0, "it is unpaid")
     assert left_out["contact"] is None

@@ -6,18 +6,25 @@ from datetime import date, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from tests.support import earning
 from tests.support.builders import arrival, customer, item, subscription
 from tests.support.earning import Books, at
 
 from tidegate.mirror.apply import apply
-from tidegate.revenue import cohorts, conversions, listing, renewals, reports
+from tidegate.pricing.given import given
+from tidegate.pricing.policy import policy
+from tidegate.pricing.subscription import value
+from tidegate.pricing.value import instant
+from tidegate.revenue import cohorts, conversions, facts, listing, renewals, reports
 from tidegate.revenue.listing import Wanted
 from tidegate.revenue.periods import periods
 from tidegate.revenue.reports import Report
 from tidegate.stripe_api.resources import RESOURCES
+from tidegate.workflows.explain_mrr import explain_mrr
 
 NOW = at("2026-05-20 12:00")
+RENEWS = int(at("2026-06-10").timestamp())
 MONTHS = periods("month", date(2026, 1, 1), date(2026, 5, 20))
 
 
@@ -89,7 +96,11 @@ def test_a_cohort_is_followed_by_contacts_and_by_what_they_pay(books: Books) -> 
     assert january["months"][1]["mrr_retention"] == 1.3125
     february = found["2026-02", "eur"]
     assert [one["contacts"] for one in february["months"]] == [1, 1, 1, 1]
-    assert [one["mrr"] for one in found["2026-02", "usd"]["months"]] == [0, 1_000, 1_000, 1_000]
+    assert ("2026-02", "usd") not in found
+    march = found["2026-03", "usd"]
+    assert (march["contacts"], march["new"]) == (2, 6_000), "one of them paid in euros before"
+    assert [one["contacts"] for one in march["months"]] == [2, 2, 2]
+    assert [one["mrr_retention"] for one in march["months"]] == [1, 1, 1]
 
 
 def test_a_cohort_in_one_currency_has_one_rate_throughout(books: Books) -> None:
@@ -99,6 +110,7 @@ def test_a_cohort_in_one_currency_has_one_rate_throughout(books: Books) -> None:
     assert february["new"] == 8_000
     assert february["months"][0]["mrr"] == 8_000
     assert 8_000 < february["months"][1]["mrr"] < 9_000
+    assert [one["contacts"] for one in february["months"]] == [1, 1, 1, 1], "whatever it pays in"
 
 
 def test_trials_by_the_month_they_began_in(books: Books) -> None:
@@ -155,6 +167,54 @@ def test_what_is_at_risk_and_why(books: Books) -> None:
         "sub_cus_a": ["card_expiring"], "sub_cus_c": ["past_due", "scheduled_to_cancel"],
     }  # fmt: skip
     assert found["sub_cus_c"]["mrr"] == 9_000
+
+
+SCHEDULED = {"schedule": "sub_sched_1"}
+ENDING: dict[str, tuple[dict[str, Any], str | None, bool]] = {
+    "goes on": ({}, None, True),
+    "at a date": ({"cancel_at": seconds("2026-06-20")}, "2026-06-20", True),
+    "at the end of its period": ({"cancel_at_period_end": True}, "2026-06-10", False),
+    "its schedule ends": (SCHEDULED, "2026-07-01", True),
+    "at a date, and its schedule ends before": (
+        {**SCHEDULED, "cancel_at": seconds("2026-08-01")}, "2026-07-01", True,
+    ),
+    "at a date before its schedule ends": ({**SCHEDULED, "cancel_at": seconds("2026-06-01")}, "2026-06-01", False),
+    "at the end of its period, its schedule later": ({**SCHEDULED, "cancel_at_period_end": True}, "2026-06-10", False),
+    "paused until it renews": ({"pause_collection": {"behavior": "void", "resumes_at": RENEWS}}, None, False),
+    "paused until just before": ({"pause_collection": {"behavior": "void", "resumes_at": RENEWS - 1}}, None, True),
+}  # fmt: skip
+"""What Stripe says of a subscription that would renew on June 10th; when it ends; whether it renews before."""
+
+
+@pytest.mark.parametrize("case", ENDING)
+@pytest.mark.parametrize("of_items", [True, False], ids=["periods of items", "period of the subscription"])
+def test_when_it_renews_and_ends_is_one_rule(fresh_database_url: str, case: str, of_items: bool) -> None:
+    more, ends, renews = ENDING[case]
+    period = {"current_period_start": seconds("2026-05-10"), "current_period_end": RENEWS}
+    of_item: dict[str, Any] = period if of_items else dict.fromkeys(period)
+    of_whole: dict[str, Any] = {} if of_items else period
+    told = subscription("sub_a", [item("si_a", "sub_a", **of_item)], customer="cus_a", **of_whole, **more)
+    schedule = {
+        "id": "sub_sched_1", "object": "subscription_schedule", "customer": "cus_a", "subscription": "sub_a",
+        "status": "active", "end_behavior": "cancel", "phases": [{"end_date": seconds("2026-07-01")}],
+    }  # fmt: skip
+    expected = at(ends) if ends else None, at("2026-06-10") if renews else None
+    with earning.opened(fresh_database_url) as books:
+        has(books, customer("cus_a"), told, schedule)
+        contact = books.link("acme", "cus_a")
+        with books.engine.begin() as db:
+            facts.keep_facts(db, [contact])
+            [row] = db.execute(text("select ends_at, renews_at from tidegate.contact_facts")).all()
+            assert tuple(row) == expected, "facts of the contact"
+            report = report_of(db)
+            risky = {one["ends_at"] for one in renewals.at_risk(db, report, NOW)} or {None}
+            soon = [one["renews_at"] for one in renewals.upcoming(db, report, NOW, 60)] or [None]
+            assert (*risky, *soon) == expected, "renewals"
+            [explained] = explain_mrr(db, books.account, "cus_a", NOW)["subscriptions"]
+    handed = given(json.dumps({"subscription": told} | ({"schedule": schedule} if "schedule" in more else {})).encode())
+    priced = value(handed, policy("default"), seconds("2026-05-20")).ends_at
+    assert explained["ends_at"] == instant(priced)
+    assert priced == (seconds(ends) if ends else None)
 
 
 def test_movements_are_paged_the_newest_first(books: Books) -> None:

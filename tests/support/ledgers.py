@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -10,8 +11,11 @@ from sqlalchemy import text
 from tests.support.live import Live
 
 from tidegate.mirror import changed
-from tidegate.revenue import ledger
+from tidegate.revenue import editions, ledger, spans
+from tidegate.revenue.editions import Terms
 from tidegate.revenue.ledger import Kept
+from tidegate.revenue.rounding import minor
+from tidegate.workflows.explain_mrr import explain_mrr
 
 if TYPE_CHECKING:
     from tidegate.sandbox.revenue import Month
@@ -101,6 +105,33 @@ def movements(live: Live) -> Counter[tuple[str, str, str, str, int]]:
         rows = db.execute(_MOVEMENTS, {"c": live.name})
         return Counter((row.month, row.customer, row.currency, row.kind, round(row.amount / 10**6)) for row in rows)
 
+
+def explained_otherwise(live: Live, preset: str, choices: dict[str, str]) -> list[str]:
+    """Customers of whom `explain mrr` does not say what their open spans sum up to, where the ledger is kept by such a
+    policy; nothing stays of it.
+    """
+    with live.hub.engine.connect() as db, db.begin() as trial:
+        ledger = editions.draft(db, live.name, Terms(preset, choices, "", "UTC"))
+        customers = list(db.scalars(text("select id from stripe.customers where connection = :c"), {"c": live.name}))
+        spans.keep_spans(db, ledger, customers, live.now)
+        editions.adopt(db, ledger)
+        now = datetime.fromtimestamp(live.now, UTC)
+        kept = Counter({(row.customer, row.currency): minor(row.mrr) for row in db.execute(_OPEN, {"c": live.name})})
+        told = Counter(
+            {
+                (customer, one["currency"]): one["mrr"]
+                for customer in customers
+                for one in explain_mrr(db, live.account, customer, now)["mrr"]
+            }
+        )
+        assert +kept, "somebody pays"
+        trial.rollback()
+    return sorted(f"{' '.join(key)}: {told[key]} is {kept[key]}" for key in kept | told if kept[key] != told[key])
+
+
+_OPEN = text("""
+select customer, currency, sum(mrr)::bigint as mrr from tidegate.spans
+where connection = :c and ends_at is null group by 1, 2""")
 
 _DUE = text("""
 select customer from tidegate.revenue_due where connection = :c and changes_at <= to_timestamp(:at)""")

@@ -90,7 +90,7 @@ where args ? 'connection' and (cast(:status as text) is null or status::text = :
 def empty(engine: Engine) -> None:
     """Forgets every job, worker and connection, and what belongs to them."""
     queue = "procrastinate_jobs, procrastinate_workers, procrastinate_periodic_defers"
-    work = "connections, permissions, problems, runs, inbox, refetches, changed_customers"
+    work = "connections, permissions, problems, runs, inbox, refetches, changed_customers, changed_objects"
     with engine.begin() as db:
         db.execute(text(f"truncate {queue}, {work} cascade"))
 

@@ -35,7 +35,10 @@ def show_policy(connection: ConnectionName = None, as_json: AsJson = False) -> N
         show.document(told)
         return
     _say(told)
-    show.line(f"Edition {told['edition']} of {len(told['editions'])}.")
+    if told["edition"] is None:
+        show.line("No ledger is begun yet: the first refresh does.")
+    else:
+        show.line(f"Edition {told['edition']} of {len(told['editions'])}.")
 
 
 @policy.command()

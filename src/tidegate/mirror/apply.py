@@ -7,14 +7,14 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause
 
-from tidegate.mirror import children, forgotten, refetches, test_clocks, unreadable, versions
+from tidegate.mirror import changed, children, discounts, forgotten, refetches, test_clocks, unreadable, versions
 from tidegate.mirror.arrivals import Arrival, Counts, Lost
-from tidegate.mirror.changed import note as note_changed
 from tidegate.mirror.decide import Certainty, Incoming, Stored, Verdict, decide, without_a_look
 from tidegate.mirror.rows import layout
 from tidegate.mirror.statements import Statements, statements
 from tidegate.store.bulk import Refused, Texts, copied_new_rows, copy_sound_rows, jsonb, open_stage
 from tidegate.store.driver import run
+from tidegate.stripe_api.resources.discounts import DISCOUNTS
 from tidegate.stripe_api.resources.resource import Resource
 from tidegate.stripe_api.resources.test_clocks import TEST_CLOCKS
 
@@ -24,12 +24,14 @@ _batches = itertools.count(1)
 @dataclass(slots=True)
 class Applied:
     """What became of the versions, and the customers (Stripe ids) whose mirrored facts changed, kept versions among
-    them; `spared`: the objects that are stored as they came and were not written.
+    them; `spared`: the objects that are stored as they came and were not written; `shared`: those whose change is one
+    to every customer that names them.
     """
 
     counts: Counts = field(default_factory=Counts)
     customers: set[str] = field(default_factory=set[str])
     spared: list[str] = field(default_factory=list[str])
+    shared: set[str] = field(default_factory=set[str])
 
 
 @dataclass(slots=True)
@@ -49,6 +51,7 @@ class _Batch:
     unreadable: bool = True  # there may be unreadable objects of the resource
     sparing: bool = False
     spared: set[str] = field(default_factory=set[str])
+    alike: set[str] = field(default_factory=set[str])  # as before in all that customers have in common
 
     def run(self, statement: TextClause, **values: Any) -> Any:
         return self.connection.execute(statement, {"connection": self.account, "batch": self.number, **values})
@@ -85,7 +88,8 @@ def apply(
         batch = _Batch(connection, account, resource, sql, next(_batches), round_, applied, sparing=sparing)
         batch.new, batch.unreadable = n == 0 and not stored, any_unreadable or bool(lost)
         _apply_round(batch)
-    note_changed(connection, account, applied.customers)
+    changed.note(connection, account, applied.customers)
+    changed.note_objects(connection, account, resource.name, applied.shared)
     return applied
 
 
@@ -158,20 +162,20 @@ def _apply_staged(batch: _Batch, verdicts: dict[Verdict, list[str]]) -> list[str
     left = len(fresh) + len(batch.spared) < len(batch.arrivals)
     sames = _judge(batch, fresh, verdicts) if left else set[str]()
     won = _store(batch, verdicts, sames)
-    changed = [*fresh, *won]
-    living = [a for id_ in changed if not (a := batch.arrivals[id_]).deleted]
+    written = [*fresh, *won]
+    living = [a for id_ in written if not (a := batch.arrivals[id_]).deleted]
     for one in children.gather(batch.account, batch.resource, living):
-        written = children.replace(batch.connection, batch.account, batch.number, one, set(won))
-        batch.applied.counts.children[one.resource.name] += written
+        rows = children.replace(batch.connection, batch.account, batch.number, one, set(won))
+        batch.applied.counts.children[one.resource.name] += rows
         batch.lost += one.lost
     replaced, confirmed = [*fresh, *verdicts[Verdict.WINS]], verdicts[Verdict.CONFIRMS]
     unreadable.forget(batch.connection, batch.account, name, replaced, confirmed)
-    unreadable.record(batch.connection, batch.account, name, [*_faults(batch, changed), *batch.lost])
+    unreadable.record(batch.connection, batch.account, name, [*_faults(batch, written), *batch.lost])
     return fresh
 
 
-def _faults(batch: _Batch, changed: Sequence[str]) -> list[Lost]:
-    return [Lost(id_, fault.field, fault.reason) for id_ in changed for fault in batch.arrivals[id_].reading.faults]
+def _faults(batch: _Batch, written: Sequence[str]) -> list[Lost]:
+    return [Lost(id_, fault.field, fault.reason) for id_ in written for fault in batch.arrivals[id_].reading.faults]
 
 
 def _row(batch: _Batch, a: Arrival) -> tuple[Any, ...]:
@@ -214,6 +218,8 @@ def _judge(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) 
         batch.owners[row.id] = row.owner
         if row.same:
             sames.add(row.id)
+        if row.alike:
+            batch.alike.add(row.id)
     return sames
 
 
@@ -229,6 +235,8 @@ def _store(batch: _Batch, verdicts: dict[Verdict, list[str]], sames: set[str]) -
         if beaten or any(a.event for a in batch.arrivals.values()):
             batch.run(batch.sql.keep_incoming, ids=beaten)
     if replaced:
+        if batch.resource.name == "customers":
+            _take_away(batch, replaced)
         batch.run(batch.sql.replace, ids=replaced)
     if buried:
         batch.run(batch.sql.bury, ids=buried)
@@ -236,6 +244,13 @@ def _store(batch: _Batch, verdicts: dict[Verdict, list[str]], sames: set[str]) -
     if confirmed := [id_ for id_ in verdicts[Verdict.CONFIRMS] if id_ not in batch.spared]:
         batch.run(batch.sql.confirm, ids=confirmed)
     return replaced
+
+
+def _take_away(batch: _Batch, replaced: Sequence[str]) -> None:
+    """Buries the discounts that customers had until now."""
+    stage, arrivals = batch.sql.stage, batch.arrivals
+    gone = discounts.taken_away(batch.connection, batch.account, stage, batch.number, arrivals, replaced)
+    apply(batch.connection, batch.account, DISCOUNTS, *gone)
 
 
 def _ask_again(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) -> None:
@@ -255,23 +270,25 @@ def _count(batch: _Batch, fresh: list[str], verdicts: dict[Verdict, list[str]]) 
     counts.unchanged += len(verdicts[Verdict.CONFIRMS])
     counts.older += len(verdicts[Verdict.LOSES])
     counts.doubtful += len(verdicts[Verdict.DOUBT]) + len(verdicts[Verdict.PARTIAL])
-    changed = [*fresh, *verdicts[Verdict.WINS]]
+    taken = [*fresh, *verdicts[Verdict.WINS]]
+    if batch.resource.shared:
+        batch.applied.shared.update(id_ for id_ in taken if id_ not in buried and id_ not in batch.alike)
     kept = (Verdict.LOSES, Verdict.DOUBT, Verdict.PARTIAL) if batch.resource.versions else ()
-    batch.applied.customers.update(_owners(batch, [*changed, *(id_ for verdict in kept for id_ in verdicts[verdict])]))
+    batch.applied.customers.update(_owners(batch, [*taken, *(id_ for verdict in kept for id_ in verdicts[verdict])]))
 
 
-def _owners(batch: _Batch, changed: Sequence[str]) -> Iterator[str]:
+def _owners(batch: _Batch, ids: Sequence[str]) -> Iterator[str]:
     """The customers whose these objects are, or were before."""
     if batch.resource.name == "customers":
-        yield from changed
+        yield from ids
         return
     columns = batch.resource.columns
     if batch.sql.owners is not None:
         at = next(i for i, column in enumerate(columns) if column.name == batch.resource.owned_by)
-        parents = {batch.arrivals[id_].reading.values[at] for id_ in changed} - {None}
+        parents = {batch.arrivals[id_].reading.values[at] for id_ in ids} - {None}
         yield from batch.run(batch.sql.owners, parents=sorted(parents)).scalars() if parents else ()
         return
     at = next((i for i, column in enumerate(columns) if column.refers_to == "customers"), None)
     if at is not None:
-        now = [batch.arrivals[id_].reading.values[at] for id_ in changed]
-        yield from (owner for owner in (*now, *map(batch.owners.get, changed)) if owner is not None)
+        now = [batch.arrivals[id_].reading.values[at] for id_ in ids]
+        yield from (owner for owner in (*now, *map(batch.owners.get, ids)) if owner is not None)

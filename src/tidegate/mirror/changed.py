@@ -1,6 +1,9 @@
-"""The queue of customers whose mirrored facts changed: written by `apply` in its transaction, read by the refresh."""
+"""The queues of what changed in the mirror: customers with facts of their own, and objects that many have in common.
 
-from collections.abc import Collection
+`apply` writes them in its transaction, the refresh reads them.
+"""
+
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, text
 
@@ -56,9 +59,35 @@ from tidegate.changed_customers where connection = :connection""")
 
 
 def waiting(db: Connection, connection: str) -> bool:
-    """Whether customers of the connection wait for a refresh."""
+    """Whether customers of the connection, or objects that they have in common, wait for a refresh."""
     found = db.scalar(
-        text("select exists(select from tidegate.changed_customers where connection = :connection)"),
+        text("""
+select exists(select from tidegate.changed_customers where connection = :connection)
+  or exists(select from tidegate.changed_objects where connection = :connection)"""),
         {"connection": connection},
     )
     return bool(found)
+
+
+def note_objects(db: Connection, connection: str, resource: str, ids: Collection[str]) -> None:
+    """Queues objects that customers have in common, such as prices."""
+    if ids:
+        given = {"connection": connection, "resource": resource, "objects": Texts(sorted(ids))}
+        db.execute(_NOTE_OBJECTS, given)
+
+
+def take_objects(db: Connection, connection: str) -> dict[str, Sequence[str]]:
+    """Takes all such objects off, in the caller's transaction: their ids by resource."""
+    rows = db.execute(_TAKE_OBJECTS, {"connection": connection})
+    return {row.resource: row.objects for row in rows}
+
+
+_NOTE_OBJECTS = text("""
+insert into tidegate.changed_objects (connection, resource, objects) values (:connection, :resource, :objects)""")
+
+_TAKE_OBJECTS = text("""
+with taken as (
+  delete from tidegate.changed_objects where id in (
+    select id from tidegate.changed_objects where connection = :connection for update skip locked)
+  returning resource, objects)
+select resource, array_agg(distinct id order by id) as objects from taken, unnest(objects) as id group by resource""")

@@ -1,10 +1,11 @@
 """Discounts, which Stripe lists nowhere: they are read where they stand whole in what they are taken off."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, Optional
 
 import msgspec
+from sqlalchemy import Connection, text
 
 from tidegate.mirror.arrivals import Arrival, Lost, arrive
 from tidegate.mirror.decide import Certainty
@@ -61,6 +62,32 @@ def inside(resource: Resource, arrivals: Sequence[Arrival], known: Collection[in
                 found.arrivals.append(one)
         found.lost.extend(here.lost)
     return found
+
+
+def taken_away(
+    connection: Connection, account: str, stage: str, batch: int, arrivals: Mapping[str, Arrival], ids: Sequence[str]
+) -> Inside:
+    """Deletions of the discounts that stored customers have and versions of them that are staged have no more, each at
+    the time of that version: customers keep no versions, and their past would lose what they had.
+    """
+    found = Inside([], [])
+    given = {"connection": account, "batch": batch, "ids": list(ids)}
+    for row in connection.execute(text(_TAKEN_AWAY.format(stage=stage)), given):
+        holder = arrivals[row.id]
+        here = Inside(*arrive(DISCOUNTS, [row.discount.encode()], holder.at, holder.certainty))
+        for one in here.arrivals:
+            one.deleted = True
+            found.arrivals.append(one)
+        found.lost.extend(here.lost)
+    return found
+
+
+_TAKEN_AWAY = """
+select t.id, cast(t.data -> 'discount' as text) as discount
+from {stage} i join stripe.customers t on t.connection = :connection and t.id = i.id
+where i.batch = :batch and i.id = any(:ids) and i.data ? 'discount' and t.data #>> '{{discount,id}}' is not null
+  and t.data #>> '{{discount,id}}' is distinct from i.data #>> '{{discount,id}}'
+order by t.id"""
 
 
 def _likely(body: str) -> bool:

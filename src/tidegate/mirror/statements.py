@@ -104,7 +104,7 @@ where i.batch = :batch and i.event = '' and i.deleted_at is null and t.deleted_a
 select i.id, extract(epoch from {at})::bigint as at,
        case when {at} > t.updated_at then {READ} else t.certainty end as certainty,
        extract(epoch from t.created)::bigint as created, extract(epoch from t.deleted_at)::bigint as deleted_at,
-       t.data = i.data as same, {owner} as owner
+       t.data = i.data as same, {_alike(resource)} as alike, {owner} as owner
 from {words.stage} i join {table} t on {mine}
 where i.batch = :batch and i.id <> all(:fresh) order by t.id for update of t"""),
         replace=text(f"update {table} t set {sets}\n{chosen}"),
@@ -114,6 +114,12 @@ where i.batch = :batch and i.id <> all(:fresh) order by t.id for update of t""")
         keep_incoming=text(_keep_incoming(staged, resource)),
         owners=_owners(resource),
     )
+
+
+def _alike(resource: Resource) -> str:
+    """Whether nothing differs that customers who name the object have in common."""
+    told = (", ".join(f"nullif({side}.data -> '{name}', 'null')" for name in resource.shared) for side in "ti")
+    return "({}) is not distinct from ({})".format(*told) if resource.shared else "true"
 
 
 def _look(table: str, resource: Resource) -> str:

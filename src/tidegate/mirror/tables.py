@@ -26,6 +26,7 @@ from sqlalchemy.types import TypeEngine
 
 from tidegate.store.metadata import metadata
 from tidegate.stripe_api.resources import RESOURCES
+from tidegate.stripe_api.resources.resource import Column as ResourceColumn
 from tidegate.stripe_api.resources.resource import ColumnType, Resource
 
 Time = DateTime(timezone=True)
@@ -64,8 +65,15 @@ def _table(resource: Resource) -> Table:
         *(Column(c.name, SQL_TYPES[c.type], nullable=c.name != resource.parent) for c in resource.columns),
         Column("data", JSONB, nullable=False),
         PrimaryKeyConstraint(*key, name=f"{resource.table}_pkey"),
-        *(Index(f"{resource.table}_{c.name}", "connection", c.name) for c in resource.columns if c.indexed),
+        *(_index(resource, c) for c in resource.columns if c.indexed),
     )
+
+
+def _index(resource: Resource, column: ResourceColumn) -> Index:
+    name = f"{resource.table}_{column.name}"
+    if column.type == "text[]":
+        return Index(name, "connection", postgresql_where=text(f"{column.name} <> '{{}}'"))
+    return Index(name, "connection", column.name)
 
 
 STRIPE_TABLES: dict[str, Table] = {name: _table(resource) for name, resource in RESOURCES.items()}
@@ -122,6 +130,17 @@ changed_customers = Table(
     Column("customers", ARRAY(Text), nullable=False, comment="Stripe's ids"),
     Column("at", Time, nullable=False, server_default=func.clock_timestamp()),
     Index("changed_customers_connection", "connection", "id"),
+)
+
+changed_objects = Table(
+    "changed_objects",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("connection", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("objects", ARRAY(Text), nullable=False, comment="Stripe's ids of what many customers have in common"),
+    Column("at", Time, nullable=False, server_default=func.clock_timestamp()),
+    Index("changed_objects_connection", "connection", "id"),
 )
 
 forgotten = Table(

@@ -133,18 +133,17 @@ def _asked_to_end(subscription: Subscription, as_of: int) -> bool:
 
 
 def _ends_at(facts: Facts) -> int | None:
-    """When it is to end by what was asked for, epoch seconds; None: it goes on, or has ended."""
+    """When it is to end by what was asked for, the earliest, epoch seconds; None: it goes on, or has ended."""
     subscription = facts.subscription
     if subscription.ended_at is not None or subscription.status in {"canceled", "incomplete_expired"}:
         return None
-    if subscription.cancel_at is not None:
-        return subscription.cancel_at
-    if subscription.cancel_at_period_end:
-        return subscription.current_period_end
-    schedule = facts.schedule
+    asked = subscription.cancel_at
+    if asked is None and subscription.cancel_at_period_end:
+        asked = subscription.current_period_end
+    schedule, planned = facts.schedule, None
     if schedule is not None and schedule.end_behavior == "cancel" and schedule.status in {"active", "not_started"}:
-        return schedule.ends_at
-    return None
+        planned = schedule.ends_at if schedule.ends_at is not None else schedule.phase_end
+    return min((at for at in (asked, planned) if at is not None), default=None)
 
 
 def _valued(item: Working, policy: Policy, why_not: str, in_trial: bool, as_of: int) -> ItemValue:

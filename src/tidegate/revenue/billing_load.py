@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from sqlalchemy import Connection, text
 
+from tidegate.revenue import editions
 from tidegate.revenue.billing.given import (
     Attempt,
     Bill,
@@ -32,14 +33,16 @@ _S = TypeVar("_S", bound=Shape)
 
 def load(db: Connection, connection: str, customers: Sequence[str]) -> tuple[list[Dossier], Catalog]:
     """The dossiers of these customers (Stripe ids), those of test clocks and excluded ones left out, and the catalog
-    that they name.
+    that they name. Of a contact's customers all are given, or none.
 
     Their spans and movements are taken as they are stored: the ledger is kept first.
     """
     where = {"connection": connection, "ids": list(customers)}
+    kept = editions.current(db, connection)
+    units = {"by_contact": kept is None or kept.policy.unit == "contact"}
     bills = _bills(db.execute(_TOLD, where))
     known = _Known()
-    for what, owner, id_, data in db.execute(_KNOWN, where).all():
+    for what, owner, id_, data in db.execute(_KNOWN, where | units).all():
         known.take(what, owner, id_, data)
     return known.dossiers(bills), Catalog(known.prices, known.products, known.packages)
 
@@ -97,8 +100,9 @@ class _Parts:
 
 
 class _WhoTold(NamedTuple):
-    """A customer, as the query tells of it."""
+    """A customer, as the query tells of it; `unit`: whose customer it is to the ledger."""
 
+    unit: str
     email: str
     own_id: str
     subscribed: bool
@@ -109,6 +113,7 @@ class _Known:
     """What the second query tells, sorted."""
 
     who: dict[str, Who] = field(default_factory=dict[str, Who])
+    units: dict[str, str] = field(default_factory=dict[str, str])
     ended: dict[str, list[Ended]] = field(default_factory=dict[str, list[Ended]])
     stretches: dict[str, list[Stretch]] = field(default_factory=dict[str, list[Stretch]])
     returns: dict[str, list[Return]] = field(default_factory=dict[str, list[Return]])
@@ -118,7 +123,8 @@ class _Known:
 
     def take(self, what: str, owner: str, id_: str, data: str) -> None:
         if what == "customer":
-            self.who[id_] = Who(id_, *_customer(data))
+            self.units[id_], *told = _customer(data)
+            self.who[id_] = Who(id_, *told)
         elif what == "ended":
             self.ended.setdefault(owner, []).append(_ended(data))
         elif what == "stretch":
@@ -131,6 +137,12 @@ class _Known:
             (self.products if what == "product" else self.packages)[id_] = data
 
     def dossiers(self, bills: Mapping[str, Sequence[Bill]]) -> list[Dossier]:
+        paid: dict[str, int] = {}
+        for id_, stretches in self.stretches.items():
+            for one in stretches:
+                if one.pays:
+                    unit = self.units[id_]
+                    paid[unit] = min(one.starts_at, paid.get(unit, one.starts_at))
         return [
             Dossier(
                 who,
@@ -138,6 +150,7 @@ class _Known:
                 ended=self.ended.get(id_, ()),
                 stretches=self.stretches.get(id_, ()),
                 returns=self.returns.get(id_, ()),
+                contact_paid_since=paid.get(self.units[id_]),
             )
             for id_, who in self.who.items()
         ]
@@ -247,7 +260,9 @@ priced as materialized (
   left join lateral (
     select i."interval", i.interval_count, i.usage_type from stripe.subscription_items i
     where p.id is null and i.connection = :connection and i.price = n.price limit 1) i on true)
-select 'customer' as what, m.id as owner, m.id, json_build_array(m.email, coalesce((
+select 'customer' as what, m.id as owner, m.id, json_build_array(coalesce((
+    select 'contact:' || k.contact from tidegate.links k
+    where :by_contact and k.connection = :connection and k.customer = m.id), m.id), m.email, coalesce((
     select c.external_id from tidegate.links k join tidegate.contacts c on c.key = k.contact
     where k.connection = :connection and k.customer = m.id and c.made_by <> 'stripe' and b.identity = 'own_id'), ''),
     b.identity <> 'customer' and s.customer is not null)\:\:text as data

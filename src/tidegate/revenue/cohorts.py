@@ -18,33 +18,35 @@ def cohorts(db: Connection, report: Report, months: Sequence[Period]) -> list[di
     """The cohorts of these months, each at the end of every one of them from its own on.
 
     {cohort, contacts (how many joined), new (their first MRR), months: [{month, contacts, contact_retention, mrr,
-    mrr_retention}], currency}; amounts in minor units. One in one currency is converted at today's rate throughout, so
+    mrr_retention}], currency}; amounts in minor units. Where nothing is converted each currency stands for itself: a
+    contact joins its cohort with its first MRR in it. One in one currency is converted at today's rate throughout, so
     that exchange rates are nobody's loyalty.
     """
     given = source.values(report.ledger, Window.of(months))
-    changes = source.movements(UNGROUPED)
-    sizes: dict[int, int] = {}
-    present: dict[int, dict[int, int]] = defaultdict(dict)
-    for row in db.execute(text(_CONTACTS.format(source=changes)), given):
-        sizes[row.cohort] = row.size
-        present[row.cohort][row.bucket] = row.change
+    rates = report.rates
+    told = {"source": source.movements(UNGROUPED), "within": "''" if rates else "currency"}
+    sizes: dict[tuple[int, str], int] = {}
+    present: dict[tuple[int, str], dict[int, int]] = defaultdict(dict)
+    for row in db.execute(text(_CONTACTS.format(**told)), given):
+        key = row.cohort, rates.base if rates else row.within
+        sizes[key] = row.size
+        present[key][row.bucket] = row.change
     amounts: dict[tuple[int, str], dict[int, int]] = defaultdict(lambda: defaultdict(int))
     first: dict[tuple[int, str], int] = defaultdict(int)
     lost: set[tuple[int, str]] = set()
-    for row in db.execute(text(_AMOUNTS.format(source=changes)), given):
-        rates = report.rates
+    for row in db.execute(text(_AMOUNTS.format(**told)), given):
         key = row.cohort, rates.base if rates else row.currency
         amount, new = int(row.amount), int(row.new)
         if rates is not None:
-            told = rates.convert(amount, row.currency, report.today), rates.convert(new, row.currency, report.today)
-            if told[0] is None or told[1] is None:
+            stock, joined = (rates.convert(one, row.currency, report.today) for one in (amount, new))
+            if stock is None or joined is None:
                 lost.add(key)
                 continue
-            amount, new = told[0], told[1]
+            amount, new = stock, joined
         amounts[key][row.bucket] += amount
         first[key] += new
     return [
-        _cohort(months, key, sizes[key[0]], present[key[0]], amounts[key], first[key], known=key not in lost)
+        _cohort(months, key, sizes[key], present[key], amounts[key], first[key], known=key not in lost)
         for key in sorted({*amounts, *lost})
     ]
 
@@ -83,30 +85,35 @@ def _cohort(
     }
 
 
+# Contacts are followed within each currency (`within`), or over all.
 _COHORTS = """
-changes as materialized (select unit, currency, bucket, kind, amount from ({source}) changes),
+changes as materialized (
+  select unit, currency, {within} as within, bucket, kind, amount from ({source}) changes),
 cohorts as (
-  select unit, min(bucket) as cohort from changes where kind = 'new' group by unit having min(bucket) > 0)"""
+  select unit, within, min(bucket) as cohort from changes where kind = 'new' group by unit, within
+  having min(bucket) > 0)"""
 
 # A contact counts while it pays in any currency: flips of the number of currencies that it pays in.
 _CONTACTS = f"""
 with {_COHORTS},
-nets as (select unit, currency, bucket, sum(amount) as amount from changes group by unit, currency, bucket),
+nets as (
+  select unit, within, currency, bucket, sum(amount) as amount from changes group by unit, within, currency, bucket),
 runs as (
-  select unit, bucket, sum(amount) over so_far as after, sum(amount) over so_far - amount as before
+  select unit, within, bucket, sum(amount) over so_far as after, sum(amount) over so_far - amount as before
   from nets window so_far as (partition by unit, currency order by bucket)),
 flips as (
-  select unit, bucket, sum((after > 0)::int - (before > 0)::int) as flip from runs group by unit, bucket),
+  select unit, within, bucket, sum((after > 0)::int - (before > 0)::int) as flip from runs
+  group by unit, within, bucket),
 states as (
-  select unit, bucket, sum(flip) over so_far as after, sum(flip) over so_far - flip as before
-  from flips window so_far as (partition by unit order by bucket)),
-sizes as (select cohort, count(*) as size from cohorts group by cohort)
-select c.cohort, z.size, s.bucket, sum((s.after > 0)::int - (s.before > 0)::int) as change
-from states s join cohorts c using (unit) join sizes z using (cohort)
-group by c.cohort, z.size, s.bucket"""
+  select unit, within, bucket, sum(flip) over so_far as after, sum(flip) over so_far - flip as before
+  from flips window so_far as (partition by unit, within order by bucket)),
+sizes as (select cohort, within, count(*) as size from cohorts group by cohort, within)
+select c.cohort, within, z.size, s.bucket, sum((s.after > 0)::int - (s.before > 0)::int) as change
+from states s join cohorts c using (unit, within) join sizes z using (cohort, within)
+group by c.cohort, within, z.size, s.bucket"""
 
 _AMOUNTS = f"""
 with {_COHORTS}
 select c.cohort, m.currency, m.bucket, sum(m.amount) as amount,
   coalesce(sum(m.amount) filter (where m.kind = 'new' and m.bucket = c.cohort), 0) as new
-from changes m join cohorts c using (unit) group by c.cohort, m.currency, m.bucket"""
+from changes m join cohorts c using (unit, within) group by c.cohort, m.currency, m.bucket"""

@@ -19,15 +19,22 @@ IDENTITIES = {
 """Whom billing events tell of, where the customer has a subscription; any other is told of by Stripe's id."""
 
 
+FALLBACK = "UTC"
+"""The time zone of days while the account's is not known."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """A connection's ledger that is in force: its edition, policy, and the time zone of its days."""
+    """A connection's ledger that is in force: its edition, policy, and the time zone of its days. `zone_assumed`: that
+    is UTC because the account's is not known yet.
+    """
 
     connection: str
     edition: int
     policy: Policy
     zone: ZoneInfo
     base_currency: str
+    zone_assumed: bool = False
 
 
 def current(db: Connection, connection: str) -> Ledger | None:
@@ -35,25 +42,40 @@ def current(db: Connection, connection: str) -> Ledger | None:
     row = db.execute(_CURRENT, {"connection": connection}).first()
     if row is None:
         return None
+    zone = ZoneInfo(row.time_zone or FALLBACK)
     chosen = policy(row.preset, row.choices)
-    return Ledger(connection, row.edition, chosen, ZoneInfo(row.time_zone), row.base_currency)
+    return Ledger(connection, row.edition, chosen, zone, row.base_currency, zone_assumed=not row.time_zone)
 
 
 def begin(db: Connection, connection: str) -> Ledger:
-    """The connection's ledger, begun with the default policy and the account's time zone where there is none."""
+    """The connection's ledger, begun with the default policy and the account's time zone where there is none. What only
+    reads takes `current` or `terms`.
+    """
     found = current(db, connection)
     if found is None:
-        db.execute(_BEGIN, {"connection": connection})
+        db.execute(_BEGIN, {"connection": connection, "zone": account_zone(db, connection)})
         found = current(db, connection)
     if found is None:
         raise LookupError(f"no ledger of {connection}")
     return found
 
 
+def account_zone(db: Connection, connection: str) -> str:
+    """The time zone that the account has chosen at Stripe; empty: the mirror does not know it yet."""
+    return db.scalar(_ZONE, {"connection": connection}) or ""
+
+
+def settle_zone(db: Connection, ledger: Ledger, zone: str) -> bool:
+    """Gives a ledger whose time zone was assumed the account's. False, and nothing done, where days would change."""
+    given = {"connection": ledger.connection, "edition": ledger.edition, "zone": zone, "same": zone == FALLBACK}
+    return bool(db.execute(_SETTLE, given).rowcount)
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What an edition is kept by: a preset with `choices` made otherwise, the base currency (empty: none), a time zone.
-    `identity`: whom billing events tell of, one of IDENTITIES; `managed_by`: `file` for tidegate.yaml.
+    """What an edition is kept by: a preset with `choices` made otherwise, the base currency (empty: none), a time zone
+    (empty: the account's, which is not known yet, so UTC). `identity`: whom billing events tell of, one of IDENTITIES;
+    `managed_by`: `file` for tidegate.yaml.
     """
 
     preset: str
@@ -62,6 +84,11 @@ class Terms:
     time_zone: str
     identity: str = "own_id"
     managed_by: str = ""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Whose days count."""
+        return ZoneInfo(self.time_zone or FALLBACK)
 
     @property
     def policy(self) -> Policy:
@@ -95,7 +122,7 @@ class Terms:
         if self.identity not in IDENTITIES:
             raise PolicyInvalid(problem=f"{self.identity!r} is no identity: it is one of {', '.join(IDENTITIES)}.")
         try:
-            ZoneInfo(self.time_zone)
+            _ = self.zone
         except (ZoneInfoNotFoundError, ValueError) as error:
             problem = f"{self.time_zone!r} is no time zone: it is one such as Europe/Berlin, or UTC."
             raise PolicyInvalid(problem=problem) from error
@@ -113,9 +140,10 @@ class Terms:
 
 
 def terms(db: Connection, connection: str) -> Terms:
-    """By what the ledger in force is kept; begun where there is none."""
-    begin(db, connection)
-    row = db.execute(_CURRENT, {"connection": connection}).one()
+    """By what the ledger in force is kept; where there is none, by what it would begin."""
+    row = db.execute(_CURRENT, {"connection": connection}).first()
+    if row is None:
+        return Terms("default", {}, "", account_zone(db, connection))
     return Terms(row.preset, row.choices, row.base_currency, row.time_zone, row.identity, row.managed_by)
 
 
@@ -127,7 +155,7 @@ def draft(db: Connection, connection: str, wanted: Terms) -> Ledger:
 
 def tried(connection: str, wanted: Terms, edition: int = 0) -> Ledger:
     """An edition that is stored nowhere."""
-    return Ledger(connection, edition, wanted.policy, ZoneInfo(wanted.time_zone), wanted.base_currency)
+    return Ledger(connection, edition, wanted.policy, wanted.zone, wanted.base_currency)
 
 
 def adopt(db: Connection, ledger: Ledger) -> None:
@@ -165,13 +193,19 @@ where connection = :connection and adopted_at is not null and retired_at is null
 
 _BEGIN = text("""
 insert into tidegate.ledgers (connection, edition, preset, time_zone, adopted_at)
-select :connection, 1, 'default', coalesce(
-    (select a.data #>> '{settings,dashboard,timezone}' from stripe.accounts a
-     join tidegate.connections c on c.name = a.connection and c.account = a.id
-     where a.connection = :connection
-       and a.data #>> '{settings,dashboard,timezone}' in (select name from pg_timezone_names)), 'UTC'),
-  clock_timestamp()
+values (:connection, 1, 'default', :zone, clock_timestamp())
 on conflict do nothing""")
+
+_ZONE = text("""
+select a.data #>> '{settings,dashboard,timezone}' from stripe.accounts a
+join tidegate.connections c on c.name = a.connection and c.account = a.id
+where a.connection = :connection
+  and a.data #>> '{settings,dashboard,timezone}' in (select name from pg_timezone_names)""")
+
+_SETTLE = text("""
+update tidegate.ledgers l set time_zone = :zone
+where connection = :connection and edition = :edition and time_zone = '' and (:same or not exists (
+  select from tidegate.movements m where m.connection = l.connection and m.edition = l.edition))""")
 
 _DRAFT = text("""
 insert into tidegate.ledgers (connection, edition, preset, choices, base_currency, time_zone, identity, managed_by)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
+from tidegate.revenue.standing import ENDS, RENEWING, RENEWS
+
 
 def keep_facts(db: Connection, contacts: Sequence[int]) -> int:
     """Brings the facts of these contacts (internal keys) up to their spans, movements and subscriptions; returns how
@@ -56,21 +58,14 @@ moves as (
   group by t.contact),
 subscribed as materialized (
   select t.contact, s.status, s.trial_end, s.pause_behavior, s.pause_resumes_at,
-    s.status in ('active', 'past_due', 'trialing') as live,
-    coalesce(s.cancel_at, case when s.cancel_at_period_end then s.current_period_end end, (
-      select to_timestamp((c.data #>> '{{phases,-1,end_date}}')::bigint) from stripe.subscription_schedules c
-      where c.connection = s.connection and c.id = s.schedule and c.end_behavior = 'cancel'
-        and c.status in ('active', 'not_started') and c.deleted_at is null)) as ends_at,
-    (select min(greatest(coalesce(i.current_period_end, s.current_period_end), i.billed_until))
-     from stripe.subscription_items i
-     where i.connection = s.connection and i.subscription = s.id and i.deleted_at is null) as renews_at
+    s.status in ('active', 'past_due', 'trialing') as live, e.ends_at, n.renews_at
   from theirs t
   join stripe.subscriptions s on s.connection = t.connection and s.customer = t.customer
+  {ENDS}{RENEWS}
   where s.deleted_at is null and s.test_clock is null),
 states as (
   select contact, array_agg(distinct status order by status) as statuses,
-    min(renews_at) filter (where live and (ends_at is null or renews_at < ends_at)
-      and (pause_behavior is null or pause_resumes_at < renews_at)) as renews_at,
+    min(renews_at) filter (where live and {RENEWING}) as renews_at,
     min(ends_at) filter (where live) as ends_at,
     min(trial_end) filter (where status = 'trialing') as trial_ends_at
   from subscribed group by contact),

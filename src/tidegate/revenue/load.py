@@ -11,6 +11,7 @@ from tidegate.mirror.before import before
 from tidegate.mirror.versions import Stored, stored
 from tidegate.pricing.facts import Facts
 from tidegate.revenue.history.evidence import Billed
+from tidegate.revenue.history.inherited import Holding, holdings, inherited, with_ends
 from tidegate.revenue.history.observed import Version
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.shapes.base import Shape
@@ -55,6 +56,7 @@ def load(db: Connection, connection: str, customers: Sequence[str]) -> dict[str,
         for one in told[id_]:
             loaded.versions.append(Version(one.at, beside.facts(customer, one, items, lines), one.event or "read"))
         first = kept[id_][0]
+        loaded.versions = with_ends(loaded.versions, beside.held.get(customer, ()), lines.at)
         if first.previous:
             rebuilt = msgspec.json.encode(before(msgspec.json.decode(first.body), first.previous)).decode()
             loaded.stood = beside.facts(customer, _told(first._replace(body=rebuilt)), items, lines)
@@ -112,7 +114,7 @@ class _Beside:
     coupons: dict[str, Coupon]
     discounts: dict[str, Discount]
     tax_rates: dict[str, TaxRate]
-    customers: dict[str, Customer]
+    held: dict[str, list[Holding]]
 
     @classmethod
     def load(
@@ -126,11 +128,16 @@ class _Beside:
         versions = [version for of_one in told for version in of_one]
         items = [item for version in versions for item in version.items]
         lines = [one.line for of_one in billed for one in of_one]
-        discounts = {row.id: _shape(Discount, row.data) for row in db.execute(_DISCOUNTS, _of(connection, customers))}
+        rows = db.execute(_DISCOUNTS, _of(connection, customers)).all()
+        discounts = {row.id: _shape(Discount, row.data) for row in rows}
+        gone: dict[str, list[tuple[Discount, int | None]]] = {}
+        for row in rows:
+            gone.setdefault(row.customer, []).append((discounts[row.id], row.gone_at))
         known = {row.id: _shape(Customer, row.data) for row in db.execute(_CUSTOMERS, _of(connection, customers))}
         prices = {one.price for one in items} | {line.price for line in lines}
         coupons = {one.coupon for one in discounts.values()}
-        coupons |= {one.discount.coupon for one in known.values() if isinstance(one.discount, Discount)}
+        held = {id_: holdings(one.discount, gone.get(id_, ())) for id_, one in known.items()}
+        coupons |= {one.discount.coupon for those in held.values() for one in those}
         coupons |= {coupon for one in versions for coupon in one.shape.coupons}
         coupons |= {coupon for one in items for coupon in one.coupons}
         rates = [rate for one in versions for rate in one.shape.default_tax_rates or ()]
@@ -141,7 +148,7 @@ class _Beside:
             _by_id(db, connection, "coupons", Coupon, coupons),
             discounts,
             _by_id(db, connection, "tax_rates", TaxRate, {rate for rate in rates if isinstance(rate, str)}),
-            known,
+            held,
         )
 
     def facts(
@@ -152,8 +159,6 @@ class _Beside:
         lines: _Lines,
     ) -> Facts:
         """All that the worth of a version depends on."""
-        known = self.customers.get(customer)
-        own = [known.discount] if known and isinstance(known.discount, Discount) else []
         return Facts(
             told.shape,
             _items(told, live),
@@ -161,7 +166,7 @@ class _Beside:
             coupons=self.coupons,
             discounts=self.discounts,
             tax_rates=self.tax_rates,
-            customer_discounts=own,
+            customer_discounts=inherited(self.held.get(customer, ()), told.at),
             lines=lines.at(told.at),
         )
 
@@ -272,5 +277,5 @@ select id, data::text as data from stripe.customers
 where connection = :connection and id = any(cast(:ids as text[]))""")
 
 _DISCOUNTS = text("""
-select id, data::text as data from stripe.discounts
+select id, customer, data::text as data, extract(epoch from deleted_at)::bigint as gone_at from stripe.discounts
 where connection = :connection and customer = any(cast(:ids as text[]))""")

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, text
 
 from tidegate.revenue.reports import Report
 from tidegate.revenue.rounding import whole
+from tidegate.revenue.standing import ENDS, RENEWING, RENEWS
 
 RISKS = {
     "past_due": "a payment failed and is tried again",
@@ -44,26 +45,16 @@ def at_risk(db: Connection, report: Report, as_of: datetime) -> list[dict[str, A
     return [{**row, "mrr": whole(int(row["mrr"])), "listed": whole(int(row["listed"]))} for row in rows]
 
 
-_STANDING = """
+_STANDING = f"""
 standing as (
   select s.id as subscription, s.customer, s.status, s.currency, s.start_date, s.default_payment_method,
     coalesce(w.mrr, 0) as mrr, coalesce(w.listed, 0) as listed,
-    case when s.cancel_at_period_end then coalesce(s.cancel_at, s.current_period_end)
-         else least(s.cancel_at, h.ends_at) end as ends_at,
-    n.renews_at, n.interval, n.interval_count, s.pause_behavior, s.pause_resumes_at
+    e.ends_at, n.renews_at, n.interval, n.interval_count, s.pause_behavior, s.pause_resumes_at
   from stripe.subscriptions s
   left join lateral (
     select sum(p.mrr) as mrr, sum(p.listed) as listed from tidegate.spans p
     where p.connection = s.connection and p.subscription = s.id and p.ends_at is null) w on true
-  left join lateral (
-    select coalesce(h.ends_at, h.phase_end) as ends_at from stripe.subscription_schedules h
-    where h.connection = s.connection and h.id = s.schedule and h.status in ('active', 'not_started')
-      and h.end_behavior = 'cancel' and h.deleted_at is null) h on true
-  left join lateral (
-    select greatest(i.current_period_end, i.billed_until) as renews_at, i.interval, i.interval_count
-    from stripe.subscription_items i
-    where i.connection = s.connection and i.subscription = s.id and i.deleted_at is null
-    order by 1 nulls last, i.id limit 1) n on true
+  {ENDS}{RENEWS}
   where s.connection = :connection and s.deleted_at is null and s.test_clock is null
     and s.status in ('trialing', 'active', 'past_due', 'unpaid') and not exists (
       select from tidegate.exclusions e where e.connection = s.connection and e.customer = s.customer))"""
@@ -93,8 +84,7 @@ select s.renews_at, s.subscription, s.customer, {_WHO}, s.status, s.currency, s.
   (extract(year from age(:now, s.start_date)) * 12 + extract(month from age(:now, s.start_date)))::int as months
 from standing s {_WHOSE}
 where s.status <> 'unpaid' and s.renews_at >= :now and s.renews_at < :until
-  and (s.ends_at is null or s.renews_at < s.ends_at)
-  and (s.pause_behavior is null or s.pause_resumes_at <= s.renews_at)
+  and {RENEWING}
 order by s.renews_at, s.subscription""")
 
 # The way it is paid is the subscription's own, else the customer's. Another one that lasts longer is a backup.

@@ -52,6 +52,7 @@ spans = Table(
     PrimaryKeyConstraint("connection", "subscription", "item", "starts_at"),
     Index("spans_usage", "connection", postgresql_where=text("usage <> 0")),
     Index("spans_customer", "connection", "customer"),
+    Index("spans_price", "connection", "price"),
 )
 
 movements = Table(
@@ -109,7 +110,7 @@ ledgers = Table(
     Column("preset", Text, nullable=False),
     Column("choices", JSONB, nullable=False, server_default=text("'{}'"), comment="settings chosen otherwise"),
     Column("base_currency", Text, nullable=False, server_default="", comment="empty: no conversion"),
-    Column("time_zone", Text, nullable=False),
+    Column("time_zone", Text, nullable=False, comment="empty: the account's is not known yet, so UTC"),
     Column("identity", Text, nullable=False, server_default="own_id", comment="whom billing events tell of"),
     Column("begun_at", Time, nullable=False, server_default=func.clock_timestamp()),
     Column("adopted_at", Time, comment="null: a preview"),

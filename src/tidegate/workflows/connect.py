@@ -32,6 +32,7 @@ OWNED = (
     "permissions",
     "listings",
     "changed_customers",
+    "changed_objects",
     "forgotten",
     "links",
     "reviews",

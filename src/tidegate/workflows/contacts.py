@@ -14,6 +14,7 @@ from tidegate.contacts.listing import Filter
 from tidegate.delivery.outbox import tell
 from tidegate.entitlements.answers import answer
 from tidegate.errors import ContactInvalid, CustomerUnknown
+from tidegate.mirror import changed
 from tidegate.workflows.previewing import Change, Prepared
 
 
@@ -62,6 +63,7 @@ def linked(account: Account, customer: str, ref: str, by: str) -> Change:
         contact = directory.find(db, account.livemode, ref)
         before = by_hand.holder(db, account.name, customer)
         by_hand.link(db, account.name, account.livemode, customer, contact, by=by)
+        changed.note(db, account.name, [customer])
         following.follow(db, _keys(before, contact.key))
         return {"connection": account.name, "customer": customer, "contact": directory.of_key(db, contact.key).ref}
 
@@ -90,6 +92,7 @@ def unlinked(account: Account, customer: str, by: str, *, rematch: bool = False,
             contact = by_hand.holder(db, account.name, customer)
         else:
             by_hand.keep_apart(db, account.name, customer, by=by)
+        changed.note(db, account.name, [customer])
         following.follow(db, _keys(before, contact))
         said = directory.of_key(db, contact).ref if contact is not None else None
         return {"connection": account.name, "customer": customer, "contact": said}

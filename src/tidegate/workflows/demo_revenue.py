@@ -64,8 +64,8 @@ def compared(engine: Engine, account: Account, truth: Mapping[str, Any]) -> list
 
 def zone(engine: Engine, account: Account) -> str:
     """The time zone in which the ledger's months end."""
-    with engine.begin() as db:
-        return editions.begin(db, account.name).zone.key
+    with engine.connect() as db:
+        return editions.terms(db, account.name).zone.key
 
 
 def as_json(months: list[Month]) -> dict[str, Any]:

@@ -54,8 +54,9 @@ def unfetched(db: Connection) -> list[str]:
 
 
 def unrefreshed(db: Connection) -> list[str]:
-    """Connections with customers whose derived facts are to be refreshed."""
-    return _with(db, "tidegate.changed_customers w where w.connection = c.name")
+    """Connections with customers whose derived facts are to be refreshed, or with objects that they have in common."""
+    tables = ("tidegate.changed_customers", "tidegate.changed_objects")
+    return _with(db, " union all select from ".join(f"{table} w where w.connection = c.name" for table in tables))
 
 
 def _with(db: Connection, work: str) -> list[str]:

@@ -26,14 +26,14 @@ Sums = dict[tuple[str, str, str], int]
 
 
 def shown(engine: Engine, account: Account) -> dict[str, Any]:
-    """The policy in force: {connection, edition, preset, settings, assumed, base_currency, time_zone, identity,
-    managed_by, editions}.
+    """The policy in force: {connection, edition (null: the ledger has not begun), preset, settings, assumed,
+    base_currency, time_zone, identity, managed_by, editions}.
     """
-    with engine.begin() as db:
+    with engine.connect() as db:
         terms = editions.terms(db, account.name)
         every = editions.every(db, account.name)
-        found = editions.begin(db, account.name)
-    return _told(account.name, terms) | {"edition": found.edition, "editions": every}
+        found = editions.current(db, account.name)
+    return _told(account.name, terms) | {"edition": found and found.edition, "editions": every}
 
 
 def _told(connection: str, terms: Terms) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def _told(connection: str, terms: Terms) -> dict[str, Any]:
         "settings": {name: getattr(chosen, name) for name in SETTINGS},
         "assumed": list(chosen.assumed),
         "base_currency": terms.base_currency or None,
-        "time_zone": terms.time_zone,
+        "time_zone": terms.zone.key,
         "identity": terms.identity,
         "managed_by": terms.managed_by or None,
     }
@@ -117,6 +117,7 @@ def adopted(db: Connection, account: Account, wanted: Terms, by: str) -> dict[st
     """
     _check_rates(db, wanted)
     accounts.hold(db, account.name)
+    editions.begin(db, account.name)
     before, standing = editions.terms(db, account.name), _standing(db, account.name)
     same = _kept_by(before) == _kept_by(wanted)
     if same:
@@ -170,8 +171,8 @@ def _same_spans(before: Terms, wanted: Terms) -> bool:
 
 
 def _standing(db: Connection, connection: str) -> Sums:
-    ledger = editions.begin(db, connection)
-    rows = db.execute(_SUMS, {"connection": connection, "edition": ledger.edition})
+    ledger = editions.current(db, connection)
+    rows = db.execute(_SUMS, {"connection": connection, "edition": ledger.edition}) if ledger else ()
     return _by_month([tuple(row) for row in rows])
 
 

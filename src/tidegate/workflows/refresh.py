@@ -23,6 +23,7 @@ from tidegate.delivery.outbox import Told, tell
 from tidegate.entitlements.grants import derive_grants
 from tidegate.entitlements.telling import tell_changes, untold
 from tidegate.mirror import changed
+from tidegate.revenue.naming import customers_naming
 from tidegate.workflows import revenue
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,9 @@ def refresh_changed(
     """Refreshes the customers that wait in the queue, until none does or for about so many seconds."""
     done = Refreshed()
     end = time.monotonic() + seconds
+    with engine.begin() as db:
+        if accounts.hold(db, account.name):
+            _note_naming(db, account.name)
     while not (stop and stop.is_set()):
         if time.monotonic() >= end:
             done.more = True
@@ -83,6 +87,14 @@ def refresh_changed(
             for some in _batches(customers):
                 done.add(refresh(db, account, some))
     return done
+
+
+def _note_naming(db: Connection, connection: str) -> None:
+    """Queues the customers that name what changed of the objects that they have in common."""
+    objects = changed.take_objects(db, connection)
+    naming = customers_naming(db, connection, objects) if objects else []
+    for at in range(0, len(naming), BATCH // ROWS):
+        changed.note(db, connection, naming[at : at + BATCH // ROWS])
 
 
 def refresh_all(
@@ -98,6 +110,7 @@ def refresh_all(
     """
     done = Refreshed()
     with engine.begin() as db:
+        changed.take_objects(db, account.name)  # whoever names them is refreshed anyway
         tell_unmapped(db, account.name)
         customers = list(db.scalars(_EVERY, {"connection": account.name}))
     for some in _batches(customers):

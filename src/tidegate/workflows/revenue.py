@@ -7,15 +7,19 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
+from tidegate.catalog import journal
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
 from tidegate.contacts import linking
-from tidegate.revenue import editions, ledger, movements
+from tidegate.mirror import changed
+from tidegate.revenue import editions, ledger, movements, rebuild
 from tidegate.revenue.events import keep_events
 from tidegate.revenue.facts import keep_facts
 
 BATCH = 500
 """Customers of one transaction."""
+PAGE = 50
+"""Customers of one row of the queue."""
 
 
 class Kept(NamedTuple):
@@ -31,20 +35,43 @@ def keep(db: Connection, account: Account, customers: Sequence[str], contacts: S
     these contacts (internal keys), those that a link of theirs reaches or left.
     """
     at = int(as_of.timestamp())
-    kept = ledger.keep(db, editions.begin(db, account.name), customers, at)
+    kept = ledger.keep(db, _begun(db, account), customers, at)
     follow(db, contacts)
     events = keep_events(db, account.name, customers, at)
     return Kept(kept.spans, kept.added + kept.superseded, sum(events))
 
 
+def _begun(db: Connection, account: Account) -> editions.Ledger:
+    """The connection's ledger. One that was begun before the account was mirrored has the account's time zone from now
+    on: as an edition of its own where days change by that.
+    """
+    found = editions.begin(db, account.name)
+    zone = editions.account_zone(db, account.name) if found.zone_assumed else ""
+    if not zone:
+        return found
+    if not editions.settle_zone(db, found, zone):
+        wanted = editions.terms(db, account.name).otherwise(time_zone=zone)
+        drafted = editions.draft(db, account.name, wanted)
+        with rebuild.opened() as work:
+            work.rebuild(db, drafted)
+        editions.adopt(db, drafted)
+        journal.note(db, "tidegate", "revenue.policy", account.name, time_zone=zone, edition=drafted.edition)
+        if found.policy.netting_seconds is None:  # what is netted goes by days, so movements may be others
+            changed.note_all(db, account.name, PAGE)
+    return editions.begin(db, account.name)
+
+
 def follow(db: Connection, contacts: Sequence[int]) -> None:
     """Makes movements those of the contact that each customer belongs to now, where these contacts (internal keys) got
-    or lost one; and brings the contacts' facts up to that.
+    or lost one, with the billing events of all whose movements may be others by that; and brings the contacts' facts up
+    to it.
     """
     for connection, customers in movements.left(db, contacts).items():
         found = editions.current(db, connection)
         if found is not None and found.policy.unit == "contact":
-            movements.keep_movements(db, found, customers)
+            whole = movements.together(db, found, customers)
+            movements.keep_movements(db, found, whole)
+            keep_events(db, connection, whole, int(db.execute(_NOW).scalar_one()))
     keep_facts(db, contacts)
 
 
@@ -72,6 +99,8 @@ def keep_due(engine: Engine, *, stop: threading.Event | None = None) -> int:
             last = due[-1]
     return looked
 
+
+_NOW = text("select extract(epoch from clock_timestamp())::bigint")
 
 _DUE = text("""
 select customer from tidegate.revenue_due

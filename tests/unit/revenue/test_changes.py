@@ -128,6 +128,13 @@ def test_a_trial_after_something_was_paid_is_restarted_and_converts_nobody() -> 
     )
 
 
+def test_a_trial_of_a_contact_that_paid_by_another_customer_is_restarted() -> None:
+    stretches = [stretch(10, 20, 1000, mrr=0, trial=1000), stretch(20, None, 1000)]
+    event = only(*stretches, contact_paid_since=5)
+    assert (event.name, event.details["restarted"]) == (TRIAL_STARTED, True)
+    assert len(events(stretches=stretches, contact_paid_since=15)) == 2, "it paid only after the trial had begun"
+
+
 def test_reactivated() -> None:
     back = Return("sub_2", 50, "usd", 4_900 * MILLION, [("price_pro", "prod_pro")])
     [seen] = events(returns=[back._replace(inferred=True)])

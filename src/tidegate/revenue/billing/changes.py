@@ -54,8 +54,9 @@ class _State(NamedTuple):
         return named([(one.price, one.product) for one in ranked], catalog)
 
 
-def changes(stretches: Sequence[Stretch], who: Who, catalog: Catalog) -> Iterator[Event]:
-    """The changes of list price and the trials of subscriptions, of all their spans.
+def changes(stretches: Sequence[Stretch], who: Who, catalog: Catalog, paid_since: int | None = None) -> Iterator[Event]:
+    """The changes of list price and the trials of subscriptions, of all their spans; `paid_since`: when the contact was
+    first worth something, epoch seconds (None: never).
 
     What differs from a state that was inferred came about some time before it was seen: it is history.
     """
@@ -67,7 +68,7 @@ def changes(stretches: Sequence[Stretch], who: Who, catalog: Catalog) -> Iterato
         for before, after in pairwise(states):
             if before.items and after.items and _whole(before.listed) != _whole(after.listed):
                 yield _changed(subscription, before, after, who, catalog)
-        yield from _trials(subscription, states, who, catalog)
+        yield from _trials(subscription, states, who, catalog, paid_since)
 
 
 def canceled(ended: Ended, stretches: Sequence[Stretch], who: Who, catalog: Catalog) -> Event:
@@ -150,13 +151,16 @@ def _items(state: _State) -> list[dict[str, Any]]:
     ]
 
 
-def _trials(subscription: str, states: Sequence[_State], who: Who, catalog: Catalog) -> Iterator[Event]:
-    """Trials begun, and the first one that was followed by something paid. One that began after the subscription was
-    worth something was restarted, and converts nobody.
+def _trials(
+    subscription: str, states: Sequence[_State], who: Who, catalog: Catalog, paid_since: int | None
+) -> Iterator[Event]:
+    """Trials begun, and the first one that was followed by something paid. One that began after its contact was worth
+    something was restarted, and converts nobody.
     """
-    paid, begun = False, 0
+    begun = 0
     for before, state in pairwise([_State(0, {}), *states]):
         if state.trial and not before.trial:
+            paid = paid_since is not None and paid_since < state.at
             begun = 0 if paid else state.at
             worth = _whole(state.trial)
             event = _event(
@@ -178,7 +182,7 @@ def _trials(subscription: str, states: Sequence[_State], who: Who, catalog: Cata
                     {"Subscription MRR": decimal(worth, state.currency), PLAN_LEVEL: state.level(catalog)},
                 )  # fmt: skip
                 yield _as_history(event) if before.inferred else event
-            paid, begun = True, 0
+            begun = 0
 
 
 def _as_history(event: Event) -> Event:

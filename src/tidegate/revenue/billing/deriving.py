@@ -32,7 +32,7 @@ class Derived:
                 continue
             self.events += _of_bill(bill, dossier.who, catalog)
             self.withdrawn.update(withdrawn(bill))
-        self.events += changes(dossier.stretches, dossier.who, catalog)
+        self.events += changes(dossier.stretches, dossier.who, catalog, dossier.paid_since)
         self.events += (returned(one, dossier.who, catalog) for one in dossier.returns)
         self.events += (canceled(one, dossier.stretches, dossier.who, catalog) for one in dossier.ended)
         self.events.sort(key=lambda event: (event.at, event.id))

@@ -127,6 +127,11 @@ class Stretch(NamedTuple):
     quantity: int
     inferred: bool = False
 
+    @property
+    def pays(self) -> bool:
+        """Whether it is worth something, and not on trial."""
+        return self.mrr > 0 and self.trial == 0
+
 
 class Return(NamedTuple):
     """A subscription's part in a movement of the kind reactivation, in millionths of a minor unit.
@@ -144,10 +149,19 @@ class Return(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Dossier:
-    """A customer with all that its events are worked out of."""
+    """A customer with all that its events are worked out of. `contact_paid_since`: when any customer of its contact
+    was first worth something, epoch seconds (None: never).
+    """
 
     who: Who
     bills: Sequence[Bill] = ()
     ended: Sequence[Ended] = ()
     stretches: Sequence[Stretch] = ()
     returns: Sequence[Return] = ()
+    contact_paid_since: int | None = None
+
+    @property
+    def paid_since(self) -> int | None:
+        """When its contact was first worth something, epoch seconds."""
+        own = (one.starts_at for one in self.stretches if one.pays)
+        return min((at for at in (*own, self.contact_paid_since) if at is not None), default=None)

@@ -16,9 +16,12 @@ from tidegate.revenue.history.span import Span, State, spans
 
 
 class History(NamedTuple):
-    """What a subscription was worth; `changes_at`: when that changes next without a word of Stripe's, epoch seconds."""
+    """What a subscription was worth; `stands`: how it stands in the end, one that is over from its end on (None: it had
+    not begun). `changes_at`: when its worth changes next without a word of Stripe's, epoch seconds.
+    """
 
     spans: list[Span]
+    stands: State | None
     changes_at: int | None
 
 
@@ -46,7 +49,10 @@ def history(
     states = [state for state in [*before, *after] if state.at <= as_of and (end is None or state.at < end)]
     if policy.start == "first_paid_invoice":
         states = [*_once_paid(states, _paid_at(billed), as_of if end is None else end - 1)]
-    return History(spans(states, end), observed.next_change(versions, policy, as_of))
+    stands = states[-1] if states else None
+    if end is not None and end <= as_of:
+        stands = after[-1]._replace(at=end)
+    return History(spans(states, end), stands, observed.next_change(versions, policy, as_of))
 
 
 def _paid_at(billed: Iterable[Billed]) -> int | None:

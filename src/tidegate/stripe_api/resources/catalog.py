@@ -14,6 +14,7 @@ PRODUCTS = Resource(
     variants=ACTIVE_AND_ARCHIVED,
     deleted_by=frozenset({"product.deleted"}),
     reusable_id=True,
+    shared=("name",),
     columns=(
         Column("name"),
         Column("active", "boolean"),
@@ -39,6 +40,10 @@ PRICES = Resource(
     # A plan, whose id may be chosen, is a price of the same id (docs.stripe.com/api/plans/create).
     reusable_id=True,
     versions=True,
+    shared=(
+        *("product", "currency", "billing_scheme", "unit_amount", "unit_amount_decimal", "recurring", "tiers"),
+        *("tiers_mode", "transform_quantity", "currency_options", "tax_behavior"),
+    ),
     refetch=True,
     columns=(
         Column("product", refers_to="products", indexed=True),
@@ -69,6 +74,10 @@ COUPONS = Resource(
     expand=("applies_to", "currency_options"),
     deleted_by=frozenset({"coupon.deleted"}),
     reusable_id=True,
+    shared=(
+        *("duration", "duration_in_months", "percent_off", "amount_off", "currency", "currency_options"),
+        "applies_to",
+    ),
     refetch=True,
     columns=(
         Column("name"),
@@ -110,6 +119,7 @@ TAX_RATES = Resource(
     shape=TaxRate,
     path="/v1/tax_rates",
     permission="rak_tax_rate_read",
+    shared=("inclusive", "percentage", "effective_percentage"),
     columns=(
         Column("display_name"),
         Column("active", "boolean"),

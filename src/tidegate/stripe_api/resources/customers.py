@@ -23,7 +23,7 @@ CUSTOMERS = Resource(
         Column("tax_exempt"),
         Column("default_payment_method"),
         Column("default_source"),
-        Column("coupons", "text[]", refers_to="coupons"),
+        Column("coupons", "text[]", refers_to="coupons", indexed=True),
         Column("test_clock", refers_to="test_helpers/test_clocks"),
         Column("livemode", "boolean"),
     ),

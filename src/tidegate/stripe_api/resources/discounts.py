@@ -17,7 +17,7 @@ DISCOUNTS = Resource(
         Column("subscription_item"),
         Column("invoice", refers_to="invoices"),
         Column("invoice_item"),
-        Column("coupon", refers_to="coupons"),
+        Column("coupon", refers_to="coupons", indexed=True),
         Column("promotion_code"),
         Column("starts_at", "timestamptz"),
         Column("ends_at", "timestamptz"),

@@ -18,7 +18,8 @@ class Column:
     """A typed column: the shape's attribute of the same name, in SQL.
 
     `timestamptz` values are read as epoch seconds (Stripe's own unit). `refers_to` names the resource whose id (or ids,
-    for `text[]`) the column holds; an id that the mirror lacks is fetched.
+    for `text[]`) the column holds; an id that the mirror lacks is fetched. A list that is `indexed` is one in the rows
+    where it has something.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Resource:
     reusable_id     the id can be used again once its object is deleted, because whoever makes one may choose it; a
                     tombstone of any other resource is final
     versions        every distinct version is kept (the revenue history is made of them)
+    shared          fields whose change is one to all customers that name the object, which is theirs in common
     refetch         events carry less than lists expand, so every event queues a fetch
     reading         raise it when the shape reads stored JSON differently: the columns are then filled anew
     """
@@ -93,6 +95,7 @@ class Resource:
     kept_by: tuple[str, ...] = ()
     reusable_id: bool = False
     versions: bool = False
+    shared: tuple[str, ...] = ()
     refetch: bool = False
     reading: int = 1
 

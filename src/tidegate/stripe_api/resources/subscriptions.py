@@ -23,7 +23,7 @@ SUBSCRIPTION_ITEMS = Resource(
         Column("current_period_start", "timestamptz"),
         Column("current_period_end", "timestamptz"),
         Column("billed_until", "timestamptz"),
-        Column("coupons", "text[]", refers_to="coupons"),
+        Column("coupons", "text[]", refers_to="coupons", indexed=True),
     ),
 )
 
@@ -68,7 +68,7 @@ SUBSCRIPTIONS = Resource(
         Column("latest_invoice"),
         Column("schedule"),
         Column("default_payment_method"),
-        Column("coupons", "text[]", refers_to="coupons"),
+        Column("coupons", "text[]", refers_to="coupons", indexed=True),
         Column("test_clock", refers_to="test_helpers/test_clocks"),
         Column("livemode", "boolean"),
     ),

@@ -18,6 +18,17 @@ create table tidegate.changed_customers (
 create index changed_customers_connection on tidegate.changed_customers (connection, id);
 comment on column tidegate.changed_customers.customers is 'Stripe''s ids';
 
+create table tidegate.changed_objects (
+    id bigint generated always as identity,
+    connection text not null,
+    resource text not null,
+    objects text[] not null,
+    at timestamptz default clock_timestamp() not null,
+    primary key (id)
+);
+create index changed_objects_connection on tidegate.changed_objects (connection, id);
+comment on column tidegate.changed_objects.objects is 'Stripe''s ids of what many customers have in common';
+
 create table tidegate.forgotten (
     connection text not null,
     customer text not null,

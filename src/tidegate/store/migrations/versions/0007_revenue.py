@@ -33,6 +33,7 @@ create table tidegate.spans (
 );
 create index spans_usage on tidegate.spans (connection) where usage <> 0;
 create index spans_customer on tidegate.spans (connection, customer);
+create index spans_price on tidegate.spans (connection, price);
 comment on column tidegate.spans.ends_at is 'null: it goes on';
 comment on column tidegate.spans.mrr is 'what counts, a month';
 comment on column tidegate.spans.listed is 'by its price, before discounts and tax';
@@ -110,6 +111,7 @@ create table tidegate.ledgers (
 );
 create unique index ledgers_adopted on tidegate.ledgers (connection)
     where adopted_at is not null and retired_at is null;
+comment on column tidegate.ledgers.time_zone is 'empty: the account''s is not known yet, so UTC';
 comment on column tidegate.ledgers.choices is 'settings chosen otherwise';
 comment on column tidegate.ledgers.base_currency is 'empty: no conversion';
 comment on column tidegate.ledgers.identity is 'whom billing events tell of';
