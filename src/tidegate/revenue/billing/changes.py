@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from tidegate.money import decimal, half_away
 from tidegate.revenue.billing.billed import named
 from tidegate.revenue.billing.event import (
     CANCELED,
@@ -15,7 +16,6 @@ from tidegate.revenue.billing.event import (
     TRIAL_STARTED,
     UPGRADED,
     Event,
-    decimal,
     told,
 )
 from tidegate.revenue.billing.given import Catalog, Ended, Return, Stretch, Who
@@ -66,7 +66,7 @@ def changes(stretches: Sequence[Stretch], who: Who, catalog: Catalog, paid_since
     for subscription, those in by_subscription.items():
         states = _states(those)
         for before, after in pairwise(states):
-            if before.items and after.items and _whole(before.listed) != _whole(after.listed):
+            if before.items and after.items and half_away(before.listed, MILLION) != half_away(after.listed, MILLION):
                 yield _changed(subscription, before, after, who, catalog)
         yield from _trials(subscription, states, who, catalog, paid_since)
 
@@ -91,7 +91,7 @@ def canceled(ended: Ended, stretches: Sequence[Stretch], who: Who, catalog: Cata
 
 def returned(one: Return, who: Who, catalog: Catalog) -> Event:
     """A subscription by which somebody who had left is back."""
-    amount = _whole(one.amount)
+    amount = half_away(one.amount, MILLION)
     properties = {"Subscription MRR": decimal(amount, one.currency), PLAN_LEVEL: named(one.prices, catalog)}
     event = _event(
         f"reactivated:{one.subscription}:{one.at}", REACTIVATED, one.at, one.subscription, one.currency, amount, who,
@@ -113,7 +113,7 @@ def _states(stretches: Sequence[Stretch]) -> list[_State]:
 
 
 def _changed(subscription: str, before: _State, after: _State, who: Who, catalog: Catalog) -> Event:
-    old, new, currency = _whole(before.listed), _whole(after.listed), after.currency
+    old, new, currency = half_away(before.listed, MILLION), half_away(after.listed, MILLION), after.currency
     name = UPGRADED if new > old else DOWNGRADED
     details = {
         "kind": "changed",
@@ -162,7 +162,7 @@ def _trials(
         if state.trial and not before.trial:
             paid = paid_since is not None and paid_since < state.at
             begun = 0 if paid else state.at
-            worth = _whole(state.trial)
+            worth = half_away(state.trial, MILLION)
             event = _event(
                 f"trial:{subscription}:{state.at}", TRIAL_STARTED, state.at, subscription, state.currency, worth, who,
                 {"kind": "trial", "restarted": paid},
@@ -175,7 +175,7 @@ def _trials(
             yield _as_history(event) if before.inferred else event
         if state.mrr and not state.trial:
             if begun:
-                worth = _whole(state.mrr)
+                worth = half_away(state.mrr, MILLION)
                 event = _event(
                     f"converted:{subscription}:{begun}", TRIAL_CONVERTED, state.at, subscription, state.currency, worth,
                     who, {"kind": "converted", "trial_started": begun},
@@ -213,9 +213,3 @@ def _event(
         details=details,
         properties=told(**properties, Currency=currency.upper()),
     )
-
-
-def _whole(millionths: int) -> int:
-    """Minor units, halves away from zero."""
-    size = (2 * abs(millionths) + MILLION) // (2 * MILLION)
-    return size if millionths >= 0 else -size
