@@ -7,7 +7,6 @@ READ_ONLY: Mapping[str, Mapping[str, str]] = {
         "id": "Stripe gives it; keep your own in metadata and match by that",
         "currency": "the first invoice or subscription decides it",
         "delinquent": "it follows the customer's invoices",
-        "default_source": "write invoice_settings.default_payment_method",
         "created": "Stripe gives it",
         "subscriptions": "write them with a sync of subscriptions",
         "discount": "write discounts of its subscriptions or invoices",

@@ -34,10 +34,8 @@ def text(value: Any) -> str:
 
 def decimal(value: Any) -> str:
     """The shortest decimal that says the same: 12, 0.5, never an exponent. Raises ValueError."""
-    number = _number(value)
-    if number == number.to_integral_value():
-        return str(int(number))
-    return f"{number.normalize():f}"
+    said = f"{_number(value):f}"
+    return (said.rstrip("0").rstrip(".") if "." in said else said) or "0"
 
 
 def integer(value: Any) -> int:

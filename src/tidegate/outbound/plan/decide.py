@@ -117,7 +117,7 @@ def _matched(terms: Terms, row: Asked, live: Json) -> Decision:
     changes = [one for one in found if one not in kept]
     if not changes:
         return Decision(row.key, "nothing", id_, kept=kept)
-    if why := why_not(terms.resource, live, frozenset(one.field for one in changes)):
+    if why := why_not(terms.resource, live, frozenset(one.field.partition(".")[0] for one in changes)):
         return Decision(row.key, "skip", id_, changes=changes, kept=kept, why=why)
     return Decision(row.key, "update", id_, _payload(terms.resource, row, live, changes), changes, kept)
 
