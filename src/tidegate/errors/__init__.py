@@ -44,6 +44,10 @@ TidegateError
 │   ├── ReportInvalid
 │   ├── RatesInvalid
 │   ├── ClosingRefused
+│   ├── SyncInvalid
+│   ├── SyncUnknown
+│   ├── ModelInvalid
+│   ├── PlanStale
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
 │   ├── CustomerUnknown
@@ -56,6 +60,9 @@ TidegateError
 │       └── ScopeMissing
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
 │   ├── ImportIncomplete
+│   ├── ModelRowsInvalid
+│   ├── SyncStopped
+│   ├── SyncRunning
 │   └── ImportRunning
 │       ├── ImportTakenOver
 │       ├── CatchUpRunning
@@ -66,6 +73,7 @@ TidegateError
 │   ├── DatabaseUnreachable
 │   ├── DatabaseFull
 │   ├── InboxBusy
+│   ├── SourceUnreachable
 │   └── StripeUnreachable
 │       └── StripeCertificateRefused
 ├── DatabaseBusy                   other transactions held what was to be written
@@ -142,6 +150,16 @@ from tidegate.errors.mirror import (
     ResourceUnknown,
     SignatureInvalid,
 )
+from tidegate.errors.outbound import (
+    ModelInvalid,
+    ModelRowsInvalid,
+    PlanStale,
+    SourceUnreachable,
+    SyncInvalid,
+    SyncRunning,
+    SyncStopped,
+    SyncUnknown,
+)
 from tidegate.errors.outcomes import OUTCOMES, outcome
 from tidegate.errors.revenue import (
     ClosingRefused,
@@ -214,8 +232,11 @@ __all__ = [
     "LedgerMissing",
     "ManagedByFile",
     "MigrationNeeded",
+    "ModelInvalid",
+    "ModelRowsInvalid",
     "NotReadOnly",
     "OtherAccount",
+    "PlanStale",
     "PolicyInvalid",
     "PortTaken",
     "PreviewNeeded",
@@ -233,6 +254,7 @@ __all__ = [
     "ScopeUnknown",
     "SecretKeyLost",
     "SignatureInvalid",
+    "SourceUnreachable",
     "StripeAccessRevoked",
     "StripeBodyUnreadable",
     "StripeCertificateRefused",
@@ -248,6 +270,10 @@ __all__ = [
     "StripeUnreachable",
     "SubscriptionInvalid",
     "SweepRunning",
+    "SyncInvalid",
+    "SyncRunning",
+    "SyncStopped",
+    "SyncUnknown",
     "TermsInvalid",
     "TidegateError",
     "TokenRefused",

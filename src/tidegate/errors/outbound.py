@@ -1,0 +1,35 @@
+"""Outbound: sources, models, syncs and their runs."""
+
+from tidegate.errors.base import FoundWrong, Unreachable, UsageError
+
+
+class SyncInvalid(UsageError):
+    """The {what} {key} cannot be taken: {problem}"""
+
+
+class SyncUnknown(UsageError):
+    """There is no {what} {key}.{nearest} `tidegate {list} list` shows all."""
+
+
+class SourceUnreachable(Unreachable):
+    """The source {source} cannot be read: {problem}"""
+
+
+class ModelInvalid(UsageError):
+    """The model {model} cannot be used: {problem}"""
+
+
+class ModelRowsInvalid(FoundWrong):
+    """The model {model} has rows that cannot be told apart, so nothing was sent: {problem}"""
+
+
+class SyncStopped(FoundWrong):
+    """The sync {sync} stopped before it sent anything: {problem}"""
+
+
+class PlanStale(UsageError):
+    """Plan {plan} of {sync} is not what a run would do any more: {problem}. Plan again: `tidegate sync plan {sync}`."""
+
+
+class SyncRunning(FoundWrong):
+    """The sync {sync} runs already, in {process}; see `tidegate sync tail {sync}`."""
