@@ -1,0 +1,166 @@
+"""Holds a model's rows against what was sent of them, in DuckDB: which are new, other, gone, or to be tried again."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyarrow leaves its functions without types.
+
+import json
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tidegate.errors import ModelInvalid, ModelRowsInvalid
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+    from pyarrow import RecordBatch, RecordBatchReader
+
+MEMORY = "1GB"
+SHOWN = 10
+"""How many wrong rows an error names."""
+BATCH = 10_000
+
+
+class Counts(NamedTuple):
+    """Rows of the model and of the state, by what became of them."""
+
+    rows: int
+    known: int
+    new: int
+    changed: int
+    again: int
+    gone: int
+    unchanged: int
+
+
+@dataclass(slots=True)
+class Staging:
+    """A model's rows and the state of a sync, side by side."""
+
+    db: "DuckDBPyConnection"
+
+    def read(self, model: str, rows: "RecordBatchReader", primary_key: Sequence[str], columns: Sequence[str]) -> None:
+        """Takes the model's rows in: of them the key and these columns.
+
+        Raises ModelInvalid for a column that it lacks, and ModelRowsInvalid for keys that are null or not unique.
+        """
+        lacking = sorted({*primary_key, *columns} - set(rows.schema.names))
+        if lacking:
+            has = ", ".join(rows.schema.names)
+            raise ModelInvalid(model=model, problem=f"it has no column {', '.join(lacking)}; it has {has}")
+        key = _quoted(primary_key[0]) if len(primary_key) == 1 else f"to_json([{_listed(primary_key, '::varchar')}])"
+        null = " or ".join(f"{_quoted(name)} is null" for name in primary_key)
+        kept = _listed(sorted({*columns, *primary_key}))
+        self.db.register("incoming", rows)
+        self.db.execute(f"""
+create table model as select {key}::varchar as "_key", ({null}) as "_null", {kept} from incoming""")
+        self.db.unregister("incoming")
+        self._refuse_keys(model, primary_key)
+
+    def _refuse_keys(self, model: str, primary_key: Sequence[str]) -> None:
+        named = ", ".join(primary_key)
+        [(nulls,)] = self.db.execute('select count(*) from model where "_null"').fetchall()
+        if nulls:
+            [(example,)] = self.db.execute("""
+select to_json(m)::varchar from (select * exclude ("_key", "_null") from model where "_null" limit 1) m""").fetchall()
+            problem = f"{nulls:,} have no {named}, such as {example[:300]}"
+            raise ModelRowsInvalid(model=model, problem=problem)
+        twice = self.db.execute(f"""
+select "_key", count(*) from model group by 1 having count(*) > 1 order by 2 desc, 1 limit {SHOWN}""").fetchall()
+        if twice:
+            shown = ", ".join(f"{key} ({count} times)" for key, count in twice)
+            raise ModelRowsInvalid(model=model, problem=f"{named} is not unique: {shown}")
+
+    def stand(self, version: str, columns: Sequence[str], state: "Iterable[RecordBatch]", schema: Any) -> None:
+        """Takes the state in (`key`, `hash`, `open`: to be tried again), and hashes what each row says now.
+
+        `version`: a fingerprint of how rows are sent, so that another way makes every row differ.
+        """
+        import pyarrow
+
+        said = ", ".join([f"'{version}'", *(_quoted(name) for name in columns)])
+        self.db.execute(f"""
+create table hashed as select "_key", (hash({said}) >> 1)::bigint as "_hash" from model""")
+        self.db.register("known", pyarrow.RecordBatchReader.from_batches(schema, state))
+        self.db.execute("create table state as select * from known")
+        self.db.unregister("known")
+        self.db.execute("""
+create table differing as
+select coalesce(h."_key", s.key) as key, h."_hash" as hash,
+  case when s.key is null then 'new' when h."_key" is null then 'gone' when h."_hash" <> s.hash then 'changed'
+    else 'again' end as what
+from hashed h full join state s on s.key = h."_key"
+where s.key is null or h."_key" is null or h."_hash" <> s.hash or s.open""")
+
+    def touch(self, keys: Sequence[str]) -> None:
+        """Adds rows that are looked at though they stayed the same: their objects changed in Stripe."""
+        import pyarrow
+
+        self.db.register("touched", pyarrow.table({"key": pyarrow.array(keys, pyarrow.string())}))
+        self.db.execute("""
+insert into differing
+select t.key, h."_hash", 'again' from (select distinct key from touched) t join hashed h on h."_key" = t.key
+where t.key not in (select key from differing)""")
+        self.db.unregister("touched")
+
+    def touch_all(self) -> None:
+        """Adds every row of the model: a full resync."""
+        self.db.execute("""
+insert into differing select "_key", "_hash", 'again' from hashed where "_key" not in (select key from differing)""")
+
+    def counts(self) -> Counts:
+        """How many rows there are of each sort."""
+        [(rows,)] = self.db.execute("select count(*) from model").fetchall()
+        [(known,)] = self.db.execute("select count(*) from state").fetchall()
+        found = dict(self.db.execute("select what, count(*) from differing group by 1").fetchall())
+        new, changed, again, gone = (found.get(name, 0) for name in ("new", "changed", "again", "gone"))
+        return Counts(rows, known, new, changed, again, gone, rows - new - changed - again)
+
+    def gone(self) -> list[str]:
+        """The keys that the model no longer has, in their order."""
+        return [
+            key for (key,) in self.db.execute("select key from differing where what = 'gone' order by 1").fetchall()
+        ]
+
+    def rows(self, limit: int | None = None, keys: Sequence[str] | None = None) -> Iterator[list[dict[str, Any]]]:
+        """The differing rows of the model by batches, in the order of their keys: {_key, _hash, _what, columns…}.
+
+        `limit`: only so many; `keys`: only these.
+        """
+        wanted = "true" if keys is None else f"d.key in ({', '.join(_literal(key) for key in keys) or 'null'})"
+        found = self.db.sql(f"""
+select m.* exclude ("_null"), d.hash as "_hash", d.what as "_what"
+from differing d join model m on m."_key" = d.key where d.what <> 'gone' and {wanted}
+order by d.key {f"limit {limit}" if limit is not None else ""}""")
+        for batch in found.to_arrow_reader(BATCH):
+            yield [dict(row) for row in batch.to_pylist()]
+
+
+@contextmanager
+def opened() -> Generator[Staging]:
+    """A staging area of its own, which keeps what does not fit into memory in a temporary folder."""
+    import duckdb
+
+    with (
+        TemporaryDirectory(prefix="tidegate-plan-") as folder,
+        duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": folder}) as db,
+    ):
+        yield Staging(db)
+
+
+def composed(key: Mapping[str, Any], primary_key: Sequence[str]) -> str:
+    """A row's key as it is kept: the value, or a JSON array of several."""
+    values = [str(key[name]) for name in primary_key]
+    return values[0] if len(values) == 1 else json.dumps(values, separators=(",", ":"), ensure_ascii=False)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _listed(names: Iterable[str], suffix: str = "") -> str:
+    return ", ".join(f"{_quoted(name)}{suffix}" for name in names)
