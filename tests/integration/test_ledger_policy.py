@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from tests.support.books import Books
+from tests.support.bills import recurring
+from tests.support.books import BEGUN, Books
+from tests.support.builders import invoice
 from tests.support.histories import MILLION, day
 from tests.support.shop import opened
 from typer.testing import CliRunner
@@ -97,6 +99,7 @@ def test_the_base_currency_is_no_new_edition(books: Books) -> None:
         {"choices": {"trials": "maybe"}},
         {"base_currency": "dollars"},
         {"time_zone": "Mars/Olympus"},
+        {"identity": "phone"},
     ],
     ids=str,
 )
@@ -110,6 +113,64 @@ def test_another_preset_begins_without_the_choices_of_the_one_before() -> None:
     assert terms.otherwise(choices={"zero": "contraction"}).choices == {"trials": "count", "zero": "contraction"}
     assert terms.otherwise("stripe").choices == {}
     assert terms.otherwise("default").choices == {"trials": "count"}
+
+
+def events_of(books: Books, who: str) -> list[tuple[str, str, int | None]]:
+    return books.shop.rows(
+        f"""select name, identity, amount from tidegate.billing_events where customer = '{who}'
+        order by at, (reverses is not null), id"""
+    )  # pyright: ignore[reportReturnType]
+
+
+def billed(books: Books, who: str, of: str) -> None:
+    line = recurring(f"il_{who}", 1000, subscription=of)
+    at = {"finalized_at": BEGUN, "paid_at": BEGUN}
+    books.shop.has(
+        invoice(f"in_{who}", [line], customer=who, total=1000, amount_due=1000, amount_paid=1000, effective_at=BEGUN,
+                customer_email="pays@example.com", pre_payment_credit_notes_amount=0, status_transitions=at)
+    )  # fmt: skip
+
+
+def test_what_is_left_out_has_no_billing_events(books: Books) -> None:
+    [staff] = books.who("ann")
+    billed(books, staff, books.pays(staff, 1000))
+    books.refresh()
+    assert events_of(books, staff) == [("Subscription Billed", "pays@example.com", 1000)]
+    engine, account = books.shop.engine, books.shop.account
+    assert exclusions.exclude(engine, account, staff, "our own", "me")["events"] == 1
+    assert [amount for _, _, amount in events_of(books, staff)] == [1000, -1000]
+    assert exclusions.exclude(engine, account, staff, "really", "me")["events"] == 0
+    assert exclusions.include(engine, account, staff, "me")["events"] == 1
+    assert sorted(amount or 0 for _, _, amount in events_of(books, staff)) == [-1000, 1000, 1000]
+
+
+def test_another_identity_is_written_anew_without_a_new_event(books: Books) -> None:
+    [payer] = books.who("ida")
+    billed(books, payer, books.pays(payer, 1000))
+    books.refresh()
+    engine, account = books.shop.engine, books.shop.account
+    with engine.begin() as db:
+        db.execute(text("update tidegate.contacts set external_id = 'ida-inc', made_by = 'api'"))
+    assert ledger_policy.adopt(engine, account, {"identity": "own_id"}, "me")["events"] == 0
+    for identity, whom in (("customer", payer), ("own_id", "ida-inc"), ("email", "pays@example.com")):
+        told = ledger_policy.adopt(engine, account, {"identity": identity}, "me")
+        assert (told["identity"], told["edition"], told["events"]) == (identity, 1, 1)
+        assert events_of(books, payer) == [("Subscription Billed", whom, 1000)]
+
+
+def test_another_policy_tells_of_upgrades_as_it_sees_them(books: Books) -> None:
+    [payer] = books.who("uma")
+    of = books.pays(payer, 365, every="week")
+    books.pays(payer, 730, day("2026-02-01"), of, every="week")
+    books.refresh()
+    upgrades = """select data #>> '{properties,Subscription MRR Change}' from tidegate.billing_events
+    where name = 'Subscription Upgraded'"""
+    before = books.shop.rows(upgrades)
+    told = ledger_policy.adopt(books.shop.engine, books.shop.account, {"choices": {"weeks": "365/84"}}, "me")
+    assert told["events"] == 1
+    now = books.shop.rows(upgrades)
+    assert len(now) == len(before) == 1
+    assert now != before
 
 
 def test_a_customer_is_left_out_with_its_past_and_counts_again(books: Books) -> None:
@@ -154,6 +215,7 @@ def test_tidegate_yaml_says_by_what_the_ledger_is_kept(books: Books) -> None:
         "settings": {"trials": "count"},
         "base_currency": "usd",
         "time_zone": "America/New_York",
+        "identity": "own_id",
     }
     assert [(one["action"], one["section"], one["subject"]) for one in planned] == [("change", "revenue", "acme")]
     assert planned[0]["now"] == {"settings": now["settings"], "base_currency": "usd"}
@@ -195,7 +257,7 @@ def test_the_commands(books: Books, fresh_database_url: str, tmp_path: Path, mon
     )
     assert "is no NAME=VALUE" in run("policy", "adopt", "--set", "past_due", code=2)
     out = run("exclude", who, "--reason", "a test")
-    assert out == f"{who} does not count any more: a test. 1 rows of movements changed.\n"
+    assert out == f"{who} does not count any more: a test. Rows changed: 1 of movements, 0 of billing events.\n"
     assert json.loads(run("excluded", "--json"))["excluded"][0]["reason"] == "a test"
     assert json.loads(run("include", who, "--json"))["movements"] == 1
     assert run("excluded") == "Nobody is left out.\n"

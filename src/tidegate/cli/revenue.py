@@ -19,6 +19,10 @@ Base = Annotated[
     str | None, typer.Option("--base-currency", metavar="C", help="Reports add up in this currency; '' for none.")
 ]
 Zone = Annotated[str | None, typer.Option("--time-zone", metavar="Z", help="Whose days and months count.")]
+Identity = Annotated[
+    str | None,
+    typer.Option("--identity", metavar="I", help="Whom billing events tell of: own_id, email or customer."),
+]
 Customer = Annotated[str, typer.Argument(metavar="CUSTOMER", help="Stripe's id, cus_….")]
 
 
@@ -44,6 +48,7 @@ def preview(
     choices: Choices = None,
     base_currency: Base = None,
     time_zone: Zone = None,
+    identity: Identity = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -53,7 +58,7 @@ def preview(
     from tidegate.workflows import ledger_policy
 
     with opened(may_migrate=True) as hub:
-        given = _given(preset, choices, base_currency, time_zone)
+        given = _given(preset, choices, base_currency, time_zone, identity)
         told = ledger_policy.preview(hub.engine, hub.account(connection), given)
     if as_json:
         show.document(told)
@@ -68,6 +73,7 @@ def adopt(
     choices: Choices = None,
     base_currency: Base = None,
     time_zone: Zone = None,
+    identity: Identity = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -78,13 +84,15 @@ def adopt(
     from tidegate.workflows import ledger_policy
 
     with opened(may_migrate=True) as hub:
-        given = _given(preset, choices, base_currency, time_zone)
+        given = _given(preset, choices, base_currency, time_zone, identity)
         told = ledger_policy.adopt(hub.engine, hub.account(connection), given, person())
     if as_json:
         show.document(told)
     else:
         _say_difference(told, "is")
         show.line(f"Edition {told['edition']} of {told['connection']}'s ledger is in force.")
+        if told["events"]:
+            show.line(f"{told['events']:,} billing events were written, told otherwise or reversed.")
 
 
 @app.command()
@@ -105,7 +113,7 @@ def exclude(
     if as_json:
         show.document(told)
     else:
-        show.line(f"{customer} does not count any more: {reason}. {told['movements']:,} rows of movements changed.")
+        show.line(f"{customer} does not count any more: {reason}. {_changed(told)}")
 
 
 @app.command()
@@ -121,7 +129,7 @@ def include(customer: Customer, connection: ConnectionName = None, as_json: AsJs
     if as_json:
         show.document(told)
     else:
-        show.line(f"{customer} counts again. {told['movements']:,} rows of movements changed.")
+        show.line(f"{customer} counts again. {_changed(told)}")
 
 
 @app.command()
@@ -141,8 +149,16 @@ def excluded(connection: ConnectionName = None, as_json: AsJson = False) -> None
         show.line("Nobody is left out.")
 
 
+def _changed(told: dict[str, Any]) -> str:
+    return f"Rows changed: {told['movements']:,} of movements, {told['events']:,} of billing events."
+
+
 def _given(
-    preset: str | None, choices: list[str] | None, base_currency: str | None, time_zone: str | None
+    preset: str | None,
+    choices: list[str] | None,
+    base_currency: str | None,
+    time_zone: str | None,
+    identity: str | None,
 ) -> dict[str, Any]:
     from tidegate.errors import PolicyInvalid
 
@@ -152,7 +168,13 @@ def _given(
         if not sign:
             raise PolicyInvalid(problem=f"--set {choice} is no NAME=VALUE.")
         chosen[name.strip()] = value.strip()
-    return {"preset": preset, "choices": chosen, "base_currency": base_currency, "time_zone": time_zone}
+    return {
+        "preset": preset,
+        "choices": chosen,
+        "base_currency": base_currency,
+        "time_zone": time_zone,
+        "identity": identity,
+    }
 
 
 def _say(told: dict[str, Any]) -> None:
@@ -164,7 +186,8 @@ def _say(told: dict[str, Any]) -> None:
         for name, value in told["settings"].items()
     ]
     show.line(
-        f"{told['connection']}: {told['preset']}, days of {told['time_zone']}, base {told['base_currency'] or '-'}"
+        f"{told['connection']}: {told['preset']}, days of {told['time_zone']}, base {told['base_currency'] or '-'}, "
+        f"events by {told['identity']}"
     )
     show.table(["setting", "choice", "", "about"], rows)
 

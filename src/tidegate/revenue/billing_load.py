@@ -31,7 +31,8 @@ _S = TypeVar("_S", bound=Shape)
 
 
 def load(db: Connection, connection: str, customers: Sequence[str]) -> tuple[list[Dossier], Catalog]:
-    """The dossiers of these customers (Stripe ids), those of test clocks left out, and the catalog that they name.
+    """The dossiers of these customers (Stripe ids), those of test clocks and excluded ones left out, and the catalog
+    that they name.
 
     Their spans and movements are taken as they are stored: the ledger is kept first.
     """
@@ -168,7 +169,8 @@ _TOLD = text(r"""
 with mine as materialized (
   select i.id, i.customer, i.payment_intent, i.charge, i.data from stripe.invoices i
   where i.connection = :connection and i.customer = any(cast(:ids as text[])) and i.deleted_at is null
-    and i.test_clock is null and i.status <> 'draft'),
+    and i.test_clock is null and i.status <> 'draft' and not exists (
+      select from tidegate.exclusions x where x.connection = i.connection and x.customer = i.customer)),
 paying as materialized (
   select p.invoice, p.payment_intent, p.charge from stripe.invoice_payments p join mine m on m.id = p.invoice
   where p.connection = :connection and p.deleted_at is null
@@ -211,7 +213,11 @@ order by place, id""")
 _KNOWN = text(r"""
 with mine as materialized (
   select n.id, coalesce(c.email, '') as email from unnest(cast(:ids as text[])) as n(id)
-  left join stripe.customers c on c.connection = :connection and c.id = n.id where c.test_clock is null),
+  left join stripe.customers c on c.connection = :connection and c.id = n.id where c.test_clock is null
+    and not exists (select from tidegate.exclusions x where x.connection = :connection and x.customer = n.id)),
+known_by as materialized (
+  select coalesce((select identity from tidegate.ledgers
+    where connection = :connection and adopted_at is not null and retired_at is null), 'own_id') as identity),
 subscribed as materialized (
   select s.id, s.customer, s.status, s.ended_at, coalesce(s.cancellation_feedback, s.cancellation_reason, '') as reason
   from stripe.subscriptions s join mine m on m.id = s.customer
@@ -243,10 +249,11 @@ priced as materialized (
     where p.id is null and i.connection = :connection and i.price = n.price limit 1) i on true)
 select 'customer' as what, m.id as owner, m.id, json_build_array(m.email, coalesce((
     select c.external_id from tidegate.links k join tidegate.contacts c on c.key = k.contact
-    where k.connection = :connection and k.customer = m.id and c.made_by <> 'stripe'), ''), exists (
+    where k.connection = :connection and k.customer = m.id and c.made_by <> 'stripe' and b.identity = 'own_id'), ''),
+  b.identity <> 'customer' and exists (
     select from subscribed s where s.customer = m.id and s.status not in ('incomplete', 'incomplete_expired')))\:\:text
     as data
-from mine m
+from mine m, known_by b
 union all
 select 'ended', customer, id, json_build_array(id, extract(epoch from ended_at)\:\:bigint, reason)\:\:text
 from subscribed where status = 'canceled' and ended_at is not null

@@ -11,6 +11,13 @@ from sqlalchemy import Connection, text
 from tidegate.errors import PolicyInvalid
 from tidegate.pricing.policy import Policy, policy
 
+IDENTITIES = {
+    "own_id": "your own id of the contact, else the invoice's e-mail, else the customer's",
+    "email": "the invoice's e-mail, else the customer's",
+    "customer": "Stripe's id of the customer, always",
+}
+"""Whom billing events tell of, where the customer has a subscription; any other is told of by Stripe's id."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
@@ -46,13 +53,14 @@ def begin(db: Connection, connection: str) -> Ledger:
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What an edition is kept by: a preset with `choices` made otherwise, the base currency (empty: none), a time zone.
-    `managed_by`: `file` for tidegate.yaml.
+    `identity`: whom billing events tell of, one of IDENTITIES; `managed_by`: `file` for tidegate.yaml.
     """
 
     preset: str
     choices: Mapping[str, str]
     base_currency: str
     time_zone: str
+    identity: str = "own_id"
     managed_by: str = ""
 
     @property
@@ -66,6 +74,7 @@ class Terms:
         choices: Mapping[str, str] | None = None,
         base_currency: str | None = None,
         time_zone: str | None = None,
+        identity: str | None = None,
     ) -> "Terms":
         """The same with what is given; another preset begins without choices. Raises PolicyInvalid."""
         kept: Mapping[str, str] = {} if preset is not None and preset != self.preset else self.choices
@@ -74,14 +83,17 @@ class Terms:
             {**kept, **(choices or {})},
             self.base_currency if base_currency is None else base_currency.lower(),
             time_zone or self.time_zone,
+            identity or self.identity,
             self.managed_by,
         ).checked()
 
     def checked(self) -> "Terms":
-        """Itself. Raises PolicyInvalid where something is no preset, setting, choice, currency or time zone."""
+        """Itself. Raises PolicyInvalid for what is no preset, setting, choice, currency, time zone or identity."""
         base = self.base_currency
         if self.policy and base and not (base.isascii() and base.isalpha() and len(base) == 3):
             raise PolicyInvalid(problem=f"{base!r} is no currency: it is three letters, such as usd.")
+        if self.identity not in IDENTITIES:
+            raise PolicyInvalid(problem=f"{self.identity!r} is no identity: it is one of {', '.join(IDENTITIES)}.")
         try:
             ZoneInfo(self.time_zone)
         except (ZoneInfoNotFoundError, ValueError) as error:
@@ -96,6 +108,7 @@ class Terms:
             "settings": dict(self.choices),
             "base_currency": self.base_currency,
             "time_zone": self.time_zone,
+            "identity": self.identity,
         }
 
 
@@ -103,7 +116,7 @@ def terms(db: Connection, connection: str) -> Terms:
     """By what the ledger in force is kept; begun where there is none."""
     begin(db, connection)
     row = db.execute(_CURRENT, {"connection": connection}).one()
-    return Terms(row.preset, row.choices, row.base_currency, row.time_zone, row.managed_by)
+    return Terms(row.preset, row.choices, row.base_currency, row.time_zone, row.identity, row.managed_by)
 
 
 def draft(db: Connection, connection: str, wanted: Terms) -> Ledger:
@@ -125,7 +138,7 @@ def adopt(db: Connection, ledger: Ledger) -> None:
 
 
 def amend(db: Connection, connection: str, wanted: Terms) -> None:
-    """Changes what no movement depends on, in the edition in force: base currency, and who manages it."""
+    """Changes what no movement depends on, in the edition in force: base currency, identity, who manages it."""
     db.execute(_AMEND, _values(connection, wanted))
 
 
@@ -141,12 +154,13 @@ def _values(connection: str, wanted: Terms) -> dict[str, Any]:
         "choices": json.dumps(dict(wanted.choices), sort_keys=True),
         "base": wanted.base_currency,
         "zone": wanted.time_zone,
+        "identity": wanted.identity,
         "managed_by": wanted.managed_by,
     }
 
 
 _CURRENT = text("""
-select edition, preset, choices, time_zone, base_currency, managed_by from tidegate.ledgers
+select edition, preset, choices, time_zone, base_currency, identity, managed_by from tidegate.ledgers
 where connection = :connection and adopted_at is not null and retired_at is null""")
 
 _BEGIN = text("""
@@ -160,8 +174,9 @@ select :connection, 1, 'default', coalesce(
 on conflict do nothing""")
 
 _DRAFT = text("""
-insert into tidegate.ledgers (connection, edition, preset, choices, base_currency, time_zone, managed_by)
-select :connection, coalesce(max(edition), 0) + 1, :preset, cast(:choices as jsonb), :base, :zone, :managed_by
+insert into tidegate.ledgers (connection, edition, preset, choices, base_currency, time_zone, identity, managed_by)
+select :connection, coalesce(max(edition), 0) + 1, :preset, cast(:choices as jsonb), :base, :zone, :identity,
+  :managed_by
 from tidegate.ledgers where connection = :connection
 returning edition""")
 
@@ -173,9 +188,9 @@ _ADOPT = text("""
 update tidegate.ledgers set adopted_at = clock_timestamp() where connection = :connection and edition = :edition""")
 
 _AMEND = text("""
-update tidegate.ledgers set base_currency = :base, managed_by = :managed_by
+update tidegate.ledgers set base_currency = :base, identity = :identity, managed_by = :managed_by
 where connection = :connection and adopted_at is not null and retired_at is null""")
 
 _EVERY = text("""
-select edition, preset, choices, base_currency, time_zone, adopted_at, retired_at, managed_by
+select edition, preset, choices, base_currency, time_zone, identity, adopted_at, retired_at, managed_by
 from tidegate.ledgers where connection = :connection order by edition desc""")

@@ -108,6 +108,7 @@ ledgers = Table(
     Column("choices", JSONB, nullable=False, server_default=text("'{}'"), comment="settings chosen otherwise"),
     Column("base_currency", Text, nullable=False, server_default="", comment="empty: no conversion"),
     Column("time_zone", Text, nullable=False),
+    Column("identity", Text, nullable=False, server_default="own_id", comment="whom billing events tell of"),
     Column("begun_at", Time, nullable=False, server_default=func.clock_timestamp()),
     Column("adopted_at", Time, comment="null: a preview"),
     Column("retired_at", Time, comment="when another edition took its place"),

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 from tidegate.catalog import features, mappings, packages
 from tidegate.connections import accounts
 from tidegate.revenue import editions
+from tidegate.revenue.editions import Terms
 
 
 def export(db: Connection) -> dict[str, Any]:
@@ -77,6 +78,6 @@ def _revenue(db: Connection, several: bool) -> Any:
         if editions.current(db, account.name) is None:
             continue
         terms = editions.terms(db, account.name)
-        if (terms.preset, dict(terms.choices), terms.base_currency, terms.managed_by) != ("default", {}, "", ""):
+        if terms != Terms("default", {}, "", terms.time_zone):
             found.append(terms.as_entry() | ({"connection": account.name} if several else {}))
     return found if several else found[0] if found else {}

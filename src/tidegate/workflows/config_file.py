@@ -226,7 +226,8 @@ def _revenue(db: Connection, applying: Applying) -> None:
 
 
 def _terms(entry: RevenueEntry, known: Terms) -> Terms:
-    return Terms(entry.policy, entry.settings, entry.base_currency.lower(), entry.time_zone or known.time_zone)
+    zone = entry.time_zone or known.time_zone
+    return Terms(entry.policy, entry.settings, entry.base_currency.lower(), zone, entry.identity)
 
 
 def _noted(applying: Applying, section: str, subject: str, known: Any, now: dict[str, Any], **detail: Any) -> None:

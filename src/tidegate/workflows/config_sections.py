@@ -96,6 +96,7 @@ class RevenueEntry(BaseModel):
     settings: dict[str, str] = {}
     base_currency: str = ""
     time_zone: str = ""
+    identity: str = "own_id"
 
 
 MODELS: dict[str, type[BaseModel]] = {

@@ -1,4 +1,6 @@
-"""Customers that count for nothing in revenue (tests, staff, fraud), each with the reason."""
+"""Customers that count for nothing in revenue (tests, staff, fraud), each with the reason: no movement is theirs, and
+no billing event.
+"""
 
 from typing import Any
 
@@ -9,13 +11,15 @@ from tidegate.connections.accounts import Account
 from tidegate.contacts import linking
 from tidegate.errors import CustomerUnknown
 from tidegate.revenue import editions, movements
+from tidegate.revenue.events import keep_events
 from tidegate.revenue.facts import keep_facts
 
 
 def exclude(engine: Engine, account: Account, customer: str, reason: str, by: str) -> dict[str, Any]:
     """Leaves a customer (Stripe id) out of revenue, its past included; said again, the reason is the new one.
 
-    Returns {connection, customer, reason, movements}: how many rows changed. Raises CustomerUnknown.
+    Its billing events of money, and those that others have heard of, are reversed. Returns {connection, customer,
+    reason, movements, events}: how many rows of either changed. Raises CustomerUnknown.
     """
     values = {"connection": account.name, "customer": customer, "reason": reason, "by": by}
     with engine.begin() as db:
@@ -25,18 +29,21 @@ def exclude(engine: Engine, account: Account, customer: str, reason: str, by: st
         db.execute(_EXCLUDE, values)
         rows = _derive(db, account.name, customer)
         journal.note(db, by, "revenue.exclude", customer, connection=account.name, reason=reason)
-    return {"connection": account.name, "customer": customer, "reason": reason, "movements": rows}
+    return {"connection": account.name, "customer": customer, "reason": reason, **rows}
 
 
 def include(engine: Engine, account: Account, customer: str, by: str) -> dict[str, Any]:
-    """Counts a customer again, its past included. Raises CustomerUnknown for one that was not left out."""
+    """Counts a customer again, its past included; answers as `exclude` does.
+
+    Raises CustomerUnknown for one that was not left out.
+    """
     with engine.begin() as db:
         linking.lock(db)
         if not db.execute(_INCLUDE, {"connection": account.name, "customer": customer}).rowcount:
             raise CustomerUnknown(connection=f"{account.name} that is excluded", customer=customer)
         rows = _derive(db, account.name, customer)
         journal.note(db, by, "revenue.include", customer, connection=account.name)
-    return {"connection": account.name, "customer": customer, "reason": None, "movements": rows}
+    return {"connection": account.name, "customer": customer, "reason": None, **rows}
 
 
 def excluded(engine: Engine, account: Account) -> list[dict[str, Any]]:
@@ -45,12 +52,15 @@ def excluded(engine: Engine, account: Account) -> list[dict[str, Any]]:
         return [dict(row) for row in db.execute(_EVERY, {"connection": account.name}).mappings()]
 
 
-def _derive(db: Connection, connection: str, customer: str) -> int:
+def _derive(db: Connection, connection: str, customer: str) -> dict[str, int]:
     ledger = editions.begin(db, connection)
     moved = movements.keep_movements(db, ledger, [customer])
     keep_facts(db, list(db.scalars(_CONTACT, {"connection": connection, "customer": customer})))
-    return moved.added + moved.superseded
+    events = keep_events(db, connection, [customer], int(db.execute(_NOW).scalar_one()))
+    return {"movements": moved.added + moved.superseded, "events": sum(events)}
 
+
+_NOW = text("select extract(epoch from clock_timestamp())::bigint")
 
 _KNOWN = text("select exists (select from stripe.customers where connection = :connection and id = :customer)")
 

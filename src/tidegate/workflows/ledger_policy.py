@@ -13,6 +13,7 @@ from tidegate.errors import ManagedByFile
 from tidegate.pricing.policy import SETTINGS
 from tidegate.revenue import editions, rebuild, spans
 from tidegate.revenue.editions import Ledger, Terms
+from tidegate.revenue.events import keep_events
 from tidegate.revenue.facts import keep_facts
 
 BATCH = 500
@@ -24,8 +25,8 @@ Sums = dict[tuple[str, str, str], int]
 
 
 def shown(engine: Engine, account: Account) -> dict[str, Any]:
-    """The policy in force: {connection, edition, preset, settings, assumed, base_currency, time_zone, managed_by,
-    editions}.
+    """The policy in force: {connection, edition, preset, settings, assumed, base_currency, time_zone, identity,
+    managed_by, editions}.
     """
     with engine.begin() as db:
         terms = editions.terms(db, account.name)
@@ -44,6 +45,7 @@ def _told(connection: str, terms: Terms) -> dict[str, Any]:
         "assumed": list(chosen.assumed),
         "base_currency": terms.base_currency or None,
         "time_zone": terms.time_zone,
+        "identity": terms.identity,
         "managed_by": terms.managed_by or None,
     }
 
@@ -84,7 +86,8 @@ def _derive_spans(db: Connection, ledger: Ledger, work: rebuild.Rebuild) -> None
 def adopt(engine: Engine, account: Account, given: Mapping[str, Any], by: str) -> dict[str, Any]:
     """Keeps the ledger by other terms from now on, its past included; the edition before stays for comparison.
 
-    Answers as `preview` does, and {edition}. Raises PolicyInvalid, and ManagedByFile where tidegate.yaml says.
+    Answers as `preview` does, and {edition, events}: how many rows of billing events changed. Raises PolicyInvalid, and
+    ManagedByFile where tidegate.yaml says.
     """
     with engine.begin() as db:
         before = editions.terms(db, account.name)
@@ -98,14 +101,16 @@ def adopted(db: Connection, account: Account, wanted: Terms, by: str) -> dict[st
     linking.lock(db)
     accounts.hold(db, account.name)
     before, standing = editions.terms(db, account.name), _standing(db, account.name)
-    if _kept_by(before) == _kept_by(wanted):
+    same = _kept_by(before) == _kept_by(wanted)
+    if same:
         editions.amend(db, account.name, wanted)
     else:
         _begin_edition(db, account.name, before, wanted)
     ledger = editions.begin(db, account.name)
     detail = {"preset": wanted.preset, "choices": dict(wanted.choices), "edition": ledger.edition}
     journal.note(db, by, "revenue.policy", account.name, **detail)
-    told = _told(account.name, wanted) | {"edition": ledger.edition}
+    events = 0 if same and wanted.identity == before.identity else _keep_events(db, account.name)
+    told = _told(account.name, wanted) | {"edition": ledger.edition, "events": events}
     return told | _difference(standing, _standing(db, account.name))
 
 
@@ -120,6 +125,12 @@ def _begin_edition(db: Connection, connection: str, before: Terms, wanted: Terms
     contacts = list(db.scalars(_CONTACTS, {"connection": connection}))
     for some in _batches(contacts):
         keep_facts(db, some)
+
+
+def _keep_events(db: Connection, connection: str) -> int:
+    """Derives all billing events anew; returns how many rows changed."""
+    as_of, where = _now(db), {"connection": connection}
+    return sum(sum(keep_events(db, connection, some, as_of)) for some in _batches(list(db.scalars(_TOLD_OF, where))))
 
 
 def write_movements(db: Connection, ledger: Ledger) -> rebuild.Written:
@@ -180,6 +191,11 @@ def _now(db: Connection) -> int:
 _SUBSCRIBED = text("""
 select distinct customer from stripe.subscriptions
 where connection = :connection and customer is not null order by customer""")
+
+_TOLD_OF = text("""
+select customer from tidegate.billing_events where connection = :connection
+union select customer from stripe.subscriptions where connection = :connection and customer is not null
+order by customer""")
 
 _CONTACTS = text("""
 select distinct contact from tidegate.links

@@ -98,6 +98,7 @@ create table tidegate.ledgers (
     choices jsonb default '{}' not null,
     base_currency text default '' not null,
     time_zone text not null,
+    identity text default 'own_id' not null,
     begun_at timestamptz default clock_timestamp() not null,
     adopted_at timestamptz,
     retired_at timestamptz,
@@ -108,6 +109,7 @@ create unique index ledgers_adopted on tidegate.ledgers (connection)
     where adopted_at is not null and retired_at is null;
 comment on column tidegate.ledgers.choices is 'settings chosen otherwise';
 comment on column tidegate.ledgers.base_currency is 'empty: no conversion';
+comment on column tidegate.ledgers.identity is 'whom billing events tell of';
 comment on column tidegate.ledgers.adopted_at is 'null: a preview';
 comment on column tidegate.ledgers.retired_at is 'when another edition took its place';
 comment on column tidegate.ledgers.managed_by is 'file: tidegate.yaml';
