@@ -1,5 +1,6 @@
 """Holds a model's rows against what was sent of them, in DuckDB: which are new, other, gone, or to be tried again."""
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false
 # pyarrow leaves its functions without types.
 
 import json
@@ -10,10 +11,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidegate.errors import ModelInvalid, ModelRowsInvalid
+from tidegate.outbound.rows import OPEN
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-    from pyarrow import RecordBatch, RecordBatchReader
+    from pyarrow import RecordBatchReader
 
 MEMORY = "1GB"
 SHOWN = 10
@@ -71,17 +73,15 @@ select "_key", count(*) from model group by 1 having count(*) > 1 order by 2 des
             shown = ", ".join(f"{key} ({count} times)" for key, count in twice)
             raise ModelRowsInvalid(model=model, problem=f"{named} is not unique: {shown}")
 
-    def stand(self, version: str, columns: Sequence[str], state: "Iterable[RecordBatch]", schema: Any) -> None:
+    def stand(self, version: str, columns: Sequence[str], state: "RecordBatchReader") -> None:
         """Takes the state in (`key`, `hash`, `open`: to be tried again), and hashes what each row says now.
 
         `version`: a fingerprint of how rows are sent, so that another way makes every row differ.
         """
-        import pyarrow
-
         said = ", ".join([f"'{version}'", *(_quoted(name) for name in columns)])
         self.db.execute(f"""
 create table hashed as select "_key", (hash({said}) >> 1)::bigint as "_hash" from model""")
-        self.db.register("known", pyarrow.RecordBatchReader.from_batches(schema, state))
+        self.db.register("known", state)
         self.db.execute("create table state as select * from known")
         self.db.unregister("known")
         self.db.execute("""
@@ -134,6 +134,18 @@ from differing d join model m on m."_key" = d.key where d.what <> 'gone' and {wa
 order by d.key {f"limit {limit}" if limit is not None else ""}""")
         for batch in found.to_arrow_reader(BATCH):
             yield [dict(row) for row in batch.to_pylist()]
+
+
+@contextmanager
+def standing(url: str, sync: str) -> "Generator[RecordBatchReader]":
+    """The state of a sync's rows in the hub's database, as `Staging.stand` takes it; quickly."""
+    from adbc_driver_postgresql import dbapi
+
+    opened = ", ".join(_literal(state) for state in OPEN)
+    with dbapi.connect(url) as db, db.cursor() as cursor:
+        cursor.execute(f"""
+select key, hash, state in ({opened}) as open from tidegate.sync_rows where sync = {_literal(sync)}""")
+        yield cursor.fetch_record_batch()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ Json = Mapping[str, Any]
 ITEMS = ("subscriptions", "items")
 Mode = Literal["upsert", "update", "insert"]
 Winner = Literal["warehouse", "stripe", "flag"]
-Kind = Literal["create", "update", "nothing", "skip", "held", "conflict", "invalid"]
+Kind = Literal["create", "update", "delete", "nothing", "skip", "held", "conflict", "invalid"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,122 @@
+"""Makes of a model's rows what is decided about: filled and checked, with the objects that they match and name."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from tidegate.mirror import lookups
+from tidegate.outbound import rows as remembered
+from tidegate.outbound.field_map.fill import Sought, filled, sought
+from tidegate.outbound.fields.catalogue import Operation, catalogue
+from tidegate.outbound.fields.shapes import Problem, checked
+from tidegate.outbound.plan.decide import Asked
+from tidegate.outbound.rows import Row
+from tidegate.outbound.specs import Sync
+
+Finder = Callable[[str, Collection[str]], Mapping[str, tuple[str, ...]]]
+"""Finds the customers that values name, for a name: `own_id` asks contacts."""
+
+
+class Asking:
+    """Asks the mirror about rows of a sync. `own_ids` finds customers by your ids."""
+
+    def __init__(self, db: Connection, sync: Sync, connection: str, own_ids: Finder) -> None:
+        self._db, self._sync, self._connection, self._own_ids = db, sync, connection, own_ids
+        self._map = sync.field_map
+
+    def about(self, batch: Sequence[Mapping[str, Any]]) -> list[tuple[Asked, Row | None]]:
+        """Each row (`staging.Staging.rows`) as it is decided about, with what is remembered of it; in their order."""
+        states = remembered.of(self._db, self._sync.key, [row["_key"] for row in batch])
+        known = self._found({one for row in batch for one in sought(self._map, row)})
+        ids = self._matched(batch, states)
+        bodies = lookups.bodies(
+            self._db, self._connection, self._sync.resource, sorted({id_ for those in ids for id_ in those})
+        )
+        creates, updates = (self._payloads(batch, known, operation) for operation in ("create", "update"))
+        found: list[tuple[Asked, Row | None]] = []
+        for place, row in enumerate(batch):
+            state = states.get(row["_key"])
+            there = [id_ for id_ in ids[place] if id_ in bodies and not bodies[id_].deleted]
+            (create, create_problems, waits), (update, update_problems, _) = creates[place], updates[place]
+            asked = Asked(
+                row["_key"], create, update, create_problems, update_problems, waits,
+                ids=there,
+                live=bodies[there[0]].body if len(there) == 1 else None,
+                sent=state.sent if state else None,
+                gone=bool(ids[place]) and not there,
+            )  # fmt: skip
+            found.append((asked, state))
+        return found
+
+    def gone(self, keys: Sequence[str]) -> list[tuple[Row, Mapping[str, Any] | None]]:
+        """What is remembered of rows that left the model, with their objects as `deletes.deletion` takes them; None:
+        the object is not there any more.
+        """
+        states = remembered.of(self._db, self._sync.key, keys)
+        resource = self._sync.resource
+        ids = [row.object_id for row in states.values() if row.object_id]
+        bodies = lookups.bodies(self._db, self._connection, resource, ids)
+        beside = lookups.hanging(self._db, self._connection, resource, ids)
+        found: list[tuple[Row, Mapping[str, Any] | None]] = []
+        for row in states.values():
+            body = bodies.get(row.object_id or "")
+            live = None if body is None or body.deleted else {**body.body, **beside.get(row.object_id or "", {})}
+            found.append((row, live))
+        return found
+
+    def _payloads(
+        self, batch: Sequence[Mapping[str, Any]], known: Mapping[Sought, tuple[str, ...]], operation: Operation
+    ) -> list[tuple[Mapping[str, Any], list[Problem], list[str]]]:
+        fields = catalogue(self._sync.resource, operation)
+        told = [filled(self._map, row, fields, known) for row in batch]
+        right = checked(self._sync.resource, operation, [one.payload for one in told], self._sync.zone)
+        found: list[tuple[Mapping[str, Any], list[Problem], list[str]]] = []
+        for one, (payload, problems) in zip(told, right, strict=True):
+            # What is waited for is no value yet, so nothing is said of it being required.
+            lacks = [problem for problem in problems if not (one.waits and problem.problem == "it is required")]
+            found.append((payload, [*one.problems, *lacks], [str(wait) for wait in one.waits]))
+        return found
+
+    def _matched(self, batch: Sequence[Mapping[str, Any]], states: Mapping[str, Row]) -> list[tuple[str, ...]]:
+        """The ids of the objects that each row is: what it was before, else what it matches by its field."""
+        way, name, column = self._sync.matched_by
+        fold = str.casefold if way == "email" else str
+        values = {
+            row["_key"]: fold(str(row[column]).strip())
+            for row in batch
+            if row[column] not in (None, "") and not _object_of(states.get(row["_key"]))
+        }
+        if way == "id":
+            by_value: Mapping[str, tuple[str, ...]] = {value: (value,) for value in values.values()}
+        else:
+            wanted = set(values.values())
+            by_value = lookups.find(self._db, self._connection, self._sync.resource, way, name, wanted)
+        found: list[tuple[str, ...]] = []
+        for row in batch:
+            before = _object_of(states.get(row["_key"]))
+            found.append((before,) if before else by_value.get(values.get(row["_key"], ""), ()))
+        return found
+
+    def _found(self, wanted: Collection[Sought]) -> dict[Sought, tuple[str, ...]]:
+        grouped: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+        for one in wanted:
+            grouped[one.resource, one.way, one.name].add(one.value)
+        found: dict[Sought, tuple[str, ...]] = {}
+        for (resource, way, name), values in grouped.items():
+            if way == "own_id":
+                by_value = self._own_ids(name, values)
+            elif way == "sync":
+                states = remembered.of(self._db, name, sorted(values))
+                by_value = {
+                    key: (row.object_id,) for key, row in states.items() if row.object_id and row.state != "gone"
+                }
+            else:
+                by_value = lookups.find(self._db, self._connection, resource, way, name, values)
+            found |= {Sought(resource, way, name, value): ids for value, ids in by_value.items()}
+        return found
+
+
+def _object_of(state: Row | None) -> str | None:
+    return state.object_id if state else None

@@ -1,0 +1,76 @@
+"""What is remembered of a sync's rows: what each was sent as, what it is in Stripe, and why it was not sent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from tidegate.outbound.plan.decide import Sent
+from tidegate.store.bulk import Texts
+
+OPEN = ("held", "conflict", "invalid", "failed")
+"""States of rows that are tried again on every run until they pass or leave the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as it is remembered; `hash`: of what it said when it was looked at last. See `tables.sync_rows`."""
+
+    key: str
+    hash: int
+    state: str
+    object_id: str | None = None
+    ours: bool = False
+    wrote: dict[str, Any] = field(default_factory=dict[str, Any])
+    showed: dict[str, Any] = field(default_factory=dict[str, Any])
+    generation: int = 0
+    why: str = ""
+    problems: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+    @property
+    def sent(self) -> Sent | None:
+        """What was written last; None: nothing was."""
+        return Sent(self.wrote, self.showed) if self.wrote else None
+
+
+def of(db: Connection, sync: str, keys: Sequence[str]) -> dict[str, Row]:
+    """The rows of these keys, by key."""
+    rows = db.execute(_OF, {"sync": sync, "keys": list(keys)})
+    return {row.key: Row(**row._mapping) for row in rows}  # pyright: ignore[reportPrivateUsage]
+
+
+def keep(db: Connection, sync: str, run: int, rows: Sequence[Row]) -> None:
+    """Remembers these rows, in the place of what was remembered of them."""
+    if not rows:
+        return
+    columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in _PLAIN}
+    json = {name: Texts([msgspec.json.encode(getattr(row, name)).decode() for row in rows]) for name in _JSON}
+    db.execute(_KEEP, {"sync": sync, "run": run, **columns, **json})
+
+
+def forget(db: Connection, sync: str, keys: Sequence[str]) -> int:
+    """Forgets rows; what they are in Stripe stays there."""
+    return db.execute(_FORGET, {"sync": sync, "keys": list(keys)}).rowcount
+
+
+_PLAIN = {
+    "key": "text", "hash": "bigint", "state": "text", "object_id": "text", "ours": "boolean", "generation": "int",
+    "why": "text",
+}  # fmt: skip
+_JSON = ("wrote", "showed", "problems")
+_ALL = (*_PLAIN, *_JSON)
+
+_OF = text(f"""
+select {", ".join(_ALL)} from tidegate.sync_rows where sync = :sync and key = any(cast(:keys as text[]))""")
+
+_KEEP = text(f"""
+insert into tidegate.sync_rows as r (sync, run, {", ".join(_ALL)})
+select :sync, :run, {", ".join(_PLAIN)}, {", ".join(f"cast({name} as jsonb)" for name in _JSON)}
+from unnest({", ".join(f"cast(:{name} as {type_}[])" for name, type_ in _PLAIN.items())},
+  {", ".join(f":{name}" for name in _JSON)}) as t({", ".join(_ALL)})
+on conflict (sync, key) do update
+set at = clock_timestamp(), run = excluded.run, {", ".join(f"{name} = excluded.{name}" for name in _ALL[1:])}""")
+
+_FORGET = text("delete from tidegate.sync_rows where sync = :sync and key = any(cast(:keys as text[]))")
