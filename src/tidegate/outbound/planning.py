@@ -64,7 +64,7 @@ def make(
     terms = Terms(sync.resource, sync.mode, sync.on_conflict, sync.matched_by[0] == "id", sync.resource in SETTABLE)
     staging.db.execute("""
 create or replace table decisions (key varchar, hash bigint, kind varchar, object_id varchar, payload varchar,
-  changes varchar, kept varchar, why varchar, problems varchar)""")
+  changes varchar, kept varchar, why varchar, problems varchar, wanted varchar)""")
     done = 0
     for batch in staging.rows(limit, keys):
         about = asking.about(batch)
@@ -131,7 +131,7 @@ def _keep(staging: Staging, planned: Sequence[tuple[Decision, int | None]]) -> N
 
 
 _PLAIN = ("key", "hash", "kind", "object_id", "why")
-_JSON = ("payload", "changes", "kept", "problems")
+_JSON = ("payload", "changes", "kept", "problems", "wanted")
 _encoder = msgspec.json.Encoder(enc_hook=str, order="deterministic")
 
 
@@ -140,12 +140,12 @@ def _encode(value: Any) -> str:
 
 
 def _planned(row: Sequence[Any]) -> Planned:
-    key, hash_, kind, object_id, payload, changes, kept, why, problems = row
+    key, hash_, kind, object_id, payload, changes, kept, why, problems, wanted = row
     return Planned(
         Decision(
             key, kind, object_id, json.loads(payload),
             [Change(**one) for one in json.loads(changes)], [Change(**one) for one in json.loads(kept)], why,
-            [Problem(**one) for one in json.loads(problems)],
+            [Problem(**one) for one in json.loads(problems)], json.loads(wanted),
         ),
         hash_,
     )  # fmt: skip

@@ -15,7 +15,6 @@ from tidegate.outbound.rows import OPEN
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-    from pyarrow import RecordBatchReader
 
 MEMORY = "1GB"
 SHOWN = 10
@@ -41,8 +40,8 @@ class Staging:
 
     db: "DuckDBPyConnection"
 
-    def read(self, model: str, rows: "RecordBatchReader", primary_key: Sequence[str], columns: Sequence[str]) -> None:
-        """Takes the model's rows in: of them the key and these columns.
+    def read(self, model: str, rows: Any, primary_key: Sequence[str], columns: Sequence[str]) -> None:
+        """Takes the model's rows in (a pyarrow.RecordBatchReader): of them the key and these columns.
 
         Raises ModelInvalid for a column that it lacks, and ModelRowsInvalid for keys that are null or not unique.
         """
@@ -73,8 +72,8 @@ select "_key", count(*) from model group by 1 having count(*) > 1 order by 2 des
             shown = ", ".join(f"{key} ({count} times)" for key, count in twice)
             raise ModelRowsInvalid(model=model, problem=f"{named} is not unique: {shown}")
 
-    def stand(self, version: str, columns: Sequence[str], state: "RecordBatchReader") -> None:
-        """Takes the state in (`key`, `hash`, `open`: to be tried again), and hashes what each row says now.
+    def stand(self, version: str, columns: Sequence[str], state: Any) -> None:
+        """Takes the state in (a reader of `key`, `hash`, `open`: to be tried again), and hashes what each row says now.
 
         `version`: a fingerprint of how rows are sent, so that another way makes every row differ.
         """
@@ -128,7 +127,7 @@ insert into differing select "_key", "_hash", 'again' from hashed where "_key" n
         `limit`: only so many; `keys`: only these.
         """
         wanted = "true" if keys is None else f"d.key in ({', '.join(_literal(key) for key in keys) or 'null'})"
-        found = self.db.sql(f"""
+        found = self.db.cursor().sql(f"""
 select m.* exclude ("_null"), d.hash as "_hash", d.what as "_what"
 from differing d join model m on m."_key" = d.key where d.what <> 'gone' and {wanted}
 order by d.key {f"limit {limit}" if limit is not None else ""}""")
@@ -137,7 +136,7 @@ order by d.key {f"limit {limit}" if limit is not None else ""}""")
 
 
 @contextmanager
-def standing(url: str, sync: str) -> "Generator[RecordBatchReader]":
+def standing(url: str, sync: str) -> Generator[Any]:
     """The state of a sync's rows in the hub's database, as `Staging.stand` takes it; quickly."""
     from adbc_driver_postgresql import dbapi
 

@@ -160,7 +160,9 @@ def test_a_subscriptions_items_go_with_what_only_tells_how() -> None:
         "items": [{"id": "si_a", "quantity": 4}], "proration_behavior": "none",
     }  # fmt: skip
     unchanged = Asked("1", update=wanted | {"items": [{"price": "a"}]}, ids=("sub_1",), live=live)
-    assert decide(Terms("subscriptions"), unchanged) == Decision("1", "nothing", "sub_1", kept=[])
+    assert decide(Terms("subscriptions"), unchanged) == Decision(
+        "1", "nothing", "sub_1", kept=[], wanted={"items": [{"price": "a"}]}
+    )
 
 
 @pytest.mark.parametrize(
@@ -184,13 +186,12 @@ def test_what_an_object_shows_of_what_was_written() -> None:
         "discounts": [coupon],
         "metadata": {"k": "1", "o": "2"},
     }
-    wrote = {
-        "items": [{"price": "a"}], "discounts": [{"coupon": "WELCOME"}], "metadata": {"k": "1"},
-        "proration_behavior": "none",
-    }  # fmt: skip
-    assert showing("subscriptions", wrote, live) == {
+    wrote = {"items": [{"price": "a"}], "discounts": [{"coupon": "WELCOME"}], "metadata": {"k": "1"}}
+    row = Asked("1", update=wrote | {"proration_behavior": "none"}, ids=("sub_1",), live=live)
+    found = decide(Terms("subscriptions"), row)
+    assert found.kind == "nothing"
+    assert showing("subscriptions", found.wanted, live) == {
         "items": [{"id": "si_a", "price": "a", "quantity": 1}],
         "discounts": [{"discount": "di_1", "coupon": "WELCOME", "promotion_code": None}],
         "metadata.k": "1",
     }
-    assert decide(Terms("subscriptions"), Asked("1", update=wrote, ids=("sub_1",), live=live)).kind == "nothing"

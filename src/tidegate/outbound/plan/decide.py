@@ -1,7 +1,7 @@
 """What is to be done with a row: created, updated field by field, left, skipped, held, or refused, and why."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tidegate.outbound.fields.catalogue import create_only
@@ -67,7 +67,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is to be done with a row. `payload`: what is sent; `kept`: fields that stay as Stripe has them."""
+    """What is to be done with a row. `payload`: what is sent; `kept`: fields that stay as Stripe has them; `wanted`:
+    all that the row says, by the names of `compare.flat`.
+    """
 
     key: str
     kind: Kind
@@ -77,10 +79,16 @@ class Decision:
     kept: Sequence[Change] = ()
     why: str = ""
     problems: Sequence[Problem] = ()
+    wanted: Json = field(default_factory=dict[str, Any])
 
 
 def decide(terms: Terms, row: Asked) -> Decision:
     """What is to be done with a row."""
+    wanted = {name: value for name, value in flat(row.update).items() if name not in ASKED_ONLY[terms.resource]}
+    return replace(_decide(terms, row), wanted=wanted)
+
+
+def _decide(terms: Terms, row: Asked) -> Decision:
     if len(row.ids) > 1:
         return Decision(row.key, "invalid", why=f"several live objects match: {', '.join(row.ids)}")
     if row.live is not None:
@@ -160,9 +168,9 @@ def _payload(resource: str, row: Asked, live: Json, changes: Sequence[Change]) -
     return payload
 
 
-def showing(resource: str, payload: Json, live: Json) -> dict[str, Any]:
-    """What an object shows of what was written of it, by the names of `flat`: what `Sent.showed` keeps."""
-    return {name: shown(resource, name, live) for name in flat(payload) if name not in ASKED_ONLY[resource]}
+def showing(resource: str, wanted: Json, live: Json) -> dict[str, Any]:
+    """What an object shows of what is wanted of it (`Decision.wanted`): what `Sent.showed` keeps."""
+    return {name: shown(resource, name, live) for name in wanted}
 
 
 def _edited(changes: Sequence[Change]) -> str:

@@ -1,0 +1,70 @@
+"""SQLite's files. Its columns hold anything, so what a column holds is looked at first."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false
+# pyarrow leaves its functions without types.
+
+import sqlite3
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
+
+from tidegate.errors import ModelInvalid, SourceUnreachable
+from tidegate.outbound.specs import Model
+
+if TYPE_CHECKING:
+    from pyarrow import DataType, RecordBatch
+
+BATCH = 10_000
+
+
+@contextmanager
+def reading(url: str, model: Model, query: str) -> Generator[Any]:
+    """The rows of a query over a file (`sqlite:///data.db`), which is opened for reading only."""
+    import pyarrow
+
+    path = unquote(urlsplit(url).path)
+    try:
+        db = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)
+    except sqlite3.Error as wrong:
+        raise SourceUnreachable(source=model.source, problem=f"{path}: {wrong}") from wrong
+    with closing(db):
+        try:
+            names = [column[0] for column in db.execute(f"select * from ({query}) limit 0").description]
+            schema = pyarrow.schema(list(zip(names, _types(db, query, names), strict=True)))
+            found = db.execute(query)
+        except sqlite3.Error as wrong:
+            raise ModelInvalid(model=model.key, problem=str(wrong)) from wrong
+        yield pyarrow.RecordBatchReader.from_batches(schema, _batches(found, schema))
+
+
+def _types(db: sqlite3.Connection, query: str, names: Sequence[str]) -> "list[DataType]":
+    """What each column holds: whole numbers, numbers, bytes, or else text."""
+    import pyarrow
+
+    quoted = [f'"{name.replace(chr(34), 2 * chr(34))}"' for name in names]
+    asked = ", ".join(f"group_concat(distinct typeof({name}))" for name in quoted)
+    kinds = {
+        "integer": pyarrow.int64(),
+        "integer,real": pyarrow.float64(),
+        "real": pyarrow.float64(),
+        "blob": pyarrow.binary(),
+    }
+    [found] = db.execute(f"select {asked} from ({query})")
+    held = [",".join(sorted(set((one or "null").split(",")) - {"null"})) for one in found]
+    return [kinds.get(one, pyarrow.string()) for one in held]
+
+
+def _batches(found: sqlite3.Cursor, schema: Any) -> "Iterator[RecordBatch]":
+    import pyarrow
+
+    while some := found.fetchmany(BATCH):
+        columns = [
+            pyarrow.array([_as(value, field.type) for value in column], field.type)
+            for column, field in zip(zip(*some, strict=True), schema, strict=True)
+        ]
+        yield pyarrow.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _as(value: Any, kind: Any) -> Any:
+    return str(value) if value is not None and str(kind) == "string" and not isinstance(value, str) else value

@@ -1,0 +1,125 @@
+"""Sources, models and syncs as they are stored: defined, listed, removed."""
+
+import json
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from sqlalchemy import Connection, text
+
+from tidegate.errors import ManagedByFile, SyncInvalid, SyncUnknown
+from tidegate.outbound import specs
+from tidegate.outbound.specs import Model, Sync
+
+FILE = "file"
+
+
+def define_source(
+    db: Connection, key: str, *, sealed: bytes | None, env: str, shown: str, managed_by: str = ""
+) -> None:
+    """A source under a key; one that is there is replaced. `sealed`: its URL, encrypted, or `env`: the variable."""
+    _refuse_managed(db, "sources", key, managed_by)
+    values = {"key": key, "url": sealed, "env": env, "shown": shown, "managed_by": managed_by}
+    db.execute(_SOURCE, values)
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    host = f"{parts.username}:…@{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+    return urlunsplit(parts._replace(netloc=host))
+
+
+def define_model(db: Connection, model: Model, managed_by: str = "") -> None:
+    """A model; one that is there is replaced. Raises SyncUnknown for a source that is not there."""
+    _refuse_managed(db, "models", model.key, managed_by)
+    _known(db, "sources", "source", model.source)
+    db.execute(
+        _MODEL,
+        {"key": model.key, "source": model.source, "sql": model.sql, "table": model.table,
+         "primary_key": list(model.primary_key), "managed_by": managed_by},
+    )  # fmt: skip
+
+
+def define_sync(db: Connection, sync: Sync, connection: str, managed_by: str = "") -> None:
+    """A sync of a connection; one that is there is replaced and keeps its rows. Raises SyncUnknown for a model that is
+    not there, and SyncInvalid where it would go to another connection or resource than its rows are of.
+    """
+    _refuse_managed(db, "syncs", sync.key, managed_by)
+    _known(db, "models", "model", sync.model)
+    there = db.execute(_SYNC_OF, {"key": sync.key}).first()
+    if there is not None and (there.connection, there.resource) != (connection, sync.resource) and there.rows:
+        problem = (
+            f"its rows are {there.resource} of {there.connection}. Give a sync of other objects another key, or forget "
+            f"them with `tidegate sync reset {sync.key}`"
+        )
+        raise SyncInvalid(what="sync", key=sync.key, problem=problem)
+    spec = json.dumps(sync.model_dump(mode="json", exclude_unset=True) | {"connection": connection})
+    values = {"key": sync.key, "model": sync.model, "connection": connection, "resource": sync.resource, "spec": spec}
+    db.execute(_SYNC, values | {"managed_by": managed_by})
+
+
+def source(db: Connection, key: str) -> Any:
+    """The stored source: key, url (encrypted), env, shown. Raises SyncUnknown."""
+    return _known(db, "sources", "source", key)
+
+
+def model(db: Connection, key: str) -> Model:
+    """Raises SyncUnknown."""
+    row = _known(db, "models", "model", key)
+    return Model(key=row.key, source=row.source, sql=row.sql, table=row.table_name, primary_key=tuple(row.primary_key))
+
+
+def sync(db: Connection, key: str) -> Sync:
+    """Raises SyncUnknown."""
+    return specs.sync(_known(db, "syncs", "sync", key).spec)
+
+
+def every(db: Connection, table: str) -> Sequence[Mapping[str, Any]]:
+    """All of `sources`, `models` or `syncs`, by key; of a source not its URL."""
+    columns = {
+        "sources": "key, shown as url, env, managed_by, made_at",
+        "models": "key, source, sql, table_name, primary_key, managed_by, made_at",
+        "syncs": "key, model, connection, resource, spec, enabled, next_at, managed_by, made_at",
+    }[table]
+    return [dict(row) for row in db.execute(text(f"select {columns} from tidegate.{table} order by key")).mappings()]
+
+
+def _known(db: Connection, table: str, what: str, key: str) -> Any:
+    row = db.execute(text(f"select * from tidegate.{table} where key = :key"), {"key": key}).first()
+    if row is None:
+        near = get_close_matches(key, list(db.scalars(text(f"select key from tidegate.{table}"))), 1)
+        nearest = f" Is it {near[0]}?" if near else ""
+        raise SyncUnknown(what=what, key=key, nearest=nearest, list={"sync": "sync"}.get(what, f"{what}s"))
+    return row
+
+
+def _refuse_managed(db: Connection, table: str, key: str, managed_by: str) -> None:
+    held = db.scalar(text(f"select managed_by from tidegate.{table} where key = :key"), {"key": key})
+    if held == FILE and managed_by != FILE:
+        raise ManagedByFile(what=f"The {table.removesuffix('s')} {key}")
+
+
+_SOURCE = text("""
+insert into tidegate.sources (key, url, env, shown, managed_by) values (:key, :url, :env, :shown, :managed_by)
+on conflict (key) do update
+set url = excluded.url, env = excluded.env, shown = excluded.shown, managed_by = excluded.managed_by""")
+
+_MODEL = text("""
+insert into tidegate.models (key, source, sql, table_name, primary_key, managed_by)
+values (:key, :source, :sql, :table, cast(:primary_key as text[]), :managed_by)
+on conflict (key) do update set source = excluded.source, sql = excluded.sql, table_name = excluded.table_name,
+  primary_key = excluded.primary_key, managed_by = excluded.managed_by""")
+
+_SYNC_OF = text("""
+select connection, resource, exists (select from tidegate.sync_rows r where r.sync = s.key) as rows
+from tidegate.syncs s where key = :key""")
+
+_SYNC = text("""
+insert into tidegate.syncs (key, model, connection, resource, spec, managed_by)
+values (:key, :model, :connection, :resource, cast(:spec as jsonb), :managed_by)
+on conflict (key) do update set model = excluded.model, connection = excluded.connection,
+  resource = excluded.resource, spec = excluded.spec, managed_by = excluded.managed_by""")

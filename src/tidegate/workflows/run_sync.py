@@ -1,0 +1,162 @@
+"""Runs a sync: what an earlier run left open is settled, a plan is made, held against its stops, and sent."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Engine, text
+
+from tidegate.connections import accounts, runs
+from tidegate.connections.accounts import Account
+from tidegate.errors import PlanStale, SyncRunning, SyncStopped, TidegateError
+from tidegate.mirror import lookups
+from tidegate.outbound import planning, rows, syncs
+from tidegate.stripe_api.client import StripeApi
+from tidegate.workflows import sync_plan, sync_settling
+from tidegate.workflows.sync_plan import ALL, Part, Planning, UrlOf
+from tidegate.workflows.sync_sending import Sender, Sent, unsent
+
+KIND = "sync"
+OpenWriting = Callable[[Account], AbstractContextManager[StripeApi]]
+SENDS = ("create", "update", "delete")
+KEEPS = ("nothing", "skip", "held", "conflict", "invalid")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How a run is wanted: which rows, the plan that was looked at, and whether it begins despite its stops."""
+
+    part: Part = ALL
+    plan: int | None = None
+    despite_stops: bool = False
+
+
+def run(
+    engine: Engine,
+    key: str,
+    url_of: UrlOf,
+    writing: OpenWriting,
+    wanted: Wanted | None = None,
+    *,
+    stop: threading.Event | None = None,
+    progress: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Sends what differs, and returns {run, state, counts, sent, failed}; `state` is done, incomplete or interrupted.
+
+    Rows that fail are tried again by the next run. Raises SyncRunning, SyncStopped and PlanStale before anything is
+    sent, and what ends the work; what was sent until then is remembered.
+    """
+    wanted = wanted or Wanted()
+    with engine.connect() as db:
+        sync = syncs.sync(db, key)
+        account = accounts.named(db, sync.connection)
+    with runs.exclusive(engine, f"sync:{key}", KIND) as alone:
+        if not alone:
+            raise SyncRunning(sync=key, process=_process(engine, key))
+        owner = runs.new_owner()
+        with engine.begin() as db:
+            number = runs.begin(db, f"sync:{key}", KIND, {"connection": account.name, **asdict(wanted)}, owner)
+        summary: dict[str, Any] = {"sync": key, "counts": {}, "sent": {}, "failed": 0}
+        try:
+            with writing(account) as api, api.heeding(stop or threading.Event()):
+                sync_settling.settle(engine, api, account, sync, number)
+                with sync_plan.planned(engine, key, url_of, wanted.part) as made:
+                    summary["counts"] = made.plan.counts
+                    _refuse(engine, made, wanted)
+                    _keep_unsent(engine, made, number)
+                    sent = _send(engine, api, made, number, stop, progress, summary, owner)
+        except BaseException as error:
+            told = str(error) if isinstance(error, TidegateError) else type(error).__name__
+            with engine.begin() as db:
+                runs.end(db, number, "interrupted", summary, owner, told)
+            raise
+        _sum(summary, sent)
+        stopped = bool(stop and stop.is_set())
+        state = "interrupted" if stopped else "incomplete" if _left(summary) else "done"
+        with engine.begin() as db:
+            runs.end(db, number, state, summary, owner)
+    return {"run": number, "state": state, "connection": account.name, **summary}
+
+
+def _send(
+    engine: Engine,
+    api: StripeApi,
+    made: Planning,
+    number: int,
+    stop: threading.Event | None,
+    progress: Callable[[dict[str, Any]], None] | None,
+    summary: dict[str, Any],
+    owner: str,
+) -> Sent:
+    def told(sent: Sent) -> None:
+        _sum(summary, sent)
+        with engine.begin() as db:
+            runs.beat(db, number, summary, owner)
+        if progress is not None:
+            progress(summary)
+
+    sender = Sender(engine, api, made.account, made.sync, number, stop=stop, progress=told)
+    return sender.send(planning.decisions(made.staging, SENDS))
+
+
+def _sum(summary: dict[str, Any], sent: Sent) -> None:
+    summary["sent"] = dict(sorted(sent.done.items()))
+    summary["failed"] = sent.failed
+
+
+def _left(summary: dict[str, Any]) -> int:
+    counts: Counter[str] = Counter(summary["counts"])
+    return summary["failed"] + counts["held"] + counts["conflict"] + counts["invalid"]
+
+
+def _refuse(engine: Engine, made: Planning, wanted: Wanted) -> None:
+    """Raises SyncStopped or PlanStale where nothing may be sent."""
+    key, plan = made.sync.key, made.plan
+    with engine.connect() as db:
+        first = not sync_plan.runs_before(db, key)
+        looked = None if wanted.plan is None else db.scalar(_PLAN, {"id": wanted.plan, "sync": key})
+    if wanted.plan is not None and looked is None:
+        raise PlanStale(plan=wanted.plan, sync=key, problem="there is no such plan")
+    if looked is not None and looked != plan.fingerprint:
+        raise PlanStale(plan=wanted.plan, sync=key, problem="rows, Stripe's objects or the sync changed since")
+    if first and looked is None and wanted.part.whole and any(plan.counts[kind] for kind in SENDS):
+        problem = (
+            f"its first run wants a plan that was looked at: `tidegate sync plan {key}`, and then "
+            f"`tidegate sync run {key} --plan ID`; or try a few with --limit N"
+        )
+        raise SyncStopped(sync=key, problem=problem)
+    if plan.stops and not wanted.despite_stops:
+        hint = "`--despite-stops` sends all the same" if made.plan.rows.rows else "look at its source first"
+        raise SyncStopped(sync=key, problem=f"{'; '.join(plan.stops)}; {hint}")
+
+
+def _keep_unsent(engine: Engine, made: Planning, number: int) -> None:
+    """Remembers the rows about which nothing is sent, and why."""
+    sync = made.sync
+    for batch in planning.decisions(made.staging, KEEPS):
+        keys = [one.decision.key for one in batch]
+        ids = [one.decision.object_id for one in batch if one.decision.object_id]
+        with engine.begin() as db:
+            known = rows.of(db, sync.key, keys)
+            live = lookups.bodies(db, made.account.name, sync.resource, ids)
+            kept = [
+                unsent(sync, one, known.get(one.decision.key), _body(live, one.decision.object_id)) for one in batch
+            ]
+            rows.keep(db, sync.key, number, kept)
+
+
+def _body(live: dict[str, lookups.Object], id_: str | None) -> Any:
+    found = live.get(id_ or "")
+    return found.body if found else None
+
+
+def _process(engine: Engine, key: str) -> str:
+    with engine.connect() as db:
+        last = runs.last(db, f"sync:{key}", KIND)
+    return last["process"] if last else "another process"
+
+
+_PLAN = text("select fingerprint from tidegate.sync_plans where id = :id and sync = :sync")
