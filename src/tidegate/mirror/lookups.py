@@ -1,6 +1,7 @@
 """Finds mirrored objects by what others know of them: an e-mail address, a metadata value, a lookup key. No request."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -26,9 +27,10 @@ ENDED: Mapping[str, str] = {
 
 
 class Object(NamedTuple):
-    """A mirrored object: its body, and whether Stripe has deleted it."""
+    """A mirrored object: its body, Stripe's time of this version, and whether it was deleted."""
 
     body: Mapping[str, Any]
+    at: datetime
     deleted: bool
 
 
@@ -61,10 +63,10 @@ def bodies(db: Connection, connection: str, resource: str, ids: Sequence[str]) -
     if not ids:
         return {}
     sql = f"""
-select id, data::text as data, deleted_at is not null as deleted from stripe.{resource}
+select id, data::text as data, updated_at, deleted_at is not null as deleted from stripe.{resource}
 where connection = :connection and id = any(cast(:ids as text[]))"""
     rows = db.execute(text(sql), {"connection": connection, "ids": list(ids)})
-    return {row.id: Object(msgspec.json.decode(row.data), row.deleted) for row in rows}
+    return {row.id: Object(msgspec.json.decode(row.data), row.updated_at, row.deleted) for row in rows}
 
 
 HANGING: Mapping[str, str] = {

@@ -13,7 +13,7 @@ from tidegate.outbound.fields.catalogue import Operation, catalogue
 from tidegate.outbound.fields.shapes import Problem, checked
 from tidegate.outbound.plan.decide import Asked
 from tidegate.outbound.rows import Row
-from tidegate.outbound.specs import Sync
+from tidegate.outbound.specs import SETTABLE, Sync
 
 Finder = Callable[[str, Collection[str]], Mapping[str, tuple[str, ...]]]
 """Finds the customers that values name, for a name: `own_id` asks contacts."""
@@ -34,6 +34,7 @@ class Asking:
         bodies = lookups.bodies(
             self._db, self._connection, self._sync.resource, sorted({id_ for those in ids for id_ in those})
         )
+        beside = lookups.hanging(self._db, self._connection, self._sync.resource, sorted(bodies))
         creates, updates = (self._payloads(batch, known, operation) for operation in ("create", "update"))
         found: list[tuple[Asked, Row | None]] = []
         for place, row in enumerate(batch):
@@ -43,12 +44,15 @@ class Asking:
             asked = Asked(
                 row["_key"], create, update, create_problems, update_problems, waits,
                 ids=there,
-                live=bodies[there[0]].body if len(there) == 1 else None,
+                live=self._live(bodies[there[0]], beside) if len(there) == 1 else None,
                 sent=state.sent if state else None,
                 gone=bool(ids[place]) and not there,
             )  # fmt: skip
             found.append((asked, state))
         return found
+
+    def _live(self, found: lookups.Object, beside: Mapping[str, Mapping[str, str]]) -> Mapping[str, Any]:
+        return {**found.body, **beside.get(str(found.body.get("id")), {})}
 
     def gone(self, keys: Sequence[str]) -> list[tuple[Row, Mapping[str, Any] | None]]:
         """What is remembered of rows that left the model, with their objects as `deletes.deletion` takes them; None:
@@ -71,6 +75,9 @@ class Asking:
     ) -> list[tuple[Mapping[str, Any], list[Problem], list[str]]]:
         fields = catalogue(self._sync.resource, operation)
         told = [filled(self._map, row, fields, known) for row in batch]
+        if operation == "create":
+            for one, row in zip(told, batch, strict=True):
+                _mark(self._sync, one.payload, row)
         right = checked(self._sync.resource, operation, [one.payload for one in told], self._sync.zone)
         found: list[tuple[Mapping[str, Any], list[Problem], list[str]]] = []
         for one, (payload, problems) in zip(told, right, strict=True):
@@ -116,6 +123,17 @@ class Asking:
                 by_value = lookups.find(self._db, self._connection, resource, way, name, values)
             found |= {Sought(resource, way, name, value): ids for value, ids in by_value.items()}
         return found
+
+
+def _mark(sync: Sync, payload: dict[str, Any], row: Mapping[str, Any]) -> None:
+    """What is made says what its row is matched by, so that it is found again, also where no answer came."""
+    way, name, column = sync.matched_by
+    if row[column] is None:
+        return
+    if way == "metadata":
+        payload["metadata"] = {name: row[column], **(payload.get("metadata") or {})}
+    elif way != "id" or sync.resource in SETTABLE:
+        payload.setdefault(way, row[column])
 
 
 def _object_of(state: Row | None) -> str | None:

@@ -18,7 +18,7 @@ from tidegate.outbound.plan.deletes import deletion
 from tidegate.outbound.specs import SETTABLE, Sync
 from tidegate.outbound.staging import Counts, Staging
 
-KINDS = ("create", "update", "delete", "nothing", "skip", "held", "conflict", "invalid")
+KINDS = ("create", "update", "delete", "nothing", "skip", "held", "conflict", "invalid", "gone")
 SAMPLE = 20
 VERSION = 1
 """Of how rows are made into requests here: another makes every row differ."""

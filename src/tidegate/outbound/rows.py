@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ class Row:
     ours: bool = False
     wrote: dict[str, Any] = field(default_factory=dict[str, Any])
     showed: dict[str, Any] = field(default_factory=dict[str, Any])
+    seen_at: datetime | None = None
     generation: int = 0
     why: str = ""
     problems: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -39,6 +41,11 @@ def of(db: Connection, sync: str, keys: Sequence[str]) -> dict[str, Row]:
     """The rows of these keys, by key."""
     rows = db.execute(_OF, {"sync": sync, "keys": list(keys)})
     return {row.key: Row(**row._mapping) for row in rows}  # pyright: ignore[reportPrivateUsage]
+
+
+def touched(db: Connection, sync: str, connection: str, resource: str) -> list[str]:
+    """The keys of rows whose objects changed in Stripe since they were looked at."""
+    return list(db.scalars(text(_TOUCHED.format(resource=resource)), {"sync": sync, "connection": connection}))
 
 
 def keep(db: Connection, sync: str, run: int, rows: Sequence[Row]) -> None:
@@ -57,10 +64,15 @@ def forget(db: Connection, sync: str, keys: Sequence[str]) -> int:
 
 _PLAIN = {
     "key": "text", "hash": "bigint", "state": "text", "object_id": "text", "ours": "boolean", "generation": "int",
-    "why": "text",
+    "why": "text", "seen_at": "timestamptz",
 }  # fmt: skip
 _JSON = ("wrote", "showed", "problems")
 _ALL = (*_PLAIN, *_JSON)
+
+_TOUCHED = """
+select r.key from tidegate.sync_rows r
+join stripe.{resource} o on o.connection = :connection and o.id = r.object_id
+where r.sync = :sync and r.object_id is not null and o.updated_at is distinct from r.seen_at"""
 
 _OF = text(f"""
 select {", ".join(_ALL)} from tidegate.sync_rows where sync = :sync and key = any(cast(:keys as text[]))""")

@@ -143,7 +143,8 @@ def standing(url: str, sync: str) -> Generator[Any]:
     opened = ", ".join(_literal(state) for state in OPEN)
     with dbapi.connect(url) as db, db.cursor() as cursor:
         cursor.execute(f"""
-select key, hash, state in ({opened}) as open from tidegate.sync_rows where sync = {_literal(sync)}""")
+select key, hash, state in ({opened}) as open from tidegate.sync_rows where sync = {_literal(sync)}
+  and state <> 'gone'""")
         yield cursor.fetch_record_batch()
 
 

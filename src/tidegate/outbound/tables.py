@@ -71,6 +71,7 @@ sync_rows = Table(
     Column("ours", Boolean, nullable=False, server_default=text("false"), comment="this sync made or adopted it"),
     Column("wrote", JSONB, nullable=False, server_default=text("'{}'"), comment="what was sent last, by field"),
     Column("showed", JSONB, nullable=False, server_default=text("'{}'"), comment="what Stripe showed of it then"),
+    Column("seen_at", Time, comment="Stripe's time of the object's version that was looked at"),
     Column("generation", Integer, nullable=False, server_default="0", comment="goes on with every definite answer"),
     Column("why", Text, nullable=False, server_default="", comment="why it is not sent"),
     Column("problems", JSONB, nullable=False, server_default=text("'[]'"), comment="[{field, problem, value}]"),

@@ -22,7 +22,7 @@ from tidegate.workflows.sync_sending import Sender, Sent, unsent
 KIND = "sync"
 OpenWriting = Callable[[Account], AbstractContextManager[StripeApi]]
 SENDS = ("create", "update", "delete")
-KEEPS = ("nothing", "skip", "held", "conflict", "invalid")
+KEEPS = ("nothing", "skip", "held", "conflict", "invalid", "gone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +143,9 @@ def _keep_unsent(engine: Engine, made: Planning, number: int) -> None:
             known = rows.of(db, sync.key, keys)
             live = lookups.bodies(db, made.account.name, sync.resource, ids)
             kept = [
-                unsent(sync, one, known.get(one.decision.key), _body(live, one.decision.object_id)) for one in batch
+                unsent(sync, one, known.get(one.decision.key), live.get(one.decision.object_id or "")) for one in batch
             ]
             rows.keep(db, sync.key, number, kept)
-
-
-def _body(live: dict[str, lookups.Object], id_: str | None) -> Any:
-    found = live.get(id_ or "")
-    return found.body if found else None
 
 
 def _process(engine: Engine, key: str) -> str:

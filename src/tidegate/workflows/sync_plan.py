@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, text
 
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
-from tidegate.outbound import planning, staging, syncs
+from tidegate.outbound import planning, rows, staging, syncs
 from tidegate.outbound.asking import Asking
 from tidegate.outbound.planning import Plan
 from tidegate.outbound.sources import reading
@@ -72,11 +72,13 @@ def planned(
 
 
 def _stage(engine: Engine, staged: Staging, sync: Sync, model: Model, url: str, part: Part) -> None:
-    with reading.reading(url, model) as rows:
-        staged.read(model.key, rows, model.primary_key, sync.columns)
+    with reading.reading(url, model) as found:
+        staged.read(model.key, found, model.primary_key, sync.columns)
     hub = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     with staging.standing(hub, sync.key) as state:
         staged.stand(planning.version_of(sync), sync.columns, state)
+    with engine.connect() as db:
+        staged.touch(rows.touched(db, sync.key, sync.connection or "", sync.resource))
     if part.full:
         staged.touch_all()
 

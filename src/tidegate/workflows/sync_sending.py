@@ -36,7 +36,8 @@ AHEAD = 100
 WORKERS = 48
 TOGETHER = 200
 """Outcomes that are written down in one transaction, at most."""
-STATES = {"nothing": "sent", "skip": "skipped", "held": "held", "conflict": "conflict", "invalid": "invalid"}
+STATES = {"nothing": "sent", "skip": "skipped", "held": "held", "conflict": "conflict", "invalid": "invalid",
+          "gone": "gone"}  # fmt: skip
 """What becomes of a row about which nothing is sent."""
 
 
@@ -212,11 +213,11 @@ def after(sync: Sync, sending: Sending, outcome: Outcome, answer: Answer | None)
     body = msgspec.json.decode(answer.body)
     return Row(
         decision.key, sending.planned.hash, "sent", body.get("id"), True, dict(decision.wanted),
-        showing(sync.resource, decision.wanted, body), generation,
+        showing(sync.resource, decision.wanted, body), answer.at, generation,
     )  # fmt: skip
 
 
-def unsent(sync: Sync, planned: Planned, before: Row | None, live: Mapping[str, Any] | None) -> Row:
+def unsent(sync: Sync, planned: Planned, before: Row | None, live: lookups.Object | None) -> Row:
     """What is remembered of a row about which nothing is sent. One that is as wanted is adopted, unless the sync only
     inserts.
     """
@@ -224,10 +225,11 @@ def unsent(sync: Sync, planned: Planned, before: Row | None, live: Mapping[str, 
     known = before or Row(decision.key, planned.hash, "held")
     state = STATES[decision.kind]
     if state == "sent" and live is not None:
-        showed = showing(sync.resource, decision.wanted, live)
-        return Row(decision.key, planned.hash, state, decision.object_id, sync.mode == "upsert" or known.ours,
-                   dict(decision.wanted), showed, known.generation)  # fmt: skip
-    return Row(
-        decision.key, planned.hash, state, known.object_id, known.ours, known.wrote, known.showed, known.generation,
-        decision.why, [one.as_json() for one in decision.problems],
-    )  # fmt: skip
+        showed = showing(sync.resource, decision.wanted, live.body)
+        return Row(
+            decision.key, planned.hash, state, decision.object_id, sync.mode == "upsert" or known.ours,
+            dict(decision.wanted), showed, live.at, known.generation,
+        )  # fmt: skip
+    problems = [one.as_json() for one in decision.problems]
+    seen_at = live.at if live is not None else known.seen_at
+    return replace(known, hash=planned.hash, state=state, seen_at=seen_at, why=decision.why, problems=problems)

@@ -14,7 +14,7 @@ Json = Mapping[str, Any]
 ITEMS = ("subscriptions", "items")
 Mode = Literal["upsert", "update", "insert"]
 Winner = Literal["warehouse", "stripe", "flag"]
-Kind = Literal["create", "update", "delete", "nothing", "skip", "held", "conflict", "invalid"]
+Kind = Literal["create", "update", "delete", "nothing", "skip", "held", "conflict", "invalid", "gone"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ def deletion(resource: str, key: str, ours: bool, object_id: str | None, live: J
     void}, with the parameters that go along.
     """
     if options.get("how") != "remove":
-        return Decision(key, "nothing", object_id, why="it left the model, and the sync deletes nothing")
+        return Decision(key, "gone", object_id, why="it left the model, and the sync deletes nothing")
     if not ours or object_id is None:
-        return Decision(key, "nothing", object_id, why="it left the model, and is none that this sync made")
+        return Decision(key, "gone", object_id, why="it left the model, and is none that this sync made")
     if live is None:
-        return Decision(key, "nothing", object_id, why="it left the model, and is gone in Stripe")
+        return Decision(key, "gone", object_id, why="it left the model, and is gone in Stripe")
     do, params, why = _WAYS[resource](live, options)
     if not do:
         return Decision(key, "skip", object_id, why=why)

@@ -63,6 +63,7 @@ create table tidegate.sync_rows (
     ours boolean default false not null,
     wrote jsonb default '{}' not null,
     showed jsonb default '{}' not null,
+    seen_at timestamptz,
     generation integer default '0' not null,
     why text default '' not null,
     problems jsonb default '[]' not null,
@@ -81,6 +82,7 @@ comment on column tidegate.sync_rows.object_id is 'what the row is in Stripe; nu
 comment on column tidegate.sync_rows.ours is 'this sync made or adopted it';
 comment on column tidegate.sync_rows.wrote is 'what was sent last, by field';
 comment on column tidegate.sync_rows.showed is 'what Stripe showed of it then';
+comment on column tidegate.sync_rows.seen_at is 'Stripe''s time of the object''s version that was looked at';
 comment on column tidegate.sync_rows.generation is 'goes on with every definite answer';
 comment on column tidegate.sync_rows.why is 'why it is not sent';
 comment on column tidegate.sync_rows.problems is '[{field, problem, value}]';
