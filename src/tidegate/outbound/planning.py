@@ -61,7 +61,14 @@ def make(
     """
     counts = staging.counts()
     total = counts.new + counts.changed + counts.again
-    terms = Terms(sync.resource, sync.mode, sync.on_conflict, sync.matched_by[0] == "id", sync.resource in SETTABLE)
+    terms = Terms(
+        sync.resource,
+        sync.mode,
+        sync.on_conflict,
+        sync.matched_by[0] == "id",
+        sync.resource in SETTABLE,
+        sync.replace_prices,
+    )
     staging.db.execute("""
 create or replace table decisions (key varchar, hash bigint, kind varchar, object_id varchar, payload varchar,
   changes varchar, kept varchar, why varchar, problems varchar, wanted varchar)""")

@@ -28,6 +28,8 @@ class Row:
     showed: dict[str, Any] = field(default_factory=dict[str, Any])
     seen_at: datetime | None = None
     generation: int = 0
+    parent: str | None = None
+    retires: str | None = None
     why: str = ""
     problems: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
@@ -64,7 +66,7 @@ def forget(db: Connection, sync: str, keys: Sequence[str]) -> int:
 
 _PLAIN = {
     "key": "text", "hash": "bigint", "state": "text", "object_id": "text", "ours": "boolean", "generation": "int",
-    "why": "text", "seen_at": "timestamptz",
+    "why": "text", "seen_at": "timestamptz", "parent": "text", "retires": "text",
 }  # fmt: skip
 _JSON = ("wrote", "showed", "problems")
 _ALL = (*_PLAIN, *_JSON)

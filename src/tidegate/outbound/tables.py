@@ -73,6 +73,8 @@ sync_rows = Table(
     Column("showed", JSONB, nullable=False, server_default=text("'{}'"), comment="what Stripe showed of it then"),
     Column("seen_at", Time, comment="Stripe's time of the object's version that was looked at"),
     Column("generation", Integer, nullable=False, server_default="0", comment="goes on with every definite answer"),
+    Column("parent", Text, comment="of an invoice item: its invoice"),
+    Column("retires", Text, comment="the object that this one took the place of, while it is not archived"),
     Column("why", Text, nullable=False, server_default="", comment="why it is not sent"),
     Column("problems", JSONB, nullable=False, server_default=text("'[]'"), comment="[{field, problem, value}]"),
     Column("run", BigInteger, comment="that said so"),
@@ -80,6 +82,8 @@ sync_rows = Table(
     PrimaryKeyConstraint("sync", "key"),
     Index("sync_rows_object", "sync", "object_id", postgresql_where=text("object_id is not null")),
     Index("sync_rows_open", "sync", "state", postgresql_where=text("state <> 'sent'")),
+    Index("sync_rows_retiring", "sync", postgresql_where=text("retires is not null")),
+    Index("sync_rows_parent", "parent", postgresql_where=text("parent is not null")),
 )  # fmt: skip
 
 sync_plans = Table(

@@ -13,7 +13,7 @@ from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import PlanStale, SyncRunning, SyncStopped, TidegateError
 from tidegate.mirror import lookups
-from tidegate.outbound import planning, rows, syncs
+from tidegate.outbound import followups, planning, rows, syncs
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import sync_plan, sync_settling
 from tidegate.workflows.sync_plan import ALL, Part, Planning, UrlOf
@@ -21,7 +21,7 @@ from tidegate.workflows.sync_sending import Sender, Sent, unsent
 
 KIND = "sync"
 OpenWriting = Callable[[Account], AbstractContextManager[StripeApi]]
-SENDS = ("create", "update", "delete")
+SENDS = ("create", "update", "replace", "delete")
 KEEPS = ("nothing", "skip", "held", "conflict", "invalid", "gone")
 
 
@@ -99,7 +99,17 @@ def _send(
             progress(summary)
 
     sender = Sender(engine, api, made.account, made.sync, number, stop=stop, progress=told)
-    return sender.send(planning.decisions(made.staging, SENDS))
+    sender.send(planning.decisions(made.staging, SENDS))
+    with engine.connect() as db:
+        retiring = followups.retiring(db, made.sync.key)
+    sender.send(followups.in_batches(retiring))
+    with engine.connect() as db:
+        finishing = followups.finishing(db, made.account.name)
+        finished = {key: syncs.sync(db, key) for key in finishing}
+    for key, planned in finishing.items():
+        of_sync = Sender(engine, api, made.account, finished[key], number, sent=sender.sent, stop=stop, progress=told)
+        of_sync.send(followups.in_batches(planned))
+    return sender.sent
 
 
 def _sum(summary: dict[str, Any], sent: Sent) -> None:

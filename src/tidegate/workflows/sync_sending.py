@@ -18,6 +18,7 @@ from tidegate.mirror.apply import apply
 from tidegate.mirror.arrivals import arrive
 from tidegate.mirror.decide import Certainty
 from tidegate.outbound import rows
+from tidegate.outbound.plan.compare import id_of
 from tidegate.outbound.plan.decide import Decision, showing
 from tidegate.outbound.planning import Planned
 from tidegate.outbound.push import journal
@@ -60,7 +61,7 @@ class Sent:
 
 
 class Sender:
-    """Sends the requests of one run of a sync."""
+    """Sends the requests of one run of a sync; what came of them is added to `sent`."""
 
     def __init__(
         self,
@@ -70,13 +71,14 @@ class Sender:
         sync: Sync,
         run: int,
         *,
+        sent: Sent | None = None,
         stop: threading.Event | None = None,
         progress: Callable[[Sent], None] | None = None,
     ) -> None:
         self._engine, self._api, self._account, self._sync, self._run = engine, api, account, sync, run
         self._stop, self._progress = stop or threading.Event(), progress
         self._outcomes: queue.SimpleQueue[tuple[Sending, Outcome, Answer | None] | None] = queue.SimpleQueue()
-        self.sent = Sent()
+        self.sent = sent or Sent()
 
     def send(self, planned: Iterable[Sequence[Planned]]) -> Sent:
         """Sends these decisions to create, update and delete, in their order where the customer is the same.
@@ -211,10 +213,24 @@ def after(sync: Sync, sending: Sending, outcome: Outcome, answer: Answer | None)
         kept = before or Row(decision.key, sending.planned.hash, "failed")
         return replace(kept, hash=sending.planned.hash, state="failed", generation=generation, why=outcome.error)
     body = msgspec.json.decode(answer.body)
+    if before is not None and decision.kind == "retire":
+        return replace(before, retires=None, generation=generation)
+    if before is not None and decision.kind == "finish":
+        showed = showing(sync.resource, before.wrote, body)
+        return replace(before, showed=showed, seen_at=answer.at, generation=generation)
     return Row(
-        decision.key, sending.planned.hash, "sent", body.get("id"), True, dict(decision.wanted),
-        showing(sync.resource, decision.wanted, body), answer.at, generation,
-    )  # fmt: skip
+        decision.key,
+        sending.planned.hash,
+        "sent",
+        body.get("id"),
+        True,
+        dict(decision.wanted),
+        showing(sync.resource, decision.wanted, body),
+        answer.at,
+        generation,
+        parent=id_of(body.get("invoice")) if sync.resource == "invoiceitems" else None,
+        retires=decision.object_id if decision.kind == "replace" else before.retires if before else None,
+    )
 
 
 def unsent(sync: Sync, planned: Planned, before: Row | None, live: lookups.Object | None) -> Row:

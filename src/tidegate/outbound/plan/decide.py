@@ -14,18 +14,22 @@ Json = Mapping[str, Any]
 ITEMS = ("subscriptions", "items")
 Mode = Literal["upsert", "update", "insert"]
 Winner = Literal["warehouse", "stripe", "flag"]
-Kind = Literal["create", "update", "delete", "nothing", "skip", "held", "conflict", "invalid", "gone"]
+Kind = Literal["create", "update", "delete", "nothing", "skip", "held", "conflict", "invalid", "gone",
+               "replace", "retire", "finish"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Of a sync, what a decision depends on. `settable`: an object can be made under the id that it is matched by."""
+    """Of a sync, what a decision depends on. `settable`: an object can be made under the id that it is matched by;
+    `replaces`: what cannot be changed of a price is made anew, and the price archived.
+    """
 
     resource: str
     mode: Mode = "upsert"
     winner: Winner = "warehouse"
     matched_by_id: bool = False
     settable: bool = False
+    replaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,10 @@ def _matched(terms: Terms, row: Asked, live: Json) -> Decision:
         return Decision(row.key, "invalid", id_, problems=row.problems_of_update)
     if row.waits:
         return Decision(row.key, "held", id_, why=f"waits for {', '.join(row.waits)}")
-    if fixed := _fixed(terms, row, live):
+    fixed = _fixed(terms, row, live)
+    if fixed and terms.replaces:
+        return _replacement(row, live)
+    if fixed:
         return Decision(row.key, "invalid", id_, problems=fixed)
     found = list(_changes(terms.resource, row, live))
     edited = [one for one in found if one.edited]
@@ -128,6 +135,23 @@ def _matched(terms: Terms, row: Asked, live: Json) -> Decision:
     if why := why_not(terms.resource, live, frozenset(one.field.partition(".")[0] for one in changes)):
         return Decision(row.key, "skip", id_, changes=changes, kept=kept, why=why)
     return Decision(row.key, "update", id_, _payload(terms.resource, row, live, changes), changes, kept)
+
+
+def _replacement(row: Asked, live: Json) -> Decision:
+    """A new price in the place of one, whose lookup key it takes over.
+
+    Source: docs.stripe.com/products-prices/manage-prices.
+    """
+    id_ = str(live["id"])
+    if row.problems_of_create:
+        return Decision(row.key, "invalid", id_, problems=row.problems_of_create)
+    changes = [
+        Change(name, shown("prices", name, live), value)
+        for name, value in row.create.items()
+        if not same(value, shown("prices", name, live))
+    ]
+    transfers = {"transfer_lookup_key": True} if row.create.get("lookup_key") else {}
+    return Decision(row.key, "replace", id_, {**row.create, **transfers}, changes)
 
 
 def _fixed(terms: Terms, row: Asked, live: Json) -> list[Problem]:

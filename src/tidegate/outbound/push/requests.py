@@ -28,7 +28,7 @@ class Request:
 
 
 def request(account: str, sync: str, resource: str, decision: Decision, live: Json | None, generation: int) -> Request:
-    """The request of a decision to create, update or delete. `live`: the object as the mirror has it."""
+    """The request of a decision that sends something. `live`: the object as the mirror has it."""
     operation, method, path, params = _call(resource, decision)
     said = [account, sync, resource, decision.key, operation, decision.object_id, generation, params]
     digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
@@ -60,8 +60,8 @@ def lane(resource: str, decision: Decision, live: Json | None) -> str:
 
 def _call(resource: str, decision: Decision) -> tuple[str, str, str, Json]:
     """Operation, method, path and parameters."""
-    if decision.kind == "create":
-        return "create", "post", f"/v1/{resource}", decision.payload
+    if decision.kind in {"create", "replace"}:
+        return decision.kind, "post", f"/v1/{resource}", decision.payload
     path = f"/v1/{resource}/{decision.object_id}"
     if decision.kind == "update":
         return "update", "post", path, decision.payload
@@ -74,7 +74,7 @@ def _call(resource: str, decision: Decision) -> tuple[str, str, str, Json]:
             return do, "post", path, {"cancel_at_period_end": True}
         case "subscriptions", "cancel":
             return do, "delete", path, more
-        case _, "void" | "cancel":
+        case _, "void" | "cancel" | "finalize" | "send":
             return do, "post", f"{path}/{do}", {}
         case _:
             return do, "delete", path, {}

@@ -65,6 +65,8 @@ create table tidegate.sync_rows (
     showed jsonb default '{}' not null,
     seen_at timestamptz,
     generation integer default '0' not null,
+    parent text,
+    retires text,
     why text default '' not null,
     problems jsonb default '[]' not null,
     run bigint,
@@ -75,6 +77,10 @@ create index sync_rows_object on tidegate.sync_rows (sync, object_id)
     where object_id is not null;
 create index sync_rows_open on tidegate.sync_rows (sync, state)
     where state <> 'sent';
+create index sync_rows_parent on tidegate.sync_rows (parent)
+    where parent is not null;
+create index sync_rows_retiring on tidegate.sync_rows (sync)
+    where retires is not null;
 comment on column tidegate.sync_rows.key is 'the model''s primary key; several columns as a JSON array';
 comment on column tidegate.sync_rows.hash is 'of the columns that were sent, and of how';
 comment on column tidegate.sync_rows.state is 'sent, skipped, held, conflict, invalid, failed or gone';
@@ -84,6 +90,8 @@ comment on column tidegate.sync_rows.wrote is 'what was sent last, by field';
 comment on column tidegate.sync_rows.showed is 'what Stripe showed of it then';
 comment on column tidegate.sync_rows.seen_at is 'Stripe''s time of the object''s version that was looked at';
 comment on column tidegate.sync_rows.generation is 'goes on with every definite answer';
+comment on column tidegate.sync_rows.parent is 'of an invoice item: its invoice';
+comment on column tidegate.sync_rows.retires is 'the object that this one took the place of, while it is not archived';
 comment on column tidegate.sync_rows.why is 'why it is not sent';
 comment on column tidegate.sync_rows.problems is '[{field, problem, value}]';
 comment on column tidegate.sync_rows.run is 'that said so';
