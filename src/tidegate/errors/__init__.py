@@ -63,6 +63,7 @@ TidegateError
 │   ├── ModelRowsInvalid
 │   ├── SyncStopped
 │   ├── SyncRunning
+│   │   └── SyncTakenOver
 │   └── ImportRunning
 │       ├── ImportTakenOver
 │       ├── CatchUpRunning
@@ -158,6 +159,7 @@ from tidegate.errors.outbound import (
     SyncInvalid,
     SyncRunning,
     SyncStopped,
+    SyncTakenOver,
     SyncUnknown,
 )
 from tidegate.errors.outcomes import OUTCOMES, outcome
@@ -273,6 +275,7 @@ __all__ = [
     "SyncInvalid",
     "SyncRunning",
     "SyncStopped",
+    "SyncTakenOver",
     "SyncUnknown",
     "TermsInvalid",
     "TidegateError",

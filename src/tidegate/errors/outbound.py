@@ -33,3 +33,9 @@ class PlanStale(UsageError):
 
 class SyncRunning(FoundWrong):
     """The sync {sync} runs already, in {process}; see `tidegate sync tail {sync}`."""
+
+
+class SyncTakenOver(SyncRunning):
+    """The sync {sync} runs in {process} by now: this run had lost its lock in the database. What it had not sent is the
+    other's.
+    """

@@ -1,5 +1,6 @@
 """Runs a sync: what an earlier run left open is settled, a plan is made, held against its stops, and sent."""
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Account
@@ -18,6 +20,8 @@ from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import sync_plan, sync_settling
 from tidegate.workflows.sync_plan import ALL, Part, Planning, UrlOf
 from tidegate.workflows.sync_sending import Sender, Sent, unsent
+
+log = logging.getLogger(__name__)
 
 KIND = "sync"
 OpenWriting = Callable[[Account], AbstractContextManager[StripeApi]]
@@ -62,7 +66,7 @@ def run(
         summary: dict[str, Any] = {"sync": key, "counts": {}, "sent": {}, "failed": 0}
         try:
             with writing(account) as api, api.heeding(stop or threading.Event()):
-                sync_settling.settle(engine, api, account, sync, number)
+                sync_settling.settle(engine, api, account, sync, number, stop)
                 with sync_plan.planned(engine, key, url_of, wanted.part) as made:
                     summary["counts"] = made.plan.counts
                     _refuse(engine, made, wanted)
@@ -70,8 +74,11 @@ def run(
                     sent = _send(engine, api, made, number, stop, progress, summary, owner)
         except BaseException as error:
             told = str(error) if isinstance(error, TidegateError) else type(error).__name__
-            with engine.begin() as db:
-                runs.end(db, number, "interrupted", summary, owner, told)
+            try:
+                with engine.begin() as db:
+                    runs.end(db, number, "interrupted", summary, owner, told)
+            except DBAPIError:  # the database is away: the run shows as interrupted once its lock is let go of
+                log.warning("run_not_ended", extra={"sync": key, "run": number})
             raise
         _sum(summary, sent)
         stopped = bool(stop and stop.is_set())
@@ -99,10 +106,9 @@ def _send(
             progress(summary)
 
     sender = Sender(engine, api, made.account, made.sync, number, stop=stop, progress=told)
+    _retire(engine, sender, made.sync.key)  # what an earlier run left: a row remembers one
     sender.send(planning.decisions(made.staging, SENDS))
-    with engine.connect() as db:
-        retiring = followups.retiring(db, made.sync.key)
-    sender.send(followups.in_batches(retiring))
+    _retire(engine, sender, made.sync.key)
     with engine.connect() as db:
         finishing = followups.finishing(db, made.account.name)
         finished = {key: syncs.sync(db, key) for key in finishing}
@@ -110,6 +116,12 @@ def _send(
         of_sync = Sender(engine, api, made.account, finished[key], number, sent=sender.sent, stop=stop, progress=told)
         of_sync.send(followups.in_batches(planned))
     return sender.sent
+
+
+def _retire(engine: Engine, sender: Sender, key: str) -> None:
+    with engine.connect() as db:
+        retiring = followups.retiring(db, key)
+    sender.send(followups.in_batches(retiring))
 
 
 def _sum(summary: dict[str, Any], sent: Sent) -> None:
