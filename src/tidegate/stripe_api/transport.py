@@ -12,7 +12,7 @@ import ssl
 import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -121,7 +121,7 @@ class Transport(stripe.HTTPClient):
         patience = self._patience
         tries = patience.interactive_tries if call.interactive else patience.tries
         spent = 0.0  # seconds, without the waiting for the budget
-        maybe_done = False
+        maybe_done, first = False, patience.clock()
         try:
             for attempt in range(1, tries + 1):
                 self._budget.acquire(endpoint, interactive=call.interactive, stop=self._stop)
@@ -129,7 +129,9 @@ class Transport(stripe.HTTPClient):
                 outcome = self._try(method.upper(), url, sent, post_data, call)
                 spent += patience.clock() - begun
                 if isinstance(outcome, Answer):
-                    return "{}", 200, Answered(outcome)
+                    # What an earlier try did is told as it was then.
+                    earlier = timedelta(seconds=int(patience.clock() - first) + 1 if maybe_done else 0)
+                    return "{}", 200, Answered(replace(outcome, at=outcome.at - earlier))
                 maybe_done = maybe_done or outcome.maybe_done
                 if outcome.temporary and self._stop and self._stop.is_set():
                     raise WorkStopped(endpoint=endpoint)

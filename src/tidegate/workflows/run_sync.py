@@ -16,6 +16,7 @@ from tidegate.connections.accounts import Account
 from tidegate.errors import PlanStale, SyncRunning, SyncStopped, TidegateError
 from tidegate.mirror import lookups
 from tidegate.outbound import followups, planning, rows, syncs
+from tidegate.outbound.push import journal
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import sync_plan, sync_settling
 from tidegate.workflows.sync_plan import ALL, Part, Planning, UrlOf
@@ -109,6 +110,10 @@ def _send(
     _retire(engine, sender, made.sync.key)  # what an earlier run left: a row remembers one
     sender.send(planning.decisions(made.staging, SENDS))
     _retire(engine, sender, made.sync.key)
+    with engine.connect() as db:
+        left = [syncs.sync(db, key) for key in journal.half_finished(db, made.account.name)]
+    for sync in left:
+        sync_settling.settle(engine, api, made.account, sync, number, stop, kind="finish")
     with engine.connect() as db:
         finishing = followups.finishing(db, made.account.name)
         finished = {key: syncs.sync(db, key) for key in finishing}

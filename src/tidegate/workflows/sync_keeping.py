@@ -11,9 +11,11 @@ from sqlalchemy import Connection, Engine, text
 
 from tidegate.connections.accounts import Account
 from tidegate.errors import SyncTakenOver
+from tidegate.mirror import lookups
 from tidegate.mirror.apply import apply
 from tidegate.mirror.arrivals import arrive
 from tidegate.mirror.decide import Certainty
+from tidegate.outbound.push.outcomes import body_of
 from tidegate.store.trouble import repeated, told
 from tidegate.stripe_api.calls import Answer
 from tidegate.stripe_api.resources import RESOURCES
@@ -90,10 +92,18 @@ class Keeper(Generic[T]):
         self._kept(some)
 
 
-def take(db: Connection, account: Account, resource: str, answers: Sequence[Answer]) -> None:
-    """Takes the objects that Stripe answered into the mirror; one that says it is deleted leaves its tombstone."""
-    for answer in answers:
-        arrivals, lost = arrive(RESOURCES[resource], [answer.body], int(answer.at.timestamp()), Certainty.READ)
+def take(db: Connection, account: Account, resource: str, answers: Sequence[tuple[Answer, str]]) -> None:
+    """Takes the objects that Stripe answered into the mirror; one that says it is deleted leaves its tombstone.
+
+    Beside each answer stands the mark that its object had in the mirror before it was asked for (`lookups.marks`).
+    While it has the same, what is stored is older than the answer, also where both are of one second.
+    """
+    ids = {id_: mark for answer, mark in answers if mark and (id_ := str(body_of(answer.body).get("id")))}
+    now = lookups.marks(db, account.name, resource, sorted(ids)) if ids else {}
+    known = {id_ for id_, mark in ids.items() if now.get(id_) == mark}
+    for answer, _ in answers:
+        certainty = Certainty.SETTLED if body_of(answer.body).get("id") in known else Certainty.READ
+        arrivals, lost = arrive(RESOURCES[resource], [answer.body], int(answer.at.timestamp()), certainty)
         apply(db, account.name, RESOURCES[resource], arrivals, lost)
 
 

@@ -23,8 +23,12 @@ def looked_for(api: StripeApi, sync: Sync, request: Request) -> Answer | None:
     """
     if request.operation in MAKES:
         return _made(api, sync, request)
-    path = "/".join(request.path.split("/")[:4])
-    return _object(api, path) or _gone(sync.resource, path)
+    return seen_now(api, sync.resource, request.path.split("/")[3])
+
+
+def seen_now(api: StripeApi, resource: str, id_: str) -> Answer:
+    """An object as Stripe shows it; the stub of a deleted one where Stripe has it no more. Raises as StripeApi does."""
+    return _object(api, f"/v1/{resource}/{id_}") or _gone(resource, id_)
 
 
 def _object(api: StripeApi, path: str) -> Answer | None:
@@ -34,9 +38,9 @@ def _object(api: StripeApi, path: str) -> Answer | None:
         return None
 
 
-def _gone(resource: str, path: str) -> Answer:
+def _gone(resource: str, id_: str) -> Answer:
     """What Stripe answers to a deletion (docs.stripe.com/api/customers/delete), for who comes after it."""
-    stub = {"id": path.rsplit("/", 1)[-1], "object": RESOURCES[resource].object, "deleted": True}
+    stub = {"id": id_, "object": RESOURCES[resource].object, "deleted": True}
     return Answer(msgspec.json.encode(stub), datetime.now(UTC).replace(microsecond=0), 0.0, "")
 
 

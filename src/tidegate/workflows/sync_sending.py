@@ -51,12 +51,15 @@ STATES = {"nothing": "sent", "skip": "skipped", "held": "held", "conflict": "con
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A request on its way: its row's decision, and what is remembered of the row."""
+    """A request on its way: its row's decision, what is remembered of the row, and the mark of its object in the mirror
+    (`lookups.marks`; empty: it was not looked at).
+    """
 
     id: int
     planned: Planned
     request: Request
     row: Row | None
+    mark: str = ""
 
 
 @dataclass(slots=True)
@@ -69,11 +72,14 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """What came of a request; `answer`: the object as Stripe shows it, where it did."""
+    """What came of a request; `answer`: the object as it left it; `seen`: the object as Stripe shows it since, for the
+    mirror, where that is another answer.
+    """
 
     sending: Sending
     outcome: Outcome
     answer: Answer | None = None
+    seen: Answer | None = None
 
 
 class Sender:
@@ -156,11 +162,12 @@ class Sender:
             some = [one for one in some if one.decision.key not in open_]
             known = rows.of(db, self._sync.key, keys)
             requests = self.requests(db, some, known, before)
+            marks = lookups.marks(db, self._account.name, self._sync.resource, [r.object_id or "" for r in requests])
             numbers = journal.intend(db, self._run, self._sync.key, self._account.name, requests)
         with self._counting:
             self.sent.failed += len(open_)
         intended = [
-            Sending(number, one, request, known.get(one.decision.key))
+            Sending(number, one, request, known.get(one.decision.key), marks.get(request.object_id or "", ""))
             for number, one, request in zip(numbers, some, requests, strict=True)
         ]
         self._unbegun |= {one.id: one for one in intended}
@@ -219,7 +226,8 @@ class Sender:
     def _settle(self, db: Connection, some: Sequence[Came]) -> None:
         refuse_if_taken_over(db, self._sync.key, self._run)
         journal.settle(db, [(one.sending.id, one.outcome) for one in some])
-        take(db, self._account, self._sync.resource, [one.answer for one in some if one.answer is not None])
+        shown = [(answer, one.sending.mark) for one in some if (answer := one.seen or one.answer) is not None]
+        take(db, self._account, self._sync.resource, shown)
         told = [one for one in some if one.outcome.state != "unsent"]
         kept = [after(self._sync, one.sending, one.outcome, one.answer) for one in told]
         rows.keep(db, self._sync.key, self._run, [row for row in kept if row is not None])

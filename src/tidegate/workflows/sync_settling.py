@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from tidegate.connections.accounts import Account
 from tidegate.errors import ENDS_THE_WORK, TidegateError
+from tidegate.mirror import lookups
 from tidegate.outbound import rows
 from tidegate.outbound.plan.decide import Decision
 from tidegate.outbound.planning import Planned
@@ -21,7 +22,7 @@ from tidegate.outbound.push.requests import Request, lane
 from tidegate.outbound.specs import Sync
 from tidegate.stripe_api.calls import Answer
 from tidegate.stripe_api.client import StripeApi
-from tidegate.workflows.sync_looking import MAKES, looked_for
+from tidegate.workflows.sync_looking import MAKES, looked_for, seen_now
 from tidegate.workflows.sync_sending import Came, Sender, Sending, done
 
 REMEMBERED = 23 * 3600
@@ -32,17 +33,28 @@ NOT_DONE = "it was not done, as Stripe shows; it is decided about anew"
 
 
 def settle(
-    engine: Engine, api: StripeApi, account: Account, sync: Sync, run: int, stop: threading.Event | None = None
+    engine: Engine,
+    api: StripeApi,
+    account: Account,
+    sync: Sync,
+    run: int,
+    stop: threading.Event | None = None,
+    kind: str | None = None,
 ) -> int:
-    """Settles the open requests of a sync; returns how many there were. Of one that cannot be settled now the row is
+    """Settles the open requests of a sync (of a kind); returns how many there were. Of one that cannot be settled now the row is
     left alone by this run. Raises as `Sender.send` does.
     """
     with engine.connect() as db:
-        left = journal.opened(db, sync.key)
+        left = journal.opened(db, sync.key, kind)
         known = rows.of(db, sync.key, [one.key for one in left])
+        marks = lookups.marks(db, account.name, sync.resource, [one.object_id or "" for one in left])
     if left:
         settling = _Settling(api, sync, Sender(engine, api, account, sync, run, stop=stop))
-        settling.settle([Sending(one.id, _planned(one), _request(sync, one), known.get(one.key)) for one in left], left)
+        sendings = [
+            Sending(one.id, _planned(one), _request(sync, one), known.get(one.key), marks.get(one.object_id or "", ""))
+            for one in left
+        ]
+        settling.settle(sendings, left)
     return len(left)
 
 
@@ -70,9 +82,13 @@ class _Settling:
     def _again(self, sending: Sending, begun: datetime) -> Came | None:
         """The same request under the same key: done once, whether it was done before or not. None: it is to be looked
         for.
+
+        An answer told again shows the object as it was then, and the mirror takes what it is now.
         """
         try:
-            return done(sending, self._sender.performed(sending.request), begun)
+            answer = self._sender.performed(sending.request)
+            now = seen_now(self._api, self._sync.resource, str(body_of(answer.body).get("id")))
+            return replace(done(sending, answer, begun), seen=now)
         except ENDS_THE_WORK:
             raise
         except TidegateError as error:

@@ -74,9 +74,16 @@ def withdraw(db: Connection, ids: Sequence[int]) -> None:
     db.execute(_WITHDRAW, {"ids": list(ids)})
 
 
-def opened(db: Connection, sync: str) -> list[Open]:
-    """The sync's requests whose outcome nobody knows, oldest first."""
-    return [Open(**row._mapping) for row in db.execute(_OPEN, {"sync": sync})]  # pyright: ignore[reportPrivateUsage]
+def half_finished(db: Connection, connection: str) -> list[str]:
+    """The syncs of a connection with objects of which nobody knows whether they were finished: runs of other syncs
+    finish them too.
+    """
+    return list(db.scalars(_HALF_FINISHED, {"connection": connection}))
+
+
+def opened(db: Connection, sync: str, kind: str | None = None) -> list[Open]:
+    """The sync's requests whose outcome nobody knows (of this kind), oldest first."""
+    return [Open(**row._mapping) for row in db.execute(_OPEN, {"sync": sync, "kind": kind})]  # pyright: ignore[reportPrivateUsage]
 
 
 _PLAIN = {
@@ -109,4 +116,9 @@ from tidegate.requests where sync = :sync and key = any(cast(:keys as text[])) g
 _OPEN = text("""
 select id, run, key, kind, hash, wanted, operation, method, path, params, idempotency_key, generation, status,
   object_id, extract(epoch from clock_timestamp() - intended_at)::float8 as age
-from tidegate.requests where sync = :sync and state in ('intended', 'unknown') order by id""")
+from tidegate.requests where sync = :sync and state in ('intended', 'unknown')
+  and (cast(:kind as text) is null or kind = :kind) order by id""")
+
+_HALF_FINISHED = text("""
+select distinct sync from tidegate.requests
+where connection = :connection and kind = 'finish' and state in ('intended', 'unknown') order by 1""")
