@@ -41,8 +41,8 @@ def settle(
     stop: threading.Event | None = None,
     kind: str | None = None,
 ) -> int:
-    """Settles the open requests of a sync (of a kind); returns how many there were. Of one that cannot be settled now the row is
-    left alone by this run. Raises as `Sender.send` does.
+    """Settles the open requests of a sync (of a kind); returns how many there were. Of one that cannot be settled now
+    the row is left alone by this run. Raises as `Sender.send` does.
     """
     with engine.connect() as db:
         left = journal.opened(db, sync.key, kind)
@@ -115,7 +115,8 @@ class _Settling:
 
 
 def _planned(one: Open) -> Planned:
-    return Planned(Decision(one.key, one.kind, one.object_id, one.params, wanted=one.wanted), one.hash)
+    payload = one.params if one.operation in {*MAKES, "update"} else {**one.params, "do": one.operation}
+    return Planned(Decision(one.key, one.kind, one.object_id, payload, wanted=one.wanted), one.hash)
 
 
 def _request(sync: Sync, one: Open) -> Request:
