@@ -61,6 +61,7 @@ TidegateError
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
 │   ├── ImportIncomplete
 │   ├── ModelRowsInvalid
+│   ├── OutboundPaused
 │   ├── SyncStopped
 │   ├── SyncRunning
 │   └── ImportRunning
@@ -153,6 +154,7 @@ from tidegate.errors.mirror import (
 from tidegate.errors.outbound import (
     ModelInvalid,
     ModelRowsInvalid,
+    OutboundPaused,
     PlanStale,
     SourceUnreachable,
     SyncInvalid,
@@ -236,6 +238,7 @@ __all__ = [
     "ModelRowsInvalid",
     "NotReadOnly",
     "OtherAccount",
+    "OutboundPaused",
     "PlanStale",
     "PolicyInvalid",
     "PortTaken",

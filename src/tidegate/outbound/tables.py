@@ -55,7 +55,12 @@ syncs = Table(
     Column("spec", JSONB, nullable=False, comment="as tidegate.yaml says it"),
     Column("enabled", Boolean, nullable=False, server_default=text("true"), comment="whether its schedule runs it"),
     Column("next_at", Time, comment="when its schedule runs it; null: it has none"),
+    Column("stop_run", BigInteger, comment="the run that somebody asked to stop"),
     Column("planned_with", Text, nullable=False, server_default="", comment="fingerprint of the spec that last ran"),
+    Column("due_at", Time, comment="since when a run is due that has not come to its end; null: none is"),
+    Column("due_for", Text, nullable=False, server_default="", comment="schedule, import, sync KEY, or who asked"),
+    Column("asked", JSONB, comment="how that run is wanted; null: as a schedule wants it"),
+    Column("looked_until", Time, comment="Stripe's time until which its objects' changes were looked at"),
     Column("managed_by", Text, nullable=False, server_default="", comment="file: tidegate.yaml"),
     Column("made_at", Time, nullable=False, server_default=func.now()),
 )  # fmt: skip
@@ -126,4 +131,12 @@ requests = Table(
     Index("requests_run", "run", "id"),
     Index("requests_row", "sync", "key", "id"),
     Index("requests_open", "sync", postgresql_where=text("state in ('intended', 'unknown')")),
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("what", Text, primary_key=True, comment="outbound: nothing is sent to Stripe while this row is there"),
+    Column("by", Text, nullable=False),
+    Column("at", Time, nullable=False, server_default=func.clock_timestamp()),
 )

@@ -83,7 +83,8 @@ def import_asked(db: Connection, connection: str) -> datetime | None:
 select min(due.at) from procrastinate_jobs j
 join lateral (select greatest(j.scheduled_at, max(e.at)) as at from procrastinate_events e
               where e.job_id = j.id and e.type in ('deferred', 'deferred_for_retry')) due on due.at <= now()
-where j.status = 'todo' and j.queue_name = 'import' and j.args ->> 'connection' = :connection
+where j.status = 'todo' and j.queue_name = 'import' and j.task_name <> 'run_sync'
+  and j.args ->> 'connection' = :connection
   and not exists (select from procrastinate_jobs w where w.status = 'doing' and w.lock = j.lock)"""),
         {"connection": connection},
     )

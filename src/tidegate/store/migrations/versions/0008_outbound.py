@@ -43,7 +43,12 @@ create table tidegate.syncs (
     spec jsonb not null,
     enabled boolean default true not null,
     next_at timestamptz,
+    stop_run bigint,
     planned_with text default '' not null,
+    due_at timestamptz,
+    due_for text default '' not null,
+    asked jsonb,
+    looked_until timestamptz,
     managed_by text default '' not null,
     made_at timestamptz default now() not null,
     primary key (key)
@@ -51,7 +56,12 @@ create table tidegate.syncs (
 comment on column tidegate.syncs.spec is 'as tidegate.yaml says it';
 comment on column tidegate.syncs.enabled is 'whether its schedule runs it';
 comment on column tidegate.syncs.next_at is 'when its schedule runs it; null: it has none';
+comment on column tidegate.syncs.stop_run is 'the run that somebody asked to stop';
 comment on column tidegate.syncs.planned_with is 'fingerprint of the spec that last ran';
+comment on column tidegate.syncs.due_at is 'since when a run is due that has not come to its end; null: none is';
+comment on column tidegate.syncs.due_for is 'schedule, import, sync KEY, or who asked';
+comment on column tidegate.syncs.asked is 'how that run is wanted; null: as a schedule wants it';
+comment on column tidegate.syncs.looked_until is 'Stripe''s time until which its objects'' changes were looked at';
 comment on column tidegate.syncs.managed_by is 'file: tidegate.yaml';
 
 create table tidegate.sync_rows (
@@ -145,6 +155,14 @@ comment on column tidegate.requests.state is 'intended, done, refused or unknown
 comment on column tidegate.requests.status is 'of the answer; null: none came';
 comment on column tidegate.requests.request_id is 'Stripe''s';
 comment on column tidegate.requests.response is 'as Stripe answered, personal data redacted';
+
+create table tidegate.pauses (
+    what text not null,
+    by text not null,
+    at timestamptz default clock_timestamp() not null,
+    primary key (what)
+);
+comment on column tidegate.pauses.what is 'outbound: nothing is sent to Stripe while this row is there';
 """
 
 
