@@ -48,6 +48,7 @@ TidegateError
 │   ├── SyncUnknown
 │   ├── ModelInvalid
 │   ├── PlanStale
+│   ├── RunNotReverted
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
 │   ├── CustomerUnknown
@@ -156,6 +157,7 @@ from tidegate.errors.outbound import (
     ModelRowsInvalid,
     OutboundPaused,
     PlanStale,
+    RunNotReverted,
     SourceUnreachable,
     SyncInvalid,
     SyncRunning,
@@ -251,6 +253,7 @@ __all__ = [
     "ResourceNotListed",
     "ResourceUnknown",
     "ReviewUnknown",
+    "RunNotReverted",
     "RunUnknown",
     "SchemaTooNew",
     "ScopeMissing",

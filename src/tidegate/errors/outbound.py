@@ -37,3 +37,7 @@ class SyncRunning(FoundWrong):
 
 class OutboundPaused(FoundWrong):
     """Outbound is paused since {since} by {by}, so nothing is sent to Stripe. `tidegate resume outbound` ends that."""
+
+
+class RunNotReverted(UsageError):
+    """Run {run} cannot be taken back: {problem}"""

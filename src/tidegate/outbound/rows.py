@@ -87,7 +87,7 @@ _ALL = (*_PLAIN, *_JSON)
 _TOUCHED = """
 select r.key from stripe.{resource} o
 join tidegate.sync_rows r on r.sync = :sync and r.object_id = o.id
-where o.connection = :connection and o.updated_at is distinct from r.seen_at
+where o.connection = :connection and o.updated_at is distinct from r.seen_at and r.state <> 'reverted'
   and o.updated_at >= coalesce((select looked_until from tidegate.syncs where key = :sync) - interval '1 second',
     '-infinity')"""
 

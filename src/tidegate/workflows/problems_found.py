@@ -21,11 +21,12 @@ QUIET, DELIVERED = timedelta(hours=1), timedelta(minutes=10)
 
 
 class Found(NamedTuple):
-    """A problem's code, since when (None: it cannot be told), and its detail."""
+    """A problem's code, since when (None: it cannot be told), its detail, and what of the connection has it."""
 
     code: str
     since: datetime | None
     detail: str
+    subject: str = ""
 
 
 class Queues(NamedTuple):

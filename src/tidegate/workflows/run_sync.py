@@ -74,7 +74,7 @@ def run(
         pausing.refuse(db)
     with runs.exclusive(engine, f"sync:{key}", KIND) as alone:
         if not alone:
-            raise SyncRunning(sync=key, process=_process(engine, key))
+            raise SyncRunning(sync=key, process=process_of(engine, key))
         owner = runs.new_owner()
         with engine.begin() as db:
             number = runs.begin(db, f"sync:{key}", KIND, {"connection": account.name, **wanted.as_json()}, owner)
@@ -182,7 +182,8 @@ def _keep_unsent(engine: Engine, made: Planning, number: int) -> None:
             rows.keep(db, sync.key, number, kept)
 
 
-def _process(engine: Engine, key: str) -> str:
+def process_of(engine: Engine, key: str) -> str:
+    """Which process runs a sync, or ran it last."""
     with engine.connect() as db:
         last = runs.last(db, f"sync:{key}", KIND)
     return last["process"] if last else "another process"

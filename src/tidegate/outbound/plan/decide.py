@@ -15,7 +15,7 @@ ITEMS = ("subscriptions", "items")
 Mode = Literal["upsert", "update", "insert"]
 Winner = Literal["warehouse", "stripe", "flag"]
 Kind = Literal["create", "update", "delete", "nothing", "skip", "held", "conflict", "invalid", "gone",
-               "replace", "retire", "finish"]  # fmt: skip
+               "replace", "retire", "finish", "revert"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ create index sync_rows_retiring on tidegate.sync_rows (sync)
     where retires is not null;
 comment on column tidegate.sync_rows.key is 'the model''s primary key; several columns as a JSON array';
 comment on column tidegate.sync_rows.hash is 'of the columns that were sent, and of how';
-comment on column tidegate.sync_rows.state is 'sent, skipped, held, conflict, invalid, failed or gone';
+comment on column tidegate.sync_rows.state is 'sent, skipped, held, conflict, invalid, failed, gone or reverted';
 comment on column tidegate.sync_rows.object_id is 'what the row is in Stripe; null: nothing yet';
 comment on column tidegate.sync_rows.ours is 'this sync made or adopted it';
 comment on column tidegate.sync_rows.wrote is 'what was sent last, by field';
@@ -142,6 +142,7 @@ create table tidegate.requests (
     intended_at timestamptz default clock_timestamp() not null,
     sent_at timestamptz,
     answered_at timestamptz,
+    forgotten_at timestamptz,
     primary key (id)
 );
 create index requests_open on tidegate.requests (sync)
@@ -155,6 +156,7 @@ comment on column tidegate.requests.state is 'intended, done, refused or unknown
 comment on column tidegate.requests.status is 'of the answer; null: none came';
 comment on column tidegate.requests.request_id is 'Stripe''s';
 comment on column tidegate.requests.response is 'as Stripe answered, personal data redacted';
+comment on column tidegate.requests.forgotten_at is 'its person was forgotten: what it said is not kept any more';
 
 create table tidegate.pauses (
     what text not null,
