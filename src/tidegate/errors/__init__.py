@@ -48,6 +48,7 @@ TidegateError
 │   ├── SyncUnknown
 │   ├── ModelInvalid
 │   ├── PlanStale
+│   ├── OutboundInUse
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
 │   ├── CustomerUnknown
@@ -61,6 +62,7 @@ TidegateError
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
 │   ├── ImportIncomplete
 │   ├── ModelRowsInvalid
+│   ├── OutboundPaused
 │   ├── SyncStopped
 │   ├── SyncRunning
 │   └── ImportRunning
@@ -153,6 +155,8 @@ from tidegate.errors.mirror import (
 from tidegate.errors.outbound import (
     ModelInvalid,
     ModelRowsInvalid,
+    OutboundInUse,
+    OutboundPaused,
     PlanStale,
     SourceUnreachable,
     SyncInvalid,
@@ -236,6 +240,8 @@ __all__ = [
     "ModelRowsInvalid",
     "NotReadOnly",
     "OtherAccount",
+    "OutboundInUse",
+    "OutboundPaused",
     "PlanStale",
     "PolicyInvalid",
     "PortTaken",

@@ -33,3 +33,11 @@ class PlanStale(UsageError):
 
 class SyncRunning(FoundWrong):
     """The sync {sync} runs already, in {process}; see `tidegate sync tail {sync}`."""
+
+
+class OutboundPaused(FoundWrong):
+    """Outbound is paused since {since} by {by}, so nothing is sent to Stripe. `tidegate resume outbound` ends that."""
+
+
+class OutboundInUse(UsageError):
+    """The {what} {key} is named by {by}; remove that first."""

@@ -55,6 +55,7 @@ syncs = Table(
     Column("spec", JSONB, nullable=False, comment="as tidegate.yaml says it"),
     Column("enabled", Boolean, nullable=False, server_default=text("true"), comment="whether its schedule runs it"),
     Column("next_at", Time, comment="when its schedule runs it; null: it has none"),
+    Column("stop_run", BigInteger, comment="the run that somebody asked to stop"),
     Column("planned_with", Text, nullable=False, server_default="", comment="fingerprint of the spec that last ran"),
     Column("managed_by", Text, nullable=False, server_default="", comment="file: tidegate.yaml"),
     Column("made_at", Time, nullable=False, server_default=func.now()),
@@ -126,4 +127,12 @@ requests = Table(
     Index("requests_run", "run", "id"),
     Index("requests_row", "sync", "key", "id"),
     Index("requests_open", "sync", postgresql_where=text("state in ('intended', 'unknown')")),
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("what", Text, primary_key=True, comment="outbound: nothing is sent to Stripe while this row is there"),
+    Column("by", Text, nullable=False),
+    Column("at", Time, nullable=False, server_default=func.clock_timestamp()),
 )

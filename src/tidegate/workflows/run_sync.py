@@ -13,10 +13,10 @@ from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import PlanStale, SyncRunning, SyncStopped, TidegateError
 from tidegate.mirror import lookups
-from tidegate.outbound import followups, planning, rows, syncs
+from tidegate.outbound import followups, pausing, planning, rows, syncs
 from tidegate.stripe_api.client import StripeApi
-from tidegate.workflows import sync_plan, sync_settling
-from tidegate.workflows.sync_plan import ALL, Part, Planning, UrlOf
+from tidegate.workflows import sync_plan, sync_settling, sync_stopping
+from tidegate.workflows.sync_plan import ALL, Part, Planning, Progress, UrlOf
 from tidegate.workflows.sync_sending import Sender, Sent, unsent
 
 KIND = "sync"
@@ -43,16 +43,19 @@ def run(
     *,
     stop: threading.Event | None = None,
     progress: Callable[[dict[str, Any]], None] | None = None,
+    planning_progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Sends what differs, and returns {run, state, counts, sent, failed}; `state` is done, incomplete or interrupted.
 
-    Rows that fail are tried again by the next run. Raises SyncRunning, SyncStopped and PlanStale before anything is
-    sent, and what ends the work; what was sent until then is remembered.
+    Rows that fail are tried again by the next run. Raises OutboundPaused, SyncRunning, SyncStopped and PlanStale
+    before anything is sent, and what ends the work; what was sent until then is remembered.
     """
     wanted = wanted or Wanted()
     with engine.connect() as db:
         sync = syncs.sync(db, key)
         account = accounts.named(db, sync.connection)
+        pausing.refuse(db)
+    stop = stop or threading.Event()
     with runs.exclusive(engine, f"sync:{key}", KIND) as alone:
         if not alone:
             raise SyncRunning(sync=key, process=_process(engine, key))
@@ -61,9 +64,9 @@ def run(
             number = runs.begin(db, f"sync:{key}", KIND, {"connection": account.name, **asdict(wanted)}, owner)
         summary: dict[str, Any] = {"sync": key, "counts": {}, "sent": {}, "failed": 0}
         try:
-            with writing(account) as api, api.heeding(stop or threading.Event()):
+            with sync_stopping.heard(engine, key, number, stop), writing(account) as api, api.heeding(stop):
                 sync_settling.settle(engine, api, account, sync, number)
-                with sync_plan.planned(engine, key, url_of, wanted.part) as made:
+                with sync_plan.planned(engine, key, url_of, wanted.part, planning_progress) as made:
                     summary["counts"] = made.plan.counts
                     _refuse(engine, made, wanted)
                     _keep_unsent(engine, made, number)
@@ -74,8 +77,7 @@ def run(
                 runs.end(db, number, "interrupted", summary, owner, told)
             raise
         _sum(summary, sent)
-        stopped = bool(stop and stop.is_set())
-        state = "interrupted" if stopped else "incomplete" if _left(summary) else "done"
+        state = "interrupted" if stop.is_set() else "incomplete" if _left(summary) else "done"
         with engine.begin() as db:
             runs.end(db, number, state, summary, owner)
     return {"run": number, "state": state, "connection": account.name, **summary}

@@ -43,6 +43,7 @@ create table tidegate.syncs (
     spec jsonb not null,
     enabled boolean default true not null,
     next_at timestamptz,
+    stop_run bigint,
     planned_with text default '' not null,
     managed_by text default '' not null,
     made_at timestamptz default now() not null,
@@ -51,6 +52,7 @@ create table tidegate.syncs (
 comment on column tidegate.syncs.spec is 'as tidegate.yaml says it';
 comment on column tidegate.syncs.enabled is 'whether its schedule runs it';
 comment on column tidegate.syncs.next_at is 'when its schedule runs it; null: it has none';
+comment on column tidegate.syncs.stop_run is 'the run that somebody asked to stop';
 comment on column tidegate.syncs.planned_with is 'fingerprint of the spec that last ran';
 comment on column tidegate.syncs.managed_by is 'file: tidegate.yaml';
 
@@ -145,6 +147,14 @@ comment on column tidegate.requests.state is 'intended, done, refused or unknown
 comment on column tidegate.requests.status is 'of the answer; null: none came';
 comment on column tidegate.requests.request_id is 'Stripe''s';
 comment on column tidegate.requests.response is 'as Stripe answered, personal data redacted';
+
+create table tidegate.pauses (
+    what text not null,
+    by text not null,
+    at timestamptz default clock_timestamp() not null,
+    primary key (what)
+);
+comment on column tidegate.pauses.what is 'outbound: nothing is sent to Stripe while this row is there';
 """
 
 
