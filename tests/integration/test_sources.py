@@ -1,4 +1,4 @@
-"""Every sort of source is read for real: types, what is refused, what is out of reach, and what breaks in the middle."""
+"""Every sort of source is read for real: types, what is refused, what is out of reach, what breaks in the middle."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import psycopg
 import pyarrow
 import pytest
 from sqlalchemy import Engine, text
@@ -45,19 +46,18 @@ def warehouse_url(server_url: str) -> Iterator[str]:
 
 
 def postgres_source(url: str) -> Source:
-    engine = open_engine(url)
-    with engine.begin() as db:
-        db.exec_driver_sql("""
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("""
 drop table if exists people; create table people (id int primary key, name text, score float8, active bool);
 create sequence if not exists counter""")
-        for row in PEOPLE:
-            db.exec_driver_sql("insert into people values (%s, %s, %s, %s)", row)
+        db.cursor().executemany("insert into people values (%s, %s, %s, %s)", PEOPLE)
 
     def seen() -> int:
-        with engine.connect() as db:
-            return db.scalar(text("select count(*) from people")) or 0
+        with psycopg.connect(url) as db:
+            [found] = db.execute("select count(*) from people")
+            return found[0]
 
-    return Source(url.replace("postgresql+psycopg", "postgresql"), seen)
+    return Source(url, seen)
 
 
 def duckdb_source(folder: Path) -> Source:
@@ -170,7 +170,7 @@ POSTGRES_EFFECTS = [
 @pytest.mark.parametrize("sql", POSTGRES_EFFECTS)
 def test_functions_that_write_are_refused_by_postgres(warehouse_url: str, sql: str) -> None:
     source = postgres_source(warehouse_url)
-    with pytest.raises(ModelInvalid, match="read-only|read-write"):
+    with pytest.raises(ModelInvalid, match=r"read-only|read-write"):
         source(sql)
 
 
@@ -182,10 +182,10 @@ def test_nothing_beside_the_files_is_read(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_with_a_query_is_told(source: Source) -> None:
-    for sql, told in [("select id, nme from people", "nme"), ("select id from poeple", "poeple"), ("selct", "")]:
-        with pytest.raises(ModelInvalid, match=f"The model m cannot be used: .*{told}"):
+    for sql, told in [("select id, nme from people", "nme"), ("select id from poeple", "poeple"), ("selct", "m")]:
+        with pytest.raises(ModelInvalid, match=told):
             source(sql)
-    with pytest.raises(ModelInvalid, match="several columns are called id|Duplicate|id"):
+    with pytest.raises(ModelInvalid, match="several columns are called id"):
         source("select id, name as id from people")
     with pytest.raises(ModelInvalid, match="no column can be called _key"):
         source("select id, name as _key from people")
@@ -255,7 +255,7 @@ def test_postgres_types_arrive_exactly(warehouse_url: str) -> None:
 def test_a_number_that_fits_no_column_is_named(warehouse_url: str) -> None:
     source = postgres_source(warehouse_url)
     for value in ("1e-20", "1e30", "'NaN'"):
-        with pytest.raises(ModelInvalid, match="the column rate has the value .* cast it, such as rate::text"):
+        with pytest.raises(ModelInvalid, match=r"the column rate has the value .* cast it, such as rate::text"):
             source(f"select id, case when id = 2 then {value}::numeric else 1 end as rate from people")
     assert source("select 1 as id, 1e-20::numeric(38, 20) as rate") == [{"id": 1, "rate": Decimal("1e-20")}]
 
@@ -277,11 +277,11 @@ select 1 as id, 12.50::decimal(10, 2) as price, timestamptz '2026-03-31 12:00+02
 
 def test_sqlite_columns_are_what_they_hold(tmp_path: Path) -> None:
     [*rows] = sqlite_source(tmp_path)("""
-select 1 as id, 1 as whole, 1.5 as mixed, 'a' as some, x'00ff' as raw, null as nothing
+select 1 as id, 1 as whole, 1.5 as mixed, 'a' as some, x'00ff' as raw, null as none
 union all select 2, 2, 2, 3, null, null""")
     assert rows == [
-        {"id": 1, "whole": 1, "mixed": 1.5, "some": "a", "raw": b"\x00\xff", "nothing": None},
-        {"id": 2, "whole": 2, "mixed": 2.0, "some": "3", "raw": None, "nothing": None},
+        {"id": 1, "whole": 1, "mixed": 1.5, "some": "a", "raw": b"\x00\xff", "none": None},
+        {"id": 2, "whole": 2, "mixed": 2.0, "some": "3", "raw": None, "none": None},
     ]
 
 
@@ -303,7 +303,7 @@ def test_what_breaks_in_the_middle_is_told_and_leaves_nothing(sort: str, warehou
     }[sort]()
     model = Model(key="m", source="s", sql=BREAKS[sort], primary_key=("id",))
     with (
-        pytest.raises(TidegateError, match="division by zero|broken off|integer overflow") as refused,
+        pytest.raises(TidegateError, match=r"division by zero|broken off|integer overflow") as refused,
         opened() as staged,
         reading.reading(source.url, model) as rows,
     ):
@@ -313,24 +313,20 @@ def test_what_breaks_in_the_middle_is_told_and_leaves_nothing(sort: str, warehou
 
 def test_a_server_that_goes_away_in_the_middle_is_told(warehouse_url: str) -> None:
     source = postgres_source(warehouse_url)
-    engine = open_engine(warehouse_url)
     model = Model(key="m", source="s", sql="select g as id from generate_series(1, 3000000) g", primary_key=("id",))
 
     def read() -> None:
         with opened() as staged, reading.reading(source.url, model) as rows:
             first = rows.read_next_batch()
             assert first.num_rows == 10_000
-            with engine.begin() as db:
-                db.execute(
-                    text("""
+            with psycopg.connect(warehouse_url) as db:
+                db.execute("""
 select pg_terminate_backend(pid) from pg_stat_activity
 where datname = current_database() and query like '%tidegate_model%' and pid <> pg_backend_pid()""")
-                )
             staged.read("m", rows, ["id"], [])
 
     with pytest.raises(SourceUnreachable, match="The source s cannot be read: "):
         read()
-    engine.dispose()
 
 
 def test_the_consumers_own_errors_stay_what_they_are(source: Source) -> None:
@@ -382,14 +378,15 @@ def test_files_that_are_one_table_twice(tmp_path: Path) -> None:
         source()
 
 
+@pytest.mark.filterwarnings("ignore:The 'future.infer_string'")  # of Ibis, about pandas
 def test_the_other_warehouses_are_read_by_ibis_and_only_by_queries(tmp_path: Path) -> None:
-    """DuckDB through Ibis stands in for the servers that the extras reach; what is refused never gets there."""
-    path = tmp_path / "x.duckdb"
-    with duckdb.connect(path) as db:
-        db.execute("create table people as select range as id, 'n' || range as name from range(25000)")
+    """SQLite through Ibis stands in for the servers that the extras reach; what is refused never gets there."""
+    source = sqlite_source(tmp_path)
     model = Model(key="m", source="s", table="people", primary_key=("id",))
-    with by_ibis.reading(f"duckdb://{path}", model, 'select * from "people"') as rows:
-        assert rows.read_all().num_rows == 25_000
+    with by_ibis.reading(source.url, model, 'select * from "people" -- all') as rows:
+        assert [(row["id"], row["name"]) for row in rows.read_all().to_pylist()] == [one[:2] for one in PEOPLE]
+    with pytest.raises(ModelInvalid, match="nme"), by_ibis.reading(source.url, model, "select nme from people"):
+        pass
     for sql in WRITES:
         if not sql.startswith(("set ", "vacuum", "attach")):
             with pytest.raises(ModelInvalid):

@@ -4,8 +4,8 @@
 # pyarrow leaves its functions without types.
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from decimal import Decimal
+from contextlib import closing, contextmanager, suppress
+from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import ModelInvalid, SourceUnreachable, TidegateError
@@ -31,25 +31,34 @@ PLACES = 12
 def reading(url: str, model: Model, query: str, schemas: str = "") -> Generator[Any]:
     """The rows of a query, by a cursor of the server's. `schemas`: the search path, if not the account's own."""
     import psycopg
-    import pyarrow
 
-    db = _connected(url, model)
-    try:
+    with closing(_connected(url, model)) as db:  # the transaction ends with it
         try:
             db.read_only = True
             if schemas:
                 db.execute(f"set local search_path = {schemas}".encode())
             _refuse_what_is_no_query(db, model, query)
-            cursor = db.cursor(name="tidegate_model")
-            cursor.itersize = BATCH
-            cursor.execute(query.encode())
-            described = cursor.description or []
         except psycopg.Error as wrong:
             raise _told(model, wrong) from wrong
-        schema = pyarrow.schema([(column.name, _type(db, column)) for column in described])
-        yield pyarrow.RecordBatchReader.from_batches(schema, _batches(cursor, schema, model))
-    finally:
-        db.close()  # the transaction ends with it
+        cursor = db.cursor(name="tidegate_model")
+        try:
+            yield _rows(db, cursor, model, query)
+        finally:
+            with suppress(psycopg.Error):  # the server is away, and whoever read was told so
+                cursor.close()
+
+
+def _rows(db: Any, cursor: Any, model: Model, query: str) -> Any:
+    import psycopg
+    import pyarrow
+
+    try:
+        cursor.execute(query.encode())
+    except psycopg.Error as wrong:
+        raise _told(model, wrong) from wrong
+    described = cursor.description or []
+    schema = pyarrow.schema([(column.name, _type(db, column)) for column in described])
+    return pyarrow.RecordBatchReader.from_batches(schema, _batches(cursor, schema, model))
 
 
 def _connected(url: str, model: Model) -> Any:
@@ -95,7 +104,7 @@ def _type(db: Any, column: Any) -> "DataType":
     import pyarrow
 
     known = db.adapters.types.get(column.type_code)
-    kind = KINDS.get(known.name, "text") if known else "text"
+    kind = KINDS.get(known.name, "text") if known and known.oid == column.type_code else "text"  # else an array of it
     if kind == "decimal":
         digits, places = column.precision, column.scale
         fits = digits and digits <= 38 and places is not None and 0 <= places <= digits
@@ -136,7 +145,10 @@ def _column(field: Any, values: Any, model: Model) -> Any:
 
 
 def _fits(value: Decimal) -> bool:
-    return value.is_finite() and value == round(value, PLACES) and abs(value) < 10 ** (38 - PLACES)
+    if not value.is_finite():
+        return False
+    _, digits, exponent = value.normalize(Context(prec=len(value.as_tuple().digits))).as_tuple()
+    return -int(exponent) <= PLACES and len(digits) + int(exponent) <= 38 - PLACES
 
 
 def _as_text(value: Any) -> Any:

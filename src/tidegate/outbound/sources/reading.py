@@ -36,8 +36,11 @@ def reading(
         opened = duck.reading(url, model, query)
     elif kind == "sqlite":
         opened = sqlite.reading(url, model, query)
-    else:
+    elif kind in by_ibis.EXTRAS:
         opened = by_ibis.reading(url, model, query)
+    else:
+        known = ", ".join(sorted({*POSTGRES, *FILES, "sqlite", OWN, *by_ibis.EXTRAS} - {""}))
+        raise SourceUnreachable(source=model.source, problem=f"there is no sort of source {kind}; there are {known}")
     failures: list[Exception] = []
     with opened as rows:
         _refuse_names(model, rows.schema.names)

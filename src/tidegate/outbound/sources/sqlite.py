@@ -30,15 +30,19 @@ def reading(url: str, model: Model, query: str) -> Generator[Any]:
     if not path.is_file():
         raise SourceUnreachable(source=model.source, problem=f"{path} is not there")
     try:
-        db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
+        where = f"file:{quote(str(path))}?mode=ro"
+        # Whoever consumes the rows may do so in another thread, and does nothing else meanwhile.
+        db = sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as wrong:
         raise SourceUnreachable(source=model.source, problem=f"{path}: {wrong}") from wrong
     with closing(db):
         try:
             db.execute("begin")  # what is looked at, and what is read then, is one state
-            names = [column[0] for column in db.execute(f"select * from (\n{query}\n) limit 0").description]
-            schema = pyarrow.schema(list(zip(names, _types(db, query, names), strict=True)))
+            told = [column[0] for column in db.execute(f"select * from (\n{query}\n) limit 0").description]
+            types = _types(db, query, told)
             found = db.execute(query)
+            names = [column[0] for column in found.description]
+            schema = pyarrow.schema(list(zip(names, types, strict=True)))
         except sqlite3.Error as wrong:
             raise _told(model, wrong) from wrong
         yield pyarrow.RecordBatchReader.from_batches(schema, _batches(found, schema, model))
