@@ -26,11 +26,6 @@ SPEC: dict[str, Any] = {
 }
 
 
-def url(source: Any) -> str:
-    """The URL of a stored source."""
-    return str(source.shown)
-
-
 class Warehouse:
     """A DuckDB file with accounts, and a sync of customers over it."""
 
@@ -50,13 +45,13 @@ class Warehouse:
             syncs.define_sync(db, specs.sync(SPEC | said), self.account.name)
 
     def plan(self, part: Part = sync_plan.ALL, sync: str = "customers") -> dict[str, Any]:
-        with sync_plan.planned(self.hub.engine, sync, url, part) as made:
+        with sync_plan.planned(self.hub.engine, sync, self.hub.source_url, part) as made:
             with self.hub.engine.begin() as db:
                 number = sync_plan.keep(db, made.plan, "me")
             return sync_plan.answer(made, number)
 
     def run(self, sync: str = "customers", **wanted: Any) -> dict[str, Any]:
-        return run_sync.run(self.hub.engine, sync, url, self.hub.stripe_writing, Wanted(**wanted))
+        return run_sync.run(self.hub.engine, sync, self.hub.source_url, self.hub.stripe_writing, Wanted(**wanted))
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with self.hub.engine.connect() as db:

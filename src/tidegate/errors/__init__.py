@@ -49,6 +49,7 @@ TidegateError
 │   ├── ModelInvalid
 │   ├── PlanStale
 │   ├── RunNotReverted
+│   ├── OutboundInUse
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
 │   ├── CustomerUnknown
@@ -155,6 +156,7 @@ from tidegate.errors.mirror import (
 from tidegate.errors.outbound import (
     ModelInvalid,
     ModelRowsInvalid,
+    OutboundInUse,
     OutboundPaused,
     PlanStale,
     RunNotReverted,
@@ -240,6 +242,7 @@ __all__ = [
     "ModelRowsInvalid",
     "NotReadOnly",
     "OtherAccount",
+    "OutboundInUse",
     "OutboundPaused",
     "PlanStale",
     "PolicyInvalid",

@@ -39,5 +39,9 @@ class OutboundPaused(FoundWrong):
     """Outbound is paused since {since} by {by}, so nothing is sent to Stripe. `tidegate resume outbound` ends that."""
 
 
+class OutboundInUse(UsageError):
+    """The {what} {key} is named by {by}; remove that first."""
+
+
 class RunNotReverted(UsageError):
     """Run {run} cannot be taken back: {problem}"""

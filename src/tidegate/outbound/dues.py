@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from tidegate.outbound import specs
-from tidegate.outbound.schedule import next_time, parse
+
+BEGUN = "run "
+"""What a sync is due for, with its number, when a run began and did not come to its end."""
 
 
 class Due(NamedTuple):
@@ -29,14 +30,17 @@ def ask(db: Connection, sync: str, why: str, asked: Mapping[str, Any] | None = N
     db.execute(_ASK, values)
 
 
-def begin(db: Connection, sync: str, why: str, asked: Mapping[str, Any]) -> datetime:
+def begin(db: Connection, sync: str, run: int, asked: Mapping[str, Any]) -> datetime:
     """Says that a run began whose end is owed whatever becomes of its process; returns since when one is due."""
-    values = {"sync": sync, "why": why, "asked": json.dumps(asked)}
+    values = {"sync": sync, "why": f"{BEGUN}{run}", "asked": json.dumps(asked)}
     return db.execute(_BEGIN, values).scalar_one()
 
 
 def by_the_clock(db: Connection, as_of: datetime) -> list[str]:
     """Makes due what a schedule names for now or missed, once however often it was missed; returns the syncs."""
+    from tidegate.outbound import specs  # a tenth of a second, which an import has no use for
+    from tidegate.outbound.schedule import next_time, parse
+
     found: list[str] = []
     for row in db.execute(_TIMED, {"as_of": as_of}).all():
         sync = specs.sync(row.spec)
@@ -74,14 +78,18 @@ def settle(db: Connection, sync: str, since: datetime | None) -> None:
     db.execute(_SETTLE, {"sync": sync, "since": since})
 
 
-_ASK = text("""
-update tidegate.syncs set due_at = coalesce(due_at, clock_timestamp()), due_for = :why,
+# What is asked for while a run is at work is due after it: `settle` finds another time then.
+_DUE_NOW = """
+update tidegate.syncs
+set due_at = case when due_at is null or due_for like 'run %' then clock_timestamp() else due_at end,"""
+
+_ASK = text(f"""{_DUE_NOW}
+  due_for = case when due_for like 'run %' and cast(:asked as jsonb) is null then due_for else :why end,
   asked = coalesce(cast(:asked as jsonb), asked)
 where key = :sync""")
 
 _BEGIN = text("""
-update tidegate.syncs set due_at = coalesce(due_at, clock_timestamp()), asked = cast(:asked as jsonb),
-  due_for = case when due_at is null then :why else due_for end
+update tidegate.syncs set due_at = coalesce(due_at, clock_timestamp()), due_for = :why, asked = cast(:asked as jsonb)
 where key = :sync returning due_at""")
 
 _TIMED = text("""
@@ -92,9 +100,9 @@ order by key for update skip locked""")
 
 _NEXT = text("update tidegate.syncs set next_at = :at where key = :sync")
 
-_AFTER = text(r"""
-update tidegate.syncs set due_at = coalesce(due_at, clock_timestamp()), due_for = :why
-where enabled and regexp_replace(trim(spec ->> 'schedule'), '\s+', ' ', 'g') ilike :said
+_AFTER = text(rf"""{_DUE_NOW}
+  due_for = case when due_for like 'run %' then due_for else :why end
+where enabled and lower(regexp_replace(trim(spec ->> 'schedule'), '\s+', ' ', 'g')) = lower(:said)
   and (cast(:connection as text) is null or connection = :connection)""")
 
 _DUE = text("""

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from sqlalchemy import Connection, text
 
-from tidegate.errors import ManagedByFile, SyncInvalid, SyncUnknown
+from tidegate.errors import ManagedByFile, OutboundInUse, SyncInvalid, SyncUnknown
 from tidegate.outbound import specs
 from tidegate.outbound.schedule import AfterSync, parse
 from tidegate.outbound.specs import Model, Sync
+from tidegate.secrets import Vault
 
 FILE = "file"
 
@@ -24,15 +24,6 @@ def define_source(
     _refuse_managed(db, "sources", key, managed_by)
     values = {"key": key, "url": sealed, "env": env, "shown": shown, "managed_by": managed_by}
     db.execute(_SOURCE, values)
-
-
-def without_password(url: str) -> str:
-    """A URL as it may be shown."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = f"{parts.username}:…@{parts.hostname}" + (f":{parts.port}" if parts.port else "")
-    return urlunsplit(parts._replace(netloc=host))
 
 
 def define_model(db: Connection, model: Model, managed_by: str = "") -> None:
@@ -85,6 +76,40 @@ def model(db: Connection, key: str) -> Model:
 def sync(db: Connection, key: str) -> Sync:
     """Raises SyncUnknown."""
     return specs.sync(_known(db, "syncs", "sync", key).spec)
+
+
+def remove(db: Connection, table: str, key: str, managed_by: str = "") -> None:
+    """Removes a source or model that nothing names any more, or a sync with what it remembers of its rows; what they
+    are in Stripe stays there, and so does the journal. Raises SyncUnknown, ManagedByFile and OutboundInUse.
+    """
+    what = table.removesuffix("s")
+    _known(db, table, what, key)
+    _refuse_managed(db, table, key, managed_by)
+    if namer := {"sources": "models", "models": "syncs"}.get(table):
+        by = list(db.scalars(text(f"select key from tidegate.{namer} where {what} = :key order by 1"), {"key": key}))
+        if by:
+            raise OutboundInUse(what=what, key=key, by=f"the {namer} {', '.join(by)}")
+    else:
+        for of_sync in ("sync_rows", "sync_plans"):
+            db.execute(text(f"delete from tidegate.{of_sync} where sync = :key"), {"key": key})
+    db.execute(text(f"delete from tidegate.{table} where key = :key"), {"key": key})
+
+
+def release(db: Connection, table: str, key: str) -> None:
+    """Lets what the file managed be changed elsewhere."""
+    db.execute(text(f"update tidegate.{table} set managed_by = '' where key = :key"), {"key": key})
+
+
+def seal_anew(db: Connection, old: Vault, new: Vault) -> dict[str, int]:
+    """Opens every stored URL with the old vault and seals it with the new one: 1 for each source.
+
+    Raises SecretKeyLost, which names the source, when one does not open.
+    """
+    rows = db.execute(text("select key, url from tidegate.sources where url is not null order by key for update")).all()
+    for row in rows:
+        sealed = new.seal(old.open(bytes(row.url), f"source {row.key}"))
+        db.execute(text("update tidegate.sources set url = :url where key = :key"), {"url": sealed, "key": row.key})
+    return {row.key: 1 for row in rows}
 
 
 def every(db: Connection, table: str) -> Sequence[Mapping[str, Any]]:

@@ -10,8 +10,8 @@ from tidegate.errors import ReaderRefused
 from tidegate.store import reader, readonly
 from tidegate.store.readonly import Answer
 
-HIDDEN = {"connections": sealing.COLUMNS, "tokens": ("digest",)}
-"""What no reader sees: sealed credentials, and by what API tokens are recognised."""
+HIDDEN = {"connections": sealing.COLUMNS, "tokens": ("digest",), "sources": ("url",)}
+"""What no reader sees: sealed credentials and URLs, and by what API tokens are recognised."""
 GUARDED = [*(f"tidegate.{table}" for table in HIDDEN), "pg_catalog.pg_statistic"]
 """Where that stands, with samples of it in PostgreSQL's statistics, for when the database's account itself asks."""
 

@@ -16,13 +16,11 @@ from tidegate.errors import PlanStale, SyncRunning, SyncStopped, TidegateError
 from tidegate.mirror import lookups
 from tidegate.outbound import dues, followups, pausing, planning, rows, syncs
 from tidegate.stripe_api.client import StripeApi
-from tidegate.workflows import sync_ending, sync_plan, sync_settling
-from tidegate.workflows.sync_plan import ALL, Part, Planning, UrlOf
+from tidegate.workflows import sync_ending, sync_plan, sync_settling, sync_stopping
+from tidegate.workflows.sync_plan import ALL, Part, Planning, Progress, UrlOf
 from tidegate.workflows.sync_sending import Sender, Sent, unsent
 
 KIND = "sync"
-BEGUN = "run "
-"""What a sync is due for, with the number of a run that began and did not come to its end."""
 OpenWriting = Callable[[Account], AbstractContextManager[StripeApi]]
 SENDS = ("create", "update", "replace", "delete")
 KEEPS = ("nothing", "skip", "held", "conflict", "invalid", "gone")
@@ -58,6 +56,7 @@ def run(
     *,
     stop: threading.Event | None = None,
     progress: Callable[[dict[str, Any]], None] | None = None,
+    planning_progress: Progress | None = None,
     passing: tuple[type[BaseException], ...] = (),
 ) -> dict[str, Any]:
     """Sends what differs, and returns {run, state, counts, sent, failed}; `state` is done, incomplete or interrupted.
@@ -78,29 +77,33 @@ def run(
         owner = runs.new_owner()
         with engine.begin() as db:
             number = runs.begin(db, f"sync:{key}", KIND, {"connection": account.name, **wanted.as_json()}, owner)
-            since = dues.begin(db, key, f"{BEGUN}{number}", wanted.as_json()) if wanted.part.whole else None
+            since = dues.begin(db, key, number, wanted.as_json()) if wanted.part.whole else None
         end = partial(sync_ending.end, sync=key, connection=account.name, run=number, owner=owner, since=since)
         looked_until = None
         summary: dict[str, Any] = {"sync": key, "counts": {}, "sent": {}, "failed": 0}
         try:
-            with writing(account) as api, api.heeding(stop or threading.Event()):
+            with (
+                sync_stopping.heard(engine, key, number, stop) as heard,
+                writing(account) as api,
+                api.heeding(heard),
+            ):
                 sync_settling.settle(engine, api, account, sync, number)
-                with sync_plan.planned(engine, key, url_of, wanted.part) as made:
+                with sync_plan.planned(engine, key, url_of, wanted.part, planning_progress) as made:
                     summary |= {"counts": made.plan.counts, "rows": made.plan.rows.rows}
                     looked_until = made.looked_until
                     _refuse(engine, made, wanted)
                     _keep_unsent(engine, made, number)
-                    sent = _send(engine, api, made, number, stop, progress, summary, owner)
+                    sent = _send(engine, api, made, number, heard, progress, summary, owner)
         except BaseException as error:
             told = str(error) if isinstance(error, TidegateError) else type(error).__name__
             with engine.begin() as db:
                 end(db, state="interrupted", summary=summary, error=told, goes_on=isinstance(error, passing))
             raise
         _sum(summary, sent)
-        stopped = bool(stop and stop.is_set())
+        stopped = heard.is_set() or bool(stop and stop.is_set())
         state = "interrupted" if stopped else "incomplete" if _left(summary) else "done"
         with engine.begin() as db:
-            goes_on = stopped and bool(passing)
+            goes_on = stopped and not heard.asked and bool(passing)
             end(db, state=state, summary=summary, looked_until=looked_until, goes_on=goes_on)
     return {"run": number, "state": state, "connection": account.name, **summary}
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ from tidegate.connections.accounts import Account
 from tidegate.outbound import planning, rows, staging, syncs
 from tidegate.outbound.asking import Asking
 from tidegate.outbound.planning import Plan
-from tidegate.outbound.sources import reading
 from tidegate.outbound.specs import Model, Sync
 from tidegate.outbound.staging import Staging
+from tidegate.workflows import source_reading
 
 UrlOf = Callable[[Any], str]
 """The URL of a stored source, deciphered."""
-Progress = Callable[[int, int], None]
+Progress = Callable[[str, int, int | None], None]
+"""Is told what is being done, how many rows of it are done, and of how many; None: nobody knows yet."""
+READ, DECIDED = "rows read", "rows decided"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +73,22 @@ def planned(
         account = accounts.named(db, sync.connection)
         told_until = rows.told_until(db, account.name)
     with staging.opened() as staged:
-        _stage(engine, staged, sync, model, url, part)
+        _stage(engine, staged, sync, model, url, part, progress)
         with engine.connect() as db:
             asking = Asking(db, sync, account.name, lambda _, ids: own_ids(db, account.name, ids))
-            plan = planning.make(staged, sync, asking, keys=part.keys, limit=part.limit, progress=progress)
+            told = partial(progress, DECIDED) if progress else None
+            plan = planning.make(staged, sync, asking, keys=part.keys, limit=part.limit, progress=told)
         yield Planning(sync, account, plan, staged, told_until if part.whole else None)
 
 
-def _stage(engine: Engine, staged: Staging, sync: Sync, model: Model, url: str, part: Part) -> None:
-    with reading.reading(url, model) as found:
+def _stage(
+    engine: Engine, staged: Staging, sync: Sync, model: Model, url: str, part: Part, progress: Progress | None
+) -> None:
+    def told(count: int) -> None:
+        if progress is not None:
+            progress(READ, count, None)
+
+    with source_reading.rows(engine, url, model, told) as found:
         staged.read(model.key, found, model.primary_key, sync.columns)
     hub = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     with staging.standing(hub, sync.key) as state:

@@ -9,9 +9,10 @@ from tidegate.connections import runs
 from tidegate.outbound import pausing, specs
 from tidegate.outbound.specs import Alerts
 from tidegate.workflows.problems_found import Found
-from tidegate.workflows.run_sync import KIND
-from tidegate.workflows.sync_ending import ENDED
 
+KIND = "sync"
+ENDED = ("done", "incomplete")
+"""States of runs that came to their end."""
 FAILED = ("failed", "invalid")
 """States of rows that failed: Stripe refused them, or nothing was sent for what they say."""
 

@@ -77,7 +77,7 @@ def run_sync(context: TaskContext, connection: str, sync: str, attempt: int = 0)
             dues.settle(db, sync, due.at)  # also where it failed before its run began
         return {"sync": sync, "state": "failed", "error": str(error)}
     if done["state"] == "interrupted" and context.stop.is_set():
-        again(0)
+        again(0)  # nothing is due where it was also canceled
     return {"sync": sync, "run": done["run"], "state": done["state"]}
 
 
@@ -97,5 +97,5 @@ def ring_for_syncs(context: TaskContext, as_of: datetime) -> list[str]:
 def _wanted(db: Connection, due: Due) -> Wanted:
     """How it is to be run. A plan of a run that began and is gone on with is not what is left to do any more."""
     wanted = Wanted.of(due.asked or {})
-    begun = due.why.startswith(running.BEGUN) and sync_plan.runs_before(db, due.sync)
+    begun = due.why.startswith(dues.BEGUN) and sync_plan.runs_before(db, due.sync)
     return replace(wanted, plan=None) if begun else wanted
