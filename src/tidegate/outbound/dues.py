@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-
 BEGUN = "run "
 """What a sync is due for, with its number, when a run began and did not come to its end."""
 

@@ -83,11 +83,13 @@ _PLAIN = {
 _JSON = ("wrote", "showed", "problems")
 _ALL = (*_PLAIN, *_JSON)
 
-# Stripe's times are whole seconds: what happened in the one until which everything was known may be new.
+# Stripe's times are whole seconds: what happened in the one until which everything was known may be new, and an object
+# of which two versions of one second were told was asked for again (certainty 2).
 _TOUCHED = """
 select r.key from stripe.{resource} o
 join tidegate.sync_rows r on r.sync = :sync and r.object_id = o.id
-where o.connection = :connection and o.updated_at is distinct from r.seen_at and r.state <> 'reverted'
+where o.connection = :connection and (o.updated_at is distinct from r.seen_at or o.certainty = 2)
+  and r.state <> 'reverted'
   and o.updated_at >= coalesce((select looked_until from tidegate.syncs where key = :sync) - interval '1 second',
     '-infinity')"""
 

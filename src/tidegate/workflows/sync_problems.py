@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, RowMapping, text
 
 from tidegate.connections import runs
-from tidegate.outbound import pausing, specs
-from tidegate.outbound.specs import Alerts
+from tidegate.outbound import pausing
 from tidegate.workflows.problems_found import Found
+
+if TYPE_CHECKING:
+    from tidegate.outbound.specs import Alerts
 
 KIND = "sync"
 ENDED = ("done", "incomplete")
@@ -21,6 +24,8 @@ def of_connection(db: Connection, connection: str, as_of: datetime) -> list[Foun
     """Every problem of the connection's syncs; the subject of each is its sync."""
     found: list[Found] = []
     for row in db.execute(_SYNCS, {"connection": connection}).mappings().all():
+        from tidegate.outbound import specs  # a quarter of a second, which a hub without syncs has no use for
+
         alerts = specs.sync(row["spec"]).alerts
         last = runs.last(db, f"sync:{row['key']}", KIND)
         found += _of_last(db, row["key"], last, alerts)
@@ -37,7 +42,7 @@ def of_installation(db: Connection) -> list[Found]:
     return [Found("outbound_paused", pause["at"], f"{pause['by']} paused it, and it holds {', '.join(held)}.")]
 
 
-def _of_last(db: Connection, sync: str, last: RowMapping | None, alerts: Alerts) -> Iterator[Found]:
+def _of_last(db: Connection, sync: str, last: RowMapping | None, alerts: "Alerts") -> Iterator[Found]:
     if last is None:
         return
     if last["state"] == "interrupted" and last["error"]:
@@ -52,7 +57,7 @@ def _of_last(db: Connection, sync: str, last: RowMapping | None, alerts: Alerts)
         yield Found("sync_rows_failed", last["finished_at"], detail, sync)
 
 
-def _of_time(row: RowMapping, last: RowMapping | None, alerts: Alerts, as_of: datetime) -> Iterator[Found]:
+def _of_time(row: RowMapping, last: RowMapping | None, alerts: "Alerts", as_of: datetime) -> Iterator[Found]:
     running = last is not None and last["state"] == "running"
     due = min((at for at in (row["due_at"], row["next_at"] if row["enabled"] else None) if at), default=None)
     if due is not None and not running and due < as_of - timedelta(minutes=alerts.late):

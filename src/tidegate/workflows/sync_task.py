@@ -73,11 +73,12 @@ def run_sync(context: TaskContext, connection: str, sync: str, attempt: int = 0)
         return {"sync": sync, "state": "put_off", "error": told(trouble)}
     except TidegateError as error:
         log.warning("sync_failed", extra={"sync": sync, "problem": str(error)})
-        with context.engine.begin() as db:
-            dues.settle(db, sync, due.at)  # also where it failed before its run began
+        _settle(context, due)  # also where it failed before its run began
         return {"sync": sync, "state": "failed", "error": str(error)}
     if done["state"] == "interrupted" and context.stop.is_set():
         again(0)  # nothing is due where it was also canceled
+    else:
+        _settle(context, due)  # also of a run of a part, which owes nothing when its process dies
     return {"sync": sync, "run": done["run"], "state": done["state"]}
 
 
@@ -92,6 +93,11 @@ def ring_for_syncs(context: TaskContext, as_of: datetime) -> list[str]:
         for one in found
         if context.doorbell.ring("run_sync", connection=one.connection, sync=one.sync)
     ]
+
+
+def _settle(context: TaskContext, due: Due) -> None:
+    with context.engine.begin() as db:
+        dues.settle(db, due.sync, due.at)
 
 
 def _wanted(db: Connection, due: Due) -> Wanted:
