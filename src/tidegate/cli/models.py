@@ -47,7 +47,7 @@ def preview(
     from tidegate.outbound import syncs
     from tidegate.workflows import sources
 
-    with opened() as hub, progress.shown() as tell:
+    with opened() as hub, progress.shown(alike=False) as tell:
         with hub.engine.connect() as db:
             model = syncs.model(db, key)
         found = sources.preview(

@@ -68,7 +68,7 @@ def plan(
     part = Part(tuple(only) if only else None, limit, full)
     with (
         opened(may_migrate=True) as hub,
-        progress.shown() as tell,
+        progress.shown(alike=False) as tell,
         sync_plan.planned(hub.engine, name, hub.source_url, part, _planning(tell)) as made,
     ):
         number = None
@@ -204,7 +204,7 @@ def _sent(hub: "Hub", name: str, wanted: "Wanted", stop: Any) -> dict[str, Any]:
     from tidegate.cli.progress import Step
     from tidegate.workflows import run_sync
 
-    with progress.shown() as tell:
+    with progress.shown(alike=False) as tell:
 
         def told(summary: dict[str, Any]) -> None:
             total = sum(summary["counts"].get(kind, 0) for kind in run_sync.SENDS)
