@@ -56,6 +56,11 @@ class Staging:
         if found.problems:
             raise ModelRowsInvalid(model=model, problem=found.problems[0])
 
+    def counted(self) -> int:
+        """How many rows were read."""
+        [(count,)] = self.db.execute("select count(*) from model").fetchall()
+        return int(count)
+
     def key_problems(self, model: str, rows: Any, primary_key: Sequence[str]) -> KeyProblems:
         """How many rows there are, and which keys are null or not unique. Raises ModelInvalid as `read` does."""
         return self._take(model, rows, primary_key, ())

@@ -55,15 +55,14 @@ def checked(key: str, url: str) -> str:
     return resolved(url)
 
 
-def tried(engine: Engine, key: str, url_of: UrlOf) -> dict[str, Any]:
+def tried(engine: Engine, db: Connection, key: str, url_of: UrlOf) -> dict[str, Any]:
     """Asks a source for one row of a model over it, else for `select 1`: {source, url, asked}. Raises SourceUnreachable
     and ModelInvalid.
     """
-    with engine.connect() as db:
-        source = syncs.source(db, key)
-        named = [one["key"] for one in syncs.every(db, "models") if one["source"] == key]
-        asking = Model(key=key, source=key, sql="select 1 as one", primary_key=("one",))
-        model = syncs.model(db, named[0]) if named else asking
+    source = syncs.source(db, key)
+    named = [one["key"] for one in syncs.every(db, "models") if one["source"] == key]
+    asking = Model(key=key, source=key, sql="select 1 as one", primary_key=("one",))
+    model = syncs.model(db, named[0]) if named else asking
     with source_reading.rows(engine, url_of(source), model) as rows:
         next(iter(rows), None)
     return {"source": key, "url": source.shown, "asked": f"the model {named[0]}" if named else "select 1"}

@@ -90,6 +90,9 @@ def _stage(
 
     with source_reading.rows(engine, url, model, told) as found:
         staged.read(model.key, found, model.primary_key, sync.columns)
+    if progress is not None:
+        count = staged.counted()
+        progress(READ, count, count)
     hub = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     with staging.standing(hub, sync.key) as state:
         staged.stand(planning.version_of(sync), sync.columns, state)

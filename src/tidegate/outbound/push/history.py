@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, RowMapping, text
 
 from tidegate.outbound.push.redaction import redacted
 
@@ -15,12 +15,12 @@ STATES: Mapping[str, tuple[str, ...]] = {
     "open": ("intended", "unknown"),
 }
 """Which states of requests a status is; one whose outcome nobody knows has failed and is open."""
-SHOWN = (
+SHOWN: tuple[str, ...] = (
     "id", "run", "sync", "connection", "key", "operation", "method", "path", "state", "status", "error", "request_id",
     "object_id", "idempotency_key", "generation", "intended_at", "sent_at", "answered_at",
 )  # fmt: skip
 """What a list shows of a request, beside its parameters."""
-REDACTED = ("params", "before", "response")
+REDACTED: tuple[str, ...] = ("params", "before", "response")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ def keys_in(db: Connection, sync: str, state: str) -> list[str]:
     return list(db.scalars(statement, {"sync": sync, "state": state}))
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: redacted(value) if name in REDACTED else value for name, value in row.items()}
+def _shown(row: RowMapping) -> dict[str, Any]:
+    return {str(name): redacted(value) if name in REDACTED else value for name, value in row.items()}
 
 
 def _query(which: Which, columns: tuple[str, ...], limit: str) -> Any:
