@@ -48,6 +48,8 @@ TidegateError
 │   ├── SyncUnknown
 │   ├── ModelInvalid
 │   ├── PlanStale
+│   ├── RunNotReverted
+│   ├── OutboundInUse
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
 │   ├── CustomerUnknown
@@ -61,6 +63,7 @@ TidegateError
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
 │   ├── ImportIncomplete
 │   ├── ModelRowsInvalid
+│   ├── OutboundPaused
 │   ├── SyncStopped
 │   ├── SyncRunning
 │   │   └── SyncTakenOver
@@ -154,7 +157,10 @@ from tidegate.errors.mirror import (
 from tidegate.errors.outbound import (
     ModelInvalid,
     ModelRowsInvalid,
+    OutboundInUse,
+    OutboundPaused,
     PlanStale,
+    RunNotReverted,
     SourceUnreachable,
     SyncInvalid,
     SyncRunning,
@@ -238,6 +244,8 @@ __all__ = [
     "ModelRowsInvalid",
     "NotReadOnly",
     "OtherAccount",
+    "OutboundInUse",
+    "OutboundPaused",
     "PlanStale",
     "PolicyInvalid",
     "PortTaken",
@@ -250,6 +258,7 @@ __all__ = [
     "ResourceNotListed",
     "ResourceUnknown",
     "ReviewUnknown",
+    "RunNotReverted",
     "RunUnknown",
     "SchemaTooNew",
     "ScopeMissing",
