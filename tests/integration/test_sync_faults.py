@@ -1,6 +1,6 @@
 """Syncs while something goes wrong: nothing is made twice, nothing is lost, and no row fails for what passes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Event
@@ -58,7 +58,7 @@ class Customers:
         self.warehouse.write(*statements)
 
     def add(self, *ids: int, name: str = "Ada") -> None:
-        self.write(f"insert into people values {', '.join(f"({one}, 'p-{one}', '{name}')" for one in ids)}")
+        self.write("insert into people values " + ", ".join(f"({one}, 'p-{one}', '{name}')" for one in ids))
 
     def run(self, patience: Patience = AT_ONCE, stop: Event | None = None, **wanted: Any) -> dict[str, Any]:
         def writing(_: Account) -> AbstractContextManager[StripeApi]:
@@ -111,13 +111,14 @@ class Customers:
 
 
 @pytest.fixture
-def people(hub: Hub, make_sandbox: Callable[..., Sandbox], tmp_path: Path) -> Iterator[Customers]:
+def people(hub: Hub, make_sandbox: Callable[..., Sandbox], tmp_path: Path) -> Customers:
     with hub.engine.begin() as db:
-        db.execute(text("truncate tidegate.connections, tidegate.syncs, tidegate.sync_rows, tidegate.requests cascade"))
+        tables = "connections, tidegate.syncs, tidegate.sync_rows, tidegate.requests, tidegate.runs, stripe.customers"
+        db.execute(text(f"truncate tidegate.{tables} cascade"))
     sandbox = make_sandbox(customers=3, months=1)
     account = connected(hub, sandbox, write_key=sandbox.key)
     imported(hub, account)
-    yield Customers(Warehouse(hub, sandbox, account, tmp_path / "warehouse.duckdb"))
+    return Customers(Warehouse(hub, sandbox, account, tmp_path / "warehouse.duckdb"))
 
 
 def all_made_once(people: Customers, count: int = MANY) -> None:
@@ -270,9 +271,11 @@ def test_the_database_goes_away_in_the_middle(people: Customers) -> None:
     def cut(n: int) -> None:
         if n == 4:
             with engine.connect() as db:
-                db.execute(text("""
+                db.execute(
+                    text("""
 select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
-  and application_name not like '%budget%'"""))
+  and application_name not like '%budget%'""")
+                )
 
     people.on_write(cut)
     try:
@@ -319,7 +322,7 @@ def test_of_two_that_run_a_sync_one_says_that_the_other_does(people: Customers) 
 
 
 def test_stopped_nothing_else_begins_and_the_next_run_goes_on(people: Customers) -> None:
-    many = 200
+    many = 1_000
     people.add(*range(many))
     stop = Event()
     people.on_write(lambda n: stop.set() if n == 5 else None)
@@ -327,7 +330,7 @@ def test_stopped_nothing_else_begins_and_the_next_run_goes_on(people: Customers)
     made = len(people.names())
     assert done["state"] == "interrupted"
     assert done["sent"] == {"create": made}
-    assert 5 <= made <= 5 + sync_sending.WORKERS
+    assert 5 <= made < many
     states = people.states()
     assert (states["done"], people.warehouse.open()) == (made, 0)
     assert people.rows() == {"sent": made}
@@ -377,7 +380,7 @@ def test_an_empty_source_and_one_that_lost_many_rows_stop_the_run(people: Custom
     people.add(*range(MANY))
     people.run()
     people.write("delete from people where id < 3")
-    with pytest.raises(SyncStopped, match="3 of 11 rows would be deleted|3 of 10 rows would be deleted"):
+    with pytest.raises(SyncStopped, match="3 of 10 rows would be deleted"):
         people.run(despite_stops=False)
     people.write("delete from people")
     with pytest.raises(SyncStopped, match="no rows any more"):

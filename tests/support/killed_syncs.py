@@ -72,7 +72,7 @@ class Warehouse:
         def found() -> list[dict[str, Any]]:
             every = self.sandbox.state[resource]
             bodies = (self.sandbox.state.full(resource, id_) for id_ in list(every.ids))
-            return [one for one in bodies if str((one["metadata"] or {}).get(MARK, "")).startswith(mark)]
+            return [one for one in bodies if str(dict(one["metadata"]).get(MARK, "")).startswith(mark)]
 
         return self.sandbox.call(found)
 

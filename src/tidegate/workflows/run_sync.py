@@ -21,7 +21,8 @@ from tidegate.outbound.push import journal
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import sync_ending, sync_plan, sync_settling, sync_stopping
 from tidegate.workflows.sync_plan import ALL, Part, Planning, Progress, UrlOf
-from tidegate.workflows.sync_sending import Sender, Sent, unsent
+from tidegate.workflows.sync_remembering import unsent
+from tidegate.workflows.sync_sending import Sender, Sent
 
 log = logging.getLogger(__name__)
 
