@@ -44,16 +44,14 @@ class Warehouse:
             )
             syncs.define_sync(db, specs.sync(SPEC | said), self.account.name)
 
-    def plan(self, part: Part = sync_plan.ALL) -> dict[str, Any]:
-        with sync_plan.planned(self.hub.engine, "customers", self.hub.source_url, part) as made:
+    def plan(self, part: Part = sync_plan.ALL, sync: str = "customers") -> dict[str, Any]:
+        with sync_plan.planned(self.hub.engine, sync, self.hub.source_url, part) as made:
             with self.hub.engine.begin() as db:
                 number = sync_plan.keep(db, made.plan, "me")
             return sync_plan.answer(made, number)
 
-    def run(self, **wanted: Any) -> dict[str, Any]:
-        return run_sync.run(
-            self.hub.engine, "customers", self.hub.source_url, self.hub.stripe_writing, Wanted(**wanted)
-        )
+    def run(self, sync: str = "customers", **wanted: Any) -> dict[str, Any]:
+        return run_sync.run(self.hub.engine, sync, self.hub.source_url, self.hub.stripe_writing, Wanted(**wanted))
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with self.hub.engine.connect() as db:

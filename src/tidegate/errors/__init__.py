@@ -48,6 +48,7 @@ TidegateError
 │   ├── SyncUnknown
 │   ├── ModelInvalid
 │   ├── PlanStale
+│   ├── RunNotReverted
 │   ├── OutboundInUse
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
@@ -158,6 +159,7 @@ from tidegate.errors.outbound import (
     OutboundInUse,
     OutboundPaused,
     PlanStale,
+    RunNotReverted,
     SourceUnreachable,
     SyncInvalid,
     SyncRunning,
@@ -254,6 +256,7 @@ __all__ = [
     "ResourceNotListed",
     "ResourceUnknown",
     "ReviewUnknown",
+    "RunNotReverted",
     "RunUnknown",
     "SchemaTooNew",
     "ScopeMissing",

@@ -41,3 +41,7 @@ class OutboundPaused(FoundWrong):
 
 class OutboundInUse(UsageError):
     """The {what} {key} is named by {by}; remove that first."""
+
+
+class RunNotReverted(UsageError):
+    """Run {run} cannot be taken back: {problem}"""

@@ -94,3 +94,13 @@ def hanging(db: Connection, connection: str, resource: str, ids: Sequence[str]) 
         for row in db.execute(text(HANGING[resource]), {"connection": connection, "ids": list(ids)}):
             found.setdefault(row.id, {})[row.what] = row.said
     return found
+
+
+def forgotten(db: Connection, connection: str, customers: Collection[str]) -> set[str]:
+    """Those of these customers (Stripe ids) who were forgotten: of them nothing is to be sent any more."""
+    if not customers:
+        return set()
+    sql = """
+select customer from tidegate.forgotten
+where connection = :connection and customer = any(cast(:customers as text[]))"""
+    return set(db.scalars(text(sql), {"connection": connection, "customers": sorted(customers)}))

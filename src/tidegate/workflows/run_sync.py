@@ -2,9 +2,10 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine, text
@@ -13,9 +14,9 @@ from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import PlanStale, SyncRunning, SyncStopped, TidegateError
 from tidegate.mirror import lookups
-from tidegate.outbound import followups, pausing, planning, rows, syncs
+from tidegate.outbound import dues, followups, pausing, planning, rows, syncs
 from tidegate.stripe_api.client import StripeApi
-from tidegate.workflows import sync_plan, sync_settling, sync_stopping
+from tidegate.workflows import sync_ending, sync_plan, sync_settling, sync_stopping
 from tidegate.workflows.sync_plan import ALL, Part, Planning, Progress, UrlOf
 from tidegate.workflows.sync_sending import Sender, Sent, unsent
 
@@ -33,6 +34,18 @@ class Wanted:
     plan: int | None = None
     despite_stops: bool = False
 
+    def as_json(self) -> dict[str, Any]:
+        """As it is kept with a run."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> "Wanted":
+        """What `as_json` made."""
+        part = dict(kept.get("part") or {})
+        keys = part.pop("keys", None)
+        wanted = {name: kept[name] for name in ("plan", "despite_stops") if name in kept}
+        return cls(Part(None if keys is None else tuple(keys), **part), **wanted)
+
 
 def run(
     engine: Engine,
@@ -44,42 +57,54 @@ def run(
     stop: threading.Event | None = None,
     progress: Callable[[dict[str, Any]], None] | None = None,
     planning_progress: Progress | None = None,
+    passing: tuple[type[BaseException], ...] = (),
 ) -> dict[str, Any]:
     """Sends what differs, and returns {run, state, counts, sent, failed}; `state` is done, incomplete or interrupted.
 
-    Rows that fail are tried again by the next run. Raises OutboundPaused, SyncRunning, SyncStopped and PlanStale
-    before anything is sent, and what ends the work; what was sent until then is remembered.
+    Rows that fail are tried again by the next run. A run of all rows whose process dies is gone on with by any worker;
+    so is one that `stop` or an error of `passing` ends, where these are given: then the caller rings for it. Raises
+    OutboundPaused, SyncRunning, SyncStopped and PlanStale before anything is sent, and what ends the work; what was
+    sent until then is remembered.
     """
     wanted = wanted or Wanted()
     with engine.connect() as db:
         sync = syncs.sync(db, key)
         account = accounts.named(db, sync.connection)
         pausing.refuse(db)
-    stop = stop or threading.Event()
     with runs.exclusive(engine, f"sync:{key}", KIND) as alone:
         if not alone:
-            raise SyncRunning(sync=key, process=_process(engine, key))
+            raise SyncRunning(sync=key, process=process_of(engine, key))
         owner = runs.new_owner()
         with engine.begin() as db:
-            number = runs.begin(db, f"sync:{key}", KIND, {"connection": account.name, **asdict(wanted)}, owner)
+            number = runs.begin(db, f"sync:{key}", KIND, {"connection": account.name, **wanted.as_json()}, owner)
+            since = dues.begin(db, key, number, wanted.as_json()) if wanted.part.whole else None
+        end = partial(sync_ending.end, sync=key, connection=account.name, run=number, owner=owner, since=since)
+        looked_until = None
         summary: dict[str, Any] = {"sync": key, "counts": {}, "sent": {}, "failed": 0}
         try:
-            with sync_stopping.heard(engine, key, number, stop), writing(account) as api, api.heeding(stop):
+            with (
+                sync_stopping.heard(engine, key, number, stop) as heard,
+                writing(account) as api,
+                api.heeding(heard),
+            ):
                 sync_settling.settle(engine, api, account, sync, number)
                 with sync_plan.planned(engine, key, url_of, wanted.part, planning_progress) as made:
-                    summary["counts"] = made.plan.counts
+                    summary |= {"counts": made.plan.counts, "rows": made.plan.rows.rows}
+                    looked_until = made.looked_until
                     _refuse(engine, made, wanted)
                     _keep_unsent(engine, made, number)
-                    sent = _send(engine, api, made, number, stop, progress, summary, owner)
+                    sent = _send(engine, api, made, number, heard, progress, summary, owner)
         except BaseException as error:
             told = str(error) if isinstance(error, TidegateError) else type(error).__name__
             with engine.begin() as db:
-                runs.end(db, number, "interrupted", summary, owner, told)
+                end(db, state="interrupted", summary=summary, error=told, goes_on=isinstance(error, passing))
             raise
         _sum(summary, sent)
-        state = "interrupted" if stop.is_set() else "incomplete" if _left(summary) else "done"
+        stopped = heard.is_set() or bool(stop and stop.is_set())
+        state = "interrupted" if stopped else "incomplete" if _left(summary) else "done"
         with engine.begin() as db:
-            runs.end(db, number, state, summary, owner)
+            goes_on = stopped and not heard.asked and bool(passing)
+            end(db, state=state, summary=summary, looked_until=looked_until, goes_on=goes_on)
     return {"run": number, "state": state, "connection": account.name, **summary}
 
 
@@ -160,7 +185,8 @@ def _keep_unsent(engine: Engine, made: Planning, number: int) -> None:
             rows.keep(db, sync.key, number, kept)
 
 
-def _process(engine: Engine, key: str) -> str:
+def process_of(engine: Engine, key: str) -> str:
+    """Which process runs a sync, or ran it last."""
     with engine.connect() as db:
         last = runs.last(db, f"sync:{key}", KIND)
     return last["process"] if last else "another process"

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,12 +46,16 @@ ALL = Part()
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """A plan being made, with the rows and decisions beside it for as long as it is open."""
+    """A plan being made, with the rows and decisions beside it for as long as it is open.
+
+    `looked_until`: Stripe's time until which changes of its objects are in it; None: it is not of all rows.
+    """
 
     sync: Sync
     account: Account
     plan: Plan
     staging: Staging
+    looked_until: datetime | None = None
 
 
 @contextmanager
@@ -66,13 +71,14 @@ def planned(
         model = syncs.model(db, sync.model)
         url = url_of(syncs.source(db, model.source))
         account = accounts.named(db, sync.connection)
+        told_until = rows.told_until(db, account.name)
     with staging.opened() as staged:
         _stage(engine, staged, sync, model, url, part, progress)
         with engine.connect() as db:
             asking = Asking(db, sync, account.name, lambda _, ids: own_ids(db, account.name, ids))
             told = partial(progress, DECIDED) if progress else None
             plan = planning.make(staged, sync, asking, keys=part.keys, limit=part.limit, progress=told)
-        yield Planning(sync, account, plan, staged)
+        yield Planning(sync, account, plan, staged, told_until if part.whole else None)
 
 
 def _stage(

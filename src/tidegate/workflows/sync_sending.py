@@ -41,6 +41,8 @@ STATES = {"nothing": "sent", "skip": "skipped", "held": "held", "conflict": "con
           "gone": "gone"}  # fmt: skip
 """What becomes of a row about which nothing is sent."""
 
+REVERTED = "what a run sent of it was taken back; it is sent again when it changes in the model"
+
 
 @dataclass(frozen=True, slots=True)
 class Sending:
@@ -209,6 +211,10 @@ def after(sync: Sync, sending: Sending, outcome: Outcome, answer: Answer | None)
     if outcome.state == "done" and decision.kind == "delete":
         return None
     generation = sending.request.generation + (outcome.state != "unknown")
+    if decision.kind == "revert":
+        if outcome.state == "done" and answer is not None:
+            return taken_back(sync, sending, answer)
+        return before and replace(before, generation=generation)
     if outcome.state != "done" or answer is None:
         kept = before or Row(decision.key, sending.planned.hash, "failed")
         return replace(kept, hash=sending.planned.hash, state="failed", generation=generation, why=outcome.error)
@@ -231,6 +237,23 @@ def after(sync: Sync, sending: Sending, outcome: Outcome, answer: Answer | None)
         parent=id_of(body.get("invoice")) if sync.resource == "invoiceitems" else None,
         retires=decision.object_id if decision.kind == "replace" else before.retires if before else None,
     )
+
+
+def taken_back(sync: Sync, sending: Sending, answer: Answer) -> Row:
+    """What is remembered of a row whose request of an earlier run was undone: it is left alone until it says otherwise
+    in the warehouse.
+    """
+    decision = sending.planned.decision
+    known = sending.row or Row(decision.key, sending.planned.hash, "reverted")
+    kept = replace(known, state="reverted", generation=sending.request.generation + 1, why=REVERTED, problems=[])
+    if "do" in decision.payload:
+        return replace(kept, object_id=None, wrote={}, showed={}, seen_at=None, parent=None)
+    showed = showing(sync.resource, decision.wanted, msgspec.json.decode(answer.body))
+    replaced = known.object_id if known.object_id not in {None, decision.object_id} else known.retires
+    return replace(
+        kept, object_id=decision.object_id, ours=True, wrote=dict(decision.wanted), showed=showed,
+        seen_at=answer.at, retires=replaced,
+    )  # fmt: skip
 
 
 def unsent(sync: Sync, planned: Planned, before: Row | None, live: lookups.Object | None) -> Row:

@@ -63,7 +63,7 @@ def _call(resource: str, decision: Decision) -> tuple[str, str, str, Json]:
     if decision.kind in {"create", "replace"}:
         return decision.kind, "post", f"/v1/{resource}", decision.payload
     path = f"/v1/{resource}/{decision.object_id}"
-    if decision.kind == "update":
+    if decision.kind == "update" or (decision.kind == "revert" and "do" not in decision.payload):
         return "update", "post", path, decision.payload
     do = decision.payload["do"]
     more = {name: value for name, value in decision.payload.items() if name != "do"}

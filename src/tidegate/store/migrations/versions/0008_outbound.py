@@ -45,6 +45,10 @@ create table tidegate.syncs (
     next_at timestamptz,
     stop_run bigint,
     planned_with text default '' not null,
+    due_at timestamptz,
+    due_for text default '' not null,
+    asked jsonb,
+    looked_until timestamptz,
     managed_by text default '' not null,
     made_at timestamptz default now() not null,
     primary key (key)
@@ -54,6 +58,10 @@ comment on column tidegate.syncs.enabled is 'whether its schedule runs it';
 comment on column tidegate.syncs.next_at is 'when its schedule runs it; null: it has none';
 comment on column tidegate.syncs.stop_run is 'the run that somebody asked to stop';
 comment on column tidegate.syncs.planned_with is 'fingerprint of the spec that last ran';
+comment on column tidegate.syncs.due_at is 'since when a run is due that has not come to its end; null: none is';
+comment on column tidegate.syncs.due_for is 'schedule, import, sync KEY, or who asked';
+comment on column tidegate.syncs.asked is 'how that run is wanted; null: as a schedule wants it';
+comment on column tidegate.syncs.looked_until is 'Stripe''s time until which its objects'' changes were looked at';
 comment on column tidegate.syncs.managed_by is 'file: tidegate.yaml';
 
 create table tidegate.sync_rows (
@@ -85,7 +93,7 @@ create index sync_rows_retiring on tidegate.sync_rows (sync)
     where retires is not null;
 comment on column tidegate.sync_rows.key is 'the model''s primary key; several columns as a JSON array';
 comment on column tidegate.sync_rows.hash is 'of the columns that were sent, and of how';
-comment on column tidegate.sync_rows.state is 'sent, skipped, held, conflict, invalid, failed or gone';
+comment on column tidegate.sync_rows.state is 'sent, skipped, held, conflict, invalid, failed, gone or reverted';
 comment on column tidegate.sync_rows.object_id is 'what the row is in Stripe; null: nothing yet';
 comment on column tidegate.sync_rows.ours is 'this sync made or adopted it';
 comment on column tidegate.sync_rows.wrote is 'what was sent last, by field';
@@ -134,6 +142,7 @@ create table tidegate.requests (
     intended_at timestamptz default clock_timestamp() not null,
     sent_at timestamptz,
     answered_at timestamptz,
+    forgotten_at timestamptz,
     primary key (id)
 );
 create index requests_open on tidegate.requests (sync)
@@ -147,6 +156,7 @@ comment on column tidegate.requests.state is 'intended, done, refused or unknown
 comment on column tidegate.requests.status is 'of the answer; null: none came';
 comment on column tidegate.requests.request_id is 'Stripe''s';
 comment on column tidegate.requests.response is 'as Stripe answered, personal data redacted';
+comment on column tidegate.requests.forgotten_at is 'its person was forgotten: what it said is not kept any more';
 
 create table tidegate.pauses (
     what text not null,
