@@ -129,9 +129,8 @@ def test_secrets_stay_inside_and_changes_are_written_down(desk: Desk) -> None:
     for path in ("syncs/customers", "models/accounts", "sources/pg", "sources/warehouse"):
         desk("DELETE", f"/api/{path}", 204)
     with desk.hub.engine.connect() as db:
-        rows = db.execute(
-            text("select action, subject, by, detail::text from tidegate.catalog_changes order by id")
-        ).all()
+        changes = text("select action, subject, by, detail::text from tidegate.catalog_changes order by id")
+        rows = db.execute(changes).all()
     assert [(row.action, row.subject) for row in rows] == [
         ("source.defined", "warehouse"),
         ("model.defined", "accounts"),
