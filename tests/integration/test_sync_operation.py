@@ -291,7 +291,7 @@ def test_a_reader_sees_requests_but_not_what_they_said(warehouse: Warehouse) -> 
     engine = warehouse.hub.engine
     with read_store(engine, "select key, response ->> 'email' from requests order by key") as (answer, _):
         assert list(answer.rows) == [("1", "[redacted]"), ("2", "[redacted]"), ("3", "[redacted]")]
-    for column in ("requests.params", "requests.before", "sources.url"):
+    for column in ("requests.params", "requests.before", "requests.wanted", "sources.url"):
         table = column.partition(".")[0]
         with pytest.raises(QueryRefused), read_store(engine, f"select {column} from {table}") as (answer, _):
             list(answer.rows)

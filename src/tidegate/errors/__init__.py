@@ -66,6 +66,7 @@ TidegateError
 │   ├── OutboundPaused
 │   ├── SyncStopped
 │   ├── SyncRunning
+│   │   └── SyncTakenOver
 │   └── ImportRunning
 │       ├── ImportTakenOver
 │       ├── CatchUpRunning
@@ -164,6 +165,7 @@ from tidegate.errors.outbound import (
     SyncInvalid,
     SyncRunning,
     SyncStopped,
+    SyncTakenOver,
     SyncUnknown,
 )
 from tidegate.errors.outcomes import OUTCOMES, outcome
@@ -282,6 +284,7 @@ __all__ = [
     "SyncInvalid",
     "SyncRunning",
     "SyncStopped",
+    "SyncTakenOver",
     "SyncUnknown",
     "TermsInvalid",
     "TidegateError",

@@ -45,3 +45,9 @@ class OutboundInUse(UsageError):
 
 class RunNotReverted(UsageError):
     """Run {run} cannot be taken back: {problem}"""
+
+
+class SyncTakenOver(SyncRunning):
+    """The sync {sync} runs in {process} by now: this run had lost its lock in the database. What it had not sent is the
+    other's.
+    """

@@ -69,6 +69,12 @@ where connection = :connection and id = any(cast(:ids as text[]))"""
     return {row.id: Object(msgspec.json.decode(row.data), row.updated_at, row.deleted) for row in rows}
 
 
+def marks(db: Connection, connection: str, resource: str, ids: Sequence[str]) -> dict[str, str]:
+    """What tells whether an object was stored anew since, by its id: the same mark is the same storing."""
+    sql = f"select id, xmin::text as mark from stripe.{resource} where connection = :connection and id = any(:ids)"
+    return {row.id: row.mark for row in db.execute(text(sql), {"connection": connection, "ids": list(ids)})}
+
+
 HANGING: Mapping[str, str] = {
     "customers": """
 select o.id, 'live_subscriptions' as what, count(*)::text as said from unnest(cast(:ids as text[])) as o(id)

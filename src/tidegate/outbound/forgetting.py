@@ -57,7 +57,8 @@ where r.connection = :connection and (
   or lower(r.params ->> 'email') in (select email from addresses))""")
 
 _REQUESTS = text("""
-update tidegate.requests r set params = '{}', before = '{}', response = null, forgotten_at = clock_timestamp(),
+update tidegate.requests r
+set params = '{}', before = '{}', wanted = '{}', response = null, forgotten_at = clock_timestamp(),
   error = case when r.error = '' then '' else '[redacted]' end,
   state = case when r.state in ('intended', 'unknown') then 'refused' else r.state end
 where r.id = any(cast(:ids as bigint[])) and r.forgotten_at is null""")

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, text
 
 from tidegate.outbound.plan.decide import Sent
+from tidegate.outbound.stored_json import stored
 from tidegate.store.bulk import Texts
 
 OPEN = ("held", "conflict", "invalid", "failed")
@@ -67,7 +67,7 @@ def keep(db: Connection, sync: str, run: int, rows: Sequence[Row]) -> None:
     if not rows:
         return
     columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in _PLAIN}
-    json = {name: Texts([msgspec.json.encode(getattr(row, name)).decode() for row in rows]) for name in _JSON}
+    json = {name: Texts([stored(getattr(row, name)) for row in rows]) for name in _JSON}
     db.execute(_KEEP, {"sync": sync, "run": run, **columns, **json})
 
 

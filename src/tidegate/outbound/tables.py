@@ -112,6 +112,11 @@ requests = Table(
     Column("sync", Text, nullable=False),
     Column("connection", Text, nullable=False),
     Column("key", Text, nullable=False, comment="of the row"),
+    Column(
+        "kind", Text, nullable=False, comment="of the decision: create, update, replace, delete, retire, finish, revert"
+    ),
+    Column("hash", BigInteger, nullable=False, comment="of what the row said"),
+    Column("wanted", JSONB, nullable=False, server_default=text("'{}'"), comment="all that the row said, by field"),
     Column("operation", Text, nullable=False, comment="create, update, delete, cancel, void, archive, finalize, …"),
     Column("method", Text, nullable=False),
     Column("path", Text, nullable=False),
@@ -119,7 +124,9 @@ requests = Table(
     Column("before", JSONB, nullable=False, server_default=text("'{}'"), comment="of the fields it changes"),
     Column("idempotency_key", Text, nullable=False),
     Column("generation", Integer, nullable=False),
-    Column("state", Text, nullable=False, server_default="intended", comment="intended, done, refused or unknown"),
+    Column(
+        "state", Text, nullable=False, server_default="intended", comment="intended, done, refused, unknown or unsent"
+    ),
     Column("status", Integer, comment="of the answer; null: none came"),
     Column("request_id", Text, nullable=False, server_default="", comment="Stripe's"),
     Column("response", JSONB, comment="as Stripe answered, personal data redacted"),

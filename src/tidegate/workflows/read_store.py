@@ -14,7 +14,7 @@ HIDDEN = {
     "connections": sealing.COLUMNS,
     "tokens": ("digest",),
     "sources": ("url",),
-    "requests": ("params", "before"),
+    "requests": ("params", "before", "wanted"),
 }
 """What no reader sees: sealed credentials and URLs, by what API tokens are recognised, and what requests to Stripe said
 (their answers are there with personal data redacted).

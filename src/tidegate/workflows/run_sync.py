@@ -1,5 +1,6 @@
 """Runs a sync: what an earlier run left open is settled, a plan is made, held against its stops, and sent."""
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -9,16 +10,21 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import PlanStale, SyncRunning, SyncStopped, TidegateError
 from tidegate.mirror import lookups
 from tidegate.outbound import dues, followups, pausing, planning, rows, syncs
+from tidegate.outbound.push import journal
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import sync_ending, sync_plan, sync_settling, sync_stopping
 from tidegate.workflows.sync_plan import ALL, Part, Planning, Progress, UrlOf
-from tidegate.workflows.sync_sending import Sender, Sent, unsent
+from tidegate.workflows.sync_remembering import unsent
+from tidegate.workflows.sync_sending import Sender, Sent
+
+log = logging.getLogger(__name__)
 
 KIND = "sync"
 OpenWriting = Callable[[Account], AbstractContextManager[StripeApi]]
@@ -87,7 +93,7 @@ def run(
                 writing(account) as api,
                 api.heeding(heard),
             ):
-                sync_settling.settle(engine, api, account, sync, number)
+                sync_settling.settle(engine, api, account, sync, number, heard)
                 with sync_plan.planned(engine, key, url_of, wanted.part, planning_progress) as made:
                     summary |= {"counts": made.plan.counts, "rows": made.plan.rows.rows}
                     looked_until = made.looked_until
@@ -96,8 +102,11 @@ def run(
                     sent = _send(engine, api, made, number, heard, progress, summary, owner)
         except BaseException as error:
             told = str(error) if isinstance(error, TidegateError) else type(error).__name__
-            with engine.begin() as db:
-                end(db, state="interrupted", summary=summary, error=told, goes_on=isinstance(error, passing))
+            try:
+                with engine.begin() as db:
+                    end(db, state="interrupted", summary=summary, error=told, goes_on=isinstance(error, passing))
+            except DBAPIError:  # the database is away: the run shows as interrupted once its lock is let go of
+                log.warning("run_not_ended", extra={"sync": key, "run": number})
             raise
         _sum(summary, sent)
         stopped = heard.is_set() or bool(stop and stop.is_set())
@@ -126,10 +135,13 @@ def _send(
             progress(summary)
 
     sender = Sender(engine, api, made.account, made.sync, number, stop=stop, progress=told)
+    _retire(engine, sender, made.sync.key)  # what an earlier run left: a row remembers one
     sender.send(planning.decisions(made.staging, SENDS))
+    _retire(engine, sender, made.sync.key)
     with engine.connect() as db:
-        retiring = followups.retiring(db, made.sync.key)
-    sender.send(followups.in_batches(retiring))
+        left = [syncs.sync(db, key) for key in journal.half_finished(db, made.account.name)]
+    for sync in left:
+        sync_settling.settle(engine, api, made.account, sync, number, stop, kind="finish")
     with engine.connect() as db:
         finishing = followups.finishing(db, made.account.name)
         finished = {key: syncs.sync(db, key) for key in finishing}
@@ -137,6 +149,12 @@ def _send(
         of_sync = Sender(engine, api, made.account, finished[key], number, sent=sender.sent, stop=stop, progress=told)
         of_sync.send(followups.in_batches(planned))
     return sender.sent
+
+
+def _retire(engine: Engine, sender: Sender, key: str) -> None:
+    with engine.connect() as db:
+        retiring = followups.retiring(db, key)
+    sender.send(followups.in_batches(retiring))
 
 
 def _sum(summary: dict[str, Any], sent: Sent) -> None:

@@ -13,9 +13,15 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request to Stripe for a row. `lane`: requests of one lane are sent one after the other."""
+    """A request to Stripe for a row. `lane`: requests of one lane are sent one after the other.
+
+    `kind`, `hash` and `wanted`: the decision's that it carries out, and of what the row said then.
+    """
 
     key: str
+    kind: str
+    hash: int
+    wanted: Json
     operation: str
     method: str
     path: str
@@ -27,13 +33,18 @@ class Request:
     idempotency_key: str
 
 
-def request(account: str, sync: str, resource: str, decision: Decision, live: Json | None, generation: int) -> Request:
+def request(
+    account: str, sync: str, resource: str, decision: Decision, live: Json | None, generation: int, hash_: int
+) -> Request:
     """The request of a decision that sends something. `live`: the object as the mirror has it."""
     operation, method, path, params = _call(resource, decision)
     said = [account, sync, resource, decision.key, operation, decision.object_id, generation, params]
     digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
     return Request(
         decision.key,
+        decision.kind,
+        hash_,
+        decision.wanted,
         operation,
         method,
         path,

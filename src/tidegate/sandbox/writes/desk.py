@@ -1,5 +1,8 @@
 """Carries a write out: checks its parameters, keeps its outcome under its idempotency key, names it in its events."""
 
+from collections import deque
+from typing import NamedTuple
+
 import msgspec
 
 from tidegate.sandbox import expansion
@@ -16,18 +19,48 @@ from tidegate.sandbox.writes.calls import Call, Write
 from tidegate.sandbox.writes.pace import Pace
 from tidegate.sandbox.writes.test_clocks import time_of
 
+LOGGED = 10_000
+"""Writes that the log holds."""
+
+
+class Written(NamedTuple):
+    """A write that was asked for: with which idempotency key, and what was answered; `replayed`: an answer told again.
+
+    `status` is None for what was turned away before the work began.
+    """
+
+    method: str
+    path: str
+    key: str | None
+    status: int | None
+    replayed: bool
+
 
 class Desk:
-    """Takes the writes of one account."""
+    """Takes the writes of one account; `log` has the latest of them."""
 
     def __init__(self, world: World, webhooks: Webhooks) -> None:
         self.world = world
         self.webhooks = webhooks
         self.keys = IdempotencyKeys(world.clock)
         self.pace = Pace(world.state)
+        self.log: deque[Written] = deque(maxlen=LOGGED)
         self._last: Outcome | None = None
 
     def answer(
+        self, write: Write, names: list[str], request: Request, *, request_id: bytes, late_fault: bool
+    ) -> Answer:
+        """The answer to a write, as `_answer` gives it; written into the log. Raises Refusal."""
+        status, replayed = None, False
+        try:
+            answer = self._answer(write, names, request, request_id=request_id, late_fault=late_fault)
+            status, replayed = answer.status, any(name == b"Idempotent-Replayed" for name, _ in answer.headers)
+        finally:
+            key = (request.headers.get(b"idempotency-key") or b"").decode("latin-1")
+            self.log.append(Written(request.method, request.path, key or None, status, replayed))
+        return answer
+
+    def _answer(
         self, write: Write, names: list[str], request: Request, *, request_id: bytes, late_fault: bool
     ) -> Answer:
         """The answer to a write; with `late_fault` it is an error (500) although the work was done.

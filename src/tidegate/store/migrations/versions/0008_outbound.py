@@ -126,6 +126,9 @@ create table tidegate.requests (
     sync text not null,
     connection text not null,
     key text not null,
+    kind text not null,
+    hash bigint not null,
+    wanted jsonb default '{}' not null,
     operation text not null,
     method text not null,
     path text not null,
@@ -150,9 +153,12 @@ create index requests_open on tidegate.requests (sync)
 create index requests_row on tidegate.requests (sync, key, id);
 create index requests_run on tidegate.requests (run, id);
 comment on column tidegate.requests.key is 'of the row';
+comment on column tidegate.requests.kind is 'of the decision: create, update, replace, delete, retire, finish, revert';
+comment on column tidegate.requests.hash is 'of what the row said';
+comment on column tidegate.requests.wanted is 'all that the row said, by field';
 comment on column tidegate.requests.operation is 'create, update, delete, cancel, void, archive, finalize, …';
 comment on column tidegate.requests.before is 'of the fields it changes';
-comment on column tidegate.requests.state is 'intended, done, refused or unknown';
+comment on column tidegate.requests.state is 'intended, done, refused, unknown or unsent';
 comment on column tidegate.requests.status is 'of the answer; null: none came';
 comment on column tidegate.requests.request_id is 'Stripe''s';
 comment on column tidegate.requests.response is 'as Stripe answered, personal data redacted';
