@@ -212,7 +212,6 @@ def test_a_run_is_followed_and_canceled_from_elsewhere(desk: Desk) -> None:
         assert (following.returncode, "Traceback" in err + problem) == (0, False), err + problem + out
     finally:
         running.kill()
-    print(running.returncode, repr(out), repr(err), repr(told), repr(problem))
     summary, followed = json.loads(out), json.loads(told)
     assert (running.returncode, summary["state"], summary["run"]) == (1, "interrupted", canceled["run"])
     made = len(desk.customers())
