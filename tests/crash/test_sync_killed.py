@@ -130,7 +130,8 @@ def _monthly(warehouse: Warehouse) -> list[str]:
         for one in prices
         if one["active"]
         and one["currency"] == "usd"
-        and (one["recurring"] or {}).get("interval") == "month"
+        and one["recurring"]
+        and one["recurring"]["interval"] == "month"
         and one["recurring"]["usage_type"] == "licensed"
         and one["unit_amount"]
     ]
@@ -237,4 +238,5 @@ def _run_again(warehouse: Warehouse, killed: Killed, where: str) -> None:
             return None
 
     done = until(look, "the killed process's lock is let go of")
+    assert done
     assert (done["state"], done["failed"]) == ("done", 0), f"{where}: {done}, {warehouse.refused()}"

@@ -29,7 +29,8 @@ def url_of(source: Any) -> str:
 
 def send(hub: Hub, sync: str, **wanted: Any) -> dict[str, Any]:
     """A run of a sync, whatever it would stop for."""
-    return run_sync.run(hub.engine, sync, url_of, hub.stripe_writing, Wanted(**({"despite_stops": True} | wanted)))
+    how: dict[str, Any] = {"despite_stops": True} | wanted
+    return run_sync.run(hub.engine, sync, url_of, hub.stripe_writing, Wanted(**how))
 
 
 @dataclass
@@ -71,7 +72,7 @@ class Warehouse:
         def found() -> list[dict[str, Any]]:
             every = self.sandbox.state[resource]
             bodies = (self.sandbox.state.full(resource, id_) for id_ in list(every.ids))
-            return [one for one in bodies if ((one.get("metadata") or {}).get(MARK) or "").startswith(mark)]
+            return [one for one in bodies if str(dict(one["metadata"]).get(MARK, "")).startswith(mark)]
 
         return self.sandbox.call(found)
 
@@ -91,11 +92,9 @@ class Warehouse:
 
     def refused(self) -> list[tuple[str, str, str]]:
         """Requests that came to nothing: how, which, and why."""
+        query = "select state, path, error from tidegate.requests where state <> 'done' order by id"
         with self.hub.engine.connect() as db:
-            found = db.execute(
-                text("select state, path, error from tidegate.requests where state <> 'done' order by id")
-            )
-            return [(row.state, row.path, row.error) for row in found]
+            return [(row.state, row.path, row.error) for row in db.execute(text(query))]
 
     def open(self) -> int:
         """Requests whose outcome nobody knows."""

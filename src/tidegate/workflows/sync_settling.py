@@ -23,7 +23,8 @@ from tidegate.outbound.specs import Sync
 from tidegate.stripe_api.calls import Answer
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows.sync_looking import MAKES, looked_for, seen_now
-from tidegate.workflows.sync_sending import Came, Sender, Sending, done
+from tidegate.workflows.sync_remembering import Sending
+from tidegate.workflows.sync_sending import Came, Sender, done
 
 REMEMBERED = 23 * 3600
 """Seconds for which an idempotency key is relied on: Stripe forgets it after at least 24 hours
@@ -115,7 +116,8 @@ class _Settling:
 
 
 def _planned(one: Open) -> Planned:
-    return Planned(Decision(one.key, one.kind, one.object_id, one.params, wanted=one.wanted), one.hash)
+    payload = one.params if one.operation in {*MAKES, "update"} else {**one.params, "do": one.operation}
+    return Planned(Decision(one.key, one.kind, one.object_id, payload, wanted=one.wanted), one.hash)
 
 
 def _request(sync: Sync, one: Open) -> Request:

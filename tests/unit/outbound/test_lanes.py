@@ -75,7 +75,10 @@ def test_no_more_is_taken_in_than_there_is_room_for() -> None:
             taken = n + 1
             yield str(n), n
 
-    running = threading.Thread(target=lambda: Lanes(lambda _: go.wait(20), lane, workers=2, room=10).run(work()))
+    def do(_: Work) -> None:
+        assert go.wait(20)
+
+    running = threading.Thread(target=lambda: Lanes(do, lane, workers=2, room=10).run(work()))
     running.start()
     until(lambda: taken == 11, "ten are taken in, and the eleventh is waited with")
     go.set()
