@@ -192,6 +192,20 @@ def test_outbound_is_paused_and_resumed(desk: Desk) -> None:
     assert desk.json("sync", "cancel", "customers", code=2)["error"]["message"] == "No run of customers is under way."
 
 
+def test_a_run_is_shown_as_it_would_be_taken_back_and_then_taken_back(desk: Desk) -> None:
+    desk("sources", "add", "warehouse", f"duckdb://{desk.warehouse}")
+    desk.define()
+    plan = desk.json("sync", "plan", "customers")["plan"]
+    run = desk.json("sync", "run", "customers", "--plan", str(plan))["run"]
+    shown = desk("sync", "revert", str(run))
+    assert "to be taken back" in shown
+    assert f"`tidegate sync revert {run} --run` does it" in shown
+    assert len(desk.customers()) == 3
+    assert desk.json("sync", "revert", str(run), "--run")["sent"] == {"delete": 3}
+    assert desk.customers() == {}
+    assert "no run of a sync" in desk.cli("sync", "revert", "1", code=2).stderr
+
+
 def test_a_run_is_followed_and_canceled_from_elsewhere(desk: Desk) -> None:
     desk("sources", "add", "warehouse", f"duckdb://{desk.warehouse}")
     desk.define()

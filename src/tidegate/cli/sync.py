@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidegate.cli import sync_runs
+from tidegate.cli import sync_revert, sync_runs
 from tidegate.cli.options import AsJson, SyncName
 
 if TYPE_CHECKING:
@@ -233,6 +233,6 @@ def _refuse_ending(file: Path | None) -> None:
         raise UsageError(problem=f"{file}: its name says the format by its end: .parquet, .csv or .json.")
 
 
-for command in (sync_runs.runs, sync_runs.tail):
+for command in (sync_runs.runs, sync_runs.tail, sync_revert.revert):
     app.command()(command)
 app.command("show")(sync_runs.show_)
