@@ -262,7 +262,7 @@ def test_a_run_of_a_source_that_breaks_in_the_middle_sends_nothing(desk: Desk) -
 def test_the_hubs_own_tables_are_written_back_to_stripe(desk: Desk) -> None:
     """What the hub knows of each customer as their metadata: no other warehouse is needed."""
     desk("sources", "add", "hub", "tidegate://")
-    sql = "select id, name, 'vip' as tier from customers where deleted_at is null order by created limit 2"
+    sql = "select id, name, 'vip' as tier from customers where deleted_at is null order by id limit 2"
     spec = {
         "key": "back",
         "model": "known",
