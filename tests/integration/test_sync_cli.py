@@ -257,3 +257,31 @@ def test_a_run_of_a_source_that_breaks_in_the_middle_sends_nothing(desk: Desk) -
     last = desk.json("sync", "show", "customers")
     assert (last["state"], last["requests"]) == ("interrupted", [])
     assert "is not there" in last["error"]
+
+
+def test_the_hubs_own_tables_are_written_back_to_stripe(desk: Desk) -> None:
+    """What the hub knows of each customer as their metadata: no other warehouse is needed."""
+    desk("sources", "add", "hub", "tidegate://")
+    sql = "select id, name, 'vip' as tier from customers where deleted_at is null order by id limit 2"
+    spec = {
+        "key": "back",
+        "model": "known",
+        "resource": "customers",
+        "mode": "update",
+        "match": {"id": "id"},
+        "fields": {"metadata": {"tier": "tier"}},
+    }
+    engine = open_engine(desk.url, pool_size=1)
+    with engine.begin() as db:
+        syncs.define_model(db, specs.model({"key": "known", "source": "hub", "sql": sql, "primary_key": "id"}))
+        syncs.define_sync(db, specs.sync(spec), "test")
+    engine.dispose()
+    assert [one["type"] for one in desk.json("models", "preview", "known")["columns"]] == ["string"] * 3
+    plan = desk.json("sync", "plan", "back")
+    assert plan["counts"]["update"] == 2
+    done = desk.json("sync", "run", "back", "--plan", str(plan["plan"]))
+    assert (done["state"], done["sent"]) == ("done", {"update": 2})
+    state = desk.sandbox.state
+    tiers = [state.full("customers", id_)["metadata"].get("tier") for id_ in list(state["customers"].ids)]
+    assert sorted(tier for tier in tiers if tier) == ["vip", "vip"]
+    assert desk.json("sync", "run", "back")["sent"] == {}

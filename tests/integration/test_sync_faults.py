@@ -1,7 +1,7 @@
 """Syncs while something goes wrong: nothing is made twice, nothing is lost, and no row fails for what passes."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
-from tests.support import importing
 from tests.support.importing import connected, imported
 from tests.support.killed_syncs import MARK, Warehouse, url_of
 
@@ -29,6 +28,7 @@ from tidegate.sandbox.answers import Refusal
 from tidegate.sandbox.keys import Key
 from tidegate.stripe_api.calls import Patience
 from tidegate.stripe_api.client import StripeApi
+from tidegate.stripe_api.limits import LocalBudget
 from tidegate.wiring import Hub
 from tidegate.workflows import run_sync, sync_sending
 from tidegate.workflows.run_sync import Wanted
@@ -60,9 +60,12 @@ class Customers:
     def add(self, *ids: int, name: str = "Ada") -> None:
         self.write("insert into people values " + ", ".join(f"({one}, 'p-{one}', '{name}')" for one in ids))
 
-    def run(self, patience: Patience = AT_ONCE, stop: Event | None = None, **wanted: Any) -> dict[str, Any]:
+    def run(
+        self, patience: Patience = AT_ONCE, stop: Event | None = None, rate: float = 0, **wanted: Any
+    ) -> dict[str, Any]:
         def writing(_: Account) -> AbstractContextManager[StripeApi]:
-            return importing.stripe(self.sandbox.key, self.sandbox.url, patience)
+            key, base = self.sandbox.key, self.sandbox.url
+            return closing(StripeApi(key, base=base, budget=LocalBudget(rate, 0), patience=patience))
 
         hub = self.warehouse.hub
         how: dict[str, Any] = {"despite_stops": True} | wanted
@@ -337,6 +340,19 @@ def test_stopped_nothing_else_begins_and_the_next_run_goes_on(people: Customers)
     people.healed()
     assert people.run()["sent"] == {"create": many - made}
     all_made_once(people, many)
+
+
+def test_stopped_while_requests_wait_for_the_rate_none_of_them_is_sent(people: Customers) -> None:
+    people.add(*range(MANY))
+    stop = Event()
+    people.on_write(lambda n: stop.set() if n == 2 else None)
+    done = people.run(stop=stop, rate=1.0)
+    made = len(people.names())
+    assert (done["state"], done["sent"], done["failed"]) == ("interrupted", {"create": made}, 0)
+    assert people.states() == {"done": made, "unsent": MANY - made}
+    people.healed()
+    people.run()
+    all_made_once(people)
 
 
 def test_there_and_back_within_a_minute_is_three_requests_with_three_keys(people: Customers) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from tidegate.connections.accounts import Account
-from tidegate.errors import ENDS_THE_WORK, StripeObjectMissing, SyncTakenOver, TidegateError
+from tidegate.errors import ENDS_THE_WORK, StripeObjectMissing, SyncTakenOver, TidegateError, WorkStopped
 from tidegate.mirror import lookups
 from tidegate.outbound import rows
 from tidegate.outbound.planning import Planned
@@ -97,6 +97,9 @@ class Sender:
         """
         try:
             self.through(self._intended(planned), self._sent_now)
+        except WorkStopped:  # while it waited to be sent, or to be sent again
+            if not self._stop.is_set():
+                raise
         except BaseException:
             try:
                 self._withdraw()
