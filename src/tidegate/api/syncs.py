@@ -117,10 +117,10 @@ class Started(BaseModel):
 
 
 class Canceled(BaseModel):
-    """A run that was asked to stop."""
+    """A run that was asked to stop; null: one was due, had not begun, and is not due any more."""
 
     sync: str
-    run: int
+    run: int | None
 
 
 class Runs(BaseModel):

@@ -140,7 +140,10 @@ def retry(
 
 @app.command()
 def cancel(name: SyncName, as_json: AsJson = False) -> None:
-    """Ask the run of a sync that is under way, wherever it is, to stop after its requests under way."""
+    """Ask the run of a sync that is under way, wherever it is, to stop after its requests under way.
+
+    A run that is due and has not begun is not run.
+    """
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.workflows import sync_stopping
@@ -149,6 +152,8 @@ def cancel(name: SyncName, as_json: AsJson = False) -> None:
         number = sync_stopping.cancel(hub.engine, name)
     if as_json:
         show.document({"sync": name, "run": number, "asked": True})
+    elif number is None:
+        show.line(f"{name} was due, and is not run now.")
     else:
         show.line(f"Run {number} of {name} stops within seconds.")
 
