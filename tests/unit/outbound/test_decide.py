@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.outbound.fields.shapes import Problem
+from tidegate.outbound.fields.problems import Problem
 from tidegate.outbound.plan.compare import same
 from tidegate.outbound.plan.decide import Asked, Change, Decision, Sent, Terms, decide, showing
 from tidegate.outbound.plan.items import updates

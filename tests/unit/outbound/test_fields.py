@@ -123,9 +123,10 @@ def test_what_is_no_whole_number(value: Any) -> None:
 
 
 def test_words_in_the_place_of_values() -> None:
-    assert right("subscriptions", {"customer": "cus_1", "trial_end": "now"})["trial_end"] == "now"
+    assert right("subscriptions", {"trial_end": "now"}, "update")["trial_end"] == "now"
     tiers = [{"up_to": 5, "unit_amount": 700}, {"up_to": "inf", "unit_amount_decimal": "0.50"}]
-    found = right("prices", {"currency": "usd", "tiers": tiers})["tiers"]
+    price = {"product": "prod_1", "currency": "usd", "billing_scheme": "tiered", "tiers_mode": "volume"}
+    found = right("prices", price | {"tiers": tiers})["tiers"]
     assert found == [{"up_to": 5, "unit_amount": 700}, {"up_to": "inf", "unit_amount_decimal": "0.5"}]
     assert wrong("customers", {"tax_exempt": "exmpt"}) == [("tax_exempt", "it takes one of exempt, none, reverse")]
     assert right("customers", {"tax_exempt": ""}) == {"tax_exempt": ""}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tidegate.outbound.fields.catalogue import create_only
-from tidegate.outbound.fields.shapes import Problem
+from tidegate.outbound.fields.problems import Problem
 from tidegate.outbound.plan import items
 from tidegate.outbound.plan.applicable import why_not
 from tidegate.outbound.plan.compare import ALONG, ASKED_ONLY, flat, listed, nested, same, shown, shows
