@@ -134,6 +134,14 @@ def test_words_in_the_place_of_values() -> None:
     assert right("customers", {"tax_id_data": [{"type": "eu_vat", "value": 5}]})["tax_id_data"][0]["value"] == "5"
 
 
+def test_an_empty_list_or_object_takes_away_what_is_there() -> None:
+    assert right("subscriptions", {"discounts": [], "default_tax_rates": "[]"}, "update") == {
+        "discounts": "", "default_tax_rates": "",
+    }  # fmt: skip
+    assert right("customers", {"address": {}, "metadata": {}}) == {"address": "", "metadata": {}}
+    assert wrong("customers", {"invoice_settings": {}}) == [("invoice_settings", "it cannot be empty")]
+
+
 @pytest.mark.parametrize(
     "value",
     [

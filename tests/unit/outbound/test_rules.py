@@ -111,7 +111,7 @@ def test_an_update_needs_nothing_but_what_it_says_is_checked() -> None:
     for resource in ("subscriptions", "invoices", "invoiceitems", "quotes"):
         assert wrong(resource, {"description": "a"}, "update") == []
     assert wrong("subscriptions", SENT, "update") == []
-    assert wrong("subscriptions", {"items": []}, "update") == [("items", "it needs an entry at least")]
+    assert wrong("subscriptions", {"items": []}, "update") == [("items", "it cannot be empty")]
     assert wrong("products", {"name": ""}, "update") == [("name", "it cannot be empty")]
 
 

@@ -85,7 +85,27 @@ def _type(name: str, one: Field, zone: tzinfo) -> Any:
         plain, converted = _PLAIN[one.kind]
         kind = Annotated[plain, BeforeValidator(converted)]
     words = (*(one.choices if one.kind != "text" else ()), *(("",) if one.clearable else ()))
-    return _or_words(kind, words) if words else kind
+    kind = _or_words(kind, words) if words else kind
+    return Annotated[kind, BeforeValidator(_emptied(one))] if _holds_others(one) else kind
+
+
+def _holds_others(one: Field) -> bool:
+    return one.kind in {"object", "list", "map"} and one.name != "metadata"
+
+
+def _emptied(one: Field) -> Callable[[Any], Any]:
+    """An empty list or object takes away what is there, which Stripe is told by an empty text: of an empty list its
+    SDK sends nothing at all.
+    """
+
+    def check(value: Any) -> Any:
+        if value not in ([], {}, (), "[]", "{}"):
+            return value
+        if one.clearable:
+            return ""
+        raise ValueError("it cannot be empty")
+
+    return check
 
 
 def _chosen(choices: tuple[str, ...]) -> Any:
