@@ -1,66 +1,19 @@
 """Syncs end to end: a warehouse's rows planned and sent to the sandbox over HTTP, each once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 from sqlalchemy import text
 from tests.support.importing import connected, imported
+from tests.support.warehouse import ACCOUNTS, Warehouse
 
-from tidegate.connections.accounts import Account
 from tidegate.errors import SyncStopped
-from tidegate.outbound import specs, syncs
 from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
-from tidegate.workflows import run_sync, sync_plan
-from tidegate.workflows.run_sync import Wanted
-from tidegate.workflows.sync_plan import Part
 
 Make = Callable[..., Sandbox]
-
-
-class Warehouse:
-    """A DuckDB file with accounts, and a sync of customers over it."""
-
-    def __init__(self, hub: Hub, account: Account, folder: Path) -> None:
-        self.hub, self.account, self.path = hub, account, folder / "warehouse.duckdb"
-
-    def write(self, sql: str) -> None:
-        with duckdb.connect(self.path) as db:
-            db.execute(sql)
-
-    def define(self, **said: Any) -> None:
-        spec = {
-            "key": "customers",
-            "model": "accounts",
-            "resource": "customers",
-            "match": {"email": "email"},
-            "fields": {"name": "company", "email": "email", "metadata": {"tier": "tier"}},
-        } | said
-        with self.hub.engine.begin() as db:
-            syncs.define_source(db, "warehouse", sealed=None, env="", shown=str(self.path))
-            syncs.define_model(
-                db, specs.model({"key": "accounts", "source": "warehouse", "table": "accounts", "primary_key": "id"})
-            )
-            syncs.define_sync(db, specs.sync(spec), self.account.name)
-
-    def url(self, source: Any) -> str:
-        return f"duckdb://{source.shown}"
-
-    def plan(self, part: Part = sync_plan.ALL) -> dict[str, Any]:
-        with sync_plan.planned(self.hub.engine, "customers", self.url, part) as made:
-            with self.hub.engine.begin() as db:
-                number = sync_plan.keep(db, made.plan, "me")
-            return sync_plan.answer(made, number)
-
-    def run(self, **wanted: Any) -> dict[str, Any]:
-        return run_sync.run(self.hub.engine, "customers", self.url, self.hub.stripe_writing, Wanted(**wanted))
-
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        with self.hub.engine.connect() as db:
-            return [tuple(row) for row in db.execute(text(sql))]
 
 
 @pytest.fixture
@@ -69,18 +22,15 @@ def sandbox(make_sandbox: Make) -> Sandbox:
 
 
 @pytest.fixture
-def warehouse(hub: Hub, sandbox: Sandbox, tmp_path: Path) -> Iterator[Warehouse]:
+def warehouse(hub: Hub, sandbox: Sandbox, tmp_path: Path) -> Warehouse:
     with hub.engine.begin() as db:
         db.execute(text("truncate tidegate.connections, tidegate.syncs, tidegate.sync_rows, tidegate.requests cascade"))
     account = connected(hub, sandbox, write_key=sandbox.key)
     imported(hub, account)
     warehouse = Warehouse(hub, account, tmp_path)
-    warehouse.write("""
-create table accounts as select * from (values
-  (1, 'O''Brien', 'pat@new.example', 'pro'), (2, 'Ünïcode 🎉', 'uni@new.example', 'free'),
-  (3, 'Ada', 'ada@new.example', null)) t(id, company, email, tier)""")
+    warehouse.write(ACCOUNTS)
     warehouse.define()
-    yield warehouse
+    return warehouse
 
 
 def customers(sandbox: Sandbox) -> dict[str, dict[str, Any]]:

@@ -11,3 +11,4 @@ ConnectionName = Annotated[
 Resources = Annotated[
     list[str] | None, typer.Option("--resource", metavar="NAME", help="Only this resource; may be repeated.")
 ]
+SyncName = Annotated[str, typer.Argument(metavar="NAME", help="The sync.")]

@@ -48,6 +48,8 @@ TidegateError
 │   ├── SyncUnknown
 │   ├── ModelInvalid
 │   ├── PlanStale
+│   ├── RunNotReverted
+│   ├── OutboundInUse
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
 │   ├── CustomerUnknown
@@ -61,8 +63,10 @@ TidegateError
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
 │   ├── ImportIncomplete
 │   ├── ModelRowsInvalid
+│   ├── OutboundPaused
 │   ├── SyncStopped
 │   ├── SyncRunning
+│   │   └── SyncTakenOver
 │   └── ImportRunning
 │       ├── ImportTakenOver
 │       ├── CatchUpRunning
@@ -153,11 +157,15 @@ from tidegate.errors.mirror import (
 from tidegate.errors.outbound import (
     ModelInvalid,
     ModelRowsInvalid,
+    OutboundInUse,
+    OutboundPaused,
     PlanStale,
+    RunNotReverted,
     SourceUnreachable,
     SyncInvalid,
     SyncRunning,
     SyncStopped,
+    SyncTakenOver,
     SyncUnknown,
 )
 from tidegate.errors.outcomes import OUTCOMES, outcome
@@ -236,6 +244,8 @@ __all__ = [
     "ModelRowsInvalid",
     "NotReadOnly",
     "OtherAccount",
+    "OutboundInUse",
+    "OutboundPaused",
     "PlanStale",
     "PolicyInvalid",
     "PortTaken",
@@ -248,6 +258,7 @@ __all__ = [
     "ResourceNotListed",
     "ResourceUnknown",
     "ReviewUnknown",
+    "RunNotReverted",
     "RunUnknown",
     "SchemaTooNew",
     "ScopeMissing",
@@ -273,6 +284,7 @@ __all__ = [
     "SyncInvalid",
     "SyncRunning",
     "SyncStopped",
+    "SyncTakenOver",
     "SyncUnknown",
     "TermsInvalid",
     "TidegateError",

@@ -33,3 +33,21 @@ class PlanStale(UsageError):
 
 class SyncRunning(FoundWrong):
     """The sync {sync} runs already, in {process}; see `tidegate sync tail {sync}`."""
+
+
+class OutboundPaused(FoundWrong):
+    """Outbound is paused since {since} by {by}, so nothing is sent to Stripe. `tidegate resume outbound` ends that."""
+
+
+class OutboundInUse(UsageError):
+    """The {what} {key} is named by {by}; remove that first."""
+
+
+class RunNotReverted(UsageError):
+    """Run {run} cannot be taken back: {problem}"""
+
+
+class SyncTakenOver(SyncRunning):
+    """The sync {sync} runs in {process} by now: this run had lost its lock in the database. What it had not sent is the
+    other's.
+    """

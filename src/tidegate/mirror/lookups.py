@@ -69,6 +69,24 @@ where connection = :connection and id = any(cast(:ids as text[]))"""
     return {row.id: Object(msgspec.json.decode(row.data), row.updated_at, row.deleted) for row in rows}
 
 
+class Mark(NamedTuple):
+    """What tells whether an object was stored anew since: the same `storing` is the same one; `at`: Stripe's time of
+    that version, in epoch seconds.
+    """
+
+    storing: str
+    at: int
+
+
+def marks(db: Connection, connection: str, resource: str, ids: Sequence[str]) -> dict[str, Mark]:
+    """The marks of objects, by id; those that the mirror lacks have none."""
+    sql = f"""
+select id, xmin::text as storing, extract(epoch from updated_at)::bigint as at from stripe.{resource}
+where connection = :connection and id = any(cast(:ids as text[]))"""
+    rows = db.execute(text(sql), {"connection": connection, "ids": list(ids)})
+    return {row.id: Mark(row.storing, row.at) for row in rows}
+
+
 HANGING: Mapping[str, str] = {
     "customers": """
 select o.id, 'live_subscriptions' as what, count(*)::text as said from unnest(cast(:ids as text[])) as o(id)
@@ -94,3 +112,13 @@ def hanging(db: Connection, connection: str, resource: str, ids: Sequence[str]) 
         for row in db.execute(text(HANGING[resource]), {"connection": connection, "ids": list(ids)}):
             found.setdefault(row.id, {})[row.what] = row.said
     return found
+
+
+def forgotten(db: Connection, connection: str, customers: Collection[str]) -> set[str]:
+    """Those of these customers (Stripe ids) who were forgotten: of them nothing is to be sent any more."""
+    if not customers:
+        return set()
+    sql = """
+select customer from tidegate.forgotten
+where connection = :connection and customer = any(cast(:customers as text[]))"""
+    return set(db.scalars(text(sql), {"connection": connection, "customers": sorted(customers)}))

@@ -13,6 +13,7 @@ from tidegate.outbound.fields import priced, values
 from tidegate.outbound.fields.catalogue import Operation, catalogue
 from tidegate.outbound.fields.problems import Problem
 from tidegate.outbound.fields.shapes import checked
+from tidegate.outbound.plan.compare import id_of
 from tidegate.outbound.plan.decide import Asked
 from tidegate.outbound.rows import Row
 from tidegate.outbound.specs import SETTABLE, Sync
@@ -38,6 +39,8 @@ class Asking:
         )
         beside = lookups.hanging(self._db, self._connection, self._sync.resource, sorted(bodies))
         creates, updates = (self._payloads(batch, known, operation) for operation in ("create", "update"))
+        owners = {id_: self._owner(id_, bodies) for those in ids for id_ in those}
+        forgotten = lookups.forgotten(self._db, self._connection, set(owners.values()) - {""})
         found: list[tuple[Asked, Row | None]] = []
         for place, row in enumerate(batch):
             state = states.get(row["_key"])
@@ -49,9 +52,16 @@ class Asking:
                 live=self._live(bodies[there[0]], beside) if len(there) == 1 else None,
                 sent=state.sent if state else None,
                 gone=bool(ids[place]) and not there,
+                forgotten=any(owners[id_] in forgotten for id_ in ids[place]),
             )  # fmt: skip
             found.append((asked, state))
         return found
+
+    def _owner(self, id_: str, bodies: Mapping[str, lookups.Object]) -> str:
+        """The customer whose an object is, or that it is; empty: nobody's."""
+        if self._sync.resource == "customers":
+            return id_
+        return id_of(bodies[id_].body.get("customer")) or "" if id_ in bodies else ""
 
     def _live(self, found: lookups.Object, beside: Mapping[str, Mapping[str, str]]) -> Mapping[str, Any]:
         return {**found.body, **beside.get(str(found.body.get("id")), {})}

@@ -18,7 +18,7 @@ from tidegate.outbound.plan.deletes import deletion
 from tidegate.outbound.specs import SETTABLE, Sync
 from tidegate.outbound.staging import Counts, Staging
 
-KINDS = ("create", "update", "delete", "nothing", "skip", "held", "conflict", "invalid", "gone")
+KINDS = ("create", "update", "replace", "delete", "nothing", "skip", "held", "conflict", "invalid", "gone")
 SAMPLE = 20
 VERSION = 1
 """Of how rows are made into requests here: another makes every row differ."""
@@ -170,7 +170,7 @@ def _fingerprint(staging: Staging) -> str:
     """Of everything that is to be sent, in the order of the keys."""
     [(found,)] = staging.db.execute("""
 select md5(string_agg(md5(concat_ws('|', key, kind, object_id, payload)), '' order by key))
-from decisions where kind in ('create', 'update', 'delete')""").fetchall()
+from decisions where kind in ('create', 'update', 'replace', 'delete')""").fetchall()
     return found or ""
 
 

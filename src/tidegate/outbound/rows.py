@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, text
 
 from tidegate.outbound.plan.decide import Sent
+from tidegate.outbound.stored_json import stored
 from tidegate.store.bulk import Texts
 
 OPEN = ("held", "conflict", "invalid", "failed")
@@ -46,8 +46,20 @@ def of(db: Connection, sync: str, keys: Sequence[str]) -> dict[str, Row]:
 
 
 def touched(db: Connection, sync: str, connection: str, resource: str) -> list[str]:
-    """The keys of rows whose objects changed in Stripe since they were looked at."""
+    """The keys of rows whose objects changed in Stripe since they were looked at.
+
+    Objects that stand as they did when all were looked at last (`syncs.looked_until`) are not asked about: whatever
+    Stripe did before that time was known then (`told_until`).
+    """
     return list(db.scalars(text(_TOUCHED.format(resource=resource)), {"sync": sync, "connection": connection}))
+
+
+def told_until(db: Connection, connection: str) -> datetime | None:
+    """Stripe's time until which the mirror has all that Stripe did; None: it was not imported whole yet.
+
+    What waits in the inbox is read and not yet in the mirror.
+    """
+    return db.scalar(_TOLD_UNTIL, {"connection": connection})
 
 
 def keep(db: Connection, sync: str, run: int, rows: Sequence[Row]) -> None:
@@ -55,7 +67,7 @@ def keep(db: Connection, sync: str, run: int, rows: Sequence[Row]) -> None:
     if not rows:
         return
     columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in _PLAIN}
-    json = {name: Texts([msgspec.json.encode(getattr(row, name)).decode() for row in rows]) for name in _JSON}
+    json = {name: Texts([stored(getattr(row, name)) for row in rows]) for name in _JSON}
     db.execute(_KEEP, {"sync": sync, "run": run, **columns, **json})
 
 
@@ -71,10 +83,21 @@ _PLAIN = {
 _JSON = ("wrote", "showed", "problems")
 _ALL = (*_PLAIN, *_JSON)
 
+# Stripe's times are whole seconds: what happened in the one until which everything was known may be new, and an object
+# of which two versions of one second were told was asked for again (certainty 2).
 _TOUCHED = """
-select r.key from tidegate.sync_rows r
-join stripe.{resource} o on o.connection = :connection and o.id = r.object_id
-where r.sync = :sync and r.object_id is not null and o.updated_at is distinct from r.seen_at"""
+select r.key from stripe.{resource} o
+join tidegate.sync_rows r on r.sync = :sync and r.object_id = o.id
+where o.connection = :connection and (o.updated_at is distinct from r.seen_at or o.certainty = 2)
+  and r.state <> 'reverted'
+  and o.updated_at >= coalesce((select looked_until from tidegate.syncs where key = :sync) - interval '1 second',
+    '-infinity')"""
+
+_TOLD_UNTIL = text("""
+select least(c.complete_as_of,
+  (select min(i.created) from tidegate.inbox i where i.connection = c.name and i.state = 'waiting'),
+  (select min(i.created) from tidegate.inbox i where i.connection = c.name and i.state = 'parked'))
+from tidegate.connections c where c.name = :connection and c.complete_as_of is not null""")
 
 _OF = text(f"""
 select {", ".join(_ALL)} from tidegate.sync_rows where sync = :sync and key = any(cast(:keys as text[]))""")

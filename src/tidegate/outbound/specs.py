@@ -7,7 +7,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from tidegate.errors import SyncInvalid
+from tidegate.outbound import schedule
 from tidegate.outbound.field_map.parse import FieldMap, parse
+from tidegate.outbound.schedule import AfterSync
 
 _FORBID = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -53,6 +55,18 @@ class Stops(BaseModel):
     updates: float = 20
 
 
+class Alerts(BaseModel):
+    """When `tidegate status` names a sync: rows that failed in percent of the model's, and minutes that a run is late
+    or lasts.
+    """
+
+    model_config = _FORBID
+
+    rows_failed: float = 5
+    late: int = 30
+    longest: int = 240
+
+
 class Model(BaseModel):
     """A named query over a source: SQL, or a table's name, and the column (or columns) that tell its rows apart."""
 
@@ -83,7 +97,7 @@ class Sync(BaseModel):
 
     `match`: the field that rows are matched by, and the column that holds it (`{email: owner}`, `{metadata: {key:
     column}}`). `on_conflict`: who wins where a field was edited in Stripe. `finish`: what becomes of invoices and
-    quotes when all of their items passed. `time_zone`: of times that name none.
+    quotes when all of their items passed. `time_zone`: of times that name none, and of the schedule.
     """
 
     model_config = _FORBID
@@ -102,6 +116,7 @@ class Sync(BaseModel):
     time_zone: str = "UTC"
     schedule: str = ""
     stops: Stops = Stops()
+    alerts: Alerts = Alerts()
 
     @field_validator("delete", mode="before")
     @classmethod
@@ -110,7 +125,7 @@ class Sync(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> "Sync":
-        problems = [*_of_match(self), *_of_delete(self), *_of_options(self)]
+        problems = [*_of_match(self), *_of_delete(self), *_of_options(self), *_of_schedule(self)]
         problems += [f"{one.where}: {one.problem}" for one in parse(self.resource, self.fields)[1]]
         if problems:
             raise ValueError("; ".join(problems))
@@ -204,3 +219,12 @@ def _of_options(sync: Sync) -> list[str]:
     except (ZoneInfoNotFoundError, ValueError):
         found.append(f"time_zone: {sync.time_zone!r} is no time zone: it is one such as Europe/Berlin, or UTC")
     return found
+
+
+def _of_schedule(sync: Sync) -> list[str]:
+    try:
+        if schedule.parse(sync.schedule) == AfterSync(sync.key):
+            return ["schedule: a sync cannot run after itself"]
+    except ValueError as wrong:
+        return [f"schedule: {wrong}"]
+    return []

@@ -34,6 +34,13 @@ class Counts(NamedTuple):
     unchanged: int
 
 
+class KeyProblems(NamedTuple):
+    """How many rows a model has, and what is wrong with their keys."""
+
+    rows: int
+    problems: list[str]
+
+
 @dataclass(slots=True)
 class Staging:
     """A model's rows and the state of a sync, side by side."""
@@ -45,6 +52,20 @@ class Staging:
 
         Raises ModelInvalid for a column that it lacks, and ModelRowsInvalid for keys that are null or not unique.
         """
+        found = self._take(model, rows, primary_key, columns)
+        if found.problems:
+            raise ModelRowsInvalid(model=model, problem=found.problems[0])
+
+    def counted(self) -> int:
+        """How many rows were read."""
+        [(count,)] = self.db.execute("select count(*) from model").fetchall()
+        return int(count)
+
+    def key_problems(self, model: str, rows: Any, primary_key: Sequence[str]) -> KeyProblems:
+        """How many rows there are, and which keys are null or not unique. Raises ModelInvalid as `read` does."""
+        return self._take(model, rows, primary_key, ())
+
+    def _take(self, model: str, rows: Any, primary_key: Sequence[str], columns: Sequence[str]) -> KeyProblems:
         lacking = sorted({*primary_key, *columns} - set(rows.schema.names))
         if lacking:
             has = ", ".join(rows.schema.names)
@@ -56,21 +77,22 @@ class Staging:
         self.db.execute(f"""
 create table model as select {key}::varchar as "_key", ({null}) as "_null", {kept} from incoming""")
         self.db.unregister("incoming")
-        self._refuse_keys(model, primary_key)
+        return self._key_problems(primary_key)
 
-    def _refuse_keys(self, model: str, primary_key: Sequence[str]) -> None:
-        named = ", ".join(primary_key)
-        [(nulls,)] = self.db.execute('select count(*) from model where "_null"').fetchall()
+    def _key_problems(self, primary_key: Sequence[str]) -> KeyProblems:
+        named, problems = ", ".join(primary_key), list[str]()
+        [(rows, nulls)] = self.db.execute('select count(*), count(*) filter (where "_null") from model').fetchall()
         if nulls:
             [(example,)] = self.db.execute("""
 select to_json(m)::varchar from (select * exclude ("_key", "_null") from model where "_null" limit 1) m""").fetchall()
-            problem = f"{nulls:,} have no {named}, such as {example[:300]}"
-            raise ModelRowsInvalid(model=model, problem=problem)
+            problems.append(f"{nulls:,} have no {named}, such as {example[:300]}")
         twice = self.db.execute(f"""
-select "_key", count(*) from model group by 1 having count(*) > 1 order by 2 desc, 1 limit {SHOWN}""").fetchall()
+select "_key", count(*) from model where not "_null" group by 1 having count(*) > 1 order by 2 desc, 1
+limit {SHOWN}""").fetchall()
         if twice:
             shown = ", ".join(f"{key} ({count} times)" for key, count in twice)
-            raise ModelRowsInvalid(model=model, problem=f"{named} is not unique: {shown}")
+            problems.append(f"{named} is not unique: {shown}")
+        return KeyProblems(rows, problems)
 
     def stand(self, version: str, columns: Sequence[str], state: Any) -> None:
         """Takes the state in (a reader of `key`, `hash`, `open`: to be tried again), and hashes what each row says now.

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from sqlalchemy import Connection, text
 
-from tidegate.errors import ManagedByFile, SyncInvalid, SyncUnknown
+from tidegate.errors import ManagedByFile, OutboundInUse, SyncInvalid, SyncUnknown
 from tidegate.outbound import specs
+from tidegate.outbound.schedule import AfterSync, parse
 from tidegate.outbound.specs import Model, Sync
+from tidegate.secrets import Vault
 
 FILE = "file"
 
@@ -22,15 +24,6 @@ def define_source(
     _refuse_managed(db, "sources", key, managed_by)
     values = {"key": key, "url": sealed, "env": env, "shown": shown, "managed_by": managed_by}
     db.execute(_SOURCE, values)
-
-
-def without_password(url: str) -> str:
-    """A URL as it may be shown."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = f"{parts.username}:…@{parts.hostname}" + (f":{parts.port}" if parts.port else "")
-    return urlunsplit(parts._replace(netloc=host))
 
 
 def define_model(db: Connection, model: Model, managed_by: str = "") -> None:
@@ -46,10 +39,12 @@ def define_model(db: Connection, model: Model, managed_by: str = "") -> None:
 
 def define_sync(db: Connection, sync: Sync, connection: str, managed_by: str = "") -> None:
     """A sync of a connection; one that is there is replaced and keeps its rows. Raises SyncUnknown for a model that is
-    not there, and SyncInvalid where it would go to another connection or resource than its rows are of.
+    not there, and SyncInvalid where it would go to another connection or resource than its rows are of, or run after
+    what runs after it.
     """
     _refuse_managed(db, "syncs", sync.key, managed_by)
     _known(db, "models", "model", sync.model)
+    _refuse_circle(db, sync)
     there = db.execute(_SYNC_OF, {"key": sync.key}).first()
     if there is not None and (there.connection, there.resource) != (connection, sync.resource) and there.rows:
         problem = (
@@ -60,6 +55,11 @@ def define_sync(db: Connection, sync: Sync, connection: str, managed_by: str = "
     spec = json.dumps(sync.model_dump(mode="json", exclude_unset=True) | {"connection": connection})
     values = {"key": sync.key, "model": sync.model, "connection": connection, "resource": sync.resource, "spec": spec}
     db.execute(_SYNC, values | {"managed_by": managed_by})
+
+
+def looked(db: Connection, key: str, until: datetime) -> None:
+    """Says until when changes of a sync's objects in Stripe were looked at."""
+    db.execute(text("update tidegate.syncs set looked_until = :until where key = :key"), {"key": key, "until": until})
 
 
 def source(db: Connection, key: str) -> Any:
@@ -76,6 +76,40 @@ def model(db: Connection, key: str) -> Model:
 def sync(db: Connection, key: str) -> Sync:
     """Raises SyncUnknown."""
     return specs.sync(_known(db, "syncs", "sync", key).spec)
+
+
+def remove(db: Connection, table: str, key: str, managed_by: str = "") -> None:
+    """Removes a source or model that nothing names any more, or a sync with what it remembers of its rows; what they
+    are in Stripe stays there, and so does the journal. Raises SyncUnknown, ManagedByFile and OutboundInUse.
+    """
+    what = table.removesuffix("s")
+    _known(db, table, what, key)
+    _refuse_managed(db, table, key, managed_by)
+    if namer := {"sources": "models", "models": "syncs"}.get(table):
+        by = list(db.scalars(text(f"select key from tidegate.{namer} where {what} = :key order by 1"), {"key": key}))
+        if by:
+            raise OutboundInUse(what=what, key=key, by=f"the {namer} {', '.join(by)}")
+    else:
+        for of_sync in ("sync_rows", "sync_plans"):
+            db.execute(text(f"delete from tidegate.{of_sync} where sync = :key"), {"key": key})
+    db.execute(text(f"delete from tidegate.{table} where key = :key"), {"key": key})
+
+
+def release(db: Connection, table: str, key: str) -> None:
+    """Lets what the file managed be changed elsewhere."""
+    db.execute(text(f"update tidegate.{table} set managed_by = '' where key = :key"), {"key": key})
+
+
+def seal_anew(db: Connection, old: Vault, new: Vault) -> dict[str, int]:
+    """Opens every stored URL with the old vault and seals it with the new one: 1 for each source.
+
+    Raises SecretKeyLost, which names the source, when one does not open.
+    """
+    rows = db.execute(text("select key, url from tidegate.sources where url is not null order by key for update")).all()
+    for row in rows:
+        sealed = new.seal(old.open(bytes(row.url), f"source {row.key}"))
+        db.execute(text("update tidegate.sources set url = :url where key = :key"), {"url": sealed, "key": row.key})
+    return {row.key: 1 for row in rows}
 
 
 def every(db: Connection, table: str) -> Sequence[Mapping[str, Any]]:
@@ -103,6 +137,17 @@ def _refuse_managed(db: Connection, table: str, key: str, managed_by: str) -> No
         raise ManagedByFile(what=f"The {table.removesuffix('s')} {key}")
 
 
+def _refuse_circle(db: Connection, sync: Sync) -> None:
+    """Raises SyncInvalid for a sync that would run after one that runs after it, for they would run for ever."""
+    passed, said = [sync.key], sync.schedule
+    while isinstance(after := parse(said), AfterSync) and after.sync not in passed[1:]:
+        passed.append(after.sync)
+        if after.sync == sync.key:
+            named = " after ".join(passed)
+            raise SyncInvalid(what="sync", key=sync.key, problem=f"schedule: {named} would never end")
+        said = db.scalar(_FOLLOWS, {"key": after.sync}) or ""
+
+
 _SOURCE = text("""
 insert into tidegate.sources (key, url, env, shown, managed_by) values (:key, :url, :env, :shown, :managed_by)
 on conflict (key) do update
@@ -119,7 +164,11 @@ select connection, resource, exists (select from tidegate.sync_rows r where r.sy
 from tidegate.syncs s where key = :key""")
 
 _SYNC = text("""
-insert into tidegate.syncs (key, model, connection, resource, spec, managed_by)
+insert into tidegate.syncs as s (key, model, connection, resource, spec, managed_by)
 values (:key, :model, :connection, :resource, cast(:spec as jsonb), :managed_by)
 on conflict (key) do update set model = excluded.model, connection = excluded.connection,
-  resource = excluded.resource, spec = excluded.spec, managed_by = excluded.managed_by""")
+  resource = excluded.resource, spec = excluded.spec, managed_by = excluded.managed_by,
+  next_at = case when (s.spec -> 'schedule', s.spec -> 'time_zone')
+    is not distinct from (excluded.spec -> 'schedule', excluded.spec -> 'time_zone') then s.next_at end""")
+
+_FOLLOWS = text("select spec ->> 'schedule' from tidegate.syncs where key = :key")

@@ -55,7 +55,12 @@ syncs = Table(
     Column("spec", JSONB, nullable=False, comment="as tidegate.yaml says it"),
     Column("enabled", Boolean, nullable=False, server_default=text("true"), comment="whether its schedule runs it"),
     Column("next_at", Time, comment="when its schedule runs it; null: it has none"),
+    Column("stop_run", BigInteger, comment="the run that somebody asked to stop"),
     Column("planned_with", Text, nullable=False, server_default="", comment="fingerprint of the spec that last ran"),
+    Column("due_at", Time, comment="since when a run is due that has not come to its end; null: none is"),
+    Column("due_for", Text, nullable=False, server_default="", comment="schedule, import, sync KEY, or who asked"),
+    Column("asked", JSONB, comment="how that run is wanted; null: as a schedule wants it"),
+    Column("looked_until", Time, comment="Stripe's time until which its objects' changes were looked at"),
     Column("managed_by", Text, nullable=False, server_default="", comment="file: tidegate.yaml"),
     Column("made_at", Time, nullable=False, server_default=func.now()),
 )  # fmt: skip
@@ -66,7 +71,7 @@ sync_rows = Table(
     Column("sync", Text, nullable=False),
     Column("key", Text, nullable=False, comment="the model's primary key; several columns as a JSON array"),
     Column("hash", BigInteger, nullable=False, comment="of the columns that were sent, and of how"),
-    Column("state", Text, nullable=False, comment="sent, skipped, held, conflict, invalid, failed or gone"),
+    Column("state", Text, nullable=False, comment="sent, skipped, held, conflict, invalid, failed, gone or reverted"),
     Column("object_id", Text, comment="what the row is in Stripe; null: nothing yet"),
     Column("ours", Boolean, nullable=False, server_default=text("false"), comment="this sync made or adopted it"),
     Column("wrote", JSONB, nullable=False, server_default=text("'{}'"), comment="what was sent last, by field"),
@@ -107,6 +112,11 @@ requests = Table(
     Column("sync", Text, nullable=False),
     Column("connection", Text, nullable=False),
     Column("key", Text, nullable=False, comment="of the row"),
+    Column(
+        "kind", Text, nullable=False, comment="of the decision: create, update, replace, delete, retire, finish, revert"
+    ),
+    Column("hash", BigInteger, nullable=False, comment="of what the row said"),
+    Column("wanted", JSONB, nullable=False, server_default=text("'{}'"), comment="all that the row said, by field"),
     Column("operation", Text, nullable=False, comment="create, update, delete, cancel, void, archive, finalize, …"),
     Column("method", Text, nullable=False),
     Column("path", Text, nullable=False),
@@ -114,7 +124,9 @@ requests = Table(
     Column("before", JSONB, nullable=False, server_default=text("'{}'"), comment="of the fields it changes"),
     Column("idempotency_key", Text, nullable=False),
     Column("generation", Integer, nullable=False),
-    Column("state", Text, nullable=False, server_default="intended", comment="intended, done, refused or unknown"),
+    Column(
+        "state", Text, nullable=False, server_default="intended", comment="intended, done, refused, unknown or unsent"
+    ),
     Column("status", Integer, comment="of the answer; null: none came"),
     Column("request_id", Text, nullable=False, server_default="", comment="Stripe's"),
     Column("response", JSONB, comment="as Stripe answered, personal data redacted"),
@@ -123,7 +135,16 @@ requests = Table(
     Column("intended_at", Time, nullable=False, server_default=func.clock_timestamp()),
     Column("sent_at", Time),
     Column("answered_at", Time),
+    Column("forgotten_at", Time, comment="its person was forgotten: what it said is not kept any more"),
     Index("requests_run", "run", "id"),
     Index("requests_row", "sync", "key", "id"),
     Index("requests_open", "sync", postgresql_where=text("state in ('intended', 'unknown')")),
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("what", Text, primary_key=True, comment="outbound: nothing is sent to Stripe while this row is there"),
+    Column("by", Text, nullable=False),
+    Column("at", Time, nullable=False, server_default=func.clock_timestamp()),
 )

@@ -1,4 +1,4 @@
-"""Forgets a person: personal data goes from mirror, versions, inbox, outbox and contact; amounts and ids stay."""
+"""Forgets a person: personal data goes from mirror, versions, inbox, outbox, syncs and contact; amounts, ids stay."""
 
 import hashlib
 import json
@@ -16,6 +16,7 @@ from tidegate.delivery.outbox import Told, tell
 from tidegate.entitlements import overrides
 from tidegate.errors import ContactInvalid, PreviewStale
 from tidegate.mirror.forgetting import forget as redact_mirror
+from tidegate.outbound import forgetting as forget_outbound
 from tidegate.revenue import events
 from tidegate.workflows.contacts_edit import rematch
 
@@ -51,7 +52,8 @@ def forget(
     """Forgets a contact (a ref) with all its customers, or one `customer` of `account` that is nobody's.
 
     Whatever Stripe tells of them later is redacted as it comes in, so it does not matter whether they are deleted
-    there, before or after. It cannot be undone. Raises ContactUnknown, ContactInvalid, PreviewStale.
+    there, before or after. It cannot be undone. Raises ContactUnknown, ContactInvalid, PreviewStale, and SyncRunning
+    where a sync of their connection is at work.
     """
     if (ref is None) == (customer is None) or (customer is not None and account is None):
         raise ContactInvalid(problem="name a contact, or one customer and its connection")
@@ -85,6 +87,8 @@ def _forget(
     rows: Counter[str] = Counter()
     for connection, customers in by_connection.items():
         forgetting.unfollow(db, connection, livemode, customers)
+        forget_outbound.refuse_while_running(db, connection)
+        rows += forget_outbound.forget(db, connection, customers)
         rows += redact_mirror(db, connection, customers)
         rows += events.forget(db, connection, customers)
         rows["tidegate.outbox"] += outbox.redact_customers(db, connection, customers)

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,15 @@ from tidegate.connections.accounts import Account
 from tidegate.outbound import planning, rows, staging, syncs
 from tidegate.outbound.asking import Asking
 from tidegate.outbound.planning import Plan
-from tidegate.outbound.sources import reading
 from tidegate.outbound.specs import Model, Sync
 from tidegate.outbound.staging import Staging
+from tidegate.workflows import source_reading
 
 UrlOf = Callable[[Any], str]
 """The URL of a stored source, deciphered."""
-Progress = Callable[[int, int], None]
+Progress = Callable[[str, int, int | None], None]
+"""Is told what is being done, how many rows of it are done, and of how many; None: nobody knows yet."""
+READ, DECIDED = "rows read", "rows decided"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +46,16 @@ ALL = Part()
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """A plan being made, with the rows and decisions beside it for as long as it is open."""
+    """A plan being made, with the rows and decisions beside it for as long as it is open.
+
+    `looked_until`: Stripe's time until which changes of its objects are in it; None: it is not of all rows.
+    """
 
     sync: Sync
     account: Account
     plan: Plan
     staging: Staging
+    looked_until: datetime | None = None
 
 
 @contextmanager
@@ -63,17 +71,28 @@ def planned(
         model = syncs.model(db, sync.model)
         url = url_of(syncs.source(db, model.source))
         account = accounts.named(db, sync.connection)
+        told_until = rows.told_until(db, account.name)
     with staging.opened() as staged:
-        _stage(engine, staged, sync, model, url, part)
+        _stage(engine, staged, sync, model, url, part, progress)
         with engine.connect() as db:
             asking = Asking(db, sync, account.name, lambda _, ids: own_ids(db, account.name, ids))
-            plan = planning.make(staged, sync, asking, keys=part.keys, limit=part.limit, progress=progress)
-        yield Planning(sync, account, plan, staged)
+            told = partial(progress, DECIDED) if progress else None
+            plan = planning.make(staged, sync, asking, keys=part.keys, limit=part.limit, progress=told)
+        yield Planning(sync, account, plan, staged, told_until if part.whole else None)
 
 
-def _stage(engine: Engine, staged: Staging, sync: Sync, model: Model, url: str, part: Part) -> None:
-    with reading.reading(url, model) as found:
+def _stage(
+    engine: Engine, staged: Staging, sync: Sync, model: Model, url: str, part: Part, progress: Progress | None
+) -> None:
+    def told(count: int) -> None:
+        if progress is not None:
+            progress(READ, count, None)
+
+    with source_reading.rows(engine, url, model, told) as found:
         staged.read(model.key, found, model.primary_key, sync.columns)
+    if progress is not None:
+        count = staged.counted()
+        progress(READ, count, count)
     hub = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     with staging.standing(hub, sync.key) as state:
         staged.stand(planning.version_of(sync), sync.columns, state)

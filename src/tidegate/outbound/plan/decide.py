@@ -15,7 +15,7 @@ ITEMS = ("subscriptions", "items")
 Mode = Literal["upsert", "update", "insert"]
 Winner = Literal["warehouse", "stripe", "flag"]
 Kind = Literal["create", "update", "delete", "nothing", "skip", "held", "conflict", "invalid", "gone",
-               "replace", "retire", "finish"]  # fmt: skip
+               "replace", "retire", "finish", "revert"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ class Sent:
 class Asked:
     """A row, filled and checked. `ids`: the live objects that it matches; `live`: the one, as the mirror has it.
 
-    `own`: the object is the one that this row wrote before; `gone`: that one was deleted in Stripe.
+    `gone`: the object that this row was before was deleted in Stripe; `forgotten`: it is of a person who is to be known
+    no more.
     """
 
     key: str
@@ -57,6 +58,7 @@ class Asked:
     live: Json | None = None
     sent: Sent | None = None
     gone: bool = False
+    forgotten: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ def decide(terms: Terms, row: Asked) -> Decision:
 
 
 def _decide(terms: Terms, row: Asked) -> Decision:
+    if row.forgotten:
+        return Decision(row.key, "skip", row.ids[0] if row.ids else None, why="the person was forgotten")
     if len(row.ids) > 1:
         return Decision(row.key, "invalid", why=f"several live objects match: {', '.join(row.ids)}")
     if row.live is not None:

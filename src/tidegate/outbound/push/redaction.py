@@ -16,10 +16,16 @@ MARK = "[redacted]"
 
 
 def redacted(value: Any) -> Any:
-    """The same with every personal value that is text, or holds any, marked instead; what is empty stays."""
+    """The same with every personal value that is text, or holds any, marked instead; what is empty stays. Names may be
+    those of objects or, with dots, of fields: `address.line1`.
+    """
     if isinstance(value, Mapping):
         told = cast("Mapping[str, Any]", value)
-        return {name: MARK if name in PERSONAL and one else redacted(one) for name, one in told.items()}
+        return {name: MARK if _personal(name) and one else redacted(one) for name, one in told.items()}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [redacted(one) for one in cast("Sequence[Any]", value)]
     return value
+
+
+def _personal(name: str) -> bool:
+    return any(part in PERSONAL for part in name.split("."))

@@ -13,9 +13,15 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request to Stripe for a row. `lane`: requests of one lane are sent one after the other."""
+    """A request to Stripe for a row. `lane`: requests of one lane are sent one after the other.
+
+    `kind`, `hash` and `wanted`: the decision's that it carries out, and of what the row said then.
+    """
 
     key: str
+    kind: str
+    hash: int
+    wanted: Json
     operation: str
     method: str
     path: str
@@ -27,13 +33,18 @@ class Request:
     idempotency_key: str
 
 
-def request(account: str, sync: str, resource: str, decision: Decision, live: Json | None, generation: int) -> Request:
+def request(
+    account: str, sync: str, resource: str, decision: Decision, live: Json | None, generation: int, hash_: int
+) -> Request:
     """The request of a decision that sends something. `live`: the object as the mirror has it."""
     operation, method, path, params = _call(resource, decision)
     said = [account, sync, resource, decision.key, operation, decision.object_id, generation, params]
     digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
     return Request(
         decision.key,
+        decision.kind,
+        hash_,
+        decision.wanted,
         operation,
         method,
         path,
@@ -63,7 +74,7 @@ def _call(resource: str, decision: Decision) -> tuple[str, str, str, Json]:
     if decision.kind in {"create", "replace"}:
         return decision.kind, "post", f"/v1/{resource}", decision.payload
     path = f"/v1/{resource}/{decision.object_id}"
-    if decision.kind == "update":
+    if decision.kind == "update" or (decision.kind == "revert" and "do" not in decision.payload):
         return "update", "post", path, decision.payload
     do = decision.payload["do"]
     more = {name: value for name, value in decision.payload.items() if name != "do"}

@@ -3,60 +3,87 @@
 # pyright: reportUnknownParameterType=false
 # pyarrow leaves its functions without types.
 
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
-from tidegate.errors import ModelInvalid, SourceUnreachable
-from tidegate.outbound.sources import duck, postgres, sqlite
+from tidegate.errors import ModelInvalid, SourceUnreachable, TidegateError
+from tidegate.outbound.sources import by_ibis, duck, postgres, sqlite
+from tidegate.outbound.sources.location import scheme
 from tidegate.outbound.specs import Model
 
-POSTGRES = frozenset({"postgres", "postgresql"})
-FILES = frozenset({"file", ""})
+POSTGRES = frozenset({"postgres", "postgresql", "redshift"})
+FILES = frozenset({"file", "duckdb", ""})
+OWN = "tidegate"
+"""The scheme of the hub's own tables; whoever reads them gives their URL (`workflows.source_reading`)."""
 
 
 @contextmanager
-def reading(url: str, model: Model) -> Generator[Any]:
-    """The rows of a model, as a pyarrow.RecordBatchReader.
+def reading(
+    url: str, model: Model, *, schemas: str = "", progress: Callable[[int], None] | None = None
+) -> Generator[Any]:
+    """The rows of a model, as a pyarrow.RecordBatchReader. `progress`: is told how many rows came so far.
 
-    Raises SourceUnreachable, and ModelInvalid for a query that the source refuses.
+    Raises SourceUnreachable, and ModelInvalid for a query that the source refuses; within the block as well, where
+    reading fails in the middle, whatever the reader's consumer made of it.
     """
-    scheme = urlsplit(url).scheme.lower()
-    query = model.sql.strip().rstrip(";") if model.sql else f"select * from {_table(scheme, model.table)}"
-    if scheme in POSTGRES:
-        opened = postgres.reading(url, model, query)
-    elif scheme == "duckdb" or scheme in FILES:
+    kind = scheme(url)
+    query = model.sql.strip().rstrip(";").strip() if model.sql else f"select * from {_table(kind, model.table)}"
+    if kind in POSTGRES:
+        opened = postgres.reading(url, model, query, schemas)
+    elif kind in FILES:
         opened = duck.reading(url, model, query)
-    elif scheme == "sqlite":
+    elif kind == "sqlite":
         opened = sqlite.reading(url, model, query)
+    elif kind in by_ibis.EXTRAS:
+        opened = by_ibis.reading(url, model, query)
     else:
-        opened = _by_ibis(url, model, query)
+        known = ", ".join(sorted({*POSTGRES, *FILES, "sqlite", OWN, *by_ibis.EXTRAS} - {""}))
+        raise SourceUnreachable(source=model.source, problem=f"there is no sort of source {kind}; there are {known}")
+    failures: list[Exception] = []
     with opened as rows:
-        yield rows
+        _refuse_names(model, rows.schema.names)
+        try:
+            yield _watched(rows, failures, progress or (lambda _: None))
+        except Exception as wrong:
+            if not failures:
+                raise
+            [failure, *_] = failures
+            if isinstance(failure, TidegateError):
+                raise failure from wrong
+            said = " ".join(str(failure).split())[:500] or type(failure).__name__
+            raise SourceUnreachable(source=model.source, problem=said) from failure
 
 
-def _table(scheme: str, name: str) -> str:
-    quote = "`" if scheme in {"mysql", "bigquery", "databricks"} else '"'
+def _table(kind: str, name: str) -> str:
+    quote = "`" if kind in {"mysql", "bigquery", "databricks"} else '"'
     return ".".join(f"{quote}{part.replace(quote, 2 * quote)}{quote}" for part in name.split("."))
 
 
-@contextmanager
-def _by_ibis(url: str, model: Model, query: str) -> Generator[Any]:
-    import ibis
+def _refuse_names(model: Model, names: Sequence[str]) -> None:
+    """Raises ModelInvalid where columns cannot be told apart, or would be taken for ours."""
+    twice = sorted(name for name, count in Counter(name.lower() for name in names).items() if count > 1)
+    if twice:
+        raise ModelInvalid(model=model.key, problem=f"several columns are called {', '.join(twice)}: name each (as …)")
+    ours = sorted({"_key", "_null", "_hash", "_what"} & {name.lower() for name in names})
+    if ours:
+        raise ModelInvalid(model=model.key, problem=f"no column can be called {', '.join(ours)}: name it otherwise")
 
-    scheme = urlsplit(url).scheme
-    try:
-        backend: Any = ibis.connect(url)
-    except (ImportError, AttributeError) as lacking:
-        problem = f"the driver for {scheme} is not installed; `pip install 'tidegate[{scheme}]'` brings it ({lacking})"
-        raise SourceUnreachable(source=model.source, problem=problem) from lacking
-    except Exception as wrong:  # each back end has errors of its own
-        raise SourceUnreachable(source=model.source, problem=str(wrong).splitlines()[0]) from wrong
-    try:
-        with backend.sql(query).to_pyarrow_batches(chunk_size=10_000) as rows:
-            yield rows
-    except Exception as wrong:
-        raise ModelInvalid(model=model.key, problem=str(wrong).splitlines()[0]) from wrong
-    finally:
-        backend.disconnect()
+
+def _watched(rows: Any, failures: list[Exception], progress: Callable[[int], None]) -> Any:
+    """The same rows; what goes wrong while they come is remembered, since DuckDB tells only a text of it."""
+    import pyarrow
+
+    def batches() -> Iterator[Any]:
+        count = 0
+        try:
+            for batch in rows:
+                yield batch
+                count += batch.num_rows
+                progress(count)
+        except Exception as wrong:
+            failures.append(wrong)
+            raise
+
+    return pyarrow.RecordBatchReader.from_batches(rows.schema, batches())

@@ -7,15 +7,18 @@ import sqlite3
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
-from tidegate.errors import ModelInvalid, SourceUnreachable
+from tidegate.errors import ModelInvalid, SourceUnreachable, TidegateError
+from tidegate.outbound.sources.location import path as path_of
 from tidegate.outbound.specs import Model
 
 if TYPE_CHECKING:
     from pyarrow import DataType, RecordBatch
 
 BATCH = 10_000
+BEYOND_REACH = ("not a database", "malformed", "disk i/o", "unable to open", "locked")
+"""What SQLite says of a file that cannot be read; anything else is about the query."""
 
 
 @contextmanager
@@ -23,19 +26,35 @@ def reading(url: str, model: Model, query: str) -> Generator[Any]:
     """The rows of a query over a file (`sqlite:///data.db`), which is opened for reading only."""
     import pyarrow
 
-    path = unquote(urlsplit(url).path)
+    path = path_of(url)
+    if not path.is_file():
+        raise SourceUnreachable(source=model.source, problem=f"{path} is not there")
     try:
-        db = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)
+        where = f"file:{quote(str(path))}?mode=ro"
+        # Whoever consumes the rows may do so in another thread, and does nothing else meanwhile.
+        db = sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as wrong:
         raise SourceUnreachable(source=model.source, problem=f"{path}: {wrong}") from wrong
     with closing(db):
         try:
-            names = [column[0] for column in db.execute(f"select * from ({query}) limit 0").description]
-            schema = pyarrow.schema(list(zip(names, _types(db, query, names), strict=True)))
+            db.execute("begin")  # what is looked at, and what is read then, is one state
+            told = [column[0] for column in db.execute(f"select * from (\n{query}\n) limit 0").description]
+            types = _types(db, query, told)
             found = db.execute(query)
+            names = [column[0] for column in found.description]
+            schema = pyarrow.schema(list(zip(names, types, strict=True)))
         except sqlite3.Error as wrong:
-            raise ModelInvalid(model=model.key, problem=str(wrong)) from wrong
-        yield pyarrow.RecordBatchReader.from_batches(schema, _batches(found, schema))
+            raise _told(model, wrong) from wrong
+        yield pyarrow.RecordBatchReader.from_batches(schema, _batches(found, schema, model))
+
+
+def _told(model: Model, wrong: Exception) -> TidegateError:
+    said = str(wrong)
+    if any(one in said.lower() for one in BEYOND_REACH):
+        return SourceUnreachable(source=model.source, problem=said)
+    if "one statement" in said:
+        said = "it is one query that reads: select …"
+    return ModelInvalid(model=model.key, problem=said)
 
 
 def _types(db: sqlite3.Connection, query: str, names: Sequence[str]) -> "list[DataType]":
@@ -50,15 +69,21 @@ def _types(db: sqlite3.Connection, query: str, names: Sequence[str]) -> "list[Da
         "real": pyarrow.float64(),
         "blob": pyarrow.binary(),
     }
-    [found] = db.execute(f"select {asked} from ({query})")
+    [found] = db.execute(f"select {asked} from (\n{query}\n)")
     held = [",".join(sorted(set((one or "null").split(",")) - {"null"})) for one in found]
     return [kinds.get(one, pyarrow.string()) for one in held]
 
 
-def _batches(found: sqlite3.Cursor, schema: Any) -> "Iterator[RecordBatch]":
+def _batches(found: sqlite3.Cursor, schema: Any, model: Model) -> "Iterator[RecordBatch]":
     import pyarrow
 
-    while some := found.fetchmany(BATCH):
+    while True:
+        try:
+            some = found.fetchmany(BATCH)
+        except sqlite3.Error as wrong:
+            raise _told(model, wrong) from wrong
+        if not some:
+            return
         columns = [
             pyarrow.array([_as(value, field.type) for value in column], field.type)
             for column, field in zip(zip(*some, strict=True), schema, strict=True)

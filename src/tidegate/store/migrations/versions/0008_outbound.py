@@ -43,7 +43,12 @@ create table tidegate.syncs (
     spec jsonb not null,
     enabled boolean default true not null,
     next_at timestamptz,
+    stop_run bigint,
     planned_with text default '' not null,
+    due_at timestamptz,
+    due_for text default '' not null,
+    asked jsonb,
+    looked_until timestamptz,
     managed_by text default '' not null,
     made_at timestamptz default now() not null,
     primary key (key)
@@ -51,7 +56,12 @@ create table tidegate.syncs (
 comment on column tidegate.syncs.spec is 'as tidegate.yaml says it';
 comment on column tidegate.syncs.enabled is 'whether its schedule runs it';
 comment on column tidegate.syncs.next_at is 'when its schedule runs it; null: it has none';
+comment on column tidegate.syncs.stop_run is 'the run that somebody asked to stop';
 comment on column tidegate.syncs.planned_with is 'fingerprint of the spec that last ran';
+comment on column tidegate.syncs.due_at is 'since when a run is due that has not come to its end; null: none is';
+comment on column tidegate.syncs.due_for is 'schedule, import, sync KEY, or who asked';
+comment on column tidegate.syncs.asked is 'how that run is wanted; null: as a schedule wants it';
+comment on column tidegate.syncs.looked_until is 'Stripe''s time until which its objects'' changes were looked at';
 comment on column tidegate.syncs.managed_by is 'file: tidegate.yaml';
 
 create table tidegate.sync_rows (
@@ -83,7 +93,7 @@ create index sync_rows_retiring on tidegate.sync_rows (sync)
     where retires is not null;
 comment on column tidegate.sync_rows.key is 'the model''s primary key; several columns as a JSON array';
 comment on column tidegate.sync_rows.hash is 'of the columns that were sent, and of how';
-comment on column tidegate.sync_rows.state is 'sent, skipped, held, conflict, invalid, failed or gone';
+comment on column tidegate.sync_rows.state is 'sent, skipped, held, conflict, invalid, failed, gone or reverted';
 comment on column tidegate.sync_rows.object_id is 'what the row is in Stripe; null: nothing yet';
 comment on column tidegate.sync_rows.ours is 'this sync made or adopted it';
 comment on column tidegate.sync_rows.wrote is 'what was sent last, by field';
@@ -116,6 +126,9 @@ create table tidegate.requests (
     sync text not null,
     connection text not null,
     key text not null,
+    kind text not null,
+    hash bigint not null,
+    wanted jsonb default '{}' not null,
     operation text not null,
     method text not null,
     path text not null,
@@ -132,6 +145,7 @@ create table tidegate.requests (
     intended_at timestamptz default clock_timestamp() not null,
     sent_at timestamptz,
     answered_at timestamptz,
+    forgotten_at timestamptz,
     primary key (id)
 );
 create index requests_open on tidegate.requests (sync)
@@ -139,12 +153,24 @@ create index requests_open on tidegate.requests (sync)
 create index requests_row on tidegate.requests (sync, key, id);
 create index requests_run on tidegate.requests (run, id);
 comment on column tidegate.requests.key is 'of the row';
+comment on column tidegate.requests.kind is 'of the decision: create, update, replace, delete, retire, finish, revert';
+comment on column tidegate.requests.hash is 'of what the row said';
+comment on column tidegate.requests.wanted is 'all that the row said, by field';
 comment on column tidegate.requests.operation is 'create, update, delete, cancel, void, archive, finalize, …';
 comment on column tidegate.requests.before is 'of the fields it changes';
-comment on column tidegate.requests.state is 'intended, done, refused or unknown';
+comment on column tidegate.requests.state is 'intended, done, refused, unknown or unsent';
 comment on column tidegate.requests.status is 'of the answer; null: none came';
 comment on column tidegate.requests.request_id is 'Stripe''s';
 comment on column tidegate.requests.response is 'as Stripe answered, personal data redacted';
+comment on column tidegate.requests.forgotten_at is 'its person was forgotten: what it said is not kept any more';
+
+create table tidegate.pauses (
+    what text not null,
+    by text not null,
+    at timestamptz default clock_timestamp() not null,
+    primary key (what)
+);
+comment on column tidegate.pauses.what is 'outbound: nothing is sent to Stripe while this row is there';
 """
 
 
