@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from tests.support import queue
 from tests.support.importing import connected, imported
+from tests.support.waiting import until
 from tests.support.warehouse import ACCOUNTS, Warehouse
 
 from tidegate.connections import runs
-from tidegate.errors import OutboundPaused, QueryRefused, SyncInvalid, SyncRunning
+from tidegate.errors import OutboundPaused, QueryRefused, SyncInvalid, SyncRunning, UsageError
 from tidegate.outbound import dues, pausing, specs, syncs
 from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
-from tidegate.workflows import connect, retention, run_sync, sync_task
+from tidegate.workflows import connect, retention, run_sync, sync_stopping, sync_task
 from tidegate.workflows.contacts_forget import forget
 from tidegate.workflows.read_store import read_store
 from tidegate.workflows.run_sync import Wanted
@@ -220,6 +221,46 @@ def test_a_worker_that_stops_leaves_it_due_and_rings(warehouse: Warehouse, conte
     assert work(stopping)["state"] == "interrupted"
     assert list(due(warehouse)) == ["customers"]
     assert queue.jobs(warehouse.hub.engine) == [("run_sync", "acme", "todo")]
+
+
+def test_what_is_due_and_has_not_begun_is_canceled(warehouse: Warehouse, context: TaskContext) -> None:
+    ask(warehouse)
+    assert sync_stopping.cancel(warehouse.hub.engine, "customers") is None
+    assert (due(warehouse), work(context)["state"]) == ({}, "nothing due")
+    with pytest.raises(UsageError, match="No run of customers is under way"):
+        sync_stopping.cancel(warehouse.hub.engine, "customers")
+
+
+def test_a_run_that_is_canceled_ends_and_owes_nothing_while_the_worker_goes_on(
+    warehouse: Warehouse, context: TaskContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_run(warehouse)
+    ask(warehouse)
+    settling = run_sync.sync_settling.settle
+
+    def cancel_first(engine: Engine, *rest: Any) -> int:
+        assert sync_stopping.cancel(engine, "customers") == last_run(warehouse)
+        assert rest[-1].wait(20), "the run heard of it"
+        return settling(engine, *rest)
+
+    monkeypatch.setattr(run_sync.sync_settling, "settle", cancel_first)
+    assert work(context)["state"] == "interrupted"
+    assert not context.stop.is_set()
+    assert due(warehouse) == {}
+    assert problems(warehouse) == []
+
+
+def test_a_worker_runs_what_a_schedule_makes_due(warehouse: Warehouse, context: TaskContext) -> None:
+    first_run(warehouse)
+    warehouse.write("insert into accounts values (5, 'Ed', 'ed@new.example', 'pro')")
+    warehouse.define(schedule="1m")
+    url = warehouse.hub.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with queue.working(url, context):
+        sync_task.ring_for_syncs(context, MONDAY)
+        sync_task.ring_for_syncs(context, MONDAY + timedelta(minutes=1))
+        sent = "select count(*) from tidegate.sync_rows where state = 'sent'"
+        until(lambda: warehouse.rows(sent) == [(4,)], "the row sent")
+        until(lambda: "run_sync" in [name for name, _, _ in queue.jobs(context.engine, "succeeded")], "the job done")
 
 
 def test_a_pause_holds_what_is_due_and_says_so(warehouse: Warehouse, context: TaskContext) -> None:

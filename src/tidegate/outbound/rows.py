@@ -51,7 +51,9 @@ def touched(db: Connection, sync: str, connection: str, resource: str) -> list[s
     Objects that stand as they did when all were looked at last (`syncs.looked_until`) are not asked about: whatever
     Stripe did before that time was known then (`told_until`).
     """
-    return list(db.scalars(text(_TOUCHED.format(resource=resource)), {"sync": sync, "connection": connection}))
+    since = db.scalar(text("select looked_until from tidegate.syncs where key = :sync"), {"sync": sync})
+    values = {"sync": sync, "connection": connection, "since": since}
+    return list(db.scalars(text(_TOUCHED.format(resource=resource)), values))
 
 
 def told_until(db: Connection, connection: str) -> datetime | None:
@@ -90,8 +92,7 @@ select r.key from stripe.{resource} o
 join tidegate.sync_rows r on r.sync = :sync and r.object_id = o.id
 where o.connection = :connection and (o.updated_at is distinct from r.seen_at or o.certainty = 2)
   and r.state <> 'reverted'
-  and o.updated_at >= coalesce((select looked_until from tidegate.syncs where key = :sync) - interval '1 second',
-    '-infinity')"""
+  and (cast(:since as timestamptz) is null or o.updated_at >= cast(:since as timestamptz) - interval '1 second')"""
 
 _TOLD_UNTIL = text("""
 select least(c.complete_as_of,

@@ -86,7 +86,8 @@ def test_what_is_called_read_only_is_no_parameter() -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("O'Brien 🎉", "O'Brien 🎉"), (True, "true"), (False, "false"), (1.5, "1.5"), (2.0, "2"), (10**20, f"1{20 * '0'}"),
+        ("O'Brien 🎉", "O'Brien 🎉"), (True, "true"), (False, "false"), (1.5, "1.5"), (2.0, "2"),
+        (10**20, f"1{20 * '0'}"),
         (Decimal("1.500"), "1.5"), (Decimal("1E+3"), "1000"), (1e-7, "0.0000001"), (date(2026, 3, 31), "2026-03-31"),
         (datetime(2026, 3, 31, 12, tzinfo=UTC), "2026-03-31T12:00:00Z"),
     ],
@@ -123,14 +124,23 @@ def test_what_is_no_whole_number(value: Any) -> None:
 
 
 def test_words_in_the_place_of_values() -> None:
-    assert right("subscriptions", {"customer": "cus_1", "trial_end": "now"})["trial_end"] == "now"
+    assert right("subscriptions", {"trial_end": "now"}, "update")["trial_end"] == "now"
     tiers = [{"up_to": 5, "unit_amount": 700}, {"up_to": "inf", "unit_amount_decimal": "0.50"}]
-    found = right("prices", {"currency": "usd", "tiers": tiers})["tiers"]
+    price = {"product": "prod_1", "currency": "usd", "billing_scheme": "tiered", "tiers_mode": "volume"}
+    found = right("prices", price | {"tiers": tiers})["tiers"]
     assert found == [{"up_to": 5, "unit_amount": 700}, {"up_to": "inf", "unit_amount_decimal": "0.5"}]
     assert wrong("customers", {"tax_exempt": "exmpt"}) == [("tax_exempt", "it takes one of exempt, none, reverse")]
     assert right("customers", {"tax_exempt": ""}) == {"tax_exempt": ""}
     assert right("customers", {"address": ""}) == {"address": ""}
     assert right("customers", {"tax_id_data": [{"type": "eu_vat", "value": 5}]})["tax_id_data"][0]["value"] == "5"
+
+
+def test_an_empty_list_or_object_takes_away_what_is_there() -> None:
+    assert right("subscriptions", {"discounts": [], "default_tax_rates": "[]"}, "update") == {
+        "discounts": "", "default_tax_rates": "",
+    }  # fmt: skip
+    assert right("customers", {"address": {}, "metadata": {}}) == {"address": "", "metadata": {}}
+    assert wrong("customers", {"invoice_settings": {}}) == [("invoice_settings", "it cannot be empty")]
 
 
 @pytest.mark.parametrize(
