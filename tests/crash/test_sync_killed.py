@@ -14,7 +14,7 @@ from tidegate.errors import SyncRunning
 from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
 
-POINTS = 20
+POINTS = 30
 """Places at which each kind of run is killed; with fewer steps than that, at each of them."""
 
 
@@ -70,21 +70,24 @@ def customers_are_as_wanted(warehouse: Warehouse, killed: Killed, where: str) ->
         assert warehouse.mirrored("customers", one["id"])["name"] == one["name"], where
 
 
-# Prices: one made, one whose amount changed: a new one takes its place and its lookup key, and the old one is archived.
+# Prices: one made, one archived, and one whose amount changed: a new one takes its place and its lookup key, and the old one is archived.
 
 
 def prices(warehouse: Warehouse, name: str) -> Killed:
     product = next(iter(warehouse.sandbox.state["products"].ids))
     warehouse.write(f"""
-create table {name} as select * from (values (1, '{name}-1', '{name}_key', 1000)) t(id, mark, look, amount)""")
+create table {name} as select * from (values
+  (1, '{name}-1', '{name}_key', 1000), (3, '{name}-3', '{name}_old', 300)) t(id, mark, look, amount)""")
     fields = {
         "product": {"value": product}, "currency": {"value": "usd"}, "unit_amount": "amount", "lookup_key": "look",
         "metadata": {"kind": {"value": "x"}},
     }  # fmt: skip
-    warehouse.define(name, name, "prices", fields, replace_prices=True)
+    warehouse.define(name, name, "prices", fields, replace_prices=True, delete={"how": "remove"})
     warehouse.first(name)
     warehouse.write(
-        f"update {name} set amount = 2000", f"insert into {name} values (2, '{name}-2', '{name}_other', 500)"
+        f"delete from {name} where id = 3",
+        f"update {name} set amount = 2000",
+        f"insert into {name} values (2, '{name}-2', '{name}_other', 500)",
     )
     return Killed(name, name, 2)
 
@@ -93,13 +96,16 @@ def prices_are_as_wanted(warehouse: Warehouse, killed: Killed, where: str) -> No
     found = warehouse.objects("prices", f"{killed.name}-")
     told = sorted((one["unit_amount"], one["active"], one["lookup_key"]) for one in found)
     key = f"{killed.name}_key"
-    assert told == [(500, True, f"{killed.name}_other"), (1000, False, None), (2000, True, key)], where
+    assert told == [
+        (300, False, f"{killed.name}_old"), (500, True, f"{killed.name}_other"), (1000, False, None), (2000, True, key),
+    ], where  # fmt: skip
     ids = {one["unit_amount"]: one["id"] for one in found}
-    assert warehouse.remembered(killed.sync) == {"1": ("sent", ids[2000]), "2": ("sent", ids[500])}, where
+    known = warehouse.remembered(killed.sync)
+    assert (known["1"], known["2"]) == (("sent", ids[2000]), ("sent", ids[500])), where
     assert warehouse.mirrored("prices", ids[1000])["active"] is False, where
 
 
-# Subscriptions: a new one, and one whose items change.
+# Subscriptions: a new one, one whose items change, and one that is to end.
 
 
 def subscriptions(warehouse: Warehouse, name: str) -> Killed:
@@ -107,16 +113,18 @@ def subscriptions(warehouse: Warehouse, name: str) -> Killed:
     price, other = _monthly(warehouse)
     customer = next(iter(state["customers"].ids))
     warehouse.write(f"""
-create table {name} as select * from (values (1, '{name}-1', '{customer}', '{price}', 2))
+create table {name} as select * from (values
+  (1, '{name}-1', '{customer}', '{price}', 2), (3, '{name}-3', '{customer}', '{price}', 1))
 t(id, mark, customer, price, seats)""")
     fields = {
         "customer": {"id": "customer"}, "items": [{"price": "price", "quantity": "seats"}],
         "collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 30},
         "proration_behavior": {"value": "none"}, "metadata": {"kind": {"value": "x"}},
     }  # fmt: skip
-    warehouse.define(name, name, "subscriptions", fields)
+    warehouse.define(name, name, "subscriptions", fields, delete={"how": "remove"})
     warehouse.first(name)
     warehouse.write(
+        f"delete from {name} where id = 3",
         f"update {name} set seats = 5, price = '{other}'",
         f"insert into {name} values (2, '{name}-2', '{customer}', '{price}', 3)",
     )
@@ -146,9 +154,11 @@ def subscriptions_are_as_wanted(warehouse: Warehouse, killed: Killed, where: str
                for item in one["items"]["data"]]
         for mark, one in found.items()
     }  # fmt: skip
-    assert items == {"1": [(other, 5)], "2": [(price, 3)]}, where
-    assert len(warehouse.objects("subscriptions", f"{killed.name}-")) == 2, where
-    assert warehouse.remembered(killed.sync) == {key: ("sent", one["id"]) for key, one in found.items()}, where
+    assert items == {"1": [(other, 5)], "2": [(price, 3)], "3": [(price, 1)]}, where
+    assert {mark for mark, one in found.items() if one["cancel_at_period_end"]} == {"3"}, where
+    assert len(warehouse.objects("subscriptions", f"{killed.name}-")) == 3, where
+    known = warehouse.remembered(killed.sync)
+    assert (known["1"], known["2"]) == (("sent", found["1"]["id"]), ("sent", found["2"]["id"])), where
 
 
 # Invoice items: two made on a draft of another sync, which is then finished.

@@ -146,14 +146,12 @@ def test_secrets_stay_inside_and_changes_are_written_down(desk: Desk) -> None:
 
 
 def test_nothing_is_run_while_outbound_is_paused(desk: Desk) -> None:
-    from tidegate.workflows import outbound_changes
-
     desk.define()
-    with desk.hub.engine.begin() as db:
-        outbound_changes.pause(db, "ada")
+    assert desk("GET", "/api/outbound") == {"paused": False, "by": None, "at": None}
+    assert desk("POST", "/api/outbound/pause")["by"] == "token:boss"
+    assert desk("GET", "/api/outbound")["paused"] is True
     assert "outbound-paused" in desk("POST", "/api/syncs/customers/run", 409)["type"]
-    assert desk("GET", "/api/syncs")["paused"]["by"] == "ada"
-    with desk.hub.engine.begin() as db:
-        assert outbound_changes.resume(db, "ada")
+    assert desk("GET", "/api/syncs")["paused"]["by"] == "token:boss"
+    assert desk("POST", "/api/outbound/resume")["paused"] is False
     desk("POST", "/api/syncs/customers/run", 202, json={"limit": 1})
     assert desk.work()["state"] == "done"

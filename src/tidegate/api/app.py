@@ -19,6 +19,7 @@ from tidegate.api import (
     integration,
     mappings,
     models,
+    outbound,
     packages,
     problems,
     revenue,
@@ -40,7 +41,7 @@ NOUNS = (
     *(features, mappings, packages, catalog_changes),
     billing_events,
     revenue,
-    *(sources, models, syncs),
+    *(sources, models, syncs, outbound),
 )
 
 

@@ -169,6 +169,7 @@ def reset(
 
     from tidegate.cli import show
     from tidegate.cli.hub import opened
+    from tidegate.cli.who import person
     from tidegate.errors import UsageError
     from tidegate.workflows import sync_history
 
@@ -177,7 +178,7 @@ def reset(
             raise UsageError(problem="Nothing was forgotten: this needs a person to ask, or --yes.")
         typer.confirm(f"Forget what was sent of every row of {name}?", abort=True, err=True)
     with opened(may_migrate=True) as hub:
-        count = sync_history.reset(hub.engine, name)
+        count = sync_history.reset(hub.engine, name, person())
     if as_json:
         show.document({"sync": name, "forgotten": count})
     else:

@@ -69,10 +69,22 @@ where connection = :connection and id = any(cast(:ids as text[]))"""
     return {row.id: Object(msgspec.json.decode(row.data), row.updated_at, row.deleted) for row in rows}
 
 
-def marks(db: Connection, connection: str, resource: str, ids: Sequence[str]) -> dict[str, str]:
-    """What tells whether an object was stored anew since, by its id: the same mark is the same storing."""
-    sql = f"select id, xmin::text as mark from stripe.{resource} where connection = :connection and id = any(:ids)"
-    return {row.id: row.mark for row in db.execute(text(sql), {"connection": connection, "ids": list(ids)})}
+class Mark(NamedTuple):
+    """What tells whether an object was stored anew since: the same `storing` is the same one; `at`: Stripe's time of
+    that version, in epoch seconds.
+    """
+
+    storing: str
+    at: int
+
+
+def marks(db: Connection, connection: str, resource: str, ids: Sequence[str]) -> dict[str, Mark]:
+    """The marks of objects, by id; those that the mirror lacks have none."""
+    sql = f"""
+select id, xmin::text as storing, extract(epoch from updated_at)::bigint as at from stripe.{resource}
+where connection = :connection and id = any(cast(:ids as text[]))"""
+    rows = db.execute(text(sql), {"connection": connection, "ids": list(ids)})
+    return {row.id: Mark(row.storing, row.at) for row in rows}
 
 
 HANGING: Mapping[str, str] = {

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from math import ceil
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -121,7 +122,7 @@ class Transport(stripe.HTTPClient):
         patience = self._patience
         tries = patience.interactive_tries if call.interactive else patience.tries
         spent = 0.0  # seconds, without the waiting for the budget
-        maybe_done, first = False, patience.clock()
+        maybe_done, first = False, 0.0  # since when it may have been
         try:
             for attempt in range(1, tries + 1):
                 self._budget.acquire(endpoint, interactive=call.interactive, stop=self._stop)
@@ -129,10 +130,11 @@ class Transport(stripe.HTTPClient):
                 outcome = self._try(method.upper(), url, sent, post_data, call)
                 spent += patience.clock() - begun
                 if isinstance(outcome, Answer):
-                    # What an earlier try did is told as it was then.
-                    earlier = timedelta(seconds=int(patience.clock() - first) + 1 if maybe_done else 0)
-                    return "{}", 200, Answered(replace(outcome, at=outcome.at - earlier))
-                maybe_done = maybe_done or outcome.maybe_done
+                    if maybe_done and method.upper() != "GET":  # an answer told again shows what was then
+                        outcome = replace(outcome, at=outcome.at - timedelta(seconds=ceil(begun - first)))
+                    return "{}", 200, Answered(outcome)
+                if outcome.maybe_done and not maybe_done:
+                    maybe_done, first = True, begun
                 if outcome.temporary and self._stop and self._stop.is_set():
                     raise WorkStopped(endpoint=endpoint)
                 pause = failures.pause_before(attempt, outcome.retry_after, patience.chance())

@@ -15,6 +15,7 @@ from tidegate.mirror import lookups
 from tidegate.mirror.apply import apply
 from tidegate.mirror.arrivals import arrive
 from tidegate.mirror.decide import Certainty
+from tidegate.mirror.lookups import Mark
 from tidegate.outbound.push.outcomes import body_of
 from tidegate.store.trouble import repeated, told
 from tidegate.stripe_api.calls import Answer
@@ -92,19 +93,24 @@ class Keeper(Generic[T]):
         self._kept(some)
 
 
-def take(db: Connection, account: Account, resource: str, answers: Sequence[tuple[Answer, str]]) -> None:
+def take(db: Connection, account: Account, resource: str, answers: Sequence[tuple[Answer, Mark | None]]) -> None:
     """Takes the objects that Stripe answered into the mirror; one that says it is deleted leaves its tombstone.
 
-    Beside each answer stands the mark that its object had in the mirror before it was asked for (`lookups.marks`).
-    While it has the same, what is stored is older than the answer, also where both are of one second.
+    Beside each answer stands the mark that its object had in the mirror before it was asked for. While it has the same,
+    what is stored is older than the answer, also where both are of one second.
     """
-    ids = {id_: mark for answer, mark in answers if mark and (id_ := str(body_of(answer.body).get("id")))}
-    now = lookups.marks(db, account.name, resource, sorted(ids)) if ids else {}
-    known = {id_ for id_, mark in ids.items() if now.get(id_) == mark}
+    marked = {_id(answer): mark for answer, mark in answers if mark is not None}
+    now = lookups.marks(db, account.name, resource, sorted(marked)) if marked else {}
+    older = {id_: mark.at for id_, mark in marked.items() if now.get(id_) == mark}
     for answer, _ in answers:
-        certainty = Certainty.SETTLED if body_of(answer.body).get("id") in known else Certainty.READ
-        arrivals, lost = arrive(RESOURCES[resource], [answer.body], int(answer.at.timestamp()), certainty)
+        at, stored_at = int(answer.at.timestamp()), older.get(_id(answer))
+        certainty = Certainty.READ if stored_at is None else Certainty.SETTLED
+        arrivals, lost = arrive(RESOURCES[resource], [answer.body], max(at, stored_at or 0), certainty)
         apply(db, account.name, RESOURCES[resource], arrivals, lost)
+
+
+def _id(answer: Answer) -> str:
+    return str(body_of(answer.body).get("id"))
 
 
 def refuse_if_taken_over(db: Connection, sync: str, run: int) -> None:

@@ -24,14 +24,14 @@ REVERTED = "what a run sent of it was taken back; it is sent again when it chang
 @dataclass(frozen=True, slots=True)
 class Sending:
     """A request on its way: its row's decision, what is remembered of the row, and the mark of its object in the mirror
-    (`lookups.marks`; empty: it was not looked at).
+    (None: it has none there).
     """
 
     id: int
     planned: Planned
     request: Request
     row: Row | None
-    mark: str = ""
+    mark: lookups.Mark | None = None
 
 
 def after(sync: Sync, sending: Sending, outcome: Outcome, answer: Answer | None) -> Row | None:

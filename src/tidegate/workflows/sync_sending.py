@@ -152,7 +152,7 @@ class Sender:
         with self._counting:
             self.sent.failed += len(open_)
         intended = [
-            Sending(number, one, request, known.get(one.decision.key), marks.get(request.object_id or "", ""))
+            Sending(number, one, request, known.get(one.decision.key), marks.get(request.object_id or ""))
             for number, one, request in zip(numbers, some, requests, strict=True)
         ]
         self._unbegun |= {one.id: one for one in intended}

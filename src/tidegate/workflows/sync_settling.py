@@ -52,7 +52,7 @@ def settle(
     if left:
         settling = _Settling(api, sync, Sender(engine, api, account, sync, run, stop=stop))
         sendings = [
-            Sending(one.id, _planned(one), _request(sync, one), known.get(one.key), marks.get(one.object_id or "", ""))
+            Sending(one.id, _planned(one), _request(sync, one), known.get(one.key), marks.get(one.object_id or ""))
             for one in left
         ]
         settling.settle(sendings, left)
