@@ -46,7 +46,10 @@ def after(sync: Sync, sending: Sending, outcome: Outcome, answer: Answer | None)
         return before and replace(before, generation=generation)
     if outcome.state != "done" or answer is None:
         kept = before or Row(decision.key, sending.planned.hash, "failed")
-        return replace(kept, hash=sending.planned.hash, state="failed", generation=generation, why=outcome.error)
+        return replace(
+            kept, hash=sending.planned.hash, state="failed", generation=generation, why=outcome.error,
+            parent=decision.parent or kept.parent,
+        )  # fmt: skip
     body = body_of(answer.body)
     if before is not None and decision.kind == "retire":
         return replace(before, retires=None, generation=generation)
@@ -101,7 +104,10 @@ def unsent(sync: Sync, planned: Planned, before: Row | None, live: lookups.Objec
         )  # fmt: skip
     problems = [one.as_json() for one in decision.problems]
     seen_at = live.at if live is not None else known.seen_at
-    return replace(known, hash=planned.hash, state=state, seen_at=seen_at, why=decision.why, problems=problems)
+    return replace(
+        known, hash=planned.hash, state=state, seen_at=seen_at, why=decision.why, problems=problems,
+        parent=decision.parent or known.parent,
+    )  # fmt: skip
 
 
 def _parent(sync: Sync, body: Mapping[str, Any]) -> str | None:
