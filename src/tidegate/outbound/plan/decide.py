@@ -46,6 +46,7 @@ class Asked:
 
     `gone`: the object that this row was before was deleted in Stripe; `forgotten`: it is of a person who is to be known
     no more. `twins`: the keys of rows that are, or would be, the same object, where it was not sent yet.
+    `parent`: of an invoice item: its invoice.
     """
 
     key: str
@@ -60,6 +61,7 @@ class Asked:
     gone: bool = False
     forgotten: bool = False
     twins: Sequence[str] = ()
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ class Change:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What is to be done with a row. `payload`: what is sent; `kept`: fields that stay as Stripe has them; `wanted`:
-    all that the row says, by the names of `compare.flat`.
+    all that the row says, by the names of `compare.flat`; `parent`: of an invoice item: its invoice, also where it is not
+    sent.
     """
 
     key: str
@@ -87,12 +90,13 @@ class Decision:
     why: str = ""
     problems: Sequence[Problem] = ()
     wanted: Json = field(default_factory=dict[str, Any])
+    parent: str | None = None
 
 
 def decide(terms: Terms, row: Asked) -> Decision:
     """What is to be done with a row."""
     wanted = {name: value for name, value in flat(row.update).items() if name not in ASKED_ONLY[terms.resource]}
-    return replace(_decide(terms, row), wanted=wanted)
+    return replace(_decide(terms, row), wanted=wanted, parent=row.parent)
 
 
 def _decide(terms: Terms, row: Asked) -> Decision:
