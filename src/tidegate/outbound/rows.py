@@ -66,8 +66,9 @@ def told_until(db: Connection, connection: str) -> datetime | None:
 
 def holders(db: Connection, sync: str, ids: Sequence[str]) -> dict[str, str]:
     """The keys of the rows that are these objects, by the object's id; of rows that left the model none."""
-    rows = db.execute(_HOLDERS, {"sync": sync, "ids": list(ids)}) if ids else []
-    return {row.object_id: row.key for row in rows}
+    if not ids:
+        return {}
+    return {row.object_id: row.key for row in db.execute(_HOLDERS, {"sync": sync, "ids": list(ids)})}
 
 
 def keep(db: Connection, sync: str, run: int, rows: Sequence[Row]) -> None:
