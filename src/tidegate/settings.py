@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     """Days that what the outbox tells stays, whoever has read it."""
     retention_movements_days: int = Field(default=90, ge=1)
     """Days that movements of revenue are kept once a recomputation says otherwise."""
+    retention_requests_days: int = Field(default=30, ge=1)
+    """Days that requests of syncs stay, with what they changed; until then a run can be taken back."""
     log_level: str = Field(default="WARNING")
     """Level of the log on stderr: DEBUG, INFO, WARNING or ERROR."""
 
@@ -78,6 +80,7 @@ class Settings(BaseSettings):
             "usage": self.retention_usage_days,
             "outbox": self.retention_outbox_days,
             "movements": self.retention_movements_days,
+            "requests": self.retention_requests_days,
         }
 
     @property

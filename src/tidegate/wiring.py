@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -13,13 +14,13 @@ from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
 from tidegate.errors import WriteKeyMissing
 from tidegate.secrets import Vault, open_vault
-from tidegate.settings import Settings, settings
+from tidegate.settings import Settings, environment, settings
 from tidegate.store import engine as store_engine
 from tidegate.store import migrate as revisions
 from tidegate.store.embedded import Embedded
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import SharedBudget
-from tidegate.workflows import migrate
+from tidegate.workflows import migrate, source_reading
 
 _OPENING = threading.Lock()
 
@@ -85,6 +86,10 @@ class Hub:
             raise WriteKeyMissing(connection=account.platform or account.name)
         with self._speaking(account, key) as api:
             yield api
+
+    def source_url(self, source: Any) -> str:
+        """The URL of a stored source, with its password. Raises SourceUnreachable and SecretKeyLost."""
+        return source_reading.url_of(source, lambda: self.vault, environment())
 
     @contextmanager
     def _speaking(self, account: Account, key: str) -> Generator[StripeApi]:

@@ -7,8 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401  (loaded here, so that no child has to)
-from tests.support import killing
+import adbc_driver_postgresql.dbapi  # noqa: F401  (loaded here, so that no child has to)
+import duckdb  # noqa: F401
+import pyarrow  # noqa: F401
+import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401
+from tests.support import killed_syncs, killing
 
 from tidegate.settings import Settings
 from tidegate.store.engine import open_engine
@@ -70,6 +73,12 @@ def rotate_(database_url: str, secret_key: str, home: str) -> None:
         rotate_secrets(hub.engine, secret_key, Path(home))
 
 
+def sync_(database_url: str, secret_key: str, sync: str) -> None:
+    with opened(database_url, secret_key) as hub:
+        done = killed_syncs.send(hub, sync)
+    assert done["failed"] == 0, done
+
+
 def task(database_url: str, secret_key: str, name: str, arguments: dict[str, Any]) -> None:
     with opened(database_url, secret_key) as hub:
         tasks.TASKS[name](TaskContext(hub.engine, hub.stripe, readers=4), **arguments)
@@ -89,6 +98,7 @@ WORKS = {
     "sweep": sweep_,
     "audit": audit_,
     "rotate": rotate_,
+    "sync": sync_,
     "task": task,
     "consume": consume,
 }

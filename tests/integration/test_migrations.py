@@ -28,6 +28,7 @@ from tidegate.mirror import refill
 from tidegate.mirror import tables as mirror_tables
 from tidegate.mirror.apply import apply
 from tidegate.mirror.tables import stripe_metadata
+from tidegate.outbound import tables as outbound_tables
 from tidegate.revenue import tables as revenue_tables
 from tidegate.security import tables as security_tables
 from tidegate.store import migrate as revisions
@@ -47,6 +48,7 @@ DECLARING = (
     catalog_tables,
     entitlements_tables,
     revenue_tables,
+    outbound_tables,
 )
 """Modules whose import declares tables in `metadata`."""
 

@@ -209,4 +209,6 @@ def test_every_column_of_bytes_is_hidden_or_known_to_be_no_secret() -> None:
         for column in table.columns
         if isinstance(column.type, LargeBinary)
     }
-    assert found - harmless == {(table, column) for table, columns in HIDDEN.items() for column in columns}
+    personal = {("requests", name) for name in ("params", "before", "wanted")}
+    hidden = {(table, column) for table, columns in HIDDEN.items() for column in columns}
+    assert found - harmless == hidden - personal

@@ -13,11 +13,15 @@ from tidegate.cli import (
     features,
     inbox,
     mappings,
+    models,
     overrides,
     packages,
+    pauses,
     rates,
     revenue,
     secrets,
+    sources,
+    sync,
     tokens,
 )
 from tidegate.cli.audit import audit
@@ -120,6 +124,11 @@ app.add_typer(contacts.app, name="contacts", rich_help_panel="Contacts and entit
 app.add_typer(overrides.app, name="overrides", rich_help_panel="Contacts and entitlements")
 app.add_typer(revenue.app, name="revenue", rich_help_panel="Revenue")
 app.add_typer(rates.app, name="rates", rich_help_panel="Revenue")
+app.add_typer(sources.app, name="sources", rich_help_panel="Outbound")
+app.add_typer(models.app, name="models", rich_help_panel="Outbound")
+app.add_typer(sync.app, name="sync", rich_help_panel="Outbound")
+app.add_typer(pauses.pause_app, name="pause", rich_help_panel="Outbound")
+app.add_typer(pauses.resume_app, name="resume", rich_help_panel="Outbound")
 app.add_typer(explain.app, name="explain", rich_help_panel="Look")
 app.add_typer(inbox.app, name="inbox", rich_help_panel="Keep going")
 app.add_typer(tokens.app, name="tokens", rich_help_panel="Keep going")

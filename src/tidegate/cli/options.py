@@ -17,6 +17,7 @@ Choices = Annotated[
 Resources = Annotated[
     list[str] | None, typer.Option("--resource", metavar="NAME", help="Only this resource; may be repeated.")
 ]
+SyncName = Annotated[str, typer.Argument(metavar="NAME", help="The sync.")]
 
 
 def one_form(*, as_csv: bool, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Shows on stderr how far an import or an audit is: live bars on a terminal, a line every few seconds in a pipe."""
+"""Shows on stderr how far long work is: live bars on a terminal, a line every few seconds in a pipe."""
 
 import sys
 import threading
@@ -28,13 +28,15 @@ Tell = Callable[[Step], None]
 
 
 @contextmanager
-def shown() -> Generator[Tell]:
-    """Takes steps from any thread and shows them; what is left is printed when the block ends."""
+def shown(*, alike: bool = True) -> Generator[Tell]:
+    """Takes steps from any thread and shows them; what is left is printed when the block ends. `alike`: all steps count
+    the same sort of thing, so that they can be added up.
+    """
     if sys.stderr.isatty():
         with _bars() as tell:
             yield tell
         return
-    lines = Lines()
+    lines = Lines(alike=alike)
     try:
         yield lines.tell
     finally:
@@ -98,6 +100,7 @@ class Lines:
 
     clock: Callable[[], float] = time.monotonic
     say: Callable[[str], None] = remark
+    alike: bool = True
     _began: float = field(default=0.0, init=False)
     _said: float = field(default=0.0, init=False)
     _steps: dict[str, Step] = field(default_factory=dict[str, Step], init=False)
@@ -122,10 +125,12 @@ class Lines:
     def close(self) -> None:
         """The last line: how much in how long."""
         with self._lock:
-            if self._steps:
+            if self._steps and self.alike:
                 self.say(self._summary(self.clock()))
 
     def _summary(self, now: float) -> str:
+        if not self.alike:
+            return ", ".join(_place(step) for step in self._steps.values() if not step.done)
         elapsed = max(now - self._began, 0.001)
         count = sum(step.objects for step in self._steps.values())
         rate = count / elapsed

@@ -28,7 +28,9 @@ def rotate(as_json: AsJson = False) -> None:
     if as_json:
         show.document(rotated.as_json())
         return
-    show.line(f"{rotated.secrets} secrets of {len(rotated.connections)} connections are encrypted with the new key.")
+    sources = f" and {len(rotated.sources)} sources" if rotated.sources else ""
+    of = f"{len(rotated.connections)} connections{sources}"
+    show.line(f"{rotated.secrets} secrets of {of} are encrypted with the new key.")
     if rotated.key == "file":
         show.line(f"The new key is in {rotated.source}; running processes take it up by themselves.")
     else:

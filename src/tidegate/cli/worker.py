@@ -38,6 +38,8 @@ def task_context(hub: "Hub") -> "TaskContext":
     return TaskContext(
         hub.engine,
         hub.stripe,
+        hub.stripe_writing,
+        hub.source_url,
         poll_seconds=hub.settings.poll_seconds,
         attempts=hub.settings.inbox_attempts,
         readers=hub.settings.import_readers,

@@ -47,6 +47,15 @@ REMEDIES: dict[str, str] = {
     "audit_failed": "`tidegate import --full --connection {connection}` reads everything again; then `tidegate audit`.",
     "queue_old": "No worker takes the work: start one with `tidegate worker`, or look at its log.",
     "no_worker": "Start one: `tidegate serve` brings its own, else `tidegate worker`.",
+    "sync_failed": "Mend what is named, and run `tidegate sync run {subject}`; the next run that comes to its end "
+    "clears this.",
+    "sync_rows_failed": "`tidegate sync show {subject}` names the rows and what is wrong with each. Mend them in the "
+    "warehouse, or the field map; every run tries them again.",
+    "sync_late": "Start a worker (`tidegate serve` or `tidegate worker`); where one works, see with "
+    "`tidegate sync runs {subject}` what it does instead.",
+    "sync_slow": "`tidegate sync runs {subject}` shows how far it is. Where its rows need the time, let the "
+    "sync's `alerts` allow it (`longest`, in minutes); a limit of your own is raised with `tidegate connect --rate`.",
+    "outbound_paused": "`tidegate resume outbound` lets it run.",
     "disk_low": "Make room, or set TIDEGATE_HOME to a larger file system and move the folder there.",
 }
 """What to do, by code; every code that `status` shows is here."""
@@ -137,7 +146,7 @@ order by since, code, subject"""),
 
 def shown(connection: str, code: str, since: Any, detail: str = "", subject: str = "") -> dict[str, Any]:
     """A problem as status shows it."""
-    remedy = REMEDIES[code].format(connection=connection)
+    remedy = REMEDIES[code].format(connection=connection, subject=subject)
     return {"code": code, "subject": subject, "since": since, "detail": detail, "remedy": remedy}
 
 

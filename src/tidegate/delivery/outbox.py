@@ -21,6 +21,8 @@ EventType = Literal[
     "entitlement.revoked",
     "mapping.unmapped",
     "billing_event.recorded",
+    "sync.finished",
+    "sync.failed",
 ]
 
 

@@ -49,6 +49,12 @@ TidegateError
 │   ├── ExclusionInvalid
 │   ├── ExportUnreadable
 │   ├── EngineInvalid
+│   ├── SyncInvalid
+│   ├── SyncUnknown
+│   ├── ModelInvalid
+│   ├── PlanStale
+│   ├── RunNotReverted
+│   ├── OutboundInUse
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
 │   ├── CustomerUnknown
@@ -61,6 +67,11 @@ TidegateError
 │       └── ScopeMissing
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
 │   ├── ImportIncomplete
+│   ├── ModelRowsInvalid
+│   ├── OutboundPaused
+│   ├── SyncStopped
+│   ├── SyncRunning
+│   │   └── SyncTakenOver
 │   └── ImportRunning
 │       ├── ImportTakenOver
 │       ├── CatchUpRunning
@@ -71,6 +82,7 @@ TidegateError
 │   ├── DatabaseUnreachable
 │   ├── DatabaseFull
 │   ├── InboxBusy
+│   ├── SourceUnreachable
 │   └── StripeUnreachable
 │       └── StripeCertificateRefused
 ├── EngineFailed                   what derives an exported ledger gave up
@@ -147,6 +159,20 @@ from tidegate.errors.mirror import (
     ResourceNotListed,
     ResourceUnknown,
     SignatureInvalid,
+)
+from tidegate.errors.outbound import (
+    ModelInvalid,
+    ModelRowsInvalid,
+    OutboundInUse,
+    OutboundPaused,
+    PlanStale,
+    RunNotReverted,
+    SourceUnreachable,
+    SyncInvalid,
+    SyncRunning,
+    SyncStopped,
+    SyncTakenOver,
+    SyncUnknown,
 )
 from tidegate.errors.outcomes import OUTCOMES, outcome
 from tidegate.errors.revenue import (
@@ -229,9 +255,14 @@ __all__ = [
     "LedgerMissing",
     "ManagedByFile",
     "MigrationNeeded",
+    "ModelInvalid",
+    "ModelRowsInvalid",
     "MonthOpen",
     "NotReadOnly",
     "OtherAccount",
+    "OutboundInUse",
+    "OutboundPaused",
+    "PlanStale",
     "PolicyInvalid",
     "PortTaken",
     "PreviewNeeded",
@@ -243,12 +274,14 @@ __all__ = [
     "ResourceNotListed",
     "ResourceUnknown",
     "ReviewUnknown",
+    "RunNotReverted",
     "RunUnknown",
     "SchemaTooNew",
     "ScopeMissing",
     "ScopeUnknown",
     "SecretKeyLost",
     "SignatureInvalid",
+    "SourceUnreachable",
     "StripeAccessRevoked",
     "StripeBodyUnreadable",
     "StripeCertificateRefused",
@@ -264,6 +297,11 @@ __all__ = [
     "StripeUnreachable",
     "SubscriptionInvalid",
     "SweepRunning",
+    "SyncInvalid",
+    "SyncRunning",
+    "SyncStopped",
+    "SyncTakenOver",
+    "SyncUnknown",
     "TermsInvalid",
     "TextInvalid",
     "TidegateError",

@@ -15,6 +15,7 @@ from tidegate.errors.mirror import (
     ResourceUnknown,
     SignatureInvalid,
 )
+from tidegate.errors.outbound import OutboundInUse, PlanStale, SyncUnknown
 from tidegate.errors.revenue import LedgerMissing
 from tidegate.errors.security import ScopeMissing, TokenRefused, TokenUnknown
 from tidegate.errors.stripe import (
@@ -46,6 +47,9 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     ManagedByFile: (2, 409),
     PreviewNeeded: (2, 409),
     PreviewStale: (2, 409),
+    SyncUnknown: (2, 404),
+    PlanStale: (2, 409),
+    OutboundInUse: (2, 409),
     EventRefused: (2, 400),
     BodyTooLarge: (2, 413),
     EventUnknown: (2, 404),

@@ -26,7 +26,7 @@ from tidegate.sandbox.state import API_VERSION, State
 from tidegate.sandbox.truth import truth
 from tidegate.sandbox.webhooks import Webhooks
 from tidegate.sandbox.world import World
-from tidegate.sandbox.writes.desk import Desk
+from tidegate.sandbox.writes.desk import Desk, Written
 from tidegate.sandbox.writes.table import find_write
 
 HOST = "127.0.0.1"
@@ -105,6 +105,11 @@ class Server:
         if id(company) not in self.desks:
             self.desks[id(company)] = Desk(company.world, company.webhooks)
         return self.desks[id(company)]
+
+    def written(self) -> list[Written]:
+        """The latest writes that the account was asked for."""
+        desk = self.desks.get(id(self.controls))
+        return list(desk.log) if desk else []
 
     def _head(self, request: Request, answer: Answer) -> bytes:
         now = self.world.clock.now
@@ -207,6 +212,15 @@ class Sandbox:
             return self.server.limits.stats.report() | {"webhooks": self.server.webhooks.report()}
 
         return self.call(report)
+
+    def written(self) -> list[Written]:
+        """The latest writes that this account was asked for, in their order."""
+
+        def log() -> list[Written]:
+            assert self.server is not None
+            return self.server.written()
+
+        return self.call(log)
 
     def close(self) -> None:
         """Ends the server and its thread."""

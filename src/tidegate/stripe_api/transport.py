@@ -12,16 +12,17 @@ import ssl
 import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from math import ceil
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 import stripe
 import urllib3
-from urllib3.exceptions import DecodeError, HTTPError, LocationValueError, ProtocolError, SSLError
+from urllib3.exceptions import ConnectTimeoutError, DecodeError, HTTPError, LocationValueError, ProtocolError, SSLError
 
 from tidegate.errors import (
     StripeBodyUnreadable,
@@ -54,17 +55,22 @@ NOT_VOUCHED_FOR = "Check `--api-base`, and whether a proxy answers in Stripe's p
 
 @dataclass(frozen=True, slots=True)
 class Setback:
-    """A try that brought nothing: the error it would end as, and whether and after how many seconds to try again."""
+    """A try that brought nothing: the error it would end as, and whether and after how many seconds to try again.
+
+    `maybe_done`: what was asked may have been carried out all the same.
+    """
 
     error: Callable[[int], TidegateError]
     temporary: bool = True
     retry_after: float | None = None
+    maybe_done: bool = True
 
 
 class Transport(stripe.HTTPClient):
     """An SDK HTTP client that answers every request with an empty object and the `Answer` beside it (`Answered`).
 
-    Thread-safe. Every final failure is an error of tidegate.errors, none the SDK's.
+    Thread-safe. Every final failure is an error of tidegate.errors, none the SDK's; its fact `maybe_done` tells whether
+    a try of it may have been carried out although no answer said so.
     """
 
     name = "urllib3"
@@ -116,21 +122,30 @@ class Transport(stripe.HTTPClient):
         patience = self._patience
         tries = patience.interactive_tries if call.interactive else patience.tries
         spent = 0.0  # seconds, without the waiting for the budget
-        for attempt in range(1, tries + 1):
-            self._budget.acquire(endpoint, interactive=call.interactive, stop=self._stop)
-            begun = patience.clock()
-            outcome = self._try(method.upper(), url, sent, post_data, call)
-            spent += patience.clock() - begun
-            if isinstance(outcome, Answer):
-                return "{}", 200, Answered(outcome)
-            if outcome.temporary and self._stop and self._stop.is_set():
-                raise WorkStopped(endpoint=endpoint)
-            pause = failures.pause_before(attempt, outcome.retry_after, patience.chance())
-            spent += pause
-            if not outcome.temporary or attempt == tries or spent > patience.seconds:
-                raise outcome.error(attempt)
-            logger.info("stripe.try_again in=%.1fs: %s", pause, outcome.error(attempt))
-            wait_or_stop(pause, endpoint, patience.sleep, self._stop)
+        maybe_done, first = False, 0.0  # since when it may have been
+        try:
+            for attempt in range(1, tries + 1):
+                self._budget.acquire(endpoint, interactive=call.interactive, stop=self._stop)
+                begun = patience.clock()
+                outcome = self._try(method.upper(), url, sent, post_data, call)
+                spent += patience.clock() - begun
+                if isinstance(outcome, Answer):
+                    if maybe_done and method.upper() != "GET":  # an answer told again shows what was then
+                        outcome = replace(outcome, at=outcome.at - timedelta(seconds=ceil(begun - first)))
+                    return "{}", 200, Answered(outcome)
+                if outcome.maybe_done and not maybe_done:
+                    maybe_done, first = True, begun
+                if outcome.temporary and self._stop and self._stop.is_set():
+                    raise WorkStopped(endpoint=endpoint)
+                pause = failures.pause_before(attempt, outcome.retry_after, patience.chance())
+                spent += pause
+                if not outcome.temporary or attempt == tries or spent > patience.seconds:
+                    raise outcome.error(attempt)
+                logger.info("stripe.try_again in=%.1fs: %s", pause, outcome.error(attempt))
+                wait_or_stop(pause, endpoint, patience.sleep, self._stop)
+        except TidegateError as error:
+            error.facts["maybe_done"] = maybe_done
+            raise
         raise AssertionError("a request is tried at least once")
 
     def _try(self, method: str, url: str, headers: dict[str, str], body: str | None, call: Call) -> Answer | Setback:
@@ -176,6 +191,7 @@ class Transport(stripe.HTTPClient):
             lambda tries: failures.error_of(answer, f"{method} {path}", tries),
             failures.is_temporary(answer),
             answer.retry_after,
+            maybe_done=status >= 500 or status == 409,  # 409: an earlier try is under way
         )
 
     def _body_time(self, date: str | None, seconds: float) -> datetime:
@@ -217,6 +233,7 @@ def _unreachable(where: str, problem: HTTPError) -> Setback:
     return Setback(
         lambda tries: StripeUnreachable(endpoint=where, problem=said, tries=tries),
         temporary=not isinstance(problem, LocationValueError),  # an address that is none stays so
+        maybe_done=not isinstance(problem, ConnectTimeoutError | LocationValueError),
     )
 
 
@@ -225,7 +242,7 @@ def _not_trusted(where: str, refused: ssl.SSLCertVerificationError) -> Setback:
     remedy = NOT_IN_TIME if refused.verify_code in OUT_OF_TIME else NOT_VOUCHED_FOR
     said = failures.without_secrets(refused.verify_message)
     facts = {"endpoint": where, "problem": said, "remedy": remedy.format(now=datetime.now(UTC))}
-    return Setback(lambda tries: StripeCertificateRefused(**facts, tries=tries), temporary=False)
+    return Setback(lambda tries: StripeCertificateRefused(**facts, tries=tries), temporary=False, maybe_done=False)
 
 
 def _said(problem: HTTPError) -> str:

@@ -14,7 +14,7 @@ from tidegate.entitlements.grants import derive_grants
 from tidegate.errors import CatalogInvalid, CatalogUnknown, UsageError
 from tidegate.revenue import editions
 from tidegate.revenue.editions import Terms
-from tidegate.workflows import catalog_changes, contacts_settings, ledger_policy
+from tidegate.workflows import catalog_changes, config_outbound, contacts_settings, ledger_policy
 from tidegate.workflows.config_sections import ContactsEntry, MappingEntry, PackageEntry, RevenueEntry, Sections
 from tidegate.workflows.config_steps import FILE, MATCHED, Applying, noted
 from tidegate.workflows.previewing import Apart, Change, Prepared
@@ -57,7 +57,17 @@ def apply(sections: Sections, by: str, *, prune: bool = False, keep_holders: boo
 
 
 def _apply(db: Connection, applying: Applying) -> dict[str, Any]:
-    for section in (_features, _packages, _mappings, _contacts, _revenue, _leave):
+    sections = (
+        _features,
+        _packages,
+        _mappings,
+        _contacts,
+        _revenue,
+        config_outbound.define,
+        config_outbound.leave,
+        _leave,
+    )
+    for section in sections:
         section(db, applying)
     if any(step.section == "mappings" for step in applying.steps):
         for account in accounts.every(db):

@@ -13,6 +13,7 @@ from tidegate.connections.accounts import Account, Credentials
 from tidegate.errors import ImportRunning, StripeEndpointMissing, StripeKeyInvalid, StripeKeyRefused, UsageError
 from tidegate.mirror import forgotten
 from tidegate.mirror.tables import STRIPE_TABLES
+from tidegate.outbound import forgetting
 from tidegate.revenue.facts import keep_facts
 from tidegate.secrets import Vault
 from tidegate.stripe_api.client import StripeApi
@@ -54,6 +55,7 @@ OWNED = (
     "closed_rows",
     "billing_events",
     "billing_tellings",
+    "requests",
 )
 """Tables of schema `tidegate` whose rows belong to a connection; what others refer to comes after them."""
 
@@ -250,7 +252,8 @@ def purge(engine: Engine, name: str) -> dict[str, int]:
     Which customers were forgotten is kept, as ids of Stripe's, for when the account is connected again. A platform
     takes its accounts along. Whoever handles their events at the moment ends first and finds nothing afterwards.
 
-    Raises ConnectionUnknown, and ImportRunning while one is imported, swept or caught up: stop that first.
+    Raises ConnectionUnknown, and ImportRunning or SyncRunning while one is imported, swept or caught up, or synced to:
+    stop that first.
     """
     with engine.connect() as locking, ExitStack() as held, engine.begin() as db:
         lock = text("select from tidegate.connections where name = any(:names) for update")
@@ -259,6 +262,7 @@ def purge(engine: Engine, name: str) -> dict[str, int]:
         for one in names:
             if not held.enter_context(runs.alone(locking, one, "import", "sweep", "catch_up")):
                 raise ImportRunning(connection=one)
+            forgetting.refuse_while_running(db, one)
         db.execute(lock, {"names": names})
         owners = _owners(db, names)
         forgotten.outlast(db, names)
@@ -287,8 +291,13 @@ def _owners(db: Connection, names: Sequence[str]) -> dict[str, list[str]]:
 def _owned() -> dict[str, str]:
     """Every table with rows of some connections, and the condition that finds them."""
     mirrored = [f"stripe.{table.name}" for table in STRIPE_TABLES.values()]
+    syncs = "select key from tidegate.syncs where connection = any(:names)"
     return dict.fromkeys([*mirrored, *(f"tidegate.{table}" for table in OWNED)], "connection = any(:names)") | {
+        "tidegate.runs": f"connection = any(:names) or connection in (select 'sync:' || key from ({syncs}) s)",
         "tidegate.rate_budget": "connection = any(:budgets)",
         # A job that a worker has taken up is the worker's to end.
         "tidegate.procrastinate_jobs": "args ->> 'connection' = any(:names) and status <> 'doing'",
+        "tidegate.sync_rows": f"sync in ({syncs})",
+        "tidegate.sync_plans": f"sync in ({syncs})",
+        "tidegate.syncs": "connection = any(:names)",  # after what is found by it
     }

@@ -1,4 +1,4 @@
-"""Forgets a person: personal data goes from mirror, versions, inbox, outbox and contact; amounts and ids stay."""
+"""Forgets a person: personal data goes from mirror, versions, inbox, outbox, syncs and contact; amounts, ids stay."""
 
 import hashlib
 import json
@@ -16,6 +16,7 @@ from tidegate.delivery.outbox import Told, tell
 from tidegate.entitlements import overrides
 from tidegate.errors import ContactInvalid, PreviewStale
 from tidegate.mirror.forgetting import forget as redact_mirror
+from tidegate.outbound import forgetting as forget_outbound
 from tidegate.revenue import events
 from tidegate.workflows.contacts_edit import rematch
 
@@ -51,12 +52,13 @@ def forget(
     """Forgets a contact (a ref) with all its customers, or one `customer` of `account` that is nobody's.
 
     Whatever Stripe tells of them later is redacted as it comes in, so it does not matter whether they are deleted
-    there, before or after. It cannot be undone. Raises ContactUnknown, ContactInvalid, PreviewStale.
+    there, before or after. It cannot be undone. Raises ContactUnknown, ContactInvalid, PreviewStale, and SyncRunning
+    where a sync of their connection is at work.
     """
     if (ref is None) == (customer is None) or (customer is not None and account is None):
         raise ContactInvalid(problem="name a contact, or one customer and its connection")
     with engine.connect() as db, db.begin() as doing:
-        found = _forget(db, livemode, ref, account, customer, by)
+        found = _forget(db, livemode, ref, account, customer, by, only_preview=only_preview)
         if token is not None and token != found.token:
             raise PreviewStale(problem="more or other rows would be redacted now than were shown.")
         if only_preview:
@@ -67,7 +69,14 @@ def forget(
 
 
 def _forget(
-    db: Connection, livemode: bool, ref: str | None, account: Account | None, customer: str | None, by: str
+    db: Connection,
+    livemode: bool,
+    ref: str | None,
+    account: Account | None,
+    customer: str | None,
+    by: str,
+    *,
+    only_preview: bool,
 ) -> Forgotten:
     _lock(db, livemode)
     contact = directory.find(db, livemode, ref) if ref is not None else None
@@ -85,6 +94,9 @@ def _forget(
     rows: Counter[str] = Counter()
     for connection, customers in by_connection.items():
         forgetting.unfollow(db, connection, livemode, customers)
+        if not only_preview:
+            forget_outbound.refuse_while_running(db, connection)
+        rows += forget_outbound.forget(db, connection, customers)
         rows += redact_mirror(db, connection, customers)
         rows += events.forget(db, connection, customers)
         rows["tidegate.outbox"] += outbox.redact_customers(db, connection, customers)

@@ -27,7 +27,7 @@ IMPORT = "import"
 
 
 class Bell(NamedTuple):
-    """How a task is queued. In the locks, `{connection}` stands for the connection's name.
+    """How a task is queued. In the locks, `{connection}` stands for the connection's name, `{sync}` for the sync's.
 
     `queueing_lock`: at most one such job waits. `lock`: at most one such job runs.
     """
@@ -48,8 +48,14 @@ BELLS: dict[str, Bell] = {
     "refetch": Bell(FETCH, "refetch:{connection}", lock="refetch:{connection}"),
     "catch_up": Bell(FETCH, "catch_up:{connection}", lock="catch_up:{connection}"),
     "probe": Bell(FETCH, "probe:{connection}", lock="probe:{connection}"),
+    # One after the other on a connection: two would write to one customer at a time, which Stripe refuses.
+    "run_sync": Bell(IMPORT, "run_sync:{sync}", lock="run_sync:{connection}"),
     "fan_out": Bell(FETCH, "fan_out:{connection}", lock="fan_out:{connection}"),
 }
+
+
+IMPORTS = ("import_account", "import_again")
+"""Tasks of which one that waits does what another ring asks for as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,26 +91,26 @@ def _ring(db: Connection, task: str, connection: str, delay: int, arguments: dic
     from procrastinate.exceptions import AlreadyEnqueued
 
     bell = BELLS[task]
-    queueing_lock = bell.queueing_lock.format(connection=connection)
+    queueing_lock = bell.queueing_lock.format(connection=connection, **arguments)
     while not _hold_back(db, queueing_lock):  # looked at first: a job refused is an error in the server's log
         try:
             with db.begin_nested():
-                _job(db, task, connection, delay).defer(connection=connection, **arguments)
+                _job(db, task, connection, queueing_lock, delay).defer(connection=connection, **arguments)
             return True
         except AlreadyEnqueued:
             continue  # another transaction was faster
-    if bell.queue == IMPORT and task != "sweep":
+    if task in IMPORTS:
         _merge(db, queueing_lock, arguments)
     return False
 
 
-def _job(db: Connection, task: str, connection: str, delay: int) -> "JobDeferrer":
+def _job(db: Connection, task: str, connection: str, queueing_lock: str, delay: int) -> "JobDeferrer":
     bell = BELLS[task]
     return _app().configure_task(
         task,
         queue=bell.queue,
         lock=bell.lock.format(connection=connection) if bell.lock else None,
-        queueing_lock=bell.queueing_lock.format(connection=connection),
+        queueing_lock=queueing_lock,
         priority=bell.priority,
         schedule_in={"seconds": delay} if delay else None,
         connection=db.connection.driver_connection,

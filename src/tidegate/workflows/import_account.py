@@ -21,6 +21,7 @@ from tidegate.mirror.plan import Load, Plan
 from tidegate.mirror.settle import Settled, ask_for_missing, settle
 from tidegate.mirror.storing import Storing
 from tidegate.mirror.unlisted import look_for_unlisted, vanished
+from tidegate.outbound import dues
 from tidegate.store.trouble import told
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.mode import check_mode
@@ -242,5 +243,7 @@ class _Import:
                 sightings.forget(db, self.account.name, self.options.kind)
             for resource in readable:
                 problems.clear(db, self.account.name, ["permission_missing"], f"GET {resource.path}")
+            if summary["state"] == "done" and not self.options.sweep:
+                dues.after_import(db, self.account.name)
             if summary["state"] == "done" and not self.options.resources:
                 accounts.promise(db, self.account.name, datetime.fromtimestamp(started, UTC))

@@ -21,11 +21,12 @@ QUIET, DELIVERED = timedelta(hours=1), timedelta(minutes=10)
 
 
 class Found(NamedTuple):
-    """A problem's code, since when (None: it cannot be told), and its detail."""
+    """A problem's code, since when (None: it cannot be told), its detail, and what of the connection has it."""
 
     code: str
     since: datetime | None
     detail: str
+    subject: str = ""
 
 
 class Queues(NamedTuple):
@@ -83,7 +84,8 @@ def import_asked(db: Connection, connection: str) -> datetime | None:
 select min(due.at) from procrastinate_jobs j
 join lateral (select greatest(j.scheduled_at, max(e.at)) as at from procrastinate_events e
               where e.job_id = j.id and e.type in ('deferred', 'deferred_for_retry')) due on due.at <= now()
-where j.status = 'todo' and j.queue_name = 'import' and j.args ->> 'connection' = :connection
+where j.status = 'todo' and j.queue_name = 'import' and j.task_name <> 'run_sync'
+  and j.args ->> 'connection' = :connection
   and not exists (select from procrastinate_jobs w where w.status = 'doing' and w.lock = j.lock)"""),
         {"connection": connection},
     )

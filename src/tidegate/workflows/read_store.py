@@ -10,8 +10,15 @@ from tidegate.errors import ReaderRefused
 from tidegate.store import reader, readonly
 from tidegate.store.readonly import Answer
 
-HIDDEN = {"connections": sealing.COLUMNS, "tokens": ("digest",)}
-"""What no reader sees: sealed credentials, and by what API tokens are recognised."""
+HIDDEN = {
+    "connections": sealing.COLUMNS,
+    "tokens": ("digest",),
+    "sources": ("url",),
+    "requests": ("params", "before", "wanted"),
+}
+"""What no reader sees: sealed credentials and URLs, by what API tokens are recognised, and what requests to Stripe said
+(their answers are there with personal data redacted).
+"""
 GUARDED = [*(f"tidegate.{table}" for table in HIDDEN), "pg_catalog.pg_statistic"]
 """Where that stands, with samples of it in PostgreSQL's statistics, for when the database's account itself asks."""
 

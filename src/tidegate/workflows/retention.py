@@ -10,12 +10,21 @@ from sqlalchemy import Engine, text
 
 BATCH = 1000
 
-DAYS: Mapping[str, int] = {"inbox": 30, "jobs": 7, "runs": 90, "usage": 90, "outbox": 14, "movements": 90}
+DAYS: Mapping[str, int] = {
+    "inbox": 30,
+    "jobs": 7,
+    "runs": 90,
+    "usage": 90,
+    "outbox": 14,
+    "movements": 90,
+    "requests": 30,
+}
 """Events that wait or are parked are kept whatever their age; so are jobs that are not finished, and of the runs what
 `BATCHES` says. Revoked tokens go with the runs. Of usage go the single debits, with their idempotency keys; what is
 used in all stays counted, and a reservation that nobody settled stays. Of the outbox nothing is kept longer: no
 destination waits for it. Of movements go those that a recomputation superseded, and whole ledgers that are older than
-the last `LEDGERS`.
+the last `LEDGERS`. Of what was sent to Stripe stays what has no known outcome, and with the requests go the plans of
+syncs that were looked at.
 """
 
 LEDGERS = 3
@@ -72,13 +81,22 @@ delete from tidegate.movements where id = any(array(
 delete from tidegate.movements where id = any(array(
   select m.id from ({OLD_LEDGERS}) l
   join tidegate.movements m on m.connection = l.connection and m.edition = l.edition limit :batch))""",
+    "requests": """
+delete from tidegate.requests where id = any(array(
+  select id from (
+    select id, state, intended_at from tidegate.requests where state not in ('intended', 'unknown')
+    order by id limit :batch) oldest
+  where intended_at < now() - make_interval(days => :days)))""",
+    "sync_plans": """
+delete from tidegate.sync_plans where id = any(array(
+  select id from tidegate.sync_plans where at < now() - make_interval(days => :days) order by id limit :batch))""",
     "tokens": """
 delete from tidegate.tokens where id = any(array(
   select id from tidegate.tokens where revoked_at < now() - make_interval(days => :days) limit :batch))""",
 }
 
 
-_WITH = {"tokens": "runs", "ledgers": "movements"}
+_WITH = {"tokens": "runs", "ledgers": "movements", "sync_plans": "requests"}
 """Tables that go by the days of another."""
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 
 from tidegate.connections import sealing
 from tidegate.errors import ConfigurationError
+from tidegate.outbound import syncs
 from tidegate.secrets import KEY_SETTING, KeyFile, Vault, keys_of
 
 FOR_A_KEY_OF_THE_ENVIRONMENT = (
@@ -26,22 +27,29 @@ FOR_A_KEY_OF_THE_ENVIRONMENT = (
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """How many secrets were sealed anew, by connection; whether the key is that of the `file` or the `environment`, and
-    its path or variable.
+    """How many secrets were sealed anew, by connection and by source; whether the key is that of the `file` or the
+    `environment`, and its path or variable.
     """
 
     key: Literal["file", "environment"]
     source: str
     connections: dict[str, int] = field(default_factory=dict[str, int])
+    sources: dict[str, int] = field(default_factory=dict[str, int])
 
     @property
     def secrets(self) -> int:
         """All of them."""
-        return sum(self.connections.values())
+        return sum(self.connections.values()) + sum(self.sources.values())
 
     def as_json(self) -> dict[str, Any]:
         """The result as a JSON object."""
-        return {"secrets": self.secrets, "connections": self.connections, "key": self.key, "source": self.source}
+        return {
+            "secrets": self.secrets,
+            "connections": self.connections,
+            "sources": self.sources,
+            "key": self.key,
+            "source": self.source,
+        }
 
 
 def rotate_secrets(engine: Engine, secret_key: str, home: Path) -> Rotated:
@@ -55,8 +63,9 @@ def rotate_secrets(engine: Engine, secret_key: str, home: Path) -> Rotated:
             raise ConfigurationError(problem=FOR_A_KEY_OF_THE_ENVIRONMENT)
         with engine.begin() as db:
             sealing.change_key(db)
-            done = sealing.seal_anew(db, Vault(given, KEY_SETTING), Vault(given[:1], KEY_SETTING))
-        return Rotated("environment", KEY_SETTING, done)
+            old, new = Vault(given, KEY_SETTING), Vault(given[:1], KEY_SETTING)
+            done, urls = sealing.seal_anew(db, old, new), syncs.seal_anew(db, old, new)
+        return Rotated("environment", KEY_SETTING, done, urls)
     return _with_file(engine, KeyFile(home))
 
 
@@ -68,6 +77,7 @@ def _with_file(engine: Engine, file: KeyFile) -> Rotated:
         old = Vault(known, str(file.path))
         with db.begin():
             done = sealing.seal_anew(db, old, Vault([new], str(file.path)))
+            urls = syncs.seal_anew(db, old, Vault([new], str(file.path)))
             file.replace([new, *known])
         file.replace([new])
-    return Rotated("file", str(file.path), done)
+    return Rotated("file", str(file.path), done, urls)

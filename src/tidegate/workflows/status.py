@@ -14,7 +14,7 @@ from tidegate.mirror.event_list import ENDPOINT as EVENTS
 from tidegate.mirror.sizes import sizes
 from tidegate.store import sizes as store_sizes
 from tidegate.stripe_api.resources import RESOURCES
-from tidegate.workflows import due, problems_found, sweep
+from tidegate.workflows import due, problems_found, sweep, sync_problems
 from tidegate.workflows.capacity import workers_alive
 from tidegate.workflows.problems_found import QUEUE_OLD_SECONDS, Found, Queues, import_asked
 
@@ -43,10 +43,10 @@ def status(
         queues = {account.name: _queues(db, account) for account in chosen}
         shown = [_connection(db, account, queues[account.name], poll_seconds, sweep_hour) for account in chosen]
         waiting = [queues[account.name] for account in chosen if account.disconnected_at is None]
-        common = _told(_shown("", problems_found.of_installation(db, waiting, home)))
+        common = problems_found.of_installation(db, waiting, home) + sync_problems.of_installation(db)
         groups, version = store_sizes.sizes(db), db.scalar(text("select current_setting('server_version')"))
     database = {"version": version, "bytes": sum(groups.values()), "groups": groups}
-    every = [{"connection": "", **problem} for problem in common]
+    every = [{"connection": "", **problem} for problem in _told(_shown("", common))]
     every += [{"connection": one["name"], **problem} for one in shown for problem in one["problems"]]
     return {"connections": shown, "problems": every, "database": database}
 
@@ -153,11 +153,12 @@ def _problems(
     if account.disconnected_at:
         return _told([one for one in noted if one["code"] == "account_gone"])
     found = problems_found.of_connection(db, account, imports, queues, poll_seconds)
+    found += sync_problems.of_connection(db, account.name, datetime.now(UTC))
     return _told([*noted, *_shown(account.name, found)])
 
 
 def _shown(connection: str, found: Sequence[Found]) -> list[dict[str, Any]]:
-    return [problems.shown(connection, one.code, one.since, one.detail) for one in found]
+    return [problems.shown(connection, one.code, one.since, one.detail, one.subject) for one in found]
 
 
 def _told(shown: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

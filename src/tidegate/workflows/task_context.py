@@ -4,29 +4,52 @@ import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
+from tidegate.errors import (
+    ConfigurationError,
+    DatabaseBusy,
+    StripeBodyUnreadable,
+    StripeRateLimited,
+    Unreachable,
+)
 from tidegate.mirror import changed, refetches
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import retention
 from tidegate.workflows.doorbell import Doorbell
+
+PASSING = (DatabaseBusy, Unreachable, StripeRateLimited, StripeBodyUnreadable, OperationalError, PoolExhausted)
+"""Troubles that end by themselves: an import or a sync is tried again."""
+LONGEST_WAIT = 600  # seconds
+
+OpenApi = Callable[[Account], AbstractContextManager[StripeApi]]
+
+
+def _not_given(_: Any) -> Any:
+    raise ConfigurationError(problem="This worker was not given what a sync needs.")
 
 
 @dataclass(frozen=True, slots=True)
 class TaskContext:
     """What tasks work with, given when a worker is built.
 
-    `open_api` opens Stripe as a connection sees it. Set `stop` to let running tasks end early: what they leave is rung
+    `open_api` opens Stripe as a connection sees it, `open_writing` with the key that may write; `url_of` is the URL of
+    a stored source. Set `stop` to let running tasks end early: what they leave is rung
     for again. `poll_seconds`: how often Stripe's events are read; `attempts`: failures after which an event is parked;
     `readers`: pages of lists that an import reads at a time; `sweep_hour`: the hour of the night, in the account's time
     zone, at which every list is read again; `retention`: days that things are kept, see `retention.DAYS`.
     """
 
     engine: Engine
-    open_api: Callable[[Account], AbstractContextManager[StripeApi]]
+    open_api: OpenApi
+    open_writing: OpenApi = _not_given
+    url_of: Callable[[Any], str] = _not_given
     poll_seconds: int = 300
     attempts: int = 8
     readers: int = 24

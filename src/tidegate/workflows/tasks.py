@@ -5,19 +5,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as PoolExhausted
-
 from tidegate.connections import accounts, runs
-from tidegate.errors import (
-    ConnectionDisconnected,
-    DatabaseBusy,
-    ImportRunning,
-    StripeBodyUnreadable,
-    StripeRateLimited,
-    Unreachable,
-    WorkStopped,
-)
+from tidegate.errors import ConnectionDisconnected, ImportRunning, WorkStopped
 from tidegate.mirror import changed, inbox
 from tidegate.store.trouble import told
 from tidegate.workflows import catch_up as catching_up
@@ -30,16 +19,22 @@ from tidegate.workflows import refresh as refreshing
 from tidegate.workflows import sweep as sweeping
 from tidegate.workflows.doorbell import PROMPT
 from tidegate.workflows.import_account import ImportOptions
-from tidegate.workflows.task_context import TaskContext, connected, ring_for_looks, ring_for_refresh, stripe
+from tidegate.workflows.sync_task import ring_for_syncs, run_sync
+from tidegate.workflows.task_context import (
+    LONGEST_WAIT,
+    PASSING,
+    TaskContext,
+    connected,
+    ring_for_looks,
+    ring_for_refresh,
+    stripe,
+)
 
 if TYPE_CHECKING:
     from procrastinate import App
 
 log = logging.getLogger(__name__)
 
-PASSING = (DatabaseBusy, Unreachable, StripeRateLimited, StripeBodyUnreadable, OperationalError, PoolExhausted)
-"""Troubles that end by themselves: the import is tried again."""
-LONGEST_WAIT = 600  # seconds
 MOST_TRIES = 20
 """How often a part of an import that fails is tried again by itself, over about two and a half hours."""
 SLICE = 20.0
@@ -254,6 +249,7 @@ def tick(context: TaskContext, timestamp: int) -> list[str]:
     for name, full in gaps:
         if context.doorbell.ring("import_account", connection=name, full=full):
             rung.append(f"import_account:{name}")
+    rung += ring_for_syncs(context, as_of)
     if told := refreshing.refresh_due(context.engine, stop=context.stop):
         log.info("entitlements_changed_by_themselves", extra={"contacts": told})
     if kept := revenue.keep_due(context.engine, stop=context.stop):
@@ -276,6 +272,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "sweep": sweep,
     "probe": probe,
     "fan_out": fan_out,
+    "run_sync": run_sync,
     "tick": tick,
     "forget_old": forget_old,
 }

@@ -257,6 +257,32 @@ def test_what_may_pass_is_tried_again(stub: Any, reply: Any, broken: dict[str, A
     assert hurry.slept == [0.25, 0.5], "full jitter: chance times 0.5, 1, 2 … seconds"
 
 
+@pytest.mark.parametrize(
+    ("broken", "maybe_done"),
+    [("500", True), ("409 in progress", True), ("429", False), ("reset", True), ("body cut off", True)],
+)
+def test_an_error_tells_whether_the_work_may_have_been_done(
+    stub: Any, reply: Any, broken: str, maybe_done: bool
+) -> None:
+    stub.answer(*[reply(**BROKEN[broken])] * 2, *[reply(status=429, body=refused("rate_limit"))] * 6)
+    with pytest.raises(StripeRateLimited) as caught:
+        api_at(stub).post("/v1/customers")
+    assert caught.value.facts["maybe_done"] is maybe_done, "also where the last try was only turned away"
+
+
+def test_where_nobody_answers_at_all_nothing_was_done() -> None:
+    with pytest.raises(StripeUnreachable) as caught:
+        StripeApi(KEY, base="http://127.0.0.1:1", budget=Watched(), patience=Hurry().patience()).post("/v1/customers")
+    assert caught.value.facts["maybe_done"] is False
+
+
+@pytest.mark.parametrize(("method", "at"), [("post", 3), ("delete", 3), ("get", 4)])
+def test_what_an_earlier_try_may_have_done_is_told_as_of_then(stub: Any, reply: Any, method: str, at: int) -> None:
+    stub.answer(reply(reset=True), reply(status=429, body=refused("rate_limit")), reply(headers={"Date": DATE}))
+    answer = getattr(api_at(stub), method)("/v1/customers/cus_1")
+    assert answer.at == datetime(2026, 11, 21, 10, 0, 1 + at, tzinfo=UTC)
+
+
 FINAL: dict[str, tuple[dict[str, Any], int, type[TidegateError], str]] = {
     "500": (
         {"status": 500, "body": refused(kind="api_error", message="Our fault.")},

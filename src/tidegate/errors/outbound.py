@@ -1,0 +1,53 @@
+"""Outbound: sources, models, syncs and their runs."""
+
+from tidegate.errors.base import FoundWrong, Unreachable, UsageError
+
+
+class SyncInvalid(UsageError):
+    """The {what} {key} cannot be taken: {problem}"""
+
+
+class SyncUnknown(UsageError):
+    """There is no {what} {key}.{nearest} `tidegate {list} list` shows all."""
+
+
+class SourceUnreachable(Unreachable):
+    """The source {source} cannot be read: {problem}"""
+
+
+class ModelInvalid(UsageError):
+    """The model {model} cannot be used: {problem}"""
+
+
+class ModelRowsInvalid(FoundWrong):
+    """The model {model} has rows that cannot be told apart, so nothing was sent: {problem}"""
+
+
+class SyncStopped(FoundWrong):
+    """The sync {sync} stopped before it sent anything: {problem}"""
+
+
+class PlanStale(UsageError):
+    """Plan {plan} of {sync} is not what a run would do any more: {problem}. Plan again: `tidegate sync plan {sync}`."""
+
+
+class SyncRunning(FoundWrong):
+    """The sync {sync} runs already, in {process}; see `tidegate sync tail {sync}`."""
+
+
+class OutboundPaused(FoundWrong):
+    """Outbound is paused since {since} by {by}, so nothing is sent to Stripe. `tidegate resume outbound` ends that."""
+
+
+class OutboundInUse(UsageError):
+    """The {what} {key} is named by {by}; remove that first."""
+
+
+class RunNotReverted(UsageError):
+    """Run {run} cannot be taken back: {problem}"""
+
+
+class SyncTakenOver(SyncRunning):
+    """The sync {sync} runs in {process} by now: this run had lost its lock in the database. What it had not sent is the
+    other's.
+    """

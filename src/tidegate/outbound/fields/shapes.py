@@ -1,0 +1,142 @@
+"""Checks payloads against the catalogue, a whole batch at once: pydantic models made of its fields, and then the rules."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, tzinfo
+from functools import cache
+from typing import Annotated, Any, Literal, Union, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError, create_model
+
+from tidegate.outbound.fields import values
+from tidegate.outbound.fields.catalogue import Field, Operation, catalogue
+from tidegate.outbound.fields.metadata import Metadata
+from tidegate.outbound.fields.problems import REQUIRED, Problem
+from tidegate.outbound.fields.rules import broken
+
+_CONFIG = ConfigDict(extra="forbid")
+_PLAIN: Mapping[str, tuple[Any, Callable[[Any], Any]]] = {
+    "text": (str, values.text),
+    "integer": (int, values.integer),
+    "decimal": (str, values.decimal),
+    "number": (float, values.number),
+    "boolean": (bool, values.boolean),
+}
+
+
+def checked(
+    resource: str, operation: Operation, payloads: Sequence[Mapping[str, Any]], zone: tzinfo = UTC
+) -> list[tuple[dict[str, Any], list[Problem]]]:
+    """Each payload as Stripe takes it, with what is wrong with it; in the order given.
+
+    An empty text in a payload clears a field that can be cleared. Times without a zone are in `zone`.
+    """
+    model = _model(resource, operation, zone)
+    found: list[tuple[dict[str, Any], list[Problem]]] = []
+    for payload in payloads:
+        right, problems = _one(model, payload)
+        found.append((right, problems or broken(resource, operation, right)))
+    return found
+
+
+def _one(model: TypeAdapter[BaseModel], payload: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    try:
+        found = model.validate_python(payload)
+    except ValidationError as wrong:
+        return {}, [_problem(cast(Mapping[str, Any], one)) for one in wrong.errors(include_url=False)]
+    return found.model_dump(exclude_unset=True, by_alias=True), []
+
+
+@cache
+def _model(resource: str, operation: Operation, zone: tzinfo) -> TypeAdapter[BaseModel]:
+    return TypeAdapter(_object(f"{resource}_{operation}", catalogue(resource, operation), zone))
+
+
+def _object(name: str, fields: Mapping[str, Field], zone: tzinfo) -> type[BaseModel]:
+    told: dict[str, Any] = {}
+    for one in fields.values():
+        kind = _type(f"{name}_{one.name}", one, zone)
+        # An attribute may not begin with the names that pydantic keeps; the alias is what is said and sent.
+        told[f"of_{one.name}"] = (kind, _alias(one))
+    return create_model(name, __config__=_CONFIG, **told)
+
+
+def _alias(one: Field) -> Any:
+    from pydantic import Field as Said
+
+    return Said(alias=one.name) if one.required else Said(default=None, alias=one.name)
+
+
+def _type(name: str, one: Field, zone: tzinfo) -> Any:
+    if one.name == "metadata" and one.kind == "map":
+        kind: Any = Metadata
+    elif one.kind == "object":
+        kind = Annotated[_object(name, one.fields, zone), BeforeValidator(values.unpacked)]
+    elif one.kind == "list" and one.item is not None:
+        kind = Annotated[list[_type(f"{name}_item", one.item, zone)], BeforeValidator(values.unpacked)]
+    elif one.kind == "map" and one.item is not None:
+        kind = Annotated[dict[str, _type(f"{name}_value", one.item, zone)], BeforeValidator(values.unpacked)]
+    elif one.kind == "timestamp":
+        kind = Annotated[int, BeforeValidator(lambda value: values.moment(value, zone))]
+    elif one.name == "currency" and one.kind == "text":
+        kind = Annotated[str, BeforeValidator(values.currency)]
+    elif one.kind == "text" and one.choices:
+        return _chosen((*one.choices, *(("",) if one.clearable else ())))
+    else:
+        plain, converted = _PLAIN[one.kind]
+        kind = Annotated[plain, BeforeValidator(converted)]
+    words = (*(one.choices if one.kind != "text" else ()), *(("",) if one.clearable else ()))
+    kind = _or_words(kind, words) if words else kind
+    return Annotated[kind, BeforeValidator(_emptied(one))] if _holds_others(one) else kind
+
+
+def _holds_others(one: Field) -> bool:
+    return one.kind in {"object", "list", "map"} and one.name != "metadata"
+
+
+def _emptied(one: Field) -> Callable[[Any], Any]:
+    """An empty list or object takes away what is there, which Stripe is told by an empty text: of an empty list its
+    SDK sends nothing at all.
+    """
+
+    def check(value: Any) -> Any:
+        if value not in ([], {}, (), "[]", "{}"):
+            return value
+        if one.clearable:
+            return ""
+        raise ValueError("it cannot be empty")
+
+    return check
+
+
+def _chosen(choices: tuple[str, ...]) -> Any:
+    shown = [one for one in choices if one]
+
+    def check(value: Any) -> str:
+        said = values.text(value)
+        if said not in choices:
+            raise ValueError(f"it takes one of {', '.join(shown)}")
+        return said
+
+    return Annotated[str, BeforeValidator(check)]
+
+
+def _or_words(kind: Any, words: tuple[str, ...]) -> Any:
+    """The type, or one of the words in its place, such as `now` for a time."""
+    from pydantic import Discriminator, Tag
+
+    def which(value: Any) -> str:
+        return "(word)" if isinstance(value, str) and value in words else "(value)"
+
+    word = Annotated[Literal[words], Tag("(word)")]  # pyright: ignore[reportInvalidTypeForm]
+    return Annotated[Union[word, Annotated[kind, Tag("(value)")]], Discriminator(which)]  # noqa: UP007
+
+
+def _problem(error: Mapping[str, Any]) -> Problem:
+    path = ".".join(str(part) for part in error["loc"] if part not in {"(word)", "(value)", "[key]"})
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        return Problem(path, "there is no such field")
+    if kind == "missing":
+        return Problem(path, REQUIRED)
+    said = str(error["msg"]).removeprefix("Value error, ")
+    return Problem(path, said, error.get("input"))

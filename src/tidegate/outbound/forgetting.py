@@ -1,0 +1,73 @@
+"""Takes what syncs keep of a person out of the journal and the rows: what was sent, stood before, or was wrong."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, text
+
+from tidegate.errors import SyncRunning
+
+
+def refuse_while_running(db: Connection, connection: str) -> None:
+    """Lets no run of the connection's syncs begin until this transaction ends. Raises SyncRunning where one is at work:
+    it would write down what it knows afterwards.
+    """
+    for row in db.execute(_LOCK, {"connection": connection}):
+        if not row.held:
+            raise SyncRunning(sync=row.key, process="another process")
+
+
+def forget(db: Connection, connection: str, customers: Sequence[str]) -> Counter[str]:
+    """Redacts what is kept of these customers (Stripe ids) and of all that is theirs; returns how many rows changed, by
+    table. Before the mirror is redacted: requests that failed name a person by the e-mail address alone.
+
+    Ids and the rows' keys stay, so that no run sends anything of them again (`Asked.forgotten`). A request without a
+    known outcome is given up: it could not be sent again as it was.
+    """
+    values = {"connection": connection, "customers": list(customers)}
+    found = db.execute(_FIND, values).all()
+    named = {name: [getattr(row, name) for row in found] for name in ("id", "sync", "key")}
+    return Counter(
+        {
+            "tidegate.requests": db.execute(_REQUESTS, {"ids": named["id"]}).rowcount,
+            "tidegate.sync_rows": db.execute(_ROWS, values | {"syncs": named["sync"], "keys": named["key"]}).rowcount,
+        }
+    )
+
+
+_LOCK = text("""
+select key, pg_try_advisory_xact_lock(hashtextextended('sync:sync:' || key, 0)) as held
+from tidegate.syncs where connection = :connection order by key""")
+
+_OBJECTS = "\n  union ".join(
+    f"select id from stripe.{table} where connection = :connection and customer = any(cast(:customers as text[]))"
+    for table in ("subscriptions", "invoices", "invoiceitems", "quotes")
+)
+
+_FIND = text(f"""
+with theirs as (
+  select unnest(cast(:customers as text[])) as id
+  union {_OBJECTS}),
+addresses as (
+  select lower(email) as email from stripe.customers
+  where connection = :connection and id = any(cast(:customers as text[])) and email <> '')
+select r.id, r.sync, r.key from tidegate.requests r
+where r.connection = :connection and (
+  r.object_id in (select id from theirs) or r.params ->> 'customer' = any(cast(:customers as text[]))
+  or lower(r.params ->> 'email') in (select email from addresses))""")
+
+_REQUESTS = text("""
+update tidegate.requests r
+set params = '{}', before = '{}', wanted = '{}', response = null, forgotten_at = clock_timestamp(),
+  error = case when r.error = '' then '' else '[redacted]' end,
+  state = case when r.state in ('intended', 'unknown') then 'refused' else r.state end
+where r.id = any(cast(:ids as bigint[])) and r.forgotten_at is null""")
+
+_ROWS = text(f"""
+update tidegate.sync_rows r set wrote = '{{}}', showed = '{{}}', problems = '[]', state = 'skipped',
+  why = 'the person was forgotten'
+from tidegate.syncs s
+where s.key = r.sync and s.connection = :connection and r.why <> 'the person was forgotten' and (
+  r.object_id in (select unnest(cast(:customers as text[])) union {_OBJECTS})
+  or (r.sync, r.key) in (
+    select * from unnest(cast(:syncs as text[]), cast(:keys as text[]))))""")

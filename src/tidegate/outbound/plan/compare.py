@@ -1,0 +1,180 @@
+"""Whether what is wanted of a field is what Stripe's object has: the same thing is often spelt otherwise in the two."""
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any, cast
+
+Json = Mapping[str, Any]
+
+ASKED_ONLY: Mapping[str, frozenset[str]] = {
+    "customers": frozenset({"validate", "source", "tax_id_data", "cash_balance", "test_clock", "payment_method"}),
+    "products": frozenset({"default_price_data"}),
+    "prices": frozenset({"transfer_lookup_key", "product_data"}),
+    "subscriptions": frozenset(
+        {
+            "add_invoice_items", "backdate_start_date", "off_session", "payment_behavior", "proration_behavior",
+            "proration_date", "trial_from_plan", "trial_period_days",
+        }
+    ),
+    "invoices": frozenset({"from_invoice", "pending_invoice_items_behavior", "days_until_due"}),
+    "invoiceitems": frozenset({"price_data"}),
+    "quotes": frozenset({"from_quote", "expand"}),
+}  # fmt: skip
+"""Parameters that an object does not show: they are no change by themselves."""
+_BILLED = frozenset({"items", "billing_cycle_anchor", "trial_end", "cancel_at", "cancel_at_period_end"})
+"""What of a subscription, when it changes, is prorated or paid for."""
+ALONG: Mapping[tuple[str, str], frozenset[str]] = {
+    ("prices", "transfer_lookup_key"): frozenset({"lookup_key"}),
+    ("subscriptions", "off_session"): _BILLED,
+    ("subscriptions", "payment_behavior"): _BILLED,
+    ("subscriptions", "proration_behavior"): _BILLED,
+    ("subscriptions", "proration_date"): _BILLED,
+    ("invoices", "days_until_due"): frozenset({"collection_method"}),
+}
+"""Which of those an update sends, and along with which changes: a finalised invoice, a canceled subscription and the
+metadata of both take none of them, and `add_invoice_items` would be billed with every update.
+"""
+
+
+METADATA = "metadata."
+
+
+def flat(payload: Json) -> dict[str, Any]:
+    """A payload by the names that changes have: of metadata each key is a field, `metadata.tier`."""
+    found = {name: value for name, value in payload.items() if name != "metadata" or not isinstance(value, Mapping)}
+    told = payload.get("metadata")
+    if isinstance(told, Mapping):
+        found |= {f"{METADATA}{key}": value for key, value in cast("Json", told).items()}
+    return found
+
+
+def nested(fields: Json) -> dict[str, Any]:
+    """The payload that `flat` would make these of."""
+    found = {name: value for name, value in fields.items() if not name.startswith(METADATA)}
+    metadata = {name.removeprefix(METADATA): value for name, value in fields.items() if name.startswith(METADATA)}
+    return found | ({"metadata": metadata} if metadata else {})
+
+
+def shown(resource: str, name: str, live: Json) -> Any:
+    """What an object shows of a parameter (a name as in `flat`): a value that `same` may be asked about."""
+    if name.startswith(METADATA):
+        return cast("Json", live.get("metadata") or {}).get(name.removeprefix(METADATA))
+    special = _SHOWN.get((resource, name))
+    return special(live) if special else live.get(name)
+
+
+def shows(resource: str, name: str, live: Json) -> bool:
+    """Whether an object shows a parameter at all: of a price the tiers are shown only to who asks for them."""
+    return (resource, name) in _SHOWN or name.startswith(METADATA) or name in live
+
+
+def same(wanted: Any, has: Any) -> bool:
+    """Whether a wanted value is what is there: of objects only the fields that are wanted are looked at, nothing is the
+    same as empty, an expanded object as its id, and a decimal as another spelling of it.
+    """
+    if isinstance(wanted, Mapping):
+        told = cast("Json", wanted)
+        there: Json = cast("Json", has) if isinstance(has, Mapping) else {}
+        return all(same(value, there.get(name)) for name, value in told.items())
+    if isinstance(wanted, Sequence) and not isinstance(wanted, str):
+        ours, theirs = cast("Sequence[Any]", wanted), listed(has)
+        return len(ours) == len(theirs) and all(same(one, other) for one, other in zip(ours, theirs, strict=True))
+    if _empty(wanted) or _empty(has):
+        return _empty(wanted) and _empty(has)
+    if isinstance(has, Mapping):
+        has = id_of(has)
+    return wanted == has or str(wanted) == str(has) or _equal_decimals(wanted, has)
+
+
+def listed(has: Any) -> Sequence[Any]:
+    """The entries of a list, nested as Stripe nests them or plain."""
+    if isinstance(has, Mapping):
+        has = cast("Json", has).get("data")
+    return cast("Sequence[Any]", has) if isinstance(has, Sequence) and not isinstance(has, str) else ()
+
+
+def _empty(value: Any) -> bool:
+    return value is None or value == "" or value == [] or value == {}
+
+
+def _equal_decimals(one: Any, other: Any) -> bool:
+    if isinstance(one, bool) or isinstance(other, bool):
+        return False
+    try:
+        return Decimal(str(one)) == Decimal(str(other))
+    except InvalidOperation:
+        return False
+
+
+def _discounts(live: Json) -> list[dict[str, Any]]:
+    """The coupons or promotion codes of an object's discounts, as they are written."""
+    found: list[dict[str, Any]] = []
+    for one in listed(live.get("discounts")):
+        if not isinstance(one, Mapping):
+            found.append({"discount": one})
+            continue
+        told = cast("Json", one)
+        source = cast("Json", told.get("source") or {})
+        coupon = source.get("coupon") or told.get("coupon")
+        found.append(
+            {
+                "discount": told.get("id"),
+                "coupon": id_of(coupon),
+                "promotion_code": told.get("promotion_code"),
+            }
+        )
+    return found
+
+
+def _pricing(live: Json) -> dict[str, Any]:
+    """An invoice item's price, where newer and older versions keep it."""
+    pricing = cast("Json", live.get("pricing") or {})
+    details = cast("Json", pricing.get("price_details") or {})
+    return {"price": details.get("price") or live.get("price")}
+
+
+def _line_items(live: Json) -> list[dict[str, Any]]:
+    """A quote's lines as they are written."""
+    return [
+        {"id": one.get("id"), "price": one.get("price"), "quantity": one.get("quantity")}
+        for one in cast("Sequence[Json]", listed(live.get("line_items")))
+    ]
+
+
+def _subscription(live: Json) -> str | None:
+    """The subscription of an invoice or an invoice item, where newer and older versions keep it."""
+    parent = cast("Json", live.get("parent") or {})
+    details = cast("Json", parent.get("subscription_details") or {})
+    return id_of(details.get("subscription") or live.get("subscription"))
+
+
+def _unit_amount(live: Json) -> Any:
+    """An invoice item's amount of one, where newer and older versions keep it."""
+    return cast("Json", live.get("pricing") or live).get("unit_amount_decimal")
+
+
+def _items(live: Json) -> list[dict[str, Any]]:
+    """A subscription's items as they are written."""
+    return [
+        {"id": one.get("id"), "price": id_of(one.get("price")), "quantity": one.get("quantity")}
+        for one in cast("Sequence[Json]", listed(live.get("items")))
+    ]
+
+
+def id_of(value: Any) -> str | None:
+    """The id of an object, expanded or not."""
+    return cast("Json", value).get("id") if isinstance(value, Mapping) else value
+
+
+_SHOWN: Mapping[tuple[str, str], Callable[[Json], Any]] = {
+    ("subscriptions", "discounts"): _discounts,
+    ("invoices", "discounts"): _discounts,
+    ("invoiceitems", "discounts"): _discounts,
+    ("quotes", "discounts"): _discounts,
+    ("quotes", "line_items"): _line_items,
+    ("invoices", "subscription"): _subscription,
+    ("invoiceitems", "pricing"): _pricing,
+    ("invoiceitems", "subscription"): _subscription,
+    ("invoiceitems", "unit_amount_decimal"): _unit_amount,
+    ("subscriptions", "items"): _items,
+}

@@ -1,0 +1,188 @@
+"""Makes the plan of a sync: every differing row decided about, kept beside the rows, and held against the stops."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyarrow leaves its functions without types.
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tidegate.outbound.asking import Asking
+from tidegate.outbound.fields.problems import Problem
+from tidegate.outbound.plan.decide import Change, Decision, Terms, decide
+from tidegate.outbound.plan.deletes import deletion
+from tidegate.outbound.specs import SETTABLE, Sync
+from tidegate.outbound.staging import Counts, Staging
+
+KINDS = ("create", "update", "replace", "delete", "nothing", "skip", "held", "conflict", "invalid", "gone")
+SAMPLE = 20
+VERSION = 1
+"""Of how rows are made into requests here: another makes every row differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would do. `fingerprint`: of all of it; `stops`: why it would not begin."""
+
+    sync: str
+    counts: dict[str, int]
+    rows: Counts
+    fingerprint: str
+    stops: list[str] = field(default_factory=list[str])
+
+    def as_json(self) -> dict[str, Any]:
+        """As commands and routes answer it."""
+        return asdict(self) | {"rows": self.rows._asdict()}
+
+
+class Planned(NamedTuple):
+    """A decision as it is kept: `hash` is of what the row says now."""
+
+    decision: Decision
+    hash: int
+
+
+def version_of(sync: Sync) -> str:
+    """A fingerprint of how the rows of a sync are sent."""
+    said = sync.model_dump(mode="json", include={"resource", "mode", "match", "fields", "time_zone", "on_conflict"})
+    return hashlib.sha256(json.dumps([VERSION, said], sort_keys=True).encode()).hexdigest()[:32]
+
+
+def make(
+    staging: Staging, sync: Sync, asking: Asking, *, keys: Sequence[str] | None = None, limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Plan:  # fmt: skip
+    """Decides about every differing row (of these keys, or so many) and about those that are gone, which a run of a
+    part leaves alone. The decisions are in the staging's table `decisions`.
+    """
+    counts = staging.counts()
+    way, _, column = sync.matched_by
+    staging.pair(column, folds=way == "email")
+    total = counts.new + counts.changed + counts.again
+    terms = Terms(
+        sync.resource,
+        sync.mode,
+        sync.on_conflict,
+        sync.matched_by[0] == "id",
+        sync.resource in SETTABLE,
+        sync.replace_prices,
+    )
+    staging.db.execute("""
+create or replace table decisions (key varchar, hash bigint, kind varchar, object_id varchar, payload varchar,
+  changes varchar, kept varchar, why varchar, problems varchar, wanted varchar, parent varchar)""")
+    done = 0
+    for batch in staging.rows(limit, keys):
+        about = asking.about(batch)
+        _keep(staging, [(decide(terms, asked), row["_hash"]) for (asked, _), row in zip(about, batch, strict=True)])
+        done += len(batch)
+        if progress is not None:
+            progress(done, total)
+    if keys is None and limit is None:
+        _delete(staging, sync, asking)
+    found = dict(staging.db.execute("select kind, count(*) from decisions group by 1").fetchall())
+    told = {kind: int(found.get(kind, 0)) for kind in KINDS}
+    whole = keys is None and limit is None
+    return Plan(sync.key, told, counts, _fingerprint(staging), _stops(sync, counts, told) if whole else [])
+
+
+def decisions(staging: Staging, kinds: Sequence[str], batch: int = 1_000) -> Iterator[list[Planned]]:
+    """The decisions of these kinds by batches, in the order of the rows' keys."""
+    wanted = ", ".join(f"'{kind}'" for kind in kinds)
+    found = staging.db.cursor().execute(f"select * from decisions where kind in ({wanted}) order by key")
+    while some := found.fetchmany(batch):
+        yield [_planned(row) for row in some]
+
+
+def sample(staging: Staging, kind: str, count: int = SAMPLE) -> list[dict[str, Any]]:
+    """The first decisions of a kind, as they are shown."""
+    found = staging.db.execute("select * from decisions where kind = ? order by key limit ?", [kind, count]).fetchall()
+    return [shown(_planned(row).decision) for row in found]
+
+
+def shown(decision: Decision) -> dict[str, Any]:
+    """A decision as commands and routes answer it."""
+    return {
+        "key": decision.key,
+        "kind": decision.kind,
+        "object": decision.object_id,
+        "changes": [asdict(one) for one in decision.changes],
+        "kept": [asdict(one) for one in decision.kept],
+        "why": decision.why,
+        "problems": [one.as_json() for one in decision.problems],
+    }
+
+
+def export(staging: Staging, file: Path) -> None:
+    """Writes all decisions to a file: Parquet, CSV, or JSON by line, as its name ends."""
+    form = {".parquet": "parquet", ".csv": "csv"}.get(file.suffix.lower(), "json")
+    name = str(file).replace("'", "''")
+    staging.db.execute(f"copy (select * from decisions order by key) to '{name}' (format {form})")
+
+
+def _keep(staging: Staging, planned: Sequence[tuple[Decision, int | None]]) -> None:
+    import pyarrow
+
+    columns: dict[str, list[Any]] = {name: [] for name in (*_PLAIN, *_JSON)}
+    for decision, hash_ in planned:
+        for name in _PLAIN:
+            columns[name].append(hash_ if name == "hash" else getattr(decision, name))
+        for name in _JSON:
+            columns[name].append(_encode(getattr(decision, name)))
+    types = {"hash": pyarrow.int64()}
+    arrays = [pyarrow.array(values, types.get(name, pyarrow.string())) for name, values in columns.items()]
+    staging.db.register("decided", pyarrow.table(arrays, names=list(columns)))
+    staging.db.execute("insert into decisions by name select * from decided")
+    staging.db.unregister("decided")
+
+
+_PLAIN = ("key", "hash", "kind", "object_id", "why", "parent")
+_JSON = ("payload", "changes", "kept", "problems", "wanted")
+_encoder = msgspec.json.Encoder(enc_hook=str, order="deterministic")
+
+
+def _encode(value: Any) -> str:
+    return _encoder.encode(value).decode()
+
+
+def _planned(row: Sequence[Any]) -> Planned:
+    key, hash_, kind, object_id, payload, changes, kept, why, problems, wanted, parent = row
+    return Planned(
+        Decision(
+            key, kind, object_id, json.loads(payload),
+            [Change(**one) for one in json.loads(changes)], [Change(**one) for one in json.loads(kept)], why,
+            [Problem(**one) for one in json.loads(problems)], json.loads(wanted), parent,
+        ),
+        hash_,
+    )  # fmt: skip
+
+
+def _delete(staging: Staging, sync: Sync, asking: Asking) -> None:
+    gone, options = staging.gone(), sync.delete.model_dump()
+    for start in range(0, len(gone), 10_000):
+        about = asking.gone(gone[start : start + 10_000])
+        decided = [deletion(sync.resource, row.key, row.ours, row.object_id, live, options) for row, live in about]
+        _keep(staging, [(one, row.hash) for one, (row, _) in zip(decided, about, strict=True)])
+
+
+def _fingerprint(staging: Staging) -> str:
+    """Of everything that is to be sent, in the order of the keys."""
+    [(found,)] = staging.db.execute("""
+select md5(string_agg(md5(concat_ws('|', key, kind, object_id, payload)), '' order by key))
+from decisions where kind in ('create', 'update', 'replace', 'delete')""").fetchall()
+    return found or ""
+
+
+def _stops(sync: Sync, rows: Counts, told: dict[str, int]) -> list[str]:
+    """Why a run would stop before it sends: an empty model, or too much of what is known would change."""
+    if rows.known and not rows.rows:
+        return ["the model has no rows any more"]
+    found: list[str] = []
+    if rows.known and told["delete"] * 100 > sync.stops.deletes * rows.known:
+        found.append(f"{told['delete']:,} of {rows.known:,} rows would be deleted, more than {sync.stops.deletes:g} %")
+    if rows.known and told["update"] * 100 > sync.stops.updates * rows.known:
+        found.append(f"{told['update']:,} of {rows.known:,} rows would be updated, more than {sync.stops.updates:g} %")
+    return found

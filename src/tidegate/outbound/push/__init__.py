@@ -1,0 +1,1 @@
+"""Requests to Stripe: written down before they are sent, sent once, and their outcome written down."""

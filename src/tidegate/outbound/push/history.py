@@ -1,0 +1,91 @@
+"""The journal as people look at it: requests by run, row and outcome, redacted, newest last, by pages or whole."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection, RowMapping, text
+
+from tidegate.outbound.push.redaction import redacted
+
+Status = Literal["done", "failed", "open"]
+STATES: Mapping[str, tuple[str, ...]] = {
+    "done": ("done",),
+    "failed": ("refused", "unknown"),
+    "open": ("intended", "unknown"),
+}
+"""Which states of requests a status is; one whose outcome nobody knows has failed and is open."""
+SHOWN: tuple[str, ...] = (
+    "id", "run", "sync", "connection", "key", "operation", "method", "path", "state", "status", "error", "request_id",
+    "object_id", "idempotency_key", "generation", "intended_at", "sent_at", "answered_at",
+)  # fmt: skip
+"""What a list shows of a request, beside its parameters."""
+REDACTED: tuple[str, ...] = ("params", "before", "response")
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which requests: of a run, of a sync, of a row, with an outcome."""
+
+    run: int | None = None
+    sync: str | None = None
+    key: str | None = None
+    status: Status | None = None
+
+
+def listing(db: Connection, which: Which, limit: int, after: int = 0, *, answers: bool = False) -> list[dict[str, Any]]:
+    """The requests with ids after `after`, oldest first, at most `limit`; with their answers where these are wanted."""
+    columns = (*SHOWN, *(REDACTED if answers else ("params",)))
+    rows = db.execute(_query(which, columns, "limit :limit"), _values(which) | {"limit": limit, "after": after})
+    return [_shown(row) for row in rows.mappings()]
+
+
+def whole(db: Connection, which: Which) -> Iterator[dict[str, Any]]:
+    """All of them, oldest first, as they come; with their answers."""
+    streaming = db.execution_options(stream_results=True, max_row_buffer=500)
+    rows = streaming.execute(_query(which, (*SHOWN, *REDACTED), ""), _values(which) | {"after": 0})
+    return (_shown(row) for row in rows.mappings())
+
+
+def one(db: Connection, request: int) -> dict[str, Any] | None:
+    """A request with its parameters, the values before it and its answer; None: there is none, or it was forgotten."""
+    statement = text(f"select {', '.join((*SHOWN, *REDACTED))} from tidegate.requests where id = :id")
+    row = db.execute(statement, {"id": request}).mappings().first()
+    return _shown(row) if row is not None else None
+
+
+def unsent(db: Connection, sync: str, run: int | None = None, key: str | None = None) -> list[dict[str, Any]]:
+    """The rows that are held, in conflict, invalid or failed, as they stand: {key, state, why, problems, object, at}.
+    `run`: those of which that run said so last.
+    """
+    rows = db.execute(_UNSENT, {"sync": sync, "run": run, "key": key})
+    return [dict(row) for row in rows.mappings()]
+
+
+def keys_in(db: Connection, sync: str, state: str) -> list[str]:
+    """The keys of a sync's rows in a state."""
+    statement = text("select key from tidegate.sync_rows where sync = :sync and state = :state order by key")
+    return list(db.scalars(statement, {"sync": sync, "state": state}))
+
+
+def _shown(row: RowMapping) -> dict[str, Any]:
+    return {str(name): redacted(value) if name in REDACTED else value for name, value in row.items()}
+
+
+def _query(which: Which, columns: tuple[str, ...], limit: str) -> Any:
+    wheres = ["id > :after"]
+    wheres += [f"{name} = :{name}" for name in ("run", "sync", "key") if getattr(which, name) is not None]
+    wheres += ["state = any(cast(:states as text[]))"] if which.status else []
+    return text(f"select {', '.join(columns)} from tidegate.requests where {' and '.join(wheres)} order by id {limit}")
+
+
+def _values(which: Which) -> dict[str, Any]:
+    said = {name: value for name in ("run", "sync", "key") if (value := getattr(which, name)) is not None}
+    return said | ({"states": list(STATES[which.status])} if which.status else {})
+
+
+_UNSENT = text("""
+select key, state, why, problems, object_id as object, at from tidegate.sync_rows
+where sync = :sync and state in ('held', 'conflict', 'invalid', 'failed')
+  and (cast(:run as bigint) is null or run = :run) and (cast(:key as text) is null or key = :key)
+order by key""")

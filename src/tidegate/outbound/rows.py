@@ -1,0 +1,125 @@
+"""What is remembered of a sync's rows: what each was sent as, what it is in Stripe, and why it was not sent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from tidegate.outbound.plan.decide import Sent
+from tidegate.outbound.stored_json import stored
+from tidegate.store.bulk import Texts
+
+OPEN = ("held", "conflict", "invalid", "failed")
+"""States of rows that are tried again on every run until they pass or leave the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as it is remembered; `hash`: of what it said when it was looked at last. See `tables.sync_rows`."""
+
+    key: str
+    hash: int
+    state: str
+    object_id: str | None = None
+    ours: bool = False
+    wrote: dict[str, Any] = field(default_factory=dict[str, Any])
+    showed: dict[str, Any] = field(default_factory=dict[str, Any])
+    seen_at: datetime | None = None
+    generation: int = 0
+    parent: str | None = None
+    retires: str | None = None
+    why: str = ""
+    problems: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+    @property
+    def sent(self) -> Sent | None:
+        """What was written last; None: nothing was."""
+        return Sent(self.wrote, self.showed) if self.wrote else None
+
+
+def of(db: Connection, sync: str, keys: Sequence[str]) -> dict[str, Row]:
+    """The rows of these keys, by key."""
+    rows = db.execute(_OF, {"sync": sync, "keys": list(keys)})
+    return {row.key: Row(**row._mapping) for row in rows}  # pyright: ignore[reportPrivateUsage]
+
+
+def touched(db: Connection, sync: str, connection: str, resource: str) -> list[str]:
+    """The keys of rows whose objects changed in Stripe since they were looked at.
+
+    Objects that stand as they did when all were looked at last (`syncs.looked_until`) are not asked about: whatever
+    Stripe did before that time was known then (`told_until`).
+    """
+    since = db.scalar(text("select looked_until from tidegate.syncs where key = :sync"), {"sync": sync})
+    values = {"sync": sync, "connection": connection, "since": since}
+    return list(db.scalars(text(_TOUCHED.format(resource=resource)), values))
+
+
+def told_until(db: Connection, connection: str) -> datetime | None:
+    """Stripe's time until which the mirror has all that Stripe did; None: it was not imported whole yet.
+
+    What waits in the inbox is read and not yet in the mirror.
+    """
+    return db.scalar(_TOLD_UNTIL, {"connection": connection})
+
+
+def holders(db: Connection, sync: str, ids: Sequence[str]) -> dict[str, str]:
+    """The keys of the rows that are these objects, by the object's id; of rows that left the model none."""
+    if not ids:
+        return {}
+    return {row.object_id: row.key for row in db.execute(_HOLDERS, {"sync": sync, "ids": list(ids)})}
+
+
+def keep(db: Connection, sync: str, run: int, rows: Sequence[Row]) -> None:
+    """Remembers these rows, in the place of what was remembered of them."""
+    if not rows:
+        return
+    columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in _PLAIN}
+    json = {name: Texts([stored(getattr(row, name)) for row in rows]) for name in _JSON}
+    db.execute(_KEEP, {"sync": sync, "run": run, **columns, **json})
+
+
+def forget(db: Connection, sync: str, keys: Sequence[str]) -> int:
+    """Forgets rows; what they are in Stripe stays there."""
+    return db.execute(_FORGET, {"sync": sync, "keys": list(keys)}).rowcount
+
+
+_PLAIN = {
+    "key": "text", "hash": "bigint", "state": "text", "object_id": "text", "ours": "boolean", "generation": "int",
+    "why": "text", "seen_at": "timestamptz", "parent": "text", "retires": "text",
+}  # fmt: skip
+_JSON = ("wrote", "showed", "problems")
+_ALL = (*_PLAIN, *_JSON)
+
+# Stripe's times are whole seconds: what happened in the one until which everything was known may be new, and an object
+# of which two versions of one second were told was asked for again (certainty 2).
+_TOUCHED = """
+select r.key from stripe.{resource} o
+join tidegate.sync_rows r on r.sync = :sync and r.object_id = o.id
+where o.connection = :connection and (o.updated_at is distinct from r.seen_at or o.certainty = 2)
+  and r.state <> 'reverted'
+  and (cast(:since as timestamptz) is null or o.updated_at >= cast(:since as timestamptz) - interval '1 second')"""
+
+_TOLD_UNTIL = text("""
+select least(c.complete_as_of,
+  (select min(i.created) from tidegate.inbox i where i.connection = c.name and i.state = 'waiting'),
+  (select min(i.created) from tidegate.inbox i where i.connection = c.name and i.state = 'parked'))
+from tidegate.connections c where c.name = :connection and c.complete_as_of is not null""")
+
+_HOLDERS = text("""
+select object_id, key from tidegate.sync_rows
+where sync = :sync and object_id = any(cast(:ids as text[])) and state <> 'gone'""")
+
+_OF = text(f"""
+select {", ".join(_ALL)} from tidegate.sync_rows where sync = :sync and key = any(cast(:keys as text[]))""")
+
+_KEEP = text(f"""
+insert into tidegate.sync_rows as r (sync, run, {", ".join(_ALL)})
+select :sync, :run, {", ".join(_PLAIN)}, {", ".join(f"cast({name} as jsonb)" for name in _JSON)}
+from unnest({", ".join(f"cast(:{name} as {type_}[])" for name, type_ in _PLAIN.items())},
+  {", ".join(f":{name}" for name in _JSON)}) as t({", ".join(_ALL)})
+on conflict (sync, key) do update
+set at = clock_timestamp(), run = excluded.run, {", ".join(f"{name} = excluded.{name}" for name in _ALL[1:])}""")
+
+_FORGET = text("delete from tidegate.sync_rows where sync = :sync and key = any(cast(:keys as text[]))")

@@ -1,0 +1,162 @@
+"""PostgreSQL and what speaks its protocol, in a transaction that can only read."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false
+# pyarrow leaves its functions without types.
+
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager, suppress
+from decimal import Context, Decimal
+from typing import TYPE_CHECKING, Any
+
+from tidegate.errors import ModelInvalid, SourceUnreachable, TidegateError
+from tidegate.outbound.specs import Model
+
+if TYPE_CHECKING:
+    from pyarrow import DataType, RecordBatch
+
+BATCH = 10_000
+# fmt: off
+KINDS = {
+    "bool": "bool", "int2": "int64", "int4": "int64", "int8": "int64", "oid": "int64", "float4": "float64",
+    "float8": "float64", "date": "date32", "timestamp": "timestamp", "timestamptz": "timestamptz", "numeric": "decimal",
+    "bytea": "binary",
+}
+# fmt: on
+"""How types arrive; any other as text, and what is no text as JSON."""
+PLACES = 12
+"""Decimal places of a numeric that says none, and of the 38 digits those before the point are the rest."""
+
+
+@contextmanager
+def reading(url: str, model: Model, query: str, schemas: str = "") -> Generator[Any]:
+    """The rows of a query, by a cursor of the server's. `schemas`: the search path, if not the account's own."""
+    import psycopg
+
+    with closing(_connected(url, model)) as db:  # the transaction ends with it
+        try:
+            db.read_only = True
+            if schemas:
+                db.execute(f"set local search_path = {schemas}".encode())
+            _refuse_what_is_no_query(db, model, query)
+        except psycopg.Error as wrong:
+            raise _told(model, wrong) from wrong
+        cursor = db.cursor(name="tidegate_model")
+        try:
+            yield _rows(db, cursor, model, query)
+        finally:
+            with suppress(psycopg.Error):  # the server is away, and whoever read was told so
+                cursor.close()
+
+
+def _rows(db: Any, cursor: Any, model: Model, query: str) -> Any:
+    import psycopg
+    import pyarrow
+
+    try:
+        cursor.execute(query.encode())
+    except psycopg.Error as wrong:
+        raise _told(model, wrong) from wrong
+    described = cursor.description or []
+    schema = pyarrow.schema([(column.name, _type(db, column)) for column in described])
+    return pyarrow.RecordBatchReader.from_batches(schema, _batches(cursor, schema, model))
+
+
+def _connected(url: str, model: Model) -> Any:
+    import psycopg
+
+    said = url.partition("://")[2]
+    try:
+        return psycopg.connect(f"postgresql://{said}", connect_timeout=10, client_encoding="utf8")
+    except psycopg.Error as wrong:
+        raise SourceUnreachable(source=model.source, problem=str(wrong).strip().splitlines()[0]) from wrong
+
+
+def _refuse_what_is_no_query(db: Any, model: Model, query: str) -> None:
+    """Lets the server take the statement as it is written: several in one could end the read-only transaction.
+
+    Raises ModelInvalid, and psycopg's errors.
+    """
+    import psycopg
+    from psycopg.pq import ExecStatus
+
+    db.execute("select 1")  # begins the transaction
+    prepared = db.pgconn.prepare(b"", query.encode())
+    if prepared.status != ExecStatus.COMMAND_OK:
+        raise psycopg.errors.error_from_result(prepared)
+    if not db.pgconn.describe_prepared(b"").nfields:
+        raise ModelInvalid(model=model.key, problem="it is one query that reads: select …")
+
+
+def _told(model: Model, wrong: Any) -> TidegateError:
+    """What the server said; without a code of its own, or with one of a lost connection, it is out of reach."""
+    said = str(wrong).strip().splitlines()[0]
+    code = getattr(wrong, "sqlstate", None)
+    if code is None or code.startswith(("08", "57P", "53", "58")):
+        return SourceUnreachable(source=model.source, problem=said)
+    if "multiple commands" in said:
+        said = "it is one query that reads: select …; several statements are none"
+    elif code == "42601" and "cursor" in said.lower():
+        said = "it is one query that reads: select …"
+    return ModelInvalid(model=model.key, problem=said)
+
+
+def _type(db: Any, column: Any) -> "DataType":
+    import pyarrow
+
+    known = db.adapters.types.get(column.type_code)
+    kind = KINDS.get(known.name, "text") if known and known.oid == column.type_code else "text"  # else an array of it
+    if kind == "decimal":
+        digits, places = column.precision, column.scale
+        fits = digits and digits <= 38 and places is not None and 0 <= places <= digits
+        return pyarrow.decimal128(digits, places) if fits else pyarrow.decimal128(38, PLACES)
+    return {
+        "bool": pyarrow.bool_(), "int64": pyarrow.int64(), "float64": pyarrow.float64(), "date32": pyarrow.date32(),
+        "timestamp": pyarrow.timestamp("us"), "timestamptz": pyarrow.timestamp("us", "UTC"),
+        "binary": pyarrow.binary(),
+    }.get(kind, pyarrow.string())  # fmt: skip
+
+
+def _batches(cursor: Any, schema: Any, model: Model) -> "Iterator[RecordBatch]":
+    import psycopg
+    import pyarrow
+
+    while True:
+        try:
+            some = cursor.fetchmany(BATCH)
+        except psycopg.Error as wrong:
+            raise _told(model, wrong) from wrong
+        if not some:
+            return
+        columns = [_column(field, values, model) for field, values in zip(schema, zip(*some, strict=True), strict=True)]
+        yield pyarrow.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _column(field: Any, values: Any, model: Model) -> Any:
+    import pyarrow
+
+    as_text = str(field.type) == "string"
+    try:
+        return pyarrow.array([_as_text(one) for one in values] if as_text else values, field.type)
+    except (pyarrow.ArrowInvalid, OverflowError) as wrong:
+        unfit = next((one for one in values if isinstance(one, Decimal) and not _fits(one)), None)
+        what = f"the column {field.name} has the value {unfit}" if unfit is not None else f"the column {field.name}"
+        problem = f"{what}, which is no {field.type} ({wrong}): cast it, such as {field.name}::text"
+        raise ModelInvalid(model=model.key, problem=problem) from wrong
+
+
+def _fits(value: Decimal) -> bool:
+    if not value.is_finite():
+        return False
+    _, digits, exponent = value.normalize(Context(prec=len(value.as_tuple().digits))).as_tuple()
+    return -int(exponent) <= PLACES and len(digits) + int(exponent) <= 38 - PLACES
+
+
+def _as_text(value: Any) -> Any:
+    """Text as it is; of JSON and arrays the JSON; of anything else what it is written as."""
+    import json
+
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, dict | list | bool | int | float):
+        return json.dumps(value, default=str, ensure_ascii=False)
+    return str(value)

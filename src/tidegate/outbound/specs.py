@@ -1,0 +1,238 @@
+"""What a source, a model and a sync say: read from tidegate.yaml, a command or a request, and checked as a whole."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+
+from tidegate.errors import SyncInvalid
+from tidegate.outbound import schedule
+from tidegate.outbound.field_map.parse import FieldMap, parse
+from tidegate.outbound.schedule import AfterSync
+
+_FORBID = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+Resource = Literal["customers", "products", "prices", "subscriptions", "invoices", "invoiceitems", "quotes"]
+MATCHES: Mapping[str, frozenset[str]] = {
+    "customers": frozenset({"id", "email", "metadata"}),
+    "products": frozenset({"id", "metadata"}),
+    "prices": frozenset({"id", "lookup_key", "metadata"}),
+    **{name: frozenset({"id", "metadata"}) for name in ("subscriptions", "invoices", "invoiceitems", "quotes")},
+}
+"""By what a row is matched with an object of each resource."""
+SETTABLE = frozenset({"products"})
+"""Resources whose objects can be made under an id of one's own."""
+
+
+class Problems(ValueError):
+    """What is wrong with a sync, each as `place: problem`; a place is names parted by dots, as in the entry."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(problems))
+
+
+class Delete(BaseModel):
+    """What becomes of an object whose row left the model: `nothing`, or `remove`, in the way of its resource."""
+
+    model_config = _FORBID
+
+    how: Literal["nothing", "remove"] = "nothing"
+    cancel_subscriptions: bool = False
+    at: Literal["period_end", "now"] = "period_end"
+    prorate: bool = False
+    invoice_now: bool = False
+    void: bool = True
+
+
+OPTIONS: Mapping[str, frozenset[str]] = {
+    "customers": frozenset({"cancel_subscriptions"}),
+    "subscriptions": frozenset({"at", "prorate", "invoice_now"}),
+    "invoices": frozenset({"void"}),
+}
+"""What of `Delete` means something for a resource, beside `how`."""
+
+
+class Stops(BaseModel):
+    """Above which share of the known rows, in percent, a run stops before it sends."""
+
+    model_config = _FORBID
+
+    deletes: float = 5
+    updates: float = 20
+
+
+class Alerts(BaseModel):
+    """When `tidegate status` names a sync: rows that failed in percent of the model's, and minutes that a run is late
+    or lasts.
+    """
+
+    model_config = _FORBID
+
+    rows_failed: float = 5
+    late: int = 30
+    longest: int = 240
+
+
+class Model(BaseModel):
+    """A named query over a source: SQL, or a table's name, and the column (or columns) that tell its rows apart."""
+
+    model_config = _FORBID
+
+    key: str
+    source: str
+    sql: str = ""
+    table: str = ""
+    primary_key: tuple[str, ...]
+
+    @field_validator("primary_key", mode="before")
+    @classmethod
+    def _columns(cls, said: Any) -> Any:
+        return (said,) if isinstance(said, str) else said
+
+    @model_validator(mode="after")
+    def _one(self) -> "Model":
+        if bool(self.sql) == bool(self.table):
+            raise ValueError("a model is either `sql` or a `table`")
+        if not self.primary_key:
+            raise ValueError("a model needs a primary_key")
+        return self
+
+
+class Sync(BaseModel):
+    """A sync: which model fills which resource, and how.
+
+    `match`: the field that rows are matched by, and the column that holds it (`{email: owner}`, `{metadata: {key:
+    column}}`). `on_conflict`: who wins where a field was edited in Stripe. `finish`: what becomes of invoices and
+    quotes when all of their items passed. `time_zone`: of times that name none, and of the schedule.
+    """
+
+    model_config = _FORBID
+
+    key: str
+    model: str
+    resource: Resource
+    connection: str | None = None
+    mode: Literal["upsert", "update", "insert"] = "upsert"
+    match: Mapping[str, Any]
+    fields: Mapping[str, Any]
+    delete: Delete = Delete()
+    on_conflict: Literal["warehouse", "stripe", "flag"] = "warehouse"
+    finish: Literal["draft", "finalized", "sent"] = "draft"
+    replace_prices: bool = False
+    time_zone: str = "UTC"
+    schedule: str = ""
+    stops: Stops = Stops()
+    alerts: Alerts = Alerts()
+
+    @field_validator("delete", mode="before")
+    @classmethod
+    def _how(cls, said: Any) -> Any:
+        return {"how": said} if isinstance(said, str) else said
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Sync":
+        problems = [*_of_match(self), *_of_delete(self), *_of_options(self), *_of_schedule(self)]
+        problems += [f"{one.where}: {one.problem}" for one in parse(self.resource, self.fields)[1]]
+        if problems:
+            raise Problems(problems)
+        return self
+
+    @property
+    def field_map(self) -> FieldMap:
+        """What fills each field."""
+        return parse(self.resource, self.fields)[0]
+
+    @property
+    def matched_by(self) -> tuple[str, str, str]:
+        """By what rows are matched: the way, the metadata key (else empty), and the column."""
+        [(way, by)] = self.match.items()
+        if way == "metadata":
+            [(key, column)] = cast("Mapping[str, str]", by).items()
+            return way, key, column
+        return way, "", by
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Of times that name none."""
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that a row's payload and match depend on, each once, by name."""
+        return tuple(sorted({*self.field_map.columns, self.matched_by[2]}))
+
+
+def model(said: Mapping[str, Any]) -> Model:
+    """Raises SyncInvalid."""
+    return _read(Model, "model", said)
+
+
+def sync(said: Mapping[str, Any]) -> Sync:
+    """Raises SyncInvalid, which names everything that is wrong."""
+    return _read(Sync, "sync", said)
+
+
+def _read(kind: type[Any], what: str, said: Mapping[str, Any]) -> Any:
+    try:
+        return kind.model_validate(said)
+    except ValidationError as wrong:
+        problems = "; ".join(_problem(cast("Mapping[str, Any]", one)) for one in wrong.errors(include_url=False))
+        raise SyncInvalid(what=what, key=str(said.get("key", "?")), problem=problems) from None
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    said = str(error["msg"]).removeprefix("Value error, ")
+    return f"{where}: {said}" if where else said
+
+
+def _of_match(sync: Sync) -> list[str]:
+    ways = sorted(MATCHES[sync.resource])
+    if len(sync.match) != 1 or not set(sync.match) <= set(ways):
+        return [f"match: {sync.resource} are matched by one of {', '.join(ways)}"]
+    [(way, by)] = sync.match.items()
+    if way != "metadata":
+        return [] if isinstance(by, str) else [f"match.{way}: it takes the name of a column"]
+    if not isinstance(by, Mapping) or len(cast("Mapping[str, Any]", by)) != 1:
+        return ["match.metadata: it takes one key and the column that holds its value, {account_id: id}"]
+    return []
+
+
+def _of_delete(sync: Sync) -> list[str]:
+    said = sync.delete.model_fields_set - {"how"}
+    unfit = sorted(said - OPTIONS.get(sync.resource, frozenset()))
+    found = [f"delete.{name}: it means nothing for {sync.resource}" for name in unfit]
+    if sync.delete.how == "remove" and sync.mode != "upsert":
+        found.append(f"delete: it goes with the mode upsert; this sync's is {sync.mode}")
+    return found
+
+
+def _of_options(sync: Sync) -> list[str]:
+    found: list[str] = []
+    if sync.finish != "draft" and sync.resource not in {"invoices", "quotes"}:
+        found.append("finish: only invoices and quotes are finished")
+    if sync.finish == "sent" and sync.resource == "quotes":
+        found.append("finish: a quote is finalized; Stripe sends none")
+    if sync.replace_prices and sync.resource != "prices":
+        found.append("replace_prices: it is for prices")
+    if sync.resource == "subscriptions" and "items" in sync.fields and "proration_behavior" not in sync.fields:
+        found.append(
+            "fields.proration_behavior: say what a change of items costs now, such as {value: none}, "
+            "{value: create_prorations} or {value: always_invoice}"
+        )
+    try:
+        ZoneInfo(sync.time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        found.append(f"time_zone: {sync.time_zone!r} is no time zone: it is one such as Europe/Berlin, or UTC")
+    return found
+
+
+def _of_schedule(sync: Sync) -> list[str]:
+    try:
+        if schedule.parse(sync.schedule) == AfterSync(sync.key):
+            return ["schedule: a sync cannot run after itself"]
+    except ValueError as wrong:
+        return [f"schedule: {wrong}"]
+    return []

@@ -1,0 +1,219 @@
+"""Holds a model's rows against what was sent of them, in DuckDB: which are new, other, gone, or to be tried again."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false
+# pyarrow leaves its functions without types.
+
+import json
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tidegate.errors import ModelInvalid, ModelRowsInvalid
+from tidegate.outbound.rows import OPEN
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+MEMORY = "1GB"
+SHOWN = 10
+"""How many wrong rows an error names."""
+BATCH = 10_000
+
+
+class Counts(NamedTuple):
+    """Rows of the model and of the state, by what became of them."""
+
+    rows: int
+    known: int
+    new: int
+    changed: int
+    again: int
+    gone: int
+    unchanged: int
+
+
+class KeyProblems(NamedTuple):
+    """How many rows a model has, and what is wrong with their keys."""
+
+    rows: int
+    problems: list[str]
+
+
+@dataclass(slots=True)
+class Staging:
+    """A model's rows and the state of a sync, side by side."""
+
+    db: "DuckDBPyConnection"
+
+    def read(self, model: str, rows: Any, primary_key: Sequence[str], columns: Sequence[str]) -> None:
+        """Takes the model's rows in (a pyarrow.RecordBatchReader): of them the key and these columns.
+
+        Raises ModelInvalid for a column that it lacks, and ModelRowsInvalid for keys that are null or not unique.
+        """
+        found = self._take(model, rows, primary_key, columns)
+        if found.problems:
+            raise ModelRowsInvalid(model=model, problem=found.problems[0])
+
+    def counted(self) -> int:
+        """How many rows were read."""
+        [(count,)] = self.db.execute("select count(*) from model").fetchall()
+        return int(count)
+
+    def key_problems(self, model: str, rows: Any, primary_key: Sequence[str]) -> KeyProblems:
+        """How many rows there are, and which keys are null or not unique. Raises ModelInvalid as `read` does."""
+        return self._take(model, rows, primary_key, ())
+
+    def _take(self, model: str, rows: Any, primary_key: Sequence[str], columns: Sequence[str]) -> KeyProblems:
+        lacking = sorted({*primary_key, *columns} - set(rows.schema.names))
+        if lacking:
+            has = ", ".join(rows.schema.names)
+            raise ModelInvalid(model=model, problem=f"it has no column {', '.join(lacking)}; it has {has}")
+        key = _quoted(primary_key[0]) if len(primary_key) == 1 else f"to_json([{_listed(primary_key, '::varchar')}])"
+        null = " or ".join(f"{_quoted(name)} is null" for name in primary_key)
+        kept = _listed(sorted({*columns, *primary_key}))
+        self.db.register("incoming", rows)
+        self.db.execute(f"""
+create table model as select {key}::varchar as "_key", ({null}) as "_null", {kept} from incoming""")
+        self.db.unregister("incoming")
+        return self._key_problems(primary_key)
+
+    def _key_problems(self, primary_key: Sequence[str]) -> KeyProblems:
+        named, problems = ", ".join(primary_key), list[str]()
+        [(rows, nulls)] = self.db.execute('select count(*), count(*) filter (where "_null") from model').fetchall()
+        if nulls:
+            [(example,)] = self.db.execute("""
+select to_json(m)::varchar from (select * exclude ("_key", "_null") from model where "_null" limit 1) m""").fetchall()
+            problems.append(f"{nulls:,} have no {named}, such as {example[:300]}")
+        twice = self.db.execute(f"""
+select "_key", count(*) from model where not "_null" group by 1 having count(*) > 1 order by 2 desc, 1
+limit {SHOWN}""").fetchall()
+        if twice:
+            shown = ", ".join(f"{key} ({count} times)" for key, count in twice)
+            problems.append(f"{named} is not unique: {shown}")
+        return KeyProblems(rows, problems)
+
+    def stand(self, version: str, columns: Sequence[str], state: Any) -> None:
+        """Takes the state in (a reader of `key`, `hash`, `open`: to be tried again), and hashes what each row says now.
+
+        `version`: a fingerprint of how rows are sent, so that another way makes every row differ.
+        """
+        said = ", ".join([f"'{version}'", *(_quoted(name) for name in columns)])
+        self.db.execute(f"""
+create table hashed as select "_key", (hash({said}) >> 1)::bigint as "_hash" from model""")
+        self.db.register("known", state)
+        self.db.execute("create table state as select * from known")
+        self.db.unregister("known")
+        self.db.execute("""
+create table differing as
+select coalesce(h."_key", s.key) as key, h."_hash" as hash,
+  case when s.key is null then 'new' when h."_key" is null then 'gone' when h."_hash" <> s.hash then 'changed'
+    else 'again' end as what
+from hashed h full join state s on s.key = h."_key"
+where s.key is null or h."_key" is null or h."_hash" <> s.hash or s.open""")
+
+    def touch(self, keys: Sequence[str]) -> None:
+        """Adds rows that are looked at though they stayed the same: their objects changed in Stripe."""
+        import pyarrow
+
+        self.db.register("touched", pyarrow.table({"key": pyarrow.array(keys, pyarrow.string())}))
+        self.db.execute("""
+insert into differing
+select t.key, h."_hash", 'again' from (select distinct key from touched) t join hashed h on h."_key" = t.key
+where t.key not in (select key from differing)""")
+        self.db.unregister("touched")
+
+    def touch_all(self) -> None:
+        """Adds every row of the model: a full resync."""
+        self.db.execute("""
+insert into differing select "_key", "_hash", 'again' from hashed where "_key" not in (select key from differing)""")
+
+    def counts(self) -> Counts:
+        """How many rows there are of each sort."""
+        [(rows,)] = self.db.execute("select count(*) from model").fetchall()
+        [(known,)] = self.db.execute("select count(*) from state").fetchall()
+        found = dict(self.db.execute("select what, count(*) from differing group by 1").fetchall())
+        new, changed, again, gone = (found.get(name, 0) for name in ("new", "changed", "again", "gone"))
+        return Counts(rows, known, new, changed, again, gone, rows - new - changed - again)
+
+    def gone(self) -> list[str]:
+        """The keys that the model no longer has, in their order."""
+        return [
+            key for (key,) in self.db.execute("select key from differing where what = 'gone' order by 1").fetchall()
+        ]
+
+    def pair(self, column: str, *, folds: bool) -> None:
+        """Finds the rows that were not sent yet and say the same in a column as others of the model; `folds`: whatever
+        the case.
+        """
+        name = f"trim({_quoted(column)}::varchar)"
+        said = f"lower({name})" if folds else name
+        self.db.execute(f"""
+create or replace temp table named as
+select d.key, {said} as said from differing d join model m on m."_key" = d.key left join state s on s.key = d.key
+where (d.what = 'new' or s.open) and {name} <> ''""")
+        [(any_,)] = self.db.execute("select count(*) > 0 from named").fetchall()
+        self.db.execute(f"""
+create or replace table twins as
+with shared as (
+  select {said} as said, list("_key" order by "_key") as keys from model
+  where {any_} and {said} in (select said from named) group by 1 having count(*) > 1)
+select key, keys from named join shared using (said)""")
+
+    def rows(self, limit: int | None = None, keys: Sequence[str] | None = None) -> Iterator[list[dict[str, Any]]]:
+        """The differing rows of the model by batches, in the order of keys: {_key, _hash, _what, _twins, columns…}.
+
+        `_twins`: the keys of the rows that `pair` found to be the same, its own among them, or None. `limit`: only so
+        many; `keys`: only these.
+        """
+        wanted = "true" if keys is None else f"d.key in ({', '.join(_literal(key) for key in keys) or 'null'})"
+        found = self.db.cursor().sql(f"""
+select m.* exclude ("_null"), d.hash as "_hash", d.what as "_what", t.keys as "_twins"
+from differing d join model m on m."_key" = d.key left join twins t on t.key = d.key where d.what <> 'gone' and {wanted}
+order by d.key {f"limit {limit}" if limit is not None else ""}""")
+        for batch in found.to_arrow_reader(BATCH):
+            yield [dict(row) for row in batch.to_pylist()]
+
+
+@contextmanager
+def standing(url: str, sync: str) -> Generator[Any]:
+    """The state of a sync's rows in the hub's database, as `Staging.stand` takes it; quickly."""
+    from adbc_driver_postgresql import dbapi
+
+    opened = ", ".join(_literal(state) for state in OPEN)
+    with dbapi.connect(url) as db, db.cursor() as cursor:
+        cursor.execute(f"""
+select key, hash, state in ({opened}) as open from tidegate.sync_rows where sync = {_literal(sync)}
+  and state <> 'gone'""")
+        yield cursor.fetch_record_batch()
+
+
+@contextmanager
+def opened() -> Generator[Staging]:
+    """A staging area of its own, which keeps what does not fit into memory in a temporary folder."""
+    import duckdb
+
+    with (
+        TemporaryDirectory(prefix="tidegate-plan-") as folder,
+        duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": folder}) as db,
+    ):
+        yield Staging(db)
+
+
+def composed(key: Mapping[str, Any], primary_key: Sequence[str]) -> str:
+    """A row's key as it is kept: the value, or a JSON array of several."""
+    values = [str(key[name]) for name in primary_key]
+    return values[0] if len(values) == 1 else json.dumps(values, separators=(",", ":"), ensure_ascii=False)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _listed(names: Iterable[str], suffix: str = "") -> str:
+    return ", ".join(f"{_quoted(name)}{suffix}" for name in names)

@@ -1,0 +1,128 @@
+"""What is remembered of a sync's rows: after a request of theirs, and where nothing is sent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tidegate.mirror import lookups
+from tidegate.outbound.plan.compare import id_of
+from tidegate.outbound.plan.decide import Decision, showing
+from tidegate.outbound.planning import Planned
+from tidegate.outbound.push.outcomes import Outcome, body_of
+from tidegate.outbound.push.requests import Request
+from tidegate.outbound.rows import Row
+from tidegate.outbound.specs import Sync
+from tidegate.stripe_api.calls import Answer
+
+STATES = {"nothing": "sent", "skip": "skipped", "held": "held", "conflict": "conflict", "invalid": "invalid",
+          "gone": "gone"}  # fmt: skip
+"""What becomes of a row about which nothing is sent."""
+
+REVERTED = "what a run sent of it was taken back; it is sent again when it changes in the model"
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A request on its way: its row's decision, what is remembered of the row, and the mark of its object in the mirror
+    (None: it has none there).
+    """
+
+    id: int
+    planned: Planned
+    request: Request
+    row: Row | None
+    mark: lookups.Mark | None = None
+
+
+def after(sync: Sync, sending: Sending, outcome: Outcome, answer: Answer | None) -> Row | None:
+    """What is remembered of a row after its request; None: it is forgotten, for it was deleted."""
+    decision, before = sending.planned.decision, sending.row
+    if outcome.state == "done" and decision.kind == "delete":
+        return None
+    generation = sending.request.generation + (outcome.state != "unknown")
+    if decision.kind == "revert":
+        if outcome.state == "done" and answer is not None:
+            return taken_back(sync, sending, answer)
+        return before and replace(before, generation=generation)
+    if outcome.state != "done" or answer is None:
+        kept = before or Row(decision.key, sending.planned.hash, "failed")
+        return replace(
+            kept, hash=sending.planned.hash, state="failed", generation=generation, why=outcome.error,
+            parent=decision.parent or kept.parent,
+        )  # fmt: skip
+    body = body_of(answer.body)
+    if before is not None and decision.kind == "retire":
+        return replace(before, retires=None, generation=generation)
+    if before is not None and decision.kind == "finish":
+        showed = showing(sync.resource, before.wrote, body)
+        return replace(before, showed=showed, seen_at=answer.at, generation=generation)
+    wrote, showed = _base(sync, decision, before, body)
+    return Row(
+        decision.key,
+        sending.planned.hash,
+        "sent",
+        body.get("id"),
+        True,
+        wrote,
+        showed,
+        answer.at,
+        generation,
+        parent=_parent(sync, body),
+        retires=decision.object_id if decision.kind == "replace" else before.retires if before else None,
+    )
+
+
+def taken_back(sync: Sync, sending: Sending, answer: Answer) -> Row:
+    """What is remembered of a row whose request of an earlier run was undone: it is left alone until it says otherwise
+    in the warehouse.
+    """
+    decision = sending.planned.decision
+    known = sending.row or Row(decision.key, sending.planned.hash, "reverted")
+    kept = replace(known, state="reverted", generation=sending.request.generation + 1, why=REVERTED, problems=[])
+    if sending.request.operation != "update":
+        return replace(kept, object_id=None, wrote={}, showed={}, seen_at=None, parent=None)
+    showed = showing(sync.resource, decision.wanted, body_of(answer.body))
+    replaced = known.object_id if known.object_id not in {None, decision.object_id} else known.retires
+    return replace(
+        kept, object_id=decision.object_id, ours=True, wrote=dict(decision.wanted), showed=showed,
+        seen_at=answer.at, retires=replaced,
+    )  # fmt: skip
+
+
+def unsent(sync: Sync, planned: Planned, before: Row | None, live: lookups.Object | None) -> Row:
+    """What is remembered of a row about which nothing is sent. One that is as wanted is adopted, unless the sync only
+    inserts.
+    """
+    decision = planned.decision
+    known = before or Row(decision.key, planned.hash, "held")
+    state = STATES[decision.kind]
+    if state == "sent" and live is not None:
+        wrote, showed = _base(sync, decision, before, live.body)
+        return replace(
+            known, hash=planned.hash, state=state, object_id=decision.object_id,
+            ours=sync.mode == "upsert" or known.ours, wrote=wrote, showed=showed, seen_at=live.at,
+            parent=_parent(sync, live.body), why="", problems=[],
+        )  # fmt: skip
+    problems = [one.as_json() for one in decision.problems]
+    seen_at = live.at if live is not None else known.seen_at
+    return replace(
+        known, hash=planned.hash, state=state, seen_at=seen_at, why=decision.why, problems=problems,
+        parent=decision.parent or known.parent,
+    )  # fmt: skip
+
+
+def _base(
+    sync: Sync, decision: Decision, before: Row | None, body: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What counts as written last, and as shown of it then: of a field that was left as Stripe has it, what was before,
+    so that it stays edited.
+    """
+    wrote, showed = dict(decision.wanted), showing(sync.resource, decision.wanted, body)
+    for one in decision.kept:
+        if before is not None and one.field in before.wrote:
+            wrote[one.field], showed[one.field] = before.wrote[one.field], before.showed.get(one.field)
+    return wrote, showed
+
+
+def _parent(sync: Sync, body: Mapping[str, Any]) -> str | None:
+    return id_of(body.get("invoice")) if sync.resource == "invoiceitems" else None

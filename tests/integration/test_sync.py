@@ -1,0 +1,61 @@
+"""Syncs end to end: a warehouse's rows planned and sent to the sandbox over HTTP, each once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from tests.support.importing import connected, imported
+from tests.support.warehouse import ACCOUNTS, Warehouse
+
+from tidegate.errors import SyncStopped
+from tidegate.sandbox import Sandbox
+from tidegate.wiring import Hub
+
+Make = Callable[..., Sandbox]
+
+
+@pytest.fixture
+def sandbox(make_sandbox: Make) -> Sandbox:
+    return make_sandbox(customers=5, months=2)
+
+
+@pytest.fixture
+def warehouse(hub: Hub, sandbox: Sandbox, tmp_path: Path) -> Warehouse:
+    with hub.engine.begin() as db:
+        db.execute(text("truncate tidegate.connections, tidegate.syncs, tidegate.sync_rows, tidegate.requests cascade"))
+    account = connected(hub, sandbox, write_key=sandbox.key)
+    imported(hub, account)
+    warehouse = Warehouse(hub, account, tmp_path)
+    warehouse.write(ACCOUNTS)
+    warehouse.define()
+    return warehouse
+
+
+def customers(sandbox: Sandbox) -> dict[str, dict[str, Any]]:
+    every = [sandbox.state.full("customers", id_) for id_ in list(sandbox.state["customers"].ids)]
+    return {one["email"]: one for one in every if (one.get("email") or "").endswith("@new.example")}
+
+
+def test_rows_are_planned_sent_once_and_changed_field_by_field(warehouse: Warehouse, sandbox: Sandbox) -> None:
+    plan = warehouse.plan()
+    assert {kind: count for kind, count in plan["counts"].items() if count} == {"create": 3}
+    assert customers(sandbox) == {}
+    with pytest.raises(SyncStopped, match="wants a plan"):
+        warehouse.run()
+    done = warehouse.run(plan=plan["plan"])
+    assert (done["state"], done["sent"], done["failed"]) == ("done", {"create": 3}, 0)
+    made = customers(sandbox)
+    assert {one["name"] for one in made.values()} == {"O'Brien", "Ünïcode 🎉", "Ada"}
+    assert made["pat@new.example"]["metadata"] == {"tier": "pro"}
+    again = warehouse.run()
+    assert (again["sent"], sum(again["counts"].values())) == ({}, 0)
+    warehouse.write("update accounts set tier = 'max' where id = 1")
+    plan = warehouse.plan()
+    [update] = plan["sample"]["update"]
+    assert update["changes"] == [{"field": "metadata.tier", "before": "pro", "after": "max", "edited": False}]
+    done = warehouse.run(despite_stops=True)
+    assert done["sent"] == {"update": 1}
+    assert customers(sandbox)["pat@new.example"]["metadata"] == {"tier": "max"}
+    assert warehouse.rows("select count(*) from tidegate.requests where state = 'done'") == [(4,)]

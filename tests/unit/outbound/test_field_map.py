@@ -1,0 +1,132 @@
+"""Field maps: read with every mistake named at its place, and filled row by row."""
+
+from typing import Any
+
+import pytest
+
+from tidegate.outbound.field_map.fill import Filled, Known, Sought, filled, sought
+from tidegate.outbound.field_map.nodes import Reference
+from tidegate.outbound.field_map.parse import FieldMap, parse
+from tidegate.outbound.fields.catalogue import catalogue
+
+NOBODY: Known = {}
+
+
+def read(resource: str, said: dict[str, Any]) -> FieldMap:
+    found, wrong = parse(resource, said)
+    assert wrong == []
+    return found
+
+
+def wrong(resource: str, said: dict[str, Any]) -> dict[str, str]:
+    return {one.where: one.problem for one in parse(resource, said)[1]}
+
+
+def fill(
+    resource: str, said: dict[str, Any], row: dict[str, Any], known: Known = NOBODY, operation: Any = "update"
+) -> Filled:
+    return filled(read(resource, said), row, catalogue(resource, operation), known)
+
+
+def test_columns_constants_templates_objects_and_metadata() -> None:
+    said = {
+        "name": "company",
+        "address": {"line1": "street", "country": {"value": "DE"}},
+        "description": {"template": "{{ company | upcase }} ({{ seats }})"},
+        "metadata": {"tier": "tier", "kind": {"value": True}},
+        "preferred_locales": [{"value": "en"}, "locale"],
+    }
+    found = read("customers", said)
+    assert found.columns == ("company", "locale", "seats", "street", "tier")
+    row = {"company": "O'Brien", "locale": "de", "seats": 3, "street": "Hafen 1", "tier": "pro"}
+    assert fill("customers", said, row).payload == {
+        "name": "O'Brien",
+        "address": {"line1": "Hafen 1", "country": "DE"},
+        "description": "O'BRIEN (3)",
+        "metadata": {"tier": "pro", "kind": True},
+        "preferred_locales": ["en", "de"],
+    }
+
+
+def test_null_clears_what_can_be_cleared_unless_it_is_to_be_skipped() -> None:
+    said = {"name": "n", "tax_exempt": "t", "metadata": {"k": "k"}, "phone": {"column": "p", "nulls": "clear"}}
+    row = {"n": None, "t": None, "k": None, "p": None}
+    assert fill("customers", said, row).payload == {"tax_exempt": "", "metadata": {"k": ""}, "phone": ""}
+    skipping = {"tax_exempt": {"column": "t", "nulls": "skip"}, "address": {"line1": "n"}}
+    assert fill("customers", skipping, row).payload == {}
+
+
+def test_an_empty_template_is_null_and_a_failing_one_is_a_problem_of_its_row() -> None:
+    said = {"description": {"template": "{{ a }}"}, "name": {"template": "{{ a.b.c | divided_by: 0 }}"}}
+    found = fill("customers", said, {"a": ""})
+    assert found.payload == {}
+    assert [one.path for one in found.problems] == ["name"]
+
+
+def test_fields_of_the_other_operation_are_left_out() -> None:
+    said = {"currency": {"value": "usd"}, "nickname": "n"}
+    assert fill("prices", said, {"n": "x"}).payload == {"nickname": "x"}
+    assert fill("prices", said, {"n": "x"}, operation="create").payload == {"currency": "usd", "nickname": "x"}
+
+
+def test_references_are_sought_and_filled() -> None:
+    said = {
+        "customer": {"email": "owner"},
+        "items": [{"price": {"lookup_key": "plan"}, "quantity": "seats"}],
+    }
+    row = {"owner": "Ada@Example.com ", "plan": "pro", "seats": 2}
+    ada, pro = Sought("customers", "email", "", "ada@example.com"), Sought("prices", "lookup_key", "", "pro")
+    assert sought(read("subscriptions", said), row) == [ada, pro]
+    done = fill("subscriptions", said, row, {ada: ("cus_1",), pro: ("price_1",)}, "create")
+    assert done.payload == {"customer": "cus_1", "items": [{"price": "price_1", "quantity": 2}]}
+    assert (done.waits, done.problems) == ([], [])
+    waits = fill("subscriptions", said, row, {ada: (), pro: ("price_1",)}, "create")
+    assert [str(one) for one in waits.waits] == ["customers with email ada@example.com"]
+    several = fill("subscriptions", said, row, {ada: ("cus_1", "cus_2"), pro: ("price_1",)}, "create")
+    assert [one.problem for one in several.problems] == ["several customers with email ada@example.com: cus_1, cus_2"]
+
+
+def test_a_reference_by_id_needs_no_look_up_and_null_names_nothing() -> None:
+    said = {"customer": {"id": "c"}, "subscription": {"sync": "subs", "key": "s"}}
+    assert fill("invoiceitems", said, {"c": "cus_1", "s": None}, operation="create").payload == {"customer": "cus_1"}
+    assert sought(read("invoiceitems", said), {"c": "cus_1", "s": None}) == []
+
+
+@pytest.mark.parametrize(
+    ("told", "reference"),
+    [
+        ({"email": "c"}, Reference("customers", "email", "", "c")),
+        ({"own_id": "c"}, Reference("customers", "own_id", "", "c")),
+        ({"metadata": {"account": "c"}}, Reference("customers", "metadata", "account", "c")),
+        ({"sync": "people", "key": "c"}, Reference("customers", "sync", "people", "c")),
+    ],
+)
+def test_ways_to_name_a_customer(told: dict[str, Any], reference: Reference) -> None:
+    assert read("invoices", {"customer": told}).fields == {"customer": reference}
+
+
+@pytest.mark.parametrize(
+    ("resource", "said", "where", "words"),
+    [
+        ("customers", {"nmae": "x"}, "fields.nmae", "perhaps name"),
+        ("customers", {"tier": "x"}, "fields.tier", "under `metadata:`"),
+        ("subscriptions", {"status": "x"}, "fields.status", "cannot be written"),
+        ("customers", {"balance": 5}, "fields.balance", "{value: 5}"),
+        ("customers", {"name": ["x"]}, "fields.name", "no list"),
+        ("customers", {"name": {"const": 1}}, "fields.name", "filled by a column's name"),
+        ("customers", {"name": {"column": "x", "nulls": "drop"}}, "fields.name.nulls", "skip or clear"),
+        ("customers", {"address": {"countri": "x"}}, "fields.address.countri", "perhaps country"),
+        ("customers", {"description": {"template": "{{ a"}}, "fields.description.template", "does not parse"),
+        ("invoices", {"customer": {"emial": "x"}}, "fields.customer", "{email: COLUMN}"),
+        ("subscriptions", {"items": [{"prise": "x"}]}, "fields.items.0.prise", "perhaps price"),
+    ],
+)
+def test_mistakes_are_named_with_their_place(resource: str, said: dict[str, Any], where: str, words: str) -> None:
+    assert words in wrong(resource, said)[where]
+
+
+def test_templates_reach_nothing_but_the_row_and_have_bounds() -> None:
+    assert "secrets" in wrong("customers", {"name": {"template": "{% include 'secrets' %}"}})["fields.name.template"]
+    for source in ("{% for a in (1..100000) %}x{% endfor %}", "{{ missing }}"):
+        found = fill("customers", {"name": {"template": source}}, {"missing2": 1})
+        assert [one.path for one in found.problems] == ["name"], source
