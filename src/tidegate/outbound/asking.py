@@ -8,9 +8,11 @@ from sqlalchemy import Connection
 
 from tidegate.mirror import lookups
 from tidegate.outbound import rows as remembered
-from tidegate.outbound.field_map.fill import Sought, filled, sought
+from tidegate.outbound.field_map.fill import Filled, Sought, filled, sought
+from tidegate.outbound.fields import priced, values
 from tidegate.outbound.fields.catalogue import Operation, catalogue
-from tidegate.outbound.fields.shapes import Problem, checked
+from tidegate.outbound.fields.problems import Problem
+from tidegate.outbound.fields.shapes import checked
 from tidegate.outbound.plan.compare import id_of
 from tidegate.outbound.plan.decide import Asked
 from tidegate.outbound.rows import Row
@@ -87,33 +89,42 @@ class Asking:
         told = [filled(self._map, row, fields, known) for row in batch]
         if operation == "create":
             for one, row in zip(told, batch, strict=True):
-                _mark(self._sync, one.payload, row)
-        right = checked(self._sync.resource, operation, [one.payload for one in told], self._sync.zone)
+                _mark(self._sync, one, row)
+        resource = self._sync.resource
+        right = checked(resource, operation, [one.payload for one in told], self._sync.zone)
+        prices = self._prices([payload for payload, _ in right])
         found: list[tuple[Mapping[str, Any], list[Problem], list[str]]] = []
         for one, (payload, problems) in zip(told, right, strict=True):
             # What is waited for is no value yet, so nothing is said of it being required.
-            lacks = [problem for problem in problems if not (one.waits and problem.problem == "it is required")]
-            found.append((payload, [*one.problems, *lacks], [str(wait) for wait in one.waits]))
+            wrong = [problem for problem in problems if not (one.waits and problem.lacks)]
+            unfit = priced.unfit(resource, operation, payload, prices)
+            found.append((payload, [*one.problems, *wrong, *unfit], [str(wait) for wait in one.waits]))
         return found
+
+    def _prices(self, payloads: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+        """The prices that payloads name, as far as the mirror has them."""
+        ids = {id_ for one in payloads for _, id_, _ in priced.named(self._sync.resource, one)}
+        bodies = lookups.bodies(self._db, self._connection, "prices", sorted(ids))
+        return {id_: one.body for id_, one in bodies.items() if not one.deleted}
 
     def _matched(self, batch: Sequence[Mapping[str, Any]], states: Mapping[str, Row]) -> list[tuple[str, ...]]:
         """The ids of the objects that each row is: what it was before, else what it matches by its field."""
         way, name, column = self._sync.matched_by
         fold = str.casefold if way == "email" else str
-        values = {
-            row["_key"]: fold(str(row[column]).strip())
+        said = {
+            row["_key"]: fold(values.told(row[column]).strip())
             for row in batch
             if row[column] not in (None, "") and not _object_of(states.get(row["_key"]))
         }
         if way == "id":
-            by_value: Mapping[str, tuple[str, ...]] = {value: (value,) for value in values.values()}
+            by_value: Mapping[str, tuple[str, ...]] = {value: (value,) for value in said.values()}
         else:
-            wanted = set(values.values())
+            wanted = set(said.values())
             by_value = lookups.find(self._db, self._connection, self._sync.resource, way, name, wanted)
         found: list[tuple[str, ...]] = []
         for row in batch:
             before = _object_of(states.get(row["_key"]))
-            found.append((before,) if before else by_value.get(values.get(row["_key"], ""), ()))
+            found.append((before,) if before else by_value.get(said.get(row["_key"], ""), ()))
         return found
 
     def _found(self, wanted: Collection[Sought]) -> dict[Sought, tuple[str, ...]]:
@@ -135,15 +146,25 @@ class Asking:
         return found
 
 
-def _mark(sync: Sync, payload: dict[str, Any], row: Mapping[str, Any]) -> None:
+def _mark(sync: Sync, one: Filled, row: Mapping[str, Any]) -> None:
     """What is made says what its row is matched by, so that it is found again, also where no answer came."""
     way, name, column = sync.matched_by
-    if row[column] is None:
-        return
-    if way == "metadata":
-        payload["metadata"] = {name: row[column], **(payload.get("metadata") or {})}
+    payload = one.payload
+    if row[column] in (None, ""):
+        one.problems.append(Problem(f"{way}.{name}" if name else way, "rows are matched by it, and here it is empty"))
+    elif way == "metadata":
+        payload["metadata"] = {name: row[column], **_object(payload.get("metadata"))}
     elif way != "id" or sync.resource in SETTABLE:
         payload.setdefault(way, row[column])
+
+
+def _object(said: Any) -> Mapping[str, Any]:
+    """A column of JSON as such; what is none is told when the payload is checked."""
+    try:
+        found = values.unpacked(said)
+    except ValueError:
+        return {"": said}
+    return found if isinstance(found, Mapping) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
 def _object_of(state: Row | None) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tidegate.outbound.asking import Asking
-from tidegate.outbound.fields.shapes import Problem
+from tidegate.outbound.fields.problems import Problem
 from tidegate.outbound.plan.decide import Change, Decision, Terms, decide
 from tidegate.outbound.plan.deletes import deletion
 from tidegate.outbound.specs import SETTABLE, Sync

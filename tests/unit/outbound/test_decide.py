@@ -1,10 +1,11 @@
 """What is to be done with a row: the three-way comparison, modes, states, and exactly the right payload."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tidegate.outbound.fields.shapes import Problem
+from tidegate.outbound.fields.problems import Problem
 from tidegate.outbound.plan.compare import same
 from tidegate.outbound.plan.decide import Asked, Change, Decision, Sent, Terms, decide, showing
 from tidegate.outbound.plan.items import updates
@@ -194,4 +195,49 @@ def test_what_an_object_shows_of_what_was_written() -> None:
         "items": [{"id": "si_a", "price": "a", "quantity": 1}],
         "discounts": [{"discount": "di_1", "coupon": "WELCOME", "promotion_code": None}],
         "metadata.k": "1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("resource", "live", "update", "sent"),
+    [
+        ("subscriptions", {"status": "active", "description": "a"},
+         {"description": "b", "proration_behavior": "none", "add_invoice_items": [{"price": "p"}]}, {"description": "b"}),
+        ("subscriptions", {"status": "canceled", "metadata": {}},
+         {"metadata": {"k": "1"}, "proration_behavior": "none"}, {"metadata": {"k": "1"}}),
+        ("subscriptions", {"status": "active", "cancel_at_period_end": False},
+         {"cancel_at_period_end": True, "proration_behavior": "none"},
+         {"cancel_at_period_end": True, "proration_behavior": "none"}),
+        ("invoices", {"status": "open", "metadata": {}}, {"metadata": {"k": "1"}, "days_until_due": 30},
+         {"metadata": {"k": "1"}}),
+        ("invoices", {"status": "draft", "collection_method": "charge_automatically"},
+         {"collection_method": "send_invoice", "days_until_due": 30},
+         {"collection_method": "send_invoice", "days_until_due": 30}),
+        ("prices", {"lookup_key": None, "nickname": "a"}, {"nickname": "b", "transfer_lookup_key": True},
+         {"nickname": "b"}),
+    ],
+)  # fmt: skip
+def test_what_only_tells_how_goes_with_what_it_is_about(
+    resource: str, live: dict[str, Any], update: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    row = Asked("1", update=update, ids=("x",), live={"id": "x", **live})
+    assert decide(Terms(resource), row).payload == sent
+
+
+def test_what_an_object_does_not_show_is_not_said_to_differ() -> None:
+    """Lists and events leave the tiers of a price out."""
+    live = {"id": "price_1", "currency": "usd", "billing_scheme": "tiered"}
+    row = Asked("1", create={"currency": "usd", "tiers": [{"up_to": "inf"}]}, ids=("price_1",), live=live)
+    assert decide(Terms("prices"), row).kind == "nothing"
+    fixed = replace(row, live=live | {"tiers": [{"up_to": 5}]})
+    assert [one.path for one in decide(Terms("prices"), fixed).problems] == ["tiers"]
+
+
+def test_a_subscription_of_an_invoice_is_shown_where_its_version_has_it() -> None:
+    newer = {"parent": {"subscription_details": {"subscription": "sub_1"}}}
+    for resource in ("invoices", "invoiceitems"):
+        for live in (newer, {"subscription": "sub_1"}, {"subscription": {"id": "sub_1"}}):
+            assert showing(resource, {"subscription": "sub_1"}, live) == {"subscription": "sub_1"}
+    assert showing("invoiceitems", {"unit_amount_decimal": "5"}, {"pricing": {"unit_amount_decimal": "5"}}) == {
+        "unit_amount_decimal": "5"
     }

@@ -124,14 +124,23 @@ def test_what_is_no_whole_number(value: Any) -> None:
 
 
 def test_words_in_the_place_of_values() -> None:
-    assert right("subscriptions", {"customer": "cus_1", "trial_end": "now"})["trial_end"] == "now"
+    assert right("subscriptions", {"trial_end": "now"}, "update")["trial_end"] == "now"
     tiers = [{"up_to": 5, "unit_amount": 700}, {"up_to": "inf", "unit_amount_decimal": "0.50"}]
-    found = right("prices", {"currency": "usd", "tiers": tiers})["tiers"]
+    price = {"product": "prod_1", "currency": "usd", "billing_scheme": "tiered", "tiers_mode": "volume"}
+    found = right("prices", price | {"tiers": tiers})["tiers"]
     assert found == [{"up_to": 5, "unit_amount": 700}, {"up_to": "inf", "unit_amount_decimal": "0.5"}]
     assert wrong("customers", {"tax_exempt": "exmpt"}) == [("tax_exempt", "it takes one of exempt, none, reverse")]
     assert right("customers", {"tax_exempt": ""}) == {"tax_exempt": ""}
     assert right("customers", {"address": ""}) == {"address": ""}
     assert right("customers", {"tax_id_data": [{"type": "eu_vat", "value": 5}]})["tax_id_data"][0]["value"] == "5"
+
+
+def test_an_empty_list_or_object_takes_away_what_is_there() -> None:
+    assert right("subscriptions", {"discounts": [], "default_tax_rates": "[]"}, "update") == {
+        "discounts": "", "default_tax_rates": "",
+    }  # fmt: skip
+    assert right("customers", {"address": {}, "metadata": {}}) == {"address": "", "metadata": {}}
+    assert wrong("customers", {"invoice_settings": {}}) == [("invoice_settings", "it cannot be empty")]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from typing import Any, Final
 from tidegate.outbound.field_map import templates
 from tidegate.outbound.field_map.nodes import Array, Column, Constant, Nested, Node, Nulls, Reference, Template
 from tidegate.outbound.field_map.parse import FieldMap
+from tidegate.outbound.fields import values
 from tidegate.outbound.fields.catalogue import Field
-from tidegate.outbound.fields.shapes import Problem
+from tidegate.outbound.fields.problems import Problem
 
 SKIP: Final = object()
 """Nothing to be said of the field."""
@@ -71,8 +72,8 @@ def _value(node: Node, told: Field | None, path: str, row: Mapping[str, Any], kn
             return _nested(fields, told, path, row, known, found)
         case Array(entries):
             item = told.item if told else None
-            values = [_value(one, item, f"{path}.{at}", row, known, found) for at, one in enumerate(entries)]
-            return [one for one in values if one is not SKIP]
+            every = [_value(one, item, f"{path}.{at}", row, known, found) for at, one in enumerate(entries)]
+            return [one for one in every if one is not SKIP]
 
 
 def _null(told: Field | None, nulls: Nulls) -> Any:
@@ -96,14 +97,14 @@ def _nested(
 ) -> Any:
     """An object; of a map each value is a field that can be cleared. Without any value it is nothing."""
     inner = told.fields if told and told.kind == "object" else None
-    values: dict[str, Any] = {}
+    filled_in: dict[str, Any] = {}
     for name, one in fields.items():
         if inner is not None and name not in inner:
             continue
         value = _value(one, inner[name] if inner else None, f"{path}.{name}", row, known, found)
         if value is not SKIP:
-            values[name] = value
-    return values or SKIP
+            filled_in[name] = value
+    return filled_in or SKIP
 
 
 def _referred(node: Reference, path: str, row: Mapping[str, Any], known: Known, found: Filled) -> Any:
@@ -126,5 +127,5 @@ def _sought(node: Reference, row: Mapping[str, Any]) -> Sought | None:
     value = row[node.column]
     if value is None or value == "":
         return None
-    said = str(value).strip()
+    said = values.told(value).strip()
     return Sought(node.resource, node.way, node.name, said.casefold() if node.way == "email" else said)

@@ -1,7 +1,6 @@
-"""Checks payloads against the catalogue, a whole batch at once: pydantic models made of its fields."""
+"""Checks payloads against the catalogue, a whole batch at once: pydantic models made of its fields, and then the rules."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from functools import cache
 from typing import Annotated, Any, Literal, Union, cast
@@ -11,6 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, Valida
 from tidegate.outbound.fields import values
 from tidegate.outbound.fields.catalogue import Field, Operation, catalogue
 from tidegate.outbound.fields.metadata import Metadata
+from tidegate.outbound.fields.problems import REQUIRED, Problem
+from tidegate.outbound.fields.rules import broken
 
 _CONFIG = ConfigDict(extra="forbid")
 _PLAIN: Mapping[str, tuple[Any, Callable[[Any], Any]]] = {
@@ -22,20 +23,6 @@ _PLAIN: Mapping[str, tuple[Any, Callable[[Any], Any]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with a value: the field's path (`address.country`, `items.0.quantity`), what, and the value."""
-
-    path: str
-    problem: str
-    value: Any = None
-
-    def as_json(self) -> dict[str, Any]:
-        """As it is stored and answered; a value is shown as text of at most 200 characters."""
-        shown = None if self.value is None else str(self.value)[:200]
-        return {"field": self.path, "problem": self.problem, "value": shown}
-
-
 def checked(
     resource: str, operation: Operation, payloads: Sequence[Mapping[str, Any]], zone: tzinfo = UTC
 ) -> list[tuple[dict[str, Any], list[Problem]]]:
@@ -44,7 +31,11 @@ def checked(
     An empty text in a payload clears a field that can be cleared. Times without a zone are in `zone`.
     """
     model = _model(resource, operation, zone)
-    return [_one(model, payload) for payload in payloads]
+    found: list[tuple[dict[str, Any], list[Problem]]] = []
+    for payload in payloads:
+        right, problems = _one(model, payload)
+        found.append((right, problems or broken(resource, operation, right)))
+    return found
 
 
 def _one(model: TypeAdapter[BaseModel], payload: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
@@ -86,13 +77,35 @@ def _type(name: str, one: Field, zone: tzinfo) -> Any:
         kind = Annotated[dict[str, _type(f"{name}_value", one.item, zone)], BeforeValidator(values.unpacked)]
     elif one.kind == "timestamp":
         kind = Annotated[int, BeforeValidator(lambda value: values.moment(value, zone))]
+    elif one.name == "currency" and one.kind == "text":
+        kind = Annotated[str, BeforeValidator(values.currency)]
     elif one.kind == "text" and one.choices:
         return _chosen((*one.choices, *(("",) if one.clearable else ())))
     else:
         plain, converted = _PLAIN[one.kind]
         kind = Annotated[plain, BeforeValidator(converted)]
     words = (*(one.choices if one.kind != "text" else ()), *(("",) if one.clearable else ()))
-    return _or_words(kind, words) if words else kind
+    kind = _or_words(kind, words) if words else kind
+    return Annotated[kind, BeforeValidator(_emptied(one))] if _holds_others(one) else kind
+
+
+def _holds_others(one: Field) -> bool:
+    return one.kind in {"object", "list", "map"} and one.name != "metadata"
+
+
+def _emptied(one: Field) -> Callable[[Any], Any]:
+    """An empty list or object takes away what is there, which Stripe is told by an empty text: of an empty list its
+    SDK sends nothing at all.
+    """
+
+    def check(value: Any) -> Any:
+        if value not in ([], {}, (), "[]", "{}"):
+            return value
+        if one.clearable:
+            return ""
+        raise ValueError("it cannot be empty")
+
+    return check
 
 
 def _chosen(choices: tuple[str, ...]) -> Any:
@@ -124,6 +137,6 @@ def _problem(error: Mapping[str, Any]) -> Problem:
     if kind == "extra_forbidden":
         return Problem(path, "there is no such field")
     if kind == "missing":
-        return Problem(path, "it is required")
+        return Problem(path, REQUIRED)
     said = str(error["msg"]).removeprefix("Value error, ")
     return Problem(path, said, error.get("input"))

@@ -32,6 +32,14 @@ def text(value: Any) -> str:
     return str(value)
 
 
+def told(value: Any) -> str:
+    """The text that a value is looked for by: as it is written to Stripe."""
+    try:
+        return text(value)
+    except ValueError:
+        return str(value)
+
+
 def decimal(value: Any) -> str:
     """The shortest decimal that says the same: 12, 0.5, never an exponent. Raises ValueError."""
     said = f"{_number(value):f}"
@@ -63,6 +71,14 @@ def boolean(value: Any) -> bool:
     if said in NO:
         return False
     raise ValueError("it takes true or false")
+
+
+def currency(value: Any) -> str:
+    """A currency's code as Stripe shows it, in lower case. Raises ValueError."""
+    said = text(value).strip().lower()
+    if len(said) != 3 or not (said.isascii() and said.isalpha()):
+        raise ValueError("it takes the three letters of a currency, such as eur")
+    return said
 
 
 def moment(value: Any, zone: tzinfo = UTC) -> int:

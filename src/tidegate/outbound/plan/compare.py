@@ -12,15 +12,28 @@ ASKED_ONLY: Mapping[str, frozenset[str]] = {
     "prices": frozenset({"transfer_lookup_key", "product_data"}),
     "subscriptions": frozenset(
         {
-            "add_invoice_items", "backdate_start_date", "cancellation_details", "off_session", "payment_behavior",
-            "proration_behavior", "proration_date", "trial_from_plan", "trial_period_days",
+            "add_invoice_items", "backdate_start_date", "off_session", "payment_behavior", "proration_behavior",
+            "proration_date", "trial_from_plan", "trial_period_days",
         }
     ),
     "invoices": frozenset({"from_invoice", "pending_invoice_items_behavior", "days_until_due"}),
     "invoiceitems": frozenset({"price_data"}),
     "quotes": frozenset({"from_quote", "expand"}),
 }  # fmt: skip
-"""Parameters that an object does not show: they go along with a change and are none by themselves."""
+"""Parameters that an object does not show: they are no change by themselves."""
+_BILLED = frozenset({"items", "billing_cycle_anchor", "trial_end", "cancel_at", "cancel_at_period_end"})
+"""What of a subscription, when it changes, is prorated or paid for."""
+ALONG: Mapping[tuple[str, str], frozenset[str]] = {
+    ("prices", "transfer_lookup_key"): frozenset({"lookup_key"}),
+    ("subscriptions", "off_session"): _BILLED,
+    ("subscriptions", "payment_behavior"): _BILLED,
+    ("subscriptions", "proration_behavior"): _BILLED,
+    ("subscriptions", "proration_date"): _BILLED,
+    ("invoices", "days_until_due"): frozenset({"collection_method"}),
+}
+"""Which of those an update sends, and along with which changes: a finalised invoice, a canceled subscription and the
+metadata of both take none of them, and `add_invoice_items` would be billed with every update.
+"""
 
 
 METADATA = "metadata."
@@ -48,6 +61,11 @@ def shown(resource: str, name: str, live: Json) -> Any:
         return cast("Json", live.get("metadata") or {}).get(name.removeprefix(METADATA))
     special = _SHOWN.get((resource, name))
     return special(live) if special else live.get(name)
+
+
+def shows(resource: str, name: str, live: Json) -> bool:
+    """Whether an object shows a parameter at all: of a price the tiers are shown only to who asks for them."""
+    return (resource, name) in _SHOWN or name.startswith(METADATA) or name in live
 
 
 def same(wanted: Any, has: Any) -> bool:
@@ -123,6 +141,18 @@ def _line_items(live: Json) -> list[dict[str, Any]]:
     ]
 
 
+def _subscription(live: Json) -> str | None:
+    """The subscription of an invoice or an invoice item, where newer and older versions keep it."""
+    parent = cast("Json", live.get("parent") or {})
+    details = cast("Json", parent.get("subscription_details") or {})
+    return id_of(details.get("subscription") or live.get("subscription"))
+
+
+def _unit_amount(live: Json) -> Any:
+    """An invoice item's amount of one, where newer and older versions keep it."""
+    return cast("Json", live.get("pricing") or live).get("unit_amount_decimal")
+
+
 def _items(live: Json) -> list[dict[str, Any]]:
     """A subscription's items as they are written."""
     return [
@@ -142,6 +172,9 @@ _SHOWN: Mapping[tuple[str, str], Callable[[Json], Any]] = {
     ("invoiceitems", "discounts"): _discounts,
     ("quotes", "discounts"): _discounts,
     ("quotes", "line_items"): _line_items,
+    ("invoices", "subscription"): _subscription,
     ("invoiceitems", "pricing"): _pricing,
+    ("invoiceitems", "subscription"): _subscription,
+    ("invoiceitems", "unit_amount_decimal"): _unit_amount,
     ("subscriptions", "items"): _items,
 }

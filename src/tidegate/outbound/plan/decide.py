@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tidegate.outbound.fields.catalogue import create_only
-from tidegate.outbound.fields.shapes import Problem
+from tidegate.outbound.fields.problems import Problem
 from tidegate.outbound.plan import items
 from tidegate.outbound.plan.applicable import why_not
-from tidegate.outbound.plan.compare import ASKED_ONLY, flat, listed, nested, same, shown
+from tidegate.outbound.plan.compare import ALONG, ASKED_ONLY, flat, listed, nested, same, shown, shows
 
 Json = Mapping[str, Any]
 ITEMS = ("subscriptions", "items")
@@ -164,7 +164,7 @@ def _fixed(terms: Terms, row: Asked, live: Json) -> list[Problem]:
     return [
         Problem(name, f"it cannot be changed any more; Stripe has {shown(terms.resource, name, live)!r}", value)
         for name, value in row.create.items()
-        if name in names and not same(value, shown(terms.resource, name, live))
+        if name in names and shows(terms.resource, name, live) and not same(value, shown(terms.resource, name, live))
     ]
 
 
@@ -189,7 +189,8 @@ def _is_there(resource: str, name: str, wanted: Any, live: Json) -> bool:
 
 def _payload(resource: str, row: Asked, live: Json, changes: Sequence[Change]) -> dict[str, Any]:
     """What is sent of a change: the fields that differ, and those that only tell how."""
-    names = {one.field for one in changes} | ASKED_ONLY[resource]
+    names = {one.field for one in changes}
+    names |= {name for (of, name), with_ in ALONG.items() if of == resource and names & with_}
     payload = nested({name: value for name, value in flat(row.update).items() if name in names})
     if (resource, "items") == ITEMS and "items" in payload:
         payload["items"] = items.updates(payload["items"], listed(live.get("items")))

@@ -16,6 +16,7 @@ from tidegate.sandbox.state import NO_REQUEST
 from tidegate.sandbox.webhooks import Webhooks
 from tidegate.sandbox.world import World
 from tidegate.sandbox.writes.calls import Call, Write
+from tidegate.sandbox.writes.locks import Locks, customer_of
 from tidegate.sandbox.writes.pace import Pace
 from tidegate.sandbox.writes.test_clocks import time_of
 
@@ -24,7 +25,8 @@ LOGGED = 10_000
 
 
 class Written(NamedTuple):
-    """A write that was asked for: with which idempotency key, and what was answered; `replayed`: an answer told again.
+    """A write that was asked for: with which idempotency key and parameters (nested as they were named, all values
+    text), and what was answered; `replayed`: an answer told again.
 
     `status` is None for what was turned away before the work began.
     """
@@ -34,6 +36,7 @@ class Written(NamedTuple):
     key: str | None
     status: int | None
     replayed: bool
+    params: Tree
 
 
 class Desk:
@@ -45,31 +48,32 @@ class Desk:
         self.keys = IdempotencyKeys(world.clock)
         self.pace = Pace(world.state)
         self.log: deque[Written] = deque(maxlen=LOGGED)
+        self.locks = Locks()
         self._last: Outcome | None = None
+        self._customer: str | None = None
 
     def answer(
         self, write: Write, names: list[str], request: Request, *, request_id: bytes, late_fault: bool
     ) -> Answer:
         """The answer to a write, as `_answer` gives it; written into the log. Raises Refusal."""
-        status, replayed = None, False
+        status, replayed, tree = None, False, tree_of(pairs_of(request))
         try:
-            answer = self._answer(write, names, request, request_id=request_id, late_fault=late_fault)
+            answer = self._answer(write, names, request, tree, request_id=request_id, late_fault=late_fault)
             status, replayed = answer.status, any(name == b"Idempotent-Replayed" for name, _ in answer.headers)
         finally:
             key = (request.headers.get(b"idempotency-key") or b"").decode("latin-1")
-            self.log.append(Written(request.method, request.path, key or None, status, replayed))
+            self.log.append(Written(request.method, request.path, key or None, status, replayed, tree))
         return answer
 
     def _answer(
-        self, write: Write, names: list[str], request: Request, *, request_id: bytes, late_fault: bool
+        self, write: Write, names: list[str], request: Request, tree: Tree, *, request_id: bytes, late_fault: bool
     ) -> Answer:
         """The answer to a write; with `late_fault` it is an error (500) although the work was done.
 
         Every outcome is kept from where the work begins. Raises Refusal for what is turned away before, which is not
         kept: parameters that cannot be read, limits, a key used for something else or still in use.
         """
-        self._last = None
-        tree = tree_of(pairs_of(request))
+        self._last, self._customer = None, None
         key = None if write.reads else key_of(request, live=self.world.state.livemode)
         told = self.keys.replay(key, request, fingerprint(tree)) if key else None
         if told is not None:
@@ -78,6 +82,10 @@ class Desk:
             return told
         expand = expansion.parse(paths_of(tree), write.kind)
         call = Call(self.world, self.webhooks, self.pace, names, checked(tree, write.params, write.served))
+        if not write.reads:
+            customer = customer_of(call, write)
+            self.locks.pass_through(customer)
+            self._customer = customer
         if key is None:
             return self._kept(write, call, expand, request_id, None, late_fault)
         self._last = self.keys.begin(key, request, fingerprint(tree), request_id)
@@ -95,8 +103,11 @@ class Desk:
     def delayed(self, seconds: float) -> None:
         """Says how late the answer just given leaves: until then its request counts as under way."""
         last, self._last = self._last, None
+        customer, self._customer = self._customer, None
         if last and seconds > 0:
             self.keys.delay(last, seconds)
+        if customer and seconds > 0:
+            self.locks.hold(customer, seconds)
 
     def _kept(
         self, write: Write, call: Call, expand: expansion.Tree, request_id: bytes, key: str | None, late_fault: bool

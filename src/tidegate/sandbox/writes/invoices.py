@@ -29,7 +29,8 @@ SERVED = (
     *("auto_advance", "collection_method", "days_until_due", "default_payment_method", "default_tax_rates"),
     *("discounts", "due_date", "metadata"),
 )
-AFTER_DRAFT = frozenset({"metadata", "auto_advance", "default_payment_method", "description"})
+AFTER_DRAFT = frozenset({"metadata", "auto_advance", "default_payment_method"})
+"""What of an invoice can be written after it was finalised; of most, not its description (docs.stripe.com/api/invoices/update)."""
 
 
 def create(call: Call) -> Obj:

@@ -1,0 +1,243 @@
+"""Rules of Stripe that its types do not tell: what goes together, what is needed when, how long, how many, how much.
+
+Lengths that the SDK's own texts lack are `maxLength` of github.com/stripe/openapi; the rest is said beside each rule.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, cast
+
+from tidegate.outbound.fields.catalogue import Operation
+from tidegate.outbound.fields.problems import REQUIRED, Problem
+
+Json = Mapping[str, Any]
+
+LENGTHS: Mapping[str, Mapping[str, int]] = {
+    "customers": {
+        "business_name": 150, "description": 5000, "email": 512, "individual_name": 150, "invoice_prefix": 12,
+        "name": 256, "phone": 20,
+    },
+    "products": {"description": 40_000, "id": 5000, "name": 5000, "statement_descriptor": 22, "unit_label": 12},
+    "prices": {"lookup_key": 200, "nickname": 5000},
+    "subscriptions": {"description": 500},
+    "invoices": {"description": 1500, "footer": 5000, "number": 26, "statement_descriptor": 22},
+    "invoiceitems": {"description": 5000},
+    "quotes": {"description": 500, "footer": 500, "header": 50},
+}  # fmt: skip
+"""The most characters of a text."""
+MOST: Mapping[str, int] = {
+    "images": 8, "marketing_features": 15, "custom_fields": 4, "items": 20, "add_invoice_items": 20, "line_items": 20,
+}  # fmt: skip
+"""The most entries of a list (the SDK's texts; docs.stripe.com/billing/subscriptions/multiple-products)."""
+EXCLUSIVE: Mapping[str, Sequence[tuple[str, ...]]] = {
+    "": (("price", "price_data"), ("unit_amount", "unit_amount_decimal"), ("quantity", "quantity_decimal")),
+    "prices": (
+        ("product", "product_data"), ("unit_amount", "unit_amount_decimal", "tiers", "custom_unit_amount"),
+        ("tiers", "transform_quantity"),
+    ),
+    "subscriptions": (
+        ("billing_cycle_anchor", "billing_cycle_anchor_config"), ("trial_end", "trial_period_days"),
+        ("cancel_at", "cancel_at_period_end"),
+    ),
+    "invoices": (("days_until_due", "due_date"),),
+    "invoiceitems": (("amount", "pricing", "price_data", "unit_amount_decimal"),),
+}  # fmt: skip
+"""Fields of which one may be given, of a resource and, under an empty name, of any object."""
+NEEDED: Mapping[str, Sequence[tuple[str, ...]]] = {
+    "prices": (("product", "product_data"), ("unit_amount", "unit_amount_decimal", "tiers", "custom_unit_amount")),
+    "subscriptions": (("customer", "customer_account"), ("items",)),
+    "invoices": (("customer", "customer_account", "from_invoice"),),
+    "invoiceitems": (("customer", "customer_account"), ("amount", "pricing", "price_data", "unit_amount_decimal")),
+    "quotes": (("customer", "customer_account", "from_quote"), ("line_items", "from_quote")),
+}
+"""Fields of which one has to be given when an object is made (docs.stripe.com/api, the resource's create). A quote could
+be drafted without customer and lines, and never be finalised.
+"""
+NOT_NEGATIVE = frozenset({"quantity", "quantity_decimal", "unit_amount", "days_until_due", "trial_period_days"})
+LONGEST_INTERVAL: Mapping[str, int] = {"day": 1095, "week": 156, "month": 36, "year": 3}
+"""The most that `interval_count` may be: three years (docs.stripe.com/api/prices/create)."""
+DECIMALS = 12
+"""The most decimal places of an amount in minor units."""
+
+
+def broken(resource: str, operation: Operation, payload: Json) -> list[Problem]:
+    """What is wrong with a payload whose fields have the right types; of an update only what the payload itself tells."""
+    found = [*_lengths(resource, payload), *_exclusive(resource, payload, "")]
+    for path, name, value, parent in _everything(payload, ""):
+        found += _of_value(resource, path, name, value, parent)
+    if operation == "create":
+        found += _needed(resource, payload)
+    if rule := _OF_RESOURCE.get(resource):
+        found += rule(operation, payload)
+    return found
+
+
+def _lengths(resource: str, payload: Json) -> Iterator[Problem]:
+    for name, most in LENGTHS[resource].items():
+        value = payload.get(name)
+        if isinstance(value, str) and len(value) > most:
+            yield Problem(name, f"it has {len(value)} characters, and Stripe takes {most}", value)
+
+
+def _exclusive(resource: str, said: Json, path: str) -> Iterator[Problem]:
+    for names in EXCLUSIVE.get(resource, ()):
+        given = [name for name in names if _is_given(said, name)]
+        if len(given) > 1:
+            yield Problem(_at(path, given[1]), f"it excludes {given[0]}: give one of {', '.join(names)}", said[given[1]])
+
+
+def _needed(resource: str, payload: Json) -> Iterator[Problem]:
+    for names in NEEDED.get(resource, ()):
+        if not any(_is_given(payload, name) for name in names):
+            others = f", or {', or '.join(names[1:])}" if len(names) > 1 else ""
+            yield Problem(names[0], f"{REQUIRED}{others}")
+
+
+def _everything(said: Any, path: str) -> Iterator[tuple[str, str, Any, Json]]:
+    """Every field, nested ones too, but for metadata: path, name, value and the object that it is in."""
+    if isinstance(said, Mapping):
+        told = cast(Json, said)
+        for name, value in told.items():
+            if name != "metadata":
+                yield _at(path, name), name, value, told
+                yield from _everything(value, _at(path, name))
+    elif isinstance(said, Sequence) and not isinstance(said, str):
+        for place, value in enumerate(cast(Sequence[Any], said)):
+            yield from _everything(value, _at(path, str(place)))
+
+
+def _of_value(resource: str, path: str, name: str, value: Any, parent: Json) -> Iterator[Problem]:
+    if value == "" or value is None:
+        return
+    if isinstance(value, Mapping):
+        yield from _exclusive("", cast(Json, value), path)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        told = cast(Sequence[Any], value)
+        if name in MOST and len(told) > MOST[name]:
+            yield Problem(path, f"it has {len(told)} entries, and Stripe takes {MOST[name]}")
+        for place, one in enumerate(told):
+            if isinstance(one, Mapping):
+                yield from _exclusive("", cast(Json, one), _at(path, str(place)))
+    elif name in NOT_NEGATIVE and Decimal(str(value)) < 0:
+        yield Problem(path, "it takes 0 or more", value)
+    elif name == "unit_amount_decimal":
+        yield from _of_decimal(resource, path, value)
+    elif name == "interval_count":
+        most = LONGEST_INTERVAL.get(str(parent.get("interval")), 1)
+        if not 1 <= int(value) <= most:
+            yield Problem(path, f"it takes 1 to {most} for the interval {parent.get('interval')}", value)
+    elif name == "start" and isinstance(end := parent.get("end"), int) and isinstance(value, int) and end < value:
+        yield Problem(path, "it begins after its end", value)
+    elif path.startswith(("custom_fields.", "invoice_settings.custom_fields.")) and name in {"name", "value"}:
+        most = 40 if name == "name" else 140
+        if len(str(value)) > most:
+            yield Problem(path, f"it has {len(str(value))} characters, and Stripe takes {most}", value)
+
+
+def _of_decimal(resource: str, path: str, value: Any) -> Iterator[Problem]:
+    """An amount in minor units; only an invoice item's own may be negative (docs.stripe.com/api/invoiceitems/create)."""
+    amount = Decimal(str(value))
+    if amount < 0 and (resource, path) != ("invoiceitems", "unit_amount_decimal"):
+        yield Problem(path, "it takes 0 or more", value)
+    places = amount.as_tuple().exponent
+    if isinstance(places, int) and -places > DECIMALS:
+        yield Problem(path, f"it has {-places} decimal places, and Stripe takes {DECIMALS}", value)
+
+
+def _customer(operation: Operation, payload: Json) -> Iterator[Problem]:
+    email = payload.get("email")
+    if email and ("@" not in email or any(one.isspace() for one in email)):
+        yield Problem("email", "it is no e-mail address", email)
+    prefix = payload.get("invoice_prefix")
+    if prefix and not (prefix.isascii() and prefix.isalnum() and prefix == prefix.upper()):
+        yield Problem("invoice_prefix", "it takes upper-case letters and digits", prefix)
+
+
+def _product(operation: Operation, payload: Json) -> Iterator[Problem]:
+    if "name" in payload and not payload["name"].strip():
+        yield Problem("name", "it cannot be empty", payload["name"])
+    descriptor = payload.get("statement_descriptor") or ""
+    if set(descriptor) & set("<>\\\"'"):
+        yield Problem("statement_descriptor", "it takes none of < > \\ \" '", descriptor)
+
+
+def _price(operation: Operation, payload: Json) -> Iterator[Problem]:
+    """Tiers go with `billing_scheme: tiered` and a mode, rise, and the last is without end
+    (docs.stripe.com/api/prices/create).
+    """
+    tiers, scheme = payload.get("tiers"), payload.get("billing_scheme")
+    if scheme == "tiered" and not tiers:
+        yield Problem("tiers", REQUIRED + " with billing_scheme tiered")
+    if not tiers:
+        return
+    if scheme != "tiered":
+        yield Problem("billing_scheme", "it is tiered where there are tiers", scheme)
+    if not payload.get("tiers_mode"):
+        yield Problem("tiers_mode", REQUIRED + " with tiers")
+    ends = [float("inf") if one.get("up_to") == "inf" else one.get("up_to", 0) for one in tiers]
+    rising = all(one < following for one, following in zip([0, *ends], ends, strict=False))
+    if not rising or ends[-1] != float("inf"):
+        yield Problem("tiers", "their up_to rises, and that of the last is inf", [one.get("up_to") for one in tiers])
+
+
+def _subscription(operation: Operation, payload: Json) -> Iterator[Problem]:
+    yield from _collected(operation, payload, ("days_until_due",))
+    if "items" in payload:
+        yield from _items("items", payload["items"])
+
+
+def _invoice(operation: Operation, payload: Json) -> Iterator[Problem]:
+    yield from _collected(operation, payload, ("days_until_due", "due_date"))
+
+
+def _invoice_item(operation: Operation, payload: Json) -> Iterator[Problem]:
+    if _is_given(payload, "amount") and payload.get("quantity", 1) != 1:
+        yield Problem("quantity", "it goes with the amount of one; an amount is that of all", payload["quantity"])
+
+
+def _quote(operation: Operation, payload: Json) -> Iterator[Problem]:
+    if payload.get("line_items"):
+        yield from _items("line_items", payload["line_items"])
+
+
+def _items(name: str, items: Sequence[Json]) -> Iterator[Problem]:
+    """Each has a price, and none twice (docs.stripe.com/api/subscriptions/create)."""
+    seen: set[Any] = set()
+    for place, one in enumerate(items):
+        if not one.get("price") and not one.get("price_data") and not one.get("id"):
+            yield Problem(f"{name}.{place}.price", REQUIRED)
+        if one.get("price") in seen:
+            yield Problem(f"{name}.{place}.price", "another entry has the same price", one["price"])
+        seen |= {one["price"]} if one.get("price") else set()
+
+
+def _collected(operation: Operation, payload: Json, names: Sequence[str]) -> Iterator[Problem]:
+    """What is sent to be paid needs to say until when, and only that says so
+    (docs.stripe.com/api/invoices/create, days_until_due).
+    """
+    method = payload.get("collection_method", "charge_automatically" if operation == "create" else None)
+    given = [name for name in names if _is_given(payload, name)]
+    if method == "send_invoice" and operation == "create" and not given:
+        yield Problem(names[0], f"{REQUIRED} with collection_method send_invoice")
+    if method == "charge_automatically" and given:
+        yield Problem(given[0], "it goes with collection_method send_invoice only", payload[given[0]])
+
+
+def _is_given(said: Json, name: str) -> bool:
+    value = said.get(name)
+    return value is not None and value != "" and value != [] and value is not False
+
+
+def _at(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+_OF_RESOURCE: Mapping[str, Callable[[Operation, Json], Iterator[Problem]]] = {
+    "customers": _customer,
+    "products": _product,
+    "prices": _price,
+    "subscriptions": _subscription,
+    "invoices": _invoice,
+    "invoiceitems": _invoice_item,
+    "quotes": _quote,
+}

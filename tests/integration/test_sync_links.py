@@ -1,0 +1,171 @@
+"""Rows that name other objects: by what, what a row waits for and what it fails at, prices replaced, invoices finished."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.support.desk import FEW, Desk, opened
+
+SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 30}}
+MONTH = {"interval": {"value": "month"}}
+NO_PRORATION = {"proration_behavior": {"value": "none"}}
+
+
+@pytest.fixture(scope="module")
+def desk(database_url: str, secret_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with opened(database_url, secret_key, tmp_path_factory.mktemp("desk")) as desk:
+        desk.learn()
+        yield desk
+
+
+def state(desk: Desk, key: str, row: str = "1") -> str:
+    return desk.states(key)[row][0]
+
+
+def test_rows_wait_for_what_they_name_and_pass_once_it_is_there(desk: Desk) -> None:
+    mark = {"metadata": {"row": "mark"}}
+    desk.table("products", {"id": "1", "mark": "p1", "name": "Plan"})
+    desk.sync("products", "products", {"metadata": {"sku": "mark"}}, {"name": "name"})
+    desk.table("prices", {"id": "1", "sku": "p1", "code": "plan-month", "amount": 900})
+    desk.sync("prices", "prices", {"lookup_key": "code"},
+              {"product": {"metadata": {"sku": "sku"}}, "currency": {"value": "EUR"}, "unit_amount": "amount",
+               "recurring": MONTH})  # fmt: skip
+    desk.table("people", {"id": "1", "email": "Pat@Links.example"})
+    desk.sync("people", "customers", {"email": "email"}, {"email": "email"})
+    rows = {"id": "1", "mark": "s1", "owner": "pat@links.EXAMPLE", "code": "plan-month", "person": "1"}
+    desk.table("subs", rows)
+    desk.sync("subs", "subscriptions", mark,
+              {"customer": {"email": "owner"}, "items": [{"price": {"lookup_key": "code"}}], **NO_PRORATION, **SENT})
+    desk.table("quotes", rows)
+    desk.sync("quotes", "quotes", mark,
+              {"customer": {"sync": "people", "key": "person"}, "line_items": [{"price": {"lookup_key": "code"}}]})
+    desk.table("bills", rows)
+    desk.sync("bills", "invoices", mark, {"customer": {"email": "owner"}, "currency": {"value": "eur"}, **SENT})
+    desk.table("lines", rows | {"bill": "s1"})
+    desk.sync("lines", "invoiceitems", mark,
+              {"customer": {"email": "owner"}, "invoice": {"metadata": {"row": "bill"}}, "amount": {"value": 500},
+               "currency": {"value": "eur"}})  # fmt: skip
+    for key in ("lines", "bills", "quotes", "subs", "prices"):
+        assert desk.plan(key)["counts"]["held"] == 1
+        assert desk.run(key, part=FEW)["state"] == "incomplete"
+        assert state(desk, key) == "held"
+    assert desk.asked() == []
+    assert desk.states("subs")["1"][1] == (
+        "waits for customers with email pat@links.example, prices with lookup key plan-month"
+    )
+    assert desk.states("quotes")["1"][1].startswith("waits for customers with sync people 1")
+    for key in ("products", "prices", "people", "subs", "quotes", "bills", "lines"):
+        assert desk.run(key, part=FEW)["failed"] == 0
+        assert state(desk, key) == "sent", desk.states(key)
+    assert [path for _, path, _ in desk.asked()] == [
+        "products", "prices", "customers", "subscriptions", "quotes", "invoices", "invoiceitems"
+    ]  # fmt: skip
+    [bill] = desk.marked("invoices", "row", "s1")
+    assert [one["amount"] for one in bill["lines"]["data"]] == [500]
+    for key in ("products", "prices", "people", "subs", "quotes", "bills", "lines"):
+        assert desk.run(key)["sent"] == {}
+    assert desk.asked() == []
+
+
+def test_two_live_matches_fail_and_are_named(desk: Desk) -> None:
+    twins = [desk.v1.customers.create({"email": f"{one}win@links.example"}).id for one in "Tt"]
+    desk.learn()
+    desk.asked()
+    desk.table("twins", {"id": "1", "email": "TWIN@links.example", "name": "Twin"})
+    desk.sync("twins", "customers", {"email": "email"}, {"name": "name"})
+    desk.run("twins", part=FEW)
+    assert desk.states("twins")["1"] == ("invalid", f"several live objects match: {', '.join(twins)}")
+    desk.table("of_twins", {"id": "1", "mark": "t1", "owner": "twin@links.example"})
+    fields = {"customer": {"email": "owner"}, **SENT}
+    desk.sync("of_twins", "invoices", {"metadata": {"row": "mark"}}, fields)
+    desk.run("of_twins", part=FEW)
+    said = f"customer: several customers with email twin@links.example: {', '.join(twins)}"
+    assert desk.states("of_twins")["1"] == ("invalid", said)
+    assert desk.asked() == []
+    desk.v1.customers.delete(twins[1])
+    desk.catch_up()
+    desk.asked()
+    assert desk.run("twins")["sent"] == {"update": 1}
+    assert desk.asked() == [("POST", f"customers/{twins[0]}", {"name": "Twin"})]
+
+
+def test_a_price_that_changes_is_replaced_when_asked_and_refused_otherwise(desk: Desk) -> None:
+    product = desk.v1.products.create({"name": "Replaced"}).id
+    desk.learn()
+    desk.asked()
+    row = {"id": "1", "code": "replaced", "product": product, "amount": 900}
+    fields = {"product": {"id": "product"}, "currency": {"value": "usd"}, "unit_amount": "amount"}
+    desk.table("tariffs", row)
+    desk.sync("tariffs", "prices", {"lookup_key": "code"}, fields)
+    desk.run("tariffs", part=FEW)
+    [(_, _, form)] = desk.asked()
+    desk.table("tariffs", row | {"amount": 1000})
+    desk.run("tariffs")
+    assert desk.states("tariffs")["1"] == ("invalid", "unit_amount: it cannot be changed any more; Stripe has 900")
+    assert desk.asked() == []
+    desk.sync("tariffs", "prices", {"lookup_key": "code"}, fields, replace_prices=True)
+    plan = desk.plan("tariffs")
+    done = desk.run("tariffs")
+    assert done["sent"] == {"archive": 1, "replace": 1}, plan
+    [(_, path, replaced), (_, old, archived)] = desk.asked()
+    assert (path, replaced) == ("prices", form | {"unit_amount": "1000", "transfer_lookup_key": "true"})
+    assert archived == {"active": "false"}
+    before = desk.object("prices", old.removeprefix("prices/"))
+    assert (before["unit_amount"], before["active"], before["lookup_key"]) == (900, False, None)
+    [now] = desk.v1.prices.list({"lookup_keys": ["replaced"]}).data
+    assert (now.unit_amount, now.active) == (1000, True)
+    assert (desk.run("tariffs")["sent"], desk.asked()) == ({}, [])
+    desk.table("tariffs", row)
+    assert desk.run("tariffs")["sent"] == {"archive": 1, "replace": 1}, "and back again"
+
+
+@pytest.mark.parametrize(("finish", "ends"), [("draft", None), ("finalized", "finalize"), ("sent", "send")])
+def test_an_invoice_is_finished_once_all_its_items_passed(desk: Desk, finish: str, ends: str | None) -> None:
+    customer = desk.v1.customers.create({"email": f"{finish}@links.example"}).id
+    desk.learn()
+    desk.asked()
+    bills, lines = f"bills_{finish}", f"lines_{finish}"
+    mark = {"metadata": {"row": "mark"}}
+    desk.table(bills, {"id": "1", "mark": f"{finish}-1", "customer": customer})
+    desk.sync(bills, "invoices", mark, {"customer": {"id": "customer"}, "currency": {"value": "usd"}, **SENT},
+              finish=finish)
+    rows = [
+        {"id": str(n), "mark": f"{finish}-{n}", "customer": customer, "bill": "1", "amount": amount}
+        for n, amount in ((1, "500"), (2, "many"))
+    ]
+    desk.table(lines, *rows)
+    desk.sync(lines, "invoiceitems", mark,
+              {"customer": {"id": "customer"}, "invoice": {"sync": bills, "key": "bill"}, "amount": "amount",
+               "currency": {"value": "usd"}})  # fmt: skip
+    desk.run(bills, part=FEW)
+    [made] = desk.marked("invoices", "row", f"{finish}-1")
+    desk.run(lines, part=FEW)
+    assert desk.states(lines)["2"] == ("invalid", "amount: it takes a number")
+    assert desk.object("invoices", made["id"])["status"] == "draft", "an item did not pass"
+    desk.asked()
+    desk.table(lines, rows[0], rows[1] | {"amount": "700"})
+    desk.run(lines)
+    paths = [path for _, path, _ in desk.asked()]
+    assert paths == ["invoiceitems", *([f"invoices/{made['id']}/{ends}"] if ends else [])]
+    now = desk.object("invoices", made["id"])
+    assert (now["status"], now["total"]) == ("open" if ends else "draft", 1200)
+    assert (desk.run(bills)["sent"], desk.run(lines)["sent"], desk.asked()) == ({}, {}, [])
+
+
+def test_a_quote_is_finalised(desk: Desk) -> None:
+    product = desk.v1.products.create({"name": "Quoted"}).id
+    price = {"product": product, "currency": "usd", "unit_amount": 900, "recurring": {"interval": "month"}}
+    row: dict[str, Any] = {
+        "id": "1", "mark": "q1", "price": desk.v1.prices.create(price).id,
+        "customer": desk.v1.customers.create({"email": "quoted@links.example"}).id,
+    }  # fmt: skip
+    desk.learn()
+    desk.asked()
+    desk.table("offers", row)
+    fields = {"customer": {"id": "customer"}, "line_items": [{"price": {"id": "price"}}]}
+    desk.sync("offers", "quotes", {"metadata": {"row": "mark"}}, fields, finish="finalized")
+    desk.run("offers", part=FEW)
+    [made] = desk.marked("quotes", "row", "q1")
+    assert made["status"] == "open"
+    assert [path for _, path, _ in desk.asked()] == ["quotes", f"quotes/{made['id']}/finalize"]
+    assert (desk.run("offers")["sent"], desk.asked()) == ({}, [])

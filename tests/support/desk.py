@@ -1,0 +1,135 @@
+"""A warehouse with a table for each sync, beside a sandbox whose log of writes is read request by request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import stripe
+from sqlalchemy import text
+from tests.support.importing import connected, imported
+from tests.support.live import Live
+
+from tidegate.outbound import specs, syncs
+from tidegate.sandbox import Sandbox
+from tidegate.sandbox.config import SandboxConfig
+from tidegate.settings import Settings
+from tidegate.store.engine import open_engine
+from tidegate.wiring import Hub
+from tidegate.workflows import run_sync, sync_plan
+from tidegate.workflows.run_sync import Wanted
+from tidegate.workflows.sync_plan import Part
+
+Asked = tuple[str, str, dict[str, Any]]
+"""A request as a test tells it: method, path after /v1/, parameters."""
+FEW = Part(limit=1_000)
+"""A part, so that a first run wants no plan."""
+
+
+class Desk:
+    """A hub that writes to a sandbox from a DuckDB file."""
+
+    def __init__(self, hub: Hub, sandbox: Sandbox, folder: Path) -> None:
+        self.hub, self.sandbox, self.path = hub, sandbox, folder / "warehouse.duckdb"
+        self.account = connected(hub, sandbox, write_key=sandbox.key)
+        self.live = Live(hub, sandbox, account=self.account)
+        self.client = stripe.StripeClient(sandbox.key, base_addresses={"api": sandbox.url}, max_network_retries=0)
+        self._seen = 0
+
+    @property
+    def v1(self) -> Any:
+        """The official SDK on the sandbox: what somebody else does in Stripe."""
+        return self.client.v1
+
+    def learn(self) -> None:
+        """Has the mirror hold what the sandbox does."""
+        imported(self.hub, self.account)
+
+    def catch_up(self) -> None:
+        """Has the mirror read the events of what was done in Stripe."""
+        self.sandbox.advance(60)
+        self.live.catch_up()
+
+    def table(self, name: str, *rows: Mapping[str, Any]) -> None:
+        """A table of the warehouse with these rows, in the place of the one that is there."""
+        columns = list(rows[0]) if rows else []
+        with duckdb.connect(self.path) as db:
+            if not rows:
+                db.execute(f"delete from {name}")
+                return
+            types = {column: _type([row[column] for row in rows]) for column in columns}
+            db.execute(f"create or replace table {name} ({', '.join(f'{one} {types[one]}' for one in columns)})")
+            marks = ", ".join("?" for _ in columns)
+            db.executemany(f"insert into {name} values ({marks})", [[row[one] for one in columns] for row in rows])
+
+    def sync(self, key: str, resource: str, match: Any, fields: Mapping[str, Any], **said: Any) -> None:
+        """A sync over the table of its name, whose key is `id`."""
+        spec = {"key": key, "model": key, "resource": resource, "match": match, "fields": fields} | said
+        with self.hub.engine.begin() as db:
+            syncs.define_source(db, "warehouse", sealed=None, env="", shown=f"duckdb://{self.path}")
+            syncs.define_model(
+                db, specs.model({"key": key, "source": "warehouse", "table": key, "primary_key": "id"})
+            )
+            syncs.define_sync(db, specs.sync(spec), self.account.name)
+
+    def plan(self, key: str, part: Part = sync_plan.ALL) -> dict[str, Any]:
+        """The answer of a plan."""
+        with sync_plan.planned(self.hub.engine, key, lambda source: source.shown, part) as made:
+            return sync_plan.answer(made, None)
+
+    def run(self, key: str, **wanted: Any) -> dict[str, Any]:
+        """A run, whatever its stops say."""
+        given = Wanted(**({"despite_stops": True} | wanted))
+        return run_sync.run(self.hub.engine, key, lambda source: source.shown, self.hub.stripe_writing, given)
+
+    def asked(self) -> list[Asked]:
+        """The requests that changed, or were to change, something since the last call."""
+        log = self.sandbox.written()
+        fresh, self._seen = log[self._seen :], len(log)
+        return [(one.method, one.path.removeprefix("/v1/"), dict(one.params)) for one in fresh]
+
+    def reads(self) -> int:
+        """How many requests only read, up to now."""
+        return sum(n for name, n in self.sandbox.stats()["requests"].items() if name.startswith("GET "))
+
+    def object(self, resource: str, id_: str) -> dict[str, Any]:
+        """A copy of an object in the sandbox."""
+        return self.live.full(resource, id_)
+
+    def marked(self, resource: str, key: str, value: str) -> list[dict[str, Any]]:
+        """The sandbox's objects with this metadata."""
+        every = self.sandbox.call(lambda: list(self.sandbox.state[resource].ids))
+        found = [self.object(resource, id_) for id_ in every]
+        return [one for one in found if (one.get("metadata") or {}).get(key) == value]
+
+    def states(self, key: str) -> dict[str, tuple[str, str]]:
+        """State and reason of each row of a sync, by its key."""
+        sql = "select key, state, why, problems from tidegate.sync_rows where sync = :sync"
+        with self.hub.engine.connect() as db:
+            rows = db.execute(text(sql), {"sync": key}).all()
+        return {row.key: (row.state, row.why or "; ".join(_said(row.problems))) for row in rows}
+
+
+def _said(problems: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [f"{one['field']}: {one['problem']}" for one in problems]
+
+
+def _type(values: Sequence[Any]) -> str:
+    value = next((one for one in values if one is not None), "")
+    return {bool: "boolean", int: "bigint", float: "double"}.get(type(value), "varchar")
+
+
+@contextmanager
+def opened(url: str, secret_key: str, folder: Path, **config: Any) -> Iterator[Desk]:
+    """A desk on a database, with a sandbox without customers unless told otherwise."""
+    engine = open_engine(url, pool_size=10)
+    hub = Hub(Settings(home=folder, database_url=url, secret_key=secret_key), engine)  # pyright: ignore[reportArgumentType]
+    try:
+        with Sandbox.start(SandboxConfig(**{"customers": 0, "months": 1, **config})) as sandbox:
+            yield Desk(hub, sandbox, folder)
+    finally:
+        hub.close()
+        engine.dispose()
