@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,8 @@ class Desk:
                 db.execute(f"delete from {name}")
                 return
             types = {column: _type([row[column] for row in rows]) for column in columns}
-            db.execute(f"create or replace table {name} ({', '.join(f'{one} {types[one]}' for one in columns)})")
+            told = ", ".join(f'"{one}" {types[one]}' for one in columns)
+            db.execute(f"create or replace table {name} ({told})")
             marks = ", ".join("?" for _ in columns)
             db.executemany(f"insert into {name} values ({marks})", [[row[one] for one in columns] for row in rows])
 
@@ -119,7 +121,8 @@ def _said(problems: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _type(values: Sequence[Any]) -> str:
     value = next((one for one in values if one is not None), "")
-    return {bool: "boolean", int: "bigint", float: "double"}.get(type(value), "varchar")
+    kinds: dict[type, str] = {bool: "boolean", int: "bigint", float: "double", date: "date", datetime: "timestamp"}
+    return kinds.get(type(value), "varchar")
 
 
 @contextmanager

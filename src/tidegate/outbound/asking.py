@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -22,6 +22,15 @@ Finder = Callable[[str, Collection[str]], Mapping[str, tuple[str, ...]]]
 """Finds the customers that values name, for a name: `own_id` asks contacts."""
 
 
+class Made(NamedTuple):
+    """What a row makes for an operation: the payload, what is wrong with it, what it waits for, and its invoice."""
+
+    payload: Mapping[str, Any]
+    problems: list[Problem]
+    waits: list[str]
+    parent: str | None
+
+
 class Asking:
     """Asks the mirror about rows of a sync. `own_ids` finds customers by your ids."""
 
@@ -38,6 +47,9 @@ class Asking:
             self._db, self._connection, self._sync.resource, sorted({id_ for those in ids for id_ in those})
         )
         beside = lookups.hanging(self._db, self._connection, self._sync.resource, sorted(bodies))
+        found_now = {id_ for row, those in zip(batch, ids, strict=True) if not _object_of(states.get(row["_key"]))
+                     for id_ in those}  # fmt: skip
+        holders = remembered.holders(self._db, self._sync.key, sorted(found_now))
         creates, updates = (self._payloads(batch, known, operation) for operation in ("create", "update"))
         owners = {id_: self._owner(id_, bodies) for those in ids for id_ in those}
         forgotten = lookups.forgotten(self._db, self._connection, set(owners.values()) - {""})
@@ -45,14 +57,16 @@ class Asking:
         for place, row in enumerate(batch):
             state = states.get(row["_key"])
             there = [id_ for id_ in ids[place] if id_ in bodies and not bodies[id_].deleted]
-            (create, create_problems, waits), (update, update_problems, _) = creates[place], updates[place]
+            create, update = creates[place], updates[place]
             asked = Asked(
-                row["_key"], create, update, create_problems, update_problems, waits,
+                row["_key"], create.payload, update.payload, create.problems, update.problems, create.waits,
                 ids=there,
                 live=self._live(bodies[there[0]], beside) if len(there) == 1 else None,
                 sent=state.sent if state else None,
                 gone=bool(ids[place]) and not there,
                 forgotten=any(owners[id_] in forgotten for id_ in ids[place]),
+                twins=() if _object_of(state) else row["_twins"] or [holders[id_] for id_ in there if id_ in holders],
+                parent=create.parent,
             )  # fmt: skip
             found.append((asked, state))
         return found
@@ -84,7 +98,7 @@ class Asking:
 
     def _payloads(
         self, batch: Sequence[Mapping[str, Any]], known: Mapping[Sought, tuple[str, ...]], operation: Operation
-    ) -> list[tuple[Mapping[str, Any], list[Problem], list[str]]]:
+    ) -> list["Made"]:
         fields = catalogue(self._sync.resource, operation)
         told = [filled(self._map, row, fields, known) for row in batch]
         if operation == "create":
@@ -93,12 +107,13 @@ class Asking:
         resource = self._sync.resource
         right = checked(resource, operation, [one.payload for one in told], self._sync.zone)
         prices = self._prices([payload for payload, _ in right])
-        found: list[tuple[Mapping[str, Any], list[Problem], list[str]]] = []
+        found: list[Made] = []
         for one, (payload, problems) in zip(told, right, strict=True):
-            # What is waited for is no value yet, so nothing is said of it being required.
-            wrong = [problem for problem in problems if not (one.waits and problem.lacks)]
+            # What is waited for, or could not be told, is no value, so nothing is said of it being required.
+            wrong = [problem for problem in problems if not (problem.lacks and (one.waits or one.problems))]
             unfit = priced.unfit(resource, operation, payload, prices)
-            found.append((payload, [*one.problems, *wrong, *unfit], [str(wait) for wait in one.waits]))
+            parent = one.payload.get("invoice") if resource == "invoiceitems" else None
+            found.append(Made(payload, [*one.problems, *wrong, *unfit], [str(wait) for wait in one.waits], parent))
         return found
 
     def _prices(self, payloads: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
