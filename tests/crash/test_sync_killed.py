@@ -14,8 +14,8 @@ from tidegate.errors import SyncRunning
 from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
 
-EVERY = 2
-"""A run is killed at each so many-th of its steps: two hundred of them in all."""
+EVERY = 9
+"""A run is killed at each so many-th of its steps; the soak kills at every one, four hundred in all."""
 
 
 @pytest.fixture(scope="module")
@@ -204,18 +204,31 @@ KINDS = {
 }
 
 
-@pytest.mark.timeout(900)  # a hundred runs, and one more after each
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("resource", KINDS)
 def test_a_run_killed_anywhere_and_run_again_makes_each_object_once(
     warehouse: Warehouse, run: killing.Run, resource: str
 ) -> None:
+    _kill(warehouse, run, resource, EVERY)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)  # a hundred runs, and one more after each
+@pytest.mark.parametrize("resource", KINDS)
+def test_a_run_killed_at_every_step_and_run_again_makes_each_object_once(
+    warehouse: Warehouse, run: killing.Run, resource: str
+) -> None:
+    _kill(warehouse, run, resource, 1)
+
+
+def _kill(warehouse: Warehouse, run: killing.Run, resource: str, every: int) -> None:
     prepare, check = KINDS[resource]
     clean = prepare(warehouse, f"{resource}_clean")
     steps = run("sync", **_arguments(warehouse, clean.sync)).steps
     _run_again(warehouse, clean, "not killed at all")
     check(warehouse, clean, "not killed at all")
     killed = 0
-    places = range(1, steps + 1, EVERY)
+    places = range(1, steps + 1, every)
     for place in places:
         one = prepare(warehouse, f"{resource}_{place}")
         before = len(warehouse.sandbox.written())
@@ -228,7 +241,7 @@ def test_a_run_killed_anywhere_and_run_again_makes_each_object_once(
         assert len({each.key for each in asked}) == one.creates, f"{where}; {asked}"
         assert warehouse.open() == 0, where
         assert send(warehouse.hub, one.sync)["sent"] == {}, where
-    assert killed >= len(places) - 3, "the last places may lie behind the end"
+    assert killed >= len(places) - 6 // every - 1, "the last places may lie behind the end"
 
 
 def _arguments(warehouse: Warehouse, sync: str) -> dict[str, Any]:
