@@ -1,4 +1,4 @@
-"""Rows that name other objects: by what, what a row waits for and what it fails at, prices replaced, invoices finished."""
+"""Rows that name others: by what, what they wait for and fail at; prices replaced, invoices and quotes finished."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -34,11 +34,19 @@ def test_rows_wait_for_what_they_name_and_pass_once_it_is_there(desk: Desk) -> N
     desk.sync("people", "customers", {"email": "email"}, {"email": "email"})
     rows = {"id": "1", "mark": "s1", "owner": "pat@links.EXAMPLE", "code": "plan-month", "person": "1"}
     desk.table("subs", rows)
-    desk.sync("subs", "subscriptions", mark,
-              {"customer": {"email": "owner"}, "items": [{"price": {"lookup_key": "code"}}], **NO_PRORATION, **SENT})
+    desk.sync(
+        "subs",
+        "subscriptions",
+        mark,
+        {"customer": {"email": "owner"}, "items": [{"price": {"lookup_key": "code"}}], **NO_PRORATION, **SENT},
+    )
     desk.table("quotes", rows)
-    desk.sync("quotes", "quotes", mark,
-              {"customer": {"sync": "people", "key": "person"}, "line_items": [{"price": {"lookup_key": "code"}}]})
+    desk.sync(
+        "quotes",
+        "quotes",
+        mark,
+        {"customer": {"sync": "people", "key": "person"}, "line_items": [{"price": {"lookup_key": "code"}}]},
+    )
     desk.table("bills", rows)
     desk.sync("bills", "invoices", mark, {"customer": {"email": "owner"}, "currency": {"value": "eur"}, **SENT})
     desk.table("lines", rows | {"bill": "1"})
@@ -110,7 +118,7 @@ def test_a_price_that_changes_is_replaced_when_asked_and_refused_otherwise(desk:
     [(_, path, replaced), (_, old, archived)] = desk.asked()
     assert (path, replaced) == ("prices", form | {"unit_amount": "1000", "transfer_lookup_key": "true"})
     assert archived == {"active": "false"}
-    before = desk.object("prices", old.removeprefix("prices/"))
+    before = desk.full("prices", old.removeprefix("prices/"))
     assert (before["unit_amount"], before["active"], before["lookup_key"]) == (900, False, None)
     [now] = desk.v1.prices.list({"lookup_keys": ["replaced"]}).data
     assert (now.unit_amount, now.active) == (1000, True)
@@ -127,8 +135,9 @@ def test_an_invoice_is_finished_once_all_its_items_passed(desk: Desk, finish: st
     bills, lines = f"bills_{finish}", f"lines_{finish}"
     mark = {"metadata": {"row": "mark"}}
     desk.table(bills, {"id": "1", "mark": f"{finish}-1", "customer": customer})
-    desk.sync(bills, "invoices", mark, {"customer": {"id": "customer"}, "currency": {"value": "usd"}, **SENT},
-              finish=finish)
+    desk.sync(
+        bills, "invoices", mark, {"customer": {"id": "customer"}, "currency": {"value": "usd"}, **SENT}, finish=finish
+    )
     rows = [
         {"id": str(n), "mark": f"{finish}-{n}", "customer": customer, "bill": "1", "amount": amount}
         for n, amount in ((1, "500"), (2, "many"))
@@ -147,7 +156,7 @@ def test_an_invoice_is_finished_once_all_its_items_passed(desk: Desk, finish: st
     desk.run(lines)
     paths = [path for _, path, _ in desk.asked()]
     assert paths == ["invoiceitems", *([f"invoices/{made['id']}/{ends}"] if ends else [])]
-    now = desk.object("invoices", made["id"])
+    now = desk.full("invoices", made["id"])
     assert (now["status"], now["total"]) == ("open" if ends else "draft", 1200)
     assert (desk.run(bills)["sent"], desk.run(lines)["sent"], desk.asked()) == ({}, {}, [])
 

@@ -202,7 +202,8 @@ def test_what_an_object_shows_of_what_was_written() -> None:
     ("resource", "live", "update", "sent"),
     [
         ("subscriptions", {"status": "active", "description": "a"},
-         {"description": "b", "proration_behavior": "none", "add_invoice_items": [{"price": "p"}]}, {"description": "b"}),
+         {"description": "b", "proration_behavior": "none", "add_invoice_items": [{"price": "p"}]},
+         {"description": "b"}),
         ("subscriptions", {"status": "canceled", "metadata": {}},
          {"metadata": {"k": "1"}, "proration_behavior": "none"}, {"metadata": {"k": "1"}}),
         ("subscriptions", {"status": "active", "cancel_at_period_end": False},

@@ -86,7 +86,8 @@ def test_what_is_called_read_only_is_no_parameter() -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("O'Brien 🎉", "O'Brien 🎉"), (True, "true"), (False, "false"), (1.5, "1.5"), (2.0, "2"), (10**20, f"1{20 * '0'}"),
+        ("O'Brien 🎉", "O'Brien 🎉"), (True, "true"), (False, "false"), (1.5, "1.5"), (2.0, "2"),
+        (10**20, f"1{20 * '0'}"),
         (Decimal("1.500"), "1.5"), (Decimal("1E+3"), "1000"), (1e-7, "0.0000001"), (date(2026, 3, 31), "2026-03-31"),
         (datetime(2026, 3, 31, 12, tzinfo=UTC), "2026-03-31T12:00:00Z"),
     ],
