@@ -4,7 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from tests.support.desk import FEW, Desk, opened
+
+from tidegate.contacts import directory
+from tidegate.contacts.directory import Making
+from tidegate.workflows import contacts_edit
 
 SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 30}}
 MONTH = {"interval": {"value": "month"}}
@@ -73,6 +78,35 @@ def test_rows_wait_for_what_they_name_and_pass_once_it_is_there(desk: Desk) -> N
     for key in ("products", "prices", "people", "subs", "quotes", "bills", "lines"):
         assert desk.run(key)["sent"] == {}
     assert desk.asked() == []
+
+
+def test_a_customer_is_named_by_an_id_of_ones_own_also_an_old_one(desk: Desk) -> None:
+    made = [desk.v1.customers.create({"email": f"own{n}@links.example"}).id for n in range(3)]
+    desk.learn()
+    desk.asked()
+    with desk.hub.engine.begin() as db:
+        keys = {}
+        for name in ("acme", "user:odd"):
+            keys[name] = directory.make(db, False, Making("account", name))
+        for customer, name in ((made[0], "acme"), (made[1], "acme"), (made[2], "user:odd")):
+            values = {"customer": customer, "contact": keys[name]}
+            db.execute(text("delete from tidegate.links where customer = :customer"), values)
+            db.execute(text("""
+insert into tidegate.links (connection, customer, contact, method) values ('acme', :customer, :contact, 'manual')"""),
+                       values)  # fmt: skip
+    contacts_edit.rename(desk.hub.engine, False, "account:acme", "acme-2", "ada")
+    desk.v1.customers.delete(made[1])
+    desk.catch_up()
+    desk.asked()
+    names = ("acme", "acme-2", "account:acme-2", "user:acme-2", "user:odd", "nobody")
+    desk.table("owned", *({"id": name, "mark": f"own {name}", "owner": name} for name in names))
+    fields = {"customer": {"own_id": "owner"}, **SENT}
+    desk.sync("owned", "invoices", {"metadata": {"row": "mark"}}, fields)
+    desk.run("owned", part=FEW)
+    whose = {form["metadata"]["row"].removeprefix("own "): form["customer"] for _, _, form in desk.asked()}
+    assert whose == {"acme": made[0], "acme-2": made[0], "account:acme-2": made[0], "user:odd": made[2]}
+    assert desk.states("owned")["nobody"] == ("held", "waits for customers with own id nobody")
+    assert state(desk, "owned", "user:acme-2") == "held"
 
 
 def test_two_live_matches_fail_and_are_named(desk: Desk) -> None:

@@ -13,6 +13,7 @@ import stripe
 from sqlalchemy import text
 from tests.support.importing import connected, imported
 from tests.support.live import Live
+from tests.support.localstripe import LocalStripe
 
 from tidegate.outbound import specs, syncs
 from tidegate.sandbox import Sandbox
@@ -31,12 +32,13 @@ FEW = Part(limit=1_000)
 
 
 class Desk:
-    """A hub that writes to a sandbox from a DuckDB file."""
+    """A hub that writes to a sandbox from a DuckDB file; to localstripe, where no log of writes is asked for."""
 
-    def __init__(self, hub: Hub, sandbox: Sandbox, folder: Path) -> None:
-        self.hub, self.sandbox, self.path = hub, sandbox, folder / "warehouse.duckdb"
-        self.account = connected(hub, sandbox, write_key=sandbox.key)
-        self.live = Live(hub, sandbox, account=self.account)
+    def __init__(self, hub: Hub, sandbox: Sandbox | LocalStripe, folder: Path) -> None:
+        self.hub, self.path = hub, folder / "warehouse.duckdb"
+        self.sandbox: Any = sandbox
+        self.account = connected(hub, self.sandbox, write_key=sandbox.key)
+        self.live = Live(hub, self.sandbox, account=self.account)
         self.client = stripe.StripeClient(sandbox.key, base_addresses={"api": sandbox.url}, max_network_retries=0)
         self._seen = 0
 
