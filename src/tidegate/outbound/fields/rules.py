@@ -54,6 +54,8 @@ NEEDED: Mapping[str, Sequence[tuple[str, ...]]] = {
 customer and lines a quote could be drafted, and never be finalised.
 """
 NOT_NEGATIVE = frozenset({"quantity", "quantity_decimal", "unit_amount", "days_until_due", "trial_period_days"})
+LOOKED_AT = NOT_NEGATIVE | {"unit_amount_decimal", "interval_count", "start", "name", "value"}
+"""Fields whose values a rule is about, wherever they are."""
 LONGEST_INTERVAL: Mapping[str, int] = {"day": 1095, "week": 156, "month": 36, "year": 3}
 """The most that `interval_count` may be: three years (docs.stripe.com/api/prices/create)."""
 DECIMALS = 12
@@ -73,8 +75,8 @@ def broken(resource: str, operation: Operation, payload: Json) -> list[Problem]:
 
 
 def _lengths(resource: str, payload: Json) -> Iterator[Problem]:
-    for name, most in LENGTHS[resource].items():
-        value = payload.get(name)
+    for name in LENGTHS[resource].keys() & payload.keys():
+        value, most = payload[name], LENGTHS[resource][name]
         if isinstance(value, str) and len(value) > most:
             yield Problem(name, f"it has {len(value)} characters, and Stripe takes {most}", value)
 
@@ -96,14 +98,17 @@ def _needed(resource: str, payload: Json) -> Iterator[Problem]:
 
 
 def _everything(said: Any, path: str) -> Iterator[tuple[str, str, Any, Json]]:
-    """Every field, nested ones too, but for metadata: path, name, value and the object that it is in."""
-    if isinstance(said, Mapping):
+    """Every field that a rule is about, nested ones too: path, name, value and the object that it is in."""
+    if isinstance(said, dict):
         told = cast(Json, said)
         for name, value in told.items():
-            if name != "metadata":
-                yield _at(path, name), name, value, told
+            holds = isinstance(value, dict | list)
+            if name == "metadata" or not (holds or name in LOOKED_AT):
+                continue
+            yield _at(path, name), name, value, told
+            if holds:
                 yield from _everything(value, _at(path, name))
-    elif isinstance(said, Sequence) and not isinstance(said, str):
+    elif isinstance(said, list):
         for place, value in enumerate(cast(Sequence[Any], said)):
             yield from _everything(value, _at(path, str(place)))
 
@@ -226,7 +231,9 @@ def _collected(operation: Operation, payload: Json, names: Sequence[str]) -> Ite
 
 
 def _is_given(said: Json, name: str) -> bool:
-    value = said.get(name)
+    if name not in said:
+        return False
+    value = said[name]
     return value is not None and value != "" and value != [] and value is not False
 
 
