@@ -113,3 +113,23 @@ def test_a_product_with_prices_is_archived_and_not_deleted(own: Account) -> None
     assert (error.http_status, "user-created prices" in str(error)) == (400, True)
     assert own.v1.products.update(price.product, {"active": False}).active is False
     assert own.v1.prices.update(price.id, {"active": False}).active is False
+
+
+def test_a_subscription_ends_at_a_time(own: Account) -> None:
+    at = own.sandbox.world.clock.now + 10 * 86_400
+    none = {"proration_behavior": "none"}
+    customer, price = own.customer(), own.price()
+    early = own.subscription(customer, price, cancel_at=at, **none)
+    late = own.v1.subscriptions.update(own.subscription(own.customer(), price).id, {"cancel_at": at, **none})
+    kept = own.v1.subscriptions.update(own.subscription(own.customer(), price).id, {"cancel_at": at, **none})
+    assert [(one.cancel_at, one.cancel_at_period_end) for one in (early, late)] == [(at, False)] * 2
+    assert own.v1.subscriptions.update(kept.id, {"cancel_at": ""}).cancel_at is None
+    own.sandbox.advance(11 * 86_400)
+    own.skip()
+    ended = [own.v1.subscriptions.retrieve(one.id) for one in (early, late, kept)]
+    assert [one.status for one in ended] == ["canceled", "canceled", "active"]
+    assert [one.ended_at for one in ended] == [at, at, None]
+    past = refused(own.v1.subscriptions.update, kept.id, {"cancel_at": at, **none})
+    assert (past.http_status, past.param) == (400, "cancel_at")
+    both = {"cancel_at": at + 9_000_000, "cancel_at_period_end": True, **none}
+    assert refused(own.v1.subscriptions.update, kept.id, both).code == "parameters_exclusive"
