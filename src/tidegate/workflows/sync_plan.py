@@ -123,8 +123,8 @@ def export(made: Planning, file: Path) -> None:
 
 
 def own_ids(db: Connection, connection: str, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
-    """The live Stripe customers that are linked to contacts of these ids of yours, by id: `acme`, `account:acme`, or one
-    that a contact had before.
+    """The live Stripe customers that are linked to contacts of these ids of yours, by id: `acme`, `account:acme`, or an
+    id that a contact had before.
     """
     rows = db.execute(_OWN_IDS, {"connection": connection, "ids": sorted(ids)})
     return {row.id: tuple(row.customers) for row in rows}
