@@ -12,6 +12,7 @@ from tests.support import databases
 
 import tidegate.connections.tables
 import tidegate.mirror.tables
+import tidegate.outbound.tables
 import tidegate.security.tables  # noqa: F401
 from tidegate.errors import NotReadOnly, QueryRefused, TidegateError
 from tidegate.store import reader
@@ -209,4 +210,6 @@ def test_every_column_of_bytes_is_hidden_or_known_to_be_no_secret() -> None:
         for column in table.columns
         if isinstance(column.type, LargeBinary)
     }
-    assert found - harmless == {(table, column) for table, columns in HIDDEN.items() for column in columns}
+    personal = {("requests", name) for name in ("params", "before", "wanted")}
+    hidden = {(table, column) for table, columns in HIDDEN.items() for column in columns}
+    assert found - harmless == hidden - personal

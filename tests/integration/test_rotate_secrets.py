@@ -18,6 +18,7 @@ from tidegate.connections import sealing
 from tidegate.errors import ConfigurationError, SecretKeyLost
 from tidegate.secrets import KeyFile, open_vault
 from tidegate.settings import settings
+from tidegate.workflows import sources
 from tidegate.workflows.rotate_secrets import rotate_secrets
 
 
@@ -49,6 +50,21 @@ def test_a_key_file_gets_a_new_key_that_opens_everything_and_the_old_one_nothing
     assert readable(engine, open_vault(new_key, tmp_path)) == CREDENTIALS
     with pytest.raises(SecretKeyLost):
         readable(engine, open_vault(old_key, tmp_path))
+
+
+def test_the_urls_of_sources_get_the_new_key_too(engine: Engine, tmp_path: Path) -> None:
+    vault, url = open_vault("", tmp_path), "postgresql://me:geheim@warehouse/db"
+    store(engine, vault)
+    with engine.begin() as db:
+        sources.define(db, "warehouse", url, "", lambda: vault)
+        sources.define(db, "files", "duckdb:///data.duckdb", "", lambda: vault)
+    rotated = rotate_secrets(engine, "", tmp_path)
+    with engine.begin() as db:
+        stored = [bytes(one) for one in db.scalars(text("select url from tidegate.sources where url is not null"))]
+        db.execute(text("truncate tidegate.sources"))
+    assert (rotated.secrets, rotated.sources) == (5, {"warehouse": 1})
+    [new_key] = KeyFile(tmp_path).keys()
+    assert [open_vault(new_key, tmp_path).open(one, "it") for one in stored] == [url]
 
 
 def test_a_process_at_work_takes_the_new_key_up(engine: Engine, tmp_path: Path) -> None:

@@ -292,7 +292,14 @@ def test_a_problem_is_shown_since_when_and_with_its_remedy(
 
 def test_every_problem_that_has_a_remedy_can_be_made(live: Live) -> None:
     assert codes(live) == ["not_imported"]
-    made = {code for code, _, _ in PROBLEMS} | {"not_imported", "no_worker", "disk_low"}
+    of_syncs = {
+        "sync_failed",
+        "sync_rows_failed",
+        "sync_late",
+        "sync_slow",
+        "outbound_paused",
+    }  # test_sync_operation.py
+    made = {code for code, _, _ in PROBLEMS} | {"not_imported", "no_worker", "disk_low"} | of_syncs
     assert made == set(problems.REMEDIES)
 
 

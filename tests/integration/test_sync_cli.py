@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 from tests.support.command_line import Cli
+from tests.support.waiting import until
 from tests.support.warehouse import ACCOUNTS
 
 from tidegate.outbound import specs, syncs
@@ -152,23 +153,25 @@ def test_a_sync_is_planned_run_and_shown(desk: Desk, tmp_path: Path) -> None:
 
 def test_rows_that_fail_are_shown_and_tried_again(desk: Desk) -> None:
     desk("sources", "add", "warehouse", f"duckdb://{desk.warehouse}")
-    desk.define(fields=SPEC["fields"] | {"preferred_locales": [{"value": "en"}], "address": {"country": "tier"}})
-    desk.write("insert into accounts values (4, 'Held', 'not an address', 'DE')")
+    desk.define(fields=SPEC["fields"] | {"invoice_settings": {"default_payment_method": "method"}})
+    desk.write("""
+alter table accounts add column method varchar;
+insert into accounts values (4, 'Refused', 'refused@new.example', 'DE', 'pm_nobody_has')""")
     some = desk.json("sync", "run", "customers", "--only", "4", code=1)
     assert some["state"] == "incomplete"
     shown = desk.json("sync", "show", "customers")
     [failed] = shown["rows"]
     assert (failed["key"], failed["state"]) == ("4", "failed")
-    assert "Invalid email address" in failed["why"]
+    assert "pm_nobody_has" in failed["why"]
     [request] = desk.json("sync", "show", "customers", "--status", "failed")["requests"]
     assert (request["state"], request["status"]) == ("refused", 400)
-    assert "Invalid email address" in desk("sync", "show", "customers", "--status", "failed")
+    assert "pm_nobody_has" in desk("sync", "show", "customers", "--status", "failed")
     assert desk.json("sync", "show", "customers", "--status", "done")["requests"] == []
-    desk.write("update accounts set email = 'held@new.example' where id = 4")
+    desk.write("update accounts set method = null where id = 4")
     again = desk.json("sync", "retry", "customers", "--row", "4")
     assert (again["state"], again["sent"]) == ("done", {"create": 1})
     assert desk.json("sync", "retry", "customers")["sent"] == {}
-    assert desk.customers()["held@new.example"]["name"] == "Held"
+    assert desk.customers()["refused@new.example"]["name"] == "Refused"
     refused = desk.json("sync", "reset", "customers", code=2)["error"]["message"]
     assert "--yes" in refused
     assert desk.json("sync", "reset", "customers", "--yes")["forgotten"] == 1
@@ -189,3 +192,98 @@ def test_outbound_is_paused_and_resumed(desk: Desk) -> None:
     assert desk.json("resume", "outbound")["was"] is False
     assert desk.json("sync", "run", "customers", "--limit", "1")["sent"] == {"create": 1}
     assert desk.json("sync", "cancel", "customers", code=2)["error"]["message"] == "No run of customers is under way."
+
+
+def test_a_run_is_shown_as_it_would_be_taken_back_and_then_taken_back(desk: Desk) -> None:
+    desk("sources", "add", "warehouse", f"duckdb://{desk.warehouse}")
+    desk.define()
+    plan = desk.json("sync", "plan", "customers")["plan"]
+    run = desk.json("sync", "run", "customers", "--plan", str(plan))["run"]
+    shown = desk("sync", "revert", str(run))
+    assert "to be taken back" in shown
+    assert f"`tidegate sync revert {run} --run` does it" in shown
+    assert len(desk.customers()) == 3
+    assert desk.json("sync", "revert", str(run), "--run")["sent"] == {"delete": 3}
+    assert desk.customers() == {}
+    assert "no run of a sync" in desk.cli("sync", "revert", "1", code=2).stderr
+
+
+def test_a_run_is_followed_and_canceled_from_elsewhere(desk: Desk) -> None:
+    desk("sources", "add", "warehouse", f"duckdb://{desk.warehouse}")
+    desk.define()
+    desk.write("insert into accounts select i, 'Co ' || i, 'c' || i || '@new.example', 'x' from range(10, 4000) t(i)")
+    plan = desk.json("sync", "plan", "customers")["plan"]
+    asked = ("--api-key", "-", "--write-key", "-", "--api-base", desk.sandbox.url, "--name", "test", "--rate", "40")
+    desk("connect", *asked, "--endpoint-rate", "40", stdin=f"{desk.sandbox.key}\n{desk.sandbox.key}\n")
+    running = desk.cli.start("sync", "run", "customers", "--plan", str(plan), "--json")
+    try:
+        until(lambda: len(desk.customers()) > 20, "customers made", seconds=60)
+        following = desk.cli.start("sync", "tail", "customers", "--json")
+        refused = desk.json("sync", "run", "customers", code=1)["error"]
+        assert refused["type"] == "SyncRunning"
+        assert "under way" in desk.json("sync", "reset", "customers", "--yes", code=2)["error"]["message"]
+        canceled = desk.json("sync", "cancel", "customers")
+        out, err = running.communicate(timeout=60)
+        told, problem = following.communicate(timeout=60)
+        assert (following.returncode, "Traceback" in err + problem) == (0, False), err + problem + out
+    finally:
+        running.kill()
+    summary, followed = json.loads(out), json.loads(told)
+    assert (running.returncode, summary["state"], summary["run"]) == (1, "interrupted", canceled["run"])
+    made = len(desk.customers())
+    assert 20 < made == summary["sent"]["create"] < 3000
+    assert followed["state"] == "interrupted"
+    assert sum(one["state"] == "done" for one in followed["requests"]) == made
+    assert desk.json("sync", "runs", "customers")["runs"][0]["state"] == "interrupted"
+
+
+def test_a_run_of_a_source_that_breaks_in_the_middle_sends_nothing(desk: Desk) -> None:
+    desk("sources", "add", "warehouse", f"duckdb://{desk.warehouse}")
+    desk.define()
+    model = {
+        "key": "accounts",
+        "source": "warehouse",
+        "sql": "select a.*, case when i > 20000 then error('broken off') end from accounts a, range(30000) t(i)",
+        "primary_key": "id",
+    }
+    engine = open_engine(desk.url, pool_size=1)
+    with engine.begin() as db:
+        syncs.define_model(db, specs.model(model))
+    engine.dispose()
+    error = desk.json("sync", "run", "customers", "--limit", "5", code=2)["error"]
+    assert error["type"] == "ModelInvalid"
+    assert "broken off" in error["message"]
+    desk.warehouse.unlink()
+    assert desk.json("sync", "run", "customers", "--limit", "5", code=3)["error"]["type"] == "SourceUnreachable"
+    assert desk.customers() == {}
+    last = desk.json("sync", "show", "customers")
+    assert (last["state"], last["requests"]) == ("interrupted", [])
+    assert "is not there" in last["error"]
+
+
+def test_the_hubs_own_tables_are_written_back_to_stripe(desk: Desk) -> None:
+    """What the hub knows of each customer as their metadata: no other warehouse is needed."""
+    desk("sources", "add", "hub", "tidegate://")
+    sql = "select id, name, 'vip' as tier from customers where deleted_at is null order by id limit 2"
+    spec = {
+        "key": "back",
+        "model": "known",
+        "resource": "customers",
+        "mode": "update",
+        "match": {"id": "id"},
+        "fields": {"metadata": {"tier": "tier"}},
+    }
+    engine = open_engine(desk.url, pool_size=1)
+    with engine.begin() as db:
+        syncs.define_model(db, specs.model({"key": "known", "source": "hub", "sql": sql, "primary_key": "id"}))
+        syncs.define_sync(db, specs.sync(spec), "test")
+    engine.dispose()
+    assert [one["type"] for one in desk.json("models", "preview", "known")["columns"]] == ["string"] * 3
+    plan = desk.json("sync", "plan", "back")
+    assert plan["counts"]["update"] == 2
+    done = desk.json("sync", "run", "back", "--plan", str(plan["plan"]))
+    assert (done["state"], done["sent"]) == ("done", {"update": 2})
+    state = desk.sandbox.state
+    tiers = [state.full("customers", id_)["metadata"].get("tier") for id_ in list(state["customers"].ids)]
+    assert sorted(tier for tier in tiers if tier) == ["vip", "vip"]
+    assert desk.json("sync", "run", "back")["sent"] == {}

@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from tests.support import queue
 from tests.support.importing import connected, imported
+from tests.support.waiting import until
 from tests.support.warehouse import ACCOUNTS, Warehouse
 
 from tidegate.connections import runs
-from tidegate.errors import OutboundPaused, QueryRefused, SyncInvalid, SyncRunning
+from tidegate.errors import OutboundPaused, QueryRefused, SyncInvalid, SyncRunning, UsageError
 from tidegate.outbound import dues, pausing, specs, syncs
 from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
-from tidegate.workflows import connect, retention, run_sync, sync_task
+from tidegate.workflows import connect, retention, run_sync, sync_stopping, sync_task
 from tidegate.workflows.contacts_forget import forget
 from tidegate.workflows.read_store import read_store
 from tidegate.workflows.run_sync import Wanted
@@ -222,6 +223,46 @@ def test_a_worker_that_stops_leaves_it_due_and_rings(warehouse: Warehouse, conte
     assert queue.jobs(warehouse.hub.engine) == [("run_sync", "acme", "todo")]
 
 
+def test_what_is_due_and_has_not_begun_is_canceled(warehouse: Warehouse, context: TaskContext) -> None:
+    ask(warehouse)
+    assert sync_stopping.cancel(warehouse.hub.engine, "customers") is None
+    assert (due(warehouse), work(context)["state"]) == ({}, "nothing due")
+    with pytest.raises(UsageError, match="No run of customers is under way"):
+        sync_stopping.cancel(warehouse.hub.engine, "customers")
+
+
+def test_a_run_that_is_canceled_ends_and_owes_nothing_while_the_worker_goes_on(
+    warehouse: Warehouse, context: TaskContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_run(warehouse)
+    ask(warehouse)
+    settling = run_sync.sync_settling.settle
+
+    def cancel_first(engine: Engine, *rest: Any) -> int:
+        assert sync_stopping.cancel(engine, "customers") == last_run(warehouse)
+        assert rest[-1].wait(20), "the run heard of it"
+        return settling(engine, *rest)
+
+    monkeypatch.setattr(run_sync.sync_settling, "settle", cancel_first)
+    assert work(context)["state"] == "interrupted"
+    assert not context.stop.is_set()
+    assert due(warehouse) == {}
+    assert problems(warehouse) == []
+
+
+def test_a_worker_runs_what_a_schedule_makes_due(warehouse: Warehouse, context: TaskContext) -> None:
+    first_run(warehouse)
+    warehouse.write("insert into accounts values (5, 'Ed', 'ed@new.example', 'pro')")
+    warehouse.define(schedule="1m")
+    url = warehouse.hub.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with queue.working(url, context):
+        sync_task.ring_for_syncs(context, MONDAY)
+        sync_task.ring_for_syncs(context, MONDAY + timedelta(minutes=1))
+        sent = "select count(*) from tidegate.sync_rows where state = 'sent'"
+        until(lambda: warehouse.rows(sent) == [(4,)], "the row sent")
+        until(lambda: "run_sync" in [name for name, _, _ in queue.jobs(context.engine, "succeeded")], "the job done")
+
+
 def test_a_pause_holds_what_is_due_and_says_so(warehouse: Warehouse, context: TaskContext) -> None:
     first_run(warehouse)
     with warehouse.hub.engine.begin() as db:
@@ -309,8 +350,10 @@ def test_a_person_who_is_forgotten_is_sent_no_more_and_named_nowhere(warehouse: 
     warehouse.write("delete from accounts where id = 4")
     warehouse.run()  # what is wrong with a row is kept as long as the model has it
     [(id_,)] = warehouse.rows("select object_id from tidegate.sync_rows where key = '1'")
-    with holding(warehouse), pytest.raises(SyncRunning):
-        forget(engine, False, None, "ada", customer=id_, account=warehouse.account, only_preview=False)
+    with holding(warehouse):
+        forget(engine, False, None, "ada", customer=id_, account=warehouse.account, only_preview=True)
+        with pytest.raises(SyncRunning):
+            forget(engine, False, None, "ada", customer=id_, account=warehouse.account, only_preview=False)
     done = forget(engine, False, None, "ada", customer=id_, account=warehouse.account, only_preview=False)
     assert (done.rows["tidegate.requests"], done.rows["tidegate.sync_rows"]) == (1, 1)
     assert mentions(warehouse) == set()
@@ -366,3 +409,25 @@ def test_only_what_changed_in_stripe_since_the_last_run_is_looked_at(warehouse: 
         db.execute(text("update tidegate.syncs set looked_until = now() + interval '1 day'"))
         db.execute(text("update tidegate.sync_rows set seen_at = null"))
     assert sum(warehouse.plan()["counts"].values()) == 0
+
+
+def test_what_waits_in_the_inbox_is_not_known_yet(warehouse: Warehouse) -> None:
+    """An event that is parked may change an object as of its own time, however much later it is handled."""
+    told = datetime(2026, 1, 2, 3, tzinfo=UTC)
+    for number, (state, at) in enumerate((("handled", told - timedelta(days=9)), ("parked", told))):
+        values = {"id": f"evt_{number}", "state": state, "at": at}
+        insert = text("""
+insert into tidegate.inbox (connection, event_id, type, created, source, body, state)
+values ('acme', :id, 'x', :at, 'webhook', '{}', :state)""")
+        with warehouse.hub.engine.begin() as db:
+            db.execute(insert, values)
+    first_run(warehouse)
+    assert warehouse.rows("select looked_until from tidegate.syncs") == [(told,)]
+    warehouse.run(part=Part(limit=1))
+    with warehouse.hub.engine.begin() as db:
+        db.execute(text("update tidegate.inbox set state = 'handled'"))
+    warehouse.run(part=Part(keys=("1",)))
+    assert warehouse.rows("select looked_until from tidegate.syncs") == [(told,)]  # a part says nothing of the rest
+    warehouse.run()
+    complete = warehouse.rows("select complete_as_of from tidegate.connections")
+    assert warehouse.rows("select looked_until from tidegate.syncs") == complete

@@ -18,10 +18,14 @@ from tidegate.api import (
     health,
     integration,
     mappings,
+    models,
+    outbound,
     packages,
     problems,
     revenue,
     runs,
+    sources,
+    syncs,
     webhooks,
 )
 from tidegate.api.committer import Committer
@@ -37,6 +41,7 @@ NOUNS = (
     *(features, mappings, packages, catalog_changes),
     billing_events,
     revenue,
+    *(sources, models, syncs, outbound),
 )
 
 

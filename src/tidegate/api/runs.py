@@ -1,21 +1,23 @@
-"""Runs over HTTP: how far an import, a catch-up or an audit is."""
+"""Runs over HTTP: how far an import, a catch-up, an audit or a sync is, and what a sync sent."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import RowMapping
 
 from tidegate.api.auth import HubOf, requires
 from tidegate.connections import runs
 from tidegate.errors import RunUnknown
+from tidegate.outbound.push import history
+from tidegate.outbound.push.history import Status, Which
 
 router = APIRouter(prefix="/api/runs", tags=["runs"])
 
 
 class Run(BaseModel):
-    """One execution of an import, a catch-up or an audit. Times are UTC."""
+    """One execution of an import, a catch-up, an audit or a sync (its connection is `sync:NAME`). Times are UTC."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -39,7 +41,62 @@ def shown(row: RowMapping) -> Run:
 def show(run_id: int, hub: HubOf) -> Run:
     """The run, with its summary so far."""
     with hub.engine.connect() as db:
-        row = runs.find(db, run_id) if run_id < 2**63 else None
+        row = runs.find(db, run_id) if 0 <= run_id < 2**63 else None
     if row is None:
         raise RunUnknown(id=run_id)
     return shown(row)
+
+
+class Request(BaseModel):
+    """A request to Stripe that a sync sent for a row; personal data is left out. `state`: intended, done, refused or
+    unknown; `before`: the fields that it changed, as they were; `response`: Stripe's answer. Times are UTC.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: int
+    run: int
+    sync: str
+    key: str
+    operation: str
+    method: str
+    path: str
+    params: dict[str, Any]
+    before: dict[str, Any]
+    state: str
+    status: int | None
+    error: str
+    request_id: str
+    object_id: str | None
+    idempotency_key: str
+    response: Any
+    intended_at: datetime
+    sent_at: datetime | None
+    answered_at: datetime | None
+
+
+class Requests(BaseModel):
+    """A page of requests, oldest first. `next`: what to give as `after` for the next page; null: there is none yet."""
+
+    requests: list[Request]
+    next: str | None
+
+
+@router.get("/{run_id:segment}/requests", dependencies=[requires("read")])
+def requests(
+    run_id: int,
+    hub: HubOf,
+    limit: Annotated[int, Query(ge=1, le=500, description="rows of a page")] = 100,
+    after: Annotated[int, Query(ge=0, lt=2**63, description="`next` of the page before")] = 0,
+    status: Annotated[Status | None, Query(description="only with this outcome; failed: refused or unknown")] = None,
+    key: Annotated[str | None, Query(description="only of the row with this primary key")] = None,
+) -> Requests:
+    """What a run of a sync sent and was answered."""
+    with hub.engine.connect() as db:
+        row = runs.find(db, run_id) if 0 <= run_id < 2**63 else None
+        if row is None:
+            raise RunUnknown(id=run_id)
+        found = history.listing(db, Which(run_id, None, key, status), limit + 1, after, answers=True)
+    some = found[:limit]
+    following = str(some[-1]["id"]) if len(found) > limit else None
+    return Requests(requests=[Request.model_validate(one) for one in some], next=following)

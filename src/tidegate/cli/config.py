@@ -85,7 +85,7 @@ def export(
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Where to; without one, to stdout.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write features, packages, mappings and contact settings as a file that, applied, changes nothing."""
+    """Write the hub as a file that, applied, changes nothing; refused where a source holds a password in the clear."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.workflows.config_export import export as exported

@@ -24,10 +24,10 @@ def pause_outbound(as_json: AsJson = False) -> None:
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.outbound import pausing
+    from tidegate.workflows import outbound_changes
 
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
-        found = pausing.pause(db, person())
+        found = outbound_changes.pause(db, person())
     if as_json:
         show.document({"paused": True, **found})
     else:
@@ -39,10 +39,11 @@ def resume_outbound(as_json: AsJson = False) -> None:
     """Let syncs run again; what is due by its schedule runs within a minute."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.outbound import pausing
+    from tidegate.cli.who import person
+    from tidegate.workflows import outbound_changes
 
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
-        was = pausing.resume(db)
+        was = outbound_changes.resume(db, person())
     if as_json:
         show.document({"paused": False, "was": was})
     else:

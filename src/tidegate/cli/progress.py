@@ -1,4 +1,4 @@
-"""Shows on stderr how far an import, an audit or a sync is: live bars on a terminal, a line every few seconds in a pipe."""
+"""Shows on stderr how far long work is: live bars on a terminal, a line every few seconds in a pipe."""
 
 import sys
 import threading

@@ -46,13 +46,14 @@ def add(
     """Add a source, or replace one. A URL with a password is encrypted; give it by `-`, a prompt or --env."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows import sources
+    from tidegate.cli.who import person
+    from tidegate.workflows import outbound_changes, sources
 
     if not url and not env and sys.stdin.isatty():
         url = str(typer.prompt("URL", hide_input=True, err=True))
     said = sys.stdin.readline().strip() if url == "-" else url
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
-        known = sources.define(db, key, said, env, lambda: hub.vault)
+        known = outbound_changes.define_source(db, key, said, env, lambda: hub.vault, person())
         if test:
             sources.tried(hub.engine, db, key, hub.source_url)
     if as_json:
@@ -81,10 +82,11 @@ def remove(key: Key, as_json: AsJson = False) -> None:
     """Remove a source that no model names."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.outbound import syncs
+    from tidegate.cli.who import person
+    from tidegate.workflows import outbound_changes
 
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
-        syncs.remove(db, "sources", key)
+        outbound_changes.remove(db, "sources", key, person())
     if as_json:
         show.document({"source": key, "removed": True})
     else:

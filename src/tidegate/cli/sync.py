@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidegate.cli import sync_runs
+from tidegate.cli import sync_revert, sync_runs
 from tidegate.cli.options import AsJson, SyncName
 
 if TYPE_CHECKING:
@@ -140,7 +140,10 @@ def retry(
 
 @app.command()
 def cancel(name: SyncName, as_json: AsJson = False) -> None:
-    """Ask the run of a sync that is under way, wherever it is, to stop after its requests under way."""
+    """Ask the run of a sync that is under way, wherever it is, to stop after its requests under way.
+
+    A run that is due and has not begun is not run.
+    """
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.workflows import sync_stopping
@@ -149,6 +152,8 @@ def cancel(name: SyncName, as_json: AsJson = False) -> None:
         number = sync_stopping.cancel(hub.engine, name)
     if as_json:
         show.document({"sync": name, "run": number, "asked": True})
+    elif number is None:
+        show.line(f"{name} was due, and is not run now.")
     else:
         show.line(f"Run {number} of {name} stops within seconds.")
 
@@ -164,6 +169,7 @@ def reset(
 
     from tidegate.cli import show
     from tidegate.cli.hub import opened
+    from tidegate.cli.who import person
     from tidegate.errors import UsageError
     from tidegate.workflows import sync_history
 
@@ -172,7 +178,7 @@ def reset(
             raise UsageError(problem="Nothing was forgotten: this needs a person to ask, or --yes.")
         typer.confirm(f"Forget what was sent of every row of {name}?", abort=True, err=True)
     with opened(may_migrate=True) as hub:
-        count = sync_history.reset(hub.engine, name)
+        count = sync_history.reset(hub.engine, name, person())
     if as_json:
         show.document({"sync": name, "forgotten": count})
     else:
@@ -233,6 +239,6 @@ def _refuse_ending(file: Path | None) -> None:
         raise UsageError(problem=f"{file}: its name says the format by its end: .parquet, .csv or .json.")
 
 
-for command in (sync_runs.runs, sync_runs.tail):
+for command in (sync_runs.runs, sync_runs.tail, sync_revert.revert):
     app.command()(command)
 app.command("show")(sync_runs.show_)

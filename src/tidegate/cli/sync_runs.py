@@ -160,7 +160,7 @@ def _say(
     )
     columns = ("id", "key", "operation", "object_id", "state", "status", "request_id", "error")
     if requests:
-        shown = [(str(one["id"]), *(value(one[name]) for name in columns[1:])) for one in requests]
+        shown = [(str(one["id"]), *(value(one[name]) for name in columns[1:-1]), one["error"]) for one in requests]
         show.table(["request", "row", "operation", "object", "state", "status", "Stripe's id", "error"], shown)
     if unsent:
         show.line("Rows that are not sent, as they stand:")

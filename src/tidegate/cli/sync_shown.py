@@ -84,9 +84,8 @@ def say_run(summary: Mapping[str, Any]) -> None:
 
     counts, sent = summary["counts"], summary["sent"]
     if sent or summary["failed"]:
-        show.table(
-            ["request", "done"], [*sent.items(), *([("failed", summary["failed"])] if summary["failed"] else [])]
-        )
+        failed = [("failed", summary["failed"])] if summary["failed"] else []
+        show.table(["requests", ""], [*sent.items(), *failed])
     left = [(TOLD[kind], counts[kind]) for kind in ("held", "conflict", "invalid", "skip") if counts.get(kind)]
     if left:
         show.table(["rows", ""], left)

@@ -53,8 +53,8 @@ REMEDIES: dict[str, str] = {
     "warehouse, or the field map; every run tries them again.",
     "sync_late": "Start a worker (`tidegate serve` or `tidegate worker`); where one works, see with "
     "`tidegate sync runs {subject}` what it does instead.",
-    "sync_slow": "`tidegate sync runs {subject}` shows how far it is. Where its rows need the time, give the sync "
-    "`alerts: {{longest: MINUTES}}`; a limit of your own is raised with `tidegate connect --rate`.",
+    "sync_slow": "`tidegate sync runs {subject}` shows how far it is. Where its rows need the time, let the "
+    "sync's `alerts` allow it (`longest`, in minutes); a limit of your own is raised with `tidegate connect --rate`.",
     "outbound_paused": "`tidegate resume outbound` lets it run.",
     "disk_low": "Make room, or set TIDEGATE_HOME to a larger file system and move the folder there.",
 }

@@ -47,6 +47,9 @@ class Asking:
             self._db, self._connection, self._sync.resource, sorted({id_ for those in ids for id_ in those})
         )
         beside = lookups.hanging(self._db, self._connection, self._sync.resource, sorted(bodies))
+        found_now = {id_ for row, those in zip(batch, ids, strict=True) if not _object_of(states.get(row["_key"]))
+                     for id_ in those}  # fmt: skip
+        holders = remembered.holders(self._db, self._sync.key, sorted(found_now))
         creates, updates = (self._payloads(batch, known, operation) for operation in ("create", "update"))
         owners = {id_: self._owner(id_, bodies) for those in ids for id_ in those}
         forgotten = lookups.forgotten(self._db, self._connection, set(owners.values()) - {""})
@@ -62,6 +65,7 @@ class Asking:
                 sent=state.sent if state else None,
                 gone=bool(ids[place]) and not there,
                 forgotten=any(owners[id_] in forgotten for id_ in ids[place]),
+                twins=() if _object_of(state) else row["_twins"] or [holders[id_] for id_ in there if id_ in holders],
                 parent=create.parent,
             )  # fmt: skip
             found.append((asked, state))

@@ -72,9 +72,12 @@ def of(db: Connection, sync: str) -> Due | None:
     return next((one for one in due(db) if one.sync == sync), None)
 
 
-def settle(db: Connection, sync: str, since: datetime | None) -> None:
-    """Says that what was due came to its end; what was asked for since stays due. `since`: `Due.at`; None: all."""
-    db.execute(_SETTLE, {"sync": sync, "since": since})
+def settle(db: Connection, sync: str, since: datetime | None) -> bool:
+    """Says that what was due came to its end; what was asked for since stays due. `since`: `Due.at`; None: all.
+
+    False: it was not due.
+    """
+    return bool(db.execute(_SETTLE, {"sync": sync, "since": since}).rowcount)
 
 
 # What is asked for while a run is at work is due after it: `settle` finds another time then.
@@ -113,4 +116,4 @@ order by array_position(array['products', 'prices', 'customers', 'subscriptions'
 
 _SETTLE = text("""
 update tidegate.syncs set due_at = null, due_for = '', asked = null
-where key = :sync and (cast(:since as timestamptz) is null or due_at = :since)""")
+where key = :sync and due_at is not null and (cast(:since as timestamptz) is null or due_at = :since)""")

@@ -60,6 +60,8 @@ def make(
     part leaves alone. The decisions are in the staging's table `decisions`.
     """
     counts = staging.counts()
+    way, _, column = sync.matched_by
+    staging.pair(column, folds=way == "email")
     total = counts.new + counts.changed + counts.again
     terms = Terms(
         sync.resource,

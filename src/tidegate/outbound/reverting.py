@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 from tidegate.mirror import lookups
 from tidegate.outbound import rows as remembered
 from tidegate.outbound.plan.reverting import Done, way_back
 from tidegate.outbound.planning import Planned
+from tidegate.outbound.specs import Sync
 
 BATCH = 1_000
 
@@ -21,19 +22,26 @@ def syncs_of(db: Connection, run: int) -> list[str]:
 
 
 def ways_back(
-    db: Connection, run: int, sync: str, connection: str, resource: str, *, despite_edits: bool = False
+    engine: Engine, run: int, sync: Sync, connection: str, *, despite_edits: bool = False, own: int | None = None
 ) -> Iterator[list[Planned]]:
-    """How each request that a run sent of a sync's rows is undone, the last one first, by batches."""
+    """How each request that a run sent of a sync's rows is undone, the last one first, by batches. `own`: the run that
+    does it, whose requests are no later ones.
+    """
     before = None
-    while some := db.execute(_DONE, {"run": run, "sync": sync, "before": before, "batch": BATCH}).all():
+    while True:
+        values = {"run": run, "sync": sync.key, "before": before, "own": own or run, "batch": BATCH}
+        with engine.connect() as db:
+            some = db.execute(_DONE, values).all()
+            known = remembered.of(db, sync.key, sorted({row.key for row in some}))
+            live = _live(db, connection, sync.resource, sorted({row.object_id for row in some if row.object_id}))
+        if not some:
+            return
         before = some[-1].id
-        known = remembered.of(db, sync, sorted({row.key for row in some}))
-        live = _live(db, connection, resource, sorted({row.object_id for row in some if row.object_id}))
         found: list[Planned] = []
         for row in some:
             state = known.get(row.key)
             done = _done(row, state.wrote if state else None)
-            decision = way_back(resource, done, live.get(done.object_id), despite_edits=despite_edits)
+            decision = way_back(sync.resource, done, live.get(done.object_id), despite_edits=despite_edits)
             found.append(Planned(decision, state.hash if state else 0))
         yield found
 
@@ -57,7 +65,7 @@ _DONE = text("""
 select r.id, r.key, r.operation, r.object_id, r.params, r.before, r.response, r.forgotten_at is not null as forgotten,
   coalesce(a.object_id, s.retires) as replaced,
   (select max(l.run) from tidegate.requests l
-   where l.sync = r.sync and l.key = r.key and l.id > r.id and l.run <> r.run and l.state = 'done') as later
+   where l.sync = r.sync and l.key = r.key and l.id > r.id and l.run not in (r.run, :own) and l.state = 'done') as later
 from tidegate.requests r
 left join lateral (
   select a.object_id from tidegate.requests a

@@ -51,7 +51,9 @@ def touched(db: Connection, sync: str, connection: str, resource: str) -> list[s
     Objects that stand as they did when all were looked at last (`syncs.looked_until`) are not asked about: whatever
     Stripe did before that time was known then (`told_until`).
     """
-    return list(db.scalars(text(_TOUCHED.format(resource=resource)), {"sync": sync, "connection": connection}))
+    since = db.scalar(text("select looked_until from tidegate.syncs where key = :sync"), {"sync": sync})
+    values = {"sync": sync, "connection": connection, "since": since}
+    return list(db.scalars(text(_TOUCHED.format(resource=resource)), values))
 
 
 def told_until(db: Connection, connection: str) -> datetime | None:
@@ -60,6 +62,13 @@ def told_until(db: Connection, connection: str) -> datetime | None:
     What waits in the inbox is read and not yet in the mirror.
     """
     return db.scalar(_TOLD_UNTIL, {"connection": connection})
+
+
+def holders(db: Connection, sync: str, ids: Sequence[str]) -> dict[str, str]:
+    """The keys of the rows that are these objects, by the object's id; of rows that left the model none."""
+    if not ids:
+        return {}
+    return {row.object_id: row.key for row in db.execute(_HOLDERS, {"sync": sync, "ids": list(ids)})}
 
 
 def keep(db: Connection, sync: str, run: int, rows: Sequence[Row]) -> None:
@@ -90,14 +99,17 @@ select r.key from stripe.{resource} o
 join tidegate.sync_rows r on r.sync = :sync and r.object_id = o.id
 where o.connection = :connection and (o.updated_at is distinct from r.seen_at or o.certainty = 2)
   and r.state <> 'reverted'
-  and o.updated_at >= coalesce((select looked_until from tidegate.syncs where key = :sync) - interval '1 second',
-    '-infinity')"""
+  and (cast(:since as timestamptz) is null or o.updated_at >= cast(:since as timestamptz) - interval '1 second')"""
 
 _TOLD_UNTIL = text("""
 select least(c.complete_as_of,
   (select min(i.created) from tidegate.inbox i where i.connection = c.name and i.state = 'waiting'),
   (select min(i.created) from tidegate.inbox i where i.connection = c.name and i.state = 'parked'))
 from tidegate.connections c where c.name = :connection and c.complete_as_of is not null""")
+
+_HOLDERS = text("""
+select object_id, key from tidegate.sync_rows
+where sync = :sync and object_id = any(cast(:ids as text[])) and state <> 'gone'""")
 
 _OF = text(f"""
 select {", ".join(_ALL)} from tidegate.sync_rows where sync = :sync and key = any(cast(:keys as text[]))""")

@@ -1,6 +1,6 @@
 """What a source, a model and a sync say: read from tidegate.yaml, a command or a request, and checked as a whole."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -23,6 +23,14 @@ MATCHES: Mapping[str, frozenset[str]] = {
 """By what a row is matched with an object of each resource."""
 SETTABLE = frozenset({"products"})
 """Resources whose objects can be made under an id of one's own."""
+
+
+class Problems(ValueError):
+    """What is wrong with a sync, each as `place: problem`; a place is names parted by dots, as in the entry."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(problems))
 
 
 class Delete(BaseModel):
@@ -128,7 +136,7 @@ class Sync(BaseModel):
         problems = [*_of_match(self), *_of_delete(self), *_of_options(self), *_of_schedule(self)]
         problems += [f"{one.where}: {one.problem}" for one in parse(self.resource, self.fields)[1]]
         if problems:
-            raise ValueError("; ".join(problems))
+            raise Problems(problems)
         return self
 
     @property

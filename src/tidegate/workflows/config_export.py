@@ -9,6 +9,7 @@ from tidegate.catalog import features, mappings, packages
 from tidegate.connections import accounts
 from tidegate.revenue import editions
 from tidegate.revenue.editions import Terms
+from tidegate.workflows import config_outbound
 
 
 def export(db: Connection) -> dict[str, Any]:
@@ -23,6 +24,7 @@ def export(db: Connection) -> dict[str, Any]:
         "mappings": [mapping_entry(one, several=several) for one in _in_order(mappings.every(db))],
         "contacts": _contacts(db, several),
         "revenue": _revenue(db, several),
+        **config_outbound.export(db, several),
     }
     return {name: section for name, section in sections.items() if section}
 

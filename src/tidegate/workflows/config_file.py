@@ -16,7 +16,7 @@ from tidegate.entitlements.grants import derive_grants
 from tidegate.errors import CatalogInvalid, CatalogUnknown, ConfigInvalid, UsageError
 from tidegate.revenue import editions
 from tidegate.revenue.editions import Terms
-from tidegate.workflows import catalog_changes, contacts_settings, ledger_policy
+from tidegate.workflows import catalog_changes, config_outbound, contacts_settings, ledger_policy
 from tidegate.workflows.config_sections import ContactsEntry, MappingEntry, PackageEntry, RevenueEntry, Sections
 from tidegate.workflows.contacts_settings import Matching
 from tidegate.workflows.previewing import Change, Prepared
@@ -99,6 +99,8 @@ def apply(sections: Sections, by: str, *, prune: bool = False, keep_holders: boo
         _mappings(db, applying)
         _contacts(db, applying)
         _revenue(db, applying)
+        config_outbound.define(db, applying)
+        config_outbound.leave(db, applying)
         _leave(db, applying)
         if any(step.section == "mappings" for step in applying.steps):
             for account in accounts.every(db):

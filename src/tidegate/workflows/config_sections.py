@@ -1,6 +1,6 @@
 """The sections of tidegate.yaml: what each may say, and the file as checked entries that know their line."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Literal, cast
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from tidegate.catalog.terms import FeatureType, Reset
 from tidegate.contacts.policy import NAMES
+from tidegate.outbound import specs
 from tidegate.workflows.config_yaml import Document, FromEnvironment, load
 
 _FORBID = ConfigDict(extra="forbid")
@@ -99,12 +100,24 @@ class RevenueEntry(BaseModel):
     identity: str = "own_id"
 
 
+class SourceEntry(BaseModel):
+    """An entry of `sources`. A URL that holds a password comes from the environment: `{env: NAME}`."""
+
+    model_config = _FORBID
+
+    key: str
+    url: str
+
+
 MODELS: dict[str, type[BaseModel]] = {
     "features": FeatureEntry,
     "packages": PackageEntry,
     "mappings": MappingEntry,
     "contacts": ContactsEntry,
     "revenue": RevenueEntry,
+    "sources": SourceEntry,
+    "models": specs.Model,
+    "syncs": specs.Sync,
 }
 """The entries of each section, in the order in which they are applied."""
 ALONE = frozenset({"contacts", "revenue"})
@@ -121,11 +134,18 @@ class Sections:
     mappings: list[MappingEntry] | None = None
     contacts: list[ContactsEntry] | None = None
     revenue: list[RevenueEntry] | None = None
+    sources: list[SourceEntry] | None = None
+    models: list[specs.Model] | None = None
+    syncs: list[specs.Sync] | None = None
     paths: dict[int, tuple[str | int, ...]] = field(default_factory=dict[int, tuple[str | int, ...]])
 
     def of(self, entry: BaseModel) -> tuple[str | int, ...]:
         """Where an entry stands in the file."""
         return self.paths.get(id(entry), ())
+
+    def variable(self, entry: BaseModel, name: str) -> str:
+        """The variable of the environment that a value of an entry came from; empty: it stands in the file."""
+        return self.document.variables.get((*self.of(entry), name), "")
 
 
 def read(text: str, file: str, environment: Mapping[str, str]) -> Sections:
@@ -188,5 +208,26 @@ def _explained(
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return document.wrong(place, unknown(name, tuple(model.model_fields)))
+    told = first.get("ctx", {}).get("error")
+    if isinstance(told, specs.Problems):
+        return _each(document, path, told.problems)
     problem = first["msg"].removeprefix("Value error, ")
     return document.wrong(place, f"{path[0]}{f' → {name}' if name else ''}: {problem[:1].lower()}{problem[1:]}")
+
+
+def _each(document: Document, path: tuple[str | int, ...], problems: Sequence[str]) -> Exception:
+    """All that is wrong with an entry: the first problem leads, each of the others names its line."""
+    placed = [(_place(document, path, one.partition(": ")[0]), one) for one in problems]
+    lines = [f"line {line}: {one}" if line else one for line, one in placed]
+    return document.wrong((), f"{path[0]} → {'; '.join(lines)}")
+
+
+def _place(document: Document, path: tuple[str | int, ...], where: str) -> int | None:
+    """The line of the nearest place around `where` that the file has."""
+    parts: list[str | int] = [int(part) if part.isdecimal() else part for part in where.split(".")]
+    for known in range(len(parts), -1, -1):
+        if line := document.lines.get((*path, *parts[:known])) or document.lines.get(
+            (*path, "fields", *parts[:known]) if known else path
+        ):
+            return line
+    return None

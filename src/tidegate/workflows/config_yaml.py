@@ -26,11 +26,14 @@ class FromEnvironment(str):
 
 @dataclass(slots=True)
 class Document:
-    """What a file says: plain values, and the line (from 1) on which each stands, by its path."""
+    """What a file says: plain values, the line (from 1) on which each stands, and the variable that it came from, by
+    its path.
+    """
 
     file: str
     values: Any = None
     lines: dict[Path, int] = field(default_factory=dict[Path, int])
+    variables: dict[Path, str] = field(default_factory=dict[Path, str])
 
     def wrong(self, path: Path, problem: str) -> ConfigInvalid:
         """An error about a place, or about the nearest one around it that the file has."""
@@ -141,6 +144,7 @@ class _Reader:
         if name not in self._environment:
             said = ".".join(str(part) for part in path)
             raise self._document.wrong(path, f"{said} is to come from the environment, which has no {name}.")
+        self._document.variables[path] = name
         return FromEnvironment(self._environment[name])
 
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ from tidegate.errors import RunNotReverted, RunUnknown, SyncRunning, TidegateErr
 from tidegate.outbound import followups, pausing, planning, reverting, syncs
 from tidegate.outbound.planning import Planned
 from tidegate.outbound.specs import Sync
-from tidegate.workflows import sync_settling
+from tidegate.workflows import sync_settling, sync_stopping
 from tidegate.workflows.run_sync import KIND, OpenWriting, process_of
 from tidegate.workflows.sync_sending import Sender, Sent
 
@@ -35,13 +35,14 @@ class Way:
     sample: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
     syncs: list[str] = field(default_factory=list[str])
 
-    def take(self, sync: str, planned: Planned) -> None:
-        """Counts a decision."""
-        kind = planned.decision.kind
-        self.counts[kind] += 1
-        shown = self.sample.setdefault(kind, [])
-        if kind != "nothing" and len(shown) < SAMPLE:
-            shown.append({"sync": sync, **planning.shown(planned.decision)})
+    def take(self, sync: str, planned: Sequence[Planned]) -> None:
+        """Counts decisions."""
+        for one in planned:
+            kind = one.decision.kind
+            self.counts[kind] += 1
+            shown = self.sample.setdefault(kind, [])
+            if kind != "nothing" and len(shown) < SAMPLE:
+                shown.append({"sync": sync, **planning.shown(one.decision)})
 
     def as_json(self) -> dict[str, Any]:
         """As commands answer it: {run, syncs, counts, sample}."""
@@ -54,9 +55,10 @@ def plan(engine: Engine, run: int, *, despite_edits: bool = False) -> Way:
     """What taking a run back would do. No request. Raises RunUnknown and RunNotReverted."""
     with engine.connect() as db:
         chosen, account = _of(db, run)
-        way = Way(run, syncs=[one.key for one in chosen])
-        for sync, planned in _ways(db, run, chosen, account, despite_edits=despite_edits):
-            way.take(sync.key, planned)
+    way = Way(run, syncs=[one.key for one in chosen])
+    for sync in chosen:
+        for some in reverting.ways_back(engine, run, sync, account.name, despite_edits=despite_edits):
+            way.take(sync.key, some)
     return way
 
 
@@ -70,7 +72,7 @@ def revert(
     stop: threading.Event | None = None,
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Takes a run back, and returns {run, reverted, state, counts, sent, failed}.
+    """Takes a run back, and returns {run, reverted, state, counts, sample, sent, failed}.
 
     Its rows are left alone from then on until they change in the model. Raises RunUnknown, RunNotReverted,
     OutboundPaused, SyncRunning, and what ends the work.
@@ -83,57 +85,73 @@ def revert(
         options = {"connection": account.name, "reverts": run, "by": by, "despite_edits": despite_edits}
         with engine.begin() as db:
             number = runs.begin(db, f"sync:{key}", KIND, options, owner)
-        summary: dict[str, Any] = {"sync": key, "reverts": run, "counts": {}, "sent": {}, "failed": 0}
-
-        def told(sent: Sent) -> None:
-            summary.update(sent=dict(sorted(sent.done.items())), failed=sent.failed)
-            with engine.begin() as db:
-                runs.beat(db, number, summary, owner)
-            if progress is not None:
-                progress(summary)
-
+        reverted = _Reverting(engine, account, number, owner, Way(run), despite_edits, progress)
         state, error = "interrupted", ""
         try:
-            way = _send(engine, writing, chosen, account, number, run, despite_edits, stop, told)
-            summary["counts"] = way.as_json()["counts"]
-            left = summary["failed"] or way.counts["conflict"] or way.counts["skip"]
-            state = "interrupted" if stop and stop.is_set() else "incomplete" if left else "done"
+            state = reverted.run(chosen, writing, stop)
         except BaseException as wrong:
             error = str(wrong) if isinstance(wrong, TidegateError) else type(wrong).__name__
             raise
         finally:
             with engine.begin() as db:
-                runs.end(db, number, state, summary, owner, error)
-    return {"run": number, "reverted": run, "state": state, "connection": account.name, **summary}
+                runs.end(db, number, state, reverted.summary, owner, error)
+    answer = reverted.way.as_json() | reverted.summary
+    return answer | {"run": number, "reverted": run, "state": state, "connection": account.name}
 
 
-def _send(
-    engine: Engine, writing: OpenWriting, chosen: list[Sync], account: Account, number: int, run: int,
-    despite_edits: bool, stop: threading.Event | None, told: Callable[[Sent], None],
-) -> Way:  # fmt: skip
-    way, sent = Way(run), Sent()
-    with writing(account) as api, api.heeding(stop or threading.Event()):
-        for sync in chosen:
-            sync_settling.settle(engine, api, account, sync, number)
-            sender = Sender(engine, api, account, sync, number, sent=sent, stop=stop, progress=told)
-            with engine.connect() as db:
-                planned = [one for _, one in _ways(db, run, [sync], account, despite_edits=despite_edits)]
-            for one in planned:
-                way.take(sync.key, one)
-            sender.send(followups.in_batches([one for one in planned if one.decision.kind == "revert"]))
-            with engine.connect() as db:
-                retiring = followups.retiring(db, sync.key)
-            sender.send(followups.in_batches(retiring))
-    told(sent)
-    return way
+@dataclass(slots=True)
+class _Reverting:
+    engine: Engine
+    account: Account
+    number: int
+    owner: str
+    way: Way
+    despite_edits: bool
+    progress: Callable[[dict[str, Any]], None] | None
+    sent: Sent = field(default_factory=Sent)
 
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What was done so far."""
+        done = {"sent": dict(sorted(self.sent.done.items())), "failed": self.sent.failed}
+        return {"sync": self.way.syncs[0] if self.way.syncs else "", "reverts": self.way.run,
+                "counts": self.way.as_json()["counts"], **done}  # fmt: skip
 
-def _ways(
-    db: Connection, run: int, chosen: list[Sync], account: Account, *, despite_edits: bool
-) -> Iterator[tuple[Sync, Planned]]:
-    for sync in chosen:
-        for some in reverting.ways_back(db, run, sync.key, account.name, sync.resource, despite_edits=despite_edits):
-            yield from ((sync, one) for one in some)
+    def run(self, chosen: list[Sync], writing: OpenWriting, stop: threading.Event | None) -> str:
+        """Sends it; returns the state in which the run ended."""
+        self.way.syncs = [one.key for one in chosen]
+        with (
+            sync_stopping.heard(self.engine, chosen[0].key, self.number, stop) as heard,
+            writing(self.account) as api,
+            api.heeding(heard),
+        ):
+            for sync in chosen:
+                sync_settling.settle(self.engine, api, self.account, sync, self.number, heard)
+                sender = Sender(
+                    self.engine, api, self.account, sync, self.number, sent=self.sent, stop=heard, progress=self._tell
+                )
+                sender.send(self._ways(sync))
+                with self.engine.connect() as db:
+                    retiring = followups.retiring(db, sync.key)
+                sender.send(followups.in_batches(retiring))
+            if heard.is_set():
+                return "interrupted"
+        left = self.sent.failed or self.way.counts["conflict"] or self.way.counts["skip"]
+        return "incomplete" if left else "done"
+
+    def _ways(self, sync: Sync) -> Iterator[list[Planned]]:
+        ways = reverting.ways_back(
+            self.engine, self.way.run, sync, self.account.name, despite_edits=self.despite_edits, own=self.number
+        )
+        for some in ways:
+            self.way.take(sync.key, some)
+            yield [one for one in some if one.decision.kind == "revert"]
+
+    def _tell(self, _: Sent) -> None:
+        with self.engine.begin() as db:
+            runs.beat(db, self.number, self.summary, self.owner)
+        if self.progress is not None:
+            self.progress(self.summary)
 
 
 def _of(db: Connection, run: int) -> tuple[list[Sync], Account]:

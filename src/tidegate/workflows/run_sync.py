@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Account
-from tidegate.errors import PlanStale, SyncRunning, SyncStopped, TidegateError
+from tidegate.errors import PlanStale, SyncRunning, SyncStopped, TidegateError, WorkStopped
 from tidegate.mirror import lookups
 from tidegate.outbound import dues, followups, pausing, planning, rows, syncs
 from tidegate.outbound.push import journal
@@ -135,6 +135,23 @@ def _send(
             progress(summary)
 
     sender = Sender(engine, api, made.account, made.sync, number, stop=stop, progress=told)
+    try:
+        _send_all(engine, api, made, number, stop, sender, told)
+    except WorkStopped:  # of those that waited for their turn; what was sent is to be summed up
+        if stop is None or not stop.is_set():
+            raise
+    return sender.sent
+
+
+def _send_all(
+    engine: Engine,
+    api: StripeApi,
+    made: Planning,
+    number: int,
+    stop: threading.Event | None,
+    sender: Sender,
+    told: Callable[[Sent], None],
+) -> None:
     _retire(engine, sender, made.sync.key)  # what an earlier run left: a row remembers one
     sender.send(planning.decisions(made.staging, SENDS))
     _retire(engine, sender, made.sync.key)
@@ -148,7 +165,6 @@ def _send(
     for key, planned in finishing.items():
         of_sync = Sender(engine, api, made.account, finished[key], number, sent=sender.sent, stop=stop, progress=told)
         of_sync.send(followups.in_batches(planned))
-    return sender.sent
 
 
 def _retire(engine: Engine, sender: Sender, key: str) -> None:

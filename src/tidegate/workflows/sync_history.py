@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, text
 
+from tidegate.catalog import journal
 from tidegate.connections import runs
 from tidegate.errors import RunUnknown, SyncInvalid, UsageError
 from tidegate.outbound import syncs
@@ -82,7 +83,7 @@ def failed(engine: Engine, key: str) -> tuple[str, ...]:
         return tuple(history.keys_in(db, key, "failed"))
 
 
-def reset(engine: Engine, key: str) -> int:
+def reset(engine: Engine, key: str, by: str) -> int:
     """Forgets what a sync remembers of its rows, so that all are matched anew; returns how many. Objects and journal
     stay. Raises SyncUnknown, and SyncInvalid while a run is under way.
     """
@@ -90,7 +91,9 @@ def reset(engine: Engine, key: str) -> int:
         syncs.sync(db, key)
         if not alone:
             raise SyncInvalid(what="sync", key=key, problem="a run is under way; `tidegate sync cancel` stops it")
-        return db.execute(text("delete from tidegate.sync_rows where sync = :key"), {"key": key}).rowcount
+        count = db.execute(text("delete from tidegate.sync_rows where sync = :key"), {"key": key}).rowcount
+        journal.note(db, by, "sync.reset", key, rows=count)
+    return count
 
 
 def export(engine: Engine, which: Which, file: Path) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from tidegate.connections import runs
 from tidegate.errors import UsageError
-from tidegate.outbound import pausing, syncs
+from tidegate.outbound import dues, pausing, syncs
 
 log = logging.getLogger(__name__)
 
@@ -64,14 +64,17 @@ def _is_asked(engine: Engine, sync: str, run: int) -> bool:
     return asked
 
 
-def cancel(engine: Engine, key: str) -> int:
-    """Asks the run of a sync that is under way to stop; returns its id. Raises SyncUnknown, and UsageError where none
-    runs.
+def cancel(engine: Engine, key: str) -> int | None:
+    """Asks the run of a sync that is under way to stop, and returns its id; None: one was due and had not begun, and is
+    not due any more. Raises SyncUnknown, and UsageError where neither is so.
     """
     with engine.begin() as db:
         syncs.sync(db, key)
+        withdrawn = dues.settle(db, key, None)
         last = runs.last(db, f"sync:{key}", "sync")
-        if last is None or last["state"] != "running":
-            raise UsageError(problem=f"No run of {key} is under way.")
-        pausing.ask_to_stop(db, key, int(last["id"]))
-    return int(last["id"])
+        if last is not None and last["state"] == "running":
+            pausing.ask_to_stop(db, key, int(last["id"]))
+            return int(last["id"])
+    if not withdrawn:
+        raise UsageError(problem=f"No run of {key} is under way.")
+    return None

@@ -1,6 +1,7 @@
 """Liquid templates: over a row's columns and nothing else, with bounds on what they may use."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -13,9 +14,18 @@ def compiled(source: str) -> tuple[tuple[str, ...], str]:
     from liquid.exceptions import LiquidError
 
     try:
-        return tuple(sorted(_template(source).analyze().globals)), ""
+        used = _template(source).analyze()
     except LiquidError as wrong:
         return (), f"it does not parse: {str(wrong).splitlines()[0]}"
+    known = _environment().filters
+    unknown = [name for name in sorted(used.filters) if name not in known]
+    problems = [f"there is no filter {name}{_nearest(name, known)}" for name in unknown]
+    return tuple(sorted(used.globals)), "; ".join(problems)
+
+
+def _nearest(name: str, known: Mapping[str, Any]) -> str:
+    near = get_close_matches(name, known, 1)
+    return f"; is it {near[0]}?" if near else ""
 
 
 def written(source: str, row: Mapping[str, Any]) -> str:

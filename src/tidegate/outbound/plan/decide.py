@@ -45,7 +45,8 @@ class Asked:
     """A row, filled and checked. `ids`: the live objects that it matches; `live`: the one, as the mirror has it.
 
     `gone`: the object that this row was before was deleted in Stripe; `forgotten`: it is of a person who is to be known
-    no more. `parent`: of an invoice item: its invoice.
+    no more. `twins`: the keys of rows that are, or would be, the same object, where it was not sent yet.
+    `parent`: of an invoice item: its invoice.
     """
 
     key: str
@@ -59,6 +60,7 @@ class Asked:
     sent: Sent | None = None
     gone: bool = False
     forgotten: bool = False
+    twins: Sequence[str] = ()
     parent: str | None = None
 
 
@@ -99,6 +101,10 @@ def decide(terms: Terms, row: Asked) -> Decision:
 def _decide(terms: Terms, row: Asked) -> Decision:
     if row.forgotten:
         return Decision(row.key, "skip", row.ids[0] if row.ids else None, why="the person was forgotten")
+    if row.twins:
+        others = [key for key in row.twins if key != row.key]
+        shown = f"{', '.join(others[:5])}{' and others' if len(others) > 5 else ''}"
+        return Decision(row.key, "invalid", why=f"it would be the same object in Stripe as row {shown}")
     if len(row.ids) > 1:
         return Decision(row.key, "invalid", why=f"several live objects match: {', '.join(row.ids)}")
     if row.live is not None:

@@ -24,6 +24,7 @@ NO_WAY: Mapping[str, str] = {
     "send": "it was sent",
 }
 """Operations that cannot be undone, and why."""
+NOT_TAKEN = "Stripe takes no such value back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +118,15 @@ def _restored(resource: str, done: Done, live: Json, despite_edits: bool) -> Dec
     if cannot := why_not(resource, live, frozenset(one.field.partition(".")[0] for one in back)):
         return Decision(done.key, "skip", done.object_id, changes=back, why=cannot)
     payload, problems = checked(resource, "update", [_payload(resource, back, live, done)])[0]
-    if problems:
-        return Decision(done.key, "skip", done.object_id, changes=back, why="Stripe takes back no such value",
-                        problems=problems)  # fmt: skip
+    if problems:  # a value from before that Stripe takes back no more holds up no other field
+        wrong = {one.path.partition(".")[0] for one in problems}
+        fit = [one for one in back if one.field.partition(".")[0] not in wrong]
+        if not fit:
+            return Decision(done.key, "skip", done.object_id, changes=back, why=NOT_TAKEN, problems=problems)
+        back = fit
+        payload, _ = checked(resource, "update", [_payload(resource, back, live, done)])[0]
     wanted = {**(done.wrote or {}), **{one.field: one.after for one in back}}
-    return Decision(done.key, "revert", done.object_id, payload, back, kept, why, wanted=wanted)
+    return Decision(done.key, "revert", done.object_id, payload, back, kept, why, problems, wanted)
 
 
 def _payload(resource: str, back: Sequence[Change], live: Json, done: Done) -> dict[str, Any]:

@@ -33,11 +33,10 @@ class Which:
     status: Status | None = None
 
 
-def listing(db: Connection, which: Which, limit: int, after: int = 0) -> list[dict[str, Any]]:
-    """The requests with ids after `after`, oldest first, at most `limit`; without their answers."""
-    rows = db.execute(
-        _query(which, (*SHOWN, "params"), "limit :limit"), _values(which) | {"limit": limit, "after": after}
-    )
+def listing(db: Connection, which: Which, limit: int, after: int = 0, *, answers: bool = False) -> list[dict[str, Any]]:
+    """The requests with ids after `after`, oldest first, at most `limit`; with their answers where these are wanted."""
+    columns = (*SHOWN, *(REDACTED if answers else ("params",)))
+    rows = db.execute(_query(which, columns, "limit :limit"), _values(which) | {"limit": limit, "after": after})
     return [_shown(row) for row in rows.mappings()]
 
 

@@ -1,7 +1,7 @@
 """Where a source is: its URL taken apart, as it may be shown, and whether it holds a secret."""
 
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 FILES = frozenset({"", "file", "duckdb", "sqlite"})
 """Schemes whose URL is a path. One that is not there is looked for from the working directory."""
@@ -48,7 +48,10 @@ def without_secret(url: str) -> str:
     before, at, host = parts.netloc.rpartition("@")
     user, colon, password = before.partition(":")
     netloc = f"{user}:{MARK}{at}{host}" if colon and password else parts.netloc
-    given = parse_qsl(parts.query, keep_blank_values=True)
-    hidden = [(name, MARK if name.lower() in SECRET_PARAMETERS and value else value) for name, value in given]
-    query = urlencode(hidden, safe=f"{MARK}/:,") if hidden != given else parts.query
+    query = "&".join(_hidden(one) for one in parts.query.split("&"))
     return urlunsplit(parts._replace(netloc=netloc, query=query)) if (netloc, query) != parts[1:4:2] else url
+
+
+def _hidden(parameter: str) -> str:
+    name, equals, value = parameter.partition("=")
+    return f"{name}{equals}{MARK}" if value and unquote(name).lower() in SECRET_PARAMETERS else parameter
