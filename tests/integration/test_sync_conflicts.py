@@ -1,4 +1,4 @@
-"""What somebody edits in Stripe between two runs, and values that are awkward: each with the outcome that was promised."""
+"""What somebody edits in Stripe between two runs, and awkward values: each with the outcome that was promised."""
 
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -42,11 +42,11 @@ def test_the_warehouse_wins_with_the_edited_field_alone(desk: Desk) -> None:
     id_, row = edited(desk, "warehouse_wins")
     assert desk.run("warehouse_wins")["sent"] == {"update": 1}
     assert desk.asked() == [("POST", f"customers/{id_}", {"name": "Ada"})]
-    assert desk.object("customers", id_)["metadata"] == {"tier": "pro", "theirs": "kept"}
+    assert desk.full("customers", id_)["metadata"] == {"tier": "pro", "theirs": "kept"}
     desk.table("warehouse_wins", row | {"tier": None})
     desk.run("warehouse_wins")
     assert desk.asked() == [("POST", f"customers/{id_}", {"metadata": {"tier": ""}})]
-    assert desk.object("customers", id_)["metadata"] == {"theirs": "kept"}
+    assert desk.full("customers", id_)["metadata"] == {"theirs": "kept"}
 
 
 def test_stripe_wins_where_it_was_edited_and_nowhere_else(desk: Desk) -> None:
@@ -55,11 +55,11 @@ def test_stripe_wins_where_it_was_edited_and_nowhere_else(desk: Desk) -> None:
     desk.table("stripe_wins", row | {"tier": "max"})
     assert desk.run("stripe_wins")["sent"] == {"update": 1}
     assert desk.asked() == [("POST", f"customers/{id_}", {"metadata": {"tier": "max"}})]
-    assert desk.object("customers", id_)["name"] == "Countess"
+    assert desk.full("customers", id_)["name"] == "Countess"
     desk.table("stripe_wins", row | {"tier": "max", "name": "Lovelace"})
     desk.run("stripe_wins")
     assert desk.asked() == [], "also when the warehouse says something else of it"
-    assert desk.object("customers", id_)["name"] == "Countess"
+    assert desk.full("customers", id_)["name"] == "Countess"
 
 
 def test_a_conflict_is_flagged_until_the_two_agree(desk: Desk) -> None:

@@ -1,10 +1,15 @@
-"""Rows that name other objects: by what, what a row waits for and what it fails at, prices replaced, invoices finished."""
+"""Rows that name others: by what, what they wait for and fail at; prices replaced, invoices and quotes finished."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from tests.support.desk import FEW, Desk, opened
+
+from tidegate.contacts import directory
+from tidegate.contacts.directory import Making
+from tidegate.workflows import contacts_edit
 
 SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 30}}
 MONTH = {"interval": {"value": "month"}}
@@ -75,6 +80,35 @@ def test_rows_wait_for_what_they_name_and_pass_once_it_is_there(desk: Desk) -> N
     assert desk.asked() == []
 
 
+def test_a_customer_is_named_by_an_id_of_ones_own_also_an_old_one(desk: Desk) -> None:
+    made = [desk.v1.customers.create({"email": f"own{n}@links.example"}).id for n in range(3)]
+    desk.learn()
+    desk.asked()
+    with desk.hub.engine.begin() as db:
+        keys = {}
+        for name in ("acme", "user:odd"):
+            keys[name] = directory.make(db, False, Making("account", name))
+        for customer, name in ((made[0], "acme"), (made[1], "acme"), (made[2], "user:odd")):
+            values = {"customer": customer, "contact": keys[name]}
+            db.execute(text("delete from tidegate.links where customer = :customer"), values)
+            db.execute(text("""
+insert into tidegate.links (connection, customer, contact, method) values ('acme', :customer, :contact, 'manual')"""),
+                       values)  # fmt: skip
+    contacts_edit.rename(desk.hub.engine, False, "account:acme", "acme-2", "ada")
+    desk.v1.customers.delete(made[1])
+    desk.catch_up()
+    desk.asked()
+    names = ("acme", "acme-2", "account:acme-2", "user:acme-2", "user:odd", "nobody")
+    desk.table("owned", *({"id": name, "mark": f"own {name}", "owner": name} for name in names))
+    fields = {"customer": {"own_id": "owner"}, **SENT}
+    desk.sync("owned", "invoices", {"metadata": {"row": "mark"}}, fields)
+    desk.run("owned", part=FEW)
+    whose = {form["metadata"]["row"].removeprefix("own "): form["customer"] for _, _, form in desk.asked()}
+    assert whose == {"acme": made[0], "acme-2": made[0], "account:acme-2": made[0], "user:odd": made[2]}
+    assert desk.states("owned")["nobody"] == ("held", "waits for customers with own id nobody")
+    assert state(desk, "owned", "user:acme-2") == "held"
+
+
 def test_two_live_matches_fail_and_are_named(desk: Desk) -> None:
     twins = [desk.v1.customers.create({"email": f"{one}win@links.example"}).id for one in "Tt"]
     desk.learn()
@@ -118,7 +152,7 @@ def test_a_price_that_changes_is_replaced_when_asked_and_refused_otherwise(desk:
     [(_, path, replaced), (_, old, archived)] = desk.asked()
     assert (path, replaced) == ("prices", form | {"unit_amount": "1000", "transfer_lookup_key": "true"})
     assert archived == {"active": "false"}
-    before = desk.object("prices", old.removeprefix("prices/"))
+    before = desk.full("prices", old.removeprefix("prices/"))
     assert (before["unit_amount"], before["active"], before["lookup_key"]) == (900, False, None)
     [now] = desk.v1.prices.list({"lookup_keys": ["replaced"]}).data
     assert (now.unit_amount, now.active) == (1000, True)
@@ -156,7 +190,7 @@ def test_an_invoice_is_finished_once_all_its_items_passed(desk: Desk, finish: st
     desk.run(lines)
     paths = [path for _, path, _ in desk.asked()]
     assert paths == ["invoiceitems", *([f"invoices/{made['id']}/{ends}"] if ends else [])]
-    now = desk.object("invoices", made["id"])
+    now = desk.full("invoices", made["id"])
     assert (now["status"], now["total"]) == ("open" if ends else "draft", 1200)
     assert (desk.run(bills)["sent"], desk.run(lines)["sent"], desk.asked()) == ({}, {}, [])
 

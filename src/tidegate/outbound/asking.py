@@ -147,16 +147,16 @@ class Asking:
         for one in wanted:
             grouped[one.resource, one.way, one.name].add(one.value)
         found: dict[Sought, tuple[str, ...]] = {}
-        for (resource, way, name), values in grouped.items():
+        for (resource, way, name), said in grouped.items():
             if way == "own_id":
-                by_value = self._own_ids(name, values)
+                by_value = self._own_ids(name, said)
             elif way == "sync":
-                states = remembered.of(self._db, name, sorted(values))
+                states = remembered.of(self._db, name, sorted(said))
                 by_value = {
                     key: (row.object_id,) for key, row in states.items() if row.object_id and row.state != "gone"
                 }
             else:
-                by_value = lookups.find(self._db, self._connection, resource, way, name, values)
+                by_value = lookups.find(self._db, self._connection, resource, way, name, said)
             found |= {Sought(resource, way, name, value): ids for value, ids in by_value.items()}
         return found
 

@@ -16,7 +16,7 @@ def named(resource: str, payload: Json) -> list[tuple[str, str, Json]]:
     """The prices that a payload names: where, the id, and the entry that it is in."""
     if resource == "invoiceitems":
         pricing = payload.get("pricing")
-        told = cast(Json, pricing) if isinstance(pricing, Mapping) else {}
+        told: Json = cast(Json, pricing) if isinstance(pricing, Mapping) else {}
         return [("pricing.price", str(told["price"]), payload)] if told.get("price") else []
     if resource not in LISTS:
         return []

@@ -77,8 +77,7 @@ class Change:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What is to be done with a row. `payload`: what is sent; `kept`: fields that stay as Stripe has them; `wanted`:
-    all that the row says, by the names of `compare.flat`; `parent`: of an invoice item: its invoice, also where it is not
-    sent.
+    all that the row says, by the names of `compare.flat`; `parent`: of an invoice item its invoice, sent or not.
     """
 
     key: str
