@@ -14,7 +14,7 @@ from tidegate.errors import SyncRunning
 from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
 
-POINTS = 30
+POINTS = 50
 """Places at which each kind of run is killed; with fewer steps than that, at each of them."""
 
 
@@ -70,7 +70,8 @@ def customers_are_as_wanted(warehouse: Warehouse, killed: Killed, where: str) ->
         assert warehouse.mirrored("customers", one["id"])["name"] == one["name"], where
 
 
-# Prices: one made, one archived, and one whose amount changed: a new one takes its place and its lookup key, and the old one is archived.
+# Prices: one made, one archived, and one whose amount changed: a new one takes its place and its lookup key, and it is
+# archived.
 
 
 def prices(warehouse: Warehouse, name: str) -> Killed:

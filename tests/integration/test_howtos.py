@@ -1,26 +1,21 @@
 """What the howtos on prices, ids and gating show works, as it stands there."""
 
-import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import httpx
 import pytest
 from tests.support.builders import customer, item, price, subscription
 from tests.support.howto import Reader, blocks
 from tests.support.product import sold
 from tests.support.shop import Shop, opened
-from typer.testing import CliRunner
 
 from tidegate.catalog import journal, packages
-from tidegate.cli import app
 from tidegate.contacts import directory
 from tidegate.contacts.directory import Making
-from tidegate.sandbox import Sandbox
 from tidegate.settings import settings
 
 ELSEWHERE = {
@@ -164,62 +159,6 @@ def test_a_feature_is_gated_as_the_howto_shows(fresh_database_url: str) -> None:
                 names["hub"].close()
                 assert said == ["sso"]
         assert asked == 2
-
-
-def test_a_warehouse_is_written_to_stripe_as_the_howto_shows(
-    fresh_database_url: str, make_sandbox: Callable[..., Sandbox]
-) -> None:
-    sandbox = make_sandbox(customers=3, months=1)
-    asked = ["connect", "--name", "acme", "--api-key", "-", "--write-key", "-", "--api-base", sandbox.url]
-    connected = CliRunner().invoke(app, asked, input=f"{sandbox.key}\n{sandbox.key}\n")
-    assert connected.exit_code == 0, connected.output
-    with duckdb.connect("warehouse.duckdb") as db:
-        db.execute(WAREHOUSE)
-    said: list[str] = []
-    reader = Reader({"ID": lambda: last(r"--plan (\d+)", said), "RUN": lambda: last(r"Run (\d+) of", said)})
-    reader.types(["import", "--resource", "customers"])
-    for block in blocks("write-your-warehouse-to-stripe.md"):
-        if block.language == "yaml":
-            Path("tidegate.yaml").write_text(block.text)
-        for command in block.commands:
-            shown = shlex.join(command)
-            if shown in ELSEWHERE:
-                continue
-            if shown == "sync run customers":  # what was too long was mended
-                with duckdb.connect("warehouse.duckdb") as db:
-                    db.execute("update accounts set tier = 'free' where id = 4")
-            # A row is left behind until then, which plans and runs say with exit code 1.
-            told = reader.types(command, codes=(0, 1) if command[:2] in (["sync", "plan"], ["sync", "run"]) else (0, 2))
-            if "so nothing was done" in told:  # who sits at a terminal is shown it, and asked
-                told = reader.types([*command, "--yes"])
-            assert not told.startswith("error"), (command, told)
-            said.append(told)
-    every = "\n".join(said)
-    assert "it has 501 characters, and Stripe takes 500" in every
-    state = sandbox.state
-    found = [state.full("customers", id_) for id_ in list(state["customers"].ids)]
-    made = {one["email"]: one for one in found if (one["email"] or "").endswith("@new.example")}
-    assert {email: one["description"] for email, one in made.items()} == {
-        "pat@new.example": "O'Brien (PRO)", "uni@new.example": "Ünïcode 🎉 (FREE)", "ada@new.example": "Ada (TEAM)",
-        "long@new.example": "Long (FREE)",
-    }  # fmt: skip
-    assert made["pat@new.example"]["metadata"] == {"account_id": "1", "tier": "pro"}
-    with duckdb.connect() as db:
-        assert db.sql("select count(*) from 'plan.parquet'").fetchall() == [(4,)]
-        assert db.sql("select count(*) > 0 from 'requests.parquet'").fetchall() == [(True,)]
-
-
-WAREHOUSE = """
-create table accounts as select * from (values
-  (1, 'O''Brien', 'pat@new.example', 'pro', '1 Main Street', 'US'),
-  (2, 'Ünïcode 🎉', 'uni@new.example', 'free', 'Hauptstr. 1', 'DE'),
-  (3, 'Ada', 'ada@new.example', 'team', null, 'GB'),
-  (4, 'Long', 'long@new.example', repeat('x', 501), null, null)) t(id, company, email, tier, street, country)"""
-
-
-def last(pattern: str, said: list[str]) -> str:
-    """What a pattern found last."""
-    return re.findall(pattern, "\n".join(said))[-1]
 
 
 def curl(command: str, token: str, url: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from tests.support import databases
 
 import tidegate.connections.tables
 import tidegate.mirror.tables
+import tidegate.outbound.tables
 import tidegate.security.tables  # noqa: F401
 from tidegate.errors import NotReadOnly, QueryRefused, TidegateError
 from tidegate.store import reader

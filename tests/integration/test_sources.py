@@ -378,6 +378,27 @@ def test_files_that_are_one_table_twice(tmp_path: Path) -> None:
         source()
 
 
+def test_what_a_csv_says_stays_as_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text(
+        "id,zip,phone,long,price,when,day,us,odd's,share\n"
+        "1,01234,+4915112345,12345678901234567890,49.90,2026-03-31T12:00:00Z,2026-03-31,03/04/2026,007,0.5\n"
+        "2,99999,,98765432109876543210,5,2026-04-01T12:00:00Z,2026-04-01,12/04/2026,8,0.25\n"
+    )
+    [row, _] = Source(f"file://{tmp_path}", lambda: 0)("select * from people order by id")
+    assert row == {
+        "id": 1,
+        "zip": "01234",
+        "phone": "+4915112345",
+        "long": Decimal("12345678901234567890"),
+        "price": 49.9,
+        "when": datetime(2026, 3, 31, 12, tzinfo=UTC),
+        "day": date(2026, 3, 31),
+        "us": "03/04/2026",
+        "odd's": "007",
+        "share": 0.5,
+    }
+
+
 @pytest.mark.filterwarnings("ignore:The 'future.infer_string'")  # of Ibis, about pandas
 def test_the_other_warehouses_are_read_by_ibis_and_only_by_queries(tmp_path: Path) -> None:
     """SQLite through Ibis stands in for the servers that the extras reach; what is refused never gets there."""

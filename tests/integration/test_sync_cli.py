@@ -153,23 +153,25 @@ def test_a_sync_is_planned_run_and_shown(desk: Desk, tmp_path: Path) -> None:
 
 def test_rows_that_fail_are_shown_and_tried_again(desk: Desk) -> None:
     desk("sources", "add", "warehouse", f"duckdb://{desk.warehouse}")
-    desk.define(fields=SPEC["fields"] | {"preferred_locales": [{"value": "en"}], "address": {"country": "tier"}})
-    desk.write("insert into accounts values (4, 'Held', 'not an address', 'DE')")
+    desk.define(fields=SPEC["fields"] | {"invoice_settings": {"default_payment_method": "method"}})
+    desk.write("""
+alter table accounts add column method varchar;
+insert into accounts values (4, 'Refused', 'refused@new.example', 'DE', 'pm_nobody_has')""")
     some = desk.json("sync", "run", "customers", "--only", "4", code=1)
     assert some["state"] == "incomplete"
     shown = desk.json("sync", "show", "customers")
     [failed] = shown["rows"]
     assert (failed["key"], failed["state"]) == ("4", "failed")
-    assert "Invalid email address" in failed["why"]
+    assert "pm_nobody_has" in failed["why"]
     [request] = desk.json("sync", "show", "customers", "--status", "failed")["requests"]
     assert (request["state"], request["status"]) == ("refused", 400)
-    assert "Invalid email address" in desk("sync", "show", "customers", "--status", "failed")
+    assert "pm_nobody_has" in desk("sync", "show", "customers", "--status", "failed")
     assert desk.json("sync", "show", "customers", "--status", "done")["requests"] == []
-    desk.write("update accounts set email = 'held@new.example' where id = 4")
+    desk.write("update accounts set method = null where id = 4")
     again = desk.json("sync", "retry", "customers", "--row", "4")
     assert (again["state"], again["sent"]) == ("done", {"create": 1})
     assert desk.json("sync", "retry", "customers")["sent"] == {}
-    assert desk.customers()["held@new.example"]["name"] == "Held"
+    assert desk.customers()["refused@new.example"]["name"] == "Refused"
     refused = desk.json("sync", "reset", "customers", code=2)["error"]["message"]
     assert "--yes" in refused
     assert desk.json("sync", "reset", "customers", "--yes")["forgotten"] == 1

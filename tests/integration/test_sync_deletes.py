@@ -153,7 +153,10 @@ def test_a_row_that_left(shop: Shop, case: Case) -> None:
     mine = Shop(desk, customer, shop.price, shop.product)
     staying = desk.v1.customers.create({"email": f"{key}-2@shop.example"}).id
     row = {"mark": key, "name": key, "price": shop.price, "product": shop.product}
-    rows = [row | {"id": "leaves", "customer": customer}, row | {"id": "stays", "customer": staying, "mark": f"{key}-2"}]
+    rows = [
+        row | {"id": "leaves", "customer": customer},
+        row | {"id": "stays", "customer": staying, "mark": f"{key}-2"},
+    ]
     desk.table(key, *rows)
     desk.sync(key, case.resource, {"metadata": {"row": "mark"}}, FIELDS[case.resource], delete=case.delete)
     done = desk.run(key, part=FEW)

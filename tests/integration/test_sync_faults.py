@@ -427,6 +427,29 @@ def test_of_another_field_map_only_what_differs_in_effect_is_sent(people: Custom
     assert people.names()["p-3"] == "Ada!"
 
 
+def test_rows_that_would_be_one_object_are_refused_and_what_was_sent_stays(people: Customers) -> None:
+    people.add(1, 2)
+    people.run()
+    people.write("insert into people values (3, 'p-2', 'Another'), (4, 'p-4', 'Bo'), (5, ' p-4', 'Cy')")
+    done = people.run()
+    assert (done["counts"]["invalid"], done["sent"]) == (3, {})
+    assert people.names() == {"p-1": "Ada", "p-2": "Ada"}
+    people.write("update people set name = 'Ada L.' where id = 2", "delete from people where id = 5")
+    assert people.run()["sent"] == {"create": 1, "update": 1}
+    assert people.names() == {"p-1": "Ada", "p-2": "Ada L.", "p-4": "Bo"}
+
+
+def test_a_row_that_gets_another_key_does_not_lose_its_object_under_the_new_one(people: Customers) -> None:
+    people.define(delete={"how": "remove"})
+    people.add(1)
+    people.run()
+    people.write("update people set id = 2")
+    done = people.run()
+    assert (done["counts"]["invalid"], done["sent"]) == (1, {"delete": 1})
+    assert people.run()["sent"] == {"create": 1}
+    assert people.names() == {"p-1": "Ada"}
+
+
 def test_a_part_that_was_asked_for_is_all_that_is_sent(people: Customers) -> None:
     people.add(*range(MANY))
     assert people.run(part=Part(keys=("2", "3")))["sent"] == {"create": 2}

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,7 +38,9 @@ class Shop:
     customer: str
     price: str
     product: str
-    there: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict[tuple[str, str, str], tuple[str, str]])
+    there: dict[tuple[str, str, str], tuple[str, str]] = field(
+        default_factory=dict[tuple[str, str, str], tuple[str, str]]
+    )
 
 
 CASES = {
@@ -151,7 +152,7 @@ def test_a_row_that_is_there_one_that_is_not_and_one_that_is_the_same(
     assert desk.reads() == reads, "the mirror is asked, and not Stripe"
     creates = _creates(case, way, mode)
     assert done["sent"] == dict.fromkeys(["create"] * creates + ["update"] * (mode != "insert"), 1)
-    assert desk.object(resource, other)[case.name] == ("Then" if mode == "insert" else "Now")
+    assert desk.full(resource, other)[case.name] == ("Then" if mode == "insert" else "Now")
     again = desk.run(key)
     assert (again["sent"], desk.asked(), desk.reads()) == ({}, [], reads)
     states = {row: state for row, (state, _) in desk.states(key).items()}

@@ -156,6 +156,45 @@ def priced(sandbox: Sandbox) -> dict[int, tuple[bool, str | None]]:
     return {one["unit_amount"]: (one["active"], one.get("lookup_key")) for one in ours}
 
 
+def test_subscriptions_have_their_items_again_and_new_ones_are_canceled(warehouse: Warehouse, sandbox: Sandbox) -> None:
+    price = next(
+        one for id_ in sandbox.state["prices"].ids
+        if (one := sandbox.state.full("prices", id_))["type"] == "recurring" and one["unit_amount"]
+        and one["recurring"]["usage_type"] == "licensed" and one["active"] and one["currency"] == "usd"
+    )  # fmt: skip
+    customer_id = next(iter(sandbox.state["customers"].ids))
+    warehouse.write(
+        f"create table subs as select 'a' as id, '{customer_id}' as customer, '{price['id']}' as price, 2 as seats"
+    )
+    with warehouse.hub.engine.begin() as db:
+        syncs.define_model(db, specs.model({"key": "s", "source": "warehouse", "table": "subs", "primary_key": "id"}))
+        said = {
+            "key": "subs", "model": "s", "resource": "subscriptions", "match": {"metadata": {"row": "id"}},
+            "fields": {"customer": {"id": "customer"}, "items": [{"price": {"id": "price"}, "quantity": "seats"}],
+                       "collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 30},
+                       "proration_behavior": {"value": "none"}},
+            "stops": {"updates": 100},
+        }  # fmt: skip
+        syncs.define_sync(db, specs.sync(said), warehouse.account.name)
+    first = warehouse.run(sync="subs", plan=warehouse.plan(sync="subs")["plan"])
+    assert first["sent"] == {"create": 1}
+    warehouse.write("update subs set seats = 5")
+    second = warehouse.run(sync="subs")
+    assert (second["sent"], seats(sandbox)) == ({"update": 1}, [("active", 5)])
+    assert revert(warehouse, second["run"])["sent"] == {"update": 1}
+    assert seats(sandbox) == [("active", 2)]
+    assert counts(warehouse, first["run"]) == {"conflict": 1}
+    assert revert(warehouse, first["run"], despite_edits=True)["sent"] == {"cancel": 1}
+    assert seats(sandbox) == [("canceled", 2)]
+
+
+def seats(sandbox: Sandbox) -> list[tuple[str, int]]:
+    """The status and the quantity of each subscription that the sync made."""
+    every = [sandbox.state.full("subscriptions", id_) for id_ in list(sandbox.state["subscriptions"].ids)]
+    ours = [one for one in every if one["metadata"].get("row")]
+    return [(one["status"], one["items"]["data"][0]["quantity"]) for one in ours]
+
+
 def test_what_is_no_run_of_a_sync_is_refused(warehouse: Warehouse) -> None:
     engine = warehouse.hub.engine
     with pytest.raises(RunUnknown):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import stripe
 from sqlalchemy import text
 from tests.support.importing import connected, imported
 from tests.support.live import Live
+from tests.support.localstripe import LocalStripe
 
 from tidegate.outbound import specs, syncs
 from tidegate.sandbox import Sandbox
@@ -30,12 +32,13 @@ FEW = Part(limit=1_000)
 
 
 class Desk:
-    """A hub that writes to a sandbox from a DuckDB file."""
+    """A hub that writes to a sandbox from a DuckDB file; to localstripe, where no log of writes is asked for."""
 
-    def __init__(self, hub: Hub, sandbox: Sandbox, folder: Path) -> None:
-        self.hub, self.sandbox, self.path = hub, sandbox, folder / "warehouse.duckdb"
-        self.account = connected(hub, sandbox, write_key=sandbox.key)
-        self.live = Live(hub, sandbox, account=self.account)
+    def __init__(self, hub: Hub, sandbox: Sandbox | LocalStripe, folder: Path) -> None:
+        self.hub, self.path = hub, folder / "warehouse.duckdb"
+        self.sandbox: Any = sandbox
+        self.account = connected(hub, self.sandbox, write_key=sandbox.key)
+        self.live = Live(hub, self.sandbox, account=self.account)
         self.client = stripe.StripeClient(sandbox.key, base_addresses={"api": sandbox.url}, max_network_retries=0)
         self._seen = 0
 
@@ -61,7 +64,8 @@ class Desk:
                 db.execute(f"delete from {name}")
                 return
             types = {column: _type([row[column] for row in rows]) for column in columns}
-            db.execute(f"create or replace table {name} ({', '.join(f'{one} {types[one]}' for one in columns)})")
+            told = ", ".join(f'"{one}" {types[one]}' for one in columns)
+            db.execute(f"create or replace table {name} ({told})")
             marks = ", ".join("?" for _ in columns)
             db.executemany(f"insert into {name} values ({marks})", [[row[one] for one in columns] for row in rows])
 
@@ -70,9 +74,7 @@ class Desk:
         spec = {"key": key, "model": key, "resource": resource, "match": match, "fields": fields} | said
         with self.hub.engine.begin() as db:
             syncs.define_source(db, "warehouse", sealed=None, env="", shown=f"duckdb://{self.path}")
-            syncs.define_model(
-                db, specs.model({"key": key, "source": "warehouse", "table": key, "primary_key": "id"})
-            )
+            syncs.define_model(db, specs.model({"key": key, "source": "warehouse", "table": key, "primary_key": "id"}))
             syncs.define_sync(db, specs.sync(spec), self.account.name)
 
     def plan(self, key: str, part: Part = sync_plan.ALL) -> dict[str, Any]:
@@ -82,7 +84,8 @@ class Desk:
 
     def run(self, key: str, **wanted: Any) -> dict[str, Any]:
         """A run, whatever its stops say."""
-        given = Wanted(**({"despite_stops": True} | wanted))
+        asked: dict[str, Any] = {"despite_stops": True} | wanted
+        given = Wanted(**asked)
         return run_sync.run(self.hub.engine, key, lambda source: source.shown, self.hub.stripe_writing, given)
 
     def asked(self) -> list[Asked]:
@@ -95,15 +98,15 @@ class Desk:
         """How many requests only read, up to now."""
         return sum(n for name, n in self.sandbox.stats()["requests"].items() if name.startswith("GET "))
 
-    def object(self, resource: str, id_: str) -> dict[str, Any]:
+    def full(self, resource: str, id_: str) -> dict[str, Any]:
         """A copy of an object in the sandbox."""
         return self.live.full(resource, id_)
 
     def marked(self, resource: str, key: str, value: str) -> list[dict[str, Any]]:
         """The sandbox's objects with this metadata."""
         every = self.sandbox.call(lambda: list(self.sandbox.state[resource].ids))
-        found = [self.object(resource, id_) for id_ in every]
-        return [one for one in found if (one.get("metadata") or {}).get(key) == value]
+        found = [self.full(resource, id_) for id_ in every]
+        return [one for one in found if one["metadata"].get(key) == value]
 
     def states(self, key: str) -> dict[str, tuple[str, str]]:
         """State and reason of each row of a sync, by its key."""
@@ -119,16 +122,18 @@ def _said(problems: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _type(values: Sequence[Any]) -> str:
     value = next((one for one in values if one is not None), "")
-    return {bool: "boolean", int: "bigint", float: "double"}.get(type(value), "varchar")
+    kinds: dict[Any, str] = {bool: "boolean", int: "bigint", float: "double", date: "date", datetime: "timestamp"}
+    return kinds.get(type(value), "varchar")
 
 
 @contextmanager
-def opened(url: str, secret_key: str, folder: Path, **config: Any) -> Iterator[Desk]:
+def opened(url: str, secret_key: str, folder: Path, **config: Any) -> Generator[Desk]:
     """A desk on a database, with a sandbox without customers unless told otherwise."""
+    given: dict[str, Any] = {"customers": 0, "months": 1, **config}
     engine = open_engine(url, pool_size=10)
     hub = Hub(Settings(home=folder, database_url=url, secret_key=secret_key), engine)  # pyright: ignore[reportArgumentType]
     try:
-        with Sandbox.start(SandboxConfig(**{"customers": 0, "months": 1, **config})) as sandbox:
+        with Sandbox.start(SandboxConfig(**given)) as sandbox:
             yield Desk(hub, sandbox, folder)
     finally:
         hub.close()

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -20,6 +20,15 @@ from tidegate.outbound.specs import SETTABLE, Sync
 
 Finder = Callable[[str, Collection[str]], Mapping[str, tuple[str, ...]]]
 """Finds the customers that values name, for a name: `own_id` asks contacts."""
+
+
+class Made(NamedTuple):
+    """What a row makes for an operation: the payload, what is wrong with it, what it waits for, and its invoice."""
+
+    payload: Mapping[str, Any]
+    problems: list[Problem]
+    waits: list[str]
+    parent: str | None
 
 
 class Asking:
@@ -43,6 +52,9 @@ class Asking:
         )
         beside = lookups.hanging(self._db, self._connection, self._sync.resource, sorted(bodies))
         living = [[id_ for id_ in those if id_ in bodies and not bodies[id_].deleted] for those in ids]
+        found_now = {id_ for row, those in zip(batch, ids, strict=True) if not _object_of(states.get(row["_key"]))
+                     for id_ in those}  # fmt: skip
+        holders = remembered.holders(self._db, self._sync.key, sorted(found_now))
         updates = self._payloads(batch, known, "update")
         making = [place for place, there in enumerate(living) if len(there) != 1 or self._asks_create]
         made = self._payloads([batch[place] for place in making], known, "create")
@@ -52,15 +64,17 @@ class Asking:
         found: list[tuple[Asked, Row | None]] = []
         for place, row in enumerate(batch):
             state = states.get(row["_key"])
-            there, (update, update_problems, waits) = living[place], updates[place]
-            create, create_problems, waits = creates.get(place, ({}, [], waits))
+            there, update = living[place], updates[place]
+            create = creates.get(place) or Made({}, [], update.waits)
             asked = Asked(
-                row["_key"], create, update, create_problems, update_problems, waits,
+                row["_key"], create.payload, update.payload, create.problems, update.problems, create.waits,
                 ids=there,
                 live=self._live(bodies[there[0]], beside) if len(there) == 1 else None,
                 sent=state.sent if state else None,
                 gone=bool(ids[place]) and not there,
                 forgotten=any(owners[id_] in forgotten for id_ in ids[place]),
+                twins=() if _object_of(state) else row["_twins"] or [holders[id_] for id_ in there if id_ in holders],
+                parent=create.parent,
             )  # fmt: skip
             found.append((asked, state))
         return found
@@ -92,7 +106,7 @@ class Asking:
 
     def _payloads(
         self, batch: Sequence[Mapping[str, Any]], known: Mapping[Sought, tuple[str, ...]], operation: Operation
-    ) -> list[tuple[Mapping[str, Any], list[Problem], list[str]]]:
+    ) -> list["Made"]:
         fields = catalogue(self._sync.resource, operation)
         told = [filled(self._map, row, fields, known) for row in batch]
         if operation == "create":
@@ -101,12 +115,13 @@ class Asking:
         resource = self._sync.resource
         right = checked(resource, operation, [one.payload for one in told], self._sync.zone)
         prices = self._prices([payload for payload, _ in right])
-        found: list[tuple[Mapping[str, Any], list[Problem], list[str]]] = []
+        found: list[Made] = []
         for one, (payload, problems) in zip(told, right, strict=True):
-            # What is waited for is no value yet, so nothing is said of it being required.
-            wrong = [problem for problem in problems if not (one.waits and problem.lacks)]
+            # What is waited for, or could not be told, is no value, so nothing is said of it being required.
+            wrong = [problem for problem in problems if not (problem.lacks and (one.waits or one.problems))]
             unfit = priced.unfit(resource, operation, payload, prices)
-            found.append((payload, [*one.problems, *wrong, *unfit], [str(wait) for wait in one.waits]))
+            parent = one.payload.get("invoice") if resource == "invoiceitems" else None
+            found.append(Made(payload, [*one.problems, *wrong, *unfit], [str(wait) for wait in one.waits], parent))
         return found
 
     def _prices(self, payloads: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
@@ -140,16 +155,16 @@ class Asking:
         for one in wanted:
             grouped[one.resource, one.way, one.name].add(one.value)
         found: dict[Sought, tuple[str, ...]] = {}
-        for (resource, way, name), values in grouped.items():
+        for (resource, way, name), said in grouped.items():
             if way == "own_id":
-                by_value = self._own_ids(name, values)
+                by_value = self._own_ids(name, said)
             elif way == "sync":
-                states = remembered.of(self._db, name, sorted(values))
+                states = remembered.of(self._db, name, sorted(said))
                 by_value = {
                     key: (row.object_id,) for key, row in states.items() if row.object_id and row.state != "gone"
                 }
             else:
-                by_value = lookups.find(self._db, self._connection, resource, way, name, values)
+                by_value = lookups.find(self._db, self._connection, resource, way, name, said)
             found |= {Sought(resource, way, name, value): ids for value, ids in by_value.items()}
         return found
 

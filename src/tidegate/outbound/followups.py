@@ -15,12 +15,15 @@ def retiring(db: Connection, sync: str) -> list[Planned]:
     return [Planned(Decision(row.key, "retire", row.retires, {"do": "archive"}), row.hash) for row in rows]
 
 
-def finishing(db: Connection, connection: str) -> dict[str, list[Planned]]:
-    """The drafts to be finished, by their sync: quotes, and invoices of which every item passed. With a sync of invoice
-    items on the connection an invoice waits until it has some.
+def finishing(db: Connection, connection: str, run: int) -> dict[str, list[Planned]]:
+    """The drafts to be finished, by their sync: quotes, and invoices of which every item passed.
+
+    Where syncs of invoice items may fill it, an invoice waits until each of them went through all of its rows since (or
+    `run`, which is at work, does), and until it has an item: else some of them could be still to come. One that takes
+    the items that are pending waits for none.
     """
     found: dict[str, list[Planned]] = {}
-    for row in db.execute(_FINISHING, {"connection": connection}):
+    for row in db.execute(_FINISHING, {"connection": connection, "run": run}):
         do = "send" if row.finish == "sent" else "finalize"
         found.setdefault(row.sync, []).append(Planned(Decision(row.key, "finish", row.object_id, {"do": do}), row.hash))
     return found
@@ -36,10 +39,15 @@ select key, hash, retires from tidegate.sync_rows where sync = :sync and retires
 
 _FINISHING = text("""
 with finishing as (
-  select s.key, s.resource, s.spec ->> 'finish' as finish from tidegate.syncs s
+  select s.key, s.resource, s.spec ->> 'finish' as finish,
+    coalesce(s.spec #>> '{fields,pending_invoice_items_behavior,value}' = 'include', false) as takes_pending
+  from tidegate.syncs s
   where s.connection = :connection and s.spec ->> 'finish' in ('finalized', 'sent')),
+filling as (
+  select s.key, s.spec #>> '{fields,invoice,sync}' as fills from tidegate.syncs s
+  where s.connection = :connection and s.resource = 'invoiceitems' and s.spec -> 'fields' ? 'invoice'),
 drafts as (
-  select f.key as sync, f.finish, r.key, r.hash, r.object_id, f.resource
+  select f.key as sync, f.finish, f.takes_pending, r.key, r.hash, r.object_id, r.at, f.resource
   from finishing f join tidegate.sync_rows r on r.sync = f.key and r.ours and r.state = 'sent'
   left join stripe.invoices i on f.resource = 'invoices' and i.connection = :connection and i.id = r.object_id
   left join stripe.quotes q on f.resource = 'quotes' and q.connection = :connection and q.id = r.object_id
@@ -49,7 +57,12 @@ where d.resource = 'quotes' or (
   not exists (
     select from tidegate.sync_rows t
     where t.parent = d.object_id and t.state in ('held', 'conflict', 'invalid', 'failed'))
-  and (exists (select from tidegate.sync_rows t where t.parent = d.object_id)
-    or not exists (
-      select from tidegate.syncs s where s.connection = :connection and s.resource = 'invoiceitems')))
+  and (d.takes_pending
+    or not exists (select from filling f where f.fills is null or f.fills = d.sync)
+    or exists (select from tidegate.sync_rows t where t.parent = d.object_id) and not exists (
+      select from filling s where (s.fills is null or s.fills = d.sync) and not exists (
+        select from tidegate.runs u
+        where u.kind = 'sync' and u.connection = 'sync:' || s.key and u.started_at >= d.at
+          and (u.id = :run or u.state in ('done', 'incomplete'))
+          and (u.options #>> '{part,limit}') is null and (u.options #>> '{part,keys}') is null))))
 order by sync, key""")

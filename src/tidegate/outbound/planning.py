@@ -60,6 +60,8 @@ def make(
     part leaves alone. The decisions are in the staging's table `decisions`.
     """
     counts = staging.counts()
+    way, _, column = sync.matched_by
+    staging.pair(column, folds=way == "email")
     total = counts.new + counts.changed + counts.again
     terms = Terms(
         sync.resource,
@@ -71,7 +73,7 @@ def make(
     )
     staging.db.execute("""
 create or replace table decisions (key varchar, hash bigint, kind varchar, object_id varchar, payload varchar,
-  changes varchar, kept varchar, why varchar, problems varchar, wanted varchar)""")
+  changes varchar, kept varchar, why varchar, problems varchar, wanted varchar, parent varchar)""")
     done = 0
     for batch in staging.rows(limit, keys):
         about = asking.about(batch)
@@ -137,7 +139,7 @@ def _keep(staging: Staging, planned: Sequence[tuple[Decision, int | None]]) -> N
     staging.db.unregister("decided")
 
 
-_PLAIN = ("key", "hash", "kind", "object_id", "why")
+_PLAIN = ("key", "hash", "kind", "object_id", "why", "parent")
 _JSON = ("payload", "changes", "kept", "problems", "wanted")
 _encoder = msgspec.json.Encoder(enc_hook=str, order="deterministic")
 
@@ -147,12 +149,12 @@ def _encode(value: Any) -> str:
 
 
 def _planned(row: Sequence[Any]) -> Planned:
-    key, hash_, kind, object_id, payload, changes, kept, why, problems, wanted = row
+    key, hash_, kind, object_id, payload, changes, kept, why, problems, wanted, parent = row
     return Planned(
         Decision(
             key, kind, object_id, json.loads(payload),
             [Change(**one) for one in json.loads(changes)], [Change(**one) for one in json.loads(kept)], why,
-            [Problem(**one) for one in json.loads(problems)], json.loads(wanted),
+            [Problem(**one) for one in json.loads(problems)], json.loads(wanted), parent,
         ),
         hash_,
     )  # fmt: skip

@@ -64,6 +64,13 @@ def told_until(db: Connection, connection: str) -> datetime | None:
     return db.scalar(_TOLD_UNTIL, {"connection": connection})
 
 
+def holders(db: Connection, sync: str, ids: Sequence[str]) -> dict[str, str]:
+    """The keys of the rows that are these objects, by the object's id; of rows that left the model none."""
+    if not ids:
+        return {}
+    return {row.object_id: row.key for row in db.execute(_HOLDERS, {"sync": sync, "ids": list(ids)})}
+
+
 def keep(db: Connection, sync: str, run: int, rows: Sequence[Row]) -> None:
     """Remembers these rows, in the place of what was remembered of them."""
     if not rows:
@@ -99,6 +106,10 @@ select least(c.complete_as_of,
   (select min(i.created) from tidegate.inbox i where i.connection = c.name and i.state = 'waiting'),
   (select min(i.created) from tidegate.inbox i where i.connection = c.name and i.state = 'parked'))
 from tidegate.connections c where c.name = :connection and c.complete_as_of is not null""")
+
+_HOLDERS = text("""
+select object_id, key from tidegate.sync_rows
+where sync = :sync and object_id = any(cast(:ids as text[])) and state <> 'gone'""")
 
 _OF = text(f"""
 select {", ".join(_ALL)} from tidegate.sync_rows where sync = :sync and key = any(cast(:keys as text[]))""")

@@ -143,15 +143,34 @@ insert into differing select "_key", "_hash", 'again' from hashed where "_key" n
             key for (key,) in self.db.execute("select key from differing where what = 'gone' order by 1").fetchall()
         ]
 
-    def rows(self, limit: int | None = None, keys: Sequence[str] | None = None) -> Iterator[list[dict[str, Any]]]:
-        """The differing rows of the model by batches, in the order of their keys: {_key, _hash, _what, columns…}.
+    def pair(self, column: str, *, folds: bool) -> None:
+        """Finds the rows that were not sent yet and say the same in a column as others of the model; `folds`: whatever
+        the case.
+        """
+        name = f"trim({_quoted(column)}::varchar)"
+        said = f"lower({name})" if folds else name
+        self.db.execute(f"""
+create or replace temp table named as
+select d.key, {said} as said from differing d join model m on m."_key" = d.key left join state s on s.key = d.key
+where (d.what = 'new' or s.open) and {name} <> ''""")
+        [(any_,)] = self.db.execute("select count(*) > 0 from named").fetchall()
+        self.db.execute(f"""
+create or replace table twins as
+with shared as (
+  select {said} as said, list("_key" order by "_key") as keys from model
+  where {any_} and {said} in (select said from named) group by 1 having count(*) > 1)
+select key, keys from named join shared using (said)""")
 
-        `limit`: only so many; `keys`: only these.
+    def rows(self, limit: int | None = None, keys: Sequence[str] | None = None) -> Iterator[list[dict[str, Any]]]:
+        """The differing rows of the model by batches, in the order of keys: {_key, _hash, _what, _twins, columns…}.
+
+        `_twins`: the keys of the rows that `pair` found to be the same, its own among them, or None. `limit`: only so
+        many; `keys`: only these.
         """
         wanted = "true" if keys is None else f"d.key in ({', '.join(_literal(key) for key in keys) or 'null'})"
         found = self.db.cursor().sql(f"""
-select m.* exclude ("_null"), d.hash as "_hash", d.what as "_what"
-from differing d join model m on m."_key" = d.key where d.what <> 'gone' and {wanted}
+select m.* exclude ("_null"), d.hash as "_hash", d.what as "_what", t.keys as "_twins"
+from differing d join model m on m."_key" = d.key left join twins t on t.key = d.key where d.what <> 'gone' and {wanted}
 order by d.key {f"limit {limit}" if limit is not None else ""}""")
         for batch in found.to_arrow_reader(BATCH):
             yield [dict(row) for row in batch.to_pylist()]

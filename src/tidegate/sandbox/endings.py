@@ -5,7 +5,7 @@ from tidegate.sandbox.changes import credit
 from tidegate.sandbox.objects.subscriptions import GOES_ON
 from tidegate.sandbox.redemptions import remove
 from tidegate.sandbox.resources import Obj, part
-from tidegate.sandbox.world import World
+from tidegate.sandbox.world import Due, World
 
 OVER = ("canceled", "incomplete_expired")
 AFTER_LAST_ATTEMPT = {"unpaid": "unpaid", "paid_late": "unpaid", "past_due": "past_due"}
@@ -66,6 +66,13 @@ def finish(world: World, subscription: Obj, reason: str | None = "cancellation_r
     close(world, subscription, reason)
     if last:
         world.plan(world.clock.now + DRAFT_SECONDS, "finalize", last["id"])
+
+
+def end_at(world: World, due: Due) -> None:
+    """Ends a subscription at the time that was set, if it is still that one."""
+    subscription = world.state.full("subscriptions", due.about)
+    if subscription["status"] not in OVER and subscription["cancel_at"] == due.detail:
+        finish(world, subscription)
 
 
 def final_invoice(world: World, subscription: Obj, why: str) -> Obj | None:

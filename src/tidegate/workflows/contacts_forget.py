@@ -58,7 +58,7 @@ def forget(
     if (ref is None) == (customer is None) or (customer is not None and account is None):
         raise ContactInvalid(problem="name a contact, or one customer and its connection")
     with engine.connect() as db, db.begin() as doing:
-        found = _forget(db, livemode, ref, account, customer, by)
+        found = _forget(db, livemode, ref, account, customer, by, only_preview=only_preview)
         if token is not None and token != found.token:
             raise PreviewStale(problem="more or other rows would be redacted now than were shown.")
         if only_preview:
@@ -69,7 +69,14 @@ def forget(
 
 
 def _forget(
-    db: Connection, livemode: bool, ref: str | None, account: Account | None, customer: str | None, by: str
+    db: Connection,
+    livemode: bool,
+    ref: str | None,
+    account: Account | None,
+    customer: str | None,
+    by: str,
+    *,
+    only_preview: bool,
 ) -> Forgotten:
     _lock(db, livemode)
     contact = directory.find(db, livemode, ref) if ref is not None else None
@@ -87,7 +94,8 @@ def _forget(
     rows: Counter[str] = Counter()
     for connection, customers in by_connection.items():
         forgetting.unfollow(db, connection, livemode, customers)
-        forget_outbound.refuse_while_running(db, connection)
+        if not only_preview:
+            forget_outbound.refuse_while_running(db, connection)
         rows += forget_outbound.forget(db, connection, customers)
         rows += redact_mirror(db, connection, customers)
         rows += events.forget(db, connection, customers)

@@ -160,7 +160,7 @@ def _send_all(
     for sync in left:
         sync_settling.settle(engine, api, made.account, sync, number, stop, kind="finish")
     with engine.connect() as db:
-        finishing = followups.finishing(db, made.account.name)
+        finishing = followups.finishing(db, made.account.name, number)
         finished = {key: syncs.sync(db, key) for key in finishing}
     for key, planned in finishing.items():
         of_sync = Sender(engine, api, made.account, finished[key], number, sent=sender.sent, stop=stop, progress=told)

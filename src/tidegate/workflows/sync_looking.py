@@ -57,6 +57,8 @@ def _made(api: StripeApi, sync: Sync, request: Request) -> Answer | None:
     else:
         asked |= {"customer": params["customer"]} if "customer" in params else {}
         asked |= {"status": "all"} if sync.resource == "subscriptions" else {}
+    if not (_mark(params, name) if way == "metadata" else params.get(way)):
+        return None  # nothing tells it from others
     for body in _every(api, request.path, asked):
         marked = way != "metadata" or _mark(body, name) == _mark(params, name)
         if marked and not _replaced(request, body):
@@ -70,7 +72,7 @@ def _replaced(request: Request, body: Mapping[str, Any]) -> bool:
 
 
 def _mark(said: Mapping[str, Any], name: str) -> str:
-    return str(cast("Mapping[str, Any]", said.get("metadata") or {}).get(name))
+    return str(cast("Mapping[str, Any]", said.get("metadata") or {}).get(name) or "")
 
 
 def _every(api: StripeApi, path: str, asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

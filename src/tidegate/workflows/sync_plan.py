@@ -123,9 +123,11 @@ def export(made: Planning, file: Path) -> None:
 
 
 def own_ids(db: Connection, connection: str, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
-    """The Stripe customers that are linked to contacts of these ids of yours, by id."""
+    """The live Stripe customers that are linked to contacts of these ids of yours, by id: `acme`, `account:acme`, or an
+    id that a contact had before.
+    """
     rows = db.execute(_OWN_IDS, {"connection": connection, "ids": sorted(ids)})
-    return {row.external_id: tuple(row.customers) for row in rows}
+    return {row.id: tuple(row.customers) for row in rows}
 
 
 def runs_before(db: Connection, key: str) -> bool:
@@ -138,7 +140,10 @@ insert into tidegate.sync_plans (sync, fingerprint, counts, stops, by)
 values (:sync, :fingerprint, cast(:counts as jsonb), cast(:stops as jsonb), :by) returning id""")
 
 _OWN_IDS = text("""
-select c.external_id, array_agg(l.customer order by l.customer) as customers
-from tidegate.contacts c
-join tidegate.links l on l.contact = c.key and l.connection = :connection
-where c.external_id = any(cast(:ids as text[])) and c.merged_into is null group by 1""")
+select wanted.id, array_agg(distinct l.customer order by l.customer) as customers
+from unnest(cast(:ids as text[])) as wanted(id)
+join tidegate.contact_ids i on i.external_id in (wanted.id, regexp_replace(wanted.id, '^(user|account):', ''))
+  and (i.external_id = wanted.id or i.kind = split_part(wanted.id, ':', 1))
+join tidegate.links l on l.contact = i.contact and l.connection = :connection
+join stripe.customers o on o.connection = l.connection and o.id = l.customer and o.deleted_at is null
+group by 1""")

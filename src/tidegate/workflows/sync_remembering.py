@@ -6,7 +6,7 @@ from typing import Any
 
 from tidegate.mirror import lookups
 from tidegate.outbound.plan.compare import id_of
-from tidegate.outbound.plan.decide import showing
+from tidegate.outbound.plan.decide import Decision, showing
 from tidegate.outbound.planning import Planned
 from tidegate.outbound.push.outcomes import Outcome, body_of
 from tidegate.outbound.push.requests import Request
@@ -46,21 +46,25 @@ def after(sync: Sync, sending: Sending, outcome: Outcome, answer: Answer | None)
         return before and replace(before, generation=generation)
     if outcome.state != "done" or answer is None:
         kept = before or Row(decision.key, sending.planned.hash, "failed")
-        return replace(kept, hash=sending.planned.hash, state="failed", generation=generation, why=outcome.error)
+        return replace(
+            kept, hash=sending.planned.hash, state="failed", generation=generation, why=outcome.error,
+            parent=decision.parent or kept.parent,
+        )  # fmt: skip
     body = body_of(answer.body)
     if before is not None and decision.kind == "retire":
         return replace(before, retires=None, generation=generation)
     if before is not None and decision.kind == "finish":
         showed = showing(sync.resource, before.wrote, body)
         return replace(before, showed=showed, seen_at=answer.at, generation=generation)
+    wrote, showed = _base(sync, decision, before, body)
     return Row(
         decision.key,
         sending.planned.hash,
         "sent",
         body.get("id"),
         True,
-        dict(decision.wanted),
-        showing(sync.resource, decision.wanted, body),
+        wrote,
+        showed,
         answer.at,
         generation,
         parent=_parent(sync, body),
@@ -93,15 +97,31 @@ def unsent(sync: Sync, planned: Planned, before: Row | None, live: lookups.Objec
     known = before or Row(decision.key, planned.hash, "held")
     state = STATES[decision.kind]
     if state == "sent" and live is not None:
-        showed = showing(sync.resource, decision.wanted, live.body)
+        wrote, showed = _base(sync, decision, before, live.body)
         return replace(
             known, hash=planned.hash, state=state, object_id=decision.object_id,
-            ours=sync.mode == "upsert" or known.ours, wrote=dict(decision.wanted), showed=showed, seen_at=live.at,
+            ours=sync.mode == "upsert" or known.ours, wrote=wrote, showed=showed, seen_at=live.at,
             parent=_parent(sync, live.body), why="", problems=[],
         )  # fmt: skip
     problems = [one.as_json() for one in decision.problems]
     seen_at = live.at if live is not None else known.seen_at
-    return replace(known, hash=planned.hash, state=state, seen_at=seen_at, why=decision.why, problems=problems)
+    return replace(
+        known, hash=planned.hash, state=state, seen_at=seen_at, why=decision.why, problems=problems,
+        parent=decision.parent or known.parent,
+    )  # fmt: skip
+
+
+def _base(
+    sync: Sync, decision: Decision, before: Row | None, body: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What counts as written last, and as shown of it then: of a field that was left as Stripe has it, what was before,
+    so that it stays edited.
+    """
+    wrote, showed = dict(decision.wanted), showing(sync.resource, decision.wanted, body)
+    for one in decision.kept:
+        if before is not None and one.field in before.wrote:
+            wrote[one.field], showed[one.field] = before.wrote[one.field], before.showed.get(one.field)
+    return wrote, showed
 
 
 def _parent(sync: Sync, body: Mapping[str, Any]) -> str | None:

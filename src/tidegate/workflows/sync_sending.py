@@ -142,7 +142,7 @@ class Sender:
         keys = [one.decision.key for one in some]
         with self._engine.begin() as db:
             refuse_if_taken_over(db, self._sync.key, self._run)
-            before = journal.before(db, self._sync.key, keys)
+            before = journal.before(db, self._sync.key, self._account.name, keys)
             open_ = {key for key, known in before.items() if known.open}
             some = [one for one in some if one.decision.key not in open_]
             known = rows.of(db, self._sync.key, keys)

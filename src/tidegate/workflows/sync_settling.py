@@ -46,7 +46,7 @@ def settle(
     the row is left alone by this run. Raises as `Sender.send` does.
     """
     with engine.connect() as db:
-        left = journal.opened(db, sync.key, kind)
+        left = journal.opened(db, sync.key, account.name, kind)
         known = rows.of(db, sync.key, [one.key for one in left])
         marks = lookups.marks(db, account.name, sync.resource, [one.object_id or "" for one in left])
     if left:

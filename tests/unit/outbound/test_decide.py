@@ -8,6 +8,7 @@ import pytest
 from tidegate.outbound.fields.problems import Problem
 from tidegate.outbound.plan.compare import same
 from tidegate.outbound.plan.decide import Asked, Change, Decision, Sent, Terms, decide, showing
+from tidegate.outbound.plan.deletes import deletion
 from tidegate.outbound.plan.items import updates
 
 CUSTOMERS = Terms("customers")
@@ -202,7 +203,8 @@ def test_what_an_object_shows_of_what_was_written() -> None:
     ("resource", "live", "update", "sent"),
     [
         ("subscriptions", {"status": "active", "description": "a"},
-         {"description": "b", "proration_behavior": "none", "add_invoice_items": [{"price": "p"}]}, {"description": "b"}),
+         {"description": "b", "proration_behavior": "none", "add_invoice_items": [{"price": "p"}]},
+         {"description": "b"}),
         ("subscriptions", {"status": "canceled", "metadata": {}},
          {"metadata": {"k": "1"}, "proration_behavior": "none"}, {"metadata": {"k": "1"}}),
         ("subscriptions", {"status": "active", "cancel_at_period_end": False},
@@ -241,3 +243,16 @@ def test_a_subscription_of_an_invoice_is_shown_where_its_version_has_it() -> Non
     assert showing("invoiceitems", {"unit_amount_decimal": "5"}, {"pricing": {"unit_amount_decimal": "5"}}) == {
         "unit_amount_decimal": "5"
     }
+
+
+@pytest.mark.parametrize(
+    ("live", "kind"),
+    [
+        ({"status": "draft"}, "delete"),
+        ({"status": "draft", "parent": {"type": "quote_details", "quote_details": {"quote": "qt_1"}}}, "delete"),
+        ({"status": "draft", "parent": {"subscription_details": {"subscription": "sub_1"}}}, "skip"),
+        ({"status": "draft", "subscription": "sub_1"}, "skip"),
+    ],
+)
+def test_of_drafts_only_a_subscriptions_stay(live: dict[str, Any], kind: str) -> None:
+    assert deletion("invoices", "1", True, "in_1", live, {"how": "remove"}).kind == kind

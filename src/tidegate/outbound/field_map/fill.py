@@ -73,7 +73,8 @@ def _value(node: Node, told: Field | None, path: str, row: Mapping[str, Any], kn
         case Array(entries):
             item = told.item if told else None
             every = [_value(one, item, f"{path}.{at}", row, known, found) for at, one in enumerate(entries)]
-            return [one for one in every if one is not SKIP]
+            kept = [one for one in every if one is not SKIP]
+            return kept or (SKIP if found.waits else _null(told, ""))
 
 
 def _null(told: Field | None, nulls: Nulls) -> Any:

@@ -16,15 +16,13 @@ def named(resource: str, payload: Json) -> list[tuple[str, str, Json]]:
     """The prices that a payload names: where, the id, and the entry that it is in."""
     if resource == "invoiceitems":
         pricing = payload.get("pricing")
-        told = cast(Json, pricing) if isinstance(pricing, Mapping) else {}
+        told: Json = cast(Json, pricing) if isinstance(pricing, Mapping) else {}
         return [("pricing.price", str(told["price"]), payload)] if told.get("price") else []
     if resource not in LISTS:
         return []
     name = LISTS[resource]
     entries = cast(Sequence[Json], payload.get(name) or ())
-    return [
-        (f"{name}.{place}.price", str(one["price"]), one) for place, one in enumerate(entries) if one.get("price")
-    ]
+    return [(f"{name}.{place}.price", str(one["price"]), one) for place, one in enumerate(entries) if one.get("price")]
 
 
 def unfit(resource: str, operation: Operation, payload: Json, prices: Mapping[str, Json]) -> list[Problem]:

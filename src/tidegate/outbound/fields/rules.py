@@ -50,10 +50,12 @@ NEEDED: Mapping[str, Sequence[tuple[str, ...]]] = {
     "invoiceitems": (("customer", "customer_account"), ("amount", "pricing", "price_data", "unit_amount_decimal")),
     "quotes": (("customer", "customer_account", "from_quote"), ("line_items", "from_quote")),
 }
-"""Fields of which one has to be given when an object is made (docs.stripe.com/api, the resource's create). A quote could
-be drafted without customer and lines, and never be finalised.
+"""Fields of which one has to be given when an object is made (docs.stripe.com/api, the resource's create). Without
+customer and lines a quote could be drafted, and never be finalised.
 """
 NOT_NEGATIVE = frozenset({"quantity", "quantity_decimal", "unit_amount", "days_until_due", "trial_period_days"})
+LOOKED_AT = NOT_NEGATIVE | {"unit_amount_decimal", "interval_count", "start", "name", "value"}
+"""Fields whose values a rule is about, wherever they are."""
 LONGEST_INTERVAL: Mapping[str, int] = {"day": 1095, "week": 156, "month": 36, "year": 3}
 """The most that `interval_count` may be: three years (docs.stripe.com/api/prices/create)."""
 DECIMALS = 12
@@ -61,7 +63,7 @@ DECIMALS = 12
 
 
 def broken(resource: str, operation: Operation, payload: Json) -> list[Problem]:
-    """What is wrong with a payload whose fields have the right types; of an update only what the payload itself tells."""
+    """What is wrong with a payload whose fields have the right types; of an update what the payload itself tells."""
     found = [*_lengths(resource, payload), *_exclusive(resource, payload, "")]
     for path, name, value, parent in _everything(payload, ""):
         found += _of_value(resource, path, name, value, parent)
@@ -73,8 +75,8 @@ def broken(resource: str, operation: Operation, payload: Json) -> list[Problem]:
 
 
 def _lengths(resource: str, payload: Json) -> Iterator[Problem]:
-    for name, most in LENGTHS[resource].items():
-        value = payload.get(name)
+    for name in LENGTHS[resource].keys() & payload.keys():
+        value, most = payload[name], LENGTHS[resource][name]
         if isinstance(value, str) and len(value) > most:
             yield Problem(name, f"it has {len(value)} characters, and Stripe takes {most}", value)
 
@@ -83,25 +85,30 @@ def _exclusive(resource: str, said: Json, path: str) -> Iterator[Problem]:
     for names in EXCLUSIVE.get(resource, ()):
         given = [name for name in names if _is_given(said, name)]
         if len(given) > 1:
-            yield Problem(_at(path, given[1]), f"it excludes {given[0]}: give one of {', '.join(names)}", said[given[1]])
+            yield Problem(
+                _at(path, given[1]), f"it excludes {given[0]}: give one of {', '.join(names)}", said[given[1]]
+            )
 
 
 def _needed(resource: str, payload: Json) -> Iterator[Problem]:
     for names in NEEDED.get(resource, ()):
         if not any(_is_given(payload, name) for name in names):
-            others = f", or {', or '.join(names[1:])}" if len(names) > 1 else ""
-            yield Problem(names[0], f"{REQUIRED}{others}")
+            first, *others = names
+            yield Problem(first, ", or ".join([REQUIRED, *others]))
 
 
 def _everything(said: Any, path: str) -> Iterator[tuple[str, str, Any, Json]]:
-    """Every field, nested ones too, but for metadata: path, name, value and the object that it is in."""
-    if isinstance(said, Mapping):
+    """Every field that a rule is about, nested ones too: path, name, value and the object that it is in."""
+    if isinstance(said, dict):
         told = cast(Json, said)
         for name, value in told.items():
-            if name != "metadata":
-                yield _at(path, name), name, value, told
+            holds = isinstance(value, dict | list)
+            if name == "metadata" or not (holds or name in LOOKED_AT):
+                continue
+            yield _at(path, name), name, value, told
+            if holds:
                 yield from _everything(value, _at(path, name))
-    elif isinstance(said, Sequence) and not isinstance(said, str):
+    elif isinstance(said, list):
         for place, value in enumerate(cast(Sequence[Any], said)):
             yield from _everything(value, _at(path, str(place)))
 
@@ -135,7 +142,7 @@ def _of_value(resource: str, path: str, name: str, value: Any, parent: Json) -> 
 
 
 def _of_decimal(resource: str, path: str, value: Any) -> Iterator[Problem]:
-    """An amount in minor units; only an invoice item's own may be negative (docs.stripe.com/api/invoiceitems/create)."""
+    """An amount in minor units; an invoice item's own may be negative (docs.stripe.com/api/invoiceitems/create)."""
     amount = Decimal(str(value))
     if amount < 0 and (resource, path) != ("invoiceitems", "unit_amount_decimal"):
         yield Problem(path, "it takes 0 or more", value)
@@ -224,7 +231,9 @@ def _collected(operation: Operation, payload: Json, names: Sequence[str]) -> Ite
 
 
 def _is_given(said: Json, name: str) -> bool:
-    value = said.get(name)
+    if name not in said:
+        return False
+    value = said[name]
     return value is not None and value != "" and value != [] and value is not False
 
 

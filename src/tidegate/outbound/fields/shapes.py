@@ -1,4 +1,4 @@
-"""Checks payloads against the catalogue, a whole batch at once: pydantic models made of its fields, and then the rules."""
+"""Checks payloads, a whole batch at once: by pydantic models made of the catalogue's fields, and then by the rules."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, tzinfo

@@ -45,7 +45,8 @@ class Asked:
     """A row, filled and checked. `ids`: the live objects that it matches; `live`: the one, as the mirror has it.
 
     `gone`: the object that this row was before was deleted in Stripe; `forgotten`: it is of a person who is to be known
-    no more.
+    no more. `twins`: the keys of rows that are, or would be, the same object, where it was not sent yet.
+    `parent`: of an invoice item: its invoice.
     """
 
     key: str
@@ -59,6 +60,8 @@ class Asked:
     sent: Sent | None = None
     gone: bool = False
     forgotten: bool = False
+    twins: Sequence[str] = ()
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class Change:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What is to be done with a row. `payload`: what is sent; `kept`: fields that stay as Stripe has them; `wanted`:
-    all that the row says, by the names of `compare.flat`.
+    all that the row says, by the names of `compare.flat`; `parent`: of an invoice item its invoice, sent or not.
     """
 
     key: str
@@ -86,17 +89,22 @@ class Decision:
     why: str = ""
     problems: Sequence[Problem] = ()
     wanted: Json = field(default_factory=dict[str, Any])
+    parent: str | None = None
 
 
 def decide(terms: Terms, row: Asked) -> Decision:
     """What is to be done with a row."""
     wanted = {name: value for name, value in flat(row.update).items() if name not in ASKED_ONLY[terms.resource]}
-    return replace(_decide(terms, row), wanted=wanted)
+    return replace(_decide(terms, row), wanted=wanted, parent=row.parent)
 
 
 def _decide(terms: Terms, row: Asked) -> Decision:
     if row.forgotten:
         return Decision(row.key, "skip", row.ids[0] if row.ids else None, why="the person was forgotten")
+    if row.twins:
+        others = [key for key in row.twins if key != row.key]
+        shown = f"{', '.join(others[:5])}{' and others' if len(others) > 5 else ''}"
+        return Decision(row.key, "invalid", why=f"it would be the same object in Stripe as row {shown}")
     if len(row.ids) > 1:
         return Decision(row.key, "invalid", why=f"several live objects match: {', '.join(row.ids)}")
     if row.live is not None:

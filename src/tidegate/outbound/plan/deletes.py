@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tidegate.outbound.plan.compare import shown
 from tidegate.outbound.plan.decide import Change, Decision
 
 Json = Mapping[str, Any]
@@ -59,8 +60,8 @@ def _subscription(live: Json, options: Json) -> tuple[str, Json, str]:
 def _invoice(live: Json, options: Json) -> tuple[str, Json, str]:
     status = live.get("status")
     if status == "draft":
-        recurring = live.get("subscription") or live.get("parent")
-        return ("", {}, "it is a subscription's draft") if recurring else ("delete", {}, "")
+        recurs = shown("invoices", "subscription", live)
+        return ("", {}, "it is a subscription's draft") if recurs else ("delete", {}, "")
     if status in {"open", "uncollectible"} and options.get("void", True):
         return "void", {}, ""
     return "", {}, f"it is {status}"

@@ -44,13 +44,13 @@ class Before(NamedTuple):
     open: bool
 
 
-def before(db: Connection, sync: str, keys: Sequence[str]) -> dict[str, Before]:
+def before(db: Connection, sync: str, connection: str, keys: Sequence[str]) -> dict[str, Before]:
     """What it knows of rows, by key; those that nothing was sent of are left out.
 
     A row that was forgotten goes on with its generations: else one that comes back within a day would be told what
     Stripe answered when it was made first.
     """
-    rows = db.execute(_BEFORE, {"sync": sync, "keys": list(keys)})
+    rows = db.execute(_BEFORE, {"sync": sync, "connection": connection, "keys": list(keys)})
     return {row.key: Before(row.generation, row.open) for row in rows}
 
 
@@ -81,9 +81,9 @@ def half_finished(db: Connection, connection: str) -> list[str]:
     return list(db.scalars(_HALF_FINISHED, {"connection": connection}))
 
 
-def opened(db: Connection, sync: str, kind: str | None = None) -> list[Open]:
-    """The sync's requests whose outcome nobody knows (of this kind), oldest first."""
-    return [Open(**row._mapping) for row in db.execute(_OPEN, {"sync": sync, "kind": kind})]  # pyright: ignore[reportPrivateUsage]
+def opened(db: Connection, sync: str, connection: str, kind: str | None = None) -> list[Open]:
+    """The sync's requests on a connection whose outcome nobody knows (of this kind), oldest first."""
+    return [Open(**row._mapping) for row in db.execute(_OPEN, {"sync": sync, "connection": connection, "kind": kind})]  # pyright: ignore[reportPrivateUsage]
 
 
 _PLAIN = {
@@ -111,12 +111,13 @@ update tidegate.requests set state = 'unsent' where id = any(cast(:ids as bigint
 _BEFORE = text("""
 select key, bool_or(state in ('intended', 'unknown')) as open,
   max(generation + case when state = 'unsent' then 0 else 1 end) as generation
-from tidegate.requests where sync = :sync and key = any(cast(:keys as text[])) group by key""")
+from tidegate.requests
+where sync = :sync and connection = :connection and key = any(cast(:keys as text[])) group by key""")
 
 _OPEN = text("""
 select id, run, key, kind, hash, wanted, operation, method, path, params, idempotency_key, generation, status,
   object_id, extract(epoch from clock_timestamp() - intended_at)::float8 as age
-from tidegate.requests where sync = :sync and state in ('intended', 'unknown')
+from tidegate.requests where sync = :sync and connection = :connection and state in ('intended', 'unknown')
   and (cast(:kind as text) is null or kind = :kind) order by id""")
 
 _HALF_FINISHED = text("""

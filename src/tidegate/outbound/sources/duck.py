@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import ModelInvalid, SourceUnreachable, TidegateError
+from tidegate.outbound.sources import csv_types
 from tidegate.outbound.sources.location import path as path_of
 from tidegate.outbound.specs import Model
 
@@ -71,7 +72,9 @@ def _opened(path: Path, query: str, model: Model, spill: str) -> "DuckDBPyConnec
     for name, file in _named(path, query, model):
         table, where = name.replace('"', '""'), str(file).replace("'", "''")
         try:
-            db.execute(f"""create view "{table}" as select * from {READERS[file.suffix.lower()]}('{where}')""")
+            read = READERS[file.suffix.lower()]
+            more = csv_types.kept_as_text(db, where) if read == "read_csv" else ""
+            db.execute(f"""create view "{table}" as select * from {read}('{where}'{more})""")
         except duckdb.Error as wrong:
             db.close()
             raise SourceUnreachable(source=model.source, problem=f"{file}: {_said(wrong)}") from wrong

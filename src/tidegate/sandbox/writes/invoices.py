@@ -30,7 +30,10 @@ SERVED = (
     *("discounts", "due_date", "metadata"),
 )
 AFTER_DRAFT = frozenset({"metadata", "auto_advance", "default_payment_method"})
-"""What of an invoice can be written after it was finalised; of most, not its description (docs.stripe.com/api/invoices/update)."""
+"""What of an invoice can be written after it was finalised; of most not the description.
+
+Source: docs.stripe.com/api/invoices/update.
+"""
 
 
 def create(call: Call) -> Obj:

@@ -7,7 +7,6 @@ from tidegate.sandbox.answers import Refusal
 from tidegate.sandbox.resources import BY_NAME
 from tidegate.sandbox.writes.calls import Call, Write
 
-
 EARLY = 0.002
 """Seconds that an answer may leave before its time: timers count milliseconds."""
 

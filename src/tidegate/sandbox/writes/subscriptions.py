@@ -10,7 +10,7 @@ from tidegate.sandbox.params import required
 from tidegate.sandbox.payments import declines
 from tidegate.sandbox.redemptions import remove
 from tidegate.sandbox.resources import Obj
-from tidegate.sandbox.writes import items
+from tidegate.sandbox.writes import ends, items
 from tidegate.sandbox.writes.anchors import anchors_now, beginning
 from tidegate.sandbox.writes.calls import Call, Write, metadata, needs, needs_value, taken
 from tidegate.sandbox.writes.coupons import given_to, wanted
@@ -24,7 +24,7 @@ SETTINGS = ("payment_settings", "trial_settings")
 SERVED = (
     *PLAIN,
     "billing_cycle_anchor",
-    "cancel_at_period_end",
+    *ends.SERVED,
     "default_payment_method",
     "default_tax_rates",
     "discounts",
@@ -48,7 +48,7 @@ def create(call: Call) -> Obj:
     wishes = [items.wish(call, one, None, customer["id"], f"items[{n}]") for n, one in enumerate(given["items"])]
     items.fits(wishes, None)
     one_currency(call, customer, str(wishes[0].price and wishes[0].price["currency"]))
-    trial_end = trial_of(call)
+    trial_end, ends_at = trial_of(call), ends.wanted(call)
     begins = beginning(call, [one.price for one in wishes if one.price])
     discounts = wanted(call, given.get("discounts") or [], customer["id"], "discounts")
     changes = fields(call, customer["id"], {}) | metadata({}, given)
@@ -64,8 +64,7 @@ def create(call: Call) -> Obj:
         for item, one in zip(subscription["items"]["data"], wishes, strict=True):
             items.dress(call, subscription, item, one)
         subscription["discounts"] = given_to(call, discounts, customer["id"], subscription=subscription["id"])
-        if given.get("cancel_at_period_end"):
-            ends_with_period(call, subscription)
+        ends.of_new(call, subscription, ends_at)
 
     bought: list[tuple[Obj, int | None]] = []
     for one in wishes:
@@ -77,14 +76,6 @@ def create(call: Call) -> Obj:
         changes["start_date"] = given["backdate_start_date"]
     terms = Terms(bought, changes=changes, agree=agree, collects=not waits, **begins)
     return contracts.start(call.world, customer, terms)
-
-
-def ends_with_period(call: Call, subscription: Obj) -> None:
-    """Has a new subscription end with its first period."""
-    at = subscription["items"]["data"][0]["current_period_end"]
-    subscription |= {"cancel_at_period_end": True, "cancel_at": at, "canceled_at": call.now}
-    details: Obj = {"comment": None, "feedback": None, "reason": "cancellation_requested"}
-    subscription["cancellation_details"] = details
 
 
 def fields(call: Call, customer: str, known: Obj) -> Obj:
@@ -180,7 +171,7 @@ def update(call: Call) -> Obj:
     discounts = None
     if "discounts" in given:
         discounts = wanted(call, given["discounts"] or [], customer, "discounts")
-    until = trial_change(call, subscription)
+    until, ends_at = trial_change(call, subscription), ends.wanted(call)
     anew = anchors_now(call, subscription)
     prorations = given.get("proration_behavior") or "create_prorations"
     if wishes:
@@ -191,11 +182,9 @@ def update(call: Call) -> Obj:
     alter(call, subscription, discounts, until)
     if wishes:
         items.carry_out(call, subscription, wishes, prorations)
-    elif not anew and not given.get("cancel_at_period_end") and subscription != before:
+    elif not anew and not given.get("cancel_at_period_end") and ends_at is None and subscription != before:
         call.state.put(subscription, "customer.subscription.updated")
-    if given.get("cancel_at_period_end") and not subscription["cancel_at_period_end"]:
-        details = subscription["cancellation_details"]
-        endings.schedule_end(call.world, subscription, details["feedback"], details["comment"])
+    ends.of_known(call, subscription, ends_at)
     if anew:
         contracts.reanchor(call.world, subscription, prorates=prorations != "none")
     if until == "now":
@@ -213,7 +202,7 @@ def alter(call: Call, subscription: Obj, discounts: items.Wanted | None, until: 
     if isinstance(until, int):
         on_trial(call, subscription, until)
         call.world.plan(until, "renew", subscription["id"], until)
-    if given.get("cancel_at_period_end") is False:
+    if ends.taken_back(given):
         endings.take_back(subscription)
 
 
