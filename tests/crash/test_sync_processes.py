@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def prepared(slow: Company, name: str, folder: Path) -> Warehouse:
 
 
 @contextmanager
-def sending(slow: Company, warehouse: Warehouse, name: str) -> Iterator["subprocess.Popen[str]"]:
+def sending(slow: Company, warehouse: Warehouse, name: str) -> Generator["subprocess.Popen[str]"]:
     """`tidegate sync run`, in the middle of it: some customers are made and others are not."""
     process = slow.own.command("sync", "run", name, "--json")
     try:
@@ -127,7 +127,7 @@ def test_a_killed_workers_sync_goes_on_in_another_by_itself(slow: Company, tmp_p
 
 
 @contextmanager
-def working(slow: Company) -> Iterator[None]:
+def working(slow: Company) -> Generator[None]:
     """A worker, killed at the block's end."""
     process = slow.own.command("worker", "--concurrency", "2")
     try:

@@ -195,6 +195,23 @@ def test_a_change_that_failed_at_stripe_and_was_done_is_seen(people: Customers) 
     assert people.warehouse.mirrored("customers", customer["id"])["name"] == "Ada L."
 
 
+def test_what_cannot_be_settled_now_is_left_alone(people: Customers) -> None:
+    people.add(*range(MANY))
+    server = people.sandbox.server
+    assert server is not None
+    server.faults.late = lambda: True  # type: ignore[method-assign]
+    people.on_write(lambda _: "500")  # lists fail, too
+    people.run(ONCE)
+    keys = people.keys()
+    again = people.run(ONCE)
+    assert (again["state"], again["sent"], again["failed"]) == ("incomplete", {}, MANY)
+    assert (people.keys(), people.warehouse.open()) == (keys, MANY)
+    people.healed()
+    people.run()
+    all_made_once(people)
+    assert people.keys() == keys
+
+
 @pytest.mark.parametrize("fault", ["reset", "truncate"])
 def test_an_answer_that_breaks_off_is_asked_for_again_under_the_same_key(people: Customers, fault: str) -> None:
     people.add(*range(MANY))

@@ -54,26 +54,41 @@ def test_a_deadlock_is_tried_again_and_counted_once(engine: Engine) -> None:
 
 def test_a_failure_is_told_at_once_nothing_more_is_written_and_it_is_raised_at_the_end(engine: Engine) -> None:
     kept = Kept(engine, "select * from no_such_table", times=1)
-    with pytest.raises(ProgrammingError, match="no_such_table"), kept.keeper() as keeper:
-        keeper.put(1)
-        assert kept.over.wait(20), "whoever puts is told before the end"
-        keeper.put(2)
+
+    def work() -> None:
+        with kept.keeper() as keeper:
+            keeper.put(1)
+            assert kept.over.wait(20), "whoever puts is told before the end"
+            keeper.put(2)
+
+    with pytest.raises(ProgrammingError, match="no_such_table"):
+        work()
     assert (kept.together, kept.tries) == ([], 1)
 
 
 def test_what_the_block_raises_itself_comes_first(engine: Engine) -> None:
     kept = Kept(engine, "select * from no_such_table", times=1)
-    with pytest.raises(OSError, match="mine"), kept.keeper() as keeper:
-        keeper.put(1)
-        assert kept.over.wait(20)
-        raise OSError("mine")
+
+    def work() -> None:
+        with kept.keeper() as keeper:
+            keeper.put(1)
+            assert kept.over.wait(20)
+            raise OSError("mine")
+
+    with pytest.raises(OSError, match="mine"):
+        work()
 
 
 def test_who_is_told_of_what_was_kept_may_fail_too(engine: Engine) -> None:
+    over = threading.Event()
+
     def told(_: Sequence[int]) -> None:
         raise OperationalError("a report", {}, Exception("the database is away"))
 
-    over = threading.Event()
-    with pytest.raises(DBAPIError, match="away"), Keeper(engine, Kept(engine).keep, told, over.set) as keeper:
-        keeper.put(1)
-        assert over.wait(20)
+    def work() -> None:
+        with Keeper(engine, Kept(engine).keep, told, over.set) as keeper:
+            keeper.put(1)
+            assert over.wait(20)
+
+    with pytest.raises(DBAPIError, match="away"):
+        work()
