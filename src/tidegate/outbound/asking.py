@@ -65,7 +65,7 @@ class Asking:
         for place, row in enumerate(batch):
             state = states.get(row["_key"])
             there, update = living[place], updates[place]
-            create = creates.get(place) or Made({}, [], update.waits)
+            create = creates.get(place) or Made({}, [], update.waits, update.parent)
             asked = Asked(
                 row["_key"], create.payload, update.payload, create.problems, update.problems, create.waits,
                 ids=there,
