@@ -64,7 +64,7 @@ def test_the_demo_proves_the_copy_equal_twice_and_leaves_nothing_running(home: P
     assert result["equal"] is True
     assert [one["step"] for one in result["steps"]] == [
         "database", "sandbox", "connect", "import", "contacts", "catalog", "serve", "webhooks", "drain", "sweep",
-        "compare", "refresh", "revenue",
+        "compare", "refresh", "revenue", "sync",
     ]  # fmt: skip
     known = result["contacts"]
     assert known["contacts"] > 0
@@ -78,6 +78,15 @@ def test_the_demo_proves_the_copy_equal_twice_and_leaves_nothing_running(home: P
     assert set(result["revenue"]["mrr"]) <= {"usd", "eur", "jpy"}
     assert len(result["revenue"]["months"]) >= 2
     assert result["revenue"]["recovered"] > 0.95
+    written = result["sync"]
+    assert written["sent"]["create"] == 10
+    assert written["sent"]["update"] > 10
+    assert (written["failed"], written["again"]) == (0, {})
+    problems = {one["key"]: [(p["field"], p["problem"]) for p in one["problems"]] for one in written["left"]}
+    assert problems["w1"] == [("email", "it is no e-mail address")]
+    assert problems["w2"] == [("metadata.notes", "it has 501 characters, and Stripe takes 500")]
+    assert problems.keys() == {"w1", "w2", "w3"}
+    assert str(written["left"][2]).count("cus_") == 2  # both customers of one address are named
     assert result["events"] > 0
     assert result["webhooks"]["failed"] == 0
     assert sum(result["inbox"].values()) >= result["events"]  # a tick may have read earlier ones from /v1/events
@@ -93,6 +102,9 @@ def test_the_demo_proves_the_copy_equal_twice_and_leaves_nothing_running(home: P
     assert "The copy is EQUAL to the original" in again
     assert "tidegate entitlements" in again
     assert "MRR is EQUAL to the sandbox's truth for all" in again
+    assert "3 of " in again
+    assert " rows of the warehouse could not be written" in again
+    assert "it has 501 characters, and Stripe takes 500" in again
     if Path("/proc").exists():
         assert alive(home) == []
 

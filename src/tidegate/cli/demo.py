@@ -45,13 +45,14 @@ def demo(
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show it all on a simulated Stripe: import, webhooks, MRR, and whether copy and MRR equal the original.
+    """Show it all on a simulated Stripe: import, webhooks, MRR, a warehouse; whether copy and MRR equal Stripe's.
 
     Every run begins afresh in a folder of its own and touches no other installation. Exit 1 when anything differs.
     """
     from tidegate.cli import show
     from tidegate.cli.demo_contacts import known, understood
     from tidegate.cli.demo_home import prepared
+    from tidegate.cli.demo_outbound import written
     from tidegate.cli.demo_revenue import held
     from tidegate.cli.hub import configured
     from tidegate.cli.steps import Steps
@@ -78,6 +79,7 @@ def demo(
         result = _compared(hub, account, simulated, steps) | {"imported": imported, **found}
         result["contacts"] = known(hub, account, accepted, steps)
         result["revenue"] = held(hub, account, simulated, steps)
+        result["sync"] = written(hub, account, steps)
         where = {"home": str(place.settings.home), "address": address}
         _tell(where | result | {"steps": steps.ended}, steps.seconds, as_json)
         if serve:
@@ -117,7 +119,7 @@ def _connected(hub: "Hub", url: str, key: str) -> tuple["Account", str]:
     from tidegate.workflows.connect import ConnectRequest, connect
 
     secret = f"whsec_{secrets.token_urlsafe(24)}"
-    request = ConnectRequest(key, NAME, webhook_secrets=(secret,), api_base=url, rate=0, endpoint_rate=0)
+    request = ConnectRequest(key, NAME, write_key=key, webhook_secrets=(secret,), api_base=url, rate=0, endpoint_rate=0)
     account = connect(
         hub.engine, hub.vault, request, lambda key, base: closing(StripeApi(key, base=base, budget=LocalBudget()))
     )
@@ -192,8 +194,10 @@ def _lived(
 ) -> dict[str, Any]:
     """Lets the company live on for some days, its events come by webhook and be handled by the worker."""
     from tidegate.workflows.demo import wait_for_deliveries, wait_for_drain
+    from tidegate.workflows.demo_outbound import doubled
 
     simulated.register(endpoint, secret, shuffle=True, duplicate=DUPLICATES)
+    doubled(account, hub.stripe_writing)
     events = simulated.advance(DAYS)
     webhooks = wait_for_deliveries(simulated, WITHIN)
     detail = f"{events:,} events of {DAYS} days, delivered {webhooks['delivered']:,} times, signed, in random order"
@@ -222,6 +226,7 @@ def _tell(document: dict[str, Any], seconds: float, as_json: bool) -> None:
     from tidegate.cli import show
     from tidegate.cli.audit import print_findings
     from tidegate.cli.demo_contacts import tell
+    from tidegate.cli.demo_outbound import tell as tell_sync
     from tidegate.cli.demo_revenue import tell as tell_revenue
 
     if as_json:
@@ -242,6 +247,7 @@ def _tell(document: dict[str, Any], seconds: float, as_json: bool) -> None:
         show.line(f"{unhandled:,} events could not be handled: `tidegate inbox list` says why.")
     tell(document["contacts"])
     tell_revenue(document["revenue"])
+    tell_sync(document["sync"])
     verdict = "EQUAL to" if document["equal"] else "DIFFERENT from"
     show.line(f"The copy is {verdict} the original ({show.duration(seconds)} in all).")
 

@@ -10,7 +10,7 @@ from tidegate.mirror import lookups
 from tidegate.outbound import rows as remembered
 from tidegate.outbound.field_map.fill import Filled, Sought, filled, sought
 from tidegate.outbound.fields import priced, values
-from tidegate.outbound.fields.catalogue import Operation, catalogue
+from tidegate.outbound.fields.catalogue import Operation, catalogue, create_only
 from tidegate.outbound.fields.problems import Problem
 from tidegate.outbound.fields.shapes import checked
 from tidegate.outbound.plan.compare import id_of
@@ -37,6 +37,10 @@ class Asking:
     def __init__(self, db: Connection, sync: Sync, connection: str, own_ids: Finder) -> None:
         self._db, self._sync, self._connection, self._own_ids = db, sync, connection, own_ids
         self._map = sync.field_map
+        # Of a row that has its object, the payload to make one tells only what cannot be changed any more.
+        own_id = sync.matched_by[0] == "id" and sync.resource in SETTABLE
+        fixed = not create_only(sync.resource).isdisjoint(self._map.fields)
+        self._asks_create = own_id or fixed or sync.replace_prices
 
     def about(self, batch: Sequence[Mapping[str, Any]]) -> list[tuple[Asked, Row | None]]:
         """Each row (`staging.Staging.rows`) as it is decided about, with what is remembered of it; in their order."""
@@ -47,17 +51,21 @@ class Asking:
             self._db, self._connection, self._sync.resource, sorted({id_ for those in ids for id_ in those})
         )
         beside = lookups.hanging(self._db, self._connection, self._sync.resource, sorted(bodies))
+        living = [[id_ for id_ in those if id_ in bodies and not bodies[id_].deleted] for those in ids]
         found_now = {id_ for row, those in zip(batch, ids, strict=True) if not _object_of(states.get(row["_key"]))
                      for id_ in those}  # fmt: skip
         holders = remembered.holders(self._db, self._sync.key, sorted(found_now))
-        creates, updates = (self._payloads(batch, known, operation) for operation in ("create", "update"))
+        updates = self._payloads(batch, known, "update")
+        making = [place for place, there in enumerate(living) if len(there) != 1 or self._asks_create]
+        made = self._payloads([batch[place] for place in making], known, "create")
+        creates = dict(zip(making, made, strict=True))
         owners = {id_: self._owner(id_, bodies) for those in ids for id_ in those}
         forgotten = lookups.forgotten(self._db, self._connection, set(owners.values()) - {""})
         found: list[tuple[Asked, Row | None]] = []
         for place, row in enumerate(batch):
             state = states.get(row["_key"])
-            there = [id_ for id_ in ids[place] if id_ in bodies and not bodies[id_].deleted]
-            create, update = creates[place], updates[place]
+            there, update = living[place], updates[place]
+            create = creates.get(place) or Made({}, [], update.waits, update.parent)
             asked = Asked(
                 row["_key"], create.payload, update.payload, create.problems, update.problems, create.waits,
                 ids=there,
