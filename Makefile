@@ -5,6 +5,7 @@
 #   make test                     check, then every suite: unit, integration, crash, peers
 #   make check                    lint, format, types, import contracts
 #   make bench                    every benchmark, one file per figure
+#   make wide                     many cases of what make test shows once
 #   make browser, make soak       tests that need Chromium; tests that run for long
 #   make spark                    the ledger on Spark, which needs Java; gets PySpark (430 MB)
 #   make assets                   the page's style sheets and scripts
@@ -29,7 +30,7 @@ PURE := src/tidegate/catalog/contents.py src/tidegate/catalog/prices.py src/tide
 	src/tidegate/revenue/stripe_report.py src/tidegate/stripe_api/pace.py \
 	src/tidegate/stripe_api/resources src/tidegate/stripe_api/shapes
 
-.PHONY: demo serve test check unit integration crash peers bench browser soak spark assets clean
+.PHONY: demo serve test check unit integration crash peers bench browser wide soak spark assets clean
 
 demo: assets
 	$(BIN)/tidegate demo $(ARGS)
@@ -54,13 +55,16 @@ unit: $(READY)
 	$(PYTEST) -n 2 tests/unit $(ARGS)
 
 integration: assets
-	$(PYTEST) -n 2 -m "not soak" tests/integration $(ARGS)
+	$(PYTEST) -n 2 -m "not soak and not wide" tests/integration $(ARGS)
 
 crash: assets
-	$(PYTEST) -n 2 --dist loadfile -m "not soak" tests/crash $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile -m "not soak and not wide" tests/crash $(ARGS)
 
 peers: $(READY)
 	$(PYTEST) -m "not soak" tests/peers $(ARGS)
+
+wide: assets
+	$(PYTEST) -n 2 -m wide tests/integration tests/crash $(ARGS)
 
 soak: assets
 	$(PYTEST) -m soak --timeout=3600 tests $(ARGS)

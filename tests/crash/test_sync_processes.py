@@ -78,6 +78,7 @@ def test_a_killed_command_is_gone_on_with(slow: Company, tmp_path: Path) -> None
     all_made_once(slow, warehouse, "killed")
 
 
+@pytest.mark.wide
 def test_a_server_killed_under_a_run_is_said_and_costs_nothing(slow: Company, tmp_path: Path) -> None:
     warehouse = prepared(slow, "server", tmp_path)
     with sending(slow, warehouse, "server") as process:
@@ -100,6 +101,7 @@ def test_everything_killed_at_once_is_gone_on_with(slow: Company, tmp_path: Path
     all_made_once(slow, warehouse, "all_of_it")
 
 
+@pytest.mark.wide
 def test_interrupted_a_command_ends_what_is_in_flight_and_begins_nothing_else(slow: Company, tmp_path: Path) -> None:
     warehouse = prepared(slow, "stopped", tmp_path)
     with sending(slow, warehouse, "stopped") as process:
@@ -114,6 +116,7 @@ def test_interrupted_a_command_ends_what_is_in_flight_and_begins_nothing_else(sl
     all_made_once(slow, warehouse, "stopped")
 
 
+@pytest.mark.wide
 @pytest.mark.timeout(300)  # a dead worker is noticed after 42 seconds at the latest
 def test_a_killed_workers_sync_goes_on_in_another_by_itself(slow: Company, tmp_path: Path) -> None:
     warehouse = prepared(slow, "worker", tmp_path)

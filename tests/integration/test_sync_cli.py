@@ -16,6 +16,8 @@ from tidegate.outbound import specs, syncs
 from tidegate.sandbox import Sandbox
 from tidegate.store.engine import open_engine
 
+pytestmark = pytest.mark.wide
+
 SPEC: dict[str, Any] = {
     "key": "customers",
     "model": "accounts",

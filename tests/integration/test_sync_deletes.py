@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from tests.support.desk import FEW, Asked, Desk, opened
 
+pytestmark = pytest.mark.wide
+
 SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 30}}
 BILLED = {"collection_method": "send_invoice", "days_until_due": 30}
 

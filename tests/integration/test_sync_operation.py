@@ -28,6 +28,8 @@ from tidegate.workflows.status import status
 from tidegate.workflows.sync_plan import Part
 from tidegate.workflows.task_context import TaskContext
 
+pytestmark = pytest.mark.wide
+
 Make = Callable[..., Sandbox]
 MONDAY = datetime(2026, 3, 30, 6, 59, tzinfo=UTC)
 
