@@ -13,6 +13,7 @@ from tests.support import databases, installation, killing
 from tests.support.hubs import ALONE, copied, opened, unlike_stripe, waits_for_a_row
 from tests.support.importing import connected, imported
 from tests.support.installation import Company
+from tests.support.killed_syncs import Warehouse, context_of
 from tests.support.waiting import until
 from tests.support.working import jobs_open, worker
 
@@ -20,7 +21,7 @@ from tidegate.mirror import inbox
 from tidegate.mirror.event_list import read_events
 from tidegate.mirror.inbox import Entry
 from tidegate.wiring import Hub
-from tidegate.workflows import tasks
+from tidegate.workflows import sync_task, tasks
 from tidegate.workflows.doorbell import BELLS, Doorbell
 from tidegate.workflows.rescue import rescue
 from tidegate.workflows.task_context import TaskContext
@@ -32,10 +33,13 @@ PLACES = 4
 DAY = 86_400
 SECRET = Fernet.generate_key().decode()
 MINUTE = 1_767_225_660  # 2026-01-01T00:01:00Z
+SYNC = "people"
 
 
 class Ready(NamedTuple):
-    """A database, to be copied, with work for every task: events and objects that wait, events to be read, old rows."""
+    """A database, to be copied, with work for every task: events and objects that wait, events to be read, old rows, a
+    sync of three customers.
+    """
 
     server_url: str
     database: str
@@ -48,7 +52,7 @@ def run() -> Iterator[killing.Run]:
 
 
 @pytest.fixture(scope="module")
-def ready(server_url: str) -> Iterator[Ready]:
+def ready(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ready]:
     from tidegate.sandbox.config import SandboxConfig
     from tidegate.sandbox.server import Sandbox
 
@@ -56,8 +60,12 @@ def ready(server_url: str) -> Iterator[Ready]:
         sandbox = stack.enter_context(Sandbox.start(SandboxConfig(customers=15, months=2)))
         database = stack.enter_context(databases.scratch(server_url))
         with opened(database, SECRET) as hub:
-            account = connected(hub, sandbox)
+            account = connected(hub, sandbox, write_key=sandbox.key)
             imported(hub, account)
+            warehouse = Warehouse(hub, sandbox, account, tmp_path_factory.mktemp("warehouse") / "people.duckdb")
+            warehouse.write("create table people as select i as id, 'row' || i as mark from range(3) t(i)")
+            warehouse.define(SYNC, "people", "customers", {"name": "mark"})
+            warehouse.approve(SYNC)
             _make_work(hub, sandbox)
         yield Ready(server_url, databases.named(database))
 
@@ -77,6 +85,9 @@ def _make_work(hub: Hub, sandbox: "Sandbox") -> None:
             db.execute(text(statement))
 
 
+MORE: dict[str, dict[str, Any]] = {"import_account": {"full": True}, "run_sync": {"sync": SYNC}}
+"""What tasks are told beside their connection."""
+OPEN_REQUESTS = "select count(*) from tidegate.requests where state in ('intended', 'unknown')"
 LOOKS = """
 insert into tidegate.refetches (connection, resource, object_id, reason)
 select connection, 'customers', id, 'event' from stripe.customers limit 20"""
@@ -98,10 +109,13 @@ def _fill_inbox(hub: Hub, sandbox: "Sandbox") -> None:
 @pytest.mark.parametrize("task", [*tasks.TASKS])
 def test_a_worker_killed_in_a_task_loses_nothing(ready: Ready, run: killing.Run, task: str) -> None:
     with copied(ready.server_url, ready.database) as url:
+        with opened(url, SECRET) as hub:
+            _is_due(hub, task)
         steps = run("task", **_arguments(url, task)).steps
     for place in killing.points(steps, PLACES, seed=len(task)):
         with copied(ready.server_url, ready.database) as url:
             with opened(url, SECRET) as hub:
+                _is_due(hub, task)
                 _taken_up(hub, task)
             ended = run("task", place, **_arguments(url, task))
             where = f"{task} killed at step {place} of {steps}: {ended.last}"
@@ -111,12 +125,21 @@ def test_a_worker_killed_in_a_task_loses_nothing(ready: Ready, run: killing.Run,
                 assert "todo" in rescue(hub.engine, 0), where
                 _work_it_off(hub)
                 _assert_nothing_lost(hub, where)
+                if task == "run_sync":
+                    sent = "select count(*) from tidegate.sync_rows where state = 'sent'"
+                    assert (_one(hub, sent), _one(hub, OPEN_REQUESTS)) == (3, 0), where
+
+
+def _is_due(hub: Hub, task: str) -> None:
+    """Somebody asked for the sync, where it is the task's."""
+    if task == "run_sync":
+        sync_task.ask(hub.engine, SYNC, "me")
 
 
 def _taken_up(hub: Hub, task: str) -> None:
     """The task's job, as the worker that is to be killed took it up."""
     if task in BELLS:
-        Doorbell(hub.engine).ring(task, connection="acme", **({"full": True} if task == "import_account" else {}))
+        Doorbell(hub.engine).ring(task, connection="acme", **MORE.get(task, {}))
     with hub.engine.begin() as db:
         if task in tasks.PERIODIC:
             db.execute(
@@ -132,7 +155,7 @@ def _taken_up(hub: Hub, task: str) -> None:
 
 def _work_it_off(hub: Hub) -> None:
     """What a worker does from then on: the jobs that wait, and every minute the clock."""
-    context = TaskContext(hub.engine, hub.stripe, readers=4)
+    context = context_of(hub)
     with hub.engine.begin() as db:  # a killed process holds what it was fetching for two minutes
         db.execute(text("update tidegate.refetches set next_try_at = now()"))
     tasks.tick(context, MINUTE)
@@ -164,9 +187,7 @@ def _one(hub: Hub, sql: str) -> Any:
 
 
 def _arguments(url: str, task: str) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"timestamp": MINUTE} if task in tasks.PERIODIC else {"connection": "acme"}
-    if task == "import_account":
-        arguments["full"] = True
+    arguments = {"timestamp": MINUTE} if task in tasks.PERIODIC else {"connection": "acme", **MORE.get(task, {})}
     return {"database_url": url, "secret_key": SECRET, "name": task, "arguments": arguments}
 
 

@@ -24,7 +24,6 @@ from tidegate.workflows.import_account import ImportOptions, import_account
 from tidegate.workflows.ingest_events import drain
 from tidegate.workflows.rotate_secrets import rotate_secrets
 from tidegate.workflows.sweep import sweep
-from tidegate.workflows.task_context import TaskContext
 
 
 @contextmanager
@@ -81,7 +80,7 @@ def sync_(database_url: str, secret_key: str, sync: str) -> None:
 
 def task(database_url: str, secret_key: str, name: str, arguments: dict[str, Any]) -> None:
     with opened(database_url, secret_key) as hub:
-        tasks.TASKS[name](TaskContext(hub.engine, hub.stripe, readers=4), **arguments)
+        tasks.TASKS[name](killed_syncs.context_of(hub), **arguments)
 
 
 def consume(database_url: str, contact: str, key: str, amount: int) -> None:

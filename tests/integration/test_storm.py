@@ -65,7 +65,7 @@ def test_an_import_with_every_fault_at_once_ends_equal(hub: Hub, make_sandbox: M
     assert_equal(live)
 
 
-@pytest.mark.parametrize(("events", "customers"), [(1000, 100), pytest.param(5000, 400, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(("events", "customers"), [(1000, 100), pytest.param(5000, 400, marks=pytest.mark.wide)])
 def test_events_shuffled_doubled_and_a_tenth_lost_end_equal(
     hub: Hub, make_sandbox: MakeSandbox, events: int, customers: int
 ) -> None:

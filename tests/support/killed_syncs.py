@@ -16,6 +16,7 @@ from tidegate.wiring import Hub
 from tidegate.workflows import run_sync
 from tidegate.workflows.run_sync import Wanted
 from tidegate.workflows.sync_plan import Part
+from tidegate.workflows.task_context import TaskContext
 
 SOURCE = "warehouse"
 MARK = "row"
@@ -25,6 +26,11 @@ MARK = "row"
 def url_of(source: Any) -> str:
     """The URL of the source, which is no secret."""
     return source.shown
+
+
+def context_of(hub: Hub) -> TaskContext:
+    """What a worker's tasks work with."""
+    return TaskContext(hub.engine, hub.stripe, hub.stripe_writing, url_of, readers=4)
 
 
 def send(hub: Hub, sync: str, **wanted: Any) -> dict[str, Any]:
