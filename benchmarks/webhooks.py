@@ -135,13 +135,12 @@ def load(hub: Installation, requests: Path, args: argparse.Namespace) -> tuple[d
 def signed(hub: Installation, count: int) -> Iterator[bytes]:
     """Requests as Stripe would send them: each event tells of an object that changed a little since the last one."""
     chance = random.Random(1)
-    objects = {name: hub.call(f"/v1/{name}?limit=100")["data"] for name in COMPANY}
-    ids = {name: all_ids(hub, name) for name in COMPANY}
+    objects = {name: mirrored(hub, name) for name in COMPANY}
     kinds, weights = [(name, type_) for name, type_, _ in MIX], [weight for *_, weight in MIX]
     now = int(time.time())
     for number in range(count):
         name, type_ = chance.choices(kinds, weights)[0]
-        told = {**chance.choice(objects[name]), "id": chance.choice(ids[name]), "metadata": {"change": str(number)}}
+        told = {**chance.choice(objects[name]), "metadata": {"change": str(number)}}
         event = {
             "id": f"evt_{now}_{number:08}", "object": "event", "api_version": API_VERSION, "created": now + number,
             "type": type_, "livemode": False, "pending_webhooks": 1, "request": {"id": None, "idempotency_key": None},
@@ -160,9 +159,10 @@ def request(body: bytes, now: int) -> bytes:
     return head.encode() + body
 
 
-def all_ids(hub: Installation, name: str) -> list[str]:
+def mirrored(hub: Installation, name: str) -> list[dict[str, Any]]:
+    """The objects as the mirror has them: what an event tells of stays whose it is."""
     with psycopg.connect(hub.server.url()) as db:
-        return [id_ for (id_,) in db.execute(f"select id from stripe.{name} order by id")]  # type: ignore[arg-type]
+        return [data for (data,) in db.execute(f"select data from stripe.{name} order by id")]  # type: ignore[arg-type]
 
 
 def lags(hub: Installation, count: int) -> dict[str, float]:
