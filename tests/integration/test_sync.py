@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import text
-from tests.support.importing import connected, imported
-from tests.support.warehouse import ACCOUNTS, Warehouse
+from tests.support.warehouse import Warehouse, customers, ready
 
 from tidegate.errors import SyncStopped
 from tidegate.sandbox import Sandbox
@@ -25,17 +23,7 @@ def sandbox(make_sandbox: Make) -> Sandbox:
 def warehouse(hub: Hub, sandbox: Sandbox, tmp_path: Path) -> Warehouse:
     with hub.engine.begin() as db:
         db.execute(text("truncate tidegate.connections, tidegate.syncs, tidegate.sync_rows, tidegate.requests cascade"))
-    account = connected(hub, sandbox, write_key=sandbox.key)
-    imported(hub, account)
-    warehouse = Warehouse(hub, account, tmp_path)
-    warehouse.write(ACCOUNTS)
-    warehouse.define()
-    return warehouse
-
-
-def customers(sandbox: Sandbox) -> dict[str, dict[str, Any]]:
-    every = [sandbox.state.full("customers", id_) for id_ in list(sandbox.state["customers"].ids)]
-    return {one["email"]: one for one in every if (one.get("email") or "").endswith("@new.example")}
+    return ready(hub, sandbox, tmp_path)
 
 
 def test_rows_are_planned_sent_once_and_changed_field_by_field(warehouse: Warehouse, sandbox: Sandbox) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 from tests.support import queue
-from tests.support.importing import connected, imported
+from tests.support.importing import imported
 from tests.support.waiting import until
-from tests.support.warehouse import ACCOUNTS, Warehouse
+from tests.support.warehouse import Warehouse, ready
 
 from tidegate.connections import runs
 from tidegate.errors import OutboundPaused, QueryRefused, SyncInvalid, SyncRunning, UsageError
@@ -47,12 +47,7 @@ def sandbox(make_sandbox: Make) -> Sandbox:
 
 @pytest.fixture
 def warehouse(hub: Hub, sandbox: Sandbox, tmp_path: Path) -> Warehouse:
-    account = connected(hub, sandbox, write_key=sandbox.key)
-    imported(hub, account)
-    warehouse = Warehouse(hub, account, tmp_path)
-    warehouse.write(ACCOUNTS)
-    warehouse.define()
-    return warehouse
+    return ready(hub, sandbox, tmp_path)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.importing import connected, imported
-from tests.support.warehouse import ACCOUNTS, Warehouse
+from tests.support.importing import imported
+from tests.support.warehouse import Warehouse, customers, ready
 
 from tidegate.errors import RunNotReverted, RunUnknown
 from tidegate.outbound import specs, syncs
@@ -30,17 +30,7 @@ def sandbox(make_sandbox: Make) -> Sandbox:
 
 @pytest.fixture
 def warehouse(hub: Hub, sandbox: Sandbox, tmp_path: Path) -> Warehouse:
-    account = connected(hub, sandbox, write_key=sandbox.key)
-    imported(hub, account)
-    warehouse = Warehouse(hub, account, tmp_path)
-    warehouse.write(ACCOUNTS)
-    warehouse.define()
-    return warehouse
-
-
-def customers(sandbox: Sandbox) -> dict[str, dict[str, Any]]:
-    every = [sandbox.state.full("customers", id_) for id_ in list(sandbox.state["customers"].ids)]
-    return {one["email"]: one for one in every if (one.get("email") or "").endswith("@new.example")}
+    return ready(hub, sandbox, tmp_path)
 
 
 def revert(warehouse: Warehouse, run: int, **how: Any) -> dict[str, Any]:

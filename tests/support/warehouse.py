@@ -5,9 +5,11 @@ from typing import Any
 
 import duckdb
 from sqlalchemy import text
+from tests.support.importing import connected, imported
 
 from tidegate.connections.accounts import Account
 from tidegate.outbound import specs, syncs
+from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
 from tidegate.workflows import run_sync, sync_plan
 from tidegate.workflows.run_sync import Wanted
@@ -56,3 +58,19 @@ class Warehouse:
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with self.hub.engine.connect() as db:
             return [tuple(row) for row in db.execute(text(sql))]
+
+
+def ready(hub: Hub, sandbox: Sandbox, folder: Path) -> Warehouse:
+    """A warehouse with `ACCOUNTS` and a sync of customers, for an account that was imported."""
+    account = connected(hub, sandbox, write_key=sandbox.key)
+    imported(hub, account)
+    warehouse = Warehouse(hub, account, folder)
+    warehouse.write(ACCOUNTS)
+    warehouse.define()
+    return warehouse
+
+
+def customers(sandbox: Sandbox) -> dict[str, dict[str, Any]]:
+    """The customers that rows of `ACCOUNTS` are in the sandbox, by their e-mail address."""
+    every = [sandbox.state.full("customers", id_) for id_ in list(sandbox.state["customers"].ids)]
+    return {one["email"]: one for one in every if (one.get("email") or "").endswith("@new.example")}
