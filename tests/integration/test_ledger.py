@@ -215,7 +215,21 @@ def test_a_customers_discount_that_is_taken_away_leaves_its_past(books: Books, t
     assert books.refresh() == (0, 0)
     books.shop.told(customer(who, name="Dina", discount=None), at=day("2026-07-01"))
     books.refresh()
-    assert len(books.moves(who)) == 2, "it went in June"
+    assert books.moves(who) == [("0", "new", 8000, "2026-01-09"), ("0", "expansion", 2000, "2026-05-31")]
+
+
+def test_a_discount_whose_end_is_read_before_it_is_told_ends_as_it_is_told(books: Books) -> None:
+    [who] = books.who("dora")
+    id_ = f"di_{who}"
+    books.shop.has(customer(who, discount=reduced(id_, 20.0, BEGUN, customer=who)), at=BEGUN)
+    books.pays(who, 10_000)
+    books.shop.has(customer(who, discount=None), at=day("2026-07-01"))
+    books.refresh()
+    assert books.moves(who)[1:] == [("0", "expansion", 2000, "2026-06-30")]
+    with books.shop.engine.begin() as db:
+        apply(db, "acme", DISCOUNTS, [deletion(id_, who, BEGUN)])
+    books.refresh()
+    assert books.moves(who) == [("0", "new", 8000, "2026-01-09"), ("0", "expansion", 2000, "2026-05-31")]
 
 
 def test_a_customers_discount_in_the_place_of_another(books: Books) -> None:

@@ -70,9 +70,13 @@ def _against_tombstone(stored: Stored, deleted_at: int, incoming: Incoming) -> V
     """A late update never resurrects; an object created after the deletion is another one under the same id, where the
     id can be used again.
     """
-    if incoming.deleted:
+    if incoming.deleted and (stored.created is not None or incoming.created is not None):
         # A later deletion moves the tombstone: the id may have been used again in between.
         return Verdict.WINS if incoming.at > deleted_at else Verdict.LOSES
+    if incoming.deleted:
+        # What is gone once is gone: by what an event said of it first, else by who looked first.
+        said, stands = (incoming.certainty is not Certainty.TOLD), (stored.certainty is not Certainty.TOLD)
+        return Verdict.WINS if (said, incoming.at) < (stands, deleted_at) else Verdict.LOSES
     created_again = incoming.created is not None and incoming.created > deleted_at
     created_that_second = incoming.created == deleted_at
     if created_again:

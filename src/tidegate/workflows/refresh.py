@@ -110,7 +110,6 @@ def refresh_all(
     """
     done = Refreshed()
     with engine.begin() as db:
-        changed.take_objects(db, account.name)  # whoever names them is refreshed anyway
         tell_unmapped(db, account.name)
         customers = list(db.scalars(_EVERY, {"connection": account.name}))
     for some in _batches(customers):
