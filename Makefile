@@ -54,8 +54,10 @@ check: $(READY)
 unit: $(READY)
 	$(PYTEST) -n 2 tests/unit $(ARGS)
 
+MARKS ?= not soak and not wide
+
 integration: assets
-	$(PYTEST) -n 2 -m "not soak and not wide" tests/integration $(ARGS)
+	$(PYTEST) -n 2 -m "$(MARKS)" tests/integration $(ARGS)
 
 crash: assets
 	$(PYTEST) -n 2 --dist loadfile -m "not soak and not wide" tests/crash $(ARGS)
@@ -64,7 +66,8 @@ peers: $(READY)
 	$(PYTEST) -m "not soak" tests/peers $(ARGS)
 
 wide: assets
-	$(PYTEST) -n 2 -m wide tests/integration tests/crash $(ARGS)
+	$(PYTEST) -n 2 -m wide tests/integration $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile -m wide tests/crash $(ARGS)
 
 soak: assets
 	$(PYTEST) -m soak --timeout=3600 tests $(ARGS)

@@ -197,23 +197,23 @@ def ask_for_missing(
     *,
     without: Collection[str] = (),
     naming: Collection[str] | None = None,
-) -> int:
-    """Queues what these resources (and their children) name and the mirror lacks; returns how many objects.
+) -> set[str]:
+    """Queues what these resources (and their children) name and the mirror lacks; returns of which resources.
 
     Objects of the same resources are followed, and the catalog always, but none of `without`: a chosen few resources
     do not pull in, one by one, all the customers that they name. `naming`: look only at what these of them name.
     """
     wanted = ({resource.name for resource in resources} | references.CATALOG) - set(without)
-    asked = 0
+    asked = set[str]()
     holders = [resource for resource in resources if naming is None or resource.name in naming]
     for resource in [*holders, *(RESOURCES[nested.resource] for r in holders for nested in r.nested)]:
         for column in resource.columns:
             target = RESOURCES.get(column.refers_to)
             if target is None or not target.retrievable or target.name not in wanted:
                 continue
-            asked += repeated(
-                partial(_ask_for_unknown, engine, account, resource, column, target), f"what {resource.name} name"
-            )
+            ask = partial(_ask_for_unknown, engine, account, resource, column, target)
+            if repeated(ask, f"what {resource.name} name"):
+                asked.add(target.name)
     return asked
 
 

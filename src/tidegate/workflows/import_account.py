@@ -211,10 +211,9 @@ class _Import:
                 everything.counts.setdefault(name, Counts()).add(counts)
             everything.customers |= found.customers
             everything.failed |= found.failed
-            stored = {name for name, counts in found.counts.items() if counts.stored}
-            if not asked or not stored:
+            if not asked or not any(counts.stored for counts in found.counts.values()):
                 break
-            naming = {*stored, DISCOUNTS.name}  # which come with what holds them
+            naming = {*asked, DISCOUNTS.name}  # whoever fetched them; discounts come with what holds them
         return everything
 
     def _beating(self, run: int, plan: Plan) -> Callable[[Progress], None]:

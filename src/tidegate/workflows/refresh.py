@@ -92,7 +92,10 @@ def refresh_changed(
 def _note_naming(db: Connection, connection: str) -> None:
     """Queues the customers that name what changed of the objects that they have in common."""
     objects = changed.take_objects(db, connection)
-    naming = customers_naming(db, connection, objects) if objects else []
+    if not objects:
+        return
+    linking.lock(db, patient=True)  # who refreshes just now may have read them as they were, and has no spans yet
+    naming = customers_naming(db, connection, objects)
     for at in range(0, len(naming), BATCH // ROWS):
         changed.note(db, connection, naming[at : at + BATCH // ROWS])
 
