@@ -10,21 +10,13 @@ import duckdb
 import pytest
 from tests.support.command_line import Cli
 from tests.support.waiting import until
-from tests.support.warehouse import ACCOUNTS
+from tests.support.warehouse import ACCOUNTS, SPEC, customers
 
 from tidegate.outbound import specs, syncs
 from tidegate.sandbox import Sandbox
 from tidegate.store.engine import open_engine
 
 pytestmark = pytest.mark.wide
-
-SPEC: dict[str, Any] = {
-    "key": "customers",
-    "model": "accounts",
-    "resource": "customers",
-    "match": {"email": "email"},
-    "fields": {"name": "company", "email": "email", "metadata": {"tier": "tier"}},
-}
 
 
 class Desk:
@@ -53,9 +45,7 @@ class Desk:
         engine.dispose()
 
     def customers(self) -> dict[str, dict[str, Any]]:
-        state = self.sandbox.state
-        every = [state.full("customers", id_) for id_ in list(state["customers"].ids)]
-        return {one["email"]: one for one in every if (one.get("email") or "").endswith("@new.example")}
+        return customers(self.sandbox)
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from tidegate.errors import ModelInvalid, SourceUnreachable
+from tidegate.outbound.sources.batches import BATCH
 from tidegate.outbound.sources.location import scheme, without_secret
 from tidegate.outbound.specs import Model
 
-BATCH = 10_000
 EXTRAS = ("mysql", "bigquery", "snowflake", "databricks", "clickhouse")
 """Schemes that an extra of the same name serves."""
 

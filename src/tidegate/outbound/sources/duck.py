@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import ModelInvalid, SourceUnreachable, TidegateError
 from tidegate.outbound.sources import csv_types
+from tidegate.outbound.sources.batches import BATCH
 from tidegate.outbound.sources.location import path as path_of
 from tidegate.outbound.specs import Model
 
@@ -22,7 +23,6 @@ READERS = {
     ".parquet": "read_parquet", ".csv": "read_csv", ".tsv": "read_csv", ".json": "read_json", ".jsonl": "read_json",
     ".ndjson": "read_json",
 }  # fmt: skip
-BATCH = 10_000
 MEMORY = "1GB"
 CLOSED = "set enable_external_access = false; set lock_configuration = true"
 """Shuts what a query could reach beside its source, for good."""

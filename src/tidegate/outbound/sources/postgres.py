@@ -3,18 +3,19 @@
 # pyright: reportUnknownParameterType=false
 # pyarrow leaves its functions without types.
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager, suppress
 from decimal import Context, Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import ModelInvalid, SourceUnreachable, TidegateError
+from tidegate.outbound.sources.batches import batches
 from tidegate.outbound.specs import Model
 
 if TYPE_CHECKING:
-    from pyarrow import DataType, RecordBatch
+    from pyarrow import DataType
 
-BATCH = 10_000
 # fmt: off
 KINDS = {
     "bool": "bool", "int2": "int64", "int4": "int64", "int8": "int64", "oid": "int64", "float4": "float64",
@@ -58,7 +59,9 @@ def _rows(db: Any, cursor: Any, model: Model, query: str) -> Any:
         raise _told(model, wrong) from wrong
     described = cursor.description or []
     schema = pyarrow.schema([(column.name, _type(db, column)) for column in described])
-    return pyarrow.RecordBatchReader.from_batches(schema, _batches(cursor, schema, model))
+    return pyarrow.RecordBatchReader.from_batches(
+        schema, batches(cursor, schema, partial(_column, model), psycopg.Error, partial(_told, model))
+    )
 
 
 def _connected(url: str, model: Model) -> Any:
@@ -116,22 +119,7 @@ def _type(db: Any, column: Any) -> "DataType":
     }.get(kind, pyarrow.string())  # fmt: skip
 
 
-def _batches(cursor: Any, schema: Any, model: Model) -> "Iterator[RecordBatch]":
-    import psycopg
-    import pyarrow
-
-    while True:
-        try:
-            some = cursor.fetchmany(BATCH)
-        except psycopg.Error as wrong:
-            raise _told(model, wrong) from wrong
-        if not some:
-            return
-        columns = [_column(field, values, model) for field, values in zip(schema, zip(*some, strict=True), strict=True)]
-        yield pyarrow.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def _column(field: Any, values: Any, model: Model) -> Any:
+def _column(model: Model, field: Any, values: Sequence[Any]) -> Any:
     import pyarrow
 
     as_text = str(field.type) == "string"

@@ -4,19 +4,20 @@
 # pyarrow leaves its functions without types.
 
 import sqlite3
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tidegate.errors import ModelInvalid, SourceUnreachable, TidegateError
+from tidegate.outbound.sources.batches import batches
 from tidegate.outbound.sources.location import path as path_of
 from tidegate.outbound.specs import Model
 
 if TYPE_CHECKING:
-    from pyarrow import DataType, RecordBatch
+    from pyarrow import DataType
 
-BATCH = 10_000
 BEYOND_REACH = ("not a database", "malformed", "disk i/o", "unable to open", "locked")
 """What SQLite says of a file that cannot be read; anything else is about the query."""
 
@@ -45,7 +46,9 @@ def reading(url: str, model: Model, query: str) -> Generator[Any]:
             schema = pyarrow.schema(list(zip(names, types, strict=True)))
         except sqlite3.Error as wrong:
             raise _told(model, wrong) from wrong
-        yield pyarrow.RecordBatchReader.from_batches(schema, _batches(found, schema, model))
+        yield pyarrow.RecordBatchReader.from_batches(
+            schema, batches(found, schema, _column, sqlite3.Error, partial(_told, model))
+        )
 
 
 def _told(model: Model, wrong: Exception) -> TidegateError:
@@ -74,21 +77,10 @@ def _types(db: sqlite3.Connection, query: str, names: Sequence[str]) -> "list[Da
     return [kinds.get(one, pyarrow.string()) for one in held]
 
 
-def _batches(found: sqlite3.Cursor, schema: Any, model: Model) -> "Iterator[RecordBatch]":
+def _column(field: Any, values: Sequence[Any]) -> Any:
     import pyarrow
 
-    while True:
-        try:
-            some = found.fetchmany(BATCH)
-        except sqlite3.Error as wrong:
-            raise _told(model, wrong) from wrong
-        if not some:
-            return
-        columns = [
-            pyarrow.array([_as(value, field.type) for value in column], field.type)
-            for column, field in zip(zip(*some, strict=True), schema, strict=True)
-        ]
-        yield pyarrow.RecordBatch.from_arrays(columns, schema=schema)
+    return pyarrow.array([_as(value, field.type) for value in values], field.type)
 
 
 def _as(value: Any, kind: Any) -> Any:
