@@ -5,22 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from tests.support.desk import FEW, Asked, Desk, opened
+from tests.support.desk import FEW, Asked, Shop, opened, stocked
 
 pytestmark = pytest.mark.wide
 
 SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 30}}
 BILLED = {"collection_method": "send_invoice", "days_until_due": 30}
-
-
-@dataclass
-class Shop:
-    """A desk, with what rows name."""
-
-    desk: Desk
-    customer: str
-    price: str
-    product: str
 
 
 @dataclass(frozen=True)
@@ -139,13 +129,10 @@ CASES = [
 @pytest.fixture(scope="module")
 def shop(database_url: str, secret_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     with opened(database_url, secret_key, tmp_path_factory.mktemp("desk")) as desk:
-        product = desk.v1.products.create({"name": "Plan"}).id
-        recurring = {"product": product, "currency": "usd", "unit_amount": 900, "recurring": {"interval": "month"}}
-        price = desk.v1.prices.create(recurring).id
-        customer = desk.v1.customers.create({"email": "one@shop.example"}).id
+        shop = stocked(desk)
         desk.learn()
         desk.asked()
-        yield Shop(desk, customer, price, product)
+        yield shop
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda one: one.name)

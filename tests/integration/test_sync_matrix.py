@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from tests.support.desk import FEW, Asked, Desk, opened
+from tests.support.desk import FEW, Asked, Shop, opened, stocked
 
 pytestmark = pytest.mark.wide
 
@@ -30,19 +30,6 @@ class Case:
     matches: Mapping[str, Any] = field(default_factory=dict[str, Any])
     settable: bool = False
     sends_along: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-
-@dataclass
-class Shop:
-    """A desk, with what rows of the matrix name."""
-
-    desk: Desk
-    customer: str
-    price: str
-    product: str
-    there: dict[tuple[str, str, str], tuple[str, str]] = field(
-        default_factory=dict[tuple[str, str, str], tuple[str, str]]
-    )
 
 
 CASES = {
@@ -94,12 +81,7 @@ WAYS = [(one.resource, way) for one in CASES.values() for way in ("metadata", "i
 def shop(database_url: str, secret_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """All objects that are there before, imported once: of each way and mode one that differs and one that does not."""
     with opened(database_url, secret_key, tmp_path_factory.mktemp("desk")) as desk:
-        v1 = desk.v1
-        product = v1.products.create({"name": "Plan"}).id
-        price = v1.prices.create(
-            {"product": product, "currency": "usd", "unit_amount": 900, "recurring": {"interval": "month"}}
-        ).id
-        shop = Shop(desk, v1.customers.create({"email": "one@shop.example"}).id, price, product)
+        shop = stocked(desk)
         for resource, way in WAYS:
             for mode in MODES:
                 shop.there[resource, way, mode] = _made(shop, resource, way, mode)

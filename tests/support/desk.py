@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -138,3 +139,24 @@ def opened(url: str, secret_key: str, folder: Path, **config: Any) -> Generator[
     finally:
         hub.close()
         engine.dispose()
+
+
+@dataclass
+class Shop:
+    """A desk, with what rows name. `there`: objects that were made before, by resource, way to match and mode."""
+
+    desk: Desk
+    customer: str
+    price: str
+    product: str
+    there: dict[tuple[str, str, str], tuple[str, str]] = field(
+        default_factory=dict[tuple[str, str, str], tuple[str, str]]
+    )
+
+
+def stocked(desk: Desk) -> Shop:
+    """With a customer, and a product that has a monthly price."""
+    product = desk.v1.products.create({"name": "Plan"}).id
+    monthly = {"product": product, "currency": "usd", "unit_amount": 900, "recurring": {"interval": "month"}}
+    price = desk.v1.prices.create(monthly).id
+    return Shop(desk, desk.v1.customers.create({"email": "one@shop.example"}).id, price, product)
