@@ -1,8 +1,11 @@
 """Where the embedded server's files lie, and whom its pid file and locks name."""
 
 import os
+import pwd
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.errors import ConfigurationError, EmbeddedServerError, EmbeddedServerFull
-from tidegate.store import embedded_binaries
+from tidegate.store import embedded_account, embedded_binaries
 from tidegate.store.embedded import Embedded
 from tidegate.store.embedded_account import Account, check_private, make_directory
 from tidegate.store.embedded_binaries import binaries, copied_binaries, major_of
@@ -286,3 +289,29 @@ assert [lock.joined for lock in locks] == [True, True]
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
     )
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_of_two_that_need_the_account_one_creates_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two `useradd` at once may be told the same number, or one that the other overwrites."""
+    at_work, made = [], []
+
+    def entry(name: str) -> pwd.struct_passwd:
+        if not made:
+            raise KeyError(name)
+        return pwd.struct_passwd((name, "x", 995, 994, "", "/nonexistent", "/bin/false"))
+
+    def useradd(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        at_work.append(command)
+        assert len(at_work) == 1
+        time.sleep(0.05)
+        made.append(at_work.pop())
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(pwd, "getpwnam", entry)
+    monkeypatch.setattr(embedded_account.subprocess, "run", useradd)
+    monkeypatch.setattr(embedded_account.shutil, "which", lambda *_, **__: "/usr/sbin/useradd")
+    monkeypatch.setattr(embedded_account.os, "geteuid", lambda: 0)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda n: embedded_account.server_account(tmp_path / f"{n}", tmp_path), range(4)))
+    assert {one.uid for one in found} == {995}
+    assert len(made) == 1

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tidegate.errors import EmbeddedServerError
+from tidegate.store.embedded_locks import exclusive
 
 ACCOUNT = "tidegate"
+ACCOUNTS = Path("/etc")  # what is locked while the account is created: useradd writes its files there
 OTHER_HOME = "Choose another TIDEGATE_HOME"
 CLEAN_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
@@ -59,6 +61,14 @@ def account_name(uid: int) -> str:
 def _dedicated_account(home: Path) -> pwd.struct_passwd:
     with contextlib.suppress(KeyError):
         return pwd.getpwnam(ACCOUNT)
+    # One process at a time: of two that run useradd at once, each may be told a number that the other then overwrites.
+    with exclusive(ACCOUNTS):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(ACCOUNT)
+        return _created_account(home)
+
+
+def _created_account(home: Path) -> pwd.struct_passwd:
     useradd = shutil.which("useradd", path=CLEAN_ENVIRONMENT["PATH"])
     if useradd is None:
         problem = f"it needs the account {ACCOUNT}, and the command useradd is missing."
@@ -68,7 +78,7 @@ def _dedicated_account(home: Path) -> pwd.struct_passwd:
         [useradd, *options, ACCOUNT], check=False, capture_output=True, text=True, env=CLEAN_ENVIRONMENT
     )
     try:
-        return pwd.getpwnam(ACCOUNT)  # also right when another process created it meanwhile
+        return pwd.getpwnam(ACCOUNT)  # also right when somebody else created it meanwhile
     except KeyError:
         problem = f"the account {ACCOUNT} could not be created: {made.stderr.strip()}."
         remedy = "Create the account and a group of its own, or run as an ordinary user."

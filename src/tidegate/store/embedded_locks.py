@@ -9,8 +9,10 @@ from pathlib import Path
 
 
 def open_lock(path: Path) -> int:
-    """A descriptor of the lock file, made when missing; it is closed in programs this process runs."""
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    """A descriptor of the lock file, made when missing, or of a directory, which can be locked as well; it is closed
+    in programs this process runs.
+    """
+    return os.open(path, os.O_RDONLY) if path.is_dir() else os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def try_exclusive(descriptor: int) -> bool:
@@ -43,7 +45,7 @@ def release(descriptor: int) -> None:
 
 @contextmanager
 def exclusive(path: Path) -> Generator[None, None, None]:
-    """Hold the file's lock exclusively; waits for its turn."""
+    """Hold the lock of the file or directory exclusively; waits for its turn."""
     import fcntl
 
     descriptor = open_lock(path)
