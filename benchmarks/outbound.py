@@ -34,7 +34,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, text
 
 from tidegate.outbound import planning, specs, staging, syncs
-from tidegate.outbound.staging import MEMORY
+from tidegate.outbound.staging import MEMORY, Known
 from tidegate.settings import Settings
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import LocalBudget
@@ -163,11 +163,15 @@ def stored(db: Connection, file: Path) -> None:
 def fill(engine: Engine, file: Path) -> None:
     """The mirror and the state of the sync as if every row had been sent as it is."""
     spec = specs.sync(SPEC)
-    nothing = pyarrow.schema({"key": pyarrow.string(), "hash": pyarrow.int64(), "open": pyarrow.bool_()}).empty_table()
+    types = {"hash": pyarrow.int64(), "again": pyarrow.bool_(), "gone": pyarrow.bool_()}
+    nothing = [
+        pyarrow.schema({"key": pyarrow.string(), **{name: types[name] for name in names}}).empty_table()
+        for names in (("hash",), ("again", "gone"))
+    ]
     sent = file.parent / "sent.csv"
     with staging.opened() as staged, duckdb.connect(file, read_only=True) as warehouse:
         staged.read("accounts", warehouse.sql("select * from accounts").to_arrow_reader(), ("id",), spec.columns)
-        staged.stand(planning.version_of(spec), spec.columns, nothing)
+        staged.stand(planning.version_of(spec), spec.columns, Known(*nothing))
         staged.db.execute(f"copy ({SENT}) to '{sent}' (format csv, header false)")
     url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url) as db:

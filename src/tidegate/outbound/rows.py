@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, text
 
 from tidegate.outbound.plan.decide import Sent
@@ -24,13 +25,13 @@ class Row:
     state: str
     object_id: str | None = None
     ours: bool = False
-    wrote: dict[str, Any] = field(default_factory=dict[str, Any])
-    showed: dict[str, Any] = field(default_factory=dict[str, Any])
-    seen_at: datetime | None = None
     generation: int = 0
+    why: str = ""
+    seen_at: datetime | None = None
     parent: str | None = None
     retires: str | None = None
-    why: str = ""
+    wrote: dict[str, Any] = field(default_factory=dict[str, Any])
+    showed: dict[str, Any] = field(default_factory=dict[str, Any])
     problems: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     @property
@@ -41,8 +42,11 @@ class Row:
 
 def of(db: Connection, sync: str, keys: Sequence[str]) -> dict[str, Row]:
     """The rows of these keys, by key."""
-    rows = db.execute(_OF, {"sync": sync, "keys": list(keys)})
-    return {row.key: Row(**row._mapping) for row in rows}  # pyright: ignore[reportPrivateUsage]
+    read = msgspec.json.decode
+    return {
+        key: Row(key, *plain, read(wrote), read(showed), read(problems))
+        for key, *plain, wrote, showed, problems in db.execute(_OF, {"sync": sync, "keys": list(keys)}).all()
+    }
 
 
 def touched(db: Connection, sync: str, connection: str, resource: str) -> list[str]:
@@ -90,6 +94,7 @@ _PLAIN = {
     "why": "text", "seen_at": "timestamptz", "parent": "text", "retires": "text",
 }  # fmt: skip
 _JSON = ("wrote", "showed", "problems")
+"""Both in the order in which `Row` has them."""
 _ALL = (*_PLAIN, *_JSON)
 
 # Stripe's times are whole seconds: what happened in the one until which everything was known may be new, and an object
@@ -112,7 +117,7 @@ select object_id, key from tidegate.sync_rows
 where sync = :sync and object_id = any(cast(:ids as text[])) and state <> 'gone'""")
 
 _OF = text(f"""
-select {", ".join(_ALL)} from tidegate.sync_rows where sync = :sync and key = any(cast(:keys as text[]))""")
+select {", ".join((*_PLAIN, *(f"{name}::text" for name in _JSON)))} from tidegate.sync_rows where sync = :sync and key = any(cast(:keys as text[]))""")
 
 _KEEP = text(f"""
 insert into tidegate.sync_rows as r (sync, run, {", ".join(_ALL)})

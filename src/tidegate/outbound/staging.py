@@ -34,6 +34,15 @@ class Counts(NamedTuple):
     unchanged: int
 
 
+class Known(NamedTuple):
+    """The state of a sync's rows: a reader of every `key` and `hash`; and of those that were not simply sent (a table)
+    `key`, and what they are: `again` (to be tried again), `gone` (they left the model before), or neither.
+    """
+
+    rows: Any
+    others: Any
+
+
 class KeyProblems(NamedTuple):
     """How many rows a model has, and what is wrong with their keys."""
 
@@ -94,40 +103,51 @@ limit {SHOWN}""").fetchall()
             problems.append(f"{named} is not unique: {shown}")
         return KeyProblems(rows, problems)
 
-    def stand(self, version: str, columns: Sequence[str], state: Any) -> None:
-        """Takes the state in (a reader of `key`, `hash`, `open`: to be tried again), and hashes what each row says now.
+    def stand(self, version: str, columns: Sequence[str], known: Known) -> None:
+        """Takes the state in, and hashes what each row says now.
 
         `version`: a fingerprint of how rows are sent, so that another way makes every row differ.
         """
         said = ", ".join([f"'{version}'", *(_quoted(name) for name in columns)])
         self.db.execute(f"""
 create table hashed as select "_key", (hash({said}) >> 1)::bigint as "_hash" from model""")
-        self.db.register("known", state)
-        self.db.execute("create table state as select * from known")
+        self.db.register("others", known.others)
+        self.db.register("known", known.rows)
+        self.db.execute("create table open as select key from others where again")
+        gone = "where key not in (select key from others where gone)" if self._any_gone() else ""
+        self.db.execute(f"create table state as select * from known {gone}")
         self.db.unregister("known")
+        self.db.unregister("others")
         self.db.execute("""
 create table differing as
 select coalesce(h."_key", s.key) as key, h."_hash" as hash,
-  case when s.key is null then 'new' when h."_key" is null then 'gone' when h."_hash" <> s.hash then 'changed'
-    else 'again' end as what
+  case when s.key is null then 'new' when h."_key" is null then 'gone' else 'changed' end as what
 from hashed h full join state s on s.key = h."_key"
-where s.key is null or h."_key" is null or h."_hash" <> s.hash or s.open""")
+where s.key is null or h."_key" is null or h."_hash" <> s.hash""")
+        self._add("select key from open")
+
+    def _any_gone(self) -> bool:
+        [(found,)] = self.db.execute("select count(*) > 0 from others where gone").fetchall()
+        return bool(found)
+
+    def _add(self, keys: str) -> None:
+        """Adds rows of the model by their keys (a query of `key`) that are looked at though they stayed the same."""
+        self.db.execute(f"""
+insert into differing
+select t.key, h."_hash", 'again' from (select distinct key from ({keys})) t join hashed h on h."_key" = t.key
+where t.key not in (select key from differing)""")
 
     def touch(self, keys: Sequence[str]) -> None:
         """Adds rows that are looked at though they stayed the same: their objects changed in Stripe."""
         import pyarrow
 
         self.db.register("touched", pyarrow.table({"key": pyarrow.array(keys, pyarrow.string())}))
-        self.db.execute("""
-insert into differing
-select t.key, h."_hash", 'again' from (select distinct key from touched) t join hashed h on h."_key" = t.key
-where t.key not in (select key from differing)""")
+        self._add("select key from touched")
         self.db.unregister("touched")
 
     def touch_all(self) -> None:
         """Adds every row of the model: a full resync."""
-        self.db.execute("""
-insert into differing select "_key", "_hash", 'again' from hashed where "_key" not in (select key from differing)""")
+        self._add('select "_key" as key from hashed')
 
     def counts(self) -> Counts:
         """How many rows there are of each sort."""
@@ -151,8 +171,8 @@ insert into differing select "_key", "_hash", 'again' from hashed where "_key" n
         said = f"lower({name})" if folds else name
         self.db.execute(f"""
 create or replace temp table named as
-select d.key, {said} as said from differing d join model m on m."_key" = d.key left join state s on s.key = d.key
-where (d.what = 'new' or s.open) and {name} <> ''""")
+select d.key, {said} as said from differing d join model m on m."_key" = d.key
+where (d.what = 'new' or d.key in (select key from open)) and {name} <> ''""")
         [(any_,)] = self.db.execute("select count(*) > 0 from named").fetchall()
         self.db.execute(f"""
 create or replace table twins as
@@ -173,20 +193,23 @@ select m.* exclude ("_null"), d.hash as "_hash", d.what as "_what", t.keys as "_
 from differing d join model m on m."_key" = d.key left join twins t on t.key = d.key where d.what <> 'gone' and {wanted}
 order by d.key {f"limit {limit}" if limit is not None else ""}""")
         for batch in found.to_arrow_reader(BATCH):
-            yield [dict(row) for row in batch.to_pylist()]
+            names = batch.schema.names
+            columns = [column.to_pylist() for column in batch.columns]
+            yield [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 @contextmanager
-def standing(url: str, sync: str) -> Generator[Any]:
-    """The state of a sync's rows in the hub's database, as `Staging.stand` takes it; quickly."""
+def standing(url: str, sync: str) -> Generator[Known]:
+    """The state of a sync's rows in the hub's database; quickly: PostgreSQL looks at the state of none that was sent."""
     from adbc_driver_postgresql import dbapi
 
-    opened = ", ".join(_literal(state) for state in OPEN)
+    opened, of = ", ".join(_literal(state) for state in OPEN), f"from tidegate.sync_rows where sync = {_literal(sync)}"
     with dbapi.connect(url) as db, db.cursor() as cursor:
-        cursor.execute(f"""
-select key, hash, state in ({opened}) as open from tidegate.sync_rows where sync = {_literal(sync)}
-  and state <> 'gone'""")
-        yield cursor.fetch_record_batch()
+        cursor.execute("set transaction isolation level repeatable read")
+        cursor.execute(f"select key, state in ({opened}) as again, state = 'gone' as gone {of} and state <> 'sent'")
+        others = cursor.fetch_arrow_table()
+        cursor.execute(f"select key, hash {of}")
+        yield Known(cursor.fetch_record_batch(), others)
 
 
 @contextmanager

@@ -94,8 +94,8 @@ def _stage(
         count = staged.counted()
         progress(READ, count, count)
     hub = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    with staging.standing(hub, sync.key) as state:
-        staged.stand(planning.version_of(sync), sync.columns, state)
+    with staging.standing(hub, sync.key) as known:
+        staged.stand(planning.version_of(sync), sync.columns, known)
     with engine.connect() as db:
         staged.touch(rows.touched(db, sync.key, sync.connection or "", sync.resource))
     if part.full:

@@ -63,12 +63,12 @@ def after(sync: Sync, sending: Sending, outcome: Outcome, answer: Answer | None)
         "sent",
         body.get("id"),
         True,
-        wrote,
-        showed,
-        answer.at,
         generation,
+        seen_at=answer.at,
         parent=_parent(sync, body),
         retires=decision.object_id if decision.kind == "replace" else before.retires if before else None,
+        wrote=wrote,
+        showed=showed,
     )
 
 

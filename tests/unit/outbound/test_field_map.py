@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.outbound.field_map.fill import Filled, Known, Sought, filled, sought
+from tidegate.outbound.field_map.fill import Filled, Known, Sought, filler, sought
 from tidegate.outbound.field_map.nodes import Reference
 from tidegate.outbound.field_map.parse import FieldMap, parse
 from tidegate.outbound.fields.catalogue import catalogue
@@ -25,7 +25,7 @@ def wrong(resource: str, said: dict[str, Any]) -> dict[str, str]:
 def fill(
     resource: str, said: dict[str, Any], row: dict[str, Any], known: Known = NOBODY, operation: Any = "update"
 ) -> Filled:
-    return filled(read(resource, said), row, catalogue(resource, operation), known)
+    return filler(read(resource, said), catalogue(resource, operation))(row, known)
 
 
 def test_columns_constants_templates_objects_and_metadata() -> None:

@@ -1,6 +1,6 @@
 """Fills a field map with a row: the payload, what is wrong with it, and what it waits for."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ class Sought:
 
 Known = Mapping[Sought, tuple[str, ...]]
 """The ids of the objects that rows name; several where it is not clear, none where there is none yet."""
+Row = Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -42,39 +43,53 @@ class Filled:
     waits: list[Sought] = field(default_factory=list[Sought])
 
 
-def sought(field_map: FieldMap, row: Mapping[str, Any]) -> list[Sought]:
+Fill = Callable[[Row, Known, Filled], Any]
+"""What a part of a field map makes of a row; `SKIP`: nothing."""
+
+
+def sought(field_map: FieldMap, row: Row) -> list[Sought]:
     """The objects that a row names by its references; a null names none, and an id needs no look-up."""
     found = [_sought(one, row) for one in field_map.references if one.way != "id"]
     return [one for one in found if one is not None]
 
 
-def filled(field_map: FieldMap, row: Mapping[str, Any], fields: Mapping[str, Field], known: Known) -> Filled:
-    """The payload of a row for an operation that takes `fields`; fields of the other operation are left out."""
-    found = Filled()
-    for name, node in field_map.fields.items():
-        if name in fields and (value := _value(node, fields[name], name, row, known, found)) is not SKIP:
-            found.payload[name] = value
-    return found
+def filler(field_map: FieldMap, fields: Mapping[str, Field]) -> Callable[[Row, Known], Filled]:
+    """Makes what fills rows for an operation that takes `fields`; fields of the other operation are left out."""
+    parts = [(name, _fill(node, fields[name], name)) for name, node in field_map.fields.items() if name in fields]
+
+    def fill(row: Row, known: Known) -> Filled:
+        found = Filled()
+        payload = found.payload
+        for name, part in parts:
+            if (value := part(row, known, found)) is not SKIP:
+                payload[name] = value
+        return found
+
+    return fill
 
 
-def _value(node: Node, told: Field | None, path: str, row: Mapping[str, Any], known: Known, found: Filled) -> Any:
+def _fill(node: Node, told: Field | None, path: str) -> Fill:
     match node:
         case Column(name, nulls):
-            value = row[name]
-            return value if value is not None else _null(told, nulls)
+            return _column(name, _null(told, nulls))
         case Constant(value):
-            return value
+            return lambda _row, _known, _found: value
         case Template(source, _, nulls):
-            return _written(source, nulls, told, path, row, found)
+            return _template(source, _null(told, nulls), path)
         case Reference():
-            return _referred(node, path, row, known, found)
+            return lambda row, known, found: _referred(node, path, row, known, found)
         case Nested(fields):
-            return _nested(fields, told, path, row, known, found)
+            return _nested(fields, told, path)
         case Array(entries):
-            item = told.item if told else None
-            every = [_value(one, item, f"{path}.{at}", row, known, found) for at, one in enumerate(entries)]
-            kept = [one for one in every if one is not SKIP]
-            return kept or (SKIP if found.waits else _null(told, ""))
+            return _array(entries, told, path)
+
+
+def _column(name: str, null: Any) -> Fill:
+    def fill(row: Row, _known: Known, _found: Filled) -> Any:
+        value = row[name]
+        return null if value is None else value
+
+    return fill
 
 
 def _null(told: Field | None, nulls: Nulls) -> Any:
@@ -84,31 +99,49 @@ def _null(told: Field | None, nulls: Nulls) -> Any:
     return SKIP
 
 
-def _written(source: str, nulls: Nulls, told: Field | None, path: str, row: Mapping[str, Any], found: Filled) -> Any:
-    try:
-        value = templates.written(source, row)
-    except ValueError as wrong:
-        found.problems.append(Problem(path, str(wrong)))
-        return SKIP
-    return value if value.strip() else _null(told, nulls)
+def _template(source: str, null: Any, path: str) -> Fill:
+    def fill(row: Row, _known: Known, found: Filled) -> Any:
+        try:
+            value = templates.written(source, row)
+        except ValueError as wrong:
+            found.problems.append(Problem(path, str(wrong)))
+            return SKIP
+        return value if value.strip() else null
+
+    return fill
 
 
-def _nested(
-    fields: Mapping[str, Node], told: Field | None, path: str, row: Mapping[str, Any], known: Known, found: Filled
-) -> Any:
+def _nested(fields: Mapping[str, Node], told: Field | None, path: str) -> Fill:
     """An object; of a map each value is a field that can be cleared. Without any value it is nothing."""
     inner = told.fields if told and told.kind == "object" else None
-    filled_in: dict[str, Any] = {}
-    for name, one in fields.items():
-        if inner is not None and name not in inner:
-            continue
-        value = _value(one, inner[name] if inner else None, f"{path}.{name}", row, known, found)
-        if value is not SKIP:
-            filled_in[name] = value
-    return filled_in or SKIP
+    parts = [
+        (name, _fill(one, inner[name] if inner else None, f"{path}.{name}"))
+        for name, one in fields.items()
+        if inner is None or name in inner
+    ]
+
+    def fill(row: Row, known: Known, found: Filled) -> Any:
+        filled_in: dict[str, Any] = {}
+        for name, part in parts:
+            if (value := part(row, known, found)) is not SKIP:
+                filled_in[name] = value
+        return filled_in or SKIP
+
+    return fill
 
 
-def _referred(node: Reference, path: str, row: Mapping[str, Any], known: Known, found: Filled) -> Any:
+def _array(entries: Sequence[Node], told: Field | None, path: str) -> Fill:
+    item, null = told.item if told else None, _null(told, "")
+    parts = [_fill(one, item, f"{path}.{at}") for at, one in enumerate(entries)]
+
+    def fill(row: Row, known: Known, found: Filled) -> Any:
+        kept = [value for part in parts if (value := part(row, known, found)) is not SKIP]
+        return kept or (SKIP if found.waits else null)
+
+    return fill
+
+
+def _referred(node: Reference, path: str, row: Row, known: Known, found: Filled) -> Any:
     wanted = _sought(node, row)
     if wanted is None:
         return SKIP
@@ -124,7 +157,7 @@ def _referred(node: Reference, path: str, row: Mapping[str, Any], known: Known, 
     return SKIP
 
 
-def _sought(node: Reference, row: Mapping[str, Any]) -> Sought | None:
+def _sought(node: Reference, row: Row) -> Sought | None:
     value = row[node.column]
     if value is None or value == "":
         return None

@@ -75,15 +75,15 @@ def broken(resource: str, operation: Operation, payload: Json) -> list[Problem]:
 
 
 def _lengths(resource: str, payload: Json) -> Iterator[Problem]:
-    for name in LENGTHS[resource].keys() & payload.keys():
-        value, most = payload[name], LENGTHS[resource][name]
+    for name, most in LENGTHS[resource].items():
+        value = payload.get(name)
         if isinstance(value, str) and len(value) > most:
             yield Problem(name, f"it has {len(value)} characters, and Stripe takes {most}", value)
 
 
 def _exclusive(resource: str, said: Json, path: str) -> Iterator[Problem]:
     for names in EXCLUSIVE.get(resource, ()):
-        given = [name for name in names if _is_given(said, name)]
+        given = [name for name in names if name in said and _is_given(said, name)]
         if len(given) > 1:
             yield Problem(
                 _at(path, given[1]), f"it excludes {given[0]}: give one of {', '.join(names)}", said[given[1]]

@@ -1,11 +1,14 @@
-"""Checks payloads, a whole batch at once: by pydantic models made of the catalogue's fields, and then by the rules."""
+"""Checks payloads, a whole batch at once: by types that pydantic checks, made of the catalogue's fields, then by the
+rules.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from functools import cache
 from typing import Annotated, Any, Literal, Union, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError, with_config
+from typing_extensions import NotRequired, TypedDict
 
 from tidegate.outbound.fields import values
 from tidegate.outbound.fields.catalogue import Field, Operation, catalogue
@@ -30,40 +33,28 @@ def checked(
 
     An empty text in a payload clears a field that can be cleared. Times without a zone are in `zone`.
     """
-    model = _model(resource, operation, zone)
+    check = _shape(resource, operation, zone).validator.validate_python
     found: list[tuple[dict[str, Any], list[Problem]]] = []
     for payload in payloads:
-        right, problems = _one(model, payload)
-        found.append((right, problems or broken(resource, operation, right)))
+        try:
+            right: dict[str, Any] = check(payload)
+        except ValidationError as wrong:
+            told = cast("list[Mapping[str, Any]]", wrong.errors(include_url=False))
+            found.append(({}, [_problem(one) for one in told]))
+        else:
+            found.append((right, broken(resource, operation, right)))
     return found
 
 
-def _one(model: TypeAdapter[BaseModel], payload: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
-    try:
-        found = model.validate_python(payload)
-    except ValidationError as wrong:
-        return {}, [_problem(cast(Mapping[str, Any], one)) for one in wrong.errors(include_url=False)]
-    return found.model_dump(exclude_unset=True, by_alias=True), []
-
-
 @cache
-def _model(resource: str, operation: Operation, zone: tzinfo) -> TypeAdapter[BaseModel]:
+def _shape(resource: str, operation: Operation, zone: tzinfo) -> TypeAdapter[dict[str, Any]]:
     return TypeAdapter(_object(f"{resource}_{operation}", catalogue(resource, operation), zone))
 
 
-def _object(name: str, fields: Mapping[str, Field], zone: tzinfo) -> type[BaseModel]:
-    told: dict[str, Any] = {}
-    for one in fields.values():
-        kind = _type(f"{name}_{one.name}", one, zone)
-        # An attribute may not begin with the names that pydantic keeps; the alias is what is said and sent.
-        told[f"of_{one.name}"] = (kind, _alias(one))
-    return create_model(name, __config__=_CONFIG, **told)
-
-
-def _alias(one: Field) -> Any:
-    from pydantic import Field as Said
-
-    return Said(alias=one.name) if one.required else Said(default=None, alias=one.name)
+def _object(name: str, fields: Mapping[str, Field], zone: tzinfo) -> Any:
+    types = {one.name: _type(f"{name}_{one.name}", one, zone) for one in fields.values()}
+    told = {name: kind if fields[name].required else NotRequired[kind] for name, kind in types.items()}
+    return with_config(_CONFIG)(TypedDict(name, told))  # pyright: ignore[reportArgumentType]
 
 
 def _type(name: str, one: Field, zone: tzinfo) -> Any:
