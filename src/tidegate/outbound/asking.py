@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from tidegate.mirror import lookups
 from tidegate.outbound import rows as remembered
-from tidegate.outbound.field_map.fill import Filled, Sought, filled, sought
+from tidegate.outbound.field_map.fill import Filled, Sought, filler, sought
 from tidegate.outbound.fields import priced, values
 from tidegate.outbound.fields.catalogue import Operation, catalogue, create_only
 from tidegate.outbound.fields.problems import Problem
@@ -41,11 +41,14 @@ class Asking:
         own_id = sync.matched_by[0] == "id" and sync.resource in SETTABLE
         fixed = not create_only(sync.resource).isdisjoint(self._map.fields)
         self._asks_create = own_id or fixed or sync.replace_prices
+        operations: tuple[Operation, ...] = ("create", "update")
+        self._fill = {one: filler(self._map, catalogue(sync.resource, one)) for one in operations}
 
     def about(self, batch: Sequence[Mapping[str, Any]]) -> list[tuple[Asked, Row | None]]:
         """Each row (`staging.Staging.rows`) as it is decided about, with what is remembered of it; in their order."""
         states = remembered.of(self._db, self._sync.key, [row["_key"] for row in batch])
-        known = self._found({one for row in batch for one in sought(self._map, row)})
+        named = {one for row in batch for one in sought(self._map, row)} if self._map.references else set[Sought]()
+        known = self._found(named)
         ids = self._matched(batch, states)
         bodies = lookups.bodies(
             self._db, self._connection, self._sync.resource, sorted({id_ for those in ids for id_ in those})
@@ -107,8 +110,8 @@ class Asking:
     def _payloads(
         self, batch: Sequence[Mapping[str, Any]], known: Mapping[Sought, tuple[str, ...]], operation: Operation
     ) -> list["Made"]:
-        fields = catalogue(self._sync.resource, operation)
-        told = [filled(self._map, row, fields, known) for row in batch]
+        fill = self._fill[operation]
+        told = [fill(row, known) for row in batch]
         if operation == "create":
             for one, row in zip(told, batch, strict=True):
                 _mark(self._sync, one, row)

@@ -145,6 +145,8 @@ _encoder = msgspec.json.Encoder(enc_hook=str, order="deterministic")
 
 
 def _encode(value: Any) -> str:
+    if not value:
+        return "{}" if isinstance(value, dict) else "[]"
     return _encoder.encode(value).decode()
 
 

@@ -31,9 +31,11 @@ def unfit(resource: str, operation: Operation, payload: Json, prices: Mapping[st
     Sources: docs.stripe.com/api/subscriptions/create (recurring prices, of one currency; no quantity where usage is
     metered), docs.stripe.com/api/invoiceitems/create (prices that are paid once).
     """
+    known = [one for one in named(resource, payload) if one[1] in prices]
+    if not known:
+        return []
     found: list[Problem] = []
     currencies: dict[str, str] = {}
-    known = [one for one in named(resource, payload) if one[1] in prices]
     for path, id_, entry in known:
         found += _of_price(resource, operation, path, prices[id_], entry)
         currencies[path] = str(prices[id_].get("currency"))

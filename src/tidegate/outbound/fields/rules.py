@@ -3,6 +3,7 @@
 Lengths that the SDK's own texts lack are `maxLength` of github.com/stripe/openapi; the rest is said beside each rule.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, cast
@@ -116,9 +117,9 @@ def _everything(said: Any, path: str) -> Iterator[tuple[str, str, Any, Json]]:
 def _of_value(resource: str, path: str, name: str, value: Any, parent: Json) -> Iterator[Problem]:
     if value == "" or value is None:
         return
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         yield from _exclusive("", cast(Json, value), path)
-    elif isinstance(value, Sequence) and not isinstance(value, str):
+    elif isinstance(value, list):
         told = cast(Sequence[Any], value)
         if name in MOST and len(told) > MOST[name]:
             yield Problem(path, f"it has {len(told)} entries, and Stripe takes {MOST[name]}")
@@ -151,9 +152,12 @@ def _of_decimal(resource: str, path: str, value: Any) -> Iterator[Problem]:
         yield Problem(path, f"it has {-places} decimal places, and Stripe takes {DECIMALS}", value)
 
 
+_SPACE = re.compile(r"\s")
+
+
 def _customer(operation: Operation, payload: Json) -> Iterator[Problem]:
     email = payload.get("email")
-    if email and ("@" not in email or any(one.isspace() for one in email)):
+    if email and ("@" not in email or _SPACE.search(email)):
         yield Problem("email", "it is no e-mail address", email)
     prefix = payload.get("invoice_prefix")
     if prefix and not (prefix.isascii() and prefix.isalnum() and prefix == prefix.upper()):

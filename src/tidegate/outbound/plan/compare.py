@@ -1,7 +1,9 @@
 """Whether what is wanted of a field is what Stripe's object has: the same thing is often spelt otherwise in the two."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Any, cast
 
 Json = Mapping[str, Any]
@@ -41,10 +43,12 @@ METADATA = "metadata."
 
 def flat(payload: Json) -> dict[str, Any]:
     """A payload by the names that changes have: of metadata each key is a field, `metadata.tier`."""
-    found = {name: value for name, value in payload.items() if name != "metadata" or not isinstance(value, Mapping)}
-    told = payload.get("metadata")
+    found = dict(payload)
+    told = found.get("metadata")
     if isinstance(told, Mapping):
-        found |= {f"{METADATA}{key}": value for key, value in cast("Json", told).items()}
+        del found["metadata"]
+        for key, value in cast("Json", told).items():
+            found[f"{METADATA}{key}"] = value
     return found
 
 
@@ -57,10 +61,16 @@ def nested(fields: Json) -> dict[str, Any]:
 
 def shown(resource: str, name: str, live: Json) -> Any:
     """What an object shows of a parameter (a name as in `flat`): a value that `same` may be asked about."""
+    return showing(resource, name)(live)
+
+
+@cache
+def showing(resource: str, name: str) -> Callable[[Json], Any]:
+    """What tells of an object what it shows of a parameter, as `shown` does."""
     if name.startswith(METADATA):
-        return cast("Json", live.get("metadata") or {}).get(name.removeprefix(METADATA))
-    special = _SHOWN.get((resource, name))
-    return special(live) if special else live.get(name)
+        key = name.removeprefix(METADATA)
+        return lambda live: (live.get("metadata") or {}).get(key)
+    return _SHOWN.get((resource, name)) or (lambda live: live.get(name))
 
 
 def shows(resource: str, name: str, live: Json) -> bool:
@@ -72,7 +82,7 @@ def same(wanted: Any, has: Any) -> bool:
     """Whether a wanted value is what is there: of objects only the fields that are wanted are looked at, nothing is the
     same as empty, an expanded object as its id, and a decimal as another spelling of it.
     """
-    if isinstance(wanted, str) and wanted == has:
+    if type(wanted) is type(has) and wanted == has:
         return True
     plain = isinstance(wanted, (str, int))  # asked first: asking for an abstract class is slow
     if not plain and isinstance(wanted, Mapping):
@@ -100,8 +110,14 @@ def _empty(value: Any) -> bool:
     return value is None or value == "" or value == [] or value == {}
 
 
+_NUMERIC = re.compile(r"\s*[-+]?\.?[0-9]")
+"""How what is a number begins: to try whether a text is one costs more than all else that is asked of it."""
+
+
 def _equal_decimals(one: Any, other: Any) -> bool:
     if isinstance(one, bool) or isinstance(other, bool):
+        return False
+    if not (_NUMERIC.match(str(one)) and _NUMERIC.match(str(other))):
         return False
     try:
         return Decimal(str(one)) == Decimal(str(other))

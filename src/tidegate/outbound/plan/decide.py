@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Literal
 
 from tidegate.outbound.fields.catalogue import create_only
@@ -94,11 +95,12 @@ class Decision:
 
 def decide(terms: Terms, row: Asked) -> Decision:
     """What is to be done with a row."""
-    wanted = {name: value for name, value in flat(row.update).items() if name not in ASKED_ONLY[terms.resource]}
-    return replace(_decide(terms, row), wanted=wanted, parent=row.parent)
+    said, asked_only = flat(row.update), ASKED_ONLY[terms.resource]
+    wanted = {name: value for name, value in said.items() if name not in asked_only}
+    return replace(_decide(terms, row, said), wanted=wanted, parent=row.parent)
 
 
-def _decide(terms: Terms, row: Asked) -> Decision:
+def _decide(terms: Terms, row: Asked, said: Json) -> Decision:
     if row.forgotten:
         return Decision(row.key, "skip", row.ids[0] if row.ids else None, why="the person was forgotten")
     if row.twins:
@@ -108,7 +110,7 @@ def _decide(terms: Terms, row: Asked) -> Decision:
     if len(row.ids) > 1:
         return Decision(row.key, "invalid", why=f"several live objects match: {', '.join(row.ids)}")
     if row.live is not None:
-        return _matched(terms, row, row.live)
+        return _matched(terms, row, said, row.live)
     if row.gone and terms.winner != "warehouse":
         return Decision(row.key, "conflict", why="it was deleted in Stripe")
     if terms.mode == "update":
@@ -123,7 +125,7 @@ def _decide(terms: Terms, row: Asked) -> Decision:
     return Decision(row.key, "create", payload=row.create, changes=changes)
 
 
-def _matched(terms: Terms, row: Asked, live: Json) -> Decision:
+def _matched(terms: Terms, row: Asked, said: Json, live: Json) -> Decision:
     id_ = str(live["id"])
     if terms.mode == "insert":
         return Decision(row.key, "skip", id_, why="Stripe has it already")
@@ -136,7 +138,7 @@ def _matched(terms: Terms, row: Asked, live: Json) -> Decision:
         return _replacement(row, live)
     if fixed:
         return Decision(row.key, "invalid", id_, problems=fixed)
-    found = list(_changes(terms.resource, row, live))
+    found = list(_changes(terms.resource, row.sent, said, live))
     edited = [one for one in found if one.edited]
     if edited and terms.winner == "flag":
         return Decision(row.key, "conflict", id_, changes=found, why=_edited(edited))
@@ -146,7 +148,7 @@ def _matched(terms: Terms, row: Asked, live: Json) -> Decision:
         return Decision(row.key, "nothing", id_, kept=kept)
     if why := why_not(terms.resource, live, frozenset(one.field.partition(".")[0] for one in changes)):
         return Decision(row.key, "skip", id_, changes=changes, kept=kept, why=why)
-    return Decision(row.key, "update", id_, _payload(terms.resource, row, live, changes), changes, kept)
+    return Decision(row.key, "update", id_, _payload(terms.resource, said, live, changes), changes, kept)
 
 
 def _replacement(row: Asked, live: Json) -> Decision:
@@ -168,6 +170,8 @@ def _replacement(row: Asked, live: Json) -> Decision:
 
 def _fixed(terms: Terms, row: Asked, live: Json) -> list[Problem]:
     """Fields that can be given when an object is made and never changed, and that differ now."""
+    if not row.create:
+        return []
     names = create_only(terms.resource) - ASKED_ONLY[terms.resource]
     return [
         Problem(name, f"it cannot be changed any more; Stripe has {shown(terms.resource, name, live)!r}", value)
@@ -176,33 +180,39 @@ def _fixed(terms: Terms, row: Asked, live: Json) -> list[Problem]:
     ]
 
 
-def _changes(resource: str, row: Asked, live: Json) -> Iterator[Change]:
-    for name, wanted in flat(row.update).items():
+def _changes(resource: str, sent: Sent | None, said: Json, live: Json) -> Iterator[Change]:
+    asked_only = ASKED_ONLY[resource]
+    for name, wanted in said.items():
         has = shown(resource, name, live)
-        if name in ASKED_ONLY[resource] or _is_there(resource, name, wanted, live):
+        if name in asked_only or _is_there(resource, name, wanted, has, live):
             continue
-        if row.sent is None or name not in row.sent.wrote:
+        if sent is None or name not in sent.wrote:
             yield Change(name, has, wanted)
             continue
-        edited = not same(row.sent.showed.get(name), has)
-        if edited or not same(wanted, row.sent.wrote[name]):  # else Stripe writes it otherwise than it was sent
+        edited = not same(sent.showed.get(name), has)
+        if edited or not same(wanted, sent.wrote[name]):  # else Stripe writes it otherwise than it was sent
             yield Change(name, has, wanted, edited)
 
 
-def _is_there(resource: str, name: str, wanted: Any, live: Json) -> bool:
+def _is_there(resource: str, name: str, wanted: Any, has: Any, live: Json) -> bool:
     if (resource, name) == ITEMS:
         return not items.updates(wanted, listed(live.get("items")))
-    return same(wanted, shown(resource, name, live))
+    return same(wanted, has)
 
 
-def _payload(resource: str, row: Asked, live: Json, changes: Sequence[Change]) -> dict[str, Any]:
+def _payload(resource: str, said: Json, live: Json, changes: Sequence[Change]) -> dict[str, Any]:
     """What is sent of a change: the fields that differ, and those that only tell how."""
     names = {one.field for one in changes}
-    names |= {name for (of, name), with_ in ALONG.items() if of == resource and names & with_}
-    payload = nested({name: value for name, value in flat(row.update).items() if name in names})
+    names |= {name for name, with_ in _along(resource) if names & with_}
+    payload = nested({name: value for name, value in said.items() if name in names})
     if (resource, "items") == ITEMS and "items" in payload:
         payload["items"] = items.updates(payload["items"], listed(live.get("items")))
     return payload
+
+
+@cache
+def _along(resource: str) -> Sequence[tuple[str, frozenset[str]]]:
+    return [(name, with_) for (of, name), with_ in ALONG.items() if of == resource]
 
 
 def showing(resource: str, wanted: Json, live: Json) -> dict[str, Any]:
