@@ -4,7 +4,7 @@
 # pyarrow leaves its functions without types.
 
 import json
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
@@ -20,6 +20,8 @@ MEMORY = "1GB"
 SHOWN = 10
 """How many wrong rows an error names."""
 BATCH = 10_000
+NAMED = 50_000
+"""Rows of which keys are asked for one by one, at most; where more differ, those of all are read."""
 
 
 class Counts(NamedTuple):
@@ -35,12 +37,16 @@ class Counts(NamedTuple):
 
 
 class Known(NamedTuple):
-    """The state of a sync's rows: a reader of every `key` and `hash`; and of those that were not simply sent (a table)
-    `key`, and what they are: `again` (to be tried again), `gone` (they left the model before), or neither.
+    """The state of a sync's rows, as Arrow has it.
+
+    `hashes`: a reader of every row's `hash`. `others`: a table of those that were not simply sent: `key`, `hash`,
+    `again` (they are to be tried again), `gone` (they left the model before). `named`: the `key` and `hash` of the rows
+    of some hashes, and perhaps of more.
     """
 
-    rows: Any
+    hashes: Any
     others: Any
+    named: Callable[[Sequence[int]], Any]
 
 
 class KeyProblems(NamedTuple):
@@ -104,31 +110,36 @@ limit {SHOWN}""").fetchall()
         return KeyProblems(rows, problems)
 
     def stand(self, version: str, columns: Sequence[str], known: Known) -> None:
-        """Takes the state in, and hashes what each row says now.
+        """Takes the state in, and hashes what each row says now, its key with it: so the hashes alone tell which rows
+        stayed the same, and keys are read of those that did not.
 
         `version`: a fingerprint of how rows are sent, so that another way makes every row differ.
         """
-        said = ", ".join([f"'{version}'", *(_quoted(name) for name in columns)])
+        said = ", ".join([f"'{version}'", '"_key"', *(_quoted(name) for name in columns)])
         self.db.execute(f"""
 create table hashed as select "_key", (hash({said}) >> 1)::bigint as "_hash" from model""")
-        self.db.register("others", known.others)
-        self.db.register("known", known.rows)
-        self.db.execute("create table open as select key from others where again")
-        gone = "where key not in (select key from others where gone)" if self._any_gone() else ""
-        self.db.execute(f"create table state as select * from known {gone}")
-        self.db.unregister("known")
-        self.db.unregister("others")
+        self._take_state(known)
+        self.db.execute("""
+create table fresh as select "_key" as key, "_hash" as hash from hashed where "_hash" not in (select hash from state);
+create table lost as select hash from state where hash not in (select "_hash" from hashed)""")
+        self.db.register("told", known.named([one for (one,) in self.db.execute("from lost").fetchall()]))
         self.db.execute("""
 create table differing as
-select coalesce(h."_key", s.key) as key, h."_hash" as hash,
-  case when s.key is null then 'new' when h."_key" is null then 'gone' else 'changed' end as what
-from hashed h full join state s on s.key = h."_key"
-where s.key is null or h."_key" is null or h."_hash" <> s.hash""")
+select coalesce(f.key, l.key) as key, f.hash,
+  case when l.key is null then 'new' when f.key is null then 'gone' else 'changed' end as what
+from fresh f full join (select key from told where hash in (from lost)) l on l.key = f.key""")
+        self.db.unregister("told")
         self._add("select key from open")
 
-    def _any_gone(self) -> bool:
-        [(found,)] = self.db.execute("select count(*) > 0 from others where gone").fetchall()
-        return bool(found)
+    def _take_state(self, known: Known) -> None:
+        self.db.register("others", known.others)
+        self.db.execute("create table open as select key from others where again")
+        self.db.execute("create table departed as select hash from others where gone")
+        self.db.unregister("others")
+        self.db.register("known", known.hashes)
+        self.db.execute("create table state as select hash from known")
+        self.db.unregister("known")
+        self.db.execute("delete from state where hash in (from departed)")
 
     def _add(self, keys: str) -> None:
         """Adds rows of the model by their keys (a query of `key`) that are looked at though they stayed the same."""
@@ -200,16 +211,22 @@ order by d.key {f"limit {limit}" if limit is not None else ""}""")
 
 @contextmanager
 def standing(url: str, sync: str) -> Generator[Known]:
-    """The state of a sync's rows in the hub's database; quickly: PostgreSQL looks at the state of none that was sent."""
+    """The state of a sync's rows in the hub's database; quickly: PostgreSQL reads their hashes from an index."""
     from adbc_driver_postgresql import dbapi
 
     opened, of = ", ".join(_literal(state) for state in OPEN), f"from tidegate.sync_rows where sync = {_literal(sync)}"
     with dbapi.connect(url) as db, db.cursor() as cursor:
+
+        def named(hashes: Sequence[int]) -> Any:
+            few = f"and hash in ({', '.join(map(str, hashes)) or 'null'})" if len(hashes) <= NAMED else ""
+            cursor.execute(f"select key, hash {of} and state <> 'gone' {few}")
+            return cursor.fetch_record_batch()
+
         cursor.execute("set transaction isolation level repeatable read")
-        cursor.execute(f"select key, state in ({opened}) as again, state = 'gone' as gone {of} and state <> 'sent'")
+        cursor.execute(f"select key, hash, state in ({opened}) as again, state = 'gone' as gone {of} and state <> 'sent'")
         others = cursor.fetch_arrow_table()
-        cursor.execute(f"select key, hash {of}")
-        yield Known(cursor.fetch_record_batch(), others)
+        cursor.execute(f"select hash {of}")
+        yield Known(cursor.fetch_record_batch(), others, named)
 
 
 @contextmanager

@@ -1,0 +1,88 @@
+"""Which rows of a model differ from what was sent of them: new, changed, gone, to be tried again, or the same."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow
+import pytest
+
+from tidegate.outbound import staging
+from tidegate.outbound.staging import Counts, Known, Staging
+
+COLUMNS = ("name",)
+OTHERS = pyarrow.schema(
+    [("key", pyarrow.string()), ("hash", pyarrow.int64()), ("again", pyarrow.bool_()), ("gone", pyarrow.bool_())]
+)
+
+
+def model(rows: dict[str, str]) -> Any:
+    table = pyarrow.table({"id": list(rows), "name": list(rows.values())})
+    return pyarrow.RecordBatchReader.from_batches(table.schema, table.to_batches())
+
+
+def hashes(rows: dict[str, str], version: str = "1") -> dict[str, int]:
+    """What a model's rows are remembered by, once they were sent."""
+    nobody = OTHERS.empty_table()
+    with staging.opened() as staged:
+        staged.read("m", model(rows), ("id",), COLUMNS)
+        staged.stand(version, COLUMNS, Known(nobody, nobody, lambda _: nobody))
+        return dict(staged.db.execute('select "_key", "_hash" from hashed').fetchall())
+
+
+def stand(staged: Staging, now: dict[str, str], sent: dict[str, int], others: Sequence[dict[str, Any]] = ()) -> None:
+    """Holds rows against what is remembered; of hashes that are asked about, more rows are named than were meant."""
+    state = pyarrow.table({"key": list(sent), "hash": pyarrow.array(sent.values(), pyarrow.int64())})
+    staged.read("m", model(now), ("id",), COLUMNS)
+    staged.stand("1", COLUMNS, Known(state, pyarrow.Table.from_pylist(list(others), OTHERS), lambda _: state))
+
+
+def found(staged: Staging) -> dict[str, str]:
+    return dict(staged.db.execute("select key, what from differing").fetchall())
+
+
+def test_rows_are_told_by_their_hashes_and_keys_are_read_of_those_that_differ() -> None:
+    sent = hashes({"1": "a", "2": "b", "3": "c", "4": "d"})
+    with staging.opened() as staged:
+        stand(staged, {"1": "a", "2": "other", "4": "d", "5": "d"}, sent)
+        assert found(staged) == {"2": "changed", "3": "gone", "5": "new"}
+        assert staged.counts() == Counts(rows=4, known=4, new=1, changed=1, again=0, gone=1, unchanged=2)
+        assert staged.gone() == ["3"]
+
+
+def test_two_rows_that_say_the_same_are_two() -> None:
+    sent = hashes({"1": "a", "2": "a"})
+    assert sent["1"] != sent["2"]
+    with staging.opened() as staged:
+        stand(staged, {"2": "a", "3": "a"}, sent)
+        assert found(staged) == {"1": "gone", "3": "new"}
+
+
+def test_what_was_not_sent_is_tried_again_and_what_left_before_is_new_when_it_comes_back() -> None:
+    sent = hashes({"1": "a", "2": "b", "3": "c", "4": "d", "5": "e"})
+    others = [
+        {"key": "1", "hash": sent["1"], "again": True, "gone": False},
+        {"key": "2", "hash": sent["2"], "again": False, "gone": False},
+        {"key": "3", "hash": sent["3"], "again": False, "gone": True},
+        {"key": "4", "hash": sent["4"], "again": False, "gone": True},
+        {"key": "5", "hash": sent["5"], "again": True, "gone": False},
+    ]
+    with staging.opened() as staged:
+        stand(staged, {"1": "a", "2": "b", "3": "c", "5": "other"}, sent, others)
+        assert found(staged) == {"1": "again", "3": "new", "5": "changed"}
+        assert staged.counts().known == 3
+
+
+@pytest.mark.parametrize("keys", [["1"], ["1", "1", "9"]])
+def test_rows_that_were_touched_are_looked_at_once(keys: list[str]) -> None:
+    with staging.opened() as staged:
+        stand(staged, {"1": "a", "2": "other"}, hashes({"1": "a", "2": "b"}))
+        staged.touch(keys)
+        assert found(staged) == {"1": "again", "2": "changed"}
+        staged.touch_all()
+        assert found(staged) == {"1": "again", "2": "changed"}
+
+
+def test_another_way_of_sending_makes_every_row_differ() -> None:
+    with staging.opened() as staged:
+        stand(staged, {"1": "a", "2": "b"}, hashes({"1": "a", "2": "b"}, version="0"))
+        assert found(staged) == {"1": "changed", "2": "changed"}
