@@ -47,14 +47,22 @@ RESOURCES: Mapping[str, str] = {
 
 @cache
 def catalogue(resource: str, operation: Operation) -> Mapping[str, Field]:
-    """The fields of a resource that an operation takes, by name; those that an SDK keeps for itself left out.
+    """The fields of a resource that an operation takes, by name; those that an SDK keeps for itself left out, and of an
+    update those that it takes in another form: `billing_cycle_anchor` is a time when a subscription is made, and
+    whether to move it to now later, so one column cannot say both.
 
     Source: `stripe.params` of the installed SDK, so the API version that requests are pinned to. Raises KeyError for a
     resource that is not written.
     """
     from stripe import params  # half a second
 
-    return _fields(getattr(params, f"{RESOURCES[resource]}{operation.title()}Params"))
+    found = _fields(getattr(params, f"{RESOURCES[resource]}{operation.title()}Params"))
+    if operation == "create":
+        return found
+    made = catalogue(resource, "create")
+    return MappingProxyType(
+        {name: one for name, one in found.items() if name not in made or one.kind == made[name].kind}
+    )
 
 
 @cache
@@ -65,6 +73,7 @@ def meter_event() -> Mapping[str, Field]:
     return _fields(MeterEventCreateParams)
 
 
+@cache
 def create_only(resource: str) -> frozenset[str]:
     """The fields that are given when an object is created and never again."""
     return frozenset(catalogue(resource, "create")) - frozenset(catalogue(resource, "update"))

@@ -74,8 +74,10 @@ def showing(resource: str, name: str) -> Callable[[Json], Any]:
 
 
 def shows(resource: str, name: str, live: Json) -> bool:
-    """Whether an object shows a parameter at all: of a price the tiers are shown only to who asks for them."""
-    return (resource, name) in _SHOWN or name.startswith(METADATA) or name in live
+    """Whether an object shows a parameter at all: of a price the tiers, and of a quote the lines, are shown only to who
+    asks for them.
+    """
+    return (resource, name) in _ELSEWHERE or name.startswith(METADATA) or name in live
 
 
 def same(wanted: Any, has: Any) -> bool:
@@ -160,6 +162,28 @@ def _line_items(live: Json) -> list[dict[str, Any]]:
     ]
 
 
+def _tiers(told: Json) -> list[dict[str, Any]] | None:
+    """A price's tiers as they are written: the last is without end, which Stripe shows as null."""
+    if "tiers" not in told:
+        return None
+    return [{**one, "up_to": "inf" if one.get("up_to") is None else one["up_to"]} for one in listed(told["tiers"])]
+
+
+def _custom_amount(told: Json) -> dict[str, Any] | None:
+    """What a customer may choose to pay: where it is shown, it is enabled."""
+    amount = cast("Json | None", told.get("custom_unit_amount"))
+    return None if amount is None else {**amount, "enabled": True}
+
+
+def _currency_options(live: Json) -> dict[str, dict[str, Any]]:
+    """A price's amounts in other currencies as they are written."""
+    options = cast("Mapping[str, Json]", live.get("currency_options") or {})
+    return {
+        currency: {**told, "tiers": _tiers(told), "custom_unit_amount": _custom_amount(told)}
+        for currency, told in options.items()
+    }
+
+
 def _subscription(live: Json) -> str | None:
     """The subscription of an invoice or an invoice item, where newer and older versions keep it."""
     parent = cast("Json", live.get("parent") or {})
@@ -186,6 +210,9 @@ def id_of(value: Any) -> str | None:
 
 
 _SHOWN: Mapping[tuple[str, str], Callable[[Json], Any]] = {
+    ("prices", "tiers"): _tiers,
+    ("prices", "custom_unit_amount"): _custom_amount,
+    ("prices", "currency_options"): _currency_options,
     ("subscriptions", "discounts"): _discounts,
     ("invoices", "discounts"): _discounts,
     ("invoiceitems", "discounts"): _discounts,
@@ -197,3 +224,10 @@ _SHOWN: Mapping[tuple[str, str], Callable[[Json], Any]] = {
     ("invoiceitems", "unit_amount_decimal"): _unit_amount,
     ("subscriptions", "items"): _items,
 }
+_ELSEWHERE = frozenset(
+    {
+        ("invoices", "subscription"), ("invoiceitems", "pricing"), ("invoiceitems", "subscription"),
+        ("invoiceitems", "unit_amount_decimal"),
+    }
+)  # fmt: skip
+"""Parameters that objects show under other names."""

@@ -96,7 +96,9 @@ class Decision:
 def decide(terms: Terms, row: Asked) -> Decision:
     """What is to be done with a row."""
     said, asked_only = flat(row.update), ASKED_ONLY[terms.resource]
-    wanted = {name: value for name, value in said.items() if name not in asked_only}
+    fixed = create_only(terms.resource)
+    once = {name: value for name, value in row.create.items() if name in fixed}  # else it would not be known next time
+    wanted = {name: value for name, value in {**once, **said}.items() if name not in asked_only}
     return replace(_decide(terms, row, said), wanted=wanted, parent=row.parent)
 
 
@@ -169,14 +171,20 @@ def _replacement(row: Asked, live: Json) -> Decision:
 
 
 def _fixed(terms: Terms, row: Asked, live: Json) -> list[Problem]:
-    """Fields that can be given when an object is made and never changed, and that differ now."""
+    """Fields that can be given when an object is made and never changed, and that differ now. What the row says as it
+    did when it was sent is no difference: Stripe moves some by itself, as it does a subscription's billing anchor.
+    """
     if not row.create:
         return []
     names = create_only(terms.resource) - ASKED_ONLY[terms.resource]
+    wrote = row.sent.wrote if row.sent else {}
     return [
         Problem(name, f"it cannot be changed any more; Stripe has {shown(terms.resource, name, live)!r}", value)
         for name, value in row.create.items()
-        if name in names and shows(terms.resource, name, live) and not same(value, shown(terms.resource, name, live))
+        if name in names
+        and shows(terms.resource, name, live)
+        and not same(value, shown(terms.resource, name, live))
+        and not (name in wrote and same(value, wrote[name]))
     ]
 
 
