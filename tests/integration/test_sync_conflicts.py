@@ -80,7 +80,34 @@ def test_a_customer_that_was_deleted_in_stripe(desk: Desk, winner: str, sent: di
     desk.v1.customers.delete(id_)
     desk.catch_up()
     assert desk.run(key)["sent"] == sent
-    assert desk.states(key)["1"] == (("sent", "") if sent else ("conflict", "it was deleted in Stripe"))
+    state = {"warehouse": "sent", "stripe": "skipped", "flag": "conflict"}[winner]
+    assert desk.states(key)["1"] == (state, "" if sent else "it was deleted in Stripe")
+    assert desk.run(key)["state"] == ("incomplete" if winner == "flag" else "done"), "Stripe won, and that is that"
+
+
+def test_where_the_object_was_deleted_another_one_that_matches_takes_its_place(desk: Desk) -> None:
+    id_, _ = edited(desk, "merged", on_conflict="flag")
+    other = desk.v1.customers.create({"email": "Merged@edited.example", "name": "Merged"}).id
+    desk.v1.customers.delete(id_)
+    desk.catch_up()
+    desk.asked()
+    assert desk.run("merged")["sent"] == {"update": 1}
+    assert [path for _, path, _ in desk.asked()] == [f"customers/{other}"]
+    assert [one.id for one in desk.v1.customers.list({"email": "Merged@edited.example"}).data] == [other]
+
+
+@pytest.mark.parametrize("winner", ["stripe", "flag"])
+def test_a_product_of_an_id_of_ones_own_is_made_and_once_deleted_in_stripe_is_not(desk: Desk, winner: str) -> None:
+    key = f"products_{winner}"
+    desk.table(key, {"id": f"prod_{winner}", "name": "Plan"})
+    desk.sync(key, "products", {"id": "id"}, {"name": "name"}, on_conflict=winner, mode="update")
+    assert desk.run(key, part=FEW)["counts"]["skip"] == 1, "nothing was ever deleted"
+    desk.sync(key, "products", {"id": "id"}, {"name": "name"}, on_conflict=winner)
+    assert desk.run(key, part=FEW)["sent"] == {"create": 1}
+    desk.v1.products.delete(f"prod_{winner}")
+    desk.catch_up()
+    assert desk.run(key)["sent"] == {}
+    assert desk.states(key)[f"prod_{winner}"][1] == "it was deleted in Stripe"
 
 
 def test_there_and_back_within_a_minute_is_three_requests(desk: Desk) -> None:

@@ -92,11 +92,6 @@ CASES: Mapping[str, tuple[str, Any, Mapping[str, Any]]] = {
     "prices": ("prices", BY_KEY, {
         "product": {"id": "product"}, "currency": {"value": "USD"}, "unit_amount_decimal": "half", "nickname": "text",
         "recurring": MONTH, "tax_behavior": {"value": "exclusive"}, "active": "yes",
-        "currency_options": {"eur": {"unit_amount": "n"}},
-    }),
-    "chosen": ("prices", BY_KEY, {
-        "product": {"id": "product"}, "currency": {"value": "USD"}, "nickname": "text",
-        "custom_unit_amount": {"enabled": {"value": True}, "minimum": {"value": 100}},
     }),
     "volume": ("prices", BY_KEY, tiered(flat_amount="n") | {"tiers_mode": {"value": "volume"}}),
     "subscriptions": ("subscriptions", BY_MARK, {

@@ -31,6 +31,16 @@ class Made(NamedTuple):
     parent: str | None
 
 
+class Matched(NamedTuple):
+    """The objects that a row is. `own`: the one that it was before; `gone`: that one, or the one whose id the row says,
+    was deleted in Stripe.
+    """
+
+    ids: tuple[str, ...]
+    own: bool = False
+    gone: bool = False
+
+
 class Asking:
     """Asks the mirror about rows of a sync. `own_ids` finds customers by your ids."""
 
@@ -49,14 +59,11 @@ class Asking:
         states = remembered.of(self._db, self._sync.key, [row["_key"] for row in batch])
         named = {one for row in batch for one in sought(self._map, row)} if self._map.references else set[Sought]()
         known = self._found(named)
-        ids = self._matched(batch, states)
-        bodies = lookups.bodies(
-            self._db, self._connection, self._sync.resource, sorted({id_ for those in ids for id_ in those})
-        )
+        found, bodies = self._objects(batch, states)
+        ids = [one.ids for one in found]
         beside = lookups.hanging(self._db, self._connection, self._sync.resource, sorted(bodies))
         living = [[id_ for id_ in those if id_ in bodies and not bodies[id_].deleted] for those in ids]
-        found_now = {id_ for row, those in zip(batch, ids, strict=True) if not _object_of(states.get(row["_key"]))
-                     for id_ in those}  # fmt: skip
+        found_now = {id_ for one in found if not one.own for id_ in one.ids}
         holders = remembered.holders(self._db, self._sync.key, sorted(found_now))
         updates = self._payloads(batch, known, "update")
         making = [place for place, there in enumerate(living) if len(there) != 1 or self._asks_create]
@@ -64,23 +71,23 @@ class Asking:
         creates = dict(zip(making, made, strict=True))
         owners = {id_: self._owner(id_, bodies) for those in ids for id_ in those}
         forgotten = lookups.forgotten(self._db, self._connection, set(owners.values()) - {""})
-        found: list[tuple[Asked, Row | None]] = []
+        about: list[tuple[Asked, Row | None]] = []
         for place, row in enumerate(batch):
-            state = states.get(row["_key"])
+            state, one = states.get(row["_key"]), found[place]
             there, update = living[place], updates[place]
             create = creates.get(place) or Made({}, [], update.waits, update.parent)
             asked = Asked(
                 row["_key"], create.payload, update.payload, create.problems, update.problems, create.waits,
                 ids=there,
                 live=self._live(bodies[there[0]], beside) if len(there) == 1 else None,
-                sent=state.sent if state else None,
-                gone=bool(ids[place]) and not there,
+                sent=state.sent if state and one.own else None,
+                gone=one.gone,
                 forgotten=any(owners[id_] in forgotten for id_ in ids[place]),
-                twins=() if _object_of(state) else row["_twins"] or [holders[id_] for id_ in there if id_ in holders],
+                twins=() if one.own else row["_twins"] or [holders[id_] for id_ in there if id_ in holders],
                 parent=create.parent,
             )  # fmt: skip
-            found.append((asked, state))
-        return found
+            about.append((asked, state))
+        return about
 
     def _owner(self, id_: str, bodies: Mapping[str, lookups.Object]) -> str:
         """The customer whose an object is, or that it is; empty: nobody's."""
@@ -133,25 +140,41 @@ class Asking:
         bodies = lookups.bodies(self._db, self._connection, "prices", sorted(ids))
         return {id_: one.body for id_, one in bodies.items() if not one.deleted}
 
-    def _matched(self, batch: Sequence[Mapping[str, Any]], states: Mapping[str, Row]) -> list[tuple[str, ...]]:
-        """The ids of the objects that each row is: what it was before, else what it matches by its field."""
+    def _objects(
+        self, batch: Sequence[Mapping[str, Any]], states: Mapping[str, Row]
+    ) -> tuple[list[Matched], dict[str, lookups.Object]]:
+        """The objects that each row is, and their bodies: what it was before, while that lives, else what it matches by
+        its field.
+        """
+        before = [_object_of(states.get(row["_key"])) for row in batch]
+        bodies = self._bodies({id_ for id_ in before if id_})
+        lost = [id_ is not None and not _lives(bodies, id_) for id_ in before]
+        seeking = [place for place, id_ in enumerate(before) if id_ is None or lost[place]]
+        by_field = dict(zip(seeking, self._matched([batch[place] for place in seeking]), strict=True))
+        bodies |= self._bodies({id_ for ids in by_field.values() for id_ in ids} - bodies.keys())
+        found: list[Matched] = []
+        for place, id_ in enumerate(before):
+            ids = by_field.get(place, ())
+            if id_ and not (lost[place] and any(_lives(bodies, one) for one in ids)):
+                found.append(Matched((id_,), own=True, gone=lost[place]))
+            else:
+                found.append(Matched(ids, gone=any(one in bodies and bodies[one].deleted for one in ids)))
+        return found, bodies
+
+    def _bodies(self, ids: Collection[str]) -> dict[str, lookups.Object]:
+        return lookups.bodies(self._db, self._connection, self._sync.resource, sorted(ids))
+
+    def _matched(self, batch: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+        """The ids of the objects that each row matches by its field."""
         way, name, column = self._sync.matched_by
         fold = str.casefold if way == "email" else str
-        said = {
-            row["_key"]: fold(values.told(row[column]).strip())
-            for row in batch
-            if row[column] not in (None, "") and not _object_of(states.get(row["_key"]))
-        }
+        said = {row["_key"]: fold(values.told(row[column]).strip()) for row in batch if row[column] not in (None, "")}
         if way == "id":
             by_value: Mapping[str, tuple[str, ...]] = {value: (value,) for value in said.values()}
         else:
             wanted = set(said.values())
             by_value = lookups.find(self._db, self._connection, self._sync.resource, way, name, wanted)
-        found: list[tuple[str, ...]] = []
-        for row in batch:
-            before = _object_of(states.get(row["_key"]))
-            found.append((before,) if before else by_value.get(said.get(row["_key"], ""), ()))
-        return found
+        return [by_value.get(said.get(row["_key"], ""), ()) for row in batch]
 
     def _found(self, wanted: Collection[Sought]) -> dict[Sought, tuple[str, ...]]:
         grouped: dict[tuple[str, str, str], set[str]] = defaultdict(set)
@@ -191,6 +214,10 @@ def _object(said: Any) -> Mapping[str, Any]:
     except ValueError:
         return {"": said}
     return found if isinstance(found, Mapping) else {}  # pyright: ignore[reportUnknownVariableType]
+
+
+def _lives(bodies: Mapping[str, lookups.Object], id_: str) -> bool:
+    return id_ in bodies and not bodies[id_].deleted
 
 
 def _object_of(state: Row | None) -> str | None:

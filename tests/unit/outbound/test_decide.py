@@ -81,7 +81,7 @@ NEW = {"name": "Bob", "metadata": {"tier": "pro"}}
         (CUSTOMERS, matched(NEW, waits=("prices with id y",)), "held", "prices with id y"),
         (CUSTOMERS, Asked("1", create=NEW, gone=True), "create", ""),
         (Terms("customers", winner="flag"), Asked("1", create=NEW, gone=True), "conflict", "deleted in Stripe"),
-        (Terms("customers", winner="stripe"), Asked("1", create=NEW, gone=True), "conflict", "deleted in Stripe"),
+        (Terms("customers", winner="stripe"), Asked("1", create=NEW, gone=True), "skip", "deleted in Stripe"),
     ],
 )
 def test_modes_matches_and_what_is_waited_for(terms: Terms, row: Asked, kind: str, why: str) -> None:
@@ -233,6 +233,35 @@ def test_what_an_object_does_not_show_is_not_said_to_differ() -> None:
     assert decide(Terms("prices"), row).kind == "nothing"
     fixed = replace(row, live=live | {"tiers": [{"up_to": 5}]})
     assert [one.path for one in decide(Terms("prices"), fixed).problems] == ["tiers"]
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "has"),
+    [
+        ("tiers", [{"up_to": 5, "unit_amount": 9}, {"up_to": "inf", "unit_amount": 1}],
+         [{"up_to": 5, "unit_amount": 9, "flat_amount": None}, {"up_to": None, "unit_amount": 1}]),
+        ("custom_unit_amount", {"enabled": True, "minimum": 100}, {"maximum": None, "minimum": 100, "preset": None}),
+    ],
+)  # fmt: skip
+def test_a_price_is_the_same_as_stripe_shows_it(name: str, wanted: Any, has: Any) -> None:
+    for where in (name, "currency_options"):
+        told, there = (wanted, has) if where == name else ({"eur": {name: wanted}}, {"eur": {name: has}})
+        row = Asked("1", create={where: told}, update={"currency_options": told} if where != name else {},
+                    ids=("price_1",), live={"id": "price_1", where: there})  # fmt: skip
+        assert decide(Terms("prices", replaces=True), row).kind == "nothing", where
+    other = Asked("1", create={name: wanted}, ids=("price_1",), live={"id": "price_1", name: None})
+    assert decide(Terms("prices", replaces=True), other).kind == "replace"
+
+
+def test_what_is_given_once_stays_as_it_was_sent_whatever_stripe_makes_of_it() -> None:
+    said = {"billing_cycle_anchor": 100}
+    first = decide(Terms("subscriptions"), Asked("1", create=said))
+    assert first.wanted == said
+    moved = Asked("1", create=said, ids=("sub_1",), live={"id": "sub_1", "billing_cycle_anchor": 200},
+                  sent=Sent(first.wanted, {"billing_cycle_anchor": 100}))  # fmt: skip
+    assert decide(Terms("subscriptions"), moved).kind == "nothing"
+    other = decide(Terms("subscriptions"), replace(moved, create={"billing_cycle_anchor": 300}))
+    assert [one.path for one in other.problems] == ["billing_cycle_anchor"]
 
 
 def test_a_subscription_of_an_invoice_is_shown_where_its_version_has_it() -> None:

@@ -12,6 +12,7 @@ from tidegate.outbound.plan.applicable import why_not
 from tidegate.outbound.plan.compare import ALONG, ASKED_ONLY, flat, listed, nested, same, shown, shows
 
 Json = Mapping[str, Any]
+DELETED = "it was deleted in Stripe"
 ITEMS = ("subscriptions", "items")
 Mode = Literal["upsert", "update", "insert"]
 Winner = Literal["warehouse", "stripe", "flag"]
@@ -45,7 +46,7 @@ class Sent:
 class Asked:
     """A row, filled and checked. `ids`: the live objects that it matches; `live`: the one, as the mirror has it.
 
-    `gone`: the object that this row was before was deleted in Stripe; `forgotten`: it is of a person who is to be known
+    `gone`: the object that this row was before was deleted in Stripe, and no other matches; `forgotten`: it is of a person who is to be known
     no more. `twins`: the keys of rows that are, or would be, the same object, where it was not sent yet.
     `parent`: of an invoice item: its invoice.
     """
@@ -113,8 +114,10 @@ def _decide(terms: Terms, row: Asked, said: Json) -> Decision:
         return Decision(row.key, "invalid", why=f"several live objects match: {', '.join(row.ids)}")
     if row.live is not None:
         return _matched(terms, row, said, row.live)
-    if row.gone and terms.winner != "warehouse":
-        return Decision(row.key, "conflict", why="it was deleted in Stripe")
+    if row.gone and terms.winner == "flag":
+        return Decision(row.key, "conflict", why=DELETED)
+    if row.gone and terms.winner == "stripe":
+        return Decision(row.key, "skip", why=DELETED)
     if terms.mode == "update":
         return Decision(row.key, "skip", why="nothing in Stripe matches it")
     if terms.matched_by_id and not terms.settable:
