@@ -185,7 +185,10 @@ def test_an_invoice_is_finished_once_all_its_items_passed(desk: Desk, finish: st
     desk.run(lines, part=FEW)
     assert desk.states(lines)["2"] == ("invalid", "amount: it takes a number")
     assert [path for _, path, _ in desk.asked()] == ["invoices", "invoiceitems"], "some rows may be left"
+    shown = desk.plan(bills)["sample"].get("finish", [])
+    assert [(one["key"], one["object"]) for one in shown] == ([("1", made["id"])] if ends else [])
     assert (desk.run(lines)["sent"], desk.run(bills)["sent"], desk.asked()) == ({}, {}, []), "an item did not pass"
+    assert desk.plan(lines)["counts"]["finish"] == bool(ends)
     desk.table(lines, rows[0], rows[1] | {"amount": "700"})
     desk.run(lines)
     paths = [path for _, path, _ in desk.asked()]
@@ -207,8 +210,12 @@ def test_a_quote_is_finalised(desk: Desk) -> None:
     desk.table("offers", row)
     fields = {"customer": {"id": "customer"}, "line_items": [{"price": {"id": "price"}}]}
     desk.sync("offers", "quotes", {"metadata": {"row": "mark"}}, fields, finish="finalized")
+    plan = desk.plan("offers")
+    assert (plan["counts"]["create"], plan["counts"]["finish"]) == (1, 1)
     desk.run("offers", part=FEW)
+    assert [path for _, path, _ in desk.asked()] == ["quotes"], "a part finishes nothing"
+    desk.run("offers")
     [made] = desk.marked("quotes", "row", "q1")
     assert made["status"] == "open"
-    assert [path for _, path, _ in desk.asked()] == ["quotes", f"quotes/{made['id']}/finalize"]
+    assert [path for _, path, _ in desk.asked()] == [f"quotes/{made['id']}/finalize"]
     assert (desk.run("offers")["sent"], desk.asked()) == ({}, [])

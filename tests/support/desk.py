@@ -84,10 +84,20 @@ class Desk:
             return sync_plan.answer(made, None)
 
     def run(self, key: str, **wanted: Any) -> dict[str, Any]:
-        """A run, whatever its stops say."""
+        """A run, whatever its stops say; a first one of all rows with the plan that it wants."""
         asked: dict[str, Any] = {"despite_stops": True} | wanted
+        if not {"part", "plan"} & set(wanted):
+            asked["plan"] = self._looked_at(key)
         given = Wanted(**asked)
         return run_sync.run(self.hub.engine, key, lambda source: source.shown, self.hub.stripe_writing, given)
+
+    def _looked_at(self, key: str) -> int | None:
+        with self.hub.engine.connect() as db:
+            if not syncs.is_first(db, syncs.sync(db, key)):
+                return None
+        planned = sync_plan.planned(self.hub.engine, key, lambda source: source.shown)
+        with planned as made, self.hub.engine.begin() as db:
+            return sync_plan.keep(db, made.plan, "me")
 
     def asked(self) -> list[Asked]:
         """The requests that changed, or were to change, something since the last call."""

@@ -68,6 +68,7 @@ TidegateError
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
 │   ├── ImportIncomplete
 │   ├── ModelRowsInvalid
+│   ├── MirrorIncomplete
 │   ├── OutboundPaused
 │   ├── SyncStopped
 │   ├── SyncRunning
@@ -162,6 +163,7 @@ from tidegate.errors.mirror import (
 )
 from tidegate.errors.outbound import (
     ModelInvalid,
+    MirrorIncomplete,
     ModelRowsInvalid,
     OutboundInUse,
     OutboundPaused,
@@ -255,6 +257,7 @@ __all__ = [
     "LedgerMissing",
     "ManagedByFile",
     "MigrationNeeded",
+    "MirrorIncomplete",
     "ModelInvalid",
     "ModelRowsInvalid",
     "MonthOpen",

@@ -27,6 +27,12 @@ class SyncStopped(FoundWrong):
     """The sync {sync} stopped before it sent anything: {problem}"""
 
 
+class MirrorIncomplete(FoundWrong):
+    """The sync {sync} cannot tell what Stripe has already, so nothing is planned and nothing sent: {problem}. Import
+    first: `tidegate import --name {connection}`.
+    """
+
+
 class PlanStale(UsageError):
     """Plan {plan} of {sync} is not what a run would do any more: {problem}. Plan again: `tidegate sync plan {sync}`."""
 

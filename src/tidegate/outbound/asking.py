@@ -98,6 +98,11 @@ class Asking:
     def _live(self, found: lookups.Object, beside: Mapping[str, Mapping[str, str]]) -> Mapping[str, Any]:
         return {**found.body, **beside.get(str(found.body.get("id")), {})}
 
+    def drafts(self, ids: Sequence[str]) -> set[str]:
+        """Those of these objects that are drafts."""
+        found = self._bodies(ids)
+        return {id_ for id_, one in found.items() if not one.deleted and one.body.get("status") == "draft"}
+
     def gone(self, keys: Sequence[str]) -> list[tuple[Row, Mapping[str, Any] | None]]:
         """What is remembered of rows that left the model, with their objects as `deletes.deletion` takes them; None:
         the object is not there any more.

@@ -1,12 +1,13 @@
 """What follows once rows are sent: prices that others took the place of are archived, invoices and quotes finished."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, cast
 
 from sqlalchemy import Connection, text
 
 from tidegate.outbound.plan.decide import Decision
-from tidegate.outbound.planning import Planned
+from tidegate.outbound.planning import Planned, finish
+from tidegate.outbound.specs import Sync
 
 
 def retiring(db: Connection, sync: str) -> list[Planned]:
@@ -15,18 +16,39 @@ def retiring(db: Connection, sync: str) -> list[Planned]:
     return [Planned(Decision(row.key, "retire", row.retires, {"do": "archive"}), row.hash) for row in rows]
 
 
-def finishing(db: Connection, connection: str, run: int) -> dict[str, list[Planned]]:
-    """The drafts to be finished, by their sync: quotes, and invoices of which every item passed.
+def drafts(db: Connection, connection: str, sync: Sync) -> list[Planned]:
+    """The drafts that a run of all rows of a sync may finish: its own, or those that its invoice items fill. The run
+    leaves some of them, where an item does not pass.
+    """
+    rows = db.execute(_DRAFTS, {"connection": connection, "key": sync.key, "fills": _fills(sync)})
+    return [Planned(finish(row.key, row.object_id, row.finish, row.sync), row.hash) for row in rows]
+
+
+def finishing(
+    db: Connection, connection: str, run: int, sync: Sync, shown: Collection[str]
+) -> dict[str, list[Planned]]:
+    """The drafts to be finished by a run of all rows of a sync, by their sync: quotes, and invoices of which every item
+    passed. Of those that were there before only what the plan has shown (ids).
 
     Where syncs of invoice items may fill it, an invoice waits until each of them went through all of its rows since (or
     `run`, which is at work, does), and until it has an item: else some of them could be still to come. One that takes
     the items that are pending waits for none.
     """
     found: dict[str, list[Planned]] = {}
-    for row in db.execute(_FINISHING, {"connection": connection, "run": run}):
-        do = "send" if row.finish == "sent" else "finalize"
-        found.setdefault(row.sync, []).append(Planned(Decision(row.key, "finish", row.object_id, {"do": do}), row.hash))
+    values = {"connection": connection, "run": run, "key": sync.key, "fills": _fills(sync), "shown": list(shown)}
+    for row in db.execute(_FINISHING, values):
+        decision = finish(row.key, row.object_id, row.finish, row.sync)
+        found.setdefault(row.sync, []).append(Planned(decision, row.hash))
     return found
+
+
+def _fills(sync: Sync) -> str | None:
+    """Whose drafts the rows of a sync may fill: a sync's, any ('*'), or no one's."""
+    if sync.resource != "invoiceitems" or "invoice" not in sync.fields:
+        return None
+    by = sync.fields["invoice"]
+    named = cast("Mapping[str, Any]", by).get("sync") if isinstance(by, Mapping) else None
+    return str(named) if named else "*"
 
 
 def in_batches(planned: Sequence[Planned], size: int = 1_000) -> Any:
@@ -37,23 +59,35 @@ def in_batches(planned: Sequence[Planned], size: int = 1_000) -> Any:
 _RETIRING = text("""
 select key, hash, retires from tidegate.sync_rows where sync = :sync and retires is not null order by key""")
 
-_FINISHING = text("""
+# A run of items finishes only the invoices of syncs that ran with this `finish` before: another one is looked at in a
+# plan of their own first.
+_OF_SYNCS = """
 with finishing as (
   select s.key, s.resource, s.spec ->> 'finish' as finish,
     coalesce(s.spec #>> '{fields,pending_invoice_items_behavior,value}' = 'include', false) as takes_pending
   from tidegate.syncs s
-  where s.connection = :connection and s.spec ->> 'finish' in ('finalized', 'sent')),
-filling as (
-  select s.key, s.spec #>> '{fields,invoice,sync}' as fills from tidegate.syncs s
-  where s.connection = :connection and s.resource = 'invoiceitems' and s.spec -> 'fields' ? 'invoice'),
+  where s.connection = :connection and s.spec ->> 'finish' in ('finalized', 'sent')
+    and (s.key = :key or s.ended_with = s.spec ->> 'finish' and s.resource = 'invoices'
+      and cast(:fills as text) in (s.key, '*'))),
 drafts as (
-  select f.key as sync, f.finish, f.takes_pending, r.key, r.hash, r.object_id, r.at, f.resource
-  from finishing f join tidegate.sync_rows r on r.sync = f.key and r.ours and r.state = 'sent'
+  select f.key as sync, f.finish, f.takes_pending, r.key, r.hash, r.object_id, r.at, f.resource, r.state, r.ours
+  from finishing f join tidegate.sync_rows r on r.sync = f.key
   left join stripe.invoices i on f.resource = 'invoices' and i.connection = :connection and i.id = r.object_id
   left join stripe.quotes q on f.resource = 'quotes' and q.connection = :connection and q.id = r.object_id
-  where coalesce(i.status, q.status) = 'draft' and coalesce(i.deleted_at, q.deleted_at) is null)
+  where coalesce(i.status, q.status) = 'draft' and coalesce(i.deleted_at, q.deleted_at) is null)"""
+
+_DRAFTS = text(f"""{_OF_SYNCS}
+select * from drafts d where d.state <> 'gone' order by sync, key""")
+
+_FINISHING = text(f"""{_OF_SYNCS},
+filling as (
+  select s.key, s.spec #>> '{{fields,invoice,sync}}' as fills from tidegate.syncs s
+  where s.connection = :connection and s.resource = 'invoiceitems' and s.spec -> 'fields' ? 'invoice')
 select * from drafts d
-where d.resource = 'quotes' or (
+where d.ours and d.state = 'sent' and (d.object_id = any(cast(:shown as text[])) or exists (
+    select from tidegate.requests q
+    where q.run = :run and q.sync = d.sync and q.key = d.key and q.operation = 'create' and q.state = 'done'))
+  and (d.resource = 'quotes' or (
   not exists (
     select from tidegate.sync_rows t
     where t.parent = d.object_id and t.state in ('held', 'conflict', 'invalid', 'failed'))
@@ -64,5 +98,5 @@ where d.resource = 'quotes' or (
         select from tidegate.runs u
         where u.kind = 'sync' and u.connection = 'sync:' || s.key and u.started_at >= d.at
           and (u.id = :run or u.state in ('done', 'incomplete'))
-          and (u.options #>> '{part,limit}') is null and (u.options #>> '{part,keys}') is null))))
+          and (u.options #>> '{{part,limit}}') is null and (u.options #>> '{{part,keys}}') is null)))))
 order by sync, key""")

@@ -20,8 +20,11 @@ from tidegate.outbound.plan.deletes import deletion
 from tidegate.outbound.specs import SETTABLE, Sync
 from tidegate.outbound.staging import Counts, Staging
 
-KINDS = ("create", "update", "replace", "delete", "nothing", "skip", "held", "conflict", "invalid", "gone")
+KINDS = ("create", "update", "replace", "delete", "nothing", "skip", "held", "conflict", "invalid", "gone",
+         "finish", "retire")  # fmt: skip
 SAMPLE = 20
+FEW = 10
+"""Rows that a part may change whatever share of the known ones they are."""
 VERSION = 2
 """Of how rows are made into requests here: another makes every row differ."""
 
@@ -56,10 +59,11 @@ def version_of(sync: Sync) -> str:
 
 def make(
     staging: Staging, sync: Sync, asking: Asking, *, keys: Sequence[str] | None = None, limit: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    follows: Sequence[Planned] = (), progress: Callable[[int, int], None] | None = None,
 ) -> Plan:  # fmt: skip
     """Decides about every differing row (of these keys, or so many) and about those that are gone, which a run of a
-    part leaves alone. The decisions are in the staging's table `decisions`.
+    part leaves alone. The decisions are in the staging's table `decisions`. `follows`: what is done after them with
+    objects that are known already.
     """
     counts = staging.counts()
     way, _, column = sync.matched_by
@@ -83,12 +87,14 @@ create or replace table decisions (key varchar, hash bigint, kind varchar, objec
         done += len(batch)
         if progress is not None:
             progress(done, total)
-    if keys is None and limit is None:
+    _keep(staging, follows)
+    whole = keys is None and limit is None
+    if whole:
         _delete(staging, sync, asking)
+        _finish(staging, sync, asking)
     found = dict(staging.db.execute("select kind, count(*) from decisions group by 1").fetchall())
     told = {kind: int(found.get(kind, 0)) for kind in KINDS}
-    whole = keys is None and limit is None
-    return Plan(sync.key, told, counts, _fingerprint(staging), _stops(sync, counts, told) if whole else [])
+    return Plan(sync.key, told, counts, _fingerprint(staging), _stops(sync, counts, told, whole=whole))
 
 
 @contextmanager
@@ -191,21 +197,44 @@ def _delete(staging: Staging, sync: Sync, asking: Asking) -> None:
         _keep(staging, [(one, row.hash) for one, (row, _) in zip(decided, about, strict=True)])
 
 
+def _finish(staging: Staging, sync: Sync, asking: Asking) -> None:
+    """What will be made, and the drafts that are adopted, are finished as well."""
+    if sync.finish == "draft":
+        return
+    made = staging.db.execute("select key, hash from decisions where kind = 'create' order by key").fetchall()
+    _keep(staging, [Planned(finish(key, None, sync.finish, sync.key), hash_) for key, hash_ in made])
+    adopted = staging.db.execute("""
+select key, hash, object_id from decisions where kind in ('nothing', 'update') and object_id not in (
+  select object_id from decisions where kind = 'finish' and object_id is not null) order by key""").fetchall()
+    drafts = asking.drafts([id_ for *_, id_ in adopted])
+    _keep(staging, [Planned(finish(key, id_, sync.finish, sync.key), hash_) for key, hash_, id_ in adopted
+                    if id_ in drafts])  # fmt: skip
+
+
+def finish(key: str, object_id: str | None, how: str, sync: str) -> Decision:
+    """The decision to finish a draft: None as its id where it is still to be made."""
+    do = "send" if how == "sent" else "finalize"
+    return Decision(key, "finish", object_id, {"do": do}, [Change("status", "draft", how)], why=f"of the sync {sync}")
+
+
 def _fingerprint(staging: Staging) -> str:
     """Of everything that is to be sent, in the order of the keys."""
     [(found,)] = staging.db.execute("""
-select md5(string_agg(md5(concat_ws('|', key, kind, object_id, payload)), '' order by key))
-from decisions where kind in ('create', 'update', 'replace', 'delete')""").fetchall()
+select md5(string_agg(md5(concat_ws('|', key, kind, object_id, payload)), '' order by key, kind, object_id))
+from decisions where kind in ('create', 'update', 'replace', 'delete', 'finish', 'retire')""").fetchall()
     return found or ""
 
 
-def _stops(sync: Sync, rows: Counts, told: dict[str, int]) -> list[str]:
-    """Why a run would stop before it sends: an empty model, or too much of what is known would change."""
+def _stops(sync: Sync, rows: Counts, told: dict[str, int], *, whole: bool) -> list[str]:
+    """Why a run would stop before it sends: an empty model, or too much of what is known would change. A part that
+    changes a few rows was asked for to try them.
+    """
     if rows.known and not rows.rows:
         return ["the model has no rows any more"]
     found: list[str] = []
     if rows.known and told["delete"] * 100 > sync.stops.deletes * rows.known:
         found.append(f"{told['delete']:,} of {rows.known:,} rows would be deleted, more than {sync.stops.deletes:g} %")
-    if rows.known and told["update"] * 100 > sync.stops.updates * rows.known:
-        found.append(f"{told['update']:,} of {rows.known:,} rows would be updated, more than {sync.stops.updates:g} %")
+    changed = told["update"] + told["replace"]
+    if rows.known and changed * 100 > sync.stops.updates * rows.known and (whole or changed > FEW):
+        found.append(f"{changed:,} of {rows.known:,} rows would be updated, more than {sync.stops.updates:g} %")
     return found

@@ -57,9 +57,18 @@ def define_sync(db: Connection, sync: Sync, connection: str, managed_by: str = "
     db.execute(_SYNC, values | {"managed_by": managed_by})
 
 
-def looked(db: Connection, key: str, until: datetime) -> None:
-    """Says until when changes of a sync's objects in Stripe were looked at."""
-    db.execute(text("update tidegate.syncs set looked_until = :until where key = :key"), {"key": key, "until": until})
+def ended(db: Connection, key: str, finish: str, looked_until: datetime | None) -> None:
+    """Says that a run of all rows came to its end: how it finished what it made, and until when changes of a sync's
+    objects in Stripe were looked at.
+    """
+    values = {"key": key, "finish": finish, "until": looked_until}
+    db.execute(text("update tidegate.syncs set looked_until = :until, ended_with = :finish where key = :key"), values)
+
+
+def is_first(db: Connection, sync: Sync) -> bool:
+    """Whether no run of all rows came to its end yet, or none that finished things as the next one would."""
+    said = db.scalar(text("select ended_with from tidegate.syncs where key = :key"), {"key": sync.key})
+    return not said or (said != sync.finish and sync.finish != "draft")
 
 
 def source(db: Connection, key: str) -> Any:

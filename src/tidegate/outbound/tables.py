@@ -56,7 +56,10 @@ syncs = Table(
     Column("enabled", Boolean, nullable=False, server_default=text("true"), comment="whether its schedule runs it"),
     Column("next_at", Time, comment="when its schedule runs it; null: it has none"),
     Column("stop_run", BigInteger, comment="the run that somebody asked to stop"),
-    Column("planned_with", Text, nullable=False, server_default="", comment="fingerprint of the spec that last ran"),
+    Column(
+        "ended_with", Text, nullable=False, server_default="",
+        comment="the `finish` of the last run of all rows that came to its end; empty: none did",
+    ),
     Column("due_at", Time, comment="since when a run is due that has not come to its end; null: none is"),
     Column("due_for", Text, nullable=False, server_default="", comment="schedule, import, sync KEY, or who asked"),
     Column("asked", JSONB, comment="how that run is wanted; null: as a schedule wants it"),

@@ -5,7 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -29,16 +29,21 @@ log = logging.getLogger(__name__)
 KIND = "sync"
 OpenWriting = Callable[[Account], AbstractContextManager[StripeApi]]
 SENDS = ("create", "update", "replace", "delete")
+TRIED = 100
+"""Requests that a part may make before the sync's first run of all rows."""
 KEEPS = ("nothing", "skip", "held", "conflict", "invalid", "gone")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How a run is wanted: which rows, the plan that was looked at, and whether it begins despite its stops."""
+    """How a run is wanted: which rows, the plan that was looked at, and whether it begins despite its stops; `resumed`:
+    it goes on with one that did not come to its end.
+    """
 
     part: Part = ALL
     plan: int | None = None
     despite_stops: bool = False
+    resumed: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """As it is kept with a run."""
@@ -49,7 +54,7 @@ class Wanted:
         """What `as_json` made."""
         part = dict(kept.get("part") or {})
         keys = part.pop("keys", None)
-        wanted = {name: kept[name] for name in ("plan", "despite_stops") if name in kept}
+        wanted = {name: kept[name] for name in ("plan", "despite_stops", "resumed") if name in kept}
         return cls(Part(None if keys is None else tuple(keys), **part), **wanted)
 
 
@@ -77,6 +82,8 @@ def run(
         sync = syncs.sync(db, key)
         account = accounts.named(db, sync.connection)
         pausing.refuse(db)
+        if wanted.part.whole and wanted.plan is None and sync_plan.was_begun(db, key):
+            wanted = replace(wanted, resumed=True)
     with runs.exclusive(engine, f"sync:{key}", KIND) as alone:
         if not alone:
             raise SyncRunning(sync=key, process=process_of(engine, key))
@@ -85,7 +92,7 @@ def run(
             number = runs.begin(db, f"sync:{key}", KIND, {"connection": account.name, **wanted.as_json()}, owner)
             since = dues.begin(db, key, number, wanted.as_json()) if wanted.part.whole else None
         end = partial(sync_ending.end, sync=key, connection=account.name, run=number, owner=owner, since=since)
-        looked_until = None
+        whole = None
         summary: dict[str, Any] = {"sync": key, "counts": {}, "sent": {}, "failed": 0}
         try:
             with (
@@ -96,10 +103,10 @@ def run(
                 sync_settling.settle(engine, api, account, sync, number, heard)
                 with sync_plan.planned(engine, key, url_of, wanted.part, planning_progress) as made:
                     summary |= {"counts": made.plan.counts, "rows": made.plan.rows.rows}
-                    looked_until = made.looked_until
+                    whole = (made.sync.finish, made.looked_until) if wanted.part.whole else None
                     _refuse(engine, made, wanted)
                     _keep_unsent(engine, made, number)
-                    sent = _send(engine, api, made, number, heard, progress, summary, owner)
+                    sent = _send(engine, api, made, number, heard, progress, summary, owner, wanted.part)
         except BaseException as error:
             told = str(error) if isinstance(error, TidegateError) else type(error).__name__
             try:
@@ -113,7 +120,7 @@ def run(
         state = "interrupted" if stopped else "incomplete" if _left(summary) else "done"
         with engine.begin() as db:
             goes_on = stopped and not heard.asked and bool(passing)
-            end(db, state=state, summary=summary, looked_until=looked_until, goes_on=goes_on)
+            end(db, state=state, summary=summary, whole=whole, goes_on=goes_on)
     return {"run": number, "state": state, "connection": account.name, **summary}
 
 
@@ -126,6 +133,7 @@ def _send(
     progress: Callable[[dict[str, Any]], None] | None,
     summary: dict[str, Any],
     owner: str,
+    part: Part,
 ) -> Sent:
     def told(sent: Sent) -> None:
         _sum(summary, sent)
@@ -136,21 +144,17 @@ def _send(
 
     sender = Sender(engine, api, made.account, made.sync, number, stop=stop, progress=told)
     try:
-        _send_all(engine, api, made, number, stop, sender, told)
+        _send_rows(engine, api, made, number, stop, sender)
+        if part.whole:
+            _finish(engine, api, made, number, stop, sender, told)
     except WorkStopped:  # of those that waited for their turn; what was sent is to be summed up
         if stop is None or not stop.is_set():
             raise
     return sender.sent
 
 
-def _send_all(
-    engine: Engine,
-    api: StripeApi,
-    made: Planning,
-    number: int,
-    stop: threading.Event | None,
-    sender: Sender,
-    told: Callable[[Sent], None],
+def _send_rows(
+    engine: Engine, api: StripeApi, made: Planning, number: int, stop: threading.Event | None, sender: Sender
 ) -> None:
     _retire(engine, sender, made.sync.key)  # what an earlier run left: a row remembers one
     sender.send(planning.decisions(made.staging, SENDS))
@@ -159,8 +163,21 @@ def _send_all(
         left = [syncs.sync(db, key) for key in journal.half_finished(db, made.account.name)]
     for sync in left:
         sync_settling.settle(engine, api, made.account, sync, number, stop, kind="finish")
+
+
+def _finish(
+    engine: Engine,
+    api: StripeApi,
+    made: Planning,
+    number: int,
+    stop: threading.Event | None,
+    sender: Sender,
+    told: Callable[[Sent], None],
+) -> None:
+    shown = [one.decision.object_id for batch in planning.decisions(made.staging, ["finish"]) for one in batch]
     with engine.connect() as db:
-        finishing = followups.finishing(db, made.account.name, number)
+        ids = [id_ for id_ in shown if id_]
+        finishing = followups.finishing(db, made.account.name, number, made.sync, ids)
         finished = {key: syncs.sync(db, key) for key in finishing}
     for key, planned in finishing.items():
         of_sync = Sender(engine, api, made.account, finished[key], number, sent=sender.sent, stop=stop, progress=told)
@@ -187,19 +204,21 @@ def _refuse(engine: Engine, made: Planning, wanted: Wanted) -> None:
     """Raises SyncStopped or PlanStale where nothing may be sent."""
     key, plan = made.sync.key, made.plan
     with engine.connect() as db:
-        first = not sync_plan.runs_before(db, key)
+        first = syncs.is_first(db, made.sync) and not wanted.resumed
         looked = None if wanted.plan is None else db.scalar(_PLAN, {"id": wanted.plan, "sync": key})
     if wanted.plan is not None and looked is None:
         raise PlanStale(plan=wanted.plan, sync=key, problem="there is no such plan")
     if looked is not None and looked != plan.fingerprint:
         raise PlanStale(plan=wanted.plan, sync=key, problem="rows, Stripe's objects or the sync changed since")
-    if first and looked is None and wanted.part.whole and any(plan.counts[kind] for kind in SENDS):
+    sends = sum(plan.counts[kind] for kind in (*SENDS, "finish"))
+    if first and looked is None and sends > (0 if wanted.part.whole else TRIED):
         problem = (
             f"its first run wants a plan that was looked at: `tidegate sync plan {key}`, and then "
-            f"`tidegate sync run {key} --plan ID`; or try a few with --limit N"
+            f"`tidegate sync run {key} --plan ID`; or try up to {TRIED} rows with --limit N"
         )
         raise SyncStopped(sync=key, problem=problem)
-    if plan.stops and not wanted.despite_stops:
+    emptied = wanted.resumed and not plan.rows.rows  # which nobody knew of who said so
+    if plan.stops and (emptied or not wanted.despite_stops):
         hint = "`--despite-stops` sends all the same" if made.plan.rows.rows else "look at its source first"
         raise SyncStopped(sync=key, problem=f"{'; '.join(plan.stops)}; {hint}")
 

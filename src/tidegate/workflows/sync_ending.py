@@ -24,13 +24,13 @@ def end(
     *,
     error: str = "",
     since: datetime | None = None,
-    looked_until: datetime | None = None,
+    whole: tuple[str, datetime | None] | None = None,
     goes_on: bool = False,
 ) -> None:
     """Ends a run in the caller's transaction. `error`: what ended it before its end.
 
     `since`: what of the sync was due then is done, unless the run `goes_on` soon: then nothing is told either.
-    `looked_until`: Stripe's time until which changes of its objects were looked at; None: not of all its objects.
+    `whole`: of a run of all rows, how it finished things, and Stripe's time until which changes were looked at.
     """
     runs.end(db, run, state, summary, owner, error)
     if goes_on:
@@ -40,8 +40,8 @@ def end(
     data = {"sync": sync, "run": run, "state": state, **{name: summary.get(name) for name in ("sent", "failed")}}
     if state in ENDED:
         dues.after_sync(db, sync)
-        if looked_until is not None:
-            syncs.looked(db, sync, looked_until)
+        if whole is not None:
+            syncs.ended(db, sync, *whole)
         tell(db, [Told("sync.finished", data, connection=connection)])
     else:
         tell(db, [Told("sync.failed", data | {"error": error or "it was stopped"}, connection=connection)])

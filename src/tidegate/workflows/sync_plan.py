@@ -11,9 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from tidegate.connections import accounts
+from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Account
-from tidegate.outbound import planning, rows, staging, syncs
+from tidegate.errors import MirrorIncomplete
+from tidegate.outbound import followups, planning, rows, staging, syncs
 from tidegate.outbound.asking import Asking
 from tidegate.outbound.planning import Plan
 from tidegate.outbound.specs import Model, Sync
@@ -42,6 +43,12 @@ class Part:
 
 
 ALL = Part()
+HANGS: Mapping[str, frozenset[str]] = {
+    "customers": frozenset({"subscriptions"}),
+    "products": frozenset({"prices"}),
+    "invoiceitems": frozenset({"invoices"}),
+}
+"""What decides whether an object of a resource may be deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +71,38 @@ def planned(
 ) -> Generator[Planning]:
     """Makes the plan of a sync.
 
-    Raises SyncUnknown, SourceUnreachable, ModelInvalid and ModelRowsInvalid; nothing was changed then.
+    Raises SyncUnknown, MirrorIncomplete, SourceUnreachable, ModelInvalid and ModelRowsInvalid; nothing was changed.
     """
     with engine.connect() as db:
         sync = syncs.sync(db, key)
         model = syncs.model(db, sync.model)
         url = url_of(syncs.source(db, model.source))
         account = accounts.named(db, sync.connection)
+        _refuse_unknown(db, account.name, sync)
         told_until = rows.told_until(db, account.name)
     with staging.opened() as staged:
         _stage(engine, staged, sync, model, url, part, progress)
         with engine.connect() as db:
             asking = Asking(db, sync, account.name, lambda _, ids: own_ids(db, account.name, ids))
             told = partial(progress, DECIDED) if progress else None
-            plan = planning.make(staged, sync, asking, keys=part.keys, limit=part.limit, progress=told)
+            follows = [*followups.retiring(db, key), *(followups.drafts(db, account.name, sync) if part.whole else ())]
+            plan = planning.make(staged, sync, asking, keys=part.keys, limit=part.limit, follows=follows, progress=told)
         yield Planning(sync, account, plan, staged, told_until if part.whole else None)
+
+
+def _refuse_unknown(db: Connection, connection: str, sync: Sync) -> None:
+    """Raises MirrorIncomplete where the mirror does not have all that rows are matched with and name: what it lacks
+    would be made a second time.
+    """
+    if accounts.named(db, connection).complete_as_of is None:
+        problem = f"{connection} was never imported whole"
+        raise MirrorIncomplete(sync=sync.key, connection=connection, problem=problem)
+    needed = {sync.resource, *(one.resource for one in sync.field_map.references if one.way not in {"id", "sync"})}
+    if sync.delete.how == "remove":
+        needed |= HANGS.get(sync.resource, frozenset())
+    if lacking := sorted(needed & set(runs.left_out(db, connection))):
+        problem = f"the last import left out {', '.join(lacking)}; `tidegate status` says why"
+        raise MirrorIncomplete(sync=sync.key, connection=connection, problem=problem)
 
 
 def _stage(
@@ -130,14 +154,18 @@ def own_ids(db: Connection, connection: str, ids: Collection[str]) -> Mapping[st
     return {row.id: tuple(row.customers) for row in rows}
 
 
-def runs_before(db: Connection, key: str) -> bool:
-    """Whether a sync ever sent anything."""
-    return bool(db.scalar(text("select exists (select from tidegate.sync_rows where sync = :key)"), {"key": key}))
+def was_begun(db: Connection, key: str) -> bool:
+    """Whether a run of all rows began to send, and did not come to its end: the next one goes on with it."""
+    return bool(db.scalar(_BEGUN, {"key": key}))
 
 
 _KEEP = text("""
 insert into tidegate.sync_plans (sync, fingerprint, counts, stops, by)
 values (:sync, :fingerprint, cast(:counts as jsonb), cast(:stops as jsonb), :by) returning id""")
+
+_BEGUN = text("""
+select exists (select from tidegate.syncs s join tidegate.requests q on q.sync = s.key and q.state <> 'unsent'
+  where s.key = :key and s.due_for = 'run ' || q.run)""")
 
 _OWN_IDS = text("""
 select wanted.id, array_agg(distinct l.customer order by l.customer) as customers

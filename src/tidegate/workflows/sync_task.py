@@ -103,5 +103,4 @@ def _settle(context: TaskContext, due: Due) -> None:
 def _wanted(db: Connection, due: Due) -> Wanted:
     """How it is to be run. A plan of a run that began and is gone on with is not what is left to do any more."""
     wanted = Wanted.of(due.asked or {})
-    begun = due.why.startswith(dues.BEGUN) and sync_plan.runs_before(db, due.sync)
-    return replace(wanted, plan=None) if begun else wanted
+    return replace(wanted, plan=None) if sync_plan.was_begun(db, due.sync) else wanted

@@ -46,8 +46,8 @@ class Sent:
 class Asked:
     """A row, filled and checked. `ids`: the live objects that it matches; `live`: the one, as the mirror has it.
 
-    `gone`: the object that this row was before was deleted in Stripe, and no other matches; `forgotten`: it is of a person who is to be known
-    no more. `twins`: the keys of rows that are, or would be, the same object, where it was not sent yet.
+    `gone`: the object that this row was before was deleted in Stripe, and no other matches; `forgotten`: it is of a
+    person who is to be known no more. `twins`: the keys of rows that are, or would be, the same object, where it was not sent yet.
     `parent`: of an invoice item: its invoice.
     """
 

@@ -44,7 +44,7 @@ create table tidegate.syncs (
     enabled boolean default true not null,
     next_at timestamptz,
     stop_run bigint,
-    planned_with text default '' not null,
+    ended_with text default '' not null,
     due_at timestamptz,
     due_for text default '' not null,
     asked jsonb,
@@ -57,7 +57,8 @@ comment on column tidegate.syncs.spec is 'as tidegate.yaml says it';
 comment on column tidegate.syncs.enabled is 'whether its schedule runs it';
 comment on column tidegate.syncs.next_at is 'when its schedule runs it; null: it has none';
 comment on column tidegate.syncs.stop_run is 'the run that somebody asked to stop';
-comment on column tidegate.syncs.planned_with is 'fingerprint of the spec that last ran';
+comment on column tidegate.syncs.ended_with is
+    'the `finish` of the last run of all rows that came to its end; empty: none did';
 comment on column tidegate.syncs.due_at is 'since when a run is due that has not come to its end; null: none is';
 comment on column tidegate.syncs.due_for is 'schedule, import, sync KEY, or who asked';
 comment on column tidegate.syncs.asked is 'how that run is wanted; null: as a schedule wants it';
