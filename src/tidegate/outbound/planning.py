@@ -107,6 +107,7 @@ def _unsearched() -> Generator[None]:
 
 def _decide(staging: Staging, terms: Terms, asking: Asking, batch: Sequence[Mapping[str, Any]]) -> None:
     about = asking.about(batch)
+    staging.note(asking.named)
     _keep(staging, [(decide(terms, asked), row["_hash"]) for (asked, _), row in zip(about, batch, strict=True)])
 
 

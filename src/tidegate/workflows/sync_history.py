@@ -92,6 +92,7 @@ def reset(engine: Engine, key: str, by: str) -> int:
         if not alone:
             raise SyncInvalid(what="sync", key=key, problem="a run is under way; `tidegate sync cancel` stops it")
         count = db.execute(text("delete from tidegate.sync_rows where sync = :key"), {"key": key}).rowcount
+        db.execute(text("delete from tidegate.sync_associations where sync = :key"), {"key": key})
         journal.note(db, by, "sync.reset", key, rows=count)
     return count
 

@@ -13,8 +13,10 @@ from sqlalchemy import Connection, Engine, text
 
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
-from tidegate.outbound import planning, rows, staging, syncs
+from tidegate.outbound import associations, planning, rows, staging, syncs
 from tidegate.outbound.asking import Asking
+from tidegate.outbound.associations import Finder
+from tidegate.outbound.field_map.fill import Sought, named
 from tidegate.outbound.planning import Plan
 from tidegate.outbound.specs import Model, Sync
 from tidegate.outbound.staging import Staging
@@ -48,7 +50,7 @@ ALL = Part()
 class Planning:
     """A plan being made, with the rows and decisions beside it for as long as it is open.
 
-    `looked_until`: Stripe's time until which changes of its objects are in it; None: it is not of all rows.
+    `moved`: what its rows name and stands for other objects than before. `looked_until`: Stripe's time until which changes of its objects are in it; None: it is not of all rows.
     """
 
     sync: Sync
@@ -56,6 +58,7 @@ class Planning:
     plan: Plan
     staging: Staging
     looked_until: datetime | None = None
+    moved: Collection[Sought] = ()
 
 
 @contextmanager
@@ -75,10 +78,38 @@ def planned(
     with staging.opened() as staged:
         _stage(engine, staged, sync, model, url, part, progress)
         with engine.connect() as db:
-            asking = Asking(db, sync, account.name, lambda _, ids: own_ids(db, account.name, ids))
+            mine = partial(_own_ids_for, db, account.name)
+            moved = _touch_moved(db, staged, sync, account.name, mine)
+            asking = Asking(db, sync, account.name, mine)
             told = partial(progress, DECIDED) if progress else None
             plan = planning.make(staged, sync, asking, keys=part.keys, limit=part.limit, progress=told)
-        yield Planning(sync, account, plan, staged, told_until if part.whole else None)
+        yield Planning(sync, account, plan, staged, told_until if part.whole else None, moved)
+
+
+def _own_ids_for(db: Connection, connection: str, _: str, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+    return own_ids(db, connection, ids)
+
+
+def _touch_moved(db: Connection, staged: Staging, sync: Sync, connection: str, mine: Finder) -> Collection[Sought]:
+    """Adds the rows that name what stands for another object than when they were sent."""
+    references = sync.field_map.references
+    moved = associations.moved(db, sync.key, connection, references, mine)
+    if moved:
+        for one in references:
+            staged.touch_naming(one.column, lambda value, one=one: named(one, value) in moved)
+    return moved
+
+
+def associate(engine: Engine, made: Planning, *, anew: bool) -> None:
+    """Remembers what rows of a plan name and what it stands for. `anew`: all that was to be sent was sent, so what
+    moved is remembered anew; else that of which nothing was known yet.
+    """
+    if not made.sync.field_map.references:
+        return
+    with engine.begin() as db:
+        if anew:
+            associations.forget(db, made.sync.key, made.moved)
+        associations.keep(db, made.sync.key, made.staging.noted(), anew=anew)
 
 
 def _stage(
