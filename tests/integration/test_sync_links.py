@@ -1,6 +1,7 @@
 """Rows that name others: by what, what they wait for and fail at; prices replaced, invoices and quotes finished."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from tests.support.desk import FEW, Desk, opened
 
 from tidegate.contacts import directory
 from tidegate.contacts.directory import Making
-from tidegate.workflows import contacts_edit, sync_plan
+from tidegate.workflows import contacts_edit, sync_history, sync_plan, sync_problems
 
 SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 30}}
 MONTH = {"interval": {"value": "month"}}
@@ -178,6 +179,22 @@ def test_a_price_that_changes_is_replaced_when_asked_and_refused_otherwise(desk:
     assert desk.run("tariffs")["sent"] == {"archive": 1, "replace": 1}, "and back again"
 
 
+def waits(desk: Desk, key: str) -> str | None:
+    """What the drafts of a sync wait for, as the list of syncs says it; the same is a problem once it is late."""
+    with desk.hub.engine.connect() as db:
+        [drafts] = [one["unfinished"] for one in sync_history.standing(db) if one["key"] == key]
+        later = datetime.now(UTC) + timedelta(minutes=31)
+        late = {one.subject: one for one in sync_problems.of_connection(db, desk.account.name, later)
+                if one.code == "sync_unfinished"}  # fmt: skip
+        assert "sync_unfinished" not in {
+            one.code for one in sync_problems.of_connection(db, desk.account.name, later - timedelta(minutes=10))
+        }
+    assert (key in late) == (drafts is not None)
+    if drafts is not None:
+        assert late[key].detail == f"{key}: drafts wait to be finished: {drafts['why']}."
+    return drafts["why"] if drafts else None
+
+
 @pytest.mark.parametrize(("finish", "ends"), [("draft", None), ("finalized", "finalize"), ("sent", "send")])
 def test_an_invoice_is_finished_once_all_its_items_passed(desk: Desk, finish: str, ends: str | None) -> None:
     customer = desk.v1.customers.create({"email": f"{finish}@links.example"}).id
@@ -199,16 +216,21 @@ def test_an_invoice_is_finished_once_all_its_items_passed(desk: Desk, finish: st
                "currency": {"value": "usd"}})  # fmt: skip
     desk.run(bills, part=FEW)
     [made] = desk.marked("invoices", "row", f"{finish}-1")
+    if ends:
+        assert waits(desk, bills) == f"1 until {lines} went through all of their rows"
     desk.run(lines, part=FEW)
     assert desk.states(lines)["2"] == ("invalid", "amount: it takes a number")
     assert [path for _, path, _ in desk.asked()] == ["invoices", "invoiceitems"], "some rows may be left"
+    assert waits(desk, bills) == (f"1 until {lines} went through all of their rows" if ends else None)
     assert (desk.run(lines)["sent"], desk.run(bills)["sent"], desk.asked()) == ({}, {}, []), "an item did not pass"
+    assert waits(desk, bills) == ("1 for items that did not pass" if ends else None)
     desk.table(lines, rows[0], rows[1] | {"amount": "700"})
     desk.run(lines)
     paths = [path for _, path, _ in desk.asked()]
     assert paths == ["invoiceitems", *([f"invoices/{made['id']}/{ends}"] if ends else [])]
     now = desk.full("invoices", made["id"])
     assert (now["status"], now["total"]) == ("open" if ends else "draft", 1200)
+    assert waits(desk, bills) is None
     assert (desk.run(bills)["sent"], desk.run(lines)["sent"], desk.asked()) == ({}, {}, [])
 
 

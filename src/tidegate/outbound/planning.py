@@ -28,13 +28,16 @@ VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run would do. `fingerprint`: of all of it; `stops`: why it would not begin."""
+    """What a run would do. `fingerprint`: of all of it; `stops`: why it would not begin; `adopted`: how many of the
+    updates are of objects that were none of the sync's before.
+    """
 
     sync: str
     counts: dict[str, int]
     rows: Counts
     fingerprint: str
     stops: list[str] = field(default_factory=list[str])
+    adopted: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """As commands and routes answer it."""
@@ -56,10 +59,11 @@ def version_of(sync: Sync) -> str:
 
 def make(
     staging: Staging, sync: Sync, asking: Asking, *, keys: Sequence[str] | None = None, limit: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    first: bool = False, progress: Callable[[int, int], None] | None = None,
 ) -> Plan:  # fmt: skip
     """Decides about every differing row (of these keys, or so many) and about those that are gone, which a run of a
-    part leaves alone. The decisions are in the staging's table `decisions`.
+    part leaves alone. The decisions are in the staging's table `decisions`. `first`: no run went through all rows yet,
+    so that objects which are taken over are no sign of something wrong.
     """
     counts = staging.counts()
     way, _, column = sync.matched_by
@@ -87,8 +91,9 @@ create or replace table decisions (key varchar, hash bigint, kind varchar, objec
         _delete(staging, sync, asking)
     found = dict(staging.db.execute("select kind, count(*) from decisions group by 1").fetchall())
     told = {kind: int(found.get(kind, 0)) for kind in KINDS}
-    whole = keys is None and limit is None
-    return Plan(sync.key, told, counts, _fingerprint(staging), _stops(sync, counts, told) if whole else [])
+    adopted = _adopted(staging)
+    stops = _stops(sync, counts, told, told["update"] - (adopted if first else 0)) if keys is None and limit is None else []
+    return Plan(sync.key, told, counts, _fingerprint(staging), stops, adopted)
 
 
 @contextmanager
@@ -200,13 +205,25 @@ from decisions where kind in ('create', 'update', 'replace', 'delete')""").fetch
     return found or ""
 
 
-def _stops(sync: Sync, rows: Counts, told: dict[str, int]) -> list[str]:
+def _adopted(staging: Staging) -> int:
+    """How many updates are of objects that were none of the sync's before."""
+    [(found,)] = staging.db.execute("""
+select count(*) from decisions d join differing f on f.key = d.key and f.what = 'new' where d.kind = 'update'""").fetchall()
+    return int(found)
+
+
+def updates_stop(sync: Sync, rows: Counts, updates: int) -> bool:
+    """Whether so many updates are more of the known rows than a run may send."""
+    return bool(rows.known) and updates * 100 > sync.stops.updates * rows.known
+
+
+def _stops(sync: Sync, rows: Counts, told: dict[str, int], updates: int) -> list[str]:
     """Why a run would stop before it sends: an empty model, or too much of what is known would change."""
     if rows.known and not rows.rows:
         return ["the model has no rows any more"]
     found: list[str] = []
     if rows.known and told["delete"] * 100 > sync.stops.deletes * rows.known:
         found.append(f"{told['delete']:,} of {rows.known:,} rows would be deleted, more than {sync.stops.deletes:g} %")
-    if rows.known and told["update"] * 100 > sync.stops.updates * rows.known:
-        found.append(f"{told['update']:,} of {rows.known:,} rows would be updated, more than {sync.stops.updates:g} %")
+    if updates_stop(sync, rows, updates):
+        found.append(f"{updates:,} of {rows.known:,} rows would be updated, more than {sync.stops.updates:g} %")
     return found

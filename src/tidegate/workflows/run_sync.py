@@ -190,13 +190,14 @@ def _refuse(engine: Engine, made: Planning, wanted: Wanted) -> None:
     """Raises SyncStopped or PlanStale where nothing may be sent."""
     key, plan = made.sync.key, made.plan
     with engine.connect() as db:
-        first = not sync_plan.runs_before(db, key)
+        first, ran_whole = not sync_plan.runs_before(db, key), sync_plan.ran_whole(db, key)
         looked = None if wanted.plan is None else db.scalar(_PLAN, {"id": wanted.plan, "sync": key})
     if wanted.plan is not None and looked is None:
         raise PlanStale(plan=wanted.plan, sync=key, problem="there is no such plan")
     if looked is not None and looked != plan.fingerprint:
         raise PlanStale(plan=wanted.plan, sync=key, problem="rows, Stripe's objects or the sync changed since")
-    if first and looked is None and wanted.part.whole and any(plan.counts[kind] for kind in SENDS):
+    adopts = not ran_whole and planning.updates_stop(made.sync, plan.rows, plan.adopted) and not wanted.despite_stops
+    if (first or adopts) and looked is None and wanted.part.whole and any(plan.counts[kind] for kind in SENDS):
         problem = (
             f"its first run wants a plan that was looked at: `tidegate sync plan {key}`, and then "
             f"`tidegate sync run {key} --plan ID`; or try a few with --limit N"

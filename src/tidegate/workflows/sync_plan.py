@@ -82,7 +82,8 @@ def planned(
             moved = _touch_moved(db, staged, sync, account.name, mine)
             asking = Asking(db, sync, account.name, mine)
             told = partial(progress, DECIDED) if progress else None
-            plan = planning.make(staged, sync, asking, keys=part.keys, limit=part.limit, progress=told)
+            first = not ran_whole(db, key)
+            plan = planning.make(staged, sync, asking, keys=part.keys, limit=part.limit, first=first, progress=told)
         yield Planning(sync, account, plan, staged, told_until if part.whole else None, moved)
 
 
@@ -161,6 +162,11 @@ def own_ids(db: Connection, connection: str, ids: Collection[str]) -> Mapping[st
     return {row.id: tuple(row.customers) for row in rows}
 
 
+def ran_whole(db: Connection, key: str) -> bool:
+    """Whether a run of all rows of a sync ever came to its end."""
+    return bool(db.scalar(_RAN_WHOLE, {"key": key}))
+
+
 def runs_before(db: Connection, key: str) -> bool:
     """Whether a sync ever sent anything."""
     return bool(db.scalar(text("select exists (select from tidegate.sync_rows where sync = :key)"), {"key": key}))
@@ -169,6 +175,13 @@ def runs_before(db: Connection, key: str) -> bool:
 _KEEP = text("""
 insert into tidegate.sync_plans (sync, fingerprint, counts, stops, by)
 values (:sync, :fingerprint, cast(:counts as jsonb), cast(:stops as jsonb), :by) returning id""")
+
+_RAN_WHOLE = text("""
+select exists (
+  select from tidegate.syncs s
+  join tidegate.runs r on r.connection = 'sync:' || s.key and r.kind = 'sync' and r.started_at >= s.made_at
+  where s.key = :key and r.state in ('done', 'incomplete') and not r.options ? 'reverts'
+    and (r.options #>> '{part,limit}') is null and (r.options #>> '{part,keys}') is null)""")
 
 _OWN_IDS = text("""
 select wanted.id, array_agg(distinct l.customer order by l.customer) as customers
