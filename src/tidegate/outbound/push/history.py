@@ -68,7 +68,8 @@ def keys_in(db: Connection, sync: str, states: Sequence[str]) -> list[str]:
 
 
 def _shown(row: RowMapping) -> dict[str, Any]:
-    return {str(name): redacted(value) if name in REDACTED else value for name, value in row.items()}
+    of = str(row["path"]).split("/")[2]
+    return {str(name): redacted(value, of) if name in REDACTED else value for name, value in row.items()}
 
 
 def _query(which: Which, columns: tuple[str, ...], limit: str) -> Any:
