@@ -297,8 +297,9 @@ def test_every_problem_that_has_a_remedy_can_be_made(live: Live) -> None:
         "sync_rows_failed",
         "sync_late",
         "sync_slow",
+        "sync_unfinished",
         "outbound_paused",
-    }  # test_sync_operation.py
+    }  # test_sync_operation.py, test_sync_links.py
     made = {code for code, _, _ in PROBLEMS} | {"not_imported", "no_worker", "disk_low"} | of_syncs
     assert made == set(problems.REMEDIES)
 

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from tests.support.importing import imported
 from tests.support.warehouse import Warehouse, customers, ready
 
 from tidegate.errors import SyncStopped
 from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
+from tidegate.workflows.sync_plan import Part
 
 Make = Callable[..., Sandbox]
 
@@ -47,3 +49,21 @@ def test_rows_are_planned_sent_once_and_changed_field_by_field(warehouse: Wareho
     assert done["sent"] == {"update": 1}
     assert customers(sandbox)["pat@new.example"]["metadata"] == {"tier": "max"}
     assert warehouse.rows("select count(*) from tidegate.requests where state = 'done'") == [(4,)]
+
+
+def test_taking_over_what_stripe_has_stops_no_first_run_whose_plan_was_looked_at(warehouse: Warehouse) -> None:
+    with warehouse.hub.stripe_writing(warehouse.account) as api:
+        for number, email in enumerate(("uni@new.example", "ada@new.example", "late@new.example")):
+            api.post("/v1/customers", {"email": email, "name": "By hand"}, idempotency_key=f"adopted-{number}")
+    imported(warehouse.hub, warehouse.account, "customers", full=True)
+    assert warehouse.run(part=Part(limit=1))["sent"] == {"create": 1}
+    plan = warehouse.plan()
+    assert (plan["rows"]["known"], plan["counts"]["update"], plan["adopted"], plan["stops"]) == (1, 2, 2, [])
+    with pytest.raises(SyncStopped, match="wants a plan"):
+        warehouse.run()
+    assert warehouse.run(plan=plan["plan"])["sent"] == {"update": 2}
+    warehouse.write("insert into accounts values (4, 'Late', 'late@new.example', null)")
+    plan = warehouse.plan()
+    assert (plan["adopted"], plan["stops"]) == (1, ["1 of 3 rows would be updated, more than 20 %"])
+    with pytest.raises(SyncStopped, match="would be updated"):
+        warehouse.run(plan=plan["plan"])

@@ -163,7 +163,12 @@ insert into accounts values (4, 'Refused', 'refused@new.example', 'DE', 'pm_nobo
     again = desk.json("sync", "retry", "customers", "--row", "4")
     assert (again["state"], again["sent"]) == ("done", {"create": 1})
     assert desk.json("sync", "retry", "customers")["sent"] == {}
-    assert desk.customers()["refused@new.example"]["name"] == "Refused"
+    desk.write("update accounts set method = null; update accounts set email = 'no address' where id = 4")
+    assert desk.json("sync", "run", "customers", "--only", "4", code=1)["counts"]["invalid"] == 1
+    desk.write("update accounts set email = 'refused@new.example', company = 'Valid' where id = 4")
+    again = desk.json("sync", "retry", "customers")
+    assert (again["sent"], sum(again["counts"].values())) == ({"update": 1}, 1)
+    assert desk.customers()["refused@new.example"]["name"] == "Valid"
     refused = desk.json("sync", "reset", "customers", code=2)["error"]["message"]
     assert "--yes" in refused
     assert desk.json("sync", "reset", "customers", "--yes")["forgotten"] == 1

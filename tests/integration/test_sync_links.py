@@ -1,6 +1,7 @@
 """Rows that name others: by what, what they wait for and fail at; prices replaced, invoices and quotes finished."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from tests.support.desk import FEW, Desk, opened
 
 from tidegate.contacts import directory
 from tidegate.contacts.directory import Making
-from tidegate.workflows import contacts_edit
+from tidegate.workflows import contacts_edit, sync_history, sync_plan, sync_problems
 
 SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 30}}
 MONTH = {"interval": {"value": "month"}}
@@ -21,6 +22,12 @@ def desk(database_url: str, secret_key: str, tmp_path_factory: pytest.TempPathFa
     with opened(database_url, secret_key, tmp_path_factory.mktemp("desk")) as desk:
         desk.learn()
         yield desk
+
+
+def moved(desk: Desk, key: str) -> set[str]:
+    """What rows of a sync name that stands for another object than when they were sent."""
+    with sync_plan.planned(desk.hub.engine, key, lambda source: source.shown) as made:
+        return {str(one) for one in made.moved}
 
 
 def state(desk: Desk, key: str, row: str = "1") -> str:
@@ -78,6 +85,10 @@ def test_rows_wait_for_what_they_name_and_pass_once_it_is_there(desk: Desk) -> N
     for key in ("products", "prices", "people", "subs", "quotes", "bills", "lines"):
         assert desk.run(key)["sent"] == {}
     assert desk.asked() == []
+    with desk.hub.engine.begin() as db:
+        assert moved(desk, "quotes") == set()
+        db.execute(text("update tidegate.sync_rows set object_id = 'cus_another' where sync = 'people'"))
+    assert moved(desk, "quotes") == {"customers with sync people 1"}
 
 
 def test_a_customer_is_named_by_an_id_of_ones_own_also_an_old_one(desk: Desk) -> None:
@@ -107,6 +118,13 @@ insert into tidegate.links (connection, customer, contact, method) values ('acme
     assert whose == {"acme": made[0], "acme-2": made[0], "account:acme-2": made[0], "user:odd": made[2]}
     assert desk.states("owned")["nobody"] == ("held", "waits for customers with own id nobody")
     assert state(desk, "owned", "user:acme-2") == "held"
+    assert moved(desk, "owned") == set()
+    with desk.hub.engine.begin() as db:
+        values = {"customer": made[0], "contact": keys["user:odd"]}
+        db.execute(text("update tidegate.links set contact = :contact where customer = :customer"), values)
+    assert moved(desk, "owned") == {
+        f"customers with own id {name}" for name in ("acme", "acme-2", "account:acme-2", "user:odd")
+    }
 
 
 def test_two_live_matches_fail_and_are_named(desk: Desk) -> None:
@@ -161,6 +179,22 @@ def test_a_price_that_changes_is_replaced_when_asked_and_refused_otherwise(desk:
     assert desk.run("tariffs")["sent"] == {"archive": 1, "replace": 1}, "and back again"
 
 
+def waits(desk: Desk, key: str) -> str | None:
+    """What the drafts of a sync wait for, as the list of syncs says it; the same is a problem once it is late."""
+    with desk.hub.engine.connect() as db:
+        [drafts] = [one["unfinished"] for one in sync_history.standing(db) if one["key"] == key]
+        later = datetime.now(UTC) + timedelta(minutes=31)
+        late = {one.subject: one for one in sync_problems.of_connection(db, desk.account.name, later)
+                if one.code == "sync_unfinished"}  # fmt: skip
+        assert "sync_unfinished" not in {
+            one.code for one in sync_problems.of_connection(db, desk.account.name, later - timedelta(minutes=10))
+        }
+    assert (key in late) == (drafts is not None)
+    if drafts is not None:
+        assert late[key].detail == f"{key}: drafts wait to be finished: {drafts['why']}."
+    return drafts["why"] if drafts else None
+
+
 @pytest.mark.parametrize(("finish", "ends"), [("draft", None), ("finalized", "finalize"), ("sent", "send")])
 def test_an_invoice_is_finished_once_all_its_items_passed(desk: Desk, finish: str, ends: str | None) -> None:
     customer = desk.v1.customers.create({"email": f"{finish}@links.example"}).id
@@ -182,12 +216,16 @@ def test_an_invoice_is_finished_once_all_its_items_passed(desk: Desk, finish: st
                "currency": {"value": "usd"}})  # fmt: skip
     desk.run(bills, part=FEW)
     [made] = desk.marked("invoices", "row", f"{finish}-1")
+    if ends:
+        assert waits(desk, bills) == f"1 until {lines} went through all of their rows"
     desk.run(lines, part=FEW)
     assert desk.states(lines)["2"] == ("invalid", "amount: it takes a number")
     assert [path for _, path, _ in desk.asked()] == ["invoices", "invoiceitems"], "some rows may be left"
     shown = desk.plan(bills)["sample"].get("finish", [])
     assert [(one["key"], one["object"]) for one in shown] == ([("1", made["id"])] if ends else [])
+    assert waits(desk, bills) == (f"1 until {lines} went through all of their rows" if ends else None)
     assert (desk.run(lines)["sent"], desk.run(bills)["sent"], desk.asked()) == ({}, {}, []), "an item did not pass"
+    assert waits(desk, bills) == ("1 for items that did not pass" if ends else None)
     assert desk.plan(lines)["counts"]["finish"] == bool(ends)
     desk.table(lines, rows[0], rows[1] | {"amount": "700"})
     desk.run(lines)
@@ -195,6 +233,7 @@ def test_an_invoice_is_finished_once_all_its_items_passed(desk: Desk, finish: st
     assert paths == ["invoiceitems", *([f"invoices/{made['id']}/{ends}"] if ends else [])]
     now = desk.full("invoices", made["id"])
     assert (now["status"], now["total"]) == ("open" if ends else "draft", 1200)
+    assert waits(desk, bills) is None
     assert (desk.run(bills)["sent"], desk.run(lines)["sent"], desk.asked()) == ({}, {}, [])
 
 
@@ -219,3 +258,50 @@ def test_a_quote_is_finalised(desk: Desk) -> None:
     assert made["status"] == "open"
     assert [path for _, path, _ in desk.asked()] == [f"quotes/{made['id']}/finalize"]
     assert (desk.run("offers")["sent"], desk.asked()) == ({}, [])
+
+
+def test_a_row_is_looked_at_again_when_what_it_names_stands_for_another_object(desk: Desk) -> None:
+    """A lookup key that another price took over, an e-mail address that another customer has by now, a row of another
+    sync that is another object: nothing of the row itself changed.
+    """
+    product = desk.v1.products.create({"name": "Moving"}).id
+    one: dict[str, Any] = {"product": product, "currency": "usd", "recurring": {"interval": "month"}}
+    old = desk.v1.prices.create(one | {"unit_amount": 900, "lookup_key": "moving"}).id
+    first = desk.v1.customers.create({"email": "moving@links.example"}).id
+    desk.learn()
+    desk.table("movers", {"id": "1", "mark": "m1", "code": "moving", "owner": "Moving@links.example "},
+               {"id": "2", "mark": "m2", "code": "moving", "owner": None})  # fmt: skip
+    fields = {"customer": {"email": "owner"}, "line_items": [{"price": {"lookup_key": "code"}}]}
+    desk.sync("movers", "quotes", {"metadata": {"row": "mark"}}, fields, mode="upsert")
+    desk.run("movers", part=FEW)
+    assert desk.states("movers")["2"][0] == "invalid", "it has no customer"
+    [quote] = desk.marked("quotes", "row", "m1")
+    desk.asked()
+    assert (moved(desk, "movers"), desk.run("movers")["sent"], desk.asked()) == (set(), {}, [])
+
+    new = desk.v1.prices.create(one | {"unit_amount": 950, "lookup_key": "moving", "transfer_lookup_key": True}).id
+    desk.catch_up()
+    desk.asked()
+    assert moved(desk, "movers") == {"prices with lookup key moving"}
+    [planned] = desk.plan("movers")["sample"]["update"]
+    assert [(change["field"], change["after"]) for change in planned["changes"]] == [
+        ("line_items", [{"price": new}])
+    ], old  # fmt: skip
+    assert desk.run("movers", part=sync_plan.Part(keys=("2",)))["sent"] == {}
+    assert desk.run("movers")["sent"] == {"update": 1}, "a run of other rows has not settled it"
+    assert [path for _, path, _ in desk.asked()] == [f"quotes/{quote['id']}"]
+
+    second = desk.v1.customers.create({"email": "other@links.example"}).id
+    desk.v1.customers.update(first, {"email": "gone@links.example"})
+    desk.v1.customers.update(second, {"email": "moving@links.example"})
+    desk.catch_up()
+    desk.asked()
+    assert desk.run("movers")["sent"] == {"update": 1}
+    assert [(path, form["customer"]) for _, path, form in desk.asked()] == [(f"quotes/{quote['id']}", second)]
+    assert moved(desk, "movers") == set()
+    assert (desk.run("movers")["sent"], desk.asked()) == ({}, [])
+
+    desk.v1.customers.update(second, {"email": "nobody@links.example"})
+    desk.catch_up()
+    desk.run("movers")
+    assert desk.states("movers")["1"] == ("held", "waits for customers with email moving@links.example")

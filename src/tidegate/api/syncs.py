@@ -29,8 +29,18 @@ START_SECONDS = 2.0
 """How long an answer waits for a worker to begin."""
 
 
+class Unfinished(BaseModel):
+    """Drafts that a sync is to finish and could not yet: how many, since when the oldest is one, what they wait for."""
+
+    drafts: int
+    since: datetime
+    why: str
+
+
 class Sync(BaseModel):
-    """A sync. `spec`: as tidegate.yaml says it; `rows`: how many by state; `last`: its last run. Times are UTC."""
+    """A sync. `spec`: as tidegate.yaml says it; `rows`: how many by state; `last`: its last run; `unfinished`: drafts
+    that wait to be finished, null: none do. Times are UTC.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
@@ -45,6 +55,7 @@ class Sync(BaseModel):
     made_at: datetime
     rows: dict[str, int] = {}
     last: dict[str, Any] | None = None
+    unfinished: Unfinished | None = None
 
 
 class Syncs(BaseModel):
@@ -94,7 +105,7 @@ class NewRun(Rows):
 
 class Plan(BaseModel):
     """What a run would do. `plan`: its number, null for a part; `counts` by kind; `stops`: why a run would not begin;
-    `sample`: the first rows of each kind, field by field.
+    `adopted`: how many of the updates are of objects that were none of the sync's before; `sample`: the first rows of each kind, field by field.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -106,6 +117,7 @@ class Plan(BaseModel):
     rows: dict[str, int]
     stops: list[str]
     fingerprint: str
+    adopted: int = 0
     sample: dict[str, list[dict[str, Any]]]
 
 

@@ -121,7 +121,10 @@ def retry(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send the rows anew whose last request failed; of the others nothing is looked at. Every run does so, too."""
+    """Try the rows again that Stripe refused, are invalid, held or in conflict; of the others nothing is looked at.
+
+    Every run does so, too.
+    """
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.workflows import sync_history
@@ -129,13 +132,13 @@ def retry(
     from tidegate.workflows.sync_plan import Part
 
     with opened(may_migrate=True) as hub:
-        keys = tuple(row) if row else sync_history.failed(hub.engine, name)
+        keys = tuple(row) if row else sync_history.to_retry(hub.engine, name)
     if keys:
         _run(name, Wanted(Part(keys)), as_json)
     elif as_json:
         show.document({"sync": name, "run": None, "state": "done", "counts": {}, "sent": {}, "failed": 0})
     else:
-        show.line(f"No row of {name} has failed.")
+        show.line(f"No row of {name} failed, is invalid, held or in conflict.")
 
 
 @app.command()

@@ -116,6 +116,9 @@ def say_syncs(found: Sequence[Mapping[str, Any]], paused: Mapping[str, Any] | No
         schedule = one["spec"].get("schedule", "") if one["enabled"] else "off"
         lines.append((one["key"], one["model"], one["connection"], one["resource"], sent, others, ran, schedule))
     show.table(["sync", "model", "connection", "resource", "sent", "other rows", "last run", "schedule"], lines)
+    for one in found:
+        if drafts := one["unfinished"]:
+            show.line(f"{one['key']}: drafts wait to be finished: {drafts['why']}.")
     if paused:
         show.line(f"Outbound is paused since {show.cell(paused['at'])} by {paused['by']}; nothing is sent.")
 

@@ -55,6 +55,9 @@ REMEDIES: dict[str, str] = {
     "`tidegate sync runs {subject}` what it does instead.",
     "sync_slow": "`tidegate sync runs {subject}` shows how far it is. Where its rows need the time, let the "
     "sync's `alerts` allow it (`longest`, in minutes); a limit of your own is raised with `tidegate connect --rate`.",
+    "sync_unfinished": "A draft is finished once every sync of items went through all of its rows since it was made, "
+    "and all of its items passed. Run the syncs named whole (`tidegate sync run NAME`, without --limit and --only); "
+    "`tidegate sync show NAME` names items that did not pass. What is to have no item, finish in Stripe.",
     "outbound_paused": "`tidegate resume outbound` lets it run.",
     "disk_low": "Make room, or set TIDEGATE_HOME to a larger file system and move the folder there.",
 }

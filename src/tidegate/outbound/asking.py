@@ -1,13 +1,14 @@
 """Makes of a model's rows what is decided about: filled and checked, with the objects that they match and name."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from tidegate.mirror import lookups
 from tidegate.outbound import rows as remembered
+from tidegate.outbound.associations import Finder, Found
 from tidegate.outbound.field_map.fill import Filled, Sought, filler, sought
 from tidegate.outbound.fields import priced, values
 from tidegate.outbound.fields.catalogue import Operation, catalogue, create_only
@@ -17,9 +18,6 @@ from tidegate.outbound.plan.compare import id_of
 from tidegate.outbound.plan.decide import Asked
 from tidegate.outbound.rows import Row
 from tidegate.outbound.specs import SETTABLE, Sync
-
-Finder = Callable[[str, Collection[str]], Mapping[str, tuple[str, ...]]]
-"""Finds the customers that values name, for a name: `own_id` asks contacts."""
 
 
 class Made(NamedTuple):
@@ -47,6 +45,8 @@ class Asking:
     def __init__(self, db: Connection, sync: Sync, connection: str, own_ids: Finder) -> None:
         self._db, self._sync, self._connection, self._own_ids = db, sync, connection, own_ids
         self._map = sync.field_map
+        self.named: list[Found] = []
+        """What the rows of the last batch name, and what that stands for."""
         # Of a row that has its object, the payload to make one tells only what cannot be changed any more.
         own_id = sync.matched_by[0] == "id" and sync.resource in SETTABLE
         fixed = not create_only(sync.resource).isdisjoint(self._map.fields)
@@ -59,6 +59,7 @@ class Asking:
         states = remembered.of(self._db, self._sync.key, [row["_key"] for row in batch])
         named = {one for row in batch for one in sought(self._map, row)} if self._map.references else set[Sought]()
         known = self._found(named)
+        self.named = [(one, known.get(one, ())) for one in sorted(named, key=str)]
         found, bodies = self._objects(batch, states)
         ids = [one.ids for one in found]
         beside = lookups.hanging(self._db, self._connection, self._sync.resource, sorted(bodies))

@@ -1,13 +1,22 @@
 """What follows once rows are sent: prices that others took the place of are archived, invoices and quotes finished."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, cast
+from datetime import datetime
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, text
 
 from tidegate.outbound.plan.decide import Decision
 from tidegate.outbound.planning import Planned, finish
 from tidegate.outbound.specs import Sync
+
+
+class Unfinished(NamedTuple):
+    """Drafts of a sync that are to be finished and were not: how many, since when the oldest waits, and for what."""
+
+    drafts: int
+    since: datetime
+    why: str
 
 
 def retiring(db: Connection, sync: str) -> list[Planned]:
@@ -20,7 +29,7 @@ def drafts(db: Connection, connection: str, sync: Sync) -> list[Planned]:
     """The drafts that a run of all rows of a sync may finish: its own, or those that its invoice items fill. The run
     leaves some of them, where an item does not pass.
     """
-    rows = db.execute(_DRAFTS, {"connection": connection, "key": sync.key, "fills": _fills(sync)})
+    rows = db.execute(_TO_SHOW, {"connection": connection, "run": 0, "key": sync.key, "fills": _fills(sync)})
     return [Planned(finish(row.key, row.object_id, row.finish, row.sync), row.hash) for row in rows]
 
 
@@ -51,6 +60,22 @@ def _fills(sync: Sync) -> str | None:
     return str(named) if named else "*"
 
 
+def unfinished(db: Connection, connection: str) -> dict[str, Unfinished]:
+    """The drafts that a run is to finish and cannot yet, by their sync; and for what they wait."""
+    found: dict[str, Unfinished] = {}
+    for row in db.execute(_UNFINISHED, {"connection": connection, "run": 0}):
+        why = [
+            f"{row.awaiting:,} until {' and '.join(row.awaited)} went through all of their rows"
+            if row.awaiting
+            else "",
+            f"{row.failing:,} for items that did not pass" if row.failing else "",
+            f"{row.empty:,} for an item" if row.empty else "",
+            f"{row.ready:,} for the next run" if row.ready else "",
+        ]
+        found[row.sync] = Unfinished(row.drafts, row.since, ", ".join(one for one in why if one))
+    return found
+
+
 def in_batches(planned: Sequence[Planned], size: int = 1_000) -> Any:
     """The same by batches, as they are sent."""
     return (planned[start : start + size] for start in range(0, len(planned), size))
@@ -59,44 +84,56 @@ def in_batches(planned: Sequence[Planned], size: int = 1_000) -> Any:
 _RETIRING = text("""
 select key, hash, retires from tidegate.sync_rows where sync = :sync and retires is not null order by key""")
 
-# A run of items finishes only the invoices of syncs that ran with this `finish` before: another one is looked at in a
-# plan of their own first.
-_OF_SYNCS = """
+_DRAFTS = """
 with finishing as (
-  select s.key, s.resource, s.spec ->> 'finish' as finish,
-    coalesce(s.spec #>> '{fields,pending_invoice_items_behavior,value}' = 'include', false) as takes_pending
+  select s.key, s.resource, s.spec ->> 'finish' as finish, s.ended_with = s.spec ->> 'finish' as ran,
+    s.resource = 'quotes' or coalesce(s.spec #>> '{fields,pending_invoice_items_behavior,value}' = 'include', false)
+      as whole
   from tidegate.syncs s
-  where s.connection = :connection and s.spec ->> 'finish' in ('finalized', 'sent')
-    and (s.key = :key or s.ended_with = s.spec ->> 'finish' and s.resource = 'invoices'
-      and cast(:fills as text) in (s.key, '*'))),
+  where s.connection = :connection and s.spec ->> 'finish' in ('finalized', 'sent')),
+filling as (
+  select s.key, s.spec #>> '{fields,invoice,sync}' as fills from tidegate.syncs s
+  where s.connection = :connection and s.resource = 'invoiceitems' and s.spec -> 'fields' ? 'invoice'),
 drafts as (
-  select f.key as sync, f.finish, f.takes_pending, r.key, r.hash, r.object_id, r.at, f.resource, r.state, r.ours
+  select f.key as sync, f.finish, f.whole, f.ran, f.resource, r.key, r.hash, r.object_id, r.at, r.state, r.ours
   from finishing f join tidegate.sync_rows r on r.sync = f.key
   left join stripe.invoices i on f.resource = 'invoices' and i.connection = :connection and i.id = r.object_id
   left join stripe.quotes q on f.resource = 'quotes' and q.connection = :connection and q.id = r.object_id
-  where coalesce(i.status, q.status) = 'draft' and coalesce(i.deleted_at, q.deleted_at) is null)"""
-
-_DRAFTS = text(f"""{_OF_SYNCS}
-select * from drafts d where d.state <> 'gone' order by sync, key""")
-
-_FINISHING = text(f"""{_OF_SYNCS},
-filling as (
-  select s.key, s.spec #>> '{{fields,invoice,sync}}' as fills from tidegate.syncs s
-  where s.connection = :connection and s.resource = 'invoiceitems' and s.spec -> 'fields' ? 'invoice')
-select * from drafts d
-where d.ours and d.state = 'sent' and (d.object_id = any(cast(:shown as text[])) or exists (
-    select from tidegate.requests q
-    where q.run = :run and q.sync = d.sync and q.key = d.key and q.operation = 'create' and q.state = 'done'))
-  and (d.resource = 'quotes' or (
-  not exists (
-    select from tidegate.sync_rows t
-    where t.parent = d.object_id and t.state in ('held', 'conflict', 'invalid', 'failed'))
-  and (d.takes_pending
-    or not exists (select from filling f where f.fills is null or f.fills = d.sync)
-    or exists (select from tidegate.sync_rows t where t.parent = d.object_id) and not exists (
-      select from filling s where (s.fills is null or s.fills = d.sync) and not exists (
+  where coalesce(i.status, q.status) = 'draft' and coalesce(i.deleted_at, q.deleted_at) is null),
+judged as (
+  select d.*,
+    d.resource = 'invoices' and exists (
+      select from tidegate.sync_rows t
+      where t.parent = d.object_id and t.state in ('held', 'conflict', 'invalid', 'failed')) as failing,
+    case when d.whole then '{}' else array(
+      select s.key from filling s where (s.fills is null or s.fills = d.sync) and not exists (
         select from tidegate.runs u
         where u.kind = 'sync' and u.connection = 'sync:' || s.key and u.started_at >= d.at
           and (u.id = :run or u.state in ('done', 'incomplete'))
-          and (u.options #>> '{{part,limit}}') is null and (u.options #>> '{{part,keys}}') is null)))))
+          and (u.options #>> '{part,limit}') is null and (u.options #>> '{part,keys}') is null) order by 1)
+    end as awaited,
+    not d.whole and exists (select from filling f where f.fills is null or f.fills = d.sync)
+      and not exists (select from tidegate.sync_rows t where t.parent = d.object_id) as empty
+  from drafts d where d.ours and d.state = 'sent')"""
+
+# A run of items finishes only the invoices of syncs that ran with this `finish` before: another one is looked at in a
+# plan of their own first.
+_MAY = "(sync = :key or ran and resource = 'invoices' and cast(:fills as text) in (sync, '*'))"
+
+_TO_SHOW = text(f"""{_DRAFTS}
+select * from drafts where state <> 'gone' and {_MAY} order by sync, key""")
+
+_FINISHING = text(f"""{_DRAFTS}
+select * from judged j where not failing and awaited = '{{}}' and not empty and {_MAY}
+  and (object_id = any(cast(:shown as text[])) or exists (
+    select from tidegate.requests q
+    where q.run = :run and q.sync = j.sync and q.key = j.key and q.operation = 'create' and q.state = 'done'))
 order by sync, key""")
+
+_UNFINISHED = text(f"""{_DRAFTS}
+select j.sync, count(*) as drafts, min(j.at) as since, count(*) filter (where j.awaited <> '{{}}') as awaiting,
+  array(select distinct one from judged a, unnest(a.awaited) as t(one) where a.sync = j.sync order by 1) as awaited,
+  count(*) filter (where j.awaited = '{{}}' and j.failing) as failing,
+  count(*) filter (where j.awaited = '{{}}' and not j.failing and j.empty) as empty,
+  count(*) filter (where j.awaited = '{{}}' and not j.failing and not j.empty) as ready
+from judged j group by 1""")

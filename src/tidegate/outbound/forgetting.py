@@ -30,6 +30,7 @@ def forget(db: Connection, connection: str, customers: Sequence[str]) -> Counter
     return Counter(
         {
             "tidegate.requests": db.execute(_REQUESTS, {"ids": named["id"]}).rowcount,
+            "tidegate.sync_associations": db.execute(_ASSOCIATIONS, values).rowcount,
             "tidegate.sync_rows": db.execute(_ROWS, values | {"syncs": named["sync"], "keys": named["key"]}).rowcount,
         }
     )
@@ -62,6 +63,11 @@ set params = '{}', before = '{}', wanted = '{}', response = null, forgotten_at =
   error = case when r.error = '' then '' else '[redacted]' end,
   state = case when r.state in ('intended', 'unknown') then 'refused' else r.state end
 where r.id = any(cast(:ids as bigint[])) and r.forgotten_at is null""")
+
+# An e-mail address names a customer; what else stands for a person's objects are keys and ids.
+_ASSOCIATIONS = text("""
+delete from tidegate.sync_associations a using tidegate.syncs s
+where s.key = a.sync and s.connection = :connection and a.ids && cast(:customers as text[])""")
 
 _ROWS = text(f"""
 update tidegate.sync_rows r set wrote = '{{}}', showed = '{{}}', problems = '[]', state = 'skipped',

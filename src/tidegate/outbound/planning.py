@@ -31,13 +31,16 @@ VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run would do. `fingerprint`: of all of it; `stops`: why it would not begin."""
+    """What a run would do. `fingerprint`: of all of it; `stops`: why it would not begin; `adopted`: how many of the
+    updates are of objects that were none of the sync's before.
+    """
 
     sync: str
     counts: dict[str, int]
     rows: Counts
     fingerprint: str
     stops: list[str] = field(default_factory=list[str])
+    adopted: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """As commands and routes answer it."""
@@ -59,11 +62,12 @@ def version_of(sync: Sync) -> str:
 
 def make(
     staging: Staging, sync: Sync, asking: Asking, *, keys: Sequence[str] | None = None, limit: int | None = None,
-    follows: Sequence[Planned] = (), progress: Callable[[int, int], None] | None = None,
+    follows: Sequence[Planned] = (), first: bool = False, progress: Callable[[int, int], None] | None = None,
 ) -> Plan:  # fmt: skip
     """Decides about every differing row (of these keys, or so many) and about those that are gone, which a run of a
     part leaves alone. The decisions are in the staging's table `decisions`. `follows`: what is done after them with
-    objects that are known already.
+    objects that are known already. `first`: no run went through all rows yet, so that objects which are taken over are
+    no sign of something wrong.
     """
     counts = staging.counts()
     way, _, column = sync.matched_by
@@ -94,7 +98,10 @@ create or replace table decisions (key varchar, hash bigint, kind varchar, objec
         _finish(staging, sync, asking)
     found = dict(staging.db.execute("select kind, count(*) from decisions group by 1").fetchall())
     told = {kind: int(found.get(kind, 0)) for kind in KINDS}
-    return Plan(sync.key, told, counts, _fingerprint(staging), _stops(sync, counts, told, whole=whole))
+    adopted = _adopted(staging)
+    changed = told["update"] + told["replace"] - (adopted if first else 0)
+    stops = _stops(sync, counts, told["delete"], changed, whole=whole)
+    return Plan(sync.key, told, counts, _fingerprint(staging), stops, adopted)
 
 
 @contextmanager
@@ -113,6 +120,7 @@ def _unsearched() -> Generator[None]:
 
 def _decide(staging: Staging, terms: Terms, asking: Asking, batch: Sequence[Mapping[str, Any]]) -> None:
     about = asking.about(batch)
+    staging.note(asking.named)
     _keep(staging, [(decide(terms, asked), row["_hash"]) for (asked, _), row in zip(about, batch, strict=True)])
 
 
@@ -225,16 +233,22 @@ from decisions where kind in ('create', 'update', 'replace', 'delete', 'finish',
     return found or ""
 
 
-def _stops(sync: Sync, rows: Counts, told: dict[str, int], *, whole: bool) -> list[str]:
+def _adopted(staging: Staging) -> int:
+    """How many updates are of objects that were none of the sync's before."""
+    [(found,)] = staging.db.execute("""
+select count(*) from decisions d join differing f on f.key = d.key and f.what = 'new' where d.kind = 'update'""").fetchall()
+    return int(found)
+
+
+def _stops(sync: Sync, rows: Counts, deleted: int, changed: int, *, whole: bool) -> list[str]:
     """Why a run would stop before it sends: an empty model, or too much of what is known would change. A part that
     changes a few rows was asked for to try them.
     """
     if rows.known and not rows.rows:
         return ["the model has no rows any more"]
     found: list[str] = []
-    if rows.known and told["delete"] * 100 > sync.stops.deletes * rows.known:
-        found.append(f"{told['delete']:,} of {rows.known:,} rows would be deleted, more than {sync.stops.deletes:g} %")
-    changed = told["update"] + told["replace"]
+    if rows.known and deleted * 100 > sync.stops.deletes * rows.known:
+        found.append(f"{deleted:,} of {rows.known:,} rows would be deleted, more than {sync.stops.deletes:g} %")
     if rows.known and changed * 100 > sync.stops.updates * rows.known and (whole or changed > FEW):
         found.append(f"{changed:,} of {rows.known:,} rows would be updated, more than {sync.stops.updates:g} %")
     return found

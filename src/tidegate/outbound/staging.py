@@ -118,6 +118,7 @@ limit {SHOWN}""").fetchall()
         said = ", ".join([f"'{version}'", '"_key"', *(_quoted(name) for name in columns)])
         self.db.execute(f"""
 create table hashed as select "_key", (hash({said}) >> 1)::bigint as "_hash" from model""")
+        self.db.execute("create table noted (resource varchar, way varchar, name varchar, value varchar, ids varchar)")
         self._take_state(known)
         self.db.execute("""
 create table fresh as select "_key" as key, "_hash" as hash from hashed where "_hash" not in (select hash from state);
@@ -155,6 +156,30 @@ where t.key not in (select key from differing)""")
         self.db.register("touched", pyarrow.table({"key": pyarrow.array(keys, pyarrow.string())}))
         self._add("select key from touched")
         self.db.unregister("touched")
+
+    def touch_naming(self, column: str, is_meant: Callable[[Any], bool]) -> None:
+        """Adds rows of the model that say in a column what is meant."""
+        rows = self.db.cursor().sql(f'select "_key", {_quoted(column)} from model').to_arrow_reader(100_000)
+        for keys, values in (batch.columns for batch in rows):
+            said = zip(keys.to_pylist(), values.to_pylist(), strict=True)
+            self.touch([key for key, value in said if is_meant(value)])
+
+    def note(self, named: Sequence[tuple[Any, Sequence[str]]]) -> None:
+        """Keeps what rows name (`field_map.fill.Sought`) and the ids that it stands for, beside the rows."""
+        import pyarrow
+
+        if not named:
+            return
+        columns = {part: [getattr(one, part) for one, _ in named] for part in ("resource", "way", "name", "value")}
+        self.db.register("naming", pyarrow.table(columns | {"ids": [",".join(ids) for _, ids in named]}))
+        self.db.execute("insert into noted by name select * from naming")
+        self.db.unregister("naming")
+
+    def noted(self, batch: int = 10_000) -> Iterator[list[tuple[Any, ...]]]:
+        """What `note` kept, each once, by batches: (resource, way, name, value, ids joined by commas)."""
+        found = self.db.cursor().execute("select distinct * from noted")
+        while some := found.fetchmany(batch):
+            yield some
 
     def touch_all(self) -> None:
         """Adds every row of the model: a full resync."""

@@ -99,7 +99,7 @@ def remove(db: Connection, table: str, key: str, managed_by: str = "") -> None:
         if by:
             raise OutboundInUse(what=what, key=key, by=f"the {namer} {', '.join(by)}")
     else:
-        for of_sync in ("sync_rows", "sync_plans"):
+        for of_sync in ("sync_rows", "sync_associations", "sync_plans"):
             db.execute(text(f"delete from tidegate.{of_sync} where sync = :key"), {"key": key})
     db.execute(text(f"delete from tidegate.{table} where key = :key"), {"key": key})
 

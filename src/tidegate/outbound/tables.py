@@ -95,6 +95,18 @@ sync_rows = Table(
     Index("sync_rows_parent", "parent", postgresql_where=text("parent is not null")),
 )  # fmt: skip
 
+sync_associations = Table(
+    "sync_associations",
+    metadata,
+    Column("sync", Text, nullable=False),
+    Column("resource", Text, nullable=False, comment="of the objects that it stands for"),
+    Column("way", Text, nullable=False, comment="what the rows name them by: email, lookup_key, metadata, sync, …"),
+    Column("name", Text, nullable=False, comment="of the metadata key or the other sync; else empty"),
+    Column("value", Text, nullable=False, comment="what rows say"),
+    Column("ids", ARRAY(Text), nullable=False, comment="what it stood for when its rows were looked at"),
+    PrimaryKeyConstraint("sync", "resource", "way", "name", "value"),
+)
+
 sync_plans = Table(
     "sync_plans",
     metadata,

@@ -298,6 +298,7 @@ def _owned() -> dict[str, str]:
         # A job that a worker has taken up is the worker's to end.
         "tidegate.procrastinate_jobs": "args ->> 'connection' = any(:names) and status <> 'doing'",
         "tidegate.sync_rows": f"sync in ({syncs})",
+        "tidegate.sync_associations": f"sync in ({syncs})",
         "tidegate.sync_plans": f"sync in ({syncs})",
         "tidegate.syncs": "connection = any(:names)",  # after what is found by it
     }

@@ -106,7 +106,10 @@ def run(
                     whole = (made.sync.finish, made.looked_until) if wanted.part.whole else None
                     _refuse(engine, made, wanted)
                     _keep_unsent(engine, made, number)
+                    sync_plan.associate(engine, made, anew=False)
                     sent = _send(engine, api, made, number, heard, progress, summary, owner, wanted.part)
+                    if wanted.part.whole and not heard.is_set():
+                        sync_plan.associate(engine, made, anew=True)
         except BaseException as error:
             told = str(error) if isinstance(error, TidegateError) else type(error).__name__
             try:

@@ -14,9 +14,10 @@ from sqlalchemy import Connection, Engine, RowMapping, text
 from tidegate.catalog import journal
 from tidegate.connections import runs
 from tidegate.errors import RunUnknown, SyncInvalid, UsageError
-from tidegate.outbound import syncs
+from tidegate.outbound import followups, syncs
 from tidegate.outbound.push import history
 from tidegate.outbound.push.history import Which
+from tidegate.outbound.rows import OPEN
 
 KIND = "sync"
 FORMATS = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
@@ -32,16 +33,23 @@ def listing(db: Connection, key: str, limit: int = 20) -> list[dict[str, Any]]:
 
 
 def standing(db: Connection) -> list[dict[str, Any]]:
-    """Every sync with its last run and its rows by state: {key, model, connection, resource, …, rows, last}."""
+    """Every sync with its last run, its rows by state, and the drafts that wait to be finished (null: none do):
+    {key, model, connection, resource, …, rows, last, unfinished: {drafts, since, why}}.
+    """
     counted: dict[str, dict[str, int]] = {}
     for row in db.execute(
         text("select sync, state, count(*) as n from tidegate.sync_rows group by 1, 2 order by 1, 2")
     ):
         counted.setdefault(row.sync, {})[row.state] = row.n
+    every = syncs.every(db, "syncs")
+    waiting: dict[str, followups.Unfinished] = {}
+    for connection in sorted({row["connection"] for row in every}):
+        waiting |= followups.unfinished(db, connection)
     found: list[dict[str, Any]] = []
-    for row in syncs.every(db, "syncs"):
-        last = runs.last(db, f"sync:{row['key']}", KIND)
-        found.append({**row, "rows": counted.get(row["key"], {}), "last": shown(last) if last else None})
+    for row in every:
+        last, drafts = runs.last(db, f"sync:{row['key']}", KIND), waiting.get(row["key"])
+        beside = {"last": shown(last) if last else None, "unfinished": drafts._asdict() if drafts else None}
+        found.append({**row, "rows": counted.get(row["key"], {}), **beside})
     return found
 
 
@@ -76,11 +84,11 @@ def shown(row: RowMapping) -> dict[str, Any]:
     }
 
 
-def failed(engine: Engine, key: str) -> tuple[str, ...]:
-    """The keys of the rows whose last request failed. Raises SyncUnknown."""
+def to_retry(engine: Engine, key: str) -> tuple[str, ...]:
+    """The keys of the rows that failed, are invalid, held or in conflict. Raises SyncUnknown."""
     with engine.connect() as db:
         syncs.sync(db, key)
-        return tuple(history.keys_in(db, key, "failed"))
+        return tuple(history.keys_in(db, key, OPEN))
 
 
 def reset(engine: Engine, key: str, by: str) -> int:
@@ -93,6 +101,7 @@ def reset(engine: Engine, key: str, by: str) -> int:
             raise SyncInvalid(what="sync", key=key, problem="a run is under way; `tidegate sync cancel` stops it")
         count = db.execute(text("delete from tidegate.sync_rows where sync = :key"), {"key": key}).rowcount
         db.execute(text("update tidegate.syncs set ended_with = '' where key = :key"), {"key": key})
+        db.execute(text("delete from tidegate.sync_associations where sync = :key"), {"key": key})
         journal.note(db, by, "sync.reset", key, rows=count)
     return count
 

@@ -14,8 +14,10 @@ from sqlalchemy import Connection, Engine, text
 from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import MirrorIncomplete
-from tidegate.outbound import followups, planning, rows, staging, syncs
+from tidegate.outbound import associations, followups, planning, rows, staging, syncs
 from tidegate.outbound.asking import Asking
+from tidegate.outbound.associations import Finder
+from tidegate.outbound.field_map.fill import Sought, named
 from tidegate.outbound.planning import Plan
 from tidegate.outbound.specs import Model, Sync
 from tidegate.outbound.staging import Staging
@@ -55,7 +57,7 @@ HANGS: Mapping[str, frozenset[str]] = {
 class Planning:
     """A plan being made, with the rows and decisions beside it for as long as it is open.
 
-    `looked_until`: Stripe's time until which changes of its objects are in it; None: it is not of all rows.
+    `moved`: what its rows name and stands for other objects than before. `looked_until`: Stripe's time until which changes of its objects are in it; None: it is not of all rows.
     """
 
     sync: Sync
@@ -63,6 +65,7 @@ class Planning:
     plan: Plan
     staging: Staging
     looked_until: datetime | None = None
+    moved: Collection[Sought] = ()
 
 
 @contextmanager
@@ -83,11 +86,42 @@ def planned(
     with staging.opened() as staged:
         _stage(engine, staged, sync, model, url, part, progress)
         with engine.connect() as db:
-            asking = Asking(db, sync, account.name, lambda _, ids: own_ids(db, account.name, ids))
+            mine = partial(_own_ids_for, db, account.name)
+            moved = _touch_moved(db, staged, sync, account.name, mine)
+            asking = Asking(db, sync, account.name, mine)
             told = partial(progress, DECIDED) if progress else None
             follows = [*followups.retiring(db, key), *(followups.drafts(db, account.name, sync) if part.whole else ())]
-            plan = planning.make(staged, sync, asking, keys=part.keys, limit=part.limit, follows=follows, progress=told)
-        yield Planning(sync, account, plan, staged, told_until if part.whole else None)
+            first = syncs.is_first(db, sync)
+            plan = planning.make(
+                staged, sync, asking, keys=part.keys, limit=part.limit, follows=follows, first=first, progress=told
+            )
+        yield Planning(sync, account, plan, staged, told_until if part.whole else None, moved)
+
+
+def _own_ids_for(db: Connection, connection: str, _: str, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+    return own_ids(db, connection, ids)
+
+
+def _touch_moved(db: Connection, staged: Staging, sync: Sync, connection: str, mine: Finder) -> Collection[Sought]:
+    """Adds the rows that name what stands for another object than when they were sent."""
+    references = sync.field_map.references
+    moved = associations.moved(db, sync.key, connection, references, mine)
+    if moved:
+        for one in references:
+            staged.touch_naming(one.column, lambda value, one=one: named(one, value) in moved)
+    return moved
+
+
+def associate(engine: Engine, made: Planning, *, anew: bool) -> None:
+    """Remembers what rows of a plan name and what it stands for. `anew`: all that was to be sent was sent, so what
+    moved is remembered anew; else that of which nothing was known yet.
+    """
+    if not made.sync.field_map.references:
+        return
+    with engine.begin() as db:
+        if anew:
+            associations.forget(db, made.sync.key, made.moved)
+        associations.keep(db, made.sync.key, made.staging.noted(), anew=anew)
 
 
 def _refuse_unknown(db: Connection, connection: str, sync: Sync) -> None:

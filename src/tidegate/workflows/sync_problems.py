@@ -1,4 +1,6 @@
-"""What is wrong with syncs whenever one looks: failed, rows that failed, late, lasting too long, or held by a pause."""
+"""What is wrong with syncs whenever one looks: failed, rows that failed, late, lasting too long, drafts that nothing
+finishes, or held by a pause.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -7,7 +9,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, RowMapping, text
 
 from tidegate.connections import runs
-from tidegate.outbound import pausing
+from tidegate.outbound import followups, pausing
+from tidegate.outbound.followups import Unfinished
 from tidegate.workflows.problems_found import Found
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ FAILED = ("failed", "invalid")
 def of_connection(db: Connection, connection: str, as_of: datetime) -> list[Found]:
     """Every problem of the connection's syncs; the subject of each is its sync."""
     found: list[Found] = []
+    waiting = followups.unfinished(db, connection)
     for row in db.execute(_SYNCS, {"connection": connection}).mappings().all():
         from tidegate.outbound import specs  # a quarter of a second, which a hub without syncs has no use for
 
@@ -30,6 +34,7 @@ def of_connection(db: Connection, connection: str, as_of: datetime) -> list[Foun
         last = runs.last(db, f"sync:{row['key']}", KIND)
         found += _of_last(db, row["key"], last, alerts)
         found += _of_time(row, last, alerts, as_of)
+        found += _of_drafts(row["key"], waiting.get(row["key"]), alerts, as_of)
     return found
 
 
@@ -69,6 +74,12 @@ def _of_time(row: RowMapping, last: RowMapping | None, alerts: "Alerts", as_of: 
         what = "has lasted" if running else "lasted"
         detail = f"{row['key']}, run {last['id']}, {what} {lasted.total_seconds() / 60:.0f} minutes."
         yield Found("sync_slow", last["started_at"], detail, row["key"])
+
+
+def _of_drafts(sync: str, waiting: Unfinished | None, alerts: "Alerts", as_of: datetime) -> Iterator[Found]:
+    if waiting is not None and waiting.since < as_of - timedelta(minutes=alerts.late):
+        detail = f"{sync}: drafts wait to be finished: {waiting.why}."
+        yield Found("sync_unfinished", waiting.since, detail, sync)
 
 
 def _shown(at: datetime) -> str:

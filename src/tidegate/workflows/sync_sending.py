@@ -119,7 +119,7 @@ class Sender:
                 try:
                     keeper.put(do(sending))
                 except TidegateError as error:
-                    keeper.put(Came(sending, outcomes.failed(error, begun, datetime.now(UTC))))
+                    keeper.put(Came(sending, outcomes.failed(error, sending.request, begun, datetime.now(UTC))))
                     if isinstance(error, ENDS_THE_WORK) or outcomes.is_storm(error):
                         self._over.set()
                         raise
@@ -191,7 +191,7 @@ class Sender:
             if answer is None:
                 raise
             if not seen.is_done(self._sync.resource, request.operation, request.params, body_of(answer.body)):
-                return Came(sending, outcomes.failed(error, begun, datetime.now(UTC)), answer)
+                return Came(sending, outcomes.failed(error, request, begun, datetime.now(UTC)), answer)
         return done(sending, answer, begun)
 
     def performed(self, request: Request) -> Answer:

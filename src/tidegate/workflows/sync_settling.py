@@ -77,7 +77,7 @@ class _Settling:
             error.facts["maybe_done"] = True
             if isinstance(error, ENDS_THE_WORK) or outcomes.is_storm(error):
                 raise
-            outcome = outcomes.failed(error, begun, datetime.now(UTC))
+            outcome = outcomes.failed(error, sending.request, begun, datetime.now(UTC))
             return Came(sending, replace(outcome, state="unknown"))
 
     def _again(self, sending: Sending, begun: datetime) -> Came | None:
@@ -95,7 +95,7 @@ class _Settling:
         except TidegateError as error:
             if outcomes.is_storm(error):
                 raise
-            outcome = outcomes.failed(error, begun, datetime.now(UTC))
+            outcome = outcomes.failed(error, sending.request, begun, datetime.now(UTC))
             looks = outcome.state == "unknown" or outcome.status in outcomes.BEFORE_THE_WORK
             return None if looks or outcomes.is_missing(error.facts) else Came(sending, outcome)
 

@@ -1,5 +1,6 @@
 """What an answer, or none, says of a request: done, refused, unknown, or as if it had never been sent."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,9 +18,11 @@ from tidegate.errors import (
     WorkStopped,
 )
 from tidegate.outbound.push.outcomes import failed, succeeded
+from tidegate.outbound.push.requests import Request
 from tidegate.outbound.push.seen import is_done
 from tidegate.outbound.stored_json import stored
 
+REQUEST = Request("1", "create", 0, {}, "create", "post", "/v1/customers", {}, {}, None, "customers", 1, "key")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -57,7 +60,43 @@ def refused(kind: type[TidegateError], status: int, *, maybe_done: bool, code: s
     ],
 )
 def test_what_an_error_says(error: TidegateError, state: str) -> None:
-    assert failed(error, NOW, NOW).state == state
+    assert failed(error, REQUEST, NOW, NOW).state == state
+
+
+def refusal(message: str, params: dict[str, Any], path: str = "/v1/customers") -> str:
+    """What is kept of Stripe's message to a request."""
+    error = StripeRefused(status=400, code="x", endpoint="POST", message=message, request_id="r", tries=1)
+    return failed(error, replace(REQUEST, params=params, path=path), NOW, NOW).error
+
+
+def test_an_error_names_nobody() -> None:
+    said = {"email": "Ann@acme.example", "name": "Ann O'Hara", "phone": "+1 (555) 10", "description": "Met at Expo",
+            "address": {"line1": "1 Main St", "country": "DE"}, "metadata": {"tier": "pro"}}  # fmt: skip
+    told = refusal(
+        "Invalid email ann@acme.example of Ann O'Hara, +1 (555) 10, 1 Main St: Met at Expo. See bob@else.example; "
+        "Annual pro DE card_1",
+        said,
+    )
+    for value in ("acme", "O'Hara", "555", "Main", "Expo", "bob"):
+        assert value not in told
+    assert told.count("[redacted]") == 6
+    assert "Annual pro DE card_1" in told
+
+
+def test_what_is_sold_is_named_and_short_names_spoil_no_sentence() -> None:
+    assert "Gold plan" in refusal("No such Gold plan", {"description": "Gold plan"}, "/v1/products")
+    assert "No invoice" in refusal("No invoice", {"name": "No"})
+
+
+def test_a_customers_description_is_kept_redacted() -> None:
+    found = succeeded(
+        b'{"id": "cus_1", "object": "customer", "description": "Met", "n": [{"description": "x"}]}', "", NOW, NOW
+    )
+    assert found.response == (
+        '{"id":"cus_1","object":"customer","description":"[redacted]","n":[{"description":"[redacted]"}]}'
+    )
+    found = succeeded(b'{"id": "prod_1", "object": "product", "description": "Met"}', "", NOW, NOW)
+    assert '"Met"' in (found.response or "")
 
 
 def test_an_answer_is_kept_redacted_and_storable() -> None:

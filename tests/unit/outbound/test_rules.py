@@ -97,7 +97,8 @@ def test_what_stripe_takes_passes(resource: str, payload: dict[str, Any]) -> Non
         ("invoiceitems", ITEM | {"quantity": 2}, "quantity", "an amount is that of all"),
         ("invoiceitems", ITEM | {"period": {"start": 5, "end": 4}}, "period.start", "begins after its end"),
         ("quotes", {"customer": "a"}, "line_items", "it is required"),
-        ("quotes", QUOTE | {"header": "x" * 51}, "header", "51 characters"),
+        ("invoices", INVOICE | {"number": "x" * 27}, "number", "27 characters"),
+        ("customers", {"invoice_prefix": "AB"}, "invoice_prefix", "3 to 12"),
         ("quotes", QUOTE | {"line_items": [{"price": "a"}, {"price": "a"}]}, "line_items.1.price", "the same price"),
     ],
 )  # fmt: skip

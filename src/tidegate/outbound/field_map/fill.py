@@ -49,7 +49,7 @@ Fill = Callable[[Row, Known, Filled], Any]
 
 def sought(field_map: FieldMap, row: Row) -> list[Sought]:
     """The objects that a row names by its references; a null names none, and an id needs no look-up."""
-    found = [_sought(one, row) for one in field_map.references if one.way != "id"]
+    found = [named(one, row[one.column]) for one in field_map.references if one.way != "id"]
     return [one for one in found if one is not None]
 
 
@@ -142,7 +142,7 @@ def _array(entries: Sequence[Node], told: Field | None, path: str) -> Fill:
 
 
 def _referred(node: Reference, path: str, row: Row, known: Known, found: Filled) -> Any:
-    wanted = _sought(node, row)
+    wanted = named(node, row[node.column])
     if wanted is None:
         return SKIP
     if node.way == "id":
@@ -157,8 +157,8 @@ def _referred(node: Reference, path: str, row: Row, known: Known, found: Filled)
     return SKIP
 
 
-def _sought(node: Reference, row: Row) -> Sought | None:
-    value = row[node.column]
+def named(node: Reference, value: Any) -> Sought | None:
+    """The object that a reference names where its column says a value; None: none."""
     if value is None or value == "":
         return None
     said = values.told(value).strip()

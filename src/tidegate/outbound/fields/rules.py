@@ -1,6 +1,6 @@
 """Rules of Stripe that its types do not tell: what goes together, what is needed when, how long, how many, how much.
 
-Lengths that the SDK's own texts lack are `maxLength` of github.com/stripe/openapi; the rest is said beside each rule.
+The source of each is said beside it.
 """
 
 import re
@@ -23,13 +23,19 @@ LENGTHS: Mapping[str, Mapping[str, int]] = {
     "subscriptions": {"description": 500},
     "invoices": {"description": 1500, "footer": 5000, "number": 26, "statement_descriptor": 22},
     "invoiceitems": {"description": 5000},
-    "quotes": {"description": 500, "footer": 500, "header": 50},
+    "quotes": {},
 }  # fmt: skip
-"""The most characters of a text."""
+"""The most characters of a text.
+
+Sources: the SDK's texts (`stripe.params`) tell those of business_name, email, individual_name, invoice_prefix,
+lookup_key and a product's statement_descriptor; the others are `maxLength` of the parameters in Stripe's OpenAPI
+description (github.com/stripe/openapi), looked up in what github.com/jeffhuen/tiger_stripe generates from it.
+A quote's texts have none that could be looked up: Stripe tells when they are too long.
+"""
 MOST: Mapping[str, int] = {
-    "images": 8, "marketing_features": 15, "custom_fields": 4, "items": 20, "add_invoice_items": 20, "line_items": 20,
+    "images": 8, "marketing_features": 15, "custom_fields": 4, "items": 20, "add_invoice_items": 20,
 }  # fmt: skip
-"""The most entries of a list (the SDK's texts; docs.stripe.com/billing/subscriptions/multiple-products)."""
+"""The most entries of a list (the SDK's texts)."""
 EXCLUSIVE: Mapping[str, Sequence[tuple[str, ...]]] = {
     "": (("price", "price_data"), ("unit_amount", "unit_amount_decimal"), ("quantity", "quantity_decimal")),
     "prices": (
@@ -60,7 +66,7 @@ LOOKED_AT = NOT_NEGATIVE | {"unit_amount_decimal", "interval_count", "start", "n
 LONGEST_INTERVAL: Mapping[str, int] = {"day": 1095, "week": 156, "month": 36, "year": 3}
 """The most that `interval_count` may be: three years (docs.stripe.com/api/prices/create)."""
 DECIMALS = 12
-"""The most decimal places of an amount in minor units."""
+"""The most decimal places of an amount in minor units (the SDK's texts)."""
 
 
 def broken(resource: str, operation: Operation, payload: Json) -> list[Problem]:
@@ -160,8 +166,8 @@ def _customer(operation: Operation, payload: Json) -> Iterator[Problem]:
     if email and ("@" not in email or _SPACE.search(email)):
         yield Problem("email", "it is no e-mail address", email)
     prefix = payload.get("invoice_prefix")
-    if prefix and not (prefix.isascii() and prefix.isalnum() and prefix == prefix.upper()):
-        yield Problem("invoice_prefix", "it takes upper-case letters and digits", prefix)
+    if prefix and not (len(prefix) >= 3 and prefix.isascii() and prefix.isalnum() and prefix == prefix.upper()):
+        yield Problem("invoice_prefix", "it takes 3 to 12 upper-case letters and digits", prefix)
 
 
 def _product(operation: Operation, payload: Json) -> Iterator[Problem]:

@@ -1,6 +1,6 @@
 """The journal as people look at it: requests by run, row and outcome, redacted, newest last, by pages or whole."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -62,14 +62,14 @@ def unsent(db: Connection, sync: str, run: int | None = None, key: str | None = 
     return [dict(row) for row in rows.mappings()]
 
 
-def keys_in(db: Connection, sync: str, state: str) -> list[str]:
-    """The keys of a sync's rows in a state."""
-    statement = text("select key from tidegate.sync_rows where sync = :sync and state = :state order by key")
-    return list(db.scalars(statement, {"sync": sync, "state": state}))
+def keys_in(db: Connection, sync: str, states: Sequence[str]) -> list[str]:
+    """The keys of a sync's rows in one of these states."""
+    return list(db.scalars(_KEYS, {"sync": sync, "states": list(states)}))
 
 
 def _shown(row: RowMapping) -> dict[str, Any]:
-    return {str(name): redacted(value) if name in REDACTED else value for name, value in row.items()}
+    of = str(row["path"]).split("/")[2]
+    return {str(name): redacted(value, of) if name in REDACTED else value for name, value in row.items()}
 
 
 def _query(which: Which, columns: tuple[str, ...], limit: str) -> Any:
@@ -83,6 +83,10 @@ def _values(which: Which) -> dict[str, Any]:
     said = {name: value for name in ("run", "sync", "key") if (value := getattr(which, name)) is not None}
     return said | ({"states": list(STATES[which.status])} if which.status else {})
 
+
+_KEYS = text("""
+select key from tidegate.sync_rows
+where sync = :sync and state <> 'sent' and state = any(cast(:states as text[])) order by key""")
 
 _UNSENT = text("""
 select key, state, why, problems, object_id as object, at from tidegate.sync_rows

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import msgspec
 
 from tidegate.errors import ENDS_THE_WORK, StripeRateLimited, StripeRefused, TidegateError
-from tidegate.outbound.push.redaction import redacted
+from tidegate.outbound.push.redaction import redacted, redacted_text
+from tidegate.outbound.push.requests import Request
 from tidegate.outbound.stored_json import stored
 from tidegate.stripe_api.shapes import loose
 
@@ -53,11 +54,12 @@ def succeeded(answer: bytes, request_id: str, begun: datetime, ended: datetime) 
     return Outcome("done", 200, request_id, said, "", body.get("id"), begun, ended)
 
 
-def failed(error: TidegateError, begun: datetime, ended: datetime) -> Outcome:
-    """The outcome of an error."""
+def failed(error: TidegateError, request: Request, begun: datetime, ended: datetime) -> Outcome:
+    """The outcome of an error; its text without what of the request is personal."""
     status = int(error.facts.get("status") or 0)
     request_id = str(error.facts.get("request_id") or "")
-    return Outcome(_state(error, status), status or None, request_id, None, str(error), None, begun, ended)
+    said = redacted_text(str(error), request.params, request.path.split("/")[2])
+    return Outcome(_state(error, status), status or None, request_id, None, said, None, begun, ended)
 
 
 def _state(error: TidegateError, status: int) -> State:

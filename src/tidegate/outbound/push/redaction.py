@@ -1,6 +1,7 @@
 """What of requests and answers is kept in the debugger: personal data and secrets are taken out."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 PERSONAL = frozenset(
@@ -12,20 +13,49 @@ PERSONAL = frozenset(
     }
 )  # fmt: skip
 """Fields whose values are personal or open a door."""
+OF_PEOPLE = frozenset({"description"})
+"""Fields that are personal of everything but of what is sold: somebody wrote into them about somebody."""
+SOLD = frozenset({"products", "prices", "product", "price"})
 MARK = "[redacted]"
+_ADDRESS = re.compile(r"[^\s@<>()\[\]'\",;:]+@[^\s@<>()\[\]'\",;:]+\w")
+SHORTEST = 3
+"""Characters of a value that is looked for in an error's text, at least: shorter ones are in too many words."""
 
 
-def redacted(value: Any) -> Any:
+def redacted(value: Any, what: str = "") -> Any:
     """The same with every personal value that is text, or holds any, marked instead; what is empty stays. Names may be
-    those of objects or, with dots, of fields: `address.line1`.
+    those of objects or, with dots, of fields: `address.line1`. `what`: the resource that the fields are of, or the
+    object; an object says so itself.
     """
     if isinstance(value, Mapping):
         told = cast("Mapping[str, Any]", value)
-        return {name: MARK if _personal(name) and one else redacted(one) for name, one in told.items()}
+        what = str(told.get("object") or what)
+        return {name: MARK if one and _personal(name, what) else redacted(one, what) for name, one in told.items()}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [redacted(one) for one in cast("Sequence[Any]", value)]
+        return [redacted(one, what) for one in cast("Sequence[Any]", value)]
     return value
 
 
-def _personal(name: str) -> bool:
-    return any(part in PERSONAL for part in name.split("."))
+def redacted_text(said: str, params: Mapping[str, Any], what: str) -> str:
+    """What Stripe says of a request, without its personal values and without e-mail addresses."""
+    values = {value for value in _personal_values(params, what, False) if len(value) >= SHORTEST}
+    for value in sorted(values, key=len, reverse=True):
+        said = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", MARK, said, flags=re.IGNORECASE)
+    return _ADDRESS.sub(MARK, said)
+
+
+def _personal_values(value: Any, what: str, personal: bool) -> Iterator[str]:
+    """The texts in a payload that stand under a personal name."""
+    if isinstance(value, Mapping):
+        for name, one in cast("Mapping[str, Any]", value).items():
+            yield from _personal_values(one, what, personal or _personal(name, what))
+    elif isinstance(value, str):
+        if personal:
+            yield value
+    elif isinstance(value, Sequence):
+        for one in cast("Sequence[Any]", value):
+            yield from _personal_values(one, what, personal)
+
+
+def _personal(name: str, what: str) -> bool:
+    return any(part in PERSONAL or (part in OF_PEOPLE and what not in SOLD) for part in name.split("."))

@@ -108,6 +108,21 @@ comment on column tidegate.sync_rows.why is 'why it is not sent';
 comment on column tidegate.sync_rows.problems is '[{field, problem, value}]';
 comment on column tidegate.sync_rows.run is 'that said so';
 
+create table tidegate.sync_associations (
+    sync text not null,
+    resource text not null,
+    way text not null,
+    name text not null,
+    value text not null,
+    ids text[] not null,
+    primary key (sync, resource, way, name, value)
+);
+comment on column tidegate.sync_associations.resource is 'of the objects that it stands for';
+comment on column tidegate.sync_associations.way is 'what the rows name them by: email, lookup_key, metadata, sync, …';
+comment on column tidegate.sync_associations.name is 'of the metadata key or the other sync; else empty';
+comment on column tidegate.sync_associations.value is 'what rows say';
+comment on column tidegate.sync_associations.ids is 'what it stood for when its rows were looked at';
+
 create table tidegate.sync_plans (
     id bigint generated always as identity,
     sync text not null,
