@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from tests.support.desk import FEW, Desk, opened
 
+from tidegate.workflows.sync_keeping import Keeper
+
 FIELDS = {"name": "name", "phone": "phone", "metadata": {"tier": "tier"}}
 ROW = {"id": "1", "email": "", "name": "Ada", "phone": "+49 30 1", "tier": "pro"}
 
@@ -178,3 +180,50 @@ def test_a_plan_says_dates_and_numbers_as_they_are_written(desk: Desk) -> None:
     assert made.metadata.to_dict() == {
         "on": "2026-03-31", "at": "2026-03-31T12:00:00", "rate": "0.5", "many": "12", "yes": "true"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("winner", ["stripe", "flag"])
+def test_what_an_answer_does_not_show_was_edited_by_nobody(desk: Desk, winner: str) -> None:
+    """Stripe shows the lines of a quote only to who asks for them."""
+    key = f"lines_{winner}"
+    product = desk.v1.products.create({"name": "Lines"}).id
+    monthly = {"product": product, "currency": "usd", "unit_amount": 9, "recurring": {"interval": "month"}}
+    price = desk.v1.prices.create(monthly).id
+    row = {
+        "id": "1", "mark": key, "n": 1, "price": price, "text": "x",
+        "customer": desk.v1.customers.create({"email": f"{key}@edited.example"}).id,
+    }  # fmt: skip
+    desk.learn()
+    desk.table(key, row)
+    fields = {"customer": {"id": "customer"}, "line_items": [{"price": {"id": "price"}, "quantity": "n"}],
+              "description": "text"}  # fmt: skip
+    desk.sync(key, "quotes", {"metadata": {"row": "mark"}}, fields, on_conflict=winner)
+    desk.run(key)
+    desk.catch_up()
+    desk.table(key, row | {"n": 3, "text": "y"})
+    assert desk.run(key)["sent"] == {"update": 1}
+    [quote] = desk.marked("quotes", "row", key)
+    assert [one.quantity for one in desk.v1.quotes.line_items.list(quote["id"]).data] == [3]
+    desk.catch_up()
+    assert desk.run(key)["sent"] == {}, "and it is seen once"
+    desk.v1.quotes.update(quote["id"], {"line_items": [{"price": price, "quantity": 8}]})
+    desk.catch_up()
+    assert desk.plan(key)["counts"]["conflict" if winner == "flag" else "nothing"] == 1
+
+
+def test_what_stripe_won_it_won_although_the_run_was_killed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(*_: Any) -> None:
+        raise RuntimeError("killed")
+
+    id_, row = edited(desk, "killed", on_conflict="stripe")
+    desk.run("killed")
+    desk.table("killed", row | {"tier": "max"})
+    with monkeypatch.context() as dying:
+        dying.setattr(Keeper, "_write", dies)
+        with pytest.raises(RuntimeError, match="killed"):
+            desk.run("killed")
+    assert desk.run("killed")["sent"] == {}, "it was done, and is settled"
+    desk.asked()
+    desk.table("killed", row | {"tier": "max", "name": "Lovelace"})
+    assert (desk.run("killed")["sent"], desk.asked()) == ({}, [])
+    assert desk.full("customers", id_)["name"] == "Countess"

@@ -161,7 +161,10 @@ def test_a_row_that_left(shop: Shop, case: Case) -> None:
     assert desk.asked() == [(method, path.format(id=made["id"]), form) for method, path, form in case.asked]
     assert desk.reads() == reads, "the mirror is asked, and not Stripe"
     if case.asked:
-        assert (done["failed"], sum(done["sent"].values()), set(desk.states(key))) == (0, 1, {"stays"})
+        assert (done["failed"], sum(done["sent"].values())) == (0, 1)
+        assert {name: state for name, (state, _) in desk.states(key).items()} in (
+            {"stays": "sent"}, {"stays": "sent", "leaves": "gone"}  # how it was removed is known, while it is there
+        )  # fmt: skip
     else:
         assert case.why in desk.states(key)["leaves"][1]
     [stays] = desk.marked(case.resource, "row", f"{key}-2")

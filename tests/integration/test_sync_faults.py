@@ -458,15 +458,16 @@ def test_rows_that_would_be_one_object_are_refused_and_what_was_sent_stays(peopl
     assert people.names() == {"p-1": "Ada", "p-2": "Ada L.", "p-4": "Bo"}
 
 
-def test_a_row_that_gets_another_key_does_not_lose_its_object_under_the_new_one(people: Customers) -> None:
+def test_a_row_that_gets_another_key_keeps_its_object_under_the_new_one(people: Customers) -> None:
     people.define(delete={"how": "remove"})
     people.add(1)
     people.run()
     people.write("update people set id = 2")
     done = people.run()
-    assert (done["counts"]["invalid"], done["sent"]) == (1, {"delete": 1})
-    assert people.run()["sent"] == {"create": 1}
-    assert people.names() == {"p-1": "Ada"}
+    assert (done["counts"]["nothing"], done["counts"]["gone"], done["sent"]) == (1, 1, {})
+    people.write("update people set name = 'Ada L.'")
+    assert people.run()["sent"] == {"update": 1}
+    assert people.names() == {"p-1": "Ada L."}
 
 
 def test_a_part_that_was_asked_for_is_all_that_is_sent(people: Customers) -> None:

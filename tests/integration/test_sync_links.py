@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from tests.support.desk import FEW, Desk, opened
+from tests.support.importing import connected
 
 from tidegate.contacts import directory
 from tidegate.contacts.directory import Making
+from tidegate.errors import SyncInvalid
+from tidegate.outbound import specs, syncs
 from tidegate.workflows import contacts_edit, sync_history, sync_plan, sync_problems
 
 SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 30}}
@@ -305,3 +308,36 @@ def test_a_row_is_looked_at_again_when_what_it_names_stands_for_another_object(d
     desk.catch_up()
     desk.run("movers")
     assert desk.states("movers")["1"] == ("held", "waits for customers with email moving@links.example")
+
+
+def test_rows_of_a_sync_that_is_not_there_or_of_other_objects_are_no_answer(desk: Desk) -> None:
+    desk.table("owners", {"id": "1", "email": "owner@links.example"})
+    desk.sync("owners", "customers", {"email": "email"}, {})
+    for field, problem in (
+        ({"customer": {"sync": "nobody", "key": "id"}}, "the sync nobody, which is not there"),
+        ({"subscription": {"sync": "owners", "key": "id"}}, "subscriptions by rows of the sync owners, and these are"),
+    ):
+        with pytest.raises(SyncInvalid, match=problem):
+            desk.sync("bad", "invoices", {"metadata": {"row": "id"}}, {**field, **SENT})
+    connected(desk.hub, desk.sandbox, "other")
+    said = {"key": "bad", "model": "owners", "resource": "invoices", "match": {"metadata": {"row": "id"}},
+            "fields": {"customer": {"sync": "owners", "key": "id"}, **SENT}}  # fmt: skip
+    with pytest.raises(SyncInvalid, match="which is of the connection acme"), desk.hub.engine.begin() as db:
+        syncs.define_sync(db, specs.sync(said), "other")
+
+
+def test_a_row_waits_for_a_parent_that_was_deleted_in_stripe(desk: Desk) -> None:
+    desk.table("parents", {"id": "1", "email": "parent@links.example"})
+    desk.sync("parents", "customers", {"email": "email"}, {})
+    desk.run("parents")
+    [made] = desk.v1.customers.list({"email": "parent@links.example"}).data
+    desk.v1.customers.delete(made.id)
+    desk.catch_up()
+    desk.asked()
+    desk.table("children", {"id": "1", "parent": "1"})
+    fields = {"customer": {"sync": "parents", "key": "parent"}, **SENT}
+    desk.sync("children", "invoices", {"metadata": {"child": "id"}}, fields)
+    desk.run("children", part=FEW)
+    assert (desk.states("children")["1"], desk.asked()) == (("held", "waits for customers with sync parents 1"), [])
+    desk.run("parents")
+    assert desk.run("children")["sent"] == {"create": 1}

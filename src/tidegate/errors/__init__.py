@@ -162,8 +162,8 @@ from tidegate.errors.mirror import (
     SignatureInvalid,
 )
 from tidegate.errors.outbound import (
-    ModelInvalid,
     MirrorIncomplete,
+    ModelInvalid,
     ModelRowsInvalid,
     OutboundInUse,
     OutboundPaused,

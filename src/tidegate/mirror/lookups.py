@@ -38,17 +38,17 @@ def find(
     db: Connection, connection: str, resource: str, way: str, name: str, values: Collection[str]
 ) -> dict[str, tuple[str, ...]]:
     """The ids of the objects of a resource that have one of these values, by value; those that are over are named only
-    where no other has it. E-mail addresses are compared and returned in lower case.
+    where no other has it. E-mail addresses are compared whatever the case of their letters, by the database alone.
 
     `way`: a key of `BY`; `name`: the metadata key, else empty. Values that nothing has are left out.
     """
     if not values:
         return {}
-    by = BY[way]
+    by, value = BY[way], "lower(wanted.value)" if way == "email" else "wanted.value"
     sql = f"""
 select wanted.value, array_agg(o.id order by o.created, o.id) as ids, {ENDED.get(resource, "false")} as ended
 from unnest(cast(:values as text[])) as wanted(value)
-join stripe.{resource} o on o.connection = :connection and o.deleted_at is null and {by} = wanted.value
+join stripe.{resource} o on o.connection = :connection and o.deleted_at is null and {by} = {value}
 group by 1, 3"""
     said = {"connection": connection, "name": name, "values": sorted(values)}
     found: dict[str, tuple[bool, tuple[str, ...]]] = {}
@@ -67,6 +67,28 @@ select id, data::text as data, updated_at, deleted_at is not null as deleted fro
 where connection = :connection and id = any(cast(:ids as text[]))"""
     rows = db.execute(text(sql), {"connection": connection, "ids": list(ids)})
     return {row.id: Object(msgspec.json.decode(row.data), row.updated_at, row.deleted) for row in rows}
+
+
+def living(db: Connection, connection: str, resource: str, ids: Collection[str]) -> set[str]:
+    """Those of these objects that the mirror has and that were not deleted."""
+    if not ids:
+        return set()
+    sql = f"""
+select id from stripe.{resource}
+where connection = :connection and id = any(cast(:ids as text[])) and deleted_at is null"""
+    return set(db.scalars(text(sql), {"connection": connection, "ids": sorted(set(ids))}))
+
+
+def said_since(
+    db: Connection, connection: str, resource: str, way: str, name: str, since: datetime | None
+) -> list[str]:
+    """What objects that changed since have of what they are found by (`find`); `since` None: what all have."""
+    by = BY[way]
+    sql = f"""
+select distinct {by} from stripe.{resource} o
+where o.connection = :connection and {by} is not null
+  and (cast(:since as timestamptz) is null or o.updated_at >= cast(:since as timestamptz) - interval '1 second')"""
+    return list(db.scalars(text(sql), {"connection": connection, "name": name, "since": since}))
 
 
 class Mark(NamedTuple):

@@ -1,7 +1,8 @@
 """Makes of a model's rows what is decided about: filled and checked, with the objects that they match and name."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -10,12 +11,14 @@ from tidegate.mirror import lookups
 from tidegate.outbound import rows as remembered
 from tidegate.outbound.associations import Finder, Found
 from tidegate.outbound.field_map.fill import Filled, Sought, filler, sought
+from tidegate.outbound.field_map.nodes import Column
 from tidegate.outbound.fields import priced, values
 from tidegate.outbound.fields.catalogue import Operation, catalogue, create_only
 from tidegate.outbound.fields.problems import Problem
 from tidegate.outbound.fields.shapes import checked
+from tidegate.outbound.plan.applicable import is_over
 from tidegate.outbound.plan.compare import id_of
-from tidegate.outbound.plan.decide import Asked
+from tidegate.outbound.plan.decide import REMOVED, Asked
 from tidegate.outbound.rows import Row
 from tidegate.outbound.specs import SETTABLE, Sync
 
@@ -31,12 +34,13 @@ class Made(NamedTuple):
 
 class Matched(NamedTuple):
     """The objects that a row is. `own`: the one that it was before; `gone`: that one, or the one whose id the row says,
-    was deleted in Stripe.
+    was deleted in Stripe. `back`: how this sync removed the row's object while the row was away.
     """
 
     ids: tuple[str, ...]
     own: bool = False
     gone: bool = False
+    back: str = ""
 
 
 class Asking:
@@ -54,8 +58,13 @@ class Asking:
         operations: tuple[Operation, ...] = ("create", "update")
         self._fill = {one: filler(self._map, catalogue(sync.resource, one)) for one in operations}
 
-    def about(self, batch: Sequence[Mapping[str, Any]]) -> list[tuple[Asked, Row | None]]:
-        """Each row (`staging.Staging.rows`) as it is decided about, with what is remembered of it; in their order."""
+    def about(
+        self, batch: Sequence[Mapping[str, Any]], departed: Callable[[Collection[str]], set[str]]
+    ) -> list[tuple[Asked, Row | None]]:
+        """Each row (`staging.Staging.rows`) as it is decided about, with what is remembered of it; in their order.
+
+        `departed`: those of some keys that the model has no more: what they were is handed over to who matches it.
+        """
         states = remembered.of(self._db, self._sync.key, [row["_key"] for row in batch])
         named = {one for row in batch for one in sought(self._map, row)} if self._map.references else set[Sought]()
         known = self._found(named)
@@ -66,6 +75,7 @@ class Asking:
         living = [[id_ for id_ in those if id_ in bodies and not bodies[id_].deleted] for those in ids]
         found_now = {id_ for one in found if not one.own for id_ in one.ids}
         holders = remembered.holders(self._db, self._sync.key, sorted(found_now))
+        left = remembered.of(self._db, self._sync.key, sorted(departed(holders.values())))
         updates = self._payloads(batch, known, "update")
         making = [place for place, there in enumerate(living) if len(there) != 1 or self._asks_create]
         made = self._payloads([batch[place] for place in making], known, "create")
@@ -83,10 +93,14 @@ class Asking:
                 live=self._live(bodies[there[0]], beside) if len(there) == 1 else None,
                 sent=state.sent if state and one.own else None,
                 gone=one.gone,
+                back=one.back,
                 forgotten=any(owners[id_] in forgotten for id_ in ids[place]),
                 twins=() if one.own else row["_twins"] or [holders[id_] for id_ in there if id_ in holders],
                 parent=create.parent,
             )  # fmt: skip
+            heirless = [row for row in (left.get(holders.get(id_, "")) for id_ in there) if row is not None]
+            if not one.own and len(there) == 1 and heirless:
+                asked = replace(asked, sent=heirless[0].sent, twins=row["_twins"] or ())
             about.append((asked, state))
         return about
 
@@ -98,6 +112,10 @@ class Asking:
 
     def _live(self, found: lookups.Object, beside: Mapping[str, Mapping[str, str]]) -> Mapping[str, Any]:
         return {**found.body, **beside.get(str(found.body.get("id")), {})}
+
+    def holders(self, ids: Sequence[str]) -> list[tuple[str, str]]:
+        """The rows that were these objects when they were looked at last: id and key, of each id perhaps several."""
+        return remembered.all_holders(self._db, self._sync.key, ids)
 
     def drafts(self, ids: Sequence[str]) -> set[str]:
         """Those of these objects that are drafts."""
@@ -125,9 +143,9 @@ class Asking:
     ) -> list["Made"]:
         fill = self._fill[operation]
         told = [fill(row, known) for row in batch]
-        if operation == "create":
-            for one, row in zip(told, batch, strict=True):
-                _mark(self._sync, one, row)
+        mapped = isinstance(self._map.fields.get(self._sync.matched_by[0]), Column)
+        for one, row in zip(told, batch, strict=True):
+            _mark(self._sync, one, row, operation, mapped=mapped)
         resource = self._sync.resource
         right = checked(resource, operation, [one.payload for one in told], self._sync.zone)
         prices = self._prices([payload for payload, _ in right])
@@ -152,20 +170,37 @@ class Asking:
         """The objects that each row is, and their bodies: what it was before, while that lives, else what it matches by
         its field.
         """
-        before = [_object_of(states.get(row["_key"])) for row in batch]
+        before = self._before([states.get(row["_key"]) for row in batch])
         bodies = self._bodies({id_ for id_ in before if id_})
+        back = [_removed(states.get(row["_key"])) if id_ else "" for row, id_ in zip(batch, before, strict=True)]
+        for place, id_ in enumerate(before):
+            if id_ and back[place] and is_over(self._sync.resource, bodies[id_].body if id_ in bodies else {}):
+                before[place] = None  # what this sync ended; the row that came back wants another
         lost = [id_ is not None and not _lives(bodies, id_) for id_ in before]
         seeking = [place for place, id_ in enumerate(before) if id_ is None or lost[place]]
         by_field = dict(zip(seeking, self._matched([batch[place] for place in seeking]), strict=True))
         bodies |= self._bodies({id_ for ids in by_field.values() for id_ in ids} - bodies.keys())
+        for place in seeking:
+            if back[place]:
+                over = {id_ for id_ in by_field[place] if is_over(self._sync.resource, bodies[id_].body)}
+                by_field[place] = tuple(id_ for id_ in by_field[place] if id_ not in over)
         found: list[Matched] = []
         for place, id_ in enumerate(before):
             ids = by_field.get(place, ())
             if id_ and not (lost[place] and any(_lives(bodies, one) for one in ids)):
-                found.append(Matched((id_,), own=True, gone=lost[place]))
+                found.append(Matched((id_,), own=True, gone=lost[place], back=back[place]))
             else:
                 found.append(Matched(ids, gone=any(one in bodies and bodies[one].deleted for one in ids)))
         return found, bodies
+
+    def _before(self, states: Sequence[Row | None]) -> list[str | None]:
+        """The objects that rows were before; of one that left and came back not what is another row's since."""
+        away = [state.object_id for state in states if state and state.state == "gone" and state.object_id]
+        holders = remembered.holders(self._db, self._sync.key, sorted(away))
+        return [
+            None if state is None or (state.state == "gone" and state.object_id in holders) else state.object_id
+            for state in states
+        ]
 
     def _bodies(self, ids: Collection[str]) -> dict[str, lookups.Object]:
         return lookups.bodies(self._db, self._connection, self._sync.resource, sorted(ids))
@@ -173,8 +208,7 @@ class Asking:
     def _matched(self, batch: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
         """The ids of the objects that each row matches by its field."""
         way, name, column = self._sync.matched_by
-        fold = str.casefold if way == "email" else str
-        said = {row["_key"]: fold(values.told(row[column]).strip()) for row in batch if row[column] not in (None, "")}
+        said = {row["_key"]: _said(row[column]) for row in batch if row[column] not in (None, "")}
         if way == "id":
             by_value: Mapping[str, tuple[str, ...]] = {value: (value,) for value in said.values()}
         else:
@@ -192,25 +226,39 @@ class Asking:
                 by_value = self._own_ids(name, said)
             elif way == "sync":
                 states = remembered.of(self._db, name, sorted(said))
-                by_value = {
-                    key: (row.object_id,) for key, row in states.items() if row.object_id and row.state != "gone"
-                }
+                named = {key: row.object_id for key, row in states.items() if row.object_id and row.state != "gone"}
+                there = lookups.living(self._db, self._connection, resource, named.values())
+                by_value = {key: (id_,) for key, id_ in named.items() if id_ in there}
             else:
                 by_value = lookups.find(self._db, self._connection, resource, way, name, said)
             found |= {Sought(resource, way, name, value): ids for value, ids in by_value.items()}
         return found
 
 
-def _mark(sync: Sync, one: Filled, row: Mapping[str, Any]) -> None:
-    """What is made says what its row is matched by, so that it is found again, also where no answer came."""
+def _mark(sync: Sync, one: Filled, row: Mapping[str, Any], operation: Operation, *, mapped: bool) -> None:
+    """What is made says what its row is matched by, as it is looked for, so that it is found again, also where no
+    answer came; and what is there follows the row. `mapped`: the field map fills the field with that column.
+    """
     way, name, column = sync.matched_by
-    payload = one.payload
-    if row[column] in (None, ""):
-        one.problems.append(Problem(f"{way}.{name}" if name else way, "rows are matched by it, and here it is empty"))
+    payload, said = one.payload, "" if row[column] is None else _said(row[column])
+    making = operation == "create"
+    if not said:
+        if making:
+            where = f"{way}.{name}" if name else way
+            one.problems.append(Problem(where, "rows are matched by it, and here it is empty"))
     elif way == "metadata":
-        payload["metadata"] = {name: row[column], **_object(payload.get("metadata"))}
-    elif way != "id" or sync.resource in SETTABLE:
-        payload.setdefault(way, row[column])
+        payload["metadata"] = {**_object(payload.get("metadata") or {}), name: said}
+    elif way != "id" or (making and sync.resource in SETTABLE):
+        if mapped or way not in payload:
+            payload[way] = said
+        elif making and _said(payload[way]).lower() != said.lower():
+            wrong = f"rows are matched by the column {column}, and there it is {said}"
+            one.problems.append(Problem(way, wrong, payload[way]))
+
+
+def _said(value: Any) -> str:
+    """What a row is matched by, as it is looked for and written."""
+    return values.told(value).strip()
 
 
 def _object(said: Any) -> Mapping[str, Any]:
@@ -226,5 +274,5 @@ def _lives(bodies: Mapping[str, lookups.Object], id_: str) -> bool:
     return id_ in bodies and not bodies[id_].deleted
 
 
-def _object_of(state: Row | None) -> str | None:
-    return state.object_id if state else None
+def _removed(state: Row | None) -> str:
+    return str(state.wrote.get(REMOVED, "")) if state and state.state == "gone" else ""

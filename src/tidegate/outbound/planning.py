@@ -80,6 +80,7 @@ def make(
         sync.matched_by[0] == "id",
         sync.resource in SETTABLE,
         sync.replace_prices,
+        way if way not in {"id", "metadata"} and way not in sync.fields else "",
     )
     staging.db.execute("""
 create or replace table decisions (key varchar, hash bigint, kind varchar, object_id varchar, payload varchar,
@@ -119,7 +120,7 @@ def _unsearched() -> Generator[None]:
 
 
 def _decide(staging: Staging, terms: Terms, asking: Asking, batch: Sequence[Mapping[str, Any]]) -> None:
-    about = asking.about(batch)
+    about = asking.about(batch, staging.departed)
     staging.note(asking.named)
     _keep(staging, [(decide(terms, asked), row["_hash"]) for (asked, _), row in zip(about, batch, strict=True)])
 
@@ -201,8 +202,22 @@ def _delete(staging: Staging, sync: Sync, asking: Asking) -> None:
     gone, options = staging.gone(), sync.delete.model_dump()
     for start in range(0, len(gone), 10_000):
         about = asking.gone(gone[start : start + 10_000])
-        decided = [deletion(sync.resource, row.key, row.ours, row.object_id, live, options) for row, live in about]
+        heirs = _heirs(staging, asking, [row.object_id for row, _ in about if row.object_id])
+        decided = [
+            deletion(sync.resource, row.key, row.ours, row.object_id, live, options, heirs.get(row.object_id or "", ""))
+            for row, live in about
+        ]
         _keep(staging, [(one, row.hash) for one, (row, _) in zip(decided, about, strict=True)])
+
+
+def _heirs(staging: Staging, asking: Asking, ids: Sequence[str]) -> dict[str, str]:
+    """The rows of the model that are these objects, or will be, by the object's id."""
+    planned = staging.db.execute(
+        "select object_id, key from decisions where object_id in (select unnest(?)) and kind <> 'delete'", [list(ids)]
+    ).fetchall()
+    known = asking.holders(ids)
+    left = staging.departed([key for _, key in known])
+    return {id_: key for id_, key in (*known, *planned) if key not in left}
 
 
 def _finish(staging: Staging, sync: Sync, asking: Asking) -> None:
@@ -236,7 +251,8 @@ from decisions where kind in ('create', 'update', 'replace', 'delete', 'finish',
 def _adopted(staging: Staging) -> int:
     """How many updates are of objects that were none of the sync's before."""
     [(found,)] = staging.db.execute("""
-select count(*) from decisions d join differing f on f.key = d.key and f.what = 'new' where d.kind = 'update'""").fetchall()
+select count(*) from decisions d
+join differing f on f.key = d.key and f.what = 'new' where d.kind = 'update'""").fetchall()
     return int(found)
 
 

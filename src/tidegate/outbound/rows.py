@@ -1,7 +1,7 @@
 """What is remembered of a sync's rows: what each was sent as, what it is in Stripe, and why it was not sent."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -49,15 +49,25 @@ def of(db: Connection, sync: str, keys: Sequence[str]) -> dict[str, Row]:
     }
 
 
+def left(db: Connection, sync: str) -> list[tuple[str, int]]:
+    """Key and hash of the rows that left the model, and whose objects this sync made or adopted and has not removed."""
+    found = db.execute(_LEFT, {"sync": sync})
+    return [(row.key, row.hash) for row in found]
+
+
 def touched(db: Connection, sync: str, connection: str, resource: str) -> list[str]:
     """The keys of rows whose objects changed in Stripe since they were looked at.
 
     Objects that stand as they did when all were looked at last (`syncs.looked_until`) are not asked about: whatever
     Stripe did before that time was known then (`told_until`).
     """
-    since = db.scalar(text("select looked_until from tidegate.syncs where key = :sync"), {"sync": sync})
-    values = {"sync": sync, "connection": connection, "since": since}
+    values = {"sync": sync, "connection": connection, "since": looked_until(db, sync)}
     return list(db.scalars(text(_TOUCHED.format(resource=resource)), values))
+
+
+def looked_until(db: Connection, sync: str) -> datetime | None:
+    """Stripe's time until which changes of a sync's objects were looked at; None: no run of all rows ended yet."""
+    return db.scalar(text("select looked_until from tidegate.syncs where key = :sync"), {"sync": sync})
 
 
 def told_until(db: Connection, connection: str) -> datetime | None:
@@ -66,6 +76,24 @@ def told_until(db: Connection, connection: str) -> datetime | None:
     What waits in the inbox is read and not yet in the mirror.
     """
     return db.scalar(_TOLD_UNTIL, {"connection": connection})
+
+
+def all_holders(db: Connection, sync: str, ids: Sequence[str]) -> list[tuple[str, str]]:
+    """The rows that are these objects: the object's id, and the row's key; of rows that left the model none."""
+    return [(row.object_id, row.key) for row in db.execute(_HOLDERS, {"sync": sync, "ids": list(ids)})] if ids else []
+
+
+def known(db: Connection, sync: str, wanted: Mapping[str, str | None]) -> dict[str, Row]:
+    """The rows of these keys, by key. Of one that was no object yet and is to be this one (its id) what is remembered
+    of the row that was it, for that is the same row under another key.
+    """
+    found = of(db, sync, list(wanted))
+    heirs = {key: id_ for key, id_ in wanted.items() if id_ and (key not in found or found[key].object_id is None)}
+    if heirs:
+        keys = db.scalars(_OF_OBJECTS, {"sync": sync, "ids": sorted(set(heirs.values()))})
+        left = {row.object_id: row for row in of(db, sync, list(keys)).values()}
+        found |= {key: replace(left[id_], key=key) for key, id_ in heirs.items() if id_ in left}
+    return found
 
 
 def holders(db: Connection, sync: str, ids: Sequence[str]) -> dict[str, str]:
@@ -115,6 +143,14 @@ from tidegate.connections c where c.name = :connection and c.complete_as_of is n
 _HOLDERS = text("""
 select object_id, key from tidegate.sync_rows
 where sync = :sync and object_id = any(cast(:ids as text[])) and state <> 'gone'""")
+
+_LEFT = text("""
+select key, hash from tidegate.sync_rows
+where sync = :sync and state = 'gone' and ours and object_id is not null""")
+
+_OF_OBJECTS = text("""
+select key from tidegate.sync_rows
+where sync = :sync and object_id = any(cast(:ids as text[])) order by state <> 'gone', at""")
 
 _OF = text(f"""
 select {", ".join((*_PLAIN, *(f"{name}::text" for name in _JSON)))} from tidegate.sync_rows where sync = :sync and key = any(cast(:keys as text[]))""")

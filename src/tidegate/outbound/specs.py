@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 from tidegate.errors import SyncInvalid
 from tidegate.outbound import schedule
 from tidegate.outbound.field_map.parse import FieldMap, parse
+from tidegate.outbound.plan.compare import BILLED
 from tidegate.outbound.schedule import AfterSync
 
 _FORBID = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -21,6 +22,8 @@ MATCHES: Mapping[str, frozenset[str]] = {
     **{name: frozenset({"id", "metadata"}) for name in ("subscriptions", "invoices", "invoiceitems", "quotes")},
 }
 """By what a row is matched with an object of each resource."""
+ANCHOR = ("now", "unchanged")
+"""What Stripe takes for a billing anchor when a subscription changes."""
 SETTABLE = frozenset({"products"})
 """Resources whose objects can be made under an id of one's own."""
 
@@ -188,16 +191,34 @@ def _problem(error: Mapping[str, Any]) -> str:
     return f"{where}: {said}" if where else said
 
 
+def _value(sync: Sync, name: str) -> Any:
+    said = sync.fields.get(name)
+    return cast("Mapping[str, Any]", said).get("value") if isinstance(said, Mapping) else None
+
+
+def _of_mark(sync: Sync) -> list[str]:
+    """What rows are matched by is written as well, so that they are found again: the field map says the same of it."""
+    way, name, column = sync.matched_by
+    within = sync.fields.get("metadata") if way == "metadata" else sync.fields
+    said = cast("Mapping[str, Any]", within).get(name or way) if isinstance(within, Mapping) else None
+    where = f"fields.metadata.{name}" if name else f"fields.{way}"
+    told = said.get("column") if isinstance(said, Mapping) else said  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    free = way != "metadata" and isinstance(said, Mapping) and "template" in said
+    if said is None or told == column or free:
+        return []
+    return [f"{where}: rows are matched by the column {column}, so it is filled by that and by nothing else"]
+
+
 def _of_match(sync: Sync) -> list[str]:
     ways = sorted(MATCHES[sync.resource])
     if len(sync.match) != 1 or not set(sync.match) <= set(ways):
         return [f"match: {sync.resource} are matched by one of {', '.join(ways)}"]
     [(way, by)] = sync.match.items()
     if way != "metadata":
-        return [] if isinstance(by, str) else [f"match.{way}: it takes the name of a column"]
+        return _of_mark(sync) if isinstance(by, str) else [f"match.{way}: it takes the name of a column"]
     if not isinstance(by, Mapping) or len(cast("Mapping[str, Any]", by)) != 1:
         return ["match.metadata: it takes one key and the column that holds its value, {account_id: id}"]
-    return []
+    return _of_mark(sync)
 
 
 def _of_delete(sync: Sync) -> list[str]:
@@ -217,10 +238,19 @@ def _of_options(sync: Sync) -> list[str]:
         found.append("finish: a quote is finalized; Stripe sends none")
     if sync.replace_prices and sync.resource != "prices":
         found.append("replace_prices: it is for prices")
-    if sync.resource == "subscriptions" and "items" in sync.fields and "proration_behavior" not in sync.fields:
+    billed = sorted(BILLED & sync.fields.keys()) if sync.resource == "subscriptions" else []
+    if billed and "proration_behavior" not in sync.fields:
         found.append(
-            "fields.proration_behavior: say what a change of items costs now, such as {value: none}, "
+            f"fields.proration_behavior: say what a change of {', '.join(billed)} costs now, such as {{value: none}}, "
             "{value: create_prorations} or {value: always_invoice}"
+        )
+    if (
+        sync.resource == "subscriptions"
+        and isinstance(word := _value(sync, "billing_cycle_anchor"), str)
+        and word in ANCHOR
+    ):
+        found.append(
+            "fields.billing_cycle_anchor: it is the time that a new subscription is billed from, and not changed later"
         )
     try:
         ZoneInfo(sync.time_zone)

@@ -4,7 +4,7 @@
 # pyarrow leaves its functions without types.
 
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
@@ -164,6 +164,16 @@ where t.key not in (select key from differing)""")
             said = zip(keys.to_pylist(), values.to_pylist(), strict=True)
             self.touch([key for key, value in said if is_meant(value)])
 
+    def touch_saying(self, column: str, values: Sequence[str], *, folds: bool) -> None:
+        """Adds rows of the model that say one of these in a column; `folds`: in lower case."""
+        import pyarrow
+
+        self.db.register("saying", pyarrow.table({"said": pyarrow.array(values, pyarrow.string())}))
+        said = f"trim({_quoted(column)}::varchar)"
+        self._add(f"""select "_key" as key from model
+where {f"lower({said})" if folds else said} in (select said from saying)""")
+        self.db.unregister("saying")
+
     def note(self, named: Sequence[tuple[Any, Sequence[str]]]) -> None:
         """Keeps what rows name (`field_map.fill.Sought`) and the ids that it stands for, beside the rows."""
         import pyarrow
@@ -184,6 +194,25 @@ where t.key not in (select key from differing)""")
     def touch_all(self) -> None:
         """Adds every row of the model: a full resync."""
         self._add('select "_key" as key from hashed')
+
+    def leave(self, rows: Sequence[tuple[str, int]]) -> None:
+        """Adds rows (key and hash) that left the model before, where it has them no more: they are looked at again."""
+        import pyarrow
+
+        keys, hashes = ([one[place] for one in rows] for place in (0, 1))
+        told = {"key": pyarrow.array(keys, pyarrow.string()), "hash": pyarrow.array(hashes, pyarrow.int64())}
+        self.db.register("left_before", pyarrow.table(told))
+        self.db.execute("""
+insert into differing select key, null, 'gone' from left_before where key not in (select "_key" from hashed);
+insert into state select hash from left_before where key not in (select "_key" from hashed)""")
+        self.db.unregister("left_before")
+
+    def departed(self, keys: Collection[str]) -> set[str]:
+        """Those of these keys that the model has no more."""
+        found = self.db.execute(
+            "select key from differing where what = 'gone' and key in (select unnest(?))", [list(keys)]
+        )
+        return {key for (key,) in found.fetchall()} if keys else set()
 
     def counts(self) -> Counts:
         """How many rows there are of each sort."""

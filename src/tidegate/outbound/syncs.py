@@ -39,12 +39,13 @@ def define_model(db: Connection, model: Model, managed_by: str = "") -> None:
 
 def define_sync(db: Connection, sync: Sync, connection: str, managed_by: str = "") -> None:
     """A sync of a connection; one that is there is replaced and keeps its rows. Raises SyncUnknown for a model that is
-    not there, and SyncInvalid where it would go to another connection or resource than its rows are of, or run after
-    what runs after it.
+    not there, and SyncInvalid where it would go to another connection or resource than its rows are of, run after what
+    runs after it, or name rows of a sync that has none such.
     """
     _refuse_managed(db, "syncs", sync.key, managed_by)
     _known(db, "models", "model", sync.model)
     _refuse_circle(db, sync)
+    _refuse_references(db, sync, connection)
     there = db.execute(_SYNC_OF, {"key": sync.key}).first()
     if there is not None and (there.connection, there.resource) != (connection, sync.resource) and there.rows:
         problem = (
@@ -155,6 +156,23 @@ def _refuse_circle(db: Connection, sync: Sync) -> None:
             named = " after ".join(passed)
             raise SyncInvalid(what="sync", key=sync.key, problem=f"schedule: {named} would never end")
         said = db.scalar(_FOLLOWS, {"key": after.sync}) or ""
+
+
+def _refuse_references(db: Connection, sync: Sync, connection: str) -> None:
+    """Raises SyncInvalid for a field that names rows of a sync which is not there, or whose objects it cannot name."""
+    for one in sync.field_map.references:
+        if one.way != "sync":
+            continue
+        row = db.execute(_SYNC_OF, {"key": one.name}).first()
+        if row is None:
+            problem = f"fields: it names rows of the sync {one.name}, which is not there; define that first"
+        elif row.resource != one.resource:
+            problem = f"fields: it names {one.resource} by rows of the sync {one.name}, and these are {row.resource}"
+        elif row.connection != connection:
+            problem = f"fields: it names rows of the sync {one.name}, which is of the connection {row.connection}"
+        else:
+            continue
+        raise SyncInvalid(what="sync", key=sync.key, problem=problem)
 
 
 _SOURCE = text("""

@@ -21,6 +21,10 @@ SECTIONS = ("syncs", "models", "sources")
 """In the order in which they are taken away: what names others first."""
 
 
+ORDER = ("products", "prices", "customers", "subscriptions", "quotes", "invoices", "invoiceitems")
+"""In which objects need each other: syncs name rows of those before them."""
+
+
 def define(db: Connection, applying: "Applying") -> None:
     """Makes sources, models and syncs what the file says. Raises ConfigInvalid, with the line."""
     known = {section: {one["key"]: one for one in syncs.every(db, section)} for section in SECTIONS}
@@ -32,7 +36,7 @@ def define(db: Connection, applying: "Applying") -> None:
             before = known["models"].get(model.key)
             if _noted(applying, "models", model.key, before and model_entry(before), model_entry(_row(model)), before):
                 syncs.define_model(db, model, FILE)
-    for sync in applying.sections.syncs or ():
+    for sync in sorted(applying.sections.syncs or (), key=lambda one: ORDER.index(one.resource)):
         with applying.at(sync):
             connection = _connection(db, applying.sections, sync)
             before, now = known["syncs"].get(sync.key), _spec(sync, connection)

@@ -230,10 +230,10 @@ def _keep_unsent(engine: Engine, made: Planning, number: int) -> None:
     """Remembers the rows about which nothing is sent, and why."""
     sync = made.sync
     for batch in planning.decisions(made.staging, KEEPS):
-        keys = [one.decision.key for one in batch]
+        wanted = {one.decision.key: one.decision.object_id for one in batch}
         ids = [one.decision.object_id for one in batch if one.decision.object_id]
         with engine.begin() as db:
-            known = rows.of(db, sync.key, keys)
+            known = rows.known(db, sync.key, wanted)
             live = lookups.bodies(db, made.account.name, sync.resource, ids)
             kept = [
                 unsent(sync, one, known.get(one.decision.key), live.get(one.decision.object_id or "")) for one in batch

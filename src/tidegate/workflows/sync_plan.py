@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import MirrorIncomplete
+from tidegate.mirror import lookups
 from tidegate.outbound import associations, followups, planning, rows, staging, syncs
 from tidegate.outbound.asking import Asking
 from tidegate.outbound.associations import Finder
@@ -57,7 +58,8 @@ HANGS: Mapping[str, frozenset[str]] = {
 class Planning:
     """A plan being made, with the rows and decisions beside it for as long as it is open.
 
-    `moved`: what its rows name and stands for other objects than before. `looked_until`: Stripe's time until which changes of its objects are in it; None: it is not of all rows.
+    `moved`: what its rows name and stands for other objects than before. `looked_until`: Stripe's time until which
+    changes of its objects are in it; None: it is not of all rows.
     """
 
     sync: Sync
@@ -156,6 +158,13 @@ def _stage(
         staged.stand(planning.version_of(sync), sync.columns, known)
     with engine.connect() as db:
         staged.touch(rows.touched(db, sync.key, sync.connection or "", sync.resource))
+        if sync.mode != "upsert":  # what was left alone, for Stripe had it or had it not
+            way, name, column = sync.matched_by
+            since = rows.looked_until(db, sync.key)
+            values = lookups.said_since(db, sync.connection or "", sync.resource, way, name, since)
+            staged.touch_saying(column, values, folds=way == "email")
+        if sync.delete.how == "remove":
+            staged.leave(rows.left(db, sync.key))
     if part.full:
         staged.touch_all()
 

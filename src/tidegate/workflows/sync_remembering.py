@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tidegate.mirror import lookups
-from tidegate.outbound.plan.compare import id_of
-from tidegate.outbound.plan.decide import Decision, showing
+from tidegate.outbound.plan.compare import flat, id_of
+from tidegate.outbound.plan.decide import REMOVED, Decision, is_there, showing
 from tidegate.outbound.planning import Planned
 from tidegate.outbound.push.outcomes import Outcome, body_of
 from tidegate.outbound.push.requests import Request
 from tidegate.outbound.rows import Row
 from tidegate.outbound.specs import Sync
 from tidegate.stripe_api.calls import Answer
+from tidegate.workflows.sync_looking import MAKES
 
 STATES = {"nothing": "sent", "skip": "skipped", "held": "held", "conflict": "conflict", "invalid": "invalid",
           "gone": "gone"}  # fmt: skip
@@ -35,10 +36,10 @@ class Sending:
 
 
 def after(sync: Sync, sending: Sending, outcome: Outcome, answer: Answer | None) -> Row | None:
-    """What is remembered of a row after its request; None: it is forgotten, for it was deleted."""
+    """What is remembered of a row after its request; None: it is forgotten, for its object was deleted."""
     decision, before = sending.planned.decision, sending.row
     if outcome.state == "done" and decision.kind == "delete":
-        return None
+        return _removed(sending, answer)
     generation = sending.request.generation + (outcome.state != "unknown")
     if decision.kind == "revert":
         if outcome.state == "done" and answer is not None:
@@ -62,7 +63,7 @@ def after(sync: Sync, sending: Sending, outcome: Outcome, answer: Answer | None)
         sending.planned.hash,
         "sent",
         body.get("id"),
-        True,
+        _is_ours(sync, sending, body.get("id")),
         generation,
         seen_at=answer.at,
         parent=_parent(sync, body),
@@ -70,6 +71,24 @@ def after(sync: Sync, sending: Sending, outcome: Outcome, answer: Answer | None)
         wrote=wrote,
         showed=showed,
     )
+
+
+def _is_ours(sync: Sync, sending: Sending, id_: Any) -> bool:
+    """Whether an object may be deleted once its row leaves: this sync made it, or took it over as one of its own."""
+    before = sending.row
+    was = before is not None and before.ours and before.object_id == id_
+    return sending.request.operation in MAKES or sync.mode == "upsert" or was
+
+
+def _removed(sending: Sending, answer: Answer | None) -> Row | None:
+    """What is remembered of a row whose object is still there, archived or ended: how, for when the row comes back."""
+    before, operation = sending.row, sending.request.operation
+    if before is None or answer is None or operation == "delete":
+        return None
+    return replace(
+        before, state="gone", ours=False, generation=sending.request.generation + 1, seen_at=answer.at, problems=[],
+        wrote=before.wrote | {REMOVED: operation}, why=f"it left the model: {operation}",
+    )  # fmt: skip
 
 
 def taken_back(sync: Sync, sending: Sending, answer: Answer) -> Row:
@@ -100,7 +119,8 @@ def unsent(sync: Sync, planned: Planned, before: Row | None, live: lookups.Objec
         wrote, showed = _base(sync, decision, before, live.body)
         return replace(
             known, hash=planned.hash, state=state, object_id=decision.object_id,
-            ours=sync.mode == "upsert" or known.ours, wrote=wrote, showed=showed, seen_at=live.at,
+            ours=sync.mode == "upsert" or (known.ours and known.object_id == decision.object_id),
+            wrote=wrote, showed=showed, seen_at=live.at,
             parent=_parent(sync, live.body), why="", problems=[],
         )  # fmt: skip
     problems = [one.as_json() for one in decision.problems]
@@ -114,13 +134,18 @@ def unsent(sync: Sync, planned: Planned, before: Row | None, live: lookups.Objec
 def _base(
     sync: Sync, decision: Decision, before: Row | None, body: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What counts as written last, and as shown of it then: of a field that was left as Stripe has it, what was before,
-    so that it stays edited.
+    """What counts as written last, and as shown of it then: of a field that was not sent, and that Stripe has
+    otherwise or does not show now, what was before, so that one that Stripe won stays edited.
     """
     wrote, showed = dict(decision.wanted), showing(sync.resource, decision.wanted, body)
-    for one in decision.kept:
-        if before is not None and one.field in before.wrote:
-            wrote[one.field], showed[one.field] = before.wrote[one.field], before.showed.get(one.field)
+    if before is None:
+        return wrote, showed
+    sent = flat(decision.payload)
+    for name in wrote.keys() & before.wrote.keys() - sent.keys():
+        if name not in showed or not is_there(sync.resource, name, wrote[name], showed[name], body):
+            wrote[name] = before.wrote[name]
+            if name in before.showed:
+                showed[name] = before.showed[name]
     return wrote, showed
 
 

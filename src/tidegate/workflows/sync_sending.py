@@ -145,7 +145,7 @@ class Sender:
             before = journal.before(db, self._sync.key, self._account.name, keys)
             open_ = {key for key, known in before.items() if known.open}
             some = [one for one in some if one.decision.key not in open_]
-            known = rows.of(db, self._sync.key, keys)
+            known = rows.known(db, self._sync.key, {one.decision.key: one.decision.object_id for one in some})
             requests = self.requests(db, some, known, before)
             marks = lookups.marks(db, self._account.name, self._sync.resource, [r.object_id or "" for r in requests])
             numbers = journal.intend(db, self._run, self._sync.key, self._account.name, requests)

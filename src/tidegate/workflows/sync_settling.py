@@ -47,7 +47,7 @@ def settle(
     """
     with engine.connect() as db:
         left = journal.opened(db, sync.key, account.name, kind)
-        known = rows.of(db, sync.key, [one.key for one in left])
+        known = rows.known(db, sync.key, {one.key: one.object_id for one in left})
         marks = lookups.marks(db, account.name, sync.resource, [one.object_id or "" for one in left])
     if left:
         settling = _Settling(api, sync, Sender(engine, api, account, sync, run, stop=stop))

@@ -52,8 +52,17 @@ def test_null_clears_what_can_be_cleared_unless_it_is_to_be_skipped() -> None:
     said = {"name": "n", "tax_exempt": "t", "metadata": {"k": "k"}, "phone": {"column": "p", "nulls": "clear"}}
     row = {"n": None, "t": None, "k": None, "p": None}
     assert fill("customers", said, row).payload == {"tax_exempt": "", "metadata": {"k": ""}, "phone": ""}
-    skipping = {"tax_exempt": {"column": "t", "nulls": "skip"}, "address": {"line1": "n"}}
+    skipping = {
+        "tax_exempt": {"column": "t", "nulls": "skip"}, "address": {"line1": {"column": "n", "nulls": "skip"}},
+    }  # fmt: skip
     assert fill("customers", skipping, row).payload == {}
+
+
+def test_an_object_whose_values_are_all_null_is_cleared_where_it_can_be() -> None:
+    said = {"address": {"line1": "n", "line2": "m"}, "invoice_settings": {"footer": "n"}}
+    assert fill("customers", said, {"n": None, "m": None}).payload == {"address": ""}
+    assert fill("customers", said, {"n": "S 1", "m": None}).payload["address"] == {"line1": "S 1", "line2": ""}
+    assert fill("products", {"package_dimensions": {"height": "n"}}, {"n": None}).payload == {"package_dimensions": ""}
 
 
 def test_an_empty_template_is_null_and_a_failing_one_is_a_problem_of_its_row() -> None:

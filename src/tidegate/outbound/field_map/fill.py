@@ -112,7 +112,11 @@ def _template(source: str, null: Any, path: str) -> Fill:
 
 
 def _nested(fields: Mapping[str, Node], told: Field | None, path: str) -> Fill:
-    """An object; of a map each value is a field that can be cleared. Without any value it is nothing."""
+    """An object; of a map each value is a field that can be cleared. Where all values are null, it is, unless one of
+    them is to be skipped then.
+    """
+    skips = told is None or told.kind == "map" or any(getattr(one, "nulls", "") == "skip" for one in fields.values())
+    null = SKIP if skips else _null(told, "")
     inner = told.fields if told and told.kind == "object" else None
     parts = [
         (name, _fill(one, inner[name] if inner else None, f"{path}.{name}"))
@@ -125,7 +129,9 @@ def _nested(fields: Mapping[str, Node], told: Field | None, path: str) -> Fill:
         for name, part in parts:
             if (value := part(row, known, found)) is not SKIP:
                 filled_in[name] = value
-        return filled_in or SKIP
+        if any(value != "" for value in filled_in.values()) or (filled_in and null is SKIP):
+            return filled_in
+        return SKIP if found.waits or found.problems else null
 
     return fill
 
@@ -162,4 +168,4 @@ def named(node: Reference, value: Any) -> Sought | None:
     if value is None or value == "":
         return None
     said = values.told(value).strip()
-    return Sought(node.resource, node.way, node.name, said.casefold() if node.way == "email" else said)
+    return Sought(node.resource, node.way, node.name, said.lower() if node.way == "email" else said)

@@ -21,7 +21,8 @@ class Field:
     """A field of a resource, or of an object within it.
 
     `choices`: the values that there are, of text; of an integer or a time, the words that may stand in its place.
-    `clearable`: an empty value takes away what is there. `fields`: of an object; `item`: of a list or a map's values.
+    `clearable`: an empty value takes away what is there; of an address also each line. `fields`: of an object; `item`:
+    of a list or a map's values.
     """
 
     name: str
@@ -104,7 +105,7 @@ def _field(name: str, told: Any, params: type) -> Field:
     return replace(
         found,
         required=name in _required(params),
-        clearable="" in words,
+        clearable="" in words or params.__name__.endswith("Address"),
         choices=tuple(str(word) for word in words if word != ""),
     )
 

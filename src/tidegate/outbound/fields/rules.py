@@ -65,6 +65,10 @@ LOOKED_AT = NOT_NEGATIVE | {"unit_amount_decimal", "interval_count", "start", "n
 """Fields whose values a rule is about, wherever they are."""
 LONGEST_INTERVAL: Mapping[str, int] = {"day": 1095, "week": 156, "month": 36, "year": 3}
 """The most that `interval_count` may be: three years (docs.stripe.com/api/prices/create)."""
+PRORATED_AT_ONCE = ("billing_cycle_anchor", "billing_cycle_anchor_config", "backdate_start_date")
+"""What makes the first period of a new subscription another one than a whole, which `proration_behavior` is about
+(docs.stripe.com/api/subscriptions/create).
+"""
 DECIMALS = 12
 """The most decimal places of an amount in minor units (the SDK's texts)."""
 
@@ -197,7 +201,13 @@ def _price(operation: Operation, payload: Json) -> Iterator[Problem]:
         yield Problem("tiers", "their up_to rises, and that of the last is inf", [one.get("up_to") for one in tiers])
 
 
+UNPRORATED = "say what {} costs now: none, create_prorations or always_invoice"
+
+
 def _subscription(operation: Operation, payload: Json) -> Iterator[Problem]:
+    given = [name for name in PRORATED_AT_ONCE if _is_given(payload, name)]
+    if operation == "create" and given and not payload.get("proration_behavior"):
+        yield Problem("proration_behavior", UNPRORATED.format(", ".join(given)))
     yield from _collected(operation, payload, ("days_until_due",))
     if "items" in payload:
         yield from _items("items", payload["items"])

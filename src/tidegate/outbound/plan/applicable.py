@@ -14,6 +14,18 @@ CANCELED = frozenset({"metadata", "cancellation_details"})
 """What of a canceled subscription can be written (docs.stripe.com/api/subscriptions/update)."""
 
 
+_OVER: Mapping[str, frozenset[str]] = {
+    "subscriptions": frozenset({"canceled", "incomplete_expired"}),
+    "invoices": frozenset({"void"}),
+    "quotes": frozenset({"canceled"}),
+}
+
+
+def is_over(resource: str, live: Json) -> bool:
+    """Whether an object ended for good: it is never what it was again."""
+    return live.get("status") in _OVER.get(resource, frozenset())
+
+
 def why_not(resource: str, live: Json, names: frozenset[str]) -> str:
     """Why these fields of an object cannot be written in the state that it is in; empty: they can."""
     status = live.get("status")

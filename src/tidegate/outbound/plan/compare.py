@@ -23,14 +23,14 @@ ASKED_ONLY: Mapping[str, frozenset[str]] = {
     "quotes": frozenset({"from_quote", "expand"}),
 }  # fmt: skip
 """Parameters that an object does not show: they are no change by themselves."""
-_BILLED = frozenset({"items", "billing_cycle_anchor", "trial_end", "cancel_at", "cancel_at_period_end"})
+BILLED = frozenset({"items", "billing_cycle_anchor", "trial_end", "cancel_at", "cancel_at_period_end"})
 """What of a subscription, when it changes, is prorated or paid for."""
 ALONG: Mapping[tuple[str, str], frozenset[str]] = {
     ("prices", "transfer_lookup_key"): frozenset({"lookup_key"}),
-    ("subscriptions", "off_session"): _BILLED,
-    ("subscriptions", "payment_behavior"): _BILLED,
-    ("subscriptions", "proration_behavior"): _BILLED,
-    ("subscriptions", "proration_date"): _BILLED,
+    ("subscriptions", "off_session"): BILLED,
+    ("subscriptions", "payment_behavior"): BILLED,
+    ("subscriptions", "proration_behavior"): BILLED,
+    ("subscriptions", "proration_date"): BILLED,
     ("invoices", "days_until_due"): frozenset({"collection_method"}),
 }
 """Which of those an update sends, and along with which changes: a finalised invoice, a canceled subscription and the

@@ -7,11 +7,18 @@ from typing import Any, Literal
 
 from tidegate.outbound.fields.catalogue import create_only
 from tidegate.outbound.fields.problems import Problem
+from tidegate.outbound.fields.rules import UNPRORATED
 from tidegate.outbound.plan import items
 from tidegate.outbound.plan.applicable import why_not
-from tidegate.outbound.plan.compare import ALONG, ASKED_ONLY, flat, listed, nested, same, shown, shows
+from tidegate.outbound.plan.compare import ALONG, ASKED_ONLY, BILLED, flat, listed, nested, same, shown, shows
 
 Json = Mapping[str, Any]
+REMOVED = "(removed)"
+"""Under which name `Sent.wrote` keeps how this sync removed a row's object when the row left: archive, end, …"""
+REVIVED: Mapping[str, tuple[str, bool]] = {
+    "products": ("active", True), "prices": ("active", True), "subscriptions": ("cancel_at_period_end", False),
+}  # fmt: skip
+"""What makes an object again what it was before it was archived, or set to end."""
 DELETED = "it was deleted in Stripe"
 ITEMS = ("subscriptions", "items")
 Mode = Literal["upsert", "update", "insert"]
@@ -23,7 +30,8 @@ Kind = Literal["create", "update", "delete", "nothing", "skip", "held", "conflic
 @dataclass(frozen=True, slots=True)
 class Terms:
     """Of a sync, what a decision depends on. `settable`: an object can be made under the id that it is matched by;
-    `replaces`: what cannot be changed of a price is made anew, and the price archived.
+    `replaces`: what cannot be changed of a price is made anew, and the price archived. `mark`: the field that rows are
+    matched by, where the field map does not fill it: it follows the row, and is not held against what Stripe has.
     """
 
     resource: str
@@ -32,6 +40,7 @@ class Terms:
     matched_by_id: bool = False
     settable: bool = False
     replaces: bool = False
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +55,10 @@ class Sent:
 class Asked:
     """A row, filled and checked. `ids`: the live objects that it matches; `live`: the one, as the mirror has it.
 
-    `gone`: the object that this row was before was deleted in Stripe, and no other matches; `forgotten`: it is of a
-    person who is to be known no more. `twins`: the keys of rows that are, or would be, the same object, where it was not sent yet.
-    `parent`: of an invoice item: its invoice.
+    `gone`: the object that this row was before was deleted in Stripe, and no other matches; `back`: how this sync
+    removed the object while the row was away; `forgotten`: it is of a person who is to be known no more. `twins`: the
+    keys of rows that are, or would be, the same object, where it was not sent yet. `parent`: of an invoice item: its
+    invoice.
     """
 
     key: str
@@ -61,6 +71,7 @@ class Asked:
     live: Json | None = None
     sent: Sent | None = None
     gone: bool = False
+    back: str = ""
     forgotten: bool = False
     twins: Sequence[str] = ()
     parent: str | None = None
@@ -143,7 +154,7 @@ def _matched(terms: Terms, row: Asked, said: Json, live: Json) -> Decision:
         return _replacement(row, live)
     if fixed:
         return Decision(row.key, "invalid", id_, problems=fixed)
-    found = list(_changes(terms.resource, row.sent, said, live))
+    found = [*_revived(terms.resource, row, said, live), *_changes(terms, row.sent, said, live)]
     edited = [one for one in found if one.edited]
     if edited and terms.winner == "flag":
         return Decision(row.key, "conflict", id_, changes=found, why=_edited(edited))
@@ -151,6 +162,8 @@ def _matched(terms: Terms, row: Asked, said: Json, live: Json) -> Decision:
     changes = [one for one in found if one not in kept]
     if not changes:
         return Decision(row.key, "nothing", id_, kept=kept)
+    if wrong := _unprorated(terms.resource, said, changes):
+        return Decision(row.key, "invalid", id_, problems=wrong)
     if why := why_not(terms.resource, live, frozenset(one.field.partition(".")[0] for one in changes)):
         return Decision(row.key, "skip", id_, changes=changes, kept=kept, why=why)
     return Decision(row.key, "update", id_, _payload(terms.resource, said, live, changes), changes, kept)
@@ -180,7 +193,7 @@ def _fixed(terms: Terms, row: Asked, live: Json) -> list[Problem]:
     if not row.create:
         return []
     names = create_only(terms.resource) - ASKED_ONLY[terms.resource]
-    wrote = row.sent.wrote if row.sent else {}
+    wrote: Json = row.sent.wrote if row.sent else {}
     return [
         Problem(name, f"it cannot be changed any more; Stripe has {shown(terms.resource, name, live)!r}", value)
         for name, value in row.create.items()
@@ -191,21 +204,40 @@ def _fixed(terms: Terms, row: Asked, live: Json) -> list[Problem]:
     ]
 
 
-def _changes(resource: str, sent: Sent | None, said: Json, live: Json) -> Iterator[Change]:
-    asked_only = ASKED_ONLY[resource]
+def _unprorated(resource: str, said: Json, changes: Sequence[Change]) -> list[Problem]:
+    """What Stripe would prorate in its own way, for the row does not say how."""
+    billed = [one.field for one in changes if one.field in said and one.field in BILLED]
+    if resource != "subscriptions" or not billed or said.get("proration_behavior"):
+        return []
+    return [Problem("proration_behavior", UNPRORATED.format(", ".join(billed)))]
+
+
+def _revived(resource: str, row: Asked, said: Json, live: Json) -> Iterator[Change]:
+    """What takes back that this sync archived an object, or set it to end, while its row was away."""
+    name, value = REVIVED.get(resource, ("", False))
+    if row.back in {"archive", "end"} and name not in said and live.get(name) is (not value):
+        yield Change(name, not value, value)
+
+
+def _changes(terms: Terms, sent: Sent | None, said: Json, live: Json) -> Iterator[Change]:
+    resource, asked_only = terms.resource, ASKED_ONLY[terms.resource]
     for name, wanted in said.items():
+        if name == terms.mark and (sent is None or name not in sent.wrote or same(wanted, sent.wrote[name])):
+            continue
         has = shown(resource, name, live)
-        if name in asked_only or _is_there(resource, name, wanted, has, live):
+        if name in asked_only or is_there(resource, name, wanted, has, live):
             continue
         if sent is None or name not in sent.wrote:
             yield Change(name, has, wanted)
             continue
-        edited = not same(sent.showed.get(name), has)
+        # What Stripe's answer did not show is held against what the mirror has once it is looked at.
+        edited = name in sent.showed and shows(resource, name, live) and not same(sent.showed[name], has)
         if edited or not same(wanted, sent.wrote[name]):  # else Stripe writes it otherwise than it was sent
             yield Change(name, has, wanted, edited)
 
 
-def _is_there(resource: str, name: str, wanted: Any, has: Any, live: Json) -> bool:
+def is_there(resource: str, name: str, wanted: Any, has: Any, live: Json) -> bool:
+    """Whether an object has what is wanted of a field; `has`: what it shows of it."""
     if (resource, name) == ITEMS:
         return not items.updates(wanted, listed(live.get("items")))
     return same(wanted, has)
@@ -215,7 +247,8 @@ def _payload(resource: str, said: Json, live: Json, changes: Sequence[Change]) -
     """What is sent of a change: the fields that differ, and those that only tell how."""
     names = {one.field for one in changes}
     names |= {name for name, with_ in _along(resource) if names & with_}
-    payload = nested({name: value for name, value in said.items() if name in names})
+    revived = {one.field: one.after for one in changes if one.field not in said}
+    payload = nested({name: value for name, value in said.items() if name in names} | revived)
     if (resource, "items") == ITEMS and "items" in payload:
         payload["items"] = items.updates(payload["items"], listed(live.get("items")))
     return payload
@@ -227,8 +260,10 @@ def _along(resource: str) -> Sequence[tuple[str, frozenset[str]]]:
 
 
 def showing(resource: str, wanted: Json, live: Json) -> dict[str, Any]:
-    """What an object shows of what is wanted of it (`Decision.wanted`): what `Sent.showed` keeps."""
-    return {name: shown(resource, name, live) for name in wanted}
+    """What an object shows of what is wanted of it (`Decision.wanted`): what `Sent.showed` keeps. What it does not show
+    at all is left out.
+    """
+    return {name: shown(resource, name, live) for name in wanted if shows(resource, name, live)}
 
 
 def _edited(changes: Sequence[Change]) -> str:
