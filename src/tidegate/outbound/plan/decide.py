@@ -191,7 +191,7 @@ def _changes(resource: str, sent: Sent | None, said: Json, live: Json) -> Iterat
             continue
         edited = not same(sent.showed.get(name), has)
         if edited or not same(wanted, sent.wrote[name]):  # else Stripe writes it otherwise than it was sent
-            yield Change(name, has, wanted, edited)
+            yield Change(name, has if shows(resource, name, live) else sent.wrote[name], wanted, edited)
 
 
 def _is_there(resource: str, name: str, wanted: Any, has: Any, live: Json) -> bool:
