@@ -84,7 +84,8 @@ BACK: Mapping[str, tuple[str, Any, Mapping[str, Any]]] = {
     "quotes": ("quotes", BY_MARK, {"description": "mark"}),
 }
 REVIVED: Mapping[str, dict[str, Any]] = {
-    "prices": {"active": "true"}, "products": {"active": "true"}, "ending": {"cancel_at_period_end": "false", "proration_behavior": "none"},
+    "prices": {"active": "true"}, "products": {"active": "true"},
+    "ending": {"cancel_at_period_end": "false", "proration_behavior": "none"},
 }  # fmt: skip
 
 

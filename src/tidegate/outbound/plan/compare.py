@@ -74,9 +74,11 @@ def showing(resource: str, name: str) -> Callable[[Json], Any]:
 
 
 def shows(resource: str, name: str, live: Json) -> bool:
-    """Whether an object shows a parameter at all: of a price the tiers, and of a quote the lines, are shown only to who
-    asks for them.
+    """Whether an object shows a parameter at all: a price's tiers and a quote's lines are shown to who asks for them
+    (of those the mirror may have an empty list).
     """
+    if (resource, name) in _ASKED_FOR:
+        return bool(listed(live.get(name)))
     return (resource, name) in _ELSEWHERE or name.startswith(METADATA) or name in live
 
 
@@ -209,6 +211,7 @@ def id_of(value: Any) -> str | None:
     return cast("Json", value).get("id") if isinstance(value, Mapping) else value
 
 
+_ASKED_FOR = frozenset({("quotes", "line_items")})
 _SHOWN: Mapping[tuple[str, str], Callable[[Json], Any]] = {
     ("prices", "tiers"): _tiers,
     ("prices", "custom_unit_amount"): _custom_amount,

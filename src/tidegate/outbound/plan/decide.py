@@ -233,7 +233,7 @@ def _changes(terms: Terms, sent: Sent | None, said: Json, live: Json) -> Iterato
         # What Stripe's answer did not show is held against what the mirror has once it is looked at.
         edited = name in sent.showed and shows(resource, name, live) and not same(sent.showed[name], has)
         if edited or not same(wanted, sent.wrote[name]):  # else Stripe writes it otherwise than it was sent
-            yield Change(name, has, wanted, edited)
+            yield Change(name, has if shows(resource, name, live) else sent.wrote[name], wanted, edited)
 
 
 def is_there(resource: str, name: str, wanted: Any, has: Any, live: Json) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, cast
 from tidegate.outbound.fields.shapes import checked
 from tidegate.outbound.plan import items
 from tidegate.outbound.plan.applicable import why_not
-from tidegate.outbound.plan.compare import ASKED_ONLY, flat, id_of, listed, nested, same, shown
+from tidegate.outbound.plan.compare import ASKED_ONLY, flat, id_of, listed, nested, same, shown, shows
 from tidegate.outbound.plan.decide import ITEMS, Change, Decision
 from tidegate.outbound.plan.deletes import deletion
 from tidegate.outbound.push.redaction import MARK
@@ -103,8 +103,8 @@ def _restored(resource: str, done: Done, live: Json, despite_edits: bool) -> Dec
     sent = flat(done.params)
     changes: list[Change] = []
     for name, before in done.before.items():
-        has = shown(resource, name, live)
-        after = shown(resource, name, done.response)
+        has = shown(resource, name, live) if shows(resource, name, live) else (done.wrote or {}).get(name)
+        after = shown(resource, name, done.response) if shows(resource, name, done.response) else None
         after = sent.get(name) if after is None or MARK in str(after) else after
         wanted = _written(resource, name, before, sent.get(name), live)
         if name not in ASKED_ONLY[resource] and not same(before if wanted == "" else wanted, has):
