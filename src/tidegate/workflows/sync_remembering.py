@@ -125,9 +125,10 @@ def unsent(sync: Sync, planned: Planned, before: Row | None, live: lookups.Objec
         )  # fmt: skip
     problems = [one.as_json() for one in decision.problems]
     seen_at = live.at if live is not None else known.seen_at
+    lets_go = decision.kind == "gone" and decision.object_id is None
     return replace(
-        known, hash=planned.hash, state=state, seen_at=seen_at, why=decision.why, problems=problems,
-        parent=decision.parent or known.parent,
+        known, hash=planned.hash, state=state, ours=known.ours and not lets_go, seen_at=seen_at,
+        why=decision.why, problems=problems, parent=decision.parent or known.parent,
     )  # fmt: skip
 
 

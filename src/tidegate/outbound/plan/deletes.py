@@ -13,19 +13,19 @@ def deletion(
     resource: str, key: str, ours: bool, object_id: str | None, live: Json | None, options: Json, heir: str = ""
 ) -> Decision:
     """The decision about a row that is gone. `live`: its object as the mirror has it; None: it is not there any more.
-    `heir`: the row of the model that its object is now.
+    `heir`: the row of the model that its object is now. A decision that names no object lets go of it.
 
     `options`: those of `specs.Delete`. A decision to delete says in its payload how: {"do": delete, archive, cancel,
     void}, with the parameters that go along.
     """
     if heir:
-        return Decision(key, "gone", object_id, why=f"it left the model, and row {heir} is its object now")
+        return Decision(key, "gone", why=f"it left the model, and row {heir} is its object now")
     if options.get("how") != "remove":
         return Decision(key, "gone", object_id, why="it left the model, and the sync deletes nothing")
     if not ours or object_id is None:
         return Decision(key, "gone", object_id, why="it left the model, and is none that this sync made")
     if live is None:
-        return Decision(key, "gone", object_id, why="it left the model, and is gone in Stripe")
+        return Decision(key, "gone", why="it left the model, and is gone in Stripe")
     do, params, why = _WAYS[resource](live, options)
     if not do:
         return Decision(key, "skip", object_id, why=why)
