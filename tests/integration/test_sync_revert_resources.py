@@ -1,4 +1,4 @@
-"""Taking back runs of products, invoices, invoice items and quotes: fields go back, what was made goes, the rest is named."""
+"""Taking back runs of products, invoices, their items and quotes: fields go back, what was made goes, or is named."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -42,7 +42,9 @@ def test_products_have_their_fields_again_and_are_deleted_or_archived(desk: Desk
     rows = [{"id": f"good_{n}", "name": f"Good {n}", "text": None, "tier": "a"} for n in (1, 2)]
     made = run(desk, "goods", rows)
     assert made["sent"] == {"create": 2}
-    changed = run(desk, "goods", [one | {"name": "Better", "text": "Now with", "tier": "b"} for one in rows[:1]] + rows[1:])
+    changed = run(
+        desk, "goods", [one | {"name": "Better", "text": "Now with", "tier": "b"} for one in rows[:1]] + rows[1:]
+    )
     assert changed["sent"] == {"update": 1}
     assert revert(desk, changed) == {
         "asked": [("POST", "products/good_1", {"name": "Good 1", "description": "", "metadata": {"tier": "a"}})],

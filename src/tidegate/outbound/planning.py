@@ -91,8 +91,8 @@ create or replace table decisions (key varchar, hash bigint, kind varchar, objec
         _delete(staging, sync, asking)
     found = dict(staging.db.execute("select kind, count(*) from decisions group by 1").fetchall())
     told = {kind: int(found.get(kind, 0)) for kind in KINDS}
-    adopted = _adopted(staging)
-    stops = _stops(sync, counts, told, told["update"] - (adopted if first else 0)) if keys is None and limit is None else []
+    adopted, whole = _adopted(staging), keys is None and limit is None
+    stops = _stops(sync, counts, told, told["update"] - (adopted if first else 0)) if whole else []
     return Plan(sync.key, told, counts, _fingerprint(staging), stops, adopted)
 
 
@@ -208,7 +208,8 @@ from decisions where kind in ('create', 'update', 'replace', 'delete')""").fetch
 def _adopted(staging: Staging) -> int:
     """How many updates are of objects that were none of the sync's before."""
     [(found,)] = staging.db.execute("""
-select count(*) from decisions d join differing f on f.key = d.key and f.what = 'new' where d.kind = 'update'""").fetchall()
+select count(*) from decisions d join differing f on f.key = d.key and f.what = 'new'
+where d.kind = 'update'""").fetchall()
     return int(found)
 
 

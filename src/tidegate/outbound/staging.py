@@ -248,7 +248,9 @@ def standing(url: str, sync: str) -> Generator[Known]:
             return cursor.fetch_record_batch()
 
         cursor.execute("set transaction isolation level repeatable read")
-        cursor.execute(f"select key, hash, state in ({opened}) as again, state = 'gone' as gone {of} and state <> 'sent'")
+        cursor.execute(
+            f"select key, hash, state in ({opened}) as again, state = 'gone' as gone {of} and state <> 'sent'"
+        )
         others = cursor.fetch_arrow_table()
         cursor.execute(f"select hash {of}")
         yield Known(cursor.fetch_record_batch(), others, named)

@@ -50,7 +50,8 @@ ALL = Part()
 class Planning:
     """A plan being made, with the rows and decisions beside it for as long as it is open.
 
-    `moved`: what its rows name and stands for other objects than before. `looked_until`: Stripe's time until which changes of its objects are in it; None: it is not of all rows.
+    `moved`: what its rows name and stands for other objects than before. `looked_until`: Stripe's time until which
+    changes of its objects are in it; None: it is not of all rows.
     """
 
     sync: Sync
