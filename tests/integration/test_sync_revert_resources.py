@@ -1,4 +1,4 @@
-"""Taking back runs of products, invoices, invoice items and quotes: fields go back, what was made goes, the rest is named."""
+"""Taking back runs of products, invoices, their items and quotes: fields go back, what was made goes, or is named."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -105,7 +105,8 @@ class NewRun(Rows):
 
 class Plan(BaseModel):
     """What a run would do. `plan`: its number, null for a part; `counts` by kind; `stops`: why a run would not begin;
-    `adopted`: how many of the updates are of objects that were none of the sync's before; `sample`: the first rows of each kind, field by field.
+    `adopted`: how many of the updates are of objects that were none of the sync's before; `sample`: the first rows of
+    each kind, field by field.
     """
 
     model_config = ConfigDict(extra="ignore")

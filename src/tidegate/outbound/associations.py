@@ -29,12 +29,11 @@ def moved(
             case "sync":
                 now = {row.value: tuple(row.ids) for row in db.execute(_OF_SYNC, of)}
             case "own_id":
-                stood = _stood(db, text(_ALL), of)
+                stood = _stood(db, _ALL, of)
                 is_now = own_ids(name, stood)
                 now = {value: is_now.get(value, ()) for value, ids in stood.items() if is_now.get(value, ()) != ids}
             case _:
-                statement = text(_TOUCHED.format(resource=resource, by=lookups.BY[way], all=_ALL))
-                stood = _stood(db, statement, of)
+                stood = _stood(db, _TOUCHED.format(resource=resource, by=lookups.BY[way], all=_ALL), of)
                 is_now = lookups.find(db, connection, resource, way, name, stood)
                 now = {value: is_now.get(value, ()) for value, ids in stood.items() if is_now.get(value, ()) != ids}
         found |= {Sought(resource, way, name, value): ids for value, ids in now.items()}
@@ -59,8 +58,8 @@ def forget(db: Connection, sync: str, some: Collection[Sought]) -> None:
         db.execute(_FORGET, said)
 
 
-def _stood(db: Connection, statement: object, of: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    return {row.value: tuple(row.ids) for row in db.execute(statement, of)}  # pyright: ignore[reportArgumentType, reportCallIssue]
+def _stood(db: Connection, sql: str, of: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    return {row.value: tuple(row.ids) for row in db.execute(text(sql), of)}
 
 
 _ALL = """

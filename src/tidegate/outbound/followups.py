@@ -64,15 +64,13 @@ def unfinished(db: Connection, connection: str) -> dict[str, Unfinished]:
     """The drafts that a run is to finish and cannot yet, by their sync; and for what they wait."""
     found: dict[str, Unfinished] = {}
     for row in db.execute(_UNFINISHED, {"connection": connection, "run": 0}):
-        why = [
-            f"{row.awaiting:,} until {' and '.join(row.awaited)} went through all of their rows"
-            if row.awaiting
-            else "",
-            f"{row.failing:,} for items that did not pass" if row.failing else "",
-            f"{row.empty:,} for an item" if row.empty else "",
-            f"{row.ready:,} for the next run" if row.ready else "",
-        ]
-        found[row.sync] = Unfinished(row.drafts, row.since, ", ".join(one for one in why if one))
+        awaited = f"until {' and '.join(row.awaited)} went through all of their rows"
+        why = {
+            awaited: row.awaiting, "for items that did not pass": row.failing, "for an item": row.empty,
+            "for the next run": row.ready,
+        }  # fmt: skip
+        told = ", ".join(f"{count:,} {what}" for what, count in why.items() if count)
+        found[row.sync] = Unfinished(row.drafts, row.since, told)
     return found
 
 

@@ -251,8 +251,8 @@ from decisions where kind in ('create', 'update', 'replace', 'delete', 'finish',
 def _adopted(staging: Staging) -> int:
     """How many updates are of objects that were none of the sync's before."""
     [(found,)] = staging.db.execute("""
-select count(*) from decisions d
-join differing f on f.key = d.key and f.what = 'new' where d.kind = 'update'""").fetchall()
+select count(*) from decisions d join differing f on f.key = d.key and f.what = 'new'
+where d.kind = 'update'""").fetchall()
     return int(found)
 
 

@@ -44,8 +44,8 @@ def of(db: Connection, sync: str, keys: Sequence[str]) -> dict[str, Row]:
     """The rows of these keys, by key."""
     read = msgspec.json.decode
     return {
-        key: Row(key, *plain, read(wrote), read(showed), read(problems))
-        for key, *plain, wrote, showed, problems in db.execute(_OF, {"sync": sync, "keys": list(keys)}).all()
+        values[0]: Row(*values, read(wrote), read(showed), read(problems))
+        for *values, wrote, showed, problems in db.execute(_OF, {"sync": sync, "keys": list(keys)}).all()
     }
 
 
@@ -153,7 +153,8 @@ select key from tidegate.sync_rows
 where sync = :sync and object_id = any(cast(:ids as text[])) order by state <> 'gone', at""")
 
 _OF = text(f"""
-select {", ".join((*_PLAIN, *(f"{name}::text" for name in _JSON)))} from tidegate.sync_rows where sync = :sync and key = any(cast(:keys as text[]))""")
+select {", ".join((*_PLAIN, *(f"{name}::text" for name in _JSON)))} from tidegate.sync_rows
+where sync = :sync and key = any(cast(:keys as text[]))""")
 
 _KEEP = text(f"""
 insert into tidegate.sync_rows as r (sync, run, {", ".join(_ALL)})

@@ -5,10 +5,10 @@ rules.
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from functools import cache
-from typing import Annotated, Any, Literal, Union, cast
+from typing import Annotated, Any, Literal, NotRequired, Union, cast
 
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError, with_config
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from tidegate.outbound.fields import values
 from tidegate.outbound.fields.catalogue import Field, Operation, catalogue

@@ -69,7 +69,7 @@ def showing(resource: str, name: str) -> Callable[[Json], Any]:
     """What tells of an object what it shows of a parameter, as `shown` does."""
     if name.startswith(METADATA):
         key = name.removeprefix(METADATA)
-        return lambda live: (live.get("metadata") or {}).get(key)
+        return lambda live: cast("Json", live.get("metadata") or {}).get(key)
     return _SHOWN.get((resource, name)) or (lambda live: live.get(name))
 
 
