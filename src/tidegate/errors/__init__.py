@@ -37,6 +37,7 @@ TidegateError
 │   ├── ReaderRefused
 │   ├── QueryRefused
 │   ├── PreviewNeeded
+│   │   └── SalePreviewNeeded
 │   ├── PreviewStale
 │   ├── UsageInvalid
 │   ├── PolicyInvalid
@@ -54,6 +55,8 @@ TidegateError
 │   ├── ModelInvalid
 │   ├── PlanStale
 │   ├── RunNotReverted
+│   ├── SaleInvalid
+│   ├── SaleRefused
 │   ├── OutboundInUse
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
@@ -69,6 +72,9 @@ TidegateError
 │   ├── ImportIncomplete
 │   ├── ModelRowsInvalid
 │   ├── OutboundPaused
+│   ├── PaymentRefused
+│   ├── SaleRunning
+│   ├── SaleUnsettled
 │   ├── SyncStopped
 │   ├── SyncRunning
 │   │   └── SyncTakenOver
@@ -94,6 +100,7 @@ TidegateError
 │   │   ├── StripeKeyRefused
 │   │   └── StripeAccessRevoked
 │   ├── StripePermissionMissing
+│   │   └── WritePermissionMissing
 │   ├── StripeObjectMissing
 │   ├── StripeEndpointMissing
 │   ├── StripeCursorGone
@@ -189,6 +196,15 @@ from tidegate.errors.revenue import (
     SubscriptionInvalid,
 )
 from tidegate.errors.security import ScopeMissing, ScopeUnknown, TokenRefused, TokenUnknown
+from tidegate.errors.selling import (
+    PaymentRefused,
+    SaleInvalid,
+    SalePreviewNeeded,
+    SaleRefused,
+    SaleRunning,
+    SaleUnsettled,
+    WritePermissionMissing,
+)
 from tidegate.errors.stripe import (
     ENDS_THE_WORK,
     StripeAccessRevoked,
@@ -262,6 +278,7 @@ __all__ = [
     "OtherAccount",
     "OutboundInUse",
     "OutboundPaused",
+    "PaymentRefused",
     "PlanStale",
     "PolicyInvalid",
     "PortTaken",
@@ -276,6 +293,11 @@ __all__ = [
     "ReviewUnknown",
     "RunNotReverted",
     "RunUnknown",
+    "SaleInvalid",
+    "SalePreviewNeeded",
+    "SaleRefused",
+    "SaleRunning",
+    "SaleUnsettled",
     "SchemaTooNew",
     "ScopeMissing",
     "ScopeUnknown",
@@ -313,6 +335,7 @@ __all__ = [
     "UsageInvalid",
     "WorkStopped",
     "WriteKeyMissing",
+    "WritePermissionMissing",
     "outcome",
     "passes",
     "refusal",
