@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import stripe
@@ -18,6 +22,9 @@ from tidegate.contacts.directory import Making
 from tidegate.mirror.tables import STRIPE_TABLES
 from tidegate.outbound.selling.wish import Wish
 from tidegate.sandbox import Sandbox
+from tidegate.sandbox.config import SandboxConfig
+from tidegate.settings import Settings
+from tidegate.store.engine import open_engine
 from tidegate.wiring import Hub
 from tidegate.workflows import sell
 from tidegate.workflows.contacts_fetch import fetch
@@ -55,15 +62,16 @@ class Till:
     def doors(self) -> sell.Doors:
         return sell.Doors(self.hub.engine, self.hub.stripe, self.hub.stripe_writing)
 
-    def contact(self, external_id: str = "acme", email: str = "ada@acme.example", **said: Any) -> str:
+    def contact(self, external_id: str = "acme", **said: Any) -> str:
         """A contact without a customer; returns how it is called."""
+        made = {"name": external_id.capitalize(), "email": f"ada@{external_id}.example"} | said
         with self.hub.engine.begin() as db:
-            directory.make(db, False, Making("account", external_id, name="Acme", email=email, **said))
+            directory.make(db, False, Making("account", external_id, **made))
         return f"account:{external_id}"
 
     def customer(self, contact: str = "acme", card: str | None = "pm_card_visa", **params: Any) -> str:
         """A customer of the contact's with a card, if any, known to the hub; returns its id."""
-        given = {"name": "Acme", "metadata": {"workspace_id": contact}, **params}
+        given = {"name": contact.capitalize(), "metadata": {"workspace_id": contact}, **params}
         made = self.v1.customers.create(given)
         if card:
             self.card(made.id, card)
@@ -92,12 +100,19 @@ class Till:
             lambda: [self.sandbox.state.full(resource, id_) for id_ in list(self.sandbox.state[resource].ids)]
         )
 
-    def sold(self) -> list[tuple[str, list[tuple[str, int]]]]:
-        """Status and items, as (price by its name, quantity), of each subscription that is not over."""
+    def of(self, contact: str, resource: str) -> list[dict[str, Any]]:
+        """The sandbox's objects that are of a contact's customers; customers themselves by what made them."""
+        customers = [one for one in self.all("customers") if contact in one["metadata"].values()]
+        if resource == "customers":
+            return customers
+        return [one for one in self.all(resource) if one["customer"] in {customer["id"] for customer in customers}]
+
+    def sold(self, contact: str = "acme") -> list[tuple[str, list[tuple[str, int]]]]:
+        """Status and items, as (price by its name, quantity), of each subscription of a contact that is not over."""
         named = {id_: name for name, id_ in self.prices.items()}
         return [
             (one["status"], [(named[item["price"]["id"]], item["quantity"]) for item in one["items"]["data"]])
-            for one in self.all("subscriptions")
+            for one in self.of(contact, "subscriptions")
             if one["status"] not in {"canceled", "incomplete_expired"}
         ]
 
@@ -109,15 +124,18 @@ where c.external_id = :id"""
         with self.hub.engine.connect() as db:
             return set(db.scalar(text(query), {"id": contact}) or {})
 
-    def requests(self) -> list[tuple[str, str, str]]:
-        """Operation, path and state of every request that is journalled."""
-        query = text("select operation, path, state from tidegate.requests order by id")
+    def requests(self, contact: str = "acme") -> list[tuple[str, str, str]]:
+        """Operation, path without ids, and state of every request to a contact that is journalled."""
+        query = text("""
+select r.operation, r.path, r.state from tidegate.requests r join tidegate.contacts c on r.sync = 'contact:' || c.key
+where c.external_id = :id order by r.id""")
         with self.hub.engine.connect() as db:
-            return [tuple(row) for row in db.execute(query)]  # pyright: ignore[reportReturnType]
+            rows = db.execute(query, {"id": contact}).all()
+        return [(row.operation, "/".join(row.path.split("/")[2:3]), row.state) for row in rows]
 
-    def half_way(self) -> None:
-        """Moves Stripe's clock to the middle of the period of the first subscription."""
-        item = self.all("subscriptions")[0]["items"]["data"][0]
+    def half_way(self, contact: str = "acme") -> None:
+        """Moves Stripe's clock to the middle of the period of the contact's first subscription."""
+        item = self.of(contact, "subscriptions")[0]["items"]["data"][0]
         middle = (item["current_period_start"] + item["current_period_end"]) // 2
         self.sandbox.advance(middle - self.sandbox.call(lambda: self.sandbox.world.clock.now))
 
@@ -153,3 +171,18 @@ def _catalog(made: Till) -> None:
             packages.publish(db, package)
         for name, price in made.prices.items():
             mappings.set_(db, Wanted(made.account.name, price=price, package=name.split()[0]))
+
+
+@contextmanager
+def opened(url: str, secret_key: str, folder: Path, **config: Any) -> Generator[Till]:
+    """A shop on a database, with a sandbox without customers unless told otherwise."""
+    # What ends by itself ends by the database's clock, which is the machine's: Stripe's is to be the same.
+    given: dict[str, Any] = {"customers": 0, "months": 1, "as_of": int(time.time()), **config}
+    engine = open_engine(url, pool_size=10)
+    hub = Hub(Settings(home=folder, database_url=url, secret_key=secret_key), engine)  # pyright: ignore[reportArgumentType]
+    try:
+        with Sandbox.start(SandboxConfig(**given)) as sandbox:
+            yield till(hub, sandbox)
+    finally:
+        hub.close()
+        engine.dispose()

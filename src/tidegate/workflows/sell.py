@@ -1,7 +1,7 @@
 """Starts, changes and ends a contact's subscription in Stripe: looked at, then sent; the mirror then grants."""
 
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,9 +52,9 @@ def preview(doors: Doors, account: Account, ref: str, wish: Wish) -> dict[str, A
     refuse of the change it refuses in its preview, but for the payment.
     """
     contact = _contact(doors, account, ref)
-    with _asking(doors, account) as (api, may_write):
-        looked = _look(doors, api, account, contact, check(wish), None)
-    notes = (*looked.step.notes, *(() if may_write else (NO_WRITE_KEY,)))
+    with _asking(doors, account) as apis:
+        looked = _look(doors, apis, account, contact, check(wish), None)
+    notes = (*looked.step.notes, *(() if len(apis) > 1 else (NO_WRITE_KEY,)))
     said = sell_telling.told(account, contact.ref, wish, replace(looked.step, notes=notes), looked)
     state = "nothing" if looked.step.operation == "nothing" else "preview"
     return said | {"state": state, "token": looked.token(contact.ref, wish)}
@@ -74,7 +74,8 @@ def carry_out(
     contact = _contact(doors, account, ref)
     with doors.engine.connect() as db:
         pausing.refuse(db)
-    with runs.exclusive(doors.engine, subject(contact), KIND) as alone, doors.writing(account) as api:
+    exclusive = runs.exclusive(doors.engine, subject(contact), KIND)
+    with exclusive as alone, doors.writing(account) as api, doors.stripe(account) as reading:
         if not alone:
             raise SaleRunning(contact=contact.ref)
         sender = Sender(doors.engine, api, account, contact, by)
@@ -82,7 +83,7 @@ def carry_out(
         if settled and dict(settled[-1].wanted) == wish.as_json():
             looked = Looked(_done_before(doors, account, contact, wish))
             return _told(doors, account, contact, wish, looked, settled[-1])
-        looked = _look(doors, api, account, contact, wish, sell_preview.prorated_at(token))
+        looked = _look(doors, [api, reading], account, contact, wish, sell_preview.prorated_at(token))
         if looked.step.operation == "nothing":
             said = sell_telling.told(account, contact.ref, wish, looked.step, looked)
             return said | {"state": "nothing", "token": looked.token(contact.ref, wish)}
@@ -100,21 +101,24 @@ def _contact(doors: Doors, account: Account, ref: str) -> Contact:
 
 
 @contextmanager
-def _asking(doors: Doors, account: Account) -> Generator[tuple[StripeApi, bool]]:
-    """Stripe for previews, by the key that may write if there is one: a preview is a POST; and whether it may."""
-    with ExitStack() as open_:
-        try:
-            api, may_write = open_.enter_context(doors.writing(account)), True
-        except WriteKeyMissing:
-            api, may_write = open_.enter_context(doors.stripe(account)), False
-        yield api, may_write
+def _asking(doors: Doors, account: Account) -> Generator[list[StripeApi]]:
+    """Stripe for previews, by the key that may write, if there is one, and by the one that reads: previews are POSTs,
+    and which of them may ask for one is for Stripe to say.
+    """
+    with ExitStack() as stack:
+        apis: list[StripeApi] = []
+        with suppress(WriteKeyMissing):  # `preview` tells it
+            apis.append(stack.enter_context(doors.writing(account)))
+        yield [*apis, stack.enter_context(doors.stripe(account))]
 
 
-def _look(doors: Doors, api: StripeApi, account: Account, contact: Contact, wish: Wish, at: int | None) -> Looked:
+def _look(
+    doors: Doors, apis: Sequence[StripeApi], account: Account, contact: Contact, wish: Wish, at: int | None
+) -> Looked:
     """What the wish comes to by what Stripe shows just now of the contact."""
     contacts_fetch.fetch(doors.engine, doors.stripe, account.livemode, contact.ref)
     facts, step = _step(doors, account, contact, wish)
-    return sell_preview.look(doors.engine, api, account, contact, facts, step, wish, at)
+    return sell_preview.look(doors.engine, apis, account, contact, facts, step, wish, at)
 
 
 def _step(doors: Doors, account: Account, contact: Contact, wish: Wish) -> tuple[Facts, Step]:

@@ -128,7 +128,7 @@ left join stripe.products o on o.connection = i.connection and o.id = i.product
 left join tidegate.grants g on g.connection = i.connection and g.subscription = s.id and g.item = i.id
 left join tidegate.packages k on k.key = g.package
 where l.connection = :c and l.contact = :contact and s.status = any(cast(:live as text[]))
-order by s.created, s.id, i.created, i.id""")
+order by s.created, s.id, coalesce(k.kind = 'base', false) desc, i.created, i.id""")
 
 _PRICES = text("""
 select p.id, p.product, p.active and coalesce(o.active, true) as active, p.currency, p.unit_amount, p.interval,

@@ -17,7 +17,7 @@ from tidegate.contacts import by_hand
 from tidegate.contacts.directory import Contact
 from tidegate.entitlements.answers import answer
 from tidegate.entitlements.grants import derive_grants
-from tidegate.errors import StripeRefused
+from tidegate.errors import StripePermissionMissing, StripeRefused
 from tidegate.mirror import lookups
 from tidegate.mirror.apply import apply
 from tidegate.mirror.arrivals import arrive
@@ -71,23 +71,24 @@ def prorated_at(token: str | None) -> int | None:
 
 
 def look(
-    engine: Engine, api: StripeApi, account: Account, contact: Contact, facts: Facts, step: Step, wish: Wish,
-    at: int | None,
+    engine: Engine, apis: Sequence[StripeApi], account: Account, contact: Contact, facts: Facts, step: Step,
+    wish: Wish, at: int | None,
 ) -> Looked:  # fmt: skip
     """Asks Stripe for the invoices and tries in the database what the contact may use then; nothing stays.
 
-    `at`: as of when it is prorated; None: as of now. Raises as StripeApi does: what Stripe would refuse it refuses
+    `apis`: the connection by its keys, of which the first one does that may ask for previews. `at`: as of when it is
+    prorated; None: as of now. Raises as StripeApi does: what Stripe would refuse it refuses
     here.
     """
     looked = Looked(step)
     if step.preview is not None:
-        _ask(api, looked, wish, at)
+        _ask(apis, looked, wish, at)
     pretending = partial(_before_and_after, account=account, contact=contact, facts=facts, step=step, wish=wish)
     looked.features, looked.packages = tried(engine, pretending)
     return looked
 
 
-def _ask(api: StripeApi, looked: Looked, wish: Wish, at: int | None) -> None:
+def _ask(apis: Sequence[StripeApi], looked: Looked, wish: Wish, at: int | None) -> None:
     step = looked.step
     assert step.preview is not None
     details = dict(step.preview.get("subscription_details") or {})
@@ -95,19 +96,24 @@ def _ask(api: StripeApi, looked: Looked, wish: Wish, at: int | None) -> None:
     if at is not None and step.prorated and step.operation == "update":
         details["proration_date"] = at
     if not wish.trial_days:  # of a trial nothing is charged, and when it ends only Stripe's clock tells
-        looked.invoice = _invoice(api, asked)
+        looked.invoice = _invoice(apis, asked)
     if looked.invoice and step.prorated and step.operation == "update":
         parent: Mapping[str, Any] = looked.invoice.get("parent") or {}
         of: Mapping[str, Any] = parent.get("subscription_details") or {}
         looked.prorated_at = at or of.get("subscription_proration_date")
     if step.operation in {"create", "update"}:
-        looked.recurring = _invoice(api, {**asked, "preview_mode": "recurring"})
+        looked.recurring = _invoice(apis, {**asked, "preview_mode": "recurring"})
 
 
-def _invoice(api: StripeApi, params: Mapping[str, Any]) -> dict[str, Any] | None:
+def _invoice(apis: Sequence[StripeApi], params: Mapping[str, Any]) -> dict[str, Any] | None:
     """The invoice of a preview; None: there would be none."""
+    first, *others = apis
     try:
-        return body_of(api.post(PREVIEW, params, interactive=True).body)
+        return body_of(first.post(PREVIEW, params, interactive=True).body)
+    except StripePermissionMissing:
+        if not others:
+            raise
+        return _invoice(others, params)
     except StripeRefused as error:
         if error.facts.get("code") == NOTHING_TO_BILL:
             return None

@@ -25,8 +25,8 @@ def price(facts: Facts, wish: Wish, *, beside: Price | None = None, currency: st
         said = " and ".join(one for one in (wish.interval and f"--interval {wish.interval}",
                                             wish.currency and f"--currency {wish.currency}") if one)  # fmt: skip
         raise SaleInvalid(problem=f"No price of {facts.package} has {said}. There are {_list(known)}.")
-    for nearer in (_like(wanted, wish, beside), _in(wanted, wish, currency)):
-        wanted = nearer or wanted
+    wanted = _like(wanted, wish, beside) or wanted
+    wanted = _in(wanted, wish, currency) or wanted
     if len(wanted) > 1:
         raise SaleInvalid(
             problem=f"{facts.package} has several prices: say which with --price, or --interval and --currency. "
