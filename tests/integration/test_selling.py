@@ -1,6 +1,7 @@
 """Subscriptions started, changed and ended from the hub: looked at, sent, granted by the mirror."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tidegate.errors import (
     SalePreviewNeeded,
     SaleRefused,
     SaleRunning,
+    SaleUnsettled,
     StripeRefused,
     WriteKeyMissing,
     WritePermissionMissing,
@@ -30,7 +32,7 @@ from tidegate.outbound.push import history
 from tidegate.outbound.push.history import Which
 from tidegate.outbound.selling.wish import Wish
 from tidegate.sandbox.keys import Key
-from tidegate.workflows import sell
+from tidegate.workflows import sell, sell_sending
 from tidegate.workflows.sell_sending import KIND
 
 MONTH: dict[str, Any] = {"interval": "month"}
@@ -480,3 +482,106 @@ def test_the_journal_shows_it_without_personal_data(shop: Till) -> None:
     assert kept is not None
     assert (kept["params"]["name"], kept["params"]["email"]) == ("[redacted]", "[redacted]")
     assert "Sally" not in str(shown)
+
+
+class Died(BaseException):
+    """What ends a process here, as a kill does: nothing of it is handled."""
+
+
+def dies_meaning(shop: Till, who: str, wish: Wish, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sale whose process dies when its intent is written down, before anything is sent."""
+
+    def die(*_args: Any, **_said: Any) -> Any:
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sell_sending.Sender, "_carried_out", die)
+        with pytest.raises(Died):
+            sell.carry_out(shop.doors, shop.account, who, wish, "cli:ada", anyway=True)
+
+
+def dies_answered(shop: Till, who: str, wish: Wish, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sale whose process dies when Stripe has done it, before that is written down."""
+
+    def die(*_args: Any, **_said: Any) -> Any:
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sell_sending.Sender, "_keep", die)
+        with pytest.raises(Died):
+            sell.carry_out(shop.doors, shop.account, who, wish, "cli:ada", anyway=True)
+
+
+def older(shop: Till, seconds: int) -> None:
+    """Has every open request be older."""
+    shop.live.run(
+        "update tidegate.requests set intended_at = intended_at - make_interval(secs => :s) "
+        "where state in ('intended', 'unknown')",
+        s=seconds,
+    )
+
+
+@pytest.mark.parametrize("seconds", [0, 3600, 2 * 86_400], ids=["at once", "within a day", "with its key forgotten"])
+def test_what_was_done_without_an_answer_is_found(
+    shop: Till, who: str, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    dies_answered(shop, who, Wish("subscribe", "pro", **MONTH), monkeypatch)
+    assert [state for _, _, state in shop.requests(who)] == ["intended"]
+    older(shop, seconds)
+    if seconds > 86_400:
+        shop.sandbox.advance(seconds)
+    done = shop.do("subscribe", "pro", who, **MONTH)
+    assert (done["state"], done["status"], done["notes"][0][:18]) == ("done", "active", "An earlier command")
+    assert (shop.sold(who), shop.features(who)) == ([("active", [("pro month", 1)])], {"seats", "sso"})
+    assert [state for _, _, state in shop.requests(who)] == ["done"]
+
+
+def test_a_customer_made_without_an_answer_is_found(shop: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.contact("lost")
+    wish = Wish("subscribe", "pro", **MONTH, **SENT)
+    dies_answered(shop, "lost", wish, monkeypatch)
+    older(shop, 2 * 86_400)
+    shop.sandbox.advance(2 * 86_400)
+    done = shop.do("subscribe", "basic", "lost", **MONTH, **SENT)
+    assert (done["state"], shop.sold("lost")) == ("done", [("active", [("basic month", 1)])])
+    assert [one["id"] for one in shop.of("lost", "customers")] == [done["customer"]]
+
+
+def test_another_command_carries_no_earlier_one_out(shop: Till, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    dies_meaning(shop, who, Wish("subscribe", "pro", **MONTH), monkeypatch)
+    with pytest.raises(SaleUnsettled, match=r"Give the same command again to settle it"):
+        shop.do("subscribe", "basic", who, **MONTH)
+    assert shop.sold(who) == []
+    older(shop, 3600)
+    done = shop.do("subscribe", "basic", who, **MONTH)
+    assert (done["state"], shop.sold(who)) == ("done", [("active", [("basic month", 1)])])
+    assert [state for _, _, state in shop.requests(who)] == ["refused", "done"]
+
+
+def test_the_same_command_carries_the_earlier_one_out(shop: Till, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    dies_meaning(shop, who, Wish("subscribe", "pro", **MONTH), monkeypatch)
+    older(shop, 3600)
+    done = shop.do("subscribe", "pro", who, **MONTH)
+    assert (done["state"], shop.sold(who)) == ("done", [("active", [("pro month", 1)])])
+    assert [state for _, _, state in shop.requests(who)] == ["done"]
+
+
+@pytest.mark.parametrize("seconds", [0, 2 * 86_400], ids=["at once", "with its key forgotten"])
+@pytest.mark.parametrize("action", ["change", "end", "cancel"])
+def test_a_change_or_an_end_without_an_answer_is_found(
+    shop: Till, who: str, monkeypatch: pytest.MonkeyPatch, action: str, seconds: int
+) -> None:
+    shop.do("subscribe", "basic", who, **MONTH)
+    wish = {
+        "change": Wish("change", "pro", proration_behavior="none"),
+        "end": Wish("cancel", "basic"),
+        "cancel": Wish("cancel", "basic", now=True),
+    }[action]
+    dies_answered(shop, who, wish, monkeypatch)
+    older(shop, seconds)
+    if seconds:
+        shop.sandbox.advance(seconds)
+    done = shop.do(contact=who, **asdict(wish))
+    assert done["state"] == "done"
+    assert [state for _, _, state in shop.requests(who)] == ["done", "done"]
+    assert shop.features(who) == {"change": {"seats", "sso"}, "end": {"seats"}, "cancel": set()}[action]

@@ -154,8 +154,9 @@ def _say(
     from tidegate.cli import show
     from tidegate.cli.sync_shown import fields, value
 
+    whose = found.get("contact") or found["sync"]
     show.line(
-        f"Run {found['run']} of {found.get('contact') or found['sync']}: {found['state']}, begun {show.cell(found['started_at'])}; "
+        f"Run {found['run']} of {whose}: {found['state']}, begun {show.cell(found['started_at'])}; "
         f"{_sent(found['sent']) or 'nothing sent'}, {found['failed']:,} failed. {found['error']}".rstrip()
     )
     columns = ("id", "key", "operation", "object_id", "state", "status", "request_id", "error")
