@@ -32,7 +32,7 @@ from tidegate.outbound.push import history
 from tidegate.outbound.push.history import Which
 from tidegate.outbound.selling.wish import Wish
 from tidegate.sandbox.keys import Key
-from tidegate.workflows import sell, sell_sending
+from tidegate.workflows import contacts_forget, sell, sell_sending
 from tidegate.workflows.sell_sending import KIND
 
 MONTH: dict[str, Any] = {"interval": "month"}
@@ -95,6 +95,9 @@ def test_a_contact_without_a_customer_gets_one_that_matching_links(shop: Till) -
     shown = shop.preview("subscribe", "basic", "zeta", **MONTH, **SENT)
     assert (shown["makes_customer"], shown["due_now"]["amount"]) == (True, 1000)
     assert (changed(shown), shop.of("zeta", "customers")) == ({"seats": (False, 2)}, [])
+    assert shown["requests"][0]["params"] == {
+        "name": "Zeta", "email": "ada@zeta.example", "metadata": {"workspace_id": "zeta"},
+    }  # fmt: skip
     done = shop.by_token(shown["token"], "subscribe", "basic", "zeta", **MONTH, **SENT)
     assert (done["state"], done["status"], done["billed"]["status"]) == ("done", "active", "open")
     [customer] = shop.of("zeta", "customers")
@@ -585,3 +588,12 @@ def test_a_change_or_an_end_without_an_answer_is_found(
     assert done["state"] == "done"
     assert [state for _, _, state in shop.requests(who)] == ["done", "done"]
     assert shop.features(who) == {"change": {"seats", "sso"}, "end": {"seats"}, "cancel": set()}[action]
+
+
+def test_what_was_sent_of_a_contact_is_forgotten_with_it(shop: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.contact("gone", name="Sally Gone")
+    dies_meaning(shop, "gone", Wish("subscribe", "pro", **MONTH, **SENT), monkeypatch)
+    contacts_forget.forget(shop.hub.engine, False, "gone", "cli:ada", only_preview=False)
+    with shop.hub.engine.connect() as db:
+        [row] = db.execute(text("select params, wanted, state from tidegate.requests where forgotten_at is not null"))
+    assert (row.params, row.wanted, row.state) == ({}, {}, "refused")

@@ -154,13 +154,11 @@ def _send(
     params: dict[str, Any] = dict(step.params)
     customer = step.customer
     if customer is None:
-        with doors.engine.connect() as db:
-            making = facts_of(db, account, contact, wish).making or {}
+        making = step.making or {}
         made = sender.send(run, wish.package, "create", "post", "/v1/customers", making, said, {}, contact.ref)
         customer = str(made.body["id"])
         sent["create"] = 1
-    if step.operation == "create":
-        params = {"customer": customer, **params, "metadata": {"tidegate_package": wish.package}}
+        params = {"customer": customer, **params}
     if looked.prorated_at is not None:
         params["proration_date"] = looked.prorated_at
     before = {"items": [sell_telling.item(one) for one in step.before]} if step.before else {}

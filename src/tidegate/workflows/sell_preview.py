@@ -57,7 +57,7 @@ class Looked:
         at_that_second = step.operation == "cancel" and step.prorated  # Stripe takes no date for it
         bills = None if at_that_second else [_digested(one) for one in (self.invoice, self.recurring)]
         shown = [
-            contact, wish.as_json(), step.operation, step.path, dict(step.params), step.customer,
+            contact, wish.as_json(), step.operation, step.path, dict(step.params), step.customer, step.making,
             [_item(one) for one in step.before], bills, self.features, self.packages,
         ]  # fmt: skip
         digest = hashlib.sha256(json.dumps(shown, sort_keys=True, default=str).encode()).hexdigest()
@@ -145,7 +145,7 @@ def _pretend(
     if step.subscription is not None:
         known = _whole(db, account, step.subscription.id)
     elif step.customer is None:
-        _store(db, account, "customers", expected.customer(facts.making or {}, now), now)
+        _store(db, account, "customers", expected.customer(step.making or {}, now), now)
         by_hand.link(db, account.name, account.livemode, expected.CUSTOMER, contact, by="preview")
     ids = sorted({one.price.id for one in step.items})
     prices = {id_: one.body for id_, one in lookups.bodies(db, account.name, "prices", ids).items()}

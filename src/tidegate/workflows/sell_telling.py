@@ -30,18 +30,16 @@ def told(account: Account, contact: str, wish: Wish, step: Step, looked: Looked)
     params: dict[str, Any] = dict(step.params)
     if looked.prorated_at is not None:
         params["proration_date"] = looked.prorated_at
-    if step.operation == "create" and step.customer:
-        params = {"customer": step.customer, **params}
     requests = [{"method": step.method.upper(), "path": step.path, "params": params}] if step.method else []
-    if step.method and step.customer is None:
-        requests.insert(0, {"method": "POST", "path": "/v1/customers", "params": {"contact": contact}})
+    if step.making is not None:
+        requests.insert(0, {"method": "POST", "path": "/v1/customers", "params": dict(step.making)})
     return {
         "action": wish.action,
         "contact": contact,
         "package": wish.package,
         "connection": account.name,
         "customer": step.customer,
-        "makes_customer": bool(step.method) and step.customer is None,
+        "makes_customer": step.making is not None,
         "subscription": step.subscription.id if step.subscription else None,
         "why": step.why,
         "notes": list(step.notes),

@@ -11,6 +11,8 @@ from tidegate.outbound.selling.wish import Wish, needs_prorations
 
 Json = Mapping[str, Any]
 Operation = Literal["create", "update", "end", "cancel", "nothing"]
+MARK = "tidegate_package"
+"""The key of a subscription's metadata that names the package it was sold as."""
 NEW = "new"
 """Stands for the id of what is not there yet."""
 
@@ -20,7 +22,8 @@ class Step:
     """What is to be done. `params`: of the request, `preview`: of Stripe's preview of the next invoice (None: nothing
     is billed by it). `bills_now`: whether that invoice is made at once. `items`: those that there are afterwards.
 
-    `customer` None: one is made first. `why`: why nothing is to be done. `notes`: what has to be known of it.
+    `customer` None: one is made first, of the parameters `making`. `why`: why nothing is to be done. `notes`: what has
+    to be known of it.
     """
 
     operation: Operation
@@ -28,6 +31,7 @@ class Step:
     path: str = ""
     params: Json = field(default_factory=dict[str, Any])
     customer: str | None = None
+    making: Json | None = None
     subscription: Subscription | None = None
     items: tuple[Item, ...] = ()
     preview: Json | None = None
@@ -99,7 +103,7 @@ def _new(facts: Facts, wish: Wish) -> Step:
         params["days_until_due"] = wish.days_until_due
     discounts = _discounts(facts, wish)
     params |= discounts
-    params["payment_behavior"] = wish.payment
+    params |= {"payment_behavior": wish.payment, "metadata": {MARK: facts.package}}
     notes: tuple[str, ...] = ()
     if facts.kind == "add_on":
         notes = (f"{facts.package} is an add-on, and there is no running subscription: it gets one of its own.",)
@@ -109,8 +113,10 @@ def _new(facts: Facts, wish: Wish) -> Step:
         notes += ("The contact has no customer in Stripe yet: one is made and linked to it.",)
     ours = Item(NEW, price, None if price.metered else wish.quantity or 1, facts.package, facts.kind)
     preview = {"subscription_details": {"items": [item]}} | discounts | _of(customer)
-    return Step("create", "post", "/v1/subscriptions", params, customer and customer.id, None, (ours,), preview,
-                bills_now=True, notes=notes)  # fmt: skip
+    return Step(
+        "create", "post", "/v1/subscriptions", _of(customer) | params, customer.id if customer else None,
+        None if customer else facts.making, items=(ours,), preview=preview, bills_now=True, notes=notes,
+    )  # fmt: skip
 
 
 def _added(facts: Facts, wish: Wish, host: Subscription) -> Step:
@@ -190,8 +196,8 @@ def _cancel(facts: Facts, wish: Wish) -> Step:
             behavior = "create_prorations" if wish.prorate else "none"
             details = {"cancel_now": True, "proration_behavior": behavior}
             preview = {"subscription": subscription.id, "subscription_details": details}
-        return Step("cancel", "delete", path, params, subscription.customer, subscription, (), preview,
-                    bills_now=wish.invoice_now, prorated=wish.prorate, notes=notes)  # fmt: skip
+        return Step("cancel", "delete", path, params, subscription.customer, subscription=subscription,
+                    preview=preview, bills_now=wish.invoice_now, prorated=wish.prorate, notes=notes)  # fmt: skip
     if subscription.status == "incomplete":
         raise SaleRefused(problem=f"{subscription.id} has not begun: it is ended with --now.")
     if subscription.ends_at is not None:
@@ -199,8 +205,9 @@ def _cancel(facts: Facts, wish: Wish) -> Step:
         return Step("nothing", customer=subscription.customer, subscription=subscription, items=subscription.items,
                     why=why)  # fmt: skip
     details = {"cancel_at_period_end": True}
-    return Step("end", "post", path, details, subscription.customer, subscription, subscription.items,
-                {"subscription": subscription.id, "subscription_details": details}, notes=notes)  # fmt: skip
+    preview = {"subscription": subscription.id, "subscription_details": details}
+    return Step("end", "post", path, details, subscription.customer, subscription=subscription,
+                items=subscription.items, preview=preview, notes=notes)  # fmt: skip
 
 
 def _kept(facts: Facts, subscription: Subscription) -> Step:
@@ -209,8 +216,9 @@ def _kept(facts: Facts, subscription: Subscription) -> Step:
         return Step("nothing", customer=subscription.customer, subscription=subscription, items=subscription.items,
                     why=why)  # fmt: skip
     params: Json = {"cancel_at_period_end": False} if subscription.cancel_at_period_end else {"cancel_at": ""}
-    return Step("update", "post", f"/v1/subscriptions/{subscription.id}", params, subscription.customer, subscription,
-                subscription.items, {"subscription": subscription.id, "subscription_details": params})  # fmt: skip
+    preview = {"subscription": subscription.id, "subscription_details": params}
+    return Step("update", "post", f"/v1/subscriptions/{subscription.id}", params, subscription.customer,
+                subscription=subscription, items=subscription.items, preview=preview)  # fmt: skip
 
 
 def _taken_away(wish: Wish, subscription: Subscription, item: Item) -> Step:
@@ -238,8 +246,9 @@ def _updated(
 ) -> Step:
     params = {"items": items, "proration_behavior": prorations, "payment_behavior": wish.payment}
     details = {"items": items, "proration_behavior": prorations}
-    return Step("update", "post", f"/v1/subscriptions/{subscription.id}", params, subscription.customer, subscription,
-                after, {"subscription": subscription.id, "subscription_details": details}, bills_now=bills_now,
+    preview = {"subscription": subscription.id, "subscription_details": details}
+    return Step("update", "post", f"/v1/subscriptions/{subscription.id}", params, subscription.customer,
+                subscription=subscription, items=after, preview=preview, bills_now=bills_now,
                 prorated=prorations != "none")  # fmt: skip
 
 
