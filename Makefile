@@ -22,7 +22,7 @@ PURE := src/tidegate/catalog/contents.py src/tidegate/catalog/prices.py src/tide
 	src/tidegate/contacts/records.py \
 	src/tidegate/entitlements/access.py src/tidegate/entitlements/buckets.py \
 	src/tidegate/entitlements/periods.py src/tidegate/entitlements/resolve.py src/tidegate/mirror/before.py \
-	src/tidegate/mirror/decide.py src/tidegate/mirror/redaction.py src/tidegate/outbound/schedule.py \
+	src/tidegate/mirror/decide.py src/tidegate/mirror/redaction.py src/tidegate/outbound/schedule.py src/tidegate/outbound/selling \
 	src/tidegate/pricing src/tidegate/revenue/billing \
 	src/tidegate/revenue/bridge.py src/tidegate/revenue/formulas.py src/tidegate/revenue/history \
 	src/tidegate/revenue/netting.py src/tidegate/revenue/periods.py src/tidegate/revenue/quarters.py \

@@ -13,11 +13,12 @@ import pyarrow  # noqa: F401
 import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401
 from tests.support import killed_syncs, killing
 
+from tidegate.outbound.selling.wish import Wish
 from tidegate.settings import Settings
 from tidegate.store.engine import open_engine
 from tidegate.stripe_api import transport  # noqa: F401  (as above)
 from tidegate.wiring import Hub
-from tidegate.workflows import tasks
+from tidegate.workflows import sell, tasks
 from tidegate.workflows.audit import audit
 from tidegate.workflows.entitlements import Use, use
 from tidegate.workflows.import_account import ImportOptions, import_account
@@ -78,6 +79,13 @@ def sync_(database_url: str, secret_key: str, sync: str) -> None:
     assert done["failed"] == 0, done
 
 
+def sell_(database_url: str, secret_key: str, contact: str, wish: dict[str, Any]) -> None:
+    with opened(database_url, secret_key) as hub:
+        doors = sell.Doors(hub.engine, hub.stripe, hub.stripe_writing)
+        done = sell.carry_out(doors, hub.account("acme"), contact, Wish(**wish), "cli:ada", anyway=True)
+    assert done["state"] == "done", done
+
+
 def task(database_url: str, secret_key: str, name: str, arguments: dict[str, Any]) -> None:
     with opened(database_url, secret_key) as hub:
         tasks.TASKS[name](killed_syncs.context_of(hub), **arguments)
@@ -98,6 +106,7 @@ WORKS = {
     "audit": audit_,
     "rotate": rotate_,
     "sync": sync_,
+    "sell": sell_,
     "task": task,
     "consume": consume,
 }

@@ -24,6 +24,7 @@ from tidegate.api import (
     problems,
     revenue,
     runs,
+    selling,
     sources,
     syncs,
     webhooks,
@@ -37,7 +38,7 @@ from tidegate.workflows.doorbell import Doorbell
 
 NOUNS = (
     *(webhooks, health, integration, runs),
-    *(contacts, contact_reviews, entitlements),
+    *(contacts, contact_reviews, selling, entitlements),
     *(features, mappings, packages, catalog_changes),
     billing_events,
     revenue,

@@ -54,6 +54,7 @@ from tidegate.cli.setup import setup
 from tidegate.cli.sql import sql
 from tidegate.cli.status import status
 from tidegate.cli.stop import stop
+from tidegate.cli.subscriptions import cancel, change, subscribe
 from tidegate.cli.worker import worker
 
 
@@ -109,6 +110,7 @@ PANELS: dict[str, dict[str, Callable[..., Any]]] = {
         "price": price,
     },
     "Contacts and entitlements": {"entitlements": entitlements, "consume": consume},
+    "Sell": {"subscribe": subscribe, "change": change, "cancel": cancel},
     "End": {"disconnect": disconnect},
 }
 

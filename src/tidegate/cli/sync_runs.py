@@ -75,7 +75,7 @@ def show_(
         if request is not None:
             one = history.one(db, request)
             if one is None or one["sync"] != found["sync"]:
-                raise UsageError(problem=f"The sync {found['sync']} has no request {request}.")
+                raise UsageError(problem=f"{found.get('contact') or found['sync']} has no request {request}.")
             requests = [one]
             unsent: list[dict[str, Any]] = []
         else:
@@ -154,8 +154,9 @@ def _say(
     from tidegate.cli import show
     from tidegate.cli.sync_shown import fields, value
 
+    whose = found.get("contact") or found["sync"]
     show.line(
-        f"Run {found['run']} of {found['sync']}: {found['state']}, begun {show.cell(found['started_at'])}; "
+        f"Run {found['run']} of {whose}: {found['state']}, begun {show.cell(found['started_at'])}; "
         f"{_sent(found['sent']) or 'nothing sent'}, {found['failed']:,} failed. {found['error']}".rstrip()
     )
     columns = ("id", "key", "operation", "object_id", "state", "status", "request_id", "error")

@@ -37,6 +37,7 @@ TidegateError
 │   ├── ReaderRefused
 │   ├── QueryRefused
 │   ├── PreviewNeeded
+│   │   └── SalePreviewNeeded
 │   ├── PreviewStale
 │   ├── UsageInvalid
 │   ├── PolicyInvalid
@@ -54,6 +55,8 @@ TidegateError
 │   ├── ModelInvalid
 │   ├── PlanStale
 │   ├── RunNotReverted
+│   ├── SaleInvalid
+│   ├── SaleRefused
 │   ├── OutboundInUse
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
@@ -70,6 +73,9 @@ TidegateError
 │   ├── ModelRowsInvalid
 │   ├── MirrorIncomplete
 │   ├── OutboundPaused
+│   ├── PaymentRefused
+│   ├── SaleRunning
+│   ├── SaleUnsettled
 │   ├── SyncStopped
 │   ├── SyncRunning
 │   │   └── SyncTakenOver
@@ -95,6 +101,7 @@ TidegateError
 │   │   ├── StripeKeyRefused
 │   │   └── StripeAccessRevoked
 │   ├── StripePermissionMissing
+│   │   └── WritePermissionMissing
 │   ├── StripeObjectMissing
 │   ├── StripeEndpointMissing
 │   ├── StripeCursorGone
@@ -191,6 +198,15 @@ from tidegate.errors.revenue import (
     SubscriptionInvalid,
 )
 from tidegate.errors.security import ScopeMissing, ScopeUnknown, TokenRefused, TokenUnknown
+from tidegate.errors.selling import (
+    PaymentRefused,
+    SaleInvalid,
+    SalePreviewNeeded,
+    SaleRefused,
+    SaleRunning,
+    SaleUnsettled,
+    WritePermissionMissing,
+)
 from tidegate.errors.stripe import (
     ENDS_THE_WORK,
     StripeAccessRevoked,
@@ -265,6 +281,7 @@ __all__ = [
     "OtherAccount",
     "OutboundInUse",
     "OutboundPaused",
+    "PaymentRefused",
     "PlanStale",
     "PolicyInvalid",
     "PortTaken",
@@ -279,6 +296,11 @@ __all__ = [
     "ReviewUnknown",
     "RunNotReverted",
     "RunUnknown",
+    "SaleInvalid",
+    "SalePreviewNeeded",
+    "SaleRefused",
+    "SaleRunning",
+    "SaleUnsettled",
     "SchemaTooNew",
     "ScopeMissing",
     "ScopeUnknown",
@@ -316,6 +338,7 @@ __all__ = [
     "UsageInvalid",
     "WorkStopped",
     "WriteKeyMissing",
+    "WritePermissionMissing",
     "outcome",
     "passes",
     "refusal",

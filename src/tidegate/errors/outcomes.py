@@ -18,6 +18,7 @@ from tidegate.errors.mirror import (
 from tidegate.errors.outbound import OutboundInUse, PlanStale, SyncUnknown
 from tidegate.errors.revenue import LedgerMissing
 from tidegate.errors.security import ScopeMissing, TokenRefused, TokenUnknown
+from tidegate.errors.selling import PaymentRefused, SaleRefused
 from tidegate.errors.stripe import (
     StripeBodyUnreadable,
     StripeKeyInvalid,
@@ -50,6 +51,8 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     SyncUnknown: (2, 404),
     PlanStale: (2, 409),
     OutboundInUse: (2, 409),
+    SaleRefused: (2, 409),
+    PaymentRefused: (1, 402),
     EventRefused: (2, 400),
     BodyTooLarge: (2, 413),
     EventUnknown: (2, 404),

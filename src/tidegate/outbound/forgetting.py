@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
-from tidegate.errors import SyncRunning
+from tidegate.errors import SaleRunning, SyncRunning
 
 
 def refuse_while_running(db: Connection, connection: str) -> None:
@@ -35,6 +35,20 @@ def forget(db: Connection, connection: str, customers: Sequence[str]) -> Counter
         }
     )
 
+
+def forget_contacts(db: Connection, contacts: Sequence[int]) -> int:
+    """Redacts what sales to these contacts (internal keys) sent, also where no customer came of it; returns how many
+    requests. Raises SaleRunning where one is at work: it would write down what it knows afterwards.
+    """
+    subjects = [f"contact:{key}" for key in contacts]
+    if not all(db.scalar(_LOCK_SALE, {"key": f"subscription:{one}"}) for one in subjects):
+        raise SaleRunning(contact="the contact")
+    return db.execute(_REQUESTS, {"ids": list(db.scalars(_SALES, {"subjects": subjects}))}).rowcount
+
+
+_LOCK_SALE = text("select pg_try_advisory_xact_lock(hashtextextended(:key, 0))")
+
+_SALES = text("select id from tidegate.requests where sync = any(cast(:subjects as text[]))")
 
 _LOCK = text("""
 select key, pg_try_advisory_xact_lock(hashtextextended('sync:sync:' || key, 0)) as held

@@ -81,10 +81,15 @@ def bill_now(world: World, subscription: Obj, ahead: Sequence[Obj] = (), *, decl
     return invoice
 
 
+def prorated_at(world: World) -> int:
+    """As of when a change that is made now is prorated, UTC epoch seconds."""
+    return world.clock.now if world.prorated_at is None else world.prorated_at
+
+
 def credit(world: World, subscription: Obj, item: Obj) -> None:
     """Adds a pending proration for what is unused of an item: the same share of what was really billed for it,
     discounts included, so that no more is given back than was paid."""
-    now = world.clock.now
+    now = prorated_at(world)
     if "quantity" not in item:
         return
     price = whole_price(world, item["price"], subscription["currency"])
@@ -101,7 +106,7 @@ def credit(world: World, subscription: Obj, item: Obj) -> None:
 def debit(world: World, subscription: Obj, item: Obj, end: int, *, whole: bool) -> None:
     """Adds a pending proration for an item as it now is, until `end`: for what remains of its period, or the whole of a
     new one; net of the percent discounts that hold now."""
-    now = world.clock.now
+    now = world.clock.now if whole else prorated_at(world)
     if "quantity" not in item:
         return
     price = whole_price(world, item["price"], subscription["currency"])

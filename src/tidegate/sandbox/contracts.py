@@ -258,17 +258,25 @@ def upcoming(world: World, due: Due) -> None:
         return
     if subscription["pause_collection"] or world.clock.now < world.state.events_from:
         return
-    identifier = world.ids.new("upcoming_in_1", 23)
-    after = subscription | {"status": "active"}
-    items = [item for item in subscription["items"]["data"] if item["current_period_end"] == due.detail]
-    roll(world, after, items, due.detail)
-    lines = [pending_line(world, one, identifier) for one in pending_items(world, subscription)]
-    lines += lines_ahead(world, after, items, identifier)
-    times: Obj = {"automatically_finalizes_at": None}
-    times["next_payment_attempt"] = due.detail + DRAFT_SECONDS
-    if subscription["collection_method"] == "send_invoice":
-        times["next_payment_attempt"] = None
-    invoice = composed(world, after, "upcoming", lines, identifier, **times)
+    invoice = next_invoice(world, subscription, due.detail)
     invoice |= {"created": due.detail, "test_clock": world.state.clock_of.get(subscription["customer"])}
     body, _, _ = split(world.state["invoices"].resource, invoice, livemode=world.state.livemode)
     world.state.emit("invoice.upcoming", body, None)
+
+
+def next_invoice(world: World, subscription: Obj, at: int, *, pending: bool = True) -> Obj:
+    """The invoice that a subscription's renewal at an instant (UTC epoch seconds) will make, as things stand, over what
+    is `pending`, too; it is not stored.
+    """
+    identifier = world.ids.new("upcoming_in_1", 23)
+    after = subscription | {"status": "active"}
+    items = [item for item in subscription["items"]["data"] if item["current_period_end"] == at]
+    period = {"period_start": items[0]["current_period_start"], "period_end": at}
+    roll(world, after, items, at)
+    waiting = pending_items(world, subscription) if pending else []
+    lines = [pending_line(world, one, identifier) for one in waiting]
+    lines += lines_ahead(world, after, items, identifier)
+    times: Obj = {"automatically_finalizes_at": None, "next_payment_attempt": at + DRAFT_SECONDS}
+    if subscription["collection_method"] == "send_invoice":
+        times["next_payment_attempt"] = None
+    return composed(world, after, "upcoming", lines, identifier, **period, **times)

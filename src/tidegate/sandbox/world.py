@@ -54,7 +54,13 @@ class World:
         self.tax_rates: dict[str, Obj] = {}
         self.by_chance = True
         """Whether anything may happen by chance: not while somebody's own write is carried out."""
+        self.prorated_at: int | None = None
+        """As of when the update under way is prorated (UTC epoch seconds); None: as of now."""
         self._planned = 0
+
+    def forget_chances(self) -> None:
+        """Has everybody's chance begin anew."""
+        self._chances = {}
 
     @property
     def chance(self) -> random.Random:

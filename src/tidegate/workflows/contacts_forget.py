@@ -114,6 +114,7 @@ def _erase(db: Connection, contact: Contact, rows: Counter[str], by: str) -> str
     keys = forgetting.with_merged(db, contact.key)
     rows["tidegate.outbox"] += outbox.redact(db, keys, forgetting.refs_of(db, keys))
     rows["tidegate.overrides"] += overrides.forget_reasons(db, keys)
+    rows["tidegate.requests"] += forget_outbound.forget_contacts(db, keys)
     own = forgetting.erase(db, contact, keys)
     rows["tidegate.contacts"] += len(keys)
     changes.note(db, "forget", by, contact=contact.key, what={"contact": contact.key})

@@ -13,11 +13,13 @@ from sqlalchemy import Connection, Engine, RowMapping, text
 
 from tidegate.catalog import journal
 from tidegate.connections import runs
+from tidegate.contacts import directory
 from tidegate.errors import RunUnknown, SyncInvalid, UsageError
 from tidegate.outbound import followups, syncs
 from tidegate.outbound.push import history
 from tidegate.outbound.push.history import Which
 from tidegate.outbound.rows import OPEN
+from tidegate.workflows import sell_sending
 
 KIND = "sync"
 FORMATS = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
@@ -54,7 +56,10 @@ def standing(db: Connection) -> list[dict[str, Any]]:
 
 
 def of(db: Connection, said: str) -> dict[str, Any]:
-    """A run by its number, or the last one of a sync. Raises RunUnknown and SyncUnknown."""
+    """A run by its number, or the last one of a sync; of one that sold something with {contact, action, package}.
+
+    Raises RunUnknown and SyncUnknown.
+    """
     if not said.isdecimal():
         syncs.sync(db, said)
         row = runs.last(db, f"sync:{said}", KIND)
@@ -62,9 +67,12 @@ def of(db: Connection, said: str) -> dict[str, Any]:
             raise UsageError(problem=f"The sync {said} has not run yet.")
         return shown(row)
     row = runs.find(db, int(said)) if int(said) < 2**63 else None
-    if row is None or row["kind"] != KIND:
+    if row is None or row["kind"] not in (KIND, sell_sending.KIND):
         raise RunUnknown(id=said)
-    return shown(row)
+    if row["kind"] == KIND:
+        return shown(row)
+    key = str(row["connection"]).removeprefix("contact:")
+    return shown(row) | {"contact": directory.of_key(db, int(key)).ref, **row["options"]}
 
 
 def shown(row: RowMapping) -> dict[str, Any]:

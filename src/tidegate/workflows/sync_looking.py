@@ -59,7 +59,7 @@ def _made(api: StripeApi, sync: Sync, request: Request) -> Answer | None:
         asked |= {"status": "all"} if sync.resource == "subscriptions" else {}
     if not (_mark(params, name) if way == "metadata" else params.get(way)):
         return None  # nothing tells it from others
-    for body in _every(api, request.path, asked):
+    for body in every_object(api, request.path, asked):
         marked = way != "metadata" or _mark(body, name) == _mark(params, name)
         if marked and not _replaced(request, body):
             return _object(api, f"{request.path}/{body['id']}")
@@ -75,7 +75,7 @@ def _mark(said: Mapping[str, Any], name: str) -> str:
     return str(cast("Mapping[str, Any]", said.get("metadata") or {}).get(name) or "")
 
 
-def _every(api: StripeApi, path: str, asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def every_object(api: StripeApi, path: str, asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """All objects of a list, newest first."""
     params = dict(asked)
     while True:

@@ -70,6 +70,17 @@ def declined(decline_code: str) -> Refusal:
     return Refusal(402, message, "card_declined", type="card_error", decline_code=decline_code)
 
 
+def without_card() -> Refusal:
+    """Nothing is there that an invoice could be charged to."""
+    return Refusal(
+        400,
+        "This customer has no attached payment source or default payment method. Please consider adding a default "
+        "payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/"
+        "payment-methods-setting#payment-method-priority",
+        "resource_missing",
+    )
+
+
 def owned(call: Call, identifier: str, customer: str, param: str) -> str:
     """The id of a card, checked to be the customer's. Raises Refusal (400)."""
     detached = identifier in call.state.former

@@ -1,5 +1,6 @@
 """Subscriptions, started, changed and ended."""
 
+from dataclasses import replace
 from typing import Any
 
 from tidegate.sandbox import contracts, endings
@@ -7,14 +8,17 @@ from tidegate.sandbox.amounts import amount_of
 from tidegate.sandbox.answers import Refusal, missing
 from tidegate.sandbox.contracts import Terms
 from tidegate.sandbox.params import required
-from tidegate.sandbox.payments import declines
+from tidegate.sandbox.payments import declines, method_of
 from tidegate.sandbox.redemptions import remove
+from tidegate.sandbox.rehearsal import rehearsal
 from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.writes import ends, items
 from tidegate.sandbox.writes.anchors import anchors_now, beginning
 from tidegate.sandbox.writes.calls import Call, Write, metadata, needs, needs_value, taken
 from tidegate.sandbox.writes.coupons import given_to, wanted
-from tidegate.sandbox.writes.payment_methods import declined, owned
+from tidegate.sandbox.writes.pace import Pace
+from tidegate.sandbox.writes.payment_methods import declined, owned, without_card
+from tidegate.sandbox.writes.prorating import prorated
 from tidegate.sandbox.writes.test_clocks import room_for_subscription
 from tidegate.sandbox.writes.trials import end_trial, later, on_trial, trial_change, trial_of
 
@@ -144,13 +148,7 @@ def payable(call: Call, customer: Obj, changes: Obj) -> None:
         return
     card = changes.get("default_payment_method") or customer["invoice_settings"]["default_payment_method"]
     if card not in call.state["payment_methods"]:
-        raise Refusal(
-            400,
-            "This customer has no attached payment source or default payment method. Please consider adding a default "
-            "payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/"
-            "payment-methods-setting#payment-method-priority",
-            "resource_missing",
-        )
+        raise without_card()
     if behavior == "error_if_incomplete":
         first: Obj = {"billing_reason": "subscription_create", "attempt_count": 0, "customer": customer["id"]}
         if declines(call.world, first, card):
@@ -163,8 +161,14 @@ def update(call: Call) -> Obj:
     identifier, customer = subscription["id"], subscription["customer"]
     if subscription["status"] in ENDED and given.keys() - {"metadata", "cancellation_details"}:
         raise Refusal(400, "A canceled subscription can only update its cancellation_details and metadata.")
-    if given.get("payment_behavior") not in (None, "allow_incomplete"):
-        raise Refusal(400, "The sandbox updates with payment_behavior=allow_incomplete only.", param="payment_behavior")
+    if given.get("payment_behavior") not in (None, "allow_incomplete", "error_if_incomplete"):
+        raise Refusal(
+            400,
+            "The sandbox updates with payment_behavior=allow_incomplete and error_if_incomplete only.",
+            param="payment_behavior",
+        )
+    if given.get("payment_behavior") == "error_if_incomplete":
+        paid_or_refused(call, subscription)
     wishes = wishes_of(call, subscription)
     changes = fields(call, customer, subscription) | metadata(subscription["metadata"], given)
     collected(given, subscription | changes)
@@ -181,7 +185,8 @@ def update(call: Call) -> Obj:
     subscription |= changes | pause
     alter(call, subscription, discounts, until)
     if wishes:
-        items.carry_out(call, subscription, wishes, prorations)
+        with prorated(call, subscription):
+            items.carry_out(call, subscription, wishes, prorations)
     elif not anew and not given.get("cancel_at_period_end") and ends_at is None and subscription != before:
         call.state.put(subscription, "customer.subscription.updated")
     ends.of_known(call, subscription, ends_at)
@@ -190,6 +195,18 @@ def update(call: Call) -> Obj:
     if until == "now":
         end_trial(call, identifier)
     return call.state.full("subscriptions", identifier)
+
+
+def paid_or_refused(call: Call, subscription: Obj) -> None:
+    """Tries an update in a copy. Raises Refusal (402, or 400 without a card) when what it bills at once is not paid."""
+    world = rehearsal(call.world)
+    given = call.given | {"payment_behavior": "allow_incomplete"}
+    tried = update(replace(call, world=world, pace=Pace(world.state), given=given, later=[]))
+    if tried["latest_invoice"] in (None, subscription["latest_invoice"]):
+        return
+    invoice = world.state.full("invoices", tried["latest_invoice"])
+    if invoice["status"] == "open" and invoice["collection_method"] == "charge_automatically":
+        raise declined("insufficient_funds") if method_of(world, invoice) else without_card()
 
 
 def alter(call: Call, subscription: Obj, discounts: items.Wanted | None, until: int | str | None) -> None:
@@ -264,7 +281,7 @@ CREATED = (
 )
 UPDATED = (
     *SERVED,
-    *("cancellation_details", "pause_collection", "items[id]", "items[deleted]"),
+    *("cancellation_details", "pause_collection", "proration_date", "items[id]", "items[deleted]"),
     *(f"items[{name}]" for name in items.SERVED),
 )
 CANCELED = ("cancellation_details", "invoice_now", "prorate")
