@@ -14,7 +14,7 @@ from tidegate.outbound.fields.catalogue import Operation, catalogue, create_only
 from tidegate.outbound.fields.problems import Problem
 from tidegate.outbound.fields.shapes import checked
 from tidegate.outbound.plan.compare import id_of
-from tidegate.outbound.plan.decide import Asked
+from tidegate.outbound.plan.decide import Asked, Decision, Terms, decide
 from tidegate.outbound.rows import Row
 from tidegate.outbound.specs import SETTABLE, Sync
 
@@ -42,10 +42,14 @@ class Asking:
         fixed = not create_only(sync.resource).isdisjoint(self._map.fields)
         self._asks_create = own_id or fixed or sync.replace_prices
 
+    def decided(self, terms: Terms, batch: Sequence[Mapping[str, Any]]) -> list[Decision]:
+        """What is to be done with each row, in their order."""
+        return [decide(terms, asked) for asked, _ in self.about(batch)]
+
     def about(self, batch: Sequence[Mapping[str, Any]]) -> list[tuple[Asked, Row | None]]:
         """Each row (`staging.Staging.rows`) as it is decided about, with what is remembered of it; in their order."""
         states = remembered.of(self._db, self._sync.key, [row["_key"] for row in batch])
-        known = self._found({one for row in batch for one in sought(self._map, row)})
+        known = self.found({one for row in batch for one in sought(self._map, row)})
         ids = self._matched(batch, states)
         bodies = lookups.bodies(
             self._db, self._connection, self._sync.resource, sorted({id_ for those in ids for id_ in those})
@@ -150,7 +154,8 @@ class Asking:
             found.append((before,) if before else by_value.get(said.get(row["_key"], ""), ()))
         return found
 
-    def _found(self, wanted: Collection[Sought]) -> dict[Sought, tuple[str, ...]]:
+    def found(self, wanted: Collection[Sought]) -> dict[Sought, tuple[str, ...]]:
+        """The ids of the objects that rows name."""
         grouped: dict[tuple[str, str, str], set[str]] = defaultdict(set)
         for one in wanted:
             grouped[one.resource, one.way, one.name].add(one.value)

@@ -13,7 +13,8 @@ import msgspec
 
 from tidegate.outbound.asking import Asking
 from tidegate.outbound.fields.problems import Problem
-from tidegate.outbound.plan.decide import Change, Decision, Terms, decide
+from tidegate.outbound.metering.telling import Telling
+from tidegate.outbound.plan.decide import Change, Decision, Terms
 from tidegate.outbound.plan.deletes import deletion
 from tidegate.outbound.specs import SETTABLE, Sync
 from tidegate.outbound.staging import Counts, Staging
@@ -53,8 +54,8 @@ def version_of(sync: Sync) -> str:
 
 
 def make(
-    staging: Staging, sync: Sync, asking: Asking, *, keys: Sequence[str] | None = None, limit: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    staging: Staging, sync: Sync, asking: Asking | Telling, *, keys: Sequence[str] | None = None,
+    limit: int | None = None, progress: Callable[[int, int], None] | None = None,
 ) -> Plan:  # fmt: skip
     """Decides about every differing row (of these keys, or so many) and about those that are gone, which a run of a
     part leaves alone. The decisions are in the staging's table `decisions`.
@@ -76,8 +77,8 @@ create or replace table decisions (key varchar, hash bigint, kind varchar, objec
   changes varchar, kept varchar, why varchar, problems varchar, wanted varchar, parent varchar)""")
     done = 0
     for batch in staging.rows(limit, keys):
-        about = asking.about(batch)
-        _keep(staging, [(decide(terms, asked), row["_hash"]) for (asked, _), row in zip(about, batch, strict=True)])
+        decided = asking.decided(terms, batch)
+        _keep(staging, [(one, row["_hash"]) for one, row in zip(decided, batch, strict=True)])
         done += len(batch)
         if progress is not None:
             progress(done, total)
@@ -160,7 +161,7 @@ def _planned(row: Sequence[Any]) -> Planned:
     )  # fmt: skip
 
 
-def _delete(staging: Staging, sync: Sync, asking: Asking) -> None:
+def _delete(staging: Staging, sync: Sync, asking: Asking | Telling) -> None:
     gone, options = staging.gone(), sync.delete.model_dump()
     for start in range(0, len(gone), 10_000):
         about = asking.gone(gone[start : start + 10_000])

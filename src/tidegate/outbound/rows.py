@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from tidegate.outbound.plan.decide import Sent
+from tidegate.outbound.specs import INSERT_ONLY
 from tidegate.outbound.stored_json import stored
 from tidegate.store.bulk import Texts
 
@@ -51,6 +52,8 @@ def touched(db: Connection, sync: str, connection: str, resource: str) -> list[s
     Objects that stand as they did when all were looked at last (`syncs.looked_until`) are not asked about: whatever
     Stripe did before that time was known then (`told_until`).
     """
+    if resource in INSERT_ONLY:
+        return []
     since = db.scalar(text("select looked_until from tidegate.syncs where key = :sync"), {"sync": sync})
     values = {"sync": sync, "connection": connection, "since": since}
     return list(db.scalars(text(_TOUCHED.format(resource=resource)), values))

@@ -15,8 +15,9 @@ from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
 from tidegate.outbound import planning, rows, staging, syncs
 from tidegate.outbound.asking import Asking
+from tidegate.outbound.metering.telling import Telling
 from tidegate.outbound.planning import Plan
-from tidegate.outbound.specs import Model, Sync
+from tidegate.outbound.specs import INSERT_ONLY, Model, Sync
 from tidegate.outbound.staging import Staging
 from tidegate.workflows import source_reading
 
@@ -75,7 +76,7 @@ def planned(
     with staging.opened() as staged:
         _stage(engine, staged, sync, model, url, part, progress)
         with engine.connect() as db:
-            asking = Asking(db, sync, account.name, lambda _, ids: own_ids(db, account.name, ids))
+            asking = asker(db, sync, account)
             told = partial(progress, DECIDED) if progress else None
             plan = planning.make(staged, sync, asking, keys=part.keys, limit=part.limit, progress=told)
         yield Planning(sync, account, plan, staged, told_until if part.whole else None)
@@ -100,6 +101,17 @@ def _stage(
         staged.touch(rows.touched(db, sync.key, sync.connection or "", sync.resource))
     if part.full:
         staged.touch_all()
+
+
+def asker(db: Connection, sync: Sync, account: Account) -> Asking | Telling:
+    """What decides about the rows of a sync."""
+
+    def of_yours(_: str, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+        return own_ids(db, account.name, ids)
+
+    if sync.resource in INSERT_ONLY:
+        return Telling(db, sync, account, of_yours)
+    return Asking(db, sync, account.name, of_yours)
 
 
 def keep(db: Connection, plan: Plan, by: str) -> int:

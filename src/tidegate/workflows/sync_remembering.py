@@ -8,10 +8,10 @@ from tidegate.mirror import lookups
 from tidegate.outbound.plan.compare import id_of
 from tidegate.outbound.plan.decide import Decision, showing
 from tidegate.outbound.planning import Planned
-from tidegate.outbound.push.outcomes import Outcome, body_of
+from tidegate.outbound.push.outcomes import Outcome, body_of, id_told
 from tidegate.outbound.push.requests import Request
 from tidegate.outbound.rows import Row
-from tidegate.outbound.specs import Sync
+from tidegate.outbound.specs import INSERT_ONLY, Sync
 from tidegate.stripe_api.calls import Answer
 
 STATES = {"nothing": "sent", "skip": "skipped", "held": "held", "conflict": "conflict", "invalid": "invalid",
@@ -19,6 +19,8 @@ STATES = {"nothing": "sent", "skip": "skipped", "held": "held", "conflict": "con
 """What becomes of a row about which nothing is sent."""
 
 REVERTED = "what a run sent of it was taken back; it is sent again when it changes in the model"
+
+TAKEN_BACK = "its usage was taken back; usage is told once, so what it says now is for a new row to say"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def after(sync: Sync, sending: Sending, outcome: Outcome, answer: Answer | None)
         decision.key,
         sending.planned.hash,
         "sent",
-        body.get("id"),
+        id_told(body),
         True,
         wrote,
         showed,
@@ -79,6 +81,8 @@ def taken_back(sync: Sync, sending: Sending, answer: Answer) -> Row:
     decision = sending.planned.decision
     known = sending.row or Row(decision.key, sending.planned.hash, "reverted")
     kept = replace(known, state="reverted", generation=sending.request.generation + 1, why=REVERTED, problems=[])
+    if sync.resource in INSERT_ONLY:  # its identifier was used: what the row says next is for another row to say
+        return replace(kept, why=TAKEN_BACK)
     if sending.request.operation != "update":
         return replace(kept, object_id=None, wrote={}, showed={}, seen_at=None, parent=None)
     showed = showing(sync.resource, decision.wanted, body_of(answer.body))

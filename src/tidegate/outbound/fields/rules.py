@@ -23,6 +23,7 @@ LENGTHS: Mapping[str, Mapping[str, int]] = {
     "invoices": {"description": 1500, "footer": 5000, "number": 26, "statement_descriptor": 22},
     "invoiceitems": {"description": 5000},
     "quotes": {"description": 500, "footer": 500, "header": 50},
+    "meter_events": {"event_name": 100},
 }  # fmt: skip
 """The most characters of a text."""
 MOST: Mapping[str, int] = {
@@ -58,6 +59,7 @@ LOOKED_AT = NOT_NEGATIVE | {"unit_amount_decimal", "interval_count", "start", "n
 """Fields whose values a rule is about, wherever they are."""
 LONGEST_INTERVAL: Mapping[str, int] = {"day": 1095, "week": 156, "month": 36, "year": 3}
 """The most that `interval_count` may be: three years (docs.stripe.com/api/prices/create)."""
+VALUE_DIGITS = 15
 DECIMALS = 12
 """The most decimal places of an amount in minor units."""
 
@@ -207,6 +209,13 @@ def _quote(operation: Operation, payload: Json) -> Iterator[Problem]:
         yield from _items("line_items", payload["line_items"])
 
 
+def _meter_event(operation: Operation, payload: Json) -> Iterator[Problem]:
+    """At most 15 significant digits (docs.stripe.com/changelog/dahlia/2026-04-22)."""
+    digits = len(Decimal(payload["value"]).normalize().as_tuple().digits)
+    if digits > VALUE_DIGITS:
+        yield Problem("value", f"it has {digits} digits, and Stripe takes {VALUE_DIGITS}", payload["value"])
+
+
 def _items(name: str, items: Sequence[Json]) -> Iterator[Problem]:
     """Each has a price, and none twice (docs.stripe.com/api/subscriptions/create)."""
     seen: set[Any] = set()
@@ -249,4 +258,5 @@ _OF_RESOURCE: Mapping[str, Callable[[Operation, Json], Iterator[Problem]]] = {
     "invoices": _invoice,
     "invoiceitems": _invoice_item,
     "quotes": _quote,
+    "meter_events": _meter_event,
 }
