@@ -55,6 +55,10 @@ REMEDIES: dict[str, str] = {
     "`tidegate sync runs {subject}` what it does instead.",
     "sync_slow": "`tidegate sync runs {subject}` shows how far it is. Where its rows need the time, let the "
     "sync's `alerts` allow it (`longest`, in minutes); a limit of your own is raised with `tidegate connect --rate`.",
+    "usage_failed": "`tidegate usage list --state failed` (or `unknown`) names the debits and why. Mend what is named "
+    "and run `tidegate usage retry`, or give them up with `tidegate usage discard`.",
+    "usage_late": "Mend what is named; a worker (`tidegate serve` or `tidegate worker`) then tells them by itself. "
+    "`tidegate usage list` shows them; Stripe takes usage of the past 35 days.",
     "outbound_paused": "`tidegate resume outbound` lets it run.",
     "disk_low": "Make room, or set TIDEGATE_HOME to a larger file system and move the folder there.",
 }

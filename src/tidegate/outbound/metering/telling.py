@@ -161,8 +161,10 @@ def _told_before(key: str, before: _Before, said: _Said) -> Decision:
 
 
 def _shown(wrote: Mapping[str, Any]) -> str:
-    said = ", ".join(f"{name} {value}" for name, value in sorted((wrote.get("payload") or {}).items()))
-    return f"{wrote.get('event_name')} of {datetime.fromtimestamp(int(wrote['timestamp']), UTC):%Y-%m-%dT%H:%M:%SZ}: {said}"
+    payload: Mapping[str, Any] = wrote.get("payload") or {}
+    said = ", ".join(f"{name} {value}" for name, value in sorted(payload.items()))
+    at = datetime.fromtimestamp(int(wrote["timestamp"]), UTC)
+    return f"{wrote.get('event_name')} of {at:%Y-%m-%dT%H:%M:%SZ}: {said}"
 
 
 _TOLD = text("""
