@@ -26,6 +26,7 @@ from tidegate.api import (
     runs,
     sources,
     syncs,
+    usage,
     webhooks,
 )
 from tidegate.api.committer import Committer
@@ -37,7 +38,7 @@ from tidegate.workflows.doorbell import Doorbell
 
 NOUNS = (
     *(webhooks, health, integration, runs),
-    *(contacts, contact_reviews, entitlements),
+    *(contacts, contact_reviews, entitlements, usage),
     *(features, mappings, packages, catalog_changes),
     billing_events,
     revenue,

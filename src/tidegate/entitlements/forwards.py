@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 
 from tidegate.entitlements.buckets import Debit
 from tidegate.entitlements.resolve import Entitlement
+from tidegate.errors import UsageError
 
 State = Literal["waiting", "intended", "sent", "taken_back", "failed", "unknown", "discarded"]
 STATES: tuple[State, ...] = ("waiting", "intended", "sent", "taken_back", "failed", "unknown", "discarded")
@@ -68,6 +69,14 @@ class Outcome:
     again: float = 0.0
     anew: bool = False
     generation: int = 0
+
+
+def state_named(said: str) -> State:
+    """The state of that name. Raises UsageError."""
+    found = next((one for one in STATES if one == said), None)
+    if found is None:
+        raise UsageError(problem=f"There is no state {said}; it is one of {', '.join(STATES)}.")
+    return found
 
 
 def payer_of(standing: Entitlement, debits: Sequence[Debit] | None = None) -> tuple[str, str] | None:

@@ -3,12 +3,16 @@
 import logging
 from typing import Any
 
+from sqlalchemy import Engine
+
 from tidegate.connections import runs
+from tidegate.connections.accounts import Account
 from tidegate.entitlements import forwards
-from tidegate.errors import TidegateError, WorkStopped
+from tidegate.errors import TidegateError, UsageError, WorkStopped
 from tidegate.outbound import pausing
 from tidegate.store.trouble import told
 from tidegate.workflows import forward_usage as forwarding
+from tidegate.workflows.run_sync import OpenWriting
 from tidegate.workflows.task_context import PASSING, TaskContext, connected
 
 log = logging.getLogger(__name__)
@@ -16,6 +20,7 @@ log = logging.getLogger(__name__)
 KIND = "usage"
 SLICE = 20.0
 """Seconds after which others have its place."""
+FOREVER = float("inf")
 WAIT = 120.0
 """Seconds for which all waits after trouble that is nobody's debit."""
 
@@ -46,6 +51,24 @@ def forward_usage(context: TaskContext, connection: str) -> dict[str, Any]:
     if sent.more:
         context.doorbell.ring("forward_usage", connection=connection)
     return {"connection": connection, "state": "done", **sent.counts}
+
+
+def send_now(engine: Engine, account: Account, writing: OpenWriting) -> dict[str, Any]:
+    """Tells everything that is due of a connection, in this process: {counts, waiting}; `counts` by state.
+
+    Raises OutboundPaused, UsageError where a worker is at it, and what ends the work.
+    """
+    with engine.connect() as db:
+        pausing.refuse(db)
+    forwarding.assign(engine)
+    with runs.exclusive(engine, account.name, KIND) as alone:
+        if not alone:
+            raise UsageError(problem=f"A worker tells the usage of {account.name} to Stripe just now.")
+        with writing(account) as api:
+            sent = forwarding.forward(engine, account, api, seconds=FOREVER)
+    with engine.connect() as db:
+        waiting = forwards.summary(db, account.name)["waiting"]
+    return {"counts": dict(sorted(sent.counts.items())), "waiting": waiting}
 
 
 def ring_for_usage(context: TaskContext) -> list[str]:
