@@ -8,15 +8,18 @@ import pytest
 from sqlalchemy import text
 from tests.support.desk import Desk, opened
 from tests.support.forwarding import Counting
-from tests.support.usage import DAY, counted, identifiers, now
+from tests.support.usage import counted, identifiers, now
 
 from tidegate.catalog import features
 from tidegate.errors import CatalogInvalid
 from tidegate.outbound import pausing
-from tidegate.workflows import retention, tasks
+from tidegate.workflows import retention
+from tidegate.workflows.contacts_forget import forget
 from tidegate.workflows.contacts_merge import merged, unmerged
 from tidegate.workflows.entitlements import settle
 from tidegate.workflows.previewing import commit
+
+WIDE = pytest.mark.wide
 
 
 @pytest.fixture
@@ -87,6 +90,7 @@ def test_what_is_given_back_takes_its_event_back_or_counts_below_0(counting: Cou
     assert counted(counting.sandbox) == {counting.ada: 1}
 
 
+@pytest.mark.wide
 def test_an_event_of_yesterday_is_not_taken_back_but_made_up_for(counting: Counting) -> None:
     counting.consume(5)
     counting.forward()
@@ -123,6 +127,7 @@ def test_who_has_no_customer_waits_and_is_told_when_there_is_one(counting: Count
     assert counted(counting.sandbox) == {one: 6}
 
 
+@pytest.mark.wide
 def test_of_several_customers_none_of_whom_gives_it_none_pays(counting: Counting) -> None:
     counting.contact("both", calls=100)
     for name in ("x", "y"):
@@ -139,6 +144,7 @@ def test_of_several_customers_none_of_whom_gives_it_none_pays(counting: Counting
     assert counted(counting.sandbox) == {}
 
 
+@pytest.mark.wide
 def test_a_merge_takes_along_what_waits_and_an_unmerge_gives_it_back(counting: Counting) -> None:
     counting.contact("free", calls=100)
     counting.consume(6, who="free")
@@ -155,7 +161,7 @@ def test_a_merge_takes_along_what_waits_and_an_unmerge_gives_it_back(counting: C
 # Troubles.
 
 
-@pytest.mark.parametrize("fault", ["reset", "truncate", "500"])
+@pytest.mark.parametrize("fault", ["reset", pytest.param("truncate", marks=WIDE), pytest.param("500", marks=WIDE)])
 def test_an_answer_that_is_lost_counts_once(counting: Counting, fault: str) -> None:
     for n in range(1, 5):
         counting.consume(n)
@@ -229,8 +235,8 @@ values ('acme', 'cus_gone', now(), 1, '{"id": "cus_gone", "object": "customer"}'
     ("make", "why"),
     [
         (lambda counting: counting.meter("none"), "no meter of this event name"),
-        (lambda counting: counting.other_meter("count"), "takes the count of its events"),
-        (lambda counting: counting.other_meter("sum", active=False), "deactivated"),
+        pytest.param(lambda one: one.other_meter("count"), "takes the count of its events", marks=WIDE),
+        pytest.param(lambda one: one.other_meter("sum", active=False), "deactivated", marks=WIDE),
     ],
 )
 def test_a_meter_that_takes_nothing_is_named_and_what_was_used_waits(
@@ -265,6 +271,7 @@ def test_a_pause_holds_it(counting: Counting) -> None:
     assert counted(counting.sandbox) == {counting.ada: 5}
 
 
+@pytest.mark.wide
 def test_without_a_key_that_may_write_it_waits_and_says_so(counting: Counting) -> None:
     with counting.engine.begin() as db:
         db.execute(text("update tidegate.connections set write_key = null"))
@@ -286,6 +293,7 @@ def test_a_storm_of_429_fails_nothing(counting: Counting) -> None:
     assert counted(counting.sandbox) == {counting.ada: 5}
 
 
+@pytest.mark.wide
 def test_what_was_told_goes_when_stripe_would_take_it_no_more(counting: Counting) -> None:
     counting.consume(1)
     counting.forward()
@@ -306,6 +314,10 @@ def test_only_what_is_metered_names_a_meter(counting: Counting) -> None:
         features.define(db, "calls", "metered", meter="x" * 101)
 
 
-def test_the_task_is_one_of_the_worker_s(counting: Counting) -> None:
-    assert "forward_usage" in tasks.TASKS
-    assert DAY == 86_400
+def test_of_a_person_who_is_forgotten_nothing_is_told_any_more(counting: Counting) -> None:
+    counting.consume(3)
+    forget(counting.engine, False, None, "me", customer=counting.ada, account=counting.desk.account, only_preview=False)
+    counting.forward()
+    assert counting.states() == {"discarded": 1}
+    assert counting.said() == ["the person was forgotten"]
+    assert counted(counting.sandbox) == {}

@@ -14,6 +14,7 @@ from tidegate.errors import SyncInvalid
 from tidegate.outbound import rows, specs, syncs
 from tidegate.outbound.metering.events import PATH
 from tidegate.workflows import revert_sync
+from tidegate.workflows.contacts_forget import forget
 from tidegate.workflows.sync_plan import Part
 
 FULL = Part(full=True)
@@ -140,6 +141,7 @@ def test_without_a_mode_it_is_insert() -> None:
     assert (said.mode, said.columns) == ("insert", ("calls", "owner", "used_at"))
 
 
+@pytest.mark.wide
 def test_the_meter_s_own_keys_dimensions_and_the_zone_of_times(desk: Desk) -> None:
     ada, _ = ready(desk)
     desk.v1.billing.meters.create(
@@ -187,6 +189,7 @@ def test_a_meter_that_is_not_there_or_takes_nothing_is_named(desk: Desk) -> None
     assert desk.states("usage")["2"][0] == "sent"
 
 
+@pytest.mark.wide
 def test_a_row_waits_for_its_customer_by_your_id_too(desk: Desk) -> None:
     ready(desk)
     desk.table("usage", row(1, who="acme"), row(2, who="cus_unknown"))
@@ -200,7 +203,10 @@ def test_a_row_waits_for_its_customer_by_your_id_too(desk: Desk) -> None:
 # Nothing counts twice.
 
 
-@pytest.mark.parametrize("fault", ["reset", "truncate", "500"])
+WIDE = pytest.mark.wide
+
+
+@pytest.mark.parametrize("fault", ["500", pytest.param("reset", marks=WIDE), pytest.param("truncate", marks=WIDE)])
 def test_an_answer_that_is_lost_counts_once(desk: Desk, fault: str) -> None:
     ada, _ = ready(desk)
     desk.table("usage", *(row(n, at=now() - 60) for n in range(1, 6)))
@@ -240,6 +246,7 @@ def test_after_a_day_the_meter_s_summary_tells_that_it_was_counted(desk: Desk) -
     assert (counted(desk.sandbox), len(identifiers(desk.sandbox))) == ({ada: 3}, 1)
 
 
+@pytest.mark.wide
 def test_after_a_day_the_summary_tells_that_it_was_not_counted_and_it_is_told(desk: Desk) -> None:
     ada, _ = ready(desk)
     desk.table("usage", row(1, calls=3), row(2, calls=4))
@@ -290,3 +297,18 @@ def test_a_run_is_taken_back_within_a_day_and_not_told_again(desk: Desk) -> None
     assert late["counts"] == {"revert": 0, "conflict": 0, "skip": 1, "nothing": 0}
     assert "within a day only" in late["sample"]["skip"][0]["why"]
     assert ada not in counted(desk.sandbox)
+
+
+def test_of_a_person_who_is_forgotten_nothing_is_told_any_more(desk: Desk) -> None:
+    ada, bo = ready(desk)
+    desk.table("usage", row(1, calls=3), row(2, "bo", 4))
+    first(desk)
+    forget(desk.hub.engine, False, None, "me", customer=ada, account=desk.account, only_preview=False)
+    with desk.hub.engine.connect() as db:
+        kept = db.execute(text("select params::text from tidegate.requests where key = '1'")).scalar_one()
+    assert kept == "{}"
+    desk.table("usage", row(1, calls=9), row(2, "bo", 4), row(3, calls=1))
+    desk.run("usage", part=FULL)
+    assert counted(desk.sandbox) == {ada: 3, bo: 4}
+    assert desk.states("usage")["1"] == ("skipped", "the person was forgotten")
+    assert desk.states("usage")["3"][0] in {"held", "skipped"}

@@ -213,7 +213,7 @@ select f.id, f.debit, f.event_name, f.value, f.at, f.customer, f.generation, f.i
   f.takes_back, o.debit as taken_debit, o.at as taken_at
 from tidegate.meter_forwards f left join tidegate.meter_forwards o on o.id = f.takes_back
 where f.connection = :connection and f.state in ('waiting', 'intended') and f.next_try_at <= clock_timestamp()
-order by f.id limit :limit for update of f""")
+order by f.next_try_at, f.id limit :limit for update of f""")
 
 _INTEND = text("""
 update tidegate.meter_forwards f
