@@ -316,7 +316,7 @@ def test_only_what_is_metered_names_a_meter(counting: Counting) -> None:
 
 def test_of_a_person_who_is_forgotten_nothing_is_told_any_more(counting: Counting) -> None:
     counting.consume(3)
-    forget(counting.engine, False, None, "me", customer=counting.ada, account=counting.desk.account, only_preview=False)
+    forget(counting.engine, False, counting.who, "me", only_preview=False)
     counting.forward()
     assert counting.states() == {"discarded": 1}
     assert counting.said() == ["the person was forgotten"]

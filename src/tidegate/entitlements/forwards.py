@@ -73,10 +73,10 @@ class Outcome:
 
 def state_named(said: str) -> State:
     """The state of that name. Raises UsageError."""
-    found = next((one for one in STATES if one == said), None)
-    if found is None:
+    found: dict[str, State] = {one: one for one in STATES}
+    if said not in found:
         raise UsageError(problem=f"There is no state {said}; it is one of {', '.join(STATES)}.")
-    return found
+    return found[said]
 
 
 def payer_of(standing: Entitlement, debits: Sequence[Debit] | None = None) -> tuple[str, str] | None:

@@ -59,5 +59,5 @@ def told_of(call: Call) -> str | None:
     Source: docs.stripe.com/billing/subscriptions/usage-based/recording-usage-api, rate limits. Here it is one at a time
     for the customer.
     """
-    said = [one for one in (call.given.get("payload") or {}).values() if one in call.state["customers"]]
-    return said[0] if said else None
+    payload: dict[str, str] = call.given.get("payload") or {}
+    return next((one for one in payload.values() if one in call.state["customers"]), None)
