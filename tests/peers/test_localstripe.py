@@ -27,6 +27,7 @@ SECRET = "whsec_localstripe"
 
 REFUSED = {
     "entitlements/features": "404",
+    "billing/meters": "404",
     "product_features": "404",
     "prices": "404",
     "promotion_codes": "404",

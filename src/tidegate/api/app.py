@@ -27,6 +27,7 @@ from tidegate.api import (
     selling,
     sources,
     syncs,
+    usage,
     webhooks,
 )
 from tidegate.api.committer import Committer
@@ -38,7 +39,7 @@ from tidegate.workflows.doorbell import Doorbell
 
 NOUNS = (
     *(webhooks, health, integration, runs),
-    *(contacts, contact_reviews, selling, entitlements),
+    *(contacts, contact_reviews, selling, entitlements, usage),
     *(features, mappings, packages, catalog_changes),
     billing_events,
     revenue,

@@ -27,6 +27,7 @@ class Feature(BaseModel):
     type: FeatureType
     unit: str
     reset: Reset
+    meter: str
     managed_by: str
 
 
@@ -47,6 +48,7 @@ class NewFeature(BaseModel):
     name: str = ""
     unit: str = Field(default="", description="of a metered one: seat, call, …")
     reset: Reset = Field(default="month", description="of a metered one, where terms say none")
+    meter: str = Field(default="", description="event name of Stripe's meter that its usage is told to; empty: to none")
 
 
 class FeatureChange(BaseModel):
@@ -57,6 +59,7 @@ class FeatureChange(BaseModel):
     name: str | None = None
     unit: str | None = None
     reset: Reset | None = None
+    meter: str | None = None
     token: TokenOf = None
 
 
@@ -102,10 +105,10 @@ def change(
     preview: Previewed = False,
     listed: Listed = MOST_LISTED,
 ) -> Outcome:
-    """Changes a feature's name, unit or reset. Another reset changes what contacts may use, and has a preview."""
+    """Changes a feature's name, unit, reset or meter. Another reset changes what contacts may use: see the preview."""
     with hub.engine.connect() as db:
         known = features.one(db, key)
-    said: dict[str, Any] = {name: known[name] for name in ("name", "unit", "reset")}
+    said: dict[str, Any] = {name: known[name] for name in ("name", "unit", "reset", "meter")}
     said |= wanted.model_dump(exclude_none=True, exclude={"token"})
     what = define_feature(key, known["type"], f"token:{token.name}", **said)
     return outcome(hub, what, preview, wanted.token, listed)

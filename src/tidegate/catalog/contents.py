@@ -8,13 +8,16 @@ from tidegate.catalog.terms import FeatureType, Reset, Terms
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A feature of the catalog. `reset`: of a metered one, where the terms say none."""
+    """A feature of the catalog. `reset`: of a metered one, where the terms say none; `meter`: the event name of the
+    meter in Stripe that its usage is told to, empty: none.
+    """
 
     key: str
     type: FeatureType
     unit: str = ""
     reset: Reset = "month"
     name: str = ""
+    meter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,9 @@ from tidegate.catalog.tables import features
 from tidegate.catalog.terms import FEATURE_TYPES, RESETS, Terms, read_terms
 from tidegate.errors import CatalogInvalid, CatalogUnknown, ManagedByFile
 
+LONGEST_METER = 100
+"""The most characters of a meter's event name (`maxLength` of github.com/stripe/openapi)."""
+
 
 def define(
     db: Connection,
@@ -22,9 +25,11 @@ def define(
     name: str = "",
     unit: str = "",
     reset: str = "month",
+    meter: str = "",
     managed_by: str = "",
 ) -> bool:
     """Makes a feature, or changes one; false when it is so already. Its type stays: terms and usage hang on it.
+    `meter`: the event name of Stripe's meter that what is used from now on is told to; empty: none.
 
     Raises CatalogInvalid, ManagedByFile.
     """
@@ -33,7 +38,14 @@ def define(
         raise CatalogInvalid(problem=f"The feature {key} has the type {type_!r}; use {', '.join(FEATURE_TYPES)}.")
     if reset not in RESETS:
         raise CatalogInvalid(problem=f"The feature {key} resets every {reset!r}; use {', '.join(RESETS)}.")
-    values = {"name": name, "type": type_, "unit": unit, "reset": reset, "managed_by": managed_by}
+    if meter and type_ != "metered":
+        raise CatalogInvalid(problem=f"The feature {key} is {type_}, and only what is metered can name a meter.")
+    if len(meter) > LONGEST_METER or meter != meter.strip():
+        raise CatalogInvalid(
+            problem=f"The feature {key} names the meter {meter!r}; it is the event name of a meter in Stripe, at most "
+            f"{LONGEST_METER} characters and none of them blank at its ends."
+        )
+    values = {"name": name, "type": type_, "unit": unit, "reset": reset, "meter": meter, "managed_by": managed_by}
     known = db.execute(select(features).where(features.c.key == key)).mappings().first()
     if known is not None:
         _refuse_change(known, values)

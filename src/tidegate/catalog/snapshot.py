@@ -23,8 +23,10 @@ def load(db: Connection) -> Catalog:
     """The catalog as it stands."""
     at = revision(db)
     features = {
-        row.key: Feature(row.key, cast("FeatureType", row.type), row.unit, cast("Reset", row.reset), row.name)
-        for row in db.execute(text("select key, type, unit, reset, name from tidegate.features order by key"))
+        row.key: Feature(
+            row.key, cast("FeatureType", row.type), row.unit, cast("Reset", row.reset), row.name, row.meter
+        )
+        for row in db.execute(text("select key, type, unit, reset, name, meter from tidegate.features order by key"))
     }
     versions: dict[tuple[str, int], PackageVersion] = {}
     default: PackageVersion | None = None

@@ -30,6 +30,13 @@ features = Table(
     Column("type", Text, nullable=False, comment="boolean, config or metered"),
     Column("unit", Text, nullable=False, server_default="", comment="of a metered one: seat, call, …"),
     Column("reset", Text, nullable=False, server_default="month", comment="of a metered one, where terms say none"),
+    Column(
+        "meter",
+        Text,
+        nullable=False,
+        server_default="",
+        comment="Stripe's event name: what is used is told to that meter; empty: to none",
+    ),
     Column("managed_by", Text, nullable=False, server_default="", comment="file: read-only elsewhere"),
     Column("created_at", Time, nullable=False, server_default=func.now()),
 )

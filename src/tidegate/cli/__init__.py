@@ -23,6 +23,7 @@ from tidegate.cli import (
     sources,
     sync,
     tokens,
+    usage,
 )
 from tidegate.cli.audit import audit
 from tidegate.cli.catch_up import catch_up
@@ -132,6 +133,7 @@ app.add_typer(sync.app, name="sync", rich_help_panel="Outbound")
 app.add_typer(pauses.pause_app, name="pause", rich_help_panel="Outbound")
 app.add_typer(pauses.resume_app, name="resume", rich_help_panel="Outbound")
 app.add_typer(explain.app, name="explain", rich_help_panel="Look")
+app.add_typer(usage.app, name="usage", rich_help_panel="Outbound")
 app.add_typer(inbox.app, name="inbox", rich_help_panel="Keep going")
 app.add_typer(tokens.app, name="tokens", rich_help_panel="Keep going")
 app.add_typer(secrets.app, name="secrets", rich_help_panel="Keep going")

@@ -1,5 +1,7 @@
 """`tidegate features`: what the product can do, be configured to, or count."""
 
+from typing import Any
+
 import typer
 
 from tidegate.cli.options import AsJson
@@ -19,9 +21,10 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         show.document({"features": found})
         return
-    rows = [
-        (one["key"], one["type"], one["unit"], one["reset"] if one["type"] == "metered" else "", one["name"])
-        for one in found
-    ]
-    show.table(["key", "type", "unit", "reset", "name"], rows)
+    rows = [(*(one[name] for name in ("key", "type", "unit")), _reset(one), one["meter"], one["name"]) for one in found]
+    show.table(["key", "type", "unit", "reset", "meter", "name"], rows)
     show.line(f"{len(found):,} features" if found else "No features yet: `tidegate mappings suggest` proposes some.")
+
+
+def _reset(one: dict[str, Any]) -> str:
+    return one["reset"] if one["type"] == "metered" else ""

@@ -47,6 +47,7 @@ def _print(found: dict[str, Any]) -> None:
     groups = ", ".join(f"{name} {show.size(octets)}" for name, octets in database["groups"].items())
     show.line(f"PostgreSQL {database['version']}, {show.size(database['bytes'])} ({groups})")
     _print_problems([problem for problem in found["problems"] if not problem["connection"]])
+    _print_usage(found["usage"])
     if not found["connections"]:
         show.line(
             "No Stripe account is connected yet: `tidegate connect`, or `tidegate demo` to look around without a key."
@@ -71,6 +72,17 @@ def _print(found: dict[str, Any]) -> None:
         _print_permissions(one["permissions"])
         _print_accounts(one)
         _print_problems(one["problems"])
+
+
+def _print_usage(usage: dict[str, int]) -> None:
+    """What of the usage that was consumed is not told to Stripe's meters, if anything."""
+    from tidegate.cli import show
+
+    words = {"waiting": "waiting", "without_customer": "of contacts without a customer", "failed": "failed",
+             "unknown": "of unknown outcome"}  # fmt: skip
+    told = [f"{usage[name]:,} {said}" for name, said in words.items() if usage[name]]
+    if told:
+        show.line(f"usage not told to Stripe: {', '.join(told)} (`tidegate usage list`)")
 
 
 def _print_sweeps(one: dict[str, Any]) -> None:

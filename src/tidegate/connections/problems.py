@@ -58,6 +58,10 @@ REMEDIES: dict[str, str] = {
     "sync_unfinished": "A draft is finished once every sync of items went through all of its rows since it was made, "
     "and all of its items passed. Run the syncs named whole (`tidegate sync run NAME`, without --limit and --only); "
     "`tidegate sync show NAME` names items that did not pass. What is to have no item, finish in Stripe.",
+    "usage_failed": "`tidegate usage list --state failed` (or `unknown`) names the debits and why. Mend what is named "
+    "and run `tidegate usage retry`, or give them up with `tidegate usage discard`.",
+    "usage_late": "Mend what is named; a worker (`tidegate serve` or `tidegate worker`) then tells them by itself. "
+    "`tidegate usage list` shows them; Stripe takes usage of the past 35 days.",
     "outbound_paused": "`tidegate resume outbound` lets it run.",
     "disk_low": "Make room, or set TIDEGATE_HOME to a larger file system and move the folder there.",
 }

@@ -15,7 +15,7 @@ from tidegate.entitlements.buckets import Debit
 class Note:
     """An order that was decided, to be written: what it debits (below 0: gives back), and its answer.
 
-    `expires_at`: of a reservation.
+    `expires_at`: of a reservation. `payer`: whose subscription gives it, as (connection, customer).
     """
 
     contact: int
@@ -25,6 +25,7 @@ class Note:
     debits: tuple[Debit, ...]
     answer: dict[str, Any]
     expires_at: datetime | None = None
+    payer: tuple[str, str] | None = None
 
 
 def hold(db: Connection, livemode: bool, places: Collection[tuple[str, str]]) -> set[int]:

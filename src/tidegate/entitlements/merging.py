@@ -46,7 +46,8 @@ def part(db: Connection, kept: int, other: int, before: Mapping[str, Any]) -> No
     db.execute(_TAKE_USAGE, pair | rows)
     db.execute(_DROP_EMPTY, pair | rows)
     db.execute(_OVERRIDES_BACK, pair | {"ids": list(before["overrides"])})
-    db.execute(_DEBITS_BACK, pair | {"rows": json.dumps(before["debits"])})
+    for statement in (_DEBITS_BACK, _FORWARDS_BACK):
+        db.execute(statement, pair | {"rows": json.dumps(before["debits"])})
 
 
 # `fresh`: the other contact had used nothing of that bucket in that period.
@@ -75,6 +76,7 @@ where d.contact = :other and d.idempotency_key is not null and exists (
   select from tidegate.usage_debits k
   where k.contact = :kept and k.feature = d.feature and k.idempotency_key = d.idempotency_key)"""),
     text("update tidegate.usage_debits set contact = :kept where contact = :other"),
+    text("update tidegate.meter_forwards set contact = :kept where contact = :other"),
 )
 
 _SAID = """jsonb_to_recordset(cast(:rows as jsonb))
@@ -106,3 +108,8 @@ _DEBITS_BACK = text("""
 update tidegate.usage_debits d set contact = :other, idempotency_key = said.idempotency_key
 from jsonb_to_recordset(cast(:rows as jsonb)) as said(id bigint, idempotency_key text)
 where d.id = said.id and d.contact = :kept""")
+
+_FORWARDS_BACK = text("""
+update tidegate.meter_forwards f set contact = :other
+from jsonb_to_recordset(cast(:rows as jsonb)) as said(id bigint)
+where f.debit = said.id and f.contact = :kept""")

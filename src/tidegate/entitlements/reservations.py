@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, text
 
 from tidegate.catalog.contents import Catalog
-from tidegate.entitlements import holders, ledger
+from tidegate.entitlements import forwards, holders, ledger
 from tidegate.entitlements.buckets import Debit
+from tidegate.entitlements.forwards import Told, payer_of
 from tidegate.entitlements.holders import Asked
 from tidegate.entitlements.resolve import resolve
 from tidegate.entitlements.usage import Answer, Order, standing_json
@@ -45,6 +46,8 @@ def settle(
     answer |= {"reservation": number, "settled": wanted}
     state = "confirmed" if wanted else "released"
     db.execute(_SETTLE, {"id": number, "state": state, "amount": wanted, "answer": json.dumps(answer)})
+    if meter := catalog.features[feature].meter:
+        forwards.record(db, [Told(number, contact, feature, meter, wanted, payer_of(after, debits))])
     return answer
 
 

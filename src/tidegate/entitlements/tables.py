@@ -112,6 +112,36 @@ usage_debits = Table(
     Index("usage_debits_reserved", "contact", "feature", postgresql_where=text("state = 'reserved'")),
 )
 
+meter_forwards = Table(
+    "meter_forwards",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("debit", BigInteger, nullable=False, comment="the number of the debit: each is told once"),
+    Column("contact", BigInteger, ForeignKey(CONTACT), nullable=False),
+    Column("feature", Text, nullable=False),
+    Column("event_name", Text, nullable=False, comment="of the meter that the feature named then"),
+    Column("value", BigInteger, nullable=False, comment="debited; below 0: given back"),
+    Column("at", Time, nullable=False, server_default=func.clock_timestamp(), comment="when it was used"),
+    Column("connection", Text, comment="of the customer; null: the contact has none yet"),
+    Column("customer", Text, comment="whose subscription gave it, else the contact's only one"),
+    Column(
+        "state", Text, nullable=False, server_default="waiting", comment="waiting, intended, sent, taken_back or failed"
+    ),
+    Column("takes_back", BigInteger, comment="the forward whose event it cancels; null: an event itself"),
+    Column("generation", Integer, nullable=False, server_default="0", comment="goes on where Stripe answered 5xx"),
+    Column("intended_at", Time, comment="before it was first sent"),
+    Column("next_try_at", Time, nullable=False, server_default=func.clock_timestamp()),
+    Column("error", Text, nullable=False, server_default="", comment="why it is not sent"),
+    Column("settled_at", Time, comment="when it was known to be sent, or failed"),
+    Index("meter_forwards_debit", "debit", unique=True),
+    Index("meter_forwards_contact", "contact", "feature", "id"),
+    Index("meter_forwards_customer", "connection", "customer", "at"),
+    Index(
+        "meter_forwards_open", "connection", "next_try_at", postgresql_where=text("state in ('waiting', 'intended')")
+    ),
+    Index("meter_forwards_failed", "connection", postgresql_where=text("state = 'failed'")),
+)
+
 told = Table(
     "entitlements_told",
     metadata,

@@ -11,8 +11,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from tidegate.catalog.contents import Catalog
-from tidegate.entitlements import ledger
+from tidegate.entitlements import forwards, ledger
 from tidegate.entitlements.buckets import Debit, Spent, give_back, take, take_anyway
+from tidegate.entitlements.forwards import Told, payer_of
 from tidegate.entitlements.holders import is_text
 from tidegate.entitlements.ledger import Note
 from tidegate.entitlements.resolve import Entitlement, Holder, resolve
@@ -77,6 +78,7 @@ def carry_out(
     drafts = [(place, order, _decide(work, order, catalog, as_of)) for place, order in sound]
     notes = {id(draft): draft for _, _, draft in drafts if isinstance(draft, Note)}
     numbers = dict(zip(notes, ledger.write(db, list(notes.values())), strict=True))
+    _forward(db, catalog, [(numbers[place], note) for place, note in notes.items()])
     told: set[int] = set()
     for place, order, draft in drafts:
         if not isinstance(draft, Note):
@@ -87,6 +89,16 @@ def carry_out(
             outcomes[place] = _again(order, row) if id(draft) in told else _first(row)
             told.add(id(draft))
     return [one for one in outcomes if one is not None]
+
+
+def _forward(db: Connection, catalog: Catalog, written: Sequence[tuple[int, Note]]) -> None:
+    """Keeps what is to be told to Stripe's meters: what was used or given back, not what is only reserved."""
+    found = [
+        Told(number, note.contact, note.feature, meter, sum(one.amount for one in note.debits), note.payer)
+        for number, note in written
+        if note.expires_at is None and (meter := catalog.features[note.feature].meter)
+    ]
+    forwards.record(db, found)
 
 
 def _refusal(order: Order, catalog: Catalog) -> TidegateError | None:
@@ -143,7 +155,8 @@ def _decide(work: _Work, order: Order, catalog: Catalog, as_of: datetime) -> Not
     expires = as_of + _reserved_for(order) if debits is not None and order.operation == "reserve" else None
     if expires is not None:
         answer["expires_at"] = expires.isoformat()
-    note = Note(order.contact, order.feature, order.key, order.operation, tuple(debits or ()), answer, expires)
+    payer = payer_of(before, debits) if debits and catalog.features[order.feature].meter else None
+    note = Note(order.contact, order.feature, order.key, order.operation, tuple(debits or ()), answer, expires, payer)
     if order.key is not None:
         work.noted[order.contact, order.feature, order.key] = note
     return note

@@ -26,6 +26,10 @@ ENDED: Mapping[str, str] = {
 """Which objects of a resource count only where no other one is found: they are archived, or over."""
 
 
+UNLISTED = frozenset({"meter_events"})
+"""Resources of which Stripe has no list, so that the mirror knows none."""
+
+
 class Object(NamedTuple):
     """A mirrored object: its body, Stripe's time of this version, and whether it was deleted."""
 
@@ -60,7 +64,7 @@ group by 1, 3"""
 
 def bodies(db: Connection, connection: str, resource: str, ids: Sequence[str]) -> dict[str, Object]:
     """Objects by their ids; those that the mirror lacks are left out. Of children they hold as many as lists showed."""
-    if not ids:
+    if not ids or resource in UNLISTED:
         return {}
     sql = f"""
 select id, data::text as data, updated_at, deleted_at is not null as deleted from stripe.{resource}
@@ -102,6 +106,8 @@ class Mark(NamedTuple):
 
 def marks(db: Connection, connection: str, resource: str, ids: Sequence[str]) -> dict[str, Mark]:
     """The marks of objects, by id; those that the mirror lacks have none."""
+    if resource in UNLISTED:
+        return {}
     sql = f"""
 select id, xmin::text as storing, extract(epoch from updated_at)::bigint as at from stripe.{resource}
 where connection = :connection and id = any(cast(:ids as text[]))"""

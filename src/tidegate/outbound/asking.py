@@ -18,7 +18,7 @@ from tidegate.outbound.fields.problems import Problem
 from tidegate.outbound.fields.shapes import checked
 from tidegate.outbound.plan.applicable import is_over
 from tidegate.outbound.plan.compare import id_of
-from tidegate.outbound.plan.decide import REMOVED, Asked
+from tidegate.outbound.plan.decide import REMOVED, Asked, Decision, Terms, decide
 from tidegate.outbound.rows import Row
 from tidegate.outbound.specs import SETTABLE, Sync
 
@@ -58,6 +58,12 @@ class Asking:
         operations: tuple[Operation, ...] = ("create", "update")
         self._fill = {one: filler(self._map, catalogue(sync.resource, one)) for one in operations}
 
+    def decided(
+        self, terms: Terms, batch: Sequence[Mapping[str, Any]], departed: Callable[[Collection[str]], set[str]]
+    ) -> list[Decision]:
+        """What is to be done with each row, in their order; as `about` has it."""
+        return [decide(terms, asked) for asked, _ in self.about(batch, departed)]
+
     def about(
         self, batch: Sequence[Mapping[str, Any]], departed: Callable[[Collection[str]], set[str]]
     ) -> list[tuple[Asked, Row | None]]:
@@ -67,7 +73,7 @@ class Asking:
         """
         states = remembered.of(self._db, self._sync.key, [row["_key"] for row in batch])
         named = {one for row in batch for one in sought(self._map, row)} if self._map.references else set[Sought]()
-        known = self._found(named)
+        known = self.found(named)
         self.named = [(one, known.get(one, ())) for one in sorted(named, key=str)]
         found, bodies = self._objects(batch, states)
         ids = [one.ids for one in found]
@@ -216,7 +222,8 @@ class Asking:
             by_value = lookups.find(self._db, self._connection, self._sync.resource, way, name, wanted)
         return [by_value.get(said.get(row["_key"], ""), ()) for row in batch]
 
-    def _found(self, wanted: Collection[Sought]) -> dict[Sought, tuple[str, ...]]:
+    def found(self, wanted: Collection[Sought]) -> dict[Sought, tuple[str, ...]]:
+        """The ids of the objects that rows name."""
         grouped: dict[tuple[str, str, str], set[str]] = defaultdict(set)
         for one in wanted:
             grouped[one.resource, one.way, one.name].add(one.value)

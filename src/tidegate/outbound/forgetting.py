@@ -69,6 +69,8 @@ addresses as (
 select r.id, r.sync, r.key from tidegate.requests r
 where r.connection = :connection and (
   r.object_id in (select id from theirs) or r.params ->> 'customer' = any(cast(:customers as text[]))
+  or r.path = '/v1/billing/meter_events' and exists (
+    select from jsonb_each_text(r.params -> 'payload') said where said.value = any(cast(:customers as text[])))
   or lower(r.params ->> 'email') in (select email from addresses))""")
 
 _REQUESTS = text("""

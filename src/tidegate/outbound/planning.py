@@ -15,7 +15,8 @@ import msgspec
 
 from tidegate.outbound.asking import Asking
 from tidegate.outbound.fields.problems import Problem
-from tidegate.outbound.plan.decide import Change, Decision, Terms, decide
+from tidegate.outbound.metering.telling import Telling
+from tidegate.outbound.plan.decide import Change, Decision, Terms
 from tidegate.outbound.plan.deletes import deletion
 from tidegate.outbound.specs import SETTABLE, Sync
 from tidegate.outbound.staging import Counts, Staging
@@ -61,8 +62,9 @@ def version_of(sync: Sync) -> str:
 
 
 def make(
-    staging: Staging, sync: Sync, asking: Asking, *, keys: Sequence[str] | None = None, limit: int | None = None,
-    follows: Sequence[Planned] = (), first: bool = False, progress: Callable[[int, int], None] | None = None,
+    staging: Staging, sync: Sync, asking: Asking | Telling, *, keys: Sequence[str] | None = None,
+    limit: int | None = None, follows: Sequence[Planned] = (), first: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Plan:  # fmt: skip
     """Decides about every differing row (of these keys, or so many) and about those that are gone, which a run of a
     part leaves alone. The decisions are in the staging's table `decisions`. `follows`: what is done after them with
@@ -119,10 +121,10 @@ def _unsearched() -> Generator[None]:
             gc.enable()
 
 
-def _decide(staging: Staging, terms: Terms, asking: Asking, batch: Sequence[Mapping[str, Any]]) -> None:
-    about = asking.about(batch, staging.departed)
+def _decide(staging: Staging, terms: Terms, asking: Asking | Telling, batch: Sequence[Mapping[str, Any]]) -> None:
+    decided = asking.decided(terms, batch, staging.departed)
     staging.note(asking.named)
-    _keep(staging, [(decide(terms, asked), row["_hash"]) for (asked, _), row in zip(about, batch, strict=True)])
+    _keep(staging, [(one, row["_hash"]) for one, row in zip(decided, batch, strict=True)])
 
 
 def decisions(staging: Staging, kinds: Sequence[str], batch: int = 1_000) -> Iterator[list[Planned]]:
@@ -198,7 +200,7 @@ def _planned(row: Sequence[Any]) -> Planned:
     )  # fmt: skip
 
 
-def _delete(staging: Staging, sync: Sync, asking: Asking) -> None:
+def _delete(staging: Staging, sync: Sync, asking: Asking | Telling) -> None:
     gone, options = staging.gone(), sync.delete.model_dump()
     for start in range(0, len(gone), 10_000):
         about = asking.gone(gone[start : start + 10_000])
@@ -210,7 +212,7 @@ def _delete(staging: Staging, sync: Sync, asking: Asking) -> None:
         _keep(staging, [(one, row.hash) for one, (row, _) in zip(decided, about, strict=True)])
 
 
-def _heirs(staging: Staging, asking: Asking, ids: Sequence[str]) -> dict[str, str]:
+def _heirs(staging: Staging, asking: Asking | Telling, ids: Sequence[str]) -> dict[str, str]:
     """The rows of the model that are these objects, or will be, by the object's id."""
     planned = staging.db.execute(
         "select object_id, key from decisions where object_id in (select unnest(?)) and kind <> 'delete'", [list(ids)]
@@ -220,7 +222,7 @@ def _heirs(staging: Staging, asking: Asking, ids: Sequence[str]) -> dict[str, st
     return {id_: key for id_, key in (*known, *planned) if key not in left}
 
 
-def _finish(staging: Staging, sync: Sync, asking: Asking) -> None:
+def _finish(staging: Staging, sync: Sync, asking: Asking | Telling) -> None:
     """What will be made, and the drafts that are adopted, are finished as well."""
     if sync.finish == "draft":
         return

@@ -49,7 +49,7 @@ def ways_back(
 def _done(row: Any, wrote: Mapping[str, Any] | None) -> Done:
     return Done(
         row.key, row.operation, row.object_id or "", row.params, row.before, row.response or {}, row.replaced,
-        row.later, row.forgotten, wrote,
+        row.later, row.forgotten, wrote, row.fresh,
     )  # fmt: skip
 
 
@@ -63,6 +63,7 @@ def _live(db: Connection, connection: str, resource: str, ids: Sequence[str]) ->
 # A price that was archived because another took its place goes back together with that one.
 _DONE = text("""
 select r.id, r.key, r.operation, r.object_id, r.params, r.before, r.response, r.forgotten_at is not null as forgotten,
+  r.intended_at > clock_timestamp() - interval '23 hours' as fresh,
   coalesce(a.object_id, s.retires) as replaced,
   (select max(l.run) from tidegate.requests l
    where l.sync = r.sync and l.key = r.key and l.id > r.id and l.run not in (r.run, :own) and l.state = 'done') as later

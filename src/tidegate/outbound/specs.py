@@ -14,7 +14,9 @@ from tidegate.outbound.schedule import AfterSync
 
 _FORBID = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-Resource = Literal["customers", "products", "prices", "subscriptions", "invoices", "invoiceitems", "quotes"]
+Resource = Literal[
+    "customers", "products", "prices", "subscriptions", "invoices", "invoiceitems", "quotes", "meter_events"
+]
 MATCHES: Mapping[str, frozenset[str]] = {
     "customers": frozenset({"id", "email", "metadata"}),
     "products": frozenset({"id", "metadata"}),
@@ -24,6 +26,8 @@ MATCHES: Mapping[str, frozenset[str]] = {
 """By what a row is matched with an object of each resource."""
 ANCHOR = ("now", "unchanged")
 """What Stripe takes for a billing anchor when a subscription changes."""
+INSERT_ONLY = frozenset({"meter_events"})
+"""Resources of which Stripe has no list: what is made of a row can be neither found, nor changed, nor deleted."""
 SETTABLE = frozenset({"products"})
 """Resources whose objects can be made under an id of one's own."""
 
@@ -118,7 +122,7 @@ class Sync(BaseModel):
     resource: Resource
     connection: str | None = None
     mode: Literal["upsert", "update", "insert"] = "upsert"
-    match: Mapping[str, Any]
+    match: Mapping[str, Any] = {}
     fields: Mapping[str, Any]
     delete: Delete = Delete()
     on_conflict: Literal["warehouse", "stripe", "flag"] = "warehouse"
@@ -134,9 +138,23 @@ class Sync(BaseModel):
     def _how(cls, said: Any) -> Any:
         return {"how": said} if isinstance(said, str) else said
 
+    @model_validator(mode="before")
+    @classmethod
+    def _mode(cls, said: Any) -> Any:
+        """What can only be inserted is, without being said."""
+        if isinstance(said, Mapping) and cast("Mapping[str, Any]", said).get("resource") in INSERT_ONLY:
+            return {"mode": "insert", **cast("Mapping[str, Any]", said)}
+        return cast("Any", said)
+
     @model_validator(mode="after")
     def _whole(self) -> "Sync":
-        problems = [*_of_match(self), *_of_delete(self), *_of_options(self), *_of_schedule(self)]
+        problems = [
+            *_of_insert_only(self),
+            *_of_match(self),
+            *_of_delete(self),
+            *_of_options(self),
+            *_of_schedule(self),
+        ]
         problems += [f"{one.where}: {one.problem}" for one in parse(self.resource, self.fields)[1]]
         if problems:
             raise Problems(problems)
@@ -149,7 +167,9 @@ class Sync(BaseModel):
 
     @property
     def matched_by(self) -> tuple[str, str, str]:
-        """By what rows are matched: the way, the metadata key (else empty), and the column."""
+        """By what rows are matched: the way, the metadata key (else empty), and the column (empty: by nothing)."""
+        if not self.match:
+            return "", "", ""
         [(way, by)] = self.match.items()
         if way == "metadata":
             [(key, column)] = cast("Mapping[str, str]", by).items()
@@ -164,7 +184,7 @@ class Sync(BaseModel):
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that a row's payload and match depend on, each once, by name."""
-        return tuple(sorted({*self.field_map.columns, self.matched_by[2]}))
+        return tuple(sorted({*self.field_map.columns, self.matched_by[2]} - {""}))
 
 
 def model(said: Mapping[str, Any]) -> Model:
@@ -209,7 +229,26 @@ def _of_mark(sync: Sync) -> list[str]:
     return [f"{where}: rows are matched by the column {column}, so it is filled by that and by nothing else"]
 
 
+def _of_insert_only(sync: Sync) -> list[str]:
+    """What cannot be said of usage: it is told once, and counts from then on."""
+    if sync.resource not in INSERT_ONLY:
+        return []
+    what = "usage is told once"
+    found: list[str] = []
+    if sync.mode != "insert":
+        found.append(f"mode: it is insert; {what}, and Stripe lets nobody change it. A row that differs is a new row")
+    if sync.match:
+        found.append(f"match: {what}, so rows are matched with nothing; each counts once, by its key")
+    if "delete" in sync.model_fields_set:
+        found.append(f"delete: {what}, and what left the model stays counted; a value below 0 takes away")
+    if "on_conflict" in sync.model_fields_set:
+        found.append(f"on_conflict: {what}, and nobody edits it in Stripe")
+    return found
+
+
 def _of_match(sync: Sync) -> list[str]:
+    if sync.resource in INSERT_ONLY:
+        return []
     ways = sorted(MATCHES[sync.resource])
     if len(sync.match) != 1 or not set(sync.match) <= set(ways):
         return [f"match: {sync.resource} are matched by one of {', '.join(ways)}"]
@@ -222,6 +261,8 @@ def _of_match(sync: Sync) -> list[str]:
 
 
 def _of_delete(sync: Sync) -> list[str]:
+    if sync.resource in INSERT_ONLY:
+        return []
     said = sync.delete.model_fields_set - {"how"}
     unfit = sorted(said - OPTIONS.get(sync.resource, frozenset()))
     found = [f"delete.{name}: it means nothing for {sync.resource}" for name in unfit]

@@ -229,9 +229,12 @@ insert into state select hash from left_before where key not in (select "_key" f
         ]
 
     def pair(self, column: str, *, folds: bool) -> None:
-        """Finds the rows that were not sent yet and say the same in a column as others of the model; `folds`: whatever
-        the case.
+        """Finds the rows that were not sent yet and say the same in a column (empty: in none) as others of the model;
+        `folds`: whatever the case.
         """
+        if not column:
+            self.db.execute("create or replace table twins (key varchar, keys varchar[])")
+            return
         name = f"trim({_quoted(column)}::varchar)"
         said = f"lower({name})" if folds else name
         self.db.execute(f"""

@@ -65,10 +65,20 @@ def metered_lines(world: World, subscription: Obj, items: list[Obj], invoice: st
     lines: list[Obj] = []
     for item in items:
         if "quantity" not in item:
-            used = world.chance.randrange(0, 60_000)
             period = (item["current_period_start"], item["current_period_end"])
+            used = used_in(world, subscription, item, period)
             lines += item_lines(world, subscription, item, invoice, period, used)
     return lines
+
+
+def used_in(world: World, subscription: Obj, item: Obj, period: tuple[int, int]) -> int:
+    """What was used of a metered item in a period: what its meter's events come to, else, of a customer of whom none
+    was ever told, what chance decides.
+    """
+    by_chance = world.chance.randrange(0, 60_000)
+    meter = world.state.look("billing_meters", item["price"]["recurring"]["meter"])
+    used = world.state.metering.used(meter, subscription["customer"], *period) if meter else None
+    return by_chance if used is None else used
 
 
 def trial_line(world: World, subscription: Obj, item: Obj, invoice: str) -> Obj:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from tidegate.sandbox.objects import catalog as build
+from tidegate.sandbox.objects.metering import meter
 from tidegate.sandbox.resources import Obj
 from tidegate.sandbox.world import Due, World
 
@@ -95,10 +96,17 @@ def tiered(world: World) -> None:
     packages = {"divide_by": 1000, "round": "up"}
     priced(world, "messages", sold(world, "Messages"), "usd", 500, "month", transform_quantity=packages)
     calls = sold(world, "API calls", unit_label="call")
-    metered: dict[str, Any] = {"usage_type": "metered", "meter": world.ids.new("mtr_", 24)}
+    metered: dict[str, Any] = {"usage_type": "metered", "meter": metered_by(world, "api_calls", "API calls")}
     priced(world, "calls", calls, "usd", "0.02", "month", **metered)
     usage = [build.tier(10_000, 0, 0), build.tier(None, 1)]
     priced(world, "calls-tiered", calls, "usd", None, "month", tiers=usage, tiers_mode="graduated", **metered)
+
+
+def metered_by(world: World, event_name: str, name: str) -> str:
+    """A new meter; returns its id."""
+    made = meter(world.ids.new("mtr_", 24), world.clock.now, event_name, name)
+    world.state.put(made, "billing.meter.created")
+    return made["id"]
 
 
 def extras(world: World) -> None:

@@ -155,6 +155,7 @@ GRAPH: dict[str, dict[str, Edge]] = {
     "credit_note_line_item": _parts(tax_rates="tax_rate", discount_amounts="discount_amount"),
     "dispute": _ids(charge="charges", payment_intent="payment_intents") | _empty("balance_transactions"),
     "entitlements.feature": {},
+    "billing.meter": {},
     "product_feature": _parts(entitlement_feature="entitlements.feature"),
     "account": _empty("external_accounts"),
     "event": {},

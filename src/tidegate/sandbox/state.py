@@ -9,6 +9,7 @@ import msgspec
 from tidegate.sandbox.clock import Clock
 from tidegate.sandbox.collection import Collection
 from tidegate.sandbox.ids import Ids
+from tidegate.sandbox.metering import Metering
 from tidegate.sandbox.resources import BY_OBJECT, RESOURCES, Obj, Resource
 from tidegate.sandbox.worth import Worth
 
@@ -34,6 +35,7 @@ class State:
         methods."""
         self.listeners: list[Listener] = []
         self.worth = Worth()
+        self.metering = Metering()
         self.webhook_endpoints = 0
         self.request = NO_REQUEST
         """The request that causes the events emitted now, as they name it."""

@@ -20,9 +20,9 @@ def key_link(*, livemode: bool) -> str:
     Stripe documents neither the form's parameters nor that a permission of a restricted key is `rak_` and the name in
     docs.stripe.com/stripe-apps/reference/permissions; both are in wide use. A name that the form does not know leaves
     its box unticked, and the next look at the permissions then names what is missing. In that reference, but for
-    another use, stand all but `rak_entitlement_read` and `rak_billing_clock_read`; that a list of refunds, invoice
-    items, invoice payments, subscription schedules or product features goes with its parent's permission is not
-    documented either.
+    another use, stand all but `rak_entitlement_read`, `rak_billing_clock_read`, `rak_billing_meter_read`; that a list
+    of refunds, invoice items, invoice payments, subscription schedules or product features goes with its parent's
+    permission is not documented either.
     """
     wanted = [("name", "Tidegate"), *(("permissions[]", one) for one in key_permissions())]
     return f"{DASHBOARD}{'' if livemode else '/test'}/apikeys/create?{urlencode(wanted)}"

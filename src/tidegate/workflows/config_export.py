@@ -32,6 +32,7 @@ def export(db: Connection) -> dict[str, Any]:
 def feature_entry(row: Mapping[str, Any]) -> dict[str, Any]:
     """A feature as an entry of the file."""
     entry: dict[str, Any] = {"key": row["key"], "type": row["type"], "name": row["name"], "unit": row["unit"]}
+    entry["meter"] = row["meter"]
     entry["reset"] = row["reset"] if row["reset"] != "month" else ""
     return {name: value for name, value in entry.items() if value}
 

@@ -84,7 +84,7 @@ def _apply(db: Connection, applying: Applying) -> dict[str, Any]:
 def _features(db: Connection, applying: Applying) -> None:
     known = {one["key"]: one for one in features.every(db)}
     for entry in applying.sections.features or ():
-        said = {"name": entry.name, "unit": entry.unit, "reset": entry.reset, "managed_by": FILE}
+        said = {name: getattr(entry, name) for name in ("name", "unit", "reset", "meter")} | {"managed_by": FILE}
         with applying.at(entry):
             if features.define(db, entry.key, entry.type, **said):
                 noted(applying, "features", entry.key, known.get(entry.key), said | {"type": entry.type})

@@ -25,6 +25,7 @@ class FeatureEntry(BaseModel):
     name: str = ""
     unit: str = ""
     reset: Reset = "month"
+    meter: str = ""
 
 
 class PackageEntry(BaseModel):

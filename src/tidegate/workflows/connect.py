@@ -56,6 +56,7 @@ OWNED = (
     "billing_events",
     "billing_tellings",
     "requests",
+    "meter_forwards",
 )
 """Tables of schema `tidegate` whose rows belong to a connection; what others refer to comes after them."""
 

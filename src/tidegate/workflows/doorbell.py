@@ -50,6 +50,7 @@ BELLS: dict[str, Bell] = {
     "probe": Bell(FETCH, "probe:{connection}", lock="probe:{connection}"),
     # One after the other on a connection: two would write to one customer at a time, which Stripe refuses.
     "run_sync": Bell(IMPORT, "run_sync:{sync}", lock="run_sync:{connection}"),
+    "forward_usage": Bell(FETCH, "forward_usage:{connection}", lock="forward_usage:{connection}"),
     "fan_out": Bell(FETCH, "fan_out:{connection}", lock="fan_out:{connection}"),
 }
 

@@ -24,7 +24,7 @@ DAYS: Mapping[str, int] = {
 used in all stays counted, and a reservation that nobody settled stays. Of the outbox nothing is kept longer: no
 destination waits for it. Of movements go those that a recomputation superseded, and whole ledgers that are older than
 the last `LEDGERS`. Of what was sent to Stripe stays what has no known outcome, and with the requests go the plans of
-syncs that were looked at.
+syncs that were looked at; but usage that was told stays as long as Stripe would take it again, which is 35 days.
 """
 
 LEDGERS = 3
@@ -71,6 +71,10 @@ delete from tidegate.runs where id = any(array(
 delete from tidegate.usage_debits where id = any(array(
   select id from (select id, at from tidegate.usage_debits where state <> 'reserved' order by id limit :batch) oldest
   where at < now() - make_interval(days => :days)))""",
+    "meter_forwards": """
+delete from tidegate.meter_forwards where id = any(array(
+  select id from tidegate.meter_forwards where state in ('sent', 'taken_back', 'discarded')
+    and settled_at < now() - make_interval(days => greatest(:days, 36)) limit :batch))""",
     "outbox": """
 delete from tidegate.outbox where id = any(array(
   select id from tidegate.outbox where at < now() - make_interval(days => :days) order by at limit :batch))""",
@@ -84,7 +88,9 @@ delete from tidegate.movements where id = any(array(
     "requests": """
 delete from tidegate.requests where id = any(array(
   select id from (
-    select id, state, intended_at from tidegate.requests where state not in ('intended', 'unknown')
+    select id, state, intended_at from tidegate.requests
+    where state not in ('intended', 'unknown')
+      and not (path = '/v1/billing/meter_events' and intended_at > now() - interval '36 days')
     order by id limit :batch) oldest
   where intended_at < now() - make_interval(days => :days)))""",
     "sync_plans": """
@@ -96,7 +102,7 @@ delete from tidegate.tokens where id = any(array(
 }
 
 
-_WITH = {"tokens": "runs", "ledgers": "movements", "sync_plans": "requests"}
+_WITH = {"meter_forwards": "usage", "tokens": "runs", "ledgers": "movements", "sync_plans": "requests"}
 """Tables that go by the days of another."""
 
 

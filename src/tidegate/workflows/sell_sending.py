@@ -120,7 +120,7 @@ class Sender:
             try:
                 return self._carried_out(one.id, one.run, request, mark, replayed=True)
             except TidegateError as error:
-                if outcomes.failed(error, begun, begun).state == "refused":
+                if outcomes.failed(error, request, begun, begun).state == "refused":
                     return None  # told by the step that is tried next, as facts or as the same refusal
                 raise
         answer = self._looked(one)
@@ -140,7 +140,7 @@ class Sender:
         try:
             answer = send(request.path, request.params, idempotency_key=request.idempotency_key, interactive=True)
         except TidegateError as error:
-            outcome = outcomes.failed(error, begun, datetime.now(UTC))
+            outcome = outcomes.failed(error, request, begun, datetime.now(UTC))
             with self._engine.begin() as db:
                 journal.settle(db, [(number, outcome)])
             if isinstance(error, StripePermissionMissing):

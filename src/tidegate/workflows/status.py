@@ -14,7 +14,7 @@ from tidegate.mirror.event_list import ENDPOINT as EVENTS
 from tidegate.mirror.sizes import sizes
 from tidegate.store import sizes as store_sizes
 from tidegate.stripe_api.resources import RESOURCES
-from tidegate.workflows import due, problems_found, sweep, sync_problems
+from tidegate.workflows import due, problems_found, sweep, sync_problems, usage_problems
 from tidegate.workflows.capacity import workers_alive
 from tidegate.workflows.problems_found import QUEUE_OLD_SECONDS, Found, Queues, import_asked
 
@@ -31,12 +31,14 @@ def status(
     sweep_hour: int = 3,
     home: Path | None = None,
 ) -> dict[str, Any]:
-    """Every connection (or the named ones) as {connections: […], problems: […], database: {…}}; times are ISO 8601 UTC.
+    """Every connection (or the named ones) as {connections: […], problems: […], database: {…}, usage: {…}}; times are
+    ISO 8601 UTC.
 
     `problems` holds what is wrong with the installation, its connection "", and repeats those of the connections, each
     with its connection. Numbers of big resources are `estimated`. `home`: where the embedded database is, None for
     another database, whose disk cannot be seen. A platform's `accounts` are its connections, each with its state;
-    of what is none it is null. Raises ConnectionUnknown.
+    of what is none it is null. `usage`: how much of what was consumed is not told to Stripe's meters. Raises
+    ConnectionUnknown.
     """
     with engine.connect() as db:
         chosen = [accounts.named(db, name) for name in names] if names else accounts.every(db)
@@ -44,11 +46,12 @@ def status(
         shown = [_connection(db, account, queues[account.name], poll_seconds, sweep_hour) for account in chosen]
         waiting = [queues[account.name] for account in chosen if account.disconnected_at is None]
         common = problems_found.of_installation(db, waiting, home) + sync_problems.of_installation(db)
+        usage = usage_problems.standing(db)
         groups, version = store_sizes.sizes(db), db.scalar(text("select current_setting('server_version')"))
     database = {"version": version, "bytes": sum(groups.values()), "groups": groups}
     every = [{"connection": "", **problem} for problem in _told(_shown("", common))]
     every += [{"connection": one["name"], **problem} for one in shown for problem in one["problems"]]
-    return {"connections": shown, "problems": every, "database": database}
+    return {"connections": shown, "problems": every, "database": database, "usage": usage}
 
 
 def _queues(db: Connection, account: Account) -> Queues:
@@ -154,6 +157,7 @@ def _problems(
         return _told([one for one in noted if one["code"] == "account_gone"])
     found = problems_found.of_connection(db, account, imports, queues, poll_seconds)
     found += sync_problems.of_connection(db, account.name, datetime.now(UTC))
+    found += usage_problems.of_connection(db, account.name, datetime.now(UTC))
     return _told([*noted, *_shown(account.name, found)])
 
 

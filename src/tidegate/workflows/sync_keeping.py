@@ -99,6 +99,8 @@ def take(db: Connection, account: Account, resource: str, answers: Sequence[tupl
     Beside each answer stands the mark that its object had in the mirror before it was asked for. While it has the same,
     what is stored is older than the answer, also where both are of one second.
     """
+    if resource not in RESOURCES:
+        return  # Stripe lists none of them
     marked = {_id(answer): mark for answer, mark in answers if mark is not None}
     now = lookups.marks(db, account.name, resource, sorted(marked)) if marked else {}
     older = {id_: mark.at for id_, mark in marked.items() if now.get(id_) == mark}

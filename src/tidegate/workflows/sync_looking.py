@@ -15,6 +15,7 @@ from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.resources import RESOURCES
 
 MAKES = ("create", "replace")
+NOT_DONE = "it was not done, as Stripe shows; it is decided about anew"
 
 
 def looked_for(api: StripeApi, sync: Sync, request: Request) -> Answer | None:

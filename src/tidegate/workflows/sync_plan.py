@@ -19,8 +19,9 @@ from tidegate.outbound import associations, followups, planning, rows, staging, 
 from tidegate.outbound.asking import Asking
 from tidegate.outbound.associations import Finder
 from tidegate.outbound.field_map.fill import Sought, named
+from tidegate.outbound.metering.telling import Telling
 from tidegate.outbound.planning import Plan
-from tidegate.outbound.specs import Model, Sync
+from tidegate.outbound.specs import INSERT_ONLY, Model, Sync
 from tidegate.outbound.staging import Staging
 from tidegate.workflows import source_reading
 
@@ -90,7 +91,7 @@ def planned(
         with engine.connect() as db:
             mine = partial(_own_ids_for, db, account.name)
             moved = _touch_moved(db, staged, sync, account.name, mine)
-            asking = Asking(db, sync, account.name, mine)
+            asking = asker(db, sync, account, mine)
             told = partial(progress, DECIDED) if progress else None
             follows = [*followups.retiring(db, key), *(followups.drafts(db, account.name, sync) if part.whole else ())]
             first = syncs.is_first(db, sync)
@@ -167,6 +168,13 @@ def _stage(
             staged.leave(rows.left(db, sync.key))
     if part.full:
         staged.touch_all()
+
+
+def asker(db: Connection, sync: Sync, account: Account, mine: Finder) -> Asking | Telling:
+    """What decides about the rows of a sync. `mine`: finds customers by your own ids."""
+    if sync.resource in INSERT_ONLY:
+        return Telling(db, sync, account, mine)
+    return Asking(db, sync, account.name, mine)
 
 
 def keep(db: Connection, plan: Plan, by: str) -> int:

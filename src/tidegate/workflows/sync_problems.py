@@ -40,7 +40,7 @@ def of_connection(db: Connection, connection: str, as_of: datetime) -> list[Foun
 
 def of_installation(db: Connection) -> list[Found]:
     """That something is due and a pause holds it."""
-    held = list(db.scalars(text("select key from tidegate.syncs where due_at is not null order by key")))
+    held = list(db.scalars(_HELD))
     pause = pausing.paused(db)
     if pause is None or not held:
         return []
@@ -85,6 +85,13 @@ def _of_drafts(sync: str, waiting: Unfinished | None, alerts: "Alerts", as_of: d
 def _shown(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
+
+_HELD = text("""
+select held from (
+  select key as held, 0 as place from tidegate.syncs where due_at is not null
+  union all select 'usage that was consumed', 1 where exists (
+    select from tidegate.meter_forwards where connection is not null and state in ('waiting', 'intended'))) held
+order by place, held""")
 
 _SYNCS = text("""
 select key, spec, enabled, next_at, due_at from tidegate.syncs where connection = :connection order by key""")

@@ -8,10 +8,10 @@ from tidegate.mirror import lookups
 from tidegate.outbound.plan.compare import flat, id_of
 from tidegate.outbound.plan.decide import REMOVED, Decision, is_there, showing
 from tidegate.outbound.planning import Planned
-from tidegate.outbound.push.outcomes import Outcome, body_of
+from tidegate.outbound.push.outcomes import Outcome, body_of, id_told
 from tidegate.outbound.push.requests import Request
 from tidegate.outbound.rows import Row
-from tidegate.outbound.specs import Sync
+from tidegate.outbound.specs import INSERT_ONLY, Sync
 from tidegate.stripe_api.calls import Answer
 from tidegate.workflows.sync_looking import MAKES
 
@@ -20,6 +20,8 @@ STATES = {"nothing": "sent", "skip": "skipped", "held": "held", "conflict": "con
 """What becomes of a row about which nothing is sent."""
 
 REVERTED = "what a run sent of it was taken back; it is sent again when it changes in the model"
+
+TAKEN_BACK = "its usage was taken back; usage is told once, so what it says now is for a new row to say"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,8 @@ def after(sync: Sync, sending: Sending, outcome: Outcome, answer: Answer | None)
         decision.key,
         sending.planned.hash,
         "sent",
-        body.get("id"),
-        _is_ours(sync, sending, body.get("id")),
+        id_told(body),
+        _is_ours(sync, sending, id_told(body)),
         generation,
         seen_at=answer.at,
         parent=_parent(sync, body),
@@ -98,6 +100,8 @@ def taken_back(sync: Sync, sending: Sending, answer: Answer) -> Row:
     decision = sending.planned.decision
     known = sending.row or Row(decision.key, sending.planned.hash, "reverted")
     kept = replace(known, state="reverted", generation=sending.request.generation + 1, why=REVERTED, problems=[])
+    if sync.resource in INSERT_ONLY:  # its identifier was used: what the row says next is for another row to say
+        return replace(kept, why=TAKEN_BACK)
     if sending.request.operation != "update":
         return replace(kept, object_id=None, wrote={}, showed={}, seen_at=None, parent=None)
     showed = showing(sync.resource, decision.wanted, body_of(answer.body))

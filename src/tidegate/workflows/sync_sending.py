@@ -12,13 +12,13 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from tidegate.connections.accounts import Account
-from tidegate.errors import ENDS_THE_WORK, StripeObjectMissing, SyncTakenOver, TidegateError, WorkStopped
+from tidegate.errors import ENDS_THE_WORK, StripeObjectMissing, StripeRefused, SyncTakenOver, TidegateError, WorkStopped
 from tidegate.mirror import lookups
 from tidegate.outbound import rows
 from tidegate.outbound.planning import Planned
 from tidegate.outbound.push import journal, outcomes, seen
 from tidegate.outbound.push.lanes import Lanes
-from tidegate.outbound.push.outcomes import Outcome, body_of
+from tidegate.outbound.push.outcomes import Outcome, body_of, id_told
 from tidegate.outbound.push.requests import Request, request
 from tidegate.outbound.rows import Row
 from tidegate.outbound.specs import Sync
@@ -28,6 +28,7 @@ from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows.sync_keeping import Keeper, refuse_if_taken_over, take
 from tidegate.workflows.sync_looking import MAKES, looked_for
 from tidegate.workflows.sync_remembering import Sending, after
+from tidegate.workflows.usage_telling import counted_before
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +185,11 @@ class Sender:
         begun = datetime.now(UTC)
         try:
             answer = self.performed(sending.request)
-        except StripeObjectMissing as error:
+        except StripeRefused as error:
+            if (known := counted_before(sending.request, error)) is not None:
+                return known_before(sending, known, error, begun)
+            if not isinstance(error, StripeObjectMissing):
+                raise
             # Deleted by somebody, or by an earlier try of this; or what the request names is missing.
             request = sending.request
             answer = looked_for(self._api, self._sync, request) if request.operation not in MAKES else None
@@ -236,6 +241,14 @@ class Sender:
                 refuse_if_taken_over(db, self._sync.key, self._run)
                 journal.withdraw(db, list(self._unbegun))
             self._unbegun.clear()
+
+
+def known_before(sending: Sending, answer: Answer, error: TidegateError, begun: datetime) -> Came:
+    """A request that was carried out before, as the refusal of another try of it says."""
+    status, request_id = int(error.facts["status"]), str(error.facts.get("request_id") or "")
+    id_ = sending.request.object_id or id_told(body_of(answer.body))
+    told = Outcome("done", status, request_id, None, str(error), id_, begun, datetime.now(UTC))
+    return Came(sending, told, answer)
 
 
 def done(sending: Sending, answer: Answer, begun: datetime) -> Came:

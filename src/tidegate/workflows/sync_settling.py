@@ -19,18 +19,18 @@ from tidegate.outbound.push import journal, outcomes, seen
 from tidegate.outbound.push.journal import Open
 from tidegate.outbound.push.outcomes import Outcome, body_of
 from tidegate.outbound.push.requests import Request, lane
-from tidegate.outbound.specs import Sync
+from tidegate.outbound.specs import INSERT_ONLY, Sync
 from tidegate.stripe_api.calls import Answer
 from tidegate.stripe_api.client import StripeApi
-from tidegate.workflows.sync_looking import MAKES, looked_for, seen_now
+from tidegate.workflows.sync_looking import MAKES, NOT_DONE, looked_for, seen_now
 from tidegate.workflows.sync_remembering import Sending
 from tidegate.workflows.sync_sending import Came, Sender, done
+from tidegate.workflows.usage_settling import UsageSettling
 
 REMEMBERED = 23 * 3600
 """Seconds for which an idempotency key is relied on: Stripe forgets it after at least 24 hours
 (docs.stripe.com/api/idempotent_requests).
 """
-NOT_DONE = "it was not done, as Stripe shows; it is decided about anew"
 
 
 def settle(
@@ -50,7 +50,9 @@ def settle(
         known = rows.known(db, sync.key, {one.key: one.object_id for one in left})
         marks = lookups.marks(db, account.name, sync.resource, [one.object_id or "" for one in left])
     if left:
-        settling = _Settling(api, sync, Sender(engine, api, account, sync, run, stop=stop))
+        sender = Sender(engine, api, account, sync, run, stop=stop)
+        told = sync.resource in INSERT_ONLY
+        settling = UsageSettling(engine, api, account, sender) if told else _Settling(api, sync, sender)
         sendings = [
             Sending(one.id, _planned(one), _request(sync, one), known.get(one.key), marks.get(one.object_id or ""))
             for one in left

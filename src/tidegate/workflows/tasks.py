@@ -29,6 +29,7 @@ from tidegate.workflows.task_context import (
     ring_for_refresh,
     stripe,
 )
+from tidegate.workflows.usage_task import forward_usage, ring_for_usage
 
 if TYPE_CHECKING:
     from procrastinate import App
@@ -250,6 +251,7 @@ def tick(context: TaskContext, timestamp: int) -> list[str]:
         if context.doorbell.ring("import_account", connection=name, full=full):
             rung.append(f"import_account:{name}")
     rung += ring_for_syncs(context, as_of)
+    rung += ring_for_usage(context)
     if told := refreshing.refresh_due(context.engine, stop=context.stop):
         log.info("entitlements_changed_by_themselves", extra={"contacts": told})
     if kept := revenue.keep_due(context.engine, stop=context.stop):
@@ -273,6 +275,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "probe": probe,
     "fan_out": fan_out,
     "run_sync": run_sync,
+    "forward_usage": forward_usage,
     "tick": tick,
     "forget_old": forget_old,
 }

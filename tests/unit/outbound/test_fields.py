@@ -43,7 +43,11 @@ def test_each_resource_has_its_fields_and_none_of_the_sdks_own() -> None:
             names = set(catalogue(resource, operation))
             assert "metadata" in names
             assert not names & {"api_key", "idempotency_key", "stripe_account", "headers", "expand", "stripe_context"}
-    assert set(meter_event()) == {"event_name", "identifier", "payload", "timestamp"}
+    assert set(meter_event()) == {"event_name", "payload", "timestamp", "customer", "value"}
+    needed = {name for name, one in meter_event().items() if one.required}
+    assert needed == {"event_name", "timestamp", "customer", "value"}
+    assert (meter_event()["timestamp"].kind, meter_event()["value"].kind) == ("timestamp", "decimal")
+    assert catalogue("meter_events", "update") == {}
 
 
 def test_what_is_given_once() -> None:
@@ -78,7 +82,8 @@ def test_types_choices_and_what_can_be_cleared() -> None:
 
 
 def test_what_is_called_read_only_is_no_parameter() -> None:
-    assert set(READ_ONLY) == set(RESOURCES)
+    assert set(READ_ONLY) == {*RESOURCES, "meter_events"}
+    assert not set(READ_ONLY["meter_events"]) & set(meter_event())
     for resource, names in READ_ONLY.items():
         assert not set(names) & set(catalogue(resource, "update")), resource
 

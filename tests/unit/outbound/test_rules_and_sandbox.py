@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, cast
 from urllib.parse import urlencode
+from uuid import uuid4
 
 import msgspec
 from hypothesis import HealthCheck, given, settings
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from tidegate.outbound.fields.catalogue import Operation
 from tidegate.outbound.fields.priced import unfit
 from tidegate.outbound.fields.shapes import checked
+from tidegate.outbound.metering.events import Meter, event
 from tidegate.sandbox.answers import Request
-from tidegate.sandbox.config import SandboxConfig
+from tidegate.sandbox.config import DEFAULT_AS_OF, SandboxConfig
 from tidegate.sandbox.generator import make_world
 from tidegate.sandbox.server import Server
 
@@ -34,6 +36,8 @@ class Shop:
         self.server = Server(config, make_world(config))
         self.key = config.key.encode()
         self.product = self.made("products", {"name": "Plan"})["id"]
+        meter = {"event_name": "calls", "display_name": "Calls", "default_aggregation": {"formula": "sum"}}
+        self.made("billing/meters", meter)
         priced = {"product": self.product, "currency": "usd", "unit_amount": 900}
         self.prices = {
             one["id"]: one
@@ -158,10 +162,39 @@ def test_what_a_customer_has(said: tuple[str, dict[str, Any]]) -> None:
     taken(resource, payload | {"customer": customer})
 
 
+USAGE = maybe(
+    value=st.one_of(
+        AMOUNT, st.decimals(allow_nan=False, allow_infinity=False, places=9, min_value=-(10**9), max_value=10**9), TEXT
+    ),
+    event_name=st.sampled_from(["calls", "x" * 101]), timestamp=st.integers(-5, 5).map(DEFAULT_AS_OF.__add__),
+    payload=st.dictionaries(st.sampled_from(["region", "plan"]), BRIEF.filter(bool), max_size=2),
+)  # fmt: skip
+
+
+@many
+@given(USAGE)
+def test_usage(payload: dict[str, Any]) -> None:
+    tells(payload | {"customer": shop().made("customers", {})["id"]}, str(uuid4()))
+
+
+def tells(payload: dict[str, Any], identifier: str) -> bool:
+    """As `taken`, of usage: what a meter wants is put where the meter has it."""
+    [(right, problems)] = checked("meter_events", "create", [payload])
+    if problems:
+        return False
+    meter = Meter("mtr_1", "calls", True, "stripe_customer_id", "value", "sum")
+    said = event(meter, identifier, right["customer"], right["value"], right["timestamp"], right.get("payload"))
+    status, body = shop().ask("billing/meter_events", said)
+    assert status == 200, (right, body)
+    return True
+
+
 def test_such_payloads_do_pass() -> None:
     customer = shop().made("customers", {})["id"]
     [first, *_] = shop().prices
     once = next(id_ for id_, one in shop().prices.items() if not one["recurring"])
+    usage = {"event_name": "calls", "customer": customer, "value": "0.25", "timestamp": DEFAULT_AS_OF}
+    assert tells(usage | {"payload": {"region": "eu"}}, "one")
     assert taken("customers", {"email": "pat@x.example", "metadata": {"k": 1}})
     assert taken("products", {"name": "a"})
     assert taken("prices", {"product": shop().product, "currency": "EUR", "unit_amount": "700"})

@@ -28,10 +28,11 @@ LISTS = [
     "credit_notes",
     "disputes",
     "entitlements/features",
+    "billing/meters",
     "events",
     "test_helpers/test_clocks",
 ]
-WITHOUT_CREATED = {"quotes", "payment_methods", "entitlements/features", "test_helpers/test_clocks"}
+WITHOUT_CREATED = {"quotes", "payment_methods", "entitlements/features", "billing/meters", "test_helpers/test_clocks"}
 ON_CLOCKS = ("customers", "subscriptions", "quotes")
 
 

@@ -51,6 +51,19 @@ def test_of_two_writes_to_a_customer_at_once_one_is_refused_whatever_of_hers_the
         assert both == [(200, None), (429, "lock_timeout")]
 
 
+def test_of_two_events_of_a_customer_at_once_one_is_refused() -> None:
+    """One concurrent call for each customer and meter, as the guide to recording usage says."""
+    with account(latency=0.4) as own:
+        said = {"event_name": "calls", "display_name": "Calls", "default_aggregation": {"formula": "sum"}}
+        own.v1.billing.meters.create(said)
+        ada, bo = (own.v1.customers.create({"email": f"{one}@example.com"}).id for one in "ab")
+        path, told = "/v1/billing/meter_events", {"event_name": "calls", "payload[value]": "1"}
+        both = together(own, *((path, told | {"payload[stripe_customer_id]": ada}) for _ in range(2)))
+        assert both == [(200, None), (429, "lock_timeout")]
+        apart = together(own, *((path, told | {"payload[stripe_customer_id]": one}) for one in (ada, bo)))
+        assert apart == [(200, None), (200, None)]
+
+
 def test_what_was_asked_for_can_be_read_with_its_parameters_and_keys() -> None:
     with account() as own:
         own.post("/v1/customers", {"email": "a@example.com", "metadata[tier]": "pro"}, "one")

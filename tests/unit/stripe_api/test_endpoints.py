@@ -22,6 +22,8 @@ from tidegate.stripe_api.lanes import CONNECTION
         ("get", "/v1/account", "GET /v1/account"),
         ("get", "/v1/tax_rates/txr_1", "GET /v1/tax_rates/:id"),
         ("get", "/v1/entitlements/features/feat_1", "GET /v1/entitlements/features/:id"),
+        ("post", "/v1/billing/meter_events", "POST /v1/billing/meter_events"),
+        ("get", "/v1/billing/meters/mtr_1/event_summaries?limit=1", "GET /v1/billing/meters/:id/event_summaries"),
         ("post", "/v1/test_helpers/test_clocks/clock_1/advance", "POST /v1/test_helpers/test_clocks/:id/advance"),
         ("delete", "/v1/subscriptions/sub_1/", "DELETE /v1/subscriptions/:id"),
     ],

@@ -24,6 +24,7 @@ STAGED = {"batch", "at", "deleted", "event", "previous"}
 PARAMS_OF = {
     "test_helpers/test_clocks": "test_helpers._test_clock_list_params.TestClockListParams",
     "entitlements/features": "entitlements._feature_list_params.FeatureListParams",
+    "billing/meters": "billing._meter_list_params.MeterListParams",
     "invoiceitems": "_invoice_item_list_params.InvoiceItemListParams",
     "tax_rates": "_tax_rate_list_params.TaxRateListParams",
     "product_features": "_product_list_features_params.ProductListFeaturesParams",
@@ -220,7 +221,7 @@ def test_an_unknown_resource_names_the_nearest(name: str, hint: str) -> None:
         resource(name)
     assert hint in str(raised.value)
     assert ("Did you mean" in str(raised.value)) == bool(hint)
-    assert "Known: accounts, charges, " in str(raised.value)
+    assert "Known: accounts, billing/meters, charges, " in str(raised.value)
 
 
 def test_an_id_can_be_used_again_where_its_maker_chooses_it() -> None:

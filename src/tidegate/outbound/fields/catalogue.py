@@ -55,6 +55,8 @@ def catalogue(resource: str, operation: Operation) -> Mapping[str, Field]:
     Source: `stripe.params` of the installed SDK, so the API version that requests are pinned to. Raises KeyError for a
     resource that is not written.
     """
+    if resource == "meter_events":
+        return meter_event() if operation == "create" else MappingProxyType({})
     from stripe import params  # half a second
 
     found = _fields(getattr(params, f"{RESOURCES[resource]}{operation.title()}Params"))
@@ -68,10 +70,18 @@ def catalogue(resource: str, operation: Operation) -> Mapping[str, Field]:
 
 @cache
 def meter_event() -> Mapping[str, Field]:
-    """The fields of a meter event, which can only be created."""
+    """The fields of a meter event, which can only be created. What of the payload every event has, under names that the
+    meter chooses, is `customer` and `value` here; the identifier is made of the row; and usage says when it was, for
+    else it would count in whatever period a run falls into.
+    """
     from stripe.params.billing import MeterEventCreateParams
 
-    return _fields(MeterEventCreateParams)
+    told = dict(_fields(MeterEventCreateParams))
+    del told["identifier"]
+    told["payload"] = replace(told["payload"], required=False)
+    told["timestamp"] = replace(told["timestamp"], required=True)
+    told["customer"], told["value"] = Field("customer", "text", required=True), Field("value", "decimal", required=True)
+    return MappingProxyType(told)
 
 
 @cache

@@ -48,5 +48,9 @@ READ_ONLY: Mapping[str, Mapping[str, str]] = {
         "amount_total": "it is the sum of its line_items",
         "created": "Stripe gives it",
     },
+    "meter_events": {
+        "identifier": "it is made of the sync and the row's key, so that no row counts twice",
+        "created": "Stripe gives it; write timestamp",
+    },
 }
 """By resource and name; what is said reads on from "it cannot be written: "."""

@@ -24,6 +24,7 @@ LENGTHS: Mapping[str, Mapping[str, int]] = {
     "invoices": {"description": 1500, "footer": 5000, "number": 26, "statement_descriptor": 22},
     "invoiceitems": {"description": 5000},
     "quotes": {},
+    "meter_events": {"event_name": 100},
 }  # fmt: skip
 """The most characters of a text.
 
@@ -69,6 +70,7 @@ PRORATED_AT_ONCE = ("billing_cycle_anchor", "billing_cycle_anchor_config", "back
 """What makes the first period of a new subscription another one than a whole, which `proration_behavior` is about
 (docs.stripe.com/api/subscriptions/create).
 """
+VALUE_DIGITS = 15
 DECIMALS = 12
 """The most decimal places of an amount in minor units (the SDK's texts)."""
 
@@ -227,6 +229,13 @@ def _quote(operation: Operation, payload: Json) -> Iterator[Problem]:
         yield from _items("line_items", payload["line_items"])
 
 
+def _meter_event(operation: Operation, payload: Json) -> Iterator[Problem]:
+    """At most 15 significant digits (docs.stripe.com/changelog/dahlia/2026-04-22)."""
+    digits = len(Decimal(payload["value"]).normalize().as_tuple().digits)
+    if digits > VALUE_DIGITS:
+        yield Problem("value", f"it has {digits} digits, and Stripe takes {VALUE_DIGITS}", payload["value"])
+
+
 def _items(name: str, items: Sequence[Json]) -> Iterator[Problem]:
     """Each has a price, and none twice (docs.stripe.com/api/subscriptions/create)."""
     seen: set[Any] = set()
@@ -269,4 +278,5 @@ _OF_RESOURCE: Mapping[str, Callable[[Operation, Json], Iterator[Problem]]] = {
     "invoices": _invoice,
     "invoiceitems": _invoice_item,
     "quotes": _quote,
+    "meter_events": _meter_event,
 }

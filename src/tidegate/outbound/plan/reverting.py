@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from tidegate.outbound.fields.shapes import checked
+from tidegate.outbound.metering.events import cancellation
 from tidegate.outbound.plan import items
 from tidegate.outbound.plan.applicable import why_not
 from tidegate.outbound.plan.compare import ASKED_ONLY, flat, id_of, listed, nested, same, shown, shows
@@ -24,6 +25,7 @@ NO_WAY: Mapping[str, str] = {
     "send": "it was sent",
 }
 """Operations that cannot be undone, and why."""
+TOO_LATE = "Stripe takes usage back within a day only; a new row with a value below 0 takes away"
 NOT_TAKEN = "Stripe takes no such value back"
 
 
@@ -31,7 +33,7 @@ NOT_TAKEN = "Stripe takes no such value back"
 class Done:
     """A request that was done. `before`: of the fields that it changed; `response`: redacted; `replaced`: the price
     that a new one took the place of; `later`: a later run that wrote the object again; `wrote`: what is remembered as
-    sent last.
+    sent last; `fresh`: Stripe got it within the last 23 hours.
     """
 
     key: str
@@ -44,6 +46,7 @@ class Done:
     later: int | None = None
     forgotten: bool = False
     wrote: Json | None = None
+    fresh: bool = False
 
 
 def way_back(resource: str, done: Done, live: Json | None, *, despite_edits: bool = False) -> Decision:
@@ -52,6 +55,8 @@ def way_back(resource: str, done: Done, live: Json | None, *, despite_edits: boo
 
     Fields that were edited since stay, and the others go back; `despite_edits` takes all of them back.
     """
+    if resource == "meter_events":
+        return _uncounted(done)
     if why := NO_WAY.get(done.operation):
         return Decision(done.key, "skip", done.object_id, why=why)
     if live is None:
@@ -79,6 +84,19 @@ def _unmade(resource: str, done: Done, live: Json) -> Decision:
     if found.kind != "delete":
         return Decision(done.key, "skip", done.object_id, why=found.why)
     return Decision(done.key, "revert", done.object_id, found.payload, found.changes)
+
+
+def _uncounted(done: Done) -> Decision:
+    """Stripe takes an event back within 24 hours of getting it (the SDK's MeterEventAdjustmentCreateParams.cancel)."""
+    if done.operation == "cancel":
+        return Decision(done.key, "skip", done.object_id, why="usage that was taken back can only be told as a new row")
+    if done.forgotten:
+        return Decision(done.key, "skip", done.object_id, why="the person was forgotten")
+    if not done.fresh:
+        return Decision(done.key, "skip", done.object_id, why=TOO_LATE)
+    changes = [Change("object", done.object_id, None)]
+    payload = cancellation(str(done.params["event_name"]), done.object_id)
+    return Decision(done.key, "revert", done.object_id, payload, changes, wanted=dict(done.wrote or {}))
 
 
 def _put_back(done: Done, live: Json) -> Decision:

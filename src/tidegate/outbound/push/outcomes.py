@@ -47,11 +47,16 @@ def body_of(answer: bytes) -> dict[str, Any]:
         return msgspec.json.decode(mended) if mended is not None else loose.members(answer)
 
 
+def id_told(body: Mapping[str, Any]) -> str | None:
+    """What the object of an answer is known by: its id, or a meter event's identifier."""
+    return body.get("id") or body.get("identifier")
+
+
 def succeeded(answer: bytes, request_id: str, begun: datetime, ended: datetime) -> Outcome:
     """The outcome of an answer."""
     body = body_of(answer)
     said = stored(redacted(body))
-    return Outcome("done", 200, request_id, said, "", body.get("id"), begun, ended)
+    return Outcome("done", 200, request_id, said, "", id_told(body), begun, ended)
 
 
 def failed(error: TidegateError, request: Request, begun: datetime, ended: datetime) -> Outcome:

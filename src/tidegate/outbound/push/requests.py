@@ -4,8 +4,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+from tidegate.outbound.metering.events import BACK, PATH
 from tidegate.outbound.plan.decide import Decision
 
 Json = Mapping[str, Any]
@@ -61,6 +62,10 @@ def lane(resource: str, decision: Decision, live: Json | None) -> str:
     """The customer whose request it is: Stripe locks a customer while it is written, and refuses a second writer with
     lock_timeout (docs.stripe.com/rate-limits, object lock timeouts). Without one, the object or the row.
     """
+    if resource == "meter_events":  # one at a time for each customer and meter, as the guide to recording usage says
+        said = cast("Json", decision.payload.get("payload") or {})
+        named = [str(one) for one in said.values() if str(one).startswith("cus_")]
+        return named[0] if named else str(decision.payload.get("event_name"))
     if resource == "customers":
         return decision.object_id or f"row:{decision.key}"
     customer = decision.payload.get("customer") or (live or {}).get("customer")
@@ -71,6 +76,9 @@ def lane(resource: str, decision: Decision, live: Json | None) -> str:
 
 def _call(resource: str, decision: Decision) -> tuple[str, str, str, Json]:
     """Operation, method, path and parameters."""
+    if resource == "meter_events":
+        create = decision.kind == "create"
+        return ("create", "post", PATH, decision.payload) if create else ("cancel", "post", BACK, decision.payload)
     if decision.kind in {"create", "replace"}:
         return decision.kind, "post", f"/v1/{resource}", decision.payload
     path = f"/v1/{resource}/{decision.object_id}"

@@ -48,4 +48,16 @@ def customer_of(call: Call, write: Write) -> str | None:
             return call.names[-1]
         if call.names[-1] in call.state[write.permission]:
             return call.state.full(write.permission, call.names[-1]).get("customer")
+    if write.permission == "billing_meters":
+        return told_of(call)
     return call.given.get("customer")
+
+
+def told_of(call: Call) -> str | None:
+    """The customer of a meter event: Stripe takes one at a time for each customer and meter.
+
+    Source: docs.stripe.com/billing/subscriptions/usage-based/recording-usage-api, rate limits. Here it is one at a time
+    for the customer.
+    """
+    payload: dict[str, str] = call.given.get("payload") or {}
+    return next((one for one in payload.values() if one in call.state["customers"]), None)

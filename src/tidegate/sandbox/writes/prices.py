@@ -75,6 +75,7 @@ def new_price(
     changes |= taken(given, "active", "lookup_key", "nickname", "tiers_mode", "tax_behavior", "transform_quantity")
     if recurring:
         changes |= taken(recurring, "usage_type", "meter")
+        metered_by(call, recurring, param)
     interval = (recurring["interval"], recurring["interval_count"]) if recurring else None
     price = catalog.price(
         call.world.ids.new("price_1", 23),
@@ -91,6 +92,16 @@ def new_price(
         price["unit_amount"] = int(amount)
         price["currency_options"] = {currency: catalog.currency_option(price)}
     return price
+
+
+def metered_by(call: Call, recurring: Obj, param: str) -> None:
+    """Passes for a price whose meter, if it has one, is there and active. Raises Refusal (400)."""
+    if not recurring.get("meter"):
+        return
+    inner = f"{param}[recurring][meter]" if param else "recurring[meter]"
+    meter = call.referred("billing_meters", recurring["meter"], inner)
+    if meter["status"] != "active":
+        raise Refusal(400, f"The meter {meter['id']} is deactivated, and a price takes an active one.", param=inner)
 
 
 def every(recurring: Obj | None) -> Obj | None:

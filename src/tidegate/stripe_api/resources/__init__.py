@@ -11,6 +11,7 @@ from tidegate.stripe_api.resources.customers import CUSTOMERS
 from tidegate.stripe_api.resources.discounts import DISCOUNTS
 from tidegate.stripe_api.resources.entitlements import ENTITLEMENT_FEATURES, PRODUCT_FEATURES
 from tidegate.stripe_api.resources.invoices import INVOICE_ITEMS, INVOICE_LINES, INVOICE_PAYMENTS, INVOICES
+from tidegate.stripe_api.resources.meters import METERS
 from tidegate.stripe_api.resources.payments import CHARGES, DISPUTES, PAYMENT_INTENTS, PAYMENT_METHODS, REFUNDS
 from tidegate.stripe_api.resources.quotes import QUOTE_LINES, QUOTES
 from tidegate.stripe_api.resources.resource import Resource
@@ -24,6 +25,7 @@ _IN_ORDER = (
     PRODUCTS,
     ENTITLEMENT_FEATURES,
     PRODUCT_FEATURES,
+    METERS,
     PRICES,
     COUPONS,
     TAX_RATES,

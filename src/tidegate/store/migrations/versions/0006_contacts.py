@@ -215,6 +215,7 @@ create table tidegate.features (
     type text not null,
     unit text default '' not null,
     reset text default 'month' not null,
+    meter text default '' not null,
     managed_by text default '' not null,
     created_at timestamptz default now() not null,
     primary key (key)
@@ -222,6 +223,7 @@ create table tidegate.features (
 comment on column tidegate.features.type is 'boolean, config or metered';
 comment on column tidegate.features.unit is 'of a metered one: seat, call, …';
 comment on column tidegate.features.reset is 'of a metered one, where terms say none';
+comment on column tidegate.features.meter is 'Stripe''s event name: what is used is told to that meter; empty: to none';
 comment on column tidegate.features.managed_by is 'file: read-only elsewhere';
 
 create table tidegate.packages (

@@ -181,6 +181,45 @@ comment on column tidegate.requests.request_id is 'Stripe''s';
 comment on column tidegate.requests.response is 'as Stripe answered, personal data redacted';
 comment on column tidegate.requests.forgotten_at is 'its person was forgotten: what it said is not kept any more';
 
+create table tidegate.meter_forwards (
+    id bigint generated always as identity,
+    debit bigint not null,
+    contact bigint not null references tidegate.contacts (key),
+    feature text not null,
+    event_name text not null,
+    value bigint not null,
+    at timestamptz default clock_timestamp() not null,
+    connection text,
+    customer text,
+    state text default 'waiting' not null,
+    takes_back bigint,
+    generation integer default '0' not null,
+    intended_at timestamptz,
+    next_try_at timestamptz default clock_timestamp() not null,
+    error text default '' not null,
+    settled_at timestamptz,
+    primary key (id)
+);
+create unique index meter_forwards_debit on tidegate.meter_forwards (debit);
+create index meter_forwards_contact on tidegate.meter_forwards (contact, feature, id);
+create index meter_forwards_customer on tidegate.meter_forwards (connection, customer, at);
+create index meter_forwards_open on tidegate.meter_forwards (connection, next_try_at)
+    where state in ('waiting', 'intended');
+create index meter_forwards_failed on tidegate.meter_forwards (connection)
+    where state = 'failed';
+comment on column tidegate.meter_forwards.debit is 'the number of the debit: each is told once';
+comment on column tidegate.meter_forwards.event_name is 'of the meter that the feature named then';
+comment on column tidegate.meter_forwards.value is 'debited; below 0: given back';
+comment on column tidegate.meter_forwards.at is 'when it was used';
+comment on column tidegate.meter_forwards.connection is 'of the customer; null: the contact has none yet';
+comment on column tidegate.meter_forwards.customer is 'whose subscription gave it, else the contact''s only one';
+comment on column tidegate.meter_forwards.state is 'waiting, intended, sent, taken_back or failed';
+comment on column tidegate.meter_forwards.takes_back is 'the forward whose event it cancels; null: an event itself';
+comment on column tidegate.meter_forwards.generation is 'goes on where Stripe answered 5xx';
+comment on column tidegate.meter_forwards.intended_at is 'before it was first sent';
+comment on column tidegate.meter_forwards.error is 'why it is not sent';
+comment on column tidegate.meter_forwards.settled_at is 'when it was known to be sent, or failed';
+
 create table tidegate.pauses (
     what text not null,
     by text not null,
