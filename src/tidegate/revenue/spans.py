@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from tidegate.revenue import load
+from tidegate.revenue import load, naming
 from tidegate.revenue.editions import Ledger
 from tidegate.revenue.history.history import history
 from tidegate.revenue.history.span import Span
@@ -36,7 +36,9 @@ def keep_spans(db: Connection, ledger: Ledger, customers: Sequence[str], as_of: 
 
 
 def derived(db: Connection, ledger: Ledger, customers: Sequence[str], as_of: int) -> tuple[list[Whose], dict[str, int]]:
-    """The spans of these customers, and by customer when what it is worth changes without a word of Stripe's."""
+    """The spans of these customers, and by customer when what it is worth changes without a word of Stripe's. Tax rates
+    that are missing are noted, so that who names one is found when it comes.
+    """
     found: list[Whose] = []
     due: dict[str, int] = {}
     for id_, loaded in load.load(db, ledger.connection, customers).items():
@@ -53,11 +55,14 @@ _DATA: Mapping[str, str] = {
     "usage": "bigint", "why_not": "text", "price": "text", "product": "text", "quantity": "bigint", "interval": "text",
     "interval_count": "int", "metered": "boolean", "provenance": "text", "source": "text",
 }  # fmt: skip
+    lacks: set[tuple[str, str]] = set()
 _TYPES = {**_KEY, **_DATA}
 
 
 def _columns(rows: Iterable[Whose]) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {name: [] for name in _TYPES}
+        lacks |= {(rate, loaded.customer) for rate in loaded.lacks}
+    naming.note_missing(db, ledger.connection, lacks)
     of_span = [(columns[name], Span._fields.index(name)) for name in _TYPES if name in Span._fields]
     for customer, subscription, span in rows:
         columns["customer"].append(customer)

@@ -149,6 +149,15 @@ currency_rates = Table(
     Column("currency", Text, nullable=False),
     Column("per_euro", Numeric, nullable=False, comment="units of the currency for one euro"),
     Column("source", Text, nullable=False, comment="the file it came from"),
+missing_tax_rates = Table(
+    "missing_tax_rates",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("rate", Text, nullable=False, comment="Stripe's txr_…, which the mirror did not have"),
+    Column("customer", Text, nullable=False, comment="who names it: derived anew when it comes"),
+    PrimaryKeyConstraint("connection", "rate", "customer"),
+)
+
     PrimaryKeyConstraint("day", "currency"),
 )
 

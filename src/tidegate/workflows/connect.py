@@ -51,6 +51,7 @@ OWNED = (
     "ledgers",
     "revenue_due",
     "exclusions",
+    "missing_tax_rates",
     "closings",
     "closed_rows",
     "billing_events",

@@ -147,6 +147,15 @@ create table tidegate.currency_rates (
 comment on column tidegate.currency_rates.per_euro is 'units of the currency for one euro';
 comment on column tidegate.currency_rates.source is 'the file it came from';
 
+create table tidegate.missing_tax_rates (
+    connection text not null,
+    rate text not null,
+    customer text not null,
+    primary key (connection, rate, customer)
+);
+comment on column tidegate.missing_tax_rates.rate is 'Stripe''s txr_…, which the mirror did not have';
+comment on column tidegate.missing_tax_rates.customer is 'who names it: derived anew when it comes';
+
 create table tidegate.closings (
     connection text not null,
     month date not null,
