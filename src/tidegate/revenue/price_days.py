@@ -5,15 +5,21 @@ items of a price are worth than on the day before, as their spans begin and end:
 price to another. Which price is of which package is looked up when it is asked, so that no mapping changes a row.
 """
 
+import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from datetime import date
-from typing import NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, text
 
 from tidegate.revenue.editions import Ledger
-from tidegate.revenue.quarters import QUARTER, day_of
+from tidegate.revenue.quarters import QUARTER, day_of, days_of
+from tidegate.store.driver import driver
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 WORTH = "worth"
 
@@ -56,6 +62,32 @@ def add_customer(db: Connection, ledger: Ledger, customer: str, sign: int) -> No
     add(db, ledger, [edge for row in rows for edge in edges(*row, sign=sign)])
 
 
+def bring(work: "DuckDBPyConnection", db: Connection, ledger: Ledger) -> None:
+    """Brings the sums up to a rebuild's tables ledger_spans (the excluded left out) and ledger_movements; what differs
+    is written, and those of other editions go. In the caller's transaction.
+    """
+    values = {"connection": ledger.connection, "edition": ledger.edition}
+    days = days_of((quarter for (quarter,) in work.execute(_QUARTERS).fetchall()), ledger.zone)
+    work.execute(_DAYS, [list(days), list(days.values())])
+    with tempfile.TemporaryDirectory(prefix="tidegate-ledger-") as directory:
+        file = Path(directory) / "sums.csv"
+        work.execute(f"copy ({_SUMS}) to '{file}' (format csv, header false, nullstr '\\N')")
+        db.execute(_TAKE)
+        with (
+            file.open("rb") as sums,
+            driver(db, "write sums by price") as raw,
+            raw.cursor() as cursor,
+            cursor.copy(_COPY) as copy,
+        ):
+            while block := sums.read(1 << 20):
+                copy.write(block)
+    work.execute("drop table ledger_days")
+    db.execute(text("analyze pg_temp.ledger_priced"))
+    for statement in (_DROP, _PUT):
+        db.execute(statement, values)
+    db.execute(text("drop table pg_temp.ledger_priced"))
+
+
 _ADD = text("""
 insert into tidegate.price_days as d (connection, edition, currency, day, price, product, kind, amount)
 select :connection, :edition, t.currency, t.day, t.price, t.product, :kind, t.amount
@@ -68,50 +100,48 @@ _SPANS = text("""
 select currency, price, product, extract(epoch from starts_at)::bigint, extract(epoch from ends_at)::bigint, mrr
 from tidegate.spans where connection = :connection and customer = :customer and mrr <> 0""")
 
-# What a rebuild does: DuckDB has the spans and their movements, and looks for what differs of what stood.
+# What a rebuild does: DuckDB has the spans and their movements, PostgreSQL compares their sums with what stands.
 
-COLUMNS = {
-    "currency": "varchar", "day": "date", "price": "varchar", "product": "varchar", "kind": "varchar",
-    "amount": "bigint",
-}  # fmt: skip
+_COLUMNS = "currency, day, price, product, kind, amount"
 
-QUARTERS = f"""
+_QUARTERS = f"""
 select distinct quarter from (
   select unnest([starts_at, ends_at]) // {QUARTER} as quarter from ledger_spans where mrr <> 0) q
 where quarter is not null"""
 
-DAYS = """
+_DAYS = """
 create or replace temp table ledger_days as
 select unnest(cast($1 as bigint[])) as quarter, unnest(cast($2 as date[])) as day"""
 
-# What stood and is none any more differs as nothing.
-DIFFERS = f"""
+_SUMS = f"""
 with ends as (
   select currency, price, product, starts_at as "at", mrr as amount from ledger_spans where mrr <> 0
   union all
-  select currency, price, product, ends_at, -mrr from ledger_spans where mrr <> 0 and ends_at is not null),
-fresh as (
-  select currency, day, price, product, kind, cast(sum(amount) as bigint) as amount from (
-    select currency, day, price, product, kind, amount from ledger_movements
-    union all
-    select e.currency, d.day, e.price, e.product, '{WORTH}', e.amount
-    from ends e join ledger_days d on d.quarter = e."at" // {QUARTER}) sums
-  group by all having sum(amount) <> 0)
-select currency, day, price, product, kind, coalesce(f.amount, 0)
-from fresh f full join {{stood}} s using (currency, day, price, product, kind)
-where f.amount is distinct from s.amount order by all"""
+  select currency, price, product, ends_at, -mrr from ledger_spans where mrr <> 0 and ends_at is not null)
+select currency, day, price, product, kind, cast(sum(amount) as bigint) as amount from (
+  select {_COLUMNS} from ledger_movements
+  union all
+  select e.currency, d.day, e.price, e.product, '{WORTH}', e.amount
+  from ends e join ledger_days d on d.quarter = e."at" // {QUARTER}) sums
+group by all having sum(amount) <> 0 order by all"""
 
-FORGET = text("delete from tidegate.price_days where connection = :connection and edition <> :edition")
-
-TAKE = text("""
+_TAKE = text("""
 create temp table ledger_priced (currency text, day date, price text, product text, kind text, amount bigint)
 on commit drop""")
 
-PUT = text("""
-with gone as (
-  delete from tidegate.price_days d using pg_temp.ledger_priced p
-  where d.connection = :connection and d.edition = :edition and p.amount = 0
-    and (d.currency, d.day, d.price, d.product, d.kind) = (p.currency, p.day, p.price, p.product, p.kind))
-insert into tidegate.price_days (connection, edition, currency, day, price, product, kind, amount)
-select :connection, :edition, currency, day, price, product, kind, amount from pg_temp.ledger_priced where amount <> 0
+_COPY = f"copy pg_temp.ledger_priced ({_COLUMNS}) from stdin (format csv, null '\\N')".encode()
+
+_DROP = text("""
+delete from tidegate.price_days d where connection = :connection and (edition <> :edition or not exists (
+  select from pg_temp.ledger_priced p
+  where (p.currency, p.day, p.price, p.product, p.kind) = (d.currency, d.day, d.price, d.product, d.kind)))""")
+
+# What stands as it is is not even locked.
+_PUT = text(f"""
+insert into tidegate.price_days (connection, edition, {_COLUMNS})
+select :connection, :edition, {", ".join(f"p.{name}" for name in _COLUMNS.split(", "))}
+from pg_temp.ledger_priced p
+left join tidegate.price_days d on d.connection = :connection and d.edition = :edition
+  and (p.currency, p.day, p.price, p.product, p.kind) = (d.currency, d.day, d.price, d.product, d.kind)
+where d.amount is distinct from p.amount
 on conflict (connection, edition, currency, day, price, product, kind) do update set amount = excluded.amount""")

@@ -14,7 +14,6 @@ from sqlalchemy import Connection, text
 from tidegate.revenue import duck, price_days
 from tidegate.revenue.editions import Ledger
 from tidegate.revenue.movements import Written
-from tidegate.revenue.quarters import days_of
 from tidegate.revenue.spans import Whose
 from tidegate.store.driver import driver
 
@@ -163,25 +162,8 @@ from ledger_movements group by all order by all""").fetchall()
         db.execute(_FORGET_DAYS, values)
         columns = list(zip(*self.sums(), strict=True)) or [()] * len(_SUMS)
         db.execute(_PUT_DAYS, values | {name: list(of) for name, of in zip(_SUMS, columns, strict=True)})
-        self._bring_prices(db, ledger)
+        price_days.bring(self.db, db, ledger)
         return Written(come, gone)
-
-    def _bring_prices(self, db: Connection, ledger: Ledger) -> None:
-        """Brings the sums by price and day up to what was derived; those of other editions go."""
-        values = {"connection": ledger.connection, "edition": ledger.edition}
-        db.execute(price_days.FORGET, values)
-        where = f"connection = '{ledger.connection}' and edition = {ledger.edition}"
-        columns = price_days.COLUMNS
-        stood = self._fetch(db, f"select {_listed(columns)} from tidegate.price_days where {where}", "stood", columns)
-        days = days_of((quarter for (quarter,) in self.db.execute(price_days.QUARTERS).fetchall()), ledger.zone)
-        self.db.execute(price_days.DAYS, [list(days), list(days.values())])
-        if self._save("priced", price_days.DIFFERS.format(stood=stood.sql)):
-            db.execute(price_days.TAKE)
-            self._copy(db, "priced", f"pg_temp.ledger_priced ({_listed(columns)})")
-            db.execute(price_days.PUT, values)
-            db.execute(text("drop table pg_temp.ledger_priced"))
-        stood.file.unlink()
-        self.db.execute("drop table ledger_days")
 
     def _count(self, table: str) -> int:
         [[rows]] = self.db.execute(f"select count(*) from {table}").fetchall()
