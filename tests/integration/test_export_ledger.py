@@ -1,4 +1,6 @@
-"""The ledger in an export: whose spans, by what policy, and the same movements when they are derived of the files."""
+"""The ledger in an export: whose spans, by what policy, and the same movements when they are derived of the files; the
+contacts and billing events beside it.
+"""
 
 import csv
 import json
@@ -14,6 +16,8 @@ from tests.support.command_line import Cli
 from tests.support.histories import MILLION, day
 from tests.support.shop import opened
 
+from tidegate.contacts import directory, patching
+from tidegate.contacts.directory import Making
 from tidegate.workflows import exclusions, ledger_policy
 from tidegate.workflows.derive_ledger import derive
 from tidegate.workflows.export import export
@@ -92,6 +96,45 @@ def test_a_connection_without_a_ledger_exports_none(fresh_database_url: str, tmp
         told = export(shop.engine, shop.account, tmp_path, "parquet")
     assert {"spans", "movements"}.isdisjoint(one["table"] for one in told["tables"])
     assert not (tmp_path / "ledger.json").exists()
+
+
+def test_contacts_links_and_billing_events_are_exported(books: Books, tmp_path: Path) -> None:
+    with books.shop.engine.begin() as db:
+        key = db.scalar(text("select contact from tidegate.links group by 1 having count(*) = 2"))
+        found = directory.of_key(db, key)
+        patching.patch(db, found, {"properties": {"tier": "gold", "seats": 3}, "emails": [found.email, "b@x.io"]})
+        directory.make(db, True, Making("user", "of live data", made_by="api"))
+    tables = exported(books, tmp_path / "out")
+    stored = {
+        name: books.shop.scalar(f"select count(*) from tidegate.{name}")
+        for name in ("contacts", "contact_ids", "contact_emails", "contact_facts", "links", "billing_events")
+    }
+    of_live = {"contacts": 1, "contact_ids": 1}
+    assert {name: tables[name] for name in stored} == {name: n - of_live.get(name, 0) for name, n in stored.items()}
+    assert tables["billing_events"] > 0
+    assert tables["contact_members"] == tables["contact_domains"] == 0
+
+    def read(name: str) -> list[dict[str, Any]]:
+        return pyarrow.parquet.read_table(tmp_path / f"out/{name}.parquet").to_pylist()
+
+    [bob] = [one for one in read("contacts") if one["external_id"] == found.external_id]
+    assert json.loads(bob["properties"]) == {"tier": "gold", "seats": 3}
+    assert {one["email"] for one in read("contact_emails") if one["contact"] == bob["key"]} == {
+        found.email, "b@x.io",
+    }  # fmt: skip
+    assert sum(one["contact"] == bob["key"] for one in read("links")) == 2
+    [facts] = [one for one in read("contact_facts") if one["contact"] == bob["key"]]
+    assert json.loads(facts["mrr"]) == {"usd": 3000 * MILLION}
+    canceled = {one["name"]: one for one in read("billing_events")}["Subscription Canceled"]
+    assert canceled["subscription"] == f"sub_{canceled['customer']}"
+    kept = books.shop.scalar("select data from tidegate.billing_events where name = 'Subscription Canceled'")
+    assert json.loads(canceled["data"]) == kept
+
+    export(books.shop.engine, books.shop.account, tmp_path / "csv", "csv")
+    with (tmp_path / "csv/contacts.csv").open() as file:
+        assert [one["properties"] for one in csv.DictReader(file) if one["key"] == f"{bob['key']}"] == [
+            bob["properties"]
+        ]
 
 
 def test_the_ledger_on_the_command_line(books: Books, fresh_database_url: str, tmp_path: Path) -> None:

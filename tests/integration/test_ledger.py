@@ -396,7 +396,11 @@ where d.connection = 'acme' and d.edition = 901 group by d.connection, d.edition
         (None, {}),
         (
             "update tidegate.spans set ends_at = '2027-01-01' where item = 'si_sub_{who}' and ends_at is not null",
-            {"spans": ["sub_{who}/si_sub_{who} 2026-03-01T00:00:00Z"], "ledger": ["{who} usd 2026-03"]},
+            {
+                "spans": ["sub_{who}/si_sub_{who} 2026-03-01T00:00:00Z"],
+                "ledger": ["{who} usd 2026-03"],
+                "price_days": ["2026-02-28 usd price_1000 worth", "2026-12-31 usd price_1000 worth"],
+            },
         ),
         (
             "update tidegate.movements set amount = amount + 1 where customer = '{who}' and kind = 'new'",
@@ -404,6 +408,7 @@ where d.connection = 'acme' and d.edition = 901 group by d.connection, d.edition
                 "ledger": ["{who} usd 2026-01", "{who} usd 2026-03"],
                 "movements": ["{unit} usd 2026-01-10T00:00:00Z"],
                 "mrr_days": ["2026-01-09 usd new"],
+                "price_days": ["2026-01-09 usd price_1000 new"],
             },
         ),
         (
@@ -414,8 +419,12 @@ where d.connection = 'acme' and d.edition = 901 group by d.connection, d.edition
             "delete from tidegate.mrr_days where day = '2026-02-28' and currency = 'usd' and kind = 'expansion'",
             {"mrr_days": ["2026-02-28 usd expansion"]},
         ),
+        (
+            "update tidegate.price_days set amount = amount + 1 where day = '2026-02-28' and kind = 'expansion'",
+            {"price_days": ["2026-02-28 usd price_1000 expansion"]},
+        ),
     ],
-    ids=["nothing", "overlap", "amount", "opening", "day"],
+    ids=["nothing", "overlap", "amount", "opening", "day", "price"],
 )
 def test_the_audit_finds_what_does_not_add_up(books: Books, wrong: str | None, found: dict[str, Any]) -> None:
     [who] = books.who("zoe")

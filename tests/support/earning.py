@@ -12,7 +12,7 @@ from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
 from tidegate.contacts import directory
 from tidegate.contacts.directory import Making
-from tidegate.revenue import editions, movements
+from tidegate.revenue import editions, movements, price_days
 from tidegate.revenue.rounding import UNIT
 from tidegate.store.engine import open_engine
 
@@ -65,10 +65,14 @@ insert into tidegate.links (connection, customer, contact, method) values ('acme
         return key
 
     def keep(self) -> "Books":
-        """Derives the movements of all spans."""
+        """Derives the movements of all spans, and what they are worth by price."""
         with self.engine.begin() as db:
             customers = list(db.scalars(text("select distinct customer from tidegate.spans order by 1")))
             movements.keep_movements(db, self.ledger, customers)
+            db.execute(text("delete from tidegate.price_days where kind = 'worth'"))
+            out = set(db.scalars(text("select customer from tidegate.exclusions")))
+            for customer in sorted({*customers} - out):
+                price_days.add_customer(db, self.ledger, customer, 1)
         return self
 
     def execute(self, sql: str, **values: Any) -> None:

@@ -1,4 +1,4 @@
-"""`tidegate export`: the mirror and the ledger as Parquet or CSV files."""
+"""`tidegate export`: the mirror, the ledger, billing events and contacts as Parquet or CSV files."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,8 +14,8 @@ def export(
     connection: ConnectionName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the mirror's tables and the ledger to files, read at one instant. Each connection needs a directory of its
-    own.
+    """Write the mirror's tables, the ledger, billing events and contacts to files, read at one instant. Each connection
+    needs a directory of its own.
     """
     from tidegate.cli import progress, show
     from tidegate.cli.hub import opened

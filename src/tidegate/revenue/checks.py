@@ -1,8 +1,12 @@
 """What holds of the ledger whatever it says; each invariant is a query for what breaks it."""
 
+from typing import Any
+
 from sqlalchemy import Connection, text
 
 from tidegate.revenue import editions
+from tidegate.revenue.price_days import WORTH
+from tidegate.revenue.quarters import QUARTER, days_of
 
 
 def broken(db: Connection, connection: str) -> dict[str, list[str]]:
@@ -11,17 +15,25 @@ def broken(db: Connection, connection: str) -> dict[str, list[str]]:
     `spans`: those of an item do not overlap (`sub_1/si_1 2026-03-01T00:00:00Z`). `ledger`: per customer, currency and
     month of UTC, opening + movements = closing, as its spans say (`cus_1 usd 2026-03`). `movements`: each begins where
     the one before ended, and its rows sum to it (`contact:1 usd 2026-03-01T00:00:00Z`). `mrr_days`: they are the sums
-    of the movements (`2026-03-01 usd new`).
+    of the movements (`2026-03-01 usd new`). `price_days`: they are the sums of movements and of the ends of spans by
+    price (`2026-03-01 usd price_1 new`).
     """
     ledger = editions.current(db, connection)
     if ledger is None:
         return {}
-    values = {"connection": connection, "edition": ledger.edition}
+    values: dict[str, Any] = {"connection": connection, "edition": ledger.edition}
+    days = days_of(db.scalars(_QUARTERS, values), ledger.zone)
+    values |= {"quarter": list(days), "day": list(days.values())}
     return {name: list(db.scalars(text(sql), values)) for name, sql in _BREAKS.items()}
 
 
 _STANDING = "connection = :connection and edition = :edition and superseded_at is null"
 _INSTANT = """to_char({} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"""
+
+_QUARTER = f"floor(extract(epoch from c.at) / {QUARTER})::bigint"
+_QUARTERS = text(f"""
+select distinct {_QUARTER} from tidegate.spans s cross join lateral (values (s.starts_at), (s.ends_at)) as c(at)
+where s.connection = :connection and s.mrr <> 0 and c.at is not null""")
 
 _BREAKS = {
     "spans": f"""
@@ -66,4 +78,18 @@ days as (
 select day || ' ' || currency || ' ' || kind
 from sums full join days using (day, currency, kind)
 where (sums.amount, sums.movements::bigint) is distinct from (days.amount, days.movements::bigint) order by 1""",
+    "price_days": f"""
+with changes as (
+  select currency, day, price, product, kind, amount from tidegate.movements where {_STANDING}
+  union all
+  select s.currency, d.day, s.price, s.product, '{WORTH}', c.amount
+  from tidegate.spans s cross join lateral (values (s.starts_at, s.mrr), (s.ends_at, -s.mrr)) as c(at, amount)
+  join unnest(cast(:quarter as bigint[]), cast(:day as date[])) as d(quarter, day) on d.quarter = {_QUARTER}
+  where s.connection = :connection and s.mrr <> 0 and not exists (
+    select from tidegate.exclusions e where e.connection = s.connection and e.customer = s.customer)
+  union all
+  select currency, day, price, product, kind, -amount from tidegate.price_days
+  where connection = :connection and edition = :edition)
+select day || ' ' || currency || ' ' || price || ' ' || kind
+from changes group by currency, day, price, product, kind having sum(amount) <> 0 order by 1""",
 }

@@ -1,4 +1,6 @@
-"""Reads how MRR moved: from the sums by day, fast however many customers there are; by groups from the ledger."""
+"""Reads how MRR moved: from the sums by day, or by price and day, fast however many customers there are; by groups of
+customers from the ledger.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,6 +9,7 @@ from sqlalchemy import Connection, text
 from tidegate.revenue import source
 from tidegate.revenue.bridge import SWITCHED, Row
 from tidegate.revenue.editions import Ledger
+from tidegate.revenue.price_days import WORTH
 from tidegate.revenue.source import UNGROUPED, Group, Window
 
 
@@ -21,17 +24,16 @@ def rows(db: Connection, ledger: Ledger, window: Window, by: Group = UNGROUPED) 
     Where groups are of prices, what an item's new price brings and its old one loses are rows of kind `switched`.
     """
     given = source.values(ledger, window, by)
-    if not by.name:
-        return [Row(*row) for row in db.execute(_BY_DAY, given)]
+    if not by.name or by.name == "currency":
+        found = [Row(*row) for row in db.execute(_BY_DAY, given)]
+        return [row._replace(group=row.currency) for row in found] if by.name else found
     source.roomy(db)
     if not by.of_prices:
-        return [Row(*row) for row in db.execute(text(_BY_GROUP.format(source=source.movements(by))), given)]
+        return [Row(*row) for row in db.execute(text(_BY_GROUP.format(source=source.moves(ledger, by))), given)]
     names = {"named": source.named(by), "joined": source.joined(by)}
-    changes = source.movements(UNGROUPED)
-    moved = [Row(*row) for row in db.execute(text(_BY_PRICE.format(source=changes, **names)), given)]
-    ends = source.edges(ledger, UNGROUPED, units=False)
-    stocks = db.execute(text(_BY_PRICE.format(source=ends, **names)), given)
-    return [*moved, *_switched(moved, [Row(*row) for row in stocks])]
+    found = [Row(*row) for row in db.execute(text(_BY_PRICE.format(source=source.prices(ledger), **names)), given)]
+    moved = [row for row in found if row.kind != WORTH]
+    return [*moved, *_switched(moved, [row for row in found if row.kind == WORTH])]
 
 
 def _switched(moved: Iterable[Row], stocks: Sequence[Row]) -> list[Row]:
@@ -58,8 +60,6 @@ group by bucket, currency, grp, kind"""
 
 # Prices are few, so that sums by price are made before these are looked up.
 _BY_PRICE = """
-with sums as (
-  select bucket, currency, price, product, kind, sum(amount) as amount from ({source}) changes
-  group by bucket, currency, price, product, kind)
+with sums as ({source})
 select m.bucket, m.currency, {named} as grp, m.kind, sum(m.amount)::bigint as amount from sums m{joined}
 group by m.bucket, m.currency, grp, m.kind having sum(m.amount) <> 0"""

@@ -29,13 +29,14 @@ _S = TypeVar("_S", bound=Shape)
 @dataclass(slots=True)
 class Loaded:
     """A subscription's versions, oldest first, and the lines of all its invoices. `stood`: how it was just before the
-    first version, where that is an event that tells of it.
+    first version, where that is an event that tells of it. `lacks`: tax rates that are named and not known.
     """
 
     customer: str
     versions: list[Version] = field(default_factory=list[Version])
     billed: list[Billed] = field(default_factory=list[Billed])
     stood: Facts | None = None
+    lacks: set[str] = field(default_factory=set[str])
 
 
 def load(db: Connection, connection: str, customers: Sequence[str]) -> dict[str, Loaded]:
@@ -52,6 +53,7 @@ def load(db: Connection, connection: str, customers: Sequence[str]) -> dict[str,
         if id_ not in told:
             continue
         loaded = found[id_] = Loaded(customer, billed=billed.get(id_, []))
+        loaded.lacks = _rates(told[id_], loaded.billed) - beside.tax_rates.keys()
         lines, items = _Lines(loaded.billed), live.get(id_, ())
         for one in told[id_]:
             loaded.versions.append(Version(one.at, beside.facts(customer, one, items, lines), one.event or "read"))
@@ -140,14 +142,12 @@ class _Beside:
         coupons |= {one.discount.coupon for those in held.values() for one in those}
         coupons |= {coupon for one in versions for coupon in one.shape.coupons}
         coupons |= {coupon for one in items for coupon in one.coupons}
-        rates = [rate for one in versions for rate in one.shape.default_tax_rates or ()]
-        rates += [rate for one in [*items, *lines] for rate in one.tax_rates or ()]
-        rates += [tax.rate for line in lines for tax in line.inclusive_taxes if tax.rate]
+        rates = _rates(versions, [one for of_one in billed for one in of_one])
         return cls(
             _by_id(db, connection, "prices", Price, prices),
             _by_id(db, connection, "coupons", Coupon, coupons),
             discounts,
-            _by_id(db, connection, "tax_rates", TaxRate, {rate for rate in rates if isinstance(rate, str)}),
+            _by_id(db, connection, "tax_rates", TaxRate, rates),
             held,
         )
 
@@ -169,6 +169,18 @@ class _Beside:
             customer_discounts=inherited(self.held.get(customer, ()), told.at),
             lines=lines.at(told.at),
         )
+
+
+def _rates(told: Iterable[_Told], billed: Iterable[Billed]) -> set[str]:
+    """The tax rates that versions and lines name by id."""
+    rates: list[str | TaxRate] = []
+    for version in told:
+        rates += version.shape.default_tax_rates or ()
+        rates += [rate for item in version.items for rate in item.tax_rates or ()]
+    for _, line in billed:
+        rates += line.tax_rates or ()
+        rates += [tax.rate for tax in line.inclusive_taxes if tax.rate]
+    return {rate for rate in rates if isinstance(rate, str)}
 
 
 def _items(told: _Told, live: Sequence[SubscriptionItem]) -> list[SubscriptionItem]:

@@ -1,4 +1,4 @@
-"""Writes the movements of units where they differ from what stands, and their sums by day."""
+"""Writes the movements of units where they differ from what stands, and their sums by day and by price."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -195,7 +195,7 @@ differs as materialized (
 gone as (
   update tidegate.movements set superseded_at = clock_timestamp()
   where id = any(array(select old from differs where old is not null))
-  returning currency, day, kind, amount),
+  returning currency, day, kind, amount, price, product),
 come as (
   insert into tidegate.movements (edition, connection, subscription, item, currency, at, {_SAME})
   select :edition, :connection, subscription, item, currency, at, {_SAME}
@@ -203,15 +203,22 @@ come as (
   where item is not null
     and (select count(*) from gone) >= 0  -- after those, or two rows of one item would stand at once
   order by subscription, item, currency, at
-  returning currency, day, kind, amount),
-moved as (
-  select currency, day, kind, sum(amount)::bigint as amount, sum(number)::int as number from (
-    select currency, day, kind, amount, 1 as number from come
-    union all select currency, day, kind, -amount, -1 from gone) changes
-  group by currency, day, kind having sum(amount) <> 0 or sum(number) <> 0),
+  returning currency, day, kind, amount, price, product),
+moved as materialized (
+  select currency, day, kind, price, product, sum(amount)::bigint as amount, sum(number)::int as number from (
+    select *, 1 as number from come
+    union all select currency, day, kind, -amount, price, product, -1 from gone) changes
+  group by currency, day, kind, price, product having sum(amount) <> 0 or sum(number) <> 0),
 summed as (
   insert into tidegate.mrr_days as d (connection, edition, currency, day, kind, amount, movements)
-  select :connection, :edition, currency, day, kind, amount, number from moved order by currency, day, kind
+  select :connection, :edition, currency, day, kind, sum(amount)::bigint, sum(number)::int from moved
+  group by currency, day, kind order by currency, day, kind
   on conflict (connection, edition, currency, day, kind)
-  do update set amount = d.amount + excluded.amount, movements = d.movements + excluded.movements)
+  do update set amount = d.amount + excluded.amount, movements = d.movements + excluded.movements),
+priced as (
+  insert into tidegate.price_days as d (connection, edition, currency, day, price, product, kind, amount)
+  select :connection, :edition, currency, day, price, product, kind, amount from moved where amount <> 0
+  order by currency, day, price, product, kind
+  on conflict (connection, edition, currency, day, price, product, kind)
+  do update set amount = d.amount + excluded.amount)
 select (select count(*) from come) as added, (select count(*) from gone) as superseded"""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from tidegate.revenue import duck
+from tidegate.revenue import duck, price_days
 from tidegate.revenue.editions import Ledger
 from tidegate.revenue.movements import Written
 from tidegate.revenue.spans import Whose
@@ -162,6 +162,7 @@ from ledger_movements group by all order by all""").fetchall()
         db.execute(_FORGET_DAYS, values)
         columns = list(zip(*self.sums(), strict=True)) or [()] * len(_SUMS)
         db.execute(_PUT_DAYS, values | {name: list(of) for name, of in zip(_SUMS, columns, strict=True)})
+        price_days.bring(self.db, db, ledger)
         return Written(come, gone)
 
     def _count(self, table: str) -> int:

@@ -1,4 +1,5 @@
-"""Tables of revenue: spans, movements and their sums by day, billing events, settings, exclusions, rates, closings.
+"""Tables of revenue: spans, movements and their sums by day and price, billing events, settings, exclusions, rates,
+closings.
 
 Amounts called `mrr`, `listed`, `trial`, `usage` or `amount` of spans and movements are millionths of a minor unit.
 """
@@ -83,9 +84,12 @@ movements = Table(
         unique=True,
         postgresql_where=text("superseded_at is null"),
     ),
-    Index("movements_unit", "connection", "edition", "unit", postgresql_where=text("superseded_at is null")),
+    Index("movements_unit", "connection", "edition", "unit", postgresql_where=text("superseded_at is null"),
+          postgresql_include=["customer", "currency", "day", "kind", "amount"]),
     Index("movements_customer", "connection", "customer", postgresql_where=text("superseded_at is null")),
     Index("movements_day", "connection", "edition", "day", postgresql_where=text("superseded_at is null")),
+    Index("movements_late", "connection", "edition", "day",
+          postgresql_where=text("superseded_at is null and moved_at > at")),
     Index("movements_superseded", "superseded_at", postgresql_where=text("superseded_at is not null")),
 )  # fmt: skip
 
@@ -100,6 +104,20 @@ mrr_days = Table(
     Column("amount", BigInteger, nullable=False),
     Column("movements", Integer, nullable=False, comment="how many rows of movements it sums"),
     PrimaryKeyConstraint("connection", "edition", "currency", "day", "kind"),
+)
+
+price_days = Table(
+    "price_days",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("edition", Integer, nullable=False, comment="the one in force"),
+    Column("currency", Text, nullable=False),
+    Column("day", Date, nullable=False, comment="in the connection's time zone"),
+    Column("price", Text, nullable=False),
+    Column("product", Text, nullable=False),
+    Column("kind", Text, nullable=False, comment="of movements; worth: by how much more its spans are worth that day"),
+    Column("amount", BigInteger, nullable=False),
+    PrimaryKeyConstraint("connection", "edition", "currency", "day", "price", "product", "kind"),
 )
 
 ledgers = Table(
@@ -129,6 +147,15 @@ revenue_due = Table(
     Column("changes_at", Time, nullable=False, comment="when what it is worth changes without a word of Stripe's"),
     PrimaryKeyConstraint("connection", "customer"),
     Index("revenue_due_at", "changes_at"),
+)
+
+missing_tax_rates = Table(
+    "missing_tax_rates",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("rate", Text, nullable=False, comment="Stripe's txr_…, which the mirror did not have"),
+    Column("customer", Text, nullable=False, comment="who names it: derived anew when it comes"),
+    PrimaryKeyConstraint("connection", "rate", "customer"),
 )
 
 exclusions = Table(

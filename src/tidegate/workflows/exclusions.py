@@ -10,7 +10,7 @@ from tidegate.catalog import journal
 from tidegate.connections.accounts import Account
 from tidegate.contacts import linking
 from tidegate.errors import CustomerUnknown, ExclusionInvalid
-from tidegate.revenue import editions, movements
+from tidegate.revenue import editions, movements, price_days
 from tidegate.revenue.events import keep_events
 from tidegate.revenue.facts import keep_facts
 
@@ -30,8 +30,8 @@ def exclude(engine: Engine, account: Account, customer: str, reason: str, by: st
         linking.lock(db)
         if not db.scalar(_KNOWN, values):
             raise CustomerUnknown(connection=account.name, customer=customer)
-        db.execute(_EXCLUDE, values)
-        rows = _derive(db, account.name, customer)
+        counted = db.execute(_EXCLUDE, values).scalar_one()
+        rows = _derive(db, account.name, customer, -1 if counted else 0)
         journal.note(db, by, "revenue.exclude", customer, connection=account.name, reason=reason)
     return {"connection": account.name, "customer": customer, "reason": reason, **rows}
 
@@ -45,7 +45,7 @@ def include(engine: Engine, account: Account, customer: str, by: str) -> dict[st
         linking.lock(db)
         if not db.execute(_INCLUDE, {"connection": account.name, "customer": customer}).rowcount:
             raise ExclusionInvalid(problem=f"{customer} counts already: {account.name} does not leave it out.")
-        rows = _derive(db, account.name, customer)
+        rows = _derive(db, account.name, customer, 1)
         journal.note(db, by, "revenue.include", customer, connection=account.name)
     return {"connection": account.name, "customer": customer, "reason": None, **rows}
 
@@ -56,8 +56,11 @@ def excluded(engine: Engine, account: Account) -> list[dict[str, Any]]:
         return [dict(row) for row in db.execute(_EVERY, {"connection": account.name}).mappings()]
 
 
-def _derive(db: Connection, connection: str, customer: str) -> dict[str, int]:
+def _derive(db: Connection, connection: str, customer: str, sign: int) -> dict[str, int]:
+    """`sign`: its spans count from now on (1), no longer (-1), or as before (0)."""
     ledger = editions.begin(db, connection)
+    if sign:
+        price_days.add_customer(db, ledger, customer, sign)
     moved = movements.keep_movements(db, ledger, [customer])
     keep_facts(db, list(db.scalars(_CONTACT, {"connection": connection, "customer": customer})))
     events = keep_events(db, connection, [customer], int(db.execute(_NOW).scalar_one()))
@@ -70,7 +73,8 @@ _KNOWN = text("select exists (select from stripe.customers where connection = :c
 
 _EXCLUDE = text("""
 insert into tidegate.exclusions (connection, customer, reason, by) values (:connection, :customer, :reason, :by)
-on conflict (connection, customer) do update set reason = excluded.reason, by = excluded.by, at = now()""")
+on conflict (connection, customer) do update set reason = excluded.reason, by = excluded.by, at = now()
+returning xmax = 0""")
 
 _INCLUDE = text("delete from tidegate.exclusions where connection = :connection and customer = :customer")
 

@@ -1,8 +1,9 @@
-"""Writes a connection's mirror and ledger to files, Parquet or CSV, one per table, read at one instant."""
+"""Writes a connection's mirror, contacts, ledger and billing events to files, Parquet or CSV, one per table, read at
+one instant.
+"""
 
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, LiteralString, NamedTuple, cast
@@ -10,11 +11,14 @@ from typing import Any, Literal, LiteralString, NamedTuple, cast
 import psycopg
 from psycopg import sql
 from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Connection, Date, DateTime, Engine, Integer, Table
+from sqlalchemy.dialects.postgresql import JSONB
 
 from tidegate.connections.accounts import Account
+from tidegate.contacts import tables as of_contacts
 from tidegate.errors import UsageError
 from tidegate.mirror.tables import STRIPE_TABLES
 from tidegate.revenue import exported
+from tidegate.revenue.tables import billing_events, contact_facts
 
 Format = Literal["parquet", "csv"]
 Driver = psycopg.Connection[tuple[Any, ...]]
@@ -60,7 +64,8 @@ def export(
 ) -> dict[str, Any]:
     """Writes every table of schema `stripe`, that connection's rows, deleted ones too, to `directory/TABLE.FORM`.
 
-    Of its ledger, where there is one: `spans`, `movements`, and by what it is kept (`revenue.exported`).
+    So are its billing events and links, and the contacts that it may link to: those of live or of test data. Of its
+    ledger, where there is one: `spans`, `movements`, and by what it is kept (`revenue.exported`).
 
     All tables are read in one snapshot. A file replaces an earlier one only when it is whole. `progress` is told
     (table, rows, done). Returns {connection, directory, format, seconds, tables: [{table, rows, bytes, file}]}. Raises
@@ -73,7 +78,9 @@ def export(
         with engine.connect().execution_options(isolation_level="REPEATABLE READ") as db, db.begin():
             driver: Driver = db.connection.driver_connection  # pyright: ignore[reportAssignmentType]
             ledger = list(_ledger(db, account.name))
-            sources = [*map(partial(_mirrored, account.name), STRIPE_TABLES.values()), *ledger]
+            mine = sql.SQL("connection = {}").format(sql.Literal(account.name))
+            mirrored = [_rows(table, mine) for table in (*STRIPE_TABLES.values(), of_contacts.links, billing_events)]
+            sources = [*mirrored, *_contacts(account), *ledger]
             terms = directory / exported.TERMS
             terms.unlink(missing_ok=True)  # who reads the ledger must not take half an export for a whole one
             written = [_write(driver, one, directory, form, progress) for one in sources]
@@ -99,19 +106,30 @@ def _claim(directory: Path, connection: str) -> None:
     mark.write_text(f"{connection}\n")
 
 
-def _mirrored(connection: str, table: Table) -> Source:
-    """The connection's rows by primary key; JSON as text, which is what both forms hold."""
+def _rows(table: Table, where: sql.Composed) -> Source:
+    """Rows of a table by primary key; JSON as text, which is what both forms hold."""
     columns = [
-        sql.SQL("{0}::text as {0}" if column.name == "data" else "{0}").format(sql.Identifier(column.name))
+        sql.SQL("{0}::text as {0}" if isinstance(column.type, JSONB) else "{0}").format(sql.Identifier(column.name))
         for column in table.columns
     ]
-    query = sql.SQL("select {} from stripe.{} where connection = {} order by {}").format(
+    query = sql.SQL("select {} from {} where {} order by {}").format(
         sql.SQL(", ").join(columns),
-        sql.Identifier(table.name),
-        sql.Literal(connection),
+        sql.Identifier(table.schema or "", table.name),
+        where,
         sql.SQL(", ").join(sql.Identifier(column.name) for column in table.primary_key.columns),
     )
     return Source(table.name, [*table.columns], query, BATCH_ROWS)
+
+
+def _contacts(account: Account) -> Iterator[Source]:
+    """The contacts of the connection's mode, merged and forgotten ones too, and what is kept of each."""
+    same = sql.SQL("livemode = {}").format(sql.Literal(account.livemode))
+    yield _rows(of_contacts.contacts, same)
+    yield _rows(of_contacts.contact_ids, same)
+    theirs = sql.SQL("{} in (select key from tidegate.contacts where {})")
+    for table in (of_contacts.contact_emails, of_contacts.contact_domains, contact_facts):
+        yield _rows(table, theirs.format(sql.Identifier("contact"), same))
+    yield _rows(of_contacts.contact_members, theirs.format(sql.Identifier("account"), same))
 
 
 def _ledger(db: Connection, connection: str) -> Iterator[Source]:

@@ -148,7 +148,7 @@ def _begin_edition(db: Connection, connection: str, before: Terms, wanted: Terms
     if not _same_spans(before, wanted):
         as_of = _now(db)
         for some in _customers(db, connection):
-            spans.keep_spans(db, ledger, some, as_of)
+            spans.keep_spans(db, ledger, some, as_of, sums=False)
     write_movements(db, ledger)
     editions.adopt(db, ledger)
 

@@ -67,10 +67,13 @@ create table tidegate.movements (
 );
 create index movements_customer on tidegate.movements (connection, customer) where superseded_at is null;
 create index movements_day on tidegate.movements (connection, edition, day) where superseded_at is null;
+create index movements_late on tidegate.movements (connection, edition, day)
+    where superseded_at is null and moved_at > at;
 create unique index movements_standing on tidegate.movements (connection, edition, subscription, item, currency, at)
     where superseded_at is null;
 create index movements_superseded on tidegate.movements (superseded_at) where superseded_at is not null;
-create index movements_unit on tidegate.movements (connection, edition, unit) where superseded_at is null;
+create index movements_unit on tidegate.movements (connection, edition, unit)
+    include (customer, currency, day, kind, amount) where superseded_at is null;
 comment on column tidegate.movements.edition is 'of the connection''s ledger; a new policy begins a new one';
 comment on column tidegate.movements.unit is 'whose movement it is: contact:KEY, or the Stripe customer''s id';
 comment on column tidegate.movements.at is 'when the item changed';
@@ -94,6 +97,22 @@ create table tidegate.mrr_days (
 );
 comment on column tidegate.mrr_days.day is 'in the connection''s time zone';
 comment on column tidegate.mrr_days.movements is 'how many rows of movements it sums';
+
+create table tidegate.price_days (
+    connection text not null,
+    edition integer not null,
+    currency text not null,
+    day date not null,
+    price text not null,
+    product text not null,
+    kind text not null,
+    amount bigint not null,
+    primary key (connection, edition, currency, day, price, product, kind)
+);
+comment on column tidegate.price_days.edition is 'the one in force';
+comment on column tidegate.price_days.day is 'in the connection''s time zone';
+comment on column tidegate.price_days.kind is
+    'of movements; worth: by how much more its spans are worth that day';
 
 create table tidegate.ledgers (
     connection text not null,
@@ -127,6 +146,15 @@ create table tidegate.revenue_due (
 );
 create index revenue_due_at on tidegate.revenue_due (changes_at);
 comment on column tidegate.revenue_due.changes_at is 'when what it is worth changes without a word of Stripe''s';
+
+create table tidegate.missing_tax_rates (
+    connection text not null,
+    rate text not null,
+    customer text not null,
+    primary key (connection, rate, customer)
+);
+comment on column tidegate.missing_tax_rates.rate is 'Stripe''s txr_…, which the mirror did not have';
+comment on column tidegate.missing_tax_rates.customer is 'who names it: derived anew when it comes';
 
 create table tidegate.exclusions (
     connection text not null,
