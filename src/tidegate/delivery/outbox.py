@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy import Connection, text
 
 from tidegate.store.bulk import Texts
+from tidegate.store.driver import rows
 
 EventType = Literal[
     "contact.created",
@@ -72,7 +73,7 @@ def tell(db: Connection, told: Sequence[Told]) -> None:
             "contacts": [one.contact for one in told],
             "connections": [one.connection for one in told],
         }
-        db.execute(_TELL, columns)
+        rows(db, _TELL, columns)
 
 
 _TELL = text("""

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, text
 
 from tidegate.entitlements.access import AccessPolicy
 from tidegate.entitlements.items import DERIVED, HELD, ITEMS
+from tidegate.store.driver import rows
 
 KEY = ("connection", "subscription", "item")
 DATA = (
@@ -46,14 +47,14 @@ def derive_grants(db: Connection, contacts: Sequence[int]) -> Derived:
     Only rows that differ are written. In the caller's transaction.
     """
     values = {"contacts": list(contacts), "grace_days": AccessPolicy().grace_days}
-    rows = db.execute(_DERIVE, values).all()
-    if not rows:
+    changed = rows(db, _DERIVE, values)
+    if not changed:
         return Derived()
-    concerned = {key for row in rows for key in (row.contact, row.was) if key is not None}
-    subscriptions = sorted({(row.connection, row.subscription) for row in rows})
+    concerned = {key for row in changed for key in (row.contact, row.was) if key is not None}
+    subscriptions = sorted({(row.connection, row.subscription) for row in changed})
     there = {"connections": [name for name, _ in subscriptions], "subscriptions": [id_ for _, id_ in subscriptions]}
-    db.execute(_HOLD, there)
-    return Derived(len(rows), concerned)
+    rows(db, _HOLD, there)
+    return Derived(len(changed), concerned)
 
 
 _NAMES = ", ".join(f'"{name}"' for name in (*KEY, *DATA))

@@ -21,6 +21,7 @@ from tidegate.revenue.billing.given import (
     Terms,
     Who,
 )
+from tidegate.store.driver import each, rows
 from tidegate.stripe_api.shapes.base import Listing, Shape
 from tidegate.stripe_api.shapes.credits import CreditNote, CreditNoteLine
 from tidegate.stripe_api.shapes.decoders import decoder
@@ -40,17 +41,17 @@ def load(db: Connection, connection: str, customers: Sequence[str]) -> tuple[lis
     where = {"connection": connection, "ids": list(customers)}
     kept = editions.current(db, connection)
     units = {"by_contact": kept is None or kept.policy.unit == "contact"}
-    bills = _bills(db.execute(_TOLD, where))
+    bills = _bills(each(db, _TOLD, where))
     known = _Known()
-    for what, owner, id_, data in db.execute(_KNOWN, where | units).all():
+    for what, owner, id_, data in rows(db, _KNOWN, where | units):
         known.take(what, owner, id_, data)
     return known.dossiers(bills), Catalog(known.prices, known.products, known.packages)
 
 
-def _bills(rows: Iterable[Any]) -> dict[str, list[Bill]]:
+def _bills(told: Iterable[Any]) -> dict[str, list[Bill]]:
     """By customer what was billed; the rows of an invoice come before those of what happened to it."""
     found: dict[str, tuple[str, _Parts]] = {}
-    for row in rows:
+    for row in told:
         if row.what == "invoice":
             if (invoice := _decoded(Invoice, row.data)) is not None:
                 found[row.id] = (row.owner, _Parts(invoice))

@@ -9,6 +9,7 @@ from tidegate.revenue import load
 from tidegate.revenue.editions import Ledger
 from tidegate.revenue.history.history import history
 from tidegate.revenue.history.span import Span
+from tidegate.store.driver import rows
 
 
 class Whose(NamedTuple):
@@ -30,9 +31,9 @@ def keep_spans(db: Connection, ledger: Ledger, customers: Sequence[str], as_of: 
     """Derives the spans of these customers up to an instant (epoch seconds) and writes those that differ."""
     found, due = derived(db, ledger, customers, as_of)
     values = {"connection": ledger.connection, "customers": list(customers)}
-    rows = list(db.scalars(_PUT, values | _columns(found)))
-    db.execute(_PUT_DUE, values | {"due": list(due), "at": list(due.values())})
-    return Written(len(rows), sorted(set(rows)))
+    written = [row.customer for row in rows(db, _PUT, values | _columns(found))]
+    rows(db, _PUT_DUE, values | {"due": list(due), "at": list(due.values())})
+    return Written(len(written), sorted(set(written)))
 
 
 def derived(db: Connection, ledger: Ledger, customers: Sequence[str], as_of: int) -> tuple[list[Whose], dict[str, int]]:
@@ -56,10 +57,10 @@ _DATA: Mapping[str, str] = {
 _TYPES = {**_KEY, **_DATA}
 
 
-def _columns(rows: Iterable[Whose]) -> dict[str, list[Any]]:
+def _columns(spans: Iterable[Whose]) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {name: [] for name in _TYPES}
     of_span = [(columns[name], Span._fields.index(name)) for name in _TYPES if name in Span._fields]
-    for customer, subscription, span in rows:
+    for customer, subscription, span in spans:
         columns["customer"].append(customer)
         columns["subscription"].append(subscription)
         for values, place in of_span:

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -24,6 +24,8 @@ from tidegate.entitlements.grants import derive_grants
 from tidegate.entitlements.telling import tell_changes, untold
 from tidegate.mirror import changed
 from tidegate.revenue.naming import customers_naming
+from tidegate.store.driver import rows
+from tidegate.store.planning import BY_INDEX, planned
 from tidegate.workflows import revenue
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,10 @@ BATCH = 1000
 """Customers, or contacts, of one transaction: a fifth of a second, in which others wait for `linking.lock`."""
 ROWS = 10
 """Rows of the queue of changed customers, each of which holds up to a page of them, for one look."""
+FEW, FEW_ROWS = 10, 300
+"""Customers, and rows that they and whoever are the same contacts have in all, whose statements are planned by index:
+what a webhook tells of. With many more, what is compared each with each would take longer than planning.
+"""
 
 
 @dataclass(slots=True)
@@ -122,7 +128,8 @@ def refresh_all(
         with engine.begin() as db:
             if accounts.hold(db, account.name):
                 linking.lock(db, patient=True)
-                done.add(_refresh(db, account, some))
+                with _ready(db, account.name, some):
+                    done.add(_derive(db, account, some))
         if progress is not None:
             progress(done.customers, len(customers))
     with engine.connect() as db:
@@ -154,16 +161,23 @@ def refresh_due(engine: Engine, *, stop: threading.Event | None = None) -> int:
 
 def refresh(db: Connection, account: Account, customers: Sequence[str]) -> Refreshed:
     """Refreshes these customers (Stripe ids) of a connection, and the contacts that they are or were."""
-    done = _refresh(db, account, customers)
-    tell_unmapped(db, account.name, customers)
+    with _ready(db, account.name, customers):
+        done = _derive(db, account, customers)
+        tell_unmapped(db, account.name, customers)
     return done
 
 
-def _refresh(db: Connection, account: Account, customers: Sequence[str]) -> Refreshed:
-    """As `refresh`, without a look at their prices."""
+@contextmanager
+def _ready(db: Connection, connection: str, customers: Sequence[str]) -> Generator[None]:
+    """Holds `linking.lock`, and lets statements be planned for as many rows as these customers have."""
     linking.lock(db)
-    with _garbage_waits():
-        return _derive(db, account, customers)
+    with _garbage_waits(), ExitStack() as planning:
+        if len(customers) <= FEW:
+            planning.enter_context(planned(db, BY_INDEX))
+            whose = {"connection": connection, "customers": list(customers), "most": FEW_ROWS}
+            if not rows(db, _FEW, whose)[0].few:
+                planning.close()
+        yield
 
 
 @contextmanager
@@ -199,10 +213,7 @@ def tell_unmapped(db: Connection, connection: str, customers: Sequence[str] | No
     unmapped = mappings.note_unmapped(db, connection, customers)
     tell(
         db,
-        [
-            Told("mapping.unmapped", {"price": row["price"], "product": row["product"]}, None, connection)
-            for row in unmapped
-        ],
+        [Told("mapping.unmapped", {"price": row.price, "product": row.product}, None, connection) for row in unmapped],
     )
 
 
@@ -234,12 +245,34 @@ def _refresh_changed(db: Connection, contacts: Sequence[int]) -> Refreshed:
 
 def _now(db: Connection) -> datetime:
     """The database's time, UTC: one clock for all machines."""
-    return db.execute(text("select clock_timestamp()")).scalar_one().astimezone(UTC)
+    [(now,)] = rows(db, _NOW, {})
+    return now.astimezone(UTC)
 
 
 def _batches(values: Sequence[_T]) -> list[Sequence[_T]]:
     return [values[at : at + BATCH] for at in range(0, len(values), BATCH)]
 
+
+_FEW = text("""
+with these as materialized (
+  select unnest(cast(:customers as text[])) as customer
+  union
+  select theirs.customer from tidegate.links mine
+  join tidegate.links theirs on theirs.contact = mine.contact and theirs.connection = mine.connection
+  where mine.connection = :connection and mine.customer = any(cast(:customers as text[])))
+select count(*) <= :most as few from (
+  select from these
+  union all
+  select from these t join stripe.subscriptions s on s.connection = :connection and s.customer = t.customer
+  union all
+  select from these t join stripe.invoices i on i.connection = :connection and i.customer = t.customer
+  union all
+  select from these t join stripe.charges c on c.connection = :connection and c.customer = t.customer
+  union all
+  select from these t join tidegate.spans s on s.connection = :connection and s.customer = t.customer
+  limit :most + 1) theirs""")
+
+_NOW = text("select clock_timestamp()")
 
 _EVERY = text("""
 select id from stripe.customers where connection = :connection order by created nulls last, id""")
