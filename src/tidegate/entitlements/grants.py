@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, text
 
 from tidegate.entitlements.access import AccessPolicy
-from tidegate.entitlements.items import DERIVED, HELD, ITEMS
+from tidegate.entitlements.items import DERIVED, ITEMS
 from tidegate.store.driver import rows
 
 KEY = ("connection", "subscription", "item")
@@ -65,8 +65,7 @@ _EXCLUDED = ", ".join(f'excluded."{name}"' for name in DATA)
 
 # What the contacts have is read once, by contact; a grant that comes from another contact is looked up by its key.
 _DERIVE = text(f"""
-with items as materialized ({ITEMS}),
-held as materialized ({HELD}),
+with items as ({ITEMS}),
 derived as ({DERIVED}),
 mine as (
   select g.* from tidegate.grants g where g.contact = any(cast(:contacts as bigint[]))),

@@ -29,7 +29,13 @@ class Written(NamedTuple):
 
 def keep_spans(db: Connection, ledger: Ledger, customers: Sequence[str], as_of: int) -> Written:
     """Derives the spans of these customers up to an instant (epoch seconds) and writes those that differ."""
-    found, due = derived(db, ledger, customers, as_of)
+    return put_spans(db, ledger, customers, *derived(db, ledger, customers, as_of))
+
+
+def put_spans(
+    db: Connection, ledger: Ledger, customers: Sequence[str], found: Sequence[Whose], due: Mapping[str, int]
+) -> Written:
+    """Writes of what was `derived` of these customers what differs."""
     values = {"connection": ledger.connection, "customers": list(customers)}
     written = [row.customer for row in rows(db, _PUT, values | _columns(found))]
     rows(db, _PUT_DUE, values | {"due": list(due), "at": list(due.values())})

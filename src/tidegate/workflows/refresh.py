@@ -91,7 +91,7 @@ def refresh_changed(
                 break
             linking.lock(db, patient=True)
             for some in _batches(customers):
-                done.add(refresh(db, account, some))
+                done.add(refresh(db, account, some, engine))
     return done
 
 
@@ -129,7 +129,7 @@ def refresh_all(
             if accounts.hold(db, account.name):
                 linking.lock(db, patient=True)
                 with _ready(db, account.name, some):
-                    done.add(_derive(db, account, some))
+                    done.add(_derive(db, account, some, engine))
         if progress is not None:
             progress(done.customers, len(customers))
     with engine.connect() as db:
@@ -159,10 +159,12 @@ def refresh_due(engine: Engine, *, stop: threading.Event | None = None) -> int:
     return looked
 
 
-def refresh(db: Connection, account: Account, customers: Sequence[str]) -> Refreshed:
-    """Refreshes these customers (Stripe ids) of a connection, and the contacts that they are or were."""
+def refresh(db: Connection, account: Account, customers: Sequence[str], beside: Engine | None = None) -> Refreshed:
+    """Refreshes these customers (Stripe ids) of a connection, and the contacts that they are or were. `beside`: where
+    many may have a second connection from, in a transaction that has written nothing to the mirror.
+    """
     with _ready(db, account.name, customers):
-        done = _derive(db, account, customers)
+        done = _derive(db, account, customers, beside)
         tell_unmapped(db, account.name, customers)
     return done
 
@@ -194,13 +196,13 @@ def _garbage_waits() -> Generator[None]:
             gc.enable()
 
 
-def _derive(db: Connection, account: Account, customers: Sequence[str]) -> Refreshed:
-    matched = linking.link(db, account.name, account.livemode, customers)
-    following.follow(db, sorted(matched.contacts))
-    tell(db, matched.told)
-    done = _refresh_changed(db, sorted(matched.contacts))
-    kept = revenue.keep(db, account, customers, sorted(matched.contacts), _now(db))
-    done.spans, done.movements, done.events = kept
+def _derive(db: Connection, account: Account, customers: Sequence[str], beside: Engine | None) -> Refreshed:
+    with revenue.histories(db, account, customers, _now(db), beside if len(customers) > FEW else None) as histories:
+        matched = linking.link(db, account.name, account.livemode, customers)
+        following.follow(db, sorted(matched.contacts))
+        tell(db, matched.told)
+        done = _refresh_changed(db, sorted(matched.contacts))
+        done.spans, done.movements, done.events = revenue.keep(db, histories, sorted(matched.contacts))
     done.customers = len(customers)
     done.linked = sum(1 for one in matched.told if one.type == "contact.linked")
     done.created = sum(1 for one in matched.told if one.type == "contact.created")
