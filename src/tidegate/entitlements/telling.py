@@ -1,10 +1,10 @@
 """What changed of a contact's entitlements since the outbox last told: compared, told and remembered together."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, text
 
 from tidegate.catalog.contents import Catalog
@@ -30,7 +30,7 @@ def tell_changes(db: Connection, contacts: Sequence[int], catalog: Catalog, as_o
         told += changes(key, known.entitlements or {}, now)
         if (known.entitlements, known.changes_at, known.revision) != (now, changes_at, revision):
             remembered["contact"].append(key)
-            remembered["entitlements"].append(json.dumps(now))
+            remembered["entitlements"].append(_encode(now).decode())
             remembered["changes_at"].append(changes_at)
     if remembered["contact"]:
         rows(db, _REMEMBER, remembered | {"revision": revision})
@@ -84,6 +84,8 @@ def _given(one: Entitlement) -> Any:
         return "unlimited"
     return {"limit": one.limit} | ({"reset": one.reset} if one.reset != "never" else {})
 
+
+_encode = msgspec.json.Encoder().encode
 
 _UNTOLD = text("""
 select c.key from unnest(cast(:contacts as bigint[])) as c(key)
