@@ -261,13 +261,13 @@ priced as materialized (
   left join lateral (
     select i."interval", i.interval_count, i.usage_type from stripe.subscription_items i
     where p.id is null and i.connection = :connection and i.price = n.price limit 1) i on true)
-select 'customer' as what, m.id as owner, m.id, json_build_array(coalesce((
-    select 'contact:' || k.contact from tidegate.links k
-    where :by_contact and k.connection = :connection and k.customer = m.id), m.id), m.email, coalesce((
-    select c.external_id from tidegate.links k join tidegate.contacts c on c.key = k.contact
-    where k.connection = :connection and k.customer = m.id and c.made_by <> 'stripe' and b.identity = 'own_id'), ''),
+select 'customer' as what, m.id as owner, m.id, json_build_array(
+    coalesce(case when :by_contact then 'contact:' || k.contact end, m.id), m.email,
+    coalesce(case when c.made_by <> 'stripe' and b.identity = 'own_id' then c.external_id end, ''),
     b.identity <> 'customer' and s.customer is not null)\:\:text as data
 from mine m cross join known_by b
+left join tidegate.links k on k.connection = :connection and k.customer = m.id
+left join tidegate.contacts c on c.key = k.contact
 left join (select distinct customer from subscribed where status not in ('incomplete', 'incomplete_expired')) s
   on s.customer = m.id
 union all
