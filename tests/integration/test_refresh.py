@@ -373,7 +373,7 @@ def test_histories_of_many_are_worked_out_beside_their_links(shop: Shop, monkeyp
     assert seen[-1] == (threading.current_thread().name, 1)
 
 
-def test_a_contact_with_many_rows_is_not_planned_for_as_one_with_few(
+def test_plans_are_kept_for_customers_with_few_rows_of_tables_that_postgresql_knows(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.settings(create_missing=True)
@@ -393,4 +393,13 @@ def test_a_contact_with_many_rows_is_not_planned_for_as_one_with_few(
     assert shop.refresh().customers == 0
     shop.has(customer("cus_1", 10, email="ada@example.com", name="Ada"), at=200)
     assert shop.refresh().customers == 1
-    assert modes == ["force_generic_plan", "force_custom_plan"]
+    monkeypatch.undo()
+    monkeypatch.setattr(refreshing.linking, "link", seeing)
+    monkeypatch.setattr(refreshing, "settled", lambda _db, _tables: False)
+    shop.has(customer("cus_1", 10, email="ada@example.com", name="Ada L"), at=300)
+    assert shop.refresh().customers == 1
+    assert modes == ["force_generic_plan", "force_custom_plan", "force_custom_plan"]
+
+
+def test_all_tables_whose_growth_is_watched_are_there(shop: Shop) -> None:
+    assert shop.scalar(f"select count(*) from unnest(array{list(refreshing.READ)}::regclass[])") == len(refreshing.READ)
