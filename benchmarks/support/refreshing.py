@@ -19,7 +19,7 @@ def main() -> None:
         else:
             for at in range(0, len(customers), refreshing.BATCH):
                 with hub.engine.begin() as db:
-                    refreshing.refresh(db, account, customers[at : at + refreshing.BATCH])
+                    refreshing.refresh(db, account, customers[at : at + refreshing.BATCH], hub.engine)
         seconds = time.monotonic() - began
     print(json.dumps({"seconds": seconds, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 

@@ -9,10 +9,12 @@ from contextlib import closing, contextmanager, suppress
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
-from tidegate.store.driver import run
+from tidegate.store.driver import each, rows, run
 from tidegate.store.engine import open_engine
+from tidegate.store.planning import BY_INDEX, BY_SETS, planned, settled
+from tidegate.store.trouble import connection_lost, of_the_data
 
 
 def test_a_connection_whose_other_end_vanished_is_given_up_within_half_a_minute(database_url: str) -> None:
@@ -48,6 +50,83 @@ def test_a_statement_of_the_driver_is_part_of_a_transaction_that_can_be_rolled_b
         db.rollback()
         run(db, b"create temp table written (n int)", {})
         db.rollback()
+    engine.dispose()
+
+
+def test_rows_of_the_driver_are_named_and_part_of_the_transaction(database_url: str) -> None:
+    engine = open_engine(database_url)
+    written = text(
+        "create temp table written as select cast(:n as int) as n, '50%' as share, cast('{}' as jsonb)::text"
+    )
+    with engine.connect() as db:
+        assert rows(db, written, {"n": 7}) == []
+        [row] = rows(db, text("select n, share from written where share like '5_%'"), {})
+        assert (row.n, row.share) == (7, "50%")
+        one_by_one = each(db, text("select n from generate_series(1, 3) n"), {})
+        assert [(one.n, rows(db, text("select cast(:n as int) + 1 as n"), {"n": one.n})) for one in one_by_one] == [
+            (1, [(2,)]), (2, [(3,)]), (3, [(4,)])
+        ]  # fmt: skip
+        db.rollback()
+        with pytest.raises(ProgrammingError, match="written"):
+            rows(db, text("select n from written"), {})
+    engine.dispose()
+
+
+def test_an_error_of_rows_is_told_as_ever_and_without_what_was_asked(database_url: str) -> None:
+    engine = open_engine(database_url)
+    with engine.connect() as db:
+        with pytest.raises(DataError) as told:
+            rows(db, text("select cast(:given as int)"), {"given": "ada@example.com"})
+        assert of_the_data(told.value)
+        assert (told.value.statement, told.value.params) == ("select cast(:given as int)", None)
+        db.rollback()
+        assert rows(db, text("select cast(:given as int) as n"), {"given": "5"})[0].n == 5
+        other = text("select pg_terminate_backend(:pid)")
+        [(pid,)] = rows(db, text("select pg_backend_pid()"), {})
+        with engine.connect() as killer:
+            assert rows(killer, other, {"pid": pid}) == [(True,)]
+        with pytest.raises(OperationalError) as lost:
+            rows(db, text("select 1"), {})
+        assert connection_lost(lost.value)
+        db.rollback()
+        assert rows(db, text("select 1 as n"), {})[0].n == 1
+    engine.dispose()
+
+
+def test_statements_are_planned_by_index_for_a_while_however_small_a_table_is(database_url: str) -> None:
+    engine = open_engine(database_url)
+    plan = text("explain (costs off) select n from few where n = :n")
+
+    def planned_now() -> str:
+        return " ".join(row[0] for row in rows(db, plan, {"n": 1}))
+
+    with engine.connect() as db:
+        rows(db, text("create temp table few as select n from generate_series(1, 3) n"), {})
+        rows(db, text("create unique index on few (n)"), {})
+        rows(db, text("analyze few"), {})
+        assert "Seq Scan" in planned_now()
+        with planned(db, BY_INDEX):
+            assert "Index" in planned_now()
+            assert rows(db, text("show plan_cache_mode"), {}) == [("force_generic_plan",)]
+            with planned(db, BY_SETS):
+                assert "Seq Scan" in planned_now()
+                assert rows(db, text("show enable_nestloop"), {}) == [("off",)]
+            assert rows(db, text("show enable_nestloop"), {}) == [("on",)]
+            assert "Index" in planned_now()
+        assert "Seq Scan" in planned_now()
+        assert rows(db, text("show plan_cache_mode"), {}) == [("force_custom_plan",)]
+    engine.dispose()
+
+
+def test_a_table_that_was_filled_is_settled_when_it_was_analysed(database_url: str) -> None:
+    engine = open_engine(database_url)
+    with engine.connect() as db:
+        rows(db, text("create temp table filled as select repeat('x', 500) as x from generate_series(1, 10) n"), {})
+        assert settled(db, ["filled"])
+        rows(db, text("insert into filled select repeat('x', 500) from generate_series(1, 1000)"), {})
+        assert not settled(db, ["pg_class", "filled"])
+        rows(db, text("analyze filled"), {})
+        assert settled(db, ["pg_class", "filled"])
     engine.dispose()
 
 

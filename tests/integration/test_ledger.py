@@ -2,12 +2,12 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, TextClause, text
 from tests.support.books import BEGUN, Books
 from tests.support.builders import customer, invoice, line
 from tests.support.histories import MILLION, day
@@ -19,9 +19,10 @@ from tidegate.mirror.apply import apply
 from tidegate.mirror.arrivals import Arrival, arrive
 from tidegate.mirror.decide import Certainty
 from tidegate.pricing.policy import policy
-from tidegate.revenue import checks, conversions, editions, movements, reports
+from tidegate.revenue import checks, conversions, editions, load, movements, reports
 from tidegate.revenue.editions import Ledger
 from tidegate.revenue.periods import periods
+from tidegate.store import driver
 from tidegate.stripe_api.resources.discounts import DISCOUNTS
 from tidegate.workflows import contacts, previewing, retention
 from tidegate.workflows import revenue as keeping
@@ -76,22 +77,23 @@ def test_what_is_said_otherwise_supersedes_and_the_sums_by_day_follow(books: Boo
     ]
 
 
-def test_an_invoice_that_comes_while_a_refresh_reads_is_of_the_next_refresh(books: Books) -> None:
+def test_an_invoice_that_comes_while_a_refresh_reads_is_of_the_next_refresh(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
     [who] = books.who("ines")
     of = books.pays(who, 1000)
     late = invoice("in_late", [line("il_late", subscription=of)], customer=who, subscription=of, status="paid")
 
-    def comes(_db: Any, _cursor: Any, sql: str, *_more: Any) -> None:
-        if "billing_reason" in sql and "from stripe.invoices" in sql and not came:
+    def comes(db: Connection, statement: TextClause, values: Mapping[str, Any]) -> list[Any]:
+        found = driver.rows(db, statement, values)
+        if "billing_reason" in (sql := str(statement)) and "from stripe.invoices" in sql and not came:
             came.append(sql)
             books.shop.has(late)
+        return found
 
     came: list[str] = []
-    event.listen(books.shop.engine, "after_cursor_execute", comes)
-    try:
-        books.refresh()
-    finally:
-        event.remove(books.shop.engine, "after_cursor_execute", comes)
+    monkeypatch.setattr(load, "rows", comes)
+    books.refresh()
     assert len(came) == 1
     assert books.shop.scalar("select count(*) from stripe.invoice_lines where invoice = 'in_late'") == 1
     assert books.moves(who) == [("0", "new", 1000, "2026-01-09")]

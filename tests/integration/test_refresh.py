@@ -1,21 +1,24 @@
 """From mirrored customers and subscriptions to links, grants and answers, in the database."""
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from tests.support.builders import customer, invoice, item, price, subscription
 from tests.support.shop import NOW, SEATS, Shop, opened
 
 from tidegate.catalog import kept, mappings, packages
 from tidegate.catalog.mappings import Wanted
-from tidegate.contacts import directory
+from tidegate.contacts import directory, linking
 from tidegate.contacts.directory import Making
 from tidegate.entitlements import overrides
 from tidegate.entitlements.overrides import Giving
+from tidegate.revenue.spans import derived
 from tidegate.workflows import refresh as refreshing
+from tidegate.workflows import revenue
 
 
 @pytest.fixture
@@ -338,3 +341,65 @@ def test_all_that_is_due_is_told_at_once_in_batches(shop: Shop, monkeypatch: pyt
     assert refreshing.refresh_due(shop.engine) == 5
     assert shop.rows("select type, count(*) from tidegate.outbox group by 1") == [("entitlement.revoked", 5)]
     assert refreshing.refresh_due(shop.engine) == 0
+
+
+def test_histories_of_many_are_worked_out_beside_their_links(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.settings(create_missing=True)
+    shop.catalog()
+    for n in range(refreshing.FEW + 1):
+        of = subscription(f"sub_{n}", [item(f"si_{n}", f"sub_{n}")], customer=f"cus_{n}")
+        shop.has(customer(f"cus_{n}", email=f"{n}@example.com"), of)
+    seen: list[tuple[str, int]] = []
+
+    def seeing(db: Connection, *given: Any) -> Any:
+        seen.append((threading.current_thread().name, len(given[1])))
+        return derived(db, *given)
+
+    def failing(*_given: Any) -> Any:
+        raise ValueError("no history")
+
+    monkeypatch.setattr(revenue, "derived", failing)
+    with pytest.raises(ValueError, match="no history"):
+        refreshing.refresh_all(shop.engine, shop.account)
+    assert shop.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    assert shop.scalar("select count(*) from tidegate.links") == 0
+    monkeypatch.setattr(revenue, "derived", seeing)
+    assert refreshing.refresh_all(shop.engine, shop.account).spans == refreshing.FEW + 1
+    assert seen == [("histories_0", refreshing.FEW + 1)]
+    assert shop.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    assert shop.refresh().spans == 0  # what was queued
+    shop.has(customer("cus_0", email="other@example.com"), at=200)
+    assert shop.refresh().customers == 1
+    assert seen[-1] == (threading.current_thread().name, 1)
+
+
+def test_plans_are_kept_for_customers_with_few_rows_of_tables_that_postgresql_knows(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.settings(create_missing=True)
+    shop.catalog()
+    modes: list[str] = []
+    link = linking.link
+
+    def seeing(db: Connection, *given: Any) -> Any:
+        modes.append(db.scalar(text("show plan_cache_mode")) or "")
+        return link(db, *given)
+
+    monkeypatch.setattr(refreshing.linking, "link", seeing)
+    monkeypatch.setattr(refreshing, "FEW_ROWS", 4)
+    shop.has(customer("cus_1", email="ada@example.com"), customer("cus_2", email="ada@example.com"))
+    shop.has(subscription("sub_1", [item("si_1", "sub_1")], customer="cus_1"), second_subscription())
+    assert shop.refresh().spans == 2
+    assert shop.refresh().customers == 0
+    shop.has(customer("cus_1", 10, email="ada@example.com", name="Ada"), at=200)
+    assert shop.refresh().customers == 1
+    monkeypatch.undo()
+    monkeypatch.setattr(refreshing.linking, "link", seeing)
+    monkeypatch.setattr(refreshing, "settled", lambda _db, _tables: False)
+    shop.has(customer("cus_1", 10, email="ada@example.com", name="Ada L"), at=300)
+    assert shop.refresh().customers == 1
+    assert modes == ["force_generic_plan", "force_custom_plan", "force_custom_plan"]
+
+
+def test_all_tables_whose_growth_is_watched_are_there(shop: Shop) -> None:
+    assert shop.scalar(f"select count(*) from unnest(array{list(refreshing.READ)}::regclass[])") == len(refreshing.READ)

@@ -123,22 +123,24 @@ class _Steps:
 
 
 def _watch(steps: _Steps) -> None:
-    """Makes steps of what SQLAlchemy, psycopg's connection, urllib3 and `os.replace` do in this process."""
+    """Makes steps of what psycopg, SQLAlchemy at a commit, urllib3 and `os.replace` do in this process."""
     import psycopg
     import urllib3
-    from sqlalchemy import Engine, event
     from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-    def statement(_db: Any, _cursor: Any, sql: str, *_: Any) -> None:
-        steps.step(f"statement {' '.join(sql.split())[:60]}")
-
-    event.listen(Engine, "before_cursor_execute", statement)
     commit, send, replace = PGDialect_psycopg.do_commit, urllib3.PoolManager.urlopen, os.replace
-    execute = psycopg.Connection.execute
+    execute, execute_many = psycopg.Cursor.execute, psycopg.Cursor.executemany
 
-    def executing(connection: Any, sql: Any, *args: Any, **options: Any) -> Any:
-        statement(None, None, sql.decode() if isinstance(sql, bytes) else str(sql))
-        return execute(connection, sql, *args, **options)
+    def statement(sql: Any) -> None:
+        steps.step(f"statement {' '.join((sql.decode() if isinstance(sql, bytes) else str(sql)).split())[:60]}")
+
+    def executing(cursor: Any, sql: Any, *args: Any, **options: Any) -> Any:
+        statement(sql)
+        return execute(cursor, sql, *args, **options)
+
+    def executing_many(cursor: Any, sql: Any, *args: Any, **options: Any) -> Any:
+        statement(sql)
+        return execute_many(cursor, sql, *args, **options)
 
     def committing(dialect: Any, connection: Any) -> None:
         steps.step("about to commit")
@@ -157,6 +159,7 @@ def _watch(steps: _Steps) -> None:
         steps.step(f"replaced {files[-1]}")
 
     os.replace = replacing  # type: ignore[assignment]
-    psycopg.Connection.execute = executing  # type: ignore[method-assign]
+    psycopg.Cursor.execute = executing  # type: ignore[method-assign]
+    psycopg.Cursor.executemany = executing_many  # type: ignore[method-assign]
     PGDialect_psycopg.do_commit = committing
     urllib3.PoolManager.urlopen = sending  # type: ignore[method-assign]

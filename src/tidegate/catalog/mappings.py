@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping, text
 from tidegate.catalog import features, packages
 from tidegate.catalog.terms import read_terms
 from tidegate.errors import CatalogInvalid, CatalogUnknown, ManagedByFile
+from tidegate.store.driver import rows
 
 MEANING = ("package", "feature", "terms", "per_quantity")
 
@@ -112,13 +113,14 @@ def queue(db: Connection, connection: str) -> list[dict[str, Any]]:
     return [dict(row) for row in db.execute(_QUEUE, {"connection": connection}).mappings()]
 
 
-def note_unmapped(db: Connection, connection: str, customers: Sequence[str] | None = None) -> list[RowMapping]:
+def note_unmapped(db: Connection, connection: str, customers: Sequence[str] | None = None) -> list[Any]:
     """Remembers the unmapped prices of these customers' live subscriptions (None: of all) and forgets those that are
     mapped by now; returns the ones that were not known yet.
     """
-    values = {"connection": connection, "customers": list(customers) if customers is not None else None}
-    db.execute(_FORGET_UNMAPPED, values)
-    return list(db.execute(_NOTE_UNMAPPED, values).mappings())
+    values: dict[str, Any] = {"connection": connection}
+    if customers is not None:
+        return rows(db, _NOTE_UNMAPPED_OF, values | {"customers": list(customers)})
+    return rows(db, _NOTE_UNMAPPED, values)
 
 
 def _checked(db: Connection, wanted: Wanted) -> dict[str, Any]:
@@ -246,14 +248,16 @@ left join lateral (
 left join tidegate.unmapped_prices u on u.connection = :connection and u.price = w.price
 order by w.subscriptions desc, w.price""")
 
-_NOTE_UNMAPPED = text(f"""
+_NOTE = f"""
+with mapped as (
+  delete from tidegate.unmapped_prices u
+  where u.connection = :connection and exists (
+    select from tidegate.mappings m
+    where m.connection = u.connection and m.removed_at is null and (m.price = u.price or m.product = u.product)))
 insert into tidegate.unmapped_prices (connection, price, product)
-select distinct on (i.price) :connection, i.price, i.product {_WAITING}
-  and (cast(:customers as text[]) is null or s.customer = any(cast(:customers as text[])))
-on conflict do nothing returning connection, price, product""")
+select distinct on (i.price) :connection, i.price, i.product {_WAITING}{{whose}}
+on conflict do nothing returning connection, price, product"""
 
-_FORGET_UNMAPPED = text("""
-delete from tidegate.unmapped_prices u
-where u.connection = :connection and exists (
-  select from tidegate.mappings m
-  where m.connection = u.connection and m.removed_at is null and (m.price = u.price or m.product = u.product))""")
+_NOTE_UNMAPPED = text(_NOTE.format(whose=""))
+
+_NOTE_UNMAPPED_OF = text(_NOTE.format(whose="\n  and s.customer = any(cast(:customers as text[]))"))

@@ -7,11 +7,12 @@ from sqlalchemy import Connection, Engine, text
 
 from tidegate.catalog.contents import Catalog, Feature, PackageVersion
 from tidegate.catalog.terms import FeatureType, Reset, stored_terms
+from tidegate.store.driver import rows
 
 
 def revision(db: Connection) -> int:
     """A number that grows with every change of the catalog."""
-    return db.scalar(text("select revision from tidegate.catalog_state")) or 0
+    return next((row.revision for row in rows(db, _REVISION, {})), 0)
 
 
 def changed(db: Connection) -> None:
@@ -26,11 +27,11 @@ def load(db: Connection) -> Catalog:
         row.key: Feature(
             row.key, cast("FeatureType", row.type), row.unit, cast("Reset", row.reset), row.name, row.meter
         )
-        for row in db.execute(text("select key, type, unit, reset, name, meter from tidegate.features order by key"))
+        for row in rows(db, _FEATURES, {})
     }
     versions: dict[tuple[str, int], PackageVersion] = {}
     default: PackageVersion | None = None
-    for row in db.execute(_VERSIONS):
+    for row in rows(db, _VERSIONS, {}):
         terms = {key: stored_terms(said) for key, said in row.features.items()}
         versions[row.package, row.version] = one = PackageVersion(row.package, row.version, row.kind, terms)
         if row.is_default:
@@ -50,6 +51,10 @@ def at(db: Connection, revision: int) -> Catalog:
 
 
 _KEPT: WeakKeyDictionary[Engine, Catalog] = WeakKeyDictionary()
+
+_REVISION = text("select revision from tidegate.catalog_state")
+
+_FEATURES = text("select key, type, unit, reset, name, meter from tidegate.features order by key")
 
 _VERSIONS = text("""
 select v.package, v.version, v.features, p.kind, p.is_default

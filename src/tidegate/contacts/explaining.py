@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from tidegate.connections import accounts
-from tidegate.contacts import linking, listing
+from tidegate.contacts import listing, loading
 from tidegate.contacts import policy as policies
-from tidegate.contacts.linking import Loaded
+from tidegate.contacts.loading import Loaded
 from tidegate.contacts.match import (
     Candidates,
     Create,
@@ -45,7 +45,7 @@ def explain_link(db: Connection, connection: str, customer: str) -> dict[str, An
     """
     policy = policies.read(policies.stored(db, connection))
     livemode = accounts.named(db, connection).livemode
-    loaded = linking.load(db, connection, livemode, [customer], policy)
+    loaded = loading.load(db, connection, livemode, [customer], policy)
     link = db.execute(_LINK, {"connection": connection, "customer": customer}).mappings().first()
     if not loaded.customers:
         if link is None:

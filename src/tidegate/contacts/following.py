@@ -11,6 +11,7 @@ from tidegate.contacts import matched_by
 from tidegate.contacts.match import fold
 from tidegate.contacts.matched_by import Marks
 from tidegate.mirror import changed
+from tidegate.store.driver import rows
 
 
 def follow(db: Connection, contacts: Sequence[int]) -> None:
@@ -21,7 +22,7 @@ def follow(db: Connection, contacts: Sequence[int]) -> None:
     matched anew. In the caller's transaction, which holds `linking.lock`.
     """
     moved: dict[bool, set[str]] = defaultdict(set)
-    for row in db.execute(_DIFFERENT, {"contacts": list(contacts)}).all():
+    for row in rows(db, _DIFFERENT, {"contacts": list(contacts)}):
         if not row.email_is_yours:
             moved[row.livemode] |= _addresses(db, row)
         if (row.new_name, row.new_email) != (row.name, row.email):

@@ -1,8 +1,9 @@
 """What contacts and customers are matched by, to find the customers that a change of a contact may concern."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -53,17 +54,21 @@ def customers(db: Connection, connection: str, marks: Marks) -> list[str]:
     return list(db.scalars(text(CUSTOMERS), values))
 
 
-def keep(db: Connection, connection: str, seen: Iterable[Customer], policy: MatchPolicy) -> None:
-    """Remembers what customers that were just looked at can be matched by."""
-    rows = [
-        {
-            "customer": one.id,
-            "ids": [value for _, value in named_ids(one, policy)],
-            "email": fold(one.email),
-            "domain": one.domain,
-        }
-        for one in seen
-    ]
+def keep(
+    db: Connection,
+    connection: str,
+    seen: Iterable[Customer],
+    policy: MatchPolicy,
+    known: Mapping[str, tuple[Sequence[str], str, str]],
+) -> None:
+    """Remembers what customers that were just looked at can be matched by, where that is not what is `known` of them:
+    ids, e-mail and domain.
+    """
+    rows: list[dict[str, Any]] = []
+    for one in seen:
+        marks = [value for _, value in named_ids(one, policy)], fold(one.email), one.domain
+        if known.get(one.id) != marks:
+            rows.append(dict(zip(("customer", "ids", "email", "domain"), (one.id, *marks), strict=True)))
     if rows:
         db.execute(_KEEP, {"connection": connection, "rows": json.dumps(rows)})
 

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from tidegate.contacts.addresses import plain
 from tidegate.contacts.match import MatchPolicy
 from tidegate.contacts.tables import contact_settings
 from tidegate.errors import ContactSettingsInvalid
+from tidegate.store.driver import rows
 
 NAMES = ("kind", "metadata_keys", "create_missing", "only_subscribed", "free_mail", "grace_days", "paused_gives")
 """What may be set; the last two say when a subscription gives access (`entitlements.access.AccessPolicy`)."""
@@ -18,8 +19,8 @@ PAUSES = ("keep_as_draft", "void", "mark_uncollectible")
 
 def stored(db: Connection, connection: str) -> dict[str, Any]:
     """What is set for a connection and differs from the defaults."""
-    found = db.scalar(select(contact_settings.c.settings).where(contact_settings.c.connection == connection))
-    return dict(found or {})
+    found = rows(db, _STORED, {"connection": connection})
+    return dict(found[0].settings) if found else {}
 
 
 def read(said: Mapping[str, Any]) -> MatchPolicy:
@@ -32,6 +33,9 @@ def read(said: Mapping[str, Any]) -> MatchPolicy:
         only_subscribed=said.get("only_subscribed", default.only_subscribed),
         free_mail=frozenset(said.get("free_mail", default.free_mail)),
     )
+
+
+_STORED = text("select settings from tidegate.contact_settings where connection = :connection")
 
 
 def managed_by(db: Connection, connection: str) -> str:

@@ -1,12 +1,13 @@
 """Writes outbox rows, in the caller's transaction: they exist when what they tell of does, or not at all."""
 
-import json
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, text
 
 from tidegate.store.bulk import Texts
+from tidegate.store.driver import rows
 
 EventType = Literal[
     "contact.created",
@@ -68,12 +69,14 @@ def tell(db: Connection, told: Sequence[Told]) -> None:
     if told:
         columns = {
             "types": Texts([one.type for one in told]),
-            "data": Texts([json.dumps(one.data) for one in told]),
+            "data": Texts([_encode(one.data).decode() for one in told]),
             "contacts": [one.contact for one in told],
             "connections": [one.connection for one in told],
         }
-        db.execute(_TELL, columns)
+        rows(db, _TELL, columns)
 
+
+_encode = msgspec.json.Encoder().encode
 
 _TELL = text("""
 insert into tidegate.outbox (type, data, contact, connection)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, text
 
 from tidegate.entitlements.access import AccessPolicy
-from tidegate.entitlements.items import DERIVED, HELD, ITEMS
+from tidegate.entitlements.items import DERIVED, ITEMS
+from tidegate.store.driver import rows
 
 KEY = ("connection", "subscription", "item")
 DATA = (
@@ -46,14 +47,14 @@ def derive_grants(db: Connection, contacts: Sequence[int]) -> Derived:
     Only rows that differ are written. In the caller's transaction.
     """
     values = {"contacts": list(contacts), "grace_days": AccessPolicy().grace_days}
-    rows = db.execute(_DERIVE, values).all()
-    if not rows:
+    changed = rows(db, _DERIVE, values)
+    if not changed:
         return Derived()
-    concerned = {key for row in rows for key in (row.contact, row.was) if key is not None}
-    subscriptions = sorted({(row.connection, row.subscription) for row in rows})
+    concerned = {key for row in changed for key in (row.contact, row.was) if key is not None}
+    subscriptions = sorted({(row.connection, row.subscription) for row in changed})
     there = {"connections": [name for name, _ in subscriptions], "subscriptions": [id_ for _, id_ in subscriptions]}
-    db.execute(_HOLD, there)
-    return Derived(len(rows), concerned)
+    rows(db, _HOLD, there)
+    return Derived(len(changed), concerned)
 
 
 _NAMES = ", ".join(f'"{name}"' for name in (*KEY, *DATA))
@@ -64,8 +65,7 @@ _EXCLUDED = ", ".join(f'excluded."{name}"' for name in DATA)
 
 # What the contacts have is read once, by contact; a grant that comes from another contact is looked up by its key.
 _DERIVE = text(f"""
-with items as materialized ({ITEMS}),
-held as materialized ({HELD}),
+with items as ({ITEMS}),
 derived as ({DERIVED}),
 mine as (
   select g.* from tidegate.grants g where g.contact = any(cast(:contacts as bigint[]))),

@@ -12,6 +12,7 @@ from tidegate.entitlements.access import AccessPolicy
 from tidegate.entitlements.buckets import Spent
 from tidegate.entitlements.resolve import Grant, Holder, Override
 from tidegate.errors import TidegateError
+from tidegate.store.driver import rows
 
 
 class Asked(NamedTuple):
@@ -45,8 +46,8 @@ def load(
     if not contacts:
         return {}
     only = list(features) if features is not None else None
-    rows = db.execute(_BY_KEY, {"contacts": list(contacts), "features": only, "as_of": as_of})
-    return {row.key: _holder(row) for row in rows}
+    found = rows(db, _BY_KEY, {"contacts": list(contacts), "features": only, "as_of": as_of})
+    return {row.key: _holder(row) for row in found}
 
 
 def ask(
@@ -62,17 +63,17 @@ def ask(
     """
     only = [one for one in features if is_text(one)] if features is not None else None
     ids = sorted({one for ref in refs for one in ids_of(ref)})
-    rows = db.execute(_BY_ID, {"livemode": livemode, "ids": ids, "features": only, "as_of": as_of}).all()
-    head = rows[0]
+    lines = rows(db, _BY_ID, {"livemode": livemode, "ids": ids, "features": only, "as_of": as_of})
+    head = lines[0]
     found: dict[tuple[str, str], tuple[list[int], list[Holder]]] = {}
     made: dict[int, Holder] = {}
-    for row in rows:
+    for row in lines:
         if row.key is not None:
             holder = made.setdefault(row.key, made.get(row.key) or _holder(row))
             keys, holders = found.setdefault((row.asked_kind, row.asked_id), ([], []))
             keys.append(row.key)
             holders.append(holder)
-    late = tuple({row.key for row in rows if row.late})
+    late = tuple({row.key for row in lines if row.late})
     return Standing(head.moment.astimezone(UTC), head.revision, {ref: _asked(ref, found) for ref in refs}, late)
 
 

@@ -58,9 +58,9 @@ select s.connection, s.id as subscription, i.id as item, l.contact, s.customer, 
 from tidegate.links l
 join stripe.subscriptions s on s.connection = l.connection and s.customer = l.customer and s.deleted_at is null
 join stripe.subscription_items i on i.connection = s.connection and i.subscription = s.id and i.deleted_at is null
-where l.contact = any(cast(:contacts as bigint[])) and s.status <> 'incomplete_expired'"""
+where l.contact = any(cast(:contacts as bigint[])) and s.status <> 'incomplete_expired' offset 0"""
 """Every item of every subscription of the customers that the contacts `:contacts` (internal keys) have, but of those
-that never started.
+that never started. OFFSET 0: found by the contacts, whatever they are joined with.
 """
 
 MEANT = """
@@ -77,19 +77,12 @@ join tidegate.mappings m on m.id = coalesce(k.mapping, p.id, q.id)"""
 ones are left out.
 """
 
-HELD = """
-select h.* from (select distinct connection, subscription from items) i
-cross join lateral (
-  select * from tidegate.holdings h where h.connection = i.connection and h.subscription = i.subscription
-  offset 0) h"""
-"""The versions of packages that the subscriptions of the `items` hold; looked up one by one (OFFSET 0), or all holdings
-there are would be read for each batch.
-"""
-
 # What few items need stands in a CASE, not in a join: a join would look at every item.
 DERIVED = f"""
 select i.connection, i.subscription, i.item, i.contact, i.customer, i.price, i.mapping, i.package,
-  case when i.package is not null then coalesce(h.version, (
+  case when i.package is not null then coalesce((
+    select h.version from tidegate.holdings h
+    where h.connection = i.connection and h.subscription = i.subscription and h.package = i.package), (
     select v.version from tidegate.package_versions v
     where v.package = i.package and v.published_at is not null
     order by v.published_at <= i.came_at desc,
@@ -99,10 +92,8 @@ select i.connection, i.subscription, i.item, i.contact, i.customer, i.price, i.m
     select (t.settings ->> 'grace_days')::int from tidegate.contact_settings t where t.connection = i.connection),
     :grace_days)) end as grace_until,
   i.pause, i.resumes_at
-from ({MEANT}) i
-left join held h
-  on h.connection = i.connection and h.subscription = i.subscription and h.package = i.package"""
-"""The rows of `tidegate.grants` that the `items` give, whose subscriptions hold what is `held`.
+from ({MEANT}) i"""
+"""The rows of `tidegate.grants` that the `items` give.
 
 A subscription stays on the version of a package that it holds; one that comes to a package gets the version that was
 the newest when Stripe told so or, later, its price was mapped; before the first the first.

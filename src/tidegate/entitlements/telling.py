@@ -1,16 +1,17 @@
 """What changed of a contact's entitlements since the outbox last told: compared, told and remembered together."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, text
 
 from tidegate.catalog.contents import Catalog
 from tidegate.delivery.outbox import EventType, Told, tell
 from tidegate.entitlements import holders
 from tidegate.entitlements.resolve import Entitlement, Holder, resolve
+from tidegate.store.driver import rows
 
 
 def tell_changes(db: Connection, contacts: Sequence[int], catalog: Catalog, as_of: datetime) -> int:
@@ -19,21 +20,20 @@ def tell_changes(db: Connection, contacts: Sequence[int], catalog: Catalog, as_o
     Usage is no change: limits are. A contact that was merged into another has none of its own. Returns how many rows.
     In the caller's transaction, which holds the contacts.
     """
-    before = {row.contact: row for row in db.execute(_TOLD, {"contacts": list(contacts)})}
+    before = {row.contact: row for row in rows(db, _TOLD, {"contacts": list(contacts)})}
     told: list[Told] = []
     remembered: dict[str, list[Any]] = {"contact": [], "entitlements": [], "changes_at": []}
     revision = catalog.revision
-    own = db.scalars(_UNMERGED, {"contacts": list(contacts)}).all()
-    for key, holder in holders.load(db, own, as_of, features=()).items():
+    for key, holder in holders.load(db, list(before), as_of, features=()).items():
         now, changes_at = standing_of(holder, catalog, as_of)
-        known = before.get(key)
-        told += changes(key, known.entitlements if known is not None else {}, now)
-        if known is None or (known.entitlements, known.changes_at, known.revision) != (now, changes_at, revision):
+        known = before[key]
+        told += changes(key, known.entitlements or {}, now)
+        if (known.entitlements, known.changes_at, known.revision) != (now, changes_at, revision):
             remembered["contact"].append(key)
-            remembered["entitlements"].append(json.dumps(now))
+            remembered["entitlements"].append(_encode(now).decode())
             remembered["changes_at"].append(changes_at)
     if remembered["contact"]:
-        db.execute(_REMEMBER, remembered | {"revision": revision})
+        rows(db, _REMEMBER, remembered | {"revision": revision})
     tell(db, told)
     return len(told)
 
@@ -42,7 +42,7 @@ def untold(db: Connection, contacts: Sequence[int]) -> list[int]:
     """Of these contacts those whose entitlements may differ from what was told though nothing was written of them: the
     catalog is another one, time has passed, or nothing was told yet.
     """
-    return list(db.scalars(_UNTOLD, {"contacts": list(contacts)}))
+    return [row.key for row in rows(db, _UNTOLD, {"contacts": list(contacts)})]
 
 
 def look_again(db: Connection, contacts: Sequence[int]) -> None:
@@ -85,6 +85,8 @@ def _given(one: Entitlement) -> Any:
     return {"limit": one.limit} | ({"reset": one.reset} if one.reset != "never" else {})
 
 
+_encode = msgspec.json.Encoder().encode
+
 _UNTOLD = text("""
 select c.key from unnest(cast(:contacts as bigint[])) as c(key)
 where not exists (
@@ -92,12 +94,10 @@ where not exists (
   where t.contact = c.key and (t.changes_at is null or t.changes_at > clock_timestamp())
     and t.revision = (select revision from tidegate.catalog_state))""")
 
-_UNMERGED = text("""
-select key from tidegate.contacts where key = any(cast(:contacts as bigint[])) and merged_into is null""")
-
 _TOLD = text("""
-select contact, entitlements, changes_at, revision from tidegate.entitlements_told
-where contact = any(cast(:contacts as bigint[]))""")
+select c.key as contact, t.entitlements, t.changes_at, t.revision from tidegate.contacts c
+left join tidegate.entitlements_told t on t.contact = c.key
+where c.key = any(cast(:contacts as bigint[])) and c.merged_into is null""")
 
 _REMEMBER = text("""
 insert into tidegate.entitlements_told (contact, entitlements, changes_at, revision)

@@ -4,13 +4,15 @@ the events.
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from tidegate.mirror.arrivals import Arrival
 from tidegate.mirror.before import before
+from tidegate.store.driver import rows
 from tidegate.stripe_api.resources.resource import Resource
 
 
@@ -70,8 +72,19 @@ def stored(db: Connection, account: str, resource: Resource, object_ids: Sequenc
     """
     if not resource.versions:
         raise ValueError(f"{resource.name} keep no versions")
-    rows = db.execute(
-        text(f"""
+    found: dict[str, list[Stored]] = {}
+    for object_id, at, _, event, previous, body in rows(
+        db,
+        _stored(resource),
+        {"connection": account, "resource": resource.name, "ids": list(object_ids)},
+    ):
+        found.setdefault(object_id, []).append(Stored(at, event, previous, body))
+    return {object_id: in_order(kept) for object_id, kept in found.items()}
+
+
+@cache
+def _stored(resource: Resource) -> TextClause:
+    return text(f"""
 select object_id, extract(epoch from at)::bigint as at, 0 as current, event, previous, data::text from tidegate.versions
 where connection = :connection and resource = :resource and object_id = any(cast(:ids as text[]))
 union all
@@ -80,13 +93,7 @@ from stripe.{resource.table} t
 where t.connection = :connection and t.id = any(cast(:ids as text[])) and not exists (
   select from tidegate.versions v where v.connection = t.connection and v.resource = :resource and v.object_id = t.id
   and v.at = coalesce(t.told_at, t.updated_at) and v.data = t.data)
-order by 1, 2, 3, 4"""),
-        {"connection": account, "resource": resource.name, "ids": list(object_ids)},
-    )
-    found: dict[str, list[Stored]] = {}
-    for object_id, at, _, event, previous, body in rows:
-        found.setdefault(object_id, []).append(Stored(at, event, previous, body))
-    return {object_id: in_order(kept) for object_id, kept in found.items()}
+order by 1, 2, 3, 4""")
 
 
 def in_order(kept: Sequence[Stored]) -> list[Stored]:

@@ -21,6 +21,7 @@ from tidegate.revenue.billing.given import (
     Terms,
     Who,
 )
+from tidegate.store.driver import each, rows
 from tidegate.stripe_api.shapes.base import Listing, Shape
 from tidegate.stripe_api.shapes.credits import CreditNote, CreditNoteLine
 from tidegate.stripe_api.shapes.decoders import decoder
@@ -40,17 +41,17 @@ def load(db: Connection, connection: str, customers: Sequence[str]) -> tuple[lis
     where = {"connection": connection, "ids": list(customers)}
     kept = editions.current(db, connection)
     units = {"by_contact": kept is None or kept.policy.unit == "contact"}
-    bills = _bills(db.execute(_TOLD, where))
+    bills = _bills(each(db, _TOLD, where))
     known = _Known()
-    for what, owner, id_, data in db.execute(_KNOWN, where | units).all():
+    for what, owner, id_, data in rows(db, _KNOWN, where | units):
         known.take(what, owner, id_, data)
     return known.dossiers(bills), Catalog(known.prices, known.products, known.packages)
 
 
-def _bills(rows: Iterable[Any]) -> dict[str, list[Bill]]:
+def _bills(told: Iterable[Any]) -> dict[str, list[Bill]]:
     """By customer what was billed; the rows of an invoice come before those of what happened to it."""
     found: dict[str, tuple[str, _Parts]] = {}
-    for row in rows:
+    for row in told:
         if row.what == "invoice":
             if (invoice := _decoded(Invoice, row.data)) is not None:
                 found[row.id] = (row.owner, _Parts(invoice))
@@ -260,13 +261,13 @@ priced as materialized (
   left join lateral (
     select i."interval", i.interval_count, i.usage_type from stripe.subscription_items i
     where p.id is null and i.connection = :connection and i.price = n.price limit 1) i on true)
-select 'customer' as what, m.id as owner, m.id, json_build_array(coalesce((
-    select 'contact:' || k.contact from tidegate.links k
-    where :by_contact and k.connection = :connection and k.customer = m.id), m.id), m.email, coalesce((
-    select c.external_id from tidegate.links k join tidegate.contacts c on c.key = k.contact
-    where k.connection = :connection and k.customer = m.id and c.made_by <> 'stripe' and b.identity = 'own_id'), ''),
+select 'customer' as what, m.id as owner, m.id, json_build_array(
+    coalesce(case when :by_contact then 'contact:' || k.contact end, m.id), m.email,
+    coalesce(case when c.made_by <> 'stripe' and b.identity = 'own_id' then c.external_id end, ''),
     b.identity <> 'customer' and s.customer is not null)\:\:text as data
 from mine m cross join known_by b
+left join tidegate.links k on k.connection = :connection and k.customer = m.id
+left join tidegate.contacts c on c.key = k.contact
 left join (select distinct customer from subscribed where status not in ('incomplete', 'incomplete_expired')) s
   on s.customer = m.id
 union all

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 
 from tidegate.errors import PolicyInvalid
 from tidegate.pricing.policy import Policy, policy
+from tidegate.store.driver import rows
 
 IDENTITIES = {
     "own_id": "your own id of the contact, else the invoice's e-mail, else the customer's",
@@ -39,7 +40,7 @@ class Ledger:
 
 def current(db: Connection, connection: str) -> Ledger | None:
     """The connection's ledger; None: none was begun."""
-    row = db.execute(_CURRENT, {"connection": connection}).first()
+    row = next(iter(rows(db, _CURRENT, {"connection": connection})), None)
     if row is None:
         return None
     zone = ZoneInfo(row.time_zone or FALLBACK)
@@ -62,7 +63,7 @@ def begin(db: Connection, connection: str) -> Ledger:
 
 def account_zone(db: Connection, connection: str) -> str:
     """The time zone that the account has chosen at Stripe; empty: the mirror does not know it yet."""
-    return db.scalar(_ZONE, {"connection": connection}) or ""
+    return next((row.zone for row in rows(db, _ZONE, {"connection": connection})), "")
 
 
 def settle_zone(db: Connection, ledger: Ledger, zone: str) -> bool:
@@ -197,7 +198,7 @@ values (:connection, 1, 'default', :zone, clock_timestamp())
 on conflict do nothing""")
 
 _ZONE = text("""
-select a.data #>> '{settings,dashboard,timezone}' from stripe.accounts a
+select a.data #>> '{settings,dashboard,timezone}' as zone from stripe.accounts a
 join tidegate.connections c on c.name = a.connection and c.account = a.id
 where a.connection = :connection
   and a.data #>> '{settings,dashboard,timezone}' in (select name from pg_timezone_names)""")

@@ -18,6 +18,7 @@ from tidegate.revenue.billing.deriving import Derived
 from tidegate.revenue.billing.event import NAMES
 from tidegate.revenue.billing.keeping import Recorded, reconcile
 from tidegate.store.bulk import Texts
+from tidegate.store.driver import rows
 
 
 class Kept(NamedTuple):
@@ -35,15 +36,14 @@ def keep_events(db: Connection, connection: str, customers: Sequence[str], as_of
     The ledger is kept first: what became of subscriptions is taken from it. What stays the same is not written.
     """
     where = {"connection": connection, "customers": list(customers)}
-    everyone = list(db.scalars(_TOGETHER, where))
+    everyone = [row.customer for row in rows(db, _TOGETHER, where)]
     dossiers, catalog = billing_load.load(db, connection, everyone)
-    db.execute(_TELL_SINCE, {"connection": connection})
-    since = db.scalar(_TOLD_SINCE, {"connection": connection})
+    since = _told_since(db, connection)
     derived = Derived()
     for dossier in dossiers:
         derived.add(dossier, catalog)
     where["customers"] = everyone
-    stored = [_recorded(row) for row in db.execute(_STORED, where)]
+    stored = [_recorded(row) for row in rows(db, _STORED, where)]
     written = reconcile(
         stored,
         derived.events,
@@ -88,9 +88,9 @@ def page(db: Connection, wanted: Filter, *, after: str = "", limit: int = 50) ->
         "last": last,
         "limit": limit + 1,
     }
-    rows = [dict(row) for row in db.execute(_PAGE, values).mappings()]
-    shown = rows[:limit]
-    more = len(rows) > limit
+    found = [dict(row) for row in db.execute(_PAGE, values).mappings()]
+    shown = found[:limit]
+    more = len(found) > limit
     return {"events": shown, "next": f"{int(shown[-1]['at'].timestamp())}.{shown[-1]['id']}" if more else None}
 
 
@@ -99,11 +99,11 @@ def forget(db: Connection, connection: str, customers: Sequence[str]) -> Counter
     them, in the caller's transaction; returns how many rows, by table. They are known by Stripe's id then.
     """
     where = {"connection": connection, "customers": list(customers)}
-    rows = {
+    counts = {
         "tidegate.billing_events": db.execute(_FORGET, where).rowcount,
         "tidegate.outbox": db.execute(_FORGET_TOLD, where).rowcount,
     }
-    return Counter({table: count for table, count in rows.items() if count})
+    return Counter({table: count for table, count in counts.items() if count})
 
 
 def _name(wanted: str) -> str:
@@ -135,13 +135,24 @@ def _exactly(data: str) -> dict[str, Any]:
     return json.loads(data, parse_float=Decimal)
 
 
-def _put(db: Connection, connection: str, statement: Any, rows: Sequence[Recorded]) -> None:
-    if not rows:
+def _told_since(db: Connection, connection: str) -> int | None:
+    """Since when others are told, epoch seconds. None: not yet, the first import is not complete: until then nobody
+    knows what is history.
+    """
+    known = next(iter(rows(db, _TOLD_SINCE, {"connection": connection})), None)
+    if known is not None and known.since is None and known.complete:
+        rows(db, _TELL_SINCE, {"connection": connection})
+        [known] = rows(db, _TOLD_SINCE, {"connection": connection})
+    return known.since if known is not None else None
+
+
+def _put(db: Connection, connection: str, statement: Any, events: Sequence[Recorded]) -> None:
+    if not events:
         return
-    columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in _PLAIN}
+    columns: dict[str, Any] = {name: [getattr(row, name) for row in events] for name in _PLAIN}
     db.execute(
         statement,
-        {"connection": connection, "data": Texts([_encoded(row.data) for row in rows]), **columns},
+        {"connection": connection, "data": Texts([_encoded(row.data) for row in events]), **columns},
     )
 
 
@@ -152,13 +163,13 @@ def _encoded(data: Any) -> str:
     return _encoder.encode(data).decode()
 
 
-def _tell(db: Connection, connection: str, rows: Sequence[Recorded]) -> None:
+def _tell(db: Connection, connection: str, events: Sequence[Recorded]) -> None:
     """Outbox rows of the events, the oldest first."""
-    if not rows:
+    if not events:
         return
-    whose = {"connection": connection, "customers": sorted({row.customer for row in rows})}
-    contacts = {row.customer: row.contact for row in db.execute(_CONTACTS, whose)}
-    ordered = sorted(rows, key=lambda row: (row.at, row.id))
+    whose = {"connection": connection, "customers": sorted({row.customer for row in events})}
+    contacts = {row.customer: row.contact for row in rows(db, _CONTACTS, whose)}
+    ordered = sorted(events, key=lambda row: (row.at, row.id))
     told = [Told("billing_event.recorded", _as_told(row), contacts.get(row.customer), connection) for row in ordered]
     tell(db, told)
 
@@ -195,14 +206,15 @@ where mine.connection = :connection and mine.customer = any(cast(:customers as t
   and theirs.connection = :connection
 order by 1""")
 
-# Nothing is told before the first import is complete: until then nobody knows what is history.
 _TELL_SINCE = text("""
 insert into tidegate.billing_tellings (connection, since)
 select name, complete_as_of from tidegate.connections where name = :connection and complete_as_of is not null
 on conflict do nothing""")
 
 _TOLD_SINCE = text(r"""
-select extract(epoch from since)\:\:bigint from tidegate.billing_tellings where connection = :connection""")
+select extract(epoch from t.since)\:\:bigint as since, c.complete_as_of is not null as complete
+from tidegate.connections c left join tidegate.billing_tellings t on t.connection = c.name
+where c.name = :connection""")
 
 _STORED = text(r"""
 select id, name, extract(epoch from at)\:\:bigint as at, customer, identity, subscription, invoice, currency, amount,

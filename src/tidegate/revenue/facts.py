@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, text
 
 from tidegate.revenue.standing import ENDS, RENEWING, RENEWS
+from tidegate.store.driver import rows
 
 
 def keep_facts(db: Connection, contacts: Sequence[int]) -> int:
     """Brings the facts of these contacts (internal keys) up to their spans, movements and subscriptions; returns how
     many rows were written or dropped. A contact without a customer has none.
     """
-    return db.execute(_PUT, {"contacts": list(contacts)}).scalar_one() if contacts else 0
+    return rows(db, _PUT, {"contacts": list(contacts)})[0].written if contacts else 0
 
 
 _DATA = (
@@ -88,4 +89,4 @@ put as (
   order by contact
   on conflict (contact) do update set ({_columns()}) = ({_columns("excluded.")}), updated_at = clock_timestamp()
   returning 1)
-select (select count(*) from gone) + (select count(*) from put)""")
+select (select count(*) from gone) + (select count(*) from put) as written""")

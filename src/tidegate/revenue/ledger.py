@@ -1,15 +1,15 @@
 """Keeps spans and movements of some customers in step with their histories; what stays the same is not written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from tidegate.revenue.editions import Ledger, begin, current
 from tidegate.revenue.movements import keep_movements, moved_on
-from tidegate.revenue.spans import keep_spans
+from tidegate.revenue.spans import Whose, derived, put_spans
 
-__all__ = ["Kept", "Ledger", "begin", "current", "keep", "keep_movements"]
+__all__ = ["Kept", "Ledger", "begin", "current", "keep", "keep_derived", "keep_movements"]
 
 
 class Kept(NamedTuple):
@@ -26,7 +26,14 @@ def keep(db: Connection, ledger: Ledger, customers: Sequence[str], as_of: int) -
 
     Movements are made of spans and of whose they are: where neither differs, they stand.
     """
-    spans = keep_spans(db, ledger, customers, as_of)
+    return keep_derived(db, ledger, customers, *derived(db, ledger, customers, as_of))
+
+
+def keep_derived(
+    db: Connection, ledger: Ledger, customers: Sequence[str], found: Sequence[Whose], due: Mapping[str, int]
+) -> Kept:
+    """The same with what was `derived` of these customers."""
+    spans = put_spans(db, ledger, customers, found, due)
     concerned = sorted({*spans.customers, *moved_on(db, ledger, customers)})
     if not concerned:
         return Kept(spans.rows, 0, 0)

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from tidegate.mirror.before import before
 from tidegate.mirror.versions import Stored, stored
@@ -13,6 +14,7 @@ from tidegate.pricing.facts import Facts
 from tidegate.revenue.history.evidence import Billed
 from tidegate.revenue.history.inherited import Holding, holdings, inherited, with_ends
 from tidegate.revenue.history.observed import Version
+from tidegate.store.driver import each, rows
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.shapes.base import Shape
 from tidegate.stripe_api.shapes.catalog import Coupon, Price, TaxRate
@@ -41,7 +43,9 @@ class Loaded:
 
 def load(db: Connection, connection: str, customers: Sequence[str]) -> dict[str, Loaded]:
     """The subscriptions of these customers (Stripe ids) by their ids, test clocks' left out."""
-    of: dict[str, str] = {row.id: row.customer for row in db.execute(_SUBSCRIPTIONS, _of(connection, customers)).all()}
+    of: dict[str, str] = {row.id: row.customer for row in rows(db, _SUBSCRIPTIONS, _of(connection, customers))}
+    if not of:
+        return {}
     kept = stored(db, connection, RESOURCES["subscriptions"], list(of))
     billed = _billed(db, connection, customers)
     told = {id_: [_told(one) for one in those] for id_, those in kept.items()}
@@ -130,12 +134,12 @@ class _Beside:
         versions = [version for of_one in told for version in of_one]
         items = [item for version in versions for item in version.items]
         lines = [one.line for of_one in billed for one in of_one]
-        rows = db.execute(_DISCOUNTS, _of(connection, customers)).all()
-        discounts = {row.id: _shape(Discount, row.data) for row in rows}
+        listed = rows(db, _DISCOUNTS, _of(connection, customers))
+        discounts = {row.id: _shape(Discount, row.data) for row in listed}
         gone: dict[str, list[tuple[Discount, int | None]]] = {}
-        for row in rows:
+        for row in listed:
             gone.setdefault(row.customer, []).append((discounts[row.id], row.gone_at))
-        known = {row.id: _shape(Customer, row.data) for row in db.execute(_CUSTOMERS, _of(connection, customers))}
+        known = _by_id(db, connection, "customers", Customer, customers)
         prices = {one.price for one in items} | {line.price for line in lines}
         coupons = {one.coupon for one in discounts.values()}
         held = {id_: holdings(one.discount, gone.get(id_, ())) for id_, one in known.items()}
@@ -197,8 +201,8 @@ def _billed(db: Connection, connection: str, customers: Sequence[str]) -> dict[s
     lines may come of an invoice that came after the first; their customer is refreshed again for it.
     """
     found: dict[str, list[Billed]] = {}
-    invoices = {row.id: _invoice(row) for row in db.execute(_INVOICES, _of(connection, customers)).all()}
-    for row in db.execute(_LINES, _of(connection, customers)):
+    invoices = {row.id: _invoice(row) for row in rows(db, _INVOICES, _of(connection, customers))}
+    for row in each(db, _LINES, _of(connection, customers)) if invoices else ():
         line, invoice = _decoded(InvoiceLine, row.data), invoices.get(row.invoice)
         if line is not None and invoice is not None:
             found.setdefault(row.subscription, []).append(Billed(invoice, line))
@@ -227,7 +231,7 @@ def _invoice(row: Any) -> Invoice:
 
 def _live_items(db: Connection, connection: str, subscriptions: Sequence[str]) -> dict[str, list[SubscriptionItem]]:
     found: dict[str, list[SubscriptionItem]] = {}
-    for row in db.execute(_ITEMS, _of(connection, subscriptions)):
+    for row in rows(db, _ITEMS, _of(connection, subscriptions)):
         if (item := _decoded(SubscriptionItem, row.data)) is not None:
             found.setdefault(row.subscription, []).append(item)
     return found
@@ -237,10 +241,14 @@ def _by_id(db: Connection, connection: str, name: str, shape: type[_S], ids: Ite
     wanted = sorted({one for one in ids if one})
     if not wanted:
         return {}
-    sql = f"""
-select id, data::text as data from stripe.{name}
-where connection = :connection and id = any(cast(:ids as text[]))"""
-    return {row.id: _shape(shape, row.data) for row in db.execute(text(sql), _of(connection, wanted))}
+    return {row.id: _shape(shape, row.data) for row in rows(db, _named(name), _of(connection, wanted))}
+
+
+@cache
+def _named(table: str) -> TextClause:
+    return text(f"""
+select id, data::text as data from stripe.{table}
+where connection = :connection and id = any(cast(:ids as text[]))""")
 
 
 def _shape(shape: type[_S], body: str) -> _S:
@@ -283,10 +291,6 @@ _ITEMS = text("""
 select subscription, data::text as data from stripe.subscription_items
 where connection = :connection and subscription = any(cast(:ids as text[])) and deleted_at is null
 order by subscription, position""")
-
-_CUSTOMERS = text("""
-select id, data::text as data from stripe.customers
-where connection = :connection and id = any(cast(:ids as text[]))""")
 
 _DISCOUNTS = text("""
 select id, customer, data::text as data, extract(epoch from deleted_at)::bigint as gone_at from stripe.discounts

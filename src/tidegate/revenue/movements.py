@@ -1,6 +1,8 @@
 """Writes the movements of units where they differ from what stands, and their sums by day and by price."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,13 +12,15 @@ from tidegate.pricing.policy import Policy
 from tidegate.revenue.editions import Ledger
 from tidegate.revenue.netting import Window, lasting, windows
 from tidegate.revenue.quarters import QUARTER, days_of
+from tidegate.store.driver import rows
+from tidegate.store.planning import BY_SETS, planned
 
 if TYPE_CHECKING:
     from tidegate.revenue.expression import Compiled
 
 
-FEW = 10
-"""Customers whose rows are a handful."""
+FEW = 100
+"""Changes that may be compared each with each."""
 
 
 class Written(NamedTuple):
@@ -33,16 +37,26 @@ def keep_movements(db: Connection, ledger: Ledger, customers: Sequence[str]) -> 
     """
     whole = together(db, ledger, customers)
     where = {"connection": ledger.connection, "edition": ledger.edition, "customers": whole}
-    moments = [(one.unit, one.currency, one.at) for one in db.execute(_statement("moments", ledger.policy), where)]
+    moments = [(one.unit, one.currency, one.at) for one in rows(db, _statement("moments", ledger.policy), where)]
     days = days_of({at // QUARTER for _, _, at in moments}, ledger.zone)
-    many = len(whole) > FEW
-    if many:  # the planner takes what WITH names for a handful of rows, and would compare each with each
-        db.execute(text("set local enable_nestloop = off"))
+    with planned(db, BY_SETS) if len(moments) > FEW else nullcontext():
+        return _put(db, ledger, where, moments, days)
+
+
+def _put(
+    db: Connection,
+    ledger: Ledger,
+    where: Mapping[str, Any],
+    moments: Sequence[tuple[str, str, int]],
+    days: Mapping[int, date],
+) -> Written:
+    """`moments`: the changes of units in a currency; `days`: those of their quarters of an hour."""
     seconds, named = ledger.policy.netting_seconds, list[Window]()
     if seconds is not None and lasting(moments, seconds):
-        chains = db.execute(_statement("chains", ledger.policy), where)
+        chains = rows(db, _statement("chains", ledger.policy), where)
         named = windows([(one.unit, one.currency, one.at) for one in chains], seconds)
-    values = where | {
+    values = {
+        **where,
         "window_unit": [one.unit for one in named],
         "window_currency": [one.currency for one in named],
         "window_at": [one.at for one in named],
@@ -50,9 +64,7 @@ def keep_movements(db: Connection, ledger: Ledger, customers: Sequence[str]) -> 
         "quarter": list(days),
         "quarter_day": list(days.values()),
     }
-    row = db.execute(_statement("put", ledger.policy), values).one()
-    if many:
-        db.execute(text("set local enable_nestloop to default"))
+    [row] = rows(db, _statement("put", ledger.policy), values)
     return Written(row.added, row.superseded)
 
 
@@ -61,7 +73,7 @@ def together(db: Connection, ledger: Ledger, customers: Sequence[str]) -> list[s
     if ledger.policy.unit != "contact":
         return sorted(customers)
     values = {"connection": ledger.connection, "edition": ledger.edition, "customers": list(customers)}
-    return sorted(db.scalars(_TOGETHER, values))
+    return sorted(row.customer for row in rows(db, _TOGETHER, values))
 
 
 def left(db: Connection, contacts: Sequence[int]) -> dict[str, list[str]]:
@@ -69,7 +81,7 @@ def left(db: Connection, contacts: Sequence[int]) -> dict[str, list[str]]:
     another unit than their link says now.
     """
     found: dict[str, list[str]] = {}
-    for connection, customer in db.execute(_LEFT, {"contacts": list(contacts)}):
+    for connection, customer in rows(db, _LEFT, {"contacts": list(contacts)}):
         found.setdefault(connection, []).append(customer)
     return found
 
@@ -79,7 +91,7 @@ def moved_on(db: Connection, ledger: Ledger, customers: Sequence[str]) -> list[s
     if ledger.policy.unit != "contact":
         return []
     values = {"connection": ledger.connection, "edition": ledger.edition, "customers": list(customers)}
-    return list(db.scalars(_MOVED_ON, values))
+    return [row.customer for row in rows(db, _MOVED_ON, values)]
 
 
 @cache

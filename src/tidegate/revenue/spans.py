@@ -11,6 +11,7 @@ from tidegate.revenue import load, naming, price_days
 from tidegate.revenue.editions import Ledger
 from tidegate.revenue.history.history import history
 from tidegate.revenue.history.span import Span
+from tidegate.store.driver import rows
 
 
 class Whose(NamedTuple):
@@ -33,13 +34,25 @@ def keep_spans(db: Connection, ledger: Ledger, customers: Sequence[str], as_of: 
 
     `sums`: in step with them what they are worth by price and day; else a rebuild has to follow.
     """
-    found, due = derived(db, ledger, customers, as_of)
+    return put_spans(db, ledger, customers, *derived(db, ledger, customers, as_of), sums=sums)
+
+
+def put_spans(
+    db: Connection,
+    ledger: Ledger,
+    customers: Sequence[str],
+    found: Sequence[Whose],
+    due: Mapping[str, int],
+    *,
+    sums: bool = True,
+) -> Written:
+    """Writes of what was `derived` of these customers what differs."""
     values = {"connection": ledger.connection, "customers": list(customers)}
-    rows = db.execute(_PUT, values | _columns(found)).all()
-    db.execute(_PUT_DUE, values | {"due": list(due), "at": list(due.values())})
+    written = rows(db, _PUT, values | _columns(found))
+    rows(db, _PUT_DUE, values | {"due": list(due), "at": list(due.values())})
     if sums:
-        price_days.add(db, ledger, [edge for row in rows for edge in _edges(row)])
-    return Written(len(rows), sorted({row.customer for row in rows}))
+        price_days.add(db, ledger, [edge for row in written for edge in _edges(row)])
+    return Written(len(written), sorted({row.customer for row in written}))
 
 
 def _edges(row: Any) -> list[price_days.Edge]:
@@ -75,10 +88,10 @@ _DATA: Mapping[str, str] = {
 _TYPES = {**_KEY, **_DATA}
 
 
-def _columns(rows: Iterable[Whose]) -> dict[str, list[Any]]:
+def _columns(spans: Iterable[Whose]) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {name: [] for name in _TYPES}
     of_span = [(columns[name], Span._fields.index(name)) for name in _TYPES if name in Span._fields]
-    for customer, subscription, span in rows:
+    for customer, subscription, span in spans:
         columns["customer"].append(customer)
         columns["subscription"].append(subscription)
         for values, place in of_span:

@@ -8,6 +8,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 
 from tidegate.errors import ConfigurationError, DatabaseTooOld, DatabaseUnreachable, TransactionPooling
 from tidegate.store.bulk import STAGED
+from tidegate.store.planning import BY_INDEX
 
 OLDEST_POSTGRESQL = 15
 SESSION = """
@@ -34,12 +35,8 @@ of the quarter of an hour that the system would wait (postgresql.org/docs/curren
 """
 
 
-POINT_QUERIES = """
-set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off;
-set enable_mergejoin = off; set statement_timeout = '10s'"""
-"""For connections that only look up and write single rows, thousands of times a second: planning each statement would
-cost more than running it, and the one plan that is kept has to be by index, however small the tables were.
-"""
+POINT_QUERIES = "; ".join(f"set {name} = {to}" for name, to in (*BY_INDEX.items(), ("statement_timeout", "'10s'")))
+"""For connections that only look up and write single rows, thousands of times a second."""
 
 
 def open_engine(url: str, *, pool_size: int = 8, application: str = "tidegate", point_queries: bool = False) -> Engine:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 from tidegate.catalog import features as catalog_features
 from tidegate.catalog import journal, kept, mappings, packages, snapshot
 from tidegate.catalog.mappings import Wanted
+from tidegate.contacts import linking
 from tidegate.errors import CatalogInvalid
 from tidegate.workflows.previewing import Change
 from tidegate.workflows.refresh import tell_unmapped
@@ -170,7 +171,8 @@ def remove_package(db: Connection, key: str, by: str, *, by_file: bool = False) 
 
 
 def remove_feature(db: Connection, key: str, by: str, *, by_file: bool = False) -> None:
-    """Removes a feature that nothing names. Raises CatalogUnknown, CatalogInvalid, ManagedByFile."""
+    """Removes a feature that nothing names. Raises CatalogUnknown, CatalogInvalid, ManagedByFile, ContactsBusy."""
+    linking.lock(db)  # or a refresh could just grant something by one of its mappings
     catalog_features.remove(db, key, by_file=by_file)
     journal.note(db, by, "feature.removed", key)
 

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -24,6 +24,8 @@ from tidegate.entitlements.grants import derive_grants
 from tidegate.entitlements.telling import tell_changes, untold
 from tidegate.mirror import changed
 from tidegate.revenue.naming import customers_naming
+from tidegate.store.driver import rows
+from tidegate.store.planning import BY_INDEX, planned, settled
 from tidegate.workflows import revenue
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,18 @@ BATCH = 1000
 """Customers, or contacts, of one transaction: a fifth of a second, in which others wait for `linking.lock`."""
 ROWS = 10
 """Rows of the queue of changed customers, each of which holds up to a page of them, for one look."""
+FEW, FEW_ROWS = 10, 300
+"""Customers, and rows that they and whoever are the same contacts have in all, whose statements are planned by index:
+what a webhook tells of. With many more, what is compared each with each would take longer than planning.
+"""
+READ = (
+    "stripe.charges", "stripe.credit_notes", "stripe.customers", "stripe.discounts", "stripe.disputes",
+    "stripe.invoice_lines", "stripe.invoice_payments", "stripe.invoices", "stripe.prices", "stripe.products",
+    "stripe.refunds", "stripe.subscription_items", "stripe.subscriptions", "tidegate.billing_events",
+    "tidegate.contact_emails", "tidegate.contacts", "tidegate.grants", "tidegate.links", "tidegate.matched_by",
+    "tidegate.movements", "tidegate.spans", "tidegate.versions",
+)  # fmt: skip
+"""Tables that a refresh reads and an import fills: until PostgreSQL has counted their rows, no plan is kept."""
 
 
 @dataclass(slots=True)
@@ -85,7 +99,7 @@ def refresh_changed(
                 break
             linking.lock(db, patient=True)
             for some in _batches(customers):
-                done.add(refresh(db, account, some))
+                done.add(refresh(db, account, some, engine))
     return done
 
 
@@ -122,7 +136,8 @@ def refresh_all(
         with engine.begin() as db:
             if accounts.hold(db, account.name):
                 linking.lock(db, patient=True)
-                done.add(_refresh(db, account, some))
+                with _ready(db, account.name, some):
+                    done.add(_derive(db, account, some, engine))
         if progress is not None:
             progress(done.customers, len(customers))
     with engine.connect() as db:
@@ -152,18 +167,27 @@ def refresh_due(engine: Engine, *, stop: threading.Event | None = None) -> int:
     return looked
 
 
-def refresh(db: Connection, account: Account, customers: Sequence[str]) -> Refreshed:
-    """Refreshes these customers (Stripe ids) of a connection, and the contacts that they are or were."""
-    done = _refresh(db, account, customers)
-    tell_unmapped(db, account.name, customers)
+def refresh(db: Connection, account: Account, customers: Sequence[str], beside: Engine | None = None) -> Refreshed:
+    """Refreshes these customers (Stripe ids) of a connection, and the contacts that they are or were. `beside`: where
+    many may have a second connection from, in a transaction that has written nothing to the mirror.
+    """
+    with _ready(db, account.name, customers):
+        done = _derive(db, account, customers, beside)
+        tell_unmapped(db, account.name, customers)
     return done
 
 
-def _refresh(db: Connection, account: Account, customers: Sequence[str]) -> Refreshed:
-    """As `refresh`, without a look at their prices."""
+@contextmanager
+def _ready(db: Connection, connection: str, customers: Sequence[str]) -> Generator[None]:
+    """Holds `linking.lock`, and lets statements be planned for as many rows as these customers have."""
     linking.lock(db)
-    with _garbage_waits():
-        return _derive(db, account, customers)
+    with _garbage_waits(), ExitStack() as planning:
+        if len(customers) <= FEW:
+            planning.enter_context(planned(db, BY_INDEX))
+            whose = {"connection": connection, "customers": list(customers), "most": FEW_ROWS}
+            if not (settled(db, READ) and rows(db, _FEW, whose)[0].few):
+                planning.close()
+        yield
 
 
 @contextmanager
@@ -180,13 +204,13 @@ def _garbage_waits() -> Generator[None]:
             gc.enable()
 
 
-def _derive(db: Connection, account: Account, customers: Sequence[str]) -> Refreshed:
-    matched = linking.link(db, account.name, account.livemode, customers)
-    following.follow(db, sorted(matched.contacts))
-    tell(db, matched.told)
-    done = _refresh_changed(db, sorted(matched.contacts))
-    kept = revenue.keep(db, account, customers, sorted(matched.contacts), _now(db))
-    done.spans, done.movements, done.events = kept
+def _derive(db: Connection, account: Account, customers: Sequence[str], beside: Engine | None) -> Refreshed:
+    with revenue.histories(db, account, customers, _now(db), beside if len(customers) > FEW else None) as histories:
+        matched = linking.link(db, account.name, account.livemode, customers)
+        following.follow(db, sorted(matched.contacts))
+        tell(db, matched.told)
+        done = _refresh_changed(db, sorted(matched.contacts))
+        done.spans, done.movements, done.events = revenue.keep(db, histories, sorted(matched.contacts))
     done.customers = len(customers)
     done.linked = sum(1 for one in matched.told if one.type == "contact.linked")
     done.created = sum(1 for one in matched.told if one.type == "contact.created")
@@ -199,10 +223,7 @@ def tell_unmapped(db: Connection, connection: str, customers: Sequence[str] | No
     unmapped = mappings.note_unmapped(db, connection, customers)
     tell(
         db,
-        [
-            Told("mapping.unmapped", {"price": row["price"], "product": row["product"]}, None, connection)
-            for row in unmapped
-        ],
+        [Told("mapping.unmapped", {"price": row.price, "product": row.product}, None, connection) for row in unmapped],
     )
 
 
@@ -234,12 +255,34 @@ def _refresh_changed(db: Connection, contacts: Sequence[int]) -> Refreshed:
 
 def _now(db: Connection) -> datetime:
     """The database's time, UTC: one clock for all machines."""
-    return db.execute(text("select clock_timestamp()")).scalar_one().astimezone(UTC)
+    [(now,)] = rows(db, _NOW, {})
+    return now.astimezone(UTC)
 
 
 def _batches(values: Sequence[_T]) -> list[Sequence[_T]]:
     return [values[at : at + BATCH] for at in range(0, len(values), BATCH)]
 
+
+_FEW = text("""
+with these as materialized (
+  select unnest(cast(:customers as text[])) as customer
+  union
+  select theirs.customer from tidegate.links mine
+  join tidegate.links theirs on theirs.contact = mine.contact and theirs.connection = mine.connection
+  where mine.connection = :connection and mine.customer = any(cast(:customers as text[])))
+select count(*) <= :most as few from (
+  select from these
+  union all
+  select from these t join stripe.subscriptions s on s.connection = :connection and s.customer = t.customer
+  union all
+  select from these t join stripe.invoices i on i.connection = :connection and i.customer = t.customer
+  union all
+  select from these t join stripe.charges c on c.connection = :connection and c.customer = t.customer
+  union all
+  select from these t join tidegate.spans s on s.connection = :connection and s.customer = t.customer
+  limit :most + 1) theirs""")
+
+_NOW = text("select clock_timestamp()")
 
 _EVERY = text("""
 select id from stripe.customers where connection = :connection order by created nulls last, id""")

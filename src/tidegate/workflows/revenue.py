@@ -1,7 +1,9 @@
 """Keeps revenue in step: of customers that changed, of contacts that got or lost one, of what changes by itself."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple
 
@@ -15,6 +17,7 @@ from tidegate.mirror import changed
 from tidegate.revenue import editions, ledger, movements, rebuild
 from tidegate.revenue.events import keep_events
 from tidegate.revenue.facts import keep_facts
+from tidegate.revenue.spans import Whose, derived
 
 BATCH = 500
 """Customers of one transaction."""
@@ -30,14 +33,43 @@ class Kept(NamedTuple):
     events: int
 
 
-def keep(db: Connection, account: Account, customers: Sequence[str], contacts: Sequence[int], as_of: datetime) -> Kept:
-    """Derives spans, movements and billing events of these customers (Stripe ids) of a connection, and the facts of
-    these contacts (internal keys), those that a link of theirs reaches or left.
+class Histories(NamedTuple):
+    """What customers (Stripe ids) were worth up to an instant (epoch seconds). `spans` waits until it is worked out."""
+
+    ledger: editions.Ledger
+    customers: Sequence[str]
+    as_of: int
+    spans: Callable[[], tuple[list[Whose], dict[str, int]]]
+
+
+@contextmanager
+def histories(
+    db: Connection, account: Account, customers: Sequence[str], as_of: datetime, beside: Engine | None = None
+) -> Generator[Histories]:
+    """Works out the histories of these customers of a connection. `beside`: in a thread with a connection of its own,
+    so that PostgreSQL and Python have something to do at a time. It sees what is committed: what the transaction
+    itself wrote to the mirror it does not. Whoever holds `linking.lock` keeps others from what comes of it.
     """
-    at = int(as_of.timestamp())
-    kept = ledger.keep(db, _begun(db, account), customers, at)
+    ledger, at = _begun(db, account), int(as_of.timestamp())
+    if beside is None:
+        yield Histories(ledger, customers, at, lambda: derived(db, ledger, customers, at))
+        return
+
+    def apart(engine: Engine) -> tuple[list[Whose], dict[str, int]]:
+        with engine.connect() as reading:
+            return derived(reading, ledger, customers, at)
+
+    with ThreadPoolExecutor(1, "histories") as thread:
+        yield Histories(ledger, customers, at, thread.submit(apart, beside).result)
+
+
+def keep(db: Connection, known: Histories, contacts: Sequence[int]) -> Kept:
+    """Keeps spans, movements and billing events of customers, and the facts of these contacts (internal keys), those
+    that a link of theirs reaches or left.
+    """
+    kept = ledger.keep_derived(db, known.ledger, known.customers, *known.spans())
     follow(db, contacts)
-    events = keep_events(db, account.name, customers, at)
+    events = keep_events(db, known.ledger.connection, known.customers, known.as_of)
     return Kept(kept.spans, kept.added + kept.superseded, sum(events))
 
 
@@ -92,7 +124,8 @@ def keep_due(engine: Engine, *, stop: threading.Event | None = None) -> int:
                 if due:
                     now = db.execute(text("select clock_timestamp()")).scalar_one()
                     linked = list(db.scalars(_LINKED, {"connection": account.name, "customers": due}))
-                    keep(db, account, due, linked, now)
+                    with histories(db, account, due, now) as known:
+                        keep(db, known, linked)
             looked += len(due)
             if len(due) < BATCH:
                 break

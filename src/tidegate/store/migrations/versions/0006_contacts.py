@@ -356,9 +356,7 @@ create table tidegate.grants (
     grace_until timestamptz,
     pause text,
     resumes_at timestamptz,
-    primary key (connection, subscription, item),
-    foreign key(contact) references tidegate.contacts (key),
-    foreign key(mapping) references tidegate.mappings (id)
+    primary key (connection, subscription, item)
 );
 create index grants_contact on tidegate.grants (contact);
 create index grants_mapping on tidegate.grants (mapping, contact);
