@@ -75,6 +75,7 @@ def main() -> None:
 BOUNDS: dict[str, tuple[str, float]] = {
     "the expression alone, × the window": ("at most", 1.5),
     "rebuild with nothing to write, × the window": ("at most", 6),
+    "rebuild from nothing, × the window": ("at most", 6),
     "one customer's refresh, ms": ("at most", 20),
     "MRR by month over HTTP, p95, ms": ("at most", 100),
     "by package over HTTP, ms": ("at most", 2_000),
@@ -190,7 +191,7 @@ def measured(engine: Engine, rounds: int) -> dict[str, float]:
         "rebuild with nothing to write, × the window": ratio(again, window),
         "rebuild from nothing, s": statistics.median(nothing),
         "rebuild from nothing, × the window": statistics.median(nothing) / base,
-        **{f"bare COPY of its rows, indexes: {name}, × the window": seconds / base for name, seconds in bare.items()},
+        **{f"bare COPY, indexes: {name}, × the window": seconds / base for name, seconds in bare.items()},
     }
 
 
