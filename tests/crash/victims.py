@@ -1,5 +1,5 @@
-"""The works that crash tests kill: children that import, sweep or audit an account, drain an inbox, run a task or count
-usage.
+"""The works that crash tests kill: children that import, sweep or audit an account, drain an inbox, run a task, adopt a
+policy of revenue or count usage.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,12 @@ import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401
 from tests.support import killed_syncs, killing
 
 from tidegate.outbound.selling.wish import Wish
+from tidegate.revenue import expression  # noqa: F401  (as above)
 from tidegate.settings import Settings
 from tidegate.store.engine import open_engine
 from tidegate.stripe_api import transport  # noqa: F401  (as above)
 from tidegate.wiring import Hub
-from tidegate.workflows import sell, tasks
+from tidegate.workflows import ledger_policy, sell, tasks
 from tidegate.workflows.audit import audit
 from tidegate.workflows.entitlements import Use, use
 from tidegate.workflows.import_account import ImportOptions, import_account
@@ -91,6 +92,11 @@ def task(database_url: str, secret_key: str, name: str, arguments: dict[str, Any
         tasks.TASKS[name](killed_syncs.context_of(hub), **arguments)
 
 
+def adopt(database_url: str, secret_key: str, connection: str, choices: dict[str, str]) -> None:
+    with opened(database_url, secret_key) as hub:
+        ledger_policy.adopt(hub.engine, hub.account(connection), {"choices": choices}, "me")
+
+
 def consume(database_url: str, contact: str, key: str, amount: int) -> None:
     engine = open_engine(database_url, pool_size=1)
     [done] = use(engine, [Use(False, contact, "calls", "consume", amount, key)])
@@ -108,6 +114,7 @@ WORKS = {
     "sync": sync_,
     "sell": sell_,
     "task": task,
+    "adopt": adopt,
     "consume": consume,
 }
 

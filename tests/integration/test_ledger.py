@@ -19,7 +19,7 @@ from tidegate.mirror.apply import apply
 from tidegate.mirror.arrivals import Arrival, arrive
 from tidegate.mirror.decide import Certainty
 from tidegate.pricing.policy import policy
-from tidegate.revenue import checks, conversions, editions, load, movements, reports
+from tidegate.revenue import checks, conversions, editions, load, movements, partitions, reports
 from tidegate.revenue.editions import Ledger
 from tidegate.revenue.periods import periods
 from tidegate.store import driver
@@ -336,6 +336,7 @@ def test_postgresql_and_duckdb_say_the_same_row_for_row(books: Books, choices: d
     with books.shop.engine.connect() as db, db.begin() as trying:
         begun = editions.begin(db, "acme")
         of_test = Ledger("acme", 900, chosen, begun.zone, "")
+        partitions.make(db, "acme", 900)
         names = random_spans(db, len(f"{choices}"))
         added = movements.keep_movements(db, of_test, names).added
         columns = ("unit", "customer", "subscription", "item", "currency", "at", "moved_at", "day", "kind", "amount",
@@ -458,6 +459,8 @@ select e, 'gone', 'c', 'c', 's', 'i', 'usd', now(), now(), current_date, 'new', 
 from generate_series(1, 5) e"""
     with books.shop.engine.begin() as db:
         db.execute(text(run.format(old)))
+        for edition in range(1, 6):
+            partitions.make(db, "gone", edition)
         db.execute(text(move))
         db.execute(
             text(

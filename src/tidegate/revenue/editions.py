@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 
 from tidegate.errors import PolicyInvalid
 from tidegate.pricing.policy import Policy, policy
+from tidegate.revenue import partitions
 from tidegate.store.driver import rows
 
 IDENTITIES = {
@@ -22,6 +23,10 @@ IDENTITIES = {
 
 FALLBACK = "UTC"
 """The time zone of days while the account's is not known."""
+
+
+FIRST = 1
+"""A connection's first edition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,9 @@ def begin(db: Connection, connection: str) -> Ledger:
     """
     found = current(db, connection)
     if found is None:
-        db.execute(_BEGIN, {"connection": connection, "zone": account_zone(db, connection)})
+        begun = db.execute(_BEGIN, {"connection": connection, "zone": account_zone(db, connection)})
+        if begun.rowcount and not partitions.there(db, connection, FIRST):
+            partitions.make(db, connection, FIRST)
         found = current(db, connection)
     if found is None:
         raise LookupError(f"no ledger of {connection}")
@@ -149,7 +156,7 @@ def terms(db: Connection, connection: str) -> Terms:
 
 
 def draft(db: Connection, connection: str, wanted: Terms) -> Ledger:
-    """A new edition that is not in force yet."""
+    """A new edition that is not in force yet. Its movements have no partition before a rebuild makes it."""
     edition = db.execute(_DRAFT, _values(connection, wanted)).scalar_one()
     return tried(connection, wanted, edition)
 
@@ -192,9 +199,9 @@ _CURRENT = text("""
 select edition, preset, choices, time_zone, base_currency, identity, managed_by from tidegate.ledgers
 where connection = :connection and adopted_at is not null and retired_at is null""")
 
-_BEGIN = text("""
+_BEGIN = text(f"""
 insert into tidegate.ledgers (connection, edition, preset, time_zone, adopted_at)
-values (:connection, 1, 'default', :zone, clock_timestamp())
+values (:connection, {FIRST}, 'default', :zone, clock_timestamp())
 on conflict do nothing""")
 
 _ZONE = text("""

@@ -196,17 +196,18 @@ fresh as materialized (
     kind, amount, opening, closing, price, product
   from ({{movements}}) as m),
 standing as materialized (
-  select * from tidegate.movements
+  select ctid as old, * from tidegate.movements
   where connection = :connection and edition = :edition and superseded_at is null
     and customer = any(cast(:customers as text[]))),
 differs as materialized (
-  select m.id as old, f.*
+  select m.old, f.*
   from fresh f full join standing m
     on (f.subscription, f.item, f.currency, f.at) = (m.subscription, m.item, m.currency, m.at)
-  where m.id is null or f.item is null or ({_FRESH}) is distinct from ({_OLD})),
+  where m.old is null or f.item is null or ({_FRESH}) is distinct from ({_OLD})),
 gone as (
   update tidegate.movements set superseded_at = clock_timestamp()
-  where id = any(array(select old from differs where old is not null))
+  where connection = :connection and edition = :edition  -- one partition, or rows of others would be meant as well
+    and ctid = any(array(select old from differs where old is not null))
   returning currency, day, kind, amount, price, product),
 come as (
   insert into tidegate.movements (edition, connection, subscription, item, currency, at, {_SAME})

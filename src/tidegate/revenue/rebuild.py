@@ -3,18 +3,20 @@
 # pyarrow leaves its functions without types.
 
 import tempfile
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from tidegate.revenue import duck, price_days
+from tidegate.revenue import duck, partitions, price_days
 from tidegate.revenue.editions import Ledger
 from tidegate.revenue.movements import Written
 from tidegate.revenue.spans import Whose
+from tidegate.store import columns, snapshots
+from tidegate.store.bulk import EPOCH
 from tidegate.store.driver import driver
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ MEMORY = "1400MB"
 
 MANY = 10_000
 """Rows written from which on the planner has to hear of it at once."""
+
+BATCH = 100_000
+"""Rows that are laid out for PostgreSQL at once: some 20 MB."""
 
 SPANS = {
     "unit": "varchar", "connection": "varchar", "customer": "varchar", "subscription": "varchar", "item": "varchar",
@@ -64,38 +69,36 @@ class Rebuild:
         """Reads the spans, derives their movements and brings the ledger's up to them (`write`). What stands is fetched
         while DuckDB derives: PostgreSQL has nothing else to do then.
         """
-        fetched = self._fetch_spans(db, ledger)
-        with ThreadPoolExecutor(1) as pool:
-            standing = pool.submit(self._fetch_standing, db, ledger)
-            self._take_spans(ledger, *fetched)
+        seen = _seen(db, ledger)
+        self._read_spans(db, ledger, seen)
+        if not partitions.there(db, ledger.connection, ledger.edition):
             self.derive(ledger)
-        return self._bring(db, ledger, standing.result())
+            return self._begin(db, ledger)
+        with ThreadPoolExecutor(1) as pool:
+            standing = pool.submit(self._read_standing, db, ledger, seen)
+            self.derive(ledger)
+            standing.result()
+        return self._bring(db, ledger)
 
     def read_spans(self, db: Connection, ledger: Ledger) -> None:
         """Takes the spans of the connection as they are stored, the excluded left out."""
-        self._take_spans(ledger, *self._fetch_spans(db, ledger))
+        self._read_spans(db, ledger, _seen(db, ledger))
 
-    def _fetch_spans(self, db: Connection, ledger: Ledger) -> tuple["_Fetched", "_Fetched", "_Fetched"]:
-        """Spans, links and exclusions."""
-        where = f"where connection = '{ledger.connection}'"
-        stored = {name: type_ for name, type_ in SPANS.items() if name not in {"unit", "connection"}}
-        spans = ", ".join(_STORED.get(name, name) for name in stored)
-        who, linked = {"customer": "varchar"}, {"customer": "varchar", "contact": "bigint"}
-        return (
-            self._fetch(db, f"select {spans} from tidegate.spans {where}", "spans", stored),
-            self._fetch(db, f"select customer, contact from tidegate.links {where}", "links", linked),
-            self._fetch(db, f"select customer from tidegate.exclusions {where}", "exclusions", who),
-        )
-
-    def _take_spans(self, ledger: Ledger, spans: "_Fetched", links: "_Fetched", out: "_Fetched") -> None:
+    def _read_spans(self, db: Connection, ledger: Ledger, seen: str | None) -> None:
         unit = "coalesce('contact:' || k.contact, s.customer)" if ledger.policy.unit == "contact" else "s.customer"
-        self.db.execute(f"""
+        where = f"connection = '{ledger.connection}'"
+        stored = {name: type_ for name, type_ in SPANS.items() if name not in {"unit", "connection"}}
+        wanted = (
+            _Wanted("spans", "tidegate.spans", where, stored, snapshots.PARTS),
+            _Wanted("links", "tidegate.links", where, {"customer": "varchar", "contact": "bigint"}),
+            _Wanted("exclusions", "tidegate.exclusions", where, {"customer": "varchar"}),
+        )
+        with self._fetched(self.db, db, seen, wanted) as (spans, links, out):
+            self.db.execute(f"""
 create or replace table ledger_spans as
 select {unit} as unit, '{ledger.connection}' as connection, s.*
-from {spans.sql} s left join {links.sql} k on k.customer = s.customer
-anti join {out.sql} e on e.customer = s.customer""")
-        for one in (spans, links, out):
-            one.file.unlink()
+from {spans} s left join {links} k on k.customer = s.customer
+anti join {out} e on e.customer = s.customer""")
 
     def begin_spans(self) -> None:
         """Makes room for spans that `add_spans` brings."""
@@ -131,88 +134,146 @@ from ledger_movements group by all order by all""").fetchall()
     def write(self, db: Connection, ledger: Ledger) -> Written:
         """Brings the ledger's movements up to the derived ones: what differs is superseded, what is missing is added.
 
-        In the caller's transaction. The sums by day are written anew. Rows are the same if two hashes of them are.
+        In the caller's transaction. The sums by day are written anew. Rows are the same if two hashes of them are. An
+        edition without a partition gets one of these rows, which has its indexes afterwards.
         """
-        return self._bring(db, ledger, self._fetch_standing(db, ledger))
+        if not partitions.there(db, ledger.connection, ledger.edition):
+            return self._begin(db, ledger)
+        self._read_standing(db, ledger, _seen(db, ledger))
+        return self._bring(db, ledger)
 
-    def _fetch_standing(self, db: Connection, ledger: Ledger) -> "_Fetched":
+    def _begin(self, db: Connection, ledger: Ledger) -> Written:
+        come = 0
+
+        def fill(table: str) -> None:
+            nonlocal come
+            come = self._put(db, ledger, table, "ledger_movements", frozen=True)
+
+        partitions.make(db, ledger.connection, ledger.edition, fill)
+        return self._sum(db, ledger, Written(come, 0))
+
+    def _read_standing(self, db: Connection, ledger: Ledger, seen: str | None) -> None:
         where = f"connection = '{ledger.connection}' and edition = {ledger.edition} and superseded_at is null"
-        sql = f"select id, {', '.join(_STORED.get(name, name) for name in ROW)} from tidegate.movements where {where}"
-        return self._fetch(db, sql, "standing", {"id": "bigint", **ROW})
+        table = partitions.named(ledger.connection, ledger.edition)
+        told = {"place": "varchar", **ROW}
+        wanted = _Wanted("standing", "tidegate.movements", where, told, snapshots.PARTS, table)
+        with self.db.cursor() as own, self._fetched(own, db, seen, [wanted]) as [standing]:
+            own.execute(f"create or replace table ledger_standing as select place, {_hashes('s')} from {standing} s")
 
-    def _bring(self, db: Connection, ledger: Ledger, standing: "_Fetched") -> Written:
-        self.db.execute(
-            f"create or replace temp table ledger_standing as select id, {_hashes('s')} from {standing.sql} s"
-        )
-        standing.file.unlink()
-        derived, stood = (self._count(name) for name in ("ledger_movements_coded", "ledger_standing"))
-        come = self._save("come", _COME.format(connection=ledger.connection, edition=ledger.edition))
+    def _bring(self, db: Connection, ledger: Ledger) -> Written:
+        self.db.execute(_COME)
+        derived, stood, come = map(self._count, ("ledger_movements_coded", "ledger_standing", "ledger_come"))
         gone = stood - (derived - come)  # those that did not come stand, each as one
         if gone:
-            self._save("gone", _GONE)
-            db.execute(text("create temp table ledger_gone (id bigint) on commit drop"))
-            self._copy(db, "gone", "pg_temp.ledger_gone (id)")
-            db.execute(_SUPERSEDE)
+            db.execute(text("create temp table ledger_gone (place text not null) on commit drop"))
+            columns.copy_batches(db, "pg_temp.ledger_gone", {}, self.db.sql(_GONE).to_arrow_reader(BATCH))
+            db.execute(_SUPERSEDE, {"connection": ledger.connection, "edition": ledger.edition})
             db.execute(text("drop table pg_temp.ledger_gone"))
         if come:
-            self._copy(db, "come", f"tidegate.movements (edition, connection, {_listed(ROW)})")
-        if gone + come > MANY:
+            self._put(db, ledger, "tidegate.movements", "ledger_come")
+        self.db.execute("drop table ledger_come; drop table ledger_standing")
+        return self._sum(db, ledger, Written(come, gone))
+
+    def _put(self, db: Connection, ledger: Ledger, into: str, table: str, *, frozen: bool = False) -> int:
+        """Writes the rows of a table of DuckDB's into one of PostgreSQL's."""
+        rows = self.db.sql(f"select {', '.join(_sent(name) for name in ROW)} from {table}").to_arrow_reader(BATCH)
+        same = {"edition": ledger.edition, "connection": ledger.connection}
+        return columns.copy_batches(db, into, same, rows, frozen=frozen)
+
+    def _sum(self, db: Connection, ledger: Ledger, written: Written) -> Written:
+        """Writes the sums by day anew."""
+        if sum(written) > MANY:
             db.execute(text("analyze tidegate.movements"))  # else refreshes go by what stood there before
         values = {"connection": ledger.connection, "edition": ledger.edition}
         db.execute(_FORGET_DAYS, values)
-        columns = list(zip(*self.sums(), strict=True)) or [()] * len(_SUMS)
-        db.execute(_PUT_DAYS, values | {name: list(of) for name, of in zip(_SUMS, columns, strict=True)})
+        sums = list(zip(*self.sums(), strict=True)) or [()] * len(_SUMS)
+        db.execute(_PUT_DAYS, values | {name: list(of) for name, of in zip(_SUMS, sums, strict=True)})
         price_days.bring(self.db, db, ledger)
-        return Written(come, gone)
+        return written
 
     def _count(self, table: str) -> int:
         [[rows]] = self.db.execute(f"select count(*) from {table}").fetchall()
         return rows
 
-    def _fetch(self, db: Connection, sql: str, name: str, columns: dict[str, str]) -> "_Fetched":
-        """Writes what PostgreSQL selects into a file."""
-        file = self._directory / f"{name}.csv"
-        copied = f"copy ({sql}) to stdout (format csv, null '\\N')".encode()
+    @contextmanager
+    def _fetched(
+        self, duck_db: "DuckDBPyConnection", db: Connection, seen: str | None, wanted: Sequence["_Wanted"]
+    ) -> Generator[list[str]]:
+        """Each of these tables of PostgreSQL's as one that DuckDB reads once: by connections of their own where those
+        see the same, or else a file that this one wrote.
+        """
+        with ExitStack() as opened:
+            if seen:
+                selects = [one.selects(db) for one in wanted]
+                found = opened.enter_context(snapshots.readers(db, seen, [sql for some in selects for sql in some]))
+                if found is not None:
+                    coming = iter(found)
+                    yield [
+                        one.of([_registered(duck_db, f"{one.name}_{part}", next(coming)) for part in range(len(some))])
+                        for one, some in zip(wanted, selects, strict=True)
+                    ]
+                    return
+            files = [self._saved(db, one) for one in wanted]
+            yield [one.in_file(file) for one, file in zip(wanted, files, strict=True)]
+            for file in files:
+                file.unlink()
+
+    def _saved(self, db: Connection, wanted: "_Wanted") -> Path:
+        """A file of what PostgreSQL selects."""
+        file = self._directory / f"{wanted.name}.csv"
+        copied = f"copy ({wanted.in_seconds()}) to stdout (format csv, null '\\N')".encode()
         with (
-            driver(db, f"read {name}") as raw,
+            driver(db, f"read {wanted.name}") as raw,
             file.open("wb", buffering=1 << 20) as into,
             raw.cursor() as cursor,
             cursor.copy(copied) as blocks,
         ):
             for block in blocks:
                 into.write(block)
-        told = "{" + ", ".join(f"'{name}': '{type_}'" for name, type_ in columns.items()) + "}"
-        return _Fetched(
-            file,
-            f"""read_csv('{file}', columns = {told}, auto_detect = false, delim = ',', quote = '"', escape = '"',
-  header = false, nullstr = '\\N')""",
-        )
-
-    def _save(self, name: str, sql: str) -> int:
-        """Writes what DuckDB selects into a file; returns how many rows."""
-        file = self._directory / f"{name}.csv"
-        [[rows]] = self.db.execute(f"copy ({sql}) to '{file}' (format csv, header false, nullstr '\\N')").fetchall()
-        return rows
-
-    def _copy(self, db: Connection, name: str, into: str) -> None:
-        """Writes a file that `_save` made into a table of PostgreSQL's."""
-        copied = f"copy {into} from stdin (format csv, null '\\N')".encode()
-        with (
-            driver(db, f"write {name}") as raw,
-            (self._directory / f"{name}.csv").open("rb") as source,
-            raw.cursor() as cursor,
-            cursor.copy(copied) as copy,
-        ):
-            while block := source.read(1 << 20):
-                copy.write(block)
-        (self._directory / f"{name}.csv").unlink()
+        return file
 
 
-class _Fetched(NamedTuple):
-    """A file of rows, and the table that DuckDB takes it for."""
+def _seen(db: Connection, ledger: Ledger) -> str | None:
+    """What this transaction sees, for connections that read beside it; it has to last as long as they do, idle."""
+    db.execute(text("set local idle_in_transaction_session_timeout = 0"))
+    _, _, partition = partitions.named(ledger.connection, ledger.edition).partition(".")
+    return snapshots.exported(db, ["spans", "links", "exclusions", partition.strip('"')])
 
-    file: Path
-    sql: str
+
+def _registered(duck_db: "DuckDBPyConnection", name: str, reader: Any) -> str:
+    duck_db.register(name, reader)
+    return name
+
+
+class _Wanted(NamedTuple):
+    """Rows of a table of PostgreSQL's: the condition, DuckDB's types of their columns, in how many parts they are read,
+    and where they lie, if that is another table's file.
+    """
+
+    name: str
+    table: str
+    where: str
+    columns: dict[str, str]
+    parts: int = 1
+    lie_in: str = ""
+
+    def selects(self, db: Connection) -> list[str]:
+        listed = ", ".join(f'{_SELECTED.get(name, name)} as "{name}"' for name in self.columns)
+        return snapshots.parts(db, self.table, listed, self.where, self.parts, self.lie_in or self.table)
+
+    def of(self, readers: Sequence[str]) -> str:
+        """The rows that Arrow's readers bring."""
+        told = ", ".join(f'epoch_us("{n}") // 1000000 as "{n}"' if n in _TIMES else f'"{n}"' for n in self.columns)
+        return "(" + " union all ".join(f"select {told} from {one}" for one in readers) + ")"
+
+    def in_seconds(self) -> str:
+        stored = (f"date_part('epoch', {n})::bigint" if n in _TIMES else _SELECTED.get(n, n) for n in self.columns)
+        return f"select {', '.join(stored)} from {self.table} where {self.where}"
+
+    def in_file(self, file: Path) -> str:
+        told = "{" + ", ".join(f"'{name}': '{type_}'" for name, type_ in self.columns.items()) + "}"
+        return f"""read_csv('{file}', columns = {told}, auto_detect = false, delim = ',', quote = '"', escape = '"',
+  header = false, nullstr = '\\N')"""
 
 
 def _listed(names: Iterable[str], of: str = "") -> str:
@@ -223,10 +284,19 @@ def _columns(columns: dict[str, str]) -> str:
     return ", ".join(f'"{name}" {type_}' for name, type_ in columns.items())
 
 
-_STORED = {name: f"date_part('epoch', {name})::bigint" for name in ("at", "moved_at", "starts_at", "ends_at")}
-_STORED["counts"] = "why_not = ''"
+_TIMES = ("at", "moved_at", "starts_at", "ends_at")
+
+_SELECTED = {"counts": "why_not = ''", "place": "ctid::text"}
+"""What stands for a column that the table has not."""
 
 _SUMS = ("currency", "day", "kind", "amount", "movements")
+
+
+def _sent(name: str) -> str:
+    """A column as `store.columns` takes it."""
+    if name in _TIMES:
+        return f'("{name}" - {EPOCH}) * 1000000 as "{name}"'
+    return f'cast("{name}" - date \'2000-01-01\' as integer) as "{name}"' if name == "day" else f'"{name}"'
 
 
 def _hashes(of: str) -> str:
@@ -237,14 +307,15 @@ def _hashes(of: str) -> str:
 _DERIVED = f"select m.*, {_hashes('m')} from ledger_movements m"
 
 _COME = f"""
-select {{edition}}, '{{connection}}', {", ".join(f'to_timestamp("{n}")' if n in _STORED else f'"{n}"' for n in ROW)}
-from ({_DERIVED}) d anti join ledger_standing s on s.one = d.one and s.other = d.other"""
+create or replace temp table ledger_come as
+select {_listed(ROW)} from ({_DERIVED}) d anti join ledger_standing s on s.one = d.one and s.other = d.other"""
 
 _GONE = f"""
-select id from ledger_standing s anti join ({_DERIVED}) d on s.one = d.one and s.other = d.other"""
+select place from ledger_standing s anti join ({_DERIVED}) d on s.one = d.one and s.other = d.other"""
 
 _SUPERSEDE = text("""
-update tidegate.movements m set superseded_at = clock_timestamp() from pg_temp.ledger_gone g where m.id = g.id""")
+update tidegate.movements m set superseded_at = clock_timestamp() from pg_temp.ledger_gone g
+where m.connection = :connection and m.edition = :edition and m.ctid = cast(g.place as tid)""")
 
 _FORGET_DAYS = text("delete from tidegate.mrr_days where connection = :connection and edition = :edition")
 

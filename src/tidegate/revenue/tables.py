@@ -11,7 +11,6 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
-    Identity,
     Index,
     Integer,
     Numeric,
@@ -59,7 +58,6 @@ spans = Table(
 movements = Table(
     "movements",
     metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("edition", Integer, nullable=False, comment="of the connection's ledger; a new policy begins a new one"),
     Column("connection", Text, nullable=False),
     Column("unit", Text, nullable=False, comment="whose movement it is: contact:KEY, or the Stripe customer's id"),
@@ -80,17 +78,17 @@ movements = Table(
     Column("superseded_at", Time, comment="when a recomputation said otherwise; null: it stands"),
     Index(
         "movements_standing",
-        "connection", "edition", "subscription", "item", "currency", "at",
+        "customer", "subscription", "item", "currency", "at", "connection", "edition",
         unique=True,
         postgresql_where=text("superseded_at is null"),
     ),
-    Index("movements_unit", "connection", "edition", "unit", postgresql_where=text("superseded_at is null"),
+    Index("movements_unit", "unit", postgresql_where=text("superseded_at is null"),
           postgresql_include=["customer", "currency", "day", "kind", "amount"]),
-    Index("movements_customer", "connection", "customer", postgresql_where=text("superseded_at is null")),
-    Index("movements_day", "connection", "edition", "day", postgresql_where=text("superseded_at is null")),
-    Index("movements_late", "connection", "edition", "day",
-          postgresql_where=text("superseded_at is null and moved_at > at")),
+    Index("movements_day", "day", postgresql_where=text("superseded_at is null")),
+    Index("movements_late", "day", postgresql_where=text("superseded_at is null and moved_at > at")),
     Index("movements_superseded", "superseded_at", postgresql_where=text("superseded_at is not null")),
+    comment="Each edition of a connection's ledger is a partition of its own (`revenue.partitions`).",
+    postgresql_partition_by="RANGE (connection, edition)",
 )  # fmt: skip
 
 mrr_days = Table(

@@ -7,6 +7,10 @@ import threading
 from collections.abc import Mapping
 
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
+
+from tidegate.revenue import partitions
+from tidegate.store.trouble import held_by_others
 
 BATCH = 1000
 
@@ -79,12 +83,10 @@ delete from tidegate.meter_forwards where id = any(array(
 delete from tidegate.outbox where id = any(array(
   select id from tidegate.outbox where at < now() - make_interval(days => :days) order by at limit :batch))""",
     "movements": """
-delete from tidegate.movements where id = any(array(
-  select id from tidegate.movements where superseded_at < now() - make_interval(days => :days) limit :batch))""",
-    "ledgers": f"""
-delete from tidegate.movements where id = any(array(
-  select m.id from ({OLD_LEDGERS}) l
-  join tidegate.movements m on m.connection = l.connection and m.edition = l.edition limit :batch))""",
+delete from tidegate.movements m using (
+  select tableoid as of, ctid as at from tidegate.movements
+  where superseded_at < now() - make_interval(days => :days) limit :batch) old
+where m.tableoid = old.of and m.ctid = old.at""",
     "requests": """
 delete from tidegate.requests where id = any(array(
   select id from (
@@ -102,7 +104,7 @@ delete from tidegate.tokens where id = any(array(
 }
 
 
-_WITH = {"meter_forwards": "usage", "tokens": "runs", "ledgers": "movements", "sync_plans": "requests"}
+_WITH = {"meter_forwards": "usage", "tokens": "runs", "sync_plans": "requests"}
 """Tables that go by the days of another."""
 
 
@@ -110,7 +112,7 @@ def forget_old(
     engine: Engine, days: Mapping[str, int] = DAYS, *, stop: threading.Event | None = None
 ) -> dict[str, int]:
     """Deletes the rows of each table that are older than its `days`; returns how many there were."""
-    deleted = dict.fromkeys(BATCHES, 0)
+    deleted = dict.fromkeys([*BATCHES, "ledgers"], 0)
     for table, batch in BATCHES.items():
         kept = days[_WITH.get(table, table)]
         while not (stop and stop.is_set()):
@@ -119,4 +121,26 @@ def forget_old(
             deleted[table] += count
             if count < BATCH:
                 break
+    if not (stop and stop.is_set()):
+        deleted["ledgers"] = _forget_ledgers(engine)
+        with engine.begin() as db:
+            db.execute(text("analyze tidegate.movements"))  # of the whole PostgreSQL itself takes no statistics
     return deleted
+
+
+def _forget_ledgers(engine: Engine) -> int:
+    """Drops the movements of old editions; returns how many rows they were. Where somebody looks at movements for too
+    long it is left to the next time.
+    """
+    with engine.connect() as db:
+        old = [(row.connection, row.edition) for row in db.execute(text(OLD_LEDGERS))]
+    rows = 0
+    for connection, edition in old:
+        try:
+            with engine.begin() as db:
+                db.execute(text("set local lock_timeout = '500ms'"))  # whoever comes after it waits as long
+                rows += partitions.drop(db, connection, edition)
+        except OperationalError as error:
+            if not held_by_others(error):
+                raise
+    return rows

@@ -44,7 +44,6 @@ comment on column tidegate.spans.provenance is 'observed or inferred';
 comment on column tidegate.spans.source is 'the event, reading or invoice that tells of it';
 
 create table tidegate.movements (
-    id bigint generated always as identity,
     edition integer not null,
     connection text not null,
     unit text not null,
@@ -62,18 +61,18 @@ create table tidegate.movements (
     price text not null,
     product text not null,
     recorded_at timestamptz default clock_timestamp() not null,
-    superseded_at timestamptz,
-    primary key (id)
-);
-create index movements_customer on tidegate.movements (connection, customer) where superseded_at is null;
-create index movements_day on tidegate.movements (connection, edition, day) where superseded_at is null;
-create index movements_late on tidegate.movements (connection, edition, day)
-    where superseded_at is null and moved_at > at;
-create unique index movements_standing on tidegate.movements (connection, edition, subscription, item, currency, at)
+    superseded_at timestamptz
+) partition by range (connection, edition);
+create index movements_day on tidegate.movements (day) where superseded_at is null;
+create index movements_late on tidegate.movements (day) where superseded_at is null and moved_at > at;
+create unique index movements_standing
+    on tidegate.movements (customer, subscription, item, currency, at, connection, edition)
     where superseded_at is null;
 create index movements_superseded on tidegate.movements (superseded_at) where superseded_at is not null;
-create index movements_unit on tidegate.movements (connection, edition, unit)
-    include (customer, currency, day, kind, amount) where superseded_at is null;
+create index movements_unit on tidegate.movements (unit) include (customer, currency, day, kind, amount)
+    where superseded_at is null;
+comment on table tidegate.movements is
+    'Each edition of a connection''s ledger is a partition of its own (`revenue.partitions`).';
 comment on column tidegate.movements.edition is 'of the connection''s ledger; a new policy begins a new one';
 comment on column tidegate.movements.unit is 'whose movement it is: contact:KEY, or the Stripe customer''s id';
 comment on column tidegate.movements.at is 'when the item changed';

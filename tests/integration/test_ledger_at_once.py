@@ -1,0 +1,134 @@
+"""An edition written at once: the same rows by every way of reading, a partition of its own, gone with its ledger."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+from tests.support.books import Books
+from tests.support.histories import day
+from tests.support.shop import opened
+
+from tidegate.revenue import checks, editions, partitions, rebuild
+from tidegate.revenue.editions import Terms
+from tidegate.store import snapshots
+from tidegate.workflows import ledger_policy, retention
+from tidegate.workflows.ledger_policy import write_movements
+
+NAMED = ", ".join(f'"{name}"' for name in rebuild.ROW)
+ROWS = f"""
+select {NAMED} from tidegate.movements
+where connection = 'acme' and edition = {{}} and superseded_at is null order by {NAMED}"""
+
+
+@pytest.fixture
+def books(fresh_database_url: str) -> Iterator[Books]:
+    with opened(fresh_database_url) as shop:
+        books = Books(shop)
+        for who in books.who(*"abcdefgh", "a"):
+            of = books.pays(who, 1000)
+            books.pays(who, 1000, day("2026-03-01"), of, quantity=3)
+        books.refresh()
+        yield books
+
+
+def rows(db: Connection, edition: int) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in db.execute(text(ROWS.format(edition)))]
+
+
+@pytest.mark.parametrize("way", ["beside", "alone"])
+def test_what_is_written_is_the_same_by_every_way_of_reading(
+    books: Books, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files: list[str] = []
+    saved = rebuild.Rebuild._saved  # pyright: ignore[reportPrivateUsage]
+
+    def save(*given: Any) -> Any:
+        files.append(given[2].name)
+        return saved(*given)
+
+    monkeypatch.setattr(rebuild.Rebuild, "_saved", save)
+    engine = books.shop.engine
+    engine.dispose()  # what a connection wrote a moment ago counts as the transaction's own
+    with engine.begin() as db:
+        if way == "alone":
+            db.execute(text("update tidegate.spans set listed = listed"))
+        ledger = editions.draft(db, "acme", Terms("default", {}, "", "America/New_York"))
+        written = write_movements(db, ledger)
+        assert rows(db, ledger.edition) == rows(db, editions.FIRST)
+        assert (written.added, written.superseded) == (18, 0)
+        assert write_movements(db, ledger) == (0, 0)
+        editions.adopt(db, ledger)
+    with engine.connect() as db:
+        assert {name: found for name, found in checks.broken(db, "acme").items() if found} == {}
+    read = ["spans", "links", "exclusions"]
+    assert files == [*(read if way == "alone" else []), *read, "standing"]
+
+
+def test_an_edition_is_a_partition_of_its_own_that_nobody_waits_for(books: Books) -> None:
+    engine, given = books.shop.engine, {"choices": {"unit": "customer"}}
+    with engine.connect() as reading, reading.begin():
+        reading.execute(text("select count(*) from tidegate.movements"))
+        told = ledger_policy.adopt(engine, books.shop.account, given, "me")
+    assert told["edition"] == 2
+    named = "select relid::regclass::text from pg_partition_tree('tidegate.movements') where isleaf order by 1"
+    assert books.shop.rows(named) == [("movements_acme_1",), ("movements_acme_2",)]
+    [who] = books.who("z")
+    books.pays(who, 700)
+    assert books.refresh() == (1, 1)
+    held = "select count(*) from tidegate.movements_acme_{}"
+    assert (books.shop.scalar(held.format(1)), books.shop.scalar(held.format(2))) == (18, 19)
+
+
+def test_superseding_touches_the_edition_in_force_alone(books: Books) -> None:
+    ledger_policy.adopt(books.shop.engine, books.shop.account, {"choices": {"unit": "customer"}}, "me")
+    with books.shop.engine.begin() as db:
+        db.execute(text("update tidegate.spans set mrr = mrr * 2"))
+        ledger = editions.begin(db, "acme")
+        assert write_movements(db, ledger) == (18, 18)
+    superseded = "select edition, count(*) from tidegate.movements where superseded_at is not null group by 1"
+    assert books.shop.rows(superseded) == [(2, 18)]
+
+
+def test_what_stands_is_brought_up_to_the_spans_by_connections_beside_too(books: Books) -> None:
+    engine = books.shop.engine
+    with engine.begin() as db:
+        db.execute(text("update tidegate.spans set mrr = mrr * 2 where subscription like '%_1'"))
+        db.execute(text("delete from tidegate.spans where subscription like '%_2'"))
+    engine.dispose()
+    with engine.begin() as db:
+        ledger = editions.begin(db, "acme")
+        assert snapshots.exported(db, ["spans"])
+        assert write_movements(db, ledger) == (2, 4)
+    with engine.connect() as db:
+        assert {name: found for name, found in checks.broken(db, "acme").items() if found} == {}
+
+
+def test_old_editions_go_with_their_partitions_unless_somebody_looks_at_them(books: Books) -> None:
+    engine, account = books.shop.engine, books.shop.account
+    for zone in ("UTC", "Asia/Tokyo", "Europe/Berlin", "Asia/Dubai", "Asia/Seoul"):
+        ledger_policy.adopt(engine, account, {"time_zone": zone}, "me")
+    with engine.connect() as reading, reading.begin():
+        reading.execute(text("select from tidegate.movements"))
+        assert _forgotten(engine) == 0
+    assert _forgotten(engine) == 36
+    assert _forgotten(engine) == 0
+    left = "select count(*), count(distinct edition) from tidegate.movements"
+    assert books.shop.rows(left) == [(18 * 4, 4)]
+    with engine.connect() as db:
+        assert not partitions.there(db, "acme", 2)
+        assert partitions.there(db, "acme", 3)
+
+
+def _forgotten(engine: Engine) -> int:
+    return retention.forget_old(engine)["ledgers"]
+
+
+def test_the_longest_name_of_a_connection_has_a_partition_of_its_own(engine: Engine) -> None:
+    one, other = "c" * 59 + "1", "c" * 59 + "2"
+    with engine.connect() as db:
+        for name in (one, other):
+            partitions.make(db, name, 12345)
+            assert partitions.there(db, name, 12345)
+        assert partitions.named(one, 12345) != partitions.named(other, 12345)
+        assert db.scalar(text("select count(*) from tidegate.movements where connection = :c"), {"c": one}) == 0
