@@ -347,12 +347,17 @@ def test_a_person_who_is_forgotten_is_sent_no_more_and_named_nowhere(warehouse: 
     warehouse.write("delete from accounts where id = 4")
     warehouse.run()  # what is wrong with a row is kept as long as the model has it
     [(id_,)] = warehouse.rows("select object_id from tidegate.sync_rows where key = '1'")
+    with engine.begin() as db:  # as a sync that names customers by their e-mail address keeps it
+        db.execute(text("""
+insert into tidegate.sync_associations (sync, resource, way, name, value, ids)
+values ('customers', 'customers', 'email', '', 'zyxwvuts@x.example', array[:id])"""), {"id": id_})  # fmt: skip
     with holding(warehouse):
         forget(engine, False, None, "ada", customer=id_, account=warehouse.account, only_preview=True)
         with pytest.raises(SyncRunning):
             forget(engine, False, None, "ada", customer=id_, account=warehouse.account, only_preview=False)
     done = forget(engine, False, None, "ada", customer=id_, account=warehouse.account, only_preview=False)
     assert (done.rows["tidegate.requests"], done.rows["tidegate.sync_rows"]) == (1, 1)
+    assert warehouse.rows("select * from tidegate.sync_associations") == []
     assert mentions(warehouse) == set()
     imported(warehouse.hub, warehouse.account, full=True)
     warehouse.write("update accounts set tier = 'zyxwvuts2' where id = 1")

@@ -42,11 +42,18 @@ class Row:
 
 def of(db: Connection, sync: str, keys: Sequence[str]) -> dict[str, Row]:
     """The rows of these keys, by key."""
+    found = db.execute(_OF, {"sync": sync, "keys": list(keys)}).all()
+    return {row[0]: _row(*row) for row in found}
+
+
+def _row(
+    key: str, hash_: int, state: str, object_id: str | None, ours: bool, generation: int, why: str,
+    seen_at: datetime | None, parent: str | None, retires: str | None, wrote: str, showed: str, problems: str,
+) -> Row:  # fmt: skip
+    """A row as `_OF` reads it: the documents as JSON."""
     read = msgspec.json.decode
-    return {
-        values[0]: Row(*values, read(wrote), read(showed), read(problems))
-        for *values, wrote, showed, problems in db.execute(_OF, {"sync": sync, "keys": list(keys)}).all()
-    }
+    said = (read(wrote), read(showed), read(problems))
+    return Row(key, hash_, state, object_id, ours, generation, why, seen_at, parent, retires, *said)
 
 
 def left(db: Connection, sync: str) -> list[tuple[str, int]]:
