@@ -32,7 +32,7 @@ def prepared(slow: Company, name: str, folder: Path) -> Warehouse:
     """A sync with rows to be sent, on a connection of its own."""
     hub = slow.own.hub
     account = connected(hub, slow.sandbox, name, write_key=slow.sandbox.key)
-    imported(hub, account, "customers")
+    imported(hub, account)
     warehouse = Warehouse(hub, slow.sandbox, account, folder / "warehouse.duckdb")
     columns = f"n as id, '{name}-' || n as mark, 'Ada' as name"
     warehouse.write(f"create table {name} as select {columns} from range({MANY}) t(n)")

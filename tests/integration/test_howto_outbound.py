@@ -28,7 +28,7 @@ def sandbox(
     asked = ["--api-key", "-", "--write-key", "-", "--api-base", sandbox.url, "--name", "test", "--rate", "0"]
     connecting = CliRunner().invoke(app, ["connect", *asked], input=f"{sandbox.key}\n{sandbox.key}\n")
     assert connecting.exit_code == 0, connecting.output
-    assert CliRunner().invoke(app, ["import", "--resource", "customers"]).exit_code == 0
+    assert CliRunner().invoke(app, ["import"]).exit_code == 0
     with duckdb.connect(tmp_path / "warehouse.duckdb") as db:
         db.execute(ACCOUNTS)
     yield sandbox

@@ -54,7 +54,7 @@ def desk(tmp_path: Path, fresh_database_url: str, make_sandbox: Callable[..., Sa
     desk = Desk(tmp_path, fresh_database_url, sandbox)
     asked = ("--api-key", "-", "--write-key", "-", "--api-base", sandbox.url, "--name", "test", "--rate", "0")
     desk("connect", *asked, stdin=f"{sandbox.key}\n{sandbox.key}\n")
-    desk("import", "--resource", "customers")
+    desk("import")
     desk.write(ACCOUNTS)
     return desk
 

@@ -160,6 +160,6 @@ def test_nothing_is_prorated_as_stripe_likes(shop: Shop, desk: Desk) -> None:
     for name in ("trial_end", "billing_cycle_anchor", "cancel_at"):
         with pytest.raises(SyncInvalid, match=f"say what a change of {name} costs"):
             desk.sync("pro2", "subscriptions", {"id": "mark"}, {name: {"value": "2031-01-01"}}, mode="update")
-    with pytest.raises(SyncInvalid, match="it is the time that a new one is billed from"):
+    with pytest.raises(SyncInvalid, match="it is the time that a new subscription is billed from"):
         desk.sync("pro2", "subscriptions", {"id": "mark"},
                   {"billing_cycle_anchor": {"value": "now"}, "proration_behavior": {"value": "none"}})  # fmt: skip

@@ -58,7 +58,7 @@ truncate tidegate.connections, tidegate.sources, tidegate.models, tidegate.syncs
   tidegate.requests, tidegate.runs, tidegate.pauses, tidegate.catalog_changes cascade""")
         )
         _, token = tokens.create(db, "boss", ["admin"])
-    imported(hub, connected(hub, sandbox, write_key=sandbox.key), "customers")
+    imported(hub, connected(hub, sandbox, write_key=sandbox.key))
     with (
         serving(create_app(hub, ring_drain=lambda _db, _connection: None)) as url,
         Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client,
