@@ -49,7 +49,7 @@ def list_(
 
 @app.command("show")
 def show_(contact: Ref, connection: ConnectionName = None, as_json: AsJson = False) -> None:
-    """Show a contact: ids, e-mails, customers and how each is known, members, packages, subscriptions, usage."""
+    """Show a contact: ids, e-mails, customers and how each is known, members, packages, subscriptions, usage, sales."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.contacts import directory
@@ -103,6 +103,13 @@ def print_contact(found: dict[str, Any]) -> None:
             for key, one in found["usage"].items()
         ]
         show.table(["feature", "used", "limit", "resets"], rows)
+    if sold := [one for one in found["changes"] if "run" in one["what"]]:
+        rows = [(one["at"], one["by"], one["action"], *(one["what"][name] for name in SOLD)) for one in sold]
+        show.table(["at", "by", "did in Stripe", *SOLD], rows)
+
+
+SOLD = ("package", "id", "run")
+"""What is told of a change that was sent to Stripe from here."""
 
 
 def _items(items: list[dict[str, Any]]) -> str:
