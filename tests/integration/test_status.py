@@ -300,7 +300,8 @@ def test_every_problem_that_has_a_remedy_can_be_made(live: Live) -> None:
         "sync_unfinished",
         "outbound_paused",
     }  # test_sync_operation.py, test_sync_links.py
-    made = {code for code, _, _ in PROBLEMS} | {"not_imported", "no_worker", "disk_low"} | of_syncs
+    of_usage = {"usage_failed", "usage_late"}  # test_forward_usage.py
+    made = {code for code, _, _ in PROBLEMS} | {"not_imported", "no_worker", "disk_low"} | of_syncs | of_usage
     assert made == set(problems.REMEDIES)
 
 

@@ -69,5 +69,6 @@ where r.connection = :connection and r.path = :path and r.state in ('done', 'int
 union all
 select f.value::text, f.state = 'sent' from tidegate.meter_forwards f
 where f.connection = :connection and f.event_name = :event_name and f.customer = :customer
-  and f.state in ('sent', 'intended') and f.takes_back is null
+  and (f.state in ('sent', 'intended', 'unknown') or f.state = 'discarded' and f.intended_at is not null)
+  and f.takes_back is null
   and floor(extract(epoch from f.at)) >= :begin and floor(extract(epoch from f.at)) < :end""")
