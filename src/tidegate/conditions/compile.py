@@ -24,7 +24,7 @@ class Compiled:
 
 
 def compiled(node: Node, prefix: str = "c") -> Compiled:
-    """The condition as an expression over `f` (facts) and `c` (contacts). `prefix`: of the names of its values, so that
+    """The condition as an expression over what its fields stand in. `prefix`: of the names of its values, so that
     several conditions can stand in one statement.
     """
     into = Compiled()

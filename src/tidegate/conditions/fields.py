@@ -22,7 +22,7 @@ _WORDS: Mapping[Kind, str] = {
 class Field:
     """A field of a contact.
 
-    `sql`: its value, of tables that whoever compiles joins (`f` the facts, `c` the contact); null where it is unknown.
+    `sql`: its value, of tables that whoever asks joins (`contact_fields.CONTACTS`); null where it is unknown.
     `values`: all that a text or a list's entries can be; empty: anything. `path`: the keys of a property.
     """
 
