@@ -1,4 +1,4 @@
-"""The fields of a contact: what semantics.md §6 lists, each of a column of its worth (`f`), its lifecycle (`l`) or itself (`c`)."""
+"""The fields of a contact: each of a column of its worth (`f`), of its lifecycle (`l`) or of itself (`c`)."""
 
 from tidegate.conditions.fields import Field, Fields
 
@@ -25,8 +25,11 @@ _ROWS = (
     Field("subscriptions", "number", "coalesce(f.subscriptions, 0)::numeric", "how many count towards its MRR"),
     Field("mrr", "number", "l.mrr_total", "a month, in the base currency or its only one, in whole units: 49.50"),
     Field("ever_paid", "flag", "(f.customer_since is not null)", "whether its MRR was ever above 0"),
+    Field("mrr_trend", "number", "l.mrr_trend", "MRR as a part of what it was 90 days ago: 0.8 is a fifth less"),
+    Field("downgraded_at", "instant", "l.downgraded_at", "the last time that it went down to less"),
     Field("currencies", "list", "l.currencies", "in which it pays, such as usd"),
     Field("intervals", "list", "l.intervals", "of its prices", ("day", "week", "month", "year")),
+    Field("interval_months", "number", "l.interval_months", "the longest interval that it pays for, in months"),
     Field("packages", "list", "l.packages", "keys of the packages that it holds"),
     Field("quantity", "number", "l.quantity::numeric", "of all its items, seats for the most part"),
     Field("renews_at", "instant", "f.renews_at", "the next renewal; unknown when it ends or is paused before"),
@@ -40,7 +43,11 @@ _ROWS = (
     Field("payments.failed", "number", "coalesce(l.failed_attempts, 0)::numeric", "failed attempts of open invoices"),
     Field("payments.decline_code", "text", "l.decline_code", "why the last one failed, in Stripe's words"),
     Field("payments.next_attempt_at", "instant", "l.next_attempt_at", "when Stripe tries again"),
-    Field("days_past_due", "number", f"case when l.past_due_since <= :as_of then {_days(':as_of - l.past_due_since')} end", "days since the oldest debt was due"),
+    Field(
+        "days_past_due", "number",
+        f"case when l.past_due_since <= :as_of then {_days(':as_of - l.past_due_since')} end",
+        "days since the oldest debt was due",
+    ),
     Field("amount_open", "number", "coalesce(l.open_total, 0)", "of open invoices, as MRR is told"),
     Field("invoices.open", "number", "coalesce(l.open_invoices, 0)::numeric", "how many are open"),
     Field(
@@ -59,7 +66,10 @@ _ROWS = (
     Field("cancellation.reason", "text", "l.cancellation_reason", "what was said on the last cancellation"),
     Field("usage", "number", "l.usage_share", "the fullest metered feature: 0.8 is 80 % of its limit"),
     Field("last_active_at", "instant", "l.last_active_at", "the last use of a metered feature"),
+    Field("days_inactive", "number", _days(":as_of - l.last_active_at"), "days since the last use"),
     Field("health", "number", "l.health", "its score, 0 to 100; unknown where too little is known"),
+    Field("unhealthy", "flag", "(l.unhealthy_since is not null)", "its health fell below 40 and is not 45 again"),
+    Field("segments", "list", "l.segments", "keys of the segments that it is in"),
     Field("stage", "text", "l.stage", "key of the stage that it is in"),
 )  # fmt: skip
 

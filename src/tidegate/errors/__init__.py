@@ -55,6 +55,9 @@ TidegateError
 │   ├── PlanStale
 │   ├── RunNotReverted
 │   ├── OutboundInUse
+│   ├── LifecycleInvalid
+│   ├── LifecycleUnknown
+│   ├── AlertUnknown
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
 │   ├── CustomerUnknown
@@ -150,6 +153,7 @@ from tidegate.errors.database import (
 )
 from tidegate.errors.entitlements import PreviewNeeded, PreviewStale, UsageInvalid
 from tidegate.errors.installation import AssetMissing, ConfigurationError, HubBusy, PortTaken, SecretKeyLost
+from tidegate.errors.lifecycle import AlertUnknown, LifecycleInvalid, LifecycleUnknown
 from tidegate.errors.mirror import (
     BodyTooLarge,
     CustomerUnknown,
@@ -212,6 +216,7 @@ from tidegate.errors.stripe import (
 __all__ = [
     "ENDS_THE_WORK",
     "OUTCOMES",
+    "AlertUnknown",
     "AssetMissing",
     "BodyTooLarge",
     "CatalogInvalid",
@@ -253,6 +258,8 @@ __all__ = [
     "ImportTakenOver",
     "InboxBusy",
     "LedgerMissing",
+    "LifecycleInvalid",
+    "LifecycleUnknown",
     "ManagedByFile",
     "MigrationNeeded",
     "ModelInvalid",

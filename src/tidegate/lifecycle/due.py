@@ -1,4 +1,4 @@
-"""The queue of contacts whose facts may be others than those that are kept; the refresh writes it in its transaction."""
+"""The queue of contacts whose facts may be others by now; the refresh writes it in its transaction."""
 
 from collections.abc import Sequence
 

@@ -33,10 +33,10 @@ def keep_facts(
 
 
 _COLUMNS = (
-    "status", "country", "currencies", "intervals", "quantity", "packages", "mrr_total", "open_total",
-    "failed_attempts", "decline_code", "next_attempt_at", "past_due_since", "due_dates", "open_invoices", "void_invoices",
-    "uncollectible_invoices", "latest_invoice_status", "card_expires_at", "has_backup", "cancellation_reason",
-    "usage_share", "last_active_at",
+    "status", "country", "currencies", "intervals", "quantity", "packages", "mrr_total", "open_total", "mrr_trend",
+    "downgraded_at", "interval_months", "failing_invoice", "failed_attempts", "decline_code", "next_attempt_at",
+    "past_due_since", "due_dates", "open_invoices", "void_invoices", "uncollectible_invoices", "latest_invoice_status",
+    "card_expires_at", "has_backup", "cancellation_reason", "usage_share", "last_active_at",
 )  # fmt: skip
 
 
@@ -75,7 +75,9 @@ states as (
   from subscribed group by contact),
 items as (
   select s.contact, coalesce(array_agg(distinct i.interval order by i.interval)
-      filter (where i.interval is not null), '{{}}') as intervals, sum(i.quantity)::bigint as quantity
+      filter (where i.interval is not null), '{{}}') as intervals, sum(i.quantity)::bigint as quantity,
+    max(i.interval_count * case i.interval when 'year' then 12 when 'month' then 1 when 'week' then 12 / 52.0
+      when 'day' then 12 / 365.0 end) as interval_months
   from subscribed s
   join stripe.subscription_items i on i.connection = s.connection and i.subscription = s.id and i.deleted_at is null
   where s.live group by s.contact)"""
@@ -110,6 +112,7 @@ billed as materialized (
 invoices as (
   select contact, coalesce(sum(attempt_count) filter (where status = 'open'), 0)::bigint as failed_attempts,
     min(next_payment_attempt) filter (where status = 'open') as next_attempt_at,
+    (array_agg(id order by created, id) filter (where status = 'open' and attempt_count > 0))[1] as failing_invoice,
     min(due_date) filter (where status = 'open' and collection_method = 'send_invoice') as due_since,
     coalesce(array_agg(coalesce(due_date, finalized_at) order by id) filter (where status = 'open' and (
       due_date is not null or attempt_count > 0)), '{}') as due_dates,
@@ -123,6 +126,20 @@ declined as (
   join stripe.charges c on c.connection = t.connection and c.customer = t.customer and c.status = 'failed'
     and c.deleted_at is null
   order by t.contact, c.created desc, c.id desc)"""
+
+_MOVED = """
+moved as (
+  select t.contact, max(m.moved_at) filter (where m.kind = 'contraction') as downgraded_at,
+    case when bool_and(u.unit is not null) filter (where m.moved_at > :as_of - interval '90 days') is not false
+      and (:based or count(distinct m.currency) = 1)
+    then coalesce(sum(m.amount * u.unit) filter (where m.moved_at > :as_of - interval '90 days'), 0) / 1000000
+    end as recent
+  from theirs t
+  join tidegate.ledgers g on g.connection = t.connection and g.adopted_at is not null and g.retired_at is null
+  join tidegate.movements m on m.connection = t.connection and m.customer = t.customer and m.superseded_at is null
+    and m.edition = g.edition and m.moved_at <= :as_of
+  left join units u on u.currency = m.currency
+  group by t.contact)"""
 
 _CARDS = f"""
 charged as materialized (
@@ -162,8 +179,8 @@ _PUT = text(f"""
 with these as materialized (select unnest(cast(:contacts as bigint[])) as contact),
 units as materialized (
   select unnest(cast(:currencies as text[])) as currency, unnest(cast(:units as numeric[])) as unit),
-{_SUBSCRIPTIONS}, {_PACKAGES}, {_INVOICES}, {_CARDS}, {_USAGE},
-fresh as materialized (
+{_SUBSCRIPTIONS}, {_PACKAGES}, {_INVOICES}, {_MOVED}, {_CARDS}, {_USAGE},
+worth as materialized (
   select t.contact, s.status,
     (select min(c.country) from theirs h join stripe.customers c on c.connection = h.connection and c.id = h.customer
      where h.contact = t.contact and c.deleted_at is null) as country,
@@ -180,6 +197,7 @@ fresh as materialized (
       where b.contact = t.contact and b.status = 'open' group by b.currency''')
 },
       case when coalesce(v.open_invoices, 0) = 0 then 0 end) as open_total,
+    m.recent, m.downgraded_at, i.interval_months, v.failing_invoice,
     coalesce(v.failed_attempts, 0) as failed_attempts, d.decline_code, v.next_attempt_at,
     least(s.overdue_since, v.due_since) as past_due_since, coalesce(v.due_dates, '{{}}') as due_dates,
     coalesce(v.open_invoices, 0)::int as open_invoices, coalesce(v.void_invoices, 0)::int as void_invoices,
@@ -190,7 +208,11 @@ fresh as materialized (
   left join states s on s.contact = t.contact left join items i on i.contact = t.contact
   left join packages p on p.contact = t.contact left join invoices v on v.contact = t.contact
   left join declined d on d.contact = t.contact left join cards k on k.contact = t.contact
-  left join shares u on u.contact = t.contact left join active a on a.contact = t.contact)
+  left join shares u on u.contact = t.contact left join active a on a.contact = t.contact
+  left join moved m on m.contact = t.contact),
+fresh as materialized (
+  select *, case when mrr_total - recent > 0 then round(mrr_total / (mrr_total - recent), 4) end as mrr_trend
+  from worth)
 insert into tidegate.contact_lifecycle as o (contact, {_columns()})
 select contact, {_columns()} from fresh n where not exists (
   select from tidegate.contact_lifecycle o

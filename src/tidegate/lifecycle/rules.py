@@ -12,7 +12,6 @@ from tidegate.conditions.parse import parse
 from tidegate.errors.wrong import Wrong
 
 EXPIRING_DAYS = 30
-UNHEALTHY = 40
 AT_RISK: Mapping[str, Any] = {
     "any": [
         {"field": "any_subscription.status", "has": "past_due"},
@@ -25,7 +24,7 @@ AT_RISK: Mapping[str, Any] = {
                 {"field": "card.backup", "is_not": True},
             ]
         },
-        {"field": "health", "below": UNHEALTHY},
+        {"field": "unhealthy", "is": True},
     ]
 }
 """Past due, unpaid, scheduled to cancel, a card that expires with no valid backup, unhealthy."""
@@ -104,10 +103,25 @@ def wrong_stages(stages: Sequence[Rule]) -> list[Wrong]:
         said = f"{', '.join(defaults)} have none" if defaults else "each has one"
         found.append(Wrong("stages", f"exactly one stage has no `when`, for whomever no other takes; {said}"))
     found += [
-        Wrong(f"{stage.key}.when", "a stage cannot ask for the stage")
+        Wrong(f"{stage.key}.when", f"a stage cannot ask for {test}")
         for stage in stages
         for test in _tests(stage)
-        if test == "stage"
+        if test in {"segments", "stage"}
+    ]
+    return found
+
+
+def wrong_segments(segments: Sequence[Rule]) -> list[Wrong]:
+    """What is wrong with segments: their conditions, two of one key, one that asks for places itself."""
+    found = [fault for one in segments for fault in read(one)[1]]
+    keys = [one.key for one in segments]
+    found += [Wrong(key, "two segments have this key") for key in sorted(set(keys)) if keys.count(key) > 1]
+    found += [Wrong(one.key, "a segment needs `when`") for one in segments if one.when is None]
+    found += [
+        Wrong(f"{one.key}.when", f"a segment cannot ask for {test}")
+        for one in segments
+        for test in _tests(one)
+        if test in {"segments", "stage"}
     ]
     return found
 

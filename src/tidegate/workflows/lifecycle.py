@@ -1,16 +1,14 @@
-"""Keeps the lifecycle in step: facts of contacts that changed, and the stage of everybody, whatever moved it."""
+"""Keeps the lifecycle in step: facts of contacts that changed; health, stage, segments and alerts of everybody."""
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from sqlalchemy import Connection, Engine, text
 
-from tidegate.lifecycle import due, facts, stages
-from tidegate.lifecycle.rules import STAGES
-from tidegate.lifecycle.stages import Because
+from tidegate.lifecycle import alerts, due, facts, health, placing, rulebook
 from tidegate.money import exponent
 from tidegate.revenue import rate_files
 
@@ -20,17 +18,27 @@ BATCH = 1_000
 
 @dataclass(slots=True)
 class Kept:
-    """What was done: contacts whose facts were looked at, rows of facts written, contacts that came to another stage."""
+    """What was done: contacts whose facts were looked at, rows of facts written, healths kept, contacts that came to
+    another stage or segment, alerts opened and resolved.
+    """
 
     contacts: int = 0
     facts: int = 0
+    healths: int = 0
     moved: int = 0
+    opened: int = 0
+    resolved: int = 0
+
+    def as_json(self) -> dict[str, int]:
+        """As a JSON object."""
+        return asdict(self)
 
 
 def keep(engine: Engine, *, as_of: datetime | None = None, stop: threading.Event | None = None) -> Kept:
-    """Brings facts and stages up to all that changed, and up to the time; each batch is its own transaction.
+    """Brings facts, health, stages, segments and alerts up to all that changed, and up to the time.
 
-    `as_of`: the instant to look from; the database's clock where it is not said.
+    `as_of`: the instant to look from; the database's clock where it is not said. Facts go by batches, each its own
+    transaction; the rest is of all contacts at once, because time moves those as well that nothing happened to.
     """
     kept = Kept()
     while not (stop and stop.is_set()):
@@ -39,20 +47,24 @@ def keep(engine: Engine, *, as_of: datetime | None = None, stop: threading.Event
             if contacts:
                 at = as_of or _now(db)
                 kept.facts += facts.keep_facts(db, contacts, *_units(db, contacts, at), at)
-                kept.moved += _move(db, at, "facts", contacts)
         kept.contacts += len(contacts)
         if len(contacts) < BATCH:
             break
     with engine.begin() as db:
-        kept.moved += _move(db, as_of or _now(db), "facts")
+        rulebook.lock(db)
+        _place(db, as_of or _now(db), kept)
     return kept
 
 
-def _move(db: Connection, as_of: datetime, because: Because, contacts: Sequence[int] | None = None) -> int:
-    rules = stages.staged(STAGES)
-    found = stages.moves(db, rules, as_of, contacts)
-    stages.carry_out(db, rules, found, as_of, because)
-    return len(found)
+def _place(db: Connection, as_of: datetime, kept: Kept) -> None:
+    kept.healths += health.keep(db, rulebook.components(db), as_of)
+    rules = rulebook.load(db)
+    moves = placing.moves(db, rules, as_of)
+    placing.carry_out(db, rules, moves, as_of, "facts")
+    kept.moved += len(moves)
+    told = alerts.keep(db, alerts.RULES, as_of)
+    kept.opened += told.opened
+    kept.resolved += told.resolved
 
 
 def _units(db: Connection, contacts: Sequence[int], as_of: datetime) -> tuple[dict[str, Decimal], str]:
