@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Literal
 
 from sqlalchemy import Connection, text
 
@@ -21,6 +22,11 @@ def components(db: Connection) -> Sequence[Component]:
     """The components of health; without any of your own the default table."""
     found = [parse(row.key, row.spec)[0] for row in db.execute(_COMPONENTS)]
     return [one for one in found if one is not None] or COMPONENTS
+
+
+def managed_by(db: Connection, what: Literal["stages", "segments"]) -> str:
+    """Who wrote them: `file`, or "" for anybody, and where nobody did."""
+    return db.scalar(text(f"select managed_by from tidegate.{what} limit 1")) or ""
 
 
 def lock(db: Connection) -> None:

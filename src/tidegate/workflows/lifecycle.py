@@ -45,14 +45,14 @@ def keep(engine: Engine, *, as_of: datetime | None = None, stop: threading.Event
         with engine.begin() as db:
             contacts = due.take(db, BATCH)
             if contacts:
-                at = as_of or _now(db)
+                at = as_of or now(db)
                 kept.facts += facts.keep_facts(db, contacts, *_units(db, contacts, at), at)
         kept.contacts += len(contacts)
         if len(contacts) < BATCH:
             break
     with engine.begin() as db:
         rulebook.lock(db)
-        _place(db, as_of or _now(db), kept)
+        _place(db, as_of or now(db), kept)
     return kept
 
 
@@ -85,7 +85,8 @@ def _units(db: Connection, contacts: Sequence[int], as_of: datetime) -> tuple[di
     return found, base
 
 
-def _now(db: Connection) -> datetime:
+def now(db: Connection) -> datetime:
+    """The database's time, UTC: one clock for all machines."""
     return db.execute(text("select clock_timestamp()")).scalar_one().astimezone(UTC)
 
 
