@@ -1,6 +1,6 @@
 """`tidegate health`: of all contacts together, or of one with the part of each component."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ def health(
     from tidegate.lifecycle import listing, rulebook
 
     with opened() as hub, hub.engine.connect() as db:
+        told: dict[str, Any]
         if contact is None:
             told = listing.portfolio(db)
         else:
@@ -33,7 +34,7 @@ def health(
         show.table(["health", "contacts", "MRR"], rows)
         show.line(f"Of all, weighted by MRR: {_score(told['health'])}")
         return
-    parts = told.get("parts") or {}
+    parts: dict[str, Any] = told.get("parts") or {}
     show.table(["component", "weight", "score"], [(key, weight, parts.get(key)) for key, weight in weights.items()])
     covered = told.get("coverage")
     show.line(f"{told['contact']}: {_score(told.get('health'))}, of {float(covered or 0):.0%} of the weight.")

@@ -42,10 +42,10 @@ class Preview:
 
     def as_json(self) -> dict[str, Any]:
         """As a JSON object."""
-        moves = [{"from": one[0], "to": one[1], "contacts": count} for one, count in self.stages.items()]
+        most_first = sorted(self.stages.items(), key=lambda one: -one[1])
         return {
             "contacts": self.contacts,
-            "moves": sorted(moves, key=lambda one: -one["contacts"]),
+            "moves": [{"from": before, "to": after, "contacts": count} for (before, after), count in most_first],
             "entered": self.entered,
             "left": self.left,
             "token": self.token,
