@@ -52,13 +52,15 @@ def test_every_rule_is_sound() -> None:
     ids=str,
 )
 def test_each_rule_alerts_of_what_it_is_named_after(people: People, facts: dict[str, Any], rules: list[str]) -> None:
-    key = people.add(**facts)
+    key = people.add("acme", None, **facts)
     people.pass_()
     assert [rule for rule, _ in people.alerts(key)] == rules
 
 
 def test_an_occurrence_alerts_once_and_the_next_one_again(people: People) -> None:
-    key = people.add(failed_attempts=1, failing_invoice="in_1")
+    key = people.add()
+    people.pass_()
+    people.set(key, failed_attempts=1, failing_invoice="in_1")
     assert people.pass_().opened == 1
     people.set(key, failed_attempts=2)
     assert people.pass_(1).opened == 0
@@ -69,6 +71,12 @@ def test_an_occurrence_alerts_once_and_the_next_one_again(people: People) -> Non
     assert people.alerts() == [("payment_failed", "resolved"), ("payment_failed", "open")]
     told = [(kind, data["occurrence"]) for kind, data in people.told()]
     assert told == [("alert.opened", "in_1"), ("alert.resolved", "in_1"), ("alert.opened", "in_2")]
+
+
+def test_who_comes_with_a_past_has_its_alerts_and_nobody_is_told(people: People) -> None:
+    people.add(failed_attempts=1, failing_invoice="in_1")
+    assert people.pass_().opened == 1
+    assert people.told() == []
 
 
 def test_one_occurrence_gives_way_to_the_next_at_once(people: People) -> None:
@@ -143,7 +151,7 @@ HEALTHY: dict[str, Any] = {
 
 
 def test_health_is_the_weighted_mean_of_what_has_data(people: People) -> None:
-    whole = people.add("whole", **HEALTHY)
+    whole = people.add("whole", None, **HEALTHY)
     some = people.add("some", status="active", latest_invoice_status="paid", mrr_total=50, mrr_trend=Decimal("0.9"))
     people.pass_()
     assert (people.of(whole, "health"), people.of(whole, "health_coverage")) == (100, 1)
@@ -156,7 +164,7 @@ def test_too_little_data_is_unknown_and_never_fifty(people: People) -> None:
     key = people.add(status="active", latest_invoice_status="paid")
     people.pass_()
     assert (people.of(key, "health"), people.of(key, "health_coverage")) == (None, Decimal("0.3"))
-    gone = people.add("gone", **HEALTHY | {"status": "canceled"})
+    gone = people.add("gone", None, **HEALTHY | {"status": "canceled"})
     people.pass_()
     assert people.of(gone, "health") is None
 
@@ -166,7 +174,7 @@ def test_too_little_data_is_unknown_and_never_fifty(people: People) -> None:
 )
 def test_a_curve_is_straight_between_its_points_and_level_beyond(people: People, days: float, score: float) -> None:
     late = {"past_due_since": day(-days)} if days >= 0 else {"past_due_since": NOW}
-    key = people.add(**HEALTHY | late)
+    key = people.add("acme", None, **HEALTHY | late)
     people.pass_()
     assert people.of(key, "health_parts")["payment"] == score
 
@@ -195,7 +203,7 @@ def test_around_the_threshold_it_alerts_once(people: People) -> None:
 
 
 def test_what_changes_by_less_than_a_point_is_not_kept_each_time(people: People) -> None:
-    key = people.add(**HEALTHY | {"customer_since": day(-100)})
+    key = people.add("acme", None, **HEALTHY | {"customer_since": day(-100)})
     for _ in range(5):
         people.pass_(1)
     assert len(people.rows("select from tidegate.health_history where contact = :key", key=key)) < 5

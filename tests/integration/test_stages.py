@@ -53,7 +53,7 @@ def test_the_rules_that_hold_without_a_word_are_sound() -> None:
     ids=str,
 )
 def test_the_first_stage_that_holds_is_the_contacts(people: People, facts: dict[str, Any], stage: str) -> None:
-    key = people.add(**facts)
+    key = people.add("acme", None, **facts)
     if "unhealthy_since" in facts:  # its health is what the components say
         people.set(key, past_due_since=NOW - timedelta(days=40), latest_invoice_status="open", mrr_trend=0.1)
         people.set(key, customer_since=NOW - timedelta(days=1), mrr_total=0)
@@ -132,7 +132,7 @@ def test_whoever_comes_back_leaves_churned_again(people: People) -> None:
     ids=str,
 )
 def test_segments_hold_side_by_side(people: People, facts: dict[str, Any], segments: list[str]) -> None:
-    key = people.add(**facts)
+    key = people.add("acme", None, **facts)
     people.pass_()
     assert people.of(key, "segments") == segments
 

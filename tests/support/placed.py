@@ -22,7 +22,7 @@ class People:
             for table in _KEPT:
                 db.execute(text(f"delete from tidegate.{table}"))
 
-    def add(self, ref: str = "acme", *, properties: dict[str, Any] | None = None, **facts: Any) -> int:
+    def add(self, ref: str = "acme", properties: dict[str, Any] | None = None, **facts: Any) -> int:
         """A contact (its internal key) with these columns of `contact_facts` and `contact_lifecycle`."""
         with self.hub.engine.begin() as db:
             key = db.execute(

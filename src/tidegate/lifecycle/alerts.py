@@ -1,7 +1,7 @@
 """Alerts of contacts: opened once per occurrence where a rule holds, resolved by the facts, moved by people between."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -93,27 +93,29 @@ class Kept:
     woken: int = 0
 
 
-def keep(db: Connection, rules: Sequence[AlertRule], as_of: datetime, contacts: Sequence[int] | None = None) -> Kept:
-    """Opens and resolves alerts of these contacts (internal keys), or of all."""
+def keep(db: Connection, rules: Sequence[AlertRule], as_of: datetime, untold: Collection[int] = ()) -> Kept:
+    """Opens and resolves alerts of all contacts. `untold`: those (internal keys) that came only now, with a past that
+    nobody is told of.
+    """
     kept = Kept(woken=db.execute(_WAKE, {"as_of": as_of}).rowcount)
     for rule in rules:
-        kept.opened += _open(db, rule, as_of, contacts)
-        kept.resolved += _resolve(db, rule, as_of, contacts)
+        kept.opened += _open(db, rule, as_of, untold)
+        kept.resolved += _resolve(db, rule, as_of)
     return kept
 
 
-def _open(db: Connection, rule: AlertRule, as_of: datetime, contacts: Sequence[int] | None) -> int:
+def _open(db: Connection, rule: AlertRule, as_of: datetime, untold: Collection[int]) -> int:
     node = condition(rule)
     made = compiled(node)
     rows = db.execute(
         text(f"""
 select n.contact, n.occurrence from (
-  select c.key as contact, coalesce({rule.occurrence}, '') as occurrence {CONTACTS} {_among(contacts)} and {made.sql}) n
+  select c.key as contact, coalesce({rule.occurrence}, '') as occurrence {CONTACTS} and {made.sql}) n
 where not exists (
   select from tidegate.alerts a
   where a.contact = n.contact and a.rule = :rule and a.occurrence = n.occurrence)
 order by n.contact"""),
-        made.values | {"rule": rule.key, "as_of": as_of} | _values(contacts),
+        made.values | {"rule": rule.key, "as_of": as_of},
     ).all()
     for at in range(0, len(rows), BATCH):
         some = rows[at : at + BATCH]
@@ -136,23 +138,22 @@ order by n.contact"""),
                     row.contact,
                 )
                 for row, reason in zip(some, why, strict=True)
-                if row.contact in opened
+                if row.contact in opened and row.contact not in untold
             ],
         )
     return len(rows)
 
 
-def _resolve(db: Connection, rule: AlertRule, as_of: datetime, contacts: Sequence[int] | None) -> int:
+def _resolve(db: Connection, rule: AlertRule, as_of: datetime) -> int:
     """What the facts do not say any more, or say of another occurrence."""
     made = compiled(condition(rule))
-    among = "" if contacts is None else "and a.contact = any(cast(:contacts as bigint[]))"
     rows = db.execute(
         text(f"""
 update tidegate.alerts a set state = 'resolved', changed_at = :as_of, changed_by = '', snoozed_until = null
-where a.rule = :rule and a.state not in ('dismissed', 'resolved') {among} and not exists (
+where a.rule = :rule and a.state not in ('dismissed', 'resolved') and not exists (
   select {CONTACTS} and c.key = a.contact and {made.sql} and coalesce({rule.occurrence}, '') = a.occurrence)
 returning a.id, a.contact, a.occurrence"""),
-        made.values | {"rule": rule.key, "as_of": as_of} | _values(contacts),
+        made.values | {"rule": rule.key, "as_of": as_of},
     ).all()
     tell(
         db,
@@ -162,14 +163,6 @@ returning a.id, a.contact, a.occurrence"""),
         ],
     )
     return len(rows)
-
-
-def _among(contacts: Sequence[int] | None) -> str:
-    return "" if contacts is None else "and c.key = any(cast(:contacts as bigint[]))"
-
-
-def _values(contacts: Sequence[int] | None) -> dict[str, Any]:
-    return {"contacts": None if contacts is None else list(contacts)}
 
 
 def move(

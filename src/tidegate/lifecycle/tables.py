@@ -67,6 +67,14 @@ lifecycle_due = Table(
     Column("since", Time, nullable=False, server_default=func.clock_timestamp()),
 )
 
+lifecycle_state = Table(
+    "lifecycle_state",
+    metadata,
+    Column("alone", Boolean, primary_key=True, server_default=text("true"), comment="one row"),
+    Column("last_debit", BigInteger, nullable=False, server_default="0", comment="of usage, that facts know of"),
+    Column("kept_at", Time, comment="when everybody was looked at last"),
+)
+
 stages = Table(
     "stages",
     metadata,

@@ -14,6 +14,8 @@ from tidegate.revenue import rate_files
 
 BATCH = 1_000
 """Contacts of one transaction."""
+EVERY = 900
+"""Seconds after which everybody is looked at again, because time passes."""
 
 
 @dataclass(slots=True)
@@ -41,6 +43,8 @@ def keep(engine: Engine, *, as_of: datetime | None = None, stop: threading.Event
     transaction; the rest is of all contacts at once, because time moves those as well that nothing happened to.
     """
     kept = Kept()
+    with engine.begin() as db:
+        due.note_used(db)
     while not (stop and stop.is_set()):
         with engine.begin() as db:
             contacts = due.take(db, BATCH)
@@ -52,8 +56,17 @@ def keep(engine: Engine, *, as_of: datetime | None = None, stop: threading.Event
             break
     with engine.begin() as db:
         rulebook.lock(db)
-        _place(db, as_of or now(db), kept)
+        at = as_of or now(db)
+        _place(db, at, kept)
+        due.note_kept(db, at)
     return kept
+
+
+def keep_due(engine: Engine, *, stop: threading.Event | None = None) -> Kept | None:
+    """The same where somebody waits, or nobody was looked at for a quarter of an hour; else None."""
+    with engine.connect() as db:
+        wanted = due.waiting(db, EVERY, now(db))
+    return keep(engine, stop=stop) if wanted else None
 
 
 def _place(db: Connection, as_of: datetime, kept: Kept) -> None:
@@ -62,7 +75,7 @@ def _place(db: Connection, as_of: datetime, kept: Kept) -> None:
     moves = placing.moves(db, rules, as_of)
     placing.carry_out(db, rules, moves, as_of, "facts")
     kept.moved += len(moves)
-    told = alerts.keep(db, alerts.RULES, as_of)
+    told = alerts.keep(db, alerts.RULES, as_of, {one.contact for one in moves if not one.before})
     kept.opened += told.opened
     kept.resolved += told.resolved
 

@@ -73,6 +73,16 @@ create table tidegate.lifecycle_due (
 );
 comment on column tidegate.lifecycle_due.contact is 'whose facts may be others now';
 
+create table tidegate.lifecycle_state (
+    alone boolean default true not null,
+    last_debit bigint default '0' not null,
+    kept_at timestamptz,
+    primary key (alone)
+);
+comment on column tidegate.lifecycle_state.alone is 'one row';
+comment on column tidegate.lifecycle_state.last_debit is 'of usage, that facts know of';
+comment on column tidegate.lifecycle_state.kept_at is 'when everybody was looked at last';
+
 create table tidegate.stages (
     key text not null,
     place integer not null,
