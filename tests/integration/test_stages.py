@@ -10,7 +10,7 @@ from tidegate.errors import LifecycleInvalid, ManagedByFile, PreviewStale
 from tidegate.lifecycle.rules import JOURNY, STAGES, wrong_segments, wrong_stages
 from tidegate.wiring import Hub
 from tidegate.workflows.explain_stage import explain_stage
-from tidegate.workflows.lifecycle_rules import change, preset, rules_of
+from tidegate.workflows.lifecycle_rules import change, preset, put, rules_of
 
 LONG_AGO = NOW - timedelta(days=400)
 
@@ -204,7 +204,8 @@ def test_stages_that_cannot_be_are_refused_whole(said: list[Any], words: str) ->
 
 
 def test_what_the_file_manages_is_changed_there(people: People) -> None:
-    change(people.hub.engine, "file", stages=STAGES, from_file=True, as_of=NOW)
+    with people.hub.engine.begin() as db:
+        put(db, "file", stages=STAGES, managed_by="file", as_of=NOW)
     with pytest.raises(ManagedByFile):
         change(people.hub.engine, "ada", stages=JOURNY, as_of=NOW)
     change(people.hub.engine, "ada", segments=rules_of([], "segments"), as_of=NOW)

@@ -13,9 +13,13 @@ from tidegate.lifecycle.rules import SEGMENTS, STAGES, Rule
 
 def load(db: Connection) -> Rules:
     """The stages and segments; without any of your own those of the preset `default`."""
-    stages = [Rule(row.key, row.name, row.condition) for row in db.execute(_STAGES)]
-    segments = [Rule(row.key, row.name, row.condition) for row in db.execute(_SEGMENTS)]
-    return Rules(stages or STAGES, segments or SEGMENTS)
+    return Rules(written(db, "stages") or STAGES, written(db, "segments") or SEGMENTS)
+
+
+def written(db: Connection, what: Literal["stages", "segments"]) -> list[Rule]:
+    """Those that somebody wrote."""
+    rows = db.execute(_STAGES if what == "stages" else _SEGMENTS)
+    return [Rule(row.key, row.name, row.condition) for row in rows]
 
 
 def components(db: Connection) -> Sequence[Component]:
@@ -49,12 +53,12 @@ values (:key, :place, :name, cast(:condition as jsonb), :managed_by)"""),
 def put_segments(db: Connection, segments: Sequence[Rule], managed_by: str) -> None:
     """Writes segments instead of those that there are. They are sound (`rules.wrong_segments`)."""
     db.execute(text("delete from tidegate.segments"))
-    for one in segments:
+    for place, one in enumerate(segments):
         db.execute(
             text("""
-insert into tidegate.segments (key, name, condition, managed_by)
-values (:key, :name, cast(:condition as jsonb), :managed_by)"""),
-            _row(one, managed_by),
+insert into tidegate.segments (key, place, name, condition, managed_by)
+values (:key, :place, :name, cast(:condition as jsonb), :managed_by)"""),
+            _row(one, managed_by) | {"place": place},
         )
 
 
@@ -64,5 +68,5 @@ def _row(one: Rule, managed_by: str) -> dict[str, str | None]:
 
 
 _STAGES = text("select key, name, condition from tidegate.stages order by place")
-_SEGMENTS = text("select key, name, condition from tidegate.segments order by key")
+_SEGMENTS = text("select key, name, condition from tidegate.segments order by place")
 _COMPONENTS = text("select key, spec from tidegate.health_components order by place")

@@ -128,6 +128,7 @@ segments = Table(
     "segments",
     metadata,
     Column("key", Text, primary_key=True),
+    Column("place", Integer, nullable=False),
     Column("name", Text, nullable=False, server_default=""),
     Column("condition", JSONB, nullable=False, comment="as it was said"),
     Column("managed_by", Text, nullable=False, server_default="", comment="file: tidegate.yaml"),

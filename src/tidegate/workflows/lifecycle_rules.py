@@ -5,7 +5,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -21,7 +21,6 @@ from tidegate.workflows.lifecycle import now
 
 SAMPLE = 20
 """Contacts that a preview names."""
-FILE = "file"
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -38,7 +37,7 @@ class Preview:
     left: dict[str, int]
     sample: list[int]
     token: str
-    done: bool = False
+    done: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -63,11 +62,16 @@ def rules_of(said: Sequence[Any], what: str) -> list[Rule]:
         if {*told} - {"key", "name", "when"} or not isinstance(key, str) or not _KEY.fullmatch(key):
             wrong.append(Wrong(f"{what}.{place}", "it takes key (letters, digits, _ and -), name and when"))
             continue
-        found.append(Rule(key, str(told.get("name") or key.replace("_", " ").capitalize()), told.get("when")))
+        found.append(Rule(key, str(told.get("name") or named(key)), told.get("when")))
     wrong += wrong_stages(found) if what == "stages" else wrong_segments(found)
     if wrong:
         raise LifecycleInvalid(problem="; ".join(f"{fault.where}: {fault.problem}" for fault in wrong))
     return found
+
+
+def named(key: str) -> str:
+    """The name of a stage or segment that was given none."""
+    return key.replace("_", " ").replace("-", " ").capitalize()
 
 
 def preset(name: str) -> Sequence[Rule]:
@@ -85,42 +89,52 @@ def change(
     segments: Sequence[Rule] | None = None,
     token: str | None = None,
     only_preview: bool = False,
-    from_file: bool = False,
     as_of: datetime | None = None,
 ) -> Preview:
     """Makes these stages, or segments, the ones that hold, and moves everybody; or says who would move.
 
-    Nobody is told of such moves: rules moved them, nothing happened to them. Raises PreviewStale when others would move
-    than the preview of the token showed, and ManagedByFile.
+    Raises PreviewStale when others would move than the preview of the token showed, and ManagedByFile.
     """
     with engine.begin() as db:
-        rulebook.lock(db)
-        if not from_file:
-            _require_ours(db, stages=stages is not None, segments=segments is not None)
-        known = rulebook.load(db)
-        wanted = Rules(known.stages if stages is None else stages, known.segments if segments is None else segments)
-        at = as_of or now(db)
-        moves = placing.moves(db, wanted, at)
-        found = _told(wanted, moves)
+        _require_ours(db, stages=stages is not None, segments=segments is not None)
+        found = put(db, by, stages=stages, segments=segments, as_of=as_of)
+        if token is not None and token != found.token:
+            raise PreviewStale(problem=f"{found.contacts:,} contacts would move by now.")
         if only_preview:
             db.rollback()
-            return found
-        if token is not None and token != found.token:
-            raise PreviewStale(problem=f"{len(moves):,} contacts would move by now.")
-        managed = FILE if from_file else ""
-        if stages is not None:
-            rulebook.put_stages(db, stages, managed)
-        if segments is not None:
-            rulebook.put_segments(db, segments, managed)
-        placing.carry_out(db, wanted, moves, at, "rules")
-        journal.note(db, by, "lifecycle.rules", "stages" if stages is not None else "segments", contacts=len(moves))
-    return Preview(found.contacts, found.stages, found.entered, found.left, found.sample, found.token, done=True)
+            return replace(found, done=False)
+    return found
+
+
+def put(
+    db: Connection,
+    by: str,
+    *,
+    stages: Sequence[Rule] | None = None,
+    segments: Sequence[Rule] | None = None,
+    managed_by: str = "",
+    as_of: datetime | None = None,
+) -> Preview:
+    """The same in the caller's transaction, whoever manages them. Without any the preset holds.
+
+    Nobody is told of such moves: rules moved them, nothing happened to them.
+    """
+    rulebook.lock(db)
+    if stages is not None:
+        rulebook.put_stages(db, stages, managed_by)
+    if segments is not None:
+        rulebook.put_segments(db, segments, managed_by)
+    rules, at = rulebook.load(db), as_of or now(db)
+    moves = placing.moves(db, rules, at)
+    placing.carry_out(db, rules, moves, at, "rules")
+    journal.note(db, by, "lifecycle.rules", "stages" if stages is not None else "segments", contacts=len(moves))
+    return _told(rules, moves)
 
 
 def _require_ours(db: Connection, *, stages: bool, segments: bool) -> None:
-    if stages and rulebook.managed_by(db, "stages") == FILE:
+    if stages and rulebook.managed_by(db, "stages"):
         raise ManagedByFile(what="The stages")
-    if segments and rulebook.managed_by(db, "segments") == FILE:
+    if segments and rulebook.managed_by(db, "segments"):
         raise ManagedByFile(what="The segments")
 
 

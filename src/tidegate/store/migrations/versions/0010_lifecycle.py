@@ -142,6 +142,7 @@ comment on column tidegate.alerts.note is 'why it was dismissed';
 
 create table tidegate.segments (
     key text not null,
+    place integer not null,
     name text default '' not null,
     condition jsonb not null,
     managed_by text default '' not null,
