@@ -56,7 +56,6 @@ TidegateError
 │   ├── RunNotReverted
 │   ├── OutboundInUse
 │   ├── LifecycleInvalid
-│   ├── LifecycleUnknown
 │   ├── AlertUnknown
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
@@ -153,7 +152,7 @@ from tidegate.errors.database import (
 )
 from tidegate.errors.entitlements import PreviewNeeded, PreviewStale, UsageInvalid
 from tidegate.errors.installation import AssetMissing, ConfigurationError, HubBusy, PortTaken, SecretKeyLost
-from tidegate.errors.lifecycle import AlertUnknown, LifecycleInvalid, LifecycleUnknown
+from tidegate.errors.lifecycle import AlertUnknown, LifecycleInvalid
 from tidegate.errors.mirror import (
     BodyTooLarge,
     CustomerUnknown,
@@ -259,7 +258,6 @@ __all__ = [
     "InboxBusy",
     "LedgerMissing",
     "LifecycleInvalid",
-    "LifecycleUnknown",
     "ManagedByFile",
     "MigrationNeeded",
     "ModelInvalid",

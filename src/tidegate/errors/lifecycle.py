@@ -7,9 +7,5 @@ class LifecycleInvalid(UsageError):
     """{problem}"""
 
 
-class LifecycleUnknown(UsageError):
-    """There is no {what} {key}.{nearest} `tidegate {list} list` shows all."""
-
-
 class AlertUnknown(UsageError):
     """There is no alert {alert}. `tidegate alerts list` shows those that are open."""

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, text
@@ -175,7 +175,7 @@ def move(
     until: datetime | None = None,
     note: str = "",
 ) -> None:
-    """A person moves an alert. `until`: of one that is snoozed; `note`: why one is dismissed.
+    """A person moves an alert. `until`: of one that is snoozed, UTC where it has no zone; `note`: why one is dismissed.
 
     Raises AlertUnknown, and LifecycleInvalid for what cannot be: one that is resolved, a dismissal without its reason.
     """
@@ -186,6 +186,8 @@ def move(
         raise LifecycleInvalid(problem=f"Alert {alert} was resolved by the facts; there is nothing left to do.")
     if state == "dismissed" and not note.strip():
         raise LifecycleInvalid(problem=f"Alert {alert} is dismissed with a reason, so that others know.")
+    if until is not None and until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
     if (state == "snoozed") != (until is not None) or (until is not None and until <= as_of):
         raise LifecycleInvalid(problem="An alert is snoozed until a time that is still to come.")
     values = {"id": alert, "state": state, "by": by, "until": until, "note": note, "as_of": as_of}

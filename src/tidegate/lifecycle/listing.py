@@ -42,6 +42,11 @@ def alerts(
     return [dict(row) for row in db.execute(_ALERTS, values).mappings()]
 
 
+def alert(db: Connection, number: int) -> dict[str, Any]:
+    """One alert, as `alerts` shows them; it is known."""
+    return dict(db.execute(_ALERT, {"id": number}).mappings().one())
+
+
 def history(db: Connection, contact: int, *, limit: int = 100) -> list[dict[str, Any]]:
     """Where a contact (internal key) was, newest first: {kind, key, entered_at, left_at, reasons, because}."""
     return [dict(row) for row in db.execute(_HISTORY, {"contact": contact, "limit": limit}).mappings()]
@@ -67,12 +72,12 @@ def funnel(db: Connection, since: datetime) -> list[dict[str, Any]]:
     return [dict(row) for row in db.execute(_FUNNEL, {"since": since}).mappings()]
 
 
-_COUNTS = """count(*) as contacts, coalesce(sum(l.mrr_total), 0) as mrr"""
+_COUNTS = """count(*) as contacts, coalesce(sum(l.mrr_total), 0)::float8 as mrr"""
 
 _STAGES = text(f"""
 select l.stage as key, {_COUNTS}, (
   select round((extract(epoch from percentile_cont(0.5) within group (order by m.left_at - m.entered_at)) / 86400)
-    ::numeric, 1)
+    ::numeric, 1)::float8
   from tidegate.memberships m where m.kind = 'stage' and m.key = l.stage and m.left_at is not null) as median_days
 from tidegate.contact_lifecycle l where l.stage is not null group by l.stage""")
 
@@ -80,10 +85,14 @@ _SEGMENTS = text(f"""
 select s.key, {_COUNTS} from tidegate.contact_lifecycle l cross join lateral unnest(l.segments) as s(key)
 group by s.key""")
 
-_ALERTS = text("""
+_SHOWN = """
 select a.id, a.rule, a.state, c.external_id as contact, c.kind, c.name, c.owner, a.occurrence, a.reasons, a.opened_at,
   a.changed_at, a.changed_by, a.note, a.snoozed_until
-from tidegate.alerts a join tidegate.contacts c on c.key = a.contact
+from tidegate.alerts a join tidegate.contacts c on c.key = a.contact"""
+
+_ALERT = text(f"{_SHOWN} where a.id = :id")
+
+_ALERTS = text(f"""{_SHOWN}
 where a.state = any(cast(:states as text[])) and (cast(:rule as text) is null or a.rule = :rule)
   and (cast(:after as bigint) is null or a.id < :after)
 order by a.id desc limit :limit""")
@@ -93,19 +102,19 @@ select kind, key, entered_at, left_at, reasons, because from tidegate.membership
 where contact = :contact order by entered_at desc, id desc limit :limit""")
 
 _HEALTH = text("""
-select health, health_coverage as coverage, health_parts as parts, unhealthy_since
+select health::float8, health_coverage::float8 as coverage, health_parts as parts, unhealthy_since
 from tidegate.contact_lifecycle where contact = :contact""")
 
 _HEALTH_HISTORY = text("""
-select at, health, coverage, parts from tidegate.health_history where contact = :contact order by at desc limit 100""")
+select at, health::float8, coverage::float8, parts from tidegate.health_history where contact = :contact order by at desc limit 100""")
 
 _PORTFOLIO = text("""
-select round(sum(health * mrr_total) / nullif(sum(mrr_total), 0), 1) from tidegate.contact_lifecycle
+select round(sum(health * mrr_total) / nullif(sum(mrr_total), 0), 1)::float8 from tidegate.contact_lifecycle
 where health is not null and mrr_total > 0""")
 
 _BANDS = text("""
 select case when health is null then 'unknown' when health < 40 then 'poor' when health < 70 then 'fair' else 'good' end
-  as band, count(*) as contacts, coalesce(sum(mrr_total), 0) as mrr
+  as band, count(*) as contacts, coalesce(sum(mrr_total), 0)::float8 as mrr
 from tidegate.contact_lifecycle where status in ('active', 'past_due', 'trialing', 'unpaid') group by 1 order by 1""")
 
 _FUNNEL = text("""
