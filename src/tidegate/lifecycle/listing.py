@@ -106,7 +106,8 @@ select health::float8, health_coverage::float8 as coverage, health_parts as part
 from tidegate.contact_lifecycle where contact = :contact""")
 
 _HEALTH_HISTORY = text("""
-select at, health::float8, coverage::float8, parts from tidegate.health_history where contact = :contact order by at desc limit 100""")
+select at, health::float8, coverage::float8, parts from tidegate.health_history
+where contact = :contact order by at desc limit 100""")
 
 _PORTFOLIO = text("""
 select round(sum(health * mrr_total) / nullif(sum(mrr_total), 0), 1)::float8 from tidegate.contact_lifecycle
