@@ -69,7 +69,7 @@ def test_the_best_state_stands_for_all(shop: Shop) -> None:
 
 
 def test_failed_payments_are_told_with_why_and_since_when(shop: Shop) -> None:
-    open_ = {"status": "open", "customer": "cus_1", "currency": "usd", "subscription": "sub_1"}
+    open_: dict[str, Any] = {"status": "open", "customer": "cus_1", "currency": "usd", "subscription": "sub_1"}
     shop.has(
         sub(status="past_due", latest_invoice="in_2"),
         invoice(
