@@ -132,7 +132,7 @@ def keep(
             sum=" + ".join(f"coalesce(s{n} * {weight}, 0)" for n, weight in enumerate(weights)),
             known=" + ".join(f"case when s{n} is null then 0 else {weight} end" for n, weight in enumerate(weights)),
             whole=" + ".join(weights),
-            parts=", ".join(f"cast(:part{n} as text), round(s{n}, 1)" for n in range(len(components))),
+            parts=", ".join(f"cast(:part{n} as text), round(s{n})" for n in range(len(components))),
         )
     )
     values = {"scored": list(SCORED), "coverage": COVERAGE, "unhealthy": UNHEALTHY, "well": WELL, "as_of": as_of}
@@ -166,19 +166,20 @@ def _score(into: _Asked, place: int, curve: Sequence[tuple[Decimal, Decimal]]) -
     return f"case when {x} is null then null {' '.join(branches)} else {points[-1][1]} end"
 
 
+# OFFSET 0 keeps each step one: PostgreSQL would write the scores out wherever they are named, a hundred times over.
 _KEEP = """
 with valued as (
   select c.key as contact, l.health as before, l.health_coverage as coverage_before, l.health_parts as parts_before,
     l.unhealthy_since, l.status = any(cast(:scored as text[])) as scored, {found}
-  {contacts} and l.contact is not null {among}),
-weighed as (select *, {scores} from valued),
+  {contacts} and l.contact is not null {among} offset 0),
+weighed as (select *, {scores} from valued offset 0),
 summed as (
   select *, {sum} as total, {known} as known, ({known}) / ({whole}) as share,
     jsonb_strip_nulls(jsonb_build_object({parts})) as parts
-  from weighed),
+  from weighed offset 0),
 judged as (
   select *, case when scored and share >= :coverage and known > 0 then round(total / known, 1) end as health
-  from summed),
+  from summed offset 0),
 fresh as materialized (
   select contact, before, health, round(share, 2) as coverage, parts,
     case when health < :unhealthy then coalesce(unhealthy_since, cast(:as_of as timestamptz))
