@@ -191,6 +191,7 @@ def tables() -> list[str]:
     import tidegate.contacts.tables
     import tidegate.delivery.tables
     import tidegate.entitlements.tables
+    import tidegate.lifecycle.tables
     import tidegate.outbound.tables
     import tidegate.revenue.tables
     import tidegate.security.tables

@@ -24,6 +24,7 @@ from tidegate.contacts import tables as contacts_tables
 from tidegate.delivery import tables as delivery_tables
 from tidegate.entitlements import tables as entitlements_tables
 from tidegate.errors import ConfigurationError, MigrationNeeded, SchemaTooNew
+from tidegate.lifecycle import tables as lifecycle_tables
 from tidegate.mirror import refill
 from tidegate.mirror import tables as mirror_tables
 from tidegate.mirror.apply import apply
@@ -49,6 +50,7 @@ DECLARING = (
     entitlements_tables,
     revenue_tables,
     outbound_tables,
+    lifecycle_tables,
 )
 """Modules whose import declares tables in `metadata`."""
 

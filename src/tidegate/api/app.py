@@ -17,6 +17,7 @@ from tidegate.api import (
     features,
     health,
     integration,
+    lifecycle,
     mappings,
     models,
     outbound,
@@ -43,6 +44,7 @@ NOUNS = (
     *(features, mappings, packages, catalog_changes),
     billing_events,
     revenue,
+    lifecycle,
     *(sources, models, syncs, outbound),
 )
 

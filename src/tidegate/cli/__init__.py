@@ -7,6 +7,7 @@ import typer
 
 from tidegate import __version__
 from tidegate.cli import (
+    alerts,
     config,
     contacts,
     explain,
@@ -21,6 +22,7 @@ from tidegate.cli import (
     revenue,
     secrets,
     sources,
+    stages,
     sync,
     tokens,
     usage,
@@ -38,6 +40,7 @@ from tidegate.cli.doctor import doctor
 from tidegate.cli.entitlements import entitlements
 from tidegate.cli.events import events
 from tidegate.cli.export import export
+from tidegate.cli.health import health
 from tidegate.cli.import_ import import_
 from tidegate.cli.ledger import ledger
 from tidegate.cli.metrics import metrics
@@ -112,6 +115,7 @@ PANELS: dict[str, dict[str, Callable[..., Any]]] = {
     },
     "Contacts and entitlements": {"entitlements": entitlements, "consume": consume},
     "Sell": {"subscribe": subscribe, "change": change, "cancel": cancel},
+    "Lifecycle": {"health": health},
     "End": {"disconnect": disconnect},
 }
 
@@ -127,6 +131,9 @@ app.add_typer(contacts.app, name="contacts", rich_help_panel="Contacts and entit
 app.add_typer(overrides.app, name="overrides", rich_help_panel="Contacts and entitlements")
 app.add_typer(revenue.app, name="revenue", rich_help_panel="Revenue")
 app.add_typer(rates.app, name="rates", rich_help_panel="Revenue")
+app.add_typer(stages.app, name="stages", rich_help_panel="Lifecycle")
+app.add_typer(stages.segments_app, name="segments", rich_help_panel="Lifecycle")
+app.add_typer(alerts.app, name="alerts", rich_help_panel="Lifecycle")
 app.add_typer(sources.app, name="sources", rich_help_panel="Outbound")
 app.add_typer(models.app, name="models", rich_help_panel="Outbound")
 app.add_typer(sync.app, name="sync", rich_help_panel="Outbound")

@@ -168,3 +168,25 @@ def _totals(found: dict[str, Any]) -> list[str]:
         return [f"{name} has no subscription and never had one: {found['reason']}"]
     sums = ", ".join(shown(one["mrr"], one["currency"]) for one in found["mrr"]) or "nothing"
     return [f"{name}: {sums} a month under the policy {found['policy']}."]
+
+
+@app.command()
+def stage(contact: ContactRef, connection: ConnectionName = None, as_json: AsJson = False) -> None:
+    """Show which stages hold of a contact and which do not, test by test, and where it was before."""
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+    from tidegate.workflows.explain_stage import explain_stage
+
+    with opened() as hub:
+        found = explain_stage(hub.engine, hub.livemode(connection), contact)
+    if as_json:
+        show.document(found)
+        return
+    for one in found["stages"]:
+        here = " ← it is here" if one["key"] == found["stage"] else ""
+        show.line(f"{one['name']}: {'holds' if one['holds'] else 'does not hold'}{here}")
+        for reason in one["reasons"]:
+            show.line(f"  {reason}")
+    show.line()
+    rows = [(one["kind"], one["key"], one["entered_at"], one["left_at"]) for one in found["history"]]
+    show.table(["", "key", "since", "until"], rows)

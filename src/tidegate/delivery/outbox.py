@@ -22,6 +22,11 @@ EventType = Literal[
     "entitlement.revoked",
     "mapping.unmapped",
     "billing_event.recorded",
+    "stage.changed",
+    "segment.entered",
+    "segment.left",
+    "alert.opened",
+    "alert.resolved",
     "sync.finished",
     "sync.failed",
 ]

@@ -58,6 +58,8 @@ TidegateError
 │   ├── SaleInvalid
 │   ├── SaleRefused
 │   ├── OutboundInUse
+│   ├── LifecycleInvalid
+│   ├── AlertUnknown
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
 │   ├── CustomerUnknown
@@ -158,6 +160,7 @@ from tidegate.errors.database import (
 )
 from tidegate.errors.entitlements import PreviewNeeded, PreviewStale, UsageInvalid
 from tidegate.errors.installation import AssetMissing, ConfigurationError, HubBusy, PortTaken, SecretKeyLost
+from tidegate.errors.lifecycle import AlertUnknown, LifecycleInvalid
 from tidegate.errors.mirror import (
     BodyTooLarge,
     CustomerUnknown,
@@ -230,6 +233,7 @@ from tidegate.errors.stripe import (
 __all__ = [
     "ENDS_THE_WORK",
     "OUTCOMES",
+    "AlertUnknown",
     "AssetMissing",
     "BodyTooLarge",
     "CatalogInvalid",
@@ -271,6 +275,7 @@ __all__ = [
     "ImportTakenOver",
     "InboxBusy",
     "LedgerMissing",
+    "LifecycleInvalid",
     "ManagedByFile",
     "MigrationNeeded",
     "MirrorIncomplete",

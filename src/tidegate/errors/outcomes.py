@@ -7,6 +7,7 @@ from tidegate.errors.contacts import ChangeUnknown, ContactAmbiguous, ContactExi
 from tidegate.errors.database import DatabaseBusy, EmbeddedServerFull
 from tidegate.errors.entitlements import PreviewNeeded, PreviewStale
 from tidegate.errors.installation import ConfigurationError
+from tidegate.errors.lifecycle import AlertUnknown
 from tidegate.errors.mirror import (
     BodyTooLarge,
     CustomerUnknown,
@@ -45,6 +46,7 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     ReviewUnknown: (2, 404),
     ChangeUnknown: (2, 404),
     CatalogUnknown: (2, 404),
+    AlertUnknown: (2, 404),
     ManagedByFile: (2, 409),
     PreviewNeeded: (2, 409),
     PreviewStale: (2, 409),

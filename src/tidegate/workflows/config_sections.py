@@ -110,6 +110,16 @@ class SourceEntry(BaseModel):
     url: str
 
 
+class RuleEntry(BaseModel):
+    """An entry of `stages`, in their order, or of `segments`; a stage without `when` takes all whom no other takes."""
+
+    model_config = _FORBID
+
+    key: str
+    name: str = ""
+    when: dict[str, Any] | None = None
+
+
 MODELS: dict[str, type[BaseModel]] = {
     "features": FeatureEntry,
     "packages": PackageEntry,
@@ -119,6 +129,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "sources": SourceEntry,
     "models": specs.Model,
     "syncs": specs.Sync,
+    "stages": RuleEntry,
+    "segments": RuleEntry,
 }
 """The entries of each section, in the order in which they are applied."""
 ALONE = frozenset({"contacts", "revenue"})
@@ -138,6 +150,8 @@ class Sections:
     sources: list[SourceEntry] | None = None
     models: list[specs.Model] | None = None
     syncs: list[specs.Sync] | None = None
+    stages: list[RuleEntry] | None = None
+    segments: list[RuleEntry] | None = None
     paths: dict[int, tuple[str | int, ...]] = field(default_factory=dict[int, tuple[str | int, ...]])
 
     def of(self, entry: BaseModel) -> tuple[str | int, ...]:

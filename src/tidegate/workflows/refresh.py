@@ -22,6 +22,7 @@ from tidegate.contacts.match import Queued
 from tidegate.delivery.outbox import Told, tell
 from tidegate.entitlements.grants import derive_grants
 from tidegate.entitlements.telling import tell_changes, untold
+from tidegate.lifecycle import due as lifecycle_due
 from tidegate.mirror import changed
 from tidegate.revenue.naming import customers_naming
 from tidegate.store.driver import rows
@@ -211,6 +212,7 @@ def _derive(db: Connection, account: Account, customers: Sequence[str], beside: 
         tell(db, matched.told)
         done = _refresh_changed(db, sorted(matched.contacts))
         done.spans, done.movements, done.events = revenue.keep(db, histories, sorted(matched.contacts))
+        lifecycle_due.note(db, sorted(matched.contacts))
     done.customers = len(customers)
     done.linked = sum(1 for one in matched.told if one.type == "contact.linked")
     done.created = sum(1 for one in matched.told if one.type == "contact.created")
@@ -234,6 +236,7 @@ def refresh_contacts(db: Connection, contacts: Sequence[int]) -> Refreshed:
     done = Refreshed(contacts=len(contacts))
     if contacts:
         revenue.follow(db, contacts)
+        lifecycle_due.note(db, contacts)
         done.grants = derive_grants(db, contacts).rows
         done.told = tell_changes(db, contacts, snapshot.load(db), _now(db))
     return done

@@ -10,7 +10,7 @@ from tidegate.errors import ConnectionDisconnected, ImportRunning, WorkStopped
 from tidegate.mirror import changed, inbox
 from tidegate.store.trouble import told
 from tidegate.workflows import catch_up as catching_up
-from tidegate.workflows import due, ingest_events, retention, revenue
+from tidegate.workflows import due, ingest_events, lifecycle, retention, revenue
 from tidegate.workflows import fan_out as fanning_out
 from tidegate.workflows import import_account as importing
 from tidegate.workflows import probe as probing
@@ -264,6 +264,14 @@ def forget_old(context: TaskContext, timestamp: int) -> dict[str, int]:
     return retention.forget_old(context.engine, context.retention, stop=context.stop)
 
 
+def keep_lifecycle(context: TaskContext, timestamp: int) -> dict[str, int] | None:
+    """Brings stages, segments, health and alerts up to what changed, and to the time; when it was due makes no
+    difference.
+    """
+    kept = lifecycle.keep_due(context.engine, stop=context.stop)
+    return None if kept is None else kept.as_json()
+
+
 TASKS: dict[str, Callable[..., Any]] = {
     "import_account": import_account,
     "import_again": import_account,
@@ -278,10 +286,11 @@ TASKS: dict[str, Callable[..., Any]] = {
     "forward_usage": forward_usage,
     "tick": tick,
     "forget_old": forget_old,
+    "keep_lifecycle": keep_lifecycle,
 }
 """Every task by the name that jobs carry; the first argument is the context."""
 
-PERIODIC = {"tick": "* * * * *", "forget_old": "23 * * * *"}
+PERIODIC = {"tick": "* * * * *", "forget_old": "23 * * * *", "keep_lifecycle": "* * * * *"}
 """When tasks start by themselves, as cron lines in UTC; several workers start each once. They are given the `timestamp`
 (epoch seconds) of their time."""
 

@@ -1,0 +1,137 @@
+"""How fast everybody is placed: stages, segments and health of all contacts, against one reading of the same table.
+
+    python benchmarks/lifecycle.py                     1,000,000 contacts (some minutes)
+    python benchmarks/lifecycle.py --contacts 50000
+
+The table has the facts of every contact, of all stages and segments; a hundredth of them changed since they were placed
+last. Told are the seconds of health and of placing, beside those of one sequential scan that reads every column of the
+table, in turn with it, and those of the first placing, when everybody comes into a stage and each reason is written.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine, text
+
+from tidegate.lifecycle import alerts, health, placing, rulebook
+from tidegate.store.embedded import Embedded
+from tidegate.store.engine import open_engine
+from tidegate.workflows import lifecycle
+from tidegate.workflows.migrate import migrate
+
+NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
+TARGET = 10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--contacts", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
+        Path(folder).chmod(0o755)
+        server = Embedded(Path(folder) / "home").start()
+        try:
+            engine = open_engine(server.url())
+            migrate(engine)
+            fill(engine, args.contacts)
+            began = time.perf_counter()
+            first = lifecycle.keep(engine, as_of=NOW)
+            took = time.perf_counter() - began
+            rounds = [measured(engine, place) for place in range(args.rounds)]
+            engine.dispose()
+        finally:
+            server.stop()
+    scan = statistics.median(one["scan"] for one in rounds)
+    print(f"\nlifecycle: {args.contacts:,} contacts, load {os.getloadavg()[0]:.1f}")
+    print(f"  first placing: {args.contacts / took:,.0f} contacts/s, {first.opened:,} alerts opened")
+    print(f"  one sequential scan {scan:.2f} s")
+    for name in ("health", "placing", "alerts"):
+        seconds = statistics.median(one[name] for one in rounds)
+        print(f"  {name:8} {seconds:6.2f} s   {seconds / scan:5.1f} × the scan")
+    whole = statistics.median((one["health"] + one["placing"]) / one["scan"] for one in rounds)
+    print(f"  health, stages and segments: {whole:.1f} × the scan (target {TARGET})")
+    print(f"\n{'missed: placing' if whole > TARGET else 'all targets met'}")
+    sys.exit(1 if whole > TARGET else 0)
+
+
+def measured(engine: Engine, place: int) -> dict[str, float]:
+    """Seconds of a scan, of health, of stages and segments, of alerts, after a hundredth changed."""
+    at = NOW + timedelta(minutes=15 * (place + 1))
+    with engine.begin() as db:
+        db.execute(_CHANGE, {"place": place})
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+        db.execute(text("vacuum analyze tidegate.contact_lifecycle"))
+    found: dict[str, float] = {}
+    with engine.begin() as db:
+        db.execute(text("set local max_parallel_workers_per_gather = 0"))
+        found["scan"] = _seconds(lambda: db.execute(_SCAN).all())
+    with engine.begin() as db:
+        found["health"] = _seconds(lambda: health.keep(db, rulebook.components(db), at))
+        rules = rulebook.load(db)
+
+        def place_all() -> None:
+            placing.carry_out(db, rules, placing.moves(db, rules, at), at, "facts")
+
+        found["placing"] = _seconds(place_all)
+        found["alerts"] = _seconds(lambda: alerts.keep(db, alerts.RULES, at))
+    return found
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def fill(engine: Engine, contacts: int) -> None:
+    """Contacts with facts of every kind."""
+    with engine.begin() as db:
+        for statement in _FILL:
+            db.execute(text(statement), {"contacts": contacts, "now": NOW})
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+        db.execute(text("vacuum analyze"))
+
+
+_SCAN = text("select count(*), sum(hashtext(l::text)::bigint) from tidegate.contact_lifecycle l")
+
+_CHANGE = text("""
+update tidegate.contact_lifecycle set mrr_total = mrr_total + 500, past_due_since = null
+where contact % 100 = :place""")
+
+_FILL = (
+    """
+insert into tidegate.contacts (livemode, kind, external_id, name, email, made_by)
+select false, 'account', 'acct-' || n, 'Company ' || n, 'ada' || n || '@example.com', 'api'
+from generate_series(1, :contacts) n""",
+    """
+insert into tidegate.contact_facts (contact, mrr, statuses, subscriptions, customer_since, renews_at, churned_at)
+select key, jsonb_build_object('usd', (key % 1500) * 100000000), array[case key % 10 when 0 then 'canceled' when 1 then
+  'trialing' when 2 then 'past_due' else 'active' end], 1,
+  cast(:now as timestamptz) - make_interval(days => (key % 900)::int),
+  case when key % 10 > 2 then cast(:now as timestamptz) + make_interval(days => (key % 365)::int) end,
+  case when key % 10 = 0 then cast(:now as timestamptz) - make_interval(days => (key % 300)::int) end
+from tidegate.contacts""",
+    """
+insert into tidegate.contact_lifecycle (contact, status, country, currencies, intervals, quantity, packages, mrr_total,
+  open_total, mrr_trend, interval_months, failed_attempts, failing_invoice, past_due_since, latest_invoice_status,
+  card_expires_at, has_backup, usage_share, last_active_at)
+select key, case key % 10 when 0 then 'canceled' when 1 then 'trialing' when 2 then 'past_due' else 'active' end, 'DE',
+  array['usd'], array['month'], key % 40, array['pro'], key % 1500, 0, 0.8 + (key % 40) / 100.0, 1,
+  case when key % 10 = 2 then 1 else 0 end, case when key % 10 = 2 then 'in_' || key end,
+  case when key % 10 = 2 then cast(:now as timestamptz) - make_interval(days => (key % 20)::int) end, 'paid',
+  cast(:now as timestamptz) + make_interval(days => (key % 1000)::int), key % 3 = 0, (key % 100) / 100.0,
+  cast(:now as timestamptz) - make_interval(days => (key % 60)::int)
+from tidegate.contacts""",
+)
+
+
+if __name__ == "__main__":
+    main()

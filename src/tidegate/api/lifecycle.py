@@ -1,0 +1,250 @@
+"""Lifecycle over HTTP: stages and segments with who is in them, health with its parts, alerts and what people do."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from tidegate.api.auth import HubOf, requires
+from tidegate.api.contacts import Named, Operator, Ref, by
+from tidegate.contacts import directory
+from tidegate.lifecycle import alerts, listing, rulebook
+from tidegate.lifecycle.alerts import STANDING, State
+from tidegate.security.tokens import Token
+from tidegate.workflows import explain_stage, lifecycle_rules
+from tidegate.workflows.lifecycle import now
+
+router = APIRouter(tags=["lifecycle"])
+
+Admin = Annotated[Token, requires("admin")]
+Alert = Annotated[int, Path(description="its number", ge=1, le=2**63 - 1)]
+When = dict[str, Any]
+
+
+class Group(BaseModel):
+    """A stage or a segment: its condition as it was said (null: all whom no other stage takes), how many contacts are
+    there, and their MRR in whole units of the base currency. `median_days`: how long those who left a stage were in it.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    key: str
+    name: str
+    when: When | None
+    contacts: int
+    mrr: float
+    median_days: float | None = None
+
+
+class Stages(BaseModel):
+    """The stages; the first that holds is a contact's."""
+
+    stages: list[Group]
+
+
+class Segments(BaseModel):
+    """The segments; a contact is in any number of them."""
+
+    segments: list[Group]
+
+
+class Rule(BaseModel):
+    """A stage or a segment to be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: str = Field(max_length=64)
+    name: str = ""
+    when: When | None = None
+
+
+class StageChange(BaseModel):
+    """The stages to hold from now on, in their order, or those of a preset."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    preset: Literal["default", "journy"] | None = None
+    stages: list[Rule] | None = Field(default=None, max_length=100)
+    token: str | None = Field(default=None, description="of the preview: does exactly that, or is refused")
+
+
+class SegmentChange(BaseModel):
+    """The segments to hold from now on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    segments: list[Rule] = Field(max_length=200)
+    token: str | None = Field(default=None, description="of the preview: does exactly that, or is refused")
+
+
+class Moved(BaseModel):
+    """Who would move by other rules, or did (`done`)."""
+
+    contacts: int
+    moves: list[dict[str, Any]] = Field(description="by stage: {from, to, contacts}; from is empty for the first time")
+    entered: dict[str, int] = Field(description="by segment")
+    left: dict[str, int] = Field(description="by segment")
+    token: str
+    done: bool
+
+
+class ShownAlert(BaseModel):
+    """An alert. `occurrence`: what it is about, an invoice or a date; it opens once. Times are UTC."""
+
+    id: int
+    rule: str
+    state: State
+    contact: str
+    kind: str
+    name: str
+    owner: str
+    occurrence: str
+    reasons: list[str]
+    opened_at: datetime
+    changed_at: datetime
+    changed_by: str = Field(description="empty: the facts")
+    note: str
+    snoozed_until: datetime | None
+
+
+class Alerts(BaseModel):
+    """Alerts, newest first; `next` is `after` of the next page, null on the last one."""
+
+    alerts: list[ShownAlert]
+    next: int | None
+
+
+class Snooze(BaseModel):
+    """Until when an alert is put aside."""
+
+    until: datetime
+
+
+class Dismissal(BaseModel):
+    """Why an alert is put aside for good."""
+
+    reason: str = Field(min_length=1, max_length=2_000)
+
+
+class Health(BaseModel):
+    """The health of a contact: 0 to 100, null where too little is known; `coverage`: the part of all weight that has
+    data; `parts`: the score of each component.
+    """
+
+    contact: str
+    health: float | None = None
+    coverage: float | None = None
+    parts: dict[str, float] = {}
+    unhealthy_since: datetime | None = None
+    history: list[dict[str, Any]] = []
+
+
+class Staged(BaseModel):
+    """Which stages hold of a contact, test by test; it is in the first that does. `history`: where it was."""
+
+    contact: str
+    stage: str | None
+    stages: list[dict[str, Any]]
+    history: list[dict[str, Any]]
+
+
+@router.get("/api/stages", dependencies=[requires("read")])
+def stages(hub: HubOf) -> Stages:
+    """The stages in their order."""
+    with hub.engine.connect() as db:
+        found = listing.stages(db, rulebook.load(db).stages)
+    return Stages(stages=[Group.model_validate(one) for one in found])
+
+
+@router.post("/api/stages")
+def change_stages(change: StageChange, hub: HubOf, token: Admin, preview: bool = False) -> Moved:
+    """Makes other stages hold and moves everybody, or tells who would move (`?preview=true`)."""
+    said = [one.model_dump(exclude_none=True) for one in change.stages or ()]
+    wanted = lifecycle_rules.preset(change.preset) if change.preset else lifecycle_rules.rules_of(said, "stages")
+    found = lifecycle_rules.change(hub.engine, by(token), stages=wanted, token=change.token, only_preview=preview)
+    return Moved.model_validate(found.as_json())
+
+
+@router.get("/api/segments", dependencies=[requires("read")])
+def segments(hub: HubOf) -> Segments:
+    """The segments."""
+    with hub.engine.connect() as db:
+        found = listing.segments(db, rulebook.load(db).segments)
+    return Segments(segments=[Group.model_validate(one) for one in found])
+
+
+@router.post("/api/segments")
+def change_segments(change: SegmentChange, hub: HubOf, token: Admin, preview: bool = False) -> Moved:
+    """Makes other segments hold and moves everybody, or tells who would move (`?preview=true`)."""
+    wanted = lifecycle_rules.rules_of([one.model_dump(exclude_none=True) for one in change.segments], "segments")
+    found = lifecycle_rules.change(hub.engine, by(token), segments=wanted, token=change.token, only_preview=preview)
+    return Moved.model_validate(found.as_json())
+
+
+@router.get("/api/alerts", dependencies=[requires("read")])
+def list_alerts(
+    hub: HubOf,
+    state: Annotated[list[State] | None, Query(description="may be repeated; without: those that stand")] = None,
+    rule: Annotated[str, Query(max_length=100)] = "",
+    after: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="`next` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Alerts:
+    """Alerts of contacts."""
+    with hub.engine.connect() as db:
+        found = listing.alerts(db, states=state or STANDING, rule=rule, after=after, limit=limit)
+    shown = [ShownAlert.model_validate(one) for one in found]
+    return Alerts(alerts=shown, next=shown[-1].id if len(shown) == limit else None)
+
+
+@router.post("/api/alerts/{alert}/ack")
+def acknowledge(alert: Alert, hub: HubOf, token: Operator) -> ShownAlert:
+    """Says that somebody looks after it."""
+    return _moved(hub, alert, "acknowledged", token)
+
+
+@router.post("/api/alerts/{alert}/snooze")
+def snooze(alert: Alert, snoozed: Snooze, hub: HubOf, token: Operator) -> ShownAlert:
+    """Puts it aside until a time."""
+    return _moved(hub, alert, "snoozed", token, until=snoozed.until)
+
+
+@router.post("/api/alerts/{alert}/dismiss")
+def dismiss(alert: Alert, dismissal: Dismissal, hub: HubOf, token: Operator) -> ShownAlert:
+    """Puts it aside for good; the same occurrence does not open it again."""
+    return _moved(hub, alert, "dismissed", token, note=dismissal.reason)
+
+
+@router.post("/api/alerts/{alert}/reopen")
+def reopen(alert: Alert, hub: HubOf, token: Operator) -> ShownAlert:
+    """Undoes what people did about it."""
+    return _moved(hub, alert, "open", token)
+
+
+def _moved(
+    hub: HubOf,
+    alert: int,
+    state: Literal["acknowledged", "snoozed", "dismissed", "open"],
+    token: Token,
+    *,
+    until: datetime | None = None,
+    note: str = "",
+) -> ShownAlert:
+    with hub.engine.begin() as db:
+        alerts.move(db, alert, state, by(token), now(db), until=until, note=note)
+        return ShownAlert.model_validate(listing.alert(db, alert))
+
+
+@router.get("/api/contacts/{contact:segment}/health", dependencies=[requires("read")])
+def health(contact: Ref, hub: HubOf, connection: Named = None) -> Health:
+    """How healthy a contact is, and each component's part in it."""
+    with hub.engine.connect() as db:
+        found = directory.find(db, hub.livemode(connection), contact)
+        told = listing.health(db, found.key) or {}
+    return Health(contact=found.ref, **told)
+
+
+@router.get("/api/contacts/{contact:segment}/stage", dependencies=[requires("read")])
+def stage(contact: Ref, hub: HubOf, connection: Named = None) -> Staged:
+    """Why a contact is in its stage."""
+    return Staged.model_validate(explain_stage.explain_stage(hub.engine, hub.livemode(connection), contact))

@@ -1,0 +1,103 @@
+"""`tidegate alerts`: what needs somebody, and what people did about it."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import typer
+
+from tidegate.cli.options import AsJson
+
+app = typer.Typer(help="Alerts of contacts.", no_args_is_help=True)
+
+Number = Annotated[int, typer.Argument(metavar="ID", help="Its number, as `tidegate alerts list` shows it.")]
+
+
+@app.command("list")
+def list_(
+    rule: Annotated[str, typer.Option("--rule", metavar="KEY", help="Only of this rule.")] = "",
+    all_: Annotated[bool, typer.Option("--all", help="Also those that are dismissed or resolved.")] = False,
+    after: Annotated[int | None, typer.Option(metavar="ID", help="Those before this one, for the next page.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List the alerts that stand, newest first."""
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+    from tidegate.lifecycle import alerts, listing
+
+    states = (*alerts.STANDING, "dismissed", "resolved") if all_ else alerts.STANDING
+    with opened() as hub, hub.engine.connect() as db:
+        found = listing.alerts(db, states=states, rule=rule, after=after, limit=limit)
+    if as_json:
+        show.document({"alerts": found, "next": found[-1]["id"] if len(found) == limit else None})
+        return
+    rows = [
+        (
+            one["id"],
+            one["rule"],
+            one["state"],
+            one["name"] or one["contact"],
+            one["opened_at"],
+            "; ".join(one["reasons"]),
+        )
+        for one in found
+    ]
+    show.table(["id", "rule", "state", "contact", "since", "why"], rows)
+    show.line(f"{len(found):,} alerts" if found else "Nothing needs anybody.")
+
+
+@app.command()
+def ack(number: Number, as_json: AsJson = False) -> None:
+    """Say that somebody looks after it."""
+    _move(number, "acknowledged", as_json=as_json)
+
+
+@app.command()
+def snooze(
+    number: Number,
+    until: Annotated[
+        datetime,
+        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], metavar="TIME", help="UTC."),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Put it aside until a time; resolved by the facts before that it stays so."""
+    _move(number, "snoozed", until=until.replace(tzinfo=UTC), as_json=as_json)
+
+
+@app.command()
+def dismiss(
+    number: Number,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for others.")],
+    as_json: AsJson = False,
+) -> None:
+    """Put it aside for good: the same occurrence does not open it again."""
+    _move(number, "dismissed", note=reason, as_json=as_json)
+
+
+@app.command()
+def reopen(number: Number, as_json: AsJson = False) -> None:
+    """Undo what people did about it."""
+    _move(number, "open", as_json=as_json)
+
+
+def _move(
+    number: int,
+    state: Literal["acknowledged", "snoozed", "dismissed", "open"],
+    *,
+    until: datetime | None = None,
+    note: str = "",
+    as_json: bool,
+) -> None:
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+    from tidegate.cli.who import person
+    from tidegate.lifecycle import alerts
+    from tidegate.workflows.lifecycle import now
+
+    with opened(may_migrate=True) as hub, hub.engine.begin() as db:
+        alerts.move(db, number, state, person(), now(db), until=until, note=note)
+    if as_json:
+        show.document({"alert": number, "state": state})
+    else:
+        show.line(f"Alert {number} is {state}.")

@@ -1,0 +1,45 @@
+"""`tidegate health`: of all contacts together, or of one with the part of each component."""
+
+from typing import Annotated, Any
+
+import typer
+
+from tidegate.cli.options import AsJson, ConnectionName
+
+
+def health(
+    contact: Annotated[str | None, typer.Argument(metavar="CONTACT", help="Its id; without one all together.")] = None,
+    connection: ConnectionName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how healthy contacts are: all weighted by their MRR, or one with each component's part and its history."""
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+    from tidegate.contacts import directory
+    from tidegate.lifecycle import listing, rulebook
+
+    with opened() as hub, hub.engine.connect() as db:
+        told: dict[str, Any]
+        if contact is None:
+            told = listing.portfolio(db)
+        else:
+            found = directory.find(db, hub.livemode(connection), contact)
+            told = {"contact": found.ref} | (listing.health(db, found.key) or {})
+        weights = {one.key: one.weight for one in rulebook.components(db)}
+    if as_json:
+        show.document(told)
+        return
+    if contact is None:
+        rows = [(one["band"], one["contacts"], one["mrr"]) for one in told["bands"]]
+        show.table(["health", "contacts", "MRR"], rows)
+        show.line(f"Of all, weighted by MRR: {_score(told['health'])}")
+        return
+    parts: dict[str, Any] = told.get("parts") or {}
+    show.table(["component", "weight", "score"], [(key, weight, parts.get(key)) for key, weight in weights.items()])
+    covered = told.get("coverage")
+    show.line(f"{told['contact']}: {_score(told.get('health'))}, of {float(covered or 0):.0%} of the weight.")
+    show.table(["at", "health"], [(one["at"], one["health"]) for one in told.get("history", [])[:12]])
+
+
+def _score(said: object) -> str:
+    return "unknown" if said is None else f"{said}"

@@ -1,0 +1,211 @@
+"""Alerts of contacts: opened once per occurrence where a rule holds, resolved by the facts, moved by people between."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, text
+
+from tidegate.conditions.compile import compiled
+from tidegate.conditions.contact_fields import CONTACT_FIELDS, CONTACTS
+from tidegate.conditions.explain import reasons
+from tidegate.conditions.nodes import Node
+from tidegate.conditions.parse import parse
+from tidegate.delivery.outbox import Told, tell
+from tidegate.errors import AlertUnknown, LifecycleInvalid
+from tidegate.lifecycle.placing import asked
+from tidegate.lifecycle.rules import named
+
+State = Literal["open", "acknowledged", "snoozed", "dismissed", "resolved"]
+STANDING = ("open", "acknowledged", "snoozed")
+"""States of what the facts still say, or nobody has put aside for good."""
+BATCH = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRule:
+    """When to alert, and about what: `occurrence`, SQL of a text that is another one when the same happens anew."""
+
+    key: str
+    name: str
+    when: Mapping[str, Any]
+    occurrence: str
+
+
+def _at(of: str) -> str:
+    """An instant as a text that sorts and means the same everywhere."""
+    return f"to_char({of} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+
+
+_LIVE = {"field": "subscription.status", "is": ["active", "past_due", "trialing"]}
+
+RULES: Sequence[AlertRule] = (
+    AlertRule("payment_failed", "Payment failed", {"field": "payments.failed", "above": 0}, "l.failing_invoice"),
+    AlertRule("past_due", "Past due", {"field": "any_subscription.status", "has": "past_due"}, _at("l.past_due_since")),
+    AlertRule(
+        "card_expiring",
+        "Card expiring",
+        {
+            "all": [
+                _LIVE,
+                {"field": "card.expires_at", "known": True},
+                {"not": {"field": "card.expires_at", "more_than_days_ahead": 30}},
+                {"field": "card.backup", "is_not": True},
+            ]
+        },
+        _at("l.card_expires_at"),
+    ),
+    AlertRule(
+        "renewal_upcoming",
+        "Renewal upcoming",
+        {"all": [{"field": "renews_at", "in_next_days": 30}, {"field": "interval_months", "at_least": 3}]},
+        _at("f.renews_at"),
+    ),
+    AlertRule(
+        "cancellation_scheduled", "Cancellation scheduled", {"field": "ends_at", "known": True}, _at("f.ends_at")
+    ),
+    AlertRule("canceled", "Canceled", {"field": "churned_at", "in_last_days": 30}, _at("f.churned_at")),
+    AlertRule("downgrade", "Downgrade", {"field": "downgraded_at", "in_last_days": 30}, _at("l.downgraded_at")),
+    AlertRule("health_dropped", "Health dropped", {"field": "unhealthy", "is": True}, _at("l.unhealthy_since")),
+    AlertRule("trial_ending", "Trial ending", {"field": "trial_ends_at", "in_next_days": 7}, _at("f.trial_ends_at")),
+    AlertRule(
+        "inactive", "Inactive", {"all": [_LIVE, {"field": "days_inactive", "at_least": 30}]}, _at("l.last_active_at")
+    ),
+)
+"""The rules that hold without a word said."""
+
+
+def condition(rule: AlertRule) -> Node:
+    """The rule's condition."""
+    node, wrong = parse(rule.when, CONTACT_FIELDS, named())
+    assert not wrong, wrong
+    return node
+
+
+@dataclass(slots=True)
+class Kept:
+    """How many alerts were opened, resolved, and came back from being snoozed."""
+
+    opened: int = 0
+    resolved: int = 0
+    woken: int = 0
+
+
+def keep(db: Connection, rules: Sequence[AlertRule], as_of: datetime, untold: Collection[int] = ()) -> Kept:
+    """Opens and resolves alerts of all contacts. `untold`: those (internal keys) that came only now, with a past that
+    nobody is told of.
+    """
+    kept = Kept(woken=db.execute(_WAKE, {"as_of": as_of}).rowcount)
+    for rule in rules:
+        kept.opened += _open(db, rule, as_of, untold)
+        kept.resolved += _resolve(db, rule, as_of)
+    return kept
+
+
+def _open(db: Connection, rule: AlertRule, as_of: datetime, untold: Collection[int]) -> int:
+    node = condition(rule)
+    made = compiled(node)
+    rows = db.execute(
+        text(f"""
+select n.contact, n.occurrence from (
+  select c.key as contact, coalesce({rule.occurrence}, '') as occurrence {CONTACTS} and {made.sql}) n
+where not exists (
+  select from tidegate.alerts a
+  where a.contact = n.contact and a.rule = :rule and a.occurrence = n.occurrence)
+order by n.contact"""),
+        made.values | {"rule": rule.key, "as_of": as_of},
+    ).all()
+    for at in range(0, len(rows), BATCH):
+        some = rows[at : at + BATCH]
+        told = asked(db, node, [row.contact for row in some], as_of)
+        why = [reasons(told[row.contact]) for row in some]
+        values = {
+            "contacts": [row.contact for row in some],
+            "occurrences": [row.occurrence for row in some],
+            "reasons": [json.dumps(one) for one in why],
+            "rule": rule.key,
+            "as_of": as_of,
+        }
+        opened = {row.contact: row.id for row in db.execute(_OPEN, values)}
+        tell(
+            db,
+            [
+                Told(
+                    "alert.opened",
+                    {"alert": opened[row.contact], "rule": rule.key, "occurrence": row.occurrence, "reasons": reason},
+                    row.contact,
+                )
+                for row, reason in zip(some, why, strict=True)
+                if row.contact in opened and row.contact not in untold
+            ],
+        )
+    return len(rows)
+
+
+def _resolve(db: Connection, rule: AlertRule, as_of: datetime) -> int:
+    """What the facts do not say any more, or say of another occurrence."""
+    made = compiled(condition(rule))
+    rows = db.execute(
+        text(f"""
+update tidegate.alerts a set state = 'resolved', changed_at = :as_of, changed_by = '', snoozed_until = null
+where a.rule = :rule and a.state not in ('dismissed', 'resolved') and not exists (
+  select {CONTACTS} and c.key = a.contact and {made.sql} and coalesce({rule.occurrence}, '') = a.occurrence)
+returning a.id, a.contact, a.occurrence"""),
+        made.values | {"rule": rule.key, "as_of": as_of},
+    ).all()
+    tell(
+        db,
+        [
+            Told("alert.resolved", {"alert": row.id, "rule": rule.key, "occurrence": row.occurrence}, row.contact)
+            for row in rows
+        ],
+    )
+    return len(rows)
+
+
+def move(
+    db: Connection,
+    alert: int,
+    state: Literal["acknowledged", "snoozed", "dismissed", "open"],
+    by: str,
+    as_of: datetime,
+    *,
+    until: datetime | None = None,
+    note: str = "",
+) -> None:
+    """A person moves an alert. `until`: of one that is snoozed, UTC where it has no zone; `note`: why one is dismissed.
+
+    Raises AlertUnknown, and LifecycleInvalid for what cannot be: one that is resolved, a dismissal without its reason.
+    """
+    known = db.execute(text("select state from tidegate.alerts where id = :id for update"), {"id": alert}).scalar()
+    if known is None:
+        raise AlertUnknown(alert=alert)
+    if known == "resolved":
+        raise LifecycleInvalid(problem=f"Alert {alert} was resolved by the facts; there is nothing left to do.")
+    if state == "dismissed" and not note.strip():
+        raise LifecycleInvalid(problem=f"Alert {alert} is dismissed with a reason, so that others know.")
+    if until is not None and until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    if (state == "snoozed") != (until is not None) or (until is not None and until <= as_of):
+        raise LifecycleInvalid(problem="An alert is snoozed until a time that is still to come.")
+    values = {"id": alert, "state": state, "by": by, "until": until, "note": note, "as_of": as_of}
+    db.execute(_MOVE, values)
+
+
+_WAKE = text("""
+update tidegate.alerts set state = 'open', changed_at = :as_of, changed_by = '', snoozed_until = null
+where state = 'snoozed' and snoozed_until <= :as_of""")
+
+_OPEN = text("""
+insert into tidegate.alerts (contact, rule, occurrence, state, reasons, opened_at, changed_at)
+select contact, :rule, occurrence, 'open', reasons, :as_of, :as_of
+from unnest(cast(:contacts as bigint[]), cast(:occurrences as text[]), cast(:reasons as jsonb[]))
+  as found(contact, occurrence, reasons)
+order by contact on conflict do nothing returning id, contact""")
+
+_MOVE = text("""
+update tidegate.alerts set state = :state, changed_at = :as_of, changed_by = :by,
+  snoozed_until = cast(:until as timestamptz), note = case when :state = 'dismissed' then :note else note end
+where id = :id""")

@@ -1,0 +1,221 @@
+"""Writes what conditions ask of a contact beside its revenue: payments, cards, packages, usage; by sets of contacts."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import Connection, text
+
+from tidegate.conditions.contact_fields import STATUSES
+from tidegate.entitlements.items import OVERDUE_SINCE
+
+
+def keep_facts(
+    db: Connection, contacts: Sequence[int], units: Mapping[str, Decimal], base: str, as_of: datetime
+) -> int:
+    """Brings the facts of these contacts (internal keys) up to the mirror, grants and usage; returns how many rows were
+    written.
+
+    `units`: by currency what a minor unit of it is in whole units of `base`; of currencies that it lacks an amount is
+    unknown. Without a base ("") they are whole units of the currency itself, and amounts of several are unknown.
+    """
+    if not contacts:
+        return 0
+    values = {
+        "contacts": list(contacts),
+        "currencies": list(units),
+        "units": list(units.values()),
+        "based": bool(base),
+        "as_of": as_of,
+        "order": list(STATUSES),
+    }
+    return db.execute(_PUT, values).rowcount
+
+
+_COLUMNS = (
+    "status", "country", "currencies", "intervals", "quantity", "packages", "mrr_total", "open_total", "mrr_trend",
+    "downgraded_at", "interval_months", "failing_invoice", "failed_attempts", "decline_code", "next_attempt_at",
+    "past_due_since", "due_dates", "open_invoices", "void_invoices", "uncollectible_invoices", "latest_invoice_status",
+    "card_expires_at", "has_backup", "cancellation_reason", "usage_share", "last_active_at",
+)  # fmt: skip
+
+
+def _columns(of: str = "") -> str:
+    return ", ".join(f"{of}{name}" for name in _COLUMNS)
+
+
+def _total(amounts: str) -> str:
+    """The sum of rows (currency, amount in minor units), in whole units; null where a rate is missing, or there are
+    several currencies and no base.
+    """
+    return f"""(
+  select case when bool_or(u.unit is null) or (not :based and count(*) > 1) then null else sum(a.amount * u.unit) end
+  from ({amounts}) a left join units u on u.currency = a.currency where a.amount <> 0)"""
+
+
+# A card lasts to the end of its month.
+_EXPIRES = "make_timestamptz(p.card_exp_year::int, p.card_exp_month::int, 1, 0, 0, 0, 'UTC') + interval '1 month'"
+
+_SUBSCRIPTIONS = f"""
+theirs as materialized (
+  select t.contact, l.connection, l.customer from these t join tidegate.links l on l.contact = t.contact),
+subscribed as materialized (
+  select t.contact, s.connection, s.customer, s.id, s.status, s.currency, s.canceled_at,
+    coalesce(s.cancellation_feedback, s.cancellation_reason) as reason, s.default_payment_method,
+    s.status in ('active', 'past_due', 'trialing') as live,
+    case when s.status in ('past_due', 'unpaid') then {OVERDUE_SINCE} end as overdue_since
+  from theirs t
+  join stripe.subscriptions s on s.connection = t.connection and s.customer = t.customer
+    and s.deleted_at is null and s.test_clock is null),
+states as (
+  select contact, (array_agg(status order by array_position(cast(:order as text[]), status)))[1] as status,
+    coalesce(array_agg(distinct currency order by currency) filter (where live), '{{}}') as currencies,
+    min(overdue_since) as overdue_since,
+    (array_agg(reason order by canceled_at desc) filter (where canceled_at is not null))[1] as cancellation_reason
+  from subscribed group by contact),
+items as (
+  select s.contact, coalesce(array_agg(distinct i.interval order by i.interval)
+      filter (where i.interval is not null), '{{}}') as intervals, sum(i.quantity)::bigint as quantity,
+    max(i.interval_count * case i.interval when 'year' then 12 when 'month' then 1 when 'week' then 12 / 52.0
+      when 'day' then 12 / 365.0 end) as interval_months
+  from subscribed s
+  join stripe.subscription_items i on i.connection = s.connection and i.subscription = s.id and i.deleted_at is null
+  where s.live group by s.contact)"""
+
+# What semantics, Catalog and entitlements, says of access, as `entitlements.access` has it; held against it by a test.
+_PACKAGES = """
+held as (
+  select g.contact, g.package from these t join tidegate.grants g on g.contact = t.contact
+  left join tidegate.contact_settings o on o.connection = g.connection
+  where g.package is not null and (g.ends_at is null or g.ends_at > :as_of)
+    and (g.status in ('active', 'trialing') or (g.status = 'past_due' and g.grace_until > :as_of))
+    and (g.pause is null or g.resumes_at <= :as_of
+      or jsonb_exists(coalesce(o.settings -> 'paused_gives', '["keep_as_draft"]'), g.pause))
+  union
+  select v.contact, v.package from these t join tidegate.overrides v on v.contact = t.contact
+  where v.package is not null and v.revoked_at is null and v.since <= :as_of
+    and (v.expires_at is null or v.expires_at > :as_of)),
+packages as (
+  select t.contact, array_agg(distinct p.key order by p.key) as packages
+  from these t join tidegate.packages p on exists (
+      select from held h where h.contact = t.contact and h.package = p.key)
+    or (p.is_default and not exists (
+      select from held h join tidegate.packages b on b.key = h.package
+      where h.contact = t.contact and b.kind = 'base'))
+  group by t.contact)"""
+
+_INVOICES = """
+billed as materialized (
+  select t.contact, v.* from theirs t
+  join stripe.invoices v on v.connection = t.connection and v.customer = t.customer and v.deleted_at is null
+    and v.status <> 'draft' and v.test_clock is null),
+invoices as (
+  select contact, coalesce(sum(attempt_count) filter (where status = 'open'), 0)::bigint as failed_attempts,
+    min(next_payment_attempt) filter (where status = 'open') as next_attempt_at,
+    (array_agg(id order by created, id) filter (where status = 'open' and attempt_count > 0))[1] as failing_invoice,
+    min(due_date) filter (where status = 'open' and collection_method = 'send_invoice') as due_since,
+    coalesce(array_agg(coalesce(due_date, finalized_at) order by id) filter (where status = 'open' and (
+      due_date is not null or attempt_count > 0)), '{}') as due_dates,
+    count(*) filter (where status = 'open') as open_invoices, count(*) filter (where status = 'void') as void_invoices,
+    count(*) filter (where status = 'uncollectible') as uncollectible_invoices,
+    (array_agg(status order by created desc nulls last, id desc))[1] as latest_invoice_status
+  from billed group by contact),
+declined as (
+  select distinct on (t.contact) t.contact, coalesce(c.decline_reason, c.failure_code) as decline_code
+  from theirs t join invoices v on v.contact = t.contact and v.failed_attempts > 0
+  join stripe.charges c on c.connection = t.connection and c.customer = t.customer and c.status = 'failed'
+    and c.deleted_at is null
+  order by t.contact, c.created desc, c.id desc)"""
+
+_MOVED = """
+moved as (
+  select t.contact, max(m.moved_at) filter (where m.kind = 'contraction') as downgraded_at,
+    case when bool_and(u.unit is not null) filter (where m.moved_at > :as_of - interval '90 days') is not false
+      and (:based or count(distinct m.currency) = 1)
+    then coalesce(sum(m.amount * u.unit) filter (where m.moved_at > :as_of - interval '90 days'), 0) / 1000000
+    end as recent
+  from theirs t
+  join tidegate.ledgers g on g.connection = t.connection and g.adopted_at is not null and g.retired_at is null
+  join tidegate.movements m on m.connection = t.connection and m.customer = t.customer and m.superseded_at is null
+    and m.edition = g.edition and m.moved_at <= :as_of
+  left join units u on u.currency = m.currency
+  group by t.contact)"""
+
+_CARDS = f"""
+charged as materialized (
+  select s.contact, s.connection, s.customer, coalesce(s.default_payment_method, c.default_payment_method) as method
+  from subscribed s
+  join stripe.customers c on c.connection = s.connection and c.id = s.customer and c.deleted_at is null
+  where s.live),
+first_card as materialized (
+  select distinct on (d.contact) d.contact, d.connection, d.customer, p.id, {_EXPIRES} as expires_at
+  from charged d
+  join stripe.payment_methods p on p.connection = d.connection and p.id = d.method and p.deleted_at is null
+  where p.card_exp_year between 2000 and 2999 and p.card_exp_month between 1 and 12
+  order by d.contact, expires_at, p.id),
+cards as (
+  select d.contact, d.expires_at as card_expires_at, exists (
+    select from stripe.payment_methods p
+    where p.connection = d.connection and p.customer = d.customer and p.id <> d.id and p.deleted_at is null
+      and (p.card_exp_year is null or {_EXPIRES} > greatest(d.expires_at, :as_of))) as has_backup
+  from first_card d)"""
+
+_USAGE = """
+used as (
+  select u.contact, u.feature, sum(u.used) as used from these t join tidegate.usage u on u.contact = t.contact
+  where u.period_start <= :as_of and (u.period_end is null or u.period_end > :as_of)
+  group by u.contact, u.feature),
+shares as (
+  select u.contact, max(u.used / (e.entitlements -> u.feature ->> 'limit')::numeric) as usage_share
+  from used u join tidegate.entitlements_told e on e.contact = u.contact
+  where case when jsonb_typeof(e.entitlements -> u.feature -> 'limit') = 'number'
+    then (e.entitlements -> u.feature ->> 'limit')::numeric > 0 end
+  group by u.contact),
+active as (
+  select d.contact, max(d.at) as last_active_at from these t join tidegate.usage_debits d on d.contact = t.contact
+  where d.operation in ('consume', 'reserve', 'set') group by d.contact)"""
+
+_PUT = text(f"""
+with these as materialized (select unnest(cast(:contacts as bigint[])) as contact),
+units as materialized (
+  select unnest(cast(:currencies as text[])) as currency, unnest(cast(:units as numeric[])) as unit),
+{_SUBSCRIPTIONS}, {_PACKAGES}, {_INVOICES}, {_MOVED}, {_CARDS}, {_USAGE},
+worth as materialized (
+  select t.contact, s.status,
+    (select min(c.country) from theirs h join stripe.customers c on c.connection = h.connection and c.id = h.customer
+     where h.contact = t.contact and c.deleted_at is null) as country,
+    coalesce(s.currencies, '{{}}') as currencies, coalesce(i.intervals, '{{}}') as intervals, i.quantity,
+    coalesce(p.packages, '{{}}') as packages,
+    case when f.contact is null then 0 else coalesce({
+    _total('''
+      select m.key as currency, m.value::numeric / 1000000 as amount from jsonb_each_text(f.mrr) m''')
+},
+      case when f.mrr = '{{}}' then 0 end) end as mrr_total,
+    coalesce({
+    _total('''
+      select b.currency, sum(b.amount_remaining) as amount from billed b
+      where b.contact = t.contact and b.status = 'open' group by b.currency''')
+},
+      case when coalesce(v.open_invoices, 0) = 0 then 0 end) as open_total,
+    m.recent, m.downgraded_at, i.interval_months, v.failing_invoice,
+    coalesce(v.failed_attempts, 0) as failed_attempts, d.decline_code, v.next_attempt_at,
+    least(s.overdue_since, v.due_since) as past_due_since, coalesce(v.due_dates, '{{}}') as due_dates,
+    coalesce(v.open_invoices, 0)::int as open_invoices, coalesce(v.void_invoices, 0)::int as void_invoices,
+    coalesce(v.uncollectible_invoices, 0)::int as uncollectible_invoices, v.latest_invoice_status,
+    k.card_expires_at, k.has_backup, s.cancellation_reason, u.usage_share, a.last_active_at
+  from these t
+  left join tidegate.contact_facts f on f.contact = t.contact
+  left join states s on s.contact = t.contact left join items i on i.contact = t.contact
+  left join packages p on p.contact = t.contact left join invoices v on v.contact = t.contact
+  left join declined d on d.contact = t.contact left join cards k on k.contact = t.contact
+  left join shares u on u.contact = t.contact left join active a on a.contact = t.contact
+  left join moved m on m.contact = t.contact),
+fresh as materialized (
+  select *, case when mrr_total - recent > 0 then round(mrr_total / (mrr_total - recent), 4) end as mrr_trend
+  from worth)
+insert into tidegate.contact_lifecycle as o (contact, {_columns()})
+select contact, {_columns()} from fresh n where not exists (
+  select from tidegate.contact_lifecycle o
+  where o.contact = n.contact and ({_columns("o.")}) is not distinct from ({_columns("n.")}))
+order by contact
+on conflict (contact) do update set ({_columns()}) = ({_columns("excluded.")}), updated_at = clock_timestamp()""")

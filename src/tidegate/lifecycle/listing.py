@@ -1,0 +1,126 @@
+"""What pages, commands and the API show of the lifecycle: stages and segments with their numbers, alerts, health."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from tidegate.lifecycle.alerts import STANDING
+from tidegate.lifecycle.rules import Rule
+
+
+def stages(db: Connection, rules: Sequence[Rule]) -> list[dict[str, Any]]:
+    """The stages in their order: {key, name, when, contacts, mrr, median_days}. MRR is in whole units of the base
+    currency; `median_days`: how long those that left it had been there.
+    """
+    found = {row.key: row for row in db.execute(_STAGES)}
+    return [_counted(rule, found.get(rule.key)) for rule in rules]
+
+
+def segments(db: Connection, rules: Sequence[Rule]) -> list[dict[str, Any]]:
+    """The segments: {key, name, when, contacts, mrr}."""
+    found = {row.key: row for row in db.execute(_SEGMENTS)}
+    return [_counted(rule, found.get(rule.key)) for rule in rules]
+
+
+def _counted(rule: Rule, row: Any) -> dict[str, Any]:
+    told: dict[str, Any] = {"key": rule.key, "name": rule.name, "when": rule.when}
+    told |= {"contacts": row.contacts if row else 0, "mrr": row.mrr if row else 0}
+    if row is not None and "median_days" in row._fields:
+        told["median_days"] = row.median_days
+    return told
+
+
+def alerts(
+    db: Connection, *, states: Sequence[str] = STANDING, rule: str = "", after: int | None = None, limit: int = 50
+) -> list[dict[str, Any]]:
+    """Alerts, newest first: {id, rule, state, contact, name, owner, occurrence, reasons, opened_at, changed_at,
+    changed_by, note, snoozed_until}. `after`: the id of the last one of the page before.
+    """
+    values = {"states": list(states), "rule": rule or None, "after": after, "limit": limit}
+    return [dict(row) for row in db.execute(_ALERTS, values).mappings()]
+
+
+def alert(db: Connection, number: int) -> dict[str, Any]:
+    """One alert, as `alerts` shows them; it is known."""
+    return dict(db.execute(_ALERT, {"id": number}).mappings().one())
+
+
+def history(db: Connection, contact: int, *, limit: int = 100) -> list[dict[str, Any]]:
+    """Where a contact (internal key) was, newest first: {kind, key, entered_at, left_at, reasons, because}."""
+    return [dict(row) for row in db.execute(_HISTORY, {"contact": contact, "limit": limit}).mappings()]
+
+
+def health(db: Connection, contact: int) -> dict[str, Any] | None:
+    """The health of a contact: {health, coverage, parts, unhealthy_since, history}; None where nothing is known."""
+    row = db.execute(_HEALTH, {"contact": contact}).mappings().first()
+    if row is None:
+        return None
+    kept = [dict(one) for one in db.execute(_HEALTH_HISTORY, {"contact": contact}).mappings()]
+    return dict(row) | {"history": kept}
+
+
+def portfolio(db: Connection) -> dict[str, Any]:
+    """The health of all, weighted by MRR: {health, bands: [{band, contacts, mrr}]}."""
+    bands = [dict(row) for row in db.execute(_BANDS).mappings()]
+    return {"health": db.scalar(_PORTFOLIO), "bands": bands}
+
+
+def funnel(db: Connection, since: datetime) -> list[dict[str, Any]]:
+    """How many contacts went from one stage to another since then: {from, to, contacts}."""
+    return [dict(row) for row in db.execute(_FUNNEL, {"since": since}).mappings()]
+
+
+_COUNTS = """count(*) as contacts, coalesce(sum(l.mrr_total), 0)::float8 as mrr"""
+
+_STAGES = text(f"""
+select l.stage as key, {_COUNTS}, (
+  select round((extract(epoch from percentile_cont(0.5) within group (order by m.left_at - m.entered_at)) / 86400)
+    ::numeric, 1)::float8
+  from tidegate.memberships m where m.kind = 'stage' and m.key = l.stage and m.left_at is not null) as median_days
+from tidegate.contact_lifecycle l where l.stage is not null group by l.stage""")
+
+_SEGMENTS = text(f"""
+select s.key, {_COUNTS} from tidegate.contact_lifecycle l cross join lateral unnest(l.segments) as s(key)
+group by s.key""")
+
+_SHOWN = """
+select a.id, a.rule, a.state, c.external_id as contact, c.kind, c.name, c.owner, a.occurrence, a.reasons, a.opened_at,
+  a.changed_at, a.changed_by, a.note, a.snoozed_until
+from tidegate.alerts a join tidegate.contacts c on c.key = a.contact"""
+
+_ALERT = text(f"{_SHOWN} where a.id = :id")
+
+_ALERTS = text(f"""{_SHOWN}
+where a.state = any(cast(:states as text[])) and (cast(:rule as text) is null or a.rule = :rule)
+  and (cast(:after as bigint) is null or a.id < :after)
+order by a.id desc limit :limit""")
+
+_HISTORY = text("""
+select kind, key, entered_at, left_at, reasons, because from tidegate.memberships
+where contact = :contact order by entered_at desc, id desc limit :limit""")
+
+_HEALTH = text("""
+select health::float8, health_coverage::float8 as coverage, health_parts as parts, unhealthy_since
+from tidegate.contact_lifecycle where contact = :contact""")
+
+_HEALTH_HISTORY = text("""
+select at, health::float8, coverage::float8, parts from tidegate.health_history
+where contact = :contact order by at desc limit 100""")
+
+_PORTFOLIO = text("""
+select round(sum(health * mrr_total) / nullif(sum(mrr_total), 0), 1)::float8 from tidegate.contact_lifecycle
+where health is not null and mrr_total > 0""")
+
+_BANDS = text("""
+select case when health is null then 'unknown' when health < 40 then 'poor' when health < 70 then 'fair' else 'good' end
+  as band, count(*) as contacts, coalesce(sum(mrr_total), 0)::float8 as mrr
+from tidegate.contact_lifecycle where status in ('active', 'past_due', 'trialing', 'unpaid') group by 1 order by 1""")
+
+_FUNNEL = text("""
+select b.key as "from", a.key as "to", count(*) as contacts
+from tidegate.memberships a
+join tidegate.memberships b on b.contact = a.contact and b.kind = 'stage' and b.left_at = a.entered_at
+where a.kind = 'stage' and a.entered_at >= :since and a.because = 'facts'
+group by 1, 2 order by 3 desc, 1, 2""")

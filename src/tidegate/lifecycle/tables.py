@@ -1,0 +1,150 @@
+"""Tables of the lifecycle: facts that conditions ask for, stages and segments, who is in them and was, and why."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from tidegate.store.metadata import metadata
+
+Time = DateTime(timezone=True)
+
+contact_lifecycle = Table(
+    "contact_lifecycle",
+    metadata,
+    Column("contact", BigInteger, primary_key=True, autoincrement=False),
+    Column("status", Text, comment="the best of its subscriptions"),
+    Column("country", Text),
+    Column("currencies", ARRAY(Text), nullable=False, server_default=text("'{}'"), comment="of running subscriptions"),
+    Column("intervals", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("quantity", BigInteger),
+    Column("packages", ARRAY(Text), nullable=False, server_default=text("'{}'"), comment="that it holds"),
+    Column("mrr_total", Numeric, comment="whole units of the base currency, else its only one"),
+    Column("open_total", Numeric, comment="of open invoices, likewise"),
+    Column("mrr_trend", Numeric, comment="MRR as a part of what it was 90 days ago"),
+    Column("downgraded_at", Time, comment="the last contraction"),
+    Column("interval_months", Numeric, comment="of the longest interval it pays for"),
+    Column("failing_invoice", Text, comment="the oldest that could not be paid"),
+    Column("failed_attempts", BigInteger, nullable=False, server_default="0", comment="to pay open invoices"),
+    Column("decline_code", Text),
+    Column("next_attempt_at", Time),
+    Column("past_due_since", Time, comment="the oldest debt's"),
+    Column("due_dates", ARRAY(Time), nullable=False, server_default=text("'{}'"), comment="of open invoices"),
+    Column("open_invoices", Integer, nullable=False, server_default="0"),
+    Column("void_invoices", Integer, nullable=False, server_default="0"),
+    Column("uncollectible_invoices", Integer, nullable=False, server_default="0"),
+    Column("latest_invoice_status", Text),
+    Column("card_expires_at", Time, comment="of the cards that are charged the first to expire"),
+    Column("has_backup", Boolean, comment="another way to pay outlasts it"),
+    Column("cancellation_reason", Text),
+    Column("usage_share", Numeric, comment="of the limit of the fullest metered feature"),
+    Column("last_active_at", Time),
+    Column("health", Numeric, comment="0 to 100; null: unknown"),
+    Column("health_coverage", Numeric, comment="the weight of the components that have data, of all"),
+    Column("health_parts", JSONB, nullable=False, server_default=text("'{}'::jsonb"), comment="score by component"),
+    Column("unhealthy_since", Time, comment="null: it is not"),
+    Column("stage", Text),
+    Column("segments", ARRAY(Text), nullable=False, server_default=text("'{}'"), comment="sorted"),
+    Column("updated_at", Time, nullable=False, server_default=func.clock_timestamp()),
+)
+
+lifecycle_due = Table(
+    "lifecycle_due",
+    metadata,
+    Column("contact", BigInteger, primary_key=True, autoincrement=False, comment="whose facts may be others now"),
+    Column("since", Time, nullable=False, server_default=func.clock_timestamp()),
+)
+
+lifecycle_state = Table(
+    "lifecycle_state",
+    metadata,
+    Column("alone", Boolean, primary_key=True, server_default=text("true"), comment="one row"),
+    Column("last_debit", BigInteger, nullable=False, server_default="0", comment="of usage, that facts know of"),
+    Column("kept_at", Time, comment="when everybody was looked at last"),
+)
+
+stages = Table(
+    "stages",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("place", Integer, nullable=False, comment="the first that holds is the contact's"),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("condition", JSONB, comment="as it was said; null: the stage of all whom no other takes"),
+    Column("managed_by", Text, nullable=False, server_default="", comment="file: tidegate.yaml"),
+)
+
+health_components = Table(
+    "health_components",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("place", Integer, nullable=False),
+    Column("spec", JSONB, nullable=False, comment="field, curve, weight"),
+    Column("managed_by", Text, nullable=False, server_default="", comment="file: tidegate.yaml"),
+)
+
+health_history = Table(
+    "health_history",
+    metadata,
+    Column("contact", BigInteger, nullable=False),
+    Column("at", Time, nullable=False),
+    Column("health", Numeric, comment="null: unknown"),
+    Column("coverage", Numeric, nullable=False),
+    Column("parts", JSONB, nullable=False, comment="score by component"),
+    PrimaryKeyConstraint("contact", "at"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("contact", BigInteger, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("occurrence", Text, nullable=False, comment="what it is about: an invoice, a date; told once"),
+    Column("state", Text, nullable=False, comment="open, acknowledged, snoozed, dismissed or resolved"),
+    Column("reasons", JSONB, nullable=False, comment="the tests that opened it"),
+    Column("opened_at", Time, nullable=False),
+    Column("snoozed_until", Time),
+    Column("changed_at", Time, nullable=False, comment="of the state"),
+    Column("changed_by", Text, nullable=False, server_default="", comment="empty: the facts"),
+    Column("note", Text, nullable=False, server_default="", comment="why it was dismissed"),
+    Index("alerts_occurrence", "contact", "rule", "occurrence", unique=True),
+    Index("alerts_state", "state", "opened_at"),
+    Index("alerts_open", "rule", postgresql_where=text("state not in ('dismissed', 'resolved')")),
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("place", Integer, nullable=False),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("condition", JSONB, nullable=False, comment="as it was said"),
+    Column("managed_by", Text, nullable=False, server_default="", comment="file: tidegate.yaml"),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("contact", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False, comment="stage or segment"),
+    Column("key", Text, nullable=False, comment="of the stage or segment"),
+    Column("entered_at", Time, nullable=False),
+    Column("left_at", Time, comment="null: it is there"),
+    Column("reasons", JSONB, nullable=False, comment="the tests that decided when it came"),
+    Column("because", Text, nullable=False, comment="facts or rules changed, or begin: the first time"),
+    Index("memberships_present", "contact", "kind", "key", unique=True, postgresql_where=text("left_at is null")),
+    Index("memberships_key", "kind", "key", "entered_at"),
+)

@@ -1,0 +1,176 @@
+"""Lifecycle: what conditions ask of a contact beside its revenue, stages, segments, and who was in them."""
+
+from alembic import op
+
+from tidegate.store import queue_schema
+
+revision = "0010"
+down_revision = "0008"
+
+TABLES = """
+create table tidegate.contact_lifecycle (
+    contact bigint not null,
+    status text,
+    country text,
+    currencies text[] default '{}' not null,
+    intervals text[] default '{}' not null,
+    quantity bigint,
+    packages text[] default '{}' not null,
+    mrr_total numeric,
+    open_total numeric,
+    mrr_trend numeric,
+    downgraded_at timestamptz,
+    interval_months numeric,
+    failing_invoice text,
+    failed_attempts bigint default '0' not null,
+    decline_code text,
+    next_attempt_at timestamptz,
+    past_due_since timestamptz,
+    due_dates timestamptz[] default '{}' not null,
+    open_invoices integer default '0' not null,
+    void_invoices integer default '0' not null,
+    uncollectible_invoices integer default '0' not null,
+    latest_invoice_status text,
+    card_expires_at timestamptz,
+    has_backup boolean,
+    cancellation_reason text,
+    usage_share numeric,
+    last_active_at timestamptz,
+    health numeric,
+    health_coverage numeric,
+    health_parts jsonb default '{}'::jsonb not null,
+    unhealthy_since timestamptz,
+    stage text,
+    segments text[] default '{}' not null,
+    updated_at timestamptz default clock_timestamp() not null,
+    primary key (contact)
+);
+comment on column tidegate.contact_lifecycle.status is 'the best of its subscriptions';
+comment on column tidegate.contact_lifecycle.currencies is 'of running subscriptions';
+comment on column tidegate.contact_lifecycle.packages is 'that it holds';
+comment on column tidegate.contact_lifecycle.mrr_total is 'whole units of the base currency, else its only one';
+comment on column tidegate.contact_lifecycle.open_total is 'of open invoices, likewise';
+comment on column tidegate.contact_lifecycle.mrr_trend is 'MRR as a part of what it was 90 days ago';
+comment on column tidegate.contact_lifecycle.downgraded_at is 'the last contraction';
+comment on column tidegate.contact_lifecycle.interval_months is 'of the longest interval it pays for';
+comment on column tidegate.contact_lifecycle.failing_invoice is 'the oldest that could not be paid';
+comment on column tidegate.contact_lifecycle.failed_attempts is 'to pay open invoices';
+comment on column tidegate.contact_lifecycle.past_due_since is 'the oldest debt''s';
+comment on column tidegate.contact_lifecycle.due_dates is 'of open invoices';
+comment on column tidegate.contact_lifecycle.card_expires_at is 'of the cards that are charged the first to expire';
+comment on column tidegate.contact_lifecycle.has_backup is 'another way to pay outlasts it';
+comment on column tidegate.contact_lifecycle.usage_share is 'of the limit of the fullest metered feature';
+comment on column tidegate.contact_lifecycle.health is '0 to 100; null: unknown';
+comment on column tidegate.contact_lifecycle.health_coverage is 'the weight of the components that have data, of all';
+comment on column tidegate.contact_lifecycle.health_parts is 'score by component';
+comment on column tidegate.contact_lifecycle.unhealthy_since is 'null: it is not';
+comment on column tidegate.contact_lifecycle.segments is 'sorted';
+
+create table tidegate.lifecycle_due (
+    contact bigint not null,
+    since timestamptz default clock_timestamp() not null,
+    primary key (contact)
+);
+comment on column tidegate.lifecycle_due.contact is 'whose facts may be others now';
+
+create table tidegate.lifecycle_state (
+    alone boolean default true not null,
+    last_debit bigint default '0' not null,
+    kept_at timestamptz,
+    primary key (alone)
+);
+comment on column tidegate.lifecycle_state.alone is 'one row';
+comment on column tidegate.lifecycle_state.last_debit is 'of usage, that facts know of';
+comment on column tidegate.lifecycle_state.kept_at is 'when everybody was looked at last';
+
+create table tidegate.stages (
+    key text not null,
+    place integer not null,
+    name text default '' not null,
+    condition jsonb,
+    managed_by text default '' not null,
+    primary key (key)
+);
+comment on column tidegate.stages.place is 'the first that holds is the contact''s';
+comment on column tidegate.stages.condition is 'as it was said; null: the stage of all whom no other takes';
+comment on column tidegate.stages.managed_by is 'file: tidegate.yaml';
+
+create table tidegate.health_components (
+    key text not null,
+    place integer not null,
+    spec jsonb not null,
+    managed_by text default '' not null,
+    primary key (key)
+);
+comment on column tidegate.health_components.spec is 'field, curve, weight';
+comment on column tidegate.health_components.managed_by is 'file: tidegate.yaml';
+
+create table tidegate.health_history (
+    contact bigint not null,
+    at timestamptz not null,
+    health numeric,
+    coverage numeric not null,
+    parts jsonb not null,
+    primary key (contact, at)
+);
+comment on column tidegate.health_history.health is 'null: unknown';
+comment on column tidegate.health_history.parts is 'score by component';
+
+create table tidegate.alerts (
+    id bigint generated always as identity,
+    contact bigint not null,
+    rule text not null,
+    occurrence text not null,
+    state text not null,
+    reasons jsonb not null,
+    opened_at timestamptz not null,
+    snoozed_until timestamptz,
+    changed_at timestamptz not null,
+    changed_by text default '' not null,
+    note text default '' not null,
+    primary key (id)
+);
+create unique index alerts_occurrence on tidegate.alerts (contact, rule, occurrence);
+create index alerts_open on tidegate.alerts (rule) where state not in ('dismissed', 'resolved');
+create index alerts_state on tidegate.alerts (state, opened_at);
+comment on column tidegate.alerts.occurrence is 'what it is about: an invoice, a date; told once';
+comment on column tidegate.alerts.state is 'open, acknowledged, snoozed, dismissed or resolved';
+comment on column tidegate.alerts.reasons is 'the tests that opened it';
+comment on column tidegate.alerts.changed_at is 'of the state';
+comment on column tidegate.alerts.changed_by is 'empty: the facts';
+comment on column tidegate.alerts.note is 'why it was dismissed';
+
+create table tidegate.segments (
+    key text not null,
+    place integer not null,
+    name text default '' not null,
+    condition jsonb not null,
+    managed_by text default '' not null,
+    primary key (key)
+);
+comment on column tidegate.segments.condition is 'as it was said';
+comment on column tidegate.segments.managed_by is 'file: tidegate.yaml';
+
+create table tidegate.memberships (
+    id bigint generated always as identity,
+    contact bigint not null,
+    kind text not null,
+    key text not null,
+    entered_at timestamptz not null,
+    left_at timestamptz,
+    reasons jsonb not null,
+    because text not null,
+    primary key (id)
+);
+create index memberships_key on tidegate.memberships (kind, key, entered_at);
+create unique index memberships_present on tidegate.memberships (contact, kind, key) where left_at is null;
+comment on column tidegate.memberships.kind is 'stage or segment';
+comment on column tidegate.memberships.key is 'of the stage or segment';
+comment on column tidegate.memberships.left_at is 'null: it is there';
+comment on column tidegate.memberships.reasons is 'the tests that decided when it came';
+comment on column tidegate.memberships.because is 'facts or rules changed, or begin: the first time';
+"""
+
+
+def upgrade() -> None:
+    queue_schema.run_script(op.get_bind(), TABLES)

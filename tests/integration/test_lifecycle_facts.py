@@ -1,0 +1,119 @@
+"""What Stripe's objects say of a contact's payments, cards and subscriptions, as conditions ask for it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from tests.support.builders import customer, invoice, item, price, subscription
+from tests.support.shop import Shop, opened
+
+from tidegate.lifecycle import due
+from tidegate.workflows import lifecycle
+
+NOW = datetime(2026, 3, 15, tzinfo=UTC)
+DAY = 86_400
+AT = int(NOW.timestamp())
+
+
+@pytest.fixture
+def shop(fresh_database_url: str) -> Iterator[Shop]:
+    """A mirror with a customer, who is a contact."""
+    with opened(fresh_database_url) as shop:
+        shop.settings(create_missing=True)
+        shop.has(price(), customer())
+        yield shop
+
+
+def facts(shop: Shop) -> dict[str, Any]:
+    """The contact's, a moment after all that the mirror was told."""
+    shop.refresh()
+    with shop.engine.begin() as db:
+        due.note_all(db)
+    lifecycle.keep(shop.engine, as_of=NOW)
+    with shop.engine.connect() as db:
+        return dict(db.execute(text("select * from tidegate.contact_lifecycle")).mappings().one())
+
+
+def sub(id_: str = "sub_1", **fields: Any) -> dict[str, Any]:
+    return subscription(id_, items=[item(f"si_{id_}", id_)], **fields)
+
+
+def charge(id_: str, at: int, code: str) -> dict[str, Any]:
+    said = {"object": "charge", "id": id_, "created": at, "customer": "cus_1", "status": "failed", "livemode": False}
+    return said | {"failure_code": "card_declined", "outcome": {"reason": code}}
+
+
+def card(id_: str, month: int, year: int) -> dict[str, Any]:
+    details = {"brand": "visa", "last4": "4242", "exp_month": month, "exp_year": year}
+    said = {"object": "payment_method", "id": id_, "created": 10, "customer": "cus_1", "type": "card"}
+    return said | {"card": details, "livemode": False}
+
+
+def test_an_incomplete_subscription_makes_no_customer_and_nothing_is_owed(shop: Shop) -> None:
+    shop.has(sub(status="incomplete"))
+    found = facts(shop)
+    assert found["status"] == "incomplete"
+    assert (found["mrr_total"], found["open_total"], found["failed_attempts"]) == (0, 0, 0)
+    assert (found["has_backup"], found["health"], found["stage"]) == (None, None, "prospect")
+
+
+def test_the_best_state_stands_for_all(shop: Shop) -> None:
+    shop.has(
+        sub("sub_1", status="canceled", ended_at=AT), sub("sub_2", status="past_due"), sub("sub_3", status="trialing")
+    )
+    found = facts(shop)
+    assert found["status"] == "past_due"
+
+
+def test_failed_payments_are_told_with_why_and_since_when(shop: Shop) -> None:
+    open_: dict[str, Any] = {"status": "open", "customer": "cus_1", "currency": "usd", "subscription": "sub_1"}
+    shop.has(
+        sub(status="past_due", latest_invoice="in_2"),
+        invoice(
+            "in_1", created=AT - 9 * DAY, attempt_count=2, amount_remaining=1900, next_payment_attempt=AT + DAY,
+            status_transitions={"finalized_at": AT - 9 * DAY}, **open_,
+        ),
+        invoice("in_2", created=AT - DAY, attempt_count=1, amount_remaining=100, **open_),
+        invoice("in_3", created=AT, status="void", customer="cus_1"),
+        charge("ch_1", AT - 8 * DAY, "generic_decline"),
+        charge("ch_2", AT - 2 * DAY, "insufficient_funds"),
+    )  # fmt: skip
+    found = facts(shop)
+    assert (found["failed_attempts"], found["failing_invoice"], found["open_invoices"]) == (3, "in_1", 2)
+    assert found["decline_code"] == "insufficient_funds"
+    assert found["next_attempt_at"] == datetime.fromtimestamp(AT + DAY, UTC)
+    assert found["past_due_since"] is not None
+    assert found["past_due_since"] <= datetime.fromtimestamp(AT - 8 * DAY, UTC)
+    assert (found["open_total"], found["void_invoices"], found["latest_invoice_status"]) == (20, 1, "void")
+    assert found["stage"] == "at_risk"
+
+
+def test_a_card_that_expires_is_no_matter_while_another_lasts(shop: Shop) -> None:
+    shop.has(sub(default_payment_method="pm_1"), card("pm_1", 3, 2026))
+    found = facts(shop)
+    assert (found["card_expires_at"], found["has_backup"]) == (datetime(2026, 4, 1, tzinfo=UTC), False)
+    assert found["stage"] == "at_risk"
+    shop.has(card("pm_2", 4, 2026))
+    found = facts(shop)
+    assert (found["has_backup"], found["stage"]) == (True, "customer")
+
+
+def test_one_contact_with_two_currencies_has_a_sum_where_there_is_a_base(shop: Shop) -> None:
+    euro = price("price_eur", currency="eur", unit_amount=1000)
+    shop.has(euro, sub("sub_1"), subscription("sub_2", items=[item("si_e", "sub_2", price=euro)], currency="eur"))
+    found = facts(shop)
+    assert found["currencies"] == ["eur", "usd"]
+    assert found["mrr_total"] is None
+    with shop.engine.begin() as db:
+        db.execute(text("update tidegate.ledgers set base_currency = 'usd'"))
+    found = facts(shop)
+    assert found["mrr_total"] > Decimal(10)
+
+
+def test_zero_decimal_currencies_are_whole_units(shop: Shop) -> None:
+    yen = price("price_jpy", currency="jpy", unit_amount=1000)
+    shop.has(yen, subscription(items=[item("si_1", price=yen)], currency="jpy"))
+    assert facts(shop)["mrr_total"] == 1000

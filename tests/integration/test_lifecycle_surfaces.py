@@ -1,0 +1,133 @@
+"""The lifecycle over HTTP and by command: the same answers, alerts that people move, other stages after a look."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from httpx import Client
+from tests.support.command_line import Cli
+from tests.support.importing import connected
+from tests.support.placed import NOW, People
+from tests.support.serving import serving
+
+from tidegate.api.app import create_app
+from tidegate.sandbox import Sandbox
+from tidegate.security import tokens
+from tidegate.wiring import Hub
+
+
+class Surfaces:
+    """Two contacts, seen by HTTP and by the command line."""
+
+    def __init__(self, hub: Hub, client: Client, cli: Cli) -> None:
+        self.people, self.client, self.cli = People(hub), client, cli
+        late = {"failed_attempts": 1, "failing_invoice": "in_1", "past_due_since": NOW - timedelta(days=7)}
+        known = {"latest_invoice_status": "open", "mrr_total": 200, "mrr_trend": 1, "customer_since": NOW}
+        self.people.add("acme", None, status="past_due", statuses=["past_due"], **late, **known)
+        self.people.add("beta", status="trialing")
+        self.people.pass_()
+
+    def __call__(self, method: str, path: str, status: int = 200, **said: Any) -> Any:
+        answer = self.client.request(method, path, **said)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+
+@pytest.fixture
+def surfaces(hub: Hub, database_url: str, tmp_path: Path, make_sandbox: Callable[..., Sandbox]) -> Iterator[Surfaces]:
+    if not hub.accounts():
+        connected(hub, make_sandbox(customers=1, months=1))
+    with hub.engine.begin() as db:
+        db.exec_driver_sql("delete from tidegate.tokens")
+        _, token = tokens.create(db, "boss", ["admin"])
+    with (
+        serving(create_app(hub, ring_drain=lambda _db, _connection: None)) as url,
+        Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client,
+    ):
+        yield Surfaces(hub, client, Cli(tmp_path, database_url))
+
+
+def test_stages_and_segments_say_who_is_where_and_what_they_are_worth(surfaces: Surfaces) -> None:
+    told = surfaces("GET", "/api/stages")["stages"]
+    assert [(one["key"], one["contacts"], one["mrr"]) for one in told] == [
+        ("at_risk", 1, 200),
+        ("customer", 0, 0),
+        ("trial", 1, 0),
+        ("paused", 0, 0),
+        ("churned", 0, 0),
+        ("prospect", 0, 0),
+    ]
+    assert [one["key"] for one in surfaces.cli.json("stages", "list")["stages"]] == [one["key"] for one in told]
+    shown = surfaces.cli("stages", "list").stdout
+    assert "subscription.status is active or past_due" in shown
+    assert "no other holds" in shown
+    segments = {one["key"]: one["contacts"] for one in surfaces("GET", "/api/segments")["segments"]}
+    assert segments == {"enterprise": 0, "growth": 0, "starter": 0, "at_risk": 1}
+    assert "mrr at least 1000" in surfaces.cli("segments", "list").stdout
+
+
+def test_other_stages_hold_after_a_look_at_who_moves(surfaces: Surfaces) -> None:
+    seen = surfaces("POST", "/api/stages?preview=true", json={"preset": "journy"})
+    assert (seen["contacts"], seen["done"]) == (1, False)
+    assert seen["moves"] == [{"from": "at_risk", "to": "customer", "contacts": 1}]
+    stale = surfaces("POST", "/api/stages", 409, json={"preset": "journy", "token": "other"})
+    assert stale["type"].endswith("preview-stale")
+    previewed = surfaces.cli("stages", "use", "journy", "--preview").stdout
+    assert "at_risk" in previewed
+    assert f"--token {seen['token']}" in previewed
+    done = surfaces.cli.json("stages", "use", "journy", "--token", seen["token"])
+    assert (done["contacts"], done["done"]) == (1, True)
+    assert surfaces("GET", "/api/stages")["stages"][0]["key"] == "trial"
+    back = surfaces("POST", "/api/stages", json={"preset": "default"})
+    assert back["contacts"] == 1
+    mine = [{"key": "all"}, {"key": "vip", "when": {"field": "mrr", "above": "x"}}]
+    refused = surfaces("POST", "/api/stages", 422, json={"stages": mine})
+    assert "vip.when.above: mrr is a number" in refused["detail"]
+    segment = {"key": "late", "when": {"field": "days_past_due", "above": 1}}
+    assert surfaces("POST", "/api/segments?preview=true", json={"segments": [segment]})["entered"] == {"late": 1}
+    assert "no preset" in surfaces.cli("stages", "use", "other", code=2).stderr
+
+
+def test_alerts_are_listed_by_pages_and_moved(surfaces: Surfaces) -> None:
+    first = surfaces("GET", "/api/alerts?limit=1")
+    second = surfaces("GET", f"/api/alerts?limit=1&after={first['next']}")
+    rules = [page["alerts"][0]["rule"] for page in (first, second)]
+    assert sorted(rules) == ["past_due", "payment_failed"]
+    number = first["alerts"][0]["id"]
+    assert first["alerts"][0]["contact"] == "acme"
+    acknowledged = surfaces("POST", f"/api/alerts/{number}/ack")
+    assert (acknowledged["state"], acknowledged["changed_by"]) == ("acknowledged", "token:boss")
+    assert surfaces("POST", f"/api/alerts/{number}/snooze", json={"until": "2999-01-01"})["state"] == "snoozed"
+    dismissed = surfaces("POST", f"/api/alerts/{number}/dismiss", json={"reason": "they pay by wire"})
+    assert dismissed["note"] == "they pay by wire"
+    assert [one["id"] for one in surfaces("GET", "/api/alerts?state=dismissed")["alerts"]] == [number]
+    assert surfaces("POST", f"/api/alerts/{number}/reopen")["state"] == "open"
+    assert surfaces("POST", "/api/alerts/999/ack", 404)["type"].endswith("alert-unknown")
+    other = second["alerts"][0]["id"]
+    assert "Alert" in surfaces.cli("alerts", "ack", str(other)).stdout
+    assert surfaces.cli.json("alerts", "snooze", str(other), "--until", "2999-01-01")["state"] == "snoozed"
+    assert "still to come" in surfaces.cli("alerts", "snooze", str(other), "--until", "2020-01-01", code=2).stderr
+    assert surfaces.cli.json("alerts", "dismiss", str(other), "--reason", "known")["state"] == "dismissed"
+    assert [one["id"] for one in surfaces.cli.json("alerts", "list")["alerts"]] == [number]
+    assert len(surfaces.cli.json("alerts", "list", "--all")["alerts"]) == 2
+    assert surfaces.cli.json("alerts", "reopen", str(other))["state"] == "open"
+    assert "acme" in surfaces.cli("alerts", "list", "--rule", "past_due").stdout
+
+
+def test_why_and_how_healthy_are_told_alike(surfaces: Surfaces) -> None:
+    told = surfaces("GET", "/api/contacts/acme/health")
+    assert told["parts"] == {"payment": 30, "mrr_trend": 75, "tenure": 30, "revenue_tier": 70}
+    assert (told["health"], told["coverage"], told["unhealthy_since"]) == (44.2, 0.6, None)
+    assert surfaces.cli.json("health", "acme")["health"] == 44.2
+    assert "44.2, of 60% of the weight" in surfaces.cli("health", "acme").stdout
+    assert surfaces("GET", "/api/contacts/beta/health")["health"] is None
+    assert surfaces.cli.json("health")["health"] == 44.2
+    assert "fair" in surfaces.cli("health").stdout
+    assert "beta: unknown" in surfaces.cli("health", "beta").stdout
+    why = surfaces("GET", "/api/contacts/acme/stage")
+    assert why["stage"] == "at_risk"
+    assert why["stages"][0]["reasons"][-1] == "any_subscription.status has past_due (past_due)"
+    assert "At risk: holds ← it is here" in surfaces.cli("explain", "stage", "acme").stdout
+    surfaces("GET", "/api/contacts/nobody/stage", 404)

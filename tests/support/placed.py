@@ -1,0 +1,83 @@
+"""Contacts with facts written by hand, for tests of what the lifecycle makes of them."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+
+from tidegate.wiring import Hub
+from tidegate.workflows import lifecycle
+
+NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
+
+
+class People:
+    """Contacts of a hub. Facts that a test does not write are as of somebody of whom nothing is known."""
+
+    def __init__(self, hub: Hub) -> None:
+        """Begins with nobody."""
+        self.hub, self.now = hub, NOW
+        with hub.engine.begin() as db:
+            for table in _KEPT:
+                db.execute(text(f"delete from tidegate.{table}"))
+
+    def add(self, ref: str = "acme", properties: dict[str, Any] | None = None, **facts: Any) -> int:
+        """A contact (its internal key) with these columns of `contact_facts` and `contact_lifecycle`."""
+        with self.hub.engine.begin() as db:
+            key = db.execute(
+                text("""
+insert into tidegate.contacts (livemode, kind, external_id, made_by, properties)
+values (false, 'account', :ref, 'api', cast(:properties as jsonb)) returning key"""),
+                {"ref": ref, "properties": json.dumps(properties or {})},
+            ).scalar_one()
+            db.execute(
+                text("""
+insert into tidegate.contact_ids (livemode, kind, external_id, contact) values (false, 'account', :ref, :key)"""),
+                {"ref": ref, "key": key},
+            )
+            db.execute(text("insert into tidegate.contact_facts (contact) values (:key)"), {"key": key})
+            db.execute(text("insert into tidegate.contact_lifecycle (contact) values (:key)"), {"key": key})
+        self.set(key, **facts)
+        return key
+
+    def set(self, key: int, **facts: Any) -> None:
+        """Writes facts."""
+        with self.hub.engine.begin() as db:
+            for name, value in facts.items():
+                table = "contact_facts" if name in _WORTH else "contact_lifecycle"
+                db.execute(
+                    text(f"update tidegate.{table} set {name} = :value where contact = :key"),
+                    {"key": key, "value": value},
+                )
+
+    def pass_(self, days: float = 0) -> lifecycle.Kept:
+        """Lets days pass, and brings the lifecycle up to the time."""
+        self.now += timedelta(days=days)
+        return lifecycle.keep(self.hub.engine, as_of=self.now)
+
+    def rows(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+        """What the database says."""
+        with self.hub.engine.connect() as db:
+            return [tuple(row) for row in db.execute(text(sql), values)]
+
+    def of(self, key: int, column: str) -> Any:
+        """A column of its lifecycle."""
+        return self.rows(f"select {column} from tidegate.contact_lifecycle where contact = :key", key=key)[0][0]
+
+    def alerts(self, key: int | None = None) -> list[tuple[str, str]]:
+        """(rule, state) of the alerts, oldest first."""
+        among = "" if key is None else "where contact = :key"
+        found = self.rows(f"select rule, state from tidegate.alerts {among} order by id", key=key)
+        return [(rule, state) for rule, state in found]
+
+    def told(self) -> list[tuple[str, dict[str, Any]]]:
+        """(type, data) of the outbox, oldest first."""
+        return [(kind, data) for kind, data in self.rows("select type, data from tidegate.outbox order by id")]
+
+
+_WORTH = {"mrr", "statuses", "subscriptions", "customer_since", "churned_at", "renews_at", "ends_at", "trial_ends_at"}
+_KEPT = (
+    *("outbox", "alerts", "memberships", "health_history", "contact_facts", "contact_lifecycle", "lifecycle_due"),
+    *("stages", "segments", "contact_ids", "contacts"),
+)
