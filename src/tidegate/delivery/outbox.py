@@ -64,7 +64,10 @@ _REDACT_CUSTOMERS = text(f"""{_REDACTED}
 
 
 def tell(db: Connection, told: Sequence[Told]) -> None:
-    """Writes the rows, in the order given."""
+    """Writes the rows, in the order given, and what is due of them to the destinations that want them.
+
+    What is told of history (`as_history`) is due to nobody.
+    """
     if told:
         columns = {
             "types": Texts([one.type for one in told]),
@@ -75,9 +78,27 @@ def tell(db: Connection, told: Sequence[Told]) -> None:
         db.execute(_TELL, columns)
 
 
+def as_history(db: Connection) -> None:
+    """Lets what this transaction tells from here on be history, but for billing events, which know that themselves."""
+    db.execute(text("select set_config('tidegate.history', 'on', true)"))
+
+
+# `order by place` gives the ids in that order, and those of the outbox give those of the deliveries.
 _TELL = text("""
-insert into tidegate.outbox (type, data, contact, connection)
-select type, data::jsonb, contact, connection
-from unnest(:types, :data, cast(:contacts as bigint[]), cast(:connections as text[]))
-  with ordinality as told(type, data, contact, connection, place)
-order by place""")
+with told as (
+  insert into tidegate.outbox (type, data, contact, connection)
+  select type, data::jsonb, contact, connection
+  from unnest(:types, :data, cast(:contacts as bigint[]), cast(:connections as text[]))
+    with ordinality as told(type, data, contact, connection, place)
+  order by place
+  returning id, type, data, contact, connection, history)
+insert into tidegate.deliveries (destination, outbox, contact)
+select d.key, t.id, t.contact
+from told t
+join tidegate.destinations d on d.events <> '' and (
+  t.type ~ d.events or t.type || ':' || coalesce(t.data ->> 'name', '') ~ d.events)
+left join tidegate.connections c on c.name = t.connection
+left join tidegate.contacts k on k.key = t.contact
+where (not t.history or t.type like 'billing_event.%')
+  and (d.livemode is null or coalesce(c.livemode, k.livemode, d.livemode) = d.livemode)
+order by t.id""")

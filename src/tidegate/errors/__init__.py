@@ -55,6 +55,10 @@ TidegateError
 │   ├── PlanStale
 │   ├── RunNotReverted
 │   ├── OutboundInUse
+│   ├── DestinationInvalid
+│   ├── DestinationUnknown
+│   ├── DeliveryUnknown
+│   ├── AddressRefused
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
 │   ├── CustomerUnknown
@@ -67,6 +71,7 @@ TidegateError
 │       └── ScopeMissing
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
 │   ├── ImportIncomplete
+│   ├── DestinationRefused
 │   ├── ModelRowsInvalid
 │   ├── OutboundPaused
 │   ├── SyncStopped
@@ -82,6 +87,7 @@ TidegateError
 │   ├── DatabaseUnreachable
 │   ├── DatabaseFull
 │   ├── InboxBusy
+│   ├── DestinationUnreachable
 │   ├── SourceUnreachable
 │   └── StripeUnreachable
 │       └── StripeCertificateRefused
@@ -148,6 +154,14 @@ from tidegate.errors.database import (
     SchemaTooNew,
     TransactionPooling,
 )
+from tidegate.errors.delivery import (
+    AddressRefused,
+    DeliveryUnknown,
+    DestinationInvalid,
+    DestinationRefused,
+    DestinationUnknown,
+    DestinationUnreachable,
+)
 from tidegate.errors.entitlements import PreviewNeeded, PreviewStale, UsageInvalid
 from tidegate.errors.installation import AssetMissing, ConfigurationError, HubBusy, PortTaken, SecretKeyLost
 from tidegate.errors.mirror import (
@@ -212,6 +226,7 @@ from tidegate.errors.stripe import (
 __all__ = [
     "ENDS_THE_WORK",
     "OUTCOMES",
+    "AddressRefused",
     "AssetMissing",
     "BodyTooLarge",
     "CatalogInvalid",
@@ -237,6 +252,11 @@ __all__ = [
     "DatabaseFull",
     "DatabaseTooOld",
     "DatabaseUnreachable",
+    "DeliveryUnknown",
+    "DestinationInvalid",
+    "DestinationRefused",
+    "DestinationUnknown",
+    "DestinationUnreachable",
     "EmbeddedServerError",
     "EmbeddedServerFull",
     "EmbeddedServerLost",
