@@ -32,8 +32,8 @@ class Post:
 
     def destination(self, key: str, kind: str, *, livemode: bool | None = False, **said: Any) -> None:
         """Defines a destination."""
-        variables = {name: value["env"] for name, value in said.items() if isinstance(value, dict) and "env" in value}
-        said |= {name: self.environment[variable] for name, variable in variables.items()}
+        variables = {name: value for name, value in said.items() if isinstance(value, dict) and "env" in value}
+        said |= {name: self.environment[variable["env"]] for name, variable in variables.items()}
         with self.engine.begin() as db:
             stored.define(db, key, kind, said, variables=variables, vault=lambda: self.vault, livemode=livemode)
 

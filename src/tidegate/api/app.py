@@ -13,6 +13,7 @@ from tidegate.api import (
     catalog_changes,
     contact_reviews,
     contacts,
+    destinations,
     entitlements,
     features,
     health,
@@ -20,6 +21,7 @@ from tidegate.api import (
     mappings,
     models,
     outbound,
+    outbox,
     packages,
     problems,
     revenue,
@@ -42,6 +44,7 @@ NOUNS = (
     billing_events,
     revenue,
     *(sources, models, syncs, outbound),
+    *(destinations, outbox),
 )
 
 

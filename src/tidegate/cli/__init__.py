@@ -9,6 +9,7 @@ from tidegate import __version__
 from tidegate.cli import (
     config,
     contacts,
+    destinations,
     explain,
     features,
     inbox,
@@ -129,6 +130,7 @@ app.add_typer(models.app, name="models", rich_help_panel="Outbound")
 app.add_typer(sync.app, name="sync", rich_help_panel="Outbound")
 app.add_typer(pauses.pause_app, name="pause", rich_help_panel="Outbound")
 app.add_typer(pauses.resume_app, name="resume", rich_help_panel="Outbound")
+app.add_typer(destinations.app, name="destinations", rich_help_panel="Outbound")
 app.add_typer(explain.app, name="explain", rich_help_panel="Look")
 app.add_typer(inbox.app, name="inbox", rich_help_panel="Keep going")
 app.add_typer(tokens.app, name="tokens", rich_help_panel="Keep going")

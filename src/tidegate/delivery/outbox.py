@@ -102,3 +102,28 @@ left join tidegate.contacts k on k.key = t.contact
 where (not t.history or t.type like 'billing_event.%')
   and (d.livemode is null or coalesce(c.livemode, k.livemode, d.livemode) = d.livemode)
 order by t.id""")
+
+
+def page(
+    db: Connection, *, type_: str | None = None, contact: int | None = None, before: int | None = None, limit: int = 50
+) -> list[dict[str, Any]]:
+    """Rows, the newest first, those before the id `before`: {id, type, at, contact, connection, data, history,
+    deliveries}, of which each delivery is {destination, state, attempts, status, error, done_at}. `contact`: internal
+    key; in the answer as `account:acme`.
+    """
+    values = {"type": type_, "contact": contact, "before": before, "limit": limit}
+    return [dict(row) for row in db.execute(_PAGE, values).mappings()]
+
+
+_PAGE = text("""
+select o.id, o.type, o.at, k.kind || ':' || k.external_id as contact, o.connection, o.data, o.history,
+  coalesce(d.deliveries, '[]') as deliveries
+from tidegate.outbox o
+left join tidegate.contacts k on k.key = o.contact
+left join lateral (
+  select jsonb_agg(jsonb_build_object('destination', d.destination, 'state', d.state, 'attempts', d.attempts,
+    'status', d.status, 'error', d.error, 'done_at', d.done_at) order by d.destination) as deliveries
+  from tidegate.deliveries d where d.outbox = o.id) d on true
+where (cast(:before as bigint) is null or o.id < :before) and (cast(:type as text) is null or o.type = :type)
+  and (cast(:contact as bigint) is null or o.contact = :contact)
+order by o.id desc limit :limit""")

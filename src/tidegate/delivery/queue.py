@@ -151,18 +151,25 @@ def due(db: Connection, *, ahead: float = 0) -> list[str]:
     return list(db.scalars(_DUE, {"ahead": ahead}))
 
 
+def anything_due(db: Connection) -> bool:
+    """Whether something is due to a destination, or a contact was noted."""
+    return bool(db.scalar(_ANYTHING)) or bool(due(db))
+
+
 def next_due(db: Connection) -> float | None:
     """Seconds until the next delivery is due; None: none is waiting where it could be sent."""
     found = db.scalar(_NEXT)
     return None if found is None else float(found)
 
 
-def forget(db: Connection, contacts: Sequence[int]) -> int:
-    """Takes back what is due about these contacts (internal keys), but that they were forgotten, and what destinations
-    were sent of them; returns how many rows.
-    """
-    values = {"contacts": list(contacts)}
-    return db.execute(_FORGET_DUE, values).rowcount + db.execute(_FORGET_SENT, values).rowcount
+def forget_due(db: Connection, contacts: Sequence[int]) -> int:
+    """Takes back what is due about these contacts (internal keys), but that they were forgotten; returns how many."""
+    return db.execute(_FORGET_DUE, {"contacts": list(contacts)}).rowcount
+
+
+def forget_sent(db: Connection, contacts: Sequence[int]) -> int:
+    """Forgets what destinations were sent of these contacts (internal keys); returns how many rows."""
+    return db.execute(_FORGET_SENT, {"contacts": list(contacts)}).rowcount
 
 
 def counts(db: Connection) -> dict[str, dict[str, Any]]:
@@ -273,6 +280,8 @@ where paused_at is null and next_try_at <= clock_timestamp() + make_interval(sec
   select from tidegate.deliveries w where w.destination = d.key and w.state = 'waiting'
     and w.next_try_at <= clock_timestamp() + make_interval(secs => :ahead))
 order by key""")
+
+_ANYTHING = text("select exists (select from tidegate.noted_contacts)")
 
 _NEXT = text("""
 select greatest(0, extract(epoch from min(greatest(d.next_try_at, w.next_try_at)) - clock_timestamp()))

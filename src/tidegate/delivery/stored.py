@@ -99,21 +99,22 @@ def define(
     kind: str,
     said: Mapping[str, Any],
     *,
-    variables: Mapping[str, str],
+    variables: Mapping[str, Any],
     vault: Callable[[], Vault],
     livemode: bool | None,
     managed_by: str = "",
 ) -> bool:
     """Stores a destination; one that is there is replaced and keeps what is due to it. False: it was the same.
 
-    `said`: all options with their values; `variables`: those secret ones that come from the environment, by option.
-    Secrets in `said` beside these are sealed. Raises DestinationInvalid and ManagedByFile. Hold the secret key first.
+    `said`: all options with their values; `variables`: those secret ones that come from the environment, by option,
+    as they are written there: `{"env": NAME}`, or a list or mapping of such. Other secrets in `said` are sealed. Raises
+    DestinationInvalid and ManagedByFile. Hold the secret key first.
     """
     options = checked(key, kind, said)
     _refuse_managed(db, key, managed_by)
     secret = {name: said[name] for name in options.secret if name in said and name not in variables}
     spec = {name: value for name, value in said.items() if name not in options.secret}
-    spec |= {name: {"env": variable} for name, variable in variables.items()}
+    spec |= variables
     known = db.execute(_ONE, {"key": key}).one_or_none()
     sealed = bytes(known.secrets) if known is not None and known.secrets is not None else None
     before: Any = json.loads(vault().open(sealed, f"destination {key}")) if sealed is not None else {}
@@ -151,8 +152,8 @@ def _shown(row: Any) -> dict[str, Any]:
         spec |= {name: HIDDEN for name in model.secret if name not in spec}
     mode = "both" if row.livemode is None else "live" if row.livemode else "test"
     names = (
-        "key", "kind", "keeps", "paused_at", "paused_by", "failing_since", "failures", "next_try_at", "error", "delivered",
-        "last_at", "managed_by", "made_at",
+        "key", "kind", "keeps", "paused_at", "paused_by", "failing_since", "failures", "next_try_at", "error",
+        "delivered", "last_at", "managed_by", "made_at",
     )  # fmt: skip
     return {name: getattr(row, name) for name in names} | {"spec": spec, "mode": mode}
 
@@ -162,21 +163,11 @@ def opened(db: Connection, key: str, vault: Callable[[], Vault], environment: Ma
     that the environment lacks.
     """
     row = _known(db, key)
-    said = {name: value for name, value in row.spec.items() if not _is_variable(value)}
-    for name, value in row.spec.items():
-        if _is_variable(value):
-            if value["env"] not in environment:
-                problem = f"The destination {key} needs the variable {value['env']}, which is not set here."
-                raise ConfigurationError(problem=problem)
-            said[name] = environment[value["env"]]
+    secret = KINDS[row.kind].options.secret
+    said = {n: _filled(key, value, environment) if n in secret else value for n, value in row.spec.items()}
     if row.secrets is not None:
         said |= json.loads(vault().open(bytes(row.secrets), f"destination {key}"))
     return Stored(key, row.kind, checked(key, row.kind, said), row.failures, row.failing_since)
-
-
-def variables(row: Mapping[str, Any]) -> dict[str, str]:
-    """The secret options of a listed destination that come from the environment, by option."""
-    return {name: value["env"] for name, value in row["spec"].items() if _is_variable(value)}
 
 
 def has_sealed(row: Mapping[str, Any]) -> bool:
@@ -184,8 +175,17 @@ def has_sealed(row: Mapping[str, Any]) -> bool:
     return any(value == HIDDEN for value in row["spec"].values())
 
 
-def _is_variable(value: Any) -> bool:
-    return isinstance(value, dict) and set(cast("dict[str, Any]", value)) == {"env"}
+def _filled(key: str, value: Any, environment: Mapping[str, str]) -> Any:
+    """What stands in variables, in place of their names."""
+    if isinstance(value, list):
+        return [_filled(key, one, environment) for one in cast("list[Any]", value)]
+    said = cast("dict[str, Any]", value)
+    if set(said) != {"env"}:
+        return {name: _filled(key, one, environment) for name, one in said.items()}
+    if said["env"] not in environment:
+        problem = f"The destination {key} needs the variable {said['env']}, which is not set here."
+        raise ConfigurationError(problem=problem)
+    return environment[said["env"]]
 
 
 def pause(db: Connection, key: str, by: str, why: str = "") -> dict[str, Any]:
@@ -264,8 +264,8 @@ def _refuse_managed(db: Connection, key: str, managed_by: str) -> None:
 
 
 _COLUMNS = """
-select key, kind, spec, secrets, livemode, keeps, paused_at, paused_by, failures, failing_since, error, delivered, last_at,
-  managed_by, made_at, nullif(next_try_at, '-infinity') as next_try_at
+select key, kind, spec, secrets, livemode, keeps, paused_at, paused_by, failures, failing_since, error, delivered,
+  last_at, managed_by, made_at, nullif(next_try_at, '-infinity') as next_try_at
 from tidegate.destinations"""
 
 _ONE = text(f"{_COLUMNS} where key = :key")

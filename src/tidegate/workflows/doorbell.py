@@ -50,6 +50,9 @@ BELLS: dict[str, Bell] = {
     "probe": Bell(FETCH, "probe:{connection}", lock="probe:{connection}"),
     # One after the other on a connection: two would write to one customer at a time, which Stripe refuses.
     "run_sync": Bell(IMPORT, "run_sync:{sync}", lock="run_sync:{connection}"),
+    # One process has enough places for all destinations, each of which is sent many requests at a time.
+    "deliver": Bell(FETCH, "deliver", lock="deliver"),
+    "deliver_again": Bell(FETCH, "deliver_again", lock="deliver", priority=-1),
     "fan_out": Bell(FETCH, "fan_out:{connection}", lock="fan_out:{connection}"),
 }
 

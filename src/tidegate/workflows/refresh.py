@@ -19,7 +19,8 @@ from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
 from tidegate.contacts import following, linking
 from tidegate.contacts.match import Queued
-from tidegate.delivery.outbox import Told, tell
+from tidegate.delivery.outbox import Told, as_history, tell
+from tidegate.delivery.queue import note_contacts
 from tidegate.entitlements.grants import derive_grants
 from tidegate.entitlements.telling import tell_changes, untold
 from tidegate.mirror import changed
@@ -80,6 +81,8 @@ def refresh_changed(
             done.more = True
             break
         with engine.begin() as db:
+            if changed.is_history(db, account.name):
+                as_history(db)
             customers = changed.take(db, account.name, ROWS) if accounts.hold(db, account.name) else []
             if not customers:
                 break
@@ -187,6 +190,7 @@ def _derive(db: Connection, account: Account, customers: Sequence[str]) -> Refre
     done = _refresh_changed(db, sorted(matched.contacts))
     kept = revenue.keep(db, account, customers, sorted(matched.contacts), _now(db))
     done.spans, done.movements, done.events = kept
+    note_contacts(db, sorted(matched.contacts))  # also where only a field changed that somebody chose
     done.customers = len(customers)
     done.linked = sum(1 for one in matched.told if one.type == "contact.linked")
     done.created = sum(1 for one in matched.told if one.type == "contact.created")

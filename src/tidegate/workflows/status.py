@@ -14,7 +14,7 @@ from tidegate.mirror.event_list import ENDPOINT as EVENTS
 from tidegate.mirror.sizes import sizes
 from tidegate.store import sizes as store_sizes
 from tidegate.stripe_api.resources import RESOURCES
-from tidegate.workflows import due, problems_found, sweep, sync_problems
+from tidegate.workflows import delivery_problems, due, problems_found, sweep, sync_problems
 from tidegate.workflows.capacity import workers_alive
 from tidegate.workflows.problems_found import QUEUE_OLD_SECONDS, Found, Queues, import_asked
 
@@ -44,6 +44,7 @@ def status(
         shown = [_connection(db, account, queues[account.name], poll_seconds, sweep_hour) for account in chosen]
         waiting = [queues[account.name] for account in chosen if account.disconnected_at is None]
         common = problems_found.of_installation(db, waiting, home) + sync_problems.of_installation(db)
+        common += delivery_problems.of_installation(db)
         groups, version = store_sizes.sizes(db), db.scalar(text("select current_setting('server_version')"))
     database = {"version": version, "bytes": sum(groups.values()), "groups": groups}
     every = [{"connection": "", **problem} for problem in _told(_shown("", common))]
