@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from tidegate.delivery import queue, stored
 from tidegate.delivery.queue import Settled
@@ -94,9 +95,10 @@ def deliver(
 
 
 async def _all(turns: Sequence["_Turn"]) -> None:
-    async with asyncio.TaskGroup() as group:
-        for turn in turns:
-            group.create_task(turn.run())
+    """Every turn to its end; then what the database could not do is raised."""
+    for ended in await asyncio.gather(*(turn.run() for turn in turns), return_exceptions=True):
+        if isinstance(ended, BaseException):
+            raise ended
 
 
 class _Turn:
@@ -124,8 +126,15 @@ class _Turn:
         )
 
     async def run(self) -> None:
-        """Sends, and writes down how the destination stands."""
-        self.outcome = await self._sending.run()
+        """Sends, and writes down how the destination stands. What goes wrong with one is no other's trouble."""
+        try:
+            self.outcome = await self._sending.run()
+        except DBAPIError:
+            raise
+        except Exception as error:
+            log.exception("destination_failed", extra={"destination": self.destination.key})
+            failures = self.destination.failures + 1
+            self.outcome = Outcome(failures=failures, wait=60.0, error=f"{type(error).__name__}: {error}")
         await asyncio.to_thread(self._stood)
 
     def _take(self, wanted: int) -> Taken:

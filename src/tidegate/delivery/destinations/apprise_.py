@@ -3,6 +3,7 @@
 # apprise leaves its functions without types.
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
@@ -66,10 +67,13 @@ class Apprise:
 
 def _notifier(options: AppriseOptions) -> Any:
     """Raises DestinationInvalid for a URL that Apprise does not know, and AddressRefused."""
-    import apprise  # a quarter of a second, and one more when a first URL is looked at
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of what its services import
+        import apprise  # a quarter of a second, and one more when a first URL is looked at
 
-    found = apprise.Apprise()
-    if not found.add(options.url):
+        found = apprise.Apprise()
+        known = found.add(options.url)
+    if not known:
         service = options.url.partition("://")[0]
         raise DestinationInvalid(problem=f"Apprise does not understand its URL; see its page for {service}://")
     if not options.allow_private:
