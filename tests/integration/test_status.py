@@ -299,7 +299,9 @@ def test_every_problem_that_has_a_remedy_can_be_made(live: Live) -> None:
         "sync_slow",
         "outbound_paused",
     }  # test_sync_operation.py
-    made = {code for code, _, _ in PROBLEMS} | {"not_imported", "no_worker", "disk_low"} | of_syncs
+    of_destinations = {"destination_paused", "destination_failing", "dead_letters", "deliveries_late"}
+    # test_delivery_operation.py
+    made = {code for code, _, _ in PROBLEMS} | {"not_imported", "no_worker", "disk_low"} | of_syncs | of_destinations
     assert made == set(problems.REMEDIES)
 
 

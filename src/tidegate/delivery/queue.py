@@ -159,7 +159,7 @@ def anything_due(db: Connection) -> bool:
 def next_due(db: Connection) -> float | None:
     """Seconds until the next delivery is due; None: none is waiting where it could be sent."""
     found = db.scalar(_NEXT)
-    return None if found is None else float(found)
+    return None if found is None else max(0.0, float(found))
 
 
 def forget_due(db: Connection, contacts: Sequence[int]) -> int:
@@ -284,7 +284,7 @@ order by key""")
 _ANYTHING = text("select exists (select from tidegate.noted_contacts)")
 
 _NEXT = text("""
-select greatest(0, extract(epoch from min(greatest(d.next_try_at, w.next_try_at)) - clock_timestamp()))
+select extract(epoch from min(greatest(d.next_try_at, w.next_try_at)) - clock_timestamp())
 from tidegate.destinations d
 join lateral (
   select next_try_at from tidegate.deliveries w where w.destination = d.key and w.state = 'waiting'

@@ -114,7 +114,7 @@ def define(
     _refuse_managed(db, key, managed_by)
     secret = {name: said[name] for name in options.secret if name in said and name not in variables}
     spec = {name: value for name, value in said.items() if name not in options.secret}
-    spec |= variables
+    spec |= dict.fromkeys(secret, HIDDEN) | dict(variables)
     known = db.execute(_ONE, {"key": key}).one_or_none()
     sealed = bytes(known.secrets) if known is not None and known.secrets is not None else None
     before: Any = json.loads(vault().open(sealed, f"destination {key}")) if sealed is not None else {}
@@ -146,16 +146,12 @@ def shown(db: Connection, key: str) -> dict[str, Any]:
 
 
 def _shown(row: Any) -> dict[str, Any]:
-    model = KINDS[row.kind].options
-    spec = dict(row.spec)
-    if row.secrets is not None:
-        spec |= {name: HIDDEN for name in model.secret if name not in spec}
     mode = "both" if row.livemode is None else "live" if row.livemode else "test"
     names = (
         "key", "kind", "keeps", "paused_at", "paused_by", "failing_since", "failures", "next_try_at", "error",
         "delivered", "last_at", "managed_by", "made_at",
     )  # fmt: skip
-    return {name: getattr(row, name) for name in names} | {"spec": spec, "mode": mode}
+    return {name: getattr(row, name) for name in names} | {"spec": dict(row.spec), "mode": mode}
 
 
 def opened(db: Connection, key: str, vault: Callable[[], Vault], environment: Mapping[str, str]) -> Stored:
@@ -164,7 +160,8 @@ def opened(db: Connection, key: str, vault: Callable[[], Vault], environment: Ma
     """
     row = _known(db, key)
     secret = KINDS[row.kind].options.secret
-    said = {n: _filled(key, value, environment) if n in secret else value for n, value in row.spec.items()}
+    spec = {name: value for name, value in row.spec.items() if value != HIDDEN}
+    said = {name: _filled(key, value, environment) if name in secret else value for name, value in spec.items()}
     if row.secrets is not None:
         said |= json.loads(vault().open(bytes(row.secrets), f"destination {key}"))
     return Stored(key, row.kind, checked(key, row.kind, said), row.failures, row.failing_since)

@@ -91,12 +91,11 @@ def ring_for_looks(context: TaskContext, connection: str) -> None:
         context.doorbell.ring("refetch", connection=connection)
 
 
-def ring_for_deliveries(context: TaskContext) -> None:
-    """Rings where something is due to a destination, or a contact was noted that one may be told of."""
+def ring_for_deliveries(context: TaskContext) -> bool:
+    """Rings where something is due to a destination, or a contact was noted that one may be told of; whether it did."""
     with context.engine.connect() as db:
         waiting = queue.anything_due(db)
-    if waiting:
-        context.doorbell.ring("deliver", connection="")
+    return waiting and context.doorbell.ring("deliver", connection="")
 
 
 def ring_for_refresh(context: TaskContext, connection: str, *, delay: int = 0) -> None:

@@ -280,7 +280,8 @@ def tick(context: TaskContext, timestamp: int) -> list[str]:
         log.info("entitlements_changed_by_themselves", extra={"contacts": told})
     if kept := revenue.keep_due(context.engine, stop=context.stop):
         log.info("revenue_changed_by_itself", extra={"customers": kept})
-    ring_for_deliveries(context)
+    if ring_for_deliveries(context):
+        rung.append("deliver")
     return rung
 
 
