@@ -19,6 +19,7 @@ from tidegate.stripe_api import transport  # noqa: F401  (as above)
 from tidegate.wiring import Hub
 from tidegate.workflows import tasks
 from tidegate.workflows.audit import audit
+from tidegate.workflows.deliver import deliver
 from tidegate.workflows.entitlements import Use, use
 from tidegate.workflows.import_account import ImportOptions, import_account
 from tidegate.workflows.ingest_events import drain
@@ -83,6 +84,11 @@ def task(database_url: str, secret_key: str, name: str, arguments: dict[str, Any
         tasks.TASKS[name](killed_syncs.context_of(hub), **arguments)
 
 
+def deliver_(database_url: str, secret_key: str) -> None:
+    with opened(database_url, secret_key) as hub:
+        deliver(hub.engine, hub.destination)
+
+
 def consume(database_url: str, contact: str, key: str, amount: int) -> None:
     engine = open_engine(database_url, pool_size=1)
     [done] = use(engine, [Use(False, contact, "calls", "consume", amount, key)])
@@ -100,6 +106,7 @@ WORKS = {
     "sync": sync_,
     "task": task,
     "consume": consume,
+    "deliver": deliver_,
 }
 
 if __name__ == "__main__":
