@@ -101,7 +101,25 @@ class Client:
 
 def written(request: Request) -> tuple[tuple[str, str, int], bytes]:
     """Where a request goes (scheme, host, port), and its bytes. Raises SendFailed for what cannot be sent."""
-    parts = urlsplit(request.url)
+    place, host, target = _parsed(request.url)
+    headers: dict[str, str] = {
+        "host": host,
+        "user-agent": AGENT,
+        "accept": "*/*",
+        **{name.lower(): value for name, value in request.headers.items()},
+    }
+    if request.body or request.method not in ("GET", "HEAD"):
+        headers["content-length"] = str(len(request.body))
+    lines = [f"{request.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    if any("\r" in line or "\n" in line for line in lines):
+        raise SendFailed("a header holds a line break")
+    return place, "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + request.body
+
+
+@lru_cache(maxsize=256)
+def _parsed(url: str) -> tuple[tuple[str, str, int], str, str]:
+    """Where a URL leads (scheme, host, port), the Host header, and what is asked for."""
+    parts = urlsplit(url)
     try:
         host = (parts.hostname or "").encode("idna").decode() if not _is_ip(parts.hostname) else str(parts.hostname)
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -112,18 +130,7 @@ def written(request: Request) -> tuple[tuple[str, str, int], bytes]:
     target = quote(parts.path or "/", safe=BARE) + (f"?{quote(parts.query, safe=BARE)}" if parts.query else "")
     named = f"[{host}]" if ":" in host else host
     default = parts.port is None or parts.port == (443 if parts.scheme == "https" else 80)
-    headers: dict[str, str] = {
-        "host": named if default else f"{named}:{port}",
-        "user-agent": AGENT,
-        "accept": "*/*",
-        **{name.lower(): value for name, value in request.headers.items()},
-    }
-    if request.body or request.method not in ("GET", "HEAD"):
-        headers["content-length"] = str(len(request.body))
-    lines = [f"{request.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    if any("\r" in line or "\n" in line for line in lines):
-        raise SendFailed("a header holds a line break")
-    return (parts.scheme, host, port), "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + request.body
+    return (parts.scheme, host, port), named if default else f"{named}:{port}", target
 
 
 def _is_ip(host: str | None) -> bool:
