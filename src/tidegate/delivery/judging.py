@@ -10,8 +10,10 @@ FIRST, LONGEST = 5.0, 3600.0
 """Seconds before the second try, and before the last of many."""
 SHOWN = 300
 """Characters of an answer that are kept."""
-PASSING = frozenset({404, 405, 408, 409, 423, 425})
-"""Answers below 500 that a deploy, a lock or a race brings about, and that end by themselves."""
+PASSING = frozenset({403, 404, 405, 408, 409, 423, 425})
+"""Answers below 500 that a deploy, a lock or a race brings about, or that a permission ends which a person gives: 403
+may be of everything that is sent or of one message, and by being tried again each comes to its end.
+"""
 REFUSALS = {
     401: "the destination does not accept the credentials",
     407: "a proxy in between wants credentials",
