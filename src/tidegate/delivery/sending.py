@@ -55,11 +55,13 @@ class Taken(NamedTuple):
 
 @dataclass(slots=True)
 class Outcome:
-    """How a destination stood when its turn ended. `failures`: in a row; `wait`: seconds until it is tried again (None:
-    at once); `refused`: why nothing will be taken until a person mends it; `error`: of the last failure.
+    """How a destination stood when its turn ended. `passed_over`: what there was nothing to send of; `failures`: in a
+    row; `wait`: seconds until it is tried again (None: at once); `refused`: why nothing will be taken until a person
+    mends it; `error`: of the last failure.
     """
 
     delivered: int = 0
+    passed_over: int = 0
     dead: int = 0
     failed: int = 0
     failures: int = 0
@@ -162,7 +164,7 @@ class Sending:
         """How many to hold in memory: what is sent in a few seconds."""
         if self.failures >= BREAK and not self._outcome.delivered:
             return 1
-        pace = self._outcome.delivered / max(0.05, time.monotonic() - self._began)
+        pace = (self._outcome.delivered + self._outcome.passed_over) / max(0.05, time.monotonic() - self._began)
         least = 4 * self._width() * self.kind.batch
         return int(min(MOST, max(least, pace * SECONDS_AHEAD)))
 
@@ -235,7 +237,7 @@ class Sending:
     async def _send(self, due: Sequence[Due]) -> None:
         for one in due:
             if one.message is None:
-                self._note(one, DELIVERED)
+                self._nothing_to_send(one)
         by_id = {one.message.delivery: one for one in due if one.message is not None}
         if by_id:
             await self._send_all([cast("Message", one.message) for one in by_id.values()], by_id)
@@ -253,7 +255,7 @@ class Sending:
         covered = {one.delivery for exchange in exchanges for one in exchange.messages}
         for one in messages:
             if one.delivery not in covered:
-                self._note(by_id[one.delivery], DELIVERED)
+                self._nothing_to_send(by_id[one.delivery])
         for exchange in exchanges:
             if self._halted:
                 for one in exchange.messages:
@@ -309,6 +311,11 @@ class Sending:
         return datetime.now(UTC) + self.shift
 
     # ── outcomes ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _nothing_to_send(self, due: Due) -> None:
+        """It is settled, and the destination has not been asked."""
+        self._outcome.passed_over += 1
+        self._settled.append(Settled(due.id, "delivered", sent=due.sent, contact=due.contact))
 
     def _note(self, due: Due, verdict: Verdict) -> None:
         outcome = self._outcome
