@@ -19,7 +19,11 @@ PYTEST := $(BIN)/pytest --durations=10
 SYNC := env -u VIRTUAL_ENV UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --quiet --frozen --inexact --python $(BIN)/python
 PURE := src/tidegate/catalog/contents.py src/tidegate/catalog/prices.py src/tidegate/catalog/proposals.py \
 	src/tidegate/catalog/suggestions.py src/tidegate/catalog/terms.py src/tidegate/contacts/csv_rows.py src/tidegate/contacts/match.py \
-	src/tidegate/contacts/records.py \
+	src/tidegate/contacts/records.py src/tidegate/delivery/judging.py src/tidegate/delivery/messages.py \
+	src/tidegate/delivery/options.py src/tidegate/delivery/shapes.py src/tidegate/delivery/signing.py \
+	src/tidegate/delivery/destinations/http_upsert.py src/tidegate/delivery/destinations/hubspot.py \
+	src/tidegate/delivery/destinations/kissmetrics.py src/tidegate/delivery/destinations/segment.py \
+	src/tidegate/delivery/destinations/webhook.py \
 	src/tidegate/entitlements/access.py src/tidegate/entitlements/buckets.py \
 	src/tidegate/entitlements/periods.py src/tidegate/entitlements/resolve.py src/tidegate/mirror/before.py \
 	src/tidegate/mirror/decide.py src/tidegate/mirror/redaction.py src/tidegate/outbound/schedule.py src/tidegate/outbound/selling \

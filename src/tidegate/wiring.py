@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
@@ -21,6 +21,9 @@ from tidegate.store.embedded import Embedded
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import SharedBudget
 from tidegate.workflows import migrate, source_reading
+
+if TYPE_CHECKING:
+    from tidegate.delivery.stored import Stored
 
 _OPENING = threading.Lock()
 
@@ -90,6 +93,12 @@ class Hub:
     def source_url(self, source: Any) -> str:
         """The URL of a stored source, with its password. Raises SourceUnreachable and SecretKeyLost."""
         return source_reading.url_of(source, lambda: self.vault, environment())
+
+    def destination(self, db: Connection, key: str) -> "Stored":
+        """A destination with its secrets. Raises the errors of `stored.opened`."""
+        from tidegate.delivery import stored  # half a second, which a hub without destinations has no use for
+
+        return stored.opened(db, key, lambda: self.vault, environment())
 
     @contextmanager
     def _speaking(self, account: Account, key: str) -> Generator[StripeApi]:

@@ -21,6 +21,7 @@ from tidegate.stripe_api import transport  # noqa: F401  (as above)
 from tidegate.wiring import Hub
 from tidegate.workflows import ledger_policy, sell, tasks
 from tidegate.workflows.audit import audit
+from tidegate.workflows.deliver import deliver
 from tidegate.workflows.entitlements import Use, use
 from tidegate.workflows.import_account import ImportOptions, import_account
 from tidegate.workflows.ingest_events import drain
@@ -97,6 +98,11 @@ def adopt(database_url: str, secret_key: str, connection: str, choices: dict[str
         ledger_policy.adopt(hub.engine, hub.account(connection), {"choices": choices}, "me")
 
 
+def deliver_(database_url: str, secret_key: str) -> None:
+    with opened(database_url, secret_key) as hub:
+        deliver(hub.engine, hub.destination)
+
+
 def consume(database_url: str, contact: str, key: str, amount: int) -> None:
     engine = open_engine(database_url, pool_size=1)
     [done] = use(engine, [Use(False, contact, "calls", "consume", amount, key)])
@@ -116,6 +122,7 @@ WORKS = {
     "task": task,
     "adopt": adopt,
     "consume": consume,
+    "deliver": deliver_,
 }
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def test_the_demo_proves_the_copy_equal_twice_and_leaves_nothing_running(home: P
     assert result["equal"] is True
     assert [one["step"] for one in result["steps"]] == [
         "database", "sandbox", "connect", "import", "contacts", "catalog", "serve", "webhooks", "drain", "sweep",
-        "compare", "refresh", "revenue", "sync",
+        "compare", "refresh", "revenue", "sync", "deliver",
     ]  # fmt: skip
     known = result["contacts"]
     assert known["contacts"] > 0
@@ -87,6 +87,10 @@ def test_the_demo_proves_the_copy_equal_twice_and_leaves_nothing_running(home: P
     assert problems["w2"] == [("metadata.notes", "it has 501 characters, and Stripe takes 500")]
     assert problems.keys() == {"w1", "w2", "w3"}
     assert str(written["left"][2]).count("cus_") == 2  # both customers of one address are named
+    sent = result["delivery"]
+    assert sent["received"] == sent["delivered"] > 10
+    assert (sent["waiting"], sent["dead"], sent["twice"]) == (0, 0, 0)
+    assert {"Subscription Billed", "contact.updated"} <= sent["by_type"].keys()
     assert result["events"] > 0
     assert result["webhooks"]["failed"] == 0
     assert sum(result["inbox"].values()) >= result["events"]  # a tick may have read earlier ones from /v1/events

@@ -1,8 +1,8 @@
 """Runs work in forked children of a process that has everything imported, and SIGKILLs a child at a numbered step.
 
 A new interpreter takes seconds to import the project, a fork of one that has it takes milliseconds. A step is a request
-to Stripe sent or answered, a statement sent to PostgreSQL, a transaction about to be committed, or committed, a file
-about to be replaced, or replaced.
+to Stripe or to a destination sent or answered, a statement sent to PostgreSQL, a transaction about to be committed, or
+committed, a file about to be replaced, or replaced.
 """
 
 import json
@@ -128,6 +128,8 @@ def _watch(steps: _Steps) -> None:
     import urllib3
     from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
+    from tidegate.delivery.http import Client
+
     commit, send, replace = PGDialect_psycopg.do_commit, urllib3.PoolManager.urlopen, os.replace
     execute, execute_many = psycopg.Cursor.execute, psycopg.Cursor.executemany
 
@@ -158,6 +160,14 @@ def _watch(steps: _Steps) -> None:
         replace(*files)
         steps.step(f"replaced {files[-1]}")
 
+    async def telling(client: Any, request: Any) -> Any:
+        steps.step(f"sending {request.method} {request.url}"[:100])
+        answer = await tell(client, request)
+        steps.step(f"answered {request.method} {request.url}"[:100])
+        return answer
+
+    tell = Client.send
+    Client.send = telling  # type: ignore[method-assign]
     os.replace = replacing  # type: ignore[assignment]
     psycopg.Cursor.execute = executing  # type: ignore[method-assign]
     psycopg.Cursor.executemany = executing_many  # type: ignore[method-assign]

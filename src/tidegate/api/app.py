@@ -13,6 +13,7 @@ from tidegate.api import (
     catalog_changes,
     contact_reviews,
     contacts,
+    destinations,
     entitlements,
     features,
     health,
@@ -21,6 +22,7 @@ from tidegate.api import (
     mappings,
     models,
     outbound,
+    outbox,
     packages,
     problems,
     revenue,
@@ -46,6 +48,7 @@ NOUNS = (
     revenue,
     lifecycle,
     *(sources, models, syncs, outbound),
+    *(destinations, outbox),
 )
 
 

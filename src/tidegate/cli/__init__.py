@@ -10,6 +10,7 @@ from tidegate.cli import (
     alerts,
     config,
     contacts,
+    destinations,
     explain,
     features,
     inbox,
@@ -139,6 +140,7 @@ app.add_typer(models.app, name="models", rich_help_panel="Outbound")
 app.add_typer(sync.app, name="sync", rich_help_panel="Outbound")
 app.add_typer(pauses.pause_app, name="pause", rich_help_panel="Outbound")
 app.add_typer(pauses.resume_app, name="resume", rich_help_panel="Outbound")
+app.add_typer(destinations.app, name="destinations", rich_help_panel="Outbound")
 app.add_typer(explain.app, name="explain", rich_help_panel="Look")
 app.add_typer(usage.app, name="usage", rich_help_panel="Outbound")
 app.add_typer(inbox.app, name="inbox", rich_help_panel="Keep going")

@@ -51,6 +51,7 @@ def demo(
     """
     from tidegate.cli import show
     from tidegate.cli.demo_contacts import known, understood
+    from tidegate.cli.demo_delivery import sent
     from tidegate.cli.demo_home import prepared
     from tidegate.cli.demo_outbound import written
     from tidegate.cli.demo_revenue import held
@@ -58,6 +59,7 @@ def demo(
     from tidegate.cli.steps import Steps
     from tidegate.store.embedded import exit_on_signals
     from tidegate.wiring import open_hub
+    from tidegate.workflows.demo_delivery import begin, receiving
 
     config = configured()
     exit_on_signals()
@@ -72,6 +74,8 @@ def demo(
         steps.done("connect", f"{account.display_name} ({account.account}) as {account.name}")
         imported = _imported(hub, account, steps)
         accepted = understood(hub, account, steps)
+        receiver = running.enter_context(receiving())
+        begin(hub.engine, hub.vault, receiver)
         server, address = running.enter_context(_served(place, serve))
         steps.done("serve", f"web process and worker at {address}")
         found = _lived(hub, account, simulated, f"{address}/api/webhooks/stripe/{NAME}", secret, steps)
@@ -80,6 +84,7 @@ def demo(
         result["contacts"] = known(hub, account, accepted, steps)
         result["revenue"] = held(hub, account, simulated, steps)
         result["sync"] = written(hub, account, steps)
+        result["delivery"] = sent(hub, receiver, steps, WITHIN)
         where = {"home": str(place.settings.home), "address": address}
         _tell(where | result | {"steps": steps.ended}, steps.seconds, as_json)
         if serve:
@@ -226,6 +231,7 @@ def _tell(document: dict[str, Any], seconds: float, as_json: bool) -> None:
     from tidegate.cli import show
     from tidegate.cli.audit import print_findings
     from tidegate.cli.demo_contacts import tell
+    from tidegate.cli.demo_delivery import tell as tell_delivery
     from tidegate.cli.demo_outbound import tell as tell_sync
     from tidegate.cli.demo_revenue import tell as tell_revenue
 
@@ -248,6 +254,7 @@ def _tell(document: dict[str, Any], seconds: float, as_json: bool) -> None:
     tell(document["contacts"])
     tell_revenue(document["revenue"])
     tell_sync(document["sync"])
+    tell_delivery(document["delivery"])
     verdict = "EQUAL to" if document["equal"] else "DIFFERENT from"
     show.line(f"The copy is {verdict} the original ({show.duration(seconds)} in all).")
 

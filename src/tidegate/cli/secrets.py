@@ -29,6 +29,7 @@ def rotate(as_json: AsJson = False) -> None:
         show.document(rotated.as_json())
         return
     sources = f" and {len(rotated.sources)} sources" if rotated.sources else ""
+    sources += f" and {len(rotated.destinations)} destinations" if rotated.destinations else ""
     of = f"{len(rotated.connections)} connections{sources}"
     show.line(f"{rotated.secrets} secrets of {of} are encrypted with the new key.")
     if rotated.key == "file":

@@ -40,6 +40,7 @@ def task_context(hub: "Hub") -> "TaskContext":
         hub.stripe,
         hub.stripe_writing,
         hub.source_url,
+        hub.destination,
         poll_seconds=hub.settings.poll_seconds,
         attempts=hub.settings.inbox_attempts,
         readers=hub.settings.import_readers,

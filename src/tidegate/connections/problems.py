@@ -63,6 +63,14 @@ REMEDIES: dict[str, str] = {
     "usage_late": "Mend what is named; a worker (`tidegate serve` or `tidegate worker`) then tells them by itself. "
     "`tidegate usage list` shows them; Stripe takes usage of the past 35 days.",
     "outbound_paused": "`tidegate resume outbound` lets it run.",
+    "destination_paused": "Mend what is named and run `tidegate destinations resume {subject}`; what was told since "
+    "is sent then, in its order.",
+    "destination_failing": "It is tried again by itself, at least every hour. `tidegate destinations test {subject}` "
+    "tries it now.",
+    "dead_letters": "`tidegate destinations dead {subject}` shows them and why; `tidegate destinations replay "
+    "{subject}` sends them again.",
+    "deliveries_late": "Start a worker (`tidegate serve` or `tidegate worker`); where one works, raise the limit of "
+    "the destination (`rate`, `in_flight`).",
     "disk_low": "Make room, or set TIDEGATE_HOME to a larger file system and move the folder there.",
 }
 """What to do, by code; every code that `status` shows is here."""

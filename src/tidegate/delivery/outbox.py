@@ -70,7 +70,10 @@ _REDACT_CUSTOMERS = text(f"""{_REDACTED}
 
 
 def tell(db: Connection, told: Sequence[Told]) -> None:
-    """Writes the rows, in the order given."""
+    """Writes the rows, in the order given, and what is due of them to the destinations that want them.
+
+    What is told of history (`as_history`) is due to nobody.
+    """
     if told:
         columns = {
             "types": Texts([one.type for one in told]),
@@ -83,9 +86,53 @@ def tell(db: Connection, told: Sequence[Told]) -> None:
 
 _encode = msgspec.json.Encoder().encode
 
+
+def as_history(db: Connection) -> None:
+    """Lets what this transaction tells from here on be history, but for billing events, which know that themselves."""
+    db.execute(text("select set_config('tidegate.history', 'on', true)"))
+
+
+# `order by place` gives the ids in that order, and those of the outbox give those of the deliveries.
 _TELL = text("""
-insert into tidegate.outbox (type, data, contact, connection)
-select type, data::jsonb, contact, connection
-from unnest(:types, :data, cast(:contacts as bigint[]), cast(:connections as text[]))
-  with ordinality as told(type, data, contact, connection, place)
-order by place""")
+with told as (
+  insert into tidegate.outbox (type, data, contact, connection)
+  select type, data::jsonb, contact, connection
+  from unnest(:types, :data, cast(:contacts as bigint[]), cast(:connections as text[]))
+    with ordinality as told(type, data, contact, connection, place)
+  order by place
+  returning id, type, data, contact, connection, history)
+insert into tidegate.deliveries (destination, outbox, contact)
+select d.key, t.id, t.contact
+from told t
+join tidegate.destinations d on d.events <> '' and (
+  t.type ~ d.events or t.type || ':' || coalesce(t.data ->> 'name', '') ~ d.events)
+left join tidegate.connections c on c.name = t.connection
+left join tidegate.contacts k on k.key = t.contact
+where (not t.history or t.type like 'billing_event.%')
+  and (d.livemode is null or coalesce(c.livemode, k.livemode, d.livemode) = d.livemode)
+order by t.id""")
+
+
+def page(
+    db: Connection, *, type_: str | None = None, contact: int | None = None, before: int | None = None, limit: int = 50
+) -> list[dict[str, Any]]:
+    """Rows, the newest first, those before the id `before`: {id, type, at, contact, connection, data, history,
+    deliveries}, of which each delivery is {destination, state, attempts, status, error, done_at}. `contact`: internal
+    key; in the answer as `account:acme`.
+    """
+    values = {"type": type_, "contact": contact, "before": before, "limit": limit}
+    return [dict(row) for row in db.execute(_PAGE, values).mappings()]
+
+
+_PAGE = text("""
+select o.id, o.type, o.at, k.kind || ':' || k.external_id as contact, o.connection, o.data, o.history,
+  coalesce(d.deliveries, '[]') as deliveries
+from tidegate.outbox o
+left join tidegate.contacts k on k.key = o.contact
+left join lateral (
+  select jsonb_agg(jsonb_build_object('destination', d.destination, 'state', d.state, 'attempts', d.attempts,
+    'status', d.status, 'error', d.error, 'done_at', d.done_at) order by d.destination) as deliveries
+  from tidegate.deliveries d where d.outbox = o.id) d on true
+where (cast(:before as bigint) is null or o.id < :before) and (cast(:type as text) is null or o.type = :type)
+  and (cast(:contact as bigint) is null or o.contact = :contact)
+order by o.id desc limit :limit""")

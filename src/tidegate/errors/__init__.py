@@ -60,6 +60,10 @@ TidegateError
 │   ├── OutboundInUse
 │   ├── LifecycleInvalid
 │   ├── AlertUnknown
+│   ├── DestinationInvalid
+│   ├── DestinationUnknown
+│   ├── DeliveryUnknown
+│   ├── AddressRefused
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
 │   ├── CustomerUnknown
@@ -72,6 +76,7 @@ TidegateError
 │       └── ScopeMissing
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
 │   ├── ImportIncomplete
+│   ├── DestinationRefused
 │   ├── ModelRowsInvalid
 │   ├── MirrorIncomplete
 │   ├── OutboundPaused
@@ -91,6 +96,7 @@ TidegateError
 │   ├── DatabaseUnreachable
 │   ├── DatabaseFull
 │   ├── InboxBusy
+│   ├── DestinationUnreachable
 │   ├── SourceUnreachable
 │   └── StripeUnreachable
 │       └── StripeCertificateRefused
@@ -157,6 +163,14 @@ from tidegate.errors.database import (
     ReaderRefused,
     SchemaTooNew,
     TransactionPooling,
+)
+from tidegate.errors.delivery import (
+    AddressRefused,
+    DeliveryUnknown,
+    DestinationInvalid,
+    DestinationRefused,
+    DestinationUnknown,
+    DestinationUnreachable,
 )
 from tidegate.errors.entitlements import PreviewNeeded, PreviewStale, UsageInvalid
 from tidegate.errors.installation import AssetMissing, ConfigurationError, HubBusy, PortTaken, SecretKeyLost
@@ -233,6 +247,7 @@ from tidegate.errors.stripe import (
 __all__ = [
     "ENDS_THE_WORK",
     "OUTCOMES",
+    "AddressRefused",
     "AlertUnknown",
     "AssetMissing",
     "BodyTooLarge",
@@ -259,6 +274,11 @@ __all__ = [
     "DatabaseFull",
     "DatabaseTooOld",
     "DatabaseUnreachable",
+    "DeliveryUnknown",
+    "DestinationInvalid",
+    "DestinationRefused",
+    "DestinationUnknown",
+    "DestinationUnreachable",
     "EmbeddedServerError",
     "EmbeddedServerFull",
     "EmbeddedServerLost",

@@ -5,6 +5,7 @@ from tidegate.errors.catalog import CatalogUnknown, ManagedByFile
 from tidegate.errors.connections import ConnectionMissing, ConnectionUnknown, RunUnknown
 from tidegate.errors.contacts import ChangeUnknown, ContactAmbiguous, ContactExists, ContactUnknown, ReviewUnknown
 from tidegate.errors.database import DatabaseBusy, EmbeddedServerFull
+from tidegate.errors.delivery import DeliveryUnknown, DestinationUnknown
 from tidegate.errors.entitlements import PreviewNeeded, PreviewStale
 from tidegate.errors.installation import ConfigurationError
 from tidegate.errors.lifecycle import AlertUnknown
@@ -51,6 +52,8 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     PreviewNeeded: (2, 409),
     PreviewStale: (2, 409),
     SyncUnknown: (2, 404),
+    DestinationUnknown: (2, 404),
+    DeliveryUnknown: (2, 404),
     PlanStale: (2, 409),
     OutboundInUse: (2, 409),
     SaleRefused: (2, 409),

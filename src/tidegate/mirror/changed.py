@@ -50,6 +50,11 @@ select distinct unnest(customers) as customer from taken order by customer"""),
     return list(taken)
 
 
+def is_history(db: Connection, connection: str) -> bool:
+    """Whether the oldest that waits was noted before the first whole import of the connection had ended."""
+    return bool(db.scalar(_IS_HISTORY, {"connection": connection}))
+
+
 def patience_left(db: Connection, connection: str, seconds: int) -> bool:
     """Whether customers wait, and none of them for longer than so many seconds."""
     statement = text("""
@@ -91,3 +96,12 @@ with taken as (
     select id from tidegate.changed_objects where connection = :connection for update skip locked)
   returning resource, objects)
 select resource, array_agg(distinct id order by id) as objects from taken, unnest(objects) as id group by resource""")
+
+_IS_HISTORY = text("""
+select exists (
+  select from tidegate.changed_customers w where w.connection = :connection
+    and w.at <= coalesce((
+      select min(r.finished_at) from tidegate.runs r
+      where r.connection = :connection and r.kind = 'import' and r.state = 'done'
+        and coalesce(r.options -> 'resources', '[]') = '[]'), 'infinity')
+  order by w.id limit 1)""")

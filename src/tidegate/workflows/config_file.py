@@ -14,7 +14,14 @@ from tidegate.entitlements.grants import derive_grants
 from tidegate.errors import CatalogInvalid, CatalogUnknown, UsageError
 from tidegate.revenue import editions
 from tidegate.revenue.editions import Terms
-from tidegate.workflows import catalog_changes, config_lifecycle, config_outbound, contacts_settings, ledger_policy
+from tidegate.workflows import (
+    catalog_changes,
+    config_destinations,
+    config_lifecycle,
+    config_outbound,
+    contacts_settings,
+    ledger_policy,
+)
 from tidegate.workflows.config_sections import ContactsEntry, MappingEntry, PackageEntry, RevenueEntry, Sections
 from tidegate.workflows.config_steps import FILE, MATCHED, Applying, noted
 from tidegate.workflows.previewing import Apart, Change, Prepared
@@ -66,6 +73,8 @@ def _apply(db: Connection, applying: Applying) -> dict[str, Any]:
         config_outbound.define,
         config_lifecycle.define,
         config_outbound.leave,
+        config_destinations.define,
+        config_destinations.leave,
         _leave,
     )
     for section in sections:

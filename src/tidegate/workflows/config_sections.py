@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from tidegate.catalog.terms import FeatureType, Reset
 from tidegate.contacts.policy import NAMES
 from tidegate.outbound import specs
+from tidegate.workflows.config_destinations import DestinationEntry
 from tidegate.workflows.config_yaml import Document, FromEnvironment, load
 
 _FORBID = ConfigDict(extra="forbid")
@@ -131,6 +132,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "syncs": specs.Sync,
     "stages": RuleEntry,
     "segments": RuleEntry,
+    "destinations": DestinationEntry,
 }
 """The entries of each section, in the order in which they are applied."""
 ALONE = frozenset({"contacts", "revenue"})
@@ -152,6 +154,7 @@ class Sections:
     syncs: list[specs.Sync] | None = None
     stages: list[RuleEntry] | None = None
     segments: list[RuleEntry] | None = None
+    destinations: list[DestinationEntry] | None = None
     paths: dict[int, tuple[str | int, ...]] = field(default_factory=dict[int, tuple[str | int, ...]])
 
     def of(self, entry: BaseModel) -> tuple[str | int, ...]:

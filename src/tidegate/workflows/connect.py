@@ -299,13 +299,19 @@ def _owned() -> dict[str, str]:
     """Every table with rows of some connections, and the condition that finds them."""
     mirrored = [f"stripe.{table.name}" for table in STRIPE_TABLES.values()]
     syncs = "select key from tidegate.syncs where connection = any(:names)"
-    return dict.fromkeys([*mirrored, *(f"tidegate.{table}" for table in OWNED)], "connection = any(:names)") | {
-        "tidegate.runs": f"connection = any(:names) or connection in (select 'sync:' || key from ({syncs}) s)",
-        "tidegate.rate_budget": "connection = any(:budgets)",
-        # A job that a worker has taken up is the worker's to end.
-        "tidegate.procrastinate_jobs": "args ->> 'connection' = any(:names) and status <> 'doing'",
-        "tidegate.sync_rows": f"sync in ({syncs})",
-        "tidegate.sync_associations": f"sync in ({syncs})",
-        "tidegate.sync_plans": f"sync in ({syncs})",
-        "tidegate.syncs": "connection = any(:names)",  # after what is found by it
-    }
+    told = "outbox in (select id from tidegate.outbox where connection = any(:names))"
+    due = {"tidegate.deliveries": told, "tidegate.destination_seconds": told}  # before what is found by them
+    return (
+        due
+        | dict.fromkeys([*mirrored, *(f"tidegate.{table}" for table in OWNED)], "connection = any(:names)")
+        | {
+            "tidegate.runs": f"connection = any(:names) or connection in (select 'sync:' || key from ({syncs}) s)",
+            "tidegate.rate_budget": "connection = any(:budgets)",
+            # A job that a worker has taken up is the worker's to end.
+            "tidegate.procrastinate_jobs": "args ->> 'connection' = any(:names) and status <> 'doing'",
+            "tidegate.sync_rows": f"sync in ({syncs})",
+            "tidegate.sync_associations": f"sync in ({syncs})",
+            "tidegate.sync_plans": f"sync in ({syncs})",
+            "tidegate.syncs": "connection = any(:names)",  # after what is found by it
+        }
+    )

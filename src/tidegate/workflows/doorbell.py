@@ -51,6 +51,9 @@ BELLS: dict[str, Bell] = {
     # One after the other on a connection: two would write to one customer at a time, which Stripe refuses.
     "run_sync": Bell(IMPORT, "run_sync:{sync}", lock="run_sync:{connection}"),
     "forward_usage": Bell(FETCH, "forward_usage:{connection}", lock="forward_usage:{connection}"),
+    # One process has enough places for all destinations, each of which is sent many requests at a time.
+    "deliver": Bell(FETCH, "deliver", lock="deliver"),
+    "deliver_again": Bell(FETCH, "deliver_again", lock="deliver", priority=-1),
     "fan_out": Bell(FETCH, "fan_out:{connection}", lock="fan_out:{connection}"),
 }
 

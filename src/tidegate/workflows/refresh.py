@@ -19,7 +19,8 @@ from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
 from tidegate.contacts import following, linking
 from tidegate.contacts.match import Queued
-from tidegate.delivery.outbox import Told, tell
+from tidegate.delivery.outbox import Told, as_history, tell
+from tidegate.delivery.queue import note_contacts
 from tidegate.entitlements.grants import derive_grants
 from tidegate.entitlements.telling import tell_changes, untold
 from tidegate.lifecycle import due as lifecycle_due
@@ -95,6 +96,8 @@ def refresh_changed(
             done.more = True
             break
         with engine.begin() as db:
+            if changed.is_history(db, account.name):
+                as_history(db)
             customers = changed.take(db, account.name, ROWS) if accounts.hold(db, account.name) else []
             if not customers:
                 break
@@ -213,6 +216,7 @@ def _derive(db: Connection, account: Account, customers: Sequence[str], beside: 
         done = _refresh_changed(db, sorted(matched.contacts))
         done.spans, done.movements, done.events = revenue.keep(db, histories, sorted(matched.contacts))
         lifecycle_due.note(db, sorted(matched.contacts))
+        note_contacts(db, sorted(matched.contacts))  # also where only a field changed that somebody chose
     done.customers = len(customers)
     done.linked = sum(1 for one in matched.told if one.type == "contact.linked")
     done.created = sum(1 for one in matched.told if one.type == "contact.created")

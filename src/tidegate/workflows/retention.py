@@ -25,10 +25,10 @@ DAYS: Mapping[str, int] = {
 }
 """Events that wait or are parked are kept whatever their age; so are jobs that are not finished, and of the runs what
 `BATCHES` says. Revoked tokens go with the runs. Of usage go the single debits, with their idempotency keys; what is
-used in all stays counted, and a reservation that nobody settled stays. Of the outbox nothing is kept longer: no
-destination waits for it. Of movements go those that a recomputation superseded, and whole ledgers that are older than
-the last `LEDGERS`. Of what was sent to Stripe stays what has no known outcome, and with the requests go the plans of
-syncs that were looked at; but usage that was told stays as long as Stripe would take it again, which is 35 days.
+used in all stays counted, and a reservation that nobody settled stays. Of the outbox stays what a destination still
+waits for; dead letters go with it. Of movements go those that a recomputation superseded, and whole ledgers that are
+older than the last `LEDGERS`. Of what was sent to Stripe stays what has no known outcome, and with the requests go the
+plans of syncs that were looked at; but usage that was told stays as long as Stripe would take it again: 35 days.
 """
 
 LEDGERS = 3
@@ -80,8 +80,17 @@ delete from tidegate.meter_forwards where id = any(array(
   select id from tidegate.meter_forwards where state in ('sent', 'taken_back', 'discarded')
     and settled_at < now() - make_interval(days => greatest(:days, 36)) limit :batch))""",
     "outbox": """
-delete from tidegate.outbox where id = any(array(
-  select id from tidegate.outbox where at < now() - make_interval(days => :days) order by at limit :batch))""",
+with old as materialized (
+  select id from tidegate.outbox o where at < now() - make_interval(days => :days) and not exists (
+    select from tidegate.deliveries d where d.outbox = o.id and d.state = 'waiting')
+  order by at limit :batch),
+due as (delete from tidegate.deliveries where outbox in (select id from old)),
+seconds as (delete from tidegate.destination_seconds where outbox in (select id from old))
+delete from tidegate.outbox where id in (select id from old)""",
+    "deliveries": """
+delete from tidegate.deliveries where id = any(array(
+  select id from tidegate.deliveries
+  where state = 'dead' and outbox is null and done_at < now() - make_interval(days => :days) limit :batch))""",
     "movements": """
 delete from tidegate.movements m using (
   select tableoid as of, ctid as at from tidegate.movements
@@ -104,7 +113,7 @@ delete from tidegate.tokens where id = any(array(
 }
 
 
-_WITH = {"meter_forwards": "usage", "tokens": "runs", "sync_plans": "requests"}
+_WITH = {"meter_forwards": "usage", "tokens": "runs", "sync_plans": "requests", "deliveries": "outbox"}
 """Tables that go by the days of another."""
 
 

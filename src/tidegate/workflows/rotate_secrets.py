@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cryptography.fernet import Fernet
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from tidegate.connections import sealing
+from tidegate.delivery import stored
 from tidegate.errors import ConfigurationError
 from tidegate.outbound import syncs
 from tidegate.secrets import KEY_SETTING, KeyFile, Vault, keys_of
@@ -27,19 +28,20 @@ FOR_A_KEY_OF_THE_ENVIRONMENT = (
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """How many secrets were sealed anew, by connection and by source; whether the key is that of the `file` or the
-    `environment`, and its path or variable.
+    """How many secrets were sealed anew, by connection, source and destination; whether the key is that of the `file`
+    or the `environment`, and its path or variable.
     """
 
     key: Literal["file", "environment"]
     source: str
     connections: dict[str, int] = field(default_factory=dict[str, int])
     sources: dict[str, int] = field(default_factory=dict[str, int])
+    destinations: dict[str, int] = field(default_factory=dict[str, int])
 
     @property
     def secrets(self) -> int:
         """All of them."""
-        return sum(self.connections.values()) + sum(self.sources.values())
+        return sum(sum(each.values()) for each in (self.connections, self.sources, self.destinations))
 
     def as_json(self) -> dict[str, Any]:
         """The result as a JSON object."""
@@ -47,6 +49,7 @@ class Rotated:
             "secrets": self.secrets,
             "connections": self.connections,
             "sources": self.sources,
+            "destinations": self.destinations,
             "key": self.key,
             "source": self.source,
         }
@@ -64,8 +67,8 @@ def rotate_secrets(engine: Engine, secret_key: str, home: Path) -> Rotated:
         with engine.begin() as db:
             sealing.change_key(db)
             old, new = Vault(given, KEY_SETTING), Vault(given[:1], KEY_SETTING)
-            done, urls = sealing.seal_anew(db, old, new), syncs.seal_anew(db, old, new)
-        return Rotated("environment", KEY_SETTING, done, urls)
+            done = _anew(db, old, new)
+        return Rotated("environment", KEY_SETTING, *done)
     return _with_file(engine, KeyFile(home))
 
 
@@ -76,8 +79,12 @@ def _with_file(engine: Engine, file: KeyFile) -> Rotated:
         known, new = file.keys(), Fernet.generate_key().decode()
         old = Vault(known, str(file.path))
         with db.begin():
-            done = sealing.seal_anew(db, old, Vault([new], str(file.path)))
-            urls = syncs.seal_anew(db, old, Vault([new], str(file.path)))
+            done = _anew(db, old, Vault([new], str(file.path)))
             file.replace([new, *known])
         file.replace([new])
-    return Rotated("file", str(file.path), done, urls)
+    return Rotated("file", str(file.path), *done)
+
+
+def _anew(db: Connection, old: Vault, new: Vault) -> list[dict[str, int]]:
+    """How many secrets of each connection, source and destination were sealed anew."""
+    return [owner.seal_anew(db, old, new) for owner in (sealing, syncs, stored)]

@@ -6,12 +6,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
+from tidegate.delivery import queue
 from tidegate.errors import (
     ConfigurationError,
     DatabaseBusy,
@@ -35,21 +36,27 @@ def _not_given(_: Any) -> Any:
     raise ConfigurationError(problem="This worker was not given what a sync needs.")
 
 
+def _not_known(_db: Connection, key: str) -> Any:
+    raise ConfigurationError(problem=f"This worker was not given what opens the destination {key}.")
+
+
 @dataclass(frozen=True, slots=True)
 class TaskContext:
     """What tasks work with, given when a worker is built.
 
     `open_api` opens Stripe as a connection sees it, `open_writing` with the key that may write; `url_of` is the URL of
-    a stored source. Set `stop` to let running tasks end early: what they leave is rung
-    for again. `poll_seconds`: how often Stripe's events are read; `attempts`: failures after which an event is parked;
-    `readers`: pages of lists that an import reads at a time; `sweep_hour`: the hour of the night, in the account's time
-    zone, at which every list is read again; `retention`: days that things are kept, see `retention.DAYS`.
+    a stored source, `destination` opens one with its secrets. Set `stop` to let running tasks end early: what they
+    leave is rung for again. `poll_seconds`: how often Stripe's events are read; `attempts`: failures after which an
+    event is parked; `readers`: pages of lists that an import reads at a time; `sweep_hour`: the hour of the night, in
+    the account's time zone, at which every list is read again; `retention`: days that things are kept, see
+    `retention.DAYS`.
     """
 
     engine: Engine
     open_api: OpenApi
     open_writing: OpenApi = _not_given
     url_of: Callable[[Any], str] = _not_given
+    destination: Callable[[Connection, str], Any] = _not_known
     poll_seconds: int = 300
     attempts: int = 8
     readers: int = 24
@@ -82,6 +89,13 @@ def ring_for_looks(context: TaskContext, connection: str) -> None:
         looks = refetches.any_due(db, connection)
     if looks:
         context.doorbell.ring("refetch", connection=connection)
+
+
+def ring_for_deliveries(context: TaskContext) -> bool:
+    """Rings where something is due to a destination, or a contact was noted that one may be told of; whether it did."""
+    with context.engine.connect() as db:
+        waiting = queue.anything_due(db)
+    return waiting and context.doorbell.ring("deliver", connection="")
 
 
 def ring_for_refresh(context: TaskContext, connection: str, *, delay: int = 0) -> None:

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tidegate.connections import accounts, runs
+from tidegate.delivery import queue
 from tidegate.errors import ConnectionDisconnected, ImportRunning, WorkStopped
 from tidegate.mirror import changed, inbox
 from tidegate.store.trouble import told
 from tidegate.workflows import catch_up as catching_up
+from tidegate.workflows import deliver as delivering
 from tidegate.workflows import due, ingest_events, lifecycle, retention, revenue
 from tidegate.workflows import fan_out as fanning_out
 from tidegate.workflows import import_account as importing
@@ -25,6 +27,7 @@ from tidegate.workflows.task_context import (
     PASSING,
     TaskContext,
     connected,
+    ring_for_deliveries,
     ring_for_looks,
     ring_for_refresh,
     stripe,
@@ -45,6 +48,8 @@ FLOOD = 30
 that it takes many customers at once, and one that changes again only once.
 """
 LULL = 2
+TICK = 60
+"""Seconds between looks at everything; what is due before the next one is rung for."""
 CROWD = 150
 """Events that wait from which on a refresh leaves the processor to them, wholly for up to `PATIENCE` seconds."""
 PATIENCE = 60
@@ -155,6 +160,7 @@ def refresh(context: TaskContext, connection: str) -> dict[str, Any]:
     done = refreshing.refresh_changed(context.engine, account, seconds=seconds, stop=context.stop)
     if done.more or context.stop.is_set():
         ring_for_refresh(context, connection, delay=LULL if crowded else 0)
+    ring_for_deliveries(context)
     return {"connection": connection, **done.as_json()}
 
 
@@ -231,6 +237,26 @@ def fan_out(context: TaskContext, connection: str) -> dict[str, Any]:
         return fanning_out.fan_out(context.engine, account, api).as_json()
 
 
+def deliver(context: TaskContext, connection: str = "") -> dict[str, Any]:
+    """Sends what is due to destinations, for a while; rings for the rest, and for what is due again soon.
+
+    `connection` is none: destinations belong to all.
+    """
+    try:
+        done = delivering.deliver(context.engine, context.destination, seconds=SLICE, stop=context.stop)
+    except PASSING as trouble:
+        log.warning("delivery_put_off", extra={"problem": told(trouble)})
+        return {"state": "put_off", "error": told(trouble)}
+    if done.more or context.stop.is_set():
+        context.doorbell.ring("deliver", connection=connection)
+        return done.as_json()
+    with context.engine.connect() as db:
+        wait = queue.next_due(db)
+    if wait is not None and wait < TICK:
+        context.doorbell.ring("deliver_again", connection=connection, delay=int(wait) + 1)
+    return done.as_json()
+
+
 def tick(context: TaskContext, timestamp: int) -> list[str]:
     """Rings for everything whose time has come, so that a lost ring costs a minute; returns what it rang for.
 
@@ -256,6 +282,8 @@ def tick(context: TaskContext, timestamp: int) -> list[str]:
         log.info("entitlements_changed_by_themselves", extra={"contacts": told})
     if kept := revenue.keep_due(context.engine, stop=context.stop):
         log.info("revenue_changed_by_itself", extra={"customers": kept})
+    if ring_for_deliveries(context):
+        rung.append("deliver")
     return rung
 
 
@@ -282,6 +310,8 @@ TASKS: dict[str, Callable[..., Any]] = {
     "sweep": sweep,
     "probe": probe,
     "fan_out": fan_out,
+    "deliver": deliver,
+    "deliver_again": deliver,
     "run_sync": run_sync,
     "forward_usage": forward_usage,
     "tick": tick,

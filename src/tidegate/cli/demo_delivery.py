@@ -1,0 +1,27 @@
+"""The demo's part on delivery: a receiver on this machine that is sent billing events and what changes of contacts."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tidegate.cli.steps import Steps
+    from tidegate.wiring import Hub
+    from tidegate.workflows.demo_delivery import Receiver
+
+
+def sent(hub: "Hub", receiver: "Receiver", steps: "Steps", seconds: float) -> dict[str, Any]:
+    """What the worker has sent to the receiver since it was named."""
+    from tidegate.workflows.demo_delivery import KEY, wait_until_sent
+
+    found = wait_until_sent(hub.engine, receiver, seconds)
+    steps.done("deliver", f"{found['received']:,} signed webhooks to {receiver.url}, {found['twice']:,} of them twice")
+    return found | {"destination": KEY, "home": str(hub.settings.home)}
+
+
+def tell(delivery: dict[str, Any]) -> None:
+    """What came, by type, and where to look further."""
+    from tidegate.cli import show
+
+    show.line()
+    show.table(["sent to a receiver on this machine", "events"], list(delivery["by_type"].items()))
+    home = f"TIDEGATE_HOME={delivery['home']}"
+    show.line(f"Send them to yourself: {home} tidegate destinations add app webhook --set url=https://…")

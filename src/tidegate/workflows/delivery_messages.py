@@ -1,0 +1,194 @@
+"""What is due to a destination, as messages: what was told, about whom, and what changed of a contact."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from tidegate.delivery.messages import UPDATED, Message, Person
+from tidegate.delivery.queue import Claimed
+from tidegate.delivery.sending import Due
+from tidegate.delivery.stored import Stored
+from tidegate.workflows.contact_properties import properties
+
+FORGOTTEN = "contact.forgotten"
+
+
+def due(db: Connection, destination: Stored, claimed: Sequence[Claimed], now: datetime) -> list[Due]:
+    """What was claimed, with the messages to send. Of a contact that did not change there is none, nor of one that was
+    forgotten, but that it was. `now`: UTC.
+    """
+    told = _told(db, [one.outbox for one in claimed if one.outbox is not None])
+    people = _people(db, [one.contact for one in claimed if one.contact is not None])
+    living = sorted({root for root, _, forgotten in people.values() if not forgotten})
+    with_properties = destination.kept if any(one.outbox is None for one in claimed) or _beside(destination) else ()
+    known = properties(db, living, with_properties)
+    sent = _sent(db, destination.key, living) if any(one.outbox is None for one in claimed) else {}
+    made: list[Due] = []
+    for one in claimed:
+        person = people.get(one.contact) if one.contact is not None else None
+        if one.outbox is not None:
+            message, kept = _of_told(destination, one, told.get(one.outbox), person, known), None
+        else:
+            message, kept = _of_contact(destination, one, person, known, sent, now)
+        made.append(Due(one.id, one.contact, one.attempts, one.failing_since, message, kept))
+    return _with_seconds(db, destination, made, claimed)
+
+
+def _beside(destination: Stored) -> bool:
+    """Whether chosen properties stand beside every event, too."""
+    return destination.options.properties is not None
+
+
+_Who = tuple[int, Person, bool]
+
+
+def _of_told(
+    destination: Stored, one: Claimed, told: Any, person: _Who | None, known: Mapping[int, Mapping[str, Any]]
+) -> Message | None:
+    if told is None or (person is not None and person[2] and told.type != FORGOTTEN):
+        return None
+    beside: Mapping[str, Any] = known.get(person[0], {}) if person is not None and _beside(destination) else {}
+    who = person[1] if person is not None else None
+    return Message(one.id, _id(told), told.type, _date(told), told.data, who, beside)
+
+
+def _id(told: Any) -> str:
+    """Of a billing event made of its own id, so that the past, sent again, is known for it; else of the row."""
+    if told.type.startswith("billing_event.") and "id" in told.data:
+        return "bev_" + hashlib.sha256(f"{told.connection}\0{told.data['id']}".encode()).hexdigest()[:24]
+    return f"evt_{told.id}"
+
+
+def _date(told: Any) -> datetime:
+    """When it came about: a billing event says so itself."""
+    if told.type.startswith("billing_event.") and isinstance(told.data.get("at"), str):
+        return datetime.fromisoformat(told.data["at"])
+    return told.at.astimezone(UTC)
+
+
+def _of_contact(
+    destination: Stored,
+    one: Claimed,
+    person: _Who | None,
+    known: Mapping[int, dict[str, Any]],
+    sent: Mapping[int, tuple[dict[str, Any], int]],
+    now: datetime,
+) -> tuple[Message | None, str | None]:
+    """The message, and what the destination has afterwards. The id is made of what is said and how often something was
+    said before: the same again has the same, and something else another.
+    """
+    if person is None or person[2] or person[0] not in known or not destination.kept:
+        return None, None
+    key, who, _ = person
+    now_known = dict(known[key])
+    if destination.kind == "kissmetrics" and who.email and who.customers:
+        now_known["alias"] = who.email
+    before, number = sent.get(key, ({}, 0))
+    changed = {name: value for name, value in now_known.items() if name not in before or before[name] != value}
+    changed |= {name: None for name in before if name not in now_known}
+    if number == 0:
+        changed = {name: value for name, value in changed.items() if value is not None} or changed
+    if not changed:
+        return None, None
+    said = json.dumps(changed, sort_keys=True)
+    id_ = f"con_{key}.{number}.{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+    now_known.pop("alias", None)
+    kept = json.dumps(dict(known[key]) | ({"alias": who.email} if "alias" in changed or "alias" in before else {}))
+    return Message(one.id, id_, UPDATED, now.astimezone(UTC).replace(microsecond=0), changed, who, now_known), kept
+
+
+def _told(db: Connection, ids: Sequence[int]) -> dict[int, Any]:
+    return {row.id: row for row in db.execute(_TOLD, {"ids": list(ids)})} if ids else {}
+
+
+def _people(db: Connection, contacts: Sequence[int]) -> dict[int, _Who]:
+    """By contact: the one that it is now (internal key), who that is, and whether it was forgotten."""
+    if not contacts:
+        return {}
+    return {
+        row.key: (
+            row.root,
+            Person(
+                row.kind, row.id, row.name, row.email, list(row.customers), (row.user_id, row.user_email), row.livemode
+            ),
+            row.forgotten_at is not None,
+        )
+        for row in db.execute(_PEOPLE, {"contacts": sorted(set(contacts))})
+    }
+
+
+def _sent(db: Connection, destination: str, contacts: Sequence[int]) -> dict[int, tuple[dict[str, Any], int]]:
+    rows = db.execute(_SENT, {"destination": destination, "contacts": list(contacts)})
+    return {row.contact: (row.sent, row.number) for row in rows}
+
+
+def _with_seconds(db: Connection, destination: Stored, made: list[Due], claimed: Sequence[Claimed]) -> list[Due]:
+    """Keeps a second of its own for each event, where the destination tells events apart by it."""
+    second_of = getattr(destination.speaks, "second_of", None)
+    if second_of is None:
+        return made
+    outbox = {one.id: one.outbox for one in claimed}
+    found: list[Due] = []
+    for one in made:
+        wanted = second_of(destination.options, one.message) if one.message is not None else None
+        if wanted is None or one.message is None:
+            found.append(one)
+            continue
+        what, second = wanted
+        values = {"destination": destination.key, "what": what, "second": second, "outbox": outbox[one.id]}
+        kept = db.execute(_KNOWN_SECOND, values).scalar_one_or_none()
+        if kept is None:
+            kept = db.execute(_KEEP_SECOND, values).scalar_one()
+        message = Message(**{n: getattr(one.message, n) for n in one.message.__dataclass_fields__} | {"second": kept})
+        found.append(Due(one.id, one.contact, one.attempts, one.failing_since, message, one.sent))
+    return found
+
+
+_TOLD = text("select id, type, data, at, connection from tidegate.outbox where id = any(cast(:ids as bigint[]))")
+
+# The billing user of an account: who has the e-mail address of its newest live customer, else its owner.
+_PEOPLE = text("""
+with recursive roots as (
+  select key, key as root, merged_into from tidegate.contacts where key = any(cast(:contacts as bigint[]))
+  union all
+  select r.key, c.key, c.merged_into from roots r join tidegate.contacts c on c.key = r.merged_into)
+select r.key, c.key as root, c.kind, c.external_id as id, c.name, c.email, c.livemode, c.forgotten_at,
+  coalesce(l.customers, '{}') as customers, coalesce(u.external_id, '') as user_id,
+  coalesce(u.email, l.emails[1], '') as user_email
+from roots r join tidegate.contacts c on c.key = r.root
+left join lateral (
+  select array_agg(
+      l.customer order by s.deleted_at is not null, s.created desc nulls last, l.customer desc) as customers,
+    array_agg(s.email order by s.deleted_at is not null, s.created desc nulls last, l.customer desc)
+      filter (where s.email <> '') as emails
+  from tidegate.links l left join stripe.customers s on s.connection = l.connection and s.id = l.customer
+  where l.contact = c.key) l on true
+left join lateral (
+  select u.external_id, u.email from tidegate.contact_members m join tidegate.contacts u on u.key = m."user"
+  where c.kind = 'account' and m.account = c.key and u.merged_into is null and u.forgotten_at is null
+    and (lower(u.email) = any(select lower(e) from unnest(l.emails) e) or m.role in ('billing', 'owner', 'admin'))
+  order by lower(u.email) = lower(l.emails[1]) desc nulls last, m.role = 'billing' desc, m.role = 'owner' desc, u.key
+  limit 1) u on true
+where r.merged_into is null""")
+
+_SENT = text("""
+select contact, sent, number from tidegate.destination_contacts
+where destination = :destination and contact = any(cast(:contacts as bigint[]))""")
+
+_KNOWN_SECOND = text("""
+select second from tidegate.destination_seconds
+where destination = :destination and what = :what and outbox = :outbox""")
+
+# The first second from its own on that no other event of the person has. Claims of a destination come one at a time.
+_KEEP_SECOND = text("""
+insert into tidegate.destination_seconds (destination, what, second, outbox)
+select :destination, :what, s.second, :outbox
+from generate_series(cast(:second as bigint), :second + 100000) as s(second)
+where not exists (
+  select from tidegate.destination_seconds k
+  where k.destination = :destination and k.what = :what and k.second = s.second)
+order by s.second limit 1 returning second""")

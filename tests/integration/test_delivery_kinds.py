@@ -1,0 +1,366 @@
+"""Every kind of destination against a server that speaks its protocol, or the folder that it writes."""
+
+import base64
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+from aiosmtpd.controller import Controller
+from standardwebhooks import Webhook
+from tests.support.builders import arrival
+from tests.support.builders import customer as a_customer
+from tests.support.post import SECRET, Post, opened
+from tests.support.receiver import Received, Receiver, Reply, receiving
+
+from tidegate.delivery import queue
+from tidegate.delivery.outbox import Told, tell
+from tidegate.mirror.apply import apply
+from tidegate.stripe_api.resources import RESOURCES
+
+AT = "2026-03-01T12:00:00Z"
+
+
+@pytest.fixture
+def post(fresh_database_url: str) -> Iterator[Post]:
+    with opened(fresh_database_url) as post:
+        yield post
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+def billed(subscription: str, amount: float = 49.0, **said: Any) -> dict[str, Any]:
+    properties = {"Subscription Billing Amount": amount, "Subscription Plan Level": "pro", **said}
+    return {
+        "id": f"billed:in_1:{subscription}:month", "name": "Subscription Billed", "customer": "cus_1",
+        "identity": "ada@example.com", "subscription": subscription, "invoice": "in_1", "at": AT, "currency": "usd",
+        "amount": int(amount * 100), "reverses": None, "data": {"product": "prod_1", "properties": properties},
+    }  # fmt: skip
+
+
+def bill(post: Post, contact: int | None, *events: dict[str, Any]) -> None:
+    with post.engine.begin() as db:
+        tell(db, [Told("billing_event.recorded", one, contact, "acme") for one in events])
+
+
+def linked(post: Post, contact: int, customer: str = "cus_1", email: str = "ada@example.com") -> None:
+    post.run(
+        "insert into tidegate.links (connection, customer, contact, method) values ('acme', :c, :k, 'metadata')",
+        c=customer,
+        k=contact,
+    )
+    body = a_customer(customer, email=email, metadata={"plan": "gold"})
+    with post.engine.begin() as db:
+        apply(db, "acme", RESOURCES["customers"], [arrival("customers", body, 100)])
+
+
+def worth(post: Post, contact: int, mrr: dict[str, int], *statuses: str) -> None:
+    """Facts of a contact; `mrr` in minor units by currency."""
+    post.run(
+        "insert into tidegate.contact_facts (contact, mrr, statuses) values (:k, cast(:m as jsonb), :s) "
+        "on conflict (contact) do update set mrr = excluded.mrr, statuses = excluded.statuses",
+        k=contact,
+        m=json.dumps({currency: amount * 1_000_000 for currency, amount in mrr.items()}),
+        s=list(statuses),
+    )
+
+
+def test_a_webhook_is_what_the_reference_library_of_the_standard_verifies(post: Post, receiver: Receiver) -> None:
+    old = "whsec_" + base64.b64encode(b"o" * 32).decode()
+    post.webhook(receiver.url, secrets=[SECRET, old])
+    post.tell(post.contact("acme"), [1])
+    post.deliver()
+    (one,) = [one for one in receiver.received if b"entitlement" in one.body]
+    for secret in (SECRET, old):
+        event = Webhook(secret).verify(one.body, dict(one.headers))
+        assert event["type"] == "entitlement.changed"
+        assert event["data"] == {
+            "contact": "account:acme",
+            "number": 1,
+            "of": post.rows("select key from contacts")[0][0],
+        }
+    assert len(one.headers["webhook-signature"].split()) == 2
+    assert "." not in one.id
+
+
+def test_two_subscriptions_billed_in_one_second_reach_kissmetrics_as_two_events(post: Post, receiver: Receiver) -> None:
+    post.environment["KM_KEY"] = "km-1"
+    post.destination(
+        "km", "kissmetrics", api_key={"env": "KM_KEY"}, url=receiver.url, allow_private=True, properties=[]
+    )
+    acme = post.contact("acme")
+    bill(post, acme, billed("sub_1"), billed("sub_2", 10.0))
+    bill(post, acme, billed("sub_3", 5.0) | {"identity": "bob@example.com"})
+    failed = iter([500])
+    receiver.answer = lambda _: Reply(next(failed, 200))
+    post.deliver()
+    post.ahead = 120
+    post.deliver()
+    assert post.waiting() == 0
+    second = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp())
+    counted = {(one.query["_p"], one.query["_n"], int(one.query["_t"])) for one in receiver.received}
+    assert counted == {
+        ("ada@example.com", "Subscription Billed", second),
+        ("ada@example.com", "Subscription Billed", second + 1),
+        ("bob@example.com", "Subscription Billed", second),
+    }
+    assert len(receiver.received) == 4, "the one that failed was sent again, in the second it had"
+    first = receiver.received[0]
+    assert (first.method, first.path) == ("GET", "/e")
+    assert {name: first.query[name] for name in ("_k", "_d")} == {"_k": "km-1", "_d": "1"}
+    assert (first.query["Subscription Billing Amount"], first.query["Subscription Plan Level"]) == ("49.0", "pro")
+
+
+def test_kissmetrics_is_told_properties_and_an_alias_once_of_a_link_that_is_certain(
+    post: Post, receiver: Receiver
+) -> None:
+    post.destination(
+        "km", "kissmetrics", api_key="km-1", url=receiver.url, allow_private=True, properties=["name", "mrr", "status"]
+    )
+    acme, zen = post.contact("acme", name="Acme", email="ada@example.com"), post.contact("zen", email="z@example.com")
+    linked(post, acme)
+    worth(post, acme, {"usd": 4900}, "active", "canceled")
+    post.deliver()
+    of_acme = [one for one in receiver.received if one.query["_p"] == "acme"]
+    assert [one.path for one in of_acme] == ["/a", "/s"]
+    assert of_acme[0].query == {"_k": "km-1", "_p": "acme", "_n": "ada@example.com"}
+    told = {name: of_acme[1].query[name] for name in ("name", "mrr", "status", "_d")}
+    assert told == {"name": "Acme", "mrr": "49.0", "status": "active", "_d": "1"}
+    assert not [one for one in receiver.received if one.path == "/a" and one.query["_p"] == "zen"]
+    receiver.received.clear()
+    worth(post, acme, {"usd": 9900}, "active")
+    post.deliver()
+    (one,) = receiver.received
+    assert (one.path, one.query["mrr"]) == ("/s", "99.0")
+    assert "name" not in one.query
+    assert zen
+
+
+def test_segment_gets_batches_of_track_identify_and_group(post: Post, receiver: Receiver) -> None:
+    post.destination(
+        "seg",
+        "segment",
+        write_key="wk",
+        url=f"{receiver.url}/v1/batch",
+        allow_private=True,
+        properties=["name", "mrr"],
+        in_flight=1,
+    )
+    acme = post.contact("acme", name="Acme")
+    user = post.contact("u-7", "user", name="Ada", email="ada@example.com")
+    post.run('insert into contact_members (account, "user", role) values (:a, :u, :r)', a=acme, u=user, r="owner")
+    linked(post, acme)
+    bill(post, acme, billed("sub_1"))
+    worth(post, acme, {"usd": 4900})
+    post.deliver()
+    assert {one.path for one in receiver.received} == {"/v1/batch"}
+    basic = base64.b64decode(receiver.received[0].headers["authorization"].removeprefix("Basic ")).decode()
+    assert basic == "wk:"
+    calls = [call for one in receiver.received for call in one.json["batch"]]
+    by_type = {call["type"]: call for call in calls}
+    assert set(by_type) == {"track", "identify", "group"}
+    track = by_type["track"]
+    assert (track["event"], track["userId"], track["context"]) == ("Subscription Billed", "u-7", {"groupId": "acme"})
+    assert track["properties"]["Subscription Billing Amount"] == 49.0
+    assert (track["timestamp"], track["properties"]["currency"]) == (AT, "USD")
+    group = by_type["group"]
+    assert (group["groupId"], group["userId"], group["traits"]) == ("acme", "u-7", {"name": "Acme", "mrr": 49.0})
+    assert (by_type["identify"]["userId"], by_type["identify"]["traits"]["name"]) == ("u-7", "Ada")
+    assert len({call["messageId"] for call in calls}) == len(calls)
+
+
+def test_of_a_batch_that_is_refused_only_the_culprit_is_a_dead_letter(post: Post, receiver: Receiver) -> None:
+    post.destination("seg", "segment", write_key="wk", url=receiver.url, allow_private=True, properties=[], in_flight=1)
+    acme = post.contact("acme")
+    bill(post, acme, *(billed(f"sub_{number}") for number in range(20)))
+
+    def answer(one: Received) -> Reply:
+        bad = any(call["properties"].get("bad") for call in one.json["batch"])
+        return Reply(400, b'{"success":false}') if bad else Reply()
+
+    bill(post, acme, billed("sub_20", bad=True), billed("sub_21"))
+    receiver.answer = answer
+    post.deliver()
+    assert post.rows("select state, count(*) from deliveries group by 1 order by 1") == [("dead", 1), ("delivered", 21)]
+
+
+def test_hubspot_upserts_contacts_and_companies_by_your_id(post: Post, receiver: Receiver) -> None:
+    post.destination(
+        "hs", "hubspot", token="pat-1", url=receiver.url, allow_private=True, contact_id_property="email", rate=None,
+        properties=["name", "mrr", "customer.metadata.plan"],
+        rename={"mrr": "monthly_revenue", "customer.metadata.plan": "plan"},
+    )  # fmt: skip
+    acme = post.contact("acme", name="Acme")
+    linked(post, acme)
+    worth(post, acme, {"usd": 4900})
+    post.contact("u-7", "user", name="Ada", email="ada@example.com")
+    post.contact("u-8", "user", name="Nobody")
+    bad = post.contact("bad", name="Bad")
+
+    def answer(one: Received) -> Reply:
+        ids = [record["id"] for record in one.json["inputs"]]
+        if "bad" not in ids:
+            return Reply(200, b'{"status":"COMPLETE","results":[]}')
+        errors = [{"message": "Property values were not valid", "context": {"ids": ["bad"]}}]
+        return Reply(207, json.dumps({"status": "COMPLETE", "results": [], "errors": errors}).encode())
+
+    receiver.answer = answer
+    post.deliver()
+    sent = {record["id"]: (one.path, record) for one in receiver.received for record in one.json["inputs"]}
+    assert set(sent) == {"acme", "bad", "ada@example.com"}
+    path, record = sent["acme"]
+    assert path == "/crm/v3/objects/companies/batch/upsert"
+    assert record == {
+        "id": "acme",
+        "idProperty": "tidegate_id",
+        "properties": {"tidegate_id": "acme", "name": "Acme", "monthly_revenue": 49.0, "plan": "gold"},
+    }
+    path, record = sent["ada@example.com"]
+    assert (path, record["idProperty"]) == ("/crm/v3/objects/contacts/batch/upsert", "email")
+    assert {one.headers["authorization"] for one in receiver.received} == {"Bearer pat-1"}
+    with post.engine.connect() as db:
+        (dead,) = queue.dead(db, "hs")
+    assert (dead["contact"], dead["error"]) == ("account:bad", "Property values were not valid")
+    assert bad
+
+
+def test_any_http_api_is_sent_what_its_templates_say_and_only_what_changed(post: Post, receiver: Receiver) -> None:
+    post.destination(
+        "crm", "http", url=receiver.url + "/accounts/{{ contact.id | url_encode }}", method="PUT", kinds="account",
+        headers={"Authorization": "Bearer s3cret"}, allow_private=True, properties=["name", "mrr"],
+        body='{"externalId": {{ contact.id | json }}, "traits": {"mrr": {{ properties.mrr | json }}, '
+        '"n": {{ properties.name | json }}}}',
+    )  # fmt: skip
+    acme = post.contact("acme/1", name='A "quoted" \\ name')
+    post.contact("u-7", "user")
+    worth(post, acme, {"usd": 4900, "eur": 100})
+    post.deliver()
+    (one,) = receiver.received
+    assert (one.method, one.path, one.headers["authorization"]) == ("PUT", "/accounts/acme%2F1", "Bearer s3cret")
+    assert one.json == {"externalId": "acme/1", "traits": {"mrr": {"eur": 1.0, "usd": 49.0}, "n": 'A "quoted" \\ name'}}
+    post.run("update contacts set owner = 'eve', updated_at = now()")
+    post.deliver()
+    assert len(receiver.received) == 1, "nothing that was chosen has changed"
+    assert post.waiting() == 0
+    worth(post, acme, {"usd": 9900})
+    post.deliver()
+    assert receiver.received[1].json["traits"]["mrr"] == 99.0
+
+
+def test_what_changes_while_an_answer_is_lost_reaches_it_under_another_id(post: Post, receiver: Receiver) -> None:
+    post.webhook(receiver.url, properties=["name"], events=[], timeout=0.5)
+    acme = post.contact("acme", name="One")
+    receiver.answer = lambda _: Reply(hang_up=True)
+    post.deliver()
+    post.run("update contacts set name = 'Two' where key = :k", k=acme)
+    receiver.says(200)
+    post.ahead = 120
+    post.deliver()
+    told = [(one.id, one.json["data"]["changed"]) for one in receiver.received]
+    assert [changed for _, changed in told] == [{"name": "One"}, {"name": "Two"}]
+    assert told[0][0] != told[1][0]
+    post.run("update contacts set name = 'One' where key = :k", k=acme)
+    post.deliver()
+    assert len({one.id for one in receiver.received}) == 3, "back to One is another message than the first"
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "parquet"])
+def test_files_hold_every_event_once_and_in_order(post: Post, tmp_path: Path, format_: str) -> None:
+    post.destination("lake", "files", path=str(tmp_path / "out"), format=format_, megabytes=0.002)
+    acme = post.contact("acme")
+    for start in range(0, 30, 10):
+        post.tell(acme, range(start, start + 10))
+        post.deliver()
+    files = sorted((tmp_path / "out").iterdir())
+    assert len(files) > 1, "a file that is large enough is followed by another"
+    if format_ == "jsonl":
+        rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    else:
+        rows = [row for file in files for row in pyarrow.parquet.read_table(file).to_pylist()]
+        rows = [row | {"data": json.loads(row["data"])} for row in sorted(rows, key=lambda row: int(row["id"][4:]))]
+    assert [row["data"]["number"] for row in rows] == list(range(30))
+    assert {row["contact"] for row in rows} == {"account:acme"}
+    assert len({row["id"] for row in rows}) == 30
+
+
+def test_a_line_that_a_killed_process_left_unended_spoils_no_other(post: Post, tmp_path: Path) -> None:
+    post.destination("lake", "files", path=str(tmp_path))
+    acme = post.contact("acme")
+    post.tell(acme, [1])
+    post.deliver()
+    (file,) = tmp_path.iterdir()
+    with file.open("a") as writing:
+        writing.write('{"id": "evt_9", "ty')
+    post.tell(acme, [2])
+    post.deliver()
+    lines = file.read_text().splitlines()
+    assert [json.loads(lines[0])["data"]["number"], json.loads(lines[2])["data"]["number"]] == [1, 2]
+
+
+class Letters:
+    """An SMTP server's handler that keeps what comes."""
+
+    def __init__(self) -> None:
+        self.came: list[tuple[str, str]] = []
+        self.refuse = False
+        self.lock = threading.Lock()
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        if self.refuse:
+            return "451 come again"
+        with self.lock:
+            self.came.append((envelope.rcpt_tos[0], envelope.content.decode()))
+        return "250 OK"
+
+
+@pytest.fixture
+def letters() -> Iterator[tuple[Letters, int]]:
+    handler = Letters()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    controller = Controller(handler, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        yield handler, port
+    finally:
+        controller.stop()
+
+
+def test_apprise_writes_letters_and_writes_again_what_was_not_taken(post: Post, letters: tuple[Letters, int]) -> None:
+    handler, port = letters
+    url = f"mailto://127.0.0.1:{port}?from=hub@example.com&to=ops@example.com&mode=insecure"
+    post.destination("ops", "apprise", url=url, events=["billing_event.*"], allow_private=True)
+    acme = post.contact("acme", name="Acme")
+    bill(post, acme, billed("sub_1"))
+    handler.refuse = True
+    post.deliver()
+    assert handler.came == []
+    assert post.rows("select attempts, state from deliveries") == [(1, "waiting")]
+    assert "url" not in str(post.rows("select error from deliveries"))
+    handler.refuse = False
+    post.ahead = 60
+    post.deliver()
+    ((to, letter),) = handler.came
+    assert to == "ops@example.com"
+    assert "Subject: Subscription Billed: Acme" in letter
+    assert post.shown("ops")["spec"]["url"] == "…"
+
+
+def test_apprise_refuses_a_private_host_and_a_service_that_it_does_not_know(post: Post, receiver: Receiver) -> None:
+    post.destination("ops", "apprise", url=f"json://127.0.0.1:{receiver.port}", events=["*"])
+    post.destination("odd", "apprise", url="carrierpigeon://coop", events=["*"])
+    post.tell(post.contact("acme"), [1])
+    post.deliver()
+    assert receiver.received == []
+    assert "127.0.0.1 is at 127.0.0.1, which is private" in post.shown("ops")["error"]
+    assert "Apprise does not understand its URL" in post.shown("odd")["error"]
