@@ -210,23 +210,26 @@ behind as materialized (
       and e.claimed_by is distinct from :me and e.id not in (select id from candidates)
     order by e.id limit 1) b on true),
 chosen as materialized (
-  select id from candidates where id not in (select id from behind) order by id limit :limit)
+  select id from candidates where id not in (select id from behind) order by id limit :limit),
+fates as (
+  select id, true as mine, false as busy, cast(:now as timestamptz) + make_interval(secs => :lease) as at from chosen
+  union all
+  select id, false, claimed_by is not null, case when claimed_by is null then next_try_at
+    else cast(:now as timestamptz) + make_interval(secs => :busy) end from behind)
 update tidegate.deliveries d
-set claimed_by = case when b.id is null then :me else d.claimed_by end,
-  next_try_at = case when b.id is null then cast(:now as timestamptz) + make_interval(secs => :lease)
-    else greatest(case when b.claimed_by is null then b.next_try_at end,
-      cast(:now as timestamptz) + make_interval(secs => :busy)) end
-from (select id from chosen union all select id from behind) c left join behind b on b.id = c.id
-where d.id = c.id
-returning b.id is null as mine, b.claimed_by is not null as busy, d.id, d.contact, d.outbox, d.attempts,
+set claimed_by = case when f.mine then :me else d.claimed_by end, next_try_at = f.at
+from fates f where d.id = f.id
+returning f.mine, f.busy, d.id, d.contact, d.outbox, d.attempts,
   d.failing_since""")
 
+# What was not tried goes before what came after it.
 _SETTLE = text("""
 update tidegate.deliveries d set
   state = case said.state when 'delivered' then 'delivered' when 'dead' then 'dead' else 'waiting' end,
   attempts = d.attempts + case when said.state = 'released' then 0 else 1 end,
   claimed_by = null,
-  next_try_at = cast(:now as timestamptz) + make_interval(secs => said.after),
+  next_try_at = cast(:now as timestamptz) + case when said.state = 'released' and said.after = 0 then interval '-5 min'
+    else make_interval(secs => said.after) end,
   failing_since = case when said.state in ('failed', 'dead') then coalesce(d.failing_since, :now)
     else d.failing_since end,
   status = case when said.state = 'released' then d.status else said.status end,
