@@ -197,25 +197,25 @@ def list_alerts(
     return Alerts(alerts=shown, next=shown[-1].id if len(shown) == limit else None)
 
 
-@router.post("/api/alerts/{alert}/ack")
+@router.post("/api/alerts/{alert:segment}/ack")
 def acknowledge(alert: Alert, hub: HubOf, token: Operator) -> ShownAlert:
     """Says that somebody looks after it."""
     return _moved(hub, alert, "acknowledged", token)
 
 
-@router.post("/api/alerts/{alert}/snooze")
+@router.post("/api/alerts/{alert:segment}/snooze")
 def snooze(alert: Alert, snoozed: Snooze, hub: HubOf, token: Operator) -> ShownAlert:
     """Puts it aside until a time."""
     return _moved(hub, alert, "snoozed", token, until=snoozed.until)
 
 
-@router.post("/api/alerts/{alert}/dismiss")
+@router.post("/api/alerts/{alert:segment}/dismiss")
 def dismiss(alert: Alert, dismissal: Dismissal, hub: HubOf, token: Operator) -> ShownAlert:
     """Puts it aside for good; the same occurrence does not open it again."""
     return _moved(hub, alert, "dismissed", token, note=dismissal.reason)
 
 
-@router.post("/api/alerts/{alert}/reopen")
+@router.post("/api/alerts/{alert:segment}/reopen")
 def reopen(alert: Alert, hub: HubOf, token: Operator) -> ShownAlert:
     """Undoes what people did about it."""
     return _moved(hub, alert, "open", token)
