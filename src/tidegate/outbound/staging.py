@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidegate.errors import ModelInvalid, ModelRowsInvalid
 from tidegate.outbound.rows import OPEN
+from tidegate.outbound.sources.batches import UTC
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -294,6 +295,7 @@ def opened() -> Generator[Staging]:
         TemporaryDirectory(prefix="tidegate-plan-") as folder,
         duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": folder}) as db,
     ):
+        db.execute(UTC)
         yield Staging(db)
 
 
