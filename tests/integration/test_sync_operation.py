@@ -312,6 +312,21 @@ def test_a_sync_that_is_late_or_lasts_too_long_is_told(warehouse: Warehouse) -> 
     assert "lasted 61 minutes" in slow["detail"]
 
 
+def test_a_stored_sync_that_cannot_be_read_any_more_stops_no_other(warehouse: Warehouse, context: TaskContext) -> None:
+    first_run(warehouse)
+    warehouse.define(schedule="1d")
+    warehouse.define(key="broken", schedule="1d")
+    with warehouse.hub.engine.begin() as db:
+        db.execute(text("update tidegate.syncs set next_at = now() - interval '1 minute'"))
+        db.execute(text("""update tidegate.syncs set spec = spec || '{"mode": "gone"}' where key = 'broken'"""))
+    assert sync_task.ring_for_syncs(context, datetime.now(UTC)) == ["run_sync:customers"]
+    assert work(context)["state"] == "done"
+    [problem] = problems(warehouse)
+    assert (problem["code"], problem["subject"]) == ("sync_invalid", "broken")
+    assert "The sync broken cannot be taken: mode: " in problem["detail"]
+    assert "DELETE /api/syncs/broken" in problem["remedy"]
+
+
 def test_requests_and_plans_go_with_time_and_what_is_open_stays(warehouse: Warehouse) -> None:
     first_run(warehouse)
     with warehouse.hub.engine.begin() as db:

@@ -1,7 +1,7 @@
 """Sources, models and syncs as they are stored: defined, listed, removed."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
@@ -86,6 +86,17 @@ def model(db: Connection, key: str) -> Model:
 def sync(db: Connection, key: str) -> Sync:
     """Raises SyncUnknown."""
     return specs.sync(_known(db, "syncs", "sync", key).spec)
+
+
+def readable(db: Connection, keys: Iterable[str]) -> dict[str, Sync]:
+    """These syncs, but for those that cannot be read any more as they are stored, which `status` tells."""
+    found: dict[str, Sync] = {}
+    for key in keys:
+        try:
+            found[key] = sync(db, key)
+        except SyncInvalid:
+            continue
+    return found
 
 
 def remove(db: Connection, table: str, key: str, managed_by: str = "") -> None:

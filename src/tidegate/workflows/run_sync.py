@@ -163,8 +163,8 @@ def _send_rows(
     sender.send(planning.decisions(made.staging, SENDS))
     _retire(engine, sender, made.sync.key)
     with engine.connect() as db:
-        left = [syncs.sync(db, key) for key in journal.half_finished(db, made.account.name)]
-    for sync in left:
+        left = syncs.readable(db, journal.half_finished(db, made.account.name))
+    for sync in left.values():
         sync_settling.settle(engine, api, made.account, sync, number, stop, kind="finish")
 
 
@@ -181,10 +181,10 @@ def _finish(
     with engine.connect() as db:
         ids = [id_ for id_ in shown if id_]
         finishing = followups.finishing(db, made.account.name, number, made.sync, ids)
-        finished = {key: syncs.sync(db, key) for key in finishing}
-    for key, planned in finishing.items():
-        of_sync = Sender(engine, api, made.account, finished[key], number, sent=sender.sent, stop=stop, progress=told)
-        of_sync.send(followups.in_batches(planned))
+        finished = syncs.readable(db, finishing)
+    for key, sync in finished.items():
+        of_sync = Sender(engine, api, made.account, sync, number, sent=sender.sent, stop=stop, progress=told)
+        of_sync.send(followups.in_batches(finishing[key]))
 
 
 def _retire(engine: Engine, sender: Sender, key: str) -> None:
