@@ -12,6 +12,7 @@ import duckdb
 import pyarrow
 import pytest
 
+from tidegate.errors import ModelRowsInvalid
 from tidegate.outbound import staging
 from tidegate.outbound.staging import Counts, Known, Staging
 
@@ -124,3 +125,27 @@ def test_rows_are_the_same_whatever_the_time_zone_of_the_machine(tmp_path: Path)
         done = subprocess.run(asked, env=os.environ | {"TZ": zone}, check=True, capture_output=True)
         [row] = json.loads(done.stdout)
         assert (row["day"], row["at"]) == ("31", "2026-01-31 23:30:00+00:00")
+
+
+def test_values_that_cannot_be_told_are_wrong_in_their_row_alone() -> None:
+    rows = duckdb.sql("""
+select * from (values ('1', timestamp 'infinity', date '12000-01-01', 'a' || chr(0)),
+  ('2', timestamp '2026-01-01', date '2026-01-02', 'b')) t(id, moment, day, name)""").to_arrow_reader(10)
+    nobody = OTHERS.empty_table()
+    with staging.opened() as staged:
+        staged.read("m", rows, ("id",), ("moment", "day", "name"))
+        staged.stand("1", ("moment", "day", "name"), Known(nobody, nobody, lambda _: nobody))
+        staged.pair("name", folds=False)
+        staged.touch_naming("moment", lambda value: value is None)
+        [[wrong, right]] = staged.rows()
+    assert {name: wrong[name] for name in ("moment", "day", "name")} == {"moment": None, "day": None, "name": None}
+    far = "it is infinite, or beyond the years 1 to 9999"
+    nul = "it has the character NUL, which no text in Stripe can have"
+    assert wrong["_wrong"] == {"moment": far, "day": far, "name": nul}
+    assert (str(right["moment"]), str(right["day"]), right["name"]) == ("2026-01-01 00:00:00", "2026-01-02", "b")
+    assert not right["_wrong"]
+
+
+def test_a_key_that_cannot_be_kept_is_told() -> None:
+    with staging.opened() as staged, pytest.raises(ModelRowsInvalid, match="1 have the character NUL in their id"):
+        staged.read("m", model({"1": "a", "2\0": "b"}), ("id",), COLUMNS)
