@@ -53,6 +53,7 @@ TidegateError
 │   ├── SyncUnknown
 │   ├── ModelInvalid
 │   ├── PlanStale
+│   ├── RowsUnknown
 │   ├── RunNotReverted
 │   ├── OutboundInUse
 │   ├── ResourceUnknown
@@ -168,6 +169,7 @@ from tidegate.errors.outbound import (
     OutboundInUse,
     OutboundPaused,
     PlanStale,
+    RowsUnknown,
     RunNotReverted,
     SourceUnreachable,
     SyncInvalid,
@@ -277,6 +279,7 @@ __all__ = [
     "ResourceNotListed",
     "ResourceUnknown",
     "ReviewUnknown",
+    "RowsUnknown",
     "RunNotReverted",
     "RunUnknown",
     "SchemaTooNew",

@@ -162,6 +162,15 @@ where t.key not in (select key from differing)""")
         self._add("select key from touched")
         self.db.unregister("touched")
 
+    def lacking(self, keys: Sequence[str]) -> list[str]:
+        """Those of these keys that the model has no row of."""
+        found = self.db.execute(
+            """
+select key from (select unnest(cast(? as varchar[])) as key) where key not in (select "_key" from model) order by 1""",
+            [list(keys)],
+        )
+        return [key for (key,) in found.fetchall()]
+
     def touch_naming(self, column: str, is_meant: Callable[[Any], bool]) -> None:
         """Adds rows of the model that say in a column what is meant."""
         rows = self.db.cursor().sql(f'select "_key", {_quoted(column)} from model').to_arrow_reader(100_000)

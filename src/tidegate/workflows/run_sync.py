@@ -90,6 +90,7 @@ def run(
             raise SyncRunning(sync=key, process=process_of(engine, key))
         owner = runs.new_owner()
         with engine.begin() as db:
+            sync = syncs.sync(db, key)  # it may have been removed until now
             number = runs.begin(db, f"sync:{key}", KIND, {"connection": account.name, **wanted.as_json()}, owner)
             since = dues.begin(db, key, number, wanted.as_json()) if wanted.part.whole else None
         end = partial(sync_ending.end, sync=key, connection=account.name, run=number, owner=owner, since=since)
