@@ -145,7 +145,7 @@ def test_what_somebody_mapped_the_product_to_stays(hub: Hub, account: Account, s
 
 def test_without_a_key_that_may_write_it_says_so(hub: Hub, account: Account, sandbox: Sandbox) -> None:
     reader = connected(hub, sandbox, "reader")
-    with pytest.raises(WriteKeyMissing, match="connect --name reader"):
+    with pytest.raises(WriteKeyMissing, match=r"of a sync the objects of its resource.*connect --name reader"):
         create(hub, reader)
     assert len(planned(hub, reader)["requests"]) == 4
     assert marked(sandbox, "products") == []

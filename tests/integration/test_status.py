@@ -294,6 +294,7 @@ def test_every_problem_that_has_a_remedy_can_be_made(live: Live) -> None:
     assert codes(live) == ["not_imported"]
     of_syncs = {
         "sync_failed",
+        "sync_invalid",
         "sync_rows_failed",
         "sync_late",
         "sync_slow",

@@ -7,6 +7,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+import stripe
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from tests.support.importing import connected, imported
@@ -176,6 +177,58 @@ def test_after_an_error_of_stripes_it_is_looked_first(people: Customers, done_al
     else:
         assert people.names() == {f"p-{n}": "Ada" for n in range(MANY)}
         assert len({*people.keys()} - {*keys}) == MANY, "the key of a request that failed for good is not used again"
+
+
+def unanswered(people: Customers) -> stripe.StripeClient:
+    """One row whose customer was made, and Stripe said 500; what changes the customer since."""
+    server = people.sandbox.server
+    assert server is not None
+    server.faults.late = lambda: True  # type: ignore[method-assign]
+    people.on_write(lambda _: "500")
+    assert people.run(ONCE)["failed"] == 1
+    people.healed()
+    base: Any = {"api": people.sandbox.url}
+    return stripe.StripeClient(people.sandbox.key, base_addresses=base, max_network_retries=0)
+
+
+def test_what_a_look_finds_otherwise_than_its_row_is_put_right(people: Customers) -> None:
+    people.add(1)
+    client = unanswered(people)
+    [customer] = people.warehouse.objects("customers", "p-")
+    client.v1.customers.update(customer["id"], {"name": "Somebody"})
+    before = len(people.sandbox.written())
+    assert people.run()["sent"] == {"update": 1}
+    [sent] = people.sandbox.written()[before:]
+    assert (sent.path, dict(sent.params)) == (f"/v1/customers/{customer['id']}", {"name": "Ada"})
+    assert (people.names(), people.rows()) == ({"p-1": "Ada"}, {"sent": 1})
+    assert people.run()["sent"] == {}
+
+
+def test_a_customer_on_a_test_clock_is_found_by_looking(people: Customers) -> None:
+    base: Any = {"api": people.sandbox.url}
+    client = stripe.StripeClient(people.sandbox.key, base_addresses=base, max_network_retries=0)
+    clock = client.v1.test_helpers.test_clocks.create({"frozen_time": 1_700_000_000})
+    people.define(fields={"name": "name", "test_clock": {"value": clock.id}})
+    people.add(1)
+    unanswered(people)
+    keys = people.keys()
+    assert people.run()["failed"] == 0
+    assert (people.names(), people.keys()) == ({"p-1": "Ada"}, keys)
+
+
+def test_looking_goes_back_no_further_than_the_request(people: Customers) -> None:
+    base: Any = {"api": people.sandbox.url}
+    client = stripe.StripeClient(people.sandbox.key, base_addresses=base, max_network_retries=0)
+    for n in range(101):
+        client.v1.customers.create({"name": str(n)})
+    people.sandbox.advance(3 * DAY)
+    people.add(1)
+    unanswered(people)
+    [customer] = people.warehouse.objects("customers", "p-")
+    client.v1.customers.update(customer["id"], {"metadata": {MARK: "other"}})
+    lists = people.sandbox.stats()["requests"].get("GET /v1/customers", 0)
+    assert people.run()["sent"] == {"create": 1}
+    assert people.sandbox.stats()["requests"]["GET /v1/customers"] - lists == 1, "not the page of those from before"
 
 
 def test_a_change_that_failed_at_stripe_and_was_done_is_seen(people: Customers) -> None:

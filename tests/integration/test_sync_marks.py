@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
+import duckdb
 import pytest
 from tests.support.desk import FEW, Desk, Shop, opened, stocked
 
 from tidegate.errors import SyncInvalid
-from tidegate.workflows import sync_history
+from tidegate.outbound import specs
+from tidegate.workflows import sources, sync_history
 
 SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 7}}
 
@@ -163,3 +165,26 @@ def test_nothing_is_prorated_as_stripe_likes(shop: Shop, desk: Desk) -> None:
     with pytest.raises(SyncInvalid, match="it is the time that a new subscription is billed from"):
         desk.sync("pro2", "subscriptions", {"id": "mark"},
                   {"billing_cycle_anchor": {"value": "now"}, "proration_behavior": {"value": "none"}})  # fmt: skip
+
+
+def test_a_value_that_cannot_be_told_stops_its_row_alone(desk: Desk) -> None:
+    columns = "'Ada' as name, timestamp '2026-01-01' as since, 'a@odd.example' as email, 'x' as \"self\""
+    with duckdb.connect(desk.path) as db:
+        db.execute(f"""
+create or replace table odd as select 1 as id, {columns} union all
+select 2, 'Bo', timestamp 'infinity', 'b@odd.example', 'x' union all
+select 3, 'Cy', timestamp '12000-01-01', 'c@odd.example', 'x' union all
+select 4, 'Di', timestamp '2026-01-01', 'd' || chr(0) || '@odd.example', 'x' union all
+select 5, 'E' || chr(0), timestamp '2026-01-01', 'e@odd.example', 'x'""")
+    fields = {"name": "name", "description": {"template": "{{ self }}"}, "metadata": {"since": "since"}}
+    desk.sync("odd", "customers", {"email": "email"}, fields)
+    assert desk.run("odd")["sent"] == {"create": 1}
+    states = desk.states("odd")
+    assert {key: state for key, (state, _) in states.items()} == {
+        "1": "sent", "2": "invalid", "3": "invalid", "4": "invalid", "5": "invalid",
+    }  # fmt: skip
+    assert states["2"][1] == "the column since: it is infinite, or beyond the years 1 to 9999"
+    assert states["4"][1] == "the column email: it has the character NUL, which no text in Stripe can have"
+    model = specs.model({"key": "odd", "source": "warehouse", "table": "odd", "primary_key": "id"})
+    shown = sources.preview(desk.hub.engine, model, lambda source: source.shown)["rows"]
+    assert shown[1]["since"] == "(it is infinite, or beyond the years 1 to 9999)"

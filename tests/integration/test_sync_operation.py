@@ -2,7 +2,8 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from tidegate.errors import OutboundPaused, QueryRefused, SyncInvalid, SyncRunni
 from tidegate.outbound import dues, pausing, specs, syncs
 from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
-from tidegate.workflows import connect, retention, run_sync, sync_stopping, sync_task
+from tidegate.workflows import connect, retention, run_sync, source_reading, sync_stopping, sync_task
 from tidegate.workflows.contacts_forget import forget
 from tidegate.workflows.read_store import read_store
 from tidegate.workflows.run_sync import Wanted
@@ -173,7 +174,7 @@ def test_what_a_dead_process_left_is_gone_on_with(warehouse: Warehouse, context:
     plan = warehouse.plan()["plan"]
     warehouse.run(part=Part(limit=1))
     with warehouse.hub.engine.begin() as db:
-        dues.begin(db, "customers", 7, Wanted(plan=plan).as_json())
+        dues.begin(db, "customers", last_run(warehouse), Wanted(plan=plan).as_json())
     assert sync_task.ring_for_syncs(context, MONDAY) == ["run_sync:customers"]
     assert work(context)["state"] == "done"
     assert warehouse.rows("select count(*) from tidegate.sync_rows where state = 'sent'") == [(3,)]
@@ -247,6 +248,79 @@ def test_a_run_that_is_canceled_ends_and_owes_nothing_while_the_worker_goes_on(
     assert problems(warehouse) == []
 
 
+@pytest.mark.parametrize("where", ["sync_settling.settle", "_send_rows"])
+def test_what_a_pause_ends_is_owed_and_runs_once_it_is_over(
+    warehouse: Warehouse, context: TaskContext, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    first_run(warehouse)
+    warehouse.write("insert into accounts values (5, 'Ed', 'ed@new.example', 'pro')")
+    ask(warehouse)
+    before = Rested(where)
+
+    def pause_first(engine: Engine, *rest: Any) -> Any:
+        with engine.begin() as db:
+            pausing.pause(db, "ada")
+        [stop] = [one for one in rest if isinstance(one, threading.Event)]
+        assert stop.wait(20), "the run heard of it"
+        return before.do(engine, *rest)
+
+    with monkeypatch.context() as pausing_it:
+        pausing_it.setattr(before.holder, before.name, pause_first)
+        assert work(context)["state"] == "interrupted"
+    assert [one["code"] for one in problems(warehouse)] == []
+    assert warehouse.rows("select count(*) from tidegate.syncs where due_at is not null") == [(1,)]
+    with warehouse.hub.engine.begin() as db:
+        pausing.resume(db)
+    assert [*due(warehouse)] == ["customers"]
+    assert work(context)["state"] == "done"
+    assert warehouse.rows("select count(*) from tidegate.sync_rows where state = 'sent'") == [(4,)]
+    assert due(warehouse) == {}
+
+
+class Rested:
+    """A function of `run_sync`, as it is."""
+
+    def __init__(self, path: str) -> None:
+        *module, self.name = path.split(".")
+        self.holder: Any = getattr(run_sync, module[0]) if module else run_sync
+        self.do = getattr(self.holder, self.name)
+
+
+def test_a_run_that_is_canceled_while_it_reads_ends(
+    warehouse: Warehouse, context: TaskContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_run(warehouse)
+    warehouse.write("insert into accounts values (5, 'Ed', 'ed@new.example', 'pro')")
+    ask(warehouse)
+    heard, opened = list[threading.Event](), sync_stopping.heard
+
+    @contextmanager
+    def hearing(*given: Any) -> Generator[Any]:
+        with opened(*given) as stop:
+            heard.append(stop)
+            yield stop
+
+    def cancel_first(progress: Callable[[int], None]) -> Callable[[int], None]:
+        def told(count: int) -> None:
+            sync_stopping.cancel(warehouse.hub.engine, "customers")
+            assert heard[-1].wait(20), "the run heard of it"
+            progress(count)
+
+        return told
+
+    rows = source_reading.rows
+    monkeypatch.setattr(sync_stopping, "heard", hearing)
+    monkeypatch.setattr(
+        source_reading, "rows", lambda engine, url, model, told: rows(engine, url, model, cancel_first(told))
+    )
+    assert work(context)["state"] == "interrupted"
+    [(state, error, summary)] = warehouse.rows(
+        "select state, error, summary from tidegate.runs where kind = 'sync' order by id desc limit 1"
+    )
+    assert (state, error, summary["counts"]) == ("interrupted", "", {})
+    assert (due(warehouse), problems(warehouse)) == ({}, [])
+
+
 def test_a_worker_runs_what_a_schedule_makes_due(warehouse: Warehouse, context: TaskContext) -> None:
     first_run(warehouse)
     warehouse.write("insert into accounts values (5, 'Ed', 'ed@new.example', 'pro')")
@@ -310,6 +384,21 @@ def test_a_sync_that_is_late_or_lasts_too_long_is_told(warehouse: Warehouse) -> 
     [slow] = problems(warehouse)
     assert slow["code"] == "sync_slow"
     assert "lasted 61 minutes" in slow["detail"]
+
+
+def test_a_stored_sync_that_cannot_be_read_any_more_stops_no_other(warehouse: Warehouse, context: TaskContext) -> None:
+    first_run(warehouse)
+    warehouse.define(schedule="1d")
+    warehouse.define(key="broken", schedule="1d")
+    with warehouse.hub.engine.begin() as db:
+        db.execute(text("update tidegate.syncs set next_at = now() - interval '1 minute'"))
+        db.execute(text("""update tidegate.syncs set spec = spec || '{"mode": "gone"}' where key = 'broken'"""))
+    assert sync_task.ring_for_syncs(context, datetime.now(UTC)) == ["run_sync:customers"]
+    assert work(context)["state"] == "done"
+    [problem] = problems(warehouse)
+    assert (problem["code"], problem["subject"]) == ("sync_invalid", "broken")
+    assert "The sync broken cannot be taken: mode: " in problem["detail"]
+    assert "DELETE /api/syncs/broken" in problem["remedy"]
 
 
 def test_requests_and_plans_go_with_time_and_what_is_open_stays(warehouse: Warehouse) -> None:

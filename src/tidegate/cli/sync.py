@@ -117,7 +117,10 @@ def run(
 def retry(
     name: SyncName,
     row: Annotated[
-        list[str] | None, typer.Option("--row", metavar="KEY", help="Only the row of this key; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--row", metavar="KEY", help="Only the row of this key, also if it stayed the same; may be repeated."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -134,7 +137,7 @@ def retry(
     with opened(may_migrate=True) as hub:
         keys = tuple(row) if row else sync_history.to_retry(hub.engine, name)
     if keys:
-        _run(name, Wanted(Part(keys)), as_json)
+        _run(name, Wanted(Part(keys, full=bool(row), if_there=not row)), as_json)
     elif as_json:
         show.document({"sync": name, "run": None, "state": "done", "counts": {}, "sent": {}, "failed": 0})
     else:

@@ -49,6 +49,8 @@ REMEDIES: dict[str, str] = {
     "no_worker": "Start one: `tidegate serve` brings its own, else `tidegate worker`.",
     "sync_failed": "Mend what is named, and run `tidegate sync run {subject}`; the next run that comes to its end "
     "clears this.",
+    "sync_invalid": "It does not run until it is defined anew: mend what is named in tidegate.yaml and run "
+    "`tidegate config apply`, or POST it to /api/syncs; DELETE /api/syncs/{subject} gives it up.",
     "sync_rows_failed": "`tidegate sync show {subject}` names the rows and what is wrong with each. Mend them in the "
     "warehouse, or the field map; every run tries them again.",
     "sync_late": "Start a worker (`tidegate serve` or `tidegate worker`); where one works, see with "

@@ -189,6 +189,14 @@ def alone(db: Connection, connection: str, *kinds: str) -> Generator[bool]:
         yield held
 
 
+def keep_off(db: Connection, connection: str, kind: str) -> bool:
+    """Keeps work of this kind from beginning on the connection until the caller's transaction ends; false: some is at
+    work.
+    """
+    wanted = {"key": f"{kind}:{connection}"}
+    return bool(db.scalar(text("select pg_try_advisory_xact_lock(hashtextextended(:key, 0))"), wanted))
+
+
 def is_held(engine: Engine, connection: str, kind: str) -> bool:
     """Whether a process is in a block of `exclusive` now."""
     with engine.connect() as db:

@@ -54,6 +54,7 @@ TidegateError
 │   ├── SyncUnknown
 │   ├── ModelInvalid
 │   ├── PlanStale
+│   ├── RowsUnknown
 │   ├── RunNotReverted
 │   ├── SaleInvalid
 │   ├── SaleRefused
@@ -192,6 +193,7 @@ from tidegate.errors.outbound import (
     OutboundInUse,
     OutboundPaused,
     PlanStale,
+    RowsUnknown,
     RunNotReverted,
     SourceUnreachable,
     SyncInvalid,
@@ -319,6 +321,7 @@ __all__ = [
     "ResourceNotListed",
     "ResourceUnknown",
     "ReviewUnknown",
+    "RowsUnknown",
     "RunNotReverted",
     "RunUnknown",
     "SaleInvalid",

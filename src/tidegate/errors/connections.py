@@ -28,9 +28,10 @@ class OtherAccount(UsageError):
 
 
 class WriteKeyMissing(UsageError):
-    """The connection {connection} has no key that may write to Stripe. Make a restricted key that may write what you
-    want written (products and prices, customers, subscriptions, …), and give it with `tidegate connect --name
-    {connection} --api-key - --write-key -`, both keys on stdin.
+    """The connection {connection} has no key that may write to Stripe. Make a restricted key that may write what is to
+    be sent (of a package products and prices, of a sync the objects of its resource, of a sale customers and
+    subscriptions), and give it with `tidegate connect --name {connection} --api-key - --write-key -`, both keys on
+    stdin.
     """
 
 

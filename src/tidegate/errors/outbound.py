@@ -23,6 +23,12 @@ class ModelRowsInvalid(FoundWrong):
     """The model {model} has rows that cannot be told apart, so nothing was sent: {problem}"""
 
 
+class RowsUnknown(UsageError):
+    """The model {model} has no row {keys}, so nothing was planned and nothing sent. A row's key is what the model's
+    primary key says, of several columns as a JSON array; `tidegate models preview {model}` shows some.
+    """
+
+
 class SyncStopped(FoundWrong):
     """The sync {sync} stopped before it sent anything: {problem}"""
 

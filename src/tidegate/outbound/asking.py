@@ -103,6 +103,7 @@ class Asking:
                 forgotten=any(owners[id_] in forgotten for id_ in ids[place]),
                 twins=() if one.own else row["_twins"] or [holders[id_] for id_ in there if id_ in holders],
                 parent=create.parent,
+                unreadable=[Problem(f"the column {name}", told) for name, told in row["_wrong"].items()],
             )  # fmt: skip
             heirless = [row for row in (left.get(holders.get(id_, "")) for id_ in there) if row is not None]
             if not one.own and len(there) == 1 and heirless:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from tidegate.errors import SyncInvalid
+
 BEGUN = "run "
 """What a sync is due for, with its number, when a run began and did not come to its end."""
 
@@ -36,13 +38,18 @@ def begin(db: Connection, sync: str, run: int, asked: Mapping[str, Any]) -> date
 
 
 def by_the_clock(db: Connection, as_of: datetime) -> list[str]:
-    """Makes due what a schedule names for now or missed, once however often it was missed; returns the syncs."""
+    """Makes due what a schedule names for now or missed, once however often it was missed; returns the syncs. A
+    stored sync that cannot be read any more is left out.
+    """
     from tidegate.outbound import specs  # a tenth of a second, which an import has no use for
     from tidegate.outbound.schedule import next_time, parse
 
     found: list[str] = []
     for row in db.execute(_TIMED, {"as_of": as_of}).all():
-        sync = specs.sync(row.spec)
+        try:
+            sync = specs.sync(row.spec)
+        except SyncInvalid:  # told by `status`; the others' schedules go on
+            continue
         said = parse(sync.schedule)
         following = next_time(said, as_of, sync.zone) if said is not None else None
         db.execute(_NEXT, {"sync": row.key, "at": following})

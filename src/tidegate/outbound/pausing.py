@@ -40,13 +40,13 @@ def ask_to_stop(db: Connection, sync: str, run: int) -> None:
     db.execute(text("update tidegate.syncs set stop_run = :run where key = :key"), {"key": sync, "run": run})
 
 
-def is_to_stop(db: Connection, sync: str, run: int) -> bool:
-    """Whether a run is to stop: somebody asked it to, or outbound is paused."""
-    return bool(db.scalar(_TO_STOP, {"key": sync, "run": run, "what": WHAT}))
+def why_to_stop(db: Connection, sync: str, run: int) -> str | None:
+    """Why a run is to stop: `canceled`, or outbound is `paused`; None: it is not to."""
+    return db.scalar(_TO_STOP, {"key": sync, "run": run, "what": WHAT})
 
 
 _PAUSE = text("insert into tidegate.pauses (what, by) values (:what, :by) on conflict (what) do nothing")
 
 _TO_STOP = text("""
-select exists (select from tidegate.syncs where key = :key and stop_run = :run)
-  or exists (select from tidegate.pauses where what = :what)""")
+select case when exists (select from tidegate.syncs where key = :key and stop_run = :run) then 'canceled'
+  when exists (select from tidegate.pauses where what = :what) then 'paused' end""")

@@ -11,7 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidegate.errors import ModelInvalid, ModelRowsInvalid
+from tidegate.outbound.cells import cells
 from tidegate.outbound.rows import OPEN
+from tidegate.outbound.sources.batches import UTC
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -107,6 +109,9 @@ limit {SHOWN}""").fetchall()
         if twice:
             shown = ", ".join(f"{key} ({count} times)" for key, count in twice)
             problems.append(f"{named} is not unique: {shown}")
+        [(nul,)] = self.db.execute("""select count(*) from model where contains("_key", chr(0))""").fetchall()
+        if nul:
+            problems.append(f"{nul:,} have the character NUL in their {named}, which cannot be kept")
         return KeyProblems(rows, problems)
 
     def stand(self, version: str, columns: Sequence[str], known: Known) -> None:
@@ -157,11 +162,20 @@ where t.key not in (select key from differing)""")
         self._add("select key from touched")
         self.db.unregister("touched")
 
+    def lacking(self, keys: Sequence[str]) -> list[str]:
+        """Those of these keys that the model has no row of."""
+        found = self.db.execute(
+            """
+select key from (select unnest(cast(? as varchar[])) as key) where key not in (select "_key" from model) order by 1""",
+            [list(keys)],
+        )
+        return [key for (key,) in found.fetchall()]
+
     def touch_naming(self, column: str, is_meant: Callable[[Any], bool]) -> None:
         """Adds rows of the model that say in a column what is meant."""
         rows = self.db.cursor().sql(f'select "_key", {_quoted(column)} from model').to_arrow_reader(100_000)
         for keys, values in (batch.columns for batch in rows):
-            said = zip(keys.to_pylist(), values.to_pylist(), strict=True)
+            said = zip(keys.to_pylist(), cells(values).values, strict=True)
             self.touch([key for key, value in said if is_meant(value)])
 
     def touch_saying(self, column: str, values: Sequence[str], *, folds: bool) -> None:
@@ -250,10 +264,12 @@ with shared as (
 select key, keys from named join shared using (said)""")
 
     def rows(self, limit: int | None = None, keys: Sequence[str] | None = None) -> Iterator[list[dict[str, Any]]]:
-        """The differing rows of the model by batches, in the order of keys: {_key, _hash, _what, _twins, columns…}.
+        """The differing rows of the model by batches, in the order of keys: {_key, _hash, _what, _twins, _wrong,
+        columns…}.
 
-        `_twins`: the keys of the rows that `pair` found to be the same, its own among them, or None. `limit`: only so
-        many; `keys`: only these.
+        `_wrong`: what is wrong with values that cannot be told, and are None here, by their columns. `_twins`: the keys
+        of the rows that `pair` found to be the same, its own among them, or None. `limit`: only so many; `keys`: only
+        these.
         """
         wanted = "true" if keys is None else f"d.key in ({', '.join(_literal(key) for key in keys) or 'null'})"
         found = self.db.cursor().sql(f"""
@@ -262,8 +278,13 @@ from differing d join model m on m."_key" = d.key left join twins t on t.key = d
 order by d.key {f"limit {limit}" if limit is not None else ""}""")
         for batch in found.to_arrow_reader(BATCH):
             names = batch.schema.names
-            columns = [column.to_pylist() for column in batch.columns]
-            yield [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+            columns = [cells(column) for column in batch.columns]
+            values = zip(*(column.values for column in columns), strict=True)
+            rows = [dict(zip(names, row, strict=True)) | {"_wrong": {}} for row in values]
+            for name, column in zip(names, columns, strict=True):
+                for place, problem in column.wrong.items():
+                    rows[place]["_wrong"][name] = problem
+            yield rows
 
 
 @contextmanager
@@ -297,6 +318,7 @@ def opened() -> Generator[Staging]:
         TemporaryDirectory(prefix="tidegate-plan-") as folder,
         duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": folder}) as db,
     ):
+        db.execute(UTC)
         yield Staging(db)
 
 

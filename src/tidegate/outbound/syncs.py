@@ -1,13 +1,14 @@
 """Sources, models and syncs as they are stored: defined, listed, removed."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
 from sqlalchemy import Connection, text
 
+from tidegate.connections import runs
 from tidegate.errors import ManagedByFile, OutboundInUse, SyncInvalid, SyncUnknown
 from tidegate.outbound import specs
 from tidegate.outbound.schedule import AfterSync, parse
@@ -88,9 +89,21 @@ def sync(db: Connection, key: str) -> Sync:
     return specs.sync(_known(db, "syncs", "sync", key).spec)
 
 
+def readable(db: Connection, keys: Iterable[str]) -> dict[str, Sync]:
+    """These syncs, but for those that cannot be read any more as they are stored, which `status` tells."""
+    found: dict[str, Sync] = {}
+    for key in keys:
+        try:
+            found[key] = sync(db, key)
+        except SyncInvalid:
+            continue
+    return found
+
+
 def remove(db: Connection, table: str, key: str, managed_by: str = "") -> None:
     """Removes a source or model that nothing names any more, or a sync with what it remembers of its rows; what they
-    are in Stripe stays there, and so does the journal. Raises SyncUnknown, ManagedByFile and OutboundInUse.
+    are in Stripe stays there, and so does the journal. Raises SyncUnknown, ManagedByFile and OutboundInUse, and
+    SyncInvalid while a run of the sync is under way.
     """
     what = table.removesuffix("s")
     _known(db, table, what, key)
@@ -100,6 +113,9 @@ def remove(db: Connection, table: str, key: str, managed_by: str = "") -> None:
         if by:
             raise OutboundInUse(what=what, key=key, by=f"the {namer} {', '.join(by)}")
     else:
+        if not runs.keep_off(db, f"sync:{key}", "sync"):
+            problem = "a run is under way, and its rows would be kept for nothing; `tidegate sync cancel` stops it"
+            raise SyncInvalid(what="sync", key=key, problem=problem)
         for of_sync in ("sync_rows", "sync_associations", "sync_plans"):
             db.execute(text(f"delete from tidegate.{of_sync} where sync = :key"), {"key": key})
     db.execute(text(f"delete from tidegate.{table} where key = :key"), {"key": key})

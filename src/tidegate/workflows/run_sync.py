@@ -73,7 +73,8 @@ def run(
     """Sends what differs, and returns {run, state, counts, sent, failed}; `state` is done, incomplete or interrupted.
 
     Rows that fail are tried again by the next run. A run of all rows whose process dies is gone on with by any worker;
-    so is one that `stop` or an error of `passing` ends, where these are given: then the caller rings for it. Raises
+    so is one that a pause ends, and one that `stop` or an error of `passing` does, where these are given: then the
+    caller rings for it. Raises
     OutboundPaused, SyncRunning, SyncStopped and PlanStale before anything is sent, and what ends the work; what was
     sent until then is remembered.
     """
@@ -89,10 +90,11 @@ def run(
             raise SyncRunning(sync=key, process=process_of(engine, key))
         owner = runs.new_owner()
         with engine.begin() as db:
+            sync = syncs.sync(db, key)  # it may have been removed until now
             number = runs.begin(db, f"sync:{key}", KIND, {"connection": account.name, **wanted.as_json()}, owner)
             since = dues.begin(db, key, number, wanted.as_json()) if wanted.part.whole else None
         end = partial(sync_ending.end, sync=key, connection=account.name, run=number, owner=owner, since=since)
-        whole = None
+        whole, heard = None, sync_stopping.Heard()
         summary: dict[str, Any] = {"sync": key, "counts": {}, "sent": {}, "failed": 0}
         try:
             with (
@@ -101,7 +103,9 @@ def run(
                 api.heeding(heard),
             ):
                 sync_settling.settle(engine, api, account, sync, number, heard)
-                with sync_plan.planned(engine, key, url_of, wanted.part, planning_progress) as made:
+                with sync_plan.planned(
+                    engine, key, url_of, wanted.part, heard.planning(key, planning_progress)
+                ) as made:
                     summary |= {"counts": made.plan.counts, "rows": made.plan.rows.rows}
                     whole = (made.sync.finish, made.looked_until) if wanted.part.whole else None
                     _refuse(engine, made, wanted)
@@ -111,18 +115,21 @@ def run(
                     if wanted.part.whole and not heard.is_set():
                         sync_plan.associate(engine, made, anew=True)
         except BaseException as error:
-            told = str(error) if isinstance(error, TidegateError) else type(error).__name__
-            try:
-                with engine.begin() as db:
-                    end(db, state="interrupted", summary=summary, error=told, goes_on=isinstance(error, passing))
-            except DBAPIError:  # the database is away: the run shows as interrupted once its lock is let go of
-                log.warning("run_not_ended", extra={"sync": key, "run": number})
-            raise
+            if not (isinstance(error, WorkStopped) and heard.is_set()):
+                told = str(error) if isinstance(error, TidegateError) else type(error).__name__
+                try:
+                    goes_on = heard.paused or (isinstance(error, passing) and not heard.asked)
+                    with engine.begin() as db:
+                        end(db, state="interrupted", summary=summary, error=told, goes_on=goes_on)
+                except DBAPIError:  # the database is away: the run shows as interrupted once its lock is let go of
+                    log.warning("run_not_ended", extra={"sync": key, "run": number})
+                raise
+            sent = Sent()  # stopped before anything was sent
         _sum(summary, sent)
         stopped = heard.is_set() or bool(stop and stop.is_set())
         state = "interrupted" if stopped else "incomplete" if _left(summary) else "done"
         with engine.begin() as db:
-            goes_on = stopped and not heard.asked and bool(passing)
+            goes_on = stopped and not heard.asked and (heard.paused or bool(passing))
             end(db, state=state, summary=summary, whole=whole, goes_on=goes_on)
     return {"run": number, "state": state, "connection": account.name, **summary}
 
@@ -163,8 +170,8 @@ def _send_rows(
     sender.send(planning.decisions(made.staging, SENDS))
     _retire(engine, sender, made.sync.key)
     with engine.connect() as db:
-        left = [syncs.sync(db, key) for key in journal.half_finished(db, made.account.name)]
-    for sync in left:
+        left = syncs.readable(db, journal.half_finished(db, made.account.name))
+    for sync in left.values():
         sync_settling.settle(engine, api, made.account, sync, number, stop, kind="finish")
 
 
@@ -181,10 +188,10 @@ def _finish(
     with engine.connect() as db:
         ids = [id_ for id_ in shown if id_]
         finishing = followups.finishing(db, made.account.name, number, made.sync, ids)
-        finished = {key: syncs.sync(db, key) for key in finishing}
-    for key, planned in finishing.items():
-        of_sync = Sender(engine, api, made.account, finished[key], number, sent=sender.sent, stop=stop, progress=told)
-        of_sync.send(followups.in_batches(planned))
+        finished = syncs.readable(db, finishing)
+    for key, sync in finished.items():
+        of_sync = Sender(engine, api, made.account, sync, number, sent=sender.sent, stop=stop, progress=told)
+        of_sync.send(followups.in_batches(finishing[key]))
 
 
 def _retire(engine: Engine, sender: Sender, key: str) -> None:

@@ -6,14 +6,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 
 from tidegate.connections import sealing
 from tidegate.errors import SyncInvalid
-from tidegate.outbound import syncs
+from tidegate.outbound import cells, syncs
 from tidegate.outbound.sources import by_ibis, reading
 from tidegate.outbound.sources.location import has_secret, resolved, scheme, without_secret
 from tidegate.outbound.specs import Model
@@ -82,7 +81,7 @@ def preview(engine: Engine, model: Model, url_of: UrlOf, limit: int = ROWS, *, k
         first: list[Mapping[str, Any]] = []
         if not keys:
             for batch in rows:
-                first += islice(batch.to_pylist(), limit - len(first))
+                first += cells.shown(batch.slice(0, limit - len(first)))
                 if len(first) >= limit:
                     break
             return _previewed(model, columns, first, None, [])
@@ -95,7 +94,7 @@ def _first_kept(rows: Any, first: list[Mapping[str, Any]], limit: int) -> Any:
 
     def batches() -> Any:
         for batch in rows:
-            first.extend(islice(batch.to_pylist(), limit - len(first)) if len(first) < limit else ())
+            first.extend(cells.shown(batch.slice(0, limit - len(first))) if len(first) < limit else ())
             yield batch
 
     return pyarrow.RecordBatchReader.from_batches(rows.schema, batches())

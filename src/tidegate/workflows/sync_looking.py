@@ -16,14 +16,17 @@ from tidegate.stripe_api.resources import RESOURCES
 
 MAKES = ("create", "replace")
 NOT_DONE = "it was not done, as Stripe shows; it is decided about anew"
+CLOCKS_APART = 86_400
+"""Seconds by which an object that is looked for may seem older than the request to make it."""
 
 
-def looked_for(api: StripeApi, sync: Sync, request: Request) -> Answer | None:
+def looked_for(api: StripeApi, sync: Sync, request: Request, age: float) -> Answer | None:
     """The object that a request was to make, found by what its row is matched by, or which it was to change; the stub
-    of a deleted one where Stripe has it no more. None: what was to be made is not there. Raises as StripeApi does.
+    of a deleted one where Stripe has it no more. `age`: seconds since the request was meant, before which nothing can
+    have been made. None: what was to be made is not there. Raises as StripeApi does.
     """
     if request.operation in MAKES:
-        return _made(api, sync, request)
+        return _made(api, sync, request, age)
     return seen_now(api, sync.resource, request.path.split("/")[3])
 
 
@@ -45,7 +48,7 @@ def _gone(resource: str, id_: str) -> Answer:
     return Answer(msgspec.json.encode(stub), datetime.now(UTC).replace(microsecond=0), 0.0, "")
 
 
-def _made(api: StripeApi, sync: Sync, request: Request) -> Answer | None:
+def _made(api: StripeApi, sync: Sync, request: Request, age: float) -> Answer | None:
     way, name, _ = sync.matched_by
     params = request.params
     if way == "id" and request.operation == "create":
@@ -56,11 +59,15 @@ def _made(api: StripeApi, sync: Sync, request: Request) -> Answer | None:
     elif way == "lookup_key":
         asked |= {"lookup_keys": [params.get("lookup_key")]}
     else:
-        asked |= {"customer": params["customer"]} if "customer" in params else {}
+        asked |= {"customer": params["customer"]} if params.get("customer") else {}
         asked |= {"status": "all"} if sync.resource == "subscriptions" else {}
+    on_a_clock = sync.resource == "customers" and params.get("test_clock")
+    if on_a_clock:  # of which a list has none otherwise, and which are as old as their clock says
+        asked |= {"test_clock": params["test_clock"]}
     if not (_mark(params, name) if way == "metadata" else params.get(way)):
         return None  # nothing tells it from others
-    for body in every_object(api, request.path, asked):
+    longest = None if on_a_clock or "customer" in asked else age + CLOCKS_APART
+    for body in every_object(api, request.path, asked, longest):
         marked = way != "metadata" or _mark(body, name) == _mark(params, name)
         if marked and not _replaced(request, body):
             return _object(api, f"{request.path}/{body['id']}")
@@ -76,12 +83,17 @@ def _mark(said: Mapping[str, Any], name: str) -> str:
     return str(cast("Mapping[str, Any]", said.get("metadata") or {}).get(name) or "")
 
 
-def every_object(api: StripeApi, path: str, asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """All objects of a list, newest first."""
+def every_object(
+    api: StripeApi, path: str, asked: Mapping[str, Any], longest: float | None = None
+) -> Iterator[Mapping[str, Any]]:
+    """The objects of a list, newest first, that were made within so many seconds by Stripe's clock; None: all."""
     params = dict(asked)
     while True:
-        page = body_of(api.get(path, params).body)
-        yield from page["data"]
-        if not page.get("has_more"):
+        answer = api.get(path, params)
+        page = body_of(answer.body)
+        since = None if longest is None else answer.at.timestamp() - longest
+        found = [one for one in page["data"] if since is None or one["created"] >= since]
+        yield from found
+        if not page.get("has_more") or len(found) < len(page["data"]):
             return
         params["starting_after"] = page["data"][-1]["id"]

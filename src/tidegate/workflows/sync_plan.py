@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 
 from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Account
-from tidegate.errors import MirrorIncomplete
+from tidegate.errors import MirrorIncomplete, RowsUnknown
 from tidegate.mirror import lookups
 from tidegate.outbound import associations, followups, planning, rows, staging, syncs
 from tidegate.outbound.asking import Asking
@@ -29,16 +29,21 @@ UrlOf = Callable[[Any], str]
 """The URL of a stored source, deciphered."""
 Progress = Callable[[str, int, int | None], None]
 """Is told what is being done, how many rows of it are done, and of how many; None: nobody knows yet."""
+SHOWN = 10
+"""Keys that an error names."""
 READ, DECIDED = "rows read", "rows decided"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Which rows: all, those of some keys, or so many; `full`: also those that stayed the same."""
+    """Which rows: all, those of some keys, or so many; `full`: also those that stayed the same; `if_there`: of keys
+    that the model has no more nothing is said.
+    """
 
     keys: tuple[str, ...] | None = None
     limit: int | None = None
     full: bool = False
+    if_there: bool = False
 
     @property
     def whole(self) -> bool:
@@ -77,7 +82,8 @@ def planned(
 ) -> Generator[Planning]:
     """Makes the plan of a sync.
 
-    Raises SyncUnknown, MirrorIncomplete, SourceUnreachable, ModelInvalid and ModelRowsInvalid; nothing was changed.
+    Raises SyncUnknown, MirrorIncomplete, SourceUnreachable, ModelInvalid, ModelRowsInvalid and RowsUnknown; nothing was
+    changed.
     """
     with engine.connect() as db:
         sync = syncs.sync(db, key)
@@ -151,6 +157,9 @@ def _stage(
 
     with source_reading.rows(engine, url, model, told) as found:
         staged.read(model.key, found, model.primary_key, sync.columns)
+    if not part.if_there and (lacking := staged.lacking(part.keys or ())):
+        more = f" and {len(lacking) - SHOWN:,} others" if len(lacking) > SHOWN else ""
+        raise RowsUnknown(model=model.key, keys=", ".join(lacking[:SHOWN]) + more)
     if progress is not None:
         count = staged.counted()
         progress(READ, count, count)
@@ -166,7 +175,9 @@ def _stage(
             staged.touch_saying(column, values, folds=way == "email")
         if sync.delete.how == "remove":
             staged.leave(rows.left(db, sync.key))
-    if part.full:
+    if part.full and part.keys is not None:
+        staged.touch(part.keys)
+    elif part.full:
         staged.touch_all()
 
 

@@ -1,5 +1,5 @@
-"""What is wrong with syncs whenever one looks: failed, rows that failed, late, lasting too long, drafts that nothing
-finishes, or held by a pause.
+"""What is wrong with syncs whenever one looks: unreadable, failed, rows that failed, late, lasting too long, drafts
+that nothing finishes, or held by a pause.
 """
 
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, RowMapping, text
 
 from tidegate.connections import runs
+from tidegate.errors import SyncInvalid
 from tidegate.outbound import followups, pausing
 from tidegate.outbound.followups import Unfinished
 from tidegate.workflows.problems_found import Found
@@ -30,7 +31,11 @@ def of_connection(db: Connection, connection: str, as_of: datetime) -> list[Foun
     for row in db.execute(_SYNCS, {"connection": connection}).mappings().all():
         from tidegate.outbound import specs  # a quarter of a second, which a hub without syncs has no use for
 
-        alerts = specs.sync(row["spec"]).alerts
+        try:
+            alerts = specs.sync(row["spec"]).alerts
+        except SyncInvalid as wrong:
+            found.append(Found("sync_invalid", None, str(wrong), row["key"]))
+            continue
         last = runs.last(db, f"sync:{row['key']}", KIND)
         found += _of_last(db, row["key"], last, alerts)
         found += _of_time(row, last, alerts, as_of)

@@ -22,6 +22,7 @@ STATES = {"nothing": "sent", "skip": "skipped", "held": "held", "conflict": "con
 REVERTED = "what a run sent of it was taken back; it is sent again when it changes in the model"
 
 TAKEN_BACK = "its usage was taken back; usage is told once, so what it says now is for a new row to say"
+FOUND = "no answer came, and the object that was found has another {}; it is looked at again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,10 @@ class Sending:
     mark: lookups.Mark | None = None
 
 
-def after(sync: Sync, sending: Sending, outcome: Outcome, answer: Answer | None) -> Row | None:
-    """What is remembered of a row after its request; None: it is forgotten, for its object was deleted."""
+def after(sync: Sync, sending: Sending, outcome: Outcome, answer: Answer | None, *, found: bool = False) -> Row | None:
+    """What is remembered of a row after its request; None: it is forgotten, for its object was deleted. `found`: the
+    object of a request to make one was found by looking, and may be otherwise than it was to be made.
+    """
     decision, before = sending.planned.decision, sending.row
     if outcome.state == "done" and decision.kind == "delete":
         return _removed(sending, answer)
@@ -60,19 +63,29 @@ def after(sync: Sync, sending: Sending, outcome: Outcome, answer: Answer | None)
         showed = showing(sync.resource, before.wrote, body)
         return replace(before, showed=showed, seen_at=answer.at, generation=generation)
     wrote, showed = _base(sync, decision, before, body)
+    other = _otherwise(sync, wrote, showed, body) if found else frozenset[str]()
     return Row(
         decision.key,
         sending.planned.hash,
-        "sent",
+        "failed" if other else "sent",
         id_told(body),
         _is_ours(sync, sending, id_told(body)),
         generation,
         seen_at=answer.at,
         parent=_parent(sync, body),
         retires=decision.object_id if decision.kind == "replace" else before.retires if before else None,
-        wrote=wrote,
-        showed=showed,
+        wrote={name: value for name, value in wrote.items() if name not in other},
+        showed={name: value for name, value in showed.items() if name not in other},
+        why=FOUND.format(", ".join(sorted(other))) if other else "",
     )
+
+
+def _otherwise(
+    sync: Sync, wrote: Mapping[str, Any], showed: Mapping[str, Any], body: Mapping[str, Any]
+) -> frozenset[str]:
+    """The fields that an object shows otherwise than its row has them: they are decided about anew."""
+    there = (name for name in wrote if name in showed)
+    return frozenset(one for one in there if not is_there(sync.resource, one, wrote[one], showed[one], body))
 
 
 def _is_ours(sync: Sync, sending: Sending, id_: Any) -> bool:

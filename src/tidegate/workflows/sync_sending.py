@@ -56,13 +56,14 @@ class Sent:
 @dataclass(frozen=True, slots=True)
 class Came:
     """What came of a request; `answer`: the object as it left it; `seen`: the object as Stripe shows it since, for the
-    mirror, where that is another answer.
+    mirror, where that is another answer. `found`: the object was found by looking, and no answer came to the request.
     """
 
     sending: Sending
     outcome: Outcome
     answer: Answer | None = None
     seen: Answer | None = None
+    found: bool = False
 
 
 class Sender:
@@ -192,7 +193,7 @@ class Sender:
                 raise
             # Deleted by somebody, or by an earlier try of this; or what the request names is missing.
             request = sending.request
-            answer = looked_for(self._api, self._sync, request) if request.operation not in MAKES else None
+            answer = looked_for(self._api, self._sync, request, 0.0) if request.operation not in MAKES else None
             if answer is None:
                 raise
             if not seen.is_done(self._sync.resource, request.operation, request.params, body_of(answer.body)):
@@ -219,7 +220,7 @@ class Sender:
         shown = [(answer, one.sending.mark) for one in some if (answer := one.seen or one.answer) is not None]
         take(db, self._account, self._sync.resource, shown)
         told = [one for one in some if one.outcome.state != "unsent"]
-        kept = [after(self._sync, one.sending, one.outcome, one.answer) for one in told]
+        kept = [after(self._sync, one.sending, one.outcome, one.answer, found=one.found) for one in told]
         rows.keep(db, self._sync.key, self._run, [row for row in kept if row is not None])
         gone = [one.sending.request.key for one, row in zip(told, kept, strict=True) if row is None]
         rows.forget(db, self._sync.key, gone)

@@ -66,14 +66,15 @@ class _Settling:
         self._api, self._sync, self._sender = api, sync, sender
 
     def settle(self, sendings: Sequence[Sending], left: Sequence[Open]) -> None:
-        again = {one.id for one in left if one.age < REMEMBERED and (one.status or 0) < 500}
-        self._sender.through(sendings, lambda sending: self._settled(sending, again=sending.id in again))
+        by_id = {one.id: one for one in left}
+        self._sender.through(sendings, lambda sending: self._settled(sending, by_id[sending.id]))
 
-    def _settled(self, sending: Sending, *, again: bool) -> Came:
+    def _settled(self, sending: Sending, one: Open) -> Came:
+        again = one.age < REMEMBERED and (one.status or 0) < 500
         begun = datetime.now(UTC)
         try:
             came = self._again(sending, begun) if again else None
-            return came or self._looked(sending, begun)
+            return came or self._looked(sending, begun, one.age)
         except TidegateError as error:
             # Whatever this try came to, the one before may have been carried out.
             error.facts["maybe_done"] = True
@@ -101,11 +102,11 @@ class _Settling:
             looks = outcome.state == "unknown" or outcome.status in outcomes.BEFORE_THE_WORK
             return None if looks or outcomes.is_missing(error.facts) else Came(sending, outcome)
 
-    def _looked(self, sending: Sending, begun: datetime) -> Came:
+    def _looked(self, sending: Sending, begun: datetime, age: float) -> Came:
         request = sending.request
-        answer = looked_for(self._api, self._sync, request)
+        answer = looked_for(self._api, self._sync, request, age)
         if answer is not None and self._is_done(request, answer):
-            return done(sending, answer, begun)
+            return replace(done(sending, answer, begun), found=request.operation in MAKES)
         request_id = answer.request_id if answer is not None else ""
         return Came(
             sending, Outcome("refused", None, request_id, None, NOT_DONE, None, begun, datetime.now(UTC)), answer

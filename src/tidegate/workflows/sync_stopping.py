@@ -10,8 +10,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from tidegate.connections import runs
-from tidegate.errors import UsageError
+from tidegate.errors import UsageError, WorkStopped
 from tidegate.outbound import dues, pausing, syncs
+from tidegate.workflows.sync_plan import Progress
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +23,22 @@ SOON = 0.2
 
 
 class Heard(threading.Event):
-    """Set when a run is to stop; `asked`: somebody asked for it, and not the caller's own stop."""
+    """Set when a run is to stop; `asked`: somebody canceled it, `paused`: or paused all of them, so that its end is
+    still owed; neither: it is the caller's own stop.
+    """
 
-    asked = False
+    asked = paused = False
+
+    def planning(self, sync: str, progress: Progress | None) -> Progress:
+        """The same progress of a plan, at each step of which is heard whether to stop. Raises WorkStopped."""
+
+        def told(what: str, done: int, total: int | None) -> None:
+            if self.is_set():
+                raise WorkStopped(endpoint=f"the plan of {sync}")
+            if progress is not None:
+                progress(what, done, total)
+
+        return told
 
 
 @contextmanager
@@ -39,8 +53,8 @@ def heard(engine: Engine, sync: str, run: int, outer: threading.Event | None) ->
                 stop.set()
             elif time.monotonic() - looked_at >= EVERY:
                 looked_at = time.monotonic()
-                if _is_asked(engine, sync, run):
-                    stop.asked = True
+                if why := _why(engine, sync, run):
+                    stop.paused, stop.asked = why == "paused", why == "canceled"
                     stop.set()
 
     listener = threading.Thread(target=listen, name="stop", daemon=True)
@@ -52,16 +66,16 @@ def heard(engine: Engine, sync: str, run: int, outer: threading.Event | None) ->
         listener.join()
 
 
-def _is_asked(engine: Engine, sync: str, run: int) -> bool:
+def _why(engine: Engine, sync: str, run: int) -> str | None:
     try:
         with engine.connect() as db:
-            asked = pausing.is_to_stop(db, sync, run)
+            why = pausing.why_to_stop(db, sync, run)
     except OperationalError:  # the run itself notices whether the database is away
         log.warning("stop_not_heard", extra={"sync": sync, "run": run})
-        return False
-    if asked:
-        log.info("run_stopped", extra={"sync": sync, "run": run})
-    return asked
+        return None
+    if why:
+        log.info("run_stopped", extra={"sync": sync, "run": run, "why": why})
+    return why
 
 
 def cancel(engine: Engine, key: str) -> int | None:

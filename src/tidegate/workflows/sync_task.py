@@ -77,7 +77,7 @@ def run_sync(context: TaskContext, connection: str, sync: str, attempt: int = 0)
         return {"sync": sync, "state": "failed", "error": str(error)}
     if done["state"] == "interrupted" and context.stop.is_set():
         again(0)  # nothing is due where it was also canceled
-    else:
+    elif done["state"] != "interrupted":  # else it was canceled, and owes nothing, or paused, and is owed
         _settle(context, due)  # also of a run of a part, which owes nothing when its process dies
     return {"sync": sync, "run": done["run"], "state": done["state"]}
 

@@ -136,6 +136,32 @@ def test_mistakes_are_named_with_their_place(resource: str, said: dict[str, Any]
 
 def test_templates_reach_nothing_but_the_row_and_have_bounds() -> None:
     assert "secrets" in wrong("customers", {"name": {"template": "{% include 'secrets' %}"}})["fields.name.template"]
-    for source in ("{% for a in (1..100000) %}x{% endfor %}", "{{ missing }}"):
+    for source in (
+        "{% for a in (1..100000) %}x{% endfor %}",
+        "{{ missing }}",
+        "{{ (1..1000000000000000000000) | join }}",
+        "{% assign a = (1..1000000000) %}{{ a | reverse | first }}",
+    ):
         found = fill("customers", {"name": {"template": source}}, {"missing2": 1})
         assert [one.path for one in found.problems] == ["name"], source
+
+
+@pytest.mark.parametrize(
+    ("source", "row"),
+    [
+        ("{{ n | round }}", {"n": float("inf")}),
+        ("{{ n | times: 'x' | ceil }}", {"n": float("nan")}),
+        ("{{ n | sort }}", {"n": [1, "a", None, {}]}),
+    ],
+)
+def test_what_a_filter_makes_nothing_of_is_a_problem_of_its_row(source: str, row: dict[str, Any]) -> None:
+    found = fill("customers", {"name": {"template": source}}, row)
+    assert [(one.path, one.problem.partition(":")[0]) for one in found.problems] == [("name", "the template fails")]
+
+
+def test_filters_work_on_every_column_whatever_it_is_called() -> None:
+    row = {"self": "Ada", "at": "2026-01-31", "many": [{"n": 2}, {"n": 1}]}
+    said = "{{ self | upcase }} {{ at | date: '%d.%m.' }} {{ many | sort: 'n' | map: 'n' | join: ',' }} "
+    source = said + "{{ (1..3) | join: '-' }} {{ '' | default: 'x' }} {{ many | where: 'n', 1 | size }}"
+    found = fill("customers", {"name": {"template": source}}, row)
+    assert (found.payload, found.problems) == ({"name": "ADA 31.01. 1,2 1-2-3 x 1"}, [])

@@ -1,11 +1,18 @@
 """Which rows of a model differ from what was sent of them: new, changed, gone, to be tried again, or the same."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow
 import pytest
 
+from tidegate.errors import ModelRowsInvalid
 from tidegate.outbound import staging
 from tidegate.outbound.staging import Counts, Known, Staging
 
@@ -86,3 +93,59 @@ def test_another_way_of_sending_makes_every_row_differ() -> None:
     with staging.opened() as staged:
         stand(staged, {"1": "a", "2": "b"}, hashes({"1": "a", "2": "b"}, version="0"))
         assert found(staged) == {"1": "changed", "2": "changed"}
+
+
+ABROAD = """
+import json, sys, pyarrow
+from tidegate.outbound import specs, staging
+from tidegate.outbound.sources import reading
+from tidegate.outbound.staging import Known
+sql = "select 1 as id, timestamptz '2026-01-31 23:30:00+00' as at, "
+sql += "strftime(timestamptz '2026-01-31 23:30:00+00', '%d') as day"
+model = specs.model({"key": "m", "source": "s", "sql": sql, "primary_key": ["id", "at"]})
+columns = ("at", "day")
+fields = [("key", pyarrow.string()), ("hash", pyarrow.int64()), ("again", pyarrow.bool_()), ("gone", pyarrow.bool_())]
+nobody = pyarrow.schema(fields).empty_table()
+with staging.opened() as staged, reading.reading(sys.argv[1], model) as rows:
+    staged.read("m", rows, model.primary_key, columns)
+    staged.stand("1", columns, Known(nobody, nobody, lambda _: nobody))
+    staged.pair("day", folds=False)
+    print(json.dumps([row for batch in staged.rows() for row in batch], default=str))
+"""
+
+
+def test_rows_are_the_same_whatever_the_time_zone_of_the_machine(tmp_path: Path) -> None:
+    duckdb.connect(tmp_path / "w.duckdb").close()
+
+    for url, zone in (
+        (f"duckdb://{tmp_path}/w.duckdb", "Pacific/Auckland"),
+        (f"file://{tmp_path}", "America/New_York"),
+    ):
+        asked = [sys.executable, "-c", ABROAD, url]
+        done = subprocess.run(asked, env=os.environ | {"TZ": zone}, check=True, capture_output=True)
+        [row] = json.loads(done.stdout)
+        assert (row["day"], row["at"]) == ("31", "2026-01-31 23:30:00+00:00")
+
+
+def test_values_that_cannot_be_told_are_wrong_in_their_row_alone() -> None:
+    rows = duckdb.sql("""
+select * from (values ('1', timestamp 'infinity', date '12000-01-01', 'a' || chr(0)),
+  ('2', timestamp '2026-01-01', date '2026-01-02', 'b')) t(id, moment, day, name)""").to_arrow_reader(10)
+    nobody = OTHERS.empty_table()
+    with staging.opened() as staged:
+        staged.read("m", rows, ("id",), ("moment", "day", "name"))
+        staged.stand("1", ("moment", "day", "name"), Known(nobody, nobody, lambda _: nobody))
+        staged.pair("name", folds=False)
+        staged.touch_naming("moment", lambda value: value is None)
+        [[wrong, right]] = staged.rows()
+    assert {name: wrong[name] for name in ("moment", "day", "name")} == {"moment": None, "day": None, "name": None}
+    far = "it is infinite, or beyond the years 1 to 9999"
+    nul = "it has the character NUL, which no text in Stripe can have"
+    assert wrong["_wrong"] == {"moment": far, "day": far, "name": nul}
+    assert (str(right["moment"]), str(right["day"]), right["name"]) == ("2026-01-01 00:00:00", "2026-01-02", "b")
+    assert not right["_wrong"]
+
+
+def test_a_key_that_cannot_be_kept_is_told() -> None:
+    with staging.opened() as staged, pytest.raises(ModelRowsInvalid, match="1 have the character NUL in their id"):
+        staged.read("m", model({"1": "a", "2\0": "b"}), ("id",), COLUMNS)

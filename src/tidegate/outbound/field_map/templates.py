@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 LONGEST = 20_000
 """Characters that a template may write; Stripe's longest field takes 5,000."""
+MANY = 10_000
+"""Rounds of a loop, and entries of a range that a filter is given."""
+FAILS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What filters raise beside Liquid's own errors for values that they were not made for, such as infinity."""
 
 
 def compiled(source: str) -> tuple[tuple[str, ...], str]:
@@ -33,9 +37,10 @@ def written(source: str, row: Mapping[str, Any]) -> str:
     from liquid.exceptions import LiquidError
 
     try:
-        return _template(source).render(**row)
-    except LiquidError as wrong:
-        raise ValueError(f"the template fails: {str(wrong).splitlines()[0]}") from None
+        return _template(source).render(row)
+    except (LiquidError, *FAILS) as wrong:
+        said = (str(wrong).splitlines() or [type(wrong).__name__])[0]
+        raise ValueError(f"the template fails: {said}") from None
 
 
 @cache
@@ -48,9 +53,23 @@ def _environment() -> Any:
     from liquid import Environment, StrictUndefined
 
     class Bounded(Environment):
-        loop_iteration_limit = 10_000
+        loop_iteration_limit = MANY
         output_stream_limit = LONGEST
         local_namespace_limit = LONGEST
         context_depth_limit = 20
 
-    return Bounded(undefined=StrictUndefined)
+    bounded = Bounded(undefined=StrictUndefined)
+    bounded.filters = {name: _bounded(one) for name, one in bounded.filters.items()}
+    return bounded
+
+
+def _bounded(filter_: Any) -> Any:
+    """A filter that takes no long range: it would make a list of it, however long."""
+
+    @wraps(filter_)
+    def checked(*given: Any, **named: Any) -> Any:
+        if any(isinstance(one, range) and one[MANY:] for one in given):
+            raise ValueError(f"a filter takes a range of at most {MANY:,} numbers")
+        return filter_(*given, **named)
+
+    return checked

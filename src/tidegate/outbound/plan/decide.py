@@ -58,7 +58,7 @@ class Asked:
     `gone`: the object that this row was before was deleted in Stripe, and no other matches; `back`: how this sync
     removed the object while the row was away; `forgotten`: it is of a person who is to be known no more. `twins`: the
     keys of rows that are, or would be, the same object, where it was not sent yet. `parent`: of an invoice item: its
-    invoice.
+    invoice. `unreadable`: columns whose values cannot be told, so that nothing can be said of the row.
     """
 
     key: str
@@ -75,6 +75,7 @@ class Asked:
     forgotten: bool = False
     twins: Sequence[str] = ()
     parent: str | None = None
+    unreadable: Sequence[Problem] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,8 @@ def decide(terms: Terms, row: Asked) -> Decision:
 def _decide(terms: Terms, row: Asked, said: Json) -> Decision:
     if row.forgotten:
         return Decision(row.key, "skip", row.ids[0] if row.ids else None, why="the person was forgotten")
+    if row.unreadable:
+        return Decision(row.key, "invalid", problems=row.unreadable)
     if row.twins:
         others = [key for key in row.twins if key != row.key]
         shown = f"{', '.join(others[:5])}{' and others' if len(others) > 5 else ''}"

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 BATCH = 10_000
 """Rows of a batch, of whatever source."""
+UTC = "set global TimeZone = 'UTC'"
+"""Has a DuckDB tell times in UTC: rows and queries say the same on every machine, whatever its time zone."""
 
 
 def batches(

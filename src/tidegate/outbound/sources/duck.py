@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import ModelInvalid, SourceUnreachable, TidegateError
 from tidegate.outbound.sources import csv_types
-from tidegate.outbound.sources.batches import BATCH
+from tidegate.outbound.sources.batches import BATCH, UTC
 from tidegate.outbound.sources.location import path as path_of
 from tidegate.outbound.specs import Model
 
@@ -24,7 +24,7 @@ READERS = {
     ".ndjson": "read_json",
 }  # fmt: skip
 MEMORY = "1GB"
-CLOSED = "set enable_external_access = false; set lock_configuration = true"
+CLOSED = f"{UTC}; set enable_external_access = false; set lock_configuration = true"
 """Shuts what a query could reach beside its source, for good."""
 
 

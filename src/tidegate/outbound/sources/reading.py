@@ -66,7 +66,7 @@ def _refuse_names(model: Model, names: Sequence[str]) -> None:
     twice = sorted(name for name, count in Counter(name.lower() for name in names).items() if count > 1)
     if twice:
         raise ModelInvalid(model=model.key, problem=f"several columns are called {', '.join(twice)}: name each (as …)")
-    ours = sorted({"_key", "_null", "_hash", "_what"} & {name.lower() for name in names})
+    ours = sorted({"_key", "_null", "_hash", "_what", "_twins", "_wrong"} & {name.lower() for name in names})
     if ours:
         raise ModelInvalid(model=model.key, problem=f"no column can be called {', '.join(ours)}: name it otherwise")
 
