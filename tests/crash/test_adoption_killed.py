@@ -45,6 +45,7 @@ def state(books: Books) -> dict[str, Any]:
     return {name: books.shop.rows(sql) for name, sql in told.items()}
 
 
+@pytest.mark.wide
 @pytest.mark.timeout(400)  # ten adoptions
 def test_an_adoption_that_is_killed_leaves_the_edition_before_as_it_was(
     books: Books, fresh_database_url: str, secret_key: str, run: killing.Run

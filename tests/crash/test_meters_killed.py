@@ -88,6 +88,7 @@ def kill_syncs(desk: Desk, run: killing.Run, places: list[int] | None) -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.wide
 def test_a_sync_of_usage_killed_anywhere_and_run_again_counts_each_row_once(desk: Desk, run: killing.Run) -> None:
     kill_syncs(desk, run, points(90, PLACES, seed=3))
 

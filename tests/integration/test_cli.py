@@ -79,7 +79,8 @@ def test_an_account_is_connected_imported_audited_queried_exported_and_let_go(
     assert "Nothing was deleted" in refused.stderr
     purged = cli.json("disconnect", "test", "--purge", "--confirm", "test")
     assert purged["deleted"]["stripe.customers"] == counted["rows"][0][0]
-    assert cli.json("status") | {"database": {}} == {"connections": [], "problems": [], "database": {}}
+    status = cli.json("status")
+    assert (status["connections"], status["problems"]) == ([], [])
 
 
 def test_what_cannot_be_imported_alone_is_refused_and_says_what_to_ask_for(cli: Cli, make_sandbox: Make) -> None:

@@ -160,6 +160,7 @@ def test_one_message_that_fails_holds_up_its_contact_alone(post: Post, receiver:
     ]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("status", "headers", "told"),
     [
@@ -168,6 +169,7 @@ def test_one_message_that_fails_holds_up_its_contact_alone(post: Post, receiver:
         (302, {"location": "https://evil.example/"}, "it redirects to https://evil.example/, which is not followed"),
     ],
 )
+@pytest.mark.wide
 def test_what_will_take_nothing_is_paused_at_once(
     post: Post, receiver: Receiver, status: int, headers: dict[str, str], told: str
 ) -> None:
@@ -187,6 +189,7 @@ def test_what_will_take_nothing_is_paused_at_once(
     assert numbers(receiver, acme) == [1, 2]
 
 
+@pytest.mark.wide
 def test_it_is_left_alone_for_as_long_as_it_asks(post: Post, receiver: Receiver) -> None:
     post.webhook(receiver.url, in_flight=1)
     for number in range(4):
@@ -202,6 +205,7 @@ def test_it_is_left_alone_for_as_long_as_it_asks(post: Post, receiver: Receiver)
     assert post.rows("select max(attempts) from tidegate.deliveries") == [(1,)]
 
 
+@pytest.mark.wide
 def test_a_slow_answer_ends_with_the_time_out_and_is_asked_again(post: Post, receiver: Receiver) -> None:
     post.webhook(receiver.url, timeout=0.2)
     acme = post.contact("acme")
@@ -215,6 +219,7 @@ def test_a_slow_answer_ends_with_the_time_out_and_is_asked_again(post: Post, rec
     assert len({one.id for one in receiver.received}) == 1
 
 
+@pytest.mark.wide
 def test_a_private_address_is_refused_unless_it_is_allowed(post: Post, receiver: Receiver) -> None:
     post.webhook(f"http://localhost:{receiver.port}", allow_private=False)
     post.tell(post.contact("acme"), [1])
@@ -226,6 +231,7 @@ def test_a_private_address_is_refused_unless_it_is_allowed(post: Post, receiver:
     assert post.deliver().delivered == 1
 
 
+@pytest.mark.wide
 def test_connections_are_kept_and_one_that_was_closed_is_opened_anew(post: Post, receiver: Receiver) -> None:
     post.webhook(receiver.url, in_flight=2)
     for number in range(40):
@@ -236,6 +242,7 @@ def test_connections_are_kept_and_one_that_was_closed_is_opened_anew(post: Post,
     assert 4 <= len({one.connection for one in receiver.received}) <= 8
 
 
+@pytest.mark.wide
 def test_many_workers_at_once_keep_the_order_of_each_contact(post: Post, receiver: Receiver) -> None:
     post.webhook(receiver.url, in_flight=4)
     contacts = [post.contact(f"c{number}") for number in range(6)]
@@ -255,6 +262,7 @@ def test_many_workers_at_once_keep_the_order_of_each_contact(post: Post, receive
         assert numbers(receiver, contact) == list(range(60))
 
 
+@pytest.mark.wide
 def test_it_sends_no_faster_than_its_limit(post: Post, receiver: Receiver) -> None:
     post.webhook(receiver.url, rate=20)
     for number in range(10):
@@ -264,6 +272,7 @@ def test_it_sends_no_faster_than_its_limit(post: Post, receiver: Receiver) -> No
     assert 0.4 < time.monotonic() - began < 3
 
 
+@pytest.mark.wide
 def test_what_it_renames_and_adds(post: Post, receiver: Receiver) -> None:
     post.webhook(
         receiver.url,
@@ -277,6 +286,7 @@ def test_what_it_renames_and_adds(post: Post, receiver: Receiver) -> None:
     assert told["data"]["properties"] == {"mrr": None, "who": "Acme"}
 
 
+@pytest.mark.wide
 def test_live_and_test_data_do_not_mix(post: Post, receiver: Receiver) -> None:
     post.webhook(receiver.url, livemode=True)
     post.webhook(receiver.url, "both", livemode=None)
@@ -284,6 +294,7 @@ def test_live_and_test_data_do_not_mix(post: Post, receiver: Receiver) -> None:
     assert post.rows("select destination from tidegate.deliveries") == [("both",)]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("kind", "said", "problem"),
     [
@@ -298,6 +309,7 @@ def test_live_and_test_data_do_not_mix(post: Post, receiver: Receiver) -> None:
         ("files", {"path": "here"}, "a path is whole"),
     ],
 )
+@pytest.mark.wide
 def test_what_cannot_be_a_destination_is_told_with_the_reason(
     post: Post, kind: str, said: dict[str, Any], problem: str
 ) -> None:

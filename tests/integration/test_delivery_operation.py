@@ -275,6 +275,7 @@ def applied(engine: Engine, file: str, *, prune: bool = False) -> list[dict[str,
     return commit(engine, config_file.apply(sections, "ada", prune=prune), None).result["steps"]
 
 
+@pytest.mark.wide
 def test_the_file_manages_destinations_and_holds_no_secret(post: Post) -> None:
     assert [one["action"] for one in applied(post.engine, FILE)] == ["create", "create"]
     assert applied(post.engine, FILE) == []
@@ -305,6 +306,7 @@ def test_the_file_manages_destinations_and_holds_no_secret(post: Post) -> None:
 # ── secrets, the forgotten, what is deleted ──────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.wide
 def test_secrets_are_encrypted_and_sealed_anew(post: Post, receiver: Receiver) -> None:
     post.webhook(receiver.url)
     ((sealed,),) = post.rows("select secrets from destinations")
@@ -318,6 +320,7 @@ def test_secrets_are_encrypted_and_sealed_anew(post: Post, receiver: Receiver) -
     assert len(receiver.events(SECRET)) == 1
 
 
+@pytest.mark.wide
 def test_a_variable_that_is_not_set_is_told_and_hinders_no_other(post: Post, receiver: Receiver) -> None:
     post.environment["KM_KEY"] = "k"
     post.destination("km", "kissmetrics", api_key={"env": "KM_KEY"}, events=["*"], properties=[])
@@ -328,6 +331,7 @@ def test_a_variable_that_is_not_set_is_told_and_hinders_no_other(post: Post, rec
     assert "needs the variable KM_KEY, which is not set here" in post.shown("km")["error"]
 
 
+@pytest.mark.wide
 def test_of_a_forgotten_contact_nothing_is_sent_but_that_it_was(post: Post, receiver: Receiver) -> None:
     post.webhook(receiver.url, properties=["name", "email"], livemode=None)
     acme = post.contact("acme", name="Ada", email="ada@example.com")
@@ -344,6 +348,7 @@ def test_of_a_forgotten_contact_nothing_is_sent_but_that_it_was(post: Post, rece
     assert post.rows("select count(*) from destination_contacts") == [(0,)]
 
 
+@pytest.mark.wide
 def test_what_waits_outlives_retention_and_the_rest_goes_with_the_outbox(post: Post, receiver: Receiver) -> None:
     post.webhook(receiver.url)
     acme = post.contact("acme")
@@ -359,6 +364,7 @@ def test_what_waits_outlives_retention_and_the_rest_goes_with_the_outbox(post: P
     assert post.rows("select state from deliveries") == [("waiting",)]
 
 
+@pytest.mark.wide
 def test_a_purge_takes_what_is_due_of_the_connection(post: Post, receiver: Receiver) -> None:
     post.webhook(receiver.url)
     post.tell(None, [1], "sync.finished")
@@ -372,6 +378,7 @@ def test_a_purge_takes_what_is_due_of_the_connection(post: Post, receiver: Recei
 # ── the worker ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.wide
 def test_what_a_refresh_tells_is_history_until_the_first_import_has_ended(
     fresh_database_url: str, receiver: Receiver
 ) -> None:
@@ -400,6 +407,7 @@ def test_what_a_refresh_tells_is_history_until_the_first_import_has_ended(
         assert "contact.updated" in types
 
 
+@pytest.mark.wide
 def test_a_worker_rings_for_what_is_due_and_goes_on_where_it_stopped(post: Post, receiver: Receiver) -> None:
     def opening(db: Any, key: str) -> Any:
         return stored.opened(db, key, lambda: post.vault, post.environment)
@@ -424,6 +432,7 @@ def test_a_worker_rings_for_what_is_due_and_goes_on_where_it_stopped(post: Post,
     assert deliver_task(context)["delivered"] == 0
 
 
+@pytest.mark.wide
 def test_the_hub_answers_for_a_queue_with_nothing_in_it(post: Post) -> None:
     with post.engine.connect() as db:
         assert (queue.due(db), queue.next_due(db), queue.anything_due(db)) == ([], None, False)

@@ -72,6 +72,7 @@ def test_what_is_refused_or_only_reserved_is_not_told_and_what_it_took_is(counti
     assert counted(counting.sandbox) == {counting.ada: 62}
 
 
+@pytest.mark.wide
 def test_what_is_given_back_takes_its_event_back_or_counts_below_0(counting: Counting) -> None:
     counting.consume(5)
     counting.consume(3)
@@ -105,6 +106,7 @@ def test_an_event_of_yesterday_is_not_taken_back_but_made_up_for(counting: Count
 # Who pays.
 
 
+@pytest.mark.wide
 def test_of_several_customers_the_one_pays_whose_subscription_gives_it(counting: Counting) -> None:
     other = counting.customer("two@count.example")
     counting.link(other)
@@ -113,6 +115,7 @@ def test_of_several_customers_the_one_pays_whose_subscription_gives_it(counting:
     assert counted(counting.sandbox) == {counting.ada: 4}
 
 
+@pytest.mark.wide
 def test_who_has_no_customer_waits_and_is_told_when_there_is_one(counting: Counting) -> None:
     counting.contact("free", calls=100)
     counting.consume(6, who="free")
@@ -162,6 +165,7 @@ def test_a_merge_takes_along_what_waits_and_an_unmerge_gives_it_back(counting: C
 
 
 @pytest.mark.parametrize("fault", ["reset", pytest.param("truncate", marks=WIDE), pytest.param("500", marks=WIDE)])
+@pytest.mark.wide
 def test_an_answer_that_is_lost_counts_once(counting: Counting, fault: str) -> None:
     for n in range(1, 5):
         counting.consume(n)
@@ -176,6 +180,7 @@ def test_an_answer_that_is_lost_counts_once(counting: Counting, fault: str) -> N
 
 
 @pytest.mark.parametrize("counts", [True, False])
+@pytest.mark.wide
 def test_after_a_day_the_summary_tells_whether_it_was_counted(counting: Counting, counts: bool) -> None:
     counting.consume(5)
     counting.on_events(lambda _: "500", late=counts)
@@ -192,6 +197,7 @@ def test_after_a_day_the_summary_tells_whether_it_was_counted(counting: Counting
     assert len(identifiers(counting.sandbox)) == 1
 
 
+@pytest.mark.wide
 def test_what_nobody_knows_is_said_and_not_told_again_but_by_a_person(counting: Counting) -> None:
     counting.consume(5)
     counting.on_events(lambda _: "500")
@@ -212,6 +218,7 @@ def test_what_nobody_knows_is_said_and_not_told_again_but_by_a_person(counting: 
     assert len(identifiers(counting.sandbox)) == 2
 
 
+@pytest.mark.wide
 def test_what_stripe_refuses_is_in_status_and_can_be_tried_again(counting: Counting) -> None:
     counting.consume(5)
     with counting.engine.begin() as db:  # the mirror knows a customer that Stripe does not
@@ -239,6 +246,7 @@ values ('acme', 'cus_gone', now(), 1, '{"id": "cus_gone", "object": "customer"}'
         pytest.param(lambda one: one.other_meter("sum", active=False), "deactivated", marks=WIDE),
     ],
 )
+@pytest.mark.wide
 def test_a_meter_that_takes_nothing_is_named_and_what_was_used_waits(
     counting: Counting, make: Callable[[Counting], Any], why: str
 ) -> None:
@@ -258,6 +266,7 @@ def test_a_meter_that_takes_nothing_is_named_and_what_was_used_waits(
     assert "35 days" in counting.said()[0]
 
 
+@pytest.mark.wide
 def test_a_pause_holds_it(counting: Counting) -> None:
     counting.consume(5)
     with counting.engine.begin() as db:
@@ -282,6 +291,7 @@ def test_without_a_key_that_may_write_it_waits_and_says_so(counting: Counting) -
     assert counting.states() == {"waiting": 1}
 
 
+@pytest.mark.wide
 def test_a_storm_of_429_fails_nothing(counting: Counting) -> None:
     for _ in range(5):
         counting.consume(1)
@@ -307,6 +317,7 @@ def test_what_was_told_goes_when_stripe_would_take_it_no_more(counting: Counting
     assert counting.states() == {"waiting": 1}
 
 
+@pytest.mark.wide
 def test_only_what_is_metered_names_a_meter(counting: Counting) -> None:
     with counting.engine.begin() as db, pytest.raises(CatalogInvalid, match="only what is metered can name a meter"):
         features.define(db, "sso", "boolean", meter="calls")
@@ -314,6 +325,7 @@ def test_only_what_is_metered_names_a_meter(counting: Counting) -> None:
         features.define(db, "calls", "metered", meter="x" * 101)
 
 
+@pytest.mark.wide
 def test_of_a_person_who_is_forgotten_nothing_is_told_any_more(counting: Counting) -> None:
     counting.consume(3)
     forget(counting.engine, False, counting.who, "me", only_preview=False)

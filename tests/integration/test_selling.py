@@ -192,6 +192,7 @@ def test_a_price_that_is_archived_is_not_sold(shop: Till, who: str) -> None:
         shop.preview("subscribe", "old", who)
 
 
+@pytest.mark.wide
 def test_who_has_a_base_package_changes_it(shop: Till, who: str) -> None:
     shop.do("subscribe", "basic", who, **MONTH)
     with pytest.raises(SaleRefused, match=r"has the base package basic already .* `tidegate change"):
@@ -203,7 +204,9 @@ def test_who_has_a_base_package_changes_it(shop: Till, who: str) -> None:
     assert len(shop.of(who, "subscriptions")) == 1
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("prorations", ["create_prorations", "always_invoice", "none"])
+@pytest.mark.wide
 def test_a_change_costs_what_the_preview_said(shop: Till, who: str, prorations: str) -> None:
     shop.do("subscribe", "basic", who, **MONTH)
     shop.do("subscribe", "support", who, proration_behavior="none")
@@ -229,6 +232,7 @@ def test_a_change_costs_what_the_preview_said(shop: Till, who: str, prorations: 
         assert shop.live.full("invoices", latest)["total"] == shown["invoice"]["total"]
 
 
+@pytest.mark.wide
 def test_a_change_of_interval_quantity_and_back(shop: Till, who: str) -> None:
     shop.do("subscribe", "basic", who, **MONTH)
     shown = shop.preview("change", "basic", who, quantity=3, proration_behavior="none")
@@ -247,6 +251,7 @@ def test_a_change_of_interval_quantity_and_back(shop: Till, who: str) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.wide
 def test_a_change_needs_something_to_change(shop: Till, who: str) -> None:
     with pytest.raises(SaleRefused, match=r"no running subscription with a base package. `tidegate subscribe"):
         shop.do("change", "pro", who, proration_behavior="none")
@@ -255,6 +260,7 @@ def test_a_change_needs_something_to_change(shop: Till, who: str) -> None:
         shop.do("change", "support", who, quantity=2, proration_behavior="none")
 
 
+@pytest.mark.wide
 def test_an_add_on_is_an_item_of_what_runs(shop: Till, who: str) -> None:
     shop.do("subscribe", "basic", who, interval="year")
     with pytest.raises(SaleInvalid, match=r"support is added to sub_.* say --proration-behavior"):
@@ -274,6 +280,7 @@ def test_an_add_on_is_an_item_of_what_runs(shop: Till, who: str) -> None:
     assert shop.sold(who) == [("active", [("basic year", 1)])]
 
 
+@pytest.mark.wide
 def test_an_add_on_without_a_subscription_gets_one_of_its_own(shop: Till, who: str) -> None:
     shown = shop.preview("subscribe", "support", who, **MONTH)
     assert "gets one of its own" in shown["notes"][0]
@@ -282,6 +289,7 @@ def test_an_add_on_without_a_subscription_gets_one_of_its_own(shop: Till, who: s
     assert [one["cancel_at_period_end"] for one in shop.of(who, "subscriptions")] == [True]
 
 
+@pytest.mark.wide
 def test_an_end_with_the_period_and_its_undoing(shop: Till, who: str) -> None:
     shop.do("subscribe", "pro", who, **MONTH)
     shown = shop.preview("cancel", "pro", who)
@@ -301,6 +309,7 @@ def test_an_end_with_the_period_and_its_undoing(shop: Till, who: str) -> None:
     assert shop.do("cancel", "pro", who, undo=True)["state"] == "nothing"
 
 
+@pytest.mark.wide
 def test_an_end_now_credits_what_is_left(shop: Till, who: str) -> None:
     shop.do("subscribe", "pro", who, **MONTH)
     shop.do("subscribe", "support", who, proration_behavior="none")
@@ -317,6 +326,7 @@ def test_an_end_now_credits_what_is_left(shop: Till, who: str) -> None:
         shop.do("cancel", "pro", who)
 
 
+@pytest.mark.wide
 def test_which_customer_and_which_subscription(shop: Till, who: str) -> None:
     other = shop.customer(who)
     with pytest.raises(SaleInvalid, match=r"has several customers: say which with --customer"):
@@ -337,6 +347,7 @@ def test_which_customer_and_which_subscription(shop: Till, who: str) -> None:
         shop.do("cancel", "pro", who)
 
 
+@pytest.mark.wide
 def test_what_was_bought_elsewhere_a_second_ago_counts(shop: Till, who: str) -> None:
     customer = shop.of(who, "customers")[0]["id"]
     shop.v1.subscriptions.create({"customer": customer, "items": [{"price": shop.prices["basic month"]}]})
@@ -344,6 +355,7 @@ def test_what_was_bought_elsewhere_a_second_ago_counts(shop: Till, who: str) -> 
         shop.do("subscribe", "pro", who, **MONTH)
 
 
+@pytest.mark.wide
 def test_a_token_is_refused_when_the_facts_changed(shop: Till, who: str) -> None:
     shown = shop.preview("subscribe", "pro", who, **MONTH)
     with pytest.raises(SalePreviewNeeded, match=r"changes what account:"):
@@ -359,6 +371,7 @@ def test_a_token_is_refused_when_the_facts_changed(shop: Till, who: str) -> None
     assert shop.by_token(again["token"], "subscribe", "pro", who, **MONTH)["state"] == "done"
 
 
+@pytest.mark.wide
 def test_a_card_that_is_declined_buys_nothing(shop: Till, who: str) -> None:
     customer = shop.of(who, "customers")[0]["id"]
     shop.card(customer, "pm_card_chargeCustomerFail")
@@ -381,6 +394,7 @@ def test_a_card_that_is_declined_buys_nothing(shop: Till, who: str) -> None:
     assert shop.sold(who) == [("active", [("basic month", 1)])]
 
 
+@pytest.mark.wide
 def test_an_incomplete_subscription_is_no_success(shop: Till, who: str) -> None:
     customer = shop.of(who, "customers")[0]["id"]
     shop.card(customer, "pm_card_chargeCustomerFail")
@@ -395,6 +409,7 @@ def test_an_incomplete_subscription_is_no_success(shop: Till, who: str) -> None:
     assert shop.sold(who) == []
 
 
+@pytest.mark.wide
 def test_a_change_that_is_not_paid_says_so(shop: Till, who: str) -> None:
     shop.do("subscribe", "basic", who, **MONTH)
     shop.card(shop.of(who, "customers")[0]["id"], "pm_card_chargeCustomerFail")
@@ -404,6 +419,7 @@ def test_a_change_that_is_not_paid_says_so(shop: Till, who: str) -> None:
     assert "an invoice is not paid (in_" in done["remedy"]
 
 
+@pytest.mark.wide
 def test_who_cannot_pay_is_told_how(shop: Till) -> None:
     shop.contact("poor")
     shop.customer("poor", card=None)
@@ -412,6 +428,7 @@ def test_who_cannot_pay_is_told_how(shop: Till) -> None:
     assert shop.do("subscribe", "pro", "poor", **MONTH, **SENT)["state"] == "done"
 
 
+@pytest.mark.wide
 def test_nothing_is_sent_while_outbound_is_paused(shop: Till, who: str) -> None:
     with shop.hub.engine.begin() as db:
         pausing.pause(db, "cli:ada")
@@ -425,6 +442,7 @@ def test_nothing_is_sent_while_outbound_is_paused(shop: Till, who: str) -> None:
     assert (shop.requests(who), shop.sold(who)) == ([], [])
 
 
+@pytest.mark.wide
 def test_one_process_at_a_time_changes_a_contact(shop: Till, who: str) -> None:
     with shop.hub.engine.connect() as db:
         key = directory.find(db, False, who).key
@@ -434,6 +452,7 @@ def test_one_process_at_a_time_changes_a_contact(shop: Till, who: str) -> None:
             shop.do("subscribe", "pro", who, **MONTH)
 
 
+@pytest.mark.wide
 def test_without_a_key_that_may_write_it_is_only_looked_at(shop: Till, who: str) -> None:
     def none(_account: Any) -> Any:
         raise WriteKeyMissing(connection="acme")
@@ -447,6 +466,7 @@ def test_without_a_key_that_may_write_it_is_only_looked_at(shop: Till, who: str)
     assert shop.requests(who) == []
 
 
+@pytest.mark.wide
 def test_a_key_that_lacks_a_permission_says_which(shop: Till, who: str) -> None:
     narrow = Key("rk_test_51narrow", {"customers": "write", "subscriptions": "read"})
     shop.sandbox.call(lambda: shop.sandbox.server and shop.sandbox.server.keys.add(narrow))
@@ -457,6 +477,7 @@ def test_a_key_that_lacks_a_permission_says_which(shop: Till, who: str) -> None:
     assert shop.do("subscribe", "pro", who, **MONTH)["state"] == "done"
 
 
+@pytest.mark.wide
 def test_a_subscription_with_a_schedule_is_left_to_it(shop: Till, who: str) -> None:
     shop.do("subscribe", "basic", who, **MONTH)
     body = shop.live.full("subscriptions", shop.of(who, "subscriptions")[0]["id"])
@@ -468,11 +489,13 @@ def test_a_subscription_with_a_schedule_is_left_to_it(shop: Till, who: str) -> N
             )
 
 
+@pytest.mark.wide
 def test_what_stripe_refuses_is_told_as_stripe_says_it(shop: Till, who: str) -> None:
     with pytest.raises(StripeRefused, match=r"No such coupon"):
         shop.preview("subscribe", "pro", who, **MONTH, coupon="no-such-coupon")
 
 
+@pytest.mark.wide
 def test_the_journal_shows_it_without_personal_data(shop: Till) -> None:
     shop.contact("secretive", name="Sally Secret", email="sally@secret.example")
     done = shop.do("subscribe", "basic", "secretive", **MONTH, **SENT)
@@ -524,7 +547,9 @@ def older(shop: Till, seconds: int) -> None:
     )
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("seconds", [0, 3600, 2 * 86_400], ids=["at once", "within a day", "with its key forgotten"])
+@pytest.mark.wide
 def test_what_was_done_without_an_answer_is_found(
     shop: Till, who: str, monkeypatch: pytest.MonkeyPatch, seconds: int
 ) -> None:
@@ -539,6 +564,7 @@ def test_what_was_done_without_an_answer_is_found(
     assert [state for _, _, state in shop.requests(who)] == ["done"]
 
 
+@pytest.mark.wide
 def test_a_customer_made_without_an_answer_is_found(shop: Till, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.contact("lost")
     wish = Wish("subscribe", "pro", **MONTH, **SENT)
@@ -550,6 +576,7 @@ def test_a_customer_made_without_an_answer_is_found(shop: Till, monkeypatch: pyt
     assert [one["id"] for one in shop.of("lost", "customers")] == [done["customer"]]
 
 
+@pytest.mark.wide
 def test_another_command_carries_no_earlier_one_out(shop: Till, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
     dies_meaning(shop, who, Wish("subscribe", "pro", **MONTH), monkeypatch)
     with pytest.raises(SaleUnsettled, match=r"Give the same command again to settle it"):
@@ -561,6 +588,7 @@ def test_another_command_carries_no_earlier_one_out(shop: Till, who: str, monkey
     assert [state for _, _, state in shop.requests(who)] == ["refused", "done"]
 
 
+@pytest.mark.wide
 def test_the_same_command_carries_the_earlier_one_out(shop: Till, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
     dies_meaning(shop, who, Wish("subscribe", "pro", **MONTH), monkeypatch)
     older(shop, 3600)
@@ -569,8 +597,11 @@ def test_the_same_command_carries_the_earlier_one_out(shop: Till, who: str, monk
     assert [state for _, _, state in shop.requests(who)] == ["done"]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("seconds", [0, 2 * 86_400], ids=["at once", "with its key forgotten"])
+@pytest.mark.wide
 @pytest.mark.parametrize("action", ["change", "end", "cancel"])
+@pytest.mark.wide
 def test_a_change_or_an_end_without_an_answer_is_found(
     shop: Till, who: str, monkeypatch: pytest.MonkeyPatch, action: str, seconds: int
 ) -> None:
@@ -590,6 +621,7 @@ def test_a_change_or_an_end_without_an_answer_is_found(
     assert shop.features(who) == {"change": {"seats", "sso"}, "end": {"seats"}, "cancel": set()}[action]
 
 
+@pytest.mark.wide
 def test_what_was_sent_of_a_contact_is_forgotten_with_it(shop: Till, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.contact("gone", name="Sally Gone")
     dies_meaning(shop, "gone", Wish("subscribe", "pro", **MONTH, **SENT), monkeypatch)

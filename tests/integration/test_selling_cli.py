@@ -63,6 +63,7 @@ def test_a_sale_from_the_look_to_the_end(shop: Till, cli: Cli) -> None:
     assert "cancel" in described
 
 
+@pytest.mark.wide
 def test_what_is_wrong_is_told_with_its_exit_code(shop: Till, cli: Cli) -> None:
     shop.contact("poor")
     shop.customer("poor", card="pm_card_chargeCustomerFail")

@@ -92,6 +92,7 @@ def test_a_part_that_sends_more_than_a_few_wants_the_plan_as_well(desk: Desk) ->
         desk.run("many", plan=None)
 
 
+@pytest.mark.wide
 def test_a_part_stops_for_what_it_would_change(desk: Desk) -> None:
     people(desk, "stops", 30)
     desk.run("stops")
@@ -104,6 +105,7 @@ def test_a_part_stops_for_what_it_would_change(desk: Desk) -> None:
     assert desk.run("stops", part=Part(keys=("8", "9")), despite_stops=False)["sent"] == {"update": 2}
 
 
+@pytest.mark.wide
 def test_prices_that_would_be_replaced_stop_a_run(desk: Desk) -> None:
     product = desk.v1.products.create({"name": "Plan"}).id
     desk.learn()
@@ -132,6 +134,7 @@ def define(desk: Desk, finish: str) -> None:
     )
 
 
+@pytest.mark.wide
 def test_invoices_are_finished_by_runs_whose_plan_showed_it_and_by_no_other(desk: Desk) -> None:
     bills(desk, "draft")
     desk.run("bills")
@@ -164,6 +167,7 @@ def looked_at(desk: Desk) -> int | None:
     return desk._looked_at("bills")  # pyright: ignore[reportPrivateUsage]
 
 
+@pytest.mark.wide
 def test_a_first_run_that_died_with_nothing_kept_is_gone_on_with(
     warehouse: Warehouse, sandbox: Sandbox, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +189,7 @@ def test_a_first_run_that_died_with_nothing_kept_is_gone_on_with(
     assert warehouse.rows("select due_at from tidegate.syncs") == [(None,)]
 
 
+@pytest.mark.wide
 def test_what_goes_on_stops_where_the_source_is_empty_by_then(warehouse: Warehouse) -> None:
     warehouse.run(plan=warehouse.plan()["plan"])
     warehouse.write("delete from accounts")
@@ -193,6 +198,7 @@ def test_what_goes_on_stops_where_the_source_is_empty_by_then(warehouse: Warehou
     assert warehouse.run(despite_stops=True)["state"] == "done", "said of an empty model it is meant"
 
 
+@pytest.mark.wide
 def test_rows_that_the_model_has_not_are_named(desk: Desk) -> None:
     people(desk, "typo", 3)
     for asked in (desk.plan, desk.run):
@@ -202,6 +208,7 @@ def test_rows_that_the_model_has_not_are_named(desk: Desk) -> None:
     assert desk.run("typo", part=Part(keys=("1", "x"), if_there=True))["sent"] == {"create": 1}
 
 
+@pytest.mark.wide
 def test_a_row_that_stayed_the_same_is_looked_at_when_it_is_named(desk: Desk) -> None:
     people(desk, "replay", 3)
     desk.run("replay")
@@ -213,6 +220,7 @@ def test_a_row_that_stayed_the_same_is_looked_at_when_it_is_named(desk: Desk) ->
     assert desk.run("replay", part=Part(keys=("1", "2"), full=True))["sent"] == {"update": 1}
 
 
+@pytest.mark.wide
 def test_a_sync_is_not_removed_under_a_run(desk: Desk) -> None:
     people(desk, "leaving", 1)
     desk.run("leaving")
@@ -231,6 +239,7 @@ def test_a_sync_is_not_removed_under_a_run(desk: Desk) -> None:
     assert desk.states("leaving") == {}
 
 
+@pytest.mark.wide
 def test_a_sync_that_was_removed_before_its_run_began_is_unknown(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     people(desk, "removed", 1)
     exclusive = runs.exclusive

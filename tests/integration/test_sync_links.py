@@ -130,6 +130,7 @@ insert into tidegate.links (connection, customer, contact, method) values ('acme
     }
 
 
+@pytest.mark.wide
 def test_two_live_matches_fail_and_are_named(desk: Desk) -> None:
     twins = [desk.v1.customers.create({"email": f"{one}win@links.example"}).id for one in "Tt"]
     desk.learn()
@@ -152,6 +153,7 @@ def test_two_live_matches_fail_and_are_named(desk: Desk) -> None:
     assert desk.asked() == [("POST", f"customers/{twins[0]}", {"name": "Twin"})]
 
 
+@pytest.mark.wide
 def test_a_price_that_changes_is_replaced_when_asked_and_refused_otherwise(desk: Desk) -> None:
     product = desk.v1.products.create({"name": "Replaced"}).id
     desk.learn()
@@ -198,7 +200,9 @@ def waits(desk: Desk, key: str) -> str | None:
     return drafts["why"] if drafts else None
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(("finish", "ends"), [("draft", None), ("finalized", "finalize"), ("sent", "send")])
+@pytest.mark.wide
 def test_an_invoice_is_finished_once_all_its_items_passed(desk: Desk, finish: str, ends: str | None) -> None:
     customer = desk.v1.customers.create({"email": f"{finish}@links.example"}).id
     desk.learn()
@@ -240,6 +244,7 @@ def test_an_invoice_is_finished_once_all_its_items_passed(desk: Desk, finish: st
     assert (desk.run(bills)["sent"], desk.run(lines)["sent"], desk.asked()) == ({}, {}, [])
 
 
+@pytest.mark.wide
 def test_a_quote_is_finalised(desk: Desk) -> None:
     product = desk.v1.products.create({"name": "Quoted"}).id
     price = {"product": product, "currency": "usd", "unit_amount": 900, "recurring": {"interval": "month"}}
@@ -263,6 +268,7 @@ def test_a_quote_is_finalised(desk: Desk) -> None:
     assert (desk.run("offers")["sent"], desk.asked()) == ({}, [])
 
 
+@pytest.mark.wide
 def test_a_row_is_looked_at_again_when_what_it_names_stands_for_another_object(desk: Desk) -> None:
     """A lookup key that another price took over, an e-mail address that another customer has by now, a row of another
     sync that is another object: nothing of the row itself changed.
@@ -310,6 +316,7 @@ def test_a_row_is_looked_at_again_when_what_it_names_stands_for_another_object(d
     assert desk.states("movers")["1"] == ("held", "waits for customers with email moving@links.example")
 
 
+@pytest.mark.wide
 def test_rows_of_a_sync_that_is_not_there_or_of_other_objects_are_no_answer(desk: Desk) -> None:
     desk.table("owners", {"id": "1", "email": "owner@links.example"})
     desk.sync("owners", "customers", {"email": "email"}, {})
@@ -326,6 +333,7 @@ def test_rows_of_a_sync_that_is_not_there_or_of_other_objects_are_no_answer(desk
         syncs.define_sync(db, specs.sync(said), "other")
 
 
+@pytest.mark.wide
 def test_a_row_waits_for_a_parent_that_was_deleted_in_stripe(desk: Desk) -> None:
     desk.table("parents", {"id": "1", "email": "parent@links.example"})
     desk.sync("parents", "customers", {"email": "email"}, {})

@@ -67,6 +67,7 @@ def test_an_address_that_is_no_field_follows_its_row_and_is_not_held_against_str
     assert anew(desk, "logins") == {"nothing": 1}
 
 
+@pytest.mark.wide
 def test_addresses_are_compared_by_one_rule(desk: Desk) -> None:
     there = ["Jörg.STRAßE@marks.example", "ÖZGE@marks.example"]
     for email in there:
@@ -83,6 +84,7 @@ def test_addresses_are_compared_by_one_rule(desk: Desk) -> None:
     assert desk.plan("naming")["counts"]["create"] == 2
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("match", "fields", "where"),
     [
@@ -92,6 +94,7 @@ def test_addresses_are_compared_by_one_rule(desk: Desk) -> None:
         ({"email": "login"}, {"email": {"column": "bill"}}, "fields.email"),
     ],
 )
+@pytest.mark.wide
 def test_what_rows_are_matched_by_is_filled_by_that_column_alone(
     desk: Desk, match: Any, fields: dict[str, Any], where: str
 ) -> None:
@@ -99,6 +102,7 @@ def test_what_rows_are_matched_by_is_filled_by_that_column_alone(
         desk.sync("refused", "customers", match, fields)
 
 
+@pytest.mark.wide
 def test_a_template_that_says_another_address_is_told_by_its_row(desk: Desk) -> None:
     desk.table("templates", {"id": "1", "email": "A@marks.example"}, {"id": "2", "email": "b@marks.example"})
     template = "{% if id == '2' %}x{% endif %}{{ email | downcase }}"
@@ -109,6 +113,7 @@ def test_a_template_that_says_another_address_is_told_by_its_row(desk: Desk) -> 
     )  # fmt: skip
 
 
+@pytest.mark.wide
 def test_a_row_that_found_nothing_is_looked_at_once_something_is_there(desk: Desk) -> None:
     desk.table("waiting", *({"id": str(n), "email": f"{n}@waiting.example", "name": "Ada"} for n in range(3)))
     desk.sync("waiting", "customers", {"email": "email"}, {"name": "name"}, mode="update")
@@ -121,6 +126,7 @@ def test_a_row_that_found_nothing_is_looked_at_once_something_is_there(desk: Des
     assert desk.asked() == [("POST", f"customers/{made}", {"name": "Ada"})]
 
 
+@pytest.mark.wide
 def test_an_address_goes_line_by_line_and_as_a_whole(desk: Desk) -> None:
     row = {"id": "1", "email": "lines@marks.example", "line": "S 1", "more": "2nd floor", "city": "Berlin"}
     desk.table("lines", row)
@@ -140,6 +146,7 @@ def test_an_address_goes_line_by_line_and_as_a_whole(desk: Desk) -> None:
     assert (desk.run("lines")["sent"], desk.asked()) == ({}, [])
 
 
+@pytest.mark.wide
 def test_nothing_is_prorated_as_stripe_likes(shop: Shop, desk: Desk) -> None:
     row = {"id": "1", "mark": "pro", "n": 1, "how": "none", "ends": None, "text": "x"}
     desk.table("pro", row)
@@ -167,6 +174,7 @@ def test_nothing_is_prorated_as_stripe_likes(shop: Shop, desk: Desk) -> None:
                   {"billing_cycle_anchor": {"value": "now"}, "proration_behavior": {"value": "none"}})  # fmt: skip
 
 
+@pytest.mark.wide
 def test_a_value_that_cannot_be_told_stops_its_row_alone(desk: Desk) -> None:
     columns = "'Ada' as name, timestamp '2026-01-01' as since, 'a@odd.example' as email, 'x' as \"self\""
     with duckdb.connect(desk.path) as db:

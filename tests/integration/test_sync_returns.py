@@ -106,6 +106,7 @@ def coming_back(shop: Shop, case: str) -> tuple[str, Mapping[str, Any], dict[str
 @pytest.mark.parametrize(
     "case", [c if c in {"prices", "canceled"} else pytest.param(c, marks=pytest.mark.wide) for c in BACK]
 )
+@pytest.mark.wide
 def test_a_row_that_comes_back_has_a_living_object_again(shop: Shop, case: str) -> None:
     desk, key = shop.desk, f"back_{case}"
     resource, fields, delete = coming_back(shop, case)
@@ -146,6 +147,7 @@ def _of(desk: Desk, resource: str, mark: str) -> list[dict[str, Any]]:
     return desk.marked(resource, "row", mark)
 
 
+@pytest.mark.wide
 def test_what_somebody_else_archived_or_canceled_stays_so(shop: Shop, desk: Desk) -> None:
     rows = [{"id": str(n), "mark": f"theirs-{n}"} for n in range(2)]
     desk.table("theirs", *rows)
@@ -161,6 +163,7 @@ def test_what_somebody_else_archived_or_canceled_stays_so(shop: Shop, desk: Desk
     assert (desk.run("theirs")["sent"], desk.asked()) == ({}, [])
 
 
+@pytest.mark.wide
 def test_what_a_sync_only_changed_is_never_deleted(desk: Desk) -> None:
     one, two = person("handmade"), person("handmade", "2")
     made = desk.v1.customers.create({"email": one["email"], "name": "By hand"}).id
@@ -174,6 +177,7 @@ def test_what_a_sync_only_changed_is_never_deleted(desk: Desk) -> None:
     assert not desk.full("customers", made).get("deleted")
 
 
+@pytest.mark.wide
 def test_what_left_before_is_deleted_once_a_sync_deletes(desk: Desk) -> None:
     one, two = person("later"), person("later", "2")
     desk.table("later", one, two)
@@ -190,6 +194,7 @@ def test_what_left_before_is_deleted_once_a_sync_deletes(desk: Desk) -> None:
     assert desk.run("later")["sent"] == {"create": 1}
 
 
+@pytest.mark.wide
 def test_a_row_that_is_back_before_a_sync_deletes_keeps_its_object(desk: Desk) -> None:
     one, two = person("kept"), person("kept", "2")
     desk.table("kept", one, two)

@@ -61,6 +61,7 @@ def test_products_have_their_fields_again_and_are_deleted_or_archived(desk: Desk
     assert (desk.run("goods", part=FEW)["sent"], desk.asked()) == ({}, []), "rows wait until they change"
 
 
+@pytest.mark.wide
 def test_invoices_go_back_as_drafts_and_what_was_finished_is_named(desk: Desk, customer: str) -> None:
     desk.learn()
     fields = {"customer": {"id": "customer"}, "currency": {"value": "usd"}, "description": "text", **SENT}
@@ -77,7 +78,8 @@ def test_invoices_go_back_as_drafts_and_what_was_finished_is_named(desk: Desk, c
     assert desk.marked("invoices", "row", "note-1") == []
 
     desk.sync("bills", "invoices", MARK, fields, finish="finalized")
-    done = run(desk, "bills", [row | {"mark": "bill-1"}])
+    desk.table("bills", row | {"mark": "bill-1"})
+    done = desk.run("bills")
     assert done["sent"] == {"create": 1, "finalize": 1}
     [bill] = desk.marked("invoices", "row", "bill-1")
     assert bill["status"] in {"open", "paid"}
@@ -89,6 +91,7 @@ def test_invoices_go_back_as_drafts_and_what_was_finished_is_named(desk: Desk, c
     assert way["asked"] == ([("POST", f"invoices/{bill['id']}/void", {})] if bill["status"] == "open" else [])
 
 
+@pytest.mark.wide
 def test_invoice_items_go_until_their_invoice_is_finished(desk: Desk, customer: str) -> None:
     desk.learn()
     fields = {"customer": {"id": "customer"}, "currency": {"value": "usd"}, "amount": "amount", "description": "text"}
@@ -112,6 +115,7 @@ def test_invoice_items_go_until_their_invoice_is_finished(desk: Desk, customer: 
     assert {one.partition(" is ")[0] for one in left["left"]} == {"its invoice"}
 
 
+@pytest.mark.wide
 def test_quotes_go_back_and_are_canceled_and_what_was_finalised_is_named(desk: Desk, customer: str) -> None:
     product = desk.v1.products.create({"name": "Reverted quotes"}).id
     told: dict[str, Any] = {"product": product, "currency": "usd", "recurring": {"interval": "month"}}
@@ -133,7 +137,8 @@ def test_quotes_go_back_and_are_canceled_and_what_was_finalised_is_named(desk: D
     assert desk.full("quotes", offer["id"])["status"] == "canceled"
 
     desk.sync("firm", "quotes", MARK, fields, finish="finalized")
-    done = run(desk, "firm", [row | {"mark": "firm-1"}])
+    desk.table("firm", row | {"mark": "firm-1"})
+    done = desk.run("firm")
     assert done["sent"] == {"create": 1, "finalize": 1}
     way = revert(desk, done)
     [firm] = desk.marked("quotes", "row", "firm-1")

@@ -63,6 +63,7 @@ def test_a_tiered_price_is_made_once(shop: Shop) -> None:
     assert (again(shop.desk, "tiers"), shop.desk.asked()) == ({"nothing": 1}, [])
 
 
+@pytest.mark.wide
 def test_an_anchor_given_once_is_no_reason_to_refuse_what_changes_later(shop: Shop) -> None:
     anchor = shop.desk.full("customers", shop.customer)["created"] + 10 * 86_400
     fields = {
@@ -116,6 +117,7 @@ SOON = ("customers", "quotes")
 
 @pytest.mark.parametrize("winner", ["warehouse", "flag"])
 @pytest.mark.parametrize("case", [c if c in SOON else pytest.param(c, marks=pytest.mark.wide) for c in CASES])
+@pytest.mark.wide
 def test_rows_of_every_resource_with_nested_and_fixed_fields(shop: Shop, case: str, winner: str) -> None:
     resource, match, fields = CASES[case]
     key = f"{case}_{winner}"

@@ -102,6 +102,7 @@ def test_a_row_that_changes_afterwards_is_said_and_not_told_again(desk: Desk) ->
     assert (counted(desk.sandbox), bo in counted(desk.sandbox)) == ({ada: 9}, False)
 
 
+@pytest.mark.wide
 def test_a_sync_that_is_reset_or_made_anew_tells_nothing_twice(desk: Desk) -> None:
     ada, _ = ready(desk)
     desk.table("usage", row(1, at=now() - 60), row(2, at=now() - 60))
@@ -130,12 +131,14 @@ def test_a_sync_that_is_reset_or_made_anew_tells_nothing_twice(desk: Desk) -> No
         ({"fields": {**FIELDS, "customer": {"name": "id"}}}, "fields.customer: it names one of customers by"),
     ],
 )
+@pytest.mark.wide
 def test_what_cannot_be_said_of_usage_is_refused_when_it_is_read(said: dict[str, Any], problem: str) -> None:
     with pytest.raises(SyncInvalid) as wrong:
         specs.sync({"key": "usage", "model": "usage", "resource": "meter_events", "fields": FIELDS} | said)
     assert problem in str(wrong.value)
 
 
+@pytest.mark.wide
 def test_without_a_mode_it_is_insert() -> None:
     said = specs.sync({"key": "usage", "model": "usage", "resource": "meter_events", "fields": FIELDS})
     assert (said.mode, said.columns) == ("insert", ("calls", "owner", "used_at"))
@@ -171,6 +174,7 @@ def test_the_meter_s_own_keys_dimensions_and_the_zone_of_times(desk: Desk) -> No
     assert "payload.who: write `customer` and `value`" in desk.states("usage")["2"][1]
 
 
+@pytest.mark.wide
 def test_a_meter_that_is_not_there_or_takes_nothing_is_named(desk: Desk) -> None:
     ready(desk)
     desk.table("usage", row(1, name="cals"), row(2, name="old"))
@@ -207,6 +211,7 @@ WIDE = pytest.mark.wide
 
 
 @pytest.mark.parametrize("fault", ["500", pytest.param("reset", marks=WIDE), pytest.param("truncate", marks=WIDE)])
+@pytest.mark.wide
 def test_an_answer_that_is_lost_counts_once(desk: Desk, fault: str) -> None:
     ada, _ = ready(desk)
     desk.table("usage", *(row(n, at=now() - 60) for n in range(1, 6)))
@@ -238,6 +243,7 @@ def a_day_later(desk: Desk) -> None:
         db.execute(text("update tidegate.requests set intended_at = intended_at - interval '25 hours'"))
 
 
+@pytest.mark.wide
 def test_after_a_day_the_meter_s_summary_tells_that_it_was_counted(desk: Desk) -> None:
     ada = doubted(desk)
     assert len(identifiers(desk.sandbox)) == 1
@@ -260,6 +266,7 @@ def test_after_a_day_the_summary_tells_that_it_was_not_counted_and_it_is_told(de
     assert counted(desk.sandbox) == {ada: 7}
 
 
+@pytest.mark.wide
 def test_after_a_day_what_the_summary_cannot_tell_is_not_told_again(desk: Desk) -> None:
     ada = doubted(desk, 2)
     told = desk.sandbox.call(lambda: desk.sandbox.state.metering.known)
@@ -276,6 +283,7 @@ def test_after_a_day_what_the_summary_cannot_tell_is_not_told_again(desk: Desk) 
     assert (counted(desk.sandbox), len(identifiers(desk.sandbox))) == ({ada: 3}, 2)
 
 
+@pytest.mark.wide
 def test_a_run_is_taken_back_within_a_day_and_not_told_again(desk: Desk) -> None:
     ada, bo = ready(desk)
     desk.table("usage", row(1, calls=3), row(2, "bo", calls=4))
@@ -299,6 +307,7 @@ def test_a_run_is_taken_back_within_a_day_and_not_told_again(desk: Desk) -> None
     assert ada not in counted(desk.sandbox)
 
 
+@pytest.mark.wide
 def test_of_a_person_who_is_forgotten_nothing_is_told_any_more(desk: Desk) -> None:
     ada, bo = ready(desk)
     desk.table("usage", row(1, calls=3), row(2, "bo", 4))

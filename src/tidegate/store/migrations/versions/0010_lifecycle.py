@@ -5,7 +5,7 @@ from alembic import op
 from tidegate.store import queue_schema
 
 revision = "0010"
-down_revision = "0008"
+down_revision = "0009"
 
 TABLES = """
 create table tidegate.contact_lifecycle (
