@@ -16,12 +16,13 @@ from tests.support.importing import imported
 from tests.support.waiting import until
 from tests.support.warehouse import Warehouse, ready
 
+from tidegate.catalog import journal
 from tidegate.connections import runs
 from tidegate.errors import OutboundPaused, QueryRefused, SyncInvalid, SyncRunning, UsageError
 from tidegate.outbound import dues, pausing, specs, syncs
 from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
-from tidegate.workflows import connect, retention, run_sync, source_reading, sync_stopping, sync_task
+from tidegate.workflows import connect, retention, revert_sync, run_sync, source_reading, sync_stopping, sync_task
 from tidegate.workflows.contacts_forget import forget
 from tidegate.workflows.read_store import read_store
 from tidegate.workflows.run_sync import Wanted
@@ -223,10 +224,10 @@ def test_a_worker_that_stops_leaves_it_due_and_rings(warehouse: Warehouse, conte
 
 def test_what_is_due_and_has_not_begun_is_canceled(warehouse: Warehouse, context: TaskContext) -> None:
     ask(warehouse)
-    assert sync_stopping.cancel(warehouse.hub.engine, "customers") is None
+    assert sync_stopping.cancel(warehouse.hub.engine, "customers", "ada") is None
     assert (due(warehouse), work(context)["state"]) == ({}, "nothing due")
     with pytest.raises(UsageError, match="No run of customers is under way"):
-        sync_stopping.cancel(warehouse.hub.engine, "customers")
+        sync_stopping.cancel(warehouse.hub.engine, "customers", "ada")
 
 
 def test_a_run_that_is_canceled_ends_and_owes_nothing_while_the_worker_goes_on(
@@ -237,7 +238,7 @@ def test_a_run_that_is_canceled_ends_and_owes_nothing_while_the_worker_goes_on(
     settling = run_sync.sync_settling.settle
 
     def cancel_first(engine: Engine, *rest: Any) -> int:
-        assert sync_stopping.cancel(engine, "customers") == last_run(warehouse)
+        assert sync_stopping.cancel(engine, "customers", "ada") == last_run(warehouse)
         assert rest[-1].wait(20), "the run heard of it"
         return settling(engine, *rest)
 
@@ -302,7 +303,7 @@ def test_a_run_that_is_canceled_while_it_reads_ends(
 
     def cancel_first(progress: Callable[[int], None]) -> Callable[[int], None]:
         def told(count: int) -> None:
-            sync_stopping.cancel(warehouse.hub.engine, "customers")
+            sync_stopping.cancel(warehouse.hub.engine, "customers", "ada")
             assert heard[-1].wait(20), "the run heard of it"
             progress(count)
 
@@ -522,3 +523,25 @@ values ('acme', :id, 'x', :at, 'webhook', '{}', :state)""")
     warehouse.run()
     complete = warehouse.rows("select complete_as_of from tidegate.connections")
     assert warehouse.rows("select looked_until from tidegate.syncs") == complete
+
+
+NOTED = {"sync.run", "sync.canceled", "sync.reverted"}
+
+
+def test_who_lets_a_sync_run_or_cancels_it_is_written_down(warehouse: Warehouse) -> None:
+    engine, source_url = warehouse.hub.engine, warehouse.hub.source_url
+    plan = warehouse.plan()["plan"]
+    by_hand = Wanted(plan=plan, despite_stops=True)
+    number = run_sync.run(engine, "customers", source_url, warehouse.hub.stripe_writing, by_hand, by="ada")["run"]
+    sync_task.ask(engine, "customers", "token:ops", Wanted(Part(("1", "2"))))
+    sync_stopping.cancel(engine, "customers", "token:ops")
+    taken_back = revert_sync.revert(engine, number, warehouse.hub.stripe_writing, "bo")["run"]
+    with engine.connect() as db:
+        noted = [one for one in journal.page(db, about="customers") if one["action"] in NOTED]
+    nothing = {"limit": None, "full": False, "if_there": False}
+    assert [(one["by"], one["action"], one["detail"]) for one in reversed(noted)] == [
+        ("ada", "sync.run", nothing | {"run": number, "plan": plan, "despite_stops": True}),
+        ("token:ops", "sync.run", nothing | {"keys": 2, "plan": None, "despite_stops": False}),
+        ("token:ops", "sync.canceled", {}),
+        ("bo", "sync.reverted", {"run": taken_back, "reverts": number, "despite_edits": False}),
+    ]

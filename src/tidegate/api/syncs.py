@@ -202,10 +202,10 @@ def run(name: str, hub: HubOf, token: Operator, response: Response, wanted: NewR
     return Started(sync=name, run=begun)
 
 
-@router.post("/{name:segment}/cancel", dependencies=[requires("operate")])
-def cancel(name: str, hub: HubOf) -> Canceled:
+@router.post("/{name:segment}/cancel")
+def cancel(name: str, hub: HubOf, token: Operator) -> Canceled:
     """Asks the run of a sync that is under way to stop after its requests under way."""
-    return Canceled(sync=name, run=sync_stopping.cancel(hub.engine, name))
+    return Canceled(sync=name, run=sync_stopping.cancel(hub.engine, name, f"token:{token.name}"))
 
 
 @router.get("/{name:segment}/runs", dependencies=[requires("read")])

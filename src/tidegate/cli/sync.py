@@ -152,10 +152,11 @@ def cancel(name: SyncName, as_json: AsJson = False) -> None:
     """
     from tidegate.cli import show
     from tidegate.cli.hub import opened
+    from tidegate.cli.who import person
     from tidegate.workflows import sync_stopping
 
     with opened(may_migrate=True) as hub:
-        number = sync_stopping.cancel(hub.engine, name)
+        number = sync_stopping.cancel(hub.engine, name, person())
     if as_json:
         show.document({"sync": name, "run": number, "asked": True})
     elif number is None:
@@ -214,6 +215,7 @@ def _run(name: str, wanted: "Wanted", as_json: bool) -> None:
 def _sent(hub: "Hub", name: str, wanted: "Wanted", stop: Any) -> dict[str, Any]:
     from tidegate.cli import progress
     from tidegate.cli.progress import Step
+    from tidegate.cli.who import person
     from tidegate.workflows import run_sync
 
     with progress.shown(alike=False) as tell:
@@ -224,7 +226,7 @@ def _sent(hub: "Hub", name: str, wanted: "Wanted", stop: Any) -> dict[str, Any]:
             tell(Step("requests sent", done, max(total, done), done=done >= total))
 
         return run_sync.run(
-            hub.engine, name, hub.source_url, hub.stripe_writing, wanted, stop=stop, progress=told,
+            hub.engine, name, hub.source_url, hub.stripe_writing, wanted, by=person(), stop=stop, progress=told,
             planning_progress=_planning(tell),
         )  # fmt: skip
 

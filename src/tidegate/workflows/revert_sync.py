@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from tidegate.catalog import journal
 from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import RunNotReverted, RunUnknown, SyncRunning, TidegateError
@@ -85,6 +86,7 @@ def revert(
         options = {"connection": account.name, "reverts": run, "by": by, "despite_edits": despite_edits}
         with engine.begin() as db:
             number = runs.begin(db, f"sync:{key}", KIND, options, owner)
+            journal.note(db, by, "sync.reverted", key, run=number, reverts=run, despite_edits=despite_edits)
         reverted = _Reverting(engine, account, number, owner, Way(run), despite_edits, progress)
         state, error = "interrupted", ""
         try:

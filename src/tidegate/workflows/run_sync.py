@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from tidegate.catalog import journal as catalog_journal
 from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import PlanStale, SyncRunning, SyncStopped, TidegateError, WorkStopped
@@ -65,6 +66,7 @@ def run(
     writing: OpenWriting,
     wanted: Wanted | None = None,
     *,
+    by: str = "",
     stop: threading.Event | None = None,
     progress: Callable[[dict[str, Any]], None] | None = None,
     planning_progress: Progress | None = None,
@@ -72,6 +74,7 @@ def run(
 ) -> dict[str, Any]:
     """Sends what differs, and returns {run, state, counts, sent, failed}; `state` is done, incomplete or interrupted.
 
+    `by`: who asked for it, which is written down; empty: a schedule, or it was written down when it was asked for.
     Rows that fail are tried again by the next run. A run of all rows whose process dies is gone on with by any worker;
     so is one that a pause ends, and one that `stop` or an error of `passing` does, where these are given: then the
     caller rings for it. Raises
@@ -92,6 +95,8 @@ def run(
         with engine.begin() as db:
             sync = syncs.sync(db, key)  # it may have been removed until now
             number = runs.begin(db, f"sync:{key}", KIND, {"connection": account.name, **wanted.as_json()}, owner)
+            if by:
+                note(db, by, key, wanted, run=number)
             since = dues.begin(db, key, number, wanted.as_json()) if wanted.part.whole else None
         end = partial(sync_ending.end, sync=key, connection=account.name, run=number, owner=owner, since=since)
         whole, heard = None, sync_stopping.Heard()
@@ -246,6 +251,15 @@ def _keep_unsent(engine: Engine, made: Planning, number: int) -> None:
                 unsent(sync, one, known.get(one.decision.key), live.get(one.decision.object_id or "")) for one in batch
             ]
             rows.keep(db, sync.key, number, kept)
+
+
+def note(db: Connection, by: str, key: str, wanted: Wanted, **more: Any) -> None:
+    """Writes down who lets a sync run, and how; of keys, which may be of people, how many."""
+    told = wanted.as_json()
+    keys = told["part"].pop("keys")
+    rows = {} if keys is None else {"keys": len(keys)}
+    catalog_journal.note(db, by, "sync.run", key, **more, **rows, **told["part"], plan=told["plan"],
+                         despite_stops=told["despite_stops"])  # fmt: skip
 
 
 def process_of(engine: Engine, key: str) -> str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
+from tidegate.catalog import journal
 from tidegate.connections import runs
 from tidegate.errors import UsageError, WorkStopped
 from tidegate.outbound import dues, pausing, syncs
@@ -78,9 +79,9 @@ def _why(engine: Engine, sync: str, run: int) -> str | None:
     return why
 
 
-def cancel(engine: Engine, key: str) -> int | None:
+def cancel(engine: Engine, key: str, by: str) -> int | None:
     """Asks the run of a sync that is under way to stop, and returns its id; None: one was due and had not begun, and is
-    not due any more. Raises SyncUnknown, and UsageError where neither is so.
+    not due any more. Who asked is written down. Raises SyncUnknown, and UsageError where neither is so.
     """
     with engine.begin() as db:
         syncs.sync(db, key)
@@ -88,7 +89,9 @@ def cancel(engine: Engine, key: str) -> int | None:
         last = runs.last(db, f"sync:{key}", "sync")
         if last is not None and last["state"] == "running":
             pausing.ask_to_stop(db, key, int(last["id"]))
+            journal.note(db, by, "sync.canceled", key, run=int(last["id"]))
             return int(last["id"])
-    if not withdrawn:
-        raise UsageError(problem=f"No run of {key} is under way.")
+        if not withdrawn:
+            raise UsageError(problem=f"No run of {key} is under way.")
+        journal.note(db, by, "sync.canceled", key)
     return None

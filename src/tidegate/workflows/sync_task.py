@@ -24,9 +24,12 @@ BUSY_SECONDS = 60
 
 
 def ask(engine: Engine, key: str, by: str, wanted: Wanted | None = None) -> str:
-    """Lets a worker run a sync now, as it is wanted; returns the connection's name. Raises SyncUnknown."""
+    """Lets a worker run a sync now, as it is wanted, and writes down who did; returns the connection's name. Raises
+    SyncUnknown.
+    """
     with engine.begin() as db:
         connection = syncs.sync(db, key).connection or ""
+        running.note(db, by, key, wanted or Wanted())
         dues.ask(db, key, by, None if wanted is None else wanted.as_json())
         Doorbell(engine).ring("run_sync", connection=connection, db=db, sync=key)
     return connection

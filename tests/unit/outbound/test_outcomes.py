@@ -18,6 +18,7 @@ from tidegate.errors import (
     WorkStopped,
 )
 from tidegate.outbound.push.outcomes import failed, succeeded
+from tidegate.outbound.push.redaction import redacted
 from tidegate.outbound.push.requests import Request
 from tidegate.outbound.push.seen import is_done
 from tidegate.outbound.stored_json import stored
@@ -148,3 +149,36 @@ def test_what_an_object_shows_of_a_request(
     resource: str, operation: str, params: dict[str, Any], live: dict[str, Any], done: bool
 ) -> None:
     assert is_done(resource, operation, params, live) is done
+
+
+def test_nothing_of_a_person_is_kept_wherever_it_stands() -> None:
+    address = {"line1": "1 Main St", "city": "Springfield", "state": "Ohio", "country": "US"}
+    settings = {
+        "custom_fields": [{"name": "Owner", "value": "Ann"}],
+        "footer": "Dear Ann",
+        "default_payment_method": "pm",
+    }
+    said = {
+        "address": address, "shipping": {"name": "Ann", "address": address}, "tax": {"ip_address": "10.1.2.3"},
+        "invoice_settings": settings, "state": "open", "metadata": {"value": "pro"},
+    }  # fmt: skip
+    kept = redacted(said, "customers")
+    mark = "[redacted]"
+    assert kept == {
+        "address": {"line1": mark, "city": mark, "state": mark, "country": "US"},
+        "shipping": {"name": mark, "address": {"line1": mark, "city": mark, "state": mark, "country": "US"}},
+        "tax": {"ip_address": mark},
+        "invoice_settings": {
+            "custom_fields": [{"name": mark, "value": mark}], "footer": mark, "default_payment_method": "pm",
+        },
+        "state": "open",
+        "metadata": {"value": "pro"},
+    }  # fmt: skip
+    by_name = {
+        "address.state": "Ohio", "shipping.address.state": "Ohio", "tax.ip_address": "10.1.2.3",
+        "invoice_settings.footer": "Dear Ann", "invoice_settings.custom_fields": [{"value": "Ann"}],
+    }  # fmt: skip
+    assert "Ann" not in str(redacted(by_name, "customers"))
+    assert not any(one in str(redacted(by_name, "customers")) for one in ("Ohio", "10.1.2.3"))
+    told = refusal("Ohio, 10.1.2.3 and Dear Ann are open and pro", said)
+    assert "(x): [redacted], [redacted] and [redacted] are open and pro" in told
