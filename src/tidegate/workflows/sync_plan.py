@@ -168,7 +168,7 @@ def _stage(
         staged.stand(planning.version_of(sync), sync.columns, known)
     with engine.connect() as db:
         staged.touch(rows.touched(db, sync.key, sync.connection or "", sync.resource))
-        if sync.mode != "upsert" and sync.resource not in INSERT_ONLY:  # what was left alone, for Stripe had it or had it not
+        if sync.mode != "upsert" and sync.resource not in INSERT_ONLY:  # what was left alone: Stripe had it, or not
             way, name, column = sync.matched_by
             since = rows.looked_until(db, sync.key)
             values = lookups.said_since(db, sync.connection or "", sync.resource, way, name, since)
