@@ -14,7 +14,7 @@ from tidegate.connections import runs
 from tidegate.errors import MirrorIncomplete, PlanStale, RowsUnknown, SyncInvalid, SyncStopped, SyncUnknown
 from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
-from tidegate.workflows import outbound_changes, sync_history, sync_task
+from tidegate.workflows import outbound_changes, sync_history, sync_plan, sync_task
 from tidegate.workflows.sync_keeping import Keeper
 from tidegate.workflows.sync_plan import Part
 from tidegate.workflows.task_context import TaskContext
@@ -182,7 +182,14 @@ def test_a_first_run_that_died_with_nothing_kept_is_gone_on_with(
         with pytest.raises(RuntimeError, match="killed"):
             warehouse.run(plan=plan)
     assert warehouse.rows("select count(*) from tidegate.sync_rows") == [(0,)]
+    with monkeypatch.context() as dying:  # what goes on dies as well, before it sends anything
+        dying.setattr("tidegate.workflows.sync_settling.settle", dies)
+        dying.setattr("tidegate.workflows.sync_ending.end", lambda *_, **__: None)
+        with pytest.raises(RuntimeError, match="killed"):
+            warehouse.run()
     warehouse.write("insert into accounts values (4, 'Late', 'late@new.example', 'free')")
+    with hub.engine.connect() as db:
+        assert sync_plan.was_begun(db, "customers")
     context = TaskContext(hub.engine, hub.stripe, hub.stripe_writing, hub.source_url)
     assert sync_task.run_sync(context, "acme", "customers")["state"] == "done"
     assert len(customers(sandbox)) == 4

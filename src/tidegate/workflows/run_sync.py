@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from tidegate.catalog import journal as catalog_journal
+from tidegate.catalog import journal as changes
 from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import PlanStale, SyncRunning, SyncStopped, TidegateError, WorkStopped
@@ -258,7 +258,7 @@ def note(db: Connection, by: str, key: str, wanted: Wanted, **more: Any) -> None
     told = wanted.as_json()
     keys = told["part"].pop("keys")
     rows = {} if keys is None else {"keys": len(keys)}
-    catalog_journal.note(db, by, "sync.run", key, **more, **rows, **told["part"], plan=told["plan"],
+    changes.note(db, by, "sync.run", key, **more, **rows, **told["part"], plan=told["plan"],
                          despite_stops=told["despite_stops"])  # fmt: skip
 
 

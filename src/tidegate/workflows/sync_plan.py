@@ -217,7 +217,9 @@ def own_ids(db: Connection, connection: str, ids: Collection[str]) -> Mapping[st
 
 
 def was_begun(db: Connection, key: str) -> bool:
-    """Whether a run of all rows began to send, and did not come to its end: the next one goes on with it."""
+    """Whether a run of all rows began to send, or to go on with one that did, and did not come to its end: the next one
+    goes on with it.
+    """
     return bool(db.scalar(_BEGUN, {"key": key}))
 
 
@@ -226,8 +228,10 @@ insert into tidegate.sync_plans (sync, fingerprint, counts, stops, by)
 values (:sync, :fingerprint, cast(:counts as jsonb), cast(:stops as jsonb), :by) returning id""")
 
 _BEGUN = text("""
-select exists (select from tidegate.syncs s join tidegate.requests q on q.sync = s.key and q.state <> 'unsent'
-  where s.key = :key and s.due_for = 'run ' || q.run)""")
+select exists (select from tidegate.syncs s where s.key = :key and s.due_for like 'run %' and (
+  coalesce((s.asked ->> 'resumed')::boolean, false) or exists (
+    select from tidegate.requests q
+    where q.sync = s.key and q.state <> 'unsent' and s.due_for = 'run ' || q.run)))""")
 
 _OWN_IDS = text("""
 select wanted.id, array_agg(distinct l.customer order by l.customer) as customers

@@ -48,13 +48,20 @@ def settle(
     with engine.connect() as db:
         left = journal.opened(db, sync.key, account.name, kind)
         known = rows.known(db, sync.key, {one.key: one.object_id for one in left})
+        live = lookups.bodies(db, account.name, sync.resource, [one.object_id for one in left if one.object_id])
         marks = lookups.marks(db, account.name, sync.resource, [one.object_id or "" for one in left])
     if left:
         sender = Sender(engine, api, account, sync, run, stop=stop)
         told = sync.resource in INSERT_ONLY
         settling = UsageSettling(engine, api, account, sender) if told else _Settling(api, sync, sender)
         sendings = [
-            Sending(one.id, _planned(one), _request(sync, one), known.get(one.key), marks.get(one.object_id or ""))
+            Sending(
+                one.id,
+                _planned(one),
+                _request(sync, one, live.get(one.object_id or "")),
+                known.get(one.key),
+                marks.get(one.object_id or ""),
+            )
             for one in left
         ]
         settling.settle(sendings, left)
@@ -123,7 +130,7 @@ def _planned(one: Open) -> Planned:
     return Planned(Decision(one.key, one.kind, one.object_id, payload, wanted=one.wanted), one.hash)
 
 
-def _request(sync: Sync, one: Open) -> Request:
+def _request(sync: Sync, one: Open, live: lookups.Object | None) -> Request:
     return Request(
         one.key,
         one.kind,
@@ -135,7 +142,7 @@ def _request(sync: Sync, one: Open) -> Request:
         one.params,
         {},
         one.object_id,
-        lane(sync.resource, _planned(one).decision, None),
+        lane(sync.resource, _planned(one).decision, live.body if live else None),
         one.generation,
         one.idempotency_key,
     )
