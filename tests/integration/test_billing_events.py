@@ -247,6 +247,7 @@ def test_pages_and_filters(shop: Shop) -> None:
     assert [one["id"] for one in bought] == [f"purchase:in_page_{n}:ii_x{n}" for n in (2, 1, 0)]
 
 
+@pytest.mark.wide
 def test_over_http_and_on_the_command_line(shop: Shop, shop_url: str, tmp_path: Path) -> None:
     shop.has(customer("cus_seen"), subscription("sub_seen", customer="cus_seen"))
     shop.has(paid("in_seen", "cus_seen", [recurring("il_seen", 4900, subscription="sub_seen"), once("seen", 500)]))

@@ -55,6 +55,7 @@ def cli(tmp_path: Path, fresh_database_url: str, make_sandbox: Callable[..., San
     return cli
 
 
+@pytest.mark.wide
 def test_from_suggestions_to_a_file_and_back(cli: Words, engine: Engine) -> None:
     waiting = cli.json("mappings", "queue")["waiting"]
     assert len(waiting) > 5
@@ -93,6 +94,7 @@ def test_from_suggestions_to_a_file_and_back(cli: Words, engine: Engine) -> None
     assert "managed by tidegate.yaml" in cli("packages", "publish", "pro", "--feature", "export=true", code=2)
 
 
+@pytest.mark.wide
 def test_mappings_are_set_previewed_and_removed(cli: Words) -> None:
     file = cli.file("a.yaml", "features:\n  - {key: calls, type: metered}\n  - {key: sso, type: boolean}\n")
     cli("config", "apply", file)

@@ -115,6 +115,7 @@ def test_what_a_webhook_brought_is_not_handled_again(live: Live) -> None:
     assert live.one("select source from tidegate.inbox where event_id = :id", id=id_) == "webhook"
 
 
+@pytest.mark.wide
 def test_forty_days_in_steps_end_equal(live: Live, hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> None:
     big = Live(hub, make_sandbox(customers=60), "big")
     imported(hub, big.account)

@@ -169,6 +169,7 @@ def test_a_resource_that_is_none_is_refused_with_the_nearest(cli: Cli, make_sand
     assert "customers" in error["message"]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_import_that_is_told_to_stop_goes_on_the_next_time(
     cli: Cli, make_sandbox: Make, number: signal.Signals, code: int
@@ -284,6 +285,7 @@ def test_the_doctor_finds_a_key_that_does_not_decrypt(cli: Cli, make_sandbox: Ma
     assert [one["check"] for one in malformed["checks"] if one["state"] == "wrong"] == ["secret key", "keys"]
 
 
+@pytest.mark.wide
 def test_a_platform_is_shown_then_connected_and_let_go_with_its_accounts(cli: Cli, make_sandbox: Make) -> None:
     sandbox = make_sandbox(customers=3, months=1, connected=2)
     key = ("--api-key", "-", "--api-base", sandbox.url, "--name", "plat", "--rate", "0")

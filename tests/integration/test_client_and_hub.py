@@ -45,6 +45,7 @@ def hub(database_url: str, home: Path, port: int) -> Iterator[subprocess.Popen[b
         process.wait(20)
 
 
+@pytest.mark.wide
 def test_a_hub_is_killed_and_comes_back(product: Product, fresh_database_url: str, tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -29,6 +29,7 @@ def imported(cli: Cli, sandbox: Sandbox) -> list[dict[str, Any]]:
     return [one for one in waiting["customers"] if one["email"]]
 
 
+@pytest.mark.wide
 def test_waiting_customers_are_accepted_and_put_back(cli: Cli, make_sandbox: Make) -> None:
     first, second, *_ = imported(cli, make_sandbox(customers=12, months=2))
     assert first["customer"] in cli("contacts", "review", "list").stdout
@@ -40,6 +41,7 @@ def test_waiting_customers_are_accepted_and_put_back(cli: Cli, make_sandbox: Mak
     assert "Waiting: nobody" in cli("contacts", "review", "list").stdout
 
 
+@pytest.mark.wide
 def test_contacts_are_renamed_linked_and_merged(cli: Cli, make_sandbox: Make) -> None:
     first, second, *_ = imported(cli, make_sandbox(customers=12, months=2))
     made = cli.json("contacts", "review", "accept", first["customer"], second["customer"])["contacts"]
@@ -57,6 +59,7 @@ def test_contacts_are_renamed_linked_and_merged(cli: Cli, make_sandbox: Make) ->
     assert cli.json("contacts", "alias", "w1", "acme")["contact"] == "account:w1"
 
 
+@pytest.mark.wide
 def test_a_contact_is_shown_refreshed_and_forgotten(cli: Cli, make_sandbox: Make) -> None:
     first, *_ = imported(cli, make_sandbox(customers=12, months=2))
     [ref] = cli.json("contacts", "review", "accept", first["customer"])["contacts"]
@@ -72,6 +75,7 @@ def test_a_contact_is_shown_refreshed_and_forgotten(cli: Cli, make_sandbox: Make
     assert first["email"] not in cli("sql", "select email from stripe.customers", "--csv").stdout
 
 
+@pytest.mark.wide
 def test_settings_are_tried_before_they_are_set(cli: Cli, make_sandbox: Make) -> None:
     sandbox = make_sandbox(customers=8, months=2)
     cli.connect(sandbox)

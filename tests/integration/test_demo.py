@@ -113,6 +113,7 @@ def test_the_demo_proves_the_copy_equal_twice_and_leaves_nothing_running(home: P
         assert alive(home) == []
 
 
+@pytest.mark.wide
 def test_the_page_stays_until_ctrl_c_and_no_second_demo_starts_meanwhile(home: Path) -> None:
     with start(home, "--json") as demo:
         assert demo.stderr is not None
@@ -138,6 +139,7 @@ def test_a_folder_that_is_no_demos_is_left_alone(home: Path) -> None:
     assert [one.name for one in home.iterdir()] == ["precious"]
 
 
+@pytest.mark.wide
 def test_a_killed_demo_leaves_nothing_running_and_the_next_one_begins(home: Path) -> None:
     with start(home) as demo:
         assert demo.stdout is not None

@@ -137,6 +137,7 @@ def test_contacts_links_and_billing_events_are_exported(books: Books, tmp_path: 
         ]
 
 
+@pytest.mark.wide
 def test_the_ledger_on_the_command_line(books: Books, fresh_database_url: str, tmp_path: Path) -> None:
     cli = Cli(tmp_path, fresh_database_url)
     out, unchanged, changed = (str(tmp_path / name) for name in ("out", "in", "other"))

@@ -68,6 +68,7 @@ def test_stages_and_segments_say_who_is_where_and_what_they_are_worth(surfaces: 
     assert "mrr at least 1000" in surfaces.cli("segments", "list").stdout
 
 
+@pytest.mark.wide
 def test_other_stages_hold_after_a_look_at_who_moves(surfaces: Surfaces) -> None:
     seen = surfaces("POST", "/api/stages?preview=true", json={"preset": "journy"})
     assert (seen["contacts"], seen["done"]) == (1, False)
@@ -90,6 +91,7 @@ def test_other_stages_hold_after_a_look_at_who_moves(surfaces: Surfaces) -> None
     assert "no preset" in surfaces.cli("stages", "use", "other", code=2).stderr
 
 
+@pytest.mark.wide
 def test_alerts_are_listed_by_pages_and_moved(surfaces: Surfaces) -> None:
     first = surfaces("GET", "/api/alerts?limit=1")
     second = surfaces("GET", f"/api/alerts?limit=1&after={first['next']}")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 from tests.support.importing import imported
 from tests.support.live import Live
@@ -85,6 +86,7 @@ def lives_on(live: Live, month: int) -> None:
     refreshing.refresh_changed(live.hub.engine, live.account)
 
 
+@pytest.mark.wide
 def test_deriving_everything_anew_changes_nothing(hub: Hub, make_sandbox: Callable[..., Any]) -> None:
     live = Live(hub, make_sandbox(customers=3, months=9))
     imported(hub, live.account)

@@ -79,6 +79,7 @@ join tidegate.contacts k on k.external_id = 'a' || c.n
 on conflict (connection, customer) do update set contact = excluded.contact"""
 
 
+@pytest.mark.wide
 def test_of_a_company_every_group_says_what_its_ledger_says(live: Live) -> None:
     found, equal = company(live)
     assert found == []

@@ -45,6 +45,7 @@ def database_url(fresh_database_url: str) -> str:
     return fresh_database_url
 
 
+@pytest.mark.wide
 def test_connected_the_ledger_is_the_truth_for_every_customer_month_and_movement(hub: Hub, make_sandbox: Make) -> None:
     live = Live(hub, make_sandbox(customers=CUSTOMERS, months=MONTHS, ahead=MONTHS))
     imported(hub, live.account)

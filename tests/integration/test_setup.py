@@ -46,6 +46,7 @@ def test_everything_is_set_up_when_all_is_agreed_to(cli: Cli, make_sandbox: Make
     assert again["refreshed"]["grants"] == 0
 
 
+@pytest.mark.wide
 def test_without_a_terminal_nothing_is_agreed_to_that_was_not_said(cli: Cli, make_sandbox: Make) -> None:
     sandbox = make_sandbox(customers=10, months=2)
     done = set_up(cli, sandbox, "--set", "create_missing=true")
@@ -57,6 +58,7 @@ def test_without_a_terminal_nothing_is_agreed_to_that_was_not_said(cli: Cli, mak
     assert cli.json("mappings", "list")["mappings"] == []
 
 
+@pytest.mark.wide
 def test_a_key_that_may_not_read_all_is_told_and_the_rest_set_up(cli: Cli, make_sandbox: Make) -> None:
     sandbox = make_sandbox(customers=10, months=2)
     cli.connect(sandbox)

@@ -106,6 +106,7 @@ def test_many_changes_of_one_object_within_one_second_end_equal(hub: Hub, make_s
                     id=live.full("subscriptions")["id"]) == "version 49"  # fmt: skip
 
 
+@pytest.mark.wide
 def test_events_of_2020_end_equal(hub: Hub, make_sandbox: MakeSandbox) -> None:
     live = Live(hub, make_sandbox(customers=60, months=3))
     imported(hub, live.account)
@@ -121,6 +122,7 @@ def test_events_of_2020_end_equal(hub: Hub, make_sandbox: MakeSandbox) -> None:
     assert_equal(live)
 
 
+@pytest.mark.wide
 def test_an_outage_longer_than_stripe_keeps_events_ends_equal(hub: Hub, make_sandbox: MakeSandbox) -> None:
     live = Live(hub, make_sandbox(customers=60, months=3))
     imported(hub, live.account)

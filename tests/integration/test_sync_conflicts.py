@@ -189,6 +189,7 @@ def read_anew(desk: Desk) -> None:
     imported(desk.hub, desk.account, full=True)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("winner", ["stripe", "flag"])
 def test_what_an_answer_does_not_show_was_edited_by_nobody(desk: Desk, winner: str) -> None:
     """Stripe shows the lines of a quote only to who asks for them."""
@@ -222,6 +223,7 @@ def test_what_an_answer_does_not_show_was_edited_by_nobody(desk: Desk, winner: s
     assert [one["field"] for one in changes["changes"] + changes["kept"] if one["edited"]] == ["line_items"]
 
 
+@pytest.mark.wide
 def test_what_stripe_won_it_won_although_the_run_was_killed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     def dies(*_: Any) -> None:
         raise RuntimeError("killed")

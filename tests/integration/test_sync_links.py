@@ -37,6 +37,7 @@ def state(desk: Desk, key: str, row: str = "1") -> str:
     return desk.states(key)[row][0]
 
 
+@pytest.mark.wide
 def test_rows_wait_for_what_they_name_and_pass_once_it_is_there(desk: Desk) -> None:
     mark = {"metadata": {"row": "mark"}}
     desk.table("products", {"id": "1", "mark": "p1", "name": "Plan"})

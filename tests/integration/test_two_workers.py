@@ -41,6 +41,7 @@ def database_url(fresh_database_url: str) -> str:
     return fresh_database_url
 
 
+@pytest.mark.wide
 @pytest.mark.timeout(300)
 def test_two_workers_keep_to_both_budgets(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> None:
     limits: dict[str, Any] = {"rate": RATE, "endpoint_rate": ENDPOINT_RATE}

@@ -11,6 +11,7 @@ from tidegate.store import reader, readonly
 from tidegate.store.readonly import Answer
 
 HIDDEN = {
+    "destinations": ("secrets",),
     "connections": sealing.COLUMNS,
     "tokens": ("digest",),
     "sources": ("url",),
