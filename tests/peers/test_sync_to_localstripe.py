@@ -8,6 +8,7 @@ import pytest
 from tests.support.desk import FEW, Desk
 from tests.support.localstripe import LocalStripe, localstripe
 
+from tidegate.errors import MirrorIncomplete
 from tidegate.wiring import Hub
 
 
@@ -51,15 +52,19 @@ def test_customers(desk: Desk, peer: LocalStripe) -> None:
 
 
 def test_products_under_ids_of_ones_own(desk: Desk, peer: LocalStripe) -> None:
+    """It lists no prices, so nobody can tell whether a product can be deleted: such a sync is refused."""
     rows = [{"id": one, "mark": f"p-{one}", "name": f"Plan {one}"} for one in ("gold", "silver")]
     desk.table("plans", *rows)
     fields = {"name": "name", "metadata": {"row": "mark"}}
     desk.sync("plans", "products", {"id": "id"}, fields, delete="remove")
+    with pytest.raises(MirrorIncomplete, match="left out prices"):
+        desk.run("plans", part=FEW)
+    desk.sync("plans", "products", {"id": "id"}, fields)
     assert desk.run("plans", part=FEW)["sent"] == {"create": 2}
     made = found(peer, "/v1/products", "p-")
     assert {one["id"]: one["name"] for one in made.values()} == {"gold": "Plan gold", "silver": "Plan silver"}
-    desk.table("plans", rows[0] | {"name": "Plan of gold"})
+    desk.table("plans", rows[0] | {"name": "Plan of gold"}, rows[1])
     desk.run("plans")
     now = found(peer, "/v1/products", "p-")
-    assert {one["id"]: one["name"] for one in now.values()} == {"gold": "Plan of gold"}
+    assert {one["id"]: one["name"] for one in now.values()} == {"gold": "Plan of gold", "silver": "Plan silver"}
     assert desk.run("plans")["sent"] == {}
