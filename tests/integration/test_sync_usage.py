@@ -92,7 +92,7 @@ def test_a_row_that_changes_afterwards_is_said_and_not_told_again(desk: Desk) ->
     assert "write what differs as a new row" in why
     assert counted(desk.sandbox) == {ada: 7}
     desk.table("usage", row(1, calls=3, at=at), row(2, calls=4, at=at), row(3, calls=2))
-    assert desk.run("usage")["state"] == "done"
+    assert desk.run("usage", plan=None)["state"] == "done"
     assert {state for state, _ in desk.states("usage").values()} == {"sent"}
     assert counted(desk.sandbox) == {ada: 9}
     desk.table("usage", row(3, calls=2))
@@ -218,7 +218,7 @@ def test_an_answer_that_is_lost_counts_once(desk: Desk, fault: str) -> None:
     on_events(desk, lambda n: fault if n in {2, 3} else None)
     first(desk)
     healed(desk)
-    assert desk.run("usage")["state"] == "done"
+    assert desk.run("usage", plan=None)["state"] == "done"
     assert counted(desk.sandbox) == {ada: 5}
     assert len(set(identifiers(desk.sandbox))) == 5
     assert {state for state, _ in desk.states("usage").values()} == {"sent"}
@@ -247,7 +247,7 @@ def a_day_later(desk: Desk) -> None:
 def test_after_a_day_the_meter_s_summary_tells_that_it_was_counted(desk: Desk) -> None:
     ada = doubted(desk)
     assert len(identifiers(desk.sandbox)) == 1
-    assert desk.run("usage")["state"] == "done"
+    assert desk.run("usage", plan=None)["state"] == "done"
     assert desk.states("usage")["1"][0] == "sent"
     assert (counted(desk.sandbox), len(identifiers(desk.sandbox))) == ({ada: 3}, 1)
 

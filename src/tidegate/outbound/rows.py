@@ -75,6 +75,12 @@ def touched(db: Connection, sync: str, connection: str, resource: str) -> list[s
     return list(db.scalars(text(_TOUCHED.format(resource=resource)), values))
 
 
+def skipped(db: Connection, sync: str) -> list[str]:
+    """The keys of rows that were left alone, because Stripe had what they are matched with, or had it not."""
+    statement = text("select key from tidegate.sync_rows where sync = :sync and state = 'skipped'")
+    return list(db.scalars(statement, {"sync": sync}))
+
+
 def looked_until(db: Connection, sync: str) -> datetime | None:
     """Stripe's time until which changes of a sync's objects were looked at; None: no run of all rows ended yet."""
     return db.scalar(text("select looked_until from tidegate.syncs where key = :sync"), {"sync": sync})

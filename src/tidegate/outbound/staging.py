@@ -178,15 +178,18 @@ select key from (select unnest(cast(? as varchar[])) as key) where key not in (s
             said = zip(keys.to_pylist(), cells(values).values, strict=True)
             self.touch([key for key, value in said if is_meant(value)])
 
-    def touch_saying(self, column: str, values: Sequence[str], *, folds: bool) -> None:
-        """Adds rows of the model that say one of these in a column; `folds`: in lower case."""
+    def touch_saying(self, keys: Sequence[str], column: str, values: Sequence[str], *, folds: bool) -> None:
+        """Adds those of these rows that say one of these in a column; `folds`: in lower case."""
         import pyarrow
 
         self.db.register("saying", pyarrow.table({"said": pyarrow.array(values, pyarrow.string())}))
+        self.db.register("asked_keys", pyarrow.table({"key": pyarrow.array(keys, pyarrow.string())}))
         said = f"trim({_quoted(column)}::varchar)"
         self._add(f"""select "_key" as key from model
-where {f"lower({said})" if folds else said} in (select said from saying)""")
+where {f"lower({said})" if folds else said} in (select said from saying)
+  and "_key" in (select key from asked_keys)""")
         self.db.unregister("saying")
+        self.db.unregister("asked_keys")
 
     def note(self, named: Sequence[tuple[Any, Sequence[str]]]) -> None:
         """Keeps what rows name (`field_map.fill.Sought`) and the ids that it stands for, beside the rows."""

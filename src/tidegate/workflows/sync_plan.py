@@ -172,7 +172,7 @@ def _stage(
             way, name, column = sync.matched_by
             since = rows.looked_until(db, sync.key)
             values = lookups.said_since(db, sync.connection or "", sync.resource, way, name, since)
-            staged.touch_saying(column, values, folds=way == "email")
+            staged.touch_saying(rows.skipped(db, sync.key), column, values, folds=way == "email")
         if sync.delete.how == "remove":
             staged.leave(rows.left(db, sync.key))
     if part.full and part.keys is not None:
