@@ -11,6 +11,7 @@ from sqlalchemy.exc import ProgrammingError
 from tests.support import databases
 
 import tidegate.connections.tables
+import tidegate.delivery.tables
 import tidegate.mirror.tables
 import tidegate.outbound.tables
 import tidegate.security.tables  # noqa: F401
