@@ -16,6 +16,7 @@ from tidegate.errors import ImportRunning, StripeKeyInvalid, StripeUnreachable, 
 from tidegate.mirror import changed
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import LocalBudget
+from tidegate.workflows import refresh as refreshing
 from tidegate.workflows import tasks
 from tidegate.workflows.ingest_events import Drained
 from tidegate.workflows.refetch import Refetched
@@ -184,14 +185,34 @@ def test_a_refresh_lets_many_events_go_first_for_a_while(
     with context.engine.begin() as db:
         changed.note(db, "acme", ["cus_1"])
         db.execute(text("update changed_customers set at = at - make_interval(secs => :ago)"), {"ago": changed_ago})
+    flood(context, events)
+    assert tasks.refresh(context, "acme").get("state") == state
+    assert queue.jobs(context.engine) == ([("refresh", "acme", "todo")] if state else [])
+
+
+def flood(context: TaskContext, events: int) -> None:
+    with context.engine.begin() as db:
         db.execute(
             text("""
 insert into inbox (connection, event_id, type, created, source, body)
 select 'acme', 'evt_' || n, 'x', now(), 'webhook', '' from generate_series(1, :events) n"""),
             {"events": events},
         )
-    assert tasks.refresh(context, "acme").get("state") == state
-    assert queue.jobs(context.engine) == ([("refresh", "acme", "todo")] if state else [])
+
+
+def test_a_refresh_under_way_gives_way_to_many_events(context: TaskContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_a_flood(*given: Any) -> refreshing.Refreshed:
+        flood(context, tasks.CROWD + 1)
+        return refreshing.Refreshed()
+
+    monkeypatch.setattr(refreshing, "refresh", with_a_flood)
+    with context.engine.begin() as db:
+        for n in range(refreshing.ROWS + 1):
+            changed.note(db, "acme", [f"cus_{n}"])
+    tasks.refresh(context, "acme")
+    with context.engine.begin() as db:
+        assert len(changed.take(db, "acme", 100)) == 1
+    assert queue.jobs(context.engine) == [("refresh", "acme", "todo")]
 
 
 @pytest.mark.parametrize("due", ["now()", "now() + interval '1 hour'"])

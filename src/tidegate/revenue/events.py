@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from tidegate.delivery.outbox import Told, tell
 from tidegate.errors import UsageError
 from tidegate.revenue import billing_load
-from tidegate.revenue.billing.deriving import Derived
+from tidegate.revenue.billing.deriving import Derived, by_date
 from tidegate.revenue.billing.event import NAMES
 from tidegate.revenue.billing.keeping import Recorded, reconcile
 from tidegate.store.bulk import Texts
@@ -46,7 +46,7 @@ def keep_events(db: Connection, connection: str, customers: Sequence[str], as_of
     stored = [_recorded(row) for row in rows(db, _STORED, where)]
     written = reconcile(
         stored,
-        derived.events,
+        sorted(derived.events, key=by_date),
         unsettled=derived.unsettled,
         withdrawn=derived.withdrawn,
         as_of=as_of,

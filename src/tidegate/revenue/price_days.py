@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 WORTH = "worth"
 
+MANY = 10_000
+"""Rows written in one go from which on PostgreSQL is told at once how many there are; autovacuum comes too late."""
+
 
 class Edge(NamedTuple):
     """An end of a span: at that instant (epoch seconds) what is paid for the price a month changes by `amount`."""
@@ -83,9 +86,10 @@ def bring(work: "DuckDBPyConnection", db: Connection, ledger: Ledger) -> None:
                 copy.write(block)
     work.execute("drop table ledger_days")
     db.execute(text("analyze pg_temp.ledger_priced"))
-    for statement in (_DROP, _PUT):
-        db.execute(statement, values)
+    written = sum(db.execute(statement, values).rowcount for statement in (_DROP_OTHERS, _DROP, _PUT))
     db.execute(text("drop table pg_temp.ledger_priced"))
+    if written > MANY:
+        db.execute(text("analyze tidegate.price_days"))
 
 
 _ADD = text("""
@@ -131,10 +135,13 @@ on commit drop""")
 
 _COPY = f"copy pg_temp.ledger_priced ({_COLUMNS}) from stdin (format csv, null '\\N')".encode()
 
+_DROP_OTHERS = text("delete from tidegate.price_days where connection = :connection and edition <> :edition")
+
+# Not in one statement with the above: an `or` keeps PostgreSQL from joining, and then each row reads all the others.
 _DROP = text("""
-delete from tidegate.price_days d where connection = :connection and (edition <> :edition or not exists (
+delete from tidegate.price_days d where connection = :connection and edition = :edition and not exists (
   select from pg_temp.ledger_priced p
-  where (p.currency, p.day, p.price, p.product, p.kind) = (d.currency, d.day, d.price, d.product, d.kind)))""")
+  where (p.currency, p.day, p.price, p.product, p.kind) = (d.currency, d.day, d.price, d.product, d.kind))""")
 
 # What stands as it is is not even locked.
 _PUT = text(f"""

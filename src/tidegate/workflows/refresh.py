@@ -83,16 +83,23 @@ _COUNTED = ("customers", "contacts", "linked", "created", "queued", "grants", "t
 
 
 def refresh_changed(
-    engine: Engine, account: Account, *, seconds: float = float("inf"), stop: threading.Event | None = None
+    engine: Engine,
+    account: Account,
+    *,
+    seconds: float = float("inf"),
+    stop: threading.Event | None = None,
+    giving_way: Callable[[], bool] = lambda: False,
 ) -> Refreshed:
-    """Refreshes the customers that wait in the queue, until none does or for about so many seconds."""
+    """Refreshes the customers that wait in the queue: until none does, for about so many seconds, or until
+    `giving_way()`, asked before each batch, says that others go first.
+    """
     done = Refreshed()
     end = time.monotonic() + seconds
     with engine.begin() as db:
         if accounts.hold(db, account.name):
             _note_naming(db, account.name)
     while not (stop and stop.is_set()):
-        if time.monotonic() >= end:
+        if time.monotonic() >= end or giving_way():
             done.more = True
             break
         with engine.begin() as db:

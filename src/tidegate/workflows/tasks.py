@@ -150,14 +150,19 @@ def refresh(context: TaskContext, connection: str) -> dict[str, Any]:
         account = next((one for one in accounts.every(db) if one.name == connection), None)
     if account is None:
         return {"connection": connection, "state": "purged"}
-    with context.engine.connect() as db:
-        crowded = inbox.floods(db, connection, CROWD)
-        patient = crowded and changed.patience_left(db, connection, PATIENCE)
-    if patient:
+
+    def events_first() -> bool:
+        with context.engine.connect() as db:
+            return inbox.floods(db, connection, CROWD) and changed.patience_left(db, connection, PATIENCE)
+
+    if events_first():
         ring_for_refresh(context, connection, delay=LULL)
         return {"connection": connection, "state": "put_off"}
-    seconds = 1.0 if crowded else SLICE
-    done = refreshing.refresh_changed(context.engine, account, seconds=seconds, stop=context.stop)
+    with context.engine.connect() as db:
+        crowded = inbox.floods(db, connection, CROWD)
+    done = refreshing.refresh_changed(
+        context.engine, account, seconds=1.0 if crowded else SLICE, stop=context.stop, giving_way=events_first
+    )
     if done.more or context.stop.is_set():
         ring_for_refresh(context, connection, delay=LULL if crowded else 0)
     ring_for_deliveries(context)

@@ -12,10 +12,16 @@ from tidegate.revenue.billing.pieces import pieces
 from tidegate.revenue.billing.refunded import Withdrawn, refunded, withdrawn
 
 
+def by_date(event: Event) -> tuple[int, str]:
+    """The key that puts events in order."""
+    return event.at, event.id
+
+
 @dataclass(slots=True)
 class Derived:
-    """Events of customers, by date. `unsettled`: invoices of which too little is known yet, so nothing is said of them.
-    `withdrawn`: by the id of an event that may have been recorded, when and how what it told was taken back.
+    """Events, one customer's after the other's, each's by date. `unsettled`: invoices of which too little is known
+    yet, so nothing is said of them. `withdrawn`: by the id of an event that may have been recorded, when and how what
+    it told was taken back.
     """
 
     events: list[Event] = field(default_factory=list[Event])
@@ -24,18 +30,19 @@ class Derived:
 
     def add(self, dossier: Dossier, catalog: Catalog) -> None:
         """Adds the events of a customer."""
+        events: list[Event] = []
         for bill in dossier.bills:
             if bill.invoice.deleted or bill.invoice.status in {"draft", None}:
                 continue
             if not bill.settled:
                 self.unsettled.add(bill.invoice.id or "")
                 continue
-            self.events += _of_bill(bill, dossier.who, catalog)
+            events += _of_bill(bill, dossier.who, catalog)
             self.withdrawn.update(withdrawn(bill))
-        self.events += changes(dossier.stretches, dossier.who, catalog, dossier.paid_since)
-        self.events += (returned(one, dossier.who, catalog) for one in dossier.returns)
-        self.events += (canceled(one, dossier.stretches, dossier.who, catalog) for one in dossier.ended)
-        self.events.sort(key=lambda event: (event.at, event.id))
+        events += changes(dossier.stretches, dossier.who, catalog, dossier.paid_since)
+        events += (returned(one, dossier.who, catalog) for one in dossier.returns)
+        events += (canceled(one, dossier.stretches, dossier.who, catalog) for one in dossier.ended)
+        self.events += sorted(events, key=by_date)
 
 
 def _of_bill(bill: Bill, who: Who, catalog: Catalog) -> Iterator[Event]:
