@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx._transports.default as transports
 import pytest
+import typer.testing
 from cryptography.fernet import Fernet
 from hypothesis import settings as hypothesis_settings
 from tests.support import databases
@@ -18,6 +21,10 @@ if TYPE_CHECKING:
 
 hypothesis_settings.register_profile("tests", deadline=None)
 hypothesis_settings.load_profile("tests")
+
+# Made once: the certificates that an HTTP client trusts, and the tree of commands. Each takes as long as a short test.
+transports.create_ssl_context = cache(transports.create_ssl_context)  # pyright: ignore[reportPrivateImportUsage]
+typer.testing._get_command = cache(typer.testing._get_command)  # pyright: ignore
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -80,7 +80,9 @@ def create(server_url: str, name: str, *, template: str = "template1") -> None:
     """Creates a database as a copy of another that nobody is connected to."""
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(
-            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
+            sql.SQL("create database {} template {} strategy file_copy").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
         )
 
 

@@ -146,10 +146,12 @@ def _parent() -> socket.socket:
 def serve(number: int) -> None:
     """The parent: forks a child for each message until nobody can ask any more. One thread, no connections."""
     import tidegate
+    from tidegate.cli import tree
 
     for module in pkgutil.walk_packages(tidegate.__path__, "tidegate."):
         if not module.name.endswith(".__main__") and not module.name.startswith(LEFT_OUT):
             importlib.import_module(module.name)
+    tree()
     assert threading.active_count() == len(os.listdir("/proc/self/task")) == 1, "a fork keeps one thread only"
     gc.collect()
     gc.freeze()

@@ -1,9 +1,12 @@
 """The command line: one file per noun or verb; each imports what is heavy only when it runs."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from tidegate import __version__
 from tidegate.cli import (
@@ -148,6 +151,14 @@ app.add_typer(tokens.app, name="tokens", rich_help_panel="Keep going")
 app.add_typer(secrets.app, name="secrets", rich_help_panel="Keep going")
 
 
+@cache
+def tree() -> TyperGroup:
+    """All commands, as they are run; made once, which takes as long as a short command does."""
+    made = get_command(app)
+    assert isinstance(made, TyperGroup)
+    return made
+
+
 def main() -> None:
     """The program `tidegate`; ends the process with its exit code."""
-    app()
+    tree()()
