@@ -295,6 +295,7 @@ def test_a_parent_that_is_gone_has_no_list_and_its_children_vanished(live: Live)
     assert findings(live, "product_features") == {"product_features": {"vanished": children}}
 
 
+@pytest.mark.wide
 def test_an_audit_of_everything_checks_the_invariants(live: Live) -> None:
     live.run("insert into tidegate.versions (connection, resource, object_id, at, certainty, digest, data) "
              "select connection, resource, 'in_never', at, certainty, digest, data from tidegate.versions "

@@ -318,6 +318,7 @@ def recorded(live: Live, role: str) -> list[tuple[str, int | None]]:
     return [(row["name"], row["amount"]) for row in rows]
 
 
+@pytest.mark.wide
 def test_every_invoice_of_a_company_adds_up(company: Live) -> None:
     """Billed + one-time + tax − balance and credits applied = payments."""
     rows = company.rows("""
@@ -392,6 +393,7 @@ def test_what_is_told_of_whom(company: Live, role: str, names: list[str]) -> Non
     assert [name for name, _ in recorded(company, role)] == names
 
 
+@pytest.mark.wide
 def test_what_comes_after_the_connection_is_told(company: Live) -> None:
     company.sandbox.advance(4 * 86_400)
     company.catch_up()

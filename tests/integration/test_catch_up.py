@@ -60,6 +60,7 @@ def at(instant: datetime | None) -> int:
     return int(instant.timestamp())
 
 
+@pytest.mark.wide
 def test_the_first_time_reads_all_that_stripe_has_also_after_an_import(live: Live) -> None:
     assert held(live) > 100
     imported(live.hub, live.account)
@@ -70,6 +71,7 @@ def test_the_first_time_reads_all_that_stripe_has_also_after_an_import(live: Liv
     assert live.catch_up()["new"] == 0
 
 
+@pytest.mark.wide
 def test_what_the_import_has_read_is_not_fetched_again_for_the_events_before(live: Live) -> None:
     imported(live.hub, live.account)
     before = live.sandbox.stats()["requests"]
@@ -78,6 +80,7 @@ def test_what_the_import_has_read_is_not_fetched_again_for_the_events_before(liv
     assert {name for name in after if after[name] != before.get(name, 0)} <= {"GET /v1/events"}
 
 
+@pytest.mark.wide
 def test_the_place_stays_a_minute_behind_and_its_second_is_read_again(live: Live) -> None:
     live.catch_up()
     place = at(live.standing().events_until)
@@ -152,6 +155,7 @@ def test_a_gap_is_said_until_an_import_has_closed_it(live: Live) -> None:
     assert live.audit()["clean"] is True
 
 
+@pytest.mark.wide
 def test_a_first_reading_long_after_the_import_finds_the_gap(live: Live) -> None:
     imported(live.hub, live.account)
     began = live.one("select options -> 'began' from tidegate.runs")
@@ -372,6 +376,7 @@ def test_pages_of_nothing_but_unreadable_events_are_passed(live: Live) -> None:
     assert caught["seen"] == held(live)
 
 
+@pytest.mark.wide
 def test_a_gap_whose_ring_was_lost_is_rung_for_again_until_a_full_import_has_answered(live: Live) -> None:
     imported(live.hub, live.account)
     live.catch_up()

@@ -146,6 +146,7 @@ def test_commands_that_read_do_not_migrate_and_say_what_to_run(tmp_path: Path, e
     assert cli.json("status")["connections"] == []
 
 
+@pytest.mark.wide
 def test_several_connections_want_a_name_and_never_mix(cli: Cli, make_sandbox: Make) -> None:
     one, two = make_sandbox(customers=3, months=1), make_sandbox(customers=4, months=1, seed=2)
     cli.connect(one, "one")

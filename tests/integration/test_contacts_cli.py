@@ -99,6 +99,7 @@ def test_settings_are_tried_before_they_are_set(cli: Cli, make_sandbox: Make) ->
     assert "has no =" in cli("contacts", "settings", "--set", "kind", code=2).stderr
 
 
+@pytest.mark.wide
 def test_a_list_of_contacts_is_taken_from_a_file_or_standard_input(
     cli: Cli, tmp_path: Path, make_sandbox: Make
 ) -> None:

@@ -159,6 +159,7 @@ def test_other_people_keep_what_is_theirs(shop: Shop) -> None:
     ]
 
 
+@pytest.mark.wide
 def test_a_contact_with_an_id_of_yours_keeps_it_and_cannot_be_unmerged(shop: Shop) -> None:
     everything(shop)
     shop.has(person(2), subscription("sub_2", [item("si_2", "sub_2")], customer="cus_2"))
@@ -274,6 +275,7 @@ def test_a_stale_preview_erases_nothing(shop: Shop) -> None:
     assert places(shop.engine, SECRET) == before
 
 
+@pytest.mark.wide
 def test_a_second_import_an_audit_and_one_after_a_purge_find_nothing_to_say(
     hub: Hub, make_sandbox: Callable[..., "Sandbox"]
 ) -> None:

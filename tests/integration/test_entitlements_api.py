@@ -230,6 +230,7 @@ def test_product_code_may_check_and_consume_and_nothing_else(product: Product) -
         assert {nobody.request(*one, headers=wrong).status_code for one in [*paths, *uses, *people]} == {401}
 
 
+@pytest.mark.wide
 def test_a_revoked_token_ends_within_five_seconds(product: Product, client: Client) -> None:
     assert client.get(f"{HERE}/sso").status_code == 200
     with product.engine.begin() as db:

@@ -47,6 +47,7 @@ def exported(books: Books, directory: Path) -> dict[str, Any]:
     return {one["table"]: one["rows"] for one in told["tables"]}
 
 
+@pytest.mark.wide
 def test_what_is_derived_of_an_export_is_what_the_hub_keeps(books: Books, tmp_path: Path) -> None:
     tables = exported(books, tmp_path / "out")
     spans = pyarrow.parquet.read_table(tmp_path / "out/spans.parquet")

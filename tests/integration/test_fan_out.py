@@ -117,6 +117,7 @@ def test_every_account_becomes_a_connection_with_the_platforms_key(platform: Str
     assert names(platform.hub) == ["plat", *NEW]
 
 
+@pytest.mark.wide
 def test_two_accounts_imported_at_once_are_each_a_mirror_of_its_own(platform: Stripe) -> None:
     platform.fan_out()
     with ThreadPoolExecutor(3) as side_by_side:

@@ -58,6 +58,7 @@ def _lift_the_pace(url: str) -> None:
         db.execute("update tidegate.connections set rate = 0, endpoint_rate = 0")
 
 
+@pytest.mark.wide
 def test_what_the_howto_shows_works(
     shell: Callable[..., str], make_sandbox: Callable[..., Sandbox], fresh_database_url: str
 ) -> None:

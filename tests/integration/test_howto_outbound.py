@@ -35,6 +35,7 @@ def sandbox(
     settings.cache_clear()
 
 
+@pytest.mark.wide
 def test_what_it_shows_works(sandbox: Sandbox, tmp_path: Path) -> None:
     reader = Reader({"KEY": "1"})
     told: dict[str, str] = {}

@@ -27,6 +27,7 @@ def shop(fresh_database_url: str, secret_key: str, tmp_path: Path, monkeypatch: 
     settings.cache_clear()
 
 
+@pytest.mark.wide
 def test_what_it_shows_works(shop: Till, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = Reader({})
     reader.instead |= {"TOKEN": reader.token, "RUN": "2"}  # the import was the first

@@ -60,6 +60,7 @@ def shop(fresh_database_url: str) -> Iterator[Shop]:
         yield shop
 
 
+@pytest.mark.wide
 def test_prices_are_mapped_as_the_howto_shows(shop: Shop, tmp_path: Path) -> None:
     reader = Reader({"CONTACT": "1@example.com"})
     reader.instead["9190c81b5bde06b0b34eca4600abf6da"] = reader.token
@@ -91,6 +92,7 @@ def test_prices_are_mapped_as_the_howto_shows(shop: Shop, tmp_path: Path) -> Non
     assert {"suggestion.accepted", "mapping.set", "package.published", "package.migrated"} <= done
 
 
+@pytest.mark.wide
 def test_ids_are_yours_as_the_howto_shows(shop: Shop) -> None:
     shop.settings()
     made = {"customer": "cus_123"}
@@ -137,6 +139,7 @@ def has_contact(shop: Shop, id_: str) -> None:
         directory.make(db, False, Making("account", id_))
 
 
+@pytest.mark.wide
 def test_a_feature_is_gated_as_the_howto_shows(fresh_database_url: str) -> None:
     with sold(fresh_database_url) as product:
         with product.engine.begin() as db:

@@ -117,7 +117,10 @@ def test_chosen_resources_alone_are_read_but_what_they_name_is_fetched(hub: Hub,
                        "(select from stripe.prices p where p.id = i.price)") == 0  # fmt: skip
 
 
-@pytest.mark.parametrize("faults", ["429=0.05", "500=0.05", "reset=0.03", "truncate=0.03"])
+@pytest.mark.parametrize(
+    "faults",
+    ["429=0.05", "truncate=0.03", *(pytest.param(one, marks=pytest.mark.wide) for one in ("500=0.05", "reset=0.03"))],
+)
 def test_faults_of_stripe_cost_nothing(hub: Hub, make_sandbox: MakeSandbox, faults: str) -> None:
     sandbox = make_sandbox(customers=60, faults=faults)
     from tests.support.importing import stripe
@@ -199,6 +202,7 @@ def test_two_imports_of_one_connection_do_not_run_side_by_side(hub: Hub, company
             imported(hub, account)
 
 
+@pytest.mark.wide
 def test_two_connections_live_side_by_side(hub: Hub, company: "Sandbox", make_sandbox: MakeSandbox) -> None:
     other = make_sandbox(customers=20, seed=7)
     first, second = connected(hub, company, "acme"), connected(hub, other, "beta")

@@ -147,6 +147,7 @@ def test_a_list_whose_cursor_was_deleted_is_read_on(hub: Hub, make_sandbox: Make
     assert have == truth + 1, "the deleted one was read before, and only an event or an audit can tell"
 
 
+@pytest.mark.wide
 def test_an_object_that_goes_while_its_list_is_followed_is_no_problem(hub: Hub, make_sandbox: MakeSandbox) -> None:
     sandbox = make_sandbox(customers=100)
     account = connected(hub, sandbox)
@@ -159,6 +160,7 @@ def test_an_object_that_goes_while_its_list_is_followed_is_no_problem(hub: Hub, 
     assert "invoices" not in differences(hub, sandbox), "looked at once more and buried"
 
 
+@pytest.mark.wide
 def test_an_item_that_goes_while_its_list_is_followed_is_no_problem(hub: Hub, make_sandbox: MakeSandbox) -> None:
     sandbox = make_sandbox(customers=100)
     account = connected(hub, sandbox)
@@ -229,6 +231,7 @@ def test_a_full_import_buries_what_went_without_an_event(hub: Hub, make_sandbox:
         assert audit(hub.engine, account, api)["clean"]
 
 
+@pytest.mark.wide
 def test_a_full_import_keeps_what_exists_in_no_list(
     hub: Hub, make_sandbox: MakeSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

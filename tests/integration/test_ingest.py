@@ -272,6 +272,7 @@ begin if new.id = 'cus_poison' then raise 'no such luck'; end if; return new; en
 create trigger refuse before insert or update on stripe.customers for each row execute function refuse()"""
 
 
+@pytest.mark.wide
 def test_a_poison_event_costs_no_other_and_ends_parked(live: Live) -> None:
     live.run(REFUSE)
     live.told(*(event("customer.created", customer(f"cus_{n}"), 100, f"evt_{n:03}") for n in range(199)))
@@ -494,6 +495,7 @@ def test_nothing_is_written_for_a_connection_that_was_purged_meanwhile(live: Liv
         assert db.scalar(text("select count(*) from tidegate.inbox where state = 'waiting'")) == 1
 
 
+@pytest.mark.wide
 def test_what_is_named_and_gone_is_asked_for_once(live: Live) -> None:
     """Until something else is heard of it, or a sweep."""
 

@@ -258,6 +258,7 @@ def test_tidegate_yaml_says_by_what_the_ledger_is_kept(books: Books) -> None:
         previewing.preview(engine, config_file.apply(wrong, "me"))
 
 
+@pytest.mark.wide
 def test_the_commands(books: Books, fresh_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [who] = books.who("lea")
     books.pays(who, 1000)

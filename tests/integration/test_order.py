@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 from tests.support.builders import customer, invoice, item, subscription
 from tests.support.shop import SEATS, Shop, opened
@@ -128,6 +129,7 @@ truncate tidegate.contacts restart identity cascade;
 delete from tidegate.package_versions where version = 2"""
 
 
+@pytest.mark.wide
 def test_the_order_of_events_makes_no_difference(fresh_database_url: str) -> None:
     with opened(fresh_database_url) as shop:
         shop.settings(metadata_keys=["account_id"])

@@ -28,6 +28,7 @@ def problems(live: Live) -> dict[str, Any]:
     return {one["code"]: one for one in status(live.hub.engine)["connections"][0]["problems"]}
 
 
+@pytest.mark.wide
 def test_an_account_that_is_not_activated_is_imported_and_said_to_be(hub: Hub, make_sandbox: MakeSandbox) -> None:
     live = Live(hub, make_sandbox(customers=10, months=2, livemode=True, activated=False))
     assert imported(hub, live.account)["state"] == "done"
@@ -42,7 +43,10 @@ def test_an_account_that_is_not_activated_is_imported_and_said_to_be(hub: Hub, m
     assert problems(live) == {}
 
 
-@pytest.mark.parametrize("path", ["/v1/customers", "/v1/quotes", "/v1/subscriptions"])
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/customers", *(pytest.param(one, marks=pytest.mark.wide) for one in ("/v1/quotes", "/v1/subscriptions"))],
+)
 def test_an_audit_of_a_list_that_never_ends_says_so_and_compares_the_rest(
     hub: Hub, make_sandbox: MakeSandbox, path: str
 ) -> None:

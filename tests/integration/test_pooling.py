@@ -89,6 +89,7 @@ def test_pooling_by_transaction_is_refused(
         assert "session-pooled" in str(refused.value)
 
 
+@pytest.mark.wide
 def test_pooling_by_session_works(empty_database_url: str, tmp_path: Path) -> None:
     with pooled(empty_database_url, "session") as url:
         cli = Cli(tmp_path, url)

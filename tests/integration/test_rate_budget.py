@@ -67,6 +67,7 @@ def row_of(engine: Engine, endpoint: str) -> dict[str, float]:
     return dict(row._mapping)
 
 
+@pytest.mark.wide
 def test_two_processes_share_one_rate_evenly_and_use_it_up(engine: Engine) -> None:
     script = DRAW.format(source=str(SOURCE), url=engine.url.render_as_string(hide_password=False), endpoint=LIST)
     processes = [
