@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from tidegate import __version__
 from tidegate.api import (
+    actions,
     auth,
     billing_events,
     catalog_changes,
@@ -46,7 +47,7 @@ NOUNS = (
     *(features, mappings, packages, catalog_changes),
     billing_events,
     revenue,
-    lifecycle,
+    *(lifecycle, actions),
     *(sources, models, syncs, outbound),
     *(destinations, outbox),
 )

@@ -26,7 +26,7 @@ from tidegate.errors import (
     DestinationUnreachable,
 )
 from tidegate.secrets import Vault
-from tidegate.workflows import contact_properties, delivery_messages
+from tidegate.workflows import contact_properties, delivery_messages, lifecycle_actions
 
 TESTED = "destination.tested"
 """The type of the sample that `test` sends where events are taken."""
@@ -138,7 +138,10 @@ def replay(db: Connection, key: str, by: str, deliveries: Sequence[int] | None =
 
 
 def remove(db: Connection, key: str, by: str) -> dict[str, int]:
-    """Removes a destination with what is due to it. Raises DestinationUnknown and ManagedByFile."""
+    """Removes a destination with what is due to it. Raises DestinationUnknown, ManagedByFile, and ActionInvalid where
+    actions send to it.
+    """
+    lifecycle_actions.refuse_in_use(db, key)
     found = stored.remove(db, key)
     journal.note(db, by, "destination.removed", key)
     return found
@@ -349,7 +352,8 @@ _PAST_EVENTS = text(f"""
 insert into tidegate.deliveries (destination, outbox, contact)
 select :key, o.id, o.contact from tidegate.outbox o
 left join tidegate.connections n on n.name = o.connection left join tidegate.contacts k on k.key = o.contact
-where o.at >= :since and o.type not like 'billing_event.%' and o.type ~ :pattern and {_MODE}
+where o.at >= :since and o.type not like 'billing_event.%' and o.type <> 'action.fired' and o.type ~ :pattern
+  and {_MODE}
   and not exists (select from tidegate.deliveries d where d.outbox = o.id and d.destination = :key)
 order by o.id""")
 
