@@ -105,6 +105,8 @@ GUARDED = [
     ("POST", "/api/alerts/1/snooze", "operate"),
     ("POST", "/api/alerts/1/dismiss", "operate"),
     ("POST", "/api/alerts/1/reopen", "operate"),
+    ("PUT", "/api/contacts/1/suppression", "operate"),
+    ("DELETE", "/api/contacts/1/suppression", "operate"),
     ("GET", "/api/actions", "read"),
     ("GET", "/api/actions/suggested", "read"),
     ("GET", "/api/actions/1", "read"),

@@ -31,7 +31,7 @@ class Acting(People):
 
     def destination(self, key: str, kind: str = "files", *, livemode: bool | None = False, **said: Any) -> None:
         """Defines a destination; of files it never comes to be written."""
-        options = {"path": "/nowhere", "events": []} | said if kind == "files" else said
+        options: dict[str, Any] = {"path": "/nowhere", "events": []} | said if kind == "files" else said
         with self.hub.engine.begin() as db:
             destinations.define(
                 db, key, kind, options, variables={}, vault=_no_secrets if kind == "files" else lambda: self.hub.vault,

@@ -30,6 +30,7 @@ from tidegate.api import (
     runs,
     selling,
     sources,
+    suppression,
     syncs,
     usage,
     webhooks,
@@ -43,7 +44,7 @@ from tidegate.workflows.doorbell import Doorbell
 
 NOUNS = (
     *(webhooks, health, integration, runs),
-    *(contacts, contact_reviews, selling, entitlements, usage),
+    *(contacts, contact_reviews, suppression, selling, entitlements, usage),
     *(features, mappings, packages, catalog_changes),
     billing_events,
     revenue,

@@ -127,6 +127,8 @@ join tidegate.destinations d on d.events <> '' and (
 left join tidegate.connections c on c.name = t.connection
 left join tidegate.contacts k on k.key = t.contact
 where (not t.history or t.type like 'billing_event.%')
+  and (t.type = 'contact.forgotten' or not exists (
+    select from tidegate.suppressed_contacts s where s.contact = t.contact))
   and (d.livemode is null or coalesce(c.livemode, k.livemode, d.livemode) = d.livemode)
 order by t.id""")
 
@@ -143,7 +145,8 @@ select d.key, t.id, t.contact
 from told t
 join tidegate.destinations d on d.key = t.destination
 join tidegate.contacts k on k.key = t.contact
-where d.livemode is null or d.livemode = k.livemode
+where (d.livemode is null or d.livemode = k.livemode)
+  and not exists (select from tidegate.suppressed_contacts s where s.contact = t.contact)
 order by t.id""")
 
 

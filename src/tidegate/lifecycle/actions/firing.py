@@ -104,7 +104,7 @@ def _carry_out(db: Connection, action: Action, decided: Sequence[Decision], as_o
             if one.state == "fired":
                 messages[place] = addressed(action, one, who[one.candidate.contact])
         except DestinationInvalid as error:
-            faults[place] = str(error.facts["problem"])
+            faults[place] = " ".join(str(error.facts["problem"]).split())
     kept = _keep(db, action, decided, who, as_of, faults)
     tell_addressed(db, [message for place, several in messages.items() if place in kept for message in several])
     for one in decided:

@@ -33,7 +33,7 @@ def _has(properties: Any, goal: Goal) -> bool:
     at: Any = properties
     for part in goal.property.split("."):
         at = at.get(part) if isinstance(at, Mapping) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-    return at is not None and (goal.value is None or at == goal.value)
+    return at is not None and (goal.value is None or bool(at == goal.value))  # pyright: ignore[reportUnknownArgumentType]
 
 
 def settle(db: Connection, as_of: datetime) -> int:

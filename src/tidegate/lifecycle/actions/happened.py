@@ -226,7 +226,7 @@ select n.contact, n.occurrence, n.at, n.what, n.reasons, n.untold, c.kind || ':'
   c.livemode
 from ({rows}) n
 join tidegate.contacts c on c.key = n.contact and c.merged_into is null and c.forgotten_at is null
-where true"""
+where not exists (select from tidegate.suppressed_contacts s where s.contact = n.contact)"""
 
 _UNDECIDED = """not exists (
   select from tidegate.action_occurrences d

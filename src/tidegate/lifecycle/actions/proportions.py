@@ -52,6 +52,6 @@ def verdict(reached: int, of: int, other_reached: int, other_of: int) -> str:
             f"were held out; each side needs {FEW} at least."
         )
     if found.low <= 0 <= found.high:
-        return "No difference can be told from chance yet: the interval holds 0."
+        return "A difference cannot be told from chance yet: the interval holds 0."
     side = ("more", "above") if found.value > 0 else ("less", "below")
     return f"Those that were acted on reached it {side[0]} often: the interval lies {side[1]} 0."

@@ -95,7 +95,7 @@ class _Reader:
         return Trigger(kind, self._keys(f"on.{kind}", rest, takes))
 
     def _keys(self, where: str, said: Any, what: str) -> tuple[str, ...]:
-        several = cast("list[Any]", said) if isinstance(said, list) else [said]
+        several: list[Any] = cast("list[Any]", said) if isinstance(said, list) else [said]
         there = cast("Sequence[str]", getattr(self._known, what))
         for one in several:
             if one not in there:
@@ -118,12 +118,12 @@ class _Reader:
         return tuple(self._step(one, f"do.{place}", on) for place, one in enumerate(listed))
 
     def _step(self, said: Any, where: str, on: Trigger) -> Step:
-        told = cast("Mapping[str, Any]", said) if isinstance(said, Mapping) else {}
+        told = _mapping(said)
         self.names(told, _STEP, f"{where}.")
-        destination = told.get("destination")
+        destination = str(told.get("destination") or "")
         there = self._known.destinations
         if destination not in there:
-            self.refuse(f"{where}.destination", missing("destination", str(destination or ""), there))
+            self.refuse(f"{where}.destination", missing("destination", destination, there))
         elif there[destination] in NO_EVENTS:
             self.refuse(
                 f"{where}.destination", f"{destination} takes properties of contacts, no events ({there[destination]})"
@@ -136,12 +136,12 @@ class _Reader:
                 self.wrong += [Wrong(f"{where}.{name}", one) for one in wording.wrong(name, text, on)]
         if not texts["template"] and not texts["event"]:
             self.refuse(where, "it says what is sent: a template (Liquid), or an event (its name there)")
-        return Step(str(destination), **{name: str(text) for name, text in texts.items()})
+        return Step(destination, **{name: str(text) for name, text in texts.items()})
 
     def goal(self, said: Any) -> Goal | None:
         if said is None:
             return None
-        told = cast("Mapping[str, Any]", said) if isinstance(said, Mapping) else {}
+        told = _mapping(said)
         self.names(told, _GOAL, "goal.")
         reach, days, path = told.get("reach"), told.get("within_days"), told.get("property", "")
         if reach not in GOALS:
@@ -154,6 +154,10 @@ class _Reader:
         if told.get("value") is not None and not isinstance(told["value"], str | int | float):
             self.refuse("goal.value", "it is a text, a number, true or false")
         return Goal(str(reach), days, str(path), told.get("value"))
+
+
+def _mapping(said: Any) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", said) if isinstance(said, Mapping) else {}
 
 
 _ONE_OF = {

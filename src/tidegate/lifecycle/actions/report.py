@@ -36,7 +36,7 @@ def report(db: Connection, one: Stored, as_of: Any) -> dict[str, Any]:
             "mrr": [],
         }
     values = {"action": one.key, "goal": json.dumps(goal), "as_of": as_of}
-    groups = {state: dict.fromkeys(_GROUP, 0) for state in ("fired", "held_out")}
+    groups: dict[str, dict[str, int]] = {state: dict.fromkeys(_GROUP, 0) for state in ("fired", "held_out")}
     for row in db.execute(_GROUPS, values):
         groups[row.state] = {name: getattr(row, name) for name in _GROUP}
     shown = {name: dict(group) | {"share": _share(group)} for name, group in groups.items()}

@@ -39,7 +39,7 @@ def values(
         for part in path:
             into = into.setdefault(part, {})
         into[last] = shown(value)
-    trigger = dict(what) | {"kind": said["kind"], "at": said["at"]}
+    trigger: dict[str, Any] = dict(what) | {"kind": said["kind"], "at": said["at"]}
     if isinstance(trigger.get("amount"), int) and trigger.get("currency"):
         trigger["amount"] = str(money.decimal(trigger["amount"], str(trigger["currency"])))
     return {
@@ -63,7 +63,7 @@ def shown(value: Any) -> Any:
 
 def sample(on: Trigger) -> dict[str, Any]:
     """Values of nobody, with everything that there can be."""
-    contact = dict.fromkeys(_CONTACT, "something") | {"properties": {}}
+    contact: dict[str, Any] = {**dict.fromkeys(_CONTACT, "something"), "properties": {}}
     facts = {name: field.values[0] if field.values and field.kind == "text" else _SAMPLES[field.kind]
              for name, field in CONTACT_FIELDS.known.items()}  # fmt: skip
     says = KINDS[on.kind].says
