@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="What is done when something happens to a contact.", no_args_is_help=True)
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="What the action is called.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, metavar="N")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, metavar="N", help="How many are shown.")]
 
 
 @app.command("list")
