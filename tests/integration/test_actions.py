@@ -11,7 +11,7 @@ from tidegate.delivery.outbox import as_history
 from tidegate.lifecycle import due
 from tidegate.lifecycle.actions.stored import one
 from tidegate.wiring import Hub
-from tidegate.workflows import lifecycle_actions
+from tidegate.workflows import demo_actions, lifecycle_actions
 from tidegate.workflows.lifecycle_rules import change, preset, rules_of
 
 
@@ -96,6 +96,27 @@ select key, 'active', 10 from tidegate.contacts""")
         ("renewal", "renewal_in_days"),
     }
     assert len(people.sent()) == 3
+
+
+def test_the_offered_actions_fire_once_they_are_switched_on(people: Acting) -> None:
+    key = people.add(status="active", interval_months=12, renews_at=day(40), trial_ends_at=day(20))
+    people.pass_()
+    assert demo_actions.begin(people.hub.engine, "log", as_of=people.now) == [
+        "renewal-coming",
+        "payment-failed",
+        "trial-ending",
+        "at-risk",
+    ]
+    people.set(key, ends_at=day(60))
+    people.pass_(1)
+    people.pass_(11)
+    people.pass_(6)
+    fired = {"renewal-coming": 1, "payment-failed": 0, "trial-ending": 1, "at-risk": 1}
+    assert demo_actions.done(people.hub.engine) == fired
+    texts = {one["action"]: one["text"] for one in people.sent()}
+    assert texts["renewal-coming"].startswith("acme renews on 24 April 2026, worth")
+    assert texts["trial-ending"] == "The trial of acme ends on 04 April."
+    assert "ends_at is known: yes" in texts["at-risk"]
 
 
 def test_a_renewal_is_told_once_and_the_next_one_again(people: Acting) -> None:

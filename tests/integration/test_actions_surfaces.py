@@ -9,7 +9,6 @@ import pytest
 from httpx import Client
 from tests.support.acting import Acting
 from tests.support.command_line import Cli
-from tests.support.howto import blocks
 from tests.support.importing import connected
 from tests.support.post import SECRET
 from tests.support.receiver import receiving

@@ -75,6 +75,7 @@ def test_each_trigger_is_taken(on: Any) -> None:
     ("said", "where", "words"),
     [
         ({"key": "a b"}, "key", "letters, digits"),
+        ({"key": "suggested"}, "key", "call it otherwise"),
         ({"colour": 1}, "colour", "there is no key 'colour'"),
         ({"cooldown": 1}, "cooldown", "perhaps cooldown_days"),
         ({"on": None}, "on", "one trigger"),

@@ -55,9 +55,7 @@ def begin(db: Connection, one: Stored, as_of: datetime) -> int:
     """Notes for whom what it waits for has come already: it does not fire for them. Returns how many they are."""
     if one.action is None or KINDS[one.action.on.kind].takes != "days":
         return 0
-    found = happened.news(db, one.key, one.action.on, since=as_of, seen=as_of, as_of=as_of)
-    _keep(db, one.action, [Decision(each, "passed", "before", each.reasons) for each in found], {}, as_of)
-    return len(found)
+    return happened.pass_over(db, one.key, one.action.on, as_of)
 
 
 def decisions(

@@ -43,6 +43,12 @@ def news(
     return _found(db, f"{_EVERY.format(rows=_rows(on, past=False))} and {_UNDECIDED} {_ORDER}", on, given)
 
 
+def pass_over(db: Connection, action: str, on: Trigger, as_of: datetime) -> int:
+    """Decides of all for whom what comes near has come already that nothing is done; returns how many they are."""
+    given = {"action": action, "as_of": as_of, "seen": as_of, "days": on.days}
+    return db.execute(text(_PASS_OVER.format(rows=_rows(on, past=False))), given).rowcount
+
+
 def past(db: Connection, on: Trigger, begin: datetime, end: datetime) -> list[Candidate]:
     """What happened from `begin` until before `end`, whoever was told of it then; by time."""
     return _found(db, f"{_EVERY.format(rows=_rows(on, past=True))} {_ORDER}", on, {"begin": begin, "end": end})
@@ -231,5 +237,10 @@ where not exists (select from tidegate.suppressed_contacts s where s.contact = n
 _UNDECIDED = """not exists (
   select from tidegate.action_occurrences d
   where d.action = :action and d.contact = n.contact and d.occurrence = n.occurrence)"""
+
+_PASS_OVER = """
+insert into tidegate.action_occurrences (action, contact, occurrence, at, decided_at, state, why, what, reasons)
+select :action, n.contact, n.occurrence, n.at, :as_of, 'passed', 'before', n.what, '[]'
+from ({rows}) n order by n.contact on conflict do nothing"""
 
 _ORDER = "order by n.at, n.contact, n.occurrence"

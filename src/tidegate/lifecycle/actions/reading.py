@@ -16,6 +16,8 @@ NAMES = ("key", "name", "on", "when", "cooldown_days", "do", "goal", "hold_out",
 _STEP = ("destination", "template", "title", "event")
 _GOAL = ("reach", "within_days", "property", "value")
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+TAKEN = "suggested"
+"""`GET /api/actions/suggested` is no action."""
 MOST_STEPS = 10
 MOST_HELD_OUT = 0.5
 NO_EVENTS = ("hubspot", "http")
@@ -32,6 +34,8 @@ def read(said: Any, known: Known) -> tuple[Action | None, list[Wrong]]:
     key, name = told.get("key"), told.get("name") or ""
     if not isinstance(key, str) or not _KEY.fullmatch(key):
         reader.refuse("key", "it is up to 64 letters, digits, _ and -")
+    if key == TAKEN:
+        reader.refuse("key", f"{TAKEN} is what is offered; call it otherwise")
     if not isinstance(name, str):
         reader.refuse("name", "it is a text")
     on, when = reader.trigger(told.get("on")), reader.condition(told.get("when"))
