@@ -11,7 +11,7 @@ from tidegate.delivery.outbox import as_history
 from tidegate.lifecycle import due
 from tidegate.lifecycle.actions.stored import one
 from tidegate.wiring import Hub
-from tidegate.workflows import demo_actions, lifecycle_actions
+from tidegate.workflows import action_problems, demo_actions, lifecycle_actions
 from tidegate.workflows.lifecycle_rules import change, preset, rules_of
 
 
@@ -304,6 +304,8 @@ def test_an_action_that_names_what_is_gone_waits_and_makes_up_for_it(people: Act
     with people.hub.engine.connect() as db:
         assert "there is no destination 'other'" in lifecycle_actions.shown(db, "mine")["problem"]
         assert one(db, "mine").action is None
+        [problem] = action_problems.of_installation(db)
+    assert (problem.code, problem.subject) == ("action_unusable", "mine")
     people.run("update tidegate.destinations set key = 'other' where key = 'another'")
     assert people.pass_(1).fired == 1
 

@@ -234,6 +234,7 @@ def test_a_suppressed_contact_is_told_to_nobody_by_nobody(people: Acting, surfac
     people.destination("all", "files", events=["*"], properties=["name"])
     people.set(key, status="paused")
     assert people.pass_(1).fired == 0
+    assert people.decided("paused") == [("passed", "suppressed")]
     people.run("update tidegate.contacts set name = 'Acme' where key = :key", key=key)
     with people.hub.engine.begin() as db:
         backfilled = destinations.backfill(

@@ -137,6 +137,7 @@ WHY = {
     "begin": "it came with an import",
     "condition": "`when` does not hold",
     "cooldown": "cooldown",
+    "suppressed": "nobody is told of it",
     "mode": "the destination is of the other mode",
 }
 

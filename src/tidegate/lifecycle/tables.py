@@ -183,7 +183,7 @@ action_occurrences = Table(
     Column("decided_at", Time, nullable=False),
     Column("state", Text, nullable=False, comment="fired, held_out, passed or failed"),
     Column("why", Text, nullable=False, server_default="",
-           comment="passed: before, begin, condition, cooldown or mode; failed: what is wrong"),
+           comment="passed: before, begin, suppressed, …; failed: what is wrong"),
     Column("what", JSONB, nullable=False, comment="what the trigger says of it"),
     Column("reasons", JSONB, nullable=False),
     Column("goal", Text, comment="open, reached, missed, or moot: it held before; null: there is none"),

@@ -31,6 +31,7 @@ def states(found: list[Candidate], asked: Any = None, fired: Any = None, **said:
 def test_imports_modes_and_conditions_pass_over() -> None:
     tree = {"holds": False, "says": "mrr is above 1", "value": 0}
     found = [candidate(1, untold=True), candidate(2, livemode=True), candidate(3), candidate(4), candidate(5)]
+    found.append(candidate(6, suppressed=True))
     asked = {1: tree, 2: tree, 3: tree, 4: tree | {"holds": True}}
     assert states(found, asked) == [
         ("passed", "begin"),
@@ -38,6 +39,7 @@ def test_imports_modes_and_conditions_pass_over() -> None:
         ("passed", "condition"),
         ("fired", ""),
         ("passed", "condition"),
+        ("passed", "suppressed"),
     ]
 
 

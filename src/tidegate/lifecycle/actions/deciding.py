@@ -13,7 +13,7 @@ State = Literal["fired", "held_out", "passed"]
 
 
 class Decision(NamedTuple):
-    """What becomes of it; `why` it is passed over: begin, mode, condition or cooldown."""
+    """What becomes of it; `why` it is passed over: begin, suppressed, mode, condition or cooldown."""
 
     candidate: Candidate
     state: State
@@ -45,6 +45,8 @@ def decide(
         passed = ""
         if one.untold:
             passed = "begin"
+        elif one.suppressed:
+            passed = "suppressed"
         elif one.livemode not in modes:
             passed = "mode"
         elif asked is not None and not (tree and tree["holds"]):

@@ -19,7 +19,7 @@ COMMITTED = "interval '1 hour'"
 
 class Candidate(NamedTuple):
     """Something that happened to a contact (internal key; `ref` its name). `at`: when. `untold`: it came with an
-    import, or the contact did.
+    import, or the contact did. `suppressed`: nobody is told of it.
     """
 
     contact: int
@@ -31,6 +31,7 @@ class Candidate(NamedTuple):
     ref: str
     name: str
     livemode: bool
+    suppressed: bool = False
 
 
 def news(
@@ -59,7 +60,7 @@ def _found(db: Connection, statement: str, on: Trigger, given: dict[str, Any]) -
     return [
         Candidate(
             row.contact, row.occurrence, row.at, row.what, [*_said(on, row.what), *row.reasons], row.untold, row.ref,
-            row.name, row.livemode,
+            row.name, row.livemode, row.suppressed,
         )
         for row in db.execute(text(statement), values)
     ]  # fmt: skip
@@ -229,10 +230,10 @@ where o.type in ('entitlement.granted', 'entitlement.changed', 'entitlement.revo
 
 _EVERY = """
 select n.contact, n.occurrence, n.at, n.what, n.reasons, n.untold, c.kind || ':' || c.external_id as ref, c.name,
-  c.livemode
+  c.livemode, exists (select from tidegate.suppressed_contacts s where s.contact = n.contact) as suppressed
 from ({rows}) n
 join tidegate.contacts c on c.key = n.contact and c.merged_into is null and c.forgotten_at is null
-where not exists (select from tidegate.suppressed_contacts s where s.contact = n.contact)"""
+where true"""
 
 _UNDECIDED = """not exists (
   select from tidegate.action_occurrences d

@@ -229,7 +229,7 @@ comment on column tidegate.action_occurrences.occurrence is
 comment on column tidegate.action_occurrences.at is 'when it happened';
 comment on column tidegate.action_occurrences.state is 'fired, held_out, passed or failed';
 comment on column tidegate.action_occurrences.why is
-    'passed: before, begin, condition, cooldown or mode; failed: what is wrong';
+    'passed: before, begin, suppressed, …; failed: what is wrong';
 comment on column tidegate.action_occurrences.what is 'what the trigger says of it';
 comment on column tidegate.action_occurrences.goal is
     'open, reached, missed, or moot: it held before; null: there is none';
