@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.lifecycle.actions.deciding import decide, held_out
-from tidegate.lifecycle.actions.happened import Candidate
-from tidegate.lifecycle.actions.spec import Action, Step, Trigger
+from tidegate.lifecycle.actions.spec import Action, Candidate, Step, Trigger
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 BOTH = frozenset({True, False})

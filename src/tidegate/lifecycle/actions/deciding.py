@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from tidegate.conditions.explain import reasons
-from tidegate.lifecycle.actions.happened import Candidate
-from tidegate.lifecycle.actions.spec import Action
+from tidegate.lifecycle.actions.spec import Action, Candidate
 
 State = Literal["fired", "held_out", "passed"]
 

@@ -18,8 +18,7 @@ from tidegate.errors import DestinationInvalid
 from tidegate.lifecycle.actions import happened, stored, wording
 from tidegate.lifecycle.actions.deciding import Decision, decide
 from tidegate.lifecycle.actions.goals import at_stake
-from tidegate.lifecycle.actions.happened import Candidate
-from tidegate.lifecycle.actions.spec import KINDS, Action
+from tidegate.lifecycle.actions.spec import KINDS, Action, Candidate
 from tidegate.lifecycle.actions.stored import Stored
 from tidegate.lifecycle.placing import asked
 from tidegate.lifecycle.rules import named

@@ -5,33 +5,16 @@ whoever looks when, so that it is decided once.
 """
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, text
 
-from tidegate.lifecycle.actions.spec import Trigger
+from tidegate.lifecycle.actions.spec import Candidate, Trigger
 
 LATE = "interval '7 days'"
 """What Stripe tells later than this after it happened is history."""
 COMMITTED = "interval '1 hour'"
 """Transactions are shorter: what was written down before the last look, and was seen by nobody then, is found so."""
-
-
-class Candidate(NamedTuple):
-    """Something that happened to a contact (internal key; `ref` its name). `at`: when. `untold`: it came with an
-    import, or the contact did. `suppressed`: nobody is told of it.
-    """
-
-    contact: int
-    occurrence: str
-    at: datetime
-    what: dict[str, Any]
-    reasons: list[str]
-    untold: bool
-    ref: str
-    name: str
-    livemode: bool
-    suppressed: bool = False
 
 
 def news(

@@ -1,7 +1,8 @@
-"""What an action is, and what a person says of one: read, and checked against what there is."""
+"""What an action is, what it may name, and what can have happened to a contact: plain values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 Takes = Literal["stages", "segments", "alerts", "movements", "features", "events", "days", "nothing"]
@@ -104,3 +105,20 @@ class Known:
     movements: Sequence[str] = ()
     events: Sequence[str] = ()
     destinations: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class Candidate(NamedTuple):
+    """Something that happened to a contact (internal key; `ref` its name). `at`: when. `untold`: it came with an
+    import, or the contact did. `suppressed`: nobody is told of it.
+    """
+
+    contact: int
+    occurrence: str
+    at: datetime
+    what: dict[str, Any]
+    reasons: list[str]
+    untold: bool
+    ref: str
+    name: str
+    livemode: bool
+    suppressed: bool = False
