@@ -193,6 +193,19 @@ def test_actions_are_written_switched_and_looked_at_alike(people: Acting, surfac
     assert surfaces("GET", "/api/actions/won", 404)["type"].endswith("action-unknown")
 
 
+def test_the_plan_says_in_words_what_becomes_of_whom(people: Acting, surfaces: Surfaces, tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_text(
+        f"stages: [{{key: all}}]\nsegments: [{{key: us, when: {MINE}}}]{FILE.replace('customer', 'all')}"
+    )
+    told = surfaces.cli("config", "plan", str(tmp_path / "f.yaml"), code=1).stdout
+    assert "; 1 contacts move: 1 trial → all" in told
+    assert "; 1 contacts move: 1 come into us" in told
+    assert "it would have fired 0 times in the last 30 days" in told
+
+
+MINE = "{field: id, is: acme}"
+
+
 def test_commands_tell_people(people: Acting, surfaces: Surfaces) -> None:
     assert "actions suggest" in surfaces.cli("actions", "list").stdout
     offered = surfaces.cli("actions", "suggest").stdout

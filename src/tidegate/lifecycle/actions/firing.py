@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -91,11 +91,13 @@ def _modes(db: Connection, action: Action) -> frozenset[bool]:
 
 
 def _carry_out(db: Connection, action: Action, decided: Sequence[Decision], as_of: datetime, done: Fired) -> None:
-    news = [one for one in decided if one.state != "passed"]
-    who = _who(db, sorted({one.candidate.contact for one in news}), as_of) if news else {}
+    news = sorted({one.candidate.contact for one in decided if one.state != "passed"})
+    who = _who(db, news, as_of) if news else {}
+    # Who was merged or forgotten this very moment is nobody any more.
+    decided = [one for one in decided if one.state == "passed" or one.candidate.contact in who]
     messages: dict[tuple[int, str], list[Addressed]] = {}
     faults: dict[tuple[int, str], str] = {}
-    for one in news:
+    for one in decided:
         place = (one.candidate.contact, one.candidate.occurrence)
         try:
             if one.state == "fired":
@@ -114,7 +116,7 @@ def _carry_out(db: Connection, action: Action, decided: Sequence[Decision], as_o
 def addressed(action: Action, one: Decision, who: Mapping[str, Any]) -> list[Addressed]:
     """The messages of an occurrence, one for each destination. Raises DestinationInvalid where a template fails."""
     happening = one.candidate
-    at = instant(happening.at.replace(microsecond=0))
+    at = instant(happening.at.astimezone(UTC).replace(microsecond=0))
     said = {"action": action.key, "name": action.name, "kind": action.on.kind, "at": at}
     seen = wording.values(who["contact"], who["facts"], happening.what, one.reasons, **said)
     data = {

@@ -1,7 +1,7 @@
 """What templates of actions see of a contact and of what happened; and whether a template can be filled with it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, cast
@@ -55,7 +55,7 @@ def values(
 def shown(value: Any) -> Any:
     """A fact as a template shows it: times as text, numbers with two decimals at most."""
     if isinstance(value, datetime):
-        return instant(value.replace(microsecond=0))
+        return instant(value.astimezone(UTC).replace(microsecond=0))
     if isinstance(value, Decimal):
         return plain(round(value, 2))
     return value
