@@ -12,6 +12,7 @@ from tidegate.lifecycle import due
 from tidegate.lifecycle.actions.stored import one
 from tidegate.wiring import Hub
 from tidegate.workflows import action_problems, demo_actions, lifecycle_actions
+from tidegate.workflows.fire_actions import fire_actions
 from tidegate.workflows.lifecycle_rules import change, preset, rules_of
 
 
@@ -235,6 +236,30 @@ def test_the_condition_is_asked_when_it_happens_and_not_later(people: Acting) ->
     assert sorted(people.decided()) == [("fired", ""), ("passed", "condition")]
     people.set(small, mrr_total=500)
     assert people.pass_(1).fired == 0
+
+
+def test_many_are_decided_by_parts_and_none_twice(people: Acting) -> None:
+    keys = [people.add(f"c{number:02}", status="trialing") for number in range(30)]
+    people.pass_()
+    people.act({"enters_stage": "customer"}, cooldown_days=1)
+    for key in keys:
+        people.set(key, status="active")
+    people.place(1)
+    fired = fire_actions(people.hub.engine, as_of=people.now, at_once=7)
+    assert (fired.fired, fired.passed) == (30, 0)
+    assert [one["text"].partition(":")[0] for one in people.sent()] == [f"c{number:02}" for number in range(30)]
+    assert fire_actions(people.hub.engine, as_of=people.now, at_once=7).fired == 0
+
+
+def test_what_was_decided_of_a_merged_contact_is_decided_of_whom_it_is_now(people: Acting) -> None:
+    kept, other = people.add("kept", renews_at=day(40)), people.add("other", renews_at=day(20))
+    people.pass_()
+    people.act({"renewal_in_days": 10})
+    assert people.pass_(12).fired == 1
+    people.run("update tidegate.contacts set merged_into = :kept where key = :other", kept=kept, other=other)
+    people.set(kept, renews_at=day(20))
+    assert people.pass_(1).fired == 0
+    assert people.decided() == [("fired", ""), ("passed", "merged")]
 
 
 def test_cooldown_is_of_each_contact(people: Acting) -> None:

@@ -137,6 +137,7 @@ WHY = {
     "begin": "it came with an import",
     "condition": "`when` does not hold",
     "cooldown": "cooldown",
+    "merged": "it was decided of a contact that is part of it now",
     "suppressed": "nobody is told of it",
     "mode": "the destination is of the other mode",
 }

@@ -1,7 +1,7 @@
 """Fires actions, in the caller's transaction: what is decided, and what is due to destinations, exist together."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +24,8 @@ from tidegate.lifecycle.placing import asked
 from tidegate.lifecycle.rules import named
 
 BATCH = 1_000
+AT_ONCE = 20_000
+"""Occurrences that are decided in one transaction."""
 
 
 @dataclass(slots=True)
@@ -36,18 +38,22 @@ class Fired:
     failed: int = 0
 
 
-def fire(db: Connection, one: Stored, as_of: datetime) -> Fired:
-    """Decides what happened since it looked last. Whoever holds `rulebook.lock` calls it, and nobody else."""
+def fire(db: Connection, one: Stored, as_of: datetime, at_once: int = AT_ONCE) -> tuple[Fired, bool]:
+    """Decides what happened since it looked last, `at_once` at most; returns also whether there may be more. Whoever
+    holds `rulebook.lock` calls it, and nobody else.
+    """
     done = Fired()
     action = one.action
     if action is None:
-        return done
-    found = happened.news(db, one.key, action.on, since=one.since, seen=one.seen, as_of=as_of)
+        return done, False
+    found = happened.news(db, one.key, action.on, since=one.since, seen=one.seen, as_of=as_of, limit=at_once)
     for at in range(0, len(found), BATCH):
         decided = decisions(db, action, one.seed, found[at : at + BATCH], as_of)
         _carry_out(db, action, decided, as_of, done)
-    stored.looked(db, one.key, as_of)
-    return done
+    more = len(found) == at_once
+    if not more:
+        stored.looked(db, one.key, as_of)
+    return done, more
 
 
 def begin(db: Connection, one: Stored, as_of: datetime) -> int:
@@ -71,18 +77,18 @@ def decisions(
         since = as_of - timedelta(days=action.cooldown_days)
         values = {"action": action.key, "contacts": contacts, "since": since}
         fired = {row.contact: row.at for row in db.execute(_LAST, values)}
-    if not dry:
-        found = _not_merged(db, action.key, found, contacts)
-    return decide(
-        action, seed, found, told, fired, _modes(db, action), (lambda one: one.at) if dry else lambda _: as_of
-    )
+    decided = set[tuple[int, str]]() if dry else _of_merged(db, action.key, contacts)
+    again = [one for one in found if (one.contact, one.occurrence) in decided]
+    new = [one for one in found if (one.contact, one.occurrence) not in decided]
+    clock: Callable[[Candidate], datetime] = (lambda one: one.at) if dry else (lambda _: as_of)
+    made = decide(action, seed, new, told, fired, _modes(db, action), clock)
+    return [*(Decision(one, "passed", "merged", one.reasons) for one in again), *made]
 
 
-def _not_merged(db: Connection, action: str, found: Sequence[Candidate], contacts: Sequence[int]) -> list[Candidate]:
-    """Without what was decided already about a contact that is part of this one now."""
+def _of_merged(db: Connection, action: str, contacts: Sequence[int]) -> set[tuple[int, str]]:
+    """What was decided already about contacts that are part of these now."""
     rows = db.execute(_OF_MERGED, {"action": action, "contacts": list(contacts)})
-    decided = {(row.contact, row.occurrence) for row in rows}
-    return [one for one in found if (one.contact, one.occurrence) not in decided]
+    return {(row.contact, row.occurrence) for row in rows}
 
 
 def _modes(db: Connection, action: Action) -> frozenset[bool]:

@@ -18,13 +18,13 @@ COMMITTED = "interval '1 hour'"
 
 
 def news(
-    db: Connection, action: str, on: Trigger, *, since: datetime, seen: datetime, as_of: datetime
+    db: Connection, action: str, on: Trigger, *, since: datetime, seen: datetime, as_of: datetime, limit: int
 ) -> list[Candidate]:
     """What happened after `since` (when it was switched on), was not found up to `seen`, and is not decided; by
     time.
     """
-    given = {"since": since, "seen": seen, "as_of": as_of, "action": action}
-    return _found(db, f"{_EVERY.format(rows=_rows(on, past=False))} and {_UNDECIDED} {_ORDER}", on, given)
+    given = {"since": since, "seen": seen, "as_of": as_of, "action": action, "limit": limit}
+    return _found(db, f"{_EVERY.format(rows=_rows(on, past=False))} and {_UNDECIDED} {_ORDER} limit :limit", on, given)
 
 
 def pass_over(db: Connection, action: str, on: Trigger, as_of: datetime) -> int:
