@@ -167,7 +167,7 @@ actions = Table(
     Column("enabled", Boolean, nullable=False),
     Column("since", Time, nullable=False, comment="when it was switched on; what came before is not its business"),
     Column("seen_until", Time, nullable=False, comment="up to when histories were looked at"),
-    Column("seed", Text, nullable=False, server_default=func.gen_random_uuid().cast(Text), comment="of the hold-out"),
+    Column("seed", Text, nullable=False, comment="of the hold-out"),
     Column("managed_by", Text, nullable=False, server_default="", comment="file: tidegate.yaml"),
     Column("made_at", Time, nullable=False, server_default=func.now()),
 )

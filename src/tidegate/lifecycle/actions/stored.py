@@ -129,8 +129,9 @@ select key, spec, enabled, since, seen_until, seed, managed_by from tidegate.act
 where cast(:enabled as boolean) is null or enabled = :enabled order by key""")
 
 _PUT = text("""
-insert into tidegate.actions as a (key, spec, enabled, managed_by, since, seen_until)
-values (:key, cast(:spec as jsonb), :enabled, :managed_by, coalesce(:since, now()), coalesce(:since, now()))
+insert into tidegate.actions as a (key, spec, enabled, managed_by, since, seen_until, seed)
+values (:key, cast(:spec as jsonb), :enabled, :managed_by, coalesce(:since, now()), coalesce(:since, now()),
+  gen_random_uuid()::text)
 on conflict (key) do update set spec = excluded.spec, enabled = excluded.enabled, managed_by = excluded.managed_by,
   since = coalesce(:since, a.since), seen_until = coalesce(:since, a.seen_until)""")
 

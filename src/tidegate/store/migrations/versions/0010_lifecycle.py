@@ -191,7 +191,7 @@ create table tidegate.actions (
     enabled boolean not null,
     since timestamptz not null,
     seen_until timestamptz not null,
-    seed text default gen_random_uuid()::text not null,
+    seed text not null,
     managed_by text default '' not null,
     made_at timestamptz default now() not null,
     primary key (key)
