@@ -1,9 +1,10 @@
 """The works that crash tests kill: children that import, sweep or audit an account, drain an inbox, run a task, adopt a
-policy of revenue or count usage.
+policy of revenue, count usage or fire actions.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tidegate.settings import Settings
 from tidegate.store.engine import open_engine
 from tidegate.stripe_api import transport  # noqa: F401  (as above)
 from tidegate.wiring import Hub
-from tidegate.workflows import ledger_policy, sell, tasks
+from tidegate.workflows import ledger_policy, lifecycle, sell, tasks
 from tidegate.workflows.audit import audit
 from tidegate.workflows.deliver import deliver
 from tidegate.workflows.entitlements import Use, use
@@ -103,6 +104,11 @@ def deliver_(database_url: str, secret_key: str) -> None:
         deliver(hub.engine, hub.destination)
 
 
+def act(database_url: str, secret_key: str, as_of: str) -> None:
+    with opened(database_url, secret_key) as hub:
+        lifecycle.keep(hub.engine, as_of=datetime.fromisoformat(as_of))
+
+
 def consume(database_url: str, contact: str, key: str, amount: int) -> None:
     engine = open_engine(database_url, pool_size=1)
     [done] = use(engine, [Use(False, contact, "calls", "consume", amount, key)])
@@ -123,6 +129,7 @@ WORKS = {
     "adopt": adopt,
     "consume": consume,
     "deliver": deliver_,
+    "act": act,
 }
 
 if __name__ == "__main__":

@@ -302,9 +302,15 @@ def test_every_problem_that_has_a_remedy_can_be_made(live: Live) -> None:
         "outbound_paused",
     }  # test_sync_operation.py, test_sync_links.py
     of_usage = {"usage_failed", "usage_late"}  # test_forward_usage.py
-    of_destinations = {"destination_paused", "destination_failing", "dead_letters", "deliveries_late"}
+    of_destinations = {
+        "destination_paused",
+        "destination_failing",
+        "dead_letters",
+        "deliveries_late",
+        "action_unusable",
+    }
     # test_delivery_operation.py
-    alone = {"not_imported", "no_worker", "disk_low"}
+    alone = {"not_imported", "no_worker", "disk_low", "action_unusable"}  # the last: test_actions.py
     made = {code for code, _, _ in PROBLEMS} | alone | of_syncs | of_usage | of_destinations
     assert made == set(problems.REMEDIES)
 

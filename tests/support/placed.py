@@ -79,5 +79,16 @@ insert into tidegate.contact_ids (livemode, kind, external_id, contact) values (
 _WORTH = {"mrr", "statuses", "subscriptions", "customer_since", "churned_at", "renews_at", "ends_at", "trial_ends_at"}
 _KEPT = (
     *("outbox", "alerts", "memberships", "health_history", "contact_facts", "contact_lifecycle", "lifecycle_due"),
-    *("stages", "segments", "contact_ids", "contacts"),
+    *(
+        "suppressed_contacts",
+        "noted_contacts",
+        "stages",
+        "segments",
+        "actions",
+        "action_occurrences",
+        "deliveries",
+        "destinations",
+        "contact_ids",
+        "contacts",
+    ),
 )

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from tidegate import __version__
 from tidegate.api import (
+    actions,
     auth,
     billing_events,
     catalog_changes,
@@ -29,6 +30,7 @@ from tidegate.api import (
     runs,
     selling,
     sources,
+    suppression,
     syncs,
     usage,
     webhooks,
@@ -42,11 +44,11 @@ from tidegate.workflows.doorbell import Doorbell
 
 NOUNS = (
     *(webhooks, health, integration, runs),
-    *(contacts, contact_reviews, selling, entitlements, usage),
+    *(contacts, contact_reviews, suppression, selling, entitlements, usage),
     *(features, mappings, packages, catalog_changes),
     billing_events,
     revenue,
-    lifecycle,
+    *(lifecycle, actions),
     *(sources, models, syncs, outbound),
     *(destinations, outbox),
 )

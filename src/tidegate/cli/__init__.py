@@ -10,6 +10,7 @@ from typer.main import get_command
 
 from tidegate import __version__
 from tidegate.cli import (
+    actions,
     alerts,
     config,
     contacts,
@@ -138,6 +139,7 @@ app.add_typer(rates.app, name="rates", rich_help_panel="Revenue")
 app.add_typer(stages.app, name="stages", rich_help_panel="Lifecycle")
 app.add_typer(stages.segments_app, name="segments", rich_help_panel="Lifecycle")
 app.add_typer(alerts.app, name="alerts", rich_help_panel="Lifecycle")
+app.add_typer(actions.app, name="actions", rich_help_panel="Lifecycle")
 app.add_typer(sources.app, name="sources", rich_help_panel="Outbound")
 app.add_typer(models.app, name="models", rich_help_panel="Outbound")
 app.add_typer(sync.app, name="sync", rich_help_panel="Outbound")

@@ -137,7 +137,7 @@ def _say_steps(result: dict[str, Any]) -> None:
     for step in result["steps"]:
         told = TOLD.get(step["action"]) or _difference(step)
         kept = f"; kept for those who hold it: {step['kept']:,}" if step.get("kept") else ""
-        show.line(f"{SIGNS[step['action']]} {step['section']} {step['subject']}: {told}{kept}")
+        show.line(f"{SIGNS[step['action']]} {step['section']} {step['subject']}: {told}{kept}{_effect(step)}")
     for name, one in result["matched"].items():
         show.line(
             f"Customers of {name}, matched anew: {one['linked']:,} linked, {one['changed']:,} linked elsewhere, "
@@ -145,6 +145,20 @@ def _say_steps(result: dict[str, Any]) -> None:
         )
     if not result["steps"]:
         show.line("The hub is what the file says.")
+
+
+def _effect(step: dict[str, Any]) -> str:
+    """What a step does to contacts, or would have done: who moves, how often an action would have fired."""
+    if "would_have_fired" in step:
+        return f"; it would have fired {step['would_have_fired']:,} times in the last {step['in_days']} days"
+    if step["section"] not in ("stages", "segments"):
+        return ""
+    moves = [
+        *(f"{one['contacts']:,} {one['from'] or 'nowhere'} → {one['to']}" for one in step.get("moves") or ()),
+        *(f"{count:,} come into {key}" for key, count in (step.get("entered") or {}).items()),
+        *(f"{count:,} leave {key}" for key, count in (step.get("left") or {}).items()),
+    ]
+    return f"; {step['contacts']:,} contacts move" + (f": {', '.join(moves)}" if moves else "")
 
 
 def _difference(step: dict[str, Any]) -> str:

@@ -71,6 +71,8 @@ REMEDIES: dict[str, str] = {
     "tries it now.",
     "dead_letters": "`tidegate destinations dead {subject}` shows them and why; `tidegate destinations replay "
     "{subject}` sends them again.",
+    "action_unusable": "It does nothing until that is mended, and then what it missed: write it anew in tidegate.yaml, "
+    "or `tidegate actions disable {subject}`.",
     "deliveries_late": "Start a worker (`tidegate serve` or `tidegate worker`); where one works, raise the limit of "
     "the destination (`rate`, `in_flight`).",
     "disk_low": "Make room, or set TIDEGATE_HOME to a larger file system and move the folder there.",

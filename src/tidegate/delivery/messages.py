@@ -9,6 +9,8 @@ from tidegate.delivery.options import Options
 
 UPDATED = "contact.updated"
 """The type of what tells how a contact is now; every other type is one of the outbox."""
+FIRED = "action.fired"
+"""The type of what an action sends; it says `event`, `title` and `text` itself, as far as the action does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,13 @@ class Message:
 
     @property
     def name(self) -> str:
-        """What an analytics destination calls it: the billing event's name, else the type."""
+        """What an analytics destination calls it: the name of a billing event or of what an action sends, else the
+        type.
+        """
         if self.type.startswith("billing_event."):
             return str(self.data.get("name") or self.type)
+        if self.type == FIRED:
+            return str(self.data.get("event") or self.type)
         return self.type
 
 

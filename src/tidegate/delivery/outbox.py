@@ -29,6 +29,7 @@ EventType = Literal[
     "alert.resolved",
     "sync.finished",
     "sync.failed",
+    "action.fired",
 ]
 
 
@@ -39,6 +40,14 @@ class Told(NamedTuple):
     data: dict[str, Any]
     contact: int | None = None
     connection: str | None = None
+
+
+class Addressed(NamedTuple):
+    """What one destination (its key) is told, and no other: an event `action.fired`. `contact`: internal key."""
+
+    destination: str
+    data: dict[str, Any]
+    contact: int
 
 
 def redact(db: Connection, contacts: Sequence[int], refs: Sequence[str]) -> int:
@@ -59,7 +68,7 @@ _REDACTED = """
 update tidegate.outbox
 set data = jsonb_strip_nulls(jsonb_build_object('customer', data -> 'customer', 'method', data -> 'method',
   'redacted', true))
-where type like 'contact.%' and not data ? 'redacted' and"""
+where (type like 'contact.%' or type = 'action.fired') and not data ? 'redacted' and"""
 
 _REDACT = text(f"""{_REDACTED}
   (contact = any(cast(:contacts as bigint[])) or exists (
@@ -82,6 +91,15 @@ def tell(db: Connection, told: Sequence[Told]) -> None:
             "connections": [one.connection for one in told],
         }
         rows(db, _TELL, columns)
+
+
+def tell_addressed(db: Connection, told: Sequence[Addressed]) -> None:
+    """Writes an outbox row for each, in the order given, due to its destination alone, whatever that wants otherwise;
+    to none where that is of the other mode, live or test, than the contact.
+    """
+    if told:
+        data = [_encode(one.data | {"destination": one.destination}).decode() for one in told]
+        rows(db, _TELL_ADDRESSED, {"data": Texts(data), "contacts": [one.contact for one in told]})
 
 
 _encode = msgspec.json.Encoder().encode
@@ -109,7 +127,26 @@ join tidegate.destinations d on d.events <> '' and (
 left join tidegate.connections c on c.name = t.connection
 left join tidegate.contacts k on k.key = t.contact
 where (not t.history or t.type like 'billing_event.%')
+  and (t.type = 'contact.forgotten' or not exists (
+    select from tidegate.suppressed_contacts s where s.contact = t.contact))
   and (d.livemode is null or coalesce(c.livemode, k.livemode, d.livemode) = d.livemode)
+order by t.id""")
+
+
+_TELL_ADDRESSED = text("""
+with told as (
+  insert into tidegate.outbox (type, data, contact)
+  select 'action.fired', data::jsonb, contact
+  from unnest(:data, cast(:contacts as bigint[])) with ordinality as told(data, contact, place)
+  order by place
+  returning id, contact, data ->> 'destination' as destination)
+insert into tidegate.deliveries (destination, outbox, contact)
+select d.key, t.id, t.contact
+from told t
+join tidegate.destinations d on d.key = t.destination
+join tidegate.contacts k on k.key = t.contact
+where (d.livemode is null or d.livemode = k.livemode)
+  and not exists (select from tidegate.suppressed_contacts s where s.contact = t.contact)
 order by t.id""")
 
 

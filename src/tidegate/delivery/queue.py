@@ -259,7 +259,7 @@ made as (
   select d.key, c.key from keys k
   join tidegate.contacts c on c.key = k.contact and c.merged_into is null and c.forgotten_at is null
   join tidegate.destinations d on d.keeps and (d.livemode is null or d.livemode = c.livemode)
-  where not exists (
+  where not exists (select from tidegate.suppressed_contacts s where s.contact = c.key) and not exists (
     select from tidegate.deliveries w
     where w.destination = d.key and w.contact = c.key and w.state = 'waiting' and w.outbox is null
       and w.claimed_by is null)

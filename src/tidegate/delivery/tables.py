@@ -113,6 +113,15 @@ destination_seconds = Table(
     Index("destination_seconds_outbox", "outbox"),
 )
 
+suppressed_contacts = Table(
+    "suppressed_contacts",
+    metadata,
+    Column("contact", BigInteger, primary_key=True, autoincrement=False, comment="internal key: it is told to nobody"),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False, comment="the person or token"),
+    Column("at", Time, nullable=False, server_default=func.now()),
+)
+
 noted_contacts = Table(
     "noted_contacts",
     metadata,

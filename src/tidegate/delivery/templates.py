@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import DestinationInvalid
@@ -31,6 +32,18 @@ def rendered(name: str, template: str, values: Mapping[str, Any]) -> str:
         return _parsed(template).render(**values)
     except LiquidError as error:
         raise DestinationInvalid(problem=f"its {name} cannot be filled: {error}") from error
+
+
+def paths(template: str) -> list[tuple[str, ...]]:
+    """The values that a sound template takes from outside, each as the names that lead to it, as far as they are
+    said.
+    """
+    found: list[tuple[str, ...]] = []
+    for those in _parsed(template).analyze(include_partials=False).globals.values():
+        for one in those:
+            said = list(takewhile(lambda part: isinstance(part, str), one.segments))
+            found.append(tuple(str(part) for part in said))
+    return found
 
 
 def as_json(value: Any) -> str:

@@ -61,6 +61,8 @@ TidegateError
 │   ├── OutboundInUse
 │   ├── LifecycleInvalid
 │   ├── AlertUnknown
+│   ├── ActionInvalid
+│   ├── ActionUnknown
 │   ├── DestinationInvalid
 │   ├── DestinationUnknown
 │   ├── DeliveryUnknown
@@ -176,7 +178,7 @@ from tidegate.errors.delivery import (
 )
 from tidegate.errors.entitlements import PreviewNeeded, PreviewStale, UsageInvalid
 from tidegate.errors.installation import AssetMissing, ConfigurationError, HubBusy, PortTaken, SecretKeyLost
-from tidegate.errors.lifecycle import AlertUnknown, LifecycleInvalid
+from tidegate.errors.lifecycle import ActionInvalid, ActionUnknown, AlertUnknown, LifecycleInvalid
 from tidegate.errors.mirror import (
     BodyTooLarge,
     CustomerUnknown,
@@ -251,6 +253,8 @@ from tidegate.errors.stripe import (
 __all__ = [
     "ENDS_THE_WORK",
     "OUTCOMES",
+    "ActionInvalid",
+    "ActionUnknown",
     "AddressRefused",
     "AlertUnknown",
     "AssetMissing",

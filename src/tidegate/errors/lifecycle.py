@@ -1,4 +1,4 @@
-"""Lifecycle: stages, segments, health, alerts."""
+"""Lifecycle: stages, segments, health, alerts, actions."""
 
 from tidegate.errors.base import UsageError
 
@@ -9,3 +9,11 @@ class LifecycleInvalid(UsageError):
 
 class AlertUnknown(UsageError):
     """There is no alert {alert}. `tidegate alerts list` shows those that are open."""
+
+
+class ActionInvalid(UsageError):
+    """The action cannot be taken: {problem}"""
+
+
+class ActionUnknown(UsageError):
+    """There is no action {action}.{nearest} `tidegate actions list` shows all."""

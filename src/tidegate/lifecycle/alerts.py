@@ -125,6 +125,7 @@ order by n.contact"""),
             "contacts": [row.contact for row in some],
             "occurrences": [row.occurrence for row in some],
             "reasons": [json.dumps(one) for one in why],
+            "history": [row.contact in untold for row in some],
             "rule": rule.key,
             "as_of": as_of,
         }
@@ -199,10 +200,10 @@ update tidegate.alerts set state = 'open', changed_at = :as_of, changed_by = '',
 where state = 'snoozed' and snoozed_until <= :as_of""")
 
 _OPEN = text("""
-insert into tidegate.alerts (contact, rule, occurrence, state, reasons, opened_at, changed_at)
-select contact, :rule, occurrence, 'open', reasons, :as_of, :as_of
-from unnest(cast(:contacts as bigint[]), cast(:occurrences as text[]), cast(:reasons as jsonb[]))
-  as found(contact, occurrence, reasons)
+insert into tidegate.alerts (contact, rule, occurrence, state, reasons, opened_at, changed_at, history)
+select contact, :rule, occurrence, 'open', reasons, :as_of, :as_of, history
+from unnest(cast(:contacts as bigint[]), cast(:occurrences as text[]), cast(:reasons as jsonb[]),
+  cast(:history as boolean[])) as found(contact, occurrence, reasons, history)
 order by contact on conflict do nothing returning id, contact""")
 
 _MOVE = text("""

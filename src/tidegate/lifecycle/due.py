@@ -9,7 +9,7 @@ from tidegate.store.driver import rows
 
 
 def note(db: Connection, contacts: Sequence[int]) -> None:
-    """Queues contacts (internal keys)."""
+    """Queues contacts (internal keys); those of an import (`outbox.as_history`) as such, unless they wait already."""
     if contacts:
         rows(db, _NOTE, {"contacts": list(contacts)})
 
@@ -35,12 +35,34 @@ def note_kept(db: Connection, as_of: datetime) -> None:
 
 
 def take(db: Connection, limit: int) -> list[int]:
-    """Takes so many off the queue, in the caller's transaction; those that another takes are passed over."""
-    return list(db.scalars(_TAKE, {"limit": limit}))
+    """Takes so many off the queue, in the caller's transaction; those that another takes are passed over. Those of whom
+    only an import told are marked, until they are placed (`settle_history`).
+    """
+    taken = db.execute(_TAKE, {"limit": limit}).all()
+    if history := [row.contact for row in taken if row.history]:
+        db.execute(_MARK, {"contacts": history})
+    return [row.contact for row in taken]
 
 
-_NOTE = text("""
-insert into tidegate.lifecycle_due (contact) select distinct unnest(cast(:contacts as bigint[])) as contact
+def of_history(db: Connection) -> set[int]:
+    """Contacts (internal keys) that were not placed since an import told of them."""
+    return set(db.scalars(text("select contact from tidegate.contact_lifecycle where history")))
+
+
+def settle_history(db: Connection, as_of: datetime) -> None:
+    """Notes that they were placed, and nobody told."""
+    statement = "update tidegate.contact_lifecycle set history = false, untold_at = :as_of where history"
+    db.execute(text(statement), {"as_of": as_of})
+
+
+_IS_HISTORY = "coalesce(current_setting('tidegate.history', true), '') = 'on'"
+
+_NOTE = text(f"""
+with news as (
+  update tidegate.lifecycle_due set history = false
+  where contact = any(cast(:contacts as bigint[])) and history and not {_IS_HISTORY})
+insert into tidegate.lifecycle_due (contact, history)
+select distinct unnest(cast(:contacts as bigint[])) as contact, {_IS_HISTORY}
 order by contact on conflict do nothing""")
 
 _NOTE_ALL = text("""
@@ -69,4 +91,8 @@ on conflict (alone) do update set kept_at = excluded.kept_at""")
 _TAKE = text("""
 delete from tidegate.lifecycle_due where contact in (
   select contact from tidegate.lifecycle_due order by since, contact limit :limit for update skip locked)
-returning contact""")
+returning contact, history""")
+
+_MARK = text("""
+insert into tidegate.contact_lifecycle (contact, history) select unnest(cast(:contacts as bigint[])) as contact, true
+order by contact on conflict (contact) do update set history = true""")

@@ -1,7 +1,7 @@
 """Puts every contact into its stage and segments: one statement finds whose are others now; each has its reason."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from tidegate.delivery.outbox import EventType, Told, tell
 from tidegate.lifecycle.rules import Rule, read
 
 Because = Literal["facts", "rules", "begin"]
-"""Why somebody moves: the contact changed, the rules did, or it is placed for the first time."""
+"""Why somebody moves: the contact changed, the rules did, or it is placed for the first time, or by an import."""
 BATCH = 2_000
 """Contacts whose reasons are asked for at once."""
 
@@ -102,18 +102,27 @@ where before <> stage or segments_before <> segments order by contact"""),
     ]
 
 
-def carry_out(db: Connection, rules: Rules, found: Sequence[Move], as_of: datetime, because: Because) -> None:
+def carry_out(
+    db: Connection,
+    rules: Rules,
+    found: Sequence[Move],
+    as_of: datetime,
+    because: Because,
+    untold: Collection[int] = (),
+) -> None:
     """Writes the moves: stage and segments, what was before into history, and why; told to the outbox where facts and
-    not rules moved somebody who had a place before.
+    not rules moved somebody who had a place before. `untold`: those (internal keys) whom an import moves.
     """
     for at in range(0, len(found), BATCH):
         some = found[at : at + BATCH]
         why = _reasons(db, rules, some, as_of)
         entered = [(one, kind, key) for one in some for kind, key in one.entered]
         left = [(one, kind, key) for one in some for kind, key in one.left]
-        db.execute(_LEAVE, _columns(left) | {"as_of": as_of})
+        db.execute(
+            _LEAVE, _columns(left) | {"because": [_cause(one, because, untold) for one, _, _ in left], "as_of": as_of}
+        )
         reasons_of = [json.dumps(why[one.contact, kind, key]) for one, kind, key in entered]
-        causes = [because if one.before else "begin" for one, _, _ in entered]
+        causes = [_cause(one, because, untold) for one, _, _ in entered]
         db.execute(_ENTER, _columns(entered) | {"reasons": reasons_of, "because": causes, "as_of": as_of})
         stands: dict[str, list[Any]] = {
             "contacts": [one.contact for one in some],
@@ -122,7 +131,11 @@ def carry_out(db: Connection, rules: Rules, found: Sequence[Move], as_of: dateti
         }
         db.execute(_STAND, stands)
         if because == "facts":
-            tell(db, [told for one in some if one.before for told in _told(one, why)])
+            tell(db, [told for one in some if _cause(one, because, untold) == "facts" for told in _told(one, why)])
+
+
+def _cause(one: Move, because: Because, untold: Collection[int]) -> Because:
+    return "begin" if not one.before or (because == "facts" and one.contact in untold) else because
 
 
 def _columns(moved: Sequence[tuple[Move, str, str]]) -> dict[str, list[Any]]:
@@ -176,8 +189,9 @@ def asked(db: Connection, node: Node, contacts: Sequence[int], as_of: datetime) 
 
 
 _LEAVE = text("""
-update tidegate.memberships m set left_at = :as_of
-from unnest(cast(:contacts as bigint[]), cast(:kinds as text[]), cast(:keys as text[])) as left_(contact, kind, key)
+update tidegate.memberships m set left_at = :as_of, left_because = left_.because
+from unnest(cast(:contacts as bigint[]), cast(:kinds as text[]), cast(:keys as text[]), cast(:because as text[]))
+  as left_(contact, kind, key, because)
 where m.contact = left_.contact and m.kind = left_.kind and m.key = left_.key and m.left_at is null""")
 
 _ENTER = text("""

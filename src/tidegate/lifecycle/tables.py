@@ -1,4 +1,4 @@
-"""Tables of the lifecycle: facts that conditions ask for, stages and segments, who is in them and was, and why."""
+"""Tables of the lifecycle: facts that conditions ask for; stages, segments, alerts, actions, and their histories."""
 
 from sqlalchemy import (
     BigInteger,
@@ -57,14 +57,19 @@ contact_lifecycle = Table(
     Column("unhealthy_since", Time, comment="null: it is not"),
     Column("stage", Text),
     Column("segments", ARRAY(Text), nullable=False, server_default=text("'{}'"), comment="sorted"),
+    Column("history", Boolean, nullable=False, server_default=text("false"),
+           comment="facts that a first import brought wait to be looked at"),
+    Column("untold_at", Time, comment="when such facts were looked at: nobody is told what it became then"),
     Column("updated_at", Time, nullable=False, server_default=func.clock_timestamp()),
-)
+    Index("contact_lifecycle_history", "contact", postgresql_where=text("history")),
+)  # fmt: skip
 
 lifecycle_due = Table(
     "lifecycle_due",
     metadata,
     Column("contact", BigInteger, primary_key=True, autoincrement=False, comment="whose facts may be others now"),
     Column("since", Time, nullable=False, server_default=func.clock_timestamp()),
+    Column("history", Boolean, nullable=False, server_default=text("false"), comment="all that it waits for is"),
 )
 
 lifecycle_state = Table(
@@ -119,8 +124,11 @@ alerts = Table(
     Column("changed_at", Time, nullable=False, comment="of the state"),
     Column("changed_by", Text, nullable=False, server_default="", comment="empty: the facts"),
     Column("note", Text, nullable=False, server_default="", comment="why it was dismissed"),
+    Column("history", Boolean, nullable=False, server_default=text("false"), comment="nobody was told of it"),
     Index("alerts_occurrence", "contact", "rule", "occurrence", unique=True),
     Index("alerts_state", "state", "opened_at"),
+    Index("alerts_opened", "rule", "opened_at"),
+    Index("alerts_resolved", "rule", "changed_at", postgresql_where=text("state = 'resolved'")),
     Index("alerts_open", "rule", postgresql_where=text("state not in ('dismissed', 'resolved')")),
 )
 
@@ -145,6 +153,45 @@ memberships = Table(
     Column("left_at", Time, comment="null: it is there"),
     Column("reasons", JSONB, nullable=False, comment="the tests that decided when it came"),
     Column("because", Text, nullable=False, comment="facts or rules changed, or begin: the first time"),
+    Column("left_because", Text, comment="the same of its leaving"),
     Index("memberships_present", "contact", "kind", "key", unique=True, postgresql_where=text("left_at is null")),
     Index("memberships_key", "kind", "key", "entered_at"),
+    Index("memberships_left", "kind", "key", "left_at", postgresql_where=text("left_at is not null")),
 )
+
+actions = Table(
+    "actions",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("spec", JSONB, nullable=False, comment="as it was said, without key and enabled"),
+    Column("enabled", Boolean, nullable=False),
+    Column("since", Time, nullable=False, comment="when it was switched on; what came before is not its business"),
+    Column("seen_until", Time, nullable=False, comment="up to when histories were looked at"),
+    Column("seed", Text, nullable=False, comment="of the hold-out"),
+    Column("managed_by", Text, nullable=False, server_default="", comment="file: tidegate.yaml"),
+    Column("made_at", Time, nullable=False, server_default=func.now()),
+)
+
+action_occurrences = Table(
+    "action_occurrences",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("action", Text, nullable=False),
+    Column("contact", BigInteger, nullable=False),
+    Column("occurrence", Text, nullable=False, comment="what happened: a move, an alert, an event, a date"),
+    Column("at", Time, nullable=False, comment="when it happened"),
+    Column("decided_at", Time, nullable=False),
+    Column("state", Text, nullable=False, comment="fired, held_out, passed or failed"),
+    Column("why", Text, nullable=False, server_default="",
+           comment="passed: before, begin, suppressed, …; failed: what is wrong"),
+    Column("what", JSONB, nullable=False, comment="what the trigger says of it"),
+    Column("reasons", JSONB, nullable=False),
+    Column("goal", Text, comment="open, reached, missed, or moot: it held before; null: there is none"),
+    Column("goal_by", Time),
+    Column("goal_of", JSONB, comment="the goal as it was then, and the invoice that it is about"),
+    Column("reached_at", Time),
+    Index("action_occurrences_once", "action", "contact", "occurrence", unique=True),
+    Index("action_occurrences_shown", "action", "state", "id"),
+    Index("action_occurrences_contact", "contact"),
+    Index("action_occurrences_open", "goal_by", postgresql_where=text("goal = 'open'")),
+)  # fmt: skip

@@ -99,13 +99,16 @@ def leave(db: Connection, applying: "Applying") -> None:
     if applying.sections.destinations is None:
         return
     from tidegate.delivery import stored
+    from tidegate.workflows import lifecycle_actions
 
     named = {one.key for one in applying.sections.destinations}
     for row in stored.every(db):
         if not row["managed_by"] or row["key"] in named:
             continue
         if applying.prune:
-            stored.remove(db, row["key"], FILE)
+            with applying.pruning():
+                lifecycle_actions.refuse_in_use(db, row["key"])
+                stored.remove(db, row["key"], FILE)
         else:
             stored.release(db, row["key"])
         applying.note("remove" if applying.prune else "release", SECTION, row["key"])

@@ -16,6 +16,7 @@ from tidegate.revenue import editions
 from tidegate.revenue.editions import Terms
 from tidegate.workflows import (
     catalog_changes,
+    config_actions,
     config_destinations,
     config_lifecycle,
     config_outbound,
@@ -74,6 +75,8 @@ def _apply(db: Connection, applying: Applying) -> dict[str, Any]:
         config_lifecycle.define,
         config_outbound.leave,
         config_destinations.define,
+        config_actions.define,
+        config_actions.leave,
         config_destinations.leave,
         _leave,
     )

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from tidegate.catalog.terms import FeatureType, Reset
 from tidegate.contacts.policy import NAMES
 from tidegate.outbound import specs
+from tidegate.workflows.config_actions import ActionEntry
 from tidegate.workflows.config_destinations import DestinationEntry
 from tidegate.workflows.config_yaml import Document, FromEnvironment, load
 
@@ -133,6 +134,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "stages": RuleEntry,
     "segments": RuleEntry,
     "destinations": DestinationEntry,
+    "actions": ActionEntry,
 }
 """The entries of each section, in the order in which they are applied."""
 ALONE = frozenset({"contacts", "revenue"})
@@ -155,6 +157,7 @@ class Sections:
     stages: list[RuleEntry] | None = None
     segments: list[RuleEntry] | None = None
     destinations: list[DestinationEntry] | None = None
+    actions: list[ActionEntry] | None = None
     paths: dict[int, tuple[str | int, ...]] = field(default_factory=dict[int, tuple[str | int, ...]])
 
     def of(self, entry: BaseModel) -> tuple[str | int, ...]:
@@ -228,13 +231,13 @@ def _explained(
         return document.wrong(place, unknown(name, tuple(model.model_fields)))
     told = first.get("ctx", {}).get("error")
     if isinstance(told, specs.Problems):
-        return _each(document, path, told.problems)
+        return each_wrong(document, path, told.problems)
     problem = first["msg"].removeprefix("Value error, ")
     return document.wrong(place, f"{path[0]}{f' → {name}' if name else ''}: {problem[:1].lower()}{problem[1:]}")
 
 
-def _each(document: Document, path: tuple[str | int, ...], problems: Sequence[str]) -> Exception:
-    """All that is wrong with an entry: the first problem leads, each of the others names its line."""
+def each_wrong(document: Document, path: tuple[str | int, ...], problems: Sequence[str]) -> Exception:
+    """All that is wrong with an entry, each as `place.in.it: problem`: the first leads, the others name their lines."""
     placed = [(_place(document, path, one.partition(": ")[0]), one) for one in problems]
     lines = [f"line {line}: {one}" if line else one for line, one in placed]
     return document.wrong((), f"{path[0]} → {'; '.join(lines)}")

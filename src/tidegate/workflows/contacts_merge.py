@@ -10,6 +10,7 @@ from tidegate.catalog import snapshot
 from tidegate.connections import accounts
 from tidegate.contacts import changes, directory, following, linking, merging
 from tidegate.contacts.directory import Contact
+from tidegate.delivery import suppressing
 from tidegate.delivery.outbox import Told, tell
 from tidegate.entitlements import holders
 from tidegate.entitlements import merging as usage_merging
@@ -66,6 +67,7 @@ def _merge(db: Connection, kept: Contact, other: Contact, by: str) -> dict[str, 
     before = merging.merge(db, kept, other) | {"reviews": waiting}
     before["usage"] = usage_merging.merge(db, kept.key, other.key)
     db.execute(text("delete from tidegate.entitlements_told where contact = :key"), {"key": other.key})
+    suppressing.merge(db, kept.key, other.key)
     tell(db, [Told("contact.merged", {"into": kept.ref, "from": other.ref}, kept.key)])
     before["matched"] = matched = _match_waiting(db, kept.livemode, waiting)
     changes.complete(db, number, before)

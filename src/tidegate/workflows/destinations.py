@@ -26,7 +26,7 @@ from tidegate.errors import (
     DestinationUnreachable,
 )
 from tidegate.secrets import Vault
-from tidegate.workflows import contact_properties, delivery_messages
+from tidegate.workflows import contact_properties, delivery_messages, lifecycle_actions
 
 TESTED = "destination.tested"
 """The type of the sample that `test` sends where events are taken."""
@@ -138,7 +138,10 @@ def replay(db: Connection, key: str, by: str, deliveries: Sequence[int] | None =
 
 
 def remove(db: Connection, key: str, by: str) -> dict[str, int]:
-    """Removes a destination with what is due to it. Raises DestinationUnknown and ManagedByFile."""
+    """Removes a destination with what is due to it. Raises DestinationUnknown, ManagedByFile, and ActionInvalid where
+    actions send to it.
+    """
+    lifecycle_actions.refuse_in_use(db, key)
     found = stored.remove(db, key)
     journal.note(db, by, "destination.removed", key)
     return found
@@ -317,6 +320,7 @@ select key from tidegate.contacts
 where merged_into is null and forgotten_at is null and (cast(:livemode as boolean) is null or livemode = :livemode)
 order by key limit 20""")
 
+_TOLD = "not exists (select from tidegate.suppressed_contacts u where u.contact = k.key)"
 _MODE = "(cast(:livemode as boolean) is null or coalesce(n.livemode, k.livemode, :livemode) = :livemode)"
 
 # Events of which the outbox keeps nothing get rows of their own, as history, in the order of their dates.
@@ -331,7 +335,7 @@ past as (
   left join tidegate.links l on l.connection = e.connection and l.customer = e.customer
   left join tidegate.contacts k on k.key = l.contact
   where e.at >= :since and ('billing_event.recorded' ~ :pattern or 'billing_event.recorded:' || e.name ~ :pattern)
-    and {_MODE} and not exists (select from sent s where s.connection = e.connection and s.id = e.id)),
+    and {_MODE} and {_TOLD} and not exists (select from sent s where s.connection = e.connection and s.id = e.id)),
 told as (
   insert into tidegate.outbox (type, contact, connection, data, history)
   select 'billing_event.recorded', contact, connection, jsonb_build_object('id', id, 'name', name, 'customer', customer,
@@ -349,14 +353,15 @@ _PAST_EVENTS = text(f"""
 insert into tidegate.deliveries (destination, outbox, contact)
 select :key, o.id, o.contact from tidegate.outbox o
 left join tidegate.connections n on n.name = o.connection left join tidegate.contacts k on k.key = o.contact
-where o.at >= :since and o.type not like 'billing_event.%' and o.type ~ :pattern and {_MODE}
+where o.at >= :since and o.type not like 'billing_event.%' and o.type <> 'action.fired' and o.type ~ :pattern
+  and {_MODE} and (o.type = 'contact.forgotten' or {_TOLD})
   and not exists (select from tidegate.deliveries d where d.outbox = o.id and d.destination = :key)
 order by o.id""")
 
-_ALL_CONTACTS = text("""
+_ALL_CONTACTS = text(f"""
 insert into tidegate.deliveries (destination, contact)
 select :key, k.key from tidegate.contacts k
-where k.merged_into is null and k.forgotten_at is null
+where k.merged_into is null and k.forgotten_at is null and {_TOLD}
   and (cast(:livemode as boolean) is null or k.livemode = :livemode)
   and not exists (
     select from tidegate.deliveries w where w.destination = :key and w.contact = k.key and w.state = 'waiting'

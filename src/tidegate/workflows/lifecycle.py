@@ -1,4 +1,4 @@
-"""Keeps the lifecycle in step: facts of contacts that changed; health, stage, segments and alerts of everybody."""
+"""Keeps the lifecycle in step: facts of who changed; health, stage, segments and alerts of everybody; actions."""
 
 import threading
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from tidegate.lifecycle import alerts, due, facts, health, placing, rulebook
 from tidegate.money import exponent
 from tidegate.revenue import rate_files
+from tidegate.workflows.fire_actions import fire_actions
 
 BATCH = 1_000
 """Contacts of one transaction."""
@@ -21,7 +22,8 @@ EVERY = 900
 @dataclass(slots=True)
 class Kept:
     """What was done: contacts whose facts were looked at, rows of facts written, healths kept, contacts that came to
-    another stage or segment, alerts opened and resolved.
+    another stage or segment, alerts opened and resolved, occurrences for which actions fired, or would have but for the
+    hold-out.
     """
 
     contacts: int = 0
@@ -30,6 +32,8 @@ class Kept:
     moved: int = 0
     opened: int = 0
     resolved: int = 0
+    fired: int = 0
+    held_out: int = 0
 
     def as_json(self) -> dict[str, int]:
         """As a JSON object."""
@@ -59,6 +63,8 @@ def keep(engine: Engine, *, as_of: datetime | None = None, stop: threading.Event
         at = as_of or now(db)
         _place(db, at, kept)
         due.note_kept(db, at)
+    fired = fire_actions(engine, as_of=as_of, stop=stop)
+    kept.fired, kept.held_out = fired.fired, fired.held_out
     return kept
 
 
@@ -72,10 +78,12 @@ def keep_due(engine: Engine, *, stop: threading.Event | None = None) -> Kept | N
 def _place(db: Connection, as_of: datetime, kept: Kept) -> None:
     kept.healths += health.keep(db, rulebook.components(db), as_of)
     rules = rulebook.load(db)
-    moves = placing.moves(db, rules, as_of)
-    placing.carry_out(db, rules, moves, as_of, "facts")
+    moves, imported = placing.moves(db, rules, as_of), due.of_history(db)
+    placing.carry_out(db, rules, moves, as_of, "facts", imported)
     kept.moved += len(moves)
-    told = alerts.keep(db, alerts.RULES, as_of, {one.contact for one in moves if not one.before})
+    told = alerts.keep(db, alerts.RULES, as_of, imported | {one.contact for one in moves if not one.before})
+    if imported:
+        due.settle_history(db, as_of)
     kept.opened += told.opened
     kept.resolved += told.resolved
 

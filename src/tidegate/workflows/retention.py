@@ -24,11 +24,12 @@ DAYS: Mapping[str, int] = {
     "requests": 30,
 }
 """Events that wait or are parked are kept whatever their age; so are jobs that are not finished, and of the runs what
-`BATCHES` says. Revoked tokens go with the runs. Of usage go the single debits, with their idempotency keys; what is
-used in all stays counted, and a reservation that nobody settled stays. Of the outbox stays what a destination still
-waits for; dead letters go with it. Of movements go those that a recomputation superseded, and whole ledgers that are
-older than the last `LEDGERS`. Of what was sent to Stripe stays what has no known outcome, and with the requests go the
-plans of syncs that were looked at; but usage that was told stays as long as Stripe would take it again: 35 days.
+`BATCHES` says. Revoked tokens go with the runs, and what actions passed over; what they did stays. Of usage go the
+single debits, with their idempotency keys; what is used in all stays counted, and a reservation that nobody settled
+stays. Of the outbox stays what a destination still waits for; dead letters go with it. Of movements go those that a
+recomputation superseded, and whole ledgers that are older than the last `LEDGERS`. Of what was sent to Stripe stays
+what has no known outcome, and with the requests go the plans of syncs that were looked at; but usage that was told
+stays as long as Stripe would take it again: 35 days.
 """
 
 LEDGERS = 3
@@ -87,6 +88,13 @@ with old as materialized (
 due as (delete from tidegate.deliveries where outbox in (select id from old)),
 seconds as (delete from tidegate.destination_seconds where outbox in (select id from old))
 delete from tidegate.outbox where id in (select id from old)""",
+    # What comes near is passed over until its date is over, however far ahead that is.
+    "action_occurrences": """
+delete from tidegate.action_occurrences where id = any(array(
+  select id from tidegate.action_occurrences where state = 'passed'
+    and decided_at < now() - make_interval(days => greatest(:days, 30))
+    and coalesce(what ->> 'renews_at', what ->> 'trial_ends_at', '2000-01-01')::timestamptz < now() - interval '30 days'
+  order by id limit :batch))""",
     "deliveries": """
 delete from tidegate.deliveries where id = any(array(
   select id from tidegate.deliveries
@@ -113,7 +121,13 @@ delete from tidegate.tokens where id = any(array(
 }
 
 
-_WITH = {"meter_forwards": "usage", "tokens": "runs", "sync_plans": "requests", "deliveries": "outbox"}
+_WITH = {
+    "meter_forwards": "usage",
+    "tokens": "runs",
+    "action_occurrences": "runs",
+    "sync_plans": "requests",
+    "deliveries": "outbox",
+}
 """Tables that go by the days of another."""
 
 

@@ -14,7 +14,15 @@ from tidegate.mirror.event_list import ENDPOINT as EVENTS
 from tidegate.mirror.sizes import sizes
 from tidegate.store import sizes as store_sizes
 from tidegate.stripe_api.resources import RESOURCES
-from tidegate.workflows import delivery_problems, due, problems_found, sweep, sync_problems, usage_problems
+from tidegate.workflows import (
+    action_problems,
+    delivery_problems,
+    due,
+    problems_found,
+    sweep,
+    sync_problems,
+    usage_problems,
+)
 from tidegate.workflows.capacity import workers_alive
 from tidegate.workflows.problems_found import QUEUE_OLD_SECONDS, Found, Queues, import_asked
 
@@ -48,6 +56,7 @@ def status(
         common = problems_found.of_installation(db, waiting, home) + sync_problems.of_installation(db)
         usage = usage_problems.standing(db)
         common += delivery_problems.of_installation(db)
+        common += action_problems.of_installation(db)
         groups, version = store_sizes.sizes(db), db.scalar(text("select current_setting('server_version')"))
     database = {"version": version, "bytes": sum(groups.values()), "groups": groups}
     every = [{"connection": "", **problem} for problem in _told(_shown("", common))]

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from pydantic import field_validator, model_validator
 
 from tidegate.delivery import addresses
-from tidegate.delivery.messages import DELIVERED, UPDATED, Message, Verdict
+from tidegate.delivery.messages import DELIVERED, FIRED, UPDATED, Message, Verdict
 from tidegate.delivery.options import Options
 from tidegate.delivery.shapes import flat, instant
 from tidegate.delivery.templates import check, rendered
@@ -21,7 +21,7 @@ from tidegate.errors import DestinationInvalid
 class AppriseOptions(Options):
     """`url`: such as `slack://…` or `mailto://user:password@example.com`, which holds a secret nearly always, so it is
     kept as one. `title` and `body` are Liquid templates over `event` (type, name, at), `contact`, `data` and
-    `properties`.
+    `properties`; what an action sends brings its own text, and a title where it says one.
     """
 
     secret: ClassVar[frozenset[str]] = frozenset({"url"})
@@ -108,5 +108,8 @@ def _text(options: AppriseOptions, message: Message) -> tuple[str, str]:
         "properties": message.properties,
         "lines": list(flat(options.renamed(data if message.type != UPDATED else message.data), "").items()),
     }
+    if message.type == FIRED and message.data.get("text"):
+        title = str(message.data.get("title") or rendered("title", options.title, values))
+        return " ".join(title.split()), str(message.data["text"]).strip()
     title, body = rendered("title", options.title, values), rendered("body", options.body, values)
     return " ".join(title.split()), body.strip()

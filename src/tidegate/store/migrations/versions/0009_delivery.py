@@ -95,6 +95,16 @@ create index destination_seconds_outbox on tidegate.destination_seconds (outbox)
 comment on column tidegate.destination_seconds.what is 'hash of person and event, of which a second takes one';
 comment on column tidegate.destination_seconds.second is 'epoch seconds';
 
+create table tidegate.suppressed_contacts (
+    contact bigint not null,
+    reason text not null,
+    by text not null,
+    at timestamptz default now() not null,
+    primary key (contact)
+);
+comment on column tidegate.suppressed_contacts.contact is 'internal key: it is told to nobody';
+comment on column tidegate.suppressed_contacts.by is 'the person or token';
+
 create table tidegate.noted_contacts (
     id bigint generated always as identity,
     contacts bigint[] not null,

@@ -42,9 +42,12 @@ create table tidegate.contact_lifecycle (
     unhealthy_since timestamptz,
     stage text,
     segments text[] default '{}' not null,
+    history boolean default false not null,
+    untold_at timestamptz,
     updated_at timestamptz default clock_timestamp() not null,
     primary key (contact)
 );
+create index contact_lifecycle_history on tidegate.contact_lifecycle (contact) where history;
 comment on column tidegate.contact_lifecycle.status is 'the best of its subscriptions';
 comment on column tidegate.contact_lifecycle.currencies is 'of running subscriptions';
 comment on column tidegate.contact_lifecycle.packages is 'that it holds';
@@ -65,13 +68,18 @@ comment on column tidegate.contact_lifecycle.health_coverage is 'the weight of t
 comment on column tidegate.contact_lifecycle.health_parts is 'score by component';
 comment on column tidegate.contact_lifecycle.unhealthy_since is 'null: it is not';
 comment on column tidegate.contact_lifecycle.segments is 'sorted';
+comment on column tidegate.contact_lifecycle.history is 'facts that a first import brought wait to be looked at';
+comment on column tidegate.contact_lifecycle.untold_at is
+    'when such facts were looked at: nobody is told what it became then';
 
 create table tidegate.lifecycle_due (
     contact bigint not null,
     since timestamptz default clock_timestamp() not null,
+    history boolean default false not null,
     primary key (contact)
 );
 comment on column tidegate.lifecycle_due.contact is 'whose facts may be others now';
+comment on column tidegate.lifecycle_due.history is 'all that it waits for is';
 
 create table tidegate.lifecycle_state (
     alone boolean default true not null,
@@ -128,9 +136,12 @@ create table tidegate.alerts (
     changed_at timestamptz not null,
     changed_by text default '' not null,
     note text default '' not null,
+    history boolean default false not null,
     primary key (id)
 );
 create unique index alerts_occurrence on tidegate.alerts (contact, rule, occurrence);
+create index alerts_opened on tidegate.alerts (rule, opened_at);
+create index alerts_resolved on tidegate.alerts (rule, changed_at) where state = 'resolved';
 create index alerts_open on tidegate.alerts (rule) where state not in ('dismissed', 'resolved');
 create index alerts_state on tidegate.alerts (state, opened_at);
 comment on column tidegate.alerts.occurrence is 'what it is about: an invoice, a date; told once';
@@ -139,6 +150,7 @@ comment on column tidegate.alerts.reasons is 'the tests that opened it';
 comment on column tidegate.alerts.changed_at is 'of the state';
 comment on column tidegate.alerts.changed_by is 'empty: the facts';
 comment on column tidegate.alerts.note is 'why it was dismissed';
+comment on column tidegate.alerts.history is 'nobody was told of it';
 
 create table tidegate.segments (
     key text not null,
@@ -160,15 +172,68 @@ create table tidegate.memberships (
     left_at timestamptz,
     reasons jsonb not null,
     because text not null,
+    left_because text,
     primary key (id)
 );
 create index memberships_key on tidegate.memberships (kind, key, entered_at);
+create index memberships_left on tidegate.memberships (kind, key, left_at) where left_at is not null;
 create unique index memberships_present on tidegate.memberships (contact, kind, key) where left_at is null;
 comment on column tidegate.memberships.kind is 'stage or segment';
 comment on column tidegate.memberships.key is 'of the stage or segment';
 comment on column tidegate.memberships.left_at is 'null: it is there';
 comment on column tidegate.memberships.reasons is 'the tests that decided when it came';
 comment on column tidegate.memberships.because is 'facts or rules changed, or begin: the first time';
+comment on column tidegate.memberships.left_because is 'the same of its leaving';
+
+create table tidegate.actions (
+    key text not null,
+    spec jsonb not null,
+    enabled boolean not null,
+    since timestamptz not null,
+    seen_until timestamptz not null,
+    seed text not null,
+    managed_by text default '' not null,
+    made_at timestamptz default now() not null,
+    primary key (key)
+);
+comment on column tidegate.actions.spec is 'as it was said, without key and enabled';
+comment on column tidegate.actions.since is
+    'when it was switched on; what came before is not its business';
+comment on column tidegate.actions.seen_until is 'up to when histories were looked at';
+comment on column tidegate.actions.seed is 'of the hold-out';
+comment on column tidegate.actions.managed_by is 'file: tidegate.yaml';
+
+create table tidegate.action_occurrences (
+    id bigint generated always as identity,
+    action text not null,
+    contact bigint not null,
+    occurrence text not null,
+    at timestamptz not null,
+    decided_at timestamptz not null,
+    state text not null,
+    why text default '' not null,
+    what jsonb not null,
+    reasons jsonb not null,
+    goal text,
+    goal_by timestamptz,
+    goal_of jsonb,
+    reached_at timestamptz,
+    primary key (id)
+);
+create unique index action_occurrences_once on tidegate.action_occurrences (action, contact, occurrence);
+create index action_occurrences_contact on tidegate.action_occurrences (contact);
+create index action_occurrences_open on tidegate.action_occurrences (goal_by) where goal = 'open';
+create index action_occurrences_shown on tidegate.action_occurrences (action, state, id);
+comment on column tidegate.action_occurrences.occurrence is
+    'what happened: a move, an alert, an event, a date';
+comment on column tidegate.action_occurrences.at is 'when it happened';
+comment on column tidegate.action_occurrences.state is 'fired, held_out, passed or failed';
+comment on column tidegate.action_occurrences.why is
+    'passed: before, begin, suppressed, …; failed: what is wrong';
+comment on column tidegate.action_occurrences.what is 'what the trigger says of it';
+comment on column tidegate.action_occurrences.goal is
+    'open, reached, missed, or moot: it held before; null: there is none';
+comment on column tidegate.action_occurrences.goal_of is 'the goal as it was then, and the invoice that it is about';
 """
 
 
