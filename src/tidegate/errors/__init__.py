@@ -61,6 +61,9 @@ TidegateError
 │   ├── OutboundInUse
 │   ├── LifecycleInvalid
 │   ├── AlertUnknown
+│   ├── OwnerUnknown
+│   ├── NoteUnknown
+│   ├── TaskUnknown
 │   ├── DestinationInvalid
 │   ├── DestinationUnknown
 │   ├── DeliveryUnknown
@@ -175,7 +178,7 @@ from tidegate.errors.delivery import (
 )
 from tidegate.errors.entitlements import PreviewNeeded, PreviewStale, UsageInvalid
 from tidegate.errors.installation import AssetMissing, ConfigurationError, HubBusy, PortTaken, SecretKeyLost
-from tidegate.errors.lifecycle import AlertUnknown, LifecycleInvalid
+from tidegate.errors.lifecycle import AlertUnknown, LifecycleInvalid, NoteUnknown, OwnerUnknown, TaskUnknown
 from tidegate.errors.mirror import (
     BodyTooLarge,
     CustomerUnknown,
@@ -305,9 +308,11 @@ __all__ = [
     "ModelRowsInvalid",
     "MonthOpen",
     "NotReadOnly",
+    "NoteUnknown",
     "OtherAccount",
     "OutboundInUse",
     "OutboundPaused",
+    "OwnerUnknown",
     "PaymentRefused",
     "PlanStale",
     "PolicyInvalid",
@@ -355,6 +360,7 @@ __all__ = [
     "SyncStopped",
     "SyncTakenOver",
     "SyncUnknown",
+    "TaskUnknown",
     "TermsInvalid",
     "TextInvalid",
     "TidegateError",

@@ -9,3 +9,15 @@ class LifecycleInvalid(UsageError):
 
 class AlertUnknown(UsageError):
     """There is no alert {alert}. `tidegate alerts list` shows those that are open."""
+
+
+class OwnerUnknown(UsageError):
+    """There is no owner {owner}.{nearest} `tidegate owners list` shows all."""
+
+
+class NoteUnknown(UsageError):
+    """{contact} has no note {note}. `tidegate contacts timeline {contact}` shows all."""
+
+
+class TaskUnknown(UsageError):
+    """There is no task {task}. `tidegate tasks list` shows those that are open."""

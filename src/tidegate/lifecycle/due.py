@@ -1,6 +1,6 @@
 """The queue of contacts whose facts may be others by now; the refresh writes it in its transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, text
@@ -34,14 +34,33 @@ def note_kept(db: Connection, as_of: datetime) -> None:
     db.execute(_NOTE_KEPT, {"as_of": as_of})
 
 
-def take(db: Connection, limit: int) -> list[int]:
-    """Takes so many off the queue, in the caller's transaction; those that another takes are passed over."""
-    return list(db.scalars(_TAKE, {"limit": limit}))
+def take(db: Connection, limit: int) -> dict[int, bool]:
+    """Takes so many off the queue, in the caller's transaction; those that another takes are passed over. Of each,
+    whether only a first import changed it.
+    """
+    return {row.contact: row.imported for row in db.execute(_TAKE, {"limit": limit})}
+
+
+def mark_imported(db: Connection, taken: Mapping[int, bool]) -> None:
+    """Remembers of contacts that had a stage before whether an import brought what their facts are now."""
+    db.execute(_MARK, {"contacts": list(taken), "imported": list(taken.values())})
+
+
+def imported(db: Connection) -> set[int]:
+    """Contacts of which an import brought what their facts are now; nobody is told what follows from it."""
+    return set(db.scalars(_IMPORTED))
+
+
+def imported_is_placed(db: Connection) -> None:
+    """Whatever follows from imports has followed by now."""
+    db.execute(text("update tidegate.contact_lifecycle set imported = false where imported"))
 
 
 _NOTE = text("""
-insert into tidegate.lifecycle_due (contact) select distinct unnest(cast(:contacts as bigint[])) as contact
-order by contact on conflict do nothing""")
+insert into tidegate.lifecycle_due as due (contact) select distinct unnest(cast(:contacts as bigint[])) as contact
+order by contact
+on conflict (contact) do update set imported = due.imported and excluded.imported
+where due.imported and not excluded.imported""")
 
 _NOTE_ALL = text("""
 insert into tidegate.lifecycle_due (contact) select key from tidegate.contacts where merged_into is null order by key
@@ -52,8 +71,9 @@ with used as (
   select contact, id from tidegate.usage_debits
   where id > coalesce((select last_debit from tidegate.lifecycle_state), 0)),
 noted as (
-  insert into tidegate.lifecycle_due (contact) select distinct contact from used order by contact
-  on conflict do nothing)
+  insert into tidegate.lifecycle_due as due (contact, imported)
+  select distinct contact, false from used order by contact
+  on conflict (contact) do update set imported = false where due.imported)
 insert into tidegate.lifecycle_state (last_debit) select max(id) from used having count(*) > 0
 on conflict (alone) do update set last_debit = excluded.last_debit""")
 
@@ -69,4 +89,11 @@ on conflict (alone) do update set kept_at = excluded.kept_at""")
 _TAKE = text("""
 delete from tidegate.lifecycle_due where contact in (
   select contact from tidegate.lifecycle_due order by since, contact limit :limit for update skip locked)
-returning contact""")
+returning contact, imported""")
+
+_MARK = text("""
+update tidegate.contact_lifecycle l set imported = t.imported
+from unnest(cast(:contacts as bigint[]), cast(:imported as boolean[])) as t(contact, imported)
+where l.contact = t.contact and l.stage is not null and l.imported <> t.imported""")
+
+_IMPORTED = text("select contact from tidegate.contact_lifecycle where imported")

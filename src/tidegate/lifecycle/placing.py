@@ -1,7 +1,7 @@
 """Puts every contact into its stage and segments: one statement finds whose are others now; each has its reason."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from tidegate.delivery.outbox import EventType, Told, tell
 from tidegate.lifecycle.rules import Rule, read
 
 Because = Literal["facts", "rules", "begin"]
-"""Why somebody moves: the contact changed, the rules did, or it is placed for the first time."""
+"""Why somebody moves: the contact changed, the rules did, or it is placed for the first time or by an import."""
 BATCH = 2_000
 """Contacts whose reasons are asked for at once."""
 
@@ -102,9 +102,16 @@ where before <> stage or segments_before <> segments order by contact"""),
     ]
 
 
-def carry_out(db: Connection, rules: Rules, found: Sequence[Move], as_of: datetime, because: Because) -> None:
+def carry_out(
+    db: Connection,
+    rules: Rules,
+    found: Sequence[Move],
+    as_of: datetime,
+    because: Because,
+    untold: Collection[int] = (),
+) -> None:
     """Writes the moves: stage and segments, what was before into history, and why; told to the outbox where facts and
-    not rules moved somebody who had a place before.
+    not rules moved somebody who had a place before. `untold`: contacts (internal keys) whom an import moves.
     """
     for at in range(0, len(found), BATCH):
         some = found[at : at + BATCH]
@@ -113,7 +120,7 @@ def carry_out(db: Connection, rules: Rules, found: Sequence[Move], as_of: dateti
         left = [(one, kind, key) for one in some for kind, key in one.left]
         db.execute(_LEAVE, _columns(left) | {"as_of": as_of})
         reasons_of = [json.dumps(why[one.contact, kind, key]) for one, kind, key in entered]
-        causes = [because if one.before else "begin" for one, _, _ in entered]
+        causes = [because if one.before and one.contact not in untold else "begin" for one, _, _ in entered]
         db.execute(_ENTER, _columns(entered) | {"reasons": reasons_of, "because": causes, "as_of": as_of})
         stands: dict[str, list[Any]] = {
             "contacts": [one.contact for one in some],
@@ -122,7 +129,7 @@ def carry_out(db: Connection, rules: Rules, found: Sequence[Move], as_of: dateti
         }
         db.execute(_STAND, stands)
         if because == "facts":
-            tell(db, [told for one in some if one.before for told in _told(one, why)])
+            tell(db, [told for one in some if one.before and one.contact not in untold for told in _told(one, why)])
 
 
 def _columns(moved: Sequence[tuple[Move, str, str]]) -> dict[str, list[Any]]:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection
 
 from tidegate.errors import ConfigInvalid
+from tidegate.lifecycle import routes
 from tidegate.secrets import Vault
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def leave(db: Connection, applying: "Applying") -> None:
         if not row["managed_by"] or row["key"] in named:
             continue
         if applying.prune:
+            with applying.pruning():
+                routes.require_unused(db, row["key"])
             stored.remove(db, row["key"], FILE)
         else:
             stored.release(db, row["key"])

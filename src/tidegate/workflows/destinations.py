@@ -25,6 +25,7 @@ from tidegate.errors import (
     DestinationRefused,
     DestinationUnreachable,
 )
+from tidegate.lifecycle import routes
 from tidegate.secrets import Vault
 from tidegate.workflows import contact_properties, delivery_messages
 
@@ -138,7 +139,10 @@ def replay(db: Connection, key: str, by: str, deliveries: Sequence[int] | None =
 
 
 def remove(db: Connection, key: str, by: str) -> dict[str, int]:
-    """Removes a destination with what is due to it. Raises DestinationUnknown and ManagedByFile."""
+    """Removes a destination with what is due to it. Raises DestinationUnknown, ManagedByFile, and LifecycleInvalid
+    while alerts are routed to it.
+    """
+    routes.require_unused(db, key)
     found = stored.remove(db, key)
     journal.note(db, by, "destination.removed", key)
     return found

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, Engine, text
 
-from tidegate.lifecycle import alerts, due, facts, health, placing, rulebook
+from tidegate.lifecycle import alerts, due, facts, health, owners, placing, rulebook
 from tidegate.money import exponent
 from tidegate.revenue import rate_files
 
@@ -21,13 +21,14 @@ EVERY = 900
 @dataclass(slots=True)
 class Kept:
     """What was done: contacts whose facts were looked at, rows of facts written, healths kept, contacts that came to
-    another stage or segment, alerts opened and resolved.
+    another stage or segment, that another owner got by its rule, alerts opened and resolved.
     """
 
     contacts: int = 0
     facts: int = 0
     healths: int = 0
     moved: int = 0
+    owned: int = 0
     opened: int = 0
     resolved: int = 0
 
@@ -47,10 +48,12 @@ def keep(engine: Engine, *, as_of: datetime | None = None, stop: threading.Event
         due.note_used(db)
     while not (stop and stop.is_set()):
         with engine.begin() as db:
-            contacts = due.take(db, BATCH)
+            taken = due.take(db, BATCH)
+            contacts = list(taken)
             if contacts:
                 at = as_of or now(db)
                 kept.facts += facts.keep_facts(db, contacts, *_units(db, contacts, at), at)
+                due.mark_imported(db, taken)
         kept.contacts += len(contacts)
         if len(contacts) < BATCH:
             break
@@ -73,9 +76,13 @@ def _place(db: Connection, as_of: datetime, kept: Kept) -> None:
     kept.healths += health.keep(db, rulebook.components(db), as_of)
     rules = rulebook.load(db)
     moves = placing.moves(db, rules, as_of)
-    placing.carry_out(db, rules, moves, as_of, "facts")
+    untold = due.imported(db)
+    placing.carry_out(db, rules, moves, as_of, "facts", untold)
     kept.moved += len(moves)
-    told = alerts.keep(db, alerts.RULES, as_of, {one.contact for one in moves if not one.before})
+    if owners.has_rules(db):
+        kept.owned += owners.assign(db, as_of)
+    told = alerts.keep(db, alerts.RULES, as_of, untold | {one.contact for one in moves if not one.before})
+    due.imported_is_placed(db)
     kept.opened += told.opened
     kept.resolved += told.resolved
 
