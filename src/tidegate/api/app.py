@@ -24,6 +24,7 @@ from tidegate.api import (
     outbound,
     outbox,
     packages,
+    people,
     problems,
     revenue,
     runs,
@@ -46,7 +47,7 @@ NOUNS = (
     *(features, mappings, packages, catalog_changes),
     billing_events,
     revenue,
-    lifecycle,
+    *(lifecycle, people),
     *(sources, models, syncs, outbound),
     *(destinations, outbox),
 )

@@ -17,6 +17,7 @@ from tidegate.cli import (
     mappings,
     models,
     overrides,
+    owners,
     packages,
     pauses,
     rates,
@@ -25,6 +26,7 @@ from tidegate.cli import (
     sources,
     stages,
     sync,
+    tasks,
     tokens,
     usage,
 )
@@ -135,6 +137,8 @@ app.add_typer(rates.app, name="rates", rich_help_panel="Revenue")
 app.add_typer(stages.app, name="stages", rich_help_panel="Lifecycle")
 app.add_typer(stages.segments_app, name="segments", rich_help_panel="Lifecycle")
 app.add_typer(alerts.app, name="alerts", rich_help_panel="Lifecycle")
+app.add_typer(owners.app, name="owners", rich_help_panel="Lifecycle")
+app.add_typer(tasks.app, name="tasks", rich_help_panel="Lifecycle")
 app.add_typer(sources.app, name="sources", rich_help_panel="Outbound")
 app.add_typer(models.app, name="models", rich_help_panel="Outbound")
 app.add_typer(sync.app, name="sync", rich_help_panel="Outbound")

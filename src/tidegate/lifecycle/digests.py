@@ -113,9 +113,11 @@ def last_of(db: Connection, key: str) -> datetime | None:
     return db.scalar(text("select max(made_at) from tidegate.digests where recipient = :key"), {"key": key})
 
 
-def listing(db: Connection, limit: int = 50) -> list[dict[str, Any]]:
-    """Digests that were made, the newest first: {recipient, period, since, until, destination, made_at}."""
-    return [dict(row) for row in db.execute(_LISTING, {"limit": limit}).mappings()]
+def listing(db: Connection, key: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
+    """Digests that were made, of one recipient or (None) of all, the newest first: {recipient, period, since, until,
+    destination, made_at}.
+    """
+    return [dict(row) for row in db.execute(_LISTING, {"key": key, "limit": limit}).mappings()]
 
 
 def _since(db: Connection, one: Recipient, period: Period) -> datetime:
@@ -158,4 +160,4 @@ where recipient = :recipient and period = :period""")
 
 _LISTING = text("""
 select recipient, period, since, until, destination, made_at from tidegate.digests
-order by made_at desc, recipient limit :limit""")
+where cast(:key as text) is null or recipient = :key order by made_at desc, recipient limit :limit""")

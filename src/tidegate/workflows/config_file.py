@@ -19,6 +19,7 @@ from tidegate.workflows import (
     config_destinations,
     config_lifecycle,
     config_outbound,
+    config_people,
     contacts_settings,
     ledger_policy,
 )
@@ -74,6 +75,8 @@ def _apply(db: Connection, applying: Applying) -> dict[str, Any]:
         config_lifecycle.define,
         config_outbound.leave,
         config_destinations.define,
+        config_people.define,
+        config_people.leave,
         config_destinations.leave,
         _leave,
     )

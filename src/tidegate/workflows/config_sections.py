@@ -11,6 +11,7 @@ from tidegate.catalog.terms import FeatureType, Reset
 from tidegate.contacts.policy import NAMES
 from tidegate.outbound import specs
 from tidegate.workflows.config_destinations import DestinationEntry
+from tidegate.workflows.config_people import OwnerEntry, RouteEntry
 from tidegate.workflows.config_yaml import Document, FromEnvironment, load
 
 _FORBID = ConfigDict(extra="forbid")
@@ -133,10 +134,12 @@ MODELS: dict[str, type[BaseModel]] = {
     "stages": RuleEntry,
     "segments": RuleEntry,
     "destinations": DestinationEntry,
+    "owners": OwnerEntry,
+    "alert_route": RouteEntry,
 }
 """The entries of each section, in the order in which they are applied."""
-ALONE = frozenset({"contacts", "revenue"})
-"""Sections that are one entry where there is one connection."""
+ALONE = frozenset({"contacts", "revenue", "alert_route"})
+"""Sections that are one entry where there is one connection, or that are one always."""
 
 
 @dataclass(slots=True)
@@ -155,6 +158,8 @@ class Sections:
     stages: list[RuleEntry] | None = None
     segments: list[RuleEntry] | None = None
     destinations: list[DestinationEntry] | None = None
+    owners: list[OwnerEntry] | None = None
+    alert_route: list[RouteEntry] | None = None
     paths: dict[int, tuple[str | int, ...]] = field(default_factory=dict[int, tuple[str | int, ...]])
 
     def of(self, entry: BaseModel) -> tuple[str | int, ...]:
@@ -188,6 +193,10 @@ def unknown(name: str, known: tuple[str, ...], what: str = "key") -> str:
 
 
 def _entries(found: Sections, name: str, section: Any) -> list[BaseModel]:
+    if name == "alert_route":
+        section = {"destination": str(section)} if isinstance(section, str) else section
+        if not isinstance(section, dict):
+            raise found.document.wrong((name,), f"{name} is a destination, or its keys: {', '.join(_ROUTE)}.")
     alone = name in ALONE and isinstance(section, dict)
     if not alone and not isinstance(section, list):
         raise found.document.wrong((name,), f"{name} is a list.")
@@ -202,6 +211,9 @@ def _entries(found: Sections, name: str, section: Any) -> list[BaseModel]:
         entries.append(entry)
         found.paths[id(entry)] = path
     return entries
+
+
+_ROUTE = tuple(RouteEntry.model_fields)
 
 
 def _numbers(value: Any) -> Any:
