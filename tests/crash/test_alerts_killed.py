@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from tests.support import databases, killing
 from tests.support.hubs import copied, opened
 from tests.support.post import SECRET
+from tests.support.queue import connect
 from tests.support.receiver import Receiver, receiving
 from tests.support.told import Told
 
@@ -24,8 +25,6 @@ LEASES_END = "update tidegate.deliveries set next_try_at = now() where state = '
 PARKED = """
 insert into tidegate.inbox (connection, event_id, type, created, source, body, state, next_try_at)
 values ('acme', 'evt_1', 'x', now(), 'webhook', '{}', 'parked', now())"""
-ACME = """
-insert into tidegate.connections (name, account, livemode, display_name) values ('acme', 'acct_1', false, 'Acme')"""
 
 
 class Ready(NamedTuple):
@@ -57,8 +56,8 @@ def ready(server_url: str) -> Iterator[Ready]:
             for key in keys:
                 told.people.set(key, failed_attempts=1, failing_invoice="in_1")
             told.asked_long_ago()
+            connect(hub.engine, "acme")
             with hub.engine.begin() as db:
-                db.execute(text(ACME))
                 db.execute(text(PARKED))
         yield Ready(server_url, databases.named(database), receiver)
 

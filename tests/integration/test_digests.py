@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from tests.support.queue import connect
 from tests.support.receiver import Receiver, receiving
 from tests.support.told import NOW, Told
 
@@ -51,10 +52,11 @@ def digest(told: Told) -> dict[str, Any]:
 
 def moved(told: Told, contact: int, kind: str, amount: int, at: datetime, currency: str = "usd") -> None:
     """A movement in the ledger, in minor units."""
+    with told.hub.engine.connect() as db:
+        known = db.scalar(text("select exists (select from tidegate.connections where name = 'books')"))
+    if not known:
+        connect(told.hub.engine, "books")
     with told.hub.engine.begin() as db:
-        db.execute(text("""
-insert into tidegate.connections (name, account, livemode, display_name) values ('books', 'acct_b', false, 'Books')
-on conflict do nothing"""))  # fmt: skip
         db.execute(text("""
 insert into tidegate.ledgers (connection, edition, preset, time_zone, adopted_at)
 values ('books', 1, 'default', 'UTC', now()) on conflict do nothing"""))  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from tests.support.placed import NOW, People
+from tests.support.queue import connect
 
 from tidegate.contacts import changes, directory
 from tidegate.delivery.outbox import as_history
@@ -56,6 +57,7 @@ def everything(people: People) -> int:
     people.pass_(1)
     people.set(key, failed_attempts=0, failing_invoice=None)
     people.pass_(1)
+    connect(people.hub.engine, "books")
     with people.hub.engine.begin() as db:
         for statement in EVERYTHING:
             db.execute(text(statement), {"key": key, "at": NOW + timedelta(days=3)})
@@ -73,8 +75,6 @@ values (:key, 'granted', '{"feature": "sso", "before": null, "now": true}', :at)
     "insert into tidegate.links (connection, customer, contact, method) values ('books', 'cus_t', :key, 'manual')",
     """insert into tidegate.billing_events (connection, id, name, at, customer, identity, currency, amount, data, told)
 values ('books', 'e1', 'Subscription Billed', :at, 'cus_t', 'x', 'usd', 4900, '{}', true)""",
-    """insert into tidegate.connections (name, account, livemode, display_name) values ('books', 'acct_b', false, 'B')
-on conflict do nothing""",
     """insert into tidegate.ledgers (connection, edition, preset, time_zone, adopted_at)
 values ('books', 1, 'default', 'UTC', now()) on conflict do nothing""",
     """create table if not exists tidegate.movements_of_books partition of tidegate.movements
