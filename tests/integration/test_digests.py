@@ -176,6 +176,14 @@ def test_after_days_without_a_worker_there_is_one_of_the_whole_time(told: Told) 
     assert data["opened"]["count"] == 1
 
 
+def test_it_is_sent_to_nobody_else_whatever_they_ask_for(told: Told) -> None:
+    told.destination("all", events=("*",))
+    told.route("ops", digest="daily")
+    told.asked_long_ago()
+    made(told, MORNING)
+    assert [(where, kind) for where, kind, _ in told.received()] == [("ops", "digest.made")]
+
+
 def test_none_is_due_for_a_period_that_ended_before_somebody_asked(told: Told) -> None:
     told.route("ops", digest="daily")
     with told.hub.engine.begin() as db:

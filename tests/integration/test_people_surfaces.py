@@ -26,8 +26,9 @@ class Surfaces:
 
     def __init__(self, hub: Hub, client: Client, cli: Cli) -> None:
         self.people, self.client, self.cli, self.hub = People(hub), client, cli, hub
-        self.people.add("acme", status="active", mrr_total=2000, health=80)
+        key = self.people.add("acme", status="active", mrr_total=2000)
         self.people.pass_()
+        self.people.set(key, health=80)
         with hub.engine.begin() as db:
             said = {"path": "/tmp/nothing-is-written-here"}
             stored.define(db, "ops", "files", said, variables={}, vault=lambda: hub.vault, livemode=False)

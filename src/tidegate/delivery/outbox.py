@@ -104,6 +104,7 @@ def as_history(db: Connection) -> None:
     db.execute(text("select set_config('tidegate.history', 'on', true)"))
 
 
+# A digest is for whom it was made, and for no other.
 # `order by place` gives the ids in that order, and those of the outbox give those of the deliveries.
 _TELL = text("""
 with told as (
@@ -116,7 +117,7 @@ with told as (
 insert into tidegate.deliveries (destination, outbox, contact)
 select d.key, t.id, t.contact
 from told t
-join tidegate.destinations d on d.key = t.route or d.events <> '' and (
+join tidegate.destinations d on d.key = t.route or d.events <> '' and t.type <> 'digest.made' and (
   t.type ~ d.events or t.type || ':' || coalesce(t.data ->> 'name', '') ~ d.events)
 left join tidegate.connections c on c.name = t.connection
 left join tidegate.contacts k on k.key = t.contact

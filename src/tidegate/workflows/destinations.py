@@ -353,7 +353,8 @@ _PAST_EVENTS = text(f"""
 insert into tidegate.deliveries (destination, outbox, contact)
 select :key, o.id, o.contact from tidegate.outbox o
 left join tidegate.connections n on n.name = o.connection left join tidegate.contacts k on k.key = o.contact
-where o.at >= :since and o.type not like 'billing_event.%' and o.type ~ :pattern and {_MODE}
+where o.at >= :since and o.type not like 'billing_event.%' and o.type <> 'digest.made'
+  and o.type ~ :pattern and {_MODE}
   and not exists (select from tidegate.deliveries d where d.outbox = o.id and d.destination = :key)
 order by o.id""")
 
