@@ -8,6 +8,7 @@ from sqlalchemy import text
 from tests.support.receiver import Receiver, receiving
 from tests.support.told import Told
 
+from tidegate.cli import setup
 from tidegate.delivery import stored
 from tidegate.errors import DestinationUnknown, LifecycleInvalid
 from tidegate.lifecycle import due, routes
@@ -173,6 +174,18 @@ def test_an_alert_and_what_is_due_of_it_are_there_together_or_not_at_all(told: T
             db.exec_driver_sql("alter table tidegate.deliveries drop constraint none")
     told.people.pass_()
     assert told.came() == [("ops", "alert.opened", "payment_failed")]
+
+
+def test_setup_makes_a_destination_of_the_address_that_is_typed_and_asks_again_for_one_that_is_none(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = iter(["nonsense", "json://127.0.0.1:9/", "json://127.0.0.1:9/", ""])
+    monkeypatch.setattr(setup.typer, "prompt", lambda *_, **__: next(typed))
+    asked = setup._asked_for_alerts  # pyright: ignore[reportPrivateUsage]
+    assert [asked(told.hub) for _ in range(3)] == ["alerts", "alerts-2", None]
+    with told.hub.engine.connect() as db:
+        shown = stored.shown(db, "alerts")
+    assert (shown["kind"], shown["spec"]["url"], shown["mode"]) == ("apprise", "…", "both")
 
 
 def test_a_live_destination_is_not_sent_alerts_of_test_contacts(told: Told) -> None:

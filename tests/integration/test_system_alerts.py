@@ -8,7 +8,9 @@ import pytest
 from sqlalchemy import text
 from tests.support.receiver import Receiver, receiving
 from tests.support.told import NOW, Told
+from tests.support.waiting import until
 
+from tidegate.cli import watchman
 from tidegate.connections import problems
 from tidegate.connections.problems import REMEDIES
 from tidegate.delivery import stored
@@ -217,3 +219,12 @@ def test_without_any_worker_the_web_process_tells_it(told: Told, make_sandbox: A
     assert done is not None
     assert done.opened == 1
     assert [(one.path, one.json["data"]["rule"]) for one in told.receiver.received] == [("/ops", "no_worker")]
+
+
+def test_the_watchman_of_the_web_process_looks_again_and_again(told: Told) -> None:
+    told.destination("crm", events=("*",))
+    with told.hub.engine.begin() as db:
+        stored.pause(db, "crm", "", "every try has failed")
+    with watchman.watched(told.hub, between=0.05):
+        until(lambda: told.receiver.received, "the default route is told")
+    assert told.receiver.received[0].json["data"]["subject"] == "destination:crm"

@@ -187,9 +187,7 @@ def _route(hub: "Hub", destination: str | None, yes: bool, result: dict[str, Any
     with hub.engine.connect() as db:
         known = routes.load(db)
     if destination is None and not known.destination and not yes and sys.stdin.isatty():
-        question = "Where should alerts go? An Apprise address such as slack://… or mailto://…; empty: nowhere yet"
-        url = str(typer.prompt(question, default="", show_default=False, hide_input=True, err=True)).strip()
-        destination = made_for_alerts(hub, url) if url else None
+        destination = _asked_for_alerts(hub)
     if destination is not None:
         known = people.put_route(hub.engine, replace(known, destination=destination), person())
     result["alert_route"] = known.destination or None
@@ -197,6 +195,19 @@ def _route(hub: "Hub", destination: str | None, yes: bool, result: dict[str, Any
         say(f"6. Alerts go to {known.destination}; `tidegate destinations test {known.destination}` tries it.")
     else:
         say("6. Alerts go nowhere yet; `tidegate alerts route DESTINATION` changes that.")
+
+
+def _asked_for_alerts(hub: "Hub") -> str | None:
+    """The destination that a person names by an address; None: not yet."""
+    from tidegate.errors import DestinationInvalid
+
+    question = "Where should alerts go? An Apprise address such as slack://… or mailto://…; empty: nowhere yet"
+    while url := str(typer.prompt(question, default="", show_default=False, hide_input=True, err=True)).strip():
+        try:
+            return made_for_alerts(hub, url)
+        except DestinationInvalid as error:
+            typer.echo(str(error), err=True)
+    return None
 
 
 def made_for_alerts(hub: "Hub", url: str) -> str:
@@ -209,7 +220,7 @@ def made_for_alerts(hub: "Hub", url: str) -> str:
     with hub.engine.begin() as db:
         named = ("alerts", *(f"alerts-{number}" for number in range(2, 99)))
         key = next(one for one in named if not destinations.exists(db, one))
-        said: dict[str, Any] = {"url": url, "events": []}
+        said: dict[str, Any] = {"url": url, "events": [], "mode": "both"}
         destinations.define(db, key, "apprise", said, person(), variables={}, vault=lambda: hub.vault)
     return key
 
