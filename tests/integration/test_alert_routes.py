@@ -191,11 +191,17 @@ def test_setup_makes_a_destination_of_the_address_that_is_typed_and_asks_again_f
 def test_a_live_destination_is_not_sent_alerts_of_test_contacts(told: Told) -> None:
     told.destination("live", livemode=True)
     told.route("live")
-    key = told.people.add()
+    told.owner("ada", destination="ops")
+    told.owner("bob", destination="live")
+    keys = [told.people.add(ref) for ref in ("a", "b", "c")]
+    told.owned(keys[0], "ada")
+    told.owned(keys[1], "bob")
     told.people.pass_()
-    told.people.set(key, **FAILED)
+    for key in keys:
+        told.people.set(key, **FAILED)
     told.people.pass_()
-    assert told.came() == []
+    assert [(where, data["contact"]) for where, _, data in told.received()] == [("ops", "account:a")]
+    assert told.people.rows("select routed_to from tidegate.alerts order by contact") == [("ops",), ("",), ("",)]
 
 
 @pytest.mark.parametrize(

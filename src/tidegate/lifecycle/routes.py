@@ -101,15 +101,15 @@ on conflict (alone) do update set destination = excluded.destination, digest = e
   time_zone = excluded.time_zone, managed_by = excluded.managed_by,
   digest_since = case when excluded.digest <> '' then coalesce(r.digest_since, excluded.digest_since) end""")
 
-_DEFAULT = """
-left join lateral (
-  select d.key from tidegate.alert_route r join tidegate.destinations d on d.key = r.destination) r on true"""
-
-_OF_CONTACTS = text(f"""
+# A destination of live data is sent nothing of test data, nor the other way round.
+_OF_CONTACTS = text("""
 select c.key, coalesce(d.key, r.key) as destination
 from tidegate.contacts c
 left join tidegate.owners o on o.key = c.owner
-left join tidegate.destinations d on d.key = o.destination {_DEFAULT}
+left join tidegate.destinations d on d.key = o.destination and (d.livemode is null or d.livemode = c.livemode)
+left join lateral (
+  select e.key from tidegate.alert_route a join tidegate.destinations e on e.key = a.destination
+  where e.livemode is null or e.livemode = c.livemode) r on true
 where c.key = any(cast(:contacts as bigint[])) and coalesce(d.key, r.key) is not null""")
 
 _USERS = text("""
