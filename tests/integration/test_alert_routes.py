@@ -8,7 +8,7 @@ from sqlalchemy import text
 from tests.support.receiver import Receiver, receiving
 from tests.support.told import Told
 
-from tidegate.cli import setup
+from tidegate.cli.setup import _asked_for_alerts  # pyright: ignore[reportPrivateUsage]
 from tidegate.delivery import stored
 from tidegate.errors import DestinationUnknown, LifecycleInvalid
 from tidegate.lifecycle import due, routes
@@ -180,9 +180,12 @@ def test_setup_makes_a_destination_of_the_address_that_is_typed_and_asks_again_f
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     typed = iter(["nonsense", "json://127.0.0.1:9/", "json://127.0.0.1:9/", ""])
-    monkeypatch.setattr(setup.typer, "prompt", lambda *_, **__: next(typed))
-    asked = setup._asked_for_alerts  # pyright: ignore[reportPrivateUsage]
-    assert [asked(told.hub) for _ in range(3)] == ["alerts", "alerts-2", None]
+
+    def prompt(*_: Any, **__: Any) -> str:
+        return next(typed)
+
+    monkeypatch.setattr("typer.prompt", prompt)
+    assert [_asked_for_alerts(told.hub) for _ in range(3)] == ["alerts", "alerts-2", None]
     with told.hub.engine.connect() as db:
         shown = stored.shown(db, "alerts")
     assert (shown["kind"], shown["spec"]["url"], shown["mode"]) == ("apprise", "…", "both")
