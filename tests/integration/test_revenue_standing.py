@@ -159,6 +159,25 @@ def test_what_renews_soon(books: Books) -> None:
     assert (found[1]["contact"], found[1]["name"], found[1]["months"]) == ("account:acme", "Acme", 4)
 
 
+def test_the_calendar_sums_renewals_by_month_and_by_owner(books: Books) -> None:
+    with books.engine.begin() as db:
+        db.execute(text("update tidegate.contacts set owner = 'ada' where external_id = 'acme'"))
+        report = report_of(db)
+        both = renewals.calendar(db, report, NOW, 60, ["owner", "month"])
+        months = renewals.calendar(db, report, NOW, 60, ["month"])
+        mine = renewals.upcoming(db, report, NOW, 60, "ada")
+        nobodys = renewals.calendar(db, report, NOW, 60, ["month"], "")
+        db.rollback()
+    sums = {"currency": "usd", "renewals": 1, "contacts": 1}
+    assert both == [
+        {"month": "2026-05", "owner": "", "mrr": 0, **sums},
+        {"month": "2026-06", "owner": "ada", "mrr": 15_000, **sums},
+    ]
+    assert months == [{"month": "2026-05", "mrr": 0, **sums}, {"month": "2026-06", "mrr": 15_000, **sums}]
+    assert [(one["subscription"], one["owner"]) for one in mine] == [("sub_cus_a", "ada")]
+    assert nobodys == [{"month": "2026-05", "mrr": 0, **sums}]
+
+
 def test_what_is_at_risk_and_why(books: Books) -> None:
     """A card that expires is none where another lasts longer."""
     with books.engine.connect() as db:

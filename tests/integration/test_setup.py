@@ -40,7 +40,10 @@ def test_everything_is_set_up_when_all_is_agreed_to(cli: Cli, make_sandbox: Make
     assert "packages:" in file.read_text()
     answer = cli.json("entitlements", done["result"]["example"])
     assert answer["packages"]
-    again = set_up(cli, sandbox, "--yes", *said)
+    assert done["alert_route"] is None
+    cli("destinations", "add", "ops", "files", "--set", f"path={tmp_path}")
+    again = set_up(cli, sandbox, "--yes", "--alert-route", "ops", *said)
+    assert again["alert_route"] == "ops"
     assert again["suggestions"] == []
     assert again["result"] == done["result"]
     assert again["refreshed"]["grants"] == 0

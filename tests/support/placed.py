@@ -78,6 +78,8 @@ insert into tidegate.contact_ids (livemode, kind, external_id, contact) values (
 
 _WORTH = {"mrr", "statuses", "subscriptions", "customer_since", "churned_at", "renews_at", "ends_at", "trial_ends_at"}
 _KEPT = (
+    *("deliveries", "destinations", "owners", "alert_route", "digests", "contact_notes", "contact_tasks"),
+    *("entitlement_changes", "contact_changes", "lifecycle_state", "entitlements_told", "links", "contact_emails"),
     *("outbox", "alerts", "memberships", "health_history", "contact_facts", "contact_lifecycle", "lifecycle_due"),
     *(
         "suppressed_contacts",

@@ -25,6 +25,7 @@ from tidegate.api import (
     outbound,
     outbox,
     packages,
+    people,
     problems,
     revenue,
     runs,
@@ -48,7 +49,7 @@ NOUNS = (
     *(features, mappings, packages, catalog_changes),
     billing_events,
     revenue,
-    *(lifecycle, actions),
+    *(lifecycle, actions, people),
     *(sources, models, syncs, outbound),
     *(destinations, outbox),
 )

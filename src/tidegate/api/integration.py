@@ -29,12 +29,16 @@ START_SECONDS = 2.0  # how long an answer waits for a worker to begin
 
 
 class Status(BaseModel):
-    """How the hub stands: every connection, what is wrong in all, and the database. Times are UTC."""
+    """How the hub stands: every connection, what is wrong in all, and the database. Times are UTC. `alerts`: system
+    alerts that stand; `schedules`: what runs when, as {what, of, when, last_at, next_at}.
+    """
 
     model_config = ConfigDict(extra="allow")
 
     connections: list[dict[str, Any]]
     problems: list[dict[str, Any]]
+    alerts: list[dict[str, Any]]
+    schedules: list[dict[str, Any]]
     database: dict[str, Any]
 
 

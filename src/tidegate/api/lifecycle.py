@@ -90,15 +90,19 @@ class Moved(BaseModel):
 
 
 class ShownAlert(BaseModel):
-    """An alert. `occurrence`: what it is about, an invoice or a date; it opens once. Times are UTC."""
+    """An alert. `occurrence`: what it is about, an invoice or a date; it opens once. A system alert has a `subject` in
+    place of a contact: `connection:acme`, `sync:people`, `destination:ops`, `worker` or `disk`. `routed_to`: the
+    destination that was told; empty: none. Times are UTC.
+    """
 
     id: int
     rule: str
     state: State
-    contact: str
-    kind: str
+    contact: str | None
+    kind: str | None
     name: str
     owner: str
+    subject: str
     occurrence: str
     reasons: list[str]
     opened_at: datetime
@@ -106,6 +110,7 @@ class ShownAlert(BaseModel):
     changed_by: str = Field(description="empty: the facts")
     note: str
     snoozed_until: datetime | None
+    routed_to: str
 
 
 class Alerts(BaseModel):
@@ -187,12 +192,16 @@ def list_alerts(
     hub: HubOf,
     state: Annotated[list[State] | None, Query(description="may be repeated; without: those that stand")] = None,
     rule: Annotated[str, Query(max_length=100)] = "",
+    owner: Annotated[str | None, Query(max_length=200, description="of the contact; empty: of nobody")] = None,
+    system: Annotated[bool, Query(description="those of the hub itself, in place of contacts'")] = False,
     after: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Alerts:
-    """Alerts of contacts."""
+    """Alerts of contacts, or of the hub itself."""
     with hub.engine.connect() as db:
-        found = listing.alerts(db, states=state or STANDING, rule=rule, after=after, limit=limit)
+        found = listing.alerts(
+            db, states=state or STANDING, rule=rule, owner=owner, system=system, after=after, limit=limit
+        )
     shown = [ShownAlert.model_validate(one) for one in found]
     return Alerts(alerts=shown, next=shown[-1].id if len(shown) == limit else None)
 

@@ -116,6 +116,16 @@ class AtRisk(Head):
     next: str | None
 
 
+class Renewals(Head):
+    """Renewals: each a subscription, or with `by` a sum: {month?, owner?, currency, renewals, contacts, mrr}. MRR is in
+    minor units; an empty owner: nobody.
+    """
+
+    days: int
+    renewals: list[dict[str, Any]]
+    next: str | None
+
+
 class Quality(BaseModel):
     """What makes figures doubtful: how much each check found, and the objects with their pages at Stripe."""
 
@@ -233,6 +243,31 @@ def at_risk(hub: HubOf, limit: Limit = 100, after: After = None, connection: Nam
     shown, following = page(found, "subscription", limit, after)
     told = {"reasons": renewals.RISKS, "subscriptions": [*shown], "next": following}
     return AtRisk.model_validate(report.head() | told)
+
+
+@router.get("/renewals")
+def upcoming(
+    hub: HubOf,
+    days: Annotated[int, Query(ge=1, le=3660, description="of the next so many days")] = 30,
+    by: Annotated[list[renewals.By] | None, Query(description="sums by month, owner or both; may be repeated")] = None,
+    owner: Annotated[str | None, Query(max_length=200, description="of the contact; empty: of nobody")] = None,
+    limit: Limit = 100,
+    after: After = None,
+    connection: Named = None,
+) -> Renewals:
+    """What renews soon, the soonest first; or the calendar of it: sums by month and owner."""
+    as_of = datetime.now(UTC)
+    account = hub.account(connection)
+    with hub.engine.connect() as db:
+        report = reports.opened(db, account.name, as_of, currency=reports.NATIVE)
+        if by:
+            found = renewals.calendar(db, report, as_of, days, by, owner)
+            rows = [one | {"place": str(place)} for place, one in enumerate(found)]
+            shown, following = page(rows, "place", limit, after)
+        else:
+            shown, following = page(renewals.upcoming(db, report, as_of, days, owner), "subscription", limit, after)
+    told = [{name: value for name, value in one.items() if name != "place"} for one in shown]
+    return Renewals.model_validate({**report.head(), "days": days, "renewals": told, "next": following})
 
 
 @router.get("/data-quality")

@@ -21,6 +21,7 @@ from tidegate.cli import (
     mappings,
     models,
     overrides,
+    owners,
     packages,
     pauses,
     rates,
@@ -29,6 +30,7 @@ from tidegate.cli import (
     sources,
     stages,
     sync,
+    tasks,
     tokens,
     usage,
 )
@@ -140,6 +142,8 @@ app.add_typer(stages.app, name="stages", rich_help_panel="Lifecycle")
 app.add_typer(stages.segments_app, name="segments", rich_help_panel="Lifecycle")
 app.add_typer(alerts.app, name="alerts", rich_help_panel="Lifecycle")
 app.add_typer(actions.app, name="actions", rich_help_panel="Lifecycle")
+app.add_typer(owners.app, name="owners", rich_help_panel="Lifecycle")
+app.add_typer(tasks.app, name="tasks", rich_help_panel="Lifecycle")
 app.add_typer(sources.app, name="sources", rich_help_panel="Outbound")
 app.add_typer(models.app, name="models", rich_help_panel="Outbound")
 app.add_typer(sync.app, name="sync", rich_help_panel="Outbound")

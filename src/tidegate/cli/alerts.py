@@ -1,13 +1,14 @@
-"""`tidegate alerts`: what needs somebody, and what people did about it."""
+"""`tidegate alerts`: what needs somebody, what people did about it, where alerts go, and digests of them."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import typer
 
+from tidegate.cli import alert_routes
 from tidegate.cli.options import AsJson
 
-app = typer.Typer(help="Alerts of contacts.", no_args_is_help=True)
+app = typer.Typer(help="Alerts of contacts and of the hub itself.", no_args_is_help=True)
 
 Number = Annotated[int, typer.Argument(metavar="ID", help="Its number, as `tidegate alerts list` shows it.")]
 
@@ -15,6 +16,8 @@ Number = Annotated[int, typer.Argument(metavar="ID", help="Its number, as `tideg
 @app.command("list")
 def list_(
     rule: Annotated[str, typer.Option("--rule", metavar="KEY", help="Only of this rule.")] = "",
+    owner: Annotated[str | None, typer.Option(metavar="KEY", help="Only of this owner's contacts.")] = None,
+    system: Annotated[bool, typer.Option("--system", help="Those of the hub itself, in place of contacts'.")] = False,
     all_: Annotated[bool, typer.Option("--all", help="Also those that are dismissed or resolved.")] = False,
     after: Annotated[int | None, typer.Option(metavar="ID", help="Those before this one, for the next page.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
@@ -23,11 +26,12 @@ def list_(
     """List the alerts that stand, newest first."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.lifecycle import alerts, listing
+    from tidegate.lifecycle import alerts, listing, system_alerts
 
     states = (*alerts.STANDING, "dismissed", "resolved") if all_ else alerts.STANDING
     with opened() as hub, hub.engine.connect() as db:
-        found = listing.alerts(db, states=states, rule=rule, after=after, limit=limit)
+        found = listing.alerts(db, states=states, rule=rule, owner=owner, system=system, after=after, limit=limit)
+        others = 0 if system else len(system_alerts.standing(db))
     if as_json:
         show.document({"alerts": found, "next": found[-1]["id"] if len(found) == limit else None})
         return
@@ -36,14 +40,19 @@ def list_(
             one["id"],
             one["rule"],
             one["state"],
-            one["name"] or one["contact"],
+            one["subject"] or one["name"] or one["contact"],
+            one["owner"],
+            one["routed_to"],
             one["opened_at"],
             "; ".join(one["reasons"]),
         )
         for one in found
     ]
-    show.table(["id", "rule", "state", "contact", "since", "why"], rows)
+    columns = ["id", "rule", "state", "subject" if system else "contact", "owner", "told", "since", "why"]
+    show.table(columns, rows)
     show.line(f"{len(found):,} alerts" if found else "Nothing needs anybody.")
+    if others:
+        show.line(f"{others:,} alerts of the hub itself: `tidegate alerts list --system`")
 
 
 @app.command()
@@ -101,3 +110,6 @@ def _move(
         show.document({"alert": number, "state": state})
     else:
         show.line(f"Alert {number} is {state}.")
+
+
+app.registered_commands += alert_routes.app.registered_commands

@@ -4,7 +4,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from tidegate.cli import contacts_changes, contacts_data, contacts_review, contacts_stripe, contacts_suppress
+from tidegate.cli import (
+    contacts_changes,
+    contacts_data,
+    contacts_review,
+    contacts_stripe,
+    contacts_suppress,
+    contacts_timeline,
+)
 from tidegate.cli.options import AsJson, ConnectionName
 from tidegate.cli.previews import MOST_LISTED, Listed, Previewed, Token, Yes
 
@@ -210,6 +217,13 @@ def alias(
         show.line(f"{other} leads to {'nobody' if remove else found.ref} now.")
 
 
-for group in (contacts_review.app, contacts_changes.app, contacts_data.app, contacts_stripe.app, contacts_suppress.app):
+for group in (
+    contacts_review.app,
+    contacts_changes.app,
+    contacts_data.app,
+    contacts_stripe.app,
+    contacts_suppress.app,
+    contacts_timeline.app,
+):
     app.registered_commands += group.registered_commands
     app.registered_groups += group.registered_groups

@@ -1,6 +1,6 @@
 """`tidegate health`: of all contacts together, or of one with the part of each component."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -9,6 +9,9 @@ from tidegate.cli.options import AsJson, ConnectionName
 
 def health(
     contact: Annotated[str | None, typer.Argument(metavar="CONTACT", help="Its id; without one all together.")] = None,
+    by: Annotated[
+        Literal["owner", "segment"] | None, typer.Option("--by", help="Of all together, by owner or by segment.")
+    ] = None,
     connection: ConnectionName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -22,6 +25,8 @@ def health(
         told: dict[str, Any]
         if contact is None:
             told = listing.portfolio(db)
+            if by is not None:
+                told |= {"by": by, "groups": listing.portfolio_by(db, by)}
         else:
             found = directory.find(db, hub.livemode(connection), contact)
             told = {"contact": found.ref} | (listing.health(db, found.key) or {})
@@ -33,12 +38,27 @@ def health(
         rows = [(one["band"], one["contacts"], one["mrr"]) for one in told["bands"]]
         show.table(["health", "contacts", "MRR"], rows)
         show.line(f"Of all, weighted by MRR: {_score(told['health'])}")
+        if by is not None:
+            _print_groups(by, told["groups"])
         return
     parts: dict[str, Any] = told.get("parts") or {}
     show.table(["component", "weight", "score"], [(key, weight, parts.get(key)) for key, weight in weights.items()])
     covered = told.get("coverage")
     show.line(f"{told['contact']}: {_score(told.get('health'))}, of {float(covered or 0):.0%} of the weight.")
     show.table(["at", "health"], [(one["at"], one["health"]) for one in told.get("history", [])[:12]])
+
+
+def _print_groups(by: str, groups: list[dict[str, Any]]) -> None:
+    from tidegate.cli import show
+
+    bands = ("poor", "fair", "good", "unknown")
+    rows = [
+        [one["key"] or "nobody", one["contacts"], one["mrr"], _score(one["health"])]
+        + [one["bands"].get(band, {}).get("contacts", 0) for band in bands]
+        for one in groups
+    ]
+    show.line()
+    show.table([by, "contacts", "MRR", "health", *bands], rows)
 
 
 def _score(said: object) -> str:

@@ -29,6 +29,7 @@ def serve(
     from tidegate.cli.hub import configured, opened
     from tidegate.cli.keeper import Keeper
     from tidegate.cli.show import remark
+    from tidegate.cli.watchman import watched
     from tidegate.cli.web_server import run_server
 
     config = configured()
@@ -45,6 +46,7 @@ def serve(
             keeper = Keeper()
             keeper.start()
             alive.callback(keeper.stop)
+        alive.enter_context(watched(hub))
         how = "" if parent_pipe is not None else " (Ctrl-C stops)"
         run_server(site, listener, lambda: remark(f"Tidegate serves {address(listener)}{how}"), parent_pipe)
 

@@ -1,5 +1,6 @@
 """`tidegate setup`: leads from a Stripe key to contacts with entitlements, each step shown before it is done."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -28,6 +29,10 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="A contact setting, as in `tidegate contacts settings`."),
 ]
+AlertRoute = Annotated[
+    str | None,
+    typer.Option("--alert-route", metavar="DESTINATION", help="Where alerts go; a terminal is asked for an address."),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Ask nothing: suggestions are accepted, settings taken as given.")]
 
 
@@ -38,10 +43,11 @@ def setup(
     mappings: MappingChoice = "ask",
     write: Write = None,
     set_: Settings = None,
+    alert_route: AlertRoute = None,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Set a Stripe account up, step by step: key, permissions, what is there, mappings, contacts, import.
+    """Set a Stripe account up, step by step: key, permissions, what is there, mappings, contacts, alerts, import.
 
     Nothing is written to Stripe. Every step can be done again by itself; `--yes` and the options answer all questions.
     """
@@ -57,6 +63,7 @@ def setup(
         _look(hub, account, result, say)
         _map(hub, account, choice, write, result, say, as_json)
         _match(hub, account, set_ or [], yes, result, say, as_json)
+        _route(hub, alert_route, yes, result, say)
         _import(hub, account, result, say)
         _end(hub, account, result, say)
     if as_json:
@@ -169,6 +176,55 @@ def _match(
     result["contacts"] = effect.as_json(MOST_LISTED)
 
 
+def _route(hub: "Hub", destination: str | None, yes: bool, result: dict[str, Any], say: Any) -> None:
+    """Where alerts go that no owner is sent: a destination that there is, else one made of what a person types."""
+    import sys
+
+    from tidegate.cli.who import person
+    from tidegate.lifecycle import routes
+    from tidegate.workflows import people
+
+    with hub.engine.connect() as db:
+        known = routes.load(db)
+    if destination is None and not known.destination and not yes and sys.stdin.isatty():
+        destination = _asked_for_alerts(hub)
+    if destination is not None:
+        known = people.put_route(hub.engine, replace(known, destination=destination), person())
+    result["alert_route"] = known.destination or None
+    if known.destination:
+        say(f"6. Alerts go to {known.destination}; `tidegate destinations test {known.destination}` tries it.")
+    else:
+        say("6. Alerts go nowhere yet; `tidegate alerts route DESTINATION` changes that.")
+
+
+def _asked_for_alerts(hub: "Hub") -> str | None:
+    """The destination that a person names by an address; None: not yet."""
+    from tidegate.errors import DestinationInvalid
+
+    question = "Where should alerts go? An Apprise address such as slack://… or mailto://…; empty: nowhere yet"
+    while url := str(typer.prompt(question, default="", show_default=False, hide_input=True, err=True)).strip():
+        try:
+            return made_for_alerts(hub, url)
+        except DestinationInvalid as error:
+            typer.echo(str(error), err=True)
+    return None
+
+
+def made_for_alerts(hub: "Hub", url: str) -> str:
+    """A destination `alerts` at an Apprise address, or another key where that is taken; returns its key. Raises
+    DestinationInvalid.
+    """
+    from tidegate.cli.who import person
+    from tidegate.workflows import destinations
+
+    with hub.engine.begin() as db:
+        named = ("alerts", *(f"alerts-{number}" for number in range(2, 99)))
+        key = next(one for one in named if not destinations.exists(db, one))
+        said: dict[str, Any] = {"url": url, "events": [], "mode": "both"}
+        destinations.define(db, key, "apprise", said, person(), variables={}, vault=lambda: hub.vault)
+    return key
+
+
 def _agreed(question: str) -> bool:
     """A person's word; without a terminal, no."""
     import sys
@@ -181,7 +237,7 @@ def _import(hub: "Hub", account: "Account", result: dict[str, Any], say: Any) ->
 
     result["import"] = summary = _read(hub, account, ())
     read = sum(counts["read"] for counts in summary["resources"].values())
-    say(f"6. Imported: {read:,} objects, {summary['state']}.")
+    say(f"7. Imported: {read:,} objects, {summary['state']}.")
     for part, problem in summary["problems"].items():
         say(f"   {part}: {problem}")
     result["refreshed"] = refresh_changed(hub.engine, account).as_json()
@@ -195,7 +251,7 @@ def _end(hub: "Hub", account: "Account", result: dict[str, Any], say: Any) -> No
         name: getattr(done, name) for name in ("contacts", "linked", "in_review", "unmapped", "example")
     }
     say(
-        f"7. {done.contacts:,} contacts; {done.linked:,} customers linked, {done.in_review:,} in review; "
+        f"8. {done.contacts:,} contacts; {done.linked:,} customers linked, {done.in_review:,} in review; "
         f"{done.unmapped:,} prices wait for a meaning."
     )
     if done.example:

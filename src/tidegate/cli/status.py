@@ -48,6 +48,7 @@ def _print(found: dict[str, Any]) -> None:
     show.line(f"PostgreSQL {database['version']}, {show.size(database['bytes'])} ({groups})")
     _print_problems([problem for problem in found["problems"] if not problem["connection"]])
     _print_usage(found["usage"])
+    _print_alerts(found["alerts"])
     if not found["connections"]:
         show.line(
             "No Stripe account is connected yet: `tidegate connect`, or `tidegate demo` to look around without a key."
@@ -72,6 +73,35 @@ def _print(found: dict[str, Any]) -> None:
         _print_permissions(one["permissions"])
         _print_accounts(one)
         _print_problems(one["problems"])
+    _print_schedules(found["schedules"])
+
+
+def _print_alerts(alerts: list[dict[str, Any]]) -> None:
+    """How many alerts of the hub itself stand, and of how many nobody was told."""
+    from tidegate.cli import show
+
+    if alerts:
+        untold = sum(not one["routed_to"] for one in alerts)
+        said = f", {untold:,} of them told to nobody" if untold else ""
+        show.line(f"system alerts: {len(alerts):,} stand{said} (`tidegate alerts list --system`)")
+
+
+def _print_schedules(schedules: list[dict[str, Any]]) -> None:
+    """What runs when."""
+    from tidegate.cli import show
+
+    show.line()
+    rows = [
+        (
+            one["what"],
+            one["of"],
+            one["when"],
+            _moment(one["last_at"]),
+            _moment(one["next_at"]) if one["next_at"] else "",
+        )
+        for one in schedules
+    ]
+    show.table(["schedule", "of", "when", "last", "next"], rows)
 
 
 def _print_usage(usage: dict[str, int]) -> None:

@@ -46,4 +46,5 @@ def task_context(hub: "Hub") -> "TaskContext":
         readers=hub.settings.import_readers,
         sweep_hour=hub.settings.sweep_hour,
         retention=hub.settings.retention,
+        home=hub.embedded_home,
     )

@@ -141,6 +141,7 @@ update tidegate.contacts c set
   name = case when c.name = '' then o.name else c.name end,
   email = case when c.email = '' then o.email else c.email end,
   owner = case when c.owner = '' then o.owner else c.owner end,
+  owner_by_rule = case when c.owner = '' then o.owner_by_rule else c.owner_by_rule end,
   properties = o.properties || c.properties, updated_at = now()
 from tidegate.contacts o where c.key = :kept and o.key = :other""")
 

@@ -74,6 +74,7 @@ def _values(contact: Contact, given: Mapping[str, Any], before: Mapping[str, Any
         "email": before["email"] if email is None else email.strip(),
         "email_is_yours": _email_is_yours(given, before),
         "owner": before["owner"] if given.get("owner") is None else given["owner"],
+        "said": given.get("owner") is not None,
         "properties": json.dumps({name: value for name, value in properties.items() if value is not None}),
     }
 
@@ -90,7 +91,8 @@ def _stored(db: Connection, key: int) -> dict[str, Any]:
 
 _SET = text("""
 update tidegate.contacts set name = :name, name_is_yours = :name_is_yours, email = :email,
-  email_is_yours = :email_is_yours, owner = :owner, properties = cast(:properties as jsonb), updated_at = now()
+  email_is_yours = :email_is_yours, owner = :owner, owner_by_rule = owner_by_rule and not :said,
+  properties = cast(:properties as jsonb), updated_at = now()
 where key = :key""")
 
 _STORED = text("""

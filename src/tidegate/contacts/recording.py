@@ -190,12 +190,15 @@ _UPDATE = text("""
 update tidegate.contacts c set name = coalesce(said.name, c.name),
   name_is_yours = c.name_is_yours or said.name is not null, email = coalesce(said.email, c.email),
   email_is_yours = c.email_is_yours or said.email is not null,
-  owner = coalesce(said.owner, c.owner), properties = c.properties || said.properties, updated_at = now()
+  owner = coalesce(said.owner, c.owner), owner_by_rule = c.owner_by_rule and said.owner is null,
+  properties = c.properties || said.properties, updated_at = now()
 from unnest(cast(:keys as bigint[]), cast(:names as text[]), cast(:emails as text[]), cast(:owners as text[]),
   cast(:properties as jsonb[])) as said(key, name, email, owner, properties)
-where c.key = said.key and (c.name, c.name_is_yours, c.email, c.email_is_yours, c.owner, c.properties) is distinct from
+where c.key = said.key and (
+    c.name, c.name_is_yours, c.email, c.email_is_yours, c.owner, c.owner_by_rule, c.properties) is distinct from
   (coalesce(said.name, c.name), c.name_is_yours or said.name is not null, coalesce(said.email, c.email),
-   c.email_is_yours or said.email is not null, coalesce(said.owner, c.owner), c.properties || said.properties)
+   c.email_is_yours or said.email is not null, coalesce(said.owner, c.owner), c.owner_by_rule and said.owner is null,
+   c.properties || said.properties)
 returning c.key""")
 
 _ADD_EMAILS = text("""

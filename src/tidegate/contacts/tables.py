@@ -34,6 +34,7 @@ contacts = Table(
     Column("email", Text, nullable=False, server_default="", comment="the first of its e-mails"),
     Column("email_is_yours", Boolean, nullable=False, server_default=text("false"), comment="false: follows Stripe"),
     Column("owner", Text, nullable=False, server_default="", comment="who of your team looks after it"),
+    Column("owner_by_rule", Boolean, nullable=False, server_default=text("false"), comment="false: somebody said so"),
     Column("properties", JSONB, nullable=False, server_default=text("'{}'::jsonb"), comment="yours, any JSON"),
     Column("made_by", Text, nullable=False, comment="stripe, api, csv, cli or file"),
     Column("created_at", Time, nullable=False, server_default=func.now()),

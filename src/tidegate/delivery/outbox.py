@@ -27,6 +27,9 @@ EventType = Literal[
     "segment.left",
     "alert.opened",
     "alert.resolved",
+    "system_alert.opened",
+    "system_alert.resolved",
+    "digest.made",
     "sync.finished",
     "sync.failed",
     "action.fired",
@@ -34,12 +37,15 @@ EventType = Literal[
 
 
 class Told(NamedTuple):
-    """An event of the outbox. `contact`: internal key. `data`: a JSON object, stable across versions of Tidegate."""
+    """An event of the outbox. `contact`: internal key. `data`: a JSON object, stable across versions of Tidegate.
+    `route`: a destination that is sent it, whatever events it asks for.
+    """
 
     type: EventType
     data: dict[str, Any]
     contact: int | None = None
     connection: str | None = None
+    route: str | None = None
 
 
 class Addressed(NamedTuple):
@@ -52,11 +58,12 @@ class Addressed(NamedTuple):
 
 def redact(db: Connection, contacts: Sequence[int], refs: Sequence[str]) -> int:
     """Takes from what was told of these contacts (internal keys), and of others that names them by one of these `refs`,
-    all but ids of Stripe's; returns how many rows.
+    all but ids of Stripe's, and the reasons of their moves and alerts; returns how many rows.
 
     What was told of entitlements names nobody and stays.
     """
-    return db.execute(_REDACT, {"contacts": list(contacts), "refs": list(refs)}).rowcount
+    reasons = db.execute(_REDACT_REASONS, {"contacts": list(contacts)}).rowcount
+    return reasons + db.execute(_REDACT, {"contacts": list(contacts), "refs": list(refs)}).rowcount
 
 
 def redact_customers(db: Connection, connection: str, customers: Sequence[str]) -> int:
@@ -74,6 +81,10 @@ _REDACT = text(f"""{_REDACTED}
   (contact = any(cast(:contacts as bigint[])) or exists (
     select from jsonb_each(data) said where said.value #>> '{{}}' = any(cast(:refs as text[]))))""")
 
+_REDACT_REASONS = text("""
+update tidegate.outbox set data = data - cast('{reasons,text}' as text[]) || '{"redacted": true}'
+where contact = any(cast(:contacts as bigint[])) and type ~ '^(stage|segment|alert)[.]' and not data ? 'redacted'""")
+
 _REDACT_CUSTOMERS = text(f"""{_REDACTED}
   connection = :connection and data ->> 'customer' = any(cast(:customers as text[]))""")
 
@@ -89,6 +100,7 @@ def tell(db: Connection, told: Sequence[Told]) -> None:
             "data": Texts([_encode(one.data).decode() for one in told]),
             "contacts": [one.contact for one in told],
             "connections": [one.connection for one in told],
+            "routes": [one.route for one in told],
         }
         rows(db, _TELL, columns)
 
@@ -110,19 +122,20 @@ def as_history(db: Connection) -> None:
     db.execute(text("select set_config('tidegate.history', 'on', true)"))
 
 
+# A digest is for whom it was made, and for no other.
 # `order by place` gives the ids in that order, and those of the outbox give those of the deliveries.
 _TELL = text("""
 with told as (
-  insert into tidegate.outbox (type, data, contact, connection)
-  select type, data::jsonb, contact, connection
-  from unnest(:types, :data, cast(:contacts as bigint[]), cast(:connections as text[]))
-    with ordinality as told(type, data, contact, connection, place)
+  insert into tidegate.outbox (type, data, contact, connection, route)
+  select type, data::jsonb, contact, connection, route
+  from unnest(:types, :data, cast(:contacts as bigint[]), cast(:connections as text[]), cast(:routes as text[]))
+    with ordinality as told(type, data, contact, connection, route, place)
   order by place
-  returning id, type, data, contact, connection, history)
+  returning id, type, data, contact, connection, history, route)
 insert into tidegate.deliveries (destination, outbox, contact)
 select d.key, t.id, t.contact
 from told t
-join tidegate.destinations d on d.events <> '' and (
+join tidegate.destinations d on d.key = t.route or d.events <> '' and t.type <> 'digest.made' and (
   t.type ~ d.events or t.type || ':' || coalesce(t.data ->> 'name', '') ~ d.events)
 left join tidegate.connections c on c.name = t.connection
 left join tidegate.contacts k on k.key = t.contact

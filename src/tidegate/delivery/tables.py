@@ -38,6 +38,7 @@ outbox = Table(
         server_default=text("coalesce(nullif(current_setting('tidegate.history', true), ''), 'off')::boolean"),
         comment="told of what a first import read: no destination is sent it",
     ),
+    Column("route", Text, comment="a destination that is sent it whatever it asks for"),
     Index("outbox_contact", "contact", "id"),
     Index("outbox_at", "at"),
 )

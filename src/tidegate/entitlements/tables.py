@@ -153,3 +153,15 @@ told = Table(
     Column("revision", BigInteger, nullable=False, server_default="0", comment="of the catalog that it was read with"),
     Index("entitlements_told_changes", "changes_at", postgresql_where=text("changes_at is not null")),
 )
+
+changes = Table(
+    "entitlement_changes",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("contact", BigInteger, nullable=False),
+    Column("type", Text, nullable=False, comment="granted, changed or revoked"),
+    Column("data", JSONB, nullable=False),
+    Column("at", Time, nullable=False, server_default=func.clock_timestamp()),
+    Index("entitlement_changes_contact", "contact", "at"),
+    comment="What was told of entitlements, kept for the timeline; a first import is not.",
+)

@@ -35,6 +35,13 @@ def tell_changes(db: Connection, contacts: Sequence[int], catalog: Catalog, as_o
     if remembered["contact"]:
         rows(db, _REMEMBER, remembered | {"revision": revision})
     tell(db, told)
+    if told:
+        kept = {
+            "contacts": [one.contact for one in told],
+            "types": [one.type.partition(".")[2] for one in told],
+            "data": [_encode(one.data).decode() for one in told],
+        }
+        rows(db, _KEEP, kept)
     return len(told)
 
 
@@ -86,6 +93,13 @@ def _given(one: Entitlement) -> Any:
 
 
 _encode = msgspec.json.Encoder().encode
+
+# The outbox forgets; what a first import gave is told by what the contact has.
+_KEEP = text("""
+insert into tidegate.entitlement_changes (contact, type, data)
+select contact, type, data
+from unnest(cast(:contacts as bigint[]), cast(:types as text[]), cast(:data as jsonb[])) as told(contact, type, data)
+where coalesce(current_setting('tidegate.history', true), '') <> 'on'""")
 
 _UNTOLD = text("""
 select c.key from unnest(cast(:contacts as bigint[])) as c(key)

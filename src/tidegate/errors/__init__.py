@@ -63,6 +63,9 @@ TidegateError
 │   ├── AlertUnknown
 │   ├── ActionInvalid
 │   ├── ActionUnknown
+│   ├── OwnerUnknown
+│   ├── NoteUnknown
+│   ├── TaskUnknown
 │   ├── DestinationInvalid
 │   ├── DestinationUnknown
 │   ├── DeliveryUnknown
@@ -178,7 +181,15 @@ from tidegate.errors.delivery import (
 )
 from tidegate.errors.entitlements import PreviewNeeded, PreviewStale, UsageInvalid
 from tidegate.errors.installation import AssetMissing, ConfigurationError, HubBusy, PortTaken, SecretKeyLost
-from tidegate.errors.lifecycle import ActionInvalid, ActionUnknown, AlertUnknown, LifecycleInvalid
+from tidegate.errors.lifecycle import (
+    ActionInvalid,
+    ActionUnknown,
+    AlertUnknown,
+    LifecycleInvalid,
+    NoteUnknown,
+    OwnerUnknown,
+    TaskUnknown,
+)
 from tidegate.errors.mirror import (
     BodyTooLarge,
     CustomerUnknown,
@@ -311,10 +322,12 @@ __all__ = [
     "ModelRowsInvalid",
     "MonthOpen",
     "NotReadOnly",
+    "NoteUnknown",
     "OtherAccount",
     "OutboundBusy",
     "OutboundInUse",
     "OutboundPaused",
+    "OwnerUnknown",
     "PaymentRefused",
     "PlanStale",
     "PolicyInvalid",
@@ -362,6 +375,7 @@ __all__ = [
     "SyncStopped",
     "SyncTakenOver",
     "SyncUnknown",
+    "TaskUnknown",
     "TermsInvalid",
     "TextInvalid",
     "TidegateError",

@@ -8,7 +8,7 @@ from tidegate.errors.database import DatabaseBusy, EmbeddedServerFull
 from tidegate.errors.delivery import DeliveryUnknown, DestinationUnknown
 from tidegate.errors.entitlements import PreviewNeeded, PreviewStale
 from tidegate.errors.installation import ConfigurationError
-from tidegate.errors.lifecycle import ActionUnknown, AlertUnknown
+from tidegate.errors.lifecycle import ActionUnknown, AlertUnknown, NoteUnknown, OwnerUnknown, TaskUnknown
 from tidegate.errors.mirror import (
     BodyTooLarge,
     CustomerUnknown,
@@ -49,6 +49,9 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     CatalogUnknown: (2, 404),
     AlertUnknown: (2, 404),
     ActionUnknown: (2, 404),
+    OwnerUnknown: (2, 404),
+    NoteUnknown: (2, 404),
+    TaskUnknown: (2, 404),
     ManagedByFile: (2, 409),
     PreviewNeeded: (2, 409),
     PreviewStale: (2, 409),

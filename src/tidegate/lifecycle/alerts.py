@@ -15,6 +15,7 @@ from tidegate.conditions.nodes import Node
 from tidegate.conditions.parse import parse
 from tidegate.delivery.outbox import Told, tell
 from tidegate.errors import AlertUnknown, LifecycleInvalid
+from tidegate.lifecycle import routes
 from tidegate.lifecycle.placing import asked
 from tidegate.lifecycle.rules import named
 
@@ -94,14 +95,19 @@ class Kept:
 
 
 def keep(db: Connection, rules: Sequence[AlertRule], as_of: datetime, untold: Collection[int] = ()) -> Kept:
-    """Opens and resolves alerts of all contacts. `untold`: those (internal keys) that came only now, with a past that
-    nobody is told of.
+    """Opens and resolves alerts of all contacts; each is told where it is routed (`routes`), in this transaction.
+    `untold`: contacts (internal keys) that came only now, or were imported, with a past that nobody is told of.
     """
-    kept = Kept(woken=db.execute(_WAKE, {"as_of": as_of}).rowcount)
+    kept = Kept(woken=wake(db, as_of))
     for rule in rules:
         kept.opened += _open(db, rule, as_of, untold)
         kept.resolved += _resolve(db, rule, as_of)
     return kept
+
+
+def wake(db: Connection, as_of: datetime) -> int:
+    """Opens alerts again whose time to be put aside is over; returns how many."""
+    return db.execute(_WAKE, {"as_of": as_of}).rowcount
 
 
 def _open(db: Connection, rule: AlertRule, as_of: datetime, untold: Collection[int]) -> int:
@@ -121,11 +127,13 @@ order by n.contact"""),
         some = rows[at : at + BATCH]
         told = asked(db, node, [row.contact for row in some], as_of)
         why = [reasons(told[row.contact]) for row in some]
+        route = routes.of_contacts(db, [row.contact for row in some if row.contact not in untold])
         values = {
             "contacts": [row.contact for row in some],
             "occurrences": [row.occurrence for row in some],
             "reasons": [json.dumps(one) for one in why],
             "history": [row.contact in untold for row in some],
+            "routes": [route.get(row.contact, "") for row in some],
             "rule": rule.key,
             "as_of": as_of,
         }
@@ -135,8 +143,16 @@ order by n.contact"""),
             [
                 Told(
                     "alert.opened",
-                    {"alert": opened[row.contact], "rule": rule.key, "occurrence": row.occurrence, "reasons": reason},
+                    {
+                        "alert": opened[row.contact],
+                        "rule": rule.key,
+                        "title": rule.name,
+                        "occurrence": row.occurrence,
+                        "reasons": reason,
+                        "text": "\n".join(reason),
+                    },
                     row.contact,
+                    route=route.get(row.contact),
                 )
                 for row, reason in zip(some, why, strict=True)
                 if row.contact in opened and row.contact not in untold
@@ -153,13 +169,18 @@ def _resolve(db: Connection, rule: AlertRule, as_of: datetime) -> int:
 update tidegate.alerts a set state = 'resolved', changed_at = :as_of, changed_by = '', snoozed_until = null
 where a.rule = :rule and a.state not in ('dismissed', 'resolved') and not exists (
   select {CONTACTS} and c.key = a.contact and {made.sql} and coalesce({rule.occurrence}, '') = a.occurrence)
-returning a.id, a.contact, a.occurrence"""),
+returning a.id, a.contact, a.occurrence, a.routed_to"""),
         made.values | {"rule": rule.key, "as_of": as_of},
     ).all()
     tell(
         db,
         [
-            Told("alert.resolved", {"alert": row.id, "rule": rule.key, "occurrence": row.occurrence}, row.contact)
+            Told(
+                "alert.resolved",
+                {"alert": row.id, "rule": rule.key, "title": f"{rule.name}: over", "occurrence": row.occurrence},
+                row.contact,
+                route=row.routed_to or None,
+            )
             for row in rows
         ],
     )
@@ -200,10 +221,10 @@ update tidegate.alerts set state = 'open', changed_at = :as_of, changed_by = '',
 where state = 'snoozed' and snoozed_until <= :as_of""")
 
 _OPEN = text("""
-insert into tidegate.alerts (contact, rule, occurrence, state, reasons, opened_at, changed_at, history)
-select contact, :rule, occurrence, 'open', reasons, :as_of, :as_of, history
+insert into tidegate.alerts (contact, rule, occurrence, state, reasons, opened_at, changed_at, history, routed_to)
+select contact, :rule, occurrence, 'open', reasons, :as_of, :as_of, history, routed_to
 from unnest(cast(:contacts as bigint[]), cast(:occurrences as text[]), cast(:reasons as jsonb[]),
-  cast(:history as boolean[])) as found(contact, occurrence, reasons, history)
+  cast(:history as boolean[]), cast(:routes as text[])) as found(contact, occurrence, reasons, history, routed_to)
 order by contact on conflict do nothing returning id, contact""")
 
 _MOVE = text("""

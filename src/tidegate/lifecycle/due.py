@@ -74,8 +74,8 @@ with used as (
   select contact, id from tidegate.usage_debits
   where id > coalesce((select last_debit from tidegate.lifecycle_state), 0)),
 noted as (
-  insert into tidegate.lifecycle_due (contact) select distinct contact from used order by contact
-  on conflict do nothing)
+  insert into tidegate.lifecycle_due as due (contact) select distinct contact from used order by contact
+  on conflict (contact) do update set history = false where due.history)
 insert into tidegate.lifecycle_state (last_debit) select max(id) from used having count(*) > 0
 on conflict (alone) do update set last_debit = excluded.last_debit""")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, text
 
@@ -33,12 +33,22 @@ def _counted(rule: Rule, row: Any) -> dict[str, Any]:
 
 
 def alerts(
-    db: Connection, *, states: Sequence[str] = STANDING, rule: str = "", after: int | None = None, limit: int = 50
+    db: Connection,
+    *,
+    states: Sequence[str] = STANDING,
+    rule: str = "",
+    owner: str | None = None,
+    system: bool = False,
+    after: int | None = None,
+    limit: int = 50,
 ) -> list[dict[str, Any]]:
-    """Alerts, newest first: {id, rule, state, contact, name, owner, occurrence, reasons, opened_at, changed_at,
-    changed_by, note, snoozed_until}. `after`: the id of the last one of the page before.
+    """Alerts of contacts, or with `system` those of the hub itself, newest first: {id, rule, state, contact, kind,
+    name, owner, subject, occurrence, reasons, opened_at, changed_at, changed_by, note, snoozed_until, routed_to}.
+    `owner`: of the contact ("": nobody); `after`: the id of the last one of the page before.
     """
-    values = {"states": list(states), "rule": rule or None, "after": after, "limit": limit}
+    values = {
+        "states": list(states), "rule": rule or None, "owner": owner, "system": system, "after": after, "limit": limit,
+    }  # fmt: skip
     return [dict(row) for row in db.execute(_ALERTS, values).mappings()]
 
 
@@ -67,6 +77,14 @@ def portfolio(db: Connection) -> dict[str, Any]:
     return {"health": db.scalar(_PORTFOLIO), "bands": bands}
 
 
+def portfolio_by(db: Connection, by: Literal["owner", "segment"]) -> list[dict[str, Any]]:
+    """The health of each owner's contacts, or of each segment's, weighted by MRR, the largest MRR first: {key,
+    contacts, mrr, health, bands}; `key` is empty for those without one, `bands` has contacts and MRR of each band.
+    """
+    statement = _BY.format(key=_BY_KEY[by], join=_BY_JOIN[by])
+    return [dict(row) for row in db.execute(text(statement)).mappings()]
+
+
 def funnel(db: Connection, since: datetime) -> list[dict[str, Any]]:
     """How many contacts went from one stage to another since then: {from, to, contacts}."""
     return [dict(row) for row in db.execute(_FUNNEL, {"since": since}).mappings()]
@@ -86,14 +104,16 @@ select s.key, {_COUNTS} from tidegate.contact_lifecycle l cross join lateral unn
 group by s.key""")
 
 _SHOWN = """
-select a.id, a.rule, a.state, c.external_id as contact, c.kind, c.name, c.owner, a.occurrence, a.reasons, a.opened_at,
-  a.changed_at, a.changed_by, a.note, a.snoozed_until
-from tidegate.alerts a join tidegate.contacts c on c.key = a.contact"""
+select a.id, a.rule, a.state, c.external_id as contact, c.kind, coalesce(c.name, '') as name,
+  coalesce(c.owner, '') as owner, a.subject, a.occurrence, a.reasons, a.opened_at, a.changed_at, a.changed_by, a.note,
+  a.snoozed_until, a.routed_to
+from tidegate.alerts a left join tidegate.contacts c on c.key = a.contact"""
 
 _ALERT = text(f"{_SHOWN} where a.id = :id")
 
 _ALERTS = text(f"""{_SHOWN}
 where a.state = any(cast(:states as text[])) and (cast(:rule as text) is null or a.rule = :rule)
+  and (a.contact is null) = :system and (cast(:owner as text) is null or c.owner = :owner)
   and (cast(:after as bigint) is null or a.id < :after)
 order by a.id desc limit :limit""")
 
@@ -113,8 +133,27 @@ _PORTFOLIO = text("""
 select round(sum(health * mrr_total) / nullif(sum(mrr_total), 0), 1)::float8 from tidegate.contact_lifecycle
 where health is not null and mrr_total > 0""")
 
-_BANDS = text("""
-select case when health is null then 'unknown' when health < 40 then 'poor' when health < 70 then 'fair' else 'good' end
+_BAND = """
+case when health is null then 'unknown' when health < 40 then 'poor' when health < 70 then 'fair' else 'good' end"""
+
+_BY_KEY = {"owner": "c.owner", "segment": "coalesce(s.key, '')"}
+_BY_JOIN = {"owner": "", "segment": "left join lateral unnest(l.segments) as s(key) on true"}
+
+_BY = f"""
+with those as (
+  select {{key}} as key, l.health, coalesce(l.mrr_total, 0) as mrr, {_BAND} as band
+  from tidegate.contact_lifecycle l join tidegate.contacts c on c.key = l.contact {{join}}
+  where l.status in ('active', 'past_due', 'trialing', 'unpaid') and c.merged_into is null),
+banded as (
+  select key, band, jsonb_build_object('contacts', count(*), 'mrr', sum(mrr)::float8) as told from those group by 1, 2)
+select t.key, count(*) as contacts, sum(t.mrr)::float8 as mrr,
+  round(sum(t.health * t.mrr) filter (where t.health is not null)
+    / nullif(sum(t.mrr) filter (where t.health is not null), 0), 1)::float8 as health,
+  (select jsonb_object_agg(b.band, b.told) from banded b where b.key = t.key) as bands
+from those t group by t.key order by 3 desc, 1"""
+
+_BANDS = text(f"""
+select {_BAND}
   as band, count(*) as contacts, coalesce(sum(mrr_total), 0)::float8 as mrr
 from tidegate.contact_lifecycle where status in ('active', 'past_due', 'trialing', 'unpaid') group by 1 order by 1""")
 

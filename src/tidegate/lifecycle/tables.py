@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Identity,
     Index,
@@ -78,6 +79,7 @@ lifecycle_state = Table(
     Column("alone", Boolean, primary_key=True, server_default=text("true"), comment="one row"),
     Column("last_debit", BigInteger, nullable=False, server_default="0", comment="of usage, that facts know of"),
     Column("kept_at", Time, comment="when everybody was looked at last"),
+    Column("watched_at", Time, comment="when the hub itself was looked at last"),
 )
 
 stages = Table(
@@ -114,7 +116,8 @@ alerts = Table(
     "alerts",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("contact", BigInteger, nullable=False),
+    Column("contact", BigInteger, comment="null: a system alert"),
+    Column("subject", Text, nullable=False, server_default="", comment="of a system alert: sync:people"),
     Column("rule", Text, nullable=False),
     Column("occurrence", Text, nullable=False, comment="what it is about: an invoice, a date; told once"),
     Column("state", Text, nullable=False, comment="open, acknowledged, snoozed, dismissed or resolved"),
@@ -125,12 +128,16 @@ alerts = Table(
     Column("changed_by", Text, nullable=False, server_default="", comment="empty: the facts"),
     Column("note", Text, nullable=False, server_default="", comment="why it was dismissed"),
     Column("history", Boolean, nullable=False, server_default=text("false"), comment="nobody was told of it"),
+    Column("routed_to", Text, nullable=False, server_default="", comment="the destination that was told; empty: none"),
+    Column("gone_since", Time, comment="of a system alert: since when the facts do not say it"),
     Index("alerts_occurrence", "contact", "rule", "occurrence", unique=True),
     Index("alerts_state", "state", "opened_at"),
     Index("alerts_opened", "rule", "opened_at"),
     Index("alerts_resolved", "rule", "changed_at", postgresql_where=text("state = 'resolved'")),
     Index("alerts_open", "rule", postgresql_where=text("state not in ('dismissed', 'resolved')")),
-)
+    Index("alerts_system", "rule", "subject", unique=True,
+          postgresql_where=text("contact is null and state <> 'resolved'")),
+)  # fmt: skip
 
 segments = Table(
     "segments",
@@ -157,6 +164,74 @@ memberships = Table(
     Index("memberships_present", "contact", "kind", "key", unique=True, postgresql_where=text("left_at is null")),
     Index("memberships_key", "kind", "key", "entered_at"),
     Index("memberships_left", "kind", "key", "left_at", postgresql_where=text("left_at is not null")),
+    Index("memberships_contact", "contact", "entered_at"),
+)
+
+owners = Table(
+    "owners",
+    metadata,
+    Column("key", Text, primary_key=True, comment="as contacts name it: a person's name or e-mail address"),
+    Column("place", Integer, nullable=False, comment="the first whose rule holds"),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("email", Text, nullable=False, server_default=""),
+    Column("destination", Text, nullable=False, server_default="", comment="of its alerts; empty: the default route"),
+    Column("digest", Text, nullable=False, server_default="", comment="daily or weekly; empty: none"),
+    Column("digest_since", Time, comment="when digests were asked for"),
+    Column("condition", JSONB, comment="whom it looks after where nobody else said so; null: nobody"),
+    Column("managed_by", Text, nullable=False, server_default="", comment="file: tidegate.yaml"),
+    Index("owners_name", text("lower(name)"), unique=True, postgresql_where=text("name <> ''")),
+    Index("owners_email", text("lower(email)"), unique=True, postgresql_where=text("email <> ''")),
+)
+
+alert_route = Table(
+    "alert_route",
+    metadata,
+    Column("alone", Boolean, primary_key=True, server_default=text("true"), comment="one row"),
+    Column("destination", Text, nullable=False, server_default="", comment="of what no owner is sent; empty: none"),
+    Column("digest", Text, nullable=False, server_default="", comment="daily or weekly; empty: none"),
+    Column("digest_since", Time, comment="when digests were asked for"),
+    Column("hour", Integer, nullable=False, server_default="8", comment="of all digests, in the time zone"),
+    Column("time_zone", Text, nullable=False, server_default="UTC"),
+    Column("managed_by", Text, nullable=False, server_default="", comment="file: tidegate.yaml"),
+)
+
+digests = Table(
+    "digests",
+    metadata,
+    Column("recipient", Text, nullable=False, comment="key of an owner; empty: the default route"),
+    Column("period", Text, nullable=False, comment="2026-03-15, or 2026-W11"),
+    Column("since", Time, nullable=False),
+    Column("until", Time, nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("data", JSONB, nullable=False, comment="alerts and contacts by number, without names"),
+    Column("made_at", Time, nullable=False, server_default=func.clock_timestamp()),
+    PrimaryKeyConstraint("recipient", "period"),
+)
+
+contact_notes = Table(
+    "contact_notes",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("contact", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("by", Text, nullable=False, comment="the person or token"),
+    Column("at", Time, nullable=False, server_default=func.clock_timestamp()),
+    Index("contact_notes_contact", "contact", "at"),
+)
+
+contact_tasks = Table(
+    "contact_tasks",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("contact", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("due_on", Date, comment="null: some day"),
+    Column("by", Text, nullable=False, comment="the person or token"),
+    Column("at", Time, nullable=False, server_default=func.clock_timestamp()),
+    Column("done_at", Time),
+    Column("done_by", Text, nullable=False, server_default=""),
+    Index("contact_tasks_contact", "contact", "at"),
+    Index("contact_tasks_open", "due_on", postgresql_where=text("done_at is null")),
 )
 
 actions = Table(

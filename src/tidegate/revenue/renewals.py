@@ -1,13 +1,17 @@
 """Subscriptions as they stand: by status, what renews next, and what is at risk for which reasons."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, text
 
 from tidegate.revenue.reports import Report
 from tidegate.revenue.rounding import whole
 from tidegate.revenue.standing import ENDS, RENEWING, RENEWS
+
+By = Literal["month", "owner"]
+BY: Sequence[By] = ("month", "owner")
 
 RISKS = {
     "past_due": "a payment failed and is tried again",
@@ -26,15 +30,35 @@ def by_status(db: Connection, report: Report) -> list[dict[str, Any]]:
     return [{**row, "mrr": whole(int(row["mrr"]))} for row in rows]
 
 
-def upcoming(db: Connection, report: Report, as_of: datetime, days: int) -> list[dict[str, Any]]:
-    """What renews within so many days, the soonest first: {renews_at, subscription, customer, contact, name, status,
-    currency, mrr, interval, interval_count, months (how long it lasted so far)}.
+def upcoming(
+    db: Connection, report: Report, as_of: datetime, days: int, owner: str | None = None
+) -> list[dict[str, Any]]:
+    """What renews within so many days, the soonest first: {renews_at, subscription, customer, contact, name, owner,
+    status, currency, mrr, interval, interval_count, months (how long it lasted so far)}.
 
     A renewal is the earliest, over items still billed, of the end of what is billed. There is none where it ends
-    before, or collection is paused until after it.
+    before, or collection is paused until after it. `owner`: of this one's contacts; "": of nobody's.
     """
-    given = {"connection": report.ledger.connection, "now": as_of, "until": as_of + timedelta(days=days)}
+    given = {
+        "connection": report.ledger.connection, "now": as_of, "until": as_of + timedelta(days=days), "owner": owner,
+    }  # fmt: skip
     return [{**row, "mrr": whole(int(row["mrr"]))} for row in db.execute(_UPCOMING, given).mappings()]
+
+
+def calendar(
+    db: Connection, report: Report, as_of: datetime, days: int, by: Sequence[By], owner: str | None = None
+) -> list[dict[str, Any]]:
+    """What renews within so many days, summed by month and owner, in their order: {month?, owner?, currency, renewals,
+    contacts, mrr}. Months are those of the ledger's time zone; an empty owner: nobody. `owner`: only of this one.
+    """
+    given = {
+        "connection": report.ledger.connection, "now": as_of, "until": as_of + timedelta(days=days), "owner": owner,
+        "zone": report.ledger.zone.key,
+    }  # fmt: skip
+    names: list[By] = [one for one in BY if one in by]
+    named = ", ".join([*(_BY[one] for one in names), "s.currency"])
+    statement = text(_CALENDAR.format(named=named, names=", ".join([*names, "currency"])))
+    return [dict(row) | {"mrr": whole(int(row["mrr"]))} for row in db.execute(statement, given).mappings()]
 
 
 def at_risk(db: Connection, report: Report, as_of: datetime) -> list[dict[str, Any]]:
@@ -78,14 +102,30 @@ where s.connection = :connection and s.deleted_at is null and s.test_clock is nu
   select from tidegate.exclusions e where e.connection = s.connection and e.customer = s.customer)
 group by s.status, s.currency order by mrr desc, subscriptions desc, s.status, currency""")
 
+_RENEWS_SOON = f"""
+  s.status <> 'unpaid' and s.renews_at >= :now and s.renews_at < :until and {RENEWING}
+  and (cast(:owner as text) is null or coalesce(t.owner, '') = :owner)"""
+
 _UPCOMING = text(f"""
 with {_STANDING}
-select s.renews_at, s.subscription, s.customer, {_WHO}, s.status, s.currency, s.mrr, s.interval, s.interval_count,
+select s.renews_at, s.subscription, s.customer, {_WHO}, coalesce(t.owner, '') as owner, s.status, s.currency,
+  s.mrr, s.interval, s.interval_count,
   (extract(year from age(:now, s.start_date)) * 12 + extract(month from age(:now, s.start_date)))::int as months
 from standing s {_WHOSE}
-where s.status <> 'unpaid' and s.renews_at >= :now and s.renews_at < :until
-  and {RENEWING}
+where {_RENEWS_SOON}
 order by s.renews_at, s.subscription""")
+
+_BY: Mapping[By, str] = {
+    "month": "to_char(s.renews_at at time zone :zone, 'YYYY-MM') as month",
+    "owner": "coalesce(t.owner, '') as owner",
+}
+
+_CALENDAR = f"""
+with {_STANDING},
+renewing as (
+  select {{named}}, coalesce(t.key::text, s.customer) as who, s.mrr from standing s {_WHOSE} where {_RENEWS_SOON})
+select {{names}}, count(*) as renewals, count(distinct who) as contacts, sum(mrr) as mrr
+from renewing group by {{names}} order by {{names}}"""
 
 # The way it is paid is the subscription's own, else the customer's. Another one that lasts longer is a backup.
 _AT_RISK = text(f"""

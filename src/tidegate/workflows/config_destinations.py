@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection
 
 from tidegate.errors import ConfigInvalid
+from tidegate.lifecycle import routes
 from tidegate.secrets import Vault
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def leave(db: Connection, applying: "Applying") -> None:
             continue
         if applying.prune:
             with applying.pruning():
+                routes.require_unused(db, row["key"])
                 lifecycle_actions.refuse_in_use(db, row["key"])
                 stored.remove(db, row["key"], FILE)
         else:

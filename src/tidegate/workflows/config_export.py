@@ -9,7 +9,7 @@ from tidegate.catalog import features, mappings, packages
 from tidegate.connections import accounts
 from tidegate.revenue import editions
 from tidegate.revenue.editions import Terms
-from tidegate.workflows import config_actions, config_destinations, config_lifecycle, config_outbound
+from tidegate.workflows import config_actions, config_destinations, config_lifecycle, config_outbound, config_people
 
 
 def export(db: Connection) -> dict[str, Any]:
@@ -28,6 +28,7 @@ def export(db: Connection) -> dict[str, Any]:
         **config_lifecycle.export(db),
         **config_destinations.export(db),
         **config_actions.export(db),
+        **config_people.export(db),
     }
     return {name: section for name, section in sections.items() if section}
 

@@ -20,6 +20,7 @@ from tidegate.workflows import (
     config_destinations,
     config_lifecycle,
     config_outbound,
+    config_people,
     contacts_settings,
     ledger_policy,
 )
@@ -77,6 +78,8 @@ def _apply(db: Connection, applying: Applying) -> dict[str, Any]:
         config_destinations.define,
         config_actions.define,
         config_actions.leave,
+        config_people.define,
+        config_people.leave,
         config_destinations.leave,
         _leave,
     )

@@ -12,6 +12,7 @@ from tidegate.contacts.policy import NAMES
 from tidegate.outbound import specs
 from tidegate.workflows.config_actions import ActionEntry
 from tidegate.workflows.config_destinations import DestinationEntry
+from tidegate.workflows.config_people import OwnerEntry, RouteEntry
 from tidegate.workflows.config_yaml import Document, FromEnvironment, load
 
 _FORBID = ConfigDict(extra="forbid")
@@ -135,10 +136,12 @@ MODELS: dict[str, type[BaseModel]] = {
     "segments": RuleEntry,
     "destinations": DestinationEntry,
     "actions": ActionEntry,
+    "owners": OwnerEntry,
+    "alert_route": RouteEntry,
 }
 """The entries of each section, in the order in which they are applied."""
-ALONE = frozenset({"contacts", "revenue"})
-"""Sections that are one entry where there is one connection."""
+ALONE = frozenset({"contacts", "revenue", "alert_route"})
+"""Sections that are one entry where there is one connection, or that are one always."""
 
 
 @dataclass(slots=True)
@@ -158,6 +161,8 @@ class Sections:
     segments: list[RuleEntry] | None = None
     destinations: list[DestinationEntry] | None = None
     actions: list[ActionEntry] | None = None
+    owners: list[OwnerEntry] | None = None
+    alert_route: list[RouteEntry] | None = None
     paths: dict[int, tuple[str | int, ...]] = field(default_factory=dict[int, tuple[str | int, ...]])
 
     def of(self, entry: BaseModel) -> tuple[str | int, ...]:
@@ -191,6 +196,10 @@ def unknown(name: str, known: tuple[str, ...], what: str = "key") -> str:
 
 
 def _entries(found: Sections, name: str, section: Any) -> list[BaseModel]:
+    if name == "alert_route":
+        section = {"destination": str(section)} if isinstance(section, str) else section
+        if not isinstance(section, dict):
+            raise found.document.wrong((name,), f"{name} is a destination, or its keys: {', '.join(_ROUTE)}.")
     alone = name in ALONE and isinstance(section, dict)
     if not alone and not isinstance(section, list):
         raise found.document.wrong((name,), f"{name} is a list.")
@@ -205,6 +214,9 @@ def _entries(found: Sections, name: str, section: Any) -> list[BaseModel]:
         entries.append(entry)
         found.paths[id(entry)] = path
     return entries
+
+
+_ROUTE = tuple(RouteEntry.model_fields)
 
 
 def _numbers(value: Any) -> Any:

@@ -12,6 +12,7 @@ from tidegate.contacts.patching import patch
 from tidegate.contacts.records import Record, problems_of
 from tidegate.delivery.outbox import Told, tell
 from tidegate.errors import ContactInvalid
+from tidegate.lifecycle import owners
 from tidegate.workflows.refresh import Refreshed, refresh, refresh_contacts
 
 
@@ -38,6 +39,7 @@ def follow_up(db: Connection, done: recording.Recorded) -> None:
     """Tells what recording did, and derives what follows from it."""
     tell(db, done.told)
     contacts = sorted(done.contacts)
+    owners.settle(db, contacts)
     following.follow(db, contacts)
     refresh_contacts(db, contacts)
 
@@ -54,6 +56,7 @@ def change(
         contact = find(db, livemode, ref)
         marks = matched_by.of_contacts(db, [contact.key])
         if changed := patch(db, contact, given):
+            owners.settle(db, [contact.key])
             changes.note(db, "update", by, contact=contact.key, what={"fields": sorted(changed)})
         renamed = external_id is not None and _rename(db, contact, external_id, by)
         if renamed or {"emails", "domains"} & set(changed):

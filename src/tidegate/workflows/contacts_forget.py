@@ -15,6 +15,7 @@ from tidegate.delivery import outbox, queue
 from tidegate.delivery.outbox import Told, tell
 from tidegate.entitlements import overrides
 from tidegate.errors import ContactInvalid, PreviewStale
+from tidegate.lifecycle import notes
 from tidegate.lifecycle.actions import stored as actions
 from tidegate.mirror.forgetting import forget as redact_mirror
 from tidegate.outbound import forgetting as forget_outbound
@@ -119,6 +120,7 @@ def _erase(db: Connection, contact: Contact, rows: Counter[str], by: str) -> str
     rows["tidegate.overrides"] += overrides.forget_reasons(db, keys)
     rows["tidegate.requests"] += forget_outbound.forget_contacts(db, keys)
     rows["tidegate.action_occurrences"] += actions.forget(db, keys)
+    rows.update(notes.forget(db, keys))
     own = forgetting.erase(db, contact, keys)
     rows["tidegate.contacts"] += len(keys)
     changes.note(db, "forget", by, contact=contact.key, what={"contact": contact.key})

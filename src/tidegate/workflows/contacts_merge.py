@@ -17,6 +17,7 @@ from tidegate.entitlements import merging as usage_merging
 from tidegate.entitlements.grants import derive_grants
 from tidegate.entitlements.telling import standing_of
 from tidegate.errors import ChangeUnknown
+from tidegate.lifecycle import notes
 from tidegate.workflows.contacts import now_of
 from tidegate.workflows.previewing import Change, Preview
 
@@ -66,6 +67,7 @@ def _merge(db: Connection, kept: Contact, other: Contact, by: str) -> dict[str, 
     waiting = _waiting(db, (kept.key, other.key))
     before = merging.merge(db, kept, other) | {"reviews": waiting}
     before["usage"] = usage_merging.merge(db, kept.key, other.key)
+    before["notes"] = notes.move(db, kept.key, other.key)
     db.execute(text("delete from tidegate.entitlements_told where contact = :key"), {"key": other.key})
     suppressing.merge(db, kept.key, other.key)
     tell(db, [Told("contact.merged", {"into": kept.ref, "from": other.ref}, kept.key)])
@@ -86,7 +88,8 @@ def _merge(db: Connection, kept: Contact, other: Contact, by: str) -> dict[str, 
 
 def _counted(before: dict[str, Any]) -> dict[str, int]:
     usage: dict[str, list[Any]] = before["usage"]
-    return {name: len(before[name]) for name in COUNTED} | {name: len(rows) for name, rows in usage.items()}
+    written = {name.removeprefix("contact_"): len(rows) for name, rows in before["notes"].items()}
+    return {name: len(before[name]) for name in COUNTED} | {name: len(rows) for name, rows in usage.items()} | written
 
 
 def _standing(db: Connection, contact: int) -> dict[str, Any]:
@@ -141,6 +144,7 @@ def unmerged(number: int, by: str, of: int | None = None) -> Change:
                 db.execute(_HOLD_NOTHING, one)
         stayed = merging.part(db, before)
         usage_merging.part(db, before["kept"], before["other"], before["usage"])
+        notes.give_back(db, before["kept"], before["other"], before["notes"])
         db.execute(_QUEUE_AGAIN, {"rows": json.dumps(before["reviews"])})
         changes.undone(db, number)
         following.follow(db, keys)

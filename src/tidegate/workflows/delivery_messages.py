@@ -12,6 +12,7 @@ from tidegate.delivery.messages import UPDATED, Message, Person
 from tidegate.delivery.queue import Claimed
 from tidegate.delivery.sending import Due
 from tidegate.delivery.stored import Stored
+from tidegate.lifecycle import digests
 from tidegate.workflows.contact_properties import properties
 
 FORGOTTEN = "contact.forgotten"
@@ -22,6 +23,7 @@ def due(db: Connection, destination: Stored, claimed: Sequence[Claimed], now: da
     forgotten, but that it was. `now`: UTC.
     """
     told = _told(db, [one.outbox for one in claimed if one.outbox is not None])
+    filled = {id_: digests.of_message(db, row.data) for id_, row in told.items() if row.type == digests.MADE}
     people = _people(db, [one.contact for one in claimed if one.contact is not None])
     living = sorted({root for root, _, forgotten in people.values() if not forgotten})
     with_properties = destination.kept if any(one.outbox is None for one in claimed) or _beside(destination) else ()
@@ -31,7 +33,10 @@ def due(db: Connection, destination: Stored, claimed: Sequence[Claimed], now: da
     for one in claimed:
         person = people.get(one.contact) if one.contact is not None else None
         if one.outbox is not None:
-            message, kept = _of_told(destination, one, told.get(one.outbox), person, known), None
+            message, kept = (
+                _of_told(destination, one, told.get(one.outbox), person, known, filled.get(one.outbox)),
+                None,
+            )
         else:
             message, kept = _of_contact(destination, one, person, known, sent, now)
         made.append(Due(one.id, one.contact, one.attempts, one.failing_since, message, kept))
@@ -47,13 +52,18 @@ _Who = tuple[int, Person, bool]
 
 
 def _of_told(
-    destination: Stored, one: Claimed, told: Any, person: _Who | None, known: Mapping[int, Mapping[str, Any]]
+    destination: Stored,
+    one: Claimed,
+    told: Any,
+    person: _Who | None,
+    known: Mapping[int, Mapping[str, Any]],
+    filled: Mapping[str, Any] | None,
 ) -> Message | None:
     if told is None or (person is not None and person[2] and told.type != FORGOTTEN):
         return None
     beside: Mapping[str, Any] = known.get(person[0], {}) if person is not None and _beside(destination) else {}
     who = person[1] if person is not None else None
-    return Message(one.id, _id(told), told.type, _date(told), told.data, who, beside)
+    return Message(one.id, _id(told), told.type, _date(told), filled or told.data, who, beside)
 
 
 def _id(told: Any) -> str:

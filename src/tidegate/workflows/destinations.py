@@ -25,6 +25,7 @@ from tidegate.errors import (
     DestinationRefused,
     DestinationUnreachable,
 )
+from tidegate.lifecycle import routes
 from tidegate.secrets import Vault
 from tidegate.workflows import contact_properties, delivery_messages, lifecycle_actions
 
@@ -138,9 +139,10 @@ def replay(db: Connection, key: str, by: str, deliveries: Sequence[int] | None =
 
 
 def remove(db: Connection, key: str, by: str) -> dict[str, int]:
-    """Removes a destination with what is due to it. Raises DestinationUnknown, ManagedByFile, and ActionInvalid where
-    actions send to it.
+    """Removes a destination with what is due to it. Raises DestinationUnknown, ManagedByFile, LifecycleInvalid while
+    alerts are routed to it, and ActionInvalid where actions send to it.
     """
+    routes.require_unused(db, key)
     lifecycle_actions.refuse_in_use(db, key)
     found = stored.remove(db, key)
     journal.note(db, by, "destination.removed", key)
@@ -353,8 +355,8 @@ _PAST_EVENTS = text(f"""
 insert into tidegate.deliveries (destination, outbox, contact)
 select :key, o.id, o.contact from tidegate.outbox o
 left join tidegate.connections n on n.name = o.connection left join tidegate.contacts k on k.key = o.contact
-where o.at >= :since and o.type not like 'billing_event.%' and o.type <> 'action.fired' and o.type ~ :pattern
-  and {_MODE} and (o.type = 'contact.forgotten' or {_TOLD})
+where o.at >= :since and o.type not like 'billing_event.%' and o.type not in ('action.fired', 'digest.made')
+  and o.type ~ :pattern and {_MODE} and (o.type = 'contact.forgotten' or o.contact is null or {_TOLD})
   and not exists (select from tidegate.deliveries d where d.outbox = o.id and d.destination = :key)
 order by o.id""")
 

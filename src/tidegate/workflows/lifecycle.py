@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, Engine, text
 
-from tidegate.lifecycle import alerts, due, facts, health, placing, rulebook
+from tidegate.lifecycle import alerts, due, facts, health, owners, placing, rulebook
 from tidegate.money import exponent
 from tidegate.revenue import rate_files
 from tidegate.workflows.fire_actions import fire_actions
@@ -22,14 +22,15 @@ EVERY = 900
 @dataclass(slots=True)
 class Kept:
     """What was done: contacts whose facts were looked at, rows of facts written, healths kept, contacts that came to
-    another stage or segment, alerts opened and resolved, occurrences for which actions fired, or would have but for the
-    hold-out.
+    another stage or segment, that another owner got by its rule, alerts opened and resolved, occurrences for which
+    actions fired, or would have but for the hold-out.
     """
 
     contacts: int = 0
     facts: int = 0
     healths: int = 0
     moved: int = 0
+    owned: int = 0
     opened: int = 0
     resolved: int = 0
     fired: int = 0
@@ -81,6 +82,8 @@ def _place(db: Connection, as_of: datetime, kept: Kept) -> None:
     moves, imported = placing.moves(db, rules, as_of), due.of_history(db)
     placing.carry_out(db, rules, moves, as_of, "facts", imported)
     kept.moved += len(moves)
+    if owners.has_rules(db):
+        kept.owned += owners.assign(db, as_of)
     told = alerts.keep(db, alerts.RULES, as_of, imported | {one.contact for one in moves if not one.before})
     if imported:
         due.settle_history(db, as_of)

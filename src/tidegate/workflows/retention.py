@@ -115,6 +115,13 @@ delete from tidegate.requests where id = any(array(
     "sync_plans": """
 delete from tidegate.sync_plans where id = any(array(
   select id from tidegate.sync_plans where at < now() - make_interval(days => :days) order by id limit :batch))""",
+    # The last of each recipient says from where the next one goes on.
+    "digests": """
+delete from tidegate.digests where (recipient, period) in (
+  select d.recipient, d.period from tidegate.digests d
+  where d.made_at < now() - make_interval(days => :days) and exists (
+    select from tidegate.digests n where n.recipient = d.recipient and n.until > d.until)
+  limit :batch)""",
     "tokens": """
 delete from tidegate.tokens where id = any(array(
   select id from tidegate.tokens where revoked_at < now() - make_interval(days => :days) limit :batch))""",
@@ -125,6 +132,7 @@ _WITH = {
     "meter_forwards": "usage",
     "tokens": "runs",
     "action_occurrences": "runs",
+    "digests": "runs",
     "sync_plans": "requests",
     "deliveries": "outbox",
 }

@@ -7,24 +7,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, text
 
-from tidegate.connections import accounts, permissions, problems, runs
+from tidegate.connections import accounts, permissions, runs
 from tidegate.connections.accounts import Account
-from tidegate.mirror import inbox, refetches
+from tidegate.lifecycle import system_alerts
 from tidegate.mirror.event_list import ENDPOINT as EVENTS
 from tidegate.mirror.sizes import sizes
 from tidegate.store import sizes as store_sizes
 from tidegate.stripe_api.resources import RESOURCES
-from tidegate.workflows import (
-    action_problems,
-    delivery_problems,
-    due,
-    problems_found,
-    sweep,
-    sync_problems,
-    usage_problems,
-)
+from tidegate.workflows import due, schedules, standing_problems, sweep, usage_problems
 from tidegate.workflows.capacity import workers_alive
-from tidegate.workflows.problems_found import QUEUE_OLD_SECONDS, Found, Queues, import_asked
+from tidegate.workflows.problems_found import QUEUE_OLD_SECONDS, Queues
 
 PERMISSION_STATES = {True: "granted", False: "refused", None: "unknown"}
 WEBHOOKS_LIVE = timedelta(hours=1)
@@ -39,39 +31,43 @@ def status(
     sweep_hour: int = 3,
     home: Path | None = None,
 ) -> dict[str, Any]:
-    """Every connection (or the named ones) as {connections: […], problems: […], database: {…}, usage: {…}}; times are
-    ISO 8601 UTC.
+    """Every connection (or the named ones) as {connections: […], problems: […], alerts: […], schedules: […], database:
+    {…}, usage: {…}}; times are ISO 8601 UTC.
 
     `problems` holds what is wrong with the installation, its connection "", and repeats those of the connections, each
     with its connection. Numbers of big resources are `estimated`. `home`: where the embedded database is, None for
     another database, whose disk cannot be seen. A platform's `accounts` are its connections, each with its state;
-    of what is none it is null. `usage`: how much of what was consumed is not told to Stripe's meters. Raises
-    ConnectionUnknown.
+    of what is none it is null. `alerts`: system alerts that stand; `schedules`: what runs when (`schedules.listing`).
+    `usage`: how much of what was consumed is not told to Stripe's meters. Raises ConnectionUnknown.
     """
     with engine.connect() as db:
         chosen = [accounts.named(db, name) for name in names] if names else accounts.every(db)
-        queues = {account.name: _queues(db, account) for account in chosen}
+        queues = {account.name: standing_problems.queues_of(db, account) for account in chosen}
         shown = [_connection(db, account, queues[account.name], poll_seconds, sweep_hour) for account in chosen]
         waiting = [queues[account.name] for account in chosen if account.disconnected_at is None]
-        common = problems_found.of_installation(db, waiting, home) + sync_problems.of_installation(db)
+        common = standing_problems.of_installation(db, waiting, home)
         usage = usage_problems.standing(db)
-        common += delivery_problems.of_installation(db)
-        common += action_problems.of_installation(db)
+        alerted = [{**one, "opened_at": _iso(one["opened_at"])} for one in system_alerts.standing(db)]
+        planned = schedules.listing(db, chosen, poll_seconds=poll_seconds, sweep_hour=sweep_hour)
         groups, version = store_sizes.sizes(db), db.scalar(text("select current_setting('server_version')"))
     database = {"version": version, "bytes": sum(groups.values()), "groups": groups}
-    every = [{"connection": "", **problem} for problem in _told(_shown("", common))]
+    every = [{"connection": "", **problem} for problem in _told(common)]
     every += [{"connection": one["name"], **problem} for one in shown for problem in one["problems"]]
-    return {"connections": shown, "problems": every, "database": database, "usage": usage}
-
-
-def _queues(db: Connection, account: Account) -> Queues:
-    return Queues(inbox.summary(db, account.name), refetches.summary(db, account.name), import_asked(db, account.name))
+    times = [{**one, "last_at": _iso(one["last_at"]), "next_at": _iso(one["next_at"])} for one in planned]
+    return {
+        "connections": shown,
+        "problems": every,
+        "alerts": alerted,
+        "schedules": times,
+        "database": database,
+        "usage": usage,
+    }
 
 
 def _connection(db: Connection, account: Account, queues: Queues, poll_seconds: int, sweep_hour: int) -> dict[str, Any]:
     imports = runs.imports(db, account.name)
     run = imports[0] if imports else None
-    found = _problems(db, account, imports, queues, poll_seconds)
+    found = _told(standing_problems.of_account(db, account, imports, queues, poll_seconds))
     silent = any(one["code"] == "webhook_silent" for one in found)
     attended = workers_alive(db) > 0
     events = queues.events
@@ -154,25 +150,6 @@ def _resources(db: Connection, connection: str) -> list[dict[str, Any]]:
         {**size, "newest": _iso(size["newest"]), "unreadable": unreadable.get(size["resource"], 0)}
         for size in sizes(db, connection)
     ]
-
-
-def _problems(
-    db: Connection, account: Account, imports: Sequence[RowMapping], queues: Queues, poll_seconds: int
-) -> list[dict[str, Any]]:
-    """The noted problems and those that show in the tables; of one that is disconnected only why, unless a person did
-    it.
-    """
-    noted = problems.listing(db, account.name)
-    if account.disconnected_at:
-        return _told([one for one in noted if one["code"] == "account_gone"])
-    found = problems_found.of_connection(db, account, imports, queues, poll_seconds)
-    found += sync_problems.of_connection(db, account.name, datetime.now(UTC))
-    found += usage_problems.of_connection(db, account.name, datetime.now(UTC))
-    return _told([*noted, *_shown(account.name, found)])
-
-
-def _shown(connection: str, found: Sequence[Found]) -> list[dict[str, Any]]:
-    return [problems.shown(connection, one.code, one.since, one.detail, one.subject) for one in found]
 
 
 def _told(shown: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -49,7 +50,7 @@ class TaskContext:
     leave is rung for again. `poll_seconds`: how often Stripe's events are read; `attempts`: failures after which an
     event is parked; `readers`: pages of lists that an import reads at a time; `sweep_hour`: the hour of the night, in
     the account's time zone, at which every list is read again; `retention`: days that things are kept, see
-    `retention.DAYS`.
+    `retention.DAYS`; `home`: where the embedded database is, whose disk is looked at (None: another one serves).
     """
 
     engine: Engine
@@ -62,6 +63,7 @@ class TaskContext:
     readers: int = 24
     sweep_hour: int = 3
     retention: Mapping[str, int] = field(default_factory=lambda: retention.DAYS)
+    home: Path | None = None
     stop: threading.Event = field(default_factory=threading.Event)
 
     @property

@@ -19,6 +19,7 @@ from tidegate.workflows import probe as probing
 from tidegate.workflows import refetch as refetching
 from tidegate.workflows import refresh as refreshing
 from tidegate.workflows import sweep as sweeping
+from tidegate.workflows import watch as watching
 from tidegate.workflows.doorbell import PROMPT
 from tidegate.workflows.import_account import ImportOptions
 from tidegate.workflows.sync_task import ring_for_syncs, run_sync
@@ -302,7 +303,17 @@ def keep_lifecycle(context: TaskContext, timestamp: int) -> dict[str, int] | Non
     difference.
     """
     kept = lifecycle.keep_due(context.engine, stop=context.stop)
-    return None if kept is None else kept.as_json()
+    if kept is None:
+        return None
+    ring_for_deliveries(context)
+    return kept.as_json()
+
+
+def watch(context: TaskContext, timestamp: int) -> dict[str, int]:
+    """Opens and resolves system alerts, and makes the digests that are due; when it was due makes no difference."""
+    done = watching.watch(context.engine, poll_seconds=context.poll_seconds, home=context.home)
+    ring_for_deliveries(context)
+    return done.as_json()
 
 
 TASKS: dict[str, Callable[..., Any]] = {
@@ -322,10 +333,11 @@ TASKS: dict[str, Callable[..., Any]] = {
     "tick": tick,
     "forget_old": forget_old,
     "keep_lifecycle": keep_lifecycle,
+    "watch": watch,
 }
 """Every task by the name that jobs carry; the first argument is the context."""
 
-PERIODIC = {"tick": "* * * * *", "forget_old": "23 * * * *", "keep_lifecycle": "* * * * *"}
+PERIODIC = {"tick": "* * * * *", "forget_old": "23 * * * *", "keep_lifecycle": "* * * * *", "watch": "* * * * *"}
 """When tasks start by themselves, as cron lines in UTC; several workers start each once. They are given the `timestamp`
 (epoch seconds) of their time."""
 

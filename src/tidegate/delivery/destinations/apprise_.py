@@ -27,8 +27,13 @@ class AppriseOptions(Options):
     secret: ClassVar[frozenset[str]] = frozenset({"url"})
 
     url: str
-    title: str = "{{ event.name }}{% if contact.id %}: {{ contact.name | default: contact.id }}{% endif %}"
-    body: str = "{% for one in lines %}{{ one[0] }}: {{ one[1] }}\n{% endfor %}"
+    title: str = (
+        "{{ data.title | default: event.name }}{% if contact.id %}: {{ contact.name | default: contact.id }}{% endif %}"
+    )
+    body: str = (
+        "{% if data.text %}{{ data.text }}{% else %}"
+        "{% for one in lines %}{{ one[0] }}: {{ one[1] }}\n{% endfor %}{% endif %}"
+    )
     in_flight: int = 2
 
     @field_validator("url")

@@ -66,6 +66,7 @@ create table tidegate.contacts (
     email text default '' not null,
     email_is_yours boolean default false not null,
     owner text default '' not null,
+    owner_by_rule boolean default false not null,
     properties jsonb default '{}'::jsonb not null,
     made_by text not null,
     created_at timestamptz default now() not null,
@@ -84,6 +85,7 @@ comment on column tidegate.contacts.name_is_yours is 'false: follows Stripe';
 comment on column tidegate.contacts.email is 'the first of its e-mails';
 comment on column tidegate.contacts.email_is_yours is 'false: follows Stripe';
 comment on column tidegate.contacts.owner is 'who of your team looks after it';
+comment on column tidegate.contacts.owner_by_rule is 'false: somebody said so';
 comment on column tidegate.contacts.properties is 'yours, any JSON';
 comment on column tidegate.contacts.made_by is 'stripe, api, csv, cli or file';
 comment on column tidegate.contacts.merged_into is 'its ids and customers are that contact''s now';

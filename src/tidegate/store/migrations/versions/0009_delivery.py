@@ -11,6 +11,8 @@ TABLES = """
 alter table tidegate.outbox add column history boolean default coalesce(
     nullif(current_setting('tidegate.history', true), ''), 'off')::boolean not null;
 comment on column tidegate.outbox.history is 'told of what a first import read: no destination is sent it';
+alter table tidegate.outbox add column route text;
+comment on column tidegate.outbox.route is 'a destination that is sent it whatever it asks for';
 
 create table tidegate.destinations (
     key text not null,

@@ -85,11 +85,13 @@ create table tidegate.lifecycle_state (
     alone boolean default true not null,
     last_debit bigint default '0' not null,
     kept_at timestamptz,
+    watched_at timestamptz,
     primary key (alone)
 );
 comment on column tidegate.lifecycle_state.alone is 'one row';
 comment on column tidegate.lifecycle_state.last_debit is 'of usage, that facts know of';
 comment on column tidegate.lifecycle_state.kept_at is 'when everybody was looked at last';
+comment on column tidegate.lifecycle_state.watched_at is 'when the hub itself was looked at last';
 
 create table tidegate.stages (
     key text not null,
@@ -126,7 +128,8 @@ comment on column tidegate.health_history.parts is 'score by component';
 
 create table tidegate.alerts (
     id bigint generated always as identity,
-    contact bigint not null,
+    contact bigint,
+    subject text default '' not null,
     rule text not null,
     occurrence text not null,
     state text not null,
@@ -137,6 +140,8 @@ create table tidegate.alerts (
     changed_by text default '' not null,
     note text default '' not null,
     history boolean default false not null,
+    routed_to text default '' not null,
+    gone_since timestamptz,
     primary key (id)
 );
 create unique index alerts_occurrence on tidegate.alerts (contact, rule, occurrence);
@@ -144,6 +149,11 @@ create index alerts_opened on tidegate.alerts (rule, opened_at);
 create index alerts_resolved on tidegate.alerts (rule, changed_at) where state = 'resolved';
 create index alerts_open on tidegate.alerts (rule) where state not in ('dismissed', 'resolved');
 create index alerts_state on tidegate.alerts (state, opened_at);
+create unique index alerts_system on tidegate.alerts (rule, subject) where contact is null and state <> 'resolved';
+comment on column tidegate.alerts.contact is 'null: a system alert';
+comment on column tidegate.alerts.subject is 'of a system alert: sync:people';
+comment on column tidegate.alerts.routed_to is 'the destination that was told; empty: none';
+comment on column tidegate.alerts.gone_since is 'of a system alert: since when the facts do not say it';
 comment on column tidegate.alerts.occurrence is 'what it is about: an invoice, a date; told once';
 comment on column tidegate.alerts.state is 'open, acknowledged, snoozed, dismissed or resolved';
 comment on column tidegate.alerts.reasons is 'the tests that opened it';
@@ -175,6 +185,7 @@ create table tidegate.memberships (
     left_because text,
     primary key (id)
 );
+create index memberships_contact on tidegate.memberships (contact, entered_at);
 create index memberships_key on tidegate.memberships (kind, key, entered_at);
 create index memberships_left on tidegate.memberships (kind, key, left_at) where left_at is not null;
 create unique index memberships_present on tidegate.memberships (contact, kind, key) where left_at is null;
@@ -234,6 +245,99 @@ comment on column tidegate.action_occurrences.what is 'what the trigger says of 
 comment on column tidegate.action_occurrences.goal is
     'open, reached, missed, or moot: it held before; null: there is none';
 comment on column tidegate.action_occurrences.goal_of is 'the goal as it was then, and the invoice that it is about';
+
+create table tidegate.owners (
+    key text not null,
+    place integer not null,
+    name text default '' not null,
+    email text default '' not null,
+    destination text default '' not null,
+    digest text default '' not null,
+    digest_since timestamptz,
+    condition jsonb,
+    managed_by text default '' not null,
+    primary key (key)
+);
+create unique index owners_name on tidegate.owners (lower(name)) where name <> '';
+create unique index owners_email on tidegate.owners (lower(email)) where email <> '';
+comment on column tidegate.owners.key is 'as contacts name it: a person''s name or e-mail address';
+comment on column tidegate.owners.place is 'the first whose rule holds';
+comment on column tidegate.owners.destination is 'of its alerts; empty: the default route';
+comment on column tidegate.owners.digest is 'daily or weekly; empty: none';
+comment on column tidegate.owners.digest_since is 'when digests were asked for';
+comment on column tidegate.owners.condition is 'whom it looks after where nobody else said so; null: nobody';
+comment on column tidegate.owners.managed_by is 'file: tidegate.yaml';
+
+create table tidegate.alert_route (
+    alone boolean default true not null,
+    destination text default '' not null,
+    digest text default '' not null,
+    digest_since timestamptz,
+    hour integer default '8' not null,
+    time_zone text default 'UTC' not null,
+    managed_by text default '' not null,
+    primary key (alone)
+);
+comment on column tidegate.alert_route.alone is 'one row';
+comment on column tidegate.alert_route.destination is 'of what no owner is sent; empty: none';
+comment on column tidegate.alert_route.digest is 'daily or weekly; empty: none';
+comment on column tidegate.alert_route.digest_since is 'when digests were asked for';
+comment on column tidegate.alert_route.hour is 'of all digests, in the time zone';
+comment on column tidegate.alert_route.managed_by is 'file: tidegate.yaml';
+
+create table tidegate.digests (
+    recipient text not null,
+    period text not null,
+    since timestamptz not null,
+    until timestamptz not null,
+    destination text not null,
+    data jsonb not null,
+    made_at timestamptz default clock_timestamp() not null,
+    primary key (recipient, period)
+);
+comment on column tidegate.digests.recipient is 'key of an owner; empty: the default route';
+comment on column tidegate.digests.period is '2026-03-15, or 2026-W11';
+comment on column tidegate.digests.data is 'alerts and contacts by number, without names';
+
+create table tidegate.contact_notes (
+    id bigint generated always as identity,
+    contact bigint not null,
+    text text not null,
+    by text not null,
+    at timestamptz default clock_timestamp() not null,
+    primary key (id)
+);
+create index contact_notes_contact on tidegate.contact_notes (contact, at);
+comment on column tidegate.contact_notes.by is 'the person or token';
+
+create table tidegate.contact_tasks (
+    id bigint generated always as identity,
+    contact bigint not null,
+    text text not null,
+    due_on date,
+    by text not null,
+    at timestamptz default clock_timestamp() not null,
+    done_at timestamptz,
+    done_by text default '' not null,
+    primary key (id)
+);
+create index contact_tasks_contact on tidegate.contact_tasks (contact, at);
+create index contact_tasks_open on tidegate.contact_tasks (due_on) where done_at is null;
+comment on column tidegate.contact_tasks.due_on is 'null: some day';
+comment on column tidegate.contact_tasks.by is 'the person or token';
+
+create table tidegate.entitlement_changes (
+    id bigint generated always as identity,
+    contact bigint not null,
+    type text not null,
+    data jsonb not null,
+    at timestamptz default clock_timestamp() not null,
+    primary key (id)
+);
+create index entitlement_changes_contact on tidegate.entitlement_changes (contact, at);
+comment on table tidegate.entitlement_changes is
+    'What was told of entitlements, kept for the timeline; a first import is not.';
+comment on column tidegate.entitlement_changes.type is 'granted, changed or revoked';
 """
 
 
