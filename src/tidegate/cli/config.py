@@ -153,10 +153,12 @@ def _effect(step: dict[str, Any]) -> str:
         return f"; it would have fired {step['would_have_fired']:,} times in the last {step['in_days']} days"
     if step["section"] not in ("stages", "segments"):
         return ""
+    entered: dict[str, int] = step.get("entered") or {}
+    left: dict[str, int] = step.get("left") or {}
     moves = [
         *(f"{one['contacts']:,} {one['from'] or 'nowhere'} → {one['to']}" for one in step.get("moves") or ()),
-        *(f"{count:,} come into {key}" for key, count in (step.get("entered") or {}).items()),
-        *(f"{count:,} leave {key}" for key, count in (step.get("left") or {}).items()),
+        *(f"{count:,} come into {key}" for key, count in entered.items()),
+        *(f"{count:,} leave {key}" for key, count in left.items()),
     ]
     return f"; {step['contacts']:,} contacts move" + (f": {', '.join(moves)}" if moves else "")
 
