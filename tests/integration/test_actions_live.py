@@ -52,6 +52,7 @@ def fired(live: Live, action: str) -> set[Any]:
     return {(row.contact, row.occurrence) for row in rows}
 
 
+@pytest.mark.wide
 @pytest.mark.timeout(240)
 def test_a_month_goes_by(hub: Hub, make_sandbox: Callable[..., "Sandbox"]) -> None:
     live = Live(hub, make_sandbox(customers=40, months=8))
