@@ -19,8 +19,8 @@ from tidegate.errors import AddressRefused, DestinationInvalid
 
 BREAK = 3
 """Failures in a row after which a destination as a whole is left alone for a while."""
-MOST = 1000
-"""Deliveries that are held in memory."""
+MOST = 4000
+"""Deliveries that are held in memory, and written down at once."""
 FLUSH = 200
 """Outcomes that are written down at once, at the latest."""
 SECONDS_AHEAD = 4
@@ -161,12 +161,12 @@ class Sending:
         self._outcome.more = True
 
     def _wanted(self) -> int:
-        """How many to hold in memory: what is sent in a few seconds."""
+        """How many to hold in memory: what is sent in a few seconds, and before the time is over."""
         if self.failures >= BREAK and not self._outcome.delivered:
             return 1
         pace = (self._outcome.delivered + self._outcome.passed_over) / max(0.05, time.monotonic() - self._began)
         least = 4 * self._width() * self.kind.batch
-        return int(min(MOST, max(least, pace * SECONDS_AHEAD)))
+        return int(min(MOST, max(least, pace * min(SECONDS_AHEAD, self._end - time.monotonic()))))
 
     async def _moving(self, seconds: float) -> None:
         self._moved.clear()
