@@ -15,8 +15,9 @@ from tidegate.conditions.nodes import Node
 from tidegate.conditions.parse import parse
 from tidegate.delivery.outbox import Told, tell
 from tidegate.errors import AlertUnknown, LifecycleInvalid
-from tidegate.lifecycle.placing import asked
+from tidegate.lifecycle.placing import CHUNK, asked
 from tidegate.lifecycle.rules import named
+from tidegate.store.planning import BY_INDEX, planned
 
 State = Literal["open", "acknowledged", "snoozed", "dismissed", "resolved"]
 STANDING = ("open", "acknowledged", "snoozed")
@@ -107,41 +108,50 @@ def keep(db: Connection, rules: Sequence[AlertRule], as_of: datetime, untold: Co
 def _open(db: Connection, rule: AlertRule, as_of: datetime, untold: Collection[int]) -> int:
     node = condition(rule)
     made = compiled(node)
-    rows = db.execute(
-        text(f"""
+    statement = text(f"""
 select n.contact, n.occurrence from (
-  select c.key as contact, coalesce({rule.occurrence}, '') as occurrence {CONTACTS} and {made.sql}) n
+  select c.key as contact, coalesce({rule.occurrence}, '') as occurrence {CONTACTS} and c.key > :after and {made.sql}) n
 where not exists (
   select from tidegate.alerts a
   where a.contact = n.contact and a.rule = :rule and a.occurrence = n.occurrence)
-order by n.contact"""),
-        made.values | {"rule": rule.key, "as_of": as_of},
-    ).all()
-    for at in range(0, len(rows), BATCH):
-        some = rows[at : at + BATCH]
-        told = asked(db, node, [row.contact for row in some], as_of)
-        why = [reasons(told[row.contact]) for row in some]
-        values = {
-            "contacts": [row.contact for row in some],
-            "occurrences": [row.occurrence for row in some],
-            "reasons": [json.dumps(one) for one in why],
-            "rule": rule.key,
-            "as_of": as_of,
-        }
-        opened = {row.contact: row.id for row in db.execute(_OPEN, values)}
-        tell(
-            db,
-            [
-                Told(
-                    "alert.opened",
-                    {"alert": opened[row.contact], "rule": rule.key, "occurrence": row.occurrence, "reasons": reason},
-                    row.contact,
-                )
-                for row, reason in zip(some, why, strict=True)
-                if row.contact in opened and row.contact not in untold
-            ],
-        )
-    return len(rows)
+order by n.contact limit :limit""")
+    values = made.values | {"rule": rule.key, "as_of": as_of, "limit": CHUNK}
+    opened, after = 0, 0
+    while rows := db.execute(statement, values | {"after": after}).all():
+        with planned(db, BY_INDEX):
+            for at in range(0, len(rows), BATCH):
+                _open_some(db, rule, node, rows[at : at + BATCH], as_of, untold)
+        opened, after = opened + len(rows), rows[-1].contact
+        if len(rows) < CHUNK:
+            break
+    return opened
+
+
+def _open_some(
+    db: Connection, rule: AlertRule, node: Node, some: Sequence[Any], as_of: datetime, untold: Collection[int]
+) -> None:
+    told = asked(db, node, [row.contact for row in some], as_of)
+    why = [reasons(told[row.contact]) for row in some]
+    values = {
+        "contacts": [row.contact for row in some],
+        "occurrences": [row.occurrence for row in some],
+        "reasons": [json.dumps(one) for one in why],
+        "rule": rule.key,
+        "as_of": as_of,
+    }
+    opened = {row.contact: row.id for row in db.execute(_OPEN, values)}
+    tell(
+        db,
+        [
+            Told(
+                "alert.opened",
+                {"alert": opened[row.contact], "rule": rule.key, "occurrence": row.occurrence, "reasons": reason},
+                row.contact,
+            )
+            for row, reason in zip(some, why, strict=True)
+            if row.contact in opened and row.contact not in untold
+        ],
+    )
 
 
 def _resolve(db: Connection, rule: AlertRule, as_of: datetime) -> int:

@@ -167,6 +167,8 @@ def _score(into: _Asked, place: int, curve: Sequence[tuple[Decimal, Decimal]]) -
 
 
 # OFFSET 0 keeps each step one: PostgreSQL would write the scores out wherever they are named, a hundred times over.
+# ORDER BY lets it look into the history before the first row is written: a small table it reads whole for each contact,
+# and would read all that this statement has written so far.
 _KEEP = """
 with valued as (
   select c.key as contact, l.health as before, l.health_coverage as coverage_before, l.health_parts as parts_before,
@@ -195,5 +197,6 @@ select n.contact, :as_of, n.health, n.coverage, n.parts from fresh n left join l
   select h.health from tidegate.health_history h where h.contact = n.contact order by h.at desc limit 1) last on true
 where n.health is distinct from last.health
   and (n.health is null or last.health is null or abs(n.health - last.health) >= 1)
+order by n.contact
 on conflict (contact, at) do update
   set health = excluded.health, coverage = excluded.coverage, parts = excluded.parts"""

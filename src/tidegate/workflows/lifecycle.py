@@ -72,10 +72,9 @@ def keep_due(engine: Engine, *, stop: threading.Event | None = None) -> Kept | N
 def _place(db: Connection, as_of: datetime, kept: Kept) -> None:
     kept.healths += health.keep(db, rulebook.components(db), as_of)
     rules = rulebook.load(db)
-    moves = placing.moves(db, rules, as_of)
-    placing.carry_out(db, rules, moves, as_of, "facts")
-    kept.moved += len(moves)
-    told = alerts.keep(db, alerts.RULES, as_of, {one.contact for one in moves if not one.before})
+    moved, new = placing.place(db, rules, as_of)
+    kept.moved += moved
+    told = alerts.keep(db, alerts.RULES, as_of, new)
     kept.opened += told.opened
     kept.resolved += told.resolved
 
