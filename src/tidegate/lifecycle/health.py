@@ -17,6 +17,9 @@ UNHEALTHY = 40
 """A score below this is unhealthy."""
 WELL = 45
 """From this on it is healthy again: a score that goes to and fro around the threshold crosses it once."""
+GOOD = 70
+POOR = 40
+"""Bands, of the score as a whole number: good from the one on, poor below the other, fair between them."""
 COVERAGE = Decimal("0.4")
 """The part of all weight that must have data; with less the health is unknown."""
 SCORED = ("active", "past_due", "trialing", "unpaid")
@@ -38,6 +41,11 @@ class Component:
     weight: Decimal
     otherwise: Decimal | None = None
     known_by: str = ""
+
+
+def band(score: int) -> str:
+    """A score in a word: poor, fair or good."""
+    return "poor" if score < POOR else "fair" if score < GOOD else "good"
 
 
 def _curve(*points: tuple[float, float]) -> tuple[tuple[Decimal, Decimal], ...]:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from tidegate.lifecycle.alerts import STANDING
+from tidegate.lifecycle.health import GOOD, POOR
 from tidegate.lifecycle.rules import Rule
 
 
@@ -113,9 +114,10 @@ _PORTFOLIO = text("""
 select round(sum(health * mrr_total) / nullif(sum(mrr_total), 0), 1)::float8 from tidegate.contact_lifecycle
 where health is not null and mrr_total > 0""")
 
-_BANDS = text("""
-select case when health is null then 'unknown' when health < 40 then 'poor' when health < 70 then 'fair' else 'good' end
-  as band, count(*) as contacts, coalesce(sum(mrr_total), 0)::float8 as mrr
+_BANDS = text(f"""
+select case when health is null then 'unknown' when round(health) < {POOR} then 'poor'
+    when round(health) < {GOOD} then 'fair' else 'good' end as band, count(*) as contacts,
+  coalesce(sum(mrr_total), 0)::float8 as mrr
 from tidegate.contact_lifecycle where status in ('active', 'past_due', 'trialing', 'unpaid') group by 1 order by 1""")
 
 _FUNNEL = text("""
