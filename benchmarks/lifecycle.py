@@ -59,7 +59,9 @@ def main() -> None:
         print(f"  {name:8} {seconds:6.2f} s   {seconds / scan:5.1f} × the scan")
     whole = statistics.median((one["health"] + one["placing"]) / one["scan"] for one in rounds)
     idle = statistics.median((one["health"] + one["placing"]) / one["scan"] for one in still)
-    print(f"  health, stages and segments: {whole:.1f} × the scan (target {TARGET}); {idle:.1f} × where nothing changed")
+    print(
+        f"  health, stages and segments: {whole:.1f} × the scan (target {TARGET}); {idle:.1f} × where nothing changed"
+    )
     print(f"\n{'missed: placing' if whole > TARGET else 'all targets met'}")
     sys.exit(1 if whole > TARGET else 0)
 
@@ -83,7 +85,7 @@ def measured(engine: Engine, place: int | None) -> dict[str, float]:
         rules = rulebook.load(db)
 
         found["placing"] = _seconds(lambda: placing.place(db, rules, at))
-        found["alerts"] = _seconds(lambda: alerts.keep(db, alerts.RULES, at))
+        found["alerts"] = _seconds(lambda: alerts.keep(db, rulebook.alert_rules(db), at))
     return found
 
 

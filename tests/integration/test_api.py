@@ -100,6 +100,8 @@ GUARDED = [
     ("POST", "/api/stages", "admin"),
     ("GET", "/api/segments", "read"),
     ("POST", "/api/segments", "admin"),
+    ("GET", "/api/lifecycle/settings", "read"),
+    ("POST", "/api/lifecycle/settings", "admin"),
     ("GET", "/api/alerts", "read"),
     ("POST", "/api/alerts/1/ack", "operate"),
     ("POST", "/api/alerts/1/snooze", "operate"),

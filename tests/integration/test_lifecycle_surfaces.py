@@ -133,3 +133,23 @@ def test_why_and_how_healthy_are_told_alike(surfaces: Surfaces) -> None:
     assert why["stages"][0]["reasons"][-1] == "any_subscription.status has past_due (past_due)"
     assert "At risk: holds ← it is here" in surfaces.cli("explain", "stage", "acme").stdout
     surfaces("GET", "/api/contacts/nobody/stage", 404)
+
+
+def test_what_health_and_alerts_go_by_is_shown_and_set_after_a_look(surfaces: Surfaces) -> None:
+    with surfaces.people.hub.engine.begin() as db:
+        db.exec_driver_sql("delete from tidegate.lifecycle_settings")
+    known = surfaces("GET", "/api/lifecycle/settings")
+    assert known["managed_by"] == {"health": "", "alerts": ""}
+    assert surfaces.cli.json("alerts", "rules")["rules"] == known["alerts"]
+    assert "renewal_upcoming" in surfaces.cli("alerts", "rules").stdout
+    said = {"alerts": [{"rule": "payment_failed", "enabled": False}]}
+    seen = surfaces("POST", "/api/lifecycle/settings?preview=true", json=said)
+    assert (seen["resolved"], seen["done"]) == ({"payment_failed": 1}, False)
+    done = surfaces("POST", "/api/lifecycle/settings", json=said | {"token": seen["token"]})
+    assert done == seen | {"done": True}
+    assert not next(one for one in surfaces.cli.json("alerts", "rules")["rules"] if one["rule"] == "payment_failed")[
+        "enabled"
+    ]
+    wrong = surfaces("POST", "/api/lifecycle/settings", 422, json={"health": {"coverage": 5}})
+    assert "health.coverage: it is a number above 0, at most 1" in wrong["detail"]
+    surfaces("POST", "/api/lifecycle/settings", json={"alerts": []})

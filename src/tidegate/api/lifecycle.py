@@ -12,7 +12,7 @@ from tidegate.contacts import directory
 from tidegate.lifecycle import alerts, listing, rulebook
 from tidegate.lifecycle.alerts import STANDING, State
 from tidegate.security.tokens import Token
-from tidegate.workflows import explain_stage, lifecycle_rules
+from tidegate.workflows import explain_stage, lifecycle_rules, lifecycle_settings
 from tidegate.workflows.lifecycle import now
 
 router = APIRouter(tags=["lifecycle"])
@@ -85,6 +85,44 @@ class Moved(BaseModel):
     moves: list[dict[str, Any]] = Field(description="by stage: {from, to, contacts}; from is empty for the first time")
     entered: dict[str, int] = Field(description="by segment")
     left: dict[str, int] = Field(description="by segment")
+    token: str
+    done: bool
+
+
+class Settings(BaseModel):
+    """What health and alerts go by, what nobody set included. `managed_by`: `file` where tidegate.yaml says it."""
+
+    health: dict[str, Any]
+    alerts: list[dict[str, Any]]
+    managed_by: dict[str, str]
+
+
+class SettingsChange(BaseModel):
+    """What health and alerts are to go by, as tidegate.yaml says it; what is left out stays, empty is the default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    health: dict[str, Any] | None = Field(
+        default=None, description="{components: [{key, field, curve, weight}], unhealthy_below, healthy_from, coverage}"
+    )
+    alerts: list[dict[str, Any]] | None = Field(
+        default=None, max_length=50, description="[{rule, days, interval_months, enabled}]"
+    )
+    token: str | None = Field(default=None, description="of the preview: does exactly that, or is refused")
+
+
+class SettingsEffect(BaseModel):
+    """What other settings would do, or did (`done`): contacts with another health, who is unhealthy, who moves, alerts
+    by rule. Nobody is told of it.
+    """
+
+    scored: int
+    unhealthy: dict[str, int]
+    moves: list[dict[str, Any]]
+    entered: dict[str, int]
+    left: dict[str, int]
+    opened: dict[str, int]
+    resolved: dict[str, int]
     token: str
     done: bool
 
@@ -180,6 +218,29 @@ def change_segments(change: SegmentChange, hub: HubOf, token: Admin, preview: bo
     wanted = lifecycle_rules.rules_of([one.model_dump(exclude_none=True) for one in change.segments], "segments")
     found = lifecycle_rules.change(hub.engine, by(token), segments=wanted, token=change.token, only_preview=preview)
     return Moved.model_validate(found.as_json())
+
+
+@router.get("/api/lifecycle/settings", dependencies=[requires("read")])
+def settings(hub: HubOf) -> Settings:
+    """What health and alerts go by."""
+    with hub.engine.connect() as db:
+        return Settings.model_validate(lifecycle_settings.shown(db))
+
+
+@router.post("/api/lifecycle/settings")
+def change_lifecycle_settings(
+    change: SettingsChange, hub: HubOf, token: Admin, preview: bool = False
+) -> SettingsEffect:
+    """Makes health and alerts go by other settings, or tells what that would do (`?preview=true`)."""
+    found = lifecycle_settings.change(
+        hub.engine,
+        by(token),
+        said_health=change.health,
+        said_alerts=change.alerts,
+        token=change.token,
+        only_preview=preview,
+    )
+    return SettingsEffect.model_validate(found.as_json())
 
 
 @router.get("/api/alerts", dependencies=[requires("read")])

@@ -1,7 +1,7 @@
 """Alerts of contacts: opened once per occurrence where a rule holds, resolved by the facts, moved by people between."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -15,8 +15,9 @@ from tidegate.conditions.nodes import Node
 from tidegate.conditions.parse import parse
 from tidegate.delivery.outbox import Told, tell
 from tidegate.errors import AlertUnknown, LifecycleInvalid
+from tidegate.lifecycle.alert_rules import AlertRule
 from tidegate.lifecycle.placing import CHUNK, asked
-from tidegate.lifecycle.rules import named
+from tidegate.lifecycle.rules import NEVER, named
 from tidegate.store.planning import BY_INDEX, planned
 
 State = Literal["open", "acknowledged", "snoozed", "dismissed", "resolved"]
@@ -25,64 +26,22 @@ STANDING = ("open", "acknowledged", "snoozed")
 BATCH = 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class AlertRule:
-    """When to alert, and about what: `occurrence`, SQL of a text that is another one when the same happens anew."""
-
-    key: str
-    name: str
-    when: Mapping[str, Any]
-    occurrence: str
-
-
-def _at(of: str) -> str:
-    """An instant as a text that sorts and means the same everywhere."""
-    return f"to_char({of} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
-
-
-_LIVE = {"field": "subscription.status", "is": ["active", "past_due", "trialing"]}
-
-RULES: Sequence[AlertRule] = (
-    AlertRule("payment_failed", "Payment failed", {"field": "payments.failed", "above": 0}, "l.failing_invoice"),
-    AlertRule("past_due", "Past due", {"field": "any_subscription.status", "has": "past_due"}, _at("l.past_due_since")),
-    AlertRule(
-        "card_expiring",
-        "Card expiring",
-        {
-            "all": [
-                _LIVE,
-                {"field": "card.expires_at", "known": True},
-                {"not": {"field": "card.expires_at", "more_than_days_ahead": 30}},
-                {"field": "card.backup", "is_not": True},
-            ]
-        },
-        _at("l.card_expires_at"),
-    ),
-    AlertRule(
-        "renewal_upcoming",
-        "Renewal upcoming",
-        {"all": [{"field": "renews_at", "in_next_days": 30}, {"field": "interval_months", "at_least": 3}]},
-        _at("f.renews_at"),
-    ),
-    AlertRule(
-        "cancellation_scheduled", "Cancellation scheduled", {"field": "ends_at", "known": True}, _at("f.ends_at")
-    ),
-    AlertRule("canceled", "Canceled", {"field": "churned_at", "in_last_days": 30}, _at("f.churned_at")),
-    AlertRule("downgrade", "Downgrade", {"field": "downgraded_at", "in_last_days": 30}, _at("l.downgraded_at")),
-    AlertRule("health_dropped", "Health dropped", {"field": "unhealthy", "is": True}, _at("l.unhealthy_since")),
-    AlertRule("trial_ending", "Trial ending", {"field": "trial_ends_at", "in_next_days": 7}, _at("f.trial_ends_at")),
-    AlertRule(
-        "inactive", "Inactive", {"all": [_LIVE, {"field": "days_inactive", "at_least": 30}]}, _at("l.last_active_at")
-    ),
-)
-"""The rules that hold without a word said."""
-
-
 def condition(rule: AlertRule) -> Node:
-    """The rule's condition."""
+    """The rule's condition; of one that is not enabled it never holds."""
+    if not rule.enabled:
+        return NEVER
     node, wrong = parse(rule.when, CONTACT_FIELDS, named())
     assert not wrong, wrong
     return node
+
+
+class _Everybody(frozenset[int]):
+    def __contains__(self, _contact: object) -> bool:
+        return True
+
+
+EVERYBODY: Collection[int] = _Everybody()
+"""As `untold`: nobody is told of anything, since rules changed and not what they look at."""
 
 
 @dataclass(slots=True)
@@ -100,8 +59,8 @@ def keep(db: Connection, rules: Sequence[AlertRule], as_of: datetime, untold: Co
     """
     kept = Kept(woken=db.execute(_WAKE, {"as_of": as_of}).rowcount)
     for rule in rules:
-        kept.opened += _open(db, rule, as_of, untold)
-        kept.resolved += _resolve(db, rule, as_of)
+        kept.opened += _open(db, rule, as_of, untold) if rule.enabled else 0
+        kept.resolved += _resolve(db, rule, as_of, untold)
     return kept
 
 
@@ -154,7 +113,7 @@ def _open_some(
     )
 
 
-def _resolve(db: Connection, rule: AlertRule, as_of: datetime) -> int:
+def _resolve(db: Connection, rule: AlertRule, as_of: datetime, untold: Collection[int]) -> int:
     """What the facts do not say any more, or say of another occurrence."""
     made = compiled(condition(rule))
     rows = db.execute(
@@ -170,6 +129,7 @@ returning a.id, a.contact, a.occurrence"""),
         [
             Told("alert.resolved", {"alert": row.id, "rule": rule.key, "occurrence": row.occurrence}, row.contact)
             for row in rows
+            if row.contact not in untold
         ],
     )
     return len(rows)

@@ -121,6 +121,28 @@ class RuleEntry(BaseModel):
     when: dict[str, Any] | None = None
 
 
+class HealthEntry(BaseModel):
+    """`health`: what of its components, thresholds and the least coverage is another than by default."""
+
+    model_config = _FORBID
+
+    components: list[dict[str, Any]] | None = None
+    unhealthy_below: float | None = None
+    healthy_from: float | None = None
+    coverage: float | None = None
+
+
+class AlertEntry(BaseModel):
+    """An entry of `alerts`: of a rule the days, the shortest interval, or that it is not wanted."""
+
+    model_config = _FORBID
+
+    rule: str
+    days: float | None = None
+    interval_months: float | None = None
+    enabled: bool | None = None
+
+
 MODELS: dict[str, type[BaseModel]] = {
     "features": FeatureEntry,
     "packages": PackageEntry,
@@ -132,11 +154,13 @@ MODELS: dict[str, type[BaseModel]] = {
     "syncs": specs.Sync,
     "stages": RuleEntry,
     "segments": RuleEntry,
+    "health": HealthEntry,
+    "alerts": AlertEntry,
     "destinations": DestinationEntry,
 }
 """The entries of each section, in the order in which they are applied."""
-ALONE = frozenset({"contacts", "revenue"})
-"""Sections that are one entry where there is one connection."""
+ALONE = frozenset({"contacts", "revenue", "health"})
+"""Sections that are one entry where there is one connection, or that are one always."""
 
 
 @dataclass(slots=True)
@@ -154,6 +178,8 @@ class Sections:
     syncs: list[specs.Sync] | None = None
     stages: list[RuleEntry] | None = None
     segments: list[RuleEntry] | None = None
+    health: list[HealthEntry] | None = None
+    alerts: list[AlertEntry] | None = None
     destinations: list[DestinationEntry] | None = None
     paths: dict[int, tuple[str | int, ...]] = field(default_factory=dict[int, tuple[str | int, ...]])
 
@@ -189,6 +215,8 @@ def unknown(name: str, known: tuple[str, ...], what: str = "key") -> str:
 
 def _entries(found: Sections, name: str, section: Any) -> list[BaseModel]:
     alone = name in ALONE and isinstance(section, dict)
+    if name == "health" and not alone:
+        raise found.document.wrong((name,), f"{name} is its keys: {', '.join(HealthEntry.model_fields)}.")
     if not alone and not isinstance(section, list):
         raise found.document.wrong((name,), f"{name} is a list.")
     listed = cast("list[Any]", [section] if alone else section)

@@ -70,11 +70,12 @@ def keep_due(engine: Engine, *, stop: threading.Event | None = None) -> Kept | N
 
 
 def _place(db: Connection, as_of: datetime, kept: Kept) -> None:
-    kept.healths += health.keep(db, rulebook.components(db), as_of)
+    scored = rulebook.health(db)
+    kept.healths += health.keep(db, scored.components, as_of, thresholds=scored.thresholds)
     rules = rulebook.load(db)
     moved, new = placing.place(db, rules, as_of)
     kept.moved += moved
-    told = alerts.keep(db, alerts.RULES, as_of, new)
+    told = alerts.keep(db, rulebook.alert_rules(db), as_of, new)
     kept.opened += told.opened
     kept.resolved += told.resolved
 

@@ -95,15 +95,15 @@ comment on column tidegate.stages.place is 'the first that holds is the contact'
 comment on column tidegate.stages.condition is 'as it was said; null: the stage of all whom no other takes';
 comment on column tidegate.stages.managed_by is 'file: tidegate.yaml';
 
-create table tidegate.health_components (
-    key text not null,
-    place integer not null,
-    spec jsonb not null,
+create table tidegate.lifecycle_settings (
+    what text not null,
+    said jsonb not null,
     managed_by text default '' not null,
-    primary key (key)
+    primary key (what)
 );
-comment on column tidegate.health_components.spec is 'field, curve, weight';
-comment on column tidegate.health_components.managed_by is 'file: tidegate.yaml';
+comment on column tidegate.lifecycle_settings.what is 'health or alerts';
+comment on column tidegate.lifecycle_settings.said is 'as tidegate.yaml says it';
+comment on column tidegate.lifecycle_settings.managed_by is 'file: tidegate.yaml';
 
 create table tidegate.health_history (
     contact bigint not null,
