@@ -97,6 +97,8 @@ GUARDED = [
     ("POST", "/api/usage/retry", "operate"),
     ("POST", "/api/usage/discard", "operate"),
     ("GET", "/api/stages", "read"),
+    ("GET", "/api/stages/report", "read"),
+    ("GET", "/api/stages/drivers", "read"),
     ("POST", "/api/stages", "admin"),
     ("GET", "/api/segments", "read"),
     ("POST", "/api/segments", "admin"),

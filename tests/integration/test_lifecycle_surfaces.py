@@ -153,3 +153,22 @@ def test_what_health_and_alerts_go_by_is_shown_and_set_after_a_look(surfaces: Su
     wrong = surfaces("POST", "/api/lifecycle/settings", 422, json={"health": {"coverage": 5}})
     assert "health.coverage: it is a number above 0, at most 1" in wrong["detail"]
     surfaces("POST", "/api/lifecycle/settings", json={"alerts": []})
+
+
+def test_figures_are_told_alike(surfaces: Surfaces) -> None:
+    told = surfaces("GET", "/api/stages/report")
+    assert {one["key"]: one["contacts"] for one in told["stages"]}["at_risk"] == 1
+    assert surfaces.cli.json("stages", "report") == told
+    shown = surfaces.cli("stages", "report").stdout
+    assert "At risk" in shown
+    assert "█" in shown
+    assert "any of them" in shown
+    assert "Trials begun: " in shown
+    drivers = surfaces("GET", "/api/stages/drivers?of=free&within_days=1&usage_days=3")
+    assert (drivers["of"], drivers["within_days"], drivers["usage_days"]) == ("free", 1, 3)
+    told = surfaces.cli.json("stages", "drivers", "--of", "free", "--within-days", "1", "--usage-days", "3")
+    assert told == drivers
+    assert drivers["warning"] in " ".join(surfaces.cli("stages", "drivers", "--of", "free").stderr.split())
+    refused = surfaces("GET", "/api/stages/report?from=2026-04-01&to=2026-03-01", 422)
+    assert refused["detail"] == "2026-04-01 is after 2026-03-01: the first day comes first."
+    assert "is no day" in surfaces.cli("stages", "report", "--from", "soon", code=2).stderr

@@ -1,6 +1,6 @@
 """Lifecycle over HTTP: stages and segments with who is in them, health with its parts, alerts and what people do."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
@@ -12,12 +12,14 @@ from tidegate.contacts import directory
 from tidegate.lifecycle import alerts, listing, rulebook
 from tidegate.lifecycle.alerts import STANDING, State
 from tidegate.security.tokens import Token
-from tidegate.workflows import explain_stage, lifecycle_rules, lifecycle_settings
+from tidegate.workflows import explain_stage, lifecycle_report, lifecycle_rules, lifecycle_settings
 from tidegate.workflows.lifecycle import now
 
 router = APIRouter(tags=["lifecycle"])
 
 Admin = Annotated[Token, requires("admin")]
+FirstDay = Annotated[date | None, Query(alias="from", description="else 90 days before the last; days are UTC")]
+LastDay = Annotated[date | None, Query(alias="to", description="else today")]
 Alert = Annotated[int, Path(description="its number", ge=1, le=2**63 - 1)]
 When = dict[str, Any]
 
@@ -87,6 +89,45 @@ class Moved(BaseModel):
     left: dict[str, int] = Field(description="by segment")
     token: str
     done: bool
+
+
+class StageReport(BaseModel):
+    """The lifecycle from a day to another. MRR is in minor units by currency; stages and `without_contact` sum to it.
+
+    A stage: {key, name, contacts, mrr, entered, left, stays, median_days, p90_days}; a move: {from, to, contacts,
+    share}, of those that left. `stays` are those that ended, and whose beginning is known.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    first: str = Field(alias="from")
+    last: str = Field(alias="to")
+    stages: list[dict[str, Any]]
+    without_contact: list[dict[str, Any]]
+    mrr: list[dict[str, Any]]
+    moves: list[dict[str, Any]]
+    trials: dict[str, Any]
+    at_risk: dict[str, Any] = Field(description="{contacts, mrr, reasons: [{reason, contacts, mrr}]}")
+
+
+class Drivers(BaseModel):
+    """Of whom it is decided whether they convert, and each group against all others; `lift`: its rate as a multiple of
+    theirs, null where none of them did. `low`, `high`: of the rate, 95 %. `small`: too few to say anything.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    first: str = Field(alias="from")
+    last: str = Field(alias="to")
+    of: str
+    usage_days: int
+    within_days: int
+    contacts: int
+    converted: int
+    running: int
+    rate: float | None
+    drivers: list[dict[str, Any]]
+    warning: str
 
 
 class Settings(BaseModel):
@@ -193,6 +234,30 @@ def stages(hub: HubOf) -> Stages:
     with hub.engine.connect() as db:
         found = listing.stages(db, rulebook.load(db).stages)
     return Stages(stages=[Group.model_validate(one) for one in found])
+
+
+@router.get("/api/stages/report", dependencies=[requires("read")])
+def report(hub: HubOf, first: FirstDay = None, last: LastDay = None, connection: Named = None) -> StageReport:
+    """Moves between stages, time in each, MRR by stage, trials, and who is at risk for which reason."""
+    found = lifecycle_report.lifecycle_report(hub.engine, hub.livemode(connection), first, last)
+    return StageReport.model_validate(found)
+
+
+@router.get("/api/stages/drivers", dependencies=[requires("read")])
+def drivers(
+    hub: HubOf,
+    of: Annotated[Literal["trial", "free"], Query(description="those that began a trial, or that came free")] = "trial",
+    first: FirstDay = None,
+    last: LastDay = None,
+    usage_days: Annotated[int, Query(ge=1, le=365, description="days from the beginning in which usage counts")] = 14,
+    within_days: Annotated[int, Query(ge=1, le=3650, description="days in which paying is a conversion")] = 90,
+    connection: Named = None,
+) -> Drivers:
+    """Which contacts convert: by property, and by usage in the first days; each group against all others."""
+    found = lifecycle_report.conversion_drivers(
+        hub.engine, hub.livemode(connection), of, first, last, usage_days=usage_days, within_days=within_days
+    )
+    return Drivers.model_validate(found)
 
 
 @router.post("/api/stages")
