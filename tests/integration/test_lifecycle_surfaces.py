@@ -172,3 +172,26 @@ def test_figures_are_told_alike(surfaces: Surfaces) -> None:
     refused = surfaces("GET", "/api/stages/report?from=2026-04-01&to=2026-03-01", 422)
     assert refused["detail"] == "2026-04-01 is after 2026-03-01: the first day comes first."
     assert "is no day" in surfaces.cli("stages", "report", "--from", "soon", code=2).stderr
+
+
+def test_the_plan_of_a_file_says_what_it_does_to_contacts(surfaces: Surfaces, tmp_path: Path) -> None:
+    file = tmp_path / "tidegate.yaml"
+    file.write_text(
+        """
+stages:
+  - {key: late, when: {field: any_subscription.status, has: past_due}}
+  - {key: others}
+segments: [{key: everybody, when: {field: kind, is: account}}]
+health: {components: [{key: payment, weight: 0}, {key: tenure, weight: 0}]}
+alerts: [{rule: payment_failed, enabled: false}]
+"""
+    )
+    shown = surfaces.cli("config", "plan", str(file), code=1).stdout
+    for told in (
+        "1 contacts: stage at_risk → late",
+        "2 contacts: segment everybody entered",
+        "1 contacts: segment at_risk left",
+        "1 contacts have another health",
+        "1 alerts: payment_failed resolved",
+    ):
+        assert told in shown

@@ -138,6 +138,8 @@ def _say_steps(result: dict[str, Any]) -> None:
         told = TOLD.get(step["action"]) or _difference(step)
         kept = f"; kept for those who hold it: {step['kept']:,}" if step.get("kept") else ""
         show.line(f"{SIGNS[step['action']]} {step['section']} {step['subject']}: {told}{kept}")
+        for effect in _effects(step):
+            show.line(f"    {effect}")
     for name, one in result["matched"].items():
         show.line(
             f"Customers of {name}, matched anew: {one['linked']:,} linked, {one['changed']:,} linked elsewhere, "
@@ -145,6 +147,23 @@ def _say_steps(result: dict[str, Any]) -> None:
         )
     if not result["steps"]:
         show.line("The hub is what the file says.")
+
+
+def _effects(step: dict[str, Any]) -> list[str]:
+    """What other rules, or settings, of the lifecycle do to contacts."""
+    told = [f"{step['scored']:,} contacts have another health"] if step.get("scored") else []
+    unhealthy = step.get("unhealthy") or {"before": 0, "after": 0}
+    if unhealthy["before"] != unhealthy["after"]:
+        told.append(f"{unhealthy['before']:,} → {unhealthy['after']:,} contacts are unhealthy")
+    for one in step.get("moves") or ():
+        told.append(f"{one['contacts']:,} contacts: stage {one['from'] or 'nowhere yet'} → {one['to']}")
+    for word, of in (("entered", "contacts: segment"), ("left", "contacts: segment"), ("opened", "alerts:")):
+        told += _by_key(step.get(word) or {}, of, word)
+    return told + _by_key(step.get("resolved") or {}, "alerts:", "resolved")
+
+
+def _by_key(counts: dict[str, int], of: str, word: str) -> list[str]:
+    return [f"{count:,} {of} {key} {word}" for key, count in counts.items()]
 
 
 def _difference(step: dict[str, Any]) -> str:
