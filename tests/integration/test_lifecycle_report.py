@@ -143,7 +143,7 @@ def test_of_who_was_there_before_nobody_knows_since_when(company: Company) -> No
 
 
 def test_who_is_at_risk_stands_at_each_reason_and_once_in_the_whole(company: Company) -> None:
-    late = {"statuses": ["past_due"], "mrr": '{"usd": 4900000000, "eur": 100000000}'}
+    late: dict[str, Any] = {"statuses": ["past_due"], "mrr": '{"usd": 4900000000, "eur": 100000000}'}
     company.add("late", NOW, status="past_due", ends_at=NOW + timedelta(days=5), **late)
     company.add("leaves", NOW, status="active", ends_at=NOW + timedelta(days=5), mrr='{"usd": 1000000000}')
     company.add("fine", NOW, status="active", mrr='{"usd": 1000000000}')
