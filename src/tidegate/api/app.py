@@ -19,6 +19,7 @@ from tidegate.api import (
     health,
     integration,
     lifecycle,
+    lifecycle_figures,
     mappings,
     models,
     outbound,
@@ -47,6 +48,7 @@ NOUNS = (
     billing_events,
     revenue,
     lifecycle,
+    lifecycle_figures,
     *(sources, models, syncs, outbound),
     *(destinations, outbox),
 )
