@@ -16,8 +16,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from tidegate.delivery import queue, stored
-from tidegate.delivery.queue import Settled
-from tidegate.delivery.sending import Outcome, Sending, Taken
+from tidegate.delivery.queue import Claim, Settled
+from tidegate.delivery.sending import Due, Outcome, Sending, Taken
 from tidegate.delivery.stored import Stored
 from tidegate.errors import ConfigurationError, TidegateError
 from tidegate.workflows import delivery_messages
@@ -138,13 +138,26 @@ class _Turn:
         await asyncio.to_thread(self._stood)
 
     def _take(self, wanted: int) -> Taken:
-        options, key = self.destination.options, self.destination.key
+        options, key, kind = self.destination.options, self.destination.key, self.destination.speaks
+        read: Callable[[], Sequence[Due]] | None = None
         with self._engine.begin() as db:
-            found = queue.claim(
-                db, key, self._me, wanted, rate=options.rate, batch=self.destination.speaks.batch, ahead=self._ahead
-            )
-            due = delivery_messages.due(db, self.destination, found.rows, found.now) if found.rows and found.now else []
-        return Taken(due, found.put_off, found.busy, found.starts_in, found.open)
+            found = queue.claim(db, key, self._me, wanted, rate=options.rate, batch=kind.batch, ahead=self._ahead)
+            if hasattr(kind, "second_of"):  # seconds are kept while nobody else claims
+                due = self._due(db, found)
+                read = partial(tuple[Due, ...], due)
+        return Taken(
+            len(found.rows), read or partial(self._read, found), found.put_off, found.busy, found.starts_in, found.open
+        )
+
+    def _read(self, found: Claim) -> Sequence[Due]:
+        with self._engine.begin() as db:
+            return self._due(db, found)
+
+    def _due(self, db: Connection, found: Claim) -> Sequence[Due]:
+        """What was claimed, as it is to be sent."""
+        if not found.rows or found.now is None:
+            return ()
+        return delivery_messages.due(db, self.destination, found.rows, found.now)
 
     def _settle(self, settled: Sequence[Settled]) -> None:
         with self._engine.begin() as db:
