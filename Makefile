@@ -27,7 +27,8 @@ PURE := src/tidegate/catalog/contents.py src/tidegate/catalog/prices.py src/tide
 	src/tidegate/entitlements/access.py src/tidegate/entitlements/buckets.py \
 	src/tidegate/entitlements/periods.py src/tidegate/entitlements/resolve.py src/tidegate/lifecycle/actions/deciding.py \
 	src/tidegate/lifecycle/actions/presets.py src/tidegate/lifecycle/actions/proportions.py \
-	src/tidegate/lifecycle/actions/spec.py src/tidegate/lifecycle/digest_periods.py src/tidegate/mirror/before.py \
+	src/tidegate/lifecycle/actions/spec.py src/tidegate/lifecycle/alert_rules.py \
+	src/tidegate/lifecycle/digest_periods.py src/tidegate/lifecycle/lift.py src/tidegate/mirror/before.py \
 	src/tidegate/mirror/decide.py src/tidegate/mirror/redaction.py src/tidegate/outbound/schedule.py src/tidegate/outbound/selling \
 	src/tidegate/pricing src/tidegate/revenue/billing \
 	src/tidegate/revenue/bridge.py src/tidegate/revenue/formulas.py src/tidegate/revenue/history \

@@ -9,7 +9,8 @@ from tests.support.placed import NOW, People
 
 from tidegate.errors import AlertUnknown, LifecycleInvalid
 from tidegate.lifecycle import alerts, health
-from tidegate.lifecycle.alerts import RULES, condition
+from tidegate.lifecycle.alert_rules import RULES
+from tidegate.lifecycle.alerts import condition
 from tidegate.lifecycle.health import COMPONENTS, parse
 from tidegate.wiring import Hub
 

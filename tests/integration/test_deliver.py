@@ -1,5 +1,6 @@
 """What the outbox tells reaches destinations at least once, in order per contact, whatever they answer."""
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from tests.support.post import SECRET, Post, opened
 from tests.support.receiver import Receiver, Reply, receiving
 
@@ -316,3 +318,19 @@ def test_what_cannot_be_a_destination_is_told_with_the_reason(
     with pytest.raises(DestinationInvalid) as told:
         post.destination("app", kind, **said)
     assert problem in str(told.value)
+
+
+def test_settling_looks_up_what_is_settled_however_much_waits(post: Post, receiver: Receiver) -> None:
+    post.webhook(receiver.url)
+    acme = post.contact("acme")
+    with post.engine.begin() as db:
+        tell(db, [Told("entitlement.changed", {"number": n}, acme) for n in range(3_000)])
+        claimed = queue.claim(db, "app", "me", 20)
+        values = {
+            "ids": [one.id for one in claimed.rows], "states": ["delivered"] * 20, "statuses": [200] * 20,
+            "errors": [""] * 20, "afters": [0.0] * 20, "me": "me", "now": claimed.now,
+        }  # fmt: skip
+        plan = list(db.scalars(text(f"explain (analyze, buffers, costs off) {queue._SETTLE.text}"), values))  # pyright: ignore[reportPrivateUsage]
+    assert [line for line in plan if "deliveries_pkey" in line]
+    counts = [re.search(r"actual time=.* rows=(\d+)", line) for line in plan if "Scan" in line]
+    assert sum(int(one[1]) for one in counts if one) < 200, plan

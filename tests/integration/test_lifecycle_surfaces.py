@@ -133,3 +133,65 @@ def test_why_and_how_healthy_are_told_alike(surfaces: Surfaces) -> None:
     assert why["stages"][0]["reasons"][-1] == "any_subscription.status has past_due (past_due)"
     assert "At risk: holds ← it is here" in surfaces.cli("explain", "stage", "acme").stdout
     surfaces("GET", "/api/contacts/nobody/stage", 404)
+
+
+def test_what_health_and_alerts_go_by_is_shown_and_set_after_a_look(surfaces: Surfaces) -> None:
+    with surfaces.people.hub.engine.begin() as db:
+        db.exec_driver_sql("delete from tidegate.lifecycle_settings")
+    known = surfaces("GET", "/api/lifecycle/settings")
+    assert known["managed_by"] == {"health": "", "alerts": ""}
+    assert surfaces.cli.json("alerts", "rules")["rules"] == known["alerts"]
+    assert "renewal_upcoming" in surfaces.cli("alerts", "rules").stdout
+    said = {"alerts": [{"rule": "payment_failed", "enabled": False}]}
+    seen = surfaces("POST", "/api/lifecycle/settings?preview=true", json=said)
+    assert (seen["resolved"], seen["done"]) == ({"payment_failed": 1}, False)
+    done = surfaces("POST", "/api/lifecycle/settings", json=said | {"token": seen["token"]})
+    assert done == seen | {"done": True}
+    assert not next(one for one in surfaces.cli.json("alerts", "rules")["rules"] if one["rule"] == "payment_failed")[
+        "enabled"
+    ]
+    wrong = surfaces("POST", "/api/lifecycle/settings", 422, json={"health": {"coverage": 5}})
+    assert "health.coverage: it is a number above 0, at most 1" in wrong["detail"]
+    surfaces("POST", "/api/lifecycle/settings", json={"alerts": []})
+
+
+def test_figures_are_told_alike(surfaces: Surfaces) -> None:
+    told = surfaces("GET", "/api/stages/report")
+    assert {one["key"]: one["contacts"] for one in told["stages"]}["at_risk"] == 1
+    assert surfaces.cli.json("stages", "report") == told
+    shown = surfaces.cli("stages", "report").stdout
+    assert "At risk" in shown
+    assert "█" in shown
+    assert "any of them" in shown
+    assert "Trials begun: " in shown
+    drivers = surfaces("GET", "/api/stages/drivers?of=free&within_days=1&usage_days=3")
+    assert (drivers["of"], drivers["within_days"], drivers["usage_days"]) == ("free", 1, 3)
+    told = surfaces.cli.json("stages", "drivers", "--of", "free", "--within-days", "1", "--usage-days", "3")
+    assert told == drivers
+    assert drivers["warning"] in " ".join(surfaces.cli("stages", "drivers", "--of", "free").stderr.split())
+    refused = surfaces("GET", "/api/stages/report?from=2026-04-01&to=2026-03-01", 422)
+    assert refused["detail"] == "2026-04-01 is after 2026-03-01: the first day comes first."
+    assert "is no day" in surfaces.cli("stages", "report", "--from", "soon", code=2).stderr
+
+
+def test_the_plan_of_a_file_says_what_it_does_to_contacts(surfaces: Surfaces, tmp_path: Path) -> None:
+    file = tmp_path / "tidegate.yaml"
+    file.write_text(
+        """
+stages:
+  - {key: late, when: {field: any_subscription.status, has: past_due}}
+  - {key: others}
+segments: [{key: everybody, when: {field: kind, is: account}}]
+health: {components: [{key: payment, weight: 0}, {key: tenure, weight: 0}]}
+alerts: [{rule: payment_failed, enabled: false}]
+"""
+    )
+    shown = surfaces.cli("config", "plan", str(file), code=1).stdout
+    for told in (
+        "1 contacts: stage at_risk → late",
+        "2 contacts: segment everybody entered",
+        "1 contacts: segment at_risk left",
+        "1 contacts have another health",
+        "1 alerts: payment_failed resolved",
+    ):
+        assert told in shown

@@ -7,6 +7,7 @@ import pytest
 from tests.support.placed import NOW, People
 
 from tidegate.errors import LifecycleInvalid, ManagedByFile, PreviewStale
+from tidegate.lifecycle import alerts, placing
 from tidegate.lifecycle.rules import JOURNY, STAGES, wrong_segments, wrong_stages
 from tidegate.wiring import Hub
 from tidegate.workflows.explain_stage import explain_stage
@@ -223,3 +224,19 @@ def test_why_a_contact_is_there_names_each_test(people: People) -> None:
         "ends_at is known: yes (2026-03-18T12:00:00+00:00)",
     ]
     assert [one["key"] for one in told["history"]] == ["at_risk", "at_risk"]  # the stage, and the segment of that name
+
+
+def test_everybody_is_placed_however_few_are_held_in_memory(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placing, "CHUNK", 2)
+    monkeypatch.setattr(alerts, "CHUNK", 2)
+    keys = [people.add(f"c{n}", status="trialing", failed_attempts=1, failing_invoice=f"in_{n}") for n in range(5)]
+    first = people.pass_()
+    assert (first.moved, first.opened) == (5, 5)
+    assert {people.of(key, "stage") for key in keys} == {"trial"}
+    assert not [kind for kind, _ in people.told() if kind != "alert.resolved"], "they came only now"
+    again = people.pass_()
+    assert (again.moved, again.opened) == (0, 0)
+    for key in keys[:4]:
+        people.set(key, status="active")
+    assert people.pass_().moved == 4
+    assert len([kind for kind, _ in people.told() if kind == "stage.changed"]) == 4

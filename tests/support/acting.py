@@ -53,7 +53,7 @@ class Acting(People):
             rulebook.lock(db)
             rules = rulebook.load(db)
             placing.carry_out(db, rules, placing.moves(db, rules, self.now), self.now, "facts")
-            alerts.keep(db, alerts.RULES, self.now)
+            alerts.keep(db, rulebook.alert_rules(db), self.now)
 
     def fire(self, days: float = 0) -> int:
         """Lets days pass, and fires without looking at anything else; how many did."""

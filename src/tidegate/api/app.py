@@ -20,6 +20,7 @@ from tidegate.api import (
     health,
     integration,
     lifecycle,
+    lifecycle_figures,
     mappings,
     models,
     outbound,
@@ -49,7 +50,7 @@ NOUNS = (
     *(features, mappings, packages, catalog_changes),
     billing_events,
     revenue,
-    *(lifecycle, actions, people),
+    *(lifecycle, lifecycle_figures, actions, people),
     *(sources, models, syncs, outbound),
     *(destinations, outbox),
 )

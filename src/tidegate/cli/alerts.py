@@ -56,6 +56,24 @@ def list_(
 
 
 @app.command()
+def rules(as_json: AsJson = False) -> None:
+    """List the rules and what is set of each; `alerts:` in tidegate.yaml sets it."""
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+    from tidegate.workflows.lifecycle_settings import shown
+
+    with opened() as hub, hub.engine.connect() as db:
+        found = shown(db)["alerts"]
+    if as_json:
+        show.document({"rules": found})
+        return
+    rows = [
+        (one["rule"], one["name"], one["enabled"], one.get("days", ""), one.get("interval_months", "")) for one in found
+    ]
+    show.table(["rule", "name", "enabled", "days", "interval, months"], rows)
+
+
+@app.command()
 def ack(number: Number, as_json: AsJson = False) -> None:
     """Say that somebody looks after it."""
     _move(number, "acknowledged", as_json=as_json)

@@ -137,7 +137,9 @@ def _say_steps(result: dict[str, Any]) -> None:
     for step in result["steps"]:
         told = TOLD.get(step["action"]) or _difference(step)
         kept = f"; kept for those who hold it: {step['kept']:,}" if step.get("kept") else ""
-        show.line(f"{SIGNS[step['action']]} {step['section']} {step['subject']}: {told}{kept}{_effect(step)}")
+        show.line(f"{SIGNS[step['action']]} {step['section']} {step['subject']}: {told}{kept}")
+        for effect in _effects(step):
+            show.line(f"    {effect}")
     for name, one in result["matched"].items():
         show.line(
             f"Customers of {name}, matched anew: {one['linked']:,} linked, {one['changed']:,} linked elsewhere, "
@@ -147,20 +149,23 @@ def _say_steps(result: dict[str, Any]) -> None:
         show.line("The hub is what the file says.")
 
 
-def _effect(step: dict[str, Any]) -> str:
+def _effects(step: dict[str, Any]) -> list[str]:
     """What a step does to contacts, or would have done: who moves, how often an action would have fired."""
     if "would_have_fired" in step:
-        return f"; it would have fired {step['would_have_fired']:,} times in the last {step['in_days']} days"
-    if step["section"] not in ("stages", "segments"):
-        return ""
-    entered: dict[str, int] = step.get("entered") or {}
-    left: dict[str, int] = step.get("left") or {}
-    moves = [
-        *(f"{one['contacts']:,} {one['from'] or 'nowhere'} → {one['to']}" for one in step.get("moves") or ()),
-        *(f"{count:,} come into {key}" for key, count in entered.items()),
-        *(f"{count:,} leave {key}" for key, count in left.items()),
-    ]
-    return f"; {step['contacts']:,} contacts move" + (f": {', '.join(moves)}" if moves else "")
+        return [f"it would have fired {step['would_have_fired']:,} times in the last {step['in_days']} days"]
+    told = [f"{step['scored']:,} contacts have another health"] if step.get("scored") else []
+    unhealthy = step.get("unhealthy") or {"before": 0, "after": 0}
+    if unhealthy["before"] != unhealthy["after"]:
+        told.append(f"{unhealthy['before']:,} → {unhealthy['after']:,} contacts are unhealthy")
+    for one in step.get("moves") or ():
+        told.append(f"{one['contacts']:,} contacts: stage {one['from'] or 'nowhere yet'} → {one['to']}")
+    for word, of in (("entered", "contacts: segment"), ("left", "contacts: segment"), ("opened", "alerts:")):
+        told += _by_key(step.get(word) or {}, of, word)
+    return told + _by_key(step.get("resolved") or {}, "alerts:", "resolved")
+
+
+def _by_key(counts: dict[str, int], of: str, word: str) -> list[str]:
+    return [f"{count:,} {of} {key} {word}" for key, count in counts.items()]
 
 
 def _difference(step: dict[str, Any]) -> str:

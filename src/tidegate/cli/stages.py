@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tidegate.cli.lifecycle_figures import drivers, report
 from tidegate.cli.options import AsJson
 from tidegate.cli.previews import Previewed, Token, Yes
 
@@ -96,6 +97,10 @@ def say(found: "Preview") -> None:
         for segment, count in told[word].items():
             show.line(f"{count:,} contacts: segment {segment} {word}")
     show.line(f"{found.contacts:,} contacts would move. To do exactly this: --token {found.token}")
+
+
+app.command("report")(report)
+app.command("drivers")(drivers)
 
 
 def said(when: Any) -> str:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from tidegate.store.driver import rows
+
 LEASE = 120.0
 """Seconds for which a claim holds."""
 LOOKED = 200
@@ -95,13 +97,13 @@ def claim(
         "busy": BUSY,
         "looked": LOOKED,
     }
-    found = db.execute(_CLAIM, values).all()
-    rows = sorted(
+    found = rows(db, _CLAIM, values)
+    mine = sorted(
         Claimed(one.id, one.contact, one.outbox, one.attempts, one.failing_since) for one in found if one.mine
     )
-    if rate and rows:
-        db.execute(_SLOT, {"key": destination, "now": row.now, "seconds": -(-len(rows) // batch) / rate})
-    return Claim(rows, len(found) - len(rows), sum(one.busy for one in found), starts_in, True, row.now)
+    if rate and mine:
+        db.execute(_SLOT, {"key": destination, "now": row.now, "seconds": -(-len(mine) // batch) / rate})
+    return Claim(mine, len(found) - len(mine), sum(one.busy for one in found), starts_in, True, row.now)
 
 
 def settle(db: Connection, destination: str, me: str, settled: Sequence[Settled], now: datetime) -> None:
@@ -115,7 +117,7 @@ def settle(db: Connection, destination: str, me: str, settled: Sequence[Settled]
         "errors": [one.error[:500].replace("\0", "") for one in settled],
         "afters": [one.after for one in settled],
     }
-    db.execute(_SETTLE, columns | {"me": me, "now": now})
+    about = [one.id for one in rows(db, _SETTLE, columns | {"me": me, "now": now})]
     kept = [one for one in settled if one.state == "delivered" and one.sent is not None]
     if kept:
         values = {
@@ -124,7 +126,7 @@ def settle(db: Connection, destination: str, me: str, settled: Sequence[Settled]
             "sent": [one.sent for one in kept],
         }
         db.execute(_REMEMBER, values)
-    if about := [one.id for one in settled if one.state == "delivered"]:
+    if about:
         db.execute(_DONE_OF_CONTACTS, {"ids": about})
 
 
@@ -222,9 +224,10 @@ from fates f where d.id = f.id
 returning f.mine, f.busy, d.id, d.contact, d.outbox, d.attempts,
   d.failing_since""")
 
-# What was not tried goes before what came after it.
+# What was not tried goes before what came after it. Found by id alone: asked for `waiting`, PostgreSQL would read the
+# index of all that waits, each time.
 _SETTLE = text("""
-update tidegate.deliveries d set
+with settled as (update tidegate.deliveries d set
   state = case said.state when 'delivered' then 'delivered' when 'dead' then 'dead' else 'waiting' end,
   attempts = d.attempts + case when said.state = 'released' then 0 else 1 end,
   claimed_by = null,
@@ -237,7 +240,9 @@ update tidegate.deliveries d set
   done_at = case when said.state in ('delivered', 'dead') then cast(:now as timestamptz) end
 from unnest(cast(:ids as bigint[]), cast(:states as text[]), cast(:statuses as int[]), cast(:errors as text[]),
   cast(:afters as float8[])) as said(id, state, status, error, after)
-where d.id = said.id and d.claimed_by = :me and d.state = 'waiting'""")
+where d.id = said.id and d.claimed_by = :me
+returning d.id, d.outbox, d.state)
+select id from settled where outbox is null and state = 'delivered'""")
 
 _REMEMBER = text("""
 insert into tidegate.destination_contacts as s (destination, contact, sent, number)

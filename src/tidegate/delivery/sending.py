@@ -19,8 +19,8 @@ from tidegate.errors import AddressRefused, DestinationInvalid
 
 BREAK = 3
 """Failures in a row after which a destination as a whole is left alone for a while."""
-MOST = 1000
-"""Deliveries that are held in memory."""
+MOST = 4000
+"""Deliveries that are held in memory, and written down at once."""
 FLUSH = 200
 """Outcomes that are written down at once, at the latest."""
 SECONDS_AHEAD = 4
@@ -44,9 +44,12 @@ class Due:
 
 
 class Taken(NamedTuple):
-    """What was claimed: see `queue.Claim`."""
+    """What was claimed: see `queue.Claim`. `claimed`: how many; `read` tells what they are, in their order, while the
+    next are claimed; it is called in a thread.
+    """
 
-    due: Sequence[Due]
+    claimed: int
+    read: Callable[[], Sequence[Due]]
     put_off: int
     busy: int
     starts_in: float
@@ -95,7 +98,7 @@ class Sending:
         self._moved = asyncio.Event()
         self._failed: dict[int, tuple[int, float]] = {}
         self._settled: list[Settled] = []
-        self._queued = self._working = 0
+        self._queued = self._working = self._coming = 0
         self._halted = self._ended = False
         self._pace_at = 0.0
 
@@ -137,8 +140,16 @@ class Sending:
     # ── what is due ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _feed(self) -> None:
+        self._reading = asyncio.create_task(self._read(None, 0.0))
+        try:
+            await self._claim_on()
+        finally:
+            await asyncio.wait([self._reading])  # what is claimed is given back, if it is not sent
+        await self._reading  # raises what went wrong
+
+    async def _claim_on(self) -> None:
         while not self._over():
-            wanted = self._wanted() - self._queued
+            wanted = self._wanted() - self._queued - self._coming
             if wanted < self._wanted() / 2:
                 await self._moving(0.2)
                 continue
@@ -146,11 +157,12 @@ class Sending:
             taken = await asyncio.to_thread(self.take, wanted)
             if taken.starts_in:
                 self._pace_at = max(self._pace_at, time.monotonic() + taken.starts_in)
-            for one in taken.due:
-                self._queue(one, asked + LEASE - MARGIN - self.options.timeout)
+            await self._reading  # what was claimed before comes before
+            self._coming = taken.claimed
+            self._reading = asyncio.create_task(self._read(taken, asked + LEASE - MARGIN - self.options.timeout))
             if not taken.open:
                 return
-            if taken.due or taken.put_off > taken.busy:
+            if taken.claimed or taken.put_off > taken.busy:
                 continue
             if taken.busy:
                 await self._moving(0.3)
@@ -160,13 +172,20 @@ class Sending:
                 await self._moving(0.05)
         self._outcome.more = True
 
+    async def _read(self, taken: Taken | None, until: float) -> None:
+        """Queues what was claimed."""
+        for one in await asyncio.to_thread(taken.read) if taken and taken.claimed else ():
+            self._queue(one, until)
+        self._coming = 0
+        self._moved.set()
+
     def _wanted(self) -> int:
-        """How many to hold in memory: what is sent in a few seconds."""
+        """How many to hold in memory: what is sent in a few seconds, and before the time is over."""
         if self.failures >= BREAK and not self._outcome.delivered:
             return 1
         pace = (self._outcome.delivered + self._outcome.passed_over) / max(0.05, time.monotonic() - self._began)
         least = 4 * self._width() * self.kind.batch
-        return int(min(MOST, max(least, pace * SECONDS_AHEAD)))
+        return int(min(MOST, max(least, pace * min(SECONDS_AHEAD, self._end - time.monotonic()))))
 
     async def _moving(self, seconds: float) -> None:
         self._moved.clear()

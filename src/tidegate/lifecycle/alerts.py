@@ -1,7 +1,7 @@
 """Alerts of contacts: opened once per occurrence where a rule holds, resolved by the facts, moved by people between."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -16,8 +16,10 @@ from tidegate.conditions.parse import parse
 from tidegate.delivery.outbox import Told, tell
 from tidegate.errors import AlertUnknown, LifecycleInvalid
 from tidegate.lifecycle import routes
-from tidegate.lifecycle.placing import asked
-from tidegate.lifecycle.rules import named
+from tidegate.lifecycle.alert_rules import AlertRule
+from tidegate.lifecycle.placing import CHUNK, asked
+from tidegate.lifecycle.rules import NEVER, named
+from tidegate.store.planning import BY_INDEX, planned
 
 State = Literal["open", "acknowledged", "snoozed", "dismissed", "resolved"]
 STANDING = ("open", "acknowledged", "snoozed")
@@ -25,64 +27,22 @@ STANDING = ("open", "acknowledged", "snoozed")
 BATCH = 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class AlertRule:
-    """When to alert, and about what: `occurrence`, SQL of a text that is another one when the same happens anew."""
-
-    key: str
-    name: str
-    when: Mapping[str, Any]
-    occurrence: str
-
-
-def _at(of: str) -> str:
-    """An instant as a text that sorts and means the same everywhere."""
-    return f"to_char({of} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
-
-
-_LIVE = {"field": "subscription.status", "is": ["active", "past_due", "trialing"]}
-
-RULES: Sequence[AlertRule] = (
-    AlertRule("payment_failed", "Payment failed", {"field": "payments.failed", "above": 0}, "l.failing_invoice"),
-    AlertRule("past_due", "Past due", {"field": "any_subscription.status", "has": "past_due"}, _at("l.past_due_since")),
-    AlertRule(
-        "card_expiring",
-        "Card expiring",
-        {
-            "all": [
-                _LIVE,
-                {"field": "card.expires_at", "known": True},
-                {"not": {"field": "card.expires_at", "more_than_days_ahead": 30}},
-                {"field": "card.backup", "is_not": True},
-            ]
-        },
-        _at("l.card_expires_at"),
-    ),
-    AlertRule(
-        "renewal_upcoming",
-        "Renewal upcoming",
-        {"all": [{"field": "renews_at", "in_next_days": 30}, {"field": "interval_months", "at_least": 3}]},
-        _at("f.renews_at"),
-    ),
-    AlertRule(
-        "cancellation_scheduled", "Cancellation scheduled", {"field": "ends_at", "known": True}, _at("f.ends_at")
-    ),
-    AlertRule("canceled", "Canceled", {"field": "churned_at", "in_last_days": 30}, _at("f.churned_at")),
-    AlertRule("downgrade", "Downgrade", {"field": "downgraded_at", "in_last_days": 30}, _at("l.downgraded_at")),
-    AlertRule("health_dropped", "Health dropped", {"field": "unhealthy", "is": True}, _at("l.unhealthy_since")),
-    AlertRule("trial_ending", "Trial ending", {"field": "trial_ends_at", "in_next_days": 7}, _at("f.trial_ends_at")),
-    AlertRule(
-        "inactive", "Inactive", {"all": [_LIVE, {"field": "days_inactive", "at_least": 30}]}, _at("l.last_active_at")
-    ),
-)
-"""The rules that hold without a word said."""
-
-
 def condition(rule: AlertRule) -> Node:
-    """The rule's condition."""
+    """The rule's condition; of one that is not enabled it never holds."""
+    if not rule.enabled:
+        return NEVER
     node, wrong = parse(rule.when, CONTACT_FIELDS, named())
     assert not wrong, wrong
     return node
+
+
+class _Everybody(frozenset[int]):
+    def __contains__(self, _contact: object) -> bool:
+        return True
+
+
+EVERYBODY: Collection[int] = _Everybody()
+"""As `untold`: nobody is told of anything, since rules changed and not what they look at."""
 
 
 @dataclass(slots=True)
@@ -100,8 +60,8 @@ def keep(db: Connection, rules: Sequence[AlertRule], as_of: datetime, untold: Co
     """
     kept = Kept(woken=wake(db, as_of))
     for rule in rules:
-        kept.opened += _open(db, rule, as_of, untold)
-        kept.resolved += _resolve(db, rule, as_of)
+        kept.opened += _open(db, rule, as_of, untold) if rule.enabled else 0
+        kept.resolved += _resolve(db, rule, as_of, untold)
     return kept
 
 
@@ -113,55 +73,64 @@ def wake(db: Connection, as_of: datetime) -> int:
 def _open(db: Connection, rule: AlertRule, as_of: datetime, untold: Collection[int]) -> int:
     node = condition(rule)
     made = compiled(node)
-    rows = db.execute(
-        text(f"""
+    statement = text(f"""
 select n.contact, n.occurrence from (
-  select c.key as contact, coalesce({rule.occurrence}, '') as occurrence {CONTACTS} and {made.sql}) n
+  select c.key as contact, coalesce({rule.occurrence}, '') as occurrence {CONTACTS} and c.key > :after and {made.sql}) n
 where not exists (
   select from tidegate.alerts a
   where a.contact = n.contact and a.rule = :rule and a.occurrence = n.occurrence)
-order by n.contact"""),
-        made.values | {"rule": rule.key, "as_of": as_of},
-    ).all()
-    for at in range(0, len(rows), BATCH):
-        some = rows[at : at + BATCH]
-        told = asked(db, node, [row.contact for row in some], as_of)
-        why = [reasons(told[row.contact]) for row in some]
-        route = routes.of_contacts(db, [row.contact for row in some if row.contact not in untold])
-        values = {
-            "contacts": [row.contact for row in some],
-            "occurrences": [row.occurrence for row in some],
-            "reasons": [json.dumps(one) for one in why],
-            "history": [row.contact in untold for row in some],
-            "routes": [route.get(row.contact, "") for row in some],
-            "rule": rule.key,
-            "as_of": as_of,
-        }
-        opened = {row.contact: row.id for row in db.execute(_OPEN, values)}
-        tell(
-            db,
-            [
-                Told(
-                    "alert.opened",
-                    {
-                        "alert": opened[row.contact],
-                        "rule": rule.key,
-                        "title": rule.name,
-                        "occurrence": row.occurrence,
-                        "reasons": reason,
-                        "text": "\n".join(reason),
-                    },
-                    row.contact,
-                    route=route.get(row.contact),
-                )
-                for row, reason in zip(some, why, strict=True)
-                if row.contact in opened and row.contact not in untold
-            ],
-        )
-    return len(rows)
+order by n.contact limit :limit""")
+    values = made.values | {"rule": rule.key, "as_of": as_of, "limit": CHUNK}
+    opened, after = 0, 0
+    while rows := db.execute(statement, values | {"after": after}).all():
+        with planned(db, BY_INDEX):
+            for at in range(0, len(rows), BATCH):
+                _open_some(db, rule, node, rows[at : at + BATCH], as_of, untold)
+        opened, after = opened + len(rows), rows[-1].contact
+        if len(rows) < CHUNK:
+            break
+    return opened
 
 
-def _resolve(db: Connection, rule: AlertRule, as_of: datetime) -> int:
+def _open_some(
+    db: Connection, rule: AlertRule, node: Node, some: Sequence[Any], as_of: datetime, untold: Collection[int]
+) -> None:
+    told = asked(db, node, [row.contact for row in some], as_of)
+    why = [reasons(told[row.contact]) for row in some]
+    route = routes.of_contacts(db, [row.contact for row in some if row.contact not in untold])
+    values = {
+        "contacts": [row.contact for row in some],
+        "occurrences": [row.occurrence for row in some],
+        "reasons": [json.dumps(one) for one in why],
+        "history": [row.contact in untold for row in some],
+        "routes": [route.get(row.contact, "") for row in some],
+        "rule": rule.key,
+        "as_of": as_of,
+    }
+    opened = {row.contact: row.id for row in db.execute(_OPEN, values)}
+    tell(
+        db,
+        [
+            Told(
+                "alert.opened",
+                {
+                    "alert": opened[row.contact],
+                    "rule": rule.key,
+                    "title": rule.name,
+                    "occurrence": row.occurrence,
+                    "reasons": reason,
+                    "text": "\n".join(reason),
+                },
+                row.contact,
+                route=route.get(row.contact),
+            )
+            for row, reason in zip(some, why, strict=True)
+            if row.contact in opened and row.contact not in untold
+        ],
+    )
+
+
+def _resolve(db: Connection, rule: AlertRule, as_of: datetime, untold: Collection[int]) -> int:
     """What the facts do not say any more, or say of another occurrence."""
     made = compiled(condition(rule))
     rows = db.execute(
@@ -182,6 +151,7 @@ returning a.id, a.contact, a.occurrence, a.routed_to"""),
                 route=row.routed_to or None,
             )
             for row in rows
+            if row.contact not in untold
         ],
     )
     return len(rows)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from tidegate.lifecycle import system_alerts
-from tidegate.lifecycle.alerts import RULES
+from tidegate.lifecycle.alert_rules import rules_of
 from tidegate.lifecycle.digest_periods import LENGTH, Every
 from tidegate.money import shown
 from tidegate.revenue.rounding import whole
@@ -17,7 +17,7 @@ MOST = 20
 AHEAD: Mapping[Every, timedelta] = {"daily": timedelta(days=7), "weekly": timedelta(days=30)}
 """How far renewals are looked ahead for; tasks as long as the period."""
 SECTIONS = ("opened", "resolved", "still_open")
-NAMES = {rule.key: rule.name for rule in RULES} | dict(system_alerts.NAMES)
+NAMES = {rule.key: rule.name for rule in rules_of({})} | dict(system_alerts.NAMES)
 TITLES = {"opened": "Opened", "resolved": "Resolved", "still_open": "Still open"}
 
 

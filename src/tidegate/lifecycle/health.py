@@ -13,15 +13,23 @@ from tidegate.conditions.compile import Compiled, value
 from tidegate.conditions.contact_fields import CONTACT_FIELDS, CONTACTS
 from tidegate.errors.wrong import Wrong
 
-UNHEALTHY = 40
-"""A score below this is unhealthy."""
-WELL = 45
-"""From this on it is healthy again: a score that goes to and fro around the threshold crosses it once."""
-COVERAGE = Decimal("0.4")
-"""The part of all weight that must have data; with less the health is unknown."""
+GOOD = 70
+POOR = 40
+"""Bands, of the score as a whole number: good from the one on, poor below the other, fair between them."""
 SCORED = ("active", "past_due", "trialing", "unpaid")
 """The states in which a contact has a health; nobody looks after the others."""
 MOST_POINTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Below `unhealthy` a contact is unhealthy, until it has `well` again: a score that goes to and fro around the
+    threshold crosses it once. `coverage`: the part of all weight that must have data; with less the health is unknown.
+    """
+
+    unhealthy: Decimal = Decimal(40)
+    well: Decimal = Decimal(45)
+    coverage: Decimal = Decimal("0.4")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,11 @@ class Component:
     weight: Decimal
     otherwise: Decimal | None = None
     known_by: str = ""
+
+
+def band(score: int) -> str:
+    """A score in a word: poor, fair or good."""
+    return "poor" if score < POOR else "fair" if score < GOOD else "good"
 
 
 def _curve(*points: tuple[float, float]) -> tuple[tuple[Decimal, Decimal], ...]:
@@ -67,7 +80,7 @@ def parse(key: str, said: Mapping[str, Any]) -> tuple[Component | None, list[Wro
         wrong.append(Wrong(f"{key}.field", CONTACT_FIELDS.nearest(str(name))))
     elif found.kind not in {"number", "any"}:
         wrong.append(Wrong(f"{key}.field", f"{found.name} is {found.is_a}; a component takes a number"))
-    elif found.name in {"health", "days_past_due"} and found.name == "health":
+    elif found.name == "health":
         wrong.append(Wrong(f"{key}.field", "health cannot be a part of itself"))
     weight = said.get("weight", 10)
     if not _is_number(weight) or not 0 < weight <= 1000:
@@ -112,8 +125,16 @@ class _Asked:
         return f"cast(:{name} as numeric)"
 
 
+DEFAULT = Thresholds()
+
+
 def keep(
-    db: Connection, components: Sequence[Component], as_of: datetime, contacts: Sequence[int] | None = None
+    db: Connection,
+    components: Sequence[Component],
+    as_of: datetime,
+    contacts: Sequence[int] | None = None,
+    *,
+    thresholds: Thresholds = DEFAULT,
 ) -> int:
     """Scores these contacts (internal keys), or all. What changed by a point or more since it was kept last goes into
     history; returns how many did.
@@ -135,7 +156,13 @@ def keep(
             parts=", ".join(f"cast(:part{n} as text), round(s{n})" for n in range(len(components))),
         )
     )
-    values = {"scored": list(SCORED), "coverage": COVERAGE, "unhealthy": UNHEALTHY, "well": WELL, "as_of": as_of}
+    values = {
+        "scored": list(SCORED),
+        "coverage": thresholds.coverage,
+        "unhealthy": thresholds.unhealthy,
+        "well": thresholds.well,
+        "as_of": as_of,
+    }
     among = {"contacts": None if contacts is None else list(contacts)}
     return db.execute(statement, asked.values | values | among).rowcount
 
@@ -167,6 +194,8 @@ def _score(into: _Asked, place: int, curve: Sequence[tuple[Decimal, Decimal]]) -
 
 
 # OFFSET 0 keeps each step one: PostgreSQL would write the scores out wherever they are named, a hundred times over.
+# ORDER BY lets it look into the history before the first row is written: a small table it reads whole for each contact,
+# and would read all that this statement has written so far.
 _KEEP = """
 with valued as (
   select c.key as contact, l.health as before, l.health_coverage as coverage_before, l.health_parts as parts_before,
@@ -185,7 +214,9 @@ fresh as materialized (
     case when health < :unhealthy then coalesce(unhealthy_since, cast(:as_of as timestamptz))
       when health < :well then unhealthy_since end as since
   from judged
-  where (health, round(share, 2), parts) is distinct from (before, coverage_before, parts_before)),
+  where (health, round(share, 2), parts) is distinct from (before, coverage_before, parts_before)
+    or (unhealthy_since is null and health < :unhealthy)
+    or (unhealthy_since is not null and health >= :well)),
 put as (
   update tidegate.contact_lifecycle l set health = n.health, health_coverage = n.coverage, health_parts = n.parts,
     unhealthy_since = n.since, updated_at = clock_timestamp()
@@ -195,5 +226,6 @@ select n.contact, :as_of, n.health, n.coverage, n.parts from fresh n left join l
   select h.health from tidegate.health_history h where h.contact = n.contact order by h.at desc limit 1) last on true
 where n.health is distinct from last.health
   and (n.health is null or last.health is null or abs(n.health - last.health) >= 1)
+order by n.contact
 on conflict (contact, at) do update
   set health = excluded.health, coverage = excluded.coverage, parts = excluded.parts"""

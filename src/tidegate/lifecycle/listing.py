@@ -7,6 +7,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, text
 
 from tidegate.lifecycle.alerts import STANDING
+from tidegate.lifecycle.health import GOOD, POOR
 from tidegate.lifecycle.rules import Rule
 
 
@@ -133,8 +134,9 @@ _PORTFOLIO = text("""
 select round(sum(health * mrr_total) / nullif(sum(mrr_total), 0), 1)::float8 from tidegate.contact_lifecycle
 where health is not null and mrr_total > 0""")
 
-_BAND = """
-case when health is null then 'unknown' when health < 40 then 'poor' when health < 70 then 'fair' else 'good' end"""
+_BAND = f"""
+case when health is null then 'unknown' when round(health) < {POOR} then 'poor' when round(health) < {GOOD} then 'fair'
+  else 'good' end"""
 
 _BY_KEY = {"owner": "c.owner", "segment": "coalesce(s.key, '')"}
 _BY_JOIN = {"owner": "", "segment": "left join lateral unnest(l.segments) as s(key) on true"}

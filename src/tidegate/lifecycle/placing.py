@@ -14,11 +14,14 @@ from tidegate.conditions.explain import explained, questions, reasons
 from tidegate.conditions.nodes import Node
 from tidegate.delivery.outbox import EventType, Told, tell
 from tidegate.lifecycle.rules import Rule, read
+from tidegate.store.planning import BY_INDEX, planned
 
 Because = Literal["facts", "rules", "begin"]
 """Why somebody moves: the contact changed, the rules did, or it is placed for the first time, or by an import."""
 BATCH = 2_000
 """Contacts whose reasons are asked for at once."""
+CHUNK = 50_000
+"""Contacts that are held in memory while all are placed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +87,48 @@ def _holds(rule: Rule, prefix: str, into: _Placed) -> str:
     return made.sql
 
 
-def moves(db: Connection, rules: Rules, as_of: datetime, contacts: Sequence[int] | None = None) -> list[Move]:
-    """Who belongs elsewhere than where it is kept: of these contacts (internal keys), or of all."""
-    among = "" if contacts is None else "and c.key = any(cast(:contacts as bigint[]))"
+def moves(
+    db: Connection,
+    rules: Rules,
+    as_of: datetime,
+    contacts: Sequence[int] | None = None,
+    *,
+    after: int = 0,
+    limit: int | None = None,
+) -> list[Move]:
+    """Who belongs elsewhere than where it is kept: of these contacts (internal keys), or of all; in the order of the
+    keys, `limit` of them at most, those that come `after` a key.
+    """
+    among = "and c.key > :after" + ("" if contacts is None else " and c.key = any(cast(:contacts as bigint[]))")
     placed = _placed(rules)
     found = db.execute(
         text(f"""
 select * from (
   select c.key as contact, coalesce(l.stage, '') as before, {placed.stage} as stage,
     coalesce(l.segments, '{{}}') as segments_before, {placed.segments} as segments {CONTACTS} {among}) n
-where before <> stage or segments_before <> segments order by contact"""),
-        placed.values | {"as_of": as_of, "contacts": None if contacts is None else list(contacts)},
+where before <> stage or segments_before <> segments order by contact limit cast(:limit as bigint)"""),
+        placed.values
+        | {"as_of": as_of, "contacts": None if contacts is None else list(contacts), "after": after, "limit": limit},
     )
     return [
         Move(row.contact, row.before, row.stage, frozenset(row.segments_before), frozenset(row.segments))
         for row in found
     ]
+
+
+def place(db: Connection, rules: Rules, as_of: datetime, untold: Collection[int] = ()) -> tuple[int, set[int]]:
+    """Brings everybody to where it belongs, because of the facts; returns how many moved, and whom of them (internal
+    keys) nobody had placed before. `untold`: those whom an import moves.
+    """
+    moved, new, after = 0, set[int](), 0
+    while found := moves(db, rules, as_of, after=after, limit=CHUNK):
+        carry_out(db, rules, found, as_of, "facts", untold)
+        moved += len(found)
+        new |= {one.contact for one in found if not one.before}
+        after = found[-1].contact
+        if len(found) < CHUNK:
+            break
+    return moved, new
 
 
 def carry_out(
@@ -113,25 +142,30 @@ def carry_out(
     """Writes the moves: stage and segments, what was before into history, and why; told to the outbox where facts and
     not rules moved somebody who had a place before. `untold`: those (internal keys) whom an import moves.
     """
-    for at in range(0, len(found), BATCH):
-        some = found[at : at + BATCH]
-        why = _reasons(db, rules, some, as_of)
-        entered = [(one, kind, key) for one in some for kind, key in one.entered]
-        left = [(one, kind, key) for one in some for kind, key in one.left]
-        db.execute(
-            _LEAVE, _columns(left) | {"because": [_cause(one, because, untold) for one, _, _ in left], "as_of": as_of}
-        )
-        reasons_of = [json.dumps(why[one.contact, kind, key]) for one, kind, key in entered]
-        causes = [_cause(one, because, untold) for one, _, _ in entered]
-        db.execute(_ENTER, _columns(entered) | {"reasons": reasons_of, "because": causes, "as_of": as_of})
-        stands: dict[str, list[Any]] = {
-            "contacts": [one.contact for one in some],
-            "stages": [one.stage for one in some],
-            "segments": [json.dumps(sorted(one.segments)) for one in some],
-        }
-        db.execute(_STAND, stands)
-        if because == "facts":
-            tell(db, [told for one in some if _cause(one, because, untold) == "facts" for told in _told(one, why)])
+    with planned(db, BY_INDEX):
+        for at in range(0, len(found), BATCH):
+            _carry_out(db, rules, found[at : at + BATCH], as_of, because, untold)
+
+
+def _carry_out(
+    db: Connection, rules: Rules, some: Sequence[Move], as_of: datetime, because: Because, untold: Collection[int]
+) -> None:
+    why = _reasons(db, rules, some, as_of)
+    entered = [(one, kind, key) for one in some for kind, key in one.entered]
+    left = [(one, kind, key) for one in some for kind, key in one.left]
+    left_because = [_cause(one, because, untold) for one, _, _ in left]
+    db.execute(_LEAVE, _columns(left) | {"because": left_because, "as_of": as_of})
+    reasons_of = [json.dumps(why[one.contact, kind, key]) for one, kind, key in entered]
+    causes = [_cause(one, because, untold) for one, _, _ in entered]
+    db.execute(_ENTER, _columns(entered) | {"reasons": reasons_of, "because": causes, "as_of": as_of})
+    stands: dict[str, list[Any]] = {
+        "contacts": [one.contact for one in some],
+        "stages": [one.stage for one in some],
+        "segments": [json.dumps(sorted(one.segments)) for one in some],
+    }
+    db.execute(_STAND, stands)
+    if because == "facts":
+        tell(db, [told for one in some if _cause(one, because, untold) == "facts" for told in _told(one, why)])
 
 
 def _cause(one: Move, because: Because, untold: Collection[int]) -> Because:

@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import Connection, text
 
-from tidegate.lifecycle.health import COMPONENTS, Component, parse
+from tidegate.lifecycle.alert_rules import AlertRule
+from tidegate.lifecycle.health import Component
 from tidegate.lifecycle.placing import Rules
 from tidegate.lifecycle.rules import SEGMENTS, STAGES, Rule
+from tidegate.lifecycle.settings import Health, read_alerts, read_health
+
+Settings = Literal["health", "alerts"]
 
 
 def load(db: Connection) -> Rules:
@@ -22,14 +26,37 @@ def written(db: Connection, what: Literal["stages", "segments"]) -> list[Rule]:
     return [Rule(row.key, row.name, row.condition) for row in rows]
 
 
+def settings(db: Connection, what: Settings) -> Any:
+    """What was said of health, or of alerts; empty: nothing."""
+    return db.scalar(_SETTINGS, {"what": what}) or ({} if what == "health" else [])
+
+
+def health(db: Connection) -> Health:
+    """By what health is scored: what was said, and the defaults of the rest."""
+    return read_health(settings(db, "health"))[0]
+
+
 def components(db: Connection) -> Sequence[Component]:
     """The components of health; without any of your own the default table."""
-    found = [parse(row.key, row.spec)[0] for row in db.execute(_COMPONENTS)]
-    return [one for one in found if one is not None] or COMPONENTS
+    return health(db).components
 
 
-def managed_by(db: Connection, what: Literal["stages", "segments"]) -> str:
+def alert_rules(db: Connection) -> Sequence[AlertRule]:
+    """The rules of alerts: what was said, and the defaults of the rest."""
+    return read_alerts(settings(db, "alerts"))[0]
+
+
+def put_settings(db: Connection, what: Settings, said: Any, managed_by: str) -> None:
+    """Writes what is said of health, or of alerts. It is sound (`settings.read_health`, `read_alerts`)."""
+    db.execute(_FORGET_SETTINGS if not said else _PUT_SETTINGS, {
+        "what": what, "said": json.dumps(said), "managed_by": managed_by,
+    })  # fmt: skip
+
+
+def managed_by(db: Connection, what: Literal["stages", "segments"] | Settings) -> str:
     """Who wrote them: `file`, or "" for anybody, and where nobody did."""
+    if what in ("health", "alerts"):
+        return db.scalar(_SETTINGS_BY, {"what": what}) or ""
     return db.scalar(text(f"select managed_by from tidegate.{what} limit 1")) or ""
 
 
@@ -69,4 +96,9 @@ def _row(one: Rule, managed_by: str) -> dict[str, str | None]:
 
 _STAGES = text("select key, name, condition from tidegate.stages order by place")
 _SEGMENTS = text("select key, name, condition from tidegate.segments order by place")
-_COMPONENTS = text("select key, spec from tidegate.health_components order by place")
+_SETTINGS = text("select said from tidegate.lifecycle_settings where what = :what")
+_SETTINGS_BY = text("select managed_by from tidegate.lifecycle_settings where what = :what")
+_FORGET_SETTINGS = text("delete from tidegate.lifecycle_settings where what = :what")
+_PUT_SETTINGS = text("""
+insert into tidegate.lifecycle_settings (what, said, managed_by) values (:what, cast(:said as jsonb), :managed_by)
+on conflict (what) do update set said = excluded.said, managed_by = excluded.managed_by""")

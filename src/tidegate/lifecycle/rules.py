@@ -12,22 +12,22 @@ from tidegate.conditions.parse import parse
 from tidegate.errors.wrong import Wrong
 
 EXPIRING_DAYS = 30
-AT_RISK: Mapping[str, Any] = {
-    "any": [
-        {"field": "any_subscription.status", "has": "past_due"},
-        {"field": "any_subscription.status", "has": "unpaid"},
-        {"field": "ends_at", "known": True},
-        {
-            "all": [
-                {"field": "card.expires_at", "known": True},
-                {"not": {"field": "card.expires_at", "more_than_days_ahead": EXPIRING_DAYS}},
-                {"field": "card.backup", "is_not": True},
-            ]
-        },
-        {"field": "unhealthy", "is": True},
-    ]
+AT_RISK_BY: Mapping[str, Mapping[str, Any]] = {
+    "past_due": {"field": "any_subscription.status", "has": "past_due"},
+    "unpaid": {"field": "any_subscription.status", "has": "unpaid"},
+    "scheduled_to_cancel": {"field": "ends_at", "known": True},
+    "card_expiring": {
+        "all": [
+            {"field": "card.expires_at", "known": True},
+            {"not": {"field": "card.expires_at", "more_than_days_ahead": EXPIRING_DAYS}},
+            {"field": "card.backup", "is_not": True},
+        ]
+    },
+    "unhealthy": {"field": "unhealthy", "is": True},
 }
 """Past due, unpaid, scheduled to cancel, a card that expires with no valid backup, unhealthy."""
+AT_RISK: Mapping[str, Any] = {"any": list(AT_RISK_BY.values())}
+"""Any of them."""
 
 
 class Rule(NamedTuple):

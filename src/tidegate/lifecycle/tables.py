@@ -92,12 +92,11 @@ stages = Table(
     Column("managed_by", Text, nullable=False, server_default="", comment="file: tidegate.yaml"),
 )
 
-health_components = Table(
-    "health_components",
+lifecycle_settings = Table(
+    "lifecycle_settings",
     metadata,
-    Column("key", Text, primary_key=True),
-    Column("place", Integer, nullable=False),
-    Column("spec", JSONB, nullable=False, comment="field, curve, weight"),
+    Column("what", Text, primary_key=True, comment="health or alerts"),
+    Column("said", JSONB, nullable=False, comment="as tidegate.yaml says it"),
     Column("managed_by", Text, nullable=False, server_default="", comment="file: tidegate.yaml"),
 )
 

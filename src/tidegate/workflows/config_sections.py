@@ -123,6 +123,28 @@ class RuleEntry(BaseModel):
     when: dict[str, Any] | None = None
 
 
+class HealthEntry(BaseModel):
+    """`health`: what of its components, thresholds and the least coverage is another than by default."""
+
+    model_config = _FORBID
+
+    components: list[dict[str, Any]] | None = None
+    unhealthy_below: float | None = None
+    healthy_from: float | None = None
+    coverage: float | None = None
+
+
+class AlertEntry(BaseModel):
+    """An entry of `alerts`: of a rule the days, the shortest interval, or that it is not wanted."""
+
+    model_config = _FORBID
+
+    rule: str
+    days: float | None = None
+    interval_months: float | None = None
+    enabled: bool | None = None
+
+
 MODELS: dict[str, type[BaseModel]] = {
     "features": FeatureEntry,
     "packages": PackageEntry,
@@ -134,13 +156,15 @@ MODELS: dict[str, type[BaseModel]] = {
     "syncs": specs.Sync,
     "stages": RuleEntry,
     "segments": RuleEntry,
+    "health": HealthEntry,
+    "alerts": AlertEntry,
     "destinations": DestinationEntry,
     "actions": ActionEntry,
     "owners": OwnerEntry,
     "alert_route": RouteEntry,
 }
 """The entries of each section, in the order in which they are applied."""
-ALONE = frozenset({"contacts", "revenue", "alert_route"})
+ALONE = frozenset({"contacts", "revenue", "alert_route", "health"})
 """Sections that are one entry where there is one connection, or that are one always."""
 
 
@@ -159,6 +183,8 @@ class Sections:
     syncs: list[specs.Sync] | None = None
     stages: list[RuleEntry] | None = None
     segments: list[RuleEntry] | None = None
+    health: list[HealthEntry] | None = None
+    alerts: list[AlertEntry] | None = None
     destinations: list[DestinationEntry] | None = None
     actions: list[ActionEntry] | None = None
     owners: list[OwnerEntry] | None = None
@@ -201,6 +227,8 @@ def _entries(found: Sections, name: str, section: Any) -> list[BaseModel]:
         if not isinstance(section, dict):
             raise found.document.wrong((name,), f"{name} is a destination, or its keys: {', '.join(_ROUTE)}.")
     alone = name in ALONE and isinstance(section, dict)
+    if name == "health" and not alone:
+        raise found.document.wrong((name,), f"{name} is its keys: {', '.join(HealthEntry.model_fields)}.")
     if not alone and not isinstance(section, list):
         raise found.document.wrong((name,), f"{name} is a list.")
     listed = cast("list[Any]", [section] if alone else section)

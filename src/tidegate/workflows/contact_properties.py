@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from tidegate import money
 from tidegate.delivery.shapes import instant
 from tidegate.errors import DestinationInvalid
+from tidegate.lifecycle.health import band
 
 MILLIONTHS = 1_000_000
 OF_CONTACT = ("id", "kind", "name", "email", "owner", "customers")
@@ -18,7 +19,11 @@ OF_FACTS = (
     "ends_at", "trial_ends_at", "last_moved_at",
 )  # fmt: skip
 OTHERS = ("packages", "quantity", "amount_open")
-NAMES = (*OF_CONTACT, *OF_FACTS, *OTHERS)
+OF_LIFECYCLE = (
+    "stage", "segments", "health", "health_band", "failed_payments", "past_due_since", "card_expires_at",
+    "cancellation_reason",
+)  # fmt: skip
+NAMES = (*OF_CONTACT, *OF_FACTS, *OTHERS, *OF_LIFECYCLE)
 PREFIXES = ("properties.", "customer.", "subscription.")
 """Before the name of a property of yours, or the path of a field of the newest live customer or subscription."""
 BEST = ("active", "past_due", "trialing", "unpaid", "paused", "canceled", "incomplete", "incomplete_expired")
@@ -39,6 +44,7 @@ def refuse_unknown(names: Sequence[str]) -> None:
 def properties(db: Connection, contacts: Sequence[int], names: Sequence[str]) -> dict[int, dict[str, Any]]:
     """By contact (internal key) the properties of these names, in their order. Amounts are decimals of the currency
     (49.0), times ISO 8601 UTC; what a contact does not have is None. MRR in several currencies is one amount for each.
+    Stage and segments are keys, health a whole number from 0 to 100 beside its band (poor, fair, good).
     """
     if not contacts or not names:
         return {key: {} for key in contacts}
@@ -49,6 +55,9 @@ def properties(db: Connection, contacts: Sequence[int], names: Sequence[str]) ->
     if OTHERS[2] in names:
         for row in db.execute(_OPEN, {"contacts": list(contacts)}):
             found[row.key]["amount_open"] = _amounts(row.open)
+    if not {*OF_LIFECYCLE}.isdisjoint(names):
+        for row in db.execute(_LIFECYCLE, {"contacts": list(contacts)}).mappings():
+            found[row["key"]] |= _of_lifecycle(dict(row))
     for prefix, statement in (("customer.", _CUSTOMER), ("subscription.", _SUBSCRIPTION)):
         if any(name.startswith(prefix) for name in names):
             for row in db.execute(statement, {"contacts": list(contacts)}):
@@ -99,6 +108,17 @@ def _of_facts(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _of_lifecycle(row: Mapping[str, Any]) -> dict[str, Any]:
+    times = ("past_due_since", "card_expires_at")
+    score = None if row["health"] is None else int(row["health"].to_integral_value(ROUND_HALF_UP))
+    return {
+        **{name: row[name] for name in OF_LIFECYCLE if name != "health_band"},
+        "health": score,
+        "health_band": None if score is None else band(score),
+        **{name: instant(row[name]) if row[name] else None for name in times},
+    }
+
+
 def _minor(millionths: int) -> int:
     return int((Decimal(millionths) / MILLIONTHS).to_integral_value(ROUND_HALF_UP))
 
@@ -136,6 +156,12 @@ select key, jsonb_object_agg(currency, open) as open from (
     and i.status = 'open' and i.deleted_at is null
   where l.contact = any(cast(:contacts as bigint[])) and (i.data ->> 'amount_remaining')::bigint <> 0
   group by 1, 2) sums group by key""")
+
+_LIFECYCLE = text("""
+select c.key, l.stage, coalesce(l.segments, '{}') as segments, l.health, coalesce(l.failed_attempts, 0) as
+  failed_payments, l.past_due_since, l.card_expires_at, l.cancellation_reason
+from tidegate.contacts c left join tidegate.contact_lifecycle l on l.contact = c.key
+where c.key = any(cast(:contacts as bigint[]))""")
 
 _CUSTOMER = text("""
 select distinct on (l.contact) l.contact as key, s.data

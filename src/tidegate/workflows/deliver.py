@@ -1,12 +1,14 @@
 """Delivers what is due: every destination at its own pace beside the others, until nothing is or the time is over."""
 
 import asyncio
+import gc
 import logging
 import random
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -16,8 +18,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from tidegate.delivery import queue, stored
-from tidegate.delivery.queue import Settled
-from tidegate.delivery.sending import Outcome, Sending, Taken
+from tidegate.delivery.queue import Claim, Settled
+from tidegate.delivery.sending import Due, Outcome, Sending, Taken
 from tidegate.delivery.stored import Stored
 from tidegate.errors import ConfigurationError, TidegateError
 from tidegate.workflows import delivery_messages
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 
 NOTES = 200
 """Notes of changed contacts that are looked at in one transaction."""
+COLLECTED = (20_000, 20, 20)
+"""When Python looks for cycles (`gc.set_threshold`) while messages are sent."""
 Open = Callable[[Connection, str], Stored]
 """A destination with its secrets (`wiring.Hub.destination`)."""
 
@@ -88,10 +92,24 @@ def deliver(
             stored.stood(db, key, delivered=0, failures=1, error=problem, wait=60.0, ahead=ahead)
     if found:
         turns = [_Turn(engine, one, seconds, stop, ahead, chance or random.Random()) for one in found]
-        asyncio.run(_all(turns))
+        with _seldom_collected():
+            asyncio.run(_all(turns))
         done.by_destination = {turn.destination.key: turn.outcome for turn in turns}
         done.more = any(one.more and one.wait is None and not one.refused for one in done.by_destination.values())
     return done
+
+
+@contextmanager
+def _seldom_collected() -> Generator[None]:
+    """Lets Python look for cycles less often: thousands of messages in hand, which have none, would be looked through
+    again and again, for a tenth of the time.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(*COLLECTED)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 async def _all(turns: Sequence["_Turn"]) -> None:
@@ -138,13 +156,26 @@ class _Turn:
         await asyncio.to_thread(self._stood)
 
     def _take(self, wanted: int) -> Taken:
-        options, key = self.destination.options, self.destination.key
+        options, key, kind = self.destination.options, self.destination.key, self.destination.speaks
+        read: Callable[[], Sequence[Due]] | None = None
         with self._engine.begin() as db:
-            found = queue.claim(
-                db, key, self._me, wanted, rate=options.rate, batch=self.destination.speaks.batch, ahead=self._ahead
-            )
-            due = delivery_messages.due(db, self.destination, found.rows, found.now) if found.rows and found.now else []
-        return Taken(due, found.put_off, found.busy, found.starts_in, found.open)
+            found = queue.claim(db, key, self._me, wanted, rate=options.rate, batch=kind.batch, ahead=self._ahead)
+            if hasattr(kind, "second_of"):  # seconds are kept while nobody else claims
+                due = self._due(db, found)
+                read = partial(tuple[Due, ...], due)
+        return Taken(
+            len(found.rows), read or partial(self._read, found), found.put_off, found.busy, found.starts_in, found.open
+        )
+
+    def _read(self, found: Claim) -> Sequence[Due]:
+        with self._engine.begin() as db:
+            return self._due(db, found)
+
+    def _due(self, db: Connection, found: Claim) -> Sequence[Due]:
+        """What was claimed, as it is to be sent."""
+        if not found.rows or found.now is None:
+            return ()
+        return delivery_messages.due(db, self.destination, found.rows, found.now)
 
     def _settle(self, settled: Sequence[Settled]) -> None:
         with self._engine.begin() as db:

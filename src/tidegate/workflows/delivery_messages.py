@@ -4,8 +4,9 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, text
 
 from tidegate.delivery.messages import UPDATED, Message, Person
@@ -13,6 +14,7 @@ from tidegate.delivery.queue import Claimed
 from tidegate.delivery.sending import Due
 from tidegate.delivery.stored import Stored
 from tidegate.lifecycle import digests
+from tidegate.store.driver import rows
 from tidegate.workflows.contact_properties import properties
 
 FORGOTTEN = "contact.forgotten"
@@ -48,13 +50,23 @@ def _beside(destination: Stored) -> bool:
     return destination.options.properties is not None
 
 
+class _Event(NamedTuple):
+    """A row of the outbox; `data` is read by msgspec, several times faster than the driver's own way."""
+
+    type: str
+    data: dict[str, Any]
+    at: datetime
+    connection: str | None
+    id: int
+
+
 _Who = tuple[int, Person, bool]
 
 
 def _of_told(
     destination: Stored,
     one: Claimed,
-    told: Any,
+    told: _Event | None,
     person: _Who | None,
     known: Mapping[int, Mapping[str, Any]],
     filled: Mapping[str, Any] | None,
@@ -66,14 +78,14 @@ def _of_told(
     return Message(one.id, _id(told), told.type, _date(told), filled or told.data, who, beside)
 
 
-def _id(told: Any) -> str:
+def _id(told: _Event) -> str:
     """Of a billing event made of its own id, so that the past, sent again, is known for it; else of the row."""
     if told.type.startswith("billing_event.") and "id" in told.data:
         return "bev_" + hashlib.sha256(f"{told.connection}\0{told.data['id']}".encode()).hexdigest()[:24]
     return f"evt_{told.id}"
 
 
-def _date(told: Any) -> datetime:
+def _date(told: _Event) -> datetime:
     """When it came about: a billing event says so itself."""
     if told.type.startswith("billing_event.") and isinstance(told.data.get("at"), str):
         return datetime.fromisoformat(told.data["at"])
@@ -111,8 +123,13 @@ def _of_contact(
     return Message(one.id, id_, UPDATED, now.astimezone(UTC).replace(microsecond=0), changed, who, now_known), kept
 
 
-def _told(db: Connection, ids: Sequence[int]) -> dict[int, Any]:
-    return {row.id: row for row in db.execute(_TOLD, {"ids": list(ids)})} if ids else {}
+def _told(db: Connection, ids: Sequence[int]) -> dict[int, _Event]:
+    if not ids:
+        return {}
+    return {
+        row.id: _Event(row.type, _decode(row.data), row.at, row.connection, row.id)
+        for row in rows(db, _TOLD, {"ids": list(ids)})
+    }
 
 
 def _people(db: Connection, contacts: Sequence[int]) -> dict[int, _Who]:
@@ -127,13 +144,13 @@ def _people(db: Connection, contacts: Sequence[int]) -> dict[int, _Who]:
             ),
             row.forgotten_at is not None,
         )
-        for row in db.execute(_PEOPLE, {"contacts": sorted(set(contacts))})
+        for row in rows(db, _PEOPLE, {"contacts": sorted(set(contacts))})
     }
 
 
 def _sent(db: Connection, destination: str, contacts: Sequence[int]) -> dict[int, tuple[dict[str, Any], int]]:
-    rows = db.execute(_SENT, {"destination": destination, "contacts": list(contacts)})
-    return {row.contact: (row.sent, row.number) for row in rows}
+    found = db.execute(_SENT, {"destination": destination, "contacts": list(contacts)})
+    return {row.contact: (row.sent, row.number) for row in found}
 
 
 def _with_seconds(db: Connection, destination: Stored, made: list[Due], claimed: Sequence[Claimed]) -> list[Due]:
@@ -158,7 +175,11 @@ def _with_seconds(db: Connection, destination: Stored, made: list[Due], claimed:
     return found
 
 
-_TOLD = text("select id, type, data, at, connection from tidegate.outbox where id = any(cast(:ids as bigint[]))")
+_decode = msgspec.json.Decoder().decode
+
+_TOLD = text(
+    "select id, type, data::text as data, at, connection from tidegate.outbox where id = any(cast(:ids as bigint[]))"
+)
 
 # The billing user of an account: who has the e-mail address of its newest live customer, else its owner.
 _PEOPLE = text("""

@@ -77,14 +77,15 @@ def keep_due(engine: Engine, *, stop: threading.Event | None = None) -> Kept | N
 
 
 def _place(db: Connection, as_of: datetime, kept: Kept) -> None:
-    kept.healths += health.keep(db, rulebook.components(db), as_of)
+    scored = rulebook.health(db)
+    kept.healths += health.keep(db, scored.components, as_of, thresholds=scored.thresholds)
     rules = rulebook.load(db)
-    moves, imported = placing.moves(db, rules, as_of), due.of_history(db)
-    placing.carry_out(db, rules, moves, as_of, "facts", imported)
-    kept.moved += len(moves)
+    imported = due.of_history(db)
+    moved, new = placing.place(db, rules, as_of, imported)
+    kept.moved += moved
     if owners.has_rules(db):
         kept.owned += owners.assign(db, as_of)
-    told = alerts.keep(db, alerts.RULES, as_of, imported | {one.contact for one in moves if not one.before})
+    told = alerts.keep(db, rulebook.alert_rules(db), as_of, imported | new)
     if imported:
         due.settle_history(db, as_of)
     kept.opened += told.opened

@@ -48,7 +48,9 @@ class HttpUpsert:
 
     options = HttpUpsertOptions
     batch = 1
-    properties = ("name", "email", "mrr", "status", "packages", "renews_at", "customer_since", "churned_at")
+    properties = (
+        "name", "email", "mrr", "status", "packages", "renews_at", "customer_since", "churned_at", "stage", "health",
+    )  # fmt: skip
     events: tuple[str, ...] = ()
 
     def exchanges(self, options: HttpUpsertOptions, messages: Sequence[Message], as_of: datetime) -> list[Exchange]:

@@ -48,7 +48,9 @@ class Hubspot:
 
     options = HubspotOptions
     batch = 100
-    properties = ("name", "mrr", "status", "packages", "renews_at", "customer_since", "churned_at")
+    properties = (
+        "name", "mrr", "status", "packages", "renews_at", "customer_since", "churned_at", "stage", "health",
+    )  # fmt: skip
     events: tuple[str, ...] = ()
 
     def exchanges(self, options: HubspotOptions, messages: Sequence[Message], as_of: datetime) -> list[Exchange]:

@@ -43,7 +43,9 @@ class Kissmetrics:
 
     options = KissmetricsOptions
     batch = 1
-    properties = ("name", "mrr", "status", "packages", "renews_at", "customer_since", "churned_at")
+    properties = (
+        "name", "mrr", "status", "packages", "renews_at", "customer_since", "churned_at", "stage", "health",
+    )  # fmt: skip
     events = ("billing_event.*",)
 
     def exchanges(self, options: KissmetricsOptions, messages: Sequence[Message], as_of: datetime) -> list[Exchange]:

@@ -41,7 +41,9 @@ class Segment:
 
     options = SegmentOptions
     batch = 100
-    properties = ("name", "email", "mrr", "status", "packages", "renews_at", "customer_since", "churned_at")
+    properties = (
+        "name", "email", "mrr", "status", "packages", "renews_at", "customer_since", "churned_at", "stage", "health",
+    )  # fmt: skip
     events = ("billing_event.*",)
 
     def exchanges(self, options: SegmentOptions, messages: Sequence[Message], as_of: datetime) -> list[Exchange]:

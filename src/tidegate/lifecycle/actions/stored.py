@@ -13,9 +13,10 @@ from tidegate.catalog import features
 from tidegate.delivery import stored as destinations
 from tidegate.errors import ActionUnknown
 from tidegate.errors.wrong import Wrong
-from tidegate.lifecycle import alerts, rulebook
+from tidegate.lifecycle import rulebook
 from tidegate.lifecycle.actions.reading import read
 from tidegate.lifecycle.actions.spec import Action, Known
+from tidegate.lifecycle.alert_rules import SETTABLE
 from tidegate.revenue.billing.event import NAMES
 from tidegate.revenue.bridge import KINDS as MOVEMENTS
 
@@ -50,7 +51,7 @@ def known(db: Connection) -> Known:
     return Known(
         [one.key for one in rules.stages],
         [one.key for one in rules.segments],
-        [one.key for one in alerts.RULES],
+        [*SETTABLE],
         [one["key"] for one in features.every(db)],
         MOVEMENTS,
         NAMES,

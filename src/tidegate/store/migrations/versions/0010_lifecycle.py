@@ -105,15 +105,15 @@ comment on column tidegate.stages.place is 'the first that holds is the contact'
 comment on column tidegate.stages.condition is 'as it was said; null: the stage of all whom no other takes';
 comment on column tidegate.stages.managed_by is 'file: tidegate.yaml';
 
-create table tidegate.health_components (
-    key text not null,
-    place integer not null,
-    spec jsonb not null,
+create table tidegate.lifecycle_settings (
+    what text not null,
+    said jsonb not null,
     managed_by text default '' not null,
-    primary key (key)
+    primary key (what)
 );
-comment on column tidegate.health_components.spec is 'field, curve, weight';
-comment on column tidegate.health_components.managed_by is 'file: tidegate.yaml';
+comment on column tidegate.lifecycle_settings.what is 'health or alerts';
+comment on column tidegate.lifecycle_settings.said is 'as tidegate.yaml says it';
+comment on column tidegate.lifecycle_settings.managed_by is 'file: tidegate.yaml';
 
 create table tidegate.health_history (
     contact bigint not null,
@@ -340,6 +340,49 @@ comment on table tidegate.entitlement_changes is
 comment on column tidegate.entitlement_changes.type is 'granted, changed or revoked';
 """
 
+NOTING = """
+create function tidegate.note_lifecycle() returns trigger language plpgsql as $$
+declare
+    kept text[] := array(select key from tidegate.destinations where keeps);
+begin
+    if kept = '{}' or coalesce(current_setting('tidegate.history', true), '') = 'on' then
+        return null;
+    elsif tg_op = 'INSERT' then
+        insert into tidegate.noted_contacts (contacts)
+        select array_agg(n.contact) from changed n
+        where tidegate.is_kept(n.contact, kept) having count(*) > 0;
+    else
+        insert into tidegate.noted_contacts (contacts)
+        select array_agg(n.contact) from changed n join was o on o.contact = n.contact
+        where (n.stage, n.segments, round(n.health), n.packages, n.quantity, n.open_total,
+            n.failed_attempts, n.past_due_since, n.card_expires_at, n.cancellation_reason) is distinct from
+          (o.stage, o.segments, round(o.health), o.packages, o.quantity, o.open_total,
+            o.failed_attempts, o.past_due_since, o.card_expires_at, o.cancellation_reason)
+            and (o.stage is not null or tidegate.is_kept(n.contact, kept))
+        having count(*) > 0;
+    end if;
+    return null;
+end $$;
+
+create function tidegate.is_kept(who bigint, destinations text[]) returns boolean language sql stable as $$
+    select exists (
+        select from tidegate.destination_contacts s where s.destination = any(destinations) and s.contact = who)
+    or exists (
+        select from tidegate.deliveries w
+        where w.destination = any(destinations) and w.contact = who and w.state = 'waiting' and w.outbox is null)
+    or exists (select from tidegate.noted_contacts n where who = any(n.contacts))
+$$;
+
+create trigger contact_lifecycle_noted_insert after insert on tidegate.contact_lifecycle
+referencing new table as changed for each statement execute function tidegate.note_lifecycle();
+create trigger contact_lifecycle_noted_update after update on tidegate.contact_lifecycle
+referencing old table as was new table as changed for each statement execute function tidegate.note_lifecycle();
+"""
+"""What destinations keep of the lifecycle is noted where it changed. Whoever is placed for the first time is noted only
+where a destination has it, or is about to: an import of years tells nobody.
+"""
+
 
 def upgrade() -> None:
     queue_schema.run_script(op.get_bind(), TABLES)
+    queue_schema.run_script(op.get_bind(), NOTING)
