@@ -118,6 +118,19 @@ def test_revoked_tokens_go_and_the_settings_say_when(engine: Engine) -> None:
         assert [one.name for one in tokens.listing(db)] == ["valid"]
 
 
+def test_old_digests_go_but_the_last_of_each_recipient(engine: Engine) -> None:
+    with engine.begin() as db:
+        db.execute(text("""
+insert into tidegate.digests (recipient, period, since, until, destination, data, made_at)
+select recipient, days::text, at - interval '1 day', at, 'ops', '{}', at
+from unnest(array['', 'ada']) recipient, unnest(array[100, 95, 91]) days,
+  lateral (select now() - make_interval(days => days)) t(at)"""))  # fmt: skip
+    assert retention.forget_old(engine)["digests"] == 4
+    with engine.connect() as db:
+        rows = db.execute(text("select recipient, period from tidegate.digests order by 1"))
+        assert [tuple(row) for row in rows] == [("", "91"), ("ada", "91")]
+
+
 def test_what_the_outbox_told_long_ago_goes(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "BATCH", 2)
     with engine.begin() as db:

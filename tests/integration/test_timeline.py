@@ -93,7 +93,7 @@ select 'ops', min(id), :key, 'delivered', :at from tidegate.outbox""",
 def clean(people: People) -> Any:
     yield
     with people.hub.engine.begin() as db:
-        for table in ("links", "billing_events", "movements", "ledgers"):
+        for table in ("links", "billing_events", "movements", "ledgers", "permissions"):
             db.execute(text(f"delete from tidegate.{table} where connection = 'books'"))
         db.execute(text("delete from tidegate.connections where name = 'books'"))
 
