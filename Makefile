@@ -26,7 +26,7 @@ PURE := src/tidegate/catalog/contents.py src/tidegate/catalog/prices.py src/tide
 	src/tidegate/delivery/destinations/webhook.py \
 	src/tidegate/entitlements/access.py src/tidegate/entitlements/buckets.py \
 	src/tidegate/entitlements/periods.py src/tidegate/entitlements/resolve.py src/tidegate/lifecycle/actions/deciding.py \
-	src/tidegate/lifecycle/actions/presets.py src/tidegate/lifecycle/actions/proportions.py \
+	src/tidegate/lifecycle/actions/presets.py src/tidegate/lifecycle/proportions.py \
 	src/tidegate/lifecycle/actions/spec.py src/tidegate/lifecycle/alert_rules.py \
 	src/tidegate/lifecycle/digest_periods.py src/tidegate/lifecycle/lift.py src/tidegate/mirror/before.py \
 	src/tidegate/mirror/decide.py src/tidegate/mirror/redaction.py src/tidegate/outbound/schedule.py src/tidegate/outbound/selling \

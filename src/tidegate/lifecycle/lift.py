@@ -1,13 +1,10 @@
 """How much more often one group converts than all others: pure arithmetic on counts, with how sure that is."""
 
 from collections.abc import Iterable
-from math import sqrt
 from typing import Any, NamedTuple
 
-Z = 1.959963984540054
-"""The standard normal distribution's 97.5 % point: of a 95 % interval."""
-FEW = 30
-"""Contacts; with fewer on either side a rate is hardly one."""
+from tidegate.lifecycle.proportions import FEW, wilson
+
 SCARCE = 5
 """Conversions, and contacts that did not convert; with fewer in all, neither."""
 
@@ -26,9 +23,9 @@ def compared(groups: Iterable[Group], contacts: int, converted: int) -> list[dic
     """Each group against all others of the cohort, those that convert most often first, small samples last: {by, name,
     value, contacts, converted, rate, low, high, others: {contacts, converted, rate}, lift, small}.
 
-    `low`, `high`: the 95 % Wilson interval of the rate (E. B. Wilson, Journal of the American Statistical Association
-    22, 1927). `lift`: the rate as a multiple of the others'; None where none of those converted. `small`: too few to
-    say anything. Groups without others are left out: nothing can be compared with them.
+    `low`, `high`: the 95 % interval of the rate (`proportions.wilson`). `lift`: the rate as a multiple of the others';
+    None where none of those converted. `small`: too few to say anything. Groups without others are left out: nothing
+    can be compared with them.
     """
     found = [_compared(one, contacts - one.contacts, converted - one.converted) for one in groups]
     told = [one for one in found if one is not None]
@@ -54,13 +51,3 @@ def _compared(one: Group, others: int, others_converted: int) -> dict[str, Any] 
         "lift": round(rate / other, 4) if other else None,
         "small": min(one.contacts, others) < FEW or min(conversions, remained) < SCARCE,
     }
-
-
-def wilson(converted: int, contacts: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a rate; of nobody it is everything."""
-    if not contacts:
-        return 0.0, 1.0
-    rate = converted / contacts
-    spread = Z * sqrt(rate * (1 - rate) / contacts + Z**2 / (4 * contacts**2))
-    middle, whole = rate + Z**2 / (2 * contacts), 1 + Z**2 / contacts
-    return max(0.0, (middle - spread) / whole), min(1.0, (middle + spread) / whole)

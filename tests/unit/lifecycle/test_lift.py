@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.lifecycle.lift import Group, compared, wilson
+from tidegate.lifecycle.lift import Group, compared
+from tidegate.lifecycle.proportions import wilson
 
 
 def test_each_group_stands_against_all_others() -> None:

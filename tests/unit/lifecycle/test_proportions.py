@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.lifecycle.actions.proportions import difference, verdict, wilson
+from tidegate.lifecycle.proportions import difference, verdict, wilson
 
 # R. G. Newcombe, Statistics in Medicine 17 (1998), 873-890, table II, method 10: (a, m, b, n) and the interval.
 PUBLISHED = [

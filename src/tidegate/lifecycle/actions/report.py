@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from tidegate.lifecycle.actions.goals import SETTLED
-from tidegate.lifecycle.actions.proportions import difference, verdict
 from tidegate.lifecycle.actions.stored import Stored
+from tidegate.lifecycle.proportions import difference, verdict
 from tidegate.revenue.rounding import whole
 
 METHOD = "95 % hybrid score interval of Newcombe (1998), method 10"
