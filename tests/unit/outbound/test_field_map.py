@@ -1,5 +1,7 @@
 """Field maps: read with every mistake named at its place, and filled row by row."""
 
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -165,3 +167,34 @@ def test_filters_work_on_every_column_whatever_it_is_called() -> None:
     source = said + "{{ (1..3) | join: '-' }} {{ '' | default: 'x' }} {{ many | where: 'n', 1 | size }}"
     found = fill("customers", {"name": {"template": source}}, row)
     assert (found.payload, found.problems) == ({"name": "ADA 31.01. 1,2 1-2-3 x 1"}, [])
+
+
+@pytest.mark.parametrize("word", ["now", "today"])
+def test_a_template_that_asks_the_clock_is_refused_for_it_would_differ_at_every_look(word: str) -> None:
+    said = {"description": {"template": f"{{{{ '{word}' | date: '%Y' }}}}"}}
+    assert "take the time from a column" in wrong("customers", said)["fields.description.template"]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [("now", "no clock"), ("Today ", "no clock"), ("10:30", "takes a time"), ("Monday", "takes a time"),
+     ("03.04.2026", "takes a time"), (10**30, "the template fails")],
+)  # fmt: skip
+def test_a_value_that_is_a_time_only_beside_todays_date_is_a_problem_of_its_row(value: Any, words: str) -> None:
+    found = fill("customers", {"name": {"template": "{{ at | date: '%Y-%m-%d' }}"}}, {"at": value})
+    assert [words in one.problem for one in found.problems] == [True]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [1774958400, "1774958400", "2026-03-31T12:00:00Z", datetime(2026, 3, 31, 12, tzinfo=UTC), "2026-03-31T12:00:00.5"],
+)
+def test_a_template_says_the_same_of_a_time_on_every_machine(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")
+    time.tzset()
+    try:
+        found = fill("customers", {"name": {"template": "{{ at | date: '%Y-%m-%d %H:%M' }}"}}, {"at": value})
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert found.payload == {"name": "2026-03-31 12:00"}

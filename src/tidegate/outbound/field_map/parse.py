@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, cast
 
+from tidegate.errors.wrong import Wrong
 from tidegate.outbound.field_map.nodes import Array, Column, Constant, Nested, Node, Nulls, Reference, Template, columns
 from tidegate.outbound.field_map.nodes import references as references_of
 from tidegate.outbound.field_map.templates import compiled
@@ -45,16 +46,8 @@ class FieldMap:
     references: tuple[Reference, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """Something in a field map that cannot be: where (`fields.address.line1`), and what."""
-
-    where: str
-    problem: str
-
-
 def parse(resource: str, said: Mapping[str, Any]) -> tuple[FieldMap, list[Wrong]]:
-    """The field map that `fields` of a sync says, and everything that is wrong with it."""
+    """The field map that `fields` of a sync says, and everything that is wrong with it (`fields.address.line1`)."""
     known = {**catalogue(resource, "update"), **catalogue(resource, "create")}
     wrong: list[Wrong] = []
     nested = _nested(said, known, f"{resource}", "fields", wrong)
