@@ -34,7 +34,8 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, text
 
 from tidegate.outbound import planning, specs, staging, syncs
-from tidegate.outbound.staging import MEMORY, Known
+from tidegate.outbound.staging import MEMORY
+from tidegate.outbound.standing import Known
 from tidegate.settings import Settings
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import LocalBudget

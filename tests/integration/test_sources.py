@@ -20,6 +20,7 @@ from tidegate.errors import ModelInvalid, ModelRowsInvalid, SourceUnreachable, T
 from tidegate.outbound.sources import by_ibis, reading
 from tidegate.outbound.specs import Model
 from tidegate.outbound.staging import opened
+from tidegate.outbound.standing import Known
 from tidegate.store.engine import open_engine
 from tidegate.workflows import source_reading
 
@@ -266,6 +267,28 @@ def test_a_number_that_fits_no_column_is_named(warehouse_url: str) -> None:
         with pytest.raises(ModelInvalid, match=r"the column rate has the value .* cast it, such as rate::text"):
             source(f"select id, case when id = 2 then {value}::numeric else 1 end as rate from people")
     assert source("select 1 as id, 1e-20::numeric(38, 20) as rate") == [{"id": 1, "rate": Decimal("1e-20")}]
+
+
+def test_times_without_end_in_postgres_are_wrong_in_their_rows_alone(warehouse_url: str) -> None:
+    sql = """
+select * from (values ('1', 'infinity'::date, 'infinity'::timestamp, '-infinity'::timestamptz),
+  ('2', '2026-01-31', '2026-01-31 23:30', '2026-01-31 23:30+01'), ('3', '12000-01-01', null, '0044-03-15 BC')
+) t(id, day, moment, instant)"""
+    names = ["day", "moment", "instant"]
+    model = Model(key="m", source="s", sql=sql, primary_key=("id",))
+    nobody = pyarrow.schema(
+        [("key", pyarrow.string()), ("hash", pyarrow.int64()), ("again", pyarrow.bool_()), ("gone", pyarrow.bool_())]
+    ).empty_table()
+    with opened() as staged:
+        with reading.reading(warehouse_url, model) as rows:
+            staged.read("m", rows, ["id"], names)
+        staged.stand("1", names, Known(nobody, nobody, lambda _: nobody))
+        staged.pair("", folds=False)
+        [[one, two, three]] = staged.rows()
+    assert [sorted(row["_wrong"]) for row in (one, two, three)] == [sorted(names), [], ["day", "instant"]]
+    assert set(one["_wrong"].values()) == {"it is infinite, or beyond the years 1 to 9999"}
+    assert [str(two[name]) for name in names] == ["2026-01-31", "2026-01-31 23:30:00", "2026-01-31 22:30:00+00:00"]
+    assert three["moment"] is None
 
 
 def test_duckdb_types_arrive_exactly(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@
 # pyarrow leaves its functions without types.
 
 import json
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidegate.errors import ModelInvalid, ModelRowsInvalid
 from tidegate.outbound.cells import cells
-from tidegate.outbound.rows import OPEN
+from tidegate.outbound.quoting import listed, literal, quoted
 from tidegate.outbound.sources.batches import UTC
+from tidegate.outbound.standing import Known
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 MEMORY = "1GB"
+RESERVED = frozenset({"_key", "_null", "_hash", "_what", "_twins", "_wrong"})
+"""Names of what stands beside the columns of a row."""
 SHOWN = 10
 """How many wrong rows an error names."""
 BATCH = 10_000
-NAMED = 50_000
-"""Rows of which keys are asked for one by one, at most; where more differ, those of all are read."""
 
 
 class Counts(NamedTuple):
@@ -36,19 +37,6 @@ class Counts(NamedTuple):
     again: int
     gone: int
     unchanged: int
-
-
-class Known(NamedTuple):
-    """The state of a sync's rows, as Arrow has it.
-
-    `hashes`: a reader of every row's `hash`. `others`: a table of those that were not simply sent: `key`, `hash`,
-    `again` (they are to be tried again), `gone` (they left the model before). `named`: the `key` and `hash` of the rows
-    of some hashes, and perhaps of more.
-    """
-
-    hashes: Any
-    others: Any
-    named: Callable[[Sequence[int]], Any]
 
 
 class KeyProblems(NamedTuple):
@@ -87,9 +75,11 @@ class Staging:
         if lacking:
             has = ", ".join(rows.schema.names)
             raise ModelInvalid(model=model, problem=f"it has no column {', '.join(lacking)}; it has {has}")
-        key = _quoted(primary_key[0]) if len(primary_key) == 1 else f"to_json([{_listed(primary_key, '::varchar')}])"
-        null = " or ".join(f"{_quoted(name)} is null" for name in primary_key)
-        kept = _listed(sorted({*columns, *primary_key}))
+        if unfit := _unfit({*primary_key, *columns}, rows.schema.names):
+            raise ModelInvalid(model=model, problem=unfit)
+        key = quoted(primary_key[0]) if len(primary_key) == 1 else f"to_json([{listed(primary_key, '::varchar')}])"
+        null = " or ".join(f"{quoted(name)} is null" for name in primary_key)
+        kept = listed(sorted({*columns, *primary_key}))
         self.db.register("incoming", rows)
         self.db.execute(f"""
 create table model as select {key}::varchar as "_key", ({null}) as "_null", {kept} from incoming""")
@@ -120,7 +110,7 @@ limit {SHOWN}""").fetchall()
 
         `version`: a fingerprint of how rows are sent, so that another way makes every row differ.
         """
-        said = ", ".join([f"'{version}'", '"_key"', *(_quoted(name) for name in columns)])
+        said = ", ".join([f"'{version}'", '"_key"', *(quoted(name) for name in columns)])
         self.db.execute(f"""
 create table hashed as select "_key", (hash({said}) >> 1)::bigint as "_hash" from model""")
         self.db.execute("create table noted (resource varchar, way varchar, name varchar, value varchar, ids varchar)")
@@ -173,7 +163,7 @@ select key from (select unnest(cast(? as varchar[])) as key) where key not in (s
 
     def touch_naming(self, column: str, is_meant: Callable[[Any], bool]) -> None:
         """Adds rows of the model that say in a column what is meant."""
-        rows = self.db.cursor().sql(f'select "_key", {_quoted(column)} from model').to_arrow_reader(100_000)
+        rows = self.db.cursor().sql(f'select "_key", {quoted(column)} from model').to_arrow_reader(100_000)
         for keys, values in (batch.columns for batch in rows):
             said = zip(keys.to_pylist(), cells(values).values, strict=True)
             self.touch([key for key, value in said if is_meant(value)])
@@ -184,7 +174,7 @@ select key from (select unnest(cast(? as varchar[])) as key) where key not in (s
 
         self.db.register("saying", pyarrow.table({"said": pyarrow.array(values, pyarrow.string())}))
         self.db.register("asked_keys", pyarrow.table({"key": pyarrow.array(keys, pyarrow.string())}))
-        said = f"trim({_quoted(column)}::varchar)"
+        said = f"trim({quoted(column)}::varchar)"
         self._add(f"""select "_key" as key from model
 where {f"lower({said})" if folds else said} in (select said from saying)
   and "_key" in (select key from asked_keys)""")
@@ -252,7 +242,7 @@ insert into state select hash from left_before where key not in (select "_key" f
         if not column:
             self.db.execute("create or replace table twins (key varchar, keys varchar[])")
             return
-        name = f"trim({_quoted(column)}::varchar)"
+        name = f"trim({quoted(column)}::varchar)"
         said = f"lower({name})" if folds else name
         self.db.execute(f"""
 create or replace temp table named as
@@ -274,7 +264,7 @@ select key, keys from named join shared using (said)""")
         of the rows that `pair` found to be the same, its own among them, or None. `limit`: only so many; `keys`: only
         these.
         """
-        wanted = "true" if keys is None else f"d.key in ({', '.join(_literal(key) for key in keys) or 'null'})"
+        wanted = "true" if keys is None else f"d.key in ({', '.join(literal(key) for key in keys) or 'null'})"
         found = self.db.cursor().sql(f"""
 select m.* exclude ("_null"), d.hash as "_hash", d.what as "_what", t.keys as "_twins"
 from differing d join model m on m."_key" = d.key left join twins t on t.key = d.key where d.what <> 'gone' and {wanted}
@@ -290,26 +280,15 @@ order by d.key {f"limit {limit}" if limit is not None else ""}""")
             yield rows
 
 
-@contextmanager
-def standing(url: str, sync: str) -> Generator[Known]:
-    """The state of a sync's rows in the hub's database; quickly: PostgreSQL reads their hashes from an index."""
-    from adbc_driver_postgresql import dbapi
-
-    opened, of = ", ".join(_literal(state) for state in OPEN), f"from tidegate.sync_rows where sync = {_literal(sync)}"
-    with dbapi.connect(url) as db, db.cursor() as cursor:
-
-        def named(hashes: Sequence[int]) -> Any:
-            few = f"and hash in ({', '.join(map(str, hashes)) or 'null'})" if len(hashes) <= NAMED else ""
-            cursor.execute(f"select key, hash {of} and state <> 'gone' {few}")
-            return cursor.fetch_record_batch()
-
-        cursor.execute("set transaction isolation level repeatable read")
-        cursor.execute(
-            f"select key, hash, state in ({opened}) as again, state = 'gone' as gone {of} and state <> 'sent'"
-        )
-        others = cursor.fetch_arrow_table()
-        cursor.execute(f"select hash {of}")
-        yield Known(cursor.fetch_record_batch(), others, named)
+def _unfit(wanted: set[str], names: Sequence[str]) -> str:
+    """Why columns cannot be told from others; empty: they can. To DuckDB upper and lower case are the same."""
+    if reserved := sorted(one for one in wanted if one.lower() in RESERVED):
+        return f"the column {reserved[0]} has a name that is kept for the sync itself: give it another with `as`"
+    alike = {one: [name for name in names if name.lower() == one.lower()] for one in wanted}
+    if several := sorted(one for one, found in alike.items() if len(found) > 1):
+        named = " and ".join(alike[several[0]])
+        return f"it has columns that differ in nothing but their case, {named}: give them other names with `as`"
+    return ""
 
 
 @contextmanager
@@ -329,15 +308,3 @@ def composed(key: Mapping[str, Any], primary_key: Sequence[str]) -> str:
     """A row's key as it is kept: the value, or a JSON array of several."""
     values = [str(key[name]) for name in primary_key]
     return values[0] if len(values) == 1 else json.dumps(values, separators=(",", ":"), ensure_ascii=False)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _listed(names: Iterable[str], suffix: str = "") -> str:
-    return ", ".join(f"{_quoted(name)}{suffix}" for name in names)

@@ -12,9 +12,10 @@ import duckdb
 import pyarrow
 import pytest
 
-from tidegate.errors import ModelRowsInvalid
+from tidegate.errors import ModelInvalid, ModelRowsInvalid
 from tidegate.outbound import staging
-from tidegate.outbound.staging import Counts, Known, Staging
+from tidegate.outbound.staging import Counts, Staging
+from tidegate.outbound.standing import Known
 
 COLUMNS = ("name",)
 OTHERS = pyarrow.schema(
@@ -99,7 +100,7 @@ ABROAD = """
 import json, sys, pyarrow
 from tidegate.outbound import specs, staging
 from tidegate.outbound.sources import reading
-from tidegate.outbound.staging import Known
+from tidegate.outbound.standing import Known
 sql = "select 1 as id, timestamptz '2026-01-31 23:30:00+00' as at, "
 sql += "strftime(timestamptz '2026-01-31 23:30:00+00', '%d') as day"
 model = specs.model({"key": "m", "source": "s", "sql": sql, "primary_key": ["id", "at"]})
@@ -149,3 +150,26 @@ select * from (values ('1', timestamp 'infinity', date '12000-01-01', 'a' || chr
 def test_a_key_that_cannot_be_kept_is_told() -> None:
     with staging.opened() as staged, pytest.raises(ModelRowsInvalid, match="1 have the character NUL in their id"):
         staged.read("m", model({"1": "a", "2\0": "b"}), ("id",), COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted", "problem"),
+    [
+        (["id", "_hash"], ["_hash"], "the column _hash has a name that is kept for the sync itself"),
+        (["id", "_Key"], ["_Key"], "the column _Key has a name"),
+        (["id", "Name", "name"], ["name"], "differ in nothing but their case, Name and name"),
+        (["id", "a", "a"], ["a"], "a and a"),
+    ],
+)
+def test_columns_that_could_be_taken_for_others_are_refused(names: list[str], wanted: list[str], problem: str) -> None:
+    rows = pyarrow.table([["1"]] * len(names), names=names).to_reader()
+    with staging.opened() as staged, pytest.raises(ModelInvalid, match=problem):
+        staged.read("m", rows, ("id",), wanted)
+
+
+def test_columns_that_are_not_used_may_be_called_anything() -> None:
+    names = ["id", "name", "_hash", "A", "a"]
+    rows = pyarrow.table([["1"]] * len(names), names=names).to_reader()
+    with staging.opened() as staged:
+        staged.read("m", rows, ("id",), ["name"])
+        assert staged.counted() == 1

@@ -11,6 +11,9 @@ NO = frozenset({"false", "f", "no", "n", "0"})
 MILLISECONDS = 100_000_000_000
 """From here on a number of seconds would lie after the year 5138: it counts milliseconds."""
 
+MAGNITUDE = 400
+"""Digits before or after the point: a few letters such as 1e999999999 would otherwise be written out."""
+
 
 def text(value: Any) -> str:
     """Text as metadata and text fields hold it: true and false, the shortest decimal, ISO dates.
@@ -124,6 +127,8 @@ def _number(value: Any) -> Decimal:
         raise ValueError("it takes a number") from None
     if not found.is_finite():
         raise ValueError("it takes a finite number")
+    if abs(found.adjusted()) > MAGNITUDE:
+        raise ValueError("it takes a number of a size that Stripe has a use for")
     return found
 
 

@@ -24,6 +24,10 @@ KINDS = {
 }
 # fmt: on
 """How types arrive; any other as text, and what is no text as JSON."""
+FAR = -1
+"""Stands for a time that Python has none for: an infinite one, or one after the year 9999 or before 1."""
+INFINITE = {32: 2**31 - 1, 64: 2**63 - 1}
+"""The date (of 32 bits) and the time (of 64) that are infinite in DuckDB."""
 PLACES = 12
 """Decimal places of a numeric that says none, and of the 38 digits those before the point are the rest."""
 
@@ -36,6 +40,7 @@ def reading(url: str, model: Model, query: str, schemas: str = "") -> Generator[
     with closing(_connected(url, model)) as db:  # the transaction ends with it
         try:
             db.read_only = True
+            _let_times_be_infinite(db)
             if schemas:
                 db.execute(f"set local search_path = {schemas}".encode())
             _refuse_what_is_no_query(db, model, query)
@@ -62,6 +67,29 @@ def _rows(db: Any, cursor: Any, model: Model, query: str) -> Any:
     return pyarrow.RecordBatchReader.from_batches(
         schema, batches(cursor, schema, partial(_column, model), psycopg.Error, partial(_told, model))
     )
+
+
+def _let_times_be_infinite(db: Any) -> None:
+    """Has the driver read as `FAR` what it would end the whole query for."""
+    import psycopg
+    from psycopg.adapt import Loader
+
+    for kind in ("date", "timestamp", "timestamptz"):
+        oid = psycopg.adapters.types[kind].oid
+        reader = db.adapters.get_loader(oid, psycopg.pq.Format.TEXT)
+
+        class Far(Loader):
+            def __init__(self, oid: int, context: Any = None, reader: Any = reader) -> None:
+                super().__init__(oid, context)
+                self._read = reader(oid, context).load
+
+            def load(self, data: Any) -> Any:
+                try:
+                    return self._read(data)
+                except psycopg.DataError:
+                    return FAR
+
+        db.adapters.register_loader(oid, Far)
 
 
 def _connected(url: str, model: Model) -> Any:
@@ -123,6 +151,8 @@ def _column(model: Model, field: Any, values: Sequence[Any]) -> Any:
     import pyarrow
 
     as_text = str(field.type) == "string"
+    if pyarrow.types.is_temporal(field.type) and FAR in values:
+        return _times(field.type, values)
     try:
         return pyarrow.array([_as_text(one) for one in values] if as_text else values, field.type)
     except (pyarrow.ArrowInvalid, OverflowError) as wrong:
@@ -130,6 +160,16 @@ def _column(model: Model, field: Any, values: Sequence[Any]) -> Any:
         what = f"the column {field.name} has the value {unfit}" if unfit is not None else f"the column {field.name}"
         problem = f"{what}, which is no {field.type} ({wrong}): cast it, such as {field.name}::text"
         raise ModelInvalid(model=model.key, problem=problem) from wrong
+
+
+def _times(type_: Any, values: Sequence[Any]) -> Any:
+    """Times of which some are `FAR`, as infinite ones: their rows are told, and others go on."""
+    import pyarrow
+
+    whole = pyarrow.int32() if type_.bit_width == 32 else pyarrow.int64()
+    known = pyarrow.array([None if one == FAR else one for one in values], type_).view(whole).to_pylist()
+    far = [INFINITE[type_.bit_width] if said == FAR else one for said, one in zip(values, known, strict=True)]
+    return pyarrow.array(far, whole).view(type_)
 
 
 def _fits(value: Decimal) -> bool:

@@ -1,0 +1,48 @@
+"""What is remembered of all rows of a sync, as a model is held against it: hashes, and the keys of what differs."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# adbc leaves its functions without types.
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from tidegate.outbound.quoting import literal
+from tidegate.outbound.rows import OPEN
+
+NAMED = 50_000
+"""Rows of which keys are asked for one by one, at most; where more differ, those of all are read."""
+
+
+class Known(NamedTuple):
+    """The state of a sync's rows, as Arrow has it.
+
+    `hashes`: a reader of every row's `hash`. `others`: a table of those that were not simply sent: `key`, `hash`,
+    `again` (they are to be tried again), `gone` (they left the model before). `named`: the `key` and `hash` of the rows
+    of some hashes, and perhaps of more.
+    """
+
+    hashes: Any
+    others: Any
+    named: Callable[[Sequence[int]], Any]
+
+
+@contextmanager
+def standing(url: str, sync: str) -> Generator[Known]:
+    """The state of a sync's rows in the hub's database; quickly: PostgreSQL reads their hashes from an index."""
+    from adbc_driver_postgresql import dbapi
+
+    opened, of = ", ".join(literal(state) for state in OPEN), f"from tidegate.sync_rows where sync = {literal(sync)}"
+    with dbapi.connect(url) as db, db.cursor() as cursor:
+
+        def named(hashes: Sequence[int]) -> Any:
+            few = f"and hash in ({', '.join(map(str, hashes)) or 'null'})" if len(hashes) <= NAMED else ""
+            cursor.execute(f"select key, hash {of} and state <> 'gone' {few}")
+            return cursor.fetch_record_batch()
+
+        cursor.execute("set transaction isolation level repeatable read")
+        cursor.execute(
+            f"select key, hash, state in ({opened}) as again, state = 'gone' as gone {of} and state <> 'sent'"
+        )
+        others = cursor.fetch_arrow_table()
+        cursor.execute(f"select hash {of}")
+        yield Known(cursor.fetch_record_batch(), others, named)
