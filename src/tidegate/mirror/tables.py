@@ -69,7 +69,7 @@ def _table(resource: Resource) -> Table:
         Column("data", JSONB, nullable=False),
         PrimaryKeyConstraint(*key, name=f"{resource.table}_pkey"),
         *(_index(resource, c) for c in resource.columns if c.indexed),
-        *(_changes(resource) for _ in [1] if resource.name in WRITTEN),
+        *(index for _ in [1] if resource.name in WRITTEN for index in (_changes(resource), *_found_by(resource))),
     )
 
 
@@ -86,6 +86,18 @@ def _changes(resource: Resource) -> Index:
     """
     options = {"pages_per_range": 16, "autosummarize": True}
     return Index(f"{resource.table}_updated_at", "updated_at", postgresql_using="brin", postgresql_with=options)
+
+
+def _found_by(resource: Resource) -> list[Index]:
+    """Finds what rows of a warehouse are matched with (`lookups.find`): by a metadata key, whichever it is, and
+    customers by an e-mail address in any case of its letters.
+    """
+    metadata_of = text("(data -> 'metadata') jsonb_path_ops")
+    some = text("data -> 'metadata' <> '{}'")
+    found = [Index(f"{resource.table}_metadata", metadata_of, postgresql_using="gin", postgresql_where=some)]
+    if resource.name == "customers":
+        found.append(Index(f"{resource.table}_email_folded", "connection", text("lower(email)")))
+    return found
 
 
 STRIPE_TABLES: dict[str, Table] = {name: _table(resource) for name, resource in RESOURCES.items()}
