@@ -113,6 +113,26 @@ def test_a_contact_without_a_customer_gets_one_that_matching_links(shop: Till) -
     assert (noted[0]["what"]["package"], noted[0]["what"]["run"]) == ("basic", done["run"])
 
 
+def test_nobody_is_made_a_customer_while_nobody_knows_whether_they_are_one(shop: Till) -> None:
+    shop.contact("unknown")
+    unknown = text("update tidegate.connections set complete_as_of = :at where name = :name")
+    known = text("select complete_as_of from tidegate.connections where name = :name")
+    with shop.hub.engine.begin() as db:
+        at = db.scalar(known, {"name": shop.account.name})
+        db.execute(unknown, {"name": shop.account.name, "at": None})
+    try:
+        with pytest.raises(SaleRefused, match="was never imported whole"):
+            shop.do("subscribe", "pro", "unknown")
+        assert shop.of("unknown", "customers") == []
+        who = shop.customer("unknown")
+        assert shop.do("subscribe", "pro", "unknown", interval="month")["customer"] == who, (
+            "of whom it is known it is sold to"
+        )
+    finally:
+        with shop.hub.engine.begin() as db:
+            db.execute(unknown, {"name": shop.account.name, "at": at})
+
+
 def test_what_matching_would_not_find_is_linked_by_hand(shop: Till) -> None:
     shop.contact("eta")
     with shop.hub.engine.begin() as db:
@@ -356,6 +376,18 @@ def test_what_was_bought_elsewhere_a_second_ago_counts(shop: Till, who: str) -> 
 
 
 @pytest.mark.wide
+def test_what_a_deleted_customer_had_is_over_and_another_one_buys(shop: Till) -> None:
+    shop.contact("deleted")
+    first = shop.customer("deleted")
+    assert shop.do("subscribe", "basic", "deleted", interval="month")["state"] == "done"
+    shop.v1.customers.delete(first)
+    with pytest.raises(SaleRefused, match="no running subscription"):
+        shop.do("cancel", "basic", "deleted")
+    again = shop.do("subscribe", "basic", "deleted", interval="month", trial_days=3)
+    assert (again["state"], again["customer"] != first) == ("done", True)
+    assert [one["id"] for one in shop.of("deleted", "customers")] == [again["customer"]]
+
+
 def test_a_token_is_refused_when_the_facts_changed(shop: Till, who: str) -> None:
     shown = shop.preview("subscribe", "pro", who, **MONTH)
     with pytest.raises(SalePreviewNeeded, match=r"changes what account:"):

@@ -1,16 +1,16 @@
 """Subscriptions started, changed and ended over HTTP: previewed with a token, then done in Stripe by that token."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.contacts import Named, Ref, by
 from tidegate.outbound.selling.wish import Action, Collection, Interval, Payment, Prorations, Wish
 from tidegate.security.tokens import Token
-from tidegate.wiring import Hub
 from tidegate.workflows import sell
 
 router = APIRouter(prefix="/api/contacts", tags=["subscriptions"])
@@ -110,43 +110,46 @@ UNPAID: dict[int | str, dict[str, Any]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """Where a sale is asked for: to whom, on which connection, by whom, and whether it is only looked at."""
+
+    contact: Ref
+    hub: HubOf
+    token: Operator
+    response: Response
+    preview: OnlyPreview = False
+    connection: Named = None
+
+    def sell(self, action: Action, wanted: Common) -> Sale:
+        """Looks at it, or does it."""
+        account = self.hub.account(self.connection)
+        doors = sell.Doors(self.hub.engine, self.hub.stripe, self.hub.stripe_writing)
+        wish = Wish(action, **wanted.model_dump(exclude={"token", "anyway"}))
+        if self.preview:
+            return Sale.model_validate(sell.preview(doors, account, self.contact, wish))
+        found = sell.carry_out(doors, account, self.contact, wish, by(self.token), wanted.token, anyway=wanted.anyway)
+        if found["state"] in {"incomplete", "unpaid"}:
+            self.response.status_code = PAYMENT_REQUIRED
+        return Sale.model_validate(found)
+
+
+At = Annotated[Counter, Depends()]
+
+
 @router.post("/{contact:segment}/subscriptions", responses=UNPAID)
-def subscribe(
-    contact: Ref, wanted: NewSubscription, hub: HubOf, token: Operator, response: Response,
-    preview: OnlyPreview = False, connection: Named = None,
-) -> Sale:  # fmt: skip
+def subscribe(wanted: NewSubscription, at: At) -> Sale:
     """Starts the contact's subscription to a package in Stripe; an add-on is added to the one that runs."""
-    return _sale("subscribe", contact, wanted, hub, token, response, preview, connection)
+    return at.sell("subscribe", wanted)
 
 
 @router.post("/{contact:segment}/subscriptions/change", responses=UNPAID)
-def change(
-    contact: Ref, wanted: SubscriptionChange, hub: HubOf, token: Operator, response: Response,
-    preview: OnlyPreview = False, connection: Named = None,
-) -> Sale:  # fmt: skip
+def change(wanted: SubscriptionChange, at: At) -> Sale:
     """Switches the contact's subscription to another base package, price or quantity; its add-ons stay."""
-    return _sale("change", contact, wanted, hub, token, response, preview, connection)
+    return at.sell("change", wanted)
 
 
 @router.post("/{contact:segment}/subscriptions/cancel", responses=UNPAID)
-def cancel(
-    contact: Ref, wanted: Cancellation, hub: HubOf, token: Operator, response: Response,
-    preview: OnlyPreview = False, connection: Named = None,
-) -> Sale:  # fmt: skip
+def cancel(wanted: Cancellation, at: At) -> Sale:
     """Ends the contact's subscription to a package with its period, or now."""
-    return _sale("cancel", contact, wanted, hub, token, response, preview, connection)
-
-
-def _sale(
-    action: Action, contact: str, wanted: Common, hub: Hub, token: Token, response: Response, preview: bool,
-    connection: str | None,
-) -> Sale:  # fmt: skip
-    account = hub.account(connection)
-    doors = sell.Doors(hub.engine, hub.stripe, hub.stripe_writing)
-    wish = Wish(action, **wanted.model_dump(exclude={"token", "anyway"}))
-    if preview:
-        return Sale.model_validate(sell.preview(doors, account, contact, wish))
-    found = sell.carry_out(doors, account, contact, wish, by(token), wanted.token, anyway=wanted.anyway)
-    if found["state"] in {"incomplete", "unpaid"}:
-        response.status_code = PAYMENT_REQUIRED
-    return Sale.model_validate(found)
+    return at.sell("cancel", wanted)

@@ -1,6 +1,9 @@
 """`tidegate subscribe|change|cancel`: a contact's subscription in Stripe, shown first, then started or changed."""
 
 import sys
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -35,116 +38,16 @@ Previewed = Annotated[bool, typer.Option("--preview", help="Only show what it wo
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
-def subscribe(
-    contact: Contact,
-    package: Package,
-    price: PriceId = None,
-    interval: Interval = None,
-    currency: Currency = None,
-    quantity: Quantity = None,
-    trial_days: Annotated[int | None, typer.Option(metavar="N", help="Begins with a trial of so many days.")] = None,
-    collection_method: Annotated[
-        Literal["charge_automatically", "send_invoice"] | None,
-        typer.Option(help="Whether the customer is charged, which is so unless said, or is sent invoices."),
-    ] = None,
-    days_until_due: Annotated[
-        int | None, typer.Option(metavar="N", help="Days to pay an invoice that is sent.")
-    ] = None,
-    coupon: Annotated[str | None, typer.Option(metavar="ID", help="A coupon for it.")] = None,
-    promotion_code: Annotated[str | None, typer.Option(metavar="CODE", help="Or a promotion code.")] = None,
-    proration_behavior: Prorations = None,
-    payment_behavior: Annotated[
-        Literal["error_if_incomplete", "allow_incomplete", "default_incomplete"] | None,
-        typer.Option(
-            help="When the first payment fails: nothing is bought, which is so unless said; or the subscription waits, "
-            "incomplete, for its payment; default_incomplete does not try to charge at all."
-        ),
-    ] = None,
-    customer: CustomerId = None,
-    subscription: SubscriptionId = None,
-    preview: Previewed = False,
-    yes: Yes = False,
-    token: Token = None,
-    connection: ConnectionName = None,
-    as_json: AsJson = False,
-) -> None:
-    """Start a contact's subscription to a package in Stripe; an add-on is added to the subscription that runs.
-
-    A contact without a customer gets one. What is granted is what Stripe then shows.
-    """
-    from tidegate.outbound.selling.wish import Wish
-
-    wish = Wish(
-        "subscribe", package, price, interval, currency, quantity, trial_days, collection_method, days_until_due,
-        coupon, promotion_code, customer, subscription, proration_behavior, payment_behavior,
-    )  # fmt: skip
-    _carry_out(contact, wish, preview, yes, token, connection, as_json)
-
-
-def change(
-    contact: Contact,
-    package: Package,
-    price: PriceId = None,
-    interval: Interval = None,
-    currency: Currency = None,
-    quantity: Quantity = None,
-    proration_behavior: Prorations = None,
-    payment_behavior: Annotated[
-        Literal["error_if_incomplete", "allow_incomplete"] | None,
-        typer.Option(help="When what it bills now is not paid: nothing is changed, which is so unless said; or it is."),
-    ] = None,
-    customer: CustomerId = None,
-    subscription: SubscriptionId = None,
-    preview: Previewed = False,
-    yes: Yes = False,
-    token: Token = None,
-    connection: ConnectionName = None,
-    as_json: AsJson = False,
-) -> None:
-    """Switch a contact's subscription to another base package, price or quantity; its add-ons stay.
-
-    Of an add-on it changes the price or the quantity.
-    """
-    from tidegate.outbound.selling.wish import Wish
-
-    wish = Wish(
-        "change", package, price, interval, currency, quantity, customer=customer, subscription=subscription,
-        proration_behavior=proration_behavior, payment_behavior=payment_behavior,
-    )  # fmt: skip
-    _carry_out(contact, wish, preview, yes, token, connection, as_json)
-
-
-def cancel(
-    contact: Contact,
-    package: Package,
-    now: Annotated[bool, typer.Option("--now", help="At once; else with its period.")] = False,
-    prorate: Annotated[bool, typer.Option("--prorate", help="With --now: credit what is left of the period.")] = False,
-    invoice_now: Annotated[
-        bool, typer.Option("--invoice-now", help="With --now: bill at once what waits for the next invoice.")
-    ] = False,
-    undo: Annotated[bool, typer.Option("--undo", help="Take back an end that is still to come.")] = False,
-    proration_behavior: Prorations = None,
-    customer: CustomerId = None,
-    subscription: SubscriptionId = None,
-    preview: Previewed = False,
-    yes: Yes = False,
-    token: Token = None,
-    connection: ConnectionName = None,
-    as_json: AsJson = False,
-) -> None:
-    """End a contact's subscription to a package with its period, or now; of an add-on beside others only its item."""
-    from tidegate.outbound.selling.wish import Wish
-
-    wish = Wish(
-        "cancel", package, customer=customer, subscription=subscription, proration_behavior=proration_behavior,
-        now=now, prorate=prorate, invoice_now=invoice_now, undo=undo,
-    )  # fmt: skip
-    _carry_out(contact, wish, preview, yes, token, connection, as_json)
-
-
 def _carry_out(
-    contact: str, wish: "Wish", preview: bool, yes: bool, token: str | None, connection: str | None, as_json: bool
+    contact: Contact,
+    wish: Any,
+    preview: Previewed = False,
+    yes: Yes = False,
+    token: Token = None,
+    connection: ConnectionName = None,
+    as_json: AsJson = False,
 ) -> None:
+    """Looks at a wish (`wish.Wish`), asks where somebody can be asked, and does it."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.subscriptions_shown import say
@@ -170,3 +73,110 @@ def _carry_out(
         say(found)
     if found["state"] in {"incomplete", "unpaid"}:
         raise typer.Exit(1)
+
+
+def _command(wish_of: Callable[..., "Wish"]) -> Callable[..., None]:
+    """The command that carries out the wish which a function makes of its options; beside them it takes the contact,
+    and how it is to be done, as all of these commands do.
+    """
+    own, common = signature(wish_of), dict(signature(_carry_out).parameters)
+    contact, how = common.pop("contact"), [one for one in common.values() if one.default is not Parameter.empty]
+
+    @wraps(wish_of)
+    def command(**said: Any) -> None:
+        done = {one.name: said.pop(one.name) for one in how}
+        _carry_out(said.pop("contact"), wish_of(**said), **done)
+
+    taken = [contact, *own.parameters.values(), *how]
+    command.__annotations__ = {one.name: one.annotation for one in taken} | {"return": None}
+    command.__signature__ = own.replace(parameters=taken, return_annotation=None)  # pyright: ignore[reportAttributeAccessIssue]
+    return command
+
+
+@_command
+def subscribe(
+    package: Package,
+    price: PriceId = None,
+    interval: Interval = None,
+    currency: Currency = None,
+    quantity: Quantity = None,
+    trial_days: Annotated[int | None, typer.Option(metavar="N", help="Begins with a trial of so many days.")] = None,
+    collection_method: Annotated[
+        Literal["charge_automatically", "send_invoice"] | None,
+        typer.Option(help="Whether the customer is charged, which is so unless said, or is sent invoices."),
+    ] = None,
+    days_until_due: Annotated[
+        int | None, typer.Option(metavar="N", help="Days to pay an invoice that is sent.")
+    ] = None,
+    coupon: Annotated[str | None, typer.Option(metavar="ID", help="A coupon for it.")] = None,
+    promotion_code: Annotated[str | None, typer.Option(metavar="CODE", help="Or a promotion code.")] = None,
+    proration_behavior: Prorations = None,
+    payment_behavior: Annotated[
+        Literal["error_if_incomplete", "allow_incomplete", "default_incomplete"] | None,
+        typer.Option(
+            help="When the first payment fails: nothing is bought, which is so unless said; or the subscription waits, "
+            "incomplete, for its payment; default_incomplete does not try to charge at all."
+        ),
+    ] = None,
+    customer: CustomerId = None,
+    subscription: SubscriptionId = None,
+) -> "Wish":
+    """Start a contact's subscription to a package in Stripe; an add-on is added to the subscription that runs.
+
+    A contact without a customer gets one. What is granted is what Stripe then shows.
+    """
+    from tidegate.outbound.selling.wish import Wish
+
+    return Wish(
+        "subscribe", package, price, interval, currency, quantity, trial_days, collection_method, days_until_due,
+        coupon, promotion_code, customer, subscription, proration_behavior, payment_behavior,
+    )  # fmt: skip
+
+
+@_command
+def change(
+    package: Package,
+    price: PriceId = None,
+    interval: Interval = None,
+    currency: Currency = None,
+    quantity: Quantity = None,
+    proration_behavior: Prorations = None,
+    payment_behavior: Annotated[
+        Literal["error_if_incomplete", "allow_incomplete"] | None,
+        typer.Option(help="When what it bills now is not paid: nothing is changed, which is so unless said; or it is."),
+    ] = None,
+    customer: CustomerId = None,
+    subscription: SubscriptionId = None,
+) -> "Wish":
+    """Switch a contact's subscription to another base package, price or quantity; its add-ons stay.
+
+    Of an add-on it changes the price or the quantity.
+    """
+    from tidegate.outbound.selling.wish import Wish
+
+    return Wish(
+        "change", package, price, interval, currency, quantity, customer=customer, subscription=subscription,
+        proration_behavior=proration_behavior, payment_behavior=payment_behavior,
+    )  # fmt: skip
+
+
+@_command
+def cancel(
+    package: Package,
+    now: Annotated[bool, typer.Option("--now", help="At once; else with its period.")] = False,
+    prorate: Annotated[bool, typer.Option("--prorate", help="With --now: credit what is left of the period.")] = False,
+    invoice_now: Annotated[
+        bool, typer.Option("--invoice-now", help="With --now: bill at once what waits for the next invoice.")
+    ] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take back an end that is still to come.")] = False,
+    proration_behavior: Prorations = None,
+    customer: CustomerId = None,
+    subscription: SubscriptionId = None,
+) -> "Wish":
+    """End a contact's subscription to a package with its period, or now; of an add-on beside others only its item."""
+    from tidegate.outbound.selling.wish import Wish
+
+    return Wish(
+        "cancel", package, customer=customer, subscription=subscription, proration_behavior=proration_behavior,
+        now=now, prorate=prorate, invoice_now=invoice_now, undo=undo,
+    )  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, text
 
 from tidegate.catalog import names, packages
+from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
 from tidegate.contacts import policy as policies
 from tidegate.contacts.directory import Contact
@@ -31,6 +32,11 @@ def facts(db: Connection, account: Account, contact: Contact, wish: Wish) -> Fac
     )
     if lookups.forgotten(db, account.name, [one.id for one in customers]):
         raise SaleRefused(problem=f"{contact.ref} was forgotten: nothing is sent of it any more.")
+    if not customers and accounts.named(db, account.name).complete_as_of is None:
+        raise SaleRefused(
+            problem=f"{account.name} was never imported whole, so {contact.ref} may be a customer already that nobody "
+            f"here knows of, and would be made a second time. Import first: `tidegate import --name {account.name}`."
+        )
     prices = db.execute(_PRICES, {"c": account.name, "package": wish.package}).mappings()
     return Facts(
         contact.ref,
@@ -108,6 +114,7 @@ select c.id, c.name, c.email, c.data ->> 'currency' as currency
 from tidegate.links l join stripe.customers c on c.connection = l.connection and c.id = l.customer
 where l.connection = :c and l.contact = :contact and c.deleted_at is null order by c.created, c.id""")
 
+# With a customer its subscriptions end at once, whenever the mirror hears of it.
 # What an item gives is what its grant says: mappings that a subscription keeps count there, too.
 _SUBSCRIPTIONS = text("""
 select s.id as subscription, s.customer, s.status, s.currency as subscription_currency, s.cancel_at_period_end,
@@ -118,6 +125,7 @@ select s.id as subscription, s.customer, s.status, s.currency as subscription_cu
   coalesce(p.interval_count, i.interval_count) as interval_count, coalesce(p.usage_type, i.usage_type) as usage_type,
   p.nickname, o.name as product_name
 from tidegate.links l
+join stripe.customers c on c.connection = l.connection and c.id = l.customer and c.deleted_at is null
 join stripe.subscriptions s on s.connection = l.connection and s.customer = l.customer and s.deleted_at is null
 join stripe.subscription_items i on i.connection = s.connection and i.subscription = s.id and i.deleted_at is null
 cross join lateral (

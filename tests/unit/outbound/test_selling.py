@@ -124,6 +124,23 @@ def test_a_change_switches_the_base_item_alone() -> None:
     assert (made.bills_now, made.prorated) == (False, False)
 
 
+def test_what_has_no_seats_stays_so_when_its_price_changes() -> None:
+    none = replace(RUNS, items=(replace(BASIC, quantity=0),))
+    made = step(facts(subscriptions=(none,)), Wish("change", "pro", proration_behavior="none"))
+    assert made.params["items"] == [{"id": "si_1", "price": "price_m", "quantity": 0}]
+
+
+def test_a_change_to_what_is_charged_by_usage_takes_no_quantity() -> None:
+    wish = Wish("change", "pro", quantity=5, proration_behavior="none")
+    with pytest.raises(SaleInvalid, match="it has no --quantity"):
+        step(facts(USED, subscriptions=(RUNS,)), wish)
+
+
+def test_what_is_held_already_is_known_in_any_spelling_of_its_currency() -> None:
+    held = replace(RUNS, items=(replace(BASIC, package="pro", price=MONTH, quantity=1),))
+    assert step(facts(subscriptions=(held,)), Wish("subscribe", "pro", currency="USD")).operation == "nothing"
+
+
 @pytest.mark.parametrize(
     ("said", "bills_now"),
     [

@@ -80,7 +80,8 @@ def _held_already(facts: Facts, wish: Wish, subscription: Subscription, item: It
             f"end it with `tidegate cancel {facts.contact} {facts.package} --now`."
         )
     same = wish.price in (None, item.price.id) and wish.quantity in (None, item.quantity)
-    if same and wish.interval in (None, item.price.interval) and wish.currency in (None, item.price.currency):
+    currency = wish.currency and wish.currency.lower()
+    if same and wish.interval in (None, item.price.interval) and currency in (None, item.price.currency):
         why = f"{facts.contact} has {facts.package} already: {subscription.id}, {item.price.says}"
         return Step("nothing", customer=subscription.customer, subscription=subscription, items=subscription.items,
                     why=why)  # fmt: skip
@@ -149,13 +150,15 @@ def _change(facts: Facts, wish: Wish) -> Step:
     if subscription.status == "incomplete":
         raise SaleRefused(problem=f"{subscription.id} waits for its first payment; it cannot be changed before.")
     price = _changed_price(facts, wish, item)
-    quantity = None if price.metered else wish.quantity or item.quantity or 1
+    said = _wanted(price, wish.quantity)
+    kept = 1 if item.quantity is None else item.quantity  # of what was metered before there is none
+    quantity = None if price.metered else wish.quantity or kept
     if (price.id, quantity) == (item.price.id, item.quantity):
         why = f"{subscription.id} has {facts.package} so already: {price.says}"
         return Step("nothing", customer=subscription.customer, subscription=subscription, items=subscription.items,
                     why=why)  # fmt: skip
     prorations = needs_prorations(wish, f"{item.package or item.price.id} of {subscription.id} changes")
-    wanted = {"id": item.id} | _wanted(price, quantity)
+    wanted = {"id": item.id} | said | ({} if quantity is None else {"quantity": quantity})
     becomes = replace(item, price=price, quantity=quantity, package=facts.package, kind=facts.kind)
     items = tuple(becomes if one.id == item.id else one for one in subscription.items)
     restarts = price.terms[1:] != item.price.terms[1:] or (item.price.unit_amount == 0 and price.unit_amount != 0)
