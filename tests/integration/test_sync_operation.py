@@ -28,6 +28,7 @@ from tidegate.workflows.read_store import read_store
 from tidegate.workflows.run_sync import Wanted
 from tidegate.workflows.status import status
 from tidegate.workflows.sync_plan import Part
+from tidegate.workflows.sync_turns import KIND as SYNC
 from tidegate.workflows.task_context import TaskContext
 
 pytestmark = pytest.mark.wide
@@ -471,7 +472,7 @@ where table_schema in ('stripe', 'tidegate') and table_type = 'BASE TABLE'""")
 
 def holding(warehouse: Warehouse) -> Any:
     """As while a run of the sync is at work."""
-    return runs.exclusive(warehouse.hub.engine, "sync:customers", run_sync.KIND)
+    return runs.exclusive(warehouse.hub.engine, "sync:customers", SYNC)
 
 
 def test_a_purge_counts_and_takes_the_syncs_of_its_connection(warehouse: Warehouse) -> None:

@@ -65,7 +65,11 @@ def test_of_a_part_the_object_is_handed_over_and_not_deleted_by_the_next_run(des
     assert (desk.run("handed")["sent"], desk.asked()) == ({}, [])
     desk.table("handed", one, one | {"id": "100"}, two)
     desk.run("handed")
-    assert desk.states("handed")["1"] == ("invalid", "it would be the same object in Stripe as row 100")
+    refused = ("invalid", "it would be the same object in Stripe as row 100")
+    assert desk.states("handed")["1"] == refused
+    desk.table("handed", one | {"name": "Somebody else"}, one | {"id": "100"}, two)
+    for _ in range(2):
+        assert (desk.run("handed")["sent"], desk.asked(), desk.states("handed")["1"]) == ({}, [], refused)
 
 
 def subscription(shop: Shop) -> Mapping[str, Any]:
@@ -207,3 +211,21 @@ def test_a_row_that_is_back_before_a_sync_deletes_keeps_its_object(desk: Desk) -
     desk.sync("kept", "customers", {"email": "email"}, NAMED, delete="remove")
     assert (desk.run("kept")["sent"], desk.asked()) == ({}, [])
     assert desk.states("kept")["1"] == ("sent", "")
+
+
+def test_a_row_that_came_back_wrong_has_a_living_object_once_it_is_right(shop: Shop) -> None:
+    desk, key = shop.desk, "back_wrong"
+    fields = subscription(shop) | {"metadata": {"said": "said"}}
+    rows = [{"id": str(n), "mark": f"wrong-{n}", "said": "fine"} for n in range(2)]
+    desk.table(key, *rows)
+    desk.sync(key, "subscriptions", BY_MARK, fields, delete={"how": "remove", "at": "now"})
+    desk.run(key)
+    desk.table(key, rows[0])
+    assert desk.run(key)["sent"] == {"cancel": 1}
+    desk.table(key, rows[0], rows[1] | {"said": "x" * 501})
+    desk.run(key)
+    assert desk.states(key)["1"][0] == "invalid"
+    desk.table(key, *rows)
+    assert desk.run(key)["sent"] == {"create": 1}
+    assert sorted(one["status"] for one in _of(desk, "subscriptions", "wrong-1")) == ["active", "canceled"]
+    assert desk.run(key)["sent"] == {}

@@ -105,8 +105,9 @@ class NewRun(Rows):
 
 class Plan(BaseModel):
     """What a run would do. `plan`: its number, null for a part; `counts` by kind; `stops`: why a run would not begin;
-    `adopted`: how many of the updates are of objects that were none of the sync's before; `sample`: the first rows of
-    each kind, field by field.
+    `adopted`: how many of the updates are of objects that were none of the sync's before; `settles`: requests of
+    earlier runs, by operation, whose outcome nobody knows, and which a run settles first: those of the last 23 hours
+    are sent again, under their idempotency keys; `sample`: the first rows of each kind, field by field.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -119,6 +120,7 @@ class Plan(BaseModel):
     stops: list[str]
     fingerprint: str
     adopted: int = 0
+    settles: dict[str, int] = {}
     sample: dict[str, list[dict[str, Any]]]
 
 

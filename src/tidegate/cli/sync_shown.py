@@ -38,6 +38,12 @@ def say_plan(answer: Mapping[str, Any]) -> None:
         show.line(f"{name[0].upper()}{name[1:]}:{more}")
         show.table(["row", "object", "field", "in Stripe", "becomes", ""], fields(found))
     show.line()
+    if answer["settles"]:
+        open_ = ", ".join(f"{count:,} × {operation}" for operation, count in answer["settles"].items())
+        show.line(
+            f"A run settles first what is open of earlier ones: {open_}. What was asked within 23 hours is sent again "
+            f"under its idempotency key, so it is done once, also where the rows say otherwise by now."
+        )
     for stop in answer["stops"]:
         show.line(f"A run would stop: {stop}.")
     if answer["plan"] is not None:

@@ -86,6 +86,7 @@ TidegateError
 │   ├── SaleUnsettled
 │   ├── SyncStopped
 │   ├── SyncRunning
+│   │   ├── OutboundBusy
 │   │   └── SyncTakenOver
 │   └── ImportRunning
 │       ├── ImportTakenOver
@@ -190,6 +191,7 @@ from tidegate.errors.outbound import (
     MirrorIncomplete,
     ModelInvalid,
     ModelRowsInvalid,
+    OutboundBusy,
     OutboundInUse,
     OutboundPaused,
     PlanStale,
@@ -306,6 +308,7 @@ __all__ = [
     "MonthOpen",
     "NotReadOnly",
     "OtherAccount",
+    "OutboundBusy",
     "OutboundInUse",
     "OutboundPaused",
     "PaymentRefused",

@@ -59,7 +59,14 @@ class RunNotReverted(UsageError):
     """Run {run} cannot be taken back: {problem}"""
 
 
+class OutboundBusy(SyncRunning):
+    """The sync {sync} waits for its turn: {other}, in {process}, writes to {connection} just now, and runs of a
+    connection follow each other, so that no two write to one object at a time. See `tidegate sync tail {other}`; try
+    again when it has ended.
+    """
+
+
 class SyncTakenOver(SyncRunning):
-    """The sync {sync} runs in {process} by now: this run had lost its lock in the database. What it had not sent is the
-    other's.
+    """The sync {sync} lost its lock in the database, and {next} runs in {process} by now. What it had not sent is for
+    its next run.
     """

@@ -201,13 +201,13 @@ class Asking:
         return found, bodies
 
     def _before(self, states: Sequence[Row | None]) -> list[str | None]:
-        """The objects that rows were before; of one that left and came back not what is another row's since."""
-        away = [state.object_id for state in states if state and state.state == "gone" and state.object_id]
-        holders = remembered.holders(self._db, self._sync.key, sorted(away))
-        return [
-            None if state is None or (state.state == "gone" and state.object_id in holders) else state.object_id
-            for state in states
-        ]
+        """The objects that rows were before; of one that left and came back not what is another row's since, also where
+        it is looked at again since then.
+        """
+        away = {one.key: one.object_id for one in states if one and one.object_id and not (one.ours and one.was_there)}
+        holders = remembered.holders(self._db, self._sync.key, sorted(set(away.values())))
+        lost = {key for key, id_ in away.items() if holders.get(id_, key) != key}
+        return [None if one is None or one.key in lost else one.object_id for one in states]
 
     def _bodies(self, ids: Collection[str]) -> dict[str, lookups.Object]:
         return lookups.bodies(self._db, self._connection, self._sync.resource, sorted(ids))
@@ -283,4 +283,5 @@ def _lives(bodies: Mapping[str, lookups.Object], id_: str) -> bool:
 
 
 def _removed(state: Row | None) -> str:
-    return str(state.wrote.get(REMOVED, "")) if state and state.state == "gone" else ""
+    """How this sync removed a row's object; so it stays where the row came back and could not be sent yet."""
+    return str(state.wrote.get(REMOVED, "")) if state else ""

@@ -36,6 +36,11 @@ class Row:
     problems: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     @property
+    def was_there(self) -> bool:
+        """Whether the model had it when it was looked at last."""
+        return self.state != "gone"
+
+    @property
     def sent(self) -> Sent | None:
         """What was written last; None: nothing was."""
         return Sent(self.wrote, self.showed) if self.wrote else None
@@ -113,7 +118,9 @@ def known(db: Connection, sync: str, wanted: Mapping[str, str | None]) -> dict[s
 
 
 def holders(db: Connection, sync: str, ids: Sequence[str]) -> dict[str, str]:
-    """The keys of the rows that are these objects, by the object's id; of rows that left the model none."""
+    """The keys of the rows that are these objects, by the object's id: of several the one that made or adopted it; of
+    rows that left the model none.
+    """
     if not ids:
         return {}
     return {row.object_id: row.key for row in db.execute(_HOLDERS, {"sync": sync, "ids": list(ids)})}
@@ -158,7 +165,7 @@ from tidegate.connections c where c.name = :connection and c.complete_as_of is n
 
 _HOLDERS = text("""
 select object_id, key from tidegate.sync_rows
-where sync = :sync and object_id = any(cast(:ids as text[])) and state <> 'gone'""")
+where sync = :sync and object_id = any(cast(:ids as text[])) and state <> 'gone' order by ours""")
 
 _LEFT = text("""
 select key, hash from tidegate.sync_rows

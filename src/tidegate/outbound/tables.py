@@ -138,6 +138,10 @@ requests = Table(
     Column("path", Text, nullable=False),
     Column("params", JSONB, nullable=False),
     Column("before", JSONB, nullable=False, server_default=text("'{}'"), comment="of the fields it changes"),
+    Column(
+        "matched_by", ARRAY(Text), nullable=False, server_default="{}",
+        comment="how its sync matched rows then: the way, and the metadata key",
+    ),
     Column("idempotency_key", Text, nullable=False),
     Column("generation", Integer, nullable=False),
     Column(
@@ -155,7 +159,7 @@ requests = Table(
     Index("requests_run", "run", "id"),
     Index("requests_row", "sync", "key", "id"),
     Index("requests_open", "sync", postgresql_where=text("state in ('intended', 'unknown')")),
-)
+)  # fmt: skip
 
 pauses = Table(
     "pauses",

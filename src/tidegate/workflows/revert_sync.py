@@ -2,8 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,13 +11,14 @@ from sqlalchemy import Connection, Engine
 from tidegate.catalog import journal
 from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Account
-from tidegate.errors import RunNotReverted, RunUnknown, SyncRunning, TidegateError
+from tidegate.errors import RunNotReverted, RunUnknown, TidegateError
 from tidegate.outbound import followups, pausing, planning, reverting, syncs
 from tidegate.outbound.planning import Planned
 from tidegate.outbound.specs import Sync
 from tidegate.workflows import sync_settling, sync_stopping
-from tidegate.workflows.run_sync import KIND, OpenWriting, process_of
+from tidegate.workflows.run_sync import OpenWriting
 from tidegate.workflows.sync_sending import Sender, Sent
+from tidegate.workflows.sync_turns import KIND, turn
 
 KINDS = ("revert", "conflict", "skip", "nothing")
 """What becomes of a request: taken back; left for somebody, or a later run, changed it since; cannot be undone; needs
@@ -76,12 +76,12 @@ def revert(
     """Takes a run back, and returns {run, reverted, state, counts, sample, sent, failed}.
 
     Its rows are left alone from then on until they change in the model. Raises RunUnknown, RunNotReverted,
-    OutboundPaused, SyncRunning, and what ends the work.
+    OutboundPaused, SyncRunning, OutboundBusy, and what ends the work.
     """
     with engine.connect() as db:
         pausing.refuse(db)
         chosen, account = _of(db, run)
-    with _alone(engine, chosen):
+    with turn(engine, [one.key for one in chosen], account.name):
         owner, key = runs.new_owner(), chosen[0].key
         options = {"connection": account.name, "reverts": run, "by": by, "despite_edits": despite_edits}
         with engine.begin() as db:
@@ -172,12 +172,3 @@ def _of(db: Connection, run: int) -> tuple[list[Sync], Account]:
     keys = sorted(named, key=lambda one: (one != own, one))
     chosen = [syncs.sync(db, key) for key in keys]
     return chosen, accounts.named(db, chosen[0].connection)
-
-
-@contextmanager
-def _alone(engine: Engine, chosen: list[Sync]) -> Generator[None]:
-    with ExitStack() as held:
-        for sync in chosen:
-            if not held.enter_context(runs.exclusive(engine, f"sync:{sync.key}", KIND)):
-                raise SyncRunning(sync=sync.key, process=process_of(engine, sync.key))
-        yield

@@ -5,8 +5,8 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
@@ -15,19 +15,20 @@ from sqlalchemy.exc import DBAPIError
 from tidegate.catalog import journal as changes
 from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Account
-from tidegate.errors import PlanStale, SyncRunning, SyncStopped, TidegateError, WorkStopped
+from tidegate.errors import PlanStale, SyncStopped, TidegateError, WorkStopped
 from tidegate.mirror import lookups
 from tidegate.outbound import dues, followups, pausing, planning, rows, syncs
 from tidegate.outbound.push import journal
+from tidegate.outbound.specs import Sync
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import sync_ending, sync_plan, sync_settling, sync_stopping
 from tidegate.workflows.sync_plan import ALL, Part, Planning, Progress, UrlOf
 from tidegate.workflows.sync_remembering import unsent
 from tidegate.workflows.sync_sending import Sender, Sent
+from tidegate.workflows.sync_turns import KIND, turn
 
 log = logging.getLogger(__name__)
 
-KIND = "sync"
 OpenWriting = Callable[[Account], AbstractContextManager[StripeApi]]
 SENDS = ("create", "update", "replace", "delete")
 TRIED = 100
@@ -77,9 +78,8 @@ def run(
     `by`: who asked for it, which is written down; empty: a schedule, or it was written down when it was asked for.
     Rows that fail are tried again by the next run. A run of all rows whose process dies is gone on with by any worker;
     so is one that a pause ends, and one that `stop` or an error of `passing` does, where these are given: then the
-    caller rings for it. Raises
-    OutboundPaused, SyncRunning, SyncStopped and PlanStale before anything is sent, and what ends the work; what was
-    sent until then is remembered.
+    caller rings for it. Raises OutboundPaused, SyncRunning, OutboundBusy, SyncStopped and PlanStale before anything is
+    sent, and what ends the work; what was sent until then is remembered.
     """
     wanted = wanted or Wanted()
     with engine.connect() as db:
@@ -88,84 +88,117 @@ def run(
         pausing.refuse(db)
         if wanted.part.whole and wanted.plan is None and sync_plan.was_begun(db, key):
             wanted = replace(wanted, resumed=True)
-    with runs.exclusive(engine, f"sync:{key}", KIND) as alone:
-        if not alone:
-            raise SyncRunning(sync=key, process=process_of(engine, key))
-        owner = runs.new_owner()
-        with engine.begin() as db:
-            sync = syncs.sync(db, key)  # it may have been removed until now
-            number = runs.begin(db, f"sync:{key}", KIND, {"connection": account.name, **wanted.as_json()}, owner)
-            if by:
-                note(db, by, key, wanted, run=number)
-            since = dues.begin(db, key, number, wanted.as_json()) if wanted.part.whole else None
-        end = partial(sync_ending.end, sync=key, connection=account.name, run=number, owner=owner, since=since)
-        whole, heard = None, sync_stopping.Heard()
-        summary: dict[str, Any] = {"sync": key, "counts": {}, "sent": {}, "failed": 0}
+    with turn(engine, [key], account.name):
+        this = _begin(engine, key, account, wanted, by, passing)
         try:
-            with (
-                sync_stopping.heard(engine, key, number, stop) as heard,
-                writing(account) as api,
-                api.heeding(heard),
-            ):
-                sync_settling.settle(engine, api, account, sync, number, heard)
-                with sync_plan.planned(
-                    engine, key, url_of, wanted.part, heard.planning(key, planning_progress)
-                ) as made:
-                    summary |= {"counts": made.plan.counts, "rows": made.plan.rows.rows}
-                    whole = (made.sync.finish, made.looked_until) if wanted.part.whole else None
-                    _refuse(engine, made, wanted)
-                    _keep_unsent(engine, made, number)
-                    sync_plan.associate(engine, made, anew=False)
-                    sent = _send(engine, api, made, number, heard, progress, summary, owner, wanted.part)
-                    if wanted.part.whole and not heard.is_set():
-                        sync_plan.associate(engine, made, anew=True)
+            sent = this.carry_out(url_of, writing, stop, progress, planning_progress)
         except BaseException as error:
-            if not (isinstance(error, WorkStopped) and heard.is_set()):
-                told = str(error) if isinstance(error, TidegateError) else type(error).__name__
-                try:
-                    goes_on = heard.paused or (isinstance(error, passing) and not heard.asked)
-                    with engine.begin() as db:
-                        end(db, state="interrupted", summary=summary, error=told, goes_on=goes_on)
-                except DBAPIError:  # the database is away: the run shows as interrupted once its lock is let go of
-                    log.warning("run_not_ended", extra={"sync": key, "run": number})
+            if not (isinstance(error, WorkStopped) and this.heard.is_set()):
+                this.broke_off(error)
                 raise
             sent = Sent()  # stopped before anything was sent
-        _sum(summary, sent)
-        stopped = heard.is_set() or bool(stop and stop.is_set())
-        state = "interrupted" if stopped else "incomplete" if _left(summary) else "done"
-        with engine.begin() as db:
-            goes_on = stopped and not heard.asked and (heard.paused or bool(passing))
-            end(db, state=state, summary=summary, whole=whole, goes_on=goes_on)
-    return {"run": number, "state": state, "connection": account.name, **summary}
+        state = this.end(sent, stopped=this.heard.is_set() or bool(stop and stop.is_set()))
+    return {"run": this.number, "state": state, "connection": account.name, **this.summary}
 
 
-def _send(
-    engine: Engine,
-    api: StripeApi,
-    made: Planning,
-    number: int,
-    stop: threading.Event | None,
-    progress: Callable[[dict[str, Any]], None] | None,
-    summary: dict[str, Any],
-    owner: str,
-    part: Part,
-) -> Sent:
-    def told(sent: Sent) -> None:
-        _sum(summary, sent)
-        with engine.begin() as db:
-            runs.beat(db, number, summary, owner)
-        if progress is not None:
-            progress(summary)
+def _begin(
+    engine: Engine, key: str, account: Account, wanted: Wanted, by: str, passing: tuple[type[BaseException], ...]
+) -> "_Run":
+    """Writes down that a run begins."""
+    owner = runs.new_owner()
+    with engine.begin() as db:
+        sync = syncs.sync(db, key)  # it may have been removed until now
+        number = runs.begin(db, f"sync:{key}", KIND, {"connection": account.name, **wanted.as_json()}, owner)
+        if by:
+            note(db, by, key, wanted, run=number)
+        since = dues.begin(db, key, number, wanted.as_json()) if wanted.part.whole else None
+    return _Run(engine, account, sync, wanted, number, owner, since, passing)
 
-    sender = Sender(engine, api, made.account, made.sync, number, stop=stop, progress=told)
-    try:
-        _send_rows(engine, api, made, number, stop, sender)
-        if part.whole:
-            _finish(engine, api, made, number, stop, sender, told)
-    except WorkStopped:  # of those that waited for their turn; what was sent is to be summed up
-        if stop is None or not stop.is_set():
-            raise
-    return sender.sent
+
+@dataclass(slots=True)
+class _Run:
+    """A run at work. `since`: since when it is due; `ended_as`: of all rows, how it finished things, and until when
+    changes in Stripe were looked at.
+    """
+
+    engine: Engine
+    account: Account
+    sync: Sync
+    wanted: Wanted
+    number: int
+    owner: str
+    since: datetime | None
+    passing: tuple[type[BaseException], ...]
+    heard: sync_stopping.Heard = field(default_factory=sync_stopping.Heard)
+    summary: dict[str, Any] = field(default_factory=dict[str, Any])
+    ended_as: tuple[str, datetime | None] | None = None
+
+    def carry_out(
+        self, url_of: UrlOf, writing: OpenWriting, stop: threading.Event | None,
+        progress: Callable[[dict[str, Any]], None] | None, planning_progress: Progress | None,
+    ) -> Sent:  # fmt: skip
+        """Settles what is open, plans and sends."""
+        key, part = self.sync.key, self.wanted.part
+        self.summary |= {"sync": key, "counts": {}, "sent": {}, "failed": 0}
+        with (
+            sync_stopping.heard(self.engine, key, self.number, stop) as self.heard,
+            writing(self.account) as api,
+            api.heeding(self.heard),
+        ):
+            sync_settling.settle(self.engine, api, self.account, self.sync, self.number, self.heard)
+            heard = self.heard.planning(key, planning_progress)
+            with sync_plan.planned(self.engine, key, url_of, part, heard) as made:
+                self.summary |= {"counts": made.plan.counts, "rows": made.plan.rows.rows}
+                self.ended_as = (made.sync.finish, made.looked_until) if part.whole else None
+                _refuse(self.engine, made, self.wanted)
+                _keep_unsent(self.engine, made, self.number)
+                sync_plan.associate(self.engine, made, anew=False)
+                sent = self._send(api, made, progress)
+                if part.whole and not self.heard.is_set():
+                    sync_plan.associate(self.engine, made, anew=True)
+        return sent
+
+    def _send(self, api: StripeApi, made: Planning, progress: Callable[[dict[str, Any]], None] | None) -> Sent:
+        def told(sent: Sent) -> None:
+            _sum(self.summary, sent)
+            with self.engine.begin() as db:
+                runs.beat(db, self.number, self.summary, self.owner)
+            if progress is not None:
+                progress(self.summary)
+
+        sender = Sender(self.engine, api, made.account, made.sync, self.number, stop=self.heard, progress=told)
+        try:
+            _send_rows(self.engine, api, made, self.number, self.heard, sender)
+            if self.wanted.part.whole:
+                _finish(self.engine, api, made, self.number, self.heard, sender, told)
+        except WorkStopped:  # of those that waited for their turn; what was sent is to be summed up
+            if not self.heard.is_set():
+                raise
+        return sender.sent
+
+    def broke_off(self, error: BaseException) -> None:
+        """Ends it by an error."""
+        told = str(error) if isinstance(error, TidegateError) else type(error).__name__
+        goes_on = self.heard.paused or (isinstance(error, self.passing) and not self.heard.asked)
+        try:
+            with self.engine.begin() as db:
+                self._end(db, "interrupted", error=told, goes_on=goes_on)
+        except DBAPIError:  # the database is away: the run shows as interrupted once its lock is let go of
+            log.warning("run_not_ended", extra={"sync": self.sync.key, "run": self.number})
+
+    def end(self, sent: Sent, *, stopped: bool) -> str:
+        """Ends it, also where it was stopped; returns how."""
+        _sum(self.summary, sent)
+        state = "interrupted" if stopped else "incomplete" if _left(self.summary) else "done"
+        goes_on = stopped and not self.heard.asked and (self.heard.paused or bool(self.passing))
+        with self.engine.begin() as db:
+            self._end(db, state, whole=self.ended_as, goes_on=goes_on)
+        return state
+
+    def _end(self, db: Connection, state: str, **how: Any) -> None:
+        sync_ending.end(
+            db, self.sync.key, self.account.name, self.number, state, self.summary, self.owner, since=self.since, **how
+        )
 
 
 def _send_rows(
@@ -260,13 +293,6 @@ def note(db: Connection, by: str, key: str, wanted: Wanted, **more: Any) -> None
     rows = {} if keys is None else {"keys": len(keys)}
     changes.note(db, by, "sync.run", key, **more, **rows, **told["part"], plan=told["plan"],
                          despite_stops=told["despite_stops"])  # fmt: skip
-
-
-def process_of(engine: Engine, key: str) -> str:
-    """Which process runs a sync, or ran it last."""
-    with engine.connect() as db:
-        last = runs.last(db, f"sync:{key}", KIND)
-    return last["process"] if last else "another process"
 
 
 _PLAN = text("select fingerprint from tidegate.sync_plans where id = :id and sync = :sync")

@@ -116,14 +116,15 @@ def _id(answer: Answer) -> str:
 
 
 def refuse_if_taken_over(db: Connection, sync: str, run: int) -> None:
-    """Raises SyncTakenOver where another process took this run for dead and began the next: what that finds open is its
-    to settle.
+    """Raises SyncTakenOver where another process took this run for dead and began the next, of the sync or of another
+    one of its connection: what that finds open, or writes, is its own.
     """
-    if process := db.scalar(_NEXT, {"run": run}):
-        raise SyncTakenOver(sync=sync, process=process)
+    if next_ := db.execute(_NEXT, {"run": run}).first():
+        raise SyncTakenOver(sync=sync, next=next_.sync, process=next_.process)
 
 
 _NEXT = text("""
-select n.process from tidegate.runs o
-join tidegate.runs n on n.connection = o.connection and n.kind = o.kind and n.id > o.id
+select substr(n.connection, length('sync:') + 1) as sync, n.process from tidegate.runs o
+join tidegate.runs n on n.kind = o.kind and n.id > o.id
+  and (n.connection = o.connection or n.options ->> 'connection' = o.options ->> 'connection')
 where o.id = :run and o.kind = 'sync' order by n.id desc limit 1""")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,10 @@ from tidegate.outbound.associations import Finder
 from tidegate.outbound.field_map.fill import Sought, named
 from tidegate.outbound.metering.telling import Telling
 from tidegate.outbound.planning import Plan
+from tidegate.outbound.push import journal
 from tidegate.outbound.specs import INSERT_ONLY, Model, Sync
 from tidegate.outbound.staging import Staging
+from tidegate.outbound.standing import standing
 from tidegate.workflows import source_reading
 
 UrlOf = Callable[[Any], str]
@@ -65,7 +67,8 @@ class Planning:
     """A plan being made, with the rows and decisions beside it for as long as it is open.
 
     `moved`: what its rows name and stands for other objects than before. `looked_until`: Stripe's time until which
-    changes of its objects are in it; None: it is not of all rows.
+    changes of its objects are in it; None: it is not of all rows. `settles`: requests of earlier runs, by operation,
+    whose outcome a run would settle before it carries out the plan.
     """
 
     sync: Sync
@@ -74,6 +77,7 @@ class Planning:
     staging: Staging
     looked_until: datetime | None = None
     moved: Collection[Sought] = ()
+    settles: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @contextmanager
@@ -104,7 +108,8 @@ def planned(
             plan = planning.make(
                 staged, sync, asking, keys=part.keys, limit=part.limit, follows=follows, first=first, progress=told
             )
-        yield Planning(sync, account, plan, staged, told_until if part.whole else None, moved)
+            settles = journal.unsettled(db, key, account.name)
+        yield Planning(sync, account, plan, staged, told_until if part.whole else None, moved, settles)
 
 
 def _own_ids_for(db: Connection, connection: str, _: str, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
@@ -164,7 +169,7 @@ def _stage(
         count = staged.counted()
         progress(READ, count, count)
     hub = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    with staging.standing(hub, sync.key) as known:
+    with standing(hub, sync.key) as known:
         staged.stand(planning.version_of(sync), sync.columns, known)
     with engine.connect() as db:
         staged.touch(rows.touched(db, sync.key, sync.connection or "", sync.resource))
@@ -197,10 +202,11 @@ def keep(db: Connection, plan: Plan, by: str) -> int:
 
 
 def answer(made: Planning, number: int | None) -> dict[str, Any]:
-    """A plan as commands and routes answer it: {sync, plan, counts, rows, stops, sample: {kind: […]}}."""
+    """A plan as commands and routes answer it: {sync, plan, counts, rows, stops, settles, sample: {kind: […]}}."""
     shown = [kind for kind in planning.KINDS if kind != "nothing" and made.plan.counts[kind]]
     sample = {kind: planning.sample(made.staging, kind) for kind in shown}
-    return made.plan.as_json() | {"plan": number, "connection": made.account.name, "sample": sample}
+    more = {"plan": number, "connection": made.account.name, "settles": dict(made.settles), "sample": sample}
+    return made.plan.as_json() | more
 
 
 def export(made: Planning, file: Path) -> None:

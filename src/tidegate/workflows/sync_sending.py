@@ -26,7 +26,7 @@ from tidegate.store.trouble import told
 from tidegate.stripe_api.calls import Answer
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows.sync_keeping import Keeper, refuse_if_taken_over, take
-from tidegate.workflows.sync_looking import MAKES, looked_for
+from tidegate.workflows.sync_looking import MAKES, seen_now
 from tidegate.workflows.sync_remembering import Sending, after
 from tidegate.workflows.usage_telling import counted_before
 
@@ -150,7 +150,8 @@ class Sender:
             known = rows.known(db, self._sync.key, {one.decision.key: one.decision.object_id for one in some})
             requests = self.requests(db, some, known, before)
             marks = lookups.marks(db, self._account.name, self._sync.resource, [r.object_id or "" for r in requests])
-            numbers = journal.intend(db, self._run, self._sync.key, self._account.name, requests)
+            by = self._sync.matched_by[:2]
+            numbers = journal.intend(db, self._run, self._sync.key, self._account.name, requests, by)
         with self._counting:
             self.sent.failed += len(open_)
         intended = [
@@ -193,9 +194,9 @@ class Sender:
                 raise
             # Deleted by somebody, or by an earlier try of this; or what the request names is missing.
             request = sending.request
-            answer = looked_for(self._api, self._sync, request, 0.0) if request.operation not in MAKES else None
-            if answer is None:
+            if request.operation in MAKES:
                 raise
+            answer = seen_now(self._api, self._sync.resource, request.path.split("/")[3])
             if not seen.is_done(self._sync.resource, request.operation, request.params, body_of(answer.body)):
                 return Came(sending, outcomes.failed(error, request, begun, datetime.now(UTC)), answer)
         return done(sending, answer, begun)

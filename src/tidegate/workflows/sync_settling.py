@@ -3,7 +3,7 @@ Stripe remembers it, else looked for.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -50,10 +50,11 @@ def settle(
         known = rows.known(db, sync.key, {one.key: one.object_id for one in left})
         live = lookups.bodies(db, account.name, sync.resource, [one.object_id for one in left if one.object_id])
         marks = lookups.marks(db, account.name, sync.resource, [one.object_id or "" for one in left])
+        made = journal.made(db, sync.key, account.name, [one.key for one in left if one.operation in MAKES])
     if left:
         sender = Sender(engine, api, account, sync, run, stop=stop)
         told = sync.resource in INSERT_ONLY
-        settling = UsageSettling(engine, api, account, sender) if told else _Settling(api, sync, sender)
+        settling = UsageSettling(engine, api, account, sender) if told else _Settling(api, sync, sender, made)
         sendings = [
             Sending(
                 one.id,
@@ -69,8 +70,8 @@ def settle(
 
 
 class _Settling:
-    def __init__(self, api: StripeApi, sync: Sync, sender: Sender) -> None:
-        self._api, self._sync, self._sender = api, sync, sender
+    def __init__(self, api: StripeApi, sync: Sync, sender: Sender, made: Mapping[str, set[str]]) -> None:
+        self._api, self._sync, self._sender, self._made = api, sync, sender, made
 
     def settle(self, sendings: Sequence[Sending], left: Sequence[Open]) -> None:
         by_id = {one.id: one for one in left}
@@ -81,7 +82,7 @@ class _Settling:
         begun = datetime.now(UTC)
         try:
             came = self._again(sending, begun) if again else None
-            return came or self._looked(sending, begun, one.age)
+            return came or self._looked(sending, begun, one)
         except TidegateError as error:
             # Whatever this try came to, the one before may have been carried out.
             error.facts["maybe_done"] = True
@@ -109,9 +110,11 @@ class _Settling:
             looks = outcome.state == "unknown" or outcome.status in outcomes.BEFORE_THE_WORK
             return None if looks or outcomes.is_missing(error.facts) else Came(sending, outcome)
 
-    def _looked(self, sending: Sending, begun: datetime, age: float) -> Came:
-        request = sending.request
-        answer = looked_for(self._api, self._sync, request, age)
+    def _looked(self, sending: Sending, begun: datetime, one: Open) -> Came:
+        request, before = sending.request, sending.row.object_id if sending.row else None
+        known = self._made.get(one.key, set[str]()) | ({before} if before else set[str]())
+        way, name = one.matched_by
+        answer = looked_for(self._api, self._sync.resource, request, one.age, (way, name), known)
         if answer is not None and self._is_done(request, answer):
             return replace(done(sending, answer, begun), found=request.operation in MAKES)
         request_id = answer.request_id if answer is not None else ""

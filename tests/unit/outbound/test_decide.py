@@ -112,6 +112,14 @@ def test_what_cannot_be_changed_is_refused_where_it_differs() -> None:
     assert (found.kind, [one.path for one in found.problems]) == ("invalid", ["unit_amount"])
 
 
+def test_of_what_is_over_nothing_is_refused_for_nothing_of_it_can_be_changed() -> None:
+    """Its customer was deleted, which canceled it, and another one has the e-mail address by now."""
+    live = {"id": "sub_1", "object": "subscription", "customer": "cus_1", "status": "canceled"}
+    found = decide(Terms("subscriptions"), matched({"customer": "cus_2"}, live))
+    assert (found.kind, found.why) == ("skip", "the subscription is canceled")
+    assert decide(Terms("subscriptions"), matched({"customer": "cus_2"}, live | {"status": "active"})).kind == "invalid"
+
+
 @pytest.mark.parametrize(
     ("resource", "live", "wanted", "kind"),
     [

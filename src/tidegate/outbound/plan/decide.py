@@ -9,7 +9,7 @@ from tidegate.outbound.fields.catalogue import create_only
 from tidegate.outbound.fields.problems import Problem
 from tidegate.outbound.fields.rules import UNPRORATED
 from tidegate.outbound.plan import items
-from tidegate.outbound.plan.applicable import why_not
+from tidegate.outbound.plan.applicable import is_over, why_not
 from tidegate.outbound.plan.compare import ALONG, ASKED_ONLY, BILLED, flat, listed, nested, same, shown, shows
 
 Json = Mapping[str, Any]
@@ -155,6 +155,8 @@ def _matched(terms: Terms, row: Asked, said: Json, live: Json) -> Decision:
     fixed = _fixed(terms, row, live)
     if fixed and terms.replaces:
         return _replacement(row, live)
+    if fixed and is_over(terms.resource, live):  # nothing of it can be changed any more, whatever the row says
+        return Decision(row.key, "skip", id_, why=why_not(terms.resource, live, frozenset(one.path for one in fixed)))
     if fixed:
         return Decision(row.key, "invalid", id_, problems=fixed)
     found = [*_revived(terms.resource, row, said, live), *_changes(terms, row.sent, said, live)]

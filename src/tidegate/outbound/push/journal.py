@@ -17,7 +17,8 @@ from tidegate.store.bulk import Texts
 class Open:
     """A request whose outcome nobody knows: its process died, or no answer came.
 
-    `kind`, `hash` and `wanted` are those of the decision that it carries out; `age` is in seconds.
+    `kind`, `hash` and `wanted` are those of the decision that it carries out; `matched_by`: the way by which its row
+    was matched then, and the metadata key; `age` is in seconds.
     """
 
     id: int
@@ -30,6 +31,7 @@ class Open:
     method: str
     path: str
     params: Mapping[str, Any]
+    matched_by: Sequence[str]
     idempotency_key: str
     generation: int
     status: int | None
@@ -54,11 +56,13 @@ def before(db: Connection, sync: str, connection: str, keys: Sequence[str]) -> d
     return {row.key: Before(row.generation, row.open) for row in rows}
 
 
-def intend(db: Connection, run: int, sync: str, connection: str, requests: Sequence[Request]) -> list[int]:
+def intend(
+    db: Connection, run: int, sync: str, connection: str, requests: Sequence[Request], matched_by: Sequence[str] = ()
+) -> list[int]:
     """Writes down that these will be sent; returns their ids, in the same order."""
     columns: dict[str, Any] = {name: [getattr(one, name) for one in requests] for name in _PLAIN}
     json = {name: Texts([stored(getattr(one, name)) for one in requests]) for name in _JSON}
-    values = {"run": run, "sync": sync, "connection": connection, **columns, **json}
+    values = {"run": run, "sync": sync, "connection": connection, "by": list(matched_by), **columns, **json}
     return [int(id_) for id_ in db.scalars(_INTEND, values)]
 
 
@@ -74,6 +78,12 @@ def withdraw(db: Connection, ids: Sequence[int]) -> None:
     db.execute(_WITHDRAW, {"ids": list(ids)})
 
 
+def made(db: Connection, sync: str, connection: str, keys: Sequence[str]) -> dict[str, set[str]]:
+    """The ids of the objects that were surely made of rows, by key."""
+    rows = db.execute(_MADE, {"sync": sync, "connection": connection, "keys": list(keys)})
+    return {row.key: set(row.ids) for row in rows}
+
+
 def half_finished(db: Connection, connection: str) -> list[str]:
     """The syncs of a connection with objects of which nobody knows whether they were finished: runs of other syncs
     finish them too.
@@ -86,6 +96,12 @@ def opened(db: Connection, sync: str, connection: str, kind: str | None = None) 
     return [Open(**row._mapping) for row in db.execute(_OPEN, {"sync": sync, "connection": connection, "kind": kind})]  # pyright: ignore[reportPrivateUsage]
 
 
+def unsettled(db: Connection, sync: str, connection: str) -> dict[str, int]:
+    """How many requests a run of the sync settles, by operation: of its rows, and whatever was being finished."""
+    rows = db.execute(_UNSETTLED, {"sync": sync, "connection": connection})
+    return {row.operation: row.many for row in rows}
+
+
 _PLAIN = {
     "key": "text", "kind": "text", "hash": "bigint", "operation": "text", "method": "text", "path": "text",
     "object_id": "text", "generation": "int", "idempotency_key": "text",
@@ -93,8 +109,9 @@ _PLAIN = {
 _JSON = ("params", "before", "wanted")
 
 _INTEND = text(f"""
-insert into tidegate.requests (run, sync, connection, {", ".join((*_PLAIN, *_JSON))})
-select :run, :sync, :connection, {", ".join(_PLAIN)}, {", ".join(f"cast({name} as jsonb)" for name in _JSON)}
+insert into tidegate.requests (run, sync, connection, matched_by, {", ".join((*_PLAIN, *_JSON))})
+select :run, :sync, :connection, cast(:by as text[]), {", ".join(_PLAIN)},
+  {", ".join(f"cast({name} as jsonb)" for name in _JSON)}
 from unnest({", ".join(f"cast(:{name} as {type_}[])" for name, type_ in _PLAIN.items())},
   {", ".join(f":{name}" for name in _JSON)}) with ordinality as t({", ".join((*_PLAIN, *_JSON))}, place)
 order by place returning id""")
@@ -114,11 +131,22 @@ select key, bool_or(state in ('intended', 'unknown')) as open,
 from tidegate.requests
 where sync = :sync and connection = :connection and key = any(cast(:keys as text[])) group by key""")
 
+_MADE = text("""
+select key, array_agg(object_id) as ids from tidegate.requests
+where sync = :sync and connection = :connection and key = any(cast(:keys as text[])) and state = 'done'
+  and operation in ('create', 'replace') and object_id is not null
+group by key""")
+
 _OPEN = text("""
-select id, run, key, kind, hash, wanted, operation, method, path, params, idempotency_key, generation, status,
-  object_id, extract(epoch from clock_timestamp() - intended_at)::float8 as age
+select id, run, key, kind, hash, wanted, operation, method, path, params, matched_by, idempotency_key, generation,
+  status, object_id, extract(epoch from clock_timestamp() - intended_at)::float8 as age
 from tidegate.requests where sync = :sync and connection = :connection and state in ('intended', 'unknown')
   and (cast(:kind as text) is null or kind = :kind) order by id""")
+
+_UNSETTLED = text("""
+select operation, count(*) as many from tidegate.requests
+where connection = :connection and state in ('intended', 'unknown') and (sync = :sync or kind = 'finish')
+group by 1 order by 1""")
 
 _HALF_FINISHED = text("""
 select distinct sync from tidegate.requests

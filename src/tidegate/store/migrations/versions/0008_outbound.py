@@ -151,6 +151,7 @@ create table tidegate.requests (
     path text not null,
     params jsonb not null,
     before jsonb default '{}' not null,
+    matched_by text[] default '{}' not null,
     idempotency_key text not null,
     generation integer not null,
     state text default 'intended' not null,
@@ -171,6 +172,7 @@ create index requests_row on tidegate.requests (sync, key, id);
 create index requests_run on tidegate.requests (run, id);
 comment on column tidegate.requests.key is 'of the row';
 comment on column tidegate.requests.kind is 'of the decision: create, update, replace, delete, retire, finish, revert';
+comment on column tidegate.requests.matched_by is 'how its sync matched rows then: the way, and the metadata key';
 comment on column tidegate.requests.hash is 'of what the row said';
 comment on column tidegate.requests.wanted is 'all that the row said, by field';
 comment on column tidegate.requests.operation is 'create, update, delete, cancel, void, archive, finalize, …';

@@ -1,0 +1,97 @@
+"""Runs of one connection follow each other: what two of them would make, is made once."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from tests.support.desk import Desk, opened
+from tests.support.killed_syncs import context_of
+
+from tidegate.connections import runs
+from tidegate.errors import OutboundBusy, SyncTakenOver
+from tidegate.workflows import revert_sync, sync_task
+
+
+@pytest.fixture(scope="module")
+def desk(database_url: str, secret_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with opened(database_url, secret_key, tmp_path_factory.mktemp("desk")) as desk:
+        desk.learn()
+        yield desk
+
+
+@pytest.fixture
+def meanwhile(desk: Desk) -> Iterator[Callable[[Callable[[], None]], None]]:
+    """Does something once, while the next customer is being made."""
+    faults = desk.sandbox.server.faults
+    left: list[Callable[[], None]] = []
+
+    def draw(path: str = "") -> None:
+        if path == "/v1/customers" and left:
+            left.pop()()
+
+    faults.draw = draw
+    yield left.append
+    del faults.draw
+
+
+def two_syncs(desk: Desk, name: str) -> tuple[str, str]:
+    """Two syncs whose rows are the same customer."""
+    keys = (f"{name}_one", f"{name}_two")
+    for key in keys:
+        desk.table(key, {"id": "0", "email": f"{key}@turns.example"})
+        desk.sync(key, "customers", {"email": "email"}, {"email": "email", "name": {"value": "Ada"}})
+        desk.run(key)
+        desk.table(key, {"id": "0", "email": f"{key}@turns.example"}, {"id": "1", "email": f"{name}@turns.example"})
+    return keys
+
+
+def last_run(desk: Desk, key: str) -> int:
+    """The last run of a sync."""
+    with desk.hub.engine.connect() as db:
+        last = runs.last(db, f"sync:{key}", "sync")
+    assert last is not None
+    return int(last["id"])
+
+
+def test_a_run_beside_another_syncs_run_waits_and_makes_nothing_twice(
+    desk: Desk, meanwhile: Callable[[Callable[[], None]], None]
+) -> None:
+    one, two = two_syncs(desk, "beside")
+    told: list[Any] = []
+
+    def beside() -> None:
+        with pytest.raises(OutboundBusy) as refused:
+            desk.run(two)
+        told.append(str(refused.value))
+        with pytest.raises(OutboundBusy):
+            revert_sync.revert(desk.hub.engine, last_run(desk, two), desk.hub.stripe_writing, "me")
+        sync_task.ask(desk.hub.engine, two, "me")
+        told.append(sync_task.run_sync(context_of(desk.hub), desk.account.name, two)["state"])
+
+    meanwhile(beside)
+    assert desk.run(one)["sent"] == {"create": 1}
+    assert (f"{one}, in " in told[0], told[1]) == (True, "busy"), told
+    assert desk.run(two)["sent"] == {}
+    assert len(desk.v1.customers.list({"email": "beside@turns.example"}).data) == 1
+    assert desk.states(two)["1"][0] == "sent"
+
+
+def test_a_run_whose_lock_was_lost_writes_nothing_beside_the_next_syncs_run(
+    desk: Desk, meanwhile: Callable[[Callable[[], None]], None]
+) -> None:
+    one, two = two_syncs(desk, "lost")
+
+    def take_over() -> None:
+        with desk.hub.engine.begin() as db:
+            number = runs.begin(db, f"sync:{two}", "sync", {"connection": desk.account.name}, "the other process")
+        ends.append(number)
+
+    ends: list[int] = []
+    meanwhile(take_over)
+    with pytest.raises(SyncTakenOver, match=f"{two} runs in the other process"):
+        desk.run(one)
+    assert "1" not in desk.states(one)
+    with desk.hub.engine.begin() as db:
+        runs.end(db, ends[0], "interrupted", {}, "the other process")
+    desk.run(one)
+    assert len(desk.v1.customers.list({"email": "lost@turns.example"}).data) == 1
