@@ -223,7 +223,7 @@ def _locked(db: Connection, *keys: str) -> Generator[bool]:
     try:
         yield len(held) == len(keys)
     finally:
-        if held:
+        if held and not db.invalidated:  # else another lock of its session told that it is lost, with all of them
             _let_go(db, held)
 
 

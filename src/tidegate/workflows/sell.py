@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Engine
@@ -20,6 +21,7 @@ from tidegate.errors import (
     TidegateError,
     WriteKeyMissing,
 )
+from tidegate.mirror import lookups
 from tidegate.outbound import pausing
 from tidegate.outbound.plan.compare import id_of
 from tidegate.outbound.selling import steps
@@ -28,11 +30,15 @@ from tidegate.outbound.selling.steps import Step
 from tidegate.outbound.selling.wish import Wish, check
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import contacts_fetch, sell_preview, sell_telling
+from tidegate.workflows.sell_facts import customers_of
 from tidegate.workflows.sell_facts import facts as facts_of
 from tidegate.workflows.sell_preview import Looked
 from tidegate.workflows.sell_sending import KIND, Sender, Sent, subject
+from tidegate.workflows.sync_looking import every_object
 
 OpenStripe = Callable[[Account], AbstractContextManager[StripeApi]]
+MOST_MET = 20
+"""Customers of one e-mail address that are looked at, the newest first."""
 NO_WRITE_KEY = "The connection has no key that may write: to do it, give one with `tidegate connect --write-key`."
 
 
@@ -117,8 +123,28 @@ def _look(
 ) -> Looked:
     """What the wish comes to by what Stripe shows just now of the contact."""
     contacts_fetch.fetch(doors.engine, doors.stripe, account.livemode, contact.ref)
+    _meet(doors, account, contact)
     facts, step = _step(doors, account, contact, wish)
     return sell_preview.look(doors.engine, apis, account, contact, facts, step, wish, at)
+
+
+def _meet(doors: Doors, account: Account, contact: Contact) -> None:
+    """Takes in the customers of a contact's e-mail address that the mirror has not heard of yet, so that matching links
+    the one that it has, and none is made beside it. Only where it has none.
+    """
+    with doors.engine.connect() as db:
+        if not contact.email or customers_of(db, account, contact):
+            return
+    with doors.stripe(account) as api:
+        found = every_object(api, "/v1/customers", {"email": contact.email, "limit": 100})
+        ids = [str(one["id"]) for one in islice(found, MOST_MET)]
+    with doors.engine.connect() as db:
+        known = lookups.bodies(db, account.name, "customers", ids)
+    for id_ in ids:
+        if id_ not in known:
+            contacts_fetch.fetch(
+                doors.engine, doors.stripe, account.livemode, contact.ref, customer=id_, account=account
+            )
 
 
 def _step(doors: Doors, account: Account, contact: Contact, wish: Wish) -> tuple[Facts, Step]:

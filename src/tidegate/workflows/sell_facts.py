@@ -27,9 +27,7 @@ def facts(db: Connection, account: Account, contact: Contact, wish: Wish) -> Fac
             f"`tidegate packages publish {wish.package}` first."
         )
     who = {"c": account.name, "contact": contact.key}
-    customers = tuple(
-        Customer(row.id, row.name or "", row.email or "", row.currency) for row in db.execute(_CUSTOMERS, who)
-    )
+    customers = customers_of(db, account, contact)
     if lookups.forgotten(db, account.name, [one.id for one in customers]):
         raise SaleRefused(problem=f"{contact.ref} was forgotten: nothing is sent of it any more.")
     if not customers and accounts.named(db, account.name).complete_as_of is None:
@@ -48,6 +46,12 @@ def facts(db: Connection, account: Account, contact: Contact, wish: Wish) -> Fac
         making_of(db, account, contact),
         _promotion_code(db, account, wish.promotion_code),
     )
+
+
+def customers_of(db: Connection, account: Account, contact: Contact) -> tuple[Customer, ...]:
+    """The contact's customers that are not deleted, the oldest first."""
+    rows = db.execute(_CUSTOMERS, {"c": account.name, "contact": contact.key})
+    return tuple(Customer(row.id, row.name or "", row.email or "", row.currency) for row in rows)
 
 
 def making_of(db: Connection, account: Account, contact: Contact) -> dict[str, Any]:
