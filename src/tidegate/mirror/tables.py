@@ -93,7 +93,7 @@ def _found_by(resource: Resource) -> list[Index]:
     """Finds what rows of a warehouse are matched with (`lookups.find`): by a metadata key, whichever it is, and
     customers by an e-mail address in any case of its letters.
     """
-    said = literal_column("(data -> 'metadata')").label("said")
+    said = literal_column("(data -> 'metadata')", JSONB()).label("said")
     by_metadata = Index(
         f"{resource.table}_metadata",
         said,
