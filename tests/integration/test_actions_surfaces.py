@@ -158,6 +158,7 @@ ACTION = {
 }
 
 
+@pytest.mark.wide
 def test_actions_are_written_switched_and_looked_at_alike(people: Acting, surfaces: Surfaces) -> None:
     made = surfaces("PUT", "/api/actions/won", json=ACTION | {"enabled": False})
     assert (made["enabled"], made["since"], made["name"]) == (False, None, "Won")
@@ -198,8 +199,8 @@ def test_the_plan_says_in_words_what_becomes_of_whom(people: Acting, surfaces: S
         f"stages: [{{key: all}}]\nsegments: [{{key: us, when: {MINE}}}]{FILE.replace('customer', 'all')}"
     )
     told = surfaces.cli("config", "plan", str(tmp_path / "f.yaml"), code=1).stdout
-    assert "; 1 contacts move: 1 trial → all" in told
-    assert "; 1 contacts move: 1 come into us" in told
+    assert "1 contacts: stage trial → all" in told
+    assert "1 contacts: segment us entered" in told
     assert "it would have fired 0 times in the last 30 days" in told
 
 

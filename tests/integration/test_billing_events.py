@@ -342,6 +342,7 @@ where i.status <> 'paid' and (e.id like 'billed:%' or e.id like 'purchase:%')"""
     assert unpaid == 0
 
 
+@pytest.mark.wide
 def test_doing_it_again_changes_nothing_and_anew_makes_the_same(company: Live) -> None:
     every = "select to_jsonb(e) - 'recorded_at' as event from billing_events e order by id"
     before = [json.dumps(row["event"]) for row in company.rows(every)]

@@ -155,6 +155,7 @@ def test_what_health_and_alerts_go_by_is_shown_and_set_after_a_look(surfaces: Su
     surfaces("POST", "/api/lifecycle/settings", json={"alerts": []})
 
 
+@pytest.mark.wide
 def test_figures_are_told_alike(surfaces: Surfaces) -> None:
     told = surfaces("GET", "/api/stages/report")
     assert {one["key"]: one["contacts"] for one in told["stages"]}["at_risk"] == 1

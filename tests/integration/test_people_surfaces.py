@@ -96,6 +96,7 @@ def test_the_alert_route_and_digests(surfaces: Surfaces) -> None:
     assert surfaces.cli.json("alerts", "route", "--remove")["destination"] == ""
 
 
+@pytest.mark.wide
 def test_notes_tasks_and_the_timeline(surfaces: Surfaces) -> None:
     note = surfaces("POST", "/api/contacts/acme/notes", 201, json={"text": "by http"})
     told = surfaces.cli.json("contacts", "note", "acme", "by hand")

@@ -21,6 +21,7 @@ def cli(shop: Till, tmp_path: Path) -> Cli:
     return found
 
 
+@pytest.mark.wide
 def test_a_sale_from_the_look_to_the_end(shop: Till, cli: Cli) -> None:
     shop.contact("acme")
     shop.customer("acme")

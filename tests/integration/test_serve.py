@@ -115,6 +115,7 @@ def test_it_ends_with_the_parent_that_gave_it_a_pipe(start: Callable[..., Server
     assert "Ctrl-C" not in "".join(server.said)
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc to find the server's processes")
 def test_an_embedded_database_that_was_killed_is_started_again_and_one_that_was_stopped_is_not() -> None:
     with installed() as one, one.command("serve", "--port", "0", "--no-worker") as process:

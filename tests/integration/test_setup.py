@@ -25,6 +25,7 @@ def set_up(cli: Cli, sandbox: Sandbox, *options: str, key: str = KEY, code: int 
     return cli.json("setup", "--api-key", "-", "--api-base", sandbox.url, *options, stdin=key, code=code)
 
 
+@pytest.mark.wide
 def test_everything_is_set_up_when_all_is_agreed_to(cli: Cli, make_sandbox: Make, tmp_path: Path) -> None:
     sandbox, file = make_sandbox(customers=20, months=3), tmp_path / "tidegate.yaml"
     said = ("--set", "metadata_keys=workspace_id", "--set", "create_missing=true", "--write", str(file))

@@ -51,6 +51,7 @@ def test_rows_are_planned_sent_once_and_changed_field_by_field(warehouse: Wareho
     assert warehouse.rows("select count(*) from tidegate.requests where state = 'done'") == [(4,)]
 
 
+@pytest.mark.wide
 def test_taking_over_what_stripe_has_stops_no_first_run_whose_plan_was_looked_at(warehouse: Warehouse) -> None:
     with warehouse.hub.stripe_writing(warehouse.account) as api:
         for number, email in enumerate(("uni@new.example", "ada@new.example", "late@new.example")):

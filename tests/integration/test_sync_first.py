@@ -74,6 +74,7 @@ where kind = 'import'""")
         empty.plan()
 
 
+@pytest.mark.wide
 def test_a_part_that_sends_more_than_a_few_wants_the_plan_as_well(desk: Desk) -> None:
     people(desk, "many", 101)
     with pytest.raises(SyncStopped, match="up to 100 rows with --limit"):

@@ -95,6 +95,7 @@ def test_rows_wait_for_what_they_name_and_pass_once_it_is_there(desk: Desk) -> N
     assert moved(desk, "quotes") == {"customers with sync people 1"}
 
 
+@pytest.mark.wide
 def test_a_customer_is_named_by_an_id_of_ones_own_also_an_old_one(desk: Desk) -> None:
     made = [desk.v1.customers.create({"email": f"own{n}@links.example"}).id for n in range(3)]
     desk.learn()

@@ -33,6 +33,7 @@ def anew(desk: Desk, key: str) -> dict[str, int]:
     return {kind: count for kind, count in desk.plan(key)["counts"].items() if count}
 
 
+@pytest.mark.wide
 def test_the_mark_is_written_as_it_is_looked_for_and_follows_its_row(desk: Desk) -> None:
     row = {"id": "1", "mark": "old  ", "name": "Ada"}
     desk.table("marks", row)

@@ -98,6 +98,7 @@ def test_a_sync_is_made_planned_run_and_looked_at(desk: Desk) -> None:
     assert desk("GET", "/api/syncs")["syncs"][0]["last"]["state"] == "done"
 
 
+@pytest.mark.wide
 def test_what_is_wrong_is_a_problem_document(desk: Desk) -> None:
     desk.define()
     for method, path, said, status, kind in [

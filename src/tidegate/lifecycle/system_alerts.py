@@ -45,6 +45,7 @@ NAMES: Mapping[str, str] = {
     "destination_failing": "A destination takes nothing",
     "dead_letters": "A destination refused messages for good",
     "deliveries_late": "Deliveries wait for more than 15 minutes",
+    "action_unusable": "An action cannot do what it says",
     "disk_low": "The disk is nearly full",
 }
 """The rules, by the code under which `tidegate status` shows the same."""

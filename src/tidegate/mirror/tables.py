@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     func,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -92,9 +93,15 @@ def _found_by(resource: Resource) -> list[Index]:
     """Finds what rows of a warehouse are matched with (`lookups.find`): by a metadata key, whichever it is, and
     customers by an e-mail address in any case of its letters.
     """
-    metadata_of = text("(data -> 'metadata') jsonb_path_ops")
-    some = text("data -> 'metadata' <> '{}'")
-    found = [Index(f"{resource.table}_metadata", metadata_of, postgresql_using="gin", postgresql_where=some)]
+    said = literal_column("(data -> 'metadata')", JSONB()).label("said")
+    by_metadata = Index(
+        f"{resource.table}_metadata",
+        said,
+        postgresql_using="gin",
+        postgresql_ops={"said": "jsonb_path_ops"},
+        postgresql_where=text("data -> 'metadata' <> '{}'"),
+    )
+    found = [by_metadata]
     if resource.name == "customers":
         found.append(Index(f"{resource.table}_email_folded", "connection", text("lower(email)")))
     return found
