@@ -235,3 +235,16 @@ def test_a_route_names_a_destination_that_there_is_and_keeps_it(told: Told) -> N
         pytest.raises(LifecycleInvalid, match="the default route, the owner ada; name another"),
     ):
         destinations.remove(db, "ops", "ada")
+
+
+def test_who_changes_again_while_it_waits_is_looked_at_again(told: Told) -> None:
+    key = told.people.add()
+    told.people.pass_()
+    with told.hub.engine.begin() as db:
+        due.note(db, [key])
+    with told.hub.engine.begin() as changing:
+        due.note(changing, [key])
+        with told.hub.engine.begin() as looking:
+            assert due.take(looking, 10) == [], "what changed cannot be seen yet"
+    with told.hub.engine.begin() as db:
+        assert due.take(db, 10) == [key]

@@ -15,7 +15,7 @@ def note(db: Connection, contacts: Sequence[int]) -> None:
 
 
 def note_all(db: Connection) -> int:
-    """Queues every contact; returns how many were not queued yet."""
+    """Queues every contact; returns how many there are."""
     return db.execute(_NOTE_ALL).rowcount
 
 
@@ -57,17 +57,18 @@ def settle_history(db: Connection, as_of: datetime) -> None:
 
 _IS_HISTORY = "coalesce(current_setting('tidegate.history', true), '') = 'on'"
 
+# Somebody who waits already is written again: the row is locked until what changed can be seen, so that nobody takes it
+# off before and looks at what was.
 _NOTE = text(f"""
-with news as (
-  update tidegate.lifecycle_due set history = false
-  where contact = any(cast(:contacts as bigint[])) and history and not {_IS_HISTORY})
-insert into tidegate.lifecycle_due (contact, history)
+insert into tidegate.lifecycle_due as due (contact, history)
 select distinct unnest(cast(:contacts as bigint[])) as contact, {_IS_HISTORY}
-order by contact on conflict do nothing""")
+order by contact
+on conflict (contact) do update set history = due.history and excluded.history""")
 
 _NOTE_ALL = text("""
-insert into tidegate.lifecycle_due (contact) select key from tidegate.contacts where merged_into is null order by key
-on conflict do nothing""")
+insert into tidegate.lifecycle_due as due (contact)
+select key from tidegate.contacts where merged_into is null order by key
+on conflict (contact) do update set history = due.history""")
 
 _NOTE_USED = text("""
 with used as (
@@ -75,7 +76,7 @@ with used as (
   where id > coalesce((select last_debit from tidegate.lifecycle_state), 0)),
 noted as (
   insert into tidegate.lifecycle_due as due (contact) select distinct contact from used order by contact
-  on conflict (contact) do update set history = false where due.history)
+  on conflict (contact) do update set history = false)
 insert into tidegate.lifecycle_state (last_debit) select max(id) from used having count(*) > 0
 on conflict (alone) do update set last_debit = excluded.last_debit""")
 
