@@ -48,13 +48,11 @@ def find(
     """
     if not values:
         return {}
-    value = "lower(wanted.value)" if way == "email" else "wanted.value"
-    objects = _MARKED if way == "metadata" else f"join stripe.{{resource}} o on {BY[way]} = {value}"
+    by, value = BY[way], "lower(wanted.value)" if way == "email" else "wanted.value"
     sql = f"""
 select wanted.value, array_agg(o.id order by o.created, o.id) as ids, {ENDED.get(resource, "false")} as ended
 from unnest(cast(:values as text[])) as wanted(value)
-{objects.format(resource=resource)}
-where o.connection = :connection and o.deleted_at is null
+join stripe.{resource} o on o.connection = :connection and o.deleted_at is null and {by} = {value}
 group by 1, 3"""
     said = {"connection": connection, "name": name, "values": sorted(values)}
     found: dict[str, tuple[bool, tuple[str, ...]]] = {}
@@ -62,13 +60,6 @@ group by 1, 3"""
         if row.value not in found or found[row.value][0] > row.ended:
             found[row.value] = (row.ended, tuple(row.ids))
     return {value: ids for value, (_, ids) in found.items()}
-
-
-# By the index of metadata (`tables.STRIPE_TABLES`). Taken by itself, for the planner knows little of what it holds, and
-# would rather read a connection's objects for every value.
-_MARKED = """cross join lateral (
-  select * from stripe.{resource} m where m.data -> 'metadata' <> '{{}}'
-    and m.data -> 'metadata' @> jsonb_build_object(cast(:name as text), wanted.value) offset 0) o"""
 
 
 def bodies(db: Connection, connection: str, resource: str, ids: Sequence[str]) -> dict[str, Object]:

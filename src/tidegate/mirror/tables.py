@@ -19,7 +19,6 @@ from sqlalchemy import (
     Table,
     Text,
     func,
-    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -90,21 +89,12 @@ def _changes(resource: Resource) -> Index:
 
 
 def _found_by(resource: Resource) -> list[Index]:
-    """Finds what rows of a warehouse are matched with (`lookups.find`): by a metadata key, whichever it is, and
-    customers by an e-mail address in any case of its letters.
+    """Finds customers by an e-mail address in any case of its letters (`lookups.find`). What is matched by metadata is
+    read once for all values: an index of every key costs every import and webhook more than it saves a plan.
     """
-    said = literal_column("(data -> 'metadata')", JSONB()).label("said")
-    by_metadata = Index(
-        f"{resource.table}_metadata",
-        said,
-        postgresql_using="gin",
-        postgresql_ops={"said": "jsonb_path_ops"},
-        postgresql_where=text("data -> 'metadata' <> '{}'"),
-    )
-    found = [by_metadata]
-    if resource.name == "customers":
-        found.append(Index(f"{resource.table}_email_folded", "connection", text("lower(email)")))
-    return found
+    if resource.name != "customers":
+        return []
+    return [Index(f"{resource.table}_email_folded", "connection", text("lower(email)"))]
 
 
 STRIPE_TABLES: dict[str, Table] = {name: _table(resource) for name, resource in RESOURCES.items()}
