@@ -60,10 +60,12 @@ def _month(hub: "Hub", account: "Account", simulated: "Simulated") -> int:
     """Lets the month pass and all that came of it be handled by the worker; returns how many events it made."""
     from tidegate.workflows.demo import wait, wait_for_deliveries, wait_for_drain
     from tidegate.workflows.demo_contacts import refreshed
+    from tidegate.workflows.refresh import refresh_changed
 
     events = simulated.advance(MONTH)
     wait_for_deliveries(simulated, WITHIN)
     wait_for_drain(hub.engine, account.name, WITHIN)
+    refresh_changed(hub.engine, account)  # beside the worker, which waits whether more events come
     wait(lambda: refreshed(hub.engine, account), WITHIN, lambda: "changed customers still wait for their refresh")
     return events
 

@@ -11,8 +11,9 @@ from tidegate.lifecycle import listing, report, rulebook
 from tidegate.lifecycle.alerts import STANDING
 from tidegate.workflows import demo_actions, lifecycle
 from tidegate.workflows.demo import Simulated
-from tidegate.workflows.doorbell import Doorbell
+from tidegate.workflows.doorbell import PROMPT, Doorbell
 
+TASK = "keep_lifecycle"
 HELD = 86_400
 """Seconds for which no worker looks at the lifecycle: its clock is the machine's, the company's is another."""
 _TICK = timedelta(microseconds=1)
@@ -30,7 +31,7 @@ def begin(engine: Engine, simulated: Simulated, destination: str) -> Looked:
     """Looks at everybody for the first time, and switches the offered actions on for what happens from then on; they
     are sent to the destination. Workers leave the lifecycle alone until `release`.
     """
-    Doorbell(engine).ring("keep_lifecycle", connection="", delay=HELD)
+    _hold(engine)
     at = now(simulated)
     kept = lifecycle.keep(engine, as_of=at)
     demo_actions.begin(engine, destination, as_of=at)
@@ -45,10 +46,22 @@ def look(engine: Engine, simulated: Simulated) -> Looked:
     return Looked(at, kept)
 
 
+def _hold(engine: Engine) -> None:
+    """Queues the look that workers take every minute for tomorrow: while one waits there is no other."""
+    from procrastinate import App, SyncPsycopgConnector
+
+    with engine.begin() as db:
+        connection = db.connection.driver_connection
+        task = App(connector=SyncPsycopgConnector()).configure_task(
+            TASK, queue=PROMPT, queueing_lock=TASK, schedule_in={"seconds": HELD}, connection=connection
+        )
+        task.defer(timestamp=0)
+
+
 def release(engine: Engine) -> None:
     """Lets workers look at the lifecycle from now on."""
     with engine.begin() as db:
-        db.execute(_RELEASE)
+        db.execute(_RELEASE, {"task": TASK})
 
 
 def now(simulated: Simulated) -> datetime:
@@ -59,8 +72,8 @@ def now(simulated: Simulated) -> datetime:
 def standing(engine: Engine, account: Account, at: datetime) -> dict[str, Any]:
     """{at, stages, segments, health, bands, alerts, actions}, as of the last look, which was `at`.
 
-    Stages are those of `lifecycle.report.stages`; segments {name, contacts}; bands {band, contacts}; `alerts` that stand
-    {rule, name, alerts}, `actions` {key, name, fired}; both the most first.
+    Stages are those of `lifecycle.report.stages`; segments {name, contacts}; bands {band, contacts}; `alerts` that
+    stand {rule, name, alerts}, the most first; `actions`: how often each fired, by key.
     """
     with engine.connect() as db:
         rules = rulebook.load(db)
@@ -78,17 +91,17 @@ def standing(engine: Engine, account: Account, at: datetime) -> dict[str, Any]:
 
 
 def moved(engine: Engine, account: Account, after: datetime, until: datetime) -> dict[str, Any]:
-    """{moves, moved, new}: who went from stage to stage after an instant and up to another, {from, to, contacts} by
-    the stages' names; how many they are, and how many contacts came.
+    """{moves, moved, new}: who went from stage to stage after an instant and up to another, {from, to, contacts, share}
+    by the stages' names; how many they are, and how many contacts came.
     """
     since, end = after + _TICK, until + _TICK
     with engine.connect() as db:
         rules = rulebook.load(db)
         names = {rule.key: rule.name for rule in rules.stages}
         moves = report.stages(db, account.livemode, rules.stages, since, end)["moves"]
-        shown = [{"from": names[one["from"]], "to": names[one["to"]], "contacts": one["contacts"]} for one in moves]
         new = db.scalar(_NEW, {"since": since, "until": end})
-    return {"moves": shown, "moved": sum(one["contacts"] for one in shown), "new": new}
+    shown = [one | {"from": names[one["from"]], "to": names[one["to"]]} for one in moves]
+    return {"moves": shown, "moved": sum(one["contacts"] for one in moves), "new": new}
 
 
 def _part(one: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -103,7 +116,7 @@ def _alerts(db: Connection) -> list[dict[str, Any]]:
 
 _RELEASE = text("""
 update tidegate.procrastinate_jobs set scheduled_at = null
-where queueing_lock = 'keep_lifecycle' and status = 'todo'""")
+where queueing_lock = :task and status = 'todo'""")
 
 _STANDING = text("""
 select rule, count(*) as alerts from tidegate.alerts

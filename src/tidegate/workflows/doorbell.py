@@ -54,7 +54,6 @@ BELLS: dict[str, Bell] = {
     # One process has enough places for all destinations, each of which is sent many requests at a time.
     "deliver": Bell(FETCH, "deliver", lock="deliver"),
     "deliver_again": Bell(FETCH, "deliver_again", lock="deliver", priority=-1),
-    "keep_lifecycle": Bell(PROMPT, "keep_lifecycle"),
     "fan_out": Bell(FETCH, "fan_out:{connection}", lock="fan_out:{connection}"),
 }
 

@@ -298,9 +298,9 @@ def forget_old(context: TaskContext, timestamp: int) -> dict[str, int]:
     return retention.forget_old(context.engine, context.retention, stop=context.stop)
 
 
-def keep_lifecycle(context: TaskContext, timestamp: int = 0, connection: str = "") -> dict[str, int] | None:
-    """Brings stages, segments, health and alerts up to what changed, and to the time, of all connections; when it
-    was due makes no difference.
+def keep_lifecycle(context: TaskContext, timestamp: int) -> dict[str, int] | None:
+    """Brings stages, segments, health and alerts up to what changed, and to the time; when it was due makes no
+    difference.
     """
     kept = lifecycle.keep_due(context.engine, stop=context.stop)
     if kept is None:
