@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support import databases
@@ -63,8 +65,8 @@ def test_the_demo_proves_the_copy_equal_twice_and_leaves_nothing_running(home: P
     result = json.loads(out)
     assert result["equal"] is True
     assert [one["step"] for one in result["steps"]] == [
-        "database", "sandbox", "connect", "import", "contacts", "catalog", "serve", "webhooks", "drain", "sweep",
-        "compare", "refresh", "revenue", "sync", "deliver",
+        "database", "sandbox", "connect", "import", "contacts", "catalog", "lifecycle", "serve", "webhooks", "drain",
+        "sweep", "compare", "refresh", "revenue", "sync", "stages", "month", "deliver",
     ]  # fmt: skip
     known = result["contacts"]
     assert known["contacts"] > 0
@@ -90,7 +92,8 @@ def test_the_demo_proves_the_copy_equal_twice_and_leaves_nothing_running(home: P
     sent = result["delivery"]
     assert sent["received"] == sent["delivered"] > 10
     assert (sent["waiting"], sent["dead"], sent["twice"]) == (0, 0, 0)
-    assert {"Subscription Billed", "contact.updated"} <= sent["by_type"].keys()
+    assert {"Subscription Billed", "contact.updated", "stage.changed", "alert.opened"} <= sent["by_type"].keys()
+    _moved_in_a_month(result["lifecycle"], sent["by_type"])
     assert result["events"] > 0
     assert result["webhooks"]["failed"] == 0
     assert sum(result["inbox"].values()) >= result["events"]  # a tick may have read earlier ones from /v1/events
@@ -109,8 +112,32 @@ def test_the_demo_proves_the_copy_equal_twice_and_leaves_nothing_running(home: P
     assert "3 of " in again
     assert " rows of the warehouse could not be written" in again
     assert "it has 501 characters, and Stripe takes 500" in again
+    assert "Lifecycle on 2026-09-11, and 30 days later:" in again
+    assert re.search(r"^[1-9]\d* contacts moved: \d+ \w.* → \w.*; \d+ are new\.$", again, re.MULTILINE)
+    assert re.search(r"^[1-9]\d* alerts opened, \d+ resolved\. Portfolio health: ", again, re.MULTILINE)
+    assert re.search(r"^Actions fired ([1-9]\d*) times; the receiver has \1 of them: \d", again, re.MULTILINE)
     if Path("/proc").exists():
         assert alive(home) == []
+
+
+def _moved_in_a_month(found: dict[str, Any], sent: dict[str, int]) -> None:
+    before, after = found["before"], found["after"]
+    assert (before["at"][:10], after["at"][:10]) == ("2026-09-11", "2026-10-11")
+    counts = [{one["name"]: one["contacts"] for one in when["stages"]} for when in (before, after)]
+    for stage in counts[0]:  # what moved, and who is new, is the whole difference
+        came = sum(one["contacts"] for one in found["moves"] if one["to"] == stage)
+        left = sum(one["contacts"] for one in found["moves"] if one["from"] == stage)
+        assert counts[1][stage] - counts[0][stage] - came + left >= 0, stage
+    assert sum(counts[1].values()) - sum(counts[0].values()) == found["new"]
+    assert found["moved"] == sum(one["contacts"] for one in found["moves"]) > 0
+    alerts = [sum(one["alerts"] for one in when["alerts"]) for when in (before, after)]
+    assert alerts[1] - alerts[0] == found["opened"] - found["resolved"]
+    assert min(found["opened"], found["resolved"]) > 0
+    assert {one["band"] for one in after["bands"]} <= {"good", "fair", "poor", "unknown"}
+    assert 0 < after["health"] <= 100
+    assert sum(found["received"].values()) == found["fired"] > 0  # nobody is told twice, and none is lost
+    assert sum(after["actions"].values()) == sent["action.fired"]
+    assert sum(after["actions"].values()) - sum(before["actions"].values()) == found["fired"]
 
 
 @pytest.mark.wide

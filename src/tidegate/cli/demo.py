@@ -53,6 +53,7 @@ def demo(
     from tidegate.cli.demo_contacts import known, understood
     from tidegate.cli.demo_delivery import sent
     from tidegate.cli.demo_home import prepared
+    from tidegate.cli.demo_lifecycle import lived, placed
     from tidegate.cli.demo_outbound import written
     from tidegate.cli.demo_revenue import held
     from tidegate.cli.hub import configured
@@ -60,6 +61,7 @@ def demo(
     from tidegate.store.embedded import exit_on_signals
     from tidegate.wiring import open_hub
     from tidegate.workflows.demo_delivery import begin, receiving
+    from tidegate.workflows.demo_lifecycle import release
 
     config = configured()
     exit_on_signals()
@@ -76,6 +78,7 @@ def demo(
         accepted = understood(hub, account, steps)
         receiver = running.enter_context(receiving())
         begin(hub.engine, hub.vault, receiver)
+        placed(hub, simulated, steps)
         server, address = running.enter_context(_served(place, serve))
         steps.done("serve", f"web process and worker at {address}")
         found = _lived(hub, account, simulated, f"{address}/api/webhooks/stripe/{NAME}", secret, steps)
@@ -84,10 +87,12 @@ def demo(
         result["contacts"] = known(hub, account, accepted, steps)
         result["revenue"] = held(hub, account, simulated, steps)
         result["sync"] = written(hub, account, steps)
+        result["lifecycle"] = lived(hub, account, simulated, receiver, steps)
         result["delivery"] = sent(hub, receiver, steps, WITHIN)
         where = {"home": str(place.settings.home), "address": address}
         _tell(where | result | {"steps": steps.ended}, steps.seconds, as_json)
         if serve:
+            release(hub.engine)
             _stay(server, address)
     if not result["equal"] or result["revenue"]["wrong"]:
         raise typer.Exit(1)
@@ -232,6 +237,7 @@ def _tell(document: dict[str, Any], seconds: float, as_json: bool) -> None:
     from tidegate.cli.audit import print_findings
     from tidegate.cli.demo_contacts import tell
     from tidegate.cli.demo_delivery import tell as tell_delivery
+    from tidegate.cli.demo_lifecycle import tell as tell_lifecycle
     from tidegate.cli.demo_outbound import tell as tell_sync
     from tidegate.cli.demo_revenue import tell as tell_revenue
 
@@ -255,6 +261,7 @@ def _tell(document: dict[str, Any], seconds: float, as_json: bool) -> None:
     tell_revenue(document["revenue"])
     tell_sync(document["sync"])
     tell_delivery(document["delivery"])
+    tell_lifecycle(document["lifecycle"])
     verdict = "EQUAL to" if document["equal"] else "DIFFERENT from"
     show.line(f"The copy is {verdict} the original ({show.duration(seconds)} in all).")
 

@@ -45,6 +45,10 @@ class Simulated:
         """Moves the clock by days, one after the other; returns how many events that made."""
         return sum(int(self._ask("POST", "/__clock", {"advance_seconds": DAY})["events"]) for _ in range(days))
 
+    def now(self) -> int:
+        """Where the clock stands, UTC epoch seconds."""
+        return int(self._ask("GET", "/__clock")["now"])
+
     def truth(self) -> dict[str, int]:
         """Live objects per table that a complete mirror must have."""
         return self._ask("GET", "/__truth")["counts"]

@@ -41,6 +41,12 @@ class Receiver:
             named = Counter(str(one["data"].get("name") or one["type"]) for one in self.events.values())
         return dict(sorted(named.items()))
 
+    def by_action(self) -> dict[str, int]:
+        """How many messages of each action."""
+        with self.lock:
+            fired = Counter(one["data"]["action"] for one in self.events.values() if one["type"] == "action.fired")
+        return dict(sorted(fired.items()))
+
 
 @contextmanager
 def receiving() -> Generator[Receiver]:
@@ -73,11 +79,11 @@ def receiving() -> Generator[Receiver]:
 
 
 def begin(engine: Engine, vault: Vault, receiver: Receiver) -> None:
-    """Sends billing events, and what changes of contacts, to the receiver from now on."""
+    """Sends billing events, moves between stages, alerts, and what changes of contacts, to the receiver from now on."""
     said: dict[str, Any] = {
         "url": receiver.url,
         "secrets": [destinations.made_secret()],
-        "events": ["billing_event.*"],
+        "events": ["billing_event.*", "stage.changed", "alert.*"],
         "properties": ["name", "mrr", "status", "renews_at"],
         "allow_private": True,
     }

@@ -1,0 +1,132 @@
+"""The demo's part on the lifecycle: how contacts stand, a month of the simulated company, and what it moved."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tidegate.cli.steps import Steps
+    from tidegate.connections.accounts import Account
+    from tidegate.wiring import Hub
+    from tidegate.workflows.demo import Simulated
+    from tidegate.workflows.demo_delivery import Receiver
+
+MONTH = 30
+"""Days for which the company lives on once more."""
+WITHIN = 90.0
+"""Seconds for a step that waits for the worker."""
+
+
+def placed(hub: "Hub", simulated: "Simulated", steps: "Steps") -> None:
+    """Everybody placed for the first time, which nobody is told of, and the offered actions switched on."""
+    from tidegate.workflows import demo_lifecycle
+    from tidegate.workflows.demo_delivery import KEY
+
+    kept = demo_lifecycle.begin(hub.engine, simulated, KEY).kept
+    steps.done("lifecycle", f"{kept.moved:,} contacts placed, {kept.opened:,} alerts of their past, nobody told of it")
+
+
+def lived(
+    hub: "Hub", account: "Account", simulated: "Simulated", receiver: "Receiver", steps: "Steps"
+) -> dict[str, Any]:
+    """How contacts stand, and what a month moves of that: {before, after, moves, moved, new, opened, resolved, fired,
+    received, events}. `received`: messages of actions that came to the receiver in that month, by action.
+    """
+    from tidegate.workflows import demo_lifecycle
+    from tidegate.workflows.demo_delivery import wait_until_sent
+
+    first = demo_lifecycle.look(hub.engine, simulated)
+    wait_until_sent(hub.engine, receiver, WITHIN)
+    before, came = demo_lifecycle.standing(hub.engine, account, first.at), receiver.by_action()
+    stages = ", ".join(f"{one['contacts']:,} {one['name']}" for one in before["stages"] if one["contacts"])
+    steps.done("stages", f"{stages}; {_total(before['alerts'], 'alerts'):,} alerts open")
+    events = _month(hub, account, simulated)
+    second = demo_lifecycle.look(hub.engine, simulated)
+    wait_until_sent(hub.engine, receiver, WITHIN)
+    found = demo_lifecycle.moved(hub.engine, account, first.at, second.at)
+    received = {name: count - came.get(name, 0) for name, count in receiver.by_action().items()}
+    kept = second.kept
+    steps.done("month", f"{events:,} events of {MONTH} days; {found['moved']:,} contacts moved, {kept.fired:,} actions")
+    return found | {
+        "before": before,
+        "after": demo_lifecycle.standing(hub.engine, account, second.at),
+        "opened": kept.opened,
+        "resolved": kept.resolved,
+        "fired": kept.fired,
+        "received": {name: count for name, count in received.items() if count},
+        "events": events,
+    }
+
+
+def _month(hub: "Hub", account: "Account", simulated: "Simulated") -> int:
+    """Lets the month pass and all that came of it be handled by the worker; returns how many events it made."""
+    from tidegate.workflows.demo import wait, wait_for_deliveries, wait_for_drain
+    from tidegate.workflows.demo_contacts import refreshed
+    from tidegate.workflows.refresh import refresh_changed
+
+    events = simulated.advance(MONTH)
+    wait_for_deliveries(simulated, WITHIN)
+    wait_for_drain(hub.engine, account.name, WITHIN)
+    refresh_changed(hub.engine, account)  # beside the worker, which waits whether more events come
+    wait(lambda: refreshed(hub.engine, account), WITHIN, lambda: "changed customers still wait for their refresh")
+    return events
+
+
+def tell(lifecycle: dict[str, Any]) -> None:
+    """Stages, segments, health and alerts before and after the month, and what moved."""
+    from tidegate.cli import show
+
+    before, after = lifecycle["before"], lifecycle["after"]
+    show.line()
+    show.line(f"Lifecycle on {before['at'][:10]}, and {MONTH} days later:")
+    show.table(
+        ["stage", "contacts", "MRR", "then", "MRR then"],
+        [
+            (one["name"], one["contacts"], _money(one["mrr"]), then["contacts"], _money(then["mrr"]))
+            for one, then in zip(before["stages"], after["stages"], strict=True)
+        ],
+    )
+    for title, part, name, count in _COUNTED:
+        show.line()
+        show.table([title, count, "then"], _beside(before[part], after[part], name, count))
+    show.line()
+    for line in summary(lifecycle):
+        show.line(line)
+
+
+def summary(lifecycle: dict[str, Any]) -> list[str]:
+    """What the month moved, in words."""
+    moves = ", ".join(f"{one['contacts']:,} {one['from']} → {one['to']}" for one in lifecycle["moves"])
+    sent = ", ".join(f"{count:,} {name}" for name, count in lifecycle["received"].items())
+    health = [lifecycle[when]["health"] for when in ("before", "after")]
+    shown = " → ".join("unknown" if one is None else f"{one:.1f}" for one in health)
+    return [
+        f"{lifecycle['moved']:,} contacts moved" + (f": {moves}" if moves else "") + f"; {lifecycle['new']:,} are new.",
+        f"{lifecycle['opened']:,} alerts opened, {lifecycle['resolved']:,} resolved. Portfolio health: {shown}.",
+        f"Actions fired {lifecycle['fired']:,} times; the receiver has {sum(lifecycle['received'].values()):,} of them"
+        + (f": {sent}." if sent else "."),
+    ]
+
+
+_COUNTED = (
+    ("segment", "segments", "name", "contacts"),
+    ("health", "bands", "band", "contacts"),
+    ("open alerts", "alerts", "name", "alerts"),
+)
+"""Tables: title, part of what stands, the column that names, the one that counts."""
+
+
+def _beside(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], name: str, count: str
+) -> list[tuple[str, int, int]]:
+    then = {one[name]: one[count] for one in after}
+    first = {one[name]: one[count] for one in before}
+    return [(one, first.get(one, 0), then.get(one, 0)) for one in first | then]
+
+
+def _total(counted: list[dict[str, Any]], count: str) -> int:
+    return sum(one[count] for one in counted)
+
+
+def _money(amounts: list[dict[str, Any]]) -> str:
+    from tidegate.money import shown
+
+    return ", ".join(shown(one["mrr"], one["currency"]) for one in amounts) or "–"
