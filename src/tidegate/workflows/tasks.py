@@ -48,7 +48,7 @@ FLOOD = 30
 """Events handled in one go from which on more are likely to follow: the refresh behind them waits `LULL` seconds, so
 that it takes many customers at once, and one that changes again only once.
 """
-LULL = 2
+LULL = 5
 TICK = 60
 """Seconds between looks at everything; what is due before the next one is rung for."""
 CROWD = 150
