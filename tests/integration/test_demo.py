@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from tests.support import databases
 
-SMALL = ("--customers", "20", "--months", "2")
+SMALL = ("--customers", "60", "--months", "2")
 
 
 @pytest.fixture
