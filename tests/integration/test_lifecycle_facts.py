@@ -91,6 +91,27 @@ def test_failed_payments_are_told_with_why_and_since_when(shop: Shop) -> None:
     assert found["stage"] == "at_risk"
 
 
+def test_a_bank_debit_that_is_under_way_has_not_failed(shop: Shop) -> None:
+    bill = invoice(
+        "in_1", created=AT - DAY, attempt_count=1, amount_remaining=1900, status="open", customer="cus_1",
+        currency="usd", subscription="sub_1", status_transitions={"finalized_at": AT - DAY},
+    )  # fmt: skip
+    debit = charge("ch_1", AT - DAY, "") | {"invoice": "in_1", "failure_code": None, "outcome": None}
+    shop.has(sub(status="active", latest_invoice="in_1"), bill, debit | {"status": "pending"})
+    found = facts(shop)
+    assert (found["failing_invoice"], found["failed_attempts"], found["open_invoices"]) == (None, 0, 1)
+    shop.has(debit | {"status": "failed", "failure_code": "insufficient_funds"}, at=200)
+    found = facts(shop)
+    assert (found["failing_invoice"], found["failed_attempts"]) == ("in_1", 1)
+
+
+def test_the_card_of_whoever_pays_by_invoice_is_no_matter(shop: Shop) -> None:
+    terms = {"collection_method": "send_invoice", "days_until_due": 30}
+    shop.has(sub(default_payment_method="pm_1", **terms), card("pm_1", 3, 2026))
+    found = facts(shop)
+    assert (found["card_expires_at"], found["stage"]) == (None, "customer")
+
+
 def test_a_card_that_expires_is_no_matter_while_another_lasts(shop: Shop) -> None:
     shop.has(sub(default_payment_method="pm_1"), card("pm_1", 3, 2026))
     found = facts(shop)

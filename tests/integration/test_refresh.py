@@ -318,8 +318,11 @@ def test_an_override_expires_by_itself_and_is_told(shop: Shop) -> None:
         refreshing.refresh_contacts(db, [key])
     assert shop.answer("acme", "sso", ends - timedelta(milliseconds=1))["granted"]
     assert not shop.answer("acme", "sso", ends)["granted"]
+    with shop.engine.begin() as db:
+        db.execute(text("delete from tidegate.lifecycle_due"))
     while not refreshing.refresh_due(shop.engine):
         assert datetime.now(UTC) < ends + timedelta(seconds=30)
+    assert shop.rows("select contact from tidegate.lifecycle_due") == [(key,)], "stages may ask for packages"
     told = shop.rows("select type from tidegate.outbox order by id")
     assert told == [("entitlement.granted",), ("entitlement.revoked",)]
 

@@ -57,6 +57,8 @@ class Kept:
 def keep(db: Connection, rules: Sequence[AlertRule], as_of: datetime, untold: Collection[int] = ()) -> Kept:
     """Opens and resolves alerts of all contacts; each is told where it is routed (`routes`), in this transaction.
     `untold`: contacts (internal keys) that came only now, or were imported, with a past that nobody is told of.
+
+    What was resolved by an import or by other rules opens again when it is so again; what the facts resolved is over.
     """
     kept = Kept(woken=wake(db, as_of))
     for rule in rules:
@@ -78,7 +80,8 @@ select n.contact, n.occurrence from (
   select c.key as contact, coalesce({rule.occurrence}, '') as occurrence {CONTACTS} and c.key > :after and {made.sql}) n
 where not exists (
   select from tidegate.alerts a
-  where a.contact = n.contact and a.rule = :rule and a.occurrence = n.occurrence)
+  where a.contact = n.contact and a.rule = :rule and a.occurrence = n.occurrence
+    and coalesce(a.resolved_because, 'facts') = 'facts')
 order by n.contact limit :limit""")
     values = made.values | {"rule": rule.key, "as_of": as_of, "limit": CHUNK}
     opened, after = 0, 0
@@ -131,15 +134,21 @@ def _open_some(
 
 
 def _resolve(db: Connection, rule: AlertRule, as_of: datetime, untold: Collection[int]) -> int:
-    """What the facts do not say any more, or say of another occurrence."""
+    """What the facts do not say any more, or say of another occurrence. Whoever was told that it opened is told that it
+    is over, whatever it is over by.
+    """
     made = compiled(condition(rule))
+    everybody = untold is EVERYBODY
     rows = db.execute(
         text(f"""
-update tidegate.alerts a set state = 'resolved', changed_at = :as_of, changed_by = '', snoozed_until = null
+update tidegate.alerts a set state = 'resolved', changed_at = :as_of, changed_by = '', snoozed_until = null,
+  resolved_because = case when :everybody then 'rules' when a.contact = any(cast(:untold as bigint[])) then 'begin'
+    else 'facts' end
 where a.rule = :rule and a.state not in ('dismissed', 'resolved') and not exists (
   select {CONTACTS} and c.key = a.contact and {made.sql} and coalesce({rule.occurrence}, '') = a.occurrence)
-returning a.id, a.contact, a.occurrence, a.routed_to"""),
-        made.values | {"rule": rule.key, "as_of": as_of},
+returning a.id, a.contact, a.occurrence, a.routed_to, a.history"""),
+        made.values
+        | {"rule": rule.key, "as_of": as_of, "everybody": everybody, "untold": [] if everybody else sorted(untold)},
     ).all()
     tell(
         db,
@@ -151,7 +160,7 @@ returning a.id, a.contact, a.occurrence, a.routed_to"""),
                 route=row.routed_to or None,
             )
             for row in rows
-            if row.contact not in untold
+            if not row.history
         ],
     )
     return len(rows)
@@ -195,7 +204,12 @@ insert into tidegate.alerts (contact, rule, occurrence, state, reasons, opened_a
 select contact, :rule, occurrence, 'open', reasons, :as_of, :as_of, history, routed_to
 from unnest(cast(:contacts as bigint[]), cast(:occurrences as text[]), cast(:reasons as jsonb[]),
   cast(:history as boolean[]), cast(:routes as text[])) as found(contact, occurrence, reasons, history, routed_to)
-order by contact on conflict do nothing returning id, contact""")
+order by contact
+on conflict (contact, rule, occurrence) do update set state = 'open', reasons = excluded.reasons,
+  opened_at = excluded.opened_at, changed_at = excluded.changed_at, changed_by = '', note = '',
+  history = excluded.history, routed_to = excluded.routed_to, resolved_because = null
+  where alerts.resolved_because <> 'facts'
+returning id, contact""")
 
 _MOVE = text("""
 update tidegate.alerts set state = :state, changed_at = :as_of, changed_by = :by,

@@ -127,7 +127,8 @@ def _ids(data: Mapping[str, Any]) -> list[int]:
 
 _WHOSE = """
   c.livemode = :livemode and (cast(:owner as text) is null or c.owner = :owner)
-  and c.merged_into is null and c.forgotten_at is null"""
+  and c.merged_into is null and c.forgotten_at is null
+  and not exists (select from tidegate.suppressed_contacts u where u.contact = c.key)"""
 
 _ALERTS = text(f"""
 with theirs as (

@@ -60,7 +60,7 @@ _SUBSCRIPTIONS = f"""
 theirs as materialized (
   select t.contact, l.connection, l.customer from these t join tidegate.links l on l.contact = t.contact),
 subscribed as materialized (
-  select t.contact, s.connection, s.customer, s.id, s.status, s.currency, s.canceled_at,
+  select t.contact, s.connection, s.customer, s.id, s.status, s.currency, s.canceled_at, s.collection_method,
     coalesce(s.cancellation_feedback, s.cancellation_reason) as reason, s.default_payment_method,
     s.status in ('active', 'past_due', 'trialing') as live,
     case when s.status in ('past_due', 'unpaid') then {OVERDUE_SINCE} end as overdue_since
@@ -104,18 +104,27 @@ packages as (
       where h.contact = t.contact and b.kind = 'base'))
   group by t.contact)"""
 
-_INVOICES = """
+# A bank debit is an attempt from the moment it is asked for; its invoice is open until the bank answers, days later.
+_PENDING = """
+case when v.status = 'open' and v.attempt_count > 0 and exists (
+  select from stripe.charges c
+  where c.connection = v.connection and c.customer = v.customer and c.status = 'pending' and c.deleted_at is null
+    and (c.id = v.charge or c.invoice = v.id or c.payment_intent = v.payment_intent or c.payment_intent in (
+      select p.payment_intent from stripe.invoice_payments p where p.connection = v.connection and p.invoice = v.id)))
+  then 1 else 0 end"""
+
+_INVOICES = f"""
 billed as materialized (
-  select t.contact, v.* from theirs t
+  select t.contact, v.*, v.attempt_count - {_PENDING} as failures from theirs t
   join stripe.invoices v on v.connection = t.connection and v.customer = t.customer and v.deleted_at is null
     and v.status <> 'draft' and v.test_clock is null),
 invoices as (
-  select contact, coalesce(sum(attempt_count) filter (where status = 'open'), 0)::bigint as failed_attempts,
+  select contact, coalesce(sum(failures) filter (where status = 'open'), 0)::bigint as failed_attempts,
     min(next_payment_attempt) filter (where status = 'open') as next_attempt_at,
-    (array_agg(id order by created, id) filter (where status = 'open' and attempt_count > 0))[1] as failing_invoice,
+    (array_agg(id order by created, id) filter (where status = 'open' and failures > 0))[1] as failing_invoice,
     min(due_date) filter (where status = 'open' and collection_method = 'send_invoice') as due_since,
     coalesce(array_agg(coalesce(due_date, finalized_at) order by id) filter (where status = 'open' and (
-      due_date is not null or attempt_count > 0)), '{}') as due_dates,
+      due_date is not null or failures > 0)), '{{}}') as due_dates,
     count(*) filter (where status = 'open') as open_invoices, count(*) filter (where status = 'void') as void_invoices,
     count(*) filter (where status = 'uncollectible') as uncollectible_invoices,
     (array_agg(status order by created desc nulls last, id desc))[1] as latest_invoice_status
@@ -146,7 +155,7 @@ charged as materialized (
   select s.contact, s.connection, s.customer, coalesce(s.default_payment_method, c.default_payment_method) as method
   from subscribed s
   join stripe.customers c on c.connection = s.connection and c.id = s.customer and c.deleted_at is null
-  where s.live),
+  where s.live and s.collection_method is distinct from 'send_invoice'),
 first_card as materialized (
   select distinct on (d.contact) d.contact, d.connection, d.customer, p.id, {_EXPIRES} as expires_at
   from charged d

@@ -212,7 +212,7 @@ judged as (
 fresh as materialized (
   select contact, before, health, round(share, 2) as coverage, parts,
     case when health < :unhealthy then coalesce(unhealthy_since, cast(:as_of as timestamptz))
-      when health < :well then unhealthy_since end as since
+      when health < :well or (health is null and scored) then unhealthy_since end as since
   from judged
   where (health, round(share, 2), parts) is distinct from (before, coverage_before, parts_before)
     or (unhealthy_since is null and health < :unhealthy)

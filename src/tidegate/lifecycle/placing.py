@@ -116,6 +116,11 @@ where before <> stage or segments_before <> segments order by contact limit cast
     ]
 
 
+def begun(db: Connection) -> bool:
+    """Whether anybody was placed yet."""
+    return bool(db.scalar(text("select exists (select from tidegate.contact_lifecycle where stage is not null)")))
+
+
 def place(db: Connection, rules: Rules, as_of: datetime, untold: Collection[int] = ()) -> tuple[int, set[int]]:
     """Brings everybody to where it belongs, because of the facts; returns how many moved, and whom of them (internal
     keys) nobody had placed before. `untold`: those whom an import moves.

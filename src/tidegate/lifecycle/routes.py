@@ -110,7 +110,8 @@ left join tidegate.destinations d on d.key = o.destination and (d.livemode is nu
 left join lateral (
   select e.key from tidegate.alert_route a join tidegate.destinations e on e.key = a.destination
   where e.livemode is null or e.livemode = c.livemode) r on true
-where c.key = any(cast(:contacts as bigint[])) and coalesce(d.key, r.key) is not null""")
+where c.key = any(cast(:contacts as bigint[])) and coalesce(d.key, r.key) is not null
+  and not exists (select from tidegate.suppressed_contacts u where u.contact = c.key)""")
 
 _USERS = text("""
 select 'the default route' from tidegate.alert_route where destination = :destination

@@ -62,7 +62,7 @@ def keep(engine: Engine, *, as_of: datetime | None = None, stop: threading.Event
     with engine.begin() as db:
         rulebook.lock(db)
         at = as_of or now(db)
-        _place(db, at, kept)
+        place(db, at, kept)
         due.note_kept(db, at)
     fired = fire_actions(engine, as_of=as_of, stop=stop)
     kept.fired, kept.held_out = fired.fired, fired.held_out
@@ -76,7 +76,11 @@ def keep_due(engine: Engine, *, stop: threading.Event | None = None) -> Kept | N
     return keep(engine, stop=stop) if wanted else None
 
 
-def _place(db: Connection, as_of: datetime, kept: Kept) -> None:
+def place(db: Connection, as_of: datetime, kept: Kept | None = None) -> None:
+    """Brings health, stages, segments and alerts of everybody up to the facts that are kept, in the caller's
+    transaction, which holds `rulebook.lock`; counts it in `kept`.
+    """
+    kept = kept if kept is not None else Kept()
     scored = rulebook.health(db)
     kept.healths += health.keep(db, scored.components, as_of, thresholds=scored.thresholds)
     rules = rulebook.load(db)

@@ -17,7 +17,7 @@ from tidegate.errors.wrong import Wrong
 from tidegate.lifecycle import placing, rulebook
 from tidegate.lifecycle.placing import Move, Rules
 from tidegate.lifecycle.rules import PRESETS, Rule, wrong_segments, wrong_stages
-from tidegate.workflows.lifecycle import now
+from tidegate.workflows.lifecycle import now, place
 
 SAMPLE = 20
 """Contacts that a preview names."""
@@ -56,11 +56,11 @@ def rules_of(said: Sequence[Any], what: str) -> list[Rule]:
     """Stages or segments as they were said: [{key, name?, when?}, …]. Raises LifecycleInvalid with every fault."""
     wrong: list[Wrong] = []
     found: list[Rule] = []
-    for place, one in enumerate(said):
+    for position, one in enumerate(said):
         told = cast("dict[str, Any]", one) if isinstance(one, dict) else {}
         key = told.get("key")
         if {*told} - {"key", "name", "when"} or not isinstance(key, str) or not _KEY.fullmatch(key):
-            wrong.append(Wrong(f"{what}.{place}", "it takes key (letters, digits, _ and -), name and when"))
+            wrong.append(Wrong(f"{what}.{position}", "it takes key (letters, digits, _ and -), name and when"))
             continue
         found.append(Rule(key, str(told.get("name") or named(key)), told.get("when")))
     wrong += wrong_stages(found) if what == "stages" else wrong_segments(found)
@@ -120,11 +120,14 @@ def put(
     Nobody is told of such moves: rules moved them, nothing happened to them.
     """
     rulebook.lock(db)
+    at = as_of or now(db)
+    if placing.begun(db):
+        place(db, at)  # what is due by the rules so far is no effect of others
     if stages is not None:
         rulebook.put_stages(db, stages, managed_by)
     if segments is not None:
         rulebook.put_segments(db, segments, managed_by)
-    rules, at = rulebook.load(db), as_of or now(db)
+    rules = rulebook.load(db)
     moves = placing.moves(db, rules, at)
     placing.carry_out(db, rules, moves, at, "rules")
     journal.note(db, by, "lifecycle.rules", "stages" if stages is not None else "segments", contacts=len(moves))

@@ -15,7 +15,7 @@ from tidegate.errors import LifecycleInvalid, ManagedByFile, PreviewStale
 from tidegate.lifecycle import alerts, health, placing, rulebook
 from tidegate.lifecycle.alert_rules import SETTABLE
 from tidegate.lifecycle.settings import read_alerts, read_health
-from tidegate.workflows.lifecycle import now
+from tidegate.workflows.lifecycle import now, place
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +123,15 @@ def put(
     """
     rulebook.lock(db)
     at = as_of or now(db)
-    _carry_out(db, at, told=True)  # what is due by the settings so far is no effect of others
+    place(db, at)  # what is due by the settings so far is no effect of others
     before = db.scalar(_UNHEALTHY) or 0
-    last: int = db.scalar(_LAST_ALERT) or 0
     if said_health is not None:
         rulebook.put_settings(db, "health", said_health, managed_by)
     if said_alerts is not None:
         rulebook.put_settings(db, "alerts", said_alerts, managed_by)
     standing = {row.id for row in db.execute(_STANDING)}
-    scored, moved = _carry_out(db, at, told=False)
-    opened = {row.rule: row.number for row in db.execute(_OPENED, {"last": last})}
+    scored, moved = _carry_out(db, at)
+    opened = {row.rule: row.number for row in db.execute(_OPENED, {"standing": sorted(standing)})}
     resolved = {row.rule: row.number for row in db.execute(_RESOLVED, {"standing": sorted(standing)})}
     journal.note(db, by, "lifecycle.settings", "health" if said_health is not None else "alerts", contacts=scored)
     staged = Counter((one.before, one.stage) for one in moved if one.before != one.stage)
@@ -149,22 +148,23 @@ def put(
     return replace(found, token=hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16])
 
 
-def _carry_out(db: Connection, as_of: datetime, *, told: bool) -> tuple[int, Sequence[placing.Move]]:
-    """How many healths are others, and who moved."""
+def _carry_out(db: Connection, as_of: datetime) -> tuple[int, Sequence[placing.Move]]:
+    """Does what other settings do: how many healths are others, and who moved."""
     scored = rulebook.health(db)
     healths = health.keep(db, scored.components, as_of, thresholds=scored.thresholds)
     rules = rulebook.load(db)
     moved = placing.moves(db, rules, as_of)
-    placing.carry_out(db, rules, moved, as_of, "facts" if told else "rules")
-    new = {one.contact for one in moved if not one.before}
-    alerts.keep(db, rulebook.alert_rules(db), as_of, new if told else alerts.EVERYBODY)
+    placing.carry_out(db, rules, moved, as_of, "rules")
+    alerts.keep(db, rulebook.alert_rules(db), as_of, alerts.EVERYBODY)
     return healths, moved
 
 
 _UNHEALTHY = text("select count(*) from tidegate.contact_lifecycle where unhealthy_since is not null")
-_LAST_ALERT = text("select max(id) from tidegate.alerts")
 _STANDING = text("select id from tidegate.alerts where state not in ('dismissed', 'resolved')")
-_OPENED = text("select rule, count(*) as number from tidegate.alerts where id > :last group by rule order by rule")
+_OPENED = text("""
+select rule, count(*) as number from tidegate.alerts
+where contact is not null and state not in ('dismissed', 'resolved') and id <> all(cast(:standing as bigint[]))
+group by rule order by rule""")
 _RESOLVED = text("""
 select rule, count(*) as number from tidegate.alerts
 where id = any(cast(:standing as bigint[])) and state = 'resolved' group by rule order by rule""")

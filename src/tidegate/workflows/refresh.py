@@ -171,6 +171,7 @@ def refresh_due(engine: Engine, *, stop: threading.Event | None = None) -> int:
             due = list(db.scalars(_DUE, {"limit": BATCH, "last": last}))
             if due:
                 tell_changes(db, due, snapshot.load(db), _now(db))
+                lifecycle_due.note(db, due)
         looked += len(due)
         if len(due) < BATCH:
             break

@@ -81,7 +81,11 @@ def _rows(on: Trigger, *, past: bool) -> str:
         case "alert_opened":
             return _ALERTS.format(at="a.opened_at", which="true", window=_kept("a.opened_at", past))
         case "alert_resolved":
-            return _ALERTS.format(at="a.changed_at", which="a.state = 'resolved'", window=_kept("a.changed_at", past))
+            return _ALERTS.format(
+                at="a.changed_at",
+                which="a.state = 'resolved' and a.resolved_because = 'facts'",
+                window=_kept("a.changed_at", past),
+            )
         case "renewal_in_days":
             return _RENEWED if past else _COMING.format(field="renews_at", word="renewal")
         case "trial_ends_in_days":

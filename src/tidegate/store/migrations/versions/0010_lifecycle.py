@@ -140,6 +140,7 @@ create table tidegate.alerts (
     changed_by text default '' not null,
     note text default '' not null,
     history boolean default false not null,
+    resolved_because text,
     routed_to text default '' not null,
     gone_since timestamptz,
     primary key (id)
@@ -161,6 +162,8 @@ comment on column tidegate.alerts.changed_at is 'of the state';
 comment on column tidegate.alerts.changed_by is 'empty: the facts';
 comment on column tidegate.alerts.note is 'why it was dismissed';
 comment on column tidegate.alerts.history is 'nobody was told of it';
+comment on column tidegate.alerts.resolved_because is
+    'facts or rules changed, or begin: an import brought it';
 
 create table tidegate.segments (
     key text not null,
