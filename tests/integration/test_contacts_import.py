@@ -88,7 +88,7 @@ def test_a_file_makes_contacts_links_them_and_can_be_taken_again(shop: Shop) -> 
 
 
 def test_a_file_taken_again_writes_nothing_at_all(shop: Shop) -> None:
-    """Every version of every row of ours (ctid, xmin) is the one that was there."""
+    """Every version of every row of ours (ctid, xmin) is the one that was there, but for the queue of whom to look at."""
     shop.catalog()
     shop.settings(create_missing=True)
     put(shop, Record("account", "old"))
@@ -96,7 +96,8 @@ def test_a_file_taken_again_writes_nothing_at_all(shop: Shop) -> None:
         buys(shop, number, email=f"c{number}@acme.com")
     shop.refresh()
     assert take(shop, FILE)["changed"]
-    names = shop.rows("select tablename from pg_tables where schemaname = 'tidegate' order by 1")
+    ours = "select tablename from pg_tables where schemaname = 'tidegate' and tablename <> 'lifecycle_due' order by 1"
+    names = shop.rows(ours)
     every = [f"select ctid::text, xmin::text from tidegate.{name} order by 1" for (name,) in names]
     before = [shop.rows(sql) for sql in every]
     again = take(shop, FILE)
