@@ -88,7 +88,7 @@ def test_a_file_makes_contacts_links_them_and_can_be_taken_again(shop: Shop) -> 
 
 
 def test_a_file_taken_again_writes_nothing_at_all(shop: Shop) -> None:
-    """Every version of every row of ours (ctid, xmin) is the one that was there, but for the queue of whom to look at."""
+    """Every version of every row of ours (ctid, xmin) stays, but for the queue of whom to look at again."""
     shop.catalog()
     shop.settings(create_missing=True)
     put(shop, Record("account", "old"))
