@@ -97,6 +97,7 @@ def people(hub: Hub) -> Earning:
     return Earning(hub)
 
 
+@pytest.mark.wide
 def test_a_movement_fires_once_for_its_kind_however_often_it_is_derived(people: Earning) -> None:
     for ref in ("a", "b"):
         people.customer(ref)

@@ -207,6 +207,7 @@ def test_the_plan_says_in_words_what_becomes_of_whom(people: Acting, surfaces: S
 MINE = "{field: id, is: acme}"
 
 
+@pytest.mark.wide
 def test_commands_tell_people(people: Acting, surfaces: Surfaces) -> None:
     assert "actions suggest" in surfaces.cli("actions", "list").stdout
     offered = surfaces.cli("actions", "suggest").stdout

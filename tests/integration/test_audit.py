@@ -165,6 +165,7 @@ def test_what_was_changed_just_before_and_is_not_told_yet_is_no_difference(live:
     assert findings(live, "customers") == {"customers": {"stale": 1}}, "once the mirror promises to have it, it is"
 
 
+@pytest.mark.wide
 def test_what_is_told_for_long_excuses_nothing(live: Live, capsys: pytest.CaptureFixture[str]) -> None:
     live.sandbox.advance(20 * 60)
     live.put(live.full("customers") | {"name": "Changed"}, "customer.updated")

@@ -103,6 +103,7 @@ def pro(client: Client) -> int:
     return ok(client.post("/api/mappings", json={"price": "price_1", "package": "pro"}))["result"]["mapping"]
 
 
+@pytest.mark.wide
 def test_a_mapping_is_removed_by_the_token_of_its_preview(client: Client, shop: Shop, pro: int) -> None:
     path, everybody = f"/api/mappings/{pro}/remove", {"keep_holders": False}
     assert "?preview=true" in refused(client.post(path, json=everybody), 409, "preview-needed")

@@ -145,6 +145,7 @@ def test_a_package_is_published_created_in_stripe_and_migrated(cli: Words) -> No
     assert cli.json("packages", "migrate", "gold")["result"]["moved"] == 0
 
 
+@pytest.mark.wide
 def test_a_file_that_cannot_be_read_is_told(cli: Words) -> None:
     assert "line 1: there is no section fetures. Did you mean features?" in cli(
         "config", "plan", cli.file("x.yaml", "fetures: []\n"), code=2

@@ -107,6 +107,7 @@ def test_an_event_that_shows_late_is_not_missed(live: Live) -> None:
     assert live.one("select count(*) from stripe.customers where id = 'cus_late'") == 1
 
 
+@pytest.mark.wide
 def test_what_a_webhook_brought_is_not_handled_again(live: Live) -> None:
     live.catch_up()
     live.put(customer("cus_new", created=live.now), "customer.created")
@@ -136,6 +137,7 @@ def test_forty_days_in_steps_end_equal(live: Live, hub: Hub, make_sandbox: Calla
     assert set(differences(hub, big.sandbox, "big")) <= {"invoice_payments"}
 
 
+@pytest.mark.wide
 def test_a_gap_is_said_until_an_import_has_closed_it(live: Live) -> None:
     imported(live.hub, live.account)
     live.catch_up()
@@ -177,6 +179,7 @@ def test_a_first_reading_long_after_the_import_finds_the_gap(live: Live) -> None
     assert at(live.standing().complete_as_of) > promised
 
 
+@pytest.mark.wide
 def test_a_first_reading_soon_after_the_import_finds_none(live: Live) -> None:
     imported(live.hub, live.account)
     live.sandbox.advance(40 * DAY)
@@ -216,6 +219,7 @@ def test_an_import_hides_no_gap(live: Live) -> None:
     assert at(live.standing().complete_as_of) >= at(promised)
 
 
+@pytest.mark.wide
 def test_an_import_leaves_the_place_where_the_events_were_read_to(live: Live) -> None:
     live.catch_up()
     place = live.standing().events_until
@@ -281,6 +285,7 @@ def test_two_do_not_read_the_events_side_by_side(live: Live) -> None:
             live.catch_up()
 
 
+@pytest.mark.wide
 def test_stopped_between_pages_it_keeps_what_it_read_and_not_the_place(live: Live) -> None:
     stop = threading.Event()
     stop.set()

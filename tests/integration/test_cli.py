@@ -134,6 +134,7 @@ def test_the_database_out_of_reach(tmp_path: Path, command: str) -> None:
     assert "s3cret" not in done.stdout + done.stderr
 
 
+@pytest.mark.wide
 def test_commands_that_read_do_not_migrate_and_say_what_to_run(tmp_path: Path, empty_database_url: str) -> None:
     cli = Cli(tmp_path, empty_database_url)
     for command in ("status", "audit", "inbox list", "tokens list"):
@@ -191,6 +192,7 @@ def test_an_import_that_is_told_to_stop_goes_on_the_next_time(
     assert resumed["run"] == stopped["run"]
 
 
+@pytest.mark.wide
 def test_events_of_the_inbox_are_listed_shown_replayed_and_discarded(
     cli: Cli, make_sandbox: Make, engine: Engine
 ) -> None:

@@ -369,6 +369,7 @@ def done_in(db: Connection, text: str) -> dict[str, Any]:
     return wanted.do(db)
 
 
+@pytest.mark.wide
 @given(sections=files())
 @example(sections={"features": [{"key": "a", "type": "boolean", "unit": "?0"}]})
 @hypothesis_settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])

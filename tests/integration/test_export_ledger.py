@@ -70,6 +70,7 @@ def test_what_is_derived_of_an_export_is_what_the_hub_keeps(books: Books, tmp_pa
     assert [f"{one['day']}" for one in moves if one["currency"] == "jpy"] == ["2026-02-28"]
 
 
+@pytest.mark.wide
 def test_the_edition_in_force_is_exported_with_its_policy(books: Books, tmp_path: Path) -> None:
     exported(books, tmp_path / "before")
     ledger_policy.adopt(

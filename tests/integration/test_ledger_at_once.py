@@ -104,6 +104,7 @@ def test_what_stands_is_brought_up_to_the_spans_by_connections_beside_too(books:
         assert {name: found for name, found in checks.broken(db, "acme").items() if found} == {}
 
 
+@pytest.mark.wide
 def test_old_editions_go_with_their_partitions_unless_somebody_looks_at_them(books: Books) -> None:
     engine, account = books.shop.engine, books.shop.account
     for zone in ("UTC", "Asia/Tokyo", "Europe/Berlin", "Asia/Dubai", "Asia/Seoul"):

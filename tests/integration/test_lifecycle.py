@@ -62,6 +62,7 @@ def test_everybody_is_in_one_stage_and_time_alone_moves_some(company: Live) -> N
     assert later.opened > 0  # renewals, trials and cards come closer though nothing happens
 
 
+@pytest.mark.wide
 def test_the_packages_of_conditions_are_those_that_entitlements_say(company: Live) -> None:
     """Two ways to the same answer: one for a contact that asks, one for all at once."""
     live = company

@@ -118,6 +118,7 @@ def test_alerts_are_listed_by_pages_and_moved(surfaces: Surfaces) -> None:
     assert "acme" in surfaces.cli("alerts", "list", "--rule", "past_due").stdout
 
 
+@pytest.mark.wide
 def test_why_and_how_healthy_are_told_alike(surfaces: Surfaces) -> None:
     told = surfaces("GET", "/api/contacts/acme/health")
     assert told["parts"] == {"payment": 30, "mrr_trend": 75, "tenure": 30, "revenue_tier": 70}
@@ -135,6 +136,7 @@ def test_why_and_how_healthy_are_told_alike(surfaces: Surfaces) -> None:
     surfaces("GET", "/api/contacts/nobody/stage", 404)
 
 
+@pytest.mark.wide
 def test_what_health_and_alerts_go_by_is_shown_and_set_after_a_look(surfaces: Surfaces) -> None:
     with surfaces.people.hub.engine.begin() as db:
         db.exec_driver_sql("delete from tidegate.lifecycle_settings")

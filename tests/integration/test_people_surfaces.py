@@ -75,6 +75,7 @@ def test_owners(surfaces: Surfaces) -> None:
     surfaces("DELETE", "/api/owners/ada", 404)
 
 
+@pytest.mark.wide
 def test_the_alert_route_and_digests(surfaces: Surfaces) -> None:
     assert surfaces("GET", "/api/alert-route")["destination"] == ""
     assert "go nowhere" in surfaces.cli("alerts", "route").stdout
@@ -134,6 +135,7 @@ def test_notes_tasks_and_the_timeline(surfaces: Surfaces) -> None:
     assert surfaces("GET", "/api/tasks?state=all")["tasks"] == []
 
 
+@pytest.mark.wide
 def test_alerts_of_the_hub_itself_stand_apart_and_in_status(surfaces: Surfaces) -> None:
     with surfaces.hub.engine.begin() as db:
         system_alerts.keep(db, [Fact("disk_low", "disk", "0.1 GB are free.", "Make room.")], surfaces.people.now)

@@ -118,6 +118,7 @@ def test_a_permission_lost_and_found_after_a_whole_import_is_imported_alone(live
     assert ("import_account", ["disputes", "quotes", "refunds"]) in rung(live), "the job that waits does that, too"
 
 
+@pytest.mark.wide
 def test_another_key_is_looked_at_anew_and_what_the_one_before_lacked_is_caught_up_on(live: Live) -> None:
     imported(live.hub, live.account)
     lacks(live, "disputes")
@@ -133,6 +134,7 @@ def test_another_key_is_looked_at_anew_and_what_the_one_before_lacked_is_caught_
     assert rung(live) == [("import_account", ["disputes"])]
 
 
+@pytest.mark.wide
 def test_a_refused_list_per_parent_is_one_problem_that_can_be_cleared(live: Live) -> None:
     lacks(live, "product_features", "entitlements/features", "features")
     assert imported(live.hub, live.account)["left_out"]

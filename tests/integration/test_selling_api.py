@@ -67,6 +67,7 @@ def test_a_sale_from_the_preview_to_the_end(shop: Till, client: Client) -> None:
     assert ask(client, "acme", "/cancel", package="basic", now=True, anyway=True)["status"] == "canceled"
 
 
+@pytest.mark.wide
 def test_what_is_wrong_is_a_problem_with_its_status(shop: Till, client: Client) -> None:
     shop.contact("poor")
     shop.customer("poor", card="pm_card_chargeCustomerFail")

@@ -104,6 +104,7 @@ def test_no_worker_outlives_a_killed_server(start: Callable[..., Server]) -> Non
     until(lambda: not alive(worker), "the worker's end")
 
 
+@pytest.mark.wide
 def test_it_ends_with_the_parent_that_gave_it_a_pipe(start: Callable[..., Server]) -> None:
     theirs, ours = os.pipe()
     server = start("--parent-pipe", str(theirs), pass_fds=[theirs])

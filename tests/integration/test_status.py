@@ -150,6 +150,7 @@ def freshness(live: Live, **options: Any) -> str:
     return one(live, **options)["freshness"]
 
 
+@pytest.mark.wide
 def test_freshness_in_words(live: Live) -> None:
     assert freshness(live) == "not imported yet"
     imported(live.hub, live.account, "products")

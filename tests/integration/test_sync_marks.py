@@ -49,6 +49,7 @@ def test_the_mark_is_written_as_it_is_looked_for_and_follows_its_row(desk: Desk)
     assert anew(desk, "marks") == {"nothing": 1}
 
 
+@pytest.mark.wide
 def test_an_address_that_is_no_field_follows_its_row_and_is_not_held_against_stripe(desk: Desk) -> None:
     row = {"id": "1", "login": "login@marks.example", "name": "Ada"}
     desk.table("logins", row)

@@ -30,6 +30,7 @@ def person(key: str, id_: str = "1", **said: Any) -> dict[str, Any]:
     return {"id": id_, "email": f"{id_}@{key}.example", "name": "Ada", "phone": "+49 30 1"} | said
 
 
+@pytest.mark.wide
 def test_a_row_under_another_key_keeps_its_object_and_all_that_is_known_of_it(desk: Desk) -> None:
     one, two = person("rekeyed"), person("rekeyed", "2")
     desk.table("rekeyed", one, two)
@@ -54,6 +55,7 @@ def test_a_row_under_another_key_keeps_its_object_and_all_that_is_known_of_it(de
     assert desk.asked() == [("DELETE", f"customers/{made.id}", {})]
 
 
+@pytest.mark.wide
 def test_of_a_part_the_object_is_handed_over_and_not_deleted_by_the_next_run(desk: Desk) -> None:
     one, two = person("handed"), person("handed", "2")
     desk.table("handed", one, two)

@@ -43,6 +43,7 @@ def counts(warehouse: Warehouse, run: int) -> dict[str, int]:
     return {kind: count for kind, count in way["counts"].items() if count}
 
 
+@pytest.mark.wide
 def test_what_was_made_is_removed_and_comes_back_only_when_its_row_changes(
     warehouse: Warehouse, sandbox: Sandbox
 ) -> None:
@@ -88,6 +89,7 @@ def test_fields_go_back_one_by_one_and_those_that_were_edited_since_are_named(
     assert customers(sandbox)["pat@new.example"]["name"] == "O'Brien"
 
 
+@pytest.mark.wide
 def test_what_is_deleted_is_gone_and_said_so(warehouse: Warehouse, sandbox: Sandbox) -> None:
     warehouse.define(delete="remove")
     warehouse.run(plan=warehouse.plan()["plan"])
@@ -112,6 +114,7 @@ def test_a_run_that_a_later_one_wrote_over_is_left_unless_that_is_said(warehouse
     assert customers(sandbox) == {}
 
 
+@pytest.mark.wide
 def test_a_replaced_price_takes_over_again(warehouse: Warehouse, sandbox: Sandbox) -> None:
     warehouse.write("create table prices as select 'basic' as id, 'prod_sync' as product, 900 as amount")
     warehouse.write("create table products as select 'prod_sync' as id, 'Synced' as name")

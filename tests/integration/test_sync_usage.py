@@ -78,6 +78,7 @@ def test_a_plan_says_what_would_count_and_asks_nothing(desk: Desk) -> None:
     assert "5 minutes ahead" in told["5"]["problem"]
 
 
+@pytest.mark.wide
 def test_a_row_that_changes_afterwards_is_said_and_not_told_again(desk: Desk) -> None:
     ada, bo = ready(desk)
     at = now() - 60

@@ -121,6 +121,7 @@ def test_what_is_wrong_is_a_problem_document(desk: Desk) -> None:
     assert "source-unreachable" in desk("GET", "/api/models/accounts/preview", 503)["type"]
 
 
+@pytest.mark.wide
 def test_secrets_stay_inside_and_changes_are_written_down(desk: Desk) -> None:
     desk.define()
     desk("POST", "/api/sources", 201, json={"key": "pg", "url": "postgresql://me:geheim@127.0.0.1:1/db"})
@@ -146,6 +147,7 @@ def test_secrets_stay_inside_and_changes_are_written_down(desk: Desk) -> None:
     assert "geheim" not in str(rows)
 
 
+@pytest.mark.wide
 def test_nothing_is_run_while_outbound_is_paused(desk: Desk) -> None:
     desk.define()
     assert desk("GET", "/api/outbound") == {"paused": False, "by": None, "at": None}
