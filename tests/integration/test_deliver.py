@@ -15,6 +15,7 @@ from tests.support.receiver import Receiver, Reply, receiving
 from tidegate.delivery import queue, stored
 from tidegate.delivery.outbox import Told, as_history, tell
 from tidegate.errors import DestinationInvalid
+from tidegate.store.planning import BY_INDEX, planned
 
 HOUR = 3600.0
 
@@ -330,7 +331,9 @@ def test_settling_looks_up_what_is_settled_however_much_waits(post: Post, receiv
             "ids": [one.id for one in claimed.rows], "states": ["delivered"] * 20, "statuses": [200] * 20,
             "errors": [""] * 20, "afters": [0.0] * 20, "me": "me", "now": claimed.now,
         }  # fmt: skip
-        plan = list(db.scalars(text(f"explain (analyze, buffers, costs off) {queue._SETTLE.text}"), values))  # pyright: ignore[reportPrivateUsage]
+        with planned(db, BY_INDEX):
+            explain = text(f"explain (analyze, buffers, costs off) {queue._SETTLE.text}")  # pyright: ignore[reportPrivateUsage]
+            plan = list(db.scalars(explain, values))
     assert [line for line in plan if "deliveries_pkey" in line]
     counts = [re.search(r"actual time=.* rows=(\d+)", line) for line in plan if "Scan" in line]
     assert sum(int(one[1]) for one in counts if one) < 200, plan

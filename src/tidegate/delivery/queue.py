@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from tidegate.store.driver import rows
+from tidegate.store.planning import BY_INDEX, planned
 
 LEASE = 120.0
 """Seconds for which a claim holds."""
@@ -117,7 +118,8 @@ def settle(db: Connection, destination: str, me: str, settled: Sequence[Settled]
         "errors": [one.error[:500].replace("\0", "") for one in settled],
         "afters": [one.after for one in settled],
     }
-    about = [one.id for one in rows(db, _SETTLE, columns | {"me": me, "now": now})]
+    with planned(db, BY_INDEX):
+        about = [one.id for one in rows(db, _SETTLE, columns | {"me": me, "now": now})]
     kept = [one for one in settled if one.state == "delivered" and one.sent is not None]
     if kept:
         values = {
