@@ -4,7 +4,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -31,12 +30,6 @@ class Ready(NamedTuple):
 
     server_url: str
     database: str
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[killing.Run]:
-    with killing.parent(Path(__file__).with_name("victims.py")) as run:
-        yield run
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """An adoption of a revenue policy that is killed, wherever: the edition before is whole, and nothing else is left."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +14,6 @@ from tidegate.revenue import checks
 from tidegate.workflows import ledger_policy
 
 PLACES = 4
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[killing.Run]:
-    with killing.parent(Path(__file__).with_name("victims.py")) as run:
-        yield run
 
 
 @pytest.fixture

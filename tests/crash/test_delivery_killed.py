@@ -4,7 +4,6 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -32,12 +31,6 @@ class Ready(NamedTuple):
     server_url: str
     database: str
     receiver: Receiver
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[killing.Run]:
-    with killing.parent(Path(__file__).with_name("victims.py")) as run:
-        yield run
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -44,12 +43,6 @@ def company() -> Iterator["Sandbox"]:
 
     with Sandbox.start(SandboxConfig(customers=110, months=2)) as sandbox:
         yield sandbox
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[killing.Run]:
-    with killing.parent(Path(__file__).with_name("victims.py")) as run:
-        yield run
 
 
 @pytest.mark.timeout(400)  # twenty imports, and an audit of each

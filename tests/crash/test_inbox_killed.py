@@ -4,7 +4,6 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -50,12 +49,6 @@ class Ready(NamedTuple):
     steps: int
     contents: dict[str, tuple[int, int, str]]
     versions: list[Any]
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[killing.Run]:
-    with killing.parent(Path(__file__).with_name("victims.py")) as run:
-        yield run
 
 
 @pytest.fixture(scope="module")

@@ -21,12 +21,6 @@ PLACES = 12
 """A run is killed at so many of its steps; the soak kills at every one."""
 
 
-@pytest.fixture(scope="module")
-def run() -> Iterator[killing.Run]:
-    with killing.parent(Path(__file__).with_name("victims.py")) as run:
-        yield run
-
-
 @pytest.fixture
 def desk(fresh_database_url: str, secret_key: str, tmp_path: Path) -> Iterator[Desk]:
     with opened(fresh_database_url, secret_key, tmp_path, as_of=now()) as desk:

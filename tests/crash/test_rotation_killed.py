@@ -1,21 +1,13 @@
 """A rotation of the secret key that is killed, at whichever step, leaves every secret readable."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from sqlalchemy import Engine
 from tests.support import killing
 from tests.support.sealed import CREDENTIALS, readable, store
 
 from tidegate.secrets import KeyFile, open_vault
 from tidegate.workflows.rotate_secrets import rotate_secrets
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[killing.Run]:
-    with killing.parent(Path(__file__).with_name("victims.py")) as run:
-        yield run
 
 
 def test_killed_at_every_step_all_secrets_can_be_read_and_the_next_rotation_clears_up(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,12 +19,6 @@ SENT: dict[str, Any] = {"interval": "month", "collection_method": "send_invoice"
 NEW = Wish("subscribe", "pro", **SENT)
 CHANGED = Wish("change", "pro", proration_behavior="always_invoice")
 PREPARED = Wish("subscribe", "basic", **SENT)
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[killing.Run]:
-    with killing.parent(Path(__file__).with_name("victims.py")) as run:
-        yield run
 
 
 @pytest.fixture(scope="module")

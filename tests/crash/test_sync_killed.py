@@ -1,6 +1,5 @@
 """A sync's run that is killed, wherever: the next one ends with exactly the wanted objects, and none was made twice."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,12 +15,6 @@ from tidegate.wiring import Hub
 
 EVERY = 9
 """A run is killed at each so many-th of its steps; the soak kills at every one, four hundred in all."""
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[killing.Run]:
-    with killing.parent(Path(__file__).with_name("victims.py")) as run:
-        yield run
 
 
 @pytest.fixture
