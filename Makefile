@@ -66,8 +66,9 @@ MARKS ?= not soak and not wide
 integration: assets
 	$(PYTEST) -n 2 -m "$(MARKS)" tests/integration $(ARGS)
 
+# Three of them on two processors: they wait for processes more than they compute.
 crash: assets
-	$(PYTEST) -n 2 --dist loadfile -m "not soak and not wide" tests/crash $(ARGS)
+	$(PYTEST) -n 3 --dist loadfile -m "not soak and not wide" tests/crash $(ARGS)
 
 peers: $(READY)
 	$(PYTEST) -m "not soak" tests/peers $(ARGS)

@@ -238,6 +238,7 @@ def test_a_killed_server_is_started_again_with_its_data(users: Callable[..., Use
     user = users(**DURABLE)
     pid = user.ask("start")
     assert user.ask("sql SHOW fsync") == [["on"]]
+    assert user.ask("sql SHOW wal_segment_size") == [["4MB"]]
     user.ask("sql CREATE TABLE kept AS SELECT 7 AS n")
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: not alive(pid))
