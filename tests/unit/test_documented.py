@@ -44,6 +44,16 @@ def test_check_names_a_stale_page_and_fails(tmp_path: Path, monkeypatch: pytest.
     assert reference.main() == 1
 
 
+def test_the_architecture_names_every_package_and_the_layers_that_are_held() -> None:
+    said = (ROOT / "docs/architecture.md").read_text()
+    listed = {name for row in re.findall(r"^\| (`.+?`) \|", said, re.M) for name in re.findall(r"`(\w+)`", row)}
+    [layers] = re.findall(r"^layers =\n((?: +.+\n)+)", (ROOT / ".importlinter").read_text(), re.M)
+    held = [line.strip() for line in layers.splitlines()]
+    assert {name for line in held for name in line.split(" | ")} <= listed
+    [told] = re.findall(r"^`cli` → [^.]+?(?=\n\n)", said, re.M)
+    assert [step.strip(" `\n") for step in told.split("→")] == held
+
+
 def test_every_setting_is_described() -> None:
     from tidegate.settings import Settings
 
