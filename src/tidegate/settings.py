@@ -37,6 +37,10 @@ class Settings(BaseSettings):
     """Address that `tidegate serve` binds."""
     port: int = Field(default=8420)
     """Port that `tidegate serve` binds."""
+    public_url: str = Field(default="")
+    """Where people find the page, such as `https://tidegate.example.com`, for links that are handed out; empty: where
+    it is served.
+    """
     worker_concurrency: int = Field(default=4, ge=1, le=64)
     """Background tasks that one worker runs at a time."""
     import_readers: int = Field(default=24, ge=1, le=128)
@@ -82,6 +86,11 @@ class Settings(BaseSettings):
             "movements": self.retention_movements_days,
             "requests": self.retention_requests_days,
         }
+
+    @property
+    def page(self) -> str:
+        """The address of the page, without a slash at its end."""
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
 
     @property
     def embedded(self) -> bool:

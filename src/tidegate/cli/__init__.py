@@ -33,6 +33,7 @@ from tidegate.cli import (
     tasks,
     tokens,
     usage,
+    users,
 )
 from tidegate.cli.audit import audit
 from tidegate.cli.catch_up import catch_up
@@ -154,6 +155,7 @@ app.add_typer(explain.app, name="explain", rich_help_panel="Look")
 app.add_typer(usage.app, name="usage", rich_help_panel="Outbound")
 app.add_typer(inbox.app, name="inbox", rich_help_panel="Keep going")
 app.add_typer(tokens.app, name="tokens", rich_help_panel="Keep going")
+app.add_typer(users.app, name="users", rich_help_panel="Keep going")
 app.add_typer(secrets.app, name="secrets", rich_help_panel="Keep going")
 
 

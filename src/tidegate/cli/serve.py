@@ -31,6 +31,7 @@ def serve(
     from tidegate.cli.show import remark
     from tidegate.cli.watchman import watched
     from tidegate.cli.web_server import run_server
+    from tidegate.workflows import users
 
     config = configured()
     bound = host or config.host
@@ -48,7 +49,14 @@ def serve(
             alive.callback(keeper.stop)
         alive.enter_context(watched(hub))
         how = "" if parent_pipe is not None else " (Ctrl-C stops)"
-        run_server(site, listener, lambda: remark(f"Tidegate serves {address(listener)}{how}"), parent_pipe)
+
+        def ready() -> None:
+            remark(f"Tidegate serves {address(listener)}{how}")
+            if secret := users.first_link(hub.engine):
+                page = config.public_url.rstrip("/") or address(listener)
+                remark(f"Become its first admin, by this link, once: {page}/welcome?link={secret}")
+
+        run_server(site, listener, ready, parent_pipe)
 
 
 def bind(host: str, port: int) -> socket.socket:

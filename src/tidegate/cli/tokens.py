@@ -25,11 +25,13 @@ def create(
     """Make a token and show it, this once."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.security import tokens
+    from tidegate.cli.who import person
+    from tidegate.security import audit_log, tokens
 
     scopes = scope or ["read"]
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
         number, token = tokens.create(db, name, scopes)
+        audit_log.note(db, person(), "token.created", name, id=number, scopes=scopes)
     if as_json:
         show.document({"id": number, "name": name, "scopes": scopes, "token": token})
     else:
@@ -63,10 +65,12 @@ def revoke(
     """End a token for good."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.security import tokens
+    from tidegate.cli.who import person
+    from tidegate.security import audit_log, tokens
 
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
         token = tokens.revoke(db, number)
+        audit_log.note(db, person(), "token.revoked", token.name, id=token.id)
     if as_json:
         show.document(asdict(token))
     else:

@@ -78,6 +78,11 @@ TidegateError
 │   ├── BodyTooLarge
 │   ├── ScopeUnknown
 │   ├── TokenUnknown
+│   ├── UserInvalid
+│   ├── UserExists
+│   ├── UserUnknown
+│   ├── LastAdmin
+│   ├── LinkSpent
 │   └── TokenRefused
 │       └── ScopeMissing
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
@@ -231,7 +236,17 @@ from tidegate.errors.revenue import (
     ReportInvalid,
     SubscriptionInvalid,
 )
-from tidegate.errors.security import ScopeMissing, ScopeUnknown, TokenRefused, TokenUnknown
+from tidegate.errors.security import (
+    LastAdmin,
+    LinkSpent,
+    ScopeMissing,
+    ScopeUnknown,
+    TokenRefused,
+    TokenUnknown,
+    UserExists,
+    UserInvalid,
+    UserUnknown,
+)
 from tidegate.errors.selling import (
     PaymentRefused,
     SaleInvalid,
@@ -313,8 +328,10 @@ __all__ = [
     "ImportRunning",
     "ImportTakenOver",
     "InboxBusy",
+    "LastAdmin",
     "LedgerMissing",
     "LifecycleInvalid",
+    "LinkSpent",
     "ManagedByFile",
     "MigrationNeeded",
     "MirrorIncomplete",
@@ -385,6 +402,9 @@ __all__ = [
     "Unreachable",
     "UsageError",
     "UsageInvalid",
+    "UserExists",
+    "UserInvalid",
+    "UserUnknown",
     "WorkStopped",
     "WriteKeyMissing",
     "WritePermissionMissing",

@@ -19,7 +19,15 @@ from tidegate.errors.mirror import (
 )
 from tidegate.errors.outbound import OutboundInUse, PlanStale, SyncUnknown
 from tidegate.errors.revenue import LedgerMissing
-from tidegate.errors.security import ScopeMissing, TokenRefused, TokenUnknown
+from tidegate.errors.security import (
+    LastAdmin,
+    LinkSpent,
+    ScopeMissing,
+    TokenRefused,
+    TokenUnknown,
+    UserExists,
+    UserUnknown,
+)
 from tidegate.errors.selling import PaymentRefused, SaleRefused
 from tidegate.errors.stripe import (
     StripeBodyUnreadable,
@@ -68,6 +76,10 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     TokenUnknown: (2, 404),
     TokenRefused: (2, 401),
     ScopeMissing: (2, 403),
+    UserExists: (2, 409),
+    UserUnknown: (2, 404),
+    LastAdmin: (2, 409),
+    LinkSpent: (2, 410),
     FoundWrong: (1, 409),
     DatabaseBusy: (1, 503),
     Unreachable: (3, 503),

@@ -1,4 +1,4 @@
-"""API tokens and what they allow."""
+"""Users, API tokens, and what they allow."""
 
 from tidegate.errors.base import UsageError
 
@@ -18,3 +18,23 @@ class TokenRefused(UsageError):
 class ScopeMissing(TokenRefused):
     """This needs a token with the scope {needed}; the token {name} has {scopes}. Make one with `tidegate tokens create
     --scope {needed}`."""
+
+
+class UserInvalid(UsageError):
+    """{field}: {problem}"""
+
+
+class UserExists(UsageError):
+    """There is a user with the e-mail address {email} already."""
+
+
+class UserUnknown(UsageError):
+    """There is no user {user}. `tidegate users list` shows all."""
+
+
+class LastAdmin(UsageError):
+    """{email} is the only admin who can sign in. Make another one first: `tidegate users role EMAIL admin`."""
+
+
+class LinkSpent(UsageError):
+    """This link was used already, or has run out. Ask an admin for another one: `tidegate users link EMAIL`."""

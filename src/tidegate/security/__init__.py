@@ -1,1 +1,1 @@
-"""Who may do what: API tokens now, users and roles later."""
+"""Who may do what: users with roles, their sessions and links, and API tokens with scopes."""

@@ -1,6 +1,7 @@
-"""Tables of security: API tokens."""
+"""Tables of security: users, their sessions and links, and API tokens."""
 
-from sqlalchemy import ARRAY, BigInteger, Column, DateTime, Identity, LargeBinary, Table, Text, func
+from sqlalchemy import ARRAY, BigInteger, Column, DateTime, ForeignKey, Identity, Index, LargeBinary, Table, Text, func
+from sqlalchemy.dialects.postgresql import JSONB
 
 from tidegate.store.metadata import metadata
 
@@ -15,3 +16,61 @@ tokens = Table(
     Column("last_used_at", DateTime(timezone=True)),
     Column("revoked_at", DateTime(timezone=True)),
 )
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("email", Text, nullable=False, comment="as it was given; two that differ in case alone are one"),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False, comment="viewer, operator, admin"),
+    Column("password", Text, comment="by Argon2id; null until it is set"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("last_seen_at", DateTime(timezone=True)),
+    Column("disabled_at", DateTime(timezone=True), comment="may not sign in since"),
+)
+Index("users_email", func.lower(users.c.email), unique=True)
+
+user_links = Table(
+    "user_links",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True, comment="SHA-256 of the link's secret"),
+    Column(
+        "user", BigInteger, ForeignKey("tidegate.users.id", ondelete="CASCADE"), comment="null: makes the first admin"
+    ),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    comment="links by which a password is set, once",
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True, comment="SHA-256 of the cookie"),
+    Column("user", BigInteger, ForeignKey("tidegate.users.id", ondelete="CASCADE")),
+    Column(
+        "token",
+        BigInteger,
+        ForeignKey("tidegate.tokens.id", ondelete="CASCADE"),
+        comment="of one who signed in with it",
+    ),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    comment="who is signed in to the page",
+)
+Index("sessions_user", sessions.c.user)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("actor", Text, nullable=False, comment="user:EMAIL, token:NAME, cli:ACCOUNT"),
+    Column("action", Text, nullable=False, comment="such as user.invited"),
+    Column("subject", Text, nullable=False, comment="whom or what it was done to"),
+    Column("detail", JSONB, nullable=False, server_default="{}"),
+    comment="who changed who may do what",
+)
+Index("audit_log_at", audit_log.c.at)

@@ -1,7 +1,5 @@
 """API tokens: made once, kept as a digest, checked on every request."""
 
-import hashlib
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,19 +7,11 @@ from datetime import datetime
 from sqlalchemy import Connection, func, insert, or_, select, text, update
 
 from tidegate.errors import ScopeUnknown, TokenUnknown
+from tidegate.security.digests import digest, secret
+from tidegate.security.scopes import SCOPES
 from tidegate.security.tables import tokens
 
 PREFIX = "tg_"
-
-SCOPES: dict[str, frozenset[str]] = {
-    # scope: what it may do. `entitlements` (check, consume, refresh) stands apart: product code gets nothing else with
-    # it, and who operates the hub does not consume usage by accident. `revenue` is for dashboards.
-    "entitlements": frozenset({"entitlements"}),
-    "revenue": frozenset({"revenue"}),
-    "read": frozenset({"read", "revenue"}),
-    "operate": frozenset({"read", "revenue", "operate"}),
-    "admin": frozenset({"read", "revenue", "operate", "admin"}),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +24,11 @@ class Token:
     created_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
+
+    @property
+    def actor(self) -> str:
+        """How what is done with it is written down."""
+        return f"token:{self.name}"
 
     def may(self, scope: str) -> bool:
         """Whether its scopes allow `scope`: admin allows operate, operate read, read revenue; entitlements stands
@@ -53,8 +48,8 @@ def create(db: Connection, name: str, scopes: Iterable[str]) -> tuple[int, str]:
     wanted = sorted(set(scopes), key=_rank)
     if not wanted:
         raise ScopeUnknown(scope="(none)", known=", ".join(SCOPES))
-    token = PREFIX + secrets.token_urlsafe(32)
-    made = insert(tokens).values(name=name, digest=_digest(token), scopes=wanted).returning(tokens.c.id)
+    token = PREFIX + secret()
+    made = insert(tokens).values(name=name, digest=digest(token), scopes=wanted).returning(tokens.c.id)
     return db.execute(made).scalar_one(), token
 
 
@@ -62,11 +57,6 @@ def _rank(scope: str) -> int:
     if scope not in SCOPES:
         raise ScopeUnknown(scope=scope, known=", ".join(SCOPES))
     return list(SCOPES).index(scope)
-
-
-def _digest(token: str) -> bytes:
-    """SHA-256 suffices without salt or stretching: a token is 256 random bits, not a password."""
-    return hashlib.sha256(token.encode(errors="replace")).digest()
 
 
 def listing(db: Connection) -> list[Token]:
@@ -102,7 +92,7 @@ def verify(db: Connection, token: str) -> Token | None:
     alike. Notes the use, at most once a minute; the caller commits.
     """
     row = (
-        db.execute(select(*_SHOWN).where(tokens.c.digest == _digest(token), tokens.c.revoked_at.is_(None)))
+        db.execute(select(*_SHOWN).where(tokens.c.digest == digest(token), tokens.c.revoked_at.is_(None)))
         .mappings()
         .first()
     )

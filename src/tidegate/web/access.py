@@ -50,11 +50,16 @@ def is_local(request: Request, bound_to: str) -> bool:
 
 
 def from_elsewhere(headers: Headers) -> bool:
-    """Whether another site's page sent this request (cross-site request forgery); browsers always say so of a POST."""
+    """Whether another site's page may have sent this request (cross-site request forgery).
+
+    Browsers always say of a POST where it came from; one that brings a cookie and does not say is not believed.
+    """
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
         return site not in {"same-origin", "none"}
-    return origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    if origin is None:
+        return "cookie" in headers
+    return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
 
 
 class Guard:

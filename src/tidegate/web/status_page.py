@@ -7,11 +7,26 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
+from starlette.responses import Response
 
+from tidegate.web.pages import Page, Visit
 from tidegate.wiring import Hub
 from tidegate.workflows import status as standing
 
 LASTING = 3.0  # seconds; the page asks every 5, so that many viewers cost hardly more than one
+
+
+def pages(hub: Hub) -> tuple[Page, ...]:
+    """The page, and its part that htmx puts in place every few seconds."""
+    reading = StatusReading(hub)
+
+    def whole(visit: Visit) -> Response:
+        return visit.render("status.html", **reading.facts())
+
+    def part(visit: Visit) -> Response:
+        return visit.render("parts/status.html", **reading.facts())
+
+    return Page("/", whole), Page("/parts/status", part)
 
 
 class StatusReading:

@@ -43,7 +43,7 @@ def environment(assets: Assets) -> Environment:
         "took": took,
     }
     made.filters.update(filters)
-    values: dict[str, Any] = {"asset": assets.url, "version": __version__, "token": None}
+    values: dict[str, Any] = {"asset": assets.url, "version": __version__}
     made.globals.update(values)
     return made
 

@@ -14,11 +14,14 @@ HIDDEN = {
     "destinations": ("secrets",),
     "connections": sealing.COLUMNS,
     "tokens": ("digest",),
+    "users": ("password",),
+    "user_links": ("digest",),
+    "sessions": ("digest",),
     "sources": ("url",),
     "requests": ("params", "before", "wanted"),
 }
-"""What no reader sees: sealed credentials and URLs, by what API tokens are recognised, and what requests to Stripe said
-(their answers are there with personal data redacted).
+"""What no reader sees: sealed credentials and URLs, by what tokens, sessions and passwords are recognised, and what
+requests to Stripe said (their answers are there with personal data redacted).
 """
 GUARDED = [*(f"tidegate.{table}" for table in HIDDEN), "pg_catalog.pg_statistic"]
 """Where that stands, with samples of it in PostgreSQL's statistics, for when the database's account itself asks."""

@@ -1,0 +1,72 @@
+"""Users of the page: their roles, sessions, and the links that set a password."""
+
+from alembic import op
+
+from tidegate.store import queue_schema
+
+revision = "0011"
+down_revision = "0010"
+
+TABLES = """
+create table tidegate.users (
+    id bigint generated always as identity,
+    email text not null,
+    name text not null,
+    role text not null,
+    password text,
+    created_at timestamptz default now() not null,
+    last_seen_at timestamptz,
+    disabled_at timestamptz,
+    primary key (id)
+);
+create unique index users_email on tidegate.users (lower(email));
+comment on column tidegate.users.email is 'as it was given; two that differ in case alone are one';
+comment on column tidegate.users.role is 'viewer, operator, admin';
+comment on column tidegate.users.password is 'by Argon2id; null until it is set';
+comment on column tidegate.users.disabled_at is 'may not sign in since';
+
+create table tidegate.user_links (
+    id bigint generated always as identity,
+    digest bytea not null unique,
+    "user" bigint references tidegate.users (id) on delete cascade,
+    created_at timestamptz default now() not null,
+    expires_at timestamptz not null,
+    primary key (id)
+);
+comment on table tidegate.user_links is 'links by which a password is set, once';
+comment on column tidegate.user_links.digest is 'SHA-256 of the link''s secret';
+comment on column tidegate.user_links."user" is 'null: makes the first admin';
+
+create table tidegate.sessions (
+    id bigint generated always as identity,
+    digest bytea not null unique,
+    "user" bigint references tidegate.users (id) on delete cascade,
+    token bigint references tidegate.tokens (id) on delete cascade,
+    created_at timestamptz default now() not null,
+    expires_at timestamptz not null,
+    primary key (id)
+);
+create index sessions_user on tidegate.sessions ("user");
+comment on table tidegate.sessions is 'who is signed in to the page';
+comment on column tidegate.sessions.digest is 'SHA-256 of the cookie';
+comment on column tidegate.sessions.token is 'of one who signed in with it';
+
+create table tidegate.audit_log (
+    id bigint generated always as identity,
+    at timestamptz default clock_timestamp() not null,
+    actor text not null,
+    action text not null,
+    subject text not null,
+    detail jsonb default '{}' not null,
+    primary key (id)
+);
+create index audit_log_at on tidegate.audit_log (at);
+comment on table tidegate.audit_log is 'who changed who may do what';
+comment on column tidegate.audit_log.actor is 'user:EMAIL, token:NAME, cli:ACCOUNT';
+comment on column tidegate.audit_log.action is 'such as user.invited';
+comment on column tidegate.audit_log.subject is 'whom or what it was done to';
+"""
+
+
+def upgrade() -> None:
+    queue_schema.run_script(op.get_bind(), TABLES)

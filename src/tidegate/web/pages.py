@@ -1,0 +1,133 @@
+"""What every page is made of: who may see it, the form that came with it, and how it answers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from tidegate.errors import UserInvalid
+from tidegate.web.navigation import menu
+from tidegate.web.visitors import Attempts, Who, who_is
+from tidegate.wiring import Hub
+
+LONGEST_FORM = 100_000  # bytes
+MOST_FIELDS = 200
+
+
+class Texts(dict[str, str]):
+    """What was typed into fields, or is wrong with them, by their names; empty for the others."""
+
+    def __missing__(self, field: str) -> str:
+        return ""
+
+
+def wrong_field(error: UserInvalid) -> Texts:
+    """What is wrong, to be said beside its field."""
+    said = str(error.facts["problem"])
+    return Texts({str(error.facts["field"]): said[:1].upper() + said[1:]})
+
+
+@dataclass
+class Site:
+    """What the pages of a hub share. `bound_to`: the host that is served."""
+
+    hub: Hub
+    bound_to: str
+    templates: Environment
+    attempts: Attempts = field(default_factory=Attempts)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One request for a page. `who` None: nobody that is known. `form`: what was sent, without spaces around it."""
+
+    site: Site
+    request: Request
+    who: Who | None
+    form: Mapping[str, str]
+
+    @property
+    def hub(self) -> Hub:
+        """The hub that is looked at."""
+        return self.site.hub
+
+    @property
+    def actor(self) -> str:
+        """How what is done here is written down."""
+        assert self.who is not None
+        return self.who.actor
+
+    def render(self, template: str, http_status: int = 200, **facts: Any) -> HTMLResponse:
+        """The page that a template makes of these facts."""
+        path = self.request.url.path
+        values = {"who": self.who, "menu": menu(self.who, path), "path": path, **facts}
+        return HTMLResponse(self.site.templates.get_template(template).render(values), http_status)
+
+    def go(self, path: str, *, part: int = 204) -> Response:
+        """Sends the browser to another page of ours. `part`: the status where htmx asked for a part."""
+        if "hx-request" in self.request.headers:
+            return Response(status_code=part, headers={"HX-Redirect": path})
+        return RedirectResponse(path, 303)
+
+    def problem(self, status: int, detail: str) -> Response:
+        """A page that says what went wrong."""
+        return self.render("error.html", status, code=status, title=HTTPStatus(status).phrase, detail=detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page or what a form of one asks for. `scope`: what its visitor has to be allowed; empty: nothing. `handle` may
+    touch the database: it runs in a thread.
+    """
+
+    path: str
+    handle: Callable[[Visit], Response]
+    scope: str = "read"
+    method: str = "GET"
+
+
+def route(site: Site, page: Page) -> Route:
+    """The route that serves a page to whoever may see it; others are asked to sign in, or told that they may not."""
+
+    async def endpoint(request: Request) -> Response:
+        form: Mapping[str, str] = await _form(request) if page.method == "POST" else {}
+        return await run_in_threadpool(answer, request, form)
+
+    def answer(request: Request, form: Mapping[str, str]) -> Response:
+        visit = Visit(site, request, who_is(request, site.hub, site.bound_to), form)
+        request.state.visit = visit
+        if not page.scope or (visit.who is not None and visit.who.may(page.scope)):
+            return page.handle(visit)
+        if visit.who is None or not visit.who.known:
+            return visit.go(_sign_in(request), part=401)
+        return visit.problem(403, f"This needs the role {needed(page.scope)}, which {visit.who.name} has not.")
+
+    return Route(page.path, endpoint, methods=[page.method])
+
+
+def needed(scope: str) -> str:
+    """The least role that allows what the scope is for."""
+    return {"read": "viewer", "revenue": "viewer", "operate": "operator"}.get(scope, "admin")
+
+
+def _sign_in(request: Request) -> str:
+    """Where one signs in, to come back to the page that was asked for."""
+    path = request.url.path
+    came = request.method == "GET" and path != "/" and "hx-request" not in request.headers
+    return f"/login?next={quote(path)}" if came else "/login"
+
+
+async def _form(request: Request) -> Mapping[str, str]:
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal() or int(length) > LONGEST_FORM:
+        raise HTTPException(413, "The form is too long, or does not say how long it is.")
+    async with request.form(max_files=0, max_fields=MOST_FIELDS) as sent:
+        return {name: str(value).strip() for name, value in sent.items()}

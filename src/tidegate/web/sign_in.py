@@ -1,0 +1,135 @@
+"""Signing in and out: with e-mail address and password, with an API token, and by the link that sets a password."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tidegate.errors import LinkSpent, UserInvalid, UserUnknown
+from tidegate.security import links, sessions, tokens
+from tidegate.security import users as stored
+from tidegate.web.access import host_of, is_loopback
+from tidegate.web.pages import Page, Texts, Visit, wrong_field
+from tidegate.web.visitors import COOKIE, forget, remember
+from tidegate.workflows import users
+
+NEEDS_HTTPS = "Signing in needs HTTPS."
+TOO_MANY = "Too many failed tries. Wait a minute."
+
+
+def form(visit: Visit) -> Response:
+    """Asks who it is; who is signed in already is sent on."""
+    back = _back(visit.request.query_params.get("next", ""))
+    if visit.who is not None and visit.who.known:
+        return visit.go(back)
+    return _page(visit, back)
+
+
+def sign_in(visit: Visit) -> Response:
+    """Takes address and password, or a token; what is wrong is said beside the field, and the address stays."""
+    sent, back = visit.form, _back(visit.form.get("next", ""))
+    email, token = sent.get("email", ""), sent.get("token", "")
+    guessed = (_address(visit.request), f"as {email.lower()}") if email else (_address(visit.request),)
+    if not _secure(visit.request):
+        return _page(visit, back, NEEDS_HTTPS, 403)
+    if visit.site.attempts.exhausted(*guessed):
+        return _page(visit, back, TOO_MANY, 429)
+    wrong, cookie = _with_token(visit, token) if token else _with_password(visit, email, sent.get("password", ""))
+    if wrong:
+        visit.site.attempts.failed(*guessed)
+        return _page(visit, back, wrong, 401)
+    answer = visit.go(back)
+    remember(answer, cookie)
+    return answer
+
+
+def sign_out(visit: Visit) -> Response:
+    """Ends the session."""
+    with visit.hub.engine.begin() as db:
+        sessions.end(db, visit.request.cookies.get(COOKIE, ""))
+    answer = visit.go("/login")
+    forget(answer)
+    return answer
+
+
+def welcome(visit: Visit) -> Response:
+    """Asks for the password that a link sets; the first admin for name and address, too."""
+    link = visit.request.query_params.get("link", "")
+    return _welcome_page(visit, link)
+
+
+def set_password(visit: Visit) -> Response:
+    """Sets it and signs in; what is wrong is said beside its field, and what was typed stays but for passwords."""
+    sent = visit.form
+    if not _secure(visit.request):
+        return _welcome_page(visit, sent.get("link", ""), {"password": NEEDS_HTTPS}, 403)
+    if visit.site.attempts.exhausted(_address(visit.request)):
+        return _welcome_page(visit, sent.get("link", ""), {"password": TOO_MANY}, 429)
+    password = sent.get("password", "")
+    if password != sent.get("again", ""):
+        return _welcome_page(visit, sent.get("link", ""), {"again": "This is another one than above."}, 422)
+    named = {name: sent.get(name, "") for name in ("email", "name")}
+    try:
+        _, cookie = users.set_password(visit.hub.engine, sent.get("link", ""), password, **named)
+    except UserInvalid as error:
+        return _welcome_page(visit, sent.get("link", ""), wrong_field(error), 422)
+    except LinkSpent:
+        visit.site.attempts.failed(_address(visit.request))
+        raise
+    answer = visit.go("/")
+    remember(answer, cookie)
+    return answer
+
+
+PAGES = (
+    Page("/login", form, ""),
+    Page("/login", sign_in, "", "POST"),
+    Page("/logout", sign_out, "", "POST"),
+    Page("/welcome", welcome, ""),
+    Page("/welcome", set_password, "", "POST"),
+)
+
+
+def _with_token(visit: Visit, given: str) -> tuple[str, str]:
+    """What is wrong with the token, or the cookie of a session with it."""
+    with visit.hub.engine.begin() as db:
+        token = tokens.verify(db, given)
+    if token is None:
+        return "This token is unknown or was revoked.", ""
+    if not token.may("read"):
+        return "This token lacks the scope read.", ""
+    return "", users.begin_session(visit.hub.engine, token)
+
+
+def _with_password(visit: Visit, email: str, password: str) -> tuple[str, str]:
+    try:
+        return "", users.sign_in(visit.hub.engine, email, password)[1]
+    except UserUnknown:
+        return "No user has this address and password.", ""
+
+
+def _page(visit: Visit, back: str, wrong: str = "", status: int = 200) -> Response:
+    with visit.hub.engine.connect() as db:
+        any_users = stored.any_exists(db)
+    by_token = bool(visit.form.get("token")) or not any_users
+    facts = {"wrong": wrong, "back": back, "email": visit.form.get("email", ""), "any_users": any_users}
+    return visit.render("login.html", status, secure=_secure(visit.request), by_token=by_token, **facts)
+
+
+def _welcome_page(visit: Visit, link: str, wrong: dict[str, str] | None = None, status: int = 200) -> Response:
+    with visit.hub.engine.connect() as db:
+        user = links.whose(db, link)
+    facts = {"link": link, "user": user, "secure": _secure(visit.request)}
+    return visit.render("welcome.html", status, wrong=Texts(wrong or {}), typed=Texts(visit.form), **facts)
+
+
+def _back(path: str) -> str:
+    """The page of ours that was asked for before; another site's is none."""
+    return path if path.startswith("/") and not path.startswith(("//", "/\\", "/login", "/welcome")) else "/"
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _secure(request: Request) -> bool:
+    """Whether a cookie for secure connections comes back: over HTTPS, or on this machine, where browsers allow it."""
+    return request.url.scheme == "https" or is_loopback(host_of(request.headers))

@@ -1,0 +1,289 @@
+"""Users: made and changed by command and on the page, signed in, held to their roles, and written down."""
+
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from httpx import Client, Response
+from sqlalchemy import text
+from tests.support.command_line import Cli
+from tests.support.serving import serving
+
+from tidegate.api.app import create_app
+from tidegate.errors import LastAdmin, LinkSpent, UserExists, UserInvalid, UserUnknown
+from tidegate.security import audit_log, links, sessions
+from tidegate.security import users as stored
+from tidegate.security.roles import ROLES
+from tidegate.web.app import create_pages, every_page
+from tidegate.web.pages import Page
+from tidegate.web.site import beside
+from tidegate.web.visitors import TRIES
+from tidegate.wiring import Hub
+from tidegate.workflows import users
+
+PASSWORD = "correct horse battery staple"
+HEADERS = {"X-Forwarded-Proto": "https", "Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.fixture(autouse=True)
+def nobody(hub: Hub) -> None:
+    with hub.engine.begin() as db:
+        db.execute(text("truncate tidegate.users, tidegate.audit_log, tidegate.tokens cascade"))
+
+
+@pytest.fixture
+def visit(hub: Hub) -> Iterator[Callable[[], Client]]:
+    with ExitStack() as running:
+        url = running.enter_context(serving(beside(create_app(hub), create_pages(hub, "0.0.0.0"))))
+        yield lambda: running.enter_context(Client(base_url=url, headers=HEADERS))
+
+
+def made(hub: Hub, email: str = "ada@acme.example", role: str = "admin") -> stored.User:
+    _, secret = users.invite(hub.engine, email, "Ada", role, "cli:test")
+    return users.set_password(hub.engine, secret, PASSWORD)[0]
+
+
+def enter(client: Client, answer: Response) -> None:
+    """Keeps the cookie: the client itself would keep a secure one back, since the test speaks plain HTTP."""
+    assert answer.status_code == 303, answer.text
+    client.headers["Cookie"] = answer.headers["set-cookie"].partition(";")[0]
+
+
+def signed_in(client: Client, email: str) -> Client:
+    enter(client, client.post("/login", data={"email": email, "password": PASSWORD}))
+    return client
+
+
+def test_the_first_link_makes_the_first_admin_and_no_other(hub: Hub, visit: Callable[[], Client]) -> None:
+    void, secret = users.first_link(hub.engine), users.first_link(hub.engine)
+    client = visit()
+    assert "used already" in client.get(f"/welcome?link={void}").text
+    page = client.get(f"/welcome?link={secret}")
+    assert "first admin" in page.text
+    sent = {"link": secret, "name": "Ada <3", "email": "ada@acme.example", "password": PASSWORD, "again": PASSWORD}
+    for field, value, said in [
+        ("again", "another", "another one than above"),
+        ("password", "short", "at least 12"),
+        ("email", "ada", "no e-mail address"),
+        ("name", " ", "1 to 200"),
+    ]:
+        wrong = sent | {field: value} | ({"again": value} if field == "password" else {})
+        answer = client.post("/welcome", data=wrong)
+        assert answer.status_code == 422
+        assert said in answer.text
+        assert re.search(rf'id="{field}-wrong"', answer.text), "said beside the field"
+        assert "Ada &lt;3" in answer.text or field == "name", "what was typed stays"
+        assert PASSWORD not in answer.text
+    enter(client, client.post("/welcome", data=sent))
+    assert "Ada &lt;3" in client.get("/users").text
+    assert client.post("/welcome", data=sent | {"email": "eve@acme.example"}).status_code == 410
+    assert users.first_link(hub.engine) is None
+
+
+def test_of_two_who_spend_the_first_link_at_once_one_is_admin(hub: Hub) -> None:
+    secret = users.first_link(hub.engine) or ""
+
+    def spend(email: str) -> str:
+        try:
+            return users.set_password(hub.engine, secret, PASSWORD, email=email, name="A")[0].email
+        except LinkSpent:
+            return ""
+
+    with ThreadPoolExecutor(2) as pool:
+        won = list(filter(None, pool.map(spend, ("a@acme.example", "b@acme.example"))))
+    with hub.engine.connect() as db:
+        assert [one.email for one in stored.listing(db)] == won
+    assert len(won) == 1
+
+
+@pytest.mark.parametrize("seconds", [-1, 60])
+def test_a_link_is_good_once_and_for_a_while(hub: Hub, seconds: int) -> None:
+    _, secret = users.invite(hub.engine, "ada@acme.example", "Ada", "viewer", "cli:test")
+    with hub.engine.begin() as db:
+        db.execute(
+            text("update tidegate.user_links set expires_at = now() + make_interval(secs => :s)"), {"s": seconds}
+        )
+    if seconds < 0:
+        with pytest.raises(LinkSpent):
+            users.set_password(hub.engine, secret, PASSWORD)
+        return
+    with pytest.raises(UserInvalid):
+        users.set_password(hub.engine, secret, "short")
+    users.set_password(hub.engine, secret, PASSWORD)
+    with pytest.raises(LinkSpent):
+        users.set_password(hub.engine, secret, PASSWORD)
+
+
+@pytest.mark.parametrize("password", ["short", "aaaaaaaaaaaaaaaa", "ada@acme.example", "x" * 1001])
+def test_a_password_that_is_easily_guessed_is_refused(hub: Hub, password: str) -> None:
+    _, secret = users.invite(hub.engine, "Ada@acme.example", "Ada", "viewer", "cli:test")
+    with pytest.raises(UserInvalid, match="password"):
+        users.set_password(hub.engine, secret, password)
+
+
+def test_neither_password_cookie_nor_link_is_kept(hub: Hub) -> None:
+    made(hub)
+    _, cookie = users.sign_in(hub.engine, "ada@acme.example", PASSWORD)
+    _, secret = users.link(hub.engine, "ada@acme.example", "cli:test")
+    with hub.engine.connect() as db:
+        for table in ("users", "sessions", "user_links", "audit_log"):
+            kept = str(db.execute(text(f"select to_jsonb(t) from tidegate.{table} t")).all())
+            assert not any(one in kept for one in (PASSWORD, cookie, secret))
+
+
+def test_two_addresses_that_differ_in_case_are_one_user(hub: Hub) -> None:
+    made(hub, "Ada@Acme.example")
+    with pytest.raises(UserExists):
+        users.invite(hub.engine, "ada@acme.EXAMPLE", "Ada", "viewer", "cli:test")
+    assert users.sign_in(hub.engine, " ADA@acme.example ", PASSWORD)[0].email == "Ada@Acme.example"
+
+
+@pytest.mark.parametrize(
+    ("email", "password"),
+    [
+        ("ada@acme.example", "another password"),
+        ("eve@acme.example", PASSWORD),
+        ("new@acme.example", PASSWORD),
+        ("", ""),
+    ],
+)
+def test_who_is_nobody_does_not_come_in(hub: Hub, email: str, password: str) -> None:
+    made(hub)
+    users.invite(hub.engine, "new@acme.example", "New", "viewer", "cli:test")
+    with pytest.raises(UserUnknown):
+        users.sign_in(hub.engine, email, password)
+
+
+def test_the_only_admin_stays_one(hub: Hub) -> None:
+    made(hub)
+    users.invite(hub.engine, "new@acme.example", "New", "admin", "cli:test")  # cannot sign in yet
+    with pytest.raises(LastAdmin):
+        users.give_role(hub.engine, "ada@acme.example", "viewer", "cli:test")
+    with pytest.raises(LastAdmin):
+        users.disable(hub.engine, "ada@acme.example", "cli:test")
+    made(hub, "bob@acme.example")
+    assert users.give_role(hub.engine, "ada@acme.example", "viewer", "cli:test").role == "viewer"
+
+
+def test_two_admins_cannot_take_each_others_role_at_once(hub: Hub) -> None:
+    both = [made(hub), made(hub, "bob@acme.example")]
+
+    def demote(user: stored.User) -> bool:
+        try:
+            users.give_role(hub.engine, user.email, "viewer", "cli:test")
+        except LastAdmin:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(demote, both)) == [False, True]
+
+
+def test_who_is_disabled_is_signed_out_and_kept_out(hub: Hub, visit: Callable[[], Client]) -> None:
+    made(hub)
+    made(hub, "bob@acme.example", "viewer")
+    admin, bob = signed_in(visit(), "ada@acme.example"), signed_in(visit(), "bob@acme.example")
+    assert bob.get("/").status_code == 200
+    assert admin.post("/users/disable", data={"email": "bob@acme.example"}).status_code == 303
+    assert bob.get("/").status_code == 303
+    assert bob.post("/login", data={"email": "bob@acme.example", "password": PASSWORD}).status_code == 401
+    assert admin.post("/users/enable", data={"email": "bob@acme.example"}).status_code == 303
+    assert signed_in(visit(), "bob@acme.example").get("/").status_code == 200
+
+
+def test_a_new_password_ends_the_sessions_before(hub: Hub, visit: Callable[[], Client]) -> None:
+    made(hub)
+    client = signed_in(visit(), "ada@acme.example")
+    _, secret = users.link(hub.engine, "ada@acme.example", "cli:test")
+    assert client.get("/").status_code == 200, "until the link is used"
+    users.set_password(hub.engine, secret, "another long password")
+    assert client.get("/").status_code == 303
+
+
+def test_sessions_run_out_and_are_forgotten(hub: Hub) -> None:
+    made(hub)
+    _, cookie = users.sign_in(hub.engine, "ada@acme.example", PASSWORD)
+    with hub.engine.begin() as db:
+        assert sessions.current(db, cookie) is not None
+        db.execute(text("update tidegate.sessions set expires_at = now() - interval '1 second'"))
+        assert sessions.current(db, cookie) is None
+    users.sign_in(hub.engine, "ada@acme.example", PASSWORD)
+    with hub.engine.connect() as db:
+        assert db.scalar(text("select count(*) from tidegate.sessions")) == 1
+
+
+def test_guessing_a_password_is_slow(hub: Hub, visit: Callable[[], Client]) -> None:
+    made(hub)
+    client = visit()
+    wrong = {"email": "ADA@acme.example", "password": "no"}
+    for _ in range(TRIES):
+        answer = client.post("/login", data=wrong)
+        assert (answer.status_code, "ADA@acme.example" in answer.text) == (401, True)
+    assert client.post("/login", data={"email": "ada@acme.example", "password": PASSWORD}).status_code == 429
+
+
+@pytest.mark.parametrize(
+    ("asked", "led"),
+    [("/users", "/users"), ("https://evil.example", "/"), ("//evil.example", "/"), ("/\\evil.example", "/"), ("", "/")],
+)
+def test_signing_in_leads_back_to_the_page_that_was_asked_for(
+    hub: Hub, visit: Callable[[], Client], asked: str, led: str
+) -> None:
+    made(hub)
+    client = visit()
+    assert client.get("/users").headers["location"] == "/login?next=/users"
+    sent = {"email": "ada@acme.example", "password": PASSWORD, "next": asked}
+    assert client.post("/login", data=sent).headers["location"] == led
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_page_is_for_those_whose_role_allows_it(hub: Hub, visit: Callable[[], Client], role: str) -> None:
+    made(hub, "root@acme.example")
+    user = made(hub, f"{role}@acme.example", role)
+    client, stranger = signed_in(visit(), user.email), visit()
+
+    def asked(client: Client, page: Page) -> int:
+        return client.request(page.method, page.path, data={} if page.method == "POST" else None).status_code
+
+    for page in every_page(hub):
+        if not page.scope:
+            continue
+        assert (asked(client, page) == 403) == (not user.may(page.scope)), (page.method, page.path)
+        refused = stranger.request(page.method, page.path, data={} if page.method == "POST" else None)
+        assert (refused.status_code, refused.headers["location"][:6]) == (303, "/login")
+
+
+def test_admins_invite_on_the_page(hub: Hub, visit: Callable[[], Client]) -> None:
+    made(hub)
+    client = signed_in(visit(), "ada@acme.example")
+    wrong = client.post("/users", data={"name": "Eve <x>", "email": "nowhere", "role": "viewer"})
+    assert (wrong.status_code, 'id="email-wrong"' in wrong.text, "Eve &lt;x&gt;" in wrong.text) == (422, True, True)
+    again = client.post("/users", data={"name": "Ada", "email": "ADA@acme.example", "role": "viewer"})
+    assert (again.status_code, "already" in again.text) == (422, True)
+    invited = client.post("/users", data={"name": "Eve", "email": "eve@acme.example", "role": "operator"})
+    [link] = re.findall(r"<code>https?://[^/]+([^<]+)</code>", invited.text)
+    assert "Welcome, Eve" in client.get(link).text
+    last = client.post("/users/role", data={"email": "ada@acme.example", "role": "viewer"})
+    assert (last.status_code, "only admin" in last.text) == (422, True)
+    with hub.engine.connect() as db:
+        assert [(one["actor"], one["action"], one["subject"]) for one in audit_log.newest(db, 9)][:1] == [
+            ("user:ada@acme.example", "user.invited", "eve@acme.example")
+        ]
+
+
+def test_the_commands(hub: Hub, database_url: str, tmp_path: Path) -> None:
+    cli = Cli(tmp_path, database_url)
+    said = cli.json("users", "invite", "ada@acme.example", "--name", "Ada", "--role", "admin")
+    assert (said["role"], said["can_sign_in"]) == ("admin", False)
+    with hub.engine.connect() as db:
+        assert links.whose(db, said["link"].rpartition("=")[2]) == stored.by_email(db, "ada@acme.example")
+    assert "invited" in cli("users", "list").stdout
+    assert "link=" in cli("users", "link", "ada@acme.example").stdout
+    assert "is operator" in cli("users", "role", "ada@acme.example", "operator").stdout
+    assert "disabled" in cli("users", "disable", "ada@acme.example").stdout
+    assert "invited" in cli("users", "enable", "ada@acme.example").stdout
+    assert [one["role"] for one in cli.json("users", "list")["users"]] == ["operator"]
+    assert "no user eve@" in cli("users", "link", "eve@acme.example", code=2).stderr
