@@ -31,7 +31,7 @@ def create(
     scopes = scope or ["read"]
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
         number, token = tokens.create(db, name, scopes)
-        audit_log.note(db, person(), "token.created", name, id=number, scopes=scopes)
+        audit_log.record(db, person(), "token.created", name, id=number, scopes=scopes)
     if as_json:
         show.document({"id": number, "name": name, "scopes": scopes, "token": token})
     else:
@@ -70,7 +70,7 @@ def revoke(
 
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
         token = tokens.revoke(db, number)
-        audit_log.note(db, person(), "token.revoked", token.name, id=token.id)
+        audit_log.record(db, person(), "token.revoked", token.name, id=token.id)
     if as_json:
         show.document(asdict(token))
     else:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, insert, select
 from tidegate.security.tables import audit_log
 
 
-def note(db: Connection, actor: str, action: str, subject: str, **detail: Any) -> None:
+def record(db: Connection, actor: str, action: str, subject: str, **detail: Any) -> None:
     """One change, in the transaction that makes it. `actor`: `user:EMAIL`, `token:NAME` or `cli:ACCOUNT`."""
     db.execute(insert(audit_log).values(actor=actor, action=action, subject=subject, detail=detail))
 

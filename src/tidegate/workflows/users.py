@@ -12,7 +12,7 @@ def invite(engine: Engine, email: str, name: str, role: str, actor: str) -> tupl
     """A new user, and the secret of the link by which they set their password. Raises UserExists, UserInvalid."""
     with engine.begin() as db:
         user = users.add(db, email, name, role)
-        audit_log.note(db, actor, "user.invited", user.email, role=role)
+        audit_log.record(db, actor, "user.invited", user.email, role=role)
         return user, links.make(db, user)
 
 
@@ -20,7 +20,7 @@ def link(engine: Engine, email: str, actor: str) -> tuple[User, str]:
     """Another link for a user, the one before is void; the password holds until it is used. Raises UserUnknown."""
     with engine.begin() as db:
         user = users.by_email(db, email)
-        audit_log.note(db, actor, "user.link_made", user.email)
+        audit_log.record(db, actor, "user.link_made", user.email)
         return user, links.make(db, user)
 
 
@@ -35,7 +35,7 @@ def give_role(engine: Engine, email: str, role: str, actor: str) -> User:
     with engine.begin() as db:
         before = users.by_email(db, email)
         after = users.give_role(db, before, role)
-        audit_log.note(db, actor, "user.role", after.email, before=before.role, after=after.role)
+        audit_log.record(db, actor, "user.role", after.email, before=before.role, after=after.role)
         return after
 
 
@@ -44,7 +44,7 @@ def disable(engine: Engine, email: str, actor: str) -> User:
     with engine.begin() as db:
         user = users.disable(db, users.by_email(db, email))
         sessions.end_all(db, user)
-        audit_log.note(db, actor, "user.disabled", user.email)
+        audit_log.record(db, actor, "user.disabled", user.email)
         return user
 
 
@@ -52,7 +52,7 @@ def enable(engine: Engine, email: str, actor: str) -> User:
     """The user, who may sign in again, with the password from before. Raises UserUnknown."""
     with engine.begin() as db:
         user = users.enable(db, users.by_email(db, email))
-        audit_log.note(db, actor, "user.enabled", user.email)
+        audit_log.record(db, actor, "user.enabled", user.email)
         return user
 
 
@@ -64,7 +64,7 @@ def set_password(engine: Engine, given: str, password: str, *, email: str = "", 
     with engine.begin() as db:
         user = links.spend(db, given, password, email=email, name=name)
         sessions.end_all(db, user)
-        audit_log.note(db, user.actor, "user.password_set", user.email)
+        audit_log.record(db, user.actor, "user.password_set", user.email)
         return user, sessions.begin(db, user)
 
 
