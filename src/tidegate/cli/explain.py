@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tidegate.cli.entitlements import ContactRef, gift, in_words
+from tidegate.cli.entitlements import ContactRef
 from tidegate.cli.options import AsJson, ConnectionName
+from tidegate.entitlements.words import gift, in_words
 
 app = typer.Typer(help="Why something is as it is.", no_args_is_help=True)
 

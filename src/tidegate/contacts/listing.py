@@ -29,7 +29,7 @@ def listing(db: Connection, wanted: Filter, *, after: int = 0, limit: int = 50) 
     values = {
         "livemode": wanted.livemode,
         "kind": wanted.kind,
-        "pattern": f"%{_escaped(wanted.search.strip())}%" if wanted.search.strip() else None,
+        "pattern": f"%{escaped(wanted.search.strip())}%" if wanted.search.strip() else None,
         "linked": wanted.linked,
         "connection": wanted.connection,
         "after": after,
@@ -38,7 +38,8 @@ def listing(db: Connection, wanted: Filter, *, after: int = 0, limit: int = 50) 
     return [dict(row) for row in db.execute(_LISTING, values).mappings()]
 
 
-def _escaped(search: str) -> str:
+def escaped(search: str) -> str:
+    """A text for `like`, in which nothing stands for anything else."""
     return search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 

@@ -10,6 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tidegate import __version__
+from tidegate.entitlements import words
+from tidegate.lifecycle import happened
 from tidegate.web import wording
 from tidegate.web.assets import Assets
 
@@ -35,6 +37,11 @@ def environment(assets: Assets) -> Environment:
         "found": wording.found,
         "span": wording.span,
         "utc": wording.utc,
+        "day": wording.day,
+        "mrr": wording.mrr,
+        "contact_page": wording.contact_page,
+        "happened": happened.told,
+        "why": words.in_words,
         "code": code,
         "total": total,
         "dot": dot,

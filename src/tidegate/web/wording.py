@@ -1,7 +1,12 @@
 """How the page says numbers, sizes, times and names. Pure."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
+
+from tidegate.money import shown
+from tidegate.revenue.rounding import whole
 
 
 def count(number: int) -> str:
@@ -77,6 +82,23 @@ def span(seconds: float) -> str:
     if whole < 2 * 86_400:
         return f"{whole // 3600} h"
     return f"{whole // 86_400} days"
+
+
+def day(at: datetime | str | None) -> str:
+    """A time with zone as its day, UTC: `2026-11-21`; a dash for what is unknown."""
+    if at is None:
+        return "–"
+    return f"{(moment(at) if isinstance(at, str) else at).astimezone(UTC):%Y-%m-%d}"
+
+
+def mrr(amounts: Mapping[str, int | str]) -> str:
+    """What a contact pays a month, by currency in millionths of a minor unit: `84.58 EUR, 295.00 USD`."""
+    return ", ".join(shown(whole(int(amount)), currency) for currency, amount in sorted(amounts.items())) or "–"
+
+
+def contact_page(ref: str, what: str = "contacts") -> str:
+    """Where the page of a contact is, or of its `timelines` or `notes`."""
+    return f"/{what}/{quote(ref, safe=':@')}"
 
 
 def utc(text: str) -> str:

@@ -1,0 +1,124 @@
+"""Contacts as a table for people: how each is doing, searched, narrowed down, sorted, page by page."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, TextClause, text
+
+from tidegate.contacts.listing import escaped
+from tidegate.errors import LifecycleInvalid
+from tidegate.lifecycle import rulebook
+
+SORTS = {
+    # name: the order, and what it is by, in words
+    "mrr": "l.mrr_total desc nulls last, c.key",
+    "name": "lower(coalesce(nullif(c.name, ''), c.external_id)), c.key",
+    "health": "l.health nulls last, c.key",
+    "renewal": "f.renews_at nulls last, c.key",
+    "newest": "c.key desc",
+}
+"""Orders of the table: highest MRR first, by name, lowest health first, next renewal first, newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which contacts, of live or of test data: `search` is a part of an id, a name or an e-mail; `stage`, `segment`,
+    `package`, `owner`: those that are in it, hold it, are looked after by it. Empty: whichever.
+    """
+
+    livemode: bool
+    search: str = ""
+    stage: str = ""
+    segment: str = ""
+    package: str = ""
+    owner: str = ""
+
+
+def page(db: Connection, wanted: Wanted, *, sort: str = "mrr", skip: int = 0, limit: int = 50) -> list[dict[str, Any]]:
+    """Rows of the table: {key, contact, kind, id, name, email, owner, stage, segments, packages, status, mrr, health,
+    renews_at, ends_at, open_alerts}. `mrr`: by currency, in millionths of a minor unit.
+
+    Raises LifecycleInvalid for an order that there is not.
+    """
+    values = _values(wanted) | {"skip": skip, "limit": limit}
+    return [dict(row) for row in db.execute(_ordered(sort, "offset :skip limit :limit"), values).mappings()]
+
+
+def every(db: Connection, wanted: Wanted, *, sort: str = "mrr") -> Iterator[dict[str, Any]]:
+    """All rows of the table, as they come out of the database."""
+    rows = db.execution_options(yield_per=1_000).execute(_ordered(sort), _values(wanted)).mappings()
+    return (dict(row) for row in rows)
+
+
+def one(db: Connection, contact: int) -> dict[str, Any]:
+    """The row of one contact (internal key)."""
+    return dict(db.execute(_ONE, {"contact": contact}).mappings().one())
+
+
+def total(db: Connection, wanted: Wanted) -> int:
+    """How many rows there are."""
+    return db.scalar(_TOTAL, _values(wanted)) or 0
+
+
+def choices(db: Connection, livemode: bool) -> dict[str, list[tuple[str, str]]]:
+    """By what a table of these contacts may be narrowed down: {stage, segment, package, owner}, each (key, name)."""
+    rules = rulebook.load(db)
+    owners = [(owner, owner) for owner in db.scalars(_OWNERS, {"livemode": livemode})]
+    return {
+        "stage": [(rule.key, rule.name) for rule in rules.stages],
+        "segment": [(rule.key, rule.name) for rule in rules.segments],
+        "package": [(row.key, row.name) for row in db.execute(_PACKAGES)],
+        "owner": owners,
+    }
+
+
+def known(sort: str) -> str:
+    """The order, if there is such a one. Raises LifecycleInvalid."""
+    if sort not in SORTS:
+        raise LifecycleInvalid(problem=f"Contacts are not sorted by {sort!r}, but by {', '.join(SORTS)}.")
+    return sort
+
+
+def _ordered(sort: str, bounds: str = "") -> TextClause:
+    return text(f"{_SELECT} {_FROM} order by {SORTS[known(sort)]} {bounds}")
+
+
+def _values(wanted: Wanted) -> dict[str, Any]:
+    search = wanted.search.strip()
+    values = {name: getattr(wanted, name) or None for name in ("stage", "segment", "package", "owner")}
+    return values | {"livemode": wanted.livemode, "pattern": f"%{escaped(search)}%" if search else None}
+
+
+_SELECT = """
+select c.key, c.kind || ':' || c.external_id as contact, c.kind, c.external_id as id, coalesce(c.name, '') as name,
+  coalesce(c.email, '') as email, coalesce(c.owner, '') as owner, l.stage, coalesce(l.segments, '{}') as segments,
+  coalesce(l.packages, '{}') as packages, l.status, coalesce(f.mrr, '{}') as mrr,
+  l.health::float8 as health, f.renews_at, f.ends_at, (
+    select count(*) from tidegate.alerts a
+    where a.contact = c.key and a.state in ('open', 'acknowledged')) as open_alerts
+"""
+
+_JOINED = """
+from tidegate.contacts c
+left join tidegate.contact_lifecycle l on l.contact = c.key
+left join tidegate.contact_facts f on f.contact = c.key"""
+
+_FROM = f"""{_JOINED}
+where c.livemode = :livemode and c.merged_into is null
+  and (cast(:stage as text) is null or l.stage = :stage)
+  and (cast(:segment as text) is null or :segment = any(l.segments))
+  and (cast(:package as text) is null or :package = any(l.packages))
+  and (cast(:owner as text) is null or c.owner = :owner)
+  and (cast(:pattern as text) is null or c.name ilike :pattern or c.external_id ilike :pattern or exists (
+    select from tidegate.contact_emails e where e.contact = c.key and e.email ilike :pattern) or exists (
+    select from tidegate.contact_ids i where i.contact = c.key and i.external_id ilike :pattern))
+"""
+
+_ONE = text(f"{_SELECT} {_JOINED} where c.key = :contact")
+
+_TOTAL = text(f"select count(*) {_FROM}")
+
+_OWNERS = text("select distinct owner from tidegate.contacts where livemode = :livemode and owner <> '' order by 1")
+
+_PACKAGES = text("select key, name from tidegate.packages order by name, key")

@@ -1,0 +1,145 @@
+"""The pages of contacts: the table as it is narrowed down, sorted and exported, and everything of one contact."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+
+import pytest
+from httpx import Client
+from sqlalchemy import text
+from tests.support.importing import connected
+from tests.support.placed import People
+from tests.support.serving import serving
+
+from tidegate.api.app import create_app
+from tidegate.contacts import directory
+from tidegate.errors import LifecycleInvalid
+from tidegate.lifecycle import roster
+from tidegate.lifecycle.roster import Wanted
+from tidegate.sandbox import Sandbox
+from tidegate.security import tokens
+from tidegate.web.app import create_pages
+from tidegate.web.site import beside
+from tidegate.wiring import Hub
+from tidegate.workflows import users
+
+
+@pytest.fixture
+def people(hub: Hub, make_sandbox: Callable[..., Sandbox]) -> People:
+    if not hub.accounts():
+        connected(hub, make_sandbox(customers=1, months=1))
+    with hub.engine.begin() as db:
+        db.execute(text("truncate tidegate.contacts, tidegate.users, tidegate.tokens cascade"))
+    return People(hub)
+
+
+@pytest.fixture
+def client(hub: Hub, people: People) -> Iterator[Client]:
+    with (
+        serving(beside(create_app(hub), create_pages(hub, "127.0.0.1"))) as url,
+        Client(base_url=url, headers={"Sec-Fetch-Site": "same-origin"}, timeout=60) as client,
+    ):
+        yield client
+
+
+def named(rows: list[dict[str, object]]) -> list[object]:
+    return [row["id"] for row in rows]
+
+
+def test_the_table_is_narrowed_down_and_sorted(hub: Hub, people: People) -> None:
+    for name, mrr in (("small", 10), ("large", 5_000), ("middle", 300)):
+        people.add(name, status="active", mrr_total=mrr)
+    people.add("gone", status="canceled")
+    people.pass_()
+    with hub.engine.begin() as db:
+        db.execute(text("update tidegate.contacts set owner = 'ada', name = 'Zoë' where external_id = 'small'"))
+        everybody = Wanted(livemode=hub.livemode())
+        assert named(roster.page(db, everybody))[:3] == ["large", "middle", "small"]
+        assert named(roster.page(db, everybody, skip=1, limit=1)) == ["middle"]
+        assert named(roster.page(db, everybody, sort="newest"))[0] == "gone"
+        assert named(roster.page(db, everybody, sort="name"))[-1] == "small"
+        assert named(roster.page(db, Wanted(everybody.livemode, owner="ada"))) == ["small"]
+        assert named(roster.page(db, Wanted(everybody.livemode, search="ZO"))) == ["small"]
+        assert named(roster.page(db, Wanted(everybody.livemode, search="100%"))) == []
+        customers = roster.page(db, Wanted(everybody.livemode, stage="customer"))
+        assert {"large", "middle", "small"} == set(named(customers))
+        assert roster.total(db, Wanted(everybody.livemode, stage="customer")) == 3
+        assert named(roster.page(db, Wanted(not everybody.livemode))) == []
+        assert [row["id"] for row in roster.every(db, everybody)] == named(roster.page(db, everybody))
+        with pytest.raises(LifecycleInvalid, match="but by mrr"):
+            roster.page(db, everybody, sort="; drop table")
+
+
+def test_the_page_of_the_table(hub: Hub, people: People, client: Client) -> None:
+    assert "tidegate contacts import" in client.get("/contacts").text
+    for number in range(60):
+        people.add(f"c{number:02}", status="active", mrr_total=number)
+    people.pass_()
+    page = client.get("/contacts").text
+    assert "60 contacts" in page
+    assert "Page 1 of 2" in page
+    assert "c59" in page
+    second = client.get("/contacts?page=2").text
+    assert "c59" not in second
+    assert "c00" in second
+    part = client.get("/contacts?search=c0", headers={"HX-Request": "true", "HX-Target": "contacts"}).text
+    assert "10 contacts" in part
+    assert "<html" not in part
+    assert "Nobody is like that" in client.get("/contacts?search=nobody").text
+    assert client.get("/contacts?sort=nothing").status_code == 422
+
+
+def test_the_export_is_what_the_page_shows_and_no_formula(hub: Hub, people: People, client: Client) -> None:
+    people.add("acme", status="active", mrr_total=10)
+    people.add("other", status="active", mrr_total=20)
+    people.pass_()
+    with hub.engine.begin() as db:
+        db.execute(text("update tidegate.contacts set name = '=cmd()' where external_id = 'acme'"))
+    answer = client.get("/contacts.csv?search=acme")
+    assert answer.headers["content-type"].startswith("text/csv")
+    [row] = list(csv.DictReader(io.StringIO(answer.text)))
+    assert (row["contact"], row["name"], row["stage"]) == ("account:acme", "'=cmd()", "customer")
+
+
+def test_everything_of_a_contact(hub: Hub, people: People, client: Client) -> None:
+    people.add("acme/eu ü", status="past_due", mrr_total=2_000)
+    people.pass_()
+    with hub.engine.connect() as db:
+        ref = directory.find(db, hub.livemode(), "acme/eu ü").ref
+    listed = client.get("/contacts").text
+    assert 'href="/contacts/account:acme%2Feu%20%C3%BC"' in listed
+    page = client.get("/contacts/account:acme%2Feu%20%C3%BC")
+    assert page.status_code == 200
+    for said in ("acme/eu ü", "Customer", "What it may use", "Timeline", "Customers in Stripe"):
+        assert said in page.text
+    assert 'action="/notes/' not in page.text, "whoever is at this machine only looks"
+    assert client.get("/contacts/nobody").status_code == 404
+    assert client.post("/notes/account:acme%2Feu%20%C3%BC", data={"note": "x"}).status_code == 303
+    with hub.engine.begin() as db:
+        _, token = tokens.create(db, "desk", ["operate"])
+    answer = client.post("/login", data={"token": token})
+    cookie = {"Cookie": answer.headers["set-cookie"].partition(";")[0]}
+    written = client.post("/notes/account:acme%2Feu%20%C3%BC", data={"note": "<b>Call</b> them"}, headers=cookie)
+    assert (written.status_code, written.headers["location"]) == (303, "/contacts/account:acme%2Feu%20%C3%BC")
+    shown = client.get(written.headers["location"], headers=cookie).text
+    assert "&lt;b&gt;Call&lt;/b&gt; them (token:desk" in shown
+    empty = client.post("/notes/account:acme%2Feu%20%C3%BC", data={"note": " "}, headers=cookie)
+    assert (empty.status_code, "Write something." in empty.text) == (422, True)
+    assert ref == "account:acme/eu ü"
+
+
+def test_a_timeline_goes_on_where_the_page_ended(hub: Hub, people: People, client: Client) -> None:
+    people.add("acme", status="active", mrr_total=10)
+    people.pass_()
+    users.invite(hub.engine, "ada@acme.example", "Ada", "operator", "cli:test")
+    with hub.engine.begin() as db:
+        _, token = tokens.create(db, "desk", ["operate"])
+    answer = client.post("/login", data={"token": token})
+    client.headers["Cookie"] = answer.headers["set-cookie"].partition(";")[0]
+    for number in range(30):
+        client.post("/notes/account:acme", data={"note": f"note {number:02}."})
+    page = client.get("/contacts/account:acme").text
+    assert "note 29." in page
+    assert "note 00." not in page
+    after = page.partition("/timelines/account:acme?after=")[2].partition('"')[0]
+    assert "note 00." in client.get(f"/timelines/account:acme?after={after}").text
