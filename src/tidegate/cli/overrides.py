@@ -127,7 +127,7 @@ _SHOWN = ("expires_at", "by", "reason", "revoked_at")
 
 
 def _terms(one: dict[str, Any]) -> str:
-    from tidegate.cli.entitlements import gift
+    from tidegate.entitlements.words import gift
 
     operation = "instead: " if one["operation"] == "replace" else ""
     return operation + gift(one["gives"]) if one["feature"] else f"version {one['version']}"
