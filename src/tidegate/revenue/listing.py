@@ -16,12 +16,13 @@ from tidegate.revenue.rounding import whole
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which movements: on which days, of whose customers (Stripe ids; None: all), of which kinds."""
+    """Which movements: on which days, of whose customers (Stripe ids; None: all), of which kinds, in which currency."""
 
     first: date | None = None
     last: date | None = None
     customers: Sequence[str] | None = None
     kinds: Sequence[str] = KINDS
+    currency: str | None = None
 
 
 def movements(
@@ -42,6 +43,7 @@ def movements(
         "last": wanted.last,
         "customers": None if wanted.customers is None else list(wanted.customers),
         "kinds": list(wanted.kinds),
+        "wanted_currency": wanted.currency,
         "moved_at": moved_at,
         "unit": unit,
         "currency": currency,
@@ -84,6 +86,7 @@ with named as (
   from tidegate.movements m
   where m.connection = :connection and m.edition = :edition and m.superseded_at is null
     and m.kind = any(cast(:kinds as text[]))
+    and (cast(:wanted_currency as text) is null or m.currency = :wanted_currency)
     and (cast(:first as date) is null or m.day >= :first) and (cast(:last as date) is null or m.day <= :last)
     and (cast(:customers as text[]) is null or m.unit in (
       select unit from tidegate.movements

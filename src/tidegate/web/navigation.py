@@ -14,7 +14,12 @@ class Entry(NamedTuple):
     current: bool = False
 
 
-ENTRIES = (Entry("/", "Status"), Entry("/contacts", "Contacts"), Entry("/users", "Users", "admin"))
+ENTRIES = (
+    Entry("/", "Status"),
+    Entry("/contacts", "Contacts"),
+    Entry("/revenue", "Revenue", "revenue"),
+    Entry("/users", "Users", "admin"),
+)
 
 
 def menu(who: Who | None, path: str) -> list[Entry]:

@@ -39,6 +39,8 @@ def environment(assets: Assets) -> Environment:
         "utc": wording.utc,
         "day": wording.day,
         "mrr": wording.mrr,
+        "money": wording.money,
+        "percent": wording.percent,
         "contact_page": wording.contact_page,
         "happened": happened.told,
         "why": words.in_words,
