@@ -36,6 +36,11 @@ def shown(amount: int, currency: str) -> str:
     return f"{sign}{whole:,}{f'.{rest:0{places}d}' if places else ''} {currency.upper()}"
 
 
+def said(amount: int | None, currency: str) -> str:
+    """As `shown`; a dash for what is unknown."""
+    return "–" if amount is None else shown(amount, currency)
+
+
 def shown_exactly(amount: Fraction, currency: str) -> str:
     """`16.6667 USD` for 5,000/3 minor units: two places more than the currency has, where it needs them."""
     places = exponent(currency) + 2

@@ -84,7 +84,7 @@ def look(browser: Browser) -> Iterator[Callable[..., Watched]]:
 def site(hub: Hub) -> Iterator[str]:
     """The page and the API on the module's hub, emptied, as on this machine."""
     with hub.engine.begin() as db:
-        for table in ("connections", "runs", "problems"):
+        for table in ("connections", "runs", "problems", "users", "contacts"):
             db.execute(text(f"truncate tidegate.{table} cascade"))
     with serving(beside(create_app(hub), create_pages(hub, "127.0.0.1"))) as url:
         yield url

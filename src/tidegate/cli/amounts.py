@@ -13,9 +13,9 @@ BAR = 30
 
 def money(amount: int | None, currency: str) -> str:
     """`14.00 USD`; a dash for what is unknown."""
-    from tidegate.money import shown
+    from tidegate.money import said
 
-    return "–" if amount is None else shown(amount, currency)
+    return said(amount, currency)
 
 
 def percent(ratio: float | None) -> str:

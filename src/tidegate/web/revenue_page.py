@@ -81,5 +81,5 @@ def _drawn(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "periods": [row["period"] for row in rows],
         "currency": rows[0]["currency"] if rows else "",
         "mrr": [row["mrr"] for row in rows],
-        "kinds": {kind: [row[kind] for row in rows] for kind in KINDS},
+        "kinds": [{"kind": kind, "values": [row[kind] for row in rows]} for kind in KINDS],
     }

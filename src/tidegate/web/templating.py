@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from tidegate import __version__
 from tidegate.entitlements import words
 from tidegate.lifecycle import happened
+from tidegate.money import said
 from tidegate.web import wording
 from tidegate.web.assets import Assets
 
@@ -39,7 +40,7 @@ def environment(assets: Assets) -> Environment:
         "utc": wording.utc,
         "day": wording.day,
         "mrr": wording.mrr,
-        "money": wording.money,
+        "money": said,
         "percent": wording.percent,
         "contact_page": wording.contact_page,
         "happened": happened.told,

@@ -91,11 +91,6 @@ def day(at: datetime | str | None) -> str:
     return f"{(moment(at) if isinstance(at, str) else at).astimezone(UTC):%Y-%m-%d}"
 
 
-def money(amount: int | None, currency: str) -> str:
-    """Minor units as `14.00 USD`; a dash for what is unknown."""
-    return "–" if amount is None else shown(amount, currency)
-
-
 def percent(ratio: float | None) -> str:
     """0.125 as `12.5 %`; a dash for what there is none of."""
     return "–" if ratio is None else f"{ratio * 100:,.1f} %"

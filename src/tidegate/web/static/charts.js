@@ -10,18 +10,18 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 const COLOURS = { new: "green", reactivation: "teal", expansion: "azure", contraction: "orange", churn: "red" };
 
 function options() {
-  const ink = colour("body-color");
-  const faint = colour("border-color");
+  const ink = getComputedStyle(place).color;
+  const faint = getComputedStyle(place.closest(".card")).borderTopColor;
   const axis = { axisLabel: { color: ink }, axisLine: { lineStyle: { color: faint } }, splitLine: { lineStyle: { color: faint } } };
-  const bars = Object.entries(drawn.kinds).map(([kind, values]) => ({
+  const bars = drawn.kinds.map(({ kind, values }) => ({
     name: kind, type: "bar", stack: "moved", data: values, itemStyle: { color: colour(COLOURS[kind]) },
   }));
-  const line = { name: "MRR", type: "line", yAxisIndex: 1, data: drawn.mrr, itemStyle: { color: colour("primary") } };
+  const line = { name: "MRR", type: "line", yAxisIndex: 1, data: drawn.mrr, itemStyle: { color: ink }, lineStyle: { color: ink, width: 2 } };
   return {
     animation: false,
     aria: { enabled: true },
-    grid: { left: 8, right: 8, top: 40, bottom: 8, containLabel: true },
-    legend: { textStyle: { color: ink }, type: "scroll" },
+    grid: { left: 8, right: 8, top: 48, bottom: 8, containLabel: true },
+    legend: { top: 0, textStyle: { color: ink }, type: "scroll" },
     // Text, not HTML: a tooltip with style attributes is against the page's policy.
     tooltip: { trigger: "axis", renderMode: "richText", valueFormatter: said },
     xAxis: { type: "category", data: drawn.periods, ...axis },
@@ -29,7 +29,7 @@ function options() {
       { type: "value", ...axis, axisLabel: { color: ink, formatter: said } },
       { type: "value", ...axis, axisLabel: { color: ink, formatter: said }, splitLine: { show: false } },
     ],
-    series: [...bars, line],
+    series: [...bars, line].map((one) => ({ ...one, emphasis: { disabled: true } })),
   };
 }
 
