@@ -69,14 +69,15 @@ def test_a_sync_is_not_removed_under_a_run(desk: Desk) -> None:
 @pytest.mark.wide
 def test_a_sync_that_was_removed_before_its_run_began_is_unknown(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     people(desk, "removed", 1)
-    exclusive = runs.exclusive
+    alone = runs.alone
 
-    def late(engine: Any, *rest: Any) -> Any:
-        with engine.begin() as db:
-            outbound_changes.remove(db, "syncs", "removed", "me")
-        return exclusive(engine, *rest)
+    def late(db: Any, whose: str, kind: str) -> Any:
+        if whose == "sync:removed":
+            with desk.hub.engine.begin() as other:
+                outbound_changes.remove(other, "syncs", "removed", "me")
+        return alone(db, whose, kind)
 
-    monkeypatch.setattr(runs, "exclusive", late)
+    monkeypatch.setattr(runs, "alone", late)
     desk.asked()
     with pytest.raises(SyncUnknown):
         desk.run("removed", part=FEW)
