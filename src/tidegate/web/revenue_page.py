@@ -31,7 +31,7 @@ def months(visit: Visit) -> Response:
     currencies = _currencies(found)
     currency = asked.get("currency", "") or (currencies[0] if currencies else "")
     rows = [row for row in found if row["currency"] == currency]
-    facts = {"currency": currency, "currencies": currencies, "rows": rows, "drawn": _drawn(rows)}
+    facts: dict[str, Any] = {"currency": currency, "currencies": currencies, "rows": rows, "drawn": _drawn(rows)}
     return visit.render("revenue.html", why="", connection=asked.get("connection", ""), kinds=KINDS, **facts)
 
 
