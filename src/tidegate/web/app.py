@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tidegate.errors import TidegateError, outcome
-from tidegate.web import contacts_page, revenue_page, sign_in, status_page, users_page
+from tidegate.web import contacts_page, lifecycle_page, revenue_page, sign_in, status_page, users_page
 from tidegate.web.access import Guard
 from tidegate.web.assets import Assets
 from tidegate.web.pages import Page, Site, Visit, route
@@ -23,7 +23,14 @@ log = logging.getLogger(__name__)
 
 def every_page(hub: Hub) -> tuple[Page, ...]:
     """All pages of a hub, and what their forms ask for."""
-    return (*status_page.pages(hub), *contacts_page.PAGES, *revenue_page.PAGES, *sign_in.PAGES, *users_page.PAGES)
+    return (
+        *status_page.pages(hub),
+        *contacts_page.PAGES,
+        *lifecycle_page.PAGES,
+        *revenue_page.PAGES,
+        *sign_in.PAGES,
+        *users_page.PAGES,
+    )
 
 
 def create_pages(hub: Hub, bound_to: str) -> Starlette:

@@ -18,6 +18,8 @@ ENTRIES = (
     Entry("/", "Status"),
     Entry("/contacts", "Contacts"),
     Entry("/revenue", "Revenue", "revenue"),
+    Entry("/stages", "Stages"),
+    Entry("/alerts", "Alerts"),
     Entry("/users", "Users", "admin"),
 )
 

@@ -1,0 +1,93 @@
+"""The pages of the lifecycle: stages with who is in them, and alerts that people look after."""
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from httpx import Client
+from sqlalchemy import text
+from tests.support.importing import connected
+from tests.support.placed import People
+from tests.support.serving import serving
+
+from tidegate.api.app import create_app
+from tidegate.sandbox import Sandbox
+from tidegate.security import tokens
+from tidegate.web.app import create_pages
+from tidegate.web.site import beside
+from tidegate.wiring import Hub
+
+
+@pytest.fixture
+def people(hub: Hub, make_sandbox: Callable[..., Sandbox]) -> People:
+    if not hub.accounts():
+        connected(hub, make_sandbox(customers=1, months=1))
+    with hub.engine.begin() as db:
+        db.execute(text("truncate tidegate.contacts, tidegate.alerts, tidegate.users, tidegate.tokens cascade"))
+    return People(hub)
+
+
+@pytest.fixture
+def client(hub: Hub, people: People) -> Iterator[Client]:
+    with (
+        serving(beside(create_app(hub), create_pages(hub, "127.0.0.1"))) as url,
+        Client(base_url=url, headers={"Sec-Fetch-Site": "same-origin"}, timeout=60) as client,
+    ):
+        yield client
+
+
+def desk(hub: Hub, client: Client) -> None:
+    """Signs the client in as one who may work."""
+    with hub.engine.begin() as db:
+        _, token = tokens.create(db, "desk", ["operate"])
+    client.headers["Cookie"] = client.post("/login", data={"token": token}).headers["set-cookie"].partition(";")[0]
+
+
+def alerted(people: People) -> int:
+    """A contact with an alert that is open; the alert's number."""
+    key = people.add("acme", status="active", mrr_total=2_000)
+    people.pass_()
+    people.set(key, failed_attempts=1, failing_invoice="in_1")
+    people.pass_()
+    with people.hub.engine.connect() as db:
+        return db.execute(text("select id from tidegate.alerts where rule = 'payment_failed'")).scalar_one()
+
+
+def test_stages_and_segments_lead_to_their_contacts(people: People, client: Client) -> None:
+    people.add("acme", status="active", mrr_total=2_000)
+    people.pass_()
+    page = client.get("/stages").text
+    assert 'href="/contacts?stage=customer"' in page
+    for link in set(re.findall(r'href="(/contacts\?(?:stage|segment)=\w+)"', page)):
+        assert client.get(link).status_code == 200
+
+
+def test_an_alert_is_looked_after(hub: Hub, people: People, client: Client) -> None:
+    number = alerted(people)
+    assert "acme" in client.get("/alerts").text
+    assert f"/alerts/{number}/ack" not in client.get("/alerts").text, "whoever is at this machine only looks"
+    assert client.post(f"/alerts/{number}/ack").headers["location"] == "/login"
+    desk(hub, client)
+
+    def moved(do: str, **sent: str) -> tuple[int, str]:
+        status = client.post(f"/alerts/{number}/{do}", data=sent).status_code
+        with hub.engine.connect() as db:
+            row = db.execute(text("select state, changed_by from tidegate.alerts where id = :id"), {"id": number}).one()
+        assert row.changed_by == "token:desk"
+        return status, row.state
+
+    assert moved("ack") == (303, "acknowledged")
+    assert moved("snooze") == (422, "acknowledged"), "no days"
+    assert moved("snooze", days="9999999999") == (422, "acknowledged")
+    assert moved("snooze", days="7") == (303, "snoozed")
+    assert moved("reopen") == (303, "open")
+    assert moved("dismiss") == (422, "open"), "no reason"
+    assert moved("dismiss", reason="They <called>.") == (303, "dismissed")
+    assert "They &lt;called&gt;." in client.get("/alerts?state=dismissed").text
+    assert client.post("/alerts/99999/ack", data={}).status_code == 404
+
+
+@pytest.mark.parametrize("asked", ["state=nothing", "rule=nothing", "after=x"])
+def test_what_is_not_there_is_said(client: Client, asked: str) -> None:
+    answer = client.get(f"/alerts?{asked}")
+    assert (answer.status_code, "Nothing to look after" in answer.text) in {(422, False), (200, True)}
