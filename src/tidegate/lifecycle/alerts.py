@@ -56,7 +56,7 @@ class Kept:
 
 def keep(db: Connection, rules: Sequence[AlertRule], as_of: datetime, untold: Collection[int] = ()) -> Kept:
     """Opens and resolves alerts of all contacts; each is told where it is routed (`routes`), in this transaction.
-    `untold`: contacts (internal keys) that came only now, or were imported, with a past that nobody is told of.
+    `untold`: contacts (internal keys) that came with a past, or were imported: nobody is told of it.
 
     What was resolved by an import or by other rules opens again when it is so again; what the facts resolved is over.
     """

@@ -85,11 +85,11 @@ def place(db: Connection, as_of: datetime, kept: Kept | None = None) -> None:
     kept.healths += health.keep(db, scored.components, as_of, thresholds=scored.thresholds)
     rules = rulebook.load(db)
     imported = due.of_history(db)
-    moved, new = placing.place(db, rules, as_of, imported)
+    moved, silent = placing.place(db, rules, as_of, imported)
     kept.moved += moved
     if owners.has_rules(db):
         kept.owned += owners.assign(db, as_of)
-    told = alerts.keep(db, rulebook.alert_rules(db), as_of, imported | new)
+    told = alerts.keep(db, rulebook.alert_rules(db), as_of, silent)
     if imported:
         due.settle_history(db, as_of)
     kept.opened += told.opened

@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from tidegate.lifecycle.actions.spec import Candidate, Trigger
+from tidegate.lifecycle.newcomers import LATE_DAYS
 
-LATE = "interval '7 days'"
+LATE = f"interval '{LATE_DAYS} days'"
 """What Stripe tells later than this after it happened is history."""
 COMMITTED = "interval '1 hour'"
 """Transactions are shorter: what was written down before the last look, and was seen by nobody then, is found so."""
