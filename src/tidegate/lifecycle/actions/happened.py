@@ -128,7 +128,7 @@ where m.kind = split_part(:kind, '_', 2) and m.key = any(cast(:keys as text[])) 
   and {window}"""
 
 _ALERTS = """
-select a.contact, 'alert:' || a.id as occurrence, {at} as at,
+select a.contact, 'alert:' || a.rule || ':' || a.occurrence as occurrence, {at} as at,
   jsonb_build_object('alert', a.id, 'rule', a.rule, 'about', a.occurrence) as what, a.reasons, false as untold
 from tidegate.alerts a
 where a.rule = any(cast(:keys as text[])) and not a.history and {which} and {window}"""
