@@ -38,7 +38,8 @@ _COLUMNS = (
     "status", "country", "currencies", "intervals", "quantity", "packages", "mrr_total", "open_total", "mrr_trend",
     "downgraded_at", "interval_months", "failing_invoices", "failed_attempts", "decline_code", "next_attempt_at",
     "past_due_since", "due_dates", "open_invoices", "void_invoices", "uncollectible_invoices", "latest_invoice_status",
-    "card_expires_at", "has_backup", "cancellation_reason", "cancellations", "renewals", "renewal_months", "usage_share", "last_active_at",
+    "card_expires_at", "has_backup", "cancellation_reason", "cancellations", "renewals", "renewal_months",
+    "usage_share", "last_active_at",
 )  # fmt: skip
 
 
@@ -240,7 +241,8 @@ worth as materialized (
     coalesce(v.open_invoices, 0)::int as open_invoices, coalesce(v.void_invoices, 0)::int as void_invoices,
     coalesce(v.uncollectible_invoices, 0)::int as uncollectible_invoices, v.latest_invoice_status,
     k.card_expires_at, k.has_backup, s.cancellation_reason, coalesce(g.cancellations, '{{}}') as cancellations,
-    coalesce(n.renewals, '{{}}') as renewals, coalesce(n.renewal_months, '{{}}') as renewal_months, u.usage_share, a.last_active_at
+    coalesce(n.renewals, '{{}}') as renewals, coalesce(n.renewal_months, '{{}}') as renewal_months,
+    u.usage_share, a.last_active_at
   from these t
   left join tidegate.contact_facts f on f.contact = t.contact
   left join states s on s.contact = t.contact left join items i on i.contact = t.contact
