@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, Engine, text
 
-from tidegate.lifecycle import alerts, due, facts, health, owners, placing, rulebook
+from tidegate.lifecycle import alert_merging, alerts, due, facts, health, owners, placing, rulebook
 from tidegate.money import exponent
 from tidegate.revenue import rate_files
 from tidegate.workflows.fire_actions import fire_actions
@@ -94,6 +94,13 @@ def place(db: Connection, as_of: datetime, kept: Kept | None = None) -> None:
         due.settle_history(db, as_of)
     kept.opened += told.opened
     kept.resolved += told.resolved
+
+
+def part(db: Connection, kept: int, other: int) -> None:
+    """After contacts (internal keys) are two again: alerts that came while they were one go to whose they are."""
+    at = now(db)
+    facts.keep_facts(db, [kept, other], *_units(db, [kept, other], at), at)
+    alert_merging.hand_over(db, rulebook.alert_rules(db), kept, other, at)
 
 
 def _units(db: Connection, contacts: Sequence[int], as_of: datetime) -> tuple[dict[str, Decimal], str]:
