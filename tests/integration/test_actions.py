@@ -143,6 +143,40 @@ def test_after_days_without_a_worker_each_is_told_once(people: Acting) -> None:
     assert first != other
 
 
+@pytest.mark.parametrize(
+    ("field", "on", "word"),
+    [("renews_at", "renewal_in_days", "it renewed on"), ("trial_ends_at", "trial_ends_in_days", "its trial ended on")],
+)
+def test_a_date_that_came_and_went_while_nobody_looked_is_told_once(
+    people: Acting, field: str, on: str, word: str
+) -> None:
+    people.add(status="active", **{field: day(2)})
+    people.pass_()
+    people.act({on: 1})
+    assert people.pass_(0.96).fired == 0
+    assert people.pass_(29 / 24).fired == 1
+    assert people.pass_(0.1).fired == 0
+    [told] = people.sent()
+    assert (told["trigger"]["days"], told["reasons"]) == (0, [f"{word} 2026-03-17"])
+
+
+def test_a_date_that_is_moved_to_now_did_not_come_near(people: Acting) -> None:
+    key = people.add(status="trialing", trial_ends_at=day(10))
+    people.pass_()
+    people.act({"trial_ends_in_days": 3})
+    people.pass_(1)
+    people.set(key, trial_ends_at=day(1.01))
+    assert people.pass_(0.1).fired == 0
+
+
+def test_what_was_missed_for_longer_than_a_week_is_history(people: Acting) -> None:
+    people.add(status="active", renews_at=day(2))
+    people.pass_()
+    people.act({"renewal_in_days": 1})
+    people.pass_(0.5)
+    assert people.pass_(9).fired == 0
+
+
 def test_first_placings_and_rule_changes_fire_nothing(people: Acting) -> None:
     people.act({"enters_stage": "customer"}, "stage")
     people.act({"renewal_in_days": 30}, "renewal")

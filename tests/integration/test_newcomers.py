@@ -31,13 +31,8 @@ def shop(fresh_database_url: str) -> Iterator[Shop]:
     with opened(fresh_database_url) as shop:
         shop.settings(create_missing=True)
         shop.has(price())
+        shop.imported(datetime.fromtimestamp(BEGAN, UTC))
         with shop.engine.begin() as db:
-            db.execute(
-                text("""
-insert into tidegate.runs (connection, kind, state, options, process, finished_at)
-values ('acme', 'import', 'done', cast(:options as jsonb), 'test', to_timestamp(:began))"""),
-                {"options": f'{{"began": {BEGAN}}}', "began": BEGAN},
-            )
             destinations.define(
                 db, "log", "files", {"path": "/nowhere", "events": []}, variables={}, vault=_no_secrets, livemode=False
             )
