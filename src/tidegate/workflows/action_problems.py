@@ -1,4 +1,4 @@
-"""What is wrong with actions whenever one looks: they are switched on, and name what there is not any more."""
+"""What is wrong with actions whenever one looks: they are switched on, and name what there is not, or is off."""
 
 from sqlalchemy import Connection
 
@@ -9,7 +9,8 @@ from tidegate.workflows.problems_found import Found
 def of_installation(db: Connection) -> list[Found]:
     """Every problem; the subject of each is its action."""
     return [
-        Found("action_unusable", one.seen, f"{one.key}: {one.wrong[0].where}: {one.wrong[0].problem}.", one.key)
+        Found(code, since, f"{one.key}: {wrong[0].where}: {wrong[0].problem}.", one.key)
         for one in stored.every(db, enabled=True)
-        if one.wrong
+        for code, since, wrong in (("action_unusable", one.seen, one.wrong), ("action_idle", None, one.idle))
+        if wrong
     ]
