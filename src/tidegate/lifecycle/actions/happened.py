@@ -142,19 +142,20 @@ _MISSED = f"""{{at}} > cast(:seen as timestamptz) + make_interval(days => :days)
 _COMING = f"""
 select f.contact, '{{word}}:' || to_char(f.date at time zone 'UTC', 'YYYY-MM-DD') as occurrence,
   cast(:as_of as timestamptz) as at,
-  jsonb_build_object('{{field}}', {_ISO.format("min(f.date)")},
-    'days', greatest(ceil(extract(epoch from min(f.date) - :as_of) / 86400), 0)) as what, '[]'::jsonb as reasons,
-  coalesce(bool_or(l.untold_at > :seen), false) or exists (
+  jsonb_build_object('{{field}}', {_ISO.format("f.date")},
+    'days', greatest(ceil(extract(epoch from f.date - :as_of) / 86400), 0)) as what, '[]'::jsonb as reasons,
+  coalesce(l.untold_at > :seen, false) or exists (
     select from tidegate.memberships b
     where b.contact = f.contact and b.kind = 'stage' and b.because = 'begin' and b.entered_at > :seen) as untold
 from (
   select contact, {{field}} as date from tidegate.contact_facts
   where {{field}} > :as_of and {{field}} <= cast(:as_of as timestamptz) + make_interval(days => :days)
   union all
-  select contact, {{field}} from tidegate.contact_facts where {_MISSED.format(at="{field}")}
-  union all {{missed}}) f
-left join tidegate.contact_lifecycle l on l.contact = f.contact
-group by f.contact, 2"""
+  select contact, min(date) from (
+    select contact, {{field}} as date from tidegate.contact_facts where {_MISSED.format(at="{field}")}
+    union all {{missed}}) missed
+  group by contact, to_char(date at time zone 'UTC', 'YYYY-MM-DD')) f
+left join tidegate.contact_lifecycle l on l.contact = f.contact"""
 
 _RENEWS = _COMING.format(
     word="renewal",
