@@ -51,9 +51,10 @@ def _one(of: str) -> str:
 def _renewals(months: float, days: float) -> tuple[Fields, str]:
     """The fields, with a renewal that is one of intervals of so many months or more; and which come so soon."""
     long = f"from unnest(l.renewals, l.renewal_months) r(at, months) where r.months >= {months} and r.at >= :as_of"
-    sql = f"(select min(r.at) {long})"
+    end = f":as_of + {days} * interval '1 day'"
+    sql = f"case when l.renewals[1] < {end} then (select min(r.at) {long}) end"  # most renew later: nothing to look for
     renews_at = Field("renews_at", "instant", sql, f"the next renewal of an interval of {months} months or more")
-    soon = f"array(select distinct {at('r.at')} {long} and r.at < :as_of + {days} * interval '1 day')"
+    soon = f"array(select distinct {at('r.at')} {long} and r.at < {end})"
     return Fields({**CONTACT_FIELDS.known, "renews_at": renews_at}.values()), soon
 
 
