@@ -11,7 +11,7 @@ from tidegate.delivery.outbox import as_history
 from tidegate.lifecycle import due
 from tidegate.lifecycle.actions.stored import one
 from tidegate.wiring import Hub
-from tidegate.workflows import action_problems, demo_actions, lifecycle_actions
+from tidegate.workflows import action_problems, demo_actions, lifecycle_actions, lifecycle_settings, standing_problems
 from tidegate.workflows.fire_actions import fire_actions
 from tidegate.workflows.lifecycle_rules import change, preset, rules_of
 
@@ -141,6 +141,40 @@ def test_after_days_without_a_worker_each_is_told_once(people: Acting) -> None:
     assert {told["action"] for told in people.sent()} == {"ends", "stage"}
     assert people.sent()[0]["occurrence"] == "trial:2026-03-19"
     assert first != other
+
+
+@pytest.mark.parametrize(
+    ("field", "on", "word"),
+    [("renews_at", "renewal_in_days", "it renewed on"), ("trial_ends_at", "trial_ends_in_days", "its trial ended on")],
+)
+def test_a_date_that_came_and_went_while_nobody_looked_is_told_once(
+    people: Acting, field: str, on: str, word: str
+) -> None:
+    people.add(status="active", **{field: day(2)})
+    people.pass_()
+    people.act({on: 1})
+    assert people.pass_(0.96).fired == 0
+    assert people.pass_(29 / 24).fired == 1
+    assert people.pass_(0.1).fired == 0
+    [told] = people.sent()
+    assert (told["trigger"]["days"], told["reasons"]) == (0, [f"{word} 2026-03-17"])
+
+
+def test_a_date_that_is_moved_to_now_did_not_come_near(people: Acting) -> None:
+    key = people.add(status="trialing", trial_ends_at=day(10))
+    people.pass_()
+    people.act({"trial_ends_in_days": 3})
+    people.pass_(1)
+    people.set(key, trial_ends_at=day(1.01))
+    assert people.pass_(0.1).fired == 0
+
+
+def test_what_was_missed_for_longer_than_a_week_is_history(people: Acting) -> None:
+    people.add(status="active", renews_at=day(2))
+    people.pass_()
+    people.act({"renewal_in_days": 1})
+    people.pass_(0.5)
+    assert people.pass_(9).fired == 0
 
 
 def test_first_placings_and_rule_changes_fire_nothing(people: Acting) -> None:
@@ -333,6 +367,60 @@ def test_an_action_that_names_what_is_gone_waits_and_makes_up_for_it(people: Act
     assert (problem.code, problem.subject) == ("action_unusable", "mine")
     people.run("update tidegate.destinations set key = 'other' where key = 'another'")
     assert people.pass_(1).fired == 1
+
+
+def problems(people: Acting) -> list[tuple[str, str]]:
+    """(code, what is listed as the action's problem) of what status has of actions."""
+    with people.hub.engine.connect() as db:
+        listed = {one["key"]: one["problem"] for one in lifecycle_actions.listing(db)}
+        return [(one.code, listed[one.subject]) for one in action_problems.of_installation(db)]
+
+
+def test_an_action_that_waits_for_what_is_switched_off_says_so(people: Acting) -> None:
+    people.act({"alert_opened": ["past_due", "inactive"]})
+    assert problems(people) == []
+    said = [{"rule": "inactive", "enabled": False}]
+    lifecycle_settings.change(people.hub.engine, "ada", said_alerts=said, as_of=people.now)
+    assert problems(people) == [
+        ("action_idle", "on.alert_opened: the alert rule inactive is switched off, so it opens nothing")
+    ]
+    with people.hub.engine.connect() as db:
+        facts = standing_problems.facts(db, poll_seconds=60, home=None)
+    assert ("action_idle", "action:mine") in [(one.rule, one.subject) for one in facts]
+    key = people.add()
+    people.pass_()
+    people.set(key, statuses=["past_due"], past_due_since=NOW)
+    assert people.pass_(1).fired == 1, "the other rule sets it off all the same"
+    lifecycle_settings.change(people.hub.engine, "ada", said_alerts=[], as_of=people.now)
+    assert problems(people) == []
+
+
+@pytest.mark.parametrize(
+    ("on", "when", "code", "words"),
+    [
+        ({"enters_segment": "vip"}, None, "action_unusable", "on.enters_segment: there is no segment 'vip'"),
+        ({"leaves_stage": "trial"}, None, "action_unusable", "on.leaves_stage: there is no stage 'trial'"),
+        ("payment_failed", {"field": "segments", "has": "vip"}, "action_idle", "when: there is no segment 'vip'"),
+        (
+            "payment_failed",
+            {"field": "stage", "is": ["trial", "late"]},
+            "action_idle",
+            "when: there is no stage 'trial'",
+        ),
+    ],
+    ids=str,
+)
+def test_an_action_that_names_a_place_that_is_gone_says_so(
+    people: Acting, on: Any, when: Any, code: str, words: str
+) -> None:
+    late = [{"key": "late", "when": {"field": "days_past_due", "above": 0}}, {"key": "others"}]
+    change(people.hub.engine, "ada", segments=rules_of(TIERED, "segments"), as_of=people.now)
+    people.act(on, when=when) if when else people.act(on)
+    assert [one for one in problems(people) if "vip" in one[1]] == []
+    change(people.hub.engine, "ada", segments=rules_of([], "segments"), as_of=people.now)
+    change(people.hub.engine, "ada", stages=rules_of(late, "stages"), as_of=people.now)
+    [(found, said)] = problems(people)
+    assert (found, said.startswith(words)) == (code, True)
 
 
 def test_a_template_that_fails_of_somebody_fails_of_nobody_else(people: Acting) -> None:

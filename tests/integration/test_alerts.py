@@ -88,6 +88,42 @@ def test_one_occurrence_gives_way_to_the_next_at_once(people: People) -> None:
     assert people.alerts() == [("payment_failed", "resolved"), ("payment_failed", "open")]
 
 
+def test_an_older_invoice_that_fails_meanwhile_ends_nothing(people: People) -> None:
+    key = people.add(failed_attempts=1, failing_invoices=["in_2"])
+    people.pass_()
+    people.set(key, failed_attempts=2, failing_invoices=["in_1", "in_2"])
+    people.pass_(1)
+    assert people.alerts() == [("payment_failed", "open"), ("payment_failed", "open")]
+    people.set(key, failed_attempts=1, failing_invoices=["in_2"])
+    assert (people.pass_(1).resolved, people.alerts()) == (
+        1,
+        [("payment_failed", "open"), ("payment_failed", "resolved")],
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "over"),
+    [
+        ({"status": "active", "card_expires_at": day(16)}, {"has_backup": True}),
+        ({"renews_at": day(20), "interval_months": 12}, {"renews_at": None}),
+        ({"trial_ends_at": day(6)}, {"trial_ends_at": day(9)}),
+        ({"status": "active", "last_active_at": day(-40)}, {"status": "canceled"}),
+        ({"statuses": ["past_due"], "past_due_since": day(-1)}, {"statuses": ["active"]}),
+    ],
+    ids=str,
+)
+def test_what_is_so_again_opens_again(people: People, facts: dict[str, Any], over: dict[str, Any]) -> None:
+    key = people.add("acme", None, **facts)
+    people.pass_()
+    [(rule, _)] = people.alerts()
+    people.set(key, **over)
+    people.pass_()
+    assert people.alerts() == [(rule, "resolved")]
+    people.set(key, **{"has_backup": None} | facts)
+    people.pass_()
+    assert people.alerts() == [(rule, "open")]
+
+
 def test_a_card_updated_while_the_invoice_stays_open_leaves_the_alert_open(people: People) -> None:
     key = people.add(status="active", failed_attempts=1, failing_invoice="in_1", card_expires_at=day(1))
     people.pass_()

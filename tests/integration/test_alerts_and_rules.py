@@ -75,13 +75,16 @@ def test_with_fewer_days_an_alert_opens_when_they_have_come(people: Acting) -> N
     assert heard(people)[-1] == ("alert.opened", "renewal_upcoming")
 
 
-def test_what_the_facts_resolved_is_over_however_often_rules_change(people: Acting) -> None:
+def test_what_is_so_again_is_told_again_and_acted_on_once(people: Acting) -> None:
+    people.act({"alert_opened": "payment_failed"}, "opened")
+    people.act({"alert_resolved": "payment_failed"}, "resolved")
     key = failing(people)
-    people.set(key, **OVER)
-    people.pass_(1)
-    people.set(key, **FAILED)
-    people.pass_(1)
+    for facts in (OVER, FAILED, OVER):
+        people.set(key, **facts)
+        people.pass_(1)
     assert people.alerts(key) == [("payment_failed", "resolved")], "the same invoice is one occurrence"
+    assert [kind for kind, _ in heard(people)] == ["alert.opened", "alert.resolved"] * 2
+    assert sorted(one["action"] for one in people.sent()) == ["opened", "resolved"]
 
 
 def test_whoever_was_not_told_of_an_alert_is_not_told_of_its_end(people: Acting) -> None:

@@ -82,7 +82,7 @@ def test_failed_payments_are_told_with_why_and_since_when(shop: Shop) -> None:
         charge("ch_2", AT - 2 * DAY, "insufficient_funds"),
     )  # fmt: skip
     found = facts(shop)
-    assert (found["failed_attempts"], found["failing_invoice"], found["open_invoices"]) == (3, "in_1", 2)
+    assert (found["failed_attempts"], found["failing_invoices"], found["open_invoices"]) == (3, ["in_1", "in_2"], 2)
     assert found["decline_code"] == "insufficient_funds"
     assert found["next_attempt_at"] == datetime.fromtimestamp(AT + DAY, UTC)
     assert found["past_due_since"] is not None
@@ -99,10 +99,10 @@ def test_a_bank_debit_that_is_under_way_has_not_failed(shop: Shop) -> None:
     debit = charge("ch_1", AT - DAY, "") | {"invoice": "in_1", "failure_code": None, "outcome": None}
     shop.has(sub(status="active", latest_invoice="in_1"), bill, debit | {"status": "pending"})
     found = facts(shop)
-    assert (found["failing_invoice"], found["failed_attempts"], found["open_invoices"]) == (None, 0, 1)
+    assert (found["failing_invoices"], found["failed_attempts"], found["open_invoices"]) == ([], 0, 1)
     shop.has(debit | {"status": "failed", "failure_code": "insufficient_funds"}, at=200)
     found = facts(shop)
-    assert (found["failing_invoice"], found["failed_attempts"]) == ("in_1", 1)
+    assert (found["failing_invoices"], found["failed_attempts"]) == (["in_1"], 1)
 
 
 def test_the_card_of_whoever_pays_by_invoice_is_no_matter(shop: Shop) -> None:
@@ -138,3 +138,53 @@ def test_zero_decimal_currencies_are_whole_units(shop: Shop) -> None:
     yen = price("price_jpy", currency="jpy", unit_amount=1000)
     shop.has(yen, subscription(items=[item("si_1", price=yen)], currency="jpy"))
     assert facts(shop)["mrr_total"] == 1000
+
+
+def alerts(shop: Shop, rule: str) -> list[tuple[Any, ...]]:
+    """(occurrence, state) of the alerts of a rule, oldest first."""
+    facts(shop)
+    return shop.rows(f"select occurrence, state from tidegate.alerts where rule = '{rule}' order by id")
+
+
+def cancels(shop: Shop, at: int, asked: int | None, id_: str = "sub_1") -> None:
+    """The subscription is asked to end with its period, or (None) to go on after all."""
+    said = {"cancel_at_period_end": asked is not None, "canceled_at": asked}
+    items = [item(f"si_{id_}", id_, current_period_start=AT - 9 * DAY, current_period_end=AT + 21 * DAY)]
+    shop.has(subscription(id_, items=items, **said), at=at)
+
+
+ENDS = "2026-04-05T00:00:00Z asked 2026-03-{}T00:00:00Z"
+
+
+def test_a_cancellation_that_is_taken_back_and_asked_for_again_is_another_one(shop: Shop) -> None:
+    cancels(shop, 100, AT - 5 * DAY)
+    assert alerts(shop, "cancellation_scheduled") == [(ENDS.format("10"), "open")]
+    cancels(shop, 200, None)
+    assert alerts(shop, "cancellation_scheduled") == [(ENDS.format("10"), "resolved")]
+    cancels(shop, 300, AT - 2 * DAY)
+    assert alerts(shop, "cancellation_scheduled") == [(ENDS.format("10"), "resolved"), (ENDS.format("13"), "open")]
+
+
+def test_each_subscription_that_is_cancelled_is_told(shop: Shop) -> None:
+    cancels(shop, 100, AT - 5 * DAY)
+    cancels(shop, 100, AT - 2 * DAY, "sub_2")
+    assert alerts(shop, "cancellation_scheduled") == [(ENDS.format("10"), "open"), (ENDS.format("13"), "open")]
+
+
+def test_what_renews_is_what_is_paid_for_by_the_year(shop: Shop) -> None:
+    monthly = [item("si_m", "sub_m", current_period_end=AT + 10 * DAY)]
+    yearly = price("price_y", recurring={"interval": "year", "interval_count": 1, "usage_type": "licensed"})
+    both = [
+        item("si_y", "sub_y", price=yearly, current_period_end=AT + 200 * DAY),
+        item("si_x", "sub_y", current_period_end=AT + 12 * DAY),
+    ]
+    shop.has(yearly, subscription("sub_m", items=monthly), subscription("sub_y", items=both))
+    found = facts(shop)
+    assert [(at - NOW).days for at in found["renewals"]] == [10, 12, 200]
+    assert [int(one) for one in found["renewal_months"]] == [1, 1, 12]
+    assert alerts(shop, "renewal_upcoming") == []
+    both[0]["current_period_end"] = AT + 20 * DAY
+    shop.has(subscription("sub_y", items=both), at=200)
+    assert alerts(shop, "renewal_upcoming") == [("2026-04-04T00:00:00Z", "open")]
+    [(reasons,)] = shop.rows("select reasons from tidegate.alerts where rule = 'renewal_upcoming'")
+    assert reasons[0].startswith("renews_at comes within 30 days (2026-04-04")

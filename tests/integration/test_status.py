@@ -309,6 +309,7 @@ def test_every_problem_that_has_a_remedy_can_be_made(live: Live) -> None:
         "dead_letters",
         "deliveries_late",
         "action_unusable",
+        "action_idle",
     }
     # test_delivery_operation.py
     alone = {"not_imported", "no_worker", "disk_low", "action_unusable"}  # the last: test_actions.py

@@ -46,10 +46,15 @@ insert into tidegate.contact_ids (livemode, kind, external_id, contact) values (
         with self.hub.engine.begin() as db:
             for name, value in facts.items():
                 table = "contact_facts" if name in _WORTH else "contact_lifecycle"
+                column = name
+                if name == "failing_invoice":  # the only one
+                    column, value = "failing_invoices", [value] if value else []
                 db.execute(
-                    text(f"update tidegate.{table} set {name} = :value where contact = :key"),
+                    text(f"update tidegate.{table} set {column} = :value where contact = :key"),
                     {"key": key, "value": value},
                 )
+            if facts.keys() & {"ends_at", "renews_at", "interval_months"}:
+                db.execute(text(_ONE_SUBSCRIPTION), {"key": key})
 
     def pass_(self, days: float = 0) -> lifecycle.Kept:
         """Lets days pass, and brings the lifecycle up to the time."""
@@ -76,6 +81,12 @@ insert into tidegate.contact_ids (livemode, kind, external_id, contact) values (
         return [(kind, data) for kind, data in self.rows("select type, data from tidegate.outbox order by id")]
 
 
+_ONE_SUBSCRIPTION = """
+update tidegate.contact_lifecycle l set
+  cancellations = array_remove(array[to_char(f.ends_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')], null),
+  renewals = array_remove(array[f.renews_at], null),
+  renewal_months = case when f.renews_at is null then '{}' else array[coalesce(l.interval_months, 1)] end
+from tidegate.contact_facts f where l.contact = :key and f.contact = l.contact"""
 _WORTH = {"mrr", "statuses", "subscriptions", "customer_since", "churned_at", "renews_at", "ends_at", "trial_ends_at"}
 _KEPT = (
     *("deliveries", "destinations", "owners", "alert_route", "digests", "contact_notes", "contact_tasks"),

@@ -51,6 +51,17 @@ class Shop:
                 facts = {"event": f"evt_{at}", "previous": said}
                 apply(db, "acme", resource, [arrival(resource.name, body, at, Certainty.TOLD, **facts)])
 
+    def imported(self, began: datetime) -> None:
+        """A first whole import ended, which began then."""
+        options = json.dumps({"began": int(began.timestamp())})
+        with self.engine.begin() as db:
+            db.execute(
+                text("""
+insert into tidegate.runs (connection, kind, state, options, process, finished_at)
+values ('acme', 'import', 'done', cast(:options as jsonb), 'test', :began)"""),
+                {"options": options, "began": began},
+            )
+
     def settings(self, **said: Any) -> None:
         with self.engine.begin() as db:
             policy.store(db, "acme", policy.checked(said))

@@ -43,7 +43,7 @@ class Written(BaseModel):
 
 class Action(BaseModel):
     """An action. `spec` as it was written; `problem`: what it names that there is not any more, so that it does nothing
-    until that is mended; `fired`, `held_out`, `failed`: how often. Times are UTC.
+    until that is mended, or that is switched off; `fired`, `held_out`, `failed`: how often. Times are UTC.
     """
 
     key: str

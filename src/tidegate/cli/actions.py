@@ -54,7 +54,7 @@ def show_(key: Key, as_json: AsJson = False) -> None:
     state = "switched on" if found["enabled"] else "switched off"
     show.line(f"{found['name']} is {state}; it fired {found['fired']:,} times, {found['held_out']:,} were held out.")
     if found["problem"]:
-        show.line(f"It does nothing until this is mended: {found['problem']}")
+        show.line(f"This hinders it: {found['problem']}")
 
 
 @app.command()

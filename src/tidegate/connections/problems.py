@@ -73,6 +73,8 @@ REMEDIES: dict[str, str] = {
     "{subject}` sends them again.",
     "action_unusable": "It does nothing until that is mended, and then what it missed: write it anew in tidegate.yaml, "
     "or `tidegate actions disable {subject}`.",
+    "action_idle": "It is not set off by what is named. Switch that on or define it again in tidegate.yaml, name "
+    "another, or `tidegate actions disable {subject}`.",
     "deliveries_late": "Start a worker (`tidegate serve` or `tidegate worker`); where one works, raise the limit of "
     "the destination (`rate`, `in_flight`).",
     "disk_low": "Make room, or set TIDEGATE_HOME to a larger file system and move the folder there.",

@@ -1,8 +1,11 @@
 """The rules of alerts: when each holds, about what, and the days that can be set of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from tidegate.conditions.contact_fields import CONTACT_FIELDS
+from tidegate.conditions.fields import Field, Fields
 
 SETTABLE: Mapping[str, Mapping[str, float]] = {
     "payment_failed": {},
@@ -21,21 +24,38 @@ SETTABLE: Mapping[str, Mapping[str, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class AlertRule:
-    """When to alert, and about what: `occurrence`, SQL of a text that is another one when the same happens anew.
+    """When to alert, and about what: `occurrences`, SQL of texts, each of which is another one when the same happens
+    anew. One that ends, or begins, leaves the others as they are.
 
-    One that is not `enabled` opens nothing, and resolves what it opened.
+    One that is not `enabled` opens nothing, and resolves what it opened. `fields`: what `when` may ask for.
     """
 
     key: str
     name: str
     when: Mapping[str, Any]
-    occurrence: str
+    occurrences: str
     enabled: bool = True
+    fields: Fields = field(default=CONTACT_FIELDS, compare=False)
 
 
-def _at(of: str) -> str:
-    """An instant as a text that sorts and means the same everywhere."""
+def at(of: str) -> str:
+    """SQL of an instant as a text that sorts and means the same everywhere."""
     return f"to_char({of} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+
+
+def _one(of: str) -> str:
+    """The only occurrence: an instant, be it unknown."""
+    return f"array[coalesce({at(of)}, '')]"
+
+
+def _renewals(months: float, days: float) -> tuple[Fields, str]:
+    """The fields, with a renewal that is one of intervals of so many months or more; and which come so soon."""
+    long = f"from unnest(l.renewals, l.renewal_months) r(at, months) where r.months >= {months} and r.at >= :as_of"
+    end = f":as_of + {days} * interval '1 day'"
+    sql = f"case when l.renewals[1] < {end} then (select min(r.at) {long}) end"  # most renew later: nothing to look for
+    renews_at = Field("renews_at", "instant", sql, f"the next renewal of an interval of {months} months or more")
+    soon = f"array(select distinct {at('r.at')} {long} and r.at < {end})"
+    return Fields({**CONTACT_FIELDS.known, "renews_at": renews_at}.values()), soon
 
 
 _LIVE = {"field": "subscription.status", "is": ["active", "past_due", "trialing"]}
@@ -48,9 +68,10 @@ def rules_of(said: Mapping[str, Mapping[str, Any]]) -> Sequence[AlertRule]:
     days = {key: said.get(key, {}).get("days", able["days"]) for key, able in SETTABLE.items() if "days" in able}
     months = said.get("renewal_upcoming", {}).get("interval_months", SETTABLE["renewal_upcoming"]["interval_months"])
     soon, expiring = days["renewal_upcoming"], days["card_expiring"]
+    long, renewals = _renewals(months, soon)
     rows: Sequence[tuple[str, str, Mapping[str, Any], str]] = (
-        ("payment_failed", "Payment failed", {"field": "payments.failed", "above": 0}, "l.failing_invoice"),
-        ("past_due", "Past due", {"field": "any_subscription.status", "has": "past_due"}, _at("l.past_due_since")),
+        ("payment_failed", "Payment failed", {"field": "payments.failed", "above": 0}, "l.failing_invoices"),
+        ("past_due", "Past due", {"field": "any_subscription.status", "has": "past_due"}, _one("l.past_due_since")),
         (
             "card_expiring",
             "Card expiring",
@@ -62,37 +83,44 @@ def rules_of(said: Mapping[str, Mapping[str, Any]]) -> Sequence[AlertRule]:
                     {"field": "card.backup", "is_not": True},
                 ]
             },
-            _at("l.card_expires_at"),
+            _one("l.card_expires_at"),
         ),
         (
             "renewal_upcoming",
             "Renewal upcoming",
             {"all": [{"field": "renews_at", "in_next_days": soon}, {"field": "interval_months", "at_least": months}]},
-            _at("f.renews_at"),
+            renewals,
         ),
-        ("cancellation_scheduled", "Cancellation scheduled", {"field": "ends_at", "known": True}, _at("f.ends_at")),
-        ("canceled", "Canceled", {"field": "churned_at", "in_last_days": days["canceled"]}, _at("f.churned_at")),
+        ("cancellation_scheduled", "Cancellation scheduled", {"field": "ends_at", "known": True}, "l.cancellations"),
+        ("canceled", "Canceled", {"field": "churned_at", "in_last_days": days["canceled"]}, _one("f.churned_at")),
         (
             "downgrade",
             "Downgrade",
             {"field": "downgraded_at", "in_last_days": days["downgrade"]},
-            _at("l.downgraded_at"),
+            _one("l.downgraded_at"),
         ),
-        ("health_dropped", "Health dropped", {"field": "unhealthy", "is": True}, _at("l.unhealthy_since")),
+        ("health_dropped", "Health dropped", {"field": "unhealthy", "is": True}, _one("l.unhealthy_since")),
         (
             "trial_ending",
             "Trial ending",
             {"field": "trial_ends_at", "in_next_days": days["trial_ending"]},
-            _at("f.trial_ends_at"),
+            _one("f.trial_ends_at"),
         ),
         (
             "inactive",
             "Inactive",
             {"all": [_LIVE, {"field": "days_inactive", "at_least": days["inactive"]}]},
-            _at("l.last_active_at"),
+            _one("l.last_active_at"),
         ),
     )
-    return [AlertRule(*row, enabled=said.get(row[0], {}).get("enabled", True)) for row in rows]
+    return [
+        AlertRule(
+            *row,
+            enabled=said.get(row[0], {}).get("enabled", True),
+            fields=long if row[0] == "renewal_upcoming" else CONTACT_FIELDS,
+        )
+        for row in rows
+    ]
 
 
 RULES: Sequence[AlertRule] = rules_of({})

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, text
 
 from tidegate.conditions.compile import compiled
-from tidegate.conditions.contact_fields import CONTACT_FIELDS, CONTACTS
+from tidegate.conditions.contact_fields import CONTACTS
 from tidegate.conditions.explain import reasons
 from tidegate.conditions.nodes import Node
 from tidegate.conditions.parse import parse
@@ -31,7 +31,7 @@ def condition(rule: AlertRule) -> Node:
     """The rule's condition; of one that is not enabled it never holds."""
     if not rule.enabled:
         return NEVER
-    node, wrong = parse(rule.when, CONTACT_FIELDS, named())
+    node, wrong = parse(rule.when, rule.fields, named())
     assert not wrong, wrong
     return node
 
@@ -56,9 +56,9 @@ class Kept:
 
 def keep(db: Connection, rules: Sequence[AlertRule], as_of: datetime, untold: Collection[int] = ()) -> Kept:
     """Opens and resolves alerts of all contacts; each is told where it is routed (`routes`), in this transaction.
-    `untold`: contacts (internal keys) that came only now, or were imported, with a past that nobody is told of.
+    `untold`: contacts (internal keys) that came with a past, or were imported: nobody is told of it.
 
-    What was resolved by an import or by other rules opens again when it is so again; what the facts resolved is over.
+    What was resolved opens again when it is so again, and is told again: who heard of its end would think it over.
     """
     kept = Kept(woken=wake(db, as_of))
     for rule in rules:
@@ -77,12 +77,11 @@ def _open(db: Connection, rule: AlertRule, as_of: datetime, untold: Collection[i
     made = compiled(node)
     statement = text(f"""
 select n.contact, n.occurrence from (
-  select c.key as contact, coalesce({rule.occurrence}, '') as occurrence {CONTACTS} and c.key > :after and {made.sql}) n
+  select c.key as contact, unnest({rule.occurrences}) as occurrence {CONTACTS} and c.key >= :after and {made.sql}) n
 where not exists (
   select from tidegate.alerts a
-  where a.contact = n.contact and a.rule = :rule and a.occurrence = n.occurrence
-    and coalesce(a.resolved_because, 'facts') = 'facts')
-order by n.contact limit :limit""")
+  where a.contact = n.contact and a.rule = :rule and a.occurrence = n.occurrence and a.state <> 'resolved')
+order by n.contact, n.occurrence limit :limit""")
     values = made.values | {"rule": rule.key, "as_of": as_of, "limit": CHUNK}
     opened, after = 0, 0
     while rows := db.execute(statement, values | {"after": after}).all():
@@ -98,7 +97,7 @@ order by n.contact limit :limit""")
 def _open_some(
     db: Connection, rule: AlertRule, node: Node, some: Sequence[Any], as_of: datetime, untold: Collection[int]
 ) -> None:
-    told = asked(db, node, [row.contact for row in some], as_of)
+    told = asked(db, node, sorted({row.contact for row in some}), as_of)
     why = [reasons(told[row.contact]) for row in some]
     route = routes.of_contacts(db, [row.contact for row in some if row.contact not in untold])
     values = {
@@ -110,14 +109,14 @@ def _open_some(
         "rule": rule.key,
         "as_of": as_of,
     }
-    opened = {row.contact: row.id for row in db.execute(_OPEN, values)}
+    opened = {(row.contact, row.occurrence): row.id for row in db.execute(_OPEN, values)}
     tell(
         db,
         [
             Told(
                 "alert.opened",
                 {
-                    "alert": opened[row.contact],
+                    "alert": opened[row.contact, row.occurrence],
                     "rule": rule.key,
                     "title": rule.name,
                     "occurrence": row.occurrence,
@@ -128,7 +127,7 @@ def _open_some(
                 route=route.get(row.contact),
             )
             for row, reason in zip(some, why, strict=True)
-            if row.contact in opened and row.contact not in untold
+            if (row.contact, row.occurrence) in opened and row.contact not in untold
         ],
     )
 
@@ -145,7 +144,7 @@ update tidegate.alerts a set state = 'resolved', changed_at = :as_of, changed_by
   resolved_because = case when :everybody then 'rules' when a.contact = any(cast(:untold as bigint[])) then 'begin'
     else 'facts' end
 where a.rule = :rule and a.state not in ('dismissed', 'resolved') and not exists (
-  select {CONTACTS} and c.key = a.contact and {made.sql} and coalesce({rule.occurrence}, '') = a.occurrence)
+  select {CONTACTS} and c.key = a.contact and {made.sql} and a.occurrence = any({rule.occurrences}))
 returning a.id, a.contact, a.occurrence, a.routed_to, a.history"""),
         made.values
         | {"rule": rule.key, "as_of": as_of, "everybody": everybody, "untold": [] if everybody else sorted(untold)},
@@ -204,12 +203,12 @@ insert into tidegate.alerts (contact, rule, occurrence, state, reasons, opened_a
 select contact, :rule, occurrence, 'open', reasons, :as_of, :as_of, history, routed_to
 from unnest(cast(:contacts as bigint[]), cast(:occurrences as text[]), cast(:reasons as jsonb[]),
   cast(:history as boolean[]), cast(:routes as text[])) as found(contact, occurrence, reasons, history, routed_to)
-order by contact
+order by contact, occurrence
 on conflict (contact, rule, occurrence) do update set state = 'open', reasons = excluded.reasons,
   opened_at = excluded.opened_at, changed_at = excluded.changed_at, changed_by = '', note = '',
   history = excluded.history, routed_to = excluded.routed_to, resolved_because = null
-  where alerts.resolved_because <> 'facts'
-returning id, contact""")
+  where alerts.state = 'resolved'
+returning id, contact, occurrence""")
 
 _MOVE = text("""
 update tidegate.alerts set state = :state, changed_at = :as_of, changed_by = :by,

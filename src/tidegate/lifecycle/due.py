@@ -8,10 +8,12 @@ from sqlalchemy import Connection, text
 from tidegate.store.driver import rows
 
 
-def note(db: Connection, contacts: Sequence[int]) -> None:
-    """Queues contacts (internal keys); those of an import (`outbox.as_history`) as such, unless they wait already."""
+def note(db: Connection, contacts: Sequence[int], *, history: bool = False) -> None:
+    """Queues contacts (internal keys); those of an import (`outbox.as_history`), or of a change that is no news of them
+    (`history`), as such, unless they wait already.
+    """
     if contacts:
-        rows(db, _NOTE, {"contacts": list(contacts)})
+        rows(db, _NOTE, {"contacts": list(contacts), "history": history})
 
 
 def note_all(db: Connection) -> int:
@@ -36,7 +38,7 @@ def note_kept(db: Connection, as_of: datetime) -> None:
 
 def take(db: Connection, limit: int) -> list[int]:
     """Takes so many off the queue, in the caller's transaction; those that another takes are passed over. Those of whom
-    only an import told are marked, until they are placed (`settle_history`).
+    there is no news are marked, until they are placed (`settle_history`).
     """
     taken = db.execute(_TAKE, {"limit": limit}).all()
     if history := [row.contact for row in taken if row.history]:
@@ -45,7 +47,7 @@ def take(db: Connection, limit: int) -> list[int]:
 
 
 def of_history(db: Connection) -> set[int]:
-    """Contacts (internal keys) that were not placed since an import told of them."""
+    """Contacts (internal keys) that were not placed since, without any news, they became others."""
     return set(db.scalars(text("select contact from tidegate.contact_lifecycle where history")))
 
 
@@ -61,7 +63,7 @@ _IS_HISTORY = "coalesce(current_setting('tidegate.history', true), '') = 'on'"
 # off before and looks at what was.
 _NOTE = text(f"""
 insert into tidegate.lifecycle_due as due (contact, history)
-select distinct unnest(cast(:contacts as bigint[])) as contact, {_IS_HISTORY}
+select distinct unnest(cast(:contacts as bigint[])) as contact, cast(:history as boolean) or {_IS_HISTORY}
 order by contact
 on conflict (contact) do update set history = due.history and excluded.history""")
 

@@ -8,6 +8,8 @@ from sqlalchemy import Connection, text
 
 from tidegate.conditions.contact_fields import STATUSES
 from tidegate.entitlements.items import OVERDUE_SINCE
+from tidegate.lifecycle.alert_rules import at
+from tidegate.revenue.standing import ENDS, RENEWING
 
 
 def keep_facts(
@@ -34,9 +36,10 @@ def keep_facts(
 
 _COLUMNS = (
     "status", "country", "currencies", "intervals", "quantity", "packages", "mrr_total", "open_total", "mrr_trend",
-    "downgraded_at", "interval_months", "failing_invoice", "failed_attempts", "decline_code", "next_attempt_at",
+    "downgraded_at", "interval_months", "failing_invoices", "failed_attempts", "decline_code", "next_attempt_at",
     "past_due_since", "due_dates", "open_invoices", "void_invoices", "uncollectible_invoices", "latest_invoice_status",
-    "card_expires_at", "has_backup", "cancellation_reason", "usage_share", "last_active_at",
+    "card_expires_at", "has_backup", "cancellation_reason", "cancellations", "renewals", "renewal_months",
+    "usage_share", "last_active_at",
 )  # fmt: skip
 
 
@@ -55,6 +58,10 @@ def _total(amounts: str) -> str:
 
 # A card lasts to the end of its month.
 _EXPIRES = "make_timestamptz(p.card_exp_year::int, p.card_exp_month::int, 1, 0, 0, 0, 'UTC') + interval '1 month'"
+
+_MONTHS = """
+i.interval_count * case i.interval when 'year' then 12 when 'month' then 1 when 'week' then 12 / 52.0
+  when 'day' then 12 / 365.0 end"""
 
 _SUBSCRIPTIONS = f"""
 theirs as materialized (
@@ -76,11 +83,32 @@ states as (
 items as (
   select s.contact, coalesce(array_agg(distinct i.interval order by i.interval)
       filter (where i.interval is not null), '{{}}') as intervals, sum(i.quantity)::bigint as quantity,
-    max(i.interval_count * case i.interval when 'year' then 12 when 'month' then 1 when 'week' then 12 / 52.0
-      when 'day' then 12 / 365.0 end) as interval_months
+    max({_MONTHS}) as interval_months
   from subscribed s
   join stripe.subscription_items i on i.connection = s.connection and i.subscription = s.id and i.deleted_at is null
   where s.live group by s.contact)"""
+
+# Of each subscription that ends when, and when that was asked for: asked for anew it is another cancellation.
+_COMING = f"""
+coming as materialized (
+  select t.contact, s.connection, s.id, s.canceled_at, s.current_period_end, s.pause_behavior, s.pause_resumes_at,
+    e.ends_at
+  from subscribed t join stripe.subscriptions s on s.connection = t.connection and s.id = t.id {ENDS}
+  where t.live),
+leaving as (
+  select contact, array_agg(distinct {at("ends_at")} || coalesce(' asked ' || {at("canceled_at")}, '')) as cancellations
+  from coming where ends_at is not null group by contact),
+renewing as (
+  select distinct c.contact, r.renews_at, {_MONTHS} as months
+  from coming c
+  join stripe.subscription_items i on i.connection = c.connection and i.subscription = c.id and i.deleted_at is null
+  cross join lateral (
+    select greatest(coalesce(i.current_period_end, c.current_period_end), i.billed_until) as renews_at) r
+  where r.renews_at is not null and i.interval is not null and {RENEWING}),
+renewals as (
+  select contact, array_agg(renews_at order by renews_at, months) as renewals,
+    array_agg(months order by renews_at, months) as renewal_months
+  from renewing group by contact)"""
 
 # What semantics, Catalog and entitlements, says of access, as `entitlements.access` has it; held against it by a test.
 _PACKAGES = """
@@ -121,7 +149,8 @@ billed as materialized (
 invoices as (
   select contact, coalesce(sum(failures) filter (where status = 'open'), 0)::bigint as failed_attempts,
     min(next_payment_attempt) filter (where status = 'open') as next_attempt_at,
-    (array_agg(id order by created, id) filter (where status = 'open' and failures > 0))[1] as failing_invoice,
+    coalesce(array_agg(id order by created, id) filter (where status = 'open' and failures > 0), '{{}}')
+      as failing_invoices,
     min(due_date) filter (where status = 'open' and collection_method = 'send_invoice') as due_since,
     coalesce(array_agg(coalesce(due_date, finalized_at) order by id) filter (where status = 'open' and (
       due_date is not null or failures > 0)), '{{}}') as due_dates,
@@ -188,7 +217,7 @@ _PUT = text(f"""
 with these as materialized (select unnest(cast(:contacts as bigint[])) as contact),
 units as materialized (
   select unnest(cast(:currencies as text[])) as currency, unnest(cast(:units as numeric[])) as unit),
-{_SUBSCRIPTIONS}, {_PACKAGES}, {_INVOICES}, {_MOVED}, {_CARDS}, {_USAGE},
+{_SUBSCRIPTIONS}, {_COMING}, {_PACKAGES}, {_INVOICES}, {_MOVED}, {_CARDS}, {_USAGE},
 worth as materialized (
   select t.contact, s.status,
     (select min(c.country) from theirs h join stripe.customers c on c.connection = h.connection and c.id = h.customer
@@ -206,19 +235,22 @@ worth as materialized (
       where b.contact = t.contact and b.status = 'open' group by b.currency''')
 },
       case when coalesce(v.open_invoices, 0) = 0 then 0 end) as open_total,
-    m.recent, m.downgraded_at, i.interval_months, v.failing_invoice,
+    m.recent, m.downgraded_at, i.interval_months, coalesce(v.failing_invoices, '{{}}') as failing_invoices,
     coalesce(v.failed_attempts, 0) as failed_attempts, d.decline_code, v.next_attempt_at,
     least(s.overdue_since, v.due_since) as past_due_since, coalesce(v.due_dates, '{{}}') as due_dates,
     coalesce(v.open_invoices, 0)::int as open_invoices, coalesce(v.void_invoices, 0)::int as void_invoices,
     coalesce(v.uncollectible_invoices, 0)::int as uncollectible_invoices, v.latest_invoice_status,
-    k.card_expires_at, k.has_backup, s.cancellation_reason, u.usage_share, a.last_active_at
+    k.card_expires_at, k.has_backup, s.cancellation_reason, coalesce(g.cancellations, '{{}}') as cancellations,
+    coalesce(n.renewals, '{{}}') as renewals, coalesce(n.renewal_months, '{{}}') as renewal_months,
+    u.usage_share, a.last_active_at
   from these t
   left join tidegate.contact_facts f on f.contact = t.contact
   left join states s on s.contact = t.contact left join items i on i.contact = t.contact
   left join packages p on p.contact = t.contact left join invoices v on v.contact = t.contact
   left join declined d on d.contact = t.contact left join cards k on k.contact = t.contact
   left join shares u on u.contact = t.contact left join active a on a.contact = t.contact
-  left join moved m on m.contact = t.contact),
+  left join moved m on m.contact = t.contact left join leaving g on g.contact = t.contact
+  left join renewals n on n.contact = t.contact),
 fresh as materialized (
   select *, case when mrr_total - recent > 0 then round(mrr_total / (mrr_total - recent), 4) end as mrr_trend
   from worth)

@@ -13,11 +13,14 @@ from tidegate.conditions.contact_fields import CONTACTS
 from tidegate.conditions.explain import explained, questions, reasons
 from tidegate.conditions.nodes import Node
 from tidegate.delivery.outbox import EventType, Told, tell
+from tidegate.lifecycle import newcomers
 from tidegate.lifecycle.rules import Rule, read
 from tidegate.store.planning import BY_INDEX, planned
 
 Because = Literal["facts", "rules", "begin"]
-"""Why somebody moves: the contact changed, the rules did, or it is placed for the first time, or by an import."""
+"""Why somebody moves: the contact changed, the rules did, or it is placed for the first time without being new
+(`newcomers`), or by an import.
+"""
 BATCH = 2_000
 """Contacts whose reasons are asked for at once."""
 CHUNK = 50_000
@@ -123,17 +126,19 @@ def begun(db: Connection) -> bool:
 
 def place(db: Connection, rules: Rules, as_of: datetime, untold: Collection[int] = ()) -> tuple[int, set[int]]:
     """Brings everybody to where it belongs, because of the facts; returns how many moved, and whom of them (internal
-    keys) nobody had placed before. `untold`: those whom an import moves.
+    keys) nobody is told of: those whom an import moves (`untold`), and who came with a past.
     """
-    moved, new, after = 0, set[int](), 0
+    moved, silent, after = 0, {*untold}, 0
     while found := moves(db, rules, as_of, after=after, limit=CHUNK):
-        carry_out(db, rules, found, as_of, "facts", untold)
+        late = {one.contact for one in found if not one.before and one.contact not in untold}
+        late -= newcomers.among(db, late, as_of)
+        silent |= late
+        carry_out(db, rules, found, as_of, "facts", late.union(one.contact for one in found if one.contact in untold))
         moved += len(found)
-        new |= {one.contact for one in found if not one.before}
         after = found[-1].contact
         if len(found) < CHUNK:
             break
-    return moved, new
+    return moved, silent
 
 
 def carry_out(
@@ -145,7 +150,7 @@ def carry_out(
     untold: Collection[int] = (),
 ) -> None:
     """Writes the moves: stage and segments, what was before into history, and why; told to the outbox where facts and
-    not rules moved somebody who had a place before. `untold`: those (internal keys) whom an import moves.
+    not rules moved somebody. `untold`: those (internal keys) of whom nobody is told all the same.
     """
     with planned(db, BY_INDEX):
         for at in range(0, len(found), BATCH):
@@ -174,7 +179,9 @@ def _carry_out(
 
 
 def _cause(one: Move, because: Because, untold: Collection[int]) -> Because:
-    return "begin" if not one.before or (because == "facts" and one.contact in untold) else because
+    if because == "facts":
+        return "begin" if one.contact in untold else "facts"
+    return because if one.before else "begin"
 
 
 def _columns(moved: Sequence[tuple[Move, str, str]]) -> dict[str, list[Any]]:

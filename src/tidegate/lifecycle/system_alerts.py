@@ -46,6 +46,7 @@ NAMES: Mapping[str, str] = {
     "dead_letters": "A destination refused messages for good",
     "deliveries_late": "Deliveries wait for more than 15 minutes",
     "action_unusable": "An action cannot do what it says",
+    "action_idle": "An action waits for what is switched off",
     "disk_low": "The disk is nearly full",
 }
 """The rules, by the code under which `tidegate status` shows the same."""
@@ -56,7 +57,9 @@ ITSELF = "nobody was told: the default route, {destination}, is the destination 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What stands wrong. `subject`: `connection:acme`, `sync:people`, `destination:ops`, `worker` or `disk`."""
+    """What stands wrong. `subject`: `connection:acme`, `sync:people`, `destination:ops`, `action:welcome`, `worker` or
+    `disk`.
+    """
 
     rule: str
     subject: str

@@ -10,14 +10,15 @@ from tidegate.catalog import snapshot
 from tidegate.connections import accounts
 from tidegate.contacts import changes, directory, following, linking, merging
 from tidegate.contacts.directory import Contact
-from tidegate.delivery import suppressing
+from tidegate.delivery import queue, suppressing
 from tidegate.delivery.outbox import Told, tell
 from tidegate.entitlements import holders
 from tidegate.entitlements import merging as usage_merging
 from tidegate.entitlements.grants import derive_grants
 from tidegate.entitlements.telling import standing_of
 from tidegate.errors import ChangeUnknown
-from tidegate.lifecycle import notes
+from tidegate.lifecycle import alert_merging, notes
+from tidegate.workflows import lifecycle
 from tidegate.workflows.contacts import now_of
 from tidegate.workflows.previewing import Change, Preview
 
@@ -42,9 +43,8 @@ def merged(livemode: bool, kept: str, other: str, by: str) -> Change:
     def do(db: Connection) -> dict[str, Any]:
         return _merge(db, directory.find(db, livemode, kept), directory.find(db, livemode, other), by)
 
-    return Change(
-        {"do": "merge", "kept": kept, "other": other, "livemode": livemode}, touched, do, correct=_as_the_one_that_stays
-    )
+    what = {"do": "merge", "kept": kept, "other": other, "livemode": livemode}
+    return Change(what, touched, do, correct=_as_the_one_that_stays, silent=True)
 
 
 def _as_the_one_that_stays(found: Preview) -> None:
@@ -68,8 +68,9 @@ def _merge(db: Connection, kept: Contact, other: Contact, by: str) -> dict[str, 
     before = merging.merge(db, kept, other) | {"reviews": waiting}
     before["usage"] = usage_merging.merge(db, kept.key, other.key)
     before["notes"] = notes.move(db, kept.key, other.key)
+    before["alerts"] = alert_merging.move(db, kept.key, other.key)
     db.execute(text("delete from tidegate.entitlements_told where contact = :key"), {"key": other.key})
-    suppressing.merge(db, kept.key, other.key)
+    before["suppression"] = suppressing.merge(db, kept.key, other.key)
     tell(db, [Told("contact.merged", {"into": kept.ref, "from": other.ref}, kept.key)])
     before["matched"] = matched = _match_waiting(db, kept.livemode, waiting)
     changes.complete(db, number, before)
@@ -89,7 +90,9 @@ def _merge(db: Connection, kept: Contact, other: Contact, by: str) -> dict[str, 
 def _counted(before: dict[str, Any]) -> dict[str, int]:
     usage: dict[str, list[Any]] = before["usage"]
     written = {name.removeprefix("contact_"): len(rows) for name, rows in before["notes"].items()}
-    return {name: len(before[name]) for name in COUNTED} | {name: len(rows) for name, rows in usage.items()} | written
+    alerts = {"alerts": len(before["alerts"]["moved"])}
+    counted = {name: len(before[name]) for name in COUNTED}
+    return counted | {name: len(rows) for name, rows in usage.items()} | written | alerts
 
 
 def _standing(db: Connection, contact: int) -> dict[str, Any]:
@@ -145,6 +148,7 @@ def unmerged(number: int, by: str, of: int | None = None) -> Change:
         stayed = merging.part(db, before)
         usage_merging.part(db, before["kept"], before["other"], before["usage"])
         notes.give_back(db, before["kept"], before["other"], before["notes"])
+        alert_merging.give_back(db, before["kept"], before["other"], before["alerts"])
         db.execute(_QUEUE_AGAIN, {"rows": json.dumps(before["reviews"])})
         changes.undone(db, number)
         following.follow(db, keys)
@@ -153,10 +157,13 @@ def unmerged(number: int, by: str, of: int | None = None) -> Change:
         what = {"merge": number, "from": kept.key, "contact": other.key}
         changes.note(db, "unmerge", by, contact=kept.key, what=what)
         tell(db, [Told("contact.unmerged", {"from": kept.ref, "contact": other.ref}, other.key)])
+        if (again := suppressing.part(db, before["suppression"])) is not None:
+            queue.note_contacts(db, [again])
         return {"merge": number, "kept": kept.ref, "other": other.ref, "stayed": stayed}
 
     keys: list[int] = []
-    return Change({"do": "unmerge", "merge": number}, touched, do)
+    what = {"do": "unmerge", "merge": number}
+    return Change(what, touched, do, silent=True, afterwards=lambda db: lifecycle.part(db, *keys))
 
 
 def number_of(db: Connection, livemode: bool, said: str) -> int:

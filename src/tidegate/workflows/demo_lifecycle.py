@@ -123,5 +123,6 @@ select rule, count(*) as alerts from tidegate.alerts
 where contact is not null and state = any(cast(:states as text[])) group by rule order by 2 desc, 1""")
 
 _NEW = text("""
-select count(*) from tidegate.memberships
-where kind = 'stage' and because = 'begin' and entered_at >= :since and entered_at < :until""")
+select count(*) from tidegate.memberships m
+where kind = 'stage' and entered_at >= :since and entered_at < :until and not exists (
+  select from tidegate.memberships b where b.contact = m.contact and b.kind = 'stage' and b.id < m.id)""")

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, Engine, text
 
-from tidegate.lifecycle import alerts, due, facts, health, owners, placing, rulebook
+from tidegate.lifecycle import alert_merging, alerts, due, facts, health, owners, placing, rulebook
 from tidegate.money import exponent
 from tidegate.revenue import rate_files
 from tidegate.workflows.fire_actions import fire_actions
@@ -85,15 +85,22 @@ def place(db: Connection, as_of: datetime, kept: Kept | None = None) -> None:
     kept.healths += health.keep(db, scored.components, as_of, thresholds=scored.thresholds)
     rules = rulebook.load(db)
     imported = due.of_history(db)
-    moved, new = placing.place(db, rules, as_of, imported)
+    moved, silent = placing.place(db, rules, as_of, imported)
     kept.moved += moved
     if owners.has_rules(db):
         kept.owned += owners.assign(db, as_of)
-    told = alerts.keep(db, rulebook.alert_rules(db), as_of, imported | new)
+    told = alerts.keep(db, rulebook.alert_rules(db), as_of, silent)
     if imported:
         due.settle_history(db, as_of)
     kept.opened += told.opened
     kept.resolved += told.resolved
+
+
+def part(db: Connection, kept: int, other: int) -> None:
+    """After contacts (internal keys) are two again: alerts that came while they were one go to whose they are."""
+    at = now(db)
+    facts.keep_facts(db, [kept, other], *_units(db, [kept, other], at), at)
+    alert_merging.hand_over(db, rulebook.alert_rules(db), kept, other, at)
 
 
 def _units(db: Connection, contacts: Sequence[int], as_of: datetime) -> tuple[dict[str, Decimal], str]:

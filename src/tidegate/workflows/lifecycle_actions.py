@@ -92,7 +92,7 @@ def listing(db: Connection) -> list[dict[str, Any]]:
 
 def shown(db: Connection, key: str) -> dict[str, Any]:
     """{key, name, enabled, since, spec, problem, managed_by, fired, held_out, failed, last_fired_at}. `problem`: what
-    it names that there is not any more, empty: nothing. Raises ActionUnknown.
+    it names that there is not any more, or that is switched off; empty: nothing. Raises ActionUnknown.
     """
     return _shown(stored.one(db, key), stored.counts(db))
 
@@ -105,7 +105,7 @@ def _shown(one: Stored, counted: Mapping[str, Mapping[str, Any]]) -> dict[str, A
         "enabled": one.enabled,
         "since": one.since if one.enabled else None,
         "spec": dict(one.spec),
-        "problem": "; ".join(f"{fault.where}: {fault.problem}" for fault in one.wrong),
+        "problem": "; ".join(f"{fault.where}: {fault.problem}" for fault in [*one.wrong, *one.idle]),
         "managed_by": one.managed_by,
         "fired": own.get("fired", 0),
         "held_out": own.get("held_out", 0),

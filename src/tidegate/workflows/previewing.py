@@ -42,6 +42,10 @@ def as_it_is(_found: "Preview") -> None:
     """Corrects nothing."""
 
 
+def no_more(_db: Connection) -> None:
+    """Ends nothing."""
+
+
 class Apart(NamedTuple):
     """How a change is done that concerns every customer of a connection, so that nobody has to wait until all are
     looked at: `do(db)` does what is quick and queues the rest, `finish(engine)` does that by batches; what is left when
@@ -60,7 +64,9 @@ class Change:
     `touched(db)` tells the contacts (internal keys) whose entitlements it may change, before it is done or after;
     `do(db)` does it and returns what the caller wants to know of it. `prepare(db)` does the part of it that only tells
     whom it concerns by being done, and changes no grants; `correct` mends what is told of it. `apart`: how it is done
-    where all in one transaction would take too long; what it does is the preview's then.
+    where all in one transaction would take too long; what it does is the preview's then. `silent`: nothing happens to a
+    contact by it, so nobody is told how its stage, segments and alerts become others; `afterwards(db)` ends it once all
+    is derived of what it did.
     """
 
     what: dict[str, Any]
@@ -69,6 +75,8 @@ class Change:
     prepare: Callable[[Connection], Prepared] = nothing
     correct: Callable[["Preview"], None] = as_it_is
     apart: Apart | None = None
+    silent: bool = False
+    afterwards: Callable[[Connection], None] = no_more
 
 
 @dataclass(slots=True)
@@ -162,7 +170,8 @@ def commit(engine: Engine, change: Change, token: str | None) -> Preview:
         found, contacts = _carry_out(db, change)
         _require(found, token)
         for some in _batches(contacts):
-            refresh_contacts(db, some)
+            refresh_contacts(db, some, silent=change.silent)
+        change.afterwards(db)
     if change.apart is not None:
         change.apart.finish(engine)
     found.done = True

@@ -241,14 +241,14 @@ def tell_unmapped(db: Connection, connection: str, customers: Sequence[str] | No
     )
 
 
-def refresh_contacts(db: Connection, contacts: Sequence[int]) -> Refreshed:
+def refresh_contacts(db: Connection, contacts: Sequence[int], *, silent: bool = False) -> Refreshed:
     """Derives the grants of these contacts (internal keys), tells what their entitlements became, and makes revenue
-    follow their links.
+    follow their links. `silent`: how their stage, segments and alerts become others is told to nobody.
     """
     done = Refreshed(contacts=len(contacts))
     if contacts:
         revenue.follow(db, contacts)
-        lifecycle_due.note(db, contacts)
+        lifecycle_due.note(db, contacts, history=silent)
         done.grants = derive_grants(db, contacts).rows
         done.told = tell_changes(db, contacts, snapshot.load(db), _now(db))
     return done

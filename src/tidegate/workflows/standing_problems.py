@@ -63,6 +63,8 @@ def _fact(connection: str, problem: dict[str, Any]) -> Fact:
     code, subject = problem["code"], problem["subject"]
     if code.startswith("sync_"):
         subject = f"sync:{subject}"
+    elif code.startswith("action_"):
+        subject = f"action:{subject}"
     elif not connection:
         subject = SUBJECTS.get(code) or f"destination:{subject}"
     else:

@@ -150,7 +150,7 @@ def _who(db: Connection, contacts: Sequence[int], as_of: datetime) -> dict[int, 
             "contact": {n: row[n] for n in ("kind", "id", "name", "email", "owner", "properties")},
             "facts": {name: row[f"f{place}"] for place, name in enumerate(names)},
             "properties": row["properties"],
-            "invoice": row["failing_invoice"],
+            "invoice": row["invoice"],
             "worth": bool(row["worth"]),
         }
         for row in rows
@@ -189,7 +189,7 @@ def _facts() -> Compiled:
     into = Compiled()
     fields = ", ".join(f"{value(one, into)} as f{n}" for n, one in enumerate(CONTACT_FIELDS.known.values()))
     into.sql = f"""
-select c.key, c.kind, c.external_id as id, c.name, c.email, c.owner, c.properties, l.failing_invoice,
+select c.key, c.kind, c.external_id as id, c.name, c.email, c.owner, c.properties, l.failing_invoices[1] as invoice,
   coalesce(f.mrr, '{{}}') <> '{{}}' as worth, {fields} {CONTACTS} and c.key = any(cast(:contacts as bigint[]))"""
     return into
 

@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from tidegate.lifecycle.actions.spec import Candidate, Trigger
+from tidegate.lifecycle.newcomers import LATE_DAYS
 
-LATE = "interval '7 days'"
+LATE = f"interval '{LATE_DAYS} days'"
 """What Stripe tells later than this after it happened is history."""
 COMMITTED = "interval '1 hour'"
 """Transactions are shorter: what was written down before the last look, and was seen by nobody then, is found so."""
@@ -61,9 +62,9 @@ def _said(on: Trigger, what: dict[str, Any]) -> list[str]:
         case "alert_opened" | "alert_resolved":
             return [f"the alert {what['rule']} was {'opened' if on.kind == 'alert_opened' else 'resolved'}"]
         case "renewal_in_days":
-            return [f"it renews on {what['renews_at'][:10]}"]
+            return [f"it {'renews' if what['days'] else 'renewed'} on {what['renews_at'][:10]}"]
         case "trial_ends_in_days":
-            return [f"its trial ends on {what['trial_ends_at'][:10]}"]
+            return [f"its trial {'ends' if what['days'] else 'ended'} on {what['trial_ends_at'][:10]}"]
         case "movement":
             return [f"its MRR moved: {what['movement']}"]
         case "entitlement_changed":
@@ -87,9 +88,9 @@ def _rows(on: Trigger, *, past: bool) -> str:
                 window=_kept("a.changed_at", past),
             )
         case "renewal_in_days":
-            return _RENEWED if past else _COMING.format(field="renews_at", word="renewal")
+            return _RENEWED if past else _RENEWS
         case "trial_ends_in_days":
-            return _TRIED if past else _COMING.format(field="trial_ends_at", word="trial")
+            return _TRIED if past else _TRIES
         case "movement":
             return _MOVED.format(window=_PAST.format(at="m.moved_at") if past else _MOVED_NEWS)
         case "entitlement_changed":
@@ -127,22 +128,58 @@ where m.kind = split_part(:kind, '_', 2) and m.key = any(cast(:keys as text[])) 
   and {window}"""
 
 _ALERTS = """
-select a.contact, 'alert:' || a.id as occurrence, {at} as at,
+select a.contact, 'alert:' || a.rule || ':' || a.occurrence as occurrence, {at} as at,
   jsonb_build_object('alert', a.id, 'rule', a.rule, 'about', a.occurrence) as what, a.reasons, false as untold
 from tidegate.alerts a
 where a.rule = any(cast(:keys as text[])) and not a.history and {which} and {window}"""
 
+# A date is missed that was too far ahead at the last look and is past at this one; facts may be of the next one by now.
+_MISSED = f"""{{at}} > cast(:seen as timestamptz) + make_interval(days => :days) and {{at}} <= :as_of
+  and {{at}} > cast(:as_of as timestamptz) - {LATE}
+  and cast(:seen as timestamptz) + make_interval(days => :days) < cast(:as_of as timestamptz)"""
+
 # Whoever came, or was changed by an import, since the last look is in the window without having come into it.
 _COMING = f"""
-select f.contact, '{{word}}:' || to_char(f.{{field}} at time zone 'UTC', 'YYYY-MM-DD') as occurrence,
+select f.contact, '{{word}}:' || to_char(f.date at time zone 'UTC', 'YYYY-MM-DD') as occurrence,
   cast(:as_of as timestamptz) as at,
-  jsonb_build_object('{{field}}', {_ISO.format("f.{field}")},
-    'days', ceil(extract(epoch from f.{{field}} - :as_of) / 86400)) as what, '[]'::jsonb as reasons,
+  jsonb_build_object('{{field}}', {_ISO.format("f.date")},
+    'days', greatest(ceil(extract(epoch from f.date - :as_of) / 86400), 0)) as what, '[]'::jsonb as reasons,
   coalesce(l.untold_at > :seen, false) or exists (
     select from tidegate.memberships b
     where b.contact = f.contact and b.kind = 'stage' and b.because = 'begin' and b.entered_at > :seen) as untold
-from tidegate.contact_facts f left join tidegate.contact_lifecycle l on l.contact = f.contact
-where f.{{field}} > :as_of and f.{{field}} <= cast(:as_of as timestamptz) + make_interval(days => :days)"""
+from (
+  select contact, {{field}} as date from tidegate.contact_facts
+  where {{field}} > :as_of and {{field}} <= cast(:as_of as timestamptz) + make_interval(days => :days)
+  union all
+  select contact, min(date) from (
+    select contact, {{field}} as date from tidegate.contact_facts where {_MISSED.format(at="{field}")}
+    union all {{missed}}) missed
+  group by contact, to_char(date at time zone 'UTC', 'YYYY-MM-DD')) f
+left join tidegate.contact_lifecycle l on l.contact = f.contact"""
+
+_RENEWS = _COMING.format(
+    word="renewal",
+    field="renews_at",
+    missed=f"""
+  select l.contact, i.current_period_start from stripe.subscription_items i
+  join stripe.subscriptions s on s.connection = i.connection and s.id = i.subscription and s.deleted_at is null
+    and s.test_clock is null
+  join tidegate.links l on l.connection = s.connection and l.customer = s.customer
+  where i.deleted_at is null and {_MISSED.format(at="i.current_period_start")} and exists (
+    select from stripe.invoices v
+    where v.connection = s.connection and v.subscription = s.id and v.billing_reason = 'subscription_cycle'
+      and v.created >= i.current_period_start and v.deleted_at is null)""",
+)
+
+_TRIES = _COMING.format(
+    word="trial",
+    field="trial_ends_at",
+    missed=f"""
+  select l.contact, s.trial_end from stripe.subscriptions s
+  join tidegate.links l on l.connection = s.connection and l.customer = s.customer
+  where s.deleted_at is null and s.test_clock is null and (s.ended_at is null or s.ended_at >= s.trial_end)
+    and {_MISSED.format(at="s.trial_end")}""",
+)
 
 _WINDOW = "{at} - make_interval(days => :days) >= :begin and {at} - make_interval(days => :days) < :end"
 _COME = """

@@ -6,11 +6,12 @@ from difflib import get_close_matches
 from typing import Any, cast
 
 from tidegate.conditions.contact_fields import CONTACT_FIELDS
+from tidegate.conditions.nodes import tests
 from tidegate.conditions.parse import parse
 from tidegate.errors.wrong import Wrong
 from tidegate.lifecycle.actions import wording
 from tidegate.lifecycle.actions.spec import BARE, GOALS, KINDS, MOST_DAYS, Action, Goal, Known, Step, Trigger
-from tidegate.lifecycle.rules import named
+from tidegate.lifecycle.rules import NEVER, named
 
 NAMES = ("key", "name", "on", "when", "cooldown_days", "do", "goal", "hold_out", "enabled")
 _STEP = ("destination", "template", "title", "event")
@@ -51,6 +52,27 @@ def read(said: Any, known: Known) -> tuple[Action | None, list[Wrong]]:
         return None, reader.wrong
     plain = str(key).replace("_", " ").replace("-", " ").capitalize()
     return Action(str(key), name or plain, on, do, when, cooldown, goal, hold_out, enabled), []
+
+
+def idle_of(action: Action, known: Known) -> list[Wrong]:
+    """What a sound action names that can never be: alert rules that are switched off, and in its condition stages and
+    segments that there are not.
+    """
+    kind = action.on.kind
+    off = known.off if KINDS[kind].takes == "alerts" else ()
+    found = [
+        Wrong(f"on.{kind}", f"the alert rule {rule} is switched off, so it opens nothing")
+        for rule in action.on.keys
+        if rule in off
+    ]
+    node, _ = parse(action.when, CONTACT_FIELDS, named()) if action.when is not None else (NEVER, ())
+    for test in tests(node):
+        if test.field.name in _PLACES and test.operator.name in _WHOLE:
+            what = _PLACES[test.field.name]
+            there = cast("Sequence[str]", getattr(known, what))
+            said = test.value if isinstance(test.value, list) else [test.value]
+            found += [Wrong("when", missing(_ONE_OF[what], str(one), there)) for one in said if one not in there]
+    return found
 
 
 class _Reader:
@@ -164,6 +186,9 @@ def _mapping(said: Any) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", said) if isinstance(said, Mapping) else {}
 
 
+_PLACES = {"stage": "stages", "segments": "segments"}
+_WHOLE = ("is", "is_not", "has", "has_all", "lacks")
+"""Operators that compare with a whole key."""
 _ONE_OF = {
     "stages": "stage",
     "segments": "segment",

@@ -96,7 +96,9 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What an action may name: keys of stages, segments, alert rules, features; destinations with their kind."""
+    """What an action may name: keys of stages, segments, alert rules, features; destinations with their kind. `off`:
+    alert rules that are switched off.
+    """
 
     stages: Sequence[str] = ()
     segments: Sequence[str] = ()
@@ -105,6 +107,7 @@ class Known:
     movements: Sequence[str] = ()
     events: Sequence[str] = ()
     destinations: Mapping[str, str] = field(default_factory=dict[str, str])
+    off: Sequence[str] = ()
 
 
 class Candidate(NamedTuple):

@@ -14,7 +14,7 @@ from tidegate.delivery import stored as destinations
 from tidegate.errors import ActionUnknown
 from tidegate.errors.wrong import Wrong
 from tidegate.lifecycle import rulebook
-from tidegate.lifecycle.actions.reading import read
+from tidegate.lifecycle.actions.reading import idle_of, read
 from tidegate.lifecycle.actions.spec import Action, Known
 from tidegate.lifecycle.alert_rules import SETTABLE
 from tidegate.revenue.billing.event import NAMES
@@ -27,6 +27,7 @@ FILE = "file"
 class Stored:
     """An action as it was said. `since`: when it was switched on; `seen`: up to when it looked. `action`: None where it
     names by now what there is not any more (`wrong`): it does nothing until that is mended, and then what it missed.
+    `idle`: what it names that can never be, so that it does not set it off.
     """
 
     key: str
@@ -38,6 +39,7 @@ class Stored:
     managed_by: str
     action: Action | None
     wrong: list[Wrong]
+    idle: list[Wrong]
 
     @property
     def said(self) -> dict[str, Any]:
@@ -56,6 +58,7 @@ def known(db: Connection) -> Known:
         MOVEMENTS,
         NAMES,
         {one["key"]: one["kind"] for one in destinations.every(db)},
+        [one.key for one in rulebook.alert_rules(db) if not one.enabled],
     )
 
 
@@ -84,7 +87,8 @@ def find(db: Connection, key: str) -> Stored | None:
 def _of(row: Any, there: Known) -> Stored:
     spec: dict[str, Any] = row.spec
     action, wrong = read({"key": row.key, **spec, "enabled": row.enabled}, there)
-    return Stored(row.key, spec, row.enabled, row.since, row.seen_until, row.seed, row.managed_by, action, wrong)
+    idle = idle_of(action, there) if action else []
+    return Stored(row.key, spec, row.enabled, row.since, row.seen_until, row.seed, row.managed_by, action, wrong, idle)
 
 
 def put(

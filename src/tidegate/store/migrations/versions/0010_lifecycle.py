@@ -21,7 +21,7 @@ create table tidegate.contact_lifecycle (
     mrr_trend numeric,
     downgraded_at timestamptz,
     interval_months numeric,
-    failing_invoice text,
+    failing_invoices text[] default '{}' not null,
     failed_attempts bigint default '0' not null,
     decline_code text,
     next_attempt_at timestamptz,
@@ -34,6 +34,9 @@ create table tidegate.contact_lifecycle (
     card_expires_at timestamptz,
     has_backup boolean,
     cancellation_reason text,
+    cancellations text[] default '{}' not null,
+    renewals timestamptz[] default '{}' not null,
+    renewal_months numeric[] default '{}' not null,
     usage_share numeric,
     last_active_at timestamptz,
     health numeric,
@@ -56,12 +59,16 @@ comment on column tidegate.contact_lifecycle.open_total is 'of open invoices, li
 comment on column tidegate.contact_lifecycle.mrr_trend is 'MRR as a part of what it was 90 days ago';
 comment on column tidegate.contact_lifecycle.downgraded_at is 'the last contraction';
 comment on column tidegate.contact_lifecycle.interval_months is 'of the longest interval it pays for';
-comment on column tidegate.contact_lifecycle.failing_invoice is 'the oldest that could not be paid';
+comment on column tidegate.contact_lifecycle.failing_invoices is 'that could not be paid, the oldest first';
 comment on column tidegate.contact_lifecycle.failed_attempts is 'to pay open invoices';
 comment on column tidegate.contact_lifecycle.past_due_since is 'the oldest debt''s';
 comment on column tidegate.contact_lifecycle.due_dates is 'of open invoices';
 comment on column tidegate.contact_lifecycle.card_expires_at is 'of the cards that are charged the first to expire';
 comment on column tidegate.contact_lifecycle.has_backup is 'another way to pay outlasts it';
+comment on column tidegate.contact_lifecycle.cancellations is
+    'when each subscription ends that is to, and when that was asked for';
+comment on column tidegate.contact_lifecycle.renewals is 'when what is subscribed to renews, the next first';
+comment on column tidegate.contact_lifecycle.renewal_months is 'the interval of each of these renewals';
 comment on column tidegate.contact_lifecycle.usage_share is 'of the limit of the fullest metered feature';
 comment on column tidegate.contact_lifecycle.health is '0 to 100; null: unknown';
 comment on column tidegate.contact_lifecycle.health_coverage is 'the weight of the components that have data, of all';
