@@ -281,8 +281,8 @@ select * from (values ('1', 'infinity'::date, 'infinity'::timestamp, '-infinity'
     ).empty_table()
     with opened() as staged:
         with reading.reading(warehouse_url, model) as rows:
-            staged.read("m", rows, ["id"], names)
-        staged.stand("1", names, Known(nobody, nobody, lambda _: nobody))
+            staged.read("m", rows, ["id"], names, "1")
+        staged.stand(Known(nobody, nobody, lambda _: nobody))
         staged.pair("", folds=False)
         [[one, two, three]] = staged.rows()
     assert [sorted(row["_wrong"]) for row in (one, two, three)] == [sorted(names), [], ["day", "instant"]]
@@ -338,7 +338,7 @@ def test_what_breaks_in_the_middle_is_told_and_leaves_nothing(sort: str, warehou
         opened() as staged,
         reading.reading(source.url, model) as rows,
     ):
-        staged.read("m", rows, ["id"], ["x"])
+        staged.read("m", rows, ["id"], ["x"], "1")
     assert isinstance(refused.value, ModelInvalid | SourceUnreachable)
 
 
@@ -354,7 +354,7 @@ def test_a_server_that_goes_away_in_the_middle_is_told(warehouse_url: str) -> No
                 db.execute("""
 select pg_terminate_backend(pid) from pg_stat_activity
 where datname = current_database() and query like '%tidegate_model%' and pid <> pg_backend_pid()""")
-            staged.read("m", rows, ["id"], [])
+            staged.read("m", rows, ["id"], [], "1")
 
     with pytest.raises(SourceUnreachable, match="The source s cannot be read: "):
         read()
@@ -367,7 +367,7 @@ def test_the_consumers_own_errors_stay_what_they_are(source: Source) -> None:
         opened() as staged,
         reading.reading(source.url, model) as rows,
     ):
-        staged.read("m", rows, ["id"], [])
+        staged.read("m", rows, ["id"], [], "1")
 
 
 def test_a_reader_that_stops_early_leaves_the_source_well(source: Source) -> None:

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -107,7 +106,7 @@ class Asking:
             )  # fmt: skip
             heirless = [row for row in (left.get(holders.get(id_, "")) for id_ in there) if row is not None]
             if not one.own and len(there) == 1 and heirless:
-                asked = replace(asked, sent=heirless[0].sent, twins=row["_twins"] or ())
+                asked = asked._replace(sent=heirless[0].sent, twins=row["_twins"] or ())
             about.append((asked, state))
         return about
 

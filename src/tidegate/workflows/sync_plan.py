@@ -160,17 +160,17 @@ def _stage(
         if progress is not None:
             progress(READ, count, None)
 
-    with source_reading.rows(engine, url, model, told) as found:
-        staged.read(model.key, found, model.primary_key, sync.columns)
-    if not part.if_there and (lacking := staged.lacking(part.keys or ())):
-        more = f" and {len(lacking) - SHOWN:,} others" if len(lacking) > SHOWN else ""
-        raise RowsUnknown(model=model.key, keys=", ".join(lacking[:SHOWN]) + more)
-    if progress is not None:
-        count = staged.counted()
-        progress(READ, count, count)
     hub = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     with standing(hub, sync.key) as known:
-        staged.stand(planning.version_of(sync), sync.columns, known)
+        with source_reading.rows(engine, url, model, told) as found:
+            staged.read(model.key, found, model.primary_key, sync.columns, planning.version_of(sync))
+        if not part.if_there and (lacking := staged.lacking(part.keys or ())):
+            more = f" and {len(lacking) - SHOWN:,} others" if len(lacking) > SHOWN else ""
+            raise RowsUnknown(model=model.key, keys=", ".join(lacking[:SHOWN]) + more)
+        if progress is not None:
+            count = staged.counted()
+            progress(READ, count, count)
+        staged.stand(known())
     with engine.connect() as db:
         staged.touch(rows.touched(db, sync.key, sync.connection or "", sync.resource))
         if sync.mode != "upsert" and sync.resource not in INSERT_ONLY:  # what was left alone: Stripe had it, or not
