@@ -87,6 +87,7 @@ TidegateError
 │   ├── MirrorIncomplete
 │   ├── OutboundPaused
 │   ├── PaymentRefused
+│   ├── CustomerBusy
 │   ├── SaleRunning
 │   ├── SaleUnsettled
 │   ├── SyncStopped
@@ -233,6 +234,7 @@ from tidegate.errors.revenue import (
 )
 from tidegate.errors.security import ScopeMissing, ScopeUnknown, TokenRefused, TokenUnknown
 from tidegate.errors.selling import (
+    CustomerBusy,
     PaymentRefused,
     SaleInvalid,
     SalePreviewNeeded,
@@ -288,6 +290,7 @@ __all__ = [
     "ContactSettingsInvalid",
     "ContactUnknown",
     "ContactsBusy",
+    "CustomerBusy",
     "CustomerUnknown",
     "DatabaseBusy",
     "DatabaseFull",

@@ -7,6 +7,7 @@ from sqlalchemy import Engine, text
 
 from tidegate.connections import runs
 from tidegate.errors import OutboundBusy, SyncRunning
+from tidegate.outbound.push.turns import Turns
 
 KIND = "sync"
 OUTBOUND = "outbound"
@@ -16,9 +17,9 @@ refuses, or make an object twice that both of their rows match.
 
 
 @contextmanager
-def turn(engine: Engine, syncs: Sequence[str], connection: str) -> Generator[None]:
-    """The right to run these syncs of a connection, until the block ends or the process dies. Raises SyncRunning, and
-    OutboundBusy where another sync of the connection runs.
+def turn(engine: Engine, syncs: Sequence[str], connection: str) -> Generator[Turns]:
+    """The right to run these syncs of a connection, until the block ends or the process dies, with the turns that their
+    requests take beside sales. Raises SyncRunning, and OutboundBusy where another sync of the connection runs.
     """
     with engine.connect() as db, ExitStack() as held:
         for key in syncs:
@@ -27,7 +28,7 @@ def turn(engine: Engine, syncs: Sequence[str], connection: str) -> Generator[Non
         if not held.enter_context(runs.alone(db, connection, OUTBOUND)):
             other, process = _at_work(engine, connection)
             raise OutboundBusy(sync=syncs[0], other=other, connection=connection, process=process)
-        yield
+        yield Turns(db, connection)
 
 
 def process_of(engine: Engine, key: str) -> str:
