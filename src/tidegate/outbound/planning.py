@@ -258,6 +258,14 @@ where d.kind = 'update'""").fetchall()
     return int(found)
 
 
+def taken_over(staging: Staging) -> list[str]:
+    """The objects that rows of the model are which were not known before."""
+    found = staging.db.execute("""
+select distinct d.object_id from decisions d join differing f on f.key = d.key and f.what = 'new'
+where d.kind in ('nothing', 'update', 'replace') and d.object_id is not null order by 1""").fetchall()
+    return [id_ for (id_,) in found]
+
+
 def _stops(sync: Sync, rows: Counts, deleted: int, changed: int, *, whole: bool) -> list[str]:
     """Why a run would stop before it sends: an empty model, or too much of what is known would change. A part that
     changes a few rows was asked for to try them.
