@@ -3,27 +3,24 @@
 # pyright: reportUnknownParameterType=false
 # pyarrow leaves its functions without types.
 
-import json
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tidegate.errors import ModelInvalid, ModelRowsInvalid
+from tidegate.errors import ModelRowsInvalid
+from tidegate.outbound import taking
 from tidegate.outbound.cells import cells
-from tidegate.outbound.quoting import listed, literal, quoted
+from tidegate.outbound.quoting import literal, quoted
 from tidegate.outbound.sources.batches import UTC
 from tidegate.outbound.standing import Known
+from tidegate.outbound.taking import KeyProblems
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 MEMORY = "1GB"
-RESERVED = frozenset({"_key", "_null", "_hash", "_what", "_twins", "_wrong"})
-"""Names of what stands beside the columns of a row."""
-SHOWN = 10
-"""How many wrong rows an error names."""
 BATCH = 10_000
 
 
@@ -39,13 +36,6 @@ class Counts(NamedTuple):
     unchanged: int
 
 
-class KeyProblems(NamedTuple):
-    """How many rows a model has, and what is wrong with their keys."""
-
-    rows: int
-    problems: list[str]
-
-
 @dataclass(slots=True)
 class Staging:
     """A model's rows and the state of a sync, side by side."""
@@ -59,7 +49,7 @@ class Staging:
         `version`: a fingerprint of how rows are sent, so that another way makes every row differ. Raises ModelInvalid
         for a column that it lacks, and ModelRowsInvalid for keys that are null or not unique.
         """
-        found = self._take(model, rows, primary_key, columns, version)
+        found = taking.take(self.db, model, rows, primary_key, columns, version)
         if found.problems:
             raise ModelRowsInvalid(model=model, problem=found.problems[0])
 
@@ -70,46 +60,7 @@ class Staging:
 
     def key_problems(self, model: str, rows: Any, primary_key: Sequence[str]) -> KeyProblems:
         """How many rows there are, and which keys are null or not unique. Raises ModelInvalid as `read` does."""
-        return self._take(model, rows, primary_key, (), "")
-
-    def _take(
-        self, model: str, rows: Any, primary_key: Sequence[str], columns: Sequence[str], version: str
-    ) -> KeyProblems:
-        lacking = sorted({*primary_key, *columns} - set(rows.schema.names))
-        if lacking:
-            has = ", ".join(rows.schema.names)
-            raise ModelInvalid(model=model, problem=f"it has no column {', '.join(lacking)}; it has {has}")
-        if unfit := _unfit({*primary_key, *columns}, rows.schema.names):
-            raise ModelInvalid(model=model, problem=unfit)
-        key = quoted(primary_key[0]) if len(primary_key) == 1 else f"to_json([{listed(primary_key, '::varchar')}])"
-        null = " or ".join(f"{quoted(name)} is null" for name in primary_key)
-        kept = listed(sorted({*columns, *primary_key}))
-        said = ", ".join([f"'{version}'", '"_key"', *(quoted(name) for name in columns)])
-        self.db.register("incoming", rows)
-        self.db.execute(f"""
-create table model as
-select {key}::varchar as "_key", ({null}) as "_null", (hash({said}) >> 1)::bigint as "_hash", {kept} from incoming""")
-        self.db.unregister("incoming")
-        return self._key_problems(primary_key)
-
-    def _key_problems(self, primary_key: Sequence[str]) -> KeyProblems:
-        named, problems = ", ".join(primary_key), list[str]()
-        [(rows, nulls)] = self.db.execute('select count(*), count(*) filter (where "_null") from model').fetchall()
-        if nulls:
-            [(example,)] = self.db.execute("""
-select to_json(m)::varchar
-from (select * exclude ("_key", "_null", "_hash") from model where "_null" limit 1) m""").fetchall()
-            problems.append(f"{nulls:,} have no {named}, such as {example[:300]}")
-        twice = self.db.execute(f"""
-select "_key", count(*) from model where not "_null" group by 1 having count(*) > 1 order by 2 desc, 1
-limit {SHOWN}""").fetchall()
-        if twice:
-            shown = ", ".join(f"{key} ({count} times)" for key, count in twice)
-            problems.append(f"{named} is not unique: {shown}")
-        [(nul,)] = self.db.execute("""select count(*) from model where contains("_key", chr(0))""").fetchall()
-        if nul:
-            problems.append(f"{nul:,} have the character NUL in their {named}, which cannot be kept")
-        return KeyProblems(rows, problems)
+        return taking.take(self.db, model, rows, primary_key)
 
     def stand(self, known: Known) -> None:
         """Takes the state in and holds the rows against it, by their hashes; keys are read of those that differ."""
@@ -285,17 +236,6 @@ order by d.key {f"limit {limit}" if limit is not None else ""}""")
             yield rows
 
 
-def _unfit(wanted: set[str], names: Sequence[str]) -> str:
-    """Why columns cannot be told from others; empty: they can. To DuckDB upper and lower case are the same."""
-    if reserved := sorted(one for one in wanted if one.lower() in RESERVED):
-        return f"the column {reserved[0]} has a name that is kept for the sync itself: give it another with `as`"
-    alike = {one: [name for name in names if name.lower() == one.lower()] for one in wanted}
-    if several := sorted(one for one, found in alike.items() if len(found) > 1):
-        named = " and ".join(alike[several[0]])
-        return f"it has columns that differ in nothing but their case, {named}: give them other names with `as`"
-    return ""
-
-
 @contextmanager
 def opened() -> Generator[Staging]:
     """A staging area of its own, which keeps what does not fit into memory in a temporary folder."""
@@ -307,9 +247,3 @@ def opened() -> Generator[Staging]:
     ):
         db.execute(UTC)
         yield Staging(db)
-
-
-def composed(key: Mapping[str, Any], primary_key: Sequence[str]) -> str:
-    """A row's key as it is kept: the value, or a JSON array of several."""
-    values = [str(key[name]) for name in primary_key]
-    return values[0] if len(values) == 1 else json.dumps(values, separators=(",", ":"), ensure_ascii=False)
