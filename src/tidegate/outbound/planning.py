@@ -88,8 +88,11 @@ def make(
 create or replace table decisions (key varchar, hash bigint, kind varchar, object_id varchar, payload varchar,
   changes varchar, kept varchar, why varchar, problems varchar, wanted varchar, parent varchar)""")
     done = 0
-    for batch in staging.rows(limit, keys):
+    batches = staging.rows(limit, keys)
+    while True:
         with _unsearched():
+            if (batch := next(batches, None)) is None:
+                break
             _decide(staging, terms, asking, batch)
         done += len(batch)
         if progress is not None:
