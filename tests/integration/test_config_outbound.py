@@ -187,3 +187,15 @@ def test_an_export_refuses_secrets_in_the_clear(engine: Engine) -> None:
     with engine.begin() as db:
         define(db, "pg", "", "WAREHOUSE_URL", Sealing)  # pyright: ignore[reportArgumentType]
     assert "{key: pg, url: {env: WAREHOUSE_URL}}" in exported(engine)
+
+
+def test_syncs_that_match_by_the_same_metadata_key_are_told(engine: Engine) -> None:
+    marked = FILE.replace("match: {email: email}", "match: {metadata: {id: id}}")
+    [_, entry] = marked.split("syncs:\n")
+    apply(engine, marked)
+    other = marked + entry.replace("- key: customers", "- key: others")
+    [step] = preview(engine, change(other)).result["steps"]
+    assert (step["subject"], step["alike"]) == ("others", ["customers"])
+    apart = marked + entry.replace("- key: customers", "- key: others").replace("{id: id}", "{other_id: id}")
+    [step] = preview(engine, change(apart)).result["steps"]
+    assert (step["subject"], "alike" in step) == ("others", False)

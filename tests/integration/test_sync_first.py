@@ -203,3 +203,32 @@ def test_what_goes_on_stops_where_the_source_is_empty_by_then(warehouse: Warehou
     with pytest.raises(SyncStopped, match="no rows any more"):
         warehouse.run(despite_stops=True, resumed=True)
     assert warehouse.run(despite_stops=True)["state"] == "done", "said of an empty model it is meant"
+
+
+def test_a_first_run_takes_over_no_objects_of_another_sync_unasked(desk: Desk) -> None:
+    def numbered(key: str, *numbers: int) -> None:
+        desk.table(key, *({"id": str(n), "name": key} for n in numbers))
+
+    def matched(key: str, mark: str, **said: Any) -> None:
+        desk.sync(key, "customers", {"metadata": {mark: "id"}}, {"name": "name"}, **said)
+
+    numbered("users", 1, 2)
+    matched("users", "id")
+    desk.run("users")
+    numbered("teams", 2, 3)
+    matched("teams", "id")
+    desk.asked()
+    [stop] = desk.plan("teams")["stops"]
+    assert stop.startswith("1 of its rows are customers that rows of the sync users are already, for both match by")
+    with pytest.raises(SyncStopped, match=r"match by a key that no other sync has \(\{metadata: \{teams_id: id\}\}\)"):
+        desk.run("teams", despite_stops=False)
+    assert desk.asked() == []
+    matched("teams", "id", mode="update")
+    assert desk.plan("teams")["stops"] == [], "it is there to write what others made"
+    matched("teams", "teams_id")
+    assert desk.run("teams", despite_stops=False)["sent"] == {"create": 2}
+    numbered("beside", 1)
+    matched("beside", "id", stops={"updates": 100})
+    assert desk.run("beside")["sent"] == {"update": 1}
+    numbered("beside", 1, 2)
+    assert desk.run("beside", despite_stops=False, plan=None)["sent"] == {"update": 1}, "it was let by once"

@@ -39,7 +39,8 @@ class Unfinished(BaseModel):
 
 class Sync(BaseModel):
     """A sync. `spec`: as tidegate.yaml says it; `rows`: how many by state; `last`: its last run; `unfinished`: drafts
-    that wait to be finished, null: none do. Times are UTC.
+    that wait to be finished, null: none do; `alike`: told when it is made, other syncs that match by the same metadata
+    key, so that a value which rows of both say is one object. Times are UTC.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -56,6 +57,7 @@ class Sync(BaseModel):
     rows: dict[str, int] = {}
     last: dict[str, Any] | None = None
     unfinished: Unfinished | None = None
+    alike: list[str] = []
 
 
 class Syncs(BaseModel):

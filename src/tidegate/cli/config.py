@@ -153,6 +153,8 @@ def _effects(step: dict[str, Any]) -> list[str]:
     """What a step does to contacts, or would have done: who moves, how often an action would have fired."""
     if "would_have_fired" in step:
         return [f"it would have fired {step['would_have_fired']:,} times in the last {step['in_days']} days"]
+    if alike := step.get("alike"):
+        return [f"it matches by the same metadata key as {', '.join(alike)}: a value that both say is one object"]
     told = [f"{step['scored']:,} contacts have another health"] if step.get("scored") else []
     unhealthy = step.get("unhealthy") or {"before": 0, "after": 0}
     if unhealthy["before"] != unhealthy["after"]:

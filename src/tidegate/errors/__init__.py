@@ -92,6 +92,7 @@ TidegateError
 │   ├── MirrorIncomplete
 │   ├── OutboundPaused
 │   ├── PaymentRefused
+│   ├── CustomerBusy
 │   ├── SaleRunning
 │   ├── SaleUnsettled
 │   ├── SyncStopped
@@ -248,6 +249,7 @@ from tidegate.errors.security import (
     UserUnknown,
 )
 from tidegate.errors.selling import (
+    CustomerBusy,
     PaymentRefused,
     SaleInvalid,
     SalePreviewNeeded,
@@ -303,6 +305,7 @@ __all__ = [
     "ContactSettingsInvalid",
     "ContactUnknown",
     "ContactsBusy",
+    "CustomerBusy",
     "CustomerUnknown",
     "DatabaseBusy",
     "DatabaseFull",

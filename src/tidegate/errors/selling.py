@@ -25,6 +25,12 @@ class SaleRunning(FoundWrong):
     """
 
 
+class CustomerBusy(FoundWrong):
+    """A sync of {connection} writes to {customer} just now, and its request was not answered within {seconds} seconds,
+    so the change was not sent: Stripe takes one at a time. Try again in a moment.
+    """
+
+
 class SaleUnsettled(FoundWrong):
     """Nobody knows yet whether a request of run {run} reached Stripe: its process died, or no answer came. Give the
     same command again to settle it, or another one in two minutes; `tidegate sync show {run}` shows the request.

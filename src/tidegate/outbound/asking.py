@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -100,14 +99,13 @@ class Asking:
                 sent=state.sent if state and one.own else None,
                 gone=one.gone,
                 back=one.back,
-                forgotten=any(owners[id_] in forgotten for id_ in ids[place]),
+                forgotten=bool(forgotten) and any(owners[id_] in forgotten for id_ in ids[place]),
                 twins=() if one.own else row["_twins"] or [holders[id_] for id_ in there if id_ in holders],
                 parent=create.parent,
                 unreadable=[Problem(f"the column {name}", told) for name, told in row["_wrong"].items()],
             )  # fmt: skip
-            heirless = [row for row in (left.get(holders.get(id_, "")) for id_ in there) if row is not None]
-            if not one.own and len(there) == 1 and heirless:
-                asked = replace(asked, sent=heirless[0].sent, twins=row["_twins"] or ())
+            if not one.own and len(there) == 1 and (before := left.get(holders.get(there[0], ""))) is not None:
+                asked = asked._replace(sent=before.sent, twins=row["_twins"] or ())
             about.append((asked, state))
         return about
 
@@ -118,7 +116,7 @@ class Asking:
         return id_of(bodies[id_].body.get("customer")) or "" if id_ in bodies else ""
 
     def _live(self, found: lookups.Object, beside: Mapping[str, Mapping[str, str]]) -> Mapping[str, Any]:
-        return {**found.body, **beside.get(str(found.body.get("id")), {})}
+        return {**found.body, **hanging} if (hanging := beside.get(str(found.body.get("id")))) else found.body
 
     def holders(self, ids: Sequence[str]) -> list[tuple[str, str]]:
         """The rows that were these objects when they were looked at last: id and key, of each id perhaps several."""

@@ -4,10 +4,16 @@
 # pyarrow leaves its functions without types.
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 UNREADABLE = (ArithmeticError, ValueError)
 """What Arrow raises for a value that Python has none for: OverflowError, and ArrowInvalid."""
+
+DIGITS = 38
+"""Of a decimal."""
+NO_NUMBER = (2**127 - 1).to_bytes(16, "little")
+"""Stands in a pyarrow.Decimal128Array for what none of its numbers is: more than all digits, and held all the same."""
 
 
 class Cells(NamedTuple):
@@ -23,7 +29,7 @@ def cells(column: Any) -> Cells:
         values = column.to_pylist()
     except UNREADABLE:
         return _one_by_one(column)
-    return Cells(values, _with_nul(column, values))
+    return Cells(values, {**_with_nul(column, values), **_without_number(column, values)})
 
 
 def _one_by_one(column: Any) -> Cells:
@@ -54,6 +60,24 @@ def _with_nul(column: Any, values: list[Any]) -> dict[int, str]:
     for place in found:
         values[place] = None
     return dict.fromkeys(found, "it has the character NUL, which no text in Stripe can have")
+
+
+def _without_number(column: Any, values: list[Any]) -> Mapping[int, str]:
+    """Takes `NO_NUMBER` out of the values."""
+    import pyarrow
+
+    if not pyarrow.types.is_decimal(column.type) or column.type.precision < DIGITS:
+        return {}
+    places = column.type.scale
+    beyond = Decimal(10) ** (DIGITS - places)
+    found = [place for place, value in enumerate(values) if value is not None and value >= beyond]
+    for place in found:
+        values[place] = None
+    problem = (
+        f"it is NaN, infinite, or has more than {DIGITS - places} digits before the point or {places} after it: "
+        "round it, or cast the column to text"
+    )
+    return dict.fromkeys(found, problem)
 
 
 def shown(batch: Any) -> list[dict[str, Any]]:

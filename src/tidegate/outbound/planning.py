@@ -88,8 +88,11 @@ def make(
 create or replace table decisions (key varchar, hash bigint, kind varchar, object_id varchar, payload varchar,
   changes varchar, kept varchar, why varchar, problems varchar, wanted varchar, parent varchar)""")
     done = 0
-    for batch in staging.rows(limit, keys):
+    batches = staging.rows(limit, keys)
+    while True:
         with _unsearched():
+            if (batch := next(batches, None)) is None:
+                break
             _decide(staging, terms, asking, batch)
         done += len(batch)
         if progress is not None:
@@ -256,6 +259,14 @@ def _adopted(staging: Staging) -> int:
 select count(*) from decisions d join differing f on f.key = d.key and f.what = 'new'
 where d.kind = 'update'""").fetchall()
     return int(found)
+
+
+def taken_over(staging: Staging) -> list[str]:
+    """The objects that rows of the model are which were not known before."""
+    found = staging.db.execute("""
+select distinct d.object_id from decisions d join differing f on f.key = d.key and f.what = 'new'
+where d.kind in ('nothing', 'update', 'replace') and d.object_id is not null order by 1""").fetchall()
+    return [id_ for (id_,) in found]
 
 
 def _stops(sync: Sync, rows: Counts, deleted: int, changed: int, *, whole: bool) -> list[str]:

@@ -54,12 +54,15 @@ def of(db: Connection, sync: str, keys: Sequence[str]) -> dict[str, Row]:
 
 def _row(
     key: str, hash_: int, state: str, object_id: str | None, ours: bool, generation: int, why: str,
-    seen_at: datetime | None, parent: str | None, retires: str | None, wrote: str, showed: str, problems: str,
+    seen_at: datetime | None, parent: str | None, retires: str | None, wrote: str, showed: str | None, problems: str,
 ) -> Row:  # fmt: skip
-    """A row as `_OF` reads it: the documents as JSON."""
+    """A row as `_OF` reads it: the documents as JSON, `showed` None where it is what was written."""
     read = msgspec.json.decode
-    said = (read(wrote), read(showed), read(problems))
-    return Row(key, hash_, state, object_id, ours, generation, why, seen_at, parent, retires, *said)
+    said = read(wrote)
+    shown = dict(said) if showed is None else read(showed)
+    return Row(
+        key, hash_, state, object_id, ours, generation, why, seen_at, parent, retires, said, shown, read(problems)
+    )
 
 
 def left(db: Connection, sync: str) -> list[tuple[str, int]]:
@@ -176,7 +179,7 @@ select key from tidegate.sync_rows
 where sync = :sync and object_id = any(cast(:ids as text[])) order by state <> 'gone', at""")
 
 _OF = text(f"""
-select {", ".join((*_PLAIN, *(f"{name}::text" for name in _JSON)))} from tidegate.sync_rows
+select {", ".join(_PLAIN)}, wrote::text, nullif(showed, wrote)::text, problems::text from tidegate.sync_rows
 where sync = :sync and key = any(cast(:keys as text[]))""")
 
 _KEEP = text(f"""

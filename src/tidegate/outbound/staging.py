@@ -3,27 +3,24 @@
 # pyright: reportUnknownParameterType=false
 # pyarrow leaves its functions without types.
 
-import json
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tidegate.errors import ModelInvalid, ModelRowsInvalid
+from tidegate.errors import ModelRowsInvalid
+from tidegate.outbound import taking
 from tidegate.outbound.cells import cells
-from tidegate.outbound.quoting import listed, literal, quoted
+from tidegate.outbound.quoting import literal, quoted
 from tidegate.outbound.sources.batches import UTC
 from tidegate.outbound.standing import Known
+from tidegate.outbound.taking import KeyProblems
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 MEMORY = "1GB"
-RESERVED = frozenset({"_key", "_null", "_hash", "_what", "_twins", "_wrong"})
-"""Names of what stands beside the columns of a row."""
-SHOWN = 10
-"""How many wrong rows an error names."""
 BATCH = 10_000
 
 
@@ -39,25 +36,20 @@ class Counts(NamedTuple):
     unchanged: int
 
 
-class KeyProblems(NamedTuple):
-    """How many rows a model has, and what is wrong with their keys."""
-
-    rows: int
-    problems: list[str]
-
-
 @dataclass(slots=True)
 class Staging:
     """A model's rows and the state of a sync, side by side."""
 
     db: "DuckDBPyConnection"
 
-    def read(self, model: str, rows: Any, primary_key: Sequence[str], columns: Sequence[str]) -> None:
-        """Takes the model's rows in (a pyarrow.RecordBatchReader): of them the key and these columns.
+    def read(self, model: str, rows: Any, primary_key: Sequence[str], columns: Sequence[str], version: str) -> None:
+        """Takes the model's rows in (a pyarrow.RecordBatchReader): of them the key and these columns, with a hash of
+        what each says, its key with it: so the hashes alone tell which rows stayed the same.
 
-        Raises ModelInvalid for a column that it lacks, and ModelRowsInvalid for keys that are null or not unique.
+        `version`: a fingerprint of how rows are sent, so that another way makes every row differ. Raises ModelInvalid
+        for a column that it lacks, and ModelRowsInvalid for keys that are null or not unique.
         """
-        found = self._take(model, rows, primary_key, columns)
+        found = taking.take(self.db, model, rows, primary_key, columns, version)
         if found.problems:
             raise ModelRowsInvalid(model=model, problem=found.problems[0])
 
@@ -68,81 +60,42 @@ class Staging:
 
     def key_problems(self, model: str, rows: Any, primary_key: Sequence[str]) -> KeyProblems:
         """How many rows there are, and which keys are null or not unique. Raises ModelInvalid as `read` does."""
-        return self._take(model, rows, primary_key, ())
+        return taking.take(self.db, model, rows, primary_key)
 
-    def _take(self, model: str, rows: Any, primary_key: Sequence[str], columns: Sequence[str]) -> KeyProblems:
-        lacking = sorted({*primary_key, *columns} - set(rows.schema.names))
-        if lacking:
-            has = ", ".join(rows.schema.names)
-            raise ModelInvalid(model=model, problem=f"it has no column {', '.join(lacking)}; it has {has}")
-        if unfit := _unfit({*primary_key, *columns}, rows.schema.names):
-            raise ModelInvalid(model=model, problem=unfit)
-        key = quoted(primary_key[0]) if len(primary_key) == 1 else f"to_json([{listed(primary_key, '::varchar')}])"
-        null = " or ".join(f"{quoted(name)} is null" for name in primary_key)
-        kept = listed(sorted({*columns, *primary_key}))
-        self.db.register("incoming", rows)
-        self.db.execute(f"""
-create table model as select {key}::varchar as "_key", ({null}) as "_null", {kept} from incoming""")
-        self.db.unregister("incoming")
-        return self._key_problems(primary_key)
-
-    def _key_problems(self, primary_key: Sequence[str]) -> KeyProblems:
-        named, problems = ", ".join(primary_key), list[str]()
-        [(rows, nulls)] = self.db.execute('select count(*), count(*) filter (where "_null") from model').fetchall()
-        if nulls:
-            [(example,)] = self.db.execute("""
-select to_json(m)::varchar from (select * exclude ("_key", "_null") from model where "_null" limit 1) m""").fetchall()
-            problems.append(f"{nulls:,} have no {named}, such as {example[:300]}")
-        twice = self.db.execute(f"""
-select "_key", count(*) from model where not "_null" group by 1 having count(*) > 1 order by 2 desc, 1
-limit {SHOWN}""").fetchall()
-        if twice:
-            shown = ", ".join(f"{key} ({count} times)" for key, count in twice)
-            problems.append(f"{named} is not unique: {shown}")
-        [(nul,)] = self.db.execute("""select count(*) from model where contains("_key", chr(0))""").fetchall()
-        if nul:
-            problems.append(f"{nul:,} have the character NUL in their {named}, which cannot be kept")
-        return KeyProblems(rows, problems)
-
-    def stand(self, version: str, columns: Sequence[str], known: Known) -> None:
-        """Takes the state in, and hashes what each row says now, its key with it: so the hashes alone tell which rows
-        stayed the same, and keys are read of those that did not.
-
-        `version`: a fingerprint of how rows are sent, so that another way makes every row differ.
-        """
-        said = ", ".join([f"'{version}'", '"_key"', *(quoted(name) for name in columns)])
-        self.db.execute(f"""
-create table hashed as select "_key", (hash({said}) >> 1)::bigint as "_hash" from model""")
+    def stand(self, known: Known) -> None:
+        """Takes the state in and holds the rows against it, by their hashes; keys are read of those that differ."""
         self.db.execute("create table noted (resource varchar, way varchar, name varchar, value varchar, ids varchar)")
         self._take_state(known)
         self.db.execute("""
-create table fresh as select "_key" as key, "_hash" as hash from hashed where "_hash" not in (select hash from state);
-create table lost as select hash from state where hash not in (select "_hash" from hashed)""")
-        self.db.register("told", known.named([one for (one,) in self.db.execute("from lost").fetchall()]))
+create table apart as
+select m."_key" as key, m."_hash" as hash, s.hash as lost from model m full join state s on s.hash = m."_hash"
+where m."_hash" is null or s.hash is null""")
+        lost = self.db.execute("select lost from apart where lost is not null").fetchall()
+        self.db.register("told", known.named([one for (one,) in lost]))
         self.db.execute("""
 create table differing as
 select coalesce(f.key, l.key) as key, f.hash,
   case when l.key is null then 'new' when f.key is null then 'gone' else 'changed' end as what
-from fresh f full join (select key from told where hash in (from lost)) l on l.key = f.key""")
+from (select key, hash from apart where hash is not null) f
+full join (select key from told where hash in (select lost from apart where lost is not null)) l on l.key = f.key""")
         self.db.unregister("told")
         self._add("select key from open")
 
     def _take_state(self, known: Known) -> None:
         self.db.register("others", known.others)
-        self.db.execute("create table open as select key from others where again")
-        self.db.execute("create table departed as select hash from others where gone")
-        self.db.unregister("others")
         self.db.register("known", known.hashes)
-        self.db.execute("create table state as select hash from known")
+        self.db.execute("""
+create table open as select key from others where again;
+create table state as select hash from known where hash not in (select hash from others where gone)""")
+        self.db.unregister("others")
         self.db.unregister("known")
-        self.db.execute("delete from state where hash in (from departed)")
 
     def _add(self, keys: str) -> None:
         """Adds rows of the model by their keys (a query of `key`) that are looked at though they stayed the same."""
         self.db.execute(f"""
 insert into differing
-select t.key, h."_hash", 'again' from (select distinct key from ({keys})) t join hashed h on h."_key" = t.key
-where t.key not in (select key from differing)""")
+select "_key", "_hash", 'again' from model
+where "_key" in (select key from ({keys})) and "_key" not in (select key from differing)""")
 
     def touch(self, keys: Sequence[str]) -> None:
         """Adds rows that are looked at though they stayed the same: their objects changed in Stripe."""
@@ -154,6 +107,8 @@ where t.key not in (select key from differing)""")
 
     def lacking(self, keys: Sequence[str]) -> list[str]:
         """Those of these keys that the model has no row of."""
+        if not keys:
+            return []
         found = self.db.execute(
             """
 select key from (select unnest(cast(? as varchar[])) as key) where key not in (select "_key" from model) order by 1""",
@@ -200,7 +155,7 @@ where {f"lower({said})" if folds else said} in (select said from saying)
 
     def touch_all(self) -> None:
         """Adds every row of the model: a full resync."""
-        self._add('select "_key" as key from hashed')
+        self._add('select "_key" as key from model')
 
     def leave(self, rows: Sequence[tuple[str, int]]) -> None:
         """Adds rows (key and hash) that left the model before, where it has them no more: they are looked at again."""
@@ -210,8 +165,8 @@ where {f"lower({said})" if folds else said} in (select said from saying)
         told = {"key": pyarrow.array(keys, pyarrow.string()), "hash": pyarrow.array(hashes, pyarrow.int64())}
         self.db.register("left_before", pyarrow.table(told))
         self.db.execute("""
-insert into differing select key, null, 'gone' from left_before where key not in (select "_key" from hashed);
-insert into state select hash from left_before where key not in (select "_key" from hashed)""")
+insert into differing select key, null, 'gone' from left_before where key not in (select "_key" from model);
+insert into state select hash from left_before where key not in (select "_key" from model)""")
         self.db.unregister("left_before")
 
     def departed(self, keys: Collection[str]) -> set[str]:
@@ -266,29 +221,19 @@ select key, keys from named join shared using (said)""")
         """
         wanted = "true" if keys is None else f"d.key in ({', '.join(literal(key) for key in keys) or 'null'})"
         found = self.db.cursor().sql(f"""
-select m.* exclude ("_null"), d.hash as "_hash", d.what as "_what", t.keys as "_twins"
+select m.* exclude ("_null"), d.what as "_what", t.keys as "_twins"
 from differing d join model m on m."_key" = d.key left join twins t on t.key = d.key where d.what <> 'gone' and {wanted}
 order by d.key {f"limit {limit}" if limit is not None else ""}""")
         for batch in found.to_arrow_reader(BATCH):
-            names = batch.schema.names
+            names = [*batch.schema.names, "_wrong"]
             columns = [cells(column) for column in batch.columns]
-            values = zip(*(column.values for column in columns), strict=True)
-            rows = [dict(zip(names, row, strict=True)) | {"_wrong": {}} for row in values]
-            for name, column in zip(names, columns, strict=True):
+            wrong: list[dict[str, str]] = [{} for _ in range(batch.num_rows)]
+            values = zip(*(column.values for column in columns), wrong, strict=True)
+            rows = [dict(zip(names, row, strict=True)) for row in values]
+            for name, column in zip(batch.schema.names, columns, strict=True):
                 for place, problem in column.wrong.items():
-                    rows[place]["_wrong"][name] = problem
+                    wrong[place][name] = problem
             yield rows
-
-
-def _unfit(wanted: set[str], names: Sequence[str]) -> str:
-    """Why columns cannot be told from others; empty: they can. To DuckDB upper and lower case are the same."""
-    if reserved := sorted(one for one in wanted if one.lower() in RESERVED):
-        return f"the column {reserved[0]} has a name that is kept for the sync itself: give it another with `as`"
-    alike = {one: [name for name in names if name.lower() == one.lower()] for one in wanted}
-    if several := sorted(one for one, found in alike.items() if len(found) > 1):
-        named = " and ".join(alike[several[0]])
-        return f"it has columns that differ in nothing but their case, {named}: give them other names with `as`"
-    return ""
 
 
 @contextmanager
@@ -302,9 +247,3 @@ def opened() -> Generator[Staging]:
     ):
         db.execute(UTC)
         yield Staging(db)
-
-
-def composed(key: Mapping[str, Any], primary_key: Sequence[str]) -> str:
-    """A row's key as it is kept: the value, or a JSON array of several."""
-    values = [str(key[name]) for name in primary_key]
-    return values[0] if len(values) == 1 else json.dumps(values, separators=(",", ":"), ensure_ascii=False)

@@ -3,6 +3,7 @@
 # adbc leaves its functions without types.
 
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -14,11 +15,11 @@ NAMED = 50_000
 
 
 class Known(NamedTuple):
-    """The state of a sync's rows, as Arrow has it.
+    """The state of a sync's rows, as tables of Arrow.
 
-    `hashes`: a reader of every row's `hash`. `others`: a table of those that were not simply sent: `key`, `hash`,
-    `again` (they are to be tried again), `gone` (they left the model before). `named`: the `key` and `hash` of the rows
-    of some hashes, and perhaps of more.
+    `hashes`: every row's `hash`. `others`: those that were not simply sent: `key`, `hash`, `again` (they are to be
+    tried again), `gone` (they left the model before). `named`: a reader of the `key` and `hash` of the rows of some
+    hashes, and perhaps of more; a row that was sent otherwise since has none of these hashes.
     """
 
     hashes: Any
@@ -27,22 +28,30 @@ class Known(NamedTuple):
 
 
 @contextmanager
-def standing(url: str, sync: str) -> Generator[Known]:
-    """The state of a sync's rows in the hub's database; quickly: PostgreSQL reads their hashes from an index."""
+def standing(url: str, sync: str) -> Generator[Callable[[], Known]]:
+    """The state of a sync's rows in the hub's database; quickly: PostgreSQL reads their hashes from an index, on a
+    thread of its own, beside whatever is done in the block until they are asked for. No transaction stays open
+    meanwhile.
+    """
     from adbc_driver_postgresql import dbapi
 
     opened, of = ", ".join(literal(state) for state in OPEN), f"from tidegate.sync_rows where sync = {literal(sync)}"
-    with dbapi.connect(url) as db, db.cursor() as cursor:
+    with dbapi.connect(url) as db, db.cursor() as cursor, ThreadPoolExecutor(1, "standing") as reader:
+
+        def read() -> Known:
+            cursor.execute("set transaction isolation level repeatable read")
+            cursor.execute(
+                f"select key, hash, state in ({opened}) as again, state = 'gone' as gone {of} and state <> 'sent'"
+            )
+            others = cursor.fetch_arrow_table()
+            cursor.execute(f"select hash {of}")
+            hashes = cursor.fetch_arrow_table()
+            db.commit()
+            return Known(hashes, others, named)
 
         def named(hashes: Sequence[int]) -> Any:
             few = f"and hash in ({', '.join(map(str, hashes)) or 'null'})" if len(hashes) <= NAMED else ""
             cursor.execute(f"select key, hash {of} and state <> 'gone' {few}")
             return cursor.fetch_record_batch()
 
-        cursor.execute("set transaction isolation level repeatable read")
-        cursor.execute(
-            f"select key, hash, state in ({opened}) as again, state = 'gone' as gone {of} and state <> 'sent'"
-        )
-        others = cursor.fetch_arrow_table()
-        cursor.execute(f"select hash {of}")
-        yield Known(cursor.fetch_record_batch(), others, named)
+        yield reader.submit(read).result

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from tidegate.connections import accounts
 from tidegate.errors import ConfigInvalid, UsageError
-from tidegate.outbound import specs, syncs
+from tidegate.outbound import sharing, specs, syncs
 from tidegate.outbound.sources.location import has_secret
 from tidegate.outbound.specs import Model, Sync
 from tidegate.workflows.sources import checked
@@ -40,7 +40,8 @@ def define(db: Connection, applying: "Applying") -> None:
         with applying.at(sync):
             connection = _connection(db, applying.sections, sync)
             before, now = known["syncs"].get(sync.key), _spec(sync, connection)
-            if _noted(applying, "syncs", sync.key, before and _stored(before), now, before):
+            alike = sharing.alike(db, sync, connection)
+            if _noted(applying, "syncs", sync.key, before and _stored(before), now, before, alike=alike):
                 syncs.define_sync(db, sync, connection, FILE)
 
 
@@ -84,11 +85,12 @@ def _source(db: Connection, applying: "Applying", entry: "SourceEntry", known: M
 
 def _noted(
     applying: "Applying", section: str, key: str, before: Mapping[str, Any] | None, now: Mapping[str, Any],
-    row: Mapping[str, Any] | None,
+    row: Mapping[str, Any] | None, alike: Sequence[str] = (),
 ) -> bool:  # fmt: skip
-    """Whether something differs, with a step that tells what."""
+    """Whether something differs, with a step that tells what; `alike`: syncs that take the same objects for theirs."""
+    more = {"alike": list(alike)} if alike else {}
     if before is None:
-        applying.note("create", section, key, now=dict(now))
+        applying.note("create", section, key, now=dict(now), **more)
         return True
     other = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
     if not other:
@@ -97,7 +99,7 @@ def _noted(
         applying.note("manage", section, key)
         return True
     changed = {name: before.get(name) for name in other}
-    applying.note("change", section, key, before=changed, now={name: now.get(name) for name in other})
+    applying.note("change", section, key, before=changed, now={name: now.get(name) for name in other}, **more)
     return True
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from tidegate.catalog import journal
 from tidegate.connections import accounts
-from tidegate.outbound import pausing, syncs
+from tidegate.outbound import pausing, sharing, syncs
 from tidegate.outbound.specs import Model, Sync
 from tidegate.secrets import Vault
 from tidegate.workflows import sources
@@ -28,14 +28,14 @@ def define_model(db: Connection, model: Model, by: str) -> dict[str, Any]:
 
 
 def define_sync(db: Connection, sync: Sync, by: str) -> dict[str, Any]:
-    """A sync of the connection that it names, or of the only one. Raises the errors of `accounts.named` and
-    `syncs.define_sync`.
+    """A sync of the connection that it names, or of the only one, with `alike` (`sharing.alike`). Raises the errors of
+    `accounts.named` and `syncs.define_sync`.
     """
     connection = accounts.named(db, sync.connection).name
     syncs.define_sync(db, sync, connection)
     spec = sync.model_dump(mode="json", exclude_unset=True, exclude={"key"})
     journal.note(db, by, "sync.defined", sync.key, **spec | {"connection": connection})
-    return listed(db, "syncs", sync.key)
+    return listed(db, "syncs", sync.key) | {"alike": sharing.alike(db, sync, connection)}
 
 
 def remove(db: Connection, table: str, key: str, by: str) -> None:

@@ -14,6 +14,7 @@ from tidegate.connections.accounts import Account
 from tidegate.errors import RunNotReverted, RunUnknown, TidegateError
 from tidegate.outbound import followups, pausing, planning, reverting, syncs
 from tidegate.outbound.planning import Planned
+from tidegate.outbound.push.turns import Turns
 from tidegate.outbound.specs import Sync
 from tidegate.workflows import sync_settling, sync_stopping
 from tidegate.workflows.run_sync import OpenWriting
@@ -81,13 +82,13 @@ def revert(
     with engine.connect() as db:
         pausing.refuse(db)
         chosen, account = _of(db, run)
-    with turn(engine, [one.key for one in chosen], account.name):
+    with turn(engine, [one.key for one in chosen], account.name) as turns:
         owner, key = runs.new_owner(), chosen[0].key
         options = {"connection": account.name, "reverts": run, "by": by, "despite_edits": despite_edits}
         with engine.begin() as db:
             number = runs.begin(db, f"sync:{key}", KIND, options, owner)
             journal.note(db, by, "sync.reverted", key, run=number, reverts=run, despite_edits=despite_edits)
-        reverted = _Reverting(engine, account, number, owner, Way(run), despite_edits, progress)
+        reverted = _Reverting(engine, account, number, owner, turns, Way(run), despite_edits, progress)
         state, error = "interrupted", ""
         try:
             state = reverted.run(chosen, writing, stop)
@@ -107,6 +108,7 @@ class _Reverting:
     account: Account
     number: int
     owner: str
+    turns: Turns
     way: Way
     despite_edits: bool
     progress: Callable[[dict[str, Any]], None] | None
@@ -128,10 +130,11 @@ class _Reverting:
             api.heeding(heard),
         ):
             for sync in chosen:
-                sync_settling.settle(self.engine, api, self.account, sync, self.number, heard)
+                sync_settling.settle(self.engine, api, self.account, sync, self.number, self.turns, heard)
                 sender = Sender(
-                    self.engine, api, self.account, sync, self.number, sent=self.sent, stop=heard, progress=self._tell
-                )
+                    self.engine, api, self.account, sync, self.number, self.turns, sent=self.sent, stop=heard,
+                    progress=self._tell,
+                )  # fmt: skip
                 sender.send(self._ways(sync))
                 with self.engine.connect() as db:
                     retiring = followups.retiring(db, sync.key)

@@ -19,6 +19,7 @@ from tidegate.errors import PlanStale, SyncStopped, TidegateError, WorkStopped
 from tidegate.mirror import lookups
 from tidegate.outbound import dues, followups, pausing, planning, rows, syncs
 from tidegate.outbound.push import journal
+from tidegate.outbound.push.turns import Turns
 from tidegate.outbound.specs import Sync
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows import sync_ending, sync_plan, sync_settling, sync_stopping
@@ -88,8 +89,8 @@ def run(
         pausing.refuse(db)
         if wanted.part.whole and wanted.plan is None and sync_plan.was_begun(db, key):
             wanted = replace(wanted, resumed=True)
-    with turn(engine, [key], account.name):
-        this = _begin(engine, key, account, wanted, by, passing)
+    with turn(engine, [key], account.name) as turns:
+        this = _begin(engine, key, account, wanted, by, passing, turns)
         try:
             sent = this.carry_out(url_of, writing, stop, progress, planning_progress)
         except BaseException as error:
@@ -102,8 +103,9 @@ def run(
 
 
 def _begin(
-    engine: Engine, key: str, account: Account, wanted: Wanted, by: str, passing: tuple[type[BaseException], ...]
-) -> "_Run":
+    engine: Engine, key: str, account: Account, wanted: Wanted, by: str, passing: tuple[type[BaseException], ...],
+    turns: Turns,
+) -> "_Run":  # fmt: skip
     """Writes down that a run begins."""
     owner = runs.new_owner()
     with engine.begin() as db:
@@ -112,7 +114,7 @@ def _begin(
         if by:
             note(db, by, key, wanted, run=number)
         since = dues.begin(db, key, number, wanted.as_json()) if wanted.part.whole else None
-    return _Run(engine, account, sync, wanted, number, owner, since, passing)
+    return _Run(engine, account, sync, wanted, number, owner, since, passing, turns)
 
 
 @dataclass(slots=True)
@@ -129,6 +131,7 @@ class _Run:
     owner: str
     since: datetime | None
     passing: tuple[type[BaseException], ...]
+    turns: Turns
     heard: sync_stopping.Heard = field(default_factory=sync_stopping.Heard)
     summary: dict[str, Any] = field(default_factory=dict[str, Any])
     ended_as: tuple[str, datetime | None] | None = None
@@ -145,7 +148,7 @@ class _Run:
             writing(self.account) as api,
             api.heeding(self.heard),
         ):
-            sync_settling.settle(self.engine, api, self.account, self.sync, self.number, self.heard)
+            sync_settling.settle(self.engine, api, self.account, self.sync, self.number, self.turns, self.heard)
             heard = self.heard.planning(key, planning_progress)
             with sync_plan.planned(self.engine, key, url_of, part, heard) as made:
                 self.summary |= {"counts": made.plan.counts, "rows": made.plan.rows.rows}
@@ -166,11 +169,13 @@ class _Run:
             if progress is not None:
                 progress(self.summary)
 
-        sender = Sender(self.engine, api, made.account, made.sync, self.number, stop=self.heard, progress=told)
+        sender = Sender(
+            self.engine, api, made.account, made.sync, self.number, self.turns, stop=self.heard, progress=told
+        )
         try:
-            _send_rows(self.engine, api, made, self.number, self.heard, sender)
+            _send_rows(self.engine, api, made, self.number, self.turns, self.heard, sender)
             if self.wanted.part.whole:
-                _finish(self.engine, api, made, self.number, self.heard, sender, told)
+                _finish(self.engine, api, made, self.number, self.turns, self.heard, sender, told)
         except WorkStopped:  # of those that waited for their turn; what was sent is to be summed up
             if not self.heard.is_set():
                 raise
@@ -202,33 +207,29 @@ class _Run:
 
 
 def _send_rows(
-    engine: Engine, api: StripeApi, made: Planning, number: int, stop: threading.Event | None, sender: Sender
-) -> None:
+    engine: Engine, api: StripeApi, made: Planning, number: int, turns: Turns, stop: threading.Event | None,
+    sender: Sender,
+) -> None:  # fmt: skip
     _retire(engine, sender, made.sync.key)  # what an earlier run left: a row remembers one
     sender.send(planning.decisions(made.staging, SENDS))
     _retire(engine, sender, made.sync.key)
     with engine.connect() as db:
         left = syncs.readable(db, journal.half_finished(db, made.account.name))
     for sync in left.values():
-        sync_settling.settle(engine, api, made.account, sync, number, stop, kind="finish")
+        sync_settling.settle(engine, api, made.account, sync, number, turns, stop, kind="finish")
 
 
 def _finish(
-    engine: Engine,
-    api: StripeApi,
-    made: Planning,
-    number: int,
-    stop: threading.Event | None,
-    sender: Sender,
-    told: Callable[[Sent], None],
-) -> None:
+    engine: Engine, api: StripeApi, made: Planning, number: int, turns: Turns, stop: threading.Event | None,
+    sender: Sender, told: Callable[[Sent], None],
+) -> None:  # fmt: skip
     shown = [one.decision.object_id for batch in planning.decisions(made.staging, ["finish"]) for one in batch]
     with engine.connect() as db:
         ids = [id_ for id_ in shown if id_]
         finishing = followups.finishing(db, made.account.name, number, made.sync, ids)
         finished = syncs.readable(db, finishing)
     for key, sync in finished.items():
-        of_sync = Sender(engine, api, made.account, sync, number, sent=sender.sent, stop=stop, progress=told)
+        of_sync = Sender(engine, api, made.account, sync, number, turns, sent=sender.sent, stop=stop, progress=told)
         of_sync.send(followups.in_batches(finishing[key]))
 
 

@@ -73,18 +73,22 @@ def carry_out(
     `state` done, nothing, incomplete or unpaid, and `run`.
 
     Whatever an earlier sale of the contact left open is settled first; of the same wish that is what is done. Raises
-    as `preview` does, SalePreviewNeeded, PreviewStale, OutboundPaused, SaleRunning, SaleUnsettled, WriteKeyMissing,
-    WritePermissionMissing, PaymentRefused: the last when nothing was bought for want of money.
+    as `preview` does, SalePreviewNeeded, PreviewStale, OutboundPaused, SaleRunning, CustomerBusy, SaleUnsettled,
+    WriteKeyMissing, WritePermissionMissing, PaymentRefused: the last when nothing was bought for want of money.
     """
     check(wish)
     contact = _contact(doors, account, ref)
     with doors.engine.connect() as db:
         pausing.refuse(db)
-    exclusive = runs.exclusive(doors.engine, subject(contact), KIND)
-    with exclusive as alone, doors.writing(account) as api, doors.stripe(account) as reading:
+    with (
+        doors.engine.connect() as db,
+        runs.alone(db, subject(contact), KIND) as alone,
+        doors.writing(account) as api,
+        doors.stripe(account) as reading,
+    ):
         if not alone:
             raise SaleRunning(contact=contact.ref)
-        sender = Sender(doors.engine, api, account, contact, by)
+        sender = Sender(doors.engine, api, account, contact, by, db)
         settled = [one for one in sender.settle(wish.as_json()) if one.resource == "subscriptions"]
         if settled and dict(settled[-1].wanted) == wish.as_json():
             looked = Looked(_done_before(doors, account, contact, wish))

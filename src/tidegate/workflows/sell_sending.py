@@ -26,7 +26,7 @@ from tidegate.errors import (
 from tidegate.mirror import lookups
 from tidegate.mirror.lookups import Mark
 from tidegate.outbound import pausing
-from tidegate.outbound.push import journal, outcomes, seen
+from tidegate.outbound.push import journal, outcomes, seen, turns
 from tidegate.outbound.push.journal import Open
 from tidegate.outbound.push.outcomes import Outcome, body_of
 from tidegate.outbound.push.requests import Request
@@ -70,10 +70,15 @@ class Sent:
 
 
 class Sender:
-    """Sends the requests of sales to one contact. `by`: who wants them."""
+    """Sends the requests of sales to one contact. `by`: who wants them; `session`: a database connection of the sale
+    alone, for its turns beside syncs.
+    """
 
-    def __init__(self, engine: Engine, api: StripeApi, account: Account, contact: Contact, by: str) -> None:
+    def __init__(
+        self, engine: Engine, api: StripeApi, account: Account, contact: Contact, by: str, session: Connection
+    ) -> None:
         self._engine, self._api, self._account, self._contact, self._by = engine, api, account, contact, by
+        self._session = session
 
     def send(
         self, run: int, key: str, operation: str, method: str, path: str, params: Mapping[str, Any],
@@ -81,8 +86,8 @@ class Sender:
     ) -> Sent:  # fmt: skip
         """Writes the intent down, sends the request, and takes its answer into the mirror with its outcome.
 
-        `key`: the package, `wanted`: the wish, `before`: what stood there. Raises OutboundPaused, and as StripeApi
-        does.
+        `key`: the package, `wanted`: the wish, `before`: what stood there. Raises OutboundPaused, CustomerBusy,
+        and as StripeApi does.
         """
         nonce = uuid.uuid4().hex
         if operation in MAKES:
@@ -92,16 +97,20 @@ class Sender:
             key, "create" if operation in MAKES else "update", 0, wanted, operation, method, path, params, before,
             object_id, lane, 0, f"tidegate-{nonce}",
         )  # fmt: skip
+        with turns.waited(self._session, self._account.name, lane):
+            return self._sent(run, request)
+
+    def _sent(self, run: int, request: Request) -> Sent:
         with self._engine.begin() as db:
             pausing.refuse(db)
             [number] = journal.intend(db, run, subject(self._contact), self._account.name, [request])
-            mark = self._mark(db, request.path, object_id)
+            mark = self._mark(db, request.path, request.object_id)
         return self._carried_out(number, run, request, mark)
 
     def settle(self, wanted: Mapping[str, Any]) -> list[Sent]:
         """Settles what earlier sales of this contact left open, oldest first; returns what was carried out of it.
 
-        `wanted`: the wish at hand. Raises SaleUnsettled, and as StripeApi does.
+        `wanted`: the wish at hand. Raises SaleUnsettled, CustomerBusy, and as StripeApi does.
         """
         with self._engine.connect() as db:
             left = journal.opened(db, subject(self._contact), self._account.name)
@@ -115,14 +124,16 @@ class Sender:
         )  # fmt: skip
         with self._engine.connect() as db:
             mark = self._mark(db, one.path, one.object_id)
+            lane = self._lane(db, one)
         begun = datetime.now(UTC)
         if again and one.age < REMEMBERED and (one.status or 0) < 500:
-            try:
-                return self._carried_out(one.id, one.run, request, mark, replayed=True)
-            except TidegateError as error:
-                if outcomes.failed(error, request, begun, begun).state == "refused":
-                    return None  # told by the step that is tried next, as facts or as the same refusal
-                raise
+            with turns.waited(self._session, self._account.name, lane):
+                try:
+                    return self._carried_out(one.id, one.run, request, mark, replayed=True)
+                except TidegateError as error:
+                    if outcomes.failed(error, request, begun, begun).state == "refused":
+                        return None  # told by the step that is tried next, as facts or as the same refusal
+                    raise
         answer = self._looked(one)
         if answer is None and one.age < UNDER_WAY:
             raise SaleUnsettled(run=one.run)
@@ -207,6 +218,13 @@ class Sender:
         if one.operation in MAKES:
             return True
         return seen.is_done("subscriptions", one.operation, one.params, live)
+
+    def _lane(self, db: Connection, one: Open) -> str:
+        """The customer whose a request is; of one that makes a customer the contact."""
+        if "customer" in one.params or one.object_id is None:
+            return str(one.params.get("customer") or self._contact.ref)
+        found = lookups.bodies(db, self._account.name, _resource(one.path), [one.object_id])
+        return str(found[one.object_id].body["customer"]) if one.object_id in found else one.object_id
 
     def _mark(self, db: Connection, path: str, object_id: str | None) -> Mark | None:
         known = lookups.marks(db, self._account.name, _resource(path), [object_id] if object_id else [])

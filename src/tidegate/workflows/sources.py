@@ -16,7 +16,8 @@ from tidegate.outbound import cells, syncs
 from tidegate.outbound.sources import by_ibis, reading
 from tidegate.outbound.sources.location import has_secret, resolved, scheme, without_secret
 from tidegate.outbound.specs import Model
-from tidegate.outbound.staging import KeyProblems, opened
+from tidegate.outbound.staging import opened
+from tidegate.outbound.taking import KeyProblems
 from tidegate.secrets import Vault
 from tidegate.workflows import source_reading
 from tidegate.workflows.sync_plan import UrlOf

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import MirrorIncomplete, RowsUnknown
 from tidegate.mirror import lookups
-from tidegate.outbound import associations, followups, planning, rows, staging, syncs
+from tidegate.outbound import associations, followups, planning, rows, sharing, staging, syncs
 from tidegate.outbound.asking import Asking
 from tidegate.outbound.associations import Finder
 from tidegate.outbound.field_map.fill import Sought, named
@@ -108,8 +108,15 @@ def planned(
             plan = planning.make(
                 staged, sync, asking, keys=part.keys, limit=part.limit, follows=follows, first=first, progress=told
             )
+            if first and sync.mode == "upsert":
+                plan = replace(plan, stops=[*plan.stops, *_shared(db, staged, sync, account.name)])
             settles = journal.unsettled(db, key, account.name)
         yield Planning(sync, account, plan, staged, told_until if part.whole else None, moved, settles)
+
+
+def _shared(db: Connection, staged: Staging, sync: Sync, connection: str) -> list[str]:
+    others = sharing.alike(db, sync, connection)
+    return sharing.stops(sync, sharing.held(db, others, planning.taken_over(staged))) if others else []
 
 
 def _own_ids_for(db: Connection, connection: str, _: str, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
@@ -160,17 +167,17 @@ def _stage(
         if progress is not None:
             progress(READ, count, None)
 
-    with source_reading.rows(engine, url, model, told) as found:
-        staged.read(model.key, found, model.primary_key, sync.columns)
-    if not part.if_there and (lacking := staged.lacking(part.keys or ())):
-        more = f" and {len(lacking) - SHOWN:,} others" if len(lacking) > SHOWN else ""
-        raise RowsUnknown(model=model.key, keys=", ".join(lacking[:SHOWN]) + more)
-    if progress is not None:
-        count = staged.counted()
-        progress(READ, count, count)
     hub = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     with standing(hub, sync.key) as known:
-        staged.stand(planning.version_of(sync), sync.columns, known)
+        with source_reading.rows(engine, url, model, told) as found:
+            staged.read(model.key, found, model.primary_key, sync.columns, planning.version_of(sync))
+        if not part.if_there and (lacking := staged.lacking(part.keys or ())):
+            more = f" and {len(lacking) - SHOWN:,} others" if len(lacking) > SHOWN else ""
+            raise RowsUnknown(model=model.key, keys=", ".join(lacking[:SHOWN]) + more)
+        if progress is not None:
+            count = staged.counted()
+            progress(READ, count, count)
+        staged.stand(known())
     with engine.connect() as db:
         staged.touch(rows.touched(db, sync.key, sync.connection or "", sync.resource))
         if sync.mode != "upsert" and sync.resource not in INSERT_ONLY:  # what was left alone: Stripe had it, or not

@@ -20,6 +20,7 @@ from tidegate.outbound.push import journal, outcomes, seen
 from tidegate.outbound.push.lanes import Lanes
 from tidegate.outbound.push.outcomes import Outcome, body_of, id_told
 from tidegate.outbound.push.requests import Request, request
+from tidegate.outbound.push.turns import Turns
 from tidegate.outbound.rows import Row
 from tidegate.outbound.specs import Sync
 from tidegate.store.trouble import told
@@ -76,12 +77,14 @@ class Sender:
         account: Account,
         sync: Sync,
         run: int,
+        turns: Turns,
         *,
         sent: Sent | None = None,
         stop: threading.Event | None = None,
         progress: Callable[[Sent], None] | None = None,
     ) -> None:
         self._engine, self._api, self._account, self._sync, self._run = engine, api, account, sync, run
+        self._turns = turns
         self._stop, self._progress = stop or threading.Event(), progress
         self._over = threading.Event()  # of this sender alone: `stop` may be a whole worker's
         self._unbegun: dict[int, Sending] = {}
@@ -126,7 +129,12 @@ class Sender:
                         self._over.set()
                         raise
 
-            lanes: Lanes[Sending] = Lanes(one, lambda one: one.request.lane, workers=WORKERS, room=ROOM)
+            def in_turn(sending: Sending) -> None:
+                with self._turns.of(sending.request.lane, self._is_over) as mine:
+                    if mine:
+                        one(sending)
+
+            lanes: Lanes[Sending] = Lanes(in_turn, lambda one: one.request.lane, workers=WORKERS, room=ROOM)
             lanes.run(work, self._is_over)
         self._tell(last=True)
 

@@ -19,6 +19,7 @@ from tidegate.outbound.push import journal, outcomes, seen
 from tidegate.outbound.push.journal import Open
 from tidegate.outbound.push.outcomes import Outcome, body_of
 from tidegate.outbound.push.requests import Request, lane
+from tidegate.outbound.push.turns import Turns
 from tidegate.outbound.specs import INSERT_ONLY, Sync
 from tidegate.stripe_api.calls import Answer
 from tidegate.stripe_api.client import StripeApi
@@ -39,6 +40,7 @@ def settle(
     account: Account,
     sync: Sync,
     run: int,
+    turns: Turns,
     stop: threading.Event | None = None,
     kind: str | None = None,
 ) -> int:
@@ -52,7 +54,7 @@ def settle(
         marks = lookups.marks(db, account.name, sync.resource, [one.object_id or "" for one in left])
         made = journal.made(db, sync.key, account.name, [one.key for one in left if one.operation in MAKES])
     if left:
-        sender = Sender(engine, api, account, sync, run, stop=stop)
+        sender = Sender(engine, api, account, sync, run, turns, stop=stop)
         told = sync.resource in INSERT_ONLY
         settling = UsageSettling(engine, api, account, sender) if told else _Settling(api, sync, sender, made)
         sendings = [

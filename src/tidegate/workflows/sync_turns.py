@@ -7,6 +7,7 @@ from sqlalchemy import Engine, text
 
 from tidegate.connections import runs
 from tidegate.errors import OutboundBusy, SyncRunning
+from tidegate.outbound.push.turns import Turns
 
 KIND = "sync"
 OUTBOUND = "outbound"
@@ -16,18 +17,19 @@ refuses, or make an object twice that both of their rows match.
 
 
 @contextmanager
-def turn(engine: Engine, syncs: Sequence[str], connection: str) -> Generator[None]:
-    """The right to run these syncs of a connection, until the block ends or the process dies. Raises SyncRunning, and
-    OutboundBusy where another sync of the connection runs.
+def turn(engine: Engine, syncs: Sequence[str], connection: str) -> Generator[Turns]:
+    """The right to run these syncs of a connection, until the block ends or the process dies, with the turns that their
+    requests take beside sales. Raises SyncRunning, and OutboundBusy where another sync of the connection runs.
     """
-    with engine.connect() as db, ExitStack() as held:
+    # Each request asks for its turn and gives it back: with a transaction around each that were six questions, not two.
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db, ExitStack() as held:
         for key in syncs:
             if not held.enter_context(runs.alone(db, f"sync:{key}", KIND)):
                 raise SyncRunning(sync=key, process=process_of(engine, key))
         if not held.enter_context(runs.alone(db, connection, OUTBOUND)):
             other, process = _at_work(engine, connection)
             raise OutboundBusy(sync=syncs[0], other=other, connection=connection, process=process)
-        yield
+        yield Turns(db, connection)
 
 
 def process_of(engine: Engine, key: str) -> str:

@@ -30,18 +30,16 @@ def model(rows: dict[str, str]) -> Any:
 
 def hashes(rows: dict[str, str], version: str = "1") -> dict[str, int]:
     """What a model's rows are remembered by, once they were sent."""
-    nobody = OTHERS.empty_table()
     with staging.opened() as staged:
-        staged.read("m", model(rows), ("id",), COLUMNS)
-        staged.stand(version, COLUMNS, Known(nobody, nobody, lambda _: nobody))
-        return dict(staged.db.execute('select "_key", "_hash" from hashed').fetchall())
+        staged.read("m", model(rows), ("id",), COLUMNS, version)
+        return dict(staged.db.execute('select "_key", "_hash" from model').fetchall())
 
 
 def stand(staged: Staging, now: dict[str, str], sent: dict[str, int], others: Sequence[dict[str, Any]] = ()) -> None:
     """Holds rows against what is remembered; of hashes that are asked about, more rows are named than were meant."""
     state = pyarrow.table({"key": list(sent), "hash": pyarrow.array(sent.values(), pyarrow.int64())})
-    staged.read("m", model(now), ("id",), COLUMNS)
-    staged.stand("1", COLUMNS, Known(state, pyarrow.Table.from_pylist(list(others), OTHERS), lambda _: state))
+    staged.read("m", model(now), ("id",), COLUMNS, "1")
+    staged.stand(Known(state, pyarrow.Table.from_pylist(list(others), OTHERS), lambda _: state))
 
 
 def found(staged: Staging) -> dict[str, str]:
@@ -108,8 +106,8 @@ columns = ("at", "day")
 fields = [("key", pyarrow.string()), ("hash", pyarrow.int64()), ("again", pyarrow.bool_()), ("gone", pyarrow.bool_())]
 nobody = pyarrow.schema(fields).empty_table()
 with staging.opened() as staged, reading.reading(sys.argv[1], model) as rows:
-    staged.read("m", rows, model.primary_key, columns)
-    staged.stand("1", columns, Known(nobody, nobody, lambda _: nobody))
+    staged.read("m", rows, model.primary_key, columns, "1")
+    staged.stand(Known(nobody, nobody, lambda _: nobody))
     staged.pair("day", folds=False)
     print(json.dumps([row for batch in staged.rows() for row in batch], default=str))
 """
@@ -134,8 +132,8 @@ select * from (values ('1', timestamp 'infinity', date '12000-01-01', 'a' || chr
   ('2', timestamp '2026-01-01', date '2026-01-02', 'b')) t(id, moment, day, name)""").to_arrow_reader(10)
     nobody = OTHERS.empty_table()
     with staging.opened() as staged:
-        staged.read("m", rows, ("id",), ("moment", "day", "name"))
-        staged.stand("1", ("moment", "day", "name"), Known(nobody, nobody, lambda _: nobody))
+        staged.read("m", rows, ("id",), ("moment", "day", "name"), "1")
+        staged.stand(Known(nobody, nobody, lambda _: nobody))
         staged.pair("name", folds=False)
         staged.touch_naming("moment", lambda value: value is None)
         [[wrong, right]] = staged.rows()
@@ -149,7 +147,7 @@ select * from (values ('1', timestamp 'infinity', date '12000-01-01', 'a' || chr
 
 def test_a_key_that_cannot_be_kept_is_told() -> None:
     with staging.opened() as staged, pytest.raises(ModelRowsInvalid, match="1 have the character NUL in their id"):
-        staged.read("m", model({"1": "a", "2\0": "b"}), ("id",), COLUMNS)
+        staged.read("m", model({"1": "a", "2\0": "b"}), ("id",), COLUMNS, "1")
 
 
 @pytest.mark.parametrize(
@@ -164,12 +162,12 @@ def test_a_key_that_cannot_be_kept_is_told() -> None:
 def test_columns_that_could_be_taken_for_others_are_refused(names: list[str], wanted: list[str], problem: str) -> None:
     rows = pyarrow.table([["1"]] * len(names), names=names).to_reader()
     with staging.opened() as staged, pytest.raises(ModelInvalid, match=problem):
-        staged.read("m", rows, ("id",), wanted)
+        staged.read("m", rows, ("id",), wanted, "1")
 
 
 def test_columns_that_are_not_used_may_be_called_anything() -> None:
     names = ["id", "name", "_hash", "A", "a"]
     rows = pyarrow.table([["1"]] * len(names), names=names).to_reader()
     with staging.opened() as staged:
-        staged.read("m", rows, ("id",), ["name"])
+        staged.read("m", rows, ("id",), ["name"], "1")
         assert staged.counted() == 1

@@ -1,18 +1,19 @@
 """What is to be done with a row: created, updated field by field, left, skipped, held, or refused, and why."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from tidegate.outbound.fields.catalogue import create_only
 from tidegate.outbound.fields.problems import Problem
 from tidegate.outbound.fields.rules import UNPRORATED
-from tidegate.outbound.plan import items
+from tidegate.outbound.plan import compare, items
 from tidegate.outbound.plan.applicable import is_over, why_not
 from tidegate.outbound.plan.compare import ALONG, ASKED_ONLY, BILLED, flat, listed, nested, same, shown, shows
 
 Json = Mapping[str, Any]
+NOTHING: Json = {}
 REMOVED = "(removed)"
 """Under which name `Sent.wrote` keeps how this sync removed a row's object when the row left: archive, end, …"""
 REVIVED: Mapping[str, tuple[str, bool]] = {
@@ -43,16 +44,14 @@ class Terms:
     mark: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """What was written of a row last, and what Stripe showed of it then, by the names of `compare.flat`."""
 
     wrote: Json
     showed: Json
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """A row, filled and checked. `ids`: the live objects that it matches; `live`: the one, as the mirror has it.
 
     `gone`: the object that this row was before was deleted in Stripe, and no other matches; `back`: how this sync
@@ -62,8 +61,8 @@ class Asked:
     """
 
     key: str
-    create: Json = field(default_factory=dict[str, Any])
-    update: Json = field(default_factory=dict[str, Any])
+    create: Json = NOTHING
+    update: Json = NOTHING
     problems_of_create: Sequence[Problem] = ()
     problems_of_update: Sequence[Problem] = ()
     waits: Sequence[str] = ()
@@ -88,8 +87,7 @@ class Change:
     edited: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What is to be done with a row. `payload`: what is sent; `kept`: fields that stay as Stripe has them; `wanted`:
     all that the row says, by the names of `compare.flat`; `parent`: of an invoice item its invoice, sent or not.
     """
@@ -97,12 +95,12 @@ class Decision:
     key: str
     kind: Kind
     object_id: str | None = None
-    payload: Json = field(default_factory=dict[str, Any])
+    payload: Json = NOTHING
     changes: Sequence[Change] = ()
     kept: Sequence[Change] = ()
     why: str = ""
     problems: Sequence[Problem] = ()
-    wanted: Json = field(default_factory=dict[str, Any])
+    wanted: Json = NOTHING
     parent: str | None = None
 
 
@@ -112,7 +110,7 @@ def decide(terms: Terms, row: Asked) -> Decision:
     fixed = create_only(terms.resource)
     once = {name: value for name, value in row.create.items() if name in fixed}  # else it would not be known next time
     wanted = {name: value for name, value in {**once, **said}.items() if name not in asked_only}
-    return replace(_decide(terms, row, said), wanted=wanted, parent=row.parent)
+    return _decide(terms, row, said)._replace(wanted=wanted, parent=row.parent)
 
 
 def _decide(terms: Terms, row: Asked, said: Json) -> Decision:
@@ -226,19 +224,23 @@ def _revived(resource: str, row: Asked, said: Json, live: Json) -> Iterator[Chan
 
 def _changes(terms: Terms, sent: Sent | None, said: Json, live: Json) -> Iterator[Change]:
     resource, asked_only = terms.resource, ASKED_ONLY[terms.resource]
+    wrote, showed = (sent.wrote, sent.showed) if sent else (NOTHING, NOTHING)
     for name, wanted in said.items():
-        if name == terms.mark and (sent is None or name not in sent.wrote or same(wanted, sent.wrote[name])):
+        if name == terms.mark and (name not in wrote or same(wanted, wrote[name])):
             continue
-        has = shown(resource, name, live)
-        if name in asked_only or is_there(resource, name, wanted, has, live):
+        has = compare.showing(resource, name)(live)
+        # Most are the very same, and a call for each field of each row takes longer than all else that is done here.
+        if (wanted == has and type(wanted) is type(has)) or name in asked_only:
             continue
-        if sent is None or name not in sent.wrote:
+        if is_there(resource, name, wanted, has, live):
+            continue
+        if name not in wrote:
             yield Change(name, has, wanted)
             continue
         # What Stripe's answer did not show is held against what the mirror has once it is looked at.
-        edited = name in sent.showed and shows(resource, name, live) and not same(sent.showed[name], has)
-        if edited or not same(wanted, sent.wrote[name]):  # else Stripe writes it otherwise than it was sent
-            yield Change(name, has if shows(resource, name, live) else sent.wrote[name], wanted, edited)
+        edited = name in showed and shows(resource, name, live) and not same(showed[name], has)
+        if edited or not same(wanted, wrote[name]):  # else Stripe writes it otherwise than it was sent
+            yield Change(name, has if shows(resource, name, live) else wrote[name], wanted, edited)
 
 
 def is_there(resource: str, name: str, wanted: Any, has: Any, live: Json) -> bool:

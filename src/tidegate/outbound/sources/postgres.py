@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import ModelInvalid, SourceUnreachable, TidegateError
+from tidegate.outbound.cells import DIGITS, NO_NUMBER
 from tidegate.outbound.sources.batches import batches
 from tidegate.outbound.specs import Model
 
@@ -29,7 +30,7 @@ FAR = -1
 INFINITE = {32: 2**31 - 1, 64: 2**63 - 1}
 """The date (of 32 bits) and the time (of 64) that are infinite in DuckDB."""
 PLACES = 12
-"""Decimal places of a numeric that says none, and of the 38 digits those before the point are the rest."""
+"""Decimal places of a numeric that says none, and of its digits those before the point are the rest."""
 
 
 @contextmanager
@@ -138,8 +139,8 @@ def _type(db: Any, column: Any) -> "DataType":
     kind = KINDS.get(known.name, "text") if known and known.oid == column.type_code else "text"  # else an array of it
     if kind == "decimal":
         digits, places = column.precision, column.scale
-        fits = digits and digits <= 38 and places is not None and 0 <= places <= digits
-        return pyarrow.decimal128(digits, places) if fits else pyarrow.decimal128(38, PLACES)
+        fits = digits and digits <= DIGITS and places is not None and 0 <= places <= digits
+        return pyarrow.decimal128(DIGITS, places if fits else PLACES)  # also of few digits: `NO_NUMBER` has all of them
     return {
         "bool": pyarrow.bool_(), "int64": pyarrow.int64(), "float64": pyarrow.float64(), "date32": pyarrow.date32(),
         "timestamp": pyarrow.timestamp("us"), "timestamptz": pyarrow.timestamp("us", "UTC"),
@@ -156,10 +157,24 @@ def _column(model: Model, field: Any, values: Sequence[Any]) -> Any:
     try:
         return pyarrow.array([_as_text(one) for one in values] if as_text else values, field.type)
     except (pyarrow.ArrowInvalid, OverflowError) as wrong:
-        unfit = next((one for one in values if isinstance(one, Decimal) and not _fits(one)), None)
-        what = f"the column {field.name} has the value {unfit}" if unfit is not None else f"the column {field.name}"
+        unfit = [one for one in values if isinstance(one, Decimal) and not _fits(one, field.type.scale)]
+        if unfit and field.name not in model.primary_key:
+            return _numbers(field.type, values)
+        what = f"the column {field.name} has the value {unfit[0]}" if unfit else f"the column {field.name}"
         problem = f"{what}, which is no {field.type} ({wrong}): cast it, such as {field.name}::text"
         raise ModelInvalid(model=model.key, problem=problem) from wrong
+
+
+def _numbers(type_: Any, values: Sequence[Any]) -> Any:
+    """Numbers of which some are none that Arrow has, such as NaN, as `NO_NUMBER`: their rows are told, and others go
+    on.
+    """
+    import pyarrow
+
+    fit = [None if one is None or not _fits(one, type_.scale) else one for one in values]
+    known = pyarrow.array(fit, type_).view(pyarrow.binary(16)).to_pylist()
+    told = [NO_NUMBER if one is None and said is not None else one for said, one in zip(values, known, strict=True)]
+    return pyarrow.array(told, pyarrow.binary(16)).view(type_)
 
 
 def _times(type_: Any, values: Sequence[Any]) -> Any:
@@ -172,11 +187,11 @@ def _times(type_: Any, values: Sequence[Any]) -> Any:
     return pyarrow.array(far, whole).view(type_)
 
 
-def _fits(value: Decimal) -> bool:
+def _fits(value: Decimal, places: int) -> bool:
     if not value.is_finite():
         return False
     _, digits, exponent = value.normalize(Context(prec=len(value.as_tuple().digits))).as_tuple()
-    return -int(exponent) <= PLACES and len(digits) + int(exponent) <= 38 - PLACES
+    return -int(exponent) <= places and len(digits) + int(exponent) <= DIGITS - places
 
 
 def _as_text(value: Any) -> Any:
