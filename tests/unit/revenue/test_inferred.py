@@ -20,7 +20,7 @@ from tests.support.histories import (
 )
 from tests.support.priced import Json, coupon, discount, item, price, subscription, tiered
 
-from tidegate.revenue.history.evidence import groups
+from tidegate.revenue.history.evidence import Billed, groups
 
 SEEN = [version(FIRST_SEEN, lived(MONTHLY), "read")]
 JAN = bill("in_1", "2025-01-01", billed("2025-01-01", "2025-02-01", 1000), reason="subscription_create")
@@ -248,18 +248,21 @@ def test_an_earlier_trial_is_what_was_billed_with_nothing() -> None:
     assert (found[0].why_not, found[0].trial) == ("it is trialing", 1_000_000_000)
 
 
-FREE_WEEKS = {"start": "2025-01-01", "end": "2025-01-15", "amount": 0}
 LAST_TRIAL = {"trial_start": BORN, "trial_end": day("2025-01-15")}
 KNOWN = [price(1000, id="price_1")]
+
+
+def free_weeks(unit: int) -> list[Billed]:
+    line = billed("2025-01-01", "2025-01-15", 0, unit=unit)
+    return bill("in_1", "2025-01-01", line, reason="subscription_create")
 
 
 @pytest.mark.parametrize("unit", [0, 1000], ids=["a unit is told to cost nothing", "a unit is told to cost"])
 @pytest.mark.parametrize("more", [{}, LAST_TRIAL], ids=["an earlier one", "the last one"])
 def test_a_trials_line_may_say_that_a_unit_costs_nothing(unit: int, more: Json) -> None:
     """Since prices are named by id alone, the line of a trial tells 0 for a unit of whatever it costs."""
-    trial = bill("in_1", "2025-01-01", billed(**FREE_WEEKS, unit=unit), reason="subscription_create")
     paid = bill("in_2", "2025-01-15", billed("2025-01-15", "2025-02-15", 1000))
-    found = spans([version(FIRST_SEEN, lived(MONTHLY, **more), prices=KNOWN)], [trial, paid])
+    found = spans([version(FIRST_SEEN, lived(MONTHLY, **more), prices=KNOWN)], [free_weeks(unit), paid])
     assert told(found)[:2] == [("2025-01-01", "2025-01-15", 0), ("2025-01-15", "2025-12-10", 1000)]
     assert [(one.trial, one.listed) for one in found[:2]] == [(1_000_000_000, 1_000_000_000), (0, 1_000_000_000)]
 
@@ -357,13 +360,25 @@ def test_one_that_was_never_billed_is_taken_to_have_been_as_it_is(more: Json, pa
 def test_one_paused_since_its_trial_ended_never_counted() -> None:
     found = spans(seen(MONTHLY, status="paused", trial_end=day("2025-01-15")))
     assert {one.mrr for one in found} == {0}
-    billed_ = [FREE_WEEKS | {"unit": 0}, FREE_WEEKS | {"unit": 1000}]
-    for one in billed_:
-        trial = bill("in_1", "2025-01-01", billed(**one), reason="subscription_create")
-        found = spans(seen(MONTHLY, status="paused", **LAST_TRIAL), [trial])
+    for unit in (0, 1000):
+        found = spans(seen(MONTHLY, status="paused", **LAST_TRIAL), [free_weeks(unit)])
         assert told(found)[:2] == [("2025-01-01", "2025-01-15", 0), ("2025-01-15", "2025-12-10", 0)]
         assert [one.trial > 0 for one in found] == [True, False, False]
         assert {one.listed for one in found} == {1_000_000_000}
+
+
+@pytest.mark.parametrize(
+    ("resumed", "between"),
+    [("2025-02-03T11:00", True), ("2025-02-15", False)],
+    ids=["resumed", "its first bill is void"],
+)
+def test_one_resumed_since_its_trial_ended_was_paused_until_then(resumed: str, between: bool) -> None:
+    """Periods follow each other at the same second of the day; one that is resumed begins a new series."""
+    paid = bill("in_2", resumed, billed(resumed, "2025-03-15", 1000))
+    found = spans(seen(MONTHLY, **LAST_TRIAL), [free_weeks(0), paid])
+    worth = [(one.starts_at, one.mrr) for one in found if one.provenance == "inferred"]
+    assert (day("2025-01-15"), 0 if between else 1_000_000_000) in worth
+    assert found[-1].mrr == 1_000_000_000
 
 
 def test_what_an_event_tells_of_the_state_before_it_is_what_carries_forward() -> None:

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from tidegate.pricing.facts import Facts
 from tidegate.pricing.policy import Policy
-from tidegate.pricing.subscription import value
+from tidegate.pricing.subscription import DAY, value
 from tidegate.pricing.terms import Unpriced, charges, exact
 from tidegate.revenue.history.applied import applied, given_at, period_of
 from tidegate.revenue.history.evidence import Group
@@ -142,7 +142,7 @@ def _facts(first: Facts, groups: Sequence[Group], standing: Mapping[str, Group],
     subscription = Subscription(
         id=first.subscription.id,
         currency_told=first.currency,
-        status=_status(first, standing.values(), instant),
+        status=_status(first, groups, standing.values(), instant),
         default_tax_rates=first.subscription.default_tax_rates,
         discounts=list[str | Discount](held.whole.values()),
         pause_collection=PauseCollection(behavior=paused) if paused else None,
@@ -174,15 +174,23 @@ def _taxed(group: Group) -> list[InvoiceLine]:
     return [line for line in group.lines if line.inclusive_tax]
 
 
-def _status(first: Facts, standing: Iterable[Group], instant: int) -> str:
+def _status(first: Facts, groups: Sequence[Group], standing: Iterable[Group], instant: int) -> str:
     """By the trial that stands on the subscription, which is its last; by what was billed with nothing before that."""
     begins, ends = first.subscription.trial or (instant + 1, instant + 1)
     if begins <= instant < ends:
         return "trialing"
     before = [group for group in standing if not begins <= group.key.start < ends]
-    if instant >= ends and not before and first.subscription.status == "paused":
-        return "paused"  # since the trial ended without a way to pay
+    if instant >= ends and not before and _paused_at(first, groups, ends):
+        return "paused"
     return "trialing" if any(_is_trial(first, group) for group in before) else "active"
+
+
+def _paused_at(first: Facts, groups: Sequence[Group], ends: int) -> bool:
+    """Whether a subscription was paused as its trial ended, there being no way to pay. Then it still is, or what it was
+    billed since begins when it was resumed, and not at the second of the day at which its periods would.
+    """
+    since = min((one.key.start for one in groups if one.key.start >= ends), default=ends)
+    return first.subscription.status == "paused" or (since - ends) % DAY != 0
 
 
 def _is_trial(first: Facts, group: Group) -> bool:

@@ -202,7 +202,7 @@ class Subscription(Shape):
 
     @property
     def trial(self) -> tuple[int, int] | None:
-        """When its last trial began and ended, or will end, epoch seconds; None: it never had one, or not all is told."""
+        """When its last trial began and ended, or will end, epoch seconds; None: none, or not all is told."""
         return None if self.trial_start is None or self.trial_end is None else (self.trial_start, self.trial_end)
 
     @property
