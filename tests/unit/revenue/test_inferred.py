@@ -267,6 +267,14 @@ def test_a_trials_line_may_say_that_a_unit_costs_nothing(unit: int, more: Json) 
     assert [(one.trial, one.listed) for one in found[:2]] == [(1_000_000_000, 1_000_000_000), (0, 1_000_000_000)]
 
 
+def test_a_discount_that_was_given_with_a_trial_reduces_what_it_will_be_worth() -> None:
+    """The line of the trial bears none, since there is nothing to take it off."""
+    given = discount(coupon(25, duration="forever"), id="di_1", start=BORN)
+    paid = bill("in_2", "2025-01-15", billed("2025-01-15", "2025-02-15", 1000, **taken(250)))
+    found = spans([version(FIRST_SEEN, lived(MONTHLY), prices=KNOWN, discounts=[given])], [free_weeks(0), paid])
+    assert [(one.trial, one.mrr) for one in found[:2]] == [(750_000_000, 0), (0, 750_000_000)]
+
+
 def test_the_last_trial_is_told_by_the_subscription() -> None:
     """It may have been made longer than was billed; and a trial that runs began when it says."""
     trial = bill("in_1", "2025-12-01", billed("2025-12-01", "2025-12-05", 0, unit=0), reason="subscription_create")
