@@ -246,7 +246,7 @@ def test_who_leaves_a_package_and_comes_back_has_the_version_it_had(shop: Shop, 
 
 def test_an_unmapped_price_waits_and_grants_the_rest_when_it_is_mapped(shop: Shop) -> None:
     shop.settings(create_missing=True)
-    other = price("price_x", product="prod_x", unit_amount=700)
+    other = price("price_x", product="prod_x", unit_amount=700, unit_amount_decimal="700")
     both = [item("si_1"), item("si_2", quantity=2, price=other, unit_amount=700)]
     shop.has(
         other, {"id": "prod_x", "object": "product", "created": 10, "name": "X"}, customer(), subscription(items=both)

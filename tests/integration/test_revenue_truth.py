@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import text
 from tests.support import ledgers
 from tests.support.importing import imported
 from tests.support.ledgers import Line
@@ -96,6 +97,10 @@ def test_imported_late_the_present_is_exact_and_the_past_nearly(hub: Hub, make_s
         for one in sorted(those):
             say(f"  {name}: {' '.join(map(str, one))}")
 
+    with hub.engine.connect() as db:
+        trials = {one.id: one.told for one in db.execute(_TRIALS)}
+    assert len(trials) > 5
+    assert [name for name, told in trials.items() if not told] == [], "a trial began when its subscription says"
     assert unexplained(live) == {}
     assert exact >= 0.99
     assert min(recovered.values()) >= 0.99
@@ -131,6 +136,15 @@ def why(line: Line) -> str:
     return "it was changed without proration, which no invoice says before the next renewal"
 
 
-def say(text: str) -> None:
+_TRIALS = text(
+    """
+    select s.id, exists (select from tidegate.spans p where p.subscription = s.id and p.trial > 0
+      and p.starts_at = to_timestamp((s.data->>'trial_start')::bigint)) as told
+    from stripe.subscriptions s where s.data->>'trial_start' is not null
+    """
+)
+
+
+def say(line: str) -> None:
     """For whoever runs this with -rP."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(line + "\n")

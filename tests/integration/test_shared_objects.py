@@ -11,6 +11,11 @@ from tests.support.builders import coupon, item, price, subscription
 from tests.support.histories import MILLION
 from tests.support.shop import opened
 
+from tidegate.catalog import mappings, packages
+from tidegate.catalog.mappings import Wanted
+from tidegate.workflows import catalog_changes
+from tidegate.workflows.previewing import Change, settle
+
 TIERS = [{"up_to": None, "unit_amount": 1500, "unit_amount_decimal": "1500", "flat_amount": None}]
 TIERED: dict[str, Any] = {
     "billing_scheme": "tiered",
@@ -117,6 +122,34 @@ select data #>> '{{properties,Subscription Plan Level}}' from tidegate.billing_e
     books.shop.has({"id": "prod_1", "object": "product", "created": 10, "name": "Starter"}, at=200)
     assert looked_at(books) == 1
     assert books.shop.scalar(level) == "Starter"
+
+
+def test_what_a_price_or_product_is_mapped_to_now_is_what_billing_events_say(books: Books) -> None:
+    books.shop.has({"id": "prod_1", "object": "product", "created": 10, "name": "Basic"}, price())
+    who = subscribes(books, status="trialing")
+    level = f"""
+select data #>> '{{properties,Subscription Plan Level}}' from tidegate.billing_events where customer = '{who}'"""
+    assert books.shop.scalar(level) == "Basic"
+    engine = books.shop.engine
+    with engine.begin() as db:
+        for key in ("pro", "solo"):
+            packages.define(db, key)
+            packages.draft(db, key, {})
+            packages.publish(db, key)
+
+    def says(change: Change) -> str:
+        settle(engine, change, anyway=True)
+        assert looked_at(books) == 1
+        return str(books.shop.scalar(level))
+
+    assert says(catalog_changes.set_mapping(Wanted("acme", product="prod_1", package="solo"))) == "solo"
+    assert says(catalog_changes.set_mapping(Wanted("acme", price="price_1", package="pro"))) == "pro"
+    assert says(catalog_changes.define_package("pro", "ada", kind="add_on")) == "Basic"
+    with engine.connect() as db:
+        mapping = mappings.in_force(db, "acme", "price_1", None)
+        assert mapping is not None
+        removal = catalog_changes.remove_mapping(db, mapping["id"], "ada")
+    assert says(removal) == "solo"
 
 
 def test_what_no_price_depends_on_and_what_nobody_names_queues_nobody(books: Books) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, text
@@ -10,6 +11,8 @@ from sqlalchemy import Connection, RowMapping, text
 from tidegate.catalog import features, packages
 from tidegate.catalog.terms import read_terms
 from tidegate.errors import CatalogInvalid, CatalogUnknown, ManagedByFile
+from tidegate.mirror.list_values import list_values
+from tidegate.money import half_away
 from tidegate.store.driver import rows
 
 MEANING = ("package", "feature", "terms", "per_quantity")
@@ -108,9 +111,20 @@ def touched(db: Connection, connection: str, price: str | None, product: str | N
 def queue(db: Connection, connection: str) -> list[dict[str, Any]]:
     """Prices of live subscriptions that nothing maps: `subscriptions`, `customers` waiting, and their list value.
 
-    `list_value` is in minor units of `currency` per `interval_count` × `interval`; null where the price has tiers.
+    `list_value` is in minor units of `currency` per `interval_count` × `interval`; null where the price is billed by
+    use or tells no amount, and where its subscriptions have several currencies.
     """
-    return [dict(row) for row in db.execute(_QUEUE, {"connection": connection}).mappings()]
+    found = [dict(row) for row in db.execute(_QUEUE, {"connection": connection}).mappings()]
+    parts = db.execute(_QUANTITIES, {"connection": connection}).all()
+    values = list_values(db, connection, [part.item for part in parts])
+    sums: dict[str, Fraction | None] = {}
+    for part in parts:
+        one, before = values.get(part.item), sums.get(part.price, Fraction(0))
+        sums[part.price] = None if one is None or before is None else before + one * part.items
+    for row in found:
+        value = sums.get(row["price"]) if row.pop("currencies") == 1 else None
+        row["list_value"] = None if value is None else half_away(value.numerator, value.denominator)
+    return found
 
 
 def note_unmapped(db: Connection, connection: str, customers: Sequence[str] | None = None) -> list[Any]:
@@ -231,15 +245,16 @@ where s.connection = :connection and s.deleted_at is null and s.status in {LIVE}
     select from tidegate.kept_mappings k
     where k.connection = i.connection and k.subscription = i.subscription and k.price = i.price)"""
 
+_CURRENCY = "coalesce(s.currency, i.currency)"
+
 _QUEUE = text(f"""
 select w.price, w.product, p.name as product_name, r.nickname, w.currency, w.interval, w.interval_count,
-  w.subscriptions, w.customers, w.list_value, u.since
+  w.currencies, w.subscriptions, w.customers, u.since
 from (
-  select i.price, max(i.product) as product, max(i.currency) as currency, max(i.interval) as interval,
+  select i.price, max(i.product) as product, max({_CURRENCY}) as currency,
+    count(distinct {_CURRENCY}) as currencies, max(i.interval) as interval,
     max(i.interval_count) as interval_count, count(distinct s.id) as subscriptions,
-    count(distinct s.customer) as customers,
-    case when bool_and(i.unit_amount is not null)
-      then sum(i.unit_amount * coalesce(i.quantity, 1))::bigint end as list_value
+    count(distinct s.customer) as customers
   {_WAITING} group by i.price) w
 left join stripe.products p on p.connection = :connection and p.id = w.product
 left join lateral (
@@ -247,6 +262,11 @@ left join lateral (
   where connection = :connection and id = w.price) r on true
 left join tidegate.unmapped_prices u on u.connection = :connection and u.price = w.price
 order by w.subscriptions desc, w.price""")
+
+_QUANTITIES = text(f"""
+select i.price, min(i.id) as item, count(*) as items
+{_WAITING} group by i.price, {_CURRENCY}, i.quantity""")
+"""How many items of each price have a quantity, and one of them."""
 
 _NOTE = f"""
 with mapped as (

@@ -73,6 +73,7 @@ def show_(contact: Ref, connection: ConnectionName = None, as_json: AsJson = Fal
 def print_contact(found: dict[str, Any]) -> None:
     """A contact for people: its facts line by line, then its customers, subscriptions and usage as tables."""
     from tidegate.cli import show
+    from tidegate.cli.contacts_review import evidence_in_words
 
     follows = {name: "" if found[f"{name}_is_yours"] else " (follows Stripe)" for name in ("name", "email")}
     show.line(f"{found['contact']}  {found['name']}{follows['name'] if found['name'] else ''}")
@@ -97,7 +98,8 @@ def print_contact(found: dict[str, Any]) -> None:
             show.line(f"{name}: {show.cell(value)}")
     if found["links"]:
         columns = ("customer", "name", "email", "method", "evidence", "linked_at", "linked_by")
-        show.table(columns, [[row[column] or None for column in columns] for row in found["links"]])
+        links = [row | {"evidence": evidence_in_words(row["evidence"] or {})} for row in found["links"]]
+        show.table(columns, [[row[column] or None for column in columns] for row in links])
     if found["subscriptions"]:
         rows = [
             (one["id"], one["customer"], one["status"], one["current_period_end"], _items(one["items"]))

@@ -68,6 +68,14 @@ def tried(evidence: dict[str, Any]) -> str:
     )
 
 
+def evidence_in_words(evidence: dict[str, Any]) -> str:
+    """On what a link stands, for people: `email ada@acme.com, workspace_id w1`."""
+    told = {name: value for name, value in evidence.items() if value and name not in {"metadata", "metadata_key"}}
+    if "metadata_key" in evidence:
+        told = {evidence["metadata_key"]: told.pop("value", ""), **told}
+    return ", ".join(f"{name} {value}" for name, value in {**told, **evidence.get("metadata", {})}.items())
+
+
 def worth(values: list[dict[str, Any]]) -> str:
     """List values for people: `49.00 USD a month, 300.00 EUR every 3 months`."""
     from tidegate.money import shown

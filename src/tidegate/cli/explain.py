@@ -44,17 +44,20 @@ def step_in_words(step: dict[str, Any]) -> str:
 
 
 def _link(step: dict[str, Any]) -> str:
-    evidence = ", ".join(f"{key} {value}" for key, value in step["evidence"].items() if value)
+    from tidegate.cli.contacts_review import evidence_in_words
+
+    evidence = evidence_in_words(step["evidence"])
     by = f"by {step['by']}" if step["by"] else "by matching"
     return f"{evidence + ', ' if evidence else ''}{by} on {step['since'][:10]}"
 
 
 def _price(step: dict[str, Any]) -> str:
+    from tidegate.cli.contacts_review import worth
+
     product = f"of {step['product_name'] or step['product'] or 'no product'}"
     if step["unit_amount"] is None:
         return product
-    every = f" every {step['interval_count'] or 1} {step['interval']}" if step["interval"] else ""
-    return f"{product}, {step['unit_amount']:,} {step['currency']} in minor units{every}"
+    return f"{product}, {worth([step | {'amount': step['unit_amount']}])} each"
 
 
 def _mapping(step: dict[str, Any]) -> str:

@@ -185,7 +185,7 @@ def meaning(row: dict[str, Any]) -> str:
 
 
 def list_value(row: dict[str, Any]) -> str:
-    """What waits is worth, at list price: `14.00 USD a month`; empty where tiers decide."""
+    """What waits is worth, at list price: `14.00 USD a month`; empty where that is not known beforehand."""
     from tidegate.cli.contacts_review import worth
 
     if row["list_value"] is None:

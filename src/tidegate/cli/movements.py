@@ -62,6 +62,8 @@ def _print(document: dict[str, Any], *, as_csv: bool, as_json: bool) -> None:
     if as_csv:
         told = [row | {"customers": " ".join(row["customers"])} for row in rows]
         amounts.as_csv(COLUMNS, told, ("amount", "opening", "closing"))
+    elif not rows:
+        show.line("No movements.")
     else:
         show.table(
             ["day", "who", "kind", "amount", "before", "after"],

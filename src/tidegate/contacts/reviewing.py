@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from fractions import Fraction
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -13,6 +14,8 @@ from tidegate.contacts import policy as policies
 from tidegate.contacts.directory import Contact
 from tidegate.delivery.outbox import Told
 from tidegate.errors import ContactInvalid, ReviewUnknown
+from tidegate.mirror.list_values import list_values
+from tidegate.money import half_away
 
 CREATABLE = ("no_match", "id_unknown")
 """Reasons for which a contact may be made of the customer; of a conflict's candidates a person chooses one."""
@@ -41,7 +44,7 @@ def queue(
 
     Each {customer, name, email, reason, evidence, since, candidates: [{contact, name, email}], list_value:
     [{currency, interval, interval_count, amount}]}: what its live subscriptions come to before discounts, in minor
-    units; an item whose price has tiers counts as nothing there.
+    units; what is billed by use counts as nothing there.
     """
     since, customer = _place(after)
     values = {"connection": connection, "reason": reason, "since": since, "after": customer, "limit": limit + 1}
@@ -49,10 +52,31 @@ def queue(
     more = len(rows) > limit
     rows = rows[:limit]
     known = listing.refs(db, sorted({key for row in rows for key in row["candidates"]}))
+    worth = _worth(db, connection, [row["customer"] for row in rows])
     for row in rows:
         found = {one["contact"]: one for key in row["candidates"] if (one := known.get(key))}
         row["candidates"] = list(found.values())
+        row["list_value"] = worth.get(row["customer"], [])
     return rows, f"{rows[-1]['since'].isoformat()}~{rows[-1]['customer']}" if more else None
+
+
+def _worth(db: Connection, connection: str, customers: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """What the live subscriptions of customers come to at list price, by currency and interval, the largest first."""
+    items = db.execute(_ITEMS, {"connection": connection, "customers": list(customers)}).mappings().all()
+    values = list_values(db, connection, [item["id"] for item in items])
+    sums: dict[str, dict[tuple[Any, ...], Fraction]] = {}
+    for item in items:
+        each = sums.setdefault(item["customer"], {})
+        key = (item["currency"], item["interval"], item["interval_count"])
+        each[key] = each.get(key, Fraction(0)) + values.get(item["id"], 0)
+    return {
+        customer: [
+            dict(zip(("currency", "interval", "interval_count"), key, strict=True))
+            | {"amount": half_away(value.numerator, value.denominator)}
+            for key, value in sorted(each.items(), key=lambda one: -one[1])
+        ]
+        for customer, each in sums.items()
+    }
 
 
 def _place(after: str) -> tuple[datetime | None, str]:
@@ -188,18 +212,17 @@ def _rows(db: Connection, connection: str, customers: Sequence[str]) -> list[dic
 
 _LIVE = "('trialing', 'active', 'past_due', 'unpaid', 'paused')"
 
-_QUEUE = text(f"""
-select r.customer, c.name, c.email, r.reason, r.evidence, r.candidates, r.since, coalesce(v.value, '[]') as list_value
+_ITEMS = text(f"""
+select s.customer, i.id, coalesce(s.currency, i.currency) as currency, i.interval, i.interval_count
+from stripe.subscriptions s
+join stripe.subscription_items i on i.connection = s.connection and i.subscription = s.id and i.deleted_at is null
+where s.connection = :connection and s.customer = any(cast(:customers as text[])) and s.deleted_at is null
+  and s.status in {_LIVE}""")
+
+_QUEUE = text("""
+select r.customer, c.name, c.email, r.reason, r.evidence, r.candidates, r.since
 from tidegate.reviews r
 left join stripe.customers c on c.connection = r.connection and c.id = r.customer
-left join lateral (
-  select jsonb_agg(to_jsonb(g) order by g.amount desc) as value from (
-    select i.currency, i.interval, i.interval_count, sum(coalesce(i.unit_amount, 0) * coalesce(i.quantity, 1)) as amount
-    from stripe.subscriptions s
-    join stripe.subscription_items i
-      on i.connection = s.connection and i.subscription = s.id and i.deleted_at is null
-    where s.connection = r.connection and s.customer = r.customer and s.deleted_at is null and s.status in {_LIVE}
-    group by 1, 2, 3) g) v on true
 where r.connection = :connection and (cast(:reason as text) is null or r.reason = :reason)
   and (cast(:since as timestamptz) is null or (r.since, r.customer) > (:since, :after))
 order by r.since, r.customer limit :limit""")

@@ -66,11 +66,17 @@ class Reads:
         reads = self
 
         class Plain(HTTPConnection):
+            def __str__(self) -> str:
+                return f"{self.host}:{self.port}"  # as errors show it
+
             def request(self, method: str, *words: Any, **named: Any) -> None:
                 reads.note(self, method)
                 super().request(method, *words, **named)
 
         class Secure(HTTPSConnection):
+            def __str__(self) -> str:
+                return f"{self.host}:{self.port}"  # as errors show it
+
             def request(self, method: str, *words: Any, **named: Any) -> None:
                 reads.note(self, method)
                 super().request(method, *words, **named)

@@ -246,7 +246,7 @@ def _not_trusted(where: str, refused: ssl.SSLCertVerificationError) -> Setback:
 
 
 def _said(problem: HTTPError) -> str:
-    said = str(problem)
+    said = str(problem.args[-1]) if isinstance(problem, ConnectTimeoutError) and problem.args else str(problem)
     if isinstance(problem, ProtocolError):
         first, last = str(problem.args[0]).rstrip("."), str(problem.args[-1])
         said = first if last in first else f"{first}: {last}"

@@ -10,6 +10,7 @@ from tidegate.catalog import journal, kept, mappings, packages, snapshot
 from tidegate.catalog.mappings import Wanted
 from tidegate.contacts import linking
 from tidegate.errors import CatalogInvalid
+from tidegate.mirror import changed as mirror_changed
 from tidegate.workflows.previewing import Change
 from tidegate.workflows.refresh import tell_unmapped
 
@@ -44,6 +45,7 @@ def map_source(db: Connection, wanted: Wanted, keep_holders: bool) -> dict[str, 
         said = mappings.shown(mappings.one(db, number))
         replaced = mappings.shown(known) if known is not None and known["id"] != number else None
         journal.note(db, wanted.by, "mapping.set", said, mapping=number, replaces=replaced, kept=held)
+        _called_anew(db, *source)
     return {"mapping": number, "changed": changed or freed > 0, "keep_holders": keep_holders, "kept": held}
 
 
@@ -84,6 +86,7 @@ def unmap(db: Connection, mapping: int, by: str, keep_holders: bool, by_file: bo
         kept.let_go(db, *source)
     mappings.remove(db, mapping, by_file=by_file)
     journal.note(db, by, "mapping.removed", mappings.shown(row), mapping=mapping, kept=held)
+    _called_anew(db, *source)
     return {"mapping": mapping, "changed": True, "keep_holders": keep_holders, "kept": held}
 
 
@@ -122,6 +125,8 @@ def define_package(key: str, by: str, **said: Any) -> Change:
         changed = packages.define(db, key, **said)
         if changed:
             journal.note(db, by, "package.defined", key, **said)
+            for row in db.execute(_MAPPED_TO, {"key": key}):
+                _called_anew(db, row.connection, row.price, row.product)
         return {"package": key, "changed": changed}
 
     return Change({"change": "package.defined", "package": key, **said}, touched, do)
@@ -177,6 +182,11 @@ def remove_feature(db: Connection, key: str, by: str, *, by_file: bool = False) 
     journal.note(db, by, "feature.removed", key)
 
 
+def _called_anew(db: Connection, connection: str, price: str | None, product: str | None) -> None:
+    """Queues whoever was billed for a price, or a product: billing events are told by what it is mapped to."""
+    mirror_changed.note_objects(db, connection, "prices" if price else "products", [price or product or ""])
+
+
 def _package(db: Connection, key: str) -> dict[str, Any] | None:
     row = db.execute(text("select * from tidegate.packages where key = :key"), {"key": key}).mappings().first()
     return dict(row) if row is not None else None
@@ -202,6 +212,9 @@ def _on_older(db: Connection, key: str, version: int) -> dict[str, int]:
     row = db.execute(_ON_OLDER, {"key": key, "version": version}).one()
     return {"stay": row.stay, "stay_with_nothing": row.with_nothing}
 
+
+_MAPPED_TO = text("""
+select connection, price, product from tidegate.mappings where package = :key and removed_at is null order by id""")
 
 _ON_OLDER = text("""
 select count(distinct held.contact) as stay,

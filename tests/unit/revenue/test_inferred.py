@@ -13,13 +13,14 @@ from tests.support.histories import (
     day,
     lived,
     prorated,
+    shown,
     spans,
     told,
     version,
 )
-from tests.support.priced import Json, coupon, discount, item, price, tiered
+from tests.support.priced import Json, coupon, discount, item, price, subscription, tiered
 
-from tidegate.revenue.history.evidence import groups
+from tidegate.revenue.history.evidence import Billed, groups
 
 SEEN = [version(FIRST_SEEN, lived(MONTHLY), "read")]
 JAN = bill("in_1", "2025-01-01", billed("2025-01-01", "2025-02-01", 1000), reason="subscription_create")
@@ -247,6 +248,66 @@ def test_an_earlier_trial_is_what_was_billed_with_nothing() -> None:
     assert (found[0].why_not, found[0].trial) == ("it is trialing", 1_000_000_000)
 
 
+LAST_TRIAL = {"trial_start": BORN, "trial_end": day("2025-01-15")}
+KNOWN = [price(1000, id="price_1")]
+
+
+def free_weeks(unit: int) -> list[Billed]:
+    line = billed("2025-01-01", "2025-01-15", 0, unit=unit)
+    return bill("in_1", "2025-01-01", line, reason="subscription_create")
+
+
+@pytest.mark.parametrize("unit", [0, 1000], ids=["a unit is told to cost nothing", "a unit is told to cost"])
+@pytest.mark.parametrize("more", [{}, LAST_TRIAL], ids=["an earlier one", "the last one"])
+def test_a_trials_line_may_say_that_a_unit_costs_nothing(unit: int, more: Json) -> None:
+    """Since prices are named by id alone, the line of a trial tells 0 for a unit of whatever it costs."""
+    paid = bill("in_2", "2025-01-15", billed("2025-01-15", "2025-02-15", 1000))
+    found = spans([version(FIRST_SEEN, lived(MONTHLY, **more), prices=KNOWN)], [free_weeks(unit), paid])
+    assert told(found)[:2] == [("2025-01-01", "2025-01-15", 0), ("2025-01-15", "2025-12-10", 1000)]
+    assert [(one.trial, one.listed) for one in found[:2]] == [(1_000_000_000, 1_000_000_000), (0, 1_000_000_000)]
+
+
+def test_a_discount_that_was_given_with_a_trial_reduces_what_it_will_be_worth() -> None:
+    """The line of the trial bears none, since there is nothing to take it off."""
+    given = discount(coupon(25, duration="forever"), id="di_1", start=BORN)
+    paid = bill("in_2", "2025-01-15", billed("2025-01-15", "2025-02-15", 1000, **taken(250)))
+    found = spans([version(FIRST_SEEN, lived(MONTHLY), prices=KNOWN, discounts=[given])], [free_weeks(0), paid])
+    assert [(one.trial, one.mrr) for one in found[:2]] == [(750_000_000, 0), (0, 750_000_000)]
+
+
+def test_the_last_trial_is_told_by_the_subscription() -> None:
+    """It may have been made longer than was billed; and a trial that runs began when it says."""
+    trial = bill("in_1", "2025-12-01", billed("2025-12-01", "2025-12-05", 0, unit=0), reason="subscription_create")
+    since = subscription(MONTHLY, status="trialing", created=day("2025-12-01"), start_date=day("2025-12-01"))
+    since |= {"trial_start": day("2025-12-01"), "trial_end": day("2025-12-20")}
+    found = spans([version(FIRST_SEEN, since)], [trial])
+    assert [(shown(one.starts_at), one.trial, one.listed) for one in found] == [
+        ("2025-12-01", 1_000_000_000, 1_000_000_000),
+        ("2025-12-10", 1_000_000_000, 1_000_000_000),
+    ]
+
+
+def test_what_is_free_is_given_back_with_nothing() -> None:
+    """The price that was left costs nothing, so its credit is no less than nothing."""
+    free = bill("in_1", "2025-01-01", billed("2025-01-01", "2025-02-01", 0, price="price_0"))
+    left = prorated("2025-01-20", "2025-02-01", 0, unit=0, price="price_0")
+    taken_up = prorated("2025-01-20", "2025-02-20", 1000, unit=1000)
+    named = left | {"proration_details": {"credited_items": {"invoice": "in_1", "invoice_line_items": ["il_1"]}}}
+    for one in (left, named):
+        for lines in ([one, taken_up], [taken_up, one]):
+            found = spans(SEEN, [free, bill("in_2", "2025-01-20", *lines, reason="subscription_update")])
+            assert told(found)[:2] == [("2025-01-01", "2025-01-20", 0), ("2025-01-20", "2025-12-10", 1000)]
+            assert [one.price for one in found[:2]] == ["price_0", "price_1"]
+
+
+def test_who_goes_over_to_a_free_price_has_that() -> None:
+    left = prorated("2025-01-20", "2025-02-01", -380, unit=1000)
+    free = prorated("2025-01-20", "2025-02-01", 0, unit=0, price="price_0")
+    over = version(FIRST_SEEN, lived(item(price(0, id="price_0"))), prices=KNOWN)
+    found = spans([over], [JAN, bill("in_2", "2025-01-20", left, free, reason="subscription_update")])
+    assert told(found)[:2] == [("2025-01-01", "2025-01-20", 1000), ("2025-01-20", "2025-12-10", 0)]
+
+
 def taken(amount: int, of: str = "di_1") -> Json:
     return {"discount_amounts": [{"amount": amount, "discount": of}]}
 
@@ -307,6 +368,25 @@ def test_one_that_was_never_billed_is_taken_to_have_been_as_it_is(more: Json, pa
 def test_one_paused_since_its_trial_ended_never_counted() -> None:
     found = spans(seen(MONTHLY, status="paused", trial_end=day("2025-01-15")))
     assert {one.mrr for one in found} == {0}
+    for unit in (0, 1000):
+        found = spans(seen(MONTHLY, status="paused", **LAST_TRIAL), [free_weeks(unit)])
+        assert told(found)[:2] == [("2025-01-01", "2025-01-15", 0), ("2025-01-15", "2025-12-10", 0)]
+        assert [one.trial > 0 for one in found] == [True, False, False]
+        assert {one.listed for one in found} == {1_000_000_000}
+
+
+@pytest.mark.parametrize(
+    ("resumed", "between"),
+    [("2025-02-03T11:00", True), ("2025-02-15", False)],
+    ids=["resumed", "its first bill is void"],
+)
+def test_one_resumed_since_its_trial_ended_was_paused_until_then(resumed: str, between: bool) -> None:
+    """Periods follow each other at the same second of the day; one that is resumed begins a new series."""
+    paid = bill("in_2", resumed, billed(resumed, "2025-03-15", 1000))
+    found = spans(seen(MONTHLY, **LAST_TRIAL), [free_weeks(0), paid])
+    worth = [(one.starts_at, one.mrr) for one in found if one.provenance == "inferred"]
+    assert (day("2025-01-15"), 0 if between else 1_000_000_000) in worth
+    assert found[-1].mrr == 1_000_000_000
 
 
 def test_what_an_event_tells_of_the_state_before_it_is_what_carries_forward() -> None:

@@ -381,7 +381,7 @@ def test_a_server_that_is_not_there(stub: Any) -> None:
         unused.bind(("127.0.0.1", 0))
         base = f"http://127.0.0.1:{unused.getsockname()[1]}"
         api = StripeApi(KEY, base=base, budget=LocalBudget(), patience=Hurry().patience())
-        with pytest.raises(StripeUnreachable, match=r"GET /v1/account: .*refused \(tried 8 times\)"):
+        with pytest.raises(StripeUnreachable, match=r"GET /v1/account: 127.0.0.1:\d+: .*refused \(tried 8 times\)"):
             api.get("/v1/account")
 
 

@@ -23,7 +23,7 @@ class Applied:
 
 def applied(facts: Facts, groups: Sequence[Group], items: Iterable[str], instant: int) -> Applied:
     """What the invoices of these items' periods bore at an instant. A discount of the period that follows which was
-    given before it holds from then on.
+    given before it holds from then on, also where that is a trial.
     """
     found = Applied()
     for item in items:
@@ -76,7 +76,9 @@ def _around(groups: Sequence[Group], item: str, instant: int) -> tuple[Group | N
 
 def _given_since(discount: Discount, current: Group | None, instant: int) -> bool:
     start = discount.starts_at
-    return start is not None and current is not None and current.from_ < start <= instant
+    if start is None or current is None or start > instant:
+        return False
+    return current.from_ < start or not current.amount  # of nothing, as in a trial, no discount takes anything off
 
 
 def _named(group: Group) -> Iterator[tuple[str, bool]]:

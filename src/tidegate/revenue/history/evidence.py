@@ -1,7 +1,7 @@
 """Evidence of what was subscribed to: groups of invoice lines, each of one item, price, period and kind."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from tidegate.stripe_api.shapes.invoices import Invoice
@@ -20,7 +20,9 @@ class Billed(NamedTuple):
 
 
 class _Key(NamedTuple):
-    """What makes lines one group: a tiered price is written as a line per tier and flat fee."""
+    """What makes lines one group: a tiered price is written as a line per tier and flat fee. `negative`: they give back
+    what was billed before.
+    """
 
     invoice: str
     item: str
@@ -82,6 +84,7 @@ def groups(billed: Iterable[Billed], *, pending_invoice: str | None = None) -> l
         )
         for key, those in found.items()
     ]
+    made = [_giving_back(group, made) for group in made]
     return sorted(made, key=lambda group: (group.from_, not group.key.negative, group.key))
 
 
@@ -94,7 +97,21 @@ def _key(billed: Billed) -> _Key | None:
     terms = line.terms
     if terms is not None and terms.usage_type == "metered":
         return None
-    return _Key(invoice.id or "", item, price, start, end, bool(line.proration), (line.amount or 0) < 0)
+    return _Key(
+        invoice.id or "", item, price, start, end, bool(line.proration), (line.amount or 0) < 0 or line.gives_back
+    )
+
+
+def _giving_back(group: Group, among: Sequence[Group]) -> Group:
+    """A proration of nothing beside one that costs gives back what was free, also where its lines do not say so."""
+    key = group.key
+    if not key.proration or key.negative or group.amount:
+        return group
+    beside = [
+        one for one in among if (one.key.invoice, one.key.item, one.key.start) == (key.invoice, key.item, key.start)
+    ]
+    costs = any(one.key.proration and one.amount > 0 for one in beside)
+    return replace(group, key=key._replace(negative=True)) if costs else group
 
 
 def _counts_from(invoice: Invoice, start: int) -> int | None:

@@ -1,6 +1,6 @@
 """States of a subscription before its first version, from what invoices billed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -8,8 +8,8 @@ from msgspec import structs
 
 from tidegate.pricing.facts import Facts
 from tidegate.pricing.policy import Policy
-from tidegate.pricing.subscription import value
-from tidegate.pricing.terms import Unpriced, charges
+from tidegate.pricing.subscription import DAY, value
+from tidegate.pricing.terms import Unpriced, charges, exact
 from tidegate.revenue.history.applied import applied, given_at, period_of
 from tidegate.revenue.history.evidence import Group
 from tidegate.revenue.history.span import State
@@ -36,8 +36,9 @@ def states(first: Facts, groups: Sequence[Group], policy: Policy, until: int) ->
         return _unbilled(first, policy, until)
     timelines = {item: _timeline(item, first, groups) for item in sorted({group.key.item for group in groups})}
     begin = _backdated(first.subscription, groups)
+    trial = first.subscription.trial or ()
     changes = {at for timeline in timelines.values() for at, _ in timeline}
-    instants = sorted({at for at in changes | given_at(first, groups) if min(changes) <= at < until})
+    instants = sorted({at for at in (*changes, *given_at(first, groups), *trial) if min(changes) <= at < until})
     found: list[State] = []
     for instant in instants:
         standing = {item: group for item, timeline in timelines.items() if (group := _at(timeline, instant))}
@@ -122,21 +123,26 @@ def _price(first: Facts, group: Group) -> Price:
     line = group.lines[0]
     known = first.prices.get(group.key.price) or line.terms or Price(id=group.key.price)
     unit = line.unit_amount_decimal
-    if unit is None or known.billing_scheme == "tiered" or known.tiers_mode:
+    if unit is None or known.billing_scheme == "tiered" or known.tiers_mode or _told_free(line, known):
         return known
     return structs.replace(
         known, currency=line.currency or known.currency, unit_amount=None, unit_amount_exact=unit, currency_options=None
     )
 
 
+def _told_free(line: InvoiceLine, known: Price) -> bool:
+    """Whether a line says that a unit of what costs cost nothing, as those of trials do."""
+    told, costs = exact(line.unit_amount_decimal, None), exact(known.unit_amount_decimal, None)
+    return not line.amount and told == 0 and bool(costs)
+
+
 def _facts(first: Facts, groups: Sequence[Group], standing: Mapping[str, Group], paused: str, instant: int) -> Facts:
     """The subscription as the groups tell of it; `paused`: how its collection was, if it was."""
-    trial = any(_is_trial(first, group) for group in standing.values())
     held = applied(first, groups, standing, instant)
     subscription = Subscription(
         id=first.subscription.id,
         currency_told=first.currency,
-        status="trialing" if trial else "active",
+        status=_status(first, groups, standing.values(), instant),
         default_tax_rates=first.subscription.default_tax_rates,
         discounts=list[str | Discount](held.whole.values()),
         pause_collection=PauseCollection(behavior=paused) if paused else None,
@@ -166,6 +172,25 @@ def _item(
 def _taxed(group: Group) -> list[InvoiceLine]:
     """Lines that tell of taxes; discounts are worked out from their coupons."""
     return [line for line in group.lines if line.inclusive_tax]
+
+
+def _status(first: Facts, groups: Sequence[Group], standing: Iterable[Group], instant: int) -> str:
+    """By the trial that stands on the subscription, which is its last; by what was billed with nothing before that."""
+    begins, ends = first.subscription.trial or (instant + 1, instant + 1)
+    if begins <= instant < ends:
+        return "trialing"
+    before = [group for group in standing if not begins <= group.key.start < ends]
+    if instant >= ends and not before and _paused_at(first, groups, ends):
+        return "paused"
+    return "trialing" if any(_is_trial(first, group) for group in before) else "active"
+
+
+def _paused_at(first: Facts, groups: Sequence[Group], ends: int) -> bool:
+    """Whether a subscription was paused as its trial ended, there being no way to pay. Then it still is, or what it was
+    billed since begins when it was resumed, and not at the second of the day at which its periods would.
+    """
+    since = min((one.key.start for one in groups if one.key.start >= ends), default=ends)
+    return first.subscription.status == "paused" or (since - ends) % DAY != 0
 
 
 def _is_trial(first: Facts, group: Group) -> bool:

@@ -128,6 +128,12 @@ class Charged(Shape):
         return coupons(self.discounts)
 
 
+class ProrationDetails(Part):
+    """What a proration is about: `credited_items` names the lines that it gives back."""
+
+    credited_items: Part | None = None
+
+
 class LineDetails(Part):
     """Where a line comes from: an invoice item or a subscription item (since 2025-03-31.basil)."""
 
@@ -135,6 +141,7 @@ class LineDetails(Part):
     subscription: str | Ref | None = None
     subscription_item: str | Ref | None = None
     proration: bool | None = None
+    proration_details: ProrationDetails | None = None
 
 
 class LineParent(Part):
@@ -206,6 +213,7 @@ class InvoiceLine(Charged):
     parent: LineParent | None = None
     type_told: str | None = field(default=None, name="type")
     proration_told: bool | None = field(default=None, name="proration")
+    proration_details: ProrationDetails | None = None
     subtotal: Whole | None = None
     discount_amounts: list[DiscountAmount] | None = None
     tax_amounts: list[TaxAmount] | None = None
@@ -238,6 +246,13 @@ class InvoiceLine(Charged):
         """Whether the line is a proration."""
         details = self._details()
         return details.proration if details and details.proration is not None else self.proration_told
+
+    @property
+    def gives_back(self) -> bool:
+        """Whether it is a proration that gives back what other lines billed, which may have been nothing."""
+        details = self._details()
+        about = details.proration_details if details and details.proration_details else self.proration_details
+        return bool(self.proration) and ((self.amount or 0) < 0 or bool(about and about.credited_items))
 
     @property
     def type(self) -> str | None:

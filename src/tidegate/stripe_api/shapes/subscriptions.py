@@ -201,6 +201,11 @@ class Subscription(Shape):
         return self.start_date_told if self.start_date_told is not None else self.start
 
     @property
+    def trial(self) -> tuple[int, int] | None:
+        """When its last trial began and ended, or will end, epoch seconds; None: none, or not all is told."""
+        return None if self.trial_start is None or self.trial_end is None else (self.trial_start, self.trial_end)
+
+    @property
     def currency(self) -> str | None:
         """Its currency; before 2022-08-01 it was told only by the prices or plans, all of one currency."""
         if self.currency_told is not None:
