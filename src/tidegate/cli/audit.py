@@ -20,10 +20,14 @@ def audit(resource: Resources = None, connection: ConnectionName = None, as_json
         account = hub.account(connection)
         with hub.stripe(account) as api, progress.shown() as tell:
             result = workflow.audit(
-                hub.engine, account, api, resource or (), lambda name, objects: tell(Step(name, objects))
+                hub.engine,
+                account,
+                api,
+                resource or (),
+                lambda name, objects, ended: tell(
+                    Step(name, objects, done=ended is not None, error=ended.error if ended else "")
+                ),
             )
-            for one in result["resources"]:
-                tell(Step(one["resource"], one["in_stripe"], done=True, error=one["error"]))
     if as_json:
         show.document(result)
     else:
