@@ -19,6 +19,7 @@ from starlette.routing import Route
 from tidegate.errors import TidegateError, outcome
 from tidegate.security import tokens
 from tidegate.security.tokens import Token
+from tidegate.store.outage import Outage
 from tidegate.web import session
 from tidegate.web.access import Guard, host_of, is_local, is_loopback
 from tidegate.web.assets import Assets
@@ -71,6 +72,7 @@ class Pages:
     templates: Environment
     reading: StatusReading
     attempts: Attempts = field(default_factory=Attempts)
+    outage: Outage = field(default_factory=lambda: Outage(log))
 
     def status(self, request: Request) -> Response:
         """The whole page."""
@@ -126,7 +128,7 @@ class Pages:
 
     def of_database(self, request: Request, error: Exception) -> Response:
         """A page for a database that does not answer."""
-        log.error("page_database_error", exc_info=error)
+        self.outage.note("the page failed at the database", error)
         return self._error_page(request, 503, "The database could not be reached or did not answer in time.")
 
     def unexpected(self, request: Request, error: Exception) -> Response:
