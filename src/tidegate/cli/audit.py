@@ -83,8 +83,7 @@ def print_findings(result: dict[str, Any]) -> None:
                 show.line(
                     f"{one['resource']}, {name}: {', '.join(one[name])}{f' and {more:,} more' if more > 0 else ''}"
                 )
-        if one["error"]:
-            show.line(f"{one['resource']}: {one['error']}")
+    show.reasons({one["resource"]: one["error"] for one in result["resources"] if one["error"]})
     for one in result["checks"]:
         if one["broken"]:
             show.line(f"invariant {one['check']}, broken by {one['count']:,}: {', '.join(one['broken'])}")

@@ -2,13 +2,17 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TextIO
 
 PIPE_WIDTH = 400
 """Columns that a table may use where no terminal cuts it."""
+
+
+MOST_REASONS = 3
+"""How many of the same sort are told in full."""
 
 
 def document(value: Any) -> None:
@@ -38,6 +42,15 @@ def remark(text: str) -> None:
     """A line for the person who watches; never part of the answer."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
+
+
+def reasons(why: Mapping[str, str], prefix: str = "") -> None:
+    """`name: why` of each; of more than three the first two, and the names of the others."""
+    told = list(why) if len(why) <= MOST_REASONS else list(why)[: MOST_REASONS - 1]
+    for name in told:
+        line(f"{prefix}{name}: {why[name]}")
+    if rest := list(why)[len(told) :]:
+        line(f"{prefix}{', '.join(rest)}: {len(rest):,} more, and `--json` says why of each")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, file: TextIO | None = None) -> None:

@@ -116,6 +116,7 @@ TidegateError
 │   │   ├── StripeKeyRefused
 │   │   └── StripeAccessRevoked
 │   ├── StripePermissionMissing
+│   │   ├── StripeAccountHidden
 │   │   └── WritePermissionMissing
 │   ├── StripeObjectMissing
 │   ├── StripeEndpointMissing
@@ -244,6 +245,7 @@ from tidegate.errors.selling import (
 from tidegate.errors.stripe import (
     ENDS_THE_WORK,
     StripeAccessRevoked,
+    StripeAccountHidden,
     StripeBodyUnreadable,
     StripeCertificateRefused,
     StripeCursorGone,
@@ -356,6 +358,7 @@ __all__ = [
     "SignatureInvalid",
     "SourceUnreachable",
     "StripeAccessRevoked",
+    "StripeAccountHidden",
     "StripeBodyUnreadable",
     "StripeCertificateRefused",
     "StripeCursorGone",
