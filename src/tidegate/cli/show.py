@@ -1,6 +1,7 @@
 """What commands print: one JSON document, tables and lines on stdout; remarks on stderr."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -13,6 +14,8 @@ PIPE_WIDTH = 400
 
 MOST_REASONS = 3
 """How many of the same sort are told in full."""
+_NAMES = re.compile(r"\S*[/_\d]\S*")
+"""What differs where the same is said of different things: paths, ids, permissions."""
 
 
 def document(value: Any) -> None:
@@ -45,12 +48,18 @@ def remark(text: str) -> None:
 
 
 def reasons(why: Mapping[str, str], prefix: str = "") -> None:
-    """`name: why` of each; of more than three the first two, and the names of the others."""
-    told = list(why) if len(why) <= MOST_REASONS else list(why)[: MOST_REASONS - 1]
-    for name in told:
-        line(f"{prefix}{name}: {why[name]}")
-    if rest := list(why)[len(told) :]:
-        line(f"{prefix}{', '.join(rest)}: {len(rest):,} more, and `--json` says why of each")
+    """`name: why` of each; of more than three that say the same of different things the first, and the names of the
+    others.
+    """
+    alike: dict[str, list[str]] = {}
+    for name, text in why.items():
+        alike.setdefault(_NAMES.sub("", text), []).append(name)
+    for names in alike.values():
+        told = names if len(names) <= MOST_REASONS else names[:1]
+        for name in told:
+            line(f"{prefix}{name}: {why[name]}")
+        if rest := names[len(told) :]:
+            line(f"{prefix}{', '.join(rest)}: likewise, and `--json` says it of each")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, file: TextIO | None = None) -> None:
