@@ -57,7 +57,9 @@ def child_exits(server: Embedded) -> bool:
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a script runs in the background
+    # Ignored where the tests run in the background of a script, or under nohup.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     exit_on_signals()
     server = Embedded(Path(sys.argv[1]), SMALL if "DURABLE" in os.environ else FAST)
     commands: dict[str, Callable[[str], Any]] = {
