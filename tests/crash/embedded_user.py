@@ -6,6 +6,7 @@ With DURABLE in its environment the server writes through to the disk.
 import contextlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,9 @@ def child_exits(server: Embedded) -> bool:
 
 
 def main() -> None:
+    # Ignored where the tests run in the background of a script, or under nohup.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     exit_on_signals()
     server = Embedded(Path(sys.argv[1]), SMALL if "DURABLE" in os.environ else FAST)
     commands: dict[str, Callable[[str], Any]] = {

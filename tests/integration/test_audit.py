@@ -140,7 +140,7 @@ def test_what_changes_during_the_audit_is_no_difference(live: Live, drained: boo
     ids = live.sandbox.call(lambda: list(live.sandbox.state["customers"].ids))
     happened: list[str] = []
 
-    def meanwhile(resource: str, _objects: int) -> None:
+    def meanwhile(resource: str, _objects: int, _ended: object) -> None:
         if resource != "customers" or happened:
             return
         happened.append(resource)
@@ -359,6 +359,15 @@ def test_a_host_that_does_not_answer_ends_the_audit_without_a_verdict(live: Live
     with stripe(live.sandbox.key, NOWHERE) as api, pytest.raises(StripeUnreachable):
         audit(live.hub.engine, live.account, api, ["customers"])
     assert live.one("select code from tidegate.problems") == "unreachable"
+
+
+def test_progress_counts_on_page_by_page_and_says_how_a_resource_ended(live: Live) -> None:
+    for n in range(150):
+        live.put(customer(f"cus_{n:03}", created=live.now))
+    told: list[tuple[int, str]] = []
+    live.audit("customers", progress=lambda _, objects, ended: told.append((objects, ended.verdict if ended else "")))
+    in_all = len(live.sandbox.call(lambda: live.sandbox.state["customers"].ids))
+    assert told == [(100, ""), (in_all, ""), (in_all, "different")]
 
 
 def test_no_transaction_is_open_while_stripe_is_asked(live: Live) -> None:

@@ -17,6 +17,7 @@ from tidegate.errors import (
     ConnectionUnknown,
     ImportRunning,
     OtherAccount,
+    StripeAccountHidden,
     StripeKeyInvalid,
     StripeModeWrong,
     StripeUnreachable,
@@ -84,6 +85,15 @@ def test_no_secret_is_stored_in_clear(hub: Hub, sandbox: "Sandbox") -> None:
 def test_a_key_that_stripe_does_not_accept_stores_nothing(hub: Hub, sandbox: "Sandbox") -> None:
     with pytest.raises(StripeKeyInvalid):
         connected(hub, sandbox, api_key="sk_test_wrong")
+    assert names(hub) == []
+
+
+def test_a_key_that_may_not_read_its_account_stores_nothing_and_says_what_it_lacks(
+    hub: Hub, sandbox: "Sandbox"
+) -> None:
+    add_key(sandbox, "rk_test_blind", permissions={"customers": "read"})
+    with pytest.raises(StripeAccountHidden, match=r"rak_accounts_read.* nothing was stored"):
+        connected(hub, sandbox, api_key="rk_test_blind")
     assert names(hub) == []
 
 

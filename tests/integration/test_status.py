@@ -526,6 +526,20 @@ def test_what_the_key_may_not_read_is_not_said_to_differ(current: Live) -> None:
     assert details["audit_failed"].startswith("Not compared: disputes (")
 
 
+def test_of_many_that_could_not_be_compared_one_says_why(current: Live) -> None:
+    from tidegate.sandbox.keys import Key
+
+    assert current.sandbox.server is not None
+    ring = current.sandbox.server.keys
+    lacking = {"disputes", "charges", "coupons", "quotes"}
+    names = [name for name in current.sandbox.state.collections if name not in lacking]
+    current.sandbox.call(lambda: ring.add(Key(current.sandbox.key, dict.fromkeys(names, "read"))))
+    current.audit(*sorted(lacking))
+    (detail,) = [one["detail"] for one in one(current)["problems"] if one["code"] == "audit_failed"]
+    assert detail.startswith("Not compared: charges (")
+    assert detail.endswith("), coupons, disputes, quotes.")
+
+
 def test_a_disconnected_account_has_no_problem(current: Live) -> None:
     parked(current)
     noted("events_lost")(current)

@@ -86,7 +86,6 @@ def test_events_shuffled_doubled_and_a_tenth_lost_end_equal(
     caught = live.catch_up()
     assert caught["new"] > 0.08 * events, "what was lost is found in the list of events"
     assert caught["inbox"]["failed"] == {}
-    swept(live)
     assert_equal(live)
 
 

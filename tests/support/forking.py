@@ -42,7 +42,7 @@ class Forked:
         self._told = told
         self.args = arguments
         self.returncode: int | None = None
-        self.pid = int(self._hear(20))
+        self.pid = int(self._hear(60))  # the first one waits for the parent to load the program
 
     def wait(self, timeout: float | None = None) -> int:
         """The exit code, or minus the signal that ended it. Raises subprocess.TimeoutExpired."""

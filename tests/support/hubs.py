@@ -19,7 +19,9 @@ select count(*) = 0 from pg_stat_activity where datname = current_database() and
 
 
 SILENT = {"invoice_payments", "invoiceitems"}
-"""Events do not tell all of these: a payment that is open, an item that is put on an invoice. A sweep finds them."""
+"""Events do not tell all of these: a payment that is open (catching up reads it), an item that is put on an invoice. A
+sweep finds them.
+"""
 
 
 def unlike_stripe(hub: Hub) -> dict[str, Any]:

@@ -167,4 +167,4 @@ def workers_alive(engine: Engine) -> int:
 
 def wait_for_workers(engine: Engine, lanes: int) -> None:
     """Until that many lanes are registered."""
-    until(lambda: workers_alive(engine) == lanes, f"{lanes} lanes registered")
+    until(lambda: workers_alive(engine) == lanes, f"{lanes} lanes registered", seconds=60)

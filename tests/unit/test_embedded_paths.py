@@ -258,13 +258,22 @@ def test_a_full_disk_is_told_from_other_trouble(
     def usage(_path: Path) -> SimpleNamespace:
         if free is None:
             raise PermissionError(13, "Permission denied")
-        return SimpleNamespace(free=free)
+        return SimpleNamespace(free=free, total=2 * ROOM)
 
     monkeypatch.setattr("shutil.disk_usage", usage)
     error = not_usable(tmp_path, problem, "See the log.")
     assert isinstance(error, EmbeddedServerFull) is full
     assert ("Make room" if full else "See the log.") in str(error)
     assert problem in str(error)
+
+
+@pytest.mark.parametrize(("total", "flags"), [(0, 0), (2 * ROOM, os.ST_RDONLY)], ids=["no disk", "read-only"])
+def test_what_has_no_room_because_it_takes_no_files_is_not_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, total: int, flags: int
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=0, total=total))  # pyright: ignore
+    monkeypatch.setattr("os.statvfs", lambda _path: SimpleNamespace(f_flag=flags))  # pyright: ignore
+    assert not isinstance(not_usable(tmp_path, "[Errno 30] Read-only file system", ""), EmbeddedServerFull)
 
 
 def test_a_process_whose_servers_folder_was_removed_can_still_fork(tmp_path: Path) -> None:

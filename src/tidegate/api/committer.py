@@ -14,6 +14,7 @@ from tidegate.api.rings import Rings
 from tidegate.api.waiting import resolve
 from tidegate.errors import InboxBusy, TidegateError
 from tidegate.mirror.inbox import Entry
+from tidegate.store.outage import Outage
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class Committer:
         self._changed = threading.Condition()
         self._stopping = False
         self._rings = Rings(RING_PAUSE)
+        self._outage = Outage(log)
         self._thread = threading.Thread(target=self._run, name="webhook-committer", daemon=True)
 
     def start(self) -> None:
@@ -156,7 +158,7 @@ class Committer:
         try:
             outcomes = self._inlet.keep([one.entry for one in batch])
         except Exception as error:  # whatever it was, every sender must hear that nothing was stored
-            log.error("could not store %d webhook events: %s", len(batch), error, exc_info=error)
+            self._outage.note(f"could not store {len(batch)} webhook events", error)
         except BaseException:
             _resolve(batch, refused)
             raise

@@ -1,6 +1,7 @@
 """What the webhook endpoint knows of the connections, held in memory and read again now and then."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -59,25 +60,38 @@ class KnownConnections:
         self._clock = clock
         self._known: dict[str, Known] = {}
         self._read_at: float | None = None
+        self._failed_at = -math.inf
+        self._failure: Exception | None = None
         self._reading = asyncio.Lock()
 
     async def get(self, name: str, max_age: float = LASTING) -> Known:
         """The connection as it was at most `max_age` seconds ago.
 
+        A reading that fails has failed for all who ask within a second: none queue up for a database that is away.
         Raises ConnectionUnknown, SecretKeyLost, and what reading the database raises.
         """
         if self._older_than(max_age):
             async with self._reading:
                 if self._older_than(max_age):
-                    began = self._clock()
-                    self._known = await asyncio.to_thread(self._read)
-                    self._read_at = began
+                    await self._read_again()
         known = self._known.get(name)
         if known is None:
             raise ConnectionUnknown(name=name, known="see `tidegate status`")
         if known.lost:
             raise known.lost
         return known
+
+    async def _read_again(self) -> None:
+        began = self._clock()
+        if self._failure and began - self._failed_at < FRESH:
+            raise self._failure.with_traceback(None)
+        self._failure = None
+        try:
+            self._known = await asyncio.to_thread(self._read)
+        except Exception as error:
+            self._failure, self._failed_at = error, self._clock()
+            raise
+        self._read_at = began
 
     def _older_than(self, seconds: float) -> bool:
         return self._read_at is None or self._clock() - self._read_at > seconds

@@ -25,6 +25,7 @@ from tidegate.errors import (
     TidegateError,
     outcome,
 )
+from tidegate.store.outage import Outage
 from tidegate.store.trouble import held_by_others, told, was_given_nul
 
 log = logging.getLogger(__name__)
@@ -126,6 +127,8 @@ def _told(error: TidegateError) -> str:
 def install(app: FastAPI) -> None:
     """Lets the application answer every error as a problem document."""
 
+    outage = Outage(log)
+
     def ours(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, TidegateError)
         return of_error(error)
@@ -148,7 +151,7 @@ def install(app: FastAPI) -> None:
             return of_error(DatabaseBusy(what="what was asked for", problem=told(error), tries=1))
         if was_given_nul(error):
             return of_error(TextInvalid())
-        log.error("database error: %s", error, exc_info=error)
+        outage.note("a request failed at the database", error)
         said = "The database could not be reached or did not answer in time. Try again soon."
         return problem(503, said, kind="DatabaseUnreachable", headers={"Retry-After": str(RETRY_SECONDS)})
 

@@ -20,10 +20,14 @@ def audit(resource: Resources = None, connection: ConnectionName = None, as_json
         account = hub.account(connection)
         with hub.stripe(account) as api, progress.shown() as tell:
             result = workflow.audit(
-                hub.engine, account, api, resource or (), lambda name, objects: tell(Step(name, objects))
+                hub.engine,
+                account,
+                api,
+                resource or (),
+                lambda name, objects, ended: tell(
+                    Step(name, objects, done=ended is not None, error=ended.error if ended else "")
+                ),
             )
-            for one in result["resources"]:
-                tell(Step(one["resource"], one["in_stripe"], done=True, error=one["error"]))
     if as_json:
         show.document(result)
     else:
@@ -79,8 +83,7 @@ def print_findings(result: dict[str, Any]) -> None:
                 show.line(
                     f"{one['resource']}, {name}: {', '.join(one[name])}{f' and {more:,} more' if more > 0 else ''}"
                 )
-        if one["error"]:
-            show.line(f"{one['resource']}: {one['error']}")
+    show.reasons({one["resource"]: one["error"] for one in result["resources"] if one["error"]})
     for one in result["checks"]:
         if one["broken"]:
             show.line(f"invariant {one['check']}, broken by {one['count']:,}: {', '.join(one['broken'])}")

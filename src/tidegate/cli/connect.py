@@ -194,13 +194,11 @@ def print_permissions(looked: dict[str, Any]) -> None:
     if looked["permissions_error"]:
         show.line(f"What the key may read could not be looked at, and will be later: {looked['permissions_error']}")
         return
-    allowed = sum(one["allowed"] is True for one in looked["permissions"])
-    show.line(f"The key may read {allowed} of {len(looked['permissions'])} kinds of objects.")
-    for one in looked["permissions"]:
-        if one["allowed"] is not True:
-            show.line(
-                f"{'MAY NOT READ' if one['allowed'] is False else 'not known:'} {one['endpoint']}: {one['detail']}"
-            )
+    granted = sum(one["allowed"] is True for one in looked["permissions"])
+    show.line(f"The key may read {granted} of {len(looked['permissions'])} kinds of objects.")
+    for allowed, prefix in ((False, "MAY NOT READ "), (None, "not known: ")):
+        why = {one["endpoint"]: one["detail"] for one in looked["permissions"] if one["allowed"] is allowed}
+        show.reasons(why, prefix)
 
 
 def secret_of(option: str, value: str) -> str:

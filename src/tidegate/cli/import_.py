@@ -87,8 +87,7 @@ def print_summary(summary: dict[str, Any]) -> None:
         show.line(f"{', '.join(children)}: read and stored with their parents.")
     for reason, number in skipped.items():
         show.line(f"skipped {number:,} of {reason}")
-    for name, problem in summary["problems"].items():
-        show.line(f"{name}: {problem}")
+    show.reasons(summary["problems"])
     if "mended" in summary:
         show.line(f"Compared with what was stored: {mended(summary['mended'])}.")
     show.line(_ending(summary))

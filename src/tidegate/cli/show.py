@@ -1,14 +1,21 @@
 """What commands print: one JSON document, tables and lines on stdout; remarks on stderr."""
 
 import json
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TextIO
 
 PIPE_WIDTH = 400
 """Columns that a table may use where no terminal cuts it."""
+
+
+MOST_REASONS = 3
+"""How many of the same sort are told in full."""
+_NAMES = re.compile(r"\S*[/_\d]\S*")
+"""What differs where the same is said of different things: paths, ids, permissions."""
 
 
 def document(value: Any) -> None:
@@ -38,6 +45,21 @@ def remark(text: str) -> None:
     """A line for the person who watches; never part of the answer."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
+
+
+def reasons(why: Mapping[str, str], prefix: str = "") -> None:
+    """`name: why` of each; of more than three that say the same of different things the first, and the names of the
+    others.
+    """
+    alike: dict[str, list[str]] = {}
+    for name, text in why.items():
+        alike.setdefault(_NAMES.sub("", text), []).append(name)
+    for names in alike.values():
+        told = names if len(names) <= MOST_REASONS else names[:1]
+        for name in told:
+            line(f"{prefix}{name}: {why[name]}")
+        if rest := names[len(told) :]:
+            line(f"{prefix}{', '.join(rest)}: likewise, and `--json` says it of each")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, file: TextIO | None = None) -> None:

@@ -7,6 +7,8 @@ import typer
 
 from tidegate.cli.options import AsJson, ConnectionName
 
+LACKING = "permission_missing"
+
 
 def status(connection: ConnectionName = None, as_json: AsJson = False) -> None:
     """Say how current the mirror is and what is wrong. Exit 1 with problems, 3 when nothing can be reached."""
@@ -157,12 +159,17 @@ def _print_accounts(one: dict[str, Any]) -> None:
 
 
 def _print_problems(found: list[dict[str, Any]]) -> None:
+    """Each with its remedy; of permissions that lack, which are all mended alike, only the first in full."""
     from tidegate.cli import show
 
-    for problem in found:
+    lacking = [problem["subject"] for problem in found if problem["code"] == LACKING]
+    told = [problem for problem in found if problem["code"] != LACKING or problem["subject"] == lacking[0]]
+    for problem in told:
         subject = f" {problem['subject']}" if problem["subject"] else ""
         since = f" since {_moment(problem['since'])}" if problem["since"] else ""
         show.line(f"PROBLEM {problem['code']}{subject}{since}: {problem['detail']}")
+        if problem["code"] == LACKING and len(lacking) > 1:
+            show.line(f"        Nor may it read {', '.join(lacking[1:])}.")
         show.line(f"        {problem['remedy']}")
 
 

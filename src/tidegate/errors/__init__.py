@@ -122,6 +122,7 @@ TidegateError
 │   │   ├── StripeKeyRefused
 │   │   └── StripeAccessRevoked
 │   ├── StripePermissionMissing
+│   │   ├── StripeAccountHidden
 │   │   └── WritePermissionMissing
 │   ├── StripeObjectMissing
 │   ├── StripeEndpointMissing
@@ -261,6 +262,7 @@ from tidegate.errors.selling import (
 from tidegate.errors.stripe import (
     ENDS_THE_WORK,
     StripeAccessRevoked,
+    StripeAccountHidden,
     StripeBodyUnreadable,
     StripeCertificateRefused,
     StripeCursorGone,
@@ -376,6 +378,7 @@ __all__ = [
     "SignatureInvalid",
     "SourceUnreachable",
     "StripeAccessRevoked",
+    "StripeAccountHidden",
     "StripeBodyUnreadable",
     "StripeCertificateRefused",
     "StripeCursorGone",

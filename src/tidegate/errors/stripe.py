@@ -42,6 +42,13 @@ class StripePermissionMissing(StripeRefused):
     """
 
 
+class StripeAccountHidden(StripePermissionMissing):
+    """The key may not read the account that it belongs to ({message}), so nothing was stored: that alone tells whose
+    key it is. Give the restricted key that permission in Stripe's dashboard, or make one with all that is needed
+    (`tidegate connect --show-key-link` prints the link). Request id: {request_id}.
+    """
+
+
 class StripeObjectMissing(StripeRefused):
     """Stripe has no such object at {endpoint}: {message} Request id: {request_id}."""
 

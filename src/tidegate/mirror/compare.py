@@ -99,7 +99,7 @@ def compare(
 ) -> Comparison:
     """Reads every list of a resource and compares each object with the mirror, its children included.
 
-    `tell` hears how many objects were read. What Stripe refuses is told in `error`. Raises StripeKeyInvalid and
+    `tell` hears how many objects were read so far. What Stripe refuses is told in `error`. Raises StripeKeyInvalid and
     Unreachable. No transaction is open while Stripe is asked.
     """
     result = Comparison(resource=resource.name)
@@ -142,7 +142,7 @@ def _look_at(
         {"ids": [*(arrival.id for arrival in alive), *illegible]},
     )
     db.commit()
-    tell(len(page.arrivals) + len(page.lost))
+    tell(result.in_stripe)
 
 
 def _lists(api: StripeApi, resource: Resource, db: Connection, account: str) -> Iterator[Seen]:

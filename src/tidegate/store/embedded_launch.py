@@ -61,9 +61,13 @@ def not_usable(home: Path, problem: str, remedy: str) -> EmbeddedServerError:
 
 
 def is_full(home: Path) -> bool:
-    """Whether the home's disk has no room for another file of the server's log; false where it cannot be told."""
+    """Whether the home's disk has no room for another file of the server's log; false where it cannot be told,
+    and where no room is not the trouble: what only shows files (/proc, a read-only image) has none either.
+    """
     try:
-        return shutil.disk_usage(next(path for path in (home, *home.parents) if path.exists())).free < ROOM
+        there = next(path for path in (home, *home.parents) if path.exists())
+        usage = shutil.disk_usage(there)
+        return usage.total > 0 and usage.free < ROOM and not os.statvfs(there).f_flag & os.ST_RDONLY
     except OSError:  # this account may not look there, which is then the trouble
         return False
 

@@ -50,6 +50,11 @@ def open_engine(url: str, *, pool_size: int = 8, application: str = "tidegate", 
         raise ConfigurationError(
             problem="DATABASE_URL is not a database URL. Write it like postgresql://user:password@host:5432/database."
         ) from error
+    if "@" in (parsed.host or ""):  # the rest of a password, which no error may show
+        raise ConfigurationError(
+            problem="DATABASE_URL has an @ too many: write one that belongs to the password as %40. (Other signs that "
+            "mean something in a URL are written so as well: / as %2F, : as %3A, % as %25.)"
+        )
     if parsed.get_backend_name() not in {"postgresql", "postgres"}:
         raise ConfigurationError(
             problem=f"DATABASE_URL names {parsed.get_backend_name()!r}; only postgresql://… is supported."
@@ -85,7 +90,10 @@ def shown(url: str) -> str:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # the latter for a port that is no number
         return "(no database URL)"
-    return parsed.set(drivername="postgresql").render_as_string(hide_password=True)
+    if "@" in (parsed.host or ""):
+        return "(no database URL)"
+    told = {name: "hidden" if "password" in name else value for name, value in parsed.query.items()}
+    return parsed.set(drivername="postgresql", query=told).render_as_string(hide_password=True)
 
 
 def check(engine: Engine) -> int:

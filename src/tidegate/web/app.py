@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tidegate.errors import TidegateError, outcome
+from tidegate.store.outage import Outage
 from tidegate.web import contacts_page, lifecycle_page, revenue_page, sign_in, status_page, users_page
 from tidegate.web.access import Guard
 from tidegate.web.assets import Assets
@@ -63,6 +64,7 @@ class Failures:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._outage = Outage(log)
 
     def of_http(self, request: Request, error: Exception) -> Response:
         """For errors of HTTP itself."""
@@ -77,7 +79,7 @@ class Failures:
 
     def of_database(self, request: Request, error: Exception) -> Response:
         """For a database that does not answer."""
-        log.error("page_database_error", exc_info=error)
+        self._outage.note("the page failed at the database", error)
         return self._page(request, 503, "The database could not be reached or did not answer in time.")
 
     def unexpected(self, request: Request, error: Exception) -> Response:

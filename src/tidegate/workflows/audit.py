@@ -35,6 +35,11 @@ UNLISTED = (
 Check = Callable[[Connection, str], Mapping[str, Sequence[str]]]
 """A domain's invariants: given a connection's name, what breaks each of them, by the invariant's name."""
 
+Progress = Callable[[str, int, Comparison | None], None]
+"""Hears of a resource's name, how many of its objects were read so far, and at its end how they compare; from several
+threads.
+"""
+
 CHECKS: tuple[Check, ...] = (invariants.broken, checks.broken)
 """Checked by every audit of everything; a domain whose tables are derived from the mirror adds its own."""
 
@@ -44,7 +49,7 @@ def audit(
     account: Account,
     api: StripeApi,
     names: Sequence[str] = (),
-    progress: Callable[[str, int], None] | None = None,
+    progress: Progress = lambda _resource, _objects, _ended: None,
 ) -> dict[str, Any]:
     """Compares the resources (all without `names`) with Stripe, several side by side; then checks the invariants.
 
@@ -61,11 +66,9 @@ def audit(
         run = runs.begin(db, account.name, KIND, {"resources": list(names)}, owner)
 
     def one(resource: Resource) -> Comparison:
-        def tell(objects: int) -> None:
-            if progress:
-                progress(resource.name, objects)
-
-        return compare(engine, account.name, api, resource, tell)
+        result = compare(engine, account.name, api, resource, lambda read: progress(resource.name, read, None))
+        progress(resource.name, result.in_stripe, result)
+        return result
 
     done = Audited()
     state = "interrupted"

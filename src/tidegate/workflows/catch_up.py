@@ -14,6 +14,7 @@ from tidegate.errors import CatchUpRunning
 from tidegate.mirror import inbox
 from tidegate.mirror.event_list import ENDPOINT, Listed, read_events
 from tidegate.mirror.inbox import Entry
+from tidegate.mirror.unannounced import read_unannounced
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows.ingest_events import drain, handle_events
 
@@ -64,7 +65,8 @@ def catch_up(
     stop: threading.Event | None = None,
     look: bool = True,
 ) -> dict[str, Any]:
-    """Reads `/v1/events` from the stored place to the head, keeps them in the inbox and drains it.
+    """Reads `/v1/events` from the stored place to the head, keeps them in the inbox and drains it; and what was made
+    since that place without an event.
 
     A connection that did so never before begins 30 days back, all that Stripe has. A `gap` is also noted as the problem
     `events_lost`. Without `look` the objects that events could not tell whole are left in their queue. With `stop` set
@@ -108,6 +110,8 @@ def _read(engine: Engine, name: str, api: StripeApi, stop: threading.Event) -> C
                 if stop.is_set():
                     return caught
             _move(engine, name, caught, min(end or head.at, head.at - LAG), place)
+    if known and not caught.gap and not read_unannounced(engine, name, api, known, stop):
+        return caught
     _move(engine, name, caught, head.at - LAG, place)
     with engine.begin() as db:
         accounts.note(db, name, caught_up_at=datetime.now(UTC))

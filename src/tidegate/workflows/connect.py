@@ -10,7 +10,15 @@ from sqlalchemy import Connection, Engine, text
 
 from tidegate.connections import accounts, permissions, problems, runs
 from tidegate.connections.accounts import Account, Credentials
-from tidegate.errors import ImportRunning, StripeEndpointMissing, StripeKeyInvalid, StripeKeyRefused, UsageError
+from tidegate.errors import (
+    ImportRunning,
+    StripeAccountHidden,
+    StripeEndpointMissing,
+    StripeKeyInvalid,
+    StripeKeyRefused,
+    StripePermissionMissing,
+    UsageError,
+)
 from tidegate.mirror import forgotten
 from tidegate.mirror.tables import STRIPE_TABLES
 from tidegate.outbound import forgetting
@@ -105,8 +113,8 @@ def connect(engine: Engine, vault: Vault, request: ConnectRequest, open_api: Ope
     """Asks Stripe whose key it is and stores the connection; an existing name gets the new credentials, and keeps the
     rates and the API base that are not given.
 
-    Raises UsageError for what is no secret key, StripeKeyRefused, StripeUnreachable, StripeModeWrong, and OtherAccount
-    when the name belongs to another account.
+    Raises UsageError for what is no secret key, StripeKeyRefused, StripeAccountHidden, StripeUnreachable,
+    StripeModeWrong, and OtherAccount when the name belongs to another account.
     """
     livemode = _checked(request)
     request = _at_its_base(engine, request)
@@ -182,8 +190,8 @@ def _mode(key: str) -> bool:
 
 
 def _ask_whose(key: str, base: str, open_api: OpenApi) -> _AccountBody:
-    """The account of a key. Raises StripeKeyRefused, UsageError when what answers at the base is not Stripe's API,
-    StripeModeWrong when it is of the other mode.
+    """The account of a key. Raises StripeKeyRefused, StripeAccountHidden, UsageError when what answers at the base is
+    not Stripe's API, StripeModeWrong when it is of the other mode.
     """
     try:
         with open_api(key.strip(), base or None) as api:
@@ -193,6 +201,8 @@ def _ask_whose(key: str, base: str, open_api: OpenApi) -> _AccountBody:
         return found
     except StripeKeyInvalid as error:
         raise StripeKeyRefused(**error.facts) from error
+    except StripePermissionMissing as error:
+        raise StripeAccountHidden(**error.facts) from error
     except (msgspec.DecodeError, StripeEndpointMissing) as error:
         said = "it has no /v1/account" if isinstance(error, StripeEndpointMissing) else f"{error}"
         told = f"What answers at {base or 'Stripe'} is not Stripe's API: {said}."

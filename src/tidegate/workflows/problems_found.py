@@ -14,6 +14,8 @@ from tidegate.workflows.capacity import DISK_LOW, free_bytes, workers_alive
 
 BEHIND = timedelta(minutes=15)
 QUEUE_OLD_SECONDS = 300
+REASONS = 3
+"""How many that could not be compared each say why."""
 UNATTENDED_SECONDS = 60
 """Due for so long with no worker alive: none is just being started."""
 QUIET, DELIVERED = timedelta(hours=1), timedelta(minutes=10)
@@ -196,14 +198,19 @@ where i.connection = :connection and i.source = 'events' and i.created > :after 
 
 
 def _of_audits(db: Connection, connection: str) -> list[Found]:
-    """What the newest audit of each resource found different; what could not be compared is named with its reason."""
+    """What the newest audit of each resource found different; what could not be compared is named with its reason,
+    of many with the first one's.
+    """
     wrong = [one for one in last_verdicts(db, connection) if one["verdict"] != "equal"]
     if not wrong:
         return []
     different = [one["resource"] for one in wrong if one["verdict"] == "different"]
-    refused = [f"{one['resource']} ({one['error']})" for one in wrong if one["verdict"] == "not_compared"]
+    refused = [one for one in wrong if one["verdict"] == "not_compared"]
+    explained = len(refused) if len(refused) <= REASONS else 1
+    named = [f"{one['resource']} ({one['error']})" for one in refused[:explained]]
+    named += [one["resource"] for one in refused[explained:]]
     details = [
-        f"{what}: {', '.join(names)}." for what, names in (("Different", different), ("Not compared", refused)) if names
+        f"{what}: {', '.join(names)}." for what, names in (("Different", different), ("Not compared", named)) if names
     ]
     return [Found("audit_failed", min(one["at"] for one in wrong), " ".join(details))]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from tidegate.api.committer import BATCH, Committer, Outcome
 from tidegate.errors import EventRefused, InboxBusy
@@ -107,6 +108,18 @@ def test_a_failed_batch_is_told_and_the_next_one_is_stored() -> None:
         return await committer.offer(entry(1))
 
     assert run(shelf, use) is True
+
+
+def test_batches_that_fail_alike_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    shelf = open_shelf(fails=[OperationalError("", {}, Exception("connection refused")) for _ in range(30)])
+
+    async def use(committer: Committer) -> None:
+        for n in range(30):
+            with pytest.raises(InboxBusy):
+                await committer.offer(entry(n))
+
+    run(shelf, use, pause=0.0)
+    assert [one.message for one in caplog.records] == ["could not store 1 webhook events: connection refused"]
 
 
 @pytest.mark.parametrize("bounds", [{"most_waiting": 2}, {"most_bytes": 20}])

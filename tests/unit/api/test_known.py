@@ -59,3 +59,26 @@ def test_unknown_and_unreadable_connections_raise() -> None:
 
 def test_secrets_are_not_printed() -> None:
     assert "whsec" not in repr(one())
+
+
+def test_a_reading_that_fails_has_failed_for_all_who_ask_within_a_second() -> None:
+    now, readings = 100.0, 0
+
+    def read() -> dict[str, Known]:
+        nonlocal readings
+        readings += 1
+        if readings == 1:
+            raise OSError("the database is away")
+        return one()
+
+    known = KnownConnections(read, lambda: now)
+
+    async def use() -> None:
+        nonlocal now
+        told = await asyncio.gather(*(known.get("live") for _ in range(50)), return_exceptions=True)
+        assert {str(each) for each in told} == {"the database is away"}
+        assert readings == 1
+        now += FRESH
+        assert (await known.get("live")).account == "acct_1"
+
+    asyncio.run(use())

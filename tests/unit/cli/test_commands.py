@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from tidegate.cli import app
 from tidegate.cli.connect import secret_of
 from tidegate.cli.import_ import COUNTS, _ending, print_summary
-from tidegate.cli.status import exit_code
+from tidegate.cli.status import _print_problems, exit_code
 from tidegate.errors import UsageError
 
 KEY = "sk_test_0123456789abcdef"
@@ -93,3 +93,20 @@ def test_a_summary_leaves_out_what_is_zero_everywhere_and_fits_a_terminal(capsys
     assert out.split("\n")[0].split() == ["resource", "read", "stored", "unchanged", "deleted"]
     assert "subscription_items: read and stored with their parents." in out
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_permissions_that_lack_are_one_problem_to_read(capsys: pytest.CaptureFixture[str]) -> None:
+    problem: dict[str, Any] = {"since": "2026-09-01T12:30:00Z", "remedy": "Allow it."}
+    found = [
+        problem | {"code": "permission_missing", "subject": "GET /v1/charges", "detail": "It may not read charges."},
+        problem | {"code": "behind", "subject": "", "detail": "An hour."},
+        problem | {"code": "permission_missing", "subject": "GET /v1/quotes", "detail": "It may not read quotes."},
+    ]
+    _print_problems(found)
+    assert capsys.readouterr().out.splitlines() == [
+        "PROBLEM permission_missing GET /v1/charges since 2026-09-01 12:30 UTC: It may not read charges.",
+        "        Nor may it read GET /v1/quotes.",
+        "        Allow it.",
+        "PROBLEM behind since 2026-09-01 12:30 UTC: An hour.",
+        "        Allow it.",
+    ]

@@ -157,3 +157,21 @@ def test_the_help_is_light() -> None:
     code = f"import sys, tidegate.cli; print([one for one in {HEAVY!r} if one in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("place", ["tidegate.cli", "tidegate.cli.sync"])
+def test_ctrl_c_while_commands_are_loaded_shows_no_traceback(place: str) -> None:
+    code = f"""
+import builtins, signal
+load = builtins.__import__
+
+def interrupted(name, *rest):
+    if name == {place!r} or (name == "tidegate.cli" and {place!r} in [f"{{name}}.{{one}}" for one in rest[2] or ()]):
+        signal.raise_signal(signal.SIGINT)
+    return load(name, *rest)
+
+from tidegate.__main__ import main
+builtins.__import__ = interrupted
+main()"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

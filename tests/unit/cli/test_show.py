@@ -57,3 +57,24 @@ def test_a_table_in_a_pipe_cuts_nothing(capsys: pytest.CaptureFixture[str]) -> N
     assert "x" * 200 in printed
     assert "[bold]no markup[/]" in printed
     assert "1,000" in printed
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_few_reasons_are_told_in_full(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    show.reasons({f"list {n}": f"because {n}" for n in range(number)}, "NOT READ ")
+    assert capsys.readouterr().out.splitlines() == [f"NOT READ list {n}: because {n}" for n in range(number)]
+
+
+def test_of_many_that_say_the_same_the_first_and_the_names_of_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
+    show.reasons(
+        {f"list {n}": f"GET /v1/{n} may not be read ('rak_{n}'). Request id: req_{n}." for n in range(5)}
+        | {f"other {word}": f"It answers {word}." for word in ("late", "nothing", "nonsense", "twice")}
+    )
+    assert capsys.readouterr().out.splitlines() == [
+        "list 0: GET /v1/0 may not be read ('rak_0'). Request id: req_0.",
+        "list 1, list 2, list 3, list 4: likewise, and `--json` says it of each",
+        "other late: It answers late.",
+        "other nothing: It answers nothing.",
+        "other nonsense: It answers nonsense.",
+        "other twice: It answers twice.",
+    ]

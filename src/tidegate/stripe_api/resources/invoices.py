@@ -120,6 +120,7 @@ INVOICE_PAYMENTS = Resource(
     path="/v1/invoice_payments",
     permission="rak_invoice_read",
     owned_by="invoice",
+    unannounced=True,  # there is invoice_payment.paid only (docs.stripe.com/api/events/types)
     columns=(
         Column("invoice", refers_to="invoices", indexed=True),
         Column("status"),

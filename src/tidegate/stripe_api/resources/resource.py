@@ -71,6 +71,7 @@ class Resource:
     versions        every distinct version is kept (the revenue history is made of them)
     shared          fields whose change is one to all customers that name the object, which is theirs in common
     refetch         events carry less than lists expand, so every event queues a fetch
+    unannounced     objects come to be without an event, so whoever catches up reads the newest of the list, too
     reading         raise it when the shape reads stored JSON differently: the columns are then filled anew
     """
 
@@ -97,6 +98,7 @@ class Resource:
     versions: bool = False
     shared: tuple[str, ...] = ()
     refetch: bool = False
+    unannounced: bool = False
     reading: int = 1
 
     @property
