@@ -47,7 +47,7 @@ contact_lifecycle = Table(
     Column("void_invoices", Integer, nullable=False, server_default="0"),
     Column("uncollectible_invoices", Integer, nullable=False, server_default="0"),
     Column("latest_invoice_status", Text),
-    Column("card_expires_at", Time, comment="of the cards that are charged the first to expire"),
+    Column("card_expires_at", Time, comment="the first of the charged, without a backup before"),
     Column("has_backup", Boolean, comment="another way to pay outlasts it"),
     Column("cancellation_reason", Text),
     Column("usage_share", Numeric, comment="of the limit of the fullest metered feature"),
@@ -191,7 +191,7 @@ alert_route = Table(
     Column("digest", Text, nullable=False, server_default="", comment="daily or weekly; empty: none"),
     Column("digest_since", Time, comment="when digests were asked for"),
     Column("hour", Integer, nullable=False, server_default="8", comment="of all digests, in the time zone"),
-    Column("time_zone", Text, nullable=False, server_default="UTC"),
+    Column("time_zone", Text, nullable=False, server_default="", comment="empty: that of the connection"),
     Column("managed_by", Text, nullable=False, server_default="", comment="file: tidegate.yaml"),
 )
 

@@ -60,7 +60,7 @@ comment on column tidegate.contact_lifecycle.failing_invoice is 'the oldest that
 comment on column tidegate.contact_lifecycle.failed_attempts is 'to pay open invoices';
 comment on column tidegate.contact_lifecycle.past_due_since is 'the oldest debt''s';
 comment on column tidegate.contact_lifecycle.due_dates is 'of open invoices';
-comment on column tidegate.contact_lifecycle.card_expires_at is 'of the cards that are charged the first to expire';
+comment on column tidegate.contact_lifecycle.card_expires_at is 'the first of the charged, without a backup before';
 comment on column tidegate.contact_lifecycle.has_backup is 'another way to pay outlasts it';
 comment on column tidegate.contact_lifecycle.usage_share is 'of the limit of the fullest metered feature';
 comment on column tidegate.contact_lifecycle.health is '0 to 100; null: unknown';
@@ -277,7 +277,7 @@ create table tidegate.alert_route (
     digest text default '' not null,
     digest_since timestamptz,
     hour integer default '8' not null,
-    time_zone text default 'UTC' not null,
+    time_zone text default '' not null,
     managed_by text default '' not null,
     primary key (alone)
 );
@@ -286,6 +286,7 @@ comment on column tidegate.alert_route.destination is 'of what no owner is sent;
 comment on column tidegate.alert_route.digest is 'daily or weekly; empty: none';
 comment on column tidegate.alert_route.digest_since is 'when digests were asked for';
 comment on column tidegate.alert_route.hour is 'of all digests, in the time zone';
+comment on column tidegate.alert_route.time_zone is 'empty: that of the connection';
 comment on column tidegate.alert_route.managed_by is 'file: tidegate.yaml';
 
 create table tidegate.digests (
