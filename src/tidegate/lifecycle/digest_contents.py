@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, text
 
@@ -22,14 +23,16 @@ TITLES = {"opened": "Opened", "resolved": "Resolved", "still_open": "Still open"
 
 
 def gathered(
-    db: Connection, owner: str, livemode: bool, since: datetime, until: datetime, every: Every
+    db: Connection, owner: str, livemode: bool, since: datetime, until: datetime, every: Every, zone: ZoneInfo
 ) -> dict[str, Any]:
     """The contents of a period, by numbers: {opened, resolved, still_open: {count, alerts}, renewals: {count, mrr,
     contacts}, movements: [{kind, currency, contacts, amount}], tasks: {count, tasks}, mode, days}. Amounts are in minor
-    units. `owner` empty: of everybody, with the alerts of the hub itself.
+    units. `owner` empty: of everybody, with the alerts of the hub itself. Days are those of `zone`; that of a renewal
+    is its connection's, as in revenue.
     """
     values = {"owner": owner or None, "livemode": livemode, "since": since, "until": until, "most": MOST}
-    ahead = values | {"ahead": until + AHEAD[every], "due": (until + LENGTH[every]).date()}
+    due = (until + LENGTH[every]).astimezone(zone).date()
+    ahead = values | {"ahead": until + AHEAD[every], "due": due, "zone": zone.key}
     found: dict[str, Any] = {name: {"count": 0, "alerts": []} for name in SECTIONS}
     for row in db.execute(_ALERTS, values):
         found[row.section] = {"count": row.count, "alerts": row.alerts}
@@ -94,8 +97,7 @@ def _alert(one: Mapping[str, Any]) -> str:
 
 
 def _renewal(one: Mapping[str, Any]) -> str:
-    day = one["renews_at"][:10]
-    return f"{day} {one['name'] or one['ref']}: {_amounts(one['mrr']) or 'nothing'} a month"
+    return f"{one['day']} {one['name'] or one['ref']}: {_amounts(one['mrr']) or 'nothing'} a month"
 
 
 def _task(one: Mapping[str, Any]) -> str:
@@ -151,13 +153,17 @@ from placed group by section""")
 
 _RENEWALS = text(f"""
 with renewing as (
-  select c.key, f.renews_at, f.mrr from tidegate.contacts c join tidegate.contact_facts f on f.contact = c.key
+  select c.key, f.renews_at, f.mrr, cast(f.renews_at at time zone coalesce((
+      select nullif(g.time_zone, '') from tidegate.links k
+      join tidegate.ledgers g on g.connection = k.connection and g.adopted_at is not null and g.retired_at is null
+      where k.contact = c.key order by k.connection limit 1), :zone) as date) as day
+  from tidegate.contacts c join tidegate.contact_facts f on f.contact = c.key
   where {_WHOSE} and f.renews_at > :until and f.renews_at <= :ahead)
 select (select count(*) from renewing) as count,
   (select coalesce(jsonb_object_agg(currency, amount), '{{}}') from (
     select m.key as currency, sum(m.value::numeric) as amount from renewing r, jsonb_each_text(r.mrr) m group by 1) s)
     as mrr,
-  (select coalesce(jsonb_agg(jsonb_build_object('contact', key, 'mrr', mrr, 'renews_at',
+  (select coalesce(jsonb_agg(jsonb_build_object('contact', key, 'mrr', mrr, 'day', day, 'renews_at',
       to_char(renews_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24\\:MI\\:SS"Z"')) order by renews_at, key), '[]')
     from (select * from renewing order by renews_at, key limit :most) n) as contacts""")
 

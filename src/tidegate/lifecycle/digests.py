@@ -51,12 +51,12 @@ class Recipient:
 def recipients(db: Connection) -> list[Recipient]:
     """Those that asked for digests and have a destination, which an owner may have of the default route."""
     route = routes.load(db)
-    return [
-        Recipient(
-            row.key, row.digest, row.destination, row.digest_since, route.hour, route.zone, _livemode(db, row.livemode)
-        )
-        for row in db.execute(_RECIPIENTS)
-    ]
+    found: list[Recipient] = []
+    for row in db.execute(_RECIPIENTS).all():
+        livemode = _livemode(db, row.livemode)
+        zone = routes.zone(db, route, livemode=livemode)
+        found.append(Recipient(row.key, row.digest, row.destination, row.digest_since, route.hour, zone, livemode))
+    return found
 
 
 def make_due(db: Connection, as_of: datetime) -> int:
@@ -73,7 +73,7 @@ def _make(db: Connection, one: Recipient, as_of: datetime) -> bool:
     since = _since(db, one, period)
     if since >= period.until:
         return False
-    data = digest_contents.gathered(db, one.key, one.livemode, since, period.until, one.every)
+    data = digest_contents.gathered(db, one.key, one.livemode, since, period.until, one.every, one.zone)
     values: dict[str, Any] = {
         "recipient": one.key, "period": period.name, "since": since, "until": period.until,
         "destination": one.destination, "data": json.dumps(data, default=str),
@@ -89,12 +89,13 @@ def preview(db: Connection, key: str, every: Every, as_of: datetime) -> dict[str
     route = routes.load(db)
     asked = next((one for one in recipients(db) if one.key == key), None)
     livemode = asked.livemode if asked else _livemode(db, None)
-    one = Recipient(key, every, asked.destination if asked else "", as_of, route.hour, route.zone, livemode)
-    last = digest_periods.last(every, as_of, route.hour, route.zone)
+    zone = routes.zone(db, route, livemode=livemode)
+    one = Recipient(key, every, asked.destination if asked else "", as_of, route.hour, zone, livemode)
+    last = digest_periods.last(every, as_of, route.hour, zone)
     since = max(last.until, _since(db, one, Period("", as_of)))
     since = last.until if since >= as_of else since
-    period = digest_periods.following(every, as_of, route.hour, route.zone).name
-    data = digest_contents.gathered(db, key, livemode, since, as_of, every)
+    period = digest_periods.following(every, as_of, route.hour, zone).name
+    data = digest_contents.gathered(db, key, livemode, since, as_of, every, zone)
     head = {"recipient": key, "period": period, "since": since, "until": as_of, "destination": one.destination}
     return digest_contents.filled(db, head, data)
 
