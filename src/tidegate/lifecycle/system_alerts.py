@@ -3,6 +3,7 @@ default route.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -93,6 +94,14 @@ def lock(db: Connection) -> None:
 def standing(db: Connection) -> list[dict[str, Any]]:
     """Those that stand, the oldest first: {id, rule, subject, state, opened_at, reasons, routed_to}."""
     return [dict(row) for row in db.execute(_SHOWN).mappings()]
+
+
+def forget(db: Connection, words: Sequence[str]) -> Counter[str]:
+    """Erases what is said of the hub, in alerts and in what was told of them, wherever one of these `words` (lower
+    case) stands in it: it quotes what destinations and Stripe answered. Returns how many rows changed, by table.
+    """
+    values = {"words": list(words)}
+    return Counter({table: db.execute(statement, values).rowcount for table, statement in _FORGET.items()})
 
 
 def _together(facts: Iterable[Fact]) -> dict[tuple[str, str], Fact]:
@@ -188,3 +197,15 @@ returning id, rule, subject, routed_to""")
 _WATCHED = text("""
 insert into tidegate.lifecycle_state (watched_at) values (:as_of)
 on conflict (alone) do update set watched_at = excluded.watched_at""")
+
+_NAMES_THEM = """exists (
+  select from unnest(cast(:words as text[])) word where position(word in lower(cast({of} as text))) > 0)"""
+
+_FORGET = {
+    "tidegate.alerts": text(f"""
+update tidegate.alerts set reasons = '["It names somebody who was forgotten since."]'
+where contact is null and {_NAMES_THEM.format(of="reasons")}"""),
+    "tidegate.outbox": text(f"""
+update tidegate.outbox set data = data - cast('{{reasons,text}}' as text[]) || '{{"redacted": true}}'
+where type like 'system_alert.%' and {_NAMES_THEM.format(of="data")}"""),
+}

@@ -2,6 +2,8 @@
 no billing event.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
@@ -56,6 +58,15 @@ def excluded(engine: Engine, account: Account) -> list[dict[str, Any]]:
         return [dict(row) for row in db.execute(_EVERY, {"connection": account.name}).mappings()]
 
 
+def forget_reasons(db: Connection, connection: str, customers: Sequence[str]) -> Counter[str]:
+    """Erases why these customers (Stripe ids) are or were left out, which they stay; returns how many rows changed, by
+    table. In the caller's transaction.
+    """
+    exclusions = db.execute(_FORGET, {"connection": connection, "customers": list(customers)}).rowcount
+    changes = journal.forget_reasons(db, connection, customers)
+    return Counter({"tidegate.exclusions": exclusions, "tidegate.catalog_changes": changes})
+
+
 def _derive(db: Connection, connection: str, customer: str, sign: int) -> dict[str, int]:
     """`sign`: its spans count from now on (1), no longer (-1), or as before (0)."""
     ledger = editions.begin(db, connection)
@@ -77,6 +88,10 @@ on conflict (connection, customer) do update set reason = excluded.reason, by = 
 returning xmax = 0""")
 
 _INCLUDE = text("delete from tidegate.exclusions where connection = :connection and customer = :customer")
+
+_FORGET = text("""
+update tidegate.exclusions set reason = ''
+where connection = :connection and customer = any(cast(:customers as text[])) and reason <> ''""")
 
 _EVERY = text("""
 select customer, reason, by, at from tidegate.exclusions where connection = :connection order by at, customer""")

@@ -30,8 +30,8 @@ single debits, with their idempotency keys; what is used in all stays counted, a
 stays. Of the outbox stays what a destination still waits for; dead letters go with it. Of movements go those that a
 recomputation superseded, and whole ledgers that are older than the last `LEDGERS`. Of what was sent to Stripe stays
 what has no known outcome, and with the requests go the plans of syncs that were looked at; but usage that was told
-stays as long as Stripe would take it again: 35 days. Of the lifecycle go stays in stages and segments that ended, scores
-of health with a newer one, changes of entitlements, and alerts that are over; what is open or holds now stays.
+stays as long as Stripe would take it again: 35 days. Of the lifecycle go stays in stages and segments that ended,
+scores of health with a newer one, changes of entitlements, and alerts that are over; what is open or holds now stays.
 """
 
 LEDGERS = 3
