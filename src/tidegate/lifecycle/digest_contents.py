@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, text
 
+from tidegate.delivery.hidden import Hidden
 from tidegate.lifecycle import system_alerts
 from tidegate.lifecycle.alert_rules import rules_of
 from tidegate.lifecycle.digest_periods import LENGTH, Every
@@ -46,18 +47,26 @@ def gathered(
     return found | {"mode": "live" if livemode else "test", "days": AHEAD[every].days}
 
 
-def filled(db: Connection, head: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    """The contents with who everybody is, and a `title` and a `text` for people."""
+def filled(db: Connection, head: Mapping[str, Any], data: Mapping[str, Any], hidden: Hidden) -> dict[str, Any]:
+    """The contents with who everybody is, and a `title` and a `text` for people; names, reasons and MRR of contacts
+    are left out where they are `hidden`.
+    """
     alerts = {row["id"]: dict(row) for row in db.execute(_NAMED_ALERTS, {"ids": _ids(data)}).mappings()}
     contacts = [one["contact"] for one in data["renewals"]["contacts"]]
     people = {row.key: dict(row._mapping) for row in db.execute(_PEOPLE, {"keys": contacts})}  # pyright: ignore[reportPrivateUsage]
     tasks = {row["id"]: dict(row) for row in db.execute(_NAMED_TASKS, {"ids": data["tasks"]["tasks"]}).mappings()}
+    for named in (*alerts.values(), *people.values(), *tasks.values()):
+        named["name"] = "" if hidden.holds("name") else named["name"]
+    for alert in alerts.values():
+        alert["owner"] = "" if hidden.holds("owner") else alert["owner"]
+        alert["reasons"] = hidden.reasons(alert["reasons"])
     told: dict[str, Any] = dict(head) | {"mode": data["mode"], "days": data["days"], "movements": data["movements"]}
     for name in SECTIONS:
         those = [alerts[number] for number in data[name]["alerts"] if number in alerts]
         told[name] = {"count": data[name]["count"], "alerts": those}
-    renewing = [one | _who(people.get(one["contact"])) for one in data["renewals"]["contacts"]]
-    told["renewals"] = data["renewals"] | {"contacts": renewing}
+    unsaid: dict[str, Any] = {"mrr": {}} if hidden.holds("mrr") else {}
+    renewing = [one | _who(people.get(one["contact"])) | unsaid for one in data["renewals"]["contacts"]]
+    told["renewals"] = data["renewals"] | {"contacts": renewing} | unsaid
     due = [tasks[number] for number in data["tasks"]["tasks"] if number in tasks]
     told["tasks"] = {"count": data["tasks"]["count"], "tasks": due}
     return told | {"title": _title(told), "text": written(told)}
@@ -97,7 +106,8 @@ def _alert(one: Mapping[str, Any]) -> str:
 
 
 def _renewal(one: Mapping[str, Any]) -> str:
-    return f"{one['day']} {one['name'] or one['ref']}: {_amounts(one['mrr']) or 'nothing'} a month"
+    worth = _amounts(one["mrr"])
+    return f"{one['day']} {one['name'] or one['ref']}{f': {worth} a month' if worth else ''}"
 
 
 def _task(one: Mapping[str, Any]) -> str:

@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, text
 
+from tidegate.delivery import suppressed_properties
+from tidegate.delivery.hidden import Hidden
 from tidegate.delivery.outbox import Told, tell
 from tidegate.lifecycle import digest_contents, digest_periods, routes
 from tidegate.lifecycle.digest_periods import LENGTH, Every, Period
@@ -97,16 +99,18 @@ def preview(db: Connection, key: str, every: Every, as_of: datetime) -> dict[str
     period = digest_periods.following(every, as_of, route.hour, zone).name
     data = digest_contents.gathered(db, key, livemode, since, as_of, every, zone)
     head = {"recipient": key, "period": period, "since": since, "until": as_of, "destination": one.destination}
-    return digest_contents.filled(db, head, data)
+    return digest_contents.filled(db, head, data, suppressed_properties.hidden(db))
 
 
-def of_message(db: Connection, told: dict[str, Any]) -> dict[str, Any]:
-    """What is sent of a digest that was told: with names as they are now, as fields and as text."""
+def of_message(db: Connection, told: dict[str, Any], hidden: Hidden) -> dict[str, Any]:
+    """What is sent of a digest that was told: with names as they are now, without what is `hidden`, as fields and as
+    text.
+    """
     row = db.execute(_ONE, told).mappings().one_or_none()
     if row is None:
         return told
     head = {name: row[name] for name in ("recipient", "period", "since", "until", "destination")}
-    return digest_contents.filled(db, head, row["data"])
+    return digest_contents.filled(db, head, row["data"], hidden)
 
 
 def last_of(db: Connection, key: str) -> datetime | None:
