@@ -54,16 +54,23 @@ class Kept:
     woken: int = 0
 
 
-def keep(db: Connection, rules: Sequence[AlertRule], as_of: datetime, untold: Collection[int] = ()) -> Kept:
+def keep(
+    db: Connection,
+    rules: Sequence[AlertRule],
+    as_of: datetime,
+    untold: Collection[int] = (),
+    by_rules: Collection[int] = (),
+) -> Kept:
     """Opens and resolves alerts of all contacts; each is told where it is routed (`routes`), in this transaction.
-    `untold`: contacts (internal keys) that came only now, or were imported, with a past that nobody is told of.
+    `untold`: contacts (internal keys) that came only now, or were imported, with a past that nobody is told of;
+    `by_rules`: those of them whom other rules of their worth changed.
 
     What was resolved by an import or by other rules opens again when it is so again; what the facts resolved is over.
     """
     kept = Kept(woken=wake(db, as_of))
     for rule in rules:
         kept.opened += _open(db, rule, as_of, untold) if rule.enabled else 0
-        kept.resolved += _resolve(db, rule, as_of, untold)
+        kept.resolved += _resolve(db, rule, as_of, untold, by_rules)
     return kept
 
 
@@ -133,7 +140,9 @@ def _open_some(
     )
 
 
-def _resolve(db: Connection, rule: AlertRule, as_of: datetime, untold: Collection[int]) -> int:
+def _resolve(
+    db: Connection, rule: AlertRule, as_of: datetime, untold: Collection[int], by_rules: Collection[int]
+) -> int:
     """What the facts do not say any more, or say of another occurrence. Whoever was told that it opened is told that it
     is over, whatever it is over by.
     """
@@ -142,13 +151,19 @@ def _resolve(db: Connection, rule: AlertRule, as_of: datetime, untold: Collectio
     rows = db.execute(
         text(f"""
 update tidegate.alerts a set state = 'resolved', changed_at = :as_of, changed_by = '', snoozed_until = null,
-  resolved_because = case when :everybody then 'rules' when a.contact = any(cast(:untold as bigint[])) then 'begin'
-    else 'facts' end
+  resolved_because = case when :everybody or a.contact = any(cast(:by_rules as bigint[])) then 'rules'
+    when a.contact = any(cast(:untold as bigint[])) then 'begin' else 'facts' end
 where a.rule = :rule and a.state not in ('dismissed', 'resolved') and not exists (
   select {CONTACTS} and c.key = a.contact and {made.sql} and coalesce({rule.occurrence}, '') = a.occurrence)
 returning a.id, a.contact, a.occurrence, a.routed_to, a.history"""),
         made.values
-        | {"rule": rule.key, "as_of": as_of, "everybody": everybody, "untold": [] if everybody else sorted(untold)},
+        | {
+            "rule": rule.key,
+            "as_of": as_of,
+            "everybody": everybody,
+            "untold": [] if everybody else sorted(untold),
+            "by_rules": sorted(by_rules),
+        },
     ).all()
     tell(
         db,

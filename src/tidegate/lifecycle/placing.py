@@ -1,7 +1,7 @@
 """Puts every contact into its stage and segments: one statement finds whose are others now; each has its reason."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from tidegate.lifecycle.rules import Rule, read
 from tidegate.store.planning import BY_INDEX, planned
 
 Because = Literal["facts", "rules", "begin"]
+NOBODY: Mapping[int, Because] = {}
 """Why somebody moves: the contact changed, the rules did, or it is placed for the first time, or by an import."""
 BATCH = 2_000
 """Contacts whose reasons are asked for at once."""
@@ -121,9 +122,11 @@ def begun(db: Connection) -> bool:
     return bool(db.scalar(text("select exists (select from tidegate.contact_lifecycle where stage is not null)")))
 
 
-def place(db: Connection, rules: Rules, as_of: datetime, untold: Collection[int] = ()) -> tuple[int, set[int]]:
+def place(
+    db: Connection, rules: Rules, as_of: datetime, untold: Mapping[int, Because] = NOBODY
+) -> tuple[int, set[int]]:
     """Brings everybody to where it belongs, because of the facts; returns how many moved, and whom of them (internal
-    keys) nobody had placed before. `untold`: those whom an import moves.
+    keys) nobody had placed before. `untold`: those whom an import or other rules of what they are worth move.
     """
     moved, new, after = 0, set[int](), 0
     while found := moves(db, rules, as_of, after=after, limit=CHUNK):
@@ -142,10 +145,10 @@ def carry_out(
     found: Sequence[Move],
     as_of: datetime,
     because: Because,
-    untold: Collection[int] = (),
+    untold: Mapping[int, Because] = NOBODY,
 ) -> None:
     """Writes the moves: stage and segments, what was before into history, and why; told to the outbox where facts and
-    not rules moved somebody who had a place before. `untold`: those (internal keys) whom an import moves.
+    not rules moved somebody who had a place before. `untold`: those (internal keys) whom something else moves, by what.
     """
     with planned(db, BY_INDEX):
         for at in range(0, len(found), BATCH):
@@ -153,7 +156,7 @@ def carry_out(
 
 
 def _carry_out(
-    db: Connection, rules: Rules, some: Sequence[Move], as_of: datetime, because: Because, untold: Collection[int]
+    db: Connection, rules: Rules, some: Sequence[Move], as_of: datetime, because: Because, untold: Mapping[int, Because]
 ) -> None:
     why = _reasons(db, rules, some, as_of)
     entered = [(one, kind, key) for one in some for kind, key in one.entered]
@@ -173,8 +176,10 @@ def _carry_out(
         tell(db, [told for one in some if _cause(one, because, untold) == "facts" for told in _told(one, why)])
 
 
-def _cause(one: Move, because: Because, untold: Collection[int]) -> Because:
-    return "begin" if not one.before or (because == "facts" and one.contact in untold) else because
+def _cause(one: Move, because: Because, untold: Mapping[int, Because]) -> Because:
+    if not one.before:
+        return "begin"
+    return untold.get(one.contact, because) if because == "facts" else because
 
 
 def _columns(moved: Sequence[tuple[Move, str, str]]) -> dict[str, list[Any]]:

@@ -59,7 +59,9 @@ contact_lifecycle = Table(
     Column("stage", Text),
     Column("segments", ARRAY(Text), nullable=False, server_default=text("'{}'"), comment="sorted"),
     Column("history", Boolean, nullable=False, server_default=text("false"),
-           comment="facts that a first import brought wait to be looked at"),
+           comment="facts of which nobody is told wait to be looked at"),
+    Column("by_rules", Boolean, nullable=False, server_default=text("false"),
+           comment="such as another policy of the ledger says, and no import"),
     Column("untold_at", Time, comment="when such facts were looked at: nobody is told what it became then"),
     Column("updated_at", Time, nullable=False, server_default=func.clock_timestamp()),
     Index("contact_lifecycle_history", "contact", postgresql_where=text("history")),
@@ -70,7 +72,20 @@ lifecycle_due = Table(
     metadata,
     Column("contact", BigInteger, primary_key=True, autoincrement=False, comment="whose facts may be others now"),
     Column("since", Time, nullable=False, server_default=func.clock_timestamp()),
-    Column("history", Boolean, nullable=False, server_default=text("false"), comment="all that it waits for is"),
+    Column(
+        "history",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="nobody is told of anything that it waits for",
+    ),
+    Column(
+        "by_rules",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="all of that came by other rules, nothing by an import",
+    ),
 )
 
 lifecycle_state = Table(

@@ -43,6 +43,7 @@ create table tidegate.contact_lifecycle (
     stage text,
     segments text[] default '{}' not null,
     history boolean default false not null,
+    by_rules boolean default false not null,
     untold_at timestamptz,
     updated_at timestamptz default clock_timestamp() not null,
     primary key (contact)
@@ -68,7 +69,8 @@ comment on column tidegate.contact_lifecycle.health_coverage is 'the weight of t
 comment on column tidegate.contact_lifecycle.health_parts is 'score by component';
 comment on column tidegate.contact_lifecycle.unhealthy_since is 'null: it is not';
 comment on column tidegate.contact_lifecycle.segments is 'sorted';
-comment on column tidegate.contact_lifecycle.history is 'facts that a first import brought wait to be looked at';
+comment on column tidegate.contact_lifecycle.history is 'facts of which nobody is told wait to be looked at';
+comment on column tidegate.contact_lifecycle.by_rules is 'such as another policy of the ledger says, and no import';
 comment on column tidegate.contact_lifecycle.untold_at is
     'when such facts were looked at: nobody is told what it became then';
 
@@ -76,10 +78,12 @@ create table tidegate.lifecycle_due (
     contact bigint not null,
     since timestamptz default clock_timestamp() not null,
     history boolean default false not null,
+    by_rules boolean default false not null,
     primary key (contact)
 );
 comment on column tidegate.lifecycle_due.contact is 'whose facts may be others now';
-comment on column tidegate.lifecycle_due.history is 'all that it waits for is';
+comment on column tidegate.lifecycle_due.history is 'nobody is told of anything that it waits for';
+comment on column tidegate.lifecycle_due.by_rules is 'all of that came by other rules, nothing by an import';
 
 create table tidegate.lifecycle_state (
     alone boolean default true not null,
