@@ -94,6 +94,21 @@ def test_another_policy_moves_contacts_and_nobody_is_told(watched: Books) -> Non
     ], "and then something happened"  # fmt: skip
 
 
+def test_a_customer_that_is_left_out_moves_its_contact_and_nobody_is_told(watched: Books) -> None:
+    books, [payer] = watched, watched.who("ada")
+    books.pays(payer, 1000)
+    books.refresh()
+    heard(books)
+    segments = "select segments from tidegate.contact_lifecycle"
+    assert books.shop.rows(segments) == [(["starter"],)]
+    exclusions.exclude(books.shop.engine, books.shop.account, payer, "staff", "me")
+    assert heard(books) == []
+    assert books.shop.rows(segments) == [([],)]
+    exclusions.include(books.shop.engine, books.shop.account, payer, "me")
+    assert heard(books) == []
+    assert books.shop.rows(segments) == [(["starter"],)]
+
+
 def test_what_happened_before_another_policy_is_told_first(watched: Books) -> None:
     books, [trier] = watched, watched.who("bob")
     books.pays(trier, 500, status="trialing", trial_end=day("2100-01-01"))

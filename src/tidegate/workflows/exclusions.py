@@ -12,6 +12,7 @@ from tidegate.catalog import journal
 from tidegate.connections.accounts import Account
 from tidegate.contacts import linking
 from tidegate.errors import CustomerUnknown, ExclusionInvalid
+from tidegate.lifecycle import due
 from tidegate.revenue import editions, movements, price_days
 from tidegate.revenue.events import keep_events
 from tidegate.revenue.facts import keep_facts
@@ -73,7 +74,10 @@ def _derive(db: Connection, connection: str, customer: str, sign: int) -> dict[s
     if sign:
         price_days.add_customer(db, ledger, customer, sign)
     moved = movements.keep_movements(db, ledger, [customer])
-    keep_facts(db, list(db.scalars(_CONTACT, {"connection": connection, "customer": customer})))
+    contacts = list(db.scalars(_CONTACT, {"connection": connection, "customer": customer}))
+    keep_facts(db, contacts)
+    with due.by_other_rules(db):
+        due.note(db, contacts)
     events = keep_events(db, connection, [customer], int(db.execute(_NOW).scalar_one()))
     return {"movements": moved.added + moved.superseded, "events": sum(events)}
 
