@@ -71,6 +71,10 @@ class Settings(BaseSettings):
     """Days that movements of revenue are kept once a recomputation says otherwise."""
     retention_requests_days: int = Field(default=30, ge=1)
     """Days that requests of syncs stay, with what they changed; until then a run can be taken back."""
+    retention_lifecycle_days: int = Field(default=730, ge=100)
+    """Days that the past of contacts stays: stages and segments that they left, scores of health, alerts that are over,
+    changes of entitlements. What holds now, and open alerts, always do.
+    """
     log_level: str = Field(default="WARNING")
     """Level of the log on stderr: DEBUG, INFO, WARNING or ERROR."""
 
@@ -85,6 +89,7 @@ class Settings(BaseSettings):
             "outbox": self.retention_outbox_days,
             "movements": self.retention_movements_days,
             "requests": self.retention_requests_days,
+            "lifecycle": self.retention_lifecycle_days,
         }
 
     @property

@@ -14,6 +14,8 @@ from tests.support.shop import Shop, opened
 from tidegate.contacts import directory
 from tidegate.contacts.records import Record
 from tidegate.errors import ChangeUnknown, ContactInvalid, PreviewStale
+from tidegate.lifecycle import system_alerts
+from tidegate.lifecycle.system_alerts import Fact
 from tidegate.mirror.apply import apply
 from tidegate.mirror.arrivals import Lost
 from tidegate.stripe_api.resources import RESOURCES
@@ -22,6 +24,9 @@ from tidegate.workflows import contacts, contacts_edit, contacts_merge, contacts
 from tidegate.workflows import refresh as refreshing
 from tidegate.workflows.connect import purge
 from tidegate.workflows.contacts_forget import forget
+from tidegate.workflows.contacts_suppress import suppress
+from tidegate.workflows.exclusions import exclude, include
+from tidegate.workflows.lifecycle import now
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
@@ -232,6 +237,69 @@ def test_nothing_of_it_stays_with_contacts_that_had_the_customer_before(shop: Sh
     drop(shop, "acme")
     assert places(shop.engine, SECRET) == []
     assert shop.rows("select count(*) from tidegate.outbox where data ? 'redacted'") != [(0,)]
+
+
+def test_what_people_wrote_and_others_answered_of_it_is_erased(shop: Shop) -> None:
+    """Reasons are in a person's words, and an answer quotes what it is about."""
+    everything(shop)
+    shop.catalog()
+    ref, why = f"{SECRET.lower()}1@example.com", f"{SECRET} asked for it"
+    put(shop, "account", "other")
+    shop.has(customer("cus_2", email="bob@example.com"))
+    entitlements.give(shop.engine, False, ref, by="ada", reason=why, feature="calls", terms={"limit": 5})
+    entitlements.use(shop.engine, [entitlements.Use(False, ref, "calls", "consume", 1, "once")])
+    exclude(shop.engine, shop.account, "cus_1", why, "ada")
+    exclude(shop.engine, shop.account, "cus_2", "a test", "ada")
+    include(shop.engine, shop.account, "cus_1", "ada")
+    exclude(shop.engine, shop.account, "cus_1", why, "ada")
+    with shop.engine.begin() as db:
+        key, other = (directory.find(db, False, one).key for one in (ref, "other"))
+        suppress(db, False, ref, why, "ada")
+        suppress(db, False, "other", "they asked for it", "ada")
+        for statement in ANSWERED:
+            db.execute(text(statement), {"key": key, "other": other, "secret": f"no such person {SECRET} 1"})
+        system_alerts.keep(db, [Fact("dead_letters", "destination:ops", f"the last: {why} of {ref}", "")], now(db))
+    held = {
+        "tidegate.action_occurrences", "tidegate.alerts", "tidegate.catalog_changes", "tidegate.deliveries",
+        "tidegate.destinations", "tidegate.exclusions", "tidegate.meter_forwards", "tidegate.outbox",
+        "tidegate.overrides", "tidegate.suppressed_contacts",
+    }  # fmt: skip
+    assert held <= {*places(shop.engine, SECRET)}
+    tried = drop(shop, only_preview=True)
+    assert held - {"tidegate.alerts"} <= tried.rows.keys()
+    drop(shop, token=tried.token)
+    assert places(shop.engine, SECRET) == []
+    assert shop.rows("select contact, reason from tidegate.suppressed_contacts order by contact") == [
+        (key, ""), (other, "they asked for it"),
+    ]  # fmt: skip
+    assert shop.rows("select customer, reason from tidegate.exclusions order by 1") == [
+        ("cus_1", ""),
+        ("cus_2", "a test"),
+    ]
+    assert shop.rows("select why, what from tidegate.action_occurrences order by id") == [
+        ("", {"stage": "trial"}), ("cooldown", {"stage": "trial"}), ("odd", {"stage": "trial", "before": "x"}),
+    ]  # fmt: skip
+    assert shop.rows("select error from tidegate.deliveries order by id") == [("",), ("",), ("HTTP 500",)]
+
+
+ANSWERED = (
+    """
+insert into tidegate.destinations (key, kind, spec, error)
+values ('ops', 'webhook', '{}', :secret), ('calm', 'webhook', '{}', 'HTTP 500')""",
+    """
+insert into tidegate.deliveries (destination, outbox, contact, state, error)
+values ('ops', null, :key, 'delivered', 'HTTP 500: odd'), ('ops', null, :other, 'delivered', :secret),
+  ('ops', null, :other, 'delivered', 'HTTP 500')""",
+    """
+insert into tidegate.action_occurrences (action, contact, occurrence, at, decided_at, state, why, what, reasons)
+values ('hello', :key, 'entered:1', now(), now(), 'failed', :secret,
+    jsonb_build_object('stage', 'trial', 'before', cast(:secret as text)), '[]'),
+  ('hello', :key, 'entered:2', now(), now(), 'passed', 'cooldown', '{"stage": "trial"}', '["mrr is above 3"]'),
+  ('hello', :other, 'entered:3', now(), now(), 'failed', 'odd', '{"stage": "trial", "before": "x"}', '[]')""",
+    """
+insert into tidegate.meter_forwards (debit, contact, feature, event_name, value, state, error)
+values (900, :key, 'calls', 'calls', 1, 'failed', :secret)""",
+)
 
 
 def test_contacts_made_of_its_customers_and_left_since_are_erased_too(shop: Shop) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,13 +13,14 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 from aiosmtpd.controller import Controller
+from ruamel.yaml import YAML
 from standardwebhooks import Webhook
 from tests.support.builders import arrival
 from tests.support.builders import customer as a_customer
 from tests.support.post import SECRET, Post, opened
 from tests.support.receiver import Received, Receiver, Reply, receiving
 
-from tidegate.delivery import queue
+from tidegate.delivery import queue, stored
 from tidegate.delivery.outbox import Told, tell
 from tidegate.mirror.apply import apply
 from tidegate.stripe_api.resources import RESOURCES
@@ -231,6 +233,60 @@ def test_hubspot_upserts_contacts_and_companies_by_your_id(post: Post, receiver:
         (dead,) = queue.dead(db, "hs")
     assert (dead["contact"], dead["error"]) == ("account:bad", "Property values were not valid")
     assert bad
+
+
+def recipes(receiver: Receiver) -> dict[str, dict[str, Any]]:
+    """The destinations of the how-to by key, their hosts at the receiver."""
+    guide = (Path(__file__).parents[2] / "docs/howto/send-events-on.md").read_text()
+    [said] = re.findall(r"## Vitally, Salesforce and other APIs\n\n```yaml\n(.*?)```", guide, re.DOTALL)
+    found = {one.pop("key"): one for one in YAML(typ="safe").load(said)["destinations"]}
+    for one in found.values():
+        one["url"] = re.sub(r"https://[^/]+", receiver.url, one["url"])
+    return found
+
+
+RECIPES: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "vitally": (
+        "PUT", "/resources/accounts/acme%2F1",
+        {"name": 'Acme "Ü" Ltd', "traits": {
+            "name": 'Acme "Ü" Ltd', "mrr": 49.0, "packages": [], "renews_at": "2026-04-01T00:00:00Z",
+        }},
+    ),
+    "salesforce": (
+        "PATCH", "/services/data/v62.0/sobjects/Account/Tidegate_Id__c/acme%2F1",
+        {"Name": 'Acme "Ü" Ltd', "Tidegate_MRR__c": 49.0},
+    ),
+}  # fmt: skip
+"""By recipe the method, path and body of what is sent of an account."""
+
+
+@pytest.mark.parametrize("key", RECIPES)
+def test_the_recipes_send_an_account_what_they_say(post: Post, receiver: Receiver, key: str) -> None:
+    said = recipes(receiver)
+    assert said.keys() == RECIPES.keys()
+    one = said[key]
+    variable = one["headers"]["Authorization"]["env"]
+    kept = {name: value for name, value in one.items() if name not in ("type", "headers")}
+    with post.engine.begin() as db:
+        stored.define(
+            db, key, one["type"], kept | {"headers": {"Authorization": "Bearer x"}, "allow_private": True},
+            variables={"headers": {"Authorization": {"env": variable}}}, vault=lambda: post.vault, livemode=False,
+        )  # fmt: skip
+    post.environment[variable] = "Bearer of the variable"
+    contact = post.contact("acme/1", name='Acme "Ü" Ltd')
+    post.contact("ada", "user", name="Ada")
+    post.run("""
+insert into tidegate.contact_facts (contact, mrr, renews_at) values (:k, '{"usd": 4900000000}', '2026-04-01Z')""",
+        k=contact,
+    )  # fmt: skip
+    receiver.answer = lambda _: Reply(300 if key == "salesforce" else 200)
+    post.deliver()
+    [came] = receiver.received
+    method, path, body = RECIPES[key]
+    assert (came.method, came.path, came.headers["authorization"]) == (method, path, "Bearer of the variable")
+    assert came.json == body
+    dead = post.rows("select error from tidegate.deliveries where state = 'dead'")
+    assert dead == ([("several records there have this key",)] if key == "salesforce" else [])
 
 
 def test_any_http_api_is_sent_what_its_templates_say_and_only_what_changed(post: Post, receiver: Receiver) -> None:

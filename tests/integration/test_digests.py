@@ -149,6 +149,38 @@ def test_an_owner_hears_of_its_contacts_and_the_default_route_of_all_and_of_the_
     assert of_ada["title"] == "Digest of ada, 2026-03-16, test data"
 
 
+def test_its_days_are_those_of_the_connections_time_zone(told: Told) -> None:
+    """In Auckland, 13 hours ahead of UTC, the day is the next one from 11:00 UTC on."""
+    told.route("ops", digest="daily")
+    told.asked_long_ago()
+    key = told.people.add(mrr='{"usd": 4900000000}', renews_at=datetime(2026, 3, 17, 20, tzinfo=UTC))
+    moved(told, key, "new", 4900, NOW)
+    due = {"Today": date(2026, 3, 16), "Tomorrow": date(2026, 3, 17), "Later": date(2026, 3, 18)}
+    with told.hub.engine.begin() as db:
+        db.execute(text("update tidegate.ledgers set time_zone = 'Pacific/Auckland'"))
+        db.execute(text("""
+insert into tidegate.links (connection, customer, contact, method) values ('books', 'cus', :contact, 'hand')"""),
+            {"contact": key},
+        )  # fmt: skip
+        for what, day in due.items():
+            notes.add_task(db, directory.of_key(db, key), what, "ada", NOW, due_on=day)
+    morning = datetime(2026, 3, 15, 19, tzinfo=UTC)
+    assert made(told, morning - timedelta(minutes=1)) == 1, "of the day before, which nobody made"
+    told.received()
+    assert made(told, morning) == 1
+    data = digest(told)
+    assert (data["period"], data["until"]) == ("2026-03-16", "2026-03-15T19:00:00Z")
+    assert [one["day"] for one in data["renewals"]["contacts"]] == ["2026-03-18"]
+    assert "- 2026-03-18 account:acme: 49.00 USD a month" in data["text"]
+    assert [one["text"] for one in data["tasks"]["tasks"]] == ["Today", "Tomorrow"]
+    told.route("ops", digest="daily", time_zone="America/New_York")
+    with told.hub.engine.connect() as db:
+        [one] = digests.recipients(db)
+        seen = digests.preview(db, "", "daily", datetime(2026, 3, 16, 13, tzinfo=UTC))
+    assert one.zone.key == "America/New_York"
+    assert [one["day"] for one in seen["renewals"]["contacts"]] == ["2026-03-18"], "a renewal's is its connection's"
+
+
 def test_each_period_is_sent_once_whoever_looks_when(told: Told) -> None:
     told.route("ops", digest="daily")
     told.asked_long_ago()

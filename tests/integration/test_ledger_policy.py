@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,18 @@ from tidegate.cli import app
 from tidegate.errors import ConfigInvalid, CustomerUnknown, ExclusionInvalid, ManagedByFile, PolicyInvalid
 from tidegate.revenue import checks, editions, rate_files
 from tidegate.settings import settings
-from tidegate.workflows import config_export, config_file, config_sections, exclusions, ledger_policy, previewing
+from tidegate.workflows import (
+    config_export,
+    config_file,
+    config_sections,
+    exclusions,
+    ledger_policy,
+    lifecycle,
+    lifecycle_actions,
+    previewing,
+)
+
+WHILE_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -32,6 +43,95 @@ def books(fresh_database_url: str) -> Iterator[Books]:
 def broken(books: Books) -> dict[str, list[str]]:
     with books.shop.engine.connect() as db:
         return {name: found for name, found in checks.broken(db, "acme").items() if found}
+
+
+WEIGHED = {"enters_segment": "starter"}
+
+
+def heard(books: Books, as_of: datetime | None = None) -> list[tuple[str, Any]]:
+    """What the outbox was told of moves, alerts and actions, oldest first; it is told anew afterwards."""
+    lifecycle.keep(books.shop.engine, as_of=as_of)
+    told = books.shop.rows("""
+select type, contact from tidegate.outbox where type ~ '^(stage|segment|alert|action)[.]' order by id""")
+    with books.shop.engine.begin() as db:
+        db.execute(text("truncate tidegate.outbox"))
+    return [(type_, contact) for type_, contact in told]
+
+
+@pytest.fixture
+def watched(books: Books) -> Books:
+    """Books of an account that was imported long ago, with an action on who comes into a segment."""
+    with books.shop.engine.begin() as db:
+        db.execute(
+            text("""
+insert into tidegate.runs (connection, kind, state, options, started_at, finished_at)
+values ('acme', 'import', 'done', '{}', '2026-01-01Z', '2026-01-01Z')""")
+        )
+        db.execute(text("insert into tidegate.destinations (key, kind, spec) values ('log', 'files', '{}')"))
+        step = {"destination": "log", "event": "Weighed"}
+        lifecycle_actions.put(db, {"key": "weighed", "on": WEIGHED, "do": [step]}, "me", as_of=WHILE_AGO)
+    return books
+
+
+def test_another_policy_moves_contacts_and_nobody_is_told(watched: Books) -> None:
+    books, [trier] = watched, watched.who("bob")
+    books.pays(trier, 500, status="trialing", trial_end=day("2100-01-01"))
+    books.refresh()
+    heard(books)
+    ledger_policy.adopt(books.shop.engine, books.shop.account, {"choices": {"trials": "count"}}, "me")
+    assert heard(books) == []
+    entered = "select key, because from tidegate.memberships where kind = 'segment' and left_at is null"
+    assert books.shop.rows(entered) == [("starter", "rules")]
+    assert books.shop.rows("select state from tidegate.action_occurrences where state <> 'passed'") == []
+    ledger_policy.adopt(books.shop.engine, books.shop.account, {"choices": {"trials": "zero"}}, "me")
+    assert heard(books) == []
+    assert books.shop.rows(entered) == []
+    [key] = books.shop.rows("select contact from tidegate.links")[0]
+    books.pays(trier, 500, at=BEGUN + 86_400, status="active")
+    books.refresh()
+    assert heard(books) == [
+        ("stage.changed", key), ("segment.entered", key), ("action.fired", key),
+    ], "and then something happened"  # fmt: skip
+
+
+def test_a_customer_that_is_left_out_moves_its_contact_and_nobody_is_told(watched: Books) -> None:
+    books, [payer] = watched, watched.who("ada")
+    books.pays(payer, 1000)
+    books.refresh()
+    heard(books)
+    segments = "select segments from tidegate.contact_lifecycle"
+    assert books.shop.rows(segments) == [(["starter"],)]
+    exclusions.exclude(books.shop.engine, books.shop.account, payer, "staff", "me")
+    assert heard(books) == []
+    assert books.shop.rows(segments) == [([],)]
+    exclusions.include(books.shop.engine, books.shop.account, payer, "me")
+    assert heard(books) == []
+    assert books.shop.rows(segments) == [(["starter"],)]
+
+
+def test_what_happened_before_another_policy_is_told_first(watched: Books) -> None:
+    books, [trier] = watched, watched.who("bob")
+    books.pays(trier, 500, status="trialing", trial_end=day("2100-01-01"))
+    books.refresh()
+    heard(books)
+    books.pays(trier, 500, at=BEGUN + 86_400, status="active")
+    books.refresh()
+    ledger_policy.adopt(books.shop.engine, books.shop.account, {"choices": {"trials": "count"}}, "me")
+    assert [type_ for type_, _ in heard(books)] == ["stage.changed", "segment.entered", "action.fired"]
+
+
+def test_another_base_currency_tells_contacts_in_it_silently(watched: Books) -> None:
+    books, [payer] = watched, watched.who("ada")
+    books.pays(payer, 100_000)
+    books.refresh()
+    heard(books)
+    worth = "select mrr_total from tidegate.contact_lifecycle"
+    assert books.shop.rows(worth) == [(1000,)]
+    ledger_policy.adopt(books.shop.engine, books.shop.account, {"base_currency": "eur"}, "me")
+    assert heard(books, datetime(2026, 3, 15, tzinfo=UTC)) == [], "the rates that come along reach to then"
+    [(total,)] = books.shop.rows(worth)
+    assert 500 < total < 1000
+    assert books.shop.rows("select segments from tidegate.contact_lifecycle") == [(["starter"],)]
 
 
 def test_a_policy_is_tried_without_a_trace_and_adopted_with_the_same_difference(books: Books) -> None:

@@ -55,7 +55,7 @@ def test_where_a_contact_stands_reaches_destinations_and_only_what_changed(post:
     passes(post)
     post.deliver()
     assert changes(receiver) == [
-        {"stage": "customer", "segments": [], "health": 90, "health_band": "good", "failed_payments": 0}
+        {"stage": "customer", "segments": ["starter"], "health": 90, "health_band": "good", "failed_payments": 0}
     ]
     passes(post, 1)
     post.deliver()

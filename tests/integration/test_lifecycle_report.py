@@ -1,7 +1,7 @@
 """The lifecycle in figures: the funnel, time in stages, MRR by stage to the cent, at risk by reason, and drivers."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,12 @@ from tests.support.placed import NOW
 from tests.support.post import Post, opened
 
 from tidegate.errors import ReportInvalid
-from tidegate.lifecycle.rules import JOURNY
+from tidegate.lifecycle.rules import JOURNY, STAGES, Rule
 from tidegate.revenue import conversions, reports
 from tidegate.revenue.rounding import minor
 from tidegate.wiring import Hub
 from tidegate.workflows import lifecycle, lifecycle_rules
+from tidegate.workflows.contacts_forget import forget
 from tidegate.workflows.lifecycle_report import conversion_drivers, lifecycle_report
 from tidegate.workflows.refresh import refresh_changed
 
@@ -140,6 +141,21 @@ def test_of_who_was_there_before_nobody_knows_since_when(company: Company) -> No
     company.passes(3)
     customer = stage(company.report(3), "customer")
     assert (customer["left"], customer["stays"], customer["median_days"]) == (1, 0, None)
+
+
+@pytest.mark.parametrize("stages", [STAGES, JOURNY], ids=["as before", "by other stages"])
+def test_the_mrr_of_who_was_forgotten_is_in_no_stage_and_in_the_whole(company: Company, stages: Sequence[Rule]) -> None:
+    for name, mrr in (("kept", 4900), ("gone", 1900)):
+        key = company.add(name, NOW, status="paused")
+        company.span(key, NOW, mrr=mrr)
+    company.passes()
+    forget(company.post.engine, False, "account:gone", "ada", only_preview=False)
+    lifecycle_rules.change(company.post.engine, "ada", stages=stages, as_of=NOW + timedelta(days=1))
+    told = company.report(1)
+    worth = {one["key"]: one["mrr"] for one in told["stages"] if one["mrr"]}
+    assert worth == {"paused" if stages is STAGES else "prospect": [{"currency": "usd", "mrr": 4900}]}
+    assert told["without_contact"] == [{"currency": "usd", "mrr": 1900}]
+    assert told["mrr"] == [{"currency": "usd", "mrr": 6800}]
 
 
 def test_who_is_at_risk_stands_at_each_reason_and_once_in_the_whole(company: Company) -> None:

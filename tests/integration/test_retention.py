@@ -131,6 +131,51 @@ from unnest(array['', 'ada']) recipient, unnest(array[100, 95, 91]) days,
         assert [tuple(row) for row in rows] == [("", "91"), ("ada", "91")]
 
 
+def test_what_contacts_went_through_goes_and_how_they_are_now_stays(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each contact one row is older than the 730 days, one as old and the newest of all, one newer."""
+    monkeypatch.setattr(retention, "BATCH", 2)
+    with engine.begin() as db:
+        for statement in PAST:
+            db.execute(text(statement))
+    assert retention.forget_old(engine, {**retention.DAYS, "lifecycle": 1100})["memberships"] == 0
+    deleted = retention.forget_old(engine)
+    counts = {name: deleted[name] for name in ("memberships", "health_history", "alerts", "entitlement_changes")}
+    assert counts == {"memberships": 3, "health_history": 3, "alerts": 4, "entitlement_changes": 3}
+    with engine.connect() as db:
+        rows = db.execute(text("select key, left_at is null from tidegate.memberships order by key"))
+        assert [tuple(row) for row in rows] == [("lately", False), ("there", True)]
+        assert db.scalars(text("select health from tidegate.health_history order by contact, at")).all() == [50, 60, 4]
+        left = db.scalars(text("select occurrence from tidegate.alerts order by id")).all()
+        assert left == ["open", "acknowledged", "snoozed", "dismissed", "lately", "newer"]
+        assert db.scalar(text("select count(*) from tidegate.entitlement_changes")) == 1
+
+
+PAST = (
+    """
+insert into tidegate.memberships (contact, kind, key, entered_at, left_at, reasons, because)
+select n, 'stage', key, now() - interval '1000 days', now() - make_interval(days => days), '[]', 'facts'
+from (values (1, 'long', 900), (2, 'long', 800), (3, 'long', 731), (4, 'lately', 729), (5, 'there', null))
+  m(n, key, days)""",
+    """
+insert into tidegate.health_history (contact, at, health, coverage, parts)
+select n, now() - make_interval(days => days), health, 1, '{}'
+from (values (1, 1000, 10), (1, 900, 20), (1, 800, 30), (1, 729, 50), (1, 1, 60), (2, 1000, 4)) h(n, days, health)""",
+    """
+insert into tidegate.alerts (contact, subject, rule, occurrence, state, reasons, opened_at, changed_at)
+select nullif(n, 0), case when n = 0 then 'disk' else '' end, rule, what, state, '[]', now() - interval '1000 days',
+  now() - make_interval(days => days)
+from (values (1, 'a', 'open', 'open', 900), (2, 'a', 'acknowledged', 'acknowledged', 900),
+  (3, 'a', 'snoozed', 'snoozed', 900), (4, 'a', 'dismissed', 'dismissed', 900), (5, 'a', 'over', 'resolved', 900),
+  (6, 'a', 'over', 'resolved', 731), (7, 'a', 'lately', 'resolved', 729), (8, 'a', 'older', 'dismissed', 900),
+  (8, 'a', 'newer', 'dismissed', 900), (0, 'disk_low', 'hub', 'resolved', 900)) a(n, rule, what, state, days)""",
+    """
+insert into tidegate.entitlement_changes (contact, type, data, at)
+select 1, 'granted', '{}', now() - make_interval(days => days) from unnest(array[1000, 900, 731, 729]) as days""",
+)
+
+
 def test_what_the_outbox_told_long_ago_goes(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "BATCH", 2)
     with engine.begin() as db:

@@ -1,11 +1,12 @@
 """Alerts of the hub itself: opened and resolved by the facts, once while they last, told to the default route."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
+from tests.support.queue import connect
 from tests.support.receiver import Receiver, receiving
 from tests.support.told import NOW, Told
 from tests.support.waiting import until
@@ -19,7 +20,7 @@ from tidegate.lifecycle import alerts, system_alerts
 from tidegate.lifecycle.alert_rules import SETTABLE
 from tidegate.lifecycle.system_alerts import LEFT_OUT, NAMES, Fact
 from tidegate.wiring import Hub
-from tidegate.workflows import capacity, watch
+from tidegate.workflows import capacity, standing_problems, watch
 
 SILENT = Fact("webhook_silent", "connection:acme", "No webhook came.", "Look in Stripe's dashboard.")
 
@@ -171,6 +172,91 @@ def test_each_fact_of_a_destination_and_of_the_disk_opens_its_alert(
     assert ("destination_paused", "destination:crm") in watched(told, home=tmp_path)
     monkeypatch.setattr(capacity.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
     assert ("disk_low", "disk") in watched(told, home=tmp_path)
+
+
+SYNC = """
+insert into tidegate.syncs (key, model, connection, resource, spec, next_at)
+values ('people', 'people', 'acme', 'customers', '{"key": "people", "model": "people", "resource": "customers",
+  "match": {"id": "id"}, "fields": {}}', now() + interval '1 hour')"""
+RAN = """
+insert into tidegate.runs (connection, kind, state, started_at, finished_at, summary, error)
+values ('sync:people', 'sync', '{state}', now() - interval '{minutes} minutes', now(), '{{"rows": 10}}', '{error}')"""
+FORWARD = """
+insert into tidegate.meter_forwards (debit, contact, feature, event_name, value, connection, customer, state, at, error)
+select 1, max(key), 'calls', 'calls', 1, 'acme', 'cus_1', '{state}', now() - interval '16 minutes', 'no'
+from tidegate.contacts"""
+COMPARED = """
+insert into tidegate.comparisons (run, connection, resource, verdict)
+select max(id), 'acme', 'prices', 'different' from tidegate.runs"""
+STANDS: dict[tuple[str, str], Sequence[str]] = {
+    ("webhook_silent", "connection:acme"): (
+        "update tidegate.connections set webhook_secrets = '\\x00', last_webhook_at = now() - interval '5 hours'",
+        """
+insert into tidegate.inbox (connection, event_id, type, created, source, body, state)
+values ('acme', 'evt_1', 'x', now() - interval '3 hours', 'events', '{}', 'handled')""",
+    ),
+    ("behind", "connection:acme"): (
+        "update tidegate.connections set caught_up_at = now() - interval '16 minutes'",
+    ),
+    ("refetch_failing", "connection:acme"): ("""
+insert into tidegate.refetches (connection, resource, object_id, reason, attempts, error)
+values ('acme', 'prices', 'price_1', 'event', 9, 'HTTP 500')""",),
+    ("audit_failed", "connection:acme"): (
+        "insert into tidegate.runs (connection, kind, state, finished_at) values ('acme', 'audit', 'done', now())",
+        COMPARED,
+    ),
+    ("import_incomplete", "connection:acme"): ("""
+insert into tidegate.runs (connection, kind, state, finished_at, error)
+values ('acme', 'import', 'interrupted', now(), 'no')""",),
+    ("usage_failed", "connection:acme"): (FORWARD.format(state="failed"),),
+    ("usage_late", "connection:acme"): (FORWARD.format(state="waiting"),),
+    ("sync_invalid", "sync:people"): (SYNC, """update tidegate.syncs set spec = '{"key": "people"}'"""),
+    ("sync_failed", "sync:people"): (SYNC, RAN.format(state="interrupted", minutes=1, error="no")),
+    ("sync_late", "sync:people"): (SYNC, "update tidegate.syncs set next_at = now() - interval '3 hours'"),
+    ("sync_slow", "sync:people"): (SYNC, RAN.format(state="done", minutes=2000, error="")),
+    ("sync_rows_failed", "sync:people"): (SYNC, RAN.format(state="done", minutes=1, error=""), """
+insert into tidegate.sync_rows (sync, key, hash, state)
+select 'people', n::text, n, 'failed' from generate_series(1, 9) n"""),
+    ("destination_failing", "destination:ops"): ("""
+update tidegate.destinations set failing_since = now() - interval '16 minutes', error = 'no' where key = 'ops'""",),
+    ("action_unusable", "action:hello"): ("""
+insert into tidegate.actions (key, spec, enabled, since, seen_until, seed)
+values ('hello', '{"on": {"enters_stage": "nowhere"}, "do": [{"destination": "ops", "event": "x"}]}', true, now(),
+  now(), '')""",),
+}  # fmt: skip
+"""By alert and subject what the tables then have."""
+NOTED = (
+    "key_invalid", "oauth_revoked", "account_gone", "mode_wrong", "permission_missing", "unreachable", "events_lost",
+)  # fmt: skip
+"""Problems that are noted when they are met."""
+
+
+def test_each_fact_that_stands_in_the_tables_is_an_alert_of_its_subject(told: Told) -> None:
+    connect(told.hub.engine, "acme")
+    told.people.add()
+    sound = """
+insert into tidegate.runs (connection, kind, state, finished_at)
+values ('acme', 'import', 'done', now() - interval '1 hour')"""
+    run(told, sound)
+    run(told, "update tidegate.connections set caught_up_at = now()")
+    noted = {
+        (code, "connection:acme"): [f"insert into tidegate.problems (connection, code, subject, detail) "
+                                    f"values ('acme', '{code}', '', 'no')"] for code in NOTED
+    }  # fmt: skip
+    found: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for case, statements in (STANDS | noted).items():
+        with told.hub.engine.connect() as db, db.begin() as looking:
+            for statement in statements:
+                db.execute(text(statement))
+            facts = standing_problems.facts(db, poll_seconds=300, home=None)
+            system_alerts.keep(db, facts, NOW)
+            rows = db.execute(text("select rule, subject from tidegate.alerts where contact is null"))
+            found[case] = {(row.rule, row.subject) for row in rows}
+            looking.rollback()
+    assert found == {case: {case} for case in found}
+    elsewhere = {"inbox_parked", "queue_old", "no_worker", "destination_paused", "dead_letters", "deliveries_late",
+                 "disk_low"}  # fmt: skip
+    assert {rule for rule, _ in found} | elsewhere == set(NAMES) - {"account_not_activated", "sync_unfinished"}
 
 
 def test_nobody_is_told_of_what_a_person_paused(told: Told) -> None:

@@ -94,6 +94,7 @@ _KEPT = (
     *("outbox", "alerts", "memberships", "health_history", "contact_facts", "contact_lifecycle", "lifecycle_due"),
     *(
         "suppressed_contacts",
+        "suppressed_properties",
         "noted_contacts",
         "stages",
         "segments",

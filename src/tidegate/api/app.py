@@ -32,6 +32,7 @@ from tidegate.api import (
     runs,
     selling,
     sources,
+    suppressed_properties,
     suppression,
     syncs,
     usage,
@@ -52,7 +53,7 @@ NOUNS = (
     revenue,
     *(lifecycle, lifecycle_figures, actions, people),
     *(sources, models, syncs, outbound),
-    *(destinations, outbox),
+    *(destinations, suppressed_properties, outbox),
 )
 
 

@@ -71,7 +71,7 @@ class Removed(BaseModel):
 
 class AlertRoute(BaseModel):
     """Where alerts go whose owner has no destination, and those of the hub itself. `destination` empty: nowhere.
-    `hour` and `time_zone` are those of all digests.
+    `hour` and `time_zone` are those of all digests; without a time zone it is the connection's.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -79,7 +79,7 @@ class AlertRoute(BaseModel):
     destination: str = ""
     digest: Digest = ""
     hour: int = Field(default=8, ge=0, le=23)
-    time_zone: str = "UTC"
+    time_zone: str = ""
 
 
 class Digests(BaseModel):

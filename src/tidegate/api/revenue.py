@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.paging import After, Limit, page
 from tidegate.errors import ReportInvalid
-from tidegate.revenue import listing, metrics, names, renewals, reports
+from tidegate.revenue import listing, metrics, names, renewals, reports, risks
 from tidegate.revenue import quality as quality_checks
 from tidegate.revenue.bridge import KINDS
 from tidegate.revenue.cohort_report import cohort_report
@@ -235,13 +235,15 @@ def cohorts(
 
 @router.get("/at-risk")
 def at_risk(hub: HubOf, limit: Limit = 100, after: After = None, connection: Named = None) -> AtRisk:
-    """Subscriptions that are past due, unpaid or to end, or whose card expires with no other way to pay."""
+    """Subscriptions that are past due, unpaid or to end, or whose card expires with no other way to pay, or whose
+    contact is unhealthy.
+    """
     account, as_of = hub.account(connection), datetime.now(UTC)
     with hub.engine.connect() as db:
         report = reports.opened(db, account.name, as_of, currency=reports.NATIVE)
         found = renewals.at_risk(db, report, as_of)
     shown, following = page(found, "subscription", limit, after)
-    told = {"reasons": renewals.RISKS, "subscriptions": [*shown], "next": following}
+    told = {"reasons": risks.RISKS, "subscriptions": [*shown], "next": following}
     return AtRisk.model_validate(report.head() | told)
 
 

@@ -1,6 +1,7 @@
 """Who changed what of the catalog, and when; written in the transaction of the change."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -20,6 +21,18 @@ def page(db: Connection, *, about: str = "", before: int | None = None, limit: i
     values = {"about": about or None, "before": before, "limit": limit}
     return [dict(row) for row in db.execute(_PAGE, values).mappings()]
 
+
+def forget_reasons(db: Connection, connection: str, customers: Sequence[str]) -> int:
+    """Erases for which reason, in a person's words, these customers (Stripe ids) were left out of revenue; returns of
+    how many changes.
+    """
+    return db.execute(_FORGET, {"connection": connection, "customers": list(customers)}).rowcount
+
+
+_FORGET = text("""
+update tidegate.catalog_changes set detail = detail - 'reason'
+where action = 'revenue.exclude' and subject = any(cast(:customers as text[]))
+  and detail ->> 'connection' = :connection and detail ? 'reason'""")
 
 _PAGE = text("""
 select id, at, by, action, subject, detail from tidegate.catalog_changes

@@ -18,7 +18,9 @@ def route(
         Literal["none", "daily", "weekly"] | None, typer.Option(help="A digest of everything, sent there.")
     ] = None,
     hour: Annotated[int | None, typer.Option(min=0, max=23, help="Of all digests, in the time zone.")] = None,
-    time_zone: Annotated[str | None, typer.Option(metavar="ZONE", help="Such as Europe/Paris.")] = None,
+    time_zone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="Such as Europe/Paris; without one the connection's.")
+    ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Let alerts that no owner is sent go nowhere.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -50,7 +52,8 @@ def route(
     else:
         digests = f", with a {found.digest} digest" if found.digest else ", without a digest"
         show.line(f"Alerts that no owner is sent go to {found.destination}{digests}.")
-        show.line(f"Digests are made at {found.hour}:00 {found.time_zone}.")
+        zone = found.time_zone or "in the connection's time zone"
+        show.line(f"Digests are made at {found.hour}:00 {zone}.")
 
 
 @app.command()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tidegate.cli import suppressed_properties
 from tidegate.cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -290,3 +291,6 @@ def _options(
         else:
             options[name] = sys.stdin.readline().strip()
     return options, variables
+
+
+app.registered_commands += suppressed_properties.app.registered_commands

@@ -48,6 +48,18 @@ def refs_of(db: Connection, contacts: Sequence[int]) -> list[str]:
     return list(db.scalars(_REFS, {"contacts": list(contacts)}))
 
 
+def words_of(db: Connection, contacts: Sequence[int], customers: Sequence[tuple[str, str]]) -> list[str]:
+    """By what these contacts (internal keys) and customers (connection, Stripe's id) may be called, in lower case:
+    names, addresses, ids, telephone numbers. Before they are erased. What is shorter than 4 characters names nobody.
+    """
+    named = {
+        "contacts": list(contacts),
+        "connections": [connection for connection, _ in customers],
+        "customers": [customer for _, customer in customers],
+    }
+    return sorted({word.strip().lower() for word in db.scalars(_WORDS, named) if len(word.strip()) >= 4})
+
+
 def erase(db: Connection, contact: Contact, contacts: Sequence[int]) -> str:
     """Erases a contact, and those merged into it (`contacts`, internal keys), and returns the id that it has now.
 
@@ -164,6 +176,15 @@ update tidegate.contacts set email = '', updated_at = now()
 where key = :contact and email = :email and not email_is_yours""")
 
 _DROP_EMAIL = text("delete from tidegate.contact_emails where contact = :contact and folded = :folded")
+
+_WORDS = text("""
+select unnest(array[c.name, c.email, c.external_id]) from tidegate.contacts c
+where c.key = any(cast(:contacts as bigint[]))
+union select email from tidegate.contact_emails where contact = any(cast(:contacts as bigint[]))
+union select external_id from tidegate.contact_ids where contact = any(cast(:contacts as bigint[]))
+union select unnest(array_remove(array[s.name, s.email, s.phone], null)) from stripe.customers s
+join unnest(cast(:connections as text[]), cast(:customers as text[])) as theirs(connection, customer)
+  on s.connection = theirs.connection and s.id = theirs.customer""")
 
 _REFS = text("""
 select kind || ':' || external_id from tidegate.contact_ids where contact = any(cast(:contacts as bigint[]))

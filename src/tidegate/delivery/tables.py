@@ -123,6 +123,16 @@ suppressed_contacts = Table(
     Column("at", Time, nullable=False, server_default=func.now()),
 )
 
+suppressed_properties = Table(
+    "suppressed_properties",
+    metadata,
+    Column("name", Text, primary_key=True, comment="of a contact, or of billing events: it is told to nobody"),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False, comment="the person or token"),
+    Column("at", Time, nullable=False, server_default=func.now()),
+    Column("managed_by", Text, nullable=False, server_default="", comment="file: tidegate.yaml"),
+)
+
 noted_contacts = Table(
     "noted_contacts",
     metadata,

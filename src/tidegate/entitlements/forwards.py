@@ -159,6 +159,13 @@ def assign(db: Connection, contact: int, feature: str, payer: tuple[str, str] | 
     db.execute(_ASSIGN, values | {"error": error})
 
 
+def forget_errors(db: Connection, contacts: Sequence[int]) -> int:
+    """Erases what Stripe answered of the forwards of these contacts (internal keys); returns of how many."""
+    statement = text("""
+update tidegate.meter_forwards set error = '' where contact = any(cast(:contacts as bigint[])) and error <> ''""")
+    return db.execute(statement, {"contacts": list(contacts)}).rowcount
+
+
 def expire(db: Connection, days: int) -> int:
     """Gives up what nobody pays for and Stripe takes no more; returns how many debits that are."""
     return db.execute(_EXPIRE, {"days": days}).rowcount

@@ -6,11 +6,12 @@ from typing import Any
 
 from tidegate.conditions.contact_fields import CONTACT_FIELDS
 from tidegate.conditions.fields import Field, Fields
+from tidegate.revenue.risks import EXPIRING_DAYS
 
 SETTABLE: Mapping[str, Mapping[str, float]] = {
     "payment_failed": {},
     "past_due": {},
-    "card_expiring": {"days": 30},
+    "card_expiring": {"days": EXPIRING_DAYS},
     "renewal_upcoming": {"days": 30, "interval_months": 3},
     "cancellation_scheduled": {},
     "canceled": {"days": 30},

@@ -54,16 +54,23 @@ class Kept:
     woken: int = 0
 
 
-def keep(db: Connection, rules: Sequence[AlertRule], as_of: datetime, untold: Collection[int] = ()) -> Kept:
+def keep(
+    db: Connection,
+    rules: Sequence[AlertRule],
+    as_of: datetime,
+    untold: Collection[int] = (),
+    by_rules: Collection[int] = (),
+) -> Kept:
     """Opens and resolves alerts of all contacts; each is told where it is routed (`routes`), in this transaction.
-    `untold`: contacts (internal keys) that came with a past, or were imported: nobody is told of it.
+    `untold`: contacts (internal keys) that came with a past, or were imported: nobody is told of it;
+    `by_rules`: those of them whom other rules of their worth changed.
 
     What was resolved opens again when it is so again, and is told again: who heard of its end would think it over.
     """
     kept = Kept(woken=wake(db, as_of))
     for rule in rules:
         kept.opened += _open(db, rule, as_of, untold) if rule.enabled else 0
-        kept.resolved += _resolve(db, rule, as_of, untold)
+        kept.resolved += _resolve(db, rule, as_of, untold, by_rules)
     return kept
 
 
@@ -132,7 +139,9 @@ def _open_some(
     )
 
 
-def _resolve(db: Connection, rule: AlertRule, as_of: datetime, untold: Collection[int]) -> int:
+def _resolve(
+    db: Connection, rule: AlertRule, as_of: datetime, untold: Collection[int], by_rules: Collection[int]
+) -> int:
     """What the facts do not say any more, or say of another occurrence. Whoever was told that it opened is told that it
     is over, whatever it is over by.
     """
@@ -141,13 +150,19 @@ def _resolve(db: Connection, rule: AlertRule, as_of: datetime, untold: Collectio
     rows = db.execute(
         text(f"""
 update tidegate.alerts a set state = 'resolved', changed_at = :as_of, changed_by = '', snoozed_until = null,
-  resolved_because = case when :everybody then 'rules' when a.contact = any(cast(:untold as bigint[])) then 'begin'
-    else 'facts' end
+  resolved_because = case when :everybody or a.contact = any(cast(:by_rules as bigint[])) then 'rules'
+    when a.contact = any(cast(:untold as bigint[])) then 'begin' else 'facts' end
 where a.rule = :rule and a.state not in ('dismissed', 'resolved') and not exists (
   select {CONTACTS} and c.key = a.contact and {made.sql} and a.occurrence = any({rule.occurrences}))
 returning a.id, a.contact, a.occurrence, a.routed_to, a.history"""),
         made.values
-        | {"rule": rule.key, "as_of": as_of, "everybody": everybody, "untold": [] if everybody else sorted(untold)},
+        | {
+            "rule": rule.key,
+            "as_of": as_of,
+            "everybody": everybody,
+            "untold": [] if everybody else sorted(untold),
+            "by_rules": sorted(by_rules),
+        },
     ).all()
     tell(
         db,

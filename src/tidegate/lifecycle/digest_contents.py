@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, text
 
+from tidegate.delivery.hidden import Hidden
 from tidegate.lifecycle import system_alerts
 from tidegate.lifecycle.alert_rules import rules_of
 from tidegate.lifecycle.digest_periods import LENGTH, Every
@@ -22,14 +24,16 @@ TITLES = {"opened": "Opened", "resolved": "Resolved", "still_open": "Still open"
 
 
 def gathered(
-    db: Connection, owner: str, livemode: bool, since: datetime, until: datetime, every: Every
+    db: Connection, owner: str, livemode: bool, since: datetime, until: datetime, every: Every, zone: ZoneInfo
 ) -> dict[str, Any]:
     """The contents of a period, by numbers: {opened, resolved, still_open: {count, alerts}, renewals: {count, mrr,
     contacts}, movements: [{kind, currency, contacts, amount}], tasks: {count, tasks}, mode, days}. Amounts are in minor
-    units. `owner` empty: of everybody, with the alerts of the hub itself.
+    units. `owner` empty: of everybody, with the alerts of the hub itself. Days are those of `zone`; that of a renewal
+    is its connection's, as in revenue.
     """
     values = {"owner": owner or None, "livemode": livemode, "since": since, "until": until, "most": MOST}
-    ahead = values | {"ahead": until + AHEAD[every], "due": (until + LENGTH[every]).date()}
+    due = (until + LENGTH[every]).astimezone(zone).date()
+    ahead = values | {"ahead": until + AHEAD[every], "due": due, "zone": zone.key}
     found: dict[str, Any] = {name: {"count": 0, "alerts": []} for name in SECTIONS}
     for row in db.execute(_ALERTS, values):
         found[row.section] = {"count": row.count, "alerts": row.alerts}
@@ -43,18 +47,26 @@ def gathered(
     return found | {"mode": "live" if livemode else "test", "days": AHEAD[every].days}
 
 
-def filled(db: Connection, head: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    """The contents with who everybody is, and a `title` and a `text` for people."""
+def filled(db: Connection, head: Mapping[str, Any], data: Mapping[str, Any], hidden: Hidden) -> dict[str, Any]:
+    """The contents with who everybody is, and a `title` and a `text` for people; names, reasons and MRR of contacts
+    are left out where they are `hidden`.
+    """
     alerts = {row["id"]: dict(row) for row in db.execute(_NAMED_ALERTS, {"ids": _ids(data)}).mappings()}
     contacts = [one["contact"] for one in data["renewals"]["contacts"]]
     people = {row.key: dict(row._mapping) for row in db.execute(_PEOPLE, {"keys": contacts})}  # pyright: ignore[reportPrivateUsage]
     tasks = {row["id"]: dict(row) for row in db.execute(_NAMED_TASKS, {"ids": data["tasks"]["tasks"]}).mappings()}
+    for named in (*alerts.values(), *people.values(), *tasks.values()):
+        named["name"] = "" if hidden.holds("name") else named["name"]
+    for alert in alerts.values():
+        alert["owner"] = "" if hidden.holds("owner") else alert["owner"]
+        alert["reasons"] = hidden.reasons(alert["reasons"])
     told: dict[str, Any] = dict(head) | {"mode": data["mode"], "days": data["days"], "movements": data["movements"]}
     for name in SECTIONS:
         those = [alerts[number] for number in data[name]["alerts"] if number in alerts]
         told[name] = {"count": data[name]["count"], "alerts": those}
-    renewing = [one | _who(people.get(one["contact"])) for one in data["renewals"]["contacts"]]
-    told["renewals"] = data["renewals"] | {"contacts": renewing}
+    unsaid: dict[str, Any] = {"mrr": {}} if hidden.holds("mrr") else {}
+    renewing = [one | _who(people.get(one["contact"])) | unsaid for one in data["renewals"]["contacts"]]
+    told["renewals"] = data["renewals"] | {"contacts": renewing} | unsaid
     due = [tasks[number] for number in data["tasks"]["tasks"] if number in tasks]
     told["tasks"] = {"count": data["tasks"]["count"], "tasks": due}
     return told | {"title": _title(told), "text": written(told)}
@@ -94,8 +106,8 @@ def _alert(one: Mapping[str, Any]) -> str:
 
 
 def _renewal(one: Mapping[str, Any]) -> str:
-    day = one["renews_at"][:10]
-    return f"{day} {one['name'] or one['ref']}: {_amounts(one['mrr']) or 'nothing'} a month"
+    worth = _amounts(one["mrr"])
+    return f"{one['day']} {one['name'] or one['ref']}{f': {worth} a month' if worth else ''}"
 
 
 def _task(one: Mapping[str, Any]) -> str:
@@ -151,13 +163,17 @@ from placed group by section""")
 
 _RENEWALS = text(f"""
 with renewing as (
-  select c.key, f.renews_at, f.mrr from tidegate.contacts c join tidegate.contact_facts f on f.contact = c.key
+  select c.key, f.renews_at, f.mrr, cast(f.renews_at at time zone coalesce((
+      select nullif(g.time_zone, '') from tidegate.links k
+      join tidegate.ledgers g on g.connection = k.connection and g.adopted_at is not null and g.retired_at is null
+      where k.contact = c.key order by k.connection limit 1), :zone) as date) as day
+  from tidegate.contacts c join tidegate.contact_facts f on f.contact = c.key
   where {_WHOSE} and f.renews_at > :until and f.renews_at <= :ahead)
 select (select count(*) from renewing) as count,
   (select coalesce(jsonb_object_agg(currency, amount), '{{}}') from (
     select m.key as currency, sum(m.value::numeric) as amount from renewing r, jsonb_each_text(r.mrr) m group by 1) s)
     as mrr,
-  (select coalesce(jsonb_agg(jsonb_build_object('contact', key, 'mrr', mrr, 'renews_at',
+  (select coalesce(jsonb_agg(jsonb_build_object('contact', key, 'mrr', mrr, 'day', day, 'renews_at',
       to_char(renews_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24\\:MI\\:SS"Z"')) order by renews_at, key), '[]')
     from (select * from renewing order by renews_at, key limit :most) n) as contacts""")
 

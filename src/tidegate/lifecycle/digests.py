@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, text
 
+from tidegate.delivery import suppressed_properties
+from tidegate.delivery.hidden import Hidden
 from tidegate.delivery.outbox import Told, tell
 from tidegate.lifecycle import digest_contents, digest_periods, routes
 from tidegate.lifecycle.digest_periods import LENGTH, Every, Period
@@ -51,12 +53,12 @@ class Recipient:
 def recipients(db: Connection) -> list[Recipient]:
     """Those that asked for digests and have a destination, which an owner may have of the default route."""
     route = routes.load(db)
-    return [
-        Recipient(
-            row.key, row.digest, row.destination, row.digest_since, route.hour, route.zone, _livemode(db, row.livemode)
-        )
-        for row in db.execute(_RECIPIENTS)
-    ]
+    found: list[Recipient] = []
+    for row in db.execute(_RECIPIENTS).all():
+        livemode = _livemode(db, row.livemode)
+        zone = routes.zone(db, route, livemode=livemode)
+        found.append(Recipient(row.key, row.digest, row.destination, row.digest_since, route.hour, zone, livemode))
+    return found
 
 
 def make_due(db: Connection, as_of: datetime) -> int:
@@ -73,7 +75,7 @@ def _make(db: Connection, one: Recipient, as_of: datetime) -> bool:
     since = _since(db, one, period)
     if since >= period.until:
         return False
-    data = digest_contents.gathered(db, one.key, one.livemode, since, period.until, one.every)
+    data = digest_contents.gathered(db, one.key, one.livemode, since, period.until, one.every, one.zone)
     values: dict[str, Any] = {
         "recipient": one.key, "period": period.name, "since": since, "until": period.until,
         "destination": one.destination, "data": json.dumps(data, default=str),
@@ -89,23 +91,26 @@ def preview(db: Connection, key: str, every: Every, as_of: datetime) -> dict[str
     route = routes.load(db)
     asked = next((one for one in recipients(db) if one.key == key), None)
     livemode = asked.livemode if asked else _livemode(db, None)
-    one = Recipient(key, every, asked.destination if asked else "", as_of, route.hour, route.zone, livemode)
-    last = digest_periods.last(every, as_of, route.hour, route.zone)
+    zone = routes.zone(db, route, livemode=livemode)
+    one = Recipient(key, every, asked.destination if asked else "", as_of, route.hour, zone, livemode)
+    last = digest_periods.last(every, as_of, route.hour, zone)
     since = max(last.until, _since(db, one, Period("", as_of)))
     since = last.until if since >= as_of else since
-    period = digest_periods.following(every, as_of, route.hour, route.zone).name
-    data = digest_contents.gathered(db, key, livemode, since, as_of, every)
+    period = digest_periods.following(every, as_of, route.hour, zone).name
+    data = digest_contents.gathered(db, key, livemode, since, as_of, every, zone)
     head = {"recipient": key, "period": period, "since": since, "until": as_of, "destination": one.destination}
-    return digest_contents.filled(db, head, data)
+    return digest_contents.filled(db, head, data, suppressed_properties.hidden(db))
 
 
-def of_message(db: Connection, told: dict[str, Any]) -> dict[str, Any]:
-    """What is sent of a digest that was told: with names as they are now, as fields and as text."""
+def of_message(db: Connection, told: dict[str, Any], hidden: Hidden) -> dict[str, Any]:
+    """What is sent of a digest that was told: with names as they are now, without what is `hidden`, as fields and as
+    text.
+    """
     row = db.execute(_ONE, told).mappings().one_or_none()
     if row is None:
         return told
     head = {name: row[name] for name in ("recipient", "period", "since", "until", "destination")}
-    return digest_contents.filled(db, head, row["data"])
+    return digest_contents.filled(db, head, row["data"], hidden)
 
 
 def last_of(db: Connection, key: str) -> datetime | None:

@@ -1,19 +1,34 @@
 """The queue of contacts whose facts may be others by now; the refresh writes it in its transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from typing import Literal
 
 from sqlalchemy import Connection, text
 
 from tidegate.store.driver import rows
 
+Quiet = Literal["begin", "rules"]
+"""Why nobody is told of a change: an import brought it, or other rules did."""
+
 
 def note(db: Connection, contacts: Sequence[int], *, history: bool = False) -> None:
-    """Queues contacts (internal keys); those of an import (`outbox.as_history`), or of a change that is no news of them
-    (`history`), as such, unless they wait already.
+    """Queues contacts (internal keys); those of an import (`outbox.as_history`), of whom other rules say something else
+    (`by_other_rules`), or of a change that is no news of them (`history`), as such, unless they wait already.
     """
     if contacts:
         rows(db, _NOTE, {"contacts": list(contacts), "history": history})
+
+
+@contextmanager
+def by_other_rules(db: Connection, *, are: bool = True) -> Generator[None]:
+    """Whoever this transaction queues in between is queued because other rules, such as a policy of the ledger, say
+    something else of them: they move, and nobody is told.
+    """
+    db.execute(_BY_RULES, {"on": "on" if are else "off"})
+    yield
+    db.execute(_BY_RULES, {"on": "off"})
 
 
 def note_all(db: Connection) -> int:
@@ -41,35 +56,41 @@ def take(db: Connection, limit: int) -> list[int]:
     there is no news are marked, until they are placed (`settle_history`).
     """
     taken = db.execute(_TAKE, {"limit": limit}).all()
-    if history := [row.contact for row in taken if row.history]:
-        db.execute(_MARK, {"contacts": history})
+    if history := [row for row in taken if row.history]:
+        marked = {"contacts": [row.contact for row in history], "by_rules": [row.by_rules for row in history]}
+        db.execute(_MARK, marked)
     return [row.contact for row in taken]
 
 
-def of_history(db: Connection) -> set[int]:
-    """Contacts (internal keys) that were not placed since, without any news, they became others."""
-    return set(db.scalars(text("select contact from tidegate.contact_lifecycle where history")))
+def of_history(db: Connection) -> dict[int, Quiet]:
+    """Contacts (internal keys) that were not placed since they became others without any news: by an import or a
+    change of contacts (`begin`), or by other rules.
+    """
+    return {row.contact: "rules" if row.by_rules else "begin" for row in db.execute(_OF_HISTORY)}
 
 
 def settle_history(db: Connection, as_of: datetime) -> None:
     """Notes that they were placed, and nobody told."""
-    statement = "update tidegate.contact_lifecycle set history = false, untold_at = :as_of where history"
-    db.execute(text(statement), {"as_of": as_of})
+    db.execute(_SETTLE, {"as_of": as_of})
 
 
-_IS_HISTORY = "coalesce(current_setting('tidegate.history', true), '') = 'on'"
+_BY_RULES = text("select set_config('tidegate.rules', :on, true)")
+_IS_BY_RULES = "coalesce(current_setting('tidegate.rules', true), '') = 'on'"
+_IS_HISTORY = f"(coalesce(current_setting('tidegate.history', true), '') = 'on' or {_IS_BY_RULES})"
 
 # Somebody who waits already is written again: the row is locked until what changed can be seen, so that nobody takes it
 # off before and looks at what was.
 _NOTE = text(f"""
-insert into tidegate.lifecycle_due as due (contact, history)
-select distinct unnest(cast(:contacts as bigint[])) as contact, cast(:history as boolean) or {_IS_HISTORY}
+insert into tidegate.lifecycle_due as due (contact, history, by_rules)
+select distinct unnest(cast(:contacts as bigint[])) as contact, cast(:history as boolean) or {_IS_HISTORY},
+  {_IS_BY_RULES}
 order by contact
-on conflict (contact) do update set history = due.history and excluded.history""")
+on conflict (contact) do update set history = due.history and excluded.history,
+  by_rules = due.by_rules and excluded.by_rules""")
 
-_NOTE_ALL = text("""
-insert into tidegate.lifecycle_due as due (contact)
-select key from tidegate.contacts where merged_into is null order by key
+_NOTE_ALL = text(f"""
+insert into tidegate.lifecycle_due as due (contact, history, by_rules)
+select key, {_IS_HISTORY}, {_IS_BY_RULES} from tidegate.contacts where merged_into is null order by key
 on conflict (contact) do update set history = due.history""")
 
 _NOTE_USED = text("""
@@ -94,8 +115,23 @@ on conflict (alone) do update set kept_at = excluded.kept_at""")
 _TAKE = text("""
 delete from tidegate.lifecycle_due where contact in (
   select contact from tidegate.lifecycle_due order by since, contact limit :limit for update skip locked)
-returning contact, history""")
+returning contact, history, by_rules""")
 
 _MARK = text("""
-insert into tidegate.contact_lifecycle (contact, history) select unnest(cast(:contacts as bigint[])) as contact, true
-order by contact on conflict (contact) do update set history = true""")
+insert into tidegate.contact_lifecycle as l (contact, history, by_rules)
+select contact, true, by_rules
+from unnest(cast(:contacts as bigint[]), cast(:by_rules as boolean[])) as marked(contact, by_rules)
+order by contact
+on conflict (contact) do update set history = true,
+  by_rules = case when l.history then l.by_rules and excluded.by_rules else excluded.by_rules end""")
+
+# Whoever was queued since is as good as marked: its worth is another one already.
+_OF_HISTORY = text("""
+select contact, bool_and(by_rules) as by_rules from (
+  select contact, by_rules from tidegate.lifecycle_due where history
+  union all
+  select contact, by_rules from tidegate.contact_lifecycle where history) quiet
+group by contact""")
+
+_SETTLE = text("""
+update tidegate.contact_lifecycle set history = false, by_rules = false, untold_at = :as_of where history""")

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 from tidegate.conditions.contact_fields import STATUSES
 from tidegate.entitlements.items import OVERDUE_SINCE
 from tidegate.lifecycle.alert_rules import at
+from tidegate.revenue.risks import CARD
 from tidegate.revenue.standing import ENDS, RENEWING
 
 
@@ -56,9 +57,6 @@ def _total(amounts: str) -> str:
   from ({amounts}) a left join units u on u.currency = a.currency where a.amount <> 0)"""
 
 
-# A card lasts to the end of its month.
-_EXPIRES = "make_timestamptz(p.card_exp_year::int, p.card_exp_month::int, 1, 0, 0, 0, 'UTC') + interval '1 month'"
-
 _MONTHS = """
 i.interval_count * case i.interval when 'year' then 12 when 'month' then 1 when 'week' then 12 / 52.0
   when 'day' then 12 / 365.0 end"""
@@ -69,7 +67,7 @@ theirs as materialized (
 subscribed as materialized (
   select t.contact, s.connection, s.customer, s.id, s.status, s.currency, s.canceled_at, s.collection_method,
     coalesce(s.cancellation_feedback, s.cancellation_reason) as reason, s.default_payment_method,
-    s.status in ('active', 'past_due', 'trialing') as live,
+    s.default_source, s.status in ('active', 'past_due', 'trialing') as live,
     case when s.status in ('past_due', 'unpaid') then {OVERDUE_SINCE} end as overdue_since
   from theirs t
   join stripe.subscriptions s on s.connection = t.connection and s.customer = t.customer
@@ -179,24 +177,13 @@ moved as (
   left join units u on u.currency = m.currency
   group by t.contact)"""
 
+# Of several cards the one that nothing backs up, else the first to expire.
 _CARDS = f"""
-charged as materialized (
-  select s.contact, s.connection, s.customer, coalesce(s.default_payment_method, c.default_payment_method) as method
-  from subscribed s
-  join stripe.customers c on c.connection = s.connection and c.id = s.customer and c.deleted_at is null
-  where s.live and s.collection_method is distinct from 'send_invoice'),
-first_card as materialized (
-  select distinct on (d.contact) d.contact, d.connection, d.customer, p.id, {_EXPIRES} as expires_at
-  from charged d
-  join stripe.payment_methods p on p.connection = d.connection and p.id = d.method and p.deleted_at is null
-  where p.card_exp_year between 2000 and 2999 and p.card_exp_month between 1 and 12
-  order by d.contact, expires_at, p.id),
 cards as (
-  select d.contact, d.expires_at as card_expires_at, exists (
-    select from stripe.payment_methods p
-    where p.connection = d.connection and p.customer = d.customer and p.id <> d.id and p.deleted_at is null
-      and (p.card_exp_year is null or {_EXPIRES} > greatest(d.expires_at, :as_of))) as has_backup
-  from first_card d)"""
+  select distinct on (s.contact) s.contact, k.expires_at as card_expires_at, k.has_backup
+  from subscribed s {CARD}
+  where k.expires_at is not null
+  order by s.contact, k.has_backup, k.expires_at)"""
 
 _USAGE = """
 used as (

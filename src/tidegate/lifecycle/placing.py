@@ -1,7 +1,7 @@
 """Puts every contact into its stage and segments: one statement finds whose are others now; each has its reason."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -21,6 +21,7 @@ Because = Literal["facts", "rules", "begin"]
 """Why somebody moves: the contact changed, the rules did, or it is placed for the first time without being new
 (`newcomers`), or by an import.
 """
+NOBODY: Mapping[int, Because] = {}
 BATCH = 2_000
 """Contacts whose reasons are asked for at once."""
 CHUNK = 50_000
@@ -124,16 +125,19 @@ def begun(db: Connection) -> bool:
     return bool(db.scalar(text("select exists (select from tidegate.contact_lifecycle where stage is not null)")))
 
 
-def place(db: Connection, rules: Rules, as_of: datetime, untold: Collection[int] = ()) -> tuple[int, set[int]]:
+def place(
+    db: Connection, rules: Rules, as_of: datetime, untold: Mapping[int, Because] = NOBODY
+) -> tuple[int, set[int]]:
     """Brings everybody to where it belongs, because of the facts; returns how many moved, and whom of them (internal
-    keys) nobody is told of: those whom an import moves (`untold`), and who came with a past.
+    keys) nobody is told of: those whom an import or other rules of what they are worth move (`untold`: by what), and
+    who came with a past.
     """
     moved, silent, after = 0, {*untold}, 0
     while found := moves(db, rules, as_of, after=after, limit=CHUNK):
         late = {one.contact for one in found if not one.before and one.contact not in untold}
         late -= newcomers.among(db, late, as_of)
         silent |= late
-        carry_out(db, rules, found, as_of, "facts", late.union(one.contact for one in found if one.contact in untold))
+        carry_out(db, rules, found, as_of, "facts", {**dict.fromkeys(late, "begin"), **untold})
         moved += len(found)
         after = found[-1].contact
         if len(found) < CHUNK:
@@ -147,10 +151,10 @@ def carry_out(
     found: Sequence[Move],
     as_of: datetime,
     because: Because,
-    untold: Collection[int] = (),
+    untold: Mapping[int, Because] = NOBODY,
 ) -> None:
     """Writes the moves: stage and segments, what was before into history, and why; told to the outbox where facts and
-    not rules moved somebody. `untold`: those (internal keys) of whom nobody is told all the same.
+    not rules moved somebody who had a place before. `untold`: those (internal keys) whom something else moves, by what.
     """
     with planned(db, BY_INDEX):
         for at in range(0, len(found), BATCH):
@@ -158,7 +162,7 @@ def carry_out(
 
 
 def _carry_out(
-    db: Connection, rules: Rules, some: Sequence[Move], as_of: datetime, because: Because, untold: Collection[int]
+    db: Connection, rules: Rules, some: Sequence[Move], as_of: datetime, because: Because, untold: Mapping[int, Because]
 ) -> None:
     why = _reasons(db, rules, some, as_of)
     entered = [(one, kind, key) for one in some for kind, key in one.entered]
@@ -178,10 +182,12 @@ def _carry_out(
         tell(db, [told for one in some if _cause(one, because, untold) == "facts" for told in _told(one, why)])
 
 
-def _cause(one: Move, because: Because, untold: Collection[int]) -> Because:
-    if because == "facts":
-        return "begin" if one.contact in untold else "facts"
-    return because if one.before else "begin"
+def _cause(one: Move, because: Because, untold: Mapping[int, Because]) -> Because:
+    if because == "facts" and one.contact not in untold:
+        return "facts"
+    if not one.before:
+        return "begin"
+    return untold[one.contact] if because == "facts" else because
 
 
 def _columns(moved: Sequence[tuple[Move, str, str]]) -> dict[str, list[Any]]:

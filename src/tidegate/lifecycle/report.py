@@ -1,6 +1,6 @@
 """Figures of the lifecycle: moves between stages, time in each, MRR by stage, who is at risk for which reason."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
@@ -16,17 +16,17 @@ from tidegate.revenue.rounding import fitted, whole
 Amounts = dict[str, int]
 """Millionths of a minor unit, by currency."""
 NOBODY = ""
-"""In place of a stage: customers that are no contact, or one that nobody has placed yet."""
+"""In place of a stage: customers that are no contact, or a forgotten one, or one that nobody has placed yet."""
 
 
 def stages(db: Connection, livemode: bool, rules: Sequence[Rule], since: datetime, until: datetime) -> dict[str, Any]:
     """{stages, without_contact, mrr, moves}: how things stand now, and what moved from `since` to before `until`.
 
     A stage is {key, name, contacts, mrr, entered, left, stays, median_days, p90_days}. MRR is in minor units by
-    currency; the stages and what customers have that are no contact (`without_contact`) sum exactly to the whole, which
-    is that of `tidegate mrr`. `stays` are those that ended in the period and whose beginning is known: of who was there
-    before the hub first looked nobody knows since when. Moves that other rules caused count nowhere. `moves`: {from,
-    to, contacts, share}, of those that left `from`.
+    currency; the stages and what customers have that are no contact or a forgotten one (`without_contact`) sum
+    exactly to the whole, which is that of `tidegate mrr`. `stays` are those that ended in the period and whose
+    beginning is known: of who was there before the hub first looked nobody knows since when. Moves that other rules
+    caused count nowhere. `moves`: {from, to, contacts, share}, of those that left `from`.
     """
     given = {"livemode": livemode, "since": since, "until": until}
     counted = {row.key: row for row in db.execute(_COUNTED, given)}
@@ -36,7 +36,7 @@ def stages(db: Connection, livemode: bool, rules: Sequence[Rule], since: datetim
     left_of: dict[str, int] = {}
     for one in moved:
         left_of[one["from"]] = left_of.get(one["from"], 0) + one["contacts"]
-    worth, total = _worth(db, livemode)
+    worth, total = _worth(db, livemode, {rule.key for rule in rules})
     found: list[dict[str, Any]] = []
     for rule in rules:
         stay = spent.get(rule.key)
@@ -61,10 +61,14 @@ def stages(db: Connection, livemode: bool, rules: Sequence[Rule], since: datetim
     }
 
 
-def _worth(db: Connection, livemode: bool) -> tuple[dict[str, list[dict[str, Any]]], list[dict[str, Any]]]:
-    """MRR by stage and of all together, each [{currency, mrr}] in minor units, of which the parts sum to the whole."""
+def _worth(
+    db: Connection, livemode: bool, known: Set[str]
+) -> tuple[dict[str, list[dict[str, Any]]], list[dict[str, Any]]]:
+    """MRR by stage and of all together, each [{currency, mrr}] in minor units, of which the parts sum to the whole.
+    What is in no stage of these keys is nobody's.
+    """
     exact: dict[str, Amounts] = {}
-    for row in db.execute(_WORTH, {"livemode": livemode}):
+    for row in db.execute(_WORTH, {"livemode": livemode, "known": sorted(known)}):
         exact.setdefault(row.currency, {})[row.stage] = int(row.mrr)
     by_stage: dict[str, list[dict[str, Any]]] = {}
     total: list[dict[str, Any]] = []
@@ -119,10 +123,13 @@ where c.livemode = :livemode and c.merged_into is null and c.forgotten_at is nul
 group by l.stage""")
 
 _WORTH = text("""
-select coalesce(l.stage, '') as stage, s.currency, sum(s.mrr) as mrr
+select coalesce(
+    case when c.forgotten_at is null and l.stage = any(cast(:known as text[])) then l.stage end, '') as stage,
+  s.currency, sum(s.mrr) as mrr
 from tidegate.spans s
 join tidegate.connections n on n.name = s.connection and n.livemode = :livemode
 left join tidegate.links k on k.connection = s.connection and k.customer = s.customer
+left join tidegate.contacts c on c.key = k.contact
 left join tidegate.contact_lifecycle l on l.contact = k.contact
 where s.ends_at is null and s.mrr <> 0 and not exists (
   select from tidegate.exclusions e where e.connection = s.connection and e.customer = s.customer)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from tidegate.delivery import stored
 from tidegate.errors import LifecycleInvalid
+from tidegate.revenue.editions import FALLBACK
 
 Digest = Literal["", "daily", "weekly"]
 TAKING = ("apprise", "files", "webhook")
@@ -18,18 +19,13 @@ TAKING = ("apprise", "files", "webhook")
 @dataclass(frozen=True, slots=True)
 class Route:
     """The default route. `destination` empty: there is none. `hour` (0 to 23) and `time_zone` are those of all
-    digests.
+    digests; without a time zone their days are the connection's, as those of revenue are (`zone`).
     """
 
     destination: str = ""
     digest: Digest = ""
     hour: int = 8
-    time_zone: str = "UTC"
-
-    @property
-    def zone(self) -> ZoneInfo:
-        """Its time zone."""
-        return ZoneInfo(self.time_zone)
+    time_zone: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """As the API, the file and `--json` have it."""
@@ -40,6 +36,11 @@ def load(db: Connection) -> Route:
     """The default route as it is."""
     row = db.execute(_LOAD).one_or_none()
     return Route() if row is None else Route(row.destination, row.digest, row.hour, row.time_zone)
+
+
+def zone(db: Connection, route: Route, *, livemode: bool) -> ZoneInfo:
+    """The time zone of digests about contacts of this mode: the route's, else that of the first connection's ledger."""
+    return ZoneInfo(route.time_zone or db.scalar(_ZONE, {"livemode": livemode}) or FALLBACK)
 
 
 def managed_by(db: Connection) -> str:
@@ -57,7 +58,7 @@ def put(db: Connection, route: Route, managed_by: str = "") -> None:
     if not 0 <= route.hour <= 23:
         raise LifecycleInvalid(problem=f"The hour of digests is 0 to 23, not {route.hour}.")
     try:
-        ZoneInfo(route.time_zone)
+        ZoneInfo(route.time_zone or FALLBACK)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         problem = f"There is no time zone {route.time_zone!r}; it is named like Europe/Paris."
         raise LifecycleInvalid(problem=problem) from None
@@ -90,6 +91,11 @@ def require_unused(db: Connection, destination: str) -> None:
         problem = f"Alerts go to {destination} by {', '.join(named)}; name another destination there first."
         raise LifecycleInvalid(problem=problem)
 
+
+_ZONE = text("""
+select g.time_zone from tidegate.connections n
+join tidegate.ledgers g on g.connection = n.name and g.adopted_at is not null and g.retired_at is null
+where n.livemode = :livemode and g.time_zone <> '' order by n.name limit 1""")
 
 _LOAD = text("select destination, digest, hour, time_zone from tidegate.alert_route")
 

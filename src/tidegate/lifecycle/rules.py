@@ -10,8 +10,8 @@ from tidegate.conditions.contact_fields import CONTACT_FIELDS
 from tidegate.conditions.nodes import AnyOf, Node, tests
 from tidegate.conditions.parse import parse
 from tidegate.errors.wrong import Wrong
+from tidegate.revenue.risks import EXPIRING_DAYS
 
-EXPIRING_DAYS = 30
 AT_RISK_BY: Mapping[str, Mapping[str, Any]] = {
     "past_due": {"field": "any_subscription.status", "has": "past_due"},
     "unpaid": {"field": "any_subscription.status", "has": "unpaid"},
@@ -25,7 +25,9 @@ AT_RISK_BY: Mapping[str, Mapping[str, Any]] = {
     },
     "unhealthy": {"field": "unhealthy", "is": True},
 }
-"""Past due, unpaid, scheduled to cancel, a card that expires with no valid backup, unhealthy."""
+"""Past due, unpaid, scheduled to cancel, a card that expires with no valid backup, unhealthy: by the keys of
+`revenue.risks.RISKS`, which says the same of each subscription.
+"""
 AT_RISK: Mapping[str, Any] = {"any": list(AT_RISK_BY.values())}
 """Any of them."""
 
@@ -69,12 +71,16 @@ JOURNY: Sequence[Rule] = (
 
 PRESETS: Mapping[str, Sequence[Rule]] = {"default": STAGES, "journy": JOURNY}
 
+_GROWTH = {"all": [{"field": "mrr", "at_least": 200}, {"field": "usage", "at_least": 0.8}]}
+_STARTER = {"all": [{"field": "mrr", "above": 0, "below": 1000}, {"not": _GROWTH}]}
+
 SEGMENTS: Sequence[Rule] = (
     Rule("enterprise", "Enterprise", {"field": "mrr", "at_least": 1000}),
-    Rule("growth", "Growth", {"all": [{"field": "mrr", "at_least": 200}, {"field": "usage", "at_least": 0.8}]}),
-    Rule("starter", "Starter", {"field": "mrr", "above": 0, "below": 200}),
+    Rule("growth", "Growth", _GROWTH),
+    Rule("starter", "Starter", _STARTER),
     Rule("at_risk", "At risk", {"condition": "at_risk"}),
 )
+"""Whoever pays is in one of the first three at least: a starter is whoever is neither enterprise nor growth."""
 
 NEVER: Node = AnyOf(())
 

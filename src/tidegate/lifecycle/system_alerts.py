@@ -3,6 +3,7 @@ default route.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -98,6 +99,14 @@ def standing(db: Connection) -> list[dict[str, Any]]:
     return [dict(row) for row in db.execute(_SHOWN).mappings()]
 
 
+def forget(db: Connection, words: Sequence[str]) -> Counter[str]:
+    """Erases what is said of the hub, in alerts and in what was told of them, wherever one of these `words` (lower
+    case) stands in it: it quotes what destinations and Stripe answered. Returns how many rows changed, by table.
+    """
+    values = {"words": list(words)}
+    return Counter({table: db.execute(statement, values).rowcount for table, statement in _FORGET.items()})
+
+
 def _together(facts: Iterable[Fact]) -> dict[tuple[str, str], Fact]:
     """One fact for each rule and subject, with all that is said of it."""
     found: dict[tuple[str, str], Fact] = {}
@@ -191,3 +200,15 @@ returning id, rule, subject, routed_to""")
 _WATCHED = text("""
 insert into tidegate.lifecycle_state (watched_at) values (:as_of)
 on conflict (alone) do update set watched_at = excluded.watched_at""")
+
+_NAMES_THEM = """exists (
+  select from unnest(cast(:words as text[])) word where position(word in lower(cast({of} as text))) > 0)"""
+
+_FORGET = {
+    "tidegate.alerts": text(f"""
+update tidegate.alerts set reasons = '["It names somebody who was forgotten since."]'
+where contact is null and {_NAMES_THEM.format(of="reasons")}"""),
+    "tidegate.outbox": text(f"""
+update tidegate.outbox set data = data - cast('{{reasons,text}}' as text[]) || '{{"redacted": true}}'
+where type like 'system_alert.%' and {_NAMES_THEM.format(of="data")}"""),
+}

@@ -48,7 +48,7 @@ contact_lifecycle = Table(
     Column("void_invoices", Integer, nullable=False, server_default="0"),
     Column("uncollectible_invoices", Integer, nullable=False, server_default="0"),
     Column("latest_invoice_status", Text),
-    Column("card_expires_at", Time, comment="of the cards that are charged the first to expire"),
+    Column("card_expires_at", Time, comment="the first of the charged, without a backup before"),
     Column("has_backup", Boolean, comment="another way to pay outlasts it"),
     Column("cancellation_reason", Text),
     Column("cancellations", ARRAY(Text), nullable=False, server_default=text("'{}'"),
@@ -66,7 +66,9 @@ contact_lifecycle = Table(
     Column("stage", Text),
     Column("segments", ARRAY(Text), nullable=False, server_default=text("'{}'"), comment="sorted"),
     Column("history", Boolean, nullable=False, server_default=text("false"),
-           comment="facts that a first import brought wait to be looked at"),
+           comment="facts of which nobody is told wait to be looked at"),
+    Column("by_rules", Boolean, nullable=False, server_default=text("false"),
+           comment="such as another policy of the ledger says, and no import"),
     Column("untold_at", Time, comment="when such facts were looked at: nobody is told what it became then"),
     Column("updated_at", Time, nullable=False, server_default=func.clock_timestamp()),
     Index("contact_lifecycle_history", "contact", postgresql_where=text("history")),
@@ -77,7 +79,20 @@ lifecycle_due = Table(
     metadata,
     Column("contact", BigInteger, primary_key=True, autoincrement=False, comment="whose facts may be others now"),
     Column("since", Time, nullable=False, server_default=func.clock_timestamp()),
-    Column("history", Boolean, nullable=False, server_default=text("false"), comment="all that it waits for is"),
+    Column(
+        "history",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="nobody is told of anything that it waits for",
+    ),
+    Column(
+        "by_rules",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="all of that came by other rules, nothing by an import",
+    ),
 )
 
 lifecycle_state = Table(
@@ -198,7 +213,7 @@ alert_route = Table(
     Column("digest", Text, nullable=False, server_default="", comment="daily or weekly; empty: none"),
     Column("digest_since", Time, comment="when digests were asked for"),
     Column("hour", Integer, nullable=False, server_default="8", comment="of all digests, in the time zone"),
-    Column("time_zone", Text, nullable=False, server_default="UTC"),
+    Column("time_zone", Text, nullable=False, server_default="", comment="empty: that of the connection"),
     Column("managed_by", Text, nullable=False, server_default="", comment="file: tidegate.yaml"),
 )
 

@@ -19,35 +19,39 @@ def note(db: Connection, connection: str, customers: Collection[str]) -> None:
         run(db, _NOTE, {"connection": connection, "customers": Texts(sorted(customers))})
 
 
-def note_all(db: Connection, connection: str, size: int) -> None:
-    """Queues every customer of the connection, oldest first, so many in a row of the queue."""
+def note_all(db: Connection, connection: str, size: int, *, by_rules: bool = False) -> None:
+    """Queues every customer of the connection, oldest first, so many in a row of the queue. `by_rules`: because what is
+    derived of them is derived by other rules; nothing happened to them.
+    """
     db.execute(
         text("""
-insert into tidegate.changed_customers (connection, customers)
-select :connection, array_agg(id order by place) from (
+insert into tidegate.changed_customers (connection, customers, by_rules)
+select :connection, array_agg(id order by place), :by_rules from (
   select id, row_number() over (order by created nulls last, id) - 1 as place
   from stripe.customers where connection = :connection) every
 group by place / :size order by place / :size"""),
-        {"connection": connection, "size": size},
+        {"connection": connection, "size": size, "by_rules": by_rules},
     )
 
 
-def take(db: Connection, connection: str, rows: int) -> list[str]:
-    """Takes the oldest rows off the queue, in the caller's transaction, and returns their customers, each once.
+def take(db: Connection, connection: str, rows: int) -> dict[str, bool]:
+    """Takes the oldest rows off the queue, in the caller's transaction, and returns their customers in order, each with
+    whether other rules alone queued it.
 
     Rows that another transaction takes are passed over; a rollback puts them back.
     """
-    taken = db.scalars(
+    taken = db.execute(
         text("""
 with taken as (
   delete from tidegate.changed_customers where id in (
     select id from tidegate.changed_customers where connection = :connection
     order by id limit :rows for update skip locked)
-  returning customers)
-select distinct unnest(customers) as customer from taken order by customer"""),
+  returning customers, by_rules)
+select customer, bool_and(by_rules) as by_rules from taken, unnest(customers) as customer
+group by customer order by customer"""),
         {"connection": connection, "rows": rows},
     )
-    return list(taken)
+    return {row.customer: row.by_rules for row in taken}
 
 
 def is_history(db: Connection, connection: str) -> bool:

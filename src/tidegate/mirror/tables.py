@@ -150,6 +150,7 @@ changed_customers = Table(
     Column("connection", Text, nullable=False),
     Column("customers", ARRAY(Text), nullable=False, comment="Stripe's ids"),
     Column("at", Time, nullable=False, server_default=func.clock_timestamp()),
+    Column("by_rules", Boolean, nullable=False, server_default=text("false"), comment="nothing happened to them"),
     Index("changed_customers_connection", "connection", "id"),
 )
 

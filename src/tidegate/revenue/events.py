@@ -253,20 +253,23 @@ where e.connection = :connection
   and (cast(:last as text) is null or (e.at, e.id) < (:at, :last))
 order by e.at desc, e.id desc limit :limit""")
 
-# What has no product is named by a line's description, which is free text.
-_FORGET = text("""
-update tidegate.billing_events
-set identity = case when identity like '%@%' then customer else identity end,
-  data = case when data ->> 'product' = '' then data #- '{properties,Product Name}' else data end
-where connection = :connection and customer = any(cast(:customers as text[]))
-  and (identity like '%@%' or data ->> 'product' = '' and data #> '{properties,Product Name}' is not null)""")
+# What has no product is named by a line's description, which is free text; its reversal has the name, and no product.
+_NAMED_FREELY = """({data} #> '{{properties,Product Name}}' is not null and ({data} ->> 'product' = '' or exists (
+  select from tidegate.billing_events o
+  where o.connection = e.connection and o.id = {data} #>> '{{properties,Reverses}}' and o.data ->> 'product' = '')))"""
+_FREELY = _NAMED_FREELY.format(data="e.data")
+_TOLD_FREELY = _NAMED_FREELY.format(data="(e.data -> 'data')")
 
-_FORGET_TOLD = text("""
-update tidegate.outbox
+_FORGET = text(f"""
+update tidegate.billing_events e
+set identity = case when identity like '%@%' then customer else identity end,
+  data = case when {_FREELY} then data #- '{{properties,Product Name}}' else data end
+where connection = :connection and customer = any(cast(:customers as text[])) and (identity like '%@%' or {_FREELY})""")
+
+_FORGET_TOLD = text(f"""
+update tidegate.outbox e
 set data = jsonb_set(
-  case when data #>> '{data,product}' = '' then data #- '{data,properties,Product Name}' else data end,
-  '{identity}', case when data ->> 'identity' like '%@%' then data -> 'customer' else data -> 'identity' end)
+  case when {_TOLD_FREELY} then data #- '{{data,properties,Product Name}}' else data end,
+  '{{identity}}', case when data ->> 'identity' like '%@%' then data -> 'customer' else data -> 'identity' end)
 where connection = :connection and type = 'billing_event.recorded'
-  and data ->> 'customer' = any(cast(:customers as text[]))
-  and (data ->> 'identity' like '%@%'
-    or data #>> '{data,product}' = '' and data #> '{data,properties,Product Name}' is not null)""")
+  and data ->> 'customer' = any(cast(:customers as text[])) and (data ->> 'identity' like '%@%' or {_TOLD_FREELY})""")

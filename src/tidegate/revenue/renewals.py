@@ -7,19 +7,12 @@ from typing import Any, Literal
 from sqlalchemy import Connection, text
 
 from tidegate.revenue.reports import Report
+from tidegate.revenue.risks import CARD, EXPIRING
 from tidegate.revenue.rounding import whole
 from tidegate.revenue.standing import ENDS, RENEWING, RENEWS
 
 By = Literal["month", "owner"]
 BY: Sequence[By] = ("month", "owner")
-
-RISKS = {
-    "past_due": "a payment failed and is tried again",
-    "unpaid": "payments failed for good",
-    "scheduled_to_cancel": "it is to end by itself, at `ends_at`",
-    "card_expiring": "its card expires before it renews, and the customer has no other way to pay",
-}
-"""The reasons for which a subscription is at risk."""
 
 
 def by_status(db: Connection, report: Report) -> list[dict[str, Any]]:
@@ -62,16 +55,18 @@ def calendar(
 
 
 def at_risk(db: Connection, report: Report, as_of: datetime) -> list[dict[str, Any]]:
-    """Subscriptions at risk, the largest first: {subscription, customer, contact, name, status, reasons (see RISKS),
-    ends_at, renews_at, currency, mrr, listed}. `listed` is what its prices come to, which one that is unpaid has still.
+    """Subscriptions at risk, the largest first: {subscription, customer, contact, name, status, reasons, ends_at,
+    renews_at, currency, mrr, listed}; reasons are those of `risks.RISKS`. `listed` is what its prices come to, which
+    one that is unpaid has still.
     """
-    rows = db.execute(_AT_RISK, {"connection": report.ledger.connection, "now": as_of}).mappings()
+    rows = db.execute(_AT_RISK, {"connection": report.ledger.connection, "as_of": as_of}).mappings()
     return [{**row, "mrr": whole(int(row["mrr"])), "listed": whole(int(row["listed"]))} for row in rows]
 
 
 _STANDING = f"""
 standing as (
-  select s.id as subscription, s.customer, s.status, s.currency, s.start_date, s.default_payment_method,
+  select s.connection, s.id as subscription, s.customer, s.status, s.currency, s.start_date,
+    s.collection_method, s.default_payment_method, s.default_source,
     coalesce(w.mrr, 0) as mrr, coalesce(w.listed, 0) as listed,
     e.ends_at, n.renews_at, n.interval, n.interval_count, s.pause_behavior, s.pause_resumes_at
   from stripe.subscriptions s
@@ -127,7 +122,6 @@ renewing as (
 select {{names}}, count(*) as renewals, count(distinct who) as contacts, sum(mrr) as mrr
 from renewing group by {{names}} order by {{names}}"""
 
-# The way it is paid is the subscription's own, else the customer's. Another one that lasts longer is a backup.
 _AT_RISK = text(f"""
 with {_STANDING},
 judged as (
@@ -135,19 +129,13 @@ judged as (
     case when s.status = 'past_due' then 'past_due' end,
     case when s.status = 'unpaid' then 'unpaid' end,
     case when s.ends_at is not null then 'scheduled_to_cancel' end,
+    case when {EXPIRING} then 'card_expiring' end,
     case when exists (
-      select from stripe.payment_methods p
-      where p.connection = :connection and p.deleted_at is null
-        and p.id = coalesce(s.default_payment_method, c.default_payment_method, c.default_source)
-        and make_date(p.card_exp_year::int, p.card_exp_month::int, 1) + interval '1 month' <= s.renews_at)
-      and not exists (
-        select from stripe.payment_methods p
-        where p.connection = :connection and p.customer = s.customer and p.deleted_at is null
-          and (p.card_exp_year is null
-            or make_date(p.card_exp_year::int, p.card_exp_month::int, 1) + interval '1 month' > s.renews_at))
-      then 'card_expiring' end], null) as reasons
-  from standing s left join stripe.customers c on c.connection = :connection and c.id = s.customer)
+      select from tidegate.links o join tidegate.contact_lifecycle l on l.contact = o.contact
+      where o.connection = s.connection and o.customer = s.customer and l.unhealthy_since is not null)
+      then 'unhealthy' end], null) as reasons
+  from standing s {CARD})
 select s.subscription, s.customer, {_WHO}, s.status, s.reasons, s.ends_at, s.renews_at, s.currency, s.mrr, s.listed
 from judged s {_WHOSE}
-where cardinality(s.reasons) > 0 and (s.ends_at is null or s.ends_at > :now or s.status <> 'active')
+where cardinality(s.reasons) > 0
 order by s.mrr desc, s.listed desc, s.subscription""")

@@ -9,7 +9,14 @@ from tidegate.catalog import features, mappings, packages
 from tidegate.connections import accounts
 from tidegate.revenue import editions
 from tidegate.revenue.editions import Terms
-from tidegate.workflows import config_actions, config_destinations, config_lifecycle, config_outbound, config_people
+from tidegate.workflows import (
+    config_actions,
+    config_destinations,
+    config_lifecycle,
+    config_outbound,
+    config_people,
+    config_suppression,
+)
 
 
 def export(db: Connection) -> dict[str, Any]:
@@ -26,6 +33,7 @@ def export(db: Connection) -> dict[str, Any]:
         "revenue": _revenue(db, several),
         **config_outbound.export(db, several),
         **config_lifecycle.export(db),
+        **config_suppression.export(db),
         **config_destinations.export(db),
         **config_actions.export(db),
         **config_people.export(db),

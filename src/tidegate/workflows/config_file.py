@@ -21,6 +21,7 @@ from tidegate.workflows import (
     config_lifecycle,
     config_outbound,
     config_people,
+    config_suppression,
     contacts_settings,
     ledger_policy,
 )
@@ -75,6 +76,8 @@ def _apply(db: Connection, applying: Applying) -> dict[str, Any]:
         config_outbound.define,
         config_lifecycle.define,
         config_outbound.leave,
+        config_suppression.define,
+        config_suppression.leave,
         config_destinations.define,
         config_actions.define,
         config_actions.leave,

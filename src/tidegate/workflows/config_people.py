@@ -38,7 +38,7 @@ class RouteEntry(BaseModel):
     destination: str
     digest: Digests = ""
     hour: int = Field(default=8, ge=0, le=23)
-    time_zone: str = "UTC"
+    time_zone: str = ""
 
 
 def define(db: Connection, applying: "Applying") -> None:

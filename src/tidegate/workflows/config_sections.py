@@ -13,6 +13,7 @@ from tidegate.outbound import specs
 from tidegate.workflows.config_actions import ActionEntry
 from tidegate.workflows.config_destinations import DestinationEntry
 from tidegate.workflows.config_people import OwnerEntry, RouteEntry
+from tidegate.workflows.config_suppression import SuppressedEntry
 from tidegate.workflows.config_yaml import Document, FromEnvironment, load
 
 _FORBID = ConfigDict(extra="forbid")
@@ -158,6 +159,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "segments": RuleEntry,
     "health": HealthEntry,
     "alerts": AlertEntry,
+    "suppressed_properties": SuppressedEntry,
     "destinations": DestinationEntry,
     "actions": ActionEntry,
     "owners": OwnerEntry,
@@ -185,6 +187,7 @@ class Sections:
     segments: list[RuleEntry] | None = None
     health: list[HealthEntry] | None = None
     alerts: list[AlertEntry] | None = None
+    suppressed_properties: list[SuppressedEntry] | None = None
     destinations: list[DestinationEntry] | None = None
     actions: list[ActionEntry] | None = None
     owners: list[OwnerEntry] | None = None

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from tidegate import money
+from tidegate.conditions.contact_fields import STATUSES
 from tidegate.delivery.shapes import instant
 from tidegate.errors import DestinationInvalid
 from tidegate.lifecycle.health import band
@@ -26,8 +27,6 @@ OF_LIFECYCLE = (
 NAMES = (*OF_CONTACT, *OF_FACTS, *OTHERS, *OF_LIFECYCLE)
 PREFIXES = ("properties.", "customer.", "subscription.")
 """Before the name of a property of yours, or the path of a field of the newest live customer or subscription."""
-BEST = ("active", "past_due", "trialing", "unpaid", "paused", "canceled", "incomplete", "incomplete_expired")
-"""States of subscriptions, the best first (semantics, Lifecycle)."""
 
 
 def refuse_unknown(names: Sequence[str]) -> None:
@@ -99,7 +98,9 @@ def _of_facts(row: Mapping[str, Any]) -> dict[str, Any]:
         "arr": _amounts({currency: _minor(12 * amount) for currency, amount in mrr.items()}) if row["known"] else None,
         "currency": ", ".join(sorted(mrr)) or None,
         "statuses": statuses,
-        "status": min(statuses, key=lambda one: BEST.index(one) if one in BEST else len(BEST), default=None),
+        "status": min(
+            statuses, key=lambda one: STATUSES.index(one) if one in STATUSES else len(STATUSES), default=None
+        ),
         "subscriptions": row["subscriptions"],
         **{name: instant(row[name]) if row[name] else None for name in times},
         "packages": [],

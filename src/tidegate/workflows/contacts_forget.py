@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,14 +13,16 @@ from tidegate.connections.accounts import Account
 from tidegate.contacts import changes, directory, forgetting, linking, matched_by
 from tidegate.contacts.directory import Contact
 from tidegate.delivery import outbox, queue
+from tidegate.delivery.forgetting import forget as forget_answers
 from tidegate.delivery.outbox import Told, tell
-from tidegate.entitlements import overrides
+from tidegate.entitlements import forwards, overrides
 from tidegate.errors import ContactInvalid, PreviewStale
-from tidegate.lifecycle import notes
+from tidegate.lifecycle import notes, system_alerts
 from tidegate.lifecycle.actions import stored as actions
 from tidegate.mirror.forgetting import forget as redact_mirror
 from tidegate.outbound import forgetting as forget_outbound
 from tidegate.revenue import events
+from tidegate.workflows import exclusions
 from tidegate.workflows.contacts_edit import rematch
 
 
@@ -93,6 +96,7 @@ def _forget(
     for connection, customers in by_connection.items():
         keys += forgetting.left_behind(db, connection, livemode, customers)
     marks = matched_by.of_contacts(db, keys)
+    words = forgetting.words_of(db, _with_merged(db, keys), theirs)
     rows: Counter[str] = Counter()
     for connection, customers in by_connection.items():
         forgetting.unfollow(db, connection, livemode, customers)
@@ -102,13 +106,20 @@ def _forget(
         rows += redact_mirror(db, connection, customers)
         rows += events.forget(db, connection, customers)
         rows["tidegate.outbox"] += outbox.redact_customers(db, connection, customers)
+        rows += exclusions.forget_reasons(db, connection, customers)
         forgetting.erase_customers(db, connection, customers)
     refs = [_erase(db, directory.of_key(db, key), rows, by) for key in dict.fromkeys(keys)]
+    rows += forget_answers(db, _with_merged(db, keys), words)
+    rows += system_alerts.forget(db, words)
     rematch(db, livemode, marks)  # who waited for it, too, may be certain now
     told = [{"connection": connection, "customer": id_} for connection, id_ in theirs]
     counted = {table: count for table, count in sorted(rows.items()) if count}
     digest = hashlib.sha256(json.dumps([told, list(counted.items())]).encode()).hexdigest()
     return Forgotten(digest[:32], refs[0] if contact is not None else None, told, counted)
+
+
+def _with_merged(db: Connection, keys: Sequence[int]) -> list[int]:
+    return sorted({one for key in keys for one in forgetting.with_merged(db, key)})
 
 
 def _erase(db: Connection, contact: Contact, rows: Counter[str], by: str) -> str:
@@ -118,6 +129,7 @@ def _erase(db: Connection, contact: Contact, rows: Counter[str], by: str) -> str
     rows["tidegate.deliveries"] += queue.forget_due(db, keys)
     rows["tidegate.destination_contacts"] += queue.forget_sent(db, keys)
     rows["tidegate.overrides"] += overrides.forget_reasons(db, keys)
+    rows["tidegate.meter_forwards"] += forwards.forget_errors(db, keys)
     rows["tidegate.requests"] += forget_outbound.forget_contacts(db, keys)
     rows["tidegate.action_occurrences"] += actions.forget(db, keys)
     rows.update(notes.forget(db, keys))

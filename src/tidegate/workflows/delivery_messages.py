@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, text
 
+from tidegate.delivery import suppressed_properties
+from tidegate.delivery.hidden import Hidden
 from tidegate.delivery.messages import UPDATED, Message, Person
 from tidegate.delivery.queue import Claimed
 from tidegate.delivery.sending import Due
@@ -22,25 +24,27 @@ FORGOTTEN = "contact.forgotten"
 
 def due(db: Connection, destination: Stored, claimed: Sequence[Claimed], now: datetime) -> list[Due]:
     """What was claimed, with the messages to send. Of a contact that did not change there is none, nor of one that was
-    forgotten, but that it was. `now`: UTC.
+    forgotten, but that it was, nor of what says nothing but what is suppressed. `now`: UTC.
     """
+    hidden = suppressed_properties.hidden(db)
     told = _told(db, [one.outbox for one in claimed if one.outbox is not None])
-    filled = {id_: digests.of_message(db, row.data) for id_, row in told.items() if row.type == digests.MADE}
+    filled = {id_: digests.of_message(db, row.data, hidden) for id_, row in told.items() if row.type == digests.MADE}
     people = _people(db, [one.contact for one in claimed if one.contact is not None])
     living = sorted({root for root, _, forgotten in people.values() if not forgotten})
     with_properties = destination.kept if any(one.outbox is None for one in claimed) or _beside(destination) else ()
-    known = properties(db, living, with_properties)
+    asked = [name for name in with_properties if not hidden.holds(name)]
+    known = {key: hidden.without(one) for key, one in properties(db, living, asked).items()}
     sent = _sent(db, destination.key, living) if any(one.outbox is None for one in claimed) else {}
     made: list[Due] = []
     for one in claimed:
         person = people.get(one.contact) if one.contact is not None else None
         if one.outbox is not None:
             message, kept = (
-                _of_told(destination, one, told.get(one.outbox), person, known, filled.get(one.outbox)),
+                _of_told(destination, one, told.get(one.outbox), person, known, filled.get(one.outbox), hidden),
                 None,
             )
         else:
-            message, kept = _of_contact(destination, one, person, known, sent, now)
+            message, kept = _of_contact(destination, one, person, known, sent, now, hidden)
         made.append(Due(one.id, one.contact, one.attempts, one.failing_since, message, kept))
     return _with_seconds(db, destination, made, claimed)
 
@@ -70,12 +74,14 @@ def _of_told(
     person: _Who | None,
     known: Mapping[int, Mapping[str, Any]],
     filled: Mapping[str, Any] | None,
+    hidden: Hidden,
 ) -> Message | None:
     if told is None or (person is not None and person[2] and told.type != FORGOTTEN):
         return None
     beside: Mapping[str, Any] = known.get(person[0], {}) if person is not None and _beside(destination) else {}
-    who = person[1] if person is not None else None
-    return Message(one.id, _id(told), told.type, _date(told), filled or told.data, who, beside)
+    who = hidden.person(person[1]) if person is not None else None
+    data = filled or hidden.event(told.type, told.data)
+    return None if data is None else Message(one.id, _id(told), told.type, _date(told), data, who, beside)
 
 
 def _id(told: _Event) -> str:
@@ -99,17 +105,20 @@ def _of_contact(
     known: Mapping[int, dict[str, Any]],
     sent: Mapping[int, tuple[dict[str, Any], int]],
     now: datetime,
+    hidden: Hidden,
 ) -> tuple[Message | None, str | None]:
     """The message, and what the destination has afterwards. The id is made of what is said and how often something was
-    said before: the same again has the same, and something else another.
+    said before: the same again has the same, and something else another. What is suppressed is neither told nor taken
+    back; what the destination has of it is remembered.
     """
     if person is None or person[2] or person[0] not in known or not destination.kept:
         return None, None
-    key, who, _ = person
+    key, who = person[0], hidden.person(person[1])
     now_known = dict(known[key])
     if destination.kind == "kissmetrics" and who.email and who.customers:
         now_known["alias"] = who.email
-    before, number = sent.get(key, ({}, 0))
+    had, number = sent.get(key, ({}, 0))
+    before = hidden.without(had)
     changed = {name: value for name, value in now_known.items() if name not in before or before[name] != value}
     changed |= {name: None for name in before if name not in now_known}
     if number == 0:
@@ -119,7 +128,10 @@ def _of_contact(
     said = json.dumps(changed, sort_keys=True)
     id_ = f"con_{key}.{number}.{hashlib.sha256(said.encode()).hexdigest()[:12]}"
     now_known.pop("alias", None)
-    kept = json.dumps(dict(known[key]) | ({"alias": who.email} if "alias" in changed or "alias" in before else {}))
+    unsaid = {name: value for name, value in had.items() if hidden.holds(name)}
+    kept = json.dumps(
+        unsaid | dict(known[key]) | ({"alias": who.email} if "alias" in changed or "alias" in before else {})
+    )
     return Message(one.id, id_, UPDATED, now.astimezone(UTC).replace(microsecond=0), changed, who, now_known), kept
 
 

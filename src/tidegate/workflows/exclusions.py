@@ -2,6 +2,8 @@
 no billing event.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
@@ -10,6 +12,7 @@ from tidegate.catalog import journal
 from tidegate.connections.accounts import Account
 from tidegate.contacts import linking
 from tidegate.errors import CustomerUnknown, ExclusionInvalid
+from tidegate.lifecycle import due
 from tidegate.revenue import editions, movements, price_days
 from tidegate.revenue.events import keep_events
 from tidegate.revenue.facts import keep_facts
@@ -56,13 +59,25 @@ def excluded(engine: Engine, account: Account) -> list[dict[str, Any]]:
         return [dict(row) for row in db.execute(_EVERY, {"connection": account.name}).mappings()]
 
 
+def forget_reasons(db: Connection, connection: str, customers: Sequence[str]) -> Counter[str]:
+    """Erases why these customers (Stripe ids) are or were left out, which they stay; returns how many rows changed, by
+    table. In the caller's transaction.
+    """
+    exclusions = db.execute(_FORGET, {"connection": connection, "customers": list(customers)}).rowcount
+    changes = journal.forget_reasons(db, connection, customers)
+    return Counter({"tidegate.exclusions": exclusions, "tidegate.catalog_changes": changes})
+
+
 def _derive(db: Connection, connection: str, customer: str, sign: int) -> dict[str, int]:
     """`sign`: its spans count from now on (1), no longer (-1), or as before (0)."""
     ledger = editions.begin(db, connection)
     if sign:
         price_days.add_customer(db, ledger, customer, sign)
     moved = movements.keep_movements(db, ledger, [customer])
-    keep_facts(db, list(db.scalars(_CONTACT, {"connection": connection, "customer": customer})))
+    contacts = list(db.scalars(_CONTACT, {"connection": connection, "customer": customer}))
+    keep_facts(db, contacts)
+    with due.by_other_rules(db):
+        due.note(db, contacts)
     events = keep_events(db, connection, [customer], int(db.execute(_NOW).scalar_one()))
     return {"movements": moved.added + moved.superseded, "events": sum(events)}
 
@@ -77,6 +92,10 @@ on conflict (connection, customer) do update set reason = excluded.reason, by = 
 returning xmax = 0""")
 
 _INCLUDE = text("delete from tidegate.exclusions where connection = :connection and customer = :customer")
+
+_FORGET = text("""
+update tidegate.exclusions set reason = ''
+where connection = :connection and customer = any(cast(:customers as text[])) and reason <> ''""")
 
 _EVERY = text("""
 select customer, reason, by, at from tidegate.exclusions where connection = :connection order by at, customer""")

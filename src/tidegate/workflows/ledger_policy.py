@@ -10,10 +10,12 @@ from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
 from tidegate.contacts import linking
 from tidegate.errors import ManagedByFile, PolicyInvalid
+from tidegate.lifecycle import due
 from tidegate.mirror import changed
 from tidegate.pricing.policy import SETTINGS
 from tidegate.revenue import editions, rate_files, rebuild, spans
 from tidegate.revenue.editions import Ledger, Terms
+from tidegate.workflows.lifecycle import keep_due
 from tidegate.workflows.refresh import BATCH as REFRESHED
 from tidegate.workflows.refresh import ROWS, refresh_changed
 
@@ -88,13 +90,14 @@ def _derive_spans(db: Connection, ledger: Ledger, work: rebuild.Rebuild) -> None
 def adopt(engine: Engine, account: Account, given: Mapping[str, Any], by: str) -> dict[str, Any]:
     """Keeps the ledger by other terms from now on, its past included; the edition before stays for comparison. The
     facts of contacts and billing events follow by batches; what is left of them when it ends before its time a worker
-    does.
+    does. Contacts that are elsewhere by other facts are moved silently, after what is due by the old ones was told.
 
     Answers as `preview` does, and {edition, events}: how many rows of billing events changed. Raises PolicyInvalid, and
     ManagedByFile where tidegate.yaml says.
     """
     with engine.connect() as db:
         _get_ready(editions.tried(account.name, editions.terms(db, account.name).otherwise(**given)))
+    keep_due(engine)
     with engine.begin() as db:
         linking.lock(db)
         before = editions.terms(db, account.name)
@@ -128,7 +131,10 @@ def adopted(db: Connection, account: Account, wanted: Terms, by: str) -> dict[st
     detail = {"preset": wanted.preset, "choices": dict(wanted.choices), "edition": ledger.edition}
     journal.note(db, by, "revenue.policy", account.name, **detail)
     if not same or wanted.identity != before.identity:
-        changed.note_all(db, account.name, REFRESHED // ROWS)
+        changed.note_all(db, account.name, REFRESHED // ROWS, by_rules=True)
+    if wanted.base_currency != before.base_currency:
+        with due.by_other_rules(db):
+            due.note_all(db)  # what they are worth is told in it
     told = _told(account.name, wanted) | {"edition": ledger.edition}
     return told | _difference(standing, _standing(db, account.name))
 

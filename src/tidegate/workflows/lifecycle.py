@@ -84,13 +84,14 @@ def place(db: Connection, as_of: datetime, kept: Kept | None = None) -> None:
     scored = rulebook.health(db)
     kept.healths += health.keep(db, scored.components, as_of, thresholds=scored.thresholds)
     rules = rulebook.load(db)
-    imported = due.of_history(db)
-    moved, silent = placing.place(db, rules, as_of, imported)
+    quiet = due.of_history(db)
+    moved, silent = placing.place(db, rules, as_of, quiet)
     kept.moved += moved
     if owners.has_rules(db):
         kept.owned += owners.assign(db, as_of)
-    told = alerts.keep(db, rulebook.alert_rules(db), as_of, silent)
-    if imported:
+    by_rules = {contact for contact, why in quiet.items() if why == "rules"}
+    told = alerts.keep(db, rulebook.alert_rules(db), as_of, silent, by_rules)
+    if quiet:
         due.settle_history(db, as_of)
     kept.opened += told.opened
     kept.resolved += told.resolved

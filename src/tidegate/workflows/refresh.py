@@ -105,12 +105,14 @@ def refresh_changed(
         with engine.begin() as db:
             if changed.is_history(db, account.name):
                 as_history(db)
-            customers = changed.take(db, account.name, ROWS) if accounts.hold(db, account.name) else []
+            customers = changed.take(db, account.name, ROWS) if accounts.hold(db, account.name) else {}
             if not customers:
                 break
             linking.lock(db, patient=True)
-            for some in _batches(customers):
-                done.add(refresh(db, account, some, engine))
+            for by_rules in (False, True):
+                with lifecycle_due.by_other_rules(db, are=by_rules):
+                    for some in _batches([one for one, alone in customers.items() if alone == by_rules]):
+                        done.add(refresh(db, account, some, engine))
     return done
 
 

@@ -22,6 +22,7 @@ DAYS: Mapping[str, int] = {
     "outbox": 14,
     "movements": 90,
     "requests": 30,
+    "lifecycle": 730,
 }
 """Events that wait or are parked are kept whatever their age; so are jobs that are not finished, and of the runs what
 `BATCHES` says. Revoked tokens go with the runs, and what actions passed over; what they did stays. Of usage go the
@@ -29,7 +30,8 @@ single debits, with their idempotency keys; what is used in all stays counted, a
 stays. Of the outbox stays what a destination still waits for; dead letters go with it. Of movements go those that a
 recomputation superseded, and whole ledgers that are older than the last `LEDGERS`. Of what was sent to Stripe stays
 what has no known outcome, and with the requests go the plans of syncs that were looked at; but usage that was told
-stays as long as Stripe would take it again: 35 days.
+stays as long as Stripe would take it again: 35 days. Of the lifecycle go stays in stages and segments that ended,
+scores of health with a newer one, changes of entitlements, and alerts that are over; what is open or holds now stays.
 """
 
 LEDGERS = 3
@@ -122,6 +124,28 @@ delete from tidegate.digests where (recipient, period) in (
   where d.made_at < now() - make_interval(days => :days) and exists (
     select from tidegate.digests n where n.recipient = d.recipient and n.until > d.until)
   limit :batch)""",
+    "memberships": """
+delete from tidegate.memberships where id = any(array(
+  select id from tidegate.memberships where left_at < now() - make_interval(days => :days) limit :batch))""",
+    # The newest of each contact is what its health is.
+    "health_history": """
+delete from tidegate.health_history where ctid = any(array(
+  select h.ctid from tidegate.health_history h
+  where h.at < now() - make_interval(days => :days) and exists (
+    select from tidegate.health_history n where n.contact = h.contact and n.at > h.at)
+  limit :batch))""",
+    # One that was dismissed is about what may hold still, until the contact has another of its rule.
+    "alerts": """
+delete from tidegate.alerts where id = any(array(
+  select a.id from tidegate.alerts a
+  where a.changed_at < now() - make_interval(days => :days) and (a.state = 'resolved' or (
+    a.state = 'dismissed' and exists (
+      select from tidegate.alerts n where n.contact = a.contact and n.rule = a.rule and n.id > a.id)))
+  order by a.id limit :batch))""",
+    "entitlement_changes": """
+delete from tidegate.entitlement_changes where id = any(array(
+  select id from (select id, at from tidegate.entitlement_changes order by id limit :batch) oldest
+  where at < now() - make_interval(days => :days)))""",
     "tokens": """
 delete from tidegate.tokens where id = any(array(
   select id from tidegate.tokens where revoked_at < now() - make_interval(days => :days) limit :batch))""",
@@ -133,6 +157,10 @@ _WITH = {
     "tokens": "runs",
     "action_occurrences": "runs",
     "digests": "runs",
+    "memberships": "lifecycle",
+    "health_history": "lifecycle",
+    "alerts": "lifecycle",
+    "entitlement_changes": "lifecycle",
     "sync_plans": "requests",
     "deliveries": "outbox",
 }

@@ -13,6 +13,7 @@ from tidegate.catalog import journal
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
 from tidegate.contacts import linking
+from tidegate.lifecycle import due as lifecycle_due
 from tidegate.mirror import changed
 from tidegate.revenue import editions, ledger, movements, rebuild
 from tidegate.revenue.events import keep_events
@@ -89,7 +90,7 @@ def _begun(db: Connection, account: Account) -> editions.Ledger:
         editions.adopt(db, drafted)
         journal.note(db, "tidegate", "revenue.policy", account.name, time_zone=zone, edition=drafted.edition)
         if found.policy.netting_seconds is None:  # what is netted goes by days, so movements may be others
-            changed.note_all(db, account.name, PAGE)
+            changed.note_all(db, account.name, PAGE, by_rules=True)
     return editions.begin(db, account.name)
 
 
@@ -126,6 +127,7 @@ def keep_due(engine: Engine, *, stop: threading.Event | None = None) -> int:
                     linked = list(db.scalars(_LINKED, {"connection": account.name, "customers": due}))
                     with histories(db, account, due, now) as known:
                         keep(db, known, linked)
+                    lifecycle_due.note(db, linked)
             looked += len(due)
             if len(due) < BATCH:
                 break

@@ -66,7 +66,7 @@ def _fact(connection: str, problem: dict[str, Any]) -> Fact:
     elif code.startswith("action_"):
         subject = f"action:{subject}"
     elif not connection:
-        subject = SUBJECTS.get(code) or f"destination:{subject}"
+        subject = SUBJECTS.get(code) or f"{'action' if code.startswith('action_') else 'destination'}:{subject}"
     else:
         subject = f"connection:{connection}"
     return Fact(code, subject, problem["detail"], problem["remedy"])

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, text
 from tidegate.conditions.compile import Compiled, value
 from tidegate.conditions.contact_fields import CONTACT_FIELDS, CONTACTS
 from tidegate.conditions.parse import parse
-from tidegate.delivery import templates
+from tidegate.delivery import suppressed_properties, templates
+from tidegate.delivery.hidden import Hidden
 from tidegate.delivery.outbox import Addressed, tell_addressed
 from tidegate.delivery.shapes import instant
 from tidegate.errors import DestinationInvalid
@@ -102,12 +103,13 @@ def _carry_out(db: Connection, action: Action, decided: Sequence[Decision], as_o
     # Who was merged or forgotten this very moment is nobody any more.
     decided = [one for one in decided if one.state == "passed" or one.candidate.contact in who]
     messages: dict[tuple[int, str], list[Addressed]] = {}
+    hidden = suppressed_properties.hidden(db)
     faults: dict[tuple[int, str], str] = {}
     for one in decided:
         place = (one.candidate.contact, one.candidate.occurrence)
         try:
             if one.state == "fired":
-                messages[place] = addressed(action, one, who[one.candidate.contact])
+                messages[place] = addressed(action, one, who[one.candidate.contact], hidden)
         except DestinationInvalid as error:
             faults[place] = " ".join(str(error.facts["problem"]).split())
     kept = _keep(db, action, decided, who, as_of, faults)
@@ -119,17 +121,20 @@ def _carry_out(db: Connection, action: Action, decided: Sequence[Decision], as_o
             setattr(done, name, getattr(done, name) + 1)
 
 
-def addressed(action: Action, one: Decision, who: Mapping[str, Any]) -> list[Addressed]:
-    """The messages of an occurrence, one for each destination. Raises DestinationInvalid where a template fails."""
+def addressed(action: Action, one: Decision, who: Mapping[str, Any], hidden: Hidden) -> list[Addressed]:
+    """The messages of an occurrence, one for each destination, without what is `hidden`. Raises DestinationInvalid
+    where a template fails.
+    """
     happening = one.candidate
     at = instant(happening.at.astimezone(UTC).replace(microsecond=0))
     said = {"action": action.key, "name": action.name, "kind": action.on.kind, "at": at}
-    seen = wording.values(who["contact"], who["facts"], happening.what, one.reasons, **said)
+    what, reasons = hidden.without(happening.what), hidden.reasons(one.reasons)
+    seen = wording.values(hidden.contact(who["contact"]), hidden.facts(who["facts"]), what, reasons, **said)
     data = {
         "action": action.key,
-        "trigger": happening.what | {"kind": action.on.kind, "at": at},
+        "trigger": what | {"kind": action.on.kind, "at": at},
         "occurrence": happening.occurrence,
-        "reasons": one.reasons,
+        "reasons": reasons,
     }
     made: list[Addressed] = []
     for step in action.do:

@@ -125,7 +125,9 @@ def naming(db: Connection, destination: str) -> list[str]:
 
 
 def forget(db: Connection, contacts: Any) -> int:
-    """Takes from what was decided about these contacts (internal keys) why; returns how many rows."""
+    """Takes from what was decided about these contacts (internal keys) why, and of what failed the answer; returns how
+    many rows.
+    """
     return db.execute(_FORGET, {"contacts": list(contacts)}).rowcount
 
 
@@ -149,9 +151,13 @@ _NAMING = text("""
 select a.key from tidegate.actions a where exists (
   select from jsonb_array_elements(a.spec -> 'do') step where step ->> 'destination' = :destination) order by a.key""")
 
-_FORGET = text("""
+_IMPERSONAL = """jsonb_strip_nulls(jsonb_build_object('stage', what -> 'stage', 'segment', what -> 'segment',
+    'rule', what -> 'rule', 'movement', what -> 'movement', 'event', what -> 'event', 'feature', what -> 'feature'))"""
+
+# Why one failed may quote what its template was about; why one was passed over is a word of ours.
+_FORGET = text(f"""
 update tidegate.action_occurrences
-set reasons = '[]', what = jsonb_strip_nulls(jsonb_build_object('stage', what -> 'stage', 'segment', what -> 'segment',
-    'rule', what -> 'rule', 'movement', what -> 'movement', 'event', what -> 'event', 'feature', what -> 'feature')),
-  goal_of = goal_of #- '{goal,value}'
-where contact = any(cast(:contacts as bigint[])) and reasons <> '[]'""")
+set reasons = '[]', why = case when state = 'failed' then '' else why end, what = {_IMPERSONAL},
+  goal_of = goal_of #- '{{goal,value}}'
+where contact = any(cast(:contacts as bigint[])) and (reasons <> '[]' or what <> {_IMPERSONAL}
+  or (state = 'failed' and why <> '') or goal_of #> '{{goal,value}}' is not null)""")

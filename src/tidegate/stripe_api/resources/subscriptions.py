@@ -68,6 +68,7 @@ SUBSCRIPTIONS = Resource(
         Column("latest_invoice"),
         Column("schedule"),
         Column("default_payment_method"),
+        Column("default_source"),
         Column("coupons", "text[]", refers_to="coupons", indexed=True),
         Column("test_clock", refers_to="test_helpers/test_clocks"),
         Column("livemode", "boolean"),

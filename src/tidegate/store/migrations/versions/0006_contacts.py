@@ -13,9 +13,11 @@ create table tidegate.changed_customers (
     connection text not null,
     customers text[] not null,
     at timestamptz default clock_timestamp() not null,
+    by_rules boolean default false not null,
     primary key (id)
 );
 create index changed_customers_connection on tidegate.changed_customers (connection, id);
+comment on column tidegate.changed_customers.by_rules is 'nothing happened to them';
 comment on column tidegate.changed_customers.customers is 'Stripe''s ids';
 
 create table tidegate.changed_objects (

@@ -107,6 +107,19 @@ create table tidegate.suppressed_contacts (
 comment on column tidegate.suppressed_contacts.contact is 'internal key: it is told to nobody';
 comment on column tidegate.suppressed_contacts.by is 'the person or token';
 
+create table tidegate.suppressed_properties (
+    name text not null,
+    reason text not null,
+    by text not null,
+    at timestamptz default now() not null,
+    managed_by text default '' not null,
+    primary key (name)
+);
+comment on column tidegate.suppressed_properties.name is
+    'of a contact, or of billing events: it is told to nobody';
+comment on column tidegate.suppressed_properties.by is 'the person or token';
+comment on column tidegate.suppressed_properties.managed_by is 'file: tidegate.yaml';
+
 create table tidegate.noted_contacts (
     id bigint generated always as identity,
     contacts bigint[] not null,

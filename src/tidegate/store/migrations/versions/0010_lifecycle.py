@@ -46,6 +46,7 @@ create table tidegate.contact_lifecycle (
     stage text,
     segments text[] default '{}' not null,
     history boolean default false not null,
+    by_rules boolean default false not null,
     untold_at timestamptz,
     updated_at timestamptz default clock_timestamp() not null,
     primary key (contact)
@@ -63,7 +64,7 @@ comment on column tidegate.contact_lifecycle.failing_invoices is 'that could not
 comment on column tidegate.contact_lifecycle.failed_attempts is 'to pay open invoices';
 comment on column tidegate.contact_lifecycle.past_due_since is 'the oldest debt''s';
 comment on column tidegate.contact_lifecycle.due_dates is 'of open invoices';
-comment on column tidegate.contact_lifecycle.card_expires_at is 'of the cards that are charged the first to expire';
+comment on column tidegate.contact_lifecycle.card_expires_at is 'the first of the charged, without a backup before';
 comment on column tidegate.contact_lifecycle.has_backup is 'another way to pay outlasts it';
 comment on column tidegate.contact_lifecycle.cancellations is
     'when each subscription ends that is to, and when that was asked for';
@@ -75,7 +76,8 @@ comment on column tidegate.contact_lifecycle.health_coverage is 'the weight of t
 comment on column tidegate.contact_lifecycle.health_parts is 'score by component';
 comment on column tidegate.contact_lifecycle.unhealthy_since is 'null: it is not';
 comment on column tidegate.contact_lifecycle.segments is 'sorted';
-comment on column tidegate.contact_lifecycle.history is 'facts that a first import brought wait to be looked at';
+comment on column tidegate.contact_lifecycle.history is 'facts of which nobody is told wait to be looked at';
+comment on column tidegate.contact_lifecycle.by_rules is 'such as another policy of the ledger says, and no import';
 comment on column tidegate.contact_lifecycle.untold_at is
     'when such facts were looked at: nobody is told what it became then';
 
@@ -83,10 +85,12 @@ create table tidegate.lifecycle_due (
     contact bigint not null,
     since timestamptz default clock_timestamp() not null,
     history boolean default false not null,
+    by_rules boolean default false not null,
     primary key (contact)
 );
 comment on column tidegate.lifecycle_due.contact is 'whose facts may be others now';
-comment on column tidegate.lifecycle_due.history is 'all that it waits for is';
+comment on column tidegate.lifecycle_due.history is 'nobody is told of anything that it waits for';
+comment on column tidegate.lifecycle_due.by_rules is 'all of that came by other rules, nothing by an import';
 
 create table tidegate.lifecycle_state (
     alone boolean default true not null,
@@ -284,7 +288,7 @@ create table tidegate.alert_route (
     digest text default '' not null,
     digest_since timestamptz,
     hour integer default '8' not null,
-    time_zone text default 'UTC' not null,
+    time_zone text default '' not null,
     managed_by text default '' not null,
     primary key (alone)
 );
@@ -293,6 +297,7 @@ comment on column tidegate.alert_route.destination is 'of what no owner is sent;
 comment on column tidegate.alert_route.digest is 'daily or weekly; empty: none';
 comment on column tidegate.alert_route.digest_since is 'when digests were asked for';
 comment on column tidegate.alert_route.hour is 'of all digests, in the time zone';
+comment on column tidegate.alert_route.time_zone is 'empty: that of the connection';
 comment on column tidegate.alert_route.managed_by is 'file: tidegate.yaml';
 
 create table tidegate.digests (

@@ -1,0 +1,65 @@
+"""Suppression of properties over HTTP: what no destination is told, whatever it asks for."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from tidegate.api.auth import HubOf, requires
+from tidegate.delivery import suppressed_properties
+from tidegate.security.tokens import Token
+from tidegate.workflows import property_suppression
+
+router = APIRouter(prefix="/api/suppressed-properties", tags=["delivery"])
+
+Admin = Annotated[Token, requires("admin")]
+Name = Annotated[str, Path(max_length=200, description="such as mrr, properties.tier or Product Name")]
+
+
+class Why(BaseModel):
+    """Why nobody is told of a property."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(min_length=1, max_length=2_000)
+
+
+class SuppressedProperty(BaseModel):
+    """A property that no destination is told, since when, by whom and why. Times are UTC."""
+
+    name: str
+    reason: str
+    by: str
+    at: datetime
+    managed_by: str
+
+
+class SuppressedProperties(BaseModel):
+    """All of them, by name."""
+
+    properties: list[SuppressedProperty]
+
+
+@router.get("", dependencies=[requires("read")])
+def listed(hub: HubOf) -> SuppressedProperties:
+    """The properties that no destination is told."""
+    with hub.engine.connect() as db:
+        found = suppressed_properties.every(db)
+    return SuppressedProperties.model_validate({"properties": found})
+
+
+@router.put("/{name:segment}")
+def suppress(name: Name, why: Why, hub: HubOf, token: Admin) -> SuppressedProperty:
+    """Tells nobody of it from now on."""
+    with hub.engine.begin() as db:
+        found = property_suppression.suppress(db, name, why.reason, f"token:{token.name}")
+    return SuppressedProperty.model_validate(found)
+
+
+@router.delete("/{name:segment}", status_code=204)
+def unsuppress(name: Name, hub: HubOf, token: Admin) -> Response:
+    """Tells of it again, and how it is now."""
+    with hub.engine.begin() as db:
+        property_suppression.unsuppress(db, name, f"token:{token.name}")
+    return Response(status_code=204)
