@@ -47,7 +47,7 @@ def take(db: Connection, limit: int) -> list[int]:
 
 
 def of_history(db: Connection) -> set[int]:
-    """Contacts (internal keys) that were not placed since, without any news, they became others."""
+    """Contacts (internal keys) that were not placed since an import, or a merge, changed what is known of them."""
     return set(db.scalars(text("select contact from tidegate.contact_lifecycle where history")))
 
 

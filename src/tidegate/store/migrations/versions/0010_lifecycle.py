@@ -75,7 +75,8 @@ comment on column tidegate.contact_lifecycle.health_coverage is 'the weight of t
 comment on column tidegate.contact_lifecycle.health_parts is 'score by component';
 comment on column tidegate.contact_lifecycle.unhealthy_since is 'null: it is not';
 comment on column tidegate.contact_lifecycle.segments is 'sorted';
-comment on column tidegate.contact_lifecycle.history is 'facts that a first import brought wait to be looked at';
+comment on column tidegate.contact_lifecycle.history is
+    'facts that a first import or a merge brought wait to be looked at';
 comment on column tidegate.contact_lifecycle.untold_at is
     'when such facts were looked at: nobody is told what it became then';
 
@@ -170,7 +171,7 @@ comment on column tidegate.alerts.changed_by is 'empty: the facts';
 comment on column tidegate.alerts.note is 'why it was dismissed';
 comment on column tidegate.alerts.history is 'nobody was told of it';
 comment on column tidegate.alerts.resolved_because is
-    'facts or rules changed, or begin: an import brought it';
+    'facts or rules changed, or begin: an import or a merge did it';
 
 create table tidegate.segments (
     key text not null,
