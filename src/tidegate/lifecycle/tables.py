@@ -149,7 +149,7 @@ alerts = Table(
     Column("changed_by", Text, nullable=False, server_default="", comment="empty: the facts"),
     Column("note", Text, nullable=False, server_default="", comment="why it was dismissed"),
     Column("history", Boolean, nullable=False, server_default=text("false"), comment="nobody was told of it"),
-    Column("resolved_because", Text, comment="facts or rules changed, or begin: an import brought it"),
+    Column("resolved_because", Text, comment="facts or rules changed, or begin: an import or a merge did it"),
     Column("routed_to", Text, nullable=False, server_default="", comment="the destination that was told; empty: none"),
     Column("gone_since", Time, comment="of a system alert: since when the facts do not say it"),
     Index("alerts_occurrence", "contact", "rule", "occurrence", unique=True),

@@ -174,7 +174,7 @@ comment on column tidegate.alerts.changed_by is 'empty: the facts';
 comment on column tidegate.alerts.note is 'why it was dismissed';
 comment on column tidegate.alerts.history is 'nobody was told of it';
 comment on column tidegate.alerts.resolved_because is
-    'facts or rules changed, or begin: an import brought it';
+    'facts or rules changed, or begin: an import or a merge did it';
 
 create table tidegate.segments (
     key text not null,
