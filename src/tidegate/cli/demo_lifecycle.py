@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from tidegate.workflows.demo import Simulated
     from tidegate.workflows.demo_delivery import Receiver
 
-MONTH = 30
-"""Days for which the company lives on once more."""
+MONTH, PERIOD = 30, 15
+"""Days for which the company lives on once more, and after how many of them its events are read as well: Stripe keeps
+them for no longer than 30.
+"""
 WITHIN = 90.0
 """Seconds for a step that waits for the worker."""
 
@@ -58,13 +60,17 @@ def lived(
 
 def _month(hub: "Hub", account: "Account", simulated: "Simulated") -> int:
     """Lets the month pass and all that came of it be handled by the worker; returns how many events it made."""
-    from tidegate.workflows.demo import wait, wait_for_deliveries, wait_for_drain
+    from tidegate.workflows.demo import caught_up, wait, wait_for_deliveries, wait_for_drain
     from tidegate.workflows.demo_contacts import refreshed
     from tidegate.workflows.refresh import refresh_changed
 
-    events = simulated.advance(MONTH)
-    wait_for_deliveries(simulated, WITHIN)
-    wait_for_drain(hub.engine, account.name, WITHIN)
+    events = 0
+    for _ in range(0, MONTH, PERIOD):
+        events += simulated.advance(PERIOD)
+        wait_for_deliveries(simulated, WITHIN)
+        with hub.stripe(account) as api:
+            caught_up(hub.engine, account, api, WITHIN)
+        wait_for_drain(hub.engine, account.name, WITHIN)
     refresh_changed(hub.engine, account)  # beside the worker, which waits whether more events come
     wait(lambda: refreshed(hub.engine, account), WITHIN, lambda: "changed customers still wait for their refresh")
     return events

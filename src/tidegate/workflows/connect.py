@@ -35,6 +35,7 @@ OWNED = (
     "listings",
     "changed_customers",
     "changed_objects",
+    "awaited",
     "forgotten",
     "links",
     "reviews",
