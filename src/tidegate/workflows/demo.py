@@ -23,6 +23,13 @@ DAY = 86_400  # seconds
 POLL = 0.05  # seconds
 
 
+def began(today: float, days: int) -> int:
+    """Where the simulated company's clock has to start for so many days to end with the last midnight, UTC; both in
+    epoch seconds.
+    """
+    return int(today) // DAY * DAY - days * DAY
+
+
 class Simulated:
     """A running sandbox's own endpoints. Raises StripeUnreachable when it does not answer."""
 
@@ -47,6 +54,10 @@ class Simulated:
     def advance(self, days: int) -> int:
         """Moves the clock by days, one after the other; returns how many events that made."""
         return sum(int(self._ask("POST", "/__clock", {"advance_seconds": DAY})["events"]) for _ in range(days))
+
+    def live_to(self, instant: int) -> int:
+        """Moves the clock to an instant (epoch seconds), unless it is there; returns how many events that made."""
+        return int(self._ask("POST", "/__clock", {"to": max(instant, self.now())})["events"])
 
     def now(self) -> int:
         """Where the clock stands, UTC epoch seconds."""
