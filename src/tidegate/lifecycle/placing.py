@@ -1,7 +1,7 @@
 """Puts every contact into its stage and segments: one statement finds whose are others now; each has its reason."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -125,15 +125,24 @@ def place(db: Connection, rules: Rules, as_of: datetime, untold: Collection[int]
     """Brings everybody to where it belongs, because of the facts; returns how many moved, and whom of them (internal
     keys) nobody had placed before. `untold`: those whom an import moves.
     """
-    moved, new, after = 0, set[int](), 0
-    while found := moves(db, rules, as_of, after=after, limit=CHUNK):
+    moved, new = 0, set[int]()
+    for found in by_chunks(db, rules, as_of):
         carry_out(db, rules, found, as_of, "facts", untold)
         moved += len(found)
         new |= {one.contact for one in found if not one.before}
-        after = found[-1].contact
-        if len(found) < CHUNK:
-            break
     return moved, new
+
+
+def by_chunks(db: Connection, rules: Rules, as_of: datetime) -> Iterator[list[Move]]:
+    """All `moves`, so many at a time as memory is to hold. Each chunk may be carried out before the next is asked
+    for.
+    """
+    after = 0
+    while found := moves(db, rules, as_of, after=after, limit=CHUNK):
+        after, whole = found[-1].contact, len(found) == CHUNK
+        yield found
+        if not whole:
+            break
 
 
 def carry_out(
