@@ -236,9 +236,9 @@ def test_trials_convert_by_property_and_by_usage_before_they_pay(company: Compan
     told = company.drivers()
     assert (told["contacts"], told["converted"], told["running"], told["rate"]) == (80, 40, 1, 0.5)
     assert group(told, "tier", "big") == {
-        "by": "property", "name": "tier", "value": "big", "against": "others", "contacts": 40,
-        "converted": 30, "rate": 0.75, "low": 0.59806, "high": 0.858129, "others": {"contacts": 40, "converted": 10, "rate": 0.25}, "lift": 3.0,
-        "small": False,
+        "by": "property", "name": "tier", "value": "big", "against": "others", "contacts": 40, "converted": 30,
+        "rate": 0.75, "low": 0.59806, "high": 0.858129,
+        "others": {"contacts": 40, "converted": 10, "rate": 0.25}, "lift": 3.0, "small": False,
     }  # fmt: skip
     assert group(told, "seats", "above 39")["lift"] == 3
     assert (group(told, "reports", "used")["contacts"], group(told, "active days", "1 or more")["contacts"]) == (40, 40)
