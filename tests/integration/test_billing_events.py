@@ -1,5 +1,6 @@
 """Billing events in the database: derived of a whole company and of single changes, told once, listed, forgotten."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import text
 from tests.support import databases, hubs
 from tests.support.bills import once, recurring
-from tests.support.builders import arrival, customer, invoice, price, subscription
+from tests.support.builders import customer, invoice, price, subscription
 from tests.support.command_line import Cli
 from tests.support.importing import imported
 from tests.support.live import Live
@@ -22,14 +23,14 @@ from tidegate.api.app import create_app
 from tidegate.contacts import directory
 from tidegate.contacts.directory import Making
 from tidegate.errors import UsageError
-from tidegate.mirror.apply import apply
-from tidegate.mirror.decide import Certainty
+from tidegate.mirror import inbox
+from tidegate.mirror.inbox import Entry
 from tidegate.revenue import events, ledger
 from tidegate.revenue.events import Filter, Kept
 from tidegate.sandbox.config import SandboxConfig
 from tidegate.sandbox.server import Sandbox
 from tidegate.security import tokens
-from tidegate.stripe_api.resources import RESOURCES
+from tidegate.workflows import refresh as refreshing
 from tidegate.workflows.contacts_forget import forget
 
 LATER = 2_000_000_000
@@ -152,18 +153,85 @@ def test_a_payment_names_its_invoice_by_its_intent(shop: Shop) -> None:
     assert [id_ for id_, _ in told(shop, "cus_intent")] == ["failed:ch_intent"]
 
 
-def test_an_attempt_without_a_charge_is_known_by_what_the_invoice_counts(shop: Shop) -> None:
-    body = paid("in_card", "cus_card", [recurring("il_card", 1000, subscription="sub_card")], status="open")
-    shop.has(customer("cus_card"), subscription("sub_card", customer="cus_card"))
-    shop.has(charge("ch_card", "cus_card", "in_card", status="failed", created=LATER + 7_000))
+def attempted(shop: Shop, invoice_id: str, of: str, count: int, at: int) -> None:
+    """The invoice is told to count one more attempt."""
+    body = paid(invoice_id, of, [recurring(f"il_{of}", 1000, subscription=f"sub_{of}")], status="open")
+    shop.told(body | {"attempt_count": count}, at=at, previous={"attempt_count": count - 1})
+
+
+def known_until(shop: Shop, at: int) -> None:
+    """Everything that Stripe did before then is in the mirror."""
     with shop.engine.begin() as db:
-        for count, at in ((1, LATER + 100), (2, LATER + 7_000)):
-            counted = body | {"attempt_count": count}
-            previous = json.dumps({"attempt_count": count - 1})
-            told_at = arrival("invoices", counted, at, Certainty.TOLD, event=f"evt_{at}", previous=previous)
-            apply(db, "acme", RESOURCES["invoices"], [told_at])
+        db.execute(text("update connections set complete_as_of = to_timestamp(:at)"), {"at": at})
+
+
+@pytest.fixture
+def nothing_known(shop: Shop) -> Iterator[None]:
+    yield
+    known_until(shop, 1000)
+
+
+@pytest.mark.usefixtures("nothing_known")
+def test_an_attempt_without_a_charge_is_known_by_what_the_invoice_counts(shop: Shop) -> None:
+    shop.has(customer("cus_card"), subscription("sub_cus_card", customer="cus_card"))
+    shop.has(charge("ch_card", "cus_card", "in_card", status="failed", created=LATER + 7_000))
+    attempted(shop, "in_card", "cus_card", 1, LATER + 100)
+    attempted(shop, "in_card", "cus_card", 2, LATER + 7_000)
+    known_until(shop, LATER + 161)
     keep(shop, "cus_card")
     assert [id_ for id_, _ in told(shop, "cus_card")] == ["failed:in_card:1", "failed:ch_card"]
+
+
+@pytest.mark.usefixtures("nothing_known")
+def test_that_an_attempt_made_no_charge_is_told_once_all_around_it_is_known(shop: Shop) -> None:
+    shop.has(customer("cus_wait"), subscription("sub_cus_wait", customer="cus_wait"))
+    attempted(shop, "in_wait", "cus_wait", 1, LATER + 100)
+    entry = Entry("acme", "evt_before", "charge.failed", LATER + 99, "webhook", "{}")
+    with shop.engine.begin() as db:
+        inbox.keep(db, [entry])
+    for until, settled in ((LATER + 160, False), (LATER + 161, False), (LATER + 161, True)):
+        known_until(shop, until)
+        if settled:
+            assert told(shop, "cus_wait") == []
+            with shop.engine.begin() as db:
+                inbox.settle(db, "acme", ["evt_before"], "handled")
+        shop.refresh()
+    assert [id_ for id_, _ in told(shop, "cus_wait")] == ["failed:in_wait:1"]
+    with shop.engine.begin() as db:  # what is heard late of that time does not take back what was told
+        inbox.keep(db, [entry._replace(event_id="evt_late")])
+    assert keep(shop, "cus_wait") == Kept(0, 0, 0)
+    assert shop.rows("select customer from tidegate.awaited") == []
+
+
+ORDERS = list(itertools.permutations(("attempt", "charge", "link")))
+
+
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+def test_a_refused_charge_is_told_once_in_whatever_order_it_is_heard_of(shop: Shop, order: tuple[str, ...]) -> None:
+    who = f"cus_{'_'.join(order)}"
+    link = {
+        "id": f"inpay_{who}", "object": "invoice_payment", "invoice": f"in_{who}", "status": "open", "created": LATER,
+        "payment": {"type": "payment_intent", "payment_intent": f"pi_{who}"},
+    }  # fmt: skip
+    fields = {"invoice": None, "payment_intent": f"pi_{who}", "status": "failed", "created": LATER + 99}
+    shop.has(customer(who), subscription(f"sub_{who}", customer=who))
+    for what in order:
+        if what == "attempt":
+            attempted(shop, f"in_{who}", who, 1, LATER + 100)
+        elif what == "charge":
+            shop.told(charge(f"ch_{who}", who, "", **fields), at=LATER + 99)
+        else:
+            shop.has(link, at=LATER + 200)
+        keep(shop, who)
+    assert [id_ for id_, _ in told(shop, who)] == [f"failed:ch_{who}"]
+
+
+def test_an_attempt_that_paid_is_none_that_failed(shop: Shop) -> None:
+    shop.has(customer("cus_once"), subscription("sub_once", customer="cus_once"))
+    body = paid("in_once", "cus_once", [recurring("il_once", 1000, subscription="sub_once")], attempt_count=1)
+    shop.told(body, at=100, previous={"attempt_count": 0})
+    keep(shop, "cus_once")
+    assert [id_ for id_, _ in told(shop, "cus_once")] == ["billed:in_once:sub_once:month"]
 
 
 def test_a_canceled_subscription_and_one_that_never_began(shop: Shop) -> None:
@@ -316,6 +384,35 @@ def recorded(live: Live, role: str) -> list[tuple[str, int | None]]:
     )  # fmt: skip
     rows = live.rows("select name, amount from billing_events where customer = any(:ids) order by at, id", ids=ids)
     return [(row["name"], row["amount"]) for row in rows]
+
+
+def test_a_company_s_failed_payments_are_told_by_its_events_alone(server_url: str) -> None:
+    """No event says by which payment intent an invoice is tried; reading all lists again finds nothing to put right."""
+    with (
+        databases.scratch(server_url) as url,
+        hubs.opened(url, KEY) as hub,
+        Sandbox.start(SandboxConfig(customers=40, months=2)) as sandbox,
+    ):
+        live = Live(hub, sandbox)
+        imported(hub, live.account)
+        refreshing.refresh_changed(hub.engine, live.account)
+        began = live.now
+        for seconds in (*[10 * 86_400] * 4, 90):
+            sandbox.advance(seconds)
+            live.catch_up()
+            refreshing.refresh_changed(hub.engine, live.account)
+        found = live.rows(FAILED)
+        imported(hub, live.account, full=True)
+        refreshing.refresh_changed(hub.engine, live.account)
+        swept = live.rows(FAILED)
+        refused = live.one(REFUSED, at=began)
+    assert swept == found
+    assert sum(row["code"] != "no_charge" for row in found) == refused > 0
+
+
+REFUSED = "select count(*) from stripe.charges where status = 'failed' and created > to_timestamp(:at)"
+FAILED = """
+select id, data ->> 'code' as code from billing_events where name = 'Payment Failed' and told order by at, id"""
 
 
 @pytest.mark.wide

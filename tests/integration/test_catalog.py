@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import typer
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from tests.support.builders import customer, item, price, subscription
 from tests.support.shop import SEATS, Shop
 
@@ -18,7 +18,7 @@ from tidegate.contacts.directory import Making
 from tidegate.entitlements import overrides
 from tidegate.entitlements.overrides import Giving
 from tidegate.errors import CatalogInvalid, CatalogUnknown, ManagedByFile, PreviewNeeded, PreviewStale, TermsInvalid
-from tidegate.workflows import catalog_changes
+from tidegate.workflows import catalog_changes, standings
 from tidegate.workflows.previewing import Change, Preview, preview, settle
 
 ADA = "ada@example.com"
@@ -85,6 +85,25 @@ def test_a_preview_names_per_feature_who_loses_what_and_does_nothing(shop: Shop)
         assert (found.done, found.contacts) == (False, 2)
     assert found.features["seats"][0] == {"contact": both[0], "before": {"limit": 10}, "now": None}
     assert shop.answer(ADA, "sso")["granted"]
+
+
+def test_a_preview_counts_all_and_names_the_first(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    bob(shop)
+    change = removal(shop, number_of(shop))
+    whole = preview(shop.engine, change)
+    monkeypatch.setattr(standings, "NAMED", 1)
+    monkeypatch.setattr(standings, "BATCH", 1)
+    found = preview(shop.engine, change)
+    assert {feature: len(changes) for feature, changes in found.features.items()} == {"calls": 1, "seats": 1, "sso": 1}
+    assert found.totals() == whole.totals() == {
+        feature: {"lost": 2, "gained": 0, "changed": 0} for feature in ("calls", "seats", "sso")
+    }  # fmt: skip
+    assert (found.concerned, found.hurts, found.token) == (2, True, whole.token)
+    with pytest.raises(PreviewNeeded, match="2 contacts"):
+        settle(shop.engine, change)
+    assert settle(shop.engine, change, found.token).as_json()["lost"] == 6
+    with shop.engine.connect() as db:
+        assert db.execute(text("select to_regclass('standings_before')")).scalar_one() is None
 
 
 def test_what_takes_something_is_refused_without_its_preview(shop: Shop) -> None:

@@ -8,13 +8,20 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support import databases
+from tests.support.waiting import until
+
+from tidegate.sandbox.config import SandboxConfig
+from tidegate.sandbox.server import Sandbox
+from tidegate.workflows.demo import Simulated, began
 
 SMALL = ("--customers", "60", "--months", "2")
 
@@ -150,10 +157,14 @@ def _moved_in_a_month(found: dict[str, Any], sent: dict[str, int]) -> None:
 def test_the_page_stays_until_ctrl_c_and_no_second_demo_starts_meanwhile(home: Path) -> None:
     with start(home, "--json") as demo:
         assert demo.stderr is not None
+        simulated = ""
         for line in demo.stderr:
+            if "a simulated Stripe at" in line:
+                simulated = re.findall(r"http://[\d.:]+\d", line)[0]
             if "until you press Ctrl-C" in line:
                 break
         address = line.split()[4]
+        _goes_by_the_clock(home, simulated)
         with urllib.request.urlopen(f"{address}/readyz", timeout=10) as answer:
             assert answer.status == 200
         _, refused = run(home, "--no-serve", code=2)
@@ -162,6 +173,45 @@ def test_the_page_stays_until_ctrl_c_and_no_second_demo_starts_meanwhile(home: P
         out, err = demo.communicate(timeout=60)
     assert demo.returncode == 0, err
     assert json.loads(out)["equal"] is True
+
+
+def _goes_by_the_clock(home: Path, simulated: str) -> None:
+    """The company lives on by this machine's clock, by which the worker looks at contacts: none waits for a month that
+    has not come, and no renewal is past.
+    """
+
+    def stands() -> int:
+        with urllib.request.urlopen(f"{simulated}/__clock", timeout=10) as answer:
+            return json.load(answer)["now"]
+
+    def asked(query: str) -> int:
+        command = [sys.executable, "-m", "tidegate", "sql", query, "--json"]
+        environment = {"PATH": os.environ["PATH"], "TIDEGATE_HOME": str(home)}
+        [[value]] = json.loads(subprocess.run(command, env=environment, check=True, capture_output=True).stdout)["rows"]
+        return value
+
+    began = time.time()
+    until(lambda: stands() > began, "the company lives on")
+    assert abs(stands() - time.time()) < 30
+    looked = "select extract(epoch from kept_at)::bigint as at from tidegate.lifecycle_state"
+    until(lambda: asked(looked) > began, "a look at the lifecycle", seconds=90)
+    late = """
+select count(*) as n from stripe.subscription_items i join stripe.subscriptions s on s.id = i.subscription
+where s.status = 'active' and s.test_clock is null and i.current_period_end < now() - interval '1 minute'"""
+    assert asked(late) == 0
+
+
+def test_the_company_s_clock_is_moved_to_an_instant_and_never_back() -> None:
+    with Sandbox.start(SandboxConfig(customers=3, months=1)) as sandbox, Simulated(sandbox.url) as simulated:
+        at = simulated.now()
+        assert simulated.live_to(at + 40 * 86_400) > 0
+        assert simulated.live_to(at) == 0
+        assert simulated.now() == at + 40 * 86_400
+
+
+def test_a_demo_whose_page_stays_ends_with_the_last_midnight() -> None:
+    noon = datetime(2026, 3, 15, 12, 30, tzinfo=UTC).timestamp()
+    assert datetime.fromtimestamp(began(noon, 40), UTC) == datetime(2026, 2, 3, tzinfo=UTC)
 
 
 def test_a_folder_that_is_no_demos_is_left_alone(home: Path) -> None:

@@ -85,6 +85,15 @@ values ('acme', :s, :s, :since, :until, :c, 'usd', :mrr, :mrr, :trial, 'price_1'
             k=key, f=feature, a=amount, at=at,
         )  # fmt: skip
 
+    def acted(self, key: int, action: str, state: str, at: datetime) -> None:
+        """What became of an occurrence of an action."""
+        self.post.run(
+            """
+insert into tidegate.action_occurrences (action, contact, occurrence, at, decided_at, state, what, reasons)
+values (:a, :k, :o, :at, :at, :s, '{}', '[]')""",
+            a=action, k=key, o=str(at), at=at, s=state,
+        )  # fmt: skip
+
     def trial(self, key: int, began: datetime, days: int = 14, *, pays: bool | None) -> None:
         """A trial; None: it runs on."""
         ends = began + timedelta(days=days)
@@ -243,9 +252,9 @@ def test_trials_convert_by_property_and_by_usage_before_they_pay(company: Compan
     told = company.drivers()
     assert (told["contacts"], told["converted"], told["running"], told["rate"]) == (80, 40, 1, 0.5)
     assert group(told, "tier", "big") == {
-        "by": "property", "name": "tier", "value": "big", "contacts": 40, "converted": 30, "rate": 0.75,
-        "low": 0.59806, "high": 0.858129, "others": {"contacts": 40, "converted": 10, "rate": 0.25}, "lift": 3.0,
-        "small": False,
+        "by": "property", "name": "tier", "value": "big", "against": "others", "contacts": 40, "converted": 30,
+        "rate": 0.75, "low": 0.59806, "high": 0.858129,
+        "others": {"contacts": 40, "converted": 10, "rate": 0.25}, "lift": 3.0, "small": False,
     }  # fmt: skip
     assert group(told, "seats", "above 39")["lift"] == 3
     assert (group(told, "reports", "used")["contacts"], group(told, "active days", "1 or more")["contacts"]) == (40, 40)
@@ -274,3 +283,24 @@ def test_who_came_free_is_decided_after_some_days_and_a_small_sample_is_said_to_
     assert group(told, "source", "friends")["small"]
     assert "too few" in told["warning"]
     assert company.drivers("free", within_days=90)["running"] == 4
+
+
+def test_an_action_before_the_conversion_stands_against_all_others_and_its_hold_out(company: Company) -> None:
+    for n in range(12):
+        key = company.add(f"c{n}", BEGAN)
+        if n % 4 != 3:  # three of four come to pay, ten days later
+            company.span(key, BEGAN + timedelta(days=10), mrr=4900)
+            company.acted(key, "thanks", "fired", BEGAN + timedelta(days=10))  # that it pays is what it fires on
+        state = "fired" if n < 6 else "held_out" if n < 9 else "passed"
+        company.acted(key, "hello", state, BEGAN + timedelta(days=2))
+        company.acted(key, "hello", state, BEGAN + timedelta(days=3))
+    told = [one for one in company.drivers("free", within_days=30)["drivers"] if one["by"] == "action"]
+    assert [(one["name"], one["value"]) for one in told] == [("hello", "fired")] * 2
+    by = {one["against"]: one for one in told}
+    assert (by["others"]["contacts"], by["others"]["converted"]) == (6, 5)
+    assert by["others"]["others"] == {"contacts": 6, "converted": 4, "rate": 0.666667}
+    assert by["hold_out"]["others"] == {"contacts": 3, "converted": 2, "rate": 0.666667}
+    assert by["hold_out"]["lift"] == 1.25
+    assert [
+        one for one in company.drivers("free", within_days=30, usage_days=1)["drivers"] if one["by"] == "action"
+    ] == []

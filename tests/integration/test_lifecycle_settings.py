@@ -8,7 +8,7 @@ import pytest
 from tests.support.placed import NOW, People
 
 from tidegate.errors import ConfigInvalid, LifecycleInvalid, ManagedByFile, PreviewStale
-from tidegate.lifecycle import rulebook
+from tidegate.lifecycle import placing, rulebook
 from tidegate.lifecycle.alert_rules import RULES, SETTABLE
 from tidegate.lifecycle.health import COMPONENTS
 from tidegate.wiring import Hub
@@ -215,3 +215,24 @@ def test_what_is_wrong_in_the_file_is_told_with_its_line(people: People, text: s
         applied(people, text)
     assert f"line {line}" in str(refused.value)
     assert words in str(refused.value)
+
+
+def test_however_many_move_by_other_settings_no_more_than_a_chunk_is_held(
+    people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(5):
+        people.add(f"c{n}", {"nps": 3}, status="active", latest_invoice_status="paid", mrr_total=1000)
+    people.pass_()
+    held: list[int] = []
+    moves = placing.moves
+
+    def counted(*said: Any, **more: Any) -> list[placing.Move]:
+        held.append(len(found := moves(*said, **more)))
+        return found
+
+    monkeypatch.setattr(placing, "CHUNK", 2)
+    monkeypatch.setattr(placing, "moves", counted)
+    found = change(people, said_health={"components": ONLY_PROPERTY}, only_preview=True)
+    assert found["moves"] == [{"from": "customer", "to": "at_risk", "contacts": 5}]
+    assert found["opened"] == {"health_dropped": 5}
+    assert max(held) == 2

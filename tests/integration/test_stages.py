@@ -243,3 +243,34 @@ def test_everybody_is_placed_however_few_are_held_in_memory(people: People, monk
         people.set(key, status="active")
     assert people.pass_().moved == 4
     assert len([kind for kind, _ in people.told() if kind == "stage.changed"]) == 4
+
+
+def test_a_preview_counts_who_would_move_and_holds_no_more_than_a_chunk(
+    people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(25):
+        people.add(f"c{n}", status=["active", "trialing", "canceled"][n % 3], customer_since=LONG_AGO)
+    people.pass_()
+    wanted = {"stages": rules_of([{"key": "all"}], "stages"), "segments": rules_of([], "segments"), "as_of": NOW}
+    whole = change(people.hub.engine, "ada", **wanted, only_preview=True)
+    held: list[int] = []
+    moves = placing.moves
+
+    def counted(*said: Any, **more: Any) -> list[placing.Move]:
+        held.append(len(found := moves(*said, **more)))
+        return found
+
+    monkeypatch.setattr(placing, "CHUNK", 2)
+    monkeypatch.setattr(placing, "moves", counted)
+    found = change(people.hub.engine, "ada", **wanted, only_preview=True)
+    assert found == whole
+    assert (found.contacts, len(found.sample)) == (25, 20)
+    assert found.stages == {("customer", "all"): 9, ("trial", "all"): 8, ("churned", "all"): 8}
+    assert max(held) == 2
+    with monkeypatch.context() as nobody_moves:
+        nobody_moves.setattr(placing, "carry_out", None)
+        change(people.hub.engine, "ada", **wanted, only_preview=True)
+    done = change(people.hub.engine, "ada", **wanted, token=found.token)
+    assert (done.stages, done.done) == (found.stages, True)
+    assert people.rows("select stage, count(*) from tidegate.contact_lifecycle group by 1") == [("all", 25)]
+    assert max(held) == 2

@@ -38,8 +38,9 @@ class StageReport(BaseModel):
 
 
 class Drivers(BaseModel):
-    """Of whom it is decided whether they convert, and each group against all others; `lift`: its rate as a multiple of
-    theirs, null where none of them did. `low`, `high`: of the rate, 95 %. `small`: too few to say anything.
+    """Of whom it is decided whether they convert, and each group against all others, or (`against`) its hold-out;
+    `lift`: its rate as a multiple of theirs, null where none of them did. `low`, `high`: of the rate, 95 %. `small`:
+    too few to say anything.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -108,11 +109,11 @@ def drivers(
     of: Annotated[Literal["trial", "free"], Query(description="those that began a trial, or that came free")] = "trial",
     first: FirstDay = None,
     last: LastDay = None,
-    usage_days: Annotated[int, Query(ge=1, le=365, description="days from the beginning in which usage counts")] = 14,
+    usage_days: Annotated[int, Query(ge=1, le=365, description="first days, in which usage and actions count")] = 14,
     within_days: Annotated[int, Query(ge=1, le=3650, description="days in which paying is a conversion")] = 90,
     connection: Named = None,
 ) -> Drivers:
-    """Which contacts convert: by property, and by usage in the first days; each group against all others."""
+    """Which contacts convert: by property, and by usage and actions in the first days; each against all others."""
     found = lifecycle_report.conversion_drivers(
         hub.engine, hub.livemode(connection), of, first, last, usage_days=usage_days, within_days=within_days
     )

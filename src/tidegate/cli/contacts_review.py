@@ -193,7 +193,7 @@ def print_effect(effect: "Effect", *, hint: bool = True) -> None:
     from tidegate.cli import show
     from tidegate.cli.previews import say_features
 
-    say_features(effect.features, effect.done)
+    say_features(effect.features, effect.counted, effect.done)
     show.line(
         f"Of {effect.customers:,} customers: {effect.linked:,} linked to contacts there are, {effect.created:,} "
         f"contacts made, {effect.changed:,} links changed; {effect.queued:,} in review ({effect.queued_before:,} "

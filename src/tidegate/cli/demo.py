@@ -2,6 +2,7 @@
 
 import secrets
 import sys
+import time
 from collections.abc import Generator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ DAYS = 10
 """How far the simulated company's clock moves while webhooks come."""
 DUPLICATES = 0.05
 """How many webhooks come twice; all come in random order: Stripe promises neither once nor order."""
+PACE = 5.0
+"""Seconds after which the simulated company's clock follows this machine's, while the page stays."""
 WITHIN = 90.0
 """Seconds for a step that waits for another process."""
 
@@ -53,7 +56,7 @@ def demo(
     from tidegate.cli.demo_contacts import known, understood
     from tidegate.cli.demo_delivery import sent
     from tidegate.cli.demo_home import prepared
-    from tidegate.cli.demo_lifecycle import lived, placed
+    from tidegate.cli.demo_lifecycle import joined, lived, placed
     from tidegate.cli.demo_outbound import written
     from tidegate.cli.demo_revenue import held
     from tidegate.cli.hub import configured
@@ -61,7 +64,6 @@ def demo(
     from tidegate.store.embedded import exit_on_signals
     from tidegate.wiring import open_hub
     from tidegate.workflows.demo_delivery import begin, receiving
-    from tidegate.workflows.demo_lifecycle import release
 
     config = configured()
     exit_on_signals()
@@ -70,7 +72,8 @@ def demo(
         place = running.enter_context(prepared(home or config.home / NAME, config))
         hub = running.enter_context(open_hub(place.settings, pool_size=16, application="tidegate demo"))
         steps.done("database", f"PostgreSQL under {place.settings.home}, begun afresh")
-        simulated, key = running.enter_context(_simulated(place, customers=customers, months=months, seed=seed))
+        options = {"customers": customers, "months": months, "seed": seed}
+        simulated, key = running.enter_context(_simulated(place, options | _dated(serve)))
         steps.done("sandbox", f"a simulated Stripe at {simulated.url}: {customers:,} customers, {months} months")
         account, secret = _connected(hub, simulated.url, key)
         steps.done("connect", f"{account.display_name} ({account.account}) as {account.name}")
@@ -89,27 +92,38 @@ def demo(
         result["sync"] = written(hub, account, steps)
         result["lifecycle"] = lived(hub, account, simulated, receiver, steps)
         result["delivery"] = sent(hub, receiver, steps, WITHIN)
+        if serve:
+            joined(hub, account, simulated, steps)
         where = {"home": str(place.settings.home), "address": address}
         _tell(where | result | {"steps": steps.ended}, steps.seconds, as_json)
         if serve:
-            release(hub.engine)
-            _stay(server, address)
+            _stay(server, address, simulated)
     if not result["equal"] or result["revenue"]["wrong"]:
         raise typer.Exit(1)
 
 
-def _stay(server: "Child", address: str) -> None:
-    """Leaves the page up until Ctrl-C."""
+def _dated(serve: bool) -> dict[str, int]:
+    """Where the company's clock begins: so that it ends with today where the page stays, else on the same day in every
+    run.
+    """
+    from tidegate.cli.demo_lifecycle import MONTH
+    from tidegate.workflows.demo import began
+
+    return {"as-of": began(time.time(), DAYS + MONTH)} if serve else {}
+
+
+def _stay(server: "Child", address: str, simulated: "Simulated") -> None:
+    """Leaves the page up until Ctrl-C; meanwhile the company lives on by this machine's clock."""
     from tidegate.cli import show
     from tidegate.cli.hub import stopping
 
     show.remark(f"The page is at {address} until you press Ctrl-C.")
     with stopping("Ending the demo.") as stop:
-        _wait(server, stop.event.wait)
+        _wait(server, simulated, stop.event.wait)
 
 
 @contextmanager
-def _simulated(place: "DemoHome", **options: int) -> Generator[tuple["Simulated", str]]:
+def _simulated(place: "DemoHome", options: dict[str, int]) -> Generator[tuple["Simulated", str]]:
     """A simulated Stripe in a process of its own, and its key."""
     from tidegate.cli.children import first_document, tied
     from tidegate.workflows.demo import Simulated
@@ -266,10 +280,16 @@ def _tell(document: dict[str, Any], seconds: float, as_json: bool) -> None:
     show.line(f"The copy is {verdict} the original ({show.duration(seconds)} in all).")
 
 
-def _wait(server: "Child", stopped: Any) -> None:
-    """Until somebody stops the demo. Raises ConfigurationError when the web process ends before."""
+def _wait(server: "Child", simulated: "Simulated", stopped: Any) -> None:
+    """Until somebody stops the demo. Raises ConfigurationError when the web process ends before, StripeUnreachable when
+    the simulated Stripe does.
+    """
     from tidegate.errors import ConfigurationError
 
+    moved = time.monotonic()
     while not stopped(0.5):
+        if time.monotonic() - moved >= PACE:
+            simulated.live_to(int(time.time()))
+            moved = time.monotonic()
         if server.poll() is not None:
             raise ConfigurationError(problem=f"The web process ended (exit code {server.returncode}).")

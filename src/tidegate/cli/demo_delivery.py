@@ -10,10 +10,15 @@ if TYPE_CHECKING:
 
 def sent(hub: "Hub", receiver: "Receiver", steps: "Steps", seconds: float) -> dict[str, Any]:
     """What the worker has sent to the receiver since it was named."""
-    from tidegate.workflows.demo_delivery import KEY, wait_until_sent
+    from tidegate.workflows.demo_delivery import KEPT, KEY, wait_until_sent
 
     found = wait_until_sent(hub.engine, receiver, seconds)
-    steps.done("deliver", f"{found['received']:,} signed webhooks to {receiver.url}, {found['twice']:,} of them twice")
+    kept = found["by_type"].get(KEPT, 0)
+    events = sum(found["by_type"].values()) - kept
+    detail = (
+        f"{events:,} events and what {kept:,} contacts are, signed, to {receiver.url}; {found['twice']:,} came twice"
+    )
+    steps.done("deliver", detail)
     return found | {"destination": KEY, "home": str(hub.settings.home)}
 
 

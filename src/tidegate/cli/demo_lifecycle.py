@@ -1,5 +1,6 @@
 """The demo's part on the lifecycle: how contacts stand, a month of the simulated company, and what it moved."""
 
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,8 +10,10 @@ if TYPE_CHECKING:
     from tidegate.workflows.demo import Simulated
     from tidegate.workflows.demo_delivery import Receiver
 
-MONTH = 30
-"""Days for which the company lives on once more."""
+MONTH, PERIOD = 30, 15
+"""Days for which the company lives on once more, and after how many of them its events are read as well: Stripe keeps
+them for no longer than 30.
+"""
 WITHIN = 90.0
 """Seconds for a step that waits for the worker."""
 
@@ -56,18 +59,45 @@ def lived(
     }
 
 
+def joined(hub: "Hub", account: "Account", simulated: "Simulated", steps: "Steps") -> None:
+    """The company's clock brought to this machine's, by which workers look at the lifecycle from now on."""
+    from tidegate.workflows.demo_lifecycle import release
+
+    events = simulated.live_to(int(time.time()))
+    _handled(hub, account, simulated)
+    _refreshed(hub, account)
+    release(hub.engine)
+    steps.done("today", f"{events:,} events until now; the company lives on by this machine's clock")
+
+
 def _month(hub: "Hub", account: "Account", simulated: "Simulated") -> int:
     """Lets the month pass and all that came of it be handled by the worker; returns how many events it made."""
-    from tidegate.workflows.demo import wait, wait_for_deliveries, wait_for_drain
+    events = 0
+    for _ in range(0, MONTH, PERIOD):
+        events += simulated.advance(PERIOD)
+        _handled(hub, account, simulated)
+    _refreshed(hub, account)
+    return events
+
+
+def _handled(hub: "Hub", account: "Account", simulated: "Simulated") -> None:
+    """Waits until the mirror has all that happened."""
+    from tidegate.workflows.demo import caught_up, wait_for_deliveries, wait_for_drain
+
+    wait_for_deliveries(simulated, WITHIN)
+    with hub.stripe(account) as api:
+        caught_up(hub.engine, account, api, WITHIN)
+    wait_for_drain(hub.engine, account.name, WITHIN)
+
+
+def _refreshed(hub: "Hub", account: "Account") -> None:
+    """Waits until all that is derived follows from it."""
+    from tidegate.workflows.demo import wait
     from tidegate.workflows.demo_contacts import refreshed
     from tidegate.workflows.refresh import refresh_changed
 
-    events = simulated.advance(MONTH)
-    wait_for_deliveries(simulated, WITHIN)
-    wait_for_drain(hub.engine, account.name, WITHIN)
     refresh_changed(hub.engine, account)  # beside the worker, which waits whether more events come
     wait(lambda: refreshed(hub.engine, account), WITHIN, lambda: "changed customers still wait for their refresh")
-    return events
 
 
 def tell(lifecycle: dict[str, Any]) -> None:

@@ -86,7 +86,7 @@ def drivers(
     first: First = None,
     last: Last = None,
     usage_days: Annotated[
-        int, typer.Option(min=1, max=365, metavar="N", help="Days from the beginning in which usage counts.")
+        int, typer.Option(min=1, max=365, metavar="N", help="Days from the beginning in which usage and actions count.")
     ] = 14,
     within_days: Annotated[
         int, typer.Option(min=1, max=3650, metavar="N", help="Days in which paying is a conversion.")
@@ -94,7 +94,7 @@ def drivers(
     connection: ConnectionName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show which contacts convert: by property, and by usage in the first days; each group against all others."""
+    """Show which contacts convert: by property, and by usage and actions in the first days; each against all others."""
     from tidegate.cli import amounts, show
     from tidegate.cli.hub import opened
     from tidegate.revenue.periods import read_day
@@ -129,6 +129,6 @@ def _driver(one: dict[str, Any]) -> tuple[Any, ...]:
 
     lift = "–" if one["lift"] is None else f"{one['lift']:.2f} ×"
     between = f"{one['low'] * 100:.0f} to {one['high'] * 100:.0f} %"
-    what = f"{one['name']}: {one['value']}"
+    what = f"{one['name']}: {one['value']}" + (", against its hold-out" if one["against"] == "hold_out" else "")
     told = (one["by"], what, one["contacts"], one["converted"], percent(one["rate"]), between)
     return (*told, percent(one["others"]["rate"]), lift, "too few" if one["small"] else "")

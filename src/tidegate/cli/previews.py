@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Engine
 
@@ -46,14 +46,14 @@ def carry_out(
 
     Raises PreviewNeeded where nobody can be asked, and PreviewStale; ends the command when the answer is no.
     """
-    from tidegate.workflows.previewing import commit, hurts, preview, settle
+    from tidegate.workflows.previewing import commit, preview, settle
 
     if only_preview:
         return preview(engine, change)
     if token or yes or as_json or not sys.stdin.isatty():
         return settle(engine, change, token, anyway=yes)
     found = preview(engine, change)
-    if hurts(found.features):
+    if found.hurts:
         say(found)
         typer.confirm("Do it?", abort=True, err=True)
     return commit(engine, change, found.token)
@@ -77,7 +77,8 @@ def say(found: "Preview") -> None:
     from tidegate.cli import show
 
     told = found.as_json(0)
-    say_features(found.features, found.done)
+    counted = {feature: sum(total.values()) for feature, total in told["totals"].items()}
+    say_features(found.features, counted, found.done)
     show.line(
         f"{told['contacts']:,} contacts looked at: {told['gained']:,} entitlements gained, {told['changed']:,} "
         f"changed, {told['lost']:,} lost."
@@ -86,15 +87,15 @@ def say(found: "Preview") -> None:
         show.line(f"Nothing was done. To do exactly this: --token {found.token}")
 
 
-def say_features(features: dict[str, list[dict[str, Any]]], done: bool) -> None:
-    """A table for each feature of a preview: who has what, and would have, or had and has."""
+def say_features(features: dict[str, list[dict[str, Any]]], counted: "Mapping[str, int]", done: bool) -> None:
+    """A table for each feature of a preview: who has what, and would have, or had and has; `counted`: of how many."""
     from tidegate.cli import show
 
     for feature, changes in features.items():
         rows = [(one["contact"], standing(one["before"]), standing(one["now"])) for one in changes[:SHOWN]]
         show.table([feature, "had", "has"] if done else [feature, "has", "would have"], rows)
-        if len(changes) > SHOWN:
-            show.line(f"… and {len(changes) - SHOWN:,} more (--json --listed N lists N)")
+        if counted[feature] > SHOWN:
+            show.line(f"… and {counted[feature] - SHOWN:,} more (--json --listed N lists N)")
         show.line()
 
 

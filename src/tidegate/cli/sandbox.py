@@ -17,6 +17,10 @@ Port = Annotated[int, typer.Option(help="Port on 127.0.0.1; 0: any free one.")]
 Customers = Annotated[int, typer.Option(help="Customers of the simulated company.")]
 Months = Annotated[int, typer.Option(help="Months of history.")]
 Seed = Annotated[int, typer.Option(help="The same seed makes the same company.")]
+AsOf = Annotated[
+    int | None,
+    typer.Option(metavar="SECONDS", help="Where its clock stands, UTC epoch seconds.", show_default="1 September 2026"),
+]
 Latency = Annotated[float, typer.Option(metavar="SECONDS", help="Before every answer.")]
 Rate = Annotated[float | None, typer.Option(help="Requests a second in all before a 429.")]
 EndpointRate = Annotated[float | None, typer.Option(help="The same, for one endpoint.")]
@@ -46,6 +50,7 @@ def sandbox(
     customers: Customers = 300,
     months: Months = 12,
     seed: Seed = 1,
+    as_of: AsOf = None,
     latency: Latency = 0.0,
     rate: Rate = None,
     endpoint_rate: EndpointRate = None,
@@ -62,7 +67,7 @@ def sandbox(
     as_json: AsJson = False,
 ) -> None:
     """Serve a simulated Stripe account to try things on; nothing leaves this machine."""
-    from tidegate.sandbox import SandboxConfig
+    from tidegate.sandbox import DEFAULT_AS_OF, SandboxConfig
     from tidegate.sandbox.state import API_VERSION
 
     config = SandboxConfig(
@@ -70,6 +75,7 @@ def sandbox(
         customers=customers,
         months=months,
         seed=seed,
+        as_of=DEFAULT_AS_OF if as_of is None else as_of,
         latency=latency,
         rate=rate,
         endpoint_rate=endpoint_rate,

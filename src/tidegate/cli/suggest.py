@@ -69,11 +69,10 @@ def suggest(
 def say_accepted(done: "Preview", wanted: "Sequence[Suggestion]") -> None:
     """The mappings that were made, what they grant, and what of the packages gives nothing yet."""
     from tidegate.cli import show
-    from tidegate.workflows.previewing import concerned
 
     numbers = [str(number) for one in done.result["accepted"] for number in one["mappings"]]
     show.line(f"Accepted: mappings {', '.join(numbers)}; `tidegate mappings remove` takes one back.")
-    show.line(f"{done.as_json(0)['gained']:,} entitlements are granted to {len(concerned(done)):,} contacts.")
+    show.line(f"{done.as_json(0)['gained']:,} entitlements are granted to {done.concerned:,} contacts.")
     for key in _empty(wanted):
         show.line(
             f"The package {key} gives nothing yet: `tidegate packages publish {key} --feature KEY=TERMS`, then "

@@ -1,4 +1,6 @@
-"""Which contacts convert, from a trial or from free: by what they are, and by how they used the product at first."""
+"""Which contacts convert, from a trial or from free: by what they are, by how they used the product at first, and by
+the actions that fired for them.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +11,7 @@ from sqlalchemy import Connection, text
 from tidegate.lifecycle.lift import FEW, SCARCE, Group, compared
 
 USAGE_DAYS = 14
-"""Days from the beginning in which usage counts."""
+"""Days from the beginning in which usage and actions count."""
 WITHIN_DAYS = 90
 """Days from the beginning in which a conversion counts as one of it."""
 MOST_VALUES = 20
@@ -39,7 +41,9 @@ def drivers(db: Connection, asked: Asked) -> dict[str, Any]:
     first time without a trial and without paying; it is decided after `within_days`. Paying within those days is a
     conversion, and decides both.
     Properties are as they are now. Usage is that of the first `usage_days`, and before the conversion: whoever pays
-    uses more, and that is no driver. `warning`: what the figures cannot bear; empty: nothing.
+    uses more, and that is no driver. Actions count likewise, once for each contact for whom one fired; where it has a
+    hold-out it stands against that as well, which is the better comparison. `warning`: what the figures cannot bear;
+    empty: nothing.
     """
     given = {
         "livemode": asked.livemode,
@@ -54,7 +58,13 @@ def drivers(db: Connection, asked: Asked) -> dict[str, Any]:
     decided, converted = counts.decided, counts.converted
     given |= {"many": MOST_VALUES, "active": list(ACTIVE)}
     rows = db.execute(text(f"with {cohort} {_GROUPS}"), given) if decided else ()
-    groups = [Group(row.by, row.name, row.value, row.contacts, row.converted) for row in rows]
+    groups = [
+        Group(
+            row.by, row.name, row.value, row.contacts, row.converted,
+            None if row.held_out is None else (row.held_out, row.held_out_converted),
+        )
+        for row in rows
+    ]  # fmt: skip
     return {
         "contacts": decided,
         "converted": converted,
@@ -118,7 +128,7 @@ select count(*) filter (where decided) as decided, count(*) filter (where decide
 from cohort"""
 
 # A number is looked at by the median of those that have it; a text by its most frequent values.
-_GROUPS = """,
+_GROUPS = r""",
 those as materialized (
   select contact, began, converted_at is not null as converted,
     least(began + make_interval(days => :usage), converted_at) as until
@@ -156,13 +166,26 @@ typical as (
   having count(distinct amount) > 1),
 active as (
   select contact, converted, count(distinct day) as days from used cross join lateral unnest(dates) day
-  group by contact, converted)
-select 'property' as by, name, value, contacts, converted from properties where place <= :many
+  group by contact, converted),
+acted as materialized (
+  select o.action, o.state, count(distinct t.contact) as contacts,
+    count(distinct t.contact) filter (where t.converted) as converted
+  from those t join tidegate.action_occurrences o on o.contact = t.contact and o.at >= t.began and o.at < t.until
+    and o.state in ('fired', 'held_out')
+  group by o.action, o.state)
+select 'property' as by, name, value, contacts, converted, null\:\:bigint as held_out,
+  null\:\:bigint as held_out_converted
+from properties where place <= :many
 union all
-select 'usage', feature, 'used', count(*), count(*) filter (where converted) from used group by feature
+select 'usage', feature, 'used', count(*), count(*) filter (where converted), null, null from used group by feature
 union all
-select 'usage', u.feature, 'above ' || y.middle, count(*), count(*) filter (where u.converted)
+select 'usage', u.feature, 'above ' || y.middle, count(*), count(*) filter (where u.converted), null, null
 from used u join typical y on y.feature = u.feature and u.amount > y.middle group by u.feature, y.middle
 union all
-select 'usage', 'active days', n || ' or more', count(*), count(*) filter (where a.converted)
-from active a join unnest(cast(:active as int[])) n on a.days >= n group by n"""
+select 'usage', 'active days', n || ' or more', count(*), count(*) filter (where a.converted), null, null
+from active a join unnest(cast(:active as int[])) n on a.days >= n group by n
+union all
+select 'action', action, 'fired', contacts, converted, null, null from acted where state = 'fired'
+union all
+select 'action', f.action, 'fired', f.contacts, f.converted, h.contacts, h.converted
+from acted f join acted h on h.action = f.action and h.state = 'held_out' where f.state = 'fired'"""

@@ -1,7 +1,7 @@
 """Puts every contact into its stage and segments: one statement finds whose are others now; each has its reason."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -132,17 +132,26 @@ def place(
     keys) nobody is told of: those whom an import or other rules of what they are worth move (`untold`: by what), and
     who came with a past.
     """
-    moved, silent, after = 0, {*untold}, 0
-    while found := moves(db, rules, as_of, after=after, limit=CHUNK):
+    moved, silent = 0, {*untold}
+    for found in by_chunks(db, rules, as_of):
         late = {one.contact for one in found if not one.before and one.contact not in untold}
         late -= newcomers.among(db, late, as_of)
         silent |= late
         carry_out(db, rules, found, as_of, "facts", {**dict.fromkeys(late, "begin"), **untold})
         moved += len(found)
-        after = found[-1].contact
-        if len(found) < CHUNK:
-            break
     return moved, silent
+
+
+def by_chunks(db: Connection, rules: Rules, as_of: datetime) -> Iterator[list[Move]]:
+    """All `moves`, so many at a time as memory is to hold. Each chunk may be carried out before the next is asked
+    for.
+    """
+    after = 0
+    while found := moves(db, rules, as_of, after=after, limit=CHUNK):
+        after, whole = found[-1].contact, len(found) == CHUNK
+        yield found
+        if not whole:
+            break
 
 
 def carry_out(

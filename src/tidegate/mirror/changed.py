@@ -1,9 +1,10 @@
-"""The queues of what changed in the mirror: customers with facts of their own, and objects that many have in common.
+"""The queues of what changed in the mirror: customers with facts of their own, and objects that many have in common;
+and of customers of whom something can be told only once everything that happened before an instant is known.
 
 `apply` writes them in its transaction, the refresh reads them.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, text
 
@@ -11,6 +12,12 @@ from tidegate.store.bulk import Texts
 from tidegate.store.driver import run
 
 _NOTE = b"insert into tidegate.changed_customers (connection, customers) values (%(connection)s, %(customers)s)"
+
+KNOWN_UNTIL = """(
+  select case when c.complete_as_of is not null then least(c.complete_as_of, (
+    select min(n.created) from tidegate.inbox n where n.connection = c.name and n.state = 'waiting')) end
+  from tidegate.connections c where c.name = :connection)"""
+"""SQL: everything that Stripe did before then is in the mirror, null: nobody knows; `:connection` is bound."""
 
 
 def note(db: Connection, connection: str, customers: Collection[str]) -> None:
@@ -75,7 +82,20 @@ select exists(select from tidegate.changed_customers where connection = :connect
   or exists(select from tidegate.changed_objects where connection = :connection)"""),
         {"connection": connection},
     )
-    return bool(found)
+    return bool(found) or bool(db.scalar(_ANY_KNOWN, {"connection": connection}))
+
+
+def await_(db: Connection, connection: str, until: Mapping[str, int]) -> None:
+    """Has customers (Stripe ids) looked at again once everything before an instant (epoch seconds) is known."""
+    if until:
+        customers = sorted(until)
+        given = {"customers": customers, "untils": [until[one] for one in customers]}
+        db.execute(_AWAIT, {"connection": connection, **given})
+
+
+def note_known(db: Connection, connection: str) -> None:
+    """Queues the customers of whom by now everything is known that was waited for."""
+    note(db, connection, db.scalars(_TAKE_KNOWN, {"connection": connection}).all())
 
 
 def note_objects(db: Connection, connection: str, resource: str, ids: Collection[str]) -> None:
@@ -109,3 +129,21 @@ select exists (
       where r.connection = :connection and r.kind = 'import' and r.state = 'done'
         and coalesce(r.options -> 'resources', '[]') = '[]'), 'infinity')
   order by w.id limit 1)""")
+
+_AWAIT = text("""
+insert into tidegate.awaited (connection, customer, until)
+select :connection, w.customer, to_timestamp(w.until)
+from unnest(cast(:customers as text[]), cast(:untils as bigint[])) as w(customer, until) order by 1, 2
+on conflict (connection, customer) do update set until = excluded.until where awaited.until < excluded.until""")
+
+# Whose invoice's payments are just being asked for is looked at when they are there.
+_KNOWN = f"""
+from tidegate.awaited w where w.connection = :connection and w.until < {KNOWN_UNTIL} and not exists (
+  select from tidegate.refetches r join stripe.invoices i on i.connection = r.connection and i.id = r.object_id
+  where r.connection = w.connection and r.resource = 'invoice_payments' and r.next_try_at < 'infinity'
+    and i.customer = w.customer)"""
+_ANY_KNOWN = text(f"select exists(select {_KNOWN})")
+_TAKE_KNOWN = text(f"""
+delete from tidegate.awaited where (connection, customer) in (
+  select w.connection, w.customer {_KNOWN} for update of w skip locked)
+returning customer""")

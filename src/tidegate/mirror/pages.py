@@ -85,6 +85,21 @@ def _owned(body: msgspec.Raw, field: str, parent: str) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode({**fields, field: parent}))
 
 
+def belonging(api: StripeApi, resource: Resource, owner: str) -> Page:
+    """All objects of a resource that belong to one other object, by its id. Raises as `read_objects` does."""
+    arrivals: list[Arrival] = []
+    lost: list[Lost] = []
+    passed: set[str] = set()
+    after = ""
+    while True:
+        page = read_objects(api, resource, str(resource.path), {resource.listed_by: owner}, after=after, passed=passed)
+        arrivals += page.arrivals
+        lost += page.lost
+        if not page.has_more:
+            return Page(arrivals, lost, False, page.last, page.reached)
+        after = page.last
+
+
 def retrieve(api: StripeApi, resource: Resource, object_id: str = "", *, interactive: bool = False) -> Page:
     """One object by id (without one: a singleton), as a page of one. Raises as `read_objects` does."""
     path = object_path(str(resource.path), object_id) if object_id else str(resource.path)

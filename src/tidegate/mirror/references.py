@@ -29,6 +29,8 @@ def ask_for_named(
                 refetches.ask(db, account, target, [refetches.Ask(id_, "referenced") for id_ in missing])
     for query, silent in ALONG_WITH.get(resource.name, ()):
         _ask_for_found(db, account, RESOURCES[silent], query, ids)
+    if resource.name == "invoices":
+        _ask_for_found(db, account, RESOURCES["invoice_payments"], ATTEMPTED, ids, refetches.OF_PARENT)
 
 
 def unknown(db: Connection, account: str, holder: Resource, column: Column, *, live: bool = False) -> Sequence[str]:
@@ -93,10 +95,23 @@ join stripe.invoice_payments p on p.connection = v.connection and p.invoice = v.
 where v.connection = :connection and v.id = any(:ids) and v.status in ('void', 'uncollectible', 'paid')
   and p.status = 'open' and v.deleted_at is null and p.deleted_at is null"""
 
+# Nor one for its being made: until it is paid, only its list tells which payment intent an invoice is tried with. What
+# was read after the attempt shows it.
+ATTEMPTED = """
+select distinct v.object_id from tidegate.versions v
+where v.connection = :connection and v.resource = 'invoices' and v.object_id = any(:ids)
+  and v.previous ? 'attempt_count' and v.data ->> 'status' <> 'paid'
+  and v.at >= coalesce((select l.as_of from tidegate.listings l
+    where l.connection = :connection and l.resource = 'invoice_payments'), '-infinity')
+  and not exists (select from stripe.invoice_payments p where p.connection = v.connection and p.invoice = v.object_id
+    and p.certainty > 0 and p.updated_at > v.at)"""
+
 ALONG_WITH = {"invoices": ((BILLED_ON, "invoiceitems"), (ENDED_WITH, "invoice_payments"))}
 """By resource: the queries for what may have changed along with it, and the resource that they find."""
 
 
-def _ask_for_found(db: Connection, account: str, target: Resource, query: str, ids: Sequence[str]) -> None:
+def _ask_for_found(
+    db: Connection, account: str, target: Resource, query: str, ids: Sequence[str], reason: str = "referenced"
+) -> None:
     found = db.scalars(text(query), {"connection": account, "ids": list(ids)}).all()
-    refetches.ask(db, account, target, [refetches.Ask(id_, "referenced") for id_ in found])
+    refetches.ask(db, account, target, [refetches.Ask(id_, reason) for id_ in found])

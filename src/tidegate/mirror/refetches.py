@@ -15,6 +15,8 @@ from tidegate.stripe_api.resources.resource import Resource
 
 FAILING = 3
 """An object that could not be fetched so many times in a row is said to fail."""
+OF_PARENT = "of_parent"
+"""Why objects are asked for that nobody can name: `object_id` is then what they belong to (`Resource.listed_by`)."""
 
 
 class Ask(NamedTuple):

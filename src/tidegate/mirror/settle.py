@@ -16,7 +16,7 @@ from tidegate.mirror import discounts, references, refetches
 from tidegate.mirror.apply import Applied, apply
 from tidegate.mirror.arrivals import Arrival, Counts, Lost, arrive
 from tidegate.mirror.decide import Certainty
-from tidegate.mirror.pages import retrieve
+from tidegate.mirror.pages import Page, belonging, retrieve
 from tidegate.mirror.refetches import Claimed
 from tidegate.mirror.sightings import known_at
 from tidegate.store.trouble import repeated
@@ -101,7 +101,7 @@ def _fetch(
     known = max(one.known_at, stored_at)
     lost: list[Lost] = []
     try:
-        page = retrieve(api, resource, "" if resource.singleton else one.object_id)
+        page = _read(api, resource, one)
         arrivals, lost = page.arrivals, page.lost
     except StripeObjectMissing:
         arrivals = _burial(resource, stored, known)
@@ -113,7 +113,7 @@ def _fetch(
     except TidegateError as error:
         _put_back(engine, account, one, error)
         return error
-    for arrival in arrivals:
+    for arrival in arrivals if one.reason != refetches.OF_PARENT else ():
         # The request began after `known` was known, so its answer is no older, whatever the rounded-down clock says.
         arrival.at, arrival.certainty = max(arrival.at, known), Certainty.SETTLED
     try:
@@ -121,6 +121,12 @@ def _fetch(
     except DatabaseBusy as error:
         _put_back(engine, account, one, error)
         return error
+
+
+def _read(api: StripeApi, resource: Resource, one: Claimed) -> Page:
+    if one.reason == refetches.OF_PARENT:
+        return belonging(api, resource, one.object_id)
+    return retrieve(api, resource, "" if resource.singleton else one.object_id)
 
 
 def _take(
@@ -140,7 +146,7 @@ def _take(
             return _nothing(GONE_CONNECTION)
         savepoint = db.begin_nested()
         applied = apply(db, account, RESOURCES[one.resource], arrivals, lost, sparing=one.reason == "unlisted")
-        nothing = not arrivals and not lost
+        nothing = not arrivals and not lost and one.reason != refetches.OF_PARENT
         if not (refetches.gone if nothing else refetches.done)(db, account, one):
             savepoint.rollback()
             return _nothing(OVERTAKEN)

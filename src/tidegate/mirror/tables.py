@@ -134,7 +134,9 @@ refetches = Table(
     Column("connection", Text, nullable=False),
     Column("resource", Text, nullable=False),
     Column("object_id", Text, nullable=False),
-    Column("reason", Text, nullable=False, comment="referenced, doubt, event, other_version, cut_off, unlisted"),
+    Column(
+        "reason", Text, nullable=False, comment="referenced, doubt, event, other_version, cut_off, unlisted, of_parent"
+    ),
     Column("asked_at", Time, nullable=False, server_default=func.clock_timestamp()),
     Column("known_at", Time, comment="the newest version heard of when it was asked; what is read now is no older"),
     Column("attempts", Integer, nullable=False, server_default="0"),
@@ -152,6 +154,15 @@ changed_customers = Table(
     Column("at", Time, nullable=False, server_default=func.clock_timestamp()),
     Column("by_rules", Boolean, nullable=False, server_default=text("false"), comment="nothing happened to them"),
     Index("changed_customers_connection", "connection", "id"),
+)
+
+awaited = Table(
+    "awaited",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("customer", Text, nullable=False, comment="Stripe's id; something can be told of it only later"),
+    Column("until", Time, nullable=False, comment="once everything that Stripe did before this is in the mirror"),
+    PrimaryKeyConstraint("connection", "customer"),
 )
 
 changed_objects = Table(

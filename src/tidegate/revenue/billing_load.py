@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from sqlalchemy import Connection, text
 
+from tidegate.mirror.changed import KNOWN_UNTIL
 from tidegate.revenue import editions
 from tidegate.revenue.billing.given import (
     Attempt,
@@ -30,6 +31,8 @@ from tidegate.stripe_api.shapes.lines import InvoiceLine
 from tidegate.stripe_api.shapes.payments import Charge, Dispute, Refund
 
 _S = TypeVar("_S", bound=Shape)
+_AROUND = 60
+"""Seconds after an invoice counted an attempt in which its charge may be dated."""
 
 
 def load(db: Connection, connection: str, customers: Sequence[str]) -> tuple[list[Dossier], Catalog]:
@@ -73,6 +76,7 @@ class _Parts:
     disputes: list[Returned] = field(default_factory=list[Returned])
     failures: list[Charge] = field(default_factory=list[Charge])
     attempts: list[Attempt] = field(default_factory=list[Attempt])
+    awaits: int | None = None
 
     def take(self, what: str, data: str, told_at: int) -> None:
         if what == "note" and (note := _decoded(CreditNote, data)) is not None:
@@ -85,6 +89,8 @@ class _Parts:
             self.failures.append(charge)
         elif what == "attempt":
             self.attempts.append(Attempt(int(data), told_at))
+        elif what == "awaited":
+            self.awaits = max(self.awaits or 0, told_at + _AROUND)
 
     def bill(self) -> Bill:
         lines = self.invoice.lines
@@ -97,6 +103,7 @@ class _Parts:
             self.failures,
             self.attempts,
             whole=lines is not None and not lines.has_more,
+            awaits=self.awaits,
         )
 
 
@@ -178,8 +185,9 @@ def _decoded(shape: type[_S], raw: str | msgspec.Raw) -> _S | None:
 
 
 # A payment names its invoice by the payment intent, or by the charge alone; a charge itself did so until 2025. That an
-# attempt was made without a charge, only a version of the invoice says, told by an event that counts one more.
-_TOLD = text(r"""
+# attempt was made without a charge, only a version of the invoice says, told by an event that counts one more; and that
+# there is no charge, only everything that happened around that time: until all of it is known, the attempt is awaited.
+_TOLD = text(rf"""
 with mine as materialized (
   select i.id, i.customer, i.payment_intent, i.charge, i.data from stripe.invoices i
   where i.connection = :connection and i.customer = any(cast(:ids as text[])) and i.deleted_at is null
@@ -215,13 +223,24 @@ select 'dispute', '', d.id, c.invoice, d.data\:\:text, extract(epoch from case w
 from stripe.disputes d join charged c on c.id = d.charge
 where d.connection = :connection and d.deleted_at is null and c.invoice is not null
 union all
-select 'attempt', '', v.object_id, v.object_id, v.data ->> 'attempt_count', extract(epoch from min(v.at))\:\:bigint, 1
-from tidegate.versions v join mine m on m.id = v.object_id
-where v.connection = :connection and v.resource = 'invoices' and v.previous ? 'attempt_count'
-  and v.data ->> 'attempt_count' is not null and not exists (
-    select from charged c where c.invoice = v.object_id
-    and c.created between v.at - interval '5 minutes' and v.at + interval '1 minute')
-group by v.object_id, v.data ->> 'attempt_count'
+select case when t.told_before or t.known then 'attempt' else 'awaited' end, '', t.invoice, t.invoice, t.number,
+  extract(epoch from t.at)\:\:bigint, 1
+from (
+  select v.invoice, v.number, v.at,
+    exists (select from tidegate.billing_events e
+      where e.connection = :connection and e.id = 'failed:' || v.invoice || ':' || v.number) as told_before,
+    coalesce(v.at + interval '{_AROUND} seconds' < {KNOWN_UNTIL}, false) and not exists (
+      select from tidegate.refetches r where r.connection = :connection and r.resource = 'invoice_payments'
+      and r.object_id = v.invoice and r.next_try_at < 'infinity') as known
+  from (
+    select v.object_id as invoice, v.data ->> 'attempt_count' as number, min(v.at) as at
+    from tidegate.versions v join mine m on m.id = v.object_id
+    where v.connection = :connection and v.resource = 'invoices' and v.previous ? 'attempt_count'
+      and v.data ->> 'attempt_count' is not null and v.data ->> 'status' <> 'paid'
+    group by 1, 2) v
+  where not exists (
+    select from charged c where c.invoice = v.invoice
+    and c.created between v.at - interval '5 minutes' and v.at + interval '{_AROUND} seconds')) t
 order by place, id""")
 
 _KNOWN = text(r"""

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 
 from tidegate.delivery.outbox import Told, tell
 from tidegate.errors import UsageError
+from tidegate.mirror import changed
 from tidegate.revenue import billing_load
 from tidegate.revenue.billing.deriving import Derived, by_date
 from tidegate.revenue.billing.event import NAMES
@@ -57,6 +58,7 @@ def keep_events(db: Connection, connection: str, customers: Sequence[str], as_of
     if written.dropped:
         db.execute(_DELETE, {"connection": connection, "ids": written.dropped})
     _tell(db, connection, [one for one in written.added if one.told])
+    changed.await_(db, connection, derived.awaited)
     return Kept(len(written.added), len(written.rewritten), len(written.dropped))
 
 

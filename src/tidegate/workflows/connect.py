@@ -43,6 +43,7 @@ OWNED = (
     "listings",
     "changed_customers",
     "changed_objects",
+    "awaited",
     "forgotten",
     "links",
     "reviews",

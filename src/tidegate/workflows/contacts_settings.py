@@ -28,7 +28,7 @@ ACCESS = ("grace_days", "paused_gives")
 class Effect:
     """What other settings do to the links of a connection: customers linked that were not, links that lead elsewhere,
     contacts made, customers that wait, before and then. `examples` are the first of each. `features`: as `Preview` has
-    it; `entitlements` is how many of them change.
+    it, `counted` how many change by feature, and `entitlements` in all.
     """
 
     token: str = ""
@@ -43,12 +43,16 @@ class Effect:
     entitlements: int = 0
     examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
     features: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
+    counted: dict[str, int] = field(default_factory=dict[str, int])
     done: bool = False
 
     def as_json(self, listed: int | None = None) -> dict[str, Any]:
-        """As the API and `--json` answer it, with at most `listed` contacts of each feature (None: all of them)."""
+        """As the API and `--json` answer it, with at most `listed` contacts of each feature (None: all that are
+        named).
+        """
         features = {feature: changes[:listed] for feature, changes in self.features.items()}
-        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"features": features}
+        told = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "counted"}
+        return told | {"features": features}
 
 
 @dataclass(slots=True)
@@ -94,7 +98,8 @@ def _tried(engine: Engine, account: Account, given: Mapping[str, Any], managed_b
     shown = previewing.preview(engine, Change(what, lambda _db: (), do, prepare))
     effect: Effect = shown.result
     effect.token, effect.features = shown.token, shown.features
-    effect.entitlements = sum(len(one) for one in shown.features.values())
+    effect.counted = {feature: sum(total.values()) for feature, total in shown.totals().items()}
+    effect.entitlements = sum(effect.counted.values())
     return shown, effect
 
 

@@ -12,12 +12,22 @@ from urllib.parse import urlencode
 import httpx
 from sqlalchemy import Engine, text
 
-from tidegate.errors import FoundWrong, StripeUnreachable
+from tidegate.connections.accounts import Account
+from tidegate.errors import CatchUpRunning, FoundWrong, StripeUnreachable
 from tidegate.mirror import inbox, refetches
 from tidegate.mirror.tables import STRIPE_TABLES
+from tidegate.stripe_api.client import StripeApi
+from tidegate.workflows.catch_up import catch_up
 
 DAY = 86_400  # seconds
 POLL = 0.05  # seconds
+
+
+def began(today: float, days: int) -> int:
+    """Where the simulated company's clock has to start for so many days to end with the last midnight, UTC; both in
+    epoch seconds.
+    """
+    return int(today) // DAY * DAY - days * DAY
 
 
 class Simulated:
@@ -44,6 +54,10 @@ class Simulated:
     def advance(self, days: int) -> int:
         """Moves the clock by days, one after the other; returns how many events that made."""
         return sum(int(self._ask("POST", "/__clock", {"advance_seconds": DAY})["events"]) for _ in range(days))
+
+    def live_to(self, instant: int) -> int:
+        """Moves the clock to an instant (epoch seconds), unless it is there; returns how many events that made."""
+        return int(self._ask("POST", "/__clock", {"to": max(instant, self.now())})["events"])
 
     def now(self) -> int:
         """Where the clock stands, UTC epoch seconds."""
@@ -130,6 +144,21 @@ def wait_for_drain(engine: Engine, connection: str, seconds: float) -> dict[str,
             {"c": connection},
         )
         return {row.state: row.n for row in rows}
+
+
+def caught_up(engine: Engine, account: Account, api: StripeApi, seconds: float) -> None:
+    """Reads Stripe's events to their head, as a worker does every few minutes: then it is sure what did not happen.
+    Raises FoundWrong after `seconds`, and the errors of StripeApi.
+    """
+
+    def finished() -> bool:
+        try:
+            catch_up(engine, account, api)
+        except CatchUpRunning:  # a worker does, and may have begun too early
+            return False
+        return True
+
+    wait(finished, seconds, lambda: "another process still reads the events")
 
 
 def wait(finished: Callable[[], bool], seconds: float, problem: Callable[[], str]) -> None:

@@ -18,6 +18,8 @@ from tidegate.workflows.demo import wait
 
 KEY = "receiver"
 BY = "demo"
+KEPT = "contact.updated"
+"""The message that tells the properties of a contact as they are."""
 
 
 @dataclass(slots=True)
@@ -36,10 +38,14 @@ class Receiver:
             self.events.setdefault(id_, event)
 
     def by_type(self) -> dict[str, int]:
-        """How many of each type, of billing events by their name."""
+        """How many of each type, of billing events by their name. Of contacts whose properties came each counts once:
+        in how many messages they came depends on how fast they were sent.
+        """
         with self.lock:
-            named = Counter(str(one["data"].get("name") or one["type"]) for one in self.events.values())
-        return dict(sorted(named.items()))
+            events = list(self.events.values())
+        named = Counter(str(one["data"].get("name") or one["type"]) for one in events if one["type"] != KEPT)
+        named[KEPT] = len({one["data"]["contact"] for one in events if one["type"] == KEPT})
+        return dict(sorted((+named).items()))
 
     def by_action(self) -> dict[str, int]:
         """How many messages of each action."""

@@ -1,9 +1,6 @@
 """Changes stages and segments: what would move is shown first, and done by the preview's token."""
 
-import hashlib
-import json
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,12 +12,10 @@ from tidegate.catalog import journal
 from tidegate.errors import LifecycleInvalid, ManagedByFile, PreviewStale
 from tidegate.errors.wrong import Wrong
 from tidegate.lifecycle import placing, rulebook
-from tidegate.lifecycle.placing import Move, Rules
 from tidegate.lifecycle.rules import PRESETS, Rule, wrong_segments, wrong_stages
+from tidegate.lifecycle.tally import Tally
 from tidegate.workflows.lifecycle import now, place
 
-SAMPLE = 20
-"""Contacts that a preview names."""
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -97,7 +92,7 @@ def change(
     """
     with engine.begin() as db:
         _require_ours(db, stages=stages is not None, segments=segments is not None)
-        found = put(db, by, stages=stages, segments=segments, as_of=as_of)
+        found = put(db, by, stages=stages, segments=segments, as_of=as_of, only_counted=only_preview)
         if token is not None and token != found.token:
             raise PreviewStale(problem=f"{found.contacts:,} contacts would move by now.")
         if only_preview:
@@ -114,8 +109,10 @@ def put(
     segments: Sequence[Rule] | None = None,
     managed_by: str = "",
     as_of: datetime | None = None,
+    only_counted: bool = False,
 ) -> Preview:
-    """The same in the caller's transaction, whoever manages them. Without any the preset holds.
+    """The same in the caller's transaction, whoever manages them. Without any the preset holds. `only_counted`: nobody
+    is moved, for the caller takes it back.
 
     Nobody is told of such moves: rules moved them, nothing happened to them.
     """
@@ -128,10 +125,15 @@ def put(
     if segments is not None:
         rulebook.put_segments(db, segments, managed_by)
     rules = rulebook.load(db)
-    moves = placing.moves(db, rules, at)
-    placing.carry_out(db, rules, moves, at, "rules")
-    journal.note(db, by, "lifecycle.rules", "stages" if stages is not None else "segments", contacts=len(moves))
-    return _told(rules, moves)
+    tally = Tally()
+    for moves in placing.by_chunks(db, rules, at):
+        tally.add(moves)
+        if not only_counted:
+            placing.carry_out(db, rules, moves, at, "rules")
+    journal.note(db, by, "lifecycle.rules", "stages" if stages is not None else "segments", contacts=tally.contacts)
+    said = [[list(one) for one in rules.stages], [list(one) for one in rules.segments]]
+    counted = dict(tally.stages), dict(tally.entered), dict(tally.left)
+    return Preview(tally.contacts, *counted, tally.sample, tally.token(said))
 
 
 def _require_ours(db: Connection, *, stages: bool, segments: bool) -> None:
@@ -139,13 +141,3 @@ def _require_ours(db: Connection, *, stages: bool, segments: bool) -> None:
         raise ManagedByFile(what="The stages")
     if segments and rulebook.managed_by(db, "segments"):
         raise ManagedByFile(what="The segments")
-
-
-def _told(rules: Rules, moves: Sequence[Move]) -> Preview:
-    staged = Counter((one.before, one.stage) for one in moves if one.before != one.stage)
-    entered = Counter(key for one in moves for key in one.segments - one.segments_before)
-    left = Counter(key for one in moves for key in one.segments_before - one.segments)
-    said = [[list(one) for one in rules.stages], [list(one) for one in rules.segments]]
-    moved = [[one.contact, one.before, one.stage, sorted(one.segments_before), sorted(one.segments)] for one in moves]
-    token = hashlib.sha256(json.dumps([said, moved]).encode()).hexdigest()[:16]
-    return Preview(len(moves), dict(staged), dict(entered), dict(left), [one.contact for one in moves[:SAMPLE]], token)

@@ -1,8 +1,5 @@
 """Changes what health and alerts go by: who would be affected is shown first, and done by the preview's token."""
 
-import hashlib
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -15,6 +12,7 @@ from tidegate.errors import LifecycleInvalid, ManagedByFile, PreviewStale
 from tidegate.lifecycle import alerts, health, placing, rulebook
 from tidegate.lifecycle.alert_rules import SETTABLE
 from tidegate.lifecycle.settings import read_alerts, read_health
+from tidegate.lifecycle.tally import Tally
 from tidegate.workflows.lifecycle import now, place
 
 
@@ -129,42 +127,48 @@ def put(
         rulebook.put_settings(db, "health", said_health, managed_by)
     if said_alerts is not None:
         rulebook.put_settings(db, "alerts", said_alerts, managed_by)
-    standing = {row.id for row in db.execute(_STANDING)}
+    db.execute(_STANDING_TABLE)
+    db.execute(_STANDING)
     scored, moved = _carry_out(db, at)
-    opened = {row.rule: row.number for row in db.execute(_OPENED, {"standing": sorted(standing)})}
-    resolved = {row.rule: row.number for row in db.execute(_RESOLVED, {"standing": sorted(standing)})}
+    opened = {row.rule: row.number for row in db.execute(_OPENED)}
+    resolved = {row.rule: row.number for row in db.execute(_RESOLVED)}
     journal.note(db, by, "lifecycle.settings", "health" if said_health is not None else "alerts", contacts=scored)
-    staged = Counter((one.before, one.stage) for one in moved if one.before != one.stage)
     found = Effect(
         scored,
         (before, db.scalar(_UNHEALTHY) or 0),
-        [{"from": of, "to": to, "contacts": count} for (of, to), count in sorted(staged.items())],
-        dict(sorted(Counter(key for one in moved for key in one.segments - one.segments_before).items())),
-        dict(sorted(Counter(key for one in moved for key in one.segments_before - one.segments).items())),
+        [{"from": of, "to": to, "contacts": count} for (of, to), count in sorted(moved.stages.items())],
+        dict(sorted(moved.entered.items())),
+        dict(sorted(moved.left.items())),
         opened,
         resolved,
     )
-    said = [said_health, said_alerts, asdict(found)]
-    return replace(found, token=hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16])
+    return replace(found, token=moved.token([said_health, said_alerts, asdict(found)]))
 
 
-def _carry_out(db: Connection, as_of: datetime) -> tuple[int, Sequence[placing.Move]]:
+def _carry_out(db: Connection, as_of: datetime) -> tuple[int, Tally]:
     """Does what other settings do: how many healths are others, and who moved."""
     scored = rulebook.health(db)
     healths = health.keep(db, scored.components, as_of, thresholds=scored.thresholds)
     rules = rulebook.load(db)
-    moved = placing.moves(db, rules, as_of)
-    placing.carry_out(db, rules, moved, as_of, "rules")
+    moved = Tally()
+    for some in placing.by_chunks(db, rules, as_of):
+        moved.add(some)
+        placing.carry_out(db, rules, some, as_of, "rules")
     alerts.keep(db, rulebook.alert_rules(db), as_of, alerts.EVERYBODY)
     return healths, moved
 
 
 _UNHEALTHY = text("select count(*) from tidegate.contact_lifecycle where unhealthy_since is not null")
-_STANDING = text("select id from tidegate.alerts where state not in ('dismissed', 'resolved')")
+_STANDING_TABLE = text("""
+create temporary table if not exists standing_alerts (id bigint primary key) on commit delete rows;
+truncate standing_alerts""")
+_STANDING = text("""
+insert into standing_alerts select id from tidegate.alerts where state not in ('dismissed', 'resolved')""")
 _OPENED = text("""
-select rule, count(*) as number from tidegate.alerts
-where contact is not null and state not in ('dismissed', 'resolved') and id <> all(cast(:standing as bigint[]))
+select rule, count(*) as number from tidegate.alerts a
+where contact is not null and state not in ('dismissed', 'resolved')
+  and not exists (select from standing_alerts s where s.id = a.id)
 group by rule order by rule""")
 _RESOLVED = text("""
-select rule, count(*) as number from tidegate.alerts
-where id = any(cast(:standing as bigint[])) and state = 'resolved' group by rule order by rule""")
+select rule, count(*) as number from tidegate.alerts a join standing_alerts s using (id)
+where a.state = 'resolved' group by rule order by rule""")

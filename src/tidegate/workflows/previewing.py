@@ -1,26 +1,23 @@
 """Changes with a preview: tried in a transaction, told per feature who loses and gains what, and done by its token."""
 
 import hashlib
-import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, text
 
-from tidegate.catalog import snapshot
 from tidegate.contacts import linking
-from tidegate.entitlements import holders
 from tidegate.entitlements.grants import derive_grants
-from tidegate.entitlements.telling import standing_of
 from tidegate.errors import ContactsBusy, DatabaseBusy, PreviewNeeded, PreviewStale
 from tidegate.store.trouble import repeated
+from tidegate.workflows import standings
 from tidegate.workflows.refresh import refresh_contacts
+from tidegate.workflows.standings import kind, said
 
 _T = TypeVar("_T")
-
-BATCH = 500
 
 
 class Prepared(NamedTuple):
@@ -82,27 +79,43 @@ class Change:
 @dataclass(slots=True)
 class Preview:
     """What a change does: `features` has per feature the contacts that it changes for, as {contact, before, now} (None:
-    nothing is given); `contacts` is how many were looked at; `result` what `do` returned. `done`: it was carried out.
+    nothing is given), the first `standings.NAMED`, and `unlisted` how many more lose, gain or have another; `concerned`
+    for how many contacts anything changes; `contacts` is how many were looked at; `result` what `do` returned. `done`:
+    it was carried out.
     """
 
     token: str
     contacts: int
     features: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
+    unlisted: dict[str, Counter[str]] = field(default_factory=dict[str, Counter[str]])
+    concerned: int = 0
     result: Any = None
     done: bool = False
 
     def token_if_harmless(self) -> str:
         """Its token, where nobody loses anything or has something else afterwards. Raises PreviewNeeded."""
-        if hurts(self.features):
-            raise PreviewNeeded(count=f"{len(concerned(self)):,}")
+        if self.hurts:
+            raise PreviewNeeded(count=f"{self.concerned:,}")
         return self.token
 
-    def as_json(self, listed: int | None = None) -> dict[str, Any]:
-        """As the API and `--json` answer it, with at most `listed` contacts of each feature (None: all of them).
+    @property
+    def hurts(self) -> bool:
+        """Whether somebody loses something, or has something else afterwards."""
+        return any(one["lost"] or one["changed"] for one in self.totals().values())
 
-        `totals` counts all, by feature.
+    def totals(self) -> dict[str, dict[str, int]]:
+        """By feature, how many contacts lose it, gain it or have another of it: {lost, gained, changed}."""
+        found: dict[str, dict[str, int]] = {}
+        for feature, changes in self.features.items():
+            counted = Counter(kind(one) for one in changes) + self.unlisted.get(feature, Counter())
+            found[feature] = {name: counted[name] for name in ("lost", "gained", "changed")}
+        return found
+
+    def as_json(self, listed: int | None = None) -> dict[str, Any]:
+        """As the API and `--json` answer it, with at most `listed` contacts of each feature (None: all that are
+        named). `totals` counts all, by feature.
         """
-        totals = {feature: _counted(changes) for feature, changes in self.features.items()}
+        totals = self.totals()
         return {
             "token": self.token,
             "done": self.done,
@@ -112,22 +125,6 @@ class Preview:
             "features": {feature: changes[:listed] for feature, changes in self.features.items()},
             "result": self.result,
         }
-
-
-def _counted(changes: Sequence[dict[str, Any]]) -> dict[str, int]:
-    lost = sum(1 for one in changes if one["now"] is None)
-    gained = sum(1 for one in changes if one["before"] is None)
-    return {"lost": lost, "gained": gained, "changed": len(changes) - lost - gained}
-
-
-def hurts(features: Mapping[str, Sequence[Mapping[str, Any]]]) -> bool:
-    """Whether somebody loses something, or has something else afterwards, of what `Preview.features` tells."""
-    return any(one["before"] is not None for changes in features.values() for one in changes)
-
-
-def concerned(shown: Preview) -> set[str]:
-    """The contacts for whom something changes."""
-    return {one["contact"] for changes in shown.features.values() for one in changes}
 
 
 def preview(engine: Engine, change: Change) -> Preview:
@@ -169,7 +166,7 @@ def commit(engine: Engine, change: Change, token: str | None) -> Preview:
         linking.lock(db)
         found, contacts = _carry_out(db, change)
         _require(found, token)
-        for some in _batches(contacts):
+        for some in standings.batches(contacts):
             refresh_contacts(db, some, silent=change.silent)
         change.afterwards(db)
     if change.apart is not None:
@@ -184,9 +181,9 @@ def _commit_apart(engine: Engine, change: Change, apart: Apart, token: str | Non
     with engine.begin() as db:
         linking.lock(db)
         contacts = {*_touched(db, change)}
-        if _said(apart.do(db)) != _said(found.result):
+        if said(apart.do(db)) != said(found.result):
             raise PreviewStale(problem="something else changed meanwhile.")
-        for some in _batches(sorted(contacts | {*_touched(db, change)})):
+        for some in standings.batches(sorted(contacts | {*_touched(db, change)})):
             refresh_contacts(db, some)
     apart.finish(engine)
     found.done = True
@@ -214,44 +211,24 @@ def _carry_out(db: Connection, change: Change) -> tuple[Preview, list[int]]:
     as_of: datetime = db.execute(text("select clock_timestamp()")).scalar_one()
     prepared = change.prepare(db)
     contacts = sorted({*_touched(db, change), *prepared.contacts} - {*prepared.made})
-    before = _standings(db, contacts, as_of)
+    before = standings.note(db, contacts, as_of)
     result = change.do(db)
     contacts = sorted({*contacts, *prepared.made, *_touched(db, change)})
-    for some in _batches(contacts):
+    for some in standings.batches(contacts):
         derive_grants(db, some)
-    now = _standings(db, contacts, as_of)
-    # By what contacts are called: the key of one that is made differs from try to try.
-    shown = [change.what, prepared.covered, *(sorted(map(_said, one.values())) for one in (before, now))]
-    digest = hashlib.sha256(_said(shown).encode())
-    found = Preview(digest.hexdigest()[:32], len(contacts), result=result)
-    for key in sorted({*before, *now}):
-        ref, was = before.get(key, ("", {}))
-        ref, is_ = now.get(key, (ref, {}))
-        for feature in sorted({*was, *is_}):
-            if was.get(feature) != is_.get(feature):
-                told = {"contact": ref, "before": was.get(feature), "now": is_.get(feature)}
-                found.features.setdefault(feature, []).append(told)
+    now, differences = standings.compared(db, contacts, as_of)
+    shown = said([change.what, prepared.covered, before, now])
+    found = Preview(
+        hashlib.sha256(shown.encode()).hexdigest()[:32],
+        len(contacts),
+        differences.features,
+        differences.unlisted,
+        differences.concerned,
+        result,
+    )
     change.correct(found)
     return found, contacts
 
 
-def _said(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, default=str)
-
-
 def _touched(db: Connection, change: Change) -> list[int]:
     return sorted(set(change.touched(db)))
-
-
-def _standings(db: Connection, contacts: Sequence[int], as_of: datetime) -> dict[int, tuple[str, dict[str, Any]]]:
-    """Per contact (internal key: live and test data may have one of the same id) its id, and what it is given."""
-    catalog = snapshot.load(db)
-    found: dict[int, tuple[str, dict[str, Any]]] = {}
-    for some in _batches(contacts):
-        for key, holder in holders.load(db, some, as_of, features=()).items():
-            found[key] = holder.contact, standing_of(holder, catalog, as_of)[0]
-    return found
-
-
-def _batches(contacts: Sequence[int]) -> list[Sequence[int]]:
-    return [contacts[at : at + BATCH] for at in range(0, len(contacts), BATCH)]

@@ -98,6 +98,7 @@ def refresh_changed(
     with engine.begin() as db:
         if accounts.hold(db, account.name):
             _note_naming(db, account.name)
+            changed.note_known(db, account.name)
     while not (stop and stop.is_set()):
         if time.monotonic() >= end or giving_way():
             done.more = True

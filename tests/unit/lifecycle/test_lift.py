@@ -15,6 +15,13 @@ def test_each_group_stands_against_all_others() -> None:
     )  # fmt: skip
 
 
+def test_what_has_a_hold_out_stands_against_it() -> None:
+    (one,) = compared([Group("action", "hello", "fired", 40, 20, (40, 10))], 500, 400)
+    assert (one["against"], one["others"], one["lift"]) == (
+        "hold_out", {"contacts": 40, "converted": 10, "rate": 0.25}, 2.0,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("group", "contacts", "converted", "small"),
     [

@@ -21,17 +21,22 @@ def by_date(event: Event) -> tuple[int, str]:
 class Derived:
     """Events, one customer's after the other's, each's by date. `unsettled`: invoices of which too little is known
     yet, so nothing is said of them. `withdrawn`: by the id of an event that may have been recorded, when and how what
-    it told was taken back.
+    it told was taken back. `awaited`: customers to be looked at again once everything before an instant (epoch seconds)
+    is known.
     """
 
     events: list[Event] = field(default_factory=list[Event])
     unsettled: set[str] = field(default_factory=set[str])
     withdrawn: dict[str, Withdrawn] = field(default_factory=dict[str, Withdrawn])
+    awaited: dict[str, int] = field(default_factory=dict[str, int])
 
     def add(self, dossier: Dossier, catalog: Catalog) -> None:
         """Adds the events of a customer."""
         events: list[Event] = []
         for bill in dossier.bills:
+            if bill.awaits is not None:
+                customer = dossier.who.customer
+                self.awaited[customer] = max(bill.awaits, self.awaited.get(customer, 0))
             if bill.invoice.deleted or bill.invoice.status in {"draft", None}:
                 continue
             if not bill.settled:

@@ -82,7 +82,8 @@ class Attempt(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Bill:
     """An invoice with all that happened to its money. `failures`: refused charges; `attempts`: those without a charge.
-    `whole`: all its lines are known.
+    `whole`: all its lines are known. `awaits`: another attempt is told once everything before then (epoch seconds) is
+    known, for until then it may have made a charge that nobody has heard of.
     """
 
     invoice: Invoice
@@ -93,6 +94,7 @@ class Bill:
     failures: Sequence[Charge] = ()
     attempts: Sequence[Attempt] = ()
     whole: bool = True
+    awaits: int | None = None
 
     @property
     def settled(self) -> bool:

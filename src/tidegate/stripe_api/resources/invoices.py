@@ -118,6 +118,7 @@ INVOICE_PAYMENTS = Resource(
     object="invoice_payment",
     shape=InvoicePayment,
     path="/v1/invoice_payments",
+    listed_by="invoice",
     permission="rak_invoice_read",
     owned_by="invoice",
     unannounced=True,  # there is invoice_payment.paid only (docs.stripe.com/api/events/types)

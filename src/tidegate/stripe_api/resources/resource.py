@@ -61,6 +61,7 @@ class Resource:
     expand          what to expand, as seen from the object; listings prefix `data.`
     nested          lists inside that become rows of their own
     stands_in       for what Stripe lists nowhere: the resources whose objects show it
+    listed_by       the parameter that lists those which belong to one other object, whose id it takes
     parent          children: the column that holds the parent's id; the primary key includes it
     owned_by        the column that names whose customer's it is, of what names no customer itself
     deleted_by      event types that leave a tombstone
@@ -90,6 +91,7 @@ class Resource:
     expand: tuple[str, ...] = ()
     nested: tuple[Nested, ...] = ()
     stands_in: tuple[str, ...] = ()
+    listed_by: str = ""
     parent: str = ""
     owned_by: str = ""
     deleted_by: frozenset[str] = frozenset()

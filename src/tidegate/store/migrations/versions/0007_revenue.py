@@ -229,6 +229,17 @@ create table tidegate.billing_tellings (
 );
 comment on column tidegate.billing_tellings.since is 'Stripe''s time: what came about before is history, and not told';
 
+create table tidegate.awaited (
+    connection text not null,
+    customer text not null,
+    until timestamptz not null,
+    primary key (connection, customer)
+);
+comment on column tidegate.awaited.customer is 'Stripe''s id; something can be told of it only later';
+comment on column tidegate.awaited.until is 'once everything that Stripe did before this is in the mirror';
+comment on column tidegate.refetches.reason is
+    'referenced, doubt, event, other_version, cut_off, unlisted, of_parent';
+
 create table tidegate.contact_facts (
     contact bigint not null,
     mrr jsonb default '{}' not null,
