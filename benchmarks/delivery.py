@@ -29,8 +29,8 @@ from tidegate.delivery.messages import Message, Person
 from tidegate.delivery.outbox import Told, tell
 from tidegate.settings import Settings
 from tidegate.wiring import Hub, open_hub
-from tidegate.workflows import destinations
-from tidegate.workflows.deliver import deliver
+from tidegate.workflows.delivery import destinations
+from tidegate.workflows.delivery.deliver import deliver
 
 CONTACTS = 2_000
 IN_FLIGHT = 32

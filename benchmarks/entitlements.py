@@ -29,7 +29,7 @@ from tidegate.catalog.mappings import Wanted
 from tidegate.security import tokens
 from tidegate.store.embedded import Embedded
 from tidegate.store.engine import open_engine
-from tidegate.workflows.migrate import migrate
+from tidegate.workflows.operation.migrate import migrate
 
 ITEMS = 10
 CONNECTIONS = 16

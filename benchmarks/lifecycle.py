@@ -24,8 +24,8 @@ from sqlalchemy import Engine, text
 from tidegate.lifecycle import alerts, health, placing, rulebook
 from tidegate.store.embedded import Embedded
 from tidegate.store.engine import open_engine
-from tidegate.workflows import lifecycle
-from tidegate.workflows.migrate import migrate
+from tidegate.workflows.lifecycle import lifecycle
+from tidegate.workflows.operation.migrate import migrate
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 TARGET = 10

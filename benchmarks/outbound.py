@@ -39,10 +39,10 @@ from tidegate.settings import Settings
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import LocalBudget
 from tidegate.wiring import Hub, open_hub
-from tidegate.workflows import run_sync, sync_plan
-from tidegate.workflows.connect import ConnectRequest, connect
-from tidegate.workflows.import_account import ImportOptions, import_account
-from tidegate.workflows.run_sync import Wanted
+from tidegate.workflows.mirror.connect import ConnectRequest, connect
+from tidegate.workflows.mirror.import_account import ImportOptions, import_account
+from tidegate.workflows.outbound import run_sync, sync_plan
+from tidegate.workflows.outbound.run_sync import Wanted
 
 SUPPORT = Path(__file__).parent / "support"
 NAME = "bench"

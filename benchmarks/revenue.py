@@ -42,8 +42,8 @@ from tidegate.security import tokens
 from tidegate.store.embedded import Embedded
 from tidegate.store.engine import open_engine
 from tidegate.workflows import refresh
-from tidegate.workflows.ledger_policy import write_movements
-from tidegate.workflows.migrate import migrate
+from tidegate.workflows.operation.migrate import migrate
+from tidegate.workflows.revenue.ledger_policy import write_movements
 
 SPANS = 3
 """Spans of each subscription."""

@@ -6,8 +6,8 @@ import sys
 import time
 
 from tidegate.cli.hub import opened
-from tidegate.workflows import sync_plan
-from tidegate.workflows.sync_plan import Part
+from tidegate.workflows.outbound import sync_plan
+from tidegate.workflows.outbound.sync_plan import Part
 
 
 def main() -> None:

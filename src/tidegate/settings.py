@@ -80,7 +80,7 @@ class Settings(BaseSettings):
 
     @property
     def retention(self) -> dict[str, int]:
-        """How many days things are kept, as `workflows.retention` names them."""
+        """How many days things are kept, as `workflows.operation.retention` names them."""
         return {
             "inbox": self.retention_inbox_days,
             "jobs": self.retention_jobs_days,

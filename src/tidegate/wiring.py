@@ -20,7 +20,8 @@ from tidegate.store import migrate as revisions
 from tidegate.store.embedded import Embedded
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import SharedBudget
-from tidegate.workflows import migrate, source_reading
+from tidegate.workflows.operation import migrate
+from tidegate.workflows.outbound import source_reading
 
 if TYPE_CHECKING:
     from tidegate.delivery.stored import Stored

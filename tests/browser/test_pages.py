@@ -9,7 +9,8 @@ from tests.support.importing import connected, imported
 
 from tidegate.contacts import policy
 from tidegate.wiring import Hub
-from tidegate.workflows import refresh, users
+from tidegate.workflows import refresh
+from tidegate.workflows.operation import users
 
 pytestmark = pytest.mark.browser
 

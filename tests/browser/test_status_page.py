@@ -12,8 +12,8 @@ from tidegate.connections import problems
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import LocalBudget
 from tidegate.wiring import Hub
-from tidegate.workflows.connect import ConnectRequest, connect
-from tidegate.workflows.import_account import ImportOptions, import_account
+from tidegate.workflows.mirror.connect import ConnectRequest, connect
+from tidegate.workflows.mirror.import_account import ImportOptions, import_account
 
 pytestmark = pytest.mark.browser
 

@@ -16,7 +16,7 @@ from tests.support.placed import NOW
 from tests.support.waiting import until
 
 from tidegate.wiring import Hub
-from tidegate.workflows import lifecycle
+from tidegate.workflows.lifecycle import lifecycle
 
 KEY = Fernet.generate_key().decode()
 CONTACTS = 24

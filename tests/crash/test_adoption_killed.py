@@ -11,7 +11,7 @@ from tests.support.histories import day
 from tests.support.shop import opened
 
 from tidegate.revenue import checks
-from tidegate.workflows import ledger_policy
+from tidegate.workflows.revenue import ledger_policy
 
 PLACES = 4
 

@@ -15,7 +15,9 @@ from tests.support.queue import connect
 from tests.support.receiver import Receiver, receiving
 from tests.support.told import Told
 
-from tidegate.workflows import deliver, lifecycle, watch
+from tidegate.workflows.delivery import deliver
+from tidegate.workflows.lifecycle import lifecycle
+from tidegate.workflows.operation import watch
 
 KEY = Fernet.generate_key().decode()
 CONTACTS = 5

@@ -18,7 +18,7 @@ from tidegate.delivery.outbox import Told, tell
 from tidegate.secrets import Vault
 from tidegate.store.engine import open_engine
 from tidegate.wiring import Hub
-from tidegate.workflows.deliver import deliver
+from tidegate.workflows.delivery.deliver import deliver
 
 KEY = Fernet.generate_key().decode()
 CONTACTS, EVENTS = 6, 5

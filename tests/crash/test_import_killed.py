@@ -18,8 +18,8 @@ from tidegate.connections import runs
 from tidegate.mirror.backfill import PARENTS_AT_ONCE
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.wiring import Hub
-from tidegate.workflows.audit import audit
-from tidegate.workflows.status import status
+from tidegate.workflows.mirror.audit import audit
+from tidegate.workflows.operation.status import status
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox

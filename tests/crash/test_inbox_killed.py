@@ -21,7 +21,7 @@ from tests.support.waiting import until
 from tidegate.mirror import inbox
 from tidegate.mirror.inbox import Entry
 from tidegate.wiring import Hub
-from tidegate.workflows.ingest_events import drain
+from tidegate.workflows.mirror.ingest_events import drain
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox

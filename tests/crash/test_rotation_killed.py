@@ -7,7 +7,7 @@ from tests.support import killing
 from tests.support.sealed import CREDENTIALS, readable, store
 
 from tidegate.secrets import KeyFile, open_vault
-from tidegate.workflows.rotate_secrets import rotate_secrets
+from tidegate.workflows.operation.rotate_secrets import rotate_secrets
 
 
 def test_killed_at_every_step_all_secrets_can_be_read_and_the_next_rotation_clears_up(

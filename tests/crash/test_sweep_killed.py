@@ -17,9 +17,9 @@ from tests.support.working import jobs_open, worker
 
 from tidegate.connections import runs
 from tidegate.wiring import Hub
-from tidegate.workflows.audit import audit
 from tidegate.workflows.doorbell import Doorbell
-from tidegate.workflows.sweep import sweep
+from tidegate.workflows.mirror.audit import audit
+from tidegate.workflows.mirror.sweep import sweep
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox

@@ -16,7 +16,7 @@ from tests.support.killed_syncs import MARK, Warehouse
 from tests.support.waiting import until
 
 from tidegate.wiring import Hub
-from tidegate.workflows import sync_task
+from tidegate.workflows.outbound import sync_task
 
 MANY = 150
 

@@ -20,9 +20,10 @@ from tidegate.mirror import inbox
 from tidegate.mirror.event_list import read_events
 from tidegate.mirror.inbox import Entry
 from tidegate.wiring import Hub
-from tidegate.workflows import sync_task, tasks
+from tidegate.workflows import tasks
 from tidegate.workflows.doorbell import BELLS, Doorbell
-from tidegate.workflows.rescue import rescue
+from tidegate.workflows.operation.rescue import rescue
+from tidegate.workflows.outbound import sync_task
 from tidegate.workflows.task_context import TaskContext
 
 if TYPE_CHECKING:

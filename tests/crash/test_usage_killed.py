@@ -8,7 +8,7 @@ from tests.support import killing
 from tests.support.killing import Run, points
 from tests.support.product import ADA, Product, sold
 
-from tidegate.workflows.entitlements import Use, use
+from tidegate.workflows.entitlements.entitlements import Use, use
 
 
 @pytest.fixture(scope="module")

@@ -20,14 +20,17 @@ from tidegate.settings import Settings
 from tidegate.store.engine import open_engine
 from tidegate.stripe_api import transport  # noqa: F401  (as above)
 from tidegate.wiring import Hub
-from tidegate.workflows import ledger_policy, lifecycle, sell, tasks
-from tidegate.workflows.audit import audit
-from tidegate.workflows.deliver import deliver
-from tidegate.workflows.entitlements import Use, use
-from tidegate.workflows.import_account import ImportOptions, import_account
-from tidegate.workflows.ingest_events import drain
-from tidegate.workflows.rotate_secrets import rotate_secrets
-from tidegate.workflows.sweep import sweep
+from tidegate.workflows import tasks
+from tidegate.workflows.delivery.deliver import deliver
+from tidegate.workflows.entitlements.entitlements import Use, use
+from tidegate.workflows.lifecycle import lifecycle
+from tidegate.workflows.mirror.audit import audit
+from tidegate.workflows.mirror.import_account import ImportOptions, import_account
+from tidegate.workflows.mirror.ingest_events import drain
+from tidegate.workflows.mirror.sweep import sweep
+from tidegate.workflows.operation.rotate_secrets import rotate_secrets
+from tidegate.workflows.revenue import ledger_policy
+from tidegate.workflows.selling import sell
 
 
 @contextmanager

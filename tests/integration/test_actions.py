@@ -11,9 +11,11 @@ from tidegate.delivery.outbox import as_history
 from tidegate.lifecycle import due
 from tidegate.lifecycle.actions.stored import one
 from tidegate.wiring import Hub
-from tidegate.workflows import action_problems, demo_actions, lifecycle_actions, lifecycle_settings, standing_problems
-from tidegate.workflows.fire_actions import fire_actions
-from tidegate.workflows.lifecycle_rules import change, preset, rules_of
+from tidegate.workflows.demo import demo_actions
+from tidegate.workflows.lifecycle import action_problems, lifecycle_actions, lifecycle_settings
+from tidegate.workflows.lifecycle.fire_actions import fire_actions
+from tidegate.workflows.lifecycle.lifecycle_rules import change, preset, rules_of
+from tidegate.workflows.operation import standing_problems
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.support.live import Live
 from tidegate.delivery import stored as destinations
 from tidegate.secrets import Vault
 from tidegate.wiring import Hub
-from tidegate.workflows import lifecycle, lifecycle_actions
+from tidegate.workflows.lifecycle import lifecycle, lifecycle_actions
 from tidegate.workflows.refresh import refresh_changed
 
 if TYPE_CHECKING:

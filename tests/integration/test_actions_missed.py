@@ -10,7 +10,7 @@ from tests.support.shop import Shop, opened
 
 from tidegate.delivery import stored as destinations
 from tidegate.secrets import Vault
-from tidegate.workflows import lifecycle, lifecycle_actions
+from tidegate.workflows.lifecycle import lifecycle, lifecycle_actions
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 AT = int(NOW.timestamp())

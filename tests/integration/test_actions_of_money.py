@@ -17,7 +17,7 @@ from tidegate.lifecycle.actions import report as reporting
 from tidegate.lifecycle.actions import stored
 from tidegate.revenue import editions
 from tidegate.wiring import Hub
-from tidegate.workflows import lifecycle_actions
+from tidegate.workflows.lifecycle import lifecycle_actions
 
 
 @pytest.fixture

@@ -22,13 +22,17 @@ from tidegate.errors import ActionInvalid, ConfigInvalid, ManagedByFile
 from tidegate.sandbox import Sandbox
 from tidegate.security import tokens
 from tidegate.wiring import Hub
-from tidegate.workflows import config_file, contacts_suppress, destinations, lifecycle_actions, retention
-from tidegate.workflows.config_export import export
-from tidegate.workflows.config_sections import read
-from tidegate.workflows.config_yaml import dump
-from tidegate.workflows.contacts_forget import forget
-from tidegate.workflows.contacts_merge import merged
-from tidegate.workflows.deliver import deliver
+from tidegate.workflows.config import config_file
+from tidegate.workflows.config.config_export import export
+from tidegate.workflows.config.config_sections import read
+from tidegate.workflows.config.config_yaml import dump
+from tidegate.workflows.contacts import contacts_suppress
+from tidegate.workflows.contacts.contacts_forget import forget
+from tidegate.workflows.contacts.contacts_merge import merged
+from tidegate.workflows.delivery import destinations
+from tidegate.workflows.delivery.deliver import deliver
+from tidegate.workflows.lifecycle import lifecycle_actions
+from tidegate.workflows.operation import retention
 from tidegate.workflows.previewing import commit, preview, settle
 
 FILE = """

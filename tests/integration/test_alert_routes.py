@@ -14,7 +14,7 @@ from tidegate.errors import DestinationUnknown, LifecycleInvalid
 from tidegate.lifecycle import due, routes
 from tidegate.lifecycle.routes import Route
 from tidegate.wiring import Hub
-from tidegate.workflows import destinations
+from tidegate.workflows.delivery import destinations
 
 FAILED: dict[str, Any] = {"failed_attempts": 1, "failing_invoice": "in_1"}
 OVER: dict[str, Any] = {"failed_attempts": 0, "failing_invoice": None}

@@ -14,8 +14,8 @@ from tidegate.delivery.outbox import as_history
 from tidegate.lifecycle import digests, due, health, routes
 from tidegate.lifecycle.routes import Route
 from tidegate.wiring import Hub
-from tidegate.workflows import lifecycle_rules, lifecycle_settings
-from tidegate.workflows.lifecycle_rules import rules_of
+from tidegate.workflows.lifecycle import lifecycle_rules, lifecycle_settings
+from tidegate.workflows.lifecycle.lifecycle_rules import rules_of
 
 FAILED: dict[str, Any] = {"failed_attempts": 1, "failing_invoice": "in_1"}
 OVER: dict[str, Any] = {"failed_attempts": 0, "failing_invoice": None}

@@ -13,7 +13,9 @@ from tests.support.shop import Shop, opened
 from tidegate.delivery.outbox import Told, tell
 from tidegate.lifecycle import alerts, due
 from tidegate.wiring import Hub
-from tidegate.workflows import contacts_merge, contacts_suppress, lifecycle, previewing
+from tidegate.workflows import previewing
+from tidegate.workflows.contacts import contacts_merge, contacts_suppress
+from tidegate.workflows.lifecycle import lifecycle
 
 FAILED: dict[str, Any] = {"failed_attempts": 1, "failing_invoice": "in_1"}
 OVER: dict[str, Any] = {"failed_attempts": 0, "failing_invoice": None}

@@ -16,7 +16,7 @@ from tidegate.lifecycle import due
 from tidegate.lifecycle.rules import AT_RISK_BY, named
 from tidegate.revenue import renewals, reports
 from tidegate.revenue.risks import RISKS
-from tidegate.workflows import lifecycle
+from tidegate.workflows.lifecycle import lifecycle
 
 NOW = datetime(2026, 3, 15, tzinfo=UTC)
 AT = int(NOW.timestamp())

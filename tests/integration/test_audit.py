@@ -19,9 +19,9 @@ from tidegate.sandbox.answers import Request
 from tidegate.sandbox.http import Reply
 from tidegate.sandbox.keys import Key
 from tidegate.wiring import Hub
-from tidegate.workflows import audit as auditing
-from tidegate.workflows.audit import audit
-from tidegate.workflows.status import status
+from tidegate.workflows.mirror import audit as auditing
+from tidegate.workflows.mirror.audit import audit
+from tidegate.workflows.operation.status import status
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox

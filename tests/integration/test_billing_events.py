@@ -31,7 +31,7 @@ from tidegate.sandbox.config import SandboxConfig
 from tidegate.sandbox.server import Sandbox
 from tidegate.security import tokens
 from tidegate.workflows import refresh as refreshing
-from tidegate.workflows.contacts_forget import forget
+from tidegate.workflows.contacts.contacts_forget import forget
 
 LATER = 2_000_000_000
 """After every connection of a test."""

@@ -18,7 +18,8 @@ from tidegate.contacts.directory import Making
 from tidegate.entitlements import overrides
 from tidegate.entitlements.overrides import Giving
 from tidegate.errors import CatalogInvalid, CatalogUnknown, ManagedByFile, PreviewNeeded, PreviewStale, TermsInvalid
-from tidegate.workflows import catalog_changes, standings
+from tidegate.workflows import standings
+from tidegate.workflows.catalog import catalog_changes
 from tidegate.workflows.previewing import Change, Preview, preview, settle
 
 ADA = "ada@example.com"
@@ -393,7 +394,7 @@ def test_what_the_file_manages_is_read_only_elsewhere(shop: Shop) -> None:
 
 
 def test_suggestions_are_made_from_what_is_seen_and_undone_by_removing(shop: Shop) -> None:
-    from tidegate.workflows import catalog_suggest
+    from tidegate.workflows.catalog import catalog_suggest
 
     for number in (1, 2, 3):
         shop.has(

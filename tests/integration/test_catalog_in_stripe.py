@@ -14,7 +14,7 @@ from tidegate.errors import CatalogInvalid, StripePermissionMissing, WriteKeyMis
 from tidegate.sandbox import Sandbox
 from tidegate.sandbox.keys import Key
 from tidegate.wiring import Hub
-from tidegate.workflows import catalog_stripe
+from tidegate.workflows.catalog import catalog_stripe
 
 Make = Callable[..., Sandbox]
 PRICES = [

@@ -21,7 +21,7 @@ from tidegate.stripe_api.calls import Answer
 from tidegate.stripe_api.client import StripeApi
 from tidegate.wiring import Hub
 from tidegate.workflows import tasks
-from tidegate.workflows.catch_up import catch_up
+from tidegate.workflows.mirror.catch_up import catch_up
 from tidegate.workflows.refresh import refresh_changed
 from tidegate.workflows.task_context import TaskContext
 

@@ -17,10 +17,11 @@ from tidegate.contacts import directory, linking
 from tidegate.contacts.directory import Making
 from tidegate.entitlements.overrides import Giving, give
 from tidegate.errors import ConfigInvalid, PreviewNeeded, PreviewStale
-from tidegate.workflows import config_file, contacts_settings
-from tidegate.workflows.config_export import export
-from tidegate.workflows.config_sections import read
-from tidegate.workflows.config_yaml import dump
+from tidegate.workflows.config import config_file
+from tidegate.workflows.config.config_export import export
+from tidegate.workflows.config.config_sections import read
+from tidegate.workflows.config.config_yaml import dump
+from tidegate.workflows.contacts import contacts_settings
 from tidegate.workflows.previewing import Preview, preview, settle
 
 ADA = "ada@example.com"

@@ -9,11 +9,11 @@ from tidegate.errors import ConfigInvalid, ManagedByFile
 from tidegate.lifecycle import rulebook
 from tidegate.lifecycle.rules import STAGES
 from tidegate.wiring import Hub
-from tidegate.workflows import config_file
-from tidegate.workflows.config_export import export
-from tidegate.workflows.config_sections import read
-from tidegate.workflows.config_yaml import dump
-from tidegate.workflows.lifecycle_rules import change, preset
+from tidegate.workflows.config import config_file
+from tidegate.workflows.config.config_export import export
+from tidegate.workflows.config.config_sections import read
+from tidegate.workflows.config.config_yaml import dump
+from tidegate.workflows.lifecycle.lifecycle_rules import change, preset
 from tidegate.workflows.previewing import preview, settle
 
 FILE = """

@@ -9,12 +9,12 @@ from sqlalchemy import Engine, text
 from tidegate.errors import ConfigInvalid, ManagedByFile
 from tidegate.outbound import specs, syncs
 from tidegate.store.engine import open_engine
-from tidegate.workflows import config_file
-from tidegate.workflows.config_export import export
-from tidegate.workflows.config_sections import read
-from tidegate.workflows.config_yaml import dump
+from tidegate.workflows.config import config_file
+from tidegate.workflows.config.config_export import export
+from tidegate.workflows.config.config_sections import read
+from tidegate.workflows.config.config_yaml import dump
+from tidegate.workflows.outbound.sources import define
 from tidegate.workflows.previewing import preview, settle
-from tidegate.workflows.sources import define
 
 ENVIRONMENT = {"WAREHOUSE_URL": "postgresql://me:geheim@warehouse/db"}
 FILE = """\

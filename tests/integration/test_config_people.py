@@ -11,11 +11,11 @@ from tidegate.lifecycle import owners, routes
 from tidegate.lifecycle.owners import Owner
 from tidegate.lifecycle.routes import Route
 from tidegate.wiring import Hub
-from tidegate.workflows import config_file
-from tidegate.workflows import people as workflow
-from tidegate.workflows.config_export import export
-from tidegate.workflows.config_sections import read
-from tidegate.workflows.config_yaml import dump
+from tidegate.workflows.config import config_file
+from tidegate.workflows.config.config_export import export
+from tidegate.workflows.config.config_sections import read
+from tidegate.workflows.config.config_yaml import dump
+from tidegate.workflows.lifecycle import people as workflow
 from tidegate.workflows.previewing import preview, settle
 
 FILE = """

@@ -25,8 +25,8 @@ from tidegate.errors import (
 )
 from tidegate.sandbox.keys import Key
 from tidegate.wiring import Hub
-from tidegate.workflows.connect import ConnectRequest, connect, count_for_purge, disconnect, purge
 from tidegate.workflows.doorbell import Doorbell
+from tidegate.workflows.mirror.connect import ConnectRequest, connect, count_for_purge, disconnect, purge
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox

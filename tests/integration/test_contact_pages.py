@@ -21,7 +21,7 @@ from tidegate.security import tokens
 from tidegate.web.app import create_pages
 from tidegate.web.site import beside
 from tidegate.wiring import Hub
-from tidegate.workflows import users
+from tidegate.workflows.operation import users
 
 
 @pytest.fixture

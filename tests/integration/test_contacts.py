@@ -26,14 +26,8 @@ from tidegate.errors import (
     PreviewStale,
     ReviewUnknown,
 )
-from tidegate.workflows import (
-    contacts,
-    contacts_edit,
-    contacts_import,
-    contacts_review,
-    contacts_settings,
-    previewing,
-)
+from tidegate.workflows import previewing
+from tidegate.workflows.contacts import contacts, contacts_edit, contacts_import, contacts_review, contacts_settings
 
 LINKS = "select customer, contact, method, linked_by from tidegate.links order by customer"
 QUEUE = "select customer, reason from tidegate.reviews order by customer"

@@ -15,9 +15,9 @@ from tidegate.contacts.explaining import explain_link
 from tidegate.contacts.records import Record
 from tidegate.errors import ContactInvalid, ContactUnknown, CustomerUnknown, StripeUnreachable
 from tidegate.wiring import Hub
-from tidegate.workflows import contacts_edit
 from tidegate.workflows import refresh as refreshing
-from tidegate.workflows.contacts_fetch import fetch
+from tidegate.workflows.contacts import contacts_edit
+from tidegate.workflows.contacts.contacts_fetch import fetch
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox

@@ -20,13 +20,15 @@ from tidegate.mirror.apply import apply
 from tidegate.mirror.arrivals import Lost
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.wiring import Hub
-from tidegate.workflows import contacts, contacts_edit, contacts_merge, contacts_review, entitlements, previewing
+from tidegate.workflows import previewing
 from tidegate.workflows import refresh as refreshing
-from tidegate.workflows.connect import purge
-from tidegate.workflows.contacts_forget import forget
-from tidegate.workflows.contacts_suppress import suppress
-from tidegate.workflows.exclusions import exclude, include
-from tidegate.workflows.lifecycle import now
+from tidegate.workflows.contacts import contacts, contacts_edit, contacts_merge, contacts_review
+from tidegate.workflows.contacts.contacts_forget import forget
+from tidegate.workflows.contacts.contacts_suppress import suppress
+from tidegate.workflows.entitlements import entitlements
+from tidegate.workflows.lifecycle.lifecycle import now
+from tidegate.workflows.mirror.connect import purge
+from tidegate.workflows.revenue.exclusions import exclude, include
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox

@@ -12,8 +12,9 @@ from tests.support.shop import Shop, opened
 from tidegate.contacts import directory
 from tidegate.contacts.records import Record
 from tidegate.errors import ContactFileInvalid, ContactInvalid, ContactUnknown
-from tidegate.workflows import contacts, contacts_edit, contacts_import, previewing
+from tidegate.workflows import previewing
 from tidegate.workflows import refresh as refreshing
+from tidegate.workflows.contacts import contacts, contacts_edit, contacts_import
 
 FILE = """id,kind,emails,name,domains,account,role,owner,properties,properties.seats,billing_ids
 u1,user,Bob@Other.com,Bob,,acme,owner,,,,

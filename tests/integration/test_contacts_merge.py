@@ -17,9 +17,9 @@ from tidegate.contacts.directory import Making
 from tidegate.entitlements import ledger, overrides
 from tidegate.entitlements.overrides import Giving
 from tidegate.errors import ChangeUnknown, ContactInvalid, ContactUnknown, PreviewStale
-from tidegate.workflows import contacts, contacts_edit, contacts_merge
 from tidegate.workflows import refresh as refreshing
-from tidegate.workflows.entitlements import Use, use
+from tidegate.workflows.contacts import contacts, contacts_edit, contacts_merge
+from tidegate.workflows.entitlements.entitlements import Use, use
 from tidegate.workflows.previewing import Change, commit, preview
 
 TABLES = {

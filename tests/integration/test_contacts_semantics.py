@@ -13,8 +13,8 @@ from tests.support.shop import Shop
 from tidegate.contacts import directory, linking, matched_by
 from tidegate.contacts.directory import Making
 from tidegate.contacts.records import Record
-from tidegate.workflows import contacts_edit
-from tidegate.workflows.contacts_forget import forget
+from tidegate.workflows.contacts import contacts_edit
+from tidegate.workflows.contacts.contacts_forget import forget
 
 
 @dataclass

@@ -24,19 +24,15 @@ from tidegate.secrets import Vault
 from tidegate.security import tokens
 from tidegate.settings import Settings
 from tidegate.wiring import Hub
-from tidegate.workflows import (
-    config_export,
-    config_file,
-    config_sections,
-    connect,
-    contacts_forget,
-    destinations,
-    retention,
-)
 from tidegate.workflows import refresh as refreshing
+from tidegate.workflows.config import config_export, config_file, config_sections
+from tidegate.workflows.contacts import contacts_forget
+from tidegate.workflows.delivery import destinations
 from tidegate.workflows.doorbell import Doorbell
+from tidegate.workflows.mirror import connect
+from tidegate.workflows.operation import retention
+from tidegate.workflows.operation.status import status
 from tidegate.workflows.previewing import commit
-from tidegate.workflows.status import status
 from tidegate.workflows.task_context import TaskContext
 from tidegate.workflows.tasks import deliver as deliver_task
 from tidegate.workflows.tasks import tick

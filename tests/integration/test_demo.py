@@ -21,7 +21,7 @@ from tests.support.waiting import until
 
 from tidegate.sandbox.config import SandboxConfig
 from tidegate.sandbox.server import Sandbox
-from tidegate.workflows.demo import Simulated, began
+from tidegate.workflows.demo.demo import Simulated, began
 
 SMALL = ("--customers", "60", "--months", "2")
 

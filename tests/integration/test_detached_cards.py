@@ -9,7 +9,7 @@ from tests.support.importing import differences, imported
 from tests.support.live import Live
 
 from tidegate.wiring import Hub
-from tidegate.workflows.ingest_events import handle_events
+from tidegate.workflows.mirror.ingest_events import handle_events
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox

@@ -16,7 +16,7 @@ from tidegate.entitlements import overrides
 from tidegate.entitlements.overrides import Giving
 from tidegate.errors import TidegateError
 from tidegate.workflows import refresh as refreshing
-from tidegate.workflows.entitlements import Use, check, use
+from tidegate.workflows.entitlements.entitlements import Use, check, use
 
 ADA = "ada@example.com"
 ANCHOR = int(datetime(2026, 1, 31, tzinfo=UTC).timestamp())
@@ -224,7 +224,7 @@ def test_a_rule(shop: Shop, rule: Callable[[Shop], None], expected: dict[str, An
 
 
 def answered(shop: Shop, ref: str, feature: str) -> dict[str, Any]:
-    from tidegate.workflows.entitlements import Check
+    from tidegate.workflows.entitlements.entitlements import Check
 
     [found] = check(shop.engine, [Check(False, ref, feature)])
     assert not isinstance(found, TidegateError), found

@@ -18,9 +18,9 @@ from tests.support.shop import opened
 
 from tidegate.contacts import directory, patching
 from tidegate.contacts.directory import Making
-from tidegate.workflows import exclusions, ledger_policy
-from tidegate.workflows.derive_ledger import derive
-from tidegate.workflows.export import export
+from tidegate.workflows.operation.export import export
+from tidegate.workflows.revenue import exclusions, ledger_policy
+from tidegate.workflows.revenue.derive_ledger import derive
 
 
 @pytest.fixture

@@ -27,12 +27,12 @@ from tidegate.mirror.inbox import Entry
 from tidegate.sandbox.keys import Key
 from tidegate.wiring import Hub
 from tidegate.workflows import tasks
-from tidegate.workflows.audit import audit
-from tidegate.workflows.catch_up import catch_up
-from tidegate.workflows.connect import ConnectRequest, connect, count_for_purge, disconnect, purge
-from tidegate.workflows.fan_out import FanOut, fan_out, look
-from tidegate.workflows.ingest_events import drain
-from tidegate.workflows.status import status
+from tidegate.workflows.mirror.audit import audit
+from tidegate.workflows.mirror.catch_up import catch_up
+from tidegate.workflows.mirror.connect import ConnectRequest, connect, count_for_purge, disconnect, purge
+from tidegate.workflows.mirror.fan_out import FanOut, fan_out, look
+from tidegate.workflows.mirror.ingest_events import drain
+from tidegate.workflows.operation.status import status
 from tidegate.workflows.task_context import TaskContext
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from tests.support.shop import Shop, opened
 
 from tidegate.contacts import directory
 from tidegate.contacts.directory import Making
-from tidegate.workflows import contacts_edit
+from tidegate.workflows.contacts import contacts_edit
 
 ACME = {"tidegate_id": "acme"}
 

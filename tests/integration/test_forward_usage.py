@@ -13,10 +13,10 @@ from tests.support.usage import counted, identifiers, now
 from tidegate.catalog import features
 from tidegate.errors import CatalogInvalid
 from tidegate.outbound import pausing
-from tidegate.workflows import retention
-from tidegate.workflows.contacts_forget import forget
-from tidegate.workflows.contacts_merge import merged, unmerged
-from tidegate.workflows.entitlements import settle
+from tidegate.workflows.contacts.contacts_forget import forget
+from tidegate.workflows.contacts.contacts_merge import merged, unmerged
+from tidegate.workflows.entitlements.entitlements import settle
+from tidegate.workflows.operation import retention
 from tidegate.workflows.previewing import commit
 
 WIDE = pytest.mark.wide

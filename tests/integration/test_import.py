@@ -12,7 +12,7 @@ from tidegate.connections import problems, runs
 from tidegate.errors import ImportRunning, StripeKeyInvalid, StripeUnreachable
 from tidegate.mirror.backfill import Progress
 from tidegate.wiring import Hub
-from tidegate.workflows.audit import audit
+from tidegate.workflows.mirror.audit import audit
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
@@ -126,7 +126,7 @@ def test_faults_of_stripe_cost_nothing(hub: Hub, make_sandbox: MakeSandbox, faul
     from tests.support.importing import stripe
 
     with stripe(sandbox.key, sandbox.url) as api:
-        from tidegate.workflows.import_account import ImportOptions, import_account
+        from tidegate.workflows.mirror.import_account import ImportOptions, import_account
 
         account = connected(hub, sandbox)
         summary = import_account(hub.engine, account, api, ImportOptions())
@@ -188,7 +188,7 @@ def test_a_host_that_does_not_answer_is_said(hub: Hub, make_sandbox: MakeSandbox
     account = connected(hub, sandbox)
     from tests.support.importing import stripe
 
-    from tidegate.workflows.import_account import ImportOptions, import_account
+    from tidegate.workflows.mirror.import_account import ImportOptions, import_account
 
     with stripe(sandbox.key, "http://127.0.0.1:9") as api, pytest.raises(StripeUnreachable, match="port=9"):
         import_account(hub.engine, account, api, ImportOptions())

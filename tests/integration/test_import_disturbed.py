@@ -25,8 +25,8 @@ from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import LocalBudget
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.wiring import Hub
-from tidegate.workflows.audit import audit
-from tidegate.workflows.import_account import ImportOptions, import_account
+from tidegate.workflows.mirror.audit import audit
+from tidegate.workflows.mirror.import_account import ImportOptions, import_account
 
 if TYPE_CHECKING:
     from tidegate.sandbox.answers import Request

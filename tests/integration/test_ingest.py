@@ -13,8 +13,8 @@ from tests.support.waiting import until
 
 from tidegate.mirror import inbox, refetches, settle
 from tidegate.stripe_api.client import StripeApi
-from tidegate.workflows import ingest_events
-from tidegate.workflows.ingest_events import MOST_PUT_OFF, Drained, drain, handle_events
+from tidegate.workflows.mirror import ingest_events
+from tidegate.workflows.mirror.ingest_events import MOST_PUT_OFF, Drained, drain, handle_events
 
 OLD = "2020-08-27"
 

@@ -9,7 +9,7 @@ from tests.support.shop import SEATS, Shop, opened
 
 from tidegate.catalog import kept
 from tidegate.catalog.mappings import Wanted
-from tidegate.workflows import catalog_changes
+from tidegate.workflows.catalog import catalog_changes
 from tidegate.workflows.previewing import settle
 
 

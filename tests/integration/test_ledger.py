@@ -24,9 +24,11 @@ from tidegate.revenue.editions import Ledger
 from tidegate.revenue.periods import periods
 from tidegate.store import driver
 from tidegate.stripe_api.resources.discounts import DISCOUNTS
-from tidegate.workflows import contacts, previewing, retention
-from tidegate.workflows import revenue as keeping
-from tidegate.workflows.ledger_policy import write_movements
+from tidegate.workflows import previewing
+from tidegate.workflows.contacts import contacts
+from tidegate.workflows.operation import retention
+from tidegate.workflows.revenue import revenue as keeping
+from tidegate.workflows.revenue.ledger_policy import write_movements
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,9 @@ from tests.support.shop import opened
 from tidegate.revenue import checks, editions, partitions, rebuild
 from tidegate.revenue.editions import Terms
 from tidegate.store import snapshots
-from tidegate.workflows import ledger_policy, retention
-from tidegate.workflows.ledger_policy import write_movements
+from tidegate.workflows.operation import retention
+from tidegate.workflows.revenue import ledger_policy
+from tidegate.workflows.revenue.ledger_policy import write_movements
 
 NAMED = ", ".join(f'"{name}"' for name in rebuild.ROW)
 ROWS = f"""

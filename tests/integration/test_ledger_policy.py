@@ -20,16 +20,10 @@ from tidegate.cli import app
 from tidegate.errors import ConfigInvalid, CustomerUnknown, ExclusionInvalid, ManagedByFile, PolicyInvalid
 from tidegate.revenue import checks, editions, rate_files
 from tidegate.settings import settings
-from tidegate.workflows import (
-    config_export,
-    config_file,
-    config_sections,
-    exclusions,
-    ledger_policy,
-    lifecycle,
-    lifecycle_actions,
-    previewing,
-)
+from tidegate.workflows import previewing
+from tidegate.workflows.config import config_export, config_file, config_sections
+from tidegate.workflows.lifecycle import lifecycle, lifecycle_actions
+from tidegate.workflows.revenue import exclusions, ledger_policy
 
 WHILE_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -10,8 +10,9 @@ from tests.support.importing import imported
 from tests.support.live import Live
 
 from tidegate.wiring import Hub
-from tidegate.workflows import due, status
-from tidegate.workflows.sweep import sweep
+from tidegate.workflows import due
+from tidegate.workflows.mirror.sweep import sweep
+from tidegate.workflows.operation import status
 
 if TYPE_CHECKING:
     from tidegate.sandbox.answers import Request

@@ -13,8 +13,8 @@ from tidegate.entitlements import holders
 from tidegate.entitlements.answers import packages
 from tidegate.lifecycle import due
 from tidegate.wiring import Hub
-from tidegate.workflows import lifecycle
-from tidegate.workflows.demo_contacts import accept_suggestions
+from tidegate.workflows.demo.demo_contacts import accept_suggestions
+from tidegate.workflows.lifecycle import lifecycle
 from tidegate.workflows.refresh import refresh_changed
 
 if TYPE_CHECKING:

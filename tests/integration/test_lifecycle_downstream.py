@@ -11,7 +11,7 @@ from tests.support.post import Post, opened
 from tests.support.receiver import Receiver, receiving
 
 from tidegate.lifecycle.rules import JOURNY
-from tidegate.workflows import lifecycle, lifecycle_rules
+from tidegate.workflows.lifecycle import lifecycle, lifecycle_rules
 
 KEPT = ["stage", "segments", "health", "health_band", "failed_payments"]
 

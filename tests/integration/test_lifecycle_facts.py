@@ -11,7 +11,7 @@ from tests.support.builders import customer, invoice, item, price, subscription
 from tests.support.shop import Shop, opened
 
 from tidegate.lifecycle import due
-from tidegate.workflows import lifecycle
+from tidegate.workflows.lifecycle import lifecycle
 
 NOW = datetime(2026, 3, 15, tzinfo=UTC)
 DAY = 86_400

@@ -17,9 +17,9 @@ from tidegate.lifecycle.rules import JOURNY, STAGES, Rule
 from tidegate.revenue import conversions, reports
 from tidegate.revenue.rounding import minor
 from tidegate.wiring import Hub
-from tidegate.workflows import lifecycle, lifecycle_rules
-from tidegate.workflows.contacts_forget import forget
-from tidegate.workflows.lifecycle_report import conversion_drivers, lifecycle_report
+from tidegate.workflows.contacts.contacts_forget import forget
+from tidegate.workflows.lifecycle import lifecycle, lifecycle_rules
+from tidegate.workflows.lifecycle.lifecycle_report import conversion_drivers, lifecycle_report
 from tidegate.workflows.refresh import refresh_changed
 
 if TYPE_CHECKING:

@@ -12,10 +12,11 @@ from tidegate.lifecycle import placing, rulebook
 from tidegate.lifecycle.alert_rules import RULES, SETTABLE
 from tidegate.lifecycle.health import COMPONENTS
 from tidegate.wiring import Hub
-from tidegate.workflows import config_file, lifecycle_settings
-from tidegate.workflows.config_export import export
-from tidegate.workflows.config_sections import read
-from tidegate.workflows.config_yaml import dump
+from tidegate.workflows.config import config_file
+from tidegate.workflows.config.config_export import export
+from tidegate.workflows.config.config_sections import read
+from tidegate.workflows.config.config_yaml import dump
+from tidegate.workflows.lifecycle import lifecycle_settings
 from tidegate.workflows.previewing import preview, settle
 
 ONLY_PROPERTY = [

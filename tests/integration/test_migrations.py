@@ -38,7 +38,7 @@ from tidegate.store.engine import open_engine
 from tidegate.store.metadata import metadata
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.tables import metadata as budget_metadata
-from tidegate.workflows.migrate import is_current, migrate
+from tidegate.workflows.operation.migrate import is_current, migrate
 
 DECLARING = (
     connections_tables,

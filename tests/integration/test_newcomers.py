@@ -13,7 +13,7 @@ from tidegate.contacts import directory, linking
 from tidegate.contacts.directory import Making
 from tidegate.delivery import stored as destinations
 from tidegate.secrets import Vault
-from tidegate.workflows import lifecycle, lifecycle_actions
+from tidegate.workflows.lifecycle import lifecycle, lifecycle_actions
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 AT = int(NOW.timestamp())

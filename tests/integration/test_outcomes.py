@@ -9,7 +9,7 @@ from tests.support.live import Live
 
 from tidegate.sandbox.faults import Aimed
 from tidegate.wiring import Hub
-from tidegate.workflows.status import status
+from tidegate.workflows.operation.status import status
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox

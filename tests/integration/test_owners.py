@@ -10,8 +10,8 @@ from tidegate.errors import DestinationUnknown, LifecycleInvalid, OwnerUnknown
 from tidegate.lifecycle import listing, owners
 from tidegate.lifecycle.owners import Owner
 from tidegate.wiring import Hub
-from tidegate.workflows import contacts_edit
-from tidegate.workflows import people as workflow
+from tidegate.workflows.contacts import contacts_edit
+from tidegate.workflows.lifecycle import people as workflow
 
 
 @pytest.fixture

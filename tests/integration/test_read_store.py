@@ -19,8 +19,8 @@ from tidegate.errors import NotReadOnly, QueryRefused, TidegateError
 from tidegate.store import reader
 from tidegate.store.engine import open_engine
 from tidegate.store.metadata import metadata
-from tidegate.workflows import doctor
-from tidegate.workflows.read_store import HIDDEN, read_store
+from tidegate.workflows.operation import doctor
+from tidegate.workflows.operation.read_store import HIDDEN, read_store
 
 SECRET = "\\x736563726574"
 FILL = f"""

@@ -14,8 +14,8 @@ from tidegate.catalog.mappings import Wanted
 from tidegate.contacts import policy
 from tidegate.sandbox.life import advance_to
 from tidegate.wiring import Hub
-from tidegate.workflows import catalog_changes
 from tidegate.workflows import refresh as refreshing
+from tidegate.workflows.catalog import catalog_changes
 from tidegate.workflows.previewing import settle
 
 DERIVED = {

@@ -18,7 +18,7 @@ from tidegate.entitlements import overrides
 from tidegate.entitlements.overrides import Giving
 from tidegate.revenue.spans import derived
 from tidegate.workflows import refresh as refreshing
-from tidegate.workflows import revenue
+from tidegate.workflows.revenue import revenue
 
 
 @pytest.fixture

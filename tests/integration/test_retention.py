@@ -14,9 +14,10 @@ from tidegate.security import tokens
 from tidegate.settings import Settings
 from tidegate.store.sizes import GROUPS, sizes
 from tidegate.wiring import Hub
-from tidegate.workflows import retention, tasks
-from tidegate.workflows.audit import last_verdicts
-from tidegate.workflows.status import status
+from tidegate.workflows import tasks
+from tidegate.workflows.mirror.audit import last_verdicts
+from tidegate.workflows.operation import retention
+from tidegate.workflows.operation.status import status
 from tidegate.workflows.task_context import TaskContext
 
 Add = Callable[..., int]

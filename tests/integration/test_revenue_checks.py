@@ -16,8 +16,8 @@ from tidegate.revenue import closing, rate_files, reconciling, stripe_report
 from tidegate.revenue.periods import read_month
 from tidegate.revenue.quality import ABOUTS
 from tidegate.stripe_api.resources import RESOURCES
-from tidegate.workflows.data_quality import data_quality
-from tidegate.workflows.explain_mrr import explain_mrr
+from tidegate.workflows.revenue.data_quality import data_quality
+from tidegate.workflows.revenue.explain_mrr import explain_mrr
 
 NOW = at("2026-05-20 12:00")
 TODAY = date(2026, 5, 20)

@@ -20,8 +20,8 @@ from tidegate.revenue import checks, editions
 from tidegate.revenue.editions import Ledger
 from tidegate.sandbox.clock import add_interval
 from tidegate.wiring import Hub
-from tidegate.workflows import exclusions, ledger_policy
-from tidegate.workflows.ledger_policy import write_movements
+from tidegate.workflows.revenue import exclusions, ledger_policy
+from tidegate.workflows.revenue.ledger_policy import write_movements
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox

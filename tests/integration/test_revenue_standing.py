@@ -21,7 +21,7 @@ from tidegate.revenue.listing import Wanted
 from tidegate.revenue.periods import periods
 from tidegate.revenue.reports import Report
 from tidegate.stripe_api.resources import RESOURCES
-from tidegate.workflows.explain_mrr import explain_mrr
+from tidegate.workflows.revenue.explain_mrr import explain_mrr
 
 NOW = at("2026-05-20 12:00")
 RENEWS = int(at("2026-06-10").timestamp())

@@ -18,8 +18,8 @@ from tidegate.connections import sealing
 from tidegate.errors import ConfigurationError, SecretKeyLost
 from tidegate.secrets import KeyFile, open_vault
 from tidegate.settings import settings
-from tidegate.workflows import sources
-from tidegate.workflows.rotate_secrets import rotate_secrets
+from tidegate.workflows.operation.rotate_secrets import rotate_secrets
+from tidegate.workflows.outbound import sources
 
 
 @pytest.fixture

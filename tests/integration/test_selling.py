@@ -32,8 +32,9 @@ from tidegate.outbound.push import history
 from tidegate.outbound.push.history import Which
 from tidegate.outbound.selling.wish import Wish
 from tidegate.sandbox.keys import Key
-from tidegate.workflows import contacts_forget, sell, sell_sending
-from tidegate.workflows.sell_sending import KIND
+from tidegate.workflows.contacts import contacts_forget
+from tidegate.workflows.selling import sell, sell_sending
+from tidegate.workflows.selling.sell_sending import KIND
 
 MONTH: dict[str, Any] = {"interval": "month"}
 SENT: dict[str, Any] = {"collection_method": "send_invoice", "days_until_due": 14}

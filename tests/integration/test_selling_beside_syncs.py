@@ -15,8 +15,8 @@ from tests.support.waiting import until
 from tidegate.errors import CustomerBusy
 from tidegate.outbound.push import turns
 from tidegate.outbound.push.turns import Turns
-from tidegate.workflows import run_sync
-from tidegate.workflows.run_sync import Wanted
+from tidegate.workflows.outbound import run_sync
+from tidegate.workflows.outbound.run_sync import Wanted
 
 SENT: dict[str, Any] = {"interval": "month", "collection_method": "send_invoice", "days_until_due": 14}
 WHO = ("held", "free")

@@ -13,7 +13,7 @@ from tests.support.shop import opened
 
 from tidegate.catalog import mappings, packages
 from tidegate.catalog.mappings import Wanted
-from tidegate.workflows import catalog_changes
+from tidegate.workflows.catalog import catalog_changes
 from tidegate.workflows.previewing import Change, settle
 
 TIERS = [{"up_to": None, "unit_amount": 1500, "unit_amount_decimal": "1500", "flat_amount": None}]

@@ -22,7 +22,7 @@ from tidegate.outbound.specs import Model
 from tidegate.outbound.staging import opened
 from tidegate.outbound.standing import Known
 from tidegate.store.engine import open_engine
-from tidegate.workflows import source_reading
+from tidegate.workflows.outbound import source_reading
 
 Rows = list[dict[str, Any]]
 PEOPLE = [(1, "O'Brien", 12.5, True), (2, "Ünï 🎉", None, False), (3, None, 0.25, None)]

@@ -10,8 +10,8 @@ from tidegate.errors import LifecycleInvalid, ManagedByFile, PreviewStale
 from tidegate.lifecycle import alerts, placing
 from tidegate.lifecycle.rules import JOURNY, STAGES, wrong_segments, wrong_stages
 from tidegate.wiring import Hub
-from tidegate.workflows.explain_stage import explain_stage
-from tidegate.workflows.lifecycle_rules import change, preset, put, rules_of
+from tidegate.workflows.lifecycle.explain_stage import explain_stage
+from tidegate.workflows.lifecycle.lifecycle_rules import change, preset, put, rules_of
 
 LONG_AGO = NOW - timedelta(days=400)
 

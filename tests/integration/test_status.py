@@ -19,12 +19,12 @@ from tidegate.connections import problems, runs
 from tidegate.errors import ConnectionUnknown, StripeAccessRevoked
 from tidegate.mirror import sizes
 from tidegate.wiring import Hub
-from tidegate.workflows import capacity, problems_found
-from tidegate.workflows.connect import disconnect
 from tidegate.workflows.doorbell import Doorbell
-from tidegate.workflows.fan_out import fan_out
-from tidegate.workflows.probe import probe
-from tidegate.workflows.status import status
+from tidegate.workflows.mirror.connect import disconnect
+from tidegate.workflows.mirror.fan_out import fan_out
+from tidegate.workflows.mirror.probe import probe
+from tidegate.workflows.operation import capacity, problems_found
+from tidegate.workflows.operation.status import status
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox

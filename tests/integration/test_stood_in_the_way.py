@@ -17,9 +17,9 @@ from tidegate.mirror.settle import settle
 from tidegate.store import engine as store_engine
 from tidegate.store.trouble import repeated
 from tidegate.wiring import Hub
-from tidegate.workflows import catch_up as catching_up
-from tidegate.workflows.connect import disconnect
-from tidegate.workflows.ingest_events import handle_events
+from tidegate.workflows.mirror import catch_up as catching_up
+from tidegate.workflows.mirror.connect import disconnect
+from tidegate.workflows.mirror.ingest_events import handle_events
 
 if TYPE_CHECKING:
     from tidegate.mirror.backfill import Progress

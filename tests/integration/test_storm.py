@@ -13,7 +13,7 @@ from tests.support.live import Live
 from tidegate.sandbox.config import FAULT_KINDS
 from tidegate.sandbox.old_versions import in_version
 from tidegate.wiring import Hub
-from tidegate.workflows.sweep import sweep
+from tidegate.workflows.mirror.sweep import sweep
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox

@@ -17,10 +17,11 @@ from tidegate.delivery.outbox import Told, tell
 from tidegate.errors import ConfigInvalid, DestinationInvalid, ManagedByFile
 from tidegate.security import tokens
 from tidegate.wiring import Hub
-from tidegate.workflows import config_file, destinations, property_suppression
-from tidegate.workflows.config_export import export
-from tidegate.workflows.config_sections import read
-from tidegate.workflows.config_yaml import dump
+from tidegate.workflows.config import config_file
+from tidegate.workflows.config.config_export import export
+from tidegate.workflows.config.config_sections import read
+from tidegate.workflows.config.config_yaml import dump
+from tidegate.workflows.delivery import destinations, property_suppression
 from tidegate.workflows.previewing import settle
 
 KEPT = ("name", "email", "owner", "properties.tier", "properties.nps")

@@ -11,7 +11,7 @@ from tests.support.warehouse import Warehouse, customers, ready
 from tidegate.errors import SyncStopped
 from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
-from tidegate.workflows.sync_plan import Part
+from tidegate.workflows.outbound.sync_plan import Part
 
 Make = Callable[..., Sandbox]
 

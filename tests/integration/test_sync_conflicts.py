@@ -8,7 +8,7 @@ import pytest
 from tests.support.desk import FEW, Desk, opened
 from tests.support.importing import imported
 
-from tidegate.workflows.sync_keeping import Keeper
+from tidegate.workflows.outbound.sync_keeping import Keeper
 
 FIELDS = {"name": "name", "phone": "phone", "metadata": {"tier": "tier"}}
 ROW = {"id": "1", "email": "", "name": "Ada", "phone": "+49 30 1", "tier": "pro"}

@@ -31,9 +31,9 @@ from tidegate.stripe_api.calls import Patience
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import LocalBudget
 from tidegate.wiring import Hub
-from tidegate.workflows import run_sync, sync_sending
-from tidegate.workflows.run_sync import Wanted
-from tidegate.workflows.sync_plan import Part
+from tidegate.workflows.outbound import run_sync, sync_sending
+from tidegate.workflows.outbound.run_sync import Wanted
+from tidegate.workflows.outbound.sync_plan import Part
 
 pytestmark = pytest.mark.wide
 

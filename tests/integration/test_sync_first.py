@@ -13,9 +13,9 @@ from tests.support.warehouse import Warehouse, customers, ready
 from tidegate.errors import MirrorIncomplete, PlanStale, SyncStopped
 from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
-from tidegate.workflows import sync_history, sync_plan, sync_task
-from tidegate.workflows.sync_keeping import Keeper
-from tidegate.workflows.sync_plan import Part
+from tidegate.workflows.outbound import sync_history, sync_plan, sync_task
+from tidegate.workflows.outbound.sync_keeping import Keeper
+from tidegate.workflows.outbound.sync_plan import Part
 from tidegate.workflows.task_context import TaskContext
 
 Make = Callable[..., Sandbox]
@@ -178,13 +178,13 @@ def test_a_first_run_that_died_with_nothing_kept_is_gone_on_with(
 
     with monkeypatch.context() as dying:
         dying.setattr(Keeper, "_write", dies)
-        dying.setattr("tidegate.workflows.sync_ending.end", lambda *_, **__: None)
+        dying.setattr("tidegate.workflows.outbound.sync_ending.end", lambda *_, **__: None)
         with pytest.raises(RuntimeError, match="killed"):
             warehouse.run(plan=plan)
     assert warehouse.rows("select count(*) from tidegate.sync_rows") == [(0,)]
     with monkeypatch.context() as dying:  # what goes on dies as well, before it sends anything
-        dying.setattr("tidegate.workflows.sync_settling.settle", dies)
-        dying.setattr("tidegate.workflows.sync_ending.end", lambda *_, **__: None)
+        dying.setattr("tidegate.workflows.outbound.sync_settling.settle", dies)
+        dying.setattr("tidegate.workflows.outbound.sync_ending.end", lambda *_, **__: None)
         with pytest.raises(RuntimeError, match="killed"):
             warehouse.run()
     warehouse.write("insert into accounts values (4, 'Late', 'late@new.example', 'free')")

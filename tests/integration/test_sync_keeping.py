@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
-from tidegate.workflows.sync_keeping import TOGETHER, Keeper
+from tidegate.workflows.outbound.sync_keeping import TOGETHER, Keeper
 
 DEADLOCK = "do $$ begin raise sqlstate '40P01' using message = 'deadlock detected'; end $$"
 

@@ -13,7 +13,8 @@ from tidegate.contacts import directory
 from tidegate.contacts.directory import Making
 from tidegate.errors import SyncInvalid
 from tidegate.outbound import specs, syncs
-from tidegate.workflows import contacts_edit, sync_history, sync_plan, sync_problems
+from tidegate.workflows.contacts import contacts_edit
+from tidegate.workflows.outbound import sync_history, sync_plan, sync_problems
 
 SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 30}}
 MONTH = {"interval": {"value": "month"}}

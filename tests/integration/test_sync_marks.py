@@ -9,7 +9,7 @@ from tests.support.desk import FEW, Desk, Shop, opened, stocked
 
 from tidegate.errors import SyncInvalid
 from tidegate.outbound import specs
-from tidegate.workflows import sources, sync_history
+from tidegate.workflows.outbound import sources, sync_history
 
 SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 7}}
 

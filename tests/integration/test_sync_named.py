@@ -8,8 +8,8 @@ from tests.support.desk import FEW, Desk, opened
 
 from tidegate.connections import runs
 from tidegate.errors import RowsUnknown, SyncInvalid, SyncUnknown
-from tidegate.workflows import outbound_changes
-from tidegate.workflows.sync_plan import Part
+from tidegate.workflows.outbound import outbound_changes
+from tidegate.workflows.outbound.sync_plan import Part
 
 
 @pytest.fixture(scope="module")

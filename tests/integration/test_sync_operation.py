@@ -22,13 +22,15 @@ from tidegate.errors import OutboundPaused, QueryRefused, SyncInvalid, SyncRunni
 from tidegate.outbound import dues, pausing, specs, syncs
 from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
-from tidegate.workflows import connect, retention, revert_sync, run_sync, source_reading, sync_stopping, sync_task
-from tidegate.workflows.contacts_forget import forget
-from tidegate.workflows.read_store import read_store
-from tidegate.workflows.run_sync import Wanted
-from tidegate.workflows.status import status
-from tidegate.workflows.sync_plan import Part
-from tidegate.workflows.sync_turns import KIND as SYNC
+from tidegate.workflows.contacts.contacts_forget import forget
+from tidegate.workflows.mirror import connect
+from tidegate.workflows.operation import retention
+from tidegate.workflows.operation.read_store import read_store
+from tidegate.workflows.operation.status import status
+from tidegate.workflows.outbound import revert_sync, run_sync, source_reading, sync_stopping, sync_task
+from tidegate.workflows.outbound.run_sync import Wanted
+from tidegate.workflows.outbound.sync_plan import Part
+from tidegate.workflows.outbound.sync_turns import KIND as SYNC
 from tidegate.workflows.task_context import TaskContext
 
 pytestmark = pytest.mark.wide

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.support.desk import FEW, Desk, Shop, opened, stocked
 
-from tidegate.workflows.sync_plan import Part
+from tidegate.workflows.outbound.sync_plan import Part
 
 BY_MARK = {"metadata": {"row": "mark"}}
 SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 7}}

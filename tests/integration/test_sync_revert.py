@@ -12,7 +12,7 @@ from tidegate.errors import RunNotReverted, RunUnknown
 from tidegate.outbound import specs, syncs
 from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
-from tidegate.workflows import revert_sync
+from tidegate.workflows.outbound import revert_sync
 
 Make = Callable[..., Sandbox]
 

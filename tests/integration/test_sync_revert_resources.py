@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.support.desk import FEW, Desk, opened
 
-from tidegate.workflows import revert_sync
+from tidegate.workflows.outbound import revert_sync
 
 MARK = {"metadata": {"row": "mark"}}
 SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 30}}

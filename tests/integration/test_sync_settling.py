@@ -12,8 +12,8 @@ from tidegate.sandbox.faults import Aimed
 from tidegate.stripe_api.calls import Patience
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import LocalBudget
-from tidegate.workflows import run_sync
-from tidegate.workflows.run_sync import Wanted
+from tidegate.workflows.outbound import run_sync
+from tidegate.workflows.outbound.run_sync import Wanted
 
 
 @pytest.fixture(scope="module")

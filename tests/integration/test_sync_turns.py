@@ -9,7 +9,7 @@ from tests.support.killed_syncs import context_of
 
 from tidegate.connections import runs
 from tidegate.errors import OutboundBusy, SyncTakenOver
-from tidegate.workflows import revert_sync, sync_task
+from tidegate.workflows.outbound import revert_sync, sync_task
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from tests.support.desk import FEW, Desk, Shop, opened, stocked
 from tests.support.importing import imported
 
-from tidegate.workflows.sync_plan import Part
+from tidegate.workflows.outbound.sync_plan import Part
 
 MONTH = {"interval": {"value": "month"}}
 SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 7}}

@@ -13,9 +13,9 @@ from tests.support.usage import DAY, FIELDS, counted, first, identifiers, now, r
 from tidegate.errors import SyncInvalid
 from tidegate.outbound import rows, specs, syncs
 from tidegate.outbound.metering.events import PATH
-from tidegate.workflows import revert_sync
-from tidegate.workflows.contacts_forget import forget
-from tidegate.workflows.sync_plan import Part
+from tidegate.workflows.contacts.contacts_forget import forget
+from tidegate.workflows.outbound import revert_sync
+from tidegate.workflows.outbound.sync_plan import Part
 
 FULL = Part(full=True)
 

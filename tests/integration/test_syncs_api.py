@@ -18,7 +18,7 @@ from tidegate.cli.worker import task_context
 from tidegate.sandbox import Sandbox
 from tidegate.security import tokens
 from tidegate.wiring import Hub
-from tidegate.workflows import sync_task
+from tidegate.workflows.outbound import sync_task
 
 MODEL = {"key": "accounts", "source": "warehouse", "table": "accounts", "primary_key": "id"}
 

@@ -20,7 +20,7 @@ from tidegate.lifecycle import alerts, system_alerts
 from tidegate.lifecycle.alert_rules import SETTABLE
 from tidegate.lifecycle.system_alerts import LEFT_OUT, NAMES, Fact
 from tidegate.wiring import Hub
-from tidegate.workflows import capacity, standing_problems, watch
+from tidegate.workflows.operation import capacity, standing_problems, watch
 
 SILENT = Fact("webhook_silent", "connection:acme", "No webhook came.", "Look in Stripe's dashboard.")
 

@@ -18,8 +18,8 @@ from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import LocalBudget
 from tidegate.workflows import refresh as refreshing
 from tidegate.workflows import tasks
-from tidegate.workflows.ingest_events import Drained
-from tidegate.workflows.refetch import Refetched
+from tidegate.workflows.mirror.ingest_events import Drained
+from tidegate.workflows.mirror.refetch import Refetched
 from tidegate.workflows.task_context import TaskContext
 
 UNREACHABLE = StripeUnreachable(endpoint="GET /v1/account", problem="refused", tries=5)

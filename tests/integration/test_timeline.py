@@ -14,8 +14,9 @@ from tidegate.delivery.outbox import as_history
 from tidegate.errors import LifecycleInvalid, NoteUnknown, TaskUnknown
 from tidegate.lifecycle import notes, timeline
 from tidegate.wiring import Hub
-from tidegate.workflows import contacts_merge, previewing
-from tidegate.workflows.contacts_forget import forget
+from tidegate.workflows import previewing
+from tidegate.workflows.contacts import contacts_merge
+from tidegate.workflows.contacts.contacts_forget import forget
 
 
 @pytest.fixture

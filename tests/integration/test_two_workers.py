@@ -19,9 +19,9 @@ from tests.support.waiting import until
 from tidegate.api.app import create_app
 from tidegate.connections import runs
 from tidegate.wiring import Hub
-from tidegate.workflows.audit import audit
-from tidegate.workflows.doctor import WORKER_EXTRA_CONNECTIONS
 from tidegate.workflows.doorbell import Doorbell
+from tidegate.workflows.mirror.audit import audit
+from tidegate.workflows.operation.doctor import WORKER_EXTRA_CONNECTIONS
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox

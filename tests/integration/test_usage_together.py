@@ -12,7 +12,7 @@ from tests.support.product import ADA, Product, sold
 
 from tidegate.entitlements import holders
 from tidegate.errors import TidegateError, UsageInvalid
-from tidegate.workflows.entitlements import Check, Use, check, settle, use
+from tidegate.workflows.entitlements.entitlements import Check, Use, check, settle, use
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tidegate.web.pages import Page
 from tidegate.web.site import beside
 from tidegate.web.visitors import TRIES
 from tidegate.wiring import Hub
-from tidegate.workflows import users
+from tidegate.workflows.operation import users
 
 PASSWORD = "correct horse battery staple"
 HEADERS = {"X-Forwarded-Proto": "https", "Sec-Fetch-Site": "same-origin"}

@@ -13,7 +13,7 @@ from tests.support.waiting import until
 
 from tidegate.workflows import tasks
 from tidegate.workflows.doorbell import FETCH, IMPORT, PROMPT, Doorbell
-from tidegate.workflows.rescue import MOST_ATTEMPTS, rescue
+from tidegate.workflows.operation.rescue import MOST_ATTEMPTS, rescue
 from tidegate.workflows.task_context import TaskContext
 from tidegate.workflows.worker import BUDGET_CONNECTIONS, OWN_CONNECTIONS, Lane, engine_connections, lanes
 

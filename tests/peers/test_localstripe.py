@@ -18,9 +18,9 @@ from tidegate.api.app import create_app
 from tidegate.cli.audit import print_audit
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.wiring import Hub
-from tidegate.workflows.audit import audit
-from tidegate.workflows.ingest_events import drain
-from tidegate.workflows.status import status
+from tidegate.workflows.mirror.audit import audit
+from tidegate.workflows.mirror.ingest_events import drain
+from tidegate.workflows.operation.status import status
 
 CUSTOMERS = 250
 SECRET = "whsec_localstripe"

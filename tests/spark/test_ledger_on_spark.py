@@ -18,8 +18,8 @@ from tidegate.revenue import elsewhere, expression
 from tidegate.revenue.engines import opened
 from tidegate.sandbox.clock import add_interval
 from tidegate.wiring import Hub
-from tidegate.workflows.derive_ledger import derive
-from tidegate.workflows.export import export
+from tidegate.workflows.operation.export import export
+from tidegate.workflows.revenue.derive_ledger import derive
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox

@@ -11,8 +11,8 @@ from tidegate.lifecycle import alerts, placing, rulebook
 from tidegate.lifecycle.actions.stored import Stored
 from tidegate.secrets import Vault
 from tidegate.wiring import Hub
-from tidegate.workflows import lifecycle_actions
-from tidegate.workflows.fire_actions import fire_actions
+from tidegate.workflows.lifecycle import lifecycle_actions
+from tidegate.workflows.lifecycle.fire_actions import fire_actions
 
 TEMPLATE = "{{ contact.id }}: {{ reason }}"
 

@@ -107,7 +107,7 @@ def named(url: str) -> str:
 def _migrated_template(server_url: str) -> str:
     """The template's name; the first process of the run that asks makes it."""
     from tidegate.store.engine import open_engine
-    from tidegate.workflows.migrate import migrate
+    from tidegate.workflows.operation.migrate import migrate
 
     folder = _folder()
     name = _template(folder)

@@ -22,9 +22,9 @@ from tidegate.sandbox.config import SandboxConfig
 from tidegate.settings import Settings
 from tidegate.store.engine import open_engine
 from tidegate.wiring import Hub
-from tidegate.workflows import run_sync, sync_plan
-from tidegate.workflows.run_sync import Wanted
-from tidegate.workflows.sync_plan import Part
+from tidegate.workflows.outbound import run_sync, sync_plan
+from tidegate.workflows.outbound.run_sync import Wanted
+from tidegate.workflows.outbound.sync_plan import Part
 
 Asked = tuple[str, str, dict[str, Any]]
 """A request as a test tells it: method, path after /v1/, parameters."""

@@ -12,7 +12,7 @@ import pyarrow.parquet
 from tests.support.moves import DAY, HOUR, MINUTE, Row, span
 
 from tidegate.revenue import exported, expression
-from tidegate.workflows.derive_ledger import derive
+from tidegate.workflows.revenue.derive_ledger import derive
 
 ZONE = "America/New_York"
 POLICIES: list[dict[str, str]] = [

@@ -14,10 +14,11 @@ from tidegate.contacts.directory import Making
 from tidegate.entitlements import forwards, overrides
 from tidegate.entitlements.overrides import Giving
 from tidegate.outbound.metering.events import PATH
-from tidegate.workflows import contacts, previewing, tasks
+from tidegate.workflows import previewing, tasks
 from tidegate.workflows import refresh as refreshing
-from tidegate.workflows import status as standing
-from tidegate.workflows.entitlements import Use, use
+from tidegate.workflows.contacts import contacts
+from tidegate.workflows.entitlements.entitlements import Use, use
+from tidegate.workflows.operation import status as standing
 from tidegate.workflows.task_context import TaskContext
 
 MINUTE = 1_767_225_600

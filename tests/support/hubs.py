@@ -11,7 +11,7 @@ from tests.support import databases
 from tidegate.settings import Settings
 from tidegate.store.engine import open_engine
 from tidegate.wiring import Hub
-from tidegate.workflows.audit import audit
+from tidegate.workflows.mirror.audit import audit
 
 ALONE = """
 select count(*) = 0 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"""

@@ -18,7 +18,7 @@ from tidegate.settings import Settings
 from tidegate.store.embedded import Embedded
 from tidegate.store.engine import open_engine
 from tidegate.wiring import Hub
-from tidegate.workflows.migrate import migrate
+from tidegate.workflows.operation.migrate import migrate
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox

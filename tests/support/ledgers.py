@@ -15,7 +15,7 @@ from tidegate.revenue import editions, ledger, spans
 from tidegate.revenue.editions import Terms
 from tidegate.revenue.ledger import Kept
 from tidegate.revenue.rounding import minor
-from tidegate.workflows.explain_mrr import explain_mrr
+from tidegate.workflows.revenue.explain_mrr import explain_mrr
 
 if TYPE_CHECKING:
     from tidegate.sandbox.revenue import Month

@@ -10,9 +10,9 @@ from tidegate.connections.accounts import Account
 from tidegate.mirror import inbox
 from tidegate.mirror.inbox import Entry
 from tidegate.wiring import Hub
-from tidegate.workflows.audit import audit
-from tidegate.workflows.catch_up import catch_up
-from tidegate.workflows.ingest_events import Drained, drain
+from tidegate.workflows.mirror.audit import audit
+from tidegate.workflows.mirror.catch_up import catch_up
+from tidegate.workflows.mirror.ingest_events import Drained, drain
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox

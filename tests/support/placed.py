@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import text
 
 from tidegate.wiring import Hub
-from tidegate.workflows import lifecycle
+from tidegate.workflows.lifecycle import lifecycle
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 

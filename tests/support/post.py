@@ -15,7 +15,7 @@ from tidegate.delivery import stored
 from tidegate.delivery.outbox import Told, tell
 from tidegate.secrets import Vault
 from tidegate.store.engine import open_engine
-from tidegate.workflows.deliver import Delivered, deliver
+from tidegate.workflows.delivery.deliver import Delivered, deliver
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

@@ -26,8 +26,8 @@ from tidegate.sandbox.config import SandboxConfig
 from tidegate.settings import Settings
 from tidegate.store.engine import open_engine
 from tidegate.wiring import Hub
-from tidegate.workflows import sell
-from tidegate.workflows.contacts_fetch import fetch
+from tidegate.workflows.contacts.contacts_fetch import fetch
+from tidegate.workflows.selling import sell
 
 BY = "cli:ada"
 TABLES = (

@@ -12,7 +12,7 @@ from tidegate.lifecycle import owners, routes
 from tidegate.lifecycle.owners import Owner
 from tidegate.lifecycle.routes import Route
 from tidegate.wiring import Hub
-from tidegate.workflows.deliver import Delivered, deliver
+from tidegate.workflows.delivery.deliver import Delivered, deliver
 
 
 class Told:

@@ -11,9 +11,9 @@ from tidegate.connections.accounts import Account
 from tidegate.outbound import specs, syncs
 from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
-from tidegate.workflows import run_sync, sync_plan
-from tidegate.workflows.run_sync import Wanted
-from tidegate.workflows.sync_plan import Part
+from tidegate.workflows.outbound import run_sync, sync_plan
+from tidegate.workflows.outbound.run_sync import Wanted
+from tidegate.workflows.outbound.sync_plan import Part
 
 ACCOUNTS = """
 create table accounts as select * from (values

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.contacts import Operator, by
 from tidegate.security.tokens import Token
-from tidegate.workflows import lifecycle_actions
+from tidegate.workflows.lifecycle import lifecycle_actions
 
 router = APIRouter(prefix="/api/actions", tags=["lifecycle"])
 

@@ -10,7 +10,7 @@ from tidegate.api.contacts import Named, OnlyPreview, Operator, PreviewToken, by
 from tidegate.api.previews import MOST_LISTED, Listed
 from tidegate.contacts import reviewing
 from tidegate.security.tokens import Token
-from tidegate.workflows import contacts_review, contacts_settings
+from tidegate.workflows.contacts import contacts_review, contacts_settings
 
 router = APIRouter(tags=["contacts"])
 

@@ -27,8 +27,8 @@ from tidegate.contacts.listing import Filter, subscriptions
 from tidegate.contacts.records import Record
 from tidegate.errors import UsageError
 from tidegate.security.tokens import Token
-from tidegate.workflows import contacts as workflow
-from tidegate.workflows import contacts_edit, contacts_fetch, contacts_forget, contacts_merge
+from tidegate.workflows.contacts import contacts as workflow
+from tidegate.workflows.contacts import contacts_edit, contacts_fetch, contacts_forget, contacts_merge
 
 router = APIRouter(prefix="/api/contacts", tags=["contacts"])
 

@@ -14,7 +14,7 @@ from tidegate.errors import UsageError
 from tidegate.security.tokens import Token
 from tidegate.settings import environment
 from tidegate.wiring import Hub
-from tidegate.workflows import destinations
+from tidegate.workflows.delivery import destinations
 from tidegate.workflows.doorbell import Doorbell
 
 router = APIRouter(prefix="/api/destinations", tags=["delivery"])

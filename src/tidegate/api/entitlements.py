@@ -25,9 +25,9 @@ from tidegate.api.together import Together
 from tidegate.errors import UsageInvalid
 from tidegate.security.tokens import Token
 from tidegate.wiring import Hub
-from tidegate.workflows import entitlements as workflow
-from tidegate.workflows import explain
-from tidegate.workflows.entitlements import Check, Use
+from tidegate.workflows.entitlements import entitlements as workflow
+from tidegate.workflows.entitlements import explain
+from tidegate.workflows.entitlements.entitlements import Check, Use
 
 router = APIRouter(prefix="/api/contacts/{contact:segment}", tags=["entitlements"])
 

@@ -12,7 +12,7 @@ from tidegate.catalog import features, journal
 from tidegate.catalog.terms import FeatureType, Reset
 from tidegate.errors import CatalogInvalid
 from tidegate.security.tokens import Token
-from tidegate.workflows.catalog_changes import define_feature, remove_feature
+from tidegate.workflows.catalog.catalog_changes import define_feature, remove_feature
 
 router = APIRouter(prefix="/api/features", tags=["catalog"])
 

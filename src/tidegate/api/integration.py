@@ -17,10 +17,10 @@ from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import LocalBudget
 from tidegate.stripe_api.resources import to_import
 from tidegate.wiring import Hub
-from tidegate.workflows import connect as connecting
-from tidegate.workflows import status as standing
-from tidegate.workflows.connect import ConnectRequest
-from tidegate.workflows.fan_out import fan_out
+from tidegate.workflows.mirror import connect as connecting
+from tidegate.workflows.mirror.connect import ConnectRequest
+from tidegate.workflows.mirror.fan_out import fan_out
+from tidegate.workflows.operation import status as standing
 
 router = APIRouter(prefix="/api/integrations/stripe", tags=["connections"])
 

@@ -12,8 +12,8 @@ from tidegate.contacts import directory
 from tidegate.lifecycle import alerts, listing, rulebook
 from tidegate.lifecycle.alerts import STANDING, State
 from tidegate.security.tokens import Token
-from tidegate.workflows import explain_stage, lifecycle_rules
-from tidegate.workflows.lifecycle import now
+from tidegate.workflows.lifecycle import explain_stage, lifecycle_rules
+from tidegate.workflows.lifecycle.lifecycle import now
 
 router = APIRouter(tags=["lifecycle"])
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.contacts import Named, by
 from tidegate.security.tokens import Token
-from tidegate.workflows import lifecycle_report, lifecycle_settings
+from tidegate.workflows.lifecycle import lifecycle_report, lifecycle_settings
 
 router = APIRouter(tags=["lifecycle"])
 

@@ -15,7 +15,7 @@ from tidegate.catalog.mappings import Wanted
 from tidegate.catalog.terms import Reset
 from tidegate.errors import CatalogInvalid, CatalogUnknown
 from tidegate.security.tokens import Token
-from tidegate.workflows import catalog_changes, catalog_suggest
+from tidegate.workflows.catalog import catalog_changes, catalog_suggest
 
 router = APIRouter(prefix="/api/mappings", tags=["catalog"])
 

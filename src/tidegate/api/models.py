@@ -11,7 +11,7 @@ from tidegate.api.auth import HubOf, requires
 from tidegate.api.paging import After, Limit, page
 from tidegate.outbound import specs, syncs
 from tidegate.security.tokens import Token
-from tidegate.workflows import outbound_changes, sources
+from tidegate.workflows.outbound import outbound_changes, sources
 
 router = APIRouter(prefix="/api/models", tags=["outbound"])
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from tidegate.api.auth import HubOf, requires
 from tidegate.outbound import pausing
 from tidegate.security.tokens import Token
-from tidegate.workflows import outbound_changes
+from tidegate.workflows.outbound import outbound_changes
 
 router = APIRouter(prefix="/api/outbound", tags=["outbound"])
 

@@ -12,7 +12,7 @@ from tidegate.api.previews import MOST_LISTED, Listed, Outcome, Previewed, Token
 from tidegate.catalog import journal, packages
 from tidegate.errors import CatalogInvalid
 from tidegate.security.tokens import Token
-from tidegate.workflows import catalog_changes, catalog_stripe
+from tidegate.workflows.catalog import catalog_changes, catalog_stripe
 
 router = APIRouter(prefix="/api/packages", tags=["catalog"])
 

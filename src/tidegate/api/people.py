@@ -14,9 +14,9 @@ from tidegate.lifecycle.digest_periods import Every
 from tidegate.lifecycle.owners import Owner
 from tidegate.lifecycle.routes import Digest, Route
 from tidegate.security.tokens import Token
-from tidegate.workflows import people
-from tidegate.workflows.lifecycle import now
-from tidegate.workflows.watch import preview_digest
+from tidegate.workflows.lifecycle import people
+from tidegate.workflows.lifecycle.lifecycle import now
+from tidegate.workflows.operation.watch import preview_digest
 
 router = APIRouter(tags=["lifecycle"])
 

@@ -16,8 +16,8 @@ from tidegate.revenue.cohort_report import cohort_report
 from tidegate.revenue.listing import Wanted
 from tidegate.revenue.periods import within
 from tidegate.revenue.source import group
-from tidegate.workflows.contact_customers import customers_of
-from tidegate.workflows.data_quality import data_quality
+from tidegate.workflows.contacts.contact_customers import customers_of
+from tidegate.workflows.revenue.data_quality import data_quality
 
 router = APIRouter(prefix="/api/revenue", tags=["revenue"], dependencies=[requires("revenue")])
 

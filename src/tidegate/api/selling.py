@@ -11,7 +11,7 @@ from tidegate.api.auth import HubOf, requires
 from tidegate.api.contacts import Named, Ref, by
 from tidegate.outbound.selling.wish import Action, Collection, Interval, Payment, Prorations, Wish
 from tidegate.security.tokens import Token
-from tidegate.workflows import sell
+from tidegate.workflows.selling import sell
 
 router = APIRouter(prefix="/api/contacts", tags=["subscriptions"])
 

@@ -10,7 +10,7 @@ from tidegate.api.auth import HubOf, requires
 from tidegate.api.paging import After, Limit, page
 from tidegate.outbound import syncs
 from tidegate.security.tokens import Token
-from tidegate.workflows import outbound_changes, sources
+from tidegate.workflows.outbound import outbound_changes, sources
 
 router = APIRouter(prefix="/api/sources", tags=["outbound"])
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tidegate.api.auth import HubOf, requires
 from tidegate.delivery import suppressed_properties
 from tidegate.security.tokens import Token
-from tidegate.workflows import property_suppression
+from tidegate.workflows.delivery import property_suppression
 
 router = APIRouter(prefix="/api/suppressed-properties", tags=["delivery"])
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.api.auth import HubOf
 from tidegate.api.contacts import Named, Operator, Ref, by
-from tidegate.workflows import contacts_suppress
+from tidegate.workflows.contacts import contacts_suppress
 
 router = APIRouter(prefix="/api/contacts", tags=["contacts"])
 

@@ -16,10 +16,10 @@ from tidegate.errors import ConnectionDisconnected
 from tidegate.outbound import pausing, specs, syncs
 from tidegate.security.tokens import Token
 from tidegate.wiring import Hub
-from tidegate.workflows import outbound_changes, plan_apart, sync_history, sync_stopping, sync_task
-from tidegate.workflows.plan_apart import Where
-from tidegate.workflows.run_sync import Wanted
-from tidegate.workflows.sync_plan import Part
+from tidegate.workflows.outbound import outbound_changes, plan_apart, sync_history, sync_stopping, sync_task
+from tidegate.workflows.outbound.plan_apart import Where
+from tidegate.workflows.outbound.run_sync import Wanted
+from tidegate.workflows.outbound.sync_plan import Part
 
 router = APIRouter(prefix="/api/syncs", tags=["outbound"])
 

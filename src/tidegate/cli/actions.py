@@ -21,7 +21,7 @@ Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, metavar="N", hel
 def list_(as_json: AsJson = False) -> None:
     """List the actions, how often they fired, and what hinders one. They are written in tidegate.yaml, or over HTTP."""
     from tidegate.cli import show
-    from tidegate.workflows import lifecycle_actions
+    from tidegate.workflows.lifecycle import lifecycle_actions
 
     found = _asked(lifecycle_actions.listing)
     if as_json:
@@ -43,8 +43,8 @@ def list_(as_json: AsJson = False) -> None:
 def show_(key: Key, as_json: AsJson = False) -> None:
     """Show an action as it was written, and how often it fired."""
     from tidegate.cli import show
-    from tidegate.workflows import lifecycle_actions
-    from tidegate.workflows.config_yaml import dump
+    from tidegate.workflows.config.config_yaml import dump
+    from tidegate.workflows.lifecycle import lifecycle_actions
 
     found = _asked(lambda db: lifecycle_actions.shown(db, key))
     if as_json:
@@ -73,7 +73,7 @@ def _switch(key: str, *, enabled: bool, as_json: bool) -> None:
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import lifecycle_actions
+    from tidegate.workflows.lifecycle import lifecycle_actions
 
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
         lifecycle_actions.switch(db, key, person(), enabled=enabled)
@@ -96,7 +96,7 @@ def preview(
 ) -> None:
     """Show what an action would have done in the past, to whom and why; nothing is sent."""
     from tidegate.cli import show
-    from tidegate.workflows import lifecycle_actions
+    from tidegate.workflows.lifecycle import lifecycle_actions
 
     found = _asked(lambda db: lifecycle_actions.preview_of(db, key, period, limit=limit))
     if as_json:
@@ -148,7 +148,7 @@ def report(key: Key, as_json: AsJson = False) -> None:
     """Show whether an action reached its goal, beside those that were held out."""
     from tidegate.cli import show
     from tidegate.cli.amounts import money, percent
-    from tidegate.workflows import lifecycle_actions
+    from tidegate.workflows.lifecycle import lifecycle_actions
 
     found = _asked(lambda db: lifecycle_actions.reported(db, key))
     if as_json:
@@ -182,7 +182,7 @@ def fired(
 ) -> None:
     """Show for whom an action fired, newest first, and what became of it."""
     from tidegate.cli import show
-    from tidegate.workflows import lifecycle_actions
+    from tidegate.workflows.lifecycle import lifecycle_actions
 
     found = _asked(lambda db: lifecycle_actions.fired(db, key, passed=all_, before=before, limit=limit))
     if as_json:
@@ -208,8 +208,8 @@ def suggest(as_json: AsJson = False) -> None:
     import sys
 
     from tidegate.cli import show
-    from tidegate.workflows import lifecycle_actions
-    from tidegate.workflows.config_yaml import dump
+    from tidegate.workflows.config.config_yaml import dump
+    from tidegate.workflows.lifecycle import lifecycle_actions
 
     found = _asked(lifecycle_actions.suggested)
     if as_json:

@@ -30,7 +30,7 @@ def route(
     from tidegate.cli.who import person
     from tidegate.lifecycle import routes
     from tidegate.lifecycle.routes import Route
-    from tidegate.workflows import people
+    from tidegate.workflows.lifecycle import people
 
     changes = remove or any(one is not None for one in (destination, digest, hour, time_zone))
     with opened(may_migrate=changes) as hub:
@@ -67,7 +67,7 @@ def digest(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.lifecycle import digests
-    from tidegate.workflows.watch import preview_digest
+    from tidegate.workflows.operation.watch import preview_digest
 
     found: Any
     with opened() as hub:

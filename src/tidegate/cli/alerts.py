@@ -60,7 +60,7 @@ def rules(as_json: AsJson = False) -> None:
     """List the rules and what is set of each; `alerts:` in tidegate.yaml sets it."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows.lifecycle_settings import shown
+    from tidegate.workflows.lifecycle.lifecycle_settings import shown
 
     with opened() as hub, hub.engine.connect() as db:
         found = shown(db)["alerts"]
@@ -120,7 +120,7 @@ def _move(
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
     from tidegate.lifecycle import alerts
-    from tidegate.workflows.lifecycle import now
+    from tidegate.workflows.lifecycle.lifecycle import now
 
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
         alerts.move(db, number, state, person(), now(db), until=until, note=note)

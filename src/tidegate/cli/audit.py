@@ -14,7 +14,7 @@ def audit(resource: Resources = None, connection: ConnectionName = None, as_json
     from tidegate.cli import progress, show
     from tidegate.cli.hub import opened
     from tidegate.cli.progress import Step
-    from tidegate.workflows import audit as workflow
+    from tidegate.workflows.mirror import audit as workflow
 
     with opened() as hub:
         account = hub.account(connection)

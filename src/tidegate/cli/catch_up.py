@@ -9,7 +9,7 @@ def catch_up(connection: ConnectionName = None, as_json: AsJson = False) -> None
     """Read Stripe's events since the last time and apply them. Exit 1 when some could not be handled."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows import catch_up as workflow
+    from tidegate.workflows.mirror import catch_up as workflow
 
     with opened(may_migrate=True) as hub:
         account = hub.account(connection)

@@ -10,7 +10,7 @@ from tidegate.cli.options import AsJson
 from tidegate.cli.previews import MOST_LISTED, KeepHolders, Listed, Token, Yes
 
 if TYPE_CHECKING:
-    from tidegate.workflows.config_sections import Sections
+    from tidegate.workflows.config.config_sections import Sections
 
 app = typer.Typer(help="The hub's configuration as a file, tidegate.yaml.", no_args_is_help=True)
 
@@ -33,7 +33,7 @@ def plan(
     from tidegate.cli.hub import opened
     from tidegate.cli.previews import say
     from tidegate.cli.who import person
-    from tidegate.workflows.config_file import apply as applying
+    from tidegate.workflows.config.config_file import apply as applying
     from tidegate.workflows.previewing import preview
 
     sections = _read(file)
@@ -69,7 +69,7 @@ def apply(
     from tidegate.cli.hub import opened
     from tidegate.cli.previews import carry_out, say
     from tidegate.cli.who import person
-    from tidegate.workflows.config_file import apply as applying
+    from tidegate.workflows.config.config_file import apply as applying
     from tidegate.workflows.previewing import preview
 
     sections = _read(file)
@@ -96,8 +96,8 @@ def export(
     """Write the hub as a file that, applied, changes nothing; refused where a source holds a password in the clear."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows.config_export import export as exported
-    from tidegate.workflows.config_yaml import dump
+    from tidegate.workflows.config.config_export import export as exported
+    from tidegate.workflows.config.config_yaml import dump
 
     with opened() as hub, hub.engine.connect() as db:
         sections = exported(db)
@@ -114,7 +114,7 @@ def export(
 def _read(file: Path) -> "Sections":
     from tidegate.errors import ConfigInvalid
     from tidegate.settings import environment
-    from tidegate.workflows.config_sections import read
+    from tidegate.workflows.config.config_sections import read
 
     try:
         said = file.read_text(encoding="utf-8")

@@ -13,8 +13,8 @@ from tidegate.cli.options import AsJson
 if TYPE_CHECKING:
     from tidegate.connections.accounts import Account
     from tidegate.wiring import Hub
-    from tidegate.workflows.connect import ConnectRequest
-    from tidegate.workflows.fan_out import FanOut
+    from tidegate.workflows.mirror.connect import ConnectRequest
+    from tidegate.workflows.mirror.fan_out import FanOut
 
 HAPPENS = {
     "new": "is connected",
@@ -77,7 +77,7 @@ def connect(
     known_key = config.stripe_api_key.get_secret_value()
 
     def request() -> "ConnectRequest":
-        from tidegate.workflows.connect import ConnectRequest
+        from tidegate.workflows.mirror.connect import ConnectRequest
 
         return ConnectRequest(
             api_key=secret_of("--api-key", api_key) or known_key or asked("Stripe secret key"),
@@ -137,7 +137,7 @@ def stored(hub: "Hub", request: "ConnectRequest") -> "Account":
     """Asks Stripe whose the key is and keeps the connection."""
     from tidegate.stripe_api.client import StripeApi
     from tidegate.stripe_api.limits import LocalBudget
-    from tidegate.workflows.connect import connect as store
+    from tidegate.workflows.mirror.connect import connect as store
 
     return store(
         hub.engine, hub.vault, request, lambda key, base: closing(StripeApi(key, base=base, budget=LocalBudget()))
@@ -147,7 +147,7 @@ def stored(hub: "Hub", request: "ConnectRequest") -> "Account":
 def _fanned_out(hub: "Hub", account: "Account", yes: bool, as_json: bool) -> "tuple[FanOut, bool]":
     """The accounts of a platform, and whether they were connected: shown first, and only with a person's word."""
     from tidegate.cli import show
-    from tidegate.workflows.fan_out import fan_out, look
+    from tidegate.workflows.mirror.fan_out import fan_out, look
 
     with hub.stripe(account) as api:
         found = look(hub.engine, account, api, by_hand=True)
@@ -178,7 +178,7 @@ def _print_links(as_json: bool) -> None:
 def permissions_of(hub: "Hub", account: "Account") -> dict[str, Any]:
     """What the new key may read, or why that could not be looked at: the account is connected all the same."""
     from tidegate.errors import TidegateError
-    from tidegate.workflows.probe import probe
+    from tidegate.workflows.mirror.probe import probe
 
     try:
         with hub.stripe(account) as api:

@@ -25,7 +25,7 @@ def consume(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.errors import TidegateError
-    from tidegate.workflows.entitlements import Use, use
+    from tidegate.workflows.entitlements.entitlements import Use, use
 
     with opened(may_migrate=True) as hub:
         livemode = hub.livemode(connection)

@@ -39,7 +39,7 @@ def list_(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.contacts.listing import Filter
-    from tidegate.workflows import contacts
+    from tidegate.workflows.contacts import contacts
 
     with opened() as hub:
         wanted = Filter(hub.livemode(connection), kind, search, linked, connection)
@@ -60,7 +60,7 @@ def show_(contact: Ref, connection: ConnectionName = None, as_json: AsJson = Fal
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.contacts import directory
-    from tidegate.workflows import contacts
+    from tidegate.workflows.contacts import contacts
 
     with opened() as hub, hub.engine.connect() as db:
         found = contacts.shown(db, directory.find(db, hub.livemode(connection), contact))
@@ -140,7 +140,7 @@ def link(
     from tidegate.cli.hub import opened
     from tidegate.cli.previews import carry_out, tell
     from tidegate.cli.who import person
-    from tidegate.workflows import contacts
+    from tidegate.workflows.contacts import contacts
 
     with opened(may_migrate=True) as hub:
         change = contacts.linked(hub.account(connection), customer, contact, person())
@@ -166,7 +166,7 @@ def unlink(
     from tidegate.cli.hub import opened
     from tidegate.cli.previews import carry_out, tell
     from tidegate.cli.who import person
-    from tidegate.workflows import contacts
+    from tidegate.workflows.contacts import contacts
 
     with opened(may_migrate=True) as hub:
         change = contacts.unlinked(hub.account(connection), customer, person(), rematch=rematch)
@@ -186,7 +186,7 @@ def rename(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import contacts_edit
+    from tidegate.workflows.contacts import contacts_edit
 
     with opened(may_migrate=True) as hub:
         after = contacts_edit.rename(hub.engine, hub.livemode(connection), contact, new, person())
@@ -208,7 +208,7 @@ def alias(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import contacts_edit
+    from tidegate.workflows.contacts import contacts_edit
 
     with opened(may_migrate=True) as hub:
         livemode = hub.livemode(connection)

@@ -25,7 +25,7 @@ def merge(
     from tidegate.cli.hub import opened
     from tidegate.cli.previews import carry_out, tell
     from tidegate.cli.who import person
-    from tidegate.workflows import contacts_merge
+    from tidegate.workflows.contacts import contacts_merge
 
     with opened(may_migrate=True) as hub:
         change = contacts_merge.merged(hub.livemode(connection), contact, other, person())
@@ -60,7 +60,7 @@ def unmerge(
     from tidegate.cli.hub import opened
     from tidegate.cli.previews import carry_out, tell
     from tidegate.cli.who import person
-    from tidegate.workflows import contacts_merge
+    from tidegate.workflows.contacts import contacts_merge
 
     with opened(may_migrate=True) as hub:
         with hub.engine.connect() as db:

@@ -39,7 +39,7 @@ def import_(
     from tidegate.cli import progress, show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows.contacts_import import import_contacts
+    from tidegate.workflows.contacts.contacts_import import import_contacts
 
     with opened(may_migrate=True) as hub, _rereadable(file) as opens, progress.shown() as tell:
         done = import_contacts(
@@ -133,7 +133,7 @@ def _member(user: str, account: str, role: str | None, connection: str | None, a
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import contacts_edit
+    from tidegate.workflows.contacts import contacts_edit
 
     with opened(may_migrate=True) as hub:
         livemode = hub.livemode(connection)

@@ -9,7 +9,7 @@ from tidegate.cli.options import AsJson, ConnectionName
 from tidegate.cli.previews import MOST_LISTED, Listed, Previewed, Token, Yes
 
 if TYPE_CHECKING:
-    from tidegate.workflows.contacts_settings import Effect
+    from tidegate.workflows.contacts.contacts_settings import Effect
 
 app = typer.Typer()
 review = typer.Typer(help="Customers that no rule could place.", no_args_is_help=True)
@@ -103,7 +103,7 @@ def accept(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import contacts_review
+    from tidegate.workflows.contacts import contacts_review
 
     with opened(may_migrate=True) as hub:
         account = hub.account(connection)
@@ -130,7 +130,7 @@ def undo(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import contacts_review
+    from tidegate.workflows.contacts import contacts_review
 
     with opened(may_migrate=True) as hub:
         done = contacts_review.undo(hub.engine, batch, person())
@@ -164,7 +164,7 @@ def settings(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import contacts_settings
+    from tidegate.workflows.contacts import contacts_settings
 
     with opened(may_migrate=bool(set_)) as hub:
         account = hub.account(connection)

@@ -25,7 +25,7 @@ def refresh(
     """Read a contact's subscriptions from Stripe now, and show what it may use; for who just paid."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows.contacts_fetch import fetch
+    from tidegate.workflows.contacts.contacts_fetch import fetch
 
     with opened(may_migrate=True) as hub:
         account = hub.account(connection) if customer is not None else None
@@ -77,7 +77,7 @@ def forget(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows.contacts_forget import forget as erase
+    from tidegate.workflows.contacts.contacts_forget import forget as erase
 
     with opened(may_migrate=True) as hub:
         account = hub.account(connection) if customer is not None else None

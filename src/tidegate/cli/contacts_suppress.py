@@ -22,7 +22,7 @@ def suppress(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import contacts_suppress
+    from tidegate.workflows.contacts import contacts_suppress
 
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
         found = contacts_suppress.suppress(db, hub.livemode(connection), contact, reason, person())
@@ -38,7 +38,7 @@ def unsuppress(contact: Contact, connection: ConnectionName = None, as_json: AsJ
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import contacts_suppress
+    from tidegate.workflows.contacts import contacts_suppress
 
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
         found = contacts_suppress.unsuppress(db, hub.livemode(connection), contact, person())
@@ -53,7 +53,7 @@ def suppressed(connection: ConnectionName = None, as_json: AsJson = False) -> No
     """List the contacts of which nobody is told, and why."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows import contacts_suppress
+    from tidegate.workflows.contacts import contacts_suppress
 
     with opened() as hub, hub.engine.connect() as db:
         found: list[dict[str, Any]] = contacts_suppress.listing(db, hub.livemode(connection))

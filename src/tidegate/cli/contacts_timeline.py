@@ -60,7 +60,7 @@ def note(
     from tidegate.cli.who import person
     from tidegate.contacts import directory
     from tidegate.lifecycle import notes
-    from tidegate.workflows.lifecycle import now
+    from tidegate.workflows.lifecycle.lifecycle import now
 
     words = sys.stdin.read() if said == "-" else said
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
@@ -111,7 +111,7 @@ def task(
     from tidegate.cli.who import person
     from tidegate.contacts import directory
     from tidegate.lifecycle import notes
-    from tidegate.workflows.lifecycle import now
+    from tidegate.workflows.lifecycle.lifecycle import now
 
     day = due.replace(tzinfo=UTC).date() if due else None
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:

@@ -18,7 +18,7 @@ def data_quality(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.revenue import quality
-    from tidegate.workflows.data_quality import data_quality
+    from tidegate.workflows.revenue.data_quality import data_quality
 
     quality.known(check)
     with opened() as hub:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tidegate.cli.steps import Steps
     from tidegate.connections.accounts import Account
     from tidegate.wiring import Hub
-    from tidegate.workflows.demo import Simulated
+    from tidegate.workflows.demo.demo import Simulated
 
 NAME = "demo"
 DAYS = 10
@@ -63,7 +63,7 @@ def demo(
     from tidegate.cli.steps import Steps
     from tidegate.store.embedded import exit_on_signals
     from tidegate.wiring import open_hub
-    from tidegate.workflows.demo_delivery import begin, receiving
+    from tidegate.workflows.demo.demo_delivery import begin, receiving
 
     config = configured()
     exit_on_signals()
@@ -107,7 +107,7 @@ def _dated(serve: bool) -> dict[str, int]:
     run.
     """
     from tidegate.cli.demo_lifecycle import MONTH
-    from tidegate.workflows.demo import began
+    from tidegate.workflows.demo.demo import began
 
     return {"as-of": began(time.time(), DAYS + MONTH)} if serve else {}
 
@@ -126,7 +126,7 @@ def _stay(server: "Child", address: str, simulated: "Simulated") -> None:
 def _simulated(place: "DemoHome", options: dict[str, int]) -> Generator[tuple["Simulated", str]]:
     """A simulated Stripe in a process of its own, and its key."""
     from tidegate.cli.children import first_document, tied
-    from tidegate.workflows.demo import Simulated
+    from tidegate.workflows.demo.demo import Simulated
 
     chosen = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     arguments = ["sandbox", "--port", "0", "--json", *chosen]
@@ -140,7 +140,7 @@ def _connected(hub: "Hub", url: str, key: str) -> tuple["Account", str]:
     """The connection, without limits of ours, and the secret of its webhooks."""
     from tidegate.stripe_api.client import StripeApi
     from tidegate.stripe_api.limits import LocalBudget
-    from tidegate.workflows.connect import ConnectRequest, connect
+    from tidegate.workflows.mirror.connect import ConnectRequest, connect
 
     secret = f"whsec_{secrets.token_urlsafe(24)}"
     request = ConnectRequest(key, NAME, write_key=key, webhook_secrets=(secret,), api_base=url, rate=0, endpoint_rate=0)
@@ -173,7 +173,7 @@ def _read_all(hub: "Hub", account: "Account") -> dict[str, Any]:
     from tidegate.cli import progress
     from tidegate.cli.import_ import step
     from tidegate.errors import ImportIncomplete
-    from tidegate.workflows.import_account import ImportOptions, import_account
+    from tidegate.workflows.mirror.import_account import ImportOptions, import_account
 
     options = ImportOptions(readers=hub.settings.import_readers)
     with hub.stripe(account) as api, progress.shown() as tell:
@@ -191,7 +191,7 @@ def _served(place: "DemoHome", stays: bool) -> Generator[tuple["Child", str]]:
 
     from tidegate.cli.children import free_port, tied
     from tidegate.errors import ConfigurationError
-    from tidegate.workflows.demo import wait
+    from tidegate.workflows.demo.demo import wait
 
     port = free_port(place.settings.port if stays else 0)
     address = f"http://127.0.0.1:{port}"
@@ -217,8 +217,8 @@ def _lived(
     hub: "Hub", account: "Account", simulated: "Simulated", endpoint: str, secret: str, steps: "Steps"
 ) -> dict[str, Any]:
     """Lets the company live on for some days, its events come by webhook and be handled by the worker."""
-    from tidegate.workflows.demo import wait_for_deliveries, wait_for_drain
-    from tidegate.workflows.demo_outbound import doubled
+    from tidegate.workflows.demo.demo import wait_for_deliveries, wait_for_drain
+    from tidegate.workflows.demo.demo_outbound import doubled
 
     simulated.register(endpoint, secret, shuffle=True, duplicate=DUPLICATES)
     doubled(account, hub.stripe_writing)
@@ -233,8 +233,8 @@ def _lived(
 
 def _compared(hub: "Hub", account: "Account", simulated: "Simulated", steps: "Steps") -> dict[str, Any]:
     """The mirror against Stripe's API, object by object, and against the sandbox's own counts."""
-    from tidegate.workflows.audit import audit
-    from tidegate.workflows.demo import counted
+    from tidegate.workflows.demo.demo import counted
+    from tidegate.workflows.mirror.audit import audit
 
     with hub.stripe(account) as api:
         report = audit(hub.engine, account, api)

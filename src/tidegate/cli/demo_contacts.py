@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from tidegate.cli.steps import Steps
     from tidegate.connections.accounts import Account
     from tidegate.wiring import Hub
-    from tidegate.workflows.demo_contacts import Understood
+    from tidegate.workflows.demo.demo_contacts import Understood
 
 WITHIN = 90.0
 """Seconds for the worker to refresh what has changed."""
@@ -14,7 +14,7 @@ WITHIN = 90.0
 
 def understood(hub: "Hub", account: "Account", steps: "Steps") -> int:
     """Whose the customers are and what the prices mean; returns how many mappings were accepted."""
-    from tidegate.workflows.demo_contacts import understand
+    from tidegate.workflows.demo.demo_contacts import understand
 
     done = understand(hub.engine, account)
     steps.done(
@@ -27,9 +27,9 @@ def understood(hub: "Hub", account: "Account", steps: "Steps") -> int:
 def known(hub: "Hub", account: "Account", accepted: int, steps: "Steps") -> dict[str, Any]:
     """What is known of contacts after all that happened, with an example of what one may use."""
     from tidegate.errors import TidegateError
-    from tidegate.workflows.demo import wait
-    from tidegate.workflows.demo_contacts import refreshed, summary
-    from tidegate.workflows.entitlements import Check, check, with_names
+    from tidegate.workflows.demo.demo import wait
+    from tidegate.workflows.demo.demo_contacts import refreshed, summary
+    from tidegate.workflows.entitlements.entitlements import Check, check, with_names
 
     wait(lambda: refreshed(hub.engine, account), WITHIN, lambda: "changed customers still wait for their refresh")
     done = summary(hub.engine, account, accepted)

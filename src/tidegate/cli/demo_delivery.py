@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tidegate.cli.steps import Steps
     from tidegate.wiring import Hub
-    from tidegate.workflows.demo_delivery import Receiver
+    from tidegate.workflows.demo.demo_delivery import Receiver
 
 
 def sent(hub: "Hub", receiver: "Receiver", steps: "Steps", seconds: float) -> dict[str, Any]:
     """What the worker has sent to the receiver since it was named."""
-    from tidegate.workflows.demo_delivery import KEPT, KEY, wait_until_sent
+    from tidegate.workflows.demo.demo_delivery import KEPT, KEY, wait_until_sent
 
     found = wait_until_sent(hub.engine, receiver, seconds)
     kept = found["by_type"].get(KEPT, 0)

@@ -7,8 +7,8 @@ if TYPE_CHECKING:
     from tidegate.cli.steps import Steps
     from tidegate.connections.accounts import Account
     from tidegate.wiring import Hub
-    from tidegate.workflows.demo import Simulated
-    from tidegate.workflows.demo_delivery import Receiver
+    from tidegate.workflows.demo.demo import Simulated
+    from tidegate.workflows.demo.demo_delivery import Receiver
 
 MONTH, PERIOD = 30, 15
 """Days for which the company lives on once more, and after how many of them its events are read as well: Stripe keeps
@@ -20,8 +20,8 @@ WITHIN = 90.0
 
 def placed(hub: "Hub", simulated: "Simulated", steps: "Steps") -> None:
     """Everybody placed for the first time, which nobody is told of, and the offered actions switched on."""
-    from tidegate.workflows import demo_lifecycle
-    from tidegate.workflows.demo_delivery import KEY
+    from tidegate.workflows.demo import demo_lifecycle
+    from tidegate.workflows.demo.demo_delivery import KEY
 
     kept = demo_lifecycle.begin(hub.engine, simulated, KEY).kept
     steps.done("lifecycle", f"{kept.moved:,} contacts placed, {kept.opened:,} alerts of their past, nobody told of it")
@@ -33,8 +33,8 @@ def lived(
     """How contacts stand, and what a month moves of that: {before, after, moves, moved, new, opened, resolved, fired,
     received, events}. `received`: messages of actions that came to the receiver in that month, by action.
     """
-    from tidegate.workflows import demo_lifecycle
-    from tidegate.workflows.demo_delivery import wait_until_sent
+    from tidegate.workflows.demo import demo_lifecycle
+    from tidegate.workflows.demo.demo_delivery import wait_until_sent
 
     first = demo_lifecycle.look(hub.engine, simulated)
     wait_until_sent(hub.engine, receiver, WITHIN)
@@ -61,7 +61,7 @@ def lived(
 
 def joined(hub: "Hub", account: "Account", simulated: "Simulated", steps: "Steps") -> None:
     """The company's clock brought to this machine's, by which workers look at the lifecycle from now on."""
-    from tidegate.workflows.demo_lifecycle import release
+    from tidegate.workflows.demo.demo_lifecycle import release
 
     events = simulated.live_to(int(time.time()))
     _handled(hub, account, simulated)
@@ -82,7 +82,7 @@ def _month(hub: "Hub", account: "Account", simulated: "Simulated") -> int:
 
 def _handled(hub: "Hub", account: "Account", simulated: "Simulated") -> None:
     """Waits until the mirror has all that happened."""
-    from tidegate.workflows.demo import caught_up, wait_for_deliveries, wait_for_drain
+    from tidegate.workflows.demo.demo import caught_up, wait_for_deliveries, wait_for_drain
 
     wait_for_deliveries(simulated, WITHIN)
     with hub.stripe(account) as api:
@@ -92,8 +92,8 @@ def _handled(hub: "Hub", account: "Account", simulated: "Simulated") -> None:
 
 def _refreshed(hub: "Hub", account: "Account") -> None:
     """Waits until all that is derived follows from it."""
-    from tidegate.workflows.demo import wait
-    from tidegate.workflows.demo_contacts import refreshed
+    from tidegate.workflows.demo.demo import wait
+    from tidegate.workflows.demo.demo_contacts import refreshed
     from tidegate.workflows.refresh import refresh_changed
 
     refresh_changed(hub.engine, account)  # beside the worker, which waits whether more events come

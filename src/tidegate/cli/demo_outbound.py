@@ -12,7 +12,7 @@ FILE = "warehouse.duckdb"
 
 def written(hub: "Hub", account: "Account", steps: "Steps") -> dict[str, Any]:
     """A sync planned, run, and run again; `left` names the rows that could not be written, and why."""
-    from tidegate.workflows import demo_outbound
+    from tidegate.workflows.demo import demo_outbound
 
     home = hub.settings.home
     done = demo_outbound.write(hub.engine, account, home / FILE, hub.source_url, hub.stripe_writing)

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from tidegate.cli.steps import Steps
     from tidegate.connections.accounts import Account
     from tidegate.wiring import Hub
-    from tidegate.workflows.demo import Simulated
+    from tidegate.workflows.demo.demo import Simulated
 
 MONTHS = 12
 BARS = "▁▂▃▄▅▆▇█"
@@ -15,7 +15,7 @@ BARS = "▁▂▃▄▅▆▇█"
 
 def held(hub: "Hub", account: "Account", simulated: "Simulated", steps: "Steps") -> dict[str, Any]:
     """The ledger against the sandbox's truth: `wrong` names the customers that differ now."""
-    from tidegate.workflows.demo_revenue import as_json, compared, zone
+    from tidegate.workflows.demo.demo_revenue import as_json, compared, zone
 
     truth = simulated.revenue(zone(hub.engine, account))
     found = as_json(compared(hub.engine, account, truth))

@@ -22,7 +22,7 @@ def list_(as_json: AsJson = False) -> None:
     """List the destinations with how they stand; secrets are never shown."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows import destinations
+    from tidegate.workflows.delivery import destinations
 
     with opened() as hub, hub.engine.connect() as db:
         found = destinations.listing(db)
@@ -63,7 +63,7 @@ def add(
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
     from tidegate.settings import environment
-    from tidegate.workflows import destinations
+    from tidegate.workflows.delivery import destinations
 
     options, variables = _options(said or (), env or (), secret or (), environment())
     made = ""
@@ -86,7 +86,7 @@ def try_(key: Key, as_json: AsJson = False) -> None:
     """Send a sample now. Exit 1 when it is not taken, 3 when nobody answers."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows import destinations
+    from tidegate.workflows.delivery import destinations
 
     with opened() as hub:
         with hub.engine.connect() as db:
@@ -113,7 +113,7 @@ def preview(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.contacts import directory
-    from tidegate.workflows import destinations
+    from tidegate.workflows.delivery import destinations
 
     with opened() as hub, hub.engine.connect() as db:
         whose = directory.find(db, hub.livemode(), contact).key if contact is not None else None
@@ -149,7 +149,7 @@ def backfill(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import destinations
+    from tidegate.workflows.delivery import destinations
     from tidegate.workflows.doorbell import Doorbell
 
     since = begin.replace(tzinfo=UTC) if begin is not None else None
@@ -189,7 +189,7 @@ def _change(verb: str, key: str, as_json: bool) -> None:
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import destinations
+    from tidegate.workflows.delivery import destinations
     from tidegate.workflows.doorbell import Doorbell
 
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
@@ -214,7 +214,7 @@ def dead(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.delivery import queue
-    from tidegate.workflows import destinations
+    from tidegate.workflows.delivery import destinations
 
     with opened() as hub, hub.engine.connect() as db:
         destinations.shown(db, key)
@@ -239,7 +239,7 @@ def replay(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import destinations
+    from tidegate.workflows.delivery import destinations
     from tidegate.workflows.doorbell import Doorbell
 
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
@@ -257,7 +257,7 @@ def remove(key: Key, as_json: AsJson = False) -> None:
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import destinations
+    from tidegate.workflows.delivery import destinations
 
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
         found = destinations.remove(db, key, person())
@@ -275,7 +275,7 @@ def _options(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The options by name, and the variables that some of them come from."""
     from tidegate.errors import UsageError
-    from tidegate.workflows.config_yaml import value_of
+    from tidegate.workflows.config.config_yaml import value_of
 
     options: dict[str, Any] = dict(value_of(one, "--set") for one in said)
     variables: dict[str, Any] = {}

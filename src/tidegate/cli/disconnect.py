@@ -25,7 +25,7 @@ def disconnect(
     """Forget a connection's keys; its data stays unless purged. A Connect platform takes its accounts along."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows import connect
+    from tidegate.workflows.mirror import connect
 
     with opened(may_migrate=True) as hub:
         _, *others = connect.concerned(hub.engine, name)
@@ -48,7 +48,7 @@ def disconnect(
 def _purge(hub: "Hub", name: str, confirm: str, others: Sequence[str], as_json: bool) -> None:
     """Deletes all that is stored of it, after it was shown how much that is."""
     from tidegate.cli import show
-    from tidegate.workflows import connect
+    from tidegate.workflows.mirror import connect
 
     counts = connect.count_for_purge(hub.engine, name)
     if not as_json:

@@ -8,7 +8,7 @@ from tidegate.cli.options import AsJson
 
 if TYPE_CHECKING:
     from tidegate.settings import Settings
-    from tidegate.workflows.doctor import Finding
+    from tidegate.workflows.operation.doctor import Finding
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -33,7 +33,7 @@ def examine(config: "Settings") -> tuple[list["Finding"], int]:
     """Every finding, and the exit code they come to; an unreachable database is one of them."""
     from tidegate.cli.hub import opened
     from tidegate.errors import TidegateError, outcome
-    from tidegate.workflows import doctor
+    from tidegate.workflows.operation import doctor
 
     findings, code = [*doctor.installation(config), _assets()], 0
     try:
@@ -50,7 +50,7 @@ def _assets() -> "Finding":
     """Whether the page's assets are there."""
     from tidegate.errors import AssetMissing
     from tidegate.web.assets import Assets
-    from tidegate.workflows.doctor import Finding, failed
+    from tidegate.workflows.operation.doctor import Finding, failed
 
     try:
         Assets()

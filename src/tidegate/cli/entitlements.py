@@ -24,7 +24,7 @@ def entitlements(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.errors import TidegateError
-    from tidegate.workflows.entitlements import Check, check, with_names
+    from tidegate.workflows.entitlements.entitlements import Check, check, with_names
 
     with opened() as hub:
         [found] = check(hub.engine, [Check(hub.livemode(connection), contact, feature)])

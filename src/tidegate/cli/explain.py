@@ -22,7 +22,7 @@ def entitlement(
     """Show the path from the contact to a feature: link, customer, subscription, item, price, mapping, package."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows.explain import entitlement as explained
+    from tidegate.workflows.entitlements.explain import entitlement as explained
 
     with opened() as hub:
         found = explained(hub.engine, hub.livemode(connection), contact, feature)
@@ -126,7 +126,7 @@ def mrr(
 
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows.explain_mrr import explain_mrr
+    from tidegate.workflows.revenue.explain_mrr import explain_mrr
 
     with opened() as hub:
         account = hub.account(connection)
@@ -179,7 +179,7 @@ def stage(contact: ContactRef, connection: ConnectionName = None, as_json: AsJso
     """Show which stages hold of a contact and which do not, test by test, and where it was before."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows.explain_stage import explain_stage
+    from tidegate.workflows.lifecycle.explain_stage import explain_stage
 
     with opened() as hub:
         found = explain_stage(hub.engine, hub.livemode(connection), contact)

@@ -20,7 +20,7 @@ def export(
     from tidegate.cli import progress, show
     from tidegate.cli.hub import opened
     from tidegate.cli.progress import Step
-    from tidegate.workflows import export as workflow
+    from tidegate.workflows.operation import export as workflow
 
     with opened() as hub, progress.shown() as tell:
         done = workflow.export(

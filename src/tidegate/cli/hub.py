@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tidegate.settings import Settings
     from tidegate.wiring import Hub
-    from tidegate.workflows.migrate import Migrated
+    from tidegate.workflows.operation.migrate import Migrated
 
 
 def configured() -> "Settings":
@@ -83,11 +83,11 @@ def stopping(note: str) -> Generator[Stop]:
 
 
 def migrated() -> "Migrated":
-    """Migrates the database and says what that did. Raises the errors of `workflows.migrate`."""
+    """Migrates the database and says what that did. Raises the errors of `workflows.operation.migrate`."""
     config = configured()
     from tidegate.store.embedded import Embedded, exit_on_signals
     from tidegate.store.engine import open_engine
-    from tidegate.workflows.migrate import migrate
+    from tidegate.workflows.operation.migrate import migrate
 
     exit_on_signals()
     server = Embedded(config.home).start() if config.embedded else None

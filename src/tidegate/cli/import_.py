@@ -35,7 +35,7 @@ def import_(
     from tidegate.cli import progress, show
     from tidegate.cli.hub import opened, stopping
     from tidegate.errors import WorkStopped
-    from tidegate.workflows.import_account import ImportOptions, import_account
+    from tidegate.workflows.mirror.import_account import ImportOptions, import_account
 
     with opened(may_migrate=True, pool_size=8) as hub:
         account = hub.account(connection)

@@ -21,7 +21,7 @@ def ledger(
     Reads no database. Exit 1 when a row differs.
     """
     from tidegate.cli import show
-    from tidegate.workflows.derive_ledger import derive
+    from tidegate.workflows.revenue.derive_ledger import derive
 
     told = derive(engine, source, into)
     if as_json:

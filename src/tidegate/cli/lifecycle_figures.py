@@ -18,7 +18,7 @@ def report(first: First = None, last: Last = None, connection: ConnectionName = 
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.revenue.periods import read_day
-    from tidegate.workflows.lifecycle_report import lifecycle_report
+    from tidegate.workflows.lifecycle.lifecycle_report import lifecycle_report
 
     with opened() as hub:
         found = lifecycle_report(
@@ -98,7 +98,7 @@ def drivers(
     from tidegate.cli import amounts, show
     from tidegate.cli.hub import opened
     from tidegate.revenue.periods import read_day
-    from tidegate.workflows.lifecycle_report import conversion_drivers
+    from tidegate.workflows.lifecycle.lifecycle_report import conversion_drivers
 
     with opened() as hub:
         found = conversion_drivers(

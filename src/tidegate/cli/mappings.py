@@ -87,7 +87,7 @@ def set_(
     from tidegate.cli.hub import opened
     from tidegate.cli.previews import carry_out, tell
     from tidegate.cli.who import person
-    from tidegate.workflows.catalog_changes import set_mapping
+    from tidegate.workflows.catalog.catalog_changes import set_mapping
 
     terms = given_terms(limit, unlimited, reset, value)
     with opened(may_migrate=True) as hub:
@@ -169,7 +169,7 @@ def source_of(given: str) -> dict[str, str]:
 
 def given_terms(limit: int | None, unlimited: bool, reset: str, value: str) -> dict[str, Any] | None:
     """The terms that the options say; None: nothing. Raises CatalogInvalid for a value that is no YAML."""
-    from tidegate.workflows.config_yaml import value_of
+    from tidegate.workflows.config.config_yaml import value_of
 
     said: dict[str, Any] = {"limit": limit, "unlimited": unlimited or None, "reset": reset or None}
     if value:
@@ -197,7 +197,7 @@ def _removal(hub: "Hub", connection: str | None, mapping: str, by: str, keep_hol
     """The change that removes a mapping, or that ends what is kept where nothing is in force. Raises CatalogUnknown."""
     from tidegate.catalog import kept, mappings
     from tidegate.errors import CatalogUnknown
-    from tidegate.workflows.catalog_changes import release_kept, remove_mapping
+    from tidegate.workflows.catalog.catalog_changes import release_kept, remove_mapping
 
     with hub.engine.connect() as db:
         if mapping.isdecimal():

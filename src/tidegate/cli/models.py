@@ -45,7 +45,7 @@ def preview(
     from tidegate.cli.hub import opened
     from tidegate.cli.progress import Step
     from tidegate.outbound import syncs
-    from tidegate.workflows import sources
+    from tidegate.workflows.outbound import sources
 
     with opened() as hub, progress.shown(alike=False) as tell:
         with hub.engine.connect() as db:

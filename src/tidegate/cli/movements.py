@@ -38,7 +38,7 @@ def movements(
     from tidegate.revenue.bridge import KINDS
     from tidegate.revenue.listing import Wanted
     from tidegate.revenue.periods import read_day
-    from tidegate.workflows.contact_customers import customers_of
+    from tidegate.workflows.contacts.contact_customers import customers_of
 
     one_form(as_csv=as_csv, as_json=as_json)
     with opened() as hub, hub.engine.connect() as db:

@@ -41,7 +41,7 @@ def grant(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows.entitlements import give
+    from tidegate.workflows.entitlements.entitlements import give
 
     what: dict[str, Any] = {
         "package": package,
@@ -70,7 +70,7 @@ def revoke(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import entitlements as workflow
+    from tidegate.workflows.entitlements import entitlements as workflow
 
     with opened(may_migrate=True) as hub:
         ended = workflow.revoke(hub.engine, hub.livemode(connection), number, person())
@@ -90,7 +90,7 @@ def list_(
     """List the overrides in force, soonest to expire first."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows.entitlements import every_override, overrides_of
+    from tidegate.workflows.entitlements.entitlements import every_override, overrides_of
 
     with opened() as hub:
         livemode = hub.livemode(connection)

@@ -56,8 +56,8 @@ def put(
     from tidegate.cli.who import person
     from tidegate.lifecycle import owners
     from tidegate.lifecycle.owners import Owner
-    from tidegate.workflows import people
-    from tidegate.workflows.config_yaml import value_of
+    from tidegate.workflows.config.config_yaml import value_of
+    from tidegate.workflows.lifecycle import people
 
     given: dict[str, Any] = {"name": name, "email": email, "destination": destination}
     said = {what: one for what, one in given.items() if one is not None}
@@ -82,7 +82,7 @@ def remove(key: Key, as_json: AsJson = False) -> None:
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import people
+    from tidegate.workflows.lifecycle import people
 
     with opened(may_migrate=True) as hub:
         left = people.remove_owner(hub.engine, key, person())
@@ -105,7 +105,7 @@ def assign(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import people
+    from tidegate.workflows.lifecycle import people
 
     with opened(may_migrate=True) as hub:
         found = people.assign_owner(hub.engine, hub.livemode(connection), contact, owner, person())

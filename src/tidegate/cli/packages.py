@@ -90,7 +90,7 @@ def publish(
 ) -> None:
     """Publish a version. Subscribers stay on theirs until they are migrated; new ones get this one."""
     from tidegate.cli.who import person
-    from tidegate.workflows import catalog_changes
+    from tidegate.workflows.catalog import catalog_changes
 
     given = given_features(feature) if feature else None
     change = catalog_changes.publish_package(package, person(), features=given)
@@ -112,7 +112,7 @@ def migrate(
 ) -> None:
     """Move subscribers to another version of the package, after a preview of who gains and loses what."""
     from tidegate.cli.who import person
-    from tidegate.workflows import catalog_changes
+    from tidegate.workflows.catalog import catalog_changes
 
     change = catalog_changes.migrate_package(package, person(), to=to, subscriptions=subscription)
     _finish(change, preview, yes, token, as_json, listed, _migrated)
@@ -160,7 +160,7 @@ def create_in_stripe(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import catalog_stripe
+    from tidegate.workflows.catalog import catalog_stripe
 
     with opened(may_migrate=not dry_run) as hub:
         account = hub.account(connection)
@@ -188,7 +188,7 @@ def create_in_stripe(
 
 def given_features(given: list[str]) -> dict[str, Any]:
     """`key=terms` as a feature's terms by key; terms are YAML. Raises CatalogInvalid."""
-    from tidegate.workflows.config_yaml import value_of
+    from tidegate.workflows.config.config_yaml import value_of
 
     return dict(value_of(one, "--feature") for one in given)
 

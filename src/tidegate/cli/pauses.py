@@ -24,7 +24,7 @@ def pause_outbound(as_json: AsJson = False) -> None:
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import outbound_changes
+    from tidegate.workflows.outbound import outbound_changes
 
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
         found = outbound_changes.pause(db, person())
@@ -40,7 +40,7 @@ def resume_outbound(as_json: AsJson = False) -> None:
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import outbound_changes
+    from tidegate.workflows.outbound import outbound_changes
 
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
         was = outbound_changes.resume(db, person())

@@ -27,7 +27,7 @@ def show_policy(connection: ConnectionName = None, as_json: AsJson = False) -> N
     """Show by what the ledger is kept: each setting, whether a vendor leaves it open, and the editions before."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows import ledger_policy
+    from tidegate.workflows.revenue import ledger_policy
 
     with opened(may_migrate=True) as hub:
         told = ledger_policy.shown(hub.engine, hub.account(connection))
@@ -54,7 +54,7 @@ def preview(
     """Say what another policy would change, by month and kind of movement. Stores nothing."""
     from tidegate.cli import amounts, show
     from tidegate.cli.hub import opened
-    from tidegate.workflows import ledger_policy
+    from tidegate.workflows.revenue import ledger_policy
 
     with opened(may_migrate=True) as hub:
         given = _given(preset, choices, base_currency, time_zone, identity)
@@ -81,7 +81,7 @@ def adopt(
     from tidegate.cli import amounts, show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import ledger_policy
+    from tidegate.workflows.revenue import ledger_policy
 
     with opened(may_migrate=True) as hub:
         given = _given(preset, choices, base_currency, time_zone, identity)
@@ -107,7 +107,7 @@ def exclude(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import exclusions
+    from tidegate.workflows.revenue import exclusions
 
     with opened(may_migrate=True) as hub:
         told = exclusions.exclude(hub.engine, hub.account(connection), customer, reason, person())
@@ -123,7 +123,7 @@ def include(customer: Customer, connection: ConnectionName = None, as_json: AsJs
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import exclusions
+    from tidegate.workflows.revenue import exclusions
 
     with opened(may_migrate=True) as hub:
         told = exclusions.include(hub.engine, hub.account(connection), customer, person())
@@ -138,7 +138,7 @@ def excluded(connection: ConnectionName = None, as_json: AsJson = False) -> None
     """List the customers that are left out of revenue, and why."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows import exclusions
+    from tidegate.workflows.revenue import exclusions
 
     with opened(may_migrate=True) as hub:
         found = exclusions.excluded(hub.engine, hub.account(connection))

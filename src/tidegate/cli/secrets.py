@@ -20,7 +20,7 @@ def rotate(as_json: AsJson = False) -> None:
     """
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows.rotate_secrets import rotate_secrets
+    from tidegate.workflows.operation.rotate_secrets import rotate_secrets
 
     with opened(may_migrate=True) as hub:
         config = hub.settings

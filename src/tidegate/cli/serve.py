@@ -31,7 +31,7 @@ def serve(
     from tidegate.cli.show import remark
     from tidegate.cli.watchman import watched
     from tidegate.cli.web_server import run_server
-    from tidegate.workflows import users
+    from tidegate.workflows.operation import users
 
     config = configured()
     bound = host or config.host

@@ -75,7 +75,7 @@ def setup(
 def _request(api_key: str, name: str, api_base: str) -> Any:
     from tidegate.cli.connect import asked, secret_of
     from tidegate.cli.hub import configured
-    from tidegate.workflows.connect import ConnectRequest
+    from tidegate.workflows.mirror.connect import ConnectRequest
 
     config = configured()
     key = secret_of("--api-key", api_key) or config.stripe_api_key.get_secret_value() or asked("Stripe secret key")
@@ -121,7 +121,7 @@ def _look(hub: "Hub", account: "Account", result: dict[str, Any], say: Any) -> N
 def _read(hub: "Hub", account: "Account", resources: tuple[str, ...]) -> dict[str, Any]:
     from tidegate.cli import progress
     from tidegate.cli.import_ import step
-    from tidegate.workflows.import_account import ImportOptions, import_account
+    from tidegate.workflows.mirror.import_account import ImportOptions, import_account
 
     options = ImportOptions(resources, readers=hub.settings.import_readers)
     with hub.stripe(account) as api, progress.shown() as tell:
@@ -139,8 +139,8 @@ def _map(
 ) -> None:
     from tidegate.cli.suggest import say_suggestions
     from tidegate.cli.who import person
-    from tidegate.workflows import catalog_suggest
-    from tidegate.workflows.config_yaml import dump
+    from tidegate.workflows.catalog import catalog_suggest
+    from tidegate.workflows.config.config_yaml import dump
 
     with hub.engine.connect() as db:
         wanted, left = catalog_suggest.found(db, account.name)
@@ -162,7 +162,7 @@ def _match(
 ) -> None:
     from tidegate.cli.contacts_review import parsed, print_effect
     from tidegate.cli.who import person
-    from tidegate.workflows import contacts_settings
+    from tidegate.workflows.contacts import contacts_settings
 
     settings = dict(parsed(one) for one in given)
     effect = contacts_settings.preview(hub.engine, account, settings)
@@ -182,7 +182,7 @@ def _route(hub: "Hub", destination: str | None, yes: bool, result: dict[str, Any
 
     from tidegate.cli.who import person
     from tidegate.lifecycle import routes
-    from tidegate.workflows import people
+    from tidegate.workflows.lifecycle import people
 
     with hub.engine.connect() as db:
         known = routes.load(db)
@@ -215,7 +215,7 @@ def made_for_alerts(hub: "Hub", url: str) -> str:
     DestinationInvalid.
     """
     from tidegate.cli.who import person
-    from tidegate.workflows import destinations
+    from tidegate.workflows.delivery import destinations
 
     with hub.engine.begin() as db:
         named = ("alerts", *(f"alerts-{number}" for number in range(2, 99)))
@@ -244,7 +244,7 @@ def _import(hub: "Hub", account: "Account", result: dict[str, Any], say: Any) ->
 
 
 def _end(hub: "Hub", account: "Account", result: dict[str, Any], say: Any) -> None:
-    from tidegate.workflows.demo_contacts import summary
+    from tidegate.workflows.demo.demo_contacts import summary
 
     done = summary(hub.engine, account, 0)
     result["result"] = {

@@ -47,7 +47,7 @@ def add(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import outbound_changes, sources
+    from tidegate.workflows.outbound import outbound_changes, sources
 
     if not url and not env and sys.stdin.isatty():
         url = str(typer.prompt("URL", hide_input=True, err=True))
@@ -67,7 +67,7 @@ def ask(key: Key, as_json: AsJson = False) -> None:
     """Ask a source for a row of a model over it, or just whether it is there."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows import sources
+    from tidegate.workflows.outbound import sources
 
     with opened() as hub, hub.engine.connect() as db:
         found = sources.tried(hub.engine, db, key, hub.source_url)
@@ -83,7 +83,7 @@ def remove(key: Key, as_json: AsJson = False) -> None:
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import outbound_changes
+    from tidegate.workflows.outbound import outbound_changes
 
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
         outbound_changes.remove(db, "sources", key, person())

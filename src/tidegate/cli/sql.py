@@ -34,7 +34,7 @@ def sql(
     """
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows.read_store import read_store
+    from tidegate.workflows.operation.read_store import read_store
 
     one_form(as_csv=as_csv, as_json=as_json)
     statement = sys.stdin.read() if query == "-" else query

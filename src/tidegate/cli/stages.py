@@ -12,7 +12,7 @@ from tidegate.cli.previews import Previewed, Token, Yes
 
 if TYPE_CHECKING:
     from tidegate.lifecycle.rules import Rule
-    from tidegate.workflows.lifecycle_rules import Preview
+    from tidegate.workflows.lifecycle.lifecycle_rules import Preview
 
 app = typer.Typer(help="The stage that each contact is in.", no_args_is_help=True)
 segments_app = typer.Typer(help="Segments, any number of them for each contact.", no_args_is_help=True)
@@ -65,8 +65,8 @@ def use(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows.lifecycle_rules import change
-    from tidegate.workflows.lifecycle_rules import preset as named
+    from tidegate.workflows.lifecycle.lifecycle_rules import change
+    from tidegate.workflows.lifecycle.lifecycle_rules import preset as named
 
     stages: Sequence[Rule] = named(preset)
     with opened(may_migrate=True) as hub:

@@ -14,7 +14,7 @@ def status(connection: ConnectionName = None, as_json: AsJson = False) -> None:
     """Say how current the mirror is and what is wrong. Exit 1 with problems, 3 when nothing can be reached."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows import status as workflow
+    from tidegate.workflows.operation import status as workflow
 
     with opened() as hub:
         found = workflow.status(

@@ -52,7 +52,7 @@ def _carry_out(
     from tidegate.cli.hub import opened
     from tidegate.cli.subscriptions_shown import say
     from tidegate.cli.who import person
-    from tidegate.workflows import sell
+    from tidegate.workflows.selling import sell
 
     asks = not (preview or yes or token or as_json) and sys.stdin.isatty()
     with opened(may_migrate=True) as hub:

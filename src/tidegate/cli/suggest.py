@@ -37,8 +37,8 @@ def suggest(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import catalog_suggest
-    from tidegate.workflows.config_yaml import dump
+    from tidegate.workflows.catalog import catalog_suggest
+    from tidegate.workflows.config.config_yaml import dump
 
     with opened(may_migrate=accept) as hub:
         account = hub.account(connection)

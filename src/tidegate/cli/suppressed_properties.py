@@ -23,7 +23,7 @@ def suppress(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import property_suppression
+    from tidegate.workflows.delivery import property_suppression
 
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
         found = property_suppression.suppress(db, name, reason, person())
@@ -39,7 +39,7 @@ def unsuppress(name: Name, as_json: AsJson = False) -> None:
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import property_suppression
+    from tidegate.workflows.delivery import property_suppression
 
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
         property_suppression.unsuppress(db, name, person())

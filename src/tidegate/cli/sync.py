@@ -11,7 +11,7 @@ from tidegate.cli.options import AsJson, SyncName
 if TYPE_CHECKING:
     from tidegate.cli.progress import Tell
     from tidegate.wiring import Hub
-    from tidegate.workflows.run_sync import Wanted
+    from tidegate.workflows.outbound.run_sync import Wanted
 
 app = typer.Typer(help="Write rows of a warehouse to Stripe.", no_args_is_help=True)
 
@@ -32,7 +32,7 @@ def list_(as_json: AsJson = False) -> None:
     from tidegate.cli.hub import opened
     from tidegate.cli.sync_shown import say_syncs
     from tidegate.outbound import pausing
-    from tidegate.workflows import sync_history
+    from tidegate.workflows.outbound import sync_history
 
     with opened() as hub, hub.engine.connect() as db:
         found, paused = sync_history.standing(db), pausing.paused(db)
@@ -61,8 +61,8 @@ def plan(
     from tidegate.cli.hub import opened
     from tidegate.cli.sync_shown import say_plan
     from tidegate.cli.who import person
-    from tidegate.workflows import sync_plan
-    from tidegate.workflows.sync_plan import Part
+    from tidegate.workflows.outbound import sync_plan
+    from tidegate.workflows.outbound.sync_plan import Part
 
     _refuse_ending(output)
     part = Part(tuple(only) if only else None, limit, full)
@@ -106,8 +106,8 @@ def run(
 
     Ctrl-C stops after the requests under way (exit 130, SIGTERM: 143). Exit 1 when rows failed or are held.
     """
-    from tidegate.workflows.run_sync import Wanted
-    from tidegate.workflows.sync_plan import Part
+    from tidegate.workflows.outbound.run_sync import Wanted
+    from tidegate.workflows.outbound.sync_plan import Part
 
     wanted = Wanted(Part(tuple(only) if only else None, limit, full), plan, despite_stops)
     _run(name, wanted, as_json)
@@ -130,9 +130,9 @@ def retry(
     """
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows import sync_history
-    from tidegate.workflows.run_sync import Wanted
-    from tidegate.workflows.sync_plan import Part
+    from tidegate.workflows.outbound import sync_history
+    from tidegate.workflows.outbound.run_sync import Wanted
+    from tidegate.workflows.outbound.sync_plan import Part
 
     with opened(may_migrate=True) as hub:
         keys = tuple(row) if row else sync_history.to_retry(hub.engine, name)
@@ -153,7 +153,7 @@ def cancel(name: SyncName, as_json: AsJson = False) -> None:
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import sync_stopping
+    from tidegate.workflows.outbound import sync_stopping
 
     with opened(may_migrate=True) as hub:
         number = sync_stopping.cancel(hub.engine, name, person())
@@ -178,7 +178,7 @@ def reset(
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
     from tidegate.errors import UsageError
-    from tidegate.workflows import sync_history
+    from tidegate.workflows.outbound import sync_history
 
     if not yes:
         if as_json or not sys.stdin.isatty():
@@ -216,7 +216,7 @@ def _sent(hub: "Hub", name: str, wanted: "Wanted", stop: Any) -> dict[str, Any]:
     from tidegate.cli import progress
     from tidegate.cli.progress import Step
     from tidegate.cli.who import person
-    from tidegate.workflows import run_sync
+    from tidegate.workflows.outbound import run_sync
 
     with progress.shown(alike=False) as tell:
 

@@ -35,7 +35,7 @@ def revert(
     """
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows import revert_sync
+    from tidegate.workflows.outbound import revert_sync
 
     with opened(may_migrate=True, pool_size=12) as hub:
         if run:
@@ -54,7 +54,7 @@ def _sent(hub: "Hub", number: int, despite_edits: bool) -> dict[str, Any]:
     from tidegate.cli import progress
     from tidegate.cli.hub import stopping
     from tidegate.cli.who import person
-    from tidegate.workflows import revert_sync
+    from tidegate.workflows.outbound import revert_sync
 
     with stopping(STOPPING) as stop, progress.shown(alike=False) as tell:
         answer = revert_sync.revert(

@@ -24,7 +24,7 @@ def runs(
     """List the runs of a sync, newest first."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows import sync_history
+    from tidegate.workflows.outbound import sync_history
 
     with opened() as hub, hub.engine.connect() as db:
         found = sync_history.listing(db, name, limit)
@@ -68,7 +68,7 @@ def show_(
     from tidegate.errors import UsageError
     from tidegate.outbound.push import history
     from tidegate.outbound.push.history import Which
-    from tidegate.workflows import sync_history
+    from tidegate.workflows.outbound import sync_history
 
     with opened() as hub, hub.engine.connect() as db:
         found: dict[str, Any] = dict(sync_history.of(db, run))
@@ -102,7 +102,7 @@ def tail(name: SyncName, as_json: AsJson = False) -> None:
     from tidegate.cli import show
     from tidegate.cli.hub import opened, stopping
     from tidegate.cli.sync_shown import request_line
-    from tidegate.workflows import sync_history
+    from tidegate.workflows.outbound import sync_history
 
     told: list[dict[str, Any]] = []
     with opened() as hub, stopping("") as stop:
@@ -127,7 +127,7 @@ def _followed(hub: "Hub", run: int, stop: Any) -> Iterator[dict[str, Any]]:
     """The requests of a run as their outcomes come, each once, until it ends."""
     from tidegate.outbound.push import history
     from tidegate.outbound.push.history import Which
-    from tidegate.workflows import sync_history
+    from tidegate.workflows.outbound import sync_history
 
     after, waiting = 0, dict[int, None]()
     while True:

@@ -93,7 +93,7 @@ def _change(number: int, given: dict[str, Any], *, as_json: bool) -> None:
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
     from tidegate.lifecycle import notes
-    from tidegate.workflows.lifecycle import now
+    from tidegate.workflows.lifecycle.lifecycle import now
 
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
         found = notes.change_task(db, number, person(), now(db), given)

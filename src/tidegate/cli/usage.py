@@ -44,7 +44,7 @@ def send(connection: ConnectionName = None, as_json: AsJson = False) -> None:
     """Tell Stripe's meters now what is due, as a worker does every minute; ends with 1 when Stripe refused some."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows.usage_task import send_now
+    from tidegate.workflows.entitlements.usage_task import send_now
 
     with opened(may_migrate=True) as hub:
         account = hub.account(connection)

@@ -43,7 +43,7 @@ def invite(
     """Make a user, and a link by which they set their password; it is good once, for three days."""
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import users
+    from tidegate.workflows.operation import users
 
     with opened(may_migrate=True) as hub:
         user, secret = users.invite(hub.engine, email, name, role, person())
@@ -55,7 +55,7 @@ def link(email: Email, as_json: AsJson = False) -> None:
     """Make another link for a user who lost the password, or whose link ran out; the one before is void."""
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import users
+    from tidegate.workflows.operation import users
 
     with opened(may_migrate=True) as hub:
         user, secret = users.link(hub.engine, email, person())
@@ -71,7 +71,7 @@ def role(
     """Give a user another role; it holds from their next click on."""
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import users
+    from tidegate.workflows.operation import users
 
     with opened(may_migrate=True) as hub:
         _show(users.give_role(hub.engine, email, name, person()), as_json)
@@ -82,7 +82,7 @@ def disable(email: Email, as_json: AsJson = False) -> None:
     """Sign a user out everywhere, and let them in no more; `enable` takes that back."""
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import users
+    from tidegate.workflows.operation import users
 
     with opened(may_migrate=True) as hub:
         _show(users.disable(hub.engine, email, person()), as_json)
@@ -93,7 +93,7 @@ def enable(email: Email, as_json: AsJson = False) -> None:
     """Let a disabled user in again, with the password from before."""
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows import users
+    from tidegate.workflows.operation import users
 
     with opened(may_migrate=True) as hub:
         _show(users.enable(hub.engine, email, person()), as_json)

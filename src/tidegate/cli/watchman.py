@@ -22,7 +22,7 @@ BETWEEN = 60.0
 @contextmanager
 def watched(hub: "Hub", between: float = BETWEEN) -> Generator[None]:
     """Within the block system alerts are kept although no worker is alive, and the default route is told of them."""
-    from tidegate.workflows.watch import watch_unattended
+    from tidegate.workflows.operation.watch import watch_unattended
 
     ending = threading.Event()
 

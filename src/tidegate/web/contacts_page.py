@@ -14,9 +14,9 @@ from tidegate.errors import TidegateError
 from tidegate.lifecycle import listing, notes, roster, timeline
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.wording import contact_page, mrr
-from tidegate.workflows import contacts
-from tidegate.workflows.entitlements import Check, check, with_names
-from tidegate.workflows.lifecycle import now
+from tidegate.workflows.contacts import contacts
+from tidegate.workflows.entitlements.entitlements import Check, check, with_names
+from tidegate.workflows.lifecycle.lifecycle import now
 
 ROWS = 50
 NARROWED_BY = ("search", "stage", "segment", "package", "owner")

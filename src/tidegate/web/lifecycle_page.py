@@ -12,7 +12,7 @@ from tidegate.lifecycle import alerts, listing, rulebook
 from tidegate.lifecycle.alert_rules import RULES
 from tidegate.lifecycle.alerts import STANDING
 from tidegate.web.pages import Page, Texts, Visit
-from tidegate.workflows.lifecycle import now
+from tidegate.workflows.lifecycle.lifecycle import now
 
 ALERTS = 50
 """Alerts of a page."""

@@ -9,7 +9,7 @@ from tidegate.security import users as stored
 from tidegate.web.access import host_of, is_loopback
 from tidegate.web.pages import Page, Texts, Visit, wrong_field
 from tidegate.web.visitors import COOKIE, forget, remember
-from tidegate.workflows import users
+from tidegate.workflows.operation import users
 
 NEEDS_HTTPS = "Signing in needs HTTPS."
 TOO_MANY = "Too many failed tries. Wait a minute."

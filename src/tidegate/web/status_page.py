@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from tidegate.web.pages import Page, Visit
 from tidegate.wiring import Hub
-from tidegate.workflows import status as standing
+from tidegate.workflows.operation import status as standing
 
 LASTING = 3.0  # seconds; the page asks every 5, so that many viewers cost hardly more than one
 

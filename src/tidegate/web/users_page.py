@@ -9,7 +9,7 @@ from tidegate.security import audit_log
 from tidegate.security import users as stored
 from tidegate.security.roles import ROLES
 from tidegate.web.pages import Page, Texts, Visit, wrong_field
-from tidegate.workflows import users
+from tidegate.workflows.operation import users
 
 CHANGES = 50
 """The newest changes that the page shows."""

@@ -1,1 +1,1 @@
-"""One verb per file: what Tidegate does, each owning its transactions."""
+"""What Tidegate does: one verb per file, in a folder of each domain; each owns its transactions."""

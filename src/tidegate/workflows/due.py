@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sqlalchemy import Connection, text
 
 from tidegate.connections import problems, runs
-from tidegate.workflows.import_account import SAME_NIGHT, SWEEP
+from tidegate.workflows.mirror.import_account import SAME_NIGHT, SWEEP
 
 MISSED_NIGHT = timedelta(hours=44)
 """A connection that was not looked at for so long is swept at any hour: nobody worked when its night came."""

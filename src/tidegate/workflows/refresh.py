@@ -28,7 +28,7 @@ from tidegate.mirror import changed
 from tidegate.revenue.naming import customers_naming
 from tidegate.store.driver import rows
 from tidegate.store.planning import BY_INDEX, planned, settled
-from tidegate.workflows import revenue
+from tidegate.workflows.revenue import revenue
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")

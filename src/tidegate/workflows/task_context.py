@@ -23,8 +23,8 @@ from tidegate.errors import (
 )
 from tidegate.mirror import changed, refetches
 from tidegate.stripe_api.client import StripeApi
-from tidegate.workflows import retention
 from tidegate.workflows.doorbell import Doorbell
+from tidegate.workflows.operation import retention
 
 PASSING = (DatabaseBusy, Unreachable, StripeRateLimited, StripeBodyUnreadable, OperationalError, PoolExhausted)
 """Troubles that end by themselves: an import or a sync is tried again."""

@@ -10,19 +10,24 @@ from tidegate.delivery import queue
 from tidegate.errors import ConnectionDisconnected, ImportRunning, WorkStopped
 from tidegate.mirror import changed, inbox
 from tidegate.store.trouble import told
-from tidegate.workflows import catch_up as catching_up
-from tidegate.workflows import deliver as delivering
-from tidegate.workflows import due, ingest_events, lifecycle, retention, revenue
-from tidegate.workflows import fan_out as fanning_out
-from tidegate.workflows import import_account as importing
-from tidegate.workflows import probe as probing
-from tidegate.workflows import refetch as refetching
+from tidegate.workflows import due
 from tidegate.workflows import refresh as refreshing
-from tidegate.workflows import sweep as sweeping
-from tidegate.workflows import watch as watching
+from tidegate.workflows.delivery import deliver as delivering
 from tidegate.workflows.doorbell import PROMPT
-from tidegate.workflows.import_account import ImportOptions
-from tidegate.workflows.sync_task import ring_for_syncs, run_sync
+from tidegate.workflows.entitlements.usage_task import forward_usage, ring_for_usage
+from tidegate.workflows.lifecycle import lifecycle
+from tidegate.workflows.mirror import catch_up as catching_up
+from tidegate.workflows.mirror import fan_out as fanning_out
+from tidegate.workflows.mirror import import_account as importing
+from tidegate.workflows.mirror import ingest_events
+from tidegate.workflows.mirror import probe as probing
+from tidegate.workflows.mirror import refetch as refetching
+from tidegate.workflows.mirror import sweep as sweeping
+from tidegate.workflows.mirror.import_account import ImportOptions
+from tidegate.workflows.operation import retention
+from tidegate.workflows.operation import watch as watching
+from tidegate.workflows.outbound.sync_task import ring_for_syncs, run_sync
+from tidegate.workflows.revenue import revenue
 from tidegate.workflows.task_context import (
     LONGEST_WAIT,
     PASSING,
@@ -33,7 +38,6 @@ from tidegate.workflows.task_context import (
     ring_for_refresh,
     stripe,
 )
-from tidegate.workflows.usage_task import forward_usage, ring_for_usage
 
 if TYPE_CHECKING:
     from procrastinate import App

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tidegate.store.engine import KEPT_ALIVE, SESSION
 from tidegate.workflows.doorbell import FETCH, IMPORT, PROMPT
-from tidegate.workflows.rescue import rescue
+from tidegate.workflows.operation.rescue import rescue
 from tidegate.workflows.task_context import TaskContext
 from tidegate.workflows.tasks import register
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tidegate.workflows import contacts_settings
-from tidegate.workflows.contacts_settings import Effect
+from tidegate.workflows.contacts import contacts_settings
+from tidegate.workflows.contacts.contacts_settings import Effect
 
 
 def test_contacts_are_matched_by_the_token_of_what_was_shown(monkeypatch: pytest.MonkeyPatch) -> None:

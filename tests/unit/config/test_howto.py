@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tidegate.workflows.config_sections import read
+from tidegate.workflows.config.config_sections import read
 
 HOWTO = (Path(__file__).parents[3] / "docs/howto/map-your-prices.md").read_text()
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.errors import CatalogInvalid, ConfigInvalid
-from tidegate.workflows.config_sections import read
-from tidegate.workflows.config_yaml import dump, load, value_of
+from tidegate.workflows.config.config_sections import read
+from tidegate.workflows.config.config_yaml import dump, load, value_of
 
 SAMPLE = """
 features:

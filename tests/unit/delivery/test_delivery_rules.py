@@ -18,7 +18,7 @@ from tidegate.delivery.options import Options, pattern_of, wants
 from tidegate.delivery.shapes import flat
 from tidegate.delivery.signing import key_of, signed
 from tidegate.errors import AddressRefused
-from tidegate.workflows import contact_properties
+from tidegate.workflows.contacts import contact_properties
 
 AS_OF = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

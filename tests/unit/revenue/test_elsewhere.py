@@ -13,7 +13,7 @@ from tests.support.moves import DAY, HOUR, span
 
 from tidegate.errors import EngineFailed, EngineInvalid, ExportUnreadable, Unreachable, UsageError
 from tidegate.revenue.engines import named, opened
-from tidegate.workflows.derive_ledger import derive
+from tidegate.workflows.revenue.derive_ledger import derive
 
 
 @pytest.mark.parametrize("choices", POLICIES, ids=str)

@@ -16,7 +16,7 @@ from tidegate.outbound.specs import Model
 POSTGRES = frozenset({"postgres", "postgresql", "redshift"})
 FILES = frozenset({"file", "duckdb", ""})
 OWN = "tidegate"
-"""The scheme of the hub's own tables; whoever reads them gives their URL (`workflows.source_reading`)."""
+"""The scheme of the hub's own tables; whoever reads them gives their URL (`workflows.outbound.source_reading`)."""
 
 
 @contextmanager

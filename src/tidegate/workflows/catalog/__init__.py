@@ -1,0 +1,1 @@
+"""Workflows of the catalog: suggested, changed with a preview, created in Stripe."""

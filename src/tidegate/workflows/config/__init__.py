@@ -1,0 +1,1 @@
+"""Workflows of tidegate.yaml: read, held against the hub, applied, written out."""

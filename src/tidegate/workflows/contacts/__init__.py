@@ -1,0 +1,1 @@
+"""Workflows of contacts: listed, made, matched, merged, reviewed, forgotten."""

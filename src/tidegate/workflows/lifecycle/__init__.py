@@ -1,0 +1,1 @@
+"""Workflows of the lifecycle: stages, segments, health and alerts kept in step, actions fired, rules changed."""

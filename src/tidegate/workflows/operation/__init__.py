@@ -1,0 +1,1 @@
+"""Workflows of operation: migrations, status, doctor, retention, secrets, exports."""

@@ -1,0 +1,1 @@
+"""Workflows of revenue: kept in step, explained, its policy tried and adopted."""
