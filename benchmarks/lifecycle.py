@@ -2,6 +2,7 @@
 
     python benchmarks/lifecycle.py                     1,000,000 contacts (some minutes)
     python benchmarks/lifecycle.py --contacts 50000
+    python benchmarks/lifecycle.py --first 1000000     the first placing of a million, too (many minutes)
 
 The table has the facts of every contact, of all stages and segments. Told are the seconds of health and of placing
 beside those of one sequential scan that reads every column of the table: after a hundredth changed, and where
@@ -11,6 +12,7 @@ contacts; the others are copies of them, history and alerts and all.
 
 import argparse
 import os
+import resource
 import statistics
 import sys
 import tempfile
@@ -48,6 +50,7 @@ def main() -> None:
             began = time.perf_counter()
             first = lifecycle.keep(engine, as_of=NOW)
             took = time.perf_counter() - began
+            held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             copy(engine, placed, args.contacts)
             rounds = [measured(engine, place) for place in range(args.rounds)]
             still = [measured(engine, None) for _ in range(args.rounds)]
@@ -56,7 +59,9 @@ def main() -> None:
             server.stop()
     scan = statistics.median(one["scan"] for one in rounds)
     print(f"\nlifecycle: {args.contacts:,} contacts, load {os.getloadavg()[0]:.1f}")
-    print(f"  first placing of {placed:,}: {took:.0f} s, {placed / took:,.0f}/s, {first.opened:,} alerts opened")
+    sized = f", a million: about {took / placed * 1e6 / 60:.0f} min" if placed < 1_000_000 else ""
+    print(f"  first placing of {placed:,}: {took:.0f} s, {placed / took:,.0f}/s, {held:,.0f} MB{sized}")
+    print(f"  {first.opened:,} alerts opened by it")
     print(f"  one sequential scan {scan:.2f} s")
     for name in ("health", "placing", "alerts"):
         seconds = statistics.median(one[name] for one in rounds)

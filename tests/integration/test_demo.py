@@ -49,7 +49,7 @@ def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def run(home: Path, *arguments: str, code: int = 0) -> tuple[str, str]:
     with start(home, *arguments) as demo:
-        out, err = demo.communicate(timeout=100)
+        out, err = demo.communicate(timeout=150)
     assert demo.returncode == code, err + out
     return out, err
 
@@ -116,6 +116,7 @@ def test_the_demo_proves_the_copy_equal_and_leaves_nothing_running(home: Path) -
 
 
 @pytest.mark.wide
+@pytest.mark.timeout(300)
 def test_a_second_demo_begins_afresh_in_the_same_folder_and_tells_people(home: Path) -> None:
     assert json.loads(run(home, "--no-serve", "--json")[0])["equal"] is True
     again, _ = run(home, "--no-serve")
@@ -154,6 +155,7 @@ def _moved_in_a_month(found: dict[str, Any], sent: dict[str, int]) -> None:
 
 
 @pytest.mark.wide
+@pytest.mark.timeout(300)
 def test_the_page_stays_until_ctrl_c_and_no_second_demo_starts_meanwhile(home: Path) -> None:
     with start(home, "--json") as demo:
         assert demo.stderr is not None

@@ -85,6 +85,7 @@ def _handled(hub: "Hub", account: "Account", simulated: "Simulated") -> None:
     from tidegate.workflows.demo.demo import caught_up, wait_for_deliveries, wait_for_drain
 
     wait_for_deliveries(simulated, WITHIN)
+    wait_for_drain(hub.engine, account.name, WITHIN)  # or both would handle the same events
     with hub.stripe(account) as api:
         caught_up(hub.engine, account, api, WITHIN)
     wait_for_drain(hub.engine, account.name, WITHIN)
