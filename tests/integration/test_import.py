@@ -190,7 +190,7 @@ def test_a_host_that_does_not_answer_is_said(hub: Hub, make_sandbox: MakeSandbox
 
     from tidegate.workflows.mirror.import_account import ImportOptions, import_account
 
-    with stripe(sandbox.key, "http://127.0.0.1:9") as api, pytest.raises(StripeUnreachable, match="port=9"):
+    with stripe(sandbox.key, "http://127.0.0.1:9") as api, pytest.raises(StripeUnreachable, match=r"127\.0\.0\.1:9"):
         import_account(hub.engine, account, api, ImportOptions())
 
 

@@ -213,4 +213,5 @@ def test_every_column_of_bytes_is_hidden_or_known_to_be_no_secret() -> None:
     }
     personal = {("requests", name) for name in ("params", "before", "wanted")}
     hidden = {(table, column) for table, columns in HIDDEN.items() for column in columns}
-    assert found - harmless == hidden - personal
+    texts = {("users", "password")}
+    assert found - harmless == hidden - personal - texts

@@ -7,7 +7,7 @@ import pytest
 from tests.support.placed import NOW, People
 
 from tidegate.errors import LifecycleInvalid, ManagedByFile, PreviewStale
-from tidegate.lifecycle import alerts, placing
+from tidegate.lifecycle import alerts, listing, placing, rulebook
 from tidegate.lifecycle.rules import JOURNY, STAGES, wrong_segments, wrong_stages
 from tidegate.wiring import Hub
 from tidegate.workflows.lifecycle.explain_stage import explain_stage
@@ -147,6 +147,18 @@ def test_a_merged_or_forgotten_contact_is_in_no_stage(people: People) -> None:
         db.exec_driver_sql(f"update tidegate.contacts set merged_into = {one} where key = {other}")
     people.pass_()
     assert (people.of(one, "stage"), people.of(other, "stage")) == ("prospect", None)
+
+
+def test_a_merged_contact_counts_once(people: People) -> None:
+    one = people.add("one", status="active", mrr_total=100)
+    other = people.add("other", status="active", mrr_total=50)
+    people.pass_()
+    with people.hub.engine.begin() as db:
+        db.exec_driver_sql(f"update tidegate.contacts set merged_into = {one} where key = {other}")
+        [customers] = [row for row in listing.stages(db, rulebook.load(db).stages) if row["key"] == "customer"]
+        bands = listing.portfolio(db)["bands"]
+    assert (customers["contacts"], customers["mrr"]) == (1, 100)
+    assert [(band["contacts"], band["mrr"]) for band in bands] == [(1, 100)]
 
 
 def test_other_rules_are_shown_before_they_hold(people: People) -> None:

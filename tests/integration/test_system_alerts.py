@@ -223,6 +223,10 @@ update tidegate.destinations set failing_since = now() - interval '16 minutes', 
 insert into tidegate.actions (key, spec, enabled, since, seen_until, seed)
 values ('hello', '{"on": {"enters_stage": "nowhere"}, "do": [{"destination": "ops", "event": "x"}]}', true, now(),
   now(), '')""",),
+    ("action_idle", "action:vips"): ("""
+insert into tidegate.actions (key, spec, enabled, since, seen_until, seed)
+values ('vips', '{"on": "payment_failed", "when": {"field": "segments", "has": "nobodys"},
+  "do": [{"destination": "ops", "event": "x"}]}', true, now(), now(), '')""",),
 }  # fmt: skip
 """By alert and subject what the tables then have."""
 NOTED = (

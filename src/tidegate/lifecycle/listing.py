@@ -91,6 +91,9 @@ def funnel(db: Connection, since: datetime) -> list[dict[str, Any]]:
     return [dict(row) for row in db.execute(_FUNNEL, {"since": since}).mappings()]
 
 
+# A contact that was merged keeps its row, for when it is parted again, and is nobody meanwhile.
+_LIVING = "tidegate.contact_lifecycle l join tidegate.contacts c on c.key = l.contact and c.merged_into is null"
+
 _COUNTS = """count(*) as contacts, coalesce(sum(l.mrr_total), 0)::float8 as mrr"""
 
 _STAGES = text(f"""
@@ -98,10 +101,10 @@ select l.stage as key, {_COUNTS}, (
   select round((extract(epoch from percentile_cont(0.5) within group (order by m.left_at - m.entered_at)) / 86400)
     ::numeric, 1)::float8
   from tidegate.memberships m where m.kind = 'stage' and m.key = l.stage and m.left_at is not null) as median_days
-from tidegate.contact_lifecycle l where l.stage is not null group by l.stage""")
+from {_LIVING} where l.stage is not null group by l.stage""")
 
 _SEGMENTS = text(f"""
-select s.key, {_COUNTS} from tidegate.contact_lifecycle l cross join lateral unnest(l.segments) as s(key)
+select s.key, {_COUNTS} from {_LIVING} cross join lateral unnest(l.segments) as s(key)
 group by s.key""")
 
 _SHOWN = """
@@ -130,8 +133,8 @@ _HEALTH_HISTORY = text("""
 select at, health::float8, coverage::float8, parts from tidegate.health_history
 where contact = :contact order by at desc limit 100""")
 
-_PORTFOLIO = text("""
-select round(sum(health * mrr_total) / nullif(sum(mrr_total), 0), 1)::float8 from tidegate.contact_lifecycle
+_PORTFOLIO = text(f"""
+select round(sum(health * mrr_total) / nullif(sum(mrr_total), 0), 1)::float8 from {_LIVING}
 where health is not null and mrr_total > 0""")
 
 _BAND = f"""
@@ -144,8 +147,8 @@ _BY_JOIN = {"owner": "", "segment": "left join lateral unnest(l.segments) as s(k
 _BY = f"""
 with those as (
   select {{key}} as key, l.health, coalesce(l.mrr_total, 0) as mrr, {_BAND} as band
-  from tidegate.contact_lifecycle l join tidegate.contacts c on c.key = l.contact {{join}}
-  where l.status in ('active', 'past_due', 'trialing', 'unpaid') and c.merged_into is null),
+  from {_LIVING} {{join}}
+  where l.status in ('active', 'past_due', 'trialing', 'unpaid')),
 banded as (
   select key, band, jsonb_build_object('contacts', count(*), 'mrr', sum(mrr)::float8) as told from those group by 1, 2)
 select t.key, count(*) as contacts, sum(t.mrr)::float8 as mrr,
@@ -157,7 +160,7 @@ from those t group by t.key order by 3 desc, 1"""
 _BANDS = text(f"""
 select {_BAND}
   as band, count(*) as contacts, coalesce(sum(mrr_total), 0)::float8 as mrr
-from tidegate.contact_lifecycle where status in ('active', 'past_due', 'trialing', 'unpaid') group by 1 order by 1""")
+from {_LIVING} where status in ('active', 'past_due', 'trialing', 'unpaid') group by 1 order by 1""")
 
 _FUNNEL = text("""
 select b.key as "from", a.key as "to", count(*) as contacts
