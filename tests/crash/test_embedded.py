@@ -224,6 +224,15 @@ def test_a_server_left_by_a_killed_user_is_joined_and_stopped(users: Callable[..
     assert not alive(pid)
 
 
+def test_a_server_that_recovers_from_a_killed_process_is_waited_for(users: Callable[..., User]) -> None:
+    user = users()
+    pid = user.ask("start")
+    for _ in range(5):
+        [[backend]] = user.ask("sql SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
+        os.kill(backend, signal.SIGKILL)
+        assert user.ask("start") == pid
+
+
 def test_the_last_user_stops_the_server_however_it_ends(users: Callable[[], User]) -> None:
     ends = {signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGINT: -signal.SIGINT, None: 0}
     for number, code in ends.items():

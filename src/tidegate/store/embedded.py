@@ -26,6 +26,8 @@ from tidegate.store.embedded_process import SOCKET_NAME, Postmaster, lock_holder
 
 DATABASE = "tidegate"
 POLL = 0.02  # seconds
+TRIES = 3
+"""How often it is asked whether our database is there, before it is said that it does not answer."""
 SETTINGS: dict[str, str] = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -86,7 +88,7 @@ class Embedded:
                 if not joined:
                     self._users.join()
                 try:
-                    self._create_database(self._running(account))
+                    self._create_database(account)
                 except BaseException:
                     if not joined:
                         self._leave()
@@ -157,7 +159,8 @@ class Embedded:
         deadline = time.monotonic() + TIMEOUT
         while True:
             server = read_postmaster(self.data)
-            if server and server.state == "ready":
+            recovering = server is not None and server.state == "ready" and _recovers(server)
+            if server and server.state == "ready" and not recovering:
                 check_private(server.sockets, account, self.home)
                 return server
             if server is None:
@@ -169,24 +172,29 @@ class Embedded:
                 finally:
                     os.close(held)
             if time.monotonic() > deadline:
-                doing = (
-                    f"process {server.pid} is still {server.state}" if server else "processes of the last one linger"
-                )
+                state = "recovering" if recovering else server.state if server else ""
+                doing = f"process {server.pid} is still {state}" if server else "processes of the last one linger"
                 raise self._error(f"after {TIMEOUT} s {doing}.", f"See {self.data / 'server.log'}.")
             time.sleep(POLL)
 
-    def _create_database(self, server: Postmaster) -> None:
+    def _create_database(self, account: Account) -> None:
+        """Makes our database where it is missing; asked again where a process of the server's dies in between."""
         import psycopg
 
-        if not (server.sockets / SOCKET_NAME).exists():
-            problem = f"process {server.pid} runs, but its socket {server.sockets / SOCKET_NAME} was removed."
-            raise self._error(problem, "Run `tidegate stop --force`; the next command starts it again.")
-        try:
-            with psycopg.connect(_url(server.sockets, "postgres"), autocommit=True, connect_timeout=10) as connection:
-                if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone() is None:
-                    connection.execute(f"CREATE DATABASE {DATABASE}")
-        except psycopg.Error as error:
-            raise self._error(f"it does not answer: {error}.", f"See {self.data / 'server.log'}.") from error
+        for left in reversed(range(TRIES)):
+            server = self._running(account)
+            if not (server.sockets / SOCKET_NAME).exists():
+                problem = f"process {server.pid} runs, but its socket {server.sockets / SOCKET_NAME} was removed."
+                raise self._error(problem, "Run `tidegate stop --force`; the next command starts it again.")
+            try:
+                with psycopg.connect(_url(server.sockets, "postgres"), autocommit=True, connect_timeout=10) as db:
+                    if db.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone() is None:
+                        db.execute(f"CREATE DATABASE {DATABASE}")
+                return
+            except psycopg.Error as error:
+                if not left or not isinstance(error, psycopg.OperationalError):
+                    raise self._error(f"it does not answer: {error}.", f"See {self.data / 'server.log'}.") from error
+                time.sleep(POLL)
 
     def _leave(self) -> bool:
         try:
@@ -250,6 +258,13 @@ def _explained(home: Path) -> Generator[None, None, None]:
         yield
     except OSError as error:
         raise not_usable(home, f"{error}.", f"{OTHER_HOME} that this account may write to, or mend that.") from error
+
+
+def _recovers(server: Postmaster) -> bool:
+    """Whether it lets nobody in: one of its processes died, and it recovers. Its file calls it ready all the while."""
+    from psycopg import pq
+
+    return pq.PGconn.ping(_url(server.sockets, "postgres").encode()) == pq.Ping.REJECT
 
 
 def _url(sockets: Path, database: str) -> str:
