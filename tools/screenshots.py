@@ -23,6 +23,8 @@ PICTURES = {
     "status.png": ("/", "light", 1180, 760),
     "status-dark.png": ("/", "dark", 1180, 760),
     "status-phone.png": ("/", "light", 390, 800),
+    "revenue.png": ("/revenue?currency=usd", "light", 1180, 860),
+    "contacts.png": ("/contacts", "light", 1180, 760),
 }
 
 

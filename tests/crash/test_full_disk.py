@@ -41,7 +41,7 @@ def ground() -> Iterator[Path]:
 @pytest.mark.parametrize(
     ("left", "panic", "again"),
     [
-        pytest.param(1_000_000, False, "EmbeddedServerLost", id="no room for a table"),
+        pytest.param(1_000_000, False, "EmbeddedServerLost", id="no room for a table", marks=pytest.mark.wide),
         pytest.param(6_000_000, True, "EmbeddedServerFull", id="no room for the log, at which the server ends"),
     ],
 )

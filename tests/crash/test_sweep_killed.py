@@ -155,7 +155,11 @@ def slow() -> Iterator[Company]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("victims", [("worker",), ("server",), ("worker", "server")], ids="+".join)
+@pytest.mark.parametrize(
+    "victims",
+    [("worker",), pytest.param(("server",), marks=pytest.mark.wide), ("worker", "server")],
+    ids="+".join,
+)
 def test_a_worker_s_sweep_goes_on_whoever_is_killed(slow: Company, victims: tuple[str, ...]) -> None:
     name, hub = "_".join(victims), slow.own.hub
     slow.own.server.start()
