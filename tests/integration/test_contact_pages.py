@@ -9,19 +9,15 @@ from httpx import Client
 from sqlalchemy import text
 from tests.support.importing import connected
 from tests.support.placed import People
-from tests.support.serving import serving
+from tests.support.visiting import sign_in, visited
 
-from tidegate.api.app import create_app
 from tidegate.contacts import directory
 from tidegate.errors import LifecycleInvalid
 from tidegate.lifecycle import roster
 from tidegate.lifecycle.roster import Wanted
 from tidegate.sandbox import Sandbox
 from tidegate.security import tokens
-from tidegate.web.app import create_pages
-from tidegate.web.site import beside
 from tidegate.wiring import Hub
-from tidegate.workflows.operation import users
 
 
 @pytest.fixture
@@ -35,10 +31,7 @@ def people(hub: Hub, make_sandbox: Callable[..., Sandbox]) -> People:
 
 @pytest.fixture
 def client(hub: Hub, people: People) -> Iterator[Client]:
-    with (
-        serving(beside(create_app(hub), create_pages(hub, "127.0.0.1"))) as url,
-        Client(base_url=url, headers={"Sec-Fetch-Site": "same-origin"}, timeout=60) as client,
-    ):
+    with visited(hub) as client:
         yield client
 
 
@@ -131,11 +124,7 @@ def test_everything_of_a_contact(hub: Hub, people: People, client: Client) -> No
 def test_a_timeline_goes_on_where_the_page_ended(hub: Hub, people: People, client: Client) -> None:
     people.add("acme", status="active", mrr_total=10)
     people.pass_()
-    users.invite(hub.engine, "ada@acme.example", "Ada", "operator", "cli:test")
-    with hub.engine.begin() as db:
-        _, token = tokens.create(db, "desk", ["operate"])
-    answer = client.post("/login", data={"token": token})
-    client.headers["Cookie"] = answer.headers["set-cookie"].partition(";")[0]
+    sign_in(hub, client)
     for number in range(30):
         client.post("/notes/account:acme", data={"note": f"note {number:02}."})
     page = client.get("/contacts/account:acme").text

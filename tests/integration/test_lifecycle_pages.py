@@ -8,13 +8,9 @@ from httpx import Client
 from sqlalchemy import text
 from tests.support.importing import connected
 from tests.support.placed import People
-from tests.support.serving import serving
+from tests.support.visiting import sign_in, visited
 
-from tidegate.api.app import create_app
 from tidegate.sandbox import Sandbox
-from tidegate.security import tokens
-from tidegate.web.app import create_pages
-from tidegate.web.site import beside
 from tidegate.wiring import Hub
 
 
@@ -29,18 +25,8 @@ def people(hub: Hub, make_sandbox: Callable[..., Sandbox]) -> People:
 
 @pytest.fixture
 def client(hub: Hub, people: People) -> Iterator[Client]:
-    with (
-        serving(beside(create_app(hub), create_pages(hub, "127.0.0.1"))) as url,
-        Client(base_url=url, headers={"Sec-Fetch-Site": "same-origin"}, timeout=60) as client,
-    ):
+    with visited(hub) as client:
         yield client
-
-
-def desk(hub: Hub, client: Client) -> None:
-    """Signs the client in as one who may work."""
-    with hub.engine.begin() as db:
-        _, token = tokens.create(db, "desk", ["operate"])
-    client.headers["Cookie"] = client.post("/login", data={"token": token}).headers["set-cookie"].partition(";")[0]
 
 
 def alerted(people: People) -> int:
@@ -67,7 +53,7 @@ def test_an_alert_is_looked_after(hub: Hub, people: People, client: Client) -> N
     assert "acme" in client.get("/alerts").text
     assert f"/alerts/{number}/ack" not in client.get("/alerts").text, "whoever is at this machine only looks"
     assert client.post(f"/alerts/{number}/ack").headers["location"] == "/login"
-    desk(hub, client)
+    sign_in(hub, client)
 
     def moved(do: str, **sent: str) -> tuple[int, str]:
         status = client.post(f"/alerts/{number}/{do}", data=sent).status_code
