@@ -24,7 +24,7 @@ def test_the_first_admin_invites_somebody(hub: Hub, site: str, look: Callable[..
         page.get_by_label(label, exact=True).fill(value)
     page.get_by_label("The password again").fill(PASSWORD)
     page.get_by_role("button", name="Set password").click()
-    page.get_by_role("navigation", name="Pages").get_by_role("link", name="Users").click()
+    page.get_by_role("navigation", name="Sections").get_by_role("link", name="Settings").click()
     page.get_by_label("Name", exact=True).fill("Bob")
     page.get_by_label("E-mail address", exact=True).fill("bob@acme.example")
     page.get_by_role("button", name="Make a link").click()
@@ -52,7 +52,7 @@ def test_a_contact_is_found_and_mrr_explained(
     page.locator("#contacts tbody a").first.click()
     expect(page.get_by_role("heading", name="What it may use")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "the page scrolls sideways"
-    page.get_by_role("navigation", name="Pages").get_by_role("link", name="Revenue").click()
+    page.get_by_role("navigation", name="Sections").get_by_role("link", name="Revenue").click()
     expect(page.locator("#mrr-chart canvas")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "the page scrolls sideways"
     page.locator("table a.text-green").first.click()

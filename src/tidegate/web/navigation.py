@@ -1,4 +1,4 @@
-"""The menu: which pages there are, in the order of a day's work, and which of them a visitor is on (pure)."""
+"""The menu: which pages there are, by section, in the order of a day's work, and where in it a visitor is (pure)."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from tidegate.web.visitors import Who
 
 
 class Entry(NamedTuple):
-    """A page in the menu; `scope`: who sees it there."""
+    """A page in the menu, or a section by its first page; `scope`: who sees it there."""
 
     path: str
     title: str
@@ -14,20 +14,47 @@ class Entry(NamedTuple):
     current: bool = False
 
 
-ENTRIES = (
-    Entry("/", "Status"),
-    Entry("/contacts", "Contacts"),
-    Entry("/revenue", "Revenue", "revenue"),
-    Entry("/stages", "Stages"),
-    Entry("/alerts", "Alerts"),
-    Entry("/users", "Users", "admin"),
+class Menu(NamedTuple):
+    """What a visitor may go to: sections, and the pages of the section that is shown, where it has several."""
+
+    sections: list[Entry]
+    pages: list[Entry]
+
+
+SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
+    ("Status", (Entry("/", "Status"),)),
+    ("Contacts", (Entry("/contacts", "Contacts"),)),
+    ("Catalog", ()),
+    ("Revenue", (Entry("/revenue", "MRR", "revenue"),)),
+    ("Lifecycle", (Entry("/stages", "Stages"), Entry("/alerts", "Alerts"))),
+    ("Outbound", ()),
+    ("Destinations", ()),
+    ("Mirror", ()),
+    ("Settings", (Entry("/users", "Users", "admin"),)),
 )
+"""Sections with their pages. A page that is not in it belongs to the one whose path it begins with."""
 
 
-def menu(who: Who | None, path: str) -> list[Entry]:
-    """What a visitor may go to; the entry of the page that is shown is marked."""
-    seen = (one for one in ENTRIES if who is not None and who.may(one.scope))
-    return [one._replace(current=_within(path, one.path)) for one in seen]
+def menu(who: Who | None, path: str) -> Menu:
+    """What a visitor may go to; the section and the page that are shown are marked."""
+    sections: list[Entry] = []
+    shown: list[Entry] = []
+    here = _current(path)
+    for title, entries in SECTIONS:
+        seen = [one for one in entries if who is not None and who.may(one.scope)]
+        if not seen:
+            continue
+        current = here in seen
+        sections.append(seen[0]._replace(title=title, current=current))
+        if current and len(seen) > 1:
+            shown = [one._replace(current=one is here) for one in seen]
+    return Menu(sections, shown)
+
+
+def _current(path: str) -> Entry | None:
+    """The page whose path is the longest beginning of `path`."""
+    found = [one for _, entries in SECTIONS for one in entries if _within(path, one.path)]
+    return max(found, key=lambda one: len(one.path), default=None)
 
 
 def _within(path: str, entry: str) -> bool:
