@@ -144,7 +144,7 @@ def kill_at_random(hub: Hub, chance: random.Random, seconds: float) -> int:
 
 
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("seconds", [12, pytest.param(600, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("seconds", [8, pytest.param(600, marks=pytest.mark.soak)])
 def test_workers_killed_at_random_lose_nothing_and_double_nothing(
     hub: Hub, make_sandbox: Callable[..., "Sandbox"], seconds: int
 ) -> None:
