@@ -15,7 +15,7 @@ SORTS = {
     "mrr": "l.mrr_total desc nulls last, c.key",
     "name": "lower(coalesce(nullif(c.name, ''), c.external_id)), c.key",
     "health": "l.health nulls last, c.key",
-    "renewal": "f.renews_at nulls last, c.key",
+    "renewal": "coalesce(l.renewals[1], f.renews_at) nulls last, c.key",
     "newest": "c.key desc",
 }
 """Orders of the table: highest MRR first, by name, lowest health first, next renewal first, newest first."""
@@ -94,7 +94,7 @@ _SELECT = """
 select c.key, c.kind || ':' || c.external_id as contact, c.kind, c.external_id as id, coalesce(c.name, '') as name,
   coalesce(c.email, '') as email, coalesce(c.owner, '') as owner, l.stage, coalesce(l.segments, '{}') as segments,
   coalesce(l.packages, '{}') as packages, l.status, coalesce(f.mrr, '{}') as mrr,
-  l.health::float8 as health, f.renews_at, f.ends_at, (
+  l.health::float8 as health, coalesce(l.renewals[1], f.renews_at) as renews_at, f.ends_at, (
     select count(*) from tidegate.alerts a
     where a.contact = c.key and a.state in ('open', 'acknowledged')) as open_alerts
 """

@@ -97,6 +97,14 @@ def place(db: Connection, as_of: datetime, kept: Kept | None = None) -> None:
     kept.resolved += told.resolved
 
 
+def renew_facts(db: Connection, as_of: datetime) -> None:
+    """Brings the facts of all contacts up, in the caller's transaction, which holds `rulebook.lock`."""
+    everybody = list(db.scalars(text("select key from tidegate.contacts where merged_into is null order by key")))
+    for at in range(0, len(everybody), BATCH):
+        some = everybody[at : at + BATCH]
+        facts.keep_facts(db, some, *_units(db, some, as_of), as_of)
+
+
 def part(db: Connection, kept: int, other: int) -> None:
     """After contacts (internal keys) are two again: alerts that came while they were one go to whose they are."""
     at = now(db)
