@@ -73,6 +73,7 @@ TidegateError
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
 │   ├── CustomerUnknown
+│   ├── ObjectUnknown
 │   ├── EventUnknown
 │   ├── EventRefused
 │   ├── BodyTooLarge
@@ -203,6 +204,7 @@ from tidegate.errors.mirror import (
     EventRefused,
     EventUnknown,
     InboxBusy,
+    ObjectUnknown,
     ResourceNotListed,
     ResourceUnknown,
     SignatureInvalid,
@@ -345,6 +347,7 @@ __all__ = [
     "MonthOpen",
     "NotReadOnly",
     "NoteUnknown",
+    "ObjectUnknown",
     "OtherAccount",
     "OutboundBusy",
     "OutboundInUse",
