@@ -72,6 +72,7 @@ def replay(
     """Let a worker handle events again, at once."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
+    from tidegate.cli.who import person
     from tidegate.errors import UsageError
     from tidegate.workflows.mirror import events_by_hand
 
@@ -79,7 +80,7 @@ def replay(
         raise UsageError(problem="Say which events to replay: their ids, or --parked for all that are parked.")
     with opened(may_migrate=True) as hub:
         account = hub.account(connection)
-        count = events_by_hand.replay(hub.engine, account.name, event or None)
+        count = events_by_hand.replay(hub.engine, account.name, event or None, person())
     if as_json:
         show.document({"connection": account.name, "replayed": count})
     else:
@@ -92,11 +93,12 @@ def discard(event: Events, connection: ConnectionName = None, as_json: AsJson = 
     """Give up events that wait or are parked; they stay listed as skipped."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
+    from tidegate.cli.who import person
     from tidegate.workflows.mirror import events_by_hand
 
     with opened(may_migrate=True) as hub:
         account = hub.account(connection)
-        count = events_by_hand.discard(hub.engine, account.name, event)
+        count = events_by_hand.discard(hub.engine, account.name, event, person())
     if as_json:
         show.document({"connection": account.name, "discarded": count})
     else:

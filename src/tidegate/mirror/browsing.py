@@ -1,4 +1,4 @@
-"""The mirror for people who look: the objects of a resource page by page, the newest first, and one with its versions."""
+"""The mirror for people who look: the objects of a resource page by page, and one of them with its versions."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -30,8 +30,32 @@ class Objects(NamedTuple):
     next: str
 
 
+class Reference(NamedTuple):
+    """What an object names: the column, and the resource and id of what it names."""
+
+    column: str
+    resource: Resource
+    id: str
+
+
+class Object(NamedTuple):
+    """An object as it is stored; times are UTC. `updated_at`: Stripe's time of this version; `data`: its JSON."""
+
+    id: str
+    created: datetime | None
+    updated_at: datetime
+    deleted_at: datetime | None
+    data: Any
+    names: list[Reference]
+
+    @property
+    def customer(self) -> str:
+        """The customer that it is, or names; empty: none."""
+        return next((one.id for one in self.names if one.column == "customer"), "")
+
+
 class Change(NamedTuple):
-    """What one version changed of the one before: the path of a value, and the value on both sides; None: there is none."""
+    """What one version changed of the one before: the path of a value, and the value on both sides (None: absent)."""
 
     path: str
     before: Any
@@ -86,16 +110,15 @@ def _place(resource: Resource, after: str) -> tuple[str, dict[str, Any]]:
     return condition, {"created": created, "id": object_id}
 
 
-def one(db: Connection, connection: str, resource: Resource, object_id: str, parent: str = "") -> dict[str, Any]:
-    """An object as it is stored: {id, created, updated_at, deleted_at, certainty, data}; times are UTC.
-
-    `parent`: of what comes inside others, the id of that. Raises ObjectUnknown.
-    """
+def one(db: Connection, connection: str, resource: Resource, object_id: str, parent: str = "") -> Object:
+    """An object. `parent`: of what comes inside others, the id of that. Raises ObjectUnknown."""
+    naming = [column for column in resource.columns if column.refers_to or column.name == resource.parent]
     inside = f"and {resource.parent} = :parent" if resource.parent else ""
     row = (
         db.execute(
             text(f"""
-select id, created, updated_at, deleted_at, certainty, data from stripe.{resource.table}
+select {", ".join(["id", "created", "updated_at", "deleted_at", "data", *(one.name for one in naming)])}
+from stripe.{resource.table}
 where connection = :connection and id = :id {inside}"""),
             {"connection": connection, "id": object_id, "parent": parent},
         )
@@ -104,11 +127,22 @@ where connection = :connection and id = :id {inside}"""),
     )
     if row is None:
         raise ObjectUnknown(connection=connection, resource=resource.name, id=object_id)
-    return dict(row)
+    names = [
+        Reference(column.name, RESOURCES[column.refers_to] if column.refers_to else inside_of(resource), id_)
+        for column in naming
+        for id_ in (row[column.name] if column.type == "text[]" else [row[column.name]])
+        if id_
+    ]
+    return Object(row["id"], row["created"], row["updated_at"], row["deleted_at"], row["data"], names)
+
+
+def inside_of(resource: Resource) -> Resource:
+    """The resource inside whose objects those of this one come, which has a `parent`."""
+    return next(one for one in RESOURCES.values() for inner in one.nested if inner.resource == resource.name)
 
 
 def find(db: Connection, connection: str, object_id: str) -> str:
-    """The name of the resource that has an object of this id; empty: none has. What comes inside others is not found."""
+    """The name of the resource that has an object of this id; empty: none has. What comes inside others is left out."""
     parts = [
         f"select '{name}' as resource from stripe.{one.table} where connection = :connection and id = :id"
         for name, one in RESOURCES.items()
@@ -119,7 +153,7 @@ def find(db: Connection, connection: str, object_id: str) -> str:
 
 
 def versions(db: Connection, connection: str, resource: Resource, object_id: str) -> list[Told]:
-    """The newest versions of an object, the newest first, each with what it changed; of a resource that keeps none: none."""
+    """The newest versions of an object, the newest first, each with what it changed; none where none are kept."""
     if not resource.versions:
         return []
     known = known_versions(db, connection, resource, object_id)

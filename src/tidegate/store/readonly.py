@@ -36,15 +36,13 @@ class Answer(NamedTuple):
 
 
 @contextmanager
-def query(
-    engine: Engine, sql: str, *, seconds: int = 30, guarded: Mapping[str, str] = NOTHING
-) -> Generator[Answer]:
+def query(engine: Engine, sql: str, *, seconds: int = 30, guarded: Mapping[str, str] = NOTHING) -> Generator[Answer]:
     """Runs one statement in a read-only transaction that is rolled back, with `stripe` and `tidegate` on the search
     path.
 
     No row of a statement that touches a `guarded` table (with its schema; with the reason), by whatever way, is
-    answered. Raises NotReadOnly when the statement would write or answers without rows, QueryRefused for every other refusal, in
-    PostgreSQL's words, and DatabaseUnreachable.
+    answered. Raises NotReadOnly when the statement would write or answers without rows, QueryRefused for every other
+    refusal, in PostgreSQL's words, and DatabaseUnreachable.
     """
     with ExitStack() as opened:
         connection = opened.enter_context(engine.connect())
@@ -61,7 +59,9 @@ def query(
             raise _refusal(engine, said or error, sql, seconds) from error
 
 
-def _checked(connection: Connection, rows: Iterator[Sequence[Any]], guarded: Mapping[str, str]) -> Iterator[Sequence[Any]]:
+def _checked(
+    connection: Connection, rows: Iterator[Sequence[Any]], guarded: Mapping[str, str]
+) -> Iterator[Sequence[Any]]:
     while some := list(islice(rows, BATCH)):
         _refuse(connection, guarded)
         yield from some

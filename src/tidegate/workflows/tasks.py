@@ -230,8 +230,8 @@ def sweep(context: TaskContext, connection: str) -> dict[str, Any]:
 
 
 def audit(context: TaskContext, connection: str) -> dict[str, Any]:
-    """Compares a connection's mirror with Stripe. Trouble that passes (`PASSING`) ends it: its run says interrupted, and
-    whoever wants it asks again.
+    """Compares a connection's mirror with Stripe. Trouble that passes (`PASSING`) ends it: its run says interrupted,
+    and whoever wants it asks again.
     """
     account = connected(context, connection)
     if account is None:

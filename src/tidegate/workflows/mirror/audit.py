@@ -209,8 +209,8 @@ def ask(engine: Engine, account: Account, actor: str) -> bool:
 
 
 def verdicts(db: Connection, run: int) -> list[dict[str, Any]]:
-    """What an audit found, what differs first: {resource, verdict, facts} of each resource (`Comparison.as_json`) and of
-    each invariant (`invariant NAME`: {check, verdict, count, broken}).
+    """What an audit found, what differs first: {resource, verdict, facts} of each resource (`Comparison.as_json`) and
+    of each invariant (`invariant NAME`: {check, verdict, count, broken}).
     """
     rows = db.execute(
         text("""

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, Engine, RowMapping
 
 from tidegate.errors import EventUnknown
 from tidegate.mirror import inbox
+from tidegate.security import audit_log
 from tidegate.workflows.doorbell import Doorbell
 
 
@@ -17,7 +18,7 @@ def show(db: Connection, connection: str, event: str) -> RowMapping:
     return row
 
 
-def replay(engine: Engine, connection: str, events: Sequence[str] | None) -> int:
+def replay(engine: Engine, connection: str, events: Sequence[str] | None, actor: str) -> int:
     """Lets a worker handle events again at once, whatever their state, or without `events` all that are parked; returns
     how many. Raises EventUnknown, and then does nothing.
     """
@@ -26,15 +27,19 @@ def replay(engine: Engine, connection: str, events: Sequence[str] | None) -> int
             show(db, connection, one)
         count = inbox.replay(db, connection, events)
         if count:
+            audit_log.record(db, actor, "events.replayed", connection, events=list(events or ()), count=count)
             Doorbell(engine).ring("drain", connection=connection, db=db)
         return count
 
 
-def discard(engine: Engine, connection: str, events: Sequence[str]) -> int:
+def discard(engine: Engine, connection: str, events: Sequence[str], actor: str) -> int:
     """Gives up those of the events that wait or are parked; they stay listed as skipped. Returns how many. Raises
     EventUnknown, and then does nothing.
     """
     with engine.begin() as db:
         for one in events:
             show(db, connection, one)
-        return inbox.discard(db, connection, events)
+        count = inbox.discard(db, connection, events)
+        if count:
+            audit_log.record(db, actor, "events.discarded", connection, events=list(events), count=count)
+        return count

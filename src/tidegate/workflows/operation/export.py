@@ -102,7 +102,7 @@ def tables() -> list[str]:
 
 
 def lines(engine: Engine, account: Account, table: str) -> Iterator[bytes]:
-    """One of the tables, that connection's rows, as CSV with a header, block by block. Raises UsageError for another."""
+    """One of the tables, that connection's rows, as CSV with a header, block by block. Raises UsageError."""
     found = _of_connection().get(table)
     if found is None:
         raise UsageError(problem=f"There is no table {table[:60]!r} to export. Known: {', '.join(tables())}.")

@@ -58,7 +58,7 @@ def read_store(
 
 
 def readable(engine: Engine, withheld: Mapping[str, str] = NOTHING) -> list[dict[str, Any]]:
-    """The tables that queries may name, with their columns: {schema, table, columns: [{name, type}]}, by schema and name."""
+    """The tables that queries may name, by schema and name: {schema, table, columns: [{name, type}]}."""
     with engine.connect() as db:
         rows = db.execute(_READABLE).all()
     found: dict[tuple[str, str], list[dict[str, str]]] = {}
