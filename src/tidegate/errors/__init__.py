@@ -27,12 +27,15 @@ TidegateError
 │   │   ├── SecretKeyLost
 │   │   ├── AssetMissing
 │   │   ├── PortTaken
+│   │   ├── PostgresProgramsMissing
 │   │   ├── EmbeddedServerError
 │   │   │   └── EmbeddedServerFull  (exit 3)
 │   │   ├── DatabaseTooOld
 │   │   ├── TransactionPooling
 │   │   ├── MigrationNeeded
 │   │   └── SchemaTooNew
+│   ├── BackupUnreadable
+│   ├── RestoreRefused
 │   ├── NotReadOnly
 │   ├── ReaderRefused
 │   ├── QueryRefused
@@ -114,6 +117,8 @@ TidegateError
 │   ├── SourceUnreachable
 │   └── StripeUnreachable
 │       └── StripeCertificateRefused
+├── BackupFailed
+├── RestoreFailed                  nothing was changed
 ├── EngineFailed                   what derives an exported ledger gave up
 ├── DatabaseBusy                   other transactions held what was to be written
 │   └── ContactsBusy               another command changes contacts
@@ -188,7 +193,18 @@ from tidegate.errors.delivery import (
     DestinationUnreachable,
 )
 from tidegate.errors.entitlements import PreviewNeeded, PreviewStale, UsageInvalid
-from tidegate.errors.installation import AssetMissing, ConfigurationError, HubBusy, PortTaken, SecretKeyLost
+from tidegate.errors.installation import (
+    AssetMissing,
+    BackupFailed,
+    BackupUnreadable,
+    ConfigurationError,
+    HubBusy,
+    PortTaken,
+    PostgresProgramsMissing,
+    RestoreFailed,
+    RestoreRefused,
+    SecretKeyLost,
+)
 from tidegate.errors.lifecycle import (
     ActionInvalid,
     ActionUnknown,
@@ -290,6 +306,8 @@ __all__ = [
     "AddressRefused",
     "AlertUnknown",
     "AssetMissing",
+    "BackupFailed",
+    "BackupUnreadable",
     "BodyTooLarge",
     "CatalogInvalid",
     "CatalogUnknown",
@@ -357,6 +375,7 @@ __all__ = [
     "PlanStale",
     "PolicyInvalid",
     "PortTaken",
+    "PostgresProgramsMissing",
     "PreviewNeeded",
     "PreviewStale",
     "QueryRefused",
@@ -365,6 +384,8 @@ __all__ = [
     "ReportInvalid",
     "ResourceNotListed",
     "ResourceUnknown",
+    "RestoreFailed",
+    "RestoreRefused",
     "ReviewUnknown",
     "RowsUnknown",
     "RunNotReverted",
