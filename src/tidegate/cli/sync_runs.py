@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tidegate.cli.options import AsJson, SyncName
+from tidegate.store.values import plain
 
 if TYPE_CHECKING:
     from tidegate.wiring import Hub
@@ -174,7 +175,7 @@ def _say(
             f"\nRequest {one['id']}: {one['method'].upper()} {one['path']}, idempotency key {one['idempotency_key']}"
         )
         for name in ("params", "before", "response"):
-            show.line(f"{name}: {json.dumps(one[name], indent=2, ensure_ascii=False, default=show.plain)}")
+            show.line(f"{name}: {json.dumps(one[name], indent=2, ensure_ascii=False, default=plain)}")
 
 
 def _sent(sent: Mapping[str, int]) -> str:

@@ -76,6 +76,7 @@ TidegateError
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
 │   ├── CustomerUnknown
+│   ├── ObjectUnknown
 │   ├── EventUnknown
 │   ├── EventRefused
 │   ├── BodyTooLarge
@@ -219,6 +220,7 @@ from tidegate.errors.mirror import (
     EventRefused,
     EventUnknown,
     InboxBusy,
+    ObjectUnknown,
     ResourceNotListed,
     ResourceUnknown,
     SignatureInvalid,
@@ -363,6 +365,7 @@ __all__ = [
     "MonthOpen",
     "NotReadOnly",
     "NoteUnknown",
+    "ObjectUnknown",
     "OtherAccount",
     "OutboundBusy",
     "OutboundInUse",

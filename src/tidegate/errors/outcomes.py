@@ -14,6 +14,7 @@ from tidegate.errors.mirror import (
     CustomerUnknown,
     EventRefused,
     EventUnknown,
+    ObjectUnknown,
     ResourceUnknown,
     SignatureInvalid,
 )
@@ -72,6 +73,7 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     PaymentRefused: (1, 402),
     EventRefused: (2, 400),
     BodyTooLarge: (2, 413),
+    ObjectUnknown: (2, 404),
     EventUnknown: (2, 404),
     TokenUnknown: (2, 404),
     TokenRefused: (2, 401),

@@ -12,7 +12,20 @@ from starlette.routing import Route
 
 from tidegate.errors import TidegateError, outcome
 from tidegate.store.outage import Outage
-from tidegate.web import contacts_page, lifecycle_page, revenue_page, sign_in, status_page, users_page
+from tidegate.web import (
+    audits_page,
+    contacts_page,
+    export_page,
+    inbox_page,
+    lifecycle_page,
+    mirror_page,
+    overview_page,
+    revenue_page,
+    sign_in,
+    sql_page,
+    status_page,
+    users_page,
+)
 from tidegate.web.access import Guard
 from tidegate.web.assets import Assets
 from tidegate.web.pages import Page, Site, Visit, route
@@ -24,11 +37,18 @@ log = logging.getLogger(__name__)
 
 def every_page(hub: Hub) -> tuple[Page, ...]:
     """All pages of a hub, and what their forms ask for."""
+    reading = status_page.StatusReading(hub)
     return (
-        *status_page.pages(hub),
+        *overview_page.pages(hub, reading),
         *contacts_page.PAGES,
         *lifecycle_page.PAGES,
         *revenue_page.PAGES,
+        *status_page.pages(reading),
+        *mirror_page.pages(reading),
+        *inbox_page.PAGES,
+        *audits_page.PAGES,
+        *sql_page.PAGES,
+        *export_page.PAGES,
         *sign_in.PAGES,
         *users_page.PAGES,
     )

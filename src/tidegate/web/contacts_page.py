@@ -1,7 +1,5 @@
 """The pages of contacts: a table of all, narrowed down and exported, and everything of one, with why."""
 
-import csv
-import io
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, cast
@@ -12,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from tidegate.contacts import directory
 from tidegate.errors import TidegateError
 from tidegate.lifecycle import listing, notes, roster, timeline
+from tidegate.web import csv_lines
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.wording import contact_page, mrr
 from tidegate.workflows.contacts import contacts
@@ -119,24 +118,13 @@ def _shown(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Respo
 
 
 def _lines(visit: Visit, wanted: roster.Wanted, sort: str) -> Iterator[str]:
-    """CSV, a line at a time, while the database sends rows."""
-    held = io.StringIO()
-    writer = csv.writer(held)
-    writer.writerow(EXPORTED)
     with visit.hub.engine.connect() as db:
-        for row in roster.every(db, wanted, sort=sort):
-            said = row | {"mrr": mrr(row["mrr"])}
-            writer.writerow([_cell(said[name]) for name in EXPORTED])
-            if held.tell() > 1 << 16:
-                yield held.getvalue()
-                held.seek(0)
-                held.truncate()
-    yield held.getvalue()
+        rows = (row | {"mrr": mrr(row["mrr"])} for row in roster.every(db, wanted, sort=sort))
+        yield from csv_lines.lines(EXPORTED, ([_said(row[name]) for name in EXPORTED] for row in rows))
 
 
-def _cell(value: Any) -> Any:
-    """Lists in one cell; a text that a spreadsheet would take for a formula is marked as text."""
+def _said(value: Any) -> Any:
+    """Lists in one cell, times as ISO 8601."""
     if isinstance(value, datetime):
         return value.isoformat()
-    said = "; ".join(map(str, cast("list[Any]", value))) if isinstance(value, list) else value
-    return f"'{said}" if isinstance(said, str) and said[:1] in {"=", "+", "-", "@", "\t", "\r"} else said
+    return "; ".join(map(str, cast("list[Any]", value))) if isinstance(value, list) else value

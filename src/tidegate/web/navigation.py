@@ -22,14 +22,24 @@ class Menu(NamedTuple):
 
 
 SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
-    ("Status", (Entry("/", "Status"),)),
+    ("Overview", (Entry("/", "Overview"),)),
     ("Contacts", (Entry("/contacts", "Contacts"),)),
     ("Catalog", ()),
     ("Revenue", (Entry("/revenue", "MRR", "revenue"),)),
     ("Lifecycle", (Entry("/stages", "Stages"), Entry("/alerts", "Alerts"))),
     ("Outbound", ()),
     ("Destinations", ()),
-    ("Mirror", ()),
+    (
+        "Mirror",
+        (
+            Entry("/status", "Status"),
+            Entry("/mirror", "Resources"),
+            Entry("/inbox", "Inbox"),
+            Entry("/audits", "Audit"),
+            Entry("/sql", "SQL", "revenue"),
+            Entry("/export", "Export", "revenue"),
+        ),
+    ),
     ("Settings", (Entry("/users", "Users", "admin"),)),
 )
 """Sections with their pages. A page that is not in it belongs to the one whose path it begins with."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from tidegate.connections import accounts
+from tidegate.connections.accounts import Account
 from tidegate.errors import UserInvalid
 from tidegate.web.navigation import menu
 from tidegate.web.visitors import Attempts, Who, who_is
@@ -65,10 +68,18 @@ class Visit:
         assert self.who is not None
         return self.who.actor
 
+    @cached_property
+    def unreal(self) -> list[Account]:
+        """The connections whose data are not real: simulated, or of Stripe's test mode."""
+        with self.hub.engine.connect() as db:
+            return [one for one in accounts.every(db) if one.sandbox or not one.livemode]
+
     def render(self, template: str, http_status: int = 200, **facts: Any) -> HTMLResponse:
         """The page that a template makes of these facts."""
         path = self.request.url.path
-        values = {"who": self.who, "menu": menu(self.who, path), "path": path, **facts}
+        whole = self.who is not None and http_status < 500 and "hx-request" not in self.request.headers
+        values = {"who": self.who, "menu": menu(self.who, path), "path": path, "unreal": self.unreal if whole else []}
+        values |= facts
         return HTMLResponse(self.site.templates.get_template(template).render(values), http_status)
 
     def go(self, path: str, *, part: int = 204) -> Response:

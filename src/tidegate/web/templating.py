@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tidegate import __version__
+from tidegate.connections.accounts import Account
 from tidegate.entitlements import words
 from tidegate.lifecycle import happened
 from tidegate.money import said
@@ -49,6 +50,9 @@ def environment(assets: Assets) -> Environment:
         "total": total,
         "dot": dot,
         "state_colour": state_colour,
+        "names": names,
+        "instant": wording.instant,
+        "cut": wording.cut,
         "rows_read": rows_read,
         "took": took,
     }
@@ -80,6 +84,20 @@ def dot(connection: dict[str, Any]) -> str:
 def state_colour(run: dict[str, Any]) -> str:
     """The badge of a run's state."""
     return {"done": "bg-green-lt", "running": "bg-azure-lt"}.get(run["state"], "bg-orange-lt")
+
+
+NAMED = 3
+"""Connections that are named where there may be many."""
+
+
+def names(connections: list[Account]) -> str:
+    """What connections are called: `Acme, Globex and 5 more`."""
+    called = [one.display_name or one.name for one in connections[:NAMED]]
+    more = len(connections) - NAMED
+    if more > 0:
+        return f"{', '.join(called)} and {more:,} more"
+    *first, last = called
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def rows_read(run: dict[str, Any]) -> int:

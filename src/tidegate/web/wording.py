@@ -106,6 +106,16 @@ def contact_page(ref: str, what: str = "contacts") -> str:
     return f"/{what}/{quote(ref, safe=':@')}"
 
 
+def instant(seconds: int) -> str:
+    """Epoch seconds as `2026-11-21 03:00:08 UTC`."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def cut(text: str, characters: int = 120) -> str:
+    """A text of at most so many characters; one that was longer ends with an ellipsis."""
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
+
+
 def utc(text: str) -> str:
     """An ISO 8601 time as `2026-11-21 03:00:08 UTC`."""
     return f"{moment(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
