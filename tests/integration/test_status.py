@@ -20,7 +20,7 @@ from tidegate.errors import ConnectionUnknown, StripeAccessRevoked
 from tidegate.mirror import sizes
 from tidegate.wiring import Hub
 from tidegate.workflows.doorbell import Doorbell
-from tidegate.workflows.mirror.connect import disconnect
+from tidegate.workflows.mirror.disconnect import disconnect
 from tidegate.workflows.mirror.fan_out import fan_out
 from tidegate.workflows.mirror.probe import probe
 from tidegate.workflows.operation import capacity, problems_found

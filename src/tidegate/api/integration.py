@@ -18,6 +18,7 @@ from tidegate.stripe_api.limits import LocalBudget
 from tidegate.stripe_api.resources import to_import
 from tidegate.wiring import Hub
 from tidegate.workflows.mirror import connect as connecting
+from tidegate.workflows.mirror import disconnect as disconnecting
 from tidegate.workflows.mirror.connect import ConnectRequest
 from tidegate.workflows.mirror.fan_out import fan_out
 from tidegate.workflows.operation import status as standing
@@ -132,13 +133,13 @@ def connect(hub: HubOf, key: Key) -> Connected:
 @router.delete("", dependencies=[requires("admin")])
 def disconnect(hub: HubOf, connection: Named = None) -> Connected:
     """Forgets the connection's keys and keeps its data; the accounts of a platform are disconnected with it."""
-    return _connected(hub, connecting.disconnect(hub.engine, hub.account(connection).name))
+    return _connected(hub, disconnecting.disconnect(hub.engine, hub.account(connection).name))
 
 
 def _connected(hub: Hub, account: Account) -> Connected:
     names = ("name", "account", "sandbox", "display_name", "created_at", "disconnected_at", "platform")
     values = {name: getattr(account, name) for name in names}
-    _, *others = connecting.concerned(hub.engine, account.name)
+    _, *others = disconnecting.concerned(hub.engine, account.name)
     return Connected(mode="live" if account.livemode else "test", accounts=others, **values)
 
 

@@ -25,10 +25,10 @@ def disconnect(
     """Forget a connection's keys; its data stays unless purged. A Connect platform takes its accounts along."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows.mirror import connect
+    from tidegate.workflows.mirror import disconnect as disconnecting
 
     with opened(may_migrate=True) as hub:
-        _, *others = connect.concerned(hub.engine, name)
+        _, *others = disconnecting.concerned(hub.engine, name)
         if others and not as_json:
             fate = "deleted" if purge else "disconnected"
             show.line(f"{len(others):,} accounts of the platform are {fate} with it: {', '.join(others)}.")
@@ -37,7 +37,7 @@ def disconnect(
             return
         if others:
             _check(name, confirm, "disconnected")
-        account = connect.disconnect(hub.engine, name)
+        account = disconnecting.disconnect(hub.engine, name)
     if as_json:
         when = account.disconnected_at
         show.document({"connection": account.name, "disconnected_at": when, "accounts": others})
@@ -48,15 +48,15 @@ def disconnect(
 def _purge(hub: "Hub", name: str, confirm: str, others: Sequence[str], as_json: bool) -> None:
     """Deletes all that is stored of it, after it was shown how much that is."""
     from tidegate.cli import show
-    from tidegate.workflows.mirror import connect
+    from tidegate.workflows.mirror import disconnect as disconnecting
 
-    counts = connect.count_for_purge(hub.engine, name)
+    counts = disconnecting.count_for_purge(hub.engine, name)
     if not as_json:
         if platform := hub.account(name).platform:
             show.line(f"The next fan-out of {platform} connects it anew; without --purge it stays out.")
         show.table(["table", "rows to delete"], [*counts.items(), ("total", sum(counts.values()))])
     _check(name, confirm, "deleted")
-    deleted = connect.purge(hub.engine, name)
+    deleted = disconnecting.purge(hub.engine, name)
     if as_json:
         show.document({"connection": name, "deleted": deleted, "accounts": others})
     else:
