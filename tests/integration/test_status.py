@@ -522,8 +522,8 @@ def test_what_the_key_may_not_read_is_not_said_to_differ(current: Live) -> None:
     current.sandbox.call(lambda: ring.add(Key(current.sandbox.key, dict.fromkeys(names, "read"))))
     current.audit("disputes")
     details = {problem["code"]: problem["detail"] for problem in one(current)["problems"]}
-    assert set(details) == {"permission_missing", "audit_failed"}
-    assert details["audit_failed"].startswith("Not compared: disputes (")
+    assert set(details) == {"permission_missing", "audit_incomplete"}
+    assert details["audit_incomplete"].startswith("Not compared: disputes (")
 
 
 def test_of_many_that_could_not_be_compared_one_says_why(current: Live) -> None:
@@ -535,7 +535,7 @@ def test_of_many_that_could_not_be_compared_one_says_why(current: Live) -> None:
     names = [name for name in current.sandbox.state.collections if name not in lacking]
     current.sandbox.call(lambda: ring.add(Key(current.sandbox.key, dict.fromkeys(names, "read"))))
     current.audit(*sorted(lacking))
-    (detail,) = [one["detail"] for one in one(current)["problems"] if one["code"] == "audit_failed"]
+    (detail,) = [one["detail"] for one in one(current)["problems"] if one["code"] == "audit_incomplete"]
     assert detail.startswith("Not compared: charges (")
     assert detail.endswith("), coupons, disputes, quotes.")
 

@@ -1,7 +1,6 @@
 """Stripe connections over HTTP: connect by key, status, start an import, disconnect."""
 
 import time
-from contextlib import closing
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -13,12 +12,11 @@ from tidegate.api.runs import Run, shown
 from tidegate.connections import runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import UsageError
-from tidegate.stripe_api.client import StripeApi
-from tidegate.stripe_api.limits import LocalBudget
 from tidegate.stripe_api.resources import to_import
-from tidegate.wiring import Hub
+from tidegate.wiring import Hub, open_by_key
 from tidegate.workflows.mirror import connect as connecting
 from tidegate.workflows.mirror import disconnect as disconnecting
+from tidegate.workflows.mirror import oauth
 from tidegate.workflows.mirror.connect import ConnectRequest
 from tidegate.workflows.mirror.fan_out import fan_out
 from tidegate.workflows.operation import status as standing
@@ -122,7 +120,7 @@ def connect(hub: HubOf, key: Key) -> Connected:
         endpoint_rate=key.endpoint_rate,
     )
     account = connecting.connect(
-        hub.engine, hub.vault, request, lambda key, base: closing(StripeApi(key, base=base, budget=LocalBudget()))
+        hub.engine, hub.vault, request, open_by_key
     )
     if key.platform:
         with hub.stripe(account) as api:
@@ -132,7 +130,10 @@ def connect(hub: HubOf, key: Key) -> Connected:
 
 @router.delete("", dependencies=[requires("admin")])
 def disconnect(hub: HubOf, connection: Named = None) -> Connected:
-    """Forgets the connection's keys and keeps its data; the accounts of a platform are disconnected with it."""
+    """Forgets the connection's keys and keeps its data; the accounts of a platform are disconnected with it. Access by
+    OAuth is given back to Stripe first, where it can be reached.
+    """
+    oauth.give_back(hub.engine, hub.registered, hub.account(connection).name, open_by_key)
     return _connected(hub, disconnecting.disconnect(hub.engine, hub.account(connection).name))
 
 

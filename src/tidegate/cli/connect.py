@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -135,13 +134,10 @@ def _with_key(hub: "Hub", name: str) -> "Account | None":
 
 def stored(hub: "Hub", request: "ConnectRequest") -> "Account":
     """Asks Stripe whose the key is and keeps the connection."""
-    from tidegate.stripe_api.client import StripeApi
-    from tidegate.stripe_api.limits import LocalBudget
+    from tidegate.wiring import open_by_key
     from tidegate.workflows.mirror.connect import connect as store
 
-    return store(
-        hub.engine, hub.vault, request, lambda key, base: closing(StripeApi(key, base=base, budget=LocalBudget()))
-    )
+    return store(hub.engine, hub.vault, request, open_by_key)
 
 
 def _fanned_out(hub: "Hub", account: "Account", yes: bool, as_json: bool) -> "tuple[FanOut, bool]":

@@ -25,7 +25,9 @@ def disconnect(
     """Forget a connection's keys; its data stays unless purged. A Connect platform takes its accounts along."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
+    from tidegate.wiring import open_by_key
     from tidegate.workflows.mirror import disconnect as disconnecting
+    from tidegate.workflows.mirror import oauth
 
     with opened(may_migrate=True) as hub:
         _, *others = disconnecting.concerned(hub.engine, name)
@@ -37,11 +39,14 @@ def disconnect(
             return
         if others:
             _check(name, confirm, "disconnected")
+        kept = oauth.give_back(hub.engine, hub.registered, name, open_by_key)
         account = disconnecting.disconnect(hub.engine, name)
     if as_json:
         when = account.disconnected_at
         show.document({"connection": account.name, "disconnected_at": when, "accounts": others})
     else:
+        if kept:
+            show.line(f"Stripe could not be told; the account's owner uninstalls the app in Stripe's dashboard: {kept}")
         show.line(f"Disconnected {name}: its keys are erased, its data stays. `--purge` deletes that, too.")
 
 

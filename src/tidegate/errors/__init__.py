@@ -14,6 +14,8 @@ TidegateError
 │   │   └── ConnectionDisconnected
 │   ├── OtherAccount
 │   ├── WriteKeyMissing
+│   ├── OAuthNotSetUp
+│   ├── OAuthRefused
 │   ├── RunUnknown
 │   ├── ContactUnknown
 │   ├── ContactAmbiguous
@@ -147,6 +149,8 @@ from tidegate.errors.connections import (
     ImportIncomplete,
     ImportRunning,
     ImportTakenOver,
+    OAuthNotSetUp,
+    OAuthRefused,
     OtherAccount,
     RunUnknown,
     SweepRunning,
@@ -345,6 +349,8 @@ __all__ = [
     "MonthOpen",
     "NotReadOnly",
     "NoteUnknown",
+    "OAuthNotSetUp",
+    "OAuthRefused",
     "OtherAccount",
     "OutboundBusy",
     "OutboundInUse",

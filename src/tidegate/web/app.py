@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from tidegate.errors import TidegateError, outcome
 from tidegate.store.outage import Outage
-from tidegate.web import contacts_page, lifecycle_page, revenue_page, sign_in, status_page, users_page
+from tidegate.web import contacts_page, lifecycle_page, oauth_page, revenue_page, sign_in, status_page, users_page
 from tidegate.web.access import Guard
 from tidegate.web.assets import Assets
 from tidegate.web.pages import Page, Site, Visit, route
@@ -29,6 +29,7 @@ def every_page(hub: Hub) -> tuple[Page, ...]:
         *contacts_page.PAGES,
         *lifecycle_page.PAGES,
         *revenue_page.PAGES,
+        *oauth_page.PAGES,
         *sign_in.PAGES,
         *users_page.PAGES,
     )

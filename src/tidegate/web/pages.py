@@ -65,6 +65,11 @@ class Visit:
         assert self.who is not None
         return self.who.actor
 
+    @property
+    def base(self) -> str:
+        """Where people find the page, without a slash at its end."""
+        return self.hub.settings.public_url.rstrip("/") or str(self.request.base_url).rstrip("/")
+
     def render(self, template: str, http_status: int = 200, **facts: Any) -> HTMLResponse:
         """The page that a template makes of these facts."""
         path = self.request.url.path

@@ -4,13 +4,15 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import msgspec
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from tidegate.connections import accounts, permissions, problems
 from tidegate.connections.accounts import Account, Credentials
 from tidegate.errors import (
+    OAuthRefused,
     StripeAccountHidden,
     StripeEndpointMissing,
     StripeKeyInvalid,
@@ -22,6 +24,7 @@ from tidegate.mirror import forgotten
 from tidegate.secrets import Vault
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.mode import check_mode, livemode_of
+from tidegate.stripe_api.oauth import TOKEN_LASTS, Granted
 from tidegate.workflows.mirror.disconnect import with_accounts
 
 LIVE_RATE, SANDBOX_RATE, ENDPOINT_RATE = 100.0, 25.0, 25.0
@@ -70,38 +73,63 @@ def connect(engine: Engine, vault: Vault, request: ConnectRequest, open_api: Ope
     rates and the API base that are not given.
 
     Raises UsageError for what is no secret key, StripeKeyRefused, StripeAccountHidden, StripeUnreachable,
-    StripeModeWrong, and OtherAccount when the name belongs to another account.
+    StripeModeWrong, and OtherAccount when the name belongs to another account; the fact `field`, where there is one, is
+    the field of the request that is wrong.
     """
     livemode = _checked(request)
     request = _at_its_base(engine, request)
     found = _ask_whose(request.api_key, request.api_base, open_api)
     if request.write_key:
-        owner = _ask_whose(request.write_key, request.api_base, open_api).id
+        owner = _ask_whose(request.write_key, request.api_base, open_api, "write_key").id
         if owner != found.id:
-            raise UsageError(problem=f"The write key belongs to {owner}, the read key to {found.id}.")
-    shown = found.settings.dashboard.display_name if found.settings and found.settings.dashboard else None
+            raise UsageError(
+                problem=f"The write key belongs to {owner}, the read key to {found.id}.", field="write_key"
+            )
+    secrets = Credentials(request.api_key.strip(), request.write_key.strip(), request.webhook_secrets)
     with engine.begin() as db:
-        known = accounts.every(db)
-        name = request.name or _name(known, found.id, livemode)
-        values = {
-            "name": name,
-            "account": found.id,
-            "livemode": livemode,
-            "sandbox": bool(request.api_base),
-            "display_name": shown or found.id,
-            "api_base": request.api_base,
-            "platform": None,
-            "left_out": False,
-            **_rates(request, livemode, next((one for one in known if one.name == name), None)),
-        }
-        secrets = Credentials(request.api_key.strip(), request.write_key.strip(), request.webhook_secrets)
-        saved = accounts.save(db, values, secrets, vault)
-        accounts.follow(db, name)
-        forgotten.recall(db, name)
-        for one in with_accounts(db, name):  # of the key before
-            permissions.outdate(db, one)
-            problems.clear(db, one, [*problems.OF_ACCESS, "permission_missing"])
-        return saved
+        return _keep(db, vault, request, found, livemode, secrets)
+
+
+def connect_granted(engine: Engine, vault: Vault, granted: Granted, api_base: str, open_api: OpenApi) -> Account:
+    """Stores the access that an account gave to a Stripe App: a new connection, or the one that the account has, which
+    keeps its name, write key and webhook secrets. Raises what `connect` raises.
+    """
+    request = ConnectRequest(granted.access_token, api_base=api_base)
+    found = _ask_whose(granted.access_token, api_base, open_api)
+    if found.id != granted.stripe_user_id:
+        raise OAuthRefused(problem=f"Stripe named {granted.stripe_user_id}, and the token is of {found.id}.")
+    secrets = Credentials(granted.access_token, "", (), granted.refresh_token)
+    with engine.begin() as db:
+        return _keep(db, vault, request, found, granted.livemode, secrets)
+
+
+def _keep(
+    db: Connection, vault: Vault, request: ConnectRequest, found: _AccountBody, livemode: bool, secrets: Credentials
+) -> Account:
+    """Stores the connection, and forgets what was wrong with the credentials before."""
+    shown = found.settings.dashboard.display_name if found.settings and found.settings.dashboard else None
+    known = accounts.every(db)
+    name = request.name or _name(known, found.id, livemode)
+    values = {
+        "name": name,
+        "account": found.id,
+        "livemode": livemode,
+        "sandbox": bool(request.api_base),
+        "display_name": shown or found.id,
+        "api_base": request.api_base,
+        "platform": None,
+        "left_out": False,
+        "oauth": bool(secrets.refresh_token),
+        "token_ends_at": datetime.now(UTC) + TOKEN_LASTS if secrets.refresh_token else None,
+        **_rates(request, livemode, next((one for one in known if one.name == name), None)),
+    }
+    saved = accounts.save(db, values, secrets, vault)
+    accounts.follow(db, name)
+    forgotten.recall(db, name)
+    for one in with_accounts(db, name):  # of the key before
+        permissions.outdate(db, one)
+        problems.clear(db, one, [*problems.OF_ACCESS, "permission_missing"])
+    return saved
 
 
 def _at_its_base(engine: Engine, request: ConnectRequest) -> ConnectRequest:
@@ -116,10 +144,12 @@ def _at_its_base(engine: Engine, request: ConnectRequest) -> ConnectRequest:
 def _checked(request: ConnectRequest) -> bool:
     """Whether the keys are of live mode. Raises UsageError for what cannot be right, before Stripe is asked."""
     if request.name and not re.fullmatch(NAME, request.name):
-        raise UsageError(problem=f"{request.name!r} cannot be a name: up to 60 of a-z, 0-9, - and _ can.")
+        raise UsageError(problem=f"{request.name!r} cannot be a name: up to 60 of a-z, 0-9, - and _ can.", field="name")
     livemode = _mode(request.api_key)
-    if request.write_key and _mode(request.write_key) != livemode:
-        raise UsageError(problem="The write key and the read key are not of the same mode (live or test).")
+    if request.write_key and _mode(request.write_key, "write_key") != livemode:
+        raise UsageError(
+            problem="The write key and the read key are not of the same mode (live or test).", field="write_key"
+        )
     return livemode
 
 
@@ -134,18 +164,19 @@ def _rates(request: ConnectRequest, livemode: bool, known: Account | None) -> di
     return {"rate": rate, "endpoint_rate": endpoint_rate}
 
 
-def _mode(key: str) -> bool:
+def _mode(key: str, field: str = "api_key") -> bool:
     """Whether the key is of live mode. Raises UsageError for what is no secret or restricted key."""
     livemode = livemode_of(key)
     if livemode is None:
         raise UsageError(
             problem="That is not a Stripe secret key: they begin with sk_live_, sk_test_, rk_live_ or rk_test_. "
-            "Make a restricted key with read permissions under Developers, API keys in Stripe's dashboard."
+            "Make a restricted key with read permissions under Developers, API keys in Stripe's dashboard.",
+            field=field,
         )
     return livemode
 
 
-def _ask_whose(key: str, base: str, open_api: OpenApi) -> _AccountBody:
+def _ask_whose(key: str, base: str, open_api: OpenApi, field: str = "api_key") -> _AccountBody:
     """The account of a key. Raises StripeKeyRefused, StripeAccountHidden, UsageError when what answers at the base is
     not Stripe's API, StripeModeWrong when it is of the other mode.
     """
@@ -156,13 +187,13 @@ def _ask_whose(key: str, base: str, open_api: OpenApi) -> _AccountBody:
             check_mode(api, interactive=True)
         return found
     except StripeKeyInvalid as error:
-        raise StripeKeyRefused(**error.facts) from error
+        raise StripeKeyRefused(**error.facts, field=field) from error
     except StripePermissionMissing as error:
-        raise StripeAccountHidden(**error.facts) from error
+        raise StripeAccountHidden(**error.facts, field=field) from error
     except (msgspec.DecodeError, StripeEndpointMissing) as error:
         said = "it has no /v1/account" if isinstance(error, StripeEndpointMissing) else f"{error}"
         told = f"What answers at {base or 'Stripe'} is not Stripe's API: {said}."
-        raise UsageError(problem=f"{told} An API base is an address without a path.") from error
+        raise UsageError(problem=f"{told} An API base is an address without a path.", field="api_base") from error
 
 
 def _name(existing: Sequence[Account], account: str, livemode: bool) -> str:
