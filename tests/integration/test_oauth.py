@@ -11,7 +11,6 @@ import pytest
 from httpx import Client, Response
 from pydantic import SecretStr
 from sqlalchemy import text
-from tests.support.command_line import Cli
 from tests.support.importing import connected, imported
 from tests.support.visiting import sign_in, visited
 
@@ -21,7 +20,6 @@ from tidegate.errors import StripeAccessRevoked, outcome
 from tidegate.sandbox import Sandbox
 from tidegate.sandbox.oauth import APP, LASTS
 from tidegate.sandbox.platform import PLATFORM
-from tidegate.secrets import KEY_SETTING
 from tidegate.wiring import Hub
 from tidegate.workflows.mirror.ingest_events import handle_events
 from tidegate.workflows.mirror.probe import probe
@@ -57,7 +55,7 @@ def sent(client: Client, query: str = "") -> tuple[str, str]:
     answer = client.get(f"{START}{query}")
     assert answer.status_code == 303, answer.text
     flags = answer.headers["set-cookie"].lower()
-    assert "httponly" in flags and "secure" in flags and "samesite=lax" in flags
+    assert all(one in flags for one in ("httponly", "secure", "samesite=lax"))
     return answer.headers["location"], answer.headers["set-cookie"].partition(";")[0]
 
 
@@ -101,9 +99,12 @@ def tokens_asked(sandbox: Sandbox) -> int:
 def test_an_account_gives_access_to_the_app(hub: Hub, sandbox: Sandbox, client: Client) -> None:
     to, cookie = sent(client)
     asked = parse_qs(urlsplit(to).query)
-    assert (asked["client_id"], asked["redirect_uri"]) == ([APP], [f"{client.base_url}{CALLBACK}".replace("//api", "/api")])
+    assert (asked["client_id"], asked["redirect_uri"]) == (
+        [APP],
+        [f"{client.base_url}{CALLBACK}".replace("//api", "/api")],
+    )
     answer = back(client, given(to), cookie)
-    assert (answer.status_code, 'href="/import/test"' in answer.text) == (200, True)
+    assert (answer.status_code, 'href="/connections/test/import"' in answer.text) == (200, True)
     account = hub.accounts()[0]
     assert (account.oauth, account.livemode, account.api_base) == (True, False, sandbox.url)
     assert imported(hub, account)["state"] == "done"
@@ -216,7 +217,7 @@ def test_a_platform_gets_one_more_account(hub: Hub, sandbox: Sandbox, client: Cl
     assert answer.status_code == 200, answer.text
     [one] = [one for one in hub.accounts() if one.platform]
     assert (one.platform, one.oauth) == (platform.name, False)
-    assert f'href="/import/{one.name}"' in answer.text
+    assert f'href="/connections/{one.name}/import"' in answer.text
     assert imported(hub, one)["state"] == "done"
 
 
@@ -245,7 +246,7 @@ def test_the_sandbox_refuses_as_oauth_does(sandbox: Sandbox, path: str, data: di
 
 
 @pytest.mark.parametrize(
-    "query", [f"client_id=ca_1&redirect_uri=http://localhost/", f"client_id={APP}&redirect_uri=https://evil.example/"]
+    "query", ["client_id=ca_1&redirect_uri=http://localhost/", f"client_id={APP}&redirect_uri=https://evil.example/"]
 )
 def test_the_sandbox_approves_only_what_it_knows(sandbox: Sandbox, query: str) -> None:
     answer = httpx.get(f"{sandbox.url}/oauth/v2/authorize?{query}")

@@ -119,9 +119,7 @@ def connect(hub: HubOf, key: Key) -> Connected:
         rate=key.rate,
         endpoint_rate=key.endpoint_rate,
     )
-    account = connecting.connect(
-        hub.engine, hub.vault, request, open_by_key
-    )
+    account = connecting.connect(hub.engine, hub.vault, request, open_by_key)
     if key.platform:
         with hub.stripe(account) as api:
             fan_out(hub.engine, account, api, by_hand=True)

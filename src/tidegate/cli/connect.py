@@ -173,14 +173,10 @@ def _print_links(as_json: bool) -> None:
 
 def permissions_of(hub: "Hub", account: "Account") -> dict[str, Any]:
     """What the new key may read, or why that could not be looked at: the account is connected all the same."""
-    from tidegate.errors import TidegateError
-    from tidegate.workflows.mirror.probe import probe
+    from tidegate.workflows.mirror.probe import looked_at
 
-    try:
-        with hub.stripe(account) as api:
-            return {"permissions": [one._asdict() for one in probe(hub.engine, account, api)], "permissions_error": ""}
-    except TidegateError as error:
-        return {"permissions": [], "permissions_error": str(error)}
+    found, error = looked_at(hub.engine, account, hub.stripe(account))
+    return {"permissions": [one._asdict() for one in found], "permissions_error": error}
 
 
 def print_permissions(looked: dict[str, Any]) -> None:

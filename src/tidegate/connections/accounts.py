@@ -21,7 +21,6 @@ from tidegate.errors import (
 )
 from tidegate.secrets import Vault
 
-
 MOST_SECRETS = 4
 """Signing secrets that a connection keeps: of its endpoint, of one for connected accounts, each while it is rotated."""
 
@@ -201,6 +200,16 @@ def webhook_secrets(db: Connection, name: str, vault: Vault) -> tuple[str, ...]:
     """The connection's webhook secrets in clear, newest first; empty when it has none or does not exist."""
     sealed = db.scalar(select(connections.c.webhook_secrets).where(connections.c.name == name))
     return tuple(json.loads(vault.open(sealed, name))) if sealed else ()
+
+
+def has_webhook_secret(db: Connection, name: str) -> bool:
+    """Whether a signing secret of a webhook endpoint is known."""
+    return bool(db.scalar(select(connections.c.webhook_secrets.is_not(None)).where(connections.c.name == name)))
+
+
+def may_write(db: Connection, name: str) -> bool:
+    """Whether the connection has a second key, for writes."""
+    return bool(db.scalar(select(connections.c.write_key.is_not(None)).where(connections.c.name == name)))
 
 
 def add_webhook_secret(db: Connection, name: str, secret: str, vault: Vault) -> None:

@@ -12,7 +12,18 @@ from starlette.routing import Route
 
 from tidegate.errors import TidegateError, outcome
 from tidegate.store.outage import Outage
-from tidegate.web import contacts_page, lifecycle_page, oauth_page, revenue_page, sign_in, status_page, users_page
+from tidegate.web import (
+    connect_page,
+    connections_page,
+    contacts_page,
+    import_page,
+    lifecycle_page,
+    oauth_page,
+    revenue_page,
+    sign_in,
+    status_page,
+    users_page,
+)
 from tidegate.web.access import Guard
 from tidegate.web.assets import Assets
 from tidegate.web.pages import Page, Site, Visit, route
@@ -26,7 +37,10 @@ def every_page(hub: Hub) -> tuple[Page, ...]:
     """All pages of a hub, and what their forms ask for."""
     return (
         *status_page.pages(hub),
+        *connect_page.PAGES,
+        *connections_page.PAGES,
         *contacts_page.PAGES,
+        *import_page.PAGES,
         *lifecycle_page.PAGES,
         *revenue_page.PAGES,
         *oauth_page.PAGES,

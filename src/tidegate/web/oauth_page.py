@@ -12,7 +12,7 @@ from tidegate.workflows.mirror.oauth import CALLBACK, Return
 
 START = "/api/integrations/stripe/start"
 SENT = "tidegate_oauth"
-"""The cookie that the browser brings back from Stripe: that of the session it keeps back, since Stripe's page sent it."""
+"""The cookie that the browser brings back from Stripe; that of the session it keeps to requests of our own pages."""
 
 
 def start(visit: Visit) -> Response:
