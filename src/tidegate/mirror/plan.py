@@ -77,9 +77,16 @@ class Plan:
     loads: list[Load] = field(default_factory=list[Load])
 
     def expected(self, resource: str) -> int | None:
-        """About how many objects of a resource will have been read in the end; None while that is not known."""
+        """About how many objects of a resource will have been read in the end; None while that is not known.
+
+        An account grows: a list of which only the newest is known has about half of that density on its way back to
+        the account's beginning.
+        """
         mine = list(self._of_resource(resource))
-        left = sum(load.remaining_pages(self.oldest, self.now) for load in mine)
+        left = 0.0
+        for load in mine:
+            pages = load.remaining_pages(self.oldest, self.now)
+            left += pages / 2 if load.range.since is None and pages > 1 else pages
         return None if left == math.inf else sum(load.range.counts.read for load in mine) + int(left * PAGE)
 
     def next_unread(self) -> Load | None:

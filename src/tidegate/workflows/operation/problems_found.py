@@ -212,8 +212,8 @@ def _of_audits(db: Connection, connection: str) -> list[Found]:
     details = [
         f"{what}: {', '.join(names)}." for what, names in (("Different", different), ("Not compared", named)) if names
     ]
-    code = "audit_failed" if different else "audit_incomplete"
-    return [Found(code, min(one["at"] for one in wrong), " ".join(details))]
+    since, detail = min(one["at"] for one in wrong), " ".join(details)
+    return [Found("audit_failed", since, detail) if different else Found("audit_incomplete", since, detail)]
 
 
 def _ago(seconds: int) -> datetime:
