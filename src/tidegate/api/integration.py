@@ -129,10 +129,12 @@ def connect(hub: HubOf, key: Key) -> Connected:
 @router.delete("", dependencies=[requires("admin")])
 def disconnect(hub: HubOf, connection: Named = None) -> Connected:
     """Forgets the connection's keys and keeps its data; the accounts of a platform are disconnected with it. Access by
-    OAuth is given back to Stripe first, where it can be reached.
+    OAuth is given back to Stripe, where it can be reached.
     """
-    oauth.give_back(hub.engine, hub.registered, hub.account(connection).name, open_by_key)
-    return _connected(hub, disconnecting.disconnect(hub.engine, hub.account(connection).name))
+    account = hub.account(connection)
+    done = _connected(hub, disconnecting.disconnect(hub.engine, account.name))
+    oauth.give_back(hub.registered, account, open_by_key)
+    return done
 
 
 def _connected(hub: Hub, account: Account) -> Connected:

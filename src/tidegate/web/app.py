@@ -27,6 +27,7 @@ from tidegate.web import (
 from tidegate.web.access import Guard
 from tidegate.web.assets import Assets
 from tidegate.web.pages import Page, Site, Visit, route
+from tidegate.web.status_page import StatusReading
 from tidegate.web.templating import environment
 from tidegate.wiring import Hub
 
@@ -35,10 +36,11 @@ log = logging.getLogger(__name__)
 
 def every_page(hub: Hub) -> tuple[Page, ...]:
     """All pages of a hub, and what their forms ask for."""
+    reading = StatusReading(hub)
     return (
-        *status_page.pages(hub),
+        *status_page.pages(reading),
         *connect_page.PAGES,
-        *connections_page.PAGES,
+        *connections_page.pages(reading),
         *contacts_page.PAGES,
         *import_page.PAGES,
         *lifecycle_page.PAGES,

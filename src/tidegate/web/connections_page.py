@@ -15,6 +15,7 @@ from tidegate.stripe_api.key_link import EVENTS
 from tidegate.stripe_api.purposes import PURPOSES
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.web.pages import Page, Texts, Visit
+from tidegate.web.status_page import StatusReading
 from tidegate.wiring import open_by_key
 from tidegate.workflows.mirror import disconnect as disconnecting
 from tidegate.workflows.mirror import fan_out as fanning_out
@@ -30,11 +31,6 @@ FATES = {
     "gone": "is disconnected: no longer the platform's; its data stays",
     "left_out": "stays disconnected",
 }
-
-
-def listing(visit: Visit) -> Response:
-    """Every connection in a row."""
-    return visit.render("connections.html", connections=_status(visit), as_of=datetime.now(UTC))
 
 
 def one(visit: Visit) -> Response:
@@ -89,15 +85,16 @@ def part(visit: Visit) -> Response:
     if visit.form.get("confirm", "") != account.name:
         said = f"This is not the name of the connection, {account.name}."
         return _parting(visit, account, 422, purge=purge, wrong=Texts(confirm=said))
-    kept = oauth.give_back(hub.engine, hub.registered, account.name, open_by_key)
     if purge:
         try:
             deleted = disconnecting.purge(hub.engine, account.name)
         except (ImportRunning, SyncRunning) as error:
             return _parting(visit, account, 409, purge=True, refused=str(error))
+        oauth.give_back(hub.registered, account, open_by_key)
         _note(visit, "connection.purged", account.name, account=account.account, rows=sum(deleted.values()))
-        return visit.go("/connections")
+        return visit.render("deleted.html", name=account.name, rows=sum(deleted.values()))
     disconnecting.disconnect(hub.engine, account.name)
+    kept = oauth.give_back(hub.registered, account, open_by_key)
     _note(visit, "connection.disconnected", account.name, account=account.account)
     if kept:
         said = f"Disconnected. Stripe could not be told; the account's owner uninstalls the app there: {kept}"
@@ -122,8 +119,17 @@ def connect_accounts(visit: Visit) -> Response:
     return visit.go("/connections")
 
 
-PAGES = (
-    Page("/connections", listing),
+def pages(reading: StatusReading) -> tuple[Page, ...]:
+    """The page of all, which is read as often as the status page, and those of one."""
+
+    def listing(visit: Visit) -> Response:
+        told = reading.facts()
+        return visit.render("connections.html", connections=told["status"]["connections"], as_of=told["as_of"])
+
+    return Page("/connections", listing), *OF_ONE
+
+
+OF_ONE = (
     Page("/connections/{name:str}", one),
     Page("/connections/{name:str}/look", look_again, "operate", "POST"),
     Page("/connections/{name:str}/webhooks", set_up_webhooks, "admin", "POST"),
@@ -144,21 +150,16 @@ def _account(visit: Visit) -> Account:
     return visit.hub.account(visit.request.path_params["name"])
 
 
-def _status(visit: Visit, *names: str) -> list[dict[str, Any]]:
-    config = visit.hub.settings
-    found = standing.status(
-        visit.hub.engine, names or None, poll_seconds=config.poll_seconds, sweep_hour=config.sweep_hour
-    )
-    return found["connections"]
-
-
 def _note(visit: Visit, action: str, connection: str, **detail: Any) -> None:
     with visit.hub.engine.begin() as db:
         audit_log.record(db, visit.actor, action, connection, **detail)
 
 
 def _page(visit: Visit, account: Account, status: int = 200, **facts: Any) -> Response:
-    [found] = _status(visit, account.name)
+    config = visit.hub.settings
+    [found] = standing.status(
+        visit.hub.engine, [account.name], poll_seconds=config.poll_seconds, sweep_hour=config.sweep_hour
+    )["connections"]
     url = webhook_endpoint.address(visit.base, account.name)
     with visit.hub.engine.connect() as db:
         held = {"secret": accounts.has_webhook_secret(db, account.name), "writes": accounts.may_write(db, account.name)}

@@ -118,12 +118,10 @@ def _exchanged(api: StripeApi, way: Way, code: str) -> at_stripe.Granted:
         raise OAuthRefused(problem=str(error)) from error
 
 
-def give_back(engine: Engine, registered: Registered, name: str, open_api: OpenApi) -> str:
-    """Tells Stripe that a connection's access is not wanted any more, before it is disconnected; returns why that
-    failed, empty when it did not, or there was nothing to tell. Raises ConnectionUnknown.
+def give_back(registered: Registered, account: Account, open_api: OpenApi) -> str:
+    """Tells Stripe that the access is not wanted any more of a connection that was let go of; `account`: as it was
+    before. Returns why that failed, empty when it did not, or there was nothing to tell.
     """
-    with engine.connect() as db:
-        account = accounts.named(db, name)
     if not account.oauth or account.disconnected_at or not registered.app:
         return ""
     way = at_stripe.app(account.api_base)
