@@ -147,7 +147,7 @@ def test_webhooks_are_set_up_where_the_key_may(hub: Hub, sandbox: Sandbox, clien
     assert "A signing secret is stored" in page
     changed = {"object": sandbox.call(lambda: sandbox.state.full("customers", sandbox.state["customers"].ids[0]))}
     httpx.post(f"{sandbox.url}/__objects", json=changed | {"event": "customer.updated"}).raise_for_status()
-    until(lambda: hub.account("acme").last_webhook_at is not None or _inbox(hub) > 0, 10)
+    until(lambda: hub.account("acme").last_webhook_at is not None or _inbox(hub) > 0, "a webhook")
     again = client.post("/connections/acme/webhooks")
     assert (again.status_code, "at this address already" in again.text) == (409, True)
 
@@ -217,13 +217,13 @@ def test_from_a_key_to_contacts(hub: Hub, sandbox: Sandbox, client: Client) -> N
     assert "Waiting for a worker" in waiting
     assert "No worker is alive" in waiting
     with worker(hub):
-        until(lambda: "What prices mean" in client.get(way).text, 60)
+        until(lambda: "What prices mean" in client.get(way).text, "the first look", seconds=60)
         assert client.get(f"{way}?step=found").text.count("tile") > 4
         mapped(client, way)
         matched(client, way)
         assert client.post(f"{way}/all").status_code == 303
-        until(lambda: "Customers linked" in client.get(way).text, 60)
-        until(lambda: "still move" not in client.get(way).text, 60)
+        until(lambda: "Customers linked" in client.get(way).text, "the import", seconds=60)
+        until(lambda: "still move" not in client.get(way).text, "what is derived", seconds=60)
     page = client.get(way).text
     linked = re.search(r"Customers linked</dt><dd>(\d+)", page)
     assert linked

@@ -1,6 +1,8 @@
 """Access by OAuth: given to a Stripe App or a Connect platform, kept alive, taken back; all of it over HTTP."""
 
+import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -13,6 +15,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from tests.support.importing import connected, imported
 from tests.support.visiting import sign_in, visited
+from tests.support.waiting import until
 
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
@@ -20,6 +23,7 @@ from tidegate.errors import StripeAccessRevoked, outcome
 from tidegate.sandbox import Sandbox
 from tidegate.sandbox.oauth import APP, LASTS
 from tidegate.sandbox.platform import PLATFORM
+from tidegate.sandbox.signatures import signature_header
 from tidegate.wiring import Hub
 from tidegate.workflows.mirror.ingest_events import handle_events
 from tidegate.workflows.mirror.probe import probe
@@ -186,19 +190,38 @@ def test_the_event_of_it_marks_the_connection(hub: Hub, sandbox: Sandbox, client
     httpx.post(f"{sandbox.url}/__webhooks", json={"url": url, "secret": secret}).raise_for_status()
     httpx.post(f"{sandbox.url}/v1/oauth/deauthorize", auth=(sandbox.key, ""),
                data={"client_id": APP, "stripe_user_id": account.account}).raise_for_status()  # fmt: skip
-    from tests.support.waiting import until
 
     def codes() -> set[str]:
         return {one["code"] for one in status(hub.engine)["connections"][0]["problems"]}
 
-    until(lambda: "oauth_revoked" in codes(), 10)
+    until(lambda: "oauth_revoked" in codes(), "the problem")
     handle_events(hub.engine, account.name)
     assert "oauth_revoked" in codes()
 
 
-def test_disconnecting_gives_the_access_back(
-    hub: Hub, sandbox: Sandbox, client: Client, database_url: str, tmp_path: str
-) -> None:
+@pytest.mark.parametrize("whose", ["acct_other", "acct_stranger"])
+def test_one_endpoint_takes_the_events_of_all_who_installed_the_app(hub: Hub, client: Client, whose: str) -> None:
+    account = by_app(hub, client)
+    with hub.engine.begin() as db:
+        accounts.add_webhook_secret(db, account.name, "whsec_app", hub.vault)
+        db.execute(text("""
+insert into tidegate.connections (name, account, livemode, rate, endpoint_rate, oauth)
+values ('other', 'acct_other', false, 0, 0, true)"""))  # fmt: skip
+    event = {"id": "evt_1", "object": "event", "type": "account.application.deauthorized", "account": whose,
+             "created": int(time.time()), "livemode": False, "data": {"object": {"id": APP}}}  # fmt: skip
+    body = json.dumps(event).encode()
+    signed = {"Stripe-Signature": signature_header(body, "whsec_app", int(time.time()))}
+    assert client.post(f"/api/webhooks/stripe/{account.name}", content=body, headers=signed).status_code == 200
+    with hub.engine.connect() as db:
+        noted = db.execute(text("select connection, code from tidegate.problems")).all()
+        kept = db.execute(text("select connection, state from tidegate.inbox where event_id = 'evt_1'")).all()
+    if whose == "acct_other":
+        assert (noted, kept) == ([("other", "oauth_revoked")], [("other", "waiting")])
+    else:
+        assert (noted, kept) == ([], [("test", "skipped")])
+
+
+def test_disconnecting_gives_the_access_back(hub: Hub, sandbox: Sandbox, client: Client) -> None:
     account = by_app(hub, client)
     token = key(hub)
     assert client.post("/connections/test/disconnect", data={"confirm": "test"}).status_code == 303
