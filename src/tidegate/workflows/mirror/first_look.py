@@ -5,7 +5,6 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from tidegate.connections import runs
-from tidegate.workflows.operation.problems_found import import_asked
 
 COUNTED = ("products", "prices", "customers", "subscriptions")
 RESOURCES = (*COUNTED, "entitlements/features", "product_features")
@@ -30,16 +29,29 @@ def standing(db: Connection, connection: str) -> str:
     `importing` (everything), `imported` (once, whole). All of it stands in the runs and in the queue.
     """
     last = runs.last(db, connection, "import")
-    whole = last is not None and not last["options"].get("resources")
     if last is not None and last["state"] == "running":
-        return "importing" if whole else "looking"
+        return "looking" if last["options"].get("resources") else "importing"
+    if asked := _asked(db, connection):
+        return asked
     if runs.ever_whole(db, connection):
-        return "importing" if import_asked(db, connection) else "imported"
-    if import_asked(db, connection):
-        return "looking" if last is None else "importing"
+        return "imported"
     if last is None:
         return "new"
-    return "importing" if whole else "looked" if last["state"] == "done" else "looking"
+    if not last["options"].get("resources"):
+        return "importing"
+    return "looked" if last["state"] == "done" else "looking"
+
+
+def _asked(db: Connection, connection: str) -> str:
+    """What a worker was asked for and has not begun, or is about to begin; empty when it was not."""
+    whole = db.scalar(
+        text("""
+select bool_or(coalesce(args -> 'resources', '[]') = '[]') from procrastinate_jobs
+where status in ('todo', 'doing') and task_name in ('import_account', 'import_again')
+  and args ->> 'connection' = :connection"""),
+        {"connection": connection},
+    )
+    return "" if whole is None else "importing" if whole else "looking"
 
 
 def progress(db: Connection, connection: str) -> dict[str, Any] | None:
