@@ -163,7 +163,8 @@ def leads_to(back: str, query: dict[str, str]) -> Answer:
 def page(status: int, title: str, text: str, links: list[tuple[str, str]] | None = None) -> Answer:
     """A page of the sandbox's own."""
     found = "".join(f'<p><a href="{escape(to)}">{escape(name)}</a></p>' for name, to in links or ())
-    body = f"<!doctype html><html lang=en><title>{escape(title)}</title><h1>{escape(title)}</h1><p>{escape(text)}</p>"
+    head = f'<title>{escape(title)}</title><link rel="icon" href="data:,">'
+    body = f"<!doctype html><html lang=en>{head}<h1>{escape(title)}</h1><p>{escape(text)}</p>"
     return Answer(status, f"{body}{found}</html>".encode(), HTML)
 
 
