@@ -14,6 +14,8 @@ TidegateError
 │   │   └── ConnectionDisconnected
 │   ├── OtherAccount
 │   ├── WriteKeyMissing
+│   ├── OAuthNotSetUp
+│   ├── OAuthRefused
 │   ├── RunUnknown
 │   ├── ContactUnknown
 │   ├── ContactAmbiguous
@@ -153,6 +155,8 @@ from tidegate.errors.connections import (
     ImportIncomplete,
     ImportRunning,
     ImportTakenOver,
+    OAuthNotSetUp,
+    OAuthRefused,
     OtherAccount,
     RunUnknown,
     SweepRunning,
@@ -365,6 +369,8 @@ __all__ = [
     "MonthOpen",
     "NotReadOnly",
     "NoteUnknown",
+    "OAuthNotSetUp",
+    "OAuthRefused",
     "ObjectUnknown",
     "OtherAccount",
     "OutboundBusy",

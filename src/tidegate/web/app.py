@@ -14,11 +14,15 @@ from tidegate.errors import TidegateError, outcome
 from tidegate.store.outage import Outage
 from tidegate.web import (
     audits_page,
+    connect_page,
+    connections_page,
     contacts_page,
     export_page,
+    import_page,
     inbox_page,
     lifecycle_page,
     mirror_page,
+    oauth_page,
     overview_page,
     revenue_page,
     sign_in,
@@ -29,6 +33,7 @@ from tidegate.web import (
 from tidegate.web.access import Guard
 from tidegate.web.assets import Assets
 from tidegate.web.pages import Page, Site, Visit, route
+from tidegate.web.status_page import StatusReading
 from tidegate.web.templating import environment
 from tidegate.wiring import Hub
 
@@ -37,10 +42,13 @@ log = logging.getLogger(__name__)
 
 def every_page(hub: Hub) -> tuple[Page, ...]:
     """All pages of a hub, and what their forms ask for."""
-    reading = status_page.StatusReading(hub)
+    reading = StatusReading(hub)
     return (
         *overview_page.pages(hub, reading),
+        *connect_page.PAGES,
+        *connections_page.pages(reading),
         *contacts_page.PAGES,
+        *import_page.PAGES,
         *lifecycle_page.PAGES,
         *revenue_page.PAGES,
         *status_page.pages(reading),
@@ -49,6 +57,7 @@ def every_page(hub: Hub) -> tuple[Page, ...]:
         *audits_page.PAGES,
         *sql_page.PAGES,
         *export_page.PAGES,
+        *oauth_page.PAGES,
         *sign_in.PAGES,
         *users_page.PAGES,
     )

@@ -40,7 +40,14 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("/export", "Export", "revenue"),
         ),
     ),
-    ("Settings", (Entry("/users", "Users", "admin"),)),
+    (
+        "Settings",
+        (
+            Entry("/connections", "Connections"),
+            Entry("/connect", "Connect", "admin"),
+            Entry("/users", "Users", "admin"),
+        ),
+    ),
 )
 """Sections with their pages. A page that is not in it belongs to the one whose path it begins with."""
 

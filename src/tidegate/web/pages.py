@@ -74,6 +74,11 @@ class Visit:
         with self.hub.engine.connect() as db:
             return [one for one in accounts.every(db) if one.sandbox or not one.livemode]
 
+    @property
+    def base(self) -> str:
+        """Where people find the page, without a slash at its end."""
+        return self.hub.settings.public_url.rstrip("/") or str(self.request.base_url).rstrip("/")
+
     def render(self, template: str, http_status: int = 200, **facts: Any) -> HTMLResponse:
         """The page that a template makes of these facts."""
         path = self.request.url.path

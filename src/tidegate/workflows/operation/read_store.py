@@ -18,6 +18,7 @@ HIDDEN = {
     "users": ("password",),
     "user_links": ("digest",),
     "sessions": ("digest",),
+    "oauth_states": ("digest", "browser"),
     "sources": ("url",),
     "requests": ("params", "before", "wanted"),
 }
