@@ -12,9 +12,20 @@ from starlette.routing import Route
 
 from tidegate.errors import TidegateError, outcome
 from tidegate.store.outage import Outage
-from tidegate.web import contacts_page, lifecycle_page, revenue_page, sign_in, status_page, users_page
+from tidegate.web import (
+    contacts_page,
+    destination_editor,
+    destinations_page,
+    lifecycle_page,
+    revenue_page,
+    selling_page,
+    sign_in,
+    status_page,
+    users_page,
+)
 from tidegate.web.access import Guard
 from tidegate.web.assets import Assets
+from tidegate.web.outbound import live, models, plans, runs, sources, syncs, wizard
 from tidegate.web.pages import Page, Site, Visit, route
 from tidegate.web.templating import environment
 from tidegate.wiring import Hub
@@ -27,8 +38,18 @@ def every_page(hub: Hub) -> tuple[Page, ...]:
     return (
         *status_page.pages(hub),
         *contacts_page.PAGES,
+        *selling_page.PAGES,
         *lifecycle_page.PAGES,
         *revenue_page.PAGES,
+        *wizard.PAGES,
+        *plans.PAGES,
+        *syncs.PAGES,
+        *runs.PAGES,
+        *live.pages(),
+        *models.PAGES,
+        *sources.PAGES,
+        *destination_editor.PAGES,
+        *destinations_page.PAGES,
         *sign_in.PAGES,
         *users_page.PAGES,
     )

@@ -3,8 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
-from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.responses import Response, StreamingResponse
@@ -12,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from tidegate.contacts import directory
 from tidegate.errors import TidegateError
 from tidegate.lifecycle import listing, notes, roster, timeline
+from tidegate.web.cells import cell
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.wording import contact_page, mrr
 from tidegate.workflows.contacts import contacts
@@ -126,17 +126,9 @@ def _lines(visit: Visit, wanted: roster.Wanted, sort: str) -> Iterator[str]:
     with visit.hub.engine.connect() as db:
         for row in roster.every(db, wanted, sort=sort):
             said = row | {"mrr": mrr(row["mrr"])}
-            writer.writerow([_cell(said[name]) for name in EXPORTED])
+            writer.writerow([cell(said[name]) for name in EXPORTED])
             if held.tell() > 1 << 16:
                 yield held.getvalue()
                 held.seek(0)
                 held.truncate()
     yield held.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    """Lists in one cell; a text that a spreadsheet would take for a formula is marked as text."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    said = "; ".join(map(str, cast("list[Any]", value))) if isinstance(value, list) else value
-    return f"'{said}" if isinstance(said, str) and said[:1] in {"=", "+", "-", "@", "\t", "\r"} else said
