@@ -17,6 +17,8 @@ from tidegate.web import (
     connect_page,
     connections_page,
     contacts_page,
+    destination_editor,
+    destinations_page,
     export_page,
     import_page,
     inbox_page,
@@ -25,6 +27,7 @@ from tidegate.web import (
     oauth_page,
     overview_page,
     revenue_page,
+    selling_page,
     sign_in,
     sql_page,
     status_page,
@@ -32,6 +35,7 @@ from tidegate.web import (
 )
 from tidegate.web.access import Guard
 from tidegate.web.assets import Assets
+from tidegate.web.outbound import live, models, plans, runs, sources, syncs, wizard
 from tidegate.web.pages import Page, Site, Visit, route
 from tidegate.web.status_page import StatusReading
 from tidegate.web.templating import environment
@@ -58,6 +62,16 @@ def every_page(hub: Hub) -> tuple[Page, ...]:
         *sql_page.PAGES,
         *export_page.PAGES,
         *oauth_page.PAGES,
+        *selling_page.PAGES,
+        *wizard.PAGES,
+        *plans.PAGES,
+        *syncs.PAGES,
+        *runs.PAGES,
+        *live.pages(),
+        *models.PAGES,
+        *sources.PAGES,
+        *destination_editor.PAGES,
+        *destinations_page.PAGES,
         *sign_in.PAGES,
         *users_page.PAGES,
     )

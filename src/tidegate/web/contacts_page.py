@@ -1,8 +1,7 @@
 """The pages of contacts: a table of all, narrowed down and exported, and everything of one, with why."""
 
 from collections.abc import Iterator
-from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.responses import Response, StreamingResponse

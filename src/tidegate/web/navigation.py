@@ -27,8 +27,11 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     ("Catalog", ()),
     ("Revenue", (Entry("/revenue", "MRR", "revenue"),)),
     ("Lifecycle", (Entry("/stages", "Stages"), Entry("/alerts", "Alerts"))),
-    ("Outbound", ()),
-    ("Destinations", ()),
+    ("Outbound", (Entry("/syncs", "Syncs"), Entry("/models", "Models"), Entry("/sources", "Sources"))),
+    (
+        "Destinations",
+        (Entry("/destinations", "Destinations"), Entry("/suppressed-properties", "Suppressed properties")),
+    ),
     (
         "Mirror",
         (

@@ -1,5 +1,6 @@
 """Renders the page's templates."""
 
+import json
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -44,6 +45,13 @@ def environment(assets: Assets) -> Environment:
         "money": said,
         "percent": wording.percent,
         "contact_page": wording.contact_page,
+        "sync_page": wording.sync_page,
+        "run_page": wording.run_page,
+        "destination_page": wording.destination_page,
+        "sent": wording.sent,
+        "value": wording.value,
+        "document": document,
+        "when": when,
         "happened": happened.told,
         "why": words.in_words,
         "code": code,
@@ -65,6 +73,19 @@ def environment(assets: Assets) -> Environment:
 def code(text: str) -> Markup:
     """Text with what stands in backquotes as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def document(said: Any) -> str:
+    """A document as indented JSON."""
+    return json.dumps(said, indent=2, ensure_ascii=False, default=str)
+
+
+def when(at: datetime | None) -> Markup:
+    """A time as an element of the page, UTC, to the second; a dash for none."""
+    if at is None:
+        return Markup("–")
+    said = at.isoformat()
+    return Markup('<time datetime="{}">{}</time>').format(said, wording.utc(said).removesuffix(" UTC"))
 
 
 def total(resources: list[dict[str, Any]], column: str) -> int:

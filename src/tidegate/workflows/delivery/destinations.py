@@ -66,6 +66,15 @@ def livemode_of(db: Connection, key: str, mode: str | None) -> bool | None:
     return modes.pop()
 
 
+def kept_secrets(destination: Stored, spec: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The secret options of a destination, for who changes the others: with their values, and, of those, the ones that
+    come from variables, as they are written in its `spec`.
+    """
+    names = [name for name in sorted(type(destination.options).secret) if name in spec]
+    values = {name: getattr(destination.options, name) for name in names}
+    return values, {name: spec[name] for name in names if spec[name] != HIDDEN}
+
+
 def made_secret() -> str:
     """A new secret to sign webhooks with."""
     return PREFIX + base64.b64encode(randomness.token_bytes(32)).decode()
