@@ -1,7 +1,8 @@
 """The pages of contacts: a table of all, narrowed down and exported, and everything of one, with why."""
 
 from collections.abc import Iterator
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from starlette.responses import Response, StreamingResponse

@@ -9,7 +9,7 @@ from tidegate.delivery import queue
 from tidegate.errors import DeliveryUnknown, DestinationUnknown, TidegateError
 from tidegate.web.pages import Page, Visit
 from tidegate.web.wording import destination_page
-from tidegate.workflows.delivery import destinations
+from tidegate.workflows.delivery import destinations, destinations_past, destinations_tried
 from tidegate.workflows.doorbell import Doorbell
 from tidegate.workflows.lifecycle.lifecycle import now
 
@@ -36,8 +36,8 @@ def test(visit: Visit) -> Response:
     try:
         with visit.hub.engine.connect() as db:
             destination = visit.hub.destination(db, key)
-            message = destinations.sample(db, destination)
-        found = destinations.test(destination, message)
+            message = destinations_tried.sample(db, destination)
+        found = destinations_tried.test(destination, message)
     except DestinationUnknown:
         raise
     except TidegateError as error:
@@ -50,7 +50,7 @@ def preview(visit: Visit) -> Response:
     """What would be sent next, exactly; nothing is sent."""
     try:
         with visit.hub.engine.connect() as db:
-            messages = destinations.preview(db, visit.hub.destination(db, _key(visit)))
+            messages = destinations_tried.preview(db, visit.hub.destination(db, _key(visit)))
     except DestinationUnknown:
         raise
     except TidegateError as error:
@@ -98,7 +98,7 @@ def backfill(visit: Visit) -> Response:
     send = visit.form.get("do") == "send"
     with visit.hub.engine.begin() as db:
         destination = visit.hub.destination(db, _key(visit))
-        found = destinations.backfill(db, destination, since, visit.actor, only_preview=not send)
+        found = destinations_past.backfill(db, destination, since, visit.actor, only_preview=not send)
         if send:
             _ring(visit, db)
     if send:

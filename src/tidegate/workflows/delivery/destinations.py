@@ -12,7 +12,7 @@ from tidegate.connections import accounts, sealing
 from tidegate.delivery import queue, stored
 from tidegate.delivery.destinations import KINDS
 from tidegate.delivery.signing import PREFIX
-from tidegate.delivery.stored import properties_of
+from tidegate.delivery.stored import HIDDEN, Stored, properties_of
 from tidegate.errors import DeliveryUnknown, DestinationInvalid
 from tidegate.lifecycle import routes
 from tidegate.secrets import Vault
