@@ -23,9 +23,11 @@ def visited(hub: Hub) -> Generator[Client]:
         yield client
 
 
-def sign_in(hub: Hub, client: Client) -> None:
-    """Signs the client in with a token that may work, by a header: it would keep a secure cookie back over HTTP."""
+def sign_in(hub: Hub, client: Client, scope: str = "operate") -> None:
+    """Signs the client in with a token that may do what the scope is for, by a header: it would keep a secure cookie back
+    over HTTP.
+    """
     with hub.engine.begin() as db:
-        _, token = tokens.create(db, "desk", ["operate"])
+        _, token = tokens.create(db, "desk", [scope])
     answer = client.post("/login", data={"token": token})
     client.headers["Cookie"] = answer.headers["set-cookie"].partition(";")[0]

@@ -161,6 +161,29 @@ def queue(connection: ConnectionName = None, as_json: AsJson = False) -> None:
     )
 
 
+@app.command()
+def ignore(
+    price: Annotated[str, typer.Argument(metavar="PRICE", help="Stripe's price_….")],
+    undo: Annotated[bool, typer.Option("--undo", help="Let it wait for a mapping again.")] = False,
+    connection: ConnectionName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a price mean nothing: it gives nobody anything, and waits for no mapping any more."""
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+    from tidegate.cli.who import person
+    from tidegate.workflows import previewing
+    from tidegate.workflows.catalog import catalog_changes
+
+    with opened(may_migrate=True) as hub:
+        change = catalog_changes.ignore_price(hub.account(connection).name, price, person(), heed=undo)
+        done = previewing.settle(hub.engine, change).result
+    if as_json:
+        show.document(done)
+    else:
+        show.line(f"{price} {'is ignored' if done['ignored'] else 'waits for a mapping, where it is subscribed to'}.")
+
+
 def source_of(given: str) -> dict[str, str]:
     """A price or a product, told by its id. Ids of old products and plans have no prefix: `product:ID`, `price:ID`."""
     kind, _, rest = given.partition(":")

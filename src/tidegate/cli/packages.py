@@ -84,6 +84,9 @@ def publish(
             "then is all of it. Without any, the draft that waits.",
         ),
     ] = None,
+    move: Annotated[
+        bool, typer.Option("--move", help="Subscribers get it at once, after a preview of who gains and loses what.")
+    ] = False,
     preview: Previewed = False,
     yes: Yes = False,
     token: Token = None,
@@ -95,7 +98,7 @@ def publish(
     from tidegate.workflows.catalog import catalog_changes
 
     given = given_features(feature) if feature else None
-    change = catalog_changes.publish_package(package, person(), features=given)
+    change = catalog_changes.publish_package(package, person(), features=given, move=move)
     _finish(change, preview, yes, token, as_json, listed, _published)
 
 

@@ -12,7 +12,17 @@ from starlette.routing import Route
 
 from tidegate.errors import TidegateError, outcome
 from tidegate.store.outage import Outage
-from tidegate.web import contacts_page, lifecycle_page, revenue_page, sign_in, status_page, users_page
+from tidegate.web import (
+    contacts_page,
+    features_page,
+    lifecycle_page,
+    mappings_page,
+    packages_page,
+    revenue_page,
+    sign_in,
+    status_page,
+    users_page,
+)
 from tidegate.web.access import Guard
 from tidegate.web.assets import Assets
 from tidegate.web.pages import Page, Site, Visit, route
@@ -27,6 +37,9 @@ def every_page(hub: Hub) -> tuple[Page, ...]:
     return (
         *status_page.pages(hub),
         *contacts_page.PAGES,
+        *packages_page.PAGES,
+        *features_page.PAGES,
+        *mappings_page.PAGES,
         *lifecycle_page.PAGES,
         *revenue_page.PAGES,
         *sign_in.PAGES,

@@ -1,7 +1,7 @@
 """Renders the page's templates."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tidegate import __version__
-from tidegate.entitlements import words
+from tidegate.catalog import words as catalog_words
+from tidegate.catalog.names import called
+from tidegate.contacts import words as contact_words
+from tidegate.entitlements import paths, words
 from tidegate.lifecycle import happened
 from tidegate.money import said
 from tidegate.web import wording
@@ -45,6 +48,18 @@ def environment(assets: Assets) -> Environment:
         "contact_page": wording.contact_page,
         "happened": happened.told,
         "why": words.in_words,
+        "gift": words.gift,
+        "step": paths.step_in_words,
+        "evidence": contact_words.evidence_in_words,
+        "tried": contact_words.tried,
+        "worth": contact_words.worth,
+        "standing": catalog_words.standing,
+        "terms": catalog_words.terms,
+        "meaning": catalog_words.meaning,
+        "list_value": catalog_words.list_value,
+        "called": price_called,
+        "package_page": wording.package_page,
+        "in_stripe": wording.in_stripe,
         "code": code,
         "total": total,
         "dot": dot,
@@ -56,6 +71,11 @@ def environment(assets: Assets) -> Environment:
     values: dict[str, Any] = {"asset": assets.url, "version": __version__}
     made.globals.update(values)
     return made
+
+
+def price_called(row: Mapping[str, Any]) -> str:
+    """What a row's price is called."""
+    return called(row["product_name"], row["nickname"], row["interval"], row["interval_count"])
 
 
 def code(text: str) -> Markup:

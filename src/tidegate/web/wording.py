@@ -106,6 +106,16 @@ def contact_page(ref: str, what: str = "contacts") -> str:
     return f"/{what}/{quote(ref, safe=':@')}"
 
 
+def package_page(key: str) -> str:
+    """Where the page of a package is."""
+    return f"/packages/{quote(key, safe='')}"
+
+
+def in_stripe(id_: str, what: str, *, livemode: bool) -> str:
+    """Where an object is in Stripe's dashboard. `what`: customers, subscriptions, invoices, payments."""
+    return f"https://dashboard.stripe.com/{'' if livemode else 'test/'}{what}/{quote(id_, safe='')}"
+
+
 def utc(text: str) -> str:
     """An ISO 8601 time as `2026-11-21 03:00:08 UTC`."""
     return f"{moment(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
