@@ -1,80 +1,30 @@
-"""The pages of the catalog: packages, features and mappings looked at and changed, each change shown before it is done."""
+"""The pages of the catalog: packages, features and mappings looked at, and changed after a preview."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography.fernet import Fernet
-from httpx import Client, Response
+from httpx import Client
 from sqlalchemy import text
-from tests.support.builders import customer, item, price, subscription
+from tests.support.builders import customer, item, subscription
+from tests.support.pages import ADA, BOB, bob_buys, done, hidden, opened_shop, refused, site_of
 from tests.support.shop import Shop, opened
-from tests.support.visiting import sign_in, visited
 
 from tidegate.catalog import packages
-from tidegate.settings import Settings
-from tidegate.wiring import Hub
-
-ADA = "ada@example.com"
-BOB = "bob@example.com"
 
 
 @pytest.fixture
 def shop(fresh_database_url: str) -> Iterator[Shop]:
     with opened(fresh_database_url) as shop:
-        shop.settings(create_missing=True)
-        shop.has({"id": "prod_1", "object": "product", "created": 10, "name": "Pro <plan>", "active": True})
-        shop.catalog()
-        shop.has(price(), customer(), subscription())
-        shop.refresh()
+        opened_shop(shop)
         yield shop
 
 
 @pytest.fixture
 def client(shop: Shop, fresh_database_url: str, tmp_path: Path) -> Iterator[Client]:
-    config = Settings(home=tmp_path, database_url=fresh_database_url, secret_key=Fernet.generate_key().decode())  # pyright: ignore[reportArgumentType]
-    hub = Hub(config, shop.engine)
-    with visited(hub) as client:
-        sign_in(hub, client, "admin")
+    with site_of(shop, fresh_database_url, tmp_path) as client:
         yield client
-    hub.close()
-
-
-def unmapped(shop: Shop) -> None:
-    """Bob subscribes to a price that nothing maps."""
-    shop.has(
-        {"id": "prod_9", "object": "product", "created": 10, "name": "Scale", "active": True},
-        price("price_9", unit_amount=9_900, product="prod_9"),
-        customer("cus_2", email=BOB),
-        subscription(
-            "sub_2",
-            [item("si_2", "sub_2", price=price("price_9", unit_amount=9_900, product="prod_9"))],
-            customer="cus_2",
-        ),
-    )
-    shop.refresh()
-
-
-def hidden(page: str) -> dict[str, str]:
-    """What the form of a preview sends."""
-    return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page))
-
-
-def done(client: Client, path: str, **sent: str) -> tuple[str, Response]:
-    """The preview of what a form asks for, and the answer to its button."""
-    shown = client.post(path, data=sent)
-    assert shown.status_code == 200, shown.text
-    assert "nothing is done yet" in shown.text
-    answer = client.post(path, data=hidden(shown.text))
-    assert answer.status_code == 303, answer.text
-    return shown.text, answer
-
-
-def refused(answer: Response, field: str, said: str = "") -> None:
-    assert answer.status_code == 422
-    assert f'id="{field}-wrong"' in answer.text, "said beside the field"
-    assert said in answer.text
 
 
 def test_empty_pages_say_what_to_do(client: Client, shop: Shop) -> None:
@@ -117,7 +67,7 @@ def test_who_stays_on_a_version_can_be_moved(client: Client, shop: Shop) -> None
 def test_a_stale_preview_is_shown_anew(client: Client, shop: Shop) -> None:
     sent = {"limit:calls": "5", "holders": "move"}
     shown = client.post("/packages/pro/publish", data=sent)
-    unmapped(shop)
+    bob_buys(shop)
     shop.has(
         customer("cus_3", email="eve@example.com"), subscription("sub_3", [item("si_3", "sub_3")], customer="cus_3")
     )
@@ -173,7 +123,7 @@ def test_features_are_made_changed_and_removed(client: Client, shop: Shop) -> No
 
 
 def test_what_waits_is_mapped_and_granted(client: Client, shop: Shop) -> None:
-    unmapped(shop)
+    bob_buys(shop)
     page = client.get("/mappings").text
     for said in ("1 price waits", "Scale", "99.00 USD a month", "price_9"):
         assert said in page
@@ -196,6 +146,7 @@ def test_a_mapping_is_removed_for_those_who_come_later_or_for_all(client: Client
     number = shop.scalar("select id from tidegate.mappings where price = 'price_1'")
     shown, _ = done(client, f"/mappings/{number}/remove")
     assert "1 price of subscriptions keeps" in shown
+    assert "take it from whoever has it" in shown
     assert shop.answer(ADA, "sso")["granted"]
     assert "What holders keep" in client.get("/mappings").text
     shown, _ = done(client, "/mappings/release", price="price_1")
@@ -205,7 +156,7 @@ def test_a_mapping_is_removed_for_those_who_come_later_or_for_all(client: Client
 
 
 def test_a_price_is_ignored_and_heeded(client: Client, shop: Shop) -> None:
-    unmapped(shop)
+    bob_buys(shop)
     assert "is mapped" in client.post("/mappings/ignore", data={"price": "price_1"}).text
     done(client, "/mappings/ignore", price="price_9")
     page = client.get("/mappings").text
@@ -218,8 +169,9 @@ def test_a_price_is_ignored_and_heeded(client: Client, shop: Shop) -> None:
 
 
 def test_suggestions_are_accepted_with_a_preview(client: Client, shop: Shop) -> None:
-    unmapped(shop)
-    assert "scale" in client.get("/mappings").text, "the queue says what is suggested"
+    bob_buys(shop)
+    assert "suggested=yes" in client.get("/mappings").text, "what is suggested comes after"
+    assert "<strong>scale</strong>" in client.get("/mappings?suggested=yes").text
     page = client.get("/mappings/suggestions").text
     [name] = re.findall(r'name="pick:([^"]+)"', page)
     assert "Pick at least one" in client.post("/mappings/suggestions").text
@@ -251,7 +203,7 @@ def test_what_the_file_manages_is_read_only(client: Client, shop: Shop) -> None:
 
 
 def test_who_may_not_change_the_catalog_sees_no_buttons(client: Client, shop: Shop) -> None:
-    unmapped(shop)
+    bob_buys(shop)
     del client.headers["Cookie"]
     for path in ("/packages", "/packages/pro", "/features", "/features/sso", "/mappings", "/mappings/suggestions"):
         page = client.get(path).text

@@ -24,8 +24,8 @@ def visited(hub: Hub) -> Generator[Client]:
 
 
 def sign_in(hub: Hub, client: Client, scope: str = "operate") -> None:
-    """Signs the client in with a token that may do what the scope is for, by a header: it would keep a secure cookie back
-    over HTTP.
+    """Signs the client in with a token that may do what the scope is for, by a header: it would keep a secure cookie
+    back over HTTP.
     """
     with hub.engine.begin() as db:
         _, token = tokens.create(db, "desk", [scope])

@@ -108,6 +108,12 @@ def touched(db: Connection, connection: str, price: str | None, product: str | N
     return list(db.scalars(_TOUCHED, values))
 
 
+def any_waits(db: Connection, connection: str) -> bool:
+    """Whether anything stood in the queue when a refresh looked last: quick, where the queue itself takes its time."""
+    known = text("select exists (select from tidegate.unmapped_prices where connection = :connection)")
+    return bool(db.scalar(known, {"connection": connection}))
+
+
 def queue(db: Connection, connection: str) -> list[dict[str, Any]]:
     """Prices of live subscriptions that nothing maps: `subscriptions`, `customers` waiting, and their list value.
 

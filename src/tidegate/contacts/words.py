@@ -29,3 +29,15 @@ def worth(values: list[dict[str, Any]]) -> str:
         each = f"a {one['interval']}" if count == 1 else f"every {count} {one['interval']}s"
         told.append(f"{shown(one['amount'], one['currency'])} {each if one['interval'] else 'once'}")
     return ", ".join(told)
+
+
+def merge_in_words(result: dict[str, Any], *, done: bool) -> list[str]:
+    """What a merge moves, or moved, in sentences."""
+    moved = ", ".join(f"{number:,} {what}" for what, number in result["moved"].items() if number)
+    will = "Moved" if done else "It moves"
+    lines = [f"{will} from {result['other']} to {result['kept']}: {moved or 'nothing'}."]
+    for name, said in result["differences"].items():
+        lines.append(f"{name}: {said['kept']!r} stays, {said['given_up']!r} is given up.")
+    if result["matched"]:
+        lines.append(f"Linked by it: {', '.join(result['matched'])}.")
+    return lines

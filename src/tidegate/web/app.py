@@ -13,12 +13,19 @@ from starlette.routing import Route
 from tidegate.errors import TidegateError, outcome
 from tidegate.store.outage import Outage
 from tidegate.web import (
+    contact_changes,
+    contact_merging,
+    contact_notes,
+    contact_overrides,
+    contact_page,
     contacts_page,
     features_page,
     lifecycle_page,
     mappings_page,
     packages_page,
     revenue_page,
+    reviews_page,
+    search_page,
     sign_in,
     status_page,
     users_page,
@@ -37,6 +44,13 @@ def every_page(hub: Hub) -> tuple[Page, ...]:
     return (
         *status_page.pages(hub),
         *contacts_page.PAGES,
+        *reviews_page.PAGES,
+        *contact_changes.PAGES,
+        *contact_merging.PAGES,
+        *contact_overrides.PAGES,
+        *contact_notes.PAGES,
+        *contact_page.PAGES,
+        *search_page.PAGES,
         *packages_page.PAGES,
         *features_page.PAGES,
         *mappings_page.PAGES,

@@ -16,8 +16,13 @@ def asked_for(visit: Visit) -> str | None:
 
 
 def livemode(visit: Visit) -> bool:
-    """Whether contacts of live data are meant. Raises ConnectionAmbiguous where there are both and none is named."""
-    return visit.hub.livemode(asked_for(visit))
+    """Whether contacts of live data are meant: of the connection that is named, else of live data where there is any.
+    Raises ConnectionUnknown, ConnectionMissing.
+    """
+    named = asked_for(visit)
+    if named is None and any(one.livemode for one in visit.hub.accounts()):
+        return True
+    return visit.hub.livemode(named)
 
 
 def account(visit: Visit) -> Account:

@@ -16,7 +16,7 @@ from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.previews import Asked, previewed
 from tidegate.workflows.catalog import catalog_changes, catalog_suggest
 
-NOTHING: dict[str, Any] = {"waiting": [], "mappings": [], "kept": [], "ignored": []}
+NOTHING: dict[str, Any] = {"suggested": True, "waiting": [], "mappings": [], "kept": [], "ignored": []}
 PER_QUANTITY = {"": None, "yes": True, "no": False}
 
 
@@ -56,7 +56,12 @@ def remove(visit: Visit) -> Response:
             row = mappings.one(db, number)
             keep = visit.form.get("holders") != "change"
             change = catalog_changes.remove_mapping(db, number, visit.actor, keep_holders=keep)
-        asked = Asked(f"Remove {mappings.shown(row)}", "Remove it", _back(row["connection"]), _put, grave=True)
+        title, back = f"Remove {mappings.shown(row)}", _back(row["connection"])
+        if keep:
+            other = ("Instead: take it from whoever has it, too", {"holders": "change"})
+        else:
+            title, other = f"{title}, for everybody", ("Instead: whoever has it keeps it", {"holders": "keep"})
+        asked = Asked(title, "Remove it", back, _put, grave=True, other=other)
         return previewed(visit, change, asked)
     except ManagedByFile as error:
         return _listed(visit, 422, refused=str(error))
@@ -153,28 +158,39 @@ def _wanted(visit: Visit, connection: str) -> Wanted | None:
 
 def _listed(visit: Visit, status: int = 200, refused: str = "") -> Response:
     choice = offered(visit)
+    search = visit.request.query_params.get("search", "")
     if not choice["connection"]:
-        return visit.render("mappings.html", status, **choice, refused=refused, **NOTHING)
+        return visit.render("mappings.html", status, **choice, refused=refused, search=search, **NOTHING)
     with visit.hub.engine.connect() as db:
         name = choice["connection"]
-        waiting = mappings.queue(db, name)
+        waiting = mappings.queue(db, name) if mappings.any_waits(db, name) else []
         facts = {
-            "mappings": mappings.every(db, name),
+            "mappings": [row for row in mappings.every(db, name) if _matches(row, search)],
             "kept": kept.every(db, name),
             "ignored": ignoring.every(db, name),
         }
-        proposed = catalog_suggest.found(db, name)[0] if waiting else []
+        suggested = "suggested" in visit.request.query_params
+        proposed = catalog_suggest.found(db, name)[0] if waiting and suggested else []
     by_source = {row.get("price") or row.get("product"): one for one in proposed for row in one.mappings}
     for row in waiting:
         row["proposed"] = by_source.get(row["price"]) or by_source.get(row["product"])
-    return visit.render("mappings.html", status, refused=refused, waiting=waiting, **facts, **choice)
+    return visit.render(
+        "mappings.html", status, refused=refused, waiting=waiting, suggested=suggested, search=search, **facts, **choice
+    )
+
+
+def _matches(row: dict[str, Any], search: str) -> bool:
+    """Whether a mapping is of, or leads to, something with this in its id or name."""
+    texts = (row[name] or "" for name in ("price", "product", "product_name", "nickname", "package", "feature"))
+    return not search or any(search.casefold() in text.casefold() for text in texts)
 
 
 def _form(visit: Visit, typed: Texts, wrong: Texts | None = None) -> Response:
     chosen: Account = account(visit)
     price, product = typed["price"], typed["product"]
     with visit.hub.engine.connect() as db:
-        waiting = next((row for row in mappings.queue(db, chosen.name) if row["price"] == price), None)
+        waits = mappings.queue(db, chosen.name) if price and mappings.any_waits(db, chosen.name) else []
+        waiting = next((row for row in waits if row["price"] == price), None)
         facts: dict[str, Any] = {
             "packages": packages.every(db),
             "features": features.every(db),

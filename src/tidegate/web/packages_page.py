@@ -144,7 +144,9 @@ def _shown(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Respo
     draft = next((row["features"] for row in found["versions"] if row["published_at"] is None), None)
     published = [row for row in found["versions"] if row["published_at"] is not None]
     given: dict[str, Any] = draft if draft is not None else published[-1]["features"] if published else {}
-    typed = Texts(visit.form) if visit.form else terms_form.typed(every, given)
+    typed = Texts(visit.form) if "holders" in visit.form else terms_form.typed(every, given)
+    typed |= {name: visit.form[name] for name in ("name", "kind") if name in visit.form}
+    shown = [row["key"] for row in every if any(typed[f"{field}:{row['key']}"] for field in ("give", "limit", "value"))]
     newest = published[-1]["version"] if published else 0
     facts: dict[str, Any] = {
         "package": found,
@@ -152,7 +154,8 @@ def _shown(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Respo
         "newest": newest,
         "behind": sum(row["contacts"] for row in published if row["version"] != newest),
         "features": every,
-        "typed": typed,
+        "typed": Texts(typed),
+        "given": shown,
         "wrong": wrong or Texts(),
         "resets": RESETS,
         "kinds": KINDS,

@@ -19,7 +19,8 @@ NAMED = 50
 class Asked:
     """How a preview is told: `title` says what is to be done, `act` stands on its button, `back` is where one comes
     from, and where one goes when it is done. `told` says in sentences what its result means; `then`: where one goes
-    instead, by the result. `grave`: it takes something from somebody, or cannot be undone.
+    instead, by the result. `grave`: it takes something from somebody, or cannot be undone. `other`: what may be asked
+    for instead, as it is called, and the fields that ask for it.
     """
 
     title: str
@@ -28,6 +29,7 @@ class Asked:
     told: Callable[[Any], Sequence[str]] = lambda _result: ()
     then: Callable[[Any], str] | None = None
     grave: bool = False
+    other: tuple[str, dict[str, str]] | None = None
 
 
 def previewed(visit: Visit, change: Change, asked: Asked) -> Response:

@@ -43,6 +43,7 @@ def environment(assets: Assets) -> Environment:
         "utc": wording.utc,
         "day": wording.day,
         "mrr": wording.mrr,
+        "number": wording.number,
         "money": said,
         "percent": wording.percent,
         "contact_page": wording.contact_page,
@@ -61,6 +62,7 @@ def environment(assets: Assets) -> Environment:
         "package_page": wording.package_page,
         "in_stripe": wording.in_stripe,
         "code": code,
+        "combined": combined,
         "total": total,
         "dot": dot,
         "state_colour": state_colour,
@@ -81,6 +83,11 @@ def price_called(row: Mapping[str, Any]) -> str:
 def code(text: str) -> Markup:
     """Text with what stands in backquotes as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def combined(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
+    """Fields of both; what both have is the other's."""
+    return {**one, **other}
 
 
 def total(resources: list[dict[str, Any]], column: str) -> int:

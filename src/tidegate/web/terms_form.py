@@ -1,11 +1,11 @@
 """What a form says of features: how much of each is given, typed by somebody who does not know JSON (pure)."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tidegate.catalog.terms import read_terms
 from tidegate.errors import TermsInvalid
+from tidegate.web import typed_values
 from tidegate.web.pages import Texts
 
 
@@ -19,8 +19,7 @@ def typed(features: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> Te
         fields[f"give:{key}"] = "yes"
         fields[f"limit:{key}"] = "unlimited" if said.get("unlimited") else str(said.get("limit", ""))
         fields[f"reset:{key}"] = said.get("reset") or ""
-        value = said.get("value", "")
-        fields[f"value:{key}"] = value if isinstance(value, str) else json.dumps(value)
+        fields[f"value:{key}"] = typed_values.shown(said.get("value"))
     return fields
 
 
@@ -49,13 +48,8 @@ def checked(key: str, type_: Any, limit: str, value: str, reset: str) -> Any:
 
 
 def config(value: str) -> Any:
-    """The value that was typed: JSON where it is any, else the text as it stands."""
-    if not value:
-        return None
-    try:
-        return {"value": json.loads(value)}
-    except ValueError:
-        return {"value": value}
+    """The value that was typed."""
+    return {"value": typed_values.read(value)} if value else None
 
 
 def metered(limit: str, reset: str) -> Any:
