@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 from httpx import Client
@@ -122,13 +123,15 @@ def test_everything_of_a_contact(hub: Hub, people: People, client: Client) -> No
 
 
 def test_the_parts_of_a_health_add_up_to_it(hub: Hub, people: People, client: Client) -> None:
-    key = people.add("acme", status="active", mrr_total=2_000)
+    since = {"past_due_since": people.now - timedelta(days=3), "customer_since": people.now - timedelta(days=100)}
+    key = people.add("acme", status="past_due", mrr_total=2_000, **since)
     people.pass_()
     with hub.engine.connect() as db:
         kept = listing.health(db, key)
         parts = health.explained(db, rulebook.components(db), people.now, key)
     assert kept is not None
-    assert round(sum(one["part"] for one in parts if one["part"] is not None), 1) == kept["health"]
+    whole = sum(one["part"] for one in parts if one["part"] is not None)
+    assert float(whole) == pytest.approx(float(kept["health"]), abs=0.05)
     assert {one["key"]: round(one["score"]) for one in parts if one["score"] is not None} == kept["parts"]
     page = client.get("/contacts/account:acme").text
     assert "The parts add up to the health" in page

@@ -163,7 +163,8 @@ def publish_package(
         version = packages.publish(db, key, by_file=by_file)
         journal.note(db, by, "package.published", key, version=version)
         moved = _migrated(db, key, version, by, None) if move else 0
-        return {"package": key, "version": version, "changed": True, "moved": moved, **_on_older(db, key, version)}
+        stay = {"stay": 0, "stay_with_nothing": 0} if move else _on_older(db, key, version)
+        return {"package": key, "version": version, "changed": True, "moved": moved, **stay}
 
     def touched(db: Connection) -> Sequence[int]:
         return _everybody(db) if _is_default(db, key) else packages.holders(db, key) if move else ()
