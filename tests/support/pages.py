@@ -52,8 +52,8 @@ def site_of(shop: Shop, url: str, home: Path, scope: str = "admin") -> Generator
 
 
 def hidden(page: str) -> dict[str, str]:
-    """What the form of a preview sends."""
-    main = page.partition("<main")[2]
+    """What the first form of a page sends, which is a preview's own."""
+    main = page.partition("<main")[2].partition("</form>")[0]
     return {
         name: html.unescape(value)
         for name, value in re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', main)

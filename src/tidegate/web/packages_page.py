@@ -50,14 +50,14 @@ def publish(visit: Visit) -> Response:
         packages.one(db, key)
         given, wrong = terms_form.said(catalog_features.every(db), visit.form)
     if wrong:
-        return _shown(visit, 422, wrong)
+        return _shown(visit, 422, wrong, gives=True)
     move = visit.form.get("holders") == "move"
     change = catalog_changes.publish_package(key, visit.actor, features=given, move=move)
     asked = Asked(f"Another version of {key}", "Publish it", package_page(key), _published)
     try:
         return previewed(visit, change, asked)
     except REFUSED as error:
-        return _shown(visit, 422, Texts(features=str(error)))
+        return _shown(visit, 422, Texts(features=str(error)), gives=True)
 
 
 def migrate(visit: Visit) -> Response:
@@ -137,14 +137,15 @@ def _listed(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Resp
     return visit.render("packages.html", status, packages=found, kinds=KINDS, **said)
 
 
-def _shown(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Response:
+def _shown(visit: Visit, status: int = 200, wrong: Texts | None = None, *, gives: bool = False) -> Response:
+    """The page of a package. `gives`: what was typed is what its next version is to give."""
     key = _key(visit)
     with visit.hub.engine.connect() as db:
         found, every = packages.show(db, key), catalog_features.every(db)
     draft = next((row["features"] for row in found["versions"] if row["published_at"] is None), None)
     published = [row for row in found["versions"] if row["published_at"] is not None]
     given: dict[str, Any] = draft if draft is not None else published[-1]["features"] if published else {}
-    typed = Texts(visit.form) if "holders" in visit.form else terms_form.typed(every, given)
+    typed = Texts(visit.form) if gives else terms_form.typed(every, given)
     typed |= {name: visit.form[name] for name in ("name", "kind") if name in visit.form}
     shown = [row["key"] for row in every if any(typed[f"{field}:{row['key']}"] for field in ("give", "limit", "value"))]
     newest = published[-1]["version"] if published else 0
