@@ -60,13 +60,14 @@ def add_customer(db: Connection, ledger: Ledger, customer: str, sign: int) -> No
 
 
 def begin(work: "DuckDBPyConnection", ledger: Ledger) -> None:
-    """Makes DuckDB's table ledger_sums of a rebuild's tables ledger_spans (the excluded left out) and ledger_movements:
-    currency, day, price, product, kind, amount, movements (how many rows it sums).
+    """Makes DuckDB's table ledger_sums of a rebuild's tables ledger_spans (the excluded left out) and their movements:
+    currency, day, price, product, kind, amount, movements (how many rows it sums). Prices are numbers meanwhile.
     """
     days = days_of((quarter for (quarter,) in work.execute(_QUARTERS).fetchall()), ledger.zone)
     work.execute(_DAYS, [list(days), list(days.values())])
+    work.execute(_PRICES)
     work.execute(_SUMS)
-    work.execute("drop table ledger_days")
+    work.execute("drop table ledger_days; drop table ledger_prices")
 
 
 def drop_others(db: Connection, ledger: Ledger) -> None:
@@ -99,17 +100,24 @@ _DAYS = """
 create or replace temp table ledger_days as
 select unnest(cast($1 as bigint[])) as quarter, unnest(cast($2 as date[])) as day"""
 
+_PRICES = """
+create or replace temp table ledger_prices as
+select currency, price, product, cast(row_number() over () as integer) as code from ledger_spans group by all"""
+
 _SUMS = f"""
 create or replace temp table ledger_sums as
-with ends as (
-  select currency, price, product, starts_at as "at", mrr as amount from ledger_spans where mrr <> 0
+with coded as materialized (
+  select s.rowid as span, p.code, s.mrr, s.starts_at, s.ends_at
+  from ledger_spans s join ledger_prices p using (currency, price, product)),
+ends as (
+  select code, starts_at as "at", mrr as amount from coded where mrr <> 0
   union all
-  select currency, price, product, ends_at, -mrr from ledger_spans where mrr <> 0 and ends_at is not null)
-select currency, day, price, product, kind, cast(sum(amount) as bigint) as amount,
-  cast(sum(movements) as integer) as movements
-from (
-  select currency, day, price, product, kind, amount, 1 as movements from ledger_movements
+  select code, ends_at, -mrr from coded where mrr <> 0 and ends_at is not null),
+sums as (
+  select code, day, kind, cast(sum(amount) as bigint) as amount, cast(count(*) as integer) as movements
+  from ledger_movements_coded join coded using (span) group by all
   union all
-  select e.currency, d.day, e.price, e.product, '{WORTH}', e.amount, 0
-  from ends e join ledger_days d on d.quarter = e."at" // {QUARTER}) sums
-group by all"""
+  select code, day, '{WORTH}', cast(sum(amount) as bigint), 0
+  from ends e join ledger_days d on d.quarter = e."at" // {QUARTER} group by all)
+select p.currency, s.day, p.price, p.product, s.kind, s.amount, s.movements
+from sums s join ledger_prices p using (code)"""
