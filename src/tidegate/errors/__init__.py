@@ -83,6 +83,10 @@ TidegateError
 │   ├── UserUnknown
 │   ├── LastAdmin
 │   ├── LinkSpent
+│   ├── IdempotencyKeyInvalid
+│   ├── IdempotencyKeyReused
+│   ├── IdempotencyPending
+│   ├── PreconditionFailed
 │   └── TokenRefused
 │       └── ScopeMissing
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
@@ -239,8 +243,12 @@ from tidegate.errors.revenue import (
     SubscriptionInvalid,
 )
 from tidegate.errors.security import (
+    IdempotencyKeyInvalid,
+    IdempotencyKeyReused,
+    IdempotencyPending,
     LastAdmin,
     LinkSpent,
+    PreconditionFailed,
     ScopeMissing,
     ScopeUnknown,
     TokenRefused,
@@ -329,6 +337,9 @@ __all__ = [
     "ExportUnreadable",
     "FoundWrong",
     "HubBusy",
+    "IdempotencyKeyInvalid",
+    "IdempotencyKeyReused",
+    "IdempotencyPending",
     "ImportIncomplete",
     "ImportRunning",
     "ImportTakenOver",
@@ -354,6 +365,7 @@ __all__ = [
     "PlanStale",
     "PolicyInvalid",
     "PortTaken",
+    "PreconditionFailed",
     "PreviewNeeded",
     "PreviewStale",
     "QueryRefused",

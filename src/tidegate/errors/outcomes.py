@@ -20,8 +20,10 @@ from tidegate.errors.mirror import (
 from tidegate.errors.outbound import OutboundInUse, PlanStale, SyncUnknown
 from tidegate.errors.revenue import LedgerMissing
 from tidegate.errors.security import (
+    IdempotencyPending,
     LastAdmin,
     LinkSpent,
+    PreconditionFailed,
     ScopeMissing,
     TokenRefused,
     TokenUnknown,
@@ -80,6 +82,8 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     UserUnknown: (2, 404),
     LastAdmin: (2, 409),
     LinkSpent: (2, 410),
+    IdempotencyPending: (2, 409),
+    PreconditionFailed: (2, 412),
     FoundWrong: (1, 409),
     DatabaseBusy: (1, 503),
     Unreachable: (3, 503),

@@ -1,6 +1,19 @@
-"""Tables of security: users, their sessions and links, and API tokens."""
+"""Tables of security: users, their sessions and links, API tokens and the answers kept for them."""
 
-from sqlalchemy import ARRAY, BigInteger, Column, DateTime, ForeignKey, Identity, Index, LargeBinary, Table, Text, func
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from tidegate.store.metadata import metadata
@@ -74,3 +87,17 @@ audit_log = Table(
     comment="who changed who may do what",
 )
 Index("audit_log_at", audit_log.c.at)
+
+kept_answers = Table(
+    "kept_answers",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("token", BigInteger, ForeignKey("tidegate.tokens.id", ondelete="CASCADE"), nullable=False),
+    Column("key", Text, nullable=False, comment="the Idempotency-Key"),
+    Column("asked", LargeBinary, nullable=False, comment="SHA-256 of method, address and body"),
+    Column("begun_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("answer", LargeBinary, comment="encrypted with the token; null while it is being done"),
+    UniqueConstraint("token", "key"),
+    comment="answers to requests that have an Idempotency-Key, for a day",
+)
+Index("kept_answers_begun", kept_answers.c.begun_at)

@@ -12,7 +12,16 @@ from starlette.routing import Route
 
 from tidegate.errors import TidegateError, outcome
 from tidegate.store.outage import Outage
-from tidegate.web import contacts_page, lifecycle_page, revenue_page, sign_in, status_page, users_page
+from tidegate.web import (
+    audit_page,
+    contacts_page,
+    lifecycle_page,
+    revenue_page,
+    sign_in,
+    status_page,
+    tokens_page,
+    users_page,
+)
 from tidegate.web.access import Guard
 from tidegate.web.assets import Assets
 from tidegate.web.pages import Page, Site, Visit, route
@@ -31,6 +40,8 @@ def every_page(hub: Hub) -> tuple[Page, ...]:
         *revenue_page.PAGES,
         *sign_in.PAGES,
         *users_page.PAGES,
+        *tokens_page.PAGES,
+        *audit_page.PAGES,
     )
 
 

@@ -1,17 +1,14 @@
 """The pages of contacts: a table of all, narrowed down and exported, and everything of one, with why."""
 
-import csv
-import io
-from collections.abc import Iterator
-from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from tidegate.contacts import directory
 from tidegate.errors import TidegateError
 from tidegate.lifecycle import listing, notes, roster, timeline
+from tidegate.web import csv_answers
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.wording import contact_page, mrr
 from tidegate.workflows.contacts import contacts
@@ -54,8 +51,7 @@ def table(visit: Visit) -> Response:
 def exported(visit: Visit) -> Response:
     """The whole table, narrowed down as the page was, as CSV."""
     wanted, sort = _wanted(visit), roster.known(visit.request.query_params.get("sort", "") or "mrr")
-    headers = {"Content-Disposition": 'attachment; filename="contacts.csv"'}
-    return StreamingResponse(_lines(visit, wanted, sort), media_type="text/csv; charset=utf-8", headers=headers)
+    return csv_answers.answer("contacts", EXPORTED, _exported(visit, wanted, sort))
 
 
 def one(visit: Visit) -> Response:
@@ -118,25 +114,7 @@ def _shown(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Respo
     return visit.render("contact.html", status, wrong=wrong or Texts(), typed=Texts(visit.form), **facts)
 
 
-def _lines(visit: Visit, wanted: roster.Wanted, sort: str) -> Iterator[str]:
-    """CSV, a line at a time, while the database sends rows."""
-    held = io.StringIO()
-    writer = csv.writer(held)
-    writer.writerow(EXPORTED)
+def _exported(visit: Visit, wanted: roster.Wanted, sort: str) -> csv_answers.Rows:
     with visit.hub.engine.connect() as db:
         for row in roster.every(db, wanted, sort=sort):
-            said = row | {"mrr": mrr(row["mrr"])}
-            writer.writerow([_cell(said[name]) for name in EXPORTED])
-            if held.tell() > 1 << 16:
-                yield held.getvalue()
-                held.seek(0)
-                held.truncate()
-    yield held.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    """Lists in one cell; a text that a spreadsheet would take for a formula is marked as text."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    said = "; ".join(map(str, cast("list[Any]", value))) if isinstance(value, list) else value
-    return f"'{said}" if isinstance(said, str) and said[:1] in {"=", "+", "-", "@", "\t", "\r"} else said
+            yield row | {"mrr": mrr(row["mrr"])}

@@ -30,7 +30,14 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     ("Outbound", ()),
     ("Destinations", ()),
     ("Mirror", ()),
-    ("Settings", (Entry("/users", "Users", "admin"),)),
+    (
+        "Settings",
+        (
+            Entry("/users", "Users", "admin"),
+            Entry("/tokens", "Tokens", "admin"),
+            Entry("/audit-log", "Audit log", "admin"),
+        ),
+    ),
 )
 """Sections with their pages. A page that is not in it belongs to the one whose path it begins with."""
 

@@ -1,4 +1,4 @@
-"""Users of the page: their roles, sessions, and the links that set a password."""
+"""Users of the page: their roles, sessions, and the links that set a password; answers kept for API tokens."""
 
 from alembic import op
 
@@ -65,6 +65,22 @@ comment on table tidegate.audit_log is 'who changed who may do what';
 comment on column tidegate.audit_log.actor is 'user:EMAIL, token:NAME, cli:ACCOUNT';
 comment on column tidegate.audit_log.action is 'such as user.invited';
 comment on column tidegate.audit_log.subject is 'whom or what it was done to';
+
+create table tidegate.kept_answers (
+    id bigint generated always as identity,
+    token bigint not null references tidegate.tokens (id) on delete cascade,
+    key text not null,
+    asked bytea not null,
+    begun_at timestamptz default clock_timestamp() not null,
+    answer bytea,
+    primary key (id),
+    unique (token, key)
+);
+create index kept_answers_begun on tidegate.kept_answers (begun_at);
+comment on table tidegate.kept_answers is 'answers to requests that have an Idempotency-Key, for a day';
+comment on column tidegate.kept_answers.key is 'the Idempotency-Key';
+comment on column tidegate.kept_answers.asked is 'SHA-256 of method, address and body';
+comment on column tidegate.kept_answers.answer is 'encrypted with the token; null while it is being done';
 """
 
 

@@ -1,0 +1,109 @@
+"""The pages of settings: tokens, the audit log."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+
+import pytest
+from httpx import Client
+from sqlalchemy import text
+from tests.support.visiting import sign_in, visited
+
+from tidegate.catalog import journal
+from tidegate.security import audit_log, tokens
+from tidegate.wiring import Hub
+from tidegate.workflows.operation import audit_trail
+from tidegate.workflows.operation.audit_trail import Wanted
+
+
+@pytest.fixture
+def admin(hub: Hub) -> Iterator[Client]:
+    with hub.engine.begin() as db:
+        db.execute(
+            text("truncate tidegate.users, tidegate.tokens, tidegate.audit_log, tidegate.catalog_changes cascade")
+        )
+    with visited(hub) as client:
+        sign_in(hub, client, "admin")
+        yield client
+
+
+def test_a_token_is_made_shown_once_used_and_revoked(hub: Hub, admin: Client) -> None:
+    sent = {"name": "product", "scope-entitlements": "yes", "scope-revenue": "yes"}
+    page = admin.post("/tokens", data=sent).text
+    [token] = re.findall(r"tg_[\w-]{40,}", page)
+    assert token not in admin.get("/tokens").text
+    bearer = {"Authorization": f"Bearer {token}", "Cookie": ""}
+    assert admin.get("/api/revenue/mrr", headers=bearer).status_code != 401
+    [one] = [one for one in _tokens(hub) if one.name == "product"]
+    assert one.scopes == ("entitlements", "revenue")
+    assert admin.get("/tokens").text.count("never") == 0
+    assert admin.post("/tokens/revoke", data={"id": one.id}).status_code == 303
+    assert admin.get("/api/revenue/mrr", headers=bearer).status_code == 401
+    assert admin.post("/tokens/revoke", data={"id": one.id}).status_code == 422
+    with hub.engine.connect() as db:
+        told = [(row["action"], row["actor"]) for row in audit_log.newest(db, 2)]
+    assert told == [("token.revoked", "token:desk"), ("token.created", "token:desk")]
+
+
+@pytest.mark.parametrize(
+    ("sent", "beside"), [({"name": "", "scope-read": "yes"}, "name-wrong"), ({"name": "My <b>"}, "scopes-wrong")]
+)
+def test_what_is_wrong_with_a_token_is_said_beside_its_field(
+    hub: Hub, admin: Client, sent: dict[str, str], beside: str
+) -> None:
+    answer = admin.post("/tokens", data=sent)
+    assert answer.status_code == 422
+    assert f'id="{beside}"' in answer.text
+    assert "checked" in answer.text or "My &lt;b&gt;" in answer.text, "what was said stays"
+    assert len(_tokens(hub)) == 1
+
+
+def _tokens(hub: Hub) -> list[tokens.Token]:
+    with hub.engine.connect() as db:
+        return tokens.listing(db)
+
+
+def noted(hub: Hub, number: int) -> None:
+    for n in range(number):
+        with hub.engine.begin() as db:
+            audit_log.record(db, "user:ada@acme.example", "user.role", f"=u{n}@acme.example", before="viewer")
+            journal.note(db, "token:ci", "package.published", f"pro-{n}", version=n)
+
+
+def test_the_audit_log_is_of_all_logs_narrowed_down_and_paged(hub: Hub, admin: Client) -> None:
+    noted(hub, 60)
+    page = admin.get("/audit-log").text
+    assert page.count("<tr>") == 51
+    seen = re.findall(r"pro-\d+|u\d+@", page)
+    for _ in range(2):
+        [older] = re.findall(r'rel="next" href="([^"]+)"', page)
+        page = admin.get(older.replace("&amp;", "&")).text
+        seen += re.findall(r"pro-\d+|u\d+@", page)
+    assert 'rel="next"' not in page
+    assert len(set(seen)) == 120
+    assert "package.published" not in admin.get("/audit-log?action=ROLE").text
+    assert admin.get("/audit-log?log=catalog&subject=pro-59").text.count("<tr>") == 2
+    assert "Nothing of that kind" in admin.get("/audit-log?actor=nobody").text
+    assert admin.get("/audit-log?after=x").status_code == 422
+
+
+def test_the_audit_log_as_csv(hub: Hub, admin: Client) -> None:
+    noted(hub, 2)
+    answer = admin.get("/audit-log.csv?actor=ada")
+    assert answer.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["subject"] for row in rows] == ["'=u1@acme.example", "'=u0@acme.example"], "no formula"
+    assert rows[0]["detail"] == '{"before": "viewer"}'
+
+
+def test_changes_are_read_by_pages_and_each_once(hub: Hub, admin: Client) -> None:
+    noted(hub, 7)
+    with hub.engine.connect() as db:
+        every = [(row["log"], row["id"]) for row in audit_trail.every(db, Wanted())]
+        rows, after = audit_trail.page(db, Wanted(), limit=3)
+        while after:
+            more, after = audit_trail.page(db, Wanted(), after=after, limit=3)
+            rows += more
+    assert [(row["log"], row["id"]) for row in rows] == every
+    assert len(set(every)) == 14
