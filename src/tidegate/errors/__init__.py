@@ -81,6 +81,8 @@ TidegateError
 │   ├── UserInvalid
 │   ├── UserExists
 │   ├── UserUnknown
+│   ├── SignInFailed
+│   ├── NotInvited
 │   ├── LastAdmin
 │   ├── LinkSpent
 │   ├── IdempotencyKeyInvalid
@@ -248,9 +250,11 @@ from tidegate.errors.security import (
     IdempotencyPending,
     LastAdmin,
     LinkSpent,
+    NotInvited,
     PreconditionFailed,
     ScopeMissing,
     ScopeUnknown,
+    SignInFailed,
     TokenRefused,
     TokenUnknown,
     UserExists,
@@ -354,6 +358,7 @@ __all__ = [
     "ModelInvalid",
     "ModelRowsInvalid",
     "MonthOpen",
+    "NotInvited",
     "NotReadOnly",
     "NoteUnknown",
     "OtherAccount",
@@ -387,6 +392,7 @@ __all__ = [
     "ScopeMissing",
     "ScopeUnknown",
     "SecretKeyLost",
+    "SignInFailed",
     "SignatureInvalid",
     "SourceUnreachable",
     "StripeAccessRevoked",

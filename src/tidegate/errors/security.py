@@ -32,6 +32,14 @@ class UserUnknown(UsageError):
     """There is no user {user}. `tidegate users list` shows all."""
 
 
+class SignInFailed(UsageError):
+    """{problem}"""
+
+
+class NotInvited(UsageError):
+    """The address {email} {problem}"""
+
+
 class LastAdmin(UsageError):
     """{email} is the only admin who can sign in. Make another one first: `tidegate users role EMAIL admin`."""
 

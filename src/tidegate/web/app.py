@@ -10,12 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tidegate.errors import TidegateError, outcome
+from tidegate.errors import ConfigurationError, TidegateError, outcome
+from tidegate.security.oidc import Provider
 from tidegate.store.outage import Outage
 from tidegate.web import (
     audit_page,
     contacts_page,
     lifecycle_page,
+    provider_page,
     revenue_page,
     sign_in,
     status_page,
@@ -27,6 +29,7 @@ from tidegate.web.assets import Assets
 from tidegate.web.pages import Page, Site, Visit, route
 from tidegate.web.templating import environment
 from tidegate.wiring import Hub
+from tidegate.workflows.operation import provided_users
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ def every_page(hub: Hub) -> tuple[Page, ...]:
         *lifecycle_page.PAGES,
         *revenue_page.PAGES,
         *sign_in.PAGES,
+        *provider_page.PAGES,
         *users_page.PAGES,
         *tokens_page.PAGES,
         *audit_page.PAGES,
@@ -52,7 +56,7 @@ def create_pages(hub: Hub, bound_to: str) -> Starlette:
     Raises AssetMissing when the assets were not built.
     """
     assets = Assets()
-    site = Site(hub, bound_to, environment(assets))
+    site = Site(hub, bound_to, environment(assets), provider=_provider(hub))
     failures = Failures(site)
 
     async def static(request: Request) -> Response:
@@ -68,6 +72,17 @@ def create_pages(hub: Hub, bound_to: str) -> Starlette:
             Exception: failures.unexpected,
         },
     )
+
+
+def _provider(hub: Hub) -> Provider | None:
+    """The OpenID provider of the settings. Raises ConfigurationError when they do not go together."""
+    said = hub.settings
+    if not said.oidc_issuer:
+        return None
+    if not said.oidc_client_id:
+        raise ConfigurationError(problem="TIDEGATE_OIDC_ISSUER needs TIDEGATE_OIDC_CLIENT_ID beside it.")
+    provided_users.admission(said)
+    return Provider(said.oidc_issuer, said.oidc_client_id, said.oidc_client_secret.get_secret_value())
 
 
 class Failures:

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from tidegate.errors import UserInvalid
+from tidegate.security.oidc import Provider
 from tidegate.web.navigation import menu
 from tidegate.web.visitors import Attempts, Who, who_is
 from tidegate.wiring import Hub
@@ -37,12 +38,13 @@ def wrong_field(error: UserInvalid) -> Texts:
 
 @dataclass
 class Site:
-    """What the pages of a hub share. `bound_to`: the host that is served."""
+    """What the pages of a hub share. `bound_to`: the host that is served; `provider`: of OpenID, where one is set."""
 
     hub: Hub
     bound_to: str
     templates: Environment
     attempts: Attempts = field(default_factory=Attempts)
+    provider: Provider | None = None
 
 
 @dataclass(frozen=True)
