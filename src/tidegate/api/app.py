@@ -24,6 +24,7 @@ from tidegate.api import (
     lifecycle,
     lifecycle_figures,
     mappings,
+    metrics,
     models,
     outbound,
     outbox,
@@ -50,7 +51,7 @@ from tidegate.wiring import Hub
 from tidegate.workflows.doorbell import Doorbell
 
 NOUNS = (
-    *(webhooks, health, integration, runs),
+    *(webhooks, health, metrics, integration, runs),
     *(contacts, contact_reviews, suppression, selling, entitlements, usage),
     *(features, mappings, packages, catalog_changes),
     billing_events,
@@ -107,6 +108,8 @@ def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
     app.state.routes = routes
     app.add_middleware(EntityTags, things=things)
     app.add_middleware(AskedAgain)
+    app.state.requests = metrics.Requests()
+    app.add_middleware(metrics.Measured, requests=app.state.requests)
     app.add_middleware(WholeSegments)
     for noun in NOUNS:
         app.include_router(noun.router)

@@ -141,7 +141,7 @@ def _errors(path: str, method: str, operation: dict[str, Any], *, conditional: b
     if path.startswith("/api/webhooks/"):
         return [400, 404, 413, 503]
     if not path.startswith("/api/"):
-        return [503] if path != "/healthz" else []
+        return [*([401, 403] if operation.get("security") else []), *([503] if path != "/healthz" else [])]
     found = [401, 403, 404, 409, 422, 503] if operation.get("security") else [404, 422, 503]
     if method in WRITES:
         found += [413, 502, *([412] if conditional else []), *([400] if "requestBody" in operation else [])]

@@ -67,7 +67,8 @@ def _read(db: Connection, wanted: Wanted, place: tuple[datetime, str, int] | Non
         for log, sql in _BRANCHES.items()
         if wanted.log in ("", log)
     ]
-    statement = f"{' union all '.join(branches)} order by at desc, log desc, id desc limit :limit"
+    of_all = " union all ".join(branches)
+    statement = f"select * from ({of_all}) as changes order by at desc, log desc, id desc limit :limit"
     return [dict(row) for row in db.execute(text(statement), values).mappings()]
 
 
