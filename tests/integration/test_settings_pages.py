@@ -1,4 +1,4 @@
-"""The pages of settings: tokens, the audit log."""
+"""The pages of settings: tokens, the audit log, schedules, retention."""
 
 import csv
 import io
@@ -11,6 +11,8 @@ from sqlalchemy import text
 from tests.support.visiting import sign_in, visited
 
 from tidegate.catalog import journal
+from tidegate.connections import accounts
+from tidegate.connections.accounts import Credentials
 from tidegate.security import audit_log, tokens
 from tidegate.wiring import Hub
 from tidegate.workflows.operation import audit_trail
@@ -107,3 +109,19 @@ def test_changes_are_read_by_pages_and_each_once(hub: Hub, admin: Client) -> Non
             rows += more
     assert [(row["log"], row["id"]) for row in rows] == every
     assert len(set(every)) == 14
+
+
+def test_what_runs_when_is_told(hub: Hub, admin: Client) -> None:
+    with hub.engine.begin() as db:
+        values = {"name": "acme", "account": "acct_1", "livemode": False, "rate": 25, "endpoint_rate": 25}
+        accounts.save(db, values, Credentials("sk_test_1", "", ()), hub.vault)
+    page = admin.get("/schedules").text
+    assert "No worker is alive" in page
+    for said in ("Catch-up", "nightly at 3:00", "acme", "not yet"):
+        assert said in page
+
+
+def test_everything_that_goes_by_itself_is_told_with_its_setting(hub: Hub, admin: Client) -> None:
+    page = admin.get("/retention").text
+    for name, days in hub.settings.retention.items():
+        assert re.search(rf">{days}</td><td><code>TIDEGATE_RETENTION_{name.upper()}_DAYS<", page)

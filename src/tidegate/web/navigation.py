@@ -33,6 +33,8 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     (
         "Settings",
         (
+            Entry("/schedules", "Schedules"),
+            Entry("/retention", "Retention"),
             Entry("/users", "Users", "admin"),
             Entry("/tokens", "Tokens", "admin"),
             Entry("/audit-log", "Audit log", "admin"),
