@@ -1,4 +1,4 @@
-"""The pages of settings: tokens, the audit log, schedules, retention."""
+"""The pages of settings: tokens, the audit log, schedules, retention, saved views."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from tests.support.visiting import sign_in, visited
 from tidegate.catalog import journal
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Credentials
-from tidegate.security import audit_log, tokens
+from tidegate.security import audit_log, saved_views, tokens
 from tidegate.wiring import Hub
 from tidegate.workflows.operation import audit_trail
 from tidegate.workflows.operation.audit_trail import Wanted
@@ -125,3 +125,42 @@ def test_everything_that_goes_by_itself_is_told_with_its_setting(hub: Hub, admin
     page = admin.get("/retention").text
     for name, days in hub.settings.retention.items():
         assert re.search(rf">{days}</td><td><code>TIDEGATE_RETENTION_{name.upper()}_DAYS<", page)
+
+
+def test_a_view_is_saved_chosen_and_deleted(hub: Hub, admin: Client) -> None:
+    sent = {"page": "/contacts", "name": "Big <ones>", "query": "search=a%26b&page=3&sort=mrr", "shared": "yes"}
+    assert admin.post("/views", data=sent).headers["location"] == "/contacts?search=a%26b&sort=mrr"
+    assert admin.post("/views", data=sent | {"query": "search=b"}).headers["location"] == "/contacts?search=b"
+    page = admin.get("/contacts").text
+    assert page.count("Big &lt;ones&gt;</a>") == 1
+    assert 'href="/contacts?search=b"' in page
+    assert "Big" not in admin.get("/alerts").text, "it is of another list"
+    [number] = re.findall(r'name="id" value="(\d+)"', page)
+    assert admin.post("/views/delete", data={"id": number}).status_code == 303
+    assert admin.post("/views/delete", data={"id": number}).status_code == 404
+    assert "Big" not in admin.get("/contacts").text
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"name": " "}, {"name": "x" * 81}, {"page": "//evil.example"}, {"query": "a=" + "b" * 2000}]
+)
+def test_what_can_be_no_view_is_refused(admin: Client, wrong: dict[str, str]) -> None:
+    assert admin.post("/views", data={"page": "/contacts", "name": "Mine", "query": ""} | wrong).status_code == 422
+
+
+def test_a_view_of_ones_own_is_seen_by_nobody_else_and_shared_by_who_may(hub: Hub, admin: Client) -> None:
+    with hub.engine.begin() as db:
+        mine = saved_views.save(db, "user:ada@acme.example", "/alerts", "Ada's", "", shared=False)
+        saved_views.save(db, "user:ada@acme.example", "/alerts", "Ours", "state=open", shared=True)
+    page = admin.get("/alerts").text
+    assert "Ours" in page
+    assert "Ada&#39;s" not in page
+    sign_in(hub, admin, "read")
+    with hub.engine.begin() as db:
+        db.execute(text("delete from tidegate.tokens where scopes <> '{read}'"))
+    assert admin.post("/views/delete", data={"id": mine.id}).status_code == 404
+    admin.post("/views", data={"page": "/alerts", "name": "Viewer's", "query": "", "shared": "yes"})
+    with hub.engine.connect() as db:
+        assert not [
+            one for one in saved_views.of_page(db, "token:desk", "/alerts") if one.name == "Viewer's" and one.shared
+        ]

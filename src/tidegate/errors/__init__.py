@@ -83,6 +83,7 @@ TidegateError
 │   ├── UserUnknown
 │   ├── SignInFailed
 │   ├── NotInvited
+│   ├── ViewUnknown
 │   ├── LastAdmin
 │   ├── LinkSpent
 │   ├── IdempotencyKeyInvalid
@@ -260,6 +261,7 @@ from tidegate.errors.security import (
     UserExists,
     UserInvalid,
     UserUnknown,
+    ViewUnknown,
 )
 from tidegate.errors.selling import (
     CustomerBusy,
@@ -429,6 +431,7 @@ __all__ = [
     "UserExists",
     "UserInvalid",
     "UserUnknown",
+    "ViewUnknown",
     "WorkStopped",
     "WriteKeyMissing",
     "WritePermissionMissing",

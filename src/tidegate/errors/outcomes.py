@@ -31,6 +31,7 @@ from tidegate.errors.security import (
     TokenUnknown,
     UserExists,
     UserUnknown,
+    ViewUnknown,
 )
 from tidegate.errors.selling import PaymentRefused, SaleRefused
 from tidegate.errors.stripe import (
@@ -82,6 +83,7 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     ScopeMissing: (2, 403),
     UserExists: (2, 409),
     UserUnknown: (2, 404),
+    ViewUnknown: (2, 404),
     LastAdmin: (2, 409),
     LinkSpent: (2, 410),
     NotInvited: (2, 403),

@@ -40,6 +40,10 @@ class NotInvited(UsageError):
     """The address {email} {problem}"""
 
 
+class ViewUnknown(UsageError):
+    """There is no view {view} of yours."""
+
+
 class LastAdmin(UsageError):
     """{email} is the only admin who can sign in. Make another one first: `tidegate users role EMAIL admin`."""
 

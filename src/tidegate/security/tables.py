@@ -3,6 +3,7 @@
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     ForeignKey,
@@ -87,6 +88,21 @@ audit_log = Table(
     comment="who changed who may do what",
 )
 Index("audit_log_at", audit_log.c.at)
+
+saved_views = Table(
+    "saved_views",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("owner", Text, nullable=False, comment="the actor who saved it"),
+    Column("page", Text, nullable=False, comment="the list that it is of, such as /contacts"),
+    Column("name", Text, nullable=False),
+    Column("query", Text, nullable=False, comment="of the address"),
+    Column("shared", Boolean, nullable=False, server_default="false"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    UniqueConstraint("owner", "page", "name"),
+    comment="views of lists, by name",
+)
+Index("saved_views_shared", saved_views.c.page, postgresql_where=saved_views.c.shared)
 
 kept_answers = Table(
     "kept_answers",

@@ -24,6 +24,7 @@ from tidegate.web import (
     status_page,
     tokens_page,
     users_page,
+    views_page,
 )
 from tidegate.web.access import Guard
 from tidegate.web.assets import Assets
@@ -47,6 +48,7 @@ def every_page(hub: Hub) -> tuple[Page, ...]:
         *schedules_page.PAGES,
         *users_page.PAGES,
         *tokens_page.PAGES,
+        *views_page.PAGES,
         *audit_page.PAGES,
     )
 
@@ -58,7 +60,7 @@ def create_pages(hub: Hub, bound_to: str) -> Starlette:
     Raises AssetMissing when the assets were not built.
     """
     assets = Assets()
-    site = Site(hub, bound_to, environment(assets), provider=_provider(hub))
+    site = Site(hub, bound_to, environment(assets), provider=_provider(hub), views_of=views_page.views_of)
     failures = Failures(site)
 
     async def static(request: Request) -> Response:

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from tidegate.errors import UserInvalid
 from tidegate.security.oidc import Provider
+from tidegate.security.saved_views import View
 from tidegate.web.navigation import menu
 from tidegate.web.visitors import Attempts, Who, who_is
 from tidegate.wiring import Hub
@@ -45,6 +46,7 @@ class Site:
     templates: Environment
     attempts: Attempts = field(default_factory=Attempts)
     provider: Provider | None = None
+    views_of: "Callable[[Visit], list[View]]" = lambda _visit: []
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class Visit:
     def render(self, template: str, http_status: int = 200, **facts: Any) -> HTMLResponse:
         """The page that a template makes of these facts."""
         path = self.request.url.path
-        values = {"who": self.who, "menu": menu(self.who, path), "path": path, **facts}
+        values = {"who": self.who, "menu": menu(self.who, path), "path": path, "asked": self.request.url.query, **facts}
+        values |= {"views": lambda: self.site.views_of(self)}
         return HTMLResponse(self.site.templates.get_template(template).render(values), http_status)
 
     def go(self, path: str, *, part: int = 204) -> Response:

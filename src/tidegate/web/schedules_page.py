@@ -23,7 +23,7 @@ class Kept(NamedTuple):
 KEPT = {
     "inbox": "Events, once they are handled; those that wait or are parked stay",
     "jobs": "Background tasks that are finished",
-    "runs": "Imports, sweeps and audits but for the last of each kind; revoked tokens; what actions passed over; digests",
+    "runs": "Imports, sweeps, audits but for the last of each; revoked tokens; digests; what actions passed over",
     "usage": "Single debits of usage, with their keys; what is used in all stays counted",
     "outbox": "What was told to destinations, and messages that none took",
     "movements": "Movements of MRR that a recomputation superseded; those that hold stay",

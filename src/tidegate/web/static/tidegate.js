@@ -30,3 +30,8 @@ document.body.addEventListener("htmx:afterSwap", () => {
 document.body.addEventListener("htmx:beforeRequest", (event) => {
   if (document.hidden) event.preventDefault();
 });
+
+// A view that is saved is of what is shown now: the search as one types changes the address, not the form.
+document.getElementById("save-view")?.addEventListener("submit", (event) => {
+  event.target.elements.query.value = location.search.slice(1);
+});

@@ -66,6 +66,23 @@ comment on column tidegate.audit_log.actor is 'user:EMAIL, token:NAME, cli:ACCOU
 comment on column tidegate.audit_log.action is 'such as user.invited';
 comment on column tidegate.audit_log.subject is 'whom or what it was done to';
 
+create table tidegate.saved_views (
+    id bigint generated always as identity,
+    owner text not null,
+    page text not null,
+    name text not null,
+    query text not null,
+    shared boolean default 'false' not null,
+    created_at timestamptz default now() not null,
+    primary key (id),
+    unique (owner, page, name)
+);
+create index saved_views_shared on tidegate.saved_views (page) where shared;
+comment on table tidegate.saved_views is 'views of lists, by name';
+comment on column tidegate.saved_views.owner is 'the actor who saved it';
+comment on column tidegate.saved_views.page is 'the list that it is of, such as /contacts';
+comment on column tidegate.saved_views.query is 'of the address';
+
 create table tidegate.kept_answers (
     id bigint generated always as identity,
     token bigint not null references tidegate.tokens (id) on delete cascade,
