@@ -13,7 +13,10 @@ from tests.support.visiting import sign_in, visited
 from tidegate.catalog import journal
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Credentials
+from tidegate.pricing.policy import SETTINGS
+from tidegate.revenue.editions import Terms
 from tidegate.security import audit_log, saved_views, tokens
+from tidegate.web import policies_page
 from tidegate.wiring import Hub
 from tidegate.workflows.operation import audit_trail
 from tidegate.workflows.operation.audit_trail import Wanted
@@ -111,10 +114,15 @@ def test_changes_are_read_by_pages_and_each_once(hub: Hub, admin: Client) -> Non
     assert len(set(every)) == 14
 
 
-def test_what_runs_when_is_told(hub: Hub, admin: Client) -> None:
+def connected(hub: Hub) -> None:
     with hub.engine.begin() as db:
+        db.execute(text("truncate tidegate.connections cascade"))
         values = {"name": "acme", "account": "acct_1", "livemode": False, "rate": 25, "endpoint_rate": 25}
         accounts.save(db, values, Credentials("sk_test_1", "", ()), hub.vault)
+
+
+def test_what_runs_when_is_told(hub: Hub, admin: Client) -> None:
+    connected(hub)
     page = admin.get("/schedules").text
     assert "No worker is alive" in page
     for said in ("Catch-up", "nightly at 3:00", "acme", "not yet"):
@@ -164,3 +172,21 @@ def test_a_view_of_ones_own_is_seen_by_nobody_else_and_shared_by_who_may(hub: Hu
         assert not [
             one for one in saved_views.of_page(db, "token:desk", "/alerts") if one.name == "Viewer's" and one.shared
         ]
+
+
+def test_a_policy_is_told_setting_by_setting_with_who_chose_it(hub: Hub, admin: Client) -> None:
+    connected(hub)
+    page = admin.get("/policies").text
+    assert page.count('<td class="text-nowrap"><code>') == len(SETTINGS)
+    terms = Terms("stripe", {"trials": "count"}, "", "").checked()
+    by = {one.name: one.by for one in policies_page.chosen(terms)}
+    assert by["trials"] == "you"
+    assert set(terms.policy.assumed) == {name for name, who in by.items() if who == "open"}
+
+
+def test_the_next_digest_is_shown_and_nothing_is_sent(hub: Hub, admin: Client) -> None:
+    assert "Nobody asked for one" in admin.get("/digests").text
+    assert "Nothing was sent" in admin.get("/digests?every=weekly").text
+    assert admin.get("/digests?every=daily&owner=nobody").status_code == 404
+    with hub.engine.connect() as db:
+        assert db.scalar(text("select count(*) from tidegate.digests")) == 0

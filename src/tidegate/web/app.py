@@ -16,7 +16,9 @@ from tidegate.store.outage import Outage
 from tidegate.web import (
     audit_page,
     contacts_page,
+    digests_page,
     lifecycle_page,
+    policies_page,
     provider_page,
     revenue_page,
     schedules_page,
@@ -46,6 +48,8 @@ def every_page(hub: Hub) -> tuple[Page, ...]:
         *sign_in.PAGES,
         *provider_page.PAGES,
         *schedules_page.PAGES,
+        *policies_page.PAGES,
+        *digests_page.PAGES,
         *users_page.PAGES,
         *tokens_page.PAGES,
         *views_page.PAGES,

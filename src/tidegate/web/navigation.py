@@ -34,7 +34,9 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Settings",
         (
             Entry("/schedules", "Schedules"),
+            Entry("/policies", "Policies", "revenue"),
             Entry("/retention", "Retention"),
+            Entry("/digests", "Digests"),
             Entry("/users", "Users", "admin"),
             Entry("/tokens", "Tokens", "admin"),
             Entry("/audit-log", "Audit log", "admin"),
