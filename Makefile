@@ -8,6 +8,8 @@
 #   make wide                     many cases of what make test shows once
 #   make browser, make soak       tests that need Chromium; tests that run for long
 #   make spark                    the ledger on Spark, which needs Java; gets PySpark (430 MB)
+#   make site [ARGS=serve]       the documentation as a site, built strictly
+#   make deployable               the Dockerfile and the compose file, linted
 #   make assets                   the page's style sheets and scripts
 #   make clean                    forgets .venv and everything built
 
@@ -37,7 +39,7 @@ PURE := src/tidegate/catalog/contents.py src/tidegate/catalog/prices.py src/tide
 	src/tidegate/revenue/stripe_report.py src/tidegate/stripe_api/pace.py \
 	src/tidegate/stripe_api/resources src/tidegate/stripe_api/shapes
 
-.PHONY: demo serve test check unit integration crash peers bench browser wide soak spark assets clean
+.PHONY: demo serve test check unit integration crash peers bench browser wide soak spark site deployable assets clean
 
 demo: assets
 	$(BIN)/tidegate demo $(ARGS)
@@ -92,6 +94,15 @@ spark: assets
 		exit 1; }
 	@$(SYNC) --extra spark
 	SPARK_LOCAL_IP=127.0.0.1 $(PYTEST) -m spark tests/spark $(ARGS)
+
+site: $(READY)
+	@$(SYNC) --group site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(or $(ARGS),build --strict --quiet)
+
+deployable: $(READY)
+	@$(SYNC) --group deploy
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 
 bench: $(READY)
 	@for figure in benchmarks/*.py; do \

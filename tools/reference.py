@@ -46,6 +46,7 @@ def pages() -> dict[str, str]:
         "errors.md": ("Errors", errors),
         "http.md": ("HTTP", routes),
         "policies.md": ("Policies", policies),
+        "events.md": ("Events", events),
     }
     return {name: "\n".join([f"# {title}", "", NOTE, "", *make()]) + "\n" for name, (title, make) in makers.items()}
 
@@ -93,6 +94,26 @@ def settings() -> list[str]:
         (f"`{variable(name)}`", default(field), docs.get(name, "")) for name, field in Settings.model_fields.items()
     ]
     return ["All are read from the environment.", "", *table(["variable", "default", "what it is for"], rows)]
+
+
+# ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def events() -> list[str]:
+    """Every type of event that destinations and the outbox are told, and the names of billing events."""
+    from tidegate.delivery.event_types import EVENT_TYPES
+    from tidegate.revenue.billing.event import NAMES
+
+    lines = [
+        "What destinations are sent, what `GET /api/outbox` lists and what table `outbox` holds, in the order of `id`, "
+        "which is stable: whoever gets one twice knows it by that. [How to send them on](../howto/send-events-on.md).",
+        "",
+    ]
+    for name, doc in EVENT_TYPES.items():
+        lines += [f"## {name}", "", f"Told when {doc.when}.", ""]
+        lines += table(("data", "what it holds"), [(f"`{key}`", said) for key, said in doc.data.items()])
+    names = ", ".join(f"`{name}`" for name in NAMES)
+    return [*lines, "## Billing events", "", f"{names}. [What each means](../howto/billing-events.md)."]
 
 
 # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────

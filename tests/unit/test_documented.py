@@ -185,3 +185,17 @@ def test_every_command_option_and_setting_that_a_guide_names_exists(guide: Path)
     settings = {variable(name) for name in Settings.model_fields}
     wrong += [one for one in re.findall(r"\bTIDEGATE_[A-Z_]+\b", guided) if one not in settings]
     assert wrong == []
+
+
+def test_every_decision_is_in_the_list_of_them() -> None:
+    folder = ROOT / "docs/decisions"
+    listed = re.findall(r"\]\((\d.+?\.md)\)", (folder / "index.md").read_text())
+    assert listed == sorted(one.name for one in folder.glob("0*.md"))
+    assert [name for name in listed if f"- decisions/{name}" not in (ROOT / "mkdocs.yml").read_text()] == []
+
+
+def test_every_howto_is_on_the_site_and_in_the_readme() -> None:
+    site, readme = (ROOT / "mkdocs.yml").read_text(), (ROOT / "README.md").read_text()
+    names = [one.name for one in (ROOT / "docs/howto").glob("*.md")]
+    assert [name for name in names if f"howto/{name}" not in site] == []
+    assert [name for name in names if f"howto/{name}" not in readme] == []

@@ -36,6 +36,7 @@ from tidegate.cli import (
     users,
 )
 from tidegate.cli.audit import audit
+from tidegate.cli.backup import backup
 from tidegate.cli.catch_up import catch_up
 from tidegate.cli.close import close
 from tidegate.cli.cohorts import cohorts
@@ -59,6 +60,7 @@ from tidegate.cli.price import price
 from tidegate.cli.reconcile import reconcile
 from tidegate.cli.refresh import refresh
 from tidegate.cli.renewals import renewals
+from tidegate.cli.restore import restore
 from tidegate.cli.run import Program
 from tidegate.cli.sandbox import sandbox
 from tidegate.cli.serve import serve
@@ -104,6 +106,8 @@ PANELS: dict[str, dict[str, Callable[..., Any]]] = {
         "worker": worker,
         "catch-up": catch_up,
         "refresh": refresh,
+        "backup": backup,
+        "restore": restore,
         "migrate": migrate,
         "stop": stop,
     },

@@ -9,6 +9,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from tidegate.settings import Settings
     from tidegate.wiring import Hub
     from tidegate.workflows.operation.migrate import Migrated
@@ -82,19 +84,27 @@ def stopping(note: str) -> Generator[Stop]:
             signal.signal(number, handler)
 
 
-def migrated() -> "Migrated":
-    """Migrates the database and says what that did. Raises the errors of `workflows.operation.migrate`."""
+@contextmanager
+def unmigrated(application: str) -> "Generator[tuple[Engine, Settings]]":
+    """The database as it is, whatever its schema, and the settings."""
     config = configured()
     from tidegate.store.embedded import Embedded, exit_on_signals
     from tidegate.store.engine import open_engine
-    from tidegate.workflows.operation.migrate import migrate
 
     exit_on_signals()
     server = Embedded(config.home).start() if config.embedded else None
-    engine = open_engine(server.url() if server else config.database_url, pool_size=2, application="tidegate migrate")
+    engine = open_engine(server.url() if server else config.database_url, pool_size=4, application=application)
     try:
-        return migrate(engine)
+        yield engine, config
     finally:
         engine.dispose()
         if server:
             server.stop()
+
+
+def migrated() -> "Migrated":
+    """Migrates the database and says what that did. Raises the errors of `workflows.operation.migrate`."""
+    from tidegate.workflows.operation.migrate import migrate
+
+    with unmigrated("tidegate migrate") as (engine, _):
+        return migrate(engine)

@@ -27,12 +27,15 @@ TidegateError
 │   │   ├── SecretKeyLost
 │   │   ├── AssetMissing
 │   │   ├── PortTaken
+│   │   ├── PostgresProgramsMissing
 │   │   ├── EmbeddedServerError
 │   │   │   └── EmbeddedServerFull  (exit 3)
 │   │   ├── DatabaseTooOld
 │   │   ├── TransactionPooling
 │   │   ├── MigrationNeeded
 │   │   └── SchemaTooNew
+│   ├── BackupUnreadable
+│   ├── RestoreRefused
 │   ├── NotReadOnly
 │   ├── ReaderRefused
 │   ├── QueryRefused
@@ -120,6 +123,8 @@ TidegateError
 │   ├── SourceUnreachable
 │   └── StripeUnreachable
 │       └── StripeCertificateRefused
+├── BackupFailed
+├── RestoreFailed                  nothing was changed
 ├── EngineFailed                   what derives an exported ledger gave up
 ├── DatabaseBusy                   other transactions held what was to be written
 │   └── ContactsBusy               another command changes contacts
@@ -194,7 +199,18 @@ from tidegate.errors.delivery import (
     DestinationUnreachable,
 )
 from tidegate.errors.entitlements import PreviewNeeded, PreviewStale, UsageInvalid
-from tidegate.errors.installation import AssetMissing, ConfigurationError, HubBusy, PortTaken, SecretKeyLost
+from tidegate.errors.installation import (
+    AssetMissing,
+    BackupFailed,
+    BackupUnreadable,
+    ConfigurationError,
+    HubBusy,
+    PortTaken,
+    PostgresProgramsMissing,
+    RestoreFailed,
+    RestoreRefused,
+    SecretKeyLost,
+)
 from tidegate.errors.lifecycle import (
     ActionInvalid,
     ActionUnknown,
@@ -302,6 +318,8 @@ __all__ = [
     "AddressRefused",
     "AlertUnknown",
     "AssetMissing",
+    "BackupFailed",
+    "BackupUnreadable",
     "BodyTooLarge",
     "CatalogInvalid",
     "CatalogUnknown",
@@ -372,6 +390,7 @@ __all__ = [
     "PlanStale",
     "PolicyInvalid",
     "PortTaken",
+    "PostgresProgramsMissing",
     "PreconditionFailed",
     "PreviewNeeded",
     "PreviewStale",
@@ -381,6 +400,8 @@ __all__ = [
     "ReportInvalid",
     "ResourceNotListed",
     "ResourceUnknown",
+    "RestoreFailed",
+    "RestoreRefused",
     "ReviewUnknown",
     "RowsUnknown",
     "RunNotReverted",

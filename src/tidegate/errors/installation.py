@@ -1,6 +1,6 @@
 """What is wrong with this installation: its settings, its folder, its address, what it can take right now."""
 
-from tidegate.errors.base import Unreachable, UsageError
+from tidegate.errors.base import TidegateError, Unreachable, UsageError
 
 
 class ConfigurationError(UsageError):
@@ -24,6 +24,28 @@ class PortTaken(ConfigurationError):
     """The address {host}:{port} cannot be served: {problem}. Choose another with `--host` and `--port`, or set
     TIDEGATE_HOST and TIDEGATE_PORT.
     """
+
+
+class PostgresProgramsMissing(ConfigurationError):
+    """This needs pg_dump and psql of PostgreSQL {version} or newer, and neither the package of the embedded server has
+    them here nor are they on the path. Install them (Debian: `apt install postgresql-client-{version}`).
+    """
+
+
+class BackupFailed(TidegateError):
+    """There is no backup at {file}: {problem}. Mend that and run `tidegate backup` again."""
+
+
+class BackupUnreadable(UsageError):
+    """{file} cannot be restored: {problem}"""
+
+
+class RestoreRefused(UsageError):
+    """Nothing was restored: {problem}"""
+
+
+class RestoreFailed(TidegateError):
+    """{file} was not restored, and the database stays as it was: {problem}."""
 
 
 class HubBusy(Unreachable):

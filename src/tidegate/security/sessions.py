@@ -51,3 +51,8 @@ def end(db: Connection, cookie: str) -> None:
 def end_all(db: Connection, user: User, but: str = "") -> int:
     """Ends every session of a user but the one with that cookie; returns how many."""
     return db.execute(delete(sessions).where(sessions.c.user == user.id, sessions.c.digest != digest(but))).rowcount
+
+
+def end_everybodys(db: Connection) -> int:
+    """Ends every session there is; returns how many."""
+    return db.execute(delete(sessions)).rowcount
