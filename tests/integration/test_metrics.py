@@ -38,7 +38,7 @@ def test_requests_are_counted_by_route_and_status(client: Client) -> None:
     client.get("/api/contacts/ada@acme.example")
     client.get("/api/contacts/a%2Fb")
     client.get("/nowhere/ada@acme.example")
-    client.request("BREW", "/healthz")
+    client.request("PROPFIND", "/healthz")
     figures = read(client)
     assert figures["tidegate_http_requests_total", ("GET", "/api/contacts/{contact}", "404")] == 2
     assert figures["tidegate_http_requests_total", ("GET", "none", "404")] == 1
