@@ -48,7 +48,7 @@ class AskedAgain:
         if scope["type"] != "http" or scope["method"] not in WRITES:
             return await self._app(scope, receive, send)
         key = Headers(scope=scope).get("idempotency-key")
-        if key is None or scope["path"].startswith("/api/webhooks/") or not _is_route(scope):
+        if key is None or scope["path"].startswith("/api/webhooks/") or not problems.is_route(scope):
             return await self._app(scope, receive, send)
         try:
             return await self._once(scope, receive, send, kept_answers.checked(key))
@@ -93,10 +93,6 @@ class AskedAgain:
         if answer.status >= 500 or answer.status in NOT_KEPT:
             await run_in_threadpool(release)
         return Kept(answer.status, answer.headers, b"".join(answer.chunks))
-
-
-def _is_route(scope: Scope) -> bool:
-    return scope["method"] in problems.methods(scope["app"].state.routes, scope["path"])
 
 
 class Answer:

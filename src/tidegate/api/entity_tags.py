@@ -58,8 +58,8 @@ class EntityTags:
             await self._app(scope, receive, send)
         elif scope["method"] == "GET" and OWN_TAGS not in scope["path"] and self._things.fullmatch(scope["path"]):
             await self._read(scope, receive, send)
-        elif scope["method"] in WRITES and (wanted := Headers(scope=scope).get("if-match")) is not None:
-            await self._written(scope, receive, send, wanted)
+        elif scope["method"] in WRITES and "if-match" in Headers(scope=scope) and problems.is_route(scope):
+            await self._written(scope, receive, send, Headers(scope=scope)["if-match"])
         else:
             await self._app(scope, receive, send)
 

@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from tidegate.api.segments import readable
 from tidegate.errors import (
@@ -120,6 +121,11 @@ def methods(routes: Sequence[APIRoute], path: str) -> list[str]:
     """What may be asked of a path; Starlette tells of the first route that fits alone."""
     first = next((one.path_format for one in routes if one.path_regex.match(path)), None)
     return sorted({method for one in routes if one.path_format == first for method in one.methods or ()})
+
+
+def is_route(scope: Scope) -> bool:
+    """Whether the API takes this method at this path."""
+    return scope["method"] in methods(scope["app"].state.routes, scope["path"])
 
 
 def _told(error: TidegateError) -> str:
