@@ -89,7 +89,7 @@ def test_who_is_invited_comes_in_without_a_password(hub: Hub, site: Callable[...
     [cookie] = [one for one in answer.headers.get_list("set-cookie") if one.startswith("tidegate_session=")]
     assert "SameSite=strict" in cookie
     client.headers["Cookie"] = cookie.partition(";")[0]
-    assert client.get("/contacts").status_code == 200
+    assert client.get("/schedules").status_code == 200
     assert client.get("/users").status_code == 403
     assert everybody(hub)["Ada@Acme.example"] == "operator"
 
