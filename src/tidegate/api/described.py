@@ -129,8 +129,9 @@ def _complete(path: str, method: str, operation: dict[str, Any], things: frozens
         answers["304"] = {"description": "It is as you have it.", "headers": tag}
     if not parameters:
         del operation["parameters"]
+    answers.pop("422", None)  # FastAPI's own, which is no problem document
     for status in _errors(path, method, operation, conditional=thing is not None):
-        if "content" not in answers.get(str(status), {}) or status == 422:
+        if "content" not in answers.get(str(status), {}):
             answers[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
     if example := BODIES.get(f"{method} {path}"):
         operation["requestBody"]["content"]["application/json"]["example"] = example
