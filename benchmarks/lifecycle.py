@@ -164,14 +164,19 @@ from tidegate.contacts""",
     """
 insert into tidegate.contact_lifecycle (contact, status, country, currencies, intervals, quantity, packages, mrr_total,
   open_total, mrr_trend, interval_months, failed_attempts, failing_invoices, past_due_since, latest_invoice_status,
-  renewals, renewal_months, card_expires_at, has_backup, usage_share, last_active_at)
+  renewals, renewal_months, past_dues, card_expires_at, cards, backup_until,
+  card_backups, usage_share, last_active_at)
 select key, case key % 10 when 0 then 'canceled' when 1 then 'trialing' when 2 then 'past_due' else 'active' end, 'DE',
   array['usd'], array['month'], key % 40, array['pro'], key % 1500, 0, 0.8 + (key % 40) / 100.0, 1,
   case when key % 10 = 2 then 1 else 0 end, case when key % 10 = 2 then array['in_' || key] else '{}' end,
   case when key % 10 = 2 then cast(:now as timestamptz) - make_interval(days => (key % 20)::int) end, 'paid',
   case when key % 10 > 2 then array[cast(:now as timestamptz) + make_interval(days => (key % 365)::int)] else '{}' end,
   case when key % 10 > 2 then array[1] else '{}' end,
-  cast(:now as timestamptz) + make_interval(days => (key % 1000)::int), key % 3 = 0, (key % 100) / 100.0,
+  case when key % 10 = 2 then array[cast(:now as timestamptz) - make_interval(days => (key % 20)::int)] else '{}' end,
+  cast(:now as timestamptz) + make_interval(days => (key % 1000)::int),
+  array[cast(:now as timestamptz) + make_interval(days => (key % 1000)::int)],
+  case when key % 3 = 0 then timestamptz '9999-01-01Z' end,
+  array[case when key % 3 = 0 then timestamptz '9999-01-01Z' end], (key % 100) / 100.0,
   cast(:now as timestamptz) - make_interval(days => (key % 60)::int)
 from tidegate.contacts""",
 )

@@ -79,11 +79,10 @@ def test_switched_on_with_500_matches_it_fires_none_and_the_next_entrant_once(pe
 insert into tidegate.contacts (livemode, kind, external_id, made_by)
 select false, 'account', 'c' || n, 'api' from generate_series(1, 500) n""")
         db.exec_driver_sql("""
-insert into tidegate.contact_facts (contact, renews_at)
-select key, timestamptz '2026-03-30T12:00Z' from tidegate.contacts""")
+insert into tidegate.contact_facts (contact) select key from tidegate.contacts""")
         db.exec_driver_sql("""
-insert into tidegate.contact_lifecycle (contact, status, mrr_total)
-select key, 'active', 10 from tidegate.contacts""")
+insert into tidegate.contact_lifecycle (contact, status, mrr_total, renewals, renewal_months)
+select key, 'active', 10, array[timestamptz '2026-03-30T12:00Z'], '{1}' from tidegate.contacts""")
     late = people.add("late", status="trialing", renews_at=day(31))
     people.pass_()
     people.act({"enters_stage": "customer"}, "stage")
@@ -130,6 +129,29 @@ def test_a_renewal_is_told_once_and_the_next_one_again(people: Acting) -> None:
     assert people.sent()[0]["trigger"]["renews_at"] == "2026-04-24T12:00:00Z"
     people.set(key, renews_at=day(405))
     assert [people.pass_(days).fired for days in (10, 330, 5)] == [0, 0, 1]
+
+
+def renewing(people: Acting, key: int, *renewals: tuple[float, int]) -> None:
+    """What it subscribes to renews in so many days, each by so many months."""
+    people.set(key, status="active", interval_months=12)
+    people.set(key, renewals=[day(days) for days, _ in renewals], renewal_months=[months for _, months in renewals])
+
+
+def test_each_renewal_of_a_contact_is_one_of_its_own(people: Acting) -> None:
+    key = people.add()
+    renewing(people, key, (20, 1), (20.1, 1), (40, 12))
+    people.pass_()
+    people.act({"renewal_in_days": 15}, "each")
+    people.act({"renewal_in_days": {"days": 15, "interval_months": 3}}, "long")
+    assert [people.pass_(days).fired for days in (4, 1.5, 10)] == [0, 1, 0]
+    renewing(people, key, (40, 12), (51, 1))
+    assert [people.pass_(days).fired for days in (5, 5, 11)] == [0, 2, 1]
+    assert [(one["action"], one["trigger"]["renews_at"][:10]) for one in people.sent()] == [
+        ("each", "2026-04-04"),
+        ("each", "2026-04-24"),
+        ("long", "2026-04-24"),
+        ("each", "2026-05-05"),
+    ]
 
 
 def test_after_days_without_a_worker_each_is_told_once(people: Acting) -> None:

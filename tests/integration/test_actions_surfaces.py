@@ -29,7 +29,7 @@ from tidegate.workflows.config.config_yaml import dump
 from tidegate.workflows.contacts import contacts_suppress
 from tidegate.workflows.contacts.contacts_forget import forget
 from tidegate.workflows.contacts.contacts_merge import merged
-from tidegate.workflows.delivery import destinations
+from tidegate.workflows.delivery import destinations, destinations_past
 from tidegate.workflows.delivery.deliver import deliver
 from tidegate.workflows.lifecycle import lifecycle_actions
 from tidegate.workflows.operation import retention
@@ -256,7 +256,7 @@ def test_a_suppressed_contact_is_told_to_nobody_by_nobody(people: Acting, surfac
     assert people.decided("paused") == [("passed", "suppressed")]
     people.run("update tidegate.contacts set name = 'Acme' where key = :key", key=key)
     with people.hub.engine.begin() as db:
-        backfilled = destinations.backfill(
+        backfilled = destinations_past.backfill(
             db, people.hub.destination(db, "all"), people.now - timedelta(days=9), "ada", only_preview=False
         )
     assert (backfilled["events"], backfilled["contacts"]) == (0, 0)
@@ -292,7 +292,7 @@ def test_only_the_destination_that_is_named_is_sent_it_signed_and_in_order(peopl
         assert (told[0]["data"]["contact"], told[0]["data"]["action"]) == ("account:acme", "mine")
         with people.hub.engine.begin() as db:
             every = people.hub.destination(db, "all")
-            past = destinations.backfill(db, every, people.now - timedelta(days=9), "ada", only_preview=True)
+            past = destinations_past.backfill(db, every, people.now - timedelta(days=9), "ada", only_preview=True)
             assert past["events"] == 0  # the moves were sent; what others were to be sent is none of its business
             with pytest.raises(ActionInvalid, match="mine"):
                 destinations.remove(db, "named", "ada")

@@ -1,11 +1,10 @@
 """Where alerts go: to the owner's destination, else to the default route, once, in the transaction that opens them."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import text
-from tests.support.receiver import Receiver, receiving
+from tests.support.receiver import Receiver
 from tests.support.told import Told
 
 from tidegate.cli.setup import _asked_for_alerts  # pyright: ignore[reportPrivateUsage]
@@ -18,12 +17,6 @@ from tidegate.workflows.delivery import destinations
 
 FAILED: dict[str, Any] = {"failed_attempts": 1, "failing_invoice": "in_1"}
 OVER: dict[str, Any] = {"failed_attempts": 0, "failing_invoice": None}
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Contacts that become one, and two again: their alerts and suppression go along, and nobody is told anything twice."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,13 +10,14 @@ from sqlalchemy import text
 from tests.support.acting import Acting
 from tests.support.builders import customer, invoice, item, price, subscription
 from tests.support.shop import Shop, opened
+from tests.support.waiting import until
 
 from tidegate.delivery.outbox import Told, tell
-from tidegate.lifecycle import alerts, due
+from tidegate.lifecycle import alerts, due, rulebook
 from tidegate.wiring import Hub
 from tidegate.workflows import previewing
 from tidegate.workflows.contacts import contacts_merge, contacts_suppress
-from tidegate.workflows.lifecycle import lifecycle
+from tidegate.workflows.lifecycle import lifecycle, lifecycle_settings
 
 FAILED: dict[str, Any] = {"failed_attempts": 1, "failing_invoice": "in_1"}
 OVER: dict[str, Any] = {"failed_attempts": 0, "failing_invoice": None}
@@ -50,6 +52,7 @@ def heard(people: Acting) -> list[str]:
     return [f"{kind} {data.get('rule', '')}" for kind, data in people.told() if kind.partition(".")[0] in LIFECYCLE]
 
 
+WAITS = "select 1 from pg_locks where locktype = 'advisory' and not granted"
 LIFECYCLE = ("alert", "stage", "segment", "action")
 
 
@@ -82,6 +85,36 @@ def test_alerts_go_along_and_nobody_is_told_anything_again(people: Acting) -> No
     people.pass_(0.01)
     assert whose(people) == [("other", "in_1", "open")]
     assert (heard(people), people.of(kept, "stage"), people.of(other, "stage")) == (told, "prospect", "trial")
+
+
+def test_a_merge_waits_for_who_is_looked_at_just_now(people: Acting) -> None:
+    kept, other = people.add("kept"), people.add("other")
+    people.pass_()
+    people.set(other, **FAILED)
+    with ThreadPoolExecutor(1) as beside:
+        with people.hub.engine.begin() as db:
+            rulebook.lock(db)
+            lifecycle.place(db, people.now)
+            merging = beside.submit(merge, people)
+            until(lambda: merging.done() or people.rows(WAITS), "the merge waits")
+        merging.result(20)
+    taken(people)
+    people.set(kept, **FAILED)
+    people.pass_(0.1)
+    assert heard(people) == ["alert.opened payment_failed"]
+    assert whose(people) == [("kept", "in_1", "open")]
+
+
+def test_a_property_that_a_merge_brings_moves_silently(people: Acting) -> None:
+    people.add("kept")
+    people.add("other", {"mrr": 1500})
+    lifecycle_settings.change(people.hub.engine, "ada", said_worth={"mrr": "properties.mrr"}, as_of=people.now)
+    people.pass_()
+    merge(people)
+    people.pass_(0.1)
+    segments = "select segments from tidegate.contact_lifecycle l join tidegate.contacts c on c.key = l.contact"
+    assert people.rows(f"{segments} where external_id = 'kept'") == [(["enterprise"],)]
+    assert heard(people) == []
 
 
 def test_an_action_that_missed_an_alert_of_a_merged_contact_does_it_once(people: Acting) -> None:

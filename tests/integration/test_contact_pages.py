@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -61,6 +62,29 @@ def test_the_table_is_narrowed_down_and_sorted(hub: Hub, people: People) -> None
         assert [row["id"] for row in roster.every(db, everybody)] == named(roster.page(db, everybody))
         with pytest.raises(LifecycleInvalid, match="but by mrr"):
             roster.page(db, everybody, sort="; drop table")
+
+
+def test_amounts_of_several_currencies_are_compared_in_the_base_or_apart(hub: Hub, people: People) -> None:
+    def add(name: str, total: int | None, **amounts: int) -> None:
+        people.add(name, status="active", mrr_total=total, mrr=json.dumps({k: v * 10**6 for k, v in amounts.items()}))
+
+    add("yen", 90_000, jpy=90_000)
+    add("small", 10, usd=1_000)
+    add("large", 900, usd=90_000)
+    add("both", None, usd=50_000, eur=10)
+    add("euros", 700, eur=70_000)
+    add("none", 0)
+    with hub.engine.begin() as db:
+        rows = named(roster.page(db, Wanted(hub.livemode())))
+        assert rows == ["large", "both", "small", "euros", "yen", "none"]
+        db.execute(text("update tidegate.contact_lifecycle set mrr_total = 600 where mrr_total = 90000"))
+        db.execute(
+            text("insert into tidegate.ledgers (connection, edition, preset, base_currency, time_zone, adopted_at) "
+                 "values ('acme', 9999, 'default', 'usd', '', now())")
+        )  # fmt: skip
+        rows = named(roster.page(db, Wanted(hub.livemode())))
+        db.rollback()
+    assert rows == ["large", "euros", "yen", "small", "none", "both"]
 
 
 def test_the_page_of_the_table(hub: Hub, people: People, client: Client) -> None:

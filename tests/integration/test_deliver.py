@@ -3,14 +3,13 @@
 import re
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import text
-from tests.support.post import SECRET, Post, opened
-from tests.support.receiver import Receiver, Reply, receiving
+from tests.support.post import SECRET, Post
+from tests.support.receiver import Receiver, Reply
 
 from tidegate.delivery import queue, stored
 from tidegate.delivery.outbox import Told, as_history, tell
@@ -18,18 +17,6 @@ from tidegate.errors import DestinationInvalid
 from tidegate.store.planning import BY_INDEX, planned
 
 HOUR = 3600.0
-
-
-@pytest.fixture
-def post(fresh_database_url: str) -> Iterator[Post]:
-    with opened(fresh_database_url) as post:
-        yield post
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
 
 
 def numbers(receiver: Receiver, contact: int) -> list[int]:

@@ -17,8 +17,8 @@ from ruamel.yaml import YAML
 from standardwebhooks import Webhook
 from tests.support.builders import arrival
 from tests.support.builders import customer as a_customer
-from tests.support.post import SECRET, Post, opened
-from tests.support.receiver import Received, Receiver, Reply, receiving
+from tests.support.post import SECRET, Post
+from tests.support.receiver import Received, Receiver, Reply
 
 from tidegate.delivery import queue, stored
 from tidegate.delivery.outbox import Told, tell
@@ -26,18 +26,6 @@ from tidegate.mirror.apply import apply
 from tidegate.stripe_api.resources import RESOURCES
 
 AT = "2026-03-01T12:00:00Z"
-
-
-@pytest.fixture
-def post(fresh_database_url: str) -> Iterator[Post]:
-    with opened(fresh_database_url) as post:
-        yield post
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
 
 
 def billed(subscription: str, amount: float = 49.0, **said: Any) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Destinations in the hands of people and programs: commands, HTTP, tidegate.yaml, status, secrets, retention."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from sqlalchemy import Engine
 from tests.support.builders import customer, subscription
 from tests.support.command_line import Cli
 from tests.support.post import SECRET, Post, opened
-from tests.support.receiver import Receiver, Reply, receiving
+from tests.support.receiver import Receiver, Reply
 from tests.support.serving import serving
 from tests.support.shop import Shop
 
@@ -27,27 +26,15 @@ from tidegate.wiring import Hub
 from tidegate.workflows import refresh as refreshing
 from tidegate.workflows.config import config_export, config_file, config_sections
 from tidegate.workflows.contacts import contacts_forget
-from tidegate.workflows.delivery import destinations
+from tidegate.workflows.delivery import destinations_past, destinations_tried
 from tidegate.workflows.doorbell import Doorbell
-from tidegate.workflows.mirror import connect
+from tidegate.workflows.mirror import disconnect
 from tidegate.workflows.operation import retention
 from tidegate.workflows.operation.status import status
 from tidegate.workflows.previewing import commit
 from tidegate.workflows.task_context import TaskContext
 from tidegate.workflows.tasks import deliver as deliver_task
 from tidegate.workflows.tasks import tick
-
-
-@pytest.fixture
-def post(fresh_database_url: str) -> Iterator[Post]:
-    with opened(fresh_database_url) as post:
-        yield post
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
 
 
 def problems(post: Post) -> dict[str, tuple[str, str]]:
@@ -115,7 +102,7 @@ def test_the_past_is_sent_once_and_only_when_somebody_asks(post: Post, receiver:
     since = datetime(2026, 3, 2, tzinfo=UTC)
     app = destination(post)
     with post.engine.begin() as db:
-        shown = destinations.backfill(db, app, since, "ada", only_preview=True)
+        shown = destinations_past.backfill(db, app, since, "ada", only_preview=True)
     assert shown == {
         "destination": "app",
         "since": since,
@@ -126,13 +113,13 @@ def test_the_past_is_sent_once_and_only_when_somebody_asks(post: Post, receiver:
     }
     assert post.deliver().delivered == 0
     with post.engine.begin() as db:
-        assert destinations.backfill(db, app, since, "ada", only_preview=False)["done"]
+        assert destinations_past.backfill(db, app, since, "ada", only_preview=False)["done"]
     post.deliver()
     told = sorted((one["type"], one["timestamp"][:10]) for one in receiver.events() if one["type"][0] == "b")
     assert told == [("billing_event.recorded", "2026-03-02"), ("billing_event.recorded", "2026-03-03")]
     assert len(receiver.events()) == 4
     with post.engine.begin() as db:
-        again = destinations.backfill(db, app, datetime(2026, 3, 1, tzinfo=UTC), "ada", only_preview=False)
+        again = destinations_past.backfill(db, app, datetime(2026, 3, 1, tzinfo=UTC), "ada", only_preview=False)
     assert (again["events"], again["billing_events"]) == (0, 1)
 
 
@@ -145,7 +132,9 @@ def test_a_billing_event_has_one_id_whether_it_was_told_or_sent_later(post: Post
     post.deliver()
     post.webhook(receiver.url, "two")
     with post.engine.begin() as db:
-        destinations.backfill(db, destination(post, "two"), datetime(2026, 1, 1, tzinfo=UTC), "ada", only_preview=False)
+        destinations_past.backfill(
+            db, destination(post, "two"), datetime(2026, 1, 1, tzinfo=UTC), "ada", only_preview=False
+        )
     post.deliver()
     assert len(receiver.received) == 2
     assert len({one.id for one in receiver.received}) == 1
@@ -156,7 +145,7 @@ def test_a_preview_shows_exactly_what_is_sent_without_its_secrets(post: Post, re
     acme = post.contact("acme")
     post.tell(acme, [1])
     with post.engine.connect() as db:
-        (shown,) = destinations.preview(db, destination(post), acme)
+        (shown,) = destinations_tried.preview(db, destination(post), acme)
     assert receiver.received == []
     post.deliver()
     (one,) = receiver.received
@@ -365,8 +354,8 @@ def test_a_purge_takes_what_is_due_of_the_connection(post: Post, receiver: Recei
     post.webhook(receiver.url)
     post.tell(None, [1], "sync.finished")
     post.tell(post.contact("acme"), [2])
-    assert connect.count_for_purge(post.engine, "acme")["tidegate.deliveries"] == 1
-    connect.purge(post.engine, "acme")
+    assert disconnect.count_for_purge(post.engine, "acme")["tidegate.deliveries"] == 1
+    disconnect.purge(post.engine, "acme")
     assert post.waiting() == 1
     assert post.deliver().delivered == 1
 

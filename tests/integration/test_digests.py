@@ -2,14 +2,13 @@
 once.
 """
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 from tests.support.queue import connect
-from tests.support.receiver import Receiver, receiving
+from tests.support.receiver import Receiver
 from tests.support.told import NOW, Told
 
 from tidegate.contacts import directory
@@ -20,12 +19,6 @@ from tidegate.wiring import Hub
 MORNING = datetime(2026, 3, 16, 8, 30, tzinfo=UTC)
 """A Monday; NOW is the Sunday's noon before."""
 FAILED: dict[str, Any] = {"failed_attempts": 1, "failing_invoice": "in_1"}
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
 
 
 @pytest.fixture

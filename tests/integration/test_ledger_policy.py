@@ -1,7 +1,7 @@
 """Policies tried and adopted, and customers left out: the past is said anew, and what was said before stays."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -103,15 +103,29 @@ def test_a_customer_that_is_left_out_moves_its_contact_and_nobody_is_told(watche
     assert books.shop.rows(segments) == [(["starter"],)]
 
 
-def test_what_happened_before_another_policy_is_told_first(watched: Books) -> None:
+def by_command(books: Books) -> None:
+    ledger_policy.adopt(books.shop.engine, books.shop.account, {"choices": {"trials": "count"}}, "me")
+
+
+def by_file(books: Books) -> None:
+    sections = config_sections.read("revenue: {settings: {trials: count}}", "tidegate.yaml", {})
+    previewing.commit(books.shop.engine, config_file.apply(sections, "me"), None)
+
+
+@pytest.mark.parametrize("adopt", [by_command, by_file])
+def test_what_happened_before_another_policy_is_told_first(watched: Books, adopt: Callable[[Books], None]) -> None:
     books, [trier] = watched, watched.who("bob")
-    books.pays(trier, 500, status="trialing", trial_end=day("2100-01-01"))
+    [other] = books.who("eve")
+    for one in (trier, other):
+        books.pays(one, 500, status="trialing", trial_end=day("2100-01-01"))
     books.refresh()
     heard(books)
     books.pays(trier, 500, at=BEGUN + 86_400, status="active")
     books.refresh()
-    ledger_policy.adopt(books.shop.engine, books.shop.account, {"choices": {"trials": "count"}}, "me")
+    adopt(books)
     assert [type_ for type_, _ in heard(books)] == ["stage.changed", "segment.entered", "action.fired"]
+    entered = "select because, count(*) from tidegate.memberships where kind = 'segment' group by 1 order by 1"
+    assert books.shop.rows(entered) == [("facts", 1), ("rules", 1)], "whom the policy moves is not told of"
 
 
 def test_another_base_currency_tells_contacts_in_it_silently(watched: Books) -> None:

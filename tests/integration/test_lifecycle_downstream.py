@@ -1,31 +1,17 @@
 """Where a contact stands is kept in sync at destinations: stage, segments, health; only what changed."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from sqlalchemy import text
 from tests.support.placed import NOW
-from tests.support.post import Post, opened
-from tests.support.receiver import Receiver, receiving
+from tests.support.post import Post
+from tests.support.receiver import Receiver
 
 from tidegate.lifecycle.rules import JOURNY
 from tidegate.workflows.lifecycle import lifecycle, lifecycle_rules
 
 KEPT = ["stage", "segments", "health", "health_band", "failed_payments"]
-
-
-@pytest.fixture
-def post(fresh_database_url: str) -> Iterator[Post]:
-    with opened(fresh_database_url) as post:
-        yield post
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
 
 
 def has(post: Post, contact: int, **facts: Any) -> None:

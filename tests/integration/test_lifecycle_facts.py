@@ -1,7 +1,7 @@
 """What Stripe's objects say of a contact's payments, cards and subscriptions, as conditions ask for it."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +10,13 @@ from sqlalchemy import text
 from tests.support.builders import customer, invoice, item, price, subscription
 from tests.support.shop import Shop, opened
 
+from tidegate.catalog import packages as catalog
+from tidegate.contacts import by_hand, directory
+from tidegate.contacts.directory import Making
+from tidegate.entitlements import overrides
+from tidegate.entitlements.overrides import Giving
 from tidegate.lifecycle import due
+from tidegate.workflows.contacts.contact_properties import properties
 from tidegate.workflows.lifecycle import lifecycle
 
 NOW = datetime(2026, 3, 15, tzinfo=UTC)
@@ -57,7 +63,7 @@ def test_an_incomplete_subscription_makes_no_customer_and_nothing_is_owed(shop: 
     found = facts(shop)
     assert found["status"] == "incomplete"
     assert (found["mrr_total"], found["open_total"], found["failed_attempts"]) == (0, 0, 0)
-    assert (found["has_backup"], found["health"], found["stage"]) == (None, None, "prospect")
+    assert (found["card_expires_at"], found["health"], found["stage"]) == (None, None, "prospect")
 
 
 def test_the_best_state_stands_for_all(shop: Shop) -> None:
@@ -115,11 +121,61 @@ def test_the_card_of_whoever_pays_by_invoice_is_no_matter(shop: Shop) -> None:
 def test_a_card_that_expires_is_no_matter_while_another_lasts(shop: Shop) -> None:
     shop.has(sub(default_payment_method="pm_1"), card("pm_1", 3, 2026))
     found = facts(shop)
-    assert (found["card_expires_at"], found["has_backup"]) == (datetime(2026, 4, 1, tzinfo=UTC), False)
+    assert (found["card_expires_at"], found["backup_until"]) == (datetime(2026, 4, 1, tzinfo=UTC), None)
     assert found["stage"] == "at_risk"
     shop.has(card("pm_2", 4, 2026))
     found = facts(shop)
-    assert (found["has_backup"], found["stage"]) == (True, "customer")
+    assert (found["backup_until"], found["stage"]) == (datetime(2026, 5, 1, tzinfo=UTC), "customer")
+
+
+def test_a_backup_that_expires_itself_is_none_from_then_on_though_nothing_happens(shop: Shop) -> None:
+    shop.has(sub(default_payment_method="pm_1"), card("pm_1", 3, 2026), card("pm_2", 4, 2026))
+    stages: list[Any] = []
+    facts(shop)
+    for days in (20, 46, 48):  # until 4 April, 30 April and 2 May
+        done = lifecycle.keep(shop.engine, as_of=NOW + timedelta(days=days))
+        stages.append((done.contacts, *shop.rows("select stage from tidegate.contact_lifecycle")[0]))
+    assert stages == [(0, "customer"), (0, "customer"), (0, "at_risk")]
+    assert shop.rows("select occurrence, state from tidegate.alerts where rule = 'card_expiring'") == [
+        ("2026-04-01T00:00:00Z", "open")
+    ]
+
+
+def test_of_several_cards_the_one_that_is_a_risk_first_stands_for_all(shop: Shop) -> None:
+    shop.has(
+        sub("sub_1", default_payment_method="pm_1"), sub("sub_2", default_payment_method="pm_2"),
+        card("pm_1", 3, 2026), card("pm_2", 8, 2026),
+    )  # fmt: skip
+    found = facts(shop)
+    assert [f"{one:%Y-%m}" for one in found["cards"]] == ["2026-04", "2026-09"]
+    assert (f"{found['card_expires_at']:%Y-%m}", found["stage"]) == ("2026-09", "customer"), "the first has a backup"
+    lifecycle.keep(shop.engine, as_of=NOW + timedelta(days=141))
+    assert shop.rows("select stage from tidegate.contact_lifecycle") == [("at_risk",)]
+    assert shop.rows("select occurrence from tidegate.alerts where rule = 'card_expiring'") == [
+        ("2026-09-01T00:00:00Z",)
+    ]
+
+
+def test_each_trial_debt_and_card_alerts_by_itself_and_ends_by_itself(shop: Shop) -> None:
+    trial: dict[str, Any] = {"status": "trialing", "trial_start": AT - 9 * DAY}
+    shop.has(customer("cus_2"), sub("sub_1", trial_end=AT + 3 * DAY, **trial))
+    shop.refresh()
+    with shop.engine.begin() as db:
+        kept = directory.find(db, False, db.scalar(text("select min(external_id) from tidegate.contacts")))
+        by_hand.link(db, "acme", False, "cus_2", kept, by="ada")
+    shop.has(
+        sub("sub_2", trial_end=AT + 5 * DAY, **trial),
+        sub("sub_3", status="past_due", default_payment_method="pm_1"), card("pm_1", 3, 2026),
+        subscription("sub_4", items=[item("si_4", "sub_4")], customer="cus_2", status="past_due",
+                     default_payment_method="pm_2"),
+        card("pm_2", 2, 2026) | {"customer": "cus_2"}, at=AT - 9 * DAY,
+    )  # fmt: skip
+    opened = {rule: alerts(shop, rule) for rule in ("trial_ending", "card_expiring", "past_due")}
+    assert opened["trial_ending"] == [("2026-03-18T00:00:00Z", "open"), ("2026-03-20T00:00:00Z", "open")]
+    assert opened["card_expiring"] == [("2026-03-01T00:00:00Z", "open"), ("2026-04-01T00:00:00Z", "open")]
+    shop.has(sub("sub_1", trial_end=AT + 30 * DAY, **trial), card("pm_1", 3, 2036), at=AT - 8 * DAY)
+    assert alerts(shop, "trial_ending") == [("2026-03-18T00:00:00Z", "resolved"), ("2026-03-20T00:00:00Z", "open")]
+    assert alerts(shop, "card_expiring") == [("2026-03-01T00:00:00Z", "open"), ("2026-04-01T00:00:00Z", "resolved")]
 
 
 def test_one_contact_with_two_currencies_has_a_sum_where_there_is_a_base(shop: Shop) -> None:
@@ -188,3 +244,49 @@ def test_what_renews_is_what_is_paid_for_by_the_year(shop: Shop) -> None:
     assert alerts(shop, "renewal_upcoming") == [("2026-04-04T00:00:00Z", "open")]
     [(reasons,)] = shop.rows("select reasons from tidegate.alerts where rule = 'renewal_upcoming'")
     assert reasons[0].startswith("renews_at comes within 30 days (2026-04-04")
+
+
+def late(since: float) -> dict[str, Any]:
+    """An invoice that could not be paid, so many days ago."""
+    at = int(datetime.now(UTC).timestamp() - since * DAY)
+    said = {"customer": "cus_1", "currency": "usd", "subscription": "sub_1", "attempt_count": 1}
+    return invoice("in_1", status="open", created=at, status_transitions={"finalized_at": at}, **said)
+
+
+HELD: dict[str, tuple[list[dict[str, Any]], str, list[str], int | None]] = {
+    "what it subscribes to": ([sub()], "", ["pro"], 1),
+    "of all its subscriptions": ([sub(), sub("sub_2", status="trialing")], "", ["pro"], 2),
+    "in its days of grace": ([sub(status="past_due", latest_invoice="in_1"), late(3)], "", ["pro"], 1),
+    "after its days of grace": ([sub(status="past_due", latest_invoice="in_1"), late(30)], "", ["free"], 1),
+    "what nobody pays for": ([sub(status="unpaid")], "", ["free"], None),
+    "the default": ([], "", ["free"], None),
+    "what a person gave": ([sub()], "extra-seats", ["extra-seats", "pro"], 1),
+    "what a person gave beside nothing": ([], "pro", ["pro"], None),
+}
+
+
+@pytest.mark.parametrize("case", HELD)
+def test_destinations_are_told_the_packages_and_the_quantity_that_conditions_ask_for(shop: Shop, case: str) -> None:
+    bodies, given, packages, quantity = HELD[case]
+    shop.catalog()
+    with shop.engine.begin() as db:
+        catalog.define(db, "free", is_default=True)
+        catalog.draft(db, "free", {"calls": 10})
+        catalog.publish(db, "free")
+        key = directory.make(db, False, Making("account", "acme"))
+        if given:
+            overrides.give(db, Giving(key, "ada", package=given))
+    if bodies:
+        shop.has(*bodies)
+        with shop.engine.begin() as db:
+            by_hand.link(db, "acme", False, "cus_1", directory.of_key(db, key), by="ada")
+    shop.refresh()
+    with shop.engine.begin() as db:
+        due.note_all(db)
+    lifecycle.keep(shop.engine)
+    with shop.engine.connect() as db:
+        asked = db.execute(text("select packages, quantity from tidegate.contact_lifecycle where contact = :key"),
+                           {"key": key}).one()  # fmt: skip
+        told = properties(db, [key], ["packages", "quantity"])[key]
+    assert (asked.packages, asked.quantity) == (packages, quantity)
+    assert told == {"packages": packages, "quantity": quantity}

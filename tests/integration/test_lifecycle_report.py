@@ -1,7 +1,7 @@
 """The lifecycle in figures: the funnel, time in stages, MRR by stage to the cent, at risk by reason, and drivers."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from tests.support.importing import imported
 from tests.support.live import Live
 from tests.support.placed import NOW
-from tests.support.post import Post, opened
+from tests.support.post import Post
 
 from tidegate.errors import ReportInvalid
 from tidegate.lifecycle.rules import JOURNY, STAGES, Rule
@@ -30,12 +30,6 @@ if TYPE_CHECKING:
 def database_url(fresh_database_url: str) -> str:
     """Every test of this module has a database of its own."""
     return fresh_database_url
-
-
-@pytest.fixture
-def post(fresh_database_url: str) -> Iterator[Post]:
-    with opened(fresh_database_url) as post:
-        yield post
 
 
 class Company:

@@ -1,10 +1,11 @@
 """What health and alerts go by: said in tidegate.yaml or by the API, checked, shown before it holds, told nobody."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from tests.support.placed import NOW, People
 
 from tidegate.errors import ConfigInvalid, LifecycleInvalid, ManagedByFile, PreviewStale
@@ -16,6 +17,7 @@ from tidegate.workflows.config import config_file
 from tidegate.workflows.config.config_export import export
 from tidegate.workflows.config.config_sections import read
 from tidegate.workflows.config.config_yaml import dump
+from tidegate.workflows.contacts import contact_properties
 from tidegate.workflows.lifecycle import lifecycle_settings
 from tidegate.workflows.previewing import preview, settle
 
@@ -237,3 +239,73 @@ def test_however_many_move_by_other_settings_no_more_than_a_chunk_is_held(
     assert found["moves"] == [{"from": "customer", "to": "at_risk", "contacts": 5}]
     assert found["opened"] == {"health_dropped": 5}
     assert max(held) == 2
+
+
+WORTH = {"mrr": "properties.contract.mrr", "renews_at": "properties.contract.until"}
+
+
+def worth(people: People, key: int) -> tuple[Any, ...]:
+    """(MRR, next renewal, MRR at destinations, renewal there) of a contact."""
+    asked = people.rows("select mrr_total, renewals[1] from tidegate.contact_lifecycle where contact = :k", k=key)
+    with people.hub.engine.connect() as db:
+        told = contact_properties.properties(db, [key], ["mrr", "renews_at"])[key]
+    return (*asked[0], told["mrr"], told["renews_at"])
+
+
+def test_a_property_says_what_a_contact_is_worth_and_when_it_renews(people: People) -> None:
+    contract = {"mrr": 1500, "until": "2026-04-01"}
+    big = people.add("big", {"contract": contract})
+    odd = people.add("odd", {"contract": {"mrr": "much", "until": "2026-02-31"}})
+    people.pass_()
+    assert people.of(big, "segments") == []
+    shown = change(people, said_worth=WORTH, only_preview=True)
+    assert (shown["weighed"], shown["entered"], shown["opened"]) == (1, {"enterprise": 1}, {"renewal_upcoming": 1})
+    assert people.of(big, "segments") == [], "a preview changes nothing"
+    assert change(people, said_worth=WORTH, token=shown["token"])["done"]
+    due = datetime(2026, 4, 1, tzinfo=UTC)
+    assert worth(people, big) == (1500, due, 1500, "2026-04-01T00:00:00Z")
+    assert worth(people, odd) == (0, None, 0, None), "what is no number and no date is nothing"
+    assert people.of(big, "segments") == ["enterprise"]
+    assert people.told() == [], "nothing happened to anybody"
+    with people.hub.engine.begin() as db:
+        db.execute(
+            text("""
+update tidegate.contacts set properties = '{"contract": {"mrr": 300}}' where key = :k"""),
+            {"k": big},
+        )
+    people.pass_(1)
+    assert worth(people, big)[:3] == (300, None, 300)
+    assert [kind for kind, _ in people.told()] == ["segment.left", "segment.entered"]
+    assert change(people, said_worth={})["done"]
+    assert people.of(big, "mrr_total") == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"mrr": "mrr"}, "worth.mrr: it names a property of yours, such as properties.mrr"),
+        ({"mrr": 5}, "worth.mrr: it names a property"),
+        ({"renewal": "properties.x"}, "perhaps renews_at"),
+    ],
+)
+def test_what_says_no_worth_is_refused(people: People, said: dict[str, Any], words: str) -> None:
+    with pytest.raises(LifecycleInvalid, match=words):
+        change(people, said_worth=said)
+
+
+def test_the_file_says_which_properties_are_worth_something(people: People) -> None:
+    file = "worth: {mrr: properties.contract.mrr}"
+    people.add("big", {"contract": {"mrr": 1500}})
+    people.pass_()
+    planned = preview(people.hub.engine, config_file.apply(read(file, "f.yaml", {}), "ada"))
+    [step] = planned.result["steps"]
+    assert (step["section"], step["weighed"], step["entered"]) == ("worth", 1, {"enterprise": 1})
+    applied(people, file)
+    assert applied(people, file).result["steps"] == []
+    with people.hub.engine.connect() as db:
+        assert export(db)["worth"] == {"mrr": "properties.contract.mrr"}
+    with pytest.raises(ManagedByFile):
+        change(people, said_worth={})
+    with pytest.raises(ConfigInvalid, match="names a property"):
+        applied(people, "worth: {mrr: mrr}")
+    assert len(applied(people, "worth: {}").result["steps"]) == 1

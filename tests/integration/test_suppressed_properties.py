@@ -8,8 +8,8 @@ import pytest
 from httpx import Client
 from tests.support.acting import Acting
 from tests.support.command_line import Cli
-from tests.support.post import Post, opened
-from tests.support.receiver import Receiver, receiving
+from tests.support.post import Post
+from tests.support.receiver import Receiver
 from tests.support.serving import serving
 
 from tidegate.api.app import create_app
@@ -21,22 +21,10 @@ from tidegate.workflows.config import config_file
 from tidegate.workflows.config.config_export import export
 from tidegate.workflows.config.config_sections import read
 from tidegate.workflows.config.config_yaml import dump
-from tidegate.workflows.delivery import destinations, property_suppression
+from tidegate.workflows.delivery import destinations_tried, property_suppression
 from tidegate.workflows.previewing import settle
 
 KEPT = ("name", "email", "owner", "properties.tier", "properties.nps")
-
-
-@pytest.fixture
-def post(fresh_database_url: str) -> Iterator[Post]:
-    with opened(fresh_database_url) as post:
-        yield post
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
 
 
 def came(post: Post, receiver: Receiver) -> list[dict[str, Any]]:
@@ -189,11 +177,11 @@ def test_a_preview_shows_what_would_be_sent_and_every_surface_says_the_same(
     assert (made.status_code, made.json()["name"], made.json()["by"]) == (200, "name", "token:admin")
     assert cli.json("destinations", "suppressed") == client.get("/api/suppressed-properties").json()
     with people.hub.engine.connect() as db:
-        shown = destinations.preview(db, people.hub.destination(db, "all"), key)
+        shown = destinations_tried.preview(db, people.hub.destination(db, "all"), key)
     assert "Acme Ltd" not in str(shown)
     assert "tells nobody" not in cli("destinations", "unsuppress", "name").stdout
     with people.hub.engine.connect() as db:
-        assert "Acme Ltd" in str(destinations.preview(db, people.hub.destination(db, "all"), key))
+        assert "Acme Ltd" in str(destinations_tried.preview(db, people.hub.destination(db, "all"), key))
     assert cli.json("destinations", "suppress", "mrr", "--reason", "x")["name"] == "mrr"
     assert client.delete("/api/suppressed-properties/mrr").status_code == 204
     assert "is not suppressed" in client.delete("/api/suppressed-properties/mrr").json()["detail"]

@@ -49,12 +49,16 @@ insert into tidegate.contact_ids (livemode, kind, external_id, contact) values (
                 column = name
                 if name == "failing_invoice":  # the only one
                     column, value = "failing_invoices", [value] if value else []
+                if name == "has_backup":
+                    column, value = "backup_until", self.now + timedelta(days=9_999) if value else None
                 db.execute(
                     text(f"update tidegate.{table} set {column} = :value where contact = :key"),
                     {"key": key, "value": value},
                 )
-            if facts.keys() & {"ends_at", "renews_at", "interval_months"}:
+            if facts.keys() & {"ends_at", "renews_at", "interval_months", "trial_ends_at"}:
                 db.execute(text(_ONE_SUBSCRIPTION), {"key": key})
+            if facts.keys() & {"past_due_since", "card_expires_at", "has_backup"}:
+                db.execute(text(_ONE_DEBT_AND_CARD), {"key": key})
 
     def pass_(self, days: float = 0) -> lifecycle.Kept:
         """Lets days pass, and brings the lifecycle up to the time."""
@@ -85,8 +89,14 @@ _ONE_SUBSCRIPTION = """
 update tidegate.contact_lifecycle l set
   cancellations = array_remove(array[to_char(f.ends_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')], null),
   renewals = array_remove(array[f.renews_at], null),
-  renewal_months = case when f.renews_at is null then '{}' else array[coalesce(l.interval_months, 1)] end
+  renewal_months = case when f.renews_at is null then '{}' else array[coalesce(l.interval_months, 1)] end,
+  trial_ends = array_remove(array[f.trial_ends_at], null)
 from tidegate.contact_facts f where l.contact = :key and f.contact = l.contact"""
+_ONE_DEBT_AND_CARD = """
+update tidegate.contact_lifecycle set past_dues = array_remove(array[past_due_since], null),
+  cards = array_remove(array[card_expires_at], null),
+  card_backups = case when card_expires_at is null then '{}' else array[backup_until] end
+where contact = :key"""
 _WORTH = {"mrr", "statuses", "subscriptions", "customer_since", "churned_at", "renews_at", "ends_at", "trial_ends_at"}
 _KEPT = (
     *("deliveries", "destinations", "owners", "alert_route", "digests", "contact_notes", "contact_tasks"),
@@ -97,6 +107,7 @@ _KEPT = (
         "suppressed_properties",
         "noted_contacts",
         "stages",
+        "lifecycle_settings",
         "segments",
         "actions",
         "action_occurrences",

@@ -21,9 +21,12 @@ class Told:
     def __init__(self, hub: Hub, receiver: Receiver) -> None:
         self.people, self.hub, self.receiver = People(hub), hub, receiver
 
-    def destination(self, key: str, *, events: tuple[str, ...] = (), livemode: bool | None = False) -> None:
+    def destination(
+        self, key: str, *, events: tuple[str, ...] = (), livemode: bool | None = False, **options: Any
+    ) -> None:
         """A signed webhook at `/key`."""
         said = {"url": f"{self.receiver.url}/{key}", "secrets": [SECRET], "allow_private": True, "events": events}
+        said |= options
         with self.hub.engine.begin() as db:
             stored.define(db, key, "webhook", said, variables={}, vault=lambda: self.hub.vault, livemode=livemode)
 

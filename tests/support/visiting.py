@@ -24,7 +24,7 @@ def visited(hub: Hub) -> Generator[Client]:
 
 
 def sign_in(hub: Hub, client: Client, scope: str = "operate") -> None:
-    """Signs the client in with a token that may work, by a header: it would keep a secure cookie back over HTTP."""
+    """Signs the client in with a token of this scope, by a header: it would keep a secure cookie back over HTTP."""
     with hub.engine.begin() as db:
         _, token = tokens.create(db, "desk", [scope])
     answer = client.post("/login", data={"token": token})

@@ -15,7 +15,7 @@ from tidegate.errors import UsageError
 from tidegate.security.tokens import Token
 from tidegate.settings import environment
 from tidegate.wiring import Hub
-from tidegate.workflows.delivery import destinations
+from tidegate.workflows.delivery import destinations, destinations_past, destinations_tried
 from tidegate.workflows.doorbell import Doorbell
 
 router = APIRouter(prefix="/api/destinations", tags=["delivery"])
@@ -188,8 +188,8 @@ def test(key: str, hub: HubOf) -> Tried:
     """Sends a sample at once."""
     with hub.engine.connect() as db:
         destination = hub.destination(db, key)
-        message = destinations.sample(db, destination)
-    return Tried(**destinations.test(destination, message))
+        message = destinations_tried.sample(db, destination)
+    return Tried(**destinations_tried.test(destination, message))
 
 
 @router.get("/{key:segment}/preview", dependencies=[requires("operate")])
@@ -199,7 +199,7 @@ def preview(
     """What would be sent next, exactly; nothing is sent. `contact`: of this one, also how it is now."""
     with hub.engine.connect() as db:
         whose = directory.find(db, hub.livemode(), contact).key if contact is not None else None
-        found = destinations.preview(db, hub.destination(db, key), whose, limit)
+        found = destinations_tried.preview(db, hub.destination(db, key), whose, limit)
     return Previewed(destination=key, messages=found)
 
 
@@ -244,7 +244,7 @@ def replay(key: str, hub: HubOf, wanted: Replay, token: Operator) -> Replayed:
 def backfill(key: str, hub: HubOf, wanted: Backfill, token: Admin) -> Backfilled:
     """Makes the past due: says how many first, and sends with `preview: false`."""
     with hub.engine.begin() as db:
-        found = destinations.backfill(
+        found = destinations_past.backfill(
             db, hub.destination(db, key), wanted.since, f"token:{token.name}", only_preview=wanted.preview
         )
         if not wanted.preview:

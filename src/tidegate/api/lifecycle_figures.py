@@ -59,15 +59,16 @@ class Drivers(BaseModel):
 
 
 class Settings(BaseModel):
-    """What health and alerts go by, what nobody set included. `managed_by`: `file` where tidegate.yaml says it."""
+    """What health, alerts and worth go by, defaults included. `managed_by`: `file` where tidegate.yaml says it."""
 
     health: dict[str, Any]
     alerts: list[dict[str, Any]]
+    worth: dict[str, str]
     managed_by: dict[str, str]
 
 
 class SettingsChange(BaseModel):
-    """What health and alerts are to go by, as tidegate.yaml says it; what is left out stays, empty is the default."""
+    """What health, alerts and worth are to go by, as in tidegate.yaml; what is left out stays, empty is the default."""
 
     model_config = STRICT
 
@@ -77,14 +78,18 @@ class SettingsChange(BaseModel):
     alerts: list[dict[str, Any]] | None = Field(
         default=None, max_length=50, description="[{rule, days, interval_months, enabled}]"
     )
+    worth: dict[str, str] | None = Field(
+        default=None, description="properties that say what a contact is worth and when it renews: {mrr, renews_at}"
+    )
     token: str | None = Field(default=None, description="of the preview: does exactly that, or is refused")
 
 
 class SettingsEffect(BaseModel):
-    """What other settings would do, or did (`done`): contacts with another health, who is unhealthy, who moves, alerts
-    by rule. Nobody is told of it.
+    """What other settings would do, or did (`done`): contacts with another worth or health, who is unhealthy, who
+    moves, alerts by rule. Nobody is told of it.
     """
 
+    weighed: int
     scored: int
     unhealthy: dict[str, int]
     moves: list[dict[str, Any]]
@@ -122,7 +127,7 @@ def drivers(
 
 @router.get("/api/lifecycle/settings", dependencies=[requires("read")])
 def settings(hub: HubOf) -> Settings:
-    """What health and alerts go by."""
+    """What health, alerts and worth go by."""
     with hub.engine.connect() as db:
         return Settings.model_validate(lifecycle_settings.shown(db))
 
@@ -131,12 +136,13 @@ def settings(hub: HubOf) -> Settings:
 def change_lifecycle_settings(
     change: SettingsChange, hub: HubOf, token: Admin, preview: bool = False
 ) -> SettingsEffect:
-    """Makes health and alerts go by other settings, or tells what that would do (`?preview=true`)."""
+    """Makes health, alerts and worth go by other settings, or tells what that would do (`?preview=true`)."""
     found = lifecycle_settings.change(
         hub.engine,
         by(token),
         said_health=change.health,
         said_alerts=change.alerts,
+        said_worth=change.worth,
         token=change.token,
         only_preview=preview,
     )

@@ -86,13 +86,13 @@ def try_(key: Key, as_json: AsJson = False) -> None:
     """Send a sample now. Exit 1 when it is not taken, 3 when nobody answers."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows.delivery import destinations
+    from tidegate.workflows.delivery import destinations_tried
 
     with opened() as hub:
         with hub.engine.connect() as db:
             destination = hub.destination(db, key)
-            message = destinations.sample(db, destination)
-        done = destinations.test(destination, message)
+            message = destinations_tried.sample(db, destination)
+        done = destinations_tried.test(destination, message)
     if as_json:
         show.document(done)
     else:
@@ -113,11 +113,11 @@ def preview(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.contacts import directory
-    from tidegate.workflows.delivery import destinations
+    from tidegate.workflows.delivery import destinations_tried
 
     with opened() as hub, hub.engine.connect() as db:
         whose = directory.find(db, hub.livemode(), contact).key if contact is not None else None
-        found = destinations.preview(db, hub.destination(db, key), whose, limit)
+        found = destinations_tried.preview(db, hub.destination(db, key), whose, limit)
     if as_json:
         show.document({"destination": key, "messages": found})
         return
@@ -149,13 +149,13 @@ def backfill(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.workflows.delivery import destinations
+    from tidegate.workflows.delivery import destinations_past
     from tidegate.workflows.doorbell import Doorbell
 
     since = begin.replace(tzinfo=UTC) if begin is not None else None
     with opened(may_migrate=True) as hub:
         with hub.engine.connect() as db:
-            found = destinations.backfill(db, hub.destination(db, key), since, person(), only_preview=True)
+            found = destinations_past.backfill(db, hub.destination(db, key), since, person(), only_preview=True)
         if not yes and not as_json:
             events = found["billing_events"] + found["events"]
             show.line(f"{events:,} events and {found['contacts']:,} contacts would be sent to {key}.")
@@ -165,7 +165,7 @@ def backfill(
             typer.confirm("Send them?", abort=True, err=True)
         if yes or not as_json:
             with hub.engine.begin() as db:
-                found = destinations.backfill(db, hub.destination(db, key), since, person(), only_preview=False)
+                found = destinations_past.backfill(db, hub.destination(db, key), since, person(), only_preview=False)
                 Doorbell(hub.engine).ring("deliver", connection="", db=db)
     if as_json:
         show.document(found)

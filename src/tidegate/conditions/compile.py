@@ -56,9 +56,9 @@ def _test(node: Test, into: Compiled, prefix: str) -> str:
     return f"(not coalesce({holds}, false))" if operator.negated else f"coalesce({holds}, false)"
 
 
-def value(one: Field, into: Compiled, prefix: str = "v", *, as_number: bool = False) -> str:
-    """A field as it is shown; `as_number`: a property where it is a number, else null."""
-    return _value(one, "number" if as_number else one.kind, into, prefix)
+def value(one: Field, into: Compiled, prefix: str = "v", *, kind: Kind | None = None) -> str:
+    """A field as it is shown; `kind`: a property where it is of that kind, else null."""
+    return _value(one, kind or one.kind, into, prefix)
 
 
 def _value(one: Field, kind: Kind, into: Compiled, prefix: str) -> str:

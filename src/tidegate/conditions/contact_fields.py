@@ -1,6 +1,7 @@
 """The fields of a contact: each of a column of its worth (`f`), of its lifecycle (`l`) or of itself (`c`)."""
 
 from tidegate.conditions.fields import Field, Fields
+from tidegate.revenue.risks import backed
 
 STATUSES = ("active", "past_due", "trialing", "unpaid", "paused", "canceled", "incomplete", "incomplete_expired")
 """Of a subscription, the best first."""
@@ -11,6 +12,10 @@ _DAYS = "extract(epoch from {0})::numeric / 86400"
 def _days(of: str) -> str:
     return _DAYS.format(of)
 
+
+_RENEWS_AT = "coalesce(l.renewals[1], f.renews_at)"
+_BACKUP = f"""case when l.card_expires_at is not null
+  then coalesce({backed("l.card_expires_at", "l.backup_until")}, false) end"""
 
 _ROWS = (
     Field("kind", "text", "c.kind", "a user or an account", ("user", "account")),
@@ -32,8 +37,8 @@ _ROWS = (
     Field("interval_months", "number", "l.interval_months", "the longest interval that it pays for, in months"),
     Field("packages", "list", "l.packages", "keys of the packages that it holds"),
     Field("quantity", "number", "l.quantity::numeric", "of all its items, seats for the most part"),
-    Field("renews_at", "instant", "f.renews_at", "the next renewal; unknown when it ends or is paused before"),
-    Field("days_to_renewal", "number", _days("f.renews_at - :as_of"), "days until then, fractions and all"),
+    Field("renews_at", "instant", _RENEWS_AT, "the next renewal; unknown when it ends or is paused before"),
+    Field("days_to_renewal", "number", _days(f"{_RENEWS_AT} - :as_of"), "days until then, fractions and all"),
     Field("ends_at", "instant", "f.ends_at", "the next end of a subscription that was asked for"),
     Field("trial_ends_at", "instant", "f.trial_ends_at", "the end of a trial that runs"),
     Field("customer_since", "instant", "f.customer_since", "when its MRR was first above 0"),
@@ -62,7 +67,7 @@ _ROWS = (
     ),
     Field("latest_invoice.status", "text", "l.latest_invoice_status", "of the newest invoice", _INVOICE),
     Field("card.expires_at", "instant", "l.card_expires_at", "when the card that is charged expires"),
-    Field("card.backup", "flag", "l.has_backup", "whether another way to pay outlasts that card"),
+    Field("card.backup", "flag", _BACKUP, "whether another way to pay outlasts that card"),
     Field("cancellation.reason", "text", "l.cancellation_reason", "what was said on the last cancellation"),
     Field("usage", "number", "l.usage_share", "the fullest metered feature: 0.8 is 80 % of its limit"),
     Field("last_active_at", "instant", "l.last_active_at", "the last use of a metered feature"),

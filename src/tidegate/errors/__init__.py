@@ -14,6 +14,8 @@ TidegateError
 │   │   └── ConnectionDisconnected
 │   ├── OtherAccount
 │   ├── WriteKeyMissing
+│   ├── OAuthNotSetUp
+│   ├── OAuthRefused
 │   ├── RunUnknown
 │   ├── ContactUnknown
 │   ├── ContactAmbiguous
@@ -76,6 +78,7 @@ TidegateError
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
 │   ├── CustomerUnknown
+│   ├── ObjectUnknown
 │   ├── EventUnknown
 │   ├── EventRefused
 │   ├── BodyTooLarge
@@ -159,6 +162,8 @@ from tidegate.errors.connections import (
     ImportIncomplete,
     ImportRunning,
     ImportTakenOver,
+    OAuthNotSetUp,
+    OAuthRefused,
     OtherAccount,
     RunUnknown,
     SweepRunning,
@@ -226,6 +231,7 @@ from tidegate.errors.mirror import (
     EventRefused,
     EventUnknown,
     InboxBusy,
+    ObjectUnknown,
     ResourceNotListed,
     ResourceUnknown,
     SignatureInvalid,
@@ -381,6 +387,9 @@ __all__ = [
     "NotInvited",
     "NotReadOnly",
     "NoteUnknown",
+    "OAuthNotSetUp",
+    "OAuthRefused",
+    "ObjectUnknown",
     "OtherAccount",
     "OutboundBusy",
     "OutboundInUse",

@@ -6,7 +6,7 @@ from typing import Any
 
 from tidegate.conditions.contact_fields import CONTACT_FIELDS
 from tidegate.conditions.fields import Field, Fields
-from tidegate.revenue.risks import EXPIRING_DAYS
+from tidegate.revenue.risks import EXPIRING_DAYS, backed
 
 SETTABLE: Mapping[str, Mapping[str, float]] = {
     "payment_failed": {},
@@ -49,14 +49,37 @@ def _one(of: str) -> str:
     return f"array[coalesce({at(of)}, '')]"
 
 
+def _each(of: str) -> str:
+    """Every instant of an array is an occurrence."""
+    return f"array(select distinct {at('each')} from unnest({of}) each)"
+
+
+def _with(name: str, sql: str, meaning: str) -> Fields:
+    """The fields, of which one is another than in other conditions."""
+    return Fields({**CONTACT_FIELDS.known, name: Field(name, "instant", sql, meaning)}.values())
+
+
 def _renewals(months: float, days: float) -> tuple[Fields, str]:
     """The fields, with a renewal that is one of intervals of so many months or more; and which come so soon."""
     long = f"from unnest(l.renewals, l.renewal_months) r(at, months) where r.months >= {months} and r.at >= :as_of"
     end = f":as_of + {days} * interval '1 day'"
     sql = f"case when l.renewals[1] < {end} then (select min(r.at) {long}) end"  # most renew later: nothing to look for
-    renews_at = Field("renews_at", "instant", sql, f"the next renewal of an interval of {months} months or more")
     soon = f"array(select distinct {at('r.at')} {long} and r.at < {end})"
-    return Fields({**CONTACT_FIELDS.known, "renews_at": renews_at}.values()), soon
+    return _with("renews_at", sql, f"the next renewal of an interval of {months} months or more"), soon
+
+
+def _trials(days: float) -> tuple[Fields, str]:
+    """The fields, with the trial that ends next, though one that is over still stands; and which end so soon."""
+    ending = "from unnest(l.trial_ends) t(at) where t.at >= :as_of"
+    soon = f"array(select distinct {at('t.at')} {ending} and t.at < :as_of + {days} * interval '1 day')"
+    return _with("trial_ends_at", f"(select min(t.at) {ending})", "the end of the trial that ends next"), soon
+
+
+def _cards(days: float) -> tuple[Fields, str]:
+    """The fields, with the first card to expire that nothing backs up; and all of these that expire so soon, or did."""
+    alone = f"from unnest(l.cards, l.card_backups) k(at, until) where ({backed('k.at', 'k.until')}) is not true"
+    soon = f"array(select distinct {at('k.at')} {alone} and k.at <= :as_of + {days} * interval '1 day')"
+    return _with("card.expires_at", f"(select min(k.at) {alone})", "when a card expires that nothing backs up"), soon
 
 
 _LIVE = {"field": "subscription.status", "is": ["active", "past_due", "trialing"]}
@@ -70,9 +93,12 @@ def rules_of(said: Mapping[str, Mapping[str, Any]]) -> Sequence[AlertRule]:
     months = said.get("renewal_upcoming", {}).get("interval_months", SETTABLE["renewal_upcoming"]["interval_months"])
     soon, expiring = days["renewal_upcoming"], days["card_expiring"]
     long, renewals = _renewals(months, soon)
+    trying, trials = _trials(days["trial_ending"])
+    charged, cards = _cards(expiring)
+    fields = {"renewal_upcoming": long, "trial_ending": trying, "card_expiring": charged}
     rows: Sequence[tuple[str, str, Mapping[str, Any], str]] = (
         ("payment_failed", "Payment failed", {"field": "payments.failed", "above": 0}, "l.failing_invoices"),
-        ("past_due", "Past due", {"field": "any_subscription.status", "has": "past_due"}, _one("l.past_due_since")),
+        ("past_due", "Past due", {"field": "any_subscription.status", "has": "past_due"}, _each("l.past_dues")),
         (
             "card_expiring",
             "Card expiring",
@@ -81,15 +107,14 @@ def rules_of(said: Mapping[str, Mapping[str, Any]]) -> Sequence[AlertRule]:
                     _LIVE,
                     {"field": "card.expires_at", "known": True},
                     {"not": {"field": "card.expires_at", "more_than_days_ahead": expiring}},
-                    {"field": "card.backup", "is_not": True},
                 ]
             },
-            _one("l.card_expires_at"),
+            cards,
         ),
         (
             "renewal_upcoming",
             "Renewal upcoming",
-            {"all": [{"field": "renews_at", "in_next_days": soon}, {"field": "interval_months", "at_least": months}]},
+            {"field": "renews_at", "in_next_days": soon},
             renewals,
         ),
         ("cancellation_scheduled", "Cancellation scheduled", {"field": "ends_at", "known": True}, "l.cancellations"),
@@ -105,7 +130,7 @@ def rules_of(said: Mapping[str, Mapping[str, Any]]) -> Sequence[AlertRule]:
             "trial_ending",
             "Trial ending",
             {"field": "trial_ends_at", "in_next_days": days["trial_ending"]},
-            _one("f.trial_ends_at"),
+            trials,
         ),
         (
             "inactive",
@@ -118,7 +143,7 @@ def rules_of(said: Mapping[str, Mapping[str, Any]]) -> Sequence[AlertRule]:
         AlertRule(
             *row,
             enabled=said.get(row[0], {}).get("enabled", True),
-            fields=long if row[0] == "renewal_upcoming" else CONTACT_FIELDS,
+            fields=fields.get(row[0], CONTACT_FIELDS),
         )
         for row in rows
     ]

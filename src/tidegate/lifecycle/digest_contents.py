@@ -163,12 +163,14 @@ from placed group by section""")
 
 _RENEWALS = text(f"""
 with renewing as (
-  select c.key, f.renews_at, f.mrr, cast(f.renews_at at time zone coalesce((
+  select c.key, r.renews_at, coalesce(f.mrr, '{{}}') as mrr, cast(r.renews_at at time zone coalesce((
       select nullif(g.time_zone, '') from tidegate.links k
       join tidegate.ledgers g on g.connection = k.connection and g.adopted_at is not null and g.retired_at is null
       where k.contact = c.key order by k.connection limit 1), :zone) as date) as day
-  from tidegate.contacts c join tidegate.contact_facts f on f.contact = c.key
-  where {_WHOSE} and f.renews_at > :until and f.renews_at <= :ahead)
+  from tidegate.contacts c
+  left join tidegate.contact_facts f on f.contact = c.key left join tidegate.contact_lifecycle l on l.contact = c.key
+  cross join lateral (select coalesce(l.renewals[1], f.renews_at) as renews_at) r
+  where {_WHOSE} and r.renews_at > :until and r.renews_at <= :ahead)
 select (select count(*) from renewing) as count,
   (select coalesce(jsonb_object_agg(currency, amount), '{{}}') from (
     select m.key as currency, sum(m.value::numeric) as amount from renewing r, jsonb_each_text(r.mrr) m group by 1) s)

@@ -31,6 +31,11 @@ def by_other_rules(db: Connection, *, are: bool = True) -> Generator[None]:
     db.execute(_BY_RULES, {"on": "off"})
 
 
+def silently(db: Connection) -> None:
+    """Whoever this transaction queues by writing contacts is queued without any news: nothing happens to them by it."""
+    db.execute(text("select set_config('tidegate.silent', 'on', true)"))
+
+
 def note_all(db: Connection) -> int:
     """Queues every contact; returns how many there are."""
     return db.execute(_NOTE_ALL).rowcount

@@ -3,14 +3,20 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
-from tidegate.conditions.contact_fields import STATUSES
+from tidegate.conditions.compile import Compiled, value
+from tidegate.conditions.contact_fields import CONTACT_FIELDS, STATUSES
+from tidegate.conditions.fields import Kind
 from tidegate.entitlements.items import OVERDUE_SINCE
+from tidegate.lifecycle import rulebook
 from tidegate.lifecycle.alert_rules import at
-from tidegate.revenue.risks import CARD
-from tidegate.revenue.standing import ENDS, RENEWING
+from tidegate.lifecycle.settings import Worth
+from tidegate.revenue.risks import CARD, EXPIRING_DAYS
+from tidegate.revenue.standing import ENDS, MONTHS, RENEWING
 
 
 def keep_facts(
@@ -24,7 +30,7 @@ def keep_facts(
     """
     if not contacts:
         return 0
-    values = {
+    values: dict[str, Any] = {
         "contacts": list(contacts),
         "currencies": list(units),
         "units": list(units.values()),
@@ -32,14 +38,24 @@ def keep_facts(
         "as_of": as_of,
         "order": list(STATUSES),
     }
-    return db.execute(_PUT, values).rowcount
+    statement, bound = _put(rulebook.worth(db))
+    return db.execute(statement, {**values, **bound}).rowcount
+
+
+def holdings(db: Connection, contacts: Sequence[int], as_of: datetime) -> dict[int, tuple[list[str], int | None]]:
+    """By contact (internal key) the packages that it holds (keys, sorted) and the quantity of all its items (None: it
+    has none): as `keep_facts` writes them, at an instant of one's own.
+    """
+    rows = db.execute(_HOLDINGS, {"contacts": list(contacts), "as_of": as_of, "order": list(STATUSES)})
+    return {row.contact: (list(row.packages), row.quantity) for row in rows}
 
 
 _COLUMNS = (
     "status", "country", "currencies", "intervals", "quantity", "packages", "mrr_total", "open_total", "mrr_trend",
     "downgraded_at", "interval_months", "failing_invoices", "failed_attempts", "decline_code", "next_attempt_at",
     "past_due_since", "due_dates", "open_invoices", "void_invoices", "uncollectible_invoices", "latest_invoice_status",
-    "card_expires_at", "has_backup", "cancellation_reason", "cancellations", "renewals", "renewal_months",
+    "card_expires_at", "backup_until", "cards", "card_backups", "past_dues", "trial_ends", "cancellation_reason",
+    "cancellations", "renewals", "renewal_months",
     "usage_share", "last_active_at",
 )  # fmt: skip
 
@@ -57,17 +73,13 @@ def _total(amounts: str) -> str:
   from ({amounts}) a left join units u on u.currency = a.currency where a.amount <> 0)"""
 
 
-_MONTHS = """
-i.interval_count * case i.interval when 'year' then 12 when 'month' then 1 when 'week' then 12 / 52.0
-  when 'day' then 12 / 365.0 end"""
-
 _SUBSCRIPTIONS = f"""
 theirs as materialized (
   select t.contact, l.connection, l.customer from these t join tidegate.links l on l.contact = t.contact),
 subscribed as materialized (
   select t.contact, s.connection, s.customer, s.id, s.status, s.currency, s.canceled_at, s.collection_method,
     coalesce(s.cancellation_feedback, s.cancellation_reason) as reason, s.default_payment_method,
-    s.default_source, s.status in ('active', 'past_due', 'trialing') as live,
+    s.default_source, s.trial_end, s.status in ('active', 'past_due', 'trialing') as live,
     case when s.status in ('past_due', 'unpaid') then {OVERDUE_SINCE} end as overdue_since
   from theirs t
   join stripe.subscriptions s on s.connection = t.connection and s.customer = t.customer
@@ -76,12 +88,15 @@ states as (
   select contact, (array_agg(status order by array_position(cast(:order as text[]), status)))[1] as status,
     coalesce(array_agg(distinct currency order by currency) filter (where live), '{{}}') as currencies,
     min(overdue_since) as overdue_since,
+    coalesce(array_agg(distinct overdue_since) filter (where status = 'past_due'), '{{}}') as past_dues,
+    coalesce(array_agg(distinct trial_end) filter (where status = 'trialing' and trial_end is not null), '{{}}')
+      as trial_ends,
     (array_agg(reason order by canceled_at desc) filter (where canceled_at is not null))[1] as cancellation_reason
   from subscribed group by contact),
 items as (
   select s.contact, coalesce(array_agg(distinct i.interval order by i.interval)
       filter (where i.interval is not null), '{{}}') as intervals, sum(i.quantity)::bigint as quantity,
-    max({_MONTHS}) as interval_months
+    max({MONTHS}) as interval_months
   from subscribed s
   join stripe.subscription_items i on i.connection = s.connection and i.subscription = s.id and i.deleted_at is null
   where s.live group by s.contact)"""
@@ -97,7 +112,7 @@ leaving as (
   select contact, array_agg(distinct {at("ends_at")} || coalesce(' asked ' || {at("canceled_at")}, '')) as cancellations
   from coming where ends_at is not null group by contact),
 renewing as (
-  select distinct c.contact, r.renews_at, {_MONTHS} as months
+  select distinct c.contact, r.renews_at, {MONTHS} as months
   from coming c
   join stripe.subscription_items i on i.connection = c.connection and i.subscription = c.id and i.deleted_at is null
   cross join lateral (
@@ -177,13 +192,20 @@ moved as (
   left join units u on u.currency = m.currency
   group by t.contact)"""
 
-# Of several cards the one that nothing backs up, else the first to expire.
+# Of several cards the one that is a risk first, by itself or once its backup has expired.
+_RISK_AT = f"""
+greatest(k.expires_at - interval '{EXPIRING_DAYS} days',
+  case when k.backup_until > k.expires_at then k.backup_until end)"""
+
 _CARDS = f"""
 cards as (
-  select distinct on (s.contact) s.contact, k.expires_at as card_expires_at, k.has_backup
+  select s.contact, (array_agg(k.expires_at order by {_RISK_AT}, k.expires_at))[1] as card_expires_at,
+    (array_agg(k.backup_until order by {_RISK_AT}, k.expires_at))[1] as backup_until,
+    array_agg(k.expires_at order by k.expires_at, s.id) as cards,
+    array_agg(k.backup_until order by k.expires_at, s.id) as card_backups
   from subscribed s {CARD}
   where k.expires_at is not null
-  order by s.contact, k.has_backup, k.expires_at)"""
+  group by s.contact)"""
 
 _USAGE = """
 used as (
@@ -200,7 +222,29 @@ active as (
   select d.contact, max(d.at) as last_active_at from these t join tidegate.usage_debits d on d.contact = t.contact
   where d.operation in ('consume', 'reserve', 'set') group by d.contact)"""
 
-_PUT = text(f"""
+_HOLDINGS = text(f"""
+with these as materialized (select unnest(cast(:contacts as bigint[])) as contact), {_SUBSCRIPTIONS}, {_PACKAGES}
+select t.contact, coalesce(p.packages, '{{}}') as packages, i.quantity
+from these t left join packages p on p.contact = t.contact left join items i on i.contact = t.contact""")
+
+
+@lru_cache(8)
+def _put(worth: Worth) -> tuple[TextClause, Mapping[str, Any]]:
+    """The statement, and what it binds of the properties that stand for what Stripe says."""
+    into = Compiled()
+    mrr = _own(worth.mrr, "number", into) or "cast(null as numeric)"
+    renews_at = _own(worth.renews_at, "instant", into) or "cast(null as timestamptz)"
+    return text(_statement(mrr, renews_at)), into.values
+
+
+def _own(name: str, kind: Kind, into: Compiled) -> str:
+    """A property as SQL; empty: none is named."""
+    found = CONTACT_FIELDS.find(name) if name else None
+    return value(found, into, "own", kind=kind) if found is not None else ""
+
+
+def _statement(mrr: str, renews_at: str) -> str:
+    return f"""
 with these as materialized (select unnest(cast(:contacts as bigint[])) as contact),
 units as materialized (
   select unnest(cast(:currencies as text[])) as currency, unnest(cast(:units as numeric[])) as unit),
@@ -211,26 +255,32 @@ worth as materialized (
      where h.contact = t.contact and c.deleted_at is null) as country,
     coalesce(s.currencies, '{{}}') as currencies, coalesce(i.intervals, '{{}}') as intervals, i.quantity,
     coalesce(p.packages, '{{}}') as packages,
-    case when f.contact is null then 0 else coalesce({
-    _total('''
+    own.mrr as own_mrr, case when own.mrr is not null then own.mrr when f.contact is null then 0 else coalesce({
+        _total('''
       select m.key as currency, m.value::numeric / 1000000 as amount from jsonb_each_text(f.mrr) m''')
-},
+    },
       case when f.mrr = '{{}}' then 0 end) end as mrr_total,
     coalesce({
-    _total('''
+        _total('''
       select b.currency, sum(b.amount_remaining) as amount from billed b
       where b.contact = t.contact and b.status = 'open' group by b.currency''')
-},
+    },
       case when coalesce(v.open_invoices, 0) = 0 then 0 end) as open_total,
     m.recent, m.downgraded_at, i.interval_months, coalesce(v.failing_invoices, '{{}}') as failing_invoices,
     coalesce(v.failed_attempts, 0) as failed_attempts, d.decline_code, v.next_attempt_at,
     least(s.overdue_since, v.due_since) as past_due_since, coalesce(v.due_dates, '{{}}') as due_dates,
     coalesce(v.open_invoices, 0)::int as open_invoices, coalesce(v.void_invoices, 0)::int as void_invoices,
     coalesce(v.uncollectible_invoices, 0)::int as uncollectible_invoices, v.latest_invoice_status,
-    k.card_expires_at, k.has_backup, s.cancellation_reason, coalesce(g.cancellations, '{{}}') as cancellations,
-    coalesce(n.renewals, '{{}}') as renewals, coalesce(n.renewal_months, '{{}}') as renewal_months,
+    k.card_expires_at, k.backup_until, coalesce(k.cards, '{{}}') as cards,
+    coalesce(k.card_backups, '{{}}') as card_backups, coalesce(s.past_dues, '{{}}') as past_dues,
+    coalesce(s.trial_ends, '{{}}') as trial_ends, s.cancellation_reason,
+    coalesce(g.cancellations, '{{}}') as cancellations,
+    case when own.renews_at is not null then array[own.renews_at] else coalesce(n.renewals, '{{}}') end as renewals,
+    case when own.renews_at is not null then array[12.0] else coalesce(n.renewal_months, '{{}}') end as renewal_months,
     u.usage_share, a.last_active_at
   from these t
+  left join tidegate.contacts c on c.key = t.contact
+  cross join lateral (select {mrr} as mrr, {renews_at} as renews_at) own
   left join tidegate.contact_facts f on f.contact = t.contact
   left join states s on s.contact = t.contact left join items i on i.contact = t.contact
   left join packages p on p.contact = t.contact left join invoices v on v.contact = t.contact
@@ -239,11 +289,12 @@ worth as materialized (
   left join moved m on m.contact = t.contact left join leaving g on g.contact = t.contact
   left join renewals n on n.contact = t.contact),
 fresh as materialized (
-  select *, case when mrr_total - recent > 0 then round(mrr_total / (mrr_total - recent), 4) end as mrr_trend
+  select *, case when own_mrr is null and mrr_total - recent > 0
+    then round(mrr_total / (mrr_total - recent), 4) end as mrr_trend
   from worth)
 insert into tidegate.contact_lifecycle as o (contact, {_columns()})
 select contact, {_columns()} from fresh n where not exists (
   select from tidegate.contact_lifecycle o
   where o.contact = n.contact and ({_columns("o.")}) is not distinct from ({_columns("n.")}))
 order by contact
-on conflict (contact) do update set ({_columns()}) = ({_columns("excluded.")}), updated_at = clock_timestamp()""")
+on conflict (contact) do update set ({_columns()}) = ({_columns("excluded.")}), updated_at = clock_timestamp()"""

@@ -171,7 +171,7 @@ def _ask(into: _Asked, place: int, one: Component) -> None:
     asked = Compiled()
     found, by = CONTACT_FIELDS.find(one.field), CONTACT_FIELDS.find(one.known_by)
     assert found is not None, one.field
-    into.found.append(f"{value(found, asked, f'f{place}_', as_number=True)} as x{place}")
+    into.found.append(f"{value(found, asked, f'f{place}_', kind='number')} as x{place}")
     into.values |= asked.values
     score = _score(into, place, one.curve)
     if by is not None and one.otherwise is not None:

@@ -10,9 +10,9 @@ from tidegate.lifecycle.alert_rules import AlertRule
 from tidegate.lifecycle.health import Component
 from tidegate.lifecycle.placing import Rules
 from tidegate.lifecycle.rules import SEGMENTS, STAGES, Rule
-from tidegate.lifecycle.settings import Health, read_alerts, read_health
+from tidegate.lifecycle.settings import Health, Worth, read_alerts, read_health, read_worth
 
-Settings = Literal["health", "alerts"]
+Settings = Literal["health", "alerts", "worth"]
 
 
 def load(db: Connection) -> Rules:
@@ -27,8 +27,8 @@ def written(db: Connection, what: Literal["stages", "segments"]) -> list[Rule]:
 
 
 def settings(db: Connection, what: Settings) -> Any:
-    """What was said of health, or of alerts; empty: nothing."""
-    return db.scalar(_SETTINGS, {"what": what}) or ({} if what == "health" else [])
+    """What was said of it; empty: nothing."""
+    return db.scalar(_SETTINGS, {"what": what}) or ([] if what == "alerts" else {})
 
 
 def health(db: Connection) -> Health:
@@ -46,8 +46,13 @@ def alert_rules(db: Connection) -> Sequence[AlertRule]:
     return read_alerts(settings(db, "alerts"))[0]
 
 
+def worth(db: Connection) -> Worth:
+    """Which properties say what a contact is worth and when it renews, instead of Stripe."""
+    return read_worth(settings(db, "worth"))[0]
+
+
 def put_settings(db: Connection, what: Settings, said: Any, managed_by: str) -> None:
-    """Writes what is said of health, or of alerts. It is sound (`settings.read_health`, `read_alerts`)."""
+    """Writes what is said of it. It is sound (`settings.read_health`, `read_alerts`, `read_worth`)."""
     db.execute(_FORGET_SETTINGS if not said else _PUT_SETTINGS, {
         "what": what, "said": json.dumps(said), "managed_by": managed_by,
     })  # fmt: skip
@@ -55,7 +60,7 @@ def put_settings(db: Connection, what: Settings, said: Any, managed_by: str) -> 
 
 def managed_by(db: Connection, what: Literal["stages", "segments"] | Settings) -> str:
     """Who wrote them: `file`, or "" for anybody, and where nobody did."""
-    if what in ("health", "alerts"):
+    if what in ("health", "alerts", "worth"):
         return db.scalar(_SETTINGS_BY, {"what": what}) or ""
     return db.scalar(text(f"select managed_by from tidegate.{what} limit 1")) or ""
 

@@ -1,4 +1,4 @@
-"""What can be set of health and alerts: weights, curves, thresholds, days; read, checked, with defaults beside it."""
+"""What can be set of health, alerts and worth: weights, curves, days, properties; read, checked, with the defaults."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,11 +6,14 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, cast
 
+from tidegate.conditions.contact_fields import CONTACT_FIELDS
+from tidegate.conditions.fields import PROPERTIES
 from tidegate.errors.wrong import Wrong
 from tidegate.lifecycle import health
 from tidegate.lifecycle.alert_rules import SETTABLE, AlertRule, rules_of
 from tidegate.lifecycle.health import COMPONENTS, Component, Thresholds
 
+WORTH_KEYS = ("mrr", "renews_at")
 HEALTH_KEYS = ("components", "unhealthy_below", "healthy_from", "coverage")
 
 
@@ -44,6 +47,26 @@ def read_health(said: Mapping[str, Any]) -> tuple[Health, list[Wrong]]:
         wrong.append(Wrong("health.healthy_from", f"it is {low} or more, as unhealthy_below is"))
     components = _components(said.get("components"), wrong)
     return Health(components, Thresholds(low, high, coverage)), wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """Properties of yours (`properties.contract.mrr`) that say what a contact is worth a month, in whole units of the
+    base currency, and when it renews; empty, or where a contact has no such value: Stripe does.
+    """
+
+    mrr: str = ""
+    renews_at: str = ""
+
+
+def read_worth(said: Mapping[str, Any]) -> tuple[Worth, list[Wrong]]:
+    """What was said of it, {mrr, renews_at}, and what is wrong with that; of faults Stripe stands."""
+    wrong = _unknown("worth", said, WORTH_KEYS)
+    for name in {*said} & {*WORTH_KEYS}:
+        field = CONTACT_FIELDS.find(said[name]) if isinstance(said[name], str) else None
+        if field is None or field.kind != "any":
+            wrong.append(Wrong(f"worth.{name}", f"it names a property of yours, such as {PROPERTIES}{name}"))
+    return (Worth() if wrong else Worth(**said)), wrong
 
 
 def _components(said: Any, wrong: list[Wrong]) -> Sequence[Component]:

@@ -19,23 +19,33 @@ RISKS = {
 _EXPIRES = """case when p.card_exp_year between 2000 and 2999 and p.card_exp_month between 1 and 12 then
     make_timestamptz(p.card_exp_year::int, p.card_exp_month::int, 1, 0, 0, 0, 'UTC') + interval '1 month' end"""
 
+
+def backed(expires: str, until: str) -> str:
+    """Whether a card that expires then is no matter, since another way to pay lasts until then: SQL, of an instant
+    `:as_of`. A backup can expire, too.
+    """
+    return f"{until} > greatest({expires}, :as_of)"
+
+
 CARD = f"""
 left join lateral (
-  select d.expires_at, exists (
-    select from stripe.payment_methods p
-    where p.connection = s.connection and p.customer = s.customer and p.id <> d.id and p.deleted_at is null
-      and (p.card_exp_year is null or {_EXPIRES} > greatest(d.expires_at, :as_of))) as has_backup
+  select d.expires_at, b.backup_until, coalesce({backed("d.expires_at", "b.backup_until")}, false) as has_backup
   from (
     select p.id, {_EXPIRES} as expires_at from stripe.payment_methods p
     where p.connection = s.connection and p.deleted_at is null
       and p.id = coalesce(s.default_payment_method, s.default_source, (
         select coalesce(c.default_payment_method, c.default_source) from stripe.customers c
         where c.connection = s.connection and c.id = s.customer and c.deleted_at is null))) d
+  cross join lateral (
+    select max(case when p.card_exp_year is null then timestamptz '9999-01-01Z' else {_EXPIRES} end) as backup_until
+    from stripe.payment_methods p
+    where p.connection = s.connection and p.customer = s.customer and p.id <> d.id and p.deleted_at is null) b
   where d.expires_at is not null and s.status in ('active', 'past_due', 'trialing')
     and s.collection_method is distinct from 'send_invoice') k on true"""
-"""Joins to subscriptions `s` as `k` the card that each is charged to: when it expires, and whether another way to pay
-outlasts it. The subscription's own comes before the customer's (docs.stripe.com/api/subscriptions/object). Nulls where
-it is paid by invoice or by what does not expire. Asks for `:as_of`.
+"""Joins to subscriptions `s` as `k` the card that each is charged to: when it expires, until when another way to pay
+lasts (null: there is none), and whether that outlasts it. The subscription's own comes before the customer's
+(docs.stripe.com/api/subscriptions/object). Nulls where it is paid by invoice or by what does not expire. Asks for
+`:as_of`.
 """
 
 EXPIRING = f"(k.expires_at <= :as_of + interval '{EXPIRING_DAYS} days' and not k.has_backup)"

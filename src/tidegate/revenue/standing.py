@@ -27,3 +27,7 @@ RENEWING says.
 
 RENEWING = """(ends_at is null or renews_at < ends_at) and (pause_behavior is null or pause_resumes_at < renews_at)"""
 """Whether it renews then: it does not end until then, and collection is not paused or resumes before."""
+
+MONTHS = """i.interval_count * case i.interval when 'year' then 12 when 'month' then 1 when 'week' then 12 / 52.0
+  when 'day' then 12 / 365.0 end"""
+"""How many months an interval of the item `i` is."""

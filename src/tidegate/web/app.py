@@ -14,15 +14,28 @@ from tidegate.errors import ConfigurationError, TidegateError, outcome
 from tidegate.security.oidc import Provider
 from tidegate.store.outage import Outage
 from tidegate.web import (
-    audit_page,
+    audit_log_page,
+    audits_page,
+    connect_page,
+    connections_page,
     contacts_page,
+    destination_editor,
+    destinations_page,
     digests_page,
+    export_page,
+    import_page,
+    inbox_page,
     lifecycle_page,
+    mirror_page,
+    oauth_page,
+    overview_page,
     policies_page,
     provider_page,
     revenue_page,
     schedules_page,
+    selling_page,
     sign_in,
+    sql_page,
     status_page,
     tokens_page,
     users_page,
@@ -30,7 +43,9 @@ from tidegate.web import (
 )
 from tidegate.web.access import Guard
 from tidegate.web.assets import Assets
+from tidegate.web.outbound import live, models, plans, runs, sources, syncs, wizard
 from tidegate.web.pages import Page, Site, Visit, route
+from tidegate.web.status_page import StatusReading
 from tidegate.web.templating import environment
 from tidegate.wiring import Hub
 from tidegate.workflows.operation import provided_users
@@ -40,11 +55,32 @@ log = logging.getLogger(__name__)
 
 def every_page(hub: Hub) -> tuple[Page, ...]:
     """All pages of a hub, and what their forms ask for."""
+    reading = StatusReading(hub)
     return (
-        *status_page.pages(hub),
+        *overview_page.pages(hub, reading),
+        *connect_page.PAGES,
+        *connections_page.pages(reading),
         *contacts_page.PAGES,
+        *import_page.PAGES,
         *lifecycle_page.PAGES,
         *revenue_page.PAGES,
+        *status_page.pages(reading),
+        *mirror_page.pages(reading),
+        *inbox_page.PAGES,
+        *audits_page.PAGES,
+        *sql_page.PAGES,
+        *export_page.PAGES,
+        *oauth_page.PAGES,
+        *selling_page.PAGES,
+        *wizard.PAGES,
+        *plans.PAGES,
+        *syncs.PAGES,
+        *runs.PAGES,
+        *live.pages(),
+        *models.PAGES,
+        *sources.PAGES,
+        *destination_editor.PAGES,
+        *destinations_page.PAGES,
         *sign_in.PAGES,
         *provider_page.PAGES,
         *schedules_page.PAGES,
@@ -53,7 +89,7 @@ def every_page(hub: Hub) -> tuple[Page, ...]:
         *users_page.PAGES,
         *tokens_page.PAGES,
         *views_page.PAGES,
-        *audit_page.PAGES,
+        *audit_log_page.PAGES,
     )
 
 

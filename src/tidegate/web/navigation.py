@@ -22,24 +22,39 @@ class Menu(NamedTuple):
 
 
 SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
-    ("Status", (Entry("/", "Status"),)),
+    ("Overview", (Entry("/", "Overview"),)),
     ("Contacts", (Entry("/contacts", "Contacts"),)),
     ("Catalog", ()),
     ("Revenue", (Entry("/revenue", "MRR", "revenue"),)),
     ("Lifecycle", (Entry("/stages", "Stages"), Entry("/alerts", "Alerts"))),
-    ("Outbound", ()),
-    ("Destinations", ()),
-    ("Mirror", ()),
+    ("Outbound", (Entry("/syncs", "Syncs"), Entry("/models", "Models"), Entry("/sources", "Sources"))),
+    (
+        "Destinations",
+        (Entry("/destinations", "Destinations"), Entry("/suppressed-properties", "Suppressed properties")),
+    ),
+    (
+        "Mirror",
+        (
+            Entry("/status", "Status"),
+            Entry("/mirror", "Resources"),
+            Entry("/inbox", "Inbox"),
+            Entry("/audits", "Audit"),
+            Entry("/sql", "SQL", "revenue"),
+            Entry("/export", "Export", "revenue"),
+        ),
+    ),
     (
         "Settings",
         (
+            Entry("/connections", "Connections"),
+            Entry("/connect", "Connect", "admin"),
+            Entry("/users", "Users", "admin"),
+            Entry("/tokens", "Tokens", "admin"),
+            Entry("/audit-log", "Audit log", "admin"),
             Entry("/schedules", "Schedules"),
             Entry("/policies", "Policies", "revenue"),
             Entry("/retention", "Retention"),
             Entry("/digests", "Digests"),
-            Entry("/users", "Users", "admin"),
-            Entry("/tokens", "Tokens", "admin"),
-            Entry("/audit-log", "Audit log", "admin"),
         ),
     ),
 )

@@ -1,5 +1,6 @@
 """Renders the page's templates."""
 
+import json
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -10,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tidegate import __version__
+from tidegate.connections.accounts import Account
 from tidegate.entitlements import words
 from tidegate.lifecycle import happened
 from tidegate.money import said
@@ -43,12 +45,22 @@ def environment(assets: Assets) -> Environment:
         "money": said,
         "percent": wording.percent,
         "contact_page": wording.contact_page,
+        "sync_page": wording.sync_page,
+        "run_page": wording.run_page,
+        "destination_page": wording.destination_page,
+        "sent": wording.sent,
+        "value": wording.value,
+        "document": document,
+        "when": when,
         "happened": happened.told,
         "why": words.in_words,
         "code": code,
         "total": total,
         "dot": dot,
         "state_colour": state_colour,
+        "names": names,
+        "instant": wording.instant,
+        "cut": wording.cut,
         "rows_read": rows_read,
         "took": took,
     }
@@ -61,6 +73,19 @@ def environment(assets: Assets) -> Environment:
 def code(text: str) -> Markup:
     """Text with what stands in backquotes as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def document(said: Any) -> str:
+    """A document as indented JSON."""
+    return json.dumps(said, indent=2, ensure_ascii=False, default=str)
+
+
+def when(at: datetime | None) -> Markup:
+    """A time as an element of the page, UTC, to the second; a dash for none."""
+    if at is None:
+        return Markup("–")
+    said = at.isoformat()
+    return Markup('<time datetime="{}">{}</time>').format(said, wording.utc(said).removesuffix(" UTC"))
 
 
 def total(resources: list[dict[str, Any]], column: str) -> int:
@@ -80,6 +105,20 @@ def dot(connection: dict[str, Any]) -> str:
 def state_colour(run: dict[str, Any]) -> str:
     """The badge of a run's state."""
     return {"done": "bg-green-lt", "running": "bg-azure-lt"}.get(run["state"], "bg-orange-lt")
+
+
+NAMED = 3
+"""Connections that are named where there may be many."""
+
+
+def names(connections: list[Account]) -> str:
+    """What connections are called: `Acme, Globex and 5 more`."""
+    called = [one.display_name or one.name for one in connections[:NAMED]]
+    more = len(connections) - NAMED
+    if more > 0:
+        return f"{', '.join(called)} and {more:,} more"
+    *first, last = called
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def rows_read(run: dict[str, Any]) -> int:

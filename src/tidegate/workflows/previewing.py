@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from tidegate.contacts import linking
 from tidegate.entitlements.grants import derive_grants
 from tidegate.errors import ContactsBusy, DatabaseBusy, PreviewNeeded, PreviewStale
+from tidegate.lifecycle import due
 from tidegate.store.trouble import repeated
 from tidegate.workflows import standings
 from tidegate.workflows.refresh import refresh_contacts
@@ -39,6 +40,14 @@ def as_it_is(_found: "Preview") -> None:
     """Corrects nothing."""
 
 
+def at_once(_engine: Engine) -> None:
+    """Settles nothing first."""
+
+
+def nobody(_db: Connection) -> None:
+    """Waits for nobody."""
+
+
 def no_more(_db: Connection) -> None:
     """Ends nothing."""
 
@@ -63,7 +72,8 @@ class Change:
     whom it concerns by being done, and changes no grants; `correct` mends what is told of it. `apart`: how it is done
     where all in one transaction would take too long; what it does is the preview's then. `silent`: nothing happens to a
     contact by it, so nobody is told how its stage, segments and alerts become others; `afterwards(db)` ends it once all
-    is derived of what it did.
+    is derived of what it did. `beforehand(engine)` settles what is to be told before it is done; `turn(db)` waits for
+    whom it must not meet.
     """
 
     what: dict[str, Any]
@@ -73,6 +83,8 @@ class Change:
     correct: Callable[["Preview"], None] = as_it_is
     apart: Apart | None = None
     silent: bool = False
+    beforehand: Callable[[Engine], None] = at_once
+    turn: Callable[[Connection], None] = nobody
     afterwards: Callable[[Connection], None] = no_more
 
 
@@ -157,6 +169,7 @@ def commit(engine: Engine, change: Change, token: str | None) -> Preview:
 
     Raises PreviewStale, ContactsBusy, and then nothing was done.
     """
+    change.beforehand(engine)
     if change.apart is not None:
         with engine.connect() as db:
             apart = change.apart.needed(db)
@@ -164,6 +177,9 @@ def commit(engine: Engine, change: Change, token: str | None) -> Preview:
             return _commit_apart(engine, change, change.apart, token)
     with engine.begin() as db:
         linking.lock(db)
+        change.turn(db)
+        if change.silent:
+            due.silently(db)
         found, contacts = _carry_out(db, change)
         _require(found, token)
         for some in standings.batches(contacts):

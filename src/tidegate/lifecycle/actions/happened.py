@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from tidegate.lifecycle.actions.spec import Candidate, Trigger
 from tidegate.lifecycle.newcomers import LATE_DAYS
+from tidegate.revenue.standing import MONTHS
 
 LATE = f"interval '{LATE_DAYS} days'"
 """What Stripe tells later than this after it happened is history."""
@@ -30,7 +31,7 @@ def news(
 
 def pass_over(db: Connection, action: str, on: Trigger, as_of: datetime) -> int:
     """Decides of all for whom what comes near has come already that nothing is done; returns how many they are."""
-    given = {"action": action, "as_of": as_of, "seen": as_of, "days": on.days}
+    given = {"action": action, "as_of": as_of, "seen": as_of, "days": on.days, "months": on.months}
     return db.execute(text(_PASS_OVER.format(rows=_rows(on, past=False))), given).rowcount
 
 
@@ -40,7 +41,7 @@ def past(db: Connection, on: Trigger, begin: datetime, end: datetime) -> list[Ca
 
 
 def _found(db: Connection, statement: str, on: Trigger, given: dict[str, Any]) -> list[Candidate]:
-    values = given | {"kind": on.kind, "keys": list(on.keys), "days": on.days}
+    values = given | {"kind": on.kind, "keys": list(on.keys), "days": on.days, "months": on.months}
     return [
         Candidate(
             row.contact, row.occurrence, row.at, row.what, [*_said(on, row.what), *row.reasons], row.untold, row.ref,
@@ -148,24 +149,31 @@ select f.contact, '{{word}}:' || to_char(f.date at time zone 'UTC', 'YYYY-MM-DD'
     select from tidegate.memberships b
     where b.contact = f.contact and b.kind = 'stage' and b.because = 'begin' and b.entered_at > :seen) as untold
 from (
-  select contact, {{field}} as date from tidegate.contact_facts
-  where {{field}} > :as_of and {{field}} <= cast(:as_of as timestamptz) + make_interval(days => :days)
-  union all
-  select contact, min(date) from (
-    select contact, {{field}} as date from tidegate.contact_facts where {_MISSED.format(at="{field}")}
-    union all {{missed}}) missed
+  select contact, min(date) as date from (
+    select contact, date from ({{ahead}}) ahead
+    where date > :as_of and date <= cast(:as_of as timestamptz) + make_interval(days => :days)
+    union all
+    select contact, date from ({{ahead}}) ahead where {_MISSED.format(at="date")}
+    union all {{missed}}) dates
   group by contact, to_char(date at time zone 'UTC', 'YYYY-MM-DD')) f
 left join tidegate.contact_lifecycle l on l.contact = f.contact"""
+
+# Every renewal of a contact is one; most have none that is near, and theirs are not looked at singly.
+_RENEWALS = """
+select l.contact, r.at as date from tidegate.contact_lifecycle l
+cross join lateral unnest(l.renewals, l.renewal_months) r(at, months)
+where l.renewals[1] <= {until} and r.months >= :months"""
 
 _RENEWS = _COMING.format(
     word="renewal",
     field="renews_at",
+    ahead=_RENEWALS.format(until="cast(:as_of as timestamptz) + make_interval(days => :days)"),
     missed=f"""
   select l.contact, i.current_period_start from stripe.subscription_items i
   join stripe.subscriptions s on s.connection = i.connection and s.id = i.subscription and s.deleted_at is null
     and s.test_clock is null
   join tidegate.links l on l.connection = s.connection and l.customer = s.customer
-  where i.deleted_at is null and {_MISSED.format(at="i.current_period_start")} and exists (
+  where i.deleted_at is null and {MONTHS} >= :months and {_MISSED.format(at="i.current_period_start")} and exists (
     select from stripe.invoices v
     where v.connection = s.connection and v.subscription = s.id and v.billing_reason = 'subscription_cycle'
       and v.created >= i.current_period_start and v.deleted_at is null)""",
@@ -174,6 +182,7 @@ _RENEWS = _COMING.format(
 _TRIES = _COMING.format(
     word="trial",
     field="trial_ends_at",
+    ahead="select contact, unnest(trial_ends) as date from tidegate.contact_lifecycle",
     missed=f"""
   select l.contact, s.trial_end from stripe.subscriptions s
   join tidegate.links l on l.connection = s.connection and l.customer = s.customer
@@ -196,9 +205,13 @@ _RENEWED = _COME.format(
   select l.contact, v.created as date from stripe.invoices v
   join tidegate.links l on l.connection = v.connection and l.customer = v.customer
   where v.billing_reason = 'subscription_cycle' and v.status <> 'draft' and v.deleted_at is null
-    and v.test_clock is null and {_WINDOW.format(at="v.created")}
+    and v.test_clock is null and {_WINDOW.format(at="v.created")} and (:months = 0 or exists (
+      select from stripe.invoice_lines x
+      join stripe.subscription_items i on i.connection = x.connection and i.id = x.subscription_item
+      where x.connection = v.connection and x.invoice = v.id and x.proration is not true and {MONTHS} >= :months))
   union all
-  select contact, renews_at from tidegate.contact_facts where {_WINDOW.format(at="renews_at")}""",
+  select contact, date from ({_RENEWALS.format(until="cast(:end as timestamptz) + make_interval(days => :days)")}) ahead
+  where {_WINDOW.format(at="date")}""",
 )
 
 _TRIED = _COME.format(

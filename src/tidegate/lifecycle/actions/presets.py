@@ -7,8 +7,7 @@ PRESETS: Sequence[Mapping[str, Any]] = (
     {
         "key": "renewal-coming",
         "name": "Renewal coming",
-        "on": {"renewal_in_days": 30},
-        "when": {"field": "interval_months", "at_least": 3},
+        "on": {"renewal_in_days": {"days": 30, "interval_months": 3}},
         "cooldown_days": 60,
         "template": "{{ contact.name | default: contact.id }} renews on {{ trigger.renews_at | date: '%d %B %Y' }}, "
         "worth {{ facts.mrr }} a month. Health: {{ facts.health | default: 'unknown' }}.",

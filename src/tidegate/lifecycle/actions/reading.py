@@ -10,7 +10,18 @@ from tidegate.conditions.nodes import tests
 from tidegate.conditions.parse import parse
 from tidegate.errors.wrong import Wrong
 from tidegate.lifecycle.actions import wording
-from tidegate.lifecycle.actions.spec import BARE, GOALS, KINDS, MOST_DAYS, Action, Goal, Known, Step, Trigger
+from tidegate.lifecycle.actions.spec import (
+    BARE,
+    GOALS,
+    KINDS,
+    MOST_DAYS,
+    MOST_MONTHS,
+    Action,
+    Goal,
+    Known,
+    Step,
+    Trigger,
+)
 from tidegate.lifecycle.rules import NEVER, named
 
 NAMES = ("key", "name", "on", "when", "cooldown_days", "do", "goal", "hold_out", "enabled")
@@ -111,14 +122,26 @@ class _Reader:
             return nothing
         takes = KINDS[kind].takes
         if takes == "days":
-            if isinstance(rest, bool) or not isinstance(rest, int) or not 1 <= rest <= MOST_DAYS:
-                self.refuse(f"on.{kind}", f"it is a whole number of days, from 1 to {MOST_DAYS}")
-                return nothing
-            return Trigger(kind, (), rest)
+            return self._ahead(kind, rest)
         if takes == "nothing":
             self.refuse(f"on.{kind}", f"nothing stands behind it: say on: {kind}")
             return nothing
         return Trigger(kind, self._keys(f"on.{kind}", rest, takes))
+
+    def _ahead(self, kind: str, rest: Any) -> Trigger:
+        """A trigger of so many days; of renewals also {days, interval_months}."""
+        where, days, months = f"on.{kind}", rest, 0
+        if kind == "renewal_in_days" and isinstance(rest, Mapping):
+            told = _mapping(rest)
+            self.names(told, ("days", "interval_months"), f"{where}.")
+            where, days, months = f"{where}.days", told.get("days"), told.get("interval_months", 0)
+            if isinstance(months, bool) or not isinstance(months, int | float) or not 0 <= months <= MOST_MONTHS:
+                self.refuse(f"on.{kind}.interval_months", f"it is a number of months, from 0 to {MOST_MONTHS}")
+                months = 0
+        if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= MOST_DAYS:
+            self.refuse(where, f"it is a whole number of days, from 1 to {MOST_DAYS}")
+            days = 1
+        return Trigger(kind, (), days, months)
 
     def _keys(self, where: str, said: Any, what: str) -> tuple[str, ...]:
         several: list[Any] = cast("list[Any]", said) if isinstance(said, list) else [said]

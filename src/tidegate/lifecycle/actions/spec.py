@@ -40,16 +40,18 @@ BARE = ("payment_failed", "entitlement_changed")
 """Those that can stand without anything behind them."""
 GOALS = ("renewed", "expanded", "not_churned", "payment_recovered", "property_set")
 MOST_DAYS = 730
+MOST_MONTHS = 36
 
 
 class Trigger(NamedTuple):
     """What sets an action off. `keys`: the stages, segments, rules, kinds, features or events; none: any. `days`: of
-    those that come so many days before something.
+    those that come so many days before something; `months`: of renewals, those of intervals of so many months or more.
     """
 
     kind: str
     keys: tuple[str, ...] = ()
     days: int = 0
+    months: float = 0
 
 
 class Step(NamedTuple):

@@ -1,6 +1,6 @@
 """tidegate.yaml and the hub: what differs, made so in one transaction with its effect shown first, and written out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, text
 from tidegate.catalog import features, journal, mappings, packages
 from tidegate.catalog.mappings import Wanted
 from tidegate.connections import accounts
+from tidegate.connections.accounts import Account
 from tidegate.contacts import policy
 from tidegate.entitlements.grants import derive_grants
 from tidegate.errors import CatalogInvalid, CatalogUnknown, UsageError
@@ -26,6 +27,7 @@ from tidegate.workflows.config import (
 from tidegate.workflows.config.config_sections import ContactsEntry, MappingEntry, PackageEntry, RevenueEntry, Sections
 from tidegate.workflows.config.config_steps import FILE, MATCHED, Applying, noted
 from tidegate.workflows.contacts import contacts_settings
+from tidegate.workflows.lifecycle.lifecycle import keep_due
 from tidegate.workflows.previewing import Apart, Change, Prepared
 from tidegate.workflows.refresh import refresh_changed, tell_unmapped
 from tidegate.workflows.revenue import ledger_policy
@@ -61,9 +63,15 @@ def apply(sections: Sections, by: str, *, prune: bool = False, keep_holders: boo
         for account in waiting:
             refresh_changed(engine, account)
 
+    def beforehand(engine: Engine) -> None:
+        with engine.connect() as db:
+            other = list(_other_terms(db, Applying(sections, by)))
+        if other:
+            keep_due(engine)  # what happened to contacts before they are worth something else is told
+
     what = {"change": "config", "values": sections.document.values, "prune": prune, "keep_holders": keep_holders}
     apart = Apart(needs_batches, do_apart, finish)
-    return Change(what, lambda db: _touched(db, sections, prune), do, prepare, apart=apart)
+    return Change(what, lambda db: _touched(db, sections, prune), do, prepare, apart=apart, beforehand=beforehand)
 
 
 def _apply(db: Connection, applying: Applying) -> dict[str, Any]:
@@ -211,15 +219,22 @@ def _contacts(db: Connection, applying: Applying) -> None:
 
 
 def _revenue(db: Connection, applying: Applying) -> None:
+    for entry, account, known, wanted in _other_terms(db, applying):
+        with applying.at(entry):
+            said = {"managed_by": known.managed_by, **known.as_entry()}
+            noted(applying, "revenue", account.name, said, wanted.as_entry())
+            ledger_policy.adopted(db, account, wanted, applying.by)
+
+
+def _other_terms(db: Connection, applying: Applying) -> Iterator[tuple[RevenueEntry, Account, Terms, Terms]]:
+    """Entries for connections whose ledger is kept by other terms: those that are in force, and the entry's."""
     for entry in applying.sections.revenue or ():
         with applying.at(entry):
             account = accounts.named(db, _connection(db, applying.sections, entry))
             known = editions.terms(db, account.name)
             wanted = replace(_terms(entry, known), managed_by=FILE).checked()
             if known != wanted:
-                said = {"managed_by": known.managed_by, **known.as_entry()}
-                noted(applying, "revenue", account.name, said, wanted.as_entry())
-                ledger_policy.adopted(db, account, wanted, applying.by)
+                yield entry, account, known, wanted
 
 
 def _terms(entry: RevenueEntry, known: Terms) -> Terms:

@@ -1,4 +1,4 @@
-"""Stages, segments, health and alerts of tidegate.yaml: made those that hold, with who moves by it, and written out."""
+"""Stages, segments, worth, health and alerts of tidegate.yaml: made those that hold, who moves by it, written out."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from tidegate.errors.wrong import Wrong
 from tidegate.lifecycle import rulebook
 from tidegate.lifecycle.rules import Rule, wrong_segments, wrong_stages
-from tidegate.lifecycle.settings import read_alerts, read_health
+from tidegate.lifecycle.settings import read_alerts, read_health, read_worth
 from tidegate.workflows.config.config_sections import RuleEntry
 from tidegate.workflows.config.config_steps import FILE, Applying, noted
 from tidegate.workflows.lifecycle import lifecycle_settings
@@ -18,13 +18,21 @@ What = Literal["stages", "segments"]
 
 
 def define(db: Connection, applying: Applying) -> None:
-    """Makes the file's stages and segments, and what it sets of health and alerts, hold; an empty section brings the
-    defaults back.
+    """Makes the file's stages and segments, and what it sets of worth, health and alerts, hold; an empty section brings
+    the defaults back.
     """
     _define(db, applying, "stages", applying.sections.stages)
     _define(db, applying, "segments", applying.sections.segments)
+    _worth(db, applying)
     _health(db, applying)
     _alerts(db, applying)
+
+
+def _worth(db: Connection, applying: Applying) -> None:
+    for entry in applying.sections.worth or ():
+        said = entry.model_dump(exclude_none=True)
+        _refuse(applying, read_worth(said)[1])
+        _settle(db, applying, "worth", said)
 
 
 def _health(db: Connection, applying: Applying) -> None:
@@ -51,7 +59,7 @@ def _refuse(applying: Applying, wrong: Sequence[Wrong]) -> None:
         raise applying.sections.document.wrong(place, told)
 
 
-def _settle(db: Connection, applying: Applying, what: Literal["health", "alerts"], said: Any) -> None:
+def _settle(db: Connection, applying: Applying, what: rulebook.Settings, said: Any) -> None:
     known, by = rulebook.settings(db, what), rulebook.managed_by(db, what)
     if known == said and by == (FILE if said else ""):
         return
@@ -94,7 +102,7 @@ def _check(applying: Applying, what: What, entries: Sequence[RuleEntry], rules: 
 def export(db: Connection) -> dict[str, Any]:
     """The sections as plain values; what nobody wrote is left out."""
     rules = {what: [_entry(one) for one in rulebook.written(db, what)] for what in ("stages", "segments")}
-    return rules | {what: rulebook.settings(db, what) for what in ("health", "alerts")}
+    return rules | {what: rulebook.settings(db, what) for what in ("worth", "health", "alerts")}
 
 
 def _entry(rule: Rule) -> dict[str, Any]:

@@ -135,6 +135,15 @@ class HealthEntry(BaseModel):
     coverage: float | None = None
 
 
+class WorthEntry(BaseModel):
+    """`worth`: properties of yours that say what a contact is worth a month and when it renews, instead of Stripe."""
+
+    model_config = _FORBID
+
+    mrr: str | None = None
+    renews_at: str | None = None
+
+
 class AlertEntry(BaseModel):
     """An entry of `alerts`: of a rule the days, the shortest interval, or that it is not wanted."""
 
@@ -157,6 +166,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "syncs": specs.Sync,
     "stages": RuleEntry,
     "segments": RuleEntry,
+    "worth": WorthEntry,
     "health": HealthEntry,
     "alerts": AlertEntry,
     "suppressed_properties": SuppressedEntry,
@@ -166,7 +176,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "alert_route": RouteEntry,
 }
 """The entries of each section, in the order in which they are applied."""
-ALONE = frozenset({"contacts", "revenue", "alert_route", "health"})
+ALONE = frozenset({"contacts", "revenue", "alert_route", "health", "worth"})
 """Sections that are one entry where there is one connection, or that are one always."""
 
 
@@ -185,6 +195,7 @@ class Sections:
     syncs: list[specs.Sync] | None = None
     stages: list[RuleEntry] | None = None
     segments: list[RuleEntry] | None = None
+    worth: list[WorthEntry] | None = None
     health: list[HealthEntry] | None = None
     alerts: list[AlertEntry] | None = None
     suppressed_properties: list[SuppressedEntry] | None = None
@@ -230,8 +241,8 @@ def _entries(found: Sections, name: str, section: Any) -> list[BaseModel]:
         if not isinstance(section, dict):
             raise found.document.wrong((name,), f"{name} is a destination, or its keys: {', '.join(_ROUTE)}.")
     alone = name in ALONE and isinstance(section, dict)
-    if name == "health" and not alone:
-        raise found.document.wrong((name,), f"{name} is its keys: {', '.join(HealthEntry.model_fields)}.")
+    if name in ("health", "worth") and not alone:
+        raise found.document.wrong((name,), f"{name} is its keys: {', '.join(MODELS[name].model_fields)}.")
     if not alone and not isinstance(section, list):
         raise found.document.wrong((name,), f"{name} is a list.")
     listed = cast("list[Any]", [section] if alone else section)

@@ -9,9 +9,13 @@ from sqlalchemy import Connection, text
 
 from tidegate import money
 from tidegate.conditions.contact_fields import STATUSES
+from tidegate.delivery import queue
 from tidegate.delivery.shapes import instant
 from tidegate.errors import DestinationInvalid
+from tidegate.lifecycle import rulebook
+from tidegate.lifecycle.facts import holdings
 from tidegate.lifecycle.health import band
+from tidegate.lifecycle.settings import Worth
 
 MILLIONTHS = 1_000_000
 OF_CONTACT = ("id", "kind", "name", "email", "owner", "customers")
@@ -50,7 +54,9 @@ def properties(db: Connection, contacts: Sequence[int], names: Sequence[str]) ->
     rows = db.execute(_FACTS, {"contacts": list(contacts)}).mappings().all()
     found = {row["key"]: _of_facts(dict(row)) for row in rows}
     if OTHERS[0] in names or OTHERS[1] in names:
-        _add(found, ("packages", "quantity"), db.execute(_PACKAGES, {"contacts": list(contacts)}))
+        for key, (packages, quantity) in holdings(db, list(found), queue.now(db)).items():
+            found[key] |= {"packages": packages, "quantity": quantity}
+    _take_own_worth(db, found)
     if OTHERS[2] in names:
         for row in db.execute(_OPEN, {"contacts": list(contacts)}):
             found[row.key]["amount_open"] = _amounts(row.open)
@@ -81,10 +87,18 @@ def _at(value: Any, path: str) -> Any:
     return _at(value[first], rest) if dot else value[first]  # pyright: ignore[reportUnknownVariableType]
 
 
-def _add(found: Mapping[int, dict[str, Any]], names: Sequence[str], rows: Any) -> None:
-    for row in rows:
-        for name in names:
-            found[row.key][name] = getattr(row, name)
+def _take_own_worth(db: Connection, found: Mapping[int, dict[str, Any]]) -> None:
+    """What properties say of a contact's worth and renewal stands for what Stripe does, as in conditions."""
+    worth = rulebook.worth(db)
+    if worth == Worth():
+        return
+    for row in db.execute(_OWN_WORTH, {"contacts": list(found)}):
+        known = found[row.key]
+        own = _value(known, worth.mrr) if worth.mrr else None
+        if isinstance(own, int | float) and not isinstance(own, bool):
+            known |= {"mrr": own, "arr": 12 * own}
+        if worth.renews_at and row.renews_at is not None:
+            known["renews_at"] = instant(row.renews_at)
 
 
 def _of_facts(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,8 +117,6 @@ def _of_facts(row: Mapping[str, Any]) -> dict[str, Any]:
         ),
         "subscriptions": row["subscriptions"],
         **{name: instant(row[name]) if row[name] else None for name in times},
-        "packages": [],
-        "quantity": None,
         "amount_open": 0,
     }
 
@@ -143,18 +155,15 @@ left join lateral (
   where l.contact = c.key) l on true
 where c.key = any(cast(:contacts as bigint[]))""")
 
-_PACKAGES = text("""
-select c.key, coalesce(array_agg(distinct g.package) filter (where g.package is not null), '{}') as packages,
-  sum(g.times) as quantity
-from tidegate.contacts c left join tidegate.grants g on g.contact = c.key
-  and g.status in ('active', 'trialing', 'past_due') and (g.ends_at is null or g.ends_at > clock_timestamp())
-where c.key = any(cast(:contacts as bigint[])) group by c.key""")
+_OWN_WORTH = text("""
+select contact as key, renewals[1] as renews_at from tidegate.contact_lifecycle
+where contact = any(cast(:contacts as bigint[]))""")
 
 _OPEN = text("""
 select key, jsonb_object_agg(currency, open) as open from (
   select l.contact as key, i.currency, sum((i.data ->> 'amount_remaining')::bigint) as open
   from tidegate.links l join stripe.invoices i on i.connection = l.connection and i.customer = l.customer
-    and i.status = 'open' and i.deleted_at is null
+    and i.status = 'open' and i.deleted_at is null and i.test_clock is null
   where l.contact = any(cast(:contacts as bigint[])) and (i.data ->> 'amount_remaining')::bigint <> 0
   group by 1, 2) sums group by key""")
 

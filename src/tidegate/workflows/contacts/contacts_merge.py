@@ -17,7 +17,7 @@ from tidegate.entitlements import merging as usage_merging
 from tidegate.entitlements.grants import derive_grants
 from tidegate.entitlements.telling import standing_of
 from tidegate.errors import ChangeUnknown
-from tidegate.lifecycle import alert_merging, notes
+from tidegate.lifecycle import alert_merging, notes, rulebook
 from tidegate.workflows.contacts.contacts import now_of
 from tidegate.workflows.lifecycle import lifecycle
 from tidegate.workflows.previewing import Change, Preview
@@ -44,7 +44,8 @@ def merged(livemode: bool, kept: str, other: str, by: str) -> Change:
         return _merge(db, directory.find(db, livemode, kept), directory.find(db, livemode, other), by)
 
     what = {"do": "merge", "kept": kept, "other": other, "livemode": livemode}
-    return Change(what, touched, do, correct=_as_the_one_that_stays, silent=True)
+    # Or somebody who is looked at just now would be told of what becomes another's.
+    return Change(what, touched, do, correct=_as_the_one_that_stays, silent=True, turn=rulebook.lock)
 
 
 def _as_the_one_that_stays(found: Preview) -> None:
@@ -163,7 +164,9 @@ def unmerged(number: int, by: str, of: int | None = None) -> Change:
 
     keys: list[int] = []
     what = {"do": "unmerge", "merge": number}
-    return Change(what, touched, do, silent=True, afterwards=lambda db: lifecycle.part(db, *keys))
+    return Change(
+        what, touched, do, silent=True, turn=rulebook.lock, afterwards=lambda db: lifecycle.part(db, *keys)
+    )  # fmt: skip
 
 
 def number_of(db: Connection, livemode: bool, said: str) -> int:

@@ -18,8 +18,9 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from tidegate.delivery import queue, stored
+from tidegate.delivery.outcomes import Due, Outcome
 from tidegate.delivery.queue import Claim, Settled
-from tidegate.delivery.sending import Due, Outcome, Sending, Taken
+from tidegate.delivery.sending import Sending, Taken
 from tidegate.delivery.stored import Stored
 from tidegate.errors import ConfigurationError, TidegateError
 from tidegate.workflows.delivery import delivery_messages

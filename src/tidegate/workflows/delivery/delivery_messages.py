@@ -12,8 +12,8 @@ from sqlalchemy import Connection, text
 from tidegate.delivery import suppressed_properties
 from tidegate.delivery.hidden import Hidden
 from tidegate.delivery.messages import UPDATED, Message, Person
+from tidegate.delivery.outcomes import Due
 from tidegate.delivery.queue import Claimed
-from tidegate.delivery.sending import Due
 from tidegate.delivery.stored import Stored
 from tidegate.lifecycle import digests
 from tidegate.store.driver import rows

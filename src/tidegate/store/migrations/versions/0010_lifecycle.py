@@ -31,8 +31,12 @@ create table tidegate.contact_lifecycle (
     void_invoices integer default '0' not null,
     uncollectible_invoices integer default '0' not null,
     latest_invoice_status text,
+    past_dues timestamptz[] default '{}' not null,
+    trial_ends timestamptz[] default '{}' not null,
     card_expires_at timestamptz,
-    has_backup boolean,
+    backup_until timestamptz,
+    cards timestamptz[] default '{}' not null,
+    card_backups timestamptz[] default '{}' not null,
     cancellation_reason text,
     cancellations text[] default '{}' not null,
     renewals timestamptz[] default '{}' not null,
@@ -64,8 +68,14 @@ comment on column tidegate.contact_lifecycle.failing_invoices is 'that could not
 comment on column tidegate.contact_lifecycle.failed_attempts is 'to pay open invoices';
 comment on column tidegate.contact_lifecycle.past_due_since is 'the oldest debt''s';
 comment on column tidegate.contact_lifecycle.due_dates is 'of open invoices';
-comment on column tidegate.contact_lifecycle.card_expires_at is 'the first of the charged, without a backup before';
-comment on column tidegate.contact_lifecycle.has_backup is 'another way to pay outlasts it';
+comment on column tidegate.contact_lifecycle.past_dues is 'since when each subscription that is past due is';
+comment on column tidegate.contact_lifecycle.trial_ends is 'of each trial that runs';
+comment on column tidegate.contact_lifecycle.card_expires_at is 'of the charged the one that is a risk first';
+comment on column tidegate.contact_lifecycle.backup_until is
+    'until when another way to pay lasts; null: there is none';
+comment on column tidegate.contact_lifecycle.cards is 'when each charged one expires';
+comment on column tidegate.contact_lifecycle.card_backups is
+    'until when another way to pay than each of these cards lasts';
 comment on column tidegate.contact_lifecycle.cancellations is
     'when each subscription ends that is to, and when that was asked for';
 comment on column tidegate.contact_lifecycle.renewals is 'when what is subscribed to renews, the next first';
@@ -369,15 +379,43 @@ begin
     else
         insert into tidegate.noted_contacts (contacts)
         select array_agg(n.contact) from changed n join was o on o.contact = n.contact
-        where (n.stage, n.segments, round(n.health), n.packages, n.quantity, n.open_total,
+        where (n.stage, n.segments, round(n.health), n.packages, n.quantity, n.open_total, n.mrr_total, n.renewals,
             n.failed_attempts, n.past_due_since, n.card_expires_at, n.cancellation_reason) is distinct from
-          (o.stage, o.segments, round(o.health), o.packages, o.quantity, o.open_total,
+          (o.stage, o.segments, round(o.health), o.packages, o.quantity, o.open_total, o.mrr_total, o.renewals,
             o.failed_attempts, o.past_due_since, o.card_expires_at, o.cancellation_reason)
             and (o.stage is not null or tidegate.is_kept(n.contact, kept))
         having count(*) > 0;
     end if;
     return null;
 end $$;
+
+create function tidegate.note_worth() returns trigger language plpgsql as $$
+declare
+    rules boolean := coalesce(current_setting('tidegate.rules', true), '') = 'on';
+    history boolean := rules or coalesce(current_setting('tidegate.history', true), '') = 'on'
+        or coalesce(current_setting('tidegate.silent', true), '') = 'on';
+begin
+    if not exists (select from tidegate.lifecycle_settings where what = 'worth') then
+        return null;
+    elsif tg_op = 'INSERT' then
+        insert into tidegate.lifecycle_due as due (contact, history, by_rules)
+        select key, history, rules from changed where properties <> '{}' order by key
+        on conflict (contact) do update set history = due.history and excluded.history,
+            by_rules = due.by_rules and excluded.by_rules;
+    else
+        insert into tidegate.lifecycle_due as due (contact, history, by_rules)
+        select n.key, history, rules from changed n join was o on o.key = n.key
+        where n.properties is distinct from o.properties order by 1
+        on conflict (contact) do update set history = due.history and excluded.history,
+            by_rules = due.by_rules and excluded.by_rules;
+    end if;
+    return null;
+end $$;
+
+create trigger contacts_worth_insert after insert on tidegate.contacts
+referencing new table as changed for each statement execute function tidegate.note_worth();
+create trigger contacts_worth_update after update on tidegate.contacts
+referencing old table as was new table as changed for each statement execute function tidegate.note_worth();
 
 create function tidegate.is_kept(who bigint, destinations text[]) returns boolean language sql stable as $$
     select exists (

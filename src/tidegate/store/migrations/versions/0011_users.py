@@ -1,4 +1,5 @@
-"""Users of the page: their roles, sessions, and the links that set a password; answers kept for API tokens."""
+"""Users of the page: their roles, sessions, links that set a password; saved views, answers kept for API tokens,
+access to Stripe by OAuth."""
 
 from alembic import op
 
@@ -98,6 +99,30 @@ comment on table tidegate.kept_answers is 'answers to requests that have an Idem
 comment on column tidegate.kept_answers.key is 'the Idempotency-Key';
 comment on column tidegate.kept_answers.asked is 'SHA-256 of method, address and body';
 comment on column tidegate.kept_answers.answer is 'encrypted with the token; null while it is being done';
+
+alter table tidegate.connections
+    add column oauth boolean default false not null,
+    add column refresh_token bytea,
+    add column token_ends_at timestamptz;
+comment on column tidegate.connections.oauth is 'access given to a Stripe App: api_key is a token that ends';
+comment on column tidegate.connections.refresh_token is 'encrypted; null for a key';
+comment on column tidegate.connections.token_ends_at is 'until when the token in api_key is good; null for a key';
+
+create table tidegate.oauth_states (
+    id bigint generated always as identity,
+    digest bytea not null unique,
+    browser bytea not null,
+    session bigint not null references tidegate.sessions (id) on delete cascade,
+    platform text,
+    created_at timestamptz default now() not null,
+    expires_at timestamptz not null,
+    primary key (id)
+);
+create index oauth_states_session on tidegate.oauth_states (session);
+comment on table tidegate.oauth_states is 'who was sent to Stripe to give access, and is not back yet';
+comment on column tidegate.oauth_states.digest is 'SHA-256 of the state that Stripe hands back';
+comment on column tidegate.oauth_states.browser is 'SHA-256 of a cookie of the browser that was sent';
+comment on column tidegate.oauth_states.platform is 'connection of the Connect platform; null: the Stripe App';
 """
 
 
