@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 from httpx import Client
@@ -14,7 +15,7 @@ from tests.support.visiting import sign_in, visited
 
 from tidegate.contacts import directory
 from tidegate.errors import LifecycleInvalid
-from tidegate.lifecycle import roster
+from tidegate.lifecycle import health, listing, roster, rulebook
 from tidegate.lifecycle.roster import Wanted
 from tidegate.sandbox import Sandbox
 from tidegate.security import tokens
@@ -143,6 +144,22 @@ def test_everything_of_a_contact(hub: Hub, people: People, client: Client) -> No
     empty = client.post("/notes/account:acme%2Feu%20%C3%BC", data={"note": " "}, headers=cookie)
     assert (empty.status_code, "Write something." in empty.text) == (422, True)
     assert ref == "account:acme/eu ü"
+
+
+def test_the_parts_of_a_health_add_up_to_it(hub: Hub, people: People, client: Client) -> None:
+    since = {"past_due_since": people.now - timedelta(days=3), "customer_since": people.now - timedelta(days=100)}
+    key = people.add("acme", status="past_due", mrr_total=2_000, **since)
+    people.pass_()
+    with hub.engine.connect() as db:
+        kept = listing.health(db, key)
+        parts = health.explained(db, rulebook.components(db), people.now, key)
+    assert kept is not None
+    whole = sum(one["part"] for one in parts if one["part"] is not None)
+    assert float(whole) == pytest.approx(float(kept["health"]), abs=0.05)
+    assert {one["key"]: round(one["score"]) for one in parts if one["score"] is not None} == kept["parts"]
+    page = client.get("/contacts/account:acme").text
+    assert "The parts add up to the health" in page
+    assert "days_past_due" in page
 
 
 def test_a_timeline_goes_on_where_the_page_ended(hub: Hub, people: People, client: Client) -> None:

@@ -23,8 +23,8 @@ class Menu(NamedTuple):
 
 SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     ("Overview", (Entry("/", "Overview"),)),
-    ("Contacts", (Entry("/contacts", "Contacts"),)),
-    ("Catalog", ()),
+    ("Contacts", (Entry("/contacts", "Contacts"), Entry("/contacts/review", "Review"))),
+    ("Catalog", (Entry("/packages", "Packages"), Entry("/features", "Features"), Entry("/mappings", "Mappings"))),
     ("Revenue", (Entry("/revenue", "MRR", "revenue"),)),
     ("Lifecycle", (Entry("/stages", "Stages"), Entry("/alerts", "Alerts"))),
     ("Outbound", (Entry("/syncs", "Syncs"), Entry("/models", "Models"), Entry("/sources", "Sources"))),

@@ -24,7 +24,7 @@ from tidegate.web.visitors import Attempts, Who, who_is
 from tidegate.wiring import Hub
 
 LONGEST_FORM = 100_000  # bytes
-MOST_FIELDS = 500
+MOST_FIELDS = 1_000
 
 
 class Texts(dict[str, str]):

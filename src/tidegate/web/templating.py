@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tidegate import __version__
+from tidegate.catalog import words as catalog_words
+from tidegate.catalog.names import called
 from tidegate.connections.accounts import Account
-from tidegate.entitlements import words
+from tidegate.contacts import words as contact_words
+from tidegate.entitlements import paths, words
 from tidegate.lifecycle import happened
 from tidegate.money import said
+from tidegate.stripe_api import dashboard
 from tidegate.web import wording
 from tidegate.web.assets import Assets
 
@@ -42,6 +46,7 @@ def environment(assets: Assets) -> Environment:
         "utc": wording.utc,
         "day": wording.day,
         "mrr": wording.mrr,
+        "number": wording.number,
         "money": said,
         "percent": wording.percent,
         "contact_page": wording.contact_page,
@@ -54,7 +59,20 @@ def environment(assets: Assets) -> Environment:
         "when": when,
         "happened": happened.told,
         "why": words.in_words,
+        "gift": words.gift,
+        "step": paths.step_in_words,
+        "evidence": contact_words.evidence_in_words,
+        "tried": contact_words.tried,
+        "worth": contact_words.worth,
+        "standing": catalog_words.standing,
+        "terms": catalog_words.terms,
+        "meaning": catalog_words.meaning,
+        "list_value": catalog_words.list_value,
+        "called": price_called,
+        "package_page": wording.package_page,
+        "in_stripe": in_stripe,
         "code": code,
+        "combined": combined,
         "total": total,
         "dot": dot,
         "state_colour": state_colour,
@@ -68,6 +86,11 @@ def environment(assets: Assets) -> Environment:
     values: dict[str, Any] = {"asset": assets.url, "version": __version__}
     made.globals.update(values)
     return made
+
+
+def price_called(row: Mapping[str, Any]) -> str:
+    """What a row's price is called."""
+    return called(row["product_name"], row["nickname"], row["interval"], row["interval_count"])
 
 
 def code(text: str) -> Markup:
@@ -86,6 +109,18 @@ def when(at: datetime | None) -> Markup:
         return Markup("–")
     said = at.isoformat()
     return Markup('<time datetime="{}">{}</time>').format(said, wording.utc(said).removesuffix(" UTC"))
+
+
+def in_stripe(id_: str, kind: str, account: Account) -> str:
+    """Where Stripe's dashboard shows an object. `kind`: Stripe's `object`, one that has a page there."""
+    where = dashboard.page(kind, id_, account=account.account, livemode=account.livemode)
+    assert where is not None, kind
+    return where
+
+
+def combined(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
+    """Fields of both; what both have is the other's."""
+    return {**one, **other}
 
 
 def total(resources: list[dict[str, Any]], column: str) -> int:

@@ -97,6 +97,14 @@ def percent(ratio: float | None) -> str:
     return "–" if ratio is None else f"{ratio * 100:,.1f} %"
 
 
+def number(value: Any, places: int = 2) -> str:
+    """A number with at most so many decimals: `1,234.5`; a dash for what is unknown."""
+    if value is None:
+        return "–"
+    said = f"{value:,.{places}f}"
+    return said.rstrip("0").rstrip(".") if "." in said else said
+
+
 def mrr(amounts: Mapping[str, int | str]) -> str:
     """What a contact pays a month, by currency in millionths of a minor unit: `84.58 EUR, 295.00 USD`."""
     return ", ".join(shown(whole(int(amount)), currency) for currency, amount in sorted(amounts.items())) or "–"
@@ -142,6 +150,11 @@ def value(said: Any) -> str:
     if said is None or said == "":
         return "–"
     return said if isinstance(said, str) else json.dumps(said, ensure_ascii=False, default=str)
+
+
+def package_page(key: str) -> str:
+    """Where the page of a package is."""
+    return f"/packages/{quote(key, safe='')}"
 
 
 def utc(text: str) -> str:

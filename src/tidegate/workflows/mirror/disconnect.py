@@ -37,6 +37,7 @@ OWNED = (
     "kept_mappings",
     "mappings",
     "unmapped_prices",
+    "ignored_prices",
     "outbox",
     "spans",
     "movements",
