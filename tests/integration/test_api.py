@@ -270,7 +270,7 @@ def plain(path: str) -> str:
 
 def test_every_route_but_the_probes_and_webhooks_is_guarded(url: str) -> None:
     with Client(base_url=url) as client:
-        described = client.get("/api/openapi.json").json()
+        described = client.get("/api/openapi.json", timeout=60).json()
     operations = {
         (method.upper(), path): "security" in operation
         for path, methods in described["paths"].items()
@@ -307,7 +307,7 @@ def test_each_route_is_open_to_the_scopes_that_it_says_and_to_no_other(
     """Of the scopes that a token may have, every one, on every route; and the cookie of a session opens none."""
     client = client_of(scope)
     [token] = [one for one in _tokens(hub) if one.scopes == (scope,)]
-    paths = client.get("/api/openapi.json").json()["paths"]
+    paths = client.get("/api/openapi.json", timeout=60).json()["paths"]
     cookie = users.begin_session(hub.engine, token)
     with Client(
         base_url=url, headers={"Cookie": f"tidegate_session={cookie}", "Sec-Fetch-Site": "same-origin"}

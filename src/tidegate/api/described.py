@@ -1,16 +1,20 @@
 """The API's description by OpenAPI 3.1: to what each route says of itself, what all of them have in common."""
 
+import threading
 from collections.abc import Iterable
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse, Response
 
 from tidegate.api import problems
 from tidegate.api.asked_again import WRITES
 from tidegate.api.entity_tags import OWN_TAGS, whose
 from tidegate.api.examples import BODIES
 from tidegate.security.kept_answers import LONGEST_KEY
+
+ADDRESS = "/api/openapi.json"
 
 ABOUT = """
 Everything that Tidegate knows and does, for programs.
@@ -77,14 +81,20 @@ def _condition(name: str, description: str) -> dict[str, Any]:
 
 def install(app: FastAPI, things: Iterable[str]) -> None:
     """Lets the application describe itself so. `things`: paths of single things that have entity tags."""
-    known = frozenset(things)
+    known, describing = frozenset(things), threading.Lock()
 
     def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _described(app, known)
+        with describing:
+            if app.openapi_schema is None:
+                app.openapi_schema = _described(app, known)
         return app.openapi_schema
 
+    def shown() -> Response:
+        """In a thread: to put it together takes a second, in which others are answered."""
+        return JSONResponse(openapi())
+
     app.openapi = openapi
+    app.add_api_route(ADDRESS, shown, include_in_schema=False)
 
 
 def _described(app: FastAPI, things: frozenset[str]) -> dict[str, Any]:
