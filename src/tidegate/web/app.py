@@ -15,7 +15,19 @@ from tidegate.store.outage import Outage
 from tidegate.web import contacts_page, lifecycle_page, revenue_page, sign_in, status_page, users_page
 from tidegate.web.access import Guard
 from tidegate.web.assets import Assets
+from tidegate.web.lifecycle import actions, alert_rules, figures, health, segments, stages
 from tidegate.web.pages import Page, Site, Visit, route
+from tidegate.web.revenue import (
+    cohorts,
+    conversions,
+    explain,
+    groups,
+    policy,
+    quality,
+    reconcile,
+    renewals,
+    retention,
+)
 from tidegate.web.templating import environment
 from tidegate.wiring import Hub
 
@@ -28,7 +40,10 @@ def every_page(hub: Hub) -> tuple[Page, ...]:
         *status_page.pages(hub),
         *contacts_page.PAGES,
         *lifecycle_page.PAGES,
+        *(page for one in (stages, figures, segments, alert_rules, actions, health) for page in one.PAGES),
         *revenue_page.PAGES,
+        *(page for one in (retention, cohorts, conversions, groups, renewals, quality) for page in one.PAGES),
+        *(page for one in (reconcile, policy, explain) for page in one.PAGES),
         *sign_in.PAGES,
         *users_page.PAGES,
     )

@@ -1,7 +1,7 @@
 """Renders the page's templates."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ def environment(assets: Assets) -> Environment:
         "happened": happened.told,
         "why": words.in_words,
         "code": code,
+        "combined": combined,
         "total": total,
         "dot": dot,
         "state_colour": state_colour,
@@ -61,6 +62,11 @@ def environment(assets: Assets) -> Environment:
 def code(text: str) -> Markup:
     """Text with what stands in backquotes as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def combined(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
+    """Fields of both; what both have is the other's."""
+    return {**one, **other}
 
 
 def total(resources: list[dict[str, Any]], column: str) -> int:
