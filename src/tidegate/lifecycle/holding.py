@@ -1,4 +1,4 @@
-"""Of whom a condition holds, before it is a rule of anything: how many they are, what they pay, and the first of them."""
+"""Of whom a condition holds, before it is a rule of anything: how many, what they pay, and the first of them."""
 
 from datetime import datetime
 from typing import Any
@@ -14,8 +14,8 @@ NAMED = 12
 
 
 def holding(db: Connection, node: Node, as_of: datetime, *, limit: int = NAMED) -> dict[str, Any]:
-    """{contacts, mrr, first: [{contact, name, mrr}]} of live and test contacts, those that pay most first. MRR is in whole
-    units of the base currency.
+    """{contacts, mrr, first: [{contact, name, mrr}]} of live and test contacts, those that pay most first. MRR is in
+    whole units of the base currency.
     """
     asked = compiled(node)
     statement = text(_HOLDING.format(contacts=CONTACTS, holds=asked.sql))

@@ -17,8 +17,8 @@ from tidegate.revenue.source import UNGROUPED, Group, joined, named
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which movements: on which days, of whose customers (Stripe ids; None: all), of which kinds, in which currency, and
-    where there is a `group` with a part in the one that is called `grouped`.
+    """Which movements: on which days, of whose customers (Stripe ids; None: all), of which kinds, in which currency,
+    and where there is a `group` with a part in the one that is called `grouped`.
     """
 
     first: date | None = None

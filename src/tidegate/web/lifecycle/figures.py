@@ -23,11 +23,8 @@ def report(visit: Visit) -> Response:
         facts = lifecycle_report.lifecycle_report(visit.hub.engine, livemode(visit), *_days(visit))
     except ReportInvalid as error:
         wrong = str(error)
-    names = {one["key"]: one["name"] for one in facts.get("stages", ())}
     asked = Texts(visit.request.query_params)
-    return visit.render(
-        "lifecycle/report.html", 422 if wrong else 200, found=facts, wrong=wrong, names=names, asked=asked
-    )
+    return visit.render("lifecycle/report.html", 422 if wrong else 200, found=facts, wrong=wrong, asked=asked)
 
 
 def drivers(visit: Visit) -> Response:

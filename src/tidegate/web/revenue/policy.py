@@ -6,7 +6,7 @@ from typing import Any
 from starlette.responses import Response
 
 from tidegate.errors import PolicyInvalid
-from tidegate.pricing.policy import NO_SOURCE, OWN, PRESETS, SETTINGS
+from tidegate.pricing.policy import NO_SOURCE, OWN, PRESETS, SETTINGS, policy
 from tidegate.revenue.rounding import whole
 from tidegate.web.choosing import account
 from tidegate.web.pages import Page, Texts, Visit
@@ -38,7 +38,7 @@ def adopted(visit: Visit) -> Response:
     try:
         ledger_policy.adopt(visit.hub.engine, of, _given(visit), visit.actor)
     except PolicyInvalid as error:
-        return _page(visit, 422, wrong=str(error), typed=Texts(visit.form))
+        return _page(visit, 422, wrong=_beside(visit, error), typed=Texts(visit.form))
     return visit.go("/revenue/policy")
 
 
@@ -47,6 +47,18 @@ PAGES = (
     Page("/revenue/policy", with_ledger("Revenue policy", tried), "operate", "POST"),
     Page("/revenue/policy/adopt", with_ledger("Revenue policy", adopted), "admin", "POST"),
 )
+
+
+def _beside(visit: Visit, error: PolicyInvalid) -> Texts:
+    """What is wrong beside its setting; `whole`: what is no setting's fault."""
+    found: dict[str, str] = {}
+    for name in SETTINGS:
+        if value := visit.form.get(f"set.{name}", AS_THE_PRESET):
+            try:
+                policy(choices={name: value})
+            except PolicyInvalid as one:
+                found[name] = str(one)
+    return Texts(found or {"whole": str(error)})
 
 
 def _given(visit: Visit) -> dict[str, Any]:
@@ -66,7 +78,7 @@ def _tried(visit: Visit, stale: str = "") -> Response:
     try:
         found = ledger_policy.preview(visit.hub.engine, account(visit), _given(visit))
     except PolicyInvalid as error:
-        return _page(visit, 422, wrong=str(error), typed=Texts(visit.form))
+        return _page(visit, 422, wrong=_beside(visit, error), typed=Texts(visit.form))
     return _page(visit, 409 if stale else 200, typed=Texts(visit.form), stale=stale, tried=_difference(found))
 
 
@@ -85,7 +97,7 @@ def _difference(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _page(visit: Visit, status: int = 200, **told: Any) -> Response:
     terms = ledger_policy.shown(visit.hub.engine, account(visit))
-    facts: dict[str, Any] = {"wrong": "", "stale": "", "tried": None, "typed": _typed(terms), **told}
+    facts: dict[str, Any] = {"wrong": Texts(), "stale": "", "tried": None, "typed": _typed(terms), **told}
     rows = [_row(name, terms) for name in SETTINGS]
     return visit.render("revenue/policy.html", status, terms=terms, rows=rows, presets=PRESETS, **facts, **said(visit))
 
