@@ -20,9 +20,13 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 PICTURES = {
     # file: path, theme, width and height in CSS pixels
-    "status.png": ("/", "light", 1180, 760),
-    "status-dark.png": ("/", "dark", 1180, 760),
-    "status-phone.png": ("/", "light", 390, 800),
+    "overview.png": ("/", "light", 1180, 1060),
+    "overview-dark.png": ("/", "dark", 1180, 1060),
+    "overview-phone.png": ("/", "light", 390, 1500),
+    "sql.png": ("/sql", "light", 1180, 760),
+    "status.png": ("/status", "light", 1180, 760),
+    "status-dark.png": ("/status", "dark", 1180, 760),
+    "status-phone.png": ("/status", "light", 390, 800),
     "revenue.png": ("/revenue?currency=usd", "light", 1180, 860),
     "contacts.png": ("/contacts", "light", 1180, 760),
 }

@@ -33,6 +33,14 @@ class Settings(BaseSettings):
     """Key that `tidegate connect` takes when none is given; a restricted read-only key is enough."""
     stripe_api_base: str = Field(default="")
     """Base address of Stripe's API for `tidegate connect`; empty: Stripe itself. For a sandbox or a recording proxy."""
+    stripe_app_client_id: str = Field(default="")
+    """Client id (`ca_…`) of your own Stripe App, by which accounts are connected without a key; empty: by key alone."""
+    stripe_app_key: SecretStr = Field(default=SecretStr(""))
+    """Secret key of the account that the Stripe App belongs to, of the mode in which accounts are connected."""
+    stripe_app_link: str = Field(default="")
+    """Install link of the Stripe App where it is not the public one, such as that of an external test."""
+    stripe_connect_client_id: str = Field(default="")
+    """Client id (`ca_…`) of your existing Connect platform, to connect further accounts to it by OAuth."""
     host: str = Field(default="127.0.0.1")
     """Address that `tidegate serve` binds."""
     port: int = Field(default=8420)

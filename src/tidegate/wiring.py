@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +12,17 @@ from sqlalchemy import Connection, Engine
 
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
-from tidegate.errors import WriteKeyMissing
+from tidegate.connections.oauth import AccessTokens
+from tidegate.errors import OAuthNotSetUp, WriteKeyMissing
 from tidegate.secrets import Vault, open_vault
 from tidegate.settings import Settings, environment, settings
 from tidegate.store import engine as store_engine
 from tidegate.store import migrate as revisions
 from tidegate.store.embedded import Embedded
-from tidegate.stripe_api.client import StripeApi
-from tidegate.stripe_api.limits import SharedBudget
+from tidegate.stripe_api import oauth as at_stripe
+from tidegate.stripe_api.client import StripeApi, Tokens
+from tidegate.stripe_api.limits import LocalBudget, SharedBudget
+from tidegate.stripe_api.oauth import Granted, Registered
 from tidegate.workflows.operation import migrate
 from tidegate.workflows.outbound import source_reading
 
@@ -78,8 +81,32 @@ class Hub:
         """Stripe as this connection sees it, drawing from the budget that all processes share."""
         with self.engine.connect() as db:
             key = accounts.credentials(db, account.name, self.vault).api_key
-        with self._speaking(account, key) as api:
+        with self._speaking(account, key, self._tokens(account) if account.oauth else None) as api:
             yield api
+
+    @property
+    def registered(self) -> Registered:
+        """What is registered at Stripe, by the settings, for access by OAuth."""
+        config = self.settings
+        return Registered(
+            config.stripe_app_client_id,
+            config.stripe_app_key.get_secret_value(),
+            config.stripe_app_link,
+            config.stripe_connect_client_id,
+            config.stripe_api_base,
+        )
+
+    def _tokens(self, account: Account) -> AccessTokens:
+        """The access tokens of a connection to the Stripe App, in all threads of this process the same."""
+
+        def renew(refresh_token: str) -> Granted:
+            if not self.registered.app:
+                raise OAuthNotSetUp(lacking="TIDEGATE_STRIPE_APP_CLIENT_ID and TIDEGATE_STRIPE_APP_KEY renew a token.")
+            way = at_stripe.app(account.api_base)
+            with open_by_key(self.registered.app_key, way.base) as api:
+                return at_stripe.renew(api, way, refresh_token)
+
+        return AccessTokens(self.engine, self.vault, account.name, renew)
 
     @contextmanager
     def stripe_writing(self, account: Account) -> Generator[StripeApi]:
@@ -102,13 +129,13 @@ class Hub:
         return stored.opened(db, key, lambda: self.vault, environment())
 
     @contextmanager
-    def _speaking(self, account: Account, key: str) -> Generator[StripeApi]:
+    def _speaking(self, account: Account, key: str, tokens: Tokens | None = None) -> Generator[StripeApi]:
         with self.engine.connect() as db:
             rate, endpoint_rate = accounts.rates(db, account)
         with _OPENING:
             budget = SharedBudget(self._slots, account.budget, rate, endpoint_rate)
         acted_for = account.account if account.platform else None
-        api = StripeApi(key, base=account.api_base or None, budget=budget, stripe_account=acted_for)
+        api = StripeApi(key, base=account.api_base or None, budget=budget, stripe_account=acted_for, tokens=tokens)
         try:
             yield api
         finally:
@@ -133,6 +160,11 @@ class Hub:
             for name in ("_slots", "desk"):
                 if opened := self.__dict__.pop(name, None):
                     opened.dispose()
+
+
+def open_by_key(key: str, base: str | None) -> AbstractContextManager[StripeApi]:
+    """Stripe with a key that belongs to no connection, or not yet."""
+    return closing(StripeApi(key, base=base, budget=LocalBudget()))
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def imported(hub: Hub, sandbox: Any) -> None:
 
 def test_an_empty_hub_tells_the_next_step(site: str, look: Callable[..., Any]) -> None:
     page = look().page
-    page.goto(site)
+    page.goto(f"{site}/status")
     expect(page.get_by_role("heading", name="Connect a Stripe account")).to_be_visible()
     expect(page.get_by_text("tidegate connect")).to_be_visible()
 
@@ -44,7 +44,7 @@ def test_an_imported_account_is_shown(
 ) -> None:
     imported(hub, make_sandbox(customers=5, months=2))
     page = look(width=width, scheme=scheme).page
-    page.goto(site)
+    page.goto(f"{site}/status")
     assert page.evaluate("document.documentElement.dataset.bsTheme") == scheme
     with hub.engine.connect() as db:
         customers = db.scalar(text("select count(*) from stripe.customers where deleted_at is null"))
@@ -59,7 +59,7 @@ def test_the_page_renews_itself(
 ) -> None:
     imported(hub, make_sandbox(customers=2, months=1))
     page = look().page
-    page.goto(site)
+    page.goto(f"{site}/status")
     with hub.engine.begin() as db:
         problems.note(db, "acme", "key_invalid", "Stripe does not accept the key.")
     expect(page.get_by_role("heading", name="Key invalid")).to_be_visible(timeout=SOON)
@@ -71,7 +71,7 @@ def test_the_page_renews_itself(
 def test_a_lost_connection_is_said_and_recovers(site: str, look: Callable[..., Any]) -> None:
     watched = look()
     page = watched.page
-    page.goto(site)
+    page.goto(f"{site}/status")
 
     def cut(route: Route) -> None:
         route.abort()
@@ -86,7 +86,7 @@ def test_a_lost_connection_is_said_and_recovers(site: str, look: Callable[..., A
 
 def test_the_chosen_theme_stays(site: str, look: Callable[..., Any]) -> None:
     page = look(scheme="light").page
-    page.goto(site)
+    page.goto(f"{site}/status")
     page.get_by_role("button", name="Switch between light and dark").click()
     assert page.evaluate("document.documentElement.dataset.bsTheme") == "dark"
     page.reload()

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from tests.support.builders import customer, item, price, subscription
 from tests.support.shop import SEATS, Shop
 
-from tidegate.catalog import features, mappings, packages
+from tidegate.catalog import features, ignoring, mappings, packages
 from tidegate.catalog.mappings import Wanted
 from tidegate.contacts import directory
 from tidegate.contacts.directory import Making
@@ -463,3 +463,35 @@ def test_at_a_terminal_it_is_asked_before_something_is_taken(
     assert carry_out(shop.engine, change, **how).done
     monkeypatch.setattr("sys.stdin", Terminal(""))  # giving asks nothing
     assert carry_out(shop.engine, catalog_changes.set_mapping(to_price()), **how).done
+
+
+def test_a_price_that_means_nothing_waits_no_more(shop: Shop) -> None:
+    shop.has(price("price_9", product="prod_9"))
+    bob(shop, price("price_9", product="prod_9"))
+    shop.refresh()
+    waits = "select price from tidegate.unmapped_prices"
+    assert shop.rows(waits) == [("price_9",)]
+    ignored = settle(shop.engine, catalog_changes.ignore_price("acme", "price_9", "ada"))
+    assert (ignored.result["changed"], ignored.features) == (True, {})
+    assert not settle(shop.engine, catalog_changes.ignore_price("acme", "price_9", "ada")).result["changed"]
+    shop.refresh()
+    with shop.engine.connect() as db:
+        assert mappings.queue(db, "acme") == []
+        assert [row["price"] for row in ignoring.every(db, "acme")] == ["price_9"]
+    assert shop.rows(waits) == []
+    settle(shop.engine, catalog_changes.ignore_price("acme", "price_9", "ada", heed=True))
+    assert shop.rows(waits) == [("price_9",)]
+    for unknown, told in (("price_1", "is mapped"), ("price_7", "has no price")):
+        with pytest.raises(CatalogInvalid, match=told):
+            settle(shop.engine, catalog_changes.ignore_price("acme", unknown, "ada"))
+
+
+def test_a_version_may_be_published_for_subscribers_as_well(shop: Shop) -> None:
+    change = catalog_changes.publish_package("pro", "ada", features={"seats": 3}, move=True)
+    shown = preview(shop.engine, change)
+    assert shown.features["seats"][0]["now"] == {"limit": 3}
+    with pytest.raises(PreviewNeeded):
+        settle(shop.engine, change)
+    done = settle(shop.engine, change, shown.token)
+    assert (done.result["moved"], done.result["stay"]) == (1, 0)
+    assert shop.answer(ADA, "seats")["limit"] == 3

@@ -226,6 +226,16 @@ def test_a_preview_counts_all_and_lists_some(client: Client, shop: Shop) -> None
     assert client.post("/api/mappings?preview=true&listed=10001", json=wanted).status_code == 422
 
 
+def test_a_price_is_ignored_and_heeded(client: Client, shop: Shop) -> None:
+    path = "/api/mappings/ignored/price_1"
+    assert ok(client.put(path)) == {"connection": "acme", "price": "price_1", "ignored": True, "changed": True}
+    assert [one["price"] for one in ok(client.get("/api/mappings/ignored"))["ignored"]] == ["price_1"]
+    assert ok(client.get("/api/mappings/queue"))["waiting"] == []
+    assert not ok(client.delete(path))["ignored"]
+    assert [one["price"] for one in ok(client.get("/api/mappings/queue"))["waiting"]] == ["price_1"]
+    assert "no price" in refused(client.put("/api/mappings/ignored/price_9"), 422, "catalog-invalid")
+
+
 def test_what_was_changed_is_paged_newest_first(client: Client) -> None:
     for key in ("sso", "seats"):
         ok(client.post("/api/features", json={"key": key, "type": "boolean"}), 201)

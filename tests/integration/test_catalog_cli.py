@@ -101,6 +101,9 @@ def test_mappings_are_set_previewed_and_removed(cli: Words) -> None:
     Path(file).write_text("features: []\n")
     cli("config", "apply", file)
     price = cli.json("mappings", "queue")["waiting"][0]["price"]
+    assert cli.json("mappings", "ignore", price)["ignored"]
+    assert price not in [one["price"] for one in cli.json("mappings", "queue")["waiting"]]
+    assert cli.json("mappings", "ignore", price, "--undo")["changed"]
     mapped = cli.json("mappings", "set", price, "--feature", "calls", "--limit", "5", "--reset", "day")
     assert (mapped["done"], mapped["lost"], mapped["result"]["kept"]) == (True, 0, 0)
     assert mapped["gained"] > 0

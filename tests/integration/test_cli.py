@@ -257,7 +257,7 @@ def test_sql_only_reads(cli: Cli, statement: str) -> None:
         ("select 1,\n from customers", 'The query failed: syntax error at or near "from" (line 2).'),
         ("select * from nosuch", 'The query failed: relation "nosuch" does not exist.'),
         ("select 1/0", "The query failed: division by zero."),
-        ("select pg_sleep(9)", "The query failed: it took longer than 1s; `--timeout` gives it more."),
+        ("select pg_sleep(9)", "The query failed: it took longer than 1s; allow it more time (`--timeout`)."),
     ],
 )
 def test_sql_says_in_the_databases_words_what_is_wrong(cli: Cli, statement: str, told: str) -> None:

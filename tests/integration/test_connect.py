@@ -26,7 +26,8 @@ from tidegate.errors import (
 from tidegate.sandbox.keys import Key
 from tidegate.wiring import Hub
 from tidegate.workflows.doorbell import Doorbell
-from tidegate.workflows.mirror.connect import ConnectRequest, connect, count_for_purge, disconnect, purge
+from tidegate.workflows.mirror.connect import ConnectRequest, connect
+from tidegate.workflows.mirror.disconnect import count_for_purge, disconnect, purge
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox

@@ -2,7 +2,9 @@
 
 import csv
 import io
+import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 from httpx import Client
@@ -13,7 +15,7 @@ from tests.support.visiting import sign_in, visited
 
 from tidegate.contacts import directory
 from tidegate.errors import LifecycleInvalid
-from tidegate.lifecycle import roster
+from tidegate.lifecycle import health, listing, roster, rulebook
 from tidegate.lifecycle.roster import Wanted
 from tidegate.sandbox import Sandbox
 from tidegate.security import tokens
@@ -61,6 +63,29 @@ def test_the_table_is_narrowed_down_and_sorted(hub: Hub, people: People) -> None
         assert [row["id"] for row in roster.every(db, everybody)] == named(roster.page(db, everybody))
         with pytest.raises(LifecycleInvalid, match="but by mrr"):
             roster.page(db, everybody, sort="; drop table")
+
+
+def test_amounts_of_several_currencies_are_compared_in_the_base_or_apart(hub: Hub, people: People) -> None:
+    def add(name: str, total: int | None, **amounts: int) -> None:
+        people.add(name, status="active", mrr_total=total, mrr=json.dumps({k: v * 10**6 for k, v in amounts.items()}))
+
+    add("yen", 90_000, jpy=90_000)
+    add("small", 10, usd=1_000)
+    add("large", 900, usd=90_000)
+    add("both", None, usd=50_000, eur=10)
+    add("euros", 700, eur=70_000)
+    add("none", 0)
+    with hub.engine.begin() as db:
+        rows = named(roster.page(db, Wanted(hub.livemode())))
+        assert rows == ["large", "both", "small", "euros", "yen", "none"]
+        db.execute(text("update tidegate.contact_lifecycle set mrr_total = 600 where mrr_total = 90000"))
+        db.execute(
+            text("insert into tidegate.ledgers (connection, edition, preset, base_currency, time_zone, adopted_at) "
+                 "values ('acme', 9999, 'default', 'usd', '', now())")
+        )  # fmt: skip
+        rows = named(roster.page(db, Wanted(hub.livemode())))
+        db.rollback()
+    assert rows == ["large", "euros", "yen", "small", "none", "both"]
 
 
 def test_the_page_of_the_table(hub: Hub, people: People, client: Client) -> None:
@@ -119,6 +144,22 @@ def test_everything_of_a_contact(hub: Hub, people: People, client: Client) -> No
     empty = client.post("/notes/account:acme%2Feu%20%C3%BC", data={"note": " "}, headers=cookie)
     assert (empty.status_code, "Write something." in empty.text) == (422, True)
     assert ref == "account:acme/eu ü"
+
+
+def test_the_parts_of_a_health_add_up_to_it(hub: Hub, people: People, client: Client) -> None:
+    since = {"past_due_since": people.now - timedelta(days=3), "customer_since": people.now - timedelta(days=100)}
+    key = people.add("acme", status="past_due", mrr_total=2_000, **since)
+    people.pass_()
+    with hub.engine.connect() as db:
+        kept = listing.health(db, key)
+        parts = health.explained(db, rulebook.components(db), people.now, key)
+    assert kept is not None
+    whole = sum(one["part"] for one in parts if one["part"] is not None)
+    assert float(whole) == pytest.approx(float(kept["health"]), abs=0.05)
+    assert {one["key"]: round(one["score"]) for one in parts if one["score"] is not None} == kept["parts"]
+    page = client.get("/contacts/account:acme").text
+    assert "The parts add up to the health" in page
+    assert "days_past_due" in page
 
 
 def test_a_timeline_goes_on_where_the_page_ended(hub: Hub, people: People, client: Client) -> None:

@@ -27,7 +27,7 @@ from tidegate.workflows.contacts.contacts_forget import forget
 from tidegate.workflows.contacts.contacts_suppress import suppress
 from tidegate.workflows.entitlements import entitlements
 from tidegate.workflows.lifecycle.lifecycle import now
-from tidegate.workflows.mirror.connect import purge
+from tidegate.workflows.mirror.disconnect import purge
 from tidegate.workflows.revenue.exclusions import exclude, include
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from tidegate.workflows.config import config_export, config_file, config_section
 from tidegate.workflows.contacts import contacts_forget
 from tidegate.workflows.delivery import destinations_past, destinations_tried
 from tidegate.workflows.doorbell import Doorbell
-from tidegate.workflows.mirror import connect
+from tidegate.workflows.mirror import disconnect
 from tidegate.workflows.operation import retention
 from tidegate.workflows.operation.status import status
 from tidegate.workflows.previewing import commit
@@ -354,8 +354,8 @@ def test_a_purge_takes_what_is_due_of_the_connection(post: Post, receiver: Recei
     post.webhook(receiver.url)
     post.tell(None, [1], "sync.finished")
     post.tell(post.contact("acme"), [2])
-    assert connect.count_for_purge(post.engine, "acme")["tidegate.deliveries"] == 1
-    connect.purge(post.engine, "acme")
+    assert disconnect.count_for_purge(post.engine, "acme")["tidegate.deliveries"] == 1
+    disconnect.purge(post.engine, "acme")
     assert post.waiting() == 1
     assert post.deliver().delivered == 1
 

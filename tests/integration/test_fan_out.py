@@ -29,7 +29,8 @@ from tidegate.wiring import Hub
 from tidegate.workflows import tasks
 from tidegate.workflows.mirror.audit import audit
 from tidegate.workflows.mirror.catch_up import catch_up
-from tidegate.workflows.mirror.connect import ConnectRequest, connect, count_for_purge, disconnect, purge
+from tidegate.workflows.mirror.connect import ConnectRequest, connect
+from tidegate.workflows.mirror.disconnect import count_for_purge, disconnect, purge
 from tidegate.workflows.mirror.fan_out import FanOut, fan_out, look
 from tidegate.workflows.mirror.ingest_events import drain
 from tidegate.workflows.operation.status import status

@@ -1,6 +1,7 @@
 """An edition written at once: the same rows by every way of reading, a partition of its own, gone with its ledger."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from tests.support.books import Books
 from tests.support.histories import day
 from tests.support.shop import opened
 
-from tidegate.revenue import checks, editions, partitions, rebuild
+from tidegate.revenue import checks, editions, exchange, partitions, rebuild
 from tidegate.revenue.editions import Terms
 from tidegate.store import snapshots
 from tidegate.workflows.operation import retention
@@ -42,13 +43,13 @@ def test_what_is_written_is_the_same_by_every_way_of_reading(
     books: Books, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files: list[str] = []
-    saved = rebuild.Rebuild._saved  # pyright: ignore[reportPrivateUsage]
+    saved = exchange.saved
 
-    def save(*given: Any) -> Any:
-        files.append(given[2].name)
-        return saved(*given)
+    def save(db: Connection, wanted: exchange.Wanted, directory: Path) -> Path:
+        files.append(wanted.name)
+        return saved(db, wanted, directory)
 
-    monkeypatch.setattr(rebuild.Rebuild, "_saved", save)
+    monkeypatch.setattr(exchange, "saved", save)
     engine = books.shop.engine
     engine.dispose()  # what a connection wrote a moment ago counts as the transaction's own
     with engine.begin() as db:
@@ -63,7 +64,7 @@ def test_what_is_written_is_the_same_by_every_way_of_reading(
     with engine.connect() as db:
         assert {name: found for name, found in checks.broken(db, "acme").items() if found} == {}
     read = ["spans", "links", "exclusions"]
-    assert files == [*(read if way == "alone" else []), *read, "standing"]
+    assert files == [*(read if way == "alone" else []), *read, "standing", "mrr_days", "price_days"]
 
 
 def test_an_edition_is_a_partition_of_its_own_that_nobody_waits_for(books: Books) -> None:
@@ -103,6 +104,62 @@ def test_what_stands_is_brought_up_to_the_spans_by_connections_beside_too(books:
         assert write_movements(db, ledger) == (2, 4)
     with engine.connect() as db:
         assert {name: found for name, found in checks.broken(db, "acme").items() if found} == {}
+
+
+WRONG = {
+    "unit": "unit = 'contact:0'",
+    "customer": "customer = 'cus_nobody'",
+    "subscription and item": "subscription = item, item = subscription",
+    "currency": "currency = 'eur'",
+    "price and product": "price = product, product = price",
+    "kind": "kind = 'unheard of'",
+    "at": "at = at - interval '1 second'",
+    "moved_at": "moved_at = moved_at + interval '1 second'",
+    "day": "day = day + 1",
+    "amount": "amount = amount + 1, closing = closing + 1",
+    "opening": "opening = opening - 1",
+}
+"""What a row may be wrong about, and how it gets so."""
+
+
+@pytest.mark.parametrize("way", ["beside", "alone"])
+def test_rows_that_are_wrong_about_anything_are_superseded_by_right_ones(books: Books, way: str) -> None:
+    with books.shop.engine.connect() as db:
+        ledger, right = editions.begin(db, "acme"), rows(db, editions.FIRST)
+        places = db.scalars(text("select ctid from tidegate.movements order by ctid")).all()
+        for (what, wrong), place in zip(WRONG.items(), places, strict=False):
+            hurt = text(f"update tidegate.movements set {wrong} where ctid = '{place}' and superseded_at is null")
+            assert db.execute(hurt).rowcount == 1, what
+        if way == "beside":
+            db.commit()
+            db.invalidate()  # the next one has written nothing
+        assert write_movements(db, ledger) == (len(WRONG), len(WRONG))
+        assert rows(db, editions.FIRST) == right
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "update tidegate.mrr_days set movements = movements + 1 where kind = 'new'",
+        "update tidegate.mrr_days set kind = 'churn' where kind = 'expansion'",
+        "delete from tidegate.mrr_days",
+        "update tidegate.price_days set amount = amount + 1 where kind = 'new'",
+        "update tidegate.price_days set price = 'price_nobody_has' where kind = 'worth'",
+        "delete from tidegate.price_days",
+        "insert into tidegate.price_days select connection, edition + 1, currency, day, price, product, kind, amount"
+        " from tidegate.price_days",
+    ],
+)
+def test_sums_that_are_wrong_are_put_right(books: Books, wrong: str) -> None:
+    engine = books.shop.engine
+    kept = [f"select * from tidegate.{table} order by 1, 2, 3, 4, 5, 6, 7" for table in ("mrr_days", "price_days")]
+    right = [books.shop.rows(one) for one in kept]
+    with engine.begin() as db:
+        assert db.execute(text(wrong)).rowcount
+    engine.dispose()
+    with engine.begin() as db:
+        assert write_movements(db, editions.begin(db, "acme")) == (0, 0)
+    assert [books.shop.rows(one) for one in kept] == right
 
 
 @pytest.mark.wide

@@ -39,7 +39,7 @@ def looker(hub: Hub, people: Acting) -> Iterator[Client]:
 
 @pytest.fixture
 def client(hub: Hub, looker: Client) -> Client:
-    sign_in(hub, looker, "boss", "admin")
+    sign_in(hub, looker, "admin")
     return looker
 
 

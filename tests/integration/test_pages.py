@@ -76,7 +76,7 @@ def test_an_empty_hub_says_what_to_do_next(visit: Callable[..., Client]) -> None
 def test_the_page_shows_connections_problems_and_imports(hub: Hub, visit: Callable[..., Client]) -> None:
     connected(hub, display_name="<b>Acme</b> & Sons")
     client = visit()
-    assert "tidegate import --connection acme" in client.get("/").text
+    assert "tidegate import --connection acme" in client.get("/status").text
     with hub.engine.begin() as db:
         problems.note(db, "acme", "permission_missing", "No <invoices> for you.", "invoices")
         problems.note(db, "acme", "oauth_revoked", "Stripe told so.")
@@ -95,7 +95,7 @@ def test_the_page_shows_connections_problems_and_imports(hub: Hub, visit: Callab
                 "values ('acme', 'cus_1', now(), 1, '{}')"
             )
         )
-    for path in ("/", "/parts/status"):
+    for path in ("/status", "/parts/status"):
         page = client.get(path).text
         assert "&lt;b&gt;Acme&lt;/b&gt; &amp; Sons" in page
         assert "Permission missing: invoices" in page
@@ -120,7 +120,7 @@ def test_the_page_shows_sweeps_permissions_and_a_platforms_accounts(hub: Hub, vi
         runs.end(db, runs.begin(db, "acme", "import", {}, "me"), "done", {"resources": {}, "problems": {}}, "me")
         mended = {"customers": {"missing": 2, "changed": 0, "vanished": 1, "listed": 9, "unchanged": 7}}
         runs.end(db, runs.begin(db, "acme", "sweep", {}, "me"), "done", {"mended": mended, "problems": {}}, "me")
-    page = visit().get("/").text
+    page = visit().get("/status").text
     assert "Mended 2 missing and 1 deleted in Stripe: customers" in page
     assert re.search(r"Next <time [^>]*>in \d+ h</time>", page)
     assert '<span class="badge bg-orange-lt">1 refused</span>' in page
@@ -134,7 +134,7 @@ def test_the_page_shows_sweeps_permissions_and_a_platforms_accounts(hub: Hub, vi
 
 def test_every_answer_carries_the_security_headers(visit: Callable[..., Client]) -> None:
     client = visit()
-    for path in ("/", "/parts/status", "/login", "/nothing", "/static/tidegate.css"):
+    for path in ("/", "/status", "/parts/status", "/login", "/nothing", "/static/tidegate.css"):
         headers = client.get(path).headers
         policy = headers["content-security-policy"]
         assert "default-src 'none'" in policy
@@ -278,7 +278,7 @@ def test_missing_assets_are_an_error_at_start(tmp_path: Path) -> None:
 
 def test_first_paint_is_light(visit: Callable[..., Client]) -> None:
     client = visit()
-    page = client.get("/")
+    page = client.get("/status")
     names = ("theme.js", "tabler.min.css", "tidegate.css", "htmx.min.js", "tidegate.js")
     assert all(f"/static/{name}?" in page.text for name in names)
     assert "echarts" not in page.text

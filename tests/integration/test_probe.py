@@ -12,7 +12,7 @@ from tidegate.errors import StripeKeyInvalid, StripeUnreachable
 from tidegate.sandbox.keys import Key
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.workflows import due, tasks
-from tidegate.workflows.mirror.connect import disconnect
+from tidegate.workflows.mirror.disconnect import disconnect
 from tidegate.workflows.mirror.probe import probe
 from tidegate.workflows.operation.status import status
 from tidegate.workflows.task_context import TaskContext

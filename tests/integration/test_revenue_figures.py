@@ -186,7 +186,7 @@ def test_another_policy_is_tried_and_adopted(hub: Hub, client: Client, ledger: s
     assert "Try it" not in client.get("/revenue/policy").text, "whoever is at this machine only looks"
     with hub.engine.begin() as db:
         db.execute(text("truncate tidegate.tokens cascade"))
-    sign_in(hub, client, "boss", "admin")
+    sign_in(hub, client, "admin")
     account = hub.account(ledger)
     alone = {"preset": "default", "base_currency": "", "time_zone": "UTC"}
     sent = alone | {"set.trials": "count", "set.past_due": "30 days"}

@@ -144,3 +144,99 @@ def test_each_holds_the_turn_while_its_request_is_under_way(
         shop.do("subscribe", "basic", "free", **SENT)
         assert ("/v1/subscriptions", False) in seen
         assert is_free(db, shop, customers["free"])
+
+
+@pytest.fixture
+def meanwhile(shop: Till) -> Iterator[Callable[[Callable[[], None]], None]]:
+    """Does something once, while the next request about customers is under way."""
+    server = shop.sandbox.server
+    assert server is not None
+    left: list[Callable[[], None]] = []
+
+    def draw(path: str = "") -> None:
+        if path == "/v1/customers" and left:
+            left.pop()()
+
+    server.faults.draw = draw
+    yield left.append
+    del server.faults.draw
+
+
+MATCHES: dict[str, dict[str, Any]] = {"email": {"email": "email"}, "metadata": {"metadata": {"workspace_id": "mark"}}}
+
+
+@pytest.fixture(params=MATCHES)
+def both(
+    request: pytest.FixtureRequest, shop: Till, warehouse: Warehouse
+) -> tuple[str, Callable[[], Any], Callable[[], Any]]:
+    """A contact that is nobody in Stripe yet, a sale to it, and a run of a sync with a row that is the same person, by
+    what rows are matched by.
+    """
+    way, who = str(request.param), f"{request.node.originalname.split('_')[1]}-{request.param}"  # pyright: ignore[reportUnknownMemberType]
+    said = {"email": f"Ada@{who}.example"} if way == "email" else {"email": None}
+    shop.contact(who, **said)
+    table = who.replace("-", "_")
+    row = f"select 1 as id, '{who}' as mark, 'Ada' as name, 'ada@{who}.example' as email"
+    warehouse.write(f"create table {table} as {row}")
+    fields = {"name": "name"} | ({"email": "email"} if way == "email" else {})
+    warehouse.define(table, table, "customers", fields, match=MATCHES[way])
+    warehouse.approve(table)
+    return who, lambda: shop.do("subscribe", "pro", who, **SENT), lambda: send(shop.hub, table)
+
+
+def people(shop: Till, who: str) -> list[str]:
+    """The customers in Stripe that are this person."""
+    return [
+        one["id"]
+        for one in shop.all("customers")
+        if who in one["metadata"].values() or (one["email"] or "").lower() == f"ada@{who}.example"
+    ]
+
+
+def waits(shop: Till) -> bool:
+    """Whether somebody waits for a turn."""
+    with shop.hub.engine.connect() as db:
+        return bool(db.scalar(text("select exists (select from pg_locks where locktype = 'advisory' and not granted)")))
+
+
+def test_selling_to_whom_a_sync_makes_at_the_same_time_makes_one_customer(
+    shop: Till, warehouse: Warehouse, both: tuple[str, Callable[[], Any], Callable[[], Any]], meanwhile: Any
+) -> None:
+    who, sell, run = both
+    sold: list[Any] = []
+    thread = threading.Thread(target=lambda: sold.append(sell()))
+
+    def sale() -> None:
+        thread.start()
+        until(lambda: waits(shop), "the sale waits for the sync's customer")
+
+    meanwhile(sale)
+    assert run()["sent"] == {"create": 1}
+    thread.join(60)
+    [customer] = people(shop, who)
+    assert [one["state"] for one in sold] == ["done"]
+    assert [one["customer"] for one in shop.all("subscriptions") if one["customer"] == customer] == [customer]
+
+
+def test_syncing_whom_a_sale_makes_at_the_same_time_makes_one_customer(
+    shop: Till, warehouse: Warehouse, both: tuple[str, Callable[[], Any], Callable[[], Any]], meanwhile: Any
+) -> None:
+    who, sell, run = both
+    ran: list[Any] = []
+    thread = threading.Thread(target=lambda: ran.append(run()))
+
+    def sync() -> None:
+        before = warehouse.open()
+        thread.start()
+        until(lambda: warehouse.open() > before, "the sync is about to make the customer")
+
+    meanwhile(sync)
+    assert sell()["state"] == "done"
+    thread.join(60)
+    [customer] = people(shop, who)
+    assert (ran[0]["sent"], ran[0]["failed"]) == ({}, 1)
+    table = who.replace("-", "_")
+    assert warehouse.remembered(table)["1"] == ("failed", None)
+    assert "was made since the plan" in warehouse.refused()[-1][2]
+    assert (run()["failed"], warehouse.remembered(table)["1"]) == (0, ("sent", customer))
+    assert people(shop, who) == [customer]

@@ -18,7 +18,7 @@ from tidegate.store import engine as store_engine
 from tidegate.store.trouble import repeated
 from tidegate.wiring import Hub
 from tidegate.workflows.mirror import catch_up as catching_up
-from tidegate.workflows.mirror.connect import disconnect
+from tidegate.workflows.mirror.disconnect import disconnect
 from tidegate.workflows.mirror.ingest_events import handle_events
 
 if TYPE_CHECKING:

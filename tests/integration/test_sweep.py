@@ -20,7 +20,7 @@ from tidegate.mirror.tables import STRIPE_TABLES
 from tidegate.sandbox.keys import Key
 from tidegate.wiring import Hub
 from tidegate.workflows import due, tasks
-from tidegate.workflows.mirror.connect import purge
+from tidegate.workflows.mirror.disconnect import purge
 from tidegate.workflows.mirror.sweep import sweep
 from tidegate.workflows.operation.status import status
 from tidegate.workflows.refresh import refresh_changed

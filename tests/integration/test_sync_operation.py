@@ -23,7 +23,7 @@ from tidegate.outbound import dues, pausing, specs, syncs
 from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
 from tidegate.workflows.contacts.contacts_forget import forget
-from tidegate.workflows.mirror import connect
+from tidegate.workflows.mirror import disconnect
 from tidegate.workflows.operation import retention
 from tidegate.workflows.operation.read_store import read_store
 from tidegate.workflows.operation.status import status
@@ -481,11 +481,11 @@ def test_a_purge_counts_and_takes_the_syncs_of_its_connection(warehouse: Warehou
     engine = warehouse.hub.engine
     first_run(warehouse)
     with holding(warehouse), pytest.raises(SyncRunning):
-        connect.purge(engine, "acme")
-    counts = connect.count_for_purge(engine, "acme")
+        disconnect.purge(engine, "acme")
+    counts = disconnect.count_for_purge(engine, "acme")
     named = {name: counts[f"tidegate.{name}"] for name in ("requests", "sync_rows", "sync_plans", "syncs")}
     assert named == {"requests": 3, "sync_rows": 3, "sync_plans": 1, "syncs": 1}
-    assert connect.purge(engine, "acme") == counts
+    assert disconnect.purge(engine, "acme") == counts
     left = "select (select count(*) from tidegate.sync_rows) + (select count(*) from tidegate.runs)"
     assert warehouse.rows(left) == [(0,)]
 

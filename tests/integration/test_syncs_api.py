@@ -12,13 +12,12 @@ from tests.support.importing import connected, imported
 from tests.support.serving import serving
 from tests.support.warehouse import ACCOUNTS, SPEC
 
-from tidegate.api import syncs as syncs_api
 from tidegate.api.app import create_app
 from tidegate.cli.worker import task_context
 from tidegate.sandbox import Sandbox
 from tidegate.security import tokens
 from tidegate.wiring import Hub
-from tidegate.workflows.outbound import sync_task
+from tidegate.workflows.outbound import sync_asking, sync_task
 
 MODEL = {"key": "accounts", "source": "warehouse", "table": "accounts", "primary_key": "id"}
 
@@ -49,7 +48,7 @@ class Desk:
 def desk(
     hub: Hub, make_sandbox: Callable[..., Sandbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Desk]:
-    monkeypatch.setattr(syncs_api, "START_SECONDS", 0.0)
+    monkeypatch.setattr(sync_asking, "START_SECONDS", 0.0)
     sandbox = make_sandbox(customers=3, months=1)
     with hub.engine.begin() as db:
         db.execute(

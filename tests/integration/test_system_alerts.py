@@ -199,6 +199,10 @@ values ('acme', 'prices', 'price_1', 'event', 9, 'HTTP 500')""",),
         "insert into tidegate.runs (connection, kind, state, finished_at) values ('acme', 'audit', 'done', now())",
         COMPARED,
     ),
+    ("audit_incomplete", "connection:acme"): (
+        "insert into tidegate.runs (connection, kind, state, finished_at) values ('acme', 'audit', 'done', now())",
+        COMPARED.replace("different", "not_compared"),
+    ),
     ("import_incomplete", "connection:acme"): ("""
 insert into tidegate.runs (connection, kind, state, finished_at, error)
 values ('acme', 'import', 'interrupted', now(), 'no')""",),

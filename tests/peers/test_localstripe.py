@@ -129,7 +129,7 @@ def test_an_audit_compares_what_it_has_and_names_what_it_lacks(
     assert explained > {name for name, reason in REFUSED.items() if reason != "404"}, "each reason there is"
     (likewise,) = [line.partition(": likewise")[0] for line in told.splitlines() if ": likewise" in line]
     assert {*likewise.split(", ")} == set(REFUSED) - explained
-    [problem] = [one for one in status(hub.engine)["connections"][0]["problems"] if one["code"] == "audit_failed"]
+    [problem] = [one for one in status(hub.engine)["connections"][0]["problems"] if one["code"] == "audit_incomplete"]
     assert problem["detail"].startswith("Not compared: ")
 
 

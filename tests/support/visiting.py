@@ -23,9 +23,9 @@ def visited(hub: Hub) -> Generator[Client]:
         yield client
 
 
-def sign_in(hub: Hub, client: Client, name: str = "desk", scope: str = "operate") -> None:
-    """Signs the client in with a token that may work, by a header: it would keep a secure cookie back over HTTP."""
+def sign_in(hub: Hub, client: Client, scope: str = "operate") -> None:
+    """Signs the client in with a token of this scope, by a header: it would keep a secure cookie back over HTTP."""
     with hub.engine.begin() as db:
-        _, token = tokens.create(db, name, [scope])
+        _, token = tokens.create(db, "desk", [scope])
     answer = client.post("/login", data={"token": token})
     client.headers["Cookie"] = answer.headers["set-cookie"].partition(";")[0]

@@ -27,9 +27,11 @@ def test_a_stranger_sees_no_menu() -> None:
 
 
 def test_a_section_whose_pages_one_may_not_see_is_left_out() -> None:
-    titles = [one.title for one in menu(VIEWER, "/").sections]
-    assert "Settings" not in titles
-    assert "Settings" in [one.title for one in menu(ADMIN, "/").sections]
+    titles = [one.title for one in menu(Visitor(frozenset({"read"})), "/").sections]
+    assert "Revenue" not in titles
+    assert "Revenue" in [one.title for one in menu(VIEWER, "/").sections]
+    assert [one.title for one in menu(ADMIN, "/users").pages] == ["Connections", "Connect", "Users"]
+    assert menu(VIEWER, "/connections").pages == [], "one page alone needs no tab"
 
 
 def test_the_page_that_is_shown_is_marked_in_its_section() -> None:

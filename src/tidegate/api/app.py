@@ -18,6 +18,7 @@ from tidegate.api import (
     entitlements,
     features,
     health,
+    ignored_prices,
     integration,
     lifecycle,
     lifecycle_figures,
@@ -48,7 +49,7 @@ from tidegate.workflows.doorbell import Doorbell
 NOUNS = (
     *(webhooks, health, integration, runs),
     *(contacts, contact_reviews, suppression, selling, entitlements, usage),
-    *(features, mappings, packages, catalog_changes),
+    *(features, ignored_prices, mappings, packages, catalog_changes),
     billing_events,
     revenue,
     *(lifecycle, lifecycle_figures, actions, people),

@@ -1,7 +1,6 @@
 """Stripe connections over HTTP: connect by key, status, start an import, disconnect."""
 
 import time
-from contextlib import closing
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -13,11 +12,11 @@ from tidegate.api.runs import Run, shown
 from tidegate.connections import runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import UsageError
-from tidegate.stripe_api.client import StripeApi
-from tidegate.stripe_api.limits import LocalBudget
 from tidegate.stripe_api.resources import to_import
-from tidegate.wiring import Hub
+from tidegate.wiring import Hub, open_by_key
 from tidegate.workflows.mirror import connect as connecting
+from tidegate.workflows.mirror import disconnect as disconnecting
+from tidegate.workflows.mirror import oauth
 from tidegate.workflows.mirror.connect import ConnectRequest
 from tidegate.workflows.mirror.fan_out import fan_out
 from tidegate.workflows.operation import status as standing
@@ -120,9 +119,7 @@ def connect(hub: HubOf, key: Key) -> Connected:
         rate=key.rate,
         endpoint_rate=key.endpoint_rate,
     )
-    account = connecting.connect(
-        hub.engine, hub.vault, request, lambda key, base: closing(StripeApi(key, base=base, budget=LocalBudget()))
-    )
+    account = connecting.connect(hub.engine, hub.vault, request, open_by_key)
     if key.platform:
         with hub.stripe(account) as api:
             fan_out(hub.engine, account, api, by_hand=True)
@@ -131,14 +128,19 @@ def connect(hub: HubOf, key: Key) -> Connected:
 
 @router.delete("", dependencies=[requires("admin")])
 def disconnect(hub: HubOf, connection: Named = None) -> Connected:
-    """Forgets the connection's keys and keeps its data; the accounts of a platform are disconnected with it."""
-    return _connected(hub, connecting.disconnect(hub.engine, hub.account(connection).name))
+    """Forgets the connection's keys and keeps its data; the accounts of a platform are disconnected with it. Access by
+    OAuth is given back to Stripe, where it can be reached.
+    """
+    account = hub.account(connection)
+    done = _connected(hub, disconnecting.disconnect(hub.engine, account.name))
+    oauth.give_back(hub.registered, account, open_by_key)
+    return done
 
 
 def _connected(hub: Hub, account: Account) -> Connected:
     names = ("name", "account", "sandbox", "display_name", "created_at", "disconnected_at", "platform")
     values = {name: getattr(account, name) for name in names}
-    _, *others = connecting.concerned(hub.engine, account.name)
+    _, *others = disconnecting.concerned(hub.engine, account.name)
     return Connected(mode="live" if account.livemode else "test", accounts=others, **values)
 
 

@@ -18,7 +18,9 @@ FRESH = 1.0  # seconds, after something did not fit: a rotated secret counts soo
 class Known:
     """A connection as its webhooks need it; `account` is Stripe's id. `lost` says why its secrets cannot be read.
 
-    `connected`: of a platform the connections of its accounts, by Stripe's id; None for what is no platform.
+    `connected`: of a platform the connections of its accounts, by Stripe's id; where the account gave access to the
+    Stripe App, those of all who did (`app`): Stripe sends the app's events of all of them to one endpoint. None for
+    others.
     """
 
     account: str
@@ -26,6 +28,7 @@ class Known:
     secrets: Mapping[str, str] = field(repr=False)
     lost: SecretKeyLost | None = None
     connected: Mapping[str, str] | None = None
+    app: bool = False
 
 
 def load(hub: Hub) -> dict[str, Known]:
@@ -41,13 +44,16 @@ def load(hub: Hub) -> dict[str, Known]:
                 continue
             numbered = {f"secret {n}": one for n, one in enumerate(secrets, 1)}
             connected = {
-                one.account: one.name for one in every if one.platform == account.name and not one.disconnected_at
+                one.account: one.name
+                for one in every
+                if not one.disconnected_at and (one.oauth if account.oauth else one.platform == account.name)
             }
             known[account.name] = Known(
                 account.account,
                 account.livemode,
                 numbered,
-                connected=connected if account.fan_out_at else None,
+                connected=connected if account.fan_out_at or account.oauth else None,
+                app=account.oauth,
             )
     return known
 

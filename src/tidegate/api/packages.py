@@ -108,6 +108,7 @@ class Publishing(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     features: dict[str, Any] | None = None
+    move: bool = Field(default=False, description="subscribers get it at once; false: they stay on their version")
     token: TokenOf = None
 
 
@@ -210,9 +211,11 @@ def publish(
     preview: Previewed = False,
     listed: Listed = MOST_LISTED,
 ) -> Outcome:
-    """Publishes the draft, or the given features. Subscribers stay on their version until they are migrated."""
+    """Publishes the draft, or the given features. Subscribers stay on their version until they are migrated, unless
+    they are to `move`.
+    """
     asked = wanted or Publishing()
-    change = catalog_changes.publish_package(key, f"token:{token.name}", features=asked.features)
+    change = catalog_changes.publish_package(key, f"token:{token.name}", features=asked.features, move=asked.move)
     return outcome(hub, change, preview, asked.token, listed)
 
 

@@ -1,6 +1,5 @@
 """Syncs over HTTP: listed, made, planned, run by a worker, canceled, removed."""
 
-import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
@@ -11,12 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.paging import After, Limit, page
 from tidegate.api.runs import Run, shown
-from tidegate.connections import runs
-from tidegate.errors import ConnectionDisconnected
 from tidegate.outbound import pausing, specs, syncs
 from tidegate.security.tokens import Token
-from tidegate.wiring import Hub
-from tidegate.workflows.outbound import outbound_changes, plan_apart, sync_history, sync_stopping, sync_task
+from tidegate.workflows.outbound import outbound_changes, plan_apart, sync_asking, sync_history, sync_stopping
 from tidegate.workflows.outbound.plan_apart import Where
 from tidegate.workflows.outbound.run_sync import Wanted
 from tidegate.workflows.outbound.sync_plan import Part
@@ -25,8 +21,6 @@ router = APIRouter(prefix="/api/syncs", tags=["outbound"])
 
 Admin = Annotated[Token, requires("admin")]
 Operator = Annotated[Token, requires("operate")]
-START_SECONDS = 2.0
-"""How long an answer waits for a worker to begin."""
 
 
 class Unfinished(BaseModel):
@@ -193,15 +187,9 @@ def plan(name: str, hub: HubOf, token: Operator, rows: Rows | None = None) -> Pl
 def run(name: str, hub: HubOf, token: Operator, response: Response, wanted: NewRun | None = None) -> Started:
     """Lets a worker run a sync. Why a run sent nothing, its `error` says."""
     said = wanted or NewRun()
-    with hub.engine.connect() as db:
-        sync = syncs.sync(db, name)
-        pausing.refuse(db)
-    account = hub.account(sync.connection)
-    if account.disconnected_at:
-        raise ConnectionDisconnected(name=account.name)
-    before = _last(hub, name)
-    sync_task.ask(hub.engine, name, f"token:{token.name}", Wanted(said.part, said.plan, said.despite_stops))
-    begun = _begun(hub, name, before)
+    by, how = f"token:{token.name}", Wanted(said.part, said.plan, said.despite_stops)
+    row = sync_asking.start(hub.engine, name, by, how)
+    begun = shown(row) if row else None
     response.headers["Location"] = f"/api/runs/{begun.id}" if begun else f"/api/syncs/{name}"
     return Started(sync=name, run=begun)
 
@@ -217,20 +205,3 @@ def of_sync(name: str, hub: HubOf, limit: Annotated[int, Query(ge=1, le=500, des
     """The newest runs of a sync; `/api/runs/{id}/requests` is what one sent."""
     with hub.engine.connect() as db:
         return Runs(runs=sync_history.listing(db, name, limit))
-
-
-def _last(hub: Hub, name: str) -> Run | None:
-    with hub.engine.connect() as db:
-        row = runs.last(db, f"sync:{name}", sync_history.KIND)
-    return shown(row) if row else None
-
-
-def _begun(hub: Hub, name: str, before: Run | None) -> Run | None:
-    """The run that a worker begins; None when none does within two seconds."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        last = _last(hub, name)
-        if last and last.id != (before.id if before else None):
-            return last
-        time.sleep(0.05)
-    return None

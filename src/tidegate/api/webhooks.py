@@ -122,15 +122,17 @@ def _of_account(
     """The event of an account of a platform, in the inbox of the account's connection.
 
     What has none is kept with the platform and the reason, and not refused: Stripe switches off an endpoint that keeps
-    refusing. To a live endpoint it sends events of test mode, too. The platform itself is told who comes and goes.
+    refusing. To a live endpoint it sends events of test mode, too. The platform itself is told who comes and goes; of
+    an app each account's own connection.
     """
     skipped = ""
     if event.livemode is not None and event.livemode != known.livemode:
         sent, wanted = ("live", "test") if event.livemode else ("test", "live")
         skipped = f"a {sent}-mode event of {account}, and the platform is connected in {wanted} mode"
-    elif event.type not in AUTHORIZATIONS:
+    elif known.app or event.type not in AUTHORIZATIONS:
         if name := connected.get(account):
             return Entry(name, event.id, event.type, event.created, "webhook", body.decode(), account, known.livemode)
-        skipped = f"{account} is no connection of this platform, or is disconnected"
+        what = "app" if known.app else "platform"
+        skipped = f"{account} is no connection of this {what}, or is disconnected"
     whose = (known.account, known.livemode)
     return Entry(platform, event.id, event.type, event.created, "webhook", body.decode(), *whose, skipped)

@@ -84,6 +84,13 @@ def holders(db: Connection, key: str) -> list[int]:
     return list(db.scalars(_HOLDERS, {"key": key}))
 
 
+def given_by(db: Connection, key: str) -> list[dict[str, Any]]:
+    """What gives the feature to whoever has it: the newest versions of packages, and mappings in force, each {package,
+    version, mapping, source, terms}; what it is not is None.
+    """
+    return [dict(row) for row in db.execute(_GIVEN_BY, {"key": key}).mappings()]
+
+
 def release(db: Connection, key: str) -> None:
     """Lets the page and the API change what the file managed."""
     db.execute(update(features).where(features.c.key == key).values(managed_by=""))
@@ -142,6 +149,16 @@ union
 select contact from tidegate.overrides
 where revoked_at is null and (feature = :key or (package, version) in (select package, version from giving))
 order by 1""")
+
+_GIVEN_BY = text("""
+select v.package, v.version, null as mapping, null as source, v.features -> :key as terms
+from tidegate.package_versions v
+where v.features ? :key and v.version = (
+  select max(version) from tidegate.package_versions n where n.package = v.package and n.published_at is not null)
+union all
+select null, null, m.id, coalesce(m.price, m.product), m.terms from tidegate.mappings m
+where m.feature = :key and m.removed_at is null
+order by 1, 4""")
 
 _FORGET = (
     text("""

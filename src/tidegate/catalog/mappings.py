@@ -108,11 +108,18 @@ def touched(db: Connection, connection: str, price: str | None, product: str | N
     return list(db.scalars(_TOUCHED, values))
 
 
+def any_waits(db: Connection, connection: str) -> bool:
+    """Whether anything stood in the queue when a refresh looked last: quick, where the queue itself takes its time."""
+    known = text("select exists (select from tidegate.unmapped_prices where connection = :connection)")
+    return bool(db.scalar(known, {"connection": connection}))
+
+
 def queue(db: Connection, connection: str) -> list[dict[str, Any]]:
     """Prices of live subscriptions that nothing maps: `subscriptions`, `customers` waiting, and their list value.
 
-    `list_value` is in minor units of `currency` per `interval_count` × `interval`; null where the price is billed by
-    use or tells no amount, and where its subscriptions have several currencies.
+    `unit_amount` and `list_value` are in minor units of `currency` per `interval_count` × `interval`, of a unit and of
+    all that waits; null where the price is billed by use or tells no amount, and the sum where its subscriptions have
+    several currencies.
     """
     found = [dict(row) for row in db.execute(_QUEUE, {"connection": connection}).mappings()]
     parts = db.execute(_QUANTITIES, {"connection": connection}).all()
@@ -243,12 +250,14 @@ where s.connection = :connection and s.deleted_at is null and s.status in {LIVE}
       and (m.price = i.price or m.product = i.product))
   and not exists (
     select from tidegate.kept_mappings k
-    where k.connection = i.connection and k.subscription = i.subscription and k.price = i.price)"""
+    where k.connection = i.connection and k.subscription = i.subscription and k.price = i.price)
+  and not exists (
+    select from tidegate.ignored_prices g where g.connection = i.connection and g.price = i.price)"""
 
 _CURRENCY = "coalesce(s.currency, i.currency)"
 
 _QUEUE = text(f"""
-select w.price, w.product, p.name as product_name, r.nickname, w.currency, w.interval, w.interval_count,
+select w.price, w.product, p.name as product_name, r.nickname, r.unit_amount, w.currency, w.interval, w.interval_count,
   w.currencies, w.subscriptions, w.customers, u.since
 from (
   select i.price, max(i.product) as product, max({_CURRENCY}) as currency,
@@ -258,7 +267,7 @@ from (
   {_WAITING} group by i.price) w
 left join stripe.products p on p.connection = :connection and p.id = w.product
 left join lateral (
-  select data ->> 'nickname' as nickname from stripe.prices
+  select data ->> 'nickname' as nickname, unit_amount from stripe.prices
   where connection = :connection and id = w.price) r on true
 left join tidegate.unmapped_prices u on u.connection = :connection and u.price = w.price
 order by w.subscriptions desc, w.price""")

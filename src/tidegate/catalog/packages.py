@@ -145,12 +145,16 @@ def show(db: Connection, key: str) -> dict[str, Any]:
     return found | {"versions": [dict(row) for row in versions], "mappings": [dict(row) for row in mapped]}
 
 
+def uses(db: Connection, key: str) -> dict[str, int]:
+    """How many mappings, overrides and grants name a package: what stands in the way of its removal."""
+    row = db.execute(_USES, {"key": key}).one()
+    return {"mappings": row.mappings, "overrides": row.overrides, "grants": row.grants}
+
+
 def remove(db: Connection, key: str, *, by_file: bool = False) -> None:
     """Removes a package that nothing names. Raises CatalogUnknown, CatalogInvalid, ManagedByFile."""
     _refuse_managed(db, key, by_file)
-    row = db.execute(_USES, {"key": key}).one()
-    named = {"mappings": row.mappings, "overrides": row.overrides, "grants": row.grants}
-    if used := ", ".join(f"{count:,} {what}" for what, count in named.items() if count):
+    if used := ", ".join(f"{count:,} {what}" for what, count in uses(db, key).items() if count):
         raise CatalogInvalid(problem=f"The package {key} is still named by {used}; take it out there first.")
     db.execute(_FORGET_KEPT, {"key": key})
     for table in ("mappings", "overrides", "package_versions", "holdings"):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 @dataclass(frozen=True, slots=True)
 class PriceSeen:
     """A price with the live subscriptions that have it. `interval` is empty for what is sold once; `amount` is in minor
-    units, None with tiers; `mapped`: it has a mapping of its own.
+    units, None with tiers; `mapped`: it has a mapping of its own, or is ignored.
     """
 
     id: str

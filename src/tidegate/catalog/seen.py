@@ -74,7 +74,8 @@ select p.id, p.product, coalesce(p.active, false) as active, coalesce(p.currency
   coalesce(p.nickname, '') as nickname, coalesce(p.lookup_key, '') as lookup_key,
   coalesce(p.usage_type, '') = 'metered' as metered, exists (
     select from tidegate.mappings m
-    where m.connection = p.connection and m.price = p.id and m.removed_at is null) as mapped,
+    where m.connection = p.connection and m.price = p.id and m.removed_at is null) or exists (
+    select from tidegate.ignored_prices g where g.connection = p.connection and g.price = p.id) as mapped,
   coalesce(c.subscriptions, 0) as subscriptions, coalesce(c.customers, 0) as customers,
   coalesce(c.contacts, 0) as contacts
 from stripe.prices p left join counted c on c.price = p.id

@@ -107,6 +107,16 @@ unmapped_prices = Table(
     PrimaryKeyConstraint("connection", "price"),
 )
 
+ignored_prices = Table(
+    "ignored_prices",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("price", Text, nullable=False, comment="Stripe's price_…, to mean nothing: it waits for no mapping"),
+    Column("at", Time, nullable=False, server_default=func.now()),
+    Column("by", Text, nullable=False),
+    PrimaryKeyConstraint("connection", "price"),
+)
+
 holdings = Table(
     "holdings",
     metadata,

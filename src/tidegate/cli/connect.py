@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -135,13 +134,10 @@ def _with_key(hub: "Hub", name: str) -> "Account | None":
 
 def stored(hub: "Hub", request: "ConnectRequest") -> "Account":
     """Asks Stripe whose the key is and keeps the connection."""
-    from tidegate.stripe_api.client import StripeApi
-    from tidegate.stripe_api.limits import LocalBudget
+    from tidegate.wiring import open_by_key
     from tidegate.workflows.mirror.connect import connect as store
 
-    return store(
-        hub.engine, hub.vault, request, lambda key, base: closing(StripeApi(key, base=base, budget=LocalBudget()))
-    )
+    return store(hub.engine, hub.vault, request, open_by_key)
 
 
 def _fanned_out(hub: "Hub", account: "Account", yes: bool, as_json: bool) -> "tuple[FanOut, bool]":
@@ -177,14 +173,10 @@ def _print_links(as_json: bool) -> None:
 
 def permissions_of(hub: "Hub", account: "Account") -> dict[str, Any]:
     """What the new key may read, or why that could not be looked at: the account is connected all the same."""
-    from tidegate.errors import TidegateError
-    from tidegate.workflows.mirror.probe import probe
+    from tidegate.workflows.mirror.probe import looked_at
 
-    try:
-        with hub.stripe(account) as api:
-            return {"permissions": [one._asdict() for one in probe(hub.engine, account, api)], "permissions_error": ""}
-    except TidegateError as error:
-        return {"permissions": [], "permissions_error": str(error)}
+    found, error = looked_at(hub.engine, account, hub.stripe(account))
+    return {"permissions": [one._asdict() for one in found], "permissions_error": error}
 
 
 def print_permissions(looked: dict[str, Any]) -> None:

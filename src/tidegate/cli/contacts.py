@@ -73,7 +73,7 @@ def show_(contact: Ref, connection: ConnectionName = None, as_json: AsJson = Fal
 def print_contact(found: dict[str, Any]) -> None:
     """A contact for people: its facts line by line, then its customers, subscriptions and usage as tables."""
     from tidegate.cli import show
-    from tidegate.cli.contacts_review import evidence_in_words
+    from tidegate.contacts.words import evidence_in_words
 
     follows = {name: "" if found[f"{name}_is_yours"] else " (follows Stripe)" for name in ("name", "email")}
     show.line(f"{found['contact']}  {found['name']}{follows['name'] if found['name'] else ''}")

@@ -34,16 +34,10 @@ def merge(
 
 
 def _merged(result: dict[str, Any], *, done: bool) -> list[str]:
-    moved = ", ".join(f"{number:,} {what}" for what, number in result["moved"].items() if number)
-    will = "Moved" if done else "It moves"
-    lines = [f"{will} from {result['other']} to {result['kept']}: {moved or 'nothing'}."]
-    for name, said in result["differences"].items():
-        lines.append(f"{name}: {said['kept']!r} stays, {said['given_up']!r} is given up.")
-    if result["matched"]:
-        lines.append(f"Linked by it: {', '.join(result['matched'])}.")
-    if done:
-        lines.append(f"`tidegate contacts unmerge {result['merge']}` parts them again.")
-    return lines
+    from tidegate.contacts.words import merge_in_words
+
+    told = [f"`tidegate contacts unmerge {result['merge']}` parts them again."] if done else []
+    return merge_in_words(result, done=done) + told
 
 
 @app.command()

@@ -33,6 +33,7 @@ def list_(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.contacts import reviewing
+    from tidegate.contacts.words import tried, worth
 
     with opened() as hub:
         account = hub.account(connection)
@@ -58,34 +59,6 @@ def list_(
     show.table(["customer", "name", "email", "reason", "looked for", "candidates", "list value", "since"], shown)
     told = ", ".join(f"{number:,} {name}" for name, number in counts.items())
     show.line(f"Waiting: {told or 'nobody'}" + (f"; more with --after {place}" if place else ""))
-
-
-def tried(evidence: dict[str, Any]) -> str:
-    """What was looked for, for people: `workspace_id w1, email ada@acme.com, domain acme.com`."""
-    ids = [f"{key} {value}" for key, value in evidence.get("metadata", {}).items()]
-    return ", ".join(
-        [*ids, *(f"{name} {evidence[name]}" for name in ("email", "domain", "external_id") if name in evidence)]
-    )
-
-
-def evidence_in_words(evidence: dict[str, Any]) -> str:
-    """On what a link stands, for people: `email ada@acme.com, workspace_id w1`."""
-    told = {name: value for name, value in evidence.items() if value and name not in {"metadata", "metadata_key"}}
-    if "metadata_key" in evidence:
-        told = {evidence["metadata_key"]: told.pop("value", ""), **told}
-    return ", ".join(f"{name} {value}" for name, value in {**told, **evidence.get("metadata", {})}.items())
-
-
-def worth(values: list[dict[str, Any]]) -> str:
-    """List values for people: `49.00 USD a month, 300.00 EUR every 3 months`."""
-    from tidegate.money import shown
-
-    told: list[str] = []
-    for one in values:
-        count = one["interval_count"] or 1
-        each = f"a {one['interval']}" if count == 1 else f"every {count} {one['interval']}s"
-        told.append(f"{shown(one['amount'], one['currency'])} {each if one['interval'] else 'once'}")
-    return ", ".join(told)
 
 
 @review.command()

@@ -25,10 +25,12 @@ def disconnect(
     """Forget a connection's keys; its data stays unless purged. A Connect platform takes its accounts along."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.workflows.mirror import connect
+    from tidegate.wiring import open_by_key
+    from tidegate.workflows.mirror import disconnect as disconnecting
+    from tidegate.workflows.mirror import oauth
 
     with opened(may_migrate=True) as hub:
-        _, *others = connect.concerned(hub.engine, name)
+        _, *others = disconnecting.concerned(hub.engine, name)
         if others and not as_json:
             fate = "deleted" if purge else "disconnected"
             show.line(f"{len(others):,} accounts of the platform are {fate} with it: {', '.join(others)}.")
@@ -37,30 +39,46 @@ def disconnect(
             return
         if others:
             _check(name, confirm, "disconnected")
-        account = connect.disconnect(hub.engine, name)
+        before = hub.account(name)
+        account = disconnecting.disconnect(hub.engine, name)
+        kept = oauth.give_back(hub.registered, before, open_by_key)
     if as_json:
         when = account.disconnected_at
         show.document({"connection": account.name, "disconnected_at": when, "accounts": others})
     else:
+        _say_kept(kept)
         show.line(f"Disconnected {name}: its keys are erased, its data stays. `--purge` deletes that, too.")
 
 
 def _purge(hub: "Hub", name: str, confirm: str, others: Sequence[str], as_json: bool) -> None:
     """Deletes all that is stored of it, after it was shown how much that is."""
     from tidegate.cli import show
-    from tidegate.workflows.mirror import connect
+    from tidegate.wiring import open_by_key
+    from tidegate.workflows.mirror import disconnect as disconnecting
+    from tidegate.workflows.mirror import oauth
 
-    counts = connect.count_for_purge(hub.engine, name)
+    counts = disconnecting.count_for_purge(hub.engine, name)
     if not as_json:
         if platform := hub.account(name).platform:
             show.line(f"The next fan-out of {platform} connects it anew; without --purge it stays out.")
         show.table(["table", "rows to delete"], [*counts.items(), ("total", sum(counts.values()))])
     _check(name, confirm, "deleted")
-    deleted = connect.purge(hub.engine, name)
+    account = hub.account(name)
+    deleted = disconnecting.purge(hub.engine, name)
+    kept = oauth.give_back(hub.registered, account, open_by_key)
     if as_json:
         show.document({"connection": name, "deleted": deleted, "accounts": others})
     else:
+        _say_kept(kept)
         show.line(f"Deleted {name} and {sum(deleted.values()):,} rows of it.")
+
+
+def _say_kept(problem: str) -> None:
+    """Says that access by OAuth could not be given back."""
+    from tidegate.cli import show
+
+    if problem:
+        show.line(f"Stripe could not be told; the account's owner uninstalls the app in Stripe's dashboard: {problem}")
 
 
 def _check(name: str, confirm: str, fate: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tidegate.cli.options import AsJson, ConnectionName, one_form
+from tidegate.store.values import plain
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -83,11 +84,9 @@ def _every(engine: "Engine", wanted: "Filter", after: str) -> Iterator[dict[str,
 
 
 def _write(rows: Iterator[dict[str, Any]]) -> None:
-    from tidegate.cli import show
-
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(COLUMNS)
-    made: dict[str, Callable[[Any], Any]] = {"at": show.plain, "data": json.dumps}
+    made: dict[str, Callable[[Any], Any]] = {"at": plain, "data": json.dumps}
     for row in rows:
         writer.writerow([made[name](row[name]) if name in made else row[name] for name in COLUMNS])
 

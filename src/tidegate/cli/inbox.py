@@ -1,13 +1,10 @@
 """`tidegate inbox`: the events of Stripe that wait or failed; look at them, try them again, give them up."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from tidegate.cli.options import AsJson, ConnectionName
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine, RowMapping
 
 app = typer.Typer(help="Events of Stripe that wait or failed.", no_args_is_help=True)
 
@@ -50,9 +47,10 @@ def show_(
     """Show one event: what became of it, and its body."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
+    from tidegate.workflows.mirror import events_by_hand
 
-    with opened() as hub:
-        row = _found(hub.account(connection).name, event, hub.engine)
+    with opened() as hub, hub.engine.connect() as db:
+        row = events_by_hand.show(db, hub.account(connection).name, event)
     if as_json:
         show.document(dict(row))
         return
@@ -74,20 +72,15 @@ def replay(
     """Let a worker handle events again, at once."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
+    from tidegate.cli.who import person
     from tidegate.errors import UsageError
-    from tidegate.mirror import inbox
-    from tidegate.workflows.doorbell import Doorbell
+    from tidegate.workflows.mirror import events_by_hand
 
     if bool(event) == parked:
         raise UsageError(problem="Say which events to replay: their ids, or --parked for all that are parked.")
     with opened(may_migrate=True) as hub:
         account = hub.account(connection)
-        for one in event or ():
-            _found(account.name, one, hub.engine)
-        with hub.engine.begin() as db:
-            count = inbox.replay(db, account.name, event or None)
-            if count:
-                Doorbell(hub.engine).ring("drain", connection=account.name, db=db)
+        count = events_by_hand.replay(hub.engine, account.name, event or None, person())
     if as_json:
         show.document({"connection": account.name, "replayed": count})
     else:
@@ -100,27 +93,13 @@ def discard(event: Events, connection: ConnectionName = None, as_json: AsJson = 
     """Give up events that wait or are parked; they stay listed as skipped."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.mirror import inbox
+    from tidegate.cli.who import person
+    from tidegate.workflows.mirror import events_by_hand
 
     with opened(may_migrate=True) as hub:
         account = hub.account(connection)
-        for one in event:
-            _found(account.name, one, hub.engine)
-        with hub.engine.begin() as db:
-            count = inbox.discard(db, account.name, event)
+        count = events_by_hand.discard(hub.engine, account.name, event, person())
     if as_json:
         show.document({"connection": account.name, "discarded": count})
     else:
         show.line(f"{count:,} events discarded; {len(event) - count:,} were handled or skipped before.")
-
-
-def _found(connection: str, event: str, engine: "Engine") -> "RowMapping":
-    """The event's row. Raises EventUnknown."""
-    from tidegate.errors import EventUnknown
-    from tidegate.mirror import inbox
-
-    with engine.connect() as db:
-        row = inbox.show(db, connection, event)
-    if row is None:
-        raise EventUnknown(event=event, connection=connection)
-    return row

@@ -23,6 +23,7 @@ def list_(connection: ConnectionName = None, as_json: AsJson = False) -> None:
     """List the mappings in force, with the contacts that each gives something to, and what holders keep of others."""
     from tidegate.catalog import kept, mappings
     from tidegate.catalog.names import called
+    from tidegate.catalog.words import meaning
     from tidegate.cli import show
     from tidegate.cli.hub import opened
 
@@ -139,6 +140,7 @@ def remove(
 def queue(connection: ConnectionName = None, as_json: AsJson = False) -> None:
     """List the prices of live subscriptions that nothing maps, with what waits on each."""
     from tidegate.catalog import mappings
+    from tidegate.catalog.words import list_value
     from tidegate.cli import show
     from tidegate.cli.hub import opened
 
@@ -159,6 +161,29 @@ def queue(connection: ConnectionName = None, as_json: AsJson = False) -> None:
     )
 
 
+@app.command()
+def ignore(
+    price: Annotated[str, typer.Argument(metavar="PRICE", help="Stripe's price_….")],
+    undo: Annotated[bool, typer.Option("--undo", help="Let it wait for a mapping again.")] = False,
+    connection: ConnectionName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a price mean nothing: it gives nobody anything, and waits for no mapping any more."""
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+    from tidegate.cli.who import person
+    from tidegate.workflows import previewing
+    from tidegate.workflows.catalog import catalog_changes
+
+    with opened(may_migrate=True) as hub:
+        change = catalog_changes.ignore_price(hub.account(connection).name, price, person(), heed=undo)
+        done = previewing.settle(hub.engine, change).result
+    if as_json:
+        show.document(done)
+    else:
+        show.line(f"{price} {'is ignored' if done['ignored'] else 'waits for a mapping, where it is subscribed to'}.")
+
+
 def source_of(given: str) -> dict[str, str]:
     """A price or a product, told by its id. Ids of old products and plans have no prefix: `product:ID`, `price:ID`."""
     kind, _, rest = given.partition(":")
@@ -175,22 +200,6 @@ def given_terms(limit: int | None, unlimited: bool, reset: str, value: str) -> d
     if value:
         said["value"] = value_of(f"value={value}", "--value")[1]
     return {name: one for name, one in said.items() if one is not None} or None
-
-
-def meaning(row: dict[str, Any]) -> str:
-    """What a mapping leads to, in words."""
-    from tidegate.cli.packages import terms
-
-    return f"package {row['package']}" if row["package"] else f"feature {terms({row['feature']: row['terms'] or {}})}"
-
-
-def list_value(row: dict[str, Any]) -> str:
-    """What waits is worth, at list price: `14.00 USD a month`; empty where that is not known beforehand."""
-    from tidegate.cli.contacts_review import worth
-
-    if row["list_value"] is None:
-        return ""
-    return worth([{**row, "amount": row["list_value"]}])
 
 
 def _removal(hub: "Hub", connection: str | None, mapping: str, by: str, keep_holders: bool) -> "Change":

@@ -19,6 +19,7 @@ Key = Annotated[str, typer.Argument(metavar="PACKAGE", help="Its key, as `tidega
 def list_(as_json: AsJson = False) -> None:
     """List the packages with their newest version and how many contacts hold them."""
     from tidegate.catalog import packages
+    from tidegate.catalog.words import terms
     from tidegate.cli import show
     from tidegate.cli.hub import opened
 
@@ -46,6 +47,7 @@ def list_(as_json: AsJson = False) -> None:
 def show_(package: Key, as_json: AsJson = False) -> None:
     """Show a package: its versions with the contacts on each, and what is mapped to it."""
     from tidegate.catalog import packages
+    from tidegate.catalog.words import terms
     from tidegate.cli import show
     from tidegate.cli.hub import opened
 
@@ -82,6 +84,9 @@ def publish(
             "then is all of it. Without any, the draft that waits.",
         ),
     ] = None,
+    move: Annotated[
+        bool, typer.Option("--move", help="Subscribers get it at once, after a preview of who gains and loses what.")
+    ] = False,
     preview: Previewed = False,
     yes: Yes = False,
     token: Token = None,
@@ -93,7 +98,7 @@ def publish(
     from tidegate.workflows.catalog import catalog_changes
 
     given = given_features(feature) if feature else None
-    change = catalog_changes.publish_package(package, person(), features=given)
+    change = catalog_changes.publish_package(package, person(), features=given, move=move)
     _finish(change, preview, yes, token, as_json, listed, _published)
 
 
@@ -191,18 +196,6 @@ def given_features(given: list[str]) -> dict[str, Any]:
     from tidegate.workflows.config.config_yaml import value_of
 
     return dict(value_of(one, "--feature") for one in given)
-
-
-def terms(features: dict[str, Any]) -> str:
-    """What a version gives, in a line: `seats 10, sso, calls unlimited`."""
-    from tidegate.cli.previews import standing
-
-    parts: list[str] = []
-    for key, said in features.items():
-        given = "unlimited" if said.get("unlimited") else {k: v for k, v in said.items() if k != "reset"}
-        shown = f"{key} {standing(given)}" if given else key
-        parts.append(f"{shown} per {said['reset']}" if said.get("reset") not in (None, "never") else shown)
-    return ", ".join(parts)
 
 
 def _detail(said: dict[str, Any]) -> str:

@@ -89,6 +89,7 @@ def say(found: "Preview") -> None:
 
 def say_features(features: dict[str, list[dict[str, Any]]], counted: "Mapping[str, int]", done: bool) -> None:
     """A table for each feature of a preview: who has what, and would have, or had and has; `counted`: of how many."""
+    from tidegate.catalog.words import standing
     from tidegate.cli import show
 
     for feature, changes in features.items():
@@ -97,15 +98,3 @@ def say_features(features: dict[str, list[dict[str, Any]]], counted: "Mapping[st
         if counted[feature] > SHOWN:
             show.line(f"… and {counted[feature] - SHOWN:,} more (--json --listed N lists N)")
         show.line()
-
-
-def standing(given: Any) -> str:
-    """What is given of a feature, in a word: `10`, `unlimited`, `yes`, nothing."""
-    if given is None:
-        return "–"
-    if given is True:
-        return "yes"
-    if isinstance(given, dict):
-        value = next(iter(given.values()))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)  # pyright: ignore[reportUnknownArgumentType]
-    return str(given)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tidegate.cli.show import duration, remark
+from tidegate.workflows.mirror.tempo import Tempo
 
 LINE_SECONDS = 3.0
 """How often a pipe gets a line."""
@@ -43,18 +44,17 @@ def shown(*, alike: bool = True) -> Generator[Tell]:
         lines.close()
 
 
-@dataclass(slots=True)
 class Speed:
-    """Objects a second, from the first step of a resource on; Rich forgets its own whenever the total is corrected."""
+    """Objects of a resource a second, of late; Rich forgets its own whenever the total is corrected."""
 
-    began: float
-    first: int
-    rate: float = 0.0
+    def __init__(self, began: float, first: int) -> None:
+        self._tempo = Tempo()
+        self._tempo.take(first, began)
+        self.rate = 0.0
 
     def take(self, step: Step, now: float) -> str:
         """The rate, and until the end about how long it will take, for people."""
-        if now > self.began:
-            self.rate = (step.objects - self.first) / (now - self.began)
+        self.rate = self._tempo.take(step.objects, now) or self.rate
         left = (step.total or step.objects) - step.objects
         shown = f"{self.rate:,.0f}/s" if self.rate else ""
         return f"{shown}, {duration(left / self.rate)} left" if self.rate and left > 0 and not step.done else shown
@@ -106,9 +106,11 @@ class Lines:
     _steps: dict[str, Step] = field(default_factory=dict[str, Step], init=False)
     _ended: set[str] = field(default_factory=set[str], init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _tempo: Tempo = field(default_factory=Tempo, init=False)
 
     def __post_init__(self) -> None:
         self._began = self._said = self.clock()
+        self._tempo.take(0, self._began)
 
     def tell(self, step: Step) -> None:
         """Takes a step and prints what is worth a line."""
@@ -137,8 +139,8 @@ class Lines:
         parts = [f"{count:,} objects in {duration(elapsed)}", f"{rate:,.0f}/s"]
         open_steps = [step for step in self._steps.values() if not step.done and not step.error]
         left = sum((step.total or step.objects) - step.objects for step in open_steps)
-        if open_steps and left and rate:
-            parts.append(f"about {duration(left / rate)} left")
+        if open_steps and left and (pace := self._tempo.take(count, now) or rate):
+            parts.append(f"about {duration(left / pace)} left")
         if open_steps:
             parts.append("reading " + ", ".join(_place(step) for step in open_steps))
         return "; ".join(parts)

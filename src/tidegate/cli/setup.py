@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from tidegate.connections.accounts import Account
     from tidegate.wiring import Hub
 
-COUNTED = ("products", "prices", "customers", "subscriptions")
-FIRST = (*COUNTED, "entitlements/features", "product_features")
-"""What mapping and matching are decided by; read first, so that questions come soon."""
-
 MappingChoice = Annotated[
     Literal["ask", "accept", "skip"],
     typer.Option("--mappings", help="What becomes of the suggested mappings; `ask` wants a terminal."),
@@ -102,19 +98,11 @@ def _connect(hub: "Hub", given: Any, result: dict[str, Any], say: Any) -> "Accou
 
 def _look(hub: "Hub", account: "Account", result: dict[str, Any], say: Any) -> None:
     """Reads what the questions are about, and says how much of it there is."""
-    from sqlalchemy import text
+    from tidegate.workflows.mirror import first_look
 
-    summary = _read(hub, account, FIRST)
-    result["first"] = summary
+    result["first"] = _read(hub, account, first_look.RESOURCES)
     with hub.engine.connect() as db:
-        found = {
-            table: db.scalar(
-                text(f"select count(*) from stripe.{table} where connection = :c and deleted_at is null"),
-                {"c": account.name},
-            )
-            for table in COUNTED
-        }
-    result["found"] = found
+        result["found"] = found = first_look.found(db, account.name)
     say(f"3. Found {', '.join(f'{number:,} {table}' for table, number in found.items())}.")
 
 

@@ -4,9 +4,11 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, TextIO
+
+from tidegate.store.values import plain
 
 PIPE_WIDTH = 400
 """Columns that a table may use where no terminal cuts it."""
@@ -22,17 +24,6 @@ def document(value: Any) -> None:
     """The command's one JSON document. Times become ISO 8601, exact numbers text."""
     sys.stdout.write(json.dumps(value, indent=2, default=plain, ensure_ascii=False) + "\n")
     sys.stdout.flush()
-
-
-def plain(value: Any) -> Any:
-    """A value of the database as JSON has it."""
-    if isinstance(value, datetime | date):
-        return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, bytes):
-        return value.hex()
-    return str(value)
 
 
 def line(text: str = "") -> None:

@@ -51,23 +51,26 @@ def sql(
 
 def _table(answer: "Answer") -> None:
     from tidegate.cli import show
+    from tidegate.store.values import as_text
 
-    rows = [[_text(value) for value in row] for row in islice(answer.rows, TABLE_ROWS)]
+    rows = [[as_text(value) for value in row] for row in islice(answer.rows, TABLE_ROWS)]
     show.table(answer.columns, rows)
     if next(answer.rows, None) is not None:
         show.remark(f"These are the first {TABLE_ROWS:,} rows; --csv and --json give all.")
 
 
 def _csv(answer: "Answer") -> None:
+    from tidegate.store.values import as_text
+
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(answer.columns)
     for row in answer.rows:
-        writer.writerow([_text(value) for value in row])
+        writer.writerow([as_text(value) for value in row])
 
 
 def _json(answer: "Answer") -> None:
     """{"columns": […], "rows": [[…], …]}; set aside until whole: a query that fails midway prints none."""
-    from tidegate.cli.show import plain
+    from tidegate.store.values import plain
 
     def encoded(value: Sequence[Any]) -> str:
         return json.dumps(list(value), default=plain, ensure_ascii=False)
@@ -79,12 +82,3 @@ def _json(answer: "Answer") -> None:
         file.write("\n]}\n")
         file.seek(0)
         copyfileobj(file, sys.stdout)
-
-
-def _text(value: Any) -> Any:
-    """Documents and lists as JSON, times as ISO 8601; what a table or CSV can hold as it is."""
-    from tidegate.cli.show import plain
-
-    if isinstance(value, dict | list):
-        return json.dumps(value, default=plain, ensure_ascii=False)
-    return value if value is None or isinstance(value, str | int | float) else plain(value)

@@ -104,7 +104,7 @@ def _empty(wanted: "Sequence[Suggestion]") -> list[str]:
 
 def _gives(one: "Suggestion") -> str:
     """What it maps to: a package's features, or a feature's terms."""
-    from tidegate.cli.packages import terms
+    from tidegate.catalog.words import terms
 
     if one.package is None and one.kind == "package":
         return "the package as it is"

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tidegate.cli.options import AsJson, SyncName
+from tidegate.store.values import plain
 
 if TYPE_CHECKING:
     from tidegate.wiring import Hub
 
 EVERY = 0.5
 """Seconds between two looks at a run."""
-PAGE = 1_000
 
 
 def runs(
@@ -125,26 +125,16 @@ def tail(name: SyncName, as_json: AsJson = False) -> None:
 
 def _followed(hub: "Hub", run: int, stop: Any) -> Iterator[dict[str, Any]]:
     """The requests of a run as their outcomes come, each once, until it ends."""
-    from tidegate.outbound.push import history
-    from tidegate.outbound.push.history import Which
-    from tidegate.workflows.outbound import sync_history
+    from tidegate.workflows.outbound.sync_tail import Tail
 
-    after, waiting = 0, dict[int, None]()
+    following = Tail(run)
     while True:
         with hub.engine.connect() as db:
-            ended = sync_history.of(db, str(run))["state"] != "running"
-            fresh = history.listing(db, Which(run), PAGE, after)
-            settled = [one for id_ in waiting if (one := history.one(db, id_)) and one["state"] != "intended"]
-        after = fresh[-1]["id"] if fresh else after
-        for one in (*settled, *fresh):
-            if one["state"] == "intended" and not ended:
-                waiting[one["id"]] = None
-                continue
-            waiting.pop(one["id"], None)
-            yield one
-        if (ended and not fresh) or stop.is_set():
+            seen = following.look(db)
+        yield from seen.requests
+        if seen.over or stop.is_set():
             return
-        if len(fresh) < PAGE and not ended:
+        if not seen.more and seen.run["state"] == "running":
             time.sleep(EVERY)
 
 
@@ -174,7 +164,7 @@ def _say(
             f"\nRequest {one['id']}: {one['method'].upper()} {one['path']}, idempotency key {one['idempotency_key']}"
         )
         for name in ("params", "before", "response"):
-            show.line(f"{name}: {json.dumps(one[name], indent=2, ensure_ascii=False, default=show.plain)}")
+            show.line(f"{name}: {json.dumps(one[name], indent=2, ensure_ascii=False, default=plain)}")
 
 
 def _sent(sent: Mapping[str, int]) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 
 import uvicorn
 
+from tidegate.web.outbound.streams import CLOSING
+
 GRACE = 10  # seconds for requests under way when the server is to end
 SWITCH_SECONDS = 0.0005
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -57,6 +59,11 @@ class Server(uvicorn.Server):
         sys.setswitchinterval(SWITCH_SECONDS)
         if self.started:
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends what is told for as long as somebody listens, and answers the rest."""
+        CLOSING.set()
+        await super().shutdown(sockets)
 
     def _end_with_parent(self, pipe: int) -> None:
         loop = asyncio.get_running_loop()

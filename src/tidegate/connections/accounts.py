@@ -21,6 +21,9 @@ from tidegate.errors import (
 )
 from tidegate.secrets import Vault
 
+MOST_SECRETS = 4
+"""Signing secrets that a connection keeps: of its endpoint, of one for connected accounts, each while it is rotated."""
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -28,7 +31,8 @@ class Account:
 
     `platform`: the connection of the Connect platform whose key is used, None for a key of its own. `fan_out_at`: when
     a platform lists its accounts next, None for what is no platform. `left_out`: a person disconnected this account of
-    a platform, so no fan-out connects it again.
+    a platform, so no fan-out connects it again. `oauth`: access was given to a Stripe App, so the key is a token that
+    ends and is renewed.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Account:
     platform: str | None
     fan_out_at: datetime | None
     left_out: bool
+    oauth: bool
 
     @property
     def budget(self) -> str:
@@ -62,6 +67,7 @@ class Credentials:
     api_key: str
     write_key: str
     webhook_secrets: tuple[str, ...]
+    refresh_token: str = ""
 
     def __repr__(self) -> str:
         return "Credentials(…)"
@@ -124,7 +130,11 @@ def save(db: Connection, values: dict[str, Any], credentials: Credentials, vault
     ).first()
     if known and (known.account, known.livemode) != (values["account"], values["livemode"]):
         raise OtherAccount(name=values["name"], known=_mode(*known), found=_mode(values["account"], values["livemode"]))
-    sealed: dict[str, Any] = {"api_key": vault.seal(credentials.api_key), "disconnected_at": None}
+    sealed: dict[str, Any] = {
+        "api_key": vault.seal(credentials.api_key),
+        "refresh_token": vault.seal(credentials.refresh_token) if credentials.refresh_token else None,
+        "disconnected_at": None,
+    }
     if credentials.write_key:
         sealed["write_key"] = vault.seal(credentials.write_key)
     if credentials.webhook_secrets:
@@ -192,12 +202,33 @@ def webhook_secrets(db: Connection, name: str, vault: Vault) -> tuple[str, ...]:
     return tuple(json.loads(vault.open(sealed, name))) if sealed else ()
 
 
+def has_webhook_secret(db: Connection, name: str) -> bool:
+    """Whether a signing secret of a webhook endpoint is known."""
+    return bool(db.scalar(select(connections.c.webhook_secrets.is_not(None)).where(connections.c.name == name)))
+
+
+def may_write(db: Connection, name: str) -> bool:
+    """Whether the connection has a second key, for writes."""
+    return bool(db.scalar(select(connections.c.write_key.is_not(None)).where(connections.c.name == name)))
+
+
+def add_webhook_secret(db: Connection, name: str, secret: str, vault: Vault) -> None:
+    """Keeps a signing secret beside those that the connection has, as the newest; one that it has comes to the front.
+
+    Raises SecretKeyLost.
+    """
+    sealing.hold_key(db)
+    db.execute(select(connections.c.name).where(connections.c.name == name).with_for_update())
+    kept = list(dict.fromkeys([secret, *webhook_secrets(db, name, vault)]))[:MOST_SECRETS]
+    note(db, name, webhook_secrets=vault.seal(json.dumps(kept)))
+
+
 def forget_credentials(db: Connection, name: str) -> None:
     """Erases the connection's keys, which disconnects the accounts that use them, too; the data stays."""
     db.execute(
         update(connections)
         .where(connections.c.name == name)
-        .values(api_key=None, write_key=None, webhook_secrets=None, disconnected_at=func.now())
+        .values(api_key=None, write_key=None, webhook_secrets=None, refresh_token=None, disconnected_at=func.now())
     )
     db.execute(
         update(connections)

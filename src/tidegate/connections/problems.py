@@ -19,8 +19,9 @@ REMEDIES: dict[str, str] = {
     "key_invalid": "Make a new key in Stripe's dashboard and run `tidegate connect --name {connection}` with it.",
     "account_gone": "The account's owner has to connect it to the platform again; the next look at the platform's "
     "accounts finds it. `tidegate disconnect {connection}` takes it as it is, with `--purge` deletes its data, too.",
-    "oauth_revoked": "Let the account's owner connect it to your platform again, in Stripe's Connect; the next look "
-    "at Stripe clears this. `tidegate disconnect --connection {connection}` gives the account up and keeps its data.",
+    "oauth_revoked": "Let the account's owner give access again: to your Stripe App on the page under Connect, to your "
+    "platform in Stripe's Connect; the next look at Stripe clears this. `tidegate disconnect {connection}` gives the "
+    "account up and keeps its data.",
     "mode_wrong": "Look at the key and the API base of the connection, and run `tidegate connect --name {connection}` "
     "with the right ones.",
     "account_not_activated": "Complete the account's details under Settings, Business in Stripe's dashboard. The next "
@@ -32,7 +33,7 @@ REMEDIES: dict[str, str] = {
     "unreachable": "Check the network; work goes on by itself when Stripe answers again.",
     "webhook_silent": "Look in Stripe's dashboard under Developers, Webhooks: the endpoint must exist, be enabled, "
     "send all events to `https://YOUR-HOST/api/webhooks/stripe/{connection}`, and have the signing secret that "
-    "`tidegate connect --name {connection}` was given. The next webhook clears this.",
+    "`tidegate connect --name {connection} --webhook-secret -` was given. The next webhook clears this.",
     "not_imported": "Run `tidegate import --connection {connection}`.",
     "import_incomplete": "Mend what is named, if it is no passing trouble, and run "
     "`tidegate import --connection {connection}`; one that was interrupted goes on from where it stopped.",
@@ -45,6 +46,8 @@ REMEDIES: dict[str, str] = {
     "behind": "Start a worker (`tidegate serve` or `tidegate worker`), or run "
     "`tidegate catch-up --connection {connection}`.",
     "audit_failed": "`tidegate import --full --connection {connection}` reads everything again; then `tidegate audit`.",
+    "audit_incomplete": "Mend what is named (a permission: give it to the key in Stripe's dashboard); then "
+    "`tidegate audit --connection {connection}` compares that, too. What was compared is equal.",
     "queue_old": "No worker takes the work: start one with `tidegate worker`, or look at its log.",
     "no_worker": "Start one: `tidegate serve` brings its own, else `tidegate worker`.",
     "sync_failed": "Mend what is named, and run `tidegate sync run {subject}`; the next run that comes to its end "

@@ -106,6 +106,18 @@ def last(db: Connection, connection: str, kind: str) -> RowMapping | None:
     )
 
 
+def listing(db: Connection, connection: str, kind: str, limit: int) -> Sequence[RowMapping]:
+    """The newest runs of a kind, the newest first, in the state of `find`."""
+    return (
+        db.execute(
+            text(f"{AS_IT_STANDS} where r.connection = :c and r.kind = :kind order by r.id desc limit :limit"),
+            {"c": connection, "kind": kind, "limit": limit},
+        )
+        .mappings()
+        .all()
+    )
+
+
 def imports(db: Connection, connection: str) -> Sequence[RowMapping]:
     """The imports that say how the mirror stands, newest first, in the state of `find`: back to the last one of
     everything that reached its end.

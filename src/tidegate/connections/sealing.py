@@ -5,7 +5,7 @@ from sqlalchemy import Connection, select, text, update
 from tidegate.connections.tables import connections
 from tidegate.secrets import Vault
 
-COLUMNS = ("api_key", "write_key", "webhook_secrets")
+COLUMNS = ("api_key", "write_key", "webhook_secrets", "refresh_token")
 KEY = "secret key"
 
 

@@ -57,7 +57,30 @@ connections = Table(
         server_default=text("false"),
         comment="of a platform's account: disconnected by a person, so no fan-out connects it again",
     ),
+    Column(
+        "oauth",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="access given to a Stripe App: api_key is a token that ends",
+    ),
+    Column("refresh_token", LargeBinary, comment="encrypted; null for a key"),
+    Column("token_ends_at", Time, comment="until when the token in api_key is good; null for a key"),
     UniqueConstraint("platform", "account", name="connections_of_platform"),
+)
+
+oauth_states = Table(
+    "oauth_states",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True, comment="SHA-256 of the state that Stripe hands back"),
+    Column("browser", LargeBinary, nullable=False, comment="SHA-256 of a cookie of the browser that was sent"),
+    Column("session", BigInteger, ForeignKey("tidegate.sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("platform", Text, comment="connection of the Connect platform; null: the Stripe App"),
+    Column("created_at", Time, nullable=False, server_default=func.now()),
+    Column("expires_at", Time, nullable=False),
+    Index("oauth_states_session", "session"),
+    comment="who was sent to Stripe to give access, and is not back yet",
 )
 
 problems = Table(

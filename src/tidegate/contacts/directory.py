@@ -161,6 +161,17 @@ def of_key(db: Connection, key: int) -> Contact:
     return _contact(row)
 
 
+def of_customer(db: Connection, connection: str, customer: str) -> Contact | None:
+    """The contact that a customer of Stripe is linked to; None: nobody's."""
+    row = db.execute(
+        text(f"""
+select {_SHOWN} from tidegate.links l join tidegate.contacts c on c.key = l.contact
+where l.connection = :connection and l.customer = :customer"""),
+        {"connection": connection, "customer": customer},
+    ).first()
+    return None if row is None else _contact(row)
+
+
 _SHOWN = "c.key, c.livemode, c.kind, c.external_id, c.name, c.email, c.owner, c.properties, c.created_at"
 
 

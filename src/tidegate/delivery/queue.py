@@ -19,6 +19,7 @@ LOOKED = 200
 """Deliveries that a claim looks at, at least: those that wait for others are put off, and not looked at soon again."""
 BUSY = 1.0
 """Seconds after which what waits for another process's claim is looked at again."""
+LATE = 50_000
 AHEAD = 2.0
 """Seconds of a destination's own limit that are claimed in advance."""
 
@@ -187,6 +188,20 @@ def dead(db: Connection, destination: str, *, after: int = 0, limit: int = 50) -
     return [dict(row) for row in db.execute(_DEAD, values).mappings()]
 
 
+def failing(db: Connection, destination: str, limit: int = 50) -> list[dict[str, Any]]:
+    """What failed and will be tried again, oldest first: as `dead`, with `next_try_at` and `failing_since`."""
+    values = {"destination": destination, "limit": limit}
+    return [dict(row) for row in db.execute(_FAILING, values).mappings()]
+
+
+def delivered(db: Connection, destination: str, limit: int = 20) -> list[dict[str, Any]]:
+    """What was taken of late, newest first: as `dead`. Only the newest `LATE` deliveries of all are looked at, and how
+    a contact is, once it was taken, is none any more.
+    """
+    values = {"destination": destination, "limit": limit, "late": LATE}
+    return [dict(row) for row in db.execute(_DELIVERED, values).mappings()]
+
+
 _CLOCK = text("select clock_timestamp() + make_interval(secs => :ahead)")
 
 _HOLD = text("""
@@ -312,9 +327,20 @@ _COUNTS = text("""
 select destination, count(*) filter (where state = 'waiting') as waiting, count(*) filter (where state = 'dead') as dead
 from tidegate.deliveries where state in ('waiting', 'dead') group by 1""")
 
-_DEAD = text("""
+_LOOKED_AT = """
 select d.id as delivery, d.outbox, coalesce(o.type, 'contact.updated') as type,
-  k.kind || ':' || k.external_id as contact, d.status, d.error, d.attempts, o.at, d.done_at as died_at, o.data
+  k.kind || ':' || k.external_id as contact, d.status, d.error, d.attempts, o.at, d.done_at as died_at, o.data,
+  d.next_try_at, d.failing_since
 from tidegate.deliveries d
-left join tidegate.outbox o on o.id = d.outbox left join tidegate.contacts k on k.key = d.contact
+left join tidegate.outbox o on o.id = d.outbox left join tidegate.contacts k on k.key = d.contact"""
+
+_DEAD = text(f"""{_LOOKED_AT}
 where d.destination = :destination and d.state = 'dead' and d.id > :after order by d.id limit :limit""")
+
+_FAILING = text(f"""{_LOOKED_AT}
+where d.destination = :destination and d.state = 'waiting' and d.attempts > 0 order by d.id limit :limit""")
+
+_DELIVERED = text(f"""{_LOOKED_AT}
+where d.destination = :destination and d.state = 'delivered'
+  and d.id > (select coalesce(max(id), 0) - :late from tidegate.deliveries)
+order by d.id desc limit :limit""")

@@ -88,6 +88,7 @@ deliveries = Table(
     Column("done_at", Time),
     Index("deliveries_contact", "destination", "contact", "id", postgresql_where=_WAITING),
     Index("deliveries_due", "destination", "next_try_at", "id", postgresql_where=_WAITING),
+    Index("deliveries_failing", "destination", "id", postgresql_where=text("state = 'waiting' and attempts > 0")),
     Index("deliveries_dead", "destination", "id", postgresql_where=text("state = 'dead'")),
     Index("deliveries_outbox", "outbox"),
 )

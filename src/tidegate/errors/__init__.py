@@ -14,6 +14,8 @@ TidegateError
 │   │   └── ConnectionDisconnected
 │   ├── OtherAccount
 │   ├── WriteKeyMissing
+│   ├── OAuthNotSetUp
+│   ├── OAuthRefused
 │   ├── RunUnknown
 │   ├── ContactUnknown
 │   ├── ContactAmbiguous
@@ -76,6 +78,7 @@ TidegateError
 │   ├── ResourceUnknown
 │   ├── ResourceNotListed
 │   ├── CustomerUnknown
+│   ├── ObjectUnknown
 │   ├── EventUnknown
 │   ├── EventRefused
 │   ├── BodyTooLarge
@@ -152,6 +155,8 @@ from tidegate.errors.connections import (
     ImportIncomplete,
     ImportRunning,
     ImportTakenOver,
+    OAuthNotSetUp,
+    OAuthRefused,
     OtherAccount,
     RunUnknown,
     SweepRunning,
@@ -219,6 +224,7 @@ from tidegate.errors.mirror import (
     EventRefused,
     EventUnknown,
     InboxBusy,
+    ObjectUnknown,
     ResourceNotListed,
     ResourceUnknown,
     SignatureInvalid,
@@ -363,6 +369,9 @@ __all__ = [
     "MonthOpen",
     "NotReadOnly",
     "NoteUnknown",
+    "OAuthNotSetUp",
+    "OAuthRefused",
+    "ObjectUnknown",
     "OtherAccount",
     "OutboundBusy",
     "OutboundInUse",

@@ -35,6 +35,16 @@ class WriteKeyMissing(UsageError):
     """
 
 
+class OAuthNotSetUp(UsageError):
+    """Giving access by OAuth is not set up here: {lacking}. Connect with a restricted key instead: on the page under
+    Connect, or `tidegate connect`.
+    """
+
+
+class OAuthRefused(UsageError):
+    """Access was not given: {problem} Nothing was stored; begin again on the page under Connect."""
+
+
 class RunUnknown(UsageError):
     """There is no run {id}."""
 

@@ -17,6 +17,12 @@ class CustomerUnknown(UsageError):
     """
 
 
+class ObjectUnknown(UsageError):
+    """The mirror of {connection} has no {id} among its {resource}. `tidegate audit --resource {resource}` tells whether
+    Stripe has it.
+    """
+
+
 class EventUnknown(UsageError):
     """There is no event {event} in the inbox of {connection}."""
 

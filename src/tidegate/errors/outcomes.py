@@ -2,7 +2,7 @@
 
 from tidegate.errors.base import FoundWrong, TidegateError, Unreachable, UsageError
 from tidegate.errors.catalog import CatalogUnknown, ManagedByFile
-from tidegate.errors.connections import ConnectionMissing, ConnectionUnknown, RunUnknown
+from tidegate.errors.connections import ConnectionMissing, ConnectionUnknown, OAuthNotSetUp, OAuthRefused, RunUnknown
 from tidegate.errors.contacts import ChangeUnknown, ContactAmbiguous, ContactExists, ContactUnknown, ReviewUnknown
 from tidegate.errors.database import DatabaseBusy, EmbeddedServerFull
 from tidegate.errors.delivery import DeliveryUnknown, DestinationUnknown
@@ -14,6 +14,7 @@ from tidegate.errors.mirror import (
     CustomerUnknown,
     EventRefused,
     EventUnknown,
+    ObjectUnknown,
     ResourceUnknown,
     SignatureInvalid,
 )
@@ -47,6 +48,8 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     ConnectionMissing: (2, 404),
     ResourceUnknown: (2, 404),
     RunUnknown: (2, 404),
+    OAuthNotSetUp: (2, 501),
+    OAuthRefused: (2, 400),
     ContactUnknown: (2, 404),
     LedgerMissing: (2, 404),
     ContactAmbiguous: (2, 409),
@@ -72,6 +75,7 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     PaymentRefused: (1, 402),
     EventRefused: (2, 400),
     BodyTooLarge: (2, 413),
+    ObjectUnknown: (2, 404),
     EventUnknown: (2, 404),
     TokenUnknown: (2, 404),
     TokenRefused: (2, 401),

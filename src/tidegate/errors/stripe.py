@@ -31,8 +31,8 @@ class StripeKeyRefused(StripeKeyInvalid):
 
 
 class StripeAccessRevoked(StripeKeyInvalid):
-    """The account took back the access that it had given to this key's platform ({status} at {endpoint}: {message}).
-    Let the account's owner connect it to the platform again, in Stripe's Connect. Request id: {request_id}.
+    """The account took back the access that it had given ({status} at {endpoint}: {message}). Let its owner give it
+    again: to a Stripe App on the page under Connect, to a platform in Stripe's Connect. Request id: {request_id}.
     """
 
 

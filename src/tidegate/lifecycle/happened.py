@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tidegate.catalog.words import standing
 from tidegate.money import shown
 
 
@@ -24,7 +25,7 @@ def told(one: dict[str, Any]) -> str:
         case "health":
             return f"{_plain(data['before'])} → {_plain(data['health'])}"
         case "entitlement":
-            return f"{data['feature']}: {_plain(data['before'])} → {_plain(data['now'])}"
+            return f"{data['feature']}: {standing(data['before'])} → {standing(data['now'])}"
         case "delivery":
             return f"{data['type']} to {data['destination']}{': ' if data['error'] else ''}{data['error']}"
         case "task":

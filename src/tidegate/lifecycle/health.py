@@ -185,6 +185,31 @@ def _judged(asked: _Asked, among: str = "") -> str:
     )
 
 
+def explained(db: Connection, components: Sequence[Component], as_of: datetime, contact: int) -> list[dict[str, Any]]:
+    """Why a contact (internal key) has the health it has, a row for each component: {key, field, weight, value, score,
+    part}. `value`: of its field; `score`: 0 to 100; `part`: how many points of the health it makes; None: nothing is
+    known.
+    """
+    asked = _Asked()
+    for place, one in enumerate(components):
+        _ask(asked, place, one)
+    statement = _EXPLAIN.format(found=", ".join(asked.found), scores=", ".join(asked.scores), contacts=CONTACTS)
+    row = db.execute(text(statement), asked.values | {"as_of": as_of, "contact": contact}).mappings().first()
+    scores = [None if row is None else row[f"s{place}"] for place in range(len(components))]
+    known = sum((one.weight for one, score in zip(components, scores, strict=True) if score is not None), Decimal(0))
+    return [
+        {
+            "key": one.key,
+            "field": one.field,
+            "weight": one.weight,
+            "value": None if row is None else row[f"x{place}"],
+            "score": score,
+            "part": None if score is None else score * one.weight / known,
+        }
+        for place, (one, score) in enumerate(zip(components, scores, strict=True))
+    ]
+
+
 def _ask(into: _Asked, place: int, one: Component) -> None:
     asked = Compiled()
     found, by = CONTACT_FIELDS.find(one.field), CONTACT_FIELDS.find(one.known_by)
@@ -210,6 +235,10 @@ def _score(into: _Asked, place: int, curve: Sequence[tuple[Decimal, Decimal]]) -
         branches.append(f"when {x} <= {right} then {low} + ({x} - {left}) * ({high} - {low}) / ({right} - {left})")
     return f"case when {x} is null then null {' '.join(branches)} else {points[-1][1]} end"
 
+
+_EXPLAIN = """
+with valued as (select c.key as contact, {found} {contacts} and c.key = :contact offset 0)
+select *, {scores} from valued"""
 
 # OFFSET 0 keeps each step one: PostgreSQL would write the scores out wherever they are named, a hundred times over.
 # ORDER BY lets it look into the history before the first row is written: a small table it reads whole for each contact,

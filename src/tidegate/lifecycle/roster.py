@@ -1,5 +1,6 @@
 """Contacts as a table for people: how each is doing, searched, narrowed down, sorted, page by page."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +10,11 @@ from sqlalchemy import Connection, TextClause, text
 from tidegate.contacts.listing import escaped
 from tidegate.errors import LifecycleInvalid
 from tidegate.lifecycle import rulebook
+from tidegate.money import exponent
+from tidegate.revenue import editions
 
 SORTS = {
-    # name: the order, and what it is by, in words
+    # name: the order; by MRR as long as all amounts are of one currency (`_by_mrr`)
     "mrr": "l.mrr_total desc nulls last, c.key",
     "name": "lower(coalesce(nullif(c.name, ''), c.external_id)), c.key",
     "health": "l.health nulls last, c.key",
@@ -42,12 +45,12 @@ def page(db: Connection, wanted: Wanted, *, sort: str = "mrr", skip: int = 0, li
     Raises LifecycleInvalid for an order that there is not.
     """
     values = _values(wanted) | {"skip": skip, "limit": limit}
-    return [dict(row) for row in db.execute(_ordered(sort, "offset :skip limit :limit"), values).mappings()]
+    return [dict(row) for row in db.execute(_ordered(db, sort, "offset :skip limit :limit"), values).mappings()]
 
 
 def every(db: Connection, wanted: Wanted, *, sort: str = "mrr") -> Iterator[dict[str, Any]]:
     """All rows of the table, as they come out of the database."""
-    rows = db.execution_options(yield_per=1_000).execute(_ordered(sort), _values(wanted)).mappings()
+    rows = db.execution_options(yield_per=1_000).execute(_ordered(db, sort), _values(wanted)).mappings()
     return (dict(row) for row in rows)
 
 
@@ -80,8 +83,26 @@ def known(sort: str) -> str:
     return sort
 
 
-def _ordered(sort: str, bounds: str = "") -> TextClause:
-    return text(f"{_SELECT} {_FROM} order by {SORTS[known(sort)]} {bounds}")
+def _ordered(db: Connection, sort: str, bounds: str = "") -> TextClause:
+    order = SORTS[known(sort)] if sort != "mrr" else _by_mrr(db)
+    return text(f"{_SELECT} {_FROM} order by {order} {bounds}")
+
+
+def _by_mrr(db: Connection) -> str:
+    """Highest MRR first. Without a base currency amounts of one currency alone compare: those in the currency that most
+    pay in come first, then those of the next one, so that no yen stand above dollars.
+    """
+    found = [] if editions.base(db) else [one for one in db.scalars(_CURRENCIES) if re.fullmatch("[a-z]{3}", one)]
+    if len(found) < 2:
+        return SORTS["mrr"]
+    held = [f"jsonb_exists(f.mrr, '{one}')" for one in found]
+    places = " ".join(f"when {has} then {place}" for place, has in enumerate(held))
+    amounts = " ".join(
+        f"when {has} then (f.mrr ->> '{one}')::numeric / {10 ** (6 + exponent(one))}"
+        for one, has in zip(found, held, strict=True)
+    )
+    return f"""case when f.mrr = '{{}}' then null {places} end nulls last,
+  coalesce(l.mrr_total, case {amounts} end) desc nulls last, c.key"""
 
 
 def _values(wanted: Wanted) -> dict[str, Any]:
@@ -118,6 +139,16 @@ where c.livemode = :livemode and c.merged_into is null
 _ONE = text(f"{_SELECT} {_JOINED} where c.key = :contact")
 
 _TOTAL = text(f"select count(*) {_FROM}")
+
+# Of the first contacts with MRR, which are enough to tell, and every other currency that there is after them.
+_CURRENCIES = text("""
+select currency from (
+  select m.currency, count(*) as contacts
+  from (select mrr from tidegate.contact_facts where mrr <> '{}' order by contact limit 2000) f
+  cross join lateral jsonb_object_keys(f.mrr) as m(currency) group by 1
+  union all
+  select distinct currency, 0 from tidegate.mrr_days) c
+group by currency order by max(contacts) desc, currency""")
 
 _OWNERS = text("select distinct owner from tidegate.contacts where livemode = :livemode and owner <> '' order by 1")
 

@@ -33,6 +33,7 @@ NAMES: Mapping[str, str] = {
     "behind": "Stripe's events are not read",
     "queue_old": "Behind: what waits is older than 5 minutes",
     "no_worker": "No worker is alive",
+    "audit_incomplete": "An audit could not compare everything",
     "audit_failed": "The audit found differences",
     "sync_failed": "A sync failed",
     "sync_invalid": "A sync cannot be read",

@@ -24,7 +24,7 @@ from tidegate.errors import (
 )
 from tidegate.mirror import ranges
 from tidegate.mirror.arrivals import Counts
-from tidegate.mirror.pages import LIMIT, Page, read_objects, retrieve
+from tidegate.mirror.pages import Page, read_objects, retrieve
 from tidegate.mirror.plan import Load, Plan
 from tidegate.mirror.ranges import Range
 from tidegate.mirror.storing import Place, Storing
@@ -237,8 +237,7 @@ order by id limit {PARENTS_AT_ONCE}"""),
             counts = Counts()
             for one in mine:
                 counts.add(one.range.counts)
-            left = sum(one.remaining_pages(self.plan.oldest, self.plan.now) for one in mine)
-            expected = None if left == float("inf") else counts.read + int(left * LIMIT)
+            expected = self.plan.expected(name)
             done = all(one.range.done or one.range.error for one in mine)
             error = next((one.range.error for one in mine if one.range.error), "")
         self.tell(Progress(name, counts, counts.read if done else expected, done, error))

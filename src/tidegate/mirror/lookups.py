@@ -69,8 +69,8 @@ def bodies(db: Connection, connection: str, resource: str, ids: Sequence[str]) -
     sql = f"""
 select id, data::text as data, updated_at, deleted_at is not null as deleted from stripe.{resource}
 where connection = :connection and id = any(cast(:ids as text[]))"""
-    rows = db.execute(text(sql), {"connection": connection, "ids": list(ids)})
-    return {row.id: Object(msgspec.json.decode(row.data), row.updated_at, row.deleted) for row in rows}
+    rows = db.execute(text(sql), {"connection": connection, "ids": list(ids)}).all()
+    return {id_: Object(msgspec.json.decode(data), at, deleted) for id_, data, at, deleted in rows}
 
 
 def living(db: Connection, connection: str, resource: str, ids: Collection[str]) -> set[str]:

@@ -76,6 +76,19 @@ class Plan:
     side_by_side: int
     loads: list[Load] = field(default_factory=list[Load])
 
+    def expected(self, resource: str) -> int | None:
+        """About how many objects of a resource will have been read in the end; None while that is not known.
+
+        An account grows: a list of which only the newest is known has about half of that density on its way back to
+        the account's beginning.
+        """
+        mine = list(self._of_resource(resource))
+        left = 0.0
+        for load in mine:
+            pages = load.remaining_pages(self.oldest, self.now)
+            left += pages / 2 if load.range.since is None and pages > 1 else pages
+        return None if left == math.inf else sum(load.range.counts.read for load in mine) + int(left * PAGE)
+
     def next_unread(self) -> Load | None:
         """The waiting range whose resource has most left to read, among resources with a reader to spare."""
         open_ = [load for load in self.loads if not load.reading and not load.range.done and not load.range.error]
@@ -117,7 +130,7 @@ class Plan:
         )
 
     def _of_resource(self, name: str) -> Iterable[Load]:
-        return (load for load in self.loads if load.range.resource.name == name)
+        return (load for load in list(self.loads) if load.range.resource.name == name)
 
     def _readers(self, load: Load) -> int:
         return sum(one.reading for one in self._of_resource(load.range.resource.name))

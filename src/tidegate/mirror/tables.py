@@ -42,6 +42,9 @@ SQL_TYPES: dict[ColumnType, TypeEngine[object]] = {
 WRITTEN = frozenset({"customers", "products", "prices", "subscriptions", "invoices", "invoiceitems", "quotes"})
 """Resources that outbound writes: before each run it asks what changed since the last one."""
 
+NEWEST = "coalesce(created, '-infinity'::timestamptz)"
+"""By what objects are listed, the newest first; those of which Stripe does not say when they were made come last."""
+
 stripe_metadata = MetaData(schema="stripe")
 
 
@@ -69,6 +72,7 @@ def _table(resource: Resource) -> Table:
         Column("data", JSONB, nullable=False),
         PrimaryKeyConstraint(*key, name=f"{resource.table}_pkey"),
         *(_index(resource, c) for c in resource.columns if c.indexed),
+        *(Index(f"{resource.table}_newest", "connection", text(NEWEST), "id") for _ in [1] if not resource.parent),
         *(index for _ in [1] if resource.name in WRITTEN for index in (_changes(resource), *_found_by(resource))),
     )
 

@@ -102,7 +102,9 @@ class Asking:
                 forgotten=bool(forgotten) and any(owners[id_] in forgotten for id_ in ids[place]),
                 twins=() if one.own else row["_twins"] or [holders[id_] for id_ in there if id_ in holders],
                 parent=create.parent,
-                unreadable=[Problem(f"the column {name}", told) for name, told in row["_wrong"].items()],
+                unreadable=[Problem(f"the column {name}", told) for name, told in row["_wrong"].items()]
+                if row["_wrong"]
+                else (),
             )  # fmt: skip
             if not one.own and len(there) == 1 and (before := left.get(holders.get(there[0], ""))) is not None:
                 asked = asked._replace(sent=before.sent, twins=row["_twins"] or ())
@@ -116,7 +118,8 @@ class Asking:
         return id_of(bodies[id_].body.get("customer")) or "" if id_ in bodies else ""
 
     def _live(self, found: lookups.Object, beside: Mapping[str, Mapping[str, str]]) -> Mapping[str, Any]:
-        return {**found.body, **hanging} if (hanging := beside.get(str(found.body.get("id")))) else found.body
+        hanging = beside.get(str(found.body.get("id"))) if beside else None
+        return {**found.body, **hanging} if hanging else found.body
 
     def holders(self, ids: Sequence[str]) -> list[tuple[str, str]]:
         """The rows that were these objects when they were looked at last: id and key, of each id perhaps several."""
@@ -156,11 +159,13 @@ class Asking:
         prices = self._prices([payload for payload, _ in right])
         found: list[Made] = []
         for one, (payload, problems) in zip(told, right, strict=True):
-            # What is waited for, or could not be told, is no value, so nothing is said of it being required.
-            wrong = [problem for problem in problems if not (problem.lacks and (one.waits or one.problems))]
-            unfit = priced.unfit(resource, operation, payload, prices)
+            if one.waits or one.problems:
+                # What is waited for, or could not be told, is no value, so nothing is said of it being required.
+                problems = [*one.problems, *(problem for problem in problems if not problem.lacks)]
+            if prices:
+                problems = [*problems, *priced.unfit(resource, operation, payload, prices)]
             parent = one.payload.get("invoice") if resource == "invoiceitems" else None
-            found.append(Made(payload, [*one.problems, *wrong, *unfit], [str(wait) for wait in one.waits], parent))
+            found.append(Made(payload, problems, [str(wait) for wait in one.waits], parent))
         return found
 
     def _prices(self, payloads: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

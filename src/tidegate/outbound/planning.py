@@ -167,21 +167,19 @@ def export(staging: Staging, file: Path) -> None:
 def _keep(staging: Staging, planned: Sequence[tuple[Decision, int | None]]) -> None:
     import pyarrow
 
-    columns: dict[str, list[Any]] = {name: [] for name in (*_PLAIN, *_JSON)}
-    for decision, hash_ in planned:
-        for name in _PLAIN:
-            columns[name].append(hash_ if name == "hash" else getattr(decision, name))
-        for name in _JSON:
-            columns[name].append(_encode(getattr(decision, name)))
-    types = {"hash": pyarrow.int64()}
-    arrays = [pyarrow.array(values, types.get(name, pyarrow.string())) for name, values in columns.items()]
-    staging.db.register("decided", pyarrow.table(arrays, names=list(columns)))
+    if not planned:
+        return
+    told = zip(Decision._fields, zip(*(decision for decision, _ in planned), strict=True), strict=True)
+    columns: dict[str, Any] = {"hash": pyarrow.array([hash_ for _, hash_ in planned], pyarrow.int64())}
+    for name, values in told:
+        kept = map(_encode, values) if name in _JSON else values
+        columns[name] = pyarrow.array(kept, pyarrow.string())
+    staging.db.register("decided", pyarrow.table(columns))
     staging.db.execute("insert into decisions by name select * from decided")
     staging.db.unregister("decided")
 
 
-_PLAIN = ("key", "hash", "kind", "object_id", "why", "parent")
-_JSON = ("payload", "changes", "kept", "problems", "wanted")
+_JSON = frozenset({"payload", "changes", "kept", "problems", "wanted"})
 _encoder = msgspec.json.Encoder(enc_hook=str, order="deterministic")
 
 

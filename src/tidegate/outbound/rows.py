@@ -17,7 +17,7 @@ OPEN = ("held", "conflict", "invalid", "failed")
 """States of rows that are tried again on every run until they pass or leave the model."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: each of the fields would be set by a call, for every row that is decided about
 class Row:
     """A row as it is remembered; `hash`: of what it said when it was looked at last. See `tables.sync_rows`."""
 
@@ -60,9 +60,8 @@ def _row(
     read = msgspec.json.decode
     said = read(wrote)
     shown = dict(said) if showed is None else read(showed)
-    return Row(
-        key, hash_, state, object_id, ours, generation, why, seen_at, parent, retires, said, shown, read(problems)
-    )
+    wrong: list[dict[str, Any]] = read(problems) if problems != "[]" else []
+    return Row(key, hash_, state, object_id, ours, generation, why, seen_at, parent, retires, said, shown, wrong)
 
 
 def left(db: Connection, sync: str) -> list[tuple[str, int]]:

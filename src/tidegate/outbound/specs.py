@@ -187,6 +187,11 @@ class Sync(BaseModel):
         return tuple(sorted({*self.field_map.columns, self.matched_by[2]} - {""}))
 
 
+def unfit_key(key: str) -> str:
+    """Why a new source, model or sync cannot be called so; empty: it can."""
+    return "" if key and key.replace("-", "").replace("_", "").isalnum() else "its key is letters, digits, - and _"
+
+
 def model(said: Mapping[str, Any]) -> Model:
     """Raises SyncInvalid."""
     return _read(Model, "model", said)
@@ -197,12 +202,28 @@ def sync(said: Mapping[str, Any]) -> Sync:
     return _read(Sync, "sync", said)
 
 
+def wrong(said: Mapping[str, Any]) -> list[str]:
+    """Everything that is wrong with a sync, each as `place: problem`, or a problem of it all."""
+    try:
+        Sync.model_validate(said)
+    except ValidationError as error:
+        return _problems(error)
+    return []
+
+
 def _read(kind: type[Any], what: str, said: Mapping[str, Any]) -> Any:
     try:
         return kind.model_validate(said)
-    except ValidationError as wrong:
-        problems = "; ".join(_problem(cast("Mapping[str, Any]", one)) for one in wrong.errors(include_url=False))
-        raise SyncInvalid(what=what, key=str(said.get("key", "?")), problem=problems) from None
+    except ValidationError as error:
+        raise SyncInvalid(what=what, key=str(said.get("key", "?")), problem="; ".join(_problems(error))) from None
+
+
+def _problems(error: ValidationError) -> list[str]:
+    found: list[str] = []
+    for one in error.errors(include_url=False):
+        cause = cast("Mapping[str, Any]", one.get("ctx", {})).get("error")
+        found += cause.problems if isinstance(cause, Problems) else [_problem(cast("Mapping[str, Any]", one))]
+    return found
 
 
 def _problem(error: Mapping[str, Any]) -> str:

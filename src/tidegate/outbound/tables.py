@@ -159,6 +159,7 @@ requests = Table(
     Index("requests_run", "run", "id"),
     Index("requests_row", "sync", "key", "id"),
     Index("requests_open", "sync", postgresql_where=text("state in ('intended', 'unknown')")),
+    Index("requests_failed", "run", "id", postgresql_where=text("state in ('refused', 'unknown')")),
 )  # fmt: skip
 
 pauses = Table(

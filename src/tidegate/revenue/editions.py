@@ -53,6 +53,12 @@ def current(db: Connection, connection: str) -> Ledger | None:
     return Ledger(connection, row.edition, chosen, zone, row.base_currency, zone_assumed=not row.time_zone)
 
 
+def base(db: Connection) -> str:
+    """The base currency of all ledgers; empty where they have none, or not the same."""
+    found = list(db.scalars(_BASES))
+    return found[0] if len(found) == 1 else ""
+
+
 def begin(db: Connection, connection: str) -> Ledger:
     """The connection's ledger, begun with the default policy and the account's time zone where there is none. What only
     reads takes `current` or `terms`.
@@ -203,6 +209,9 @@ def _values(connection: str, wanted: Terms) -> dict[str, Any]:
 _CURRENT = text("""
 select edition, preset, choices, time_zone, base_currency, identity, managed_by from tidegate.ledgers
 where connection = :connection and adopted_at is not null and retired_at is null""")
+
+_BASES = text("""
+select distinct base_currency from tidegate.ledgers where adopted_at is not null and retired_at is null""")
 
 _BEGIN = text(f"""
 insert into tidegate.ledgers (connection, edition, preset, time_zone, adopted_at)

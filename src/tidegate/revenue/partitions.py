@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 from hashlib import sha256
+from typing import TypeVar
 
 from sqlalchemy import Connection, text
+
+_T = TypeVar("_T")
 
 LONGEST = 63
 """Characters of a name in PostgreSQL."""
@@ -27,21 +30,22 @@ def there(db: Connection, connection: str, edition: int) -> bool:
     return found.scalar_one()
 
 
-def make(db: Connection, connection: str, edition: int, fill: Callable[[str], object] = lambda _table: None) -> None:
+def make(db: Connection, connection: str, edition: int, fill: Callable[[str], _T] = lambda _table: None) -> _T:
     """Makes the edition's partition, in the caller's transaction. `fill` gets the table's name while it has no index
-    and is nobody else's; the indexes are built of its rows afterwards.
+    and is nobody else's; the indexes are built of its rows afterwards. Returns what `fill` does.
 
     Nobody who reads or writes movements waits for it: ATTACH locks out only VACUUM and ANALYZE of the whole.
     """
     table = named(connection, edition)
     owner = connection.replace("'", "''")
     db.exec_driver_sql(f"create table {table} (like tidegate.movements including defaults)")
-    fill(table)
+    filled = fill(table)
     db.execute(_SORT_IN_MEMORY, {"memory": MEMORY})
     db.exec_driver_sql(
         f"alter table tidegate.movements attach partition {table} "
         f"for values from ('{owner}', {edition}) to ('{owner}', {edition + 1})"
     )
+    return filled
 
 
 def drop(db: Connection, connection: str, edition: int) -> int:

@@ -5,26 +5,20 @@ items of a price are worth than on the day before, as their spans begin and end:
 price to another. Which price is of which package is looked up when it is asked, so that no mapping changes a row.
 """
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, text
 
 from tidegate.revenue.editions import Ledger
 from tidegate.revenue.quarters import QUARTER, day_of, days_of
-from tidegate.store.driver import driver
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 WORTH = "worth"
-
-MANY = 10_000
-"""Rows written in one go from which on PostgreSQL is told at once how many there are; autovacuum comes too late."""
 
 
 class Edge(NamedTuple):
@@ -65,31 +59,20 @@ def add_customer(db: Connection, ledger: Ledger, customer: str, sign: int) -> No
     add(db, ledger, [edge for row in rows for edge in edges(*row, sign=sign)])
 
 
-def bring(work: "DuckDBPyConnection", db: Connection, ledger: Ledger) -> None:
-    """Brings the sums up to a rebuild's tables ledger_spans (the excluded left out) and ledger_movements; what differs
-    is written, and those of other editions go. In the caller's transaction.
+def begin(work: "DuckDBPyConnection", ledger: Ledger) -> None:
+    """Makes DuckDB's table ledger_sums of a rebuild's tables ledger_spans (the excluded left out) and their movements:
+    currency, day, price, product, kind, amount, movements (how many rows it sums). Prices are numbers meanwhile.
     """
-    values = {"connection": ledger.connection, "edition": ledger.edition}
     days = days_of((quarter for (quarter,) in work.execute(_QUARTERS).fetchall()), ledger.zone)
     work.execute(_DAYS, [list(days), list(days.values())])
-    with tempfile.TemporaryDirectory(prefix="tidegate-ledger-") as directory:
-        file = Path(directory) / "sums.csv"
-        work.execute(f"copy ({_SUMS}) to '{file}' (format csv, header false, nullstr '\\N')")
-        db.execute(_TAKE)
-        with (
-            file.open("rb") as sums,
-            driver(db, "write sums by price") as raw,
-            raw.cursor() as cursor,
-            cursor.copy(_COPY) as copy,
-        ):
-            while block := sums.read(1 << 20):
-                copy.write(block)
-    work.execute("drop table ledger_days")
-    db.execute(text("analyze pg_temp.ledger_priced"))
-    written = sum(db.execute(statement, values).rowcount for statement in (_DROP_OTHERS, _DROP, _PUT))
-    db.execute(text("drop table pg_temp.ledger_priced"))
-    if written > MANY:
-        db.execute(text("analyze tidegate.price_days"))
+    work.execute(_PRICES)
+    work.execute(_SUMS)
+    work.execute("drop table ledger_days; drop table ledger_prices")
+
+
+def drop_others(db: Connection, ledger: Ledger) -> None:
+    """Drops the sums of other editions."""
+    db.execute(_DROP_OTHERS, {"connection": ledger.connection, "edition": ledger.edition})
 
 
 _ADD = text("""
@@ -104,9 +87,9 @@ _SPANS = text("""
 select currency, price, product, extract(epoch from starts_at)::bigint, extract(epoch from ends_at)::bigint, mrr
 from tidegate.spans where connection = :connection and customer = :customer and mrr <> 0""")
 
-# What a rebuild does: DuckDB has the spans and their movements, PostgreSQL compares their sums with what stands.
+_DROP_OTHERS = text("delete from tidegate.price_days where connection = :connection and edition <> :edition")
 
-_COLUMNS = "currency, day, price, product, kind, amount"
+# What a rebuild does: DuckDB has the spans and their movements.
 
 _QUARTERS = f"""
 select distinct quarter from (
@@ -117,38 +100,24 @@ _DAYS = """
 create or replace temp table ledger_days as
 select unnest(cast($1 as bigint[])) as quarter, unnest(cast($2 as date[])) as day"""
 
+_PRICES = """
+create or replace temp table ledger_prices as
+select currency, price, product, cast(row_number() over () as integer) as code from ledger_spans group by all"""
+
 _SUMS = f"""
-with ends as (
-  select currency, price, product, starts_at as "at", mrr as amount from ledger_spans where mrr <> 0
+create or replace temp table ledger_sums as
+with coded as materialized (
+  select s.rowid as span, p.code, s.mrr, s.starts_at, s.ends_at
+  from ledger_spans s join ledger_prices p using (currency, price, product)),
+ends as (
+  select code, starts_at as "at", mrr as amount from coded where mrr <> 0
   union all
-  select currency, price, product, ends_at, -mrr from ledger_spans where mrr <> 0 and ends_at is not null)
-select currency, day, price, product, kind, cast(sum(amount) as bigint) as amount from (
-  select {_COLUMNS} from ledger_movements
+  select code, ends_at, -mrr from coded where mrr <> 0 and ends_at is not null),
+sums as (
+  select code, day, kind, cast(sum(amount) as bigint) as amount, cast(count(*) as integer) as movements
+  from ledger_movements_coded join coded using (span) group by all
   union all
-  select e.currency, d.day, e.price, e.product, '{WORTH}', e.amount
-  from ends e join ledger_days d on d.quarter = e."at" // {QUARTER}) sums
-group by all having sum(amount) <> 0 order by all"""
-
-_TAKE = text("""
-create temp table ledger_priced (currency text, day date, price text, product text, kind text, amount bigint)
-on commit drop""")
-
-_COPY = f"copy pg_temp.ledger_priced ({_COLUMNS}) from stdin (format csv, null '\\N')".encode()
-
-_DROP_OTHERS = text("delete from tidegate.price_days where connection = :connection and edition <> :edition")
-
-# Not in one statement with the above: an `or` keeps PostgreSQL from joining, and then each row reads all the others.
-_DROP = text("""
-delete from tidegate.price_days d where connection = :connection and edition = :edition and not exists (
-  select from pg_temp.ledger_priced p
-  where (p.currency, p.day, p.price, p.product, p.kind) = (d.currency, d.day, d.price, d.product, d.kind))""")
-
-# What stands as it is is not even locked.
-_PUT = text(f"""
-insert into tidegate.price_days (connection, edition, {_COLUMNS})
-select :connection, :edition, {", ".join(f"p.{name}" for name in _COLUMNS.split(", "))}
-from pg_temp.ledger_priced p
-left join tidegate.price_days d on d.connection = :connection and d.edition = :edition
-  and (p.currency, p.day, p.price, p.product, p.kind) = (d.currency, d.day, d.price, d.product, d.kind)
-where d.amount is distinct from p.amount
-on conflict (connection, edition, currency, day, price, product, kind) do update set amount = excluded.amount""")
+  select code, day, '{WORTH}', cast(sum(amount) as bigint), 0
+  from ends e join ledger_days d on d.quarter = e."at" // {QUARTER} group by all)
+select p.currency, s.day, p.price, p.product, s.kind, s.amount, s.movements
+from sums s join ledger_prices p using (code)"""

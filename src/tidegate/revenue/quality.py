@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from tidegate.errors import ReportInvalid
-from tidegate.stripe_api.key_link import DASHBOARD
 
 
 class Check(NamedTuple):
@@ -20,24 +19,11 @@ class Check(NamedTuple):
     sql: str
 
 
-PLACES: Mapping[str, str] = {
-    "price": "prices", "product": "products", "customer": "customers", "subscription": "subscriptions",
-    "invoice": "invoices", "coupon": "coupons",
-}  # fmt: skip
-"""Where the dashboard shows an object."""
-
-
 def known(check: str | None) -> str | None:
     """The name of a check, or of none. Raises ReportInvalid for another name."""
     if check is not None and check not in ABOUTS:
         raise ReportInvalid(problem=f"There is no check {check}: there are {', '.join(ABOUTS)}.")
     return check
-
-
-def link(object_: str, id_: str, *, account: str, livemode: bool) -> str | None:
-    """The object's page in Stripe's dashboard; None: it has none. `account`: Stripe's id."""
-    place = PLACES.get(object_)
-    return f"{DASHBOARD}/{account}{'' if livemode else '/test'}/{place}/{id_}" if place else None
 
 
 def found(db: Connection, connection: str) -> list[dict[str, Any]]:

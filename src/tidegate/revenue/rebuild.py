@@ -4,20 +4,20 @@
 
 import tempfile
 from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
 
-from tidegate.revenue import duck, partitions, price_days
+from tidegate.revenue import duck, exchange, fingerprints, partitions, price_days, sums
 from tidegate.revenue.editions import Ledger
+from tidegate.revenue.exchange import Source, Wanted, listed
 from tidegate.revenue.movements import Written
 from tidegate.revenue.spans import Whose
-from tidegate.store import columns, snapshots
-from tidegate.store.bulk import EPOCH
-from tidegate.store.driver import driver
+from tidegate.revenue.sums import MANY, Kept
+from tidegate.store import snapshots
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -25,22 +25,39 @@ if TYPE_CHECKING:
 MEMORY = "1400MB"
 """What DuckDB may take before it goes on on disk."""
 
-MANY = 10_000
-"""Rows written from which on the planner has to hear of it at once."""
-
-BATCH = 100_000
-"""Rows that are laid out for PostgreSQL at once: some 20 MB."""
-
 SPANS = {
     "unit": "varchar", "connection": "varchar", "customer": "varchar", "subscription": "varchar", "item": "varchar",
     "currency": "varchar", "starts_at": "bigint", "ends_at": "bigint", "mrr": "bigint", "counts": "boolean",
     "price": "varchar", "product": "varchar",
 }  # fmt: skip
-ROW = {
-    "subscription": "varchar", "item": "varchar", "currency": "varchar", "at": "bigint", "unit": "varchar",
-    "customer": "varchar", "moved_at": "bigint", "day": "date", "kind": "varchar", "amount": "bigint",
-    "opening": "bigint", "closing": "bigint", "price": "varchar", "product": "varchar",
+ROW = (
+    "subscription", "item", "currency", "at", "unit", "customer", "moved_at", "day", "kind", "amount", "opening",
+    "closing", "price", "product",
+)  # fmt: skip
+COMPARED = {
+    "told": "bigint", "at": "bigint", "moved_at": "bigint", "day": "date", "amount": "bigint", "opening": "bigint",
+    "closing": "bigint",
 }  # fmt: skip
+"""What tells rows of movements apart; `told`: all their names (`fingerprints`)."""
+
+_UNIT = "told_as_unit"
+
+MRR_DAYS = Kept(
+    "mrr_days",
+    ("currency", "day", "kind"),
+    ("amount", "movements"),
+    f"""
+select currency, day, kind, cast(sum(amount) as bigint) as amount, cast(sum(movements) as integer) as movements
+from ledger_sums where kind <> '{price_days.WORTH}' group by all""",
+)
+PRICE_DAYS = Kept(
+    "price_days",
+    ("currency", "day", "price", "product", "kind"),
+    ("amount",),
+    """
+select currency, day, price, product, kind, amount from ledger_sums where amount <> 0""",
+)
+SUMS = (MRR_DAYS, PRICE_DAYS)
 
 
 @contextmanager
@@ -66,43 +83,41 @@ class Rebuild:
         self._directory = directory
 
     def rebuild(self, db: Connection, ledger: Ledger) -> Written:
-        """Reads the spans, derives their movements and brings the ledger's up to them (`write`). What stands is fetched
-        while DuckDB derives: PostgreSQL has nothing else to do then.
+        """Reads the spans, derives their movements and brings the ledger's up to them (`write`). What stands is read
+        meanwhile.
         """
-        seen = _seen(db, ledger)
-        self._read_spans(db, ledger, seen)
-        if not partitions.there(db, ledger.connection, ledger.edition):
+        there = partitions.there(db, ledger.connection, ledger.edition)
+        wanted = [*_of_spans(ledger, there), *(_standing(ledger) if there else ())]
+        with self._fetched(db, ledger, wanted) as sources, ThreadPoolExecutor(1) as pool:
+            kept = pool.submit(self._keep_standing, sources[3:])
+            self._keep_spans(ledger, *sources[:3])
             self.derive(ledger)
-            return self._begin(db, ledger)
-        with ThreadPoolExecutor(1) as pool:
-            standing = pool.submit(self._read_standing, db, ledger, seen)
-            self.derive(ledger)
-            standing.result()
-        return self._bring(db, ledger)
+            kept.result()
+        return self._bring(db, ledger) if there else self._begin(db, ledger)
 
     def read_spans(self, db: Connection, ledger: Ledger) -> None:
         """Takes the spans of the connection as they are stored, the excluded left out."""
-        self._read_spans(db, ledger, _seen(db, ledger))
+        there = partitions.there(db, ledger.connection, ledger.edition)
+        with self._fetched(db, ledger, _of_spans(ledger, there)) as sources:
+            self._keep_spans(ledger, *sources)
 
-    def _read_spans(self, db: Connection, ledger: Ledger, seen: str | None) -> None:
-        unit = "coalesce('contact:' || k.contact, s.customer)" if ledger.policy.unit == "contact" else "s.customer"
-        where = f"connection = '{ledger.connection}'"
-        stored = {name: type_ for name, type_ in SPANS.items() if name not in {"unit", "connection"}}
-        wanted = (
-            _Wanted("spans", "tidegate.spans", where, stored, snapshots.PARTS),
-            _Wanted("links", "tidegate.links", where, {"customer": "varchar", "contact": "bigint"}),
-            _Wanted("exclusions", "tidegate.exclusions", where, {"customer": "varchar"}),
-        )
-        with self._fetched(self.db, db, seen, wanted) as (spans, links, out):
-            self.db.execute(f"""
+    def _keep_spans(self, ledger: Ledger, spans: Source, links: Source, exclusions: Source) -> None:
+        named = [f"s.{name}" for name in spans.wanted.columns if name != _UNIT]
+        if ledger.policy.unit == "contact":
+            unit, told = "coalesce('contact:' || k.contact, s.customer)", f"coalesce(k.{_UNIT}, s.{_UNIT})"
+        else:
+            unit, told = "s.customer", f"s.{_UNIT}"
+        compared = [f"{told} as {_UNIT}"] if _UNIT in spans.wanted.columns else []
+        self.db.execute(f"""
 create or replace table ledger_spans as
-select {unit} as unit, '{ledger.connection}' as connection, s.*
-from {spans} s left join {links} k on k.customer = s.customer
-anti join {out} e on e.customer = s.customer""")
+select {unit} as unit, '{ledger.connection}' as connection, {", ".join([*named, *compared])}
+from {spans.rows(self.db)} s left join {links.rows(self.db)} k on k.customer = s.customer
+anti join {exclusions.rows(self.db)} e on e.customer = s.customer""")
 
     def begin_spans(self) -> None:
         """Makes room for spans that `add_spans` brings."""
-        self.db.execute(f"create table ledger_spans ({_columns(SPANS)})")
+        columns = ", ".join(f'"{name}" {type_}' for name, type_ in SPANS.items())
+        self.db.execute(f"create table ledger_spans ({columns})")
 
     def add_spans(self, ledger: Ledger, units: dict[str, str], spans: Iterable[Whose]) -> None:
         """Takes spans that are stored nowhere; `units`: whose movements they are, by customer (the others are
@@ -132,194 +147,131 @@ select currency, cast(date_trunc('{period}', "day") as date), kind, cast(sum(amo
 from ledger_movements group by all order by all""").fetchall()
 
     def write(self, db: Connection, ledger: Ledger) -> Written:
-        """Brings the ledger's movements up to the derived ones: what differs is superseded, what is missing is added.
+        """Brings the ledger's movements up to the derived ones of spans that were read: what differs is superseded,
+        what is missing is added.
 
-        In the caller's transaction. The sums by day are written anew. Rows are the same if two hashes of them are. An
-        edition without a partition gets one of these rows, which has its indexes afterwards.
+        In the caller's transaction. Rows are the same if all numbers are, and the fingerprints of their names. An
+        edition without a partition gets one of these rows, which has its indexes afterwards. Sums are brought up, too.
         """
         if not partitions.there(db, ledger.connection, ledger.edition):
+            self._keep_standing([])
             return self._begin(db, ledger)
-        self._read_standing(db, ledger, _seen(db, ledger))
+        with self._fetched(db, ledger, _standing(ledger)) as sources:
+            self._keep_standing(sources)
         return self._bring(db, ledger)
 
+    @contextmanager
+    def _fetched(self, db: Connection, ledger: Ledger, wanted: Sequence[Wanted]) -> Generator[list[Source]]:
+        _, _, partition = partitions.named(ledger.connection, ledger.edition).partition(".")
+        read = ["spans", "links", "exclusions", partition.strip('"'), *(kept.table for kept in SUMS)]
+        with exchange.fetched(db, exchange.seen(db, read), wanted, self._directory) as sources:
+            yield sources
+
+    def _keep_standing(self, sources: Sequence[Source]) -> None:
+        """Takes the rows that stand, movements and sums by `_standing`, on a connection of DuckDB's of its own; none:
+        no sums stand.
+        """
+        with self.db.cursor() as own:
+            rows = [one.rows(own) for one in sources]
+            if rows:
+                own.execute(f"create or replace table ledger_standing as from {rows[0]}")
+            for kept, of in zip(SUMS, rows[1:] or [None] * len(SUMS), strict=True):
+                sums.begin(own, kept, of)
+
     def _begin(self, db: Connection, ledger: Ledger) -> Written:
-        come = 0
+        """Writes all rows; DuckDB sums them up while PostgreSQL builds their indexes."""
+        with ThreadPoolExecutor(1) as pool:
 
-        def fill(table: str) -> None:
-            nonlocal come
-            come = self._put(db, ledger, table, "ledger_movements", frozen=True)
+            def fill(table: str) -> tuple[int, Future[None]]:
+                come = self._put(db, ledger, table, "ledger_movements", frozen=True)
+                return come, pool.submit(price_days.begin, self.db, ledger)
 
-        partitions.make(db, ledger.connection, ledger.edition, fill)
-        return self._sum(db, ledger, Written(come, 0))
-
-    def _read_standing(self, db: Connection, ledger: Ledger, seen: str | None) -> None:
-        where = f"connection = '{ledger.connection}' and edition = {ledger.edition} and superseded_at is null"
-        table = partitions.named(ledger.connection, ledger.edition)
-        told = {"place": "varchar", **ROW}
-        wanted = _Wanted("standing", "tidegate.movements", where, told, snapshots.PARTS, table)
-        with self.db.cursor() as own, self._fetched(own, db, seen, [wanted]) as [standing]:
-            own.execute(f"create or replace table ledger_standing as select place, {_hashes('s')} from {standing} s")
+            come, summed = partitions.make(db, ledger.connection, ledger.edition, fill)
+            summed.result()
+        return self._sum(db, ledger, Written(come, 0), new=True)
 
     def _bring(self, db: Connection, ledger: Ledger) -> Written:
+        told = fingerprints.of_derived(db, "s.told", f"s.{_UNIT}", "c.kind")
+        self.db.execute(_DERIVED.format(told=told))
         self.db.execute(_COME)
-        derived, stood, come = map(self._count, ("ledger_movements_coded", "ledger_standing", "ledger_come"))
+        derived, stood, come = map(self._count, ("ledger_derived", "ledger_standing", "ledger_come"))
         gone = stood - (derived - come)  # those that did not come stand, each as one
         if gone:
-            db.execute(text("create temp table ledger_gone (place text not null) on commit drop"))
-            columns.copy_batches(db, "pg_temp.ledger_gone", {}, self.db.sql(_GONE).to_arrow_reader(BATCH))
+            db.execute(_TAKE_GONE)
+            exchange.put(db, "pg_temp.ledger_gone", {}, self.db, _GONE, COMPARED)
             db.execute(_SUPERSEDE, {"connection": ledger.connection, "edition": ledger.edition})
             db.execute(text("drop table pg_temp.ledger_gone"))
         if come:
-            self._put(db, ledger, "tidegate.movements", "ledger_come")
-        self.db.execute("drop table ledger_come; drop table ledger_standing")
-        return self._sum(db, ledger, Written(come, gone))
+            self._put(db, ledger, "tidegate.movements", _NAMED)
+        self.db.execute("drop table ledger_come; drop table ledger_derived; drop table ledger_standing")
+        price_days.begin(self.db, ledger)
+        return self._sum(db, ledger, Written(come, gone), new=False)
 
-    def _put(self, db: Connection, ledger: Ledger, into: str, table: str, *, frozen: bool = False) -> int:
-        """Writes the rows of a table of DuckDB's into one of PostgreSQL's."""
-        rows = self.db.sql(f"select {', '.join(_sent(name) for name in ROW)} from {table}").to_arrow_reader(BATCH)
+    def _put(self, db: Connection, ledger: Ledger, into: str, rows: str, *, frozen: bool = False) -> int:
+        """Writes rows of DuckDB's into a table of movements."""
         same = {"edition": ledger.edition, "connection": ledger.connection}
-        return columns.copy_batches(db, into, same, rows, frozen=frozen)
+        return exchange.put(db, into, same, self.db, rows, ROW, frozen=frozen)
 
-    def _sum(self, db: Connection, ledger: Ledger, written: Written) -> Written:
-        """Writes the sums by day anew."""
+    def _sum(self, db: Connection, ledger: Ledger, written: Written, *, new: bool) -> Written:
+        """Brings the sums up to the movements and spans."""
         if sum(written) > MANY:
             db.execute(text("analyze tidegate.movements"))  # else refreshes go by what stood there before
-        values = {"connection": ledger.connection, "edition": ledger.edition}
-        db.execute(_FORGET_DAYS, values)
-        sums = list(zip(*self.sums(), strict=True)) or [()] * len(_SUMS)
-        db.execute(_PUT_DAYS, values | {name: list(of) for name, of in zip(_SUMS, sums, strict=True)})
-        price_days.bring(self.db, db, ledger)
+        price_days.drop_others(db, ledger)
+        for kept in SUMS:
+            sums.bring(self.db, db, ledger, kept, new=new)
+        self.db.execute("drop table ledger_sums")
         return written
 
     def _count(self, table: str) -> int:
         [[rows]] = self.db.execute(f"select count(*) from {table}").fetchall()
         return rows
 
-    @contextmanager
-    def _fetched(
-        self, duck_db: "DuckDBPyConnection", db: Connection, seen: str | None, wanted: Sequence["_Wanted"]
-    ) -> Generator[list[str]]:
-        """Each of these tables of PostgreSQL's as one that DuckDB reads once: by connections of their own where those
-        see the same, or else a file that this one wrote.
-        """
-        with ExitStack() as opened:
-            if seen:
-                selects = [one.selects(db) for one in wanted]
-                found = opened.enter_context(snapshots.readers(db, seen, [sql for some in selects for sql in some]))
-                if found is not None:
-                    coming = iter(found)
-                    yield [
-                        one.of([_registered(duck_db, f"{one.name}_{part}", next(coming)) for part in range(len(some))])
-                        for one, some in zip(wanted, selects, strict=True)
-                    ]
-                    return
-            files = [self._saved(db, one) for one in wanted]
-            yield [one.in_file(file) for one, file in zip(wanted, files, strict=True)]
-            for file in files:
-                file.unlink()
 
-    def _saved(self, db: Connection, wanted: "_Wanted") -> Path:
-        """A file of what PostgreSQL selects."""
-        file = self._directory / f"{wanted.name}.csv"
-        copied = f"copy ({wanted.in_seconds()}) to stdout (format csv, null '\\N')".encode()
-        with (
-            driver(db, f"read {wanted.name}") as raw,
-            file.open("wb", buffering=1 << 20) as into,
-            raw.cursor() as cursor,
-            cursor.copy(copied) as blocks,
-        ):
-            for block in blocks:
-                into.write(block)
-        return file
+def _of_spans(ledger: Ledger, compared: bool) -> list[Wanted]:
+    """Spans, links and exclusions; `compared`: with the fingerprints of their names, and of what the unit is called."""
+    where = f"connection = '{ledger.connection}'"
+    spans = {name: type_ for name, type_ in SPANS.items() if name not in {"unit", "connection"}}
+    links = {"customer": "varchar", "contact": "bigint"}
+    if compared:
+        spans |= {"told": "bigint", _UNIT: "bigint"}
+        links |= {_UNIT: "bigint"}
+    made = {"counts": "why_not = ''", "told": fingerprints.OF_NAMES, _UNIT: fingerprints.of_unit("customer")}
+    linked = {_UNIT: fingerprints.of_unit("'contact:' || contact")}
+    return [
+        Wanted("spans", "tidegate.spans", where, spans, made, snapshots.PARTS),
+        Wanted("links", "tidegate.links", where, links, linked),
+        Wanted("exclusions", "tidegate.exclusions", where, {"customer": "varchar"}),
+    ]
 
 
-def _seen(db: Connection, ledger: Ledger) -> str | None:
-    """What this transaction sees, for connections that read beside it; it has to last as long as they do, idle."""
-    db.execute(text("set local idle_in_transaction_session_timeout = 0"))
-    _, _, partition = partitions.named(ledger.connection, ledger.edition).partition(".")
-    return snapshots.exported(db, ["spans", "links", "exclusions", partition.strip('"')])
+def _standing(ledger: Ledger) -> list[Wanted]:
+    where = f"connection = '{ledger.connection}' and edition = {ledger.edition} and superseded_at is null"
+    table, made = partitions.named(ledger.connection, ledger.edition), {"told": fingerprints.OF_MOVEMENT}
+    movements = Wanted("standing", "tidegate.movements", where, COMPARED, made, snapshots.PARTS, table)
+    return [movements, *(kept.standing(ledger) for kept in SUMS)]
 
 
-def _registered(duck_db: "DuckDBPyConnection", name: str, reader: Any) -> str:
-    duck_db.register(name, reader)
-    return name
-
-
-class _Wanted(NamedTuple):
-    """Rows of a table of PostgreSQL's: the condition, DuckDB's types of their columns, in how many parts they are read,
-    and where they lie, if that is another table's file.
-    """
-
-    name: str
-    table: str
-    where: str
-    columns: dict[str, str]
-    parts: int = 1
-    lie_in: str = ""
-
-    def selects(self, db: Connection) -> list[str]:
-        listed = ", ".join(f'{_SELECTED.get(name, name)} as "{name}"' for name in self.columns)
-        return snapshots.parts(db, self.table, listed, self.where, self.parts, self.lie_in or self.table)
-
-    def of(self, readers: Sequence[str]) -> str:
-        """The rows that Arrow's readers bring."""
-        told = ", ".join(f'epoch_us("{n}") // 1000000 as "{n}"' if n in _TIMES else f'"{n}"' for n in self.columns)
-        return "(" + " union all ".join(f"select {told} from {one}" for one in readers) + ")"
-
-    def in_seconds(self) -> str:
-        stored = (f"date_part('epoch', {n})::bigint" if n in _TIMES else _SELECTED.get(n, n) for n in self.columns)
-        return f"select {', '.join(stored)} from {self.table} where {self.where}"
-
-    def in_file(self, file: Path) -> str:
-        told = "{" + ", ".join(f"'{name}': '{type_}'" for name, type_ in self.columns.items()) + "}"
-        return f"""read_csv('{file}', columns = {told}, auto_detect = false, delim = ',', quote = '"', escape = '"',
-  header = false, nullstr = '\\N')"""
-
-
-def _listed(names: Iterable[str], of: str = "") -> str:
-    return ", ".join(f'{of}"{name}"' for name in names)
-
-
-def _columns(columns: dict[str, str]) -> str:
-    return ", ".join(f'"{name}" {type_}' for name, type_ in columns.items())
-
-
-_TIMES = ("at", "moved_at", "starts_at", "ends_at")
-
-_SELECTED = {"counts": "why_not = ''", "place": "ctid::text"}
-"""What stands for a column that the table has not."""
-
-_SUMS = ("currency", "day", "kind", "amount", "movements")
-
-
-def _sent(name: str) -> str:
-    """A column as `store.columns` takes it."""
-    if name in _TIMES:
-        return f'("{name}" - {EPOCH}) * 1000000 as "{name}"'
-    return f'cast("{name}" - date \'2000-01-01\' as integer) as "{name}"' if name == "day" else f'"{name}"'
-
-
-def _hashes(of: str) -> str:
-    """Two numbers that tell rows apart: each of another order, so that they do not collide together."""
-    return f"hash({_listed(ROW, f'{of}.')}) as one, hash({_listed(reversed(ROW), f'{of}.')}) as other"
-
-
-_DERIVED = f"select m.*, {_hashes('m')} from ledger_movements m"
+_DERIVED = f"""
+create or replace temp table ledger_derived as
+select c.span, c.kind, {{told}} as told, {listed([name for name in COMPARED if name != "told"], "c.")}
+from ledger_movements_coded c join ledger_spans s on s.rowid = c.span"""
 
 _COME = f"""
 create or replace temp table ledger_come as
-select {_listed(ROW)} from ({_DERIVED}) d anti join ledger_standing s on s.one = d.one and s.other = d.other"""
+from ledger_derived anti join ledger_standing using ({listed(COMPARED)})"""
 
-_GONE = f"""
-select place from ledger_standing s anti join ({_DERIVED}) d on s.one = d.one and s.other = d.other"""
+_NAMED = """
+(select c.*, s.* exclude (told) from ledger_come c join ledger_spans s on s.rowid = c.span)"""
 
-_SUPERSEDE = text("""
+_GONE = f"(from ledger_standing anti join ledger_derived using ({listed(COMPARED)}))"
+
+_TAKE_GONE = text("""
+create temp table ledger_gone (told bigint, at timestamptz, moved_at timestamptz, day date, amount bigint,
+  opening bigint, closing bigint) on commit drop""")
+
+_SUPERSEDE = text(f"""
 update tidegate.movements m set superseded_at = clock_timestamp() from pg_temp.ledger_gone g
-where m.connection = :connection and m.edition = :edition and m.ctid = cast(g.place as tid)""")
-
-_FORGET_DAYS = text("delete from tidegate.mrr_days where connection = :connection and edition = :edition")
-
-_PUT_DAYS = text("""
-insert into tidegate.mrr_days (connection, edition, currency, day, kind, amount, movements)
-select :connection, :edition, d.* from unnest(cast(:currency as text[]), cast(:day as date[]), cast(:kind as text[]),
-  cast(:amount as bigint[]), cast(:movements as int[])) as d""")
+where m.connection = :connection and m.edition = :edition and m.superseded_at is null
+  and {fingerprints.OF_MOVEMENT} = g.told
+  and ({listed([name for name in COMPARED if name != "told"], "m.")})
+    = ({listed([name for name in COMPARED if name != "told"], "g.")})""")

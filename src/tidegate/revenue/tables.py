@@ -78,7 +78,7 @@ movements = Table(
     Column("superseded_at", Time, comment="when a recomputation said otherwise; null: it stands"),
     Index(
         "movements_standing",
-        "customer", "subscription", "item", "currency", "at", "connection", "edition",
+        "customer", "at", "item", "subscription", "currency", "connection", "edition",
         unique=True,
         postgresql_where=text("superseded_at is null"),
     ),

@@ -128,9 +128,8 @@ class Connection(asyncio.Protocol):
 
 def head(status: int, length: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
     """A status line and headers, without the blank line that ends them."""
-    lines = [
-        b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
-        % (status, REASONS[status], length)
-    ]
+    lines = [b"HTTP/1.1 %d %s\r\nContent-Length: %d\r\n" % (status, REASONS[status], length)]
+    if not any(name == b"Content-Type" for name, _ in headers):
+        lines.append(b"Content-Type: application/json\r\n")
     lines += [b"%s: %s\r\n" % header for header in headers]
     return b"".join(lines)

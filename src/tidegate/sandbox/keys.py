@@ -9,11 +9,14 @@ from tidegate.sandbox.answers import Refusal
 
 @dataclass
 class Key:
-    """An API key; `permissions` (resource name to none, read or write) is None for a key that may do everything."""
+    """An API key; `permissions` (resource name to none, read or write) is None for a key that may do everything. One
+    that `ends_at` a time (UTC epoch seconds) is an access token.
+    """
 
     secret: str
     permissions: dict[str, str] | None = None
     revoked: bool = False
+    ends_at: int | None = None
 
 
 @dataclass
@@ -26,7 +29,7 @@ class KeyRing:
         """Adds a key or replaces the one with the same secret."""
         self.keys[key.secret] = key
 
-    def check(self, headers: dict[bytes, bytes]) -> Key:
+    def check(self, headers: dict[bytes, bytes], now: int = 0) -> Key:
         """The key of a request, from `Authorization: Bearer` or Basic's user name. Raises Refusal (401)."""
         secret = presented(headers.get(b"authorization", b""))
         if not secret:
@@ -38,7 +41,7 @@ class KeyRing:
         key = self.keys.get(secret)
         if key is None:
             raise Refusal(401, f"Invalid API Key provided: {masked(secret)}")
-        if key.revoked:
+        if key.revoked or (key.ends_at is not None and now >= key.ends_at):
             raise Refusal(401, f"Expired API Key provided: {masked(secret)}", "api_key_expired")
         return key
 

@@ -21,6 +21,8 @@ from tidegate.sandbox.webhooks import Webhooks
 from tidegate.sandbox.world import World
 
 NAMES = ("Fernwood Studio", "Blue Kiln", "Larkspur & Sons", "Tideline Cycles", "Öresund Coffee", "North Quay Books")
+PLATFORM = "ca_SandboxPlatform"
+"""The client id of the platform."""
 CUSTOMERS = 20
 """The most customers of a connected company."""
 SEEDS = 1000
@@ -73,6 +75,12 @@ class Platform:
         self.connected[account] = company
         self.itself.state.connected[account] = company.state
 
+    def part(self, account: str) -> None:
+        """Takes an account's access back."""
+        tell(self.connected[account], "account.application.deauthorized")
+        self.former[account] = self.connected.pop(account)
+        del self.itself.state.connected[account]
+
     def settle(self) -> None:
         """Brings all clocks to the same time, and starts delivering what events were emitted."""
         every = [self.itself, *self.connected.values()]
@@ -113,9 +121,7 @@ class Platform:
                 advance_to(company.world, self.itself.world.clock.now)
                 self._connect(account, company)
             case "DELETE", _ if account in self.connected:
-                tell(self.connected[account], "account.application.deauthorized")
-                self.former[account] = self.connected.pop(account)
-                del self.itself.state.connected[account]
+                self.part(account)
                 return as_json({"id": account, "connected": False})
             case "DELETE" | "POST", _:
                 raise missing("account", account)
@@ -146,7 +152,8 @@ def shown(company: Controls) -> Obj:
     return {"name": account["business_profile"]["name"], "counts": truth(company.state)}
 
 
-def tell(company: Controls, kind: str) -> None:
-    """Emits the event that an account connects to the platform, or does so no more."""
-    application: Obj = {"id": "ca_SandboxPlatform", "object": "application", "name": "Sandbox platform"}
-    company.state.emit(kind, msgspec.json.encode(application), None)
+def tell(company: Controls, kind: str, application: str = PLATFORM) -> None:
+    """Emits the event that an account gives access to the platform or an app, or does so no more."""
+    name = "Sandbox platform" if application == PLATFORM else "Sandbox app"
+    told: Obj = {"id": application, "object": "application", "name": name}
+    company.state.emit(kind, msgspec.json.encode(told), None)

@@ -20,6 +20,7 @@ from tidegate.sandbox.http import Connection, Reply, head
 from tidegate.sandbox.ids import base62
 from tidegate.sandbox.keys import Key, KeyRing, allow, is_live
 from tidegate.sandbox.limits import Limits
+from tidegate.sandbox.oauth import OAuth
 from tidegate.sandbox.platform import Platform
 from tidegate.sandbox.routes import endless, find, other_mode
 from tidegate.sandbox.state import API_VERSION, State
@@ -48,6 +49,7 @@ class Server:
         self.desks: dict[int, Desk] = {}
         self.controls = control.Controls(world, self.webhooks, self.keys, self.limits, self.faults)
         self.platform = Platform(config, self.controls)
+        self.oauth = OAuth(self.platform)
         self.connections: set[Connection] = set()
         self._asked = 0
         self._date = (-1, b"")
@@ -57,6 +59,9 @@ class Server:
         if request.path.startswith("/__"):
             answer = answered(request, lambda: self.platform.answer(request))
             return Reply(head(answer.status, len(answer.body), answer.headers), answer.body)
+        if self.oauth.serves(request):
+            answer = answered(request, lambda: self.oauth.answer(request))
+            return Reply(self._head(request, answer), answer.body)
         self._asked += 1
         fault = self.faults.draw(request.path)
         answer = answered(request, lambda: self._api(request, fault))
@@ -77,7 +82,7 @@ class Server:
         company.limits.pass_through(f"{request.method} {template}", time.monotonic())
         late = bool(write) and fault == "500" and self.faults.late()
         self.faults.refuse(None if late else fault)
-        key = self.keys.check(request.headers)
+        key = self.keys.check(request.headers, self.world.clock.now)
         self.platform.check(request)
         if write:
             allow(key, write[0].permission, write=not write[0].reads)

@@ -30,7 +30,19 @@ def current(db: Connection, cookie: str) -> Visitor | None:
 
     Notes that a user was seen, at most once a minute; the caller commits.
     """
+    session = of_cookie(db, cookie)
+    return None if session is None else whose(db, session)
+
+
+def of_cookie(db: Connection, cookie: str) -> int | None:
+    """The id of the session that the cookie is of; None when it has run out or was ended."""
     wanted = sessions.c.digest == digest(cookie), sessions.c.expires_at > func.now()
+    return db.scalar(select(sessions.c.id).where(*wanted))
+
+
+def whose(db: Connection, session: int) -> Visitor | None:
+    """As `current`, by the session's id."""
+    wanted = sessions.c.id == session, sessions.c.expires_at > func.now()
     row = db.execute(select(sessions.c.user, sessions.c.token).where(*wanted)).first()
     if row is None:
         return None

@@ -1,7 +1,7 @@
 """Queries by people: one read-only statement with a time-out, rows streamed."""
 
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import Any, NamedTuple, cast
@@ -25,6 +25,9 @@ HIDDEN = (
 )
 
 
+NOTHING: Mapping[str, str] = {}
+
+
 class Answer(NamedTuple):
     """Column names, and the rows as they arrive."""
 
@@ -33,13 +36,13 @@ class Answer(NamedTuple):
 
 
 @contextmanager
-def query(engine: Engine, sql: str, *, seconds: int = 30, guarded: Sequence[str] = ()) -> Generator[Answer]:
+def query(engine: Engine, sql: str, *, seconds: int = 30, guarded: Mapping[str, str] = NOTHING) -> Generator[Answer]:
     """Runs one statement in a read-only transaction that is rolled back, with `stripe` and `tidegate` on the search
     path.
 
-    No row of a statement that touches a `guarded` table (with its schema), by whatever way, is answered. Raises
-    NotReadOnly when the statement would write or answers without rows, QueryRefused for every other refusal, in
-    PostgreSQL's words, and DatabaseUnreachable.
+    No row of a statement that touches a `guarded` table (with its schema; with the reason), by whatever way, is
+    answered. Raises NotReadOnly when the statement would write or answers without rows, QueryRefused for every other
+    refusal, in PostgreSQL's words, and DatabaseUnreachable.
     """
     with ExitStack() as opened:
         connection = opened.enter_context(engine.connect())
@@ -56,13 +59,15 @@ def query(engine: Engine, sql: str, *, seconds: int = 30, guarded: Sequence[str]
             raise _refusal(engine, said or error, sql, seconds) from error
 
 
-def _checked(connection: Connection, rows: Iterator[Sequence[Any]], guarded: Sequence[str]) -> Iterator[Sequence[Any]]:
+def _checked(
+    connection: Connection, rows: Iterator[Sequence[Any]], guarded: Mapping[str, str]
+) -> Iterator[Sequence[Any]]:
     while some := list(islice(rows, BATCH)):
         _refuse(connection, guarded)
         yield from some
 
 
-def _refuse(connection: Connection, guarded: Sequence[str]) -> None:
+def _refuse(connection: Connection, guarded: Mapping[str, str]) -> None:
     """Raises QueryRefused when this transaction has touched one of the tables.
 
     Whatever reads a table locks it until the transaction's end: a view over it, and a function that is handed its
@@ -70,14 +75,15 @@ def _refuse(connection: Connection, guarded: Sequence[str]) -> None:
     """
     if not guarded:
         return
-    touched = connection.scalar(
+    touched = connection.execute(
         text("""
-select min(cast(cast(relation as regclass) as text)) from pg_locks
-where locktype = 'relation' and pid = pg_backend_pid() and relation = any(cast(:guarded as regclass[]))"""),
+select t.name, cast(l.relation as regclass) as relation
+from unnest(cast(:guarded as text[])) as t(name) join pg_locks l on l.relation = cast(t.name as regclass)
+where l.locktype = 'relation' and l.pid = pg_backend_pid() order by 1 limit 1"""),
         {"guarded": list(guarded)},
-    )
+    ).first()
     if touched:
-        raise QueryRefused(problem=f"the table {touched} holds secrets, and this database account cannot hide them.")
+        raise QueryRefused(problem=f"the table {touched.relation} {guarded[touched.name]}.")
 
 
 def _driver(connection: Connection) -> psycopg.Connection[Any]:
@@ -123,7 +129,7 @@ def _refusal(engine: Engine, error: BaseException, sql: str, seconds: int) -> Ti
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
         return NotReadOnly(problem=f"{error.diag.message_primary}.")
     if isinstance(error, psycopg.errors.QueryCanceled):
-        return QueryRefused(problem=f"it took longer than {seconds}s; `--timeout` gives it more.")
+        return QueryRefused(problem=f"it took longer than {seconds}s; allow it more time (`--timeout`).")
     said = error.diag.message_primary or str(error)
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return QueryRefused(problem=f"{said}. {HIDDEN}")

@@ -4,12 +4,12 @@ import threading
 import uuid
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 import msgspec
 
-from tidegate.errors import ConfigurationError
+from tidegate.errors import ConfigurationError, StripeKeyInvalid
 from tidegate.stripe_api.calls import CALL, LOOPBACK, Answer, Answered, Call, Patience
 from tidegate.stripe_api.mode import livemode_of
 from tidegate.stripe_api.shapes import loose
@@ -32,13 +32,25 @@ SDK_WORDS = frozenset({
 # fmt: on
 
 
+class Tokens(Protocol):
+    """Access tokens that end, each good for a while; safe for many threads."""
+
+    def current(self) -> str:
+        """One that is good."""
+        ...
+
+    def renewed(self, refused: str) -> str:
+        """Another one, in place of one that Stripe refused. Raises StripeAccessRevoked when there is none any more."""
+        ...
+
+
 class StripeApi:
     """One Stripe account over one budget; thread-safe, one per connection and process.
 
     `key`: secret or restricted. `base`: the address of another server than Stripe's (a sandbox). `api_version`: the
     SDK's own by default. `stripe_account`: the connected account (OAuth) to act for. `livemode`: the key's mode, None
-    where it says none. Raises ConfigurationError for an
-    unusable `base` or key.
+    where it says none. `tokens`: where the key of each request comes from, when it is one that ends. Raises
+    ConfigurationError for an unusable `base` or key.
 
     Every call raises, after its retries (`Patience`), StripeUnreachable, StripeBodyUnreadable, or StripeRefused and its
     children; an error names the request and its id, never the key.
@@ -54,6 +66,7 @@ class StripeApi:
         stripe_account: str | None = None,
         patience: Patience | None = None,
         timeout: tuple[float, float] = TIMEOUT,
+        tokens: Tokens | None = None,
     ) -> None:
         # Half a second to import: commands that never speak to Stripe do without.
         import stripe
@@ -64,6 +77,7 @@ class StripeApi:
         # Else the SDK writes an id into the user's home directory and reports timings.
         stripe.enable_telemetry = False
         self.livemode = livemode_of(key)
+        self._tokens = tokens
         self._transport = Transport(budget, patience or Patience(), timeout)
         self._sdk = stripe.StripeClient(
             _checked_key(key),
@@ -138,6 +152,15 @@ class StripeApi:
         given = dict(params or {})
         if taken := SDK_WORDS & given.keys():
             raise ValueError(f"parameters that the SDK keeps for itself: {', '.join(sorted(taken))}")
+        if self._tokens is None:
+            return self._sent(method, path, given, call, **options)
+        token = self._tokens.current()
+        try:
+            return self._sent(method, path, given, call, **options, api_key=token)
+        except StripeKeyInvalid:
+            return self._sent(method, path, given, call, **options, api_key=self._tokens.renewed(token))
+
+    def _sent(self, method: str, path: str, given: dict[str, Any], call: Call, **options: Any) -> Answer:
         send = cast("Callable[..., StripeResponse]", self._sdk.raw_request)  # pyright: ignore[reportUnknownMemberType]
         response = send(method, path, **given, **options, headers={CALL: call})
         return cast(Answered, response.headers).answer

@@ -47,7 +47,24 @@ class _Envelope(msgspec.Struct):
     error: Details
 
 
+class _OfOAuth(msgspec.Struct):
+    """An error as the endpoints of OAuth word it (RFC 6749, 5.2)."""
+
+    error: str
+    error_description: str = ""
+
+
 _decode = msgspec.json.Decoder(_Envelope).decode
+_decode_of_oauth = msgspec.json.Decoder(_OfOAuth).decode
+
+
+def _details(body: bytes) -> Details:
+    """Raises msgspec.DecodeError for what is neither Stripe's error nor OAuth's."""
+    try:
+        return _decode(body).error
+    except msgspec.ValidationError:
+        told = _decode_of_oauth(body)
+        return Details(code=told.error, message=told.error_description)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +82,7 @@ class Refusal:
 def refusal(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Refusal:
     """Read an answer that is no success; `headers` are looked up case-insensitively by their owner, `now` is UTC."""
     try:
-        details = _decode(body).error
+        details = _details(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         text = body[: 4 * MESSAGE_LENGTH].decode("utf-8", "replace")
         details = Details(message=" ".join(text.split()) or "the answer was empty.")

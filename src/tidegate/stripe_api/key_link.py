@@ -2,10 +2,10 @@
 
 from urllib.parse import urlencode
 
+from tidegate.stripe_api.dashboard import DASHBOARD
 from tidegate.stripe_api.resources import RESOURCES
 
 EVENTS = "rak_event_read"
-DASHBOARD = "https://dashboard.stripe.com"
 
 
 def key_permissions() -> list[str]:

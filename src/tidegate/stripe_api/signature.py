@@ -20,7 +20,9 @@ def verify(body: bytes, header: str | None, secrets: Mapping[str, str], toleranc
     if not header:
         raise SignatureInvalid(problem="the header Stripe-Signature is missing")
     if not secrets:
-        raise SignatureInvalid(problem="no webhook secret is known for this connection")
+        raise SignatureInvalid(
+            problem="no webhook secret is known; give it with `tidegate connect --name NAME --webhook-secret -`"
+        )
     try:
         payload = body.decode()
     except UnicodeDecodeError:

@@ -12,10 +12,41 @@ from starlette.routing import Route
 
 from tidegate.errors import TidegateError, outcome
 from tidegate.store.outage import Outage
-from tidegate.web import contacts_page, lifecycle_page, revenue_page, sign_in, status_page, users_page
+from tidegate.web import (
+    audits_page,
+    connect_page,
+    connections_page,
+    contact_changes,
+    contact_merging,
+    contact_notes,
+    contact_overrides,
+    contact_page,
+    contacts_page,
+    destination_editor,
+    destinations_page,
+    export_page,
+    features_page,
+    import_page,
+    inbox_page,
+    lifecycle_page,
+    mappings_page,
+    mirror_page,
+    oauth_page,
+    overview_page,
+    packages_page,
+    revenue_page,
+    reviews_page,
+    search_page,
+    selling_page,
+    sign_in,
+    sql_page,
+    status_page,
+    users_page,
+)
 from tidegate.web.access import Guard
 from tidegate.web.assets import Assets
 from tidegate.web.lifecycle import actions, alert_rules, figures, health, segments, stages
+from tidegate.web.outbound import live, models, plans, runs, sources, syncs, wizard
 from tidegate.web.pages import Page, Site, Visit, route
 from tidegate.web.revenue import (
     cohorts,
@@ -28,6 +59,7 @@ from tidegate.web.revenue import (
     renewals,
     retention,
 )
+from tidegate.web.status_page import StatusReading
 from tidegate.web.templating import environment
 from tidegate.wiring import Hub
 
@@ -36,14 +68,45 @@ log = logging.getLogger(__name__)
 
 def every_page(hub: Hub) -> tuple[Page, ...]:
     """All pages of a hub, and what their forms ask for."""
+    reading = StatusReading(hub)
     return (
-        *status_page.pages(hub),
+        *overview_page.pages(hub, reading),
+        *connect_page.PAGES,
+        *connections_page.pages(reading),
         *contacts_page.PAGES,
+        *import_page.PAGES,
+        *reviews_page.PAGES,
+        *contact_changes.PAGES,
+        *contact_merging.PAGES,
+        *contact_overrides.PAGES,
+        *contact_notes.PAGES,
+        *contact_page.PAGES,
+        *search_page.PAGES,
+        *packages_page.PAGES,
+        *features_page.PAGES,
+        *mappings_page.PAGES,
         *lifecycle_page.PAGES,
         *(page for one in (stages, figures, segments, alert_rules, actions, health) for page in one.PAGES),
         *revenue_page.PAGES,
         *(page for one in (retention, cohorts, conversions, groups, renewals, quality) for page in one.PAGES),
         *(page for one in (reconcile, policy, explain) for page in one.PAGES),
+        *status_page.pages(reading),
+        *mirror_page.pages(reading),
+        *inbox_page.PAGES,
+        *audits_page.PAGES,
+        *sql_page.PAGES,
+        *export_page.PAGES,
+        *oauth_page.PAGES,
+        *selling_page.PAGES,
+        *wizard.PAGES,
+        *plans.PAGES,
+        *syncs.PAGES,
+        *runs.PAGES,
+        *live.pages(),
+        *models.PAGES,
+        *sources.PAGES,
+        *destination_editor.PAGES,
+        *destinations_page.PAGES,
         *sign_in.PAGES,
         *users_page.PAGES,
     )

@@ -1,7 +1,5 @@
-"""The pages of contacts: a table of all, narrowed down and exported, and everything of one, with why."""
+"""The table of contacts: searched, narrowed down, sorted, page by page, and exported."""
 
-import csv
-import io
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, cast
@@ -9,14 +7,11 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response, StreamingResponse
 
-from tidegate.contacts import directory
-from tidegate.errors import TidegateError
-from tidegate.lifecycle import listing, notes, roster, timeline
+from tidegate.lifecycle import roster
+from tidegate.web import csv_lines
+from tidegate.web.choosing import livemode
 from tidegate.web.pages import Page, Texts, Visit
-from tidegate.web.wording import contact_page, mrr
-from tidegate.workflows.contacts import contacts
-from tidegate.workflows.entitlements.entitlements import Check, check, with_names
-from tidegate.workflows.lifecycle.lifecycle import now
+from tidegate.web.wording import mrr
 
 ROWS = 50
 NARROWED_BY = ("search", "stage", "segment", "package", "owner")
@@ -24,8 +19,6 @@ EXPORTED = (
     "contact", "name", "email", "owner", "stage", "segments", "packages", "status", "mrr", "health",
     "renews_at", "ends_at", "open_alerts",
 )  # fmt: skip
-HAPPENED = 25
-"""Rows of a timeline that are shown at once."""
 
 
 def table(visit: Visit) -> Response:
@@ -58,85 +51,22 @@ def exported(visit: Visit) -> Response:
     return StreamingResponse(_lines(visit, wanted, sort), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-def one(visit: Visit) -> Response:
-    """Everything of a contact."""
-    return _shown(visit)
-
-
-def write_note(visit: Visit) -> Response:
-    """Puts a note on the contact's timeline."""
-    said = visit.form.get("note", "")
-    if not said:
-        return _shown(visit, 422, wrong=Texts(note="Write something."))
-    with visit.hub.engine.begin() as db:
-        contact = directory.find(db, _livemode(visit), visit.request.path_params["contact"])
-        notes.write(db, contact, said, visit.actor, now(db))
-    return visit.go(contact_page(contact.ref))
-
-
-def happened(visit: Visit) -> Response:
-    """More of a contact's timeline, older than what is shown."""
-    with visit.hub.engine.connect() as db:
-        contact = directory.find(db, _livemode(visit), visit.request.path_params["contact"])
-        after = visit.request.query_params.get("after", "")
-        told = timeline.page(db, contact, after=after, limit=HAPPENED)
-    return visit.render("parts/timeline.html", contact=contact.ref, timeline=told)
-
-
-PAGES = (
-    Page("/contacts", table),
-    Page("/contacts.csv", exported),
-    Page("/timelines/{contact:path}", happened),
-    Page("/notes/{contact:path}", write_note, "operate", "POST"),
-    Page("/contacts/{contact:path}", one),
-)
-
-
-def _livemode(visit: Visit) -> bool:
-    return visit.hub.livemode(visit.request.query_params.get("connection") or None)
+PAGES = (Page("/contacts", table), Page("/contacts.csv", exported))
 
 
 def _wanted(visit: Visit) -> roster.Wanted:
     asked = visit.request.query_params
-    return roster.Wanted(_livemode(visit), **{name: asked.get(name, "") for name in NARROWED_BY})
-
-
-def _shown(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Response:
-    livemode = _livemode(visit)
-    with visit.hub.engine.connect() as db:
-        contact = directory.find(db, livemode, visit.request.path_params["contact"])
-        facts: dict[str, Any] = {
-            "contact": contacts.shown(db, contact),
-            "timeline": timeline.page(db, contact, limit=HAPPENED),
-            "health": listing.health(db, contact.key),
-            "row": roster.one(db, contact.key),
-        }
-        [may_use] = check(visit.hub.engine, [Check(livemode, contact.ref, None)])
-        if isinstance(may_use, TidegateError):
-            raise may_use
-        facts["features"] = with_names(db, may_use)["features"]
-    return visit.render("contact.html", status, wrong=wrong or Texts(), typed=Texts(visit.form), **facts)
+    return roster.Wanted(livemode(visit), **{name: asked.get(name, "") for name in NARROWED_BY})
 
 
 def _lines(visit: Visit, wanted: roster.Wanted, sort: str) -> Iterator[str]:
-    """CSV, a line at a time, while the database sends rows."""
-    held = io.StringIO()
-    writer = csv.writer(held)
-    writer.writerow(EXPORTED)
     with visit.hub.engine.connect() as db:
-        for row in roster.every(db, wanted, sort=sort):
-            said = row | {"mrr": mrr(row["mrr"])}
-            writer.writerow([_cell(said[name]) for name in EXPORTED])
-            if held.tell() > 1 << 16:
-                yield held.getvalue()
-                held.seek(0)
-                held.truncate()
-    yield held.getvalue()
+        rows = (row | {"mrr": mrr(row["mrr"])} for row in roster.every(db, wanted, sort=sort))
+        yield from csv_lines.lines(EXPORTED, ([_said(row[name]) for name in EXPORTED] for row in rows))
 
 
-def _cell(value: Any) -> Any:
-    """Lists in one cell; a text that a spreadsheet would take for a formula is marked as text."""
+def _said(value: Any) -> Any:
+    """Lists in one cell, times as ISO 8601."""
     if isinstance(value, datetime):
         return value.isoformat()
-    said = "; ".join(map(str, cast("list[Any]", value))) if isinstance(value, list) else value
-    return f"'{said}" if isinstance(said, str) and said[:1] in {"=", "+", "-", "@", "\t", "\r"} else said
+    return "; ".join(map(str, cast("list[Any]", value))) if isinstance(value, list) else value

@@ -22,9 +22,9 @@ class Menu(NamedTuple):
 
 
 SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
-    ("Status", (Entry("/", "Status"),)),
-    ("Contacts", (Entry("/contacts", "Contacts"),)),
-    ("Catalog", ()),
+    ("Overview", (Entry("/", "Overview"),)),
+    ("Contacts", (Entry("/contacts", "Contacts"), Entry("/contacts/review", "Review"))),
+    ("Catalog", (Entry("/packages", "Packages"), Entry("/features", "Features"), Entry("/mappings", "Mappings"))),
     (
         "Revenue",
         (
@@ -52,10 +52,30 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("/calendar", "Calendar", "revenue"),
         ),
     ),
-    ("Outbound", ()),
-    ("Destinations", ()),
-    ("Mirror", ()),
-    ("Settings", (Entry("/users", "Users", "admin"),)),
+    ("Outbound", (Entry("/syncs", "Syncs"), Entry("/models", "Models"), Entry("/sources", "Sources"))),
+    (
+        "Destinations",
+        (Entry("/destinations", "Destinations"), Entry("/suppressed-properties", "Suppressed properties")),
+    ),
+    (
+        "Mirror",
+        (
+            Entry("/status", "Status"),
+            Entry("/mirror", "Resources"),
+            Entry("/inbox", "Inbox"),
+            Entry("/audits", "Audit"),
+            Entry("/sql", "SQL", "revenue"),
+            Entry("/export", "Export", "revenue"),
+        ),
+    ),
+    (
+        "Settings",
+        (
+            Entry("/connections", "Connections"),
+            Entry("/connect", "Connect", "admin"),
+            Entry("/users", "Users", "admin"),
+        ),
+    ),
 )
 """Sections with their pages. A page that is not in it belongs to the one whose path it begins with."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -14,13 +15,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from tidegate.connections import accounts
+from tidegate.connections.accounts import Account
 from tidegate.errors import UserInvalid
 from tidegate.web.navigation import menu
 from tidegate.web.visitors import Attempts, Who, who_is
 from tidegate.wiring import Hub
 
 LONGEST_FORM = 100_000  # bytes
-MOST_FIELDS = 200
+MOST_FIELDS = 1_000
 NOTHING: Mapping[str, str] = {}
 
 
@@ -70,10 +73,23 @@ class Visit:
         assert self.who is not None
         return self.who.actor
 
+    @cached_property
+    def unreal(self) -> list[Account]:
+        """The connections whose data are not real: simulated, or of Stripe's test mode."""
+        with self.hub.engine.connect() as db:
+            return [one for one in accounts.every(db) if one.sandbox or not one.livemode]
+
+    @property
+    def base(self) -> str:
+        """Where people find the page, without a slash at its end."""
+        return self.hub.settings.public_url.rstrip("/") or str(self.request.base_url).rstrip("/")
+
     def render(self, template: str, http_status: int = 200, **facts: Any) -> HTMLResponse:
         """The page that a template makes of these facts."""
         path = self.request.url.path
-        values = {"who": self.who, "menu": menu(self.who, path), "path": path, **facts}
+        whole = self.who is not None and http_status < 500 and "hx-request" not in self.request.headers
+        values = {"who": self.who, "menu": menu(self.who, path), "path": path, "unreal": self.unreal if whole else []}
+        values |= facts
         return HTMLResponse(self.site.templates.get_template(template).render(values), http_status)
 
     def go(self, path: str, *, part: int = 204) -> Response:

@@ -16,9 +16,8 @@ from tidegate.workflows.operation import status as standing
 LASTING = 3.0  # seconds; the page asks every 5, so that many viewers cost hardly more than one
 
 
-def pages(hub: Hub) -> tuple[Page, ...]:
+def pages(reading: "StatusReading") -> tuple[Page, ...]:
     """The page, and its part that htmx puts in place every few seconds."""
-    reading = StatusReading(hub)
 
     def whole(visit: Visit) -> Response:
         return visit.render("status.html", **reading.facts())
@@ -26,7 +25,7 @@ def pages(hub: Hub) -> tuple[Page, ...]:
     def part(visit: Visit) -> Response:
         return visit.render("parts/status.html", **reading.facts())
 
-    return Page("/", whole), Page("/parts/status", part)
+    return Page("/status", whole), Page("/parts/status", part)
 
 
 class StatusReading:

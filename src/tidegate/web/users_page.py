@@ -74,8 +74,7 @@ def _changed(visit: Visit, change: Callable[[str], object]) -> Response:
 
 
 def _link(visit: Visit, secret: str) -> str:
-    base = visit.hub.settings.public_url.rstrip("/") or str(visit.request.base_url).rstrip("/")
-    return f"{base}/welcome?link={secret}"
+    return f"{visit.base}/welcome?link={secret}"
 
 
 def _page(visit: Visit, status: int = 200, **facts: object) -> Response:

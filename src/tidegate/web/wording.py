@@ -1,5 +1,6 @@
 """How the page says numbers, sizes, times and names. Pure."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -96,6 +97,14 @@ def percent(ratio: float | None) -> str:
     return "–" if ratio is None else f"{ratio * 100:,.1f} %"
 
 
+def number(value: Any, places: int = 2) -> str:
+    """A number with at most so many decimals: `1,234.5`; a dash for what is unknown."""
+    if value is None:
+        return "–"
+    said = f"{value:,.{places}f}"
+    return said.rstrip("0").rstrip(".") if "." in said else said
+
+
 def mrr(amounts: Mapping[str, int | str]) -> str:
     """What a contact pays a month, by currency in millionths of a minor unit: `84.58 EUR, 295.00 USD`."""
     return ", ".join(shown(whole(int(amount)), currency) for currency, amount in sorted(amounts.items())) or "–"
@@ -104,6 +113,48 @@ def mrr(amounts: Mapping[str, int | str]) -> str:
 def contact_page(ref: str, what: str = "contacts") -> str:
     """Where the page of a contact is, or of its `timelines` or `notes`."""
     return f"/{what}/{quote(ref, safe=':@')}"
+
+
+def instant(seconds: int) -> str:
+    """Epoch seconds as `2026-11-21 03:00:08 UTC`."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def cut(text: str, characters: int = 120) -> str:
+    """A text of at most so many characters; one that was longer ends with an ellipsis."""
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
+
+
+def sync_page(key: str) -> str:
+    """Where the page of a sync is."""
+    return f"/syncs/{quote(key, safe='')}"
+
+
+def run_page(sync: str, run: int) -> str:
+    """Where the page of a run is."""
+    return f"{sync_page(sync)}/runs/{run}"
+
+
+def destination_page(key: str) -> str:
+    """Where the page of a destination is."""
+    return f"/destinations/{quote(key, safe='')}"
+
+
+def sent(counts: Mapping[str, int]) -> str:
+    """What a run sent, by operation: `30 update, 10 create`."""
+    return ", ".join(f"{count(number)} {operation}" for operation, number in counts.items())
+
+
+def value(said: Any) -> str:
+    """A value of a field as it is shown: text as it is, nothing as a dash, the rest as JSON."""
+    if said is None or said == "":
+        return "–"
+    return said if isinstance(said, str) else json.dumps(said, ensure_ascii=False, default=str)
+
+
+def package_page(key: str) -> str:
+    """Where the page of a package is."""
+    return f"/packages/{quote(key, safe='')}"
 
 
 def utc(text: str) -> str:

@@ -42,6 +42,7 @@ BELLS: dict[str, Bell] = {
     "import_account": Bell(IMPORT, "import_account:{connection}", lock="import_account:{connection}"),
     # Behind a ring by hand: a job that waits for its time would otherwise hold back later ones of the same lock.
     "import_again": Bell(IMPORT, "import_again:{connection}", lock="import_account:{connection}", priority=-1),
+    "audit": Bell(IMPORT, "audit:{connection}", lock="audit:{connection}", priority=-1),
     "sweep": Bell(IMPORT, "sweep:{connection}", lock="sweep:{connection}", priority=-1),
     "drain": Bell(PROMPT, "drain:{connection}"),
     "refresh": Bell(PROMPT, "refresh:{connection}", lock="refresh:{connection}"),
@@ -89,6 +90,13 @@ class Doorbell:
                 return _ring(own, task, connection, delay, arguments)
         except OperationalError as error:
             raise store_engine.unreachable(self.engine, error) from error
+
+
+def waits(db: Connection, task: str, connection: str) -> bool:
+    """Whether a job of a task waits for a worker to take it up."""
+    lock = BELLS[task].queueing_lock.format(connection=connection)
+    query = text("select exists (select from procrastinate_jobs where queueing_lock = :lock and status = 'todo')")
+    return bool(db.scalar(query, {"lock": lock}))
 
 
 def _ring(db: Connection, task: str, connection: str, delay: int, arguments: dict[str, Any]) -> bool:

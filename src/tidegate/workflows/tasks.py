@@ -16,6 +16,7 @@ from tidegate.workflows.delivery import deliver as delivering
 from tidegate.workflows.doorbell import PROMPT
 from tidegate.workflows.entitlements.usage_task import forward_usage, ring_for_usage
 from tidegate.workflows.lifecycle import lifecycle
+from tidegate.workflows.mirror import audit as auditing
 from tidegate.workflows.mirror import catch_up as catching_up
 from tidegate.workflows.mirror import fan_out as fanning_out
 from tidegate.workflows.mirror import import_account as importing
@@ -228,6 +229,22 @@ def sweep(context: TaskContext, connection: str) -> dict[str, Any]:
     return {"connection": connection, "run": summary["run"], "state": summary["state"]}
 
 
+def audit(context: TaskContext, connection: str) -> dict[str, Any]:
+    """Compares a connection's mirror with Stripe. Trouble that passes (`PASSING`) ends it: its run says interrupted,
+    and whoever wants it asks again.
+    """
+    account = connected(context, connection)
+    if account is None:
+        return {"connection": connection, "state": "disconnected"}
+    try:
+        with stripe(context, account) as api:
+            result = auditing.audit(context.engine, account, api)
+    except PASSING as trouble:
+        log.warning("audit_interrupted", extra={"connection": connection, "problem": told(trouble)})
+        return {"connection": connection, "state": "interrupted", "error": told(trouble)}
+    return {"connection": connection, "run": result["run"], "clean": result["clean"]}
+
+
 def probe(context: TaskContext, connection: str) -> dict[str, Any]:
     """Looks at what a connection's key may read."""
     account = connected(context, connection)
@@ -327,6 +344,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "refetch": refetch,
     "refresh": refresh,
     "catch_up": catch_up,
+    "audit": audit,
     "sweep": sweep,
     "probe": probe,
     "fan_out": fan_out,

@@ -1,11 +1,11 @@
-"""How links and prices are told on the command line."""
+"""How links and prices are told to people."""
 
 from typing import Any
 
 import pytest
 
-from tidegate.cli.contacts_review import evidence_in_words
-from tidegate.cli.explain import step_in_words
+from tidegate.contacts.words import evidence_in_words
+from tidegate.entitlements.paths import step_in_words
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What passes the checks is taken by the simulated Stripe, whatever it says."""
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC
 from functools import cache
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -9,10 +10,11 @@ from uuid import uuid4
 import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from tidegate.outbound.fields.catalogue import Operation
 from tidegate.outbound.fields.priced import unfit
-from tidegate.outbound.fields.shapes import checked
+from tidegate.outbound.fields.shapes import checked, shape
 from tidegate.outbound.metering.events import Meter, event
 from tidegate.sandbox.answers import Request
 from tidegate.sandbox.config import DEFAULT_AS_OF, SandboxConfig
@@ -187,6 +189,39 @@ def tells(payload: dict[str, Any], identifier: str) -> bool:
     status, body = shop().ask("billing/meter_events", said)
     assert status == 200, (right, body)
     return True
+
+
+ADDRESS = st.one_of(
+    maybe(line1=TEXT, city=st.integers(), country=st.none()), st.sampled_from(["", "{}", '{"city": "Oslo"}', [], 7])
+)
+ALL: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    **OF_CUSTOMER,
+    "customers": st.tuples(CUSTOMER, maybe(address=ADDRESS, metadata=st.one_of(
+        METADATA, st.just(""), st.dictionaries(st.sampled_from(["a[b", "", "k" * 40, "k" * 41]), TEXT, max_size=2),
+        st.integers(49, 52).map(lambda count: {str(one): "x" for one in range(count)}),
+    ))).map(lambda both: both[0] | both[1]),
+    "products": PRODUCT,
+    "prices": PRICE,
+}  # fmt: skip
+
+
+@many
+@given(
+    st.sampled_from([*ALL]).flatmap(lambda name: st.tuples(st.just(name), ALL[name])),
+    st.sampled_from(["create", "update"]),
+)
+def test_the_quick_shape_makes_of_a_payload_what_the_one_that_tells_what_is_wrong_makes_of_it(
+    said: tuple[str, dict[str, Any]], operation: Operation
+) -> None:
+    resource, payload = said
+
+    def made(*, quick: bool) -> dict[str, Any] | None:
+        try:
+            return shape(resource, operation, UTC, quick=quick).validate_python(payload)
+        except ValidationError:
+            return None
+
+    assert made(quick=True) == made(quick=False)
 
 
 def test_such_payloads_do_pass() -> None:

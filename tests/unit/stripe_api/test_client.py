@@ -315,7 +315,7 @@ FINAL: dict[str, tuple[dict[str, Any], int, type[TidegateError], str]] = {
         {"status": 403, "body": refused("account_invalid", "The key has no access to account 'acct_1'.")},
         1,
         StripeAccessRevoked,
-        "Let the account's owner connect it to the platform again",
+        "Let its owner give it again",
     ),
     "404": (
         {"status": 404, "body": refused("resource_missing", "No such customer: 'cus_1'", "id")},

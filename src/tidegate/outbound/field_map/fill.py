@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tidegate.outbound.field_map import templates
 from tidegate.outbound.field_map.nodes import Array, Column, Constant, Nested, Node, Nulls, Reference, Template
@@ -55,17 +55,38 @@ def sought(field_map: FieldMap, row: Row) -> list[Sought]:
 
 def filler(field_map: FieldMap, fields: Mapping[str, Field]) -> Callable[[Row, Known], Filled]:
     """Makes what fills rows for an operation that takes `fields`; fields of the other operation are left out."""
-    parts = [(name, _fill(node, fields[name], name)) for name, node in field_map.fields.items() if name in fields]
+    parts = [_part(name, node, fields[name], name) for name, node in field_map.fields.items() if name in fields]
 
     def fill(row: Row, known: Known) -> Filled:
         found = Filled()
-        payload = found.payload
-        for name, part in parts:
-            if (value := part(row, known, found)) is not SKIP:
-                payload[name] = value
+        _put(found.payload, parts, row, known, found)
         return found
 
     return fill
+
+
+class _Part(NamedTuple):
+    """A field and what fills it; `column`: most are a plain column's, for which nothing needs to be called."""
+
+    name: str
+    column: str | None
+    null: Any
+    fill: Fill
+
+
+def _part(name: str, node: Node, told: Field | None, path: str) -> _Part:
+    column, null = (node.name, _null(told, node.nulls)) if isinstance(node, Column) else (None, SKIP)
+    return _Part(name, column, null, _fill(node, told, path))
+
+
+def _put(into: dict[str, Any], parts: Sequence[_Part], row: Row, known: Known, found: Filled) -> None:
+    for name, column, null, fill in parts:
+        if column is None:
+            value = fill(row, known, found)
+        elif (value := row[column]) is None:
+            value = null
+        if value is not SKIP:
+            into[name] = value
 
 
 def _fill(node: Node, told: Field | None, path: str) -> Fill:
@@ -119,16 +140,14 @@ def _nested(fields: Mapping[str, Node], told: Field | None, path: str) -> Fill:
     null = SKIP if skips else _null(told, "")
     inner = told.fields if told and told.kind == "object" else None
     parts = [
-        (name, _fill(one, inner[name] if inner else None, f"{path}.{name}"))
+        _part(name, one, inner[name] if inner else None, f"{path}.{name}")
         for name, one in fields.items()
         if inner is None or name in inner
     ]
 
     def fill(row: Row, known: Known, found: Filled) -> Any:
         filled_in: dict[str, Any] = {}
-        for name, part in parts:
-            if (value := part(row, known, found)) is not SKIP:
-                filled_in[name] = value
+        _put(filled_in, parts, row, known, found)
         if any(value != "" for value in filled_in.values()) or (filled_in and null is SKIP):
             return filled_in
         return SKIP if found.waits or found.problems else null

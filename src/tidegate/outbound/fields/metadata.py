@@ -4,9 +4,9 @@ Source: docs.stripe.com/metadata.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Union
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, StringConstraints
 
 from tidegate.outbound.fields import values
 
@@ -40,3 +40,18 @@ Metadata = Annotated[
     AfterValidator(_whole),
 ]
 """Metadata as it is sent: an empty value, or None, unsets its key."""
+RightMetadata = Annotated[
+    dict[
+        Annotated[str, Strict(), StringConstraints(min_length=1, max_length=LONGEST_KEY, pattern=r"^[^\[\]]*$")],
+        Annotated[
+            Union[  # noqa: UP007
+                Annotated[str, Strict(), StringConstraints(max_length=LONGEST_VALUE)],
+                Annotated[str, BeforeValidator(_value)],
+            ],
+            Field(union_mode="left_to_right"),
+        ],
+    ],
+    Strict(),
+    Field(max_length=MOST_KEYS),
+]
+"""Metadata that is right, checked without telling what is wrong with any other."""

@@ -51,6 +51,9 @@ EXCLUSIVE: Mapping[str, Sequence[tuple[str, ...]]] = {
     "invoiceitems": (("amount", "pricing", "price_data", "unit_amount_decimal"),),
 }  # fmt: skip
 """Fields of which one may be given, of a resource and, under an empty name, of any object."""
+_EXCLUDING: Mapping[str, frozenset[str]] = {
+    resource: frozenset(name for names in groups for name in names) for resource, groups in EXCLUSIVE.items()
+}
 NEEDED: Mapping[str, Sequence[tuple[str, ...]]] = {
     "prices": (("product", "product_data"), ("unit_amount", "unit_amount_decimal", "tiers", "custom_unit_amount")),
     "subscriptions": (("customer", "customer_account"), ("items",)),
@@ -62,8 +65,12 @@ NEEDED: Mapping[str, Sequence[tuple[str, ...]]] = {
 customer and lines a quote could be drafted, and never be finalised.
 """
 NOT_NEGATIVE = frozenset({"quantity", "quantity_decimal", "unit_amount", "days_until_due", "trial_period_days"})
-LOOKED_AT = NOT_NEGATIVE | {"unit_amount_decimal", "interval_count", "start", "name", "value"}
+LOOKED_AT = NOT_NEGATIVE | {"unit_amount_decimal", "interval_count", "start"}
 """Fields whose values a rule is about, wherever they are."""
+CUSTOM = ("custom_fields.", "invoice_settings.custom_fields.")
+"""Where the fields are that are shown on an invoice."""
+CUSTOM_LENGTHS: Mapping[str, int] = {"name": 40, "value": 140}
+"""The most characters of their names and values."""
 LONGEST_INTERVAL: Mapping[str, int] = {"day": 1095, "week": 156, "month": 36, "year": 3}
 """The most that `interval_count` may be: three years (docs.stripe.com/api/prices/create)."""
 PRORATED_AT_ONCE = ("billing_cycle_anchor", "billing_cycle_anchor_config", "backdate_start_date")
@@ -77,9 +84,10 @@ DECIMALS = 12
 
 def broken(resource: str, operation: Operation, payload: Json) -> list[Problem]:
     """What is wrong with a payload whose fields have the right types; of an update what the payload itself tells."""
-    found = [*_lengths(resource, payload), *_exclusive(resource, payload, "")]
-    for path, name, value, parent in _everything(payload, ""):
-        found += _of_value(resource, path, name, value, parent)
+    found = _lengths(resource, payload)
+    if _excludes(resource, payload):
+        found += _exclusive(resource, payload, "")
+    _look(resource, payload, "", found)
     if operation == "create":
         found += _needed(resource, payload)
     if rule := _OF_RESOURCE.get(resource):
@@ -87,11 +95,17 @@ def broken(resource: str, operation: Operation, payload: Json) -> list[Problem]:
     return found
 
 
-def _lengths(resource: str, payload: Json) -> Iterator[Problem]:
-    for name, most in LENGTHS[resource].items():
-        value = payload.get(name)
-        if isinstance(value, str) and len(value) > most:
-            yield Problem(name, f"it has {len(value)} characters, and Stripe takes {most}", value)
+def _lengths(resource: str, payload: Json) -> list[Problem]:
+    return [
+        Problem(name, f"it has {len(value)} characters, and Stripe takes {most}", value)
+        for name, most in LENGTHS[resource].items()
+        if isinstance(value := payload.get(name), str) and len(value) > most
+    ]
+
+
+def _excludes(resource: str, said: Json) -> bool:
+    """Whether fields are given that others may exclude: asked of every object, and mostly none is."""
+    return resource in _EXCLUDING and not _EXCLUDING[resource].isdisjoint(said)
 
 
 def _exclusive(resource: str, said: Json, path: str) -> Iterator[Problem]:
@@ -110,35 +124,39 @@ def _needed(resource: str, payload: Json) -> Iterator[Problem]:
             yield Problem(first, ", or ".join([REQUIRED, *others]))
 
 
-def _everything(said: Any, path: str) -> Iterator[tuple[str, str, Any, Json]]:
-    """Every field that a rule is about, nested ones too: path, name, value and the object that it is in."""
-    if isinstance(said, dict):
-        told = cast(Json, said)
-        for name, value in told.items():
-            holds = isinstance(value, (dict, list))  # asked of every field: a union takes three times as long
-            if name == "metadata" or not (holds or name in LOOKED_AT):
-                continue
-            yield _at(path, name), name, value, told
-            if holds:
-                yield from _everything(value, _at(path, name))
-    elif isinstance(said, list):
-        for place, value in enumerate(cast(Sequence[Any], said)):
-            yield from _everything(value, _at(path, str(place)))
+def _look(resource: str, said: Json, path: str, found: list[Problem]) -> None:
+    """Adds what is wrong with the values of an object, and of what is in it."""
+    about = LOOKED_AT | CUSTOM_LENGTHS.keys() if path.startswith(CUSTOM) else LOOKED_AT
+    for name, value in said.items():
+        if isinstance(value, (dict, list)):  # asked of every field: a union takes three times as long
+            if name != "metadata":
+                _look_into(resource, name, cast("dict[str, Any] | list[Any]", value), _at(path, name), found)
+        elif name in about and value != "" and value is not None:
+            found += _of_value(resource, _at(path, name), name, value, said)
+
+
+def _look_into(resource: str, name: str, value: dict[str, Any] | list[Any], path: str, found: list[Problem]) -> None:
+    if isinstance(value, dict):
+        if _excludes("", value):
+            found += _exclusive("", value, path)
+        _look(resource, value, path, found)
+    else:
+        _look_through(resource, name, value, path, found)
+
+
+def _look_through(resource: str, name: str, entries: Sequence[Any], path: str, found: list[Problem]) -> None:
+    if name in MOST and len(entries) > MOST[name]:
+        found.append(Problem(path, f"it has {len(entries)} entries, and Stripe takes {MOST[name]}"))
+    objects = [(_at(path, str(place)), cast(Json, one)) for place, one in enumerate(entries) if isinstance(one, dict)]
+    for where, one in objects:
+        if _excludes("", one):
+            found += _exclusive("", one, where)
+    for where, one in objects:
+        _look(resource, one, where, found)
 
 
 def _of_value(resource: str, path: str, name: str, value: Any, parent: Json) -> Iterator[Problem]:
-    if value == "" or value is None:
-        return
-    if isinstance(value, dict):
-        yield from _exclusive("", cast(Json, value), path)
-    elif isinstance(value, list):
-        told = cast(Sequence[Any], value)
-        if name in MOST and len(told) > MOST[name]:
-            yield Problem(path, f"it has {len(told)} entries, and Stripe takes {MOST[name]}")
-        for place, one in enumerate(told):
-            if isinstance(one, Mapping):
-                yield from _exclusive("", cast(Json, one), _at(path, str(place)))
-    elif name in NOT_NEGATIVE and Decimal(str(value)) < 0:
+    if name in NOT_NEGATIVE and Decimal(str(value)) < 0:
         yield Problem(path, "it takes 0 or more", value)
     elif name == "unit_amount_decimal":
         yield from _of_decimal(resource, path, value)
@@ -148,10 +166,8 @@ def _of_value(resource: str, path: str, name: str, value: Any, parent: Json) -> 
             yield Problem(path, f"it takes 1 to {most} for the interval {parent.get('interval')}", value)
     elif name == "start" and isinstance(end := parent.get("end"), int) and isinstance(value, int) and end < value:
         yield Problem(path, "it begins after its end", value)
-    elif path.startswith(("custom_fields.", "invoice_settings.custom_fields.")) and name in {"name", "value"}:
-        most = 40 if name == "name" else 140
-        if len(str(value)) > most:
-            yield Problem(path, f"it has {len(str(value))} characters, and Stripe takes {most}", value)
+    elif name in CUSTOM_LENGTHS and len(str(value)) > (most := CUSTOM_LENGTHS[name]):
+        yield Problem(path, f"it has {len(str(value))} characters, and Stripe takes {most}", value)
 
 
 def _of_decimal(resource: str, path: str, value: Any) -> Iterator[Problem]:

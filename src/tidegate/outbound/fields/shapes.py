@@ -1,5 +1,8 @@
 """Checks payloads, a whole batch at once: by types that pydantic checks, made of the catalogue's fields, then by the
 rules.
+
+There are two shapes of each resource: a quick one, which takes what is right already without a call of Python's, and
+one that tells of every field what is wrong with it. Only what the quick one refuses is asked of the other.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -7,12 +10,13 @@ from datetime import UTC, tzinfo
 from functools import cache
 from typing import Annotated, Any, Literal, NotRequired, Union, cast
 
-from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Strict, TypeAdapter, ValidationError, with_config
+from pydantic import Field as Told
 from typing_extensions import TypedDict
 
 from tidegate.outbound.fields import values
 from tidegate.outbound.fields.catalogue import Field, Operation, catalogue
-from tidegate.outbound.fields.metadata import Metadata
+from tidegate.outbound.fields.metadata import Metadata, RightMetadata
 from tidegate.outbound.fields.problems import REQUIRED, Problem
 from tidegate.outbound.fields.rules import broken
 
@@ -33,39 +37,74 @@ def checked(
 
     An empty text in a payload clears a field that can be cleared. Times without a zone are in `zone`.
     """
-    check = _shape(resource, operation, zone).validator.validate_python
+    check = shape(resource, operation, zone, quick=True).validator.validate_python
     found: list[tuple[dict[str, Any], list[Problem]]] = []
     for payload in payloads:
         try:
             right: dict[str, Any] = check(payload)
-        except ValidationError as wrong:
-            told = cast("list[Mapping[str, Any]]", wrong.errors(include_url=False))
-            found.append(({}, [_problem(one) for one in told]))
-        else:
-            found.append((right, broken(resource, operation, right)))
+        except ValidationError:
+            right, wrong = _told(resource, operation, payload, zone)
+            if wrong:
+                found.append(({}, wrong))
+                continue
+        found.append((right, broken(resource, operation, right)))
     return found
 
 
+def _told(
+    resource: str, operation: Operation, payload: Mapping[str, Any], zone: tzinfo
+) -> tuple[dict[str, Any], list[Problem]]:
+    try:
+        return shape(resource, operation, zone, quick=False).validate_python(payload), []
+    except ValidationError as wrong:
+        return {}, [_problem(cast("Mapping[str, Any]", one)) for one in wrong.errors(include_url=False)]
+
+
 @cache
-def _shape(resource: str, operation: Operation, zone: tzinfo) -> TypeAdapter[dict[str, Any]]:
-    return TypeAdapter(_object(f"{resource}_{operation}", catalogue(resource, operation), zone))
+def shape(resource: str, operation: Operation, zone: tzinfo, *, quick: bool) -> TypeAdapter[dict[str, Any]]:
+    """What checks the types of a payload's fields, and converts them. `quick`: without telling what is wrong."""
+    return TypeAdapter(_object(f"{resource}_{operation}", catalogue(resource, operation), zone, quick=quick))
 
 
-def _object(name: str, fields: Mapping[str, Field], zone: tzinfo) -> Any:
-    types = {one.name: _type(f"{name}_{one.name}", one, zone) for one in fields.values()}
+def _object(name: str, fields: Mapping[str, Field], zone: tzinfo, *, quick: bool) -> Any:
+    types = {one.name: _type(f"{name}_{one.name}", one, zone, quick=quick) for one in fields.values()}
     told = {name: kind if fields[name].required else NotRequired[kind] for name, kind in types.items()}
     return with_config(_CONFIG)(TypedDict(name, told))  # pyright: ignore[reportArgumentType]
 
 
-def _type(name: str, one: Field, zone: tzinfo) -> Any:
+def _type(name: str, one: Field, zone: tzinfo, *, quick: bool) -> Any:
+    kind = _telling(name, one, zone)
+    right = _right(name, one, zone) if quick else None
+    return kind if right is None else Annotated[Union[right, kind], Told(union_mode="left_to_right")]  # noqa: UP007
+
+
+def _right(name: str, one: Field, zone: tzinfo) -> Any:
+    """The type of values that stay as they are, and are right; None: there is no such one."""
+    if one.name == "metadata" and one.kind == "map":
+        return RightMetadata
+    if one.kind == "object":
+        return Annotated[_object(name, one.fields, zone, quick=True), AfterValidator(_filled)]
+    if one.kind == "text" and one.name != "currency":
+        choices = (*one.choices, *(("",) if one.clearable else ()))
+        return Literal[choices] if one.choices else Annotated[str, Strict()]  # pyright: ignore[reportInvalidTypeForm]
+    return Annotated[int, Strict()] if one.kind == "integer" else None
+
+
+def _filled(value: dict[str, Any]) -> dict[str, Any]:
+    if not value:
+        raise ValueError("it is empty")
+    return value
+
+
+def _telling(name: str, one: Field, zone: tzinfo) -> Any:
     if one.name == "metadata" and one.kind == "map":
         kind: Any = Metadata
     elif one.kind == "object":
-        kind = Annotated[_object(name, one.fields, zone), BeforeValidator(values.unpacked)]
+        kind = Annotated[_object(name, one.fields, zone, quick=False), BeforeValidator(values.unpacked)]
     elif one.kind == "list" and one.item is not None:
-        kind = Annotated[list[_type(f"{name}_item", one.item, zone)], BeforeValidator(values.unpacked)]
+        kind = Annotated[list[_telling(f"{name}_item", one.item, zone)], BeforeValidator(values.unpacked)]
     elif one.kind == "map" and one.item is not None:
-        kind = Annotated[dict[str, _type(f"{name}_value", one.item, zone)], BeforeValidator(values.unpacked)]
+        kind = Annotated[dict[str, _telling(f"{name}_value", one.item, zone)], BeforeValidator(values.unpacked)]
     elif one.kind == "timestamp":
         kind = Annotated[int, BeforeValidator(lambda value: values.moment(value, zone))]
     elif one.name == "currency" and one.kind == "text":

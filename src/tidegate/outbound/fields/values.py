@@ -11,6 +11,8 @@ NO = frozenset({"false", "f", "no", "n", "0"})
 MILLISECONDS = 100_000_000_000
 """From here on a number of seconds would lie after the year 5138: it counts milliseconds."""
 
+PLAIN = 10**18
+"""Below it a whole number is told as it is, without a decimal made of it."""
 MAGNITUDE = 400
 """Digits before or after the point: a few letters such as 1e999999999 would otherwise be written out."""
 
@@ -45,6 +47,8 @@ def told(value: Any) -> str:
 
 def decimal(value: Any) -> str:
     """The shortest decimal that says the same: 12, 0.5, never an exponent. Raises ValueError."""
+    if type(value) is int and -PLAIN < value < PLAIN:
+        return str(value)
     said = f"{_number(value):f}"
     return (said.rstrip("0").rstrip(".") if "." in said else said) or "0"
 

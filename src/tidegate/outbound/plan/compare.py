@@ -46,32 +46,53 @@ def flat(payload: Json) -> dict[str, Any]:
     """A payload by the names that changes have: of metadata each key is a field, `metadata.tier`."""
     found = dict(payload)
     told = found.get("metadata")
-    if isinstance(told, Mapping):
+    if isinstance(told, dict) or isinstance(told, Mapping):  # noqa: SIM101  # an abstract class is slow to ask for
         del found["metadata"]
         for key, value in cast("Json", told).items():
-            found[f"{METADATA}{key}"] = value
+            found[METADATA + key] = value
     return found
 
 
 def nested(fields: Json) -> dict[str, Any]:
     """The payload that `flat` would make these of."""
-    found = {name: value for name, value in fields.items() if not name.startswith(METADATA)}
     metadata = {name.removeprefix(METADATA): value for name, value in fields.items() if name.startswith(METADATA)}
-    return found | ({"metadata": metadata} if metadata else {})
+    if not metadata:
+        return dict(fields)
+    return {name: value for name, value in fields.items() if not name.startswith(METADATA)} | {"metadata": metadata}
 
 
 def shown(resource: str, name: str, live: Json) -> Any:
     """What an object shows of a parameter (a name as in `flat`): a value that `same` may be asked about."""
-    return showing(resource, name)(live)
+    return showing(resource)[name](live)
+
+
+class _Showing(dict[str, Callable[[Json], Any]]):
+    """What tells of an object of a resource what it shows of a parameter, by the parameter's name."""
+
+    def __init__(self, resource: str) -> None:
+        self._resource = resource
+
+    def __missing__(self, name: str) -> Callable[[Json], Any]:
+        self[name] = found = _shower(self._resource, name)
+        return found
 
 
 @cache
-def showing(resource: str, name: str) -> Callable[[Json], Any]:
-    """What tells of an object what it shows of a parameter, as `shown` does."""
-    if name.startswith(METADATA):
-        key = name.removeprefix(METADATA)
-        return lambda live: cast("Json", live.get("metadata") or {}).get(key)
-    return _SHOWN.get((resource, name)) or (lambda live: live.get(name))
+def showing(resource: str) -> Mapping[str, Callable[[Json], Any]]:
+    """What tells of an object what it shows of a parameter, as `shown` does; by the names of any parameters."""
+    return _Showing(resource)
+
+
+def _shower(resource: str, name: str) -> Callable[[Json], Any]:
+    if not name.startswith(METADATA):
+        return _SHOWN.get((resource, name)) or (lambda live: live.get(name))
+    key = name.removeprefix(METADATA)
+
+    def told(live: Json) -> Any:
+        metadata: Json | None = live.get("metadata")
+        return metadata.get(key) if metadata else None
+
+    return told
 
 
 def shows(resource: str, name: str, live: Json) -> bool:
@@ -87,8 +108,11 @@ def same(wanted: Any, has: Any) -> bool:
     """Whether a wanted value is what is there: of objects only the fields that are wanted are looked at, nothing is the
     same as empty, an expanded object as its id, and a decimal as another spelling of it.
     """
-    if type(wanted) is type(has) and wanted == has:
-        return True
+    if type(wanted) is type(has):
+        if wanted == has:
+            return True
+        if type(wanted) is str and wanted and has and not _NUMERIC.match(wanted):
+            return False
     plain = isinstance(wanted, (str, int))  # asked first: asking for an abstract class is slow
     if not plain and isinstance(wanted, Mapping):
         told = cast("Json", wanted)

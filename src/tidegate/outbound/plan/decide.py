@@ -106,11 +106,22 @@ class Decision(NamedTuple):
 
 def decide(terms: Terms, row: Asked) -> Decision:
     """What is to be done with a row."""
-    said, asked_only = flat(row.update), ASKED_ONLY[terms.resource]
-    fixed = create_only(terms.resource)
-    once = {name: value for name, value in row.create.items() if name in fixed}  # else it would not be known next time
-    wanted = {name: value for name, value in {**once, **said}.items() if name not in asked_only}
-    return _decide(terms, row, said)._replace(wanted=wanted, parent=row.parent)
+    said = flat(row.update)
+    made, wanted = _decide(terms, row, said), _wanted(terms.resource, row.create, said)
+    return Decision(  # `_replace` takes as long as all else
+        made.key, made.kind, made.object_id, made.payload, made.changes, made.kept, made.why, made.problems, wanted,
+        row.parent,
+    )  # fmt: skip
+
+
+def _wanted(resource: str, create: Json, said: Json) -> Json:
+    """All that a row says, but for what an object never shows."""
+    if create:
+        fixed = create_only(resource)
+        once = {name: value for name, value in create.items() if name in fixed}  # else it is not known next time
+        said = {**once, **said}
+    asked_only = ASKED_ONLY[resource]
+    return said if asked_only.isdisjoint(said) else {k: v for k, v in said.items() if k not in asked_only}
 
 
 def _decide(terms: Terms, row: Asked, said: Json) -> Decision:
@@ -157,12 +168,14 @@ def _matched(terms: Terms, row: Asked, said: Json, live: Json) -> Decision:
         return Decision(row.key, "skip", id_, why=why_not(terms.resource, live, frozenset(one.path for one in fixed)))
     if fixed:
         return Decision(row.key, "invalid", id_, problems=fixed)
-    found = [*_revived(terms.resource, row, said, live), *_changes(terms, row.sent, said, live)]
+    found = _changes(terms, row.sent, said, live)
+    if row.back:
+        found = [*_revived(terms.resource, row, said, live), *found]
     edited = [one for one in found if one.edited]
     if edited and terms.winner == "flag":
         return Decision(row.key, "conflict", id_, changes=found, why=_edited(edited))
     kept = edited if terms.winner == "stripe" else []
-    changes = [one for one in found if one not in kept]
+    changes = [one for one in found if one not in kept] if kept else found
     if not changes:
         return Decision(row.key, "nothing", id_, kept=kept)
     if wrong := _unprorated(terms.resource, said, changes):
@@ -209,8 +222,10 @@ def _fixed(terms: Terms, row: Asked, live: Json) -> list[Problem]:
 
 def _unprorated(resource: str, said: Json, changes: Sequence[Change]) -> list[Problem]:
     """What Stripe would prorate in its own way, for the row does not say how."""
+    if resource != "subscriptions" or said.get("proration_behavior"):
+        return []
     billed = [one.field for one in changes if one.field in said and one.field in BILLED]
-    if resource != "subscriptions" or not billed or said.get("proration_behavior"):
+    if not billed:
         return []
     return [Problem("proration_behavior", UNPRORATED.format(", ".join(billed)))]
 
@@ -222,25 +237,28 @@ def _revived(resource: str, row: Asked, said: Json, live: Json) -> Iterator[Chan
         yield Change(name, not value, value)
 
 
-def _changes(terms: Terms, sent: Sent | None, said: Json, live: Json) -> Iterator[Change]:
-    resource, asked_only = terms.resource, ASKED_ONLY[terms.resource]
+def _changes(terms: Terms, sent: Sent | None, said: Json, live: Json) -> list[Change]:
+    resource, asked_only, showing = terms.resource, ASKED_ONLY[terms.resource], compare.showing(terms.resource)
     wrote, showed = (sent.wrote, sent.showed) if sent else (NOTHING, NOTHING)
+    found: list[Change] = []
     for name, wanted in said.items():
         if name == terms.mark and (name not in wrote or same(wanted, wrote[name])):
             continue
-        has = compare.showing(resource, name)(live)
+        has = showing[name](live)
         # Most are the very same, and a call for each field of each row takes longer than all else that is done here.
         if (wanted == has and type(wanted) is type(has)) or name in asked_only:
             continue
         if is_there(resource, name, wanted, has, live):
             continue
         if name not in wrote:
-            yield Change(name, has, wanted)
+            found.append(Change(name, has, wanted))
             continue
         # What Stripe's answer did not show is held against what the mirror has once it is looked at.
-        edited = name in showed and shows(resource, name, live) and not same(showed[name], has)
+        shown_now = shows(resource, name, live)
+        edited = shown_now and name in showed and not same(showed[name], has)
         if edited or not same(wanted, wrote[name]):  # else Stripe writes it otherwise than it was sent
-            yield Change(name, has if shows(resource, name, live) else wrote[name], wanted, edited)
+            found.append(Change(name, has if shown_now else wrote[name], wanted, edited))
+    return found
 
 
 def is_there(resource: str, name: str, wanted: Any, has: Any, live: Json) -> bool:
@@ -253,7 +271,8 @@ def is_there(resource: str, name: str, wanted: Any, has: Any, live: Json) -> boo
 def _payload(resource: str, said: Json, live: Json, changes: Sequence[Change]) -> dict[str, Any]:
     """What is sent of a change: the fields that differ, and those that only tell how."""
     names = {one.field for one in changes}
-    names |= {name for name, with_ in _along(resource) if names & with_}
+    if along := _along(resource):
+        names |= {name for name, with_ in along if names & with_}
     revived = {one.field: one.after for one in changes if one.field not in said}
     payload = nested({name: value for name, value in said.items() if name in names} | revived)
     if (resource, "items") == ITEMS and "items" in payload:

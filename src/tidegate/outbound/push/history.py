@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, RowMapping, text
@@ -40,10 +41,10 @@ def listing(db: Connection, which: Which, limit: int, after: int = 0, *, answers
     return [_shown(row) for row in rows.mappings()]
 
 
-def whole(db: Connection, which: Which) -> Iterator[dict[str, Any]]:
-    """All of them, oldest first, as they come; with their answers."""
+def whole(db: Connection, which: Which, after: int = 0) -> Iterator[dict[str, Any]]:
+    """All of them with ids after `after`, oldest first, as they come; with their answers."""
     streaming = db.execution_options(stream_results=True, max_row_buffer=500)
-    rows = streaming.execute(_query(which, (*SHOWN, *REDACTED), ""), _values(which) | {"after": 0})
+    rows = streaming.execute(_query(which, (*SHOWN, *REDACTED), ""), _values(which) | {"after": after})
     return (_shown(row) for row in rows.mappings())
 
 
@@ -54,12 +55,46 @@ def one(db: Connection, request: int) -> dict[str, Any] | None:
     return _shown(row) if row is not None else None
 
 
-def unsent(db: Connection, sync: str, run: int | None = None, key: str | None = None) -> list[dict[str, Any]]:
-    """The rows that are held, in conflict, invalid or failed, as they stand: {key, state, why, problems, object, at}.
-    `run`: those of which that run said so last.
+def last_before(db: Connection, run: int, at: datetime) -> int:
+    """The id of a run's last request that was meant before a time; 0: none was. By halves, for ids follow the clock: a
+    run's requests have no index by time.
     """
-    rows = db.execute(_UNSENT, {"sync": sync, "run": run, "key": key})
+    low, high = 0, int(db.scalar(_NEWEST, {"run": run}) or 0)
+    if not high or db.execute(_FROM, {"run": run, "id": high}).one().intended_at < at:
+        return high
+    while low < high:
+        middle = (low + high) // 2
+        found = db.execute(_FROM, {"run": run, "id": middle + 1}).first()
+        if found is None or found.intended_at >= at:
+            high = middle
+        else:
+            low = int(found.id)
+    return low
+
+
+def newest(db: Connection, run: int, count: int) -> int:
+    """After which id the newest so many requests of a run begin; 0: there are no more."""
+    return int(db.scalar(_NTH_NEWEST, {"run": run, "count": count}) or 0)
+
+
+def unsent(
+    db: Connection, sync: str, run: int | None = None, key: str | None = None, *, after: str = "",
+    limit: int | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The rows that are held, in conflict, invalid or failed, as they stand: {key, state, why, problems, object, at},
+    by key, those after `after`. `run`: those of which that run said so last.
+    """
+    values = {"sync": sync, "run": run, "key": key, "after": after, "limit": limit}
+    rows = db.execute(_UNSENT, values)
     return [dict(row) for row in rows.mappings()]
+
+
+def open_counts(db: Connection) -> dict[str, dict[str, int]]:
+    """How many rows of each sync are in each state but `sent`, of which there may be millions."""
+    found: dict[str, dict[str, int]] = {}
+    for row in db.execute(_OPEN_COUNTS):
+        found.setdefault(row.sync, {})[row.state] = row.n
+    return found
 
 
 def keys_in(db: Connection, sync: str, states: Sequence[str]) -> list[str]:
@@ -75,13 +110,26 @@ def _shown(row: RowMapping) -> dict[str, Any]:
 def _query(which: Which, columns: tuple[str, ...], limit: str) -> Any:
     wheres = ["id > :after"]
     wheres += [f"{name} = :{name}" for name in ("run", "sync", "key") if getattr(which, name) is not None]
-    wheres += ["state = any(cast(:states as text[]))"] if which.status else []
+    if which.status:  # written out, so that PostgreSQL sees that a partial index has them
+        states = ", ".join(f"'{state}'" for state in STATES[which.status])
+        wheres.append(f"state in ({states})")
     return text(f"select {', '.join(columns)} from tidegate.requests where {' and '.join(wheres)} order by id {limit}")
 
 
 def _values(which: Which) -> dict[str, Any]:
-    said = {name: value for name in ("run", "sync", "key") if (value := getattr(which, name)) is not None}
-    return said | ({"states": list(STATES[which.status])} if which.status else {})
+    return {name: value for name in ("run", "sync", "key") if (value := getattr(which, name)) is not None}
+
+
+_NEWEST = text("select max(id) from tidegate.requests where run = :run")
+
+_FROM = text("""
+select id, intended_at from tidegate.requests where run = :run and id >= :id order by id limit 1""")
+
+_NTH_NEWEST = text("""
+select id from tidegate.requests where run = :run order by id desc offset :count limit 1""")
+
+_OPEN_COUNTS = text("""
+select sync, state, count(*) as n from tidegate.sync_rows where state <> 'sent' group by 1, 2 order by 1, 2""")
 
 
 _KEYS = text("""
@@ -92,4 +140,5 @@ _UNSENT = text("""
 select key, state, why, problems, object_id as object, at from tidegate.sync_rows
 where sync = :sync and state in ('held', 'conflict', 'invalid', 'failed')
   and (cast(:run as bigint) is null or run = :run) and (cast(:key as text) is null or key = :key)
-order by key""")
+  and key > :after
+order by key limit :limit""")

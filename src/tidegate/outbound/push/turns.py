@@ -1,5 +1,6 @@
 """Whose turn it is to send something of a customer: of syncs and sales of a connection one at a time, by a lock of the
-database that goes with its session, so with the process that holds it.
+database that goes with its session, so with the process that holds it. Of a customer who is to be made, too, by what it
+would be found by.
 """
 
 import logging
@@ -37,13 +38,22 @@ class Turns:
         if lane.startswith("row:"):
             yield True
             return
-        while not (held := self._asked("pg_try_advisory_lock", lane)) and not stopped():
-            time.sleep(POLL)
+        held = self.take(lane, stopped)
         try:
             yield held
         finally:
             if held:
-                self._asked("pg_advisory_unlock", lane)
+                self.give_back(lane)
+
+    def take(self, lane: str, stopped: Callable[[], bool]) -> bool:
+        """Waits for the turn of a lane, as `of` does, and keeps it until it is given back, or the session ends."""
+        while not (held := self._asked("pg_try_advisory_lock", lane)) and not stopped():
+            time.sleep(POLL)
+        return held
+
+    def give_back(self, lane: str) -> None:
+        """Ends a turn that was taken."""
+        self._asked("pg_advisory_unlock", lane)
 
     def _asked(self, function: str, lane: str) -> bool:
         with self._lock:
@@ -57,9 +67,17 @@ class Turns:
                 return _asked(self._db, function, self._connection, lane)
 
 
+def making(way: str, name: str, value: str) -> str:
+    """The lane of a customer that is to be made: whoever makes one that would be found so has it, from before he looks
+    whether there is one until what he made is in the mirror. `way`, `name` and `value` as `lookups.find` takes them.
+    """
+    return f"new:{way}:{name}:{value.lower() if way == 'email' else value}"
+
+
 @contextmanager
-def waited(db: Connection, connection: str, lane: str) -> Generator[None]:
-    """The turn of a lane for whoever has this session to himself. Raises CustomerBusy when it does not come in time.
+def waited(db: Connection, connection: str, lane: str, called: str = "") -> Generator[None]:
+    """The turn of a lane for whoever has this session to himself. Raises CustomerBusy, which names who is
+    `called` so, when it does not come in time.
 
     Who waits is next: PostgreSQL gives the lock to nobody that only tries meanwhile.
     """
@@ -70,7 +88,7 @@ def waited(db: Connection, connection: str, lane: str) -> Generator[None]:
         if not trouble.held_by_others(error):
             raise
         db.rollback()
-        raise CustomerBusy(customer=lane, connection=connection, seconds=f"{WAIT_SECONDS:g}") from error
+        raise CustomerBusy(customer=called or lane, connection=connection, seconds=f"{WAIT_SECONDS:g}") from error
     try:
         yield
     finally:

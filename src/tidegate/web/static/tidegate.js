@@ -30,3 +30,34 @@ document.body.addEventListener("htmx:afterSwap", () => {
 document.body.addEventListener("htmx:beforeRequest", (event) => {
   if (document.hidden) event.preventDefault();
 });
+
+// The search: / or Ctrl-K goes there, the arrows go through what is found, Escape leaves.
+const finder = document.getElementById("finder");
+const hits = document.getElementById("found");
+if (finder) {
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.matches("input:not([type=checkbox], [type=radio]), textarea, select");
+    const slash = event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey;
+    if (slash || ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k")) {
+      event.preventDefault();
+      finder.focus();
+      finder.select();
+    }
+  });
+  finder.form.addEventListener("keydown", (event) => {
+    const places = [finder, ...hits.querySelectorAll("a")];
+    const at = places.indexOf(document.activeElement);
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step) {
+      event.preventDefault();
+      places[(at + step + places.length) % places.length].focus();
+    } else if (event.key === "Escape") {
+      finder.value = "";
+      hits.replaceChildren();
+      finder.blur();
+    }
+  });
+  document.addEventListener("click", (event) => {
+    if (!finder.form.contains(event.target)) hits.replaceChildren();
+  });
+}

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from tidegate.catalog import features as catalog_features
-from tidegate.catalog import journal, kept, mappings, packages, snapshot
+from tidegate.catalog import ignoring, journal, kept, mappings, packages, snapshot
 from tidegate.catalog.mappings import Wanted
 from tidegate.contacts import linking
 from tidegate.errors import CatalogInvalid
@@ -77,6 +77,23 @@ def release_kept(connection: str, price: str | None, product: str | None, by: st
     return Change(what, lambda db: mappings.touched(db, connection, price, product), do)
 
 
+def ignore_price(connection: str, price: str, by: str, *, heed: bool = False) -> Change:
+    """Lets a price mean nothing, so that it waits for no mapping; or with `heed` lets it wait again."""
+
+    def do(db: Connection) -> dict[str, Any]:
+        if heed:
+            changed = ignoring.heed(db, connection, price)
+        else:
+            changed = ignoring.ignore(db, connection, price, by)
+        if changed:
+            journal.note(db, by, "price.heeded" if heed else "price.ignored", price, connection=connection)
+            tell_unmapped(db, connection)
+        return {"connection": connection, "price": price, "ignored": not heed, "changed": changed}
+
+    what = {"change": "price.ignored", "connection": connection, "price": price, "heed": heed}
+    return Change(what, lambda _db: (), do)
+
+
 def unmap(db: Connection, mapping: int, by: str, keep_holders: bool, by_file: bool = False) -> dict[str, Any]:
     """Takes a mapping out of force, as `map_source` sets one."""
     row = mappings.one(db, mapping)
@@ -132,9 +149,11 @@ def define_package(key: str, by: str, **said: Any) -> Change:
     return Change({"change": "package.defined", "package": key, **said}, touched, do)
 
 
-def publish_package(key: str, by: str, *, features: Mapping[str, Any] | None = None, by_file: bool = False) -> Change:
-    """Publishes a package's draft, or these features. Subscribers stay on their version; whoever has the package by
-    default gets the new one.
+def publish_package(
+    key: str, by: str, *, features: Mapping[str, Any] | None = None, by_file: bool = False, move: bool = False
+) -> Change:
+    """Publishes a package's draft, or these features. Subscribers stay on their version, or with `move` get the new
+    one at once; whoever has the package by default gets it.
     """
 
     def do(db: Connection) -> dict[str, Any]:
@@ -143,25 +162,37 @@ def publish_package(key: str, by: str, *, features: Mapping[str, Any] | None = N
             return {"package": key, "version": newest["version"] if newest else None, "changed": False}
         version = packages.publish(db, key, by_file=by_file)
         journal.note(db, by, "package.published", key, version=version)
-        return {"package": key, "version": version, "changed": True, **_on_older(db, key, version)}
+        moved = _migrated(db, key, version, by, None) if move else 0
+        stay = {"stay": 0, "stay_with_nothing": 0} if move else _on_older(db, key, version)
+        return {"package": key, "version": version, "changed": True, "moved": moved, **stay}
 
-    what = {"change": "package.published", "package": key, "features": features and dict(features)}
-    return Change(what, lambda db: _everybody(db) if _is_default(db, key) else (), do)
+    def touched(db: Connection) -> Sequence[int]:
+        return _everybody(db) if _is_default(db, key) else packages.holders(db, key) if move else ()
+
+    what = {"change": "package.published", "package": key, "features": features and dict(features), "move": move}
+    return Change(what, touched, do)
 
 
 def migrate_package(key: str, by: str, *, to: int | None = None, subscriptions: Sequence[str] | None = None) -> Change:
     """Moves subscriptions (None: all, and overrides) to a version of a package, by default its newest."""
 
     def do(db: Connection) -> dict[str, Any]:
-        moved = packages.migrate(db, key, to=to, subscriptions=subscriptions)
         newest = packages.newest_version(db, key)
         reached = to or (newest["version"] if newest else None)
-        if moved:
-            journal.note(db, by, "package.migrated", key, to=reached, moved=moved)
+        moved = _migrated(db, key, to, by, subscriptions)
         return {"package": key, "version": reached, "moved": moved, "changed": moved > 0}
 
     what = {"change": "package.migrated", "package": key, "to": to, "subscriptions": subscriptions}
     return Change(what, lambda db: packages.holders(db, key), do)
+
+
+def _migrated(db: Connection, key: str, to: int | None, by: str, subscriptions: Sequence[str] | None) -> int:
+    """Moves subscriptions, and overrides, and writes it down; returns how many moved."""
+    moved = packages.migrate(db, key, to=to, subscriptions=subscriptions)
+    if moved:
+        newest = packages.newest_version(db, key)
+        journal.note(db, by, "package.migrated", key, to=to or (newest["version"] if newest else None), moved=moved)
+    return moved
 
 
 def remove_package(db: Connection, key: str, by: str, *, by_file: bool = False) -> None:

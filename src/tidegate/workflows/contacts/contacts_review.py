@@ -10,7 +10,8 @@ from tidegate.contacts import by_hand, changes, directory, following, linking, l
 from tidegate.contacts.directory import Contact
 from tidegate.contacts.reviewing import Accepted
 from tidegate.delivery.outbox import tell
-from tidegate.errors import ContactInvalid
+from tidegate.errors import ContactInvalid, ReviewUnknown
+from tidegate.mirror import changed
 from tidegate.workflows.refresh import refresh_contacts
 
 _T = TypeVar("_T")
@@ -59,6 +60,22 @@ def accept(
         "contacts": [known[key]["contact"] for key in made[:BATCH] if key in known],
         "waiting": [customer for part in parts for customer in part.waiting],
     }
+
+
+def reject(engine: Engine, account: Account, customers: Sequence[str], by: str) -> list[str]:
+    """Keeps waiting customers apart from every contact; all or none. Letting matching decide again (`unlinked` with
+    `rematch`) takes it back. Returns them. Raises ReviewUnknown.
+    """
+    wanted = list(dict.fromkeys(customers))
+    with engine.begin() as db:
+        linking.lock(db)
+        waits = set(reviewing.still_waiting(db, account.name, wanted))
+        for customer in wanted:
+            if customer not in waits:
+                raise ReviewUnknown(customer=customer, connection=account.name)
+            by_hand.keep_apart(db, account.name, customer, by=by)
+        changed.note(db, account.name, wanted)
+    return wanted
 
 
 def batches(values: Sequence[_T]) -> list[Sequence[_T]]:

@@ -12,7 +12,7 @@ from tidegate.connections import accounts, sealing
 from tidegate.delivery import queue, stored
 from tidegate.delivery.destinations import KINDS
 from tidegate.delivery.signing import PREFIX
-from tidegate.delivery.stored import properties_of
+from tidegate.delivery.stored import HIDDEN, Stored, properties_of
 from tidegate.errors import DeliveryUnknown, DestinationInvalid
 from tidegate.lifecycle import routes
 from tidegate.secrets import Vault
@@ -64,6 +64,15 @@ def livemode_of(db: Connection, key: str, mode: str | None) -> bool | None:
         there = "there are live and test data" if modes else "no account is connected yet"
         raise DestinationInvalid(problem=f"{key}: {there}, so say `mode`: live, test or both")
     return modes.pop()
+
+
+def kept_secrets(destination: Stored, spec: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The secret options of a destination, for who changes the others: with their values, and, of those, the ones that
+    come from variables, as they are written in its `spec`.
+    """
+    names = [name for name in sorted(type(destination.options).secret) if name in spec]
+    values = {name: getattr(destination.options, name) for name in names}
+    return values, {name: spec[name] for name in names if spec[name] != HIDDEN}
 
 
 def made_secret() -> str:

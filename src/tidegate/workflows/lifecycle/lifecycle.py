@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, text
 
 from tidegate.lifecycle import alert_merging, alerts, due, facts, health, owners, placing, rulebook
 from tidegate.money import exponent
-from tidegate.revenue import rate_files
+from tidegate.revenue import editions, rate_files
 from tidegate.workflows.lifecycle.fire_actions import fire_actions
 
 BATCH = 1_000
@@ -117,8 +117,7 @@ def _units(db: Connection, contacts: Sequence[int], as_of: datetime) -> tuple[di
     none that all ledgers agree on.
     """
     currencies = list(db.scalars(_CURRENCIES, {"contacts": list(contacts)}))
-    bases = list(db.scalars(_BASES))
-    base = bases[0] if len(bases) == 1 else ""
+    base = editions.base(db)
     if not base:
         return {one: Decimal(1).scaleb(-exponent(one)) for one in currencies}, ""
     rates = rate_files.known(db, base, currencies)
@@ -141,6 +140,3 @@ union
 select v.currency from tidegate.links l
 join stripe.invoices v on v.connection = l.connection and v.customer = l.customer and v.status = 'open'
 where l.contact = any(cast(:contacts as bigint[])) and v.currency is not null""")
-
-_BASES = text("""
-select distinct base_currency from tidegate.ledgers where adopted_at is not null and retired_at is null""")

@@ -12,15 +12,17 @@ from sqlalchemy import Connection, Engine, text
 
 from tidegate.connections import accounts, problems, runs
 from tidegate.connections.accounts import Account
-from tidegate.errors import StripePermissionMissing, StripeRefused, UsageError
+from tidegate.errors import ConnectionDisconnected, StripePermissionMissing, StripeRefused, UsageError
 from tidegate.mirror import invariants
 from tidegate.mirror.compare import NAMED, Comparison, compare
 from tidegate.mirror.dangling import dangling
 from tidegate.mirror.event_list import read_events
 from tidegate.revenue import checks
+from tidegate.security import audit_log
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.resources import RESOURCES, all_listed, by_object, listed
 from tidegate.stripe_api.resources.resource import Resource
+from tidegate.workflows.doorbell import Doorbell
 
 KIND = "audit"
 SIDE_BY_SIDE = 6
@@ -68,8 +70,12 @@ def audit(
     def one(resource: Resource) -> Comparison:
         result = compare(engine, account.name, api, resource, lambda read: progress(resource.name, read, None))
         progress(resource.name, result.in_stripe, result)
+        compared.append(resource.name)
+        with engine.begin() as db:
+            runs.beat(db, run, {"compared": len(compared), "of": len(chosen)}, owner)
         return result
 
+    compared: list[str] = []
     done = Audited()
     state = "interrupted"
     try:
@@ -191,6 +197,28 @@ def _note_permission(db: Connection, account: str, result: Comparison) -> None:
         problems.note(db, account, "permission_missing", result.error, endpoint)
     else:
         problems.clear(db, account, ["permission_missing"], endpoint)
+
+
+def ask(engine: Engine, account: Account, actor: str) -> bool:
+    """Lets a worker audit everything of a connection; false when it is to already. Raises ConnectionDisconnected."""
+    with engine.begin() as db:
+        if account.disconnected_at is not None:
+            raise ConnectionDisconnected(name=account.name)
+        audit_log.record(db, actor, "audit.asked", account.name)
+        return Doorbell(engine).ring(KIND, connection=account.name, db=db)
+
+
+def verdicts(db: Connection, run: int) -> list[dict[str, Any]]:
+    """What an audit found, what differs first: {resource, verdict, facts} of each resource (`Comparison.as_json`) and
+    of each invariant (`invariant NAME`: {check, verdict, count, broken}).
+    """
+    rows = db.execute(
+        text("""
+select resource, verdict, facts from tidegate.comparisons where run = :run
+order by verdict = 'equal', verdict, starts_with(resource, 'invariant '), resource"""),
+        {"run": run},
+    )
+    return [dict(row) for row in rows.mappings()]
 
 
 def last_verdicts(db: Connection, connection: str) -> list[dict[str, Any]]:

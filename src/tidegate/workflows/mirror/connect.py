@@ -1,17 +1,18 @@
-"""Connects a Stripe account: asks Stripe whose key it is, stores it sealed; and lets go of one again."""
+"""Connects a Stripe account by its key: asks Stripe whose it is, and stores it sealed."""
 
 import re
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import msgspec
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
-from tidegate.connections import accounts, permissions, problems, runs
+from tidegate.connections import accounts, permissions, problems
 from tidegate.connections.accounts import Account, Credentials
 from tidegate.errors import (
-    ImportRunning,
+    OAuthRefused,
     StripeAccountHidden,
     StripeEndpointMissing,
     StripeKeyInvalid,
@@ -20,57 +21,14 @@ from tidegate.errors import (
     UsageError,
 )
 from tidegate.mirror import forgotten
-from tidegate.mirror.tables import STRIPE_TABLES
-from tidegate.outbound import forgetting
-from tidegate.revenue import editions, partitions
-from tidegate.revenue.facts import keep_facts
 from tidegate.secrets import Vault
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.mode import check_mode, livemode_of
+from tidegate.stripe_api.oauth import TOKEN_LASTS, Granted
+from tidegate.workflows.mirror.disconnect import with_accounts
 
 LIVE_RATE, SANDBOX_RATE, ENDPOINT_RATE = 100.0, 25.0, 25.0
 """Requests a second, as docs.stripe.com/rate-limits states them: live, test mode, one endpoint."""
-
-OWNED = (
-    "problems",
-    "versions",
-    "unreadable",
-    "refetches",
-    "inbox",
-    "comparisons",
-    "runs",
-    "permissions",
-    "listings",
-    "changed_customers",
-    "changed_objects",
-    "awaited",
-    "forgotten",
-    "links",
-    "reviews",
-    "matched_by",
-    "contact_settings",
-    "grants",
-    "holdings",
-    "kept_mappings",
-    "mappings",
-    "unmapped_prices",
-    "outbox",
-    "spans",
-    "movements",
-    "mrr_days",
-    "price_days",
-    "ledgers",
-    "revenue_due",
-    "missing_tax_rates",
-    "exclusions",
-    "closings",
-    "closed_rows",
-    "billing_events",
-    "billing_tellings",
-    "requests",
-    "meter_forwards",
-)
-"""Tables of schema `tidegate` whose rows belong to a connection; what others refer to comes after them."""
 
 NAME = r"[a-z0-9_-]{1,60}"
 """What a connection may be called: it stands in URLs and on command lines."""
@@ -115,38 +73,63 @@ def connect(engine: Engine, vault: Vault, request: ConnectRequest, open_api: Ope
     rates and the API base that are not given.
 
     Raises UsageError for what is no secret key, StripeKeyRefused, StripeAccountHidden, StripeUnreachable,
-    StripeModeWrong, and OtherAccount when the name belongs to another account.
+    StripeModeWrong, and OtherAccount when the name belongs to another account; the fact `field`, where there is one, is
+    the field of the request that is wrong.
     """
     livemode = _checked(request)
     request = _at_its_base(engine, request)
     found = _ask_whose(request.api_key, request.api_base, open_api)
     if request.write_key:
-        owner = _ask_whose(request.write_key, request.api_base, open_api).id
+        owner = _ask_whose(request.write_key, request.api_base, open_api, "write_key").id
         if owner != found.id:
-            raise UsageError(problem=f"The write key belongs to {owner}, the read key to {found.id}.")
-    shown = found.settings.dashboard.display_name if found.settings and found.settings.dashboard else None
+            raise UsageError(
+                problem=f"The write key belongs to {owner}, the read key to {found.id}.", field="write_key"
+            )
+    secrets = Credentials(request.api_key.strip(), request.write_key.strip(), request.webhook_secrets)
     with engine.begin() as db:
-        known = accounts.every(db)
-        name = request.name or _name(known, found.id, livemode)
-        values = {
-            "name": name,
-            "account": found.id,
-            "livemode": livemode,
-            "sandbox": bool(request.api_base),
-            "display_name": shown or found.id,
-            "api_base": request.api_base,
-            "platform": None,
-            "left_out": False,
-            **_rates(request, livemode, next((one for one in known if one.name == name), None)),
-        }
-        secrets = Credentials(request.api_key.strip(), request.write_key.strip(), request.webhook_secrets)
-        saved = accounts.save(db, values, secrets, vault)
-        accounts.follow(db, name)
-        forgotten.recall(db, name)
-        for one in _concerned(db, name):  # of the key before
-            permissions.outdate(db, one)
-            problems.clear(db, one, [*problems.OF_ACCESS, "permission_missing"])
-        return saved
+        return _keep(db, vault, request, found, livemode, secrets)
+
+
+def connect_granted(engine: Engine, vault: Vault, granted: Granted, api_base: str, open_api: OpenApi) -> Account:
+    """Stores the access that an account gave to a Stripe App: a new connection, or the one that the account has, which
+    keeps its name, write key and webhook secrets. Raises what `connect` raises.
+    """
+    request = ConnectRequest(granted.access_token, api_base=api_base)
+    found = _ask_whose(granted.access_token, api_base, open_api)
+    if found.id != granted.stripe_user_id:
+        raise OAuthRefused(problem=f"Stripe named {granted.stripe_user_id}, and the token is of {found.id}.")
+    secrets = Credentials(granted.access_token, "", (), granted.refresh_token)
+    with engine.begin() as db:
+        return _keep(db, vault, request, found, granted.livemode, secrets)
+
+
+def _keep(
+    db: Connection, vault: Vault, request: ConnectRequest, found: _AccountBody, livemode: bool, secrets: Credentials
+) -> Account:
+    """Stores the connection, and forgets what was wrong with the credentials before."""
+    shown = found.settings.dashboard.display_name if found.settings and found.settings.dashboard else None
+    known = accounts.every(db)
+    name = request.name or _name(known, found.id, livemode)
+    values = {
+        "name": name,
+        "account": found.id,
+        "livemode": livemode,
+        "sandbox": bool(request.api_base),
+        "display_name": shown or found.id,
+        "api_base": request.api_base,
+        "platform": None,
+        "left_out": False,
+        "oauth": bool(secrets.refresh_token),
+        "token_ends_at": datetime.now(UTC) + TOKEN_LASTS if secrets.refresh_token else None,
+        **_rates(request, livemode, next((one for one in known if one.name == name), None)),
+    }
+    saved = accounts.save(db, values, secrets, vault)
+    accounts.follow(db, name)
+    forgotten.recall(db, name)
+    for one in with_accounts(db, name):  # of the key before
+        permissions.outdate(db, one)
+        problems.clear(db, one, [*problems.OF_ACCESS, "permission_missing"])
+    return saved
 
 
 def _at_its_base(engine: Engine, request: ConnectRequest) -> ConnectRequest:
@@ -161,10 +144,12 @@ def _at_its_base(engine: Engine, request: ConnectRequest) -> ConnectRequest:
 def _checked(request: ConnectRequest) -> bool:
     """Whether the keys are of live mode. Raises UsageError for what cannot be right, before Stripe is asked."""
     if request.name and not re.fullmatch(NAME, request.name):
-        raise UsageError(problem=f"{request.name!r} cannot be a name: up to 60 of a-z, 0-9, - and _ can.")
+        raise UsageError(problem=f"{request.name!r} cannot be a name: up to 60 of a-z, 0-9, - and _ can.", field="name")
     livemode = _mode(request.api_key)
-    if request.write_key and _mode(request.write_key) != livemode:
-        raise UsageError(problem="The write key and the read key are not of the same mode (live or test).")
+    if request.write_key and _mode(request.write_key, "write_key") != livemode:
+        raise UsageError(
+            problem="The write key and the read key are not of the same mode (live or test).", field="write_key"
+        )
     return livemode
 
 
@@ -179,18 +164,19 @@ def _rates(request: ConnectRequest, livemode: bool, known: Account | None) -> di
     return {"rate": rate, "endpoint_rate": endpoint_rate}
 
 
-def _mode(key: str) -> bool:
+def _mode(key: str, field: str = "api_key") -> bool:
     """Whether the key is of live mode. Raises UsageError for what is no secret or restricted key."""
     livemode = livemode_of(key)
     if livemode is None:
         raise UsageError(
             problem="That is not a Stripe secret key: they begin with sk_live_, sk_test_, rk_live_ or rk_test_. "
-            "Make a restricted key with read permissions under Developers, API keys in Stripe's dashboard."
+            "Make a restricted key with read permissions under Developers, API keys in Stripe's dashboard.",
+            field=field,
         )
     return livemode
 
 
-def _ask_whose(key: str, base: str, open_api: OpenApi) -> _AccountBody:
+def _ask_whose(key: str, base: str, open_api: OpenApi, field: str = "api_key") -> _AccountBody:
     """The account of a key. Raises StripeKeyRefused, StripeAccountHidden, UsageError when what answers at the base is
     not Stripe's API, StripeModeWrong when it is of the other mode.
     """
@@ -201,13 +187,13 @@ def _ask_whose(key: str, base: str, open_api: OpenApi) -> _AccountBody:
             check_mode(api, interactive=True)
         return found
     except StripeKeyInvalid as error:
-        raise StripeKeyRefused(**error.facts) from error
+        raise StripeKeyRefused(**error.facts, field=field) from error
     except StripePermissionMissing as error:
-        raise StripeAccountHidden(**error.facts) from error
+        raise StripeAccountHidden(**error.facts, field=field) from error
     except (msgspec.DecodeError, StripeEndpointMissing) as error:
         said = "it has no /v1/account" if isinstance(error, StripeEndpointMissing) else f"{error}"
         told = f"What answers at {base or 'Stripe'} is not Stripe's API: {said}."
-        raise UsageError(problem=f"{told} An API base is an address without a path.") from error
+        raise UsageError(problem=f"{told} An API base is an address without a path.", field="api_base") from error
 
 
 def _name(existing: Sequence[Account], account: str, livemode: bool) -> str:
@@ -217,112 +203,3 @@ def _name(existing: Sequence[Account], account: str, livemode: bool) -> str:
     candidates = [wanted, *(f"{wanted}-{n}" for n in range(2, len(existing) + 2))]
     taken = {one.name for one in existing}
     return known or next(name for name in candidates if name not in taken)
-
-
-def disconnect(engine: Engine, name: str) -> Account:
-    """Forgets the connection's keys and what was wrong with them, and keeps its data. Raises ConnectionUnknown.
-
-    A platform takes its accounts along: they have no key but the platform's. One of them alone is left out of the
-    fan-out from now on.
-    """
-    with engine.begin() as db:
-        account = accounts.named(db, name)
-        gone = [name, *(one.name for one in accounts.connected_to(db, name))]
-        accounts.forget_credentials(db, name)
-        if account.platform:
-            accounts.note(db, name, left_out=True)
-        for one in gone:
-            permissions.outdate(db, one)
-            problems.clear(db, one, [*problems.OF_ACCESS, "permission_missing", "account_gone"])
-        return accounts.named(db, name)
-
-
-def concerned(engine: Engine, name: str) -> list[str]:
-    """The connection and, of a platform, those of its accounts: whom `disconnect` and `purge` act on.
-
-    Raises ConnectionUnknown.
-    """
-    with engine.connect() as db:
-        return _concerned(db, name)
-
-
-def _concerned(db: Connection, name: str) -> list[str]:
-    return [accounts.named(db, name).name, *(one.name for one in accounts.connected_to(db, name))]
-
-
-def count_for_purge(engine: Engine, name: str) -> dict[str, int]:
-    """How many rows `purge` would delete, per table that has any. Raises ConnectionUnknown."""
-    with engine.connect() as db:
-        owners = _owners(db, _concerned(db, name))
-        counts = {
-            table: int(db.scalar(text(f"select count(*) from {table} where {mine}"), owners) or 0)
-            for table, mine in _owned().items()
-        }
-    return {table: count for table, count in counts.items() if count}
-
-
-def purge(engine: Engine, name: str) -> dict[str, int]:
-    """Deletes a connection and everything of it, in one transaction; returns the rows deleted per table.
-
-    Which customers were forgotten is kept, as ids of Stripe's, for when the account is connected again. A platform
-    takes its accounts along. Whoever handles their events at the moment ends first and finds nothing afterwards.
-
-    Raises ConnectionUnknown, and ImportRunning or SyncRunning while one is imported, swept or caught up, or synced to:
-    stop that first.
-    """
-    with engine.connect() as locking, ExitStack() as held, engine.begin() as db:
-        lock = text("select from tidegate.connections where name = any(:names) for update")
-        db.execute(lock, {"names": [name]})  # from here on a platform gets no further account
-        names = _concerned(db, name)
-        for one in names:
-            if not held.enter_context(runs.alone(locking, one, "import", "sweep", "catch_up")):
-                raise ImportRunning(connection=one)
-            forgetting.refuse_while_running(db, one)
-        db.execute(lock, {"names": names})
-        owners = _owners(db, names)
-        forgotten.outlast(db, names)
-        linked = list(db.scalars(_LINKED, {"names": names}))
-        kept = [(name, one["edition"]) for name in names for one in editions.every(db, name)]
-        counts = {
-            table: db.execute(text(f"delete from {table} where {mine}"), owners).rowcount
-            for table, mine in _owned().items()
-        }
-        keep_facts(db, linked)
-        db.execute(text("delete from tidegate.connections where name = any(:names)"), {"names": names})
-        for one, edition in kept:
-            partitions.drop(db, one, edition)  # last: reports wait for it
-    return {table: count for table, count in counts.items() if count}
-
-
-_LINKED = text("""
-select distinct contact from tidegate.links where connection = any(:names) and contact is not null""")
-
-
-def _owners(db: Connection, names: Sequence[str]) -> dict[str, list[str]]:
-    """What the rows of these connections are found by: their names, and the rate budgets that no other one uses."""
-    every = accounts.every(db)
-    shared = {one.budget for one in every if one.name not in names}
-    budgets = {one.budget for one in every if one.name in names} - shared
-    return {"names": list(names), "budgets": sorted(budgets)}
-
-
-def _owned() -> dict[str, str]:
-    """Every table with rows of some connections, and the condition that finds them."""
-    mirrored = [f"stripe.{table.name}" for table in STRIPE_TABLES.values()]
-    syncs = "select key from tidegate.syncs where connection = any(:names)"
-    told = "outbox in (select id from tidegate.outbox where connection = any(:names))"
-    due = {"tidegate.deliveries": told, "tidegate.destination_seconds": told}  # before what is found by them
-    return (
-        due
-        | dict.fromkeys([*mirrored, *(f"tidegate.{table}" for table in OWNED)], "connection = any(:names)")
-        | {
-            "tidegate.runs": f"connection = any(:names) or connection in (select 'sync:' || key from ({syncs}) s)",
-            "tidegate.rate_budget": "connection = any(:budgets)",
-            # A job that a worker has taken up is the worker's to end.
-            "tidegate.procrastinate_jobs": "args ->> 'connection' = any(:names) and status <> 'doing'",
-            "tidegate.sync_rows": f"sync in ({syncs})",
-            "tidegate.sync_associations": f"sync in ({syncs})",
-            "tidegate.sync_plans": f"sync in ({syncs})",
-            "tidegate.syncs": "connection = any(:names)",  # after what is found by it
-        }
-    )

@@ -29,6 +29,7 @@ from tidegate.stripe_api.resources import RESOURCES, to_import
 from tidegate.stripe_api.resources.discounts import DISCOUNTS
 from tidegate.stripe_api.resources.resource import Resource
 from tidegate.workflows.mirror.import_summary import Ended, resources_of, summary_of
+from tidegate.workflows.mirror.tempo import Tempo
 
 KIND = "import"
 SWEEP = "sweep"
@@ -218,8 +219,9 @@ class _Import:
 
     def _beating(self, run: int, plan: Plan) -> Callable[[Progress], None]:
         """Passes progress on, and writes it to the run every two seconds."""
-        lock = threading.Lock()
+        lock, tempo = threading.Lock(), Tempo()
         last = time.monotonic()
+        tempo.take(sum(load.range.counts.read for load in plan.loads), last)
 
         def tell(progress: Progress) -> None:
             nonlocal last
@@ -228,8 +230,11 @@ class _Import:
                 if time.monotonic() - last < BEAT_SECONDS:
                     return
                 last = time.monotonic()
+                resources = resources_of(plan, Settled())
+                rate = tempo.take(sum(counts["read"] for counts in resources.values()), last)
+            expected = {name: plan.expected(name) for name in resources}
             with self.engine.begin() as db:
-                runs.beat(db, run, {"resources": resources_of(plan, Settled())}, self.owner)
+                runs.beat(db, run, {"resources": resources, "expected": expected, "rate": round(rate, 1)}, self.owner)
 
         return tell
 

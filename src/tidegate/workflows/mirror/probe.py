@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import NamedTuple
 
@@ -53,6 +54,17 @@ def probe(engine: Engine, account: Account, api: StripeApi) -> list[Permission]:
         if accounts.hold(db, account.name):
             _ring(db, Doorbell(engine), account.name, permissions.store(db, account.name, found))
     return found
+
+
+def looked_at(
+    engine: Engine, account: Account, opened: AbstractContextManager[StripeApi]
+) -> tuple[list[Permission], str]:
+    """As `probe`, or why it could not be looked at: an account is connected all the same."""
+    try:
+        with opened as api:
+            return probe(engine, account, api), ""
+    except TidegateError as error:
+        return [], str(error)
 
 
 def _path(db: Connection, connection: str, resource: Resource) -> str:

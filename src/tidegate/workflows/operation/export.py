@@ -78,8 +78,7 @@ def export(
         with engine.connect().execution_options(isolation_level="REPEATABLE READ") as db, db.begin():
             driver: Driver = db.connection.driver_connection  # pyright: ignore[reportAssignmentType]
             ledger = list(_ledger(db, account.name))
-            mine = sql.SQL("connection = {}").format(sql.Literal(account.name))
-            mirrored = [_rows(table, mine) for table in (*STRIPE_TABLES.values(), of_contacts.links, billing_events)]
+            mirrored = [_rows(table, _mine(account)) for table in _of_connection().values()]
             sources = [*mirrored, *_contacts(account), *ledger]
             terms = directory / exported.TERMS
             terms.unlink(missing_ok=True)  # who reads the ledger must not take half an export for a whole one
@@ -95,6 +94,34 @@ def export(
         "seconds": round(time.monotonic() - began, 3),
         "tables": [one._asdict() for one in written],
     }
+
+
+def tables() -> list[str]:
+    """The tables that `lines` writes: all of schema `stripe`, links and billing events."""
+    return list(_of_connection())
+
+
+def lines(engine: Engine, account: Account, table: str) -> Iterator[bytes]:
+    """One of the tables, that connection's rows, as CSV with a header, block by block. Raises UsageError."""
+    found = _of_connection().get(table)
+    if found is None:
+        raise UsageError(problem=f"There is no table {table[:60]!r} to export. Known: {', '.join(tables())}.")
+    return _copied(engine, _rows(found, _mine(account)))
+
+
+def _of_connection() -> dict[str, Table]:
+    return {table.name: table for table in (*STRIPE_TABLES.values(), of_contacts.links, billing_events)}
+
+
+def _mine(account: Account) -> sql.Composed:
+    return sql.SQL("connection = {}").format(sql.Literal(account.name))
+
+
+def _copied(engine: Engine, source: Source) -> Iterator[bytes]:
+    with engine.connect() as db, db.begin():
+        driver: Driver = db.connection.driver_connection  # pyright: ignore[reportAssignmentType]
+        with driver.cursor() as cursor:
+            yield from _as_csv(cursor, source)
 
 
 def _claim(directory: Path, connection: str) -> None:
@@ -152,15 +179,19 @@ def _write(driver: Driver, source: Source, directory: Path, form: Format, tell: 
 
 
 def _write_csv(driver: Driver, source: Source, path: Path) -> Iterator[int]:
-    """PostgreSQL's own CSV, with a header; times in UTC. Tells the rows so far."""
-    rows = 0
+    """The file of `_as_csv`. Tells the rows so far."""
     with path.open("wb") as file, driver.cursor() as cursor:
-        cursor.execute("set local timezone = 'UTC'")
-        with cursor.copy(sql.SQL("copy ({}) to stdout (format csv, header)").format(source.query)) as copy:
-            for block in copy:
-                file.write(block)
+        for block in _as_csv(cursor, source):
+            file.write(block)
         rows = cursor.rowcount
     yield rows
+
+
+def _as_csv(cursor: "psycopg.Cursor[tuple[Any, ...]]", source: Source) -> Iterator[bytes]:
+    """PostgreSQL's own CSV, with a header, block by block; times in UTC."""
+    cursor.execute("set local timezone = 'UTC'")
+    with cursor.copy(sql.SQL("copy ({}) to stdout (format csv, header)").format(source.query)) as copy:
+        yield from map(bytes, copy)
 
 
 def _write_parquet(driver: Driver, source: Source, path: Path) -> Iterator[int]:

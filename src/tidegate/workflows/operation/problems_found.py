@@ -199,7 +199,7 @@ where i.connection = :connection and i.source = 'events' and i.created > :after 
 
 def _of_audits(db: Connection, connection: str) -> list[Found]:
     """What the newest audit of each resource found different; what could not be compared is named with its reason,
-    of many with the first one's.
+    of many with the first one's. Where nothing differs, reading everything again would mend nothing.
     """
     wrong = [one for one in last_verdicts(db, connection) if one["verdict"] != "equal"]
     if not wrong:
@@ -212,7 +212,8 @@ def _of_audits(db: Connection, connection: str) -> list[Found]:
     details = [
         f"{what}: {', '.join(names)}." for what, names in (("Different", different), ("Not compared", named)) if names
     ]
-    return [Found("audit_failed", min(one["at"] for one in wrong), " ".join(details))]
+    since, detail = min(one["at"] for one in wrong), " ".join(details)
+    return [Found("audit_failed", since, detail) if different else Found("audit_incomplete", since, detail)]
 
 
 def _ago(seconds: int) -> datetime:

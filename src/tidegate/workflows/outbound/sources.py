@@ -15,7 +15,7 @@ from tidegate.errors import SyncInvalid
 from tidegate.outbound import cells, syncs
 from tidegate.outbound.sources import by_ibis, reading
 from tidegate.outbound.sources.location import has_secret, resolved, scheme, without_secret
-from tidegate.outbound.specs import Model
+from tidegate.outbound.specs import Model, unfit_key
 from tidegate.outbound.staging import opened
 from tidegate.outbound.taking import KeyProblems
 from tidegate.secrets import Vault
@@ -32,8 +32,8 @@ def define(db: Connection, key: str, url: str, env: str, vault: Callable[[], Vau
     """
     if bool(url) == bool(env):
         raise SyncInvalid(what="source", key=key, problem="it has a URL, or the variable of the environment with it")
-    if not key or not key.replace("-", "").replace("_", "").isalnum():
-        raise SyncInvalid(what="source", key=key, problem="its key is letters, digits, - and _")
+    if unfit := unfit_key(key):
+        raise SyncInvalid(what="source", key=key, problem=unfit)
     if env:
         syncs.define_source(db, key, sealed=None, env=env, shown=f"${env}")
     else:

@@ -34,6 +34,21 @@ def listing(db: Connection, key: str, limit: int = 20) -> list[dict[str, Any]]:
     return [shown(row) for row in rows.mappings()]
 
 
+def brief(db: Connection) -> list[dict[str, Any]]:
+    """Every sync with its last run, its rows but the sent by state, and since when and what for a run is due (null:
+    none is): {key, model, connection, resource, …, rows, last, due_at, due_for}. Nothing is counted that could be
+    millions.
+    """
+    rows = history.open_counts(db)
+    due = {row.key: row for row in db.execute(text("select key, due_at, due_for from tidegate.syncs"))}
+    found: list[dict[str, Any]] = []
+    for row in syncs.every(db, "syncs"):
+        last, owed = runs.last(db, f"sync:{row['key']}", KIND), due[row["key"]]
+        beside = {"last": shown(last) if last else None, "due_at": owed.due_at, "due_for": owed.due_for}
+        found.append({**row, "rows": rows.get(row["key"], {}), **beside})
+    return found
+
+
 def standing(db: Connection) -> list[dict[str, Any]]:
     """Every sync with its last run, its rows by state, and the drafts that wait to be finished (null: none do):
     {key, model, connection, resource, …, rows, last, unfinished: {drafts, since, why}}.
@@ -136,7 +151,8 @@ def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield some
 
 
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+def flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A request as a line of a table: documents as JSON text."""
     return {
         name: json.dumps(value, ensure_ascii=False) if name in history.REDACTED and value is not None else value
         for name, value in row.items()
@@ -149,7 +165,7 @@ def _csv(rows: Iterator[dict[str, Any]], file: Path) -> int:
         writer.writeheader()
         count = 0
         for row in rows:
-            writer.writerow(_flat(row))
+            writer.writerow(flat(row))
             count += 1
     return count
 
@@ -178,6 +194,6 @@ def _parquet(rows: Iterator[dict[str, Any]], file: Path) -> int:
     count = 0
     with parquet.ParquetWriter(file, schema) as writer:
         for some in _batches(rows):
-            writer.write_table(pyarrow.Table.from_pylist([_flat(row) for row in some], schema))
+            writer.write_table(pyarrow.Table.from_pylist([flat(row) for row in some], schema))
             count += len(some)
     return count

@@ -20,7 +20,7 @@ from tidegate.outbound.push import journal, outcomes, seen
 from tidegate.outbound.push.lanes import Lanes
 from tidegate.outbound.push.outcomes import Outcome, body_of, id_told
 from tidegate.outbound.push.requests import Request, request
-from tidegate.outbound.push.turns import Turns
+from tidegate.outbound.push.turns import Turns, making
 from tidegate.outbound.rows import Row
 from tidegate.outbound.specs import Sync
 from tidegate.store.trouble import told
@@ -42,6 +42,7 @@ other without keeping others from being sent beside them.
 """
 STORM_SECONDS = 900.0
 """For which a request is tried while Stripe takes none."""
+MADE_MEANWHILE = "{} was made since the plan, and the row matches it, so no other was made: the next run writes to it"
 TOLD_EVERY = 1.0
 """Seconds between two reports of how far it is."""
 
@@ -88,6 +89,7 @@ class Sender:
         self._stop, self._progress = stop or threading.Event(), progress
         self._over = threading.Event()  # of this sender alone: `stop` may be a whole worker's
         self._unbegun: dict[int, Sending] = {}
+        self._making: dict[int, str] = {}
         self._told_at = 0.0
         self._counting = threading.Lock()
         self.sent = sent or Sent()
@@ -116,6 +118,13 @@ class Sender:
 
     def through(self, work: Iterable[Sending], do: Callable[[Sending], Came]) -> None:
         """Does something with requests whose intent is written down, in their lanes, and writes down what came."""
+        try:
+            self._through(work, do)
+        finally:
+            self._give_back(list(self._making))  # of what was not written down; a pooled session keeps its locks
+        self._tell(last=True)
+
+    def _through(self, work: Iterable[Sending], do: Callable[[Sending], Came]) -> None:
         with Keeper(self._engine, self._settle, self._count, self._over.set) as keeper:
 
             def one(sending: Sending) -> None:
@@ -130,13 +139,45 @@ class Sender:
                         raise
 
             def in_turn(sending: Sending) -> None:
+                if (sought := self._makes(sending.request)) is not None:
+                    lane = making(*sought)
+                    if self._turns.take(lane, self._is_over):
+                        self._making[sending.id] = lane  # given back once the mirror has what came of it
+                        one(sending)
+                    return
                 with self._turns.of(sending.request.lane, self._is_over) as mine:
                     if mine:
                         one(sending)
 
             lanes: Lanes[Sending] = Lanes(in_turn, lambda one: one.request.lane, workers=WORKERS, room=ROOM)
             lanes.run(work, self._is_over)
-        self._tell(last=True)
+
+    def _give_back(self, ids: Sequence[int]) -> None:
+        for id_ in ids:
+            if (lane := self._making.pop(id_, None)) is not None:
+                self._turns.give_back(lane)
+
+    def _makes(self, request: Request) -> tuple[str, str, str] | None:
+        """By what a customer would be found (`lookups.find`) that a request makes; None: it makes none. A sale may be
+        making the same one: its turn is that of whoever makes it.
+        """
+        way, name, _ = self._sync.matched_by
+        if self._sync.resource != "customers" or request.operation not in MAKES:
+            return None
+        said = request.params.get("metadata", {}).get(name) if way == "metadata" else request.params.get(way)
+        return (way, name, str(said)) if said else None
+
+    def _made_meanwhile(self, sending: Sending) -> Came | None:
+        """What came of a request whose customer was made since the plan; None: there is none yet."""
+        if (sought := self._makes(sending.request)) is None:
+            return None
+        way, name, value = sought
+        with self._engine.connect() as db:
+            there = lookups.find(db, self._account.name, "customers", way, name, {value}).get(value)
+        if not there:
+            return None
+        now = datetime.now(UTC)
+        return Came(sending, Outcome("refused", error=MADE_MEANWHILE.format(", ".join(there)), answered_at=now))
 
     def _is_over(self) -> bool:
         return self._over.is_set() or self._stop.is_set()
@@ -192,6 +233,8 @@ class Sender:
         return found
 
     def _sent_now(self, sending: Sending) -> Came:
+        if (came := self._made_meanwhile(sending)) is not None:
+            return came
         begun = datetime.now(UTC)
         try:
             answer = self.performed(sending.request)
@@ -235,6 +278,7 @@ class Sender:
         rows.forget(db, self._sync.key, gone)
 
     def _count(self, some: Sequence[Came]) -> None:
+        self._give_back([one.sending.id for one in some])
         with self._counting:
             self.sent.done.update(one.sending.request.operation for one in some if one.outcome.state == "done")
             self.sent.failed += sum(one.outcome.state in {"refused", "unknown"} for one in some)

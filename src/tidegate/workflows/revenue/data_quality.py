@@ -11,6 +11,7 @@ from tidegate.pricing.policy import Policy
 from tidegate.pricing.subscription import value
 from tidegate.pricing.taxes import GUESSED
 from tidegate.revenue import editions, load, quality
+from tidegate.stripe_api import dashboard
 
 BATCH = 500
 """Customers that are priced at a time."""
@@ -22,7 +23,7 @@ def data_quality(db: Connection, account: Account, as_of: datetime) -> dict[str,
     policy = kept.policy if kept else Policy()
     rows = [*quality.found(db, account.name), *_taxed(db, account, policy, int(as_of.timestamp()))]
     objects = [
-        row | {"link": quality.link(row["object"], row["id"], account=account.account, livemode=account.livemode)}
+        row | {"link": dashboard.page(row["object"], row["id"], account=account.account, livemode=account.livemode)}
         for row in rows
     ]
     return {

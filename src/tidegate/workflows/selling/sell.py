@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from tidegate.connections import runs
+from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Account
 from tidegate.contacts import directory
 from tidegate.contacts.directory import Contact
@@ -24,6 +24,7 @@ from tidegate.errors import (
 from tidegate.mirror import lookups
 from tidegate.outbound import pausing
 from tidegate.outbound.plan.compare import id_of
+from tidegate.outbound.push import turns
 from tidegate.outbound.selling import steps
 from tidegate.outbound.selling.facts import Facts
 from tidegate.outbound.selling.steps import Step
@@ -31,8 +32,9 @@ from tidegate.outbound.selling.wish import Wish, check
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows.contacts import contacts_fetch
 from tidegate.workflows.outbound.sync_looking import every_object
+from tidegate.workflows.refresh import refresh
 from tidegate.workflows.selling import sell_preview, sell_telling
-from tidegate.workflows.selling.sell_facts import customers_of
+from tidegate.workflows.selling.sell_facts import customers_of, known_by, making_of, waiting_for
 from tidegate.workflows.selling.sell_facts import facts as facts_of
 from tidegate.workflows.selling.sell_preview import Looked
 from tidegate.workflows.selling.sell_sending import KIND, Sender, Sent, subject
@@ -86,9 +88,12 @@ def carry_out(
         runs.alone(db, subject(contact), KIND) as alone,
         doors.writing(account) as api,
         doors.stripe(account) as reading,
+        ExitStack() as turn,
     ):
         if not alone:
             raise SaleRunning(contact=contact.ref)
+        for lane in _making(doors, account, contact):
+            turn.enter_context(turns.waited(db, account.name, lane, contact.ref))
         sender = Sender(doors.engine, api, account, contact, by, db)
         settled = [one for one in sender.settle(wish.as_json()) if one.resource == "subscriptions"]
         if settled and dict(settled[-1].wanted) == wish.as_json():
@@ -104,6 +109,16 @@ def carry_out(
             raise SalePreviewNeeded(contact=contact.ref)
         sent = _run(doors, account, contact, wish, sender, looked)
         return _told(doors, account, contact, wish, looked, sent)
+
+
+def _making(doors: Doors, account: Account, contact: Contact) -> list[str]:
+    """The lanes of the customer that may have to be made: a sync may be making the same one just now. In an order that
+    all sales take them in, so that no two wait for each other.
+    """
+    with doors.engine.connect() as db:
+        if customers_of(db, account, contact):
+            return []
+        return sorted(turns.making(*one) for one in known_by(making_of(db, account, contact)))
 
 
 def _contact(doors: Doors, account: Account, ref: str) -> Contact:
@@ -134,9 +149,15 @@ def _look(
 
 
 def _meet(doors: Doors, account: Account, contact: Contact) -> None:
-    """Takes in the customers of a contact's e-mail address that the mirror has not heard of yet, so that matching links
-    the one that it has, and none is made beside it. Only where it has none.
+    """Takes in the customers of a contact's e-mail address that the mirror has not heard of yet, and has those linked
+    that a sync made just now, so that matching links the one that it has, and none is made beside it. Only where it has
+    none.
     """
+    with doors.engine.begin() as db:
+        if not customers_of(db, account, contact) and accounts.hold(db, account.name):
+            waiting = waiting_for(db, account, known_by(making_of(db, account, contact)))
+            if waiting:
+                refresh(db, account, waiting)
     with doors.engine.connect() as db:
         if not contact.email or customers_of(db, account, contact):
             return

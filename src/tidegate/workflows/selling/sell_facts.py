@@ -1,5 +1,6 @@
 """Reads what starting, changing or ending a contact's subscription depends on: its customers, what runs, the prices."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, text
@@ -64,6 +65,20 @@ def making_of(db: Connection, account: Account, contact: Contact) -> dict[str, A
     return made | ({"email": contact.email} if contact.email else {})
 
 
+def known_by(making: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """By what a customer that is made so would be found (`lookups.find`): the way, the metadata key, and the value."""
+    found = [("metadata", str(key), str(value)) for key, value in making["metadata"].items()]
+    return [*found, *([("email", "", str(making["email"]))] if "email" in making else [])]
+
+
+def waiting_for(db: Connection, account: Account, known: Sequence[tuple[str, str, str]]) -> list[str]:
+    """The customers that would be found by one of these and whose contacts are still to be found out."""
+    email = [value.lower() for way, _, value in known if way == "email"]
+    said = {key: value for way, key, value in known if way == "metadata"}
+    values = {"c": account.name, "email": email, "names": list(said), "values": list(said.values())}
+    return list(db.scalars(_WAITING, values))
+
+
 def _subscriptions(db: Connection, who: dict[str, Any]) -> tuple[Subscription, ...]:
     rows = db.execute(_SUBSCRIPTIONS, who | {"live": list(LIVE)}).mappings().all()
     found: dict[str, list[RowMapping]] = {}
@@ -117,6 +132,14 @@ _CUSTOMERS = text("""
 select c.id, c.name, c.email, c.data ->> 'currency' as currency
 from tidegate.links l join stripe.customers c on c.connection = l.connection and c.id = l.customer
 where l.connection = :c and l.contact = :contact and c.deleted_at is null order by c.created, c.id""")
+
+_WAITING = text("""
+select distinct c.id from tidegate.changed_customers w cross join lateral unnest(w.customers) as q(id)
+join stripe.customers c on c.connection = w.connection and c.id = q.id and c.deleted_at is null
+where w.connection = :c and (lower(c.email) = any(cast(:email as text[])) or exists (
+  select from unnest(cast(:names as text[]), cast(:values as text[])) as said(name, value)
+  where c.data -> 'metadata' ->> said.name = said.value))
+order by 1""")
 
 # With a customer its subscriptions end at once, whenever the mirror hears of it.
 # What an item gives is what its grant says: mappings that a subscription keeps count there, too.

@@ -306,6 +306,16 @@ create table tidegate.unmapped_prices (
 );
 comment on column tidegate.unmapped_prices.price is 'Stripe''s price_…, of a live subscription, that nothing maps';
 
+create table tidegate.ignored_prices (
+    connection text not null,
+    price text not null,
+    at timestamptz default now() not null,
+    by text not null,
+    primary key (connection, price)
+);
+comment on column tidegate.ignored_prices.price is
+    'Stripe''s price_…, to mean nothing: it waits for no mapping';
+
 create table tidegate.holdings (
     connection text not null,
     subscription text not null,

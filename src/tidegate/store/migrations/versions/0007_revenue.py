@@ -66,7 +66,7 @@ create table tidegate.movements (
 create index movements_day on tidegate.movements (day) where superseded_at is null;
 create index movements_late on tidegate.movements (day) where superseded_at is null and moved_at > at;
 create unique index movements_standing
-    on tidegate.movements (customer, subscription, item, currency, at, connection, edition)
+    on tidegate.movements (customer, at, item, subscription, currency, connection, edition)
     where superseded_at is null;
 create index movements_superseded on tidegate.movements (superseded_at) where superseded_at is not null;
 create index movements_unit on tidegate.movements (unit) include (customer, currency, day, kind, amount)

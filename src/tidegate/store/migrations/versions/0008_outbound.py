@@ -168,6 +168,8 @@ create table tidegate.requests (
 );
 create index requests_open on tidegate.requests (sync)
     where state in ('intended', 'unknown');
+create index requests_failed on tidegate.requests (run, id)
+    where state in ('refused', 'unknown');
 create index requests_row on tidegate.requests (sync, key, id);
 create index requests_run on tidegate.requests (run, id);
 comment on column tidegate.requests.key is 'of the row';

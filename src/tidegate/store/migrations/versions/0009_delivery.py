@@ -66,6 +66,7 @@ create table tidegate.deliveries (
 );
 create index deliveries_contact on tidegate.deliveries (destination, contact, id) where state = 'waiting';
 create index deliveries_due on tidegate.deliveries (destination, next_try_at, id) where state = 'waiting';
+create index deliveries_failing on tidegate.deliveries (destination, id) where state = 'waiting' and attempts > 0;
 create index deliveries_dead on tidegate.deliveries (destination, id) where state = 'dead';
 create index deliveries_outbox on tidegate.deliveries (outbox);
 comment on column tidegate.deliveries.outbox is 'what is told; null: the contact as it is now';

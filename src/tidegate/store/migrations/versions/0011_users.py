@@ -1,4 +1,4 @@
-"""Users of the page: their roles, sessions, and the links that set a password."""
+"""Users of the page: their roles, sessions, and the links that set a password; access to Stripe by OAuth."""
 
 from alembic import op
 
@@ -65,6 +65,30 @@ comment on table tidegate.audit_log is 'who changed who may do what';
 comment on column tidegate.audit_log.actor is 'user:EMAIL, token:NAME, cli:ACCOUNT';
 comment on column tidegate.audit_log.action is 'such as user.invited';
 comment on column tidegate.audit_log.subject is 'whom or what it was done to';
+
+alter table tidegate.connections
+    add column oauth boolean default false not null,
+    add column refresh_token bytea,
+    add column token_ends_at timestamptz;
+comment on column tidegate.connections.oauth is 'access given to a Stripe App: api_key is a token that ends';
+comment on column tidegate.connections.refresh_token is 'encrypted; null for a key';
+comment on column tidegate.connections.token_ends_at is 'until when the token in api_key is good; null for a key';
+
+create table tidegate.oauth_states (
+    id bigint generated always as identity,
+    digest bytea not null unique,
+    browser bytea not null,
+    session bigint not null references tidegate.sessions (id) on delete cascade,
+    platform text,
+    created_at timestamptz default now() not null,
+    expires_at timestamptz not null,
+    primary key (id)
+);
+create index oauth_states_session on tidegate.oauth_states (session);
+comment on table tidegate.oauth_states is 'who was sent to Stripe to give access, and is not back yet';
+comment on column tidegate.oauth_states.digest is 'SHA-256 of the state that Stripe hands back';
+comment on column tidegate.oauth_states.browser is 'SHA-256 of a cookie of the browser that was sent';
+comment on column tidegate.oauth_states.platform is 'connection of the Connect platform; null: the Stripe App';
 """
 
 

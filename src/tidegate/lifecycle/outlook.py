@@ -1,0 +1,77 @@
+"""What to look at first: who is at risk, what renews soon, and how many alerts stand open."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from tidegate.lifecycle import rulebook
+from tidegate.revenue.rounding import whole
+
+AT_RISK = "at_risk"
+"""The segment, or else the stage, of whom is at risk."""
+
+
+def at_risk(db: Connection, livemode: bool) -> dict[str, Any] | None:
+    """Contacts in the segment (or stage) `at_risk`: {among ("segment" or "stage"), contacts, mrr}; `mrr` by currency in
+    minor units. None where your rules have neither.
+    """
+    rules = rulebook.load(db)
+    if any(one.key == AT_RISK for one in rules.segments):
+        among, within = "segment", ":key = any(l.segments)"
+    elif any(one.key == AT_RISK for one in rules.stages):
+        among, within = "stage", "l.stage = :key"
+    else:
+        return None
+    statement = text(_SUMMED.format(those=_AT_RISK.format(within=within)))
+    return {"among": among, **_told(db.execute(statement, {"livemode": livemode, "key": AT_RISK}))}
+
+
+def renewing(db: Connection, livemode: bool, since: datetime, until: datetime, limit: int) -> dict[str, Any]:
+    """Contacts of which something renews from `since` to before `until`: {contacts, mrr, next: [{contact, name,
+    renews_at, mrr}]}, `next` the first so many. What ends before it would renew does not. `mrr` as `at_risk` has it, of
+    `next` in millionths of a minor unit.
+    """
+    given = {"livemode": livemode, "since": since, "until": until, "limit": limit}
+    following = [
+        dict(row) for row in db.execute(text(f"{_RENEWING} order by f.renews_at, c.key limit :limit"), given).mappings()
+    ]
+    return {**_told(db.execute(text(_SUMMED.format(those=_RENEWING)), given)), "next": following}
+
+
+def open_alerts(db: Connection) -> list[dict[str, Any]]:
+    """How many alerts of contacts are open by rule, the most frequent first: {rule, alerts}."""
+    return [dict(row) for row in db.execute(_ALERTS).mappings()]
+
+
+def _told(rows: Iterable[Row[Any]]) -> dict[str, Any]:
+    total, *amounts = rows
+    mrr: Mapping[str, int] = {row.currency: whole(int(row.mrr)) for row in amounts}
+    return {"contacts": total.contacts, "mrr": mrr}
+
+
+_CONTACTS = """
+from tidegate.contacts c join tidegate.contact_facts f on f.contact = c.key"""
+
+_AT_RISK = f"""
+select f.mrr {_CONTACTS} join tidegate.contact_lifecycle l on l.contact = c.key
+where c.livemode = :livemode and c.merged_into is null and {{within}}"""
+
+_RENEWING = f"""
+select c.kind || ':' || c.external_id as contact, coalesce(nullif(c.name, ''), c.external_id) as name, f.renews_at,
+  f.mrr
+{_CONTACTS}
+where c.livemode = :livemode and c.merged_into is null and f.renews_at >= :since and f.renews_at < :until
+  and (f.ends_at is null or f.ends_at > f.renews_at)"""
+
+_SUMMED = """
+with those as materialized ({those})
+select null as currency, count(*) as contacts, 0 as mrr from those
+union all
+select m.key, count(*), sum(m.value::numeric) from those t cross join lateral jsonb_each_text(t.mrr) m
+group by m.key order by currency nulls first"""
+
+_ALERTS = text("""
+select rule, count(*) as alerts from tidegate.alerts where state = 'open' and contact is not null
+group by rule order by 2 desc, 1""")

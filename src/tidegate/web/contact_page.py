@@ -1,0 +1,128 @@
+"""The page of one contact: everything that is known of it, and why each of it is so."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from tidegate.contacts import directory, invoices, payments
+from tidegate.contacts.directory import Contact
+from tidegate.delivery import suppressing
+from tidegate.entitlements import overrides
+from tidegate.errors import CustomerUnknown, LedgerMissing, TidegateError
+from tidegate.lifecycle import health, listing, notes, roster, rulebook, timeline
+from tidegate.web.choosing import livemode, offered
+from tidegate.web.pages import Page, Texts, Visit
+from tidegate.workflows.contacts import contacts
+from tidegate.workflows.entitlements import explain
+from tidegate.workflows.entitlements.entitlements import Check, check, with_names
+from tidegate.workflows.lifecycle.explain_stage import explain_stage
+from tidegate.workflows.lifecycle.lifecycle import now
+from tidegate.workflows.revenue.explain_mrr import explain_mrr
+
+HAPPENED = 25
+"""Rows of a timeline that are shown at once."""
+BILLED = 10
+"""Invoices, and payments, that are shown at once."""
+TASKS = 50
+
+
+def one(visit: Visit) -> Response:
+    """Everything of a contact."""
+    return shown(visit)
+
+
+def happened(visit: Visit) -> Response:
+    """More of a contact's timeline, older than what is shown."""
+    with visit.hub.engine.connect() as db:
+        contact = found(visit, db)
+        told = timeline.page(db, contact, after=visit.request.query_params.get("after", ""), limit=HAPPENED)
+    return visit.render("parts/timeline.html", contact=contact.ref, timeline=told)
+
+
+def billed(visit: Visit) -> Response:
+    """More of a contact's invoices, older than what is shown."""
+    with visit.hub.engine.connect() as db:
+        contact = found(visit, db)
+        told = invoices.page(db, contact, after=visit.request.query_params.get("after", ""), limit=BILLED)
+    return visit.render("parts/invoices.html", contact=contact.ref, invoices=told, accounts=_accounts(visit))
+
+
+def why(visit: Visit) -> Response:
+    """Why a contact is in its stage, or may use a feature or not; htmx gets the answer alone."""
+    feature = visit.request.query_params.get("feature", "")
+    with visit.hub.engine.connect() as db:
+        contact = found(visit, db)
+    facts: dict[str, Any] = {"contact": contact.ref, "name": contact.name or contact.external_id, "feature": feature}
+    if feature:
+        facts["entitlement"] = explain.entitlement(visit.hub.engine, contact.livemode, contact.ref, feature)
+    else:
+        facts["staged"] = explain_stage(visit.hub.engine, contact.livemode, contact.ref)
+    return visit.render("parts/why.html" if "hx-request" in visit.request.headers else "why.html", **facts)
+
+
+def mrr(visit: Visit) -> Response:
+    """How a contact's MRR comes about: of each subscription's items the steps; htmx gets the answer alone."""
+    told: list[dict[str, Any]] = []
+    with visit.hub.engine.connect() as db:
+        contact = found(visit, db)
+        links = contacts.listing.described(db, contact)["links"]
+        for name in sorted({link["connection"] for link in links}):
+            try:
+                explained = explain_mrr(db, visit.hub.account(name), contact.ref, datetime.now(UTC))
+                told.append({"connection": name, "missing": ""} | explained)
+            except (LedgerMissing, CustomerUnknown) as error:
+                told.append({"connection": name, "missing": str(error)})
+    facts: dict[str, Any] = {"contact": contact.ref, "name": contact.name or contact.external_id, "explained": told}
+    return visit.render("parts/mrr.html" if "hx-request" in visit.request.headers else "mrr.html", **facts)
+
+
+PAGES = (
+    Page("/timelines/{contact:path}", happened),
+    Page("/contacts/invoices/{contact:path}", billed),
+    Page("/contacts/why/{contact:path}", why),
+    Page("/contacts/mrr/{contact:path}", mrr, "revenue"),
+    Page("/contacts/{contact:path}", one),
+)
+
+
+def found(visit: Visit, db: Connection) -> Contact:
+    """The contact that the address names. Raises ContactUnknown, ContactAmbiguous."""
+    return directory.find(db, livemode(visit), visit.request.path_params["contact"])
+
+
+def shown(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Response:
+    """Everything of the contact that the address names, with what is wrong beside the fields of its forms."""
+    with visit.hub.engine.connect() as db:
+        contact = found(visit, db)
+        facts: dict[str, Any] = {
+            "contact": contacts.shown(db, contact),
+            "timeline": timeline.page(db, contact, limit=HAPPENED),
+            "invoices": invoices.page(db, contact, limit=BILLED),
+            "payments": payments.newest(db, contact.key, limit=BILLED),
+            "tasks": notes.tasks(db, contact.livemode, contact=contact.key, limit=TASKS),
+            "overrides": [overrides.shown(row) for row in overrides.of_contact(db, contact.key)],
+            "suppressed": suppressing.suppressed(db, contact.key),
+            "health": _health(db, contact),
+            "row": roster.one(db, contact.key),
+            "now": now(db),
+        }
+        [may_use] = check(visit.hub.engine, [Check(contact.livemode, contact.ref, None)])
+        if isinstance(may_use, TidegateError):
+            raise may_use
+        facts["features"] = with_names(db, may_use)["features"]
+    said = {"wrong": wrong or Texts(), "typed": Texts(visit.form), "accounts": _accounts(visit)}
+    return visit.render("contact.html", status, **said, **offered(visit), **facts)
+
+
+def _health(db: Connection, contact: Contact) -> dict[str, Any] | None:
+    """The health that was kept, and how each component comes to its part of it."""
+    kept = listing.health(db, contact.key)
+    if kept is None:
+        return None
+    return kept | {"explained": health.explained(db, rulebook.components(db), now(db), contact.key)}
+
+
+def _accounts(visit: Visit) -> dict[str, Any]:
+    return {one.name: one for one in visit.hub.accounts()}

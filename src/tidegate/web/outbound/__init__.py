@@ -1,0 +1,1 @@
+"""The pages of outbound: sources, models and syncs, plans and runs."""

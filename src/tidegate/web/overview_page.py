@@ -1,0 +1,166 @@
+"""The first page: what MRR is and what moved it, who needs you, what renews, and whether everything works."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from starlette.responses import Response
+
+from tidegate.connections.accounts import Account
+from tidegate.errors import LedgerMissing
+from tidegate.lifecycle import listing, outlook
+from tidegate.revenue import metrics, reports
+from tidegate.revenue.bridge import KINDS
+from tidegate.revenue.periods import Period
+from tidegate.web import wording
+from tidegate.web.chosen import Chosen, chosen
+from tidegate.web.pages import Page, Visit
+from tidegate.web.readings import Readings
+from tidegate.web.status_page import StatusReading
+from tidegate.web.wording import count
+from tidegate.wiring import Hub
+
+SPANS = (30, 90, 365)
+"""Days within which MRR moved, of which one may choose."""
+SPAN = 30
+DAYS = 30
+"""What renews within so many days is told."""
+SHOWN = 6
+"""Alerts and renewals that are named."""
+NAMED = 5
+"""Connections that have a line of their own."""
+LASTING = 15.0
+"""Seconds for which figures are kept."""
+
+
+class Line(NamedTuple):
+    """One line on whether something works: its dot's colour, what it is, how it stands, and where more is told."""
+
+    colour: str
+    what: str
+    how: str
+    path: str
+
+
+def pages(hub: Hub, reading: StatusReading) -> tuple[Page, ...]:
+    """The page of a hub. `reading`: how every connection stands."""
+    figures = Readings(LASTING)
+
+    def overview(visit: Visit) -> Response:
+        found = chosen(visit)
+        if found.account is None:
+            return visit.render("first_run.html")
+        facts = reading.facts()
+        seen = {"health": list(_health(facts["status"])), "as_of": facts["as_of"], "days": DAYS, "chosen": found}
+        with hub.engine.connect() as db:
+            seen["open"] = outlook.open_alerts(db)
+            seen["alerts"] = listing.alerts(db, states=["open"], limit=SHOWN) if seen["open"] else []
+        livemode = found.account.livemode
+        seen["contacts"] = figures.get(("contacts", livemode), lambda: _contacts(hub, livemode))
+        return visit.render("overview.html", **seen, **_revenue(visit, found, figures))
+
+    return (Page("/", overview),)
+
+
+def _revenue(visit: Visit, found: Chosen, figures: Readings) -> dict[str, Any]:
+    """MRR in one currency with what moved it; nothing for who may not see it."""
+    if visit.who is None or not visit.who.may("revenue") or found.account is None:
+        return {"may_see_revenue": False, "row": None, "drawn": {}, "currencies": [], "why": ""}
+    account = found.account
+    days = visit.request.query_params.get("days", "")
+    span = next((one for one in SPANS if days == str(one)), SPAN)
+    rows, why = figures.get(("revenue", account.name, span), lambda: _figures(visit.hub, account, span))
+    by_currency = {row["currency"]: row for row in rows}
+    row = by_currency.get(visit.request.query_params.get("currency", "")) or (rows[0] if rows else None)
+    facts: dict[str, Any] = {"row": row, "drawn": _drawn(row) if row else {}, "kinds": KINDS, "why": why}
+    return facts | {"may_see_revenue": True, "currencies": [*by_currency], "span": span, "spans": SPANS}
+
+
+def _figures(hub: Hub, account: Account, days: int) -> tuple[list[dict[str, Any]], str]:
+    """The metrics of the last days by currency, the one with the most contacts first; or why there are none."""
+    now = datetime.now(UTC)
+    with hub.engine.connect() as db:
+        try:
+            report = reports.opened(db, account.name, now)
+        except LedgerMissing as error:
+            return [], str(error)
+        over = Period(f"{days} days", report.today - timedelta(days=days - 1), report.today)
+        rows = metrics.rows(db, report, [over])
+    return sorted(rows, key=lambda row: (-row["contacts"]["closing"], row["currency"])), ""
+
+
+def _drawn(row: dict[str, Any]) -> dict[str, Any]:
+    """The waterfall from the MRR before to the MRR now, in minor units."""
+    if row["opening"] is None or row["mrr"] is None:
+        return {}
+    moved = [{"name": kind, "value": row[kind]} for kind in (*KINDS, "fx") if row[kind]]
+    steps = [{"name": row["from"], "value": row["opening"]}, *moved, {"name": row["to"], "value": row["mrr"]}]
+    return {"shape": "waterfall", "currency": row["currency"], "steps": steps}
+
+
+def _contacts(hub: Hub, livemode: bool) -> dict[str, Any]:
+    """Who is at risk, and what renews."""
+    now = datetime.now(UTC)
+    with hub.engine.connect() as db:
+        return {
+            "at_risk": outlook.at_risk(db, livemode),
+            "renewing": outlook.renewing(db, livemode, now, now + timedelta(days=DAYS), SHOWN),
+        }
+
+
+def _health(status: dict[str, Any]) -> Iterator[Line]:
+    connections: list[dict[str, Any]] = status["connections"]
+    yield from _of_connections(connections)
+    common = [one for one in status["problems"] if not one["connection"]]
+    if common:
+        yield Line("orange", "Installation", _plural(len(common), "problem"), "/status")
+    yield _imports(connections)
+    waiting = sum(one["inbox"]["waiting"] for one in connections)
+    parked = sum(one["inbox"]["parked"] for one in connections)
+    said = f"{count(parked)} parked, {count(waiting)} waiting" if parked else f"{count(waiting)} waiting"
+    yield Line(
+        "orange" if parked else "green", "Inbox", said if waiting or parked else "everything is handled", "/inbox"
+    )
+    yield _syncs(status)
+
+
+def _of_connections(connections: list[dict[str, Any]]) -> Iterator[Line]:
+    for one in sorted(connections, key=lambda one: not one["problems"])[:NAMED]:
+        wrong = _plural(len(one["problems"]), "problem") if one["problems"] else one["freshness"]
+        current = one["last_webhook_at"] or one["caught_up_at"]
+        colour = "orange" if one["problems"] else "green" if current else "secondary"
+        yield Line(colour, one["display_name"] or one["name"], wrong, f"/status#connection-{one['name']}")
+    if len(connections) > NAMED:
+        others = connections[NAMED:]
+        yield Line("secondary", f"{count(len(others))} more connections", "", "/status")
+
+
+def _imports(connections: list[dict[str, Any]]) -> Line:
+    running = [one for one in connections if one["run"] and one["run"]["state"] == "running"]
+    if running:
+        progress = running[0]["progress"]
+        how = f"{progress['done']} of {progress['total']} resources are complete" if progress else "begun"
+        return Line("azure", "Import", how, "/status")
+    missing = [one["name"] for one in connections if one["run"] is None and one["connected"]]
+    if missing:
+        return Line("orange", "Import", f"still to be made: {', '.join(missing[:NAMED])}", "/status")
+    broken = [one["name"] for one in connections if one["run"] and one["run"]["state"] != "done"]
+    if broken:
+        return Line("orange", "Import", f"not complete: {', '.join(broken[:NAMED])}", "/status")
+    return Line("green", "Import", "complete", "/status")
+
+
+def _syncs(status: dict[str, Any]) -> Line:
+    syncs = [one for one in status["schedules"] if one["what"] == "sync"]
+    wrong = [one for one in status["problems"] if one["code"].startswith("sync_")]
+    if not syncs:
+        return Line("secondary", "Syncs", "none is defined", "/syncs")
+    if wrong:
+        return Line("orange", "Syncs", _plural(len(wrong), "problem"), "/syncs")
+    ran = [datetime.fromisoformat(one["last_at"]) for one in syncs if one["last_at"]]
+    last = f", the last one {wording.span((datetime.now(UTC) - max(ran)).total_seconds())} ago" if ran else ""
+    return Line("green", "Syncs", f"{_plural(len(syncs), 'sync')}{last}", "/syncs")
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,92 @@
+"""The story of a sync: made by the wizard, planned, run and watched live, with a row that Stripe refuses."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from playwright.sync_api import Page, expect
+from tests.support.importing import connected, imported
+from tests.support.working import worker
+
+from tidegate.outbound import specs, syncs
+from tidegate.wiring import Hub
+from tidegate.workflows.operation import users
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+
+PASSWORD = "correct horse battery staple"
+ROWS = 40
+LONG = 60_000  # milliseconds: a process that plans, and a worker, come up first
+ACCOUNTS = f"""
+create table accounts as select n as id, 'Company ' || n as company, 'c' || n || '@new.example' as email,
+  case when n = 7 then 'clock_of_nobody' end as clock from generate_series(1, {ROWS}) t(n)"""
+
+
+def enter(hub: Hub, page: Page, site: str, role: str) -> None:
+    """Signs somebody of this role in."""
+    email = f"{role}@acme.example"
+    users.set_password(hub.engine, users.invite(hub.engine, email, role.title(), role, "cli:test")[1], PASSWORD)
+    page.goto(f"{site}/login")
+    page.get_by_label("E-mail address").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def test_a_sync_is_made_planned_and_watched_live(
+    hub: Hub, site: str, look: Callable[..., Any], make_sandbox: Callable[..., Any], tmp_path: Path
+) -> None:
+    sandbox = make_sandbox(customers=1, months=1, latency=0.3)
+    imported(hub, connected(hub, sandbox, write_key=sandbox.key))
+    with duckdb.connect(tmp_path / "warehouse.duckdb") as db:
+        db.execute(ACCOUNTS)
+    with hub.engine.begin() as db:
+        syncs.define_source(db, "warehouse", sealed=None, env="", shown=f"duckdb://{tmp_path}/warehouse.duckdb")
+        syncs.define_model(
+            db, specs.model({"key": "accounts", "source": "warehouse", "table": "accounts", "primary_key": "id"})
+        )
+    page = look().page
+    page.set_default_timeout(LONG)
+    enter(hub, page, site, "admin")
+    page.goto(f"{site}/syncs")
+    page.get_by_role("link", name="New sync").first.click()
+    page.get_by_label("What it is called").fill("people")
+    page.get_by_role("button", name="Next", exact=True).last.click()
+    page.get_by_label("the e-mail address, whatever its case").check()
+    page.get_by_label("The column that holds it").fill("email")
+    page.get_by_role("button", name="Next", exact=True).last.click()
+    page.get_by_label("Find a field").fill("test_clock")
+    expect(page.locator("#known-fields tbody tr:visible")).to_have_count(1)
+    for number, name, column in ((2, "name", "company"), (3, "test_clock", "clock")):
+        page.get_by_label(f"Field {number}", exact=True).fill(name)
+        page.get_by_label(f"Column, value or template of field {number}", exact=True).fill(column)
+    for _ in range(3):
+        page.get_by_role("button", name="Next", exact=True).last.click()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("wants a plan that somebody looked at")).to_be_visible()
+
+    with worker(hub):
+        page.get_by_role("button", name="Plan", exact=True).click()
+        expect(page.get_by_role("heading", name="Plan of people")).to_be_visible(timeout=LONG)
+        expect(page.get_by_text("Company 12")).to_be_visible()
+        page.get_by_role("button", name=f"Send {ROWS} changes").click()
+        page.wait_for_url("**/syncs/people/runs/*", timeout=LONG)
+        expect(page.locator("#live-state")).to_be_visible()
+        expect(page.locator("#tail tr").first).to_be_visible(timeout=LONG)
+        expect(page.locator("#run").get_by_text("incomplete")).to_be_visible(timeout=LONG)
+    expect(page.locator("#tail tr")).to_have_count(ROWS)
+    expect(page.locator("#progress")).to_contain_text(f"{ROWS} of {ROWS} requests answered", timeout=LONG)
+    expect(page.locator("#tail tr", has_text="clock_of_nobody")).to_have_count(1)
+    expect(page.get_by_role("button", name="Try row 7 again")).to_be_visible()
+    page.locator("#tail tr", has_text="clock_of_nobody").get_by_role("link").first.click()
+    expect(page.get_by_role("heading", name="What Stripe answered")).to_be_visible()
+
+    viewer = look(width=390, scheme="dark").page
+    viewer.set_default_timeout(LONG)
+    enter(hub, viewer, site, "viewer")
+    for path in ("/syncs", "/syncs/people", "/models/accounts", "/sources", "/destinations"):
+        viewer.goto(site + path)
+        expect(viewer.locator("main h1")).to_be_visible()
+        expect(viewer.locator("main form[method=post]")).to_have_count(0)
+        assert viewer.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{path} scrolls sideways"

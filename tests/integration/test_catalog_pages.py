@@ -1,0 +1,211 @@
+"""The pages of the catalog: packages, features and mappings looked at, and changed after a preview."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from httpx import Client
+from sqlalchemy import text
+from tests.support.builders import customer, item, subscription
+from tests.support.pages import ADA, BOB, bob_buys, done, hidden, opened_shop, refused, site_of
+from tests.support.shop import Shop, opened
+
+from tidegate.catalog import packages
+
+
+@pytest.fixture
+def shop(fresh_database_url: str) -> Iterator[Shop]:
+    with opened(fresh_database_url) as shop:
+        opened_shop(shop)
+        yield shop
+
+
+@pytest.fixture
+def client(shop: Shop, fresh_database_url: str, tmp_path: Path) -> Iterator[Client]:
+    with site_of(shop, fresh_database_url, tmp_path) as client:
+        yield client
+
+
+def test_empty_pages_say_what_to_do(client: Client, shop: Shop) -> None:
+    for path in ("/packages", "/features", "/mappings"):
+        assert client.get(path).status_code == 200
+    with shop.engine.begin() as db:
+        db.execute(text("truncate tidegate.packages, tidegate.features cascade"))
+    for path in ("/packages", "/features", "/mappings"):
+        assert "Suggest from your prices" in client.get(path).text
+    assert "prod_1" in client.get("/mappings/suggestions").text
+
+
+def test_a_version_is_published_after_it_was_seen_who_gains_and_loses(client: Client, shop: Shop) -> None:
+    assert "calls 1,000 per" not in client.get("/packages").text
+    page = client.get("/packages/pro").text
+    assert 'value="1000"' in page
+    assert 'href="/contacts?package=pro"' in page
+    sent = {"limit:calls": "1,500", "limit:seats": "unlimited", "holders": "move"}
+    shown, answer = done(client, "/packages/pro/publish", **sent)
+    for said in ("sso", "calls", "yes → –", "1,000 → 1,500", "10 → unlimited", "version 2", "1 subscriptions"):
+        assert said in shown
+    assert answer.headers["location"] == "/packages/pro"
+    assert shop.answer(ADA, "calls")["limit"] == 1500
+    assert not shop.answer(ADA, "sso")["granted"]
+    again = client.post("/packages/pro/publish", data=sent)
+    assert "gives the same already" in again.text
+
+
+def test_who_stays_on_a_version_can_be_moved(client: Client, shop: Shop) -> None:
+    shown, _ = done(client, "/packages/pro/publish", **{"limit:calls": "5", "holders": "stay"})
+    assert "Nobody gains or loses" in shown
+    assert "1 contacts stay" in shown
+    assert shop.answer(ADA, "calls")["limit"] == 1000
+    assert "Move 1 to version 2" in client.get("/packages/pro").text
+    shown, _ = done(client, "/packages/pro/migrate")
+    assert "1,000 → 5" in shown
+    assert shop.answer(ADA, "calls")["limit"] == 5
+
+
+def test_a_stale_preview_is_shown_anew(client: Client, shop: Shop) -> None:
+    sent = {"limit:calls": "5", "holders": "move"}
+    shown = client.post("/packages/pro/publish", data=sent)
+    bob_buys(shop)
+    shop.has(
+        customer("cus_3", email="eve@example.com"), subscription("sub_3", [item("si_3", "sub_3")], customer="cus_3")
+    )
+    shop.refresh()
+    answer = client.post("/packages/pro/publish", data=hidden(shown.text))
+    assert (answer.status_code, "changed since the preview" in answer.text) == (409, True)
+    assert client.post("/packages/pro/publish", data=hidden(answer.text)).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [({"limit:calls": "many <x>"}, "whole number"), ({"limit:calls": "-1"}, "whole number")],
+)
+def test_wrong_terms_are_said_beside_their_field(client: Client, sent: dict[str, str], said: str) -> None:
+    answer = client.post("/packages/pro/publish", data=sent)
+    assert (answer.status_code, 'id="wrong-calls"' in answer.text, said in answer.text) == (422, True, True)
+    assert sent["limit:calls"].replace("<", "&lt;").replace(">", "&gt;") in answer.text, "what was typed stays"
+
+
+def test_packages_are_made_changed_and_removed(client: Client, shop: Shop) -> None:
+    refused(client.post("/packages", data={"key": "pro", "kind": "base"}), "key", "already")
+    refused(client.post("/packages", data={"key": "no key!", "kind": "base"}), "key")
+    assert client.post("/packages", data={"key": "team", "kind": "base"}).headers["location"] == "/packages/team"
+    assert "None is published" in client.get("/packages/team").text
+    done(client, "/packages/team/publish", **{"give:sso": "yes"})
+    done(client, "/packages/team", name="Team", kind="base", is_default="yes")
+    assert shop.scalar("select is_default from tidegate.packages where key = 'team'")
+    assert "It is the default" in client.get("/packages/team/remove").text
+    assert client.post("/packages/team/remove").status_code == 422
+    done(client, "/packages/team", name="Team", kind="base")
+    assert client.post("/packages/team/remove").headers["location"] == "/packages"
+    assert client.get("/packages/team").status_code == 404
+    removal = client.get("/packages/pro/remove").text
+    assert "1 mapped price" in removal
+    assert "Remove it" not in removal
+    wrong = client.post("/packages/extra-seats", data={"name": "", "kind": "add_on", "is_default": "yes"})
+    refused(wrong, "kind", "only a base package")
+
+
+def test_features_are_made_changed_and_removed(client: Client, shop: Shop) -> None:
+    refused(client.post("/features", data={"key": "sso", "type": "boolean"}), "key", "already")
+    refused(
+        client.post("/features", data={"key": "x", "type": "boolean", "meter": "x"}), "meter", "only what is metered"
+    )
+    assert client.post("/features", data={"key": "rows", "type": "metered", "unit": "row"}).status_code == 303
+    assert "rows" in client.get("/features").text
+    done(client, "/features/rows", name="Rows", unit="row", reset="never", meter="")
+    assert shop.scalar("select reset from tidegate.features where key = 'rows'") == "never"
+    assert "version 1" in client.get("/features/sso").text
+    kept = client.post("/features/sso/remove")
+    assert (kept.status_code, "still named" in kept.text) == (422, True)
+    assert client.post("/features/rows/remove").headers["location"] == "/features"
+
+
+def test_what_waits_is_mapped_and_granted(client: Client, shop: Shop) -> None:
+    bob_buys(shop)
+    page = client.get("/mappings").text
+    for said in ("1 price waits", "Scale", "99.00 USD a month", "price_9"):
+        assert said in page
+    form = client.get("/mappings/map?price=price_9&product=prod_9").text
+    assert "1 subscription waits" in form
+    refused(client.post("/mappings/map", data={"price": "price_9"}), "target", "Choose")
+    wrong = client.post("/mappings/map", data={"price": "price_9", "target": "feature:seats", "limit": "a lot"})
+    refused(wrong, "limit", "whole number")
+    assert 'value="a lot"' in wrong.text
+    assert client.post("/mappings/map", data={"price": "price_9", "target": "package:gone"}).status_code == 422
+    shown, answer = done(client, "/mappings/map", price="price_9", product="prod_9", of="price", target="package:pro")
+    assert "– → yes" in shown
+    assert BOB in shown
+    assert answer.headers["location"] == "/mappings?connection=acme"
+    assert shop.answer(BOB, "sso")["granted"]
+    assert "Nothing waits" in client.get("/mappings").text
+
+
+def test_a_mapping_is_removed_for_those_who_come_later_or_for_all(client: Client, shop: Shop) -> None:
+    number = shop.scalar("select id from tidegate.mappings where price = 'price_1'")
+    shown, _ = done(client, f"/mappings/{number}/remove")
+    assert "1 price of subscriptions keeps" in shown
+    assert "take it from whoever has it" in shown
+    assert shop.answer(ADA, "sso")["granted"]
+    assert "What holders keep" in client.get("/mappings").text
+    shown, _ = done(client, "/mappings/release", price="price_1")
+    assert "yes → –" in shown
+    assert not shop.answer(ADA, "sso")["granted"]
+    assert client.post("/mappings/release").status_code == 422
+
+
+def test_a_price_is_ignored_and_heeded(client: Client, shop: Shop) -> None:
+    bob_buys(shop)
+    assert "is mapped" in client.post("/mappings/ignore", data={"price": "price_1"}).text
+    done(client, "/mappings/ignore", price="price_9")
+    page = client.get("/mappings").text
+    assert "Nothing waits" in page
+    assert "Ignored" in page
+    assert "Scale" not in client.get("/mappings/suggestions").text
+    assert shop.rows("select price from tidegate.unmapped_prices") == []
+    done(client, "/mappings/ignore", price="price_9", heed="yes")
+    assert "1 price waits" in client.get("/mappings").text
+
+
+def test_suggestions_are_accepted_with_a_preview(client: Client, shop: Shop) -> None:
+    bob_buys(shop)
+    assert "suggested=yes" in client.get("/mappings").text, "what is suggested comes after"
+    assert "<strong>scale</strong>" in client.get("/mappings?suggested=yes").text
+    page = client.get("/mappings/suggestions").text
+    [name] = re.findall(r'name="pick:([^"]+)"', page)
+    assert "Pick at least one" in client.post("/mappings/suggestions").text
+    assert client.post("/mappings/suggestions", data={"pick:package:gone": "yes"}).status_code == 422
+    shown, _ = done(client, "/mappings/suggestions", **{f"pick:{name}": "yes"})
+    assert name in shown
+    assert "Nothing waits" in client.get("/mappings").text
+
+
+def test_what_the_file_manages_is_read_only(client: Client, shop: Shop) -> None:
+    with shop.engine.begin() as db:
+        packages.define(db, "pro", managed_by="file")
+        db.execute(text("update tidegate.features set managed_by = 'file' where key = 'sso'"))
+        db.execute(text("update tidegate.mappings set managed_by = 'file' where price = 'price_1'"))
+        number = db.execute(text("select id from tidegate.mappings where price = 'price_1'")).scalar_one()
+    for path in ("/packages/pro", "/features/sso", "/packages/pro/remove"):
+        assert "managed by tidegate.yaml" in client.get(path).text
+    assert "Preview</button>" not in client.get("/packages/pro").text
+    for path, sent in (
+        ("/packages/pro/publish", {"limit:calls": "1"}),
+        ("/packages/pro", {"name": "x"}),
+        ("/features/sso", {"name": "x"}),
+        ("/features/sso/remove", {}),
+        (f"/mappings/{number}/remove", {}),
+        ("/mappings/map", {"price": "price_1", "target": "package:extra-seats"}),
+    ):
+        answer = client.post(path, data=sent)
+        assert (answer.status_code, "managed by tidegate.yaml" in answer.text) == (422, True), path
+
+
+def test_who_may_not_change_the_catalog_sees_no_buttons(client: Client, shop: Shop) -> None:
+    bob_buys(shop)
+    del client.headers["Cookie"]
+    for path in ("/packages", "/packages/pro", "/features", "/features/sso", "/mappings", "/mappings/suggestions"):
+        page = client.get(path).text
+        for button in ("Ignore…", "Accept…", "Remove", "Make it", "Preview"):
+            assert button not in page, path

@@ -1,0 +1,137 @@
+"""The first page: what to do first, and then revenue, alerts, renewals and whether everything works."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from httpx import Client
+from sqlalchemy import text
+from tests.support.importing import connected, imported
+from tests.support.placed import People
+from tests.support.visiting import visited
+
+from tidegate.connections import problems
+from tidegate.contacts import policy
+from tidegate.sandbox import Sandbox
+from tidegate.security import scopes, tokens
+from tidegate.web.assets import Assets
+from tidegate.wiring import Hub
+from tidegate.workflows import refresh
+
+
+@pytest.fixture
+def client(hub: Hub) -> Iterator[Client]:
+    with hub.engine.begin() as db:
+        db.execute(text("truncate tidegate.users, tidegate.tokens cascade"))
+    with visited(hub) as client:
+        yield client
+
+
+def company(hub: Hub, make_sandbox: Callable[..., Sandbox]) -> None:
+    """Imported and valued, once for the module."""
+    if not hub.accounts():
+        account = connected(hub, make_sandbox(customers=40, months=8))
+        with hub.engine.begin() as db:
+            policy.store(db, account.name, policy.checked({"create_missing": True}))
+        imported(hub, account)
+        refresh.refresh_all(hub.engine, account)
+
+
+def test_without_a_connection_it_says_what_to_do_first(client: Client) -> None:
+    page = client.get("/").text
+    for said in ('href="/connect"', "tidegate connect", "tidegate import", "tidegate demo", "tidegate setup"):
+        assert said in page
+
+
+def test_the_waterfall_adds_up_and_its_steps_lead_to_movements(
+    hub: Hub, client: Client, make_sandbox: Callable[..., Sandbox]
+) -> None:
+    company(hub, make_sandbox)
+    page = client.get("/?days=365").text
+    currencies = re.findall(r'href="/\?currency=(\w+)&amp;days=365"', page)
+    assert len(currencies) > 1
+    for currency in currencies:
+        page = client.get(f"/?currency={currency}&days=365").text
+        drawn = json.loads(re.findall(r'<script type="application/json" id="mrr-data">(.*?)</script>', page, re.S)[0])
+        first, *moved, last = (one["value"] for one in drawn["steps"])
+        assert first + sum(moved) == last
+        with hub.engine.connect() as db:
+            stands = db.scalar(text("select sum(amount) from tidegate.mrr_days where currency = :c"), {"c": currency})
+        assert last == round(int(stands or 0) / 1_000_000)
+    links = re.findall(r'href="(/revenue/movements\?[^"]+)"', page)
+    assert any("kind=new" in link for link in links)
+    for link in links:
+        assert client.get(link.replace("&amp;", "&")).status_code == 200
+    assert client.get("/?days=7&currency=xyz").status_code == 200
+
+
+def test_first_paint_needs_no_chart_library(hub: Hub, client: Client, make_sandbox: Callable[..., Sandbox]) -> None:
+    company(hub, make_sandbox)
+    page = client.get("/")
+    loaded = re.findall(r'<(?:script|link)[^>]* (?:src|href)="/static/([\w.]+)\?', page.text)
+    assert "charts.js" in loaded
+    assert "echarts.min.js" not in loaded
+    sent = sum(int(client.get(Assets().url(name)).headers["content-length"]) for name in loaded)
+    assert sent + len(page.content) < 150_000
+
+
+def test_alerts_renewals_and_who_is_at_risk(hub: Hub, client: Client, make_sandbox: Callable[..., Sandbox]) -> None:
+    company(hub, make_sandbox)
+    with hub.engine.begin() as db:
+        db.execute(text("truncate tidegate.contacts, tidegate.alerts cascade"))
+    assert "Nothing to look after" in client.get("/").text
+    people = People(hub)
+    soon = datetime.now(UTC) + timedelta(days=3)
+    mrr = json.dumps({"usd": 1_234_500_000})
+    key = people.add("acme", status="active", mrr_total=12, renews_at=soon, mrr=mrr)
+    people.add("later", status="active", mrr_total=12, renews_at=soon + timedelta(days=90), mrr=mrr)
+    people.add("ends", status="active", mrr_total=12, renews_at=soon, ends_at=soon, mrr=mrr)
+    people.pass_()
+    people.set(key, failed_attempts=1, failing_invoice="in_1")
+    people.pass_()
+    with visited(hub) as fresh:  # figures are kept for some seconds
+        page = fresh.get("/").text
+    assert 'href="/alerts?state=open&amp;rule=payment_failed">Payment failed 1<' in page
+    assert 'href="/contacts/account:acme"' in page
+    assert "1 contact, 12.35 USD a month" in page
+    assert "later" not in page
+    assert re.search(r'href="/contacts\?segment=at_risk">\d+ contact', page)
+
+
+def test_whether_it_works_leads_to_where_it_is_told(
+    hub: Hub, client: Client, make_sandbox: Callable[..., Sandbox]
+) -> None:
+    company(hub, make_sandbox)
+    page = client.get("/").text
+    lines = dict(re.findall(r'href="([^"]+)"><span class="status-dot (bg-\w+) me-2"></span>', page))
+    assert lines["/inbox"] == "bg-green"
+    assert lines["/syncs"] == "bg-secondary"
+    name = hub.account().name
+    with hub.engine.begin() as db:
+        problems.note(db, name, "key_invalid", "Stripe does not accept the key.")
+        db.execute(
+            text("insert into tidegate.inbox (connection, event_id, type, created, source, body, state) "
+                 "values (:name, 'evt_1', 'x', now(), 'webhook', '{}', 'parked')"), {"name": name},
+        )  # fmt: skip
+    with visited(hub) as fresh:
+        page = fresh.get("/").text
+    lines = dict(re.findall(r'href="([^"]+)"><span class="status-dot (bg-\w+) me-2"></span>', page))
+    assert lines["/inbox"] == "bg-orange"
+    assert lines[f"/status#connection-{name}"] == "bg-orange"
+    assert "1 parked" in page
+
+
+def test_who_may_not_see_revenue_sees_the_rest(
+    hub: Hub, client: Client, make_sandbox: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company(hub, make_sandbox)
+    monkeypatch.setitem(scopes.SCOPES, "read", frozenset({"read"}))
+    with hub.engine.begin() as db:
+        _, token = tokens.create(db, "reader", ["read"])
+    answer = client.post("/login", data={"token": token})
+    page = client.get("/", headers={"Cookie": answer.headers["set-cookie"].partition(";")[0]})
+    assert page.status_code == 200
+    assert "MRR" not in page.text.partition("<main")[2]
+    assert "Whether it works" in page.text
