@@ -86,7 +86,7 @@ def test_stages_are_changed_after_who_moves_was_shown(hub: Hub, people: Acting, 
 def test_a_preview_that_is_stale_saves_nothing(hub: Hub, people: Acting, client: Client) -> None:
     sent = form_of(client.get("/stages/edit?preset=journy").text, "/stages/edit")
     shown = form_of(client.post("/stages/edit", data=sent).text, "/stages/edit")
-    people.add("late", status="active", mrr_total=10)
+    people.add("late", status="canceled", customer_since=people.now)
     people.pass_()
     again = client.post("/stages/edit", data=shown)
     assert again.status_code == 409

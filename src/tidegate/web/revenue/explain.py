@@ -15,10 +15,9 @@ from tidegate.workflows.revenue.explain_mrr import explain_mrr
 
 def shown(visit: Visit) -> Response:
     """The steps, or the form that asks whose; htmx gets the steps alone."""
-    whose = visit.request.query_params.get("contact", "").strip()
+    whose, of = visit.request.query_params.get("contact", "").strip(), account(visit)
     if not whose:
         return _page(visit)
-    of = account(visit)
     try:
         with visit.hub.engine.connect() as db:
             found = explain_mrr(db, of, whose, datetime.now(UTC))
