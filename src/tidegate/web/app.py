@@ -53,8 +53,20 @@ from tidegate.web import (
 )
 from tidegate.web.access import Guard
 from tidegate.web.assets import Assets
+from tidegate.web.lifecycle import actions, alert_rules, figures, health, segments, stages
 from tidegate.web.outbound import live, models, plans, runs, sources, syncs, wizard
 from tidegate.web.pages import Page, Site, Visit, route
+from tidegate.web.revenue import (
+    cohorts,
+    conversions,
+    explain,
+    groups,
+    policy,
+    quality,
+    reconcile,
+    renewals,
+    retention,
+)
 from tidegate.web.status_page import StatusReading
 from tidegate.web.templating import environment
 from tidegate.wiring import Hub
@@ -83,7 +95,10 @@ def every_page(hub: Hub) -> tuple[Page, ...]:
         *features_page.PAGES,
         *mappings_page.PAGES,
         *lifecycle_page.PAGES,
+        *(page for one in (stages, figures, segments, alert_rules, actions, health) for page in one.PAGES),
         *revenue_page.PAGES,
+        *(page for one in (retention, cohorts, conversions, groups, renewals, quality) for page in one.PAGES),
+        *(page for one in (reconcile, policy, explain) for page in one.PAGES),
         *status_page.pages(reading),
         *mirror_page.pages(reading),
         *inbox_page.PAGES,

@@ -7,24 +7,27 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from tidegate.connections.accounts import Account
 from tidegate.errors import ConnectionMissing, LedgerMissing, ReportInvalid
 from tidegate.revenue import listing, metrics, reports
 from tidegate.revenue.bridge import KINDS
 from tidegate.revenue.periods import within
+from tidegate.revenue.source import group
+from tidegate.web.choosing import account
 from tidegate.web.pages import Page, Texts, Visit
+from tidegate.workflows.contacts.contact_customers import customers_of
 
 MOVEMENTS = 100
 """Movements of a page."""
+NARROWED_BY = ("from", "to", "kind", "currency", "connection", "contact", "by", "group")
 
 
 def months(visit: Visit) -> Response:
     """A year of MRR, month by month, in one currency at a time."""
     asked = visit.request.query_params
     try:
-        account = _account(visit)
+        here = account(visit)
         with visit.hub.engine.connect() as db:
-            report = reports.opened(db, account.name, datetime.now(UTC))
+            report = reports.opened(db, here.name, datetime.now(UTC))
             found = metrics.rows(db, report, reports.window(report, None, None))
     except (LedgerMissing, ConnectionMissing) as error:
         return visit.render("revenue.html", why=str(error), currencies=[], rows=[], drawn={}, connection="")
@@ -38,25 +41,26 @@ def months(visit: Visit) -> Response:
 def movements(visit: Visit) -> Response:
     """Every change of MRR, the newest first: of a month, a kind, a currency."""
     asked = visit.request.query_params
-    said = {name: asked[name] for name in ("from", "to", "kind", "currency", "connection") if asked.get(name)}
+    said = {name: asked[name] for name in NARROWED_BY if asked.get(name) or (name == "group" and "group" in asked)}
     kind, currency = said.get("kind", ""), said.get("currency", "")
     if kind and kind not in KINDS:
         raise ReportInvalid(problem=f"There are no movements of the kind {kind!r}, but of {', '.join(KINDS)}.")
-    wanted = listing.Wanted(_day(said, "from"), _day(said, "to"), None, [kind] if kind else KINDS, currency or None)
+    of, here = group(said.get("by")), account(visit)
     with visit.hub.engine.connect() as db:
-        report = reports.opened(db, _account(visit).name, datetime.now(UTC), currency=reports.NATIVE)
+        report = reports.opened(db, here.name, datetime.now(UTC), currency=reports.NATIVE)
+        whose = customers_of(db, here, said["contact"]) if "contact" in said else None
+        days = _day(said, "from"), _day(said, "to")
+        kinds = [kind] if kind else KINDS
+        wanted = listing.Wanted(*days, whose, kinds, currency or None, of, said.get("group", ""))
         rows, following = listing.movements(
             db, report.ledger, wanted, limit=MOVEMENTS, after=asked.get("after") or None
         )
     more = f"/revenue/movements?{urlencode(said | {'after': following})}" if following else ""
-    return visit.render("movements.html", rows=rows, more=more, said=Texts(said), kinds=KINDS)
+    named = said.get("connection", "")
+    return visit.render("movements.html", rows=rows, more=more, said=Texts(said), kinds=KINDS, connection=named)
 
 
 PAGES = (Page("/revenue", months, "revenue"), Page("/revenue/movements", movements, "revenue"))
-
-
-def _account(visit: Visit) -> Account:
-    return visit.hub.account(visit.request.query_params.get("connection") or None)
 
 
 def _currencies(rows: list[dict[str, Any]]) -> list[str]:
