@@ -9,7 +9,7 @@ from starlette.responses import Response
 from tidegate.errors import NotInvited, SecretKeyLost, SignInFailed
 from tidegate.security.oidc import LASTS, Question
 from tidegate.web.pages import Page, Visit
-from tidegate.web.sign_in import NEEDS_HTTPS, back_to, is_secure
+from tidegate.web.signing_in.sign_in import NEEDS_HTTPS, back_to, is_secure
 from tidegate.web.visitors import remember
 from tidegate.workflows.operation import provided_users
 
