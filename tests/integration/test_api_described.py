@@ -42,7 +42,7 @@ not fit may be refused for its `If-Match` before it is looked at.
 @pytest.fixture
 def url(hub: Hub, make_sandbox: Callable[..., "Sandbox"], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr("tidegate.api.integration.START_SECONDS", 0.01)
-    monkeypatch.setattr("tidegate.api.syncs.START_SECONDS", 0.01)
+    monkeypatch.setattr("tidegate.workflows.outbound.sync_asking.START_SECONDS", 0.01)
     live = Live(hub, make_sandbox(customers=3, months=1))
     imported(hub, live.account)
     with serving(create_app(hub, ring_drain=lambda _db, _connection: None)) as url:
