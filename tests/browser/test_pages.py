@@ -57,4 +57,34 @@ def test_a_contact_is_found_and_mrr_explained(
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "the page scrolls sideways"
     page.locator("table a.text-green").first.click()
     expect(page.get_by_role("heading", name="Movements of MRR")).to_be_visible()
-    expect(page.locator("tbody tr").first).to_be_visible()
+    page.get_by_role("link", name="sub_").first.click()
+    expect(page.get_by_role("heading", name="How the MRR comes about")).to_be_visible()
+    expect(page.locator("table.working").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "the page scrolls sideways"
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_why_did_mrr_fall(
+    hub: Hub, site: str, look: Callable[..., Any], make_sandbox: Callable[..., Any], width: int, scheme: str
+) -> None:
+    """From the churn of a month to the movement, to the contact, and to the steps of the price that it lost."""
+    account = connected(hub, make_sandbox(customers=40, months=9))
+    with hub.engine.begin() as db:
+        policy.store(db, account.name, policy.checked({"create_missing": True}))
+    imported(hub, account)
+    refresh.refresh_all(hub.engine, account)
+    page = look(width=width, scheme=scheme).page
+    page.goto(f"{site}/revenue/retention")
+    expect(page.locator("#mrr-chart canvas")).to_be_visible()
+    page.locator("table a.text-red").first.click()
+    row = page.locator("tbody tr").first
+    expect(row).to_contain_text("Churn")
+    row.get_by_role("link", name="sub_").first.click()
+    expect(page.get_by_text("Nothing a month").or_(page.get_by_text("a month of")).first).to_be_visible()
+    page.go_back()
+    row.locator("a").first.click()
+    expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+    for path in ("cohorts", "groups", "trials", "renewals", "at-risk", "quality", "reconcile", "policy"):
+        page.goto(f"{site}/revenue/{path}")
+        expect(page.locator("h1")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{path} scrolls sideways"

@@ -16,7 +16,7 @@ from tidegate.connections.accounts import Credentials
 from tidegate.pricing.policy import SETTINGS
 from tidegate.revenue.editions import Terms
 from tidegate.security import audit_log, saved_views, tokens
-from tidegate.web import policies_page
+from tidegate.web.settings import policies_page
 from tidegate.wiring import Hub
 from tidegate.workflows.operation import audit_trail
 from tidegate.workflows.operation.audit_trail import Wanted

@@ -114,11 +114,12 @@ def _is_number(said: Any) -> bool:
 
 @dataclass(slots=True)
 class _Asked:
-    """Columns of SQL: of each component its value `x`, and its score `s` of that; and what they bind."""
+    """Columns of SQL: of each component its value `x`, its score `s` of that, and its weight; and what they bind."""
 
     values: dict[str, Any] = field(default_factory=dict[str, Any])
     found: list[str] = field(default_factory=list[str])
     scores: list[str] = field(default_factory=list[str])
+    weights: list[str] = field(default_factory=list[str])
 
     def number(self, name: str, said: Decimal) -> str:
         self.values[name] = said
@@ -139,32 +140,49 @@ def keep(
     """Scores these contacts (internal keys), or all. What changed by a point or more since it was kept last goes into
     history; returns how many did.
     """
+    asked = _scored(components, thresholds)
+    statement = _KEEP.format(judged=_judged(asked, among="" if contacts is None else _AMONG))
+    values = {"unhealthy": thresholds.unhealthy, "well": thresholds.well, "as_of": as_of}
+    among = {"contacts": None if contacts is None else list(contacts)}
+    return db.execute(text(statement), asked.values | values | among).rowcount
+
+
+def distribution(
+    db: Connection, components: Sequence[Component], as_of: datetime, *, thresholds: Thresholds = DEFAULT
+) -> dict[str, int]:
+    """How many contacts are in each band, and `unknown`, by these components; `unhealthy`: how many of all are below
+    the threshold. Nothing is written.
+    """
+    asked = _scored(components, thresholds)
+    values = {"as_of": as_of, "good": GOOD, "poor": POOR, "unhealthy": thresholds.unhealthy}
+    row = db.execute(text(_DISTRIBUTION.format(judged=_judged(asked))), asked.values | values).mappings().one()
+    return dict(row)
+
+
+def _scored(components: Sequence[Component], thresholds: Thresholds) -> _Asked:
+    """What scoring by these asks, with all that `_judged` binds."""
     asked = _Asked()
     for place, one in enumerate(components):
         _ask(asked, place, one)
-    weights = [asked.number(f"weight{place}", one.weight) for place, one in enumerate(components)]
+        asked.weights.append(asked.number(f"weight{place}", one.weight))
     asked.values |= {f"part{place}": one.key for place, one in enumerate(components)}
-    statement = text(
-        _KEEP.format(
-            found=", ".join(asked.found),
-            scores=", ".join(asked.scores),
-            contacts=CONTACTS,
-            among="" if contacts is None else "and c.key = any(cast(:contacts as bigint[]))",
-            sum=" + ".join(f"coalesce(s{n} * {weight}, 0)" for n, weight in enumerate(weights)),
-            known=" + ".join(f"case when s{n} is null then 0 else {weight} end" for n, weight in enumerate(weights)),
-            whole=" + ".join(weights),
-            parts=", ".join(f"cast(:part{n} as text), round(s{n})" for n in range(len(components))),
-        )
+    asked.values |= {"scored": list(SCORED), "coverage": thresholds.coverage}
+    return asked
+
+
+def _judged(asked: _Asked, among: str = "") -> str:
+    """The first steps of a statement: every contact with its health."""
+    numbered = list(enumerate(asked.weights))
+    return _JUDGED.format(
+        found=", ".join(asked.found),
+        scores=", ".join(asked.scores),
+        contacts=CONTACTS,
+        among=among,
+        sum=" + ".join(f"coalesce(s{n} * {weight}, 0)" for n, weight in numbered),
+        known=" + ".join(f"case when s{n} is null then 0 else {weight} end" for n, weight in numbered),
+        whole=" + ".join(asked.weights),
+        parts=", ".join(f"cast(:part{n} as text), round(s{n})" for n, _ in numbered),
     )
-    values = {
-        "scored": list(SCORED),
-        "coverage": thresholds.coverage,
-        "unhealthy": thresholds.unhealthy,
-        "well": thresholds.well,
-        "as_of": as_of,
-    }
-    among = {"contacts": None if contacts is None else list(contacts)}
-    return db.execute(statement, asked.values | values | among).rowcount
 
 
 def explained(db: Connection, components: Sequence[Component], as_of: datetime, contact: int) -> list[dict[str, Any]]:
@@ -225,7 +243,7 @@ select *, {scores} from valued"""
 # OFFSET 0 keeps each step one: PostgreSQL would write the scores out wherever they are named, a hundred times over.
 # ORDER BY lets it look into the history before the first row is written: a small table it reads whole for each contact,
 # and would read all that this statement has written so far.
-_KEEP = """
+_JUDGED = """
 with valued as (
   select c.key as contact, l.health as before, l.health_coverage as coverage_before, l.health_parts as parts_before,
     l.unhealthy_since, l.status = any(cast(:scored as text[])) as scored, {found}
@@ -237,7 +255,17 @@ summed as (
   from weighed offset 0),
 judged as (
   select *, case when scored and share >= :coverage and known > 0 then round(total / known, 1) end as health
-  from summed offset 0),
+  from summed offset 0)"""
+_AMONG = "and c.key = any(cast(:contacts as bigint[]))"
+
+_DISTRIBUTION = """{judged}
+select count(*) filter (where round(health) >= :good) as good,
+  count(*) filter (where round(health) >= :poor and round(health) < :good) as fair,
+  count(*) filter (where round(health) < :poor) as poor, count(*) filter (where scored and health is null) as unknown,
+  count(*) filter (where health < :unhealthy) as unhealthy
+from judged"""
+
+_KEEP = """{judged},
 fresh as materialized (
   select contact, before, health, round(share, 2) as coverage, parts,
     case when health < :unhealthy then coalesce(unhealthy_since, cast(:as_of as timestamptz))
@@ -245,7 +273,7 @@ fresh as materialized (
   from judged
   where (health, round(share, 2), parts) is distinct from (before, coverage_before, parts_before)
     or (unhealthy_since is null and health < :unhealthy)
-    or (unhealthy_since is not null and health >= :well)),
+    or (unhealthy_since is not null and (health >= :well or scored is not true))),
 put as (
   update tidegate.contact_lifecycle l set health = n.health, health_coverage = n.coverage, health_parts = n.parts,
     unhealthy_since = n.since, updated_at = clock_timestamp()

@@ -116,9 +116,14 @@ class Terms:
         base_currency: str | None = None,
         time_zone: str | None = None,
         identity: str | None = None,
+        *,
+        anew: bool = False,
     ) -> "Terms":
-        """The same with what is given; another preset begins without choices. Raises PolicyInvalid."""
-        kept: Mapping[str, str] = {} if preset is not None and preset != self.preset else self.choices
+        """The same with what is given; another preset begins without choices. `anew`: the choices that are given are
+        all there are. Raises PolicyInvalid.
+        """
+        begins = anew or (preset is not None and preset != self.preset)
+        kept: Mapping[str, str] = {} if begins else self.choices
         return Terms(
             preset or self.preset,
             {**kept, **(choices or {})},

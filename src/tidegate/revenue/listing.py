@@ -12,17 +12,22 @@ from tidegate.revenue.bridge import KINDS
 from tidegate.revenue.editions import Ledger
 from tidegate.revenue.names import CALLED, CONTACT
 from tidegate.revenue.rounding import whole
+from tidegate.revenue.source import UNGROUPED, Group, joined, named
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which movements: on which days, of whose customers (Stripe ids; None: all), of which kinds, in which currency."""
+    """Which movements: on which days, of whose customers (Stripe ids; None: all), of which kinds, in which currency,
+    and where there is a `group` with a part in the one that is called `grouped`.
+    """
 
     first: date | None = None
     last: date | None = None
     customers: Sequence[str] | None = None
     kinds: Sequence[str] = KINDS
     currency: str | None = None
+    group: Group = UNGROUPED
+    grouped: str = ""
 
 
 def movements(
@@ -48,8 +53,11 @@ def movements(
         "unit": unit,
         "currency": currency,
         "limit": limit + 1,
+        "field": wanted.group.field,
+        "grouped": wanted.grouped,
     }
-    rows = db.execute(_MOVEMENTS, given).mappings().all()
+    among = _GROUPED.format(joined=joined(wanted.group), named=named(wanted.group)) if wanted.group.name else ""
+    rows = db.execute(text(_MOVEMENTS.format(among=among)), given).mappings().all()
     shown = rows[:limit]
     following = None
     if len(rows) > limit:
@@ -79,7 +87,15 @@ def _place(after: str | None) -> tuple[datetime | None, str, str]:
         raise ReportInvalid(problem=f"{after!r} is no `next` of a page of movements.") from None
 
 
-_MOVEMENTS = text(f"""
+_GROUPED = """
+    and exists (
+      select from (
+        select g.* from tidegate.movements g
+        where g.connection = :connection and g.edition = :edition and g.superseded_at is null and g.unit = m.unit
+          and g.currency = m.currency and g.moved_at = m.moved_at) m{joined}
+      where {named} = :grouped)"""
+
+_MOVEMENTS = f"""
 with named as (
   select m.unit, m.currency, m.moved_at, m.day, m.kind, m.opening, m.closing, m.customer, m.subscription, m.item,
     m.price, m.product, m.amount, m.at
@@ -91,7 +107,7 @@ with named as (
     and (cast(:customers as text[]) is null or m.unit in (
       select unit from tidegate.movements
       where connection = :connection and edition = :edition and superseded_at is null
-        and customer = any(cast(:customers as text[]))))
+        and customer = any(cast(:customers as text[])))){{among}}
     and (cast(:moved_at as timestamptz) is null
       or (m.moved_at, m.unit, m.currency)
         < (cast(:moved_at as timestamptz), cast(:unit as text), cast(:currency as text)))),
@@ -106,4 +122,4 @@ select p.moved_at as at, p.day, {CONTACT} as contact, {CALLED} as name, p.custom
 from page p
 left join tidegate.contacts t on p.unit = 'contact:' || t.key
 left join stripe.customers c on c.connection = :connection and c.id = p.unit
-order by p.moved_at desc, p.unit desc, p.currency desc""")
+order by p.moved_at desc, p.unit desc, p.currency desc"""

@@ -9,10 +9,13 @@ from tidegate.errors import ReportInvalid
 
 
 class Check(NamedTuple):
-    """What is looked for: `about` says why it matters; `sql` finds rows of object, id, name and detail."""
+    """What is looked for: `about` says why it matters, `remedy` what to do; `sql` finds rows of object, id, name and
+    detail.
+    """
 
     name: str
     about: str
+    remedy: str
     sql: str
 
 
@@ -32,12 +35,15 @@ def found(db: Connection, connection: str) -> list[dict[str, Any]]:
     ]
 
 
-def counts(rows: Iterable[Mapping[str, Any]], abouts: Mapping[str, str]) -> list[dict[str, Any]]:
-    """How much each check found, those that found nothing too: {check, about, objects}."""
-    numbers: dict[str, int] = dict.fromkeys(abouts, 0)
+def counts(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """How much each check found, those that found nothing too: {check, about, remedy, objects}."""
+    numbers: dict[str, int] = dict.fromkeys(ABOUTS, 0)
     for row in rows:
         numbers[row["check"]] += 1
-    return [{"check": name, "about": abouts[name], "objects": number} for name, number in numbers.items()]
+    return [
+        {"check": name, "about": ABOUTS[name], "remedy": REMEDIES[name], "objects": number}
+        for name, number in numbers.items()
+    ]
 
 
 # Items of subscriptions that may bill again.
@@ -66,6 +72,7 @@ CHECKS = (
     Check(
         "price_without_amount",
         "A price that tells no amount: its items are worth nothing.",
+        "Give the price an amount or tiers in Stripe; where it has tiers, let the key read prices whole.",
         f"""
 with {_SOLD}
 select {_PRICE},
@@ -79,6 +86,7 @@ order by items desc, id""",
     Check(
         "price_without_name",
         "A price that only its id tells from the others of its product.",
+        "Give the price a nickname in Stripe.",
         f"""
 with {_SOLD}, told as (select sold.*, count(*) over (partition by product) as siblings from sold)
 select {_PRICE}, siblings || ' prices of the product are in use; ' || {_USED} as detail
@@ -87,6 +95,7 @@ from told where called = '' and (siblings > 1 or coalesce(product_name, '') = ''
     Check(
         "duplicate_prices",
         "Prices of a product that say the same: figures by price fall apart.",
+        "Keep one of them: archive the others in Stripe once no subscription has them.",
         f"""
 with {_SOLD}, told as (
   select sold.*, array_agg(id) over same as alike from sold
@@ -100,6 +109,7 @@ from told where cardinality(alike) > 1 order by product, items desc, id""",
     Check(
         "interval_misnamed",
         "A price whose name says another interval than it has.",
+        "Rename the price in Stripe, or move its subscriptions to one that bills as its name says.",
         f"""
 with {_SOLD}, told as (
   select sold.*, case when called ~* '(year|annual|yr)' then 'year' when called ~* '(month|/mo)' then 'month'
@@ -113,6 +123,7 @@ order by items desc, id""",
     Check(
         "mixed_intervals",
         "A subscription whose items bill at different intervals: it renews in parts.",
+        "Nothing where it is meant; else part it into a subscription for each interval.",
         f"""
 with live as ({_LIVE})
 select 'subscription' as object, subscription as id, min(c.email) as name,
@@ -124,6 +135,7 @@ group by subscription having count(distinct (interval, coalesce(interval_count, 
     Check(
         "customer_without_email",
         "A customer that subscribes and has no e-mail address: nothing but its id tells who it is.",
+        "Give the customer an e-mail address in Stripe, or your id in its metadata.",
         f"""
 with live as ({_LIVE})
 select 'customer' as object, c.id, coalesce(c.name, '') as name,
@@ -134,6 +146,7 @@ where c.deleted_at is null and coalesce(c.email, '') = '' group by c.id, c.name 
     Check(
         "item_without_mapping",
         "A price that means no package and no feature: figures by package leave it out.",
+        "Map the price or its product to a package: page Mappings, or `tidegate map`.",
         f"""
 with live as ({_LIVE})
 select 'price' as object, u.price as id, coalesce(p.nickname, o.name, '') as name,
@@ -146,6 +159,7 @@ where u.connection = :connection order by u.price""",
     Check(
         "unreadable",
         "An object of which Stripe sent something that could not be read: what hangs on it may be missing.",
+        "Compare the object in Stripe with the reason; `tidegate audit` reads it again.",
         """
 select case resource when 'invoice_lines' then 'invoice' when 'subscription_items' then 'subscription'
     else rtrim(resource, 's') end as object,
@@ -163,3 +177,7 @@ TAX = "inclusive_tax_without_rate"
 ABOUT_TAX = "An item whose price includes tax, and nothing says how much: all of it counts."
 ABOUTS = {check.name: check.about for check in CHECKS} | {TAX: ABOUT_TAX}
 """Every check by its name, with why it matters."""
+REMEDIES = {check.name: check.remedy for check in CHECKS} | {
+    TAX: "Attach a tax rate to the subscription in Stripe, or let it work tax out by itself."
+}
+"""What to do about what a check finds."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -15,6 +15,16 @@ By = Literal["month", "owner"]
 BY: Sequence[By] = ("month", "owner")
 
 
+class Page(NamedTuple):
+    """Which rows of a list: `limit` of them after `skip`; None: all."""
+
+    skip: int = 0
+    limit: int | None = None
+
+
+WHOLE = Page()
+
+
 def by_status(db: Connection, report: Report) -> list[dict[str, Any]]:
     """Subscriptions by status and currency, with the MRR they have: {status, currency, subscriptions, customers,
     mrr}.
@@ -24,7 +34,7 @@ def by_status(db: Connection, report: Report) -> list[dict[str, Any]]:
 
 
 def upcoming(
-    db: Connection, report: Report, as_of: datetime, days: int, owner: str | None = None
+    db: Connection, report: Report, as_of: datetime, days: int, owner: str | None = None, page: Page = WHOLE
 ) -> list[dict[str, Any]]:
     """What renews within so many days, the soonest first: {renews_at, subscription, customer, contact, name, owner,
     status, currency, mrr, interval, interval_count, months (how long it lasted so far)}.
@@ -34,6 +44,7 @@ def upcoming(
     """
     given = {
         "connection": report.ledger.connection, "now": as_of, "until": as_of + timedelta(days=days), "owner": owner,
+        **page._asdict(),
     }  # fmt: skip
     return [{**row, "mrr": whole(int(row["mrr"]))} for row in db.execute(_UPCOMING, given).mappings()]
 
@@ -54,12 +65,13 @@ def calendar(
     return [dict(row) | {"mrr": whole(int(row["mrr"]))} for row in db.execute(statement, given).mappings()]
 
 
-def at_risk(db: Connection, report: Report, as_of: datetime) -> list[dict[str, Any]]:
+def at_risk(db: Connection, report: Report, as_of: datetime, page: Page = WHOLE) -> list[dict[str, Any]]:
     """Subscriptions at risk, the largest first: {subscription, customer, contact, name, status, reasons, ends_at,
     renews_at, currency, mrr, listed}; reasons are those of `risks.RISKS`. `listed` is what its prices come to, which
     one that is unpaid has still.
     """
-    rows = db.execute(_AT_RISK, {"connection": report.ledger.connection, "as_of": as_of}).mappings()
+    given = {"connection": report.ledger.connection, "as_of": as_of, **page._asdict()}
+    rows = db.execute(_AT_RISK, given).mappings()
     return [{**row, "mrr": whole(int(row["mrr"])), "listed": whole(int(row["listed"]))} for row in rows]
 
 
@@ -108,7 +120,7 @@ select s.renews_at, s.subscription, s.customer, {_WHO}, coalesce(t.owner, '') as
   (extract(year from age(:now, s.start_date)) * 12 + extract(month from age(:now, s.start_date)))::int as months
 from standing s {_WHOSE}
 where {_RENEWS_SOON}
-order by s.renews_at, s.subscription""")
+order by s.renews_at, s.subscription offset :skip limit cast(:limit as bigint)""")
 
 _BY: Mapping[By, str] = {
     "month": "to_char(s.renews_at at time zone :zone, 'YYYY-MM') as month",
@@ -138,4 +150,4 @@ judged as (
 select s.subscription, s.customer, {_WHO}, s.status, s.reasons, s.ends_at, s.renews_at, s.currency, s.mrr, s.listed
 from judged s {_WHOSE}
 where cardinality(s.reasons) > 0
-order by s.mrr desc, s.listed desc, s.subscription""")
+order by s.mrr desc, s.listed desc, s.subscription offset :skip limit cast(:limit as bigint)""")

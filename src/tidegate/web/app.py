@@ -13,49 +13,50 @@ from starlette.routing import Route
 from tidegate.errors import ConfigurationError, TidegateError, outcome
 from tidegate.security.oidc import Provider
 from tidegate.store.outage import Outage
-from tidegate.web import (
-    audit_log_page,
-    audits_page,
-    connect_page,
-    connections_page,
+from tidegate.web import overview_page
+from tidegate.web.access import Guard
+from tidegate.web.assets import Assets
+from tidegate.web.catalog import features_page, mappings_page, packages_page
+from tidegate.web.connections import connect_page, connections_page, import_page, oauth_page
+from tidegate.web.contacts import (
     contact_changes,
     contact_merging,
     contact_notes,
     contact_overrides,
     contact_page,
     contacts_page,
-    destination_editor,
-    destinations_page,
-    digests_page,
-    export_page,
-    features_page,
-    import_page,
-    inbox_page,
-    lifecycle_page,
-    mappings_page,
-    mirror_page,
-    oauth_page,
-    overview_page,
-    packages_page,
-    policies_page,
-    provider_page,
-    revenue_page,
     reviews_page,
-    schedules_page,
     search_page,
     selling_page,
-    sign_in,
-    sql_page,
-    status_page,
+)
+from tidegate.web.delivery import destination_editor, destinations_page
+from tidegate.web.lifecycle import actions, alert_rules, figures, health, lifecycle_page, segments, stages
+from tidegate.web.mirror import audits_page, export_page, inbox_page, mirror_page, sql_page, status_page
+from tidegate.web.mirror.status_page import StatusReading
+from tidegate.web.outbound import live, models, plans, runs, sources, syncs, wizard
+from tidegate.web.pages import Page, Site, Visit, route
+from tidegate.web.revenue import (
+    cohorts,
+    conversions,
+    explain,
+    groups,
+    policy,
+    quality,
+    reconcile,
+    renewals,
+    retention,
+    revenue_page,
+)
+from tidegate.web.settings import (
+    audit_log_page,
+    digests_page,
+    policies_page,
+    schedules_page,
     tokens_page,
     users_page,
     views_page,
 )
-from tidegate.web.access import Guard
-from tidegate.web.assets import Assets
-from tidegate.web.outbound import live, models, plans, runs, sources, syncs, wizard
-from tidegate.web.pages import Page, Site, Visit, route
-from tidegate.web.status_page import StatusReading
+from tidegate.web.signing_in import provider_page, sign_in
 from tidegate.web.templating import environment
 from tidegate.wiring import Hub
 from tidegate.workflows.operation import provided_users
@@ -83,7 +84,10 @@ def every_page(hub: Hub) -> tuple[Page, ...]:
         *features_page.PAGES,
         *mappings_page.PAGES,
         *lifecycle_page.PAGES,
+        *(page for one in (stages, figures, segments, alert_rules, actions, health) for page in one.PAGES),
         *revenue_page.PAGES,
+        *(page for one in (retention, cohorts, conversions, groups, renewals, quality) for page in one.PAGES),
+        *(page for one in (reconcile, policy, explain) for page in one.PAGES),
         *status_page.pages(reading),
         *mirror_page.pages(reading),
         *inbox_page.PAGES,

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -25,6 +26,7 @@ from tidegate.wiring import Hub
 
 LONGEST_FORM = 100_000  # bytes
 MOST_FIELDS = 1_000
+NOTHING: Mapping[str, str] = {}
 
 
 class Texts(dict[str, str]):
@@ -54,12 +56,15 @@ class Site:
 
 @dataclass(frozen=True)
 class Visit:
-    """One request for a page. `who` None: nobody that is known. `form`: what was sent, without spaces around it."""
+    """One request for a page. `who` None: nobody that is known. `form`: what was sent, without spaces around it.
+    `file`: what is in the file that came with it, where the page takes one.
+    """
 
     site: Site
     request: Request
     who: Who | None
     form: Mapping[str, str]
+    file: bytes = b""
 
     @property
     def hub(self) -> Hub:
@@ -105,30 +110,42 @@ class Visit:
 @dataclass(frozen=True, slots=True)
 class Page:
     """A page or what a form of one asks for. `scope`: what its visitor has to be allowed; empty: nothing. `handle` may
-    touch the database: it runs in a thread.
+    touch the database: it runs in a thread. `file`: the field of the one file that its form may send; `longest`: bytes
+    of the whole form.
     """
 
     path: str
     handle: Callable[[Visit], Response]
     scope: str = "read"
     method: str = "GET"
+    file: str = ""
+    longest: int = LONGEST_FORM
 
 
 def route(site: Site, page: Page) -> Route:
     """The route that serves a page to whoever may see it; others are asked to sign in, or told that they may not."""
 
     async def endpoint(request: Request) -> Response:
-        form: Mapping[str, str] = await _form(request) if page.method == "POST" else {}
-        return await run_in_threadpool(answer, request, form)
+        if page.file and (refusal := await run_in_threadpool(lambda: refused(entered(request)))):
+            return refusal  # before anything large is read
+        form, file = await _form(request, page) if page.method == "POST" else (NOTHING, b"")
+        return await run_in_threadpool(answer, request, form, file)
 
-    def answer(request: Request, form: Mapping[str, str]) -> Response:
-        visit = Visit(site, request, who_is(request, site.hub, site.bound_to), form)
+    def entered(request: Request, form: Mapping[str, str] = NOTHING, file: bytes = b"") -> Visit:
+        visit = Visit(site, request, who_is(request, site.hub, site.bound_to), form, file)
         request.state.visit = visit
+        return visit
+
+    def refused(visit: Visit) -> Response | None:
         if not page.scope or (visit.who is not None and visit.who.may(page.scope)):
-            return page.handle(visit)
+            return None
         if visit.who is None or not visit.who.known:
-            return visit.go(_sign_in(request), part=401)
+            return visit.go(_sign_in(visit.request), part=401)
         return visit.problem(403, f"This needs the role {needed(page.scope)}, which {visit.who.name} has not.")
+
+    def answer(request: Request, form: Mapping[str, str], file: bytes) -> Response:
+        visit = entered(request, form, file)
+        return refused(visit) or page.handle(visit)
 
     return Route(page.path, endpoint, methods=[page.method])
 
@@ -145,9 +162,13 @@ def _sign_in(request: Request) -> str:
     return f"/login?next={quote(path)}" if came else "/login"
 
 
-async def _form(request: Request) -> Mapping[str, str]:
+async def _form(request: Request, page: Page) -> tuple[Mapping[str, str], bytes]:
+    """What was sent, and what is in the page's file."""
     length = request.headers.get("content-length", "")
-    if not length.isdecimal() or int(length) > LONGEST_FORM:
+    if not length.isdecimal() or int(length) > page.longest:
         raise HTTPException(413, "The form is too long, or does not say how long it is.")
-    async with request.form(max_files=0, max_fields=MOST_FIELDS) as sent:
-        return {name: str(value).strip() for name, value in sent.items()}
+    files = 1 if page.file else 0
+    async with request.form(max_files=files, max_fields=MOST_FIELDS, max_part_size=page.longest) as sent:
+        came = sent.get(page.file) if page.file else None
+        file = await came.read() if isinstance(came, UploadFile) else b""
+        return {name: value.strip() for name, value in sent.items() if isinstance(value, str)}, file

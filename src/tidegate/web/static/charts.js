@@ -3,7 +3,7 @@ const own = document.currentScript;
 const drawn = JSON.parse(document.getElementById("mrr-data").textContent);
 const place = document.getElementById("mrr-chart");
 
-const amount = new Intl.NumberFormat("en", { style: "currency", currency: drawn.currency.toUpperCase() });
+const amount = new Intl.NumberFormat("en", { style: "currency", currency: (drawn.currency ?? "usd").toUpperCase() });
 const minor = 10 ** amount.resolvedOptions().maximumFractionDigits;
 const said = (value) => amount.format(value / minor);
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--tblr-${name}`).trim();
@@ -79,7 +79,26 @@ function movements() {
   };
 }
 
-const options = drawn.shape === "waterfall" ? waterfall : movements;
+// Ratios of one by month, each a line.
+function lines() {
+  const { ink, axis } = looks();
+  const percent = (value) => `${(value * 100).toFixed(1)} %`;
+  const shades = ["red", "azure", "orange"];
+  return {
+    animation: false,
+    aria: { enabled: true },
+    grid: { left: 8, right: 8, top: 48, bottom: 8, containLabel: true },
+    legend: { top: 0, textStyle: { color: ink }, type: "scroll" },
+    tooltip: { trigger: "axis", renderMode: "richText", valueFormatter: (value) => (value == null ? "–" : percent(value)) },
+    xAxis: { type: "category", data: drawn.periods, ...axis },
+    yAxis: { type: "value", ...axis, axisLabel: { color: ink, formatter: percent } },
+    series: drawn.lines.map(({ name, values }, place) => ({
+      name, type: "line", data: values, itemStyle: { color: colour(shades[place]) }, lineStyle: { width: 2 }, emphasis: { disabled: true },
+    })),
+  };
+}
+
+const options = { waterfall, lines }[drawn.shape] ?? movements;
 const library = document.createElement("script");
 library.src = own.dataset.echarts;
 library.addEventListener("load", () => {

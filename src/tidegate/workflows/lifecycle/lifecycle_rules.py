@@ -47,8 +47,10 @@ class Preview:
         }
 
 
-def rules_of(said: Sequence[Any], what: str) -> list[Rule]:
-    """Stages or segments as they were said: [{key, name?, when?}, …]. Raises LifecycleInvalid with every fault."""
+def read_rules(said: Sequence[Any], what: str) -> tuple[list[Rule], list[Wrong]]:
+    """Stages or segments as they were said, [{key, name?, when?}, …], and all that is wrong with them, at
+    `stages.PLACE` or at their key.
+    """
     wrong: list[Wrong] = []
     found: list[Rule] = []
     for position, one in enumerate(said):
@@ -58,7 +60,12 @@ def rules_of(said: Sequence[Any], what: str) -> list[Rule]:
             wrong.append(Wrong(f"{what}.{position}", "it takes key (letters, digits, _ and -), name and when"))
             continue
         found.append(Rule(key, str(told.get("name") or named(key)), told.get("when")))
-    wrong += wrong_stages(found) if what == "stages" else wrong_segments(found)
+    return found, wrong + (wrong_stages(found) if what == "stages" else wrong_segments(found))
+
+
+def rules_of(said: Sequence[Any], what: str) -> list[Rule]:
+    """Stages or segments as they were said. Raises LifecycleInvalid with every fault."""
+    found, wrong = read_rules(said, what)
     if wrong:
         raise LifecycleInvalid(problem="; ".join(f"{fault.where}: {fault.problem}" for fault in wrong))
     return found

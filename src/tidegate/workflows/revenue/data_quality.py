@@ -18,7 +18,7 @@ BATCH = 500
 
 
 def data_quality(db: Connection, account: Account, as_of: datetime) -> dict[str, Any]:
-    """{connection, checks: [{check, about, objects}], objects: [{check, object, id, name, detail, link}]}."""
+    """{connection, checks: [{check, about, remedy, objects}], objects: [{check, object, id, name, detail, link}]}."""
     kept = editions.current(db, account.name)
     policy = kept.policy if kept else Policy()
     rows = [*quality.found(db, account.name), *_taxed(db, account, policy, int(as_of.timestamp()))]
@@ -28,7 +28,7 @@ def data_quality(db: Connection, account: Account, as_of: datetime) -> dict[str,
     ]
     return {
         "connection": account.name,
-        "checks": quality.counts(rows, quality.ABOUTS),
+        "checks": quality.counts(rows),
         "objects": objects,
     }
 

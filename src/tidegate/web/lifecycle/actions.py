@@ -1,0 +1,154 @@
+"""The pages of actions: which there are and what each did, tried on the past, written, switched on and off."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from starlette.responses import Response
+
+from tidegate.errors import ActionInvalid, ManagedByFile, UsageError
+from tidegate.errors.wrong import Wrong
+from tidegate.lifecycle.actions import reading, stored
+from tidegate.lifecycle.actions.spec import GOALS, KINDS
+from tidegate.web.pages import Page, Texts, Visit
+from tidegate.web.typed_yaml import typed, written
+from tidegate.workflows.lifecycle import lifecycle_actions
+
+FIRED = 25
+"""Occurrences of a page."""
+
+
+def every(visit: Visit) -> Response:
+    """All actions, and those that are offered."""
+    return _every(visit)
+
+
+def one(visit: Visit) -> Response:
+    """What an action does, what came of it, and on request what it would have done in the past."""
+    return _one(visit)
+
+
+def switching(*, enabled: bool) -> Callable[[Visit], Response]:
+    """What switches an action on or off."""
+
+    def switch(visit: Visit) -> Response:
+        key = _key(visit)
+        try:
+            with visit.hub.engine.begin() as db:
+                lifecycle_actions.switch(db, key, visit.actor, enabled=enabled)
+        except (ActionInvalid, ManagedByFile) as error:
+            return _one(visit, 422, refused=str(error))
+        return visit.go(f"/actions/{key}")
+
+    return switch
+
+
+def remove(visit: Visit) -> Response:
+    """Removes an action; what it did stays known."""
+    with visit.hub.engine.begin() as db:
+        lifecycle_actions.remove(db, _key(visit), visit.actor)
+    return visit.go("/actions")
+
+
+def new(visit: Visit) -> Response:
+    """The form of a new action, empty or as one that is offered."""
+    wanted = visit.request.query_params.get("from", "")
+    with visit.hub.engine.connect() as db:
+        offered = [one for one in lifecycle_actions.suggested(db) if one["key"] == wanted]
+    key = str(offered[0]["key"]) if offered else ""
+    return _form(visit, key=key, spec=_spec(offered[0]) if offered else "", enabled=False)
+
+
+def edit(visit: Visit) -> Response:
+    """The form of an action that there is."""
+    with visit.hub.engine.connect() as db:
+        found = lifecycle_actions.shown(db, _key(visit))
+    return _form(visit, was=found["key"], key=found["key"], spec=_spec(found["spec"]), enabled=found["enabled"])
+
+
+def write(visit: Visit) -> Response:
+    """Writes an action, or tries on the past what was typed."""
+    form = visit.form
+    was, key, enabled = form.get("was", ""), form.get("key", ""), "enabled" in form
+    facts: dict[str, Any] = {"was": was, "key": key, "spec": form.get("spec", ""), "enabled": enabled}
+    told, unread = typed(facts["spec"])
+    if unread or not isinstance(told, Mapping):
+        problem = unread or f"An action says {', '.join(reading.NAMES[1:-1])}."
+        return _form(visit, 422, wrong=[Wrong("", problem)], **facts)
+    said = {**cast("Mapping[str, Any]", told), "key": key, "enabled": enabled}
+    with visit.hub.engine.begin() as db:
+        action, wrong = reading.read(said, stored.known(db))
+        if not was and action is not None and stored.find(db, key) is not None:
+            wrong = [Wrong("key", f"there is an action {key} already")]
+        if action is None or wrong:
+            return _form(visit, 422, wrong=wrong, **facts)
+        if form.get("do") == "try":
+            try:
+                dry = lifecycle_actions.preview(db, action, "", form.get("period") or None)
+            except UsageError as error:
+                return _form(visit, 422, wrong_period=str(error), **facts)
+            return _form(visit, dry=dry, **facts)
+        try:
+            lifecycle_actions.put(db, said, visit.actor)
+        except ManagedByFile as error:
+            return _form(visit, 409, wrong=[Wrong("", str(error))], **facts)
+    return visit.go(f"/actions/{key}")
+
+
+PAGES = (
+    Page("/actions", every),
+    Page("/actions/~new", new, "admin"),
+    Page("/actions", write, "admin", "POST"),
+    Page("/actions/{key:str}", one),
+    Page("/actions/{key:str}/edit", edit, "admin"),
+    Page("/actions/{key:str}/enable", switching(enabled=True), "operate", "POST"),
+    Page("/actions/{key:str}/disable", switching(enabled=False), "operate", "POST"),
+    Page("/actions/{key:str}/remove", remove, "admin", "POST"),
+)
+
+
+def _key(visit: Visit) -> str:
+    return str(visit.request.path_params["key"])
+
+
+def _spec(told: Mapping[str, Any]) -> str:
+    """An action as it is typed: all but its key and whether it is on, which have fields of their own."""
+    return written({name: value for name, value in told.items() if name not in ("key", "enabled")})
+
+
+def _every(visit: Visit) -> Response:
+    with visit.hub.engine.connect() as db:
+        found = lifecycle_actions.listing(db)
+        keys = {one["key"] for one in found}
+        offered = [one for one in lifecycle_actions.suggested(db) if one["key"] not in keys]
+    return visit.render("lifecycle/actions.html", actions=found, offered=offered)
+
+
+def _one(visit: Visit, status: int = 200, refused: str = "") -> Response:
+    asked, key = visit.request.query_params, _key(visit)
+    before = asked.get("before", "")
+    dry, wrong_period = None, ""
+    with visit.hub.engine.connect() as db:
+        found = lifecycle_actions.shown(db, key)
+        if "period" in asked:
+            try:
+                dry = lifecycle_actions.preview_of(db, key, asked["period"] or None)
+            except UsageError as error:
+                status, wrong_period = 422, str(error)
+        rows = lifecycle_actions.fired(
+            db, key, before=int(before) if before.isdecimal() and len(before) < 19 else None, limit=FIRED + 1
+        )
+        facts: dict[str, Any] = {"action": found, "report": lifecycle_actions.reported(db, key)}
+    facts |= {"fired": rows[:FIRED], "older": rows[FIRED - 1]["id"] if len(rows) > FIRED else None}
+    facts |= {"spec": _spec(found["spec"]), "dry": dry, "wrong_period": wrong_period, "period": asked.get("period", "")}
+    return visit.render("lifecycle/action.html", status, refused=refused, **facts)
+
+
+def _form(visit: Visit, status: int = 200, **told: Any) -> Response:
+    facts: dict[str, Any] = {"was": "", "wrong": [], "dry": None, "wrong_period": "", **told}
+    facts["period"] = visit.form.get("period", "")
+    with visit.hub.engine.connect() as db:
+        known = stored.known(db)
+        managed = lifecycle_actions.shown(db, facts["was"])["managed_by"] if facts["was"] else ""
+    beside = Texts({one.where.split(".")[0]: one.problem for one in facts["wrong"] if one.where == "key"})
+    facts |= {"beside": beside, "known": known, "kinds": KINDS, "goals": GOALS, "managed": managed}
+    return visit.render("lifecycle/action_form.html", status, **facts)

@@ -1,0 +1,100 @@
+"""The pages of the mirror: how much there is of each resource, its objects, and one of them with its versions."""
+
+import json
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from starlette.responses import Response
+
+from tidegate.connections.accounts import Account
+from tidegate.contacts import directory
+from tidegate.errors import ResourceUnknown
+from tidegate.mirror import browsing
+from tidegate.stripe_api import dashboard
+from tidegate.stripe_api.resources import RESOURCES
+from tidegate.stripe_api.resources.resource import Resource
+from tidegate.web.chosen import shown
+from tidegate.web.mirror.status_page import StatusReading
+from tidegate.web.pages import Page, Texts, Visit
+
+OBJECTS = 50
+"""Objects of a page."""
+TABLES = {one.table: one for one in RESOURCES.values()}
+
+
+def pages(reading: StatusReading) -> tuple[Page, ...]:
+    """The pages. `reading`: how every connection stands."""
+
+    def resources(visit: Visit) -> Response:
+        return visit.render("mirror.html", **reading.facts(), wrong=Texts(), typed=Texts())
+
+    def find(visit: Visit) -> Response:
+        account, object_id = shown(visit), visit.request.query_params.get("id", "").strip()
+        with visit.hub.engine.connect() as db:
+            resource = browsing.find(db, account.name, object_id) if object_id else ""
+        if resource:
+            return visit.go(object_page(account.name, RESOURCES[resource], object_id))
+        wrong = f"{account.name} has no object with this id." if object_id else "Give an id, such as cus_…."
+        typed = Texts(id=object_id, connection=account.name)
+        return visit.render("mirror.html", 422, **reading.facts(), wrong=Texts(id=wrong), typed=typed)
+
+    return (
+        Page("/mirror", resources),
+        Page("/mirror/find", find),
+        Page("/mirror/{connection}/{table}", objects),
+        Page("/mirror/{connection}/{table}/{id:path}", one),
+    )
+
+
+def objects(visit: Visit) -> Response:
+    """A page of a resource's objects, the newest first."""
+    account, resource = _asked(visit)
+    after = visit.request.query_params.get("after", "")
+    with visit.hub.engine.connect() as db:
+        found = browsing.objects(db, account.name, resource, after=after, limit=OBJECTS)
+    more = f"{visit.request.url.path}?{urlencode({'after': found.next})}" if found.next else ""
+    facts: dict[str, Any] = {"account": account, "resource": resource, "known": RESOURCES, "more": more}
+    facts["inside"] = browsing.inside_of(resource) if resource.parent else None
+    return visit.render(
+        "objects.html", columns=browsing.shown(resource), rows=found.rows, begun=not after, page_of=object_page, **facts
+    )
+
+
+def one(visit: Visit) -> Response:
+    """An object as it is stored, with what it names, whose it is, and its versions."""
+    account, resource = _asked(visit)
+    object_id, parent = visit.request.path_params["id"], visit.request.query_params.get("parent", "")
+    with visit.hub.engine.connect() as db:
+        stored = browsing.one(db, account.name, resource, object_id, parent)
+        versions = browsing.versions(db, account.name, resource, object_id)
+        customer = object_id if resource.name == "customers" else stored.customer
+        contact = directory.of_customer(db, account.name, customer) if customer else None
+    facts: dict[str, Any] = {"account": account, "resource": resource, "stored": stored, "contact": contact}
+    facts |= {"body": said(stored.data), "versions": [(one, said(one.version.data)) for one in versions]}
+    return visit.render("object.html", outside=_outside(account, resource, stored), page_of=object_page, **facts)
+
+
+def object_page(connection: str, resource: Resource, object_id: str, parent: str = "") -> str:
+    """Where the page of an object is; `parent`: of what comes inside another, the id of that."""
+    inside = f"?{urlencode({'parent': parent})}" if parent else ""
+    return f"/mirror/{quote(connection, safe='')}/{resource.table}/{quote(object_id, safe='')}{inside}"
+
+
+def said(value: Any) -> str:
+    """JSON as people read it."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _asked(visit: Visit) -> tuple[Account, Resource]:
+    table = visit.request.path_params["table"]
+    if table not in TABLES:
+        raise ResourceUnknown(name=table[:60], nearest="", known=", ".join(TABLES))
+    return shown(visit, visit.request.path_params["connection"]), TABLES[table]
+
+
+def _outside(account: Account, resource: Resource, stored: browsing.Object) -> str:
+    """The object in Stripe's dashboard; empty: it is simulated, deleted, or comes inside another."""
+    if account.sandbox or stored.deleted_at or resource.parent:
+        return ""
+    where: dict[str, Any] = {"account": account.account, "livemode": account.livemode}
+    return dashboard.page(resource.object, stored.id, **where) or dashboard.search(stored.id, **where)

@@ -1,0 +1,81 @@
+"""The pages of what comes: subscriptions that renew soon, those at risk and why, and the calendar of renewals."""
+
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from tidegate.revenue import renewals, risks
+from tidegate.revenue.renewals import Page as Rows
+from tidegate.web.pages import Page, Visit
+from tidegate.web.revenue.asked import one_of, opened, said, with_ledger
+
+DAYS = ("30", "7", "90", "365")
+AHEAD = 365
+"""Days of the calendar."""
+ROWS = 50
+
+
+def soon(visit: Visit) -> Response:
+    """What renews within so many days, the soonest first."""
+    days, as_of = one_of(visit, "days", DAYS), datetime.now(UTC)
+    owner = visit.request.query_params.get("owner")
+    with visit.hub.engine.connect() as db:
+        report = opened(visit, db, native=True)
+        rows = renewals.upcoming(db, report, as_of, int(days), owner, _rows(visit))
+    facts: dict[str, Any] = {"days": days, "choices": DAYS, "owner": owner} | _paged(visit, rows)
+    return visit.render("revenue/renewals.html", now=as_of, **facts, **said(visit))
+
+
+def at_risk(visit: Visit) -> Response:
+    """Subscriptions at risk, the largest first."""
+    as_of = datetime.now(UTC)
+    with visit.hub.engine.connect() as db:
+        report = opened(visit, db, native=True)
+        rows = renewals.at_risk(db, report, as_of, _rows(visit))
+    return visit.render("revenue/at_risk.html", reasons=risks.RISKS, **_paged(visit, rows), **said(visit))
+
+
+def calendar(visit: Visit) -> Response:
+    """A year of renewals by month, and in each by who looks after it."""
+    as_of = datetime.now(UTC)
+    with visit.hub.engine.connect() as db:
+        report = opened(visit, db, native=True)
+        months = renewals.calendar(db, report, as_of, AHEAD, ["month"])
+        owners = renewals.calendar(db, report, as_of, AHEAD, ["month", "owner"])
+    largest = {
+        one["currency"]: max(row["mrr"] for row in months if row["currency"] == one["currency"]) for one in months
+    }
+    return visit.render("lifecycle/calendar.html", months=months, owners=owners, largest=largest, **said(visit))
+
+
+PAGES = (
+    Page("/revenue/renewals", with_ledger("Renewals", soon), "revenue"),
+    Page("/revenue/at-risk", with_ledger("At risk", at_risk), "revenue"),
+    Page("/calendar", with_ledger("Calendar of renewals", calendar), "revenue"),
+)
+
+
+def _number(visit: Visit) -> int:
+    said = visit.request.query_params.get("page", "")
+    return max(1, int(said)) if said.isdecimal() and len(said) < 7 else 1
+
+
+def _rows(visit: Visit) -> Rows:
+    return Rows((_number(visit) - 1) * ROWS, ROWS + 1)
+
+
+def _paged(visit: Visit, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The rows of a page, and where the one before and the next one are."""
+    number = _number(visit)
+    asked = {name: value for name, value in visit.request.query_params.items() if name != "page"}
+
+    def at(page: int) -> str:
+        return f"{visit.request.url.path}?{urlencode(asked | {'page': str(page)})}"
+
+    return {
+        "rows": rows[:ROWS],
+        "before": at(number - 1) if number > 1 else "",
+        "after": at(number + 1) if len(rows) > ROWS else "",
+    }

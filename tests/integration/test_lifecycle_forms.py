@@ -1,0 +1,333 @@
+"""The pages on which the lifecycle is set: stages, segments, alert rules, health, actions; what is wrong is beside."""
+
+import html
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from httpx import Client
+from sqlalchemy import text
+from tests.support.acting import Acting
+from tests.support.importing import connected
+from tests.support.visiting import sign_in, visited
+
+from tidegate.lifecycle import rulebook
+from tidegate.lifecycle.rules import SEGMENTS, STAGES
+from tidegate.sandbox import Sandbox
+from tidegate.wiring import Hub
+from tidegate.workflows.lifecycle import lifecycle_settings
+
+
+@pytest.fixture
+def people(hub: Hub, make_sandbox: Callable[..., Sandbox]) -> Acting:
+    if not hub.accounts():
+        connected(hub, make_sandbox(customers=1, months=1))
+    with hub.engine.begin() as db:
+        db.execute(text("truncate tidegate.contacts, tidegate.users, tidegate.tokens cascade"))
+    people = Acting(hub)
+    for name, status, mrr in (("acme", "active", 2_000), ("beta", "active", 300), ("tom", "trialing", 0)):
+        people.add(name, status=status, mrr_total=mrr)
+    people.pass_()
+    return people
+
+
+@pytest.fixture
+def looker(hub: Hub, people: Acting) -> Iterator[Client]:
+    with visited(hub) as client:
+        yield client
+
+
+@pytest.fixture
+def client(hub: Hub, looker: Client) -> Client:
+    sign_in(hub, looker, "admin")
+    return looker
+
+
+def form_of(page: str, action: str) -> dict[str, str]:
+    """What a browser would send of the first form to this address: fields with their values."""
+    [body] = re.findall(rf'<form[^>]*action="{re.escape(action)}"[^>]*>(.*?)</form>', page, re.S)[:1]
+    sent: dict[str, str] = {}
+    for tag in re.findall(r"<input[^>]*>", body):
+        told = {name: html.unescape(value) for name, value in re.findall(r'([\w-]+)="([^"]*)"', tag)}
+        if told.get("type") != "checkbox" or re.search(r"\bchecked\b", tag):
+            sent[told["name"]] = told.get("value", "on")
+    for name, value in re.findall(r'<textarea[^>]*name="([^"]+)"[^>]*>(.*?)</textarea>', body, re.S):
+        sent[name] = html.unescape(value)
+    return sent
+
+
+# ── stages ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_stages_are_changed_after_who_moves_was_shown(hub: Hub, people: Acting, client: Client) -> None:
+    sent = form_of(client.get("/stages/edit").text, "/stages/edit")
+    assert [sent[f"key.{n}"] for n in range(len(STAGES))] == [one.key for one in STAGES]
+    new = len(STAGES)
+    sent |= {
+        f"place.{new}": "0.5",
+        f"key.{new}": "whale",
+        f"name.{new}": "Wh<ale",
+        f"when.{new}": "{field: mrr, at_least: 1000}",
+    }
+    shown = client.post("/stages/edit", data=sent)
+    assert shown.status_code == 200
+    assert "1 contact moves" in shown.text
+    assert "account:acme" in shown.text
+    assert "Wh&lt;ale" in shown.text
+    with hub.engine.connect() as db:
+        assert not rulebook.written(db, "stages"), "a preview stores nothing"
+    done = client.post("/stages/edit", data=form_of(shown.text, "/stages/edit"))
+    assert (done.status_code, done.headers["location"]) == (303, "/stages")
+    assert people.rows("select stage from tidegate.contact_lifecycle where mrr_total = 2000") == [("whale",)]
+    with hub.engine.connect() as db:
+        assert rulebook.written(db, "stages")[0].key == "whale"
+
+
+def test_a_preview_that_is_stale_saves_nothing(hub: Hub, people: Acting, client: Client) -> None:
+    sent = form_of(client.get("/stages/edit?preset=journy").text, "/stages/edit")
+    shown = form_of(client.post("/stages/edit", data=sent).text, "/stages/edit")
+    people.add("late", status="canceled", customer_since=people.now)
+    people.pass_()
+    again = client.post("/stages/edit", data=shown)
+    assert again.status_code == 409
+    assert "what would happen now" in again.text
+    with hub.engine.connect() as db:
+        assert not rulebook.written(db, "stages")
+
+
+@pytest.mark.parametrize(
+    ("typed", "beside", "said"),
+    [
+        ({"when.1": "{field: mmr, above: 1}"}, "when-1-wrong", "perhaps mrr"),
+        ({"when.1": "{field: mrr"}, "when-1-wrong", "line 1"),
+        ({"when.1": "{field: stage, is: trial}"}, "when-1-wrong", "cannot ask for stage"),
+        ({"key.2": "a b"}, "key-2-wrong", "letters, digits"),
+        ({"key.2": "customer"}, "key-2-wrong", "two stages"),
+        ({"when.1": ""}, "alert", "exactly one stage"),
+        ({"when.5": "{field: mrr, above: 1}"}, "alert", "exactly one stage"),
+    ],
+)
+def test_a_wrong_stage_is_said_beside_its_field(client: Client, typed: dict[str, str], beside: str, said: str) -> None:
+    sent = form_of(client.get("/stages/edit").text, "/stages/edit") | typed
+    answer = client.post("/stages/edit", data=sent)
+    assert answer.status_code == 422
+    assert re.search(rf'(id="{beside}"|role="{beside}")[^>]*>[^<]*(<code>)?[^<]*{re.escape(said)}', answer.text), said
+    for value in typed.values():
+        assert html.escape(value) in answer.text, "what was typed stays"
+
+
+# ── segments ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_segment_is_written_looked_at_and_removed(hub: Hub, people: Acting, client: Client) -> None:
+    page = client.get("/segments").text
+    for one in SEGMENTS:
+        assert f'href="/segments/edit?key={one.key}"' in page
+    who = client.post("/segments/who", data={"when": "{field: mrr, at_least: 200}"}).text
+    assert "2 contacts" in who
+    assert who.index("account:acme") < who.index("account:beta"), "those that pay most first"
+    assert "perhaps mrr" in client.post("/segments/who", data={"when": "{field: mmr, above: 1}"}).text
+    sent = {"was": "", "key": "whales", "name": "Whales", "when": "{field: mrr, at_least: 1000}"}
+    shown = client.post("/segments/edit", data=sent)
+    assert "1 comes into the segment" in shown.text
+    assert client.post("/segments/edit", data=form_of(shown.text, "/segments/edit")).status_code == 303
+    assert people.rows("select count(*) from tidegate.contact_lifecycle where 'whales' = any(segments)") == [(1,)]
+    assert "account:acme" in client.get("/contacts?segment=whales").text
+    going = client.post("/segments/edit", data={"was": "whales", "do": "remove"})
+    assert "1 leaves the segment" in going.text
+    assert client.post("/segments/edit", data=form_of(going.text, "/segments/edit")).status_code == 303
+    assert "whales" not in client.get("/segments").text
+    assert client.get("/segments/edit?key=whales").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("typed", "beside", "said"),
+    [
+        ({"key": "growth"}, "key-wrong", "already"),
+        ({"key": ""}, "key-wrong", "letters"),
+        ({"when": ""}, "key-wrong", "needs"),
+        ({"when": "all: ["}, "when-wrong", "line 1"),
+        ({"when": "{field: mrr, is: lots}"}, "when-wrong", "with a number"),
+    ],
+)
+def test_a_wrong_segment_is_said_beside_its_field(
+    client: Client, typed: dict[str, str], beside: str, said: str
+) -> None:
+    sent = {"was": "", "key": "mine", "name": "", "when": "{field: mrr, above: 1}"} | typed
+    answer = client.post("/segments/edit", data=sent)
+    assert answer.status_code == 422
+    assert re.search(rf'id="{beside}">[^/]*{re.escape(said)}', answer.text), said
+
+
+# ── alert rules ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_alert_rules_are_set_after_what_they_do_was_shown(hub: Hub, people: Acting, client: Client) -> None:
+    key = people.add("late", status="active", mrr_total=10)
+    people.set(key, failed_attempts=1, failing_invoice="in_1")
+    people.pass_()
+    sent = form_of(client.get("/alerts/rules").text, "/alerts/rules")
+    del sent["enabled.payment_failed"]
+    sent["days.canceled"] = "14"
+    shown = client.post("/alerts/rules", data=sent)
+    assert "1 alert is resolved: Payment failed" in shown.text
+    assert client.post("/alerts/rules", data=form_of(shown.text, "/alerts/rules")).status_code == 303
+    with hub.engine.connect() as db:
+        assert rulebook.settings(db, "alerts") == [
+            {"rule": "payment_failed", "enabled": False},
+            {"rule": "canceled", "days": 14},
+        ]
+    again = form_of(client.get("/alerts/rules").text, "/alerts/rules")
+    assert again["days.canceled"] == "14"
+    assert "enabled.payment_failed" not in again
+    wrong = client.post("/alerts/rules", data=again | {"days.canceled": "so<on"})
+    assert (wrong.status_code, 'id="days-canceled-wrong"' in wrong.text, "so&lt;on" in wrong.text) == (422, True, True)
+
+
+# ── health ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_health_is_set_with_how_all_would_be_spread(hub: Hub, people: Acting, client: Client) -> None:
+    sent = form_of(client.get("/health").text, "/health")
+    assert sent["weight.0"] == "30"
+    spread = client.post("/health/spread", data=sent).text
+    numbers = re.findall(r'<td class="number">(\d+)</td><td class="number (?:fw-bold)?">(\d+)</td>', spread)
+    assert all(before == after for before, after in numbers)
+    assert sum(int(after) for _, after in numbers[:4]) == 3
+    place = next(n for n in range(9) if sent[f"key.{n}"] == "revenue_tier")
+    sent |= {"coverage": "0.05", f"curve.{place}": "0: 0, 1000: 100", f"weight.{place}": "50"}
+    assert "fw-bold" in client.post("/health/spread", data=sent).text
+    shown = client.post("/health", data=sent)
+    assert "another health" in shown.text
+    assert client.post("/health", data=form_of(shown.text, "/health")).status_code == 303
+    with hub.engine.connect() as db:
+        said = rulebook.settings(db, "health")
+        assert said == {
+            "coverage": 0.05,
+            "components": [{"key": "revenue_tier", "field": "mrr", "curve": [[0, 0], [1000, 100]], "weight": 50}],
+        }
+        assert lifecycle_settings.shown(db)["health"]["coverage"] == 0.05
+    assert people.rows("select round(health) from tidegate.contact_lifecycle where mrr_total = 2000") == [(100,)]
+
+
+@pytest.mark.parametrize(
+    ("typed", "beside", "said"),
+    [
+        ({"weight.1": "many"}, "weight.1-wrong", "number"),
+        ({"curve.2": "1: 2, 0: 3"}, "curve.2-wrong", "values rising"),
+        ({"field.0": "emial"}, "field.0-wrong", "no field"),
+        ({"coverage": "7"}, "coverage-wrong", "at most 1"),
+        ({"key.6": "payment", "field.6": "mrr", "curve.6": "0: 1", "weight.6": "1"}, "key.6-wrong", "key of its own"),
+    ],
+)
+def test_wrong_health_is_said_beside_its_field(client: Client, typed: dict[str, str], beside: str, said: str) -> None:
+    sent = form_of(client.get("/health").text, "/health") | {"field.0": "mrr"} | typed
+    answer = client.post("/health", data=sent)
+    assert answer.status_code == 422
+    assert re.search(rf'id="{re.escape(beside)}">[^/]*{re.escape(said)}', answer.text), said
+    assert said.split()[-1] in client.post("/health/spread", data=sent).text
+
+
+# ── actions ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+SPEC = """
+name: Won <one>
+on: {enters_stage: customer}
+do:
+  - {destination: log, template: "{{ contact.id }} is a customer."}
+goal: {reach: not_churned, within_days: 30}
+hold_out: 0.1
+"""
+
+
+def test_an_action_is_written_tried_and_switched(hub: Hub, people: Acting, client: Client) -> None:
+    assert "No action yet" in client.get("/actions").text
+    offered = client.get("/actions/~new?from=payment-failed").text
+    assert "on: payment_failed" in offered
+    sent = {"was": "", "key": "won", "spec": SPEC, "period": ""}
+    tried = client.post("/actions", data=sent | {"do": "try"}).text
+    assert "It would have fired" in tried
+    assert "No action yet" in client.get("/actions").text, "a dry run stores nothing"
+    assert client.post("/actions", data=sent | {"do": "save"}).headers["location"] == "/actions/won"
+    page = client.get("/actions/won").text
+    assert "Won &lt;one&gt;" in page
+    assert "not_churned" in page
+    assert client.post("/actions/won/enable").status_code == 303
+    assert ">on</span>" in client.get("/actions").text
+    assert "It would have fired" in client.get("/actions/won?period=2026-03").text
+    wrong = client.get("/actions/won?period=soon")
+    assert (wrong.status_code, 'id="period-wrong"' in wrong.text) == (422, True)
+    again = form_of(client.get("/actions/won/edit").text, "/actions")
+    assert "enabled" in again
+    assert client.post("/actions", data=again | {"do": "save"}).status_code == 303
+    assert client.post("/actions/won/disable").status_code == 303
+    taken = client.post("/actions", data=sent | {"do": "save"})
+    assert (taken.status_code, "already" in taken.text) == (422, True)
+    assert client.post("/actions/won/remove").status_code == 303
+    assert client.get("/actions/won").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("on: nothing", "there is no trigger"),
+        ("on: {enters_stage: customer}\ndo: [{destination: nowhere, template: x}]", "no destination"),
+        ("on: [", "line 1"),
+        ("", "An action says"),
+        ("on: payment_failed\ndo: [{destination: log, template: '{{ oops }}'}]", "oops"),
+    ],
+)
+def test_a_wrong_action_is_said_beside_what_was_typed(client: Client, spec: str, said: str) -> None:
+    answer = client.post("/actions", data={"was": "", "key": "mine", "spec": spec, "do": "save"})
+    assert answer.status_code == 422
+    assert said in html.unescape(answer.text.partition('id="spec-wrong"')[2].partition("</ul>")[0])
+    assert html.escape(spec, quote=False).splitlines()[:1] == [] or spec.splitlines()[0] in html.unescape(answer.text)
+
+
+# ── all of them ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+EDITED = ("/stages/edit", "/segments/edit?key=growth", "/alerts/rules", "/health", "/actions/mine")
+
+
+def test_who_only_looks_changes_nothing(hub: Hub, people: Acting, looker: Client) -> None:
+    people.act({"enters_stage": "customer"})
+    for path in EDITED:
+        page = looker.get(path)
+        assert page.status_code == 200, path
+        assert "btn-primary" not in page.text, path
+    assert "Band" in looker.post("/health/spread", data={}).text
+
+
+def test_what_the_file_manages_is_only_read(hub: Hub, people: Acting, client: Client) -> None:
+    people.act({"enters_stage": "customer"})
+    with hub.engine.begin() as db:
+        rulebook.put_stages(db, STAGES, "file")
+        rulebook.put_segments(db, SEGMENTS, "file")
+        rulebook.put_settings(db, "health", {"coverage": 0.3}, "file")
+        rulebook.put_settings(db, "alerts", [{"rule": "canceled", "days": 7}], "file")
+        db.execute(text("update tidegate.actions set managed_by = 'file'"))
+    for path in EDITED:
+        page = client.get(path).text
+        assert "tidegate.yaml manages" in page, path
+        assert "btn-primary" not in page, path
+    sent = {"was": "growth", "key": "growth", "when": "{field: mrr, above: 1}"}
+    assert client.post("/segments/edit", data=sent).status_code == 409
+    assert client.post("/actions/mine/enable").status_code == 422
+
+
+@pytest.mark.parametrize("asked", ["", "?from=2026-01-01&to=2026-03-31"])
+def test_the_lifecycle_in_figures(client: Client, asked: str) -> None:
+    page = client.get(f"/stages/report{asked}").text
+    assert "At risk" in page
+    assert client.get(f"/stages/drivers{asked}").status_code == 200
+    assert client.get("/stages/drivers?of=free").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["/stages/report?from=soon", "/stages/report?from=2026-03-01&to=2026-02-01", "/stages/drivers?of=all",
+     "/stages/drivers?usage_days=0", "/stages/drivers?within_days=99999"],
+)  # fmt: skip
+def test_figures_that_cannot_be_asked_for(client: Client, asked: str) -> None:
+    answer = client.get(asked)
+    assert (answer.status_code, "alert-danger" in answer.text) == (422, True)

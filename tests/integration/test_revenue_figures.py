@@ -1,0 +1,210 @@
+"""The pages of revenue: retention, cohorts, trials, groups, renewals, quality, reconciling, policy, and why."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from html import unescape
+
+import pytest
+from httpx import Client
+from sqlalchemy import text
+from tests.support.importing import connected, imported
+from tests.support.visiting import sign_in, visited
+
+from tidegate.contacts import policy
+from tidegate.money import shown
+from tidegate.revenue import metrics, reports
+from tidegate.revenue.source import Group
+from tidegate.sandbox import Sandbox
+from tidegate.wiring import Hub
+from tidegate.workflows import refresh
+from tidegate.workflows.revenue import ledger_policy
+
+PAGES = (
+    "/revenue/retention",
+    "/revenue/cohorts",
+    "/revenue/cohorts?of=contacts&months=24",
+    "/revenue/trials?months=24",
+    *(f"/revenue/groups?by={one}" for one in ("package", "product", "price", "interval", "country", "currency")),
+    "/revenue/renewals?days=365",
+    "/revenue/at-risk",
+    "/revenue/quality",
+    "/revenue/reconcile",
+    "/revenue/policy",
+    "/revenue/explain",
+    "/calendar",
+)
+
+
+@pytest.fixture
+def client(hub: Hub) -> Iterator[Client]:
+    with visited(hub) as client:
+        yield client
+
+
+@pytest.fixture
+def ledger(hub: Hub, make_sandbox: Callable[..., Sandbox]) -> str:
+    """A connection with months of revenue, each of whose customers is a contact."""
+    if found := hub.accounts():
+        return found[0].name
+    account = connected(hub, make_sandbox(customers=60, months=10))
+    with hub.engine.begin() as db:
+        policy.store(db, account.name, policy.checked({"create_missing": True}))
+    imported(hub, account)
+    refresh.refresh_all(hub.engine, account)
+    return account.name
+
+
+def test_without_a_ledger_each_page_says_what_to_do(client: Client) -> None:
+    for page in PAGES:
+        answer = client.get(page)
+        assert answer.status_code == 200, page
+        assert "tidegate connect" in answer.text, page
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_page_is_shown_and_its_links_lead_on(client: Client, ledger: str, page: str) -> None:
+    answer = client.get(page)
+    assert answer.status_code == 200
+    main = answer.text.partition("<main")[2]
+    links = {unescape(link) for link in re.findall(r'href="(/[^"]+)"', main)}
+    for link in sorted(links)[:12]:
+        assert client.get(link).status_code == 200, link
+    assert "style=" not in main, "the policy of the page forbids it"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["cohorts?of=nothing", "retention?months=7", "groups?by=contact", "renewals?days=1", "quality?check=none"],
+)
+def test_what_there_is_not_is_said(client: Client, ledger: str, asked: str) -> None:
+    answer = client.get(f"/revenue/{asked}")
+    assert answer.status_code == 422
+
+
+def test_the_figures_are_those_of_the_report(hub: Hub, client: Client, ledger: str) -> None:
+    with hub.engine.connect() as db:
+        report = reports.opened(db, ledger, datetime.now(UTC))
+        rows = metrics.rows(db, report, reports.window(report, None, None))
+        native = reports.opened(db, ledger, datetime.now(UTC), group=Group("price"))
+        standing = reports.standing_rows(native, reports.standing(db, native, native.today))
+    first = client.get("/revenue/groups").text
+    currency = re.findall(r'aria-current="true" href="/revenue/groups\?[^"]*currency=(\w+)"', first)
+    page = client.get(f"/revenue/retention?currency={currency[0]}").text
+    for row in rows:
+        if row["currency"] == currency[0] and row["arpa"]:
+            assert shown(row["arpa"], currency[0]) in page
+    grouped = client.get(f"/revenue/groups?by=price&currency={currency[0]}").text
+    for row in standing:
+        if row["currency"] == currency[0]:
+            assert shown(row["mrr"], currency[0]) in grouped
+
+
+def test_a_group_leads_to_its_own_movements(hub: Hub, client: Client, ledger: str) -> None:
+    with hub.engine.connect() as db:
+        price, currency = db.execute(
+            text("select price, currency from tidegate.movements where kind = 'new' order by amount desc limit 1")
+        ).one()
+        theirs = db.scalars(
+            text("""
+select distinct customer from tidegate.movements m where price = :price and currency = :currency
+  and superseded_at is null"""),
+            {"price": price, "currency": currency},
+        ).all()
+    page = client.get(f"/revenue/movements?by=price&group={price}&currency={currency}").text
+    subscriptions = set(re.findall(r"<code>(sub_\w+)</code>", page))
+    with hub.engine.connect() as db:
+        whose = db.scalars(
+            text("select distinct customer from stripe.subscriptions where id = any(:ids)"), {"ids": [*subscriptions]}
+        ).all()
+    assert set(whose) <= set(theirs)
+    assert subscriptions
+
+
+def test_from_a_movement_to_the_steps_of_an_item(hub: Hub, client: Client, ledger: str) -> None:
+    page = client.get("/revenue/movements").text
+    [link, *_] = re.findall(r'href="(/revenue/explain\?contact=[^"]+)"', page)
+    steps = client.get(unescape(link))
+    assert steps.status_code == 200
+    assert "a month" in steps.text
+    item = link.partition("#")[2]
+    assert f'id="{item}"' in steps.text or "canceled" in steps.text
+    part = client.get(unescape(link), headers={"HX-Request": "true"}).text
+    assert "<html" not in part
+    wrong = client.get("/revenue/explain?contact=<nobody>")
+    assert (wrong.status_code, 'id="whose-wrong"' in wrong.text, "&lt;nobody&gt;" in wrong.text) == (422, True, True)
+    assert client.get("/revenue/explain?contact=cus_nobody").status_code == 422
+
+
+def report_of(hub: Hub, ledger: str, more: int = 0) -> bytes:
+    """Stripe's report as the ledger itself would write it, of this month; `more`: major units that one has on top."""
+    with hub.engine.connect() as db:
+        rows = db.execute(
+            text("""
+select customer, currency, round(sum(mrr) / 1e8, 2) as mrr from tidegate.spans
+where connection = :connection and ends_at is null and currency in ('usd', 'eur') group by 1, 2 having sum(mrr) > 0
+order by 1, 2"""),
+            {"connection": ledger},
+        ).all()
+    month = f"{datetime.now(UTC):%Y-%m}"
+    lines = [f"{row.customer},{month},{row.currency},{row.mrr + (more if not n else 0)}" for n, row in enumerate(rows)]
+    return "\n".join(["Customer ID,Month,Currency,MRR", *lines]).encode()
+
+
+def test_stripes_report_is_held_against_the_ledger(hub: Hub, client: Client, ledger: str) -> None:
+    url = "/revenue/reconcile"
+    answer = client.post(url, files={"report": ("mrr.csv", report_of(hub, ledger, more=7))}, data={"currency": ""})
+    assert answer.status_code == 200
+    assert "unexplained" in answer.text
+    assert "7.00" in answer.text
+    pasted = client.post(url, data={"pasted": report_of(hub, ledger).decode(), "currency": ""})
+    assert pasted.status_code == 200
+    assert "unexplained" not in pasted.text
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        ({}, "Choose the file"),
+        ({"pasted": "a,b\n1,2"}, "no column"),
+        ({"pasted": "Customer ID,Month,MRR\ncus_1,2026-01,1"}, "names no currency"),
+        ({"pasted": "Customer ID,Month,Currency,MRR\ntotal,2026-01,usd,1"}, "tells no MRR"),
+        ({"pasted": "Customer ID,Month,Currency,MRR\ncus_1,2026-01,usd,<b>"}, "is no amount"),
+    ],
+)
+def test_a_wrong_report_is_said_beside_its_field(client: Client, ledger: str, sent: dict[str, str], said: str) -> None:
+    answer = client.post("/revenue/reconcile", data={"currency": "", **sent})
+    assert answer.status_code == 422
+    assert said in unescape(answer.text.partition('id="report-wrong"')[2])
+    assert unescape(answer.text).count(sent.get("pasted", "")) >= 1, "what was typed stays"
+
+
+def test_a_form_that_is_too_long_is_refused_and_other_pages_take_no_file(client: Client, ledger: str) -> None:
+    assert client.post("/revenue/reconcile", files={"report": b"x" * 20_000_001}).status_code == 413
+    assert client.post("/login", files={"token": b"x"}).status_code == 400
+
+
+def test_another_policy_is_tried_and_adopted(hub: Hub, client: Client, ledger: str) -> None:
+    assert "Try it" not in client.get("/revenue/policy").text, "whoever is at this machine only looks"
+    with hub.engine.begin() as db:
+        db.execute(text("truncate tidegate.tokens cascade"))
+    sign_in(hub, client, "admin")
+    account = hub.account(ledger)
+    alone = {"preset": "default", "base_currency": "", "time_zone": "UTC"}
+    sent = alone | {"set.trials": "count", "set.past_due": "30 days"}
+    tried = client.post("/revenue/policy", data=sent)
+    assert "What that would change" in tried.text
+    assert ledger_policy.shown(hub.engine, account)["choices"] == {}, "nothing is stored"
+    stale = client.post("/revenue/policy/adopt", data=sent | {"edition": "99"})
+    assert (stale.status_code, "meanwhile" in stale.text) == (409, True)
+    edition = str(ledger_policy.shown(hub.engine, account)["edition"])
+    done = client.post("/revenue/policy/adopt", data=sent | {"edition": edition})
+    assert (done.status_code, done.headers["location"]) == (303, "/revenue/policy")
+    assert ledger_policy.shown(hub.engine, account)["choices"] == {"trials": "count", "past_due": "30 days"}
+    edition = str(ledger_policy.shown(hub.engine, account)["edition"])
+    assert client.post("/revenue/policy/adopt", data=alone | {"edition": edition}).status_code == 303
+    assert ledger_policy.shown(hub.engine, account)["choices"] == {}, "what is not chosen is as the preset again"
+    wrong = client.post("/revenue/policy", data=sent | {"set.past_due": "a <while"})
+    assert (wrong.status_code, 'id="past_due-wrong"' in wrong.text, "a &lt;while" in wrong.text) == (422, True, True)
+    zone = client.post("/revenue/policy", data=sent | {"time_zone": "Moon"})
+    assert (zone.status_code, "no time zone" in zone.text) == (422, True)
