@@ -155,8 +155,8 @@ def put(
     opened = {row.rule: row.number for row in db.execute(_OPENED)}
     resolved = {row.rule: row.number for row in db.execute(_RESOLVED)}
     given = {"health": said_health, "alerts": said_alerts, "worth": said_worth}
-    what = next(name for name, one in given.items() if one is not None)
-    journal.note(db, by, "lifecycle.settings", what, contacts=scored)
+    if what := next((name for name, one in given.items() if one is not None), ""):
+        journal.note(db, by, "lifecycle.settings", what, contacts=scored)
     found = Effect(
         weighed,
         scored,
