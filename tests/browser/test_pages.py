@@ -84,7 +84,7 @@ def test_why_did_mrr_fall(
     page.go_back()
     row.locator("a").first.click()
     expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
-    for path in ("cohorts", "groups", "trials", "renewals", "at-risk", "quality", "reconcile", "policy"):
+    for path in ("cohorts", "groups", "trials", "renewals", "renewals/at-risk", "quality", "reconcile", "policy"):
         page.goto(f"{site}/revenue/{path}")
         expect(page.locator("h1")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{path} scrolls sideways"

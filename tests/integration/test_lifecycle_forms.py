@@ -319,14 +319,14 @@ def test_what_the_file_manages_is_only_read(hub: Hub, people: Acting, client: Cl
 def test_the_lifecycle_in_figures(client: Client, asked: str) -> None:
     page = client.get(f"/stages/report{asked}").text
     assert "At risk" in page
-    assert client.get(f"/stages/drivers{asked}").status_code == 200
-    assert client.get("/stages/drivers?of=free").status_code == 200
+    assert client.get(f"/stages/report/drivers{asked}").status_code == 200
+    assert client.get("/stages/report/drivers?of=free").status_code == 200
 
 
 @pytest.mark.parametrize(
     "asked",
-    ["/stages/report?from=soon", "/stages/report?from=2026-03-01&to=2026-02-01", "/stages/drivers?of=all",
-     "/stages/drivers?usage_days=0", "/stages/drivers?within_days=99999"],
+    ["/stages/report?from=soon", "/stages/report?from=2026-03-01&to=2026-02-01", "/stages/report/drivers?of=all",
+     "/stages/report/drivers?usage_days=0", "/stages/report/drivers?within_days=99999"],
 )  # fmt: skip
 def test_figures_that_cannot_be_asked_for(client: Client, asked: str) -> None:
     answer = client.get(asked)

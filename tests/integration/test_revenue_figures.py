@@ -1,5 +1,7 @@
 """The pages of revenue: retention, cohorts, trials, groups, renewals, quality, reconciling, policy, and why."""
 
+import csv
+import io
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -27,7 +29,7 @@ PAGES = (
     "/revenue/trials?months=24",
     *(f"/revenue/groups?by={one}" for one in ("package", "product", "price", "interval", "country", "currency")),
     "/revenue/renewals?days=365",
-    "/revenue/at-risk",
+    "/revenue/renewals/at-risk",
     "/revenue/quality",
     "/revenue/reconcile",
     "/revenue/policy",
@@ -98,6 +100,25 @@ def test_the_figures_are_those_of_the_report(hub: Hub, client: Client, ledger: s
     for row in standing:
         if row["currency"] == currency[0]:
             assert shown(row["mrr"], currency[0]) in grouped
+
+
+@pytest.mark.parametrize(
+    ("asked", "column"),
+    [
+        ("retention.csv?months=6", "gross_churn"),
+        ("groups.csv?by=price", "arr"),
+        ("groups.csv?by=currency", "mrr"),
+        ("renewals.csv?days=365", "renews_at"),
+        ("renewals/at-risk.csv", "reasons"),
+    ],
+)
+def test_tables_are_exported(client: Client, ledger: str, asked: str, column: str) -> None:
+    answer = client.get(f"/revenue/{asked}")
+    assert answer.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert rows
+    assert all(row[column] is not None and row["currency"] for row in rows)
+    assert all("." in row["mrr"] for row in rows if row["currency"] == "usd"), "amounts are in whole units"
 
 
 def test_a_group_leads_to_its_own_movements(hub: Hub, client: Client, ledger: str) -> None:

@@ -16,5 +16,7 @@ def typed(text: str) -> tuple[Any, str]:
 
 
 def written(said: Mapping[str, Any] | None) -> str:
-    """The same as a text; of nothing an empty one."""
+    """The same as a text; of nothing an empty one. A test stands on one line."""
+    if said and said.keys() & {"field", "condition"}:
+        return dump({"when": said}).removeprefix("when:").strip()
     return dump(said).rstrip() if said else ""

@@ -112,7 +112,7 @@ def _key(visit: Visit) -> str:
 
 def _spec(told: Mapping[str, Any]) -> str:
     """An action as it is typed: all but its key and whether it is on, which have fields of their own."""
-    return written({name: value for name, value in told.items() if name not in ("key", "enabled")})
+    return written({name: told[name] for name in reading.NAMES if name in told and name not in ("key", "enabled")})
 
 
 def _every(visit: Visit) -> Response:

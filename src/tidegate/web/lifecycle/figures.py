@@ -52,7 +52,7 @@ def drivers(visit: Visit) -> Response:
 
 PAGES = (
     Page("/stages/report", report),
-    Page("/stages/drivers", drivers),
+    Page("/stages/report/drivers", drivers),
 )
 
 

@@ -5,13 +5,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from tidegate.errors import ConnectionMissing, LedgerMissing, ReportInvalid
+from tidegate.money import decimal
 from tidegate.revenue import reports
 from tidegate.revenue.periods import Period, back
 from tidegate.revenue.reports import Report
 from tidegate.revenue.source import UNGROUPED, Group
+from tidegate.web import csv_lines
 from tidegate.web.choosing import account, offered
 from tidegate.web.pages import Visit
 
@@ -72,3 +74,21 @@ def said(visit: Visit) -> dict[str, Any]:
     choice = offered(visit)
     named = choice["connection"] if choice["connections"] else ""
     return {**choice, "kept": {"connection": named} if named else {}}
+
+
+def as_csv(
+    name: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], money: Sequence[str] = ("mrr",)
+) -> StreamingResponse:
+    """Columns of the rows as a file of that name; `money`: amounts in minor units, written in whole ones."""
+
+    def cell(row: Mapping[str, Any], column: str) -> Any:
+        value = row[column]
+        if isinstance(value, list):
+            return "; ".join(map(str, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        if isinstance(value, datetime):
+            return value.isoformat()
+        return decimal(value, row["currency"]) if column in money and value is not None else value
+
+    lines = csv_lines.lines(columns, ([cell(row, column) for column in columns] for row in rows))
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=headers)

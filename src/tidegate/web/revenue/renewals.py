@@ -9,9 +9,9 @@ from starlette.responses import Response
 from tidegate.revenue import renewals, risks
 from tidegate.revenue.renewals import Page as Rows
 from tidegate.web.pages import Page, Visit
-from tidegate.web.revenue.asked import one_of, opened, said, with_ledger
+from tidegate.web.revenue.asked import as_csv, one_of, opened, said, with_ledger
 
-DAYS = ("30", "7", "90", "365")
+DAYS = ("7", "30", "90", "365")
 AHEAD = 365
 """Days of the calendar."""
 ROWS = 50
@@ -19,13 +19,31 @@ ROWS = 50
 
 def soon(visit: Visit) -> Response:
     """What renews within so many days, the soonest first."""
-    days, as_of = one_of(visit, "days", DAYS), datetime.now(UTC)
+    days, as_of = one_of(visit, "days", DAYS, "30"), datetime.now(UTC)
     owner = visit.request.query_params.get("owner")
     with visit.hub.engine.connect() as db:
         report = opened(visit, db, native=True)
         rows = renewals.upcoming(db, report, as_of, int(days), owner, _rows(visit))
     facts: dict[str, Any] = {"days": days, "choices": DAYS, "owner": owner} | _paged(visit, rows)
     return visit.render("revenue/renewals.html", now=as_of, **facts, **said(visit))
+
+
+def soon_exported(visit: Visit) -> Response:
+    """All of them as CSV."""
+    days = int(one_of(visit, "days", DAYS, "30"))
+    with visit.hub.engine.connect() as db:
+        report = opened(visit, db, native=True)
+        rows = renewals.upcoming(db, report, datetime.now(UTC), days, visit.request.query_params.get("owner"))
+    columns = ("renews_at", "contact", "name", "owner", "subscription", "customer", "status", "currency", "mrr")
+    return as_csv("renewals", columns, rows)
+
+
+def at_risk_exported(visit: Visit) -> Response:
+    """All of them as CSV."""
+    with visit.hub.engine.connect() as db:
+        rows = renewals.at_risk(db, opened(visit, db, native=True), datetime.now(UTC))
+    columns = ("contact", "name", "subscription", "customer", "status", "reasons", "ends_at", "renews_at", "currency")
+    return as_csv("at-risk", (*columns, "mrr", "listed"), rows, ("mrr", "listed"))
 
 
 def at_risk(visit: Visit) -> Response:
@@ -52,7 +70,9 @@ def calendar(visit: Visit) -> Response:
 
 PAGES = (
     Page("/revenue/renewals", with_ledger("Renewals", soon), "revenue"),
-    Page("/revenue/at-risk", with_ledger("At risk", at_risk), "revenue"),
+    Page("/revenue/renewals/at-risk", with_ledger("At risk", at_risk), "revenue"),
+    Page("/revenue/renewals.csv", soon_exported, "revenue"),
+    Page("/revenue/renewals/at-risk.csv", at_risk_exported, "revenue"),
     Page("/calendar", with_ledger("Calendar of renewals", calendar), "revenue"),
 )
 

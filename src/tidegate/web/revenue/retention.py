@@ -6,10 +6,26 @@ from starlette.responses import Response
 
 from tidegate.revenue import metrics
 from tidegate.web.pages import Page, Visit
-from tidegate.web.revenue.asked import in_currency, months, opened, said, span, with_ledger
+from tidegate.web.revenue.asked import as_csv, in_currency, months, opened, said, span, with_ledger
 
 DRAWN = {"gross_churn": "Gross churn", "net_churn": "Net churn", "customer_churn": "Customer churn"}
 """Ratios that are drawn, as they are called."""
+
+
+EXPORTED = (
+    "period", "currency", "opening", "churn", "contraction", "expansion", "new", "reactivation", "mrr",
+    "contacts_lost", "contacts", "gross_churn", "net_churn", "customer_churn", "nrr", "grr", "arpa", "ltv",
+)  # fmt: skip
+MONEY = ("opening", "churn", "contraction", "expansion", "new", "reactivation", "mrr", "arpa", "ltv")
+
+
+def exported(visit: Visit) -> Response:
+    """The same as CSV, in all currencies."""
+    with visit.hub.engine.connect() as db:
+        report = opened(visit, db)
+        found = metrics.rows(db, report, months(visit, report))
+    rows = [row | {"contacts_lost": row["contacts"]["lost"], "contacts": row["contacts"]["closing"]} for row in found]
+    return as_csv("retention", EXPORTED, rows, MONEY)
 
 
 def shown(visit: Visit) -> Response:
@@ -28,4 +44,7 @@ def shown(visit: Visit) -> Response:
     return visit.render("revenue/retention.html", **money, **facts, **said(visit))
 
 
-PAGES = (Page("/revenue/retention", with_ledger("Churn and retention", shown), "revenue"),)
+PAGES = (
+    Page("/revenue/retention", with_ledger("Churn and retention", shown), "revenue"),
+    Page("/revenue/retention.csv", exported, "revenue"),
+)

@@ -14,6 +14,7 @@ from tidegate.revenue.periods import within
 from tidegate.revenue.source import group
 from tidegate.web.choosing import account
 from tidegate.web.pages import Page, Texts, Visit
+from tidegate.web.revenue.asked import with_ledger
 from tidegate.workflows.contacts.contact_customers import customers_of
 
 MOVEMENTS = 100
@@ -60,7 +61,10 @@ def movements(visit: Visit) -> Response:
     return visit.render("movements.html", rows=rows, more=more, said=Texts(said), kinds=KINDS, connection=named)
 
 
-PAGES = (Page("/revenue", months, "revenue"), Page("/revenue/movements", movements, "revenue"))
+PAGES = (
+    Page("/revenue", months, "revenue"),
+    Page("/revenue/movements", with_ledger("Movements", movements), "revenue"),
+)
 
 
 def _currencies(rows: list[dict[str, Any]]) -> list[str]:
