@@ -30,8 +30,9 @@ def test_a_section_whose_pages_one_may_not_see_is_left_out() -> None:
     titles = [one.title for one in menu(Visitor(frozenset({"read"})), "/").sections]
     assert "Revenue" not in titles
     assert "Revenue" in [one.title for one in menu(VIEWER, "/").sections]
-    assert [one.title for one in menu(ADMIN, "/users").pages] == ["Connections", "Connect", "Users"]
-    assert menu(VIEWER, "/connections").pages == [], "one page alone needs no tab"
+    assert "Users" in [one.title for one in menu(ADMIN, "/connections").pages]
+    assert "Users" not in [one.title for one in menu(VIEWER, "/connections").pages]
+    assert menu(VIEWER, "/").pages == [], "one page alone needs no tab"
 
 
 def test_the_page_that_is_shown_is_marked_in_its_section() -> None:

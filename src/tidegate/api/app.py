@@ -103,10 +103,9 @@ def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
     app.state.doorbell = doorbell
     app.state.recent_tokens = auth.recent_tokens()
     app.state.recent_modes = entitlements.recent_modes()
-    problems.install(app)
     routes = [route for noun in NOUNS for route in noun.router.routes if isinstance(route, APIRoute)]
+    problems.install(app, routes)
     things = {one.path_format for one in routes if "GET" in (one.methods or ()) and is_single(one.path_format)}
-    app.state.routes = routes
     app.add_middleware(EntityTags, things=things)
     app.add_middleware(AskedAgain)
     app.state.requests = metrics.Requests()

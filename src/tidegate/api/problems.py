@@ -142,9 +142,9 @@ def of_any(app: FastAPI, error: Exception) -> JSONResponse:
     raise error
 
 
-def install(app: FastAPI) -> None:
-    """Lets the application answer every error as a problem document."""
-
+def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
+    """Lets the application, which serves these routes, answer every error as a problem document."""
+    app.state.routes = routes
     outage = Outage(log)
 
     def ours(_request: Request, error: Exception) -> JSONResponse:

@@ -24,7 +24,7 @@ def test_contacts_that_are_being_changed_are_tried_again_later() -> None:
 
 def test_a_row_that_others_hold_is_no_database_that_is_away() -> None:
     app = FastAPI()
-    problems.install(app)
+    problems.install(app, ())
     handler = cast("Callable[..., Any]", app.exception_handlers[DBAPIError])
     answer = handler(None, OperationalError("", {}, LockNotAvailable("canceling statement due to lock timeout")))
     answer = asyncio.run(answer) if asyncio.iscoroutine(answer) else answer
@@ -34,7 +34,7 @@ def test_a_row_that_others_hold_is_no_database_that_is_away() -> None:
 
 def test_a_database_that_is_away_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
     app = FastAPI()
-    problems.install(app)
+    problems.install(app, ())
     handler = cast("Callable[..., Any]", app.exception_handlers[DBAPIError])
     answers = [handler(None, OperationalError("", {}, Exception("connection refused"))) for _ in range(500)]
     assert {one.status_code for one in answers} == {503}

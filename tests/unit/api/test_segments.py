@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.convertors import StringConvertor
 
 import tidegate.api
@@ -24,12 +25,13 @@ ROUTERS = [
 def asked(path: str, method: str = "GET") -> httpx.Response:
     """The answer of a small application."""
     app = FastAPI(redirect_slashes=False)
-    problems.install(app)
     app.add_middleware(WholeSegments)
 
     @app.get("/of/{one:segment}/and/{other:segment}")
     def show(one: str, other: str) -> list[str]:  # pyright: ignore[reportUnusedFunction]
         return [one, other]
+
+    problems.install(app, [route for route in app.routes if isinstance(route, APIRoute)])
 
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(app)
