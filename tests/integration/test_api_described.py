@@ -79,16 +79,7 @@ def test_the_api_does_what_it_says(hub: Hub, url: str, tmp_path: Path) -> None:
 @pytest.mark.wide
 @pytest.mark.timeout(900)
 def test_the_api_does_what_it_says_of_many_requests(hub: Hub, url: str, tmp_path: Path) -> None:
-    check(
-        hub,
-        url,
-        tmp_path,
-        described(url, but=OF_HEADERS),
-        "--max-examples",
-        "10",
-        "--phases",
-        "examples,coverage,fuzzing",
-    )
+    check(hub, url, tmp_path, described(url, but=OF_HEADERS), "--max-examples", "10")
 
 
 def test_conditions_and_keys_are_what_they_are_said_to_be(hub: Hub, url: str, tmp_path: Path) -> None:
