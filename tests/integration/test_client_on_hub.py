@@ -87,7 +87,7 @@ def test_every_route_of_a_contact_takes_its_whole_id(product: Product) -> None:
         here = made.headers["location"]
         assert client.get(here).json()["contact"] == "account:new/one"
         assert client.patch(here, json={"owner": "eve"}).json()["owner"] == "eve"
-        assert client.get(f"{here}/subscriptions").json() == []
+        assert client.get(f"{here}/subscriptions").json() == {"subscriptions": [], "next": None}
         assert client.post(f"{here}/ids", json={"id": "old/one"}).status_code == 200
         assert client.delete(f"{here}/ids/{quote('old/one', safe='')}").status_code == 200
         client.post("/api/contacts", json={"id": "us/er?1", "kind": "user"})

@@ -71,7 +71,7 @@ def test_a_webhook_is_made_with_a_secret_that_is_shown_once(admin: Client, hub: 
         ({"o_in_flight": "many"}, "in_flight"),
         ({"o_in_flight": "900"}, "in_flight"),
         ({"o_rename": "nothing"}, "rename"),
-        ({"o_secrets": "short"}, "secrets"),
+        ({"o_secrets": "tooshort"}, "secrets"),
     ],
 )
 def test_wrong_options_are_said_beside_their_field(admin: Client, said: dict[str, str], field: str) -> None:

@@ -18,6 +18,7 @@ HIDDEN = {
     "users": ("password",),
     "user_links": ("digest",),
     "sessions": ("digest",),
+    "kept_answers": ("asked", "answer"),
     "oauth_states": ("digest", "browser"),
     "sources": ("url",),
     "requests": ("params", "before", "wanted"),
