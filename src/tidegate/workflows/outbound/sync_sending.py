@@ -172,7 +172,8 @@ class Sender:
         if (sought := self._makes(sending.request)) is None:
             return None
         way, name, value = sought
-        with self._engine.connect() as db:
+        # Asked for each customer that is made: with a transaction around it these were three questions.
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
             there = lookups.find(db, self._account.name, "customers", way, name, {value}).get(value)
         if not there:
             return None
