@@ -311,15 +311,17 @@ def routes() -> list[str]:
     """Every route of the API with what it says of itself."""
     lines = [
         "Errors are `application/problem+json` (RFC 9457); one with status 403 names the scope that is missing. A",
-        "token goes into `Authorization: Bearer tg_…`; `tidegate tokens create` makes one. `/api/openapi.json` says",
-        "all of this for programs.",
+        "token goes into `Authorization: Bearer tg_…`; `tidegate tokens create` makes one. Writes take an",
+        "`Idempotency-Key` and, of single things, `If-Match`; `GET` of one takes `If-None-Match`:",
+        "[Use the API](../howto/use-the-api.md). `/api/openapi.json` says all of this for programs.",
         "",
     ]
     for path, operations in every_route().items():
         for method, operation in operations.items():
             lines += [f"## {method.upper()} {path}", "", operation.get("description", ""), ""]
-            lines += ["Needs a token.", ""] if operation.get("security") else []
-            taken = operation.get("parameters", [])
+            scopes = [f"`{one['HTTPBearer'][0]}`" for one in operation.get("security", [])]
+            lines += [f"Needs a token with the scope {' or '.join(scopes)}.", ""] if scopes else []
+            taken = [one for one in operation.get("parameters", []) if one["in"] != "header"]
             rows = [(f"`{one['name']}` ({one['in']})", one.get("description", "")) for one in taken]
             lines += table(["", ""], rows) if rows else []
     return lines

@@ -49,6 +49,22 @@ class Settings(BaseSettings):
     """Where people find the page, such as `https://tidegate.example.com`, for links that are handed out; empty: where
     it is served.
     """
+    oidc_issuer: str = Field(default="")
+    """OpenID provider that people sign in with, such as `https://accounts.google.com`; empty: none. Where it sends them
+    back to is TIDEGATE_PUBLIC_URL and `/login/provider/back`.
+    """
+    oidc_client_id: str = Field(default="")
+    """What the provider knows this installation by."""
+    oidc_client_secret: SecretStr = Field(default=SecretStr(""))
+    """The secret that the provider gave for it."""
+    oidc_domains: str = Field(default="")
+    """Domains of e-mail addresses, parted by commas, whose people come in without an invitation; empty: nobody does."""
+    oidc_role: str = Field(default="viewer")
+    """Role of those who come in so and whose claims give none: viewer, operator, admin; empty: they stay out."""
+    oidc_role_claim: str = Field(default="")
+    """Claim of the provider that gives the role, such as `groups`; it holds at each signing in."""
+    oidc_roles: str = Field(default="")
+    """What the claim's values mean, as `VALUE=ROLE,…`; empty: they are names of roles."""
     worker_concurrency: int = Field(default=4, ge=1, le=64)
     """Background tasks that one worker runs at a time."""
     import_readers: int = Field(default=24, ge=1, le=128)

@@ -154,10 +154,15 @@ class Hub:
         """Two connections for what product code asks: one for checks, one for usage."""
         return store_engine.open_engine(self.database_url, pool_size=2, application="tidegate desk", point_queries=True)
 
+    @cached_property
+    def turns(self) -> Engine:
+        """Two connections for who waits for the turn to change what they have read: nobody else waits with them."""
+        return store_engine.open_engine(self.database_url, pool_size=2, application="tidegate turns")
+
     def close(self) -> None:
         """Closes what the hub itself has opened."""
         with _OPENING:
-            for name in ("_slots", "desk"):
+            for name in ("_slots", "desk", "turns"):
                 if opened := self.__dict__.pop(name, None):
                     opened.dispose()
 

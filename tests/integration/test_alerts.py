@@ -197,6 +197,21 @@ def test_health_is_the_weighted_mean_of_what_has_data(people: People) -> None:
     assert people.of(some, "health_parts") == {"payment": 100, "mrr_trend": 50, "revenue_tier": 40}
 
 
+def test_whoever_is_scored_no_more_is_not_unhealthy_for_ever(people: People) -> None:
+    debt = {"latest_invoice_status": "open", "past_due_since": people.now - timedelta(days=40)}
+    key = people.add(status="active", mrr_total=0, **debt)
+    people.pass_()
+    assert (people.of(key, "health"), ("health_dropped", "open") in people.alerts(key)) == (0, True)
+    people.set(key, mrr_total=None)
+    people.pass_()
+    assert people.of(key, "health") is None
+    assert ("health_dropped", "open") in people.alerts(key), "too little is known to say that it is over"
+    people.set(key, status="canceled")
+    people.pass_()
+    assert people.of(key, "unhealthy_since") is None
+    assert ("health_dropped", "resolved") in people.alerts(key)
+
+
 def test_too_little_data_is_unknown_and_never_fifty(people: People) -> None:
     key = people.add(status="active", latest_invoice_status="paid")
     people.pass_()

@@ -15,7 +15,9 @@ from tidegate.api.app import create_app
 from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Credentials
 from tidegate.security import tokens
+from tidegate.security.scopes import SCOPES
 from tidegate.wiring import Hub
+from tidegate.workflows.operation import users
 
 SECONDS = 20.0
 ASKED = text("select args from tidegate.procrastinate_jobs where task_name = 'import_account'")
@@ -85,6 +87,7 @@ def test_a_schema_that_is_behind_is_not_ready(hub: Hub, url: str) -> None:
 
 
 GUARDED = [
+    ("GET", "/metrics", "read"),
     ("GET", "/api/integrations/stripe/status", "read"),
     ("GET", "/api/runs/{run_id}", "read"),
     ("POST", "/api/integrations/stripe/sync", "operate"),
@@ -234,13 +237,13 @@ OWN_TESTS = ("/api/contacts/1/",)
 """Nouns whose own tests say who may do what."""
 
 
-@pytest.mark.parametrize("noun", sorted({path.split("/")[2] for _, path, _ in GUARDED}))
+@pytest.mark.parametrize("noun", sorted({path.split("/")[-1 if path == "/metrics" else 2] for _, path, _ in GUARDED}))
 def test_routes_ask_for_a_token_and_its_scope(url: str, client_of: Callable[..., Client], noun: str) -> None:
     lessers = {"entitlements": "admin", "operate": "read", "admin": "operate"}
     held = {scope: client_of(scope) for scope in ("entitlements", "read", "operate", "admin")}
     with Client(base_url=url) as nobody:
         for method, path, scope in GUARDED:
-            if path.split("/")[2] == noun:
+            if path.split("/")[-1 if path == "/metrics" else 2] == noun:
                 lesser = held[lessers.get(scope, "entitlements")]
                 enough = held["entitlements" if scope == "entitlements" else "admin"]
                 asks_for(scope, method, plain(path), nobody, lesser, enough)
@@ -267,7 +270,7 @@ def plain(path: str) -> str:
 
 def test_every_route_but_the_probes_and_webhooks_is_guarded(url: str) -> None:
     with Client(base_url=url) as client:
-        described = client.get("/api/openapi.json").json()
+        described = client.get("/api/openapi.json", timeout=60).json()
     operations = {
         (method.upper(), path): "security" in operation
         for path, methods in described["paths"].items()
@@ -283,11 +286,44 @@ def test_every_route_but_the_probes_and_webhooks_is_guarded(url: str) -> None:
     found = {(method, plain(path)) for (method, path), guarded in operations.items() if guarded}
     assert known <= found
     assert {path for _, path in found - known if not path.startswith(OWN_TESTS)} == set()
-    assert all(
-        "application/problem+json" in operation["responses"]["default"]["content"]
+    parts = described["components"]["responses"]
+    assert all("application/problem+json" in one["content"] for one in parts.values())
+    failures = [
+        answer
         for methods in described["paths"].values()
         for operation in methods.values()
-    )
+        for status, answer in operation["responses"].items()
+        if int(status) >= 400
+    ]
+    told = [one for one in failures if "$ref" not in one]  # by the route itself
+    assert {one["$ref"].rpartition("/")[2] for one in failures if one not in told} <= set(parts)
+    assert all(one["content"] for one in told)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_each_route_is_open_to_the_scopes_that_it_says_and_to_no_other(
+    hub: Hub, url: str, client_of: Callable[..., Client], scope: str
+) -> None:
+    """Of the scopes that a token may have, every one, on every route; and the cookie of a session opens none."""
+    client = client_of(scope)
+    [token] = [one for one in _tokens(hub) if one.scopes == (scope,)]
+    paths = client.get("/api/openapi.json", timeout=60).json()["paths"]
+    cookie = users.begin_session(hub.engine, token)
+    with Client(
+        base_url=url, headers={"Cookie": f"tidegate_session={cookie}", "Sec-Fetch-Site": "same-origin"}
+    ) as page:
+        for path, operations in paths.items():
+            for method, operation in operations.items():
+                if needed := [one["HTTPBearer"][0] for one in operation.get("security", ())]:
+                    answer = client.request(method, plain(path))
+                    allowed = any(token.may(one) for one in needed)
+                    assert (answer.status_code != 403) is allowed, (method, path, answer.text)
+                    assert page.request(method, plain(path)).status_code == 401, (method, path)
+
+
+def _tokens(hub: Hub) -> list[tokens.Token]:
+    with hub.engine.connect() as db:
+        return tokens.listing(db)
 
 
 def test_a_revoked_token_is_refused_at_once(hub: Hub, client_of: Callable[..., Client]) -> None:

@@ -107,7 +107,7 @@ def test_links_are_previewed_made_and_ended(shop: Shop, client_of: Callable[...,
     assert done["done"]
     [one] = ok(client.get("/api/contacts/acme"))["links"]
     assert (one["customer"], one["method"], one["linked_by"]) == ("cus_1", "manual", "token:product")
-    [sub] = ok(client.get("/api/contacts/acme/subscriptions"))
+    [sub] = ok(client.get("/api/contacts/acme/subscriptions"))["subscriptions"]
     assert (sub["id"], sub["items"][0]["unit_amount"]) == ("sub_1", 1000)
     stale = client.delete("/api/contacts/acme/links/cus_1", params={"token": tried["token"]})
     refused(stale, 409, "preview-stale")

@@ -19,6 +19,7 @@ from tests.support.builders import arrival
 from tests.support.builders import customer as a_customer
 from tests.support.post import SECRET, Post
 from tests.support.receiver import Received, Receiver, Reply
+from tests.support.waiting import until
 
 from tidegate.delivery import queue, stored
 from tidegate.delivery.outbox import Told, tell
@@ -315,6 +316,69 @@ def test_what_changes_while_an_answer_is_lost_reaches_it_under_another_id(post: 
     post.run("update contacts set name = 'One' where key = :k", k=acme)
     post.deliver()
     assert len({one.id for one in receiver.received}) == 3, "back to One is another message than the first"
+
+
+def test_what_changes_back_while_it_is_sent_is_told_after_it_and_before_what_came_later(
+    post: Post, receiver: Receiver
+) -> None:
+    post.webhook(receiver.url, properties=["name"], events=["entitlement.*"])
+    acme = post.contact("acme", name="One")
+    post.deliver()
+    post.run("update contacts set name = 'Two' where key = :k", k=acme)
+
+    looked_at = "select count(*) from deliveries where state = 'waiting' and next_try_at > clock_timestamp()"
+
+    def answer(_: Received) -> Reply:
+        if len(receiver.received) == 2:
+            post.run("update contacts set name = 'One' where key = :k", k=acme)
+            with post.engine.begin() as db:
+                queue.expand_noted(db, 100)
+            post.tell(acme, [1])
+            until(lambda: post.rows(looked_at) == [(3,)], "what came since was looked at", seconds=10)
+        return Reply()
+
+    receiver.answer = answer
+    post.deliver()
+    post.ahead = 10
+    post.deliver()
+    told = [one.json["data"].get("changed", {}).get("name", one.json["type"]) for one in receiver.received]
+    assert told == ["One", "Two", "One", "entitlement.changed"]
+    assert post.rows("select sent, number from tidegate.destination_contacts") == [({"name": "One"}, 3)]
+    assert post.waiting() == 0
+
+
+def test_a_contact_that_waits_twice_because_a_process_was_killed_is_told_once(post: Post, receiver: Receiver) -> None:
+    post.webhook(receiver.url, properties=["name"], events=[])
+    acme = post.contact("acme", name="One")
+    with post.engine.begin() as db:
+        queue.expand_noted(db, 100)
+        assert len(queue.claim(db, "app", "killed", 10).rows) == 1
+    post.run("update contacts set name = 'Two' where key = :k", k=acme)
+    for post.ahead in (300, 310):
+        post.deliver()
+    assert [one.json["data"]["changed"] for one in receiver.received] == [{"name": "Two"}]
+    assert post.waiting() == 0
+
+
+def test_what_changes_while_seconds_are_kept_reaches_kissmetrics(post: Post, receiver: Receiver) -> None:
+    post.destination(
+        "km", "kissmetrics", api_key="km-1", url=receiver.url, allow_private=True, properties=["name"]
+    )  # fmt: skip
+    acme = post.contact("acme", name="One")
+    bill(post, acme, billed("sub_1"))
+    sending = threading.Thread(target=post.deliver)
+    with post.engine.begin() as db:
+        db.exec_driver_sql("lock table tidegate.destination_seconds in exclusive mode")
+        sending.start()
+        held = "select 1 from pg_locks where not granted and relation = 'tidegate.destination_seconds'::regclass"
+        until(lambda: post.rows(held), "seconds are to be kept", seconds=10)
+        post.run("update contacts set name = 'Two' where key = :k", k=acme)
+        with post.engine.begin() as other:
+            queue.expand_noted(other, 100)
+    sending.join()
+    post.ahead = 10
+    post.deliver()
+    assert [one.query["name"] for one in receiver.received if one.path == "/s"] == ["One", "Two"]
 
 
 @pytest.mark.parametrize("format_", ["jsonl", "parquet"])

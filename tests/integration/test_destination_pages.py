@@ -12,8 +12,8 @@ from tests.support.visiting import sign_in, visited
 from tidegate.delivery import outbox
 from tidegate.delivery.outbox import Told
 from tidegate.sandbox import Sandbox
-from tidegate.web import destination_form
-from tidegate.web.destination_form import TITLES
+from tidegate.web.delivery import destination_form
+from tidegate.web.delivery.destination_form import TITLES
 from tidegate.wiring import Hub
 
 URL = "http://127.0.0.1:9/hook"

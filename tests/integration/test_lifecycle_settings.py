@@ -1,15 +1,19 @@
 """What health and alerts go by: said in tidegate.yaml or by the API, checked, shown before it holds, told nobody."""
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
+from tests.support.builders import customer, invoice, item, price, subscription
 from tests.support.placed import NOW, People
+from tests.support.shop import Shop, opened
+from tests.support.waiting import until
 
 from tidegate.errors import ConfigInvalid, LifecycleInvalid, ManagedByFile, PreviewStale
-from tidegate.lifecycle import placing, rulebook
+from tidegate.lifecycle import due, placing, rulebook
 from tidegate.lifecycle.alert_rules import RULES, SETTABLE
 from tidegate.lifecycle.health import COMPONENTS
 from tidegate.wiring import Hub
@@ -18,7 +22,7 @@ from tidegate.workflows.config.config_export import export
 from tidegate.workflows.config.config_sections import read
 from tidegate.workflows.config.config_yaml import dump
 from tidegate.workflows.contacts import contact_properties
-from tidegate.workflows.lifecycle import lifecycle_settings
+from tidegate.workflows.lifecycle import lifecycle, lifecycle_settings
 from tidegate.workflows.previewing import preview, settle
 
 ONLY_PROPERTY = [
@@ -33,6 +37,14 @@ def people(hub: Hub) -> People:
     with hub.engine.begin() as db:
         db.exec_driver_sql("delete from tidegate.lifecycle_settings")
     return people
+
+
+@pytest.fixture
+def shop(fresh_database_url: str) -> Iterator[Shop]:
+    """A mirror whose customers become contacts."""
+    with opened(fresh_database_url) as shop:
+        shop.settings(create_missing=True)
+        yield shop
 
 
 def change(people: People, **said: Any) -> dict[str, Any]:
@@ -309,3 +321,33 @@ def test_the_file_says_which_properties_are_worth_something(people: People) -> N
     with pytest.raises(ConfigInvalid, match="names a property"):
         applied(people, "worth: {mrr: mrr}")
     assert len(applied(people, "worth: {}").result["steps"]) == 1
+
+
+def test_what_happened_before_other_worth_is_told(shop: Shop) -> None:
+    shop.has(price(), customer(), subscription("sub_1", items=[item("si_1", "sub_1")]))
+    shop.refresh()
+    lifecycle.keep(shop.engine, as_of=NOW)
+    shop.has(invoice("in_1", status="open", attempt_count=1, amount_remaining=100))
+    shop.refresh()
+    with shop.engine.begin() as db:
+        due.note(db, [shop.scalar("select key from tidegate.contacts")])  # and that is news
+    lifecycle_settings.change(shop.engine, "ada", said_worth=WORTH, as_of=NOW)
+    assert shop.rows("select data ->> 'rule' from tidegate.outbox where type = 'alert.opened' and not history") == [
+        ("payment_failed",)
+    ]
+    assert shop.rows("select rule from tidegate.alerts where not history") == [("payment_failed",)]
+
+
+def test_whoever_is_looked_at_while_worth_is_changed_has_the_other(people: People) -> None:
+    key = people.add(properties={"contract": {"mrr": 700}}, status="active")
+    people.pass_()
+    engine = people.hub.engine
+    with engine.begin() as db:
+        lifecycle_settings.put(db, "ada", said_worth=WORTH, as_of=people.now)
+        with engine.begin() as other:
+            due.note(other, [key])
+        looking = threading.Thread(target=people.pass_)
+        looking.start()
+        until(lambda: people.rows("select 1 from pg_locks where not granted"), "somebody waits", seconds=10)
+    looking.join()
+    assert people.of(key, "mrr_total") == 700

@@ -257,7 +257,7 @@ def test_what_is_wrong_with_a_query_stands_beside_it(
     client: Client, monkeypatch: pytest.MonkeyPatch, path: str, sql: str, said: str
 ) -> None:
     if "sleep" in sql:
-        monkeypatch.setattr("tidegate.web.sql_page.SECONDS", ("1",))
+        monkeypatch.setattr("tidegate.web.mirror.sql_page.SECONDS", ("1",))
         said = "longer than 1s"
     answer = client.post(path, data={"sql": sql})
     assert answer.status_code == 422

@@ -19,9 +19,10 @@ from tidegate.connections.permissions import Permission
 from tidegate.errors import AssetMissing
 from tidegate.secrets import Vault
 from tidegate.security import sessions, tokens
-from tidegate.web import status_page, visitors
+from tidegate.web import visitors
 from tidegate.web.app import create_pages
 from tidegate.web.assets import Assets
+from tidegate.web.mirror import status_page
 from tidegate.web.site import beside
 from tidegate.web.visitors import Attempts
 from tidegate.wiring import Hub

@@ -92,7 +92,7 @@ def test_the_alert_route_and_digests(surfaces: Surfaces) -> None:
     printed = surfaces.cli("alerts", "digest", "--preview").stdout
     assert "Movements of MRR: 0" in printed
     assert "no owner zoe" in surfaces.cli("alerts", "digest", "--preview", "--owner", "zoe", code=2).stderr
-    assert surfaces("GET", "/api/digests") == {"digests": []}
+    assert surfaces("GET", "/api/digests") == {"digests": [], "next": None}
     assert "None was made yet" in surfaces.cli("alerts", "digest").stdout
     assert surfaces.cli.json("alerts", "route", "--remove")["destination"] == ""
 

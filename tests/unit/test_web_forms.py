@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.web import terms_form, typed_values
+from tidegate.web import typed_values
+from tidegate.web.catalog import terms_form
 
 FEATURES = [
     {"key": "calls", "type": "metered"},

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.contacts import Operator, by
+from tidegate.api.paging import After, Limit, page
 from tidegate.security.tokens import Token
 from tidegate.workflows.lifecycle import lifecycle_actions
 
@@ -60,9 +61,10 @@ class Action(BaseModel):
 
 
 class Actions(BaseModel):
-    """All actions, by key."""
+    """A page of actions by key. `next`: what to give as `after` for the next page; null: there is none."""
 
     actions: list[Action]
+    next: str | None
 
 
 class Suggested(BaseModel):
@@ -171,7 +173,7 @@ class Decided(BaseModel):
 
 
 class Fired(BaseModel):
-    """What an action decided, newest first; `next` is `before` of the next page, null on the last one."""
+    """What an action decided, newest first; `next` is `after` of the next page, null on the last one."""
 
     action: str
     fired: list[Decided]
@@ -179,10 +181,11 @@ class Fired(BaseModel):
 
 
 @router.get("", dependencies=[requires("read")])
-def list_actions(hub: HubOf) -> Actions:
+def list_actions(hub: HubOf, limit: Limit = 100, after: After = None) -> Actions:
     """The actions, by key."""
     with hub.engine.connect() as db:
-        return Actions(actions=[Action.model_validate(one) for one in lifecycle_actions.listing(db)])
+        shown, following = page(lifecycle_actions.listing(db), "key", limit, after)
+    return Actions(actions=[Action.model_validate(one) for one in shown], next=following)
 
 
 @router.get("/suggested", dependencies=[requires("read")])
@@ -262,11 +265,11 @@ def fired(
     key: str,
     hub: HubOf,
     passed: Annotated[bool, Query(description="also what was passed over")] = False,
-    before: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="`next` of the page before")] = None,
+    after: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Fired:
     """For whom it fired, and what became of it."""
     with hub.engine.connect() as db:
-        rows = lifecycle_actions.fired(db, key, passed=passed, before=before, limit=limit)
+        rows = lifecycle_actions.fired(db, key, passed=passed, before=after, limit=limit)
     found = [Decided.model_validate(row) for row in rows]
     return Fired(action=key, fired=found, next=found[-1].id if len(found) == limit else None)

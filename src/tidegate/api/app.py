@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from sqlalchemy import Connection
 
 from tidegate import __version__
@@ -14,6 +15,7 @@ from tidegate.api import (
     catalog_changes,
     contact_reviews,
     contacts,
+    described,
     destinations,
     entitlements,
     features,
@@ -23,6 +25,7 @@ from tidegate.api import (
     lifecycle,
     lifecycle_figures,
     mappings,
+    metrics,
     models,
     outbound,
     outbox,
@@ -39,7 +42,9 @@ from tidegate.api import (
     usage,
     webhooks,
 )
+from tidegate.api.asked_again import AskedAgain
 from tidegate.api.committer import Committer
+from tidegate.api.entity_tags import EntityTags, is_single
 from tidegate.api.inlet import DatabaseInlet, Ring
 from tidegate.api.known import KnownConnections, load
 from tidegate.api.segments import WholeSegments
@@ -47,7 +52,7 @@ from tidegate.wiring import Hub
 from tidegate.workflows.doorbell import Doorbell
 
 NOUNS = (
-    *(webhooks, health, integration, runs),
+    *(webhooks, health, metrics, integration, runs),
     *(contacts, contact_reviews, suppression, selling, entitlements, usage),
     *(features, ignored_prices, mappings, packages, catalog_changes),
     billing_events,
@@ -88,19 +93,26 @@ def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
         title="Tidegate",
         version=__version__,
         summary="The open-source, two-way subscription hub for Stripe.",
-        openapi_url="/api/openapi.json",
+        openapi_url=None,  # `described` serves it
         docs_url=None,  # FastAPI's documentation pages load from a CDN
         redoc_url=None,
         redirect_slashes=False,  # to a path that was decoded: an id with a slash would lead elsewhere
         lifespan=living,
-        responses={"default": problems.SCHEMA},
     )
     app.state.hub = hub
     app.state.doorbell = doorbell
     app.state.recent_tokens = auth.recent_tokens()
     app.state.recent_modes = entitlements.recent_modes()
     problems.install(app)
+    routes = [route for noun in NOUNS for route in noun.router.routes if isinstance(route, APIRoute)]
+    things = {one.path_format for one in routes if "GET" in (one.methods or ()) and is_single(one.path_format)}
+    app.state.routes = routes
+    app.add_middleware(EntityTags, things=things)
+    app.add_middleware(AskedAgain)
+    app.state.requests = metrics.Requests()
+    app.add_middleware(metrics.Measured, requests=app.state.requests)
     app.add_middleware(WholeSegments)
     for noun in NOUNS:
         app.include_router(noun.router)
+    described.install(app, things)
     return app

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 
 from tidegate.api.recent import Recent
 from tidegate.errors import ScopeMissing, TokenRefused
@@ -36,9 +37,9 @@ def requires(scope: str) -> Any:
     """
 
     def check(hub: HubOf, given: Given) -> Token:
-        return _allowed(_verified(hub, _text(given)), scope)
+        return _allowed(verified(hub, _text(given)), scope)
 
-    return Depends(check)
+    return Security(check, scopes=[scope])
 
 
 def requires_recent(*scopes: str) -> Any:
@@ -49,13 +50,18 @@ def requires_recent(*scopes: str) -> Any:
     async def check(request: Request, given: Given) -> Token:
         return await _recent(request, _text(given), *scopes)
 
-    return Depends(check)
+    return Security(check, scopes=scopes)
 
 
 async def recent_token(request: Request, *scopes: str) -> Token:
     """As `requires_recent`, for a route that reads its request itself."""
-    scheme, _, text = request.headers.get("authorization", "").partition(" ")
-    return await _recent(request, text.strip() if scheme.lower() == "bearer" else "", *scopes)
+    return await _recent(request, bearer(request.headers), *scopes)
+
+
+def bearer(headers: Headers) -> str:
+    """The token that a request brings; empty when it brings none."""
+    scheme, _, text = headers.get("authorization", "").partition(" ")
+    return text.strip() if scheme.lower() == "bearer" else ""
 
 
 async def _recent(request: Request, text: str, *scopes: str) -> Token:
@@ -63,7 +69,7 @@ async def _recent(request: Request, text: str, *scopes: str) -> Token:
     token = recent.get(text)
     if token is None:
         began = recent.now()
-        token = await run_in_threadpool(_verified, hub_of(request), text)
+        token = await run_in_threadpool(verified, hub_of(request), text)
         recent.put(text, token, began)
     return _allowed(token, *scopes)
 
@@ -77,7 +83,8 @@ def _text(given: HTTPAuthorizationCredentials | None) -> str:
     return given.credentials if given is not None else ""
 
 
-def _verified(hub: Hub, text: str) -> Token:
+def verified(hub: Hub, text: str) -> Token:
+    """The token that a text is. Raises TokenRefused."""
     if not text:
         raise TokenRefused(problem="Send `Authorization: Bearer tg_…`; `tidegate tokens create` makes a token.")
     with hub.engine.begin() as db:

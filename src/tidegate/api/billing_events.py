@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from tidegate.api.auth import HubOf, requires
+from tidegate.api.values import Moment
 from tidegate.contacts import directory
 from tidegate.revenue import events
 from tidegate.revenue.events import Filter
@@ -47,8 +48,8 @@ def list_(
     contact: Annotated[str | None, Query(description="an id of the contact, present or former")] = None,
     customer: Annotated[str | None, Query(description="Stripe's id")] = None,
     name: Annotated[str | None, Query(description="such as Subscription Billed")] = None,
-    begin: Annotated[datetime | None, Query(alias="from", description="dated then or later; UTC")] = None,
-    end: Annotated[datetime | None, Query(alias="to", description="dated before; UTC")] = None,
+    begin: Annotated[Moment | None, Query(alias="from", description="dated then or later; UTC")] = None,
+    end: Annotated[Moment | None, Query(alias="to", description="dated before; UTC")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     after: Annotated[str, Query(description="`next` of the page before")] = "",
     connection: Annotated[str | None, Query(description="name; one connection alone needs none")] = None,

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tidegate.api.values import STRICT
+
 
 class ContactRow(BaseModel):
     """A contact of a list. `customers`: how many are linked to it. Times are UTC."""
@@ -55,6 +57,13 @@ class Invoice(BaseModel):
     created: datetime | None
 
 
+class Subscriptions(BaseModel):
+    """A page of subscriptions, newest first. `next`: what to give as `after` for the next page; null: there is none."""
+
+    subscriptions: list[dict[str, Any]]
+    next: str | None
+
+
 class Invoices(BaseModel):
     """Invoices, the newest first; `next` is `after` of the next page, null on the last one."""
 
@@ -77,7 +86,7 @@ class Refreshed(BaseModel):
 class NewLink(BaseModel):
     """A customer to link by hand."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     customer: str = Field(description="Stripe's id, cus_…; the mirror must have it", min_length=1, max_length=255)
 
@@ -85,7 +94,7 @@ class NewLink(BaseModel):
 class NewId(BaseModel):
     """An id of yours for a contact."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     id: str = Field(min_length=1, max_length=500)
 
@@ -93,7 +102,7 @@ class NewId(BaseModel):
 class NewContact(BaseModel):
     """A contact as you have it; where its id is known what is said is changed. The first of `emails` is its e-mail."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     id: str = Field(min_length=1, max_length=500)
     kind: Literal["user", "account"] = "account"
@@ -110,7 +119,7 @@ class NewContact(BaseModel):
 class ContactChange(BaseModel):
     """What to change of a contact; what is not given stays. `name` and `email` null: they follow Stripe again."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     name: str | None = None
     email: str | None = None
@@ -124,7 +133,7 @@ class ContactChange(BaseModel):
 class Other(BaseModel):
     """The contact that is merged into this one."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     other: str
 
@@ -132,7 +141,7 @@ class Other(BaseModel):
 class Merge(BaseModel):
     """The number of a merge, as merging told it and `merged` of a contact shows it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     merge: int
 
@@ -140,7 +149,7 @@ class Merge(BaseModel):
 class Membership(BaseModel):
     """A user's role in an account; free text."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     role: str = Field(default="", max_length=200)
 

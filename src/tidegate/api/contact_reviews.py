@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.contacts import Named, OnlyPreview, Operator, PreviewToken, by
 from tidegate.api.previews import MOST_LISTED, Listed
+from tidegate.api.values import STRICT
 from tidegate.contacts import reviewing
 from tidegate.security.tokens import Token
 from tidegate.workflows.contacts import contacts_review, contacts_settings
@@ -43,7 +44,7 @@ class Queue(BaseModel):
 class Acceptance(BaseModel):
     """Customers to settle: by id, or `all` that wait for `reason`; for `contact`, or contacts are made (null)."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     customers: list[str] = Field(default=[], max_length=10_000)
     all: bool = False

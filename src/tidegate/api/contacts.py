@@ -1,6 +1,6 @@
 """Contacts over HTTP: listed, shown, linked, renamed, with members; changes that hurt are previewed first."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Response
@@ -20,7 +20,9 @@ from tidegate.api.contact_models import (
     Other,
     Refreshed,
     Shown,
+    Subscriptions,
 )
+from tidegate.api.paging import After, Limit, page
 from tidegate.api.previews import MOST_LISTED, Listed, Outcome, outcome
 from tidegate.contacts import directory, invoices
 from tidegate.contacts.listing import Filter, subscriptions
@@ -68,7 +70,7 @@ def list_(
         return ContactPage.model_validate(workflow.page(db, wanted, after, limit))
 
 
-@router.post("")
+@router.post("", responses={201: {"model": Shown, "description": "It was made."}})
 def put(new: NewContact, response: Response, hub: HubOf, token: Operator, connection: Named = None) -> Shown:
     """Makes a contact (201), or changes the one of that id (200); customers that it may be are matched anew."""
     livemode = hub.livemode(connection)
@@ -108,10 +110,14 @@ def show(contact: Ref, hub: HubOf, connection: Named = None) -> Shown:
 
 
 @router.get("/{contact:segment}/subscriptions", dependencies=[requires("read")])
-def list_subscriptions(contact: Ref, hub: HubOf, connection: Named = None) -> list[dict[str, Any]]:
+def list_subscriptions(
+    contact: Ref, hub: HubOf, limit: Limit = 100, after: After = None, connection: Named = None
+) -> Subscriptions:
     """The subscriptions of the contact's customers with their items, newest first; amounts in minor units."""
     with hub.engine.connect() as db:
-        return subscriptions(db, directory.find(db, hub.livemode(connection), contact).key)
+        found = subscriptions(db, directory.find(db, hub.livemode(connection), contact).key)
+    shown, following = page(found, "id", limit, after)
+    return Subscriptions(subscriptions=[*map(dict, shown)], next=following)
 
 
 @router.get("/{contact:segment}/invoices", dependencies=[requires("read")])

@@ -4,10 +4,11 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.paging import After, Limit, page
+from tidegate.api.values import STRICT, Moment
 from tidegate.contacts import directory
 from tidegate.delivery import queue
 from tidegate.errors import UsageError
@@ -58,7 +59,7 @@ class NewDestination(BaseModel):
     environment that hold secret ones.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     key: str
     kind: str
@@ -106,7 +107,7 @@ class DeadLetters(BaseModel):
 class Replay(BaseModel):
     """Which dead letters to send again; none named: all."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     deliveries: list[int] | None = None
 
@@ -121,9 +122,9 @@ class Replayed(BaseModel):
 class Backfill(BaseModel):
     """Events since `since` (none without it) and every contact; a preview unless `preview` is false."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
-    since: datetime | None = None
+    since: Moment | None = None
     preview: bool = True
 
 

@@ -5,6 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from tidegate.api.values import STRICT
+from tidegate.api.values import Moment as Given
+
 
 class Answer(BaseModel):
     """What a contact may use, and why. Units are the feature's; times ISO 8601 UTC."""
@@ -18,7 +21,7 @@ class Answer(BaseModel):
 class Units(BaseModel):
     """Units to debit. The same key gets the same answer again, and debits once."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     amount: int = Field(default=1, ge=1)
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=255)
@@ -43,7 +46,7 @@ class Reserve(Units):
 class Release(BaseModel):
     """Units to give back, or the reservation to let go."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     amount: int | None = Field(default=None, ge=1)
     reservation: int | None = None
@@ -53,7 +56,7 @@ class Release(BaseModel):
 class Confirm(BaseModel):
     """What was really used of a reservation, at most all of it; the rest is given back."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     reservation: int
     amount: int | None = Field(default=None, ge=0, description="null: all that was reserved")
@@ -62,7 +65,7 @@ class Confirm(BaseModel):
 class UsageSet(BaseModel):
     """The usage as it is counted elsewhere, such as the seats that are taken."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     set: int = Field(ge=0)
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=255)
@@ -92,13 +95,13 @@ def in_utc(given: datetime) -> datetime:
     return given if given.tzinfo is not None else given.replace(tzinfo=UTC)
 
 
-Moment = Annotated[datetime, AfterValidator(in_utc)]
+Moment = Annotated[Given, AfterValidator(in_utc)]
 
 
 class OverrideGiven(BaseModel):
     """What to give a contact beside Stripe: a package, or a feature on its own terms. A time without a zone is UTC."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     package: str | None = None
     feature: str | None = None
@@ -108,3 +111,10 @@ class OverrideGiven(BaseModel):
     since: Moment | None = None
     expires_at: Moment | None = None
     priority: int = Field(default=0, ge=-1000, le=1000, description="of several, the highest is used up first")
+
+
+class Overrides(BaseModel):
+    """A page of overrides, newest first. `next`: what to give as `after` for the next page; null: there is none."""
+
+    overrides: list[dict[str, Any]]
+    next: str | None

@@ -1,6 +1,7 @@
 """Entitlements over HTTP: what a contact may use, its usage, and what people give it beside Stripe."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -15,11 +16,13 @@ from tidegate.api.entitlement_models import (
     Confirm,
     Consume,
     OverrideGiven,
+    Overrides,
     Release,
     Reserve,
     UsageSet,
     Used,
 )
+from tidegate.api.paging import After, Limit, page
 from tidegate.api.recent import Recent
 from tidegate.api.together import Together
 from tidegate.errors import UsageInvalid
@@ -90,20 +93,22 @@ def tagged(said: dict[str, Any], known: str | None) -> Response:
     return Response(body, headers=headers, media_type="application/json")
 
 
-def described(*parameters: tuple[str, str, str], scopes: str, body: type[BaseModel] | None = None) -> dict[str, Any]:
+def described(
+    *parameters: tuple[str, str, str], scopes: Sequence[str], body: type[BaseModel] | None = None
+) -> dict[str, Any]:
     """What OpenAPI says of a route that reads its request itself: FastAPI's way of reading it takes as long as all else
     that a check does.
     """
-    said: dict[str, Any] = {"security": [{"HTTPBearer": []}], "parameters": []}
+    said: dict[str, Any] = {"security": [{"HTTPBearer": [scope]} for scope in scopes], "parameters": []}
     for where, name, told in (("path", "contact", REF), *parameters, ("query", "connection", CONNECTION)):
         said["parameters"].append({"in": where, "name": name, "required": where == "path", "description": told})
         said["parameters"][-1]["schema"] = {"type": "boolean" if name == "explain" else "string"}
     if body is not None:
         said["requestBody"] = {"content": {"application/json": {"schema": body.model_json_schema()}}}
-    return said | {"x-scopes": scopes}
+    return said
 
 
-@router.get("/entitlements", response_model=Answer, openapi_extra=described(scopes="entitlements or read"))
+@router.get("/entitlements", response_model=Answer, openapi_extra=described(scopes=("entitlements", "read")))
 async def every(request: Request) -> Response:
     """What the contact may use, feature by feature, under `features`. With an `ETag`; `If-None-Match` is heeded."""
     await recent_token(request, "entitlements", "read")
@@ -118,7 +123,7 @@ async def every(request: Request) -> Response:
     openapi_extra=described(
         ("path", "feature", "key of the feature"),
         ("query", "explain", "`true`: with `paths`, the names of all on the way from the contact to the feature"),
-        scopes="entitlements or read",
+        scopes=("entitlements", "read"),
     ),
 )
 async def one(request: Request) -> Response:
@@ -130,12 +135,18 @@ async def one(request: Request) -> Response:
     await recent_token(request, "entitlements", "read")
     asked, query = request.path_params, request.query_params
     livemode = await livemode_of(request, query.get("connection"))
-    if query.get("explain", "") in ("true", "1"):
+    if _truth("explain", query.get("explain", "false")):
         engine = hub_of(request).engine
         said = await run_in_threadpool(explain.entitlement, engine, livemode, asked["contact"], asked["feature"])
     else:
         said = await desk_of(request).checks.do(Check(livemode, asked["contact"], asked["feature"]))
     return tagged(said, request.headers.get("if-none-match"))
+
+
+def _truth(name: str, said: str) -> bool:
+    if said not in {"true", "false", "1", "0"}:
+        raise RequestValidationError([{"loc": ("query", name), "msg": "say true or false", "type": "bool_parsing"}])
+    return said in {"true", "1"}
 
 
 async def _use(request: Request, connection: str | None, contact: str, feature: str, **order: Any) -> Response:
@@ -147,7 +158,7 @@ async def _use(request: Request, connection: str | None, contact: str, feature: 
 @router.post(
     "/entitlements/{feature:segment}/consume",
     response_model=Used,
-    openapi_extra=described(("path", "feature", "key of a metered feature"), scopes="entitlements", body=Consume),
+    openapi_extra=described(("path", "feature", "key of a metered feature"), scopes=("entitlements",), body=Consume),
 )
 async def consume(request: Request) -> Response:
     """Checks and debits in one: either all of the amount is debited (`allowed`), or nothing, and `reason` says why.
@@ -209,9 +220,11 @@ async def _settle(
 
 
 @router.get("/overrides", dependencies=[requires("read")])
-def overrides(hub: HubOf, contact: Ref, connection: Named = None) -> dict[str, Any]:
-    """All overrides that the contact has or had, newest first, under `overrides`."""
-    return {"overrides": workflow.overrides_of(hub.engine, hub.livemode(connection), contact)}
+def overrides(hub: HubOf, contact: Ref, connection: Named = None, limit: Limit = 100, after: After = None) -> Overrides:
+    """The overrides that the contact has or had, newest first."""
+    found = workflow.overrides_of(hub.engine, hub.livemode(connection), contact)
+    shown, following = page(found, "id", limit, after)
+    return Overrides(overrides=[*map(dict, shown)], next=following)
 
 
 @router.post("/overrides", status_code=201)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.paging import After, Limit, page
 from tidegate.api.previews import MOST_LISTED, Listed, Outcome, Previewed, TokenOf, outcome
+from tidegate.api.values import STRICT
 from tidegate.catalog import features, journal
 from tidegate.catalog.terms import FeatureType, Reset
 from tidegate.errors import CatalogInvalid
@@ -41,7 +42,7 @@ class Features(BaseModel):
 class NewFeature(BaseModel):
     """A feature to make. Its type stays for good."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     key: str = Field(description="what your code calls it")
     type: FeatureType
@@ -54,7 +55,7 @@ class NewFeature(BaseModel):
 class FeatureChange(BaseModel):
     """What to change of a feature; what is not given stays."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     name: str | None = None
     unit: str | None = None

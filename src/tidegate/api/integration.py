@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.runs import Run, shown
+from tidegate.api.values import STRICT
 from tidegate.connections import runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import UsageError
@@ -58,7 +59,7 @@ class Connected(BaseModel):
 class Key(BaseModel):
     """A Stripe account to connect; an existing name gets the new credentials. Rates are requests a second."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     api_key: SecretStr = Field(description="a restricted read-only key is enough")
     write_key: SecretStr = SecretStr("")
@@ -77,7 +78,7 @@ class Import(BaseModel):
     in no list any more.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     resources: list[str] = []
     full: bool = False

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.contacts import Named, Operator, Ref, by
+from tidegate.api.paging import After, Limit, page
+from tidegate.api.values import STRICT, Moment
 from tidegate.contacts import directory
 from tidegate.lifecycle import alerts, listing, rulebook
 from tidegate.lifecycle.alerts import STANDING, State
@@ -38,21 +40,23 @@ class Group(BaseModel):
 
 
 class Stages(BaseModel):
-    """The stages; the first that holds is a contact's."""
+    """A page of stages in their order; the first that holds is a contact's. `next`: what to give as `after`."""
 
     stages: list[Group]
+    next: str | None
 
 
 class Segments(BaseModel):
-    """The segments; a contact is in any number of them."""
+    """A page of segments; a contact is in any number of them. `next`: what to give as `after`."""
 
     segments: list[Group]
+    next: str | None
 
 
 class Rule(BaseModel):
     """A stage or a segment to be."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     key: str = Field(max_length=64)
     name: str = ""
@@ -62,7 +66,7 @@ class Rule(BaseModel):
 class StageChange(BaseModel):
     """The stages to hold from now on, in their order, or those of a preset."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     preset: Literal["default", "journy"] | None = None
     stages: list[Rule] | None = Field(default=None, max_length=100)
@@ -72,7 +76,7 @@ class StageChange(BaseModel):
 class SegmentChange(BaseModel):
     """The segments to hold from now on."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     segments: list[Rule] = Field(max_length=200)
     token: str | None = Field(default=None, description="of the preview: does exactly that, or is refused")
@@ -123,7 +127,7 @@ class Alerts(BaseModel):
 class Snooze(BaseModel):
     """Until when an alert is put aside."""
 
-    until: datetime
+    until: Moment
 
 
 class Dismissal(BaseModel):
@@ -155,11 +159,11 @@ class Staged(BaseModel):
 
 
 @router.get("/api/stages", dependencies=[requires("read")])
-def stages(hub: HubOf) -> Stages:
+def stages(hub: HubOf, limit: Limit = 100, after: After = None) -> Stages:
     """The stages in their order."""
     with hub.engine.connect() as db:
-        found = listing.stages(db, rulebook.load(db).stages)
-    return Stages(stages=[Group.model_validate(one) for one in found])
+        shown, following = page(listing.stages(db, rulebook.load(db).stages), "key", limit, after)
+    return Stages(stages=[Group.model_validate(one) for one in shown], next=following)
 
 
 @router.post("/api/stages")
@@ -172,11 +176,11 @@ def change_stages(change: StageChange, hub: HubOf, token: Admin, preview: bool =
 
 
 @router.get("/api/segments", dependencies=[requires("read")])
-def segments(hub: HubOf) -> Segments:
+def segments(hub: HubOf, limit: Limit = 200, after: After = None) -> Segments:
     """The segments."""
     with hub.engine.connect() as db:
-        found = listing.segments(db, rulebook.load(db).segments)
-    return Segments(segments=[Group.model_validate(one) for one in found])
+        shown, following = page(listing.segments(db, rulebook.load(db).segments), "key", limit, after)
+    return Segments(segments=[Group.model_validate(one) for one in shown], next=following)
 
 
 @router.post("/api/segments")

@@ -1,6 +1,5 @@
 """The lifecycle in figures over HTTP, what goes with conversions, and the settings of health and alerts."""
 
-from datetime import date
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -8,14 +7,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.contacts import Named, by
+from tidegate.api.values import STRICT, Day
 from tidegate.security.tokens import Token
 from tidegate.workflows.lifecycle import lifecycle_report, lifecycle_settings
 
 router = APIRouter(tags=["lifecycle"])
 
 Admin = Annotated[Token, requires("admin")]
-FirstDay = Annotated[date | None, Query(alias="from", description="else 90 days before the last; days are UTC")]
-LastDay = Annotated[date | None, Query(alias="to", description="else today")]
+FirstDay = Annotated[Day | None, Query(alias="from", description="else 90 days before the last; days are UTC")]
+LastDay = Annotated[Day | None, Query(alias="to", description="else today")]
 
 
 class StageReport(BaseModel):
@@ -70,7 +70,7 @@ class Settings(BaseModel):
 class SettingsChange(BaseModel):
     """What health, alerts and worth are to go by, as in tidegate.yaml; what is left out stays, empty is the default."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     health: dict[str, Any] | None = Field(
         default=None, description="{components: [{key, field, curve, weight}], unhealthy_below, healthy_from, coverage}"

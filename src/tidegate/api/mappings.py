@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.paging import After, Limit, page
 from tidegate.api.previews import MOST_LISTED, Listed, Outcome, Previewed, TokenOf, outcome
+from tidegate.api.values import STRICT
 from tidegate.catalog import kept, mappings
 from tidegate.catalog.mappings import Wanted
 from tidegate.catalog.terms import Reset
@@ -59,7 +60,7 @@ class Mappings(BaseModel):
 class NewMapping(BaseModel):
     """What a price, or a product, is to mean from now on: a package, or a feature with its terms."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     price: str | None = None
     product: str | None = None
@@ -79,7 +80,7 @@ class NewMapping(BaseModel):
 class Removal(BaseModel):
     """How to remove a mapping."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     keep_holders: Keep = True
     token: TokenOf = None
@@ -137,7 +138,7 @@ class KeptPage(BaseModel):
 class Release(BaseModel):
     """The price, or the product, whose holders are to get what it means now, if anything."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     price: str | None = None
     product: str | None = None
@@ -145,17 +146,20 @@ class Release(BaseModel):
 
 
 class Suggestions(BaseModel):
-    """What is proposed, as entries of tidegate.yaml, and what is `left` to a person."""
+    """A page of what is proposed, as entries of tidegate.yaml, and all that is `left` to a person. `next`: what to
+    give as `after` for the next page; null: there is none.
+    """
 
     connection: str
     suggestions: list[dict[str, Any]]
     left: list[dict[str, Any]]
+    next: str | None
 
 
 class Acceptance(BaseModel):
     """Which suggestions to accept, by name (`package:pro`); null: all."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     names: list[str] | None = None
     token: TokenOf = None
@@ -250,13 +254,15 @@ def release(
 
 
 @router.get("/suggestions", dependencies=[requires("read")])
-def suggestions(hub: HubOf, connection: Named = None) -> Suggestions:
+def suggestions(hub: HubOf, connection: Named = None, limit: Limit = 100, after: After = None) -> Suggestions:
     """Features, packages and mappings proposed from products, prices and subscriptions, each with its reason."""
     name = hub.account(connection).name
     with hub.engine.connect() as db:
         found, left = catalog_suggest.found(db, name)
-    shown = [catalog_suggest.as_json(one) for one in found]
-    return Suggestions(connection=name, suggestions=shown, left=[asdict(one) for one in left])
+    shown, following = page([catalog_suggest.as_json(one) for one in found], "name", limit, after)
+    return Suggestions(
+        connection=name, suggestions=[*map(dict, shown)], left=[asdict(one) for one in left], next=following
+    )
 
 
 @router.post("/suggestions/accept")

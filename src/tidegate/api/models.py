@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.paging import After, Limit, page
+from tidegate.api.values import STRICT
 from tidegate.outbound import specs, syncs
 from tidegate.security.tokens import Token
 from tidegate.workflows.outbound import outbound_changes, sources
@@ -40,7 +41,7 @@ class Models(BaseModel):
 class NewModel(BaseModel):
     """A model to make or replace, as tidegate.yaml says it: `sql` or a `table`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     key: str
     source: str

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.paging import After, Limit, page
 from tidegate.api.previews import MOST_LISTED, Listed, Outcome, Previewed, TokenOf, outcome
+from tidegate.api.values import STRICT
 from tidegate.catalog import journal, packages
 from tidegate.errors import CatalogInvalid
 from tidegate.security.tokens import Token
@@ -66,7 +67,7 @@ class Detail(BaseModel):
 class NewPackage(BaseModel):
     """A package to make. `features` are published as its first version; without them it waits for a draft."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     key: str
     name: str = ""
@@ -79,7 +80,7 @@ class NewPackage(BaseModel):
 class PackageChange(BaseModel):
     """What to change of what all versions share; what is not given stays."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     name: str | None = None
     kind: Kind | None = None
@@ -91,7 +92,7 @@ class PackageChange(BaseModel):
 class Draft(BaseModel):
     """What the next version is to give."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     features: dict[str, Any] = Field(description="terms by feature: true, 10, {limit: 10, reset: month}, …")
 
@@ -105,7 +106,7 @@ class Drafted(BaseModel):
 class Publishing(BaseModel):
     """Publishes the draft, or these features."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     features: dict[str, Any] | None = None
     move: bool = Field(default=False, description="subscribers get it at once; false: they stay on their version")
@@ -115,7 +116,7 @@ class Publishing(BaseModel):
 class Migration(BaseModel):
     """Moves subscriptions to another version."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     to: int | None = Field(default=None, description="null: the newest")
     subscriptions: list[str] | None = Field(default=None, description="sub_…; null: all, and overrides")

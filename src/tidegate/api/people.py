@@ -4,11 +4,14 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.contacts import Named, Operator, Ref, by
+from tidegate.api.paging import After, Limit, page
+from tidegate.api.values import STRICT, Day
 from tidegate.contacts import directory
+from tidegate.errors import UsageError
 from tidegate.lifecycle import digests, notes, owners, routes, timeline
 from tidegate.lifecycle.digest_periods import Every
 from tidegate.lifecycle.owners import Owner
@@ -22,7 +25,6 @@ router = APIRouter(tags=["lifecycle"])
 
 Admin = Annotated[Token, requires("admin")]
 Number = Annotated[int, Path(description="its number", ge=1, le=2**63 - 1)]
-Limit = Annotated[int, Query(ge=1, le=500)]
 Long = Annotated[str, Field(min_length=1, max_length=notes.LONGEST)]
 
 
@@ -31,7 +33,7 @@ class NewOwner(BaseModel):
     `when`: a condition; it gets the contacts for which that holds and whom nobody gave an owner.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     key: str = Field(max_length=owners.LONGEST, description="as contacts name it: a name or an e-mail address")
     name: str = ""
@@ -57,9 +59,10 @@ class ShownOwner(NewOwner):
 
 
 class Owners(BaseModel):
-    """All owners, and whoever contacts name beside them."""
+    """A page of owners, and of whoever contacts name beside them. `next`: what to give as `after`; null: no more."""
 
     owners: list[ShownOwner]
+    next: str | None
 
 
 class Removed(BaseModel):
@@ -74,7 +77,7 @@ class AlertRoute(BaseModel):
     `hour` and `time_zone` are those of all digests; without a time zone it is the connection's.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     destination: str = ""
     digest: Digest = ""
@@ -86,6 +89,7 @@ class Digests(BaseModel):
     """Digests that were made, the newest first; an empty recipient: the default route."""
 
     digests: list[dict[str, Any]]
+    next: str | None
 
 
 class Entry(BaseModel):
@@ -109,7 +113,7 @@ class Timeline(BaseModel):
 class NewNote(BaseModel):
     """What is to be known of a contact."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     text: Long
 
@@ -127,19 +131,19 @@ class Note(BaseModel):
 class NewTask(BaseModel):
     """What is to be done; without `due_on` some day."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     text: Long
-    due_on: date | None = None
+    due_on: Day | None = None
 
 
 class TaskChange(BaseModel):
     """What to change of a task; what is not given stays. `due_on` null: some day."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     text: Long | None = None
-    due_on: date | None = None
+    due_on: Day | None = None
     done: bool | None = None
 
 
@@ -166,10 +170,11 @@ class Tasks(BaseModel):
 
 
 @router.get("/api/owners", dependencies=[requires("read")])
-def list_owners(hub: HubOf) -> Owners:
+def list_owners(hub: HubOf, limit: Limit = 200, after: After = None) -> Owners:
     """The owners."""
     with hub.engine.connect() as db:
-        return Owners.model_validate({"owners": owners.listing(db)})
+        shown, following = page(owners.listing(db), "key", limit, after)
+    return Owners.model_validate({"owners": shown, "next": following})
 
 
 @router.post("/api/owners")
@@ -198,10 +203,21 @@ def put_alert_route(route: AlertRoute, hub: HubOf, token: Admin) -> AlertRoute:
 
 
 @router.get("/api/digests", dependencies=[requires("read")])
-def list_digests(hub: HubOf, limit: Limit = 50) -> Digests:
+def list_digests(hub: HubOf, limit: Limit = 50, after: After = None) -> Digests:
     """The digests that were made."""
     with hub.engine.connect() as db:
-        return Digests(digests=digests.listing(db, limit=limit))
+        found = digests.listing(db, limit=limit + 1, before=_place(after))
+    last = found[limit - 1] if len(found) > limit else None
+    return Digests(digests=found[:limit], next=f"{last['made_at'].isoformat()} {last['recipient']}" if last else None)
+
+
+def _place(after: str | None) -> tuple[datetime, str] | None:
+    """The last digest of the page before."""
+    at, _, recipient = (after or "").partition(" ")
+    try:
+        return (datetime.fromisoformat(at), recipient) if after else None
+    except ValueError as error:
+        raise UsageError(problem=f"{after!r} is no place in the list; take `next` of the page before.") from error
 
 
 @router.get("/api/digests/preview", dependencies=[requires("read")])
@@ -228,8 +244,8 @@ def show_timeline(
     """
     with hub.engine.connect() as db:
         found = directory.find(db, hub.livemode(connection), contact)
-        page = timeline.page(db, found, kinds=kind or timeline.KINDS, after=after, limit=limit)
-    return Timeline.model_validate(page)
+        told = timeline.page(db, found, kinds=kind or timeline.KINDS, after=after, limit=limit)
+    return Timeline.model_validate(told)
 
 
 @router.post("/api/contacts/{contact:segment}/notes", status_code=201)
@@ -261,7 +277,7 @@ def list_tasks(
     hub: HubOf,
     contact: Annotated[str | None, Query(description="an id of the contact, present or former")] = None,
     owner: Annotated[str | None, Query(max_length=200, description="of the contact; empty: of nobody")] = None,
-    due_by: Annotated[date | None, Query(description="due by that day")] = None,
+    due_by: Annotated[Day | None, Query(description="due by that day")] = None,
     state: Annotated[Literal["open", "all"], Query()] = "open",
     limit: Limit = 50,
     after: Annotated[int, Query(ge=0, le=10**9, description="`next` of the page before")] = 0,

@@ -2,16 +2,18 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from tidegate.api.segments import readable
 from tidegate.errors import (
@@ -32,38 +34,34 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
+NOT_DONE = (TidegateError, DBAPIError, PoolTimeoutError)
+"""What a middleware may meet before the application does anything."""
 
 SCHEMA: dict[str, Any] = {
-    "description": "What went wrong, and how to mend it.",
-    "content": {
-        MEDIA_TYPE: {
-            "schema": {
+    "type": "object",
+    "description": "What went wrong, and how to mend it (RFC 9457).",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "examples": ["urn:tidegate:problem:connection-unknown"]},
+        "title": {"type": "string", "examples": ["Connection unknown"]},
+        "status": {"type": "integer", "examples": [404]},
+        "detail": {"type": "string", "examples": ["There is no connection named eu. Known: us."]},
+        "reason": {
+            "type": "string",
+            "description": "what there is not, with status 404 or 405",
+            "examples": ["contact_not_found", "feature_not_found", "route_not_found"],
+        },
+        "errors": {
+            "type": "array",
+            "description": "the fields that do not fit, with status 422",
+            "items": {
                 "type": "object",
-                "required": ["type", "title", "status", "detail"],
-                "properties": {
-                    "type": {"type": "string", "examples": ["urn:tidegate:problem:connection-unknown"]},
-                    "title": {"type": "string", "examples": ["Connection unknown"]},
-                    "status": {"type": "integer", "examples": [404]},
-                    "detail": {"type": "string", "examples": ["There is no connection named eu. Known: us."]},
-                    "reason": {
-                        "type": "string",
-                        "description": "what there is not, with status 404 or 405",
-                        "examples": ["contact_not_found", "feature_not_found", "route_not_found"],
-                    },
-                    "errors": {
-                        "type": "array",
-                        "description": "the fields that do not fit, with status 422",
-                        "items": {
-                            "type": "object",
-                            "properties": {"field": {"type": "string"}, "problem": {"type": "string"}},
-                        },
-                    },
-                },
-            }
-        }
+                "properties": {"field": {"type": "string"}, "problem": {"type": "string"}},
+            },
+        },
     },
 }
-"""How an error looks, for OpenAPI: every operation's `default` response."""
+"""How an error looks, for OpenAPI."""
 
 
 def problem(
@@ -107,21 +105,41 @@ def _reason(error: TidegateError) -> dict[str, str]:
     return {}
 
 
-def _of_route(request: Request, error: HTTPException) -> tuple[str, dict[str, str]]:
+def _of_route(request: Request, error: HTTPException, headers: Mapping[str, str] | None) -> tuple[str, dict[str, str]]:
     """What is told of a path or a method that the API does not have, and the reason; of others their own detail."""
     path = readable(request.scope["path"])
     if error.status_code == HTTPStatus.NOT_FOUND:
         told = f"There is no route {request.method} {path}. /api/openapi.json lists those that there are."
         return told, {"reason": "route_not_found"}
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        told = f"{path} takes no {request.method}, but {(error.headers or {}).get('Allow', 'other methods')}."
+        told = f"{path} takes no {request.method}, but {(headers or {}).get('Allow', 'other methods')}."
         return told, {"reason": "method_not_allowed"}
     return error.detail, {}
+
+
+def methods(routes: Sequence[APIRoute], path: str) -> list[str]:
+    """What may be asked of a path; Starlette tells of the first route that fits alone."""
+    first = next((one.path_format for one in routes if one.path_regex.match(path)), None)
+    return sorted({method for one in routes if one.path_format == first for method in one.methods or ()})
+
+
+def is_route(scope: Scope) -> bool:
+    """Whether the API takes this method at this path."""
+    return scope["method"] in methods(scope["app"].state.routes, scope["path"])
 
 
 def _told(error: TidegateError) -> str:
     """The error's words; what names an option of the command line names the parameter of a request instead."""
     return str(error).replace("`--connection NAME`", "`?connection=NAME`")
+
+
+def of_any(app: FastAPI, error: Exception) -> JSONResponse:
+    """The problem document of an error that a middleware met. Raises what is none of ours nor the database's."""
+    if isinstance(error, TidegateError):
+        return of_error(error)
+    if isinstance(error, DBAPIError | PoolTimeoutError):
+        return app.state.of_database(None, error)
+    raise error
 
 
 def install(app: FastAPI) -> None:
@@ -135,8 +153,11 @@ def install(app: FastAPI) -> None:
 
     def of_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        detail, more = _of_route(request, error)
-        return problem(error.status_code, detail, headers=error.headers, **more)
+        headers = error.headers
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers = {"Allow": ", ".join(methods(request.app.state.routes, request.scope["path"]))}
+        detail, more = _of_route(request, error, headers)
+        return problem(error.status_code, detail, headers=headers, **more)
 
     def misfit(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
@@ -146,7 +167,7 @@ def install(app: FastAPI) -> None:
         said = "; ".join(f"{one['field']}: {one['problem']}" for one in fields)
         return problem(422, f"The request does not fit: {said}", errors=fields)
 
-    def of_database(_request: Request, error: Exception) -> JSONResponse:
+    def of_database(_request: Request | None, error: Exception) -> JSONResponse:
         if held_by_others(error):
             return of_error(DatabaseBusy(what="what was asked for", problem=told(error), tries=1))
         if was_given_nul(error):
@@ -159,6 +180,7 @@ def install(app: FastAPI) -> None:
         log.error("unexpected error", exc_info=error)
         return problem(500, "Tidegate failed unexpectedly; its log says how.")
 
+    app.state.of_database = of_database
     app.add_exception_handler(TidegateError, ours)
     app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(RequestValidationError, misfit)

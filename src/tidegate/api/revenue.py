@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from tidegate.api import values
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.paging import After, Limit, page
 from tidegate.errors import ReportInvalid
@@ -22,7 +23,7 @@ from tidegate.workflows.revenue.data_quality import data_quality
 router = APIRouter(prefix="/api/revenue", tags=["revenue"], dependencies=[requires("revenue")])
 
 Named = Annotated[str | None, Query(alias="connection", description="name; one connection alone needs none")]
-Day = Annotated[date, AfterValidator(within)]
+Day = Annotated[values.Day, AfterValidator(within)]
 By = Annotated[Literal["month", "week", "day"], Query(description="the periods; weeks begin on Monday")]
 From = Annotated[Day | None, Query(alias="from", description="a day of the first period; else there are twelve")]
 To = Annotated[Day | None, Query(alias="to", description="a day of the last one; else today")]

@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.contacts import Named, Ref, by
+from tidegate.api.values import STRICT
 from tidegate.outbound.selling.wish import Action, Collection, Interval, Payment, Prorations, Wish
 from tidegate.security.tokens import Token
 from tidegate.workflows.selling import sell
@@ -23,7 +24,7 @@ PAYMENT_REQUIRED = 402
 class Common(BaseModel):
     """What every sale takes. Names and values are Stripe's, but `package`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     package: str = Field(min_length=1, max_length=200)
     customer: str | None = Field(default=None, description="cus_…, where the contact has several")
@@ -78,7 +79,7 @@ class Sale(BaseModel):
     to be paid at once; `recurring`: what each period costs from then on. `entitlements`: by feature, before and after.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     state: Literal["preview", "done", "nothing", "incomplete", "unpaid"]
     token: str | None

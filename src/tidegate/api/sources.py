@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.paging import After, Limit, page
+from tidegate.api.values import STRICT
 from tidegate.outbound import syncs
 from tidegate.security.tokens import Token
 from tidegate.workflows.outbound import outbound_changes, sources
@@ -38,7 +39,7 @@ class Sources(BaseModel):
 class NewSource(BaseModel):
     """A source to make or replace: its URL, which is encrypted where it holds a secret, or the variable with it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     key: str
     url: str = ""

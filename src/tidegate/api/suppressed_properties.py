@@ -4,9 +4,11 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from tidegate.api.auth import HubOf, requires
+from tidegate.api.paging import After, Limit, page
+from tidegate.api.values import STRICT
 from tidegate.delivery import suppressed_properties
 from tidegate.security.tokens import Token
 from tidegate.workflows.delivery import property_suppression
@@ -20,7 +22,7 @@ Name = Annotated[str, Path(max_length=200, description="such as mrr, properties.
 class Why(BaseModel):
     """Why nobody is told of a property."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     reason: str = Field(min_length=1, max_length=2_000)
 
@@ -36,17 +38,18 @@ class SuppressedProperty(BaseModel):
 
 
 class SuppressedProperties(BaseModel):
-    """All of them, by name."""
+    """A page of them by name. `next`: what to give as `after` for the next page; null: there is none."""
 
     properties: list[SuppressedProperty]
+    next: str | None
 
 
 @router.get("", dependencies=[requires("read")])
-def listed(hub: HubOf) -> SuppressedProperties:
+def listed(hub: HubOf, limit: Limit = 100, after: After = None) -> SuppressedProperties:
     """The properties that no destination is told."""
     with hub.engine.connect() as db:
-        found = suppressed_properties.every(db)
-    return SuppressedProperties.model_validate({"properties": found})
+        shown, following = page(suppressed_properties.every(db), "name", limit, after)
+    return SuppressedProperties.model_validate({"properties": shown, "next": following})
 
 
 @router.put("/{name:segment}")

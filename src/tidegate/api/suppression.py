@@ -3,10 +3,11 @@
 from datetime import datetime
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from tidegate.api.auth import HubOf
 from tidegate.api.contacts import Named, Operator, Ref, by
+from tidegate.api.values import STRICT
 from tidegate.workflows.contacts import contacts_suppress
 
 router = APIRouter(prefix="/api/contacts", tags=["contacts"])
@@ -15,7 +16,7 @@ router = APIRouter(prefix="/api/contacts", tags=["contacts"])
 class Reason(BaseModel):
     """Why nobody is told of a contact."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     reason: str = Field(min_length=1, max_length=2_000)
 

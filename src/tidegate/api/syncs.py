@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.paging import After, Limit, page
 from tidegate.api.runs import Run, shown
+from tidegate.api.values import STRICT
 from tidegate.outbound import pausing, specs, syncs
 from tidegate.security.tokens import Token
 from tidegate.workflows.outbound import outbound_changes, plan_apart, sync_asking, sync_history, sync_stopping
@@ -80,7 +81,7 @@ class NewSync(BaseModel):
 class Rows(BaseModel):
     """Which rows: all, those of these primary keys, or so many that differ. `full`: also those that stayed the same."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     only: list[str] | None = None
     limit: int | None = Field(default=None, ge=1)
@@ -135,9 +136,10 @@ class Canceled(BaseModel):
 
 
 class Runs(BaseModel):
-    """The newest runs of a sync."""
+    """Runs of a sync, the newest first. `next`: what to give as `after` for the next page; null: there is none."""
 
     runs: list[dict[str, Any]]
+    next: int | None
 
 
 @router.get("", dependencies=[requires("read")])
@@ -201,7 +203,13 @@ def cancel(name: str, hub: HubOf, token: Operator) -> Canceled:
 
 
 @router.get("/{name:segment}/runs", dependencies=[requires("read")])
-def of_sync(name: str, hub: HubOf, limit: Annotated[int, Query(ge=1, le=500, description="runs")] = 20) -> Runs:
+def of_sync(
+    name: str,
+    hub: HubOf,
+    limit: Annotated[int, Query(ge=1, le=500, description="runs")] = 20,
+    after: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="`next` of the page before")] = None,
+) -> Runs:
     """The newest runs of a sync; `/api/runs/{id}/requests` is what one sent."""
     with hub.engine.connect() as db:
-        return Runs(runs=sync_history.listing(db, name, limit))
+        found = sync_history.listing(db, name, limit + 1, before=after)
+    return Runs(runs=found[:limit], next=found[limit - 1]["id"] if len(found) > limit else None)

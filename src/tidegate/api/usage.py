@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.api.auth import HubOf, requires
+from tidegate.api.values import STRICT
 from tidegate.entitlements import forwards
 from tidegate.entitlements.forwards import State
 
@@ -45,7 +46,7 @@ class Usage(BaseModel):
 class Numbers(BaseModel):
     """Debits by their numbers."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     ids: list[int] | None = Field(default=None, description="also of unknown outcome; without: all that failed")
 
@@ -53,7 +54,7 @@ class Numbers(BaseModel):
 class Chosen(BaseModel):
     """Debits by their numbers."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     ids: list[int]
 

@@ -26,12 +26,11 @@ def create(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.security import audit_log, tokens
+    from tidegate.workflows.operation import api_tokens
 
     scopes = scope or ["read"]
-    with opened(may_migrate=True) as hub, hub.engine.begin() as db:
-        number, token = tokens.create(db, name, scopes)
-        audit_log.record(db, person(), "token.created", name, id=number, scopes=scopes)
+    with opened(may_migrate=True) as hub:
+        number, token = api_tokens.create(hub.engine, name, scopes, person())
     if as_json:
         show.document({"id": number, "name": name, "scopes": scopes, "token": token})
     else:
@@ -66,11 +65,10 @@ def revoke(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.cli.who import person
-    from tidegate.security import audit_log, tokens
+    from tidegate.workflows.operation import api_tokens
 
-    with opened(may_migrate=True) as hub, hub.engine.begin() as db:
-        token = tokens.revoke(db, number)
-        audit_log.record(db, person(), "token.revoked", token.name, id=token.id)
+    with opened(may_migrate=True) as hub:
+        token = api_tokens.revoke(hub.engine, number, person())
     if as_json:
         show.document(asdict(token))
     else:

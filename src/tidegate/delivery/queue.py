@@ -81,7 +81,7 @@ def claim(
 
     `rate`: requests a second, of which each takes up to `batch`. `ahead`: seconds that the clock is taken to be ahead.
     """
-    row = db.execute(_HOLD, {"key": destination, "ahead": ahead}).one_or_none()
+    row = hold(db, destination, ahead=ahead)
     if row is None or not row.open:
         return Claim((), 0, 0, 0.0, False)
     starts_in = max(0.0, float(row.slot_in)) if rate else 0.0
@@ -98,6 +98,7 @@ def claim(
         "lease": LEASE,
         "busy": BUSY,
         "looked": LOOKED,
+        "keeps": row.keeps,
     }
     found = rows(db, _CLAIM, values)
     mine = sorted(
@@ -106,6 +107,11 @@ def claim(
     if rate and mine:
         db.execute(_SLOT, {"key": destination, "now": row.now, "seconds": -(-len(mine) // batch) / rate})
     return Claim(mine, len(found) - len(mine), sum(one.busy for one in found), starts_in, True, row.now)
+
+
+def hold(db: Connection, destination: str, *, ahead: float = 0) -> Any:
+    """Lets nobody else claim of it until the caller's transaction ends; returns how it stands (None: it is gone)."""
+    return db.execute(_HOLD, {"key": destination, "ahead": ahead}).one_or_none()
 
 
 def settle(db: Connection, destination: str, me: str, settled: Sequence[Settled], now: datetime) -> None:
@@ -121,7 +127,8 @@ def settle(db: Connection, destination: str, me: str, settled: Sequence[Settled]
     }
     with planned(db, BY_INDEX):
         about = [one.id for one in rows(db, _SETTLE, columns | {"me": me, "now": now})]
-    kept = [one for one in settled if one.state == "delivered" and one.sent is not None]
+    # Two of one contact: the later says what the destination has.
+    kept = {one.contact: one for one in settled if one.state == "delivered" and one.sent is not None}.values()
     if kept:
         values = {
             "destination": destination,
@@ -205,7 +212,7 @@ def delivered(db: Connection, destination: str, limit: int = 20) -> list[dict[st
 _CLOCK = text("select clock_timestamp() + make_interval(secs => :ahead)")
 
 _HOLD = text("""
-select clock_timestamp() + make_interval(secs => :ahead) as now,
+select clock_timestamp() + make_interval(secs => :ahead) as now, keeps,
   paused_at is null and next_try_at <= clock_timestamp() + make_interval(secs => :ahead) as open,
   case when slot_at = '-infinity' then 0
     else extract(epoch from slot_at - clock_timestamp() - make_interval(secs => :ahead)) end as slot_in
@@ -215,7 +222,8 @@ _SLOT = text("""
 update tidegate.destinations
 set slot_at = greatest(slot_at, cast(:now as timestamptz)) + make_interval(secs => :seconds) where key = :key""")
 
-# The oldest that are due; those that may be sent are claimed, the others put off until what they wait for is due.
+# The oldest that are due; those that may be sent are claimed, the others put off until what they wait for is due. How a
+# contact is waits, with all that comes after it, until the one before it is settled: it tells what changed since that.
 _CLAIM = text("""
 with candidates as materialized (
   select id, contact from tidegate.deliveries
@@ -228,13 +236,26 @@ behind as materialized (
     where e.destination = :destination and e.contact = c.contact and e.state = 'waiting' and e.id < c.id
       and e.claimed_by is distinct from :me and e.id not in (select id from candidates)
     order by e.id limit 1) b on true),
+again as materialized (
+  select contact, min(id) as id from (
+    select e.contact, e.id, lag(e.id) over (partition by e.contact order by e.id) as before
+    from tidegate.deliveries e
+    where cast(:keeps as boolean) and e.destination = :destination and e.state = 'waiting' and e.outbox is null
+      and e.contact = any(array(select distinct contact from candidates))) as_is
+  where before is not null group by contact),
+after as materialized (
+  select c.id from candidates c join again a on a.contact = c.contact and c.id >= a.id
+  where c.id not in (select id from behind)),
 chosen as materialized (
-  select id from candidates where id not in (select id from behind) order by id limit :limit),
+  select id from candidates where id not in (select id from behind union all select id from after)
+  order by id limit :limit),
 fates as (
   select id, true as mine, false as busy, cast(:now as timestamptz) + make_interval(secs => :lease) as at from chosen
   union all
   select id, false, claimed_by is not null, case when claimed_by is null then next_try_at
-    else cast(:now as timestamptz) + make_interval(secs => :busy) end from behind)
+    else cast(:now as timestamptz) + make_interval(secs => :busy) end from behind
+  union all
+  select id, false, true, cast(:now as timestamptz) + make_interval(secs => :busy) from after)
 update tidegate.deliveries d
 set claimed_by = case when f.mine then :me else d.claimed_by end, next_try_at = f.at
 from fates f where d.id = f.id

@@ -87,8 +87,15 @@ TidegateError
 │   ├── UserInvalid
 │   ├── UserExists
 │   ├── UserUnknown
+│   ├── SignInFailed
+│   ├── NotInvited
+│   ├── ViewUnknown
 │   ├── LastAdmin
 │   ├── LinkSpent
+│   ├── IdempotencyKeyInvalid
+│   ├── IdempotencyKeyReused
+│   ├── IdempotencyPending
+│   ├── PreconditionFailed
 │   └── TokenRefused
 │       └── ScopeMissing
 ├── FoundWrong                     the work was done and something is wrong (exit 1)
@@ -261,15 +268,22 @@ from tidegate.errors.revenue import (
     SubscriptionInvalid,
 )
 from tidegate.errors.security import (
+    IdempotencyKeyInvalid,
+    IdempotencyKeyReused,
+    IdempotencyPending,
     LastAdmin,
     LinkSpent,
+    NotInvited,
+    PreconditionFailed,
     ScopeMissing,
     ScopeUnknown,
+    SignInFailed,
     TokenRefused,
     TokenUnknown,
     UserExists,
     UserInvalid,
     UserUnknown,
+    ViewUnknown,
 )
 from tidegate.errors.selling import (
     CustomerBusy,
@@ -353,6 +367,9 @@ __all__ = [
     "ExportUnreadable",
     "FoundWrong",
     "HubBusy",
+    "IdempotencyKeyInvalid",
+    "IdempotencyKeyReused",
+    "IdempotencyPending",
     "ImportIncomplete",
     "ImportRunning",
     "ImportTakenOver",
@@ -367,6 +384,7 @@ __all__ = [
     "ModelInvalid",
     "ModelRowsInvalid",
     "MonthOpen",
+    "NotInvited",
     "NotReadOnly",
     "NoteUnknown",
     "OAuthNotSetUp",
@@ -382,6 +400,7 @@ __all__ = [
     "PolicyInvalid",
     "PortTaken",
     "PostgresProgramsMissing",
+    "PreconditionFailed",
     "PreviewNeeded",
     "PreviewStale",
     "QueryRefused",
@@ -405,6 +424,7 @@ __all__ = [
     "ScopeMissing",
     "ScopeUnknown",
     "SecretKeyLost",
+    "SignInFailed",
     "SignatureInvalid",
     "SourceUnreachable",
     "StripeAccessRevoked",
@@ -441,6 +461,7 @@ __all__ = [
     "UserExists",
     "UserInvalid",
     "UserUnknown",
+    "ViewUnknown",
     "WorkStopped",
     "WriteKeyMissing",
     "WritePermissionMissing",

@@ -21,13 +21,18 @@ from tidegate.errors.mirror import (
 from tidegate.errors.outbound import OutboundInUse, PlanStale, SyncUnknown
 from tidegate.errors.revenue import LedgerMissing
 from tidegate.errors.security import (
+    IdempotencyPending,
     LastAdmin,
     LinkSpent,
+    NotInvited,
+    PreconditionFailed,
     ScopeMissing,
+    SignInFailed,
     TokenRefused,
     TokenUnknown,
     UserExists,
     UserUnknown,
+    ViewUnknown,
 )
 from tidegate.errors.selling import PaymentRefused, SaleRefused
 from tidegate.errors.stripe import (
@@ -82,8 +87,13 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     ScopeMissing: (2, 403),
     UserExists: (2, 409),
     UserUnknown: (2, 404),
+    ViewUnknown: (2, 404),
     LastAdmin: (2, 409),
     LinkSpent: (2, 410),
+    NotInvited: (2, 403),
+    SignInFailed: (2, 403),
+    IdempotencyPending: (2, 409),
+    PreconditionFailed: (2, 412),
     FoundWrong: (1, 409),
     DatabaseBusy: (1, 503),
     Unreachable: (3, 503),

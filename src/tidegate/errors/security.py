@@ -32,9 +32,37 @@ class UserUnknown(UsageError):
     """There is no user {user}. `tidegate users list` shows all."""
 
 
+class SignInFailed(UsageError):
+    """{problem}"""
+
+
+class NotInvited(UsageError):
+    """The address {email} {problem}"""
+
+
+class ViewUnknown(UsageError):
+    """There is no view {view} of yours."""
+
+
 class LastAdmin(UsageError):
     """{email} is the only admin who can sign in. Make another one first: `tidegate users role EMAIL admin`."""
 
 
 class LinkSpent(UsageError):
     """This link was used already, or has run out. Ask an admin for another one: `tidegate users link EMAIL`."""
+
+
+class IdempotencyKeyInvalid(UsageError):
+    """An Idempotency-Key has 1 to {longest} printable ASCII characters; a UUID is a good one."""
+
+
+class IdempotencyKeyReused(UsageError):
+    """The Idempotency-Key {key} came with another request within 24 hours. Send each request with a key of its own."""
+
+
+class IdempotencyPending(UsageError):
+    """The request with the Idempotency-Key {key} {problem}"""
+
+
+class PreconditionFailed(UsageError):
+    """{path} is not as `If-Match` says: {problem} Read it again, then change what you find."""

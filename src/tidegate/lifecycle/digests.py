@@ -118,11 +118,14 @@ def last_of(db: Connection, key: str) -> datetime | None:
     return db.scalar(text("select max(made_at) from tidegate.digests where recipient = :key"), {"key": key})
 
 
-def listing(db: Connection, key: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
+def listing(
+    db: Connection, key: str | None = None, limit: int = 50, *, before: tuple[datetime, str] | None = None
+) -> list[dict[str, Any]]:
     """Digests that were made, of one recipient or (None) of all, the newest first: {recipient, period, since, until,
-    destination, made_at}.
+    destination, made_at}. `before`: when the last one of the page before was made, and for whom.
     """
-    return [dict(row) for row in db.execute(_LISTING, {"key": key, "limit": limit}).mappings()]
+    at, than = before or (None, "")
+    return [dict(row) for row in db.execute(_LISTING, {"key": key, "limit": limit, "at": at, "than": than}).mappings()]
 
 
 def _since(db: Connection, one: Recipient, period: Period) -> datetime:
@@ -165,4 +168,6 @@ where recipient = :recipient and period = :period""")
 
 _LISTING = text("""
 select recipient, period, since, until, destination, made_at from tidegate.digests
-where cast(:key as text) is null or recipient = :key order by made_at desc, recipient limit :limit""")
+where (cast(:key as text) is null or recipient = :key)
+  and (cast(:at as timestamptz) is null or (made_at, recipient) < (cast(:at as timestamptz), :than))
+order by made_at desc, recipient desc limit :limit""")

@@ -273,7 +273,7 @@ fresh as materialized (
   from judged
   where (health, round(share, 2), parts) is distinct from (before, coverage_before, parts_before)
     or (unhealthy_since is null and health < :unhealthy)
-    or (unhealthy_since is not null and health >= :well)),
+    or (unhealthy_since is not null and (health >= :well or scored is not true))),
 put as (
   update tidegate.contact_lifecycle l set health = n.health, health_coverage = n.coverage, health_parts = n.parts,
     unhealthy_since = n.since, updated_at = clock_timestamp()

@@ -1,6 +1,20 @@
-"""Tables of security: users, their sessions and links, and API tokens."""
+"""Tables of security: users, their sessions and links, API tokens and the answers kept for them."""
 
-from sqlalchemy import ARRAY, BigInteger, Column, DateTime, ForeignKey, Identity, Index, LargeBinary, Table, Text, func
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from tidegate.store.metadata import metadata
@@ -74,3 +88,32 @@ audit_log = Table(
     comment="who changed who may do what",
 )
 Index("audit_log_at", audit_log.c.at)
+
+saved_views = Table(
+    "saved_views",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("owner", Text, nullable=False, comment="the actor who saved it"),
+    Column("page", Text, nullable=False, comment="the list that it is of, such as /contacts"),
+    Column("name", Text, nullable=False),
+    Column("query", Text, nullable=False, comment="of the address"),
+    Column("shared", Boolean, nullable=False, server_default="false"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    UniqueConstraint("owner", "page", "name"),
+    comment="views of lists, by name",
+)
+Index("saved_views_shared", saved_views.c.page, postgresql_where=saved_views.c.shared)
+
+kept_answers = Table(
+    "kept_answers",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("token", BigInteger, ForeignKey("tidegate.tokens.id", ondelete="CASCADE"), nullable=False),
+    Column("key", Text, nullable=False, comment="the Idempotency-Key"),
+    Column("asked", LargeBinary, nullable=False, comment="SHA-256 of method, address and body"),
+    Column("begun_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("answer", LargeBinary, comment="encrypted with the token; null while it is being done"),
+    UniqueConstraint("token", "key"),
+    comment="answers to requests that have an Idempotency-Key, for a day",
+)
+Index("kept_answers_begun", kept_answers.c.begun_at)

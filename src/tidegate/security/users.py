@@ -35,8 +35,8 @@ class User:
 
     @property
     def state(self) -> str:
-        """`disabled`, `invited` (no password yet) or `active`."""
-        return "disabled" if self.disabled_at else "active" if self.can_sign_in else "invited"
+        """`disabled`, `invited` (never here, and no password yet) or `active`."""
+        return "disabled" if self.disabled_at else "active" if self.can_sign_in or self.last_seen_at else "invited"
 
     def may(self, scope: str) -> bool:
         """Whether the role allows what the scope is for."""
@@ -75,6 +75,12 @@ def checked_name(name: str) -> str:
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
         raise UserInvalid(field="name", problem=f"it needs 1 to {LONGEST_NAME} printable characters.")
     return name
+
+
+def printable_name(name: str, email: str) -> str:
+    """A name that another system told, as far as it can be one; else what stands before the @."""
+    shown = "".join(c for c in name if c.isprintable()).strip()[:LONGEST_NAME]
+    return shown or email.partition("@")[0][:LONGEST_NAME]
 
 
 def checked_role(role: str) -> str:

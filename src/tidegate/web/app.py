@@ -10,42 +10,29 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tidegate.errors import TidegateError, outcome
+from tidegate.errors import ConfigurationError, TidegateError, outcome
+from tidegate.security.oidc import Provider
 from tidegate.store.outage import Outage
-from tidegate.web import (
-    audits_page,
-    connect_page,
-    connections_page,
+from tidegate.web import overview_page
+from tidegate.web.access import Guard
+from tidegate.web.assets import Assets
+from tidegate.web.catalog import features_page, mappings_page, packages_page
+from tidegate.web.connections import connect_page, connections_page, import_page, oauth_page
+from tidegate.web.contacts import (
     contact_changes,
     contact_merging,
     contact_notes,
     contact_overrides,
     contact_page,
     contacts_page,
-    destination_editor,
-    destinations_page,
-    export_page,
-    features_page,
-    import_page,
-    inbox_page,
-    lifecycle_page,
-    mappings_page,
-    mirror_page,
-    oauth_page,
-    overview_page,
-    packages_page,
-    revenue_page,
     reviews_page,
     search_page,
     selling_page,
-    sign_in,
-    sql_page,
-    status_page,
-    users_page,
 )
-from tidegate.web.access import Guard
-from tidegate.web.assets import Assets
-from tidegate.web.lifecycle import actions, alert_rules, figures, health, segments, stages
+from tidegate.web.delivery import destination_editor, destinations_page
+from tidegate.web.lifecycle import actions, alert_rules, figures, health, lifecycle_page, segments, stages
+from tidegate.web.mirror import audits_page, export_page, inbox_page, mirror_page, sql_page, status_page
+from tidegate.web.mirror.status_page import StatusReading
 from tidegate.web.outbound import live, models, plans, runs, sources, syncs, wizard
 from tidegate.web.pages import Page, Site, Visit, route
 from tidegate.web.revenue import (
@@ -58,10 +45,21 @@ from tidegate.web.revenue import (
     reconcile,
     renewals,
     retention,
+    revenue_page,
 )
-from tidegate.web.status_page import StatusReading
+from tidegate.web.settings import (
+    audit_log_page,
+    digests_page,
+    policies_page,
+    schedules_page,
+    tokens_page,
+    users_page,
+    views_page,
+)
+from tidegate.web.signing_in import provider_page, sign_in
 from tidegate.web.templating import environment
 from tidegate.wiring import Hub
+from tidegate.workflows.operation import provided_users
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +106,14 @@ def every_page(hub: Hub) -> tuple[Page, ...]:
         *destination_editor.PAGES,
         *destinations_page.PAGES,
         *sign_in.PAGES,
+        *provider_page.PAGES,
+        *schedules_page.PAGES,
+        *policies_page.PAGES,
+        *digests_page.PAGES,
         *users_page.PAGES,
+        *tokens_page.PAGES,
+        *views_page.PAGES,
+        *audit_log_page.PAGES,
     )
 
 
@@ -119,7 +124,7 @@ def create_pages(hub: Hub, bound_to: str) -> Starlette:
     Raises AssetMissing when the assets were not built.
     """
     assets = Assets()
-    site = Site(hub, bound_to, environment(assets))
+    site = Site(hub, bound_to, environment(assets), provider=_provider(hub), views_of=views_page.views_of)
     failures = Failures(site)
 
     async def static(request: Request) -> Response:
@@ -135,6 +140,17 @@ def create_pages(hub: Hub, bound_to: str) -> Starlette:
             Exception: failures.unexpected,
         },
     )
+
+
+def _provider(hub: Hub) -> Provider | None:
+    """The OpenID provider of the settings. Raises ConfigurationError when they do not go together."""
+    said = hub.settings
+    if not said.oidc_issuer:
+        return None
+    if not said.oidc_client_id:
+        raise ConfigurationError(problem="TIDEGATE_OIDC_ISSUER needs TIDEGATE_OIDC_CLIENT_ID beside it.")
+    provided_users.admission(said)
+    return Provider(said.oidc_issuer, said.oidc_client_id, said.oidc_client_secret.get_secret_value())
 
 
 class Failures:

@@ -74,6 +74,12 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("/connections", "Connections"),
             Entry("/connect", "Connect", "admin"),
             Entry("/users", "Users", "admin"),
+            Entry("/tokens", "Tokens", "admin"),
+            Entry("/audit-log", "Audit log", "admin"),
+            Entry("/schedules", "Schedules"),
+            Entry("/policies", "Policies", "revenue"),
+            Entry("/retention", "Retention"),
+            Entry("/digests", "Digests"),
         ),
     ),
 )

@@ -14,9 +14,9 @@ from tidegate.revenue.bridge import KINDS
 from tidegate.revenue.periods import Period
 from tidegate.web import wording
 from tidegate.web.chosen import Chosen, chosen
+from tidegate.web.mirror.status_page import StatusReading
 from tidegate.web.pages import Page, Visit
 from tidegate.web.readings import Readings
-from tidegate.web.status_page import StatusReading
 from tidegate.web.wording import count
 from tidegate.wiring import Hub
 

@@ -18,6 +18,8 @@ from starlette.routing import Route
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
 from tidegate.errors import UserInvalid
+from tidegate.security.oidc import Provider
+from tidegate.security.saved_views import View
 from tidegate.web.navigation import menu
 from tidegate.web.visitors import Attempts, Who, who_is
 from tidegate.wiring import Hub
@@ -42,12 +44,14 @@ def wrong_field(error: UserInvalid) -> Texts:
 
 @dataclass
 class Site:
-    """What the pages of a hub share. `bound_to`: the host that is served."""
+    """What the pages of a hub share. `bound_to`: the host that is served; `provider`: of OpenID, where one is set."""
 
     hub: Hub
     bound_to: str
     templates: Environment
     attempts: Attempts = field(default_factory=Attempts)
+    provider: Provider | None = None
+    views_of: "Callable[[Visit], list[View]]" = lambda _visit: []
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ class Visit:
         path = self.request.url.path
         whole = self.who is not None and http_status < 500 and "hx-request" not in self.request.headers
         values = {"who": self.who, "menu": menu(self.who, path), "path": path, "unreal": self.unreal if whole else []}
-        values |= facts
+        values |= {"asked": self.request.url.query, "views": lambda: self.site.views_of(self), **facts}
         return HTMLResponse(self.site.templates.get_template(template).render(values), http_status)
 
     def go(self, path: str, *, part: int = 204) -> Response:

@@ -61,3 +61,7 @@ if (finder) {
     if (!finder.form.contains(event.target)) hits.replaceChildren();
   });
 }
+// A view that is saved is of what is shown now: the search as one types changes the address, not the form.
+document.getElementById("save-view")?.addEventListener("submit", (event) => {
+  event.target.elements.query.value = location.search.slice(1);
+});

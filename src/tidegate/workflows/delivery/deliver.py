@@ -158,18 +158,17 @@ class _Turn:
 
     def _take(self, wanted: int) -> Taken:
         options, key, kind = self.destination.options, self.destination.key, self.destination.speaks
-        read: Callable[[], Sequence[Due]] | None = None
         with self._engine.begin() as db:
             found = queue.claim(db, key, self._me, wanted, rate=options.rate, batch=kind.batch, ahead=self._ahead)
-            if hasattr(kind, "second_of"):  # seconds are kept while nobody else claims
-                due = self._due(db, found)
-                read = partial(tuple[Due, ...], due)
         return Taken(
-            len(found.rows), read or partial(self._read, found), found.put_off, found.busy, found.starts_in, found.open
+            len(found.rows), partial(self._read, found), found.put_off, found.busy, found.starts_in, found.open
         )
 
     def _read(self, found: Claim) -> Sequence[Due]:
+        """In a transaction of its own: what changes once a claim can be seen is due again (`queue.expand_noted`)."""
         with self._engine.begin() as db:
+            if hasattr(self.destination.speaks, "second_of"):  # one at a time keeps seconds
+                queue.hold(db, self.destination.key)
             return self._due(db, found)
 
     def _due(self, db: Connection, found: Claim) -> Sequence[Due]:

@@ -45,17 +45,17 @@ def keep(engine: Engine, *, as_of: datetime | None = None, stop: threading.Event
     """Brings facts, health, stages, segments and alerts up to all that changed, and up to the time.
 
     `as_of`: the instant to look from; the database's clock where it is not said. Facts go by batches, each its own
-    transaction; the rest is of all contacts at once, because time moves those as well that nothing happened to.
+    transaction, behind whoever places contacts or changes what they are worth; the rest is of all contacts at once,
+    because time moves those as well that nothing happened to.
     """
     kept = Kept()
     with engine.begin() as db:
         due.note_used(db)
     while not (stop and stop.is_set()):
         with engine.begin() as db:
-            contacts = due.take(db, BATCH)
-            if contacts:
-                at = as_of or now(db)
-                kept.facts += facts.keep_facts(db, contacts, *_units(db, contacts, at), at)
+            rulebook.lock(db)
+            contacts, written = _keep_facts_due(db, as_of or now(db))
+        kept.facts += written
         kept.contacts += len(contacts)
         if len(contacts) < BATCH:
             break
@@ -95,6 +95,22 @@ def place(db: Connection, as_of: datetime, kept: Kept | None = None) -> None:
         due.settle_history(db, as_of)
     kept.opened += told.opened
     kept.resolved += told.resolved
+
+
+def _keep_facts_due(db: Connection, as_of: datetime) -> tuple[list[int], int]:
+    """Takes a batch off the queue; returns whom, and how many rows of facts were written."""
+    contacts = due.take(db, BATCH)
+    return contacts, facts.keep_facts(db, contacts, *_units(db, contacts, as_of), as_of) if contacts else 0
+
+
+def catch_up(db: Connection, as_of: datetime) -> None:
+    """Brings all up that changed, in the caller's transaction, which holds `rulebook.lock`: facts of who waits, then
+    everybody's place.
+    """
+    due.note_used(db)
+    while len(_keep_facts_due(db, as_of)[0]) == BATCH:
+        pass
+    place(db, as_of)
 
 
 def renew_facts(db: Connection, as_of: datetime) -> None:

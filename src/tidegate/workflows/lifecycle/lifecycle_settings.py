@@ -13,7 +13,7 @@ from tidegate.lifecycle import alerts, health, placing, rulebook
 from tidegate.lifecycle.alert_rules import SETTABLE
 from tidegate.lifecycle.settings import read_alerts, read_health, read_worth
 from tidegate.lifecycle.tally import Tally
-from tidegate.workflows.lifecycle.lifecycle import now, place, renew_facts
+from tidegate.workflows.lifecycle.lifecycle import catch_up, now, place, renew_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,11 @@ def put(
     """
     rulebook.lock(db)
     at = as_of or now(db)
-    place(db, at)  # what is due by the settings so far is no effect of others
+    # What is due by the settings so far is no effect of others: it is told.
+    if said_worth is None:
+        place(db, at)
+    else:  # all facts are written anew below
+        catch_up(db, at)
     before = db.scalar(_UNHEALTHY) or 0
     if said_health is not None:
         rulebook.put_settings(db, "health", said_health, managed_by)

@@ -25,13 +25,14 @@ DAYS: Mapping[str, int] = {
     "lifecycle": 730,
 }
 """Events that wait or are parked are kept whatever their age; so are jobs that are not finished, and of the runs what
-`BATCHES` says. Revoked tokens go with the runs, and what actions passed over; what they did stays. Of usage go the
-single debits, with their idempotency keys; what is used in all stays counted, and a reservation that nobody settled
-stays. Of the outbox stays what a destination still waits for; dead letters go with it. Of movements go those that a
-recomputation superseded, and whole ledgers that are older than the last `LEDGERS`. Of what was sent to Stripe stays
-what has no known outcome, and with the requests go the plans of syncs that were looked at; but usage that was told
-stays as long as Stripe would take it again: 35 days. Of the lifecycle go stays in stages and segments that ended,
-scores of health with a newer one, changes of entitlements, and alerts that are over; what is open or holds now stays.
+`BATCHES` says. Revoked tokens go with the runs, and what actions passed over; what they did stays. Answers kept for
+their Idempotency-Key go after a day. Of usage go the single debits, with their idempotency keys; what is used in all
+stays counted, and a reservation that nobody settled stays. Of the outbox stays what a destination still waits for;
+dead letters go with it. Of movements go those that a recomputation superseded, and whole ledgers that are older than
+the last `LEDGERS`. Of what was sent to Stripe stays what has no known outcome, and with the requests go the plans of
+syncs that were looked at; but usage that was told stays as long as Stripe would take it again: 35 days. Of the
+lifecycle go stays in stages and segments that ended, scores of health with a newer one, changes of entitlements, and
+alerts that are over; what is open or holds now stays.
 """
 
 LEDGERS = 3
@@ -149,10 +150,15 @@ delete from tidegate.entitlement_changes where id = any(array(
     "tokens": """
 delete from tidegate.tokens where id = any(array(
   select id from tidegate.tokens where revoked_at < now() - make_interval(days => :days) limit :batch))""",
+    "kept_answers": """
+delete from tidegate.kept_answers where id = any(array(
+  select id from tidegate.kept_answers
+  where begun_at < now() - make_interval(days => least(:days, 1)) limit :batch))""",
 }
 
 
 _WITH = {
+    "kept_answers": "jobs",
     "meter_forwards": "usage",
     "tokens": "runs",
     "action_occurrences": "runs",

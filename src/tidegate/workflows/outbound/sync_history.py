@@ -26,11 +26,14 @@ FORMATS = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
 BATCH = 5_000
 
 
-def listing(db: Connection, key: str, limit: int = 20) -> list[dict[str, Any]]:
-    """The runs of a sync, newest first. Raises SyncUnknown."""
+def listing(db: Connection, key: str, limit: int = 20, *, before: int | None = None) -> list[dict[str, Any]]:
+    """The runs of a sync, newest first, older than the run `before`. Raises SyncUnknown."""
     syncs.sync(db, key)
-    statement = text(f"{runs.AS_IT_STANDS} where r.connection = :c and r.kind = :kind order by r.id desc limit :limit")
-    rows = db.execute(statement, {"c": f"sync:{key}", "kind": KIND, "limit": limit})
+    older = "and r.id < :before" if before is not None else ""
+    statement = text(
+        f"{runs.AS_IT_STANDS} where r.connection = :c and r.kind = :kind {older} order by r.id desc limit :limit"
+    )
+    rows = db.execute(statement, {"c": f"sync:{key}", "kind": KIND, "limit": limit, "before": before})
     return [shown(row) for row in rows.mappings()]
 
 

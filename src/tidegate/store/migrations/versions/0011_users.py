@@ -1,4 +1,5 @@
-"""Users of the page: their roles, sessions, and the links that set a password; access to Stripe by OAuth."""
+"""Users of the page: their roles, sessions, links that set a password; saved views, answers kept for API tokens,
+access to Stripe by OAuth."""
 
 from alembic import op
 
@@ -65,6 +66,39 @@ comment on table tidegate.audit_log is 'who changed who may do what';
 comment on column tidegate.audit_log.actor is 'user:EMAIL, token:NAME, cli:ACCOUNT';
 comment on column tidegate.audit_log.action is 'such as user.invited';
 comment on column tidegate.audit_log.subject is 'whom or what it was done to';
+
+create table tidegate.saved_views (
+    id bigint generated always as identity,
+    owner text not null,
+    page text not null,
+    name text not null,
+    query text not null,
+    shared boolean default 'false' not null,
+    created_at timestamptz default now() not null,
+    primary key (id),
+    unique (owner, page, name)
+);
+create index saved_views_shared on tidegate.saved_views (page) where shared;
+comment on table tidegate.saved_views is 'views of lists, by name';
+comment on column tidegate.saved_views.owner is 'the actor who saved it';
+comment on column tidegate.saved_views.page is 'the list that it is of, such as /contacts';
+comment on column tidegate.saved_views.query is 'of the address';
+
+create table tidegate.kept_answers (
+    id bigint generated always as identity,
+    token bigint not null references tidegate.tokens (id) on delete cascade,
+    key text not null,
+    asked bytea not null,
+    begun_at timestamptz default clock_timestamp() not null,
+    answer bytea,
+    primary key (id),
+    unique (token, key)
+);
+create index kept_answers_begun on tidegate.kept_answers (begun_at);
+comment on table tidegate.kept_answers is 'answers to requests that have an Idempotency-Key, for a day';
+comment on column tidegate.kept_answers.key is 'the Idempotency-Key';
+comment on column tidegate.kept_answers.asked is 'SHA-256 of method, address and body';
+comment on column tidegate.kept_answers.answer is 'encrypted with the token; null while it is being done';
 
 alter table tidegate.connections
     add column oauth boolean default false not null,

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from tidegate.mirror import inbox
 from tidegate.web.chosen import chosen, shown
-from tidegate.web.mirror_page import said
+from tidegate.web.mirror.mirror_page import said
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.workflows.mirror import events_by_hand
 

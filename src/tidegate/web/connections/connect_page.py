@@ -9,8 +9,8 @@ from tidegate.errors import OtherAccount, StripeUnreachable, TidegateError
 from tidegate.security import audit_log
 from tidegate.stripe_api.key_link import key_link, key_permissions
 from tidegate.stripe_api.purposes import PURPOSES
-from tidegate.web.connections_page import connection_page
-from tidegate.web.oauth_page import START
+from tidegate.web.connections.connections_page import connection_page
+from tidegate.web.connections.oauth_page import START
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.wiring import open_by_key
 from tidegate.workflows.mirror.connect import ConnectRequest, connect

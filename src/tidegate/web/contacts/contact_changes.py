@@ -20,7 +20,7 @@ from tidegate.errors import (
 from tidegate.lifecycle import owners
 from tidegate.web import typed_values
 from tidegate.web.choosing import account, livemode
-from tidegate.web.contact_page import found, shown
+from tidegate.web.contacts.contact_page import found, shown
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.previews import Asked, previewed
 from tidegate.web.wording import contact_page

@@ -14,8 +14,8 @@ from tidegate.security import audit_log
 from tidegate.stripe_api.key_link import EVENTS
 from tidegate.stripe_api.purposes import PURPOSES
 from tidegate.stripe_api.resources import RESOURCES
+from tidegate.web.mirror.status_page import StatusReading
 from tidegate.web.pages import Page, Texts, Visit
-from tidegate.web.status_page import StatusReading
 from tidegate.wiring import open_by_key
 from tidegate.workflows.mirror import disconnect as disconnecting
 from tidegate.workflows.mirror import fan_out as fanning_out

@@ -1,14 +1,12 @@
 """The table of contacts: searched, narrowed down, sorted, page by page, and exported."""
 
-from collections.abc import Iterator
-from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from tidegate.lifecycle import roster
-from tidegate.web import csv_lines
+from tidegate.web import csv_answers
 from tidegate.web.choosing import livemode
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.wording import mrr
@@ -47,8 +45,7 @@ def table(visit: Visit) -> Response:
 def exported(visit: Visit) -> Response:
     """The whole table, narrowed down as the page was, as CSV."""
     wanted, sort = _wanted(visit), roster.known(visit.request.query_params.get("sort", "") or "mrr")
-    headers = {"Content-Disposition": 'attachment; filename="contacts.csv"'}
-    return StreamingResponse(_lines(visit, wanted, sort), media_type="text/csv; charset=utf-8", headers=headers)
+    return csv_answers.answer("contacts", EXPORTED, _exported(visit, wanted, sort))
 
 
 PAGES = (Page("/contacts", table), Page("/contacts.csv", exported))
@@ -59,14 +56,7 @@ def _wanted(visit: Visit) -> roster.Wanted:
     return roster.Wanted(livemode(visit), **{name: asked.get(name, "") for name in NARROWED_BY})
 
 
-def _lines(visit: Visit, wanted: roster.Wanted, sort: str) -> Iterator[str]:
+def _exported(visit: Visit, wanted: roster.Wanted, sort: str) -> csv_answers.Rows:
     with visit.hub.engine.connect() as db:
-        rows = (row | {"mrr": mrr(row["mrr"])} for row in roster.every(db, wanted, sort=sort))
-        yield from csv_lines.lines(EXPORTED, ([_said(row[name]) for name in EXPORTED] for row in rows))
-
-
-def _said(value: Any) -> Any:
-    """Lists in one cell, times as ISO 8601."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return "; ".join(map(str, cast("list[Any]", value))) if isinstance(value, list) else value
+        for row in roster.every(db, wanted, sort=sort):
+            yield row | {"mrr": mrr(row["mrr"])}

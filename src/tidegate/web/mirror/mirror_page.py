@@ -14,8 +14,8 @@ from tidegate.stripe_api import dashboard
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.resources.resource import Resource
 from tidegate.web.chosen import shown
+from tidegate.web.mirror.status_page import StatusReading
 from tidegate.web.pages import Page, Texts, Visit
-from tidegate.web.status_page import StatusReading
 
 OBJECTS = 50
 """Objects of a page."""

@@ -8,8 +8,8 @@ from starlette.responses import Response
 from tidegate.catalog import features, packages
 from tidegate.catalog.terms import RESETS
 from tidegate.errors import CatalogInvalid, CatalogUnknown, TermsInvalid
-from tidegate.web import terms_form
-from tidegate.web.contact_page import found
+from tidegate.web.catalog import terms_form
+from tidegate.web.contacts.contact_page import found
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.wording import contact_page
 from tidegate.workflows.entitlements import entitlements

@@ -16,7 +16,7 @@ from tidegate.errors import (
     SyncRunning,
 )
 from tidegate.web.choosing import livemode
-from tidegate.web.contact_page import found, shown
+from tidegate.web.contacts.contact_page import found, shown
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.previews import Asked, confirming, previewed
 from tidegate.web.wording import contact_page

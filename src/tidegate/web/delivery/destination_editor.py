@@ -10,7 +10,7 @@ from tidegate.delivery.destinations import KINDS
 from tidegate.delivery.stored import FILE
 from tidegate.errors import DestinationInvalid, DestinationUnknown, ManagedByFile, TidegateError
 from tidegate.settings import environment
-from tidegate.web import destination_form
+from tidegate.web.delivery import destination_form
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.wording import destination_page
 from tidegate.workflows.delivery import destinations, property_suppression

@@ -17,7 +17,7 @@ TOO_MANY = "Too many failed tries. Wait a minute."
 
 def form(visit: Visit) -> Response:
     """Asks who it is; who is signed in already is sent on."""
-    back = _back(visit.request.query_params.get("next", ""))
+    back = back_to(visit.request.query_params.get("next", ""))
     if visit.who is not None and visit.who.known:
         return visit.go(back)
     return _page(visit, back)
@@ -25,10 +25,10 @@ def form(visit: Visit) -> Response:
 
 def sign_in(visit: Visit) -> Response:
     """Takes address and password, or a token; what is wrong is said beside the field, and the address stays."""
-    sent, back = visit.form, _back(visit.form.get("next", ""))
+    sent, back = visit.form, back_to(visit.form.get("next", ""))
     email, token = sent.get("email", ""), sent.get("token", "")
     guessed = (_address(visit.request), f"as {email.lower()}") if email else (_address(visit.request),)
-    if not _secure(visit.request):
+    if not is_secure(visit.request):
         return _page(visit, back, NEEDS_HTTPS, 403)
     if visit.site.attempts.exhausted(*guessed):
         return _page(visit, back, TOO_MANY, 429)
@@ -59,7 +59,7 @@ def welcome(visit: Visit) -> Response:
 def set_password(visit: Visit) -> Response:
     """Sets it and signs in; what is wrong is said beside its field, and what was typed stays but for passwords."""
     sent = visit.form
-    if not _secure(visit.request):
+    if not is_secure(visit.request):
         return _welcome_page(visit, sent.get("link", ""), {"password": NEEDS_HTTPS}, 403)
     if visit.site.attempts.exhausted(_address(visit.request)):
         return _welcome_page(visit, sent.get("link", ""), {"password": TOO_MANY}, 429)
@@ -110,18 +110,25 @@ def _page(visit: Visit, back: str, wrong: str = "", status: int = 200) -> Respon
     with visit.hub.engine.connect() as db:
         any_users = stored.any_exists(db)
     by_token = bool(visit.form.get("token")) or not any_users
-    facts = {"wrong": wrong, "back": back, "email": visit.form.get("email", ""), "any_users": any_users}
-    return visit.render("login.html", status, secure=_secure(visit.request), by_token=by_token, **facts)
+    provider = visit.site.provider is not None
+    facts = {
+        "provider": provider,
+        "wrong": wrong,
+        "back": back,
+        "email": visit.form.get("email", ""),
+        "any_users": any_users,
+    }
+    return visit.render("login.html", status, secure=is_secure(visit.request), by_token=by_token, **facts)
 
 
 def _welcome_page(visit: Visit, link: str, wrong: dict[str, str] | None = None, status: int = 200) -> Response:
     with visit.hub.engine.connect() as db:
         user = links.whose(db, link)
-    facts = {"link": link, "user": user, "secure": _secure(visit.request)}
+    facts = {"link": link, "user": user, "secure": is_secure(visit.request)}
     return visit.render("welcome.html", status, wrong=Texts(wrong or {}), typed=Texts(visit.form), **facts)
 
 
-def _back(path: str) -> str:
+def back_to(path: str) -> str:
     """The page of ours that was asked for before; another site's is none."""
     return path if path.startswith("/") and not path.startswith(("//", "/\\", "/login", "/welcome")) else "/"
 
@@ -130,6 +137,6 @@ def _address(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def _secure(request: Request) -> bool:
+def is_secure(request: Request) -> bool:
     """Whether a cookie for secure connections comes back: over HTTPS, or on this machine, where browsers allow it."""
     return request.url.scheme == "https" or is_loopback(host_of(request.headers))

@@ -10,7 +10,7 @@ from tidegate.catalog.mappings import Wanted
 from tidegate.catalog.terms import RESETS
 from tidegate.connections.accounts import Account
 from tidegate.errors import CatalogInvalid, CatalogUnknown, ManagedByFile, TermsInvalid
-from tidegate.web import terms_form
+from tidegate.web.catalog import terms_form
 from tidegate.web.choosing import account, offered
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.previews import Asked, previewed

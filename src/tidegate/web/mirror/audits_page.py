@@ -9,7 +9,7 @@ from tidegate.connections import runs
 from tidegate.errors import ConnectionDisconnected, RunUnknown
 from tidegate.mirror.compare import FINDINGS
 from tidegate.web.chosen import chosen, shown
-from tidegate.web.mirror_page import TABLES
+from tidegate.web.mirror.mirror_page import TABLES
 from tidegate.web.pages import Page, Visit
 from tidegate.workflows import doorbell
 from tidegate.workflows.mirror import audit

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from tidegate.errors import LifecycleInvalid
 from tidegate.lifecycle import notes
-from tidegate.web.contact_page import found, shown
+from tidegate.web.contacts.contact_page import found, shown
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.wording import contact_page
 from tidegate.workflows.lifecycle.lifecycle import now

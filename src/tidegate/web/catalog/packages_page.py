@@ -9,7 +9,7 @@ from tidegate.catalog import packages
 from tidegate.catalog.packages import KINDS
 from tidegate.catalog.terms import RESETS
 from tidegate.errors import CatalogInvalid, CatalogUnknown, ManagedByFile
-from tidegate.web import terms_form
+from tidegate.web.catalog import terms_form
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.previews import Asked, previewed
 from tidegate.web.wording import package_page

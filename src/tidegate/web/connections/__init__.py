@@ -1,0 +1,1 @@
+"""Pages that connect Stripe accounts and import them."""

@@ -1,0 +1,1 @@
+"""Pages of contacts: the table, one of them, what is changed, reviewed, sold and found."""

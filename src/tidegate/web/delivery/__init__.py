@@ -1,0 +1,1 @@
+"""Pages of destinations and of what they are sent."""

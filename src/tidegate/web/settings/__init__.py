@@ -1,0 +1,1 @@
+"""Pages of users, tokens, the audit log, schedules, digests and saved views."""
