@@ -13,7 +13,7 @@ from tidegate.revenue import reports
 from tidegate.revenue.periods import Period, back
 from tidegate.revenue.reports import Report
 from tidegate.revenue.source import UNGROUPED, Group
-from tidegate.web import csv_lines
+from tidegate.web import csv_answers
 from tidegate.web.choosing import account, offered
 from tidegate.web.pages import Visit
 
@@ -81,14 +81,8 @@ def as_csv(
 ) -> StreamingResponse:
     """Columns of the rows as a file of that name; `money`: amounts in minor units, written in whole ones."""
 
-    def cell(row: Mapping[str, Any], column: str) -> Any:
-        value = row[column]
-        if isinstance(value, list):
-            return "; ".join(map(str, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-        if isinstance(value, datetime):
-            return value.isoformat()
-        return decimal(value, row["currency"]) if column in money and value is not None else value
+    def whole(row: Mapping[str, Any]) -> Mapping[str, Any]:
+        amounts = {column: row[column] for column in money if row[column] is not None}
+        return {**row, **{column: decimal(amount, row["currency"]) for column, amount in amounts.items()}}
 
-    lines = csv_lines.lines(columns, ([cell(row, column) for column in columns] for row in rows))
-    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
-    return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=headers)
+    return csv_answers.answer(name, columns, (whole(row) for row in rows))

@@ -6,11 +6,14 @@ from typing import Any
 from starlette.responses import Response
 
 from tidegate.errors import PolicyInvalid
-from tidegate.pricing.policy import NO_SOURCE, OWN, PRESETS, SETTINGS, policy
+from tidegate.pricing.policy import PRESETS, SETTINGS, policy
+from tidegate.revenue import editions
+from tidegate.revenue.editions import Terms
 from tidegate.revenue.rounding import whole
 from tidegate.web.choosing import account
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.revenue.asked import said, with_ledger
+from tidegate.web.settings.policies_page import chosen
 from tidegate.workflows.revenue import ledger_policy
 
 MONTHS = 36
@@ -96,9 +99,11 @@ def _difference(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _page(visit: Visit, status: int = 200, **told: Any) -> Response:
-    terms = ledger_policy.shown(visit.hub.engine, account(visit))
+    of = account(visit)
+    terms = ledger_policy.shown(visit.hub.engine, of)
+    with visit.hub.engine.connect() as db:
+        rows = _rows(editions.terms(db, of.name))
     facts: dict[str, Any] = {"wrong": Texts(), "stale": "", "tried": None, "typed": _typed(terms), **told}
-    rows = [_row(name, terms) for name in SETTINGS]
     return visit.render("revenue/policy.html", status, terms=terms, rows=rows, presets=PRESETS, **facts, **said(visit))
 
 
@@ -109,17 +114,11 @@ def _typed(terms: Mapping[str, Any]) -> Texts:
     return Texts(chosen | alone)
 
 
-def _row(name: str, terms: Mapping[str, Any]) -> dict[str, Any]:
-    """A setting as the page shows it. `by`: you, the preset, or open where the preset leaves it to you."""
-    setting, preset = SETTINGS[name], SETTINGS[name].presets[terms["preset"]]
-    by = "you" if name in terms["choices"] else "open" if preset.value is None else "preset"
-    return {
-        "name": name,
-        "about": setting.about,
-        "value": terms["settings"][name],
-        "by": by,
-        "source": "" if by == "you" or preset.source in (OWN, NO_SOURCE) else preset.source,
-        "preset": preset.value or setting.presets["default"].value,
-        "choices": setting.choices,
-        "counted": any(one.startswith("N ") for one in setting.choices),
-    }
+def _rows(terms: Terms) -> list[dict[str, Any]]:
+    """The settings as the page shows them: who chose each, and what it may be (`counted`: a number, too)."""
+    return [
+        one._asdict()
+        | {"choices": SETTINGS[one.name].choices}
+        | {"counted": any(choice.startswith("N ") for choice in SETTINGS[one.name].choices)}
+        for one in chosen(terms)
+    ]
