@@ -22,7 +22,7 @@ from tidegate.secrets import KeyFile, open_vault
 from tidegate.security import tokens
 from tidegate.settings import Settings
 from tidegate.store import dumps
-from tidegate.store.engine import open_engine
+from tidegate.store.engine import check, open_engine
 from tidegate.wiring import Hub
 from tidegate.workflows import refresh
 from tidegate.workflows.operation import backup, restore
@@ -193,7 +193,7 @@ def half():
     yield sql[: sql.index(b"\\nCOPY stripe.invoices") + 1]
     os.kill(os.getpid(), signal.SIGKILL)
 
-dumps.load(sys.argv[1], 18, half())
+dumps.load(sys.argv[1], int(sys.argv[3]), half())
 """
 
 
@@ -203,7 +203,7 @@ def test_one_that_is_killed_in_its_midst_changes_nothing(filled: Hub, fresh_data
     try:
         before = content(there)
         environment = {"PATH": os.environ["PATH"], **forking.FIXED}
-        code, _, _ = forking.run(["-c", KILLED, fresh_database_url, str(file)], environment)
+        code, _, _ = forking.run(["-c", KILLED, fresh_database_url, str(file), str(check(there))], environment)
         assert code == -signal.SIGKILL
         until(lambda: _restoring(there) == 0, "psql has ended")
         assert content(there) == before
