@@ -1,6 +1,7 @@
 """What the forms of health and alert rules share: numbers as they are typed, and a change shown before it is done."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from starlette.responses import Response
@@ -12,14 +13,10 @@ from tidegate.workflows.lifecycle import lifecycle_settings
 
 def number(said: str) -> float | int | str:
     """A number that was typed; what is none stays text, for the check to refuse."""
-    try:
-        return int(said)
-    except ValueError:
-        pass
-    try:
-        return float(said)
-    except ValueError:
-        return said
+    for read in (int, float):
+        with suppress(ValueError):
+            return read(said)
+    return said
 
 
 def changed(visit: Visit, page: Callable[..., Response], back: str, **said: Any) -> Response:
