@@ -6,6 +6,7 @@
 #   make check                    lint, format, types, import contracts
 #   make bench                    every benchmark, one file per figure
 #   make wide                     many cases of what make test shows once
+#   make statements               of the integration tests those that show whether SQL works on another server
 #   make browser, make soak       tests that need Chromium; tests that run for long
 #   make spark                    the ledger on Spark, which needs Java; gets PySpark (430 MB)
 #   make site [ARGS=serve]       the documentation as a site, built strictly
@@ -39,7 +40,7 @@ PURE := src/tidegate/catalog/contents.py src/tidegate/catalog/prices.py src/tide
 	src/tidegate/revenue/stripe_report.py src/tidegate/stripe_api/pace.py \
 	src/tidegate/stripe_api/resources src/tidegate/stripe_api/shapes
 
-.PHONY: demo serve test check unit integration crash peers bench browser wide soak spark site deployable assets clean
+.PHONY: demo serve test check unit integration statements crash peers bench browser wide soak spark site deployable assets clean
 
 demo: assets
 	$(BIN)/tidegate demo $(ARGS)
@@ -67,6 +68,14 @@ MARKS ?= not soak and not wide
 
 integration: assets
 	$(PYTEST) -n 2 -m "$(MARKS)" tests/integration $(ARGS)
+
+# For another server than the embedded one, which TEST_DATABASE_URL names. What differs between servers is SQL, so the files
+# about forms, pages and commands stay out: test_users opens every page, and test_api_described asks every route.
+SURFACES := $(foreach kind,pages page surfaces cli forms,$(wildcard tests/integration/test_*_$(kind).py)) \
+	$(wildcard tests/integration/test_howto*.py) tests/integration/test_cli.py tests/integration/test_pages.py
+
+statements: assets
+	$(PYTEST) -n 2 -m "$(MARKS)" $(filter-out $(SURFACES),$(wildcard tests/integration/test_*.py)) $(ARGS)
 
 # Three of them on two processors: they wait for processes more than they compute.
 crash: assets

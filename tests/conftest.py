@@ -10,6 +10,7 @@ import httpx._transports.default as transports
 import pytest
 import typer.testing
 from cryptography.fernet import Fernet
+from fastapi import routing
 from hypothesis import settings as hypothesis_settings
 from tests.support import databases
 
@@ -22,9 +23,22 @@ if TYPE_CHECKING:
 hypothesis_settings.register_profile("tests", deadline=None)
 hypothesis_settings.load_profile("tests")
 
-# Made once: the certificates that an HTTP client trusts, and the tree of commands. Each takes as long as a short test.
+# Made once: the certificates that an HTTP client trusts, the tree of commands, and what FastAPI makes of each route at
+# the first request of each application, which is the same for all of ours. Each takes as long as a short test.
 transports.create_ssl_context = cache(transports.create_ssl_context)  # pyright: ignore[reportPrivateImportUsage]
 typer.testing._get_command = cache(typer.testing._get_command)  # pyright: ignore
+_of_route = routing._EffectiveRouteContext.from_api_route  # pyright: ignore
+_made: dict[int, Any] = {}
+
+
+def _made_once(*, original_route: routing.APIRoute, include_context: Any) -> Any:
+    """By the route, which what is made of it keeps alive."""
+    if id(original_route) not in _made:
+        _made[id(original_route)] = _of_route(original_route=original_route, include_context=include_context)
+    return _made[id(original_route)]
+
+
+routing._EffectiveRouteContext.from_api_route = _made_once  # pyright: ignore
 
 
 def pytest_configure(config: pytest.Config) -> None:
