@@ -15,6 +15,7 @@ from tidegate.outbound.fields import priced, values
 from tidegate.outbound.fields.catalogue import Operation, catalogue, create_only
 from tidegate.outbound.fields.problems import Problem
 from tidegate.outbound.fields.shapes import checked
+from tidegate.outbound.looking_ahead import Batch, Looked, look
 from tidegate.outbound.plan.applicable import is_over
 from tidegate.outbound.plan.compare import id_of
 from tidegate.outbound.plan.decide import REMOVED, Asked, Decision, Terms, decide
@@ -43,10 +44,15 @@ class Matched(NamedTuple):
 
 
 class Asking:
-    """Asks the mirror about rows of a sync. `own_ids` finds customers by your ids."""
+    """Asks the mirror about rows of a sync. `own_ids` finds customers by your ids; `beside` is another connection to
+    the database, for `look`.
+    """
 
-    def __init__(self, db: Connection, sync: Sync, connection: str, own_ids: Finder) -> None:
+    def __init__(
+        self, db: Connection, sync: Sync, connection: str, own_ids: Finder, beside: Connection | None = None
+    ) -> None:
         self._db, self._sync, self._connection, self._own_ids = db, sync, connection, own_ids
+        self._beside = beside or db
         self._map = sync.field_map
         self.named: list[Found] = []
         """What the rows of the last batch name, and what that stands for."""
@@ -57,24 +63,26 @@ class Asking:
         operations: tuple[Operation, ...] = ("create", "update")
         self._fill = {one: filler(self._map, catalogue(sync.resource, one)) for one in operations}
 
+    def look(self, batch: Batch) -> Looked:
+        """What is remembered of rows; may be called in another thread."""
+        return look(self._beside, self._sync.key, self._connection, self._sync.resource, batch)
+
     def decided(
-        self, terms: Terms, batch: Sequence[Mapping[str, Any]], departed: Callable[[Collection[str]], set[str]]
+        self, terms: Terms, batch: Batch, departed: Callable[[Collection[str]], set[str]], looked: Looked
     ) -> list[Decision]:
-        """What is to be done with each row, in their order; as `about` has it."""
-        return [decide(terms, asked) for asked, _ in self.about(batch, departed)]
-
-    def about(
-        self, batch: Sequence[Mapping[str, Any]], departed: Callable[[Collection[str]], set[str]]
-    ) -> list[tuple[Asked, Row | None]]:
-        """Each row (`staging.Staging.rows`) as it is decided about, with what is remembered of it; in their order.
-
-        `departed`: those of some keys that the model has no more: what they were is handed over to who matches it.
+        """What is to be done with each row (`staging.Staging.rows`), in their order. `looked`: what `look` made of
+        them; `departed`: those of some keys that the model has no more: what they were is handed over to who matches
+        it.
         """
-        states = remembered.of(self._db, self._sync.key, [row["_key"] for row in batch])
+        return [decide(terms, asked) for asked in self._about(batch, departed, looked)]
+
+    def _about(self, batch: Batch, departed: Callable[[Collection[str]], set[str]], looked: Looked) -> list[Asked]:
+        """Each row as it is decided about."""
+        states = looked.states
         named = {one for row in batch for one in sought(self._map, row)} if self._map.references else set[Sought]()
         known = self.found(named)
         self.named = [(one, known.get(one, ())) for one in sorted(named, key=str)]
-        found, bodies = self._objects(batch, states)
+        found, bodies = self._objects(batch, looked)
         ids = [one.ids for one in found]
         beside = lookups.hanging(self._db, self._connection, self._sync.resource, sorted(bodies))
         living = [[id_ for id_ in those if id_ in bodies and not bodies[id_].deleted] for those in ids]
@@ -87,7 +95,7 @@ class Asking:
         creates = dict(zip(making, made, strict=True))
         owners = {id_: self._owner(id_, bodies) for those in ids for id_ in those}
         forgotten = lookups.forgotten(self._db, self._connection, set(owners.values()) - {""})
-        about: list[tuple[Asked, Row | None]] = []
+        about: list[Asked] = []
         for place, row in enumerate(batch):
             state, one = states.get(row["_key"]), found[place]
             there, update = living[place], updates[place]
@@ -108,7 +116,7 @@ class Asking:
             )  # fmt: skip
             if not one.own and len(there) == 1 and (before := left.get(holders.get(there[0], ""))) is not None:
                 asked = asked._replace(sent=before.sent, twins=row["_twins"] or ())
-            about.append((asked, state))
+            about.append(asked)
         return about
 
     def _owner(self, id_: str, bodies: Mapping[str, lookups.Object]) -> str:
@@ -174,14 +182,12 @@ class Asking:
         bodies = lookups.bodies(self._db, self._connection, "prices", sorted(ids))
         return {id_: one.body for id_, one in bodies.items() if not one.deleted}
 
-    def _objects(
-        self, batch: Sequence[Mapping[str, Any]], states: Mapping[str, Row]
-    ) -> tuple[list[Matched], dict[str, lookups.Object]]:
+    def _objects(self, batch: Batch, looked: Looked) -> tuple[list[Matched], dict[str, lookups.Object]]:
         """The objects that each row is, and their bodies: what it was before, while that lives, else what it matches by
         its field.
         """
+        states, bodies = looked.states, dict(looked.bodies)
         before = self._before([states.get(row["_key"]) for row in batch])
-        bodies = self._bodies({id_ for id_ in before if id_})
         back = [_removed(states.get(row["_key"])) if id_ else "" for row, id_ in zip(batch, before, strict=True)]
         for place, id_ in enumerate(before):
             if id_ and back[place] and is_over(self._sync.resource, bodies[id_].body if id_ in bodies else {}):

@@ -5,8 +5,8 @@
 import gc
 import hashlib
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ import msgspec
 
 from tidegate.outbound.asking import Asking
 from tidegate.outbound.fields.problems import Problem
+from tidegate.outbound.looking_ahead import Batch, Looked, ahead
 from tidegate.outbound.metering.telling import Telling
 from tidegate.outbound.plan.decide import Change, Decision, Terms
 from tidegate.outbound.plan.deletes import deletion
@@ -88,15 +89,15 @@ def make(
 create or replace table decisions (key varchar, hash bigint, kind varchar, object_id varchar, payload varchar,
   changes varchar, kept varchar, why varchar, problems varchar, wanted varchar, parent varchar)""")
     done = 0
-    batches = staging.rows(limit, keys)
-    while True:
-        with _unsearched():
-            if (batch := next(batches, None)) is None:
-                break
-            _decide(staging, terms, asking, batch)
-        done += len(batch)
-        if progress is not None:
-            progress(done, total)
+    with closing(ahead(staging.rows(limit, keys), asking.look)) as batches:
+        while True:
+            with _unsearched():
+                if (following := next(batches, None)) is None:
+                    break
+                _decide(staging, terms, asking, *following)
+            done += len(following[0])
+            if progress is not None:
+                progress(done, total)
     _keep(staging, follows)
     whole = keys is None and limit is None
     if whole:
@@ -124,8 +125,8 @@ def _unsearched() -> Generator[None]:
             gc.enable()
 
 
-def _decide(staging: Staging, terms: Terms, asking: Asking | Telling, batch: Sequence[Mapping[str, Any]]) -> None:
-    decided = asking.decided(terms, batch, staging.departed)
+def _decide(staging: Staging, terms: Terms, asking: Asking | Telling, batch: Batch, looked: Looked) -> None:
+    decided = asking.decided(terms, batch, staging.departed, looked)
     staging.note(asking.named)
     _keep(staging, [(one, row["_hash"]) for one, row in zip(decided, batch, strict=True)])
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 MEMORY = "1GB"
-BATCH = 10_000
+BATCH = 2_500
+"""Rows that are decided about at once, while the database is asked about as many."""
 
 
 class Counts(NamedTuple):

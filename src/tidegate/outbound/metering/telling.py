@@ -8,13 +8,13 @@ from sqlalchemy import Connection, text
 
 from tidegate.connections.accounts import Account
 from tidegate.mirror import lookups
-from tidegate.outbound import rows as remembered
 from tidegate.outbound.asking import Asking
 from tidegate.outbound.associations import Finder
 from tidegate.outbound.field_map.fill import Filled, Sought, filler, sought
 from tidegate.outbound.fields.catalogue import catalogue
 from tidegate.outbound.fields.problems import Problem
 from tidegate.outbound.fields.shapes import checked
+from tidegate.outbound.looking_ahead import Batch, Looked
 from tidegate.outbound.metering import events
 from tidegate.outbound.metering.events import EARLIEST_SECONDS, OLDEST_DAYS, PATH
 from tidegate.outbound.metering.meters import lacking, meters
@@ -45,24 +45,28 @@ class _Said(NamedTuple):
 class Telling:
     """Decides about rows of usage of one sync, as `Asking` and `decide` do about rows of objects."""
 
-    def __init__(self, db: Connection, sync: Sync, account: Account, own_ids: Finder) -> None:
+    def __init__(
+        self, db: Connection, sync: Sync, account: Account, own_ids: Finder, beside: Connection | None = None
+    ) -> None:
         self._db, self._sync, self._account = db, sync, account
-        self._asking = Asking(db, sync, account.name, own_ids)
+        self._asking = Asking(db, sync, account.name, own_ids, beside)
         self._fill = filler(sync.field_map, catalogue(RESOURCE, "create"))
         self._meters = meters(db, account.name)
         self._now: datetime = db.execute(text("select clock_timestamp()")).scalar_one()
         self.named: list[tuple[Sought, tuple[str, ...]]] = []
         """Nothing: what a row names may be another object by now, what was told of it stays told."""
 
+    def look(self, batch: Batch) -> Looked:
+        """What is remembered of rows; may be called in another thread."""
+        return self._asking.look(batch)
+
     def decided(
-        self, terms: Terms, batch: Sequence[Mapping[str, Any]], departed: Callable[[Collection[str]], set[str]]
+        self, terms: Terms, batch: Batch, departed: Callable[[Collection[str]], set[str]], looked: Looked
     ) -> list[Decision]:
         """What is to be done with each row (`staging.Staging.rows`), in their order: create, nothing, held, invalid or
         skip. `terms` and `departed` say nothing of usage.
         """
-        keys = [row["_key"] for row in batch]
-        states = remembered.of(self._db, self._sync.key, keys)
-        journal = self._told(keys)
+        states, journal = looked.states, self._told([row["_key"] for row in batch])
         field_map = self._sync.field_map
         known = self._asking.found({one for row in batch for one in sought(field_map, row)})
         told = [self._fill(row, known) for row in batch]

@@ -98,10 +98,10 @@ def planned(
         told_until = rows.told_until(db, account.name)
     with staging.opened() as staged:
         _stage(engine, staged, sync, model, url, part, progress)
-        with engine.connect() as db:
+        with engine.connect() as db, engine.connect() as beside:
             mine = partial(_own_ids_for, db, account.name)
             moved = _touch_moved(db, staged, sync, account.name, mine)
-            asking = asker(db, sync, account, mine)
+            asking = asker(db, sync, account, mine, beside)
             told = partial(progress, DECIDED) if progress else None
             follows = [*followups.retiring(db, key), *(followups.drafts(db, account.name, sync) if part.whole else ())]
             first = syncs.is_first(db, sync)
@@ -193,11 +193,15 @@ def _stage(
         staged.touch_all()
 
 
-def asker(db: Connection, sync: Sync, account: Account, mine: Finder) -> Asking | Telling:
-    """What decides about the rows of a sync. `mine`: finds customers by your own ids."""
+def asker(
+    db: Connection, sync: Sync, account: Account, mine: Finder, beside: Connection | None = None
+) -> Asking | Telling:
+    """What decides about the rows of a sync. `mine`: finds customers by your own ids; `beside`: another connection,
+    for what is asked meanwhile.
+    """
     if sync.resource in INSERT_ONLY:
-        return Telling(db, sync, account, mine)
-    return Asking(db, sync, account.name, mine)
+        return Telling(db, sync, account, mine, beside)
+    return Asking(db, sync, account.name, mine, beside)
 
 
 def keep(db: Connection, plan: Plan, by: str) -> int:
