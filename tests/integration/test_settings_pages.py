@@ -16,7 +16,7 @@ from tidegate.connections.accounts import Credentials
 from tidegate.pricing.policy import SETTINGS
 from tidegate.revenue.editions import Terms
 from tidegate.security import audit_log, saved_views, tokens
-from tidegate.web.settings import policies_page
+from tidegate.web.revenue import policy
 from tidegate.wiring import Hub
 from tidegate.workflows.operation import audit_trail
 from tidegate.workflows.operation.audit_trail import Wanted
@@ -176,10 +176,10 @@ def test_a_view_of_ones_own_is_seen_by_nobody_else_and_shared_by_who_may(hub: Hu
 
 def test_a_policy_is_told_setting_by_setting_with_who_chose_it(hub: Hub, admin: Client) -> None:
     connected(hub)
-    page = admin.get("/policies").text
+    page = admin.get("/revenue/policy").text
     assert page.count('<td class="text-nowrap"><code>') == len(SETTINGS)
     terms = Terms("stripe", {"trials": "count"}, "", "").checked()
-    by = {one.name: one.by for one in policies_page.chosen(terms)}
+    by = {one.name: one.by for one in policy.chosen(terms)}
     assert by["trials"] == "you"
     assert set(terms.policy.assumed) == {name for name, who in by.items() if who == "open"}
 

@@ -12,7 +12,7 @@ MOST_OFFERED = 50
 
 def asked_for(visit: Visit) -> str | None:
     """The connection that the address or the form names."""
-    return visit.form.get("connection") or visit.request.query_params.get("connection") or None
+    return visit.connection or None
 
 
 def livemode(visit: Visit) -> bool:
