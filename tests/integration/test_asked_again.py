@@ -1,5 +1,6 @@
 """Writes that are sent again with their Idempotency-Key, and conditions on how a thing was when it was read."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ import pytest
 from httpx import Client, Response
 from sqlalchemy import text
 from tests.support.serving import serving
+from tests.support.waiting import until
 
 from tidegate.api.app import create_app
 from tidegate.errors import IdempotencyPending
@@ -149,6 +151,22 @@ def test_what_a_process_ended_in_before_it_wrote_anything_is_done_by_who_is_aske
     assert keyed(client, "k1", NEW | {"unit": "seat"}).status_code == 422, "another request"
     assert keyed(client, "k1", NEW).status_code == 201
     assert keyed(client, "k1", NEW).headers["idempotent-replayed"] == "true"
+
+
+def test_who_goes_away_before_all_was_said_has_asked_for_nothing(hub: Hub, client_of: Callable[..., Client]) -> None:
+    client = client_of()
+    head = "POST /api/features HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 40\r\n"
+    said = f"{head}Authorization: {client.headers['authorization']}\r\nIdempotency-Key: k1\r\n\r\n"
+    with socket.create_connection((client.base_url.host, client.base_url.port or 80)) as line:
+        line.sendall(said.encode() + b'{"key": "se')
+        until(lambda: used(hub), "its token is looked up")
+    assert keyed(client, "k1", NEW).status_code == 201
+    assert kept(hub) == 1
+
+
+def used(hub: Hub) -> bool:
+    with hub.engine.connect() as db:
+        return bool(db.scalar(text("select max(last_used_at) is not null from tidegate.tokens")))
 
 
 def test_who_was_taken_for_ended_writes_nothing_any_more(hub: Hub, client_of: Callable[..., Client]) -> None:

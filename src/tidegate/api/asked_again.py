@@ -65,6 +65,8 @@ class AskedAgain:
         secret = auth.bearer(Headers(scope=scope))
         token = await run_in_threadpool(auth.verified, hub, secret)
         body = await _read(receive)
+        if body is None:
+            return None
         asked = _digest(scope, body)
 
         def run(do: Callable[[Connection], Result]) -> Result:
@@ -166,17 +168,20 @@ def replayed(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-async def _read(receive: Receive) -> bytes:
+async def _read(receive: Receive) -> bytes | None:
+    """The body; None where whoever asked went away before all of it came: part of a request is another request."""
     chunks: list[bytes] = []
     size, more = 0, True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
         chunk: bytes = message.get("body", b"")
         size += len(chunk)
         if size > LONGEST_BODY:
             raise BodyTooLarge(limit=LONGEST_BODY)
         chunks.append(chunk)
-        more = message["type"] == "http.request" and message.get("more_body", False)
+        more = message.get("more_body", False)
     return b"".join(chunks)
 
 
