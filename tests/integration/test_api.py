@@ -144,6 +144,7 @@ GUARDED = [
     ("PUT", "/api/alert-route", "admin"),
     ("GET", "/api/digests", "read"),
     ("GET", "/api/digests/preview", "read"),
+    ("POST", "/api/digests/send", "operate"),
     ("GET", "/api/features", "read"),
     ("POST", "/api/features", "admin"),
     ("GET", "/api/features/1", "read"),

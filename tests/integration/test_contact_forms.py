@@ -167,7 +167,9 @@ def test_why_it_may_use_something_or_not(client: Client, shop: Shop) -> None:
 
 def test_with_live_and_test_data_links_stay_in_the_mode_that_is_looked_at(client: Client, shop: Shop) -> None:
     connect(shop.engine, "live", livemode=True)
-    assert client.get(f"/contacts/{A}").status_code == 404, "there is none of live data"
+    assert client.get(f"/contacts/{A}?connection=live").status_code == 404, "there is none of live data"
+    led = client.get(f"/contacts/{A}").headers["location"]
+    assert led == f"/contacts/{A}?connection=acme", "as lists of both lead to it"
     for page in ("/contacts?connection=acme", f"/contacts/{A}?connection=acme"):
         shown = client.get(page)
         assert shown.status_code == 200

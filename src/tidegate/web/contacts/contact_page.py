@@ -5,14 +5,16 @@ from typing import Any
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from tidegate.contacts import directory, invoices, payments
+from tidegate.contacts import invoices, payments
 from tidegate.contacts.directory import Contact
 from tidegate.delivery import suppressing
 from tidegate.entitlements import overrides
 from tidegate.errors import TidegateError
 from tidegate.lifecycle import health, listing, notes, roster, rulebook, timeline
-from tidegate.web.choosing import livemode, offered
+from tidegate.web import keeping
+from tidegate.web.choosing import livemode, named_contact, offered
 from tidegate.web.pages import Page, Texts, Visit
+from tidegate.web.wording import contact_page
 from tidegate.workflows.contacts import contacts
 from tidegate.workflows.entitlements import explain
 from tidegate.workflows.entitlements.entitlements import Check, check, with_names
@@ -27,8 +29,15 @@ TASKS = 50
 
 
 def one(visit: Visit) -> Response:
-    """Everything of a contact."""
-    return shown(visit)
+    """Everything of a contact. One of test data where there is live data, too: by a connection's name, so that what its
+    page asks for is asked of the same contact.
+    """
+    with visit.hub.engine.connect() as db:
+        contact = found(visit, db)
+    if visit.connection or contact.livemode is livemode(visit):
+        return shown(visit)
+    name = next(one.name for one in visit.hub.accounts() if one.livemode is contact.livemode)
+    return visit.go(keeping.address(contact_page(contact.ref), name))
 
 
 def happened(visit: Visit) -> Response:
@@ -70,7 +79,7 @@ PAGES = (
 
 def found(visit: Visit, db: Connection) -> Contact:
     """The contact that the address names. Raises ContactUnknown, ContactAmbiguous."""
-    return directory.find(db, livemode(visit), visit.request.path_params["contact"])
+    return named_contact(visit, db, visit.request.path_params["contact"])
 
 
 def shown(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Response:

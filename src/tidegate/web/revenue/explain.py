@@ -6,9 +6,8 @@ from typing import Any
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from tidegate.contacts import directory
 from tidegate.errors import ContactAmbiguous, ContactUnknown, CustomerUnknown, LedgerMissing
-from tidegate.web.choosing import account, livemode
+from tidegate.web.choosing import account, named_contact
 from tidegate.web.pages import Page, Visit
 from tidegate.web.revenue.asked import said, with_ledger
 from tidegate.workflows.contacts import contacts
@@ -43,7 +42,7 @@ def _of_customer(visit: Visit, db: Connection, customer: str) -> dict[str, Any]:
 
 
 def _of_contact(visit: Visit, db: Connection, ref: str) -> dict[str, Any]:
-    contact = directory.find(db, livemode(visit), ref)
+    contact = named_contact(visit, db, ref)
     told: list[dict[str, Any]] = []
     for name in sorted({link["connection"] for link in contacts.listing.described(db, contact)["links"]}):
         try:
