@@ -198,6 +198,7 @@ GUARDED = [
     ("GET", "/api/revenue/renewals", "revenue"),
     ("GET", "/api/revenue/data-quality", "revenue"),
     ("GET", "/api/runs/{run_id}/requests", "read"),
+    ("POST", "/api/runs/{run_id}/revert", "operate"),
     ("GET", "/api/outbound", "read"),
     ("POST", "/api/outbound/pause", "operate"),
     ("POST", "/api/outbound/resume", "operate"),

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from tidegate.connections.accounts import Account
 from tidegate.errors import ContactAmbiguous, ContactUnknown, CustomerUnknown, LedgerMissing
 from tidegate.web.choosing import account, named_contact
 from tidegate.web.pages import Page, Visit
@@ -19,12 +20,12 @@ def shown(visit: Visit) -> Response:
     """The steps, or the form that asks whose; htmx gets the steps alone. Of a contact: in every connection that it has
     customers in.
     """
-    whose = visit.request.query_params.get("contact", "").strip()
+    whose, of = visit.request.query_params.get("contact", "").strip(), account(visit)
     if not whose:
         return _page(visit)
     try:
         with visit.hub.engine.connect() as db:
-            told = _of_customer(visit, db, whose) if whose.startswith(CUSTOMER) else _of_contact(visit, db, whose)
+            told = _of_customer(db, of, whose) if whose.startswith(CUSTOMER) else _of_contact(visit, db, whose)
     except (ContactUnknown, ContactAmbiguous, CustomerUnknown) as error:
         return _page(visit, 422, wrong=str(error), whose=whose)
     if "hx-request" in visit.request.headers:
@@ -35,8 +36,7 @@ def shown(visit: Visit) -> Response:
 PAGES = (Page("/revenue/explain", with_ledger("How the MRR comes about", shown), "revenue"),)
 
 
-def _of_customer(visit: Visit, db: Connection, customer: str) -> dict[str, Any]:
-    of = account(visit)
+def _of_customer(db: Connection, of: Account, customer: str) -> dict[str, Any]:
     found = explain_mrr(db, of, customer, datetime.now(UTC))
     return {"explained": [{"connection": of.name, "missing": ""} | found], "contact": found["contact"]}
 
