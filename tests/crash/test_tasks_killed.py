@@ -12,7 +12,7 @@ from tests.support import databases, installation, killing
 from tests.support.hubs import ALONE, copied, opened, unlike_stripe, waits_for_a_row
 from tests.support.importing import connected, imported
 from tests.support.installation import Company
-from tests.support.killed_syncs import Warehouse, context_of
+from tests.support.killed_syncs import Warehouse, context_of, send
 from tests.support.waiting import until
 from tests.support.working import jobs_open, worker
 
@@ -60,8 +60,18 @@ def ready(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             warehouse.write("create table people as select i as id, 'row' || i as mark from range(3) t(i)")
             warehouse.define(SYNC, "people", "customers", {"name": "mark"})
             warehouse.approve(SYNC)
+            MORE["revert_sync"] = {"run": _written_over(warehouse)}
             _make_work(hub, sandbox)
         yield Ready(server_url, databases.named(database))
+
+
+def _written_over(warehouse: Warehouse) -> int:
+    """A run that wrote over what another one had made. Taken back last of all tasks: Stripe is the same for all."""
+    warehouse.write("create table back as select i as id, 'back' || i as mark, 'Before' as name from range(3) t(i)")
+    warehouse.define("back", "back", "customers", {"name": "name"})
+    warehouse.first("back")
+    warehouse.write("update back set name = 'After'")
+    return int(send(warehouse.hub, "back")["run"])
 
 
 def _make_work(hub: Hub, sandbox: "Sandbox") -> None:
@@ -82,6 +92,7 @@ def _make_work(hub: Hub, sandbox: "Sandbox") -> None:
 MORE: dict[str, dict[str, Any]] = {"import_account": {"full": True}, "run_sync": {"sync": SYNC}}
 """What tasks are told beside their connection."""
 OPEN_REQUESTS = "select count(*) from tidegate.requests where state in ('intended', 'unknown')"
+RESTORED = "select count(*) from stripe.customers where data ->> 'name' = 'Before' and deleted_at is null"
 LOOKS = """
 insert into tidegate.refetches (connection, resource, object_id, reason)
 select connection, 'customers', id, 'event' from stripe.customers limit 20"""
@@ -122,6 +133,8 @@ def test_a_worker_killed_in_a_task_loses_nothing(ready: Ready, run: killing.Run,
                 if task == "run_sync":
                     sent = "select count(*) from tidegate.sync_rows where state = 'sent'"
                     assert (_one(hub, sent), _one(hub, OPEN_REQUESTS)) == (3, 0), where
+                if task == "revert_sync":
+                    assert (_one(hub, RESTORED), _one(hub, OPEN_REQUESTS)) == (3, 0), where
 
 
 def _is_due(hub: Hub, task: str) -> None:

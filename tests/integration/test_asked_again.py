@@ -1,5 +1,6 @@
 """Writes that are sent again with their Idempotency-Key, and conditions on how a thing was when it was read."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,9 +10,11 @@ import pytest
 from httpx import Client, Response
 from sqlalchemy import text
 from tests.support.serving import serving
+from tests.support.waiting import until
 
 from tidegate.api.app import create_app
-from tidegate.security import tokens
+from tidegate.errors import IdempotencyPending
+from tidegate.security import kept_answers, tokens
 from tidegate.wiring import Hub
 from tidegate.workflows.operation.retention import forget_old
 
@@ -43,6 +46,12 @@ def client_of(hub: Hub, url: str) -> Iterator[Callable[..., Client]]:
 
 def keyed(client: Client, key: str, body: dict[str, Any], path: str = "/api/features") -> Response:
     return client.post(path, json=body, headers={"Idempotency-Key": key})
+
+
+def silent(hub: Hub) -> None:
+    """As if whoever does what was asked had said nothing for a while."""
+    with hub.engine.begin() as db:
+        db.execute(text("update tidegate.kept_answers set seen_at = now() - interval '1 minute'"))
 
 
 def kept(hub: Hub) -> int:
@@ -124,9 +133,68 @@ def test_who_asks_while_it_is_done_waits_and_then_is_told(
     told = keyed(client, "k1", NEW)
     assert (told.status_code, told.json()["type"]) == (409, "urn:tidegate:problem:idempotency-pending")
     assert "Send it again later" in told.json()["detail"]
-    with hub.engine.begin() as db:
-        db.execute(text("update tidegate.kept_answers set begun_at = now() - interval '1 hour'"))
+    silent(hub)
     assert "never answered" in keyed(client, "k1", NEW).json()["detail"], "its process ended: nothing is done twice"
+
+
+def test_what_a_process_ended_in_before_it_wrote_anything_is_done_by_who_is_asked_again(
+    hub: Hub, client_of: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegate.api.asked_again.WAIT_SECONDS", 0.2)
+    client = client_of()
+    assert keyed(client, "k1", NEW).status_code == 201
+    with hub.engine.begin() as db:  # as if it had been claimed, and no more
+        db.execute(text("delete from tidegate.features"))
+        db.execute(text("update tidegate.kept_answers set answer = null, wrote = false"))
+    assert keyed(client, "k1", NEW).status_code == 409, "it may be under way"
+    silent(hub)
+    assert keyed(client, "k1", NEW | {"unit": "seat"}).status_code == 422, "another request"
+    assert keyed(client, "k1", NEW).status_code == 201
+    assert keyed(client, "k1", NEW).headers["idempotent-replayed"] == "true"
+
+
+def test_who_goes_away_before_all_was_said_has_asked_for_nothing(hub: Hub, client_of: Callable[..., Client]) -> None:
+    client = client_of()
+    head = "POST /api/features HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 40\r\n"
+    said = f"{head}Authorization: {client.headers['authorization']}\r\nIdempotency-Key: k1\r\n\r\n"
+    with socket.create_connection((client.base_url.host, client.base_url.port or 80)) as line:
+        line.sendall(said.encode() + b'{"key": "se')
+        until(lambda: used(hub), "its token is looked up")
+    assert keyed(client, "k1", NEW).status_code == 201
+    assert kept(hub) == 1
+
+
+def used(hub: Hub) -> bool:
+    with hub.engine.connect() as db:
+        return bool(db.scalar(text("select max(last_used_at) is not null from tidegate.tokens")))
+
+
+def test_who_was_taken_for_ended_writes_nothing_any_more(hub: Hub, client_of: Callable[..., Client]) -> None:
+    client_of()
+    with hub.engine.begin() as db:
+        token = db.scalar(text("select max(id) from tidegate.tokens"))
+        first = kept_answers.claim(db, token, "k1", b"asked")
+        assert first
+        assert kept_answers.claim(db, token, "k1", b"asked") is None
+    silent(hub)
+    with hub.engine.begin() as db:
+        kept_answers.renew(db, first)
+        assert kept_answers.claim(db, token, "k1", b"asked") is None, "it says that it is alive"
+    silent(hub)
+    with hub.engine.begin() as db:
+        second = kept_answers.claim(db, token, "k1", b"asked")
+        assert second
+    added = text("insert into tidegate.packages (key, kind) values (:key, 'base')")
+    with kept_answers.doing(first), hub.engine.begin() as db:
+        db.execute(text("select 1"))  # who only reads is not kept from it
+    with pytest.raises(IdempotencyPending), kept_answers.doing(first), hub.engine.begin() as db:
+        db.execute(added, {"key": "late"})
+    with kept_answers.doing(second), hub.engine.begin() as db:
+        db.execute(added, {"key": "sound"})
+    with hub.engine.begin() as db:
+        assert db.scalars(text("select key from tidegate.packages")).all() == ["sound"]
+        kept_answers.release(db, first)
+        assert db.scalar(text("select wrote from tidegate.kept_answers")) is True, "and it is not the first's to forget"
 
 
 def test_answers_are_kept_for_a_day_and_say_nothing_to_who_reads_the_database(

@@ -16,7 +16,8 @@ from tidegate.catalog import features, packages
 from tidegate.contacts import directory, linking
 from tidegate.contacts.directory import Making
 from tidegate.entitlements.overrides import Giving, give
-from tidegate.errors import ConfigInvalid, PreviewNeeded, PreviewStale
+from tidegate.errors import ConfigInvalid, ManagedByFile, PreviewNeeded, PreviewStale
+from tidegate.workflows.catalog import catalog_changes
 from tidegate.workflows.config import config_file
 from tidegate.workflows.config.config_export import export
 from tidegate.workflows.config.config_sections import read
@@ -292,6 +293,30 @@ def test_several_connections_are_named(shop: Shop) -> None:
     assert "{price: price_1, package: pro, per_quantity: false, connection: acme}" in text
     assert "contacts:\n  - {create_missing: true, connection: acme}" in text
     assert planned(shop, text) == [("manage", "contacts", "acme")]
+
+
+def test_prices_that_are_to_mean_nothing_are_said_in_the_file(shop: Shop) -> None:
+    plain = FILE.replace("  - {price: price_seats, package: extra-seats}\n", "")
+    text = plain + "ignored_prices: [price_seats]\n"
+    assert ("create", "ignored_prices", "price_seats") in planned(shop, text)
+    assert shop.rows("select * from tidegate.ignored_prices") == [], "the plan did nothing"
+    apply(shop, text)
+    assert planned(shop, text) == []
+    assert "ignored_prices:\n  - price_seats\n" in exported(shop)
+    assert [one for one in planned(shop, exported(shop)) if one[1] != "contacts"] == [], "what is exported is there"
+    with pytest.raises(ManagedByFile):
+        settle(shop.engine, catalog_changes.ignore_price("acme", "price_seats", "ada", heed=True))
+    apply(shop, plain + "ignored_prices: []\n")
+    assert shop.rows("select price, managed_by from tidegate.ignored_prices") == [("price_seats", "")]
+    assert planned(shop, text) == [("manage", "ignored_prices", "price_seats")]
+    apply(shop, text)
+    assert steps(apply(shop, plain + "ignored_prices: []\n", prune=True)) == [
+        ("remove", "ignored_prices", "price_seats")
+    ]
+    assert shop.rows("select price from tidegate.ignored_prices") == []
+    for wrong, said in (("price_gone", "no price price_gone"), ("price_1", "is mapped")):
+        with pytest.raises(ConfigInvalid, match=said):
+            apply(shop, plain + f"ignored_prices:\n  - {wrong}\n")
 
 
 def test_an_export_holds_no_override_and_no_draft(shop: Shop) -> None:

@@ -3,12 +3,15 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from httpx import Client
 from tests.support.builders import customer, invoice
 from tests.support.pages import ADA, BOB, bob_buys, done, opened_shop, refused, site_of
+from tests.support.queue import connect
 from tests.support.shop import Shop, opened
 
 A = f"account:{ADA}"
@@ -158,7 +161,26 @@ def test_why_it_may_use_something_or_not(client: Client, shop: Shop) -> None:
     assert "ever gave it" in client.get(f"/contacts/why/{A}?feature=sso").text
     assert client.get(f"/contacts/why/{A}?feature=gone").status_code == 404
     assert "The first of the stages that holds" in client.get(f"/contacts/why/{A}").text
-    assert client.get(f"/contacts/mrr/{A}").status_code == 200
+    assert f"/revenue/explain?{urlencode({'contact': A})}" in client.get(f"/contacts/{A}").text
+    assert client.get("/revenue/explain", params={"contact": A}).status_code == 200
+
+
+def test_with_live_and_test_data_links_stay_in_the_mode_that_is_looked_at(client: Client, shop: Shop) -> None:
+    connect(shop.engine, "live", livemode=True)
+    assert client.get(f"/contacts/{A}?connection=live").status_code == 404, "there is none of live data"
+    led = client.get(f"/contacts/{A}").headers["location"]
+    assert led == f"/contacts/{A}?connection=acme", "as lists of both lead to it"
+    for page in ("/contacts?connection=acme", f"/contacts/{A}?connection=acme"):
+        shown = client.get(page)
+        assert shown.status_code == 200
+        links = {unescape(one) for one in re.findall(r'(?<= )(?:href|hx-get)="(/[^"#]*)', shown.text)}
+        about = {one for one in links if one.startswith(("/contacts", "/revenue", "/mappings", "/subscriptions"))}
+        assert "/contacts?connection=acme" in about
+        for link in sorted(about):
+            assert "connection=acme" in link, f"{page} leads to {link}"
+            assert client.get(link).status_code == 200, link
+    sent = client.post(f"/notes/{A}?connection=acme", data={"note": "Called."})
+    assert sent.headers["location"] == f"/contacts/{A}?connection=acme"
 
 
 def test_invoices_are_shown_page_by_page(client: Client, shop: Shop) -> None:

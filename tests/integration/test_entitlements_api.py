@@ -199,6 +199,18 @@ def test_a_user_has_what_its_account_has_and_debits_count_there(product: Product
     assert said(client.get("/api/contacts/u1/entitlements"))["features"]["calls"]["via"] == f"account:{ADA}"
 
 
+def test_a_header_alone_counts_once_though_its_process_ended_before_it_answered(
+    product: Product, client: Client
+) -> None:
+    path, key = f"{HERE}/calls/consume", {"Idempotency-Key": "k1"}
+    assert said(client.post(path, json={"amount": 5}, headers=key))["remaining"] == 995
+    with product.engine.begin() as db:
+        db.execute(text("update tidegate.kept_answers set answer = null, seen_at = now() - interval '1 minute'"))
+    again = said(client.post(path, json={"amount": 5}, headers=key))
+    assert (again["remaining"], again["repeated"]) == (995, True)
+    assert product.left(client) == 995
+
+
 def test_live_and_test_contacts_never_add_up(product: Product, client: Client) -> None:
     from tests.support.queue import connect
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from tests.support.builders import coupon, customer, event, invoice, item, line, price, subscription
+from tests.support.hubs import waits_for_a_row
 from tests.support.importing import imported, stripe
 from tests.support.live import NOWHERE, Live
 from tests.support.waiting import until
@@ -335,6 +336,37 @@ def test_many_events_behind_locks_do_not_hold_up_the_drain(live: Live) -> None:
         drained = live.drain(attempts=1)
     assert (len(drained.put_off), drained.more) == (MOST_PUT_OFF, True)
     assert live.one("select sum(attempts) from tidegate.inbox") == 0
+
+
+def test_two_drains_whose_objects_name_each_other_come_into_no_deadlock(
+    live: Live, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One has a price, which is looked at, and a subscription; the other the subscription, which names the price."""
+    live.run("""
+insert into tidegate.refetches (connection, resource, object_id, reason, next_try_at)
+values ('acme', 'prices', 'price_1', 'referenced', now() + interval '1 hour')""")
+    bought = event("customer.subscription.created", subscription(), 100, "evt_bought")
+    live.told(event("price.created", price(), 90, "evt_price"), bought)
+    there, plain = threading.Event(), ingest_events.apply
+    first, second = (threading.Thread(target=handle_events, args=(live.hub.engine, live.name)) for _ in range(2))
+
+    def slow(db: Any, account: str, resource: Any, arrivals: Any) -> Any:
+        if threading.current_thread() is first and resource.name == "subscriptions":
+            there.set()
+            with live.hub.engine.connect() as other:
+                until(lambda: waits_for_a_row(other) or (second.ident and not second.is_alive()), "the other's end")
+        return plain(db, account, resource, arrivals)
+
+    monkeypatch.setattr(ingest_events, "apply", slow)
+    first.start()
+    assert there.wait(20)
+    live.told(event("customer.subscription.updated", subscription(status="past_due"), 101, "evt_late"))
+    second.start()
+    for one in (first, second):
+        one.join(20)
+    assert "inbox_batch_failed" not in caplog.messages, "the first order of locks made a deadlock of it"
+    assert set(states(live).values()) == {"handled"}
+    assert live.one("select status from stripe.subscriptions") == "past_due"
 
 
 def test_a_deadlock_costs_no_attempt(live: Live) -> None:

@@ -26,7 +26,7 @@ def people(hub: Hub, make_sandbox: Callable[..., Sandbox]) -> Acting:
         db.execute(text("truncate tidegate.contacts, tidegate.users, tidegate.tokens cascade"))
     people = Acting(hub)
     for name, status, mrr in (("acme", "active", 2_000), ("beta", "active", 300), ("tom", "trialing", 0)):
-        people.add(name, status=status, mrr_total=mrr)
+        people.add(name, status=status, mrr_total=mrr, mrr=f'{{"usd": {mrr * 100_000_000}}}')
     people.pass_()
     return people
 
@@ -125,6 +125,7 @@ def test_a_segment_is_written_looked_at_and_removed(hub: Hub, people: Acting, cl
         assert f'href="/segments/edit?key={one.key}"' in page
     who = client.post("/segments/who", data={"when": "{field: mrr, at_least: 200}"}).text
     assert "2 contacts" in who
+    assert "2,300.00 USD" in who
     assert who.index("account:acme") < who.index("account:beta"), "those that pay most first"
     assert "perhaps mrr" in client.post("/segments/who", data={"when": "{field: mmr, above: 1}"}).text
     sent = {"was": "", "key": "whales", "name": "Whales", "when": "{field: mrr, at_least: 1000}"}

@@ -25,6 +25,7 @@ class Surfaces:
         self.people, self.client, self.cli = People(hub), client, cli
         late = {"failed_attempts": 1, "failing_invoice": "in_1", "past_due_since": NOW - timedelta(days=7)}
         known = {"latest_invoice_status": "open", "mrr_total": 200, "mrr_trend": 1, "customer_since": NOW}
+        known["mrr"] = '{"usd": 20000000000}'
         self.people.add("acme", None, status="past_due", statuses=["past_due"], **late, **known)
         self.people.add("beta", status="trialing")
         self.people.pass_()
@@ -52,17 +53,18 @@ def surfaces(hub: Hub, database_url: str, tmp_path: Path, make_sandbox: Callable
 def test_stages_and_segments_say_who_is_where_and_what_they_are_worth(surfaces: Surfaces) -> None:
     told = surfaces("GET", "/api/stages")["stages"]
     assert [(one["key"], one["contacts"], one["mrr"]) for one in told] == [
-        ("at_risk", 1, 200),
-        ("customer", 0, 0),
-        ("trial", 1, 0),
-        ("paused", 0, 0),
-        ("churned", 0, 0),
-        ("prospect", 0, 0),
+        ("at_risk", 1, [{"currency": "usd", "mrr": 20_000}]),
+        ("customer", 0, []),
+        ("trial", 1, []),
+        ("paused", 0, []),
+        ("churned", 0, []),
+        ("prospect", 0, []),
     ]
     assert [one["key"] for one in surfaces.cli.json("stages", "list")["stages"]] == [one["key"] for one in told]
     shown = surfaces.cli("stages", "list").stdout
     assert "subscription.status is active or past_due" in shown
     assert "no other holds" in shown
+    assert "200.00 USD" in shown
     segments = {one["key"]: one["contacts"] for one in surfaces("GET", "/api/segments")["segments"]}
     assert segments == {"enterprise": 0, "growth": 0, "starter": 1, "at_risk": 1}
     assert "mrr at least 1000" in surfaces.cli("segments", "list").stdout
@@ -141,7 +143,7 @@ def test_what_health_and_alerts_go_by_is_shown_and_set_after_a_look(surfaces: Su
     with surfaces.people.hub.engine.begin() as db:
         db.exec_driver_sql("delete from tidegate.lifecycle_settings")
     known = surfaces("GET", "/api/lifecycle/settings")
-    assert known["managed_by"] == {"health": "", "alerts": ""}
+    assert known["managed_by"] == {"health": "", "alerts": "", "worth": ""}
     assert surfaces.cli.json("alerts", "rules")["rules"] == known["alerts"]
     assert "renewal_upcoming" in surfaces.cli("alerts", "rules").stdout
     said = {"alerts": [{"rule": "payment_failed", "enabled": False}]}

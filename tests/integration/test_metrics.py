@@ -47,6 +47,18 @@ def test_requests_are_counted_by_route_and_status(client: Client) -> None:
     assert "ada@" not in client.get("/metrics").text
 
 
+def test_webhooks_that_are_refused_are_counted_by_why(client: Client) -> None:
+    here = "/api/webhooks/stripe/nowhere"
+    assert read(client)["tidegate_webhooks_refused_total", ("signature",)] == 0, "told before it happens"
+    assert client.post(here, content=b"{}").status_code == 400
+    assert client.post(here, content=b"{}", headers={"Stripe-Signature": "t=1,v1=x"}).status_code == 404
+    figures = read(client)
+    assert figures["tidegate_webhooks_refused_total", ("signature",)] == 1
+    assert figures["tidegate_webhooks_refused_total", ("connection",)] == 1
+    assert figures["tidegate_webhooks_refused_total", ("failed",)] == 0
+    assert "nowhere" not in client.get("/metrics").text
+
+
 def test_the_hub_is_told_of_as_the_database_has_it(hub: Hub, client: Client) -> None:
     with hub.engine.begin() as db:
         db.execute(

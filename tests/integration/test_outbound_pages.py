@@ -19,7 +19,7 @@ from tidegate.outbound import specs, syncs
 from tidegate.outbound.syncs import FILE
 from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
-from tidegate.workflows.outbound import sync_asking, sync_plan, sync_task
+from tidegate.workflows.outbound import revert_task, sync_asking, sync_plan, sync_task
 
 STEPS = {
     "key": "people", "model": "accounts", "resource": "customers", "mode": "upsert", "way": "email", "by": "email",
@@ -199,7 +199,32 @@ def test_a_run_is_looked_into(admin: Client, hub: Hub, shop: Warehouse) -> None:
     table = list(csv.DictReader(io.StringIO(admin.get(f"/syncs/customers/runs/{run}/requests.csv?status=done").text)))
     assert [line["key"] for line in table] == ["1", "2"]
     assert "request-" in admin.get("/syncs/customers/rows?row=1").text
-    assert "To be taken back" in admin.get(f"/syncs/customers/runs/{run}/revert").text
+
+
+def test_a_run_is_taken_back_after_a_look(admin: Client, hub: Hub, shop: Warehouse) -> None:
+    run = ran(shop)
+    here = f"/syncs/customers/runs/{run}/revert"
+    shown = admin.get(here).text
+    assert "To be taken back" in shown
+    assert "Nothing was sent" in shown
+    asked = admin.post(here)
+    assert (asked.status_code, asked.headers["location"]) == (303, "/syncs/customers"), "no worker has begun it yet"
+    with hub.engine.connect() as db:
+        job = db.scalar(text("select args from procrastinate_jobs where task_name = 'revert_sync'"))
+    done = revert_task.revert_sync_(task_context(hub), **job)
+    assert (done["state"], done["reverted"]) == ("done", run)
+    page = admin.get(f"/syncs/customers/runs/{done['run']}").text
+    assert "revert" in page.casefold()
+    with hub.engine.connect() as db:
+        assert db.scalar(text("select count(*) from tidegate.requests where run = :r"), {"r": done["run"]}) == 2
+        [note] = db.scalars(text("select detail ->> 'reverts' from tidegate.catalog_changes where action = :a"),
+                            {"a": "sync.reverted"}).all()  # fmt: skip
+    assert note == str(run)
+    again = admin.get(here).text
+    assert "Take back" not in again, "there is nothing left to be taken back"
+    admin.post("/syncs/-/pause")
+    refused = admin.post(here)
+    assert (refused.status_code, "paused" in refused.text) == (422, True)
 
 
 def test_rows_that_failed_are_tried_again(admin: Client, hub: Hub, shop: Warehouse) -> None:

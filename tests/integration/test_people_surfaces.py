@@ -94,6 +94,12 @@ def test_the_alert_route_and_digests(surfaces: Surfaces) -> None:
     assert "no owner zoe" in surfaces.cli("alerts", "digest", "--preview", "--owner", "zoe", code=2).stderr
     assert surfaces("GET", "/api/digests") == {"digests": [], "next": None}
     assert "None was made yet" in surfaces.cli("alerts", "digest").stdout
+    first = surfaces("POST", "/api/digests/send", 201, json={"owner": ""})
+    second = surfaces.cli.json("alerts", "digest", "--send")
+    assert (first["destination"], second["destination"]) == ("ops", "ops")
+    assert datetime.fromisoformat(second["since"]) == datetime.fromisoformat(first["until"]), "nothing is told twice"
+    assert len(surfaces("GET", "/api/digests")["digests"]) == 2
+    surfaces("POST", "/api/digests/send", 404, json={"owner": "zoe"})
     assert surfaces.cli.json("alerts", "route", "--remove")["destination"] == ""
 
 

@@ -18,6 +18,7 @@ from tidegate.money import shown
 from tidegate.revenue import metrics, reports
 from tidegate.revenue.source import Group
 from tidegate.sandbox import Sandbox
+from tidegate.web.settings.views_page import LISTS
 from tidegate.wiring import Hub
 from tidegate.workflows import refresh
 from tidegate.workflows.revenue import ledger_policy
@@ -73,6 +74,7 @@ def test_each_page_is_shown_and_its_links_lead_on(client: Client, ledger: str, p
     for link in sorted(links)[:12]:
         assert client.get(link).status_code == 200, link
     assert "style=" not in main, "the policy of the page forbids it"
+    assert ('id="views"' in main) is (page.partition("?")[0] in LISTS)
 
 
 @pytest.mark.parametrize(

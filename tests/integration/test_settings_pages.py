@@ -8,15 +8,19 @@ from collections.abc import Iterator
 import pytest
 from httpx import Client
 from sqlalchemy import text
+from tests.support.receiver import Receiver
+from tests.support.told import Told
 from tests.support.visiting import sign_in, visited
 
 from tidegate.catalog import journal
 from tidegate.connections import accounts
 from tidegate.connections.accounts import Credentials
+from tidegate.lifecycle import routes
 from tidegate.pricing.policy import SETTINGS
 from tidegate.revenue.editions import Terms
 from tidegate.security import audit_log, saved_views, tokens
-from tidegate.web.settings import policies_page
+from tidegate.web.revenue import policy
+from tidegate.web.settings import views_page
 from tidegate.wiring import Hub
 from tidegate.workflows.operation import audit_trail
 from tidegate.workflows.operation.audit_trail import Wanted
@@ -174,14 +178,49 @@ def test_a_view_of_ones_own_is_seen_by_nobody_else_and_shared_by_who_may(hub: Hu
         ]
 
 
+def test_lists_can_be_saved_as_they_are_narrowed_down(hub: Hub, admin: Client) -> None:
+    connected(hub)
+    for one in sorted(views_page.LISTS):
+        assert admin.post("/views", data={"page": one, "name": "Mine", "query": "a=1&after=9"}).status_code == 303, one
+        if not one.startswith("/revenue"):  # which have no list without a ledger
+            assert f'href="{one}?a=1"' in admin.get(one).text, one
+    with hub.engine.begin() as db:
+        db.execute(text("truncate tidegate.saved_views"))
+
+
 def test_a_policy_is_told_setting_by_setting_with_who_chose_it(hub: Hub, admin: Client) -> None:
     connected(hub)
-    page = admin.get("/policies").text
+    page = admin.get("/revenue/policy").text
     assert page.count('<td class="text-nowrap"><code>') == len(SETTINGS)
     terms = Terms("stripe", {"trials": "count"}, "", "").checked()
-    by = {one.name: one.by for one in policies_page.chosen(terms)}
+    by = {one.name: one.by for one in policy.chosen(terms)}
     assert by["trials"] == "you"
     assert set(terms.policy.assumed) == {name for name, who in by.items() if who == "open"}
+
+
+def test_a_digest_is_asked_for_changed_sent_and_removed(hub: Hub, admin: Client, receiver: Receiver) -> None:
+    told = Told(hub, receiver)
+    told.destination("ops")
+    wrong = admin.post("/digests", data={"owner": "", "every": "daily", "destination": ""})
+    assert (wrong.status_code, 'id="destination-wrong"' in wrong.text) == (422, True)
+    for said, field in (
+        ({"every": "hourly"}, "every"),
+        ({"owner": "zoe"}, "owner"),
+        ({"destination": "gone"}, "destination"),
+    ):
+        wrong = admin.post("/digests", data={"owner": "", "every": "daily", "destination": "ops", field: said})
+        assert (wrong.status_code, f'id="{field}-wrong"' in wrong.text) == (422, True), said
+    assert admin.post("/digests/send", data={"owner": ""}).status_code == 422, "nobody is sent one"
+    assert admin.post("/digests", data={"owner": "", "every": "daily", "destination": "ops"}).status_code == 303
+    assert admin.post("/digests", data={"owner": "", "every": "weekly", "destination": "ops"}).status_code == 303
+    assert "Mondays" in admin.get("/digests").text
+    assert admin.post("/digests/send", data={"owner": ""}).status_code == 303
+    assert [kind for _, kind, _ in told.received()] == ["digest.made"]
+    assert admin.post("/digests", data={"owner": "", "every": "", "destination": "ops"}).status_code == 303
+    assert "Nobody asked for one" in admin.get("/digests").text
+    with hub.engine.begin() as db:
+        assert routes.load(db).destination == "ops", "alerts go on going there"
+        db.execute(text("truncate tidegate.digests, tidegate.alert_route, tidegate.destinations cascade"))
 
 
 def test_the_next_digest_is_shown_and_nothing_is_sent(hub: Hub, admin: Client) -> None:

@@ -150,14 +150,18 @@ def test_a_merged_or_forgotten_contact_is_in_no_stage(people: People) -> None:
 
 
 def test_a_merged_contact_counts_once(people: People) -> None:
-    one = people.add("one", status="active", mrr_total=100)
-    other = people.add("other", status="active", mrr_total=50)
+    both = '{"usd": 9000000000, "jpy": 1200000000}'
+    one = people.add("one", status="active", mrr_total=100, mrr=both)
+    other = people.add("other", status="active", mrr_total=50, mrr='{"usd": 5000000000}')
     people.pass_()
     with people.hub.engine.begin() as db:
         db.exec_driver_sql(f"update tidegate.contacts set merged_into = {one} where key = {other}")
         [customers] = [row for row in listing.stages(db, rulebook.load(db).stages) if row["key"] == "customer"]
         bands = listing.portfolio(db)["bands"]
-    assert (customers["contacts"], customers["mrr"]) == (1, 100)
+    assert customers["contacts"] == 1
+    assert customers["mrr"] == [{"currency": "jpy", "mrr": 1200}, {"currency": "usd", "mrr": 9000}], (
+        "and no sum of both"
+    )
     assert [(band["contacts"], band["mrr"]) for band in bands] == [(1, 100)]
 
 

@@ -11,13 +11,14 @@ from sqlalchemy import text
 from tests.support.importing import connected, imported
 from tests.support.serving import serving
 from tests.support.warehouse import ACCOUNTS, SPEC
+from tests.support.working import jobs_open
 
 from tidegate.api.app import create_app
 from tidegate.cli.worker import task_context
 from tidegate.sandbox import Sandbox
 from tidegate.security import tokens
 from tidegate.wiring import Hub
-from tidegate.workflows.outbound import sync_asking, sync_task
+from tidegate.workflows.outbound import revert_task, sync_asking, sync_task
 
 MODEL = {"key": "accounts", "source": "warehouse", "table": "accounts", "primary_key": "id"}
 
@@ -49,6 +50,7 @@ def desk(
     hub: Hub, make_sandbox: Callable[..., Sandbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Desk]:
     monkeypatch.setattr(sync_asking, "START_SECONDS", 0.0)
+    monkeypatch.setattr(revert_task, "START_SECONDS", 0.0)
     sandbox = make_sandbox(customers=3, months=1)
     with hub.engine.begin() as db:
         db.execute(
@@ -95,6 +97,12 @@ def test_a_sync_is_made_planned_run_and_looked_at(desk: Desk) -> None:
     assert desk("GET", "/api/syncs/customers")["rows"] == {"sent": 3}
     assert [one["run"] for one in desk("GET", "/api/syncs/customers/runs")["runs"]] == [done["run"]]
     assert desk("GET", "/api/syncs")["syncs"][0]["last"]["state"] == "done"
+    way = desk("POST", f"/api/runs/{done['run']}/revert", json={})
+    assert (way["counts"]["revert"], len(way["sample"]["revert"]), way["begun"]) == (3, 3, None)
+    assert jobs_open(desk.hub, "revert_sync") == 0, "it was only told"
+    assert desk("POST", f"/api/runs/{done['run']}/revert", json={"preview": False})["begun"] is None
+    assert jobs_open(desk.hub, "revert_sync") == 1
+    desk("POST", "/api/runs/999999/revert", 404, json={})
 
 
 @pytest.mark.wide

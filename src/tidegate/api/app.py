@@ -48,6 +48,7 @@ from tidegate.api.entity_tags import EntityTags, is_single
 from tidegate.api.inlet import DatabaseInlet, Ring
 from tidegate.api.known import KnownConnections, load
 from tidegate.api.segments import WholeSegments
+from tidegate.security import kept_answers
 from tidegate.wiring import Hub
 from tidegate.workflows.doorbell import Doorbell
 
@@ -107,6 +108,7 @@ def create_app(hub: Hub, *, ring_drain: Ring | None = None) -> FastAPI:
     problems.install(app, routes)
     things = {one.path_format for one in routes if "GET" in (one.methods or ()) and is_single(one.path_format)}
     app.add_middleware(EntityTags, things=things)
+    kept_answers.watch(hub.engine)
     app.add_middleware(AskedAgain)
     app.state.requests = metrics.Requests()
     app.add_middleware(metrics.Measured, requests=app.state.requests)

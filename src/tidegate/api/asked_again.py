@@ -1,15 +1,17 @@
 """Requests with an Idempotency-Key are done once: who sends one again gets the answer that the first one got.
 
 The answer is kept for a day, by token and key. Whoever asks while the first is being done waits for it. What did
-nothing (a refusal, a conflict, a failure of ours) is not kept: the same key may try again. A process that ends between
-what it did and the answer leaves a key that answers 409 until its day is over: nothing is ever done twice.
+nothing (a refusal, a conflict, a failure of ours) is not kept: the same key may try again. So may one whose process
+ended before it committed anything. A process that ends between what it did and the answer leaves a key that answers 409
+until its day is over: nothing is ever done twice.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -33,6 +35,9 @@ POLL = 0.05
 LONGEST_BODY = 10_000_000  # bytes
 NOT_KEPT = frozenset({401, 403, 408, 409, 412, 413, 429})
 """Statuses, besides those of 500 and above, with which nothing was done and the same request may fare better."""
+
+CLAIM = "tidegate.claim"
+"""Where the scope of a request with a key has its claim."""
 
 Result = TypeVar("Result")
 
@@ -60,6 +65,8 @@ class AskedAgain:
         secret = auth.bearer(Headers(scope=scope))
         token = await run_in_threadpool(auth.verified, hub, secret)
         body = await _read(receive)
+        if body is None:
+            return None
         asked = _digest(scope, body)
 
         def run(do: Callable[[Connection], Result]) -> Result:
@@ -67,17 +74,20 @@ class AskedAgain:
                 return do(db)
 
         deadline = time.monotonic() + WAIT_SECONDS
-        while not await run_in_threadpool(run, lambda db: kept_answers.claim(db, token.id, key, asked)):
+        while (claim := await run_in_threadpool(run, lambda db: kept_answers.claim(db, token.id, key, asked))) is None:
             known = await run_in_threadpool(run, lambda db: kept_answers.answer(db, token.id, key, asked, secret))
             if known is not None:
                 return await _send(send, known, again=True)
             if time.monotonic() > deadline:
                 raise IdempotencyPending(key=key, problem="is still being done. Send it again later.")
             await asyncio.sleep(POLL)
-        done = await self._done(scope, receive, body, lambda: run(lambda db: kept_answers.release(db, token.id, key)))
+        async with _alive(lambda: run(lambda db: kept_answers.renew(db, claim))):
+            done = await self._done(
+                {**scope, CLAIM: claim}, receive, body, lambda: run(lambda db: kept_answers.release(db, claim))
+            )
         if done.status < 500 and done.status not in NOT_KEPT:
             try:
-                await run_in_threadpool(run, lambda db: kept_answers.keep(db, token.id, key, done, secret))
+                await run_in_threadpool(run, lambda db: kept_answers.keep(db, claim, done, secret))
             except SQLAlchemyError as error:  # it was done, and who asked has to hear of it
                 log.warning("answer_not_kept", extra={"problem": type(error).__name__})
         return await _send(send, done)
@@ -86,13 +96,45 @@ class AskedAgain:
         """The application's answer, whole. What did nothing is forgotten."""
         answer = Answer()
         try:
-            await self._app(scope, replayed(body, receive), answer.take)
+            with kept_answers.doing(scope[CLAIM]):
+                await self._app(scope, replayed(body, receive), answer.take)
         except Exception:
             await run_in_threadpool(release)
             raise
         if answer.status >= 500 or answer.status in NOT_KEPT:
             await run_in_threadpool(release)
         return Kept(answer.status, answer.headers, b"".join(answer.chunks))
+
+
+@contextlib.asynccontextmanager
+async def _alive(renew: Callable[[], None]) -> AsyncGenerator[None]:
+    """Renews a claim every second until the block ends. Where that fails, the claim may be lost, which is noticed at
+    the next commit.
+    """
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(kept_answers.BEAT)
+            try:
+                await run_in_threadpool(renew)
+            except SQLAlchemyError as error:
+                log.warning("claim_not_renewed", extra={"problem": type(error).__name__})
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()
+
+
+def key_of(scope: Scope) -> str | None:
+    """What tells the request apart from all others, where it came with an Idempotency-Key: for what counts in batches,
+    in no transaction of the request's own.
+    """
+    claim: kept_answers.Claim | None = scope.get(CLAIM)
+    if claim is None:
+        return None
+    return f"Idempotency-Key {hashlib.sha256(f'{claim.token} {claim.key}'.encode()).hexdigest()}"
 
 
 class Answer:
@@ -126,17 +168,20 @@ def replayed(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-async def _read(receive: Receive) -> bytes:
+async def _read(receive: Receive) -> bytes | None:
+    """The body; None where whoever asked went away before all of it came: part of a request is another request."""
     chunks: list[bytes] = []
     size, more = 0, True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
         chunk: bytes = message.get("body", b"")
         size += len(chunk)
         if size > LONGEST_BODY:
             raise BodyTooLarge(limit=LONGEST_BODY)
         chunks.append(chunk)
-        more = message["type"] == "http.request" and message.get("more_body", False)
+        more = message.get("more_body", False)
     return b"".join(chunks)
 
 

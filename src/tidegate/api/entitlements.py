@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from tidegate.api.asked_again import key_of
 from tidegate.api.auth import HubOf, hub_of, recent_token, requires, requires_recent
 from tidegate.api.entitlement_models import (
     Answer,
@@ -151,6 +152,7 @@ def _truth(name: str, said: str) -> bool:
 
 async def _use(request: Request, connection: str | None, contact: str, feature: str, **order: Any) -> Response:
     livemode = await livemode_of(request, connection)
+    order["key"] = order["key"] or key_of(request.scope)
     done = await desk_of(request).uses.do(Use(livemode, contact, feature, **order))
     return Response(msgspec.json.encode(done), media_type="application/json")
 

@@ -21,7 +21,7 @@ Admin = Annotated[Token, requires("admin")]
 
 
 class Ignored(BaseModel):
-    """A price that is to mean nothing. The time is UTC."""
+    """A price that is to mean nothing. The time is UTC. `managed_by`: file, where tidegate.yaml manages that."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -30,6 +30,7 @@ class Ignored(BaseModel):
     nickname: str | None
     at: datetime
     by: str
+    managed_by: str
 
 
 class IgnoredPage(BaseModel):

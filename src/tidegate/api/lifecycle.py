@@ -24,9 +24,16 @@ Alert = Annotated[int, Path(description="its number", ge=1, le=2**63 - 1)]
 When = dict[str, Any]
 
 
+class Amount(BaseModel):
+    """So much a month, in minor units."""
+
+    currency: str
+    mrr: int
+
+
 class Group(BaseModel):
     """A stage or a segment: its condition as it was said (null: all whom no other stage takes), how many contacts are
-    there, and their MRR in whole units of the base currency. `median_days`: how long those who left a stage were in it.
+    there, and their MRR by currency, in minor units. `median_days`: how long those who left a stage were in it.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -35,7 +42,7 @@ class Group(BaseModel):
     name: str
     when: When | None
     contacts: int
-    mrr: float
+    mrr: list[Amount]
     median_days: float | None = None
 
 

@@ -9,9 +9,11 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidegate.api.auth import HubOf, requires
+from tidegate.errors import BodyTooLarge, ConnectionUnknown, EventRefused, InboxBusy, SignatureInvalid
 from tidegate.wiring import Hub
 from tidegate.workflows.operation import gauges
 
@@ -19,6 +21,18 @@ router = APIRouter(tags=["health"])
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 """Bounds of the histogram of answering times."""
+
+
+REFUSALS: dict[type[Exception], str] = {
+    SignatureInvalid: "signature",
+    ConnectionUnknown: "connection",
+    EventRefused: "event",
+    BodyTooLarge: "too_large",
+    InboxBusy: "busy",
+    ClientDisconnect: "gone",
+}
+"""Why a webhook is not taken, by the error that says so; whatever else it is, it is `failed`."""
+OTHER = "failed"
 
 
 class Requests:
@@ -39,6 +53,19 @@ class Requests:
             buckets=SECONDS,
             registry=self.registry,
         )
+
+        self._refused = Counter(
+            "tidegate_webhooks_refused",
+            "Webhooks that this process did not take.",
+            ("reason",),
+            registry=self.registry,
+        )
+        for reason in (*REFUSALS.values(), OTHER):
+            self._refused.labels(reason)  # so that each is 0 before it happens
+
+    def refused(self, error: Exception) -> None:
+        """Counts a webhook that was not taken, by why."""
+        self._refused.labels(REFUSALS.get(type(error), OTHER)).inc()
 
     def note(self, method: str, route: str, status: int, seconds: float) -> None:
         """Counts one. What is no method of HTTP is not told apart, since anybody may send any."""

@@ -85,6 +85,25 @@ class AlertRoute(BaseModel):
     time_zone: str = ""
 
 
+class WantedDigest(BaseModel):
+    """Whom to send a digest now: an owner, or, where it is empty, the default route."""
+
+    model_config = STRICT
+
+    owner: str = Field(default="", max_length=owners.LONGEST)
+
+
+class MadeDigest(BaseModel):
+    """A digest that was made, and by which destination it is sent."""
+
+    recipient: str
+    period: str
+    since: datetime
+    until: datetime
+    destination: str
+    made_at: datetime
+
+
 class Digests(BaseModel):
     """Digests that were made, the newest first; an empty recipient: the default route."""
 
@@ -218,6 +237,12 @@ def _place(after: str | None) -> tuple[datetime, str] | None:
         return (datetime.fromisoformat(at), recipient) if after else None
     except ValueError as error:
         raise UsageError(problem=f"{after!r} is no place in the list; take `next` of the page before.") from error
+
+
+@router.post("/api/digests/send", status_code=201)
+def send_digest(wanted: WantedDigest, hub: HubOf, token: Operator) -> MadeDigest:
+    """Sends a digest of what happened since the last one at once; the next one goes on from there."""
+    return MadeDigest.model_validate(people.send_digest(hub.engine, wanted.owner, by(token)))
 
 
 @router.get("/api/digests/preview", dependencies=[requires("read")])

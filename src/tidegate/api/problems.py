@@ -8,11 +8,12 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from tidegate.api.segments import readable
@@ -176,6 +177,9 @@ def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
         said = "The database could not be reached or did not answer in time. Try again soon."
         return problem(503, said, kind="DatabaseUnreachable", headers={"Retry-After": str(RETRY_SECONDS)})
 
+    def gone(_request: Request, _error: Exception) -> Response:
+        return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody hears it
+
     def unexpected(_request: Request, error: Exception) -> JSONResponse:
         log.error("unexpected error", exc_info=error)
         return problem(500, "Tidegate failed unexpectedly; its log says how.")
@@ -186,4 +190,5 @@ def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
     app.add_exception_handler(RequestValidationError, misfit)
     app.add_exception_handler(DBAPIError, of_database)
     app.add_exception_handler(PoolTimeoutError, of_database)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(Exception, unexpected)

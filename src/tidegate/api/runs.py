@@ -8,10 +8,13 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import RowMapping
 
 from tidegate.api.auth import HubOf, requires
+from tidegate.api.values import STRICT
 from tidegate.connections import runs
 from tidegate.errors import RunUnknown
 from tidegate.outbound.push import history
 from tidegate.outbound.push.history import Status, Which
+from tidegate.security.tokens import Token
+from tidegate.workflows.outbound import revert_sync, revert_task
 
 router = APIRouter(prefix="/api/runs", tags=["runs"])
 
@@ -100,3 +103,38 @@ def requests(
     some = found[:limit]
     following = str(some[-1]["id"]) if len(found) > limit else None
     return Requests(requests=[Request.model_validate(one) for one in some], next=following)
+
+
+class Revert(BaseModel):
+    """How a run of a sync is taken back. `preview`: it is only told what that would do; `despite_edits`: also what
+    somebody, or a later run, changed since.
+    """
+
+    model_config = STRICT
+
+    preview: bool = True
+    despite_edits: bool = False
+
+
+class Reverted(BaseModel):
+    """What becomes of a run's requests, by kind, with the first of each. `begun`: the run that takes them back, by a
+    worker; null in a preview, and while none has begun it.
+    """
+
+    run: int
+    syncs: list[str]
+    counts: dict[str, int]
+    sample: dict[str, list[dict[str, Any]]]
+    begun: int | None
+
+
+@router.post("/{run_id:segment}/revert")
+def revert(run_id: int, wanted: Revert, hub: HubOf, token: Annotated[Token, requires("operate")]) -> Reverted:
+    """Tells how what a run of a sync sent is taken back, and with `preview: false` lets a worker do it."""
+    if not 0 <= run_id < 2**63:
+        raise RunUnknown(id=run_id)
+    way = revert_sync.plan(hub.engine, run_id, despite_edits=wanted.despite_edits).as_json()
+    row = None
+    if not wanted.preview:
+        row = revert_task.start(hub.engine, run_id, f"token:{token.name}", despite_edits=wanted.despite_edits)
+    return Reverted(**way, begun=row["id"] if row else None)

@@ -26,6 +26,15 @@ ANSWERS = {new: b'{"received":true,"new":%s}' % (b"true" if new else b"false") f
 )
 async def receive(connection: Annotated[str, Path(description="name of the connection")], request: Request) -> Response:
     """Stores an event that Stripe signed, and answers once it is durable; `new` is false when it was known already."""
+    try:
+        return Response(ANSWERS[await _taken(connection, request)], media_type="application/json")
+    except Exception as error:
+        request.app.state.requests.refused(error)
+        raise
+
+
+async def _taken(connection: str, request: Request) -> bool:
+    """Stores the event; whether it was new."""
     state = request.app.state
     known: KnownConnections = state.known
     committer: Committer = state.committer
@@ -38,7 +47,7 @@ async def receive(connection: Annotated[str, Path(description="name of the conne
     if _of_new_account(event, one):
         one = await known.get(connection, FRESH)
     entry = entry_of(event, connection, one, body)
-    return Response(ANSWERS[await committer.offer(entry)], media_type="application/json")
+    return await committer.offer(entry)
 
 
 async def _cheap_checks(known: KnownConnections, connection: str, header: str | None) -> None:

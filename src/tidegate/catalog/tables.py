@@ -114,6 +114,7 @@ ignored_prices = Table(
     Column("price", Text, nullable=False, comment="Stripe's price_…, to mean nothing: it waits for no mapping"),
     Column("at", Time, nullable=False, server_default=func.now()),
     Column("by", Text, nullable=False),
+    Column("managed_by", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("connection", "price"),
 )
 

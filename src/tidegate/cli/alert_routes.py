@@ -60,24 +60,31 @@ def route(
 def digest(
     preview: Annotated[bool, typer.Option("--preview", help="Show what the next one would say up to now.")] = False,
     owner: Annotated[str, typer.Option(metavar="KEY", help="Of this owner; without one of everybody.")] = "",
+    send: Annotated[bool, typer.Option("--send", help="Send it now: what happened since the last one.")] = False,
     weekly: Annotated[bool, typer.Option("--weekly", help="Preview that of the week, not of the day.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the digests that were made, or preview the next one; nothing is sent."""
+    """List the digests that were made, preview the next one, or send it now."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
+    from tidegate.cli.who import person
     from tidegate.lifecycle import digests
+    from tidegate.workflows.lifecycle import people
     from tidegate.workflows.operation.watch import preview_digest
 
     found: Any
-    with opened() as hub:
-        if preview:
+    with opened(may_migrate=send) as hub:
+        if send and not preview:
+            found = people.send_digest(hub.engine, owner, person())
+        elif preview:
             found = preview_digest(hub.engine, owner, "weekly" if weekly else "daily")
         else:
             with hub.engine.connect() as db:
                 found = {"digests": digests.listing(db, owner or None)}
     if as_json:
         show.document(found)
+    elif send and not preview:
+        show.line(f"Sent by {found['destination']}: what happened since {found['since']:%Y-%m-%d %H:%M} UTC.")
     elif preview:
         show.line(found["title"])
         show.line()

@@ -1,11 +1,12 @@
 """`tidegate stages` and `tidegate segments`: who is where, who would be by other rules, and the change."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tidegate.cli.amounts import money
 from tidegate.cli.lifecycle_figures import drivers, report
 from tidegate.cli.options import AsJson
 from tidegate.cli.previews import Previewed, Token, Yes
@@ -31,7 +32,7 @@ def list_(as_json: AsJson = False) -> None:
         show.document({"stages": found})
         return
     rows = [
-        (place, one["key"], one["name"], one["contacts"], one["mrr"], one.get("median_days"), said(one["when"]))
+        (place, one["key"], one["name"], one["contacts"], paid(one["mrr"]), one.get("median_days"), said(one["when"]))
         for place, one in enumerate(found, 1)
     ]
     show.table(["", "key", "name", "contacts", "MRR", "median days", "when"], rows)
@@ -49,7 +50,7 @@ def list_segments(as_json: AsJson = False) -> None:
     if as_json:
         show.document({"segments": found})
         return
-    rows = [(one["key"], one["name"], one["contacts"], one["mrr"], said(one["when"])) for one in found]
+    rows = [(one["key"], one["name"], one["contacts"], paid(one["mrr"]), said(one["when"])) for one in found]
     show.table(["key", "name", "contacts", "MRR", "when"], rows)
 
 
@@ -101,6 +102,11 @@ def say(found: "Preview") -> None:
 
 app.command("report")(report)
 app.command("drivers")(drivers)
+
+
+def paid(amounts: Sequence[Mapping[str, Any]]) -> str:
+    """`295.00 USD, 1,200 JPY`; a dash for nothing."""
+    return ", ".join(money(one["mrr"], one["currency"]) for one in amounts) or "–"
 
 
 def said(when: Any) -> str:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from tidegate.delivery import suppressed_properties
 from tidegate.delivery.hidden import Hidden
 from tidegate.delivery.outbox import Told, tell
+from tidegate.errors import LifecycleInvalid
 from tidegate.lifecycle import digest_contents, digest_periods, routes
 from tidegate.lifecycle.digest_periods import LENGTH, Every, Period
 
@@ -68,13 +69,29 @@ def make_due(db: Connection, as_of: datetime) -> int:
     return sum(_make(db, one, as_of) for one in recipients(db))
 
 
+def make_now(db: Connection, key: str, as_of: datetime) -> dict[str, Any]:
+    """Makes and tells a recipient's digest of what happened since its last one, in the caller's transaction; the next
+    that is due goes on from there. Returns it as `listing` does. Raises LifecycleInvalid for who gets none.
+    """
+    found = [one for one in recipients(db) if one.key == key]
+    if not found:
+        raise LifecycleInvalid(problem=f"{key or 'The default route'} is sent no digest.")
+    [one] = found
+    period = Period(f"until {as_of.astimezone(one.zone).isoformat(timespec='milliseconds')}", as_of)
+    _tell(db, one, period, _since(db, one, period))
+    return next(made for made in listing(db, key, 1))
+
+
 def _make(db: Connection, one: Recipient, as_of: datetime) -> bool:
     period = digest_periods.last(one.every, as_of, one.hour, one.zone)
     if period.until <= one.asked_at or db.scalar(_KNOWN, {"recipient": one.key, "period": period.name}):
         return False
     since = _since(db, one, period)
-    if since >= period.until:
-        return False
+    return since < period.until and _tell(db, one, period, since)
+
+
+def _tell(db: Connection, one: Recipient, period: Period, since: datetime) -> bool:
+    """Makes and tells one; false where another process was faster."""
     data = digest_contents.gathered(db, one.key, one.livemode, since, period.until, one.every, one.zone)
     values: dict[str, Any] = {
         "recipient": one.key, "period": period.name, "since": since, "until": period.until,

@@ -1,6 +1,6 @@
 """What pages, commands and the API show of the lifecycle: stages and segments with their numbers, alerts, health."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -9,25 +9,39 @@ from sqlalchemy import Connection, text
 from tidegate.lifecycle.alerts import STANDING
 from tidegate.lifecycle.health import GOOD, POOR
 from tidegate.lifecycle.rules import Rule
+from tidegate.revenue.rounding import whole
 
 
 def stages(db: Connection, rules: Sequence[Rule]) -> list[dict[str, Any]]:
-    """The stages in their order: {key, name, when, contacts, mrr, median_days}. MRR is in whole units of the base
-    currency; `median_days`: how long those that left it had been there.
+    """The stages in their order: {key, name, when, contacts, mrr, median_days}. MRR as `amounts` has it; `median_days`:
+    how long those that left it had been there.
     """
     found = {row.key: row for row in db.execute(_STAGES)}
-    return [_counted(rule, found.get(rule.key)) for rule in rules]
+    worth = amounts(db.execute(_STAGES_WORTH))
+    return [_counted(rule, found.get(rule.key), worth) for rule in rules]
 
 
 def segments(db: Connection, rules: Sequence[Rule]) -> list[dict[str, Any]]:
     """The segments: {key, name, when, contacts, mrr}."""
     found = {row.key: row for row in db.execute(_SEGMENTS)}
-    return [_counted(rule, found.get(rule.key)) for rule in rules]
+    worth = amounts(db.execute(_SEGMENTS_WORTH))
+    return [_counted(rule, found.get(rule.key), worth) for rule in rules]
 
 
-def _counted(rule: Rule, row: Any) -> dict[str, Any]:
+def amounts(rows: Iterable[Any]) -> dict[str, list[dict[str, Any]]]:
+    """By key the amounts of rows (key, currency, mrr in millionths of a minor unit): [{currency, mrr}] in minor units,
+    each currency for itself.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: row.currency):
+        if amount := whole(int(row.mrr)):
+            found.setdefault(row.key, []).append({"currency": row.currency, "mrr": amount})
+    return found
+
+
+def _counted(rule: Rule, row: Any, worth: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
     told: dict[str, Any] = {"key": rule.key, "name": rule.name, "when": rule.when}
-    told |= {"contacts": row.contacts if row else 0, "mrr": row.mrr if row else 0}
+    told |= {"contacts": row.contacts if row else 0, "mrr": worth.get(rule.key, [])}
     if row is not None and "median_days" in row._fields:
         told["median_days"] = row.median_days
     return told
@@ -94,17 +108,26 @@ def funnel(db: Connection, since: datetime) -> list[dict[str, Any]]:
 # A contact that was merged keeps its row, for when it is parted again, and is nobody meanwhile.
 _LIVING = "tidegate.contact_lifecycle l join tidegate.contacts c on c.key = l.contact and c.merged_into is null"
 
-_COUNTS = """count(*) as contacts, coalesce(sum(l.mrr_total), 0)::float8 as mrr"""
+_PAID = """
+join tidegate.contact_facts f on f.contact = l.contact cross join lateral jsonb_each_text(f.mrr) as m"""
 
 _STAGES = text(f"""
-select l.stage as key, {_COUNTS}, (
+select l.stage as key, count(*) as contacts, (
   select round((extract(epoch from percentile_cont(0.5) within group (order by m.left_at - m.entered_at)) / 86400)
     ::numeric, 1)::float8
   from tidegate.memberships m where m.kind = 'stage' and m.key = l.stage and m.left_at is not null) as median_days
 from {_LIVING} where l.stage is not null group by l.stage""")
 
+_STAGES_WORTH = text(f"""
+select l.stage as key, m.key as currency, sum(m.value::numeric) as mrr from {_LIVING} {_PAID}
+where l.stage is not null group by 1, 2""")
+
+_SEGMENTS_WORTH = text(f"""
+select s.key, m.key as currency, sum(m.value::numeric) as mrr from {_LIVING} {_PAID}
+cross join lateral unnest(l.segments) as s(key) group by 1, 2""")
+
 _SEGMENTS = text(f"""
-select s.key, {_COUNTS} from {_LIVING} cross join lateral unnest(l.segments) as s(key)
+select s.key, count(*) as contacts from {_LIVING} cross join lateral unnest(l.segments) as s(key)
 group by s.key""")
 
 _SHOWN = """

@@ -4,7 +4,9 @@ What others name, Stripe does not know and the mirror never had stays in it, put
 so that it is not asked for each time it is named. What else is heard of such an object, or a sweep, has it looked at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -17,6 +19,10 @@ FAILING = 3
 """An object that could not be fetched so many times in a row is said to fail."""
 OF_PARENT = "of_parent"
 """Why objects are asked for that nobody can name: `object_id` is then what they belong to (`Resource.listed_by`)."""
+
+
+_LATER = "refetches"
+"""Where a connection of the database has what is written at the end."""
 
 
 class Ask(NamedTuple):
@@ -38,29 +44,77 @@ class Claimed(NamedTuple):
     known_at: int
 
 
+@dataclass(slots=True)
+class Later:
+    """What a transaction asks for, and has looked at anew, by resource and object; written when all else is."""
+
+    asks: dict[tuple[str, str], Ask] = field(default_factory=dict[tuple[str, str], Ask])
+    overtaken: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    held: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+
+    def hold(self, resource: str, object_id: str) -> None:
+        """Locks one that waits, together with the others."""
+        self.held.add((resource, object_id))
+
+    def ask(self, resource: str, asks: Sequence[Ask]) -> None:
+        """Adds to what is asked for. What more is asked for than because it is named stays so."""
+        for one in asks:
+            before = self.asks.get((resource, one.object_id), one)
+            reason = before.reason if one.reason == "referenced" else one.reason
+            known = max(before.known_at or 0, one.known_at or 0) or None
+            self.asks[resource, one.object_id] = Ask(one.object_id, reason, known)
+
+
+@contextmanager
+def at_the_end(connection: Connection, account: str) -> Generator[Later]:
+    """What is asked for and overtaken within the block is written at its end, in one order.
+
+    So every transaction takes rows of objects first and rows of this queue last: of two that took them resource by
+    resource one could hold an object that the other wants, and want a row of the queue that the other holds.
+    """
+    info = connection.info
+    if _LATER in info:
+        yield info[_LATER]
+        return
+    later = info[_LATER] = Later()
+    try:
+        yield later
+    finally:
+        del info[_LATER]
+    rows = sorted({*later.asks, *later.held, *((name, id_) for name, ids in later.overtaken.items() for id_ in ids)})
+    hold(connection, account, rows)
+    for name, ids in sorted(later.overtaken.items()):
+        _overtake(connection, account, name, sorted(ids))
+    _ask(connection, account, list(later.asks.items()))
+
+
+def hold(connection: Connection, account: str, rows: Collection[tuple[str, str]]) -> None:
+    """Locks those of the objects (resource, id) that wait, in the order in which everybody does."""
+    if rows:
+        resources, ids = zip(*rows, strict=True)
+        connection.execute(_HOLD, {"connection": account, "resources": list(resources), "ids": list(ids)})
+
+
 def ask(connection: Connection, account: str, resource: Resource, asks: Sequence[Ask]) -> None:
     """Queues objects; one that waits already is asked for anew, so that a fetch under way does not count for it. One
     that is known to be gone is not asked for because it is named.
     """
-    if not asks:
-        return
-    connection.execute(
-        text("""
-insert into tidegate.refetches (connection, resource, object_id, reason, known_at)
-select :connection, :resource, o.id, o.reason, to_timestamp(o.known)
-from unnest(cast(:ids as text[]), cast(:reasons as text[]), cast(:known as bigint[])) as o(id, reason, known)
-order by o.id
-on conflict (connection, resource, object_id) do update set reason = excluded.reason, asked_at = clock_timestamp(),
-  known_at = greatest(refetches.known_at, excluded.known_at), next_try_at = now(), attempts = 0
-  where refetches.next_try_at < 'infinity' or excluded.reason <> 'referenced'"""),
-        {
-            "connection": account,
-            "resource": resource.name,
-            "ids": [one.object_id for one in asks],
-            "reasons": [one.reason for one in asks],
-            "known": [one.known_at for one in asks],
-        },
-    )
+    later: Later | None = connection.info.get(_LATER)
+    if later is not None:
+        later.ask(resource.name, asks)
+    else:
+        _ask(connection, account, [((resource.name, one.object_id), one) for one in asks])
+
+
+def _ask(connection: Connection, account: str, asks: Sequence[tuple[tuple[str, str], Ask]]) -> None:
+    if asks:
+        said = {
+            "resources": [resource for (resource, _), _ in asks],
+            "ids": [one.object_id for _, one in asks],
+            "reasons": [one.reason for _, one in asks],
+            "known": [one.known_at for _, one in asks],
+        }
+        connection.execute(_ASK, {"connection": account, **said})
 
 
 def overtake(connection: Connection, account: str, resource: Resource, ids: Sequence[str]) -> None:
@@ -68,17 +122,16 @@ def overtake(connection: Connection, account: str, resource: Resource, ids: Sequ
 
     Within one second the two cannot be told apart by their times.
     """
-    if not ids:
-        return
-    connection.execute(
-        text("""
-update tidegate.refetches r set asked_at = clock_timestamp(), next_try_at = least(r.next_try_at, now())
-from (select object_id from tidegate.refetches
-      where connection = :connection and resource = :resource and object_id = any(:ids)
-      order by object_id for update) o
-where r.connection = :connection and r.resource = :resource and r.object_id = o.object_id"""),
-        {"connection": account, "resource": resource.name, "ids": list(ids)},
-    )
+    later: Later | None = connection.info.get(_LATER)
+    if later is not None:
+        later.overtaken.setdefault(resource.name, set()).update(ids)
+    else:
+        _overtake(connection, account, resource.name, ids)
+
+
+def _overtake(connection: Connection, account: str, resource: str, ids: Sequence[str]) -> None:
+    if ids:
+        connection.execute(_OVERTAKE, {"connection": account, "resource": resource, "ids": list(ids)})
 
 
 def unanswered(connection: Connection, account: str, resource: Resource, asks: Sequence[Ask]) -> list[Ask]:
@@ -216,3 +269,27 @@ from tidegate.refetches where connection = :connection and next_try_at < 'infini
         .one()
     )
     return dict(row)
+
+
+_HOLD = text("""
+select from tidegate.refetches r
+join unnest(cast(:resources as text[]), cast(:ids as text[])) as o(resource, id)
+  on r.resource = o.resource and r.object_id = o.id
+where r.connection = :connection order by r.resource, r.object_id for update of r""")
+
+_ASK = text("""
+insert into tidegate.refetches (connection, resource, object_id, reason, known_at)
+select :connection, o.resource, o.id, o.reason, to_timestamp(o.known)
+from unnest(cast(:resources as text[]), cast(:ids as text[]), cast(:reasons as text[]), cast(:known as bigint[]))
+  as o(resource, id, reason, known)
+order by o.resource, o.id
+on conflict (connection, resource, object_id) do update set reason = excluded.reason, asked_at = clock_timestamp(),
+  known_at = greatest(refetches.known_at, excluded.known_at), next_try_at = now(), attempts = 0
+  where refetches.next_try_at < 'infinity' or excluded.reason <> 'referenced'""")
+
+_OVERTAKE = text("""
+update tidegate.refetches r set asked_at = clock_timestamp(), next_try_at = least(r.next_try_at, now())
+from (select object_id from tidegate.refetches
+      where connection = :connection and resource = :resource and object_id = any(:ids)
+      order by object_id for update) o
+where r.connection = :connection and r.resource = :resource and r.object_id = o.object_id""")

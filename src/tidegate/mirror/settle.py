@@ -145,16 +145,18 @@ def _take(
         if not accounts.hold(db, account):
             return _nothing(GONE_CONNECTION)
         savepoint = db.begin_nested()
-        applied = apply(db, account, RESOURCES[one.resource], arrivals, lost, sparing=one.reason == "unlisted")
+        with refetches.at_the_end(db, account) as later:
+            applied = apply(db, account, RESOURCES[one.resource], arrivals, lost, sparing=one.reason == "unlisted")
+            whole = discounts.inside(RESOURCES[one.resource], arrivals)
+            if whole.arrivals or whole.lost:
+                applied.customers |= apply(db, account, DISCOUNTS, *whole).customers
+            references.ask_for_named(db, account, RESOURCES[one.resource], [found.id for found in arrivals], without)
+            later.hold(one.resource, one.object_id)
         nothing = not arrivals and not lost and one.reason != refetches.OF_PARENT
         if not (refetches.gone if nothing else refetches.done)(db, account, one):
             savepoint.rollback()
             return _nothing(OVERTAKEN)
         savepoint.commit()
-        whole = discounts.inside(RESOURCES[one.resource], arrivals)
-        if whole.arrivals or whole.lost:
-            applied.customers |= apply(db, account, DISCOUNTS, *whole).customers
-        references.ask_for_named(db, account, RESOURCES[one.resource], [arrival.id for arrival in arrivals], without)
     return _nothing(GONE) if nothing else applied
 
 

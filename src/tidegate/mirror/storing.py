@@ -83,13 +83,14 @@ class Storing:
 
     def _put(self, db: Connection, range_: Range, pages: Sequence[Page], whole: Inside, gone: Sequence[str]) -> Counts:
         counts = Counts()
-        for page in pages:
-            one = apply(db, self.account, range_.resource, page.arrivals, page.lost, sparing=self.full)
-            sightings.keep(db, range_.id, one.spared)
-            counts.add(one.counts)
-        if whole.arrivals or whole.lost:
-            apply(db, self.account, DISCOUNTS, *whole, sparing=self.full)
-        if gone:
-            parents = RESOURCES[range_.parents]
-            refetches.ask(db, self.account, parents, [refetches.Ask(id_, "doubt") for id_ in gone])
+        with refetches.at_the_end(db, self.account):
+            for page in pages:
+                one = apply(db, self.account, range_.resource, page.arrivals, page.lost, sparing=self.full)
+                sightings.keep(db, range_.id, one.spared)
+                counts.add(one.counts)
+            if whole.arrivals or whole.lost:
+                apply(db, self.account, DISCOUNTS, *whole, sparing=self.full)
+            if gone:
+                parents = RESOURCES[range_.parents]
+                refetches.ask(db, self.account, parents, [refetches.Ask(id_, "doubt") for id_ in gone])
         return counts

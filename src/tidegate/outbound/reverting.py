@@ -25,7 +25,7 @@ def ways_back(
     engine: Engine, run: int, sync: Sync, connection: str, *, despite_edits: bool = False, own: int | None = None
 ) -> Iterator[list[Planned]]:
     """How each request that a run sent of a sync's rows is undone, the last one first, by batches. `own`: the run that
-    does it, whose requests are no later ones.
+    does it, whose requests are no later ones, as little as those of others that began to take this run back.
     """
     before = None
     while True:
@@ -66,7 +66,9 @@ select r.id, r.key, r.operation, r.object_id, r.params, r.before, r.response, r.
   r.intended_at > clock_timestamp() - interval '23 hours' as fresh,
   coalesce(a.object_id, s.retires) as replaced,
   (select max(l.run) from tidegate.requests l
-   where l.sync = r.sync and l.key = r.key and l.id > r.id and l.run not in (r.run, :own) and l.state = 'done') as later
+   where l.sync = r.sync and l.key = r.key and l.id > r.id and l.run not in (r.run, :own) and l.state = 'done'
+     and not exists (select from tidegate.runs b
+       where b.id = l.run and cast(b.options ->> 'reverts' as bigint) = r.run)) as later
 from tidegate.requests r
 left join lateral (
   select a.object_id from tidegate.requests a

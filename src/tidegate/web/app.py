@@ -50,7 +50,6 @@ from tidegate.web.revenue import (
 from tidegate.web.settings import (
     audit_log_page,
     digests_page,
-    policies_page,
     schedules_page,
     tokens_page,
     users_page,
@@ -108,7 +107,6 @@ def every_page(hub: Hub) -> tuple[Page, ...]:
         *sign_in.PAGES,
         *provider_page.PAGES,
         *schedules_page.PAGES,
-        *policies_page.PAGES,
         *digests_page.PAGES,
         *users_page.PAGES,
         *tokens_page.PAGES,

@@ -2,8 +2,12 @@
 
 from typing import Any
 
+from sqlalchemy import Connection
+
 from tidegate.connections.accounts import Account
-from tidegate.errors import ConnectionMissing
+from tidegate.contacts import directory
+from tidegate.contacts.directory import Contact
+from tidegate.errors import ConnectionMissing, ContactUnknown
 from tidegate.web.pages import Visit
 
 MOST_OFFERED = 50
@@ -12,7 +16,7 @@ MOST_OFFERED = 50
 
 def asked_for(visit: Visit) -> str | None:
     """The connection that the address or the form names."""
-    return visit.form.get("connection") or visit.request.query_params.get("connection") or None
+    return visit.connection or None
 
 
 def livemode(visit: Visit) -> bool:
@@ -23,6 +27,19 @@ def livemode(visit: Visit) -> bool:
     if named is None and any(one.livemode for one in visit.hub.accounts()):
         return True
     return visit.hub.livemode(named)
+
+
+def named_contact(visit: Visit, db: Connection, ref: str) -> Contact:
+    """The contact of that id: where no connection is named, of live data before test data. Raises ContactUnknown,
+    ContactAmbiguous.
+    """
+    mode = livemode(visit)
+    try:
+        return directory.find(db, mode, ref)
+    except ContactUnknown:
+        if visit.connection or not mode:
+            raise
+    return directory.find(db, False, ref)
 
 
 def account(visit: Visit) -> Account:

@@ -19,7 +19,7 @@ def chosen(visit: Visit, name: str = "") -> Chosen:
     """The connection of that name, else the one that the address or form names (`connection`), else the first one that
     is connected. Raises ConnectionUnknown.
     """
-    wanted = name or visit.form.get("connection", "") or visit.request.query_params.get("connection", "")
+    wanted = name or visit.connection
     with visit.hub.engine.connect() as db:
         every = accounts.every(db)
         if wanted:

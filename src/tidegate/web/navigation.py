@@ -77,7 +77,6 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("/tokens", "Tokens", "admin"),
             Entry("/audit-log", "Audit log", "admin"),
             Entry("/schedules", "Schedules"),
-            Entry("/policies", "Policies", "revenue"),
             Entry("/retention", "Retention"),
             Entry("/digests", "Digests"),
         ),

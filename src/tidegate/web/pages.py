@@ -20,6 +20,7 @@ from tidegate.connections.accounts import Account
 from tidegate.errors import UserInvalid
 from tidegate.security.oidc import Provider
 from tidegate.security.saved_views import View
+from tidegate.web import keeping
 from tidegate.web.navigation import menu
 from tidegate.web.visitors import Attempts, Who, who_is
 from tidegate.wiring import Hub
@@ -84,6 +85,16 @@ class Visit:
             return [one for one in accounts.every(db) if one.sandbox or not one.livemode]
 
     @property
+    def connection(self) -> str:
+        """The connection that the form or the address names; empty where neither does."""
+        return self.form.get("connection") or self.kept
+
+    @property
+    def kept(self) -> str:
+        """The connection that the address names, and so what it leads to; empty where it names none."""
+        return self.request.query_params.get("connection", "")
+
+    @property
     def base(self) -> str:
         """Where people find the page, without a slash at its end."""
         return self.hub.settings.public_url.rstrip("/") or str(self.request.base_url).rstrip("/")
@@ -94,10 +105,13 @@ class Visit:
         whole = self.who is not None and http_status < 500 and "hx-request" not in self.request.headers
         values = {"who": self.who, "menu": menu(self.who, path), "path": path, "unreal": self.unreal if whole else []}
         values |= {"asked": self.request.url.query, "views": lambda: self.site.views_of(self), **facts}
-        return HTMLResponse(self.site.templates.get_template(template).render(values), http_status)
+        page = self.site.templates.get_template(template).render(values)
+        return HTMLResponse(keeping.kept(page, self.kept) if self.kept else page, http_status)
 
     def go(self, path: str, *, part: int = 204) -> Response:
         """Sends the browser to another page of ours. `part`: the status where htmx asked for a part."""
+        if self.kept:
+            path = keeping.address(path, self.kept)
         if "hx-request" in self.request.headers:
             return Response(status_code=part, headers={"HX-Redirect": path})
         return RedirectResponse(path, 303)

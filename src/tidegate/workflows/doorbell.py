@@ -51,6 +51,7 @@ BELLS: dict[str, Bell] = {
     "probe": Bell(FETCH, "probe:{connection}", lock="probe:{connection}"),
     # One after the other on a connection: two would write to one customer at a time, which Stripe refuses.
     "run_sync": Bell(IMPORT, "run_sync:{sync}", lock="run_sync:{connection}"),
+    "revert_sync": Bell(IMPORT, "revert_sync:{run}", lock="run_sync:{connection}"),
     "forward_usage": Bell(FETCH, "forward_usage:{connection}", lock="forward_usage:{connection}"),
     # One process has enough places for all destinations, each of which is sent many requests at a time.
     "deliver": Bell(FETCH, "deliver", lock="deliver"),

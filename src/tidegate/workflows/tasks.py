@@ -27,6 +27,7 @@ from tidegate.workflows.mirror import sweep as sweeping
 from tidegate.workflows.mirror.import_account import ImportOptions
 from tidegate.workflows.operation import retention
 from tidegate.workflows.operation import watch as watching
+from tidegate.workflows.outbound.revert_task import revert_sync_
 from tidegate.workflows.outbound.sync_task import ring_for_syncs, run_sync
 from tidegate.workflows.revenue import revenue
 from tidegate.workflows.task_context import (
@@ -356,6 +357,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "forget_old": forget_old,
     "keep_lifecycle": keep_lifecycle,
     "watch": watch,
+    "revert_sync": revert_sync_,
 }
 """Every task by the name that jobs carry; the first argument is the context."""
 

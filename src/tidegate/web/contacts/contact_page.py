@@ -1,25 +1,25 @@
 """The page of one contact: everything that is known of it, and why each of it is so."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from tidegate.contacts import directory, invoices, payments
+from tidegate.contacts import invoices, payments
 from tidegate.contacts.directory import Contact
 from tidegate.delivery import suppressing
 from tidegate.entitlements import overrides
-from tidegate.errors import CustomerUnknown, LedgerMissing, TidegateError
+from tidegate.errors import TidegateError
 from tidegate.lifecycle import health, listing, notes, roster, rulebook, timeline
-from tidegate.web.choosing import livemode, offered
+from tidegate.web import keeping
+from tidegate.web.choosing import livemode, named_contact, offered
 from tidegate.web.pages import Page, Texts, Visit
+from tidegate.web.wording import contact_page
 from tidegate.workflows.contacts import contacts
 from tidegate.workflows.entitlements import explain
 from tidegate.workflows.entitlements.entitlements import Check, check, with_names
 from tidegate.workflows.lifecycle.explain_stage import explain_stage
 from tidegate.workflows.lifecycle.lifecycle import now
-from tidegate.workflows.revenue.explain_mrr import explain_mrr
 
 HAPPENED = 25
 """Rows of a timeline that are shown at once."""
@@ -29,8 +29,15 @@ TASKS = 50
 
 
 def one(visit: Visit) -> Response:
-    """Everything of a contact."""
-    return shown(visit)
+    """Everything of a contact. One of test data where there is live data, too: by a connection's name, so that what its
+    page asks for is asked of the same contact.
+    """
+    with visit.hub.engine.connect() as db:
+        contact = found(visit, db)
+    if visit.connection or contact.livemode is livemode(visit):
+        return shown(visit)
+    name = next(one.name for one in visit.hub.accounts() if one.livemode is contact.livemode)
+    return visit.go(keeping.address(contact_page(contact.ref), name))
 
 
 def happened(visit: Visit) -> Response:
@@ -62,34 +69,17 @@ def why(visit: Visit) -> Response:
     return visit.render("parts/why.html" if "hx-request" in visit.request.headers else "why.html", **facts)
 
 
-def mrr(visit: Visit) -> Response:
-    """How a contact's MRR comes about: of each subscription's items the steps; htmx gets the answer alone."""
-    told: list[dict[str, Any]] = []
-    with visit.hub.engine.connect() as db:
-        contact = found(visit, db)
-        links = contacts.listing.described(db, contact)["links"]
-        for name in sorted({link["connection"] for link in links}):
-            try:
-                explained = explain_mrr(db, visit.hub.account(name), contact.ref, datetime.now(UTC))
-                told.append({"connection": name, "missing": ""} | explained)
-            except (LedgerMissing, CustomerUnknown) as error:
-                told.append({"connection": name, "missing": str(error)})
-    facts: dict[str, Any] = {"contact": contact.ref, "name": contact.name or contact.external_id, "explained": told}
-    return visit.render("parts/mrr.html" if "hx-request" in visit.request.headers else "mrr.html", **facts)
-
-
 PAGES = (
     Page("/timelines/{contact:path}", happened),
     Page("/contacts/invoices/{contact:path}", billed),
     Page("/contacts/why/{contact:path}", why),
-    Page("/contacts/mrr/{contact:path}", mrr, "revenue"),
     Page("/contacts/{contact:path}", one),
 )
 
 
 def found(visit: Visit, db: Connection) -> Contact:
     """The contact that the address names. Raises ContactUnknown, ContactAmbiguous."""
-    return directory.find(db, livemode(visit), visit.request.path_params["contact"])
+    return named_contact(visit, db, visit.request.path_params["contact"])
 
 
 def shown(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Response:

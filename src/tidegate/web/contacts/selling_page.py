@@ -42,7 +42,7 @@ def act(visit: Visit) -> Response:
     if wish is None:
         return _shown(visit, typed, 422, wrong=wrong)
     ref = visit.request.path_params["contact"]
-    account = visit.hub.account(visit.request.query_params.get("connection") or None)
+    account = visit.hub.account(visit.connection or None)
     doors = sell.Doors(visit.hub.engine, visit.hub.stripe, visit.hub.stripe_writing)
     try:
         if do == "carry_out":
@@ -87,7 +87,7 @@ def _wish(typed: Texts) -> tuple[Wish | None, Texts]:
 
 
 def _shown(visit: Visit, typed: Texts, status: int = 200, **told: object) -> Response:
-    livemode = visit.hub.livemode(visit.request.query_params.get("connection") or None)
+    livemode = visit.hub.livemode(visit.connection or None)
     with visit.hub.engine.connect() as db:
         contact = directory.find(db, livemode, visit.request.path_params["contact"])
         facts: dict[str, Any] = {

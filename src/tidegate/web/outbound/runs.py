@@ -7,14 +7,15 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response, StreamingResponse
 
-from tidegate.errors import RunNotReverted, RunUnknown, UsageError
+from tidegate.errors import OutboundPaused, RunNotReverted, RunUnknown, UsageError
 from tidegate.outbound import syncs
 from tidegate.outbound.push import history
 from tidegate.outbound.push.history import STATES, Status, Which
 from tidegate.web import csv_lines
 from tidegate.web.pages import Page, Texts, Visit
+from tidegate.web.wording import run_page, sync_page
 from tidegate.workflows.lifecycle.lifecycle import now
-from tidegate.workflows.outbound import revert_sync, sync_history
+from tidegate.workflows.outbound import revert_sync, revert_task, sync_history
 from tidegate.workflows.outbound.run_sync import SENDS
 
 REQUESTS = 50
@@ -76,10 +77,22 @@ def way_back(visit: Visit) -> Response:
     return visit.render("outbound/revert.html", run=found, way=way, why="", edits=edits)
 
 
+def take_back(visit: Visit) -> Response:
+    """Lets a worker take back what a run sent, as the preview showed it; goes to the run that does it."""
+    found = found_run(visit)
+    edits = bool(visit.form.get("despite_edits"))
+    try:
+        begun = revert_task.start(visit.hub.engine, int(found["run"]), visit.actor, despite_edits=edits)
+    except (RunNotReverted, OutboundPaused) as error:
+        return visit.render("outbound/revert.html", 422, run=found, way=None, why=str(error), edits=edits)
+    return visit.go(run_page(begun["sync"], begun["id"]) if begun else sync_page(found["sync"]))
+
+
 PAGES = (
     Page("/syncs/{key:str}/runs/{run:int}", one),
     Page("/syncs/{key:str}/runs/{run:int}/requests.csv", exported),
     Page("/syncs/{key:str}/runs/{run:int}/revert", way_back, "operate"),
+    Page("/syncs/{key:str}/runs/{run:int}/revert", take_back, "operate", "POST"),
     Page("/syncs/{key:str}/rows", of_row),
     Page("/syncs/{key:str}/requests/{request:int}", request),
 )
@@ -98,7 +111,7 @@ def found_run(visit: Visit) -> dict[str, Any]:
 def progress_of(run: Mapping[str, Any]) -> dict[str, int]:
     """Requests that were answered, and how many there will be, as far as the plan said."""
     done = sum(run["sent"].values()) + run["failed"]
-    return {"done": done, "total": max(done, sum(run["counts"].get(kind, 0) for kind in SENDS))}
+    return {"done": done, "total": max(done, sum(run["counts"].get(kind, 0) for kind in (*SENDS, "revert")))}
 
 
 def _requests(visit: Visit, db: Any, which: Which, *, follow: bool = False) -> dict[str, Any]:

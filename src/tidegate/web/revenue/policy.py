@@ -1,25 +1,39 @@
 """The page of what counts as revenue: each setting with its source, and another policy tried before it is adopted."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.responses import Response
 
 from tidegate.errors import PolicyInvalid
-from tidegate.pricing.policy import PRESETS, SETTINGS, policy
+from tidegate.pricing.policy import NO_SOURCE, OWN, PRESETS, SETTINGS, policy
 from tidegate.revenue import editions
 from tidegate.revenue.editions import Terms
 from tidegate.revenue.rounding import whole
 from tidegate.web.choosing import account
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.revenue.asked import said, with_ledger
-from tidegate.web.settings.policies_page import chosen
 from tidegate.workflows.revenue import ledger_policy
 
 MONTHS = 36
 """Changed months that a preview shows, the newest."""
 AS_THE_PRESET = ""
 """Typed for a setting: what the preset chooses."""
+
+
+SAID = {OWN: "Tidegate's own", NO_SOURCE: "no public source"}
+
+
+class Chosen(NamedTuple):
+    """A setting as it holds. `by`: `you`, `preset`, or `open` where the preset leaves it to you; `source`: an address,
+    or words.
+    """
+
+    name: str
+    about: str
+    value: str
+    by: str
+    source: str
 
 
 def shown(visit: Visit) -> Response:
@@ -45,6 +59,17 @@ def adopted(visit: Visit) -> Response:
     return visit.go("/revenue/policy")
 
 
+def chosen(terms: Terms) -> list[Chosen]:
+    """Every setting of a policy."""
+    policy, rows = terms.policy, list[Chosen]()
+    for name, setting in SETTINGS.items():
+        preset = setting.presets[terms.preset]
+        by = "you" if name in terms.choices else "open" if preset.value is None else "preset"
+        source = "" if by == "you" else SAID.get(preset.source, preset.source)
+        rows.append(Chosen(name, setting.about, getattr(policy, name), by, source))
+    return rows
+
+
 PAGES = (
     Page("/revenue/policy", with_ledger("Revenue policy", shown), "revenue"),
     Page("/revenue/policy", with_ledger("Revenue policy", tried), "operate", "POST"),
@@ -67,10 +92,10 @@ def _beside(visit: Visit, error: PolicyInvalid) -> Texts:
 def _given(visit: Visit) -> dict[str, Any]:
     """What was typed as `Terms.otherwise` takes it: the settings that the preset does not decide, and no other."""
     form = visit.form
-    chosen = {name: form.get(f"set.{name}", AS_THE_PRESET) for name in SETTINGS}
+    picked = {name: form.get(f"set.{name}", AS_THE_PRESET) for name in SETTINGS}
     return {
         "preset": form.get("preset") or None,
-        "choices": {name: value for name, value in chosen.items() if value},
+        "choices": {name: value for name, value in picked.items() if value},
         "base_currency": form.get("base_currency", ""),
         "time_zone": form.get("time_zone") or None,
         "anew": True,
@@ -109,9 +134,9 @@ def _page(visit: Visit, status: int = 200, **told: Any) -> Response:
 
 def _typed(terms: Mapping[str, Any]) -> Texts:
     """The form as the policy in force fills it."""
-    chosen = {f"set.{name}": value for name, value in terms["choices"].items()}
+    picked = {f"set.{name}": value for name, value in terms["choices"].items()}
     alone = {"preset": terms["preset"], "time_zone": terms["time_zone"], "base_currency": terms["base_currency"] or ""}
-    return Texts(chosen | alone)
+    return Texts(picked | alone)
 
 
 def _rows(terms: Terms) -> list[dict[str, Any]]:

@@ -9,7 +9,12 @@ from tidegate.security import saved_views
 from tidegate.security.saved_views import View
 from tidegate.web.pages import Page, Visit
 
-LISTS = frozenset({"/contacts", "/alerts", "/movements", "/audit-log"})
+LISTS = frozenset(
+    {
+        *("/contacts", "/contacts/review", "/mappings", "/alerts", "/inbox", "/audit-log"),
+        *("/revenue/movements", "/revenue/groups", "/revenue/renewals", "/revenue/quality"),
+    }
+)
 """Pages whose views can be saved: lists that are narrowed down by their address."""
 OF_THE_PLACE = frozenset({"after", "page"})
 """Parameters that say how far one has read, not what."""

@@ -12,6 +12,7 @@ from tidegate.revenue.editions import Terms
 from tidegate.workflows.config import (
     config_actions,
     config_destinations,
+    config_ignored,
     config_lifecycle,
     config_outbound,
     config_people,
@@ -29,6 +30,7 @@ def export(db: Connection) -> dict[str, Any]:
         "features": [feature_entry(one) for one in features.every(db)],
         "packages": [package_entry(one) for one in packages.every(db)],
         "mappings": [mapping_entry(one, several=several) for one in _in_order(mappings.every(db))],
+        **config_ignored.export(db, several),
         "contacts": _contacts(db, several),
         "revenue": _revenue(db, several),
         **config_outbound.export(db, several),

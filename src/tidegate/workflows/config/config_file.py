@@ -19,6 +19,7 @@ from tidegate.workflows.catalog import catalog_changes
 from tidegate.workflows.config import (
     config_actions,
     config_destinations,
+    config_ignored,
     config_lifecycle,
     config_outbound,
     config_people,
@@ -93,10 +94,12 @@ def _apply(db: Connection, applying: Applying) -> dict[str, Any]:
         config_people.leave,
         config_destinations.leave,
         _leave,
+        config_ignored.define,
+        config_ignored.leave,
     )
     for section in sections:
         section(db, applying)
-    if any(step.section == "mappings" for step in applying.steps):
+    if any(step.section in ("mappings", config_ignored.SECTION) for step in applying.steps):
         for account in accounts.every(db):
             tell_unmapped(db, account.name)
     if applying.steps:

@@ -12,6 +12,7 @@ from tidegate.contacts.policy import NAMES
 from tidegate.outbound import specs
 from tidegate.workflows.config.config_actions import ActionEntry
 from tidegate.workflows.config.config_destinations import DestinationEntry
+from tidegate.workflows.config.config_ignored import IgnoredEntry
 from tidegate.workflows.config.config_people import OwnerEntry, RouteEntry
 from tidegate.workflows.config.config_suppression import SuppressedEntry
 from tidegate.workflows.config.config_yaml import Document, FromEnvironment, load
@@ -159,6 +160,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "features": FeatureEntry,
     "packages": PackageEntry,
     "mappings": MappingEntry,
+    "ignored_prices": IgnoredEntry,
     "contacts": ContactsEntry,
     "revenue": RevenueEntry,
     "sources": SourceEntry,
@@ -188,6 +190,7 @@ class Sections:
     features: list[FeatureEntry] | None = None
     packages: list[PackageEntry] | None = None
     mappings: list[MappingEntry] | None = None
+    ignored_prices: list[IgnoredEntry] | None = None
     contacts: list[ContactsEntry] | None = None
     revenue: list[RevenueEntry] | None = None
     sources: list[SourceEntry] | None = None

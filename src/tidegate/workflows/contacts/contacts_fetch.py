@@ -14,7 +14,7 @@ from tidegate.contacts import directory, explaining
 from tidegate.contacts.directory import Contact
 from tidegate.entitlements.answers import answer
 from tidegate.errors import ConnectionMissing, ContactInvalid, ContactUnknown, CustomerUnknown, StripeObjectMissing
-from tidegate.mirror import references
+from tidegate.mirror import references, refetches
 from tidegate.mirror.apply import apply
 from tidegate.mirror.arrivals import Arrival, Lost
 from tidegate.mirror.decide import Certainty
@@ -146,9 +146,10 @@ def _take(db: Connection, found: Fetched, counts: dict[str, int]) -> None:
     """Applies what was read and derives what follows, in one transaction with what was read of the others."""
     name = found.account.name
     customers = {one.id for one in found.customers}
-    people = apply(db, name, CUSTOMERS, found.customers, found.lost_customers)
-    bought = apply(db, name, SUBSCRIPTIONS, found.subscriptions, found.lost)
-    references.ask_for_named(db, name, SUBSCRIPTIONS, [one.id for one in found.subscriptions])
+    with refetches.at_the_end(db, name):
+        people = apply(db, name, CUSTOMERS, found.customers, found.lost_customers)
+        bought = apply(db, name, SUBSCRIPTIONS, found.subscriptions, found.lost)
+        references.ask_for_named(db, name, SUBSCRIPTIONS, [one.id for one in found.subscriptions])
     refresh(db, found.account, sorted(customers | people.customers | bought.customers))
     counts["customers"] += len(customers)
     counts["subscriptions"] += len(found.subscriptions)

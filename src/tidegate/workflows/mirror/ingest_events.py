@@ -209,14 +209,15 @@ def _handle(db: Connection, account: str, waiting: Sequence[Waiting], attempts: 
             case Broken(reason):
                 drained.failed[one.event_id] = reason
                 inbox.fail(db, account, one.event_id, reason, attempts=1)  # it will not read better later: parked
-    for name, resource in RESOURCES.items():
-        if name in versions:
-            applied = apply(db, account, resource, versions[name])
-            drained.counts[name] = applied.counts
-            drained.customers |= applied.customers
-            refetches.ask(db, account, resource, refetches.unanswered(db, account, resource, asks.get(name, [])))
-            references.ask_for_named(db, account, resource, [arrival.id for arrival in versions[name]])
-    references.ask_for_billed(db, account, [arrival.id for arrival in versions.get("invoiceitems", [])])
+    with refetches.at_the_end(db, account):
+        for name, resource in RESOURCES.items():
+            if name in versions:
+                applied = apply(db, account, resource, versions[name])
+                drained.counts[name] = applied.counts
+                drained.customers |= applied.customers
+                refetches.ask(db, account, resource, refetches.unanswered(db, account, resource, asks.get(name, [])))
+                references.ask_for_named(db, account, resource, [arrival.id for arrival in versions[name]])
+        references.ask_for_billed(db, account, [arrival.id for arrival in versions.get("invoiceitems", [])])
     if drained.accounts_changed:
         drained.accounts_changed = accounts.ask_for_fan_out(db, account)
     forgotten.redact_inbox(db, account, [(one.event_id, one.body) for one in waiting])

@@ -53,6 +53,12 @@ class Way:
         return {"run": self.run, "syncs": self.syncs, "counts": counts, "sample": sample}
 
 
+def whose(db: Connection, run: int) -> tuple[str, str]:
+    """The sync of a run, and the connection that it wrote to. Raises RunUnknown and RunNotReverted."""
+    chosen, account = _of(db, run)
+    return chosen[0].key, account.name
+
+
 def plan(engine: Engine, run: int, *, despite_edits: bool = False) -> Way:
     """What taking a run back would do. No request. Raises RunUnknown and RunNotReverted."""
     with engine.connect() as db:
@@ -68,7 +74,7 @@ def revert(
     engine: Engine,
     run: int,
     writing: OpenWriting,
-    by: str,
+    by: str = "",
     *,
     despite_edits: bool = False,
     stop: threading.Event | None = None,
@@ -76,7 +82,8 @@ def revert(
 ) -> dict[str, Any]:
     """Takes a run back, and returns {run, reverted, state, counts, sample, sent, failed}.
 
-    Its rows are left alone from then on until they change in the model. Raises RunUnknown, RunNotReverted,
+    Its rows are left alone from then on until they change in the model. `by`: who asked for it, which is written down;
+    empty: it was written down when it was asked for. Raises RunUnknown, RunNotReverted,
     OutboundPaused, SyncRunning, OutboundBusy, and what ends the work.
     """
     with engine.connect() as db:
@@ -87,7 +94,8 @@ def revert(
         options = {"connection": account.name, "reverts": run, "by": by, "despite_edits": despite_edits}
         with engine.begin() as db:
             number = runs.begin(db, f"sync:{key}", KIND, options, owner)
-            journal.note(db, by, "sync.reverted", key, run=number, reverts=run, despite_edits=despite_edits)
+            if by:
+                journal.note(db, by, "sync.reverted", key, run=number, reverts=run, despite_edits=despite_edits)
         reverted = _Reverting(engine, account, number, owner, turns, Way(run), despite_edits, progress)
         state, error = "interrupted", ""
         try:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, text
 
 from tidegate.connections.accounts import Account
 from tidegate.errors import SyncTakenOver
-from tidegate.mirror import lookups
+from tidegate.mirror import lookups, refetches
 from tidegate.mirror.apply import apply
 from tidegate.mirror.arrivals import arrive
 from tidegate.mirror.decide import Certainty
@@ -104,11 +104,12 @@ def take(db: Connection, account: Account, resource: str, answers: Sequence[tupl
     marked = {_id(answer): mark for answer, mark in answers if mark is not None}
     now = lookups.marks(db, account.name, resource, sorted(marked)) if marked else {}
     older = {id_: mark.at for id_, mark in marked.items() if now.get(id_) == mark}
-    for answer, _ in answers:
-        at, stored_at = int(answer.at.timestamp()), older.get(_id(answer))
-        certainty = Certainty.READ if stored_at is None else Certainty.SETTLED
-        arrivals, lost = arrive(RESOURCES[resource], [answer.body], max(at, stored_at or 0), certainty)
-        apply(db, account.name, RESOURCES[resource], arrivals, lost)
+    with refetches.at_the_end(db, account.name):
+        for answer, _ in answers:
+            at, stored_at = int(answer.at.timestamp()), older.get(_id(answer))
+            certainty = Certainty.READ if stored_at is None else Certainty.SETTLED
+            arrivals, lost = arrive(RESOURCES[resource], [answer.body], max(at, stored_at or 0), certainty)
+            apply(db, account.name, RESOURCES[resource], arrivals, lost)
 
 
 def _id(answer: Answer) -> str:

@@ -311,6 +311,7 @@ create table tidegate.ignored_prices (
     price text not null,
     at timestamptz default now() not null,
     by text not null,
+    managed_by text default '' not null,
     primary key (connection, price)
 );
 comment on column tidegate.ignored_prices.price is

@@ -90,6 +90,9 @@ create table tidegate.kept_answers (
     key text not null,
     asked bytea not null,
     begun_at timestamptz default clock_timestamp() not null,
+    turn integer default '1' not null,
+    seen_at timestamptz default clock_timestamp() not null,
+    wrote boolean default 'false' not null,
     answer bytea,
     primary key (id),
     unique (token, key)
@@ -98,6 +101,9 @@ create index kept_answers_begun on tidegate.kept_answers (begun_at);
 comment on table tidegate.kept_answers is 'answers to requests that have an Idempotency-Key, for a day';
 comment on column tidegate.kept_answers.key is 'the Idempotency-Key';
 comment on column tidegate.kept_answers.asked is 'SHA-256 of method, address and body';
+comment on column tidegate.kept_answers.turn is 'how often it was taken up';
+comment on column tidegate.kept_answers.seen_at is 'when who does it last said so';
+comment on column tidegate.kept_answers.wrote is 'something of it was committed';
 comment on column tidegate.kept_answers.answer is 'encrypted with the token; null while it is being done';
 
 alter table tidegate.connections
