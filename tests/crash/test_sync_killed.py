@@ -1,5 +1,6 @@
 """A sync's run that is killed, wherever: the next one ends with exactly the wanted objects, and none was made twice."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,6 +62,39 @@ def customers_are_as_wanted(warehouse: Warehouse, killed: Killed, where: str) ->
     assert warehouse.remembered(killed.sync).get("2", ("gone",))[0] == "gone", where
     for one in found.values():
         assert warehouse.mirrored("customers", one["id"])["name"] == one["name"], where
+
+
+# Products: two made, one changed, one deleted, and one that has a price and so is archived.
+
+
+def products(warehouse: Warehouse, name: str) -> Killed:
+    warehouse.write(f"""
+create table {name} as select * from (values
+  (1, '{name}-1', 'Ada'), (2, '{name}-2', 'Bo'), (3, '{name}-3', 'Cy')) t(id, mark, name)""")
+    fields = {"name": "name", "metadata": {"kind": {"value": "x"}}}
+    warehouse.define(name, name, "products", fields, delete={"how": "remove"})
+    warehouse.first(name)
+    [priced] = warehouse.objects("products", f"{name}-3")
+    warehouse.write(f"create table {name}_price as select 1 as id, '{name}-p' as mark, '{priced['id']}' as product")
+    price = {"product": {"id": "product"}, "currency": {"value": "usd"}, "unit_amount": {"value": 100}}
+    warehouse.define(f"{name}_price", f"{name}_price", "prices", price)
+    warehouse.first(f"{name}_price")
+    warehouse.write(
+        f"update {name} set name = 'Ada L.' where id = 1",
+        f"delete from {name} where id in (2, 3)",
+        f"insert into {name} values (4, '{name}-4', 'Di'), (5, '{name}-5', 'Ed')",
+    )
+    return Killed(name, name, 2)
+
+
+def products_are_as_wanted(warehouse: Warehouse, killed: Killed, where: str) -> None:
+    found = warehouse.objects("products", f"{killed.name}-")
+    told = sorted((one["metadata"][MARK][-1], one["name"], one["active"]) for one in found)
+    assert told == [("1", "Ada L.", True), ("3", "Cy", False), ("4", "Di", True), ("5", "Ed", True)], where
+    ids = {one["metadata"][MARK][-1]: one["id"] for one in found}
+    known = warehouse.remembered(killed.sync)
+    assert {key: known[key] for key in ("1", "4", "5")} == {key: ("sent", ids[key]) for key in ("1", "4", "5")}, where
+    assert warehouse.mirrored("products", ids["3"])["active"] is False, where
 
 
 # Prices: one made, one archived, and one whose amount changed: a new one takes its place and its lookup key, and it is
@@ -189,12 +223,77 @@ def invoices_are_as_wanted(warehouse: Warehouse, killed: Killed, where: str) -> 
     assert warehouse.remembered(f"{killed.name}_bills") == {"1": ("sent", bill["id"])}, where
 
 
+# Invoices: two drafts made, one changed, one deleted.
+
+
+def drafts(warehouse: Warehouse, name: str) -> Killed:
+    customer = next(iter(warehouse.sandbox.state["customers"].ids))
+    warehouse.write(f"""
+create table {name} as select * from (values (1, '{name}-1', 'One'), (2, '{name}-2', 'Two')) t(id, mark, told)""")
+    fields = {
+        "customer": {"value": customer}, "collection_method": {"value": "send_invoice"},
+        "auto_advance": {"value": False}, "days_until_due": {"value": 30}, "description": "told",
+        "pending_invoice_items_behavior": {"value": "exclude"},
+    }  # fmt: skip
+    warehouse.define(name, name, "invoices", fields, delete={"how": "remove"})
+    warehouse.first(name)
+    warehouse.write(
+        f"update {name} set told = 'First' where id = 1",
+        f"delete from {name} where id = 2",
+        f"insert into {name} values (3, '{name}-3', 'Three'), (4, '{name}-4', 'Four')",
+    )
+    return Killed(name, name, 2)
+
+
+def drafts_are_as_wanted(warehouse: Warehouse, killed: Killed, where: str) -> None:
+    found = warehouse.objects("invoices", f"{killed.name}-")
+    told = sorted((one["metadata"][MARK][-1], one["description"], one["status"]) for one in found)
+    assert told == [("1", "First", "draft"), ("3", "Three", "draft"), ("4", "Four", "draft")], where
+    ids = {one["metadata"][MARK][-1]: one["id"] for one in found}
+    known = warehouse.remembered(killed.sync)
+    assert {key: known[key] for key in ids} == {key: ("sent", id_) for key, id_ in ids.items()}, where
+    assert warehouse.mirrored("invoices", ids["1"])["description"] == "First", where
+
+
+# Quotes: two made and finalised, and an open one canceled.
+
+
+def quotes(warehouse: Warehouse, name: str) -> Killed:
+    price, customer = _monthly(warehouse)[0], next(iter(warehouse.sandbox.state["customers"].ids))
+    warehouse.write(f"create table {name} as select 1 as id, '{name}-1' as mark, 'One' as told")
+    fields = {
+        "customer": {"value": customer}, "line_items": [{"price": {"value": price}}], "description": "told",
+        "metadata": {"kind": {"value": "x"}},
+    }  # fmt: skip
+    warehouse.define(name, name, "quotes", fields, finish="finalized", delete={"how": "remove"})
+    warehouse.first(name)
+    warehouse.write(
+        f"delete from {name}", f"insert into {name} values (2, '{name}-2', 'Two'), (3, '{name}-3', 'Three')"
+    )
+    return Killed(name, name, 2)
+
+
+def quotes_are_as_wanted(warehouse: Warehouse, killed: Killed, where: str) -> None:
+    found = warehouse.objects("quotes", f"{killed.name}-")
+    told = sorted((one["metadata"][MARK][-1], one["description"], one["status"]) for one in found)
+    assert told == [("1", "One", "canceled"), ("2", "Two", "open"), ("3", "Three", "open")], where
+    ids = {one["metadata"][MARK][-1]: one["id"] for one in found}
+    known = warehouse.remembered(killed.sync)
+    assert (known["2"], known["3"]) == (("sent", ids["2"]), ("sent", ids["3"])), where
+    assert {warehouse.mirrored("quotes", id_)["status"] for id_ in ids.values()} == {"open", "canceled"}, where
+
+
 KINDS = {
     "customers": (customers, customers_are_as_wanted),
+    "products": (products, products_are_as_wanted),
     "prices": (prices, prices_are_as_wanted),
     "subscriptions": (subscriptions, subscriptions_are_as_wanted),
+    "invoices": (drafts, drafts_are_as_wanted),
     "invoiceitems": (invoices, invoices_are_as_wanted),
+    "quotes": (quotes, quotes_are_as_wanted),
 }
+SOME = 2
+"""At so many steps, one in each equal part of all, the others are killed in the ordinary run."""
 
 
 @pytest.mark.timeout(300)
@@ -204,7 +303,15 @@ KINDS = {
 def test_a_run_killed_anywhere_and_run_again_makes_each_object_once(
     warehouse: Warehouse, run: killing.Run, resource: str
 ) -> None:
-    _kill(warehouse, run, resource, EVERY)
+    _kill(warehouse, run, resource, lambda steps: range(1, steps + 1, EVERY))
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("resource", ["products", "quotes"])
+def test_a_run_killed_at_some_steps_and_run_again_makes_each_object_once(
+    warehouse: Warehouse, run: killing.Run, resource: str
+) -> None:
+    _kill(warehouse, run, resource, lambda steps: killing.points(steps, SOME, seed=7))
 
 
 @pytest.mark.soak
@@ -213,17 +320,17 @@ def test_a_run_killed_anywhere_and_run_again_makes_each_object_once(
 def test_a_run_killed_at_every_step_and_run_again_makes_each_object_once(
     warehouse: Warehouse, run: killing.Run, resource: str
 ) -> None:
-    _kill(warehouse, run, resource, 1)
+    _kill(warehouse, run, resource, lambda steps: range(1, steps + 1))
 
 
-def _kill(warehouse: Warehouse, run: killing.Run, resource: str, every: int) -> None:
+def _kill(warehouse: Warehouse, run: killing.Run, resource: str, chosen: Callable[[int], Sequence[int]]) -> None:
     prepare, check = KINDS[resource]
     clean = prepare(warehouse, f"{resource}_clean")
     steps = run("sync", **_arguments(warehouse, clean.sync)).steps
     _run_again(warehouse, clean, "not killed at all")
     check(warehouse, clean, "not killed at all")
     killed = 0
-    places = range(1, steps + 1, every)
+    places = chosen(steps)
     for place in places:
         one = prepare(warehouse, f"{resource}_{place}")
         before = len(warehouse.sandbox.written())
@@ -236,7 +343,8 @@ def _kill(warehouse: Warehouse, run: killing.Run, resource: str, every: int) -> 
         assert len({each.key for each in asked}) == one.creates, f"{where}; {asked}"
         assert warehouse.open() == 0, where
         assert send(warehouse.hub, one.sync)["sent"] == {}, where
-    assert killed >= len(places) - 6 // every - 1, "the last places may lie behind the end"
+    behind = sum(1 for place in places if place > steps - 6)
+    assert killed >= len(places) - behind - 1, "the last places may lie behind the end"
 
 
 def _arguments(warehouse: Warehouse, sync: str) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from tests.support.acting import Acting
 from tests.support.placed import NOW
 
 from tidegate.delivery.outbox import as_history
-from tidegate.lifecycle import due
+from tidegate.lifecycle import due, rulebook
 from tidegate.lifecycle.actions.stored import one
 from tidegate.wiring import Hub
 from tidegate.workflows.demo import demo_actions
-from tidegate.workflows.lifecycle import action_problems, lifecycle_actions, lifecycle_settings
+from tidegate.workflows.lifecycle import action_problems, lifecycle, lifecycle_actions, lifecycle_settings
 from tidegate.workflows.lifecycle.fire_actions import fire_actions
 from tidegate.workflows.lifecycle.lifecycle_rules import change, preset, rules_of
 from tidegate.workflows.operation import standing_problems
@@ -248,6 +248,67 @@ def test_news_of_somebody_who_waits_for_an_import_are_news(people: Acting) -> No
     with people.hub.engine.begin() as db:
         due.note(db, [key])
     assert people.rows("select history from tidegate.lifecycle_due") == [(False,)]
+
+
+def test_what_happens_before_an_import_was_looked_at_is_news(people: Acting) -> None:
+    key = people.add(status="trialing")
+    people.pass_()
+    people.act({"enters_stage": "customer"}, "stage")
+    people.act({"alert_opened": "payment_failed"}, "alert")
+    _imports(people, key)
+    with people.hub.engine.begin() as db:  # the worker dies here, or something happens in between
+        assert due.take(db, 10) == [key]
+    with people.hub.engine.begin() as db:
+        due.note(db, [key])
+        assert due.take(db, 10) == [key]
+    people.set(key, status="active", failed_attempts=1, failing_invoice="in_1")
+    assert people.pass_(1).fired == 2
+    assert people.rows("select history, untold_at from tidegate.contact_lifecycle") == [(False, None)]
+
+
+@pytest.mark.parametrize("looked_at", [True, False])
+def test_an_import_that_comes_while_news_wait_to_be_placed_takes_nothing_from_them(
+    people: Acting, looked_at: bool
+) -> None:
+    key = people.add(status="trialing")
+    people.pass_()
+    people.act({"enters_stage": "customer"})
+    if looked_at:
+        with people.hub.engine.begin() as db:
+            due.note(db, [key])
+            assert due.take(db, 10) == [key]
+        _imports(people, key)
+    else:
+        _imports(people, key)
+        with people.hub.engine.begin() as db:
+            assert due.take(db, 10) == [key]
+        with people.hub.engine.begin() as db:
+            due.note(db, [key])
+    people.set(key, status="active")
+    with people.hub.engine.begin() as db:  # nobody else is taken any more
+        rulebook.lock(db)
+        lifecycle.place(db, people.now)
+    assert next(kind for kind, _ in people.told()) == "stage.changed"
+    assert people.fire(0.1) == 1
+
+
+@pytest.mark.parametrize(("before", "fires"), [(30.5, True), (90, False)], ids=["it came near", "it was brought"])
+def test_time_goes_on_while_an_import_is_looked_at(people: Acting, before: float, fires: bool) -> None:
+    key = people.add(status="active", renews_at=day(before), interval_months=12)
+    people.pass_()
+    people.act({"renewal_in_days": 30})
+    _imports(people, key)
+    with people.hub.engine.begin() as db:
+        assert due.take(db, 10) == [key]
+    people.set(key, renews_at=day(30.5 if fires else 20), interval_months=12)
+    assert people.pass_(1).fired == fires
+    assert people.decided() == ([("fired", "")] if fires else [("passed", "begin")])
+
+
+def _imports(people: Acting, key: int) -> None:
+    with people.hub.engine.begin() as db:
+        as_history(db)
+        due.note(db, [key])
 
 
 def test_what_happened_while_it_was_off_is_not_its_business(people: Acting) -> None:

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import psycopg
 import pyarrow.parquet
 import pytest
 from aiosmtpd.controller import Controller
@@ -23,6 +25,7 @@ from tests.support.waiting import until
 
 from tidegate.delivery import queue, stored
 from tidegate.delivery.outbox import Told, tell
+from tidegate.errors import DestinationInvalid
 from tidegate.mirror.apply import apply
 from tidegate.stripe_api.resources import RESOURCES
 
@@ -412,6 +415,149 @@ def test_a_line_that_a_killed_process_left_unended_spoils_no_other(post: Post, t
     post.deliver()
     lines = file.read_text().splitlines()
     assert [json.loads(lines[0])["data"]["number"], json.loads(lines[2])["data"]["number"]] == [1, 2]
+
+
+# ── a warehouse ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Stored:
+    """A warehouse that a test looks into."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def read(self, sql: str) -> list[tuple[Any, ...]]:
+        return self._did(sql, read=True)
+
+    def write(self, sql: str) -> None:
+        self._did(sql, read=False)
+
+    def _did(self, sql: str, *, read: bool) -> list[tuple[Any, ...]]:
+        if self.url.startswith("duckdb"):
+            with duckdb.connect(self.url.removeprefix("duckdb://")) as db:
+                done = db.execute(sql)
+                return done.fetchall() if read else []
+        with psycopg.connect(self.url) as db:
+            rows = db.execute(sql.encode())
+            return [tuple(row) for row in rows] if read else []
+
+
+@pytest.fixture(params=["postgresql", "duckdb"])
+def stored_in(request: pytest.FixtureRequest, tmp_path: Path) -> Stored:
+    """An empty one of PostgreSQL, in a database of its own, and one of DuckDB."""
+    if request.param == "duckdb":
+        return Stored(f"duckdb://{tmp_path}/lake.duckdb")
+    url: str = request.getfixturevalue("empty_database_url")
+    return Stored(url.replace("+psycopg", ""))
+
+
+def test_a_warehouse_holds_every_event_once_and_contacts_as_they_are(post: Post, stored_in: Stored) -> None:
+    post.destination(
+        "lake", "warehouse", url=stored_in.url, allow_private=True, table="main_events", contacts="people",
+        properties=["name", "properties.tier"], rename={"name": "called"},
+    )  # fmt: skip
+    acme, zen = post.contact("acme", name="O'Brien 🎉"), post.contact("zen", name="Zen")
+    post.run("insert into tidegate.noted_contacts (contacts) values (:both)", both=[acme, zen])
+    post.tell(acme, [1, 2])
+    bill(post, acme, billed("sub_1"))
+    assert post.deliver().delivered == 5
+    events = stored_in.read("""
+select id, type, contact, name, cast(data as text), extract(epoch from happened_at) from main_events order by id""")
+    assert [one[1] for one in events] == ["billing_event.recorded", "entitlement.changed", "entitlement.changed"]
+    assert events[0][2:4] == ("account:acme", "Subscription Billed")
+    assert float(events[0][5]) == datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
+    assert json.loads(events[0][4])["data"]["properties"]["Subscription Billing Amount"] == 49.0
+    assert people_of(stored_in)["account:acme"] == {"called": "O'Brien 🎉", "properties.tier": None}
+
+    post.run("update tidegate.deliveries set state = 'waiting', next_try_at = now() where outbox is not null")
+    post.run("update contacts set name = 'Zen & Co' where key = :k", k=zen)
+    post.deliver()
+    assert stored_in.read("select count(*) from main_events") == [(3,)], "what is sent again is known by its id"
+    assert people_of(stored_in)["account:zen"]["called"] == "Zen & Co"
+
+
+def people_of(stored_in: Stored) -> dict[str, dict[str, Any]]:
+    return {
+        ref: json.loads(said) for ref, said in stored_in.read("select contact, cast(properties as text) from people")
+    }
+
+
+def test_a_contact_that_is_another_or_nobody_is_so_in_a_warehouse(post: Post, stored_in: Stored) -> None:
+    post.destination("lake", "warehouse", url=stored_in.url, allow_private=True, contacts="people", properties=["name"])
+    keys = {ref: post.contact(ref, name=ref) for ref in ("acme", "gone", "left", "stays")}
+    post.run("insert into tidegate.noted_contacts (contacts) values (:all)", all=[*keys.values()])
+    post.deliver()
+    assert {*people_of(stored_in)} == {"account:acme", "account:gone", "account:left", "account:stays"}
+    told = [
+        Told("contact.renamed", {"from": "account:acme", "to": "account:ajax"}, keys["acme"]),
+        Told("contact.merged", {"into": "account:stays", "from": "account:left"}, keys["stays"]),
+        Told("contact.forgotten", {"kind": "account", "external_id": "gone"}, keys["gone"]),
+        Told("contact.renamed", {"redacted": True}, keys["stays"]),
+    ]
+    with post.engine.begin() as db:
+        tell(db, told)
+    post.deliver()
+    assert {ref: one["name"] for ref, one in people_of(stored_in).items()} == {
+        "account:ajax": "acme", "account:stays": "stays",
+    }  # fmt: skip
+
+
+def test_a_warehouse_that_is_away_is_tried_again_and_one_that_refuses_is_paused(
+    post: Post, stored_in: Stored, tmp_path: Path
+) -> None:
+    """Nothing is written of a batch that could not be written whole."""
+    post.destination("lake", "warehouse", url=stored_in.url, allow_private=True)
+    post.tell(post.contact("acme"), [1])
+    post.deliver()
+    is_file = stored_in.url.startswith("duckdb")
+    away = f"duckdb://{tmp_path}/nowhere/x.duckdb" if is_file else "postgresql://nobody@127.0.0.1:1/none"
+    post.destination("lake", "warehouse", url=away, allow_private=True)
+    post.tell(None, [2], "sync.finished")
+    assert post.deliver().by_destination["lake"].delivered == 0
+    assert post.rows("select paused_at is null, error <> '' from destinations") == [(True, True)]
+    post.destination("lake", "warehouse", url=stored_in.url, allow_private=True)
+    stored_in.write("drop table tidegate_events; create table tidegate_events (id int)")
+    post.ahead = 60
+    post.deliver()
+    assert post.rows("select paused_at is not null from destinations") == [(True,)]
+    stored_in.write("drop table tidegate_events")
+    with post.engine.begin() as db:
+        stored.resume(db, "lake")
+    assert post.deliver().delivered == 1
+    assert stored_in.read("select type from tidegate_events") == [("sync.finished",)]
+
+
+def test_a_warehouse_on_a_private_network_is_one_that_was_allowed(post: Post, server_url: str) -> None:
+    for url in ("postgresql://u:secret@127.0.0.1:5432/x", "postgresql:///x?host=/run/postgresql"):
+        post.destination("lake", "warehouse", url=url)
+        post.tell(None, [1], "sync.finished")
+        post.deliver()
+        [(error,)] = post.rows("select error from destinations where paused_at is not null")
+        assert "allow_private" in error
+        assert "secret" not in error
+        with post.engine.begin() as db:
+            assert "secret" not in str(stored.shown(db, "lake"))
+            stored.resume(db, "lake")
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"url": "mysql://x/y"}, "begins with postgresql:// or duckdb://"),
+        ({"url": "duckdb:///"}, "named whole"),
+        ({"url": "duckdb://x.duckdb"}, "named whole"),
+        ({"url": "postgresql:///x"}, "names one host"),
+        ({"url": "postgresql://a,b/x"}, "names one host"),
+        ({"url": "postgresql://a/x?hostaddr=10.0.0.1"}, "and not hostaddr"),
+        ({"url": "postgresql://a:x/x"}, "[Pp]ort"),
+        ({"url": "postgresql://a/x?port=x"}, "port is a number"),
+        ({"url": "postgresql://a/x", "table": 'a"b'}, "is no table"),
+        ({"url": "postgresql://a/x", "contacts": "a.b.c"}, "is no table"),
+    ],
+)
+def test_what_is_no_warehouse_is_refused(post: Post, said: dict[str, str], words: str) -> None:
+    with pytest.raises(DestinationInvalid, match=words):
+        post.destination("lake", "warehouse", **said)
 
 
 class Letters:

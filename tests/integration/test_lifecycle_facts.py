@@ -6,14 +6,16 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from tests.support.builders import customer, invoice, item, price, subscription
 from tests.support.shop import Shop, opened
 
 from tidegate.catalog import packages as catalog
 from tidegate.contacts import by_hand, directory
 from tidegate.contacts.directory import Making
-from tidegate.entitlements import overrides
+from tidegate.entitlements import ledger, overrides
+from tidegate.entitlements.buckets import Debit
+from tidegate.entitlements.ledger import Note
 from tidegate.entitlements.overrides import Giving
 from tidegate.lifecycle import due
 from tidegate.workflows.contacts.contact_properties import properties
@@ -244,6 +246,55 @@ def test_what_renews_is_what_is_paid_for_by_the_year(shop: Shop) -> None:
     assert alerts(shop, "renewal_upcoming") == [("2026-04-04T00:00:00Z", "open")]
     [(reasons,)] = shop.rows("select reasons from tidegate.alerts where rule = 'renewal_upcoming'")
     assert reasons[0].startswith("renews_at comes within 30 days (2026-04-04")
+
+
+@pytest.mark.parametrize("kind", ["user", "account"])
+def test_mrr_and_renewal_are_on_users_and_accounts_alike(shop: Shop, kind: str) -> None:
+    shop.settings(create_missing=True, kind=kind)
+    shop.has(subscription(items=[item("si_1", current_period_end=AT + 10 * DAY)]))
+    found = facts(shop)
+    assert shop.scalar("select kind from tidegate.contacts") == kind
+    assert (found["mrr_total"], found["renewals"], found["stage"]) == (10, [NOW + timedelta(days=10)], "customer")
+
+
+def consumed(db: Connection, contact: int, operation: str = "consume", **more: Any) -> None:
+    answer = {"feature": "calls", "amount": 1}
+    ledger.write(db, [Note(contact, "calls", None, operation, (Debit("", NOW, 1),), answer, **more)])
+
+
+def due_now(shop: Shop) -> list[int]:
+    """Who waits to be looked at because of usage."""
+    with shop.engine.begin() as db:
+        db.execute(text("delete from tidegate.lifecycle_due"))
+        due.note_used(db)
+        return list(db.scalars(text("select contact from tidegate.lifecycle_due order by contact")))
+
+
+def test_usage_that_is_committed_after_later_usage_is_noticed(shop: Shop) -> None:
+    shop.has(customer("cus_2", email="bo@example.com"), sub(), sub("sub_2", customer="cus_2"))
+    shop.refresh()
+    [(one,), (other,)] = shop.rows("select key from tidegate.contacts order by key")
+    assert due_now(shop) == []
+    with shop.engine.begin() as slow:
+        consumed(slow, one)
+        with shop.engine.begin() as quick:
+            consumed(quick, other)
+        assert due_now(shop) == [other]
+    assert due_now(shop) == [one]
+    assert due_now(shop) == []
+
+
+def test_what_was_reserved_and_is_given_back_is_noticed(shop: Shop) -> None:
+    shop.has(sub())
+    shop.refresh()
+    contact = shop.scalar("select key from tidegate.contacts")
+    with shop.engine.begin() as db:
+        consumed(db, contact, "reserve", expires_at=NOW)
+    assert due_now(shop) == [contact]
+    with shop.engine.begin() as db:
+        ledger.end_reservations(db, [contact], NOW)
+    assert due_now(shop) == [contact]
+    assert shop.rows("select used from tidegate.usage") == [(0,)]
 
 
 def late(since: float) -> dict[str, Any]:

@@ -279,6 +279,8 @@ def test_a_property_says_what_a_contact_is_worth_and_when_it_renews(people: Peop
     assert worth(people, odd) == (0, None, 0, None), "what is no number and no date is nothing"
     assert people.of(big, "segments") == ["enterprise"]
     assert people.told() == [], "nothing happened to anybody"
+    change(people, said_alerts=[{"rule": "renewal_upcoming", "interval_months": 24}])
+    assert people.alerts(big) == [("renewal_upcoming", "open")], "a date of yours is one to look at"
     with people.hub.engine.begin() as db:
         db.execute(
             text("""

@@ -124,3 +124,62 @@ def test_a_connection_that_was_not_imported_tells_of_nobody(shop: Shop) -> None:
     signs_up(shop, 1, AT - HOUR)
     assert keep(shop).fired == 0
     assert heard(shop) == []
+
+
+def owes(shop: Shop, failed: int, **fields: Any) -> None:
+    """A customer of before the import, whose invoice could not be paid then."""
+    signs_up(shop, 1, BEGAN - DAY, status="past_due", trial_end=None, latest_invoice="in_1", **fields)
+    shop.has(
+        invoice(
+            "in_1", created=AT - 50 * DAY, status="open", attempt_count=1, amount_remaining=100, customer="cus_1",
+            subscription="sub_1", charge="ch_1",
+        ),
+        {"object": "charge", "id": "ch_1", "created": failed, "customer": "cus_1", "status": "failed",
+         "livemode": False},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("failed", "told"), [(AT - HOUR, True), (AT - 8 * DAY, False), (BEGAN - DAY, False)],
+    ids=["since", "long before it is looked at", "before the import"],
+)  # fmt: skip
+def test_a_payment_that_failed_since_the_import_began_is_told_of_whoever_was_there_before(
+    shop: Shop, failed: int, told: bool
+) -> None:
+    with shop.engine.begin() as db:
+        said = {
+            "key": "failed",
+            "on": {"alert_opened": "payment_failed"},
+            "do": [{"destination": "log", "template": "x"}],
+        }
+        lifecycle_actions.put(db, said, "ada", as_of=datetime.fromtimestamp(BEGAN, UTC))
+    owes(shop, failed)
+    done = keep(shop)
+    assert (("alert.opened", "payment_failed") in heard(shop)) is told
+    assert done.fired == told
+    assert "stage.changed" not in {kind for kind, _ in heard(shop)}, "it is placed for the first time"
+    assert shop.scalar("select history from tidegate.alerts where rule = 'payment_failed'") is not told
+
+
+def test_what_other_rules_open_is_told_nobody_however_new_it_is(shop: Shop) -> None:
+    owes(shop, AT - HOUR)
+    shop.refresh()
+    with shop.engine.begin() as db:
+        db.execute(text("update tidegate.lifecycle_due set history = true, by_rules = true"))
+    assert lifecycle.keep(shop.engine, as_of=NOW).fired == 0
+    assert heard(shop) == []
+
+
+def test_what_comes_just_after_an_import_is_not_told_as_a_part_of_it(shop: Shop) -> None:
+    signs_up(shop, 1, BEGAN - DAY)
+    signs_up(shop, 2, BEGAN - DAY)
+    with shop.engine.begin() as db:
+        db.execute(text("update tidegate.runs set finished_at = clock_timestamp()"))
+    shop.told(subscription("sub_1", [item("si_1", "sub_1")], status="active", customer="cus_1"), at=200)
+    shop.refresh()
+    histories = shop.rows("""
+select d.contact = (select contact from tidegate.links where customer = 'cus_1'), d.history
+from tidegate.lifecycle_due d order by 1""")
+    assert histories == [(False, True), (True, False)]
+    assert shop.scalar("select bool_and(not history) from tidegate.outbox where data ->> 'customer' = 'cus_1'")
+    assert shop.scalar("select bool_and(history) from tidegate.outbox where data ->> 'customer' = 'cus_2'")

@@ -14,11 +14,13 @@ from tests.support.visiting import visited
 
 from tidegate.connections import problems
 from tidegate.contacts import policy
+from tidegate.lifecycle import outlook, roster
 from tidegate.sandbox import Sandbox
 from tidegate.security import scopes, tokens
 from tidegate.web.assets import Assets
 from tidegate.wiring import Hub
 from tidegate.workflows import refresh
+from tidegate.workflows.lifecycle import lifecycle_settings
 
 
 @pytest.fixture
@@ -98,6 +100,35 @@ def test_alerts_renewals_and_who_is_at_risk(hub: Hub, client: Client, make_sandb
     assert "1 contact, 12.35 USD a month" in page
     assert "later" not in page
     assert re.search(r'href="/contacts\?segment=at_risk">\d+ contact', page)
+
+
+def test_what_properties_say_renews_as_well(hub: Hub, client: Client, make_sandbox: Callable[..., Sandbox]) -> None:
+    company(hub, make_sandbox)
+    with hub.engine.begin() as db:
+        db.execute(text("truncate tidegate.contacts, tidegate.alerts cascade"))
+        db.execute(text("update tidegate.ledgers set base_currency = 'usd'"))
+    people = People(hub)
+    now = datetime.now(UTC)
+    soon = (now + timedelta(days=3)).date().isoformat()
+    people.add("byhand", {"mrr": 1500.5, "until": soon}, ends_at=now + timedelta(days=1))
+    people.add("faraway", {"until": (now + timedelta(days=90)).date().isoformat()}, renews_at=now + timedelta(days=2))
+    people.add("stripes", mrr=json.dumps({"usd": 1_000_000_000}), renews_at=now + timedelta(days=2))
+    worth = {"mrr": "properties.mrr", "renews_at": "properties.until"}
+    lifecycle_settings.change(hub.engine, "ada", said_worth=worth, as_of=now)
+    with hub.engine.connect() as db:
+        found = outlook.renewing(db, False, now, now + timedelta(days=30), 5)
+        rows = {row["id"]: row for row in roster.page(db, roster.Wanted(False))}
+    assert [(one["contact"], one["mrr"]) for one in found["next"]] == [
+        ("account:stripes", {"usd": 1_000_000_000}), ("account:byhand", {"usd": 150_050_000_000}),
+    ]  # fmt: skip
+    assert (found["contacts"], found["mrr"]) == (2, {"usd": 151_050})
+    assert rows["byhand"]["mrr"] == {"usd": 150_050_000_000}
+    with visited(hub) as fresh:
+        page = fresh.get("/").text
+    with hub.engine.begin() as db:
+        db.execute(text("update tidegate.ledgers set base_currency = ''"))
+        db.execute(text("delete from tidegate.lifecycle_settings"))
+    assert "2 contacts, 1,510.50 USD a month" in page
 
 
 def test_whether_it_works_leads_to_where_it_is_told(

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from tests.support.desk import FEW, Asked, Shop, opened, stocked
 
+from tidegate.outbound.specs import MATCHES
+
 pytestmark = pytest.mark.wide
 
 SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 30}}
@@ -104,6 +106,8 @@ CASES = [
     Case("product with a price", "products", "remove", [("POST", "products/{id}", {"active": "false"})], then=priced),
     Case("product archived before", "products", "remove", why="archived already", then=archived),
     Case("price", "prices", "remove", [("POST", "prices/{id}", {"active": "false"})]),
+    Case("price archived before", "prices", "remove", why="archived already",
+         then=lambda shop, id_: shop.desk.v1.prices.update(id_, {"active": False})),
     Case("subscription", "subscriptions", "remove",
          [("POST", "subscriptions/{id}", {"cancel_at_period_end": "true"})]),
     Case("subscription now", "subscriptions", REMOVE | {"at": "now"}, [("DELETE", "subscriptions/{id}", CANCEL)]),
@@ -133,6 +137,112 @@ def shop(database_url: str, secret_key: str, tmp_path_factory: pytest.TempPathFa
         desk.learn()
         desk.asked()
         yield shop
+
+
+# ── by each other way to match: objects that were there before ──────────────────────────────────────────────────────
+#
+# `specs.MATCHES` says which ways a resource has; that there is no other, no delete in another mode than upsert, none of
+# usage, and no option of another resource, is in tests/unit/outbound/test_specs.py and test_sync_usage.py.
+
+MAKE: Mapping[str, Callable[[Shop], dict[str, Any]]] = {
+    "customers": lambda shop: {},
+    "products": lambda shop: {},
+    "prices": lambda shop: {"product": shop.product, "currency": "usd", "unit_amount": 700},
+    "subscriptions": lambda shop: {"customer": shop.customer, "items": [{"price": shop.price}], **BILLED},
+    "invoices": lambda shop: {"customer": shop.customer, **BILLED},
+    "invoiceitems": lambda shop: {"customer": shop.customer, "amount": 500, "currency": "usd"},
+    "quotes": lambda shop: {"customer": shop.customer, "line_items": [{"price": shop.price}]},
+}
+
+
+@dataclass
+class Group:
+    """The cases of one delete behaviour of a resource, matched in one way: a sync, each case a row that leaves."""
+
+    resource: str
+    way: str
+    delete: Any
+    cases: list[Case]
+    ids: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def key(self) -> str:
+        told = self.delete if isinstance(self.delete, str) else "_".join(map(str, self.delete.values()))
+        return f"{self.resource}_{self.way}_{told}"
+
+
+def _groups() -> Iterator[Group]:
+    for resource in FIELDS:
+        for way in sorted(MATCHES[resource] - {"metadata"}):
+            found: list[Group] = []
+            for case in (one for one in CASES if one.resource == resource):
+                same = next((one for one in found if one.delete == case.delete), None)
+                if same is None:
+                    found.append(same := Group(resource, way, case.delete, []))
+                same.cases.append(case)
+            yield from found
+
+
+GROUPS = {one.key: one for one in _groups()}
+
+
+@pytest.fixture(scope="module")
+def adopted(shop: Shop) -> Shop:
+    """What is made of `GROUPS` in Stripe is found by a first run of each, and then what becomes of it happens."""
+    rows = {key: [_made(shop, group, case) for case in [*group.cases, STAYS]] for key, group in GROUPS.items()}
+    shop.desk.learn()
+    for key, group in GROUPS.items():
+        shop.desk.table(key, *rows[key])
+        by = {"id": "oid"}.get(group.way, group.way)
+        shop.desk.sync(key, group.resource, {group.way: by}, FIELDS[group.resource], delete=group.delete)
+        done = shop.desk.run(key, part=FEW)
+        assert (done["failed"], set(done["sent"]) - {"update"}) == (0, set()), shop.desk.states(key)
+        shop.desk.table(key, rows[key][-1])
+    for key, group in GROUPS.items():
+        for case, row in zip(group.cases, rows[key], strict=False):
+            if case.then:
+                case.then(Shop(shop.desk, row["customer"], shop.price, shop.product), row["oid"])
+    shop.desk.learn()
+    shop.desk.asked()
+    return shop
+
+
+STAYS = Case("stays", "", "nothing")
+
+
+def _made(shop: Shop, group: Group, case: Case) -> dict[str, Any]:
+    name = f"{group.key} {case.name}"
+    own = {"name": name} if group.resource in ("customers", "products") else {}
+    own |= {} if group.way == "id" else {group.way: f"{name.replace(' ', '')}@shop.example"}
+    customer = shop.desk.v1.customers.create({}).id if "customer" in FIELDS[group.resource] else shop.customer
+    params = MAKE[group.resource](Shop(shop.desk, customer, shop.price, shop.product)) | own
+    service = getattr(shop.desk.v1, {"invoiceitems": "invoice_items"}.get(group.resource, group.resource))
+    id_ = group.ids[case.name] = service.create(params).id
+    row = {"id": case.name, "oid": id_, "name": name, "customer": customer, "price": shop.price}
+    return row | {"product": shop.product} | ({} if group.way == "id" else {group.way: own[group.way]})
+
+
+@pytest.mark.parametrize("key", GROUPS)
+def test_rows_that_left_of_what_was_there_before(adopted: Shop, key: str) -> None:
+    desk, group = adopted.desk, GROUPS[key]
+    reads = desk.reads()
+    done = desk.run(key)
+    wanted = [
+        (method, path.format(id=group.ids[case.name]), form)
+        for case in group.cases
+        for method, path, form in case.asked
+    ]
+    assert sorted(desk.asked(), key=lambda one: one[:2]) == sorted(wanted, key=lambda one: one[:2])
+    assert desk.reads() == reads, "the mirror is asked, and not Stripe"
+    assert (done["failed"], sum(done["sent"].values())) == (0, len(wanted))
+    states = desk.states(key)
+    assert states.pop("stays")[0] == "sent"
+    for case in group.cases:
+        if not case.asked:
+            assert case.why in states[case.name][1]
+
+
+# ── by the metadata that the sync wrote itself ──────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda one: one.name)

@@ -106,6 +106,8 @@ _KEPT = (
         "suppressed_contacts",
         "suppressed_properties",
         "noted_contacts",
+        "used_contacts",
+        "lifecycle_news",
         "stages",
         "lifecycle_settings",
         "segments",

@@ -38,7 +38,10 @@ def list_(as_json: AsJson = False) -> None:
 def add(
     key: Key,
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="webhook, apprise, kissmetrics, segment, hubspot, http or files.")
+        str,
+        typer.Argument(
+            metavar="KIND", help="webhook, apprise, kissmetrics, segment, hubspot, http, files or warehouse."
+        ),
     ],
     said: Annotated[
         list[str] | None,

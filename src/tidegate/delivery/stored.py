@@ -18,8 +18,6 @@ from tidegate.secrets import Vault
 
 FILE = "file"
 HIDDEN = "…"
-KEEPS_NOTHING = ("webhook", "apprise", "files")
-"""Kinds that are told of contacts only where properties were chosen."""
 
 
 @dataclass(frozen=True, slots=True)

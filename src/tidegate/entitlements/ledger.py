@@ -149,7 +149,10 @@ with over as (
 back as (
   select contact, feature, one ->> 'bucket' as bucket, (one ->> 'start')::timestamptz as start,
     sum((one ->> 'amount')::bigint)::bigint as n
-  from over, jsonb_array_elements(debits) one group by 1, 2, 3, 4)
+  from over, jsonb_array_elements(debits) one group by 1, 2, 3, 4),
+noted as (
+  insert into tidegate.used_contacts (contacts)
+  select array_agg(distinct contact) from over having count(*) > 0)
 update tidegate.usage u set used = greatest(0, u.used - back.n) from back
 where (u.contact, u.feature, u.bucket, u.period_start) = (back.contact, back.feature, back.bucket, back.start)""")
 
@@ -172,12 +175,17 @@ added as (
   where (contact, feature, bucket, period_start) not in (select contact, feature, bucket, period_start from there)
   on conflict (contact, feature, bucket, period_start) do update set used = u.used + excluded.used)"""
 
+_NOTED = """
+noted as (
+  insert into tidegate.used_contacts (contacts) select array_agg(distinct contact) from {of} having count(*) > 0)"""
+
 _BOOK = text(f"""
 with new as (
   select * from unnest(cast(:contact as bigint[]), cast(:feature as text[]), cast(:bucket as text[]),
     cast(:start as timestamptz[]), cast(:end as timestamptz[]), cast(:n as bigint[]))
     as new(contact, feature, bucket, period_start, period_end, n)),
-{_COUNTED}
+{_COUNTED},
+{_NOTED.format(of="new")}
 select""")
 
 # One parameter: a list for each column would take the driver longer than all else takes here.
@@ -189,7 +197,8 @@ new as (
   select contact, feature, one ->> 'bucket' as bucket, (one ->> 'start')::timestamptz as period_start,
     max((one ->> 'end')::timestamptz) as period_end, sum((one ->> 'amount')::bigint)::bigint as n
   from notes, jsonb_array_elements(debits) one group by 1, 2, 3, 4),
-{_COUNTED}
+{_COUNTED},
+{_NOTED.format(of="notes")}
 insert into tidegate.usage_debits
   (contact, feature, idempotency_key, operation, amount, debits, answer, expires_at, state)
 select contact, feature, key, operation, amount, debits, answer, expires_at, state from notes

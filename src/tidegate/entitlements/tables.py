@@ -15,7 +15,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from tidegate.store.metadata import metadata
 
@@ -112,6 +112,13 @@ usage_debits = Table(
     ),
     Index("usage_debits_contact", "contact", "feature", "at"),
     Index("usage_debits_reserved", "contact", "feature", postgresql_where=text("state = 'reserved'")),
+)
+
+used_contacts = Table(
+    "used_contacts",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("contacts", ARRAY(BigInteger), nullable=False, comment="internal keys of contacts whose usage changed"),
 )
 
 meter_forwards = Table(

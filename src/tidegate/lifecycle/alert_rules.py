@@ -29,6 +29,7 @@ class AlertRule:
     anew. One that ends, or begins, leaves the others as they are.
 
     One that is not `enabled` opens nothing, and resolves what it opened. `fields`: what `when` may ask for.
+    `happened`: SQL of when one, `o.occurrence` of `o.contact`, came about; empty: time brings it, or nobody knows.
     """
 
     key: str
@@ -37,6 +38,7 @@ class AlertRule:
     occurrences: str
     enabled: bool = True
     fields: Fields = field(default=CONTACT_FIELDS, compare=False)
+    happened: str = ""
 
 
 def at(of: str) -> str:
@@ -81,6 +83,22 @@ def _cards(days: float) -> tuple[Fields, str]:
     soon = f"array(select distinct {at('k.at')} {alone} and k.at <= :as_of + {days} * interval '1 day')"
     return _with("card.expires_at", f"(select min(k.at) {alone})", "when a card expires that nothing backs up"), soon
 
+
+_AT = "cast(nullif(o.occurrence, '') as timestamptz)"
+_HAPPENED = {
+    "past_due": _AT,
+    "canceled": _AT,
+    "downgrade": _AT,
+    "cancellation_scheduled": "cast(nullif(split_part(o.occurrence, ' asked ', 2), '') as timestamptz)",
+    "payment_failed": """(
+  select min(c.created) from tidegate.links l
+  join stripe.invoices v on v.connection = l.connection and v.customer = l.customer and v.id = o.occurrence
+  join stripe.charges c on c.connection = v.connection and c.customer = v.customer and c.status = 'failed'
+    and c.deleted_at is null and (
+      c.invoice = v.id or c.id = v.charge or c.payment_intent = v.payment_intent or c.payment_intent in (
+        select p.payment_intent from stripe.invoice_payments p where p.connection = v.connection and p.invoice = v.id))
+  where l.contact = o.contact)""",
+}
 
 _LIVE = {"field": "subscription.status", "is": ["active", "past_due", "trialing"]}
 
@@ -144,6 +162,7 @@ def rules_of(said: Mapping[str, Mapping[str, Any]]) -> Sequence[AlertRule]:
             *row,
             enabled=said.get(row[0], {}).get("enabled", True),
             fields=fields.get(row[0], CONTACT_FIELDS),
+            happened=_HAPPENED.get(row[0], ""),
         )
         for row in rows
     ]

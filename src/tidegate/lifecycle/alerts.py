@@ -15,7 +15,7 @@ from tidegate.conditions.nodes import Node
 from tidegate.conditions.parse import parse
 from tidegate.delivery.outbox import Told, tell
 from tidegate.errors import AlertUnknown, LifecycleInvalid
-from tidegate.lifecycle import routes
+from tidegate.lifecycle import newcomers, routes
 from tidegate.lifecycle.alert_rules import AlertRule
 from tidegate.lifecycle.placing import CHUNK, asked
 from tidegate.lifecycle.rules import NEVER, named
@@ -62,14 +62,14 @@ def keep(
     by_rules: Collection[int] = (),
 ) -> Kept:
     """Opens and resolves alerts of all contacts; each is told where it is routed (`routes`), in this transaction.
-    `untold`: contacts (internal keys) that came with a past, or were imported: nobody is told of it;
-    `by_rules`: those of them whom other rules of their worth changed.
+    `untold`: contacts (internal keys) that came with a past, or were imported: nobody is told of it, but of what
+    happened a short time ago (`newcomers.happened`); `by_rules`: those of them whom other rules of their worth changed.
 
     What was resolved opens again when it is so again, and is told again: who heard of its end would think it over.
     """
     kept = Kept(woken=wake(db, as_of))
     for rule in rules:
-        kept.opened += _open(db, rule, as_of, untold) if rule.enabled else 0
+        kept.opened += _open(db, rule, as_of, untold, by_rules) if rule.enabled else 0
         kept.resolved += _resolve(db, rule, as_of, untold, by_rules)
     return kept
 
@@ -79,7 +79,7 @@ def wake(db: Connection, as_of: datetime) -> int:
     return db.execute(_WAKE, {"as_of": as_of}).rowcount
 
 
-def _open(db: Connection, rule: AlertRule, as_of: datetime, untold: Collection[int]) -> int:
+def _open(db: Connection, rule: AlertRule, as_of: datetime, untold: Collection[int], by_rules: Collection[int]) -> int:
     node = condition(rule)
     made = compiled(node)
     statement = text(f"""
@@ -94,25 +94,41 @@ order by n.contact, n.occurrence limit :limit""")
     while rows := db.execute(statement, values | {"after": after}).all():
         with planned(db, BY_INDEX):
             for at in range(0, len(rows), BATCH):
-                _open_some(db, rule, node, rows[at : at + BATCH], as_of, untold)
+                some = rows[at : at + BATCH]
+                _open_some(db, rule, node, some, as_of, _silent(db, rule, some, as_of, untold, by_rules))
         opened, after = opened + len(rows), rows[-1].contact
         if len(rows) < CHUNK:
             break
     return opened
 
 
+def _silent(
+    db: Connection,
+    rule: AlertRule,
+    some: Sequence[Any],
+    as_of: datetime,
+    untold: Collection[int],
+    by_rules: Collection[int],
+) -> set[tuple[int, str]]:
+    """Of which of these occurrences nobody is told."""
+    silent = {(row.contact, row.occurrence) for row in some if row.contact in untold}
+    asked = [] if untold is EVERYBODY else sorted(one for one in silent if one[0] not in by_rules)
+    contacts, occurrences = [one for one, _ in asked], [one for _, one in asked]
+    return silent - newcomers.happened(db, rule.happened, contacts, occurrences, as_of)
+
+
 def _open_some(
-    db: Connection, rule: AlertRule, node: Node, some: Sequence[Any], as_of: datetime, untold: Collection[int]
+    db: Connection, rule: AlertRule, node: Node, some: Sequence[Any], as_of: datetime, silent: set[tuple[int, str]]
 ) -> None:
     told = asked(db, node, sorted({row.contact for row in some}), as_of)
     why = [reasons(told[row.contact]) for row in some]
-    route = routes.of_contacts(db, [row.contact for row in some if row.contact not in untold])
+    route = routes.of_contacts(db, [row.contact for row in some if (row.contact, row.occurrence) not in silent])
     values = {
         "contacts": [row.contact for row in some],
         "occurrences": [row.occurrence for row in some],
         "reasons": [json.dumps(one) for one in why],
-        "history": [row.contact in untold for row in some],
-        "routes": [route.get(row.contact, "") for row in some],
+        "history": [(row.contact, row.occurrence) in silent for row in some],
+        "routes": ["" if (row.contact, row.occurrence) in silent else route.get(row.contact, "") for row in some],
         "rule": rule.key,
         "as_of": as_of,
     }
@@ -134,7 +150,7 @@ def _open_some(
                 route=route.get(row.contact),
             )
             for row, reason in zip(some, why, strict=True)
-            if (row.contact, row.occurrence) in opened and row.contact not in untold
+            if (row.contact, row.occurrence) in opened and (row.contact, row.occurrence) not in silent
         ],
     )
 

@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, text
 
+from tidegate.conditions.compile import Compiled
 from tidegate.delivery.hidden import Hidden
-from tidegate.lifecycle import system_alerts
+from tidegate.lifecycle import own_worth, system_alerts
 from tidegate.lifecycle.alert_rules import rules_of
 from tidegate.lifecycle.digest_periods import LENGTH, Every
 from tidegate.money import shown
@@ -37,7 +38,9 @@ def gathered(
     found: dict[str, Any] = {name: {"count": 0, "alerts": []} for name in SECTIONS}
     for row in db.execute(_ALERTS, values):
         found[row.section] = {"count": row.count, "alerts": row.alerts}
-    renewals = db.execute(_RENEWALS, ahead).one()
+    into = Compiled()
+    statement = text(_RENEWALS.format(mrr=own_worth.mrr(db, into)))
+    renewals = db.execute(statement, ahead | into.values).one()
     named: list[dict[str, Any]] = [one | {"mrr": _minor(one["mrr"])} for one in renewals.contacts]
     found["renewals"] = {"count": renewals.count, "mrr": _minor(renewals.mrr), "contacts": named}
     found["movements"] = [
@@ -161,9 +164,9 @@ select section, count(*) as count,
   coalesce(jsonb_agg(id order by place) filter (where place <= :most), '[]') as alerts
 from placed group by section""")
 
-_RENEWALS = text(f"""
+_RENEWALS = f"""
 with renewing as (
-  select c.key, r.renews_at, coalesce(f.mrr, '{{}}') as mrr, cast(r.renews_at at time zone coalesce((
+  select c.key, r.renews_at, {{mrr}} as mrr, cast(r.renews_at at time zone coalesce((
       select nullif(g.time_zone, '') from tidegate.links k
       join tidegate.ledgers g on g.connection = k.connection and g.adopted_at is not null and g.retired_at is null
       where k.contact = c.key order by k.connection limit 1), :zone) as date) as day
@@ -172,12 +175,12 @@ with renewing as (
   cross join lateral (select coalesce(l.renewals[1], f.renews_at) as renews_at) r
   where {_WHOSE} and r.renews_at > :until and r.renews_at <= :ahead)
 select (select count(*) from renewing) as count,
-  (select coalesce(jsonb_object_agg(currency, amount), '{{}}') from (
+  (select coalesce(jsonb_object_agg(currency, amount), '{{{{}}}}') from (
     select m.key as currency, sum(m.value::numeric) as amount from renewing r, jsonb_each_text(r.mrr) m group by 1) s)
     as mrr,
   (select coalesce(jsonb_agg(jsonb_build_object('contact', key, 'mrr', mrr, 'day', day, 'renews_at',
       to_char(renews_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24\\:MI\\:SS"Z"')) order by renews_at, key), '[]')
-    from (select * from renewing order by renews_at, key limit :most) n) as contacts""")
+    from (select * from renewing order by renews_at, key limit :most) n) as contacts"""
 
 _MOVEMENTS = text(f"""
 select m.kind, m.currency, count(distinct m.unit) as contacts, sum(m.amount) as amount

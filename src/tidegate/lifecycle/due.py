@@ -42,7 +42,7 @@ def note_all(db: Connection) -> int:
 
 
 def note_used(db: Connection) -> None:
-    """Queues those whose usage was debited since this was asked last, in the caller's transaction."""
+    """Queues those whose usage changed since this was asked last, in the caller's transaction."""
     db.execute(_NOTE_USED)
 
 
@@ -58,25 +58,28 @@ def note_kept(db: Connection, as_of: datetime) -> None:
 
 def take(db: Connection, limit: int) -> list[int]:
     """Takes so many off the queue, in the caller's transaction; those that another takes are passed over. Those of whom
-    there is no news are marked, until they are placed (`settle_history`).
+    there is no news are marked, and those of whom there is are noted, until they are placed (`settle`).
     """
     taken = db.execute(_TAKE, {"limit": limit}).all()
     if history := [row for row in taken if row.history]:
         marked = {"contacts": [row.contact for row in history], "by_rules": [row.by_rules for row in history]}
         db.execute(_MARK, marked)
+    if news := [row.contact for row in taken if not row.history]:
+        db.execute(_NOTE_NEWS, {"contacts": news})
     return [row.contact for row in taken]
 
 
 def of_history(db: Connection) -> dict[int, Quiet]:
     """Contacts (internal keys) that were not placed since they became others without any news: by an import or a
-    change of contacts (`begin`), or by other rules.
+    change of contacts (`begin`), or by other rules. Whoever something else happened to as well is not among them.
     """
     return {row.contact: "rules" if row.by_rules else "begin" for row in db.execute(_OF_HISTORY)}
 
 
-def settle_history(db: Connection, as_of: datetime) -> None:
-    """Notes that they were placed, and nobody told."""
+def settle(db: Connection, as_of: datetime) -> None:
+    """Notes that all who were taken were placed, and nobody told of those that are `of_history`."""
     db.execute(_SETTLE, {"as_of": as_of})
+    db.execute(_SETTLE_NEWS)
 
 
 _BY_RULES = text("select set_config('tidegate.rules', :on, true)")
@@ -98,15 +101,13 @@ insert into tidegate.lifecycle_due as due (contact, history, by_rules)
 select key, {_IS_HISTORY}, {_IS_BY_RULES} from tidegate.contacts where merged_into is null order by key
 on conflict (contact) do update set history = due.history""")
 
+# What is not committed yet is there the next time, whatever came after it.
 _NOTE_USED = text("""
-with used as (
-  select contact, id from tidegate.usage_debits
-  where id > coalesce((select last_debit from tidegate.lifecycle_state), 0)),
-noted as (
-  insert into tidegate.lifecycle_due as due (contact) select distinct contact from used order by contact
-  on conflict (contact) do update set history = false)
-insert into tidegate.lifecycle_state (last_debit) select max(id) from used having count(*) > 0
-on conflict (alone) do update set last_debit = excluded.last_debit""")
+with used as (delete from tidegate.used_contacts returning contacts)
+insert into tidegate.lifecycle_due as due (contact)
+select distinct coalesce(c.merged_into, c.key) as contact
+from used, unnest(contacts) who join tidegate.contacts c on c.key = who order by contact
+on conflict (contact) do update set history = false, by_rules = false""")
 
 _WAITING = text("""
 select exists (select from tidegate.lifecycle_due) or not exists (
@@ -130,13 +131,25 @@ order by contact
 on conflict (contact) do update set history = true,
   by_rules = case when l.history then l.by_rules and excluded.by_rules else excluded.by_rules end""")
 
+_NOTE_NEWS = text("""
+insert into tidegate.lifecycle_news (contact) select unnest(cast(:contacts as bigint[])) order by 1
+on conflict do nothing""")
+
+# Of whom there is no news that was looked at, or that waits: what it is worth is another thing at once.
+_NO_NEWS = """not exists (select from tidegate.lifecycle_news n where n.contact = {0}.contact)
+  and not exists (select from tidegate.lifecycle_due w where w.contact = {0}.contact and not w.history)"""
+
 # Whoever was queued since is as good as marked: its worth is another one already.
-_OF_HISTORY = text("""
+_OF_HISTORY = text(f"""
 select contact, bool_and(by_rules) as by_rules from (
   select contact, by_rules from tidegate.lifecycle_due where history
   union all
   select contact, by_rules from tidegate.contact_lifecycle where history) quiet
-group by contact""")
+where {_NO_NEWS.format("quiet")} group by contact""")
 
-_SETTLE = text("""
-update tidegate.contact_lifecycle set history = false, by_rules = false, untold_at = :as_of where history""")
+_SETTLE = text(f"""
+update tidegate.contact_lifecycle l set history = false, by_rules = false,
+  untold_at = case when {_NO_NEWS.format("l")} then cast(:as_of as timestamptz) else untold_at end
+where history""")
+
+_SETTLE_NEWS = text("delete from tidegate.lifecycle_news")

@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause, text
 
-from tidegate.conditions.compile import Compiled, value
-from tidegate.conditions.contact_fields import CONTACT_FIELDS, STATUSES
-from tidegate.conditions.fields import Kind
+from tidegate.conditions.compile import Compiled
+from tidegate.conditions.contact_fields import STATUSES
 from tidegate.entitlements.items import OVERDUE_SINCE
 from tidegate.lifecycle import rulebook
 from tidegate.lifecycle.alert_rules import at
+from tidegate.lifecycle.own_worth import own
 from tidegate.lifecycle.settings import Worth
 from tidegate.revenue.risks import CARD, EXPIRING_DAYS
 from tidegate.revenue.standing import ENDS, MONTHS, RENEWING
@@ -232,15 +232,9 @@ from these t left join packages p on p.contact = t.contact left join items i on 
 def _put(worth: Worth) -> tuple[TextClause, Mapping[str, Any]]:
     """The statement, and what it binds of the properties that stand for what Stripe says."""
     into = Compiled()
-    mrr = _own(worth.mrr, "number", into) or "cast(null as numeric)"
-    renews_at = _own(worth.renews_at, "instant", into) or "cast(null as timestamptz)"
+    mrr = own(worth.mrr, "number", into) or "cast(null as numeric)"
+    renews_at = own(worth.renews_at, "instant", into) or "cast(null as timestamptz)"
     return text(_statement(mrr, renews_at)), into.values
-
-
-def _own(name: str, kind: Kind, into: Compiled) -> str:
-    """A property as SQL; empty: none is named."""
-    found = CONTACT_FIELDS.find(name) if name else None
-    return value(found, into, "own", kind=kind) if found is not None else ""
 
 
 def _statement(mrr: str, renews_at: str) -> str:
@@ -276,7 +270,8 @@ worth as materialized (
     coalesce(s.trial_ends, '{{}}') as trial_ends, s.cancellation_reason,
     coalesce(g.cancellations, '{{}}') as cancellations,
     case when own.renews_at is not null then array[own.renews_at] else coalesce(n.renewals, '{{}}') end as renewals,
-    case when own.renews_at is not null then array[12.0] else coalesce(n.renewal_months, '{{}}') end as renewal_months,
+    case when own.renews_at is not null then array['infinity'::numeric]
+      else coalesce(n.renewal_months, '{{}}') end as renewal_months,
     u.usage_share, a.last_active_at
   from these t
   left join tidegate.contacts c on c.key = t.contact

@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from tidegate.lifecycle import rulebook
+from tidegate.conditions.compile import Compiled
+from tidegate.lifecycle import own_worth, rulebook
 from tidegate.revenue.rounding import whole
 
 AT_RISK = "at_risk"
@@ -24,20 +25,24 @@ def at_risk(db: Connection, livemode: bool) -> dict[str, Any] | None:
         among, within = "stage", "l.stage = :key"
     else:
         return None
-    statement = text(_SUMMED.format(those=_AT_RISK.format(within=within)))
-    return {"among": among, **_told(db.execute(statement, {"livemode": livemode, "key": AT_RISK}))}
+    into = Compiled()
+    statement = text(_SUMMED.format(those=_AT_RISK.format(mrr=own_worth.mrr(db, into), within=within)))
+    return {"among": among, **_told(db.execute(statement, into.values | {"livemode": livemode, "key": AT_RISK}))}
 
 
 def renewing(db: Connection, livemode: bool, since: datetime, until: datetime, limit: int) -> dict[str, Any]:
     """Contacts of which something renews from `since` to before `until`: {contacts, mrr, next: [{contact, name,
-    renews_at, mrr}]}, `next` the first so many. What ends before it would renew does not. `mrr` as `at_risk` has it, of
-    `next` in millionths of a minor unit.
+    renews_at, mrr}]}, `next` the first so many. What ends before it would renew does not, but where a property of yours
+    says when it renews. `mrr` as `at_risk` has it, of `next` in millionths of a minor unit.
     """
-    given = {"livemode": livemode, "since": since, "until": until, "limit": limit}
+    into = Compiled()
+    mrr, (at, renews) = own_worth.mrr(db, into), own_worth.renewing(db, into)
+    those = _RENEWING.format(mrr=mrr, at=at, renews=renews)
+    given = into.values | {"livemode": livemode, "since": since, "until": until, "limit": limit}
     following = [
-        dict(row) for row in db.execute(text(f"{_RENEWING} order by f.renews_at, c.key limit :limit"), given).mappings()
+        dict(row) for row in db.execute(text(f"{those} order by renews_at, c.key limit :limit"), given).mappings()
     ]
-    return {**_told(db.execute(text(_SUMMED.format(those=_RENEWING)), given)), "next": following}
+    return {**_told(db.execute(text(_SUMMED.format(those=those)), given)), "next": following}
 
 
 def open_alerts(db: Connection) -> list[dict[str, Any]]:
@@ -51,19 +56,17 @@ def _told(rows: Iterable[Row[Any]]) -> dict[str, Any]:
     return {"contacts": total.contacts, "mrr": mrr}
 
 
-_CONTACTS = """
-from tidegate.contacts c join tidegate.contact_facts f on f.contact = c.key"""
+_AT_RISK = """
+select {mrr} as mrr
+from tidegate.contacts c left join tidegate.contact_facts f on f.contact = c.key
+join tidegate.contact_lifecycle l on l.contact = c.key
+where c.livemode = :livemode and c.merged_into is null and {within}"""
 
-_AT_RISK = f"""
-select f.mrr {_CONTACTS} join tidegate.contact_lifecycle l on l.contact = c.key
-where c.livemode = :livemode and c.merged_into is null and {{within}}"""
-
-_RENEWING = f"""
-select c.kind || ':' || c.external_id as contact, coalesce(nullif(c.name, ''), c.external_id) as name, f.renews_at,
-  f.mrr
-{_CONTACTS}
-where c.livemode = :livemode and c.merged_into is null and f.renews_at >= :since and f.renews_at < :until
-  and (f.ends_at is null or f.ends_at > f.renews_at)"""
+_RENEWING = """
+select c.kind || ':' || c.external_id as contact, coalesce(nullif(c.name, ''), c.external_id) as name,
+  {at} as renews_at, {mrr} as mrr
+from tidegate.contacts c left join tidegate.contact_facts f on f.contact = c.key
+where c.livemode = :livemode and c.merged_into is null and {at} >= :since and {at} < :until and {renews}"""
 
 _SUMMED = """
 with those as materialized ({those})

@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause, text
 
+from tidegate.conditions.compile import Compiled
 from tidegate.contacts.listing import escaped
 from tidegate.errors import LifecycleInvalid
-from tidegate.lifecycle import rulebook
+from tidegate.lifecycle import own_worth, rulebook
 from tidegate.money import exponent
 from tidegate.revenue import editions
 
@@ -44,19 +45,23 @@ def page(db: Connection, wanted: Wanted, *, sort: str = "mrr", skip: int = 0, li
 
     Raises LifecycleInvalid for an order that there is not.
     """
-    values = _values(wanted) | {"skip": skip, "limit": limit}
-    return [dict(row) for row in db.execute(_ordered(db, sort, "offset :skip limit :limit"), values).mappings()]
+    statement, own = _ordered(db, sort, "offset :skip limit :limit")
+    values = _values(wanted) | own | {"skip": skip, "limit": limit}
+    return [dict(row) for row in db.execute(statement, values).mappings()]
 
 
 def every(db: Connection, wanted: Wanted, *, sort: str = "mrr") -> Iterator[dict[str, Any]]:
     """All rows of the table, as they come out of the database."""
-    rows = db.execution_options(yield_per=1_000).execute(_ordered(db, sort), _values(wanted)).mappings()
+    statement, own = _ordered(db, sort)
+    rows = db.execution_options(yield_per=1_000).execute(statement, _values(wanted) | own).mappings()
     return (dict(row) for row in rows)
 
 
 def one(db: Connection, contact: int) -> dict[str, Any]:
     """The row of one contact (internal key)."""
-    return dict(db.execute(_ONE, {"contact": contact}).mappings().one())
+    into = Compiled()
+    statement = text(f"{_SELECT.format(mrr=own_worth.mrr(db, into))} {_JOINED} where c.key = :contact")
+    return dict(db.execute(statement, into.values | {"contact": contact}).mappings().one())
 
 
 def total(db: Connection, wanted: Wanted) -> int:
@@ -83,9 +88,12 @@ def known(sort: str) -> str:
     return sort
 
 
-def _ordered(db: Connection, sort: str, bounds: str = "") -> TextClause:
+def _ordered(db: Connection, sort: str, bounds: str = "") -> tuple[TextClause, dict[str, Any]]:
+    """The statement, and what it binds beside what is wanted."""
+    into = Compiled()
     order = SORTS[known(sort)] if sort != "mrr" else _by_mrr(db)
-    return text(f"{_SELECT} {_FROM} order by {order} {bounds}")
+    select = _SELECT.format(mrr=own_worth.mrr(db, into))
+    return text(f"{select} {_FROM} order by {order} {bounds}"), into.values
 
 
 def _by_mrr(db: Connection) -> str:
@@ -113,8 +121,8 @@ def _values(wanted: Wanted) -> dict[str, Any]:
 
 _SELECT = """
 select c.key, c.kind || ':' || c.external_id as contact, c.kind, c.external_id as id, coalesce(c.name, '') as name,
-  coalesce(c.email, '') as email, coalesce(c.owner, '') as owner, l.stage, coalesce(l.segments, '{}') as segments,
-  coalesce(l.packages, '{}') as packages, l.status, coalesce(f.mrr, '{}') as mrr,
+  coalesce(c.email, '') as email, coalesce(c.owner, '') as owner, l.stage, coalesce(l.segments, '{{}}') as segments,
+  coalesce(l.packages, '{{}}') as packages, l.status, {mrr} as mrr,
   l.health::float8 as health, coalesce(l.renewals[1], f.renews_at) as renews_at, f.ends_at, (
     select count(*) from tidegate.alerts a
     where a.contact = c.key and a.state in ('open', 'acknowledged')) as open_alerts
@@ -135,8 +143,6 @@ where c.livemode = :livemode and c.merged_into is null
     select from tidegate.contact_emails e where e.contact = c.key and e.email ilike :pattern) or exists (
     select from tidegate.contact_ids i where i.contact = c.key and i.external_id ilike :pattern))
 """
-
-_ONE = text(f"{_SELECT} {_JOINED} where c.key = :contact")
 
 _TOTAL = text(f"select count(*) {_FROM}")
 

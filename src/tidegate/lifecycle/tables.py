@@ -62,7 +62,7 @@ contact_lifecycle = Table(
     Column("renewals", ARRAY(Time), nullable=False, server_default=text("'{}'"),
            comment="when what is subscribed to renews, the next first"),
     Column("renewal_months", ARRAY(Numeric), nullable=False, server_default=text("'{}'"),
-           comment="the interval of each of these renewals"),
+           comment="the interval of each of these renewals; infinity: a property says the date"),
     Column("usage_share", Numeric, comment="of the limit of the fullest metered feature"),
     Column("last_active_at", Time),
     Column("health", Numeric, comment="0 to 100; null: unknown"),
@@ -101,11 +101,22 @@ lifecycle_due = Table(
     ),
 )
 
+lifecycle_news = Table(
+    "lifecycle_news",
+    metadata,
+    Column(
+        "contact",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="to whom something happened that was looked at, and that it was not placed by yet",
+    ),
+)
+
 lifecycle_state = Table(
     "lifecycle_state",
     metadata,
     Column("alone", Boolean, primary_key=True, server_default=text("true"), comment="one row"),
-    Column("last_debit", BigInteger, nullable=False, server_default="0", comment="of usage, that facts know of"),
     Column("kept_at", Time, comment="when everybody was looked at last"),
     Column("watched_at", Time, comment="when the hub itself was looked at last"),
 )

@@ -66,6 +66,14 @@ def is_history(db: Connection, connection: str) -> bool:
     return bool(db.scalar(_IS_HISTORY, {"connection": connection}))
 
 
+def take_history(db: Connection, connection: str, rows: int) -> dict[str, bool] | None:
+    """As `take`, of rows that were noted before that; without the customers that something happened to since, who wait
+    for that. None: there is no such row.
+    """
+    row = db.execute(_TAKE_HISTORY, {"connection": connection, "rows": rows}).one()
+    return dict(zip(row.customers, row.by_rules, strict=True)) if row.taken else None
+
+
 def patience_left(db: Connection, connection: str, seconds: int) -> bool:
     """Whether customers wait, and none of them for longer than so many seconds."""
     statement = text("""
@@ -121,14 +129,30 @@ with taken as (
   returning resource, objects)
 select resource, array_agg(distinct id order by id) as objects from taken, unnest(objects) as id group by resource""")
 
-_IS_HISTORY = text("""
+_IMPORTED_AT = """coalesce((
+  select min(r.finished_at) from tidegate.runs r
+  where r.connection = :connection and r.kind = 'import' and r.state = 'done'
+    and coalesce(r.options -> 'resources', '[]') = '[]'), 'infinity')"""
+
+_IS_HISTORY = text(f"""
 select exists (
-  select from tidegate.changed_customers w where w.connection = :connection
-    and w.at <= coalesce((
-      select min(r.finished_at) from tidegate.runs r
-      where r.connection = :connection and r.kind = 'import' and r.state = 'done'
-        and coalesce(r.options -> 'resources', '[]') = '[]'), 'infinity')
+  select from tidegate.changed_customers w where w.connection = :connection and w.at <= {_IMPORTED_AT}
   order by w.id limit 1)""")
+
+_TAKE_HISTORY = text(f"""
+with taken as (
+  delete from tidegate.changed_customers where id in (
+    select id from tidegate.changed_customers where connection = :connection and at <= {_IMPORTED_AT}
+    order by id limit :rows for update skip locked)
+  returning customers, by_rules),
+since as materialized (
+  select unnest(customers) as customer from tidegate.changed_customers
+  where connection = :connection and at > {_IMPORTED_AT} and not by_rules),
+them as (
+  select customer, bool_and(by_rules) as by_rules from taken, unnest(customers) as customer
+  where customer not in (select customer from since) group by customer)
+select (select count(*) from taken) as taken, coalesce(array_agg(customer order by customer), '{{}}') as customers,
+  coalesce(array_agg(by_rules order by customer), '{{}}') as by_rules from them""")
 
 _AWAIT = text("""
 insert into tidegate.awaited (connection, customer, until)

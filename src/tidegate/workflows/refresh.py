@@ -104,10 +104,8 @@ def refresh_changed(
             done.more = True
             break
         with engine.begin() as db:
-            if changed.is_history(db, account.name):
-                as_history(db)
-            customers = changed.take(db, account.name, ROWS) if accounts.hold(db, account.name) else {}
-            if not customers:
+            customers = _take(db, account)
+            if customers is None:
                 break
             linking.lock(db, patient=True)
             for by_rules in (False, True):
@@ -115,6 +113,18 @@ def refresh_changed(
                     for some in _batches([one for one, alone in customers.items() if alone == by_rules]):
                         done.add(refresh(db, account, some, engine))
     return done
+
+
+def _take(db: Connection, account: Account) -> dict[str, bool] | None:
+    """Who is next (`changed.take`), and what is told of them history where they wait since the first import; those that
+    wait for something else as well are none of it. None: nobody waits.
+    """
+    if not accounts.hold(db, account.name):
+        return None
+    if changed.is_history(db, account.name):
+        as_history(db)
+        return changed.take_history(db, account.name, ROWS)
+    return changed.take(db, account.name, ROWS) or None
 
 
 def _note_naming(db: Connection, connection: str) -> None:

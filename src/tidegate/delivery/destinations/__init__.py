@@ -8,6 +8,7 @@ from tidegate.delivery.destinations.http_upsert import HttpUpsert
 from tidegate.delivery.destinations.hubspot import Hubspot
 from tidegate.delivery.destinations.kissmetrics import Kissmetrics
 from tidegate.delivery.destinations.segment import Segment
+from tidegate.delivery.destinations.warehouse import Warehouse
 from tidegate.delivery.destinations.webhook import Webhook
 from tidegate.delivery.messages import Destination, Writer
 
@@ -19,4 +20,5 @@ KINDS: Mapping[str, Destination | Writer] = {
     "hubspot": Hubspot(),
     "http": HttpUpsert(),
     "files": Files(),
+    "warehouse": Warehouse(),
 }

@@ -139,13 +139,15 @@ _MISSED = f"""{{at}} > cast(:seen as timestamptz) + make_interval(days => :days)
   and {{at}} > cast(:as_of as timestamptz) - {LATE}
   and cast(:seen as timestamptz) + make_interval(days => :days) < cast(:as_of as timestamptz)"""
 
-# Whoever came, or was changed by an import, since the last look is in the window without having come into it.
+# Whoever came, or was changed by an import, since the last look is in the window without having come into it; but for
+# whom an import changed while it came into it.
 _COMING = f"""
 select f.contact, '{{word}}:' || to_char(f.date at time zone 'UTC', 'YYYY-MM-DD') as occurrence,
   cast(:as_of as timestamptz) as at,
   jsonb_build_object('{{field}}', {_ISO.format("f.date")},
     'days', greatest(ceil(extract(epoch from f.date - :as_of) / 86400), 0)) as what, '[]'::jsonb as reasons,
-  coalesce(l.untold_at > :seen, false) or exists (
+  coalesce(l.untold_at > :seen, false) and not (
+    f.date > :as_of and f.date > cast(:seen as timestamptz) + make_interval(days => :days)) or exists (
     select from tidegate.memberships b
     where b.contact = f.contact and b.kind = 'stage' and b.because = 'begin' and b.entered_at > :seen) as untold
 from (

@@ -21,6 +21,7 @@ TITLES = {
     "hubspot": "HubSpot",
     "apprise": "Apprise: Slack, e-mail and a hundred others",
     "files": "Files: JSON lines or Parquet in a folder",
+    "warehouse": "Warehouse: tables in PostgreSQL or DuckDB",
 }
 Looks = Literal["text", "lines", "mapping", "switch", "choice", "number"]
 

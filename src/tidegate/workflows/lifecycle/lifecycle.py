@@ -91,8 +91,7 @@ def place(db: Connection, as_of: datetime, kept: Kept | None = None) -> None:
         kept.owned += owners.assign(db, as_of)
     by_rules = {contact for contact, why in quiet.items() if why == "rules"}
     told = alerts.keep(db, rulebook.alert_rules(db), as_of, silent, by_rules)
-    if quiet:
-        due.settle_history(db, as_of)
+    due.settle(db, as_of)
     kept.opened += told.opened
     kept.resolved += told.resolved
 

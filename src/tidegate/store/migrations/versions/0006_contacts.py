@@ -452,6 +452,13 @@ comment on column tidegate.usage_debits.answer is 'the same key gets it again';
 comment on column tidegate.usage_debits.expires_at is 'of a reservation that is neither confirmed nor released';
 comment on column tidegate.usage_debits.state is 'done, reserved, confirmed or released';
 
+create table tidegate.used_contacts (
+    id bigint generated always as identity,
+    contacts bigint[] not null,
+    primary key (id)
+);
+comment on column tidegate.used_contacts.contacts is 'internal keys of contacts whose usage changed';
+
 create table tidegate.entitlements_told (
     contact bigint not null,
     entitlements jsonb not null,

@@ -79,7 +79,8 @@ comment on column tidegate.contact_lifecycle.card_backups is
 comment on column tidegate.contact_lifecycle.cancellations is
     'when each subscription ends that is to, and when that was asked for';
 comment on column tidegate.contact_lifecycle.renewals is 'when what is subscribed to renews, the next first';
-comment on column tidegate.contact_lifecycle.renewal_months is 'the interval of each of these renewals';
+comment on column tidegate.contact_lifecycle.renewal_months is
+    'the interval of each of these renewals; infinity: a property says the date';
 comment on column tidegate.contact_lifecycle.usage_share is 'of the limit of the fullest metered feature';
 comment on column tidegate.contact_lifecycle.health is '0 to 100; null: unknown';
 comment on column tidegate.contact_lifecycle.health_coverage is 'the weight of the components that have data, of all';
@@ -102,15 +103,20 @@ comment on column tidegate.lifecycle_due.contact is 'whose facts may be others n
 comment on column tidegate.lifecycle_due.history is 'nobody is told of anything that it waits for';
 comment on column tidegate.lifecycle_due.by_rules is 'all of that came by other rules, nothing by an import';
 
+create table tidegate.lifecycle_news (
+    contact bigint not null,
+    primary key (contact)
+);
+comment on column tidegate.lifecycle_news.contact is
+    'to whom something happened that was looked at, and that it was not placed by yet';
+
 create table tidegate.lifecycle_state (
     alone boolean default true not null,
-    last_debit bigint default '0' not null,
     kept_at timestamptz,
     watched_at timestamptz,
     primary key (alone)
 );
 comment on column tidegate.lifecycle_state.alone is 'one row';
-comment on column tidegate.lifecycle_state.last_debit is 'of usage, that facts know of';
 comment on column tidegate.lifecycle_state.kept_at is 'when everybody was looked at last';
 comment on column tidegate.lifecycle_state.watched_at is 'when the hub itself was looked at last';
 
