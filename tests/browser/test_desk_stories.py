@@ -1,6 +1,5 @@
-"""Stories of a day's work on the demo: an alert acknowledged, a token made, a viewer stopped, a bad March explained."""
+"""Stories of a day's work on the demo: an alert acknowledged, a token made, a viewer stopped."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +39,7 @@ def test_a_token_is_shown_once_and_works_until_it_is_revoked(demo: Demo, look: C
     page.get_by_role("navigation", name="Sections").get_by_role("link", name="Settings").click()
     page.get_by_role("navigation", name="Pages").get_by_role("link", name="Tokens").click()
     page.get_by_label("What it is for").fill("the product")
-    page.get_by_label("entitlements", exact=True).check()
+    page.get_by_label("Product code: check, consume").check()
     page.get_by_role("button", name="Make it").click()
     said = page.get_by_role("status")
     expect(said).to_contain_text("not shown again")
@@ -78,21 +77,3 @@ def test_a_viewer_who_may_not(demo: Demo, look: Callable[..., Any]) -> None:
     page.get_by_role("link", name="To the overview").click()
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     watched.complaints[:] = [one for one in watched.complaints if "403" not in one]  # Chromium tells of every refusal
-
-
-def test_why_did_mrr_fall_in_march(demo: Demo, look: Callable[..., Any]) -> None:
-    """From the month to what it lost, to whose that was, and to how the price had come about."""
-    page = look().page
-    demo.enter(page, "read")
-    page.goto(f"{demo.address}/revenue")
-    march = page.get_by_role("row").filter(has=page.get_by_role("link", name=re.compile(r"^\d{4}-03$")))
-    march.locator("a.text-red").last.click()
-    lost = page.locator("tbody tr").first
-    expect(lost).to_contain_text(re.compile("Churn|Contraction"))
-    expect(lost).to_contain_text("-03-")
-    lost.get_by_role("link", name="sub_").first.click()
-    expect(page.get_by_role("heading", name="How the MRR comes about")).to_be_visible()
-    expect(page.locator(".answer")).to_contain_text("a month of")
-    page.go_back()
-    lost.get_by_role("link").first.click()
-    expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
