@@ -58,6 +58,7 @@ def test_without_being_signed_in(hub: Hub, site: str, look: Callable[..., Any], 
     for path in ("/", f"/welcome?link={link}", "/welcome?link=spent", "/login", "/login?next=/users", "/nowhere"):
         page.goto(site + path)
         assert [*troubles(page), *wider(page)] == [], path
+    users.invite(hub.engine, "ada@acme.example", "Ada", "admin", "cli:test")
     page.goto(f"{site}/login")
     page.get_by_label("E-mail address").fill("nobody@acme.example")
     page.get_by_label("Password").fill("wrong and long enough")
