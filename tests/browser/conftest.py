@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 from sqlalchemy import text
+from tests.support.demonstrated import Demo, demonstrated
 from tests.support.serving import serving
 
 from tidegate.api.app import create_app
@@ -70,7 +71,11 @@ def look(browser: Browser) -> Iterator[Callable[..., Watched]]:
     opened: list[Watched] = []
 
     def window(width: int = 1280, height: int = 900, scheme: str = "light") -> Watched:
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # pyright: ignore[reportArgumentType]
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,  # pyright: ignore[reportArgumentType]
+            reduced_motion="reduce",  # a colour that is on its way is no colour to judge
+        )
         opened.append(Watched(context.new_page()))
         return opened[-1]
 
@@ -78,6 +83,13 @@ def look(browser: Browser) -> Iterator[Callable[..., Watched]]:
     for one in opened:
         one.page.context.close()
     assert [complaint for one in opened for complaint in one.complaints] == []
+
+
+@pytest.fixture(scope="session")
+def demo() -> Iterator[Demo]:
+    """A demo of a small company, for tests that leave as it is what others look at."""
+    with demonstrated("--customers", "80", "--months", "14") as running:
+        yield running
 
 
 @pytest.fixture

@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import text
+from tests.support.accessibility import troubles
+from tests.support.builders import customer, subscription
 from tests.support.importing import connected, imported
+from tests.support.shop import Shop
 
 from tidegate.catalog import features, packages
 from tidegate.contacts import policy
@@ -87,6 +90,7 @@ where s.status = 'active' and c.kind || ':' || c.external_id = :ref order by i.p
     expect(page.get_by_role("heading", name="Who may use what")).to_be_visible()
     expect(page.get_by_role("row").filter(has_text="sso").get_by_role("link", name=ref)).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "the page scrolls sideways"
+    assert troubles(page) == []
     page.get_by_role("button", name="Map it").click()
     expect(page.get_by_role("heading", name="What prices and products mean")).to_be_visible()
     expect(page.get_by_role("row").filter(has_text=price)).to_contain_text("pro")
@@ -97,3 +101,31 @@ where s.status = 'active' and c.kind || ':' || c.external_id = :ref order by i.p
     row.get_by_role("link", name="why?").click()
     expect(row.locator(".answer")).to_contain_text(price)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "the page scrolls sideways"
+
+
+def test_why_has_acme_no_sso(hub: Hub, site: str, look: Callable[..., Any]) -> None:
+    """Acme had the package that gives it, and its subscription ended."""
+    with hub.engine.begin() as db:
+        for table in ("mappings", "packages", "features", "unmapped_prices"):
+            db.execute(text(f"truncate tidegate.{table} cascade"))
+    shop = Shop(hub.engine)
+    shop.settings(create_missing=True)
+    shop.catalog()
+    shop.has({"id": "prod_1", "object": "product", "created": 10, "name": "Pro", "active": True})
+    shop.has(
+        customer(name="Acme Ltd", email="it@acme.example"), subscription(status="canceled", ended_at=1_750_000_000)
+    )
+    refresh.refresh_all(hub.engine, shop.account)
+    page = look().page
+    page.goto(site)
+    page.keyboard.press("/")
+    page.keyboard.type("acme")
+    page.locator("#found").get_by_role("link", name="Acme Ltd").click()
+    row = page.get_by_role("row").filter(has_text="sso")
+    expect(row.locator(".badge")).to_have_text("no")
+    expect(row).to_contain_text("the package pro gave it, but")
+    row.get_by_role("link", name="why?").click()
+    why = row.locator(".answer")
+    expect(why).to_contain_text("sub_1")
+    expect(why).to_contain_text("canceled")
+    assert troubles(page) == []

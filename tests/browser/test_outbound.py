@@ -7,10 +7,18 @@ from typing import Any
 import duckdb
 import pytest
 from playwright.sync_api import Page, expect
+from tests.support.accessibility import troubles
+from tests.support.followed import Run
 from tests.support.importing import connected, imported
+from tests.support.serving import serving
+from tests.support.warehouse import ready
 from tests.support.working import worker
 
+from tidegate.api.app import create_app
 from tidegate.outbound import specs, syncs
+from tidegate.web.app import create_pages
+from tidegate.web.outbound import streams
+from tidegate.web.site import beside
 from tidegate.wiring import Hub
 from tidegate.workflows.operation import users
 
@@ -70,6 +78,7 @@ def test_a_sync_is_made_planned_and_watched_live(
         page.get_by_role("button", name="Plan", exact=True).click()
         expect(page.get_by_role("heading", name="Plan of people")).to_be_visible(timeout=LONG)
         expect(page.get_by_text("Company 12")).to_be_visible()
+        assert troubles(page) == []
         page.get_by_role("button", name=f"Send {ROWS} changes").click()
         page.wait_for_url("**/syncs/people/runs/*", timeout=LONG)
         expect(page.locator("#live-state")).to_be_visible()
@@ -78,9 +87,10 @@ def test_a_sync_is_made_planned_and_watched_live(
     expect(page.locator("#tail tr")).to_have_count(ROWS)
     expect(page.locator("#progress")).to_contain_text(f"{ROWS} of {ROWS} requests answered", timeout=LONG)
     expect(page.locator("#tail tr", has_text="clock_of_nobody")).to_have_count(1)
-    expect(page.get_by_role("button", name="Try row 7 again")).to_be_visible()
+    expect(page.get_by_role("button", name="Try again: row 7")).to_be_visible()
     page.locator("#tail tr", has_text="clock_of_nobody").get_by_role("link").first.click()
     expect(page.get_by_role("heading", name="What Stripe answered")).to_be_visible()
+    assert troubles(page) == []
 
     viewer = look(width=390, scheme="dark").page
     viewer.set_default_timeout(LONG)
@@ -90,3 +100,34 @@ def test_a_sync_is_made_planned_and_watched_live(
         expect(viewer.locator("main h1")).to_be_visible()
         expect(viewer.locator("main form[method=post]")).to_have_count(0)
         assert viewer.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{path} scrolls sideways"
+
+
+def test_a_run_is_followed_through_an_outage(
+    hub: Hub, site: str, look: Callable[..., Any], make_sandbox: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The server goes and comes back while the run goes on: that is said, and nothing is missing afterwards."""
+    ready(hub, make_sandbox(customers=1, months=1), tmp_path)
+    run = Run(hub)
+    run.sent("before")
+    watched = look()
+    page = watched.page
+    pages = beside(create_app(hub), create_pages(hub, "127.0.0.1"))
+    with serving(pages) as address:
+        page.goto(address + run.page)
+        expect(page.locator("#tail tr")).to_have_count(1)
+        run.sent("while it is up")
+        expect(page.locator("#tail tr")).to_have_count(2)
+        streams.CLOSING.set()
+    streams.CLOSING.clear()
+    expect(page.get_by_text("Connection lost.")).to_be_visible(timeout=LONG)
+    run.sent("meanwhile")
+    with serving(pages, int(address.rpartition(":")[2])):
+        expect(page.get_by_text("Connection lost.")).to_be_hidden(timeout=LONG)
+        expect(page.locator("#tail tr")).to_have_count(3)
+        run.sent("afterwards")
+        expect(page.locator("#tail tr").first).to_contain_text("afterwards")
+        run.end()
+        expect(page.locator("#live-state")).to_have_text("done")
+        expect(page.locator("#run .badge").first).to_have_text("done")
+        page.close()
+    watched.complaints[:] = [one for one in watched.complaints if "ERR_" not in one]

@@ -1,11 +1,14 @@
 """Stories told in a real browser: becoming the first admin, finding a contact, and why MRR moved."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
+from tests.support.builders import customer, price, subscription
 from tests.support.importing import connected, imported
+from tests.support.shop import Shop
 
 from tidegate.contacts import policy
 from tidegate.wiring import Hub
@@ -89,3 +92,31 @@ def test_why_did_mrr_fall(
         page.goto(f"{site}/revenue/{path}")
         expect(page.locator("h1")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{path} scrolls sideways"
+
+
+def test_why_did_mrr_fall_in_march(hub: Hub, site: str, look: Callable[..., Any]) -> None:
+    """From the month to what was lost in it, to the contact whose that was, and to what its price had come to."""
+    now = datetime.now(UTC)
+    march = datetime(now.year - (now.month < 3), 3, 1, tzinfo=UTC)
+    began, ended = int((march - timedelta(days=70)).timestamp()), int((march + timedelta(days=9)).timestamp())
+    shop = Shop(hub.engine)
+    shop.settings(create_missing=True)
+    shop.has({"id": "prod_1", "object": "product", "created": 10, "name": "Pro", "active": True}, price())
+    shop.has(customer(name="Acme Ltd", email="it@acme.example", created=began))
+    shop.told(subscription(created=began, start_date=began), at=began)
+    over = {"status": "canceled", "canceled_at": ended, "ended_at": ended}
+    shop.told(subscription(created=began, start_date=began, **over), at=ended)
+    refresh.refresh_all(hub.engine, shop.account)
+    page = look().page
+    page.goto(f"{site}/revenue")
+    row = page.get_by_role("row").filter(has=page.get_by_role("link", name=f"{march:%Y-%m}", exact=True))
+    row.get_by_role("link", name="-10.00 USD").click()
+    moved = page.locator("tbody tr").first
+    expect(moved).to_contain_text("Churn")
+    expect(moved).to_contain_text(f"{march:%Y-%m}-10")
+    moved.get_by_role("link", name="sub_1").click()
+    expect(page.locator(".answer")).to_contain_text("counts for nothing: it is canceled")
+    page.go_back()
+    moved.get_by_role("link", name="Acme Ltd").click()
+    expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+    expect(page.locator(".timeline-list")).to_contain_text("10.00 USD → 0.00 USD")

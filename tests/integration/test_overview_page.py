@@ -71,7 +71,7 @@ def test_the_waterfall_adds_up_and_its_steps_lead_to_movements(
 
 def test_first_paint_needs_no_chart_library(hub: Hub, client: Client, make_sandbox: Callable[..., Sandbox]) -> None:
     company(hub, make_sandbox)
-    page = client.get("/")
+    page = client.get("/?days=365")
     loaded = re.findall(r'<(?:script|link)[^>]* (?:src|href)="/static/([\w.]+)\?', page.text)
     assert "charts.js" in loaded
     assert "echarts.min.js" not in loaded

@@ -23,6 +23,7 @@ from tidegate.web import visitors
 from tidegate.web.app import create_pages
 from tidegate.web.assets import Assets
 from tidegate.web.mirror import status_page
+from tidegate.web.navigation import SECTIONS
 from tidegate.web.site import beside
 from tidegate.web.visitors import Attempts
 from tidegate.wiring import Hub
@@ -285,6 +286,13 @@ def test_first_paint_is_light(visit: Callable[..., Client]) -> None:
     assert "echarts" not in page.text
     sent = sum(int(client.get(Assets().url(name)).headers["content-length"]) for name in names)
     assert sent + len(page.content) < 150_000
+
+
+def test_every_page_of_the_menu_is_there_before_anything_is_connected(hub: Hub, visit: Callable[..., Client]) -> None:
+    client = visit(**cookie_of(signed_in(visit(), token_of(hub, "admin")[1])))
+    for path in (entry.path for _, entries in SECTIONS for entry in entries):
+        assert client.get(path).status_code == 200, path
+    assert "What to do first" in client.get("/contacts").text
 
 
 def test_errors_are_pages_here_and_problems_under_the_api(visit: Callable[..., Client]) -> None:

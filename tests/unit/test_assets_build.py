@@ -21,14 +21,16 @@ def assets(tmp_path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
     module.BUILD = tmp_path / "static/build"
+    module.TESTS = tmp_path / "tests/build"
     module.FRONTEND = tmp_path / "frontend"
     module.FRONTEND.mkdir()
     (module.FRONTEND / "package-lock.json").write_text("{}")
     module.installed = []
 
-    def install(folder: Path) -> None:
+    def install(folder: Path, *options: str) -> None:
         module.installed.append(folder)
-        for source in {**module.SERVED, **module.LICENSES}.values():
+        tested = {} if "--omit=dev" in options else module.TESTED
+        for source in {**module.SERVED, **module.LICENSES, **tested}.values():
             file = folder / "node_modules" / source
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(f"/* {source} */\n/*# sourceMappingURL=x.map */\n")
@@ -63,7 +65,7 @@ def test_a_failed_build_leaves_the_old_one(assets: ModuleType) -> None:
     before = {file.name: file.read_bytes() for file in assets.BUILD.iterdir()}
     (assets.FRONTEND / "package-lock.json").write_text('{"changed": true}')
 
-    def fail(_folder: Path) -> None:
+    def fail(_folder: Path, *_options: str) -> None:
         raise SystemExit("npm could not install")
 
     assets._install = fail
@@ -81,9 +83,18 @@ def test_the_build_makes_what_the_page_serves(assets: ModuleType) -> None:
     assert set(assets.SERVED) == set(BUILT)
 
 
+def test_what_only_tests_use_is_got_once_and_never_served(assets: ModuleType) -> None:
+    assert assets.build_for_tests()
+    assert not assets.build_for_tests()
+    assert {file.name for file in assets.TESTS.iterdir()} == {*assets.TESTED, "stamp.txt"}
+    assets.build()
+    assert not {file.name for file in assets.BUILD.iterdir()} & set(assets.TESTED)
+
+
 def test_the_lock_file_names_no_private_host_and_versions_are_exact() -> None:
     lock = json.loads((ROOT / "frontend/package-lock.json").read_text())
-    wanted = json.loads((ROOT / "frontend/package.json").read_text())["dependencies"]
+    said = json.loads((ROOT / "frontend/package.json").read_text())
+    wanted = said["dependencies"] | said["devDependencies"]
     packages = {name: one for name, one in lock["packages"].items() if name}
     assert all(
         one.get("resolved", "https://registry.npmjs.org/").startswith("https://registry.npmjs.org/")

@@ -50,6 +50,8 @@ def test_sizes(octets: int, said: str) -> None:
         ("invoiceitems", "Invoice items"),
         ("test_helpers/test_clocks", "Test clocks"),
         ("key_invalid", "Key invalid"),
+        ("mrr_trend", "MRR trend"),
+        ("url", "URL"),
     ],
 )
 def test_names_are_said_in_words(name: str, said: str) -> None:
@@ -91,3 +93,23 @@ def test_utc_and_count() -> None:
 
 def test_backquotes_become_code_and_the_rest_is_escaped() -> None:
     assert code("run `a<b>` & <i>") == "run <code>a&lt;b&gt;</code> &amp; &lt;i&gt;"
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        (
+            "renews_at comes within 30 days (2026-12-02T15:12:00+00:00)",
+            "its renewal comes within 30 days (2026-12-02 15:12 UTC)",
+        ),
+        (
+            "trial_ending: trial_ends_at comes within 7 days (2026-12-02T16:12:00+01:00)",
+            "trial ending: the end of its trial comes within 7 days (2026-12-02 15:12 UTC)",
+        ),
+        ("subscription.status is active or past_due (active)", "subscription status is active or past due (active)"),
+        ("unhealthy is yes (yes)", "unhealthy: yes"),
+        ("email ends with @acme.example (ada@acme.example)", "email ends with @acme.example (ada@acme.example)"),
+    ],
+)
+def test_reasons_are_said_to_who_writes_no_rules(reason: str, said: str) -> None:
+    assert wording.plainly(reason) == said

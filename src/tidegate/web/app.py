@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tidegate.errors import ConfigurationError, TidegateError, outcome
+from tidegate.errors import ConfigurationError, ConnectionMissing, TidegateError, outcome
 from tidegate.security.oidc import Provider
 from tidegate.store.outage import Outage
 from tidegate.web import overview_page
@@ -33,6 +33,7 @@ from tidegate.web.delivery import destination_editor, destinations_page
 from tidegate.web.lifecycle import actions, alert_rules, figures, health, lifecycle_page, segments, stages
 from tidegate.web.mirror import audits_page, export_page, inbox_page, mirror_page, sql_page, status_page
 from tidegate.web.mirror.status_page import StatusReading
+from tidegate.web.navigation import menu
 from tidegate.web.outbound import live, models, plans, runs, sources, syncs, wizard
 from tidegate.web.pages import Page, Site, Visit, route
 from tidegate.web.revenue import (
@@ -165,8 +166,12 @@ class Failures:
         return self._page(request, error.status_code, detail)
 
     def of_error(self, request: Request, error: Exception) -> Response:
-        """For our own errors: their words, which say what to do."""
+        """For our own errors: their words, which say what to do. Where nothing is connected yet, a page says so."""
         assert isinstance(error, TidegateError)
+        visit: Visit | None = getattr(request.state, "visit", None)
+        if type(error) is ConnectionMissing and request.method == "GET" and visit is not None:
+            here = [one.title for one in menu(visit.who, request.url.path).pages if one.current]
+            return visit.render("nothing_connected.html", title=here[0] if here else "Nothing is connected yet")
         return self._page(request, outcome(error)[1], str(error))
 
     def of_database(self, request: Request, error: Exception) -> Response:

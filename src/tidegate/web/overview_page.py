@@ -90,10 +90,10 @@ def _figures(hub: Hub, account: Account, days: int) -> tuple[list[dict[str, Any]
 
 
 def _drawn(row: dict[str, Any]) -> dict[str, Any]:
-    """The waterfall from the MRR before to the MRR now, in minor units."""
-    if row["opening"] is None or row["mrr"] is None:
-        return {}
+    """The waterfall from the MRR before to the MRR now, in minor units; nothing where nothing moved."""
     moved = [{"name": kind, "value": row[kind]} for kind in (*KINDS, "fx") if row[kind]]
+    if row["opening"] is None or row["mrr"] is None or not moved:
+        return {}
     steps = [{"name": row["from"], "value": row["opening"]}, *moved, {"name": row["to"], "value": row["mrr"]}]
     return {"shape": "waterfall", "currency": row["currency"], "steps": steps}
 

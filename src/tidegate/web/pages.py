@@ -28,6 +28,14 @@ from tidegate.wiring import Hub
 LONGEST_FORM = 100_000  # bytes
 MOST_FIELDS = 1_000
 NOTHING: Mapping[str, str] = {}
+TROUBLES = {
+    403: "You may not see this",
+    404: "There is nothing here",
+    422: "That cannot be done",
+    500: "Something went wrong",
+    503: "Not just now",
+}
+"""What HTTP's statuses are called in a page's heading, where its own words say little to people."""
 
 
 class Texts(dict[str, str]):
@@ -118,7 +126,8 @@ class Visit:
 
     def problem(self, status: int, detail: str) -> Response:
         """A page that says what went wrong."""
-        return self.render("error.html", status, code=status, title=HTTPStatus(status).phrase, detail=detail)
+        title = TROUBLES.get(status) or HTTPStatus(status).phrase
+        return self.render("error.html", status, code=status, title=title, detail=detail)
 
 
 @dataclass(frozen=True, slots=True)

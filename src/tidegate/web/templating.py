@@ -39,6 +39,7 @@ def environment(assets: Assets) -> Environment:
         "size": wording.size,
         "title": wording.title,
         "problem": wording.problem,
+        "plainly": wording.plainly,
         "ago": wording.ago,
         "ahead": wording.ahead,
         "found": wording.found,

@@ -1,6 +1,7 @@
 """How the page says numbers, sizes, times and names. Pure."""
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -25,15 +26,16 @@ def size(octets: int) -> str:
     return f"{amount:.1f} TB"
 
 
+SHORT = {"api", "fx", "http", "id", "mrr", "sql", "url"}
+"""Words that are initials."""
+
+
 def title(name: str) -> str:
-    """A resource's or code's name in words: `subscription_items` as `Subscription items`."""
-    return (
-        name.removeprefix("test_helpers/")
-        .replace("invoiceitems", "invoice_items")
-        .replace("_", " ")
-        .replace("/", " ")
-        .capitalize()
-    )
+    """A resource's or code's name in words: `subscription_items` as `Subscription items`, `url` as `URL`."""
+    parts = name.removeprefix("test_helpers/").replace("invoiceitems", "invoice_items").replace("/", "_").split("_")
+    words = [part.upper() if part.lower() in SHORT else part.lower() for part in parts]
+    words[0] = words[0][:1].upper() + words[0][1:]
+    return " ".join(words)
 
 
 SAID_OTHERWISE = {"oauth_revoked": "OAuth access revoked", "mode_wrong": "Live and test mode confused"}
@@ -43,6 +45,29 @@ SAID_OTHERWISE = {"oauth_revoked": "OAuth access revoked", "mode_wrong": "Live a
 def problem(code: str) -> str:
     """A problem's code in words: `webhook_silent` as `Webhook silent`."""
     return SAID_OTHERWISE.get(code) or title(code)
+
+
+CALLED = {
+    "churned_at": "its MRR falling to 0",
+    "downgraded_at": "its last downgrade",
+    "ends_at": "the end that was asked for",
+    "last_active_at": "its last use",
+    "renews_at": "its renewal",
+    "trial_ends_at": "the end of its trial",
+    "card.expires_at": "the end of its card",
+}
+"""Fields of conditions whose names read badly in a sentence."""
+FIELD = re.compile(r"(^|[:;] )([a-z]+(?:[_.][a-z]+)+)(?=[ :])")
+INSTANT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
+
+
+def plainly(reason: str) -> str:
+    """The reason of a rule for who does not write rules: `renews_at comes within 7 days (2026-12-02T15:12:00+00:00)` as
+    `its renewal comes within 7 days (2026-12-02 15:12 UTC)`.
+    """
+    timed = INSTANT.sub(lambda found: f"{moment(found[0]).astimezone(UTC):%Y-%m-%d %H:%M} UTC", reason)
+    named = FIELD.sub(lambda found: found[1] + (CALLED.get(found[2]) or re.sub("[_.]", " ", found[2])), timed)
+    return named.replace("past_due", "past due").replace(" is yes (yes)", ": yes")
 
 
 def moment(text: str) -> datetime:

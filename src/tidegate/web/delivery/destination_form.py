@@ -16,9 +16,9 @@ from tidegate.web.pages import Texts
 TITLES = {
     "webhook": "Webhook: signed requests to a URL of yours",
     "http": "HTTP: contacts kept in sync with an API of yours",
-    "segment": "Segment",
-    "kissmetrics": "Kissmetrics",
-    "hubspot": "HubSpot",
+    "segment": "Segment: what happens as track calls, contacts as users and groups",
+    "kissmetrics": "Kissmetrics: what happens as events, contacts as persons",
+    "hubspot": "HubSpot: contacts kept in sync as contacts and companies",
     "apprise": "Apprise: Slack, e-mail and a hundred others",
     "files": "Files: JSON lines or Parquet in a folder",
     "warehouse": "Warehouse: tables in PostgreSQL or DuckDB",

@@ -3,16 +3,27 @@ const MOST_ROWS = 200;
 const live = document.getElementById("live");
 const lostLine = document.getElementById("lost");
 
-function follow() {
-  const tail = document.getElementById("tail");
-  const state = document.getElementById("live-state");
-  const source = new EventSource(live.dataset.events);
-  const renew = () => {
-    if (document.hidden) document.addEventListener("visibilitychange", renew, { once: true });
-    else htmx.ajax("GET", live.dataset.run, { target: "#run", swap: "outerHTML" });
-  };
-  source.addEventListener("open", () => { lostLine.hidden = true; });
+const tail = document.getElementById("tail");
+const state = document.getElementById("live-state");
+const AGAIN = 5000; // milliseconds until a stream that was refused is asked for again
+
+function renew() {
+  if (document.hidden) document.addEventListener("visibilitychange", renew, { once: true });
+  else htmx.ajax("GET", live.dataset.run, { target: "#run", swap: "outerHTML" });
+}
+
+// `place`: the last request that is shown.
+function follow(place) {
+  const address = new URL(live.dataset.events, location);
+  if (place) address.searchParams.set("after", place);
+  const source = new EventSource(address);
+  source.addEventListener("open", () => {
+    lostLine.hidden = true;
+    state.textContent = "live";
+    state.title = "";
+  });
   source.addEventListener("request", (event) => {
+    place = event.lastEventId;
     const held = document.createElement("tbody");
     held.innerHTML = event.data;
     const row = held.firstElementChild;
@@ -36,11 +47,11 @@ function follow() {
       return;
     }
     state.textContent = "not live";
-    state.title = "Too many look on just now, or it may not be followed; how far it is renews itself.";
-    const timer = setInterval(() => {
-      if (state.isConnected && document.querySelector("#run .bg-azure-lt")) renew();
-      else clearInterval(timer);
-    }, 5000);
+    state.title = "Too many look on just now, or the server is not there; it is tried again every few seconds.";
+    setTimeout(() => {
+      renew();
+      follow(place);
+    }, AGAIN);
   });
   window.addEventListener("pagehide", () => source.close());
 }

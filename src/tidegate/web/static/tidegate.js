@@ -10,14 +10,37 @@ document.getElementById("theme").addEventListener("click", () => {
 });
 
 const lost = document.getElementById("lost");
-for (const name of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
+for (const name of ["htmx:sendError", "htmx:timeout"]) {
   document.body.addEventListener(name, () => {
     lost.hidden = false;
   });
 }
+document.body.addEventListener("htmx:responseError", (event) => {
+  lost.hidden = event.detail.xhr.status < 500; // a refusal is an answer, too
+});
 document.body.addEventListener("htmx:afterSwap", () => {
   lost.hidden = true;
 });
+
+// What scrolls by itself and holds nothing that one may go to can be gone to itself, and scrolled by the arrow keys.
+const HELD = "a[href], button, input, select, textarea, summary, [tabindex]";
+function reachable() {
+  for (const one of document.querySelectorAll(".table-responsive")) {
+    const scrolls = one.scrollWidth > one.clientWidth || one.scrollHeight > one.clientHeight;
+    if (scrolls && !one.querySelector(HELD)) one.tabIndex = 0;
+    else one.removeAttribute("tabindex");
+  }
+}
+reachable();
+window.addEventListener("resize", reachable);
+document.body.addEventListener("htmx:afterSettle", reachable);
+document.addEventListener("toggle", reachable, true);
+
+// Where the menu is wider than a phone, the page that is shown is in sight.
+for (const one of document.querySelectorAll(".pages [aria-current]")) {
+  const menu = one.parentElement;
+  menu.scrollLeft = one.offsetLeft - menu.offsetLeft - (menu.clientWidth - one.offsetWidth) / 2;
+}
 
 // What is unfolded stays so when the page renews itself.
 let unfolded = [];
@@ -35,6 +58,7 @@ document.body.addEventListener("htmx:beforeRequest", (event) => {
 const finder = document.getElementById("finder");
 const hits = document.getElementById("found");
 if (finder) {
+  if (!matchMedia("(max-width: 40rem)").matches) finder.placeholder = "Search ( / )";
   document.addEventListener("keydown", (event) => {
     const typing = event.target.matches("input:not([type=checkbox], [type=radio]), textarea, select");
     const slash = event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey;

@@ -1,0 +1,79 @@
+"""Stories of a day's work on the demo: an alert acknowledged, a token made, a viewer stopped."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+from tests.support.accessibility import troubles, wider
+from tests.support.demonstrated import Demo
+
+LOOKED_AT = ("/packages", "/mappings", "/stages", "/segments", "/alerts", "/actions", "/destinations", "/digests")
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+
+
+def test_an_alert_is_acknowledged(demo: Demo, look: Callable[..., Any]) -> None:
+    page = look().page
+    demo.enter(page, "operate")
+    page.goto(demo.address)
+    page.get_by_role("region", name="Open alerts").get_by_role("link", name="All").click()
+    row = page.locator("tbody tr").first
+    contact = row.get_by_role("link").first.inner_text()
+    rule = row.locator("td").first.inner_text().splitlines()[0]
+    row.get_by_role("button", name="Acknowledge").click()
+    page.get_by_label("State").select_option("acknowledged")
+    page.get_by_role("button", name="Show").click()
+    taken = page.locator("tbody tr").filter(has_text=contact).filter(has_text=rule)
+    expect(taken.locator(".badge")).to_have_text("acknowledged")
+    expect(taken).to_contain_text("desk")
+    taken.get_by_role("button", name="Reopen").click()
+    expect(taken).to_have_count(0)
+
+
+def test_a_token_is_shown_once_and_works_until_it_is_revoked(demo: Demo, look: Callable[..., Any]) -> None:
+    page = look().page
+    demo.enter(page)
+    page.goto(demo.address)
+    page.get_by_role("navigation", name="Sections").get_by_role("link", name="Settings").click()
+    page.get_by_role("navigation", name="Pages").get_by_role("link", name="Tokens").click()
+    page.get_by_label("What it is for").fill("the product")
+    page.get_by_label("Product code: check, consume").check()
+    page.get_by_role("button", name="Make it").click()
+    said = page.get_by_role("status")
+    expect(said).to_contain_text("not shown again")
+    assert troubles(page) == []
+    token = said.locator("code").inner_text()
+    asked = {"url": f"{demo.address}/api/features", "headers": {"Authorization": f"Bearer {token}"}}
+    assert httpx.get(**asked).status_code == 403, "known, and for the product only"
+    page.goto(f"{demo.address}/tokens")
+    row = page.get_by_role("row").filter(has_text="the product")
+    expect(row).to_be_visible()
+    assert token not in page.content()
+    row.get_by_text("Revoke", exact=True).click()
+    row.get_by_role("button", name="Revoke for good: the product").click()
+    expect(row).to_contain_text("revoked")
+    assert httpx.get(**asked).status_code == 401
+
+
+def test_a_viewer_who_may_not(demo: Demo, look: Callable[..., Any]) -> None:
+    watched = look(width=390, scheme="dark")
+    page = watched.page
+    demo.enter_as(page, "viewer")
+    page.goto(f"{demo.address}/contacts")
+    page.locator("#contacts tbody a").first.click()
+    expect(page.get_by_role("heading", name="What it may use")).to_be_visible()
+    contact = page.url.removeprefix(demo.address)
+    for path in (contact, *LOOKED_AT):
+        page.goto(demo.address + path)
+        expect(page.locator("main h1")).to_be_visible()
+        expect(page.locator("main form[method=post]:not(#views form)")).to_have_count(0)
+    expect(page.get_by_role("link", name="Tokens")).to_have_count(0)
+    page.goto(f"{demo.address}/tokens")
+    expect(page.get_by_role("heading", name="You may not see this")).to_be_visible()
+    expect(page.get_by_text("This needs the role admin, which Viewer has not.")).to_be_visible()
+    assert [*troubles(page), *wider(page)] == []
+    page.get_by_role("link", name="To the overview").click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    watched.complaints[:] = [one for one in watched.complaints if "403" not in one]  # Chromium tells of every refusal
