@@ -1,6 +1,7 @@
 """The reports that pages show, each read from a transaction as JSON has it, by what it is about (`kept_reports`)."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from tidegate.revenue import cohorts, conversions, metrics, renewals, reports, s
 from tidegate.revenue.periods import Period, back
 from tidegate.revenue.reports import Report
 from tidegate.revenue.source import Group
+from tidegate.workflows.demo import demo_contacts
 from tidegate.workflows.lifecycle import lifecycle_report
 from tidegate.workflows.revenue.data_quality import data_quality
 
@@ -167,6 +169,11 @@ def _seen(db: Connection, asked: Mapping[str, Any], _: datetime) -> Any:
     return seen.as_json(seen.products(db, asked["connection"]))
 
 
+def _understood(db: Connection, asked: Mapping[str, Any], _: datetime) -> Any:
+    """How contacts and catalog stand after an import."""
+    return asdict(demo_contacts.summary(db.engine, accounts.named(db, asked["connection"]), 0))
+
+
 def counted(rules: Sequence[Rule], told: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The stages or segments that there are now, with what report `stages` told of each; nobody is in a new one."""
     known = {one["key"]: one for one in told}
@@ -208,6 +215,7 @@ READERS: Mapping[str, Reader] = {
     "holders": _holders,
     "unmapped": _unmapped,
     "seen": _seen,
+    "understood": _understood,
     "stages": _stages,
     "outlook": _outlook,
 }
