@@ -102,11 +102,11 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def fill(engine: Engine, contacts: int) -> None:
-    """Contacts with facts of every kind."""
+def fill(engine: Engine, contacts: int, now: datetime = NOW) -> None:
+    """Contacts with facts of every kind, as they stand `now`."""
     with engine.begin() as db:
         for statement in _FILL:
-            db.execute(text(statement), {"contacts": contacts, "now": NOW})
+            db.execute(text(statement), {"contacts": contacts, "now": now})
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
         db.execute(text("vacuum analyze"))
 

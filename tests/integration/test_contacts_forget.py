@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ from tidegate.lifecycle import system_alerts
 from tidegate.lifecycle.system_alerts import Fact
 from tidegate.mirror.apply import apply
 from tidegate.mirror.arrivals import Lost
+from tidegate.revenue import kept
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.wiring import Hub
 from tidegate.workflows import previewing
@@ -94,6 +96,7 @@ insert into tidegate.inbox (connection, event_id, type, created, source, state, 
 values ('acme', :id, 'x', now(), 'webhook', 'skipped', :body)"""),
                 {"id": f"evt_{number}", "body": told},
             )
+        kept.keep(db, "renewals", {"page": 1}, [{"name": SECRET}], datetime.now(UTC), 9.0)
     shop.refresh()
 
 

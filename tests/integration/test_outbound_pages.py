@@ -18,6 +18,7 @@ from tidegate.cli.worker import task_context
 from tidegate.outbound import specs, syncs
 from tidegate.outbound.syncs import FILE
 from tidegate.sandbox import Sandbox
+from tidegate.web.outbound import runs
 from tidegate.wiring import Hub
 from tidegate.workflows.outbound import revert_task, sync_asking, sync_plan, sync_task
 
@@ -180,7 +181,7 @@ def test_what_a_plan_cannot_do_is_said(admin: Client, shop: Warehouse) -> None:
     assert admin.get("/syncs/customers/plan").headers["location"] == "/syncs/customers"
 
 
-def test_a_run_is_looked_into(admin: Client, hub: Hub, shop: Warehouse) -> None:
+def test_a_run_is_looked_into(admin: Client, hub: Hub, shop: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     run = ran(shop)
     page = admin.get(f"/syncs/customers/runs/{run}").text
     assert "incomplete" in page
@@ -199,6 +200,12 @@ def test_a_run_is_looked_into(admin: Client, hub: Hub, shop: Warehouse) -> None:
     table = list(csv.DictReader(io.StringIO(admin.get(f"/syncs/customers/runs/{run}/requests.csv?status=done").text)))
     assert [line["key"] for line in table] == ["1", "2"]
     assert "request-" in admin.get("/syncs/customers/rows?row=1").text
+    way = admin.get(f"/syncs/customers/runs/{run}/revert").text
+    assert "To be taken back" in way
+    assert "These are the last" not in way
+    monkeypatch.setattr(runs, "LOOKED_BACK", 1)
+    way = admin.get(f"/syncs/customers/runs/{run}/revert").text
+    assert "These are the last 1 requests of the run" in way
 
 
 def test_a_run_is_taken_back_after_a_look(admin: Client, hub: Hub, shop: Warehouse) -> None:

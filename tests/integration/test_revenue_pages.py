@@ -11,11 +11,12 @@ from tests.support.importing import connected, imported
 from tests.support.serving import serving
 
 from tidegate.api.app import create_app
+from tidegate.revenue import kept
 from tidegate.sandbox import Sandbox
 from tidegate.web.app import create_pages
 from tidegate.web.site import beside
 from tidegate.wiring import Hub
-from tidegate.workflows import refresh
+from tidegate.workflows import kept_reports, refresh
 
 
 @pytest.fixture
@@ -63,3 +64,58 @@ def test_every_number_leads_to_its_movements(hub: Hub, client: Client, make_sand
 def test_what_cannot_be_asked_is_said(client: Client, asked: str) -> None:
     answer = client.get(f"/revenue/movements?{asked}")
     assert answer.status_code == 422
+
+
+def test_a_report_of_much_is_kept_with_its_time_until_a_worker_reads_it_anew(
+    hub: Hub, client: Client, make_sandbox: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not hub.accounts():
+        account = connected(hub, make_sandbox(customers=40, months=8))
+        imported(hub, account)
+        refresh.refresh_all(hub.engine, account)
+    page = "/revenue/trials"
+    with hub.engine.begin() as db:
+        db.execute(text("delete from tidegate.kept_reports"))
+
+    def reasons() -> str:
+        return client.get(page).text.partition('id="reasons"')[2].partition("</table>")[0]
+
+    def renewed(age: str) -> list[str]:
+        with hub.engine.begin() as db:
+            ago = f"- interval '{age}'"
+            db.execute(
+                text(f"update tidegate.kept_reports set as_of = as_of {ago}, wanted_at = wanted_at {ago}, seconds = 1")
+            )
+        return kept_reports.renew(hub.engine, seconds=60)
+
+    assert "Figures as of" not in client.get(page).text
+    assert "Figures as of" not in client.get(page).text, "where there is little everything is read when it is asked for"
+    monkeypatch.setattr(kept_reports, "MUCH", -1)  # never analyzed
+    monkeypatch.setattr(kept_reports, "LONG", 0.0)
+    before = reasons()
+    with hub.engine.begin() as db:
+        db.execute(
+            text("update stripe.subscriptions set cancellation_feedback = 'other_reason' where ended_at is not null")
+        )
+    assert reasons() == before
+    assert "Figures as of" in client.get(page).text
+    assert renewed("10 seconds") == [], "not all the time"
+    assert renewed("1 minute") == ["conversions"], "somebody looked"
+    assert renewed("2 minutes") == [], "nobody looked since"
+    assert reasons() != before
+    assert "Other reason" in reasons()
+    assert renewed("2 hours") == ["conversions"]
+    assert renewed("2 hours") == ["conversions"], "so that the next one finds it fresh"
+    assert client.get(page).status_code == 200
+    with hub.engine.begin() as db:
+        db.execute(text("update tidegate.kept_reports set as_of = as_of - interval '2 days'"))
+    assert "Figures as of" not in client.get(page).text, "where no worker comes it is read at once"
+    assert "Figures as of" in client.get(page).text
+    with hub.engine.begin() as db:
+        kept.drop(db)
+    assert "Figures as of" not in client.get(page).text
+    with hub.engine.begin() as db:
+        db.execute(text("update tidegate.kept_reports set wanted_at = wanted_at - interval '8 days'"))
+    assert renewed("9 days") == []
+    with hub.engine.connect() as db:
+        assert db.scalar(text("select count(*) from tidegate.kept_reports")) == 0

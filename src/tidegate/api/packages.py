@@ -151,7 +151,7 @@ def make(hub: HubOf, wanted: NewPackage, token: Admin) -> Package:
     """Makes a package, and publishes its first version when features are given; one that exists is refused."""
     by = f"token:{token.name}"
     with hub.engine.begin() as db:
-        if any(row["key"] == wanted.key for row in packages.every(db)):
+        if any(row["key"] == wanted.key for row in packages.every(db, counted=False)):
             raise CatalogInvalid(problem=f"There is a package {wanted.key} already; change it with PATCH.")
         if wanted.is_default:
             raise CatalogInvalid(problem="Make the package first, then PATCH is_default: that has a preview.")

@@ -97,9 +97,16 @@ def one(db: Connection, mapping: int) -> RowMapping:
     return row
 
 
-def every(db: Connection, connection: str | None = None) -> list[dict[str, Any]]:
-    """The mappings in force, with what price and product are called, and how many contacts each gives to."""
-    return [dict(row) for row in db.execute(_EVERY, {"connection": connection}).mappings()]
+def every(db: Connection, connection: str | None = None, *, counted: bool = True) -> list[dict[str, Any]]:
+    """The mappings in force, with what price and product are called, and how many contacts each gives to; nobody where
+    they are not `counted`.
+    """
+    return [dict(row) for row in db.execute(_EVERY, {"connection": connection, "counted": counted}).mappings()]
+
+
+def holding(db: Connection) -> dict[str, int]:
+    """How many contacts each mapping gives to, by its number."""
+    return {str(row.mapping): row.contacts for row in db.execute(_HOLDING)}
 
 
 def touched(db: Connection, connection: str, price: str | None, product: str | None) -> list[int]:
@@ -123,7 +130,7 @@ def queue(db: Connection, connection: str) -> list[dict[str, Any]]:
     """
     found = [dict(row) for row in db.execute(_QUEUE, {"connection": connection}).mappings()]
     parts = db.execute(_QUANTITIES, {"connection": connection}).all()
-    values = list_values(db, connection, [part.item for part in parts])
+    values = list_values(db, connection, [(part.subscription, part.item) for part in parts])
     sums: dict[str, Fraction | None] = {}
     for part in parts:
         one, before = values.get(part.item), sums.get(part.price, Fraction(0))
@@ -223,13 +230,17 @@ _EVERY = text("""
 select m.id, m.connection, m.price, m.product, coalesce(own.name, of.name) as product_name, p.nickname,
   p.interval, p.interval_count, m.package, m.feature,
   m.terms, m.per_quantity, m.managed_by, m.created_at, m.created_by,
-  (select count(distinct g.contact) from tidegate.grants g where g.mapping = m.id) as contacts
+  (select count(distinct g.contact) from tidegate.grants g where :counted and g.mapping = m.id) as contacts
 from tidegate.mappings m
 left join stripe.products own on own.connection = m.connection and own.id = m.product
 left join stripe.prices p on p.connection = m.connection and p.id = m.price
 left join stripe.products of on of.connection = m.connection and of.id = p.product
 where m.removed_at is null and (cast(:connection as text) is null or m.connection = :connection)
 order by m.connection, product_name, m.id""")
+
+_HOLDING = text("""
+select mapping, count(*) as contacts from (select distinct mapping, contact from tidegate.grants) each
+group by mapping""")
 
 _TOUCHED = text("""
 select distinct l.contact from stripe.subscription_items i
@@ -273,7 +284,7 @@ left join tidegate.unmapped_prices u on u.connection = :connection and u.price =
 order by w.subscriptions desc, w.price""")
 
 _QUANTITIES = text(f"""
-select i.price, min(i.id) as item, count(*) as items
+select i.price, min(i.id) as item, (min(array[i.id, i.subscription]))[2] as subscription, count(*) as items
 {_WAITING} group by i.price, {_CURRENCY}, i.quantity""")
 """How many items of each price have a quantity, and one of them."""
 

@@ -132,17 +132,27 @@ def one(db: Connection, key: str) -> dict[str, Any]:
     return dict(row)
 
 
-def every(db: Connection) -> list[dict[str, Any]]:
-    """All packages with their newest version, their draft, and how many contacts hold them, by version."""
-    return [dict(row) for row in db.execute(_EVERY).mappings()]
+def every(db: Connection, *, counted: bool = True) -> list[dict[str, Any]]:
+    """All packages with their newest version, their draft, and how many contacts hold them, by version; nobody where
+    they are not `counted`.
+    """
+    return [dict(row) for row in db.execute(_EVERY, {"counted": counted}).mappings()]
 
 
-def show(db: Connection, key: str) -> dict[str, Any]:
+def show(db: Connection, key: str, *, counted: bool = True) -> dict[str, Any]:
     """A package with all its versions, the contacts on each, and what is mapped to it."""
     found = one(db, key)
-    versions = db.execute(_SHOWN_VERSIONS, {"key": key}).mappings()
+    versions = db.execute(_SHOWN_VERSIONS, {"key": key, "counted": counted}).mappings()
     mapped = db.execute(_MAPPED, {"key": key}).mappings()
     return found | {"versions": [dict(row) for row in versions], "mappings": [dict(row) for row in mapped]}
+
+
+def holding(db: Connection) -> dict[str, dict[str, int]]:
+    """How many contacts hold each package, by version."""
+    found: dict[str, dict[str, int]] = {}
+    for row in db.execute(_HOLDING):
+        found.setdefault(row.package, {})[str(row.version)] = row.contacts
+    return found
 
 
 def uses(db: Connection, key: str) -> dict[str, int]:
@@ -207,7 +217,7 @@ select p.key, p.name, p.kind, p.is_default, p.prices, p.managed_by, newest.versi
   newest.published_at, draft.features as draft,
   coalesce((select jsonb_object_agg(version, holding) from (
     select version, count(distinct contact) as holding from tidegate.grants g
-    where g.package = p.key group by version) of), '{}'::jsonb) as contacts_by_version
+    where :counted and g.package = p.key group by version) of), '{}'::jsonb) as contacts_by_version
 from tidegate.packages p
 left join lateral (
   select version, features, published_at from tidegate.package_versions v
@@ -217,9 +227,14 @@ order by p.key""")
 
 _SHOWN_VERSIONS = text("""
 select v.version, v.features, v.published_at,
-  (select count(distinct contact) from tidegate.grants g where g.package = v.package and g.version = v.version)
-    as contacts
+  (select count(distinct contact) from tidegate.grants g
+   where :counted and g.package = v.package and g.version = v.version) as contacts
 from tidegate.package_versions v where v.package = :key order by v.version""")
+
+_HOLDING = text("""
+select package, version, count(*) as contacts from (
+  select distinct package, version, contact from tidegate.grants where package is not null) each
+group by package, version""")
 
 _MAPPED = text("""
 select id, connection, price, product, per_quantity, managed_by from tidegate.mappings

@@ -1,6 +1,8 @@
 """Reads what an account sells and how it is subscribed to, for suggestions."""
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -23,6 +25,35 @@ def products(db: Connection, connection: str) -> list[ProductSeen]:
         ProductSeen(**row, prices=tuple(prices.get(row["id"], ())), given=tuple(given.get(row["id"], ())))
         for row in rows
     ]
+
+
+def as_mapped(db: Connection, connection: str, seen: Sequence[ProductSeen]) -> list[ProductSeen]:
+    """The same, of which the mappings are those that hold now."""
+    products_, prices = (set(db.scalars(one, {"connection": connection})) for one in (_MAPPED_PRODUCTS, _MAPPED_PRICES))
+    return [
+        replace(
+            one,
+            mapped=one.id in products_,
+            prices=tuple(replace(price, mapped=price.id in prices) for price in one.prices),
+        )
+        for one in seen
+    ]
+
+
+def as_json(seen: Sequence[ProductSeen]) -> list[dict[str, Any]]:
+    """As JSON has them; `from_json` reads it."""
+    return [asdict(one) for one in seen]
+
+
+def from_json(said: Sequence[Mapping[str, Any]]) -> list[ProductSeen]:
+    """The products that `as_json` wrote."""
+    return [_product(dict(one)) for one in said]
+
+
+def _product(said: dict[str, Any]) -> ProductSeen:
+    prices = tuple(PriceSeen(**price) for price in said.pop("prices"))
+    given = tuple((key, name) for key, name in said.pop("given"))
+    return ProductSeen(**said, prices=prices, given=given)
 
 
 def known(db: Connection) -> Known:
@@ -81,6 +112,13 @@ select p.id, p.product, coalesce(p.active, false) as active, coalesce(p.currency
 from stripe.prices p left join counted c on c.price = p.id
 where p.connection = :connection and p.product is not null and (p.deleted_at is null or c.price is not null)
 order by p.created, p.id""")
+
+_MAPPED_PRODUCTS = text("""
+select product from tidegate.mappings where connection = :connection and product is not null and removed_at is null""")
+
+_MAPPED_PRICES = text("""
+select price from tidegate.mappings where connection = :connection and price is not null and removed_at is null
+union select price from tidegate.ignored_prices where connection = :connection""")
 
 _FEATURES = text("""
 select f.product, coalesce(f.lookup_key, e.lookup_key) as lookup_key, e.name

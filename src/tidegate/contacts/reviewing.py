@@ -63,7 +63,7 @@ def queue(
 def _worth(db: Connection, connection: str, customers: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """What the live subscriptions of customers come to at list price, by currency and interval, the largest first."""
     items = db.execute(_ITEMS, {"connection": connection, "customers": list(customers)}).mappings().all()
-    values = list_values(db, connection, [item["id"] for item in items])
+    values = list_values(db, connection, [(item["subscription"], item["id"]) for item in items])
     sums: dict[str, dict[tuple[Any, ...], Fraction]] = {}
     for item in items:
         each = sums.setdefault(item["customer"], {})
@@ -213,19 +213,22 @@ def _rows(db: Connection, connection: str, customers: Sequence[str]) -> list[dic
 _LIVE = "('trialing', 'active', 'past_due', 'unpaid', 'paused')"
 
 _ITEMS = text(f"""
-select s.customer, i.id, coalesce(s.currency, i.currency) as currency, i.interval, i.interval_count
+select s.customer, s.id as subscription, i.id, coalesce(s.currency, i.currency) as currency, i.interval,
+  i.interval_count
 from stripe.subscriptions s
 join stripe.subscription_items i on i.connection = s.connection and i.subscription = s.id and i.deleted_at is null
 where s.connection = :connection and s.customer = any(cast(:customers as text[])) and s.deleted_at is null
   and s.status in {_LIVE}""")
 
 _QUEUE = text("""
+with waiting as materialized (
+  select * from tidegate.reviews r
+  where r.connection = :connection and (cast(:reason as text) is null or r.reason = :reason)
+    and (cast(:since as timestamptz) is null or (r.since, r.customer) > (:since, :after))
+  order by r.since, r.customer limit :limit)
 select r.customer, c.name, c.email, r.reason, r.evidence, r.candidates, r.since
-from tidegate.reviews r
-left join stripe.customers c on c.connection = r.connection and c.id = r.customer
-where r.connection = :connection and (cast(:reason as text) is null or r.reason = :reason)
-  and (cast(:since as timestamptz) is null or (r.since, r.customer) > (:since, :after))
-order by r.since, r.customer limit :limit""")
+from waiting r left join stripe.customers c on c.connection = r.connection and c.id = r.customer
+order by r.since, r.customer""")
 
 _ROWS = text("""
 select connection, customer, reason, candidates, evidence, since from tidegate.reviews

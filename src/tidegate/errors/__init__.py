@@ -131,6 +131,7 @@ TidegateError
 ├── EngineFailed                   what derives an exported ledger gave up
 ├── DatabaseBusy                   other transactions held what was to be written
 │   └── ContactsBusy               another command changes contacts
+├── ReportUnread                   a worker reads it, as it takes long
 ├── SignatureInvalid               a webhook that Stripe did not sign
 ├── StripeRefused                  Stripe answered, with an error
 │   ├── StripeKeyInvalid           (exit 3)
@@ -265,6 +266,7 @@ from tidegate.errors.revenue import (
     PolicyInvalid,
     RatesInvalid,
     ReportInvalid,
+    ReportUnread,
     SubscriptionInvalid,
 )
 from tidegate.errors.security import (
@@ -407,6 +409,7 @@ __all__ = [
     "RatesInvalid",
     "ReaderRefused",
     "ReportInvalid",
+    "ReportUnread",
     "ResourceNotListed",
     "ResourceUnknown",
     "RestoreFailed",

@@ -19,7 +19,7 @@ from tidegate.errors.mirror import (
     SignatureInvalid,
 )
 from tidegate.errors.outbound import OutboundInUse, PlanStale, SyncUnknown
-from tidegate.errors.revenue import LedgerMissing
+from tidegate.errors.revenue import LedgerMissing, ReportUnread
 from tidegate.errors.security import (
     IdempotencyPending,
     LastAdmin,
@@ -96,6 +96,7 @@ OUTCOMES: dict[type[TidegateError], tuple[int, int]] = {
     PreconditionFailed: (2, 412),
     FoundWrong: (1, 409),
     DatabaseBusy: (1, 503),
+    ReportUnread: (1, 503),
     Unreachable: (3, 503),
     StripeRefused: (1, 502),
     StripeKeyInvalid: (3, 502),

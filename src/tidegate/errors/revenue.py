@@ -17,6 +17,10 @@ class LedgerMissing(UsageError):
     """
 
 
+class ReportUnread(TidegateError):
+    """Reading this takes longer than a page may wait, so a worker reads it now. Look again in a minute or two."""
+
+
 class ReportInvalid(UsageError):
     """{problem}"""
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, text
 
 from tidegate.conditions.compile import Compiled
 from tidegate.contacts.listing import escaped
@@ -45,23 +45,37 @@ def page(db: Connection, wanted: Wanted, *, sort: str = "mrr", skip: int = 0, li
 
     Raises LifecycleInvalid for an order that there is not.
     """
-    statement, own = _ordered(db, sort, "offset :skip limit :limit")
-    values = _values(wanted) | own | {"skip": skip, "limit": limit}
-    return [dict(row) for row in db.execute(statement, values).mappings()]
+    return page_and_total(db, wanted, sort=sort, skip=skip, limit=limit)[0]
+
+
+def page_and_total(
+    db: Connection, wanted: Wanted, *, sort: str, skip: int, limit: int
+) -> tuple[list[dict[str, Any]], int]:
+    """The same, and how many there are in all: one look at the table for both."""
+    values = _values(wanted) | {"skip": skip, "limit": limit}
+    chosen = db.execute(text(f"{_CHOSEN} {_FROM} order by {_order(db, sort)} offset :skip limit :limit"), values).all()
+    select, own = _select(db)
+    these = text(f"{select} {_JOINED} where c.key = any(cast(:contacts as bigint[]))")
+    found = db.execute(these, own | {"contacts": [one.key for one in chosen]})
+    rows = {row["key"]: dict(row) for row in found.mappings()}
+    in_all = chosen[0].total if chosen else total(db, wanted)
+    return [rows[one.key] for one in chosen if one.key in rows], in_all
 
 
 def every(db: Connection, wanted: Wanted, *, sort: str = "mrr") -> Iterator[dict[str, Any]]:
     """All rows of the table, as they come out of the database."""
-    statement, own = _ordered(db, sort)
+    select, own = _select(db)
+    statement = text(f"{select} {_FROM} order by {_order(db, sort)}")
     rows = db.execution_options(yield_per=1_000).execute(statement, _values(wanted) | own).mappings()
     return (dict(row) for row in rows)
 
 
 def one(db: Connection, contact: int) -> dict[str, Any]:
     """The row of one contact (internal key)."""
-    into = Compiled()
-    statement = text(f"{_SELECT.format(mrr=own_worth.mrr(db, into))} {_JOINED} where c.key = :contact")
-    return dict(db.execute(statement, into.values | {"contact": contact}).mappings().one())
+    select, own = _select(db)
+    return dict(
+        db.execute(text(f"{select} {_JOINED} where c.key = :contact"), own | {"contact": contact}).mappings().one()
+    )
 
 
 def total(db: Connection, wanted: Wanted) -> int:
@@ -88,12 +102,14 @@ def known(sort: str) -> str:
     return sort
 
 
-def _ordered(db: Connection, sort: str, bounds: str = "") -> tuple[TextClause, dict[str, Any]]:
-    """The statement, and what it binds beside what is wanted."""
+def _select(db: Connection) -> tuple[str, dict[str, Any]]:
+    """What is read of a contact, and what that binds."""
     into = Compiled()
-    order = SORTS[known(sort)] if sort != "mrr" else _by_mrr(db)
-    select = _SELECT.format(mrr=own_worth.mrr(db, into))
-    return text(f"{select} {_FROM} order by {order} {bounds}"), into.values
+    return _SELECT.format(mrr=own_worth.mrr(db, into)), into.values
+
+
+def _order(db: Connection, sort: str) -> str:
+    return SORTS[known(sort)] if sort != "mrr" else _by_mrr(db)
 
 
 def _by_mrr(db: Connection) -> str:
@@ -110,7 +126,7 @@ def _by_mrr(db: Connection) -> str:
         for one, has in zip(found, held, strict=True)
     )
     return f"""case when f.mrr = '{{}}' then null {places} end nulls last,
-  coalesce(l.mrr_total, case {amounts} end) desc nulls last, c.key"""
+  case {amounts} end desc nulls last, c.key"""
 
 
 def _values(wanted: Wanted) -> dict[str, Any]:
@@ -128,6 +144,9 @@ select c.key, c.kind || ':' || c.external_id as contact, c.kind, c.external_id a
     where a.contact = c.key and a.state in ('open', 'acknowledged')) as open_alerts
 """
 
+# Of all contacts only what they are ordered by is read, and the rest of those that are shown.
+_CHOSEN = "select c.key, count(*) over () as total"
+
 _JOINED = """
 from tidegate.contacts c
 left join tidegate.contact_lifecycle l on l.contact = c.key
@@ -139,9 +158,10 @@ where c.livemode = :livemode and c.merged_into is null
   and (cast(:segment as text) is null or :segment = any(l.segments))
   and (cast(:package as text) is null or :package = any(l.packages))
   and (cast(:owner as text) is null or c.owner = :owner)
-  and (cast(:pattern as text) is null or c.name ilike :pattern or c.external_id ilike :pattern or exists (
-    select from tidegate.contact_emails e where e.contact = c.key and e.email ilike :pattern) or exists (
-    select from tidegate.contact_ids i where i.contact = c.key and i.external_id ilike :pattern))
+  and (cast(:pattern as text) is null or c.key in (
+    select key from tidegate.contacts where name ilike :pattern or external_id ilike :pattern
+    union all select contact from tidegate.contact_emails where email ilike :pattern
+    union all select contact from tidegate.contact_ids where external_id ilike :pattern))
 """
 
 _TOTAL = text(f"select count(*) {_FROM}")

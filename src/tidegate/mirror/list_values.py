@@ -13,15 +13,18 @@ from tidegate.stripe_api.shapes.decoders import decoder
 from tidegate.stripe_api.shapes.subscriptions import Subscription, SubscriptionItem
 
 
-def list_values(db: Connection, connection: str, items: Iterable[str]) -> dict[str, Fraction]:
-    """By item (si_…) minor units of its subscription's currency, tiers and packages of units included; without the
-    items of which nothing can be said: those billed by use, or whose price tells no amount.
+def list_values(db: Connection, connection: str, items: Iterable[tuple[str, str]]) -> dict[str, Fraction]:
+    """Of items, each with its subscription (sub_…, si_…), by item (si_…) minor units of its subscription's currency,
+    tiers and packages of units included; without the items of which nothing can be said: those billed by use, or whose
+    price tells no amount.
     """
     wanted = sorted(set(items))
     if not wanted:
         return {}
     found: dict[str, Fraction] = {}
-    for row in db.execute(_ITEMS, {"connection": connection, "ids": wanted}):
+    subscriptions, ids = zip(*wanted, strict=True)
+    given = {"connection": connection, "subscriptions": list(subscriptions), "ids": list(ids)}
+    for row in db.execute(_ITEMS, given):
         value = _value(row.data, row.price, row.currency)
         if value is not None:
             found[row.id] = value
@@ -45,9 +48,9 @@ def _value(data: str, known: str | None, currency: str | None) -> Fraction | Non
 _ITEMS = text(
     """
     select i.id, i.data::text as data, p.data::text as price, s.currency
-    from stripe.subscription_items i
+    from unnest(cast(:subscriptions as text[]), cast(:ids as text[])) as w(subscription, id)
+    join stripe.subscription_items i on i.connection = :connection and i.subscription = w.subscription and i.id = w.id
     join stripe.subscriptions s on s.connection = i.connection and s.id = i.subscription
     left join stripe.prices p on p.connection = i.connection and p.id = i.price
-    where i.connection = :connection and i.id = any(cast(:ids as text[]))
     """
 )

@@ -14,22 +14,37 @@ from tidegate.outbound.specs import Sync
 BATCH = 1_000
 
 
-def syncs_of(db: Connection, run: int) -> list[str]:
-    """The syncs of whose rows a run sent something: its own, and those that it finished invoices or quotes of."""
-    return list(
-        db.scalars(text("select distinct sync from tidegate.requests where run = :run order by 1"), {"run": run})
-    )
+def syncs_of(db: Connection, run: int, since: int = 0) -> list[str]:
+    """The syncs of whose rows a run sent something: its own, and those that it finished invoices or quotes of. `since`:
+    by requests after that one.
+    """
+    return list(db.scalars(_SYNCS, {"run": run, "since": since}))
+
+
+def all_but_the_last(db: Connection, run: int, last: int) -> int:
+    """The newest request of a run that has so many after it; 0: none has."""
+    return db.scalar(_ALL_BUT, {"run": run, "last": last}) or 0
 
 
 def ways_back(
-    engine: Engine, run: int, sync: Sync, connection: str, *, despite_edits: bool = False, own: int | None = None
+    engine: Engine,
+    run: int,
+    sync: Sync,
+    connection: str,
+    *,
+    despite_edits: bool = False,
+    own: int | None = None,
+    since: int = 0,
 ) -> Iterator[list[Planned]]:
     """How each request that a run sent of a sync's rows is undone, the last one first, by batches. `own`: the run that
-    does it, whose requests are no later ones, as little as those of others that began to take this run back.
+    does it, whose requests are no later ones, as little as those of others that began to take this run back. `since`:
+    only what was sent after that request.
     """
     before = None
     while True:
-        values = {"run": run, "sync": sync.key, "before": before, "own": own or run, "batch": BATCH}
+        values = {
+            "run": run, "sync": sync.key, "before": before, "since": since, "own": own or run, "batch": BATCH,
+        }  # fmt: skip
         with engine.connect() as db:
             some = db.execute(_DONE, values).all()
             known = remembered.of(db, sync.key, sorted({row.key for row in some}))
@@ -60,6 +75,10 @@ def _live(db: Connection, connection: str, resource: str, ids: Sequence[str]) ->
     return {id_: {**one.body, **beside.get(id_, {})} for id_, one in bodies.items() if not one.deleted}
 
 
+_SYNCS = text("select distinct sync from tidegate.requests where run = :run and id > :since order by 1")
+
+_ALL_BUT = text("select id from tidegate.requests where run = :run order by id desc offset :last limit 1")
+
 # A price that was archived because another took its place goes back together with that one.
 _DONE = text("""
 select r.id, r.key, r.operation, r.object_id, r.params, r.before, r.response, r.forgotten_at is not null as forgotten,
@@ -75,7 +94,8 @@ left join lateral (
   where r.operation = 'replace' and a.run = r.run and a.sync = r.sync and a.key = r.key and a.operation = 'archive'
     and a.state = 'done' order by a.id desc limit 1) a on true
 left join tidegate.sync_rows s on r.operation = 'replace' and s.sync = r.sync and s.key = r.key
-where r.run = :run and r.sync = :sync and r.state = 'done' and (cast(:before as bigint) is null or r.id < :before)
+where r.run = :run and r.id > :since and r.sync = :sync and r.state = 'done'
+  and (cast(:before as bigint) is null or r.id < :before)
   and not (r.operation = 'archive' and exists (
     select from tidegate.requests p
     where p.run = r.run and p.sync = r.sync and p.key = r.key and p.operation = 'replace' and p.state = 'done'))

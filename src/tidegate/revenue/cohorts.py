@@ -85,13 +85,15 @@ def _cohort(
     }
 
 
-# Contacts are followed within each currency (`within`), or over all.
+# Contacts are followed within each currency (`within`), or over all; only of those in a cohort everything is read.
 _COHORTS = """
+cohorts as materialized (
+  select unit, within, min(bucket) as cohort
+  from (select unit, {within} as within, bucket from ({source} and m.kind = 'new') changes) news
+  group by unit, within having min(bucket) > 0),
 changes as materialized (
-  select unit, currency, {within} as within, bucket, kind, amount from ({source}) changes),
-cohorts as (
-  select unit, within, min(bucket) as cohort from changes where kind = 'new' group by unit, within
-  having min(bucket) > 0)"""
+  select unit, currency, {within} as within, bucket, kind, amount from ({source}) changes
+  where unit in (select unit from cohorts))"""
 
 # A contact counts while it pays in any currency: flips of the number of currencies that it pays in.
 _CONTACTS = f"""

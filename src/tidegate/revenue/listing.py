@@ -1,8 +1,8 @@
 """Movements one by one, the newest first: whose, how much, and of which items."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -13,6 +13,9 @@ from tidegate.revenue.editions import Ledger
 from tidegate.revenue.names import CALLED, CONTACT
 from tidegate.revenue.rounding import whole
 from tidegate.revenue.source import UNGROUPED, Group, joined, named
+
+WINDOWS = (3, 30, 300)
+"""Days within which a full page of movements is looked for, before all are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ def movements(
         "edition": ledger.edition,
         "first": wanted.first,
         "last": wanted.last,
-        "customers": None if wanted.customers is None else list(wanted.customers),
+        "units": None if wanted.customers is None else _units(db, ledger, wanted.customers),
         "kinds": list(wanted.kinds),
         "wanted_currency": wanted.currency,
         "moved_at": moved_at,
@@ -57,13 +60,38 @@ def movements(
         "grouped": wanted.grouped,
     }
     among = _GROUPED.format(joined=joined(wanted.group), named=named(wanted.group)) if wanted.group.name else ""
-    rows = db.execute(text(_MOVEMENTS.format(among=among)), given).mappings().all()
+    whose = "" if wanted.customers is None else _WHOSE
+    statement = text(_MOVEMENTS.format(among=among, whose=whose))
+    rows: list[Any] = []
+    for since in _beginnings(db, ledger, wanted, moved_at):
+        rows = list(db.execute(statement, given | {"first": since}).mappings())
+        if len(rows) > limit:
+            break
     shown = rows[:limit]
     following = None
     if len(rows) > limit:
         last = shown[-1]
         following = f"{last['at'].isoformat()}~{last['currency']}~{last['unit']}"
     return [_told(dict(row)) for row in shown], following
+
+
+def _beginnings(db: Connection, ledger: Ledger, wanted: Wanted, before: datetime | None) -> Iterator[date | None]:
+    """Days from which on a page may be full already, nearer ones first, and the first day that is asked for: the newest
+    movements are of the last days, so that others need not be read.
+    """
+    newest: date | None = db.scalar(_NEWEST, {"connection": ledger.connection, "edition": ledger.edition})
+    known = [wanted.last, before and before.astimezone(ledger.zone).date(), newest]
+    days = [day for day in known if day is not None]
+    if days and wanted.customers is None:
+        for since in (min(days) - timedelta(days=window) for window in WINDOWS):
+            if wanted.first is None or since > wanted.first:
+                yield since
+    yield wanted.first
+
+
+def _units(db: Connection, ledger: Ledger, customers: Sequence[str]) -> list[str]:
+    given = {"connection": ledger.connection, "edition": ledger.edition, "customers": list(customers)}
+    return list(db.scalars(_UNITS, given))
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:
@@ -95,6 +123,15 @@ _GROUPED = """
           and g.currency = m.currency and g.moved_at = m.moved_at) m{joined}
       where {named} = :grouped)"""
 
+_WHOSE = "and m.unit = any(cast(:units as text[]))"
+
+_UNITS = text("""
+select distinct unit from tidegate.movements
+where connection = :connection and edition = :edition and superseded_at is null
+  and customer = any(cast(:customers as text[]))""")
+
+_NEWEST = text("select max(day) from tidegate.mrr_days where connection = :connection and edition = :edition")
+
 _MOVEMENTS = f"""
 with named as (
   select m.unit, m.currency, m.moved_at, m.day, m.kind, m.opening, m.closing, m.customer, m.subscription, m.item,
@@ -104,10 +141,7 @@ with named as (
     and m.kind = any(cast(:kinds as text[]))
     and (cast(:wanted_currency as text) is null or m.currency = :wanted_currency)
     and (cast(:first as date) is null or m.day >= :first) and (cast(:last as date) is null or m.day <= :last)
-    and (cast(:customers as text[]) is null or m.unit in (
-      select unit from tidegate.movements
-      where connection = :connection and edition = :edition and superseded_at is null
-        and customer = any(cast(:customers as text[])))){{among}}
+    {{whose}}{{among}}
     and (cast(:moved_at as timestamptz) is null
       or (m.moved_at, m.unit, m.currency)
         < (cast(:moved_at as timestamptz), cast(:unit as text), cast(:currency as text)))),

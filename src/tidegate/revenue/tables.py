@@ -11,6 +11,7 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
+    Double,
     Index,
     Integer,
     Numeric,
@@ -229,6 +230,20 @@ billing_tellings = Table(
     Column("connection", Text, primary_key=True),
     Column("since", Time, nullable=False, comment="Stripe's time: what came about before is history, and not told"),
 )
+
+kept_reports = Table(
+    "kept_reports",
+    metadata,
+    Column("name", Text, nullable=False, comment="of the report (`workflows.kept_reports`)"),
+    Column("asked", JSONB, nullable=False, comment="what it is about: a connection, an edition, months"),
+    Column("told", JSONB, nullable=False, comment="what it said"),
+    Column("as_of", Time, nullable=False, comment="when it was read; 1970: a worker has to"),
+    Column("seconds", Double, nullable=False, comment="that took"),
+    Column("wanted_at", Time, nullable=False, server_default=func.clock_timestamp(),
+           comment="when somebody looked at it first since it was read, or last"),
+    PrimaryKeyConstraint("name", "asked"),
+    comment="reports that take long, as they were told: pages show them, workers read them anew",
+)  # fmt: skip
 
 contact_facts = Table(
     "contact_facts",

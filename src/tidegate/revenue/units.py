@@ -38,7 +38,7 @@ def counts(
         _add_several(found, _standing(several), window, rates)
     for row in db.execute(text(_SUBSCRIPTIONS.format(source=changes)), given):
         _at(found, row, into, "subscriptions", row.change)
-    for row in db.execute(text(_KINDS.format(source=source.movements(by))), given):
+    for row in db.execute(text(_KINDS.format(source=source.movements(by) + _SINCE)), given):
         kinds = _of(found, row.bucket, into.currency or row.currency, row.grp).movements
         kinds[row.kind] = kinds.get(row.kind, 0) + row.movements
     _carry(found, window)
@@ -204,6 +204,7 @@ _APART = """
 select bucket, currency, grp, sum(amount) as change from ({source}) changes
 group by bucket, currency, grp"""
 
+_SINCE = " and m.day >= (cast(:days as date[]))[1]"
 _KINDS = """
 select bucket, currency, grp, kind, count(distinct (unit, moved_at)) as movements from ({source}) changes
-where bucket > 0 and kind <> 'transfer' group by bucket, currency, grp, kind"""
+where kind <> 'transfer' group by bucket, currency, grp, kind"""

@@ -18,6 +18,8 @@ TRANSACTION_ROLLED_BACK = "40"
 """Deadlocks and the like."""
 LOCK_NOT_AVAILABLE = "55P03"
 """Another transaction held a row for longer than `lock_timeout`."""
+CANCELED = "57014"
+"""A statement ended by `statement_timeout`, or by somebody's hand."""
 NUL = {"22021", "22P05"}
 """Text and JSON with a NUL; the driver itself refuses the former before the server sees it, without a state."""
 TRIES = 3
@@ -46,6 +48,11 @@ def worth_repeating(error: BaseException) -> bool:
 def held_by_others(error: BaseException) -> bool:
     """Whether others held a lock for longer than this transaction wanted to wait."""
     return _sqlstate(error) == LOCK_NOT_AVAILABLE
+
+
+def took_too_long(error: BaseException) -> bool:
+    """Whether a statement was ended since it ran longer than its session lets statements run."""
+    return _sqlstate(error) == CANCELED
 
 
 def was_given_nul(error: BaseException) -> bool:

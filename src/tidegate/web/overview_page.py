@@ -1,7 +1,7 @@
 """The first page: what MRR is and what moved it, who needs you, what renews, and whether everything works."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from starlette.responses import Response
@@ -9,28 +9,24 @@ from starlette.responses import Response
 from tidegate.connections.accounts import Account
 from tidegate.errors import LedgerMissing
 from tidegate.lifecycle import listing, outlook
-from tidegate.revenue import metrics, reports
+from tidegate.revenue import reports
 from tidegate.revenue.bridge import KINDS
-from tidegate.revenue.periods import Period
 from tidegate.web import wording
 from tidegate.web.chosen import Chosen, chosen
 from tidegate.web.mirror.status_page import StatusReading
 from tidegate.web.pages import Page, Visit
-from tidegate.web.readings import Readings
 from tidegate.web.wording import count
 from tidegate.wiring import Hub
+from tidegate.workflows import report_readers
+from tidegate.workflows.report_readers import RENEWING
 
 SPANS = (30, 90, 365)
 """Days within which MRR moved, of which one may choose."""
 SPAN = 30
-DAYS = 30
-"""What renews within so many days is told."""
 SHOWN = 6
-"""Alerts and renewals that are named."""
+"""Alerts that are named."""
 NAMED = 5
 """Connections that have a line of their own."""
-LASTING = 15.0
-"""Seconds for which figures are kept."""
 
 
 class Line(NamedTuple):
@@ -44,48 +40,45 @@ class Line(NamedTuple):
 
 def pages(hub: Hub, reading: StatusReading) -> tuple[Page, ...]:
     """The page of a hub. `reading`: how every connection stands."""
-    figures = Readings(LASTING)
 
     def overview(visit: Visit) -> Response:
         found = chosen(visit)
         if found.account is None:
             return visit.render("first_run.html")
         facts = reading.facts()
-        seen = {"health": list(_health(facts["status"])), "as_of": facts["as_of"], "days": DAYS, "chosen": found}
+        seen = {"health": list(_health(facts["status"])), "as_of": facts["as_of"], "chosen": found}
+        seen["days"] = RENEWING.days
         with hub.engine.connect() as db:
             seen["open"] = outlook.open_alerts(db)
             seen["alerts"] = listing.alerts(db, states=["open"], limit=SHOWN) if seen["open"] else []
-        livemode = found.account.livemode
-        seen["contacts"] = figures.get(("contacts", livemode), lambda: _contacts(hub, livemode))
-        return visit.render("overview.html", **seen, **_revenue(visit, found, figures))
+        seen["contacts"] = visit.report("outlook", {"livemode": found.account.livemode})
+        return visit.render("overview.html", **seen, **_revenue(visit, found))
 
     return (Page("/", overview),)
 
 
-def _revenue(visit: Visit, found: Chosen, figures: Readings) -> dict[str, Any]:
+def _revenue(visit: Visit, found: Chosen) -> dict[str, Any]:
     """MRR in one currency with what moved it; nothing for who may not see it."""
     if visit.who is None or not visit.who.may("revenue") or found.account is None:
         return {"may_see_revenue": False, "row": None, "drawn": {}, "currencies": [], "why": ""}
     account = found.account
     days = visit.request.query_params.get("days", "")
     span = next((one for one in SPANS if days == str(one)), SPAN)
-    rows, why = figures.get(("revenue", account.name, span), lambda: _figures(visit.hub, account, span))
+    rows, why = _figures(visit, account, span)
     by_currency = {row["currency"]: row for row in rows}
     row = by_currency.get(visit.request.query_params.get("currency", "")) or (rows[0] if rows else None)
     facts: dict[str, Any] = {"row": row, "drawn": _drawn(row) if row else {}, "kinds": KINDS, "why": why}
     return facts | {"may_see_revenue": True, "currencies": [*by_currency], "span": span, "spans": SPANS}
 
 
-def _figures(hub: Hub, account: Account, days: int) -> tuple[list[dict[str, Any]], str]:
+def _figures(visit: Visit, account: Account, days: int) -> tuple[list[dict[str, Any]], str]:
     """The metrics of the last days by currency, the one with the most contacts first; or why there are none."""
-    now = datetime.now(UTC)
-    with hub.engine.connect() as db:
-        try:
-            report = reports.opened(db, account.name, now)
-        except LedgerMissing as error:
-            return [], str(error)
-        over = Period(f"{days} days", report.today - timedelta(days=days - 1), report.today)
-        rows = metrics.rows(db, report, [over])
+    try:
+        with visit.hub.engine.connect() as db:
+            asked = report_readers.of_ledger(reports.opened(db, account.name, datetime.now(UTC)))
+        rows = visit.report("metrics", asked | {"days": days})
+    except LedgerMissing as error:
+        return [], str(error)
     return sorted(rows, key=lambda row: (-row["contacts"]["closing"], row["currency"])), ""
 
 
@@ -96,16 +89,6 @@ def _drawn(row: dict[str, Any]) -> dict[str, Any]:
         return {}
     steps = [{"name": row["from"], "value": row["opening"]}, *moved, {"name": row["to"], "value": row["mrr"]}]
     return {"shape": "waterfall", "currency": row["currency"], "steps": steps}
-
-
-def _contacts(hub: Hub, livemode: bool) -> dict[str, Any]:
-    """Who is at risk, and what renews."""
-    now = datetime.now(UTC)
-    with hub.engine.connect() as db:
-        return {
-            "at_risk": outlook.at_risk(db, livemode),
-            "renewing": outlook.renewing(db, livemode, now, now + timedelta(days=DAYS), SHOWN),
-        }
 
 
 def _health(status: dict[str, Any]) -> Iterator[Line]:

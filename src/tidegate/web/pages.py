@@ -1,7 +1,9 @@
 """What every page is made of: who may see it, the form that came with it, and how it answers."""
 
+import gzip
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
@@ -24,8 +26,13 @@ from tidegate.web import keeping
 from tidegate.web.navigation import menu
 from tidegate.web.visitors import Attempts, Who, who_is
 from tidegate.wiring import Hub
+from tidegate.workflows import kept_reports
 
 LONGEST_FORM = 100_000  # bytes
+PLAIN = 1_400
+"""Bytes of a page that go uncompressed: they fit into one packet."""
+COMPRESSION = 4
+"""Of gzip: 100 kB take a millisecond, and a higher level saves little of what is left."""
 MOST_FIELDS = 1_000
 NOTHING: Mapping[str, str] = {}
 TROUBLES = {
@@ -66,7 +73,8 @@ class Site:
 @dataclass(frozen=True)
 class Visit:
     """One request for a page. `who` None: nobody that is known. `form`: what was sent, without spaces around it.
-    `file`: what is in the file that came with it, where the page takes one.
+    `file`: what is in the file that came with it, where the page takes one. `read_at`: as of when the reports are that
+    it shows and that were read before.
     """
 
     site: Site
@@ -74,6 +82,7 @@ class Visit:
     who: Who | None
     form: Mapping[str, str]
     file: bytes = b""
+    read_at: list[datetime] = field(default_factory=list[datetime])
 
     @property
     def hub(self) -> Hub:
@@ -107,14 +116,29 @@ class Visit:
         """Where people find the page, without a slash at its end."""
         return self.hub.settings.public_url.rstrip("/") or str(self.request.base_url).rstrip("/")
 
+    def report(self, name: str, asked: Mapping[str, Any]) -> Any:
+        """What a report tells, read now or before (`kept_reports`); the page says which. Raises as its reader does."""
+        found = kept_reports.shown(self.hub.engine, name, asked)
+        if found.kept:
+            self.read_at.append(found.as_of)
+        return found.told
+
     def render(self, template: str, http_status: int = 200, **facts: Any) -> HTMLResponse:
         """The page that a template makes of these facts."""
         path = self.request.url.path
         whole = self.who is not None and http_status < 500 and "hx-request" not in self.request.headers
         values = {"who": self.who, "menu": menu(self.who, path), "path": path, "unreal": self.unreal if whole else []}
-        values |= {"asked": self.request.url.query, "views": lambda: self.site.views_of(self), **facts}
+        values |= {"asked": self.request.url.query, "views": lambda: self.site.views_of(self)}
+        values |= {"read_at": min(self.read_at, default=None), **facts}
         page = self.site.templates.get_template(template).render(values)
-        return HTMLResponse(keeping.kept(page, self.kept) if self.kept else page, http_status)
+        return self._sent(keeping.kept(page, self.kept) if self.kept else page, http_status)
+
+    def _sent(self, page: str, status: int) -> HTMLResponse:
+        """The page, compressed where the browser takes that: a long list is a tenth of its length."""
+        body, headers = page.encode(), {"Vary": "Accept-Encoding"}
+        if len(body) > PLAIN and "gzip" in self.request.headers.get("accept-encoding", ""):
+            body, headers = gzip.compress(body, COMPRESSION, mtime=0), headers | {"Content-Encoding": "gzip"}
+        return HTMLResponse(body, status, headers)
 
     def go(self, path: str, *, part: int = 204) -> Response:
         """Sends the browser to another page of ours. `part`: the status where htmx asked for a part."""

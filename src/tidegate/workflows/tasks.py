@@ -10,10 +10,10 @@ from tidegate.delivery import queue
 from tidegate.errors import ConnectionDisconnected, ImportRunning, WorkStopped
 from tidegate.mirror import changed, inbox
 from tidegate.store.trouble import told
-from tidegate.workflows import due
+from tidegate.workflows import due, kept_reports
 from tidegate.workflows import refresh as refreshing
 from tidegate.workflows.delivery import deliver as delivering
-from tidegate.workflows.doorbell import PROMPT
+from tidegate.workflows.doorbell import FETCH, PROMPT
 from tidegate.workflows.entitlements.usage_task import forward_usage, ring_for_usage
 from tidegate.workflows.lifecycle import lifecycle
 from tidegate.workflows.mirror import audit as auditing
@@ -331,6 +331,11 @@ def keep_lifecycle(context: TaskContext, timestamp: int) -> dict[str, int] | Non
     return kept.as_json()
 
 
+def keep_reports(context: TaskContext, timestamp: int) -> list[str]:
+    """Reads anew, for a while, what pages keep; when it was due makes no difference."""
+    return kept_reports.renew(context.engine, seconds=SLICE, stop=context.stop)
+
+
 def watch(context: TaskContext, timestamp: int) -> dict[str, int]:
     """Opens and resolves system alerts, and makes the digests that are due; when it was due makes no difference."""
     done = watching.watch(context.engine, poll_seconds=context.poll_seconds, home=context.home)
@@ -356,20 +361,30 @@ TASKS: dict[str, Callable[..., Any]] = {
     "tick": tick,
     "forget_old": forget_old,
     "keep_lifecycle": keep_lifecycle,
+    "keep_reports": keep_reports,
     "watch": watch,
     "revert_sync": revert_sync_,
 }
 """Every task by the name that jobs carry; the first argument is the context."""
 
-PERIODIC = {"tick": "* * * * *", "forget_old": "23 * * * *", "keep_lifecycle": "* * * * *", "watch": "* * * * *"}
+PERIODIC = {
+    "tick": "* * * * *",
+    "forget_old": "23 * * * *",
+    "keep_lifecycle": "* * * * *",
+    "keep_reports": "* * * * *",
+    "watch": "* * * * *",
+}
 """When tasks start by themselves, as cron lines in UTC; several workers start each once. They are given the `timestamp`
 (epoch seconds) of their time."""
+
+QUEUES = {"keep_reports": FETCH}
+"""Where tasks that start by themselves wait, but for PROMPT: a report may take a minute."""
 
 
 def register(app: "App", context: TaskContext) -> None:
     """Makes a worker's app know the tasks, each bound to the context."""
     for name, run in TASKS.items():
-        task = app.task(name=name, queue=PROMPT)(_bound(name, run, context))
+        task = app.task(name=name, queue=QUEUES.get(name, PROMPT))(_bound(name, run, context))
         if name in PERIODIC:
             app.periodic(cron=PERIODIC[name], queueing_lock=name)(task)
 

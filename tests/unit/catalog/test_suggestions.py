@@ -1,10 +1,12 @@
 """What products are taken for, by how they are subscribed to: a table of the ways companies set Stripe up."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tidegate.catalog import seen
 from tidegate.catalog.proposals import Known, PriceSeen, ProductSeen, Suggestion
 from tidegate.catalog.suggestions import plan_name, suggest
 
@@ -29,6 +31,14 @@ def only(seen: ProductSeen, known: Known = NOTHING) -> Suggestion:
     [one], left = suggest([seen], known)
     assert left == []
     return one
+
+
+def test_what_is_sold_can_be_kept_as_json() -> None:
+    sold = [
+        product(given=(("sso", "SSO"),), prices=(price(amount=None), price("price_2", interval=""))),
+        beside("Seat"),
+    ]
+    assert seen.from_json(json.loads(json.dumps(seen.as_json(sold)))) == sold
 
 
 def test_a_product_is_a_package_whatever_its_prices() -> None:

@@ -1,12 +1,15 @@
 """The pages of mappings: what waits for one, what prices and products mean, and how that is said, changed or undone."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from sqlalchemy import Connection
 from starlette.responses import Response
 
 from tidegate.catalog import features, ignoring, kept, mappings, names, packages
 from tidegate.catalog.mappings import Wanted
+from tidegate.catalog.proposals import Left, Suggestion
 from tidegate.catalog.terms import RESETS
 from tidegate.connections.accounts import Account
 from tidegate.errors import CatalogInvalid, CatalogUnknown, ManagedByFile, TermsInvalid
@@ -101,7 +104,7 @@ def accept(visit: Visit) -> Response:
         return _suggested(visit, 422, "Pick at least one.")
     with visit.hub.engine.connect() as db:
         try:
-            chosen = catalog_suggest.chosen(catalog_suggest.found(db, name)[0], picked)
+            chosen = catalog_suggest.chosen(_proposed(visit, db, name)[0], picked)
         except CatalogUnknown as error:
             return _suggested(visit, 422, str(error))
     title = f"Accept {len(chosen)} {'suggestion' if len(chosen) == 1 else 'suggestions'}"
@@ -161,22 +164,35 @@ def _listed(visit: Visit, status: int = 200, refused: str = "") -> Response:
     search = visit.request.query_params.get("search", "")
     if not choice["connection"]:
         return visit.render("mappings.html", status, **choice, refused=refused, search=search, **NOTHING)
+    name, held = choice["connection"], visit.report("holders", {})["mappings"]
     with visit.hub.engine.connect() as db:
-        name = choice["connection"]
-        waiting = mappings.queue(db, name) if mappings.any_waits(db, name) else []
+        every = [row | {"contacts": held.get(str(row["id"]), 0)} for row in mappings.every(db, name, counted=False)]
         facts = {
-            "mappings": [row for row in mappings.every(db, name) if _matches(row, search)],
+            "mappings": [row for row in every if _matches(row, search)],
             "kept": kept.every(db, name),
             "ignored": ignoring.every(db, name),
         }
+        waiting = _waiting(visit, name, [*every, *facts["ignored"]])
         suggested = "suggested" in visit.request.query_params
-        proposed = catalog_suggest.found(db, name)[0] if waiting and suggested else []
+        proposed = _proposed(visit, db, name)[0] if waiting and suggested else []
     by_source = {row.get("price") or row.get("product"): one for one in proposed for row in one.mappings}
     for row in waiting:
         row["proposed"] = by_source.get(row["price"]) or by_source.get(row["product"])
     return visit.render(
         "mappings.html", status, refused=refused, waiting=waiting, suggested=suggested, search=search, **facts, **choice
     )
+
+
+def _waiting(visit: Visit, connection: str, settled: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What waits, as far as it was not mapped or ignored since that was read."""
+    done = {(name, row[name]) for row in settled for name in ("price", "product") if row.get(name)}
+    waiting = visit.report("unmapped", {"connection": connection})
+    return [row for row in waiting if done.isdisjoint({("price", row["price"]), ("product", row["product"])})]
+
+
+def _proposed(visit: Visit, db: Connection, connection: str) -> tuple[list[Suggestion], list[Left]]:
+    """What is suggested, and what is left to a person."""
+    return catalog_suggest.found_of(db, connection, visit.report("seen", {"connection": connection}))
 
 
 def _matches(row: dict[str, Any], search: str) -> bool:
@@ -189,10 +205,10 @@ def _form(visit: Visit, typed: Texts, wrong: Texts | None = None) -> Response:
     chosen: Account = account(visit)
     price, product = typed["price"], typed["product"]
     with visit.hub.engine.connect() as db:
-        waits = mappings.queue(db, chosen.name) if price and mappings.any_waits(db, chosen.name) else []
+        waits: list[dict[str, Any]] = visit.report("unmapped", {"connection": chosen.name}) if price else []
         waiting = next((row for row in waits if row["price"] == price), None)
         facts: dict[str, Any] = {
-            "packages": packages.every(db),
+            "packages": packages.every(db, counted=False),
             "features": features.every(db),
             "known": mappings.in_force(db, chosen.name, price or None, product or None),
             "named": names.prices(db, {(chosen.name, price)}).get((chosen.name, price), "") if price else "",
@@ -207,5 +223,5 @@ def _suggested(visit: Visit, status: int = 200, refused: str = "") -> Response:
     found, left = [], []
     if choice["connection"]:
         with visit.hub.engine.connect() as db:
-            found, left = catalog_suggest.found(db, choice["connection"])
+            found, left = _proposed(visit, db, choice["connection"])
     return visit.render("suggestions.html", status, suggestions=found, left=left, refused=refused, **choice)

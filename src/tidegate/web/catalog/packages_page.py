@@ -28,7 +28,7 @@ def make(visit: Visit) -> Response:
     """Makes a package, which gives nothing yet, and goes to where its features are said."""
     key, kind = visit.form.get("key", ""), visit.form.get("kind", "base")
     with visit.hub.engine.connect() as db:
-        if any(row["key"] == key for row in packages.every(db)):
+        if any(row["key"] == key for row in packages.every(db, counted=False)):
             return _listed(visit, 422, Texts(key=f"There is a package {key} already."))
     change = catalog_changes.define_package(key, visit.actor, name=visit.form.get("name", ""), kind=kind)
     try:
@@ -131,8 +131,9 @@ def _moved(result: dict[str, Any]) -> list[str]:
 
 
 def _listed(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Response:
+    held = visit.report("holders", {})["packages"]
     with visit.hub.engine.connect() as db:
-        found = packages.every(db)
+        found = [one | {"contacts_by_version": held.get(one["key"], {})} for one in packages.every(db, counted=False)]
     said = {"wrong": wrong or Texts(), "typed": Texts(visit.form)}
     return visit.render("packages.html", status, packages=found, kinds=KINDS, **said)
 
@@ -140,8 +141,11 @@ def _listed(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Resp
 def _shown(visit: Visit, status: int = 200, wrong: Texts | None = None, *, gives: bool = False) -> Response:
     """The page of a package. `gives`: what was typed is what its next version is to give."""
     key = _key(visit)
+    held = visit.report("holders", {})["packages"].get(key, {})
     with visit.hub.engine.connect() as db:
-        found, every = packages.show(db, key), catalog_features.every(db)
+        found, every = packages.show(db, key, counted=False), catalog_features.every(db)
+    for row in found["versions"]:
+        row["contacts"] = held.get(str(row["version"]), 0)
     draft = next((row["features"] for row in found["versions"] if row["published_at"] is None), None)
     published = [row for row in found["versions"] if row["published_at"] is not None]
     given: dict[str, Any] = draft if draft is not None else published[-1]["features"] if published else {}
@@ -167,5 +171,5 @@ def _shown(visit: Visit, status: int = 200, wrong: Texts | None = None, *, gives
 def _removal(visit: Visit, status: int = 200, refused: str = "") -> Response:
     key = _key(visit)
     with visit.hub.engine.connect() as db:
-        found, used = packages.show(db, key), packages.uses(db, key)
+        found, used = packages.show(db, key, counted=False), packages.uses(db, key)
     return visit.render("package_removal.html", status, package=found, used=used, refused=refused)

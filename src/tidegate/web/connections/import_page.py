@@ -16,7 +16,6 @@ from tidegate.web.pages import Page, Texts, Visit
 from tidegate.workflows import previewing
 from tidegate.workflows.catalog import catalog_suggest
 from tidegate.workflows.contacts import contacts_settings
-from tidegate.workflows.demo import demo_contacts
 from tidegate.workflows.doorbell import Doorbell
 from tidegate.workflows.mirror import first_look
 from tidegate.workflows.operation.capacity import workers_alive
@@ -158,13 +157,14 @@ def _of_step(visit: Visit, account: Account, step: str) -> dict[str, Any]:
             case "found":
                 return {"found": first_look.found(db, account.name)}
             case "map":
-                wanted, left = catalog_suggest.found(db, account.name)
+                seen = visit.report("seen", {"connection": account.name})
+                wanted, left = catalog_suggest.found_of(db, account.name, seen)
                 return {"wanted": wanted[:SHOWN], "more": len(wanted[SHOWN:]), "left": left}
             case "match":
                 stored = policy.in_full(policy.stored(db, account.name))
                 by_file = policy.managed_by(db, account.name) == "file"
                 return {"settings": stored, "by_file": by_file, "limit": SHOWN}
             case "result":
-                return {"result": demo_contacts.summary(engine, account, 0)}
+                return {"result": visit.report("understood", {"connection": account.name})}
             case _:
                 return {}

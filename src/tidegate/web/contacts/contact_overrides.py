@@ -76,6 +76,10 @@ def _end_of(day: str) -> datetime | None:
 
 def _form(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Response:
     with visit.hub.engine.connect() as db:
-        facts = {"contact": found(visit, db), "features": features.every(db), "packages": packages.every(db)}
+        facts = {
+            "contact": found(visit, db),
+            "features": features.every(db),
+            "packages": packages.every(db, counted=False),
+        }
     typed = Texts(visit.form or {name: visit.request.query_params.get(name, "") for name in ("target",)})
     return visit.render("contact_override.html", status, typed=typed, wrong=wrong or Texts(), resets=RESETS, **facts)

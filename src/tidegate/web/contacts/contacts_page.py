@@ -27,8 +27,7 @@ def table(visit: Visit) -> Response:
     part = visit.request.headers.get("hx-target") == "contacts"
     with visit.hub.engine.connect() as db:
         wanted = _wanted(visit)
-        rows = roster.page(db, wanted, sort=sort, skip=(max(1, number) - 1) * ROWS, limit=ROWS)
-        found = roster.total(db, wanted)
+        rows, found = roster.page_and_total(db, wanted, sort=sort, skip=(max(1, number) - 1) * ROWS, limit=ROWS)
         choices = {} if part else roster.choices(db, wanted.livemode)
     said = {name: asked[name] for name in (*NARROWED_BY, "connection") if asked.get(name)}
     facts: dict[str, Any] = {

@@ -1,6 +1,5 @@
 """The pages of the lifecycle in figures: time in stages and moves between them, and what goes with conversions."""
 
-from datetime import date
 from typing import Any
 
 from starlette.responses import Response
@@ -10,7 +9,6 @@ from tidegate.lifecycle.drivers import USAGE_DAYS, WITHIN_DAYS
 from tidegate.revenue.periods import read_day
 from tidegate.web.choosing import livemode
 from tidegate.web.pages import Page, Texts, Visit
-from tidegate.workflows.lifecycle import lifecycle_report
 
 OF = ("trial", "free")
 MOST_DAYS = {"usage_days": 365, "within_days": 3650}
@@ -20,7 +18,7 @@ def report(visit: Visit) -> Response:
     """Stages over some days: who came and left, how long they stayed, what they pay, who is at risk and why."""
     wrong, facts = "", dict[str, Any]()
     try:
-        facts = lifecycle_report.lifecycle_report(visit.hub.engine, livemode(visit), *_days(visit))
+        facts = visit.report("lifecycle", {"livemode": livemode(visit), **_days(visit)})
     except ReportInvalid as error:
         wrong = str(error)
     asked = Texts(visit.request.query_params)
@@ -35,14 +33,9 @@ def drivers(visit: Visit) -> Response:
     try:
         if of not in OF:
             raise ReportInvalid(problem=f"`of` is one of {', '.join(OF)}.")
-        found = lifecycle_report.conversion_drivers(
-            visit.hub.engine,
-            livemode(visit),
-            of,
-            *_days(visit),
-            usage_days=_count(asked, "usage_days", USAGE_DAYS),
-            within_days=_count(asked, "within_days", WITHIN_DAYS),
-        )
+        about = {"livemode": livemode(visit), "of": of, **_days(visit)}
+        about |= {"usage_days": _count(asked, "usage_days", USAGE_DAYS)}
+        found = visit.report("drivers", about | {"within_days": _count(asked, "within_days", WITHIN_DAYS)})
     except ReportInvalid as error:
         wrong = str(error)
     return visit.render(
@@ -56,10 +49,10 @@ PAGES = (
 )
 
 
-def _days(visit: Visit) -> tuple[date | None, date | None]:
+def _days(visit: Visit) -> dict[str, str]:
+    """The days that are asked for. Raises ReportInvalid."""
     asked = visit.request.query_params
-    first, last = (read_day(asked[name]) if asked.get(name) else None for name in ("from", "to"))
-    return first, last
+    return {name: read_day(asked[name]).isoformat() for name in ("from", "to") if asked.get(name)}
 
 
 def _count(asked: Texts, name: str, usual: int) -> int:

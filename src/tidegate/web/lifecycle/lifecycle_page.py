@@ -13,10 +13,10 @@ from tidegate.lifecycle.alert_rules import RULES
 from tidegate.lifecycle.alerts import STANDING
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.workflows.lifecycle.lifecycle import now
+from tidegate.workflows.report_readers import FUNNEL, counted
 
 ALERTS = 50
 """Alerts of a page."""
-FUNNEL = timedelta(days=30)
 LONGEST_REASON = 2_000  # characters
 SNOOZED = ("1", "7", "30")
 """Days for which an alert is put aside."""
@@ -31,15 +31,11 @@ MOVES: dict[str, Literal["acknowledged", "snoozed", "dismissed", "open"]] = {
 
 def stages(visit: Visit) -> Response:
     """Stages with their contacts and MRR, who moved lately, segments, and the health of all."""
+    told = visit.report("stages", {})
     with visit.hub.engine.connect() as db:
         rules = rulebook.load(db)
-        facts: dict[str, Any] = {
-            "stages": listing.stages(db, rules.stages),
-            "segments": listing.segments(db, rules.segments),
-            "moves": listing.funnel(db, now(db) - FUNNEL),
-            "portfolio": listing.portfolio(db),
-        }
-    return visit.render("stages.html", days=FUNNEL.days, **facts)
+    there = {name: counted(getattr(rules, name), told[name]) for name in ("stages", "segments")}
+    return visit.render("stages.html", days=FUNNEL.days, **(told | there))
 
 
 def alert_list(visit: Visit) -> Response:

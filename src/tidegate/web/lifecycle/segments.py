@@ -7,7 +7,7 @@ from starlette.responses import Response
 from tidegate.conditions.contact_fields import CONTACT_FIELDS
 from tidegate.conditions.parse import parse
 from tidegate.errors import PreviewStale
-from tidegate.lifecycle import listing, rulebook
+from tidegate.lifecycle import rulebook
 from tidegate.lifecycle.holding import holding
 from tidegate.lifecycle.rules import Rule, named
 from tidegate.web.choosing import livemode
@@ -16,12 +16,14 @@ from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.typed_yaml import typed, written
 from tidegate.workflows.lifecycle import lifecycle_rules
 from tidegate.workflows.lifecycle.lifecycle import now
+from tidegate.workflows.report_readers import counted
 
 
 def every(visit: Visit) -> Response:
     """The segments, with their contacts and MRR."""
+    told = visit.report("stages", {})["segments"]
     with visit.hub.engine.connect() as db:
-        found = listing.segments(db, rulebook.load(db).segments)
+        found = counted(rulebook.load(db).segments, told)
         managed = rulebook.managed_by(db, "segments")
     rows = [one | {"condition": written(one["when"])} for one in found]
     return visit.render("lifecycle/segments.html", segments=rows, managed=managed)

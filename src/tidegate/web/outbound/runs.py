@@ -21,6 +21,8 @@ from tidegate.workflows.outbound.run_sync import SENDS
 REQUESTS = 50
 """Requests of a page, and how many a run that is under way shows before it is followed."""
 ROWS = 20
+LOOKED_BACK = 500
+"""Requests of a run of which the page says how they are taken back: the last ones, as that takes a while for each."""
 
 
 def one(visit: Visit) -> Response:
@@ -71,10 +73,11 @@ def way_back(visit: Visit) -> Response:
     found = found_run(visit)
     edits = bool(visit.request.query_params.get("despite_edits"))
     try:
-        way = revert_sync.plan(visit.hub.engine, int(found["run"]), despite_edits=edits).as_json()
+        way = revert_sync.plan(visit.hub.engine, int(found["run"]), despite_edits=edits, last=LOOKED_BACK)
     except RunNotReverted as error:
         return visit.render("outbound/revert.html", 422, run=found, way=None, why=str(error), edits=edits)
-    return visit.render("outbound/revert.html", run=found, way=way, why="", edits=edits)
+    last = None if way.whole else LOOKED_BACK
+    return visit.render("outbound/revert.html", run=found, way=way.as_json(), why="", edits=edits, last=last)
 
 
 def take_back(visit: Visit) -> Response:

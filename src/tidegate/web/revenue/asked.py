@@ -16,6 +16,7 @@ from tidegate.revenue.source import UNGROUPED, Group
 from tidegate.web import csv_answers
 from tidegate.web.choosing import account, offered
 from tidegate.web.pages import Visit
+from tidegate.workflows import report_readers
 
 SPANS = ("6", "12", "24")
 """Months that a page looks back."""
@@ -44,6 +45,12 @@ def opened(visit: Visit, db: Connection, *, group: Group = UNGROUPED, native: bo
 def months(visit: Visit, report: Report, usual: str = "12") -> list[Period]:
     """The months that are asked for, the last of them this one. Raises ReportInvalid."""
     return reports.window(report, back("month", report.today, int(span(visit, usual)) - 1), None)
+
+
+def about(visit: Visit, *, native: bool = False) -> dict[str, Any]:
+    """What a kept report is about (`report_readers.of_ledger`); raises as `opened`."""
+    with visit.hub.engine.connect() as db:
+        return report_readers.of_ledger(opened(visit, db, native=native))
 
 
 def span(visit: Visit, usual: str = "12") -> str:

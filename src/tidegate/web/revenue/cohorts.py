@@ -4,9 +4,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from tidegate.revenue import cohorts, source
 from tidegate.web.pages import Page, Visit
-from tidegate.web.revenue.asked import in_currency, months, one_of, opened, said, span, with_ledger
+from tidegate.web.revenue.asked import about, in_currency, one_of, said, span, with_ledger
 
 MEASURES = ("mrr", "contacts")
 STEPS = 10
@@ -16,14 +15,9 @@ STEPS = 10
 def shown(visit: Visit) -> Response:
     """The map, by revenue or by contacts."""
     measure = one_of(visit, "of", MEASURES)
-    with visit.hub.engine.connect() as db:
-        source.roomy(db)
-        report = opened(visit, db)
-        over = months(visit, report)
-        found = cohorts.cohorts(db, report, over)
+    found = visit.report("cohorts", about(visit) | {"months": int(span(visit))})
     money = in_currency(visit, found, "contacts")
-    ends = {one.name: one.last.isoformat() for one in over}
-    rows = [row | {"last": ends[row["cohort"]]} for row in found if row["currency"] == money["currency"]]
+    rows = [row for row in found if row["currency"] == money["currency"]]
     ages = max((len(row["months"]) for row in rows), default=0)
     facts: dict[str, Any] = {"rows": rows, "ages": range(ages), "of": measure, "months": span(visit)}
     facts["mean"] = [_mean(rows, age, measure) for age in range(ages)]

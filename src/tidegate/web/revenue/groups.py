@@ -10,6 +10,7 @@ from tidegate.revenue.reports import Report
 from tidegate.revenue.source import OF_PRICES, Group
 from tidegate.web.pages import Page, Visit
 from tidegate.web.revenue.asked import as_csv, in_currency, one_of, opened, said, with_ledger
+from tidegate.workflows import report_readers
 
 GROUPS = (*OF_PRICES, "country", "currency")
 MOST = 200
@@ -19,9 +20,12 @@ LOOKED_BACK = 12
 
 
 def exported(visit: Visit) -> Response:
-    """All groups as CSV, in all currencies."""
+    """All groups as CSV, in all currencies, as they stand at this moment: a file says no time."""
     by = one_of(visit, "by", GROUPS)
-    found = [{"group": row["currency"], "name": "", **row} for row in _standing(visit, by)[1]]
+    with visit.hub.engine.connect() as db:
+        report = opened(visit, db, group=Group(by), native=by == "currency")
+        rows = names.add(db, report, reports.standing_rows(report, reports.standing(db, report, report.today)))
+    found = [{"group": row["currency"], "name": "", **row} for row in rows]
     return as_csv(f"mrr-by-{by}", ("group", "name", "currency", "mrr", "arr"), found, ("mrr", "arr"))
 
 
@@ -55,5 +59,6 @@ def _standing(visit: Visit, by: str) -> tuple[Report, list[dict[str, Any]]]:
     """The report, and what stands now by group, the largest first."""
     with visit.hub.engine.connect() as db:
         report = opened(visit, db, group=Group(by), native=by == "currency")
-        found = reports.standing_rows(report, reports.standing(db, report, report.today))
+    found = visit.report("groups", report_readers.of_ledger(report) | {"by": by})
+    with visit.hub.engine.connect() as db:
         return report, names.add(db, report, found)

@@ -7,23 +7,19 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from tidegate.revenue import renewals, risks
-from tidegate.revenue.renewals import Page as Rows
 from tidegate.web.pages import Page, Visit
-from tidegate.web.revenue.asked import as_csv, one_of, opened, said, with_ledger
+from tidegate.web.revenue.asked import about, as_csv, one_of, opened, said, with_ledger
+from tidegate.workflows.report_readers import ROWS
 
 DAYS = ("7", "30", "90", "365")
-AHEAD = 365
-"""Days of the calendar."""
-ROWS = 50
 
 
 def soon(visit: Visit) -> Response:
     """What renews within so many days, the soonest first."""
     days, as_of = one_of(visit, "days", DAYS, "30"), datetime.now(UTC)
     owner = visit.request.query_params.get("owner")
-    with visit.hub.engine.connect() as db:
-        report = opened(visit, db, native=True)
-        rows = renewals.upcoming(db, report, as_of, int(days), owner, _rows(visit))
+    asked = about(visit, native=True) | {"days": int(days), "owner": owner, "page": _number(visit)}
+    rows = visit.report("renewals", asked)
     facts: dict[str, Any] = {"days": days, "choices": DAYS, "owner": owner} | _paged(visit, rows)
     return visit.render("revenue/renewals.html", now=as_of, **facts, **said(visit))
 
@@ -48,20 +44,14 @@ def at_risk_exported(visit: Visit) -> Response:
 
 def at_risk(visit: Visit) -> Response:
     """Subscriptions at risk, the largest first."""
-    as_of = datetime.now(UTC)
-    with visit.hub.engine.connect() as db:
-        report = opened(visit, db, native=True)
-        rows = renewals.at_risk(db, report, as_of, _rows(visit))
+    rows = visit.report("at_risk", about(visit, native=True) | {"page": _number(visit)})
     return visit.render("revenue/at_risk.html", reasons=risks.RISKS, **_paged(visit, rows), **said(visit))
 
 
 def calendar(visit: Visit) -> Response:
     """A year of renewals by month, and in each by who looks after it."""
-    as_of = datetime.now(UTC)
-    with visit.hub.engine.connect() as db:
-        report = opened(visit, db, native=True)
-        months = renewals.calendar(db, report, as_of, AHEAD, ["month"])
-        owners = renewals.calendar(db, report, as_of, AHEAD, ["month", "owner"])
+    found = visit.report("calendar", about(visit, native=True))
+    months, owners = found["months"], found["owners"]
     largest = {
         one["currency"]: max(row["mrr"] for row in months if row["currency"] == one["currency"]) for one in months
     }
@@ -80,10 +70,6 @@ PAGES = (
 def _number(visit: Visit) -> int:
     said = visit.request.query_params.get("page", "")
     return max(1, int(said)) if said.isdecimal() and len(said) < 7 else 1
-
-
-def _rows(visit: Visit) -> Rows:
-    return Rows((_number(visit) - 1) * ROWS, ROWS + 1)
 
 
 def _paged(visit: Visit, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from tidegate.errors import ConnectionMissing, LedgerMissing, ReportInvalid
-from tidegate.revenue import listing, metrics, reports
+from tidegate.revenue import listing, reports
 from tidegate.revenue.bridge import KINDS
 from tidegate.revenue.periods import within
 from tidegate.revenue.source import group
 from tidegate.web.choosing import account
 from tidegate.web.pages import Page, Texts, Visit
-from tidegate.web.revenue.asked import with_ledger
+from tidegate.web.revenue.asked import about, with_ledger
 from tidegate.workflows.contacts.contact_customers import customers_of
 
 MOVEMENTS = 100
@@ -26,10 +26,7 @@ def months(visit: Visit) -> Response:
     """A year of MRR, month by month, in one currency at a time."""
     asked = visit.request.query_params
     try:
-        here = account(visit)
-        with visit.hub.engine.connect() as db:
-            report = reports.opened(db, here.name, datetime.now(UTC))
-            found = metrics.rows(db, report, reports.window(report, None, None))
+        found = visit.report("metrics", about(visit) | {"months": reports.SHOWN})
     except (LedgerMissing, ConnectionMissing) as error:
         return visit.render("revenue.html", why=str(error), currencies=[], rows=[], drawn={}, connection="")
     currencies = _currencies(found)

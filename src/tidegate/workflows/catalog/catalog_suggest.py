@@ -21,6 +21,11 @@ def found(db: Connection, connection: str) -> tuple[list[Suggestion], list[Left]
     return suggest(seen.products(db, connection), seen.known(db))
 
 
+def found_of(db: Connection, connection: str, told: Sequence[Mapping[str, Any]]) -> tuple[list[Suggestion], list[Left]]:
+    """The same of what report `seen` told: by whom products are had may be old, what is mapped is not."""
+    return suggest(seen.as_mapped(db, connection, seen.from_json(told)), seen.known(db))
+
+
 def chosen(suggestions: Sequence[Suggestion], names: Sequence[str]) -> list[Suggestion]:
     """Those of these names (`package:pro`, or `pro`); without names all. Raises CatalogUnknown."""
     known = {one.name: one for one in suggestions} | {one.key: one for one in reversed(suggestions)}

@@ -21,7 +21,7 @@ from tidegate.lifecycle import notes, system_alerts
 from tidegate.lifecycle.actions import stored as actions
 from tidegate.mirror.forgetting import forget as redact_mirror
 from tidegate.outbound import forgetting as forget_outbound
-from tidegate.revenue import events
+from tidegate.revenue import events, kept
 from tidegate.workflows.contacts.contacts_edit import rematch
 from tidegate.workflows.revenue import exclusions
 
@@ -111,6 +111,8 @@ def _forget(
     refs = [_erase(db, directory.of_key(db, key), rows, by) for key in dict.fromkeys(keys)]
     rows += forget_answers(db, _with_merged(db, keys), words)
     rows += system_alerts.forget(db, words)
+    if not only_preview:
+        kept.drop(db)
     rematch(db, livemode, marks)  # who waited for it, too, may be certain now
     told = [{"connection": connection, "customer": id_} for connection, id_ in theirs]
     counted = {table: count for table, count in sorted(rows.items()) if count}

@@ -33,11 +33,15 @@ def lifecycle_report(
     running, restarted, conversion}, and by month the same. Raises ReportInvalid for days in the wrong order.
     """
     with engine.connect() as db:
-        at = as_of or now(db)
-        since, until, head = _window(at, first, last)
-        told = report.stages(db, livemode, rulebook.load(db).stages, since, until)
-        trials = _trials(db, livemode, since.date(), (until - timedelta(days=1)).date(), at)
-        return head | told | {"trials": trials, "at_risk": report.at_risk(db, livemode, at)}
+        return report_of(db, livemode, first, last, as_of or now(db))
+
+
+def report_of(db: Connection, livemode: bool, first: date | None, last: date | None, as_of: datetime) -> dict[str, Any]:
+    """The same in the caller's transaction."""
+    since, until, head = window(as_of, first, last)
+    told = report.stages(db, livemode, rulebook.load(db).stages, since, until)
+    trials = _trials(db, livemode, since.date(), (until - timedelta(days=1)).date(), as_of)
+    return head | told | {"trials": trials, "at_risk": report.at_risk(db, livemode, as_of)}
 
 
 def conversion_drivers(
@@ -56,13 +60,29 @@ def conversion_drivers(
     """
     with engine.connect() as db:
         at = as_of or now(db)
-        since, until, head = _window(at, first, last)
-        asked = drivers.Asked(of, livemode, since, until, at, usage_days, within_days)
-        settings = {"of": of, "usage_days": usage_days, "within_days": within_days}
-        return head | settings | drivers.drivers(db, asked)
+        return drivers_of(db, livemode, of, first, last, at, usage_days=usage_days, within_days=within_days)
 
 
-def _window(as_of: datetime, first: date | None, last: date | None) -> tuple[datetime, datetime, dict[str, Any]]:
+def drivers_of(
+    db: Connection,
+    livemode: bool,
+    of: Literal["trial", "free"],
+    first: date | None,
+    last: date | None,
+    as_of: datetime,
+    *,
+    usage_days: int,
+    within_days: int,
+) -> dict[str, Any]:
+    """The same in the caller's transaction."""
+    since, until, head = window(as_of, first, last)
+    asked = drivers.Asked(of, livemode, since, until, as_of, usage_days, within_days)
+    settings = {"of": of, "usage_days": usage_days, "within_days": within_days}
+    return head | settings | drivers.drivers(db, asked)
+
+
+def window(as_of: datetime, first: date | None, last: date | None) -> tuple[datetime, datetime, dict[str, Any]]:
+    """The first instant, the one after the last, and {from, to}. Raises ReportInvalid for days in the wrong order."""
     end = last or as_of.date()
     begin = first or end - timedelta(days=DAYS - 1)
     if begin > end:

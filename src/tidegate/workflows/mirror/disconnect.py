@@ -11,7 +11,7 @@ from tidegate.errors import ImportRunning
 from tidegate.mirror import forgotten
 from tidegate.mirror.tables import STRIPE_TABLES
 from tidegate.outbound import forgetting
-from tidegate.revenue import editions, partitions
+from tidegate.revenue import editions, kept, partitions
 from tidegate.revenue.facts import keep_facts
 
 OWNED = (
@@ -121,14 +121,15 @@ def purge(engine: Engine, name: str) -> dict[str, int]:
         owners = _owners(db, names)
         forgotten.outlast(db, names)
         linked = list(db.scalars(_LINKED, {"names": names}))
-        kept = [(name, one["edition"]) for name in names for one in editions.every(db, name)]
+        ledgers = [(name, one["edition"]) for name in names for one in editions.every(db, name)]
         counts = {
             table: db.execute(text(f"delete from {table} where {mine}"), owners).rowcount
             for table, mine in _owned().items()
         }
         keep_facts(db, linked)
         db.execute(text("delete from tidegate.connections where name = any(:names)"), {"names": names})
-        for one, edition in kept:
+        kept.drop(db)
+        for one, edition in ledgers:
             partitions.drop(db, one, edition)  # last: reports wait for it
     return {table: count for table, count in counts.items() if count}
 

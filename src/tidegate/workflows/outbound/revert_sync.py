@@ -30,12 +30,13 @@ SAMPLE = 20
 
 @dataclass(slots=True)
 class Way:
-    """The way back from a run: how many requests of each kind, and the first of each."""
+    """The way back from a run: how many requests of each kind, and the first of each. `whole`: of all that it sent."""
 
     run: int
     counts: Counter[str] = field(default_factory=Counter[str])
     sample: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
     syncs: list[str] = field(default_factory=list[str])
+    whole: bool = True
 
     def take(self, sync: str, planned: Sequence[Planned]) -> None:
         """Counts decisions."""
@@ -59,13 +60,16 @@ def whose(db: Connection, run: int) -> tuple[str, str]:
     return chosen[0].key, account.name
 
 
-def plan(engine: Engine, run: int, *, despite_edits: bool = False) -> Way:
-    """What taking a run back would do. No request. Raises RunUnknown and RunNotReverted."""
+def plan(engine: Engine, run: int, *, despite_edits: bool = False, last: int | None = None) -> Way:
+    """What taking a run back would do; with `last`, of the last so many requests that it sent. No request is made.
+    Raises RunUnknown and RunNotReverted.
+    """
     with engine.connect() as db:
-        chosen, account = _of(db, run)
-    way = Way(run, syncs=[one.key for one in chosen])
+        since = 0 if last is None else reverting.all_but_the_last(db, run, last)
+        chosen, account = _of(db, run, since)
+    way = Way(run, syncs=[one.key for one in chosen], whole=since == 0)
     for sync in chosen:
-        for some in reverting.ways_back(engine, run, sync, account.name, despite_edits=despite_edits):
+        for some in reverting.ways_back(engine, run, sync, account.name, despite_edits=despite_edits, since=since):
             way.take(sync.key, some)
     return way
 
@@ -167,8 +171,8 @@ class _Reverting:
             self.progress(self.summary)
 
 
-def _of(db: Connection, run: int) -> tuple[list[Sync], Account]:
-    """The syncs that a run sent something of, its own first, and their connection."""
+def _of(db: Connection, run: int, since: int = 0) -> tuple[list[Sync], Account]:
+    """The syncs that a run sent something of, after the request `since`, its own first, and their connection."""
     row = runs.find(db, run) if run < 2**63 else None
     if row is None:
         raise RunUnknown(id=run)
@@ -177,7 +181,7 @@ def _of(db: Connection, run: int) -> tuple[list[Sync], Account]:
     if row["state"] == "running":
         raise RunNotReverted(run=run, problem="it is at work; `tidegate sync cancel` ends it.")
     own = str(row["connection"]).removeprefix("sync:")
-    named = reverting.syncs_of(db, run)
+    named = reverting.syncs_of(db, run, since)
     if not named:
         raise RunNotReverted(run=run, problem="it sent nothing, or its requests are too old to be kept.")
     keys = sorted(named, key=lambda one: (one != own, one))

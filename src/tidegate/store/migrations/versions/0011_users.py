@@ -114,6 +114,24 @@ comment on column tidegate.connections.oauth is 'access given to a Stripe App: a
 comment on column tidegate.connections.refresh_token is 'encrypted; null for a key';
 comment on column tidegate.connections.token_ends_at is 'until when the token in api_key is good; null for a key';
 
+create table tidegate.kept_reports (
+    name text not null,
+    asked jsonb not null,
+    told jsonb not null,
+    as_of timestamptz not null,
+    seconds double precision not null,
+    wanted_at timestamptz default clock_timestamp() not null,
+    primary key (name, asked)
+);
+comment on table tidegate.kept_reports is
+    'reports that take long, as they were told: pages show them, workers read them anew';
+comment on column tidegate.kept_reports.name is 'of the report (`workflows.kept_reports`)';
+comment on column tidegate.kept_reports.asked is 'what it is about: a connection, an edition, months';
+comment on column tidegate.kept_reports.told is 'what it said';
+comment on column tidegate.kept_reports.as_of is 'when it was read; 1970: a worker has to';
+comment on column tidegate.kept_reports.seconds is 'that took';
+comment on column tidegate.kept_reports.wanted_at is 'when somebody looked at it first since it was read, or last';
+
 create table tidegate.oauth_states (
     id bigint generated always as identity,
     digest bytea not null unique,
