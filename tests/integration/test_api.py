@@ -306,7 +306,9 @@ def test_every_route_but_the_probes_and_webhooks_is_guarded(url: str) -> None:
 def test_each_route_is_open_to_the_scopes_that_it_says_and_to_no_other(
     hub: Hub, url: str, client_of: Callable[..., Client], scope: str
 ) -> None:
-    """Of the scopes that a token may have, every one, on every route; and the cookie of a session opens none."""
+    """Of the scopes that a token may have, every one, on every route; and the cookie of a session, which says nothing
+    of scopes, opens none.
+    """
     client = client_of(scope)
     [token] = [one for one in _tokens(hub) if one.scopes == (scope,)]
     paths = client.get("/api/openapi.json", timeout=60).json()["paths"]
@@ -320,7 +322,8 @@ def test_each_route_is_open_to_the_scopes_that_it_says_and_to_no_other(
                     answer = client.request(method, plain(path))
                     allowed = any(token.may(one) for one in needed)
                     assert (answer.status_code != 403) is allowed, (method, path, answer.text)
-                    assert page.request(method, plain(path)).status_code == 401, (method, path)
+                    if scope == SCOPES[0]:
+                        assert page.request(method, plain(path)).status_code == 401, (method, path)
 
 
 def _tokens(hub: Hub) -> list[tokens.Token]:

@@ -82,6 +82,7 @@ def test_the_api_does_what_it_says_of_many_requests(hub: Hub, url: str, tmp_path
     check(hub, url, tmp_path, described(url, but=OF_HEADERS), "--max-examples", "10")
 
 
+@pytest.mark.wide
 def test_conditions_and_keys_are_what_they_are_said_to_be(hub: Hub, url: str, tmp_path: Path) -> None:
     paths = ("/api/packages/{key}", "/api/alert-route", "/api/contacts/{contact}/notes")
     options = ("--max-examples", "2", "--phases", "coverage,fuzzing")

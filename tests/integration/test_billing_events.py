@@ -386,6 +386,7 @@ def recorded(live: Live, role: str) -> list[tuple[str, int | None]]:
     return [(row["name"], row["amount"]) for row in rows]
 
 
+@pytest.mark.wide
 def test_a_company_s_failed_payments_are_told_by_its_events_alone(server_url: str) -> None:
     """No event says by which payment intent an invoice is tried; reading all lists again finds nothing to put right."""
     with (

@@ -130,6 +130,7 @@ def test_mappings_are_set_previewed_and_removed(cli: Words) -> None:
     assert cli.json("mappings", "list")["kept"] == []
 
 
+@pytest.mark.wide
 def test_a_package_is_published_created_in_stripe_and_migrated(cli: Words) -> None:
     said = "packages:\n  - key: gold\n    prices: [{amount: 9900, currency: usd, interval: month}]\n    features: {}\n"
     file = cli.file("p.yaml", said)

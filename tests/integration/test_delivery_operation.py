@@ -208,6 +208,7 @@ def test_http_makes_tries_pauses_and_replays(
     hub.close()
 
 
+@pytest.mark.wide
 def test_the_commands(post: Post, receiver: Receiver, fresh_database_url: str, tmp_path: Path) -> None:
     cli = Cli(tmp_path, fresh_database_url)
     url = f"url={receiver.url}"

@@ -47,6 +47,7 @@ def test_an_account_that_is_not_activated_is_imported_and_said_to_be(hub: Hub, m
     "path",
     ["/v1/customers", *(pytest.param(one, marks=pytest.mark.wide) for one in ("/v1/quotes", "/v1/subscriptions"))],
 )
+@pytest.mark.wide
 def test_an_audit_of_a_list_that_never_ends_says_so_and_compares_the_rest(
     hub: Hub, make_sandbox: MakeSandbox, path: str
 ) -> None:

@@ -1,5 +1,6 @@
 """Reports of revenue over a small ledger: by period and group, in the currencies there are and in one."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -94,15 +95,16 @@ def test_a_movement_counts_on_the_day_of_its_last_change(books: Books) -> None:
     "name", ["package", "product", "price", "interval", "currency", "country", "contact", "property:tier"]
 )
 def test_groups_add_up_to_the_whole_and_each_to_itself(books: Books, by: By, name: str) -> None:
-    whole, grouped = told(books, by=by), told(books, by=by, group=name)
-    for row in grouped:
+    columns = ("opening", "new", "reactivation", "expansion", "churn", "mrr", SWITCHED)
+    sums = defaultdict[tuple[Any, ...], int](int)
+    for row in told(books, by=by, group=name):
         parts = sum(row[kind] for kind in ("new", "reactivation", "expansion", "contraction", "churn", "fx", SWITCHED))
         assert row["opening"] + parts == row["mrr"]
-    for row in whole:
-        same = {"period": row["period"], "currency": row["currency"]}
-        for column in ("opening", "new", "reactivation", "expansion", "churn", "mrr"):
-            assert sum(series(grouped, column, **same)) == row[column], (same, column)
-        assert sum(series(grouped, SWITCHED, **same)) == 0
+        for column in columns:
+            sums[row["period"], row["currency"], column] += row[column]
+    for row in told(books, by=by):
+        for column in columns:
+            assert sums[row["period"], row["currency"], column] == row.get(column, 0), (row["period"], column)
 
 
 def test_an_upgrade_takes_its_mrr_along_to_another_package(books: Books) -> None:

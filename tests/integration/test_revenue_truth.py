@@ -71,6 +71,7 @@ def test_connected_the_ledger_is_the_truth_for_every_customer_month_and_movement
     assert unexplained(live) == {}
 
 
+@pytest.mark.wide
 def test_imported_late_the_present_is_exact_and_the_past_nearly(hub: Hub, make_sandbox: Make) -> None:
     """What no invoice says: since when within a period collection is paused or nobody pays, a change without proration
     before the next renewal, and one whose prorations a cancellation deleted.

@@ -63,7 +63,7 @@ def test_the_picked_are_accepted_together_and_taken_back(client: Client, shop: S
     )
     page = client.get(answer.headers["location"]).text
     assert "Take it back" in page
-    batches = hidden(page)["done"]
+    batches = hidden(page, f"{QUEUE}/undo")["done"]
     assert client.post(f"{QUEUE}/undo", data={"connection": "acme", "done": batches}).status_code == 303
     assert waiting(shop) == ["cus_0", "cus_1", "cus_2", "cus_3"]
 
@@ -89,7 +89,7 @@ def test_the_picked_are_kept_apart_and_taken_back(client: Client, shop: Shop) ->
     assert waiting(shop) == ["cus_1", "cus_2"]
     shop.refresh()
     assert waiting(shop) == ["cus_1", "cus_2"], "no matching links them"
-    apart = hidden(client.get(answer.headers["location"]).text)["apart"]
+    apart = hidden(client.get(answer.headers["location"]).text, f"{QUEUE}/rematch")["apart"]
     client.post(f"{QUEUE}/rematch", data={"connection": "acme", "apart": apart})
     assert waiting(shop) == ["cus_0", "cus_1", "cus_2", "cus_3"]
     assert client.post(QUEUE, data={"pick:cus_9": "yes", "do": "reject"}).status_code == 422

@@ -150,6 +150,7 @@ def test_a_poison_object_in_the_middle_of_a_page_is_named_and_costs_no_other(
     assert result["unreadable"] == 2
 
 
+@pytest.mark.wide
 def test_two_connections_are_imported_at_once(hub: Hub, make_sandbox: MakeSandbox) -> None:
     from concurrent.futures import ThreadPoolExecutor
 

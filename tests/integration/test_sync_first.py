@@ -205,6 +205,7 @@ def test_what_goes_on_stops_where_the_source_is_empty_by_then(warehouse: Warehou
     assert warehouse.run(despite_stops=True)["state"] == "done", "said of an empty model it is meant"
 
 
+@pytest.mark.wide
 def test_a_first_run_takes_over_no_objects_of_another_sync_unasked(desk: Desk) -> None:
     def numbered(key: str, *numbers: int) -> None:
         desk.table(key, *({"id": str(n), "name": key} for n in numbers))

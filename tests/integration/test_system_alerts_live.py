@@ -56,6 +56,7 @@ def test_an_account_that_is_not_activated_is_alerted_until_stripe_says_that_it_i
     assert came(told, 6) == [("system_alert.resolved", "account_not_activated")]
 
 
+@pytest.mark.wide
 def test_drafts_that_nothing_finishes_are_alerted_until_they_are(
     receiver: Receiver, fresh_database_url: str, secret_key: str, tmp_path: Path
 ) -> None:

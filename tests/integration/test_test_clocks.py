@@ -91,6 +91,7 @@ def test_an_advance_of_the_clock_is_mirrored(live: Live) -> None:
 
 @pytest.mark.parametrize("ahead", [0, 120], ids=["as old as we are", "in a time to come"])
 @pytest.mark.parametrize("told", [True, False], ids=["with an event", "without a word"])
+@pytest.mark.wide
 def test_a_clock_that_goes_takes_what_is_on_it_along(live: Live, told: bool, ahead: int) -> None:
     from tidegate.sandbox import clocks
 

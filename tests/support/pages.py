@@ -51,9 +51,9 @@ def site_of(shop: Shop, url: str, home: Path, scope: str = "admin") -> Generator
     hub.close()
 
 
-def hidden(page: str) -> dict[str, str]:
-    """What the first form of a page sends, which is a preview's own."""
-    main = page.partition("<main")[2].partition("</form>")[0]
+def hidden(page: str, action: str = "") -> dict[str, str]:
+    """What the first form of a page (with an action: the first one that leads there) sends, a preview's own."""
+    main = page.partition("<main")[2].partition(f'action="{action}' if action else "<form")[2].partition("</form>")[0]
     return {
         name: html.unescape(value)
         for name, value in re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', main)

@@ -73,6 +73,8 @@ BODIES: dict[str, Any] = {
     },
     "POST /api/syncs/{name}/plan": {"limit": 100},
     "POST /api/syncs/{name}/run": {"full": False},
+    "POST /api/runs/{run_id}/revert": {"preview": True},
+    "POST /api/digests/send": {"owner": "ann@example.com"},
     "POST /api/destinations": {"key": "ops", "kind": "webhook", "options": {"url": "https://example.com/hook"}},
     "POST /api/destinations/{key}/replay": {"deliveries": [17]},
     "POST /api/destinations/{key}/backfill": {"since": "2026-01-01T00:00:00Z", "preview": True},

@@ -15,7 +15,7 @@ from tidegate.security.oidc import Provider
 from tidegate.store.outage import Outage
 from tidegate.web import overview_page
 from tidegate.web.access import Guard
-from tidegate.web.assets import Assets
+from tidegate.web.assets import shipped
 from tidegate.web.catalog import features_page, mappings_page, packages_page
 from tidegate.web.connections import connect_page, connections_page, import_page, oauth_page
 from tidegate.web.contacts import (
@@ -122,7 +122,7 @@ def create_pages(hub: Hub, bound_to: str) -> Starlette:
 
     Raises AssetMissing when the assets were not built.
     """
-    assets = Assets()
+    assets = shipped()
     site = Site(hub, bound_to, environment(assets), provider=_provider(hub), views_of=views_page.views_of)
     failures = Failures(site)
 

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from starlette.requests import Request
@@ -54,6 +55,12 @@ class Assets:
             headers["Content-Encoding"] = "gzip"
             body = asset.gzipped
         return Response(body, headers=headers, media_type=asset.media_type)
+
+
+@cache
+def shipped() -> Assets:
+    """The files of this installation, read and compressed once. Raises AssetMissing when they were not built."""
+    return Assets()
 
 
 def _read(path: Path) -> Asset:

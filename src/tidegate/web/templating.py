@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ from tidegate.web.assets import Assets
 TEMPLATES = Path(__file__).parent / "templates"
 
 
+@cache
 def environment(assets: Assets) -> Environment:
-    """The templates: everything is escaped, a missing value is an error."""
+    """The templates, each compiled once: everything is escaped, a missing value is an error."""
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
