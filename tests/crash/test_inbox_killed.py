@@ -26,7 +26,6 @@ from tidegate.workflows.mirror.ingest_events import drain
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
 
-PLACES = 20
 EVENTS = 300
 DAY = 86_400
 SECRET = Fernet.generate_key().decode()
@@ -75,8 +74,9 @@ def ready(server_url: str, run: killing.Run) -> Iterator[Ready]:
 
 
 @pytest.mark.timeout(400)  # twenty copies of a database
-def test_a_drain_killed_anywhere_handles_every_event_once(ready: Ready, run: killing.Run) -> None:
-    for place in killing.points(ready.steps, PLACES, seed=300):
+@pytest.mark.parametrize("places", [6, pytest.param(20, marks=pytest.mark.wide)])
+def test_a_drain_killed_anywhere_handles_every_event_once(ready: Ready, run: killing.Run, places: int) -> None:
+    for place in killing.points(ready.steps, places, seed=300):
         with copied(ready.server_url, ready.database) as url:
             ended = run("drain", place, **_arguments(url))
             where = f"killed at step {place} of {ready.steps}: {ended.last}"
