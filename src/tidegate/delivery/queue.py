@@ -237,12 +237,11 @@ behind as materialized (
       and e.claimed_by is distinct from :me and e.id not in (select id from candidates)
     order by e.id limit 1) b on true),
 again as materialized (
-  select contact, min(id) as id from (
-    select e.contact, e.id, lag(e.id) over (partition by e.contact order by e.id) as before
-    from tidegate.deliveries e
-    where cast(:keeps as boolean) and e.destination = :destination and e.state = 'waiting' and e.outbox is null
-      and e.contact = any(array(select distinct contact from candidates))) as_is
-  where before is not null group by contact),
+  select k.contact, b.id from (select distinct contact from candidates where cast(:keeps as boolean)) k
+  join lateral (
+    select e.id from tidegate.deliveries e
+    where e.destination = :destination and e.contact = k.contact and e.state = 'waiting' and e.outbox is null
+    order by e.id offset 1 limit 1) b on true),
 after as materialized (
   select c.id from candidates c join again a on a.contact = c.contact and c.id >= a.id
   where c.id not in (select id from behind)),
