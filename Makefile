@@ -6,7 +6,7 @@
 #   make check                    lint, format, types, import contracts
 #   make bench                    every benchmark, one file per figure
 #   make wide                     many cases of what make test shows once
-#   make statements               of the integration tests those that show whether SQL works on another server
+#   make statements               what shows whether SQL works on another server, and what make test leaves to .ci/run
 #   make browser, make soak       tests that need Chromium; tests that run for long
 #   make spark                    the ledger on Spark, which needs Java; gets PySpark (430 MB)
 #   make site [ARGS=serve]       the documentation as a site, built strictly
@@ -64,18 +64,22 @@ check: $(READY)
 unit: $(READY)
 	$(PYTEST) -n 2 tests/unit $(ARGS)
 
-MARKS ?= not soak and not wide
+# MARKS="not soak and not wide" also shows what make test leaves to .ci/run. A file stays in one process: its tests share a
+# database.
+MARKS ?= not soak and not wide and not further
 
 integration: assets
-	$(PYTEST) -n 2 -m "$(MARKS)" tests/integration $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m "$(MARKS)" tests/integration $(ARGS)
 
-# For another server than the embedded one, which TEST_DATABASE_URL names. What differs between servers is SQL, so the files
-# about forms, pages and commands stay out: test_users opens every page, and test_api_described asks every route.
+# For another server than the embedded one, which TEST_DATABASE_URL names. What differs between servers is SQL, so of the files
+# about forms, pages and commands only what make test leaves out is shown: test_users opens every page, and
+# test_api_described asks every route.
 SURFACES := $(foreach kind,pages page surfaces cli forms,$(wildcard tests/integration/test_*_$(kind).py)) \
 	$(wildcard tests/integration/test_howto*.py) tests/integration/test_cli.py tests/integration/test_pages.py
 
 statements: assets
-	$(PYTEST) -n 2 -m "$(MARKS)" $(filter-out $(SURFACES),$(wildcard tests/integration/test_*.py)) $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m "not soak and not wide" $(filter-out $(SURFACES),$(wildcard tests/integration/test_*.py)) $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m "further and not wide" $(SURFACES) $(ARGS)
 
 # Three of them on two processors: they wait for processes more than they compute.
 crash: assets
@@ -85,8 +89,8 @@ peers: $(READY)
 	$(PYTEST) -m "not soak" tests/peers $(ARGS)
 
 wide: assets
-	$(PYTEST) -n 2 -m wide tests/integration $(ARGS)
-	$(PYTEST) -n 2 --dist loadfile -m wide tests/crash $(ARGS)
+	$(PYTEST) -n 2 -m "wide or further" tests/integration $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m wide tests/crash $(ARGS)
 
 soak: assets
 	$(PYTEST) -m soak --timeout=3600 tests $(ARGS)
@@ -95,7 +99,7 @@ browser: assets
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
 		echo "make browser needs Chromium, which is not installed. On Debian: apt-get install chromium" >&2; exit 1; }
 	@$(BIN)/python tools/assets.py --tests
-	$(PYTEST) -m browser tests/browser $(ARGS)
+	$(PYTEST) -n 2 --dist loadgroup -m browser tests/browser $(ARGS)
 
 # Every test of these asks Spark; one process, so that Java starts once. Nothing of it listens to other machines.
 spark: assets

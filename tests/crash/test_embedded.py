@@ -156,8 +156,9 @@ def ground(request: pytest.FixtureRequest) -> Iterator[Path]:
     shutil.rmtree(made)
 
 
-@pytest.fixture(params=["root", "ordinary"] if IS_ROOT else ["ordinary"])
+@pytest.fixture(params=["root", pytest.param("ordinary", marks=pytest.mark.wide)] if IS_ROOT else ["ordinary"])
 def account(request: pytest.FixtureRequest) -> Account:
+    """Whoever runs the tests; for root also an account like that of most people."""
     return Account(0, sys.executable) if request.param == "root" else ordinary()
 
 

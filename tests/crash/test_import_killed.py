@@ -164,12 +164,14 @@ def slow() -> Iterator[Company]:
         yield company
 
 
+@pytest.mark.wide
 def test_a_killed_command_goes_on(slow: Company) -> None:
     with _importing(slow, "importer") as importer:
         importer.kill()
     _assert_resumed_and_equal(slow, "importer")
 
 
+@pytest.mark.wide
 def test_a_server_killed_under_an_import_is_said_and_costs_nothing(slow: Company) -> None:
     with _importing(slow, "server") as importer:
         slow.own.kill_server()

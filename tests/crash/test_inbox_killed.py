@@ -154,6 +154,7 @@ def company() -> Iterator[Company]:
         yield company
 
 
+@pytest.mark.wide
 def test_a_killed_command_handles_the_rest_later(company: Company) -> None:
     with _amid_a_batch(company) as command:
         command.kill()

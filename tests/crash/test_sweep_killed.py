@@ -158,7 +158,7 @@ def slow() -> Iterator[Company]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "victims",
-    [("worker",), pytest.param(("server",), marks=pytest.mark.wide), ("worker", "server")],
+    [*(pytest.param((one,), marks=pytest.mark.wide) for one in ("worker", "server")), ("worker", "server")],
     ids="+".join,
 )
 def test_a_worker_s_sweep_goes_on_whoever_is_killed(slow: Company, victims: tuple[str, ...]) -> None:

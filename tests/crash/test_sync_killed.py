@@ -306,7 +306,9 @@ def test_a_run_killed_anywhere_and_run_again_makes_each_object_once(
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("resource", ["customers", "products", "quotes"])
+@pytest.mark.parametrize(
+    "resource", ["customers", *(pytest.param(one, marks=pytest.mark.wide) for one in ("products", "quotes"))]
+)
 def test_a_run_killed_at_some_steps_and_run_again_makes_each_object_once(
     warehouse: Warehouse, run: killing.Run, resource: str
 ) -> None:

@@ -70,6 +70,7 @@ def go_on(slow: Company, name: str) -> dict[str, Any]:
     return json.loads(told)
 
 
+@pytest.mark.wide
 def test_a_killed_command_is_gone_on_with(slow: Company, tmp_path: Path) -> None:
     warehouse = prepared(slow, "killed", tmp_path)
     with sending(slow, warehouse, "killed") as process:

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
 
 PLACES = 4
-FEW = ("run_sync", "import_account", "drain", "deliver", "keep_lifecycle")
-"""Tasks whose workers are killed in the ordinary run; those of all are in the wide one."""
+FEW = ("run_sync", "keep_lifecycle")
+"""Tasks whose workers are killed in the ordinary run; those of all are in the wide one. Processes that import, drain
+and deliver are killed in files of their own.
+"""
 DAY = 86_400
 SECRET = Fernet.generate_key().decode()
 MINUTE = 1_767_225_660  # 2026-01-01T00:01:00Z
@@ -216,7 +218,11 @@ def company() -> Iterator[Company]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("task", "victims"),
-    [("drain", ("worker",)), ("catch_up", ("server",)), ("refetch", ("worker", "server"))],
+    [
+        pytest.param("drain", ("worker",), marks=pytest.mark.wide),
+        ("catch_up", ("server",)),
+        ("refetch", ("worker", "server")),
+    ],
     ids=lambda one: one if isinstance(one, str) else "+".join(one),
 )
 def test_a_real_task_goes_on_whoever_is_killed(company: Company, task: str, victims: tuple[str, ...]) -> None:

@@ -1,6 +1,8 @@
 """What many integration tests ask for beside tests/conftest.py."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,23 @@ from tidegate.wiring import Hub
 
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
+
+
+HERE = Path(__file__).parent
+CASES = 2
+"""Cases of a parametrised test that `make test` shows; those after them are marked `further`."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks before pytest leaves out what its option -m does not name."""
+    seen = Counter[tuple[Path, str]]()
+    for item in items:
+        several = isinstance(item, pytest.Function) and hasattr(item, "callspec")
+        if several and item.path.parent == HERE and not any(item.iter_markers("wide")):
+            seen[item.path, item.originalname] += 1
+            if seen[item.path, item.originalname] > CASES:
+                item.add_marker("further")
 
 
 @pytest.fixture

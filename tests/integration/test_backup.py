@@ -125,6 +125,7 @@ def test_nothing_is_restored_under_a_hub_that_works(filled: Hub, empty_database_
         others.dispose()
 
 
+@pytest.mark.further
 def test_outbound_waits_and_everybody_is_signed_out(filled: Hub, empty: Engine, tmp_path: Path) -> None:
     with filled.engine.begin() as db:
         outbound_changes.define_source(
@@ -218,6 +219,7 @@ def _restoring(engine: Engine) -> int:
         return db.scalar(text(ours), {"name": "tidegate backup"}) or 0
 
 
+@pytest.mark.further
 def test_the_key_goes_along_only_where_one_says_so(filled: Hub, empty: Engine, tmp_path: Path) -> None:
     home = tmp_path / "first"
     KeyFile(home).make()

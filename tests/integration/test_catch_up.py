@@ -125,6 +125,7 @@ def test_what_comes_to_be_without_an_event_is_read_with_the_events(live: Live) -
     assert live.requests("GET /v1/invoice_payments") == asked + 1, "only what was made in the last minute is read again"
 
 
+@pytest.mark.further
 def test_a_list_that_is_refused_keeps_no_event_from_being_read(live: Live) -> None:
     live.catch_up()
     _key(live, permissions={"accounts": "read", "events": "read"})
@@ -136,6 +137,7 @@ def test_a_list_that_is_refused_keeps_no_event_from_being_read(live: Live) -> No
     assert live.one("select count(*) from stripe.invoice_payments where id = 'inpay_hidden'") == 0
 
 
+@pytest.mark.further
 def test_an_event_that_shows_late_is_not_missed(live: Live) -> None:
     """The list is eventually consistent: it may show an event a minute after its time."""
     live.catch_up()
@@ -220,6 +222,7 @@ def test_a_first_reading_soon_after_the_import_finds_none(live: Live) -> None:
     assert live.catch_up()["gap"] is False
 
 
+@pytest.mark.further
 def test_an_import_that_was_interrupted_for_a_month_begins_anew(live: Live) -> None:
     stop = threading.Event()
     first = imported(live.hub, live.account, stop=stop, progress=lambda _: stop.set())
@@ -370,6 +373,7 @@ def _key(live: Live, **facts: Any) -> None:
     live.sandbox.call(lambda: ring.add(Key(live.sandbox.key, **facts)))
 
 
+@pytest.mark.further
 def test_a_key_that_may_not_read_events_is_a_problem_until_it_may(live: Live) -> None:
     _key(live, permissions={"accounts": "read"})
     with pytest.raises(StripePermissionMissing):
@@ -405,6 +409,7 @@ def test_the_list_is_read_a_page_at_a_time(live: Live) -> None:
     assert 1 + len(rest) == -(-held(live) // 100)
 
 
+@pytest.mark.further
 def test_pages_of_nothing_but_unreadable_events_are_passed(live: Live) -> None:
     for n in range(230):
         live.put({"id": f"evt_odd{n}", "object": "event", "type": 7, "created": live.now, "data": {}})

@@ -111,6 +111,7 @@ def test_an_api_base_with_a_path_is_told(cli: Cli, make_sandbox: Make) -> None:
     assert "without a path" in refused.stderr
 
 
+@pytest.mark.further
 def test_a_revoked_key_ends_an_import_and_shows_as_a_problem(cli: Cli, make_sandbox: Make) -> None:
     sandbox = make_sandbox(customers=5, months=1)
     cli.connect(sandbox)
@@ -272,6 +273,7 @@ def test_sql_shows_and_explains(cli: Cli) -> None:
     assert "customers" in plan
 
 
+@pytest.mark.further
 def test_the_doctor_finds_a_key_that_does_not_decrypt(cli: Cli, make_sandbox: Make) -> None:
     cli.connect(make_sandbox(customers=1, months=1))
     healthy = cli.json("doctor")

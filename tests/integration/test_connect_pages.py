@@ -194,6 +194,7 @@ def test_disconnecting_says_what_happens_and_wants_the_name(
         assert "Connect it again" in client.get("/connections/acme").text
 
 
+@pytest.mark.further
 def test_the_accounts_of_a_platform_are_shown_first(
     hub: Hub, make_sandbox: Callable[..., Sandbox], client: Client
 ) -> None:

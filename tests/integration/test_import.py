@@ -56,6 +56,7 @@ def test_an_import_equals_the_truth_and_the_second_stores_nothing_new(hub: Hub, 
     assert {one["resource"]: one["verdict"] for one in verdicts["resources"] if one["verdict"] != "equal"} == {}
 
 
+@pytest.mark.further
 def test_nothing_that_stripe_hides_by_default_is_missing(hub: Hub, company: "Sandbox") -> None:
     imported(hub, connected(hub, company))
     most_items = "select max(n) from (select count(*) n from stripe.subscription_items group by subscription) x"
@@ -166,6 +167,7 @@ def _put_key(
     sandbox.call(lambda: ring.add(Key(secret, permissions, revoked)))
 
 
+@pytest.mark.further
 def test_a_revoked_key_ends_the_import_and_is_a_problem_until_it_works_again(
     hub: Hub, make_sandbox: MakeSandbox
 ) -> None:

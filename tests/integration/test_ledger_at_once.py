@@ -92,6 +92,7 @@ def test_superseding_touches_the_edition_in_force_alone(books: Books) -> None:
     assert books.shop.rows(superseded) == [(2, 18)]
 
 
+@pytest.mark.further
 def test_what_stands_is_brought_up_to_the_spans_by_connections_beside_too(books: Books) -> None:
     engine = books.shop.engine
     with engine.begin() as db:

@@ -166,6 +166,7 @@ def test_a_new_column_is_filled_from_the_stored_json(empty_engine: Engine) -> No
         assert db.scalar(text(indexes)) == 1
 
 
+@pytest.mark.further
 def test_filling_that_was_killed_is_done_by_whoever_comes_next(
     empty_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +184,7 @@ def test_filling_that_was_killed_is_done_by_whoever_comes_next(
         assert db.scalar(UNFILLED) == 0
 
 
+@pytest.mark.further
 def test_a_version_that_comes_while_columns_are_filled_keeps_its_own(
     empty_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -173,6 +173,7 @@ def test_a_first_run_goes_from_its_plan(admin: Client, hub: Hub, shop: Warehouse
     assert "Try all again" not in admin.get("/syncs/customers").text
 
 
+@pytest.mark.further
 def test_what_a_plan_cannot_do_is_said(admin: Client, shop: Warehouse) -> None:
     shop.path.unlink()
     answer = admin.post("/syncs/customers/plan")
@@ -257,6 +258,7 @@ def test_outbound_is_paused_and_resumed(admin: Client, hub: Hub, shop: Warehouse
     assert "Nothing is sent to Stripe" not in admin.get("/syncs").text
 
 
+@pytest.mark.further
 def test_who_may_only_look_sees_no_buttons(client: Client, shop: Warehouse) -> None:
     run = ran(shop)
     for path in ("/syncs", "/syncs/customers", f"/syncs/customers/runs/{run}", "/syncs/customers/rows?row=1",
@@ -266,6 +268,7 @@ def test_who_may_only_look_sees_no_buttons(client: Client, shop: Warehouse) -> N
         assert re.findall(r'<form method="post"', page.text) == [], path
 
 
+@pytest.mark.further
 def test_millions_of_requests_are_paged_by_their_place(hub: Hub, shop: Warehouse) -> None:
     """Each look reads by an index: neither all requests of a run, nor all rows of a sync."""
     run = ran(shop)

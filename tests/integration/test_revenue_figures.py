@@ -207,6 +207,7 @@ def test_a_form_that_is_too_long_is_refused_and_other_pages_take_no_file(client:
     assert client.post("/login", files={"token": b"x"}).status_code == 400
 
 
+@pytest.mark.further
 def test_another_policy_is_tried_and_adopted(hub: Hub, client: Client, ledger: str) -> None:
     assert "Try it" not in client.get("/revenue/policy").text, "whoever is at this machine only looks"
     with hub.engine.begin() as db:

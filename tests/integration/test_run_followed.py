@@ -109,6 +109,7 @@ def test_requests_are_told_as_they_are_answered_until_the_run_ends(hub: Hub, cli
     assert "5 of 5 requests answered" in said
 
 
+@pytest.mark.further
 def test_a_browser_that_comes_again_misses_nothing(hub: Hub, client: Client) -> None:
     run = Run(hub)
     slow = run.intend("slow")
@@ -155,6 +156,7 @@ def test_only_so_many_listen_and_pages_go_on(hub: Hub, client: Client, monkeypat
         time.sleep(0.05)
 
 
+@pytest.mark.further
 def test_a_stream_beats_and_ends_so_that_who_listens_is_asked_again(
     hub: Hub, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

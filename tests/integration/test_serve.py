@@ -96,6 +96,7 @@ def test_a_worker_lives_beside_it_is_replaced_and_ends_with_it(start: Callable[.
     assert not alive(second)
 
 
+@pytest.mark.further
 def test_no_worker_outlives_a_killed_server(start: Callable[..., Server]) -> None:
     server = start()
     worker = until(server.worker, "a worker")

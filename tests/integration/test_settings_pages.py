@@ -140,6 +140,7 @@ def test_everything_that_goes_by_itself_is_told_with_its_setting(hub: Hub, admin
 
 
 def test_a_view_is_saved_chosen_and_deleted(hub: Hub, admin: Client) -> None:
+    connected(hub)
     sent = {"page": "/contacts", "name": "Big <ones>", "query": "search=a%26b&page=3&sort=mrr", "shared": "yes"}
     assert admin.post("/views", data=sent).headers["location"] == "/contacts?search=a%26b&sort=mrr"
     assert admin.post("/views", data=sent | {"query": "search=b"}).headers["location"] == "/contacts?search=b"

@@ -53,6 +53,7 @@ def swept(live: Live) -> None:
         assert sweep(live.hub.engine, live.standing(), api)["state"] == "done"
 
 
+@pytest.mark.further
 def test_an_import_with_every_fault_at_once_ends_equal(hub: Hub, make_sandbox: MakeSandbox) -> None:
     sandbox = make_sandbox(customers=150, faults="429=0.05,500=0.02,reset=0.01,truncate=0.01,slow=0.002")
     live = Live(hub, sandbox)

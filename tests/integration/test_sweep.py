@@ -161,6 +161,7 @@ def test_a_late_event_does_not_beat_what_a_sweep_saw_since(live: Live) -> None:
     assert [row["d"] for row in told] == ["B"], "a later one does"
 
 
+@pytest.mark.further
 def test_what_only_late_events_tell_is_taken_in_their_order(live: Live) -> None:
     """No list showed it, so no sweep confirms it: neither the first of its events nor the ones after."""
     swept(live)
@@ -173,6 +174,7 @@ def test_what_only_late_events_tell_is_taken_in_their_order(live: Live) -> None:
     assert live.one("select data ->> 'description' from stripe.customers where id = 'cus_late'") == "1"
 
 
+@pytest.mark.further
 def test_a_sweep_that_is_gone_on_with_knows_what_it_had_seen(live: Live) -> None:
     swept(live)
     live.sandbox.advance(60)
@@ -187,6 +189,7 @@ def test_a_sweep_that_is_gone_on_with_knows_what_it_had_seen(live: Live) -> None
     assert prices == 0
 
 
+@pytest.mark.further
 def test_a_full_import_by_hand_says_the_same(live: Live) -> None:
     wanted = change_in_silence(live)
     mended = imported(live.hub, live.account, full=True)["mended"]
@@ -194,6 +197,7 @@ def test_a_full_import_by_hand_says_the_same(live: Live) -> None:
     assert "mended" not in imported(live.hub, live.account)
 
 
+@pytest.mark.further
 def test_an_interrupted_import_stays_as_it_is(live: Live) -> None:
     stop = threading.Event()
     stop.set()
@@ -217,6 +221,7 @@ def test_while_an_import_reads_the_lists_there_is_nothing_to_sweep(live: Live) -
     assert last(live) is None
 
 
+@pytest.mark.further
 def test_a_sweep_goes_on_with_one_of_the_same_night_only(live: Live) -> None:
     stop = threading.Event()
     first = swept(live, stop=stop, progress=lambda _: stop.set())
@@ -241,6 +246,7 @@ def test_a_part_that_fails_is_named_and_the_rest_is_swept(live: Live) -> None:
     assert shown["mended"]["customers"]["missing"] == 1
 
 
+@pytest.mark.further
 def test_a_night_has_one_sweep(live: Live) -> None:
     queue.empty_jobs(live.hub.engine)
     refresh_changed(live.hub.engine, live.account)

@@ -99,6 +99,7 @@ def test_where_the_object_was_deleted_another_one_that_matches_takes_its_place(d
     assert [one.id for one in desk.v1.customers.list({"email": "Merged@edited.example"}).data] == [other]
 
 
+@pytest.mark.further
 @pytest.mark.parametrize("winner", ["stripe", "flag"])
 def test_a_product_of_an_id_of_ones_own_is_made_and_once_deleted_in_stripe_is_not(desk: Desk, winner: str) -> None:
     key = f"products_{winner}"

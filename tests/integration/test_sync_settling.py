@@ -50,6 +50,7 @@ def unanswered(desk: Desk, key: str) -> dict[str, Any]:
     return run_sync.run(desk.hub.engine, key, lambda source: source.shown, writing, Wanted(despite_stops=True))
 
 
+@pytest.mark.further
 def test_a_request_is_looked_for_by_what_its_row_was_matched_by_then(desk: Desk) -> None:
     desk.table("by_then", {"id": "0", "email": "zero@by-then.example"})
     fields = {"email": "email", "name": {"value": "Ada"}}

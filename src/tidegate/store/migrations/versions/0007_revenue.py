@@ -263,6 +263,9 @@ comment on column tidegate.contact_facts.customer_since is 'when its MRR was fir
 comment on column tidegate.contact_facts.churned_at is 'when its MRR fell to 0; null: it has not';
 comment on column tidegate.contact_facts.renews_at is 'the next renewal of a subscription that counts';
 comment on column tidegate.contact_facts.ends_at is 'the next end of one, as asked for so far';
+
+-- Of what movements call a contact (`unit`), so that they are looked up in contacts and not the other way round.
+create statistics tidegate.contacts_unit on (('contact:' || key)) from tidegate.contacts;
 """
 
 
