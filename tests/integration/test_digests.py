@@ -43,8 +43,10 @@ def digest(told: Told) -> dict[str, Any]:
     return data
 
 
-def moved(told: Told, contact: int, kind: str, amount: int, at: datetime, currency: str = "usd") -> None:
-    """A movement in the ledger, in minor units."""
+def moved(
+    told: Told, contact: int, kind: str, amount: int, at: datetime, currency: str = "usd", unit: str = ""
+) -> None:
+    """A movement in the ledger, in minor units; `unit`: another one than the contact."""
     with told.hub.engine.connect() as db:
         known = db.scalar(text("select exists (select from tidegate.connections where name = 'books')"))
     if not known:
@@ -62,7 +64,7 @@ insert into tidegate.movements (edition, connection, unit, customer, subscriptio
   kind, amount, opening, closing, price, product)
 values (1, 'books', :unit, 'cus', 'sub', :item, :currency, :at, :at, :day, :kind, :amount, :opening, :closing, 'p',
   'prod')"""),
-            {"unit": f"contact:{contact}", "item": f"{contact}{kind}{at}", "currency": currency, "at": at,
+            {"unit": unit or f"contact:{contact}", "item": f"{contact}{unit}{kind}{at}", "currency": currency, "at": at,
              "day": at.date(), "kind": kind, "amount": amount * 1_000_000, "opening": opening * 1_000_000,
              "closing": closing * 1_000_000},
         )  # fmt: skip
@@ -125,9 +127,14 @@ def test_an_owner_hears_of_its_contacts_and_the_default_route_of_all_and_of_the_
     for key in (mine, other):
         told.people.set(key, **FAILED)
     told.people.pass_()
-    moved(told, mine, "new", 100, NOW)
-    moved(told, other, "new", 1000, NOW)
+    moved(told, mine, "new", 60, NOW)
+    moved(told, mine, "new", 40, NOW, unit="cus_mine")  # as a policy says by which movements are customers'
+    moved(told, other, "new", 1000, NOW, unit="cus_other")
     with told.hub.engine.begin() as db:
+        db.execute(text("""
+insert into tidegate.links (connection, customer, contact, method) values ('books', 'cus_mine', :key, 'metadata')"""),
+            {"key": mine},
+        )  # fmt: skip
         system_alerts.keep(db, [Fact("disk_low", "disk", "0.1 GB are free.")], NOW)
     told.received()
     assert made(told, MORNING) == 3

@@ -191,7 +191,8 @@ join tidegate.connections n on n.name = m.connection and n.livemode = :livemode
 where m.superseded_at is null and m.moved_at > :since and m.moved_at <= :until
   and m.day >= cast(cast(:since as timestamptz) at time zone 'UTC' as date) - 2 and m.kind <> 'transfer'
   and (cast(:owner as text) is null or m.unit in (
-    select 'contact\\:' || c.key from tidegate.contacts c where {_WHOSE}))
+    select 'contact\\:' || c.key from tidegate.contacts c where {_WHOSE}) or (m.connection, m.unit) in (
+    select k.connection, k.customer from tidegate.links k join tidegate.contacts c on c.key = k.contact where {_WHOSE}))
 group by m.kind, m.currency
 order by array_position(array['new', 'reactivation', 'expansion', 'contraction', 'churn'], m.kind), m.currency""")
 

@@ -17,7 +17,7 @@ from tidegate.delivery.forgetting import forget as forget_answers
 from tidegate.delivery.outbox import Told, tell
 from tidegate.entitlements import forwards, overrides
 from tidegate.errors import ContactInvalid, PreviewStale
-from tidegate.lifecycle import notes, system_alerts
+from tidegate.lifecycle import notes, placing, system_alerts
 from tidegate.lifecycle.actions import stored as actions
 from tidegate.mirror.forgetting import forget as redact_mirror
 from tidegate.outbound import forgetting as forget_outbound
@@ -135,6 +135,7 @@ def _erase(db: Connection, contact: Contact, rows: Counter[str], by: str) -> str
     rows["tidegate.requests"] += forget_outbound.forget_contacts(db, keys)
     rows["tidegate.action_occurrences"] += actions.forget(db, keys)
     rows.update(notes.forget(db, keys))
+    placing.forget(db, keys)
     own = forgetting.erase(db, contact, keys)
     rows["tidegate.contacts"] += len(keys)
     changes.note(db, "forget", by, contact=contact.key, what={"contact": contact.key})
