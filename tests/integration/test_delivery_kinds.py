@@ -664,6 +664,42 @@ def test_apprise_writes_letters_and_writes_again_what_was_not_taken(post: Post, 
     assert post.shown("ops")["spec"]["url"] == "…"
 
 
+@pytest.mark.parametrize("server", ["127.0.0.1", "127.0.0.1:2525", "[::1]:25"])
+def test_apprise_refuses_a_private_server_behind_a_public_address(post: Post, server: str) -> None:
+    url = f"mailto://hub:secret@example.com?smtp={server}&to=ops@example.com"
+    post.destination("ops", "apprise", url=url, events=["*"])
+    post.tell(post.contact("acme"), [1])
+    addresses = {"example.com": "93.184.215.14"}
+
+    def known(host: str, *said: Any, **more: Any) -> Any:
+        return real(addresses.get(host, host), *said, **more)
+
+    real = socket.getaddrinfo
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", known)
+        post.deliver()
+    assert "which is private" in post.shown("ops")["error"]
+    assert post.shown("ops")["paused_at"] is not None
+
+
+def test_apprise_follows_no_redirect(post: Post, receiver: Receiver) -> None:
+    receiver.answer = lambda one: Reply(200) if one.path == "/else" else Reply(307, headers={"location": "/else"})
+    url = f"json://127.0.0.1:{receiver.port}/first?redirect=yes"
+    post.destination("ops", "apprise", url=url, events=["*"], allow_private=True)
+    post.tell(post.contact("acme"), [1])
+    post.deliver()
+    assert [one.path.rstrip("/") for one in receiver.received] == ["/first"]
+    assert post.waiting() == 1
+
+
+def test_apprise_tries_again_where_its_host_is_not_found(post: Post) -> None:
+    post.destination("ops", "apprise", url="json://nowhere.invalid", events=["*"])
+    post.tell(post.contact("acme"), [1])
+    post.deliver()
+    assert post.rows("select attempts, claimed_by from deliveries") == [(1, None)]
+    assert "its host is not found" in post.shown("ops")["error"]
+
+
 def test_apprise_refuses_a_private_host_and_a_service_that_it_does_not_know(post: Post, receiver: Receiver) -> None:
     post.destination("ops", "apprise", url=f"json://127.0.0.1:{receiver.port}", events=["*"])
     post.destination("odd", "apprise", url="carrierpigeon://coop", events=["*"])
