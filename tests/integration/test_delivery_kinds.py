@@ -1,6 +1,7 @@
 """Every kind of destination against a server that speaks its protocol, or the folder that it writes."""
 
 import base64
+import importlib
 import json
 import re
 import socket
@@ -24,6 +25,7 @@ from tests.support.receiver import Received, Receiver, Reply
 from tests.support.waiting import until
 
 from tidegate.delivery import backlog, contacts_due, queue, stored
+from tidegate.delivery.messages import Message
 from tidegate.delivery.outbox import Told, tell
 from tidegate.errors import DestinationInvalid
 from tidegate.mirror.apply import apply
@@ -426,6 +428,39 @@ def test_what_changes_while_seconds_are_kept_reaches_kissmetrics(post: Post, rec
     post.ahead = 10
     post.deliver()
     assert [one.query["name"] for one in receiver.received if one.path == "/s"] == ["One", "Two"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "writes"), [("webhook", "webhook.payload"), ("segment", "segment.call"), ("files", "files._row")]
+)
+def test_what_no_message_can_hold_is_a_dead_letter_and_hinders_no_other(
+    post: Post, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, writes: str
+) -> None:
+    module, _, name = writes.partition(".")
+    written = getattr(importlib.import_module(f"tidegate.delivery.destinations.{module}"), name)
+
+    def write(options: Any, message: Message) -> Any:
+        if message.person and message.person.id == "odd":
+            raise OverflowError("a number is too large")
+        return written(options, message)
+
+    monkeypatch.setattr(f"tidegate.delivery.destinations.{writes}", write)
+    to = {"url": receiver.url, "allow_private": True}
+    said: dict[str, dict[str, Any]] = {
+        "webhook": {**to, "secrets": [SECRET]},
+        "segment": {**to, "write_key": "seg-1"},
+        "files": {"path": str(tmp_path)},
+    }
+    post.destination("there", kind, properties=["name"], events=[], **said[kind])
+    for id_ in ("one", "odd", "other"):
+        post.contact(id_, name=id_)
+    post.deliver()
+    with post.engine.connect() as db:
+        (dead,) = backlog.dead(db, "there")
+    assert dead["contact"] == "account:odd"
+    assert "what it says cannot be written: a number is too large" in dead["error"]
+    assert post.waiting() == 0
+    assert post.shown("there")["delivered"] == 2
 
 
 @pytest.mark.parametrize("format_", ["jsonl", "parquet"])

@@ -12,6 +12,7 @@ from tests.support.receiver import Receiver
 from tests.support.told import NOW, Told
 
 from tidegate.contacts import directory
+from tidegate.delivery import suppressing
 from tidegate.lifecycle import digests, notes, system_alerts
 from tidegate.lifecycle.system_alerts import Fact
 from tidegate.wiring import Hub
@@ -239,6 +240,24 @@ def test_what_is_stored_of_one_names_nobody_and_who_is_forgotten_is_not_sent(tol
     with told.hub.engine.begin() as db:
         db.execute(text("update tidegate.contacts set external_id = 'forgotten-1', name = ''"))
     assert [one["contact"] for one in digest(told)["opened"]["alerts"]] == ["account:forgotten-1"]
+
+
+def test_who_is_suppressed_while_one_waits_is_not_named_in_it(told: Told) -> None:
+    told.route("ops", digest="daily")
+    told.asked_long_ago()
+    key = told.people.add("secretive", renews_at=NOW + timedelta(days=5))
+    told.people.pass_()
+    told.people.set(key, **FAILED)
+    told.people.pass_()
+    with told.hub.engine.begin() as db:
+        notes.add_task(db, directory.of_key(db, key), "Call them", "ada", NOW, due_on=date(2026, 3, 16))
+    told.received()
+    made(told, MORNING)
+    with told.hub.engine.begin() as db:
+        suppressing.suppress(db, key, "asked us to", "ada")
+    data = digest(told)
+    assert (data["opened"]["count"], data["renewals"]["count"], data["tasks"]["count"]) == (1, 1, 1)
+    assert "secretive" not in str(data)
 
 
 def test_live_and_test_data_are_never_in_one(told: Told) -> None:
