@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from math import isfinite
 from typing import Any, cast
 
 from tidegate.conditions.contact_fields import CONTACT_FIELDS
@@ -200,9 +201,10 @@ class _Reader:
             days = 1
         if (reach == "property_set") != (isinstance(path, str) and path != ""):
             self.refuse("goal.property", "property_set, and nothing else, names the property: onboarding.done")
-        if told.get("value") is not None and not isinstance(told["value"], str | int | float):
+        value = told.get("value")
+        if value is not None and not (isinstance(value, str | int) or (isinstance(value, float) and isfinite(value))):
             self.refuse("goal.value", "it is a text, a number, true or false")
-        return Goal(str(reach), days, str(path), told.get("value"))
+        return Goal(str(reach), days, str(path), value)
 
 
 def _mapping(said: Any) -> Mapping[str, Any]:
