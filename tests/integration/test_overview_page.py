@@ -90,7 +90,8 @@ def test_alerts_renewals_and_who_is_at_risk(hub: Hub, client: Client, make_sandb
     key = people.add("acme", status="active", mrr_total=12, renews_at=soon, mrr=mrr)
     people.add("later", status="active", mrr_total=12, renews_at=soon + timedelta(days=90), mrr=mrr)
     people.add("half", status="active", mrr_total=12, renews_at=soon, ends_at=soon - timedelta(days=1), mrr=mrr)
-    gone = people.add("gone", status="active", mrr_total=12, renews_at=soon, mrr=mrr, failed_attempts=1)
+    other = json.dumps({"usd": 7_000_000_000})
+    gone = people.add("gone", status="active", mrr_total=70, renews_at=soon, mrr=other, failed_attempts=1)
     people.pass_()
     with hub.engine.begin() as db:
         db.execute(text("update tidegate.contacts set forgotten_at = now() where key = :k"), {"k": gone})

@@ -123,6 +123,8 @@ def test_portfolio_health_by_owner_and_segment_is_weighted_by_mrr(people: People
         ({"key": "a", "digest": "hourly"}, "daily or weekly, not 'hourly'"),
         ({"key": "a", "when": {"field": "mmr", "above": 1}}, "mmr.*mrr"),
         ({"key": "a", "when": {"field": "owner", "is": "a"}}, "cannot follow from its owner"),
+        ({"key": "a", "when": {"field": "segments", "has": "enterprize"}}, "'enterprize', perhaps enterprise"),
+        ({"key": "a", "when": {"not": {"field": "stage", "is": ["trail"]}}}, "no stage 'trail', perhaps trial"),
         ({"key": "a", "email": "ADA@example.com"}, "ada has that key, name or e-mail address already"),
         ({"key": "Ada"}, "ada has that key"),
     ],

@@ -13,7 +13,8 @@ from tidegate.conditions.contact_fields import CONTACT_FIELDS, CONTACTS
 from tidegate.conditions.nodes import Node, tests
 from tidegate.conditions.parse import parse
 from tidegate.errors import LifecycleInvalid, ManagedByFile, OwnerUnknown
-from tidegate.lifecycle import routes
+from tidegate.lifecycle import routes, rulebook
+from tidegate.lifecycle.places import missing_places
 from tidegate.lifecycle.routes import Digest
 from tidegate.lifecycle.rules import named
 
@@ -150,7 +151,10 @@ def _check(db: Connection, owner: Owner) -> None:
     if owner.digest not in ("", "daily", "weekly"):
         wrong.append(f"a digest is daily or weekly, not {owner.digest!r}")
     if owner.when is not None:
-        wrong += condition(owner)[1]
+        node, faults = condition(owner)
+        rules = rulebook.load(db)
+        places = missing_places(node, [one.key for one in rules.stages], [one.key for one in rules.segments])
+        wrong += [*faults, *(f"when: {one}" for one in places)]
     for other in every(db):
         same = {one.casefold() for one in (owner.key, owner.name, owner.email) if one}
         if other.key != owner.key and same & {one.casefold() for one in (other.key, other.name, other.email) if one}:
