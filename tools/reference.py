@@ -213,6 +213,7 @@ def tables() -> list[str]:
     import tidegate.delivery.tables
     import tidegate.entitlements.tables
     import tidegate.lifecycle.tables
+    import tidegate.lifecycle.team_tables
     import tidegate.outbound.tables
     import tidegate.revenue.tables
     import tidegate.security.tables

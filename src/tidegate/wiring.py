@@ -71,6 +71,12 @@ class Hub:
             modes = {one.livemode for one in accounts.every(db)}
             return modes.pop() if name is None and len(modes) == 1 else accounts.named(db, name).livemode
 
+    def livemode_if_any(self, name: str | None = None) -> bool | None:
+        """The same; None where nothing is connected, so that there are no two modes to keep apart."""
+        with self.engine.connect() as db:
+            there = bool(accounts.every(db))
+        return self.livemode(name) if there or name is not None else None
+
     def accounts(self) -> list[Account]:
         """Every connection that has a key."""
         with self.engine.connect() as db:

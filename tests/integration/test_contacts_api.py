@@ -93,6 +93,10 @@ def test_a_contact_is_made_changed_listed_and_given_members(client_of: Callable[
     assert refused(client.get("/api/contacts/acme"), 404, "contact-unknown")
     assert refused(client.post("/api/contacts", json={"id": "x", "emails": ["x"]}), 422, "contact-invalid")
     assert client.post("/api/contacts", json={"id": "x", "e-mail": "x"}).status_code == 422
+    for number in ("1e999", "NaN"):
+        body = '{"id": "x", "properties": {"size": [%s]}}' % number  # noqa: UP031 - braces
+        answer = client.post("/api/contacts", content=body, headers={"content-type": "application/json"})
+        assert (answer.status_code, "a number that is too large" in answer.text) == (422, True)
 
 
 def test_links_are_previewed_made_and_ended(shop: Shop, client_of: Callable[..., Client]) -> None:

@@ -11,16 +11,18 @@ from sqlalchemy import text
 from tests.support.post import SECRET, Post
 from tests.support.receiver import Receiver, Reply
 
-from tidegate.delivery import queue, stored
+from tidegate.delivery import backlog, queue, stored
 from tidegate.delivery.outbox import Told, as_history, tell
 from tidegate.errors import DestinationInvalid
 from tidegate.store.planning import BY_INDEX, planned
+from tidegate.workflows.contacts import contacts_merge
+from tidegate.workflows.previewing import commit
 
 HOUR = 3600.0
 
 
 def numbers(receiver: Receiver, contact: int) -> list[int]:
-    return [one["data"]["number"] for one in receiver.events() if one["data"]["of"] == contact]
+    return [one["data"]["number"] for one in receiver.events() if one["data"].get("of") == contact]
 
 
 def test_what_is_told_reaches_a_webhook_signed_and_in_order_of_each_contact(post: Post, receiver: Receiver) -> None:
@@ -121,7 +123,7 @@ def test_refused_for_good_it_is_a_dead_letter_and_what_follows_goes_on(post: Pos
     assert post.deliver().by_destination["app"].dead == 1
     assert [one["data"]["number"] for one in receiver.events()] == [1, 2, 3]
     with post.engine.connect() as db:
-        (dead,) = queue.dead(db, "app")
+        (dead,) = backlog.dead(db, "app")
     assert (dead["status"], dead["error"], dead["contact"]) == (422, 'HTTP 422: {"error":"no[31m"}', "account:acme")
     receiver.says(200)
     assert post.deliver().delivered == 0
@@ -250,6 +252,29 @@ def test_many_workers_at_once_keep_the_order_of_each_contact(post: Post, receive
     assert len(receiver.received) == 360
     for contact in contacts:
         assert numbers(receiver, contact) == list(range(60))
+
+
+def test_who_becomes_part_of_another_keeps_the_order(post: Post, receiver: Receiver) -> None:
+    post.webhook(receiver.url)
+    kept, other = post.contact("acme"), post.contact("zen")
+    receiver.says(500)
+    post.tell(other, [1])
+    post.deliver()
+    post.tell(kept, [2])
+    merging = contacts_merge.merged(False, "account:acme", "account:zen", "ada")
+    number = commit(post.engine, merging, None).result["merge"]
+    post.tell(kept, [3])
+    receiver.says(200)
+    receiver.received.clear()
+    post.deliver()
+    assert receiver.received == [], "what failed is not due yet, and all else of both comes after it"
+    post.tell(other, [4])
+    commit(post.engine, contacts_merge.unmerged(number, "ada"), None)
+    assert post.rows("select contact from deliveries where attempts > 0") == [(other,)], "it is its own again"
+    post.ahead = 60
+    post.deliver()
+    assert numbers(receiver, kept) == [2, 3]
+    assert numbers(receiver, other) == [1, 4]
 
 
 @pytest.mark.wide

@@ -1,6 +1,7 @@
 """Every kind of destination against a server that speaks its protocol, or the folder that it writes."""
 
 import base64
+import importlib
 import json
 import re
 import socket
@@ -23,7 +24,8 @@ from tests.support.post import SECRET, Post
 from tests.support.receiver import Received, Receiver, Reply
 from tests.support.waiting import until
 
-from tidegate.delivery import queue, stored
+from tidegate.delivery import backlog, contacts_due, queue, stored
+from tidegate.delivery.messages import Message
 from tidegate.delivery.outbox import Told, tell
 from tidegate.errors import DestinationInvalid
 from tidegate.mirror.apply import apply
@@ -222,9 +224,53 @@ def test_hubspot_upserts_contacts_and_companies_by_your_id(post: Post, receiver:
     assert (path, record["idProperty"]) == ("/crm/v3/objects/contacts/batch/upsert", "email")
     assert {one.headers["authorization"] for one in receiver.received} == {"Bearer pat-1"}
     with post.engine.connect() as db:
-        (dead,) = queue.dead(db, "hs")
+        (dead,) = backlog.dead(db, "hs")
     assert (dead["contact"], dead["error"]) == ("account:bad", "Property values were not valid")
     assert bad
+
+
+def test_an_error_of_hubspot_about_nobody_that_was_sent_is_of_the_whole_batch(post: Post, receiver: Receiver) -> None:
+    post.destination("hs", "hubspot", token="pat-1", url=receiver.url, allow_private=True, rate=None)
+    post.contact("acme", name="Acme")
+    errors = [{"message": "It exists already", "context": {"ids": ["51"]}}]
+    receiver.answer = lambda _: Reply(207, json.dumps({"results": [], "errors": errors}).encode())
+    post.deliver()
+    with post.engine.connect() as db:
+        (dead,) = backlog.dead(db, "hs")
+    assert "It exists already" in dead["error"]
+
+
+def test_of_an_address_hubspot_keeps_the_lower_case(post: Post, receiver: Receiver) -> None:
+    post.destination(
+        "hs", "hubspot", token="pat-1", url=receiver.url, allow_private=True, rate=None, contact_id_property="email",
+        in_flight=1,
+    )  # fmt: skip
+    post.contact("u-1", "user", email="Ada@Example.com")
+    post.contact("u-2", "user", email="bob@example.com")
+    errors = [{"message": "Not valid", "context": {"ids": ["ada@example.com"]}}]
+    receiver.answer = lambda _: Reply(207, json.dumps({"results": [], "errors": errors}).encode())
+    post.deliver()
+    with post.engine.connect() as db:
+        assert [(one["contact"], one["error"]) for one in backlog.dead(db, "hs")] == [("user:u-1", "Not valid")]
+
+
+def test_where_a_destination_is_another_place_contacts_are_sent_whole_again(post: Post, receiver: Receiver) -> None:
+    def there(**said: Any) -> None:
+        plain = {"url": f"{receiver.url}/one", "allow_private": True, "properties": ["name"]}
+        post.destination("api", "http", **{**plain, **said})
+
+    there()
+    acme = post.contact("acme", name="Acme")
+    post.deliver()
+    there(rate=20)
+    post.run("insert into tidegate.noted_contacts (contacts) values (array[cast(:k as bigint)])", k=acme)
+    post.deliver()
+    assert [one.path for one in receiver.received] == ["/one"], "it is the same place"
+    there(url=f"{receiver.url}/two")
+    post.run("insert into tidegate.noted_contacts (contacts) values (array[cast(:k as bigint)])", k=acme)
+    post.deliver()
+    assert [(one.path, one.json["name"]) for one in receiver.received] == [("/one", "Acme"), ("/two", "Acme")]
+    assert len({one.headers["idempotency-key"] for one in receiver.received}) == 2
 
 
 def recipes(receiver: Receiver) -> dict[str, dict[str, Any]]:
@@ -335,7 +381,7 @@ def test_what_changes_back_while_it_is_sent_is_told_after_it_and_before_what_cam
         if len(receiver.received) == 2:
             post.run("update contacts set name = 'One' where key = :k", k=acme)
             with post.engine.begin() as db:
-                queue.expand_noted(db, 100)
+                contacts_due.expand_noted(db, 100)
             post.tell(acme, [1])
             until(lambda: post.rows(looked_at) == [(3,)], "what came since was looked at", seconds=10)
         return Reply()
@@ -354,7 +400,7 @@ def test_a_contact_that_waits_twice_because_a_process_was_killed_is_told_once(po
     post.webhook(receiver.url, properties=["name"], events=[])
     acme = post.contact("acme", name="One")
     with post.engine.begin() as db:
-        queue.expand_noted(db, 100)
+        contacts_due.expand_noted(db, 100)
         assert len(queue.claim(db, "app", "killed", 10).rows) == 1
     post.run("update contacts set name = 'Two' where key = :k", k=acme)
     for post.ahead in (300, 310):
@@ -377,11 +423,44 @@ def test_what_changes_while_seconds_are_kept_reaches_kissmetrics(post: Post, rec
         until(lambda: post.rows(held), "seconds are to be kept", seconds=10)
         post.run("update contacts set name = 'Two' where key = :k", k=acme)
         with post.engine.begin() as other:
-            queue.expand_noted(other, 100)
+            contacts_due.expand_noted(other, 100)
     sending.join()
     post.ahead = 10
     post.deliver()
     assert [one.query["name"] for one in receiver.received if one.path == "/s"] == ["One", "Two"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "writes"), [("webhook", "webhook.payload"), ("segment", "segment.call"), ("files", "files._row")]
+)
+def test_what_no_message_can_hold_is_a_dead_letter_and_hinders_no_other(
+    post: Post, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, writes: str
+) -> None:
+    module, _, name = writes.partition(".")
+    written = getattr(importlib.import_module(f"tidegate.delivery.destinations.{module}"), name)
+
+    def write(options: Any, message: Message) -> Any:
+        if message.person and message.person.id == "odd":
+            raise OverflowError("a number is too large")
+        return written(options, message)
+
+    monkeypatch.setattr(f"tidegate.delivery.destinations.{writes}", write)
+    to = {"url": receiver.url, "allow_private": True}
+    said: dict[str, dict[str, Any]] = {
+        "webhook": {**to, "secrets": [SECRET]},
+        "segment": {**to, "write_key": "seg-1"},
+        "files": {"path": str(tmp_path)},
+    }
+    post.destination("there", kind, properties=["name"], events=[], **said[kind])
+    for id_ in ("one", "odd", "other"):
+        post.contact(id_, name=id_)
+    post.deliver()
+    with post.engine.connect() as db:
+        (dead,) = backlog.dead(db, "there")
+    assert dead["contact"] == "account:odd"
+    assert "what it says cannot be written: a number is too large" in dead["error"]
+    assert post.waiting() == 0
+    assert post.shown("there")["delivered"] == 2
 
 
 @pytest.mark.parametrize("format_", ["jsonl", "parquet"])
@@ -413,8 +492,18 @@ def test_a_line_that_a_killed_process_left_unended_spoils_no_other(post: Post, t
         writing.write('{"id": "evt_9", "ty')
     post.tell(acme, [2])
     post.deliver()
-    lines = file.read_text().splitlines()
-    assert [json.loads(lines[0])["data"]["number"], json.loads(lines[2])["data"]["number"]] == [1, 2]
+    assert [json.loads(line)["data"]["number"] for line in file.read_text().splitlines()] == [1, 2]
+
+
+def test_another_batch_that_begins_with_the_same_row_is_another_file(post: Post, tmp_path: Path) -> None:
+    post.contact("acme")
+    for key, events in (("lake", ["entitlement.*"]), ("both", ["entitlement.*", "stage.*"])):
+        post.destination(key, "files", path=str(tmp_path), format="parquet", events=events)
+    with post.engine.begin() as db:
+        tell(db, [Told("entitlement.changed", {}), Told("stage.changed", {})])
+    post.deliver()
+    rows = [row["type"] for file in tmp_path.iterdir() for row in pyarrow.parquet.read_table(file).to_pylist()]
+    assert sorted(rows) == ["entitlement.changed", "entitlement.changed", "stage.changed"]
 
 
 # ── a warehouse ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -608,6 +697,42 @@ def test_apprise_writes_letters_and_writes_again_what_was_not_taken(post: Post, 
     assert to == "ops@example.com"
     assert "Subject: Subscription Billed: Acme" in letter
     assert post.shown("ops")["spec"]["url"] == "…"
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1", "127.0.0.1:2525", "[::1]:25"])
+def test_apprise_refuses_a_private_server_behind_a_public_address(post: Post, server: str) -> None:
+    url = f"mailto://hub:secret@example.com?smtp={server}&to=ops@example.com"
+    post.destination("ops", "apprise", url=url, events=["*"])
+    post.tell(post.contact("acme"), [1])
+    addresses = {"example.com": "93.184.215.14"}
+
+    def known(host: str, *said: Any, **more: Any) -> Any:
+        return real(addresses.get(host, host), *said, **more)
+
+    real = socket.getaddrinfo
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", known)
+        post.deliver()
+    assert "which is private" in post.shown("ops")["error"]
+    assert post.shown("ops")["paused_at"] is not None
+
+
+def test_apprise_follows_no_redirect(post: Post, receiver: Receiver) -> None:
+    receiver.answer = lambda one: Reply(200) if one.path == "/else" else Reply(307, headers={"location": "/else"})
+    url = f"json://127.0.0.1:{receiver.port}/first?redirect=yes"
+    post.destination("ops", "apprise", url=url, events=["*"], allow_private=True)
+    post.tell(post.contact("acme"), [1])
+    post.deliver()
+    assert [one.path.rstrip("/") for one in receiver.received] == ["/first"]
+    assert post.waiting() == 1
+
+
+def test_apprise_tries_again_where_its_host_is_not_found(post: Post) -> None:
+    post.destination("ops", "apprise", url="json://nowhere.invalid", events=["*"])
+    post.tell(post.contact("acme"), [1])
+    post.deliver()
+    assert post.rows("select attempts, claimed_by from deliveries") == [(1, None)]
+    assert "its host is not found" in post.shown("ops")["error"]
 
 
 def test_apprise_refuses_a_private_host_and_a_service_that_it_does_not_know(post: Post, receiver: Receiver) -> None:

@@ -334,6 +334,54 @@ def test_of_a_forgotten_contact_nothing_is_sent_but_that_it_was(post: Post, rece
     assert post.rows("select count(*) from destination_contacts") == [(0,)]
 
 
+def test_nothing_is_remembered_of_who_was_forgotten_while_it_was_sent(post: Post, receiver: Receiver) -> None:
+    post.webhook(receiver.url, properties=["name", "email"], events=[])
+    post.contact("acme", name="Ada", email="ada@example.com")
+
+    def answer(_: Any) -> Reply:
+        contacts_forget.forget(post.engine, False, "account:acme", "ada", only_preview=False)
+        return Reply()
+
+    receiver.answer = answer
+    post.deliver()
+    assert len(receiver.received) == 1
+    assert post.rows("select sent from destination_contacts") == []
+
+
+def test_a_destination_that_is_removed_while_it_is_sent_to_leaves_nothing(post: Post, receiver: Receiver) -> None:
+    post.webhook(receiver.url, properties=["name"], events=["entitlement.*"])
+    acme = post.contact("acme", name="Ada")
+
+    def answer(_: Any) -> Reply:
+        with post.engine.begin() as db:
+            stored.remove(db, "app")
+        return Reply()
+
+    receiver.answer = answer
+    post.deliver()
+    assert post.rows("select sent from destination_contacts") == []
+    late = "insert into deliveries (destination, contact) values ('app', :k)"
+    post.run(late, k=acme)
+    assert retention.forget_old(post.engine)["deliveries"] == 1
+    post.run(late, k=acme)
+    post.webhook(receiver.url)
+    assert post.waiting() == 0, "it is another one that only has the same key"
+
+
+def test_a_dead_letter_is_kept_as_long_after_it_was_given_up(post: Post, receiver: Receiver) -> None:
+    post.webhook(receiver.url)
+    receiver.says(400)
+    post.tell(post.contact("acme"), [1])
+    post.run("update outbox set at = now() - interval '30 days'")  # its receiver was away for long
+    post.deliver()
+    assert retention.forget_old(post.engine)["outbox"] == 0
+    with post.engine.begin() as db:
+        assert queue.replay(db, "app") == 1
+    receiver.says(200)
+    assert post.deliver().delivered == 1
+    assert retention.forget_old(post.engine)["outbox"] == 1
+
+
 @pytest.mark.wide
 def test_what_waits_outlives_retention_and_the_rest_goes_with_the_outbox(post: Post, receiver: Receiver) -> None:
     post.webhook(receiver.url)

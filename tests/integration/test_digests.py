@@ -12,6 +12,7 @@ from tests.support.receiver import Receiver
 from tests.support.told import NOW, Told
 
 from tidegate.contacts import directory
+from tidegate.delivery import suppressing
 from tidegate.lifecycle import digests, notes, system_alerts
 from tidegate.lifecycle.system_alerts import Fact
 from tidegate.wiring import Hub
@@ -43,8 +44,10 @@ def digest(told: Told) -> dict[str, Any]:
     return data
 
 
-def moved(told: Told, contact: int, kind: str, amount: int, at: datetime, currency: str = "usd") -> None:
-    """A movement in the ledger, in minor units."""
+def moved(
+    told: Told, contact: int, kind: str, amount: int, at: datetime, currency: str = "usd", unit: str = ""
+) -> None:
+    """A movement in the ledger, in minor units; `unit`: another one than the contact."""
     with told.hub.engine.connect() as db:
         known = db.scalar(text("select exists (select from tidegate.connections where name = 'books')"))
     if not known:
@@ -62,7 +65,7 @@ insert into tidegate.movements (edition, connection, unit, customer, subscriptio
   kind, amount, opening, closing, price, product)
 values (1, 'books', :unit, 'cus', 'sub', :item, :currency, :at, :at, :day, :kind, :amount, :opening, :closing, 'p',
   'prod')"""),
-            {"unit": f"contact:{contact}", "item": f"{contact}{kind}{at}", "currency": currency, "at": at,
+            {"unit": unit or f"contact:{contact}", "item": f"{contact}{unit}{kind}{at}", "currency": currency, "at": at,
              "day": at.date(), "kind": kind, "amount": amount * 1_000_000, "opening": opening * 1_000_000,
              "closing": closing * 1_000_000},
         )  # fmt: skip
@@ -125,9 +128,14 @@ def test_an_owner_hears_of_its_contacts_and_the_default_route_of_all_and_of_the_
     for key in (mine, other):
         told.people.set(key, **FAILED)
     told.people.pass_()
-    moved(told, mine, "new", 100, NOW)
-    moved(told, other, "new", 1000, NOW)
+    moved(told, mine, "new", 60, NOW)
+    moved(told, mine, "new", 40, NOW, unit="cus_mine")  # as a policy says by which movements are customers'
+    moved(told, other, "new", 1000, NOW, unit="cus_other")
     with told.hub.engine.begin() as db:
+        db.execute(text("""
+insert into tidegate.links (connection, customer, contact, method) values ('books', 'cus_mine', :key, 'metadata')"""),
+            {"key": mine},
+        )  # fmt: skip
         system_alerts.keep(db, [Fact("disk_low", "disk", "0.1 GB are free.")], NOW)
     told.received()
     assert made(told, MORNING) == 3
@@ -232,6 +240,24 @@ def test_what_is_stored_of_one_names_nobody_and_who_is_forgotten_is_not_sent(tol
     with told.hub.engine.begin() as db:
         db.execute(text("update tidegate.contacts set external_id = 'forgotten-1', name = ''"))
     assert [one["contact"] for one in digest(told)["opened"]["alerts"]] == ["account:forgotten-1"]
+
+
+def test_who_is_suppressed_while_one_waits_is_not_named_in_it(told: Told) -> None:
+    told.route("ops", digest="daily")
+    told.asked_long_ago()
+    key = told.people.add("secretive", renews_at=NOW + timedelta(days=5))
+    told.people.pass_()
+    told.people.set(key, **FAILED)
+    told.people.pass_()
+    with told.hub.engine.begin() as db:
+        notes.add_task(db, directory.of_key(db, key), "Call them", "ada", NOW, due_on=date(2026, 3, 16))
+    told.received()
+    made(told, MORNING)
+    with told.hub.engine.begin() as db:
+        suppressing.suppress(db, key, "asked us to", "ada")
+    data = digest(told)
+    assert (data["opened"]["count"], data["renewals"]["count"], data["tasks"]["count"]) == (1, 1, 1)
+    assert "secretive" not in str(data)
 
 
 def test_live_and_test_data_are_never_in_one(told: Told) -> None:

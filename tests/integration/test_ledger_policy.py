@@ -23,7 +23,7 @@ from tidegate.settings import settings
 from tidegate.workflows import previewing
 from tidegate.workflows.config import config_export, config_file, config_sections
 from tidegate.workflows.lifecycle import lifecycle, lifecycle_actions
-from tidegate.workflows.revenue import exclusions, ledger_policy
+from tidegate.workflows.revenue import exchange_rates, exclusions, ledger_policy
 
 WHILE_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -140,6 +140,23 @@ def test_another_base_currency_tells_contacts_in_it_silently(watched: Books) -> 
     [(total,)] = books.shop.rows(worth)
     assert 500 < total < 1000
     assert books.shop.rows("select segments from tidegate.contact_lifecycle") == [(["starter"],)]
+
+
+def test_newer_rates_tell_what_contacts_are_worth_by_them_silently(watched: Books) -> None:
+    books, [payer] = watched, watched.who("ada")
+    books.pays(payer, 100_000)
+    books.refresh()
+    ledger_policy.adopt(books.shop.engine, books.shop.account, {"base_currency": "eur"}, "me")
+    later = datetime(2031, 6, 2, tzinfo=UTC)
+    heard(books, later)
+    worth = "select mrr_total from tidegate.contact_lifecycle"
+    assert books.shop.rows(worth) == [(None,)], "no rate is known so late"
+    for rate, segment in ((2, "starter"), (Decimal("0.5"), "enterprise")):
+        with books.shop.engine.begin() as db:
+            exchange_rates.take(db, {"usd": {later.date(): Decimal(rate)}}, "mine")
+        assert heard(books, later) == []
+        assert books.shop.rows(worth) == [(1000 / rate,)]
+        assert books.shop.rows("select segments from tidegate.contact_lifecycle") == [([segment],)]
 
 
 def test_a_policy_is_tried_without_a_trace_and_adopted_with_the_same_difference(books: Books) -> None:

@@ -13,7 +13,7 @@ from tests.support.shop import Shop, opened
 from tests.support.waiting import until
 
 from tidegate.errors import ConfigInvalid, LifecycleInvalid, ManagedByFile, PreviewStale
-from tidegate.lifecycle import due, placing, rulebook
+from tidegate.lifecycle import due, owners, placing, rulebook
 from tidegate.lifecycle.alert_rules import RULES, SETTABLE
 from tidegate.lifecycle.health import COMPONENTS
 from tidegate.wiring import Hub
@@ -268,6 +268,7 @@ def test_a_property_says_what_a_contact_is_worth_and_when_it_renews(people: Peop
     contract = {"mrr": 1500, "until": "2026-04-01"}
     big = people.add("big", {"contract": contract})
     odd = people.add("odd", {"contract": {"mrr": "much", "until": "2026-02-31"}})
+    slips = [people.add(f"slip{mrr % 7}", {"contract": {"mrr": mrr}}) for mrr in (10**400, -5)]
     people.pass_()
     assert people.of(big, "segments") == []
     shown = change(people, said_worth=WORTH, only_preview=True)
@@ -277,6 +278,9 @@ def test_a_property_says_what_a_contact_is_worth_and_when_it_renews(people: Peop
     due = datetime(2026, 4, 1, tzinfo=UTC)
     assert worth(people, big) == (1500, due, 1500, "2026-04-01T00:00:00Z")
     assert worth(people, odd) == (0, None, 0, None), "what is no number and no date is nothing"
+    assert [worth(people, one) for one in slips] == [(0, None, 0, None)] * 2, "nor is what nobody can be worth"
+    with people.hub.engine.connect() as db:
+        assert [one["mrr"] for one in owners.listing(db)] == [1500], "and it breaks no sum"
     assert people.of(big, "segments") == ["enterprise"]
     assert people.told() == [], "nothing happened to anybody"
     change(people, said_alerts=[{"rule": "renewal_upcoming", "interval_months": 24}])

@@ -25,6 +25,7 @@ from tidegate.delivery import tables as delivery_tables
 from tidegate.entitlements import tables as entitlements_tables
 from tidegate.errors import ConfigurationError, MigrationNeeded, SchemaTooNew
 from tidegate.lifecycle import tables as lifecycle_tables
+from tidegate.lifecycle import team_tables
 from tidegate.mirror import refill
 from tidegate.mirror import tables as mirror_tables
 from tidegate.mirror.apply import apply
@@ -51,6 +52,7 @@ DECLARING = (
     revenue_tables,
     outbound_tables,
     lifecycle_tables,
+    team_tables,
 )
 """Modules whose import declares tables in `metadata`."""
 

@@ -89,15 +89,19 @@ def test_alerts_renewals_and_who_is_at_risk(hub: Hub, client: Client, make_sandb
     mrr = json.dumps({"usd": 1_234_500_000})
     key = people.add("acme", status="active", mrr_total=12, renews_at=soon, mrr=mrr)
     people.add("later", status="active", mrr_total=12, renews_at=soon + timedelta(days=90), mrr=mrr)
-    people.add("ends", status="active", mrr_total=12, renews_at=soon, ends_at=soon, mrr=mrr)
+    people.add("half", status="active", mrr_total=12, renews_at=soon, ends_at=soon - timedelta(days=1), mrr=mrr)
+    other = json.dumps({"usd": 7_000_000_000})
+    gone = people.add("gone", status="active", mrr_total=70, renews_at=soon, mrr=other, failed_attempts=1)
     people.pass_()
+    with hub.engine.begin() as db:
+        db.execute(text("update tidegate.contacts set forgotten_at = now() where key = :k"), {"k": gone})
     people.set(key, failed_attempts=1, failing_invoice="in_1")
     people.pass_()
     with visited(hub) as fresh:  # figures are kept for some seconds
         page = fresh.get("/").text
     assert 'href="/alerts?state=open&amp;rule=payment_failed">Payment failed 1<' in page
     assert 'href="/contacts/account:acme"' in page
-    assert "1 contact, 12.35 USD a month" in page
+    assert "2 contacts, 24.69 USD a month" in page, "of one only one subscription ends"
     assert "later" not in page
     assert re.search(r'href="/contacts\?segment=at_risk">\d+ contact', page)
 

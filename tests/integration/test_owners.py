@@ -106,7 +106,7 @@ def test_portfolio_health_by_owner_and_segment_is_weighted_by_mrr(people: People
     change(people, "a", "ada")
     change(people, "b", "ada")
     with people.hub.engine.connect() as db:
-        by_owner, by_segment = listing.portfolio_by(db, "owner"), listing.portfolio_by(db, "segment")
+        by_owner, by_segment = (listing.portfolio_by(db, by, False) for by in ("owner", "segment"))
         listed = {one["key"]: one["health"] for one in owners.listing(db)}
     assert [(one["key"], one["mrr"], one["health"]) for one in by_owner] == [("ada", 1000, 74), ("", 500, 50)]
     assert by_owner[0]["bands"] == {"good": {"contacts": 1, "mrr": 900}, "poor": {"contacts": 1, "mrr": 100}}
@@ -123,6 +123,8 @@ def test_portfolio_health_by_owner_and_segment_is_weighted_by_mrr(people: People
         ({"key": "a", "digest": "hourly"}, "daily or weekly, not 'hourly'"),
         ({"key": "a", "when": {"field": "mmr", "above": 1}}, "mmr.*mrr"),
         ({"key": "a", "when": {"field": "owner", "is": "a"}}, "cannot follow from its owner"),
+        ({"key": "a", "when": {"field": "segments", "has": "enterprize"}}, "'enterprize', perhaps enterprise"),
+        ({"key": "a", "when": {"not": {"field": "stage", "is": ["trail"]}}}, "no stage 'trail', perhaps trial"),
         ({"key": "a", "email": "ADA@example.com"}, "ada has that key, name or e-mail address already"),
         ({"key": "Ada"}, "ada has that key"),
     ],

@@ -4,12 +4,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from tests.support.placed import NOW, People
 
 from tidegate.errors import LifecycleInvalid, ManagedByFile, PreviewStale
-from tidegate.lifecycle import alerts, listing, placing, rulebook
+from tidegate.lifecycle import alerts, listing, owners, placing, report, rulebook
 from tidegate.lifecycle.rules import JOURNY, STAGES, wrong_segments, wrong_stages
 from tidegate.wiring import Hub
+from tidegate.workflows.contacts import contacts_forget
 from tidegate.workflows.lifecycle.explain_stage import explain_stage
 from tidegate.workflows.lifecycle.lifecycle_rules import change, preset, put, rules_of
 
@@ -149,6 +151,63 @@ def test_a_merged_or_forgotten_contact_is_in_no_stage(people: People) -> None:
     assert (people.of(one, "stage"), people.of(other, "stage")) == ("prospect", None)
 
 
+def test_who_is_forgotten_leaves_stage_and_segments_and_counts_nowhere(people: People) -> None:
+    mrr = '{"usd": 9000000000}'
+    people.add("one", status="active", mrr_total=90, mrr=mrr)
+    other = people.add("other", status="past_due", statuses=["past_due"], mrr_total=90, mrr=mrr)
+    people.pass_()
+    assert (people.of(other, "stage"), people.of(other, "segments")) == ("at_risk", ["at_risk", "starter"])
+    contacts_forget.forget(people.hub.engine, False, "account:other", "ada", only_preview=False)
+    people.pass_(1)
+    assert (people.of(other, "stage"), people.of(other, "segments")) == (None, [])
+    left = "select distinct left_at is null, left_because from tidegate.memberships where contact = :key"
+    assert people.rows(left, key=other) == [(False, "begin")]
+    with people.hub.engine.connect() as db:
+        rules = rulebook.load(db)
+        counted = [*listing.stages(db, rules.stages, False), *listing.segments(db, rules.segments, False)]
+        bands = listing.portfolio(db, False)["bands"]
+    assert {one["key"]: one["contacts"] for one in counted if one["contacts"]} == {"customer": 1, "starter": 1}
+    assert sum(band["contacts"] for band in bands) == 1
+    assert not [kind for kind, _ in people.told() if kind in ("stage.changed", "segment.left")]
+
+
+def test_live_and_test_contacts_are_counted_apart(people: People) -> None:
+    for ref, livemode in (("one", False), ("real", True), ("other", True)):
+        key = people.add(ref, status="active", mrr_total=90, mrr='{"usd": 9000000000}')
+        with people.hub.engine.begin() as db:
+            told = {"key": key, "livemode": livemode}
+            db.execute(text("update tidegate.contacts set livemode = :livemode, owner = 'ada' where key = :key"), told)
+    people.pass_()
+    with people.hub.engine.connect() as db:
+        rules = rulebook.load(db)
+        for livemode, many in ((False, 1), (True, 2), (None, 3)):
+            groups = [*listing.stages(db, rules.stages, livemode), *listing.segments(db, rules.segments, livemode)]
+            counted = {one["key"]: (one["contacts"], one["mrr"]) for one in groups if one["contacts"]}
+            paid = (many, [{"currency": "usd", "mrr": many * 9000}])
+            assert counted == {"customer": paid, "starter": paid}
+            assert [band["contacts"] for band in listing.portfolio(db, livemode)["bands"]] == [many]
+            for by, key in (("owner", "ada"), ("segment", "starter")):
+                assert [(one["key"], one["contacts"]) for one in listing.portfolio_by(db, by, livemode)] == [
+                    (key, many)
+                ]
+        modes = [owners.listing(db, livemode)[0]["contacts"] for livemode in (False, True)]
+    assert modes == [1, 2]
+
+
+def test_how_long_stays_were_is_the_same_wherever_it_is_told(people: People) -> None:
+    key = people.add("one", status="trialing", statuses=["trialing"])
+    people.pass_()
+    people.pass_(1)
+    change(people.hub.engine, "ada", stages=preset("journy"), as_of=people.now)
+    people.set(key, status="active", statuses=["active"])
+    people.pass_(10)
+    with people.hub.engine.connect() as db:
+        stages = rulebook.load(db).stages
+        listed = {one["key"]: one["median_days"] for one in listing.stages(db, stages, False)}
+        told = report.stages(db, False, stages, NOW - timedelta(days=1), people.now + timedelta(days=1))["stages"]
+    assert listed == {one["key"]: one["median_days"] for one in told}
+
+
 def test_a_merged_contact_counts_once(people: People) -> None:
     both = '{"usd": 9000000000, "jpy": 1200000000}'
     one = people.add("one", status="active", mrr_total=100, mrr=both)
@@ -156,8 +215,8 @@ def test_a_merged_contact_counts_once(people: People) -> None:
     people.pass_()
     with people.hub.engine.begin() as db:
         db.exec_driver_sql(f"update tidegate.contacts set merged_into = {one} where key = {other}")
-        [customers] = [row for row in listing.stages(db, rulebook.load(db).stages) if row["key"] == "customer"]
-        bands = listing.portfolio(db)["bands"]
+        [customers] = [row for row in listing.stages(db, rulebook.load(db).stages, False) if row["key"] == "customer"]
+        bands = listing.portfolio(db, False)["bands"]
     assert customers["contacts"] == 1
     assert customers["mrr"] == [{"currency": "jpy", "mrr": 1200}, {"currency": "usd", "mrr": 9000}], (
         "and no sum of both"

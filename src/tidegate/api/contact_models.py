@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tidegate.api.values import STRICT
+from tidegate.api.values import STRICT, Properties
 
 
 class ContactRow(BaseModel):
@@ -112,7 +112,7 @@ class NewContact(BaseModel):
     account: str | None = Field(default=None, description="your id of the account that a user belongs to")
     role: str | None = Field(default=None, description="of the user in that account")
     owner: str | None = Field(default=None, description="who of your team looks after it")
-    properties: dict[str, Any] = Field(default={}, description="yours, any JSON; merged into what is there")
+    properties: Properties = Field(default={}, description="yours, any JSON; merged into what is there")
     billing_ids: list[str] = Field(default=[], max_length=1000, description="Stripe customers (cus_…) that it is")
 
 
@@ -126,7 +126,7 @@ class ContactChange(BaseModel):
     emails: list[str] = Field(default=[], max_length=1000, description="the whole list")
     domains: list[str] = Field(default=[], max_length=1000, description="the whole list")
     owner: str = ""
-    properties: dict[str, Any] = Field(default={}, description="merged; null takes a property away")
+    properties: Properties = Field(default={}, description="merged; null takes a property away")
     id: str = Field(default="", max_length=500, description="another id of yours; the old one goes on leading here")
 
 

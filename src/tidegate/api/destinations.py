@@ -10,7 +10,7 @@ from tidegate.api.auth import HubOf, requires
 from tidegate.api.paging import After, Limit, page
 from tidegate.api.values import STRICT, Moment
 from tidegate.contacts import directory
-from tidegate.delivery import queue
+from tidegate.delivery import backlog
 from tidegate.errors import UsageError
 from tidegate.security.tokens import Token
 from tidegate.settings import environment
@@ -226,7 +226,7 @@ def dead(key: str, hub: HubOf, limit: Limit = 50, after: After = None) -> DeadLe
         raise UsageError(problem=f"{after[:40]!r} is no place in the list; take `next` of the page before.")
     with hub.engine.connect() as db:
         destinations.shown(db, key)
-        rows = queue.dead(db, key, after=int(after or 0), limit=limit + 1)
+        rows = backlog.dead(db, key, after=int(after or 0), limit=limit + 1)
     found = [DeadLetter(**{name: row[name] for name in DeadLetter.model_fields}) for row in rows[:limit]]
     return DeadLetters(dead=found, next=str(found[-1].delivery) if len(rows) > limit else None)
 

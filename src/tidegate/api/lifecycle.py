@@ -166,10 +166,11 @@ class Staged(BaseModel):
 
 
 @router.get("/api/stages", dependencies=[requires("read")])
-def stages(hub: HubOf, limit: Limit = 100, after: After = None) -> Stages:
-    """The stages in their order."""
+def stages(hub: HubOf, limit: Limit = 100, after: After = None, connection: Named = None) -> Stages:
+    """The stages in their order, with the contacts of live or of test data."""
+    livemode = hub.livemode_if_any(connection)
     with hub.engine.connect() as db:
-        shown, following = page(listing.stages(db, rulebook.load(db).stages), "key", limit, after)
+        shown, following = page(listing.stages(db, rulebook.load(db).stages, livemode), "key", limit, after)
     return Stages(stages=[Group.model_validate(one) for one in shown], next=following)
 
 
@@ -183,10 +184,11 @@ def change_stages(change: StageChange, hub: HubOf, token: Admin, preview: bool =
 
 
 @router.get("/api/segments", dependencies=[requires("read")])
-def segments(hub: HubOf, limit: Limit = 200, after: After = None) -> Segments:
-    """The segments."""
+def segments(hub: HubOf, limit: Limit = 200, after: After = None, connection: Named = None) -> Segments:
+    """The segments, with the contacts of live or of test data."""
+    livemode = hub.livemode_if_any(connection)
     with hub.engine.connect() as db:
-        shown, following = page(listing.segments(db, rulebook.load(db).segments), "key", limit, after)
+        shown, following = page(listing.segments(db, rulebook.load(db).segments, livemode), "key", limit, after)
     return Segments(segments=[Group.model_validate(one) for one in shown], next=following)
 
 

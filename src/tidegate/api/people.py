@@ -189,10 +189,11 @@ class Tasks(BaseModel):
 
 
 @router.get("/api/owners", dependencies=[requires("read")])
-def list_owners(hub: HubOf, limit: Limit = 200, after: After = None) -> Owners:
-    """The owners."""
+def list_owners(hub: HubOf, limit: Limit = 200, after: After = None, connection: Named = None) -> Owners:
+    """The owners, with their contacts of live or of test data."""
+    livemode = hub.livemode_if_any(connection)
     with hub.engine.connect() as db:
-        shown, following = page(owners.listing(db), "key", limit, after)
+        shown, following = page(owners.listing(db, livemode), "key", limit, after)
     return Owners.model_validate({"owners": shown, "next": following})
 
 

@@ -1,9 +1,10 @@
 """What stands in requests, read as strictly as OpenAPI says it: days and times as ISO 8601, never as a number."""
 
+import json
 from datetime import date, datetime
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 
 def _written_out(value: Any) -> Any:
@@ -19,6 +20,19 @@ def _written_out(value: Any) -> Any:
 
 Day = Annotated[date, Field(strict=False), BeforeValidator(_written_out)]
 Moment = Annotated[datetime, Field(strict=False), BeforeValidator(_written_out)]
+
+
+def _finite(value: dict[str, Any]) -> dict[str, Any]:
+    """Python reads 1e999, and a bare NaN, as numbers that no JSON has."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        raise ValueError("it holds a number that is too large, or none") from None
+    return value
+
+
+Properties = Annotated[dict[str, Any], AfterValidator(_finite)]
+"""Any JSON by name."""
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 """Of bodies: nothing that is not known, and no text in place of a number or a truth value."""

@@ -216,12 +216,12 @@ def dead(
     """Show the dead letters of a destination: what it refused for good, and why."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
-    from tidegate.delivery import queue
+    from tidegate.delivery import backlog
     from tidegate.workflows.delivery import destinations
 
     with opened() as hub, hub.engine.connect() as db:
         destinations.shown(db, key)
-        found = queue.dead(db, key, limit=limit)
+        found = backlog.dead(db, key, limit=limit)
     if as_json:
         show.document({"destination": key, "dead": found})
         return

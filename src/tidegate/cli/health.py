@@ -24,9 +24,10 @@ def health(
     with opened() as hub, hub.engine.connect() as db:
         told: dict[str, Any]
         if contact is None:
-            told = listing.portfolio(db)
+            livemode = hub.livemode_if_any(connection)
+            told = listing.portfolio(db, livemode)
             if by is not None:
-                told |= {"by": by, "groups": listing.portfolio_by(db, by)}
+                told |= {"by": by, "groups": listing.portfolio_by(db, by, livemode)}
         else:
             found = directory.find(db, hub.livemode(connection), contact)
             told = {"contact": found.ref} | (listing.health(db, found.key) or {})

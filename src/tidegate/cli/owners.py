@@ -12,14 +12,14 @@ Key = Annotated[str, typer.Argument(metavar="OWNER", help="As contacts name it: 
 
 
 @app.command("list")
-def list_(as_json: AsJson = False) -> None:
+def list_(connection: ConnectionName = None, as_json: AsJson = False) -> None:
     """List the owners with their contacts, MRR, health, alerts and tasks, and whoever contacts name beside them."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.lifecycle import owners
 
     with opened() as hub, hub.engine.connect() as db:
-        found = owners.listing(db)
+        found = owners.listing(db, hub.livemode_if_any(connection))
     if as_json:
         show.document({"owners": found})
         return

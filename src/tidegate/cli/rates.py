@@ -54,11 +54,12 @@ def _take(body: bytes, name: str, per: str, *, as_json: bool) -> None:
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.revenue import rate_files
+    from tidegate.workflows.revenue import exchange_rates
 
     rates = rate_files.read(body, name, per)
     days = [day for those in rates.values() for day in those]
     with opened(may_migrate=True) as hub, hub.engine.begin() as db:
-        written = rate_files.store(db, rates, name)
+        written = exchange_rates.take(db, rates, name)
     told = (
         {"currencies": len(rates), "from": min(days), "to": max(days), "written": written} if days else {"written": 0}
     )

@@ -8,7 +8,7 @@ import typer
 
 from tidegate.cli.amounts import money
 from tidegate.cli.lifecycle_figures import drivers, report
-from tidegate.cli.options import AsJson
+from tidegate.cli.options import AsJson, ConnectionName
 from tidegate.cli.previews import Previewed, Token, Yes
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ segments_app = typer.Typer(help="Segments, any number of them for each contact."
 
 
 @app.command("list")
-def list_(as_json: AsJson = False) -> None:
+def list_(connection: ConnectionName = None, as_json: AsJson = False) -> None:
     """List the stages in their order, with the contacts and the MRR in each."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.lifecycle import listing, rulebook
 
     with opened() as hub, hub.engine.connect() as db:
-        found = listing.stages(db, rulebook.load(db).stages)
+        found = listing.stages(db, rulebook.load(db).stages, hub.livemode_if_any(connection))
     if as_json:
         show.document({"stages": found})
         return
@@ -39,14 +39,14 @@ def list_(as_json: AsJson = False) -> None:
 
 
 @segments_app.command("list")
-def list_segments(as_json: AsJson = False) -> None:
+def list_segments(connection: ConnectionName = None, as_json: AsJson = False) -> None:
     """List the segments, with the contacts and the MRR in each."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.lifecycle import listing, rulebook
 
     with opened() as hub, hub.engine.connect() as db:
-        found = listing.segments(db, rulebook.load(db).segments)
+        found = listing.segments(db, rulebook.load(db).segments, hub.livemode_if_any(connection))
     if as_json:
         show.document({"segments": found})
         return

@@ -91,7 +91,7 @@ def _properties(said: dict[str, str], wrong: list[str]) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     if cell := said.get("properties"):
         try:
-            whole = json.loads(cell, parse_constant=_refuse)
+            whole = json.loads(cell, parse_constant=_refuse, parse_float=_finite)
         except ValueError as error:
             wrong.append(f"properties is no JSON: {error}")
         else:
@@ -112,6 +112,13 @@ def _scalar(cell: str) -> Any:
         return cell
     plain = isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
     return value if plain else cell
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits} is too large a number")
+    return value
 
 
 def _refuse(constant: str) -> Any:

@@ -11,6 +11,12 @@ from tidegate.delivery.messages import DELIVERED, Destination, Exchange, Message
 from tidegate.delivery.options import Options
 from tidegate.errors import AddressRefused, DestinationInvalid
 
+UNWRITABLE = (TypeError, ValueError, ArithmeticError)
+"""What is raised for values that no request or row can hold: each is the trouble of its message alone, and of no
+other.
+"""
+UNWRITTEN = "what it says cannot be written: {error}"
+
 
 class Exchanging:
     """Speaks with one destination, by a clock (UTC). Close it when it is done with."""
@@ -30,11 +36,14 @@ class Exchanging:
 
     def made(self, messages: Sequence[Message]) -> list[Exchange]:
         """The messages as what is sent at a time; those that say nothing there are in none. Raises DestinationInvalid
-        for what a template cannot be filled with.
+        for what a template cannot be filled with, or what cannot be written there.
         """
         if hasattr(self._kind, "write"):
             return [Exchange((), messages)]
-        return cast("Destination", self._kind).exchanges(self._options, messages, self._clock())
+        try:
+            return cast("Destination", self._kind).exchanges(self._options, messages, self._clock())
+        except UNWRITABLE as error:
+            raise DestinationInvalid(problem=UNWRITTEN.format(error=error)) from error
 
     async def exchange(self, exchange: Exchange) -> Sequence[Verdict]:
         """Sends it and says what became of each of its messages."""
@@ -56,6 +65,8 @@ class Exchanging:
             return [Verdict("temporary", None, str(error))] * len(messages)
         except (AddressRefused, DestinationInvalid) as error:
             return [Verdict("refused", None, str(error))] * len(messages)
+        except UNWRITABLE as error:
+            return [Verdict("permanent", None, UNWRITTEN.format(error=error))] * len(messages)
 
     async def _paced(self) -> None:
         """Waits for the next moment that the destination's own limit allows."""

@@ -119,8 +119,8 @@ def written(request: Request) -> tuple[tuple[str, str, int], bytes]:
 @lru_cache(maxsize=256)
 def _parsed(url: str) -> tuple[tuple[str, str, int], str, str]:
     """Where a URL leads (scheme, host, port), the Host header, and what is asked for."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         host = (parts.hostname or "").encode("idna").decode() if not _is_ip(parts.hostname) else str(parts.hostname)
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except (UnicodeError, ValueError) as error:

@@ -29,11 +29,11 @@ class Options(BaseModel):
     properties: tuple[str, ...] | None = None
     rename: Mapping[str, str] = Field(default_factory=dict[str, str])
     mode: Mode | None = None
-    rate: float | None = Field(default=None, gt=0)
+    rate: float | None = Field(default=None, gt=0, le=10_000)
     in_flight: int = Field(default=8, ge=1, le=64)
     timeout: float = Field(default=15, gt=0, le=120)
-    retry_days: float = Field(default=3, gt=0)
-    pause_days: float = Field(default=3, gt=0)
+    retry_days: float = Field(default=3, gt=0, le=3660)
+    pause_days: float = Field(default=3, gt=0, le=3660)
     allow_private: bool = False
 
     @field_validator("events", "properties", mode="before")

@@ -19,7 +19,6 @@ LOOKED = 200
 """Deliveries that a claim looks at, at least: those that wait for others are put off, and not looked at soon again."""
 BUSY = 1.0
 """Seconds after which what waits for another process's claim is looked at again."""
-LATE = 50_000
 AHEAD = 2.0
 """Seconds of a destination's own limit that are claimed in advance."""
 
@@ -127,8 +126,9 @@ def settle(db: Connection, destination: str, me: str, settled: Sequence[Settled]
     }
     with planned(db, BY_INDEX):
         about = [one.id for one in rows(db, _SETTLE, columns | {"me": me, "now": now})]
-    # Two of one contact: the later says what the destination has.
-    kept = {one.contact: one for one in settled if one.state == "delivered" and one.sent is not None}.values()
+    # Two of one contact: the later says what the destination has. Nothing of who was forgotten meanwhile.
+    mine = set(about)
+    kept = {one.contact: one for one in settled if one.id in mine and one.sent is not None}.values()
     if kept:
         values = {
             "destination": destination,
@@ -138,19 +138,6 @@ def settle(db: Connection, destination: str, me: str, settled: Sequence[Settled]
         db.execute(_REMEMBER, values)
     if about:
         db.execute(_DONE_OF_CONTACTS, {"ids": about})
-
-
-def expand_noted(db: Connection, limit: int) -> int:
-    """Makes what is due of contacts that were noted, for each destination that keeps them; returns how many notes there
-    were. One contact waits once for a destination, unless it is being sent just now.
-    """
-    return int(db.execute(_EXPAND, {"limit": limit}).scalar_one())
-
-
-def note_contacts(db: Connection, contacts: Sequence[int]) -> None:
-    """Notes that something of these contacts (internal keys) may have changed, where a destination keeps any."""
-    if contacts:
-        db.execute(_NOTE, {"contacts": list(contacts)})
 
 
 def replay(db: Connection, destination: str, ids: Sequence[int] | None = None) -> int:
@@ -172,41 +159,6 @@ def next_due(db: Connection) -> float | None:
     """Seconds until the next delivery is due; None: none is waiting where it could be sent."""
     found = db.scalar(_NEXT)
     return None if found is None else max(0.0, float(found))
-
-
-def forget_due(db: Connection, contacts: Sequence[int]) -> int:
-    """Takes back what is due about these contacts (internal keys), but that they were forgotten; returns how many."""
-    return db.execute(_FORGET_DUE, {"contacts": list(contacts)}).rowcount
-
-
-def forget_sent(db: Connection, contacts: Sequence[int]) -> int:
-    """Forgets what destinations were sent of these contacts (internal keys); returns how many rows."""
-    return db.execute(_FORGET_SENT, {"contacts": list(contacts)}).rowcount
-
-
-def counts(db: Connection) -> dict[str, dict[str, Any]]:
-    """By destination {waiting, dead, oldest}: `oldest` is since when the first that waits has been told."""
-    return {row["destination"]: dict(row) for row in db.execute(_COUNTS).mappings()}
-
-
-def dead(db: Connection, destination: str, *, after: int = 0, limit: int = 50) -> list[dict[str, Any]]:
-    """Dead letters, oldest first: {delivery, outbox, type, contact, status, error, attempts, at, died_at, data}."""
-    values = {"destination": destination, "after": after, "limit": limit}
-    return [dict(row) for row in db.execute(_DEAD, values).mappings()]
-
-
-def failing(db: Connection, destination: str, limit: int = 50) -> list[dict[str, Any]]:
-    """What failed and will be tried again, oldest first: as `dead`, with `next_try_at` and `failing_since`."""
-    values = {"destination": destination, "limit": limit}
-    return [dict(row) for row in db.execute(_FAILING, values).mappings()]
-
-
-def delivered(db: Connection, destination: str, limit: int = 20) -> list[dict[str, Any]]:
-    """What was taken of late, newest first: as `dead`. Only the newest `LATE` deliveries of all are looked at, and how
-    a contact is, once it was taken, is none any more.
-    """
-    values = {"destination": destination, "limit": limit, "late": LATE}
-    return [dict(row) for row in db.execute(_DELIVERED, values).mappings()]
 
 
 _CLOCK = text("select clock_timestamp() + make_interval(secs => :ahead)")
@@ -290,28 +242,6 @@ on conflict (destination, contact) do update set sent = excluded.sent, number = 
 _DONE_OF_CONTACTS = text("""
 delete from tidegate.deliveries where id = any(cast(:ids as bigint[])) and outbox is null and state = 'delivered'""")
 
-_EXPAND = text("""
-with taken as (
-  delete from tidegate.noted_contacts where id = any(array(
-    select id from tidegate.noted_contacts order by id limit :limit for update skip locked))
-  returning contacts),
-keys as (select distinct unnest(contacts) as contact from taken),
-made as (
-  insert into tidegate.deliveries (destination, contact)
-  select d.key, c.key from keys k
-  join tidegate.contacts c on c.key = k.contact and c.merged_into is null and c.forgotten_at is null
-  join tidegate.destinations d on d.keeps and (d.livemode is null or d.livemode = c.livemode)
-  where not exists (select from tidegate.suppressed_contacts s where s.contact = c.key) and not exists (
-    select from tidegate.deliveries w
-    where w.destination = d.key and w.contact = c.key and w.state = 'waiting' and w.outbox is null
-      and w.claimed_by is null)
-  order by c.key)
-select count(*) from taken""")
-
-_NOTE = text("""
-insert into tidegate.noted_contacts (contacts)
-select cast(:contacts as bigint[]) where exists (select from tidegate.destinations where keeps)
-  and coalesce(current_setting('tidegate.history', true), '') <> 'on'""")
 
 _REPLAY = text("""
 update tidegate.deliveries set state = 'waiting', next_try_at = clock_timestamp(), attempts = 0, failing_since = null,
@@ -335,32 +265,3 @@ join lateral (
   select next_try_at from tidegate.deliveries w where w.destination = d.key and w.state = 'waiting'
   order by next_try_at limit 1) w on true
 where d.paused_at is null""")
-
-_FORGET_DUE = text("""
-delete from tidegate.deliveries d
-where d.contact = any(cast(:contacts as bigint[])) and d.state in ('waiting', 'dead') and not exists (
-  select from tidegate.outbox o where o.id = d.outbox and o.type = 'contact.forgotten')""")
-
-_FORGET_SENT = text("delete from tidegate.destination_contacts where contact = any(cast(:contacts as bigint[]))")
-
-_COUNTS = text("""
-select destination, count(*) filter (where state = 'waiting') as waiting, count(*) filter (where state = 'dead') as dead
-from tidegate.deliveries where state in ('waiting', 'dead') group by 1""")
-
-_LOOKED_AT = """
-select d.id as delivery, d.outbox, coalesce(o.type, 'contact.updated') as type,
-  k.kind || ':' || k.external_id as contact, d.status, d.error, d.attempts, o.at, d.done_at as died_at, o.data,
-  d.next_try_at, d.failing_since
-from tidegate.deliveries d
-left join tidegate.outbox o on o.id = d.outbox left join tidegate.contacts k on k.key = d.contact"""
-
-_DEAD = text(f"""{_LOOKED_AT}
-where d.destination = :destination and d.state = 'dead' and d.id > :after order by d.id limit :limit""")
-
-_FAILING = text(f"""{_LOOKED_AT}
-where d.destination = :destination and d.state = 'waiting' and d.attempts > 0 order by d.id limit :limit""")
-
-_DELIVERED = text(f"""{_LOOKED_AT}
-where d.destination = :destination and d.state = 'delivered'
-  and d.id > (select coalesce(max(id), 0) - :late from tidegate.deliveries)
-order by d.id desc limit :limit""")

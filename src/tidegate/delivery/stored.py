@@ -10,6 +10,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 from sqlalchemy import Connection, text
 
+from tidegate.delivery import belongings
 from tidegate.delivery.destinations import KINDS
 from tidegate.delivery.messages import Destination, Writer
 from tidegate.delivery.options import Options, pattern_of
@@ -102,7 +103,8 @@ def define(
     livemode: bool | None,
     managed_by: str = "",
 ) -> bool:
-    """Stores a destination; one that is there is replaced and keeps what is due to it. False: it was the same.
+    """Stores a destination; one that is there is replaced and keeps what is due to it, but where it is another place by
+    now nothing of contacts is known to be there. False: it was the same.
 
     `said`: all options with their values; `variables`: those secret ones that come from the environment, by option,
     as they are written there: `{"env": NAME}`, or a list or mapping of such. Other secrets in `said` are sealed. Raises
@@ -123,11 +125,16 @@ def define(
         "events": pattern_of(events_of(kind, options)), "keeps": bool(properties_of(kind, options)),
         "managed_by": managed_by,
     }  # fmt: skip
-    if known is not None and before == json.loads(json.dumps(secret, default=list)) and (
+    sent, hidden = json.loads(values["spec"]), json.loads(json.dumps(secret, default=list))
+    if known is not None and before == hidden and (
         known.kind, known.spec, known.livemode, known.managed_by
-    ) == (kind, json.loads(values["spec"]), livemode, managed_by):  # fmt: skip
+    ) == (kind, sent, livemode, managed_by):  # fmt: skip
         return False
     db.execute(_DEFINE, values)
+    if known is None:
+        belongings.forget(db, key)  # what was told while another of that key was removed
+    elif known.kind != kind or belongings.elsewhere(known.spec | before, sent | hidden):
+        belongings.has_nothing(db, key)
     return True
 
 
@@ -204,8 +211,7 @@ def remove(db: Connection, key: str, managed_by: str = "") -> dict[str, int]:
     _known(db, key)
     _refuse_managed(db, key, managed_by)
     waiting = int(db.scalar(_WAITING, {"key": key}) or 0)
-    for table in ("deliveries", "destination_contacts", "destination_seconds"):
-        db.execute(text(f"delete from tidegate.{table} where destination = :key"), {"key": key})
+    belongings.forget(db, key)
     db.execute(text("delete from tidegate.destinations where key = :key"), {"key": key})
     return {"waiting": waiting}
 

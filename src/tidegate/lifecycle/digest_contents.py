@@ -52,7 +52,7 @@ def gathered(
 
 def filled(db: Connection, head: Mapping[str, Any], data: Mapping[str, Any], hidden: Hidden) -> dict[str, Any]:
     """The contents with who everybody is, and a `title` and a `text` for people; names, reasons and MRR of contacts
-    are left out where they are `hidden`.
+    are left out where they are `hidden`, and who was suppressed since is told of by number alone.
     """
     alerts = {row["id"]: dict(row) for row in db.execute(_NAMED_ALERTS, {"ids": _ids(data)}).mappings()}
     contacts = [one["contact"] for one in data["renewals"]["contacts"]]
@@ -68,7 +68,8 @@ def filled(db: Connection, head: Mapping[str, Any], data: Mapping[str, Any], hid
         those = [alerts[number] for number in data[name]["alerts"] if number in alerts]
         told[name] = {"count": data[name]["count"], "alerts": those}
     unsaid: dict[str, Any] = {"mrr": {}} if hidden.holds("mrr") else {}
-    renewing = [one | _who(people.get(one["contact"])) | unsaid for one in data["renewals"]["contacts"]]
+    known = [one for one in data["renewals"]["contacts"] if one["contact"] in people]
+    renewing = [one | _who(people[one["contact"]]) | unsaid for one in known]
     told["renewals"] = data["renewals"] | {"contacts": renewing} | unsaid
     due = [tasks[number] for number in data["tasks"]["tasks"] if number in tasks]
     told["tasks"] = {"count": data["tasks"]["count"], "tasks": due}
@@ -131,8 +132,8 @@ def _minor(mrr: Mapping[str, Any]) -> dict[str, int]:
     return {currency: whole(int(amount)) for currency, amount in sorted(mrr.items())}
 
 
-def _who(row: Mapping[str, Any] | None) -> dict[str, str]:
-    return {"ref": row["ref"], "name": row["name"]} if row else {"ref": "", "name": ""}
+def _who(row: Mapping[str, Any]) -> dict[str, str]:
+    return {"ref": row["ref"], "name": row["name"]}
 
 
 def _ids(data: Mapping[str, Any]) -> list[int]:
@@ -191,7 +192,8 @@ join tidegate.connections n on n.name = m.connection and n.livemode = :livemode
 where m.superseded_at is null and m.moved_at > :since and m.moved_at <= :until
   and m.day >= cast(cast(:since as timestamptz) at time zone 'UTC' as date) - 2 and m.kind <> 'transfer'
   and (cast(:owner as text) is null or m.unit in (
-    select 'contact\\:' || c.key from tidegate.contacts c where {_WHOSE}))
+    select 'contact\\:' || c.key from tidegate.contacts c where {_WHOSE}) or (m.connection, m.unit) in (
+    select k.connection, k.customer from tidegate.links k join tidegate.contacts c on c.key = k.contact where {_WHOSE}))
 group by m.kind, m.currency
 order by array_position(array['new', 'reactivation', 'expansion', 'contraction', 'churn'], m.kind), m.currency""")
 
@@ -203,16 +205,19 @@ select (select count(*) from due) as count,
   (select coalesce(jsonb_agg(id order by due_on, id), '[]')
    from (select * from due order by due_on, id limit :most) n) as tasks""")
 
-_NAMED_ALERTS = text("""
+_TOLD = "not exists (select from tidegate.suppressed_contacts u where u.contact = c.key)"
+
+_NAMED_ALERTS = text(f"""
 select a.id, a.rule, a.state, a.subject, coalesce(c.kind || ':' || c.external_id, '') as contact,
   coalesce(c.name, '') as name, coalesce(c.owner, '') as owner, a.reasons, a.opened_at
 from tidegate.alerts a left join tidegate.contacts c on c.key = a.contact
-where a.id = any(cast(:ids as bigint[]))""")
+where a.id = any(cast(:ids as bigint[])) and {_TOLD}""")
 
-_PEOPLE = text("""
-select key, kind || ':' || external_id as ref, name from tidegate.contacts where key = any(cast(:keys as bigint[]))""")
+_PEOPLE = text(f"""
+select key, kind || ':' || external_id as ref, name from tidegate.contacts c
+where key = any(cast(:keys as bigint[])) and {_TOLD}""")
 
-_NAMED_TASKS = text("""
+_NAMED_TASKS = text(f"""
 select t.id, t.text, t.due_on, c.kind || ':' || c.external_id as contact, c.name
 from tidegate.contact_tasks t join tidegate.contacts c on c.key = t.contact
-where t.id = any(cast(:ids as bigint[]))""")
+where t.id = any(cast(:ids as bigint[])) and {_TOLD}""")

@@ -1,30 +1,38 @@
 """What pages, commands and the API show of the lifecycle: stages and segments with their numbers, alerts, health."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, text
 
+from tidegate.lifecycle import report
 from tidegate.lifecycle.alerts import STANDING
 from tidegate.lifecycle.health import GOOD, POOR
 from tidegate.lifecycle.rules import Rule
 from tidegate.revenue.rounding import whole
 
 
-def stages(db: Connection, rules: Sequence[Rule]) -> list[dict[str, Any]]:
-    """The stages in their order: {key, name, when, contacts, mrr, median_days}. MRR as `amounts` has it; `median_days`:
-    how long those that left it had been there.
+def stages(db: Connection, rules: Sequence[Rule], livemode: bool | None) -> list[dict[str, Any]]:
+    """The stages in their order: {key, name, when, contacts, mrr, median_days}, of live or of test contacts (None:
+    there is no connection that says which). MRR as `amounts` has it; `median_days`: how long those that left it had
+    been there, as `report.stages` has it.
     """
-    found = {row.key: row for row in db.execute(_STAGES)}
-    worth = amounts(db.execute(_STAGES_WORTH))
-    return [_counted(rule, found.get(rule.key), worth) for rule in rules]
+    given = {"livemode": livemode}
+    found = {row.key: row for row in db.execute(_STAGES, given)}
+    worth = amounts(db.execute(_STAGES_WORTH, given))
+    stays = report.stays(db, livemode)
+    return [
+        _counted(rule, found.get(rule.key), worth)
+        | {"median_days": stays[rule.key].median_days if rule.key in stays else None}
+        for rule in rules
+    ]
 
 
-def segments(db: Connection, rules: Sequence[Rule]) -> list[dict[str, Any]]:
-    """The segments: {key, name, when, contacts, mrr}."""
-    found = {row.key: row for row in db.execute(_SEGMENTS)}
-    worth = amounts(db.execute(_SEGMENTS_WORTH))
+def segments(db: Connection, rules: Sequence[Rule], livemode: bool | None) -> list[dict[str, Any]]:
+    """The segments, of whom as `stages`: {key, name, when, contacts, mrr}."""
+    given = {"livemode": livemode}
+    found = {row.key: row for row in db.execute(_SEGMENTS, given)}
+    worth = amounts(db.execute(_SEGMENTS_WORTH, given))
     return [_counted(rule, found.get(rule.key), worth) for rule in rules]
 
 
@@ -41,10 +49,7 @@ def amounts(rows: Iterable[Any]) -> dict[str, list[dict[str, Any]]]:
 
 def _counted(rule: Rule, row: Any, worth: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
     told: dict[str, Any] = {"key": rule.key, "name": rule.name, "when": rule.when}
-    told |= {"contacts": row.contacts if row else 0, "mrr": worth.get(rule.key, [])}
-    if row is not None and "median_days" in row._fields:
-        told["median_days"] = row.median_days
-    return told
+    return told | {"contacts": row.contacts if row else 0, "mrr": worth.get(rule.key, [])}
 
 
 def alerts(
@@ -86,37 +91,32 @@ def health(db: Connection, contact: int) -> dict[str, Any] | None:
     return dict(row) | {"history": kept}
 
 
-def portfolio(db: Connection) -> dict[str, Any]:
-    """The health of all, weighted by MRR: {health, bands: [{band, contacts, mrr}]}."""
-    bands = [dict(row) for row in db.execute(_BANDS).mappings()]
-    return {"health": db.scalar(_PORTFOLIO), "bands": bands}
+def portfolio(db: Connection, livemode: bool | None) -> dict[str, Any]:
+    """The health of all, of whom as `stages`, weighted by MRR: {health, bands: [{band, contacts, mrr}]}."""
+    given = {"livemode": livemode}
+    bands = [dict(row) for row in db.execute(_BANDS, given).mappings()]
+    return {"health": db.scalar(_PORTFOLIO, given), "bands": bands}
 
 
-def portfolio_by(db: Connection, by: Literal["owner", "segment"]) -> list[dict[str, Any]]:
+def portfolio_by(db: Connection, by: Literal["owner", "segment"], livemode: bool | None) -> list[dict[str, Any]]:
     """The health of each owner's contacts, or of each segment's, weighted by MRR, the largest MRR first: {key,
     contacts, mrr, health, bands}; `key` is empty for those without one, `bands` has contacts and MRR of each band.
     """
     statement = _BY.format(key=_BY_KEY[by], join=_BY_JOIN[by])
-    return [dict(row) for row in db.execute(text(statement)).mappings()]
+    return [dict(row) for row in db.execute(text(statement), {"livemode": livemode}).mappings()]
 
 
-def funnel(db: Connection, since: datetime) -> list[dict[str, Any]]:
-    """How many contacts went from one stage to another since then: {from, to, contacts}."""
-    return [dict(row) for row in db.execute(_FUNNEL, {"since": since}).mappings()]
-
-
-# A contact that was merged keeps its row, for when it is parted again, and is nobody meanwhile.
-_LIVING = "tidegate.contact_lifecycle l join tidegate.contacts c on c.key = l.contact and c.merged_into is null"
+# A contact that was merged keeps its row, for when it is parted again, and is nobody meanwhile; one that was forgotten
+# is nobody from then on.
+_LIVING = """tidegate.contact_lifecycle l
+join tidegate.contacts c on c.key = l.contact and c.merged_into is null and c.forgotten_at is null
+  and (cast(:livemode as boolean) is null or c.livemode = :livemode)"""
 
 _PAID = """
 join tidegate.contact_facts f on f.contact = l.contact cross join lateral jsonb_each_text(f.mrr) as m"""
 
 _STAGES = text(f"""
-select l.stage as key, count(*) as contacts, (
-  select round((extract(epoch from percentile_cont(0.5) within group (order by m.left_at - m.entered_at)) / 86400)
-    ::numeric, 1)::float8
-  from tidegate.memberships m where m.kind = 'stage' and m.key = l.stage and m.left_at is not null) as median_days
-from {_LIVING} where l.stage is not null group by l.stage""")
+select l.stage as key, count(*) as contacts from {_LIVING} where l.stage is not null group by l.stage""")
 
 _STAGES_WORTH = text(f"""
 select l.stage as key, m.key as currency, sum(m.value::numeric) as mrr from {_LIVING} {_PAID}
@@ -184,10 +184,3 @@ _BANDS = text(f"""
 select {_BAND}
   as band, count(*) as contacts, coalesce(sum(mrr_total), 0)::float8 as mrr
 from {_LIVING} where status in ('active', 'past_due', 'trialing', 'unpaid') group by 1 order by 1""")
-
-_FUNNEL = text("""
-select b.key as "from", a.key as "to", count(*) as contacts
-from tidegate.memberships a
-join tidegate.memberships b on b.contact = a.contact and b.kind = 'stage' and b.left_at = a.entered_at
-where a.kind = 'stage' and a.entered_at >= :since and a.because = 'facts'
-group by 1, 2 order by 3 desc, 1, 2""")

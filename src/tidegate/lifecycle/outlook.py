@@ -32,12 +32,11 @@ def at_risk(db: Connection, livemode: bool) -> dict[str, Any] | None:
 
 def renewing(db: Connection, livemode: bool, since: datetime, until: datetime, limit: int) -> dict[str, Any]:
     """Contacts of which something renews from `since` to before `until`: {contacts, mrr, next: [{contact, name,
-    renews_at, mrr}]}, `next` the first so many. What ends before it would renew does not, but where a property of yours
-    says when it renews. `mrr` as `at_risk` has it, of `next` in millionths of a minor unit.
+    renews_at, mrr}]}, `next` the first so many. A subscription that ends before it would renew does not; another one of
+    the same contact does. `mrr` as `at_risk` has it, of `next` in millionths of a minor unit.
     """
     into = Compiled()
-    mrr, (at, renews) = own_worth.mrr(db, into), own_worth.renewing(db, into)
-    those = _RENEWING.format(mrr=mrr, at=at, renews=renews)
+    those = _RENEWING.format(mrr=own_worth.mrr(db, into), at=own_worth.renews_at(db, into))
     given = into.values | {"livemode": livemode, "since": since, "until": until, "limit": limit}
     following = [
         dict(row) for row in db.execute(text(f"{those} order by renews_at, c.key limit :limit"), given).mappings()
@@ -60,13 +59,14 @@ _AT_RISK = """
 select {mrr} as mrr
 from tidegate.contacts c left join tidegate.contact_facts f on f.contact = c.key
 join tidegate.contact_lifecycle l on l.contact = c.key
-where c.livemode = :livemode and c.merged_into is null and {within}"""
+where c.livemode = :livemode and c.merged_into is null and c.forgotten_at is null and {within}"""
 
 _RENEWING = """
 select c.kind || ':' || c.external_id as contact, coalesce(nullif(c.name, ''), c.external_id) as name,
   {at} as renews_at, {mrr} as mrr
 from tidegate.contacts c left join tidegate.contact_facts f on f.contact = c.key
-where c.livemode = :livemode and c.merged_into is null and {at} >= :since and {at} < :until and {renews}"""
+where c.livemode = :livemode and c.merged_into is null and c.forgotten_at is null and {at} >= :since
+  and {at} < :until"""
 
 _SUMMED = """
 with those as materialized ({those})

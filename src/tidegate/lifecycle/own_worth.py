@@ -13,10 +13,15 @@ MRR = "coalesce(f.mrr, '{}')"
 """What a contact pays by Stripe, of its facts `f`: by currency, in millionths of a minor unit."""
 
 
+LARGEST = 10**12
+"""What a contact can be worth at most, in whole units: a larger number, or one below 0, is a slip and says nothing."""
+
+
 def own(name: str, kind: Kind, into: Compiled) -> str:
     """A property of the contact `c`, null where it has no such value; empty: none is named."""
     found = CONTACT_FIELDS.find(name) if name else None
-    return value(found, into, "own", kind=kind) if found is not None else ""
+    said = value(found, into, "own", kind=kind) if found is not None else ""
+    return f"case when {said} between 0 and {LARGEST} then {said} end" if said and kind == "number" else said
 
 
 def mrr(db: Connection, into: Compiled) -> str:
@@ -32,15 +37,12 @@ def mrr(db: Connection, into: Compiled) -> str:
   else jsonb_build_object(cast(:own_currency as text), round({said} * cast(:own_unit as bigint))) end"""
 
 
-def renewing(db: Connection, into: Compiled) -> tuple[str, str]:
-    """When a contact renews next, of its facts `f` or of its property; and whether it does, that is, whether it does
-    not end before. A property says so itself.
+def renews_at(db: Connection, into: Compiled) -> str:
+    """When a contact renews next, by its property, else by its facts `f`, which know of each of its subscriptions
+    whether that lives to see it.
     """
-    goes_on = "(f.ends_at is null or f.ends_at > f.renews_at)"
     said = own(rulebook.worth(db).renews_at, "instant", into)
-    return (
-        (f"coalesce({said}, f.renews_at)", f"({said} is not null or {goes_on})") if said else ("f.renews_at", goes_on)
-    )
+    return f"coalesce({said}, f.renews_at)" if said else "f.renews_at"
 
 
 def _only(db: Connection) -> str:

@@ -13,7 +13,8 @@ from tidegate.conditions.contact_fields import CONTACT_FIELDS, CONTACTS
 from tidegate.conditions.nodes import Node, tests
 from tidegate.conditions.parse import parse
 from tidegate.errors import LifecycleInvalid, ManagedByFile, OwnerUnknown
-from tidegate.lifecycle import routes
+from tidegate.lifecycle import routes, rulebook
+from tidegate.lifecycle.places import missing_places
 from tidegate.lifecycle.routes import Digest
 from tidegate.lifecycle.rules import named
 
@@ -50,11 +51,12 @@ def managed(db: Connection) -> dict[str, str]:
     return {row.key: row.managed_by for row in db.execute(_EVERY)}
 
 
-def listing(db: Connection) -> list[dict[str, Any]]:
+def listing(db: Connection, livemode: bool | None = None) -> list[dict[str, Any]]:
     """Owners with how they stand, and whoever contacts name beside them: each as `Owner.as_json`, with known, contacts,
     mrr (whole units of the base currency), health (weighted by MRR; null: unknown), alerts, tasks. "" owns the rest.
+    Of live or of test contacts; None: of live ones where there is a live account.
     """
-    return [dict(row) for row in db.execute(_LISTING).mappings()]
+    return [dict(row) for row in db.execute(_LISTING, {"livemode": livemode}).mappings()]
 
 
 def define(db: Connection, owner: Owner, managed_by: str = "") -> bool:
@@ -149,7 +151,10 @@ def _check(db: Connection, owner: Owner) -> None:
     if owner.digest not in ("", "daily", "weekly"):
         wrong.append(f"a digest is daily or weekly, not {owner.digest!r}")
     if owner.when is not None:
-        wrong += condition(owner)[1]
+        node, faults = condition(owner)
+        rules = rulebook.load(db)
+        places = missing_places(node, [one.key for one in rules.stages], [one.key for one in rules.segments])
+        wrong += [*faults, *(f"when: {one}" for one in places)]
     for other in every(db):
         same = {one.casefold() for one in (owner.key, owner.name, owner.email) if one}
         if other.key != owner.key and same & {one.casefold() for one in (other.key, other.name, other.email) if one}:
@@ -199,17 +204,21 @@ select 'owner', key, 'rule', jsonb_build_object('owner', owner, 'before', before
 returning contact"""
 
 _LISTING = text("""
-with counted as (
+with mode as (
+  select coalesce(cast(:livemode as boolean), (select bool_or(livemode) from tidegate.connections)) as livemode),
+theirs as (
+  select c.key, c.owner from tidegate.contacts c cross join mode m
+  where c.merged_into is null and c.forgotten_at is null and (m.livemode is null or c.livemode = m.livemode)),
+counted as (
   select c.owner as key, count(*) as contacts, coalesce(sum(l.mrr_total), 0)::float8 as mrr,
     round(sum(l.health * l.mrr_total) filter (where l.health is not null and l.mrr_total > 0)
       / nullif(sum(l.mrr_total) filter (where l.health is not null and l.mrr_total > 0), 0), 1)::float8 as health
-  from tidegate.contacts c left join tidegate.contact_lifecycle l on l.contact = c.key
-  where c.merged_into is null and c.forgotten_at is null group by c.owner),
+  from theirs c left join tidegate.contact_lifecycle l on l.contact = c.key group by c.owner),
 alerted as (
-  select c.owner as key, count(*) as alerts from tidegate.alerts a join tidegate.contacts c on c.key = a.contact
+  select c.owner as key, count(*) as alerts from tidegate.alerts a join theirs c on c.key = a.contact
   where a.state in ('open', 'acknowledged', 'snoozed') group by c.owner),
 tasked as (
-  select c.owner as key, count(*) as tasks from tidegate.contact_tasks t join tidegate.contacts c on c.key = t.contact
+  select c.owner as key, count(*) as tasks from tidegate.contact_tasks t join theirs c on c.key = t.contact
   where t.done_at is null group by c.owner)
 select coalesce(o.key, n.key) as key, coalesce(o.name, '') as name, coalesce(o.email, '') as email,
   coalesce(o.destination, '') as destination, coalesce(o.digest, '') as digest, o.condition as "when",

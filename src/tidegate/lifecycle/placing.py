@@ -249,6 +249,23 @@ def asked(db: Connection, node: Node, contacts: Sequence[int], as_of: datetime) 
     return {row["contact"]: explained(node, dict(row)) for row in rows}
 
 
+def forget(db: Connection, contacts: Sequence[int]) -> int:
+    """Takes contacts (internal keys) that were forgotten out of stages and segments, of which nobody is told; returns
+    how many places they leave.
+    """
+    values = {"contacts": list(contacts)}
+    db.execute(_UNPLACE, values)
+    return db.execute(_LEAVE_ALL, values).rowcount
+
+
+_UNPLACE = text("""
+update tidegate.contact_lifecycle set stage = null, segments = '{}', updated_at = clock_timestamp()
+where contact = any(cast(:contacts as bigint[])) and (stage is not null or segments <> '{}')""")
+
+_LEAVE_ALL = text("""
+update tidegate.memberships set left_at = clock_timestamp(), left_because = 'begin'
+where contact = any(cast(:contacts as bigint[])) and left_at is null""")
+
 _LEAVE = text("""
 update tidegate.memberships m set left_at = :as_of, left_because = left_.because
 from unnest(cast(:contacts as bigint[]), cast(:kinds as text[]), cast(:keys as text[]), cast(:because as text[]))

@@ -30,8 +30,8 @@ def stages(db: Connection, livemode: bool, rules: Sequence[Rule], since: datetim
     """
     given = {"livemode": livemode, "since": since, "until": until}
     counted = {row.key: row for row in db.execute(_COUNTED, given)}
-    spent = {row.key: row for row in db.execute(_SPENT, given)}
-    moved = [dict(row) for row in db.execute(_MOVES, given).mappings()]
+    spent = stays(db, livemode, since, until)
+    moved = moves(db, livemode, since, until)
     came = {row.key: row.entered for row in db.execute(_CAME, given)}
     left_of: dict[str, int] = {}
     for one in moved:
@@ -59,6 +59,26 @@ def stages(db: Connection, livemode: bool, rules: Sequence[Rule], since: datetim
         "mrr": total,
         "moves": [one | {"share": round(one["contacts"] / left_of[one["from"]], 6)} for one in moved],
     }
+
+
+def stays(
+    db: Connection, livemode: bool | None, since: datetime | None = None, until: datetime | None = None
+) -> dict[str, Any]:
+    """By stage how long those had been there that left it from `since` to before `until` (None: ever), and whose
+    beginning is known: {stays, median_days, p90_days}. `livemode` None: of live and test contacts.
+    """
+    return {row.key: row for row in db.execute(_SPENT, _over(livemode, since, until))}
+
+
+def moves(
+    db: Connection, livemode: bool | None, since: datetime | None = None, until: datetime | None = None
+) -> list[dict[str, Any]]:
+    """How many contacts went from one stage to another in that time: {from, to, contacts}, the most first."""
+    return [dict(row) for row in db.execute(_MOVES, _over(livemode, since, until)).mappings()]
+
+
+def _over(livemode: bool | None, since: datetime | None, until: datetime | None) -> dict[str, Any]:
+    return {"livemode": livemode, "since": since or "-infinity", "until": until or "infinity"}
 
 
 def _worth(
@@ -145,8 +165,8 @@ _MOVED = """
 from tidegate.memberships b
 join tidegate.memberships a on a.contact = b.contact and a.kind = 'stage' and a.entered_at = b.left_at
   and a.id <> b.id and a.because = 'facts'
-join tidegate.contacts c on c.key = b.contact and c.livemode = :livemode
-where b.kind = 'stage' and b.left_at >= :since and b.left_at < :until"""
+join tidegate.contacts c on c.key = b.contact and (cast(:livemode as boolean) is null or c.livemode = :livemode)
+where b.kind = 'stage' and b.left_at >= cast(:since as timestamptz) and b.left_at < cast(:until as timestamptz)"""
 
 _MOVES = text(f"""
 select b.key as "from", a.key as "to", count(*) as contacts {_MOVED} group by 1, 2 order by 3 desc, 1, 2""")

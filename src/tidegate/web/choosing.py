@@ -29,6 +29,11 @@ def livemode(visit: Visit) -> bool:
     return visit.hub.livemode(named)
 
 
+def livemode_if_any(visit: Visit) -> bool | None:
+    """The same; None where nothing is connected. Raises ConnectionUnknown."""
+    return livemode(visit) if visit.connection or visit.hub.accounts() else visit.hub.livemode_if_any()
+
+
 def named_contact(visit: Visit, db: Connection, ref: str) -> Contact:
     """The contact of that id: where no connection is named, of live data before test data. Raises ContactUnknown,
     ContactAmbiguous.

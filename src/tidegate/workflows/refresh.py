@@ -19,8 +19,8 @@ from tidegate.connections import accounts
 from tidegate.connections.accounts import Account
 from tidegate.contacts import following, linking
 from tidegate.contacts.match import Queued
+from tidegate.delivery.contacts_due import note_contacts
 from tidegate.delivery.outbox import Told, as_history, tell
-from tidegate.delivery.queue import note_contacts
 from tidegate.entitlements.grants import derive_grants
 from tidegate.entitlements.telling import tell_changes, untold
 from tidegate.lifecycle import due as lifecycle_due

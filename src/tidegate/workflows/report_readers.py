@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from tidegate.catalog import mappings, packages, seen
 from tidegate.connections import accounts
 from tidegate.errors import ConnectionUnknown, LedgerMissing
-from tidegate.lifecycle import listing, outlook, rulebook
+from tidegate.lifecycle import listing, outlook, report, rulebook
 from tidegate.lifecycle.rules import Rule
 from tidegate.revenue import cohorts, conversions, metrics, renewals, reports, source
 from tidegate.revenue.periods import Period, back
@@ -183,14 +183,14 @@ def counted(rules: Sequence[Rule], told: Sequence[Mapping[str, Any]]) -> list[di
     ]
 
 
-def _stages(db: Connection, _: Mapping[str, Any], as_of: datetime) -> Any:
+def _stages(db: Connection, asked: Mapping[str, Any], as_of: datetime) -> Any:
     """How many are in each stage and segment, who moved lately, and the health of all."""
-    rules = rulebook.load(db)
+    rules, livemode = rulebook.load(db), asked["livemode"]
     return {
-        "stages": listing.stages(db, rules.stages),
-        "segments": listing.segments(db, rules.segments),
-        "moves": listing.funnel(db, as_of - FUNNEL),
-        "portfolio": listing.portfolio(db),
+        "stages": listing.stages(db, rules.stages, livemode),
+        "segments": listing.segments(db, rules.segments, livemode),
+        "moves": report.moves(db, livemode, as_of - FUNNEL),
+        "portfolio": listing.portfolio(db, livemode),
     }
 
 

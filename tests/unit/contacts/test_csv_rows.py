@@ -56,6 +56,7 @@ def test_a_line_is_a_record_with_several_addresses_and_typed_properties() -> Non
         ("id,properties\na,{\n", 2, "properties is no JSON"),
         ("id,properties\na,[1]\n", 2, "no JSON object"),
         ('id,properties\na,"{""x"": NaN}"\n', 2, "NaN is no JSON"),
+        ('id,properties\na,"{""x"": [1e999]}"\n', 2, "1e999 is too large a number"),
         ("id,billing_ids\na,cus 1\n", 2, "no id of a Stripe customer"),
         ('id\n"a\n', 2, "it is no CSV"),
     ],

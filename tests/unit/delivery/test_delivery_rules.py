@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from standardwebhooks import Webhook as Reference
 
 from tidegate.delivery import addresses
@@ -22,6 +23,13 @@ from tidegate.workflows.contacts import contact_properties
 
 AS_OF = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+@pytest.mark.parametrize("name", ["rate", "retry_days", "pause_days"])
+@pytest.mark.parametrize("said", [float("inf"), float("nan"), 0, 1e12])
+def test_what_no_clock_can_count_is_refused(name: str, said: float) -> None:
+    with pytest.raises(ValidationError):
+        Options.model_validate({name: said})
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,11 @@ def test_each_trigger_is_taken(on: Any) -> None:
         ({"goal": {"reach": "renewed"}}, "goal.within_days", "whole number of days"),
         ({"goal": {"reach": "property_set", "within_days": 3}}, "goal.property", "names the property"),
         ({"goal": {"reach": "renewed", "property": "x", "within_days": 3}}, "goal.property", "and nothing else"),
+        (
+            {"goal": {"reach": "property_set", "property": "x", "value": float("inf"), "within_days": 3}},
+            "goal.value",
+            "it is a text, a number, true or false",
+        ),
         ({"hold_out": 0.1}, "hold_out", "without a goal nothing is learnt"),
         ({"hold_out": 0.6, "goal": {"reach": "renewed", "within_days": 3}}, "hold_out", "from 0 to 0.5"),
         ({"enabled": "yes"}, "enabled", "true or false"),

@@ -4,7 +4,7 @@
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -51,8 +51,8 @@ class AppriseOptions(Options):
 
 
 class Apprise:
-    """One notification for each message. Apprise connects by itself: its host is looked at beforehand, where the URL
-    names one.
+    """One notification for each message. Apprise connects by itself: every host that the URL names is looked at
+    beforehand, and no redirect is followed.
     """
 
     options = AppriseOptions
@@ -66,7 +66,10 @@ class Apprise:
 
     def write(self, options: AppriseOptions, messages: Sequence[Message], as_of: datetime) -> list[Verdict]:
         """Notifies. Apprise tells whether a service took it, not why it did not; what it logged then is the reason."""
-        notifier = _notifier(options)
+        try:
+            notifier = _notifier(options)
+        except OSError as error:
+            return [Verdict("temporary", None, f"its host is not found: {error.strerror or error}")] * len(messages)
         return [_notified(notifier, *_text(options, one)) for one in messages]
 
 
@@ -81,11 +84,22 @@ def _notifier(options: AppriseOptions) -> Any:
     if not known:
         service = options.url.partition("://")[0]
         raise DestinationInvalid(problem=f"Apprise does not understand its URL; see its page for {service}://")
-    if not options.allow_private:
-        for one in found:
-            if host := getattr(one, "host", None):
-                addresses.checked(str(host), 0)
+    for one in found:
+        one.redirects = False
+        for host in () if options.allow_private else _hosts(one):
+            addresses.checked(host, 0)
     return found
+
+
+def _hosts(service: Any) -> Iterator[str]:
+    """Where a service of Apprise's connects to, by what its URL says: its host, a server for mail, and the like."""
+    for name, said in vars(service).items():
+        if (name == "host" or name.endswith("_host")) and isinstance(said, str) and said:
+            host = (said.partition("://")[2] or said).partition("/")[0]
+            if host.startswith("["):
+                yield host[1:].partition("]")[0]
+            else:  # what has several colons is an address of IPv6
+                yield host.partition(":")[0] if host.count(":") == 1 else host
 
 
 def _notified(notifier: Any, title: str, body: str) -> Verdict:

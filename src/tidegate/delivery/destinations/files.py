@@ -2,6 +2,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyarrow leaves its functions without types.
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -59,7 +60,7 @@ class Files:
                     _file(folder, as_of, options.megabytes), b"".join(msgspec.json.encode(one) + b"\n" for one in rows)
                 )
             else:
-                _parquet(folder / f"{as_of:%Y-%m-%d}.{messages[0].id}.parquet", rows)
+                _parquet(folder / f"{as_of:%Y-%m-%d}.{messages[0].id}.{_digest(messages)}.parquet", rows)
         except OSError as error:
             return [Verdict("temporary", None, f"{error.strerror}: {error.filename or options.path}")] * len(messages)
         return [DELIVERED] * len(messages)
@@ -88,19 +89,55 @@ def _file(folder: Path, as_of: datetime, megabytes: float) -> Path:
         number += 1
 
 
+def _digest(messages: Sequence[Message]) -> str:
+    """What names these messages and no others: the same that are written again take the place of those before."""
+    return hashlib.sha256("\0".join(one.id for one in messages).encode()).hexdigest()[:12]
+
+
 def _append(file: Path, lines: bytes) -> None:
-    """Writes whole lines to the disk; one that an earlier process did not end is ended first."""
+    """Writes whole lines to the disk, or none: one process at a time, each of which takes away what another one that
+    was killed, or had no space left, did not end, since that was not delivered and comes again.
+    """
+    import fcntl
+
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
     try:
-        size = os.fstat(descriptor).st_size
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
-            lines = b"\n" + lines
-        written = 0
-        while written < len(lines):
-            written += os.write(descriptor, lines[written:])
-        os.fsync(descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        before = os.fstat(descriptor).st_size
+        whole = _ended(descriptor, before)
+        if whole < before:
+            os.ftruncate(descriptor, whole)
+        try:
+            written = 0
+            while written < len(lines):
+                written += os.write(descriptor, lines[written:])
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, whole)
+            raise
     finally:
         os.close(descriptor)
+    _keep_name(file)
+
+
+def _ended(descriptor: int, size: int) -> int:
+    """The bytes of a file up to the end of its last whole line."""
+    while size:
+        begin = max(0, size - 65_536)
+        found = os.pread(descriptor, size - begin, begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        size = begin
+    return 0
+
+
+def _keep_name(file: Path) -> None:
+    """Lets the name of a new file be on the disk as well."""
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _parquet(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -118,3 +155,4 @@ def _parquet(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     with draft.open("rb") as written:
         os.fsync(written.fileno())
     os.replace(draft, file)
+    _keep_name(file)

@@ -54,7 +54,7 @@ class HttpUpsert:
     events: tuple[str, ...] = ()
 
     def exchanges(self, options: HttpUpsertOptions, messages: Sequence[Message], as_of: datetime) -> list[Exchange]:
-        """Of contacts of the kinds that are wanted. Raises DestinationInvalid for a body that comes out as no JSON."""
+        """Of contacts of the kinds that are wanted. Raises DestinationInvalid for a template that cannot be filled."""
         wanted = [one for one in messages if one.type == UPDATED and one.person and one.person.kind in options.kinds]
         return [Exchange([_request(options, one)], [one]) for one in wanted]
 

@@ -76,20 +76,23 @@ class Hubspot:
         return found
 
     def judged(self, answer: Answer, messages: Sequence[Message], as_of: datetime) -> list[Verdict]:
-        """By the status; of a 207 the errors name the records by id, and one that names none is of the whole batch."""
+        """By the status; of a 207 the errors name the records by id, and one that names none of them is of the whole
+        batch.
+        """
         if answer.status != 207:
             return [judged(answer, as_of)] * len(messages)
         failed = _failed(answer)
-        if failed is None:
+        names = [_names(one) for one in messages]
+        if failed is None or not failed.keys() <= {name for those in names for name in those}:
             return [Verdict("permanent", 207, said(answer))] * len(messages)
-        return [
-            Verdict("permanent", 207, failed[one.person.id if one.person else ""])
-            if one.person and one.person.id in failed
-            else Verdict("permanent", 207, failed[one.person.email])
-            if one.person and one.person.email in failed
-            else Verdict("delivered", 207)
-            for one in messages
-        ]
+        errors = [[failed[name] for name in those if name in failed] for those in names]
+        return [Verdict("permanent", 207, found[0]) if found else Verdict("delivered", 207) for found in errors]
+
+
+def _names(message: Message) -> set[str]:
+    """By what an answer may name a record: its id, or its e-mail address, of which HubSpot keeps the lower case."""
+    person = message.person
+    return {person.id, person.email, person.email.lower()} - {""} if person is not None else set()
 
 
 def _failed(answer: Answer) -> dict[str, str] | None:

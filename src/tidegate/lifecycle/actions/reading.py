@@ -1,12 +1,11 @@
 """Reads an action as a person wrote it; everything that is wrong is told, each with its place and the nearest name."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any, cast
 
 from tidegate.conditions.contact_fields import CONTACT_FIELDS
-from tidegate.conditions.nodes import tests
 from tidegate.conditions.parse import parse
 from tidegate.errors.wrong import Wrong
 from tidegate.lifecycle.actions import wording
@@ -22,6 +21,7 @@ from tidegate.lifecycle.actions.spec import (
     Step,
     Trigger,
 )
+from tidegate.lifecycle.places import missing, missing_places
 from tidegate.lifecycle.rules import NEVER, named
 
 NAMES = ("key", "name", "on", "when", "cooldown_days", "do", "goal", "hold_out", "enabled")
@@ -77,13 +77,7 @@ def idle_of(action: Action, known: Known) -> list[Wrong]:
         if rule in off
     ]
     node, _ = parse(action.when, CONTACT_FIELDS, named()) if action.when is not None else (NEVER, ())
-    for test in tests(node):
-        if test.field.name in _PLACES and test.operator.name in _WHOLE:
-            what = _PLACES[test.field.name]
-            there = cast("Sequence[str]", getattr(known, what))
-            said = test.value if isinstance(test.value, list) else [test.value]
-            found += [Wrong("when", missing(_ONE_OF[what], str(one), there)) for one in said if one not in there]
-    return found
+    return found + [Wrong("when", one) for one in missing_places(node, known.stages, known.segments)]
 
 
 class _Reader:
@@ -200,18 +194,16 @@ class _Reader:
             days = 1
         if (reach == "property_set") != (isinstance(path, str) and path != ""):
             self.refuse("goal.property", "property_set, and nothing else, names the property: onboarding.done")
-        if told.get("value") is not None and not isinstance(told["value"], str | int | float):
+        value = told.get("value")
+        if value is not None and not (isinstance(value, str | int) or (isinstance(value, float) and isfinite(value))):
             self.refuse("goal.value", "it is a text, a number, true or false")
-        return Goal(str(reach), days, str(path), told.get("value"))
+        return Goal(str(reach), days, str(path), value)
 
 
 def _mapping(said: Any) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", said) if isinstance(said, Mapping) else {}
 
 
-_PLACES = {"stage": "stages", "segments": "segments"}
-_WHOLE = ("is", "is_not", "has", "has_all", "lacks")
-"""Operators that compare with a whole key."""
 _ONE_OF = {
     "stages": "stage",
     "segments": "segment",
@@ -220,11 +212,3 @@ _ONE_OF = {
     "features": "feature",
     "events": "billing event",
 }
-
-
-def missing(what: str, name: str, known: Iterable[str]) -> str:
-    """That there is no such thing, which may be meant, and what there is."""
-    there = list(known)
-    near = get_close_matches(name, there, 1, 0.5)
-    perhaps = f", perhaps {near[0]}" if near else ""
-    return f"there is no {what} {name!r}{perhaps}; there are: {', '.join(there) or 'none'}"

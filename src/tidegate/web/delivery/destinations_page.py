@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from tidegate.delivery import queue
+from tidegate.delivery import backlog
 from tidegate.errors import DeliveryUnknown, DestinationUnknown, TidegateError
 from tidegate.web.pages import Page, Visit
 from tidegate.web.wording import destination_page
@@ -145,11 +145,11 @@ def _shown(visit: Visit, status: int = 200, **told: object) -> Response:
     with visit.hub.engine.connect() as db:
         row, at = destinations.shown(db, key), now(db)
         start = int(after) if after.isdecimal() and len(after) < 19 else 0
-        dead = queue.dead(db, key, after=start, limit=DEAD + 1) if may_see else []
+        dead = backlog.dead(db, key, after=start, limit=DEAD + 1) if may_see else []
         facts: dict[str, Any] = {
             "one": row, "as_of": at, "dead": dead[:DEAD],
             "more": str(dead[DEAD - 1]["delivery"]) if len(dead) > DEAD else "",
-            "failing": queue.failing(db, key, FAILING), "delivered": queue.delivered(db, key),
+            "failing": backlog.failing(db, key, FAILING), "delivered": backlog.delivered(db, key),
         }  # fmt: skip
     beside: dict[str, object] = {
         "refused": "", "told": "", "messages": None, "past": None, "past_since": "", "wrong_since": "",

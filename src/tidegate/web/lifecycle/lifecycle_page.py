@@ -11,6 +11,7 @@ from tidegate.errors import LifecycleInvalid
 from tidegate.lifecycle import alerts, listing, rulebook
 from tidegate.lifecycle.alert_rules import RULES
 from tidegate.lifecycle.alerts import STANDING
+from tidegate.web.choosing import livemode_if_any
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.workflows.lifecycle.lifecycle import now
 from tidegate.workflows.report_readers import FUNNEL, counted
@@ -31,7 +32,7 @@ MOVES: dict[str, Literal["acknowledged", "snoozed", "dismissed", "open"]] = {
 
 def stages(visit: Visit) -> Response:
     """Stages with their contacts and MRR, who moved lately, segments, and the health of all."""
-    told = visit.report("stages", {})
+    told = visit.report("stages", {"livemode": livemode_if_any(visit)})
     with visit.hub.engine.connect() as db:
         rules = rulebook.load(db)
     there = {name: counted(getattr(rules, name), told[name]) for name in ("stages", "segments")}

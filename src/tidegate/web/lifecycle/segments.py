@@ -10,7 +10,7 @@ from tidegate.errors import PreviewStale
 from tidegate.lifecycle import rulebook
 from tidegate.lifecycle.holding import holding
 from tidegate.lifecycle.rules import Rule, named
-from tidegate.web.choosing import livemode
+from tidegate.web.choosing import livemode, livemode_if_any
 from tidegate.web.lifecycle.rules_form import Row, beside, catalogue, conditions, effect
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.typed_yaml import typed, written
@@ -21,7 +21,7 @@ from tidegate.workflows.report_readers import counted
 
 def every(visit: Visit) -> Response:
     """The segments, with their contacts and MRR."""
-    told = visit.report("stages", {})["segments"]
+    told = visit.report("stages", {"livemode": livemode_if_any(visit)})["segments"]
     with visit.hub.engine.connect() as db:
         found = counted(rulebook.load(db).segments, told)
         managed = rulebook.managed_by(db, "segments")

@@ -15,6 +15,7 @@ from tidegate.errors import DestinationInvalid
 from tidegate.lifecycle import rulebook
 from tidegate.lifecycle.facts import holdings
 from tidegate.lifecycle.health import band
+from tidegate.lifecycle.own_worth import LARGEST
 from tidegate.lifecycle.settings import Worth
 
 MILLIONTHS = 1_000_000
@@ -95,7 +96,7 @@ def _take_own_worth(db: Connection, found: Mapping[int, dict[str, Any]]) -> None
     for row in db.execute(_OWN_WORTH, {"contacts": list(found)}):
         known = found[row.key]
         own = _value(known, worth.mrr) if worth.mrr else None
-        if isinstance(own, int | float) and not isinstance(own, bool):
+        if isinstance(own, int | float) and not isinstance(own, bool) and 0 <= own <= LARGEST:
             known |= {"mrr": own, "arr": 12 * own}
         if worth.renews_at and row.renews_at is not None:
             known["renews_at"] = instant(row.renews_at)

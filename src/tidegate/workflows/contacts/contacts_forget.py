@@ -12,12 +12,12 @@ from sqlalchemy import Connection, Engine, text
 from tidegate.connections.accounts import Account
 from tidegate.contacts import changes, directory, forgetting, linking, matched_by
 from tidegate.contacts.directory import Contact
-from tidegate.delivery import outbox, queue
+from tidegate.delivery import contacts_due, outbox
 from tidegate.delivery.forgetting import forget as forget_answers
 from tidegate.delivery.outbox import Told, tell
 from tidegate.entitlements import forwards, overrides
 from tidegate.errors import ContactInvalid, PreviewStale
-from tidegate.lifecycle import notes, system_alerts
+from tidegate.lifecycle import notes, placing, system_alerts
 from tidegate.lifecycle.actions import stored as actions
 from tidegate.mirror.forgetting import forget as redact_mirror
 from tidegate.outbound import forgetting as forget_outbound
@@ -128,13 +128,14 @@ def _erase(db: Connection, contact: Contact, rows: Counter[str], by: str) -> str
     """Erases the contact and tells so; a person is named by what is no e-mail address, or by nothing."""
     keys = forgetting.with_merged(db, contact.key)
     rows["tidegate.outbox"] += outbox.redact(db, keys, forgetting.refs_of(db, keys))
-    rows["tidegate.deliveries"] += queue.forget_due(db, keys)
-    rows["tidegate.destination_contacts"] += queue.forget_sent(db, keys)
+    rows["tidegate.deliveries"] += contacts_due.forget_due(db, keys)
+    rows["tidegate.destination_contacts"] += contacts_due.forget_sent(db, keys)
     rows["tidegate.overrides"] += overrides.forget_reasons(db, keys)
     rows["tidegate.meter_forwards"] += forwards.forget_errors(db, keys)
     rows["tidegate.requests"] += forget_outbound.forget_contacts(db, keys)
     rows["tidegate.action_occurrences"] += actions.forget(db, keys)
     rows.update(notes.forget(db, keys))
+    placing.forget(db, keys)
     own = forgetting.erase(db, contact, keys)
     rows["tidegate.contacts"] += len(keys)
     changes.note(db, "forget", by, contact=contact.key, what={"contact": contact.key})

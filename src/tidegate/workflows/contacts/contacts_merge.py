@@ -10,7 +10,7 @@ from tidegate.catalog import snapshot
 from tidegate.connections import accounts
 from tidegate.contacts import changes, directory, following, linking, merging
 from tidegate.contacts.directory import Contact
-from tidegate.delivery import queue, suppressing
+from tidegate.delivery import contacts_due, suppressing
 from tidegate.delivery.outbox import Told, tell
 from tidegate.entitlements import holders
 from tidegate.entitlements import merging as usage_merging
@@ -72,6 +72,7 @@ def _merge(db: Connection, kept: Contact, other: Contact, by: str) -> dict[str, 
     before["alerts"] = alert_merging.move(db, kept.key, other.key)
     db.execute(text("delete from tidegate.entitlements_told where contact = :key"), {"key": other.key})
     before["suppression"] = suppressing.merge(db, kept.key, other.key)
+    before["deliveries"] = contacts_due.merge(db, kept.key, other.key)
     tell(db, [Told("contact.merged", {"into": kept.ref, "from": other.ref}, kept.key)])
     before["matched"] = matched = _match_waiting(db, kept.livemode, waiting)
     changes.complete(db, number, before)
@@ -150,6 +151,7 @@ def unmerged(number: int, by: str, of: int | None = None) -> Change:
         usage_merging.part(db, before["kept"], before["other"], before["usage"])
         notes.give_back(db, before["kept"], before["other"], before["notes"])
         alert_merging.give_back(db, before["kept"], before["other"], before["alerts"])
+        contacts_due.part(db, before["kept"], before["other"], before.get("deliveries", ()))
         db.execute(_QUEUE_AGAIN, {"rows": json.dumps(before["reviews"])})
         changes.undone(db, number)
         following.follow(db, keys)
@@ -159,7 +161,7 @@ def unmerged(number: int, by: str, of: int | None = None) -> Change:
         changes.note(db, "unmerge", by, contact=kept.key, what=what)
         tell(db, [Told("contact.unmerged", {"from": kept.ref, "contact": other.ref}, other.key)])
         if (again := suppressing.part(db, before["suppression"])) is not None:
-            queue.note_contacts(db, [again])
+            contacts_due.note_contacts(db, [again])
         return {"merge": number, "kept": kept.ref, "other": other.ref, "stayed": stayed}
 
     keys: list[int] = []

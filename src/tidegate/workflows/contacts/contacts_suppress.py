@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from tidegate.contacts import changes, directory
-from tidegate.delivery import queue, suppressing
+from tidegate.delivery import contacts_due, suppressing
 from tidegate.errors import ContactInvalid
 
 
@@ -29,7 +29,7 @@ def unsuppress(db: Connection, livemode: bool, ref: str, by: str) -> dict[str, A
     if not suppressing.unsuppress(db, found.key):
         raise ContactInvalid(problem=f"{found.ref} is not suppressed")
     changes.note(db, "unsuppress", by, contact=found.key)
-    queue.note_contacts(db, [found.key])
+    contacts_due.note_contacts(db, [found.key])
     return {"contact": found.ref, "suppressed": None, "taken_back": 0}
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from tidegate.delivery import queue, stored
+from tidegate.delivery import contacts_due, queue, stored
 from tidegate.delivery.outcomes import Due, Outcome
 from tidegate.delivery.queue import Claim, Settled
 from tidegate.delivery.sending import Sending, Taken
@@ -76,7 +76,7 @@ def deliver(
     stop = stop or threading.Event()
     while not stop.is_set():
         with engine.begin() as db:
-            if not queue.expand_noted(db, NOTES):
+            if not contacts_due.expand_noted(db, NOTES):
                 break
     done = Delivered()
     found: list[Stored] = []
@@ -165,7 +165,7 @@ class _Turn:
         )
 
     def _read(self, found: Claim) -> Sequence[Due]:
-        """In a transaction of its own: what changes once a claim can be seen is due again (`queue.expand_noted`)."""
+        """In a transaction of its own: what changes once a claim can be seen is due again (`expand_noted`)."""
         with self._engine.begin() as db:
             if hasattr(self.destination.speaks, "second_of"):  # one at a time keeps seconds
                 queue.hold(db, self.destination.key)

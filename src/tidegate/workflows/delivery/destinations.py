@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from tidegate.catalog import journal
 from tidegate.connections import accounts, sealing
-from tidegate.delivery import queue, stored
+from tidegate.delivery import backlog, queue, stored
 from tidegate.delivery.destinations import KINDS
 from tidegate.delivery.signing import PREFIX
 from tidegate.delivery.stored import HIDDEN, Stored, properties_of
@@ -89,13 +89,13 @@ def listing(db: Connection) -> list[dict[str, Any]]:
     """The destinations by key as `stored.every` shows them, with how much is `waiting` and `dead`, and their `state`:
     paused, failing or live.
     """
-    counted = queue.counts(db)
+    counted = backlog.counts(db)
     return [_with_state(one, counted) for one in stored.every(db)]
 
 
 def shown(db: Connection, key: str) -> dict[str, Any]:
     """One of `listing`. Raises DestinationUnknown."""
-    return _with_state(stored.shown(db, key), queue.counts(db))
+    return _with_state(stored.shown(db, key), backlog.counts(db))
 
 
 def _with_state(one: dict[str, Any], counted: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -79,11 +79,13 @@ def standing(engine: Engine, account: Account, at: datetime) -> dict[str, Any]:
     with engine.connect() as db:
         rules = rulebook.load(db)
         told = report.stages(db, account.livemode, rules.stages, at, at + _TICK)
-        portfolio = listing.portfolio(db)
+        portfolio = listing.portfolio(db, account.livemode)
         return {
             "at": at.isoformat(),
             "stages": told["stages"],
-            "segments": [_part(one, "name", "contacts") for one in listing.segments(db, rules.segments)],
+            "segments": [
+                _part(one, "name", "contacts") for one in listing.segments(db, rules.segments, account.livemode)
+            ],
             "health": portfolio["health"],
             "bands": [_part(one, "band", "contacts") for one in portfolio["bands"]],
             "alerts": _alerts(db),

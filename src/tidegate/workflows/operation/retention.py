@@ -27,12 +27,12 @@ DAYS: Mapping[str, int] = {
 """Events that wait or are parked are kept whatever their age; so are jobs that are not finished, and of the runs what
 `BATCHES` says. Revoked tokens go with the runs, and what actions passed over; what they did stays. Answers kept for
 their Idempotency-Key go after a day. Of usage go the single debits, with their idempotency keys; what is used in all
-stays counted, and a reservation that nobody settled stays. Of the outbox stays what a destination still waits for;
-dead letters go with it. Of movements go those that a recomputation superseded, and whole ledgers that are older than
-the last `LEDGERS`. Of what was sent to Stripe stays what has no known outcome, and with the requests go the plans of
-syncs that were looked at; but usage that was told stays as long as Stripe would take it again: 35 days. Of the
-lifecycle go stays in stages and segments that ended, scores of health with a newer one, changes of entitlements, and
-alerts that are over; what is open or holds now stays.
+stays counted, and a reservation that nobody settled stays. Of the outbox stays what a destination still waits for, and
+a dead letter as long after it was given up, so that somebody can replay it. Of movements go those that a recomputation
+superseded, and whole ledgers that are older than the last `LEDGERS`. Of what was sent to Stripe stays what has no known
+outcome, and with the requests go the plans of syncs that were looked at; but usage that was told stays as long as
+Stripe would take it again: 35 days. Of the lifecycle go stays in stages and segments that ended, scores of health with
+a newer one, changes of entitlements, and alerts that are over; what is open or holds now stays.
 """
 
 LEDGERS = 3
@@ -86,7 +86,8 @@ delete from tidegate.meter_forwards where id = any(array(
     "outbox": """
 with old as materialized (
   select id from tidegate.outbox o where at < now() - make_interval(days => :days) and not exists (
-    select from tidegate.deliveries d where d.outbox = o.id and d.state = 'waiting')
+    select from tidegate.deliveries d where d.outbox = o.id and (
+      d.state = 'waiting' or (d.state = 'dead' and d.done_at >= now() - make_interval(days => :days))))
   order by at limit :batch),
 due as (delete from tidegate.deliveries where outbox in (select id from old)),
 seconds as (delete from tidegate.destination_seconds where outbox in (select id from old))
@@ -98,10 +99,13 @@ delete from tidegate.action_occurrences where id = any(array(
     and decided_at < now() - make_interval(days => greatest(:days, 30))
     and coalesce(what ->> 'renews_at', what ->> 'trial_ends_at', '2000-01-01')::timestamptz < now() - interval '30 days'
   order by id limit :batch))""",
+    # Also what was told while its destination was removed.
     "deliveries": """
 delete from tidegate.deliveries where id = any(array(
-  select id from tidegate.deliveries
-  where state = 'dead' and outbox is null and done_at < now() - make_interval(days => :days) limit :batch))""",
+  select id from tidegate.deliveries d
+  where (state = 'dead' and outbox is null and done_at < now() - make_interval(days => :days))
+    or (state = 'waiting' and not exists (select from tidegate.destinations t where t.key = d.destination))
+  limit :batch))""",
     "movements": """
 delete from tidegate.movements m using (
   select tableoid as of, ctid as at from tidegate.movements
