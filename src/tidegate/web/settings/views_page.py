@@ -12,10 +12,12 @@ from tidegate.web.pages import Page, Visit
 LISTS = frozenset(
     {
         *("/contacts", "/contacts/review", "/mappings", "/alerts", "/inbox", "/audit-log"),
-        *("/revenue/movements", "/revenue/groups", "/revenue/renewals", "/revenue/quality"),
+        *("/revenue", "/revenue/retention", "/revenue/cohorts", "/revenue/trials", "/revenue/groups"),
+        *("/revenue/movements", "/revenue/renewals", "/revenue/renewals/at-risk", "/revenue/quality"),
+        *("/calendar", "/stages/report"),
     }
 )
-"""Pages whose views can be saved: lists that are narrowed down by their address."""
+"""Pages whose views can be saved: lists and reports that are narrowed down by their address."""
 OF_THE_PLACE = frozenset({"after", "page"})
 """Parameters that say how far one has read, not what."""
 
