@@ -12,8 +12,10 @@ from tests.support.importing import connected
 from tests.support.placed import People
 from tests.support.visiting import sign_in, visited
 
+from tidegate.lifecycle.rules import Rule
 from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
+from tidegate.workflows.report_readers import counted
 
 
 @pytest.fixture
@@ -49,6 +51,11 @@ def test_stages_and_segments_lead_to_their_contacts(people: People, client: Clie
     assert 'href="/contacts?stage=customer">1</a></td>' in page, "the number leads to who that is"
     for link in set(re.findall(r'href="(/contacts\?(?:stage|segment)=\w+)"', page)):
         assert client.get(link).status_code == 200
+
+
+def test_nobody_is_in_a_segment_that_is_newer_than_the_kept_figures() -> None:
+    [told] = counted([Rule("fresh", "Fresh", {"field": "mrr", "at_least": 1})], [])
+    assert (told["contacts"], told["mrr"]) == (0, []), "as the page reads it"
 
 
 def test_an_alert_is_looked_after(hub: Hub, people: People, client: Client) -> None:

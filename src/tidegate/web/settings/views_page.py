@@ -7,7 +7,7 @@ from starlette.responses import Response
 from tidegate.errors import UserInvalid, UserUnknown, ViewUnknown
 from tidegate.security import saved_views
 from tidegate.security.saved_views import View
-from tidegate.web.pages import Page, Visit
+from tidegate.web.pages import Page, Texts, Visit, wrong_field
 
 LISTS = frozenset(
     {
@@ -35,9 +35,8 @@ def save(visit: Visit) -> Response:
         with visit.hub.engine.begin() as db:
             view = saved_views.save(db, visit.actor, page, name, urlencode(query), shared=shared)
     except UserInvalid as error:
-        return visit.problem(
-            422, f"The view was not saved; its name: {error.facts['problem']} Go back and give another."
-        )
+        back = f"{page}?{urlencode(query)}" if query else page
+        return visit.render("view.html", 422, typed=Texts(visit.form), wrong=wrong_field(error), back=back)
     return visit.go(view.address)
 
 
