@@ -26,6 +26,7 @@ def admin(hub: Hub, site: str, page: Any) -> None:
     page.get_by_label("E-mail address").fill("ada@acme.example")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign out").wait_for()
 
 
 def test_an_account_is_connected_and_imported(

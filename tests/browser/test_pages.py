@@ -34,6 +34,7 @@ def test_the_first_admin_invites_somebody(hub: Hub, site: str, look: Callable[..
     page.get_by_role("button", name="Make a link").click()
     link = page.get_by_role("status").locator("code").inner_text()
     page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign in", exact=True).wait_for()
     page.goto(link)
     expect(page.get_by_role("heading", name="Welcome, Bob")).to_be_visible()
 

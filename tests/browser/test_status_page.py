@@ -80,7 +80,52 @@ def test_a_lost_connection_is_said_and_recovers(site: str, look: Callable[..., A
     expect(page.get_by_text("Connection lost.")).to_be_visible(timeout=SOON)
     page.unroute("**/parts/status", cut)
     expect(page.get_by_text("Connection lost.")).to_be_hidden(timeout=SOON)
-    expected = ("ERR_FAILED", "error: htmx:")
+    forgiven(watched)
+
+
+def test_what_failed_is_asked_again_by_itself(site: str, look: Callable[..., Any]) -> None:
+    """On a page that does not renew itself: what one searched for comes once the server is there again."""
+    watched = look()
+    page = watched.page
+    page.goto(f"{site}/status")
+
+    def cut(route: Route) -> None:
+        route.abort()
+
+    for address in ("**/search?*", "**/healthz"):
+        page.route(address, cut)
+    page.locator("#finder").fill("nobody")
+    expect(page.get_by_text("Connection lost.")).to_be_visible(timeout=SOON)
+    for address in ("**/search?*", "**/healthz"):
+        page.unroute(address, cut)
+    expect(page.locator("#found")).to_contain_text("Nothing is called that", timeout=SOON)
+    expect(page.get_by_text("Connection lost.")).to_be_hidden()
+    forgiven(watched)
+
+
+def test_a_form_that_nobody_takes_keeps_what_was_typed(site: str, look: Callable[..., Any]) -> None:
+    watched = look()
+    page = watched.page
+    page.goto(f"{site}/login")
+
+    def cut(route: Route) -> None:
+        route.abort()
+
+    page.route("**/healthz", cut)
+    page.get_by_label("API token").fill("tg_typed")
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_text("Connection lost.")).to_be_visible(timeout=SOON)
+    expect(page.get_by_label("API token")).to_have_value("tg_typed")
+    page.unroute("**/healthz", cut)
+    expect(page.get_by_text("Connection lost.")).to_be_hidden(timeout=SOON)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_text("This token is unknown")).to_be_visible(timeout=SOON)
+    forgiven(watched, "401")
+
+
+def forgiven(watched: Any, *also: str) -> None:
+    """Forgets what the browser says of requests that were cut."""
+    expected = ("ERR_FAILED", "error: htmx:", *also)
     watched.complaints[:] = [one for one in watched.complaints if not any(words in one for words in expected)]
 
 

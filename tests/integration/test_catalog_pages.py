@@ -134,6 +134,7 @@ def test_what_waits_is_mapped_and_granted(client: Client, shop: Shop) -> None:
     refused(wrong, "limit", "whole number")
     assert 'value="a lot"' in wrong.text
     assert client.post("/mappings/map", data={"price": "price_9", "target": "package:gone"}).status_code == 422
+    refused(client.post("/mappings/map", data={"price": "price_9", "target": "else:sso"}), "target", "Choose")
     shown, answer = done(client, "/mappings/map", price="price_9", product="prod_9", of="price", target="package:pro")
     assert "– → yes" in shown
     assert BOB in shown

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -91,12 +92,19 @@ def test_amounts_of_several_currencies_are_compared_in_the_base_or_apart(hub: Hu
 def test_the_page_of_the_table(hub: Hub, people: People, client: Client) -> None:
     assert "tidegate contacts import" in client.get("/contacts").text
     for number in range(60):
-        people.add(f"c{number:02}", status="active", mrr_total=number)
+        mrr = json.dumps({"usd": number * 100 * 10**6})
+        people.add(f"c{number:02}", status="active", mrr_total=number, mrr=mrr)
     people.pass_()
     page = client.get("/contacts").text
     assert "60 contacts" in page
     assert "Page 1 of 2" in page
     assert "c59" in page
+    place = re.escape("account%3Ac59")
+    for number in (
+        rf'href="/revenue/explain\?contact={place}"[^>]*>59\.00',
+        r'href="/contacts/why/account:c59"[^>]*>\s*<span class="badge',
+    ):
+        assert re.search(number, page), "it leads to what it is made of"
     second = client.get("/contacts?page=2").text
     assert "c59" not in second
     assert "c00" in second

@@ -113,7 +113,8 @@ update tidegate.deliveries set state = 'dead', status = 400, error = 'It said <n
     assert "sync.finished" in admin.post("/destinations/hook/preview").text
     one = re.findall(r'name="delivery" value="(\d+)"', page)[0]
     assert "1 sent again" in admin.post("/destinations/hook/replay", data={"delivery": one}).text
-    assert admin.post("/destinations/hook/replay", data={"delivery": one}).status_code == 422
+    for no_such in (one, "all of them", "9" * 30):
+        assert admin.post("/destinations/hook/replay", data={"delivery": no_such}).status_code == 422
     assert "1 sent again" in admin.post("/destinations/hook/replay").text
     assert admin.post("/destinations/hook/pause").status_code == 303
     assert "paused" in admin.get("/destinations").text

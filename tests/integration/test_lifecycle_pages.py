@@ -1,5 +1,7 @@
 """The pages of the lifecycle: stages with who is in them, and alerts that people look after."""
 
+import csv
+import io
 import re
 from collections.abc import Callable, Iterator
 
@@ -10,8 +12,10 @@ from tests.support.importing import connected
 from tests.support.placed import People
 from tests.support.visiting import sign_in, visited
 
+from tidegate.lifecycle.rules import Rule
 from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
+from tidegate.workflows.report_readers import counted
 
 
 @pytest.fixture
@@ -40,12 +44,18 @@ def alerted(people: People) -> int:
 
 
 def test_stages_and_segments_lead_to_their_contacts(people: People, client: Client) -> None:
-    people.add("acme", status="active", mrr_total=2_000)
+    people.add("acme", status="active", mrr_total=2_000, mrr='{"usd": 200000000000}')
     people.pass_()
     page = client.get("/stages").text
-    assert 'href="/contacts?stage=customer"' in page
+    assert page.count("<div>2,000.00 USD</div>") == 2, "of the stage and of the segment"
+    assert 'href="/contacts?stage=customer">1</a></td>' in page, "the number leads to who that is"
     for link in set(re.findall(r'href="(/contacts\?(?:stage|segment)=\w+)"', page)):
         assert client.get(link).status_code == 200
+
+
+def test_nobody_is_in_a_segment_that_is_newer_than_the_kept_figures() -> None:
+    [told] = counted([Rule("fresh", "Fresh", {"field": "mrr", "at_least": 1})], [])
+    assert (told["contacts"], told["mrr"]) == (0, []), "as the page reads it"
 
 
 def test_an_alert_is_looked_after(hub: Hub, people: People, client: Client) -> None:
@@ -71,6 +81,10 @@ def test_an_alert_is_looked_after(hub: Hub, people: People, client: Client) -> N
     assert moved("dismiss", reason="They <called>.") == (303, "dismissed")
     assert "They &lt;called&gt;." in client.get("/alerts?state=dismissed").text
     assert client.post("/alerts/99999/ack", data={}).status_code == 404
+    [row] = csv.DictReader(io.StringIO(client.get("/alerts.csv?state=dismissed").text))
+    assert (row["id"], row["contact"], row["note"]) == (str(number), "acme", "They <called>.")
+    assert client.get("/alerts.csv?state=open").text.count("\n") == 1
+    assert client.get("/alerts.csv?state=nothing").status_code == 422
 
 
 @pytest.mark.parametrize("asked", ["state=nothing", "rule=nothing", "after=x"])

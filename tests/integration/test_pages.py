@@ -10,6 +10,7 @@ import pytest
 from cryptography.fernet import Fernet
 from httpx import Client, Response
 from sqlalchemy import text
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from tests.support.serving import serving
 
 from tidegate.api.app import create_app
@@ -302,6 +303,40 @@ def test_errors_are_pages_here_and_problems_under_the_api(visit: Callable[..., C
     assert client.put("/").status_code == 405
     assert client.get("/api/nothing").headers["content-type"] == "application/problem+json"
     assert client.get("/healthz").json() == {"status": "alive"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/contacts?search=a%00b",
+        "/contacts.csv?search=a%00b",
+        "/contacts/a%00b",
+        "/contacts?page=" + "9" * 30,
+        "/alerts?after=" + "9" * 30,
+    ],
+)
+def test_what_the_database_can_have_nothing_of_is_the_askers_own_fault(
+    hub: Hub, visit: Callable[..., Client], path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    connected(hub)
+    page = visit().get(path)
+    assert page.status_code == 422
+    assert "That cannot be done" in page.text
+    assert not caplog.records, "nothing failed"
+
+
+def test_a_hub_that_is_all_taken_says_so(
+    hub: Hub, visit: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = visit()
+
+    def taken(*_: object) -> None:
+        raise PoolTimeoutError("all of them are in use")
+
+    monkeypatch.setattr(sessions, "current", taken)
+    page = client.get("/", headers={"Cookie": "tidegate_session=x"})
+    assert page.status_code == 503
+    assert "Not just now" in page.text
 
 
 def test_a_database_that_fails_is_said(hub: Hub, visit: Callable[..., Client]) -> None:

@@ -1,6 +1,7 @@
 """Closed months, data quality, reconciliation with Stripe's report, and why a customer's MRR is what it is."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -192,6 +193,9 @@ values ('acme', 'invoice_lines', 'in_1/il_1', 'amount', 'Expected `int`')""")
     links = {one["id"]: one["link"] for one in found["objects"]}
     assert links["price_1"].endswith("/test/prices/price_1")
     assert links["in_1"].startswith("https://dashboard.stripe.com/acct_")
+    with books.engine.connect() as db:
+        simulated = data_quality(db, replace(books.account, sandbox=True), NOW)
+    assert {one["link"] for one in simulated["objects"]} == {None}, "what is simulated is not at Stripe"
 
 
 def test_why_a_contact_has_its_mrr_and_why_a_zero_is_one(books: Books) -> None:

@@ -1,8 +1,11 @@
 """The pages of revenue: month by month in each currency, and the movements behind a number."""
 
+import csv
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 
 import pytest
 from httpx import Client
@@ -14,6 +17,7 @@ from tidegate.api.app import create_app
 from tidegate.revenue import kept
 from tidegate.sandbox import Sandbox
 from tidegate.web.app import create_pages
+from tidegate.web.revenue import revenue_page
 from tidegate.web.site import beside
 from tidegate.wiring import Hub
 from tidegate.workflows import kept_reports, refresh
@@ -36,7 +40,9 @@ def test_without_a_ledger_the_page_says_what_is_lacking(hub: Hub, client: Client
     assert "tidegate connect" in page.text
 
 
-def test_every_number_leads_to_its_movements(hub: Hub, client: Client, make_sandbox: Callable[..., Sandbox]) -> None:
+def test_every_number_leads_to_its_movements(
+    hub: Hub, client: Client, make_sandbox: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
     account = connected(hub, make_sandbox(customers=40, months=8))
     imported(hub, account)
     refresh.refresh_all(hub.engine, account)
@@ -57,7 +63,17 @@ def test_every_number_leads_to_its_movements(hub: Hub, client: Client, make_sand
         assert sum(float(one.replace(",", "")) for one in by) == pytest.approx(
             float(amount.split()[0].replace(",", ""))
         )
+        file = csv.DictReader(io.StringIO(client.get(link.replace("&amp;", "&").replace("?", ".csv?", 1)).text))
+        assert sum(Decimal(row["amount"]) for row in file) == Decimal(amount.split()[0].replace(",", ""))
     assert links
+    monkeypatch.setattr(revenue_page, "TOGETHER", 7)
+    exported = list(csv.DictReader(io.StringIO(client.get(f"/revenue/movements.csv?currency={currencies[0]}").text)))
+    assert len(exported) > 7, "in pieces"
+    assert any(row["amount"].startswith("-") for row in exported)
+    assert client.get("/revenue/movements.csv?kind=nothing").status_code == 422
+    cohorts = list(csv.DictReader(io.StringIO(client.get("/revenue/cohorts.csv?months=6").text)))
+    assert cohorts[0]["contact_retention"] == "1.0"
+    assert re.search(r'href="/revenue/retention\.csv', client.get("/revenue").text)
 
 
 @pytest.mark.parametrize("asked", ["kind=nothing", "from=yesterday", "from=2026-02-01&to=2026-01-01"])

@@ -252,7 +252,8 @@ def test_revenue_over_http(client: Client) -> None:
 def test_what_does_not_fit_is_a_problem(client: Client) -> None:
     for path, asked, status in (
         ("mrr", {"group_by": "plan"}, 422), ("mrr", {"from": "soon"}, 422), ("mrr", {"connection": "x"}, 404),
-        ("movements", {"after": "x"}, 422), ("metrics", {"currency": "xyz"}, 422),
+        ("movements", {"after": "x"}, 422), ("movements", {"after": "0001-01-01"}, 422),
+        ("movements", {"after": "2026-01-01T00:00:00"}, 422), ("metrics", {"currency": "xyz"}, 422),
         ("data-quality", {"check": "x"}, 422), ("metrics", {"from": "0001-01-01"}, 422),
         ("mrr", {"at": "9999-12-31"}, 422), ("mrr", {"to": "9999-12-31"}, 422),
         ("mrr", {"at": RAISED, "by": "day"}, 422), ("mrr", {"at": RAISED, "from": BEGUN}, 422),

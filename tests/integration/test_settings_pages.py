@@ -161,6 +161,16 @@ def test_what_can_be_no_view_is_refused(admin: Client, wrong: dict[str, str]) ->
     assert admin.post("/views", data={"page": "/contacts", "name": "Mine", "query": ""} | wrong).status_code == 422
 
 
+def test_what_is_wrong_with_a_view_is_said_beside_its_name(admin: Client) -> None:
+    sent = {"page": "/contacts", "name": "x" * 81, "query": "search=a%26b&page=2", "shared": "yes"}
+    page = admin.post("/views", data=sent).text
+    assert 'id="name-wrong"' in page
+    assert f'value="{"x" * 81}"' in page, "what was typed stays"
+    assert 'value="search=a%26b&amp;page=2"' in page
+    assert 'name="shared" value="yes" checked' in page
+    assert 'href="/contacts?search=a%26b"' in page
+
+
 def test_a_view_of_ones_own_is_seen_by_nobody_else_and_shared_by_who_may(hub: Hub, admin: Client) -> None:
     with hub.engine.begin() as db:
         mine = saved_views.save(db, "user:ada@acme.example", "/alerts", "Ada's", "", shared=False)
@@ -183,7 +193,7 @@ def test_lists_can_be_saved_as_they_are_narrowed_down(hub: Hub, admin: Client) -
     connected(hub)
     for one in sorted(views_page.LISTS):
         assert admin.post("/views", data={"page": one, "name": "Mine", "query": "a=1&after=9"}).status_code == 303, one
-        if not one.startswith("/revenue"):  # which have no list without a ledger
+        if not one.startswith(("/revenue", "/calendar")):  # which have no list without a ledger
             assert f'href="{one}?a=1"' in admin.get(one).text, one
     with hub.engine.begin() as db:
         db.execute(text("truncate tidegate.saved_views"))

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from httpx import Client, Response
+from httpx import QueryParams as Query
 from sqlalchemy import text
 from tests.support.command_line import Cli
 from tests.support.serving import serving
@@ -227,7 +229,12 @@ def test_guessing_a_password_is_slow(hub: Hub, visit: Callable[[], Client]) -> N
 
 @pytest.mark.parametrize(
     ("asked", "led"),
-    [("/users", "/users"), ("https://evil.example", "/"), ("//evil.example", "/"), ("/\\evil.example", "/"), ("", "/")],
+    [
+        ("/users", "/users"),
+        ("/contacts?stage=trial&search=a%26b", "/contacts?stage=trial&search=a%26b"),
+        *((evil, "/") for evil in ("https://evil.example", "//evil.example", "/\\evil.example", "")),
+        *((f"/{left_out}/evil.example", "/") for left_out in "\t\n\r"),
+    ],
 )
 def test_signing_in_leads_back_to_the_page_that_was_asked_for(
     hub: Hub, visit: Callable[[], Client], asked: str, led: str
@@ -235,8 +242,23 @@ def test_signing_in_leads_back_to_the_page_that_was_asked_for(
     made(hub)
     client = visit()
     assert client.get("/users").headers["location"] == "/login?next=/users"
+    assert led_back(client.get("/contacts?stage=trial&search=a%26b")) == "/contacts?stage=trial&search=a%26b"
+    assert led_back(client.get("/contacts/user%3Aa%3Fb")) == "/contacts/user%3Aa%3Fb"
+    here = str(client.base_url)
+    form, part = (
+        {"Referer": f"{here}/contacts/a/edit?x=1"},
+        {"HX-Request": "true", "HX-Current-URL": f"{here}/?days=90"},
+    )
+    assert led_back(client.post("/views", headers=form)) == "/contacts/a/edit?x=1", "where the form was"
+    assert client.get("/parts/status", headers=part).headers["hx-redirect"] == "/login?next=/%3Fdays%3D90"
+    assert led_back(client.post("/views", headers={"Referer": "https://evil.example/x"})) == ""
     sent = {"email": "ada@acme.example", "password": PASSWORD, "next": asked}
     assert client.post("/login", data=sent).headers["location"] == led
+
+
+def led_back(answer: Response) -> str:
+    """The page to which the page of signing in, that the answer leads to, leads back."""
+    return Query(urlsplit(answer.headers["location"]).query).get("next", "")
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -25,7 +25,19 @@ def test_a_value_survives_being_shown_and_typed(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "value"), [("", None), ("5", 5), ('"5"', "5"), ("true", True), ("dark", "dark"), ("[1]", [1])]
+    ("typed", "value"),
+    [
+        ("", None),
+        ("5", 5),
+        ('"5"', "5"),
+        ("true", True),
+        ("dark", "dark"),
+        ("[1]", [1]),
+        ("NaN", "NaN"),
+        ("[1e999]", "[1e999]"),
+        ("[" * 100_000, "[" * 100_000),
+    ],
+    ids=lambda one: str(one)[:12],
 )
 def test_what_is_typed_is_json_where_it_is_any(typed: str, value: Any) -> None:
     assert typed_values.read(typed) == value

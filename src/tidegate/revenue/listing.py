@@ -11,6 +11,7 @@ from tidegate.errors import ReportInvalid
 from tidegate.revenue.bridge import KINDS
 from tidegate.revenue.editions import Ledger
 from tidegate.revenue.names import CALLED, CONTACT
+from tidegate.revenue.periods import within
 from tidegate.revenue.rounding import whole
 from tidegate.revenue.source import UNGROUPED, Group, joined, named
 
@@ -107,12 +108,16 @@ def _told(row: dict[str, Any]) -> dict[str, Any]:
 def _place(after: str | None) -> tuple[datetime | None, str, str]:
     if not after:
         return None, "", ""
-    at, _, rest = after.partition("~")
+    said, _, rest = after.partition("~")
     currency, _, unit = rest.partition("~")
     try:
-        return datetime.fromisoformat(at), unit, currency
-    except ValueError:
-        raise ReportInvalid(problem=f"{after!r} is no `next` of a page of movements.") from None
+        at = datetime.fromisoformat(said)
+        within(at.date())
+        if at.tzinfo is None:
+            raise ValueError(said)
+        return at, unit, currency
+    except (ValueError, ReportInvalid):
+        raise ReportInvalid(problem=f"{after[:80]!r} is no `next` of a page of movements.") from None
 
 
 _GROUPED = """

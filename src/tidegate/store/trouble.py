@@ -22,6 +22,8 @@ CANCELED = "57014"
 """A statement ended by `statement_timeout`, or by somebody's hand."""
 NUL = {"22021", "22P05"}
 """Text and JSON with a NUL; the driver itself refuses the former before the server sees it, without a state."""
+OUT_OF_RANGE = {"22003", "22008"}
+"""A number, or a time, beyond what its column can hold."""
 TRIES = 3
 
 
@@ -59,6 +61,11 @@ def was_given_nul(error: BaseException) -> bool:
     """Whether what the database was asked has a NUL in it: whoever asked said so, for it can store none."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     return isinstance(cause, psycopg.DataError) and (cause.sqlstate in NUL or "NUL (0x00)" in str(cause))
+
+
+def was_out_of_range(error: BaseException) -> bool:
+    """Whether a number or a time that the database was given is beyond all that there can be."""
+    return _sqlstate(error) in OUT_OF_RANGE
 
 
 def repeated(transaction: Callable[[], T], what: str, tries: int = TRIES) -> T:

@@ -3,6 +3,7 @@
 import logging
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -10,9 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tidegate.errors import ConfigurationError, ConnectionMissing, TidegateError, outcome
+from tidegate.errors import ConfigurationError, ConnectionMissing, TextInvalid, TidegateError, outcome
 from tidegate.security.oidc import Provider
 from tidegate.store.outage import Outage
+from tidegate.store.trouble import was_given_nul, was_out_of_range
 from tidegate.web import overview_page
 from tidegate.web.access import Guard
 from tidegate.web.assets import shipped
@@ -136,6 +138,7 @@ def create_pages(hub: Hub, bound_to: str) -> Starlette:
             HTTPException: failures.of_http,
             TidegateError: failures.of_error,
             DBAPIError: failures.of_database,
+            PoolTimeoutError: failures.of_database,
             Exception: failures.unexpected,
         },
     )
@@ -175,7 +178,11 @@ class Failures:
         return self._page(request, outcome(error)[1], str(error))
 
     def of_database(self, request: Request, error: Exception) -> Response:
-        """For a database that does not answer."""
+        """For a database that does not answer, or was asked for what it can have nothing of."""
+        if was_given_nul(error):
+            return self.of_error(request, TextInvalid())
+        if was_out_of_range(error):
+            return self._page(request, 422, "A number or a time in what was asked for is beyond all that there can be.")
         self._outage.note("the page failed at the database", error)
         return self._page(request, 503, "The database could not be reached or did not answer in time.")
 

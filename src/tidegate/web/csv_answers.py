@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, cast
 
 from starlette.responses import StreamingResponse
@@ -16,7 +17,8 @@ def answer(name: str, columns: Sequence[str], rows: Rows) -> StreamingResponse:
     """A file of that name, with these columns of each row. Times are ISO 8601, lists parted by semicolons."""
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
     body = csv_lines.lines(columns, ([_said(row[name]) for name in columns] for row in rows))
-    return StreamingResponse(body, media_type="text/csv; charset=utf-8", headers=headers)
+    first = next(body)  # what cannot be read is refused with a page, not with half a file
+    return StreamingResponse(chain([first], body), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 def _said(value: Any) -> Any:

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment
 from starlette.concurrency import run_in_threadpool
@@ -34,6 +34,8 @@ PLAIN = 1_400
 COMPRESSION = 4
 """Of gzip: 100 kB take a millisecond, and a higher level saves little of what is left."""
 MOST_FIELDS = 1_000
+LONGEST_PLACE = 4_000
+"""Characters of an address that is come back to after signing in."""
 NOTHING: Mapping[str, str] = {}
 TROUBLES = {
     403: "You may not see this",
@@ -203,10 +205,17 @@ def needed(scope: str) -> str:
 
 
 def _sign_in(request: Request) -> str:
-    """Where one signs in, to come back to the page that was asked for."""
-    path = request.url.path
-    came = request.method == "GET" and path != "/" and "hx-request" not in request.headers
-    return f"/login?next={quote(path)}" if came else "/login"
+    """Where one signs in, to come back to the page that was asked for; to where one was, who sent a form or asked for a
+    part of a page.
+    """
+    if request.method == "GET" and "hx-request" not in request.headers:
+        place = request.scope["raw_path"].decode("ascii", "replace")
+        query = request.scope["query_string"].decode("ascii", "replace")
+    else:
+        came = urlsplit(request.headers.get("hx-current-url") or request.headers.get("referer", ""))
+        place, query = (came.path, came.query) if came.netloc == request.headers.get("host") else ("", "")
+    asked = f"{place}?{query}" if query else place
+    return f"/login?next={quote(asked)}" if asked not in {"", "/"} and len(asked) <= LONGEST_PLACE else "/login"
 
 
 async def _form(request: Request, page: Page) -> tuple[Mapping[str, str], bytes]:

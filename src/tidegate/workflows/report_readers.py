@@ -177,7 +177,7 @@ def _understood(db: Connection, asked: Mapping[str, Any], _: datetime) -> Any:
 def counted(rules: Sequence[Rule], told: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The stages or segments that there are now, with what report `stages` told of each; nobody is in a new one."""
     known = {one["key"]: one for one in told}
-    nobody = {"contacts": 0, "mrr": 0}
+    nobody: dict[str, Any] = {"contacts": 0, "mrr": []}
     return [
         {**nobody, **known.get(rule.key, {}), "key": rule.key, "name": rule.name, "when": rule.when} for rule in rules
     ]

@@ -59,6 +59,11 @@ def test_a_section_that_the_file_lacks_is_not_an_empty_one() -> None:
         ("features: {key: a}", "line 1: features is a list"),
         ("mappings:\n- {price: p, pakage: pro}", "Did you mean package?"),
         (
+            "stages:\n- {key: a, when: {field: mrr, is: 2026-02-30}}",
+            "line 2: '2026-02-30' is no value that there can be",
+        ),
+        ("[" * 10_000, "nested too deep"),
+        (
             "contacts:\n  kind: account\n  create_mising: true",
             "there is no key create_mising. Did you mean create_missing?",
         ),

@@ -147,7 +147,7 @@ def _wanted(visit: Visit, connection: str) -> Wanted | None:
     """The mapping that the form says; None: nothing was chosen. Raises TermsInvalid, CatalogUnknown."""
     said = visit.form
     kind, _, key = said.get("target", "").partition(":")
-    if not key:
+    if not key or kind not in {"package", "feature"}:
         return None
     of = "product" if said.get("of") == "product" or not said.get("price") else "price"
     terms = None

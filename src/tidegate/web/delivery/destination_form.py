@@ -7,11 +7,11 @@ from typing import Any, Literal, cast, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from tidegate.delivery.destinations import KINDS
 from tidegate.delivery.options import Options
 from tidegate.web.pages import Texts
+from tidegate.workflows.config.config_yaml import NO_YAML
 
 TITLES = {
     "webhook": "Webhook: signed requests to a URL of yours",
@@ -140,7 +140,7 @@ def _mapping(typed: str) -> dict[str, str]:
     yaml: Any = YAML(typ="safe", pure=True)
     try:
         found = yaml.load(typed)
-    except YAMLError:
+    except NO_YAML:
         found = None
     if not isinstance(found, dict):
         raise ValueError("It is a name and a value on each line, `name: value`.")

@@ -78,7 +78,7 @@ def replay(visit: Visit) -> Response:
     said = visit.form.get("delivery", "")
     try:
         with visit.hub.engine.begin() as db:
-            chosen = [int(said)] if said.isdecimal() and len(said) < 19 else None
+            chosen = [int(said) if said.isdecimal() and len(said) < 19 else 0] if said else None
             count = destinations.replay(db, _key(visit), visit.actor, chosen)
             _ring(visit, db)
     except DeliveryUnknown as error:

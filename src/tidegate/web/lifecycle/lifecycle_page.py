@@ -1,6 +1,6 @@
 """The pages of the lifecycle: how many contacts are in each stage and segment, and alerts to look after."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -11,6 +11,7 @@ from tidegate.errors import LifecycleInvalid
 from tidegate.lifecycle import alerts, listing, rulebook
 from tidegate.lifecycle.alert_rules import RULES
 from tidegate.lifecycle.alerts import STANDING
+from tidegate.web import csv_answers
 from tidegate.web.choosing import livemode_if_any
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.workflows.lifecycle.lifecycle import now
@@ -18,6 +19,12 @@ from tidegate.workflows.report_readers import FUNNEL, counted
 
 ALERTS = 50
 """Alerts of a page."""
+TOGETHER = 1_000
+"""Alerts that are read at once for a file."""
+EXPORTED = (
+    "id", "rule", "state", "kind", "contact", "name", "owner", "opened_at", "reasons", "note", "changed_by",
+    "changed_at", "snoozed_until",
+)  # fmt: skip
 LONGEST_REASON = 2_000  # characters
 SNOOZED = ("1", "7", "30")
 """Days for which an alert is put aside."""
@@ -44,6 +51,20 @@ def alert_list(visit: Visit) -> Response:
     return _alerts(visit)
 
 
+def alerts_exported(visit: Visit) -> Response:
+    """All of them as CSV, narrowed down as the page was."""
+    _, states, rule = _narrowed(visit.request.query_params)
+
+    def rows() -> csv_answers.Rows:
+        with visit.hub.engine.connect() as db:
+            after: int | None = None
+            while found := listing.alerts(db, states=states, rule=rule, after=after, limit=TOGETHER):
+                yield from found
+                after = found[-1]["id"]
+
+    return csv_answers.answer("alerts", EXPORTED, rows())
+
+
 def moving(do: str) -> Callable[[Visit], Response]:
     """What acknowledges, snoozes, dismisses or reopens an alert."""
 
@@ -66,19 +87,26 @@ def moving(do: str) -> Callable[[Visit], Response]:
 PAGES = (
     Page("/stages", stages),
     Page("/alerts", alert_list),
+    Page("/alerts.csv", alerts_exported),
     *(Page(f"/alerts/{{alert:int}}/{do}", moving(do), "operate", "POST") for do in MOVES),
 )
 
 
-def _alerts(visit: Visit, status: int = 200, **told: Any) -> Response:
-    asked = visit.request.query_params if visit.request.method == "GET" else visit.form
-    state, rule, after = asked.get("state", ""), asked.get("rule", ""), asked.get("after", "")
+def _narrowed(asked: Mapping[str, str]) -> tuple[str, Sequence[str], str]:
+    """The state that is asked for, which states that are, and the rule. Raises LifecycleInvalid."""
+    state = asked.get("state", "")
     if state and state not in STATES:
         raise LifecycleInvalid(problem=f"Alerts are never {state[:40]!r}, but {', '.join(STATES)}.")
+    return state, [state] if state else STANDING, asked.get("rule", "")
+
+
+def _alerts(visit: Visit, status: int = 200, **told: Any) -> Response:
+    asked = visit.request.query_params if visit.request.method == "GET" else visit.form
+    (state, states, rule), after = _narrowed(asked), asked.get("after", "")
     with visit.hub.engine.connect() as db:
         found = listing.alerts(
             db,
-            states=[state] if state else STANDING,
+            states=states,
             rule=rule,
             after=int(after) if after.isdecimal() else None,
             limit=ALERTS + 1,

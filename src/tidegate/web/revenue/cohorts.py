@@ -5,9 +5,10 @@ from typing import Any
 from starlette.responses import Response
 
 from tidegate.web.pages import Page, Visit
-from tidegate.web.revenue.asked import about, in_currency, one_of, said, span, with_ledger
+from tidegate.web.revenue.asked import about, as_csv, in_currency, one_of, said, span, with_ledger
 
 MEASURES = ("mrr", "contacts")
+EXPORTED = ("cohort", "currency", "age", "month", "contacts", "contact_retention", "mrr", "mrr_retention")
 STEPS = 10
 """Shades of the map: each a tenth of what there was at first."""
 
@@ -29,7 +30,21 @@ def shade(retention: float | None) -> str:
     return "" if retention is None else f"heat-{max(0, min(STEPS, int(retention * STEPS)))}"
 
 
-PAGES = (Page("/revenue/cohorts", with_ledger("Cohorts", shown), "revenue"),)
+def exported(visit: Visit) -> Response:
+    """The same as CSV, in all currencies: a line of each cohort and month."""
+    found = visit.report("cohorts", about(visit) | {"months": int(span(visit))})
+    rows = [
+        {"cohort": row["cohort"], "currency": row["currency"], "age": age, **one}
+        for row in found
+        for age, one in enumerate(row["months"])
+    ]
+    return as_csv("cohorts", EXPORTED, rows)
+
+
+PAGES = (
+    Page("/revenue/cohorts", with_ledger("Cohorts", shown), "revenue"),
+    Page("/revenue/cohorts.csv", exported, "revenue"),
+)
 
 
 def _mean(rows: list[dict[str, Any]], age: int, measure: str) -> float | None:

@@ -7,15 +7,17 @@ from starlette.responses import Response
 from tidegate.errors import UserInvalid, UserUnknown, ViewUnknown
 from tidegate.security import saved_views
 from tidegate.security.saved_views import View
-from tidegate.web.pages import Page, Visit
+from tidegate.web.pages import Page, Texts, Visit, wrong_field
 
 LISTS = frozenset(
     {
         *("/contacts", "/contacts/review", "/mappings", "/alerts", "/inbox", "/audit-log"),
-        *("/revenue/movements", "/revenue/groups", "/revenue/renewals", "/revenue/quality"),
+        *("/revenue", "/revenue/retention", "/revenue/cohorts", "/revenue/trials", "/revenue/groups"),
+        *("/revenue/movements", "/revenue/renewals", "/revenue/renewals/at-risk", "/revenue/quality"),
+        *("/calendar", "/stages/report"),
     }
 )
-"""Pages whose views can be saved: lists that are narrowed down by their address."""
+"""Pages whose views can be saved: lists and reports that are narrowed down by their address."""
 OF_THE_PLACE = frozenset({"after", "page"})
 """Parameters that say how far one has read, not what."""
 
@@ -33,9 +35,8 @@ def save(visit: Visit) -> Response:
         with visit.hub.engine.begin() as db:
             view = saved_views.save(db, visit.actor, page, name, urlencode(query), shared=shared)
     except UserInvalid as error:
-        return visit.problem(
-            422, f"The view was not saved; its name: {error.facts['problem']} Go back and give another."
-        )
+        back = f"{page}?{urlencode(query)}" if query else page
+        return visit.render("view.html", 422, typed=Texts(visit.form), wrong=wrong_field(error), back=back)
     return visit.go(view.address)
 
 

@@ -129,8 +129,11 @@ def _welcome_page(visit: Visit, link: str, wrong: dict[str, str] | None = None, 
 
 
 def back_to(path: str) -> str:
-    """The page of ours that was asked for before; another site's is none."""
-    return path if path.startswith("/") and not path.startswith(("//", "/\\", "/login", "/welcome")) else "/"
+    """The page of ours that was asked for before; another site's is none. Browsers leave tabs and line breaks out of an
+    address before they read it: what has one may be another site's, too.
+    """
+    ours = path.startswith("/") and not path.startswith(("//", "/\\", "/login", "/welcome"))
+    return path if ours and path.isprintable() else "/"
 
 
 def _address(request: Request) -> str:

@@ -10,17 +10,66 @@ document.getElementById("theme").addEventListener("click", () => {
 });
 
 const lost = document.getElementById("lost");
-for (const name of ["htmx:sendError", "htmx:timeout"]) {
-  document.body.addEventListener(name, () => {
-    lost.hidden = false;
-  });
+const SOON = 3_000, LATE = 60_000; // milliseconds until the server is asked again, at first and in the end
+let pause = SOON;
+let again; // what failed last, and does not ask again by itself
+
+async function answers() {
+  try {
+    return (await fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(5_000) })).ok;
+  } catch {
+    return false;
+  }
 }
+
+// What renews itself finds out by itself; for everything else the server is asked whether it is there, ever more rarely.
+function lose(asked) {
+  lost.hidden = false;
+  if (asked?.elt.getAttribute("hx-trigger")?.includes("every")) return;
+  const asks = again !== undefined;
+  again = asked ?? null;
+  if (asks) return;
+  const ask = async () => {
+    if (!(await answers())) return setTimeout(ask, (pause = Math.min(2 * pause, LATE)));
+    const failed = again;
+    again = undefined;
+    lost.hidden = true;
+    if (failed?.elt.isConnected && failed.requestConfig.verb === "get") htmx.ajax("GET", failed.requestConfig.path, { source: failed.elt, target: failed.target });
+  };
+  setTimeout(ask, pause);
+}
+for (const name of ["htmx:sendError", "htmx:timeout"]) document.body.addEventListener(name, (event) => lose(event.detail));
 document.body.addEventListener("htmx:responseError", (event) => {
-  lost.hidden = event.detail.xhr.status < 500; // a refusal is an answer, too
+  if (event.detail.xhr.status < 500) lost.hidden = true; // a refusal is an answer, too
+  else {
+    pause = Math.min(2 * pause, LATE);
+    lose(event.detail);
+  }
 });
 document.body.addEventListener("htmx:afterSwap", () => {
   lost.hidden = true;
+  pause = SOON;
 });
+
+// A form goes where somebody takes it: what was typed would be gone with the page, as the browser keeps none of ours.
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (form.method !== "post" || form.dataset.reached) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  if (form.dataset.asking) return;
+  form.dataset.asking = "yes";
+  const reached = await answers();
+  delete form.dataset.asking;
+  if (!reached) {
+    lose();
+    lost.scrollIntoView({ block: "nearest" });
+    return;
+  }
+  form.dataset.reached = "yes";
+  form.requestSubmit(event.submitter);
+  delete form.dataset.reached;
+}, true);
 
 // What scrolls by itself and holds nothing that one may go to can be gone to itself, and scrolled by the arrow keys.
 const HELD = "a[href], button, input, select, textarea, summary, [tabindex]";

@@ -17,6 +17,9 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from tidegate.errors import CatalogInvalid, ConfigInvalid
 
 Path = tuple[str | int, ...]
+
+NO_YAML = (YAMLError, ValueError, RecursionError)
+"""What reading YAML raises: also of a day that there is not, such as 2026-02-30, and of what is nested too deep."""
 DEEPEST = 40
 
 
@@ -58,6 +61,8 @@ def load(text: str, file: str, environment: Mapping[str, str]) -> Document:
         raise ConfigInvalid(file=file, problem=f"{line}{error.problem or error.context}") from wrong
     except YAMLError as error:
         raise ConfigInvalid(file=file, problem=" ".join(str(error).split())) from error
+    except RecursionError as error:
+        raise ConfigInvalid(file=file, problem="this is nested too deep.") from error
     if node is not None:
         found.values = _Reader(found, yaml, environment).read(node, ())
     return found
@@ -69,7 +74,7 @@ def value_of(given: str, where: str) -> tuple[str, Any]:
     yaml: Any = YAML(typ="safe", pure=True)
     try:
         value = yaml.load(said)
-    except YAMLError as error:
+    except NO_YAML as error:
         raise CatalogInvalid(problem=f"{where} {given!r}: what follows = is no YAML.") from error
     if not equals or not key:
         raise CatalogInvalid(problem=f"{where} {given!r}: say KEY=VALUE.")
@@ -123,7 +128,12 @@ class _Reader:
         if isinstance(node, SequenceNode):
             return [self.read(one, (*path, at)) for at, one in enumerate(_children(node))]
         assert isinstance(node, ScalarNode)
-        return self._scalar.construct_object(node)
+        try:
+            return self._scalar.construct_object(node)
+        except ValueError as error:
+            said = str(_children(node))[:40]
+            problem = f"{said!r} is no value that there can be ({error}); as a text it stands in quotes."
+            raise self._document.wrong(path, problem) from error
 
     def _mapping(self, node: MappingNode, path: Path) -> Any:
         values: dict[str, Any] = {}

@@ -18,13 +18,15 @@ BATCH = 500
 
 
 def data_quality(db: Connection, account: Account, as_of: datetime) -> dict[str, Any]:
-    """{connection, checks: [{check, about, remedy, objects}], objects: [{check, object, id, name, detail, link}]}."""
+    """{connection, checks: [{check, about, remedy, objects}], objects: [{check, object, id, name, detail, link}]}.
+    `link`: in Stripe's dashboard; None where it has no page there, and of what is simulated.
+    """
     kept = editions.current(db, account.name)
     policy = kept.policy if kept else Policy()
     rows = [*quality.found(db, account.name), *_taxed(db, account, policy, int(as_of.timestamp()))]
+    where: dict[str, Any] = {"account": account.account, "livemode": account.livemode}
     objects = [
-        row | {"link": dashboard.page(row["object"], row["id"], account=account.account, livemode=account.livemode)}
-        for row in rows
+        row | {"link": None if account.sandbox else dashboard.page(row["object"], row["id"], **where)} for row in rows
     ]
     return {
         "connection": account.name,
