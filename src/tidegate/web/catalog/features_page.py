@@ -81,7 +81,7 @@ def _listed(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Resp
     with visit.hub.engine.connect() as db:
         found = features.every(db)
     said = {"wrong": wrong or Texts(), "typed": Texts(visit.form)}
-    return visit.render("features.html", status, features=found, types=FEATURE_TYPES, resets=RESETS, **said)
+    return visit.render("catalog/features.html", status, features=found, types=FEATURE_TYPES, resets=RESETS, **said)
 
 
 def _shown(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Response:
@@ -89,4 +89,4 @@ def _shown(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Respo
     with visit.hub.engine.connect() as db:
         facts: dict[str, Any] = {"feature": features.one(db, key), "given_by": features.given_by(db, key)}
     typed = Texts(visit.form or {name: facts["feature"][name] for name in FIELDS})
-    return visit.render("feature.html", status, wrong=wrong or Texts(), typed=typed, resets=RESETS, **facts)
+    return visit.render("catalog/feature.html", status, wrong=wrong or Texts(), typed=typed, resets=RESETS, **facts)

@@ -163,7 +163,7 @@ def _listed(visit: Visit, status: int = 200, refused: str = "") -> Response:
     choice = offered(visit)
     search = visit.request.query_params.get("search", "")
     if not choice["connection"]:
-        return visit.render("mappings.html", status, **choice, refused=refused, search=search, **NOTHING)
+        return visit.render("catalog/mappings.html", status, **choice, refused=refused, search=search, **NOTHING)
     name, held = choice["connection"], visit.report("holders", {})["mappings"]
     with visit.hub.engine.connect() as db:
         every = [row | {"contacts": held.get(str(row["id"]), 0)} for row in mappings.every(db, name, counted=False)]
@@ -179,7 +179,14 @@ def _listed(visit: Visit, status: int = 200, refused: str = "") -> Response:
     for row in waiting:
         row["proposed"] = by_source.get(row["price"]) or by_source.get(row["product"])
     return visit.render(
-        "mappings.html", status, refused=refused, waiting=waiting, suggested=suggested, search=search, **facts, **choice
+        "catalog/mappings.html",
+        status,
+        refused=refused,
+        waiting=waiting,
+        suggested=suggested,
+        search=search,
+        **facts,
+        **choice,
     )
 
 
@@ -215,7 +222,7 @@ def _form(visit: Visit, typed: Texts, wrong: Texts | None = None) -> Response:
             "waiting": waiting,
         }
     said = {"typed": typed, "wrong": wrong or Texts(), "connection": chosen.name, "resets": RESETS}
-    return visit.render("mapping.html", 422 if wrong else 200, **facts, **said)
+    return visit.render("catalog/mapping.html", 422 if wrong else 200, **facts, **said)
 
 
 def _suggested(visit: Visit, status: int = 200, refused: str = "") -> Response:
@@ -224,4 +231,4 @@ def _suggested(visit: Visit, status: int = 200, refused: str = "") -> Response:
     if choice["connection"]:
         with visit.hub.engine.connect() as db:
             found, left = _proposed(visit, db, choice["connection"])
-    return visit.render("suggestions.html", status, suggestions=found, left=left, refused=refused, **choice)
+    return visit.render("catalog/suggestions.html", status, suggestions=found, left=left, refused=refused, **choice)

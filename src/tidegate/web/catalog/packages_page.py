@@ -135,7 +135,7 @@ def _listed(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Resp
     with visit.hub.engine.connect() as db:
         found = [one | {"contacts_by_version": held.get(one["key"], {})} for one in packages.every(db, counted=False)]
     said = {"wrong": wrong or Texts(), "typed": Texts(visit.form)}
-    return visit.render("packages.html", status, packages=found, kinds=KINDS, **said)
+    return visit.render("catalog/packages.html", status, packages=found, kinds=KINDS, **said)
 
 
 def _shown(visit: Visit, status: int = 200, wrong: Texts | None = None, *, gives: bool = False) -> Response:
@@ -165,11 +165,11 @@ def _shown(visit: Visit, status: int = 200, wrong: Texts | None = None, *, gives
         "resets": RESETS,
         "kinds": KINDS,
     }
-    return visit.render("package.html", status, **facts)
+    return visit.render("catalog/package.html", status, **facts)
 
 
 def _removal(visit: Visit, status: int = 200, refused: str = "") -> Response:
     key = _key(visit)
     with visit.hub.engine.connect() as db:
         found, used = packages.show(db, key, counted=False), packages.uses(db, key)
-    return visit.render("package_removal.html", status, package=found, used=used, refused=refused)
+    return visit.render("catalog/package_removal.html", status, package=found, used=used, refused=refused)

@@ -95,7 +95,7 @@ def _page(visit: Visit, status: int = 200, **facts: Any) -> Response:
     registered = visit.hub.registered
     told: dict[str, Any] = {"refused": "", "wrong": Texts(), **facts}
     return visit.render(
-        "connect.html",
+        "connections/connect.html",
         status,
         known=next((one for one in every if one.name == typed["name"]), None),
         platforms=[one for one in every if not one.platform and not one.disconnected_at and one.fan_out_at],

@@ -92,7 +92,7 @@ def part(visit: Visit) -> Response:
             return _parting(visit, account, 409, purge=True, refused=str(error))
         oauth.give_back(hub.registered, account, open_by_key)
         _note(visit, "connection.purged", account.name, account=account.account, rows=sum(deleted.values()))
-        return visit.render("deleted.html", name=account.name, rows=sum(deleted.values()))
+        return visit.render("connections/deleted.html", name=account.name, rows=sum(deleted.values()))
     disconnecting.disconnect(hub.engine, account.name)
     kept = oauth.give_back(hub.registered, account, open_by_key)
     _note(visit, "connection.disconnected", account.name, account=account.account)
@@ -107,7 +107,7 @@ def platform_accounts(visit: Visit) -> Response:
     account = _account(visit)
     with visit.hub.stripe(account) as api:
         found = fanning_out.look(visit.hub.engine, account, api, by_hand=True)
-    return visit.render("platform.html", account=account, found=found.accounts, fates=FATES)
+    return visit.render("connections/platform.html", account=account, found=found.accounts, fates=FATES)
 
 
 def connect_accounts(visit: Visit) -> Response:
@@ -124,7 +124,9 @@ def pages(reading: StatusReading) -> tuple[Page, ...]:
 
     def listing(visit: Visit) -> Response:
         told = reading.facts()
-        return visit.render("connections.html", connections=told["status"]["connections"], as_of=told["as_of"])
+        return visit.render(
+            "connections/connections.html", connections=told["status"]["connections"], as_of=told["as_of"]
+        )
 
     return Page("/connections", listing), *OF_ONE
 
@@ -165,7 +167,7 @@ def _page(visit: Visit, account: Account, status: int = 200, **facts: Any) -> Re
         held = {"secret": accounts.has_webhook_secret(db, account.name), "writes": accounts.may_write(db, account.name)}
     told: dict[str, Any] = {"refused": "", "wrong": Texts(), **facts}
     return visit.render(
-        "connection.html",
+        "connections/connection.html",
         status,
         one=found,
         account=account,
@@ -188,4 +190,6 @@ def _parting(visit: Visit, account: Account, status: int = 200, *, purge: bool, 
     _, *others = disconnecting.concerned(visit.hub.engine, account.name)
     counts = disconnecting.count_for_purge(visit.hub.engine, account.name) if purge else {}
     told: dict[str, Any] = {"refused": "", "wrong": Texts(), **facts}
-    return visit.render("disconnect.html", status, account=account, others=others, purge=purge, counts=counts, **told)
+    return visit.render(
+        "connections/disconnect.html", status, account=account, others=others, purge=purge, counts=counts, **told
+    )

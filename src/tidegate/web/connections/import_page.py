@@ -146,7 +146,9 @@ def _page(visit: Visit, account: Account, status: int = 200, step: str = "", **f
         **_of_step(visit, account, here),
         **facts,
     }
-    return visit.render("import.html", status, account=account, steps=STEPS, here=here, at=at, **told, **values)
+    return visit.render(
+        "connections/import.html", status, account=account, steps=STEPS, here=here, at=at, **told, **values
+    )
 
 
 def _of_step(visit: Visit, account: Account, step: str) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def callback(visit: Visit) -> Response:
         asked.get("error_description", "") or asked.get("error", ""),
     )
     account = oauth.finish(hub.engine, hub.vault, hub.registered, came, open_by_key, hub.stripe)
-    answer = visit.render("given.html", account=account)
+    answer = visit.render("connections/given.html", account=account)
     answer.delete_cookie(SENT, secure=True, httponly=True, samesite="lax", path=CALLBACK)
     return answer
 

@@ -163,4 +163,4 @@ def _form(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Respon
         typed |= {name: "\n".join(known[name]) for name in ("emails", "domains")}
         typed |= {f"property:{name}": typed_values.shown(value) for name, value in known["properties"].items()}
     facts = {"contact": known, "owners": chosen, "typed": Texts(typed), "wrong": wrong or Texts()}
-    return visit.render("contact_edit.html", status, **facts)
+    return visit.render("contacts/contact_edit.html", status, **facts)

@@ -105,4 +105,4 @@ def _search(visit: Visit, status: int = 200, refused: str = "") -> Response:
         rows = contact_listing.listing(db, wanted, limit=OFFERED + 1) if said else []
     others = [row for row in rows if row["key"] != contact.key]
     facts = {"contact": contact, "others": others[:OFFERED], "more": len(others) > OFFERED, "said": said}
-    return visit.render("contact_merge.html", status, refused=refused, **facts)
+    return visit.render("contacts/contact_merge.html", status, refused=refused, **facts)

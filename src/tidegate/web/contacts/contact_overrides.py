@@ -82,4 +82,6 @@ def _form(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Respon
             "packages": packages.every(db, counted=False),
         }
     typed = Texts(visit.form or {name: visit.request.query_params.get(name, "") for name in ("target",)})
-    return visit.render("contact_override.html", status, typed=typed, wrong=wrong or Texts(), resets=RESETS, **facts)
+    return visit.render(
+        "contacts/contact_override.html", status, typed=typed, wrong=wrong or Texts(), resets=RESETS, **facts
+    )

@@ -66,7 +66,7 @@ def why(visit: Visit) -> Response:
         facts["entitlement"] = explain.entitlement(visit.hub.engine, contact.livemode, contact.ref, feature)
     else:
         facts["staged"] = explain_stage(visit.hub.engine, contact.livemode, contact.ref)
-    return visit.render("parts/why.html" if "hx-request" in visit.request.headers else "why.html", **facts)
+    return visit.render("parts/why.html" if "hx-request" in visit.request.headers else "contacts/why.html", **facts)
 
 
 PAGES = (
@@ -103,7 +103,7 @@ def shown(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Respon
             raise may_use
         facts["features"] = with_names(db, may_use)["features"]
     said = {"wrong": wrong or Texts(), "typed": Texts(visit.form), "accounts": _accounts(visit)}
-    return visit.render("contact.html", status, **said, **offered(visit), **facts)
+    return visit.render("contacts/contact.html", status, **said, **offered(visit), **facts)
 
 
 def _health(db: Connection, contact: Contact) -> dict[str, Any] | None:

@@ -38,7 +38,7 @@ def table(visit: Visit) -> Response:
         "sort": sort,
     }
     facts |= {"query": urlencode(said), "narrowed": Texts(said), "choices": choices, "sorts": tuple(roster.SORTS)}
-    return visit.render("parts/contacts.html" if part else "contacts.html", **facts)
+    return visit.render("parts/contacts.html" if part else "contacts/contacts.html", **facts)
 
 
 def exported(visit: Visit) -> Response:

@@ -86,7 +86,7 @@ def customer(visit: Visit) -> Response:
     chosen = account(visit)
     with visit.hub.engine.connect() as db:
         found = explain_link(db, chosen.name, visit.request.path_params["customer"])
-    return visit.render("customer.html", found=found, account=chosen)
+    return visit.render("contacts/customer.html", found=found, account=chosen)
 
 
 PAGES = (
@@ -152,4 +152,4 @@ def _listed(
     facts["done"] = ",".join(done) or ",".join(one for one in asked.get("done", "").split(",") if one.isdecimal())
     facts["apart"] = asked.get("apart", "")
     facts["more"] = urlencode({"connection": choice["connection"], "reason": reason, "after": place}) if place else ""
-    return visit.render("reviews.html", status, **facts, **choice)
+    return visit.render("contacts/reviews.html", status, **facts, **choice)

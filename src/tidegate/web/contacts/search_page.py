@@ -19,7 +19,7 @@ def search(visit: Visit) -> Response:
     if visit.hub.accounts():
         with visit.hub.engine.connect() as db:
             found = finding.find(db, livemode(visit), said, limit=FOUND if part else MOST_FOUND)
-    template = "parts/found.html" if part else "search.html"
+    template = "parts/found.html" if part else "contacts/search.html"
     return visit.render(template, said=said, found=found, long_enough=len(said) >= finding.SHORTEST)
 
 

@@ -95,4 +95,4 @@ def _shown(visit: Visit, typed: Texts, status: int = 200, **told: object) -> Res
             "packages": [one["key"] for one in packages.every(db, counted=False)],
         }  # fmt: skip
     beside: dict[str, object] = {"wrong": Texts(), "refused": "", "found": None, **told}
-    return visit.render("subscriptions.html", status, typed=typed, actions=ACTIONS, **facts, **beside)
+    return visit.render("contacts/subscriptions.html", status, typed=typed, actions=ACTIONS, **facts, **beside)

@@ -20,7 +20,7 @@ def blank(visit: Visit) -> Response:
     """The kinds to choose from, or the form of one."""
     kind = visit.request.query_params.get("kind", "")
     if kind not in KINDS:
-        return visit.render("destinations/kinds.html", kinds=destination_form.TITLES)
+        return visit.render("delivery/kinds.html", kinds=destination_form.TITLES)
     return _form(visit, "", kind, destination_form.offered(kind))
 
 
@@ -42,7 +42,7 @@ def save(visit: Visit) -> Response:
             row = destinations.shown(db, key)
         kind = row["kind"]
     if kind not in KINDS:
-        return visit.render("destinations/kinds.html", 422, kinds=destination_form.TITLES)
+        return visit.render("delivery/kinds.html", 422, kinds=destination_form.TITLES)
     options, named, wrong = destination_form.said(kind, form)
     known = environment()
     wrong |= {f"env_{name}": f"The hub's environment has no variable {variable}." for name, variable in named.items()
@@ -73,7 +73,7 @@ def save(visit: Visit) -> Response:
     except (DestinationInvalid, ManagedByFile) as error:
         return _form(visit, key, kind, form, _wrong(called, kind, error), 422)
     if made:
-        return visit.render("destinations/secret.html", key=called, secret=made)
+        return visit.render("delivery/secret.html", key=called, secret=made)
     return visit.go(destination_page(called))
 
 
@@ -142,11 +142,11 @@ def _form(visit: Visit, key: str, kind: str, typed: Texts, wrong: Texts | None =
         "key": key, "kind": kind, "title_of": destination_form.TITLES[kind], "options": options,
         "about": destination_form.about(kind), "typed": shown, "wrong": wrong or Texts(),
     }  # fmt: skip
-    return visit.render("destinations/form.html", status, **facts)
+    return visit.render("delivery/form.html", status, **facts)
 
 
 def _suppressed(visit: Visit, status: int = 200, **told: object) -> Response:
     with visit.hub.engine.connect() as db:
         found = suppressed_properties.every(db)
     beside: dict[str, object] = {"wrong": Texts(), "typed": Texts(), "refused": "", **told}
-    return visit.render("destinations/suppressed.html", status, properties=found, **beside)
+    return visit.render("delivery/suppressed.html", status, properties=found, **beside)

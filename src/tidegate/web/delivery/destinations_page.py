@@ -22,7 +22,7 @@ def listing(visit: Visit) -> Response:
     """All of them by key, with how they stand."""
     with visit.hub.engine.connect() as db:
         found, at = destinations.listing(db), now(db)
-    return visit.render("destinations/destinations.html", destinations=found, as_of=at)
+    return visit.render("delivery/destinations.html", destinations=found, as_of=at)
 
 
 def one(visit: Visit) -> Response:
@@ -154,4 +154,4 @@ def _shown(visit: Visit, status: int = 200, **told: object) -> Response:
     beside: dict[str, object] = {
         "refused": "", "told": "", "messages": None, "past": None, "past_since": "", "wrong_since": "",
     }  # fmt: skip
-    return visit.render("destinations/destination.html", status, **facts, **{**beside, **told})
+    return visit.render("delivery/destination.html", status, **facts, **{**beside, **told})

@@ -43,7 +43,7 @@ def stages(visit: Visit) -> Response:
     with visit.hub.engine.connect() as db:
         rules = rulebook.load(db)
     there = {name: counted(getattr(rules, name), told[name]) for name in ("stages", "segments")}
-    return visit.render("stages.html", days=FUNNEL.days, **(told | there))
+    return visit.render("lifecycle/lifecycle.html", days=FUNNEL.days, **(told | there))
 
 
 def alert_list(visit: Visit) -> Response:
@@ -116,4 +116,4 @@ def _alerts(visit: Visit, status: int = 200, **told: Any) -> Response:
     more = urlencode(said | {"after": str(found[ALERTS - 1]["id"])}) if len(found) > ALERTS else ""
     facts: dict[str, Any] = {"alerts": found[:ALERTS], "of_hub": of_hub, "more": more, "said": Texts(said)}
     choices = {"rules": [one.key for one in RULES], "states": STATES, "snoozed": SNOOZED}
-    return visit.render("alerts.html", status, **facts, **choices, **{"refused": "", "at_alert": 0, **told})
+    return visit.render("lifecycle/alerts.html", status, **facts, **choices, **{"refused": "", "at_alert": 0, **told})

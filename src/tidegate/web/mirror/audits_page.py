@@ -54,7 +54,7 @@ def one(visit: Visit) -> Response:
     checks = [each["facts"] for each in verdicts if "check" in each["facts"]]
     tables = {one.name: table for table, one in TABLES.items() if not one.parent}
     facts: dict[str, Any] = {"run": run, "resources": resources, "checks": checks, "tables": tables, "meant": MEANT}
-    return visit.render("audit.html", findings=FINDINGS, **facts)
+    return visit.render("mirror/audit.html", findings=FINDINGS, **facts)
 
 
 PAGES = (
@@ -73,4 +73,4 @@ def _audits(visit: Visit, status: int = 200, refused: str = "") -> Response:
             facts["audits"] = runs.listing(db, found.account.name, audit.KIND, AUDITS)
             facts["asked"] = doorbell.waits(db, audit.KIND, found.account.name)
     part = visit.request.headers.get("hx-target") == "audits"
-    return visit.render("parts/audits.html" if part else "audits.html", status, **facts)
+    return visit.render("parts/audits.html" if part else "mirror/audits.html", status, **facts)

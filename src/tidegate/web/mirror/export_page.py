@@ -9,7 +9,7 @@ from tidegate.workflows.operation import export
 
 def tables(visit: Visit) -> Response:
     """What can be exported, and how."""
-    return visit.render("export.html", chosen=chosen(visit), tables=export.tables())
+    return visit.render("mirror/export.html", chosen=chosen(visit), tables=export.tables())
 
 
 def one(visit: Visit) -> Response:

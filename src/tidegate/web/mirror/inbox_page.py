@@ -38,7 +38,7 @@ def one(visit: Visit) -> Response:
     account = shown(visit, visit.request.path_params["connection"])
     with visit.hub.engine.connect() as db:
         row = events_by_hand.show(db, account.name, visit.request.path_params["event"])
-    return visit.render("event.html", account=account, event=row, body=_body(row["body"]))
+    return visit.render("mirror/event.html", account=account, event=row, body=_body(row["body"]))
 
 
 def replay(visit: Visit) -> Response:
@@ -71,7 +71,9 @@ def _events(visit: Visit, status: int = 200, **told: Any) -> Response:
         with visit.hub.engine.connect() as db:
             facts["events"] = inbox.listing(db, found.account.name, facts["state"] or None, EVENTS)
             facts["summary"] = inbox.summary(db, found.account.name)
-    return visit.render("inbox.html", status, limit=EVENTS, **facts, **{"wrong": Texts(), "typed": Texts(), **told})
+    return visit.render(
+        "mirror/inbox.html", status, limit=EVENTS, **facts, **{"wrong": Texts(), "typed": Texts(), **told}
+    )
 
 
 def _back(visit: Visit, connection: str, event: str) -> Response:

@@ -26,7 +26,7 @@ def pages(reading: StatusReading) -> tuple[Page, ...]:
     """The pages. `reading`: how every connection stands."""
 
     def resources(visit: Visit) -> Response:
-        return visit.render("mirror.html", **reading.facts(), wrong=Texts(), typed=Texts())
+        return visit.render("mirror/mirror.html", **reading.facts(), wrong=Texts(), typed=Texts())
 
     def find(visit: Visit) -> Response:
         account, object_id = shown(visit), visit.request.query_params.get("id", "").strip()
@@ -36,7 +36,7 @@ def pages(reading: StatusReading) -> tuple[Page, ...]:
             return visit.go(object_page(account.name, RESOURCES[resource], object_id))
         wrong = f"{account.name} has no object with this id." if object_id else "Give an id, such as cus_…."
         typed = Texts(id=object_id, connection=account.name)
-        return visit.render("mirror.html", 422, **reading.facts(), wrong=Texts(id=wrong), typed=typed)
+        return visit.render("mirror/mirror.html", 422, **reading.facts(), wrong=Texts(id=wrong), typed=typed)
 
     return (
         Page("/mirror", resources),
@@ -56,7 +56,12 @@ def objects(visit: Visit) -> Response:
     facts: dict[str, Any] = {"account": account, "resource": resource, "known": RESOURCES, "more": more}
     facts["inside"] = browsing.inside_of(resource) if resource.parent else None
     return visit.render(
-        "objects.html", columns=browsing.shown(resource), rows=found.rows, begun=not after, page_of=object_page, **facts
+        "mirror/objects.html",
+        columns=browsing.shown(resource),
+        rows=found.rows,
+        begun=not after,
+        page_of=object_page,
+        **facts,
     )
 
 
@@ -71,7 +76,7 @@ def one(visit: Visit) -> Response:
         contact = directory.of_customer(db, account.name, customer) if customer else None
     facts: dict[str, Any] = {"account": account, "resource": resource, "stored": stored, "contact": contact}
     facts |= {"body": said(stored.data), "versions": [(one, said(one.version.data)) for one in versions]}
-    return visit.render("object.html", outside=_outside(account, resource, stored), page_of=object_page, **facts)
+    return visit.render("mirror/object.html", outside=_outside(account, resource, stored), page_of=object_page, **facts)
 
 
 def object_page(connection: str, resource: Resource, object_id: str, parent: str = "") -> str:

@@ -93,4 +93,4 @@ def _numbers(rows: Sequence[Sequence[Any]]) -> list[bool]:
 def _page(visit: Visit, status: int = 200, **told: Any) -> Response:
     facts: dict[str, Any] = {"typed": Texts(), "wrong": Texts(), "answer": None, **told}
     schemas = readable(visit.hub.engine, _withheld(visit))
-    return visit.render("sql.html", status, schemas=schemas, row_limits=ROWS, time_limits=SECONDS, **facts)
+    return visit.render("mirror/sql.html", status, schemas=schemas, row_limits=ROWS, time_limits=SECONDS, **facts)

@@ -20,7 +20,7 @@ def pages(reading: "StatusReading") -> tuple[Page, ...]:
     """The page, and its part that htmx puts in place every few seconds."""
 
     def whole(visit: Visit) -> Response:
-        return visit.render("status.html", **reading.facts())
+        return visit.render("mirror/status.html", **reading.facts())
 
     def part(visit: Visit) -> Response:
         return visit.render("parts/status.html", **reading.facts())

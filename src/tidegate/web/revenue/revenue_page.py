@@ -33,12 +33,12 @@ def months(visit: Visit) -> Response:
     try:
         found = visit.report("metrics", about(visit) | {"months": reports.SHOWN})
     except (LedgerMissing, ConnectionMissing) as error:
-        return visit.render("revenue.html", why=str(error), currencies=[], rows=[], drawn={}, connection="")
+        return visit.render("revenue/revenue.html", why=str(error), currencies=[], rows=[], drawn={}, connection="")
     currencies = _currencies(found)
     currency = asked.get("currency", "") or (currencies[0] if currencies else "")
     rows = [row for row in found if row["currency"] == currency]
     facts: dict[str, Any] = {"currency": currency, "currencies": currencies, "rows": rows, "drawn": _drawn(rows)}
-    return visit.render("revenue.html", why="", connection=asked.get("connection", ""), kinds=KINDS, **facts)
+    return visit.render("revenue/revenue.html", why="", connection=asked.get("connection", ""), kinds=KINDS, **facts)
 
 
 def movements(visit: Visit) -> Response:
@@ -50,7 +50,7 @@ def movements(visit: Visit) -> Response:
         rows, following = listing.movements(db, ledger, wanted, limit=MOVEMENTS, after=after)
     more = f"/revenue/movements?{urlencode(said | {'after': following})}" if following else ""
     named = said.get("connection", "")
-    return visit.render("movements.html", rows=rows, more=more, said=Texts(said), kinds=KINDS, connection=named)
+    return visit.render("revenue/movements.html", rows=rows, more=more, said=Texts(said), kinds=KINDS, connection=named)
 
 
 def movements_exported(visit: Visit) -> Response:

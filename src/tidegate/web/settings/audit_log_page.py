@@ -20,7 +20,9 @@ def table(visit: Visit) -> Response:
     with visit.hub.engine.connect() as db:
         rows, after = audit_trail.page(db, wanted, after=visit.request.query_params.get("after", ""), limit=ROWS)
     more = urlencode(said | {"after": after}) if after else ""
-    return visit.render("audit_log.html", rows=rows, more=more, narrowed=Texts(said), query=urlencode(said), logs=LOGS)
+    return visit.render(
+        "settings/audit_log.html", rows=rows, more=more, narrowed=Texts(said), query=urlencode(said), logs=LOGS
+    )
 
 
 def exported(visit: Visit) -> Response:

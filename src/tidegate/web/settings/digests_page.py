@@ -80,7 +80,7 @@ def _page(visit: Visit, status: int = 200, **told: Any) -> Response:
         ]
         facts: dict[str, Any] = {"made": digests.listing(db, limit=MADE), **_choices(db, managed)}
     facts |= {"preview": None, "wrong": Texts(), "typed": Texts(visit.form), **told}
-    return visit.render("digests.html", status, recipients=recipients, **facts)
+    return visit.render("settings/digests.html", status, recipients=recipients, **facts)
 
 
 def _choices(db: Connection, managed: Mapping[str, str]) -> dict[str, Any]:

@@ -43,12 +43,12 @@ def planned(visit: Visit) -> Response:
     with visit.hub.engine.connect() as db:
         rows = schedules.listing(db, accounts.every(db), poll_seconds=said.poll_seconds, sweep_hour=said.sweep_hour)
         alive = workers_alive(db)
-    return visit.render("schedules.html", rows=rows, workers=alive, as_of=datetime.now(UTC))
+    return visit.render("settings/schedules.html", rows=rows, workers=alive, as_of=datetime.now(UTC))
 
 
 def retained(visit: Visit) -> Response:
     """What is kept for how long, and which setting says so."""
-    return visit.render("retention.html", kept=kept(visit.hub.settings), for_ever=FOR_EVER)
+    return visit.render("settings/retention.html", kept=kept(visit.hub.settings), for_ever=FOR_EVER)
 
 
 def kept(settings: Settings) -> list[Kept]:

@@ -56,4 +56,4 @@ def _page(visit: Visit, status: int = 200, **facts: object) -> Response:
         found = tokens.listing(db)
     told = {"wrong": Texts(), "typed": Texts(), "made": "", "token": "", "refused": "", **facts}
     shown = sorted(found, key=lambda one: (one.revoked_at is not None, -one.id))
-    return visit.render("tokens.html", status, tokens=shown, scopes=MEANS, **told)
+    return visit.render("settings/tokens.html", status, tokens=shown, scopes=MEANS, **told)

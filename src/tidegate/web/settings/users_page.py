@@ -81,4 +81,4 @@ def _page(visit: Visit, status: int = 200, **facts: object) -> Response:
     with visit.hub.engine.connect() as db:
         found, changes = stored.listing(db), audit_log.newest(db, CHANGES)
     told: dict[str, object] = {"wrong": Texts(), "typed": Texts(), "invited": None, "link": "", "refused": "", **facts}
-    return visit.render("users.html", status, users=found, roles=tuple(ROLES), changes=changes, **told)
+    return visit.render("settings/users.html", status, users=found, roles=tuple(ROLES), changes=changes, **told)

@@ -36,7 +36,7 @@ def save(visit: Visit) -> Response:
             view = saved_views.save(db, visit.actor, page, name, urlencode(query), shared=shared)
     except UserInvalid as error:
         back = f"{page}?{urlencode(query)}" if query else page
-        return visit.render("view.html", 422, typed=Texts(visit.form), wrong=wrong_field(error), back=back)
+        return visit.render("settings/view.html", 422, typed=Texts(visit.form), wrong=wrong_field(error), back=back)
     return visit.go(view.address)
 
 

@@ -48,7 +48,7 @@ def come_back(visit: Visit) -> Response:
     except (SignInFailed, NotInvited) as error:
         return _failed(visit, 403, str(error))
     # A page that goes on by itself, no redirect: to one that follows another site's, browsers send no strict cookie.
-    answer = visit.render("signed_in.html", back=question.back)
+    answer = visit.render("signing_in/signed_in.html", back=question.back)
     remember(answer, cookie)
     answer.delete_cookie(COOKIE, secure=True, httponly=True, samesite="lax", path=PATH)
     return answer
@@ -72,4 +72,4 @@ def _returns_to(visit: Visit) -> str:
 
 
 def _failed(visit: Visit, status: int, detail: str) -> Response:
-    return visit.render("sign_in_failed.html", status, detail=detail)
+    return visit.render("signing_in/sign_in_failed.html", status, detail=detail)

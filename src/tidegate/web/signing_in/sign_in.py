@@ -118,14 +118,14 @@ def _page(visit: Visit, back: str, wrong: str = "", status: int = 200) -> Respon
         "email": visit.form.get("email", ""),
         "any_users": any_users,
     }
-    return visit.render("login.html", status, secure=is_secure(visit.request), by_token=by_token, **facts)
+    return visit.render("signing_in/login.html", status, secure=is_secure(visit.request), by_token=by_token, **facts)
 
 
 def _welcome_page(visit: Visit, link: str, wrong: dict[str, str] | None = None, status: int = 200) -> Response:
     with visit.hub.engine.connect() as db:
         user = links.whose(db, link)
     facts = {"link": link, "user": user, "secure": is_secure(visit.request)}
-    return visit.render("welcome.html", status, wrong=Texts(wrong or {}), typed=Texts(visit.form), **facts)
+    return visit.render("signing_in/welcome.html", status, wrong=Texts(wrong or {}), typed=Texts(visit.form), **facts)
 
 
 def back_to(path: str) -> str:
