@@ -8,7 +8,7 @@ from sqlalchemy import text
 from tests.support.placed import NOW, People
 
 from tidegate.errors import LifecycleInvalid, ManagedByFile, PreviewStale
-from tidegate.lifecycle import alerts, listing, owners, placing, report, rulebook
+from tidegate.lifecycle import alerts, listing, outlook, owners, placing, report, rulebook
 from tidegate.lifecycle.rules import JOURNY, STAGES, wrong_segments, wrong_stages
 from tidegate.wiring import Hub
 from tidegate.workflows.contacts import contacts_forget
@@ -192,6 +192,25 @@ def test_live_and_test_contacts_are_counted_apart(people: People) -> None:
                 ]
         modes = [owners.listing(db, livemode)[0]["contacts"] for livemode in (False, True)]
     assert modes == [1, 2]
+
+
+def test_alerts_of_live_and_of_test_contacts_are_told_apart(people: People) -> None:
+    for ref, livemode in (("one", False), ("real", True), ("other", True)):
+        key = people.add(ref, status="active", mrr_total=90)
+        with people.hub.engine.begin() as db:
+            told = {"key": key, "livemode": livemode, "at": NOW}
+            db.execute(text("update tidegate.contacts set livemode = :livemode where key = :key"), told)
+            db.execute(
+                text("""
+insert into tidegate.alerts (rule, contact, subject, occurrence, state, reasons, opened_at, changed_at)
+values ('payment_failed', :key, '', 'in_1', 'open', '[]', :at, :at)"""),
+                told,
+            )
+    with people.hub.engine.connect() as db:
+        listed = [{one["contact"] for one in listing.alerts(db, livemode=mode)} for mode in (False, True, None)]
+        counted = [outlook.open_alerts(db, mode) for mode in (False, True)]
+    assert listed == [{"one"}, {"real", "other"}, {"one", "real", "other"}]
+    assert counted == [[{"rule": "payment_failed", "alerts": 1}], [{"rule": "payment_failed", "alerts": 2}]]
 
 
 def test_how_long_stays_were_is_the_same_wherever_it_is_told(people: People) -> None:

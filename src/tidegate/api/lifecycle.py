@@ -209,11 +209,14 @@ def list_alerts(
     system: Annotated[bool, Query(description="those of the hub itself, in place of contacts'")] = False,
     after: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    connection: Named = None,
 ) -> Alerts:
-    """Alerts of contacts, or of the hub itself."""
+    """Alerts of contacts of live or of test data, or of the hub itself."""
+    livemode = None if system else hub.livemode_if_any(connection)
+    states = state or STANDING
     with hub.engine.connect() as db:
         found = listing.alerts(
-            db, states=state or STANDING, rule=rule, owner=owner, system=system, after=after, limit=limit
+            db, states=states, rule=rule, owner=owner, livemode=livemode, system=system, after=after, limit=limit
         )
     shown = [ShownAlert.model_validate(one) for one in found]
     return Alerts(alerts=shown, next=shown[-1].id if len(shown) == limit else None)

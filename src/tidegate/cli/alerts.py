@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from tidegate.cli import alert_routes
-from tidegate.cli.options import AsJson
+from tidegate.cli.options import AsJson, ConnectionName
 
 app = typer.Typer(help="Alerts of contacts and of the hub itself.", no_args_is_help=True)
 
@@ -19,6 +19,7 @@ def list_(
     owner: Annotated[str | None, typer.Option(metavar="KEY", help="Only of this owner's contacts.")] = None,
     system: Annotated[bool, typer.Option("--system", help="Those of the hub itself, in place of contacts'.")] = False,
     all_: Annotated[bool, typer.Option("--all", help="Also those that are dismissed or resolved.")] = False,
+    connection: ConnectionName = None,
     after: Annotated[int | None, typer.Option(metavar="ID", help="Those before this one, for the next page.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
     as_json: AsJson = False,
@@ -30,7 +31,10 @@ def list_(
 
     states = (*alerts.STANDING, "dismissed", "resolved") if all_ else alerts.STANDING
     with opened() as hub, hub.engine.connect() as db:
-        found = listing.alerts(db, states=states, rule=rule, owner=owner, system=system, after=after, limit=limit)
+        mode = None if system else hub.livemode_if_any(connection)
+        found = listing.alerts(
+            db, states=states, rule=rule, owner=owner, livemode=mode, system=system, after=after, limit=limit
+        )
         others = 0 if system else len(system_alerts.standing(db))
     if as_json:
         show.document({"alerts": found, "next": found[-1]["id"] if len(found) == limit else None})

@@ -44,9 +44,9 @@ def renewing(db: Connection, livemode: bool, since: datetime, until: datetime, l
     return {**_told(db.execute(text(_SUMMED.format(those=those)), given)), "next": following}
 
 
-def open_alerts(db: Connection) -> list[dict[str, Any]]:
-    """How many alerts of contacts are open by rule, the most frequent first: {rule, alerts}."""
-    return [dict(row) for row in db.execute(_ALERTS).mappings()]
+def open_alerts(db: Connection, livemode: bool) -> list[dict[str, Any]]:
+    """How many alerts of live, or of test, contacts are open by rule, the most frequent first: {rule, alerts}."""
+    return [dict(row) for row in db.execute(_ALERTS, {"livemode": livemode}).mappings()]
 
 
 def _told(rows: Iterable[Row[Any]]) -> dict[str, Any]:
@@ -76,5 +76,6 @@ select m.key, count(*), sum(m.value::numeric) from those t cross join lateral js
 group by m.key order by currency nulls first"""
 
 _ALERTS = text("""
-select rule, count(*) as alerts from tidegate.alerts where state = 'open' and contact is not null
-group by rule order by 2 desc, 1""")
+select a.rule, count(*) as alerts from tidegate.alerts a
+join tidegate.contacts c on c.key = a.contact and c.livemode = :livemode
+where a.state = 'open' group by a.rule order by 2 desc, 1""")

@@ -49,9 +49,10 @@ def pages(hub: Hub, reading: StatusReading) -> tuple[Page, ...]:
         seen = {"health": list(_health(facts["status"])), "as_of": facts["as_of"], "chosen": found}
         seen["days"] = RENEWING.days
         with hub.engine.connect() as db:
-            seen["open"] = outlook.open_alerts(db)
-            seen["alerts"] = listing.alerts(db, states=["open"], limit=SHOWN) if seen["open"] else []
-        seen["contacts"] = visit.report("outlook", {"livemode": found.account.livemode})
+            mode = found.account.livemode
+            seen["open"] = outlook.open_alerts(db, mode)
+            seen["alerts"] = listing.alerts(db, states=["open"], livemode=mode, limit=SHOWN) if seen["open"] else []
+        seen["contacts"] = visit.report("outlook", {"livemode": mode})
         return visit.render("overview.html", **seen, **_revenue(visit, found))
 
     return (Page("/", overview),)

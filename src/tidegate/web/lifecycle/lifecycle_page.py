@@ -54,11 +54,12 @@ def alert_list(visit: Visit) -> Response:
 def alerts_exported(visit: Visit) -> Response:
     """All of them as CSV, narrowed down as the page was."""
     _, states, rule = _narrowed(visit.request.query_params)
+    mode = livemode_if_any(visit)
 
     def rows() -> csv_answers.Rows:
         with visit.hub.engine.connect() as db:
             after: int | None = None
-            while found := listing.alerts(db, states=states, rule=rule, after=after, limit=TOGETHER):
+            while found := listing.alerts(db, states=states, rule=rule, livemode=mode, after=after, limit=TOGETHER):
                 yield from found
                 after = found[-1]["id"]
 
@@ -108,6 +109,7 @@ def _alerts(visit: Visit, status: int = 200, **told: Any) -> Response:
             db,
             states=states,
             rule=rule,
+            livemode=livemode_if_any(visit),
             after=int(after) if after.isdecimal() else None,
             limit=ALERTS + 1,
         )
