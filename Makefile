@@ -89,6 +89,7 @@ peers: $(READY)
 	$(PYTEST) -m "not soak" tests/peers $(ARGS)
 
 wide: assets
+	$(PYTEST) -n 2 --hypothesis-profile=wide --timeout=900 tests/unit $(ARGS)
 	$(PYTEST) -n 2 -m "wide or further" tests/integration $(ARGS)
 	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m wide tests/crash $(ARGS)
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
     from tidegate.wiring import Hub
 
-hypothesis_settings.register_profile("tests", deadline=None)
+hypothesis_settings.register_profile("tests", deadline=None, max_examples=40)
+hypothesis_settings.register_profile("wide", deadline=None, max_examples=400)
 hypothesis_settings.load_profile("tests")
 
 # Made once: the certificates that an HTTP client trusts, the tree of commands, and what FastAPI makes of each route at

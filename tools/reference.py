@@ -19,14 +19,14 @@ NOTE = "Made from the code by `tools/reference.py`; change the code, not this pa
 
 def main() -> int:
     """Writes the pages, or names the stale ones; returns the exit code."""
-    stale = [name for name, text in pages().items() if read(name) != text]
+    stale = {name: text for name, text in pages().items() if read(name) != text}
     if "--check" in sys.argv[1:]:
         for name in stale:
             print(f"docs/reference/{name} is stale: run `python tools/reference.py`")
         return 1 if stale else 0
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in stale:
-        (FOLDER / name).write_text(pages()[name])
+    for name, text in stale.items():
+        (FOLDER / name).write_text(text)
         print(f"docs/reference/{name}")
     return 0
 

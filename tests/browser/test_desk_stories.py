@@ -77,3 +77,27 @@ def test_a_viewer_who_may_not(demo: Demo, look: Callable[..., Any]) -> None:
     page.get_by_role("link", name="To the overview").click()
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     watched.complaints[:] = [one for one in watched.complaints if "403" not in one]  # Chromium tells of every refusal
+
+
+def test_a_table_is_sorted_by_the_heads_of_its_columns(demo: Demo, look: Callable[..., Any]) -> None:
+    page = look().page
+    demo.enter(page)
+    page.goto(f"{demo.address}/sql")
+    page.get_by_label("SQL").fill(
+        "select * from (values (1, 'b', 'usd 9'), (20, null, 'usd 10'), (3, 'a', 'eur 9')) as t(n, word, amount)"
+    )
+    page.get_by_role("button", name="Run").click()
+    first = page.locator("tbody tr td:first-child")
+    expect(first).to_have_text(["1", "20", "3"])
+
+    def by(head: str) -> list[str]:
+        page.get_by_role("columnheader", name=head, exact=True).get_by_role("button").click()
+        return first.all_inner_texts()
+
+    assert [by("n") for _ in range(3)] == [["20", "3", "1"], ["1", "3", "20"], ["1", "20", "3"]]
+    assert [by("word") for _ in range(2)] == [["3", "1", "20"], ["1", "3", "20"]], "null is the last, either way"
+    assert by("amount") == ["3", "1", "20"], "9 before 10, and euros before dollars"
+    expect(page.get_by_role("columnheader", name="amount")).to_have_attribute("aria-sort", "ascending")
+    assert troubles(page) == []
+    page.goto(f"{demo.address}/contacts")
+    expect(page.locator("thead button")).to_have_count(0)  # a page of many is no list to sort

@@ -19,6 +19,8 @@ from tidegate.workflows import previewing
 from tidegate.workflows.contacts import contacts_merge, contacts_suppress
 from tidegate.workflows.lifecycle import lifecycle, lifecycle_settings
 
+pytestmark = pytest.mark.further
+
 FAILED: dict[str, Any] = {"failed_attempts": 1, "failing_invoice": "in_1"}
 OVER: dict[str, Any] = {"failed_attempts": 0, "failing_invoice": None}
 

@@ -22,6 +22,8 @@ from tidegate.wiring import Hub
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
 
+pytestmark = pytest.mark.further
+
 LEFT_OUT = ("/api/integrations/stripe/connect",)
 """What asks the hosts that are named to it: none but this machine's are asked by tests."""
 NOT_ASKED = "positive_data_acceptance"

@@ -28,6 +28,8 @@ from tidegate.workflows import refresh
 from tidegate.workflows.operation import backup, restore
 from tidegate.workflows.outbound import outbound_changes
 
+pytestmark = pytest.mark.further
+
 MODEL = {"key": "rows", "source": "files", "sql": "select 1 as id", "primary_key": "id"}
 SYNC = {"key": "rows", "model": "rows", "resource": "customers", "match": {"email": "id"}, "fields": {"email": "id"}}
 
@@ -125,7 +127,6 @@ def test_nothing_is_restored_under_a_hub_that_works(filled: Hub, empty_database_
         others.dispose()
 
 
-@pytest.mark.further
 def test_outbound_waits_and_everybody_is_signed_out(filled: Hub, empty: Engine, tmp_path: Path) -> None:
     with filled.engine.begin() as db:
         outbound_changes.define_source(
@@ -219,7 +220,6 @@ def _restoring(engine: Engine) -> int:
         return db.scalar(text(ours), {"name": "tidegate backup"}) or 0
 
 
-@pytest.mark.further
 def test_the_key_goes_along_only_where_one_says_so(filled: Hub, empty: Engine, tmp_path: Path) -> None:
     home = tmp_path / "first"
     KeyFile(home).make()

@@ -14,6 +14,8 @@ from tests.support.pages import ADA, BOB, bob_buys, done, opened_shop, refused, 
 from tests.support.queue import connect
 from tests.support.shop import Shop, opened
 
+pytestmark = pytest.mark.further
+
 A = f"account:{ADA}"
 B = f"account:{BOB}"
 

@@ -16,6 +16,8 @@ from tidegate.contacts.records import Record
 from tidegate.workflows.contacts import contacts_edit
 from tidegate.workflows.contacts.contacts_forget import forget
 
+pytestmark = pytest.mark.further
+
 
 @dataclass
 class Case:

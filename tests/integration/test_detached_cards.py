@@ -14,6 +14,8 @@ from tidegate.workflows.mirror.ingest_events import handle_events
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
 
+pytestmark = pytest.mark.further
+
 
 @pytest.fixture
 def database_url(fresh_database_url: str) -> str:

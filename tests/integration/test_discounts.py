@@ -13,6 +13,8 @@ from tidegate.wiring import Hub
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
 
+pytestmark = pytest.mark.further
+
 
 @pytest.fixture
 def database_url(fresh_database_url: str) -> str:
@@ -59,7 +61,6 @@ def test_an_import_brings_them_along(live: Live) -> None:
     assert live.one("select count(*) from tidegate.versions where resource = 'discounts'") == 0
 
 
-@pytest.mark.further
 def test_one_that_ended_stays_so_however_often_it_is_read(live: Live) -> None:
     id_, discount = next(iter(given(live).items()))
     live.sandbox.advance(10)

@@ -39,6 +39,8 @@ from tidegate.workflows.task_context import TaskContext
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
 
+pytestmark = pytest.mark.further
+
 NEW = ["plat-blue-kiln", "plat-fernwood-studio"]
 
 
@@ -133,7 +135,6 @@ def test_two_accounts_imported_at_once_are_each_a_mirror_of_its_own(platform: St
     assert len(ids) == len(set(ids)), "no customer of one in the mirror of another"
 
 
-@pytest.mark.further
 def test_an_accounts_own_events_are_caught_up(platform: Stripe) -> None:
     platform.fan_out()
     name = NEW[0]
@@ -218,7 +219,6 @@ def test_a_disconnected_platform_takes_its_accounts_along_and_brings_them_back(p
     assert (done.names("again"), done.names("left_out")) == ([NEW[1]], [NEW[0]])
 
 
-@pytest.mark.further
 def test_a_purged_platform_takes_its_accounts_along(platform: Stripe) -> None:
     platform.fan_out()
     for name in NEW:

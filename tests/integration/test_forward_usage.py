@@ -19,6 +19,8 @@ from tidegate.workflows.entitlements.entitlements import settle
 from tidegate.workflows.operation import retention
 from tidegate.workflows.previewing import commit
 
+pytestmark = pytest.mark.further
+
 WIDE = pytest.mark.wide
 
 

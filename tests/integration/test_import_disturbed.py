@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tidegate.sandbox.http import Reply
     from tidegate.sandbox.server import Sandbox
 
+pytestmark = pytest.mark.further
+
 MakeSandbox = Callable[..., "Sandbox"]
 Before = Callable[[str, Mapping[str, Any]], None]
 T = TypeVar("T")
@@ -83,7 +85,6 @@ def names_missing_prices(hub: Hub) -> int:
         return db.scalar(text(f"{query} where p.id is null")) or 0
 
 
-@pytest.mark.further
 def test_a_stop_after_the_last_page_leaves_an_import_that_goes_on(hub: Hub, make_sandbox: MakeSandbox) -> None:
     sandbox = make_sandbox(customers=30)
     account, stop = connected(hub, sandbox), threading.Event()
@@ -309,7 +310,6 @@ def test_what_fails_for_a_while_is_told_from_what_is_refused(hub: Hub, make_sand
         assert summary["passing"] is True
 
 
-@pytest.mark.further
 @pytest.mark.parametrize("path", ["/v1/customers", "/v1/quotes"])
 def test_a_list_that_never_ends_is_a_failed_part(hub: Hub, make_sandbox: MakeSandbox, path: str) -> None:
     from tidegate.sandbox.faults import Aimed
@@ -336,7 +336,6 @@ def test_a_live_account_is_imported_whole_and_not_asked_for_test_clocks(hub: Hub
     assert not [endpoint for endpoint in sandbox.stats()["requests"] if "test_clocks" in endpoint]
 
 
-@pytest.mark.further
 def test_a_stop_gives_back_what_was_to_be_fetched(hub: Hub, make_sandbox: MakeSandbox) -> None:
     sandbox = make_sandbox(customers=30, months=2)
     account = connected(hub, sandbox)

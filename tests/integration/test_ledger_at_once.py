@@ -17,6 +17,8 @@ from tidegate.workflows.operation import retention
 from tidegate.workflows.revenue import ledger_policy
 from tidegate.workflows.revenue.ledger_policy import write_movements
 
+pytestmark = pytest.mark.further
+
 NAMED = ", ".join(f'"{name}"' for name in rebuild.ROW)
 ROWS = f"""
 select {NAMED} from tidegate.movements
@@ -92,7 +94,6 @@ def test_superseding_touches_the_edition_in_force_alone(books: Books) -> None:
     assert books.shop.rows(superseded) == [(2, 18)]
 
 
-@pytest.mark.further
 def test_what_stands_is_brought_up_to_the_spans_by_connections_beside_too(books: Books) -> None:
     engine = books.shop.engine
     with engine.begin() as db:

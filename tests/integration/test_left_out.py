@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tidegate.sandbox.http import Reply
     from tidegate.sandbox.server import Sandbox
 
+pytestmark = pytest.mark.further
+
 
 @pytest.fixture
 def database_url(fresh_database_url: str) -> str:
@@ -60,7 +62,6 @@ def test_a_refused_list_is_left_out_and_the_rest_stays_current(live: Live, code:
     }
 
 
-@pytest.mark.further
 def test_lost_events_are_answered_by_a_sweep_that_may_not_read_everything(live: Live) -> None:
     replies.changed(live.sandbox, refusing(403, "/v1/disputes"))
     imported(live.hub, live.account)
@@ -80,7 +81,6 @@ def test_an_import_of_nothing_but_what_is_refused_is_incomplete(live: Live) -> N
     assert status.status(live.hub.engine)["connections"][0]["left_out"] == []
 
 
-@pytest.mark.further
 def test_what_failed_for_a_while_is_gone_on_with_and_begun_anew_when_it_is_old(live: Live) -> None:
     restore = replies.changed(live.sandbox, refusing(500, "/v1/coupons"))
     first = imported(live.hub, live.account, key=live.sandbox.key)

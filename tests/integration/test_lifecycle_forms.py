@@ -17,6 +17,8 @@ from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
 from tidegate.workflows.lifecycle import lifecycle_settings
 
+pytestmark = pytest.mark.further
+
 
 @pytest.fixture
 def people(hub: Hub, make_sandbox: Callable[..., Sandbox]) -> Acting:

@@ -41,6 +41,8 @@ from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.tables import metadata as budget_metadata
 from tidegate.workflows.operation.migrate import is_current, migrate
 
+pytestmark = pytest.mark.further
+
 DECLARING = (
     connections_tables,
     security_tables,
@@ -168,7 +170,6 @@ def test_a_new_column_is_filled_from_the_stored_json(empty_engine: Engine) -> No
         assert db.scalar(text(indexes)) == 1
 
 
-@pytest.mark.further
 def test_filling_that_was_killed_is_done_by_whoever_comes_next(
     empty_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,7 +187,6 @@ def test_filling_that_was_killed_is_done_by_whoever_comes_next(
         assert db.scalar(UNFILLED) == 0
 
 
-@pytest.mark.further
 def test_a_version_that_comes_while_columns_are_filled_keeps_its_own(
     empty_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,8 @@ from tidegate.delivery import stored as destinations
 from tidegate.secrets import Vault
 from tidegate.workflows.lifecycle import lifecycle, lifecycle_actions
 
+pytestmark = pytest.mark.further
+
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 AT = int(NOW.timestamp())
 HOUR, DAY = 3600, 86_400

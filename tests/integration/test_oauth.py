@@ -29,6 +29,8 @@ from tidegate.workflows.mirror.ingest_events import handle_events
 from tidegate.workflows.mirror.probe import probe
 from tidegate.workflows.operation.status import status
 
+pytestmark = pytest.mark.further
+
 START, CALLBACK = "/api/integrations/stripe/start", "/api/integrations/stripe/callback"
 THREADS = 4
 

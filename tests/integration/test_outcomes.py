@@ -14,6 +14,8 @@ from tidegate.workflows.operation.status import status
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
 
+pytestmark = pytest.mark.further
+
 MakeSandbox = Callable[..., "Sandbox"]
 
 

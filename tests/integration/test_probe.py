@@ -20,6 +20,8 @@ from tidegate.workflows.task_context import TaskContext
 if TYPE_CHECKING:
     pass
 
+pytestmark = pytest.mark.further
+
 DISPUTES, FEATURES, EVENTS = "GET /v1/disputes", "GET /v1/products/{parent}/features", "GET /v1/events"
 
 

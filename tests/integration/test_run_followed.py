@@ -17,6 +17,8 @@ from tidegate.sandbox import Sandbox
 from tidegate.web.outbound import live, streams
 from tidegate.wiring import Hub
 
+pytestmark = pytest.mark.further
+
 
 class Heard:
     """The events of a stream as a browser takes them, until `until` says enough or the stream ends."""
@@ -109,7 +111,6 @@ def test_requests_are_told_as_they_are_answered_until_the_run_ends(hub: Hub, cli
     assert "5 of 5 requests answered" in said
 
 
-@pytest.mark.further
 def test_a_browser_that_comes_again_misses_nothing(hub: Hub, client: Client) -> None:
     run = Run(hub)
     slow = run.intend("slow")
@@ -156,7 +157,6 @@ def test_only_so_many_listen_and_pages_go_on(hub: Hub, client: Client, monkeypat
         time.sleep(0.05)
 
 
-@pytest.mark.further
 def test_a_stream_beats_and_ends_so_that_who_listens_is_asked_again(
     hub: Hub, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

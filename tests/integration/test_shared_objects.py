@@ -16,6 +16,8 @@ from tidegate.catalog.mappings import Wanted
 from tidegate.workflows.catalog import catalog_changes
 from tidegate.workflows.previewing import Change, settle
 
+pytestmark = pytest.mark.further
+
 TIERS = [{"up_to": None, "unit_amount": 1500, "unit_amount_decimal": "1500", "flat_amount": None}]
 TIERED: dict[str, Any] = {
     "billing_scheme": "tiered",

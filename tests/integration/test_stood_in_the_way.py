@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tidegate.mirror.backfill import Progress
     from tidegate.sandbox.server import Sandbox
 
+pytestmark = pytest.mark.further
+
 HOLD = "select from stripe.customers where id = (select min(id) from stripe.customers) for update"
 
 

@@ -18,6 +18,8 @@ from tidegate.workflows.mirror.sweep import sweep
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
 
+pytestmark = pytest.mark.further
+
 MakeSandbox = Callable[..., "Sandbox"]
 DAY = 86_400
 
@@ -53,7 +55,6 @@ def swept(live: Live) -> None:
         assert sweep(live.hub.engine, live.standing(), api)["state"] == "done"
 
 
-@pytest.mark.further
 def test_an_import_with_every_fault_at_once_ends_equal(hub: Hub, make_sandbox: MakeSandbox) -> None:
     sandbox = make_sandbox(customers=150, faults="429=0.05,500=0.02,reset=0.01,truncate=0.01,slow=0.002")
     live = Live(hub, sandbox)

@@ -8,6 +8,8 @@ from tests.support.desk import FEW, Desk, Shop, opened, stocked
 
 from tidegate.workflows.outbound.sync_plan import Part
 
+pytestmark = pytest.mark.further
+
 BY_MARK = {"metadata": {"row": "mark"}}
 SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 7}}
 NAMED = {"name": "name", "phone": "phone"}

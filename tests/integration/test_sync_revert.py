@@ -14,6 +14,8 @@ from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
 from tidegate.workflows.outbound import revert_sync
 
+pytestmark = pytest.mark.further
+
 Make = Callable[..., Sandbox]
 
 
@@ -102,7 +104,6 @@ def test_what_is_deleted_is_gone_and_said_so(warehouse: Warehouse, sandbox: Sand
     assert revert(warehouse, run["run"])["state"] == "incomplete"
 
 
-@pytest.mark.further
 def test_a_run_that_a_later_one_wrote_over_is_left_unless_that_is_said(warehouse: Warehouse, sandbox: Sandbox) -> None:
     first = warehouse.run(plan=warehouse.plan()["plan"])
     warehouse.write("update accounts set tier = 'max' where id = 1")
@@ -189,7 +190,6 @@ def seats(sandbox: Sandbox) -> list[tuple[str, int]]:
     return [(one["status"], one["items"]["data"][0]["quantity"]) for one in ours]
 
 
-@pytest.mark.further
 def test_what_is_no_run_of_a_sync_is_refused(warehouse: Warehouse) -> None:
     engine = warehouse.hub.engine
     with pytest.raises(RunUnknown):

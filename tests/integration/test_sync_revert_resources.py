@@ -8,6 +8,8 @@ from tests.support.desk import FEW, Desk, opened
 
 from tidegate.workflows.outbound import revert_sync
 
+pytestmark = pytest.mark.further
+
 MARK = {"metadata": {"row": "mark"}}
 SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 30}}
 

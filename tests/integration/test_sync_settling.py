@@ -15,6 +15,8 @@ from tidegate.stripe_api.limits import LocalBudget
 from tidegate.workflows.outbound import run_sync
 from tidegate.workflows.outbound.run_sync import Wanted
 
+pytestmark = pytest.mark.further
+
 
 @pytest.fixture(scope="module")
 def shop(database_url: str, secret_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
@@ -50,7 +52,6 @@ def unanswered(desk: Desk, key: str) -> dict[str, Any]:
     return run_sync.run(desk.hub.engine, key, lambda source: source.shown, writing, Wanted(despite_stops=True))
 
 
-@pytest.mark.further
 def test_a_request_is_looked_for_by_what_its_row_was_matched_by_then(desk: Desk) -> None:
     desk.table("by_then", {"id": "0", "email": "zero@by-then.example"})
     fields = {"email": "email", "name": {"value": "Ada"}}

@@ -9,6 +9,8 @@ from tests.support.importing import imported
 
 from tidegate.workflows.outbound.sync_plan import Part
 
+pytestmark = pytest.mark.further
+
 MONTH = {"interval": {"value": "month"}}
 SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 7}}
 NO_PRORATION = {"proration_behavior": {"value": "none"}}

@@ -19,6 +19,8 @@ from tidegate.workflows.operation import watch
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
 
+pytestmark = pytest.mark.further
+
 
 @pytest.fixture
 def database_url(fresh_database_url: str) -> str:

@@ -14,6 +14,8 @@ from tidegate.wiring import Hub
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
 
+pytestmark = pytest.mark.further
+
 HIDDEN = ("customers", "subscriptions", "quotes")
 
 
@@ -63,7 +65,6 @@ def test_one_resource_alone_brings_what_is_on_clocks(
     assert live.one(f"select count(*) from stripe.{table} where test_clock is not null and deleted_at is null") == 2
 
 
-@pytest.mark.further
 @pytest.mark.parametrize("table", HIDDEN)
 def test_an_audit_looks_at_what_is_on_clocks(live: Live, table: str) -> None:
     live.run(f"delete from stripe.{table} where id = (select max(id) from stripe.{table} where test_clock is not null)")

@@ -26,6 +26,8 @@ from tidegate.workflows.operation.doctor import WORKER_EXTRA_CONNECTIONS
 if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
 
+pytestmark = pytest.mark.further
+
 SOURCE = Path(__file__).parents[2] / "src"
 SECRET = "whsec_storm"
 RATE, ENDPOINT_RATE = 40, 20

@@ -36,6 +36,7 @@ def test_a_reference_page_says_what_the_code_says(name: str) -> None:
 
 def test_check_names_a_stale_page_and_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: object) -> None:
     monkeypatch.setattr(reference, "FOLDER", tmp_path)
+    monkeypatch.setattr(reference, "pages", lambda: PAGES)
     monkeypatch.setattr("sys.argv", ["reference.py"])
     assert reference.main() == 0
     monkeypatch.setattr("sys.argv", ["reference.py", "--check"])

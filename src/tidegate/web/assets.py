@@ -13,7 +13,7 @@ from tidegate.errors import AssetMissing
 
 STATIC = Path(__file__).parent / "static"
 BUILT = ("tabler.min.css", "htmx.min.js", "echarts.min.js")
-OWN = ("tidegate.css", "tidegate.js", "theme.js", "charts.js", "outbound.js", "review.js", "favicon.svg")
+OWN = ("tidegate.css", "tidegate.js", "theme.js", "charts.js", "outbound.js", "review.js", "sorting.js", "favicon.svg")
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 YEAR = 31_536_000  # seconds
 
