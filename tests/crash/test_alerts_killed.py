@@ -78,7 +78,7 @@ def hold(db: Connection, receiver: Receiver) -> None:
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("number", [5, pytest.param(40, marks=pytest.mark.wide)])
-@pytest.mark.parametrize("task", ["keep_lifecycle", "watch"])
+@pytest.mark.parametrize("task", ["keep_lifecycle", pytest.param("watch", marks=pytest.mark.wide)])
 def test_killed_at_any_step_each_alert_and_digest_is_told_once(
     ready: Ready, run: killing.Run, task: str, number: int
 ) -> None:

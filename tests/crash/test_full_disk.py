@@ -42,7 +42,13 @@ def ground() -> Iterator[Path]:
     ("left", "panic", "again"),
     [
         pytest.param(1_000_000, False, "EmbeddedServerLost", id="no room for a table", marks=pytest.mark.wide),
-        pytest.param(6_000_000, True, "EmbeddedServerFull", id="no room for the log, at which the server ends"),
+        pytest.param(
+            6_000_000,
+            True,
+            "EmbeddedServerFull",
+            id="no room for the log, at which the server ends",
+            marks=pytest.mark.wide,
+        ),
     ],
 )
 def test_a_disk_that_runs_full_costs_nothing(ground: Path, left: int, panic: bool, again: str) -> None:

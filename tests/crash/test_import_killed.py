@@ -182,6 +182,7 @@ def test_a_server_killed_under_an_import_is_said_and_costs_nothing(slow: Company
     _assert_resumed_and_equal(slow, "server")
 
 
+@pytest.mark.wide
 def test_everything_killed_at_once_goes_on(slow: Company) -> None:
     with _importing(slow, "both") as importer:
         importer.kill()

@@ -171,6 +171,7 @@ def test_a_server_killed_amid_a_batch_is_said_and_costs_nothing(company: Company
     _assert_caught_up(company)
 
 
+@pytest.mark.wide
 def test_everything_killed_amid_a_batch_goes_on(company: Company) -> None:
     with _amid_a_batch(company) as command:
         command.kill()

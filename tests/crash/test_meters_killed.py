@@ -139,6 +139,7 @@ def live(desk: Desk) -> list[Any]:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.wide
 def test_a_worker_killed_while_it_tells_what_was_consumed_counts_each_debit_once(desk: Desk, run: killing.Run) -> None:
     kill_forwards(desk, run, PLACES)
 

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from tidegate.sandbox.server import Sandbox
 
 PLACES = 4
-FEW = ("run_sync", "keep_lifecycle")
-"""Tasks whose workers are killed in the ordinary run; those of all are in the wide one. Processes that import, drain
-and deliver are killed in files of their own.
+FEW = ("run_sync",)
+"""Tasks whose workers are killed in the ordinary run; those of all are in the wide one. Processes that import, drain,
+place and deliver are killed in files of their own.
 """
 DAY = 86_400
 SECRET = Fernet.generate_key().decode()

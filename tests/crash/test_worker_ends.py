@@ -67,6 +67,7 @@ def test_a_worker_ends_when_its_parent_does(database_url: str, engine: Engine) -
     assert queue.jobs(engine, "todo") == [("drain", "acme", "todo")]
 
 
+@pytest.mark.wide
 def test_the_command_ends_with_its_parent(database_url: str, engine: Engine, tmp_path: Path) -> None:
     """As `tidegate serve` starts it: its own session, a pipe that closes when the parent ends."""
     reading, writing = os.pipe()
