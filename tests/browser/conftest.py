@@ -30,6 +30,7 @@ FLAGS = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist looks for the marks then
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Says which tests of two processes belong together: those that look at one demo, else those of a file."""
     for item in items:

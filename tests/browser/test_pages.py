@@ -27,6 +27,7 @@ def test_the_first_admin_invites_somebody(hub: Hub, site: str, look: Callable[..
         page.get_by_label(label, exact=True).fill(value)
     page.get_by_label("The password again").fill(PASSWORD)
     page.get_by_role("button", name="Set password").click()
+    page.get_by_role("button", name="Sign out").wait_for()
     page.get_by_role("navigation", name="Sections").get_by_role("link", name="Settings").click()
     page.get_by_role("navigation", name="Pages").get_by_role("link", name="Users").click()
     page.get_by_label("Name", exact=True).fill("Bob")
