@@ -143,7 +143,7 @@ def test_of_who_was_there_before_nobody_knows_since_when(company: Company) -> No
     company.set(key, status="paused")
     company.passes(3)
     customer = stage(company.report(3), "customer")
-    assert (customer["left"], customer["stays"], customer["median_days"]) == (1, 0, None)
+    assert (customer["entered"], customer["left"], customer["stays"], customer["median_days"]) == (0, 1, 0, None)
 
 
 @pytest.mark.parametrize("stages", [STAGES, JOURNY], ids=["as before", "by other stages"])

@@ -24,9 +24,9 @@ def stages(db: Connection, livemode: bool, rules: Sequence[Rule], since: datetim
 
     A stage is {key, name, contacts, mrr, entered, left, stays, median_days, p90_days}. MRR is in minor units by
     currency; the stages and what customers have that are no contact or a forgotten one (`without_contact`) sum
-    exactly to the whole, which is that of `tidegate mrr`. `stays` are those that ended in the period and whose
-    beginning is known: of who was there before the hub first looked nobody knows since when. Moves that other rules
-    caused count nowhere. `moves`: {from, to, contacts, share}, of those that left `from`.
+    exactly to the whole, which is that of `tidegate mrr`. Of who was there before the hub first looked nobody knows
+    since when: its first stay counts neither as `entered` nor, once it ended in the period, in `stays`. Moves that
+    other rules caused count nowhere. `moves`: {from, to, contacts, share}, of those that left `from`.
     """
     given = {"livemode": livemode, "since": since, "until": until}
     counted = {row.key: row for row in db.execute(_COUNTED, given)}
@@ -155,10 +155,17 @@ where s.ends_at is null and s.mrr <> 0 and not exists (
   select from tidegate.exclusions e where e.connection = s.connection and e.customer = s.customer)
 group by 1, 2""")
 
-_CAME = text("""
+# Who came with a past was there before: its first stay begins when the hub first looked.
+_KNOWN = """({0}.because <> 'begin' or {0}.entered_at - interval '1 day' <= (
+    select coalesce(min(s.created), c.created_at)
+    from tidegate.links k join stripe.customers s on s.connection = k.connection and s.id = k.customer
+    where k.contact = {0}.contact))"""
+
+_CAME = text(f"""
 select m.key, count(*) as entered
 from tidegate.memberships m join tidegate.contacts c on c.key = m.contact and c.livemode = :livemode
 where m.kind = 'stage' and m.entered_at >= :since and m.entered_at < :until and m.because in ('facts', 'begin')
+  and {_KNOWN.format("m")}
 group by m.key""")
 
 _MOVED = """
@@ -171,15 +178,11 @@ where b.kind = 'stage' and b.left_at >= cast(:since as timestamptz) and b.left_a
 _MOVES = text(f"""
 select b.key as "from", a.key as "to", count(*) as contacts {_MOVED} group by 1, 2 order by 3 desc, 1, 2""")
 
-# Who came with a past was there before: its first stay begins when the hub first looked.
 _SPENT = text(f"""
 select b.key, count(*) as stays,
   round((percentile_cont(0.5) within group (order by d.days))::numeric, 1)::float8 as median_days,
   round((percentile_cont(0.9) within group (order by d.days))::numeric, 1)::float8 as p90_days
 from (
-  select b.* {_MOVED} and (b.because <> 'begin' or b.entered_at - interval '1 day' <= (
-    select coalesce(min(s.created), c.created_at)
-    from tidegate.links k join stripe.customers s on s.connection = k.connection and s.id = k.customer
-    where k.contact = b.contact))) b
+  select b.* {_MOVED} and {_KNOWN.format("b")}) b
 cross join lateral (select extract(epoch from b.left_at - b.entered_at) / 86400 as days) d
 group by b.key""")
