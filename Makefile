@@ -100,7 +100,7 @@ browser: assets
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
 		echo "make browser needs Chromium, which is not installed. On Debian: apt-get install chromium" >&2; exit 1; }
 	@$(BIN)/python tools/assets.py --tests
-	$(PYTEST) -n 2 --dist loadgroup -m browser tests/browser $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile -m browser tests/browser $(ARGS)
 
 # Every test of these asks Spark; one process, so that Java starts once. Nothing of it listens to other machines.
 spark: assets

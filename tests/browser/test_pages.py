@@ -54,6 +54,7 @@ def test_a_contact_is_found_and_mrr_explained(
     first = page.locator("#contacts tbody a").first
     name = first.inner_text()
     page.get_by_label("Search by name, e-mail or id").press_sequentially(name[:6])
+    page.wait_for_url("**search=**")  # what was found is shown then; before, a click may be on what goes
     expect(page.locator("#contacts tbody a").first).to_contain_text(name[:6])
     page.locator("#contacts tbody a").first.click()
     expect(page.get_by_role("heading", name="What it may use")).to_be_visible()
