@@ -29,6 +29,15 @@ def client(hub: Hub) -> Iterator[Client]:
         yield client
 
 
+@pytest.fixture
+def company(hub: Hub, make_sandbox: Callable[..., Sandbox]) -> None:
+    """A company with a ledger, which the tests of this file share."""
+    if not hub.accounts():
+        account = connected(hub, make_sandbox(customers=40, months=8))
+        imported(hub, account)
+        refresh.refresh_all(hub.engine, account)
+
+
 def plain(number: str) -> float:
     return float(number.replace(",", ""))
 
@@ -40,12 +49,8 @@ def test_without_a_ledger_the_page_says_what_is_lacking(hub: Hub, client: Client
     assert "tidegate connect" in page.text
 
 
-def test_every_number_leads_to_its_movements(
-    hub: Hub, client: Client, make_sandbox: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    account = connected(hub, make_sandbox(customers=40, months=8))
-    imported(hub, account)
-    refresh.refresh_all(hub.engine, account)
+@pytest.mark.usefixtures("company")
+def test_every_number_leads_to_its_movements(hub: Hub, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     page = client.get("/revenue").text
     currencies = re.findall(r'href="/revenue\?currency=(\w+)"', page)
     assert len(currencies) > 1
@@ -76,19 +81,17 @@ def test_every_number_leads_to_its_movements(
     assert re.search(r'href="/revenue/retention\.csv', client.get("/revenue").text)
 
 
+@pytest.mark.usefixtures("company")
 @pytest.mark.parametrize("asked", ["kind=nothing", "from=yesterday", "from=2026-02-01&to=2026-01-01"])
 def test_what_cannot_be_asked_is_said(client: Client, asked: str) -> None:
     answer = client.get(f"/revenue/movements?{asked}")
     assert answer.status_code == 422
 
 
+@pytest.mark.usefixtures("company")
 def test_a_report_of_much_is_kept_with_its_time_until_a_worker_reads_it_anew(
-    hub: Hub, client: Client, make_sandbox: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch
+    hub: Hub, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not hub.accounts():
-        account = connected(hub, make_sandbox(customers=40, months=8))
-        imported(hub, account)
-        refresh.refresh_all(hub.engine, account)
     page = "/revenue/trials"
     with hub.engine.begin() as db:
         db.execute(text("delete from tidegate.kept_reports"))
