@@ -18,12 +18,10 @@ def stages(db: Connection, rules: Sequence[Rule], livemode: bool | None) -> list
     been there, as `report.stages` has it.
     """
     given = {"livemode": livemode}
-    found = {row.key: row for row in db.execute(_STAGES, given)}
+    there, stays = report.contacts(db, livemode), report.stays(db, livemode)
     worth = amounts(db.execute(_STAGES_WORTH, given))
-    stays = report.stays(db, livemode)
     return [
-        _counted(rule, found.get(rule.key), worth)
-        | {"median_days": stays[rule.key].median_days if rule.key in stays else None}
+        _counted(rule, there, worth) | {"median_days": stays[rule.key].median_days if rule.key in stays else None}
         for rule in rules
     ]
 
@@ -31,9 +29,9 @@ def stages(db: Connection, rules: Sequence[Rule], livemode: bool | None) -> list
 def segments(db: Connection, rules: Sequence[Rule], livemode: bool | None) -> list[dict[str, Any]]:
     """The segments, of whom as `stages`: {key, name, when, contacts, mrr}."""
     given = {"livemode": livemode}
-    found = {row.key: row for row in db.execute(_SEGMENTS, given)}
+    there = {row.key: row.contacts for row in db.execute(_SEGMENTS, given)}
     worth = amounts(db.execute(_SEGMENTS_WORTH, given))
-    return [_counted(rule, found.get(rule.key), worth) for rule in rules]
+    return [_counted(rule, there, worth) for rule in rules]
 
 
 def amounts(rows: Iterable[Any]) -> dict[str, list[dict[str, Any]]]:
@@ -47,9 +45,9 @@ def amounts(rows: Iterable[Any]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _counted(rule: Rule, row: Any, worth: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
+def _counted(rule: Rule, there: Mapping[str, int], worth: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
     told: dict[str, Any] = {"key": rule.key, "name": rule.name, "when": rule.when}
-    return told | {"contacts": row.contacts if row else 0, "mrr": worth.get(rule.key, [])}
+    return told | {"contacts": there.get(rule.key, 0), "mrr": worth.get(rule.key, [])}
 
 
 def alerts(
@@ -116,9 +114,6 @@ join tidegate.contacts c on c.key = l.contact and c.merged_into is null and c.fo
 
 _PAID = """
 join tidegate.contact_facts f on f.contact = l.contact cross join lateral jsonb_each_text(f.mrr) as m"""
-
-_STAGES = text(f"""
-select l.stage as key, count(*) as contacts from {_LIVING} where l.stage is not null group by l.stage""")
 
 _STAGES_WORTH = text(f"""
 select l.stage as key, m.key as currency, sum(m.value::numeric) as mrr from {_LIVING} {_PAID}

@@ -29,7 +29,7 @@ def stages(db: Connection, livemode: bool, rules: Sequence[Rule], since: datetim
     other rules caused count nowhere. `moves`: {from, to, contacts, share}, of those that left `from`.
     """
     given = {"livemode": livemode, "since": since, "until": until}
-    counted = {row.key: row for row in db.execute(_COUNTED, given)}
+    there = contacts(db, livemode)
     spent = stays(db, livemode, since, until)
     moved = moves(db, livemode, since, until)
     came = {row.key: row.entered for row in db.execute(_CAME, given)}
@@ -44,7 +44,7 @@ def stages(db: Connection, livemode: bool, rules: Sequence[Rule], since: datetim
             {
                 "key": rule.key,
                 "name": rule.name,
-                "contacts": counted[rule.key].contacts if rule.key in counted else 0,
+                "contacts": there.get(rule.key, 0),
                 "mrr": worth.get(rule.key, []),
                 "entered": came.get(rule.key, 0),
                 "left": left_of.get(rule.key, 0),
@@ -59,6 +59,11 @@ def stages(db: Connection, livemode: bool, rules: Sequence[Rule], since: datetim
         "mrr": total,
         "moves": [one | {"share": round(one["contacts"] / left_of[one["from"]], 6)} for one in moved],
     }
+
+
+def contacts(db: Connection, livemode: bool | None) -> dict[str, int]:
+    """How many contacts are in each stage now. `livemode` None: live and test ones."""
+    return {row.key: row.contacts for row in db.execute(_COUNTED, {"livemode": livemode})}
 
 
 def stays(
@@ -139,7 +144,8 @@ group by m.key order by currency nulls first"""),
 _COUNTED = text("""
 select l.stage as key, count(*) as contacts
 from tidegate.contact_lifecycle l join tidegate.contacts c on c.key = l.contact
-where c.livemode = :livemode and c.merged_into is null and c.forgotten_at is null and l.stage is not null
+where (cast(:livemode as boolean) is null or c.livemode = :livemode) and c.merged_into is null
+  and c.forgotten_at is null and l.stage is not null
 group by l.stage""")
 
 _WORTH = text("""
