@@ -4,16 +4,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 from sqlalchemy import text
 from tests.support.accessibility import troubles
 from tests.support.builders import customer, subscription
 from tests.support.importing import connected, imported
 from tests.support.shop import Shop
+from tests.support.visiting import enter
 
 from tidegate.catalog import features, packages
 from tidegate.contacts import policy
-from tidegate.security import tokens
 from tidegate.wiring import Hub
 from tidegate.workflows import refresh
 
@@ -35,25 +35,13 @@ def sold(hub: Hub, sandbox: Any) -> None:
     refresh.refresh_all(hub.engine, account)
 
 
-def entered(hub: Hub, page: Page, site: str) -> None:
-    """Signed in as one who may do everything."""
-    with hub.engine.begin() as db:
-        _, token = tokens.create(db, "desk", ["admin"])
-    page.goto(f"{site}/login")
-    if not page.get_by_label("API token").is_visible():
-        page.get_by_text("With an API token").click()
-    page.get_by_label("API token").fill(token)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
-
-
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_a_price_that_waits_is_mapped_and_explains_who_may_use_what(
     hub: Hub, site: str, look: Callable[..., Any], make_sandbox: Callable[..., Any], width: int, scheme: str
 ) -> None:
     sold(hub, make_sandbox(customers=12, months=3))
     page = look(width=width, scheme=scheme).page
-    entered(hub, page, site)
+    enter(hub, page, site)
     waits = "select price from tidegate.unmapped_prices order by 1 limit 1"
     holder = """
 select c.kind || ':' || c.external_id from stripe.subscription_items i

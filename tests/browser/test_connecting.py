@@ -7,26 +7,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 from pydantic import SecretStr
+from tests.support.visiting import enter_as
 from tests.support.working import worker
 
 from tidegate.sandbox.oauth import APP
 from tidegate.wiring import Hub
-from tidegate.workflows.operation import users
 
 pytestmark = pytest.mark.browser
-
-PASSWORD = "correct horse battery staple"
-
-
-def admin(hub: Hub, site: str, page: Any) -> None:
-    """Signs in as the first admin."""
-    _, secret = users.invite(hub.engine, "ada@acme.example", "Ada", "admin", "cli:test")
-    users.set_password(hub.engine, secret, PASSWORD)
-    page.goto(f"{site}/login?next=/connections")
-    page.get_by_label("E-mail address").fill("ada@acme.example")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("button", name="Sign out").wait_for()
 
 
 def test_an_account_is_connected_and_imported(
@@ -34,7 +21,7 @@ def test_an_account_is_connected_and_imported(
 ) -> None:
     sandbox = make_sandbox(customers=12, months=3)
     page = look().page
-    admin(hub, site, page)
+    enter_as(hub, page, site, "admin", "/connections")
     page.get_by_role("link", name="Connect an account").click()
     page.get_by_label("Key to read with").fill(sandbox.key)
     page.get_by_label("Name, if you like").fill("acme")
@@ -68,7 +55,7 @@ def test_an_owner_installs_the_app(
         monkeypatch.setattr(hub.settings, name, value)
     monkeypatch.setattr(hub.settings, "stripe_app_key", SecretStr(sandbox.key))
     page = look().page
-    admin(hub, site, page)
+    enter_as(hub, page, site, "admin", "/connections")
     page.goto(f"{site}/connect")
     page.get_by_role("link", name="Install the Stripe App").click()
     page.get_by_role("link", name="Give access").click()

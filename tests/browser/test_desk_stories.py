@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 from tests.support.accessibility import troubles, wider
 from tests.support.demonstrated import Demo
+from tests.support.visiting import enter, enter_as
 
 from tidegate.wiring import Hub
 
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 def test_an_alert_is_acknowledged(demo: Demo, look: Callable[..., Any]) -> None:
     page = look().page
-    demo.enter(page, "operate")
+    enter(demo.hub, page, demo.address, "operate")
     page.goto(demo.address)
     page.get_by_role("region", name="Open alerts").get_by_role("link", name="All").click()
     row = page.locator("tbody tr").first
@@ -36,7 +37,7 @@ def test_an_alert_is_acknowledged(demo: Demo, look: Callable[..., Any]) -> None:
 
 def test_a_token_is_shown_once_and_works_until_it_is_revoked(demo: Demo, look: Callable[..., Any]) -> None:
     page = look().page
-    demo.enter(page)
+    enter(demo.hub, page, demo.address)
     page.goto(demo.address)
     page.get_by_role("navigation", name="Sections").get_by_role("link", name="Settings").click()
     page.get_by_role("navigation", name="Pages").get_by_role("link", name="Tokens").click()
@@ -62,7 +63,7 @@ def test_a_token_is_shown_once_and_works_until_it_is_revoked(demo: Demo, look: C
 def test_a_viewer_who_may_not(demo: Demo, look: Callable[..., Any]) -> None:
     watched = look(width=390, scheme="dark")
     page = watched.page
-    demo.enter_as(page, "viewer")
+    enter_as(demo.hub, page, demo.address, "viewer")
     page.goto(f"{demo.address}/contacts")
     page.locator("#contacts tbody a").first.click()
     expect(page.get_by_role("heading", name="What it may use")).to_be_visible()
@@ -83,7 +84,7 @@ def test_a_viewer_who_may_not(demo: Demo, look: Callable[..., Any]) -> None:
 
 def test_a_table_is_sorted_by_the_heads_of_its_columns(hub: Hub, site: str, look: Callable[..., Any]) -> None:
     page = look().page
-    Demo(site, hub).enter(page)
+    enter(hub, page, site)
     page.goto(f"{site}/sql")
     page.locator("#sql").fill(
         "select * from (values (1, 'b', 'usd 9'), (20, null, 'usd 10'), (3, 'a', 'eur 9')) as t(n, word, amount)"

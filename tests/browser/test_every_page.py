@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 from tests.support.accessibility import troubles, wider
 from tests.support.demonstrated import Demo
+from tests.support.visiting import enter
 from tests.support.walking import Walk
 
 from tidegate.web.navigation import SECTIONS
@@ -29,7 +30,7 @@ def looked_at(walk: Walk) -> str:
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_with_the_demos_data(demo: Demo, look: Callable[..., Any], width: int, scheme: str) -> None:
     page = look(width=width, scheme=scheme).page
-    demo.enter(page)
+    enter(demo.hub, page, demo.address)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     with demo.hub.engine.connect() as db:
@@ -44,7 +45,7 @@ def test_with_the_demos_data(demo: Demo, look: Callable[..., Any], width: int, s
 def test_without_any_data(hub: Hub, site: str, look: Callable[..., Any]) -> None:
     """What somebody sees who has just installed it."""
     page = look(width=390, scheme="light").page
-    Demo(site, hub).enter(page)
+    enter(hub, page, site)
     walk = Walk(hub, page, site)
     assert looked_at(walk) == ""
     assert {entry.path for _, entries in SECTIONS for entry in entries} <= {*walk.seen}

@@ -6,11 +6,12 @@ from typing import Any
 
 import duckdb
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 from tests.support.accessibility import troubles
 from tests.support.followed import Run
 from tests.support.importing import connected, imported
 from tests.support.serving import serving
+from tests.support.visiting import enter_as
 from tests.support.warehouse import ready
 from tests.support.working import worker
 
@@ -20,26 +21,14 @@ from tidegate.web.app import create_pages
 from tidegate.web.outbound import streams
 from tidegate.web.site import beside
 from tidegate.wiring import Hub
-from tidegate.workflows.operation import users
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
-PASSWORD = "correct horse battery staple"
 ROWS = 40
 LONG = 60_000  # milliseconds: a process that plans, and a worker, come up first
 ACCOUNTS = f"""
 create table accounts as select n as id, 'Company ' || n as company, 'c' || n || '@new.example' as email,
   case when n = 7 then 'clock_of_nobody' end as clock from generate_series(1, {ROWS}) t(n)"""
-
-
-def enter(hub: Hub, page: Page, site: str, role: str) -> None:
-    """Signs somebody of this role in."""
-    email = f"{role}@acme.example"
-    users.set_password(hub.engine, users.invite(hub.engine, email, role.title(), role, "cli:test")[1], PASSWORD)
-    page.goto(f"{site}/login")
-    page.get_by_label("E-mail address").fill(email)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
 
 
 def test_a_sync_is_made_planned_and_watched_live(
@@ -56,7 +45,7 @@ def test_a_sync_is_made_planned_and_watched_live(
         )
     page = look().page
     page.set_default_timeout(LONG)
-    enter(hub, page, site, "admin")
+    enter_as(hub, page, site, "admin")
     page.goto(f"{site}/syncs")
     page.get_by_role("link", name="New sync").first.click()
     page.get_by_label("What it is called").fill("people")
@@ -94,7 +83,7 @@ def test_a_sync_is_made_planned_and_watched_live(
 
     viewer = look(width=390, scheme="dark").page
     viewer.set_default_timeout(LONG)
-    enter(hub, viewer, site, "viewer")
+    enter_as(hub, viewer, site, "viewer")
     for path in ("/syncs", "/syncs/people", "/models/accounts", "/sources", "/destinations"):
         viewer.goto(site + path)
         expect(viewer.locator("main h1")).to_be_visible()

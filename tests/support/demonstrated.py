@@ -1,4 +1,4 @@
-"""A demo that is up: real processes over a simulated company, and whom its page lets in."""
+"""A demo that is up: real processes over a simulated company."""
 
 import os
 import shutil
@@ -9,17 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tests.support import databases
 from tests.support.waiting import until
 
-from tidegate.security import tokens
 from tidegate.settings import Settings
 from tidegate.wiring import Hub, open_hub
-from tidegate.workflows.operation import users
 
-PASSWORD = "correct horse battery staple"
 SAID = "The page is at "
 WITHIN = 300.0
 """Seconds for all of it to come up."""
@@ -31,28 +27,6 @@ class Demo:
 
     address: str
     hub: Hub
-
-    def enter(self, page: Any, scope: str = "admin") -> None:
-        """Signs a browser's page in as one who may do everything that the scope is for."""
-        with self.hub.engine.begin() as db:
-            _, token = tokens.create(db, "desk", [scope])
-        page.goto(f"{self.address}/login")
-        if not page.get_by_label("API token").is_visible():
-            page.get_by_text("With an API token").click()
-        page.get_by_label("API token").fill(token)
-        page.get_by_role("button", name="Sign in", exact=True).click()
-        page.get_by_role("button", name="Sign out").wait_for()
-
-    def enter_as(self, page: Any, role: str) -> None:
-        """Signs a browser's page in as a new user of this role."""
-        email = f"{role}@acme.example"
-        secret = users.invite(self.hub.engine, email, role.title(), role, "cli:test")[1]
-        users.set_password(self.hub.engine, secret, PASSWORD)
-        page.goto(f"{self.address}/login")
-        page.get_by_label("E-mail address").fill(email)
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in", exact=True).click()
-        page.get_by_role("button", name="Sign out").wait_for()
 
 
 @contextmanager

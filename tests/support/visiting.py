@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 from httpx import Client
 from tests.support.serving import serving
@@ -11,6 +12,9 @@ from tidegate.security import tokens
 from tidegate.web.app import create_pages
 from tidegate.web.site import beside
 from tidegate.wiring import Hub
+from tidegate.workflows.operation import users
+
+PASSWORD = "correct horse battery staple"
 
 
 @contextmanager
@@ -29,3 +33,29 @@ def sign_in(hub: Hub, client: Client, scope: str = "operate") -> None:
         _, token = tokens.create(db, "desk", [scope])
     answer = client.post("/login", data={"token": token})
     client.headers["Cookie"] = answer.headers["set-cookie"].partition(";")[0]
+
+
+def enter(hub: Hub, page: Any, site: str, scope: str = "admin") -> None:
+    """Signs a browser's page in as one who may do everything that the scope is for."""
+    with hub.engine.begin() as db:
+        _, token = tokens.create(db, "desk", [scope])
+    page.goto(f"{site}/login")
+    if not page.get_by_label("API token").is_visible():
+        page.get_by_text("With an API token").click()
+    page.get_by_label("API token").fill(token)
+    _signed_in(page)
+
+
+def enter_as(hub: Hub, page: Any, site: str, role: str, path: str = "/") -> None:
+    """Signs a browser's page in as a new user of this role, and shows the page at the path."""
+    email = f"{role}@acme.example"
+    users.set_password(hub.engine, users.invite(hub.engine, email, role.title(), role, "cli:test")[1], PASSWORD)
+    page.goto(f"{site}/login?next={path}")
+    page.get_by_label("E-mail address").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    _signed_in(page)
+
+
+def _signed_in(page: Any) -> None:
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.get_by_role("button", name="Sign out").wait_for()  # who leaves before the answer breaks the signing in off
