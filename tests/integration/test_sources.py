@@ -19,7 +19,7 @@ from tests.support import databases
 from tidegate.errors import ModelInvalid, ModelRowsInvalid, SourceUnreachable, TidegateError
 from tidegate.outbound.sources import by_ibis, reading
 from tidegate.outbound.specs import Model
-from tidegate.outbound.staging import opened
+from tidegate.outbound.staging import opened, told
 from tidegate.outbound.standing import Known
 from tidegate.store.engine import open_engine
 from tidegate.workflows.outbound import source_reading
@@ -191,8 +191,8 @@ def test_nothing_beside_the_files_is_read(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_with_a_query_is_told(source: Source) -> None:
-    for sql, told in [("select id, nme from people", "nme"), ("select id from poeple", "poeple"), ("selct", "m")]:
-        with pytest.raises(ModelInvalid, match=told):
+    for sql, said in [("select id, nme from people", "nme"), ("select id from poeple", "poeple"), ("selct", "m")]:
+        with pytest.raises(ModelInvalid, match=said):
             source(sql)
     with pytest.raises(ModelInvalid, match="several columns are called id"):
         source("select id, name as id from people")
@@ -272,7 +272,7 @@ def staged_rows(url: str, sql: str, names: list[str]) -> list[dict[str, Any]]:
             staged.read("m", rows, ["id"], names, "1")
         staged.stand(Known(nobody, nobody, lambda _: nobody))
         staged.pair("", folds=False)
-        return [row for batch in staged.rows() for row in batch]
+        return [row for batch in staged.batches() for row in told(batch)]
 
 
 def test_a_number_that_fits_no_column_is_wrong_in_its_row_alone(warehouse_url: str) -> None:

@@ -2,20 +2,18 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyarrow leaves its functions without types.
 
-import gc
 import hashlib
 import json
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-
+from tidegate.outbound import deciding
 from tidegate.outbound.asking import Asking
+from tidegate.outbound.deciding import Deciding
 from tidegate.outbound.fields.problems import Problem
-from tidegate.outbound.looking_ahead import Batch, Looked, ahead
 from tidegate.outbound.metering.telling import Telling
 from tidegate.outbound.plan.decide import Change, Decision, Terms
 from tidegate.outbound.plan.deletes import deletion
@@ -65,13 +63,14 @@ def version_of(sync: Sync) -> str:
 def make(
     staging: Staging, sync: Sync, asking: Asking | Telling, *, keys: Sequence[str] | None = None,
     limit: int | None = None, follows: Sequence[Planned] = (), first: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None, decide: Deciding | None = None,
 ) -> Plan:  # fmt: skip
     """Decides about every differing row (of these keys, or so many) and about those that are gone, which a run of a
     part leaves alone. The decisions are in the staging's table `decisions`. `follows`: what is done after them with
     objects that are known already. `first`: no run went through all rows yet, so that objects which are taken over are
-    no sign of something wrong.
+    no sign of something wrong. `decide`: how; None: in this process.
     """
+    decide = decide or deciding.here(asking, staging.departed)
     counts = staging.counts()
     way, _, column = sync.matched_by
     staging.pair(column, folds=way == "email")
@@ -89,13 +88,11 @@ def make(
 create or replace table decisions (key varchar, hash bigint, kind varchar, object_id varchar, payload varchar,
   changes varchar, kept varchar, why varchar, problems varchar, wanted varchar, parent varchar)""")
     done = 0
-    with closing(ahead(staging.rows(limit, keys), asking.look)) as batches:
-        while True:
-            with _unsearched():
-                if (following := next(batches, None)) is None:
-                    break
-                _decide(staging, terms, asking, *following)
-            done += len(following[0])
+    with closing(decide(terms, staging.batches(limit, keys))) as decided:
+        for rows, table, named in decided:
+            staging.note(named)
+            _put(staging, table)
+            done += rows
             if progress is not None:
                 progress(done, total)
     _keep(staging, follows)
@@ -109,26 +106,6 @@ create or replace table decisions (key varchar, hash bigint, kind varchar, objec
     changed = told["update"] + told["replace"] - (adopted if first else 0)
     stops = _stops(sync, counts, told["delete"], changed, whole=whole)
     return Plan(sync.key, told, counts, _fingerprint(staging), stops, adopted)
-
-
-@contextmanager
-def _unsearched() -> Generator[None]:
-    """Without Python's search for cycles, of which deciding makes none: it looked at every object of the process again
-    and again, which took a third of the time. Of the whole process, so only for a batch.
-    """
-    searched = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if searched:
-            gc.enable()
-
-
-def _decide(staging: Staging, terms: Terms, asking: Asking | Telling, batch: Batch, looked: Looked) -> None:
-    decided = asking.decided(terms, batch, staging.departed, looked)
-    staging.note(asking.named)
-    _keep(staging, [(one, row["_hash"]) for one, row in zip(decided, batch, strict=True)])
 
 
 def decisions(staging: Staging, kinds: Sequence[str], batch: int = 1_000) -> Iterator[list[Planned]]:
@@ -166,28 +143,14 @@ def export(staging: Staging, file: Path) -> None:
 
 
 def _keep(staging: Staging, planned: Sequence[tuple[Decision, int | None]]) -> None:
-    import pyarrow
+    if planned:
+        _put(staging, deciding.table(planned))
 
-    if not planned:
-        return
-    told = zip(Decision._fields, zip(*(decision for decision, _ in planned), strict=True), strict=True)
-    columns: dict[str, Any] = {"hash": pyarrow.array([hash_ for _, hash_ in planned], pyarrow.int64())}
-    for name, values in told:
-        kept = map(_encode, values) if name in _JSON else values
-        columns[name] = pyarrow.array(kept, pyarrow.string())
-    staging.db.register("decided", pyarrow.table(columns))
+
+def _put(staging: Staging, decided: Any) -> None:
+    staging.db.register("decided", decided)
     staging.db.execute("insert into decisions by name select * from decided")
     staging.db.unregister("decided")
-
-
-_JSON = frozenset({"payload", "changes", "kept", "problems", "wanted"})
-_encoder = msgspec.json.Encoder(enc_hook=str, order="deterministic")
-
-
-def _encode(value: Any) -> str:
-    if not value:
-        return "{}" if isinstance(value, dict) else "[]"
-    return _encoder.encode(value).decode()
 
 
 def _planned(row: Sequence[Any]) -> Planned:

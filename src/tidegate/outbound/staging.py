@@ -6,6 +6,7 @@
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -212,29 +213,52 @@ with shared as (
   where {any_} and {said} in (select said from named) group by 1 having count(*) > 1)
 select key, keys from named join shared using (said)""")
 
-    def rows(self, limit: int | None = None, keys: Sequence[str] | None = None) -> Iterator[list[dict[str, Any]]]:
-        """The differing rows of the model by batches, in the order of keys: {_key, _hash, _what, _twins, _wrong,
-        columns…}.
-
-        `_wrong`: what is wrong with values that cannot be told, and are None here, by their columns. `_twins`: the keys
-        of the rows that `pair` found to be the same, its own among them, or None. `limit`: only so many; `keys`: only
-        these.
+    def batches(self, limit: int | None = None, keys: Sequence[str] | None = None) -> Iterator[Any]:
+        """The differing rows of the model in the order of keys, as pyarrow.RecordBatches of up to `BATCH` (`told` makes
+        rows of them). `limit`: only so many; `keys`: only these.
         """
         wanted = "true" if keys is None else f"d.key in ({', '.join(literal(key) for key in keys) or 'null'})"
         found = self.db.cursor().sql(f"""
 select m.* exclude ("_null"), d.what as "_what", t.keys as "_twins"
 from differing d join model m on m."_key" = d.key left join twins t on t.key = d.key where d.what <> 'gone' and {wanted}
 order by d.key {f"limit {limit}" if limit is not None else ""}""")
-        for batch in found.to_arrow_reader(BATCH):
-            names = [*batch.schema.names, "_wrong"]
-            columns = [cells(column) for column in batch.columns]
-            wrong: list[dict[str, str]] = [{} for _ in range(batch.num_rows)]
-            values = zip(*(column.values for column in columns), wrong, strict=True)
-            rows = [dict(zip(names, row, strict=True)) for row in values]
-            for name, column in zip(batch.schema.names, columns, strict=True):
-                for place, problem in column.wrong.items():
-                    wrong[place][name] = problem
-            yield rows
+        yield from found.to_arrow_reader(BATCH)
+
+    def keep_gone(self, file: Path) -> None:
+        """Writes the keys that the model no longer has to a Parquet file, for other processes (`gone_of`)."""
+        gone = "select key from differing where what = 'gone'"
+        self.db.execute(f"copy ({gone}) to {literal(str(file))} (format parquet)")
+
+
+def told(batch: Any) -> list[dict[str, Any]]:
+    """The rows of a batch of `Staging.batches`: {_key, _hash, _what, _twins, _wrong, columns…}.
+
+    `_wrong`: what is wrong with values that cannot be told, and are None here, by their columns. `_twins`: the keys
+    of the rows that `pair` found to be the same, its own among them, or None.
+    """
+    names = [*batch.schema.names, "_wrong"]
+    columns = [cells(column) for column in batch.columns]
+    wrong: list[dict[str, str]] = [{} for _ in range(batch.num_rows)]
+    values = zip(*(column.values for column in columns), wrong, strict=True)
+    rows = [dict(zip(names, row, strict=True)) for row in values]
+    for name, column in zip(batch.schema.names, columns, strict=True):
+        for place, problem in column.wrong.items():
+            wrong[place][name] = problem
+    return rows
+
+
+def gone_of(file: Path, keys: Collection[str]) -> set[str]:
+    """Those of these keys that `Staging.keep_gone` wrote to a file."""
+    import pyarrow
+    import pyarrow.compute
+    import pyarrow.parquet
+
+    if not keys:
+        return set()
+    compute: Any = pyarrow.compute
+    column = pyarrow.parquet.read_table(file).column("key")
+    meant = compute.is_in(column, value_set=pyarrow.array(list(keys), pyarrow.string()))
+    return set(column.filter(meant).to_pylist())
 
 
 @contextmanager

@@ -109,7 +109,7 @@ with staging.opened() as staged, reading.reading(sys.argv[1], model) as rows:
     staged.read("m", rows, model.primary_key, columns, "1")
     staged.stand(Known(nobody, nobody, lambda _: nobody))
     staged.pair("day", folds=False)
-    print(json.dumps([row for batch in staged.rows() for row in batch], default=str))
+    print(json.dumps([row for batch in staged.batches() for row in staging.told(batch)], default=str))
 """
 
 
@@ -136,7 +136,7 @@ select * from (values ('1', timestamp 'infinity', date '12000-01-01', 'a' || chr
         staged.stand(Known(nobody, nobody, lambda _: nobody))
         staged.pair("name", folds=False)
         staged.touch_naming("moment", lambda value: value is None)
-        [[wrong, right]] = staged.rows()
+        [[wrong, right]] = map(staging.told, staged.batches())
     assert {name: wrong[name] for name in ("moment", "day", "name")} == {"moment": None, "day": None, "name": None}
     far = "it is infinite, or beyond the years 1 to 9999"
     nul = "it has the character NUL, which no text in Stripe can have"

@@ -1,14 +1,13 @@
 """Plans a sync in a process of its own: a plan burns CPU for as long as it takes, which no web process has to spare."""
 
-import multiprocessing
 import threading
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tidegate.errors import HubBusy
+from tidegate.workflows.outbound import processes
 from tidegate.workflows.outbound.sync_plan import Part
 
 MOST = 2
@@ -33,8 +32,7 @@ def plan(where: Where, key: str, part: Part, by: str, file: Path | None = None) 
     if not _PLACES.acquire(blocking=False):
         raise HubBusy(problem=f"{MOST} plans are being made already")
     try:
-        spawning = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, mp_context=spawning, max_tasks_per_child=1) as process:
+        with processes.pool(1) as process:
             return process.submit(_made, where, key, part, by, file).result()
     except BrokenProcessPool as error:
         raise HubBusy(problem="the process that planned died, perhaps for lack of memory") from error

@@ -26,6 +26,8 @@ from tidegate.outbound.specs import INSERT_ONLY, Model, Sync
 from tidegate.outbound.staging import Staging
 from tidegate.outbound.standing import standing
 from tidegate.workflows.outbound import source_reading
+from tidegate.workflows.outbound.deciding_beside import beside, worth_it
+from tidegate.workflows.outbound.own_ids import own_ids
 
 UrlOf = Callable[[Any], str]
 """The URL of a stored source, deciphered."""
@@ -98,16 +100,21 @@ def planned(
         told_until = rows.told_until(db, account.name)
     with staging.opened() as staged:
         _stage(engine, staged, sync, model, url, part, progress)
-        with engine.connect() as db, engine.connect() as beside:
-            mine = partial(_own_ids_for, db, account.name)
+        with engine.connect() as db, engine.connect() as looking:
+            mine = own_ids(db, account.name)
             moved = _touch_moved(db, staged, sync, account.name, mine)
-            asking = asker(db, sync, account, mine, beside)
+            asking = asker(db, sync, account, mine, looking)
             told = partial(progress, DECIDED) if progress else None
             follows = [*followups.retiring(db, key), *(followups.drafts(db, account.name, sync) if part.whole else ())]
             first = syncs.is_first(db, sync)
+            many = part.whole and worth_it(sync, staged.counts())
+            decide = beside(engine, staged, sync, account.name) if many else None
+            if many:
+                db.commit()  # nobody asks here meanwhile, and a transaction that idles for long is ended
             plan = planning.make(
-                staged, sync, asking, keys=part.keys, limit=part.limit, follows=follows, first=first, progress=told
-            )
+                staged, sync, asking, keys=part.keys, limit=part.limit, follows=follows, first=first, progress=told,
+                decide=decide,
+            )  # fmt: skip
             if first and sync.mode == "upsert":
                 plan = replace(plan, stops=[*plan.stops, *_shared(db, staged, sync, account.name)])
             settles = journal.unsettled(db, key, account.name)
@@ -117,10 +124,6 @@ def planned(
 def _shared(db: Connection, staged: Staging, sync: Sync, connection: str) -> list[str]:
     others = sharing.alike(db, sync, connection)
     return sharing.stops(sync, sharing.held(db, others, planning.taken_over(staged))) if others else []
-
-
-def _own_ids_for(db: Connection, connection: str, _: str, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
-    return own_ids(db, connection, ids)
 
 
 def _touch_moved(db: Connection, staged: Staging, sync: Sync, connection: str, mine: Finder) -> Collection[Sought]:
@@ -225,14 +228,6 @@ def export(made: Planning, file: Path) -> None:
     planning.export(made.staging, file)
 
 
-def own_ids(db: Connection, connection: str, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
-    """The live Stripe customers that are linked to contacts of these ids of yours, by id: `acme`, `account:acme`, or an
-    id that a contact had before.
-    """
-    rows = db.execute(_OWN_IDS, {"connection": connection, "ids": sorted(ids)})
-    return {row.id: tuple(row.customers) for row in rows}
-
-
 def was_begun(db: Connection, key: str) -> bool:
     """Whether a run of all rows began to send, or to go on with one that did, and did not come to its end: the next one
     goes on with it.
@@ -249,12 +244,3 @@ select exists (select from tidegate.syncs s where s.key = :key and s.due_for lik
   coalesce((s.asked ->> 'resumed')::boolean, false) or exists (
     select from tidegate.requests q
     where q.sync = s.key and q.state <> 'unsent' and s.due_for = 'run ' || q.run)))""")
-
-_OWN_IDS = text("""
-select wanted.id, array_agg(distinct l.customer order by l.customer) as customers
-from unnest(cast(:ids as text[])) as wanted(id)
-join tidegate.contact_ids i on i.external_id in (wanted.id, regexp_replace(wanted.id, '^(user|account):', ''))
-  and (i.external_id = wanted.id or i.kind = split_part(wanted.id, ':', 1))
-join tidegate.links l on l.contact = i.contact and l.connection = :connection
-join stripe.customers o on o.connection = l.connection and o.id = l.customer and o.deleted_at is null
-group by 1""")

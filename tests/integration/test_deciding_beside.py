@@ -1,0 +1,91 @@
+"""A plan that is decided in several processes is the one that is decided in one."""
+
+import multiprocessing
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from tests.support.desk import Desk, opened
+
+from tidegate.errors import HubBusy
+from tidegate.outbound import planning, staging
+from tidegate.workflows.outbound import deciding_beside, processes, sync_plan
+
+ROWS = 300
+
+
+@pytest.fixture(scope="module")
+def desk(database_url: str, secret_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with opened(database_url, secret_key, tmp_path_factory.mktemp("desk")) as desk:
+        desk.learn()
+        yield desk
+
+
+@pytest.fixture
+def beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever differs is decided in two processes, by more batches than they take at a time."""
+    monkeypatch.setattr(deciding_beside, "DIFFER", 1)
+    monkeypatch.setattr(processes, "processors", lambda: 2)
+    monkeypatch.setattr(staging, "BATCH", 30)
+
+
+def row(number: int, **other: Any) -> dict[str, Any]:
+    said = {"id": f"{number:03}", "email": f"{number}@many.example", "name": f"Number {number}", "seats": number % 7}
+    return said | other
+
+
+def decisions(desk: Desk) -> tuple[dict[str, int], str, list[Any]]:
+    """The counts and the fingerprint of a plan, and every decision of it."""
+    with sync_plan.planned(desk.hub.engine, "many", lambda source: source.shown) as made:
+        every = [one for some in planning.decisions(made.staging, planning.KINDS) for one in some]
+        return dict(made.plan.counts), made.plan.fingerprint, every
+
+
+def test_the_decisions_are_those_of_one_process(desk: Desk, request: pytest.FixtureRequest) -> None:
+    """Rows that are made, changed, wrong, gone, and that took over what another key was."""
+    desk.table("many", *(row(n) for n in range(40)))
+    fields = {"name": "name", "metadata": {"seats": "seats"}}
+    desk.sync("many", "customers", {"email": "email"}, fields, delete="remove")
+    assert desk.run("many")["sent"] == {"create": 40}
+    renamed = [row(n, id=f"renamed {n}") for n in range(5)]
+    changed = [row(n, name=f"Other {n}") for n in range(5, 20)]
+    wrong = [row(ROWS, email="no address"), row(ROWS + 1, name="x" * 300)]
+    desk.table("many", *renamed, *changed, *(row(n) for n in range(30, ROWS)), *wrong)
+    alone = decisions(desk)
+    assert {kind: count for kind, count in alone[0].items() if count} == {
+        "create": ROWS - 40, "update": 15, "nothing": 5, "invalid": 2, "delete": 10, "gone": 5,
+    }  # fmt: skip
+    request.getfixturevalue("beside")
+    assert decisions(desk) == alone
+    assert multiprocessing.active_children() == []
+
+
+WAITING = text("""
+select count(*) from pg_stat_activity
+where datname = current_database() and state = 'idle in transaction' and application_name <> 'tidegate plan'
+  and pid <> pg_backend_pid()""")
+
+
+@pytest.mark.usefixtures("beside")
+def test_a_process_that_dies_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.table("many", *(row(n, name=f"Yet another {n}") for n in range(ROWS)))
+    decide, waited = deciding_beside.beside, list[int]()
+
+    def killed(*given: Any) -> Any:
+        deciding = decide(*given)
+
+        def some(*asked: Any) -> Any:
+            for one in deciding(*asked):
+                yield one
+                with desk.hub.engine.connect() as db:
+                    waited.append(db.execute(WAITING).scalar_one())
+                for process in multiprocessing.active_children():
+                    process.kill()
+
+        return some
+
+    monkeypatch.setattr(sync_plan, "beside", killed)
+    with pytest.raises(HubBusy, match="died"):
+        decisions(desk)
+    assert {*waited} == {0}, "a transaction that idles for a minute is ended by PostgreSQL"
