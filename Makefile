@@ -83,7 +83,7 @@ statements: assets
 
 # Three of them on two processors: they wait for processes more than they compute.
 crash: assets
-	$(PYTEST) -n 3 --dist loadfile -m "not soak and not wide" tests/crash $(ARGS)
+	$(PYTEST) -n 3 --dist loadfile -m "$(MARKS)" tests/crash $(ARGS)
 
 peers: $(READY)
 	$(PYTEST) -m "not soak" tests/peers $(ARGS)

@@ -163,6 +163,7 @@ class Company:
         self.write("/api/integrations/stripe/sync", {"full": True}, self.writer, "import")
 
 
+@pytest.mark.further
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("seconds", [8, pytest.param(600, marks=pytest.mark.soak)])
 def test_users_notice_nothing_but_a_retry(

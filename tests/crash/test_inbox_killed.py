@@ -161,6 +161,7 @@ def test_a_killed_command_handles_the_rest_later(company: Company) -> None:
     _assert_caught_up(company)
 
 
+@pytest.mark.further
 def test_a_server_killed_amid_a_batch_is_said_and_costs_nothing(company: Company) -> None:
     with _amid_a_batch(company) as command:
         company.own.kill_server()

@@ -86,6 +86,7 @@ def sold_once(shop: Till, contact: str, where: str) -> None:
     assert shop.features(contact) == {"seats", "sso"}, where
 
 
+@pytest.mark.further
 @pytest.mark.timeout(300)
 def test_a_sale_killed_anywhere_and_given_again_is_one_sale(shop: Till, run: killing.Run) -> None:
     _kill(shop, run, NEW, EVERY, sold_once)

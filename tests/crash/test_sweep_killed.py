@@ -38,6 +38,7 @@ def company(hub: Hub) -> Iterator["Sandbox"]:
         yield sandbox
 
 
+@pytest.mark.further
 def test_a_sweep_killed_anywhere_is_made_good_by_the_next(hub: Hub, company: "Sandbox", run: killing.Run) -> None:
     names = ["clean", *(f"killed_{n}" for n in range(PLACES))]
     for name in names:

@@ -92,6 +92,7 @@ def test_a_server_killed_under_a_run_is_said_and_costs_nothing(slow: Company, tm
     all_made_once(slow, warehouse, "server")
 
 
+@pytest.mark.further
 def test_everything_killed_at_once_is_gone_on_with(slow: Company, tmp_path: Path) -> None:
     warehouse = prepared(slow, "all_of_it", tmp_path)
     with sending(slow, warehouse, "all_of_it") as process:

@@ -215,6 +215,7 @@ def company() -> Iterator[Company]:
         yield company
 
 
+@pytest.mark.further
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("task", "victims"),

@@ -35,6 +35,8 @@ from tidegate.workflows.lifecycle import lifecycle_actions
 from tidegate.workflows.operation import retention
 from tidegate.workflows.previewing import commit, preview, settle
 
+pytestmark = pytest.mark.further
+
 FILE = """
 actions:
   - key: won

@@ -13,6 +13,8 @@ from tests.support.shop import Shop, opened
 
 from tidegate.catalog import packages
 
+pytestmark = pytest.mark.further
+
 
 @pytest.fixture
 def shop(fresh_database_url: str) -> Iterator[Shop]:

@@ -234,6 +234,7 @@ def test_an_import_that_was_interrupted_for_a_month_begins_anew(live: Live) -> N
     assert live.catch_up()["gap"] is False
 
 
+@pytest.mark.further
 def test_an_import_hides_no_gap(live: Live) -> None:
     """It lists what is there; what was deleted meanwhile, and earlier versions, only the events would have told."""
     imported(live.hub, live.account)
@@ -442,6 +443,7 @@ def test_a_gap_whose_ring_was_lost_is_rung_for_again_until_a_full_import_has_ans
     assert "import_account:acme" not in tasks.tick(context, 60)
 
 
+@pytest.mark.further
 def test_a_worker_answers_a_gap_with_an_import_of_everything(live: Live) -> None:
     imported(live.hub, live.account)
     live.catch_up()

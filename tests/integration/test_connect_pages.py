@@ -209,6 +209,7 @@ def test_the_accounts_of_a_platform_are_shown_first(
     assert len(hub.accounts()) == 3
 
 
+@pytest.mark.further
 def test_from_a_key_to_contacts(hub: Hub, sandbox: Sandbox, client: Client) -> None:
     connected(hub, sandbox)
     way = "/connections/acme/import"

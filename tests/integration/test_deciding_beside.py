@@ -67,6 +67,7 @@ where datname = current_database() and state = 'idle in transaction' and applica
   and pid <> pg_backend_pid()""")
 
 
+@pytest.mark.further
 @pytest.mark.usefixtures("beside")
 def test_a_process_that_dies_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.table("many", *(row(n, name=f"Yet another {n}") for n in range(ROWS)))

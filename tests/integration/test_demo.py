@@ -67,6 +67,7 @@ def alive(home: Path) -> list[str]:
     return found
 
 
+@pytest.mark.further
 def test_the_demo_proves_the_copy_equal_and_leaves_nothing_running(home: Path) -> None:
     out, _ = run(home, "--no-serve", "--json")
     result = json.loads(out)

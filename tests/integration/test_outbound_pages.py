@@ -22,6 +22,8 @@ from tidegate.web.outbound import runs
 from tidegate.wiring import Hub
 from tidegate.workflows.outbound import revert_task, sync_asking, sync_plan, sync_task
 
+pytestmark = pytest.mark.further
+
 STEPS = {
     "key": "people", "model": "accounts", "resource": "customers", "mode": "upsert", "way": "email", "by": "email",
     "rows": "3", "f0_name": "email", "f0_how": "column", "f0_value": "email", "f1_name": "metadata.tier",

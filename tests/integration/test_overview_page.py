@@ -22,6 +22,8 @@ from tidegate.wiring import Hub
 from tidegate.workflows import refresh
 from tidegate.workflows.lifecycle import lifecycle_settings
 
+pytestmark = pytest.mark.further
+
 
 @pytest.fixture
 def client(hub: Hub) -> Iterator[Client]:

@@ -21,6 +21,8 @@ from tidegate.web.site import beside
 from tidegate.wiring import Hub
 from tidegate.workflows.operation import users
 
+pytestmark = pytest.mark.further
+
 HEADERS = {"X-Forwarded-Proto": "https", "Sec-Fetch-Site": "same-origin"}
 ADA = {"email": "ada@acme.example", "email_verified": True, "name": "Ada <3"}
 

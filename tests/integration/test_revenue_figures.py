@@ -23,6 +23,8 @@ from tidegate.wiring import Hub
 from tidegate.workflows import refresh
 from tidegate.workflows.revenue import ledger_policy
 
+pytestmark = pytest.mark.further
+
 PAGES = (
     "/revenue/retention",
     "/revenue/cohorts",

@@ -18,6 +18,8 @@ from tidegate.outbound.push.turns import Turns
 from tidegate.workflows.outbound import run_sync
 from tidegate.workflows.outbound.run_sync import Wanted
 
+pytestmark = pytest.mark.further
+
 SENT: dict[str, Any] = {"interval": "month", "collection_method": "send_invoice", "days_until_due": 14}
 WHO = ("held", "free")
 

@@ -76,6 +76,7 @@ def alive(pid: int) -> bool:
     return False
 
 
+@pytest.mark.further
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_in_good_order(start: Callable[..., Server], number: int) -> None:
     server = start("--no-worker")
@@ -86,6 +87,7 @@ def test_a_signal_ends_it_in_good_order(start: Callable[..., Server], number: in
     assert server.worker() is None
 
 
+@pytest.mark.further
 def test_a_worker_lives_beside_it_is_replaced_and_ends_with_it(start: Callable[..., Server]) -> None:
     server = start()
     first = until(server.worker, "a worker")

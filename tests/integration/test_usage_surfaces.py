@@ -21,6 +21,8 @@ from tidegate.cli import app
 from tidegate.security import tokens
 from tidegate.settings import settings
 
+pytestmark = pytest.mark.further
+
 
 @pytest.fixture
 def desk(fresh_database_url: str, secret_key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
