@@ -225,6 +225,8 @@ values ('hello', '{"on": {"enters_stage": "nowhere"}, "do": [{"destination": "op
 insert into tidegate.actions (key, spec, enabled, since, seen_until, seed)
 values ('vips', '{"on": "payment_failed", "when": {"field": "segments", "has": "nobodys"},
   "do": [{"destination": "ops", "event": "x"}]}', true, now(), now(), '')""",),
+    ("owner_idle", "owner:ada"): ("""
+insert into tidegate.owners (key, place, condition) values ('ada', 0, '{"field": "segments", "has": "nobodys"}')""",),
 }  # fmt: skip
 """By alert and subject what the tables then have."""
 NOTED = (
