@@ -259,7 +259,7 @@ values ('acme', 'import', 'done', now() - interval '1 hour')"""
             looking.rollback()
     assert found == {case: {case} for case in found}
     elsewhere = {"inbox_parked", "queue_old", "no_worker", "destination_paused", "dead_letters", "deliveries_late",
-                 "disk_low"}  # fmt: skip
+                 "disk_low", "rates_missing"}  # fmt: skip
     assert {rule for rule, _ in found} | elsewhere == set(NAMES) - {"account_not_activated", "sync_unfinished"}
 
 

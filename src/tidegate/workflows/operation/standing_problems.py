@@ -13,12 +13,12 @@ from tidegate.lifecycle.system_alerts import Fact
 from tidegate.mirror import inbox, refetches
 from tidegate.workflows.delivery import delivery_problems
 from tidegate.workflows.entitlements import usage_problems
-from tidegate.workflows.lifecycle import action_problems, owner_problems
+from tidegate.workflows.lifecycle import action_problems, owner_problems, rate_problems
 from tidegate.workflows.operation import problems_found
 from tidegate.workflows.operation.problems_found import Found, Queues, import_asked
 from tidegate.workflows.outbound import sync_problems
 
-SUBJECTS = {"no_worker": "worker", "disk_low": "disk"}
+SUBJECTS = {"no_worker": "worker", "disk_low": "disk", "rates_missing": "rates"}
 """What has no subject of its own and belongs to no connection."""
 
 
@@ -47,6 +47,7 @@ def of_installation(db: Connection, waiting: Sequence[Queues], home: Path | None
     found = problems_found.of_installation(db, waiting, home)
     found += sync_problems.of_installation(db) + delivery_problems.of_installation(db)
     found += action_problems.of_installation(db) + owner_problems.of_installation(db)
+    found += rate_problems.of_installation(db)
     return _shown("", found)
 
 
