@@ -152,6 +152,7 @@ health_history = Table(
     Column("health", Numeric, comment="null: unknown"),
     Column("coverage", Numeric, nullable=False),
     Column("parts", JSONB, nullable=False, comment="score by component"),
+    Column("points", JSONB, nullable=False, server_default=text("'{}'::jsonb"), comment="of the health, by component"),
     PrimaryKeyConstraint("contact", "at"),
 )
 

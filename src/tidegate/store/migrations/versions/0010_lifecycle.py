@@ -156,10 +156,12 @@ create table tidegate.health_history (
     health numeric,
     coverage numeric not null,
     parts jsonb not null,
+    points jsonb default '{}'::jsonb not null,
     primary key (contact, at)
 );
 comment on column tidegate.health_history.health is 'null: unknown';
 comment on column tidegate.health_history.parts is 'score by component';
+comment on column tidegate.health_history.points is 'of the health, by component';
 
 create table tidegate.alerts (
     id bigint generated always as identity,
