@@ -111,6 +111,9 @@ def test_portfolio_health_by_owner_and_segment_is_weighted_by_mrr(people: People
     with people.hub.engine.connect() as db:
         by_owner, by_segment = (listing.portfolio_by(db, by, False) for by in ("owner", "segment"))
         listed = {one["key"]: one["health"] for one in owners.listing(db)}
+        of_all = listing.portfolio(db, False)
+    assert of_all["health"] == 66, "(900 × 80 + 100 × 20 + 500 × 50) / 1,500"
+    assert {one["band"]: one["mrr"] for one in of_all["bands"]} == {"fair": 500, "good": 900, "poor": 100}
     assert [(one["key"], one["mrr"], one["health"]) for one in by_owner] == [("ada", 1000, 74), ("", 500, 50)]
     assert by_owner[0]["bands"] == {"good": {"contacts": 1, "mrr": 900}, "poor": {"contacts": 1, "mrr": 100}}
     assert [(one["key"], one["contacts"]) for one in by_segment] == [("big", 2), ("", 1)]
