@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from tests.support.placed import NOW, People
 
+from tidegate.contacts import directory
 from tidegate.errors import AlertUnknown, LifecycleInvalid
-from tidegate.lifecycle import alerts, health
+from tidegate.lifecycle import alerts, happened, health, listing, timeline
 from tidegate.lifecycle.alert_rules import RULES
 from tidegate.lifecycle.alerts import condition
 from tidegate.lifecycle.health import COMPONENTS, parse
@@ -195,6 +196,29 @@ def test_health_is_the_weighted_mean_of_what_has_data(people: People) -> None:
     # (30 × 100 + 10 × 50 + 10 × 40) / 50, of 100
     assert (people.of(some, "health"), people.of(some, "health_coverage")) == (78, Decimal("0.5"))
     assert people.of(some, "health_parts") == {"payment": 100, "mrr_trend": 50, "revenue_tier": 40}
+
+
+def test_the_part_of_each_component_in_a_change_is_told(people: People) -> None:
+    key = people.add("acme", None, **HEALTHY)
+    people.pass_()
+    people.set(key, past_due_since=people.now, usage_share=Decimal("0.3"), last_active_at=None)
+    people.pass_(7)
+    people.set(key, status="canceled")
+    people.pass_(1)
+    with people.hub.engine.connect() as db:
+        told = listing.health(db, key)
+        happened_ = timeline.page(db, directory.of_key(db, key), kinds=["health"])["timeline"]
+    assert told is not None
+    gone, fell, first = told["history"]
+    # of 100 points payment made 30, usage 20, recency 20; of 80 known then payment has 30 × 30, usage 20 × 60 of 100
+    assert (first["health"], fell["health"], gone["health"]) == (100, 63.8, None)
+    assert list(fell["moved"].items()) == [
+        ("recency", -20), ("payment", -18.8), ("usage", -5), ("mrr_trend", 2.5), ("revenue_tier", 2.5), ("tenure", 2.5),
+    ]  # fmt: skip
+    assert sum(fell["moved"].values()) == pytest.approx(63.8 - 100, abs=0.2)
+    assert (first["moved"], gone["moved"]) == ({}, {})
+    assert [one["data"]["moved"] for one in happened_] == [{}, fell["moved"], {}]
+    assert happened.told(happened_[1]).startswith("100.0 → 63.8: recency -20, payment -18.8")
 
 
 def test_whoever_is_scored_no_more_is_not_unhealthy_for_ever(people: People) -> None:

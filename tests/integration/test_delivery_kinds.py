@@ -717,6 +717,34 @@ def test_apprise_refuses_a_private_server_behind_a_public_address(post: Post, se
     assert post.shown("ops")["paused_at"] is not None
 
 
+@pytest.mark.parametrize(
+    "url", ["json://rebound.example:{}", "mailto://rebound.example:{}?from=hub@example.com&to=ops@example.com"]
+)
+def test_apprise_gains_nothing_by_a_name_that_leads_elsewhere_as_it_connects(post: Post, url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as private:
+        private.setblocking(False)
+        post.destination("ops", "apprise", url=url.format(private.getsockname()[1]), events=["*"])
+        post.tell(post.contact("acme"), [1])
+        asked: list[int] = []
+
+        def known(host: str, port: int, *said: Any, **more: Any) -> Any:
+            if host == "rebound.example":
+                asked.append(port)  # 0: it is looked at beforehand
+                host = "127.0.0.1" if port else "93.184.215.14"
+            return real(host, port, *said, **more)
+
+        real = socket.getaddrinfo
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(socket, "getaddrinfo", known)
+            post.deliver()
+        assert asked[-1] == private.getsockname()[1]
+        with pytest.raises(BlockingIOError):
+            private.accept()
+    assert "What Apprise connects to is at 127.0.0.1, which is private" in post.shown("ops")["error"]
+    assert post.shown("ops")["paused_at"] is not None
+    assert post.waiting() == 1
+
+
 def test_apprise_follows_no_redirect(post: Post, receiver: Receiver) -> None:
     receiver.answer = lambda one: Reply(200) if one.path == "/else" else Reply(307, headers={"location": "/else"})
     url = f"json://127.0.0.1:{receiver.port}/first?redirect=yes"

@@ -16,7 +16,7 @@ from tests.support.shop import Shop
 
 from tidegate.api.app import create_app
 from tidegate.connections.problems import REMEDIES
-from tidegate.delivery import queue, stored
+from tidegate.delivery import queue, stored, suppressing
 from tidegate.delivery.outbox import Told, tell
 from tidegate.errors import ConfigInvalid
 from tidegate.secrets import Vault
@@ -123,6 +123,21 @@ def test_the_past_is_sent_once_and_only_when_somebody_asks(post: Post, receiver:
     assert (again["events"], again["billing_events"]) == (0, 1)
 
 
+def test_the_past_of_who_is_suppressed_is_not_sent(post: Post, receiver: Receiver) -> None:
+    acme = post.contact("acme")
+    post.run("insert into links (connection, customer, contact, method) values ('acme', 'cus_1', :k, 'id')", k=acme)
+    record_event(post, 1, datetime(2026, 3, 1, tzinfo=UTC))
+    post.webhook(receiver.url, properties=["name"])
+    past = datetime(2026, 1, 1, tzinfo=UTC)
+    counts: list[tuple[int, int]] = []
+    for is_told in (False, True):
+        with post.engine.begin() as db:
+            (suppressing.unsuppress(db, acme) if is_told else suppressing.suppress(db, acme, "asked us to", "ada"))
+            done = destinations_past.backfill(db, destination(post), past, "ada", only_preview=True)
+        counts.append((done["billing_events"], done["contacts"]))
+    assert counts == [(0, 0), (1, 1)]
+
+
 def test_a_billing_event_has_one_id_whether_it_was_told_or_sent_later(post: Post, receiver: Receiver) -> None:
     post.webhook(receiver.url, "one")
     record_event(post, 1, datetime(2026, 3, 1, tzinfo=UTC))
@@ -154,6 +169,40 @@ def test_a_preview_shows_exactly_what_is_sent_without_its_secrets(post: Post, re
     assert request["body"] == one.json
     assert request["headers"]["X-Key"] == "…"
     assert request["headers"]["webhook-id"] == one.id == shown["id"]
+
+
+SAMPLED: dict[str, tuple[dict[str, Any], str]] = {
+    "webhook": ({"secrets": [SECRET]}, "destination.tested"),
+    "kissmetrics": ({"api_key": "k", "properties": ["name"]}, "destination.tested"),
+    "segment": ({"write_key": "k"}, "destination.tested"),
+    "hubspot": ({"token": "t", "properties": ["name"]}, "contact.updated"),
+    "http": ({"body": '{"n": {{ properties.name | json }}}', "properties": ["name"], "events": []}, "contact.updated"),
+    "apprise": ({}, "destination.tested"),
+    "files": ({}, "destination.tested"),
+}
+"""By kind what it takes beside its place, and the type of the sample that it is sent."""
+
+
+@pytest.mark.parametrize("kind", SAMPLED)
+def test_a_sample_reaches_each_kind_and_is_of_nobody_who_is_suppressed(
+    post: Post, receiver: Receiver, kind: str, tmp_path: Path
+) -> None:
+    said, type_ = SAMPLED[kind]
+    url = f"json://127.0.0.1:{receiver.port}" if kind == "apprise" else receiver.url
+    place: dict[str, Any] = {"path": str(tmp_path)} if kind == "files" else {"url": url, "allow_private": True}
+    first, _ = post.contact("secretive", name="Secretive"), post.contact("acme", name="Acme")
+    with post.engine.begin() as db:
+        suppressing.suppress(db, first, "asked us to", "ada")
+    post.destination("app", kind, **said, **place)
+    with post.engine.begin() as db:
+        message = destinations_tried.sample(db, destination(post))
+    done = destinations_tried.test(destination(post), message)
+    assert (done["type"], done["id"]) == (type_, message.id)
+    came = [f"{one.path} {one.query} {one.body.decode()}" for one in receiver.received]
+    came += [one.read_text() for one in tmp_path.rglob("*") if one.is_file()]
+    assert len(came) == 1
+    assert ("Acme" if type_ == "contact.updated" else "test of the destination app") in came[0]
+    assert "ecretive" not in came[0]
 
 
 # ── HTTP and the command line ────────────────────────────────────────────────────────────────────────────────────────

@@ -2,6 +2,7 @@
 once.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.support.told import NOW, Told
 
 from tidegate.contacts import directory
 from tidegate.delivery import suppressing
-from tidegate.lifecycle import digests, notes, system_alerts
+from tidegate.lifecycle import digests, listing, notes, system_alerts
 from tidegate.lifecycle.system_alerts import Fact
 from tidegate.wiring import Hub
 
@@ -31,6 +32,15 @@ def told(hub: Hub, receiver: Receiver) -> Told:
         db.execute(text("delete from tidegate.movements"))
         db.execute(text("delete from tidegate.ledgers"))
     return told
+
+
+@pytest.fixture
+def live_account(told: Told) -> Iterator[None]:
+    connect(told.hub.engine, "live", livemode=True)
+    yield
+    with told.hub.engine.begin() as db:
+        db.execute(text("delete from tidegate.permissions where connection = 'live'"))
+        db.execute(text("delete from tidegate.connections where name = 'live'"))
 
 
 def made(told: Told, at: datetime) -> int:
@@ -271,6 +281,33 @@ def test_live_and_test_data_are_never_in_one(told: Told) -> None:
     made(told, MORNING)
     data = digest(told)
     assert (data["mode"], data["opened"]["count"], data["title"]) == ("live", 0, "Digest, 2026-03-16")
+
+
+@pytest.mark.parametrize(("of", "mode"), [(True, True), (False, False), (None, True)])
+@pytest.mark.usefixtures("live_account")
+def test_of_live_and_test_contacts_it_counts_as_alerts_are_listed(told: Told, of: bool | None, mode: bool) -> None:
+    told.destination("either", livemode=of)
+    told.route("either", digest="daily")
+    told.asked_long_ago()
+    still, new = ([told.people.add(f"{when}-{n}") for n in range(3)] for when in ("still", "new"))
+    with told.hub.engine.begin() as db:
+        live = text("update tidegate.contacts set livemode = true where key = any(:keys)")
+        assert db.execute(live, {"keys": [still[0], new[0]]}).rowcount == 2
+    told.people.pass_(-2)
+    for key in still:
+        told.people.set(key, **FAILED)
+    told.people.pass_()
+    told.people.pass_(2)
+    for key in new:
+        told.people.set(key, **FAILED)
+    told.people.pass_()
+    made(told, MORNING)
+    with told.hub.engine.connect() as db:
+        [found] = db.execute(text("select data from tidegate.digests")).scalars()
+        listed = {one["id"] for one in listing.alerts(db, livemode=mode)}
+    assert found["mode"] == ("live" if mode else "test")
+    assert {*found["opened"]["alerts"], *found["still_open"]["alerts"]} == listed
+    assert (found["opened"]["count"], found["still_open"]["count"]) == ((1, 1) if mode else (2, 2))
 
 
 def test_a_preview_tells_of_the_period_that_runs_and_sends_nothing(told: Told) -> None:

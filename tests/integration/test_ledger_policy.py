@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from tidegate.revenue import checks, editions, rate_files
 from tidegate.settings import settings
 from tidegate.workflows import previewing
 from tidegate.workflows.config import config_export, config_file, config_sections
-from tidegate.workflows.lifecycle import lifecycle, lifecycle_actions
+from tidegate.workflows.lifecycle import lifecycle, lifecycle_actions, rate_problems
+from tidegate.workflows.operation import standing_problems
 from tidegate.workflows.revenue import exchange_rates, exclusions, ledger_policy
 
 WHILE_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -157,6 +158,38 @@ def test_newer_rates_tell_what_contacts_are_worth_by_them_silently(watched: Book
         assert heard(books, later) == []
         assert books.shop.rows(worth) == [(1000 / rate,)]
         assert books.shop.rows("select segments from tidegate.contact_lifecycle") == [([segment],)]
+
+
+def test_a_worth_whose_rate_becomes_too_old_is_unknown_and_said(watched: Books) -> None:
+    books, [payer] = watched, watched.who("ada")
+    books.pays(payer, 100_000)
+    books.refresh()
+    ledger_policy.adopt(books.shop.engine, books.shop.account, {"base_currency": "eur"}, "me")
+    rated = datetime(2031, 6, 2, tzinfo=UTC)
+    with books.shop.engine.begin() as db:
+        exchange_rates.take(db, {"usd": {rated.date(): Decimal("0.5")}}, "mine")
+    heard(books, rated)
+    seen = "select mrr_total, segments, health_parts ? 'revenue_tier', unrated from tidegate.contact_lifecycle"
+    assert books.shop.rows(seen) == [(2000, ["enterprise"], True, False)]
+    assert heard(books, rated + timedelta(days=7)) == []
+    assert books.shop.rows(seen)[0][0] == 2000, "markets close for no longer than that"
+    late = rated + timedelta(days=8)
+    assert heard(books, late) == [], "it is no news of the contact"
+    assert books.shop.rows(seen) == [(None, [], False, True)]
+    with books.shop.engine.connect() as db:
+        [problem] = rate_problems.of_installation(db, late)
+        facts = standing_problems.facts(db, poll_seconds=300, home=None)
+    assert ("rates_missing", "rates") in [(one.rule, one.subject) for one in facts]
+    assert problem.detail == (
+        "Of 1 contacts nobody knows the worth in eur: a rate is missing of usd (the last is of 2031-06-02)."
+    )
+    assert problem.since == datetime(2031, 6, 10, tzinfo=UTC)
+    with books.shop.engine.begin() as db:
+        exchange_rates.take(db, {"usd": {late.date(): Decimal(1)}}, "mine")
+    assert heard(books, late) == []
+    assert books.shop.rows(seen) == [(1000, ["enterprise"], True, False)]
+    with books.shop.engine.connect() as db:
+        assert rate_problems.of_installation(db, late) == []
 
 
 def test_a_policy_is_tried_without_a_trace_and_adopted_with_the_same_difference(books: Books) -> None:

@@ -11,6 +11,9 @@ from tests.support.builders import customer, invoice, item, price, subscription
 from tests.support.shop import Shop, opened
 
 from tidegate.catalog import packages as catalog
+from tidegate.conditions.compile import compiled
+from tidegate.conditions.contact_fields import CONTACT_FIELDS, CONTACTS
+from tidegate.conditions.parse import parse
 from tidegate.contacts import by_hand, directory
 from tidegate.contacts.directory import Making
 from tidegate.entitlements import ledger, overrides
@@ -257,9 +260,58 @@ def test_mrr_and_renewal_are_on_users_and_accounts_alike(shop: Shop, kind: str) 
     assert (found["mrr_total"], found["renewals"], found["stage"]) == (10, [NOW + timedelta(days=10)], "customer")
 
 
-def consumed(db: Connection, contact: int, operation: str = "consume", **more: Any) -> None:
-    answer = {"feature": "calls", "amount": 1}
-    ledger.write(db, [Note(contact, "calls", None, operation, (Debit("", NOW, 1),), answer, **more)])
+def consumed(db: Connection, contact: int, operation: str = "consume", amount: int = 1, **more: Any) -> None:
+    answer = {"feature": "calls", "amount": amount}
+    ledger.write(db, [Note(contact, "calls", None, operation, (Debit("", NOW, amount),), answer, **more)])
+
+
+def holds(shop: Shop, said: dict[str, Any]) -> bool:
+    """Whether a condition holds of the contact."""
+    node, wrong = parse(said, CONTACT_FIELDS)
+    assert wrong == []
+    made = compiled(node)
+    with shop.engine.connect() as db:
+        return bool(db.scalar(text(f"select exists (select {CONTACTS} and {made.sql})"), made.values | {"as_of": NOW}))
+
+
+def test_conditions_ask_for_what_the_ledger_and_usage_say(shop: Shop) -> None:
+    shop.catalog()
+    began = {"created": AT - 120 * DAY, "start_date": AT - 120 * DAY}
+    for quantity, days in ((4, 120), (1, 20)):
+        trial = {"id_": "sub_2", "status": "trialing", "trial_end": AT + 5 * DAY, "trial_start": AT - 9 * DAY}
+        shop.has(
+            subscription(items=[item("si_1", quantity=quantity)], **began),
+            subscription(items=[item("si_2", "sub_2")], **began, **trial),
+            at=AT - days * DAY,
+        )
+        shop.refresh()
+    contact = shop.scalar("select key from tidegate.contacts")
+    with shop.engine.begin() as db:
+        consumed(db, contact, amount=800)
+        db.execute(text("update tidegate.usage_debits set at = :at"), {"at": NOW - timedelta(days=12)})
+        db.execute(text("update tidegate.contacts set created_at = :at"), {"at": NOW - timedelta(days=61)})
+    found = facts(shop)
+    assert (found["usage_share"], found["last_active_at"]) == (Decimal("0.8"), NOW - timedelta(days=12))
+    assert (found["mrr_trend"], found["downgraded_at"]) == (Decimal("0.25"), NOW - timedelta(days=20))
+    for said in (
+        {"field": "usage", "at_least": 0.8, "below": 0.81},
+        {"field": "days_inactive", "is": 12},
+        {"field": "last_active_at", "before": "2026-03-04", "after": "2026-03-03"},
+        {"field": "mrr_trend", "is": 0.25},
+        {"field": "downgraded_at", "in_last_days": 21, "more_than_days_ago": 20},
+        {"field": "last_moved_at", "in_last_days": 21, "more_than_days_ago": 20},
+        {"field": "customer_since", "in_last_days": 121, "more_than_days_ago": 120},
+        {"field": "tenure_days", "is": 120},
+        {"field": "trial_ends_at", "in_next_days": 6, "more_than_days_ahead": 5},
+        {"field": "subscriptions", "is": 1},
+        {"field": "churned_at", "known": False},
+        {"field": "created_at", "in_last_days": 62, "more_than_days_ago": 61},
+    ):
+        assert holds(shop, said), said
+    shop.has(subscription(status="canceled", ended_at=AT - 2 * DAY, canceled_at=AT - 2 * DAY, **began), at=AT - 2 * DAY)
+    facts(shop)
+    assert holds(shop, {"field": "churned_at", "in_last_days": 3, "more_than_days_ago": 2})
+    assert holds(shop, {"field": "subscriptions", "is": 0})
 
 
 def due_now(shop: Shop) -> list[int]:
@@ -341,3 +393,43 @@ def test_destinations_are_told_the_packages_and_the_quantity_that_conditions_ask
         told = properties(db, [key], ["packages", "quantity"])[key]
     assert (asked.packages, asked.quantity) == (packages, quantity)
     assert told == {"packages": packages, "quantity": quantity}
+
+
+def test_destinations_are_told_what_a_contact_is_worth_owes_and_when(shop: Shop) -> None:
+    euro = price("price_eur", currency="eur", unit_amount=500, unit_amount_decimal="500")
+    began: dict[str, Any] = {"created": AT - 120 * DAY, "start_date": AT - 120 * DAY}
+    open_: dict[str, Any] = {"status": "open", "customer": "cus_1", "attempt_count": 1}
+    details = {"feedback": "too_expensive"}
+    shop.has(
+        euro, customer(metadata={"plan": "gold"}), card("pm_1", 3, 2026),
+        subscription(items=[item("si_1", current_period_end=AT + 10 * DAY)], default_payment_method="pm_1",
+                     metadata={"team": "blue"}, **began),
+        subscription("sub_2", items=[item("si_2", "sub_2", price=euro, current_period_end=AT + 20 * DAY)],
+                     currency="eur", **began),
+        subscription("sub_3", items=[item("si_3", "sub_3", current_period_end=AT + 30 * DAY)], status="trialing",
+                     trial_start=AT - DAY, trial_end=AT + 5 * DAY),
+        sub("sub_4", status="canceled", canceled_at=AT - DAY, ended_at=AT - DAY, cancellation_details=details, **began),
+        invoice("in_1", created=AT - 9 * DAY, currency="usd", amount_remaining=1900, **open_),
+        invoice("in_2", created=AT - 9 * DAY, currency="eur", amount_remaining=700, **open_),
+        invoice("in_3", created=AT - 8 * DAY, currency="usd", status="paid", customer="cus_1", amount_remaining=0),
+        at=AT - 8 * DAY,
+    )  # fmt: skip
+    found = facts(shop)
+    names = (
+        "stage", "mrr", "arr", "currency", "status", "statuses", "subscriptions", "customer_since", "renews_at",
+        "trial_ends_at", "amount_open", "failed_payments", "card_expires_at", "cancellation_reason",
+        "customer.metadata.plan", "subscription.metadata.team", "subscription.gone",
+    )  # fmt: skip
+    with shop.engine.connect() as db:
+        [told] = properties(db, [shop.scalar("select key from tidegate.contacts")], names).values()
+    assert tuple(told) == names
+    assert told == {
+        "stage": "at_risk", "mrr": {"eur": 5.0, "usd": 10.0}, "arr": {"eur": 60.0, "usd": 120.0},
+        "currency": "eur, usd", "status": "active", "statuses": told["statuses"], "subscriptions": 2,
+        "customer_since": "2025-11-15T00:00:00Z", "renews_at": "2026-03-25T00:00:00Z",
+        "trial_ends_at": "2026-03-20T00:00:00Z", "amount_open": {"eur": 7.0, "usd": 19.0}, "failed_payments": 2,
+        "card_expires_at": "2026-04-01T00:00:00Z", "cancellation_reason": "too_expensive",
+        "customer.metadata.plan": "gold", "subscription.metadata.team": "blue", "subscription.gone": None,
+    }  # fmt: skip
+    assert sorted(told["statuses"]) == ["active", "canceled", "trialing"]
+    assert found["stage"] == told["stage"]

@@ -12,6 +12,9 @@ from tidegate.lifecycle.owners import Owner
 from tidegate.wiring import Hub
 from tidegate.workflows.contacts import contacts_edit
 from tidegate.workflows.lifecycle import people as workflow
+from tidegate.workflows.lifecycle.lifecycle_rules import change as change_rules
+from tidegate.workflows.lifecycle.lifecycle_rules import rules_of
+from tidegate.workflows.operation import standing_problems
 
 
 @pytest.fixture
@@ -108,6 +111,9 @@ def test_portfolio_health_by_owner_and_segment_is_weighted_by_mrr(people: People
     with people.hub.engine.connect() as db:
         by_owner, by_segment = (listing.portfolio_by(db, by, False) for by in ("owner", "segment"))
         listed = {one["key"]: one["health"] for one in owners.listing(db)}
+        of_all = listing.portfolio(db, False)
+    assert of_all["health"] == 66, "(900 × 80 + 100 × 20 + 500 × 50) / 1,500"
+    assert {one["band"]: one["mrr"] for one in of_all["bands"]} == {"fair": 500, "good": 900, "poor": 100}
     assert [(one["key"], one["mrr"], one["health"]) for one in by_owner] == [("ada", 1000, 74), ("", 500, 50)]
     assert by_owner[0]["bands"] == {"good": {"contacts": 1, "mrr": 900}, "poor": {"contacts": 1, "mrr": 100}}
     assert [(one["key"], one["contacts"]) for one in by_segment] == [("big", 2), ("", 1)]
@@ -133,6 +139,31 @@ def test_an_owner_that_cannot_be_is_refused(people: People, said: dict[str, Any]
     define(people, "ada", email="ada@example.com")
     with people.hub.engine.begin() as db, pytest.raises(LifecycleInvalid, match=words):
         owners.define(db, Owner(**said))
+
+
+def test_a_rule_that_names_a_place_that_is_gone_says_so_and_gives_nobody(people: People) -> None:
+    key = people.add("big", mrr_total=2000)
+    vips = [{"key": "vips", "when": {"field": "mrr", "at_least": 1000}}]
+    change_rules(people.hub.engine, "boss", segments=rules_of(vips, "segments"), as_of=people.now)
+    define(people, "ada", when={"field": "segments", "has": "vips"})
+    define(people, "bob", when={"field": "stage", "is": "customer"})
+    people.pass_()
+    assert owner(people, key)[0] == "ada"
+    assert idle(people) == {}
+    change_rules(people.hub.engine, "boss", segments=rules_of([], "segments"), as_of=people.now)
+    people.pass_()
+    assert owner(people, key)[0] == ""
+    [(named, said)] = idle(people).items()
+    assert (named, said.startswith("ada: when: there is no segment 'vips'")) == ("ada", True)
+    define(people, "ada", when={"field": "segments", "has": "enterprise"})
+    assert idle(people) == {}
+
+
+def idle(people: People) -> dict[str, str]:
+    """By owner what `status` says of its rule."""
+    with people.hub.engine.connect() as db:
+        found = standing_problems.of_installation(db, [], None)
+    return {one["subject"]: one["detail"] for one in found if one["code"] == "owner_idle"}
 
 
 def test_its_destination_has_to_be_one(people: People) -> None:

@@ -277,7 +277,10 @@ def test_stages_in_another_order_assign_anew(people: People) -> None:
     )
     change(people.hub.engine, "ada", stages=stages, as_of=NOW)
     assert people.of(key, "stage") == "small"
-    found = change(people.hub.engine, "ada", stages=[stages[1], stages[0], stages[2]], as_of=NOW)
+    turned = [stages[1], stages[0], stages[2]]
+    seen = change(people.hub.engine, "ada", stages=turned, only_preview=True, as_of=NOW)
+    assert (seen.stages, people.of(key, "stage")) == ({("small", "customer"): 1}, "small")
+    found = change(people.hub.engine, "ada", stages=turned, token=seen.token, as_of=NOW)
     assert (found.stages, people.of(key, "stage")) == ({("small", "customer"): 1}, "customer")
 
 

@@ -310,9 +310,9 @@ def test_every_problem_that_has_a_remedy_can_be_made(live: Live) -> None:
         "deliveries_late",
         "action_unusable",
         "action_idle",
-    }
-    # test_delivery_operation.py
+    }  # test_delivery_operation.py
     alone = {"not_imported", "no_worker", "disk_low", "action_unusable"}  # the last: test_actions.py
+    alone |= {"owner_idle", "rates_missing"}  # test_owners.py, test_ledger_policy.py
     alone.add("audit_incomplete")  # test_what_the_key_may_not_read_is_not_said_to_differ
     made = {code for code, _, _ in PROBLEMS} | alone | of_syncs | of_usage | of_destinations
     assert made == set(problems.REMEDIES)

@@ -225,6 +225,8 @@ values ('hello', '{"on": {"enters_stage": "nowhere"}, "do": [{"destination": "op
 insert into tidegate.actions (key, spec, enabled, since, seen_until, seed)
 values ('vips', '{"on": "payment_failed", "when": {"field": "segments", "has": "nobodys"},
   "do": [{"destination": "ops", "event": "x"}]}', true, now(), now(), '')""",),
+    ("owner_idle", "owner:ada"): ("""
+insert into tidegate.owners (key, place, condition) values ('ada', 0, '{"field": "segments", "has": "nobodys"}')""",),
 }  # fmt: skip
 """By alert and subject what the tables then have."""
 NOTED = (
@@ -257,7 +259,7 @@ values ('acme', 'import', 'done', now() - interval '1 hour')"""
             looking.rollback()
     assert found == {case: {case} for case in found}
     elsewhere = {"inbox_parked", "queue_old", "no_worker", "destination_paused", "dead_letters", "deliveries_late",
-                 "disk_low"}  # fmt: skip
+                 "disk_low", "rates_missing"}  # fmt: skip
     assert {rule for rule, _ in found} | elsewhere == set(NAMES) - {"account_not_activated", "sync_unfinished"}
 
 

@@ -145,7 +145,8 @@ class Dismissal(BaseModel):
 
 class Health(BaseModel):
     """The health of a contact: 0 to 100, null where too little is known; `coverage`: the part of all weight that has
-    data; `parts`: the score of each component.
+    data; `parts`: the score of each component; `history`: what it was, each with `moved`, by how many points each
+    component changed it.
     """
 
     contact: str

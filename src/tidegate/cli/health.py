@@ -19,7 +19,7 @@ def health(
     from tidegate.cli import show
     from tidegate.cli.hub import opened
     from tidegate.contacts import directory
-    from tidegate.lifecycle import listing, rulebook
+    from tidegate.lifecycle import happened, listing, rulebook
 
     with opened() as hub, hub.engine.connect() as db:
         told: dict[str, Any]
@@ -46,7 +46,8 @@ def health(
     show.table(["component", "weight", "score"], [(key, weight, parts.get(key)) for key, weight in weights.items()])
     covered = told.get("coverage")
     show.line(f"{told['contact']}: {_score(told.get('health'))}, of {float(covered or 0):.0%} of the weight.")
-    show.table(["at", "health"], [(one["at"], one["health"]) for one in told.get("history", [])[:12]])
+    rows = [(one["at"], one["health"], happened.points(one["moved"])) for one in told.get("history", [])[:12]]
+    show.table(["at", "health", "by"], rows)
 
 
 def _print_groups(by: str, groups: list[dict[str, Any]]) -> None:

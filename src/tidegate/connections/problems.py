@@ -78,6 +78,10 @@ REMEDIES: dict[str, str] = {
     "or `tidegate actions disable {subject}`.",
     "action_idle": "It is not set off by what is named. Switch that on or define it again in tidegate.yaml, name "
     "another, or `tidegate actions disable {subject}`.",
+    "rates_missing": "`tidegate rates fetch` takes the European Central Bank's, every day by a job of yours; `tidegate "
+    "rates import` those of a file. Nothing is guessed: conditions, health and segments know no worth until then.",
+    "owner_idle": "Its rule gives it nobody by what is named. Define that again in tidegate.yaml, or name another in "
+    "the owner's `when` (`tidegate owners put {subject} --when`).",
     "deliveries_late": "Start a worker (`tidegate serve` or `tidegate worker`); where one works, raise the limit of "
     "the destination (`rate`, `in_flight`).",
     "disk_low": "Make room, or set TIDEGATE_HOME to a larger file system and move the folder there.",

@@ -46,6 +46,13 @@ def note_used(db: Connection) -> None:
     db.execute(_NOTE_USED)
 
 
+def note_outdated(db: Connection, as_of: datetime) -> None:
+    """Queues those whose worth was told by exchange rates that are too old by now: it is unknown from then on. Nobody
+    is told of what that moves, for it is no news of them.
+    """
+    db.execute(_NOTE_OUTDATED, {"today": as_of.date()})
+
+
 def waiting(db: Connection, every: int, as_of: datetime) -> bool:
     """Whether somebody waits, or nobody was looked at for so many seconds."""
     return db.scalar(_WAITING, {"every": every, "as_of": as_of})
@@ -108,6 +115,12 @@ insert into tidegate.lifecycle_due as due (contact)
 select distinct coalesce(c.merged_into, c.key) as contact
 from used, unnest(contacts) who join tidegate.contacts c on c.key = who order by contact
 on conflict (contact) do update set history = false, by_rules = false""")
+
+_NOTE_OUTDATED = text("""
+insert into tidegate.lifecycle_due as due (contact, history, by_rules)
+select contact, true, true from tidegate.contact_lifecycle where rated_until < :today order by contact
+on conflict (contact) do update set history = due.history and excluded.history,
+  by_rules = due.by_rules and excluded.by_rules""")
 
 _WAITING = text("""
 select exists (select from tidegate.lifecycle_due) or not exists (

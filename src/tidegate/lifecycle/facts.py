@@ -1,10 +1,10 @@
 """Writes what conditions ask of a contact beside its revenue: payments, cards, packages, usage; by sets of contacts."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, TextClause, text
 
@@ -19,22 +19,29 @@ from tidegate.revenue.risks import CARD, EXPIRING_DAYS
 from tidegate.revenue.standing import ENDS, MONTHS, RENEWING
 
 
-def keep_facts(
-    db: Connection, contacts: Sequence[int], units: Mapping[str, Decimal], base: str, as_of: datetime
-) -> int:
+class Units(NamedTuple):
+    """By currency what a minor unit of it is in whole units of the base (`known`), and the last day on which that is
+    not too old (`until`); of currencies that it lacks an amount is unknown. Not `based`: there is no base, they are
+    whole units of the currency itself, and amounts of several are unknown.
+    """
+
+    known: Mapping[str, Decimal]
+    until: Mapping[str, date]
+    based: bool
+
+
+def keep_facts(db: Connection, contacts: Sequence[int], units: Units, as_of: datetime) -> int:
     """Brings the facts of these contacts (internal keys) up to the mirror, grants and usage; returns how many rows were
     written.
-
-    `units`: by currency what a minor unit of it is in whole units of `base`; of currencies that it lacks an amount is
-    unknown. Without a base ("") they are whole units of the currency itself, and amounts of several are unknown.
     """
     if not contacts:
         return 0
     values: dict[str, Any] = {
         "contacts": list(contacts),
-        "currencies": list(units),
-        "units": list(units.values()),
-        "based": bool(base),
+        "currencies": list(units.known),
+        "units": list(units.known.values()),
+        "until": [units.until.get(currency) for currency in units.known],
+        "based": units.based,
         "as_of": as_of,
         "order": list(STATUSES),
     }
@@ -51,12 +58,12 @@ def holdings(db: Connection, contacts: Sequence[int], as_of: datetime) -> dict[i
 
 
 _COLUMNS = (
-    "status", "country", "currencies", "intervals", "quantity", "packages", "mrr_total", "open_total", "mrr_trend",
-    "downgraded_at", "interval_months", "failing_invoices", "failed_attempts", "decline_code", "next_attempt_at",
-    "past_due_since", "due_dates", "open_invoices", "void_invoices", "uncollectible_invoices", "latest_invoice_status",
-    "card_expires_at", "backup_until", "cards", "card_backups", "past_dues", "trial_ends", "cancellation_reason",
-    "cancellations", "renewals", "renewal_months",
-    "usage_share", "last_active_at",
+    "status", "country", "currencies", "intervals", "quantity", "packages", "mrr_total", "open_total", "unrated",
+    "rated_until", "mrr_trend", "downgraded_at", "interval_months", "failing_invoices", "failed_attempts",
+    "decline_code", "next_attempt_at", "past_due_since", "due_dates", "open_invoices", "void_invoices",
+    "uncollectible_invoices", "latest_invoice_status", "card_expires_at", "backup_until", "cards", "card_backups",
+    "past_dues", "trial_ends", "cancellation_reason", "cancellations", "renewals", "renewal_months", "usage_share",
+    "last_active_at",
 )  # fmt: skip
 
 
@@ -72,6 +79,13 @@ def _total(amounts: str) -> str:
   select case when bool_or(u.unit is null) or (not :based and count(*) > 1) then null else sum(a.amount * u.unit) end
   from ({amounts}) a left join units u on u.currency = a.currency where a.amount <> 0)"""
 
+
+# What a contact has amounts in that are told in the base: its currencies, and whether an amount is behind it.
+_IN_CURRENCIES = """(
+  select m.key as currency, m.value::numeric <> 0 as counts from jsonb_each_text(f.mrr) m where own.mrr is null
+  union all
+  select b.currency, b.amount_remaining <> 0 from billed b where b.contact = t.contact and b.status = 'open') i
+left join units u on u.currency = i.currency"""
 
 _SUBSCRIPTIONS = f"""
 theirs as materialized (
@@ -241,7 +255,8 @@ def _statement(mrr: str, renews_at: str) -> str:
     return f"""
 with these as materialized (select unnest(cast(:contacts as bigint[])) as contact),
 units as materialized (
-  select unnest(cast(:currencies as text[])) as currency, unnest(cast(:units as numeric[])) as unit),
+  select * from unnest(cast(:currencies as text[]), cast(:units as numeric[]), cast(:until as date[]))
+    as u(currency, unit, until)),
 {_SUBSCRIPTIONS}, {_COMING}, {_PACKAGES}, {_INVOICES}, {_MOVED}, {_CARDS}, {_USAGE},
 worth as materialized (
   select t.contact, s.status,
@@ -260,6 +275,8 @@ worth as materialized (
       where b.contact = t.contact and b.status = 'open' group by b.currency''')
     },
       case when coalesce(v.open_invoices, 0) = 0 then 0 end) as open_total,
+    :based and exists (select from {_IN_CURRENCIES} where i.counts and u.unit is null) as unrated,
+    (select min(u.until) from {_IN_CURRENCIES}) as rated_until,
     m.recent, m.downgraded_at, i.interval_months, coalesce(v.failing_invoices, '{{}}') as failing_invoices,
     coalesce(v.failed_attempts, 0) as failed_attempts, d.decline_code, v.next_attempt_at,
     least(s.overdue_since, v.due_since) as past_due_since, coalesce(v.due_dates, '{{}}') as due_dates,

@@ -1,5 +1,6 @@
 """What an entry of a contact's timeline says, in a line (pure)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tidegate.catalog.words import standing
@@ -23,7 +24,8 @@ def told(one: dict[str, Any]) -> str:
             by = f" by {data['by']}" if data.get("by") else ""
             return f"{data['rule']}{by}: {data.get('reason') or '; '.join(data.get('reasons', []))}".rstrip(": ")
         case "health":
-            return f"{_plain(data['before'])} → {_plain(data['health'])}"
+            by = points(data.get("moved") or {})
+            return f"{_plain(data['before'])} → {_plain(data['health'])}{': ' if by else ''}{by}"
         case "entitlement":
             return f"{data['feature']}: {standing(data['before'])} → {standing(data['now'])}"
         case "delivery":
@@ -33,6 +35,11 @@ def told(one: dict[str, Any]) -> str:
             return f"{data['text']}{due} ({data['by']}, task {data['task']})"
         case _:
             return f"{data['text']} ({data['by']}, note {data['note']})"
+
+
+def points(moved: Mapping[str, float]) -> str:
+    """By how many points each component changed a health (`health.moved`), in words: `payment -12.5, usage +3`."""
+    return ", ".join(f"{key} {by:+g}" for key, by in moved.items())
 
 
 def _plain(value: Any) -> str:

@@ -141,10 +141,24 @@ def keep(
     history; returns how many did.
     """
     asked = _scored(components, thresholds)
-    statement = _KEEP.format(judged=_judged(asked, among="" if contacts is None else _AMONG))
+    points = ", ".join(
+        f"cast(:part{n} as text), round(s{n} * {weight} / known, 2)" for n, weight in enumerate(asked.weights)
+    )
+    judged = _judged(asked, among="" if contacts is None else _AMONG)
+    statement = _KEEP.format(judged=judged, points=_POINTS.format(points=points))
     values = {"unhealthy": thresholds.unhealthy, "well": thresholds.well, "as_of": as_of}
     among = {"contacts": None if contacts is None else list(contacts)}
     return db.execute(text(statement), asked.values | values | among).rowcount
+
+
+def moved(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
+    """Which part each component had in a change: by how many points of the health it came to more or less, the largest
+    first; those that had none are left out. Of a health that was or is unknown (no points) nobody knows.
+    """
+    if not before or not now:
+        return {}
+    found = {key: round(now.get(key, 0) - before.get(key, 0), 1) for key in {**before, **now}}
+    return dict(sorted(((key, by) for key, by in found.items() if by), key=lambda one: (-abs(one[1]), one[0])))
 
 
 def distribution(
@@ -256,6 +270,8 @@ summed as (
 judged as (
   select *, case when scored and share >= :coverage and known > 0 then round(total / known, 1) end as health
   from summed offset 0)"""
+_POINTS = """
+case when health is null then '{{}}'::jsonb else jsonb_strip_nulls(jsonb_build_object({points})) end as points"""
 _AMONG = "and c.key = any(cast(:contacts as bigint[]))"
 
 _DISTRIBUTION = """{judged}
@@ -267,7 +283,7 @@ from judged"""
 
 _KEEP = """{judged},
 fresh as materialized (
-  select contact, before, health, round(share, 2) as coverage, parts,
+  select contact, before, health, round(share, 2) as coverage, parts, {points},
     case when health < :unhealthy then coalesce(unhealthy_since, cast(:as_of as timestamptz))
       when health < :well or (health is null and scored) then unhealthy_since end as since
   from judged
@@ -278,11 +294,11 @@ put as (
   update tidegate.contact_lifecycle l set health = n.health, health_coverage = n.coverage, health_parts = n.parts,
     unhealthy_since = n.since, updated_at = clock_timestamp()
   from fresh n where n.contact = l.contact)
-insert into tidegate.health_history (contact, at, health, coverage, parts)
-select n.contact, :as_of, n.health, n.coverage, n.parts from fresh n left join lateral (
+insert into tidegate.health_history (contact, at, health, coverage, parts, points)
+select n.contact, :as_of, n.health, n.coverage, n.parts, n.points from fresh n left join lateral (
   select h.health from tidegate.health_history h where h.contact = n.contact order by h.at desc limit 1) last on true
 where n.health is distinct from last.health
   and (n.health is null or last.health is null or abs(n.health - last.health) >= 1)
 order by n.contact
 on conflict (contact, at) do update
-  set health = excluded.health, coverage = excluded.coverage, parts = excluded.parts"""
+  set health = excluded.health, coverage = excluded.coverage, parts = excluded.parts, points = excluded.points"""

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from tidegate.lifecycle import report
 from tidegate.lifecycle.alerts import STANDING
-from tidegate.lifecycle.health import GOOD, POOR
+from tidegate.lifecycle.health import GOOD, POOR, moved
 from tidegate.lifecycle.rules import Rule
 from tidegate.revenue.rounding import whole
 
@@ -83,11 +83,15 @@ def history(db: Connection, contact: int, *, limit: int = 100) -> list[dict[str,
 
 
 def health(db: Connection, contact: int) -> dict[str, Any] | None:
-    """The health of a contact: {health, coverage, parts, unhealthy_since, history}; None where nothing is known."""
+    """The health of a contact: {health, coverage, parts, unhealthy_since, history}; None where nothing is known.
+    `history`, the newest first: {at, health, coverage, parts, moved}; `moved`: `health.moved`.
+    """
     row = db.execute(_HEALTH, {"contact": contact}).mappings().first()
     if row is None:
         return None
     kept = [dict(one) for one in db.execute(_HEALTH_HISTORY, {"contact": contact}).mappings()]
+    for one in kept:
+        one["moved"] = moved(one.pop("points_before") or {}, one.pop("points"))
     return dict(row) | {"history": kept}
 
 
@@ -151,8 +155,8 @@ select health::float8, health_coverage::float8 as coverage, health_parts as part
 from tidegate.contact_lifecycle where contact = :contact""")
 
 _HEALTH_HISTORY = text("""
-select at, health::float8, coverage::float8, parts from tidegate.health_history
-where contact = :contact order by at desc limit 100""")
+select at, health::float8, coverage::float8, parts, points, lag(points) over (order by at) as points_before
+from tidegate.health_history where contact = :contact order by at desc limit 100""")
 
 _PORTFOLIO = text(f"""
 select round(sum(health * mrr_total) / nullif(sum(mrr_total), 0), 1)::float8 from {_LIVING}

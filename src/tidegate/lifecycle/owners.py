@@ -15,6 +15,7 @@ from tidegate.conditions.parse import parse
 from tidegate.errors import LifecycleInvalid, ManagedByFile, OwnerUnknown
 from tidegate.lifecycle import routes, rulebook
 from tidegate.lifecycle.places import missing_places
+from tidegate.lifecycle.placing import Rules
 from tidegate.lifecycle.routes import Digest
 from tidegate.lifecycle.rules import named
 
@@ -139,6 +140,20 @@ def condition(owner: Owner) -> tuple[Node, list[str]]:
     return node, found
 
 
+def idle(db: Connection) -> dict[str, list[str]]:
+    """By key what the rule of an owner names and there is not any more, in words: a stage or a segment that was removed
+    since. So far as its rule asks for that it gives nobody.
+    """
+    rules = rulebook.load(db)
+    found = {one.key: _missing(rules, condition(one)[0]) for one in every(db) if one.when is not None}
+    return {key: wrong for key, wrong in found.items() if wrong}
+
+
+def _missing(rules: Rules, node: Node) -> list[str]:
+    places = missing_places(node, [one.key for one in rules.stages], [one.key for one in rules.segments])
+    return [f"when: {one}" for one in places]
+
+
 def _check(db: Connection, owner: Owner) -> None:
     wrong: list[str] = []
     for what, said in (("key", owner.key), ("name", owner.name), ("e-mail address", owner.email)):
@@ -152,9 +167,7 @@ def _check(db: Connection, owner: Owner) -> None:
         wrong.append(f"a digest is daily or weekly, not {owner.digest!r}")
     if owner.when is not None:
         node, faults = condition(owner)
-        rules = rulebook.load(db)
-        places = missing_places(node, [one.key for one in rules.stages], [one.key for one in rules.segments])
-        wrong += [*faults, *(f"when: {one}" for one in places)]
+        wrong += [*faults, *_missing(rulebook.load(db), node)]
     for other in every(db):
         same = {one.casefold() for one in (owner.key, owner.name, owner.email) if one}
         if other.key != owner.key and same & {one.casefold() for one in (other.key, other.name, other.email) if one}:

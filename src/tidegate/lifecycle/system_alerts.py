@@ -49,6 +49,8 @@ NAMES: Mapping[str, str] = {
     "deliveries_late": "Deliveries wait for more than 15 minutes",
     "action_unusable": "An action cannot do what it says",
     "action_idle": "An action waits for what is switched off",
+    "rates_missing": "Exchange rates are missing",
+    "owner_idle": "The rule of an owner names what there is not",
     "disk_low": "The disk is nearly full",
 }
 """The rules, by the code under which `tidegate status` shows the same."""
@@ -59,8 +61,8 @@ ITSELF = "nobody was told: the default route, {destination}, is the destination 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What stands wrong. `subject`: `connection:acme`, `sync:people`, `destination:ops`, `action:welcome`, `worker` or
-    `disk`.
+    """What stands wrong. `subject`: `connection:acme`, `sync:people`, `destination:ops`, `action:welcome`, `owner:ada`,
+    `worker`, `rates` or `disk`.
     """
 
     rule: str

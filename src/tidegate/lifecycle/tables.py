@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Identity,
     Index,
@@ -33,6 +34,9 @@ contact_lifecycle = Table(
     Column("packages", ARRAY(Text), nullable=False, server_default=text("'{}'"), comment="that it holds"),
     Column("mrr_total", Numeric, comment="whole units of the base currency, else its only one"),
     Column("open_total", Numeric, comment="of open invoices, likewise"),
+    Column("unrated", Boolean, nullable=False, server_default=text("false"),
+           comment="one of these is unknown, because an exchange rate is missing"),
+    Column("rated_until", Date, comment="the last day on which the rates that they were told by are not too old"),
     Column("mrr_trend", Numeric, comment="MRR as a part of what it was 90 days ago"),
     Column("downgraded_at", Time, comment="the last contraction"),
     Column("interval_months", Numeric, comment="of the longest interval it pays for"),
@@ -77,6 +81,8 @@ contact_lifecycle = Table(
     Column("untold_at", Time, comment="when such facts were looked at: nobody is told what it became then"),
     Column("updated_at", Time, nullable=False, server_default=func.clock_timestamp()),
     Index("contact_lifecycle_history", "contact", postgresql_where=text("history")),
+    Index("contact_lifecycle_unrated", "contact", postgresql_where=text("unrated")),
+    Index("contact_lifecycle_rated_until", "rated_until", postgresql_where=text("rated_until is not null")),
 )  # fmt: skip
 
 lifecycle_due = Table(
@@ -146,6 +152,7 @@ health_history = Table(
     Column("health", Numeric, comment="null: unknown"),
     Column("coverage", Numeric, nullable=False),
     Column("parts", JSONB, nullable=False, comment="score by component"),
+    Column("points", JSONB, nullable=False, server_default=text("'{}'::jsonb"), comment="of the health, by component"),
     PrimaryKeyConstraint("contact", "at"),
 )
 

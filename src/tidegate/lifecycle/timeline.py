@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from tidegate.contacts import forgetting
 from tidegate.contacts.directory import Contact
 from tidegate.errors import LifecycleInvalid
+from tidegate.lifecycle.health import moved
 from tidegate.revenue.rounding import whole
 
 KINDS = (
@@ -57,6 +58,9 @@ def _told(row: dict[str, Any]) -> dict[str, Any]:
         data = row["data"]
         opening, closing = whole(int(data["opening"])), whole(int(data["closing"]))
         row["data"] = data | {"opening": opening, "closing": closing, "amount": closing - opening}
+    if row["kind"] == "health":
+        data = row["data"]
+        row["data"] = data | {"moved": moved(data.pop("points_before"), data.pop("points"))}
     return row
 
 
@@ -132,10 +136,13 @@ select a.changed_at, a.state, a.id || '/1', jsonb_build_object('alert', a.id, 'r
 from tidegate.alerts a where a.contact = any(cast(:contacts as bigint[])) and a.state <> 'open'""",
     "health": """
 select h.at, 'changed' as what, h.contact || '/' || extract(epoch from h.at) as id,
-  jsonb_build_object('health', h.health, 'coverage', h.coverage, 'before', (
-    select b.health from tidegate.health_history b where b.contact = h.contact and b.at < h.at
-    order by b.at desc limit 1)) as data
-from tidegate.health_history h where h.contact = any(cast(:contacts as bigint[]))""",
+  jsonb_build_object('health', h.health, 'coverage', h.coverage, 'before', b.health, 'points', h.points,
+    'points_before', coalesce(b.points, '{}')) as data
+from tidegate.health_history h
+left join lateral (
+  select b.health, b.points from tidegate.health_history b where b.contact = h.contact and b.at < h.at
+  order by b.at desc limit 1) b on true
+where h.contact = any(cast(:contacts as bigint[]))""",
     "entitlement": """
 select e.at, e.type as what, e.id::text as id, e.data
 from tidegate.entitlement_changes e where e.contact = any(cast(:contacts as bigint[]))""",

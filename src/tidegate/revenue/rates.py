@@ -59,6 +59,13 @@ class Rates:
             self._found[key] = None if found is None else found * Fraction(10) ** scale
         return self._found[key]
 
+    def holds_until(self, currency: str, day: date) -> date | None:
+        """The last day on which what `factor` says of a day is not too old; None: it never is, or a rate is missing."""
+        if currency == self.base or self.factor(currency, day) is None:
+            return None
+        used = (self.days[one] for one in (currency, self.base) if one != EURO)
+        return min(days[bisect_right(days, day) - 1] for days in used) + OLDEST
+
     def convert(self, amount: int, currency: str, day: date) -> int | None:
         """An amount in the base, halves away from zero; nothing is nothing, whatever the rate."""
         if amount == 0 or currency == self.base:

@@ -64,6 +64,17 @@ def test_the_banks_own_file_is_read_plain_and_zipped() -> None:
     }  # fmt: skip
 
 
+def test_a_rate_holds_for_a_week_and_one_into_another_currency_as_long_as_both() -> None:
+    days = {"usd": {FRIDAY: Decimal("1.25")}, "gbp": {date(2026, 1, 5): Decimal("0.8")}}
+    rates = Rates.of("usd", days)
+    assert rates.holds_until("eur", date(2026, 1, 7)) == date(2026, 1, 9)
+    assert rates.holds_until("gbp", date(2026, 1, 9)) == date(2026, 1, 9)
+    assert Rates.of("eur", days).holds_until("gbp", date(2026, 1, 9)) == date(2026, 1, 12)
+    assert rates.factor("gbp", date(2026, 1, 10)) is None
+    assert rates.holds_until("gbp", date(2026, 1, 10)) is None
+    assert rates.holds_until("usd", date(2026, 1, 10)) is None
+
+
 def test_a_row_for_each_rate_and_rates_for_one_dollar() -> None:
     told = rate_files.read(b"date,currency,rate\n2026-01-02,EUR,0.8\n2026-01-02,GBP,0.6\n", "f", per="usd")
     assert told == {"usd": {FRIDAY: Decimal("1.25")}, "gbp": {FRIDAY: Decimal("0.75")}}

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import field_validator, model_validator
 
-from tidegate.delivery import addresses
+from tidegate.delivery import addresses, guarding
 from tidegate.delivery.messages import DELIVERED, FIRED, UPDATED, Message, Verdict
 from tidegate.delivery.options import Options
 from tidegate.delivery.shapes import flat, instant
@@ -52,7 +52,7 @@ class AppriseOptions(Options):
 
 class Apprise:
     """One notification for each message. Apprise connects by itself: every host that the URL names is looked at
-    beforehand, and no redirect is followed.
+    beforehand, every address as it is connected to (`guarding`), and no redirect is followed.
     """
 
     options = AppriseOptions
@@ -70,7 +70,13 @@ class Apprise:
             notifier = _notifier(options)
         except OSError as error:
             return [Verdict("temporary", None, f"its host is not found: {error.strerror or error}")] * len(messages)
-        return [_notified(notifier, *_text(options, one)) for one in messages]
+        if options.allow_private:
+            return [_notified(notifier, *_text(options, one)) for one in messages]
+        with guarding.public_only("What Apprise connects to") as refused:
+            verdicts = [_notified(notifier, *_text(options, one)) for one in messages]
+        if refused and any(one.kind != "delivered" for one in verdicts):
+            raise refused[0]
+        return verdicts
 
 
 def _notifier(options: AppriseOptions) -> Any:

@@ -147,6 +147,7 @@ where destination = :key and state = 'waiting' and (cast(:contact as bigint) is 
 order by id limit :limit""")
 
 _FIRST = text("""
-select key from tidegate.contacts
+select key from tidegate.contacts c
 where merged_into is null and forgotten_at is null and (cast(:livemode as boolean) is null or livemode = :livemode)
+  and not exists (select from tidegate.suppressed_contacts u where u.contact = c.key)
 order by key limit 20""")

@@ -9,6 +9,7 @@ from decimal import Decimal
 from sqlalchemy import Connection, Engine, text
 
 from tidegate.lifecycle import alert_merging, alerts, due, facts, health, owners, placing, rulebook
+from tidegate.lifecycle.facts import Units
 from tidegate.money import exponent
 from tidegate.revenue import editions, rate_files
 from tidegate.workflows.lifecycle.fire_actions import fire_actions
@@ -50,7 +51,7 @@ def keep(engine: Engine, *, as_of: datetime | None = None, stop: threading.Event
     """
     kept = Kept()
     with engine.begin() as db:
-        due.note_used(db)
+        _note_due(db, as_of or now(db))
     while not (stop and stop.is_set()):
         with engine.begin() as db:
             rulebook.lock(db)
@@ -96,17 +97,22 @@ def place(db: Connection, as_of: datetime, kept: Kept | None = None) -> None:
     kept.resolved += told.resolved
 
 
+def _note_due(db: Connection, as_of: datetime) -> None:
+    due.note_used(db)
+    due.note_outdated(db, as_of)
+
+
 def _keep_facts_due(db: Connection, as_of: datetime) -> tuple[list[int], int]:
     """Takes a batch off the queue; returns whom, and how many rows of facts were written."""
     contacts = due.take(db, BATCH)
-    return contacts, facts.keep_facts(db, contacts, *_units(db, contacts, as_of), as_of) if contacts else 0
+    return contacts, facts.keep_facts(db, contacts, _units(db, contacts, as_of), as_of) if contacts else 0
 
 
 def catch_up(db: Connection, as_of: datetime) -> None:
     """Brings all up that changed, in the caller's transaction, which holds `rulebook.lock`: facts of who waits, then
     everybody's place.
     """
-    due.note_used(db)
+    _note_due(db, as_of)
     while len(_keep_facts_due(db, as_of)[0]) == BATCH:
         pass
     place(db, as_of)
@@ -117,31 +123,30 @@ def renew_facts(db: Connection, as_of: datetime) -> None:
     everybody = list(db.scalars(text("select key from tidegate.contacts where merged_into is null order by key")))
     for at in range(0, len(everybody), BATCH):
         some = everybody[at : at + BATCH]
-        facts.keep_facts(db, some, *_units(db, some, as_of), as_of)
+        facts.keep_facts(db, some, _units(db, some, as_of), as_of)
 
 
 def part(db: Connection, kept: int, other: int) -> None:
     """After contacts (internal keys) are two again: alerts that came while they were one go to whose they are."""
     at = now(db)
-    facts.keep_facts(db, [kept, other], *_units(db, [kept, other], at), at)
+    facts.keep_facts(db, [kept, other], _units(db, [kept, other], at), at)
     alert_merging.hand_over(db, rulebook.alert_rules(db), kept, other, at)
 
 
-def _units(db: Connection, contacts: Sequence[int], as_of: datetime) -> tuple[dict[str, Decimal], str]:
-    """What a minor unit of each currency of these contacts is in whole units of the base, and the base; "": there is
-    none that all ledgers agree on.
-    """
+def _units(db: Connection, contacts: Sequence[int], as_of: datetime) -> Units:
+    """What these contacts' currencies are in the base that all ledgers agree on."""
     currencies = list(db.scalars(_CURRENCIES, {"contacts": list(contacts)}))
     base = editions.base(db)
     if not base:
-        return {one: Decimal(1).scaleb(-exponent(one)) for one in currencies}, ""
-    rates = rate_files.known(db, base, currencies)
+        return Units({one: Decimal(1).scaleb(-exponent(one)) for one in currencies}, {}, based=False)
+    rates, day = rate_files.known(db, base, currencies), as_of.date()
     found: dict[str, Decimal] = {}
     for one in currencies:
-        factor = rates.factor(one, as_of.date())
+        factor = rates.factor(one, day)
         if factor is not None:
             found[one] = Decimal(factor.numerator) / Decimal(factor.denominator) * Decimal(1).scaleb(-exponent(base))
-    return found, base
+    until = {one: last for one in found if (last := rates.holds_until(one, day)) is not None}
+    return Units(found, until, based=True)
 
 
 def now(db: Connection) -> datetime:

@@ -13,12 +13,12 @@ from tidegate.lifecycle.system_alerts import Fact
 from tidegate.mirror import inbox, refetches
 from tidegate.workflows.delivery import delivery_problems
 from tidegate.workflows.entitlements import usage_problems
-from tidegate.workflows.lifecycle import action_problems
+from tidegate.workflows.lifecycle import action_problems, owner_problems, rate_problems
 from tidegate.workflows.operation import problems_found
 from tidegate.workflows.operation.problems_found import Found, Queues, import_asked
 from tidegate.workflows.outbound import sync_problems
 
-SUBJECTS = {"no_worker": "worker", "disk_low": "disk"}
+SUBJECTS = {"no_worker": "worker", "disk_low": "disk", "rates_missing": "rates"}
 """What has no subject of its own and belongs to no connection."""
 
 
@@ -46,7 +46,8 @@ def of_installation(db: Connection, waiting: Sequence[Queues], home: Path | None
     """What is wrong for all connections. `home`: where the embedded database is; None: another one serves."""
     found = problems_found.of_installation(db, waiting, home)
     found += sync_problems.of_installation(db) + delivery_problems.of_installation(db)
-    found += action_problems.of_installation(db)
+    found += action_problems.of_installation(db) + owner_problems.of_installation(db)
+    found += rate_problems.of_installation(db)
     return _shown("", found)
 
 
@@ -69,8 +70,10 @@ def _fact(connection: str, problem: dict[str, Any]) -> Fact:
         subject = f"sync:{subject}"
     elif code.startswith("action_"):
         subject = f"action:{subject}"
+    elif code.startswith("owner_"):
+        subject = f"owner:{subject}"
     elif not connection:
-        subject = SUBJECTS.get(code) or f"{'action' if code.startswith('action_') else 'destination'}:{subject}"
+        subject = SUBJECTS.get(code) or f"destination:{subject}"
     else:
         subject = f"connection:{connection}"
     return Fact(code, subject, problem["detail"], problem["remedy"])

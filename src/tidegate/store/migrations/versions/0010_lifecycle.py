@@ -18,6 +18,8 @@ create table tidegate.contact_lifecycle (
     packages text[] default '{}' not null,
     mrr_total numeric,
     open_total numeric,
+    unrated boolean default false not null,
+    rated_until date,
     mrr_trend numeric,
     downgraded_at timestamptz,
     interval_months numeric,
@@ -56,11 +58,17 @@ create table tidegate.contact_lifecycle (
     primary key (contact)
 );
 create index contact_lifecycle_history on tidegate.contact_lifecycle (contact) where history;
+create index contact_lifecycle_unrated on tidegate.contact_lifecycle (contact) where unrated;
+create index contact_lifecycle_rated_until on tidegate.contact_lifecycle (rated_until) where rated_until is not null;
 comment on column tidegate.contact_lifecycle.status is 'the best of its subscriptions';
 comment on column tidegate.contact_lifecycle.currencies is 'of running subscriptions';
 comment on column tidegate.contact_lifecycle.packages is 'that it holds';
 comment on column tidegate.contact_lifecycle.mrr_total is 'whole units of the base currency, else its only one';
 comment on column tidegate.contact_lifecycle.open_total is 'of open invoices, likewise';
+comment on column tidegate.contact_lifecycle.unrated is
+    'one of these is unknown, because an exchange rate is missing';
+comment on column tidegate.contact_lifecycle.rated_until is
+    'the last day on which the rates that they were told by are not too old';
 comment on column tidegate.contact_lifecycle.mrr_trend is 'MRR as a part of what it was 90 days ago';
 comment on column tidegate.contact_lifecycle.downgraded_at is 'the last contraction';
 comment on column tidegate.contact_lifecycle.interval_months is 'of the longest interval it pays for';
@@ -148,10 +156,12 @@ create table tidegate.health_history (
     health numeric,
     coverage numeric not null,
     parts jsonb not null,
+    points jsonb default '{}'::jsonb not null,
     primary key (contact, at)
 );
 comment on column tidegate.health_history.health is 'null: unknown';
 comment on column tidegate.health_history.parts is 'score by component';
+comment on column tidegate.health_history.points is 'of the health, by component';
 
 create table tidegate.alerts (
     id bigint generated always as identity,
