@@ -32,16 +32,14 @@ class Demo:
     address: str
     hub: Hub
 
-    def enter(self, page: Any, scope: str = "admin") -> None:
-        """Signs a browser's page in as one who may do everything that the scope is for."""
+    def enter(self, page: Any, scope: str = "admin") -> str:
+        """Signs a browser's page in as one who may do everything that the scope is for; returns the token."""
         with self.hub.engine.begin() as db:
             _, token = tokens.create(db, "desk", [scope])
         page.goto(f"{self.address}/login")
-        if not page.get_by_label("API token").is_visible():
-            page.get_by_text("With an API token").click()
-        page.get_by_label("API token").fill(token)
-        page.get_by_role("button", name="Sign in", exact=True).click()
+        show_token(page, token)
         page.get_by_role("button", name="Sign out").wait_for()
+        return token
 
     def enter_as(self, page: Any, role: str) -> None:
         """Signs a browser's page in as a new user of this role."""
@@ -53,6 +51,14 @@ class Demo:
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Sign in", exact=True).click()
         page.get_by_role("button", name="Sign out").wait_for()
+
+
+def show_token(page: Any, token: str) -> None:
+    """Signs in with a token, on the page that asks who it is."""
+    if not page.get_by_label("API token").is_visible():
+        page.get_by_text("With an API token").click()
+    page.get_by_label("API token").fill(token)
+    page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 @contextmanager
