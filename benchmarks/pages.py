@@ -115,6 +115,8 @@ OTHERS = (
     "/connections/bench/disconnect",
     "/connections/bench/import",
     "/connections/bench/import/progress",
+    "/session",
+    "/signed-in",
     "/login",
     "/welcome?link={link}",
 )

@@ -8,9 +8,11 @@ import pytest
 from playwright.sync_api import expect
 from tests.support.accessibility import troubles, wider
 from tests.support.demonstrated import Demo
-from tests.support.visiting import enter, enter_as
+from tests.support.visiting import enter, enter_as, show_token
 
+from tidegate.security import sessions
 from tidegate.wiring import Hub
+from tidegate.workflows.operation import users
 
 LOOKED_AT = ("/packages", "/mappings", "/stages", "/segments", "/alerts", "/actions", "/destinations", "/digests")
 
@@ -80,6 +82,43 @@ def test_a_viewer_who_may_not(demo: Demo, look: Callable[..., Any]) -> None:
     page.get_by_role("link", name="To the overview").click()
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     watched.complaints[:] = [one for one in watched.complaints if "403" not in one]  # Chromium tells of every refusal
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_a_form_outlives_its_session(demo: Demo, look: Callable[..., Any], width: int, scheme: str) -> None:
+    """What was typed when the session ended stays; it is sent once one has signed in again, in another tab."""
+    watched = look(width=width, scheme=scheme)
+    page = watched.page
+    users.invite(demo.hub.engine, f"{scheme}@acme.example", "Ada", "admin", "cli:test")  # so that nobody looks unknown
+    token = enter(demo.hub, page, demo.address)
+    page.goto(f"{demo.address}/segments/edit")
+    page.get_by_label("Key").fill("large")
+    with demo.hub.engine.begin() as db:
+        sessions.end_everybodys(db)
+    page.get_by_label("When").fill("{field: mrr, at_least: 200}")
+    ended = page.get_by_role("alert").filter(has_text="Your session has ended.")
+    expect(ended).to_be_visible()  # by the part that tells who would be in it, before anything was sent
+    page.get_by_role("button", name="Preview who moves").click()
+    expect(ended).to_be_visible()
+    expect(page.get_by_label("Key")).to_have_value("large")
+    assert [*troubles(page), *wider(page)] == []
+    with page.expect_popup() as opened:
+        ended.get_by_role("link").click()
+    other = opened.value
+    show_token(other, token)
+    expect(other.get_by_role("heading", name="Signed in")).to_be_visible()
+    other.close()
+    page.bring_to_front()
+    page.evaluate("window.dispatchEvent(new Event('focus'))")  # as a browser with a window tells it
+    begun = page.get_by_role("alert").filter(has_text="Signed in again as the token desk.")
+    expect(begun).to_be_visible()
+    expect(ended).to_be_hidden()
+    assert [*troubles(page), *wider(page)] == []
+    page.get_by_role("button", name="Preview who moves").click()
+    expect(page.get_by_role("button", name="Save")).to_be_visible()
+    expect(page.get_by_label("Key")).to_have_value("large")
+    expect(page.get_by_label("When")).to_have_value("{field: mrr, at_least: 200}")
+    watched.complaints[:] = [one for one in watched.complaints if "401" not in one]  # Chromium tells of every refusal
 
 
 def test_a_table_is_sorted_by_the_heads_of_its_columns(hub: Hub, site: str, look: Callable[..., Any]) -> None:

@@ -169,6 +169,7 @@ def test_only_this_machine_sees_the_page_without_signing_in(
     page = client.get("/", headers=headers)
     if is_open:
         assert page.status_code == 200
+        assert client.get("/session", headers=headers).json() == {"entered": False, "name": ""}, "looks, unknown"
     else:
         assert (page.status_code, page.headers["location"]) == (303, "/login")
         part = client.get("/parts/status", headers=headers | {"HX-Request": "true"})

@@ -14,13 +14,14 @@ from tests.support.importing import connected, imported
 from tests.support.serving import serving
 
 from tidegate.api.app import create_app
-from tidegate.revenue import kept
+from tidegate.revenue import editions, kept
 from tidegate.sandbox import Sandbox
 from tidegate.web.app import create_pages
 from tidegate.web.revenue import revenue_page
 from tidegate.web.site import beside
 from tidegate.wiring import Hub
 from tidegate.workflows import kept_reports, refresh
+from tidegate.workflows.revenue import ledger_policy
 
 
 @pytest.fixture
@@ -138,3 +139,44 @@ def test_a_report_of_much_is_kept_with_its_time_until_a_worker_reads_it_anew(
     assert renewed("9 days") == []
     with hub.engine.connect() as db:
         assert db.scalar(text("select count(*) from tidegate.kept_reports")) == 0
+
+
+@pytest.mark.usefixtures("company")
+def test_what_was_looked_at_is_read_before_the_next_one_looks_when_other_terms_hold_or_somebody_was_forgotten(
+    hub: Hub, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_reports, "MUCH", -1)
+    monkeypatch.setattr(kept_reports, "LONG", 0.0)
+    pages = {"cohorts": "/revenue/cohorts?months=6", "calendar": "/calendar", "groups": "/revenue/groups?by=currency"}
+    account = hub.accounts()[0]
+    with hub.engine.begin() as db:
+        db.execute(text("delete from tidegate.kept_reports"))
+
+    def kept_by() -> list[bool]:
+        """Whether each page's figures were read before somebody looked."""
+        return ["Figures as of" in client.get(page).text for page in pages.values()]
+
+    assert kept_by() == [False] * 3
+    client.get("/revenue/renewals?owner=Ada")
+    before = edition(hub)
+    ledger_policy.adopt(hub.engine, account, {"choices": {"trials": "count"}}, "test")
+    assert edition(hub) > before
+    assert sorted(kept_reports.renew(hub.engine, seconds=60)) == ["calendar", "cohorts", "groups", "renewals"]
+    assert kept_by() == [True] * 3
+    with hub.engine.begin() as db:
+        kept.drop(db)
+        rows = db.execute(text("select name, told from tidegate.kept_reports order by 1")).all()
+    assert [tuple(row) for row in rows] == [(name, None) for name in sorted(pages)], "no name is left, nor asked for"
+    assert "Figures as of" not in client.get(pages["cohorts"]).text, "who comes before the worker reads it"
+    assert sorted(kept_reports.renew(hub.engine, seconds=60)) == ["calendar", "groups"]
+    assert kept_by() == [True] * 3
+    with hub.engine.connect() as db:
+        asked = db.scalars(text("select distinct asked ->> 'edition' from tidegate.kept_reports")).all()
+    assert asked == [str(edition(hub))]
+
+
+def edition(hub: Hub) -> int:
+    with hub.engine.connect() as db:
+        ledger = editions.current(db, hub.accounts()[0].name)
+    assert ledger
+    return ledger.edition

@@ -261,6 +261,17 @@ def led_back(answer: Response) -> str:
     return Query(urlsplit(answer.headers["location"]).query).get("next", "")
 
 
+def test_a_page_can_ask_whether_its_session_has_ended(hub: Hub, visit: Callable[[], Client]) -> None:
+    client = signed_in(visit(), made(hub).email)
+    assert client.get("/session").json() == {"entered": True, "name": "Ada"}
+    assert 'id="ended"' in client.get("/users").text
+    with hub.engine.begin() as db:
+        sessions.end_everybodys(db)
+    assert client.get("/session").json() == {"entered": False, "name": ""}
+    assert 'id="ended"' not in client.get("/login").text, "who is not signed in has no session that could end"
+    assert led_back(client.get("/signed-in")) == "/signed-in", "who signs in beside a form comes there"
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_each_page_is_for_those_whose_role_allows_it(hub: Hub, visit: Callable[[], Client], role: str) -> None:
     made(hub, "root@acme.example")

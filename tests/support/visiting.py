@@ -35,15 +35,22 @@ def sign_in(hub: Hub, client: Client, scope: str = "operate") -> None:
     client.headers["Cookie"] = answer.headers["set-cookie"].partition(";")[0]
 
 
-def enter(hub: Hub, page: Any, site: str, scope: str = "admin") -> None:
-    """Signs a browser's page in as one who may do everything that the scope is for."""
+def enter(hub: Hub, page: Any, site: str, scope: str = "admin") -> str:
+    """Signs a browser's page in as one who may do everything that the scope is for; returns the token."""
     with hub.engine.begin() as db:
         _, token = tokens.create(db, "desk", [scope])
     page.goto(f"{site}/login")
+    show_token(page, token)
+    _signed_in(page)
+    return token
+
+
+def show_token(page: Any, token: str) -> None:
+    """Signs in with a token, on the page that asks who it is."""
     if not page.get_by_label("API token").is_visible():
         page.get_by_text("With an API token").click()
     page.get_by_label("API token").fill(token)
-    _signed_in(page)
+    page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 def enter_as(hub: Hub, page: Any, site: str, role: str, path: str = "/") -> None:
@@ -53,9 +60,9 @@ def enter_as(hub: Hub, page: Any, site: str, role: str, path: str = "/") -> None
     page.goto(f"{site}/login?next={path}")
     page.get_by_label("E-mail address").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
     _signed_in(page)
 
 
 def _signed_in(page: Any) -> None:
-    page.get_by_role("button", name="Sign in", exact=True).click()
     page.get_by_role("button", name="Sign out").wait_for()  # who leaves before the answer breaks the signing in off

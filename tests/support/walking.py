@@ -14,12 +14,12 @@ from tidegate.web.navigation import SECTIONS
 from tidegate.wiring import Hub
 
 NO_PAGES = re.compile(
-    r"\.csv$|/events$|^/api/|^/parts/|/progress$|^/timelines/|^/contacts/invoices/|/plan$|/find$|^/login|^/welcome$"
+    r"\.csv$|/events$|^/api/|^/parts/|/progress$|^/timelines/|^/contacts/invoices/|/plan$|/find$|^/login|^/welcome$|^/session$"
 )
 """What is fetched, streamed or led through, not looked at by itself; who is invited has no link yet."""
 TWICE = ("/contacts/{contact:path}", "/syncs/{key:str}/runs/{run:int}")
 """Kinds of which two are looked at, since the first may have little to show."""
-UNLINKED = ("/search?q=bil",)
+UNLINKED = ("/search?q=bil", "/signed-in")
 LINKS = "[...document.querySelectorAll('a[href]')].map((one) => one.href)"
 
 

@@ -4,7 +4,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    DateTime,
     Float,
     ForeignKey,
     Identity,
@@ -19,9 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from tidegate.store.metadata import metadata
-
-Time = DateTime(timezone=True)
+from tidegate.store.metadata import Time, metadata
 
 connections = Table(
     "connections",

@@ -5,7 +5,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     ForeignKey,
     Identity,
     Index,
@@ -17,9 +16,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from tidegate.store.metadata import metadata
+from tidegate.store.metadata import Time, metadata
 
-Time = DateTime(timezone=True)
 CONTACT = "tidegate.contacts.key"
 
 contacts = Table(

@@ -4,7 +4,6 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
-    DateTime,
     ForeignKey,
     Identity,
     Index,
@@ -17,9 +16,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from tidegate.store.metadata import metadata
+from tidegate.store.metadata import Time, metadata
 
-Time = DateTime(timezone=True)
 CONTACT = "tidegate.contacts.key"
 
 # Contact and mapping refer to rows that the refresh reads in the same statement and that nobody deletes meanwhile: to

@@ -7,7 +7,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    DateTime,
     ForeignKey,
     Identity,
     Index,
@@ -24,12 +23,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
-from tidegate.store.metadata import metadata
+from tidegate.store.metadata import Time, metadata
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.resources.resource import Column as ResourceColumn
 from tidegate.stripe_api.resources.resource import ColumnType, Resource
-
-Time = DateTime(timezone=True)
 
 SQL_TYPES: dict[ColumnType, TypeEngine[object]] = {
     "text": Text(),  # pyright: ignore[reportAssignmentType]

@@ -1,6 +1,7 @@
 """Reports that took long, kept as they were told until they are told anew: what, as of when, and who wants it yet.
 
-Names of people may be in them: who forgets somebody drops them all, and waits for those that are being read.
+Names of people may be in them: who forgets somebody drops what all of them told, and waits for those that are being
+read. What was asked for stays, so that a worker reads it before the next one looks.
 """
 
 import json
@@ -68,6 +69,17 @@ def let_go(db: Connection, name: str, asked: Mapping[str, Any]) -> None:
     db.execute(_LET_GO, _key(name, asked))
 
 
+def of_ledgers(db: Connection) -> list[Due]:
+    """Those that are about an edition of a ledger."""
+    return [Due(row.name, row.asked) for row in db.execute(_OF_LEDGERS)]
+
+
+def follow(db: Connection, one: Due, asked: Mapping[str, Any]) -> None:
+    """In the place of one, the same that is about something else: a worker reads it, unless a page comes first."""
+    db.execute(_FOLLOW, _key(one.name, one.asked) | {"now": json.dumps(asked)})
+    let_go(db, one.name, one.asked)
+
+
 def due(db: Connection) -> list[Due]:
     """What is to be read anew, the longest ago first; what nobody wants any more is let go."""
     db.execute(_UNWANTED, {"days": WANTED_DAYS})
@@ -83,9 +95,9 @@ def alone(db: Connection, name: str, asked: Mapping[str, Any], *, wait: bool) ->
 
 
 def drop(db: Connection) -> None:
-    """Lets all of them go, those that are being read as well. In the transaction that forgets somebody."""
-    db.execute(_DROPPING)
-    db.execute(text("delete from tidegate.kept_reports"))
+    """Lets go what they told, those that are being read as well. In the transaction that forgets somebody."""
+    for statement in (_DROPPING, _OF_ONE, _UNTOLD):
+        db.execute(statement)
 
 
 def _key(name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,6 +128,22 @@ values (:name, cast(:asked as jsonb), cast(:told as jsonb), :as_of, :seconds)
 on conflict (name, asked) do update set told = excluded.told, as_of = excluded.as_of, seconds = excluded.seconds""")
 
 _LET_GO = text("delete from tidegate.kept_reports where name = :name and asked = cast(:asked as jsonb)")
+
+_OF_LEDGERS = text("""
+select name, asked from tidegate.kept_reports where asked ? 'edition' order by name, asked""")
+
+# 2 January 1970 is no time at which anything was read: too old for pages, and due.
+_FOLLOW = text("""
+insert into tidegate.kept_reports (name, asked, told, as_of, seconds, wanted_at)
+select name, cast(:now as jsonb), 'null', '1970-01-02 00:00+00', seconds, wanted_at
+from tidegate.kept_reports where name = :name and asked = cast(:asked as jsonb)
+on conflict do nothing""")
+
+# A person may look after others, and be asked for by name.
+_OF_ONE = text("delete from tidegate.kept_reports where asked ->> 'owner' <> ''")
+
+_UNTOLD = text("""
+update tidegate.kept_reports set told = 'null', as_of = '1970-01-02 00:00+00' where as_of <> 'epoch'""")
 
 _UNWANTED = text("delete from tidegate.kept_reports where wanted_at < clock_timestamp() - make_interval(days => :days)")
 

@@ -10,7 +10,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     Date,
-    DateTime,
     Double,
     Index,
     Integer,
@@ -23,9 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from tidegate.store.metadata import metadata
-
-Time = DateTime(timezone=True)
+from tidegate.store.metadata import Time, metadata
 
 spans = Table(
     "spans",

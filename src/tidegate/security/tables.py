@@ -5,7 +5,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    DateTime,
     ForeignKey,
     Identity,
     Index,
@@ -18,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from tidegate.store.metadata import metadata
+from tidegate.store.metadata import Time, metadata
 
 tokens = Table(
     "tokens",
@@ -27,9 +26,9 @@ tokens = Table(
     Column("name", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False, unique=True, comment="SHA-256 of the token; the token is not kept"),
     Column("scopes", ARRAY(Text), nullable=False, comment="entitlements, read, operate, admin"),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("last_used_at", DateTime(timezone=True)),
-    Column("revoked_at", DateTime(timezone=True)),
+    Column("created_at", Time, nullable=False, server_default=func.now()),
+    Column("last_used_at", Time),
+    Column("revoked_at", Time),
 )
 
 users = Table(
@@ -40,9 +39,9 @@ users = Table(
     Column("name", Text, nullable=False),
     Column("role", Text, nullable=False, comment="viewer, operator, admin"),
     Column("password", Text, comment="by Argon2id; null until it is set"),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("last_seen_at", DateTime(timezone=True)),
-    Column("disabled_at", DateTime(timezone=True), comment="may not sign in since"),
+    Column("created_at", Time, nullable=False, server_default=func.now()),
+    Column("last_seen_at", Time),
+    Column("disabled_at", Time, comment="may not sign in since"),
 )
 Index("users_email", func.lower(users.c.email), unique=True)
 
@@ -54,8 +53,8 @@ user_links = Table(
     Column(
         "user", BigInteger, ForeignKey("tidegate.users.id", ondelete="CASCADE"), comment="null: makes the first admin"
     ),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("created_at", Time, nullable=False, server_default=func.now()),
+    Column("expires_at", Time, nullable=False),
     comment="links by which a password is set, once",
 )
 
@@ -71,8 +70,8 @@ sessions = Table(
         ForeignKey("tidegate.tokens.id", ondelete="CASCADE"),
         comment="of one who signed in with it",
     ),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("created_at", Time, nullable=False, server_default=func.now()),
+    Column("expires_at", Time, nullable=False),
     comment="who is signed in to the page",
 )
 Index("sessions_user", sessions.c.user)
@@ -81,7 +80,7 @@ audit_log = Table(
     "audit_log",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("at", Time, nullable=False, server_default=func.clock_timestamp()),
     Column("actor", Text, nullable=False, comment="user:EMAIL, token:NAME, cli:ACCOUNT"),
     Column("action", Text, nullable=False, comment="such as user.invited"),
     Column("subject", Text, nullable=False, comment="whom or what it was done to"),
@@ -99,7 +98,7 @@ saved_views = Table(
     Column("name", Text, nullable=False),
     Column("query", Text, nullable=False, comment="of the address"),
     Column("shared", Boolean, nullable=False, server_default="false"),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("created_at", Time, nullable=False, server_default=func.now()),
     UniqueConstraint("owner", "page", "name"),
     comment="views of lists, by name",
 )
@@ -112,11 +111,11 @@ kept_answers = Table(
     Column("token", BigInteger, ForeignKey("tidegate.tokens.id", ondelete="CASCADE"), nullable=False),
     Column("key", Text, nullable=False, comment="the Idempotency-Key"),
     Column("asked", LargeBinary, nullable=False, comment="SHA-256 of method, address and body"),
-    Column("begun_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("begun_at", Time, nullable=False, server_default=func.clock_timestamp()),
     Column("turn", Integer, nullable=False, server_default="1", comment="how often it was taken up"),
     Column(
         "seen_at",
-        DateTime(timezone=True),
+        Time,
         nullable=False,
         server_default=func.clock_timestamp(),
         comment="when who does it last said so",

@@ -9,7 +9,6 @@ from starlette.responses import Response
 from tidegate.connections.accounts import Account
 from tidegate.errors import LedgerMissing
 from tidegate.lifecycle import listing, outlook
-from tidegate.revenue import reports
 from tidegate.revenue.bridge import KINDS
 from tidegate.web import wording
 from tidegate.web.chosen import Chosen, chosen
@@ -76,8 +75,8 @@ def _figures(visit: Visit, account: Account, days: int) -> tuple[list[dict[str, 
     """The metrics of the last days by currency, the one with the most contacts first; or why there are none."""
     try:
         with visit.hub.engine.connect() as db:
-            asked = report_readers.of_ledger(reports.opened(db, account.name, datetime.now(UTC)))
-        rows = visit.report("metrics", asked | {"days": days})
+            asked = report_readers.about(db, account.name, "metrics", {"days": days})
+        rows = visit.report("metrics", asked)
     except LedgerMissing as error:
         return [], str(error)
     return sorted(rows, key=lambda row: (-row["contacts"]["closing"], row["currency"])), ""

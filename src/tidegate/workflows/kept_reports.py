@@ -2,7 +2,9 @@
 
 A page asks for a report by its name and what it is about. Where there is little it is read at once, always. Where
 there is much, one that took long is kept (`revenue.kept`): pages show it with its time, and a worker reads it anew
-within a minute or two of somebody's looking at it, and every hour else. Commands and the API read when they are asked.
+within a minute or two of somebody's looking at it, and every hour else. Where the ledger is kept by other terms since,
+or where what was told had to go, a worker reads what was looked at of late, so that nobody has to wait for it. Commands
+and the API read when they are asked.
 """
 
 import json
@@ -70,6 +72,7 @@ def renew(engine: Engine, *, seconds: float, stop: threading.Event | None = None
     """Reads anew what is due, for a while; returns the names. What others read is left to them."""
     began, renewed = time.monotonic(), list[str]()
     with engine.begin() as db:
+        _follow(db)
         due = kept.due(db)
     for one in due:
         if time.monotonic() - began > seconds or (stop and stop.is_set()):
@@ -81,6 +84,18 @@ def renew(engine: Engine, *, seconds: float, stop: threading.Event | None = None
                 _renewed(db, one)
                 renewed.append(one.name)
     return renewed
+
+
+def _follow(db: Connection) -> None:
+    """What is about a ledger by terms that are not in force any more is asked for by those that are."""
+    for one in kept.of_ledgers(db):
+        try:
+            asked = report_readers.in_force(db, one.name, one.asked)
+        except report_readers.GONE:
+            kept.let_go(db, one.name, one.asked)
+        else:
+            if asked != one.asked:
+                kept.follow(db, one, asked)
 
 
 def _renewed(db: Connection, one: kept.Due) -> None:

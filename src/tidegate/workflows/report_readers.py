@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -24,6 +24,8 @@ Reader = Callable[[Connection, Mapping[str, Any], datetime], Any]
 
 GONE = (ConnectionUnknown, LedgerMissing)
 """What readers raise where there is nothing left that the report is about."""
+NATIVE = frozenset({"calendar", "renewals", "at_risk"})
+"""Reports of a ledger whose amounts stay in their own currencies."""
 AHEAD = 365
 """Days of the calendar of renewals."""
 OBJECTS = 200
@@ -36,11 +38,20 @@ NEXT = 6
 """Renewals that are named."""
 
 
-def of_ledger(report: Report) -> dict[str, Any]:
-    """What a report is about, so that one under other terms is another one."""
-    ledger = report.ledger
-    base = report.rates.base if report.rates else reports.NATIVE
-    return {"connection": ledger.connection, "edition": ledger.edition, "zone": ledger.zone.key, "currency": base}
+def about(db: Connection, connection: str, name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report of the ledger in force is about, so that one under other terms is another one: these terms, and
+    what else is asked. Raises LedgerMissing.
+    """
+    native = name in NATIVE or asked.get("by") == "currency"
+    report = reports.opened(db, connection, datetime.now(UTC), currency=reports.NATIVE if native else None)
+    ledger, base = report.ledger, report.rates.base if report.rates else reports.NATIVE
+    terms = {"connection": connection, "edition": ledger.edition, "zone": ledger.zone.key, "currency": base}
+    return {**asked, **terms}
+
+
+def in_force(db: Connection, name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The same report of the ledger that is in force by now. Raises LedgerMissing."""
+    return about(db, asked["connection"], name, asked)
 
 
 def _opened(db: Connection, asked: Mapping[str, Any], as_of: datetime) -> Report:

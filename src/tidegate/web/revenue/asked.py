@@ -47,10 +47,11 @@ def months(visit: Visit, report: Report, usual: str = "12") -> list[Period]:
     return reports.window(report, back("month", report.today, int(span(visit, usual)) - 1), None)
 
 
-def about(visit: Visit, *, native: bool = False) -> dict[str, Any]:
-    """What a kept report is about (`report_readers.of_ledger`); raises as `opened`."""
+def told(visit: Visit, name: str, **asked: Any) -> Any:
+    """What a report of the ledger tells, read now or before (`Visit.report`); raises as `opened`."""
     with visit.hub.engine.connect() as db:
-        return report_readers.of_ledger(opened(visit, db, native=native))
+        about = report_readers.about(db, account(visit).name, name, asked)
+    return visit.report(name, about)
 
 
 def span(visit: Visit, usual: str = "12") -> str:

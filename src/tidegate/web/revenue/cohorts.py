@@ -5,7 +5,7 @@ from typing import Any
 from starlette.responses import Response
 
 from tidegate.web.pages import Page, Visit
-from tidegate.web.revenue.asked import about, as_csv, in_currency, one_of, said, span, with_ledger
+from tidegate.web.revenue.asked import as_csv, in_currency, one_of, said, span, told, with_ledger
 
 MEASURES = ("mrr", "contacts")
 EXPORTED = ("cohort", "currency", "age", "month", "contacts", "contact_retention", "mrr", "mrr_retention")
@@ -16,7 +16,7 @@ STEPS = 10
 def shown(visit: Visit) -> Response:
     """The map, by revenue or by contacts."""
     measure = one_of(visit, "of", MEASURES)
-    found = visit.report("cohorts", about(visit) | {"months": int(span(visit))})
+    found = told(visit, "cohorts", months=int(span(visit)))
     money = in_currency(visit, found, "contacts")
     rows = [row for row in found if row["currency"] == money["currency"]]
     ages = max((len(row["months"]) for row in rows), default=0)
@@ -32,7 +32,7 @@ def shade(retention: float | None) -> str:
 
 def exported(visit: Visit) -> Response:
     """The same as CSV, in all currencies: a line of each cohort and month."""
-    found = visit.report("cohorts", about(visit) | {"months": int(span(visit))})
+    found = told(visit, "cohorts", months=int(span(visit)))
     rows = [
         {"cohort": row["cohort"], "currency": row["currency"], "age": age, **one}
         for row in found

@@ -3,12 +3,12 @@
 from starlette.responses import Response
 
 from tidegate.web.pages import Page, Visit
-from tidegate.web.revenue.asked import about, said, span, with_ledger
+from tidegate.web.revenue.asked import said, span, told, with_ledger
 
 
 def shown(visit: Visit) -> Response:
     """Trials by the month of their beginning, reasons of cancellations, changes of package."""
-    found = visit.report("conversions", about(visit) | {"months": int(span(visit))})
+    found = told(visit, "conversions", months=int(span(visit)))
     return visit.render("revenue/trials.html", months=span(visit), **found, **said(visit))
 
 

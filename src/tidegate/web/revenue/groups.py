@@ -9,8 +9,7 @@ from tidegate.revenue.periods import back
 from tidegate.revenue.reports import Report
 from tidegate.revenue.source import OF_PRICES, Group
 from tidegate.web.pages import Page, Visit
-from tidegate.web.revenue.asked import as_csv, in_currency, one_of, opened, said, with_ledger
-from tidegate.workflows import report_readers
+from tidegate.web.revenue.asked import as_csv, in_currency, one_of, opened, said, told, with_ledger
 
 GROUPS = (*OF_PRICES, "country", "currency")
 MOST = 200
@@ -59,6 +58,6 @@ def _standing(visit: Visit, by: str) -> tuple[Report, list[dict[str, Any]]]:
     """The report, and what stands now by group, the largest first."""
     with visit.hub.engine.connect() as db:
         report = opened(visit, db, group=Group(by), native=by == "currency")
-    found = visit.report("groups", report_readers.of_ledger(report) | {"by": by})
+    found = told(visit, "groups", by=by)
     with visit.hub.engine.connect() as db:
         return report, names.add(db, report, found)

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from tidegate.revenue import renewals, risks
 from tidegate.web.pages import Page, Visit
-from tidegate.web.revenue.asked import about, as_csv, one_of, opened, said, with_ledger
+from tidegate.web.revenue.asked import as_csv, one_of, opened, said, told, with_ledger
 from tidegate.workflows.report_readers import ROWS
 
 DAYS = ("7", "30", "90", "365")
@@ -18,8 +18,7 @@ def soon(visit: Visit) -> Response:
     """What renews within so many days, the soonest first."""
     days, as_of = one_of(visit, "days", DAYS, "30"), datetime.now(UTC)
     owner = visit.request.query_params.get("owner")
-    asked = about(visit, native=True) | {"days": int(days), "owner": owner, "page": _number(visit)}
-    rows = visit.report("renewals", asked)
+    rows = told(visit, "renewals", days=int(days), owner=owner, page=_number(visit))
     facts: dict[str, Any] = {"days": days, "choices": DAYS, "owner": owner} | _paged(visit, rows)
     return visit.render("revenue/renewals.html", now=as_of, **facts, **said(visit))
 
@@ -44,13 +43,13 @@ def at_risk_exported(visit: Visit) -> Response:
 
 def at_risk(visit: Visit) -> Response:
     """Subscriptions at risk, the largest first."""
-    rows = visit.report("at_risk", about(visit, native=True) | {"page": _number(visit)})
+    rows = told(visit, "at_risk", page=_number(visit))
     return visit.render("revenue/at_risk.html", reasons=risks.RISKS, **_paged(visit, rows), **said(visit))
 
 
 def calendar(visit: Visit) -> Response:
     """A year of renewals by month, and in each by who looks after it."""
-    found = visit.report("calendar", about(visit, native=True))
+    found = told(visit, "calendar")
     months, owners = found["months"], found["owners"]
     largest = {
         one["currency"]: max(row["mrr"] for row in months if row["currency"] == one["currency"]) for one in months

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from tidegate.revenue import metrics
 from tidegate.web.pages import Page, Visit
-from tidegate.web.revenue.asked import about, as_csv, in_currency, months, opened, said, span, with_ledger
+from tidegate.web.revenue.asked import as_csv, in_currency, months, opened, said, span, told, with_ledger
 
 DRAWN = {"gross_churn": "Gross churn", "net_churn": "Net churn", "customer_churn": "Customer churn"}
 """Ratios that are drawn, as they are called."""
@@ -30,7 +30,7 @@ def exported(visit: Visit) -> Response:
 
 def shown(visit: Visit) -> Response:
     """Churn, retention, ARPA and LTV by month, in one currency at a time."""
-    found = visit.report("metrics", about(visit) | {"months": int(span(visit))})
+    found = told(visit, "metrics", months=int(span(visit)))
     money = in_currency(visit, found)
     rows = [row for row in found if row["currency"] == money["currency"]]
     drawn: dict[str, Any] = {

@@ -16,7 +16,7 @@ from tidegate.revenue.periods import within
 from tidegate.revenue.source import group
 from tidegate.web.choosing import account
 from tidegate.web.pages import Page, Texts, Visit
-from tidegate.web.revenue.asked import about, as_csv, with_ledger
+from tidegate.web.revenue.asked import as_csv, told, with_ledger
 from tidegate.workflows.contacts.contact_customers import customers_of
 
 MOVEMENTS = 100
@@ -31,7 +31,7 @@ def months(visit: Visit) -> Response:
     """A year of MRR, month by month, in one currency at a time."""
     asked = visit.request.query_params
     try:
-        found = visit.report("metrics", about(visit) | {"months": reports.SHOWN})
+        found = told(visit, "metrics", months=reports.SHOWN)
     except (LedgerMissing, ConnectionMissing) as error:
         return visit.render("revenue/revenue.html", why=str(error), currencies=[], rows=[], drawn={}, connection="")
     currencies = _currencies(found)

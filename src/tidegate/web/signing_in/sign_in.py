@@ -1,7 +1,7 @@
 """Signing in and out: with e-mail address and password, with an API token, and by the link that sets a password."""
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from tidegate.errors import LinkSpent, UserInvalid, UserUnknown
 from tidegate.security import links, sessions, tokens
@@ -79,7 +79,20 @@ def set_password(visit: Visit) -> Response:
     return answer
 
 
+def session(visit: Visit) -> Response:
+    """Whether who asks is signed in, and as whom: a page asks before it sends a form. JSON: {entered, name}."""
+    name = visit.who.name if visit.who is not None and visit.who.known else ""
+    return JSONResponse({"entered": bool(name), "name": name})
+
+
+def signed_in_again(visit: Visit) -> Response:
+    """Where one comes to who signed in beside a form."""
+    return visit.render("signing_in/signed_in_again.html")
+
+
 PAGES = (
+    Page("/session", session, ""),
+    Page("/signed-in", signed_in_again),
     Page("/login", form, ""),
     Page("/login", sign_in, "", "POST"),
     Page("/logout", sign_out, "", "POST"),

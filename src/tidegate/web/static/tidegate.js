@@ -14,11 +14,13 @@ const SOON = 3_000, LATE = 60_000; // milliseconds until the server is asked aga
 let pause = SOON;
 let again; // what failed last, and does not ask again by itself
 
-async function answers() {
+// What the server says there; undefined when it does not answer.
+async function told(address) {
   try {
-    return (await fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(5_000) })).ok;
+    const answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(5_000) });
+    return answer.ok ? await answer.json() : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }
 
@@ -30,7 +32,7 @@ function lose(asked) {
   again = asked ?? null;
   if (asks) return;
   const ask = async () => {
-    if (!(await answers())) return setTimeout(ask, (pause = Math.min(2 * pause, LATE)));
+    if (!(await told("/healthz"))) return setTimeout(ask, (pause = Math.min(2 * pause, LATE)));
     const failed = again;
     again = undefined;
     lost.hidden = true;
@@ -51,7 +53,26 @@ document.body.addEventListener("htmx:afterSwap", () => {
   pause = SOON;
 });
 
-// A form goes where somebody takes it: what was typed would be gone with the page, as the browser keeps none of ours.
+// A form goes where somebody takes it, and from who is signed in: what was typed would be gone with the page, as the browser
+// keeps none of ours.
+const ended = document.getElementById("ended"); // only on pages of who may see them by a session
+const begun = document.getElementById("begun");
+
+function say(one) {
+  if (!one.hidden) return;
+  for (const other of [lost, ended, begun]) if (other) other.hidden = other !== one;
+  one.scrollIntoView({ block: "nearest" });
+}
+// Whether the form may go; says why not.
+async function taken(form) {
+  const said = await told(ended ? "/session" : "/healthz");
+  if (!said) {
+    lose();
+    lost.scrollIntoView({ block: "nearest" });
+  } else if (ended && !said.entered && form.getAttribute("action") !== "/logout") say(ended);
+  else return true;
+  return false;
+}
 document.addEventListener("submit", async (event) => {
   const form = event.target;
   if (form.method !== "post" || form.dataset.reached) return;
@@ -59,17 +80,28 @@ document.addEventListener("submit", async (event) => {
   event.stopImmediatePropagation();
   if (form.dataset.asking) return;
   form.dataset.asking = "yes";
-  const reached = await answers();
+  const goes = await taken(form);
   delete form.dataset.asking;
-  if (!reached) {
-    lose();
-    lost.scrollIntoView({ block: "nearest" });
-    return;
-  }
+  if (!goes) return;
   form.dataset.reached = "yes";
   form.requestSubmit(event.submitter);
   delete form.dataset.reached;
 }, true);
+
+// A part that is refused leads the whole page to signing in: not where something was typed.
+let typed = false;
+document.addEventListener("input", (event) => { typed ||= event.target.form?.method === "post"; });
+document.body.addEventListener("htmx:beforeOnLoad", (event) => {
+  if (event.detail.xhr.status !== 401 || !typed || !ended) return;
+  event.preventDefault();
+  say(ended);
+});
+window.addEventListener("focus", async () => {
+  const said = ended && !ended.hidden && (await told("/session"));
+  if (!said?.entered) return;
+  document.getElementById("begun-as").textContent = said.name;
+  say(begun);
+});
 
 // What scrolls by itself and holds nothing that one may go to can be gone to itself, and scrolled by the arrow keys.
 const HELD = "a[href], button, input, select, textarea, summary, [tabindex]";
