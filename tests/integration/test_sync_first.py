@@ -22,9 +22,10 @@ Make = Callable[..., Sandbox]
 SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 7}}
 
 
-@pytest.fixture(scope="module")
-def desk(database_url: str, secret_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with opened(database_url, secret_key, tmp_path_factory.mktemp("desk")) as desk:
+@pytest.fixture
+def desk(fresh_database_url: str, secret_key: str, tmp_path: Path) -> Iterator[Desk]:
+    """In a database of its own: `warehouse` empties the one that it shares."""
+    with opened(fresh_database_url, secret_key, tmp_path) as desk:
         desk.learn()
         yield desk
 
