@@ -20,7 +20,7 @@ from tidegate.mirror import inbox
 from tidegate.mirror.event_list import read_events
 from tidegate.mirror.inbox import Entry
 from tidegate.wiring import Hub
-from tidegate.workflows import tasks
+from tidegate.workflows import clock_tasks, tasks
 from tidegate.workflows.doorbell import BELLS, Doorbell
 from tidegate.workflows.operation.rescue import rescue
 from tidegate.workflows.outbound import sync_task
@@ -171,10 +171,10 @@ def _work_it_off(hub: Hub) -> None:
     context = context_of(hub)
     with hub.engine.begin() as db:  # a killed process holds what it was fetching for two minutes
         db.execute(text("update tidegate.refetches set next_try_at = now()"))
-    tasks.tick(context, MINUTE)
+    clock_tasks.tick(context, MINUTE)
     while job := _next_job(hub):
         tasks.TASKS[job.task_name](context, **job.args)
-    assert tasks.tick(context, MINUTE) == []
+    assert clock_tasks.tick(context, MINUTE) == []
 
 
 def _next_job(hub: Hub) -> Any:
@@ -257,4 +257,4 @@ def _all_done(hub: Hub) -> bool:
         return False
     with hub.engine.begin() as db:  # a killed process holds what it was fetching for two minutes
         db.execute(text("update tidegate.refetches set next_try_at = now()"))
-    return tasks.tick(TaskContext(hub.engine, hub.stripe), MINUTE) == []
+    return clock_tasks.tick(TaskContext(hub.engine, hub.stripe), MINUTE) == []

@@ -20,7 +20,7 @@ from tidegate.sandbox.keys import Key
 from tidegate.stripe_api.calls import Answer
 from tidegate.stripe_api.client import StripeApi
 from tidegate.wiring import Hub
-from tidegate.workflows import tasks
+from tidegate.workflows import clock_tasks, connection_tasks
 from tidegate.workflows.mirror.catch_up import catch_up
 from tidegate.workflows.refresh import refresh_changed
 from tidegate.workflows.task_context import TaskContext
@@ -426,21 +426,21 @@ def test_a_gap_whose_ring_was_lost_is_rung_for_again_until_a_full_import_has_ans
     live.sandbox.advance(40 * DAY)
     assert live.catch_up()["gap"] is True
     context = TaskContext(live.hub.engine, lambda account: stripe(live.sandbox.key, account.api_base))
-    assert "import_account:acme" in tasks.tick(context, 60)
+    assert "import_account:acme" in clock_tasks.tick(context, 60)
     assert live.one("select args -> 'full' from tidegate.procrastinate_jobs where task_name = 'import_account'") is True
     live.run("delete from tidegate.procrastinate_jobs")
     with runs.exclusive(live.hub.engine, "acme", "import"), live.hub.engine.begin() as db:
         run = runs.begin(db, "acme", "import", {"resources": [], "full": True}, "me")
     with runs.exclusive(live.hub.engine, "acme", "import"):
-        assert "import_account:acme" not in tasks.tick(context, 60), "somebody is at it"
+        assert "import_account:acme" not in clock_tasks.tick(context, 60), "somebody is at it"
     live.run("update tidegate.runs set state = 'interrupted' where id = :run", run=run)
     live.run("delete from tidegate.procrastinate_jobs")
-    assert "import_account:acme" in tasks.tick(context, 60)
+    assert "import_account:acme" in clock_tasks.tick(context, 60)
     resume = "select args -> 'full' from tidegate.procrastinate_jobs where task_name = 'import_account'"
     assert live.one(resume) is False, "it goes on with the one that was begun"
     live.run("delete from tidegate.procrastinate_jobs")
     live.run("update tidegate.runs set state = 'done' where id = :run", run=run)
-    assert "import_account:acme" not in tasks.tick(context, 60)
+    assert "import_account:acme" not in clock_tasks.tick(context, 60)
 
 
 @pytest.mark.further
@@ -449,9 +449,9 @@ def test_a_worker_answers_a_gap_with_an_import_of_everything(live: Live) -> None
     live.catch_up()
     refresh_changed(live.hub.engine, live.account)
     context = TaskContext(live.hub.engine, lambda account: stripe(live.sandbox.key, account.api_base))
-    tasks.catch_up(context, "acme")
+    connection_tasks.catch_up(context, "acme")
     assert jobs(live.hub.engine) == []
     live.sandbox.advance(40 * DAY)
-    assert tasks.catch_up(context, "acme")["gap"] is True
+    assert connection_tasks.catch_up(context, "acme")["gap"] is True
     assert ("import_account", "acme", "todo") in jobs(live.hub.engine)
     assert live.one("select args -> 'full' from tidegate.procrastinate_jobs where task_name = 'import_account'") is True

@@ -24,6 +24,8 @@ from tidegate.security import tokens
 from tidegate.settings import Settings
 from tidegate.wiring import Hub
 from tidegate.workflows import refresh as refreshing
+from tidegate.workflows.clock_tasks import deliver as deliver_task
+from tidegate.workflows.clock_tasks import tick
 from tidegate.workflows.config import config_export, config_file, config_sections
 from tidegate.workflows.contacts import contacts_forget
 from tidegate.workflows.delivery import destinations_past, destinations_tried
@@ -33,8 +35,6 @@ from tidegate.workflows.operation import retention
 from tidegate.workflows.operation.status import status
 from tidegate.workflows.previewing import commit
 from tidegate.workflows.task_context import TaskContext
-from tidegate.workflows.tasks import deliver as deliver_task
-from tidegate.workflows.tasks import tick
 
 
 def problems(post: Post) -> dict[str, tuple[str, str]]:

@@ -26,7 +26,7 @@ from tidegate.mirror import inbox
 from tidegate.mirror.inbox import Entry
 from tidegate.sandbox.keys import Key
 from tidegate.wiring import Hub
-from tidegate.workflows import tasks
+from tidegate.workflows import clock_tasks, connection_tasks
 from tidegate.workflows.mirror.audit import audit
 from tidegate.workflows.mirror.catch_up import catch_up
 from tidegate.workflows.mirror.connect import ConnectRequest, connect
@@ -213,7 +213,7 @@ def test_a_disconnected_platform_takes_its_accounts_along_and_brings_them_back(p
     disconnect(platform.hub.engine, "plat")
     assert names(platform.hub, connected=True) == []
     context = TaskContext(platform.hub.engine, platform.hub.stripe)
-    assert tasks.fan_out(context, "plat")["state"] == "no platform"
+    assert connection_tasks.fan_out(context, "plat")["state"] == "no platform"
     connected(platform.hub, platform.sandbox, "plat")
     done = platform.fan_out()
     assert (done.names("again"), done.names("left_out")) == ([NEW[1]], [NEW[0]])
@@ -332,7 +332,7 @@ def context(platform: Stripe) -> TaskContext:
 
 
 def rung(context: TaskContext) -> list[str]:
-    return [one for one in tasks.tick(context, 60) if one.startswith("fan_out")]
+    return [one for one in clock_tasks.tick(context, 60) if one.startswith("fan_out")]
 
 
 def test_a_worker_looks_once_a_day_and_when_an_event_says_so(platform: Stripe, context: TaskContext) -> None:
@@ -342,12 +342,12 @@ def test_a_worker_looks_once_a_day_and_when_an_event_says_so(platform: Stripe, c
     platform.run("update connections set fan_out_at = now() - interval '1 s' where name = 'plat'")
     assert rung(context) == ["fan_out:plat"]
     platform.control("POST", "connected")
-    assert len(tasks.fan_out(context, "plat")["accounts"]) == 3
+    assert len(connection_tasks.fan_out(context, "plat")["accounts"]) == 3
     assert len(names(platform.hub)) == 4
     queue.empty_jobs(platform.hub.engine)
     assert rung(context) == []
     _tell(platform.hub, "plat", "evt_auth", "account.application.deauthorized", account="acct_x")
-    assert tasks.drain(context, "plat")["handled"] == 1
+    assert connection_tasks.drain(context, "plat")["handled"] == 1
     assert [job for job in queue.jobs(platform.hub.engine) if job[0] == "fan_out"] == [("fan_out", "plat", "todo")]
     queue.empty_jobs(platform.hub.engine)
     assert rung(context) == ["fan_out:plat"], "a lost ring costs a minute"
@@ -355,7 +355,7 @@ def test_a_worker_looks_once_a_day_and_when_an_event_says_so(platform: Stripe, c
         problems.note(db, "plat", "key_invalid", "revoked")
     queue.empty_jobs(platform.hub.engine)
     assert rung(context) == []
-    assert "fan_out:plat" in tasks.tick(context, 3600)
+    assert "fan_out:plat" in clock_tasks.tick(context, 3600)
 
 
 def test_an_event_of_another_account_changes_nothing_of_this_one(platform: Stripe) -> None:

@@ -20,7 +20,7 @@ from tidegate.sandbox.server import Sandbox
 from tidegate.security import tokens
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.wiring import Hub
-from tidegate.workflows import tasks
+from tidegate.workflows import connection_tasks
 from tidegate.workflows.task_context import TaskContext
 
 
@@ -208,7 +208,7 @@ def test_an_audit_is_asked_for_watched_and_read(hub: Hub, account: Account, clie
     with hub.engine.begin() as db:
         db.execute(text("delete from stripe.customers where id = (select min(id) from stripe.customers)"))
         db.execute(text("update procrastinate_jobs set status = 'succeeded' where task_name = 'audit'"))
-    told = tasks.audit(TaskContext(hub.engine, hub.stripe), account.name)
+    told = connection_tasks.audit(TaskContext(hub.engine, hub.stripe), account.name)
     assert told["clean"] is False
     listed = client.get("/audits").text
     assert "differs" in listed

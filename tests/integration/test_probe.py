@@ -11,7 +11,7 @@ from tidegate.connections.permissions import Permission
 from tidegate.errors import StripeKeyInvalid, StripeUnreachable
 from tidegate.sandbox.keys import Key
 from tidegate.stripe_api.resources import RESOURCES
-from tidegate.workflows import due, tasks
+from tidegate.workflows import clock_tasks, connection_tasks, due
 from tidegate.workflows.mirror.disconnect import disconnect
 from tidegate.workflows.mirror.probe import probe
 from tidegate.workflows.operation.status import status
@@ -101,7 +101,7 @@ def test_a_lacking_permission_is_noted_and_what_it_hid_is_imported_when_it_comes
     assert refused(live) == []
     assert rung(live) == [("import_account", ["disputes"])]
     work = TaskContext(live.hub.engine, lambda account: stripe(live.sandbox.key, account.api_base))
-    assert tasks.import_account(work, "acme")["state"] == "done"
+    assert connection_tasks.import_account(work, "acme")["state"] == "done"
     probed(live)
     assert len(rung(live)) == 1, "it came back once"
 
@@ -166,15 +166,15 @@ def test_a_day_has_one_look(live: Live) -> None:
     queue.empty_jobs(live.hub.engine)
     live.run("update tidegate.connections set caught_up_at = now()")
     work = TaskContext(live.hub.engine, lambda account: stripe(live.sandbox.key, account.api_base))
-    assert tasks.tick(work, 60) == ["probe:acme"]
-    assert tasks.probe(work, "acme") == {"connection": "acme", "refused": []}
+    assert clock_tasks.tick(work, 60) == ["probe:acme"]
+    assert connection_tasks.probe(work, "acme") == {"connection": "acme", "refused": []}
     queue.empty_jobs(live.hub.engine)
-    assert tasks.tick(work, 60) == []
+    assert clock_tasks.tick(work, 60) == []
     live.run("update tidegate.permissions set checked_at = now() - interval '25 hours' where endpoint = :e", e=EVENTS)
-    assert tasks.tick(work, 60) == ["probe:acme"]
+    assert clock_tasks.tick(work, 60) == ["probe:acme"]
     live.run("insert into tidegate.permissions (connection, endpoint) values ('acme', 'GET /v1/forgotten')")
     probed(live)
     assert live.one("select count(*) from tidegate.permissions where endpoint = 'GET /v1/forgotten'") == 0
     disconnect(live.hub.engine, "acme")
-    assert tasks.probe(work, "acme")["state"] == "disconnected"
+    assert connection_tasks.probe(work, "acme")["state"] == "disconnected"
     assert status(live.hub.engine)["connections"][0]["permissions"] == []

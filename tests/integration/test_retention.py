@@ -14,7 +14,7 @@ from tidegate.security import tokens
 from tidegate.settings import Settings
 from tidegate.store.sizes import GROUPS, sizes
 from tidegate.wiring import Hub
-from tidegate.workflows import tasks
+from tidegate.workflows import clock_tasks
 from tidegate.workflows.mirror.audit import last_verdicts
 from tidegate.workflows.operation import retention
 from tidegate.workflows.operation.status import status
@@ -111,10 +111,10 @@ def test_revoked_tokens_go_and_the_settings_say_when(engine: Engine) -> None:
             text("update tidegate.tokens set revoked_at = now() - interval '91 days' where name = 'long_revoked'")
         )
     context = TaskContext(engine, no_stripe)
-    assert tasks.forget_old(context, 60)["tokens"] == 1
+    assert clock_tasks.forget_old(context, 60)["tokens"] == 1
     assert Settings().retention == retention.DAYS
     days = Settings(retention_runs_days=10).retention
-    assert tasks.forget_old(replace(context, retention=days), 60)["tokens"] == 1
+    assert clock_tasks.forget_old(replace(context, retention=days), 60)["tokens"] == 1
     with engine.connect() as db:
         assert [one.name for one in tokens.listing(db)] == ["valid"]
 

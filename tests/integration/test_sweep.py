@@ -19,7 +19,7 @@ from tidegate.errors import ImportRunning, SweepRunning
 from tidegate.mirror.tables import STRIPE_TABLES
 from tidegate.sandbox.keys import Key
 from tidegate.wiring import Hub
-from tidegate.workflows import due, tasks
+from tidegate.workflows import clock_tasks, connection_tasks, due
 from tidegate.workflows.mirror.disconnect import purge
 from tidegate.workflows.mirror.sweep import sweep
 from tidegate.workflows.operation.status import status
@@ -213,7 +213,7 @@ def test_while_an_import_reads_the_lists_there_is_nothing_to_sweep(live: Live) -
         swept(live)
     assert not isinstance(refused.value, SweepRunning)
     with runs.exclusive(live.hub.engine, "acme", "import"):
-        assert tasks.sweep(context(live), "acme")["state"] == "busy"
+        assert connection_tasks.sweep(context(live), "acme")["state"] == "busy"
     with runs.exclusive(live.hub.engine, "acme", "sweep"), pytest.raises(SweepRunning, match="sweeping acme"):
         swept(live)
     with runs.exclusive(live.hub.engine, "acme", "sweep"), pytest.raises(ImportRunning):
@@ -239,7 +239,7 @@ def test_a_part_that_fails_is_named_and_the_rest_is_swept(live: Live) -> None:
     ring = live.sandbox.server.keys
     names = [name for name in live.sandbox.state.collections if name != "disputes"]
     live.sandbox.call(lambda: ring.add(Key(live.sandbox.key, dict.fromkeys(names, "read"))))
-    assert tasks.sweep(context(live), "acme")["state"] == "done"
+    assert connection_tasks.sweep(context(live), "acme")["state"] == "done"
     shown = status(live.hub.engine)["connections"][0]["sweep"]
     assert shown["state"] == "done"
     assert list(shown["problems"]) == ["disputes"]
@@ -255,13 +255,13 @@ def test_a_night_has_one_sweep(live: Live) -> None:
     live.sandbox.advance(60)  # what is read in the second of its last event is doubtful, and refreshed
     now = datetime.now(UTC)
     work, at = replace(context(live), sweep_hour=now.hour), int(now.timestamp())
-    tasks.probe(work, "acme")  # else its turn has come, too
-    assert tasks.tick(work, at) == ["sweep:acme"]
-    assert tasks.tick(work, at) == [], "it waits already"
-    assert tasks.sweep(work, "acme")["state"] == "done"
-    assert tasks.sweep(work, "acme")["state"] == "swept", "a job may run twice"
+    connection_tasks.probe(work, "acme")  # else its turn has come, too
+    assert clock_tasks.tick(work, at) == ["sweep:acme"]
+    assert clock_tasks.tick(work, at) == [], "it waits already"
+    assert connection_tasks.sweep(work, "acme")["state"] == "done"
+    assert connection_tasks.sweep(work, "acme")["state"] == "swept", "a job may run twice"
     queue.empty_jobs(live.hub.engine)
-    assert tasks.tick(work, at) == []
+    assert clock_tasks.tick(work, at) == []
 
 
 @pytest.mark.parametrize(
@@ -317,11 +317,11 @@ def test_what_a_stop_leaves_is_rung_for_and_trouble_is_left_to_the_clock(live: L
     queue.empty_jobs(live.hub.engine)
     refresh_changed(live.hub.engine, live.account)
     out = context(live, base=NOWHERE)
-    assert tasks.sweep(out, "acme")["state"] == "put_off"
+    assert connection_tasks.sweep(out, "acme")["state"] == "put_off"
     assert queue.jobs(live.hub.engine) == []
     stopping = context(live)
     stopping.stop.set()
-    assert tasks.sweep(stopping, "acme")["state"] == "interrupted"
+    assert connection_tasks.sweep(stopping, "acme")["state"] == "interrupted"
     assert queue.jobs(live.hub.engine) == [("sweep", "acme", "todo")]
     with live.hub.engine.connect() as db:
         assert due.unswept(db, datetime.now(UTC) + timedelta(minutes=16), 25) == ["acme"]

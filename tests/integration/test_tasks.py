@@ -16,8 +16,9 @@ from tidegate.errors import ImportRunning, StripeKeyInvalid, StripeUnreachable, 
 from tidegate.mirror import changed
 from tidegate.stripe_api.client import StripeApi
 from tidegate.stripe_api.limits import LocalBudget
+from tidegate.workflows import clock_tasks, connection_tasks, tasks
 from tidegate.workflows import refresh as refreshing
-from tidegate.workflows import tasks
+from tidegate.workflows.connection_tasks import CROWD, FLOOD, LULL, PATIENCE
 from tidegate.workflows.mirror.ingest_events import Drained
 from tidegate.workflows.mirror.refetch import Refetched
 from tidegate.workflows.task_context import TaskContext
@@ -74,8 +75,8 @@ def test_an_import_is_tried_again_when_its_trouble_passes(
     state: str,
     again: tuple[int, int] | None,
 ) -> None:
-    monkeypatch.setattr(tasks.importing, "import_account", ending(result))
-    assert tasks.import_account(context, "acme", ["customers"], full=True, attempt=attempt)["state"] == state
+    monkeypatch.setattr(connection_tasks.importing, "import_account", ending(result))
+    assert connection_tasks.import_account(context, "acme", ["customers"], full=True, attempt=attempt)["state"] == state
     with context.engine.connect() as db:
         found = db.execute(
             text("""
@@ -95,18 +96,18 @@ from procrastinate_jobs""")
 
 def test_an_import_that_was_stopped_is_rung_for_at_once(context: TaskContext, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted = ending({"state": "interrupted", "run": 1})
-    monkeypatch.setattr(tasks.importing, "import_account", interrupted)
-    tasks.import_account(context, "acme")
+    monkeypatch.setattr(connection_tasks.importing, "import_account", interrupted)
+    connection_tasks.import_account(context, "acme")
     assert queue.jobs(context.engine) == [], "somebody else interrupted it"
     context.stop.set()
-    tasks.import_account(context, "acme")
+    connection_tasks.import_account(context, "acme")
     assert queue.jobs(context.engine) == [("import_again", "acme", "todo")]
 
 
 def test_a_refused_key_ends_the_import(context: TaskContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.importing, "import_account", ending(KEY_INVALID))
+    monkeypatch.setattr(connection_tasks.importing, "import_account", ending(KEY_INVALID))
     with pytest.raises(StripeKeyInvalid):
-        tasks.import_account(context, "acme")
+        connection_tasks.import_account(context, "acme")
     assert queue.jobs(context.engine) == []
 
 
@@ -140,10 +141,10 @@ def test_what_waits_for_stripe_when_the_worker_ends_is_rung_for(
 def test_what_a_drain_leaves_is_rung_for(
     context: TaskContext, monkeypatch: pytest.MonkeyPatch, drained: Drained, stopped: bool, rung: int | None
 ) -> None:
-    monkeypatch.setattr(tasks.ingest_events, "handle_events", ending(drained))
+    monkeypatch.setattr(connection_tasks.ingest_events, "handle_events", ending(drained))
     if stopped:
         context.stop.set()
-    told = tasks.drain(context, "acme")
+    told = connection_tasks.drain(context, "acme")
     assert (told["handled"], told["failed"], told["put_off"]) == (
         drained.handled, len(drained.failed), len(drained.put_off),
     )  # fmt: skip
@@ -158,14 +159,14 @@ from procrastinate_jobs""")
         assert rung - 2 <= found[0].seconds <= rung
 
 
-@pytest.mark.parametrize(("handled", "seconds"), [(tasks.FLOOD - 1, 0), (tasks.FLOOD, tasks.LULL)])
+@pytest.mark.parametrize(("handled", "seconds"), [(FLOOD - 1, 0), (FLOOD, LULL)])
 def test_customers_are_refreshed_at_once_and_behind_a_flood_a_moment_later(
     context: TaskContext, monkeypatch: pytest.MonkeyPatch, handled: int, seconds: int
 ) -> None:
-    monkeypatch.setattr(tasks.ingest_events, "handle_events", ending(Drained(handled=handled)))
+    monkeypatch.setattr(connection_tasks.ingest_events, "handle_events", ending(Drained(handled=handled)))
     with context.engine.begin() as db:
         changed.note(db, "acme", ["cus_1"])
-    tasks.drain(context, "acme")
+    connection_tasks.drain(context, "acme")
     with context.engine.connect() as db:
         waits = db.execute(
             text("""
@@ -177,7 +178,11 @@ from procrastinate_jobs""")
 
 @pytest.mark.parametrize(
     ("events", "changed_ago", "state"),
-    [(tasks.CROWD + 1, 0, "put_off"), (tasks.CROWD, 0, None), (tasks.CROWD + 1, tasks.PATIENCE + 1, None)],
+    [
+        (CROWD + 1, 0, "put_off"),
+        (CROWD, 0, None),
+        (CROWD + 1, PATIENCE + 1, None),
+    ],
 )
 def test_a_refresh_lets_many_events_go_first_for_a_while(
     context: TaskContext, events: int, changed_ago: int, state: str | None
@@ -186,7 +191,7 @@ def test_a_refresh_lets_many_events_go_first_for_a_while(
         changed.note(db, "acme", ["cus_1"])
         db.execute(text("update changed_customers set at = at - make_interval(secs => :ago)"), {"ago": changed_ago})
     flood(context, events)
-    assert tasks.refresh(context, "acme").get("state") == state
+    assert connection_tasks.refresh(context, "acme").get("state") == state
     assert queue.jobs(context.engine) == ([("refresh", "acme", "todo")] if state else [])
 
 
@@ -202,14 +207,14 @@ select 'acme', 'evt_' || n, 'x', now(), 'webhook', '' from generate_series(1, :e
 
 def test_a_refresh_under_way_gives_way_to_many_events(context: TaskContext, monkeypatch: pytest.MonkeyPatch) -> None:
     def with_a_flood(*given: Any) -> refreshing.Refreshed:
-        flood(context, tasks.CROWD + 1)
+        flood(context, CROWD + 1)
         return refreshing.Refreshed()
 
     monkeypatch.setattr(refreshing, "refresh", with_a_flood)
     with context.engine.begin() as db:
         for n in range(refreshing.ROWS + 1):
             changed.note(db, "acme", [f"cus_{n}"])
-    tasks.refresh(context, "acme")
+    connection_tasks.refresh(context, "acme")
     with context.engine.begin() as db:
         assert len(changed.take(db, "acme", 100)) == 1
     assert queue.jobs(context.engine) == [("refresh", "acme", "todo")]
@@ -220,7 +225,7 @@ def test_a_refresh_under_way_gives_way_to_many_events(context: TaskContext, monk
 def test_objects_to_look_at_are_rung_for(
     context: TaskContext, monkeypatch: pytest.MonkeyPatch, task: str, due: str
 ) -> None:
-    monkeypatch.setattr(tasks.refetching, "refetch", ending(Refetched()))
+    monkeypatch.setattr(connection_tasks.refetching, "refetch", ending(Refetched()))
     with context.engine.begin() as db:
         db.execute(
             text(
@@ -235,7 +240,7 @@ def test_objects_to_look_at_are_rung_for(
 def test_stripe_out_of_reach_is_left_alone_until_the_clock_rings(
     context: TaskContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks.refetching, "refetch", ending(Refetched(error=str(UNREACHABLE))))
+    monkeypatch.setattr(connection_tasks.refetching, "refetch", ending(Refetched(error=str(UNREACHABLE))))
     with context.engine.begin() as db:
         db.execute(
             text(
@@ -243,17 +248,20 @@ def test_stripe_out_of_reach_is_left_alone_until_the_clock_rings(
                 "values ('acme', 'prices', 'price_1', 'event')"
             )
         )
-    assert tasks.refetch(context, "acme")["error"] == str(UNREACHABLE)
+    assert connection_tasks.refetch(context, "acme")["error"] == str(UNREACHABLE)
     assert queue.jobs(context.engine) == []
-    assert "refetch:acme" in tasks.tick(context, 60)
+    assert "refetch:acme" in clock_tasks.tick(context, 60)
 
 
 def test_catching_up_leaves_it_to_the_process_that_does(context: TaskContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.catching_up, "catch_up", ending(ImportRunning(connection="acme")))
-    assert tasks.catch_up(context, "acme") == {"connection": "acme", "state": "busy"}
+    monkeypatch.setattr(connection_tasks.catching_up, "catch_up", ending(ImportRunning(connection="acme")))
+    assert connection_tasks.catch_up(context, "acme") == {"connection": "acme", "state": "busy"}
 
 
-@pytest.mark.parametrize("task", [tasks.import_account, tasks.drain, tasks.refetch, tasks.catch_up])
+@pytest.mark.parametrize(
+    "task",
+    [connection_tasks.import_account, connection_tasks.drain, connection_tasks.refetch, connection_tasks.catch_up],
+)
 @pytest.mark.parametrize("name", ["gone", "never"])
 def test_nothing_is_done_for_a_connection_that_was_let_go(engine: Engine, task: Any, name: str) -> None:
     queue.empty(engine)
@@ -269,4 +277,4 @@ def test_a_connection_whose_key_is_refused_is_tried_on_the_full_hour(
     with context.engine.begin() as db:
         db.execute(text("insert into problems (connection, code) values ('acme', :code)"), {"code": code})
     due_at = 1_767_225_600 + 60 * minute  # 2026-01-01T00:00:00Z and later
-    assert tasks.tick(context, due_at) == (["catch_up:acme"] if tried else [])
+    assert clock_tasks.tick(context, due_at) == (["catch_up:acme"] if tried else [])

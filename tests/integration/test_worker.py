@@ -11,7 +11,7 @@ from tests.support import queue
 from tests.support.queue import no_stripe, working
 from tests.support.waiting import until
 
-from tidegate.workflows import tasks
+from tidegate.workflows import clock_tasks, tasks
 from tidegate.workflows.doorbell import FETCH, IMPORT, PROMPT, Doorbell
 from tidegate.workflows.operation.rescue import MOST_ATTEMPTS, rescue
 from tidegate.workflows.task_context import TaskContext
@@ -188,14 +188,14 @@ def test_work_is_found_without_a_ring(context: TaskContext, engine: Engine) -> N
         db.execute(
             text("insert into refetches (connection, resource, object_id, reason) values ('asked', 'x', 'y', 'doubt')")
         )
-    assert sorted(tasks.tick(context, 60)) == ["catch_up:behind", "drain:waiting", "refetch:asked"]
-    assert tasks.tick(context, 60) == [], "they wait already"
+    assert sorted(clock_tasks.tick(context, 60)) == ["catch_up:behind", "drain:waiting", "refetch:asked"]
+    assert clock_tasks.tick(context, 60) == [], "they wait already"
     with engine.begin() as db:
         db.execute(text("truncate procrastinate_jobs cascade"))
         db.execute(text("update connections set caught_up_at = now() - interval '10 s'"))
         db.execute(text("truncate inbox, refetches"))
-    assert tasks.tick(replace(context, poll_seconds=60), 60) == []
-    assert len(tasks.tick(replace(context, poll_seconds=5), 60)) == 4
+    assert clock_tasks.tick(replace(context, poll_seconds=60), 60) == []
+    assert len(clock_tasks.tick(replace(context, poll_seconds=5), 60)) == 4
 
 
 def test_retention_keeps_what_is_not_done(context: TaskContext, engine: Engine) -> None:
@@ -219,7 +219,7 @@ insert into procrastinate_events (job_id, type, at)
 select id, 'deferred', now() - make_interval(days => right(task_name, 1)::int) from procrastinate_jobs""")
         )
         db.execute(text("delete from procrastinate_events where at > now() - interval '1 day'"))
-    assert tasks.forget_old(context, 60) == {
+    assert clock_tasks.forget_old(context, 60) == {
         "inbox": 1200, "jobs": 2, "ledgers": 0, "movements": 0, "outbox": 0, "runs": 0, "usage": 0, "tokens": 0,
         "requests": 0, "sync_plans": 0, "digests": 0, "action_occurrences": 0, "meter_forwards": 0, "deliveries": 0,
         "alerts": 0, "entitlement_changes": 0, "health_history": 0, "memberships": 0, "kept_answers": 0,
@@ -229,7 +229,7 @@ select id, 'deferred', now() - make_interval(days => right(task_name, 1)::int) f
         kept = set(db.execute(text("select task_name from procrastinate_jobs")).scalars())
     assert left == {"waiting": 1200, "parked": 1200, "handled": 600, "skipped": 600}
     assert kept == {"todo6", "todo8", "doing6", "doing8", "succeeded6", "failed6"}
-    assert not any(tasks.forget_old(context, 60).values())
+    assert not any(clock_tasks.forget_old(context, 60).values())
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tidegate.contacts.directory import Making
 from tidegate.entitlements import forwards, overrides
 from tidegate.entitlements.overrides import Giving
 from tidegate.outbound.metering.events import PATH
-from tidegate.workflows import previewing, tasks
+from tidegate.workflows import clock_tasks, previewing, tasks
 from tidegate.workflows import refresh as refreshing
 from tidegate.workflows.contacts import contacts
 from tidegate.workflows.entitlements.entitlements import Use, use
@@ -94,7 +94,7 @@ class Counting:
 
     def tick(self) -> list[str]:
         """What the minute's tick rings for of usage."""
-        return [one for one in tasks.tick(self.context, MINUTE) if one.startswith("forward_usage")]
+        return [one for one in clock_tasks.tick(self.context, MINUTE) if one.startswith("forward_usage")]
 
     def forward(self) -> dict[str, Any]:
         """The task, as a worker runs it."""

@@ -29,6 +29,8 @@ from tidegate.workflows.operation import retention
 PASSING = (DatabaseBusy, Unreachable, StripeRateLimited, StripeBodyUnreadable, OperationalError, PoolExhausted)
 """Troubles that end by themselves: an import or a sync is tried again."""
 LONGEST_WAIT = 600  # seconds
+SLICE = 20.0
+"""Seconds after which a task lets others have its place."""
 
 OpenApi = Callable[[Account], AbstractContextManager[StripeApi]]
 

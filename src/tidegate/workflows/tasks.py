@@ -1,368 +1,39 @@
 """The thin list of background tasks: each opens what it needs, calls one workflow and may run twice."""
 
-import logging
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tidegate.connections import accounts, runs
-from tidegate.delivery import queue
-from tidegate.errors import ConnectionDisconnected, ImportRunning, WorkStopped
-from tidegate.mirror import changed, inbox
-from tidegate.store.trouble import told
-from tidegate.workflows import due, kept_reports
-from tidegate.workflows import refresh as refreshing
-from tidegate.workflows.delivery import deliver as delivering
+from tidegate.errors import WorkStopped
+from tidegate.workflows import clock_tasks, connection_tasks
 from tidegate.workflows.doorbell import FETCH, PROMPT
-from tidegate.workflows.entitlements.usage_task import forward_usage, ring_for_usage
-from tidegate.workflows.lifecycle import lifecycle
-from tidegate.workflows.mirror import audit as auditing
-from tidegate.workflows.mirror import catch_up as catching_up
-from tidegate.workflows.mirror import fan_out as fanning_out
-from tidegate.workflows.mirror import import_account as importing
-from tidegate.workflows.mirror import ingest_events
-from tidegate.workflows.mirror import probe as probing
-from tidegate.workflows.mirror import refetch as refetching
-from tidegate.workflows.mirror import sweep as sweeping
-from tidegate.workflows.mirror.import_account import ImportOptions
-from tidegate.workflows.operation import retention
-from tidegate.workflows.operation import watch as watching
+from tidegate.workflows.entitlements.usage_task import forward_usage
 from tidegate.workflows.outbound.revert_task import revert_sync_
-from tidegate.workflows.outbound.sync_task import ring_for_syncs, run_sync
-from tidegate.workflows.revenue import revenue
-from tidegate.workflows.task_context import (
-    LONGEST_WAIT,
-    PASSING,
-    TaskContext,
-    connected,
-    ring_for_deliveries,
-    ring_for_looks,
-    ring_for_refresh,
-    stripe,
-)
+from tidegate.workflows.outbound.sync_task import run_sync
+from tidegate.workflows.task_context import TaskContext
 
 if TYPE_CHECKING:
     from procrastinate import App
 
-log = logging.getLogger(__name__)
-
-MOST_TRIES = 20
-"""How often a part of an import that fails is tried again by itself, over about two and a half hours."""
-SLICE = 20.0
-"""Seconds after which work on one connection lets others have its place."""
-FLOOD = 30
-"""Events handled in one go from which on more are likely to follow: the refresh behind them waits `LULL` seconds, so
-that it takes many customers at once, and one that changes again only once.
-"""
-LULL = 5
-TICK = 60
-"""Seconds between looks at everything; what is due before the next one is rung for."""
-CROWD = 150
-"""Events that wait from which on a refresh leaves the processor to them, wholly for up to `PATIENCE` seconds."""
-PATIENCE = 60
-
-
-def import_account(
-    context: TaskContext, connection: str, resources: Sequence[str] = (), full: bool = False, attempt: int = 0
-) -> dict[str, Any]:
-    """Imports a connection, or goes on with its import. `attempt` counts the failures so far.
-
-    Interrupted by a stop, it is rung for at once; kept off by another import or by trouble that passes (`PASSING`), or
-    incomplete for such trouble, after a while.
-    """
-    account = connected(context, connection)
-    if account is None:
-        return {"connection": connection, "state": "disconnected"}
-
-    def again(delay: int, *, full: bool = False, attempt: int = attempt) -> None:
-        context.doorbell.ring(
-            "import_again", connection=connection, delay=delay, resources=list(resources), full=full, attempt=attempt
-        )
-
-    options = ImportOptions(resources=tuple(resources), full=full, readers=context.readers)
-    before = _last_import(context, connection)
-    wait = min(LONGEST_WAIT, 15 * 2**attempt)
-    try:
-        with stripe(context, account) as api:
-            summary = importing.import_account(context.engine, account, api, options, stop=context.stop)
-    except ImportRunning:
-        again(60, full=full)
-        return {"connection": connection, "state": "busy"}
-    except ConnectionDisconnected:
-        return {"connection": connection, "state": "disconnected"}
-    except PASSING as trouble:
-        log.warning("import_put_off", extra={"connection": connection, "seconds": wait, "problem": told(trouble)})
-        begun = _last_import(context, connection) != before
-        again(wait, full=full and not begun, attempt=attempt + 1)  # what was begun is gone on with, and knows
-        return {"connection": connection, "state": "put_off", "error": told(trouble)}
-    if summary["state"] == "incomplete" and summary["passing"] and attempt < MOST_TRIES:
-        log.warning("import_incomplete", extra={"connection": connection, "seconds": wait})
-        again(wait, attempt=attempt + 1)
-    ring_for_refresh(context, connection)
-    if summary["state"] == "interrupted" and context.stop.is_set():
-        again(0)
-    return {"connection": connection, "run": summary["run"], "state": summary["state"]}
-
-
-def drain(context: TaskContext, connection: str) -> dict[str, Any]:
-    """Handles what is due in a connection's inbox, for a while; rings for the rest, and for the objects to look at.
-
-    What fails is due again later; what the database could not take is rung for.
-    """
-    account = connected(context, connection)
-    if account is None:
-        return {"connection": connection, "state": "disconnected"}
-    drained = ingest_events.handle_events(
-        context.engine, connection, attempts=context.attempts, seconds=SLICE, stop=context.stop
-    )
-    if drained.put_off:
-        context.doorbell.ring("drain", connection=connection, delay=ingest_events.PUT_OFF_SECONDS)
-    elif drained.more or context.stop.is_set():
-        context.doorbell.ring("drain", connection=connection)
-    if drained.accounts_changed:
-        context.doorbell.ring("fan_out", connection=connection)
-    ring_for_looks(context, connection)
-    ring_for_refresh(context, connection, delay=LULL if drained.handled >= FLOOD else 0)
-    return {
-        "connection": connection,
-        "handled": drained.handled,
-        "failed": len(drained.failed),
-        "put_off": len(drained.put_off),
-    }
-
-
-def refetch(context: TaskContext, connection: str) -> dict[str, Any]:
-    """Fetches the objects of a connection that are due, for a while; rings for the rest, behind the other connections.
-
-    Beside the inbox, so that events are applied however many objects wait.
-    """
-    account = connected(context, connection)
-    if account is None:
-        return {"connection": connection, "state": "disconnected"}
-    with stripe(context, account) as api:
-        looked = refetching.refetch(context.engine, connection, api, seconds=SLICE, stop=context.stop)
-    ring_for_refresh(context, connection)
-    if not looked.error:  # else the objects wait for the minute's tick, and Stripe is left alone until then
-        ring_for_looks(context, connection)
-    return {"connection": connection, **looked.as_json()}
-
-
-def refresh(context: TaskContext, connection: str) -> dict[str, Any]:
-    """Recomputes what is derived of a connection's changed customers, for a while; rings for the rest.
-
-    Also of one that was disconnected: its data are kept, and what is derived of them as well. While many events wait it
-    lets them go first, and takes whom they change once instead of again and again.
-    """
-    with context.engine.connect() as db:
-        account = next((one for one in accounts.every(db) if one.name == connection), None)
-    if account is None:
-        return {"connection": connection, "state": "purged"}
-
-    def events_first() -> bool:
-        with context.engine.connect() as db:
-            return inbox.floods(db, connection, CROWD) and changed.patience_left(db, connection, PATIENCE)
-
-    if events_first():
-        ring_for_refresh(context, connection, delay=LULL)
-        return {"connection": connection, "state": "put_off"}
-    with context.engine.connect() as db:
-        crowded = inbox.floods(db, connection, CROWD)
-    done = refreshing.refresh_changed(
-        context.engine, account, seconds=1.0 if crowded else SLICE, stop=context.stop, giving_way=events_first
-    )
-    if done.more or context.stop.is_set():
-        ring_for_refresh(context, connection, delay=LULL if crowded else 0)
-    ring_for_deliveries(context)
-    return {"connection": connection, **done.as_json()}
-
-
-def catch_up(context: TaskContext, connection: str) -> dict[str, Any]:
-    """Reads Stripe's events since the last time; nothing to do where another process does.
-
-    Events that Stripe no longer had are made good by a full import; should its ring be lost, the tick rings again.
-    """
-    account = connected(context, connection)
-    if account is None:
-        return {"connection": connection, "state": "disconnected"}
-    try:
-        with stripe(context, account) as api:
-            caught = catching_up.catch_up(
-                context.engine, account, api, attempts=context.attempts, stop=context.stop, look=False
-            )
-    except ImportRunning:
-        return {"connection": connection, "state": "busy"}
-    except ConnectionDisconnected:
-        return {"connection": connection, "state": "disconnected"}
-    if caught["gap"]:
-        context.doorbell.ring("import_account", connection=connection, full=True)
-    ring_for_looks(context, connection)
-    ring_for_refresh(context, connection)
-    if context.stop.is_set():
-        context.doorbell.ring("catch_up", connection=connection)
-    return caught
-
-
-def sweep(context: TaskContext, connection: str) -> dict[str, Any]:
-    """Reads every list of a connection again, or goes on with a sweep that was interrupted this night.
-
-    Nothing to do where one has ended this night, or while an import reads the lists anyway. Interrupted by a stop, it
-    is rung for at once; trouble that passes (`PASSING`) leaves it to `tick`.
-    """
-    account = connected(context, connection)
-    if account is None:
-        return {"connection": connection, "state": "disconnected"}
-    with context.engine.connect() as db:
-        if sweeping.is_fresh(db, connection, datetime.now(UTC)):
-            return {"connection": connection, "state": "swept"}
-    try:
-        with stripe(context, account) as api:
-            summary = sweeping.sweep(context.engine, account, api, readers=context.readers, stop=context.stop)
-    except ImportRunning:
-        return {"connection": connection, "state": "busy"}
-    except ConnectionDisconnected:
-        return {"connection": connection, "state": "disconnected"}
-    except PASSING as trouble:
-        log.warning("sweep_put_off", extra={"connection": connection, "problem": told(trouble)})
-        return {"connection": connection, "state": "put_off", "error": told(trouble)}
-    ring_for_refresh(context, connection)
-    if summary["state"] == "interrupted" and context.stop.is_set():
-        context.doorbell.ring("sweep", connection=connection)
-    return {"connection": connection, "run": summary["run"], "state": summary["state"]}
-
-
-def audit(context: TaskContext, connection: str) -> dict[str, Any]:
-    """Compares a connection's mirror with Stripe. Trouble that passes (`PASSING`) ends it: its run says interrupted,
-    and whoever wants it asks again.
-    """
-    account = connected(context, connection)
-    if account is None:
-        return {"connection": connection, "state": "disconnected"}
-    try:
-        with stripe(context, account) as api:
-            result = auditing.audit(context.engine, account, api)
-    except PASSING as trouble:
-        log.warning("audit_interrupted", extra={"connection": connection, "problem": told(trouble)})
-        return {"connection": connection, "state": "interrupted", "error": told(trouble)}
-    return {"connection": connection, "run": result["run"], "clean": result["clean"]}
-
-
-def probe(context: TaskContext, connection: str) -> dict[str, Any]:
-    """Looks at what a connection's key may read."""
-    account = connected(context, connection)
-    if account is None:
-        return {"connection": connection, "state": "disconnected"}
-    with stripe(context, account) as api:
-        found = probing.probe(context.engine, account, api)
-    return {"connection": connection, "refused": [one.endpoint for one in found if one.allowed is False]}
-
-
-def fan_out(context: TaskContext, connection: str) -> dict[str, Any]:
-    """Looks for new and vanished accounts of a platform."""
-    account = connected(context, connection)
-    if account is None or account.fan_out_at is None:
-        return {"connection": connection, "state": "no platform"}
-    with stripe(context, account) as api:
-        return fanning_out.fan_out(context.engine, account, api).as_json()
-
-
-def deliver(context: TaskContext, connection: str = "") -> dict[str, Any]:
-    """Sends what is due to destinations, for a while; rings for the rest, and for what is due again soon.
-
-    `connection` is none: destinations belong to all.
-    """
-    try:
-        done = delivering.deliver(context.engine, context.destination, seconds=SLICE, stop=context.stop)
-    except PASSING as trouble:
-        log.warning("delivery_put_off", extra={"problem": told(trouble)})
-        return {"state": "put_off", "error": told(trouble)}
-    if done.more or context.stop.is_set():
-        context.doorbell.ring("deliver", connection=connection)
-        return done.as_json()
-    with context.engine.connect() as db:
-        wait = queue.next_due(db)
-    if wait is not None and wait < TICK:
-        context.doorbell.ring("deliver_again", connection=connection, delay=int(wait) + 1)
-    return done.as_json()
-
-
-def tick(context: TaskContext, timestamp: int) -> list[str]:
-    """Rings for everything whose time has come, so that a lost ring costs a minute; returns what it rang for.
-
-    `timestamp`: the minute it was due, in epoch seconds. A connection whose key is refused is tried on the full hour.
-    """
-    full_hour, as_of = timestamp % 3600 < 60, datetime.fromtimestamp(timestamp, UTC)
-    with context.engine.connect() as db:
-        wanted = [("catch_up", name) for name in due.behind(db, context.poll_seconds, refused=full_hour)]
-        wanted += [("drain", name) for name in due.undrained(db)]
-        wanted += [("refetch", name) for name in due.unfetched(db)]
-        wanted += [("refresh", name) for name in due.unrefreshed(db)]
-        wanted += [("probe", name) for name in due.unprobed(db, refused=full_hour)]
-        wanted += [("sweep", name) for name in due.unswept(db, as_of, context.sweep_hour)]
-        wanted += [("fan_out", name) for name in due.fanning_out(db, refused=full_hour)]
-        gaps = due.unanswered(db)
-    rung = [f"{task}:{name}" for task, name in wanted if context.doorbell.ring(task, connection=name)]
-    for name, full in gaps:
-        if context.doorbell.ring("import_account", connection=name, full=full):
-            rung.append(f"import_account:{name}")
-    rung += ring_for_syncs(context, as_of)
-    rung += ring_for_usage(context)
-    if told := refreshing.refresh_due(context.engine, stop=context.stop):
-        log.info("entitlements_changed_by_themselves", extra={"contacts": told})
-    if kept := revenue.keep_due(context.engine, stop=context.stop):
-        log.info("revenue_changed_by_itself", extra={"customers": kept})
-    if ring_for_deliveries(context):
-        rung.append("deliver")
-    return rung
-
-
-def forget_old(context: TaskContext, timestamp: int) -> dict[str, int]:
-    """Deletes what retention does not keep; returns how many rows per table. When it was due makes no difference."""
-    return retention.forget_old(context.engine, context.retention, stop=context.stop)
-
-
-def keep_lifecycle(context: TaskContext, timestamp: int) -> dict[str, int] | None:
-    """Brings stages, segments, health and alerts up to what changed, and to the time; when it was due makes no
-    difference.
-    """
-    kept = lifecycle.keep_due(context.engine, stop=context.stop)
-    if kept is None:
-        return None
-    ring_for_deliveries(context)
-    return kept.as_json()
-
-
-def keep_reports(context: TaskContext, timestamp: int) -> list[str]:
-    """Reads anew, for a while, what pages keep; when it was due makes no difference."""
-    return kept_reports.renew(context.engine, seconds=SLICE, stop=context.stop)
-
-
-def watch(context: TaskContext, timestamp: int) -> dict[str, int]:
-    """Opens and resolves system alerts, and makes the digests that are due; when it was due makes no difference."""
-    done = watching.watch(context.engine, poll_seconds=context.poll_seconds, home=context.home)
-    ring_for_deliveries(context)
-    return done.as_json()
-
-
 TASKS: dict[str, Callable[..., Any]] = {
-    "import_account": import_account,
-    "import_again": import_account,
-    "drain": drain,
-    "refetch": refetch,
-    "refresh": refresh,
-    "catch_up": catch_up,
-    "audit": audit,
-    "sweep": sweep,
-    "probe": probe,
-    "fan_out": fan_out,
-    "deliver": deliver,
-    "deliver_again": deliver,
+    "import_account": connection_tasks.import_account,
+    "import_again": connection_tasks.import_account,
+    "drain": connection_tasks.drain,
+    "refetch": connection_tasks.refetch,
+    "refresh": connection_tasks.refresh,
+    "catch_up": connection_tasks.catch_up,
+    "audit": connection_tasks.audit,
+    "sweep": connection_tasks.sweep,
+    "probe": connection_tasks.probe,
+    "fan_out": connection_tasks.fan_out,
+    "deliver": clock_tasks.deliver,
+    "deliver_again": clock_tasks.deliver,
     "run_sync": run_sync,
     "forward_usage": forward_usage,
-    "tick": tick,
-    "forget_old": forget_old,
-    "keep_lifecycle": keep_lifecycle,
-    "keep_reports": keep_reports,
-    "watch": watch,
+    "tick": clock_tasks.tick,
+    "forget_old": clock_tasks.forget_old,
+    "keep_lifecycle": clock_tasks.keep_lifecycle,
+    "keep_reports": clock_tasks.keep_reports,
+    "watch": clock_tasks.watch,
     "revert_sync": revert_sync_,
 }
 """Every task by the name that jobs carry; the first argument is the context."""
@@ -398,10 +69,3 @@ def _bound(name: str, run: Callable[..., Any], context: TaskContext) -> Callable
             return {"state": "stopped", "error": str(stopped)}
 
     return task
-
-
-def _last_import(context: TaskContext, connection: str) -> int | None:
-    """The id of the connection's last import."""
-    with context.engine.connect() as db:
-        last = runs.last(db, connection, importing.KIND)
-    return last["id"] if last else None
