@@ -45,6 +45,7 @@ def test_every_rule_is_sound() -> None:
         ({"churned_at": day(-1)}, ["canceled"]),
         ({"churned_at": day(-31)}, []),
         ({"downgraded_at": day(-1)}, ["downgrade"]),
+        ({"downgraded_at": day(-31)}, []),
         ({"trial_ends_at": day(6)}, ["trial_ending"]),
         ({"trial_ends_at": day(8)}, []),
         ({"status": "active", "last_active_at": day(-30)}, ["inactive"]),

@@ -116,6 +116,7 @@ def shop(database_url: str) -> Iterator[Shop]:
             shop.has(*(one for one in objects if one["object"] != "customer"))
         shop.refresh()
         with shop.engine.begin() as db:
+            db.execute(text("update stripe.subscriptions set deleted_at = now() where customer = 'cus_removed'"))
             due.note_all(db)
         lifecycle.keep(shop.engine, as_of=NOW)
         with shop.engine.begin() as db:
@@ -171,6 +172,7 @@ def failed(who: str, code: str, at: int) -> dict[str, Any]:
 
 SENT: dict[str, Any] = {"collection_method": "send_invoice", "currency": "usd"}
 YEARLY = price("price_year", recurring={"interval": "year", "interval_count": 1, "usage_type": "licensed"})
+YET: Objects = [item("si_drafted", current_period_end=AT + 77 * DAY)]
 BEST = {
     f"best{place}": [sub(f"best{place}", one, status=one) for one in reversed(STATUSES[place:])]
     for place in range(len(STATUSES))
@@ -195,6 +197,11 @@ ASKED: dict[str, Objects] = {
         failed("failing", "generic_decline", AT - 4 * DAY), failed("failing", "insufficient_funds", AT - 2 * DAY),
     ],
     "new": [sub("new"), bill("new", "1", "open", created=AT - 3600, amount_remaining=700)],
+    "drafted": [sub("drafted", items=YET), bill("drafted", "paid", "paid", created=AT - 90 * DAY),
+                bill("drafted", "next", "draft", created=AT - DAY, amount_remaining=900)],
+    "clocked": [sub("clocked", status="past_due", test_clock="clock_1"),
+                bill("clocked", "1", "open", created=AT - DAY, amount_remaining=900, test_clock="clock_1")],
+    "removed": [sub("removed", status="past_due")],
     "left": [sub("left", status="canceled", canceled_at=AT - DAY, ended_at=AT - DAY,
                  cancellation_details={"feedback": "too_expensive", "reason": "cancellation_requested"})],
     "lost": [sub("lost", status="canceled", canceled_at=AT - DAY, ended_at=AT - DAY,
@@ -230,6 +237,8 @@ HELD: list[tuple[dict[str, Any], set[str]]] = [
     ({"field": "invoices.uncollectible", "is": 2}, {"owing"}),
     ({"field": "invoices.uncollectible", "above": 2}, set()),
     ({"field": "latest_invoice.status", "is": "uncollectible"}, {"owing"}),
+    ({"field": "latest_invoice.status", "is": "paid"}, {"drafted"}),
+    ({"field": "subscription.status", "known": False}, {"clocked", "removed"}),
     ({"field": "latest_invoice.status", "is": "open"}, {"failing", "new"}),
     ({"field": "amount_open", "is": 20}, {"owing"}),
     ({"field": "amount_open", "is": 5}, {"failing"}),
@@ -243,7 +252,8 @@ HELD: list[tuple[dict[str, Any], set[str]]] = [
     ({"field": "intervals", "has": "year"}, {"yearly"}),
     ({"field": "interval_months", "is": 12}, {"yearly"}),
     ({"field": "quantity", "is": 7}, {"yearly"}),
-    ({"field": "currencies", "lacks": "usd"}, {"left", "lost", *(f"best{n}" for n in range(3, len(STATUSES)))}),
+    ({"field": "currencies", "lacks": "usd"},
+     {"left", "lost", "clocked", "removed", *(f"best{n}" for n in range(3, len(STATUSES)))}),
     ({"field": "days_to_renewal", "is": 10}, {"renewing", "ending", "back_before"}),
     ({"field": "days_to_renewal", "is": 40}, {"prepaid"}),
     ({"field": "days_to_renewal", "is": 30}, {"mixed"}),

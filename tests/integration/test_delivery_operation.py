@@ -16,7 +16,7 @@ from tests.support.shop import Shop
 
 from tidegate.api.app import create_app
 from tidegate.connections.problems import REMEDIES
-from tidegate.delivery import queue, stored, suppressing
+from tidegate.delivery import contacts_due, queue, stored, suppressing
 from tidegate.delivery.outbox import Told, tell
 from tidegate.errors import ConfigInvalid
 from tidegate.secrets import Vault
@@ -136,6 +136,25 @@ def test_the_past_of_who_is_suppressed_is_not_sent(post: Post, receiver: Receive
             done = destinations_past.backfill(db, destination(post), past, "ada", only_preview=True)
         counts.append((done["billing_events"], done["contacts"]))
     assert counts == [(0, 0), (1, 1)]
+    post.webhook(receiver.url, "live", livemode=True, properties=["name"])
+    with post.engine.begin() as db:
+        live = destinations_past.backfill(db, destination(post, "live"), past, "ada", only_preview=True)
+    assert (live["billing_events"], live["contacts"]) == (0, 0), "it is test data"
+
+
+def test_who_is_suppressed_or_of_the_other_mode_is_not_kept_in_sync(post: Post, receiver: Receiver) -> None:
+    acme = post.contact("acme", name="Acme")
+    post.webhook(receiver.url, properties=["name"], events=[])
+    post.webhook(f"{receiver.url}/live", "live", livemode=True, properties=["name"], events=[])
+    came: list[list[str]] = []
+    for change in (lambda db: suppressing.suppress(db, acme, "asked us to", "ada"),
+                   lambda db: suppressing.unsuppress(db, acme)):  # fmt: skip
+        with post.engine.begin() as db:
+            change(db)
+            contacts_due.note_contacts(db, [acme])
+        post.deliver()
+        came.append([f"{one.path} {one.json['data']['changed']}" for one in receiver.received])
+    assert came == [[], ["/ {'name': 'Acme'}"]]
 
 
 def test_a_billing_event_has_one_id_whether_it_was_told_or_sent_later(post: Post, receiver: Receiver) -> None:

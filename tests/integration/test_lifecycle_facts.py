@@ -289,6 +289,8 @@ def test_conditions_ask_for_what_the_ledger_and_usage_say(shop: Shop) -> None:
     with shop.engine.begin() as db:
         consumed(db, contact, amount=800)
         db.execute(text("update tidegate.usage_debits set at = :at"), {"at": NOW - timedelta(days=12)})
+        over = (Debit("", NOW - timedelta(days=60), 999, NOW - timedelta(days=30)),)
+        ledger.write(db, [Note(contact, "calls", None, "release", over, {"feature": "calls", "amount": 999})])
         db.execute(text("update tidegate.contacts set created_at = :at"), {"at": NOW - timedelta(days=61)})
     found = facts(shop)
     assert (found["usage_share"], found["last_active_at"]) == (Decimal("0.8"), NOW - timedelta(days=12))
