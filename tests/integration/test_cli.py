@@ -290,6 +290,18 @@ def test_the_doctor_finds_a_key_that_does_not_decrypt(cli: Cli, make_sandbox: Ma
     assert [one["check"] for one in malformed["checks"] if one["state"] == "wrong"] == ["secret key", "keys"]
 
 
+def test_the_doctor_makes_no_key_by_looking(cli: Cli, make_sandbox: Make, tmp_path: Path) -> None:
+    """On an empty home, and on one whose key was lost: a new one would hide that."""
+    home = str(tmp_path / "elsewhere")
+    assert cli.json("doctor", TIDEGATE_HOME=home, TIDEGATE_SECRET_KEY="")["healthy"] is True
+    cli.connect(make_sandbox(customers=1, months=1))
+    lost = cli.json("doctor", code=1, TIDEGATE_HOME=home, TIDEGATE_SECRET_KEY="")
+    (wrong,) = [one for one in lost["checks"] if one["state"] == "wrong"]
+    assert "secret.key is not there, and what is stored for test opens with that key alone" in wrong["detail"]
+    assert "Put it back" in wrong["remedy"]
+    assert not (tmp_path / "elsewhere" / "secret.key").exists()
+
+
 @pytest.mark.wide
 def test_a_platform_is_shown_then_connected_and_let_go_with_its_accounts(cli: Cli, make_sandbox: Make) -> None:
     sandbox = make_sandbox(customers=3, months=1, connected=2)

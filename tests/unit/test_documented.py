@@ -8,10 +8,13 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from tidegate import errors
+from tidegate.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -200,3 +203,41 @@ def test_every_howto_is_on_the_site_and_in_the_readme() -> None:
     names = [one.name for one in (ROOT / "docs/howto").glob("*.md")]
     assert [name for name in names if f"howto/{name}" not in site] == []
     assert [name for name in names if f"howto/{name}" not in readme] == []
+
+
+SHOWN = re.compile(
+    r"(?:`|<code>)(tidegate [a-z][^`<]*)(?:`|</code>)|^(?:[A-Z_]+=\S+ )?(tidegate [a-z].*)$", re.MULTILINE
+)
+SHOWING = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *(ROOT / "docs").glob("*.md"),
+    *(ROOT / "docs/howto").glob("*.md"),
+    *(ROOT / "docs/decisions").glob("*.md"),
+    *(ROOT / "src/tidegate/web/templates").rglob("*.html"),
+]
+
+
+def unknown(command: str) -> str:
+    """What of a command that is shown to people there is not; empty: it is all there."""
+    found: Any = get_command(app)
+    words = re.sub(r"\{\{.*?\}\}", "X", command.partition(" #")[0]).split()[1:]
+    while words and (commands := getattr(found, "commands", None)) and not words[0].startswith("-"):
+        names = words.pop(0).rstrip(",.;:").split("|")  # each of these
+        if missing := [name for name in names if name not in commands]:
+            return f"{command}: no command {missing[0]}"
+        found = commands[names[0]]
+    options = {name for one in found.params for name in (*one.opts, *one.secondary_opts)} | {"--help"}
+    asked = [word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)]
+    return "".join(f"{command}: no option {one}" for one in asked if one not in options)
+
+
+def test_every_command_that_people_are_shown_is_one() -> None:
+    shown = [
+        (path.name, (quoted or line).replace("\\\n", " "))
+        for path in SHOWING
+        for quoted, line in SHOWN.findall(path.read_text())
+    ]
+    assert len(shown) > 300
+    assert [(name, wrong) for name, command in shown if (wrong := unknown(command))] == []
+    assert unknown("tidegate destinations create") == "tidegate destinations create: no command create"
+    assert unknown("tidegate mrr --by month --nothing") == "tidegate mrr --by month --nothing: no option --nothing"

@@ -39,7 +39,7 @@ def examine(config: "Settings") -> tuple[list["Finding"], int]:
     try:
         with opened() as hub:
             findings += doctor.database(hub.engine, config)
-            findings += doctor.keys(hub.engine, lambda: hub.vault)
+            findings += doctor.keys(hub.engine, config)
     except TidegateError as error:
         findings.append(doctor.failed("database", error))
         code = outcome(error)[0]

@@ -4,7 +4,6 @@ import os
 import platform
 import stat
 import time
-from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, Engine, text
@@ -58,14 +57,23 @@ def database(engine: Engine, config: Settings) -> list[Finding]:
     return [*findings, *reading(engine)]
 
 
-def keys(engine: Engine, vault: Callable[[], Vault]) -> list[Finding]:
-    """Whether the credential of every connection can be decrypted. Raises the errors of the database."""
-    try:
-        opened = vault()
-    except ConfigurationError as error:
-        return [failed("keys", error)]
+def keys(engine: Engine, config: Settings) -> list[Finding]:
+    """Whether the credential of every connection can be decrypted; to look makes no key. Raises the errors of the
+    database.
+    """
+    given, path = config.secret_key.get_secret_value(), config.home / KEY_FILE
     with engine.connect() as db:
-        return _keys(db, opened)
+        names = [account.name for account in accounts.every(db, connected=True)]
+        if not names:
+            return [Finding("keys", "ok", "no account is connected")]
+        if not given and not path.exists():
+            detail = f"{path} is not there, and what is stored for {', '.join(names)} opens with that key alone"
+            return [Finding("keys", "wrong", detail, _KEY_LOST)]
+        try:
+            vault = open_vault(given, config.home)
+        except ConfigurationError as error:
+            return [failed("keys", error)]
+        return _keys(db, vault)
 
 
 def failed(check: str, error: TidegateError) -> Finding:
@@ -205,4 +213,7 @@ def _keys(db: Connection, vault: Vault) -> list[Finding]:
             findings.append(Finding(check, "ok", f"decrypts ({account.account})"))
         except SecretKeyLost as error:
             findings.append(failed(check, error))
-    return findings or [Finding("keys", "ok", "no account is connected")]
+    return findings
+
+
+_KEY_LOST = "Put it back, or into TIDEGATE_SECRET_KEY; if it is lost: `tidegate connect --name NAME` for each account."
