@@ -58,8 +58,9 @@ def test_a_sync_is_made_planned_and_watched_live(
     for number, name, column in ((2, "name", "company"), (3, "test_clock", "clock")):
         page.get_by_label(f"Field {number}", exact=True).fill(name)
         page.get_by_label(f"Column, value or template of field {number}", exact=True).fill(column)
-    for _ in range(3):
+    for step in ("When rows leave, and when Stripe was edited", "When it runs", "Review"):
         page.get_by_role("button", name="Next", exact=True).last.click()
+        expect(page.get_by_role("heading", name=step)).to_be_visible()
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("wants a plan that somebody looked at")).to_be_visible()
 

@@ -1,7 +1,7 @@
 """Writes contacts of your lists, many at once: made where they are new, changed where they differ, linked, joined."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +59,13 @@ def record(
     done.contacts = done.updated | made
     _link(db, connection, records, done, by)
     return done
+
+
+def take_away(db: Connection, properties: Mapping[int, Sequence[str]]) -> None:
+    """Takes properties (names) from contacts (internal keys)."""
+    if properties:
+        given = {"keys": list(properties), "names": [json.dumps(list(names)) for names in properties.values()]}
+        db.execute(_TAKE_AWAY, given)
 
 
 def join(db: Connection, livemode: bool, memberships: Sequence[tuple[int, str, str | None]]) -> int:
@@ -200,6 +207,11 @@ where c.key = said.key and (
    c.email_is_yours or said.email is not null, coalesce(said.owner, c.owner), c.owner_by_rule and said.owner is null,
    c.properties || said.properties)
 returning c.key""")
+
+_TAKE_AWAY = text("""
+update tidegate.contacts c set properties = c.properties - array(select jsonb_array_elements_text(said.names)),
+  updated_at = now()
+from unnest(cast(:keys as bigint[]), cast(:names as jsonb[])) as said(key, names) where c.key = said.key""")
 
 _ADD_EMAILS = text("""
 insert into tidegate.contact_emails as e (contact, folded, email)

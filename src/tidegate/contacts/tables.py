@@ -34,7 +34,7 @@ contacts = Table(
     Column("owner", Text, nullable=False, server_default="", comment="who of your team looks after it"),
     Column("owner_by_rule", Boolean, nullable=False, server_default=text("false"), comment="false: somebody said so"),
     Column("properties", JSONB, nullable=False, server_default=text("'{}'::jsonb"), comment="yours, any JSON"),
-    Column("made_by", Text, nullable=False, comment="stripe, api, csv, cli or file"),
+    Column("made_by", Text, nullable=False, comment="stripe, api, csv, cli, file or sync"),
     Column("created_at", Time, nullable=False, server_default=func.now()),
     Column("updated_at", Time, nullable=False, server_default=func.now()),
     Column("merged_into", BigInteger, ForeignKey(CONTACT), comment="its ids and customers are that contact's now"),

@@ -26,8 +26,8 @@ ENDED: Mapping[str, str] = {
 """Which objects of a resource count only where no other one is found: they are archived, or over."""
 
 
-UNLISTED = frozenset({"meter_events"})
-"""Resources of which Stripe has no list, so that the mirror knows none."""
+UNLISTED = frozenset({"meter_events", "contacts"})
+"""Resources of which Stripe has no list, so that the mirror knows none: contacts are the hub's own."""
 
 
 class Object(NamedTuple):

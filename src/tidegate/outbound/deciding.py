@@ -11,11 +11,14 @@ import msgspec
 
 from tidegate.outbound.asking import Asking
 from tidegate.outbound.associations import Found
+from tidegate.outbound.describing import Describing
 from tidegate.outbound.looking_ahead import Batch, Looked, ahead
 from tidegate.outbound.metering.telling import Telling
 from tidegate.outbound.plan.decide import Decision, Terms
 from tidegate.outbound.staging import told
 
+Asker = Asking | Telling | Describing
+"""Decides about rows: of objects, of usage, of contacts."""
 Departed = Callable[[Collection[str]], set[str]]
 """Those of some keys that the model has no more."""
 
@@ -34,7 +37,7 @@ Deciding = Callable[[Terms, Iterator[Any]], Generator[Decided]]
 """Decides about each of the batches (`staging.Staging.batches`), in their order."""
 
 
-def here(asking: Asking | Telling, departed: Departed) -> Deciding:
+def here(asking: Asker, departed: Departed) -> Deciding:
     """Decides in this process, and reads in a thread what is remembered of the next batch meanwhile."""
 
     def deciding(terms: Terms, batches: Iterator[Any]) -> Generator[Decided]:
@@ -49,14 +52,14 @@ def here(asking: Asking | Telling, departed: Departed) -> Deciding:
     return deciding
 
 
-def at_once(asking: Asking | Telling, terms: Terms, batch: Any, departed: Departed) -> Decided:
+def at_once(asking: Asker, terms: Terms, batch: Any, departed: Departed) -> Decided:
     """What is decided about one batch (a pyarrow.RecordBatch), for a process that has no other to read ahead for."""
     with _unsearched():
         rows = told(batch)
         return decided(asking, terms, rows, asking.look(rows), departed)
 
 
-def decided(asking: Asking | Telling, terms: Terms, rows: Batch, looked: Looked, departed: Departed) -> Decided:
+def decided(asking: Asker, terms: Terms, rows: Batch, looked: Looked, departed: Departed) -> Decided:
     """What is decided about some rows."""
     found = asking.decided(terms, rows, departed, looked)
     return Decided(len(rows), table([(one, row["_hash"]) for one, row in zip(found, rows, strict=True)]), asking.named)

@@ -1,18 +1,29 @@
 """Takes what syncs keep of a person out of the journal and the rows: what was sent, stood before, or was wrong."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, text
 
 from tidegate.errors import SaleRunning, SyncRunning
+from tidegate.outbound.plan.decide import FORGOTTEN
 
 
 def refuse_while_running(db: Connection, connection: str) -> None:
     """Lets no run of the connection's syncs begin until this transaction ends. Raises SyncRunning where one is at work:
     it would write down what it knows afterwards.
     """
-    for row in db.execute(_LOCK, {"connection": connection}):
+    _refuse(db.execute(_LOCK, {"connection": connection}))
+
+
+def refuse_while_describing(db: Connection, livemode: bool) -> None:
+    """The same of the syncs that describe contacts."""
+    _refuse(db.execute(_LOCK_DESCRIBING, {"livemode": livemode}))
+
+
+def _refuse(tried: Iterable[Any]) -> None:
+    for row in tried:
         if not row.held:
             raise SyncRunning(sync=row.key, process="another process")
 
@@ -45,6 +56,23 @@ def forget_contacts(db: Connection, contacts: Sequence[int]) -> int:
         raise SaleRunning(contact="the contact")
     return db.execute(_REQUESTS, {"ids": list(db.scalars(_SALES, {"subjects": subjects}))}).rowcount
 
+
+def forget_described(db: Connection, livemode: bool, refs: Sequence[str]) -> int:
+    """Redacts what syncs of contacts keep of these (refs) and returns of how many rows. Their keys stay, so that no run
+    makes the contact anew.
+    """
+    return db.execute(_DESCRIBED, {"livemode": livemode, "refs": list(refs), "why": FORGOTTEN}).rowcount
+
+
+_LOCK_DESCRIBING = text("""
+select s.key, pg_try_advisory_xact_lock(hashtextextended('sync:sync:' || s.key, 0)) as held
+from tidegate.syncs s join tidegate.connections c on c.name = s.connection and c.livemode = :livemode
+where s.resource = 'contacts' order by s.key""")
+
+_DESCRIBED = text("""
+update tidegate.sync_rows r set wrote = '{}', showed = '{}', problems = '[]', state = 'skipped', why = :why
+from tidegate.syncs s join tidegate.connections c on c.name = s.connection and c.livemode = :livemode
+where s.key = r.sync and s.resource = 'contacts' and r.object_id = any(cast(:refs as text[])) and r.why <> :why""")
 
 _LOCK_SALE = text("select pg_try_advisory_xact_lock(hashtextextended(:key, 0))")
 
@@ -87,9 +115,9 @@ where s.key = a.sync and s.connection = :connection and a.ids && cast(:customers
 
 _ROWS = text(f"""
 update tidegate.sync_rows r set wrote = '{{}}', showed = '{{}}', problems = '[]', state = 'skipped',
-  why = 'the person was forgotten'
+  why = '{FORGOTTEN}'
 from tidegate.syncs s
-where s.key = r.sync and s.connection = :connection and r.why <> 'the person was forgotten' and (
+where s.key = r.sync and s.connection = :connection and r.why <> '{FORGOTTEN}' and (
   r.object_id in (select unnest(cast(:customers as text[])) union {_OBJECTS})
   or (r.sync, r.key) in (
     select * from unnest(cast(:syncs as text[]), cast(:keys as text[]))))""")

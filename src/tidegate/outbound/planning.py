@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tidegate.outbound import deciding
-from tidegate.outbound.asking import Asking
-from tidegate.outbound.deciding import Deciding
+from tidegate.outbound.deciding import Asker, Deciding
 from tidegate.outbound.fields.problems import Problem
-from tidegate.outbound.metering.telling import Telling
 from tidegate.outbound.plan.decide import Change, Decision, Terms
 from tidegate.outbound.plan.deletes import deletion
 from tidegate.outbound.specs import SETTABLE, Sync
@@ -61,7 +59,7 @@ def version_of(sync: Sync) -> str:
 
 
 def make(
-    staging: Staging, sync: Sync, asking: Asking | Telling, *, keys: Sequence[str] | None = None,
+    staging: Staging, sync: Sync, asking: Asker, *, keys: Sequence[str] | None = None,
     limit: int | None = None, follows: Sequence[Planned] = (), first: bool = False,
     progress: Callable[[int, int], None] | None = None, decide: Deciding | None = None,
 ) -> Plan:  # fmt: skip
@@ -165,7 +163,7 @@ def _planned(row: Sequence[Any]) -> Planned:
     )  # fmt: skip
 
 
-def _delete(staging: Staging, sync: Sync, asking: Asking | Telling) -> None:
+def _delete(staging: Staging, sync: Sync, asking: Asker) -> None:
     gone, options = staging.gone(), sync.delete.model_dump()
     for start in range(0, len(gone), 10_000):
         about = asking.gone(gone[start : start + 10_000])
@@ -177,7 +175,7 @@ def _delete(staging: Staging, sync: Sync, asking: Asking | Telling) -> None:
         _keep(staging, [(one, row.hash) for one, (row, _) in zip(decided, about, strict=True)])
 
 
-def _heirs(staging: Staging, asking: Asking | Telling, ids: Sequence[str]) -> dict[str, str]:
+def _heirs(staging: Staging, asking: Asker, ids: Sequence[str]) -> dict[str, str]:
     """The rows of the model that are these objects, or will be, by the object's id."""
     planned = staging.db.execute(
         "select object_id, key from decisions where object_id in (select unnest(?)) and kind <> 'delete'", [list(ids)]
@@ -187,7 +185,7 @@ def _heirs(staging: Staging, asking: Asking | Telling, ids: Sequence[str]) -> di
     return {id_: key for id_, key in (*known, *planned) if key not in left}
 
 
-def _finish(staging: Staging, sync: Sync, asking: Asking | Telling) -> None:
+def _finish(staging: Staging, sync: Sync, asking: Asker) -> None:
     """What will be made, and the drafts that are adopted, are finished as well."""
     if sync.finish == "draft":
         return

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from tidegate.outbound.plan.decide import Sent
-from tidegate.outbound.specs import INSERT_ONLY
+from tidegate.outbound.specs import INSERT_ONLY, OWN
 from tidegate.outbound.stored_json import stored
 from tidegate.store.bulk import Texts
 
@@ -76,7 +76,7 @@ def touched(db: Connection, sync: str, connection: str, resource: str) -> list[s
     Objects that stand as they did when all were looked at last (`syncs.looked_until`) are not asked about: whatever
     Stripe did before that time was known then (`told_until`).
     """
-    if resource in INSERT_ONLY:
+    if resource in INSERT_ONLY | OWN:
         return []
     values = {"sync": sync, "connection": connection, "since": looked_until(db, sync)}
     return list(db.scalars(text(_TOUCHED.format(resource=resource)), values))

@@ -15,19 +15,30 @@ from tidegate.outbound.schedule import AfterSync
 _FORBID = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 Resource = Literal[
-    "customers", "products", "prices", "subscriptions", "invoices", "invoiceitems", "quotes", "meter_events"
+    "customers",
+    "products",
+    "prices",
+    "subscriptions",
+    "invoices",
+    "invoiceitems",
+    "quotes",
+    "meter_events",
+    "contacts",
 ]
 MATCHES: Mapping[str, frozenset[str]] = {
     "customers": frozenset({"id", "email", "metadata"}),
     "products": frozenset({"id", "metadata"}),
     "prices": frozenset({"id", "lookup_key", "metadata"}),
     **{name: frozenset({"id", "metadata"}) for name in ("subscriptions", "invoices", "invoiceitems", "quotes")},
+    "contacts": frozenset({"id"}),
 }
 """By what a row is matched with an object of each resource."""
 ANCHOR = ("now", "unchanged")
 """What Stripe takes for a billing anchor when a subscription changes."""
 INSERT_ONLY = frozenset({"meter_events"})
 """Resources of which Stripe has no list: what is made of a row can be neither found, nor changed, nor deleted."""
+OWN = frozenset({"contacts"})
+"""Resources that are the hub's own: their rows are written here, and Stripe is asked nothing."""
 SETTABLE = frozenset({"products"})
 """Resources whose objects can be made under an id of one's own."""
 
@@ -150,6 +161,7 @@ class Sync(BaseModel):
     def _whole(self) -> "Sync":
         problems = [
             *_of_insert_only(self),
+            *_of_own(self),
             *_of_match(self),
             *_of_delete(self),
             *_of_options(self),
@@ -267,6 +279,22 @@ def _of_insert_only(sync: Sync) -> list[str]:
     return found
 
 
+def _of_own(sync: Sync) -> list[str]:
+    """What cannot be said of contacts."""
+    if sync.resource not in OWN:
+        return []
+    found: list[str] = []
+    if sync.mode == "insert":
+        found.append("mode: it is upsert, or update for contacts that there are")
+    if sync.delete.how == "remove":
+        found.append(
+            "delete: a contact stays when its row leaves the model; take it away with `tidegate contacts forget`"
+        )
+    if sync.on_conflict != "warehouse":
+        found.append("on_conflict: contacts are yours, and nobody edits them in Stripe")
+    return found
+
+
 def _of_match(sync: Sync) -> list[str]:
     if sync.resource in INSERT_ONLY:
         return []
@@ -275,6 +303,8 @@ def _of_match(sync: Sync) -> list[str]:
         return [f"match: {sync.resource} are matched by one of {', '.join(ways)}"]
     [(way, by)] = sync.match.items()
     if way != "metadata":
+        if sync.resource in OWN and isinstance(by, str):
+            return []
         return _of_mark(sync) if isinstance(by, str) else [f"match.{way}: it takes the name of a column"]
     if not isinstance(by, Mapping) or len(cast("Mapping[str, Any]", by)) != 1:
         return ["match.metadata: it takes one key and the column that holds its value, {account_id: id}"]

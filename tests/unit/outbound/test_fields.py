@@ -82,7 +82,7 @@ def test_types_choices_and_what_can_be_cleared() -> None:
 
 
 def test_what_is_called_read_only_is_no_parameter() -> None:
-    assert set(READ_ONLY) == {*RESOURCES, "meter_events"}
+    assert set(READ_ONLY) == {*RESOURCES, "meter_events", "contacts"}
     assert not set(READ_ONLY["meter_events"]) & set(meter_event())
     for resource, names in READ_ONLY.items():
         assert not set(names) & set(catalogue(resource, "update")), resource

@@ -9,7 +9,7 @@ from typing import Any, ForwardRef, Literal, NotRequired, Required, Union, get_a
 
 import typing_extensions
 
-Kind = Literal["text", "integer", "decimal", "number", "boolean", "timestamp", "object", "list", "map"]
+Kind = Literal["text", "integer", "decimal", "number", "boolean", "timestamp", "object", "list", "map", "any"]
 Operation = Literal["create", "update"]
 
 MOMENTS = ("_at", "_date", "timestamp", "billing_cycle_anchor", "trial_end")
@@ -22,7 +22,7 @@ class Field:
 
     `choices`: the values that there are, of text; of an integer or a time, the words that may stand in its place.
     `clearable`: an empty value takes away what is there; of an address also each line. `fields`: of an object; `item`:
-    of a list or a map's values.
+    of a list or a map's values. `any`: whatever JSON has.
     """
 
     name: str
@@ -46,6 +46,17 @@ RESOURCES: Mapping[str, str] = {
 """What can be written, by the name of its list in Stripe's API, and how the SDK calls its parameters."""
 
 
+CONTACT: Mapping[str, Field] = MappingProxyType(
+    {
+        "kind": Field("kind", "text", choices=("account", "user")),
+        "name": Field("name", "text"),
+        "owner": Field("owner", "text"),
+        "properties": Field("properties", "map", item=Field("properties", "any")),
+    }
+)
+"""What a sync writes of the hub's own contacts. `kind` is of those that are found by a bare id; it is `account`."""
+
+
 @cache
 def catalogue(resource: str, operation: Operation) -> Mapping[str, Field]:
     """The fields of a resource that an operation takes, by name; those that an SDK keeps for itself left out, and of an
@@ -55,6 +66,8 @@ def catalogue(resource: str, operation: Operation) -> Mapping[str, Field]:
     Source: `stripe.params` of the installed SDK, so the API version that requests are pinned to. Raises KeyError for a
     resource that is not written.
     """
+    if resource == "contacts":
+        return CONTACT
     if resource == "meter_events":
         return meter_event() if operation == "create" else MappingProxyType({})
     from stripe import params  # half a second

@@ -52,5 +52,10 @@ READ_ONLY: Mapping[str, Mapping[str, str]] = {
         "identifier": "it is made of the sync and the row's key, so that no row counts twice",
         "created": "Stripe gives it; write timestamp",
     },
+    "contacts": {
+        "id": "a contact is found by it: it is what the sync matches by",
+        "email": "e-mail addresses say which customers are whose; import them with `tidegate contacts import`",
+        "stage": "it follows from the stages' conditions; write a property, and ask for that",
+    },
 }
 """By resource and name; what is said reads on from "it cannot be written: "."""

@@ -25,6 +25,7 @@ LENGTHS: Mapping[str, Mapping[str, int]] = {
     "invoiceitems": {"description": 5000},
     "quotes": {},
     "meter_events": {"event_name": 100},
+    "contacts": {"name": 512, "owner": 512},
 }  # fmt: skip
 """The most characters of a text.
 

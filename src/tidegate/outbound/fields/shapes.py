@@ -105,6 +105,8 @@ def _telling(name: str, one: Field, zone: tzinfo) -> Any:
         kind = Annotated[list[_telling(f"{name}_item", one.item, zone)], BeforeValidator(values.unpacked)]
     elif one.kind == "map" and one.item is not None:
         kind = Annotated[dict[str, _telling(f"{name}_value", one.item, zone)], BeforeValidator(values.unpacked)]
+    elif one.kind == "any":
+        kind = Annotated[Any, BeforeValidator(lambda value: values.plain(value, zone))]
     elif one.kind == "timestamp":
         kind = Annotated[int, BeforeValidator(lambda value: values.moment(value, zone))]
     elif one.name == "currency" and one.kind == "text":

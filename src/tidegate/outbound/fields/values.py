@@ -1,10 +1,10 @@
 """Values of a warehouse as Stripe takes them: text, whole numbers, decimals, times; what does not fit is refused."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, tzinfo
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, cast
 
 YES = frozenset({"true", "t", "yes", "y", "1"})
 NO = frozenset({"false", "f", "no", "n", "0"})
@@ -35,6 +35,24 @@ def text(value: Any) -> str:
     if value is None or isinstance(value, bytes | Mapping | list | tuple | set):
         raise ValueError(f"a {_named(value)} is no text")
     return str(value)
+
+
+def plain(value: Any, zone: tzinfo = UTC) -> Any:
+    """A value as JSON has it: numbers stay numbers, times are ISO 8601 in UTC; what names no zone is in `zone`. Raises
+    ValueError for what JSON has no form for: bytes, NaN, infinity.
+    """
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): plain(one, zone) for name, one in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [plain(one, zone) for one in cast("Sequence[Any]", value)]
+    if isinstance(value, float | Decimal):
+        number = _number(value)
+        return int(number) if number == number.to_integral_value() else float(number)
+    if isinstance(value, datetime):
+        value = (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
+    return text(value)
 
 
 def told(value: Any) -> str:

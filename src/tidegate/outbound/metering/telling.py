@@ -19,7 +19,7 @@ from tidegate.outbound.metering import events
 from tidegate.outbound.metering.events import EARLIEST_SECONDS, OLDEST_DAYS, PATH
 from tidegate.outbound.metering.meters import lacking, meters
 from tidegate.outbound.plan.compare import flat, same
-from tidegate.outbound.plan.decide import Change, Decision, Terms
+from tidegate.outbound.plan.decide import FORGOTTEN, Change, Decision, Terms
 from tidegate.outbound.rows import Row
 from tidegate.outbound.specs import Sync
 
@@ -124,7 +124,7 @@ class Telling:
 
     def _new(self, key: str, said: _Said, forgotten: Collection[str]) -> Decision:
         if said.customer in forgotten:
-            return Decision(key, "skip", why="the person was forgotten")
+            return Decision(key, "skip", why=FORGOTTEN)
         if said.problems or said.unfit:
             return Decision(key, "invalid", problems=[*said.problems, *said.unfit])
         if said.waits:
@@ -168,7 +168,7 @@ def _before(state: Row | None, told: Mapping[str, Any] | None) -> _Before | None
 def _told_before(key: str, before: _Before, said: _Said) -> Decision:
     """A row that was told is left alone: whatever it says now, Stripe has counted what it said then."""
     if not before.wrote:
-        return Decision(key, "skip", before.identifier, why="the person was forgotten")
+        return Decision(key, "skip", before.identifier, why=FORGOTTEN)
     if before.left_alone:  # it was taken back
         return Decision(key, "skip", before.identifier, why=before.left_alone)
     now = {name: value for name, value in flat(said.params).items() if name != "identifier"}

@@ -22,6 +22,7 @@ ASKED_ONLY: Mapping[str, frozenset[str]] = {
     "invoiceitems": frozenset({"price_data"}),
     "quotes": frozenset({"from_quote", "expand"}),
     "meter_events": frozenset(),
+    "contacts": frozenset(),
 }  # fmt: skip
 """Parameters that an object does not show: they are no change by themselves."""
 BILLED = frozenset({"items", "billing_cycle_anchor", "trial_end", "cancel_at", "cancel_at_period_end"})

@@ -21,6 +21,7 @@ REVIVED: Mapping[str, tuple[str, bool]] = {
 }  # fmt: skip
 """What makes an object again what it was before it was archived, or set to end."""
 DELETED = "it was deleted in Stripe"
+FORGOTTEN = "the person was forgotten"
 ITEMS = ("subscriptions", "items")
 Mode = Literal["upsert", "update", "insert"]
 Winner = Literal["warehouse", "stripe", "flag"]
@@ -126,7 +127,7 @@ def _wanted(resource: str, create: Json, said: Json) -> Json:
 
 def _decide(terms: Terms, row: Asked, said: Json) -> Decision:
     if row.forgotten:
-        return Decision(row.key, "skip", row.ids[0] if row.ids else None, why="the person was forgotten")
+        return Decision(row.key, "skip", row.ids[0] if row.ids else None, why=FORGOTTEN)
     if row.unreadable:
         return Decision(row.key, "invalid", problems=row.unreadable)
     if row.twins:

@@ -6,7 +6,7 @@ from typing import Any, cast
 from tidegate.outbound import specs
 from tidegate.outbound.field_map.parse import parse
 from tidegate.outbound.schedule import DEFAULT
-from tidegate.outbound.specs import INSERT_ONLY, OPTIONS, Alerts, Stops
+from tidegate.outbound.specs import INSERT_ONLY, OPTIONS, OWN, Alerts, Stops
 from tidegate.web.outbound.field_rows import Row, fields_of, rows_of
 from tidegate.web.pages import Texts
 
@@ -74,6 +74,7 @@ def said(form: Mapping[str, str]) -> dict[str, Any]:
     if resource not in INSERT_ONLY:
         found["mode"] = told["mode"] or "upsert"
         found["match"] = _match(told)
+    if resource not in INSERT_ONLY | OWN:
         found["delete"] = _delete(told, resource)
         found["on_conflict"] = told["on_conflict"] or "warehouse"
     try:

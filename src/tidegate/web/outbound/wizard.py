@@ -10,7 +10,7 @@ from starlette.responses import Response
 from tidegate.errors import ManagedByFile, SyncInvalid, SyncUnknown, TidegateError, UsageError
 from tidegate.outbound import specs, syncs
 from tidegate.outbound.field_map.parse import REFERENCES
-from tidegate.outbound.specs import INSERT_ONLY, MATCHES, OPTIONS
+from tidegate.outbound.specs import INSERT_ONLY, MATCHES, OPTIONS, OWN
 from tidegate.outbound.syncs import FILE
 from tidegate.web.outbound import sync_form
 from tidegate.web.outbound.field_rows import HOWS, NULLS, Row, known_fields
@@ -139,7 +139,8 @@ def _step(visit: Visit, key: str, step: str, form: Texts, wrong: Texts | None = 
     facts: dict[str, Any] = {
         "key": key, "step": step, "steps": TITLES, "typed": form, "models": models,
         "connections": [one.name for one in visit.hub.accounts()], "resources": RESOURCES, "rows": rows,
-        "ways": [(way, WAYS.get(way, way)) for way in sorted(MATCHES.get(resource, ()))],
+        "ways": [(way, _way(resource, way)) for way in sorted(MATCHES.get(resource, ()))],
+        "own": resource in OWN,
         "insert_only": resource in INSERT_ONLY,
         "options": OPTIONS.get(resource, frozenset()), "hows": HOWS, "nulls": NULLS,
         "carried": _carried(form, step), "names_others": sorted(REFERENCES),
@@ -149,6 +150,10 @@ def _step(visit: Visit, key: str, step: str, form: Texts, wrong: Texts | None = 
     facts |= {"columns": columns, "unread": unread, "entry": as_yaml(entry)}
     problems = sync_form.problems(form) if step == "review" and wrong is None else wrong
     return visit.render("outbound/wizard.html", status, **facts, wrong=problems or Texts(), where=_shown_at)
+
+
+def _way(resource: str, way: str) -> str:
+    return "your id" if resource in OWN else WAYS.get(way, way)
 
 
 def _first_rows(form: Texts) -> list[Row]:

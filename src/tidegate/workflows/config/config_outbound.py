@@ -21,7 +21,17 @@ SECTIONS = ("syncs", "models", "sources")
 """In the order in which they are taken away: what names others first."""
 
 
-ORDER = ("products", "prices", "customers", "subscriptions", "quotes", "invoices", "invoiceitems", "meter_events")
+ORDER = (
+    "products",
+    "prices",
+    "customers",
+    "subscriptions",
+    "quotes",
+    "invoices",
+    "invoiceitems",
+    "meter_events",
+    "contacts",
+)
 """In which objects need each other: syncs name rows of those before them."""
 
 

@@ -98,6 +98,8 @@ def _forget(
     marks = matched_by.of_contacts(db, keys)
     words = forgetting.words_of(db, _with_merged(db, keys), theirs)
     rows: Counter[str] = Counter()
+    if not only_preview:
+        forget_outbound.refuse_while_describing(db, livemode)
     for connection, customers in by_connection.items():
         forgetting.unfollow(db, connection, livemode, customers)
         if not only_preview:
@@ -133,6 +135,8 @@ def _erase(db: Connection, contact: Contact, rows: Counter[str], by: str) -> str
     rows["tidegate.overrides"] += overrides.forget_reasons(db, keys)
     rows["tidegate.meter_forwards"] += forwards.forget_errors(db, keys)
     rows["tidegate.requests"] += forget_outbound.forget_contacts(db, keys)
+    refs = forgetting.refs_of(db, keys)
+    rows["tidegate.sync_rows"] += forget_outbound.forget_described(db, contact.livemode, refs)
     rows["tidegate.action_occurrences"] += actions.forget(db, keys)
     rows.update(notes.forget(db, keys))
     placing.forget(db, keys)

@@ -16,7 +16,7 @@ from tidegate.outbound import deciding, staging
 from tidegate.outbound.asking import Asking
 from tidegate.outbound.deciding import Decided, Deciding
 from tidegate.outbound.plan.decide import Terms
-from tidegate.outbound.specs import INSERT_ONLY, Sync
+from tidegate.outbound.specs import INSERT_ONLY, OWN, Sync
 from tidegate.outbound.staging import Counts, Staging
 from tidegate.store.engine import open_engine
 from tidegate.workflows.outbound import processes
@@ -33,7 +33,7 @@ to come up.
 def worth_it(sync: Sync, counts: Counts) -> bool:
     """Whether so many rows of a sync differ, and there are processors for it."""
     differing = counts.new + counts.changed + counts.again
-    return differing >= DIFFER and sync.resource not in INSERT_ONLY and processes.processors() > 1
+    return differing >= DIFFER and sync.resource not in INSERT_ONLY | OWN and processes.processors() > 1
 
 
 def beside(engine: Engine, staged: Staging, sync: Sync, connection: str) -> Deciding:

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -20,9 +20,9 @@ from tidegate.mirror import lookups
 from tidegate.outbound import dues, followups, pausing, planning, rows, syncs
 from tidegate.outbound.push import journal
 from tidegate.outbound.push.turns import Turns
-from tidegate.outbound.specs import Sync
+from tidegate.outbound.specs import OWN, Sync
 from tidegate.stripe_api.client import StripeApi
-from tidegate.workflows.outbound import sync_ending, sync_plan, sync_settling, sync_stopping
+from tidegate.workflows.outbound import contacts_writing, sync_ending, sync_plan, sync_settling, sync_stopping
 from tidegate.workflows.outbound.sync_plan import ALL, Part, Planning, Progress, UrlOf
 from tidegate.workflows.outbound.sync_remembering import unsent
 from tidegate.workflows.outbound.sync_sending import Sender, Sent
@@ -143,6 +143,8 @@ class _Run:
         """Settles what is open, plans and sends."""
         key, part = self.sync.key, self.wanted.part
         self.summary |= {"sync": key, "counts": {}, "sent": {}, "failed": 0}
+        if self.sync.resource in OWN:
+            return self._write(url_of, stop, progress, planning_progress)
         with (
             sync_stopping.heard(self.engine, key, self.number, stop) as self.heard,
             writing(self.account) as api,
@@ -151,17 +153,34 @@ class _Run:
             sync_settling.settle(self.engine, api, self.account, self.sync, self.number, self.turns, self.heard)
             heard = self.heard.planning(key, planning_progress)
             with sync_plan.planned(self.engine, key, url_of, part, heard) as made:
-                self.summary |= {"counts": made.plan.counts, "rows": made.plan.rows.rows}
-                self.ended_as = (made.sync.finish, made.looked_until) if part.whole else None
-                _refuse(self.engine, made, self.wanted)
-                _keep_unsent(self.engine, made, self.number)
+                self._planned(made)
+                _keep_unsent(self.engine, made, self.number, KEEPS)
                 sync_plan.associate(self.engine, made, anew=False)
                 sent = self._send(api, made, progress)
                 if part.whole and not self.heard.is_set():
                     sync_plan.associate(self.engine, made, anew=True)
         return sent
 
-    def _send(self, api: StripeApi, made: Planning, progress: Callable[[dict[str, Any]], None] | None) -> Sent:
+    def _write(
+        self, url_of: UrlOf, stop: threading.Event | None,
+        progress: Callable[[dict[str, Any]], None] | None, planning_progress: Progress | None,
+    ) -> Sent:  # fmt: skip
+        """Plans, and writes what is the hub's own."""
+        key, part = self.sync.key, self.wanted.part
+        with (
+            sync_stopping.heard(self.engine, key, self.number, stop) as self.heard,
+            sync_plan.planned(self.engine, key, url_of, part, self.heard.planning(key, planning_progress)) as made,
+        ):
+            self._planned(made)
+            _keep_unsent(self.engine, made, self.number, ("skip", "invalid", "gone"))
+            return contacts_writing.write(self.engine, made, self.number, self.heard, self._telling(progress))
+
+    def _planned(self, made: Planning) -> None:
+        self.summary |= {"counts": made.plan.counts, "rows": made.plan.rows.rows}
+        self.ended_as = (made.sync.finish, made.looked_until) if self.wanted.part.whole else None
+        _refuse(self.engine, made, self.wanted)
+
+    def _telling(self, progress: Callable[[dict[str, Any]], None] | None) -> Callable[[Sent], None]:
         def told(sent: Sent) -> None:
             _sum(self.summary, sent)
             with self.engine.begin() as db:
@@ -169,6 +188,10 @@ class _Run:
             if progress is not None:
                 progress(self.summary)
 
+        return told
+
+    def _send(self, api: StripeApi, made: Planning, progress: Callable[[dict[str, Any]], None] | None) -> Sent:
+        told = self._telling(progress)
         sender = Sender(
             self.engine, api, made.account, made.sync, self.number, self.turns, stop=self.heard, progress=told
         )
@@ -272,10 +295,10 @@ def _refuse(engine: Engine, made: Planning, wanted: Wanted) -> None:
         raise SyncStopped(sync=key, problem=f"{'; '.join(plan.stops)}; {hint}")
 
 
-def _keep_unsent(engine: Engine, made: Planning, number: int) -> None:
+def _keep_unsent(engine: Engine, made: Planning, number: int, kinds: Sequence[str]) -> None:
     """Remembers the rows about which nothing is sent, and why."""
     sync = made.sync
-    for batch in planning.decisions(made.staging, KEEPS):
+    for batch in planning.decisions(made.staging, kinds):
         wanted = {one.decision.key: one.decision.object_id for one in batch}
         ids = [one.decision.object_id for one in batch if one.decision.object_id]
         with engine.begin() as db:

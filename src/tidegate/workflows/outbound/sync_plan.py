@@ -18,11 +18,13 @@ from tidegate.mirror import lookups
 from tidegate.outbound import associations, followups, planning, rows, sharing, staging, syncs
 from tidegate.outbound.asking import Asking
 from tidegate.outbound.associations import Finder
+from tidegate.outbound.deciding import Asker
+from tidegate.outbound.describing import Describing
 from tidegate.outbound.field_map.fill import Sought, named
 from tidegate.outbound.metering.telling import Telling
 from tidegate.outbound.planning import Plan
 from tidegate.outbound.push import journal
-from tidegate.outbound.specs import INSERT_ONLY, Model, Sync
+from tidegate.outbound.specs import INSERT_ONLY, OWN, Model, Sync
 from tidegate.outbound.staging import Staging
 from tidegate.outbound.standing import standing
 from tidegate.workflows.outbound import source_reading
@@ -115,7 +117,7 @@ def planned(
                 staged, sync, asking, keys=part.keys, limit=part.limit, follows=follows, first=first, progress=told,
                 decide=decide,
             )  # fmt: skip
-            if first and sync.mode == "upsert":
+            if first and sync.mode == "upsert" and sync.resource not in OWN:
                 plan = replace(plan, stops=[*plan.stops, *_shared(db, staged, sync, account.name)])
             settles = journal.unsettled(db, key, account.name)
         yield Planning(sync, account, plan, staged, told_until if part.whole else None, moved, settles)
@@ -152,6 +154,8 @@ def _refuse_unknown(db: Connection, connection: str, sync: Sync) -> None:
     """Raises MirrorIncomplete where the mirror does not have all that rows are matched with and name: what it lacks
     would be made a second time.
     """
+    if sync.resource in OWN:
+        return
     if accounts.named(db, connection).complete_as_of is None:
         problem = f"{connection} was never imported whole"
         raise MirrorIncomplete(sync=sync.key, connection=connection, problem=problem)
@@ -183,7 +187,9 @@ def _stage(
         staged.stand(known())
     with engine.connect() as db:
         staged.touch(rows.touched(db, sync.key, sync.connection or "", sync.resource))
-        if sync.mode != "upsert" and sync.resource not in INSERT_ONLY:  # what was left alone: Stripe had it, or not
+        if sync.mode != "upsert" and sync.resource in OWN:  # there was no such contact: there may be one now
+            staged.touch(rows.skipped(db, sync.key))
+        elif sync.mode != "upsert" and sync.resource not in INSERT_ONLY:  # what was left alone: Stripe had it, or not
             way, name, column = sync.matched_by
             since = rows.looked_until(db, sync.key)
             values = lookups.said_since(db, sync.connection or "", sync.resource, way, name, since)
@@ -196,12 +202,12 @@ def _stage(
         staged.touch_all()
 
 
-def asker(
-    db: Connection, sync: Sync, account: Account, mine: Finder, beside: Connection | None = None
-) -> Asking | Telling:
+def asker(db: Connection, sync: Sync, account: Account, mine: Finder, beside: Connection | None = None) -> Asker:
     """What decides about the rows of a sync. `mine`: finds customers by your own ids; `beside`: another connection,
     for what is asked meanwhile.
     """
+    if sync.resource in OWN:
+        return Describing(db, sync, account.livemode, beside)
     if sync.resource in INSERT_ONLY:
         return Telling(db, sync, account, mine, beside)
     return Asking(db, sync, account.name, mine, beside)

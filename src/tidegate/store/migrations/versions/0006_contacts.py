@@ -89,7 +89,7 @@ comment on column tidegate.contacts.email_is_yours is 'false: follows Stripe';
 comment on column tidegate.contacts.owner is 'who of your team looks after it';
 comment on column tidegate.contacts.owner_by_rule is 'false: somebody said so';
 comment on column tidegate.contacts.properties is 'yours, any JSON';
-comment on column tidegate.contacts.made_by is 'stripe, api, csv, cli or file';
+comment on column tidegate.contacts.made_by is 'stripe, api, csv, cli, file or sync';
 comment on column tidegate.contacts.merged_into is 'its ids and customers are that contact''s now';
 comment on column tidegate.contacts.forgotten_at is 'its personal data was erased';
 

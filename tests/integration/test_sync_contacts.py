@@ -1,0 +1,226 @@
+"""A sync whose destination is the hub: rows of a warehouse say what its contacts' properties are."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from tests.support.desk import Desk, opened
+from tests.support.visiting import sign_in, visited
+
+from tidegate.contacts.records import Record
+from tidegate.errors import SyncInvalid, SyncStopped
+from tidegate.lifecycle import rulebook
+from tidegate.lifecycle.rules import Rule
+from tidegate.outbound import rows
+from tidegate.workflows.contacts import contacts_edit, contacts_forget
+from tidegate.workflows.lifecycle import lifecycle
+from tidegate.workflows.outbound import contacts_writing
+
+FIELDS = {"name": "name", "properties": {"seats": "seats", "active": "active", "seen": "seen", "tier": "tier"}}
+
+
+@pytest.fixture(scope="module")
+def desk(database_url: str, secret_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with opened(database_url, secret_key, tmp_path_factory.mktemp("desk")) as desk:
+        yield desk
+
+
+@pytest.fixture(autouse=True)
+def none_yet(desk: Desk) -> None:
+    with desk.hub.engine.begin() as db:
+        db.execute(text("truncate tidegate.contacts, tidegate.syncs, tidegate.sync_rows cascade"))
+
+
+def row(id_: str | None, **other: Any) -> dict[str, Any]:
+    said = {
+        "name": f"Company {id_}",
+        "seats": 3,
+        "active": True,
+        "seen": datetime(2026, 5, 1, 12, tzinfo=UTC),
+        "tier": "pro",
+    }
+    return {"id": id_, "account": id_, **said, **other}
+
+
+def define(desk: Desk, **said: Any) -> None:
+    desk.sync("usage", "contacts", {"id": "account"}, FIELDS, **said)
+
+
+def contacts(desk: Desk) -> dict[str, Any]:
+    """Name and properties of every contact, by kind and id."""
+    sql = "select kind || ':' || external_id as ref, name, properties, made_by from tidegate.contacts"
+    with desk.hub.engine.connect() as db:
+        return {one.ref: (one.name, one.properties) for one in db.execute(text(sql))}
+
+
+def make(desk: Desk, id_: str, **properties: Any) -> None:
+    record = Record("account", id_, properties=properties)
+    contacts_edit.put(desk.hub.engine, False, record, "me", connection=None)
+
+
+def test_rows_make_and_describe_contacts_field_by_field(desk: Desk) -> None:
+    make(desk, "1", seats=3, own="kept")
+    desk.table("usage", row("1", seats=3.0), row("2"), row("user:7", seats=1.5, active=None))
+    define(desk)
+    asked = desk.reads()
+    plan = desk.plan("usage")
+    assert {kind: count for kind, count in plan["counts"].items() if count} == {"create": 2, "update": 1}
+    [change] = plan["sample"]["update"]
+    assert sorted((one["field"], one["before"], one["after"]) for one in change["changes"]) == [
+        ("name", "", "Company 1"), ("properties.active", None, True),
+        ("properties.seen", None, "2026-05-01T12:00:00Z"), ("properties.tier", None, "pro"),
+    ]  # fmt: skip
+    assert len(contacts(desk)) == 1, "a plan writes nothing"
+    with pytest.raises(SyncStopped, match="wants a plan that was looked at"):
+        desk.run("usage", plan=None)
+    assert desk.run("usage")["sent"] == {"create": 2, "update": 1}
+    said = {"seats": 3, "active": True, "seen": "2026-05-01T12:00:00Z", "tier": "pro"}
+    assert contacts(desk) == {
+        "account:1": ("Company 1", {"own": "kept", **said}),
+        "account:2": ("Company 2", said),
+        "user:7": ("Company user:7", {"seats": 1.5, "seen": said["seen"], "tier": "pro"}),
+    }
+    assert desk.states("usage") == {"1": ("sent", ""), "2": ("sent", ""), "user:7": ("sent", "")}
+
+    desk.table("usage", row("1", seats=4.0, tier=None), row("2"), row("user:7", seats=1.5, active=None))
+    assert desk.run("usage")["sent"] == {"update": 1}
+    assert contacts(desk)["account:1"][1] == {"own": "kept", "active": True, "seen": said["seen"], "seats": 4}
+    assert desk.run("usage")["counts"]["nothing"] == 0, "what stayed the same is not looked at"
+    desk.table("usage", row("2", seats=3.0), row("user:7", seats=1.5, active=None))
+    assert desk.run("usage")["counts"]["gone"] == 1
+    assert contacts(desk)["account:1"][1]["seats"] == 4, "what it said stays"
+    assert (desk.reads(), desk.asked()) == (asked, []), "Stripe is asked nothing"
+
+
+def test_what_is_wrong_with_a_row_is_told_and_the_others_pass(desk: Desk) -> None:
+    desk.table(
+        "usage",
+        row("1", seats=0.5),
+        row("2", account="1"),
+        row("3", account=""),
+        row("4"),
+        row("5", seats=float("inf")),
+    )
+    define(desk)
+    assert desk.run("usage")["state"] == "incomplete"
+    assert set(contacts(desk)) == {"account:4"}
+    states = desk.states("usage")
+    assert states["1"] == ("invalid", "it would be the same contact as row 2")
+    assert "is empty" in states["3"][1]
+    assert states["5"][0] == "invalid"
+    desk.table("usage", row("1"), row("3", account="3"), row("4"), row("5"))
+    assert desk.run("usage")["state"] == "done"
+    assert len(contacts(desk)) == 4
+
+
+def test_two_keys_never_describe_one_contact(desk: Desk) -> None:
+    desk.table("usage", row("1"))
+    define(desk)
+    desk.run("usage")
+    desk.table("usage", row("1"), row("other", account="account:1", seats=9))
+    assert desk.run("usage")["counts"]["invalid"] == 1
+    assert desk.states("usage")["other"] == ("invalid", "it would be the same contact as row 1")
+    desk.table("usage", row("other", account="account:1", seats=9))
+    assert desk.run("usage")["state"] == "done"
+    assert contacts(desk)["account:1"][1]["seats"] == 9
+
+
+def test_an_update_waits_for_the_contact(desk: Desk) -> None:
+    desk.table("usage", row("1"))
+    define(desk, mode="update")
+    assert desk.run("usage")["state"] == "done"
+    assert (contacts(desk), desk.states("usage")["1"]) == ({}, ("skipped", "there is no contact account:1"))
+    make(desk, "1")
+    assert desk.run("usage")["sent"] == {"update": 1}
+    assert contacts(desk)["account:1"][1]["seats"] == 3
+
+
+def test_usage_of_the_warehouse_moves_contacts(desk: Desk) -> None:
+    with desk.hub.engine.begin() as db:
+        rulebook.put_segments(db, [Rule("busy", "Busy", {"field": "properties.seats", "at_least": 50})], "")
+    desk.table("usage", row("1", seats=50), row("2", seats=49))
+    define(desk)
+    desk.run("usage")
+    lifecycle.keep_due(desk.hub.engine)
+    inside = """
+select c.external_id from tidegate.contact_lifecycle l join tidegate.contacts c on c.key = l.contact
+where 'busy' = any(l.segments)"""
+    with desk.hub.engine.connect() as db:
+        assert list(db.scalars(text(inside))) == ["1"]
+
+
+def test_who_was_forgotten_is_not_made_anew(desk: Desk) -> None:
+    desk.table("usage", row("1"), row("2"))
+    define(desk)
+    desk.run("usage")
+    contacts_forget.forget(desk.hub.engine, False, "account:1", "me", only_preview=False)
+    desk.table("usage", row("1", seats=9), row("2", seats=9))
+    assert desk.run("usage")["sent"] == {"update": 1}
+    assert desk.states("usage")["1"] == ("skipped", "the person was forgotten")
+    with desk.hub.engine.connect() as db:
+        kept = db.scalars(text("select concat(wrote, showed, problems) from tidegate.sync_rows where key = '1'")).one()
+    assert kept == "{}{}[]"
+    assert all("Company 1" not in name for name, _ in contacts(desk).values())
+
+
+def test_a_batch_and_what_is_remembered_of_it_are_written_together(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contacts_writing, "BATCH", 2)
+    desk.table("usage", *(row(f"{n}") for n in range(5)))
+    define(desk)
+    keep, kept = rows.keep, list[int]()
+
+    def broken(*given: Any) -> None:
+        kept.append(len(given[-1]))
+        if len(kept) == 2:
+            raise RuntimeError("the process died here")
+        keep(*given)
+
+    monkeypatch.setattr(rows, "keep", broken)
+    with pytest.raises(RuntimeError):
+        desk.run("usage")
+    assert (set(contacts(desk)), set(desk.states("usage"))) == ({"account:0", "account:1"}, {"0", "1"})
+    assert desk.run("usage", resumed=True)["sent"] == {"create": 3}
+    assert len(contacts(desk)) == 5
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ({"mode": "insert"}, "mode: it is upsert, or update"),
+        ({"delete": "remove"}, "delete: a contact stays"),
+        ({"on_conflict": "flag"}, "on_conflict: contacts are yours"),
+        ({"fields": {"email": "email"}}, "fields.email: it cannot be written: e-mail addresses say"),
+        ({"match": {"email": "email"}}, "match: contacts are matched by one of id"),
+    ],
+)
+def test_what_cannot_be_said_of_contacts(desk: Desk, said: dict[str, Any], problem: str) -> None:
+    with pytest.raises(SyncInvalid, match=problem):
+        desk.sync("usage", "contacts", said.pop("match", {"id": "account"}), said.pop("fields", FIELDS), **said)
+
+
+def test_the_wizard_makes_one_and_its_run_is_shown(desk: Desk) -> None:
+    desk.table("usage", row("1"), row("2"))
+    define(desk)
+    typed = {
+        "key": "seats", "model": "usage", "resource": "contacts", "mode": "update", "way": "id", "by": "account",
+        "rows": "1", "f0_name": "properties.seats", "f0_how": "column", "f0_value": "seats", "schedule": "after import",
+    }  # fmt: skip
+    with visited(desk.hub) as admin:
+        sign_in(desk.hub, admin, "admin")
+        for step, shown in (
+            ("model", "by your id of it"), ("match", "properties.seats_used"), ("fields", "Contacts are yours"),
+        ):  # fmt: skip
+            page = admin.post("/syncs/-/new", data=typed | {"step": step, "do": "next"})
+            assert (page.status_code, shown.lower() in page.text.lower()) == (200, True), page.text
+        saved = admin.post("/syncs/-/new", data=typed | {"step": "review", "do": "save"})
+        assert saved.headers["location"] == "/syncs/seats", saved.text
+        assert admin.get("/syncs/seats/edit?step=rules").status_code == 200
+        make(desk, "1")
+        done = desk.run("seats")
+        assert done["sent"] == {"update": 1}
+        run = admin.get(f"/syncs/seats/runs/{done['run']}")
+        assert (run.status_code, "updated" in run.text or "update" in run.text) == (200, True)
+        assert admin.get("/contacts/account:1").status_code == 200
+    assert contacts(desk)["account:1"][1] == {"seats": 3}
