@@ -21,6 +21,7 @@ from tidegate.entitlements.buckets import Debit
 from tidegate.entitlements.ledger import Note
 from tidegate.entitlements.overrides import Giving
 from tidegate.lifecycle import due
+from tidegate.revenue import editions, rebuild
 from tidegate.workflows.contacts.contact_properties import properties
 from tidegate.workflows.lifecycle import lifecycle
 
@@ -295,6 +296,13 @@ def test_conditions_ask_for_what_the_ledger_and_usage_say(shop: Shop) -> None:
     found = facts(shop)
     assert (found["usage_share"], found["last_active_at"]) == (Decimal("0.8"), NOW - timedelta(days=12))
     assert (found["mrr_trend"], found["downgraded_at"]) == (Decimal("0.25"), NOW - timedelta(days=20))
+    with (
+        shop.engine.begin() as db,
+        rebuild.opened() as work,
+    ):  # of a policy that is only tried
+        work.rebuild(db, editions.draft(db, "acme", editions.terms(db, "acme")))
+        due.note(db, [contact])
+    assert facts(shop)["mrr_trend"] == Decimal("0.25")
     for said in (
         {"field": "usage", "at_least": 0.8, "below": 0.81},
         {"field": "days_inactive", "is": 12},
