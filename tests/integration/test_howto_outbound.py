@@ -46,7 +46,7 @@ def test_what_it_shows_works(sandbox: Sandbox, tmp_path: Path) -> None:
             canceling = command[:2] == ["sync", "cancel"]
             told[" ".join(command)] = reader.types(command, (2,) if canceling else (0,))
     assert "O'Brien" in told["sync plan customers"]
-    assert "3 requests done" in told["sync run customers --plan 1"]
+    assert "3 changes done" in told["sync run customers --plan 1"]
     assert "nothing differs" in told["sync run customers --limit 5"]
     assert "No run of customers is under way" in told["sync cancel customers"]
     made = [sandbox.state.full("customers", id_) for id_ in list(sandbox.state["customers"].ids)]

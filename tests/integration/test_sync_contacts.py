@@ -10,13 +10,14 @@ from tests.support.desk import Desk, opened
 from tests.support.visiting import sign_in, visited
 
 from tidegate.contacts.records import Record
-from tidegate.errors import SyncInvalid, SyncStopped
+from tidegate.errors import RunNotReverted, SyncInvalid, SyncStopped
 from tidegate.lifecycle import rulebook
 from tidegate.lifecycle.rules import Rule
 from tidegate.outbound import rows
 from tidegate.workflows.contacts import contacts_edit, contacts_forget
 from tidegate.workflows.lifecycle import lifecycle
-from tidegate.workflows.outbound import contacts_writing
+from tidegate.workflows.outbound import contacts_writing, revert_sync, run_sync
+from tidegate.workflows.outbound.run_sync import Wanted
 
 FIELDS = {"name": "name", "properties": {"seats": "seats", "active": "active", "seen": "seen", "tier": "tier"}}
 
@@ -127,6 +128,70 @@ def test_two_keys_never_describe_one_contact(desk: Desk) -> None:
     assert contacts(desk)["account:1"][1]["seats"] == 9
 
 
+def test_one_contact_is_one_rows_however_its_id_is_spelt(desk: Desk) -> None:
+    rows_of = [row(f"k{n}", account=account) for n, account in enumerate(("7", "account:7", "user:7", "old", "new"))]
+    make(desk, "old")
+    contacts_edit.rename(desk.hub.engine, False, "account:old", "new", "me")
+    desk.table("usage", *rows_of)
+    define(desk)
+    assert desk.run("usage")["state"] == "incomplete"
+    assert {key: why for key, (state, why) in desk.states("usage").items() if state == "invalid"} == {
+        "k1": "it would be the same contact as row k0", "k4": "it would be the same contact as row k3",
+    }  # fmt: skip
+    assert set(contacts(desk)) == {"account:7", "user:7", "account:new"}
+
+
+def test_ids_that_are_numbers_and_rows_with_a_kind_of_their_own(desk: Desk) -> None:
+    desk.table(
+        "usage", *({"id": n, "account": 7.0, "kind": kind, "seats": n} for n, kind in ((1, "account"), (2, "user")))
+    )
+    fields = {"kind": "kind", "properties": {"seats": "seats"}}
+    desk.sync("usage", "contacts", {"id": "account"}, fields)
+    assert desk.run("usage")["state"] == "done"
+    assert {ref: said["seats"] for ref, (_, said) in contacts(desk).items()} == {"account:7": 1, "user:7": 2}
+
+
+def test_a_whole_column_of_json_is_taken_or_told_row_by_row(desk: Desk) -> None:
+    said = ("{}", '{"a": {"b": [1, true]}}', '{"half": "\\ud83d"}', "[" * 5_000, None, "no json")
+    desk.table("usage", *({"id": n, "account": f"{n}", "more": one} for n, one in enumerate(said)))
+    desk.sync("usage", "contacts", {"id": "account"}, {"properties": "more"})
+    assert desk.run("usage")["counts"]["invalid"] == 3
+    assert {ref: said for ref, (_, said) in contacts(desk).items()} == {
+        "account:0": {}, "account:1": {"a": {"b": [1, True]}}, "account:4": {},
+    }  # fmt: skip
+
+
+def test_what_changes_every_day_stops_no_run_unless_that_is_wanted(desk: Desk) -> None:
+    desk.table("usage", *(row(f"{n}") for n in range(20)))
+    define(desk)
+    desk.run("usage")
+    desk.table("usage", *(row(f"{n}", seats=n) for n in range(20)))
+    assert desk.run("usage", despite_stops=False, plan=None)["state"] == "done"
+    define(desk, stops={"updates": 20})
+    desk.table("usage", *(row(f"{n}", seats=100 + n) for n in range(20)))
+    with pytest.raises(SyncStopped, match="more than 20 %"):
+        desk.run("usage", despite_stops=False, plan=None)
+
+
+def test_a_name_that_is_said_is_yours_from_then_on(desk: Desk) -> None:
+    make(desk, "1")
+    with desk.hub.engine.begin() as db:
+        db.execute(text("update tidegate.contacts set name = 'Company 1', name_is_yours = false"))
+    desk.table("usage", row("1"))
+    define(desk)
+    desk.run("usage")
+    with desk.hub.engine.connect() as db:
+        assert db.scalars(text("select name_is_yours from tidegate.contacts")).one()
+
+
+def test_no_run_of_contacts_is_taken_back(desk: Desk) -> None:
+    desk.table("usage", row("1"))
+    define(desk)
+    done = desk.run("usage")
+    with pytest.raises(RunNotReverted, match="it described contacts"):
+        revert_sync.plan(desk.hub.engine, done["run"])
+
+
 def test_an_update_waits_for_the_contact(desk: Desk) -> None:
     desk.table("usage", row("1"))
     define(desk, mode="update")
@@ -162,6 +227,10 @@ def test_who_was_forgotten_is_not_made_anew(desk: Desk) -> None:
     with desk.hub.engine.connect() as db:
         kept = db.scalars(text("select concat(wrote, showed, problems) from tidegate.sync_rows where key = '1'")).one()
     assert kept == "{}{}[]"
+    for said in ([row("2")], [row("1", seats=8), row("2")]):  # it leaves, and comes back
+        desk.table("usage", *said)
+        desk.run("usage")
+    assert desk.states("usage")["1"] == ("skipped", "the person was forgotten")
     assert all("Company 1" not in name for name, _ in contacts(desk).values())
 
 
@@ -178,10 +247,14 @@ def test_a_batch_and_what_is_remembered_of_it_are_written_together(desk: Desk, m
         keep(*given)
 
     monkeypatch.setattr(rows, "keep", broken)
+    wanted = Wanted(plan=desk._looked_at("usage"))
+    hub, died = desk.hub, (RuntimeError,)
     with pytest.raises(RuntimeError):
-        desk.run("usage")
+        run_sync.run(
+            hub.engine, "usage", lambda source: source.shown, hub.stripe_writing, wanted, by="me", passing=died
+        )
     assert (set(contacts(desk)), set(desk.states("usage"))) == ({"account:0", "account:1"}, {"0", "1"})
-    assert desk.run("usage", resumed=True)["sent"] == {"create": 3}
+    assert desk.run("usage", plan=None, despite_stops=False)["sent"] == {"create": 3}, "it is gone on with"
     assert len(contacts(desk)) == 5
 
 
@@ -192,6 +265,7 @@ def test_a_batch_and_what_is_remembered_of_it_are_written_together(desk: Desk, m
         ({"delete": "remove"}, "delete: a contact stays"),
         ({"on_conflict": "flag"}, "on_conflict: contacts are yours"),
         ({"fields": {"email": "email"}}, "fields.email: it cannot be written: e-mail addresses say"),
+        ({"fields": {"name": {"column": "name", "nulls": "clear"}}}, "fields.name.nulls: only properties"),
         ({"match": {"email": "email"}}, "match: contacts are matched by one of id"),
     ],
 )

@@ -118,7 +118,7 @@ def test_what_the_howto_shows_works(desk: Desk, tmp_path: Path) -> None:
                 reader.instead["RUN"] = str(_last_run(desk))
             told.setdefault(" ".join(command), reader.types(command, codes))
     assert counted(desk.sandbox, "api_calls") == {counting.ada: 6}
-    assert "1 requests done" in told["sync run usage --plan 1"]
+    assert "1 changes done" in told["sync run usage --plan 1"]
     assert "api_calls" in told["features list"]
     assert "1 sent" in told["usage send"]
 

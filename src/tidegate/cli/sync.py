@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tidegate.wiring import Hub
     from tidegate.workflows.outbound.run_sync import Wanted
 
-app = typer.Typer(help="Write rows of a warehouse to Stripe.", no_args_is_help=True)
+app = typer.Typer(help="Write rows of a warehouse to Stripe, or to the contacts here.", no_args_is_help=True)
 
 Only = Annotated[
     list[str] | None, typer.Option("--only", metavar="KEY", help="Only the row of this primary key; may be repeated.")

@@ -36,7 +36,7 @@ def say_plan(answer: Mapping[str, Any]) -> None:
         name: str = TOLD.get(kind, kind) or kind
         more = f" the first {len(found):,}, {left:,} more" if left else ""
         show.line(f"{name[0].upper()}{name[1:]}:{more}")
-        show.table(["row", "object", "field", "in Stripe", "becomes", ""], fields(found))
+        show.table(["row", "object", "field", "now", "becomes", ""], fields(found))
     show.line()
     if answer["settles"]:
         open_ = ", ".join(f"{count:,} × {operation}" for operation, count in answer["settles"].items())
@@ -57,7 +57,7 @@ def say_plan(answer: Mapping[str, Any]) -> None:
 def fields(decisions: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """A line for each field that changes, stays as it was edited, or is wrong; of a row without any, one that says why.
 
-    Row, object, field, in Stripe, becomes, remark.
+    Row, object, field, now, becomes, remark.
     """
     lines: list[tuple[str, ...]] = []
     for one in decisions:
@@ -91,14 +91,14 @@ def say_run(summary: Mapping[str, Any]) -> None:
     counts, sent = summary["counts"], summary["sent"]
     if sent or summary["failed"]:
         failed = [("failed", summary["failed"])] if summary["failed"] else []
-        show.table(["requests", ""], [*sent.items(), *failed])
+        show.table(["changes", ""], [*sent.items(), *failed])
     left = [(TOLD[kind], counts[kind]) for kind in ("held", "conflict", "invalid", "skip") if counts.get(kind)]
     if left:
         show.table(["rows", ""], left)
-    told = f"Run {summary['run']} of {summary['sync']}: {sum(sent.values()):,} requests done"
+    told = f"Run {summary['run']} of {summary['sync']}: {sum(sent.values()):,} changes done"
     match summary["state"]:
         case "done" if not sent:
-            show.line(f"Run {summary['run']} of {summary['sync']}: nothing differs, no request was made.")
+            show.line(f"Run {summary['run']} of {summary['sync']}: nothing differs, nothing was sent.")
         case "done":
             show.line(f"{told}.")
         case "interrupted":

@@ -3,6 +3,7 @@
 # pyarrow leaves its functions without types.
 
 import gc
+import json
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
@@ -98,4 +99,8 @@ _encoder = msgspec.json.Encoder(enc_hook=str, order="deterministic")
 def _encode(value: Any) -> str:
     if not value:
         return "{}" if isinstance(value, dict) else "[]"
-    return _encoder.encode(value).decode()
+    try:
+        return _encoder.encode(value).decode()
+    except UnicodeEncodeError:  # half a character in what is told of a wrong value
+        told = msgspec.to_builtins(value, enc_hook=str)
+        return json.dumps(told, ensure_ascii=False, sort_keys=True).encode("utf-8", "replace").decode()

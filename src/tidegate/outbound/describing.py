@@ -1,5 +1,6 @@
 """Decides about a model's rows that describe contacts: the hub's own objects, of which Stripe knows nothing."""
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -10,6 +11,7 @@ from tidegate.contacts.records import Record, problems_of
 from tidegate.outbound import rows as remembered
 from tidegate.outbound.associations import Found
 from tidegate.outbound.field_map.fill import Known, filler
+from tidegate.outbound.fields import values
 from tidegate.outbound.fields.catalogue import catalogue
 from tidegate.outbound.fields.problems import Problem
 from tidegate.outbound.fields.shapes import checked
@@ -26,10 +28,12 @@ _NOBODY: Known = {}
 
 
 class Contact(NamedTuple):
-    """A contact as it is known; `ref`: kind and id."""
+    """A contact as it is known; `ref`: kind and id; `yours`: whether its name and owner are what you said."""
 
     ref: str
     said: Mapping[str, Any]
+    yours: Mapping[str, bool]
+    forgotten: bool
 
 
 class Describing:
@@ -40,6 +44,7 @@ class Describing:
     def __init__(self, db: Connection, sync: Sync, livemode: bool, beside: Connection | None = None) -> None:
         self._db, self._sync, self._livemode, self._beside = db, sync, livemode, beside or db
         self._fill = filler(sync.field_map, catalogue(RESOURCE, "update"))
+        self._taken: dict[str, str] = {}  # over all batches of a plan: which row describes a contact
         self.named: list[Found] = []
         """Nothing: a contact is named by what it is matched by alone."""
 
@@ -62,22 +67,28 @@ class Describing:
         gone = departed(holders.values())
         found: list[Decision] = []
         for row, filled, (payload, problems), record, contact in zip(batch, told, right, records, known, strict=True):
+            key, ref = row["_key"], contact.ref if contact else f"{record.kind}:{record.id}"
             wrong = [*filled.problems, *problems, *(Problem("", one) for one in problems_of(record))]
             if row["_wrong"]:
                 wrong = [Problem(f"the column {name}", words) for name, words in row["_wrong"].items()]
-            holder = holders.get(contact.ref) if contact else None
-            others = {*(row["_twins"] or ()), *({holder} if holder and holder not in gone else ())} - {row["_key"]}
-            before = looked.states.get(row["_key"])
-            if before is not None and before.why == FORGOTTEN:
-                found.append(Decision(row["_key"], "skip", before.object_id, why=FORGOTTEN))
+            before = looked.states.get(key)
+            if (contact is not None and contact.forgotten) or (before is not None and before.why == FORGOTTEN):
+                found.append(Decision(key, "skip", before.object_id if before else None, why=FORGOTTEN))
             elif wrong:
-                found.append(Decision(row["_key"], "invalid", problems=wrong))
-            elif others:
-                why = f"it would be the same contact as row {', '.join(sorted(others)[:5])}"
-                found.append(Decision(row["_key"], "invalid", why=why))
+                found.append(Decision(key, "invalid", contact.ref if contact else None, problems=wrong))
+            elif row["_twins"] and "kind" not in payload:  # else the same id may be another kind's
+                others = ", ".join([one for one in row["_twins"] if one != key][:5])
+                found.append(Decision(key, "invalid", why=f"it would be the same contact as row {others}"))
+            elif (holder := self._holder(key, ref, holders.get(ref), gone)) != key:
+                why = f"it would be the same contact as row {holder}"
+                found.append(Decision(key, "invalid", why=why))
             else:
-                found.append(_decision(row["_key"], terms, record, _said(payload), contact))
+                found.append(_decision(key, terms, record, _said(payload), contact))
         return found
+
+    def _holder(self, key: str, ref: str, before: str | None, gone: Collection[str]) -> str:
+        """The row that describes a contact, whose is it first: `before` is the one that it was so far."""
+        return self._taken.setdefault(ref, key if before is None or before in gone else before)
 
     def gone(self, keys: Sequence[str]) -> list[tuple[Row, Mapping[str, Any] | None]]:
         """What is remembered of rows that left the model; what they said of their contacts stays."""
@@ -94,29 +105,31 @@ class Describing:
 
     def _known(self, records: Sequence[Record]) -> list[Contact | None]:
         """The contact that each record's id leads to now; None: there is none."""
-        values = {
+        wanted = {
             "livemode": self._livemode,
             "kinds": [one.kind for one in records],
             "ids": [one.id for one in records],
         }
         found: list[Contact | None] = []
-        for row in self._db.execute(_KNOWN, values):
+        for row in self._db.execute(_KNOWN, wanted):
             properties: Mapping[str, Any] = row.properties or {}
             said = {PROPERTY + name: value for name, value in properties.items()}
-            one = Contact(f"{row.kind}:{row.external_id}", {"name": row.name, "owner": row.owner, **said})
+            yours = {"name": row.name_is_yours, "owner": not row.owner_by_rule}
+            ref = f"{row.kind}:{row.external_id}"
+            one = Contact(ref, {"name": row.name, "owner": row.owner, **said}, yours, row.forgotten_at is not None)
             found.append(None if row.kind is None else one)
         return found
 
 
 def _record(said: Any, payload: Mapping[str, Any]) -> Record:
     """What a row says of a contact. An id may have its kind before it (`user:7`)."""
-    value = "" if said is None else str(said).strip()
+    value = "" if said is None else values.told(said).strip()
     before, colon, id_ = value.partition(":")
     if not colon or before not in KINDS:
         before, id_ = str(payload.get("kind", KINDS[0])), value
     properties: Mapping[str, Any] = payload.get("properties") or {}
     return Record(
-        cast("Kind", before), id_, payload.get("name"), owner=payload.get("owner"),
+        cast("Kind", before), id_.strip(), payload.get("name"), owner=payload.get("owner"),
         properties={name: value for name, value in properties.items() if not _is_empty(value)},
     )  # fmt: skip
 
@@ -132,7 +145,12 @@ def _decision(key: str, terms: Terms, record: Record, said: Mapping[str, Any], c
     if contact is None and terms.mode == "update":
         return Decision(key, "skip", why=f"there is no contact {record.kind}:{record.id}")
     has: Mapping[str, Any] = contact.said if contact else {}
-    changes = [Change(name, has.get(name), value) for name, value in said.items() if not _same(value, has.get(name))]
+    yours: Mapping[str, bool] = contact.yours if contact else {}
+    changes = [
+        Change(name, has.get(name), value)
+        for name, value in said.items()
+        if not (_same(value, has.get(name)) and yours.get(name, True))  # else Stripe, or a rule, would change it again
+    ]
     payload = {"kind": record.kind, "id": record.id, **said}
     ref = contact.ref if contact else f"{record.kind}:{record.id}"
     kind = "create" if contact is None else "update" if changes else "nothing"
@@ -145,11 +163,13 @@ def _is_empty(value: Any) -> bool:
 
 def _same(one: Any, other: Any) -> bool:
     """Whether two values of JSON are one: true is no 1."""
+    if isinstance(one, dict | list):
+        return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
     return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
 _KNOWN = text("""
-select c.kind, c.external_id, c.name, c.owner, c.properties
+select c.kind, c.external_id, c.name, c.name_is_yours, c.owner, c.owner_by_rule, c.properties, c.forgotten_at
 from unnest(cast(:kinds as text[]), cast(:ids as text[])) with ordinality as wanted(kind, id, place)
 left join tidegate.contact_ids i
   on i.livemode = :livemode and i.kind = wanted.kind and i.external_id = wanted.id

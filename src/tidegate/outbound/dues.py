@@ -119,7 +119,7 @@ select s.key as sync, s.connection, s.due_at as at, s.due_for as why, s.asked
 from tidegate.syncs s join tidegate.connections c on c.name = s.connection and c.disconnected_at is null
 where s.due_at is not null and not exists (select from tidegate.pauses where what = 'outbound')
 order by array_position(array['products', 'prices', 'customers', 'subscriptions', 'quotes', 'invoices',
-  'invoiceitems', 'meter_events'], s.resource), s.key""")
+  'invoiceitems', 'meter_events', 'contacts'], s.resource), s.key""")
 
 _SETTLE = text("""
 update tidegate.syncs set due_at = null, due_for = '', asked = null

@@ -70,7 +70,8 @@ from tidegate.syncs s join tidegate.connections c on c.name = s.connection and c
 where s.resource = 'contacts' order by s.key""")
 
 _DESCRIBED = text("""
-update tidegate.sync_rows r set wrote = '{}', showed = '{}', problems = '[]', state = 'skipped', why = :why
+update tidegate.sync_rows r set wrote = '{}', showed = '{}', problems = '[]', state = 'skipped', why = :why,
+  object_id = case when r.object_id like '%@%' then null else r.object_id end
 from tidegate.syncs s join tidegate.connections c on c.name = s.connection and c.livemode = :livemode
 where s.key = r.sync and s.resource = 'contacts' and r.object_id = any(cast(:refs as text[])) and r.why <> :why""")
 

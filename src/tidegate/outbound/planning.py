@@ -15,7 +15,7 @@ from tidegate.outbound.deciding import Asker, Deciding
 from tidegate.outbound.fields.problems import Problem
 from tidegate.outbound.plan.decide import Change, Decision, Terms
 from tidegate.outbound.plan.deletes import deletion
-from tidegate.outbound.specs import SETTABLE, Sync
+from tidegate.outbound.specs import OWN, SETTABLE, Sync
 from tidegate.outbound.staging import Counts, Staging
 
 KINDS = ("create", "update", "replace", "delete", "nothing", "skip", "held", "conflict", "invalid", "gone",
@@ -100,7 +100,7 @@ create or replace table decisions (key varchar, hash bigint, kind varchar, objec
         _finish(staging, sync, asking)
     found = dict(staging.db.execute("select kind, count(*) from decisions group by 1").fetchall())
     told = {kind: int(found.get(kind, 0)) for kind in KINDS}
-    adopted = _adopted(staging)
+    adopted = 0 if sync.resource in OWN else _adopted(staging)
     changed = told["update"] + told["replace"] - (adopted if first else 0)
     stops = _stops(sync, counts, told["delete"], changed, whole=whole)
     return Plan(sync.key, told, counts, _fingerprint(staging), stops, adopted)
@@ -238,6 +238,7 @@ def _stops(sync: Sync, rows: Counts, deleted: int, changed: int, *, whole: bool)
     found: list[str] = []
     if rows.known and deleted * 100 > sync.stops.deletes * rows.known:
         found.append(f"{deleted:,} of {rows.known:,} rows would be deleted, more than {sync.stops.deletes:g} %")
-    if rows.known and changed * 100 > sync.stops.updates * rows.known and (whole or changed > FEW):
+    held = sync.resource not in OWN or "updates" in sync.stops.model_fields_set  # usage changes from day to day
+    if held and rows.known and changed * 100 > sync.stops.updates * rows.known and (whole or changed > FEW):
         found.append(f"{changed:,} of {rows.known:,} rows would be updated, more than {sync.stops.updates:g} %")
     return found

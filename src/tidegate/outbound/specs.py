@@ -290,6 +290,10 @@ def _of_own(sync: Sync) -> list[str]:
         found.append(
             "delete: a contact stays when its row leaves the model; take it away with `tidegate contacts forget`"
         )
+    for name in ("name", "owner"):
+        said = sync.fields.get(name)
+        if isinstance(said, Mapping) and cast("Mapping[str, Any]", said).get("nulls") == "clear":
+            found.append(f"fields.{name}.nulls: only properties are taken away; a null says nothing of it")
     if sync.on_conflict != "warehouse":
         found.append("on_conflict: contacts are yours, and nobody edits them in Stripe")
     return found

@@ -73,6 +73,12 @@ def is_first(db: Connection, sync: Sync) -> bool:
     return not said or (said != sync.finish and sync.finish != "draft")
 
 
+def is_own(db: Connection, key: str) -> bool:
+    """Whether a sync writes what is the hub's own; of one that is not there: no."""
+    found = db.scalar(text("select resource from tidegate.syncs where key = :key"), {"key": key})
+    return found in specs.OWN
+
+
 def source(db: Connection, key: str) -> Any:
     """The stored source: key, url (encrypted), env, shown. Raises SyncUnknown."""
     return _known(db, "sources", "source", key)

@@ -51,7 +51,7 @@ CONTACT: Mapping[str, Field] = MappingProxyType(
         "kind": Field("kind", "text", choices=("account", "user")),
         "name": Field("name", "text"),
         "owner": Field("owner", "text"),
-        "properties": Field("properties", "map", item=Field("properties", "any")),
+        "properties": Field("properties", "map", clearable=True, item=Field("properties", "any")),
     }
 )
 """What a sync writes of the hub's own contacts. `kind` is of those that are found by a bare id; it is `account`."""

@@ -41,10 +41,12 @@ def plain(value: Any, zone: tzinfo = UTC) -> Any:
     """A value as JSON has it: numbers stay numbers, times are ISO 8601 in UTC; what names no zone is in `zone`. Raises
     ValueError for what JSON has no form for: bytes, NaN, infinity.
     """
-    if value is None or isinstance(value, str | bool | int):
+    if isinstance(value, str):
+        return _whole(value)
+    if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, Mapping):
-        return {str(name): plain(one, zone) for name, one in cast("Mapping[Any, Any]", value).items()}
+        return {_whole(str(name)): plain(one, zone) for name, one in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, list | tuple):
         return [plain(one, zone) for one in cast("Sequence[Any]", value)]
     if isinstance(value, float | Decimal):
@@ -132,8 +134,17 @@ def unpacked(value: Any) -> Any:
         return list(value) if isinstance(value, tuple | set) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     try:
         return json.loads(value, parse_float=Decimal)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError("it takes a list or an object, or JSON that holds one") from None
+
+
+def _whole(said: str) -> str:
+    """Text, without halves of characters, which JSON may name and no database takes. Raises ValueError."""
+    try:
+        said.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it has half a character, such as \\ud83d without its other half") from None
+    return said
 
 
 def _seconds(value: datetime, zone: tzinfo) -> int:
@@ -150,7 +161,7 @@ def _number(value: Any) -> Decimal:
     if not found.is_finite():
         raise ValueError("it takes a finite number")
     if abs(found.adjusted()) > MAGNITUDE:
-        raise ValueError("it takes a number of a size that Stripe has a use for")
+        raise ValueError("it takes a number of a size that there is a use for")
     return found
 
 

@@ -87,11 +87,11 @@ def _known(path: tuple[str, ...], field: Field, only: bool) -> Iterator[Known]:
 
 
 def _path(name: str) -> tuple[str, ...]:
-    """The parts of a name; what follows `metadata` is one, whatever it holds."""
+    """The parts of a name; what follows `metadata`, or `properties` at the beginning, is one, whatever it holds."""
     parts = name.split(".")
-    if "metadata" in parts[:-1]:
-        at = parts.index("metadata") + 1
-        return (*parts[:at], ".".join(parts[at:]))
+    if "metadata" in parts[:-1] or parts[0] == "properties":
+        at = (parts.index("metadata") if "metadata" in parts[:-1] else 0) + 1
+        return tuple(one for one in (*parts[:at], ".".join(parts[at:])) if one)
     return tuple(parts)
 
 

@@ -33,6 +33,7 @@ def one(visit: Visit) -> Response:
     with visit.hub.engine.connect() as db:
         facts: dict[str, Any] = {
             "run": found, "progress": progress_of(found), "as_of": now(db), "rows_most": ROWS,
+            "own": syncs.is_own(db, key),
             "unsent": [] if running else history.unsent(db, key, number, limit=ROWS + 1),
         }  # fmt: skip
         facts |= {} if part else _requests(visit, db, Which(number, None), follow=running)
@@ -45,7 +46,7 @@ def of_row(visit: Visit) -> Response:
     with visit.hub.engine.connect() as db:
         syncs.sync(db, key)
         unsent = history.unsent(db, key, key=row)
-        facts = _requests(visit, db, Which(None, key))
+        facts = _requests(visit, db, Which(None, key)) | {"own": syncs.is_own(db, key)}
     return visit.render("outbound/row.html", sync=key, row=row, unsent=unsent, **facts)
 
 

@@ -1,6 +1,7 @@
 """Writes the rows of a sync of contacts: the hub's own, so a batch and what is remembered of it are one transaction."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -37,26 +38,38 @@ def write(engine: Engine, made: Planning, number: int, stop: threading.Event, pr
         with engine.begin() as db:
             refuse_if_taken_over(db, made.sync.key, number)
             writing = [one.decision for one in batch if one.decision.kind != "nothing"]
-            if writing:
-                _write(db, made.account.livemode, writing, by)
+            left = _write(db, made.account.livemode, writing, by) if writing else set[str]()
+            done = Counter(one.kind for one in writing if one.key not in left)
+            if done:
+                changes.note(db, "import", by, what={"sync": made.sync.key, "run": number, **done})
             known = rows.of(db, made.sync.key, [one.decision.key for one in batch])
-            kept = [_remembered(one, known.get(one.decision.key)) for one in batch]
+            kept = [_remembered(one, known.get(one.decision.key)) for one in batch if one.decision.key not in left]
             rows.keep(db, made.sync.key, number, kept)
-        sent.done.update(one.kind for one in writing)
+        sent.done.update(done)
+        sent.failed += len(left)
         progress(sent)
-    if sent.done:
-        with engine.begin() as db:
-            changes.note(db, "import", by, what={"sync": made.sync.key, "run": number, **sent.done})
     return sent
 
 
-def _write(db: Connection, livemode: bool, decisions: Sequence[Decision], by: str) -> None:
+def _write(db: Connection, livemode: bool, decisions: Sequence[Decision], by: str) -> set[str]:
+    """Writes contacts. Returns the keys of rows that are left for the next run to look at: two became one contact since
+    the plan.
+    """
     linking.lock(db, patient=True)
-    records = [_record(one.payload) for one in decisions]
+    every = [(one, _record(one.payload)) for one in decisions]
+    known = recording.known(db, livemode, [record for _, record in every])
+    taken, left = set[int](), set[str]()
+    for (one, _), key in zip(every, known, strict=True):
+        if key is not None and key in taken:
+            left.add(one.key)
+        elif key is not None:
+            taken.add(key)
+    wanted = [(one, record) for one, record in every if one.key not in left]
+    records = [record for _, record in wanted]
     done = recording.record(db, livemode, records, connection=None, by=by, made_by="sync")
     gone = {
         key: names
-        for key, one in zip(done.keys, decisions, strict=True)
+        for key, (one, _) in zip(done.keys, wanted, strict=True)
         if (names := [change.field.removeprefix(PROPERTY) for change in one.changes if change.after is None])
     }
     recording.take_away(db, gone)
@@ -64,6 +77,7 @@ def _write(db: Connection, livemode: bool, decisions: Sequence[Decision], by: st
     follow_up(db, done)
     if done.created:  # customers may name them
         rematch(db, livemode, matched_by.of_records(records))
+    return left
 
 
 def _record(payload: Mapping[str, Any]) -> Record:

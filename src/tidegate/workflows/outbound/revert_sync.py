@@ -181,6 +181,9 @@ def _of(db: Connection, run: int, since: int = 0) -> tuple[list[Sync], Account]:
     if row["state"] == "running":
         raise RunNotReverted(run=run, problem="it is at work; `tidegate sync cancel` ends it.")
     own = str(row["connection"]).removeprefix("sync:")
+    if syncs.is_own(db, own):
+        problem = "it described contacts, which is not taken back; write the rows as they were, and run the sync again."
+        raise RunNotReverted(run=run, problem=problem)
     named = reverting.syncs_of(db, run, since)
     if not named:
         raise RunNotReverted(run=run, problem="it sent nothing, or its requests are too old to be kept.")

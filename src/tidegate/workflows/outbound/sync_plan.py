@@ -249,4 +249,7 @@ _BEGUN = text("""
 select exists (select from tidegate.syncs s where s.key = :key and s.due_for like 'run %' and (
   coalesce((s.asked ->> 'resumed')::boolean, false) or exists (
     select from tidegate.requests q
-    where q.sync = s.key and q.state <> 'unsent' and s.due_for = 'run ' || q.run)))""")
+    where q.sync = s.key and q.state <> 'unsent' and s.due_for = 'run ' || q.run)
+  or s.resource = 'contacts' and exists (
+    select from tidegate.sync_rows r
+    where r.sync = s.key and r.state = 'sent' and s.due_for = 'run ' || r.run)))""")

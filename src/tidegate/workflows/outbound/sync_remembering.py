@@ -6,12 +6,12 @@ from typing import Any
 
 from tidegate.mirror import lookups
 from tidegate.outbound.plan.compare import flat, id_of
-from tidegate.outbound.plan.decide import REMOVED, Decision, is_there, showing
+from tidegate.outbound.plan.decide import FORGOTTEN, REMOVED, Decision, is_there, showing
 from tidegate.outbound.planning import Planned
 from tidegate.outbound.push.outcomes import Outcome, body_of, id_told
 from tidegate.outbound.push.requests import Request
 from tidegate.outbound.rows import Row
-from tidegate.outbound.specs import INSERT_ONLY, Sync
+from tidegate.outbound.specs import INSERT_ONLY, OWN, Sync
 from tidegate.stripe_api.calls import Answer
 from tidegate.workflows.outbound.sync_looking import MAKES
 
@@ -143,9 +143,11 @@ def unsent(sync: Sync, planned: Planned, before: Row | None, live: lookups.Objec
     problems = [one.as_json() for one in decision.problems]
     seen_at = live.at if live is not None else known.seen_at
     lets_go = decision.kind == "gone" and decision.object_id is None
+    forgotten = known.why == FORGOTTEN  # which stays known where the row leaves, too
     return replace(
         known, hash=planned.hash, state=state, ours=known.ours and not lets_go, seen_at=seen_at,
-        why=decision.why, problems=problems, parent=decision.parent or known.parent,
+        object_id=known.object_id or (decision.object_id if sync.resource in OWN and not forgotten else None),
+        why=FORGOTTEN if forgotten else decision.why, problems=problems, parent=decision.parent or known.parent,
     )  # fmt: skip
 
 
