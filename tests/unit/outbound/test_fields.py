@@ -201,4 +201,4 @@ def test_decimals_say_the_same_without_an_exponent(value: Any) -> None:
 def test_a_number_that_would_fill_the_memory_is_refused(value: Any) -> None:
     payload = {"currency": "usd", "product": "prod_1", "unit_amount": value, "metadata": {"a": value}}
     found = dict(wrong("prices", payload))
-    assert found["unit_amount"] == "it takes a number of a size that Stripe has a use for"
+    assert found["unit_amount"] == "it takes a number of a size that there is a use for"
