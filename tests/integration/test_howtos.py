@@ -52,6 +52,7 @@ def shop(fresh_database_url: str) -> Iterator[Shop]:
         pro, team = price("price_123", product="prod_123"), price("price_team", product="prod_team")
         seats = price("price_9", product="prod_9", nickname="Seat")
         shop.has(product("prod_123", "Pro"), product("prod_team", "Team"), product("prod_9", "Seats"), pro, team, seats)
+        shop.has(price("price_456", product="prod_9"))  # which nobody has
         for number, plan in enumerate([pro, pro, team], start=1):
             sub, cus = f"sub_12{number + 2}", f"cus_12{number + 2}"
             items = [item(f"si_{number}", sub, price=plan), item(f"si_{number}s", sub, quantity=3, price=seats)]
