@@ -33,7 +33,6 @@ def one(visit: Visit) -> Response:
     with visit.hub.engine.connect() as db:
         facts: dict[str, Any] = {
             "run": found, "progress": progress_of(found), "as_of": now(db), "rows_most": ROWS,
-            "own": syncs.is_own(db, key),
             "unsent": [] if running else history.unsent(db, key, number, limit=ROWS + 1),
         }  # fmt: skip
         facts |= {} if part else _requests(visit, db, Which(number, None), follow=running)
@@ -103,10 +102,10 @@ PAGES = (
 
 
 def found_run(visit: Visit) -> dict[str, Any]:
-    """The run that the address names. Raises RunUnknown, also for one of another sync."""
+    """The run that the address names; `own`: of contacts. Raises RunUnknown, also for one of another sync."""
     key, number = visit.request.path_params["key"], visit.request.path_params["run"]
     with visit.hub.engine.connect() as db:
-        found = sync_history.of(db, str(number))
+        found = sync_history.of(db, str(number)) | {"own": syncs.is_own(db, key)}
     if found["sync"] != key:
         raise RunUnknown(id=number)
     return found
