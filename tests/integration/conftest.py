@@ -14,6 +14,8 @@ from tests.support.receiver import Receiver, receiving
 from tidegate.wiring import Hub
 
 if TYPE_CHECKING:
+    from tests.support.desk import Desk
+
     from tidegate.sandbox.server import Sandbox
 
 
@@ -32,6 +34,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             seen[item.path, item.originalname] += 1
             if seen[item.path, item.originalname] > CASES:
                 item.add_marker("further")
+
+
+@pytest.fixture(scope="module")
+def desk(database_url: str, secret_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Desk"]:
+    """A desk that knows what its sandbox has, shared by the tests of a module."""
+    from tests.support.desk import opened  # half a second, for those that ask for it
+
+    with opened(database_url, secret_key, tmp_path_factory.mktemp("desk")) as desk:
+        desk.learn()
+        yield desk
 
 
 @pytest.fixture

@@ -1,25 +1,17 @@
 """A plan that is decided in several processes is the one that is decided in one."""
 
 import multiprocessing
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import text
-from tests.support.desk import Desk, opened
+from tests.support.desk import Desk
 
 from tidegate.errors import HubBusy
 from tidegate.outbound import planning, staging
 from tidegate.workflows.outbound import deciding_beside, processes, sync_plan
 
 ROWS = 300
-
-
-@pytest.fixture(scope="module")
-def desk(database_url: str, secret_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with opened(database_url, secret_key, tmp_path_factory.mktemp("desk")) as desk:
-        desk.learn()
-        yield desk
 
 
 @pytest.fixture

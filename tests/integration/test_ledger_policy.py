@@ -143,11 +143,17 @@ def test_another_base_currency_tells_contacts_in_it_silently(watched: Books) -> 
     assert books.shop.rows("select segments from tidegate.contact_lifecycle") == [(["starter"],)]
 
 
-def test_newer_rates_tell_what_contacts_are_worth_by_them_silently(watched: Books) -> None:
-    books, [payer] = watched, watched.who("ada")
+def paid_in_dollars(books: Books) -> Books:
+    """Ada pays in dollars, and the ledger's base becomes the euro."""
+    [payer] = books.who("ada")
     books.pays(payer, 100_000)
     books.refresh()
     ledger_policy.adopt(books.shop.engine, books.shop.account, {"base_currency": "eur"}, "me")
+    return books
+
+
+def test_newer_rates_tell_what_contacts_are_worth_by_them_silently(watched: Books) -> None:
+    books = paid_in_dollars(watched)
     later = datetime(2031, 6, 2, tzinfo=UTC)
     heard(books, later)
     worth = "select mrr_total from tidegate.contact_lifecycle"
@@ -161,10 +167,7 @@ def test_newer_rates_tell_what_contacts_are_worth_by_them_silently(watched: Book
 
 
 def test_a_worth_whose_rate_becomes_too_old_is_unknown_and_said(watched: Books) -> None:
-    books, [payer] = watched, watched.who("ada")
-    books.pays(payer, 100_000)
-    books.refresh()
-    ledger_policy.adopt(books.shop.engine, books.shop.account, {"base_currency": "eur"}, "me")
+    books = paid_in_dollars(watched)
     rated = datetime(2031, 6, 2, tzinfo=UTC)
     with books.shop.engine.begin() as db:
         exchange_rates.take(db, {"usd": {rated.date(): Decimal("0.5")}}, "mine")

@@ -1,24 +1,16 @@
 """What somebody edits in Stripe between two runs, and awkward values: each with the outcome that was promised."""
 
-from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
 
 import pytest
-from tests.support.desk import FEW, Desk, opened
+from tests.support.desk import FEW, Desk
 from tests.support.importing import imported
 
 from tidegate.workflows.outbound.sync_keeping import Keeper
 
 FIELDS = {"name": "name", "phone": "phone", "metadata": {"tier": "tier"}}
 ROW = {"id": "1", "email": "", "name": "Ada", "phone": "+49 30 1", "tier": "pro"}
-
-
-@pytest.fixture(scope="module")
-def desk(database_url: str, secret_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with opened(database_url, secret_key, tmp_path_factory.mktemp("desk")) as desk:
-        desk.learn()
-        yield desk
 
 
 def edited(desk: Desk, key: str, **said: Any) -> tuple[str, dict[str, str]]:

@@ -1,12 +1,11 @@
 """Rows that name others: by what, what they wait for and fail at; prices replaced, invoices and quotes finished."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
-from tests.support.desk import FEW, Desk, opened
+from tests.support.desk import FEW, Desk
 from tests.support.importing import connected
 
 from tidegate.contacts import directory
@@ -19,13 +18,6 @@ from tidegate.workflows.outbound import sync_history, sync_plan, sync_problems
 SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 30}}
 MONTH = {"interval": {"value": "month"}}
 NO_PRORATION = {"proration_behavior": {"value": "none"}}
-
-
-@pytest.fixture(scope="module")
-def desk(database_url: str, secret_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with opened(database_url, secret_key, tmp_path_factory.mktemp("desk")) as desk:
-        desk.learn()
-        yield desk
 
 
 def moved(desk: Desk, key: str) -> set[str]:

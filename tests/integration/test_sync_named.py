@@ -1,22 +1,14 @@
 """Rows that are named are looked at, or named as unknown; no sync is removed under its run."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.support.desk import FEW, Desk, opened
+from tests.support.desk import FEW, Desk
 
 from tidegate.connections import runs
 from tidegate.errors import RowsUnknown, SyncInvalid, SyncUnknown
 from tidegate.workflows.outbound import outbound_changes
 from tidegate.workflows.outbound.sync_plan import Part
-
-
-@pytest.fixture(scope="module")
-def desk(database_url: str, secret_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with opened(database_url, secret_key, tmp_path_factory.mktemp("desk")) as desk:
-        desk.learn()
-        yield desk
 
 
 def people(desk: Desk, key: str, count: int, tier: str = "pro") -> None:

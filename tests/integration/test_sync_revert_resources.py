@@ -1,10 +1,10 @@
 """Taking back runs of products, invoices, their items and quotes: fields go back, what was made goes, or is named."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from tests.support.desk import FEW, Desk, opened
+from tests.support.desk import FEW, Desk
 
 from tidegate.workflows.outbound import revert_sync
 
@@ -12,13 +12,6 @@ pytestmark = pytest.mark.further
 
 MARK = {"metadata": {"row": "mark"}}
 SENT = {"collection_method": {"value": "send_invoice"}, "days_until_due": {"value": 30}}
-
-
-@pytest.fixture(scope="module")
-def desk(database_url: str, secret_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with opened(database_url, secret_key, tmp_path_factory.mktemp("desk")) as desk:
-        desk.learn()
-        yield desk
 
 
 @pytest.fixture

@@ -4,19 +4,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.support.desk import Desk, opened
+from tests.support.desk import Desk
 from tests.support.killed_syncs import context_of
 
 from tidegate.connections import runs
 from tidegate.errors import OutboundBusy, SyncTakenOver
 from tidegate.workflows.outbound import revert_sync, sync_task
-
-
-@pytest.fixture(scope="module")
-def desk(database_url: str, secret_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with opened(database_url, secret_key, tmp_path_factory.mktemp("desk")) as desk:
-        desk.learn()
-        yield desk
 
 
 @pytest.fixture
