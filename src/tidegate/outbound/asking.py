@@ -159,9 +159,10 @@ class Asking:
     ) -> list["Made"]:
         fill = self._fill[operation]
         told = [fill(row, known) for row in batch]
-        mapped = isinstance(self._map.fields.get(self._sync.matched_by[0]), Column)
+        by, settable = self._sync.matched_by, self._sync.resource in SETTABLE
+        mapped = isinstance(self._map.fields.get(by[0]), Column)
         for one, row in zip(told, batch, strict=True):
-            _mark(self._sync, one, row, operation, mapped=mapped)
+            _mark(by, one, row, operation, mapped=mapped, settable=settable)
         resource = self._sync.resource
         right = checked(resource, operation, [one.payload for one in told], self._sync.zone)
         prices = self._prices([payload for payload, _ in right])
@@ -252,11 +253,14 @@ class Asking:
         return found
 
 
-def _mark(sync: Sync, one: Filled, row: Mapping[str, Any], operation: Operation, *, mapped: bool) -> None:
-    """What is made says what its row is matched by, as it is looked for, so that it is found again, also where no
-    answer came; and what is there follows the row. `mapped`: the field map fills the field with that column.
+def _mark(
+    by: tuple[str, str, str], one: Filled, row: Mapping[str, Any], operation: Operation, *, mapped: bool, settable: bool
+) -> None:
+    """What is made says what its row is matched by (`Sync.matched_by`), as it is looked for, so that it is found again,
+    also where no answer came; and what is there follows the row. `mapped`: the field map fills the field with that
+    column; `settable`: an object can be made under an id of ours.
     """
-    way, name, column = sync.matched_by
+    way, name, column = by
     payload, said = one.payload, "" if row[column] is None else _said(row[column])
     making = operation == "create"
     if not said:
@@ -265,7 +269,7 @@ def _mark(sync: Sync, one: Filled, row: Mapping[str, Any], operation: Operation,
             one.problems.append(Problem(where, "rows are matched by it, and here it is empty"))
     elif way == "metadata":
         payload["metadata"] = {**_object(payload.get("metadata") or {}), name: said}
-    elif way != "id" or (making and sync.resource in SETTABLE):
+    elif way != "id" or (making and settable):
         if mapped or way not in payload:
             payload[way] = said
         elif making and _said(payload[way]).lower() != said.lower():

@@ -87,7 +87,7 @@ sync_rows = Table(
     PrimaryKeyConstraint("sync", "key"),
     Index("sync_rows_object", "sync", "object_id", postgresql_where=text("object_id is not null")),
     Index("sync_rows_open", "sync", "state", postgresql_where=text("state <> 'sent'")),
-    Index("sync_rows_hash", "sync", "hash"),
+    Index("sync_rows_hash", "sync", "hash", postgresql_include=["key"], postgresql_where=text("state <> 'gone'")),
     Index("sync_rows_retiring", "sync", postgresql_where=text("retires is not null")),
     Index("sync_rows_parent", "parent", postgresql_where=text("parent is not null")),
 )  # fmt: skip

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from tidegate.outbound.fields.catalogue import Operation
 from tidegate.outbound.fields.priced import unfit
+from tidegate.outbound.fields.rules import LENGTHS
 from tidegate.outbound.fields.shapes import checked, shape
 from tidegate.outbound.metering.events import Meter, event
 from tidegate.sandbox.answers import Request
@@ -210,7 +211,7 @@ ALL: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     st.sampled_from([*ALL]).flatmap(lambda name: st.tuples(st.just(name), ALL[name])),
     st.sampled_from(["create", "update"]),
 )
-def test_the_quick_shape_makes_of_a_payload_what_the_one_that_tells_what_is_wrong_makes_of_it(
+def test_the_quick_shape_makes_of_a_payload_what_the_one_that_tells_what_is_wrong_makes_of_it_but_for_long_texts(
     said: tuple[str, dict[str, Any]], operation: Operation
 ) -> None:
     resource, payload = said
@@ -221,7 +222,11 @@ def test_the_quick_shape_makes_of_a_payload_what_the_one_that_tells_what_is_wron
         except ValidationError:
             return None
 
-    assert made(quick=True) == made(quick=False)
+    told = made(quick=False)
+    long = told is not None and any(
+        isinstance(value := told.get(name), str) and len(value) > most for name, most in LENGTHS[resource].items()
+    )
+    assert made(quick=True) == (None if long else told)
 
 
 def test_such_payloads_do_pass() -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from tidegate.outbound.field_map import templates
@@ -55,7 +57,7 @@ def sought(field_map: FieldMap, row: Row) -> list[Sought]:
 
 def filler(field_map: FieldMap, fields: Mapping[str, Field]) -> Callable[[Row, Known], Filled]:
     """Makes what fills rows for an operation that takes `fields`; fields of the other operation are left out."""
-    parts = [_part(name, node, fields[name], name) for name, node in field_map.fields.items() if name in fields]
+    parts = _parts([(name, node, fields[name], name) for name, node in field_map.fields.items() if name in fields])
 
     def fill(row: Row, known: Known) -> Filled:
         found = Filled()
@@ -65,28 +67,55 @@ def filler(field_map: FieldMap, fields: Mapping[str, Field]) -> Callable[[Row, K
     return fill
 
 
+class _Columns(NamedTuple):
+    """Fields one after the other that are a plain column each, which is most of them: for these nothing is called.
+    `values` takes theirs out of a row; `nulls`: what is said where one is null.
+    """
+
+    names: Sequence[str]
+    values: Callable[[Row], Sequence[Any]]
+    nulls: Sequence[Any]
+
+
 class _Part(NamedTuple):
-    """A field and what fills it; `column`: most are a plain column's, for which nothing needs to be called."""
+    """A field and what else fills it."""
 
     name: str
-    column: str | None
-    null: Any
     fill: Fill
 
 
-def _part(name: str, node: Node, told: Field | None, path: str) -> _Part:
-    column, null = (node.name, _null(told, node.nulls)) if isinstance(node, Column) else (None, SKIP)
-    return _Part(name, column, null, _fill(node, told, path))
+_Told = tuple[str, Node, Field | None, str]
+"""A field's name, what fills it, what the catalogue tells of it, and its path."""
 
 
-def _put(into: dict[str, Any], parts: Sequence[_Part], row: Row, known: Known, found: Filled) -> None:
-    for name, column, null, fill in parts:
-        if column is None:
-            value = fill(row, known, found)
-        elif (value := row[column]) is None:
-            value = null
-        if value is not SKIP:
-            into[name] = value
+def _parts(told: Sequence[_Told]) -> list[_Columns | _Part]:
+    found: list[_Columns | _Part] = []
+    for plain, run in groupby(told, lambda one: isinstance(one[1], Column)):
+        those = list(run)
+        found += [_columns(those)] if plain else [_Part(name, _fill(node, of, at)) for name, node, of, at in those]
+    return found
+
+
+def _columns(told: Sequence[_Told]) -> _Columns:
+    nodes = [(node, of) for _, node, of, _ in told if isinstance(node, Column)]
+    take = itemgetter(*(node.name for node, _ in nodes))
+    values: Callable[[Row], Sequence[Any]] = take if len(nodes) > 1 else lambda row: (take(row),)
+    return _Columns([name for name, *_ in told], values, [_null(of, node.nulls) for node, of in nodes])
+
+
+def _put(into: dict[str, Any], parts: Sequence[_Columns | _Part], row: Row, known: Known, found: Filled) -> None:
+    for part in parts:
+        if isinstance(part, _Part):
+            if (value := part.fill(row, known, found)) is not SKIP:
+                into[part.name] = value
+            continue
+        values = part.values(row)
+        if None not in values:
+            into.update(zip(part.names, values, strict=True))
+            continue
+        for name, value, null in zip(part.names, values, part.nulls, strict=True):
+            if (said := null if value is None else value) is not SKIP:
+                into[name] = said
 
 
 def _fill(node: Node, told: Field | None, path: str) -> Fill:
@@ -139,16 +168,18 @@ def _nested(fields: Mapping[str, Node], told: Field | None, path: str) -> Fill:
     skips = told is None or told.kind == "map" or any(getattr(one, "nulls", "") == "skip" for one in fields.values())
     null = SKIP if skips else _null(told, "")
     inner = told.fields if told and told.kind == "object" else None
-    parts = [
-        _part(name, one, inner[name] if inner else None, f"{path}.{name}")
-        for name, one in fields.items()
-        if inner is None or name in inner
-    ]
+    parts = _parts(
+        [
+            (name, one, inner[name] if inner else None, f"{path}.{name}")
+            for name, one in fields.items()
+            if inner is None or name in inner
+        ]
+    )
 
     def fill(row: Row, known: Known, found: Filled) -> Any:
         filled_in: dict[str, Any] = {}
         _put(filled_in, parts, row, known, found)
-        if any(value != "" for value in filled_in.values()) or (filled_in and null is SKIP):
+        if filled_in and (null is SKIP or any(value != "" for value in filled_in.values())):
             return filled_in
         return SKIP if found.waits or found.problems else null
 

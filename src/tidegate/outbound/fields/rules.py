@@ -6,9 +6,10 @@ The source of each is said beside it.
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Any, cast
 
-from tidegate.outbound.fields.catalogue import Operation
+from tidegate.outbound.fields.catalogue import Field, Operation, catalogue
 from tidegate.outbound.fields.problems import REQUIRED, Problem
 
 Json = Mapping[str, Any]
@@ -83,12 +84,15 @@ DECIMALS = 12
 """The most decimal places of an amount in minor units (the SDK's texts)."""
 
 
-def broken(resource: str, operation: Operation, payload: Json) -> list[Problem]:
-    """What is wrong with a payload whose fields have the right types; of an update what the payload itself tells."""
-    found = _lengths(resource, payload)
+def broken(resource: str, operation: Operation, payload: Json, *, fits: bool = False) -> list[Problem]:
+    """What is wrong with a payload whose fields have the right types; of an update what the payload itself tells.
+    `fits`: no text in it is longer than `LENGTHS` say.
+    """
+    found = [] if fits else _lengths(resource, payload)
     if _excludes(resource, payload):
         found += _exclusive(resource, payload, "")
-    _look(resource, payload, "", found)
+    if not _ruled(resource, operation).isdisjoint(payload):
+        _look(resource, payload, "", found)
     if operation == "create":
         found += _needed(resource, payload)
     if rule := _OF_RESOURCE.get(resource):
@@ -123,6 +127,24 @@ def _needed(resource: str, payload: Json) -> Iterator[Problem]:
         if not any(_is_given(payload, name) for name in names):
             first, *others = names
             yield Problem(first, ", or ".join([REQUIRED, *others]))
+
+
+@cache
+def _ruled(resource: str, operation: Operation) -> frozenset[str]:
+    """The fields that `_look` looks at, or into: of most payloads none."""
+    return frozenset(name for name, one in catalogue(resource, operation).items() if _is_ruled(one))
+
+
+def _is_ruled(one: Field) -> bool:
+    if one.kind in {"map", "any"}:  # under names that nobody knows
+        return one.name != "metadata"
+    inner = one.fields or (one.item.fields if one.item else {})
+    return (
+        one.name in LOOKED_AT
+        or one.name in MOST
+        or not _EXCLUDING[""].isdisjoint(inner)
+        or any(_is_ruled(field) for field in inner.values())
+    )
 
 
 def _look(resource: str, said: Json, path: str, found: list[Problem]) -> None:

@@ -1,8 +1,9 @@
 """Checks payloads, a whole batch at once: by types that pydantic checks, made of the catalogue's fields, then by the
 rules.
 
-There are two shapes of each resource: a quick one, which takes what is right already without a call of Python's, and
-one that tells of every field what is wrong with it. Only what the quick one refuses is asked of the other.
+There are two shapes of each resource: a quick one, which takes what is right already without a call of Python's, no
+longer than the rules let it be, and one that tells of every field what is wrong with it. Only what the quick one
+refuses is asked of the other.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,16 @@ from datetime import UTC, tzinfo
 from functools import cache
 from typing import Annotated, Any, Literal, NotRequired, Union, cast
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Strict, TypeAdapter, ValidationError, with_config
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Strict,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    with_config,
+)
 from pydantic import Field as Told
 from typing_extensions import TypedDict
 
@@ -18,7 +28,7 @@ from tidegate.outbound.fields import values
 from tidegate.outbound.fields.catalogue import Field, Operation, catalogue
 from tidegate.outbound.fields.metadata import Metadata, RightMetadata
 from tidegate.outbound.fields.problems import REQUIRED, Problem
-from tidegate.outbound.fields.rules import broken
+from tidegate.outbound.fields.rules import LENGTHS, broken
 
 _CONFIG = ConfigDict(extra="forbid")
 _PLAIN: Mapping[str, tuple[Any, Callable[[Any], Any]]] = {
@@ -44,10 +54,9 @@ def checked(
             right: dict[str, Any] = check(payload)
         except ValidationError:
             right, wrong = _told(resource, operation, payload, zone)
-            if wrong:
-                found.append(({}, wrong))
-                continue
-        found.append((right, broken(resource, operation, right)))
+            found.append(({}, wrong) if wrong else (right, broken(resource, operation, right)))
+        else:
+            found.append((right, broken(resource, operation, right, fits=True)))
     return found
 
 
@@ -63,30 +72,44 @@ def _told(
 @cache
 def shape(resource: str, operation: Operation, zone: tzinfo, *, quick: bool) -> TypeAdapter[dict[str, Any]]:
     """What checks the types of a payload's fields, and converts them. `quick`: without telling what is wrong."""
-    return TypeAdapter(_object(f"{resource}_{operation}", catalogue(resource, operation), zone, quick=quick))
+    name, fields, longest = f"{resource}_{operation}", catalogue(resource, operation), LENGTHS[resource]
+    return TypeAdapter(_object(name, fields, zone, quick=quick, longest=longest))
 
 
-def _object(name: str, fields: Mapping[str, Field], zone: tzinfo, *, quick: bool) -> Any:
-    types = {one.name: _type(f"{name}_{one.name}", one, zone, quick=quick) for one in fields.values()}
+_ANY: Mapping[str, int] = {}
+"""Of no text it is said how long it may be."""
+
+
+def _object(
+    name: str, fields: Mapping[str, Field], zone: tzinfo, *, quick: bool, longest: Mapping[str, int] = _ANY
+) -> Any:
+    types = {
+        one.name: _type(f"{name}_{one.name}", one, zone, longest.get(one.name), quick=quick) for one in fields.values()
+    }
     told = {name: kind if fields[name].required else NotRequired[kind] for name, kind in types.items()}
     return with_config(_CONFIG)(TypedDict(name, told))  # pyright: ignore[reportArgumentType]
 
 
-def _type(name: str, one: Field, zone: tzinfo, *, quick: bool) -> Any:
+def _type(name: str, one: Field, zone: tzinfo, longest: int | None, *, quick: bool) -> Any:
     kind = _telling(name, one, zone)
-    right = _right(name, one, zone) if quick else None
+    right = _right(name, one, zone, longest) if quick else None
+    if quick and longest is not None:
+        kind = Annotated[kind, Told(max_length=longest)]
     return kind if right is None else Annotated[Union[right, kind], Told(union_mode="left_to_right")]  # noqa: UP007
 
 
-def _right(name: str, one: Field, zone: tzinfo) -> Any:
-    """The type of values that stay as they are, and are right; None: there is no such one."""
+def _right(name: str, one: Field, zone: tzinfo, longest: int | None) -> Any:
+    """The type of values that stay as they are, and are right; None: there is no such one. `longest`: how many
+    characters a text may have.
+    """
     if one.name == "metadata" and one.kind == "map":
         return RightMetadata
     if one.kind == "object":
         return Annotated[_object(name, one.fields, zone, quick=True), AfterValidator(_filled)]
     if one.kind == "text" and one.name != "currency":
         choices = (*one.choices, *(("",) if one.clearable else ()))
-        return Literal[choices] if one.choices else Annotated[str, Strict()]  # pyright: ignore[reportInvalidTypeForm]
+        text = Annotated[str, Strict(), StringConstraints(max_length=longest)]
+        return Literal[choices] if one.choices else text  # pyright: ignore[reportInvalidTypeForm]
     return Annotated[int, Strict()] if one.kind == "integer" else None
 
 

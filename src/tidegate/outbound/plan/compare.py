@@ -64,29 +64,32 @@ def nested(fields: Json) -> dict[str, Any]:
 
 def shown(resource: str, name: str, live: Json) -> Any:
     """What an object shows of a parameter (a name as in `flat`): a value that `same` may be asked about."""
-    return showing(resource)[name](live)
+    tell = showing(resource)[name]
+    return live.get(name) if tell is None else tell(live)
 
 
-class _Showing(dict[str, Callable[[Json], Any]]):
-    """What tells of an object of a resource what it shows of a parameter, by the parameter's name."""
+class _Showing(dict[str, Callable[[Json], Any] | None]):
+    """What tells of an object of a resource what it shows of a parameter, by the parameter's name; None: what it has
+    under that name, for which nothing needs to be called.
+    """
 
     def __init__(self, resource: str) -> None:
         self._resource = resource
 
-    def __missing__(self, name: str) -> Callable[[Json], Any]:
+    def __missing__(self, name: str) -> Callable[[Json], Any] | None:
         self[name] = found = _shower(self._resource, name)
         return found
 
 
 @cache
-def showing(resource: str) -> Mapping[str, Callable[[Json], Any]]:
+def showing(resource: str) -> Mapping[str, Callable[[Json], Any] | None]:
     """What tells of an object what it shows of a parameter, as `shown` does; by the names of any parameters."""
     return _Showing(resource)
 
 
-def _shower(resource: str, name: str) -> Callable[[Json], Any]:
+def _shower(resource: str, name: str) -> Callable[[Json], Any] | None:
     if not name.startswith(METADATA):
-        return _SHOWN.get((resource, name)) or (lambda live: live.get(name))
+        return _SHOWN.get((resource, name))
     key = name.removeprefix(METADATA)
 
     def told(live: Json) -> Any:

@@ -245,7 +245,7 @@ def _changes(terms: Terms, sent: Sent | None, said: Json, live: Json) -> list[Ch
     for name, wanted in said.items():
         if name == terms.mark and (name not in wrote or same(wanted, wrote[name])):
             continue
-        has = showing[name](live)
+        has = live.get(name) if (tell := showing[name]) is None else tell(live)
         # Most are the very same, and a call for each field of each row takes longer than all else that is done here.
         if (wanted == has and type(wanted) is type(has)) or name in asked_only:
             continue

@@ -84,7 +84,8 @@ create table tidegate.sync_rows (
     at timestamptz default clock_timestamp() not null,
     primary key (sync, key)
 );
-create index sync_rows_hash on tidegate.sync_rows (sync, hash);
+create index sync_rows_hash on tidegate.sync_rows (sync, hash) include (key)
+    where state <> 'gone';
 create index sync_rows_object on tidegate.sync_rows (sync, object_id)
     where object_id is not null;
 create index sync_rows_open on tidegate.sync_rows (sync, state)
