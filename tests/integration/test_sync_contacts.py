@@ -18,6 +18,7 @@ from tidegate.outbound import rows
 from tidegate.workflows.contacts import contacts_edit, contacts_forget
 from tidegate.workflows.lifecycle import lifecycle
 from tidegate.workflows.outbound import contacts_writing, revert_sync, run_sync, sync_history
+from tidegate.workflows.outbound.contacts_writing import BECAME
 from tidegate.workflows.outbound.run_sync import Wanted
 
 FIELDS = {"name": "name", "properties": {"seats": "seats", "active": "active", "seen": "seen", "tier": "tier"}}
@@ -290,6 +291,27 @@ def test_an_address_that_was_forgotten_is_no_contact_for_any_sync(desk: Desk) ->
     assert desk.run("usage")["sent"] == {"update": 1}
 
 
+def test_two_that_become_one_contact_meanwhile_are_told_and_looked_at_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(desk, "1")
+    desk.table("usage", row("1"), row("9"))
+    define(desk)
+    write = contacts_writing.write
+
+    def aliased(*given: Any) -> Any:
+        contacts_edit.alias(desk.hub.engine, False, "account:1", "9", "me")
+        return write(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(contacts_writing, "write", aliased)
+        done = desk.run("usage")
+    assert (done["state"], done["failed"], desk.states("usage")["9"]) == ("incomplete", 1, ("failed", BECAME))
+    desk.run("usage")
+    assert desk.states("usage")["9"] == ("invalid", "it would be the same contact as row 1")
+    assert set(contacts(desk)) == {"account:1"}
+
+
 def test_a_batch_and_what_is_remembered_of_it_are_written_together(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contacts_writing, "BATCH", 2)
     desk.table("usage", *(row(f"{n}") for n in range(5)))
@@ -353,5 +375,14 @@ def test_the_wizard_makes_one_and_its_run_is_shown(desk: Desk) -> None:
         run = admin.get(f"/syncs/seats/runs/{done['run']}")
         assert (run.status_code, "1 of 1 contacts written" in run.text) == (200, True)
         assert "Take it back" not in run.text
+        desk.table("usage", row("1", seats=4), row("2"))
+        page, plan = admin.get("/syncs/seats").text, admin.post("/syncs/seats/plan").text
+        assert ("Rows that are not written" in page, "contacts here" in page, "was sent" in page) == (True, True, False)
+        assert (plan.count('href="/contacts/account:1"'), "Write 1 change" in plan) == (1, True)
+        with desk.hub.engine.begin() as db:
+            alive = "state = 'running', heartbeat_at = clock_timestamp() + interval '1 hour'"
+            db.execute(text(f"update tidegate.runs set {alive} where id = :id"), {"id": done["run"]})
+        following = admin.get(f"/syncs/seats/runs/{done['run']}").text
+        assert ('id="live"' in following, "What Stripe said" in following) == (True, False)
         assert admin.get("/contacts/account:1").status_code == 200
     assert contacts(desk)["account:1"][1] == {"seats": 3}

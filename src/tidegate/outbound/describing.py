@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, text
 
+from tidegate.conditions.fields import PROPERTIES
 from tidegate.contacts.forgetting import digest
 from tidegate.contacts.match import Kind
 from tidegate.contacts.records import Record, problems_of
@@ -23,8 +24,6 @@ from tidegate.outbound.specs import Sync
 
 RESOURCE = "contacts"
 KINDS = ("account", "user")
-PROPERTY = "properties."
-"""Before the name of a property where fields are told one by one."""
 _NOBODY: Known = {}
 
 
@@ -149,7 +148,7 @@ class Describing:
         found: list[Contact | None] = []
         for row, record in zip(self._db.execute(_KNOWN, wanted), records, strict=True):
             properties: Mapping[str, Any] = row.properties or {}
-            said = {PROPERTY + name: value for name, value in properties.items()}
+            said = {PROPERTIES + name: value for name, value in properties.items()}
             yours = {"name": row.name_is_yours, "owner": not row.owner_by_rule}
             if row.kind is None:
                 found.append(Contact(_ref(record), {}, {}, True) if row.was_forgotten else None)
@@ -193,7 +192,7 @@ def _said(payload: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that a payload says, each property a field of its own; None: it is to be taken away."""
     said = {name: payload[name] for name in ("name", "owner") if payload.get(name)}
     properties: Mapping[str, Any] = payload.get("properties") or {}
-    return said | {PROPERTY + name: None if _is_empty(one) else one for name, one in properties.items()}
+    return said | {PROPERTIES + name: None if _is_empty(one) else one for name, one in properties.items()}
 
 
 def _decision(key: str, terms: Terms, record: Record, said: Mapping[str, Any], contact: Contact | None) -> Decision:

@@ -224,10 +224,18 @@ def keep(db: Connection, plan: Plan, by: str) -> int:
 
 
 def answer(made: Planning, number: int | None) -> dict[str, Any]:
-    """A plan as commands and routes answer it: {sync, plan, counts, rows, stops, settles, sample: {kind: […]}}."""
+    """A plan as commands and routes answer it: {sync, resource, connection, plan, counts, rows, stops, settles, sample:
+    {kind: […]}}.
+    """
     shown = [kind for kind in planning.KINDS if kind != "nothing" and made.plan.counts[kind]]
     sample = {kind: planning.sample(made.staging, kind) for kind in shown}
-    more = {"plan": number, "connection": made.account.name, "settles": dict(made.settles), "sample": sample}
+    more = {
+        "plan": number,
+        "resource": made.sync.resource,
+        "connection": made.account.name,
+        "settles": dict(made.settles),
+        "sample": sample,
+    }
     return made.plan.as_json() | more
 
 
