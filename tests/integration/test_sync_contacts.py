@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import duckdb
 import pytest
 from sqlalchemy import text
 from tests.support.desk import Desk, opened
@@ -16,7 +17,8 @@ from tidegate.lifecycle.rules import Rule
 from tidegate.outbound import rows
 from tidegate.workflows.contacts import contacts_edit, contacts_forget
 from tidegate.workflows.lifecycle import lifecycle
-from tidegate.workflows.outbound import contacts_writing, revert_sync, run_sync
+from tidegate.workflows.outbound import contacts_writing, revert_sync, run_sync, sync_history
+from tidegate.workflows.outbound.contacts_writing import BECAME
 from tidegate.workflows.outbound.run_sync import Wanted
 
 FIELDS = {"name": "name", "properties": {"seats": "seats", "active": "active", "seen": "seen", "tier": "tier"}}
@@ -141,6 +143,36 @@ def test_one_contact_is_one_rows_however_its_id_is_spelt(desk: Desk) -> None:
     assert set(contacts(desk)) == {"account:7", "user:7", "account:new"}
 
 
+def test_rows_may_say_each_others_contacts(desk: Desk) -> None:
+    desk.table("usage", *(row(f"{n}", seats=n) for n in (1, 2, 3)))
+    define(desk)
+    desk.run("usage")
+    said = {"1": "2", "2": "1", "3": "4", "4": "3"}  # two change places, and one makes room for another
+    desk.table("usage", *(row(key, account=account, seats=10 + int(key)) for key, account in said.items()))
+    assert desk.run("usage")["state"] == "done"
+    assert {ref: told["seats"] for ref, (_, told) in contacts(desk).items()} == {
+        f"account:{account}": 10 + int(key) for key, account in said.items()
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("account", "problem"),
+    [
+        ("'NaN'::double", "it takes a finite number"),
+        ("'inf'::double", "it takes a finite number"),
+        ("[7]", "a list is no text"),
+        ("{'a': 7}", "a object is no text"),
+        ("'7'::blob", "a blob is no text"),
+    ],
+)
+def test_what_is_no_id_makes_no_contact(desk: Desk, account: str, problem: str) -> None:
+    with duckdb.connect(desk.path) as db:
+        db.execute(f"create or replace table usage as select 'a' as id, {account} as account, 1 as seats")
+    desk.sync("usage", "contacts", {"id": "account"}, {"properties": {"seats": "seats"}})
+    assert desk.run("usage")["state"] == "incomplete"
+    assert (contacts(desk), desk.states("usage")["a"]) == ({}, ("invalid", f"the column account: {problem}"))
+
+
 def test_ids_that_are_numbers_and_rows_with_a_kind_of_their_own(desk: Desk) -> None:
     desk.table(
         "usage", *({"id": n, "account": 7.0, "kind": kind, "seats": n} for n, kind in ((1, "account"), (2, "user")))
@@ -197,9 +229,14 @@ def test_an_update_waits_for_the_contact(desk: Desk) -> None:
     define(desk, mode="update")
     assert desk.run("usage")["state"] == "done"
     assert (contacts(desk), desk.states("usage")["1"]) == ({}, ("skipped", "there is no contact account:1"))
+    assert desk.run("usage")["counts"]["skip"] == 0, "a row that waits costs nothing"
     make(desk, "1")
     assert desk.run("usage")["sent"] == {"update": 1}
     assert contacts(desk)["account:1"][1]["seats"] == 3
+    desk.table("usage", row("1", account="2"))
+    desk.run("usage")
+    make(desk, "2")
+    assert desk.run("usage")["sent"] == {"update": 1}, "it waited for the contact that it says now"
 
 
 def test_usage_of_the_warehouse_moves_contacts(desk: Desk) -> None:
@@ -232,6 +269,47 @@ def test_who_was_forgotten_is_not_made_anew(desk: Desk) -> None:
         desk.run("usage")
     assert desk.states("usage")["1"] == ("skipped", "the person was forgotten")
     assert all("Company 1" not in name for name, _ in contacts(desk).values())
+
+
+def test_an_address_that_was_forgotten_is_no_contact_for_any_sync(desk: Desk) -> None:
+    ada, forgotten = row("1", account="ada@acme.com"), ("skipped", "the person was forgotten")
+    desk.table("usage", ada)
+    define(desk)
+    desk.run("usage")
+    contacts_forget.forget(desk.hub.engine, False, "account:ada@acme.com", "me", only_preview=False)
+    sync_history.reset(desk.hub.engine, "usage", "me")
+    desk.table("usage", ada, row("2", account="user:ada@acme.com"), row("3", account="Ada@ACME.com "))
+    assert desk.run("usage")["sent"] == {"create": 1}
+    states = desk.states("usage")
+    assert (states["1"], states["3"]) == (forgotten, forgotten)
+    with desk.hub.engine.connect() as db:
+        kept = db.scalars(text("select concat(object_id, wrote, problems) from tidegate.sync_rows where key = '1'"))
+        assert kept.one() == "{}[]"
+    make(desk, "ada@acme.com")  # who comes back on purpose is described again
+    sync_history.reset(desk.hub.engine, "usage", "me")
+    desk.table("usage", ada)
+    assert desk.run("usage")["sent"] == {"update": 1}
+
+
+def test_two_that_become_one_contact_meanwhile_are_told_and_looked_at_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(desk, "1")
+    desk.table("usage", row("1"), row("9"))
+    define(desk)
+    write = contacts_writing.write
+
+    def aliased(*given: Any) -> Any:
+        contacts_edit.alias(desk.hub.engine, False, "account:1", "9", "me")
+        return write(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(contacts_writing, "write", aliased)
+        done = desk.run("usage")
+    assert (done["state"], done["failed"], desk.states("usage")["9"]) == ("incomplete", 1, ("failed", BECAME))
+    desk.run("usage")
+    assert desk.states("usage")["9"] == ("invalid", "it would be the same contact as row 1")
+    assert set(contacts(desk)) == {"account:1"}
 
 
 def test_a_batch_and_what_is_remembered_of_it_are_written_together(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,5 +375,14 @@ def test_the_wizard_makes_one_and_its_run_is_shown(desk: Desk) -> None:
         run = admin.get(f"/syncs/seats/runs/{done['run']}")
         assert (run.status_code, "1 of 1 contacts written" in run.text) == (200, True)
         assert "Take it back" not in run.text
+        desk.table("usage", row("1", seats=4), row("2"))
+        page, plan = admin.get("/syncs/seats").text, admin.post("/syncs/seats/plan").text
+        assert ("Rows that are not written" in page, "contacts here" in page, "was sent" in page) == (True, True, False)
+        assert (plan.count('href="/contacts/account:1"'), "Write 1 change" in plan) == (1, True)
+        with desk.hub.engine.begin() as db:
+            alive = "state = 'running', heartbeat_at = clock_timestamp() + interval '1 hour'"
+            db.execute(text(f"update tidegate.runs set {alive} where id = :id"), {"id": done["run"]})
+        following = admin.get(f"/syncs/seats/runs/{done['run']}").text
+        assert ('id="live"' in following, "What Stripe said" in following) == (True, False)
         assert admin.get("/contacts/account:1").status_code == 200
     assert contacts(desk)["account:1"][1] == {"seats": 3}

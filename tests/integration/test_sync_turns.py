@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from tests.support.desk import Desk
 from tests.support.killed_syncs import context_of
 
 from tidegate.connections import runs
 from tidegate.errors import OutboundBusy, SyncTakenOver
 from tidegate.workflows.outbound import revert_sync, sync_task
+from tidegate.workflows.outbound.sync_turns import line_of, turn
 
 
 @pytest.fixture
@@ -88,3 +90,33 @@ def test_a_run_whose_lock_was_lost_writes_nothing_beside_the_next_syncs_run(
         runs.end(db, ends[0], "interrupted", {}, "the other process")
     desk.run(one)
     assert len(desk.v1.customers.list({"email": "lost@turns.example"}).data) == 1
+
+
+def contacts_sync(desk: Desk, key: str) -> None:
+    desk.table(key, {"id": key, "seats": 1})
+    desk.sync(key, "contacts", {"id": "id"}, {"properties": {"seats": "seats"}})
+
+
+def test_a_sync_of_contacts_neither_waits_for_one_to_stripe_nor_takes_its_place(
+    desk: Desk, meanwhile: Callable[[Callable[[], None]], None]
+) -> None:
+    one, _ = two_syncs(desk, "here")
+    contacts_sync(desk, "described")
+    done: list[str] = []
+    meanwhile(lambda: done.append(desk.run("described")["state"]))
+    assert desk.run(one)["sent"] == {"create": 1}
+    assert done == ["done"]
+
+
+def test_two_syncs_of_contacts_follow_each_other_whatever_their_connection(desk: Desk) -> None:
+    for key in ("described_one", "described_two"):
+        contacts_sync(desk, key)
+    with turn(desk.hub.engine, ["described_one"], line_of("contacts", "another")):
+        with pytest.raises(OutboundBusy, match="writes to the contacts here just now"):
+            desk.run("described_two")
+        sync_task.ask(desk.hub.engine, "described_two", "me")
+        done = sync_task.run_sync(context_of(desk.hub), desk.account.name, "described_two")
+    assert done["state"] == "busy"
+    locks = "select distinct lock from procrastinate_jobs where args ->> 'sync' = 'described_two'"
+    with desk.hub.engine.connect() as db:
+        assert list(db.scalars(text(locks))) == ["run_sync:the contacts here"]

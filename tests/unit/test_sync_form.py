@@ -18,12 +18,23 @@ FIELDS: list[tuple[str, dict[str, Any]]] = [
     ("subscriptions", {"customer": {"metadata": {"account": "id"}},
                        "items": [{"price": {"sync": "prices", "key": "p"}}]}),
     ("invoices", {"customer": {"own_id": "account"}}),
+    ("contacts", {"properties": {"column": "c", "1": "d", "value": {"value": 7}, "a.b": {"template": "{{ a }}"}}}),
+    ("contacts", {"properties": {"column": "more", "nulls": "skip"}, "name": "n"}),
+    ("contacts", {"properties": {"value": "v"}}),
+    ("contacts", {"properties": "more"}),
+    ("contacts", {"properties": {"template": "{{ more }}", "nulls": ""}}),
+    ("customers", {"metadata": {"template": "t"}}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("resource", "fields"), FIELDS)
 def test_a_field_map_comes_back_as_it_was(resource: str, fields: dict[str, Any]) -> None:
     assert fields_of(resource, rows_of(fields)) == fields
+
+
+def test_a_constant_of_a_whole_map_is_one_of_each_name() -> None:
+    rows = [Row("properties", "value", '{"a": 1, "value": [2]}')]
+    assert fields_of("contacts", rows) == {"properties": {"a": {"value": 1}, "value": {"value": [2]}}}
 
 
 def test_constants_are_of_the_type_of_their_field() -> None:
@@ -47,6 +58,8 @@ def test_constants_are_of_the_type_of_their_field() -> None:
         {"resource": "prices", "match": {"lookup_key": "sku"}, "fields": {"lookup_key": "sku"}, "replace_prices": True},
         {"resource": "meter_events", "mode": "insert", "match": {},
          "fields": {"event_name": {"value": "calls"}, "customer": "c", "value": "n", "timestamp": "at"}},
+        *({"resource": "contacts", "match": {"id": "id"}, "fields": {"properties": "more"}, **stops}
+          for stops in ({}, {"stops": {"updates": 20.0}}, {"stops": {"updates": 5.0}})),
     ],
 )  # fmt: skip
 def test_a_sync_comes_back_as_it_was(more: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="
 Full = Annotated[
     bool, typer.Option("--full", help="Look at every row, also those that stayed the same since they were sent.")
 ]
-STOPPING = "Stopping after the requests that are under way; what was not sent is sent by the next run."
+STOPPING = "Stopping after what is under way; the rest is left to the next run."
 
 
 @app.command("list")
@@ -102,7 +102,8 @@ def run(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send what differs to Stripe. A first run wants its plan (--plan), or a few rows (--limit, --only).
+    """Send what differs to Stripe, or write it to the contacts here. A first run wants its plan (--plan), or a few rows
+    (--limit, --only).
 
     Ctrl-C stops after the requests under way (exit 130, SIGTERM: 143). Exit 1 when rows failed or are held.
     """
@@ -171,7 +172,9 @@ def reset(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Forget what was sent of a sync's rows: the next run matches all of them anew. Nothing changes in Stripe."""
+    """Forget what was sent of a sync's rows: the next run matches all of them anew. Nothing changes in Stripe, nor of
+    contacts.
+    """
     import sys
 
     from tidegate.cli import show
@@ -216,14 +219,17 @@ def _sent(hub: "Hub", name: str, wanted: "Wanted", stop: Any) -> dict[str, Any]:
     from tidegate.cli import progress
     from tidegate.cli.progress import Step
     from tidegate.cli.who import person
+    from tidegate.outbound import syncs
     from tidegate.workflows.outbound import run_sync
 
+    with hub.engine.connect() as db:
+        what = "contacts written" if syncs.is_own(db, name) else "requests sent"
     with progress.shown(alike=False) as tell:
 
         def told(summary: dict[str, Any]) -> None:
             total = sum(summary["counts"].get(kind, 0) for kind in run_sync.SENDS)
             done = sum(summary["sent"].values()) + summary["failed"]
-            tell(Step("requests sent", done, max(total, done), done=done >= total))
+            tell(Step(what, done, max(total, done), done=done >= total))
 
         return run_sync.run(
             hub.engine, name, hub.source_url, hub.stripe_writing, wanted, by=person(), stop=stop, progress=told,

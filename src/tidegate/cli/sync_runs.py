@@ -117,7 +117,7 @@ def tail(name: SyncName, as_json: AsJson = False) -> None:
     if as_json:
         show.document(found | {"requests": told})
     else:
-        show.line(f"Run {number} of {name} is {found['state']}: {_sent(found['sent']) or 'nothing sent'}, "
+        show.line(f"Run {number} of {name} is {found['state']}: {_sent(found['sent']) or 'nothing done'}, "
                   f"{found['failed']:,} failed.")  # fmt: skip
     if stop.signal:
         raise typer.Exit(stop.exit_code)
@@ -147,14 +147,14 @@ def _say(
     whose = found.get("contact") or found["sync"]
     show.line(
         f"Run {found['run']} of {whose}: {found['state']}, begun {show.cell(found['started_at'])}; "
-        f"{_sent(found['sent']) or 'nothing sent'}, {found['failed']:,} failed. {found['error']}".rstrip()
+        f"{_sent(found['sent']) or 'nothing done'}, {found['failed']:,} failed. {found['error']}".rstrip()
     )
     columns = ("id", "key", "operation", "object_id", "state", "status", "request_id", "error")
     if requests:
         shown = [(str(one["id"]), *(value(one[name]) for name in columns[1:-1]), one["error"]) for one in requests]
         show.table(["request", "row", "operation", "object", "state", "status", "Stripe's id", "error"], shown)
     if unsent:
-        show.line("Rows that are not sent, as they stand:")
+        show.line("Rows that are left, as they stand:")
         show.table(
             ["row", "object", "field", "", "value", ""],
             fields([{"changes": [], "kept": [], **one, "why": f"{one['state']}: {one['why']}"} for one in unsent]),

@@ -23,7 +23,7 @@ def say_plan(answer: Mapping[str, Any]) -> None:
     """What a run would do: counts, and of each sort the first rows."""
     from tidegate.cli import show
 
-    counts, rows = answer["counts"], answer["rows"]
+    counts, rows, written = answer["counts"], answer["rows"], _written(answer["resource"])
     changed = rows["new"] + rows["changed"] + rows["again"]
     show.line(
         f"{answer['sync']} → {answer['connection']}: {rows['rows']:,} rows read, {rows['unchanged']:,} unchanged, "
@@ -47,11 +47,10 @@ def say_plan(answer: Mapping[str, Any]) -> None:
     for stop in answer["stops"]:
         show.line(f"A run would stop: {stop}.")
     if answer["plan"] is not None:
-        show.line(
-            f"Plan {answer['plan']}; nothing was sent. `tidegate sync run {answer['sync']} --plan {answer['plan']}`"
-        )
+        command = f"tidegate sync run {answer['sync']} --plan {answer['plan']}"
+        show.line(f"Plan {answer['plan']}; nothing was {written}. `{command}`")
     else:
-        show.line("A plan of a part; nothing was sent.")
+        show.line(f"A plan of a part; nothing was {written}.")
 
 
 def fields(decisions: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
@@ -84,11 +83,17 @@ def value(found: Any) -> str:
     return said if len(said) <= WIDEST else f"{said[: WIDEST - 1]}…"
 
 
+def _written(resource: str) -> str:
+    from tidegate.outbound.specs import OWN
+
+    return "written" if resource in OWN else "sent"
+
+
 def say_run(summary: Mapping[str, Any]) -> None:
     """What a run did."""
     from tidegate.cli import show
 
-    counts, sent = summary["counts"], summary["sent"]
+    counts, sent, written = summary["counts"], summary["sent"], _written(summary["resource"])
     if sent or summary["failed"]:
         failed = [("failed", summary["failed"])] if summary["failed"] else []
         show.table(["changes", ""], [*sent.items(), *failed])
@@ -98,11 +103,11 @@ def say_run(summary: Mapping[str, Any]) -> None:
     told = f"Run {summary['run']} of {summary['sync']}: {sum(sent.values()):,} changes done"
     match summary["state"]:
         case "done" if not sent:
-            show.line(f"Run {summary['run']} of {summary['sync']}: nothing differs, nothing was sent.")
+            show.line(f"Run {summary['run']} of {summary['sync']}: nothing differs, nothing was {written}.")
         case "done":
             show.line(f"{told}.")
         case "interrupted":
-            show.line(f"{told}, then stopped; the next run sends the rest.")
+            show.line(f"{told}, then stopped; the rest is left to the next run.")
         case _:
             show.line(
                 f"{told}; what was not is tried again by the next run. `tidegate sync show {summary['run']}` says why."
@@ -126,7 +131,9 @@ def say_syncs(found: Sequence[Mapping[str, Any]], paused: Mapping[str, Any] | No
         if drafts := one["unfinished"]:
             show.line(f"{one['key']}: drafts wait to be finished: {drafts['why']}.")
     if paused:
-        show.line(f"Outbound is paused since {show.cell(paused['at'])} by {paused['by']}; nothing is sent.")
+        show.line(
+            f"Outbound is paused since {show.cell(paused['at'])} by {paused['by']}; no sync runs, and nothing is sent."
+        )
 
 
 def request_line(request: Mapping[str, Any]) -> str:

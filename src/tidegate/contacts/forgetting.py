@@ -1,5 +1,6 @@
 """Erases what is known of a person beside Stripe: names, addresses, properties, and the record of their changes."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -60,14 +61,22 @@ def words_of(db: Connection, contacts: Sequence[int], customers: Sequence[tuple[
     return sorted({word.strip().lower() for word in db.scalars(_WORDS, named) if len(word.strip()) >= 4})
 
 
+def digest(kind: str, external_id: str) -> bytes:
+    """What is kept of an id that went with who was forgotten, so that it is known when a warehouse says it again."""
+    return hashlib.sha256(f"{kind}:{fold(external_id)}".encode()).digest()
+
+
 def erase(db: Connection, contact: Contact, contacts: Sequence[int]) -> str:
     """Erases a contact, and those merged into it (`contacts`, internal keys), and returns the id that it has now.
 
-    An id that holds an e-mail address goes; an id of yours without one stays and goes on leading to it. What was
-    changed of it cannot be undone any more. In the caller's transaction.
+    An id that holds an e-mail address goes, but for its `digest`; an id of yours without one stays and goes on leading
+    to it. What was changed of it cannot be undone any more. In the caller's transaction.
     """
     values = {"contacts": list(contacts)}
-    ids = list(db.scalars(_DROP_IDS, values))
+    gone = db.execute(_DROP_IDS, values).all()
+    ids = [row.external_id for row in gone]
+    digests = [digest(row.kind, row.external_id) for row in gone]
+    db.execute(_KEEP_DIGESTS, {"livemode": contact.livemode, "digests": digests})
     left = list(db.scalars(text("select external_id from tidegate.contact_ids where contact = :c"), {"c": contact.key}))
     own = contact.external_id if contact.external_id not in ids else next(iter(sorted(left)), "")
     if not own:
@@ -111,7 +120,12 @@ select connection, customer from tidegate.links where contact = any(cast(:contac
 
 _DROP_IDS = text("""
 delete from tidegate.contact_ids where contact = any(cast(:contacts as bigint[])) and external_id like '%@%'
-returning external_id""")
+returning kind, external_id""")
+
+_KEEP_DIGESTS = text("""
+insert into tidegate.forgotten_ids (livemode, digest)
+select distinct cast(:livemode as boolean), digest from unnest(cast(:digests as bytea[])) as gone(digest)
+on conflict do nothing""")
 
 _ERASE = (
     text("delete from tidegate.contact_emails where contact = any(cast(:contacts as bigint[]))"),

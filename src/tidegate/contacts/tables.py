@@ -8,6 +8,7 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    LargeBinary,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -54,6 +55,16 @@ contact_ids = Table(
     PrimaryKeyConstraint("livemode", "kind", "external_id"),
     Index("contact_ids_external_id", "external_id"),
     Index("contact_ids_contact", "contact"),
+)
+
+forgotten_ids = Table(
+    "forgotten_ids",
+    metadata,
+    Column("livemode", Boolean, nullable=False),
+    Column("digest", LargeBinary, nullable=False, comment="SHA-256 of kind and id"),
+    Column("at", Time, nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("livemode", "digest"),
+    comment="ids that went with who was forgotten: no sync makes them anew",
 )
 
 contact_emails = Table(

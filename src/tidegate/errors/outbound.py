@@ -48,7 +48,9 @@ class SyncRunning(FoundWrong):
 
 
 class OutboundPaused(FoundWrong):
-    """Outbound is paused since {since} by {by}, so nothing is sent to Stripe. `tidegate resume outbound` ends that."""
+    """Outbound is paused since {since} by {by}, so no sync runs, and nothing is sent to Stripe. `tidegate resume
+    outbound` ends that.
+    """
 
 
 class OutboundInUse(UsageError):
@@ -60,9 +62,9 @@ class RunNotReverted(UsageError):
 
 
 class OutboundBusy(SyncRunning):
-    """The sync {sync} waits for its turn: {other}, in {process}, writes to {connection} just now, and runs of a
-    connection follow each other, so that no two write to one object at a time. See `tidegate sync tail {other}`; try
-    again when it has ended.
+    """The sync {sync} waits for its turn: {other}, in {process}, writes to {line} just now, and runs that do so follow
+    each other, so that no two write to one object at a time. See `tidegate sync tail {other}`; try again when it has
+    ended.
     """
 
 

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, text
 
+from tidegate.conditions.fields import PROPERTIES
+from tidegate.contacts.forgetting import digest
 from tidegate.contacts.match import Kind
 from tidegate.contacts.records import Record, problems_of
 from tidegate.outbound import rows as remembered
@@ -22,13 +24,13 @@ from tidegate.outbound.specs import Sync
 
 RESOURCE = "contacts"
 KINDS = ("account", "user")
-PROPERTY = "properties."
-"""Before the name of a property where fields are told one by one."""
 _NOBODY: Known = {}
 
 
 class Contact(NamedTuple):
-    """A contact as it is known; `ref`: kind and id; `yours`: whether its name and owner are what you said."""
+    """A contact as it is known; `ref`: kind and id; `yours`: whether its name and owner are what you said. One whose id
+    was an e-mail address, and that was forgotten, has nothing but its ref.
+    """
 
     ref: str
     said: Mapping[str, Any]
@@ -36,13 +38,25 @@ class Contact(NamedTuple):
     forgotten: bool
 
 
+class _Read(NamedTuple):
+    """What a row says of a contact: the record, the fields that were filled, and what is wrong with it."""
+
+    record: Record
+    payload: Mapping[str, Any]
+    wrong: Sequence[Problem]
+
+
 class Describing:
     """Decides about rows of one sync of contacts, as `Asking` and `decide` do about rows of Stripe's objects.
-    `beside`: another connection to the database, for `look`.
+    `rows_of`: the model's rows of some keys as they are now; `beside`: another connection to the database, for `look`.
     """
 
-    def __init__(self, db: Connection, sync: Sync, livemode: bool, beside: Connection | None = None) -> None:
+    def __init__(
+        self, db: Connection, sync: Sync, livemode: bool, rows_of: Callable[[Collection[str]], Batch],
+        beside: Connection | None = None,
+    ) -> None:  # fmt: skip
         self._db, self._sync, self._livemode, self._beside = db, sync, livemode, beside or db
+        self._rows_of = rows_of
         self._fill = filler(sync.field_map, catalogue(RESOURCE, "update"))
         self._taken: dict[str, str] = {}  # over all batches of a plan: which row describes a contact
         self.named: list[Found] = []
@@ -58,37 +72,57 @@ class Describing:
         """What is to be done with each row (`staging.Staging.rows`), in their order: create, update, nothing, skip or
         invalid.
         """
-        told = [self._fill(row, _NOBODY) for row in batch]
-        right = checked(RESOURCE, "update", [one.payload for one in told], self._sync.zone)
-        column = self._sync.matched_by[2]
-        records = [_record(row[column], payload) for row, (payload, _) in zip(batch, right, strict=True)]
-        known = self._known(records)
-        holders = remembered.holders(self._db, self._sync.key, sorted({one.ref for one in known if one}))
-        gone = departed(holders.values())
+        read = self._read(batch)
+        known = self._known([one.record for one in read])
+        refs = [contact.ref if contact else _ref(one.record) for one, contact in zip(read, known, strict=True)]
+        asking = {contact.ref: row["_key"] for row, contact in zip(batch, known, strict=True) if contact}
+        before = self._before(asking, departed)
         found: list[Decision] = []
-        for row, filled, (payload, problems), record, contact in zip(batch, told, right, records, known, strict=True):
-            key, ref = row["_key"], contact.ref if contact else f"{record.kind}:{record.id}"
-            wrong = [*filled.problems, *problems, *(Problem("", one) for one in problems_of(record))]
-            if row["_wrong"]:
-                wrong = [Problem(f"the column {name}", words) for name, words in row["_wrong"].items()]
-            before = looked.states.get(key)
-            if (contact is not None and contact.forgotten) or (before is not None and before.why == FORGOTTEN):
-                found.append(Decision(key, "skip", before.object_id if before else None, why=FORGOTTEN))
-            elif wrong:
-                found.append(Decision(key, "invalid", contact.ref if contact else None, problems=wrong))
-            elif row["_twins"] and "kind" not in payload:  # else the same id may be another kind's
-                others = ", ".join([one for one in row["_twins"] if one != key][:5])
+        for row, one, contact, ref in zip(batch, read, known, refs, strict=True):
+            key, state = row["_key"], looked.states.get(row["_key"])
+            if (contact is not None and contact.forgotten) or (state is not None and state.why == FORGOTTEN):
+                found.append(Decision(key, "skip", state.object_id if state else None, why=FORGOTTEN))
+            elif one.wrong:
+                found.append(Decision(key, "invalid", contact.ref if contact else None, problems=one.wrong))
+            elif row["_twins"] and "kind" not in one.payload:  # else the same id may be another kind's
+                others = ", ".join([twin for twin in row["_twins"] if twin != key][:5])
                 found.append(Decision(key, "invalid", why=f"it would be the same contact as row {others}"))
-            elif (holder := self._holder(key, ref, holders.get(ref), gone)) != key:
-                why = f"it would be the same contact as row {holder}"
-                found.append(Decision(key, "invalid", why=why))
+            elif (holder := self._taken.setdefault(ref, before.get(ref, key))) != key:
+                found.append(Decision(key, "invalid", why=f"it would be the same contact as row {holder}"))
             else:
-                found.append(_decision(key, terms, record, _said(payload), contact))
+                found.append(_decision(key, terms, one.record, _said(one.payload), contact))
         return found
 
-    def _holder(self, key: str, ref: str, before: str | None, gone: Collection[str]) -> str:
-        """The row that describes a contact, whose is it first: `before` is the one that it was so far."""
-        return self._taken.setdefault(ref, key if before is None or before in gone else before)
+    def _read(self, batch: Batch) -> list[_Read]:
+        filled = [self._fill(row, _NOBODY) for row in batch]
+        right = checked(RESOURCE, "update", [one.payload for one in filled], self._sync.zone)
+        column = self._sync.matched_by[2]
+        found: list[_Read] = []
+        for row, one, (payload, problems) in zip(batch, filled, right, strict=True):
+            id_, unfit = _id(row[column])
+            record = _record(id_, payload)
+            wrong = [Problem(f"the column {name}", words) for name, words in row["_wrong"].items()]
+            if unfit and not wrong:
+                wrong = [Problem(f"the column {column}", unfit)]
+            told = (*one.problems, *problems, *(Problem("", words) for words in problems_of(record)))
+            found.append(_Read(record, payload, wrong or told))
+        return found
+
+    def _before(self, asking: Mapping[str, str], departed: Callable[[Collection[str]], set[str]]) -> Mapping[str, str]:
+        """The row that each contact (ref) was so far, where the model has it still and it says the same contact yet;
+        `asking`: a row that is the contact now.
+        """
+        holders = remembered.holders(self._db, self._sync.key, sorted(asking))
+        left = departed(holders.values())
+        others = sorted({holder for ref, holder in holders.items() if holder != asking[ref]} - left)
+        rows = self._rows_of(others)
+        read = self._read(rows)
+        known = self._known([one.record for one in read])
+        now = {
+            row["_key"]: contact.ref if contact else _ref(one.record)
+            for row, one, contact in zip(rows, read, known, strict=True)
+        }
+        return {ref: key for ref, key in holders.items() if key not in left and now.get(key, ref) == ref}
 
     def gone(self, keys: Sequence[str]) -> list[tuple[Row, Mapping[str, Any] | None]]:
         """What is remembered of rows that left the model; what they said of their contacts stays."""
@@ -109,21 +143,41 @@ class Describing:
             "livemode": self._livemode,
             "kinds": [one.kind for one in records],
             "ids": [one.id for one in records],
+            "digests": [digest(one.kind, one.id) for one in records],
         }
         found: list[Contact | None] = []
-        for row in self._db.execute(_KNOWN, wanted):
+        for row, record in zip(self._db.execute(_KNOWN, wanted), records, strict=True):
             properties: Mapping[str, Any] = row.properties or {}
-            said = {PROPERTY + name: value for name, value in properties.items()}
+            said = {PROPERTIES + name: value for name, value in properties.items()}
             yours = {"name": row.name_is_yours, "owner": not row.owner_by_rule}
+            if row.kind is None:
+                found.append(Contact(_ref(record), {}, {}, True) if row.was_forgotten else None)
+                continue
             ref = f"{row.kind}:{row.external_id}"
             one = Contact(ref, {"name": row.name, "owner": row.owner, **said}, yours, row.forgotten_at is not None)
-            found.append(None if row.kind is None else one)
+            found.append(one)
         return found
 
 
-def _record(said: Any, payload: Mapping[str, Any]) -> Record:
+def awaited(db: Connection, sync: str, livemode: bool) -> list[str]:
+    """The keys of rows that were left alone because there was no such contact, and now there is one."""
+    return list(db.scalars(_AWAITED, {"sync": sync, "livemode": livemode, "forgotten": FORGOTTEN}))
+
+
+def _ref(record: Record) -> str:
+    return f"{record.kind}:{record.id}"
+
+
+def _id(said: Any) -> tuple[str, str]:
+    """The id that a row says, and why it is none: a warehouse's NaN, or a list, would be written out otherwise."""
+    try:
+        return "" if said is None else values.text(said).strip(), ""
+    except ValueError as wrong:
+        return "", str(wrong)
+
+
+def _record(value: str, payload: Mapping[str, Any]) -> Record:
     """What a row says of a contact. An id may have its kind before it (`user:7`)."""
-    value = "" if said is None else values.told(said).strip()
     before, colon, id_ = value.partition(":")
     if not colon or before not in KINDS:
         before, id_ = str(payload.get("kind", KINDS[0])), value
@@ -138,12 +192,12 @@ def _said(payload: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that a payload says, each property a field of its own; None: it is to be taken away."""
     said = {name: payload[name] for name in ("name", "owner") if payload.get(name)}
     properties: Mapping[str, Any] = payload.get("properties") or {}
-    return said | {PROPERTY + name: None if _is_empty(one) else one for name, one in properties.items()}
+    return said | {PROPERTIES + name: None if _is_empty(one) else one for name, one in properties.items()}
 
 
 def _decision(key: str, terms: Terms, record: Record, said: Mapping[str, Any], contact: Contact | None) -> Decision:
     if contact is None and terms.mode == "update":
-        return Decision(key, "skip", why=f"there is no contact {record.kind}:{record.id}")
+        return Decision(key, "skip", _ref(record), why=f"there is no contact {_ref(record)}")
     has: Mapping[str, Any] = contact.said if contact else {}
     yours: Mapping[str, bool] = contact.yours if contact else {}
     changes = [
@@ -152,7 +206,7 @@ def _decision(key: str, terms: Terms, record: Record, said: Mapping[str, Any], c
         if not (_same(value, has.get(name)) and yours.get(name, True))  # else Stripe, or a rule, would change it again
     ]
     payload = {"kind": record.kind, "id": record.id, **said}
-    ref = contact.ref if contact else f"{record.kind}:{record.id}"
+    ref = contact.ref if contact else _ref(record)
     kind = "create" if contact is None else "update" if changes else "nothing"
     return Decision(key, kind, ref, payload if kind != "nothing" else {}, changes, wanted=said)
 
@@ -169,9 +223,18 @@ def _same(one: Any, other: Any) -> bool:
 
 
 _KNOWN = text("""
-select c.kind, c.external_id, c.name, c.name_is_yours, c.owner, c.owner_by_rule, c.properties, c.forgotten_at
-from unnest(cast(:kinds as text[]), cast(:ids as text[])) with ordinality as wanted(kind, id, place)
+select c.kind, c.external_id, c.name, c.name_is_yours, c.owner, c.owner_by_rule, c.properties, c.forgotten_at,
+  f.digest is not null as was_forgotten
+from unnest(cast(:kinds as text[]), cast(:ids as text[]), cast(:digests as bytea[]))
+  with ordinality as wanted(kind, id, digest, place)
 left join tidegate.contact_ids i
   on i.livemode = :livemode and i.kind = wanted.kind and i.external_id = wanted.id
 left join tidegate.contacts c on c.key = i.contact
+left join tidegate.forgotten_ids f on f.livemode = :livemode and f.digest = wanted.digest
 order by wanted.place""")
+
+_AWAITED = text("""
+select r.key from tidegate.sync_rows r
+join tidegate.contact_ids i on i.livemode = :livemode and i.kind = split_part(r.object_id, ':', 1)
+  and i.external_id = substr(r.object_id, strpos(r.object_id, ':') + 1)
+where r.sync = :sync and r.state = 'skipped' and r.why <> :forgotten""")

@@ -9,6 +9,18 @@ from sqlalchemy import Connection, text
 
 from tidegate.errors import SyncInvalid
 
+ORDER = (
+    "products",
+    "prices",
+    "customers",
+    "subscriptions",
+    "quotes",
+    "invoices",
+    "invoiceitems",
+    "meter_events",
+    "contacts",
+)
+"""In which objects need each other: syncs name rows of those before them, and contacts need none."""
 BEGUN = "run "
 """What a sync is due for, with its number, when a run began and did not come to its end."""
 
@@ -18,6 +30,7 @@ class Due(NamedTuple):
 
     sync: str
     connection: str
+    resource: str
     at: datetime
     why: str
     asked: Mapping[str, Any] | None
@@ -71,7 +84,8 @@ def after_sync(db: Connection, sync: str) -> None:
 
 def due(db: Connection) -> list[Due]:
     """What is to run and may, in the order in which objects need each other; none while outbound is paused."""
-    return [Due(**row._mapping) for row in db.execute(_DUE)]  # pyright: ignore[reportPrivateUsage]
+    found = db.execute(_DUE, {"order": list(ORDER)})
+    return [Due(**row._mapping) for row in found]  # pyright: ignore[reportPrivateUsage]
 
 
 def of(db: Connection, sync: str) -> Due | None:
@@ -115,11 +129,10 @@ where enabled and lower(regexp_replace(trim(spec ->> 'schedule'), '\s+', ' ', 'g
   and (cast(:connection as text) is null or connection = :connection)""")
 
 _DUE = text("""
-select s.key as sync, s.connection, s.due_at as at, s.due_for as why, s.asked
+select s.key as sync, s.connection, s.resource, s.due_at as at, s.due_for as why, s.asked
 from tidegate.syncs s join tidegate.connections c on c.name = s.connection and c.disconnected_at is null
 where s.due_at is not null and not exists (select from tidegate.pauses where what = 'outbound')
-order by array_position(array['products', 'prices', 'customers', 'subscriptions', 'quotes', 'invoices',
-  'invoiceitems', 'meter_events', 'contacts'], s.resource), s.key""")
+order by array_position(cast(:order as text[]), s.resource), s.key""")
 
 _SETTLE = text("""
 update tidegate.syncs set due_at = null, due_for = '', asked = null

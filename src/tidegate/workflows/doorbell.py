@@ -27,7 +27,8 @@ IMPORT = "import"
 
 
 class Bell(NamedTuple):
-    """How a task is queued. In the locks, `{connection}` stands for the connection's name, `{sync}` for the sync's.
+    """How a task is queued. In the locks, `{connection}` stands for the connection's name, `{sync}` for the sync's, and
+    `{line}` for what jobs follow each other in, which is the connection unless a ring says otherwise.
 
     `queueing_lock`: at most one such job waits. `lock`: at most one such job runs.
     """
@@ -50,8 +51,8 @@ BELLS: dict[str, Bell] = {
     "catch_up": Bell(FETCH, "catch_up:{connection}", lock="catch_up:{connection}"),
     "probe": Bell(FETCH, "probe:{connection}", lock="probe:{connection}"),
     # One after the other on a connection: two would write to one customer at a time, which Stripe refuses.
-    "run_sync": Bell(IMPORT, "run_sync:{sync}", lock="run_sync:{connection}"),
-    "revert_sync": Bell(IMPORT, "revert_sync:{run}", lock="run_sync:{connection}"),
+    "run_sync": Bell(IMPORT, "run_sync:{sync}", lock="run_sync:{line}"),
+    "revert_sync": Bell(IMPORT, "revert_sync:{run}", lock="run_sync:{line}"),
     "forward_usage": Bell(FETCH, "forward_usage:{connection}", lock="forward_usage:{connection}"),
     # One process has enough places for all destinations, each of which is sent many requests at a time.
     "deliver": Bell(FETCH, "deliver", lock="deliver"),
@@ -75,20 +76,28 @@ class Doorbell:
         _app()
 
     def ring(
-        self, task: str, *, connection: str, db: Connection | None = None, delay: int = 0, **arguments: Any
+        self,
+        task: str,
+        *,
+        connection: str,
+        db: Connection | None = None,
+        delay: int = 0,
+        line: str = "",
+        **arguments: Any,
     ) -> bool:
         """Queues a task of `BELLS` for a connection and returns true, or false when such a job waits already; that one
         then does what both ask for (`_merge`).
 
         With `db` the job belongs to the caller's transaction: it exists when that commits, and the transaction stays
         sound when there was one already. Ring last in a transaction: until it ends, others that ring for the same wait.
-        `delay` in seconds; `arguments` must be JSON. Raises DatabaseUnreachable.
+        `delay` in seconds; `line`: what jobs of a lock follow each other in, if not the connection; `arguments` must be
+        JSON. Raises DatabaseUnreachable.
         """
         if db is not None:
-            return _ring(db, task, connection, delay, arguments)
+            return _ring(db, task, connection, line or connection, delay, arguments)
         try:
             with self.engine.begin() as own:
-                return _ring(own, task, connection, delay, arguments)
+                return _ring(own, task, connection, line or connection, delay, arguments)
         except OperationalError as error:
             raise store_engine.unreachable(self.engine, error) from error
 
@@ -100,7 +109,7 @@ def waits(db: Connection, task: str, connection: str) -> bool:
     return bool(db.scalar(query, {"lock": lock}))
 
 
-def _ring(db: Connection, task: str, connection: str, delay: int, arguments: dict[str, Any]) -> bool:
+def _ring(db: Connection, task: str, connection: str, line: str, delay: int, arguments: dict[str, Any]) -> bool:
     from procrastinate.exceptions import AlreadyEnqueued
 
     bell = BELLS[task]
@@ -108,7 +117,9 @@ def _ring(db: Connection, task: str, connection: str, delay: int, arguments: dic
     while not _hold_back(db, queueing_lock):  # looked at first: a job refused is an error in the server's log
         try:
             with db.begin_nested():
-                _job(db, task, connection, queueing_lock, delay).defer(connection=connection, **arguments)
+                _job(db, task, queueing_lock, _lock(bell, connection, line), delay).defer(
+                    connection=connection, **arguments
+                )
             return True
         except AlreadyEnqueued:
             continue  # another transaction was faster
@@ -117,12 +128,16 @@ def _ring(db: Connection, task: str, connection: str, delay: int, arguments: dic
     return False
 
 
-def _job(db: Connection, task: str, connection: str, queueing_lock: str, delay: int) -> "JobDeferrer":
+def _lock(bell: Bell, connection: str, line: str) -> str | None:
+    return bell.lock.format(connection=connection, line=line) if bell.lock else None
+
+
+def _job(db: Connection, task: str, queueing_lock: str, lock: str | None, delay: int) -> "JobDeferrer":
     bell = BELLS[task]
     return _app().configure_task(
         task,
         queue=bell.queue,
-        lock=bell.lock.format(connection=connection) if bell.lock else None,
+        lock=lock,
         queueing_lock=queueing_lock,
         priority=bell.priority,
         schedule_in={"seconds": delay} if delay else None,

@@ -50,6 +50,24 @@ def test_columns_constants_templates_objects_and_metadata() -> None:
     }
 
 
+@pytest.mark.parametrize("word", ["column", "value", "template"])
+def test_what_has_names_of_your_own_may_be_called_as_what_fills_it(word: str) -> None:
+    row = {"c": 7}
+    assert fill("contacts", {"properties": {word: "c"}}, row).payload == {"properties": {word: 7}}
+    assert fill("contacts", {"properties": {word: {"value": 3}}}, row).payload == {"properties": {word: 3}}
+    assert fill("customers", {"metadata": {word: "c"}}, row).payload == {"metadata": {word: 7}}
+    both = {"properties": {"column": "c", "value": {"template": "{{ c }}!"}}}
+    assert fill("contacts", both, row).payload == {"properties": {"column": 7, "value": "7!"}}
+
+
+def test_a_map_is_filled_as_one_by_a_column_or_with_its_nulls() -> None:
+    row = {"more": {"a": 1}, "none": None}
+    assert fill("contacts", {"properties": "more"}, row).payload == {"properties": {"a": 1}}
+    assert fill("contacts", {"properties": {"column": "none", "nulls": "skip"}}, row).payload == {}
+    told = {"template": '{"n": 2}', "nulls": "skip"}
+    assert fill("contacts", {"properties": told}, row).payload == {"properties": '{"n": 2}'}
+
+
 def test_null_clears_what_can_be_cleared_unless_it_is_to_be_skipped() -> None:
     said = {"name": "n", "tax_exempt": "t", "metadata": {"k": "k"}, "phone": {"column": "p", "nulls": "clear"}}
     row = {"n": None, "t": None, "k": None, "p": None}

@@ -202,3 +202,40 @@ def test_a_number_that_would_fill_the_memory_is_refused(value: Any) -> None:
     payload = {"currency": "usd", "product": "prod_1", "unit_amount": value, "metadata": {"a": value}}
     found = dict(wrong("prices", payload))
     assert found["unit_amount"] == "it takes a number of a size that there is a use for"
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (float("nan"), "it takes a finite number"),
+        (Decimal("1" * 350 + ".5"), "it takes a number of a size that there is a use for"),
+        (datetime.fromisoformat("0001-01-01"), "it is beyond the years 1 to 9999 in UTC"),
+        ([1.5, b"blob"], "a blob is no text"),
+    ],
+)
+def test_a_property_that_json_has_no_form_for_is_wrong_in_its_row_alone(value: Any, problem: str) -> None:
+    zone = ZoneInfo("Asia/Tokyo")
+    [(_, [told]), (right, none)] = checked("contacts", "update", [_contact(value), _contact(1.0)], zone)
+    assert (told.path, told.problem) == ("properties.p", problem)
+    assert (right, none) == (_contact(1), [])
+
+
+def _contact(value: Any) -> dict[str, Any]:
+    return {"properties": {"p": value}}
+
+
+@pytest.mark.parametrize("deep", [99, 100, 101, 500, 900, 5_000])
+def test_properties_nest_so_far_and_no_deeper(deep: int) -> None:
+    [(_, problems)] = checked("contacts", "update", [{"properties": f'{{"p": {"[" * deep}{"]" * deep}}}'}])
+    assert bool(problems) == (deep > values.DEEPEST)
+
+
+def test_what_is_no_object_is_told_in_our_words() -> None:
+    for said in ("null", "[1]", 7):
+        [(_, [problem])] = checked("contacts", "update", [{"properties": said}])
+        assert problem.problem == "it takes an object"
+
+
+def test_a_number_that_no_float_holds_is_refused_for_stripe_too() -> None:
+    with pytest.raises(ValueError, match="of a size"):
+        values.number("1e350")

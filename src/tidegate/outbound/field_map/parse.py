@@ -14,6 +14,7 @@ from tidegate.outbound.fields.read_only import READ_ONLY
 
 WORDS = frozenset({"column", "value", "template", "nulls"})
 """The keys that say what fills a field, where the field is no object."""
+NULLS = frozenset({"skip", "clear", ""})
 REFERENCES: Mapping[str, str] = {
     "customer": "customers",
     "product": "products",
@@ -89,7 +90,7 @@ def _node(value: Any, field: Field, where: str, wrong: list[Wrong]) -> Node | No
     told = cast("Mapping[str, Any]", value)
     if field.kind == "object" and not _is_filling(told, field.fields):
         return Nested(_nested(told, field.fields, "", where, wrong))
-    if field.kind == "map" and not _is_filling(told, {}):
+    if field.kind == "map" and not fills_whole(told):
         return Nested(_map(told, field, where, wrong))
     if (resource := REFERENCES.get(field.name)) and not _is_filling(told, {}):
         return _reference(told, resource, where, wrong)
@@ -115,6 +116,14 @@ def _is_filling(told: Mapping[str, Any], fields: Mapping[str, Field]) -> bool:
     return bool(told) and set(told) <= WORDS and not set(told) & set(fields)
 
 
+def fills_whole(told: Mapping[str, Any]) -> bool:
+    """Whether it says what fills a map as one, which is then said with its `nulls`; anything else says by name what
+    fills each of the map's own, some of which may be called `column`, `value` or `template`.
+    """
+    others = set(told) - {"nulls"}
+    return told.get("nulls") in NULLS and len(others) == 1 and others <= {"column", "template"}
+
+
 def _reference(told: Mapping[str, Any], resource: str, where: str, wrong: list[Wrong]) -> Reference | None:
     ways = WAYS[resource]
     if "sync" in told and set(told) == {"sync", "key"}:
@@ -134,7 +143,7 @@ def _reference(told: Mapping[str, Any], resource: str, where: str, wrong: list[W
 
 def _filling(told: Mapping[str, Any], where: str, wrong: list[Wrong]) -> Node | None:
     nulls = cast(Nulls, told.get("nulls", ""))
-    if nulls not in {"skip", "clear", ""}:
+    if nulls not in NULLS:
         wrong.append(Wrong(f"{where}.nulls", "it is skip or clear"))
     said = set(told) - {"nulls"}
     if said == {"value"} and "nulls" not in told:

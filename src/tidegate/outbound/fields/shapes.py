@@ -193,5 +193,5 @@ def _problem(error: Mapping[str, Any]) -> Problem:
         return Problem(path, "there is no such field")
     if kind == "missing":
         return Problem(path, REQUIRED)
-    said = str(error["msg"]).removeprefix("Value error, ")
+    said = "it takes an object" if kind == "dict_type" else str(error["msg"]).removeprefix("Value error, ")
     return Problem(path, said, error.get("input"))

@@ -1,6 +1,7 @@
 """Values of a warehouse as Stripe takes them: text, whole numbers, decimals, times; what does not fit is refused."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, tzinfo
 from decimal import Decimal, InvalidOperation
@@ -15,6 +16,9 @@ PLAIN = 10**18
 """Below it a whole number is told as it is, without a decimal made of it."""
 MAGNITUDE = 400
 """Digits before or after the point: a few letters such as 1e999999999 would otherwise be written out."""
+SIZE = "it takes a number of a size that there is a use for"
+DEEPEST = 100
+"""Lists and objects within each other: whatever reads them goes as deep as they do."""
 
 
 def text(value: Any) -> str:
@@ -37,23 +41,27 @@ def text(value: Any) -> str:
     return str(value)
 
 
-def plain(value: Any, zone: tzinfo = UTC) -> Any:
+def plain(value: Any, zone: tzinfo = UTC, deep: int = 0) -> Any:
     """A value as JSON has it: numbers stay numbers, times are ISO 8601 in UTC; what names no zone is in `zone`. Raises
-    ValueError for what JSON has no form for: bytes, NaN, infinity.
+    ValueError for what JSON has no form for (bytes, NaN, infinity), and for what nests more than `DEEPEST`; `deep`: in
+    how many others the value is.
     """
     if isinstance(value, str):
         return _whole(value)
     if value is None or isinstance(value, bool | int):
         return value
+    if deep == DEEPEST:
+        raise ValueError(f"it has more than {DEEPEST} lists and objects within each other")
     if isinstance(value, Mapping):
-        return {_whole(str(name)): plain(one, zone) for name, one in cast("Mapping[Any, Any]", value).items()}
+        told = cast("Mapping[Any, Any]", value)
+        return {_whole(str(name)): plain(one, zone, deep + 1) for name, one in told.items()}
     if isinstance(value, list | tuple):
-        return [plain(one, zone) for one in cast("Sequence[Any]", value)]
+        return [plain(one, zone, deep + 1) for one in cast("Sequence[Any]", value)]
     if isinstance(value, float | Decimal):
         number = _number(value)
-        return int(number) if number == number.to_integral_value() else float(number)
+        return int(number) if number == number.to_integral_value() else _float(number)
     if isinstance(value, datetime):
-        value = (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
+        value = _in_utc(value, zone)
     return text(value)
 
 
@@ -85,7 +93,7 @@ def integer(value: Any) -> int:
 
 def number(value: Any) -> float:
     """A number such as a percentage. Raises ValueError."""
-    return float(_number(value))
+    return _float(_number(value))
 
 
 def boolean(value: Any) -> bool:
@@ -147,6 +155,19 @@ def _whole(said: str) -> str:
     return said
 
 
+def _float(number: Decimal) -> float:
+    if math.isinf(found := float(number)):
+        raise ValueError(SIZE)
+    return found
+
+
+def _in_utc(value: datetime, zone: tzinfo) -> datetime:
+    try:
+        return (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("it is beyond the years 1 to 9999 in UTC") from None
+
+
 def _seconds(value: datetime, zone: tzinfo) -> int:
     return int((value if value.tzinfo else value.replace(tzinfo=zone)).timestamp())
 
@@ -161,7 +182,7 @@ def _number(value: Any) -> Decimal:
     if not found.is_finite():
         raise ValueError("it takes a finite number")
     if abs(found.adjusted()) > MAGNITUDE:
-        raise ValueError("it takes a number of a size that there is a use for")
+        raise ValueError(SIZE)
     return found
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from tidegate.outbound.field_map.parse import REFERENCES, WAYS, WORDS
+from tidegate.outbound.field_map.parse import REFERENCES, WAYS, WORDS, fills_whole
 from tidegate.outbound.fields.catalogue import Field, catalogue, create_only
 
 HOWS: Mapping[str, str] = {
@@ -111,17 +111,28 @@ def _listed(said: Any) -> Any:
     if not isinstance(said, dict):
         return said
     told = cast("dict[str, Any]", said)
-    made = {name: one if name == "metadata" else _listed(one) for name, one in told.items()}
+    made = {name: one if _is_map((name,)) else _listed(one) for name, one in told.items()}
     if made and all(name.isdecimal() for name in made):
         return [made[name] for name in sorted(made, key=int)]
     return made
 
 
+def _is_map(path: Sequence[str]) -> bool:
+    """Whether a field holds what has names of your own."""
+    return path[-1] == "metadata" or tuple(path) == ("properties",)
+
+
 def _node(resource: str, row: Row) -> Any:
-    nulls = {"nulls": row.nulls} if row.nulls else {}
+    whole = _is_map(_path(row.name))
+    nulls = {"nulls": row.nulls} if row.nulls or whole else {}
     match row.how:
+        case "column" if whole and not row.nulls:
+            return row.value
         case "value":
-            return {"value": _constant(resource, row)}
+            value = _constant(resource, row)
+            if whole and isinstance(value, dict):
+                return {name: {"value": one} for name, one in cast("dict[str, Any]", value).items()}
+            return {"value": value}
         case "template":
             return {"template": row.value, **nulls}
         case "json":
@@ -176,7 +187,8 @@ def _rows_of_mapping(path: tuple[str, ...], name: str, said: Mapping[str, Any]) 
     nulls = str(said.get("nulls", ""))
     how = next(iter(set(said) - {"nulls"}), "")
     value = said.get(how)
-    if said and set(said) <= WORDS and len(set(said) - {"nulls"}) == 1:
+    filling = fills_whole(said) if _is_map(path) else set(said) <= WORDS and len(set(said) - {"nulls"}) == 1
+    if said and filling:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         yield Row(name, how, text, nulls)
     elif path[-1] in REFERENCES:

@@ -35,17 +35,17 @@ def pages() -> tuple[Page, ...]:
         found = found_run(visit)
         asked = visit.request.headers.get("last-event-id") or visit.request.query_params.get("after", "")
         after = int(asked) if asked.isdecimal() and len(asked) < 19 else 0
-        return Stream(_told(visit.site, Tail(int(found["run"]), after), places), places)
+        return Stream(_told(visit.site, Tail(int(found["run"]), after), places, own=found["own"]), places)
 
     return (Page("/syncs/{key:str}/runs/{run:int}/events", events),)
 
 
-async def _told(site: Site, tail: Tail, places: Places) -> AsyncIterator[str]:
+async def _told(site: Site, tail: Tail, places: Places, *, own: bool) -> AsyncIterator[str]:
     since, spoke, shown = time.monotonic(), time.monotonic(), ""
     yield "retry: 2000\n\n"
     while not CLOSING.is_set() and time.monotonic() - since < LASTS:
         try:
-            seen, parts, progress = await places.in_thread(partial(_look, site, tail))
+            seen, parts, progress = await places.in_thread(partial(_look, site, tail, own))
         except (DBAPIError, RunUnknown):
             return  # the browser comes again
         for part in parts:
@@ -65,9 +65,9 @@ async def _told(site: Site, tail: Tail, places: Places) -> AsyncIterator[str]:
             await anyio.sleep(EVERY)
 
 
-def _look(site: Site, tail: Tail) -> tuple[Seen, list[str], str]:
+def _look(site: Site, tail: Tail, own: bool) -> tuple[Seen, list[str], str]:
     with site.hub.engine.connect() as db:
         seen = tail.look(db, TOGETHER)
     row, progress = (site.templates.get_template(f"outbound/parts/{name}.html") for name in ("request", "progress"))
     parts = [row.render(one=one, sync=seen.run["sync"]) for one in seen.requests]
-    return seen, parts, progress.render(run=seen.run, progress=progress_of(seen.run))
+    return seen, parts, progress.render(run=seen.run | {"own": own}, progress=progress_of(seen.run))

@@ -45,10 +45,10 @@ def shown(visit: Visit) -> Response:
         status = 503 if isinstance(error, HubBusy) else 422
         return visit.render("outbound/plan.html", status, sync=key, plan=None, why=str(error))
     with visit.hub.engine.connect() as db:
-        first = syncs.is_first(db, syncs.sync(db, key))
+        first, own = syncs.is_first(db, syncs.sync(db, key)), syncs.is_own(db, key)
         paused = pausing.paused(db)
     sends = sum(found["counts"].get(kind, 0) for kind in SENT)
-    facts: dict[str, Any] = {"told": TOLD, "first": first, "paused": paused, "sends": sends}
+    facts: dict[str, Any] = {"told": TOLD, "first": first, "paused": paused, "sends": sends, "own": own}
     return visit.render("outbound/plan.html", sync=key, plan=found, why="", **facts)
 
 

@@ -16,7 +16,8 @@ STEPS: Mapping[str, tuple[str, ...]] = {
     "fields": (),
     "rules": ("delete", "cancel_subscriptions", "at", "prorate", "invoice_now", "void", "on_conflict", "finish",
               "replace_prices"),
-    "schedule": ("schedule", "time_zone", "stop_deletes", "stop_updates", "rows_failed", "late", "longest"),
+    "schedule": ("schedule", "time_zone", "stop_deletes", "stop_updates", "stop_written", "rows_failed", "late",
+                 "longest"),
     "review": (),
 }  # fmt: skip
 """The steps, and the fields of each; those of `fields` are counted (`f0_name`, …)."""
@@ -27,10 +28,14 @@ SWITCHES = ("cancel_subscriptions", "prorate", "invoice_now", "void")
 NUMBERS = {
     "stop_deletes": ("stops", "deletes"),
     "stop_updates": ("stops", "updates"),
+    "stop_written": ("stops", "updates"),
     "rows_failed": ("alerts", "rows_failed"),
     "late": ("alerts", "late"),
     "longest": ("alerts", "longest"),
 }
+OF_STRIPE = ("stop_deletes", "stop_updates")
+OF_OWN = ("stop_written",)
+"""Of `NUMBERS`, what only syncs to Stripe have, and those of contacts: nothing is deleted there, and all may change."""
 OFFERED: Mapping[str, str] = {
     "mode": "upsert",
     "delete": "nothing",
@@ -42,6 +47,7 @@ OFFERED: Mapping[str, str] = {
     "time_zone": "UTC",
     "stop_deletes": f"{Stops().deletes:g}",
     "stop_updates": f"{Stops().updates:g}",
+    "stop_written": "",
     "rows_failed": f"{Alerts().rows_failed:g}",
     "late": str(Alerts().late),
     "longest": str(Alerts().longest),
@@ -86,7 +92,7 @@ def said(form: Mapping[str, str]) -> dict[str, Any]:
     if resource == "prices" and told["replace_prices"]:
         found["replace_prices"] = True
     found |= {name: told[name] for name in ("schedule", "time_zone") if told[name]}
-    for name, (group, part) in NUMBERS.items():
+    for name, (group, part) in _numbers(resource):
         if told[name] and told[name] != OFFERED[name]:
             found.setdefault(group, {})[part] = told[name]
     return found
@@ -106,11 +112,16 @@ def typed(entry: Mapping[str, Any]) -> Texts:
     for name, value in ({"how": deleting} if isinstance(deleting, str) else deleting).items():
         form["delete" if name == "how" else name] = ("yes" if value else "") if name in SWITCHES else str(value)
     form["replace_prices"] = "yes" if entry.get("replace_prices") else ""
-    for name, (group, part) in NUMBERS.items():
+    for name, (group, part) in _numbers(form["resource"]):
         told: Mapping[str, float] = entry.get(group) or {}
         if part in told:
             form[name] = f"{told[part]:g}"
     return with_rows(form, rows_of(entry.get("fields") or {}))
+
+
+def _numbers(resource: str) -> list[tuple[str, tuple[str, str]]]:
+    others = OF_STRIPE if resource in OWN else OF_OWN
+    return [(name, place) for name, place in NUMBERS.items() if name not in others]
 
 
 def is_whole(form: Mapping[str, str], entry: Mapping[str, Any]) -> bool:
@@ -134,6 +145,7 @@ def problems(form: Mapping[str, str]) -> Texts:
     for problem in specs.wrong(entry):
         place, colon, words = problem.partition(": ")
         field = _at(place, rows) if colon else "other"
+        field = "stop_written" if field == "stop_updates" and entry["resource"] in OWN else field
         found[field] = f"{found[field]}; {words or problem}" if found[field] else words or problem
     return Texts({name: words[:1].upper() + words[1:] for name, words in found.items()})
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from tidegate.connections import accounts
 from tidegate.errors import ConfigInvalid, UsageError
 from tidegate.outbound import sharing, specs, syncs
+from tidegate.outbound.dues import ORDER
 from tidegate.outbound.sources.location import has_secret
 from tidegate.outbound.specs import Model, Sync
 from tidegate.workflows.outbound.sources import checked
@@ -19,20 +20,6 @@ if TYPE_CHECKING:
 FILE = syncs.FILE
 SECTIONS = ("syncs", "models", "sources")
 """In the order in which they are taken away: what names others first."""
-
-
-ORDER = (
-    "products",
-    "prices",
-    "customers",
-    "subscriptions",
-    "quotes",
-    "invoices",
-    "invoiceitems",
-    "meter_events",
-    "contacts",
-)
-"""In which objects need each other: syncs name rows of those before them."""
 
 
 def define(db: Connection, applying: "Applying") -> None:

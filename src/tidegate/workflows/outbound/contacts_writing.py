@@ -2,17 +2,17 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 from sqlalchemy import Connection, Engine
 
+from tidegate.conditions.fields import PROPERTIES
 from tidegate.contacts import changes, linking, matched_by, recording
 from tidegate.contacts.match import Kind
 from tidegate.contacts.records import Record
 from tidegate.outbound import planning, rows
-from tidegate.outbound.describing import PROPERTY
 from tidegate.outbound.plan.decide import Decision
 from tidegate.outbound.planning import Planned
 from tidegate.outbound.rows import Row
@@ -22,6 +22,7 @@ from tidegate.workflows.outbound.sync_plan import Planning
 from tidegate.workflows.outbound.sync_sending import Sent
 
 WRITES = ("create", "update", "nothing")
+BECAME = "it became the same contact as another row's while the run was at work; the next one looks at it again"
 BATCH = 500
 """Contacts of one transaction, in which others wait for `linking.lock`."""
 
@@ -43,7 +44,7 @@ def write(engine: Engine, made: Planning, number: int, stop: threading.Event, pr
             if done:
                 changes.note(db, "import", by, what={"sync": made.sync.key, "run": number, **done})
             known = rows.of(db, made.sync.key, [one.decision.key for one in batch])
-            kept = [_remembered(one, known.get(one.decision.key)) for one in batch if one.decision.key not in left]
+            kept = [_remembered(one, known.get(one.decision.key), left) for one in batch]
             rows.keep(db, made.sync.key, number, kept)
         sent.done.update(done)
         sent.failed += len(left)
@@ -70,7 +71,7 @@ def _write(db: Connection, livemode: bool, decisions: Sequence[Decision], by: st
     gone = {
         key: names
         for key, (one, _) in zip(done.keys, wanted, strict=True)
-        if (names := [change.field.removeprefix(PROPERTY) for change in one.changes if change.after is None])
+        if (names := [change.field.removeprefix(PROPERTIES) for change in one.changes if change.after is None])
     }
     recording.take_away(db, gone)
     done.contacts |= gone.keys()
@@ -82,17 +83,19 @@ def _write(db: Connection, livemode: bool, decisions: Sequence[Decision], by: st
 
 def _record(payload: Mapping[str, Any]) -> Record:
     properties = {
-        name.removeprefix(PROPERTY): value
+        name.removeprefix(PROPERTIES): value
         for name, value in payload.items()
-        if name.startswith(PROPERTY) and value is not None
+        if name.startswith(PROPERTIES) and value is not None
     }
     kind = cast("Kind", payload["kind"])
     return Record(kind, payload["id"], payload.get("name"), owner=payload.get("owner"), properties=properties)
 
 
-def _remembered(planned: Planned, before: Row | None) -> Row:
+def _remembered(planned: Planned, before: Row | None, left: Collection[str]) -> Row:
     decision = planned.decision
     known = before or Row(decision.key, planned.hash, "sent")
+    if decision.key in left:
+        return replace(known, hash=planned.hash, state="failed", why=BECAME, problems=[])
     return replace(
         known, hash=planned.hash, state="sent", object_id=decision.object_id, ours=True,
         wrote=dict(decision.wanted), showed={}, seen_at=None, why="", problems=[],

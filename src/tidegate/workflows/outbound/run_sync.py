@@ -26,7 +26,7 @@ from tidegate.workflows.outbound import contacts_writing, sync_ending, sync_plan
 from tidegate.workflows.outbound.sync_plan import ALL, Part, Planning, Progress, UrlOf
 from tidegate.workflows.outbound.sync_remembering import unsent
 from tidegate.workflows.outbound.sync_sending import Sender, Sent
-from tidegate.workflows.outbound.sync_turns import KIND, turn
+from tidegate.workflows.outbound.sync_turns import KIND, line_of, turn
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,8 @@ def run(
     planning_progress: Progress | None = None,
     passing: tuple[type[BaseException], ...] = (),
 ) -> dict[str, Any]:
-    """Sends what differs, and returns {run, state, counts, sent, failed}; `state` is done, incomplete or interrupted.
+    """Sends what differs, and returns {run, state, resource, connection, counts, sent, failed}; `state` is done,
+    incomplete or interrupted.
 
     `by`: who asked for it, which is written down; empty: a schedule, or it was written down when it was asked for.
     Rows that fail are tried again by the next run. A run of all rows whose process dies is gone on with by any worker;
@@ -89,7 +90,7 @@ def run(
         pausing.refuse(db)
         if wanted.part.whole and wanted.plan is None and sync_plan.was_begun(db, key):
             wanted = replace(wanted, resumed=True)
-    with turn(engine, [key], account.name) as turns:
+    with turn(engine, [key], line_of(sync.resource, account.name)) as turns:
         this = _begin(engine, key, account, wanted, by, passing, turns)
         try:
             sent = this.carry_out(url_of, writing, stop, progress, planning_progress)
@@ -99,7 +100,7 @@ def run(
                 raise
             sent = Sent()  # stopped before anything was sent
         state = this.end(sent, stopped=this.heard.is_set() or bool(stop and stop.is_set()))
-    return {"run": this.number, "state": state, "connection": account.name, **this.summary}
+    return {"run": this.number, "state": state, "resource": sync.resource, "connection": account.name, **this.summary}
 
 
 def _begin(
@@ -110,7 +111,8 @@ def _begin(
     owner = runs.new_owner()
     with engine.begin() as db:
         sync = syncs.sync(db, key)  # it may have been removed until now
-        number = runs.begin(db, f"sync:{key}", KIND, {"connection": account.name, **wanted.as_json()}, owner)
+        options = {"connection": account.name, "line": line_of(sync.resource, account.name), **wanted.as_json()}
+        number = runs.begin(db, f"sync:{key}", KIND, options, owner)
         if by:
             note(db, by, key, wanted, run=number)
         since = dues.begin(db, key, number, wanted.as_json()) if wanted.part.whole else None
@@ -281,7 +283,8 @@ def _refuse(engine: Engine, made: Planning, wanted: Wanted) -> None:
     if wanted.plan is not None and looked is None:
         raise PlanStale(plan=wanted.plan, sync=key, problem="there is no such plan")
     if looked is not None and looked != plan.fingerprint:
-        raise PlanStale(plan=wanted.plan, sync=key, problem="rows, Stripe's objects or the sync changed since")
+        what = "contacts" if made.sync.resource in OWN else "Stripe's objects"
+        raise PlanStale(plan=wanted.plan, sync=key, problem=f"rows, {what} or the sync changed since")
     sends = sum(plan.counts[kind] for kind in (*SENDS, "finish"))
     if first and looked is None and sends > (0 if wanted.part.whole else TRIED):
         problem = (
@@ -291,7 +294,8 @@ def _refuse(engine: Engine, made: Planning, wanted: Wanted) -> None:
         raise SyncStopped(sync=key, problem=problem)
     emptied = wanted.resumed and not plan.rows.rows  # which nobody knew of who said so
     if plan.stops and (emptied or not wanted.despite_stops):
-        hint = "`--despite-stops` sends all the same" if made.plan.rows.rows else "look at its source first"
+        does = "writes" if made.sync.resource in OWN else "sends"
+        hint = f"`--despite-stops` {does} all the same" if made.plan.rows.rows else "look at its source first"
         raise SyncStopped(sync=key, problem=f"{'; '.join(plan.stops)}; {hint}")
 
 

@@ -118,7 +118,7 @@ def _id(answer: Answer) -> str:
 
 def refuse_if_taken_over(db: Connection, sync: str, run: int) -> None:
     """Raises SyncTakenOver where another process took this run for dead and began the next, of the sync or of another
-    one of its connection: what that finds open, or writes, is its own.
+    one of its line: what that finds open, or writes, is its own.
     """
     if next_ := db.execute(_NEXT, {"run": run}).first():
         raise SyncTakenOver(sync=sync, next=next_.sync, process=next_.process)
@@ -127,5 +127,6 @@ def refuse_if_taken_over(db: Connection, sync: str, run: int) -> None:
 _NEXT = text("""
 select substr(n.connection, length('sync:') + 1) as sync, n.process from tidegate.runs o
 join tidegate.runs n on n.kind = o.kind and n.id > o.id
-  and (n.connection = o.connection or n.options ->> 'connection' = o.options ->> 'connection')
+  and (n.connection = o.connection or coalesce(n.options ->> 'line', n.options ->> 'connection')
+    = coalesce(o.options ->> 'line', o.options ->> 'connection'))
 where o.id = :run and o.kind = 'sync' order by n.id desc limit 1""")

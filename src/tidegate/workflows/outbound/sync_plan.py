@@ -15,7 +15,7 @@ from tidegate.connections import accounts, runs
 from tidegate.connections.accounts import Account
 from tidegate.errors import MirrorIncomplete, RowsUnknown
 from tidegate.mirror import lookups
-from tidegate.outbound import associations, followups, planning, rows, sharing, staging, syncs
+from tidegate.outbound import associations, describing, followups, planning, rows, sharing, staging, syncs
 from tidegate.outbound.asking import Asking
 from tidegate.outbound.associations import Finder
 from tidegate.outbound.deciding import Asker
@@ -105,7 +105,7 @@ def planned(
         with engine.connect() as db, engine.connect() as looking:
             mine = own_ids(db, account.name)
             moved = _touch_moved(db, staged, sync, account.name, mine)
-            asking = asker(db, sync, account, mine, looking)
+            asking = asker(db, sync, account, mine, staged, looking)
             told = partial(progress, DECIDED) if progress else None
             follows = [*followups.retiring(db, key), *(followups.drafts(db, account.name, sync) if part.whole else ())]
             first = syncs.is_first(db, sync)
@@ -187,8 +187,8 @@ def _stage(
         staged.stand(known())
     with engine.connect() as db:
         staged.touch(rows.touched(db, sync.key, sync.connection or "", sync.resource))
-        if sync.mode != "upsert" and sync.resource in OWN:  # there was no such contact: there may be one now
-            staged.touch(rows.skipped(db, sync.key))
+        if sync.mode != "upsert" and sync.resource in OWN:
+            staged.touch(describing.awaited(db, sync.key, accounts.named(db, sync.connection).livemode))
         elif sync.mode != "upsert" and sync.resource not in INSERT_ONLY:  # what was left alone: Stripe had it, or not
             way, name, column = sync.matched_by
             since = rows.looked_until(db, sync.key)
@@ -202,12 +202,14 @@ def _stage(
         staged.touch_all()
 
 
-def asker(db: Connection, sync: Sync, account: Account, mine: Finder, beside: Connection | None = None) -> Asker:
-    """What decides about the rows of a sync. `mine`: finds customers by your own ids; `beside`: another connection,
-    for what is asked meanwhile.
+def asker(
+    db: Connection, sync: Sync, account: Account, mine: Finder, staged: Staging, beside: Connection | None = None
+) -> Asker:
+    """What decides about the rows of a sync. `mine`: finds customers by your own ids; `staged`: the model's rows;
+    `beside`: another connection, for what is asked meanwhile.
     """
     if sync.resource in OWN:
-        return Describing(db, sync, account.livemode, beside)
+        return Describing(db, sync, account.livemode, staged.rows_of, beside)
     if sync.resource in INSERT_ONLY:
         return Telling(db, sync, account, mine, beside)
     return Asking(db, sync, account.name, mine, beside)
@@ -222,10 +224,18 @@ def keep(db: Connection, plan: Plan, by: str) -> int:
 
 
 def answer(made: Planning, number: int | None) -> dict[str, Any]:
-    """A plan as commands and routes answer it: {sync, plan, counts, rows, stops, settles, sample: {kind: […]}}."""
+    """A plan as commands and routes answer it: {sync, resource, connection, plan, counts, rows, stops, settles, sample:
+    {kind: […]}}.
+    """
     shown = [kind for kind in planning.KINDS if kind != "nothing" and made.plan.counts[kind]]
     sample = {kind: planning.sample(made.staging, kind) for kind in shown}
-    more = {"plan": number, "connection": made.account.name, "settles": dict(made.settles), "sample": sample}
+    more = {
+        "plan": number,
+        "resource": made.sync.resource,
+        "connection": made.account.name,
+        "settles": dict(made.settles),
+        "sample": sample,
+    }
     return made.plan.as_json() | more
 
 

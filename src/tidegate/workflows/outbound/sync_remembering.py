@@ -144,9 +144,10 @@ def unsent(sync: Sync, planned: Planned, before: Row | None, live: lookups.Objec
     seen_at = live.at if live is not None else known.seen_at
     lets_go = decision.kind == "gone" and decision.object_id is None
     forgotten = known.why == FORGOTTEN  # which stays known where the row leaves, too
+    says = decision.object_id if sync.resource in OWN and not forgotten else None  # which contact, whether there is one
     return replace(
         known, hash=planned.hash, state=state, ours=known.ours and not lets_go, seen_at=seen_at,
-        object_id=known.object_id or (decision.object_id if sync.resource in OWN and not forgotten else None),
+        object_id=says or known.object_id,
         why=FORGOTTEN if forgotten else decision.why, problems=problems, parent=decision.parent or known.parent,
     )  # fmt: skip
 

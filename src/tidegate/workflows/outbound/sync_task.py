@@ -15,6 +15,7 @@ from tidegate.workflows.doorbell import Doorbell
 from tidegate.workflows.outbound import run_sync as running
 from tidegate.workflows.outbound import sync_plan
 from tidegate.workflows.outbound.run_sync import Wanted
+from tidegate.workflows.outbound.sync_turns import line_of
 from tidegate.workflows.task_context import LONGEST_WAIT, PASSING, TaskContext, connected
 
 log = logging.getLogger(__name__)
@@ -28,10 +29,12 @@ def ask(engine: Engine, key: str, by: str, wanted: Wanted | None = None) -> str:
     SyncUnknown.
     """
     with engine.begin() as db:
-        connection = syncs.sync(db, key).connection or ""
+        sync = syncs.sync(db, key)
+        connection = sync.connection or ""
         running.note(db, by, key, wanted or Wanted())
         dues.ask(db, key, by, None if wanted is None else wanted.as_json())
-        Doorbell(engine).ring("run_sync", connection=connection, db=db, sync=key)
+        line = line_of(sync.resource, connection)
+        Doorbell(engine).ring("run_sync", connection=connection, db=db, line=line, sync=key)
     return connection
 
 
@@ -50,7 +53,8 @@ def run_sync(context: TaskContext, connection: str, sync: str, attempt: int = 0)
         return {"sync": sync, "state": "nothing due"}
 
     def again(delay: int, attempt: int = attempt) -> None:
-        context.doorbell.ring("run_sync", connection=connection, delay=delay, sync=sync, attempt=attempt)
+        line = line_of(due.resource, connection)
+        context.doorbell.ring("run_sync", connection=connection, delay=delay, line=line, sync=sync, attempt=attempt)
 
     try:
         done = running.run(
@@ -94,7 +98,9 @@ def ring_for_syncs(context: TaskContext, as_of: datetime) -> list[str]:
     return [
         f"run_sync:{one.sync}"
         for one in found
-        if context.doorbell.ring("run_sync", connection=one.connection, sync=one.sync)
+        if context.doorbell.ring(
+            "run_sync", connection=one.connection, line=line_of(one.resource, one.connection), sync=one.sync
+        )
     ]
 
 

@@ -106,6 +106,15 @@ create index contact_ids_contact on tidegate.contact_ids (contact);
 create index contact_ids_external_id on tidegate.contact_ids (external_id);
 comment on column tidegate.contact_ids.external_id is 'the present one of a contact or one that it had';
 
+create table tidegate.forgotten_ids (
+    livemode boolean not null,
+    digest bytea not null,
+    at timestamptz default now() not null,
+    primary key (livemode, digest)
+);
+comment on table tidegate.forgotten_ids is 'ids that went with who was forgotten: no sync makes them anew';
+comment on column tidegate.forgotten_ids.digest is 'SHA-256 of kind and id';
+
 create table tidegate.contact_emails (
     contact bigint not null,
     folded text not null,
