@@ -62,6 +62,20 @@ def test_what_says_nothing_else_is_not_told(names: tuple[str, ...], type_: str, 
     assert hidden(*names).event(type_, {"a": 1}) == left
 
 
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("renews_at", ("renews_at", "days_to_renewal")), ("mrr", ("mrr", "mrr_trend")),
+        ("status", ("subscription.status", "any_subscription.status")), ("health", ("health", "unhealthy")),
+        ("customer_since", ("customer_since", "tenure_days", "ever_paid")), ("failed_payments", ("payments.failed",)),
+        ("past_due_since", ("days_past_due",)), ("last_active_at", ("last_active_at", "days_inactive")),
+    ],
+)  # fmt: skip
+def test_a_property_is_hidden_under_each_name_that_conditions_have_for_it(name: str, fields: tuple[str, ...]) -> None:
+    assert [one for one in fields if not hidden(name).field(one)] == []
+    assert not hidden(name).field("owner")
+
+
 RENEWS = {"kind": "renewal_in_days", "at": "2026-04-03", "renews_at": "2026-05-03T12:00:00Z", "days": 30}
 MOVED = {"kind": "movement", "at": "2026-04-03", "movement": "expansion", "amount": 4900, "currency": "usd"}
 OPENED = {"kind": "alert_opened", "at": "2026-04-03", "rule": "trial_ending", "about": "2026-05-03T12:00:00Z"}
