@@ -178,6 +178,21 @@ def test_people_move_alerts_and_the_facts_have_the_last_word(people: People) -> 
         move("acknowledged")
 
 
+@pytest.mark.parametrize("state", ["acknowledged", "snoozed"])
+def test_the_facts_resolve_what_people_put_aside(people: People, state: Any) -> None:
+    key = people.add(ends_at=day(60))
+    people.pass_()
+    [(number,)] = people.rows("select id from tidegate.alerts")
+    with people.hub.engine.begin() as db:
+        until = day(20) if state == "snoozed" else None
+        alerts.move(db, number, state, "ada", people.now, until=until)
+    people.set(key, ends_at=None)
+    people.pass_(1)
+    assert people.alerts() == [("cancellation_scheduled", "resolved")]
+    people.pass_(30)
+    assert people.alerts() == [("cancellation_scheduled", "resolved")], "and it does not come back by its time"
+
+
 HEALTHY: dict[str, Any] = {
     "status": "active",
     "latest_invoice_status": "paid",

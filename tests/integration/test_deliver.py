@@ -1,6 +1,7 @@
 """What the outbox tells reaches destinations at least once, in order per contact, whatever they answer."""
 
 import re
+import socket
 import threading
 import time
 from datetime import UTC, datetime
@@ -131,6 +132,9 @@ def test_refused_for_good_it_is_a_dead_letter_and_what_follows_goes_on(post: Pos
         assert queue.replay(db, "app", [dead["delivery"]]) == 1
     assert post.deliver().delivered == 1
     assert [one.id for one in receiver.received].count(f"evt_{dead['outbox']}") == 2
+    assert post.rows("select attempts from tidegate.deliveries where id = :id", id=dead["delivery"]) == [(1,)], (
+        "it begins anew"
+    )
 
 
 def test_one_message_that_fails_holds_up_its_contact_alone(post: Post, receiver: Receiver) -> None:
@@ -144,6 +148,8 @@ def test_one_message_that_fails_holds_up_its_contact_alone(post: Post, receiver:
         post.tell(zen, [hour])
         post.ahead = hour * HOUR
         post.deliver()
+        if hour < 24:
+            assert numbers(receiver, acme) == [1], "what comes after it waits for it"
     assert numbers(receiver, zen) == list(range(36))
     assert numbers(receiver, acme) == [1, 2, 3]
     assert post.rows("select state, count(*) from tidegate.deliveries group by 1 order by 1") == [
@@ -221,6 +227,24 @@ def test_a_private_address_is_refused_unless_it_is_allowed(post: Post, receiver:
     assert "allow_private: true" in post.shown()["error"]
     post.webhook(f"http://localhost:{receiver.port}")
     assert post.deliver().delivered == 1
+
+
+def test_it_connects_to_the_address_that_was_looked_at(
+    post: Post, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve, asked = socket.getaddrinfo, list[str]()
+
+    def resolved(host: Any, *said: Any, **more: Any) -> Any:
+        if host == "hooks.example.com":
+            asked.append(host)
+            return resolve("127.0.0.1" if len(asked) == 1 else "192.0.2.1", *said, **more)
+        return resolve(host, *said, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    post.webhook(f"http://hooks.example.com:{receiver.port}", timeout=2)
+    post.tell(post.contact("acme"), [1])
+    assert post.deliver().delivered == 1
+    assert asked == ["hooks.example.com"], "a name that leads elsewhere a moment later gains nothing"
 
 
 @pytest.mark.wide

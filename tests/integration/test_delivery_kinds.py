@@ -174,6 +174,27 @@ def test_segment_gets_batches_of_track_identify_and_group(post: Post, receiver: 
     assert len({call["messageId"] for call in calls}) == len(calls)
 
 
+def test_the_billing_user_of_an_account_is_who_has_its_address_else_who_is_billed_by_role(
+    post: Post, receiver: Receiver
+) -> None:
+    url = f"{receiver.url}/v1/batch"
+    post.destination("seg", "segment", write_key="wk", url=url, allow_private=True, properties=["name"], in_flight=1)
+    members = {
+        "address": (("owner", "owner"), ("billing", "billing"), ("address", "member")),
+        "billing": (("owner", "owner"), ("billing", "billing"), ("other", "member")),
+        "owner": (("admin", "admin"), ("owner", "owner")),
+    }
+    for account, users in members.items():
+        key = post.contact(account, name=account)
+        for name, role in users:
+            user = post.contact(f"{account}-{name}", "user", email=f"{name}@{account}.com")
+            post.run('insert into contact_members (account, "user", role) values (:a, :u, :r)', a=key, u=user, r=role)
+        linked(post, key, f"cus_{account}", f"ADDRESS@{account}.com")
+    post.deliver()
+    groups = [call for one in receiver.received for call in one.json["batch"] if call["type"] == "group"]
+    assert {one["groupId"]: one["userId"] for one in groups} == {who: f"{who}-{who}" for who in members}
+
+
 def test_of_a_batch_that_is_refused_only_the_culprit_is_a_dead_letter(post: Post, receiver: Receiver) -> None:
     post.destination("seg", "segment", write_key="wk", url=receiver.url, allow_private=True, properties=[], in_flight=1)
     acme = post.contact("acme")

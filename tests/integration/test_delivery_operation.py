@@ -306,6 +306,13 @@ def test_the_commands(post: Post, receiver: Receiver, fresh_database_url: str, t
     assert "there is no property mmr. Is it mrr?" in cli(
         "destinations", "add", "x", "webhook", "--set", url, "--set", "properties=[mmr]", code=2
     ).stderr  # fmt: skip
+    assert "there is no event 'stage.chnged'. Is it stage.changed?" in cli(
+        "destinations", "add", "x", "webhook", "--set", url, "--set", "events=[stage.chnged]", code=2
+    ).stderr  # fmt: skip
+    assert "Is it billing_event.recorded:Subscription Billed?" in cli(
+        "destinations", "add", "x", "webhook", "--set", url,
+        "--set", "events=['*.opened', 'billing_event.recorded:Subscription Biled']", code=2,
+    ).stderr  # fmt: skip
     assert cli.json("destinations", "remove", "app")["waiting"] == 1
 
 

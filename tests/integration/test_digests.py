@@ -13,7 +13,7 @@ from tests.support.receiver import Receiver
 from tests.support.told import NOW, Told
 
 from tidegate.contacts import directory
-from tidegate.delivery import suppressing
+from tidegate.delivery import suppressed_properties, suppressing
 from tidegate.lifecycle import digests, listing, notes, system_alerts
 from tidegate.lifecycle.system_alerts import Fact
 from tidegate.wiring import Hub
@@ -268,6 +268,19 @@ def test_who_is_suppressed_while_one_waits_is_not_named_in_it(told: Told) -> Non
     data = digest(told)
     assert (data["opened"]["count"], data["renewals"]["count"], data["tasks"]["count"]) == (1, 1, 1)
     assert "secretive" not in str(data)
+
+
+def test_whose_renewals_are_nobodys_business_is_not_told_in_one(told: Told) -> None:
+    told.route("ops", digest="daily")
+    told.asked_long_ago()
+    told.people.add("acme", renews_at=NOW + timedelta(days=5), mrr='{"usd": 4900000000}')
+    told.people.pass_()
+    with told.hub.engine.begin() as db:
+        suppressed_properties.put(db, "renews_at", "nobody's business", "ada")
+    made(told, MORNING)
+    data = digest(told)
+    assert (data["renewals"]["count"], data["renewals"]["contacts"]) == (1, [])
+    assert "2026-03-20" not in data["text"]
 
 
 def test_live_and_test_data_are_never_in_one(told: Told) -> None:

@@ -50,6 +50,15 @@ def test_where_a_contact_stands_reaches_destinations_and_only_what_changed(post:
     passes(post, 10)
     post.deliver()
     assert changes(receiver) == [{"health": 53, "health_band": "fair", "failed_payments": 2}]
+    post.webhook(receiver.url, properties=["stage", "health"], events=[])
+    has(post, acme, past_due_since=None, failed_attempts=0)
+    passes(post, 10)
+    post.deliver()
+    [changed] = changes(receiver)
+    assert changed.keys() == {"segments", "health", "health_band", "failed_payments"}
+    assert {name for name, value in changed.items() if value is None} == changed.keys() - {"health"}, (
+        "what is chosen no more is there no more"
+    )
 
 
 def test_rules_that_move_somebody_are_no_event_but_its_stage_is_kept_in_sync(post: Post, receiver: Receiver) -> None:

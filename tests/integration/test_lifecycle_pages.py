@@ -47,7 +47,7 @@ def test_stages_and_segments_lead_to_their_contacts(people: People, client: Clie
     people.add("acme", status="active", mrr_total=2_000, mrr='{"usd": 200000000000}')
     people.pass_()
     page = client.get("/stages").text
-    assert page.count("<div>2,000.00 USD</div>") == 2, "of the stage and of the segment"
+    assert page.count("<div>2,000.00 USD</div>") == 3, "of the stage, of the segment and of its band of health"
     assert 'href="/contacts?stage=customer">1</a></td>' in page, "the number leads to who that is"
     for link in set(re.findall(r'href="(/contacts\?(?:stage|segment)=\w+)"', page)):
         assert client.get(link).status_code == 200

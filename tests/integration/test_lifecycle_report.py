@@ -255,6 +255,8 @@ def test_trials_convert_by_property_and_by_usage_before_they_pay(company: Compan
     assert (group(told, "reports", "above 2")["contacts"], group(told, "reports", "above 2")["small"]) == (20, True)
     assert not [one for one in told["drivers"] if one["name"] in {"exports", "nested"}]
     assert told["warning"] == "A driver is no cause: of many comparisons some stand out by chance."
+    exports = group(company.drivers(usage_days=30), "exports", "used")
+    assert (exports["contacts"], exports["converted"]) == (40, 0), "what is used after paying is no driver of it"
     none = company.drivers(first=date(2025, 1, 1), last=date(2025, 2, 1))
     assert (none["contacts"], none["rate"], none["drivers"]) == (0, None, [])
     assert none["warning"] == "Nobody in that time of whom it is decided."

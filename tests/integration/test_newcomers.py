@@ -163,6 +163,16 @@ def test_a_payment_that_failed_since_the_import_began_is_told_of_whoever_was_the
     assert shop.scalar("select history from tidegate.alerts where rule = 'payment_failed'") is not told
 
 
+@pytest.mark.parametrize(("asked", "told"), [(AT - HOUR, True), (AT - 8 * DAY, False), (BEGAN - DAY, False)])
+def test_a_cancellation_is_told_by_when_it_was_asked_for_and_not_by_when_it_ends(
+    shop: Shop, asked: int, told: bool
+) -> None:
+    ending: dict[str, Any] = {"cancel_at_period_end": True, "cancel_at": AT + 6 * DAY, "canceled_at": asked}
+    signs_up(shop, 1, BEGAN - DAY, status="active", trial_end=None, trial_start=None, **ending)
+    keep(shop)
+    assert (("alert.opened", "cancellation_scheduled") in heard(shop)) is told
+
+
 def test_what_other_rules_open_is_told_nobody_however_new_it_is(shop: Shop) -> None:
     owes(shop, AT - HOUR)
     shop.refresh()

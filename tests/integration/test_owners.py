@@ -1,5 +1,6 @@
 """Owners: set by hand, by list and by rule, named in many ways; contacts of each, and what becomes of them."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,8 +8,9 @@ from tests.support.placed import People
 
 from tidegate.contacts.records import Record
 from tidegate.errors import DestinationUnknown, LifecycleInvalid, OwnerUnknown
-from tidegate.lifecycle import listing, owners
+from tidegate.lifecycle import owners, portfolio
 from tidegate.lifecycle.owners import Owner
+from tidegate.revenue import editions
 from tidegate.wiring import Hub
 from tidegate.workflows.contacts import contacts_edit
 from tidegate.workflows.lifecycle import people as workflow
@@ -102,22 +104,58 @@ def test_an_owner_that_goes_leaves_those_by_rule_and_keeps_those_by_hand(people:
         workflow.remove_owner(people.hub.engine, "ada", "boss")
 
 
+def usd(amount: int) -> list[dict[str, Any]]:
+    return [{"currency": "usd", "mrr": amount * 100}]
+
+
+def paying(people: People, ref: str, health: int | None, segments: tuple[str, ...] = (), **amounts: int) -> None:
+    """A contact that pays so much, in whole units of currencies with cents."""
+    mrr = json.dumps({currency: amount * 100_000_000 for currency, amount in amounts.items()})
+    people.add(ref, status="active", mrr=mrr, mrr_total=sum(amounts.values()), health=health, segments=[*segments])
+
+
 def test_portfolio_health_by_owner_and_segment_is_weighted_by_mrr(people: People) -> None:
     define(people, "ada")
     for ref, mrr, health in (("a", 900, 80), ("b", 100, 20), ("c", 500, 50)):
-        people.add(ref, status="active", mrr_total=mrr, health=health, segments=["big"] if mrr > 400 else [])
+        paying(people, ref, health, ("big",) if mrr > 400 else (), usd=mrr)
+    people.add("prospect")
     change(people, "a", "ada")
     change(people, "b", "ada")
     with people.hub.engine.connect() as db:
-        by_owner, by_segment = (listing.portfolio_by(db, by, False) for by in ("owner", "segment"))
-        listed = {one["key"]: one["health"] for one in owners.listing(db)}
-        of_all = listing.portfolio(db, False)
+        by_owner, by_segment = (portfolio.portfolio_by(db, by, False) for by in ("owner", "segment"))
+        listed = {one["key"]: (one["health"], one["mrr"]) for one in owners.listing(db)}
+        of_all = portfolio.portfolio(db, False)
     assert of_all["health"] == 66, "(900 × 80 + 100 × 20 + 500 × 50) / 1,500"
-    assert {one["band"]: one["mrr"] for one in of_all["bands"]} == {"fair": 500, "good": 900, "poor": 100}
-    assert [(one["key"], one["mrr"], one["health"]) for one in by_owner] == [("ada", 1000, 74), ("", 500, 50)]
-    assert by_owner[0]["bands"] == {"good": {"contacts": 1, "mrr": 900}, "poor": {"contacts": 1, "mrr": 100}}
+    bands = {one["band"]: one["mrr"] for one in of_all["bands"]}
+    assert bands == {"fair": usd(500), "good": usd(900), "poor": usd(100)}
+    assert [(one["key"], one["mrr"], one["health"]) for one in by_owner] == [("ada", usd(1000), 74), ("", usd(500), 50)]
+    assert by_owner[0]["bands"] == {"good": {"contacts": 1, "mrr": usd(900)}, "poor": {"contacts": 1, "mrr": usd(100)}}
     assert [(one["key"], one["contacts"]) for one in by_segment] == [("big", 2), ("", 1)]
-    assert listed == {"ada": 74, "": 50}
+    assert listed == {"ada": (74, usd(1000)), "": (50, usd(500))}
+
+
+def test_what_is_paid_in_several_currencies_adds_up_in_the_base_alone(
+    people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    define(people, "ada")
+    paying(people, "a", 80, usd=300)
+    paying(people, "b", 20, usd=100)
+    paying(people, "c", 40, eur=12_600)
+    paying(people, "unknown", None, eur=1)
+    for ref in "abc":
+        change(people, ref, "ada")
+    with people.hub.engine.connect() as db:
+        of_all = portfolio.portfolio(db, False)
+        [ada] = [one for one in owners.listing(db) if one["key"] == "ada"]
+        monkeypatch.setattr(editions, "base", lambda _: "usd")
+        based = portfolio.portfolio(db, False)
+    by_currency = [{"currency": "eur", "health": 40}, {"currency": "usd", "health": 65}]
+    assert (of_all["health"], of_all["by_currency"]) == (None, by_currency)
+    bands = {one["band"]: one["mrr"] for one in of_all["bands"]}
+    eur = {"currency": "eur", "mrr": 1_260_000}
+    assert bands == {"good": usd(300), "poor": usd(100), "fair": [eur], "unknown": [{"currency": "eur", "mrr": 100}]}
+    assert (ada["mrr"], ada["health"], ada["by_currency"]) == ([eur, *usd(400)], None, by_currency)
+    assert (based["health"], based["by_currency"]) == (40.8, [{"currency": "usd", "health": 40.8}])
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ class Surfaces:
 
     def __init__(self, hub: Hub, client: Client, cli: Cli) -> None:
         self.people, self.client, self.cli, self.hub = People(hub), client, cli, hub
-        key = self.people.add("acme", status="active", mrr_total=2000)
+        key = self.people.add("acme", status="active", mrr_total=2000, mrr='{"usd": 200000000000}')
         self.people.pass_()
         self.people.set(key, health=80)
         with hub.engine.begin() as db:
@@ -56,7 +56,9 @@ def surfaces(hub: Hub, database_url: str, tmp_path: Path, make_sandbox: Callable
 def test_owners(surfaces: Surfaces) -> None:
     new = {"key": "ada", "email": "ada@example.com", "when": {"field": "mrr", "at_least": 1000}}
     made = surfaces("POST", "/api/owners", json=new)
-    assert (made["contacts"], made["mrr"], made["health"], made["known"]) == (1, 2000, 80, True)
+    paid = [{"currency": "usd", "mrr": 200_000}]
+    assert (made["contacts"], made["mrr"], made["health"], made["known"]) == (1, paid, 80, True)
+    assert made["by_currency"] == [{"currency": "usd", "health": 80}]
     told = surfaces.cli.json("owners", "put", "ada", "--name", "Ada", "--destination", "ops", "--digest", "weekly")
     assert (told["name"], told["email"], told["destination"]) == ("Ada", "ada@example.com", "ops")
     listed = surfaces("GET", "/api/owners")["owners"]

@@ -115,6 +115,16 @@ def test_actions_and_their_templates_do_not_see_it(hub: Hub) -> None:
     [sent] = people.sent()
     assert sent["text"].startswith("|||customer|it came into the stage customer from trial")
     assert "49" not in str(sent)
+    with hub.engine.begin() as db:
+        property_suppression.suppress(db, "stage", "nobody's business", "ada")
+    other = people.add("initech", status="trialing", mrr_total=49)
+    people.pass_()
+    people.set(other, status="active")
+    assert people.pass_(1).fired == 1
+    sent = people.sent()[-1]
+    assert sent["text"] == "||||subscription.status is active or past_due (active)", "nor by what set it off"
+    assert {*sent["trigger"]} == {"kind", "at"}
+    assert "customer" not in str(sent)
 
 
 # ── surfaces ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from tidegate.api.auth import HubOf, requires
 from tidegate.api.contacts import Named, Operator, Ref, by
+from tidegate.api.lifecycle import Amount
 from tidegate.api.paging import After, Limit, page
 from tidegate.api.values import STRICT, Day
 from tidegate.contacts import directory
@@ -43,17 +44,26 @@ class NewOwner(BaseModel):
     when: dict[str, Any] | None = None
 
 
+class HealthIn(BaseModel):
+    """A health, weighted by what is paid in that currency."""
+
+    currency: str
+    health: float
+
+
 class ShownOwner(NewOwner):
     """An owner with how it stands. `known` false: contacts name it, and it is not defined; its key is empty for those
-    whom nobody looks after. `mrr` is in whole units of the base currency, `health` weighted by it.
+    whom nobody looks after. `mrr` is in minor units, each currency for itself. `health` is weighted by it in the base
+    currency; without one `by_currency` has it in each that is paid in, and `health` is null where there are several.
     """
 
     key: str
     known: bool
     managed_by: str
     contacts: int
-    mrr: float
+    mrr: list[Amount]
     health: float | None
+    by_currency: list[HealthIn]
     alerts: int
     tasks: int
 

@@ -1,6 +1,6 @@
 """`tidegate actions`: what is done when something happens to a contact, what would have been, and whether it helped."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -225,7 +225,10 @@ def trigger_said(on: Any) -> str:
     [(kind, what)] = on.items()
     told = " or ".join(map(str, what)) if isinstance(what, list) else str(what)  # pyright: ignore[reportUnknownArgumentType]
     if kind.endswith("_in_days"):
-        return f"{kind.removesuffix('_days').replace('_', ' ')} {told} days"
+        said: dict[str, Any] = cast("dict[str, Any]", what) if isinstance(what, dict) else {"days": cast("Any", what)}
+        months = said.get("interval_months", 0)
+        of = f", of intervals of {months:g} months or more" if months else ""
+        return f"{kind.removesuffix('_days').replace('_', ' ')} {said['days']} days{of}"
     return f"{kind.replace('_', ' ')} {told}"
 
 

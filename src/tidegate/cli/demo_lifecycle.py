@@ -127,8 +127,13 @@ def summary(lifecycle: dict[str, Any]) -> list[str]:
     """What the month moved, in words."""
     moves = ", ".join(f"{one['contacts']:,} {one['from']} → {one['to']}" for one in lifecycle["moves"])
     sent = ", ".join(f"{count:,} {name}" for name, count in lifecycle["received"].items())
-    health = [lifecycle[when]["health"] for when in ("before", "after")]
-    shown = " → ".join("unknown" if one is None else f"{one:.1f}" for one in health)
+    before, after = (
+        {one["currency"]: f"{one['health']:.1f}" for one in lifecycle[when]["health"]} for when in ("before", "after")
+    )
+    healths = [
+        f"{name.upper()} {before.get(name, 'unknown')} → {after.get(name, 'unknown')}" for name in before | after
+    ]
+    shown = ", ".join(healths) or "unknown"
     return [
         f"{lifecycle['moved']:,} contacts moved" + (f": {moves}" if moves else "") + f"; {lifecycle['new']:,} are new.",
         f"{lifecycle['opened']:,} alerts opened, {lifecycle['resolved']:,} resolved. Portfolio health: {shown}.",

@@ -18,16 +18,17 @@ def health(
     """Show how healthy contacts are: all weighted by their MRR, or one with each component's part and its history."""
     from tidegate.cli import show
     from tidegate.cli.hub import opened
+    from tidegate.cli.stages import paid
     from tidegate.contacts import directory
-    from tidegate.lifecycle import happened, listing, rulebook
+    from tidegate.lifecycle import happened, listing, portfolio, rulebook
 
     with opened() as hub, hub.engine.connect() as db:
         told: dict[str, Any]
         if contact is None:
             livemode = hub.livemode_if_any(connection)
-            told = listing.portfolio(db, livemode)
+            told = portfolio.portfolio(db, livemode)
             if by is not None:
-                told |= {"by": by, "groups": listing.portfolio_by(db, by, livemode)}
+                told |= {"by": by, "groups": portfolio.portfolio_by(db, by, livemode)}
         else:
             found = directory.find(db, hub.livemode(connection), contact)
             told = {"contact": found.ref} | (listing.health(db, found.key) or {})
@@ -36,9 +37,9 @@ def health(
         show.document(told)
         return
     if contact is None:
-        rows = [(one["band"], one["contacts"], one["mrr"]) for one in told["bands"]]
+        rows = [(one["band"], one["contacts"], paid(one["mrr"])) for one in told["bands"]]
         show.table(["health", "contacts", "MRR"], rows)
-        show.line(f"Of all, weighted by MRR: {_score(told['health'])}")
+        show.line(f"Of all, weighted by MRR: {weighted(told)}")
         if by is not None:
             _print_groups(by, told["groups"])
         return
@@ -52,15 +53,22 @@ def health(
 
 def _print_groups(by: str, groups: list[dict[str, Any]]) -> None:
     from tidegate.cli import show
+    from tidegate.cli.stages import paid
 
     bands = ("poor", "fair", "good", "unknown")
     rows = [
-        [one["key"] or "nobody", one["contacts"], one["mrr"], _score(one["health"])]
+        [one["key"] or "nobody", one["contacts"], paid(one["mrr"]), weighted(one)]
         + [one["bands"].get(band, {}).get("contacts", 0) for band in bands]
         for one in groups
     ]
     show.line()
     show.table([by, "contacts", "MRR", "health", *bands], rows)
+
+
+def weighted(told: dict[str, Any]) -> str:
+    """A health weighted by MRR; where nothing makes several currencies one, of each: `87.3 of USD, 91 of EUR`."""
+    several = [f"{one['health']} of {one['currency'].upper()}" for one in told["by_currency"]]
+    return ", ".join(several) if len(several) > 1 else _score(told["health"])
 
 
 def _score(said: object) -> str:

@@ -15,7 +15,9 @@ Key = Annotated[str, typer.Argument(metavar="OWNER", help="As contacts name it: 
 def list_(connection: ConnectionName = None, as_json: AsJson = False) -> None:
     """List the owners with their contacts, MRR, health, alerts and tasks, and whoever contacts name beside them."""
     from tidegate.cli import show
+    from tidegate.cli.health import weighted
     from tidegate.cli.hub import opened
+    from tidegate.cli.stages import paid
     from tidegate.lifecycle import owners
 
     with opened() as hub, hub.engine.connect() as db:
@@ -23,8 +25,11 @@ def list_(connection: ConnectionName = None, as_json: AsJson = False) -> None:
     if as_json:
         show.document({"owners": found})
         return
-    names = ("name", "email", "destination", "digest", "contacts", "mrr", "health", "alerts", "tasks")
-    rows = [[_named(one), *(one[name] for name in names)] for one in found]
+    names = ("name", "email", "destination", "digest", "contacts")
+    rows = [
+        [_named(one), *(one[name] for name in names), paid(one["mrr"]), weighted(one), one["alerts"], one["tasks"]]
+        for one in found
+    ]
     columns = ["owner", "name", "e-mail", "alerts to", "digest", "contacts", "MRR", "health", "alerts", "tasks"]
     show.table(columns, rows)
 

@@ -23,7 +23,8 @@ class Field:
     """A field of a contact.
 
     `sql`: its value, of tables that whoever asks joins (`contact_fields.CONTACTS`); null where it is unknown.
-    `values`: all that a text or a list's entries can be; empty: anything. `path`: the keys of a property.
+    `values`: all that a text or a list's entries can be; empty: anything. `path`: the keys of a property. `written`:
+    one of all that can be, where there are too many to name: each is as long and in the same letters.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Field:
     says: str
     values: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
+    written: str = ""
 
     @property
     def is_a(self) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import Any, cast
 
 from tidegate.conditions.fields import Field, Kind
@@ -46,8 +47,22 @@ def _text(said: Any, field: Field) -> str:
 
 def _one_of(said: str, field: Field) -> str:
     if field.values and said not in field.values:
-        raise ValueError(f"{said!r} is nothing that it can be; it is one of {', '.join(field.values)}")
+        near = get_close_matches(said, field.values, 1)
+        perhaps = f", perhaps {near[0]}" if near else ""
+        listed = f"; it is one of {', '.join(field.values)}" if field.kind == "list" else ""  # `is_a` says so of a text
+        raise ValueError(f"{said!r} is nothing that it can be{perhaps}{listed}")
     return said
+
+
+def _whole(said: Any, field: Field) -> str:
+    """A text that is all there is, and no part of it."""
+    value = _text(said, field)
+    like = field.written
+    meant = value.upper() if like.isupper() else value.lower()
+    same = len(value) == len(like) and value.isalpha() and value.isascii()
+    if like and (not same or value != meant):
+        raise ValueError(f"{said!r} is nothing that it can be{f', perhaps {meant}' if same else f', such as {like}'}")
+    return value
 
 
 def _days(said: Any, field: Field) -> int:
@@ -78,7 +93,7 @@ def _instant(said: Any, field: Field) -> datetime:
 
 def _texts(said: Any, field: Field) -> list[str]:
     values = _several(said)
-    return [_text(one, field) for one in values]
+    return [_whole(one, field) for one in values]
 
 
 def _same(said: Any, field: Field) -> list[str] | list[Decimal] | list[bool]:
@@ -87,7 +102,7 @@ def _same(said: Any, field: Field) -> list[str] | list[Decimal] | list[bool]:
     kind = field.kind if field.kind != "any" else kind_of(values[0])
     if kind == "flag":
         return [_flag(one, field) for one in values]
-    return [_number(one, field) for one in values] if kind == "number" else [_text(one, field) for one in values]
+    return [_number(one, field) for one in values] if kind == "number" else [_whole(one, field) for one in values]
 
 
 def kind_of(value: Any) -> Kind:

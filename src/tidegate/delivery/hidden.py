@@ -25,8 +25,31 @@ _FIELDS: Mapping[str, Collection[str]] = {
     "past_due_since": ("days_past_due",),
     "card_expires_at": ("card.expires_at",),
     "cancellation_reason": ("cancellation.reason",),
+    "last_active_at": ("days_inactive",),
 }
 """By property the fields of conditions that tell it under another name."""
+_OCCURRENCES: Mapping[str, str] = {
+    "past_due": "past_due_since",
+    "card_expiring": "card_expires_at",
+    "renewal_upcoming": "renews_at",
+    "cancellation_scheduled": "ends_at",
+    "canceled": "churned_at",
+    "downgrade": "downgraded_at",
+    "health_dropped": "health",
+    "trial_ending": "trial_ends_at",
+    "inactive": "last_active_at",
+}
+"""By rule of alerts the property whose dates tell its occurrences apart."""
+_TRIGGERS: Mapping[str, str] = {
+    "enters_stage": "stage",
+    "leaves_stage": "stage",
+    "enters_segment": "segments",
+    "leaves_segment": "segments",
+    "renewal_in_days": "renews_at",
+    "trial_ends_in_days": "trial_ends_at",
+    "movement": "mrr",
+}
+"""By trigger of an action the property that it tells of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +95,20 @@ class Hidden:
         """Reasons (`mrr is above 40 (49.50)`) without those that tell what is hidden."""
         return [one for one in reasons if not (self.names and self.field(one.partition(" ")[0]))]
 
+    def occurrence(self, rule: str) -> bool:
+        """Whether an occurrence of a rule of alerts tells of what is hidden, by its date."""
+        of = _OCCURRENCES.get(rule, "")
+        return bool(of) and any(self.field(name) for name in (of, *_FIELDS.get(of, ())))
+
+    def trigger(self, kind: str, what: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What set an action off, without what is hidden; None: nothing may be said of it but its kind."""
+        if kind in _TRIGGERS and self.field(_TRIGGERS[kind]):
+            return None
+        said = self.without(what)
+        if self.occurrence(str(what.get("rule", ""))):
+            said.pop("about", None)
+        return said
+
     def event(self, type_: str, data: Mapping[str, Any]) -> dict[str, Any] | None:
         """What an event says, without what is hidden; None: it says nothing else."""
         if not self.names:
@@ -79,9 +116,10 @@ class Hidden:
         if any(type_ in types and self.holds(name) for name, types in TOLD_BY.items()):
             return None
         said = dict(data)
-        for name in ("properties", "trigger"):
-            if isinstance(said.get(name), Mapping):
-                said[name] = self.without(cast("Mapping[str, Any]", said[name]))
+        if isinstance(said.get("properties"), Mapping):
+            said["properties"] = self.without(cast("Mapping[str, Any]", said["properties"]))
+        if isinstance(said.get("trigger"), Mapping):
+            said["trigger"] = self._triggered(cast("Mapping[str, Any]", said["trigger"]))
         if isinstance(said.get("data"), Mapping):  # a billing event keeps its properties in there
             said["data"] = self.event("", cast("Mapping[str, Any]", said["data"]))
         if self.holds("email") and "@" in str(said.get("identity", "")):
@@ -90,7 +128,20 @@ class Hidden:
             said["reasons"] = self.reasons(said["reasons"])
             if "text" in said:
                 said["text"] = "\n".join(said["reasons"])
+        if self._dated(said):
+            said.pop("occurrence", None)
         return said
+
+    def _triggered(self, trigger: Mapping[str, Any]) -> dict[str, Any]:
+        """What set an action off as an event says it: with its kind and when it was."""
+        said = self.trigger(str(trigger.get("kind", "")), trigger)
+        return said if said is not None else {name: trigger[name] for name in ("kind", "at") if name in trigger}
+
+    def _dated(self, said: Mapping[str, Any]) -> bool:
+        """Whether the occurrence of an alert, or of what an action was set off by, tells of what is hidden."""
+        trigger = cast("Mapping[str, Any]", said.get("trigger") or {})
+        of = _TRIGGERS.get(str(trigger.get("kind", "")), "")
+        return bool(of and self.field(of)) or any(self.occurrence(str(one.get("rule", ""))) for one in (said, trigger))
 
     def _pruned(self, name: str, value: Any) -> Any:
         """A value without the parts of it that are hidden."""

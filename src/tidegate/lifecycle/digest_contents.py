@@ -69,7 +69,8 @@ def filled(db: Connection, head: Mapping[str, Any], data: Mapping[str, Any], hid
         told[name] = {"count": data[name]["count"], "alerts": those}
     unsaid: dict[str, Any] = {"mrr": {}} if hidden.holds("mrr") else {}
     known = [one for one in data["renewals"]["contacts"] if one["contact"] in people]
-    renewing = [one | _who(people[one["contact"]]) | unsaid for one in known]
+    undated = hidden.holds("renews_at")
+    renewing = [one | _who(people[one["contact"]]) | unsaid for one in known if not undated]
     told["renewals"] = data["renewals"] | {"contacts": renewing} | unsaid
     due = [tasks[number] for number in data["tasks"]["tasks"] if number in tasks]
     told["tasks"] = {"count": data["tasks"]["count"], "tasks": due}

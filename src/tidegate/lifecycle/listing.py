@@ -1,13 +1,13 @@
 """What pages, commands and the API show of the lifecycle: stages and segments with their numbers, alerts, health."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, text
 
 from tidegate.lifecycle import report
 from tidegate.lifecycle.alerts import STANDING
-from tidegate.lifecycle.health import GOOD, POOR, moved
+from tidegate.lifecycle.health import moved
 from tidegate.lifecycle.rules import Rule
 from tidegate.revenue.rounding import whole
 
@@ -95,40 +95,26 @@ def health(db: Connection, contact: int) -> dict[str, Any] | None:
     return dict(row) | {"history": kept}
 
 
-def portfolio(db: Connection, livemode: bool | None) -> dict[str, Any]:
-    """The health of all, of whom as `stages`, weighted by MRR: {health, bands: [{band, contacts, mrr}]}."""
-    given = {"livemode": livemode}
-    bands = [dict(row) for row in db.execute(_BANDS, given).mappings()]
-    return {"health": db.scalar(_PORTFOLIO, given), "bands": bands}
-
-
-def portfolio_by(db: Connection, by: Literal["owner", "segment"], livemode: bool | None) -> list[dict[str, Any]]:
-    """The health of each owner's contacts, or of each segment's, weighted by MRR, the largest MRR first: {key,
-    contacts, mrr, health, bands}; `key` is empty for those without one, `bands` has contacts and MRR of each band.
-    """
-    statement = _BY.format(key=_BY_KEY[by], join=_BY_JOIN[by])
-    return [dict(row) for row in db.execute(text(statement), {"livemode": livemode}).mappings()]
-
-
-# A contact that was merged keeps its row, for when it is parted again, and is nobody meanwhile; one that was forgotten
-# is nobody from then on.
-_LIVING = """tidegate.contact_lifecycle l
+LIVING = """tidegate.contact_lifecycle l
 join tidegate.contacts c on c.key = l.contact and c.merged_into is null and c.forgotten_at is null
   and (cast(:livemode as boolean) is null or c.livemode = :livemode)"""
+"""Contacts `c` with their lifecycle `l`. One that was merged keeps its row, for when it is parted again, and is nobody
+meanwhile; one that was forgotten is nobody from then on.
+"""
 
 _PAID = """
 join tidegate.contact_facts f on f.contact = l.contact cross join lateral jsonb_each_text(f.mrr) as m"""
 
 _STAGES_WORTH = text(f"""
-select l.stage as key, m.key as currency, sum(m.value::numeric) as mrr from {_LIVING} {_PAID}
+select l.stage as key, m.key as currency, sum(m.value::numeric) as mrr from {LIVING} {_PAID}
 where l.stage is not null group by 1, 2""")
 
 _SEGMENTS_WORTH = text(f"""
-select s.key, m.key as currency, sum(m.value::numeric) as mrr from {_LIVING} {_PAID}
+select s.key, m.key as currency, sum(m.value::numeric) as mrr from {LIVING} {_PAID}
 cross join lateral unnest(l.segments) as s(key) group by 1, 2""")
 
 _SEGMENTS = text(f"""
-select s.key, count(*) as contacts from {_LIVING} cross join lateral unnest(l.segments) as s(key)
+select s.key, count(*) as contacts from {LIVING} cross join lateral unnest(l.segments) as s(key)
 group by s.key""")
 
 _SHOWN = """
@@ -157,32 +143,3 @@ from tidegate.contact_lifecycle where contact = :contact""")
 _HEALTH_HISTORY = text("""
 select at, health::float8, coverage::float8, parts, points, lag(points) over (order by at) as points_before
 from tidegate.health_history where contact = :contact order by at desc limit 100""")
-
-_PORTFOLIO = text(f"""
-select round(sum(health * mrr_total) / nullif(sum(mrr_total), 0), 1)::float8 from {_LIVING}
-where health is not null and mrr_total > 0""")
-
-_BAND = f"""
-case when health is null then 'unknown' when round(health) < {POOR} then 'poor' when round(health) < {GOOD} then 'fair'
-  else 'good' end"""
-
-_BY_KEY = {"owner": "c.owner", "segment": "coalesce(s.key, '')"}
-_BY_JOIN = {"owner": "", "segment": "left join lateral unnest(l.segments) as s(key) on true"}
-
-_BY = f"""
-with those as (
-  select {{key}} as key, l.health, coalesce(l.mrr_total, 0) as mrr, {_BAND} as band
-  from {_LIVING} {{join}}
-  where l.status in ('active', 'past_due', 'trialing', 'unpaid')),
-banded as (
-  select key, band, jsonb_build_object('contacts', count(*), 'mrr', sum(mrr)::float8) as told from those group by 1, 2)
-select t.key, count(*) as contacts, sum(t.mrr)::float8 as mrr,
-  round(sum(t.health * t.mrr) filter (where t.health is not null)
-    / nullif(sum(t.mrr) filter (where t.health is not null), 0), 1)::float8 as health,
-  (select jsonb_object_agg(b.band, b.told) from banded b where b.key = t.key) as bands
-from those t group by t.key order by 3 desc, 1"""
-
-_BANDS = text(f"""
-select {_BAND}
-  as band, count(*) as contacts, coalesce(sum(mrr_total), 0)::float8 as mrr
-from {_LIVING} where status in ('active', 'past_due', 'trialing', 'unpaid') group by 1 order by 1""")

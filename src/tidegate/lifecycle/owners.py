@@ -13,7 +13,7 @@ from tidegate.conditions.contact_fields import CONTACT_FIELDS, CONTACTS
 from tidegate.conditions.nodes import Node, tests
 from tidegate.conditions.parse import parse
 from tidegate.errors import LifecycleInvalid, ManagedByFile, OwnerUnknown
-from tidegate.lifecycle import routes, rulebook
+from tidegate.lifecycle import portfolio, routes, rulebook
 from tidegate.lifecycle.places import missing_places
 from tidegate.lifecycle.placing import Rules
 from tidegate.lifecycle.routes import Digest
@@ -54,10 +54,15 @@ def managed(db: Connection) -> dict[str, str]:
 
 def listing(db: Connection, livemode: bool | None = None) -> list[dict[str, Any]]:
     """Owners with how they stand, and whoever contacts name beside them: each as `Owner.as_json`, with known, contacts,
-    mrr (whole units of the base currency), health (weighted by MRR; null: unknown), alerts, tasks. "" owns the rest.
-    Of live or of test contacts; None: of live ones where there is a live account.
+    mrr, health and by_currency as `portfolio.portfolio_by` has them, alerts, tasks. "" owns the rest. Of live or of
+    test contacts; None: of live ones where there is a live account.
     """
-    return [dict(row) for row in db.execute(_LISTING, {"livemode": livemode}).mappings()]
+    if livemode is None:
+        livemode = db.scalar(text("select bool_or(livemode) from tidegate.connections"))
+    worth = portfolio.of_owners(db, livemode)
+    nothing: dict[str, Any] = {"mrr": [], "health": None, "by_currency": []}
+    rows = db.execute(_LISTING, {"livemode": livemode}).mappings()
+    return [dict(row) | worth.get(row["key"], nothing) for row in rows]
 
 
 def define(db: Connection, owner: Owner, managed_by: str = "") -> bool:
@@ -217,16 +222,12 @@ select 'owner', key, 'rule', jsonb_build_object('owner', owner, 'before', before
 returning contact"""
 
 _LISTING = text("""
-with mode as (
-  select coalesce(cast(:livemode as boolean), (select bool_or(livemode) from tidegate.connections)) as livemode),
-theirs as (
-  select c.key, c.owner from tidegate.contacts c cross join mode m
-  where c.merged_into is null and c.forgotten_at is null and (m.livemode is null or c.livemode = m.livemode)),
+with theirs as (
+  select c.key, c.owner from tidegate.contacts c
+  where c.merged_into is null and c.forgotten_at is null
+    and (cast(:livemode as boolean) is null or c.livemode = :livemode)),
 counted as (
-  select c.owner as key, count(*) as contacts, coalesce(sum(l.mrr_total), 0)::float8 as mrr,
-    round(sum(l.health * l.mrr_total) filter (where l.health is not null and l.mrr_total > 0)
-      / nullif(sum(l.mrr_total) filter (where l.health is not null and l.mrr_total > 0), 0), 1)::float8 as health
-  from theirs c left join tidegate.contact_lifecycle l on l.contact = c.key group by c.owner),
+  select owner as key, count(*) as contacts from theirs group by owner),
 alerted as (
   select c.owner as key, count(*) as alerts from tidegate.alerts a join theirs c on c.key = a.contact
   where a.state in ('open', 'acknowledged', 'snoozed') group by c.owner),
@@ -236,7 +237,7 @@ tasked as (
 select coalesce(o.key, n.key) as key, coalesce(o.name, '') as name, coalesce(o.email, '') as email,
   coalesce(o.destination, '') as destination, coalesce(o.digest, '') as digest, o.condition as "when",
   o.key is not null as known, coalesce(o.managed_by, '') as managed_by, coalesce(n.contacts, 0) as contacts,
-  coalesce(n.mrr, 0) as mrr, n.health, coalesce(a.alerts, 0) as alerts, coalesce(t.tasks, 0) as tasks
+  coalesce(a.alerts, 0) as alerts, coalesce(t.tasks, 0) as tasks
 from tidegate.owners o full join counted n on n.key = o.key
 left join alerted a on a.key = coalesce(o.key, n.key) left join tasked t on t.key = coalesce(o.key, n.key)
 order by o.key is null, o.place, coalesce(o.key, n.key) = '', coalesce(o.key, n.key)""")

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from tidegate.catalog import mappings, packages, seen
 from tidegate.connections import accounts
 from tidegate.errors import ConnectionUnknown, LedgerMissing
-from tidegate.lifecycle import listing, outlook, report, rulebook
+from tidegate.lifecycle import listing, outlook, portfolio, report, rulebook
 from tidegate.lifecycle.rules import Rule
 from tidegate.revenue import cohorts, conversions, metrics, renewals, reports, source
 from tidegate.revenue.periods import Period, back
@@ -201,7 +201,7 @@ def _stages(db: Connection, asked: Mapping[str, Any], as_of: datetime) -> Any:
         "stages": listing.stages(db, rules.stages, livemode),
         "segments": listing.segments(db, rules.segments, livemode),
         "moves": report.moves(db, livemode, as_of - FUNNEL),
-        "portfolio": listing.portfolio(db, livemode),
+        "portfolio": portfolio.portfolio(db, livemode),
     }
 
 

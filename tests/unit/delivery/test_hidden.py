@@ -62,6 +62,61 @@ def test_what_says_nothing_else_is_not_told(names: tuple[str, ...], type_: str, 
     assert hidden(*names).event(type_, {"a": 1}) == left
 
 
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("renews_at", ("renews_at", "days_to_renewal")), ("mrr", ("mrr", "mrr_trend")),
+        ("status", ("subscription.status", "any_subscription.status")), ("health", ("health", "unhealthy")),
+        ("customer_since", ("customer_since", "tenure_days", "ever_paid")), ("failed_payments", ("payments.failed",)),
+        ("past_due_since", ("days_past_due",)), ("last_active_at", ("last_active_at", "days_inactive")),
+    ],
+)  # fmt: skip
+def test_a_property_is_hidden_under_each_name_that_conditions_have_for_it(name: str, fields: tuple[str, ...]) -> None:
+    assert [one for one in fields if not hidden(name).field(one)] == []
+    assert not hidden(name).field("owner")
+
+
+RENEWS = {"kind": "renewal_in_days", "at": "2026-04-03", "renews_at": "2026-05-03T12:00:00Z", "days": 30}
+MOVED = {"kind": "movement", "at": "2026-04-03", "movement": "expansion", "amount": 4900, "currency": "usd"}
+OPENED = {"kind": "alert_opened", "at": "2026-04-03", "rule": "trial_ending", "about": "2026-05-03T12:00:00Z"}
+BARE = {"at": "2026-04-03"}
+
+
+@pytest.mark.parametrize(
+    ("names", "trigger", "left"),
+    [
+        (("renews_at",), RENEWS, BARE | {"kind": "renewal_in_days"}),
+        (("mrr",), MOVED, BARE | {"kind": "movement"}),
+        (("trial_ends_at",), OPENED, BARE | {"kind": "alert_opened", "rule": "trial_ending"}),
+        (("renews_at",), OPENED, None),
+        (("trial_ends_at",), RENEWS, None),
+    ],
+)
+def test_what_set_an_action_off_is_told_without_what_it_tells(
+    names: tuple[str, ...], trigger: dict[str, Any], left: dict[str, Any] | None
+) -> None:
+    fired = {"action": "mine", "occurrence": "renewal:2026-05-03", "trigger": trigger, "text": "as it was written"}
+    changed = {"action": "mine", "trigger": left, "text": "as it was written"}
+    assert hidden(*names).event("action.fired", fired) == (fired if left is None else changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "told"),
+    [
+        ("renews_at", "renewal_upcoming", False), ("trial_ends_at", "trial_ending", False),
+        ("card_expires_at", "card_expiring", False), ("card.expires_at", "card_expiring", False),
+        ("churned_at", "canceled", False), ("ends_at", "cancellation_scheduled", False),
+        ("days_past_due", "past_due", False), ("unhealthy", "health_dropped", False),
+        ("days_inactive", "inactive", False), ("downgraded_at", "downgrade", False),
+        ("renews_at", "trial_ending", True), ("mrr", "payment_failed", True),
+    ],
+)  # fmt: skip
+def test_the_date_that_an_alert_is_about_goes_with_its_property(name: str, rule: str, told: bool) -> None:
+    for type_ in ("alert.opened", "alert.resolved"):
+        said = hidden(name).event(type_, {"rule": rule, "occurrence": "2026-05-03T12:00:00Z"})
+        assert said == {"rule": rule} | ({"occurrence": "2026-05-03T12:00:00Z"} if told else {})
+
+
 def test_a_billing_event_keeps_its_amounts_and_is_known_by_an_id() -> None:
     told = {"identity": "ada@x.com", "customer": "cus_1", "amount": 5, "data": {"properties": {"Plan": "a", "Paid": 5}}}
     assert hidden("Plan", "email").event("billing_event.recorded", told) == {

@@ -128,7 +128,9 @@ def addressed(action: Action, one: Decision, who: Mapping[str, Any], hidden: Hid
     happening = one.candidate
     at = instant(happening.at.astimezone(UTC).replace(microsecond=0))
     said = {"action": action.key, "name": action.name, "kind": action.on.kind, "at": at}
-    what, reasons = hidden.without(happening.what), hidden.reasons(one.reasons)
+    what = hidden.trigger(action.on.kind, happening.what)
+    # The first of the reasons says what set it off.
+    reasons, what = hidden.reasons(one.reasons if what is not None else one.reasons[1:]), what or {}
     seen = wording.values(hidden.contact(who["contact"]), hidden.facts(who["facts"]), what, reasons, **said)
     data = {
         "action": action.key,

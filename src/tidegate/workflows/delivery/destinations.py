@@ -3,6 +3,7 @@
 import base64
 import secrets as randomness
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -11,10 +12,13 @@ from tidegate.catalog import journal
 from tidegate.connections import accounts, sealing
 from tidegate.delivery import backlog, queue, stored
 from tidegate.delivery.destinations import KINDS
+from tidegate.delivery.event_types import EVENT_TYPES
+from tidegate.delivery.options import wants
 from tidegate.delivery.signing import PREFIX
 from tidegate.delivery.stored import HIDDEN, Stored, properties_of
 from tidegate.errors import DeliveryUnknown, DestinationInvalid
 from tidegate.lifecycle import routes
+from tidegate.revenue.billing.event import NAMES
 from tidegate.secrets import Vault
 from tidegate.workflows.contacts import contact_properties
 from tidegate.workflows.lifecycle import lifecycle_actions
@@ -33,9 +37,10 @@ def define(
 ) -> bool:
     """A destination under a key; one that is there is replaced. False: it was the same. See `stored.define`.
 
-    Raises DestinationInvalid, also for a property that is none, and ManagedByFile.
+    Raises DestinationInvalid, also for a property or an event that is none, and ManagedByFile.
     """
     options = stored.checked(key, kind, said)
+    _refuse_unknown_events(key, options.events or ())
     contact_properties.refuse_unknown(properties_of(kind, options))
     sealing.hold_key(db)
     changed = stored.define(
@@ -51,6 +56,18 @@ def define(
     if changed:
         journal.note(db, by, "destination.defined", key, kind=kind)
     return changed
+
+
+def _refuse_unknown_events(key: str, patterns: Sequence[str]) -> None:
+    """Raises DestinationInvalid for a pattern that nothing that can happen fits: nobody would ever be sent it."""
+    known = [*EVENT_TYPES, *(f"billing_event.recorded:{name}" for name in NAMES)]
+    for one in patterns:
+        if not any(wants((one,), *(said.partition(":")[::2])) for said in known):
+            near = get_close_matches(one, known, 1)
+            meant = f" Is it {near[0]}?" if near else ""
+            raise DestinationInvalid(
+                problem=f"{key}: there is no event {one!r}.{meant} Events: {', '.join(EVENT_TYPES)}"
+            )
 
 
 def livemode_of(db: Connection, key: str, mode: str | None) -> bool | None:

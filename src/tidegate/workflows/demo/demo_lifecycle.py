@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from tidegate.connections.accounts import Account
-from tidegate.lifecycle import listing, report, rulebook
+from tidegate.lifecycle import listing, portfolio, report, rulebook
 from tidegate.lifecycle.alerts import STANDING
 from tidegate.workflows.demo import demo_actions
 from tidegate.workflows.demo.demo import Simulated
@@ -73,21 +73,21 @@ def now(simulated: Simulated) -> datetime:
 def standing(engine: Engine, account: Account, at: datetime) -> dict[str, Any]:
     """{at, stages, segments, health, bands, alerts, actions}, as of the last look, which was `at`.
 
-    Stages are those of `lifecycle.report.stages`; segments {name, contacts}; bands {band, contacts}; `alerts` that
-    stand {rule, name, alerts}, the most first; `actions`: how often each fired, by key.
+    Stages are those of `lifecycle.report.stages`; segments {name, contacts}; health {currency, health}; bands {band,
+    contacts}; `alerts` that stand {rule, name, alerts}, the most first; `actions`: how often each fired, by key.
     """
     with engine.connect() as db:
         rules = rulebook.load(db)
         told = report.stages(db, account.livemode, rules.stages, at, at + _TICK)
-        portfolio = listing.portfolio(db, account.livemode)
+        healths = portfolio.portfolio(db, account.livemode)
         return {
             "at": at.isoformat(),
             "stages": told["stages"],
             "segments": [
                 _part(one, "name", "contacts") for one in listing.segments(db, rules.segments, account.livemode)
             ],
-            "health": portfolio["health"],
-            "bands": [_part(one, "band", "contacts") for one in portfolio["bands"]],
+            "health": healths["by_currency"],
+            "bands": [_part(one, "band", "contacts") for one in healths["bands"]],
             "alerts": _alerts(db),
             "actions": demo_actions.done(engine),
         }
