@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import inspect
 import re
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -217,9 +218,14 @@ SHOWING = [
 ]
 
 
+@cache
+def the_app() -> Any:
+    return get_command(app)
+
+
 def unknown(command: str) -> str:
     """What of a command that is shown to people there is not; empty: it is all there."""
-    found: Any = get_command(app)
+    found = the_app()
     words = re.sub(r"\{\{.*?\}\}", "X", command.partition(" #")[0]).split()[1:]
     while words and (commands := getattr(found, "commands", None)) and not words[0].startswith("-"):
         names = words.pop(0).rstrip(",.;:").split("|")  # each of these
