@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.support.desk import FEW, Asked, Shop, opened, stocked
 
-from tidegate.outbound.specs import MATCHES
+from tidegate.outbound.resources import MATCHES
 
 pytestmark = pytest.mark.wide
 

@@ -84,7 +84,7 @@ def value(found: Any) -> str:
 
 
 def _written(resource: str) -> str:
-    from tidegate.outbound.specs import OWN
+    from tidegate.outbound.resources import OWN
 
     return "written" if resource in OWN else "sent"
 

@@ -19,8 +19,9 @@ from tidegate.outbound.looking_ahead import Batch, Looked, look
 from tidegate.outbound.plan.applicable import is_over
 from tidegate.outbound.plan.compare import id_of
 from tidegate.outbound.plan.decide import REMOVED, Asked, Decision, Terms, decide
+from tidegate.outbound.resources import SETTABLE
 from tidegate.outbound.rows import Row
-from tidegate.outbound.specs import SETTABLE, Sync
+from tidegate.outbound.specs import Sync
 
 
 class Made(NamedTuple):

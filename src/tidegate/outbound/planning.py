@@ -15,7 +15,8 @@ from tidegate.outbound.deciding import Asker, Deciding
 from tidegate.outbound.fields.problems import Problem
 from tidegate.outbound.plan.decide import Change, Decision, Terms
 from tidegate.outbound.plan.deletes import deletion
-from tidegate.outbound.specs import OWN, SETTABLE, Sync
+from tidegate.outbound.resources import OWN, SETTABLE
+from tidegate.outbound.specs import Sync
 from tidegate.outbound.staging import Counts, Staging
 
 KINDS = ("create", "update", "replace", "delete", "nothing", "skip", "held", "conflict", "invalid", "gone",

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from tidegate.outbound.plan.decide import Sent
-from tidegate.outbound.specs import INSERT_ONLY, OWN
+from tidegate.outbound.resources import INSERT_ONLY, OWN
 from tidegate.outbound.stored_json import stored
 from tidegate.store.bulk import Texts
 

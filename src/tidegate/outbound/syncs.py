@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from tidegate.connections import runs
 from tidegate.errors import ManagedByFile, OutboundInUse, SyncInvalid, SyncUnknown
 from tidegate.outbound import specs
+from tidegate.outbound.resources import OWN
 from tidegate.outbound.schedule import AfterSync, parse
 from tidegate.outbound.specs import Model, Sync
 from tidegate.secrets import Vault
@@ -76,7 +77,7 @@ def is_first(db: Connection, sync: Sync) -> bool:
 def is_own(db: Connection, key: str) -> bool:
     """Whether a sync writes what is the hub's own; of one that is not there: no."""
     found = db.scalar(text("select resource from tidegate.syncs where key = :key"), {"key": key})
-    return found in specs.OWN
+    return found in OWN
 
 
 def source(db: Connection, key: str) -> Any:

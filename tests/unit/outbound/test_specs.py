@@ -6,7 +6,7 @@ import pytest
 
 from tidegate.errors import SyncInvalid
 from tidegate.outbound import specs
-from tidegate.outbound.specs import MATCHES, OPTIONS
+from tidegate.outbound.resources import MATCHES, OPTIONS, OWN
 
 FIELDS: dict[str, dict[str, Any]] = {
     "products": {"name": "name"},
@@ -22,7 +22,7 @@ def said(resource: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("resource", sorted({*MATCHES} - specs.OWN))
+@pytest.mark.parametrize("resource", sorted({*MATCHES} - OWN))
 def test_each_resource_in_each_mode_and_by_each_match(resource: str, mode: str) -> None:
     for way in MATCHES[resource]:
         match = {"metadata": {"row": "mark"}} if way == "metadata" else {way: "column"}
@@ -34,7 +34,7 @@ def test_each_resource_in_each_mode_and_by_each_match(resource: str, mode: str) 
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("resource", sorted({*MATCHES} - specs.OWN))
+@pytest.mark.parametrize("resource", sorted({*MATCHES} - OWN))
 def test_deletes_go_with_upsert_and_with_options_of_their_resource(resource: str, mode: str) -> None:
     every = {"cancel_subscriptions": True, "at": "now", "prorate": True, "invoice_now": True, "void": False}
     if mode != "upsert":

@@ -5,8 +5,9 @@ from typing import Any, cast
 
 from tidegate.outbound import specs
 from tidegate.outbound.field_map.parse import parse
+from tidegate.outbound.resources import INSERT_ONLY, OPTIONS, OWN
 from tidegate.outbound.schedule import DEFAULT
-from tidegate.outbound.specs import INSERT_ONLY, OPTIONS, OWN, Alerts, Stops
+from tidegate.outbound.specs import Alerts, Stops
 from tidegate.web.outbound.field_rows import Row, fields_of, rows_of
 from tidegate.web.pages import Texts
 

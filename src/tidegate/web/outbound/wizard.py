@@ -10,7 +10,7 @@ from starlette.responses import Response
 from tidegate.errors import ManagedByFile, SyncInvalid, SyncUnknown, TidegateError, UsageError
 from tidegate.outbound import specs, syncs
 from tidegate.outbound.field_map.parse import REFERENCES
-from tidegate.outbound.specs import INSERT_ONLY, MATCHES, OPTIONS, OWN
+from tidegate.outbound.resources import INSERT_ONLY, MATCHES, OPTIONS, OWN
 from tidegate.outbound.syncs import FILE
 from tidegate.web.outbound import sync_form
 from tidegate.web.outbound.field_rows import HOWS, NULLS, Row, known_fields

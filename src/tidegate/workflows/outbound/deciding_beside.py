@@ -16,7 +16,8 @@ from tidegate.outbound import deciding, staging
 from tidegate.outbound.asking import Asking
 from tidegate.outbound.deciding import Decided, Deciding
 from tidegate.outbound.plan.decide import Terms
-from tidegate.outbound.specs import INSERT_ONLY, OWN, Sync
+from tidegate.outbound.resources import INSERT_ONLY, OWN
+from tidegate.outbound.specs import Sync
 from tidegate.outbound.staging import Counts, Staging
 from tidegate.store.engine import open_engine
 from tidegate.workflows.outbound import processes

@@ -20,7 +20,8 @@ from tidegate.mirror import lookups
 from tidegate.outbound import dues, followups, pausing, planning, rows, syncs
 from tidegate.outbound.push import journal
 from tidegate.outbound.push.turns import Turns
-from tidegate.outbound.specs import OWN, Sync
+from tidegate.outbound.resources import OWN
+from tidegate.outbound.specs import Sync
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows.outbound import contacts_writing, sync_ending, sync_plan, sync_settling, sync_stopping
 from tidegate.workflows.outbound.sync_plan import ALL, Part, Planning, Progress, UrlOf

@@ -24,7 +24,8 @@ from tidegate.outbound.field_map.fill import Sought, named
 from tidegate.outbound.metering.telling import Telling
 from tidegate.outbound.planning import Plan
 from tidegate.outbound.push import journal
-from tidegate.outbound.specs import INSERT_ONLY, OWN, Model, Sync
+from tidegate.outbound.resources import INSERT_ONLY, OWN
+from tidegate.outbound.specs import Model, Sync
 from tidegate.outbound.staging import Staging
 from tidegate.outbound.standing import standing
 from tidegate.workflows.outbound import source_reading

@@ -10,8 +10,9 @@ from tidegate.outbound.plan.decide import FORGOTTEN, REMOVED, Decision, is_there
 from tidegate.outbound.planning import Planned
 from tidegate.outbound.push.outcomes import Outcome, body_of, id_told
 from tidegate.outbound.push.requests import Request
+from tidegate.outbound.resources import INSERT_ONLY, OWN
 from tidegate.outbound.rows import Row
-from tidegate.outbound.specs import INSERT_ONLY, OWN, Sync
+from tidegate.outbound.specs import Sync
 from tidegate.stripe_api.calls import Answer
 from tidegate.workflows.outbound.sync_looking import MAKES
 

@@ -20,7 +20,8 @@ from tidegate.outbound.push.journal import Open
 from tidegate.outbound.push.outcomes import Outcome, body_of
 from tidegate.outbound.push.requests import Request, lane
 from tidegate.outbound.push.turns import Turns
-from tidegate.outbound.specs import INSERT_ONLY, Sync
+from tidegate.outbound.resources import INSERT_ONLY
+from tidegate.outbound.specs import Sync
 from tidegate.stripe_api.calls import Answer
 from tidegate.stripe_api.client import StripeApi
 from tidegate.workflows.entitlements.usage_settling import UsageSettling

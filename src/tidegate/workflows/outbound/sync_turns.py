@@ -8,7 +8,7 @@ from sqlalchemy import Engine, text
 from tidegate.connections import runs
 from tidegate.errors import OutboundBusy, SyncRunning
 from tidegate.outbound.push.turns import Turns
-from tidegate.outbound.specs import OWN
+from tidegate.outbound.resources import OWN
 
 KIND = "sync"
 OUTBOUND = "outbound"
