@@ -140,7 +140,7 @@ def test_everything_of_a_contact(hub: Hub, people: People, client: Client) -> No
         assert said in page.text
     assert 'action="/notes/' not in page.text, "whoever is at this machine only looks"
     assert client.get("/contacts/nobody").status_code == 404
-    assert client.post("/notes/account:acme%2Feu%20%C3%BC", data={"note": "x"}).status_code == 303
+    assert client.post("/notes/account:acme%2Feu%20%C3%BC", data={"note": "x"}).status_code == 401
     with hub.engine.begin() as db:
         _, token = tokens.create(db, "desk", ["operate"])
     answer = client.post("/login", data={"token": token})
