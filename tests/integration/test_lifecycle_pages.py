@@ -78,12 +78,24 @@ def test_an_alert_is_looked_after(hub: Hub, people: People, client: Client) -> N
     assert moved("snooze", days="7") == (303, "snoozed")
     assert moved("reopen") == (303, "open")
     assert moved("dismiss") == (422, "open"), "no reason"
+    assert moved("note", note=" ") == (422, "open")
+    for do, field in (("dismiss", "reason"), ("note", "note")):
+        refused = client.post(f"/alerts/{number}/{do}", data={field: " "}).text
+        assert re.search(rf'<details id="more-{number}" open>.*id="{field}-{number}-wrong"', refused, re.S), "beside it"
+    assert moved("note", note="Ada <calls> on Monday") == (303, "open")
+    assert moved("ack") == (303, "acknowledged")
+    assert 'value="Ada &lt;calls&gt; on Monday"' in client.get("/alerts?state=acknowledged").text, "it stays"
     assert moved("dismiss", reason="They <called>.") == (303, "dismissed")
     assert "They &lt;called&gt;." in client.get("/alerts?state=dismissed").text
     assert client.post("/alerts/99999/ack", data={}).status_code == 404
     [row] = csv.DictReader(io.StringIO(client.get("/alerts.csv?state=dismissed").text))
     assert (row["id"], row["contact"], row["note"]) == (str(number), "acme", "They <called>.")
     assert client.get("/alerts.csv?state=open").text.count("\n") == 1
+    assert "acme" in client.get("/alerts.csv?state=dismissed&contact=acme").text
+    people.add("other")
+    assert client.get("/alerts.csv?state=dismissed&contact=other").text.count("\n") == 1
+    assert "acme" not in client.get("/alerts?state=dismissed&contact=other").text
+    assert client.get("/alerts?contact=nobody").status_code == 404
     assert client.get("/alerts.csv?state=nothing").status_code == 422
 
 
