@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from tidegate.lifecycle import report
 from tidegate.lifecycle.alerts import STANDING
-from tidegate.lifecycle.health import GOOD, POOR, moved
+from tidegate.lifecycle.health import BAND, BANDED, moved
 from tidegate.lifecycle.rules import Rule
 from tidegate.revenue.rounding import whole
 
@@ -165,18 +165,14 @@ _PORTFOLIO = text(f"""
 select round(sum(health * mrr_total) / nullif(sum(mrr_total), 0), 1)::float8 from {_LIVING}
 where health is not null and mrr_total > 0""")
 
-_BAND = f"""
-case when health is null then 'unknown' when round(health) < {POOR} then 'poor' when round(health) < {GOOD} then 'fair'
-  else 'good' end"""
-
 _BY_KEY = {"owner": "c.owner", "segment": "coalesce(s.key, '')"}
 _BY_JOIN = {"owner": "", "segment": "left join lateral unnest(l.segments) as s(key) on true"}
 
 _BY = f"""
 with those as (
-  select {{key}} as key, l.health, coalesce(l.mrr_total, 0) as mrr, {_BAND} as band
+  select {{key}} as key, l.health, coalesce(l.mrr_total, 0) as mrr, {BAND} as band
   from {_LIVING} {{join}}
-  where l.status in ('active', 'past_due', 'trialing', 'unpaid')),
+  where {BANDED}),
 banded as (
   select key, band, jsonb_build_object('contacts', count(*), 'mrr', sum(mrr)::float8) as told from those group by 1, 2)
 select t.key, count(*) as contacts, sum(t.mrr)::float8 as mrr,
@@ -186,6 +182,6 @@ select t.key, count(*) as contacts, sum(t.mrr)::float8 as mrr,
 from those t group by t.key order by 3 desc, 1"""
 
 _BANDS = text(f"""
-select {_BAND}
+select {BAND}
   as band, count(*) as contacts, coalesce(sum(mrr_total), 0)::float8 as mrr
-from {_LIVING} where status in ('active', 'past_due', 'trialing', 'unpaid') group by 1 order by 1""")
+from {_LIVING} where {BANDED} group by 1 order by 1""")
