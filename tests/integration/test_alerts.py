@@ -158,6 +158,11 @@ def test_people_move_alerts_and_the_facts_have_the_last_word(people: People) -> 
     assert people.alerts() == [("cancellation_scheduled", "snoozed")]
     people.pass_(1)
     assert people.alerts() == [("cancellation_scheduled", "open")]
+    with people.hub.engine.begin() as db:
+        alerts.write_note(db, number, "Ada calls", "bob", people.now)
+    assert people.alerts() == [("cancellation_scheduled", "open")], "a note moves nothing"
+    move("acknowledged")
+    assert people.rows("select note, changed_by from tidegate.alerts") == [("Ada calls", "ada")]
     with pytest.raises(LifecycleInvalid, match="with a reason"):
         move("dismissed")
     with pytest.raises(LifecycleInvalid, match="still to come"):

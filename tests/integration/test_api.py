@@ -111,6 +111,7 @@ GUARDED = [
     ("POST", "/api/alerts/1/ack", "operate"),
     ("POST", "/api/alerts/1/snooze", "operate"),
     ("POST", "/api/alerts/1/dismiss", "operate"),
+    ("POST", "/api/alerts/1/note", "operate"),
     ("POST", "/api/alerts/1/reopen", "operate"),
     ("PUT", "/api/contacts/1/suppression", "operate"),
     ("DELETE", "/api/contacts/1/suppression", "operate"),

@@ -188,10 +188,12 @@ def test_with_live_and_test_data_links_stay_in_the_mode_that_is_looked_at(client
 def test_invoices_are_shown_page_by_page(client: Client, shop: Shop) -> None:
     shop.has(*(invoice(f"in_{n:02}", customer="cus_1", created=1_000 + n) for n in range(12)))
     page = client.get(f"/contacts/{A}").text
-    assert "in_11" in page
+    assert 'href="/mirror/acme/invoices/in_11"' in page, "also of an account that Stripe's dashboard does not have"
+    assert 'href="/mirror/acme/customers/cus_1"' in page
     assert "in_00" not in page
     after = page.partition(f"/contacts/invoices/{A}?after=")[2].partition('"')[0]
     assert "in_00" in client.get(f"/contacts/invoices/{A}?after={after}").text
+    assert client.get("/mirror/acme/invoices/in_11").status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,10 @@ def test_the_table_is_narrowed_down_and_sorted(hub: Hub, people: People) -> None
         assert {"large", "middle", "small"} == set(named(customers))
         assert roster.total(db, Wanted(everybody.livemode, stage="customer")) == 3
         assert named(roster.page(db, Wanted(not everybody.livemode))) == []
+        for one in listing.portfolio(db, everybody.livemode)["bands"]:
+            assert roster.total(db, Wanted(everybody.livemode, health=one["band"])) == one["contacts"], one
+            assert "gone" not in named(roster.page(db, Wanted(everybody.livemode, health=one["band"]))), "it has left"
+        assert roster.total(db, Wanted(everybody.livemode, health="else")) == 0
         assert [row["id"] for row in roster.every(db, everybody)] == named(roster.page(db, everybody))
         with pytest.raises(LifecycleInvalid, match="but by mrr"):
             roster.page(db, everybody, sort="; drop table")
@@ -140,7 +144,7 @@ def test_everything_of_a_contact(hub: Hub, people: People, client: Client) -> No
         assert said in page.text
     assert 'action="/notes/' not in page.text, "whoever is at this machine only looks"
     assert client.get("/contacts/nobody").status_code == 404
-    assert client.post("/notes/account:acme%2Feu%20%C3%BC", data={"note": "x"}).status_code == 303
+    assert client.post("/notes/account:acme%2Feu%20%C3%BC", data={"note": "x"}).status_code == 401
     with hub.engine.begin() as db:
         _, token = tokens.create(db, "desk", ["operate"])
     answer = client.post("/login", data={"token": token})
@@ -181,3 +185,12 @@ def test_a_timeline_goes_on_where_the_page_ended(hub: Hub, people: People, clien
     assert "note 00." not in page
     after = page.partition("/timelines/account:acme?after=")[2].partition('"')[0]
     assert "note 00." in client.get(f"/timelines/account:acme?after={after}").text
+    notes = client.get("/contacts/account:acme?kind=note").text
+    after = notes.partition("/timelines/account:acme?after=")[2].partition('"')[0]
+    assert after.endswith("&amp;kind=note"), "what is older is of that kind as well"
+    older = client.get(f"/timelines/account:acme?after={after.replace('&amp;', '&')}").text
+    assert ("note 00." in older, "Stage" in older) == (True, False)
+    stages = client.get("/contacts/account:acme?kind=stage").text.partition('id="timeline"')[2]
+    assert ("note 29." in stages, "nowhere → customer" in stages) == (False, True)
+    assert "Nothing of this kind" in client.get("/contacts/account:acme?kind=task").text
+    assert client.get("/contacts/account:acme?kind=nothing").status_code == 422

@@ -12,7 +12,9 @@ from tests.support.importing import connected
 from tests.support.placed import People
 from tests.support.visiting import sign_in, visited
 
+from tidegate.lifecycle import listing, system_alerts
 from tidegate.lifecycle.rules import Rule
+from tidegate.lifecycle.system_alerts import Fact
 from tidegate.sandbox import Sandbox
 from tidegate.wiring import Hub
 from tidegate.workflows.report_readers import counted
@@ -78,13 +80,43 @@ def test_an_alert_is_looked_after(hub: Hub, people: People, client: Client) -> N
     assert moved("snooze", days="7") == (303, "snoozed")
     assert moved("reopen") == (303, "open")
     assert moved("dismiss") == (422, "open"), "no reason"
+    assert moved("note", note=" ") == (422, "open")
+    for do, field in (("dismiss", "reason"), ("note", "note")):
+        refused = client.post(f"/alerts/{number}/{do}", data={field: " "}).text
+        assert re.search(rf'<details id="more-{number}" open>.*id="{field}-{number}-wrong"', refused, re.S), "beside it"
+    assert moved("note", note="Ada <calls> on Monday") == (303, "open")
+    assert moved("ack") == (303, "acknowledged")
+    assert 'value="Ada &lt;calls&gt; on Monday"' in client.get("/alerts?state=acknowledged").text, "it stays"
     assert moved("dismiss", reason="They <called>.") == (303, "dismissed")
     assert "They &lt;called&gt;." in client.get("/alerts?state=dismissed").text
     assert client.post("/alerts/99999/ack", data={}).status_code == 404
     [row] = csv.DictReader(io.StringIO(client.get("/alerts.csv?state=dismissed").text))
     assert (row["id"], row["contact"], row["note"]) == (str(number), "acme", "They <called>.")
     assert client.get("/alerts.csv?state=open").text.count("\n") == 1
+    assert "acme" in client.get("/alerts.csv?state=dismissed&contact=acme").text
+    people.add("other")
+    assert client.get("/alerts.csv?state=dismissed&contact=other").text.count("\n") == 1
+    assert "acme" not in client.get("/alerts?state=dismissed&contact=other").text
+    assert client.get("/alerts?contact=nobody").status_code == 404
     assert client.get("/alerts.csv?state=nothing").status_code == 422
+
+
+def test_an_alert_of_the_hub_leads_to_what_it_is_about_and_is_looked_after(
+    hub: Hub, people: People, client: Client
+) -> None:
+    with hub.engine.begin() as db:
+        system_alerts.keep(db, [Fact("sync_rows_failed", "sync:a b", "3 rows failed.", "Mend them.")], people.now)
+        number = listing.alerts(db, system=True)[0]["id"]
+    page = client.get("/alerts").text
+    assert 'href="/syncs/a%20b">sync:a b</a>' in page
+    assert f"/alerts/{number}/ack" not in page, "whoever is at this machine only looks"
+    sign_in(hub, client)
+    assert f'action="/alerts/{number}/ack"' in client.get("/alerts").text
+    assert client.post(f"/alerts/{number}/note", data={"note": "Bob mends it"}).status_code == 303
+    assert client.post(f"/alerts/{number}/ack").status_code == 303
+    page = client.get("/alerts").text
+    assert "Bob mends it" in page.partition('aria-label="Alerts of contacts"')[0]
+    assert f'action="/alerts/{number}/reopen"' in page
 
 
 @pytest.mark.parametrize("asked", ["state=nothing", "rule=nothing", "after=x"])

@@ -107,12 +107,16 @@ def test_alerts_are_listed_by_pages_and_moved(surfaces: Surfaces) -> None:
     dismissed = surfaces("POST", f"/api/alerts/{number}/dismiss", json={"reason": "they pay by wire"})
     assert dismissed["note"] == "they pay by wire"
     assert [one["id"] for one in surfaces("GET", "/api/alerts?state=dismissed")["alerts"]] == [number]
+    assert surfaces("POST", f"/api/alerts/{number}/note", json={"note": " by hand "})["note"] == "by hand"
+    assert surfaces("POST", f"/api/alerts/{number}/note", 422, json={"note": " "})["status"] == 422
     assert surfaces("POST", f"/api/alerts/{number}/reopen")["state"] == "open"
     assert surfaces("POST", "/api/alerts/999/ack", 404)["type"].endswith("alert-unknown")
     other = second["alerts"][0]["id"]
     assert "Alert" in surfaces.cli("alerts", "ack", str(other)).stdout
     assert surfaces.cli.json("alerts", "snooze", str(other), "--until", "2999-01-01")["state"] == "snoozed"
     assert "still to come" in surfaces.cli("alerts", "snooze", str(other), "--until", "2020-01-01", code=2).stderr
+    assert surfaces.cli.json("alerts", "note", str(other), "Ada calls")["note"] == "Ada calls"
+    assert "Noted" in surfaces.cli("alerts", "note", str(other), "Ada calls").stdout
     assert surfaces.cli.json("alerts", "dismiss", str(other), "--reason", "known")["state"] == "dismissed"
     assert [one["id"] for one in surfaces.cli.json("alerts", "list")["alerts"]] == [number]
     assert len(surfaces.cli.json("alerts", "list", "--all")["alerts"]) == 2

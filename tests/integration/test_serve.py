@@ -82,6 +82,10 @@ def test_a_signal_ends_it_in_good_order(start: Callable[..., Server], number: in
     server = start("--no-worker")
     assert httpx.get(f"{server.url}/readyz").json()["status"] == "ready"
     assert "Connect a Stripe account" in httpx.get(server.url).text
+    assert server.process.stderr is not None
+    printed = server.process.stderr.readline()
+    assert "first admin" in printed
+    assert "Set password and sign in" in httpx.get(printed.split()[-1]).text, "the link that was printed leads there"
     server.process.send_signal(number)
     assert server.process.wait(20) == 0
     assert server.worker() is None

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from html import unescape
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -270,6 +271,26 @@ def test_a_page_can_ask_whether_its_session_has_ended(hub: Hub, visit: Callable[
     assert client.get("/session").json() == {"entered": False, "name": ""}
     assert 'id="ended"' not in client.get("/login").text, "who is not signed in has no session that could end"
     assert led_back(client.get("/signed-in")) == "/signed-in", "who signs in beside a form comes there"
+
+
+def test_what_was_sent_after_its_session_is_kept_to_be_sent_again(hub: Hub, visit: Callable[[], Client]) -> None:
+    """Without scripts nothing asks before a form goes."""
+    client = signed_in(visit(), made(hub).email)
+    with hub.engine.begin() as db:
+        sessions.end_everybodys(db)
+    typed = {"name": 'Eve "<x>"\n', "email": "eve@acme.example", "role": "viewer"}
+    held = client.post("/users?connection=a", data=typed)
+    assert (held.status_code, "location" in held.headers) == (401, False)
+    assert 'href="/login?next=/signed-in" target="_blank"' in held.text
+    [(action, fields)] = re.findall(r'<form class="mt-2" method="post" action="([^"]+)">(.*?)</form>', held.text, re.S)
+    kept = {name: unescape(said) for name, said in re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', fields)}
+    assert (action, kept) == ("/users?connection=a", {name: value.strip() for name, value in typed.items()})
+    assert client.post("/users", data=typed, headers={"HX-Request": "true"}).headers["hx-redirect"] == "/login"
+    assert client.post("/users", data=typed, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    with hub.engine.connect() as db:
+        assert len(stored.listing(db)) == 1, "nothing is done before somebody is signed in"
+    again = signed_in(client, "ada@acme.example").post(action, data=kept)
+    assert "eve@acme.example" in again.text
 
 
 @pytest.mark.parametrize("role", ROLES)

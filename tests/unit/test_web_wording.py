@@ -19,6 +19,21 @@ def test_a_problem_is_said_in_words(problem: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("subject", "page"),
+    [
+        ("sync:accounts", "/syncs/accounts"),
+        ("connection:a/b", "/connections/a%2Fb"),
+        ("destination:ops", "/destinations/ops"),
+        ("action:renewal-30", "/actions/renewal-30"),
+        ("owner:ada", ""),
+        ("hub", ""),
+    ],
+)
+def test_what_an_alert_is_about_has_a_page(subject: str, page: str) -> None:
+    assert wording.subject_page(subject) == page
+
+
+@pytest.mark.parametrize(
     ("at", "said"),
     [
         ("2026-11-21T03:00:00Z", "0 s ago"),

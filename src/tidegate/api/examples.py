@@ -49,6 +49,7 @@ BODIES: dict[str, Any] = {
     "POST /api/segments": {"segments": [{"key": "big", "when": {"field": "mrr", "above": 500}}]},
     "POST /api/alerts/{alert}/snooze": {"until": "2030-01-31T08:00:00Z"},
     "POST /api/alerts/{alert}/dismiss": {"reason": "they told us"},
+    "POST /api/alerts/{alert}/note": {"note": "Ada calls them on Monday"},
     "POST /api/lifecycle/settings": {"alerts": [{"rule": "payment_failed", "enabled": True}]},
     "PUT /api/actions/{key}": _ACTION,
     "POST /api/actions/{key}/preview": _ACTION,

@@ -143,6 +143,12 @@ class Dismissal(BaseModel):
     reason: str = Field(min_length=1, max_length=2_000)
 
 
+class AlertNote(BaseModel):
+    """What others should know of an alert."""
+
+    note: str = Field(min_length=1, max_length=2_000)
+
+
 class Health(BaseModel):
     """The health of a contact: 0 to 100, null where too little is known; `coverage`: the part of all weight that has
     data; `parts`: the score of each component; `history`: what it was, each with `moved`, by how many points each
@@ -239,6 +245,14 @@ def snooze(alert: Alert, snoozed: Snooze, hub: HubOf, token: Operator) -> ShownA
 def dismiss(alert: Alert, dismissal: Dismissal, hub: HubOf, token: Operator) -> ShownAlert:
     """Puts it aside for good; the same occurrence does not open it again."""
     return _moved(hub, alert, "dismissed", token, note=dismissal.reason)
+
+
+@router.post("/api/alerts/{alert:segment}/note")
+def write_note(alert: Alert, written: AlertNote, hub: HubOf, token: Operator) -> ShownAlert:
+    """Writes beside it what others should know, in place of what was noted before."""
+    with hub.engine.begin() as db:
+        alerts.write_note(db, alert, written.note, by(token), now(db))
+        return ShownAlert.model_validate(listing.alert(db, alert))
 
 
 @router.post("/api/alerts/{alert:segment}/reopen")

@@ -19,12 +19,14 @@ def standing(given: Any) -> str:
 
 def terms(features: dict[str, Any]) -> str:
     """What a version gives, in a line: `seats 10, sso, calls unlimited`."""
-    parts: list[str] = []
-    for key, said in features.items():
-        given = "unlimited" if said.get("unlimited") else {k: v for k, v in said.items() if k != "reset"}
-        shown = f"{key} {standing(given)}" if given else key
-        parts.append(f"{shown} per {said['reset']}" if said.get("reset") not in (None, "never") else shown)
-    return ", ".join(parts)
+    return ", ".join(f"{key} {how_much(said)}".rstrip() for key, said in features.items())
+
+
+def how_much(said: dict[str, Any]) -> str:
+    """How much of a feature terms give: `10`, `unlimited per billing period`; empty where there is nothing to count."""
+    given = "unlimited" if said.get("unlimited") else {k: v for k, v in said.items() if k != "reset"}
+    shown, reset = standing(given) if given else "", said.get("reset")
+    return shown if reset in (None, "never") else f"{shown} per {reset.replace('_', ' ')}".lstrip()
 
 
 def meaning(row: dict[str, Any]) -> str:

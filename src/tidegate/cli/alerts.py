@@ -107,6 +107,27 @@ def dismiss(
 
 
 @app.command()
+def note(
+    number: Number,
+    words: Annotated[str, typer.Argument(metavar="TEXT", help="In place of what was noted before.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write beside it what others should know; its state stays."""
+    from tidegate.cli import show
+    from tidegate.cli.hub import opened
+    from tidegate.cli.who import person
+    from tidegate.lifecycle import alerts
+    from tidegate.workflows.lifecycle.lifecycle import now
+
+    with opened(may_migrate=True) as hub, hub.engine.begin() as db:
+        alerts.write_note(db, number, words, person(), now(db))
+    if as_json:
+        show.document({"alert": number, "note": words.strip()})
+    else:
+        show.line(f"Noted beside alert {number}.")
+
+
+@app.command()
 def reopen(number: Number, as_json: AsJson = False) -> None:
     """Undo what people did about it."""
     _move(number, "open", as_json=as_json)

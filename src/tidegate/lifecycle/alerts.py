@@ -206,23 +206,39 @@ def move(
     until: datetime | None = None,
     note: str = "",
 ) -> None:
-    """A person moves an alert. `until`: of one that is snoozed, UTC where it has no zone; `note`: why one is dismissed.
+    """A person moves an alert. `until`: of one that is snoozed, UTC where it has no zone; `note`: for others, and why
+    one is dismissed; without one, what was noted before stays.
 
     Raises AlertUnknown, and LifecycleInvalid for what cannot be: one that is resolved, a dismissal without its reason.
     """
-    known = db.execute(text("select state from tidegate.alerts where id = :id for update"), {"id": alert}).scalar()
-    if known is None:
-        raise AlertUnknown(alert=alert)
-    if known == "resolved":
-        raise LifecycleInvalid(problem=f"Alert {alert} was resolved by the facts; there is nothing left to do.")
+    _movable(db, alert)
     if state == "dismissed" and not note.strip():
         raise LifecycleInvalid(problem=f"Alert {alert} is dismissed with a reason, so that others know.")
     if until is not None and until.tzinfo is None:
         until = until.replace(tzinfo=UTC)
     if (state == "snoozed") != (until is not None) or (until is not None and until <= as_of):
         raise LifecycleInvalid(problem="An alert is snoozed until a time that is still to come.")
-    values = {"id": alert, "state": state, "by": by, "until": until, "note": note, "as_of": as_of}
+    values = {"id": alert, "state": state, "by": by, "until": until, "note": note.strip(), "as_of": as_of}
     db.execute(_MOVE, values)
+
+
+def write_note(db: Connection, alert: int, note: str, by: str, as_of: datetime) -> None:
+    """A person writes beside an alert what others should know, in place of what was noted before; its state stays.
+
+    Raises AlertUnknown, and LifecycleInvalid for one that is resolved and for a note without a word.
+    """
+    _movable(db, alert)
+    if not note.strip():
+        raise LifecycleInvalid(problem="A note says something.")
+    db.execute(_NOTE, {"id": alert, "note": note.strip(), "by": by, "as_of": as_of})
+
+
+def _movable(db: Connection, alert: int) -> None:
+    known = db.execute(text("select state from tidegate.alerts where id = :id for update"), {"id": alert}).scalar()
+    if known is None:
+        raise AlertUnknown(alert=alert)
+    if known == "resolved":
+        raise LifecycleInvalid(problem=f"Alert {alert} was resolved by the facts; there is nothing left to do.")
 
 
 _WAKE = text("""
@@ -243,5 +259,8 @@ returning id, contact, occurrence""")
 
 _MOVE = text("""
 update tidegate.alerts set state = :state, changed_at = :as_of, changed_by = :by,
-  snoozed_until = cast(:until as timestamptz), note = case when :state = 'dismissed' then :note else note end
+  snoozed_until = cast(:until as timestamptz), note = coalesce(nullif(:note, ''), note)
 where id = :id""")
+
+_NOTE = text("""
+update tidegate.alerts set note = :note, changed_at = :as_of, changed_by = :by where id = :id""")

@@ -48,6 +48,16 @@ class Component:
     known_by: str = ""
 
 
+BANDS = ("good", "fair", "poor", "unknown")
+"""Healths in a word, the best first."""
+BAND = f"""
+case when l.health is null then 'unknown' when round(l.health) < {POOR} then 'poor'
+  when round(l.health) < {GOOD} then 'fair' else 'good' end"""
+"""SQL: the band of a row of contact_lifecycle, `l`."""
+BANDED = f"l.status in ({', '.join(repr(status) for status in SCORED)})"
+"""SQL: whether such a row is of those whose health counts: who was never a customer, or has left, has none."""
+
+
 def band(score: int) -> str:
     """A score in a word: poor, fair or good."""
     return "poor" if score < POOR else "fair" if score < GOOD else "good"

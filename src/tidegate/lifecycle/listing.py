@@ -56,6 +56,7 @@ def alerts(
     states: Sequence[str] = STANDING,
     rule: str = "",
     owner: str | None = None,
+    contact: int | None = None,
     livemode: bool | None = None,
     system: bool = False,
     after: int | None = None,
@@ -63,11 +64,12 @@ def alerts(
 ) -> list[dict[str, Any]]:
     """Alerts of contacts (of whom as `stages`), or with `system` those of the hub itself, newest first: {id, rule,
     state, contact, kind, name, owner, subject, occurrence, reasons, opened_at, changed_at, changed_by, note,
-    snoozed_until, routed_to}. `owner`: of the contact ("": nobody); `after`: the id of the last one of the page before.
+    snoozed_until, routed_to}. `owner`: of the contact ("": nobody); `contact`: its internal key;
+    `after`: the id of the last one of the page before.
     """
     values = {
-        "states": list(states), "rule": rule or None, "owner": owner, "livemode": livemode, "system": system,
-        "after": after, "limit": limit,
+        "states": list(states), "rule": rule or None, "owner": owner, "contact": contact, "livemode": livemode,
+        "system": system, "after": after, "limit": limit,
     }  # fmt: skip
     return [dict(row) for row in db.execute(_ALERTS, values).mappings()]
 
@@ -129,6 +131,7 @@ _ALERTS = text(f"""{_SHOWN}
 where a.state = any(cast(:states as text[])) and (cast(:rule as text) is null or a.rule = :rule)
   and (a.contact is null) = :system and (cast(:owner as text) is null or c.owner = :owner)
   and (:system or cast(:livemode as boolean) is null or c.livemode = :livemode)
+  and (cast(:contact as bigint) is null or a.contact = :contact)
   and (cast(:after as bigint) is null or a.id < :after)
 order by a.id desc limit :limit""")
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from tidegate.conditions.compile import Compiled
 from tidegate.lifecycle import own_worth
-from tidegate.lifecycle.health import GOOD, POOR, SCORED
+from tidegate.lifecycle.health import BAND, BANDED
 from tidegate.lifecycle.listing import LIVING
 from tidegate.revenue import editions
 from tidegate.revenue.rounding import whole
@@ -48,7 +48,7 @@ def _grouped(db: Connection, key: str, join: str, livemode: bool | None) -> dict
     into = Compiled()
     mrr, base = own_worth.mrr(db, into), editions.base(db)
     those = _THOSE.format(key=key, join=join, mrr=mrr, weights=_BASED if base else mrr)
-    given = into.values | {"livemode": livemode, "scored": list(SCORED)} | ({"base": base} if base else {})
+    given = into.values | {"livemode": livemode} | ({"base": base} if base else {})
     found: dict[str, dict[str, Any]] = {}
     for row in db.execute(text(f"{those} {_BANDS}"), given):
         of = found.setdefault(row.key, {"key": row.key, "contacts": 0, "mrr": Counter[str](), "bands": {}})
@@ -80,15 +80,12 @@ _KEY: Mapping[By, str] = {"owner": "c.owner", "segment": "coalesce(s.key, '')"}
 _JOIN: Mapping[By, str] = {"owner": "", "segment": "left join lateral unnest(l.segments) as s(key) on true"}
 _BASED = "case when l.mrr_total > 0 then jsonb_build_object(cast(:base as text), l.mrr_total) else '{}' end"
 
-_BAND = f"""case when l.health is null then 'unknown' when round(l.health) < {POOR} then 'poor'
-  when round(l.health) < {GOOD} then 'fair' else 'good' end"""
-
 _THOSE = f"""
 with those as materialized (
-  select {{key}} as key, l.health, case when l.status = any(cast(:scored as text[])) then {_BAND} end as band,
+  select {{key}} as key, l.health, case when {BANDED} then {BAND} end as band,
     {{mrr}} as mrr, {{weights}} as weights
   from {LIVING} left join tidegate.contact_facts f on f.contact = l.contact {{join}}
-  where l.status = any(cast(:scored as text[])) or {{mrr}} <> '{{{{}}}}')"""
+  where {BANDED} or {{mrr}} <> '{{{{}}}}')"""
 
 _BANDS = """
 select key, band, null as currency, count(*) as contacts, 0 as mrr from those group by key, band

@@ -11,6 +11,7 @@ from tidegate.conditions.compile import Compiled
 from tidegate.contacts.listing import escaped
 from tidegate.errors import LifecycleInvalid
 from tidegate.lifecycle import own_worth, rulebook
+from tidegate.lifecycle.health import BAND, BANDED, BANDS
 from tidegate.money import exponent
 from tidegate.revenue import editions
 
@@ -28,7 +29,7 @@ SORTS = {
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which contacts, of live or of test data: `search` is a part of an id, a name or an e-mail; `stage`, `segment`,
-    `package`, `owner`: those that are in it, hold it, are looked after by it. Empty: whichever.
+    `package`, `health` (a band), `owner`: those that are in it, hold it, are looked after by it. Empty: whichever.
     """
 
     livemode: bool
@@ -36,6 +37,7 @@ class Wanted:
     stage: str = ""
     segment: str = ""
     package: str = ""
+    health: str = ""
     owner: str = ""
 
 
@@ -84,13 +86,16 @@ def total(db: Connection, wanted: Wanted) -> int:
 
 
 def choices(db: Connection, livemode: bool) -> dict[str, list[tuple[str, str]]]:
-    """By what a table of these contacts may be narrowed down: {stage, segment, package, owner}, each (key, name)."""
+    """By what a table of these contacts may be narrowed down: {stage, segment, package, health, owner}, each (key,
+    name).
+    """
     rules = rulebook.load(db)
     owners = [(owner, owner) for owner in db.scalars(_OWNERS, {"livemode": livemode})]
     return {
         "stage": [(rule.key, rule.name) for rule in rules.stages],
         "segment": [(rule.key, rule.name) for rule in rules.segments],
         "package": [(row.key, row.name) for row in db.execute(_PACKAGES)],
+        "health": [(band, band) for band in BANDS],
         "owner": owners,
     }
 
@@ -131,7 +136,7 @@ def _by_mrr(db: Connection) -> str:
 
 def _values(wanted: Wanted) -> dict[str, Any]:
     search = wanted.search.strip()
-    values = {name: getattr(wanted, name) or None for name in ("stage", "segment", "package", "owner")}
+    values = {name: getattr(wanted, name) or None for name in ("stage", "segment", "package", "health", "owner")}
     return values | {"livemode": wanted.livemode, "pattern": f"%{escaped(search)}%" if search else None}
 
 
@@ -157,6 +162,7 @@ where c.livemode = :livemode and c.merged_into is null
   and (cast(:stage as text) is null or l.stage = :stage)
   and (cast(:segment as text) is null or :segment = any(l.segments))
   and (cast(:package as text) is null or :package = any(l.packages))
+  and (cast(:health as text) is null or ({BANDED} and c.forgotten_at is null and {BAND} = :health))
   and (cast(:owner as text) is null or c.owner = :owner)
   and (cast(:pattern as text) is null or c.key in (
     select key from tidegate.contacts where name ilike :pattern or external_id ilike :pattern

@@ -170,7 +170,7 @@ alerts = Table(
     Column("snoozed_until", Time),
     Column("changed_at", Time, nullable=False, comment="of the state"),
     Column("changed_by", Text, nullable=False, server_default="", comment="empty: the facts"),
-    Column("note", Text, nullable=False, server_default="", comment="why it was dismissed"),
+    Column("note", Text, nullable=False, server_default="", comment="what others should know; why it was dismissed"),
     Column("history", Boolean, nullable=False, server_default=text("false"), comment="nobody was told of it"),
     Column("resolved_because", Text, comment="facts or rules changed, or begin: an import or a merge did it"),
     Column("routed_to", Text, nullable=False, server_default="", comment="the destination that was told; empty: none"),

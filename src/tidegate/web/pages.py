@@ -114,6 +114,12 @@ class Visit:
         return self.request.query_params.get("connection", "")
 
     @property
+    def here(self) -> str:
+        """The address that was asked for, without the host."""
+        url = self.request.url
+        return f"{url.path}?{url.query}" if url.query else url.path
+
+    @property
     def base(self) -> str:
         """Where people find the page, without a slash at its end."""
         return self.hub.settings.public_url.rstrip("/") or str(self.request.base_url).rstrip("/")
@@ -189,7 +195,7 @@ def route(site: Site, page: Page) -> Route:
         if not page.scope or (visit.who is not None and visit.who.may(page.scope)):
             return None
         if visit.who is None or not visit.who.known:
-            return visit.go(_sign_in(visit.request), part=401)
+            return _held(visit) if any(visit.form.values()) else visit.go(_sign_in(visit.request), part=401)
         return visit.problem(403, f"This needs the role {needed(page.scope)}, which {visit.who.name} has not.")
 
     def answer(request: Request, form: Mapping[str, str], file: bytes) -> Response:
@@ -197,6 +203,15 @@ def route(site: Site, page: Page) -> Route:
         return refused(visit) or page.handle(visit)
 
     return Route(page.path, endpoint, methods=[page.method])
+
+
+def _held(visit: Visit) -> Response:
+    """For a form of who is not signed in any more: keeps what was typed, to be sent again after signing in. A
+    part of a page is kept by its own page, which stays.
+    """
+    if "hx-request" in visit.request.headers:
+        return visit.go(_sign_in(visit.request), part=401)
+    return visit.render("signing_in/held.html", 401, action=visit.here, sent=visit.form)
 
 
 def needed(scope: str) -> str:

@@ -64,7 +64,5 @@ def confirming(
     `counted`: what it concerns, and how many of each.
     """
     sent = {name: value for name, value in visit.form.items() if name != "token"}
-    url = visit.request.url
-    action = f"{url.path}?{url.query}" if url.query else url.path
-    facts = {"told": told, "stale": stale, "effect": effect, "counted": counted, "sent": sent, "action": action}
+    facts = {"told": told, "stale": stale, "effect": effect, "counted": counted, "sent": sent, "action": visit.here}
     return visit.render("preview.html", 409 if stale else 200, asked=asked, token=token, **facts)

@@ -177,6 +177,21 @@ def value(said: Any) -> str:
     return said if isinstance(said, str) else json.dumps(said, ensure_ascii=False, default=str)
 
 
+def object_page(id_: str, table: str, connection: str) -> str:
+    """Where the page of an object of the mirror is, which needs nobody's account at Stripe."""
+    return f"/mirror/{quote(connection, safe='')}/{table}/{quote(id_, safe='')}"
+
+
+SUBJECTS = {"action": "actions", "connection": "connections", "destination": "destinations", "sync": "syncs"}
+"""What an alert of the hub itself may be about, and under which path the page of it is."""
+
+
+def subject_page(subject: str) -> str:
+    """Where the page is of what an alert of the hub is about, such as `sync:accounts`; empty where it has none."""
+    kind, _, key = subject.partition(":")
+    return f"/{SUBJECTS[kind]}/{quote(key, safe='')}" if key and kind in SUBJECTS else ""
+
+
 def package_page(key: str) -> str:
     """Where the page of a package is."""
     return f"/packages/{quote(key, safe='')}"

@@ -42,10 +42,11 @@ def one(visit: Visit) -> Response:
 
 def happened(visit: Visit) -> Response:
     """More of a contact's timeline, older than what is shown."""
+    kind, after = _kind(visit), visit.request.query_params.get("after", "")
     with visit.hub.engine.connect() as db:
         contact = found(visit, db)
-        told = timeline.page(db, contact, after=visit.request.query_params.get("after", ""), limit=HAPPENED)
-    return visit.render("parts/timeline.html", contact=contact.ref, timeline=told)
+        told = timeline.page(db, contact, kinds=kind, after=after, limit=HAPPENED)
+    return visit.render("parts/timeline.html", contact=contact.ref, timeline=told, kind="".join(kind))
 
 
 def billed(visit: Visit) -> Response:
@@ -88,7 +89,9 @@ def shown(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Respon
         contact = found(visit, db)
         facts: dict[str, Any] = {
             "contact": contacts.shown(db, contact),
-            "timeline": timeline.page(db, contact, limit=HAPPENED),
+            "timeline": timeline.page(db, contact, kinds=_kind(visit), limit=HAPPENED),
+            "kinds": timeline.KINDS,
+            "kind": "".join(_kind(visit)),
             "invoices": invoices.page(db, contact, limit=BILLED),
             "payments": payments.newest(db, contact.key, limit=BILLED),
             "tasks": notes.tasks(db, contact.livemode, contact=contact.key, limit=TASKS),
@@ -104,6 +107,12 @@ def shown(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Respon
         facts["features"] = with_names(db, may_use)["features"]
     said = {"wrong": wrong or Texts(), "typed": Texts(visit.form), "accounts": _accounts(visit)}
     return visit.render("contacts/contact.html", status, **said, **offered(visit), **facts)
+
+
+def _kind(visit: Visit) -> list[str]:
+    """The kind of what happened that is asked for; none: all of them."""
+    kind = visit.request.query_params.get("kind", "")
+    return [kind] if kind else []
 
 
 def _health(db: Connection, contact: Contact) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.wording import mrr
 
 ROWS = 50
-NARROWED_BY = ("search", "stage", "segment", "package", "owner")
+NARROWED_BY = ("search", "stage", "segment", "package", "health", "owner")
 EXPORTED = (
     "contact", "name", "email", "owner", "stage", "segments", "packages", "status", "mrr", "health",
     "renews_at", "ends_at", "open_alerts",

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from tidegate.conditions.contact_fields import CONTACT_FIELDS
 from tidegate.lifecycle import health, rulebook
-from tidegate.lifecycle.health import COMPONENTS, Component, Thresholds
+from tidegate.lifecycle.health import BANDS, COMPONENTS, Component, Thresholds
 from tidegate.lifecycle.settings import read_health
 from tidegate.web.lifecycle.settings_form import changed, number
 from tidegate.web.pages import Page, Texts, Visit
@@ -17,7 +17,6 @@ MOST = 40
 """Components of a form."""
 LIMITS = {"unhealthy_below": "unhealthy", "healthy_from": "well", "coverage": "coverage"}
 """Thresholds as they are set, and as they are kept."""
-BANDS = ("good", "fair", "poor", "unknown")
 
 
 def shown(visit: Visit) -> Response:

@@ -1,6 +1,6 @@
 """The pages of the lifecycle: how many contacts are in each stage and segment, and alerts to look after."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -12,7 +12,7 @@ from tidegate.lifecycle import alerts, listing, rulebook
 from tidegate.lifecycle.alert_rules import RULES
 from tidegate.lifecycle.alerts import STANDING
 from tidegate.web import csv_answers
-from tidegate.web.choosing import livemode_if_any
+from tidegate.web.choosing import livemode_if_any, named_contact
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.workflows.lifecycle.lifecycle import now
 from tidegate.workflows.report_readers import FUNNEL, counted
@@ -25,7 +25,9 @@ EXPORTED = (
     "id", "rule", "state", "kind", "contact", "name", "owner", "opened_at", "reasons", "note", "changed_by",
     "changed_at", "snoozed_until",
 )  # fmt: skip
-LONGEST_REASON = 2_000  # characters
+LONGEST_NOTE = 2_000  # characters
+NARROWED = ("state", "rule", "contact")
+"""What the address may narrow alerts down by."""
 SNOOZED = ("1", "7", "30")
 """Days for which an alert is put aside."""
 STATES = (*STANDING, "dismissed", "resolved")
@@ -47,19 +49,18 @@ def stages(visit: Visit) -> Response:
 
 
 def alert_list(visit: Visit) -> Response:
-    """Alerts that stand, or those of a state or rule."""
+    """Alerts that stand, or those of a state, rule or contact."""
     return _alerts(visit)
 
 
 def alerts_exported(visit: Visit) -> Response:
     """All of them as CSV, narrowed down as the page was."""
-    _, states, rule = _narrowed(visit.request.query_params)
-    mode = livemode_if_any(visit)
+    _, by = _narrowed(visit, visit.request.query_params)
 
     def rows() -> csv_answers.Rows:
         with visit.hub.engine.connect() as db:
             after: int | None = None
-            while found := listing.alerts(db, states=states, rule=rule, livemode=mode, after=after, limit=TOGETHER):
+            while found := listing.alerts(db, **by, after=after, limit=TOGETHER):
                 yield from found
                 after = found[-1]["id"]
 
@@ -71,7 +72,9 @@ def moving(do: str) -> Callable[[Visit], Response]:
 
     def move(visit: Visit) -> Response:
         number, days = int(visit.request.path_params["alert"]), visit.form.get("days", "")
-        note = visit.form.get("reason", "")[:LONGEST_REASON] if do == "dismiss" else ""
+        note = visit.form.get("reason", "")[:LONGEST_NOTE] if do == "dismiss" else ""
+        if do == "dismiss" and not note:
+            return _alerts(visit, 422, at_alert=number, wrong=Texts(reason="Say why, so that others know."))
         try:
             with visit.hub.engine.begin() as db:
                 at = now(db)
@@ -79,10 +82,22 @@ def moving(do: str) -> Callable[[Visit], Response]:
                 alerts.move(db, number, MOVES[do], visit.actor, at, until=until, note=note)
         except LifecycleInvalid as error:
             return _alerts(visit, 422, refused=str(error), at_alert=number)
-        back = urlencode({name: visit.form[name] for name in ("rule", "state") if visit.form.get(name)})
-        return visit.go(f"/alerts?{back}" if back else "/alerts")
+        return _back(visit)
 
     return move
+
+
+def write_note(visit: Visit) -> Response:
+    """Writes beside an alert what others should know."""
+    number, note = int(visit.request.path_params["alert"]), visit.form.get("note", "")[:LONGEST_NOTE]
+    if not note:
+        return _alerts(visit, 422, at_alert=number, wrong=Texts(note="A note says something."))
+    try:
+        with visit.hub.engine.begin() as db:
+            alerts.write_note(db, number, note, visit.actor, now(db))
+    except LifecycleInvalid as error:
+        return _alerts(visit, 422, refused=str(error), at_alert=number)
+    return _back(visit)
 
 
 PAGES = (
@@ -90,32 +105,40 @@ PAGES = (
     Page("/alerts", alert_list),
     Page("/alerts.csv", alerts_exported),
     *(Page(f"/alerts/{{alert:int}}/{do}", moving(do), "operate", "POST") for do in MOVES),
+    Page("/alerts/{alert:int}/note", write_note, "operate", "POST"),
 )
 
 
-def _narrowed(asked: Mapping[str, str]) -> tuple[str, Sequence[str], str]:
-    """The state that is asked for, which states that are, and the rule. Raises LifecycleInvalid."""
-    state = asked.get("state", "")
+def _back(visit: Visit) -> Response:
+    """To the list, narrowed down as it was."""
+    back = urlencode({name: visit.form[name] for name in NARROWED if visit.form.get(name)})
+    return visit.go(f"/alerts?{back}" if back else "/alerts")
+
+
+def _narrowed(visit: Visit, asked: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Any]]:
+    """What is asked for, as the address says it, and as `listing.alerts` takes it: those that stand where no state is
+    named. Raises LifecycleInvalid, ContactUnknown.
+    """
+    said = {name: asked[name] for name in NARROWED if asked.get(name)}
+    state, ref = said.get("state", ""), said.get("contact", "")
     if state and state not in STATES:
         raise LifecycleInvalid(problem=f"Alerts are never {state[:40]!r}, but {', '.join(STATES)}.")
-    return state, [state] if state else STANDING, asked.get("rule", "")
+    by: dict[str, Any] = {"states": [state] if state else STANDING, "rule": said.get("rule", "")}
+    if not ref:
+        return said, by | {"livemode": livemode_if_any(visit)}
+    with visit.hub.engine.connect() as db:
+        contact = named_contact(visit, db, ref)
+    return said, by | {"contact": contact.key, "livemode": contact.livemode}
 
 
 def _alerts(visit: Visit, status: int = 200, **told: Any) -> Response:
     asked = visit.request.query_params if visit.request.method == "GET" else visit.form
-    (state, states, rule), after = _narrowed(asked), asked.get("after", "")
+    (said, by), after = _narrowed(visit, asked), asked.get("after", "")
     with visit.hub.engine.connect() as db:
-        found = listing.alerts(
-            db,
-            states=states,
-            rule=rule,
-            livemode=livemode_if_any(visit),
-            after=int(after) if after.isdecimal() else None,
-            limit=ALERTS + 1,
-        )
-        of_hub = listing.alerts(db, system=True)
-    said = {name: value for name, value in (("state", state), ("rule", rule)) if value}
+        found = listing.alerts(db, **by, after=int(after) if after.isdecimal() else None, limit=ALERTS + 1)
+        of_hub = [] if "contact" in said else listing.alerts(db, system=True)
     more = urlencode(said | {"after": str(found[ALERTS - 1]["id"])}) if len(found) > ALERTS else ""
     facts: dict[str, Any] = {"alerts": found[:ALERTS], "of_hub": of_hub, "more": more, "said": Texts(said)}
     choices = {"rules": [one.key for one in RULES], "states": STATES, "snoozed": SNOOZED}
-    return visit.render("lifecycle/alerts.html", status, **facts, **choices, **{"refused": "", "at_alert": 0, **told})
+    typed = {"refused": "", "at_alert": 0, "wrong": Texts(), "typed": Texts(visit.form)}
+    return visit.render("lifecycle/alerts.html", status, **facts, **choices, **(typed | told))

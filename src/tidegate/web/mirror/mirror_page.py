@@ -2,7 +2,7 @@
 
 import json
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -13,6 +13,7 @@ from tidegate.mirror import browsing
 from tidegate.stripe_api import dashboard
 from tidegate.stripe_api.resources import RESOURCES
 from tidegate.stripe_api.resources.resource import Resource
+from tidegate.web import wording
 from tidegate.web.chosen import shown
 from tidegate.web.mirror.status_page import StatusReading
 from tidegate.web.pages import Page, Texts, Visit
@@ -82,7 +83,7 @@ def one(visit: Visit) -> Response:
 def object_page(connection: str, resource: Resource, object_id: str, parent: str = "") -> str:
     """Where the page of an object is; `parent`: of what comes inside another, the id of that."""
     inside = f"?{urlencode({'parent': parent})}" if parent else ""
-    return f"/mirror/{quote(connection, safe='')}/{resource.table}/{quote(object_id, safe='')}{inside}"
+    return wording.object_page(object_id, resource.table, connection) + inside
 
 
 def said(value: Any) -> str:

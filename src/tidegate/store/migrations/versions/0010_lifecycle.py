@@ -197,7 +197,7 @@ comment on column tidegate.alerts.state is 'open, acknowledged, snoozed, dismiss
 comment on column tidegate.alerts.reasons is 'the tests that opened it';
 comment on column tidegate.alerts.changed_at is 'of the state';
 comment on column tidegate.alerts.changed_by is 'empty: the facts';
-comment on column tidegate.alerts.note is 'why it was dismissed';
+comment on column tidegate.alerts.note is 'what others should know; why it was dismissed';
 comment on column tidegate.alerts.history is 'nobody was told of it';
 comment on column tidegate.alerts.resolved_because is
     'facts or rules changed, or begin: an import or a merge did it';
