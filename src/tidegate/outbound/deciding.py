@@ -34,6 +34,8 @@ class Decided(NamedTuple):
     named: Sequence[Found]
 
 
+TOGETHER = 20
+"""Batches between which Python does not search for cycles."""
 Deciding = Callable[[Terms, Iterator[Any]], Generator[Decided]]
 """Decides about each of the batches (`staging.Staging.batches`), in their order."""
 
@@ -45,10 +47,10 @@ def here(asking: Asker, departed: Departed) -> Deciding:
         with closing(ahead((told(batch) for batch in batches), asking.look)) as looked:
             while True:
                 with _unsearched():
-                    if (following := next(looked, None)) is None:
-                        return
-                    found = decided(asking, terms, *following, departed)
-                yield found
+                    for _ in range(TOGETHER):
+                        if (following := next(looked, None)) is None:
+                            return
+                        yield decided(asking, terms, *following, departed)
 
     return deciding
 

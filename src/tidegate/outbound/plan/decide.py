@@ -271,11 +271,11 @@ def is_there(resource: str, name: str, wanted: Any, has: Any, live: Json) -> boo
 
 def _payload(resource: str, said: Json, live: Json, changes: Sequence[Change]) -> dict[str, Any]:
     """What is sent of a change: the fields that differ, and those that only tell how."""
-    names = {one.field for one in changes}
-    if along := _along(resource):
-        names |= {name for name, with_ in along if names & with_}
-    revived = {one.field: one.after for one in changes if one.field not in said}
-    payload = nested({name: value for name, value in said.items() if name in names} | revived)
+    sent = {one.field: said.get(one.field, one.after) for one in changes}  # what is taken back, the row says not
+    for name, with_ in _along(resource):
+        if name in said and not with_.isdisjoint(sent):
+            sent[name] = said[name]
+    payload = nested(sent)
     if (resource, "items") == ITEMS and "items" in payload:
         payload["items"] = items.updates(payload["items"], listed(live.get("items")))
     return payload
