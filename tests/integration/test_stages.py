@@ -144,6 +144,18 @@ def test_segments_hold_side_by_side(people: People, facts: dict[str, Any], segme
     assert people.of(key, "segments") == segments
 
 
+DUE = {"tomorrow": 1, "today": -0.5, "long ago": -9}
+"""In how many days what each owes is due."""
+
+
+def test_what_is_due_later_is_not_past_due_for_less_than_no_days(people: People) -> None:
+    early = {"key": "early", "when": {"field": "days_past_due", "below": 1}}
+    change(people.hub.engine, "ada", segments=rules_of([early], "segments"), as_of=people.now)
+    due = {ref: people.add(ref, past_due_since=people.now + timedelta(days=days)) for ref, days in DUE.items()}
+    people.pass_()
+    assert [ref for ref, key in due.items() if "early" in people.of(key, "segments")] == ["today"]
+
+
 def test_a_merged_or_forgotten_contact_is_in_no_stage(people: People) -> None:
     one, other = people.add("one"), people.add("other")
     with people.hub.engine.begin() as db:

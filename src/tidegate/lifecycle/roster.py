@@ -12,7 +12,6 @@ from tidegate.contacts.listing import escaped
 from tidegate.errors import LifecycleInvalid
 from tidegate.lifecycle import own_worth, rulebook
 from tidegate.lifecycle.health import BAND, BANDED, BANDS
-from tidegate.money import exponent
 from tidegate.revenue import editions
 
 SORTS = {
@@ -53,14 +52,17 @@ def page(db: Connection, wanted: Wanted, *, sort: str = "mrr", skip: int = 0, li
 def page_and_total(
     db: Connection, wanted: Wanted, *, sort: str, skip: int, limit: int
 ) -> tuple[list[dict[str, Any]], int]:
-    """The same, and how many there are in all: one look at the table for both."""
+    """The same, and how many there are in all."""
     values = _values(wanted) | {"skip": skip, "limit": limit}
-    chosen = db.execute(text(f"{_CHOSEN} {_FROM} order by {_order(db, sort)} offset :skip limit :limit"), values).all()
+    # Searching takes longest, and finds few: both at one look. Else counting beside keeps all from being sorted.
+    counted = "count(*) over ()" if wanted.search else "null::bigint"
+    statement = text(_CHOSEN.format(total=counted) + f"{_FROM} order by {_order(db, sort)} offset :skip limit :limit")
+    chosen = db.execute(statement, values).all()
     select, own = _select(db)
     these = text(f"{select} {_JOINED} where c.key = any(cast(:contacts as bigint[]))")
     found = db.execute(these, own | {"contacts": [one.key for one in chosen]})
     rows = {row["key"]: dict(row) for row in found.mappings()}
-    in_all = chosen[0].total if chosen else total(db, wanted)
+    in_all = chosen[0].total if wanted.search and chosen else total(db, wanted)
     return [rows[one.key] for one in chosen if one.key in rows], in_all
 
 
@@ -124,14 +126,8 @@ def _by_mrr(db: Connection) -> str:
     found = [] if editions.base(db) else [one for one in db.scalars(_CURRENCIES) if re.fullmatch("[a-z]{3}", one)]
     if len(found) < 2:
         return SORTS["mrr"]
-    held = [f"jsonb_exists(f.mrr, '{one}')" for one in found]
-    places = " ".join(f"when {has} then {place}" for place, has in enumerate(held))
-    amounts = " ".join(
-        f"when {has} then (f.mrr ->> '{one}')::numeric / {10 ** (6 + exponent(one))}"
-        for one, has in zip(found, held, strict=True)
-    )
-    return f"""case when f.mrr = '{{}}' then null {places} end nulls last,
-  case {amounts} end desc nulls last, c.key"""
+    amounts = [f"(f.mrr ->> '{one}')::numeric desc nulls last" for one in found]
+    return ", ".join([*amounts, "c.key"])
 
 
 def _values(wanted: Wanted) -> dict[str, Any]:
@@ -150,7 +146,7 @@ select c.key, c.kind || ':' || c.external_id as contact, c.kind, c.external_id a
 """
 
 # Of all contacts only what they are ordered by is read, and the rest of those that are shown.
-_CHOSEN = "select c.key, count(*) over () as total"
+_CHOSEN = "select c.key, {total} as total"
 
 _JOINED = """
 from tidegate.contacts c
