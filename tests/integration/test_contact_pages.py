@@ -16,7 +16,7 @@ from tests.support.visiting import sign_in, visited
 
 from tidegate.contacts import directory
 from tidegate.errors import LifecycleInvalid
-from tidegate.lifecycle import health, listing, roster, rulebook
+from tidegate.lifecycle import health, listing, portfolio, roster, rulebook
 from tidegate.lifecycle.roster import Wanted
 from tidegate.sandbox import Sandbox
 from tidegate.security import tokens
@@ -61,7 +61,7 @@ def test_the_table_is_narrowed_down_and_sorted(hub: Hub, people: People) -> None
         assert {"large", "middle", "small"} == set(named(customers))
         assert roster.total(db, Wanted(everybody.livemode, stage="customer")) == 3
         assert named(roster.page(db, Wanted(not everybody.livemode))) == []
-        for one in listing.portfolio(db, everybody.livemode)["bands"]:
+        for one in portfolio.portfolio(db, everybody.livemode)["bands"]:
             assert roster.total(db, Wanted(everybody.livemode, health=one["band"])) == one["contacts"], one
             assert "gone" not in named(roster.page(db, Wanted(everybody.livemode, health=one["band"]))), "it has left"
         assert roster.total(db, Wanted(everybody.livemode, health="else")) == 0
