@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from tidegate.conditions.compile import Compiled
 from tidegate.contacts.listing import escaped
+from tidegate.contacts.match import fold
 from tidegate.errors import LifecycleInvalid
 from tidegate.lifecycle import own_worth, rulebook
 from tidegate.lifecycle.health import BAND, BANDED, BANDS
@@ -131,9 +132,10 @@ def _by_mrr(db: Connection) -> str:
 
 
 def _values(wanted: Wanted) -> dict[str, Any]:
-    search = wanted.search.strip()
+    search = wanted.search.strip()  # lowered by us: `ilike` does it to both sides, for each row
     values = {name: getattr(wanted, name) or None for name in ("stage", "segment", "package", "health", "owner")}
-    return values | {"livemode": wanted.livemode, "pattern": f"%{escaped(search)}%" if search else None}
+    patterns = {"pattern": f"%{escaped(search)}%", "folded": f"%{escaped(fold(search))}%"} if search else {}
+    return values | {"livemode": wanted.livemode, "pattern": None, "folded": None} | patterns
 
 
 _SELECT = """
@@ -161,9 +163,9 @@ where c.livemode = :livemode and c.merged_into is null
   and (cast(:health as text) is null or ({BANDED} and c.forgotten_at is null and {BAND} = :health))
   and (cast(:owner as text) is null or c.owner = :owner)
   and (cast(:pattern as text) is null or c.key in (
-    select key from tidegate.contacts where name ilike :pattern or external_id ilike :pattern
-    union all select contact from tidegate.contact_emails where email ilike :pattern
-    union all select contact from tidegate.contact_ids where external_id ilike :pattern))
+    select key from tidegate.contacts where lower(name) like lower(:pattern)
+    union all select contact from tidegate.contact_emails where folded like :folded
+    union all select contact from tidegate.contact_ids where lower(external_id) like lower(:pattern)))
 """
 
 _TOTAL = text(f"select count(*) {_FROM}")
