@@ -24,8 +24,8 @@ HIDDEN = {
     "requests": ("params", "before", "wanted"),
     "forgotten_ids": ("digest",),
 }
-"""What no reader sees: sealed credentials and URLs, by what tokens, sessions, passwords and the ids of who was forgotten
-are recognised, and what requests to Stripe said (their answers are there with personal data redacted).
+"""What no reader sees: sealed credentials and URLs, by what tokens, sessions, passwords and ids of people who were
+forgotten are recognised, and what requests to Stripe said (their answers are there with personal data redacted).
 """
 GUARDED = dict.fromkeys(
     [*(f"tidegate.{table}" for table in HIDDEN), "pg_catalog.pg_statistic"],
