@@ -5,7 +5,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    DateTime,
     Identity,
     Index,
     Integer,
@@ -18,9 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from tidegate.store.metadata import metadata
-
-Time = DateTime(timezone=True)
+from tidegate.store.metadata import Time, metadata
 
 outbox = Table(
     "outbox",

@@ -5,7 +5,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     Date,
-    DateTime,
     Identity,
     Index,
     Integer,
@@ -17,9 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from tidegate.store.metadata import metadata
-
-Time = DateTime(timezone=True)
+from tidegate.store.metadata import Time, metadata
 
 owners = Table(
     "owners",
