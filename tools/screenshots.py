@@ -13,6 +13,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 from tests.support.demonstrated import Demo, demonstrated
+from tests.support.visiting import enter
 from tests.support.walking import Walk
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,7 +38,7 @@ def opened(browser: Browser, demo: Demo, theme: str, width: int, height: int) ->
     )
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
-    demo.enter(page)
+    enter(demo.hub, page, demo.address)
     return page
 
 

@@ -1,14 +1,17 @@
 """Every page in a real browser, with the demo's data and without any: for everybody, quiet, no wider than a phone."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 from sqlalchemy import text
 from tests.support.accessibility import troubles, wider
 from tests.support.demonstrated import Demo
 from tests.support.visiting import enter
 from tests.support.walking import Walk
+from tools import screenshots
 
 from tidegate.web.navigation import SECTIONS
 from tidegate.wiring import Hub
@@ -40,6 +43,14 @@ def test_with_the_demos_data(demo: Demo, look: Callable[..., Any], width: int, s
     assert walk.astray == []
     assert walk.missed() == set(), "pages that no link leads to"
     assert {url for url in asked if not url.startswith((f"{demo.address}/", "data:"))} == set()
+
+
+def test_the_pictures_of_the_documentation_can_be_taken(
+    demo: Demo, browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screenshots, "IMAGES", tmp_path)
+    screenshots.take(browser, demo)
+    assert {file.name for file in tmp_path.iterdir()} == screenshots.PICTURES.keys()
 
 
 def test_without_any_data(hub: Hub, site: str, look: Callable[..., Any]) -> None:
