@@ -52,7 +52,6 @@ OTHERS = (
     f"/timelines/{CONTACT}",
     f"/contacts/invoices/{CONTACT}",
     f"/contacts/why/{CONTACT}?fact=feature-2",
-    f"/contacts/mrr/{CONTACT}",
     f"/contacts/edit/{CONTACT}",
     f"/contacts/merge/{CONTACT}",
     f"/contacts/override/{CONTACT}",

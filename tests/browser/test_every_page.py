@@ -1,5 +1,6 @@
 """Every page in a real browser, with the demo's data and without any: for everybody, quiet, no wider than a phone."""
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from tests.support.accessibility import troubles, wider
 from tests.support.demonstrated import Demo
 from tests.support.visiting import enter
 from tests.support.walking import Walk
-from tools import screenshots
 
 from tidegate.web.navigation import SECTIONS
 from tidegate.wiring import Hub
@@ -48,6 +48,11 @@ def test_with_the_demos_data(demo: Demo, look: Callable[..., Any], width: int, s
 def test_the_pictures_of_the_documentation_can_be_taken(
     demo: Demo, browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    spec = importlib.util.spec_from_file_location("screenshots", Path(__file__).parents[2] / "tools/screenshots.py")
+    assert spec is not None
+    assert spec.loader is not None
+    screenshots = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(screenshots)
     monkeypatch.setattr(screenshots, "IMAGES", tmp_path)
     screenshots.take(browser, demo)
     assert {file.name for file in tmp_path.iterdir()} == screenshots.PICTURES.keys()

@@ -55,15 +55,16 @@ def page_and_total(
 ) -> tuple[list[dict[str, Any]], int]:
     """The same, and how many there are in all."""
     values = _values(wanted) | {"skip": skip, "limit": limit}
-    # Searching takes longest, and finds few: both at one look. Else counting beside keeps all from being sorted.
-    counted = "count(*) over ()" if wanted.search else "null::bigint"
+    # Of all, counting beside keeps what is not shown from being sorted; what is narrowed down is looked for once.
+    narrowed = wanted != Wanted(wanted.livemode)
+    counted = "count(*) over ()" if narrowed else "null::bigint"
     statement = text(_CHOSEN.format(total=counted) + f"{_FROM} order by {_order(db, sort)} offset :skip limit :limit")
     chosen = db.execute(statement, values).all()
     select, own = _select(db)
     these = text(f"{select} {_JOINED} where c.key = any(cast(:contacts as bigint[]))")
     found = db.execute(these, own | {"contacts": [one.key for one in chosen]})
     rows = {row["key"]: dict(row) for row in found.mappings()}
-    in_all = chosen[0].total if wanted.search and chosen else total(db, wanted)
+    in_all = chosen[0].total if narrowed and chosen else total(db, wanted)
     return [rows[one.key] for one in chosen if one.key in rows], in_all
 
 
