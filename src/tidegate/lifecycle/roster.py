@@ -133,7 +133,7 @@ def _by_mrr(db: Connection) -> str:
 
 
 def _values(wanted: Wanted) -> dict[str, Any]:
-    search = wanted.search.strip()  # lowered by us: `ilike` does it to both sides, for each row
+    search = wanted.search.strip()
     values = {name: getattr(wanted, name) or None for name in ("stage", "segment", "package", "health", "owner")}
     patterns = {"pattern": f"%{escaped(search)}%", "folded": f"%{escaped(fold(search))}%"} if search else {}
     return values | {"livemode": wanted.livemode, "pattern": None, "folded": None} | patterns
@@ -156,6 +156,7 @@ from tidegate.contacts c
 left join tidegate.contact_lifecycle l on l.contact = c.key
 left join tidegate.contact_facts f on f.contact = c.key"""
 
+# Every id, also the present one, is among `contact_ids`. `ilike` would lower the pattern again for each row.
 _FROM = f"""{_JOINED}
 where c.livemode = :livemode and c.merged_into is null
   and (cast(:stage as text) is null or l.stage = :stage)
