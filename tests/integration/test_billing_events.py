@@ -42,7 +42,7 @@ KEY = Fernet.generate_key().decode()
 
 def keep(shop: Shop, *customers: str, as_of: int = LATER) -> Kept:
     with shop.engine.begin() as db:
-        return events.keep_events(db, "acme", list(customers), as_of)
+        return events.keep_events(db, ledger.begin(db, "acme"), list(customers), as_of)
 
 
 @pytest.fixture(scope="module")
@@ -370,8 +370,9 @@ def company(server_url: str) -> Iterator[Live]:
 def refreshed(live: Live) -> Kept:
     customers = [row["id"] for row in live.rows("select distinct customer as id from stripe.invoices")]
     with live.hub.engine.begin() as db:
-        ledger.keep(db, ledger.begin(db, live.name), customers, live.now)
-        return events.keep_events(db, live.name, customers, live.now)
+        kept = ledger.begin(db, live.name)
+        ledger.keep(db, kept, customers, live.now)
+        return events.keep_events(db, kept, customers, live.now)
 
 
 def recorded(live: Live, role: str) -> list[tuple[str, int | None]]:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
 from tidegate.store.driver import each, rows, run
 from tidegate.store.engine import open_engine
-from tidegate.store.planning import BY_INDEX, BY_SETS, planned, settled
+from tidegate.store.planning import BY_INDEX, BY_SETS, SETTLED, planned
 from tidegate.store.trouble import connection_lost, of_the_data
 
 
@@ -120,13 +120,17 @@ def test_statements_are_planned_by_index_for_a_while_however_small_a_table_is(da
 
 def test_a_table_that_was_filled_is_settled_when_it_was_analysed(database_url: str) -> None:
     engine = open_engine(database_url)
+
+    def settled(*tables: str) -> bool:
+        return rows(db, text(f"select {SETTLED} as settled"), {"tables": list(tables)})[0].settled
+
     with engine.connect() as db:
         rows(db, text("create temp table filled as select repeat('x', 500) as x from generate_series(1, 10) n"), {})
-        assert settled(db, ["filled"])
+        assert settled("filled")
         rows(db, text("insert into filled select repeat('x', 500) from generate_series(1, 1000)"), {})
-        assert not settled(db, ["pg_class", "filled"])
+        assert not settled("pg_class", "filled")
         rows(db, text("analyze filled"), {})
-        assert settled(db, ["pg_class", "filled"])
+        assert settled("pg_class", "filled")
     engine.dispose()
 
 

@@ -398,7 +398,9 @@ def test_plans_are_kept_for_customers_with_few_rows_of_tables_that_postgresql_kn
     assert shop.refresh().customers == 1
     monkeypatch.undo()
     monkeypatch.setattr(refreshing.linking, "link", seeing)
-    monkeypatch.setattr(refreshing, "settled", lambda _db, _tables: False)
+    with shop.engine.begin() as db:
+        db.execute(text("create table tidegate.filled as select repeat('x', 500) as x from generate_series(1, 1000)"))
+    monkeypatch.setattr(refreshing, "READ", (*refreshing.READ, "tidegate.filled"))
     shop.has(customer("cus_1", 10, email="ada@example.com", name="Ada L"), at=300)
     assert shop.refresh().customers == 1
     assert modes == ["force_generic_plan", "force_custom_plan", "force_custom_plan"]

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from sqlalchemy import Connection
 
-from tidegate.revenue import editions
 from tidegate.revenue.billing.given import (
     Attempt,
     Bill,
@@ -22,6 +21,7 @@ from tidegate.revenue.billing.given import (
     Who,
 )
 from tidegate.revenue.billing_statements import AROUND, KNOWN, TOLD
+from tidegate.revenue.editions import Ledger
 from tidegate.store.driver import each, rows
 from tidegate.stripe_api.shapes.base import Listing, Shape
 from tidegate.stripe_api.shapes.credits import CreditNote, CreditNoteLine
@@ -33,15 +33,14 @@ from tidegate.stripe_api.shapes.payments import Charge, Dispute, Refund
 _S = TypeVar("_S", bound=Shape)
 
 
-def load(db: Connection, connection: str, customers: Sequence[str]) -> tuple[list[Dossier], Catalog]:
+def load(db: Connection, ledger: Ledger, customers: Sequence[str]) -> tuple[list[Dossier], Catalog]:
     """The dossiers of these customers (Stripe ids), those of test clocks and excluded ones left out, and the catalog
     that they name. Of a contact's customers all are given, or none.
 
     Their spans and movements are taken as they are stored: the ledger is kept first.
     """
-    where = {"connection": connection, "ids": list(customers)}
-    kept = editions.current(db, connection)
-    units = {"by_contact": kept is None or kept.policy.unit == "contact"}
+    where = {"connection": ledger.connection, "ids": list(customers)}
+    units = {"by_contact": ledger.policy.unit == "contact"}
     bills = _bills(each(db, TOLD, where))
     known = _Known()
     for what, owner, id_, data in rows(db, KNOWN, where | units):

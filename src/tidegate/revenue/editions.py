@@ -32,7 +32,7 @@ FIRST = 1
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """A connection's ledger that is in force: its edition, policy, and the time zone of its days. `zone_assumed`: that
-    is UTC because the account's is not known yet.
+    is UTC because the account's was not known; `known_zone`: what it is found to be since (empty: it is not).
     """
 
     connection: str
@@ -41,6 +41,7 @@ class Ledger:
     zone: ZoneInfo
     base_currency: str
     zone_assumed: bool = False
+    known_zone: str = ""
 
 
 def current(db: Connection, connection: str) -> Ledger | None:
@@ -48,9 +49,9 @@ def current(db: Connection, connection: str) -> Ledger | None:
     row = next(iter(rows(db, _CURRENT, {"connection": connection})), None)
     if row is None:
         return None
-    zone = ZoneInfo(row.time_zone or FALLBACK)
+    zone, assumed = ZoneInfo(row.time_zone or FALLBACK), not row.time_zone
     chosen = policy(row.preset, row.choices)
-    return Ledger(connection, row.edition, chosen, zone, row.base_currency, zone_assumed=not row.time_zone)
+    return Ledger(connection, row.edition, chosen, zone, row.base_currency, assumed, row.known_zone or "")
 
 
 def base(db: Connection) -> str:
@@ -206,8 +207,18 @@ def _values(connection: str, wanted: Terms) -> dict[str, Any]:
     }
 
 
-_CURRENT = text("""
-select edition, preset, choices, time_zone, base_currency, identity, managed_by from tidegate.ledgers
+_ACCOUNT_ZONE = """
+select a.data #>> '{settings,dashboard,timezone}' as zone from stripe.accounts a
+join tidegate.connections c on c.name = a.connection and c.account = a.id
+where a.connection = :connection
+  and a.data #>> '{settings,dashboard,timezone}' in (select name from pg_timezone_names)"""
+
+_ZONE = text(_ACCOUNT_ZONE)
+
+_CURRENT = text(f"""
+select edition, preset, choices, time_zone, base_currency, identity, managed_by,
+  case when time_zone = '' then ({_ACCOUNT_ZONE}) end as known_zone
+from tidegate.ledgers
 where connection = :connection and adopted_at is not null and retired_at is null""")
 
 _BASES = text("""
@@ -217,12 +228,6 @@ _BEGIN = text(f"""
 insert into tidegate.ledgers (connection, edition, preset, time_zone, adopted_at)
 values (:connection, {FIRST}, 'default', :zone, clock_timestamp())
 on conflict do nothing""")
-
-_ZONE = text("""
-select a.data #>> '{settings,dashboard,timezone}' as zone from stripe.accounts a
-join tidegate.connections c on c.name = a.connection and c.account = a.id
-where a.connection = :connection
-  and a.data #>> '{settings,dashboard,timezone}' in (select name from pg_timezone_names)""")
 
 _SETTLE = text("""
 update tidegate.ledgers l set time_zone = :zone

@@ -18,6 +18,7 @@ from tidegate.revenue import billing_load
 from tidegate.revenue.billing.deriving import Derived, by_date
 from tidegate.revenue.billing.event import NAMES
 from tidegate.revenue.billing.keeping import Recorded, reconcile
+from tidegate.revenue.editions import Ledger
 from tidegate.store.bulk import Texts
 from tidegate.store.driver import rows
 
@@ -30,15 +31,16 @@ class Kept(NamedTuple):
     dropped: int
 
 
-def keep_events(db: Connection, connection: str, customers: Sequence[str], as_of: int) -> Kept:
+def keep_events(db: Connection, ledger: Ledger, customers: Sequence[str], as_of: int) -> Kept:
     """Brings the billing events of these customers (Stripe ids), and of those that are the same contacts, up to an
     instant (epoch seconds), and tells of new ones, in the caller's transaction.
 
     The ledger is kept first: what became of subscriptions is taken from it. What stays the same is not written.
     """
+    connection = ledger.connection
     where = {"connection": connection, "customers": list(customers)}
     everyone = [row.customer for row in rows(db, _TOGETHER, where)]
-    dossiers, catalog = billing_load.load(db, connection, everyone)
+    dossiers, catalog = billing_load.load(db, ledger, everyone)
     since = _told_since(db, connection)
     derived = Derived()
     for dossier in dossiers:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import ibis
 from ibis import _
+from ibis.expr import datatypes as dtypes
+from ibis.expr import operations
 from ibis.expr.types import Table
 
 from tidegate.pricing.policy import Policy
@@ -211,8 +213,8 @@ def _from(keys: _Keys) -> Any:
 
 
 def _bigint(value: Any) -> Any:
-    """Sums are of a wider type on most engines; ibis takes them for bigint and would leave out the plain cast."""
-    return value.cast("decimal(38, 0)").cast("int64")
+    """Sums are of a wider type on most engines; ibis takes them for bigint, and its `cast` would leave that one out."""
+    return operations.Cast(value, dtypes.int64).to_expr()
 
 
 def _floor(value: Any, by: int) -> Any:

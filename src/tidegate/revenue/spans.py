@@ -48,8 +48,7 @@ def put_spans(
 ) -> Written:
     """Writes of what was `derived` of these customers what differs."""
     values = {"connection": ledger.connection, "customers": list(customers)}
-    written = rows(db, _PUT, values | _columns(found))
-    rows(db, _PUT_DUE, values | {"due": list(due), "at": list(due.values())})
+    written = rows(db, _PUT, values | _columns(found) | {"due": list(due), "due_at": list(due.values())})
     if sums:
         price_days.add(db, ledger, [edge for row in written for edge in _edges(row)])
     return Written(len(written), sorted({row.customer for row in written}))
@@ -132,23 +131,23 @@ put as (
   insert into tidegate.spans (connection, {_listed(_TYPES)})
   select :connection, {_listed(_TYPES)} from differs where item is not null order by {_listed(_KEY)}
   on conflict (connection, {_listed(_KEY)}) do update set ({_listed(_DATA)}) = ({_listed(_DATA, "excluded.")})),
-out as materialized (select customer from tidegate.exclusions where connection = :connection)
+out as materialized (select customer from tidegate.exclusions where connection = :connection),
+due as materialized (
+  select customer, to_timestamp(at) as at
+  from unnest(cast(:due as text[]), cast(:due_at as bigint[])) as t(customer, at)),
+never as (
+  delete from tidegate.revenue_due d where d.connection = :connection and d.customer = any(cast(:customers as text[]))
+    and not exists (select from due where due.customer = d.customer)),
+later as (
+  insert into tidegate.revenue_due as d (connection, customer, changes_at)
+  select :connection, customer, at from due
+  where not exists (
+    select from tidegate.revenue_due s
+    where s.connection = :connection and s.customer = due.customer and s.changes_at = due.at)
+  order by customer
+  on conflict (connection, customer) do update set changes_at = excluded.changes_at)
 select coalesce(customer, old_customer) as customer, currency, price, product, old_currency, old_price, old_product,
   {_SECONDS},
   case when customer not in (select customer from out) then mrr end as mrr,
   case when old_customer not in (select customer from out) then old_mrr end as old_mrr
 from differs""")
-
-_PUT_DUE = text("""
-with told as materialized (
-  select * from unnest(cast(:due as text[]), cast(:at as bigint[])) as t(customer, at)),
-gone as (
-  delete from tidegate.revenue_due d where d.connection = :connection and d.customer = any(cast(:customers as text[]))
-    and not exists (select from told t where t.customer = d.customer))
-insert into tidegate.revenue_due as d (connection, customer, changes_at)
-select :connection, customer, to_timestamp(at) from told t
-where not exists (
-  select from tidegate.revenue_due s
-  where s.connection = :connection and s.customer = t.customer and s.changes_at = to_timestamp(t.at))
-order by customer
-on conflict (connection, customer) do update set changes_at = excluded.changes_at""")

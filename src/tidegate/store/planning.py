@@ -1,6 +1,6 @@
 """How PostgreSQL plans the statements of a part of a transaction: by index for few rows, by sets for many."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, text
@@ -27,6 +27,14 @@ BY_SETS: Mapping[str, str] = {
 }
 """For many rows of what WITH names: the planner takes them for a handful, and would compare each with each."""
 
+SETTLED = """(
+select coalesce(bool_and(
+  pg_relation_size(c.oid) <= (4 * c.relpages + 16) * current_setting('block_size')::bigint), true)
+from unnest(cast(:tables as regclass[])) as t(oid) join pg_class c on c.oid = t.oid)"""
+"""For a statement: whether PostgreSQL knows how large these `:tables` are. None has grown to many times what it was
+when it was analysed last, which is when kept plans are made anew. One of an empty table may go by any index.
+"""
+
 
 @contextmanager
 def planned(db: Connection, how: Mapping[str, str]) -> Generator[None]:
@@ -37,18 +45,6 @@ def planned(db: Connection, how: Mapping[str, str]) -> Generator[None]:
     yield
     rows(db, _SET, {"names": list(before), "settings": list(before.values())})
 
-
-def settled(db: Connection, tables: Sequence[str]) -> bool:
-    """Whether PostgreSQL knows how large these tables are: none has grown to many times what it was when it was
-    analysed last, which is when kept plans are made anew. One of an empty table may go by any index.
-    """
-    return rows(db, _SETTLED, {"tables": list(tables)})[0].settled
-
-
-_SETTLED = text("""
-select coalesce(bool_and(
-  pg_relation_size(c.oid) <= (4 * c.relpages + 16) * current_setting('block_size')::bigint), true) as settled
-from unnest(cast(:tables as regclass[])) as t(oid) join pg_class c on c.oid = t.oid""")
 
 _SET = text("""
 select name, current_setting(name) as was, set_config(name, setting, true)

@@ -27,7 +27,7 @@ from tidegate.lifecycle import due as lifecycle_due
 from tidegate.mirror import changed
 from tidegate.revenue.naming import customers_naming
 from tidegate.store.driver import rows
-from tidegate.store.planning import BY_INDEX, planned, settled
+from tidegate.store.planning import BY_INDEX, SETTLED, planned
 from tidegate.workflows.revenue import revenue
 
 log = logging.getLogger(__name__)
@@ -160,8 +160,8 @@ def refresh_all(
         with engine.begin() as db:
             if accounts.hold(db, account.name):
                 linking.lock(db, patient=True)
-                with _ready(db, account.name, some):
-                    done.add(_derive(db, account, some, engine))
+                with _ready(db, account.name, some) as now:
+                    done.add(_derive(db, account, some, now, engine))
         if progress is not None:
             progress(done.customers, len(customers))
     with engine.connect() as db:
@@ -196,23 +196,26 @@ def refresh(db: Connection, account: Account, customers: Sequence[str], beside: 
     """Refreshes these customers (Stripe ids) of a connection, and the contacts that they are or were. `beside`: where
     many may have a second connection from, in a transaction that has written nothing to the mirror.
     """
-    with _ready(db, account.name, customers):
-        done = _derive(db, account, customers, beside)
+    with _ready(db, account.name, customers) as now:
+        done = _derive(db, account, customers, now, beside)
         tell_unmapped(db, account.name, customers)
     return done
 
 
 @contextmanager
-def _ready(db: Connection, connection: str, customers: Sequence[str]) -> Generator[None]:
-    """Holds `linking.lock`, and lets statements be planned for as many rows as these customers have."""
+def _ready(db: Connection, connection: str, customers: Sequence[str]) -> Generator[datetime]:
+    """Holds `linking.lock`, and lets statements be planned for as many rows as these customers have. Gives `_now`."""
     linking.lock(db)
     with _garbage_waits(), ExitStack() as planning:
-        if len(customers) <= FEW:
-            planning.enter_context(planned(db, BY_INDEX))
-            whose = {"connection": connection, "customers": list(customers), "most": FEW_ROWS}
-            if not (settled(db, READ) and rows(db, _FEW, whose)[0].few):
-                planning.close()
-        yield
+        if len(customers) > FEW:
+            yield _now(db)
+            return
+        planning.enter_context(planned(db, BY_INDEX))
+        whose = {"connection": connection, "customers": list(customers), "most": FEW_ROWS, "tables": list(READ)}
+        [found] = rows(db, _FEW, whose)
+        if not found.few:
+            planning.close()
+        yield found.now.astimezone(UTC)
 
 
 @contextmanager
@@ -229,8 +232,10 @@ def _garbage_waits() -> Generator[None]:
             gc.enable()
 
 
-def _derive(db: Connection, account: Account, customers: Sequence[str], beside: Engine | None) -> Refreshed:
-    with revenue.histories(db, account, customers, _now(db), beside if len(customers) > FEW else None) as histories:
+def _derive(
+    db: Connection, account: Account, customers: Sequence[str], now: datetime, beside: Engine | None
+) -> Refreshed:
+    with revenue.histories(db, account, customers, now, beside if len(customers) > FEW else None) as histories:
         matched = linking.link(db, account.name, account.livemode, customers)
         following.follow(db, sorted(matched.contacts))
         tell(db, matched.told)
@@ -291,14 +296,14 @@ def _batches(values: Sequence[_T]) -> list[Sequence[_T]]:
     return [values[at : at + BATCH] for at in range(0, len(values), BATCH)]
 
 
-_FEW = text("""
+_FEW = text(f"""
 with these as materialized (
   select unnest(cast(:customers as text[])) as customer
   union
   select theirs.customer from tidegate.links mine
   join tidegate.links theirs on theirs.contact = mine.contact and theirs.connection = mine.connection
   where mine.connection = :connection and mine.customer = any(cast(:customers as text[])))
-select count(*) <= :most as few from (
+select count(*) <= :most and {SETTLED} as few, clock_timestamp() as now from (
   select from these
   union all
   select from these t join stripe.subscriptions s on s.connection = :connection and s.customer = t.customer

@@ -78,7 +78,7 @@ def _derive(db: Connection, connection: str, customer: str, sign: int) -> dict[s
     keep_facts(db, contacts)
     with due.by_other_rules(db):
         due.note(db, contacts)
-    events = keep_events(db, connection, [customer], int(db.execute(_NOW).scalar_one()))
+    events = keep_events(db, ledger, [customer], int(db.execute(_NOW).scalar_one()))
     return {"movements": moved.added + moved.superseded, "events": sum(events)}
 
 

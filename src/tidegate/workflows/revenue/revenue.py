@@ -70,7 +70,7 @@ def keep(db: Connection, known: Histories, contacts: Sequence[int]) -> Kept:
     """
     kept = ledger.keep_derived(db, known.ledger, known.customers, *known.spans())
     follow(db, contacts)
-    events = keep_events(db, known.ledger.connection, known.customers, known.as_of)
+    events = keep_events(db, known.ledger, known.customers, known.as_of)
     return Kept(kept.spans, kept.added + kept.superseded, sum(events))
 
 
@@ -79,7 +79,7 @@ def _begun(db: Connection, account: Account) -> editions.Ledger:
     on: as an edition of its own where days change by that.
     """
     found = editions.begin(db, account.name)
-    zone = editions.account_zone(db, account.name) if found.zone_assumed else ""
+    zone = found.known_zone
     if not zone:
         return found
     if not editions.settle_zone(db, found, zone):
@@ -104,7 +104,7 @@ def follow(db: Connection, contacts: Sequence[int]) -> None:
         if found is not None and found.policy.unit == "contact":
             whole = movements.together(db, found, customers)
             movements.keep_movements(db, found, whole)
-            keep_events(db, connection, whole, int(db.execute(_NOW).scalar_one()))
+            keep_events(db, found, whole, int(db.execute(_NOW).scalar_one()))
     keep_facts(db, contacts)
 
 
