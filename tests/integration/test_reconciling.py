@@ -54,9 +54,9 @@ def test_past_due_is_what_it_was_at_the_end_of_the_month(books: Books) -> None:
     assert causes(books, late, "2026-06", "0.00") == [("past due", -1000)]
 
 
-def bill(who: str, begins: str, ends: str, **more: Any) -> dict[str, Any]:
+def bill(who: str, begins: str, ends: str, of: str = "price_1000", **more: Any) -> dict[str, Any]:
     """An invoice of a month of a customer's subscription, finalised as the month begins."""
-    item = recurring(f"il_{who}_{begins}", 1000, "price_1000", f"sub_{who}")
+    item = recurring(f"il_{who}_{begins}", 1000, of, f"sub_{who}")
     item["parent"]["subscription_item_details"]["subscription_item"] = f"si_sub_{who}"
     item["period"] = {"start": day(begins), "end": day(ends)}
     return invoice(
@@ -83,12 +83,12 @@ def test_metered_usage_is_kept_beside_what_counts(books: Books) -> None:
     calls = price("price_calls", unit_amount=1, unit_amount_decimal="1", recurring=interval)
     of = {"id": f"sub_{who}", "items": [item(f"si_sub_{who}", f"sub_{who}", None, price=calls)]}
     books.shop.told(subscription(**of, customer=who, created=BEGUN, start_date=BEGUN), at=BEGUN)
-    used = bill(who, "2026-02-10", "2026-03-10", status="paid")
-    books.shop.has(used, at=day("2026-02-10"))
-    books.shop.told(subscription(**of, customer=who, created=BEGUN, start_date=BEGUN), at=day("2026-02-11"))
-    books.refresh()
     told = f"select mrr, usage from tidegate.spans where customer = '{who}' order by starts_at"
-    assert books.shop.rows(told) == [(0, 0), (0, 1000 * MILLION)]
+    for begins, ends in (("2026-01-10", "2026-02-10"), ("2026-02-10", "2026-03-10")):
+        books.shop.has(bill(who, begins, ends, "price_calls", status="paid"), at=day(ends))
+        books.shop.told(subscription(**of, customer=who, created=BEGUN, start_date=BEGUN), at=day(ends))
+        books.refresh()
+        assert books.shop.rows(told) == [(0, 0), (0, 1000 * MILLION)], "what runs is not what the last period came to"
     assert books.refresh() == (0, 0)
 
 
