@@ -46,6 +46,8 @@ def one(amount: int = 1000, *discounts: Any, **more: Any) -> Json:
         ([discount(coupon(amount=200, currency="eur", currency_options={"usd": {"amount_off": 300}}))], 700),
         ([TEN | {"deleted": True}], 1000),
         ([discount(coupon(10, deleted=True, valid=False))], 900),
+        ([discount(coupon(10) | {"duration": None})], 900),
+        ([discount(coupon(10) | {"duration": None}, end=NOW - 20 * DAY)], 1000),
         ([{"id": "di_3", "start": NOW - 9, "source": {"type": "coupon", "coupon": coupon(10)}}], 900),
     ],
     ids=str,

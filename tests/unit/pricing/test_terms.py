@@ -31,6 +31,7 @@ def charged(of: Json, quantity: int, currency: str = "usd") -> Fraction | str:
         (price(100, transform_quantity={"divide_by": 5, "round": "up"}), 11, "usd", 300),
         (price(100, transform_quantity={"divide_by": 5, "round": "down"}), 11, "usd", 200),
         (price(100, transform_quantity={"divide_by": 0, "round": "up"}), 11, "usd", 1100),
+        (price(100, transform_quantity={"divide_by": -5, "round": "up"}), 11, "usd", 1100),
         (price(1000, currency_options=OPTIONS), 2, "eur", 1800),
         (price(1000, currency_options=OPTIONS), 2, "gbp", 1),
         (price(1000, currency="USD"), 2, "usd", 2000),

@@ -338,3 +338,27 @@ def test_a_deleted_invoice_tells_nothing() -> None:
     whole = bill([recurring("il_1", 1000)], refunds=[refund(100)])
     gone = Bill(shape(Invoice, {"id": "in_1", "object": "invoice", "deleted": True}), whole.lines)
     assert events(gone) == []
+
+
+@pytest.mark.parametrize(
+    ("amount", "weights", "parts"),
+    [
+        (10, [26, 25, 49], [3, 2, 5]),
+        (100, [1, 1, 1], [34, 33, 33]),
+        (-10, [26, 25, 49], [-3, -2, -5]),
+        (7, [0, 0], [7, 0]),
+        (7, [], []),
+    ],
+)
+def test_what_rounding_leaves_goes_to_the_largest_remainders(amount: int, weights: list[int], parts: list[int]) -> None:
+    assert share(amount, weights) == parts
+
+
+def test_a_one_time_line_that_comes_to_nothing_is_no_purchase() -> None:
+    assert events(bill([once("il_1", 1_000, **off(1_000))])) == []
+
+
+def test_a_one_time_line_names_no_subscription_because_its_invoice_does() -> None:
+    lines = [recurring("il_1", 1_000), once("il_2", 500), once("il_3", 700, "sub_1")]
+    found = by_id(bill(lines, parent={"subscription_details": {"subscription": "sub_1"}}))
+    assert [found[f"purchase:in_1:ii_il_{n}"].subscription for n in (2, 3)] == [None, "sub_1"]

@@ -126,3 +126,7 @@ def test_fitted_parts_sum_to_the_rounded_total_and_none_is_a_unit_off(amounts: S
     found = fitted(dict(parts), total)
     assert sum(amount or 0 for amount in found.values()) == total
     assert all(abs((found[name] or 0) * UNIT - amount) < UNIT for name, amount in parts.items())
+
+
+def test_an_unknown_part_leaves_the_others_as_they_are() -> None:
+    assert fitted({"new": None, "churn": -5 * UNIT}, 3) == {"new": None, "churn": -5}

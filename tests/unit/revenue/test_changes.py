@@ -151,3 +151,9 @@ def test_reactivated() -> None:
 def test_by_date() -> None:
     found = events(stretches=[stretch(10, 20, 1000), stretch(20, 30, 1500)], ended=[Ended("sub_1", 15, "")], who=WHO)
     assert [event.at for event in found] == [15, 20]
+
+
+def test_what_was_free_before_a_trial_was_not_paid() -> None:
+    stretches = [stretch(10, 20, 0), stretch(20, 30, 1000, mrr=0, trial=1000), stretch(30, None, 1000)]
+    trial, converted = (one for one in events(stretches=stretches) if one.name in {TRIAL_STARTED, TRIAL_CONVERTED})
+    assert (trial.details["restarted"], converted.name) == (False, TRIAL_CONVERTED)

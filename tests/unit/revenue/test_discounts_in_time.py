@@ -161,3 +161,13 @@ def test_a_period_that_began_with_a_change_bears_the_discounts_of_the_one_before
         ("2025-01-01", "2025-01-11", 500), ("2025-01-11", "2025-05-11", 500),
         ("2025-05-11", "2025-12-10", 1000), ("2025-12-10", "", 1000),
     ]  # fmt: skip
+
+
+def test_one_of_the_second_that_a_period_began_is_of_the_period_whose_invoice_bears_it() -> None:
+    given = discount(coupon(50), start=BORN)
+    bills = [
+        bill("in_1", JAN[0], billed(*JAN, 1000)),
+        bill("in_2", FEB[0], billed(*FEB, 1000, **off(("di_1", 500)))),
+    ]
+    seen = [version(FIRST_SEEN, lived(item(price(1000, id="price_1")), discounts=[given]), "read", discounts=[given])]
+    assert told(spans(seen, bills))[:2] == [("2025-01-01", "2025-02-01", 1000), ("2025-02-01", "2025-12-10", 500)]

@@ -109,3 +109,10 @@ def test_stripes_churn_is_of_thirty_days_with_those_who_came_in_the_denominator(
     assert found.customer_churn == Fraction(21, 125)
     assert found.gross_churn == Fraction(180, 1000)
     assert found.net_churn == Fraction(150, 1000)
+
+
+def test_what_stripe_calls_net_churn_is_unknown_where_a_rate_of_what_was_gained_is_missing() -> None:
+    moved = line(1000, 900, churn=-100)
+    month = moved._replace(moved={**moved.moved, "expansion": None})
+    found = stripes(line(1000, 900), Counts(opening=10, closing=9), month, Counts(opening=10), "month")
+    assert (found.gross_churn, found.net_churn) == (Fraction(1, 10), None)

@@ -16,6 +16,7 @@ def shape(body: Json) -> Discount:
     return decoder(Discount).decode(json.dumps(body))
 
 
+NAMING = ("subscription", "invoice", "subscription_item", "invoice_item")
 OWN = shape(discount(coupon(20), id="di_own", start=MAY))
 OLD = shape(discount(coupon(10), id="di_old", start=BORN))
 
@@ -41,10 +42,11 @@ def test_another_takes_the_place_of_the_one_before() -> None:
 def test_one_whose_time_was_over_ends_with_its_period() -> None:
     over = shape(discount(coupon(20, duration="repeating"), start=BORN, end=MARCH))
     assert holdings(None, [(over, MARCH + 5)]) == [Holding(over, None)]
+    assert holdings(OWN, [(over, MARCH + 5)]) == [Holding(over, MAY), Holding(OWN, None)]
 
 
 def test_those_of_subscriptions_and_invoices_are_not_the_customers() -> None:
-    others = [shape(discount(coupon(20)) | {name: "x"}) for name in ("subscription", "invoice", "subscription_item")]
+    others = [shape(discount(coupon(20)) | {name: "x"}) for name in NAMING]
     assert holdings(None, [(one, MARCH) for one in others]) == []
 
 

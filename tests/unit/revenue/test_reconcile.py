@@ -95,6 +95,8 @@ def ours(mrr: float, **more: float | bool | tuple[Fraction, ...]) -> Ours:
         (500, ours(0, trial=500.0), [("trial", 500)]),
         (1001, ours(1000, items=1), [("rounding", 1)]),
         (1005, ours(1000, items=1), [("unexplained", 5)]),
+        (1003, ours(1000, items=3), [("rounding", 3)]),
+        (1004, ours(1000, items=3), [("unexplained", 4)]),
         (
             801,
             ours(1000, past_due=400.0, discounts=200.0, items=2),

@@ -27,7 +27,8 @@ def test_a_refund_is_dated_when_it_was_made_and_shared_over_the_lines() -> None:
     late = 1_000 + 2 * 365 * DAY + 9 * DAY
     event = by_id(bill(LINES, refunds=[refund(1_000, created=late)]))["refund:re_1"]
     assert (event.name, event.amount, event.at, event.subscription) == (REFUNDED, 1_000, late, None)
-    assert [one["amount"] for one in event.details["lines"]] == [500, 333, 167]
+    told = [(one["subscription"], one["amount"]) for one in event.details["lines"]]
+    assert told == [("sub_1", 500), ("sub_2", 333), (None, 167)]
     assert event.properties["Subscription Refund Amount"] == Decimal("10.00")
 
 
@@ -58,10 +59,12 @@ def test_what_a_credit_note_gives_beside_its_refunds_is_an_event() -> None:
         {"il_1": 900},
         post_payment_amount=900,
         reason="order_change",
+        out_of_band_amount=250,
         refunds=[{"refund": "re_1", "amount_refunded": 300}],
     )
     event = by_id(bill(LINES, refunds=[refund(300)], notes=[note]))["credit:cn_1"]
     assert (event.name, event.amount, event.details["kind"], event.at) == (REFUNDED, 600, "credit", 2_000)
+    assert event.details["out_of_band"] == 250
     assert event.properties["Refund Reason"] == "order_change"
 
 
@@ -119,3 +122,10 @@ def test_a_payment_of_nothing_but_credit_can_still_be_given_back() -> None:
     found = by_id(bill(LINES, balance=-10_000, notes=[noted(500, {"il_1": 500}, post_payment_amount=500)]))
     assert found["credit:cn_1"].amount == 500
     assert found["billed:in_1:sub_1:month"].name == BILLED
+
+
+def test_the_first_credit_note_of_a_refund_that_says_why_gives_the_reason() -> None:
+    naming = {"refunds": [{"refund": "re_1", "amount_refunded": 300}], "post_payment_amount": 300}
+    notes = [noted(300, {"il_1": 300}, **naming), noted(300, {"il_2": 300}, id="cn_2", reason="duplicate", **naming)]
+    event = by_id(bill(LINES, refunds=[refund(600, reason="fraudulent")], notes=notes))["refund:re_1"]
+    assert event.details["reason"] == "duplicate"
