@@ -148,6 +148,11 @@ def test_an_amount_comes_off_once_an_invoice_in_proportion() -> None:
     assert [each.monthly for each in valued(of).items] == [2100, 700, 0, 100]
 
 
+def test_where_all_is_usage_that_counts_an_amount_comes_off_that() -> None:
+    of = subscription(item(price(1, usage_type="metered"), None), discounts=[TWO_DOLLARS])
+    assert mrr(of, choices={"metered": "last_period"}, invoice_lines=[line(1500)]) == 1300
+
+
 def test_an_amount_is_shared_out_after_the_items_own_discounts() -> None:
     half = discount(coupon(50, id="c_5"))
     of = subscription(item(price(4000), discounts=[half]), item(price(2000)), discounts=[discount(coupon(amount=400))])

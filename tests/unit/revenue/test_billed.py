@@ -362,3 +362,11 @@ def test_a_one_time_line_names_no_subscription_because_its_invoice_does() -> Non
     lines = [recurring("il_1", 1_000), once("il_2", 500), once("il_3", 700, "sub_1")]
     found = by_id(bill(lines, parent={"subscription_details": {"subscription": "sub_1"}}))
     assert [found[f"purchase:in_1:ii_il_{n}"].subscription for n in (2, 3)] == [None, "sub_1"]
+
+
+def test_a_line_of_a_subscription_that_names_no_item_is_billed_too() -> None:
+    """As before items existed."""
+    old = {"id": "il_1", "object": "line_item", "type": "subscription", "amount": 1000, "currency": "usd"}
+    old |= {"quantity": 1, "subscription": "sub_1", "proration": False, "price": {"id": "price_pro"}}
+    [event] = events(bill([old]))
+    assert (event.id, event.amount) == ("billed:in_1:sub_1:month", 1000)

@@ -36,6 +36,11 @@ def test_evidence_carries_forward_to_what_is_observed_and_says_what_it_is() -> N
     found = spans(SEEN, [JAN, FEB])
     assert told(found) == [("2025-01-01", "2025-12-10", 1000), ("2025-12-10", "", 1000)]
     assert [(one.provenance, one.source) for one in found] == [("inferred", "in_1"), ("observed", "read")]
+    more = billed("2025-02-01", "2025-03-01", 300, of="si_2", price="price_2")
+    found = spans(seen(*TWO), [JAN, bill("in_2", "2025-02-01", more)])
+    assert [(one.item, one.source) for one in found if one.provenance == "inferred"] == [
+        ("si_1", "in_1"), ("si_2", "in_2"),
+    ]  # fmt: skip
 
 
 def test_an_upgrade_counts_from_the_prorations_start_not_from_its_invoice() -> None:
@@ -190,8 +195,11 @@ def test_an_item_removed_without_proration_ends_at_the_next_renewal_without_it()
         billed("2025-01-01", "2025-02-01", 1000),
         billed("2025-01-01", "2025-02-01", 300, of="si_2", price="price_2"),
     )
-    found = [one for one in spans(WITHOUT, [first, FEB]) if one.item == "si_2"]
+    found = [one for one in spans(WITHOUT, [first, FEB, NOV]) if one.item == "si_2"]
     assert told(found) == [("2025-01-01", "2025-02-01", 300)]
+    changed = bill("in_2", "2025-01-20", prorated("2025-01-20", "2025-02-01", 380, 2, unit=1000))
+    found = [one for one in spans(WITHOUT, [first, changed, NOV]) if one.item == "si_2"]
+    assert told(found) == [("2025-01-01", "2025-11-01", 300)], "a proration is no renewal"
 
 
 def test_an_item_removed_before_no_renewal_ends_with_the_period_that_was_billed() -> None:
@@ -395,3 +403,34 @@ def test_what_an_event_tells_of_the_state_before_it_is_what_carries_forward() ->
     first = bill("in_1", "2025-01-01", billed("2025-01-01", "2025-02-01", 300, of="si_2", price="price_2"))
     found = [one for one in spans(SEEN, [JAN, first, FEB], stood=stood) if one.item == "si_2"]
     assert told(found) == [("2025-01-01", "2025-12-10", 300)]
+
+
+def test_what_is_given_back_with_nothing_ends_before_what_costs_begins_whatever_their_prices_are_called() -> None:
+    free = bill("in_1", "2025-01-01", billed("2025-01-01", "2025-02-01", 0, price="price_9"))
+    left = prorated("2025-01-20", "2025-02-01", 0, unit=0, price="price_9")
+    taken_up = prorated("2025-01-20", "2025-02-20", 1000, unit=1000)
+    found = spans(SEEN, [free, bill("in_2", "2025-01-20", left, taken_up, reason="subscription_update")])
+    assert [one.price for one in found[:2]] == ["price_9", "price_1"]
+    assert told(found)[:2] == [("2025-01-01", "2025-01-20", 0), ("2025-01-20", "2025-12-10", 1000)]
+
+
+def test_a_trial_that_ended_at_some_hour_is_followed_by_what_was_billed_from_then_on() -> None:
+    ends = day("2025-01-15T10:30")
+    trial = bill("in_1", "2025-01-01T10:30", billed("2025-01-01T10:30", "2025-01-15T10:30", 0, unit=1000))
+    paid = bill("in_2", "2025-01-15T10:30", billed("2025-01-15T10:30", "2025-02-15T10:30", 1000))
+    now = seen(MONTHLY, trial_start=day("2025-01-01T10:30"), trial_end=ends)
+    worth = {one.starts_at: one.mrr for one in spans(now, [trial, paid])}
+    assert worth[ends] == 1_000_000_000
+
+
+def test_one_that_was_never_billed_is_on_trial_until_that_ends_though_it_was_seen_before() -> None:
+    trial = lived(MONTHLY, status="trialing", trial_start=BORN, trial_end=day("2025-12-20"))
+    found = spans([version(FIRST_SEEN, trial, "read")])
+    assert [(shown(one.starts_at), one.mrr, one.trial > 0) for one in found] == [
+        ("2025-01-01", 0, True), ("2025-12-10", 0, True),
+    ]  # fmt: skip
+
+
+def test_one_that_was_never_billed_and_backdated_counts_from_its_start() -> None:
+    free = subscription(item(price(0, id="price_1")), created=BORN, start_date=day("2024-11-01"))
+    assert told(spans([version(FIRST_SEEN, free, "read")]))[0] == ("2024-11-01", "2025-12-10", 0)

@@ -42,6 +42,7 @@ def test_another_takes_the_place_of_the_one_before() -> None:
 def test_one_whose_time_was_over_ends_with_its_period() -> None:
     over = shape(discount(coupon(20, duration="repeating"), start=BORN, end=MARCH))
     assert holdings(None, [(over, MARCH + 5)]) == [Holding(over, None)]
+    assert holdings(None, [(over, MARCH)]) == [Holding(over, None)]
     assert holdings(OWN, [(over, MARCH + 5)]) == [Holding(over, MAY), Holding(OWN, None)]
 
 

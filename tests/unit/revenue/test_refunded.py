@@ -129,3 +129,26 @@ def test_the_first_credit_note_of_a_refund_that_says_why_gives_the_reason() -> N
     notes = [noted(300, {"il_1": 300}, **naming), noted(300, {"il_2": 300}, id="cn_2", reason="duplicate", **naming)]
     event = by_id(bill(LINES, refunds=[refund(600, reason="fraudulent")], notes=notes))["refund:re_1"]
     assert event.details["reason"] == "duplicate"
+
+
+def test_a_refund_that_becomes_known_later_came_about_then() -> None:
+    late = refund(500, created=2_000)._replace(told_at=9_000)
+    event = by_id(bill(LINES, refunds=[late]))["refund:re_1"]
+    assert (event.at, event.came_at) == (2_000, 9_000)
+
+
+def test_a_refund_says_why_and_of_which_package_also_beside_something_sold_once() -> None:
+    lines = [recurring("il_1", 1_000), once("il_2", 9_000)]
+    event = by_id(bill(lines, refunds=[refund(500, reason="requested_by_customer")]))["refund:re_1"]
+    assert event.properties["Refund Reason"] == "requested_by_customer"
+    assert event.properties["Subscription Plan Level"] == "Pro"
+
+
+def test_a_lost_dispute_keeps_what_the_bank_said() -> None:
+    event = by_id(bill(LINES, disputes=[dispute(6_000, "lost")]))["dispute:dp_1"]
+    assert event.details["dispute_reason"] == "fraudulent"
+
+
+def test_a_refund_that_was_canceled_says_so() -> None:
+    found = derived(bill(LINES, refunds=[refund(500, status="canceled")]))
+    assert found.withdrawn["refund:re_1"][1] == "the refund failed: canceled"
