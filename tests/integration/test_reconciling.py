@@ -111,3 +111,14 @@ def test_what_is_free_by_a_discount_is_one(books: Books) -> None:
     books.refresh()
     assert causes(books, who, "2026-03", "10.00") == [("coupon", 1000)]
     assert causes(books, who, "2026-03", "0.00") == []
+
+
+def test_what_begins_as_the_month_ends_is_the_next_ones(books: Books) -> None:
+    """The month of New York; two days on, the report's other side is no matter of timing any more."""
+    [who] = books.who("next")
+    begun = day("2026-05-01T04:00")
+    books.pays(who, 1000, begun, created=begun, start_date=begun)
+    books.refresh()
+    assert causes(books, who, "2026-04", "0.00") == []
+    assert causes(books, who, "2026-04", "10.00") == [("timing", 1000)]
+    assert causes(books, who, "2026-05", "0.00") == [("unexplained", -1000)]

@@ -56,6 +56,8 @@ def test_a_closed_month_is_kept_and_what_is_said_later_is_listed(books: Books) -
     with books.engine.begin() as db:
         with pytest.raises(ClosingRefused, match="runs until 2026-05-31"):
             closing.close(db, books.ledger, read_month("2026-05"), "cli:me", TODAY)
+        with pytest.raises(ClosingRefused, match="runs until 2026-03-31"):
+            closing.close(db, books.ledger, MARCH, "cli:me", MARCH.last)
         with pytest.raises(MonthOpen, match="2026-03 is not closed"):
             closing.difference(db, books.ledger, MARCH)
         assert closing.close(db, books.ledger, MARCH, "cli:me", TODAY) == 5
@@ -68,9 +70,17 @@ def test_a_closed_month_is_kept_and_what_is_said_later_is_listed(books: Books) -
         [one] = closing.difference(db, books.ledger, MARCH)
         [month] = closing.closed(db, books.ledger)
     assert (one["customer"], one["closed"], one["now"], one["difference"]) == ("cus_c", 2_000, 1_000, -1_000)
-    assert set(one["changes"]) == {"opening", "closing"}
+    halved = {"closed": 2_000, "now": 1_000}
+    assert one["changes"] == {"opening": halved, "closing": halved}
     assert month["mrr"] == [{"currency": "eur", "mrr": 8_000}, {"currency": "usd", "mrr": 27_000}]
     books.execute("update tidegate.spans set mrr = mrr * 2 where customer = 'cus_c'")
+    books.execute("update tidegate.spans set mrr = mrr / 3 where customer = 'cus_d'")
+    books.keep()
+    with books.engine.begin() as db:
+        [one] = closing.difference(db, books.ledger, MARCH)
+    third = {"closed": 9_000, "now": 3_000}
+    assert one["changes"] == {"closing": third, "new": third}
+    books.execute("update tidegate.spans set mrr = mrr * 3 where customer = 'cus_d'")
     books.keep()
 
 

@@ -142,4 +142,5 @@ def test_a_movement_of_the_last_day_is_one_of_its_period_in_the_base_currency_to
 
 def test_of_fitted_parts_those_nearest_to_the_other_side_give_way() -> None:
     assert fitted({"new": 400_000, "expansion": 450_000, "churn": 150_000}, 1) == {"new": 0, "expansion": 1, "churn": 0}
+    assert fitted({"new": 5_400_000, "expansion": 1_450_000}, 7) == {"new": 5, "expansion": 2}
     assert fitted({"new": 1_600_000, "expansion": 1_550_000}, 3) == {"new": 2, "expansion": 1}

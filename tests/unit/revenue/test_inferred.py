@@ -417,10 +417,15 @@ def test_what_is_given_back_with_nothing_ends_before_what_costs_begins_whatever_
 def test_a_trial_that_ended_at_some_hour_is_followed_by_what_was_billed_from_then_on() -> None:
     ends = day("2025-01-15T10:30")
     trial = bill("in_1", "2025-01-01T10:30", billed("2025-01-01T10:30", "2025-01-15T10:30", 0, unit=1000))
-    paid = bill("in_2", "2025-01-15T10:30", billed("2025-01-15T10:30", "2025-02-15T10:30", 1000))
+    first, second = (billed(f"2025-0{n}-15T10:30", f"2025-0{n + 1}-15T10:30", 1000) for n in (1, 2))
     now = seen(MONTHLY, trial_start=day("2025-01-01T10:30"), trial_end=ends)
-    worth = {one.starts_at: one.mrr for one in spans(now, [trial, paid])}
-    assert worth[ends] == 1_000_000_000
+    for status in ("paid", "void"):
+        bills = [
+            trial,
+            bill("in_2", "2025-01-15T10:30", first, status=status),
+            bill("in_3", "2025-02-15T10:30", second),
+        ]
+        assert {one.starts_at: one.mrr for one in spans(now, bills)}[ends] == 1_000_000_000
 
 
 def test_one_that_was_never_billed_is_on_trial_until_that_ends_though_it_was_seen_before() -> None:
