@@ -65,13 +65,26 @@ def bill(who: str, begins: str, ends: str, of: str = "price_1000", **more: Any) 
     )  # fmt: skip
 
 
+def test_what_became_past_due_as_the_month_ended_was_not_in_it(books: Books) -> None:
+    [who] = books.who("edge")
+    books.pays(who, 1000)
+    books.pays(who, 1000, day("2026-03-01T05:00"), f"sub_{who}", status="past_due")
+    books.refresh()
+    assert causes(books, who, "2026-02", "0.00") == [("unexplained", -1000)]
+    assert causes(books, who, "2026-03", "0.00") == [("past due", -1000)]
+
+
 def test_past_due_before_it_was_seen_follows_from_what_it_owes(books: Books) -> None:
     owes, fresh = books.who("owes", "fresh")
     for who, begins, ends in ((owes, "2026-04-10", "2026-05-10"), (fresh, "2026-05-02", "2026-06-02")):
         books.pays(who, 1000, day("2026-05-05"), status="past_due")
         books.shop.has(bill(who, begins, ends, status="open", attempt_count=2), at=day("2026-05-05"))
     books.shop.has(bill(fresh, "2026-04-02", "2026-05-02"), at=day("2026-05-05"))
+    [untried] = books.who("untried")
+    books.pays(untried, 1000, day("2026-05-05"), status="past_due")
+    books.shop.has(bill(untried, "2026-04-10", "2026-05-10", status="open"), at=day("2026-05-05"))
     books.refresh()
+    assert causes(books, untried, "2026-04", "0.00") == [("unexplained", -1000)], "nobody had tried to charge it"
     assert causes(books, owes, "2026-04", "0.00") == [("past due", -1000)]
     assert causes(books, fresh, "2026-04", "0.00") == [("unexplained", -1000)], "the invoice it owes came later"
     assert causes(books, fresh, "2026-05", "0.00") == [("past due", -1000)]
