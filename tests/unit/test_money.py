@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from tidegate.money import decimal, exponent, half_away, shown_exactly
+from tidegate.money import decimal, exponent, half_away, said, shown, shown_exactly
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,19 @@ def test_an_exact_amount_is_shown_with_two_places_more_where_it_needs_them(
     amount: Fraction, currency: str, words: str
 ) -> None:
     assert shown_exactly(amount, currency) == words
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "words"),
+    [
+        (1_400, "usd", "14.00 USD"),
+        (-5, "usd", "-0.05 USD"),
+        (1_234_567, "usd", "12,345.67 USD"),
+        (0, "usd", "0.00 USD"),
+        (1_400, "jpy", "1,400 JPY"),
+        (1_400, "kwd", "1.400 KWD"),
+    ],
+)
+def test_an_amount_is_shown_with_the_decimals_of_its_currency(amount: int, currency: str, words: str) -> None:
+    assert shown(amount, currency) == said(amount, currency) == words
+    assert said(None, currency) == "–"

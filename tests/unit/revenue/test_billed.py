@@ -370,3 +370,9 @@ def test_a_line_of_a_subscription_that_names_no_item_is_billed_too() -> None:
     old |= {"quantity": 1, "subscription": "sub_1", "proration": False, "price": {"id": "price_pro"}}
     [event] = events(bill([old]))
     assert (event.id, event.amount) == ("billed:in_1:sub_1:month", 1000)
+
+
+def test_what_is_sold_without_a_name_is_called_as_its_line_is() -> None:
+    nameless = Catalog(CATALOG.prices)
+    [event] = events(bill([once("il_1", 700, description="Two days of work")]), catalog=nameless)
+    assert event.properties["Product Name"] == "Two days of work"

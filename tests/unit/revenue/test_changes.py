@@ -198,3 +198,7 @@ def test_trials_that_follow_what_was_inferred_are_history() -> None:
     assert [one.came_at for one in events(stretches=trial) if one.name in {TRIAL_STARTED, TRIAL_CONVERTED}] == [0, 0]
     seen = [stretch(10, 20, 1000, mrr=0, trial=1000), stretch(20, None, 1000)]
     assert [one.came_at for one in events(stretches=seen)] == [10, 20]
+
+
+def test_what_begins_again_after_a_gap_is_no_upgrade() -> None:
+    assert told(stretch(10, 20, 1000), stretch(30, None, 1500)) == []

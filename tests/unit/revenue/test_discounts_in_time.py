@@ -186,3 +186,11 @@ def test_one_whose_time_is_over_and_that_is_still_told_counts_once() -> None:
         version(OVER + 9, lived(YEARLY, discounts=[QUARTER])),
     ]
     assert told(spans(versions)) == [("2025-01-01", "2026-01-01", 500), ("2026-01-01", "", 1000)]
+
+
+def test_what_lasts_of_an_items_own_discount_goes_by_the_period_of_that_item() -> None:
+    month = {"current_period_start": OVER, "current_period_end": day("2025-05-01")}
+    monthly = item(price(1000, id="price_2"), **month)
+    before = lived(monthly | {"discounts": [QUARTER]}, YEARLY)
+    found = spans([version(OVER - 9, before), version(OVER, lived(monthly, YEARLY))], at=OVER)
+    assert [one.mrr for one in found if one.item == "si_1" and one.ends_at is None] == [1_000_000_000]

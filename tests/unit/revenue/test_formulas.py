@@ -127,3 +127,9 @@ def test_where_the_closing_is_unknown_so_is_what_is_made_of_it() -> None:
 def test_each_contact_counts_once() -> None:
     found = counted((0, 100), (0, 50), (100, 100))
     assert (found.opening, found.new, found.closing) == (1, 2, 3)
+
+
+def test_numbers_of_movements_add_up_by_kind() -> None:
+    found = Counts(movements={"new": 2})
+    found.plus(Counts(movements={"new": 3, "churn": 1}))
+    assert found.movements == {"new": 5, "churn": 1}

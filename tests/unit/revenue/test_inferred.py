@@ -394,6 +394,7 @@ def test_one_resumed_since_its_trial_ended_was_paused_until_then(resumed: str, b
     found = spans(seen(MONTHLY, **LAST_TRIAL), [free_weeks(0), paid])
     worth = [(one.starts_at, one.mrr) for one in found if one.provenance == "inferred"]
     assert (day("2025-01-15"), 0 if between else 1_000_000_000) in worth
+    assert (day(resumed), 1_000_000_000) in worth or not between
     assert found[-1].mrr == 1_000_000_000
 
 
@@ -439,3 +440,13 @@ def test_one_that_was_never_billed_is_on_trial_until_that_ends_though_it_was_see
 def test_one_that_was_never_billed_and_backdated_counts_from_its_start() -> None:
     free = subscription(item(price(0, id="price_1")), created=BORN, start_date=day("2024-11-01"))
     assert told(spans([version(FIRST_SEEN, free, "read")]))[0] == ("2024-11-01", "2025-12-10", 0)
+
+
+def test_of_a_backdated_one_only_the_first_state_counts_from_its_start() -> None:
+    begun = {"start_date": day("2024-12-01"), "created": BORN}
+    first = bill("in_1", "2025-01-01", billed("2025-01-01", "2025-02-01", 1000), reason="subscription_create")
+    more = bill("in_2", "2025-02-01", billed("2025-02-01", "2025-03-01", 2000, 2))
+    now = version(FIRST_SEEN, lived(item(price(1000, id="price_1"), 2)) | begun)
+    assert told(spans([now], [first, more]))[:2] == [
+        ("2024-12-01", "2025-02-01", 1000), ("2025-02-01", "2025-12-10", 2000),
+    ]  # fmt: skip

@@ -204,3 +204,16 @@ def test_one_that_ends_this_very_second_is_over() -> None:
     assert told(found.spans) == [("2025-01-01", "2026-01-01", 1000)]
     assert found.stands is not None
     assert (found.stands.at, found.stands.value.why_not) == (AS_OF, "it is canceled")
+
+
+def test_what_changed_before_and_after_its_first_payment_counts_from_each() -> None:
+    line = billed("2025-01-01", "2025-02-01", 1000)
+    late = bill("in_1", "2025-01-01", line, status_transitions={"paid_at": day("2025-03-20")})
+    more = lived(item(price(1000, id="price_1"), 2))
+    versions = [version(SEEN, lived(MONTHLY)), version(day("2025-02-10"), more), version(LATER, lived(MONTHLY))]
+    assert told(spans(versions, [late], start="first_paid_invoice")) == [
+        ("2025-01-01", "2025-02-10", 0),
+        ("2025-02-10", "2025-03-20", 0),
+        ("2025-03-20", "2025-06-01", 2000),
+        ("2025-06-01", "", 1000),
+    ]

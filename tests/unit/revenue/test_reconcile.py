@@ -93,6 +93,7 @@ def ours(mrr: float, **more: float | bool | tuple[Fraction, ...]) -> Ours:
         (800, ours(0, lacking=True), [("fx (rate missing)", 800)]),
         (1500, ours(1000, nearby=(Fraction(0), Fraction(1500)), items=1), [("timing", 500)]),
         (500, ours(0, trial=500.0), [("trial", 500)]),
+        (1500, ours(1000, discounts=499.0, trial=500.0, items=1), [("trial", 500)]),
         (1001, ours(1000, items=1), [("rounding", 1)]),
         (1002, ours(1000, items=1, converted=True), [("fx", 2)]),
         (1001, ours(1000, items=1, converted=True), [("rounding", 1)]),

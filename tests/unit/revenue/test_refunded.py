@@ -14,11 +14,13 @@ from tests.support.bills import (
     recurring,
     refund,
     refused,
+    shape,
     taxed,
 )
 
 from tidegate.revenue.billing.event import BILLED, PAYMENT_FAILED, REFUNDED
 from tidegate.revenue.billing.given import Attempt
+from tidegate.stripe_api.shapes.credits import CreditNoteLine
 
 LINES = [recurring("il_1", 3_000), recurring("il_2", 2_000, subscription="sub_2"), once("il_3", 1_000)]
 
@@ -105,6 +107,9 @@ def test_one_payment_failed_for_each_attempt() -> None:
         (PAYMENT_FAILED, "failed:ch_2", 2),
     ]
     assert found[0].properties["Decline Reason"] == "insufficient_funds"
+    assert [event.subscription for event in found] == ["sub_1", "sub_1"]
+    several = events(bill(LINES, status="open", failures=attempts))
+    assert [event.subscription for event in several] == [None, None]
 
 
 def test_an_attempt_without_a_card_is_one_too() -> None:
@@ -152,3 +157,20 @@ def test_a_lost_dispute_keeps_what_the_bank_said() -> None:
 def test_a_refund_that_was_canceled_says_so() -> None:
     found = derived(bill(LINES, refunds=[refund(500, status="canceled")]))
     assert found.withdrawn["refund:re_1"][1] == "the refund failed: canceled"
+
+
+def test_what_a_credit_note_is_about_is_after_discounts_and_with_tax() -> None:
+    body = {"invoice_line_item": "il_1", "amount": 1_000, "discount_amount": 200, **taxed(80)}
+    note = noted(
+        1_760, {"il_2": 880}, post_payment_amount=1_760, refunds=[{"refund": "re_1", "amount_refunded": 1_760}]
+    )
+    note = note._replace(lines=[*note.lines, shape(CreditNoteLine, {"id": "cnli_9", **body})])
+    event = by_id(bill(LINES, refunds=[refund(1_760)], notes=[note]))["refund:re_1"]
+    assert [(one["line"], one["amount"]) for one in event.details["lines"]] == [("il_1", 880), ("il_2", 880)]
+
+
+def test_a_credit_note_that_names_no_refund_says_nothing_of_it() -> None:
+    note = noted(900, {"il_2": 900}, post_payment_amount=900, reason="duplicate")
+    event = by_id(bill(LINES, refunds=[refund(600)], notes=[note]))["refund:re_1"]
+    assert event.details["credit_notes"] == []
+    assert [one["amount"] for one in event.details["lines"]] == [300, 200, 100]
