@@ -286,3 +286,13 @@ def test_a_contact_of_two_currencies_that_comes_back_is_not_new(fresh_database_u
     assert column(found, "new", "usd") == [0, 0, 0, 0, 0]
     assert column(found, "returned", "usd") == [0, 2, 0, 0, 0]
     assert column(found, "closing", "usd") == [0, 2, 2, 2, 2]
+
+
+def test_a_movement_that_ends_after_the_last_day_is_no_part_of_the_report(books: Books) -> None:
+    """Of cus_f, which changed its package twice around the end of April, once on either side."""
+    april = date(2026, 4, 1), date(2026, 4, 30)
+    with books.engine.connect() as db:
+        report = reports.opened(db, "acme", NOW, group=group("package"))
+        rows = metrics.rows(db, report, reports.window(report, *april))
+    euros = {row["group"]: (row["mrr"], row["contacts"]["closing"]) for row in rows if row["currency"] == "eur"}
+    assert euros == {"": (2_000, 1), "pro": (8_000, 1)}

@@ -450,3 +450,70 @@ def test_of_a_backdated_one_only_the_first_state_counts_from_its_start() -> None
     assert told(spans([now], [first, more]))[:2] == [
         ("2024-12-01", "2025-02-01", 1000), ("2025-02-01", "2025-12-10", 2000),
     ]  # fmt: skip
+
+
+OWED = day("2025-11-01T01:00")
+
+
+def owing(**more: Any) -> list[Billed]:
+    times = {"finalized_at": OWED, "paid_at": None}
+    line = billed("2025-11-01", "2025-12-01", 1000)
+    return bill(
+        "in_11", "2025-11-01", line, **{"status": "open", "attempt_count": 3, "status_transitions": times, **more}
+    )
+
+
+def test_one_that_was_past_due_as_it_was_first_seen_had_been_so_since_its_oldest_open_invoice() -> None:
+    """Else it would count for all of the days anew, from the day on which the account was connected."""
+    late = [version(FIRST_SEEN, lived(MONTHLY, status="past_due"), "read")]
+    bills = [JAN, FEB, owing(), owing(id="in_12", status_transitions={"finalized_at": day("2025-12-01T01:00")})]
+    assert told(spans(late, bills))[-1] == ("2025-12-10", "", 1000), "by default it counts"
+    assert told(spans(late, bills, past_due="14 days")) == [
+        ("2025-01-01", "2025-11-15T01:00", 1000), ("2025-11-15T01:00", "2025-12-10", 0), ("2025-12-10", "", 0),
+    ]  # fmt: skip
+    soon = spans(late, bills, past_due="45 days")
+    assert told(soon)[-2:] == [("2025-12-10", "2025-12-16T01:00", 1000), ("2025-12-16T01:00", "", 0)]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"attempt_count": 0}, {"status": "paid"}, {"collection_method": "send_invoice"}, {"status_transitions": {}}],
+    ids=str,
+)
+def test_what_was_not_tried_or_is_paid_says_not_since_when(more: Json) -> None:
+    late = [version(FIRST_SEEN, lived(MONTHLY, status="past_due"), "read")]
+    assert told(spans(late, [JAN, owing(**more)], past_due="14 days"))[-2:] == [
+        ("2025-12-10", "2025-12-24", 1000), ("2025-12-24", "", 0),
+    ]  # fmt: skip
+
+
+def test_what_an_event_says_became_past_due_did_so_then() -> None:
+    late = [version(FIRST_SEEN, lived(MONTHLY, status="past_due"))]
+    found = spans(late, [JAN, owing()], stood=version(0, lived(MONTHLY)), past_due="14 days")
+    assert told(found)[-2:] == [("2025-12-10", "2025-12-24", 1000), ("2025-12-24", "", 0)]
+
+
+ASKED_AT = day("2025-06-01")
+ASKED = {
+    "ended since": ({"status": "canceled", "ended_at": day("2025-06-10")}, "2025-06-10"),
+    "to end": ({"cancel_at_period_end": True}, "2025-12-10"),
+}
+
+
+@pytest.mark.parametrize("case", ASKED)
+@pytest.mark.parametrize("bills", [[JAN, FEB], []], ids=["billed", "never billed"])
+def test_a_cancellation_that_was_asked_for_before_it_was_seen_counts_from_then_by_policy(
+    case: str, bills: list[list[Billed]]
+) -> None:
+    more, until = ASKED[case]
+    found = seen(MONTHLY, canceled_at=ASKED_AT, **more)
+    past = [one for one in spans(found, bills, cancellation="request") if one.provenance == "inferred"]
+    assert told(past) == [("2025-01-01", "2025-06-01", 1000), ("2025-06-01", until, 0)]
+    assert told(spans(found, bills))[0] == ("2025-01-01", until, 1000), "by default it counts until it ends"
+
+
+def test_a_trial_that_was_never_billed_and_its_end_was_asked_for() -> None:
+    trial = {"trial_start": BORN, "trial_end": day("2025-08-01"), "canceled_at": ASKED_AT}
+    past = spans(seen(MONTHLY, status="canceled", ended_at=day("2025-08-01"), **trial), cancellation="request")
+    assert told(past) == [("2025-01-01", "2025-08-01", 0)]
+    assert past[0].why_not == "it is trialing"

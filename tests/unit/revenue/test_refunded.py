@@ -152,6 +152,7 @@ def test_a_refund_says_why_and_of_which_package_also_beside_something_sold_once(
 def test_a_lost_dispute_keeps_what_the_bank_said() -> None:
     event = by_id(bill(LINES, disputes=[dispute(6_000, "lost")]))["dispute:dp_1"]
     assert event.details["dispute_reason"] == "fraudulent"
+    assert derived(bill(LINES, disputes=[dispute(6_000, "lost")])).withdrawn == {}
 
 
 def test_a_refund_that_was_canceled_says_so() -> None:
@@ -161,10 +162,10 @@ def test_a_refund_that_was_canceled_says_so() -> None:
 
 def test_what_a_credit_note_is_about_is_after_discounts_and_with_tax() -> None:
     body = {"invoice_line_item": "il_1", "amount": 1_000, "discount_amount": 200, **taxed(80)}
-    note = noted(
-        1_760, {"il_2": 880}, post_payment_amount=1_760, refunds=[{"refund": "re_1", "amount_refunded": 1_760}]
-    )
-    note = note._replace(lines=[*note.lines, shape(CreditNoteLine, {"id": "cnli_9", **body})])
+    note = noted(1_760, {}, post_payment_amount=1_760, refunds=[{"refund": "re_1", "amount_refunded": 1_760}])
+    rest = {"invoice_line_item": "il_2", "amount": 880, **taxed(80, "inclusive")}
+    lines = [shape(CreditNoteLine, {"id": f"cnli_{n}", **one}) for n, one in enumerate((body, rest))]
+    note = note._replace(lines=lines)
     event = by_id(bill(LINES, refunds=[refund(1_760)], notes=[note]))["refund:re_1"]
     assert [(one["line"], one["amount"]) for one in event.details["lines"]] == [("il_1", 880), ("il_2", 880)]
 
