@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -353,3 +354,23 @@ def test_when_it_renews_is_of_its_items_and_only_a_schedule_that_cancels_ends_it
             risky = {one["subscription"]: one["ends_at"] for one in renewals.at_risk(db, report_of(db), NOW)}
     found = {one["subscription"]: (int(one["renews_at"].timestamp()), risky.get(one["subscription"])) for one in rows}
     assert found == expected
+
+
+def test_what_is_lost_by_a_cancellation_is_lost_when_it_counts(fresh_database_url: str) -> None:
+    """The request is told a second after it was made."""
+    with earning.opened(fresh_database_url) as books:
+        books.span("cus_q", 4_000, "2026-01-05", "2026-03-01 00:00:01")
+        books.span("cus_q", 0, "2026-03-01 00:00:01", "2026-03-20", why_not="its cancellation was asked for")
+        books.span("cus_r", 1_000, "2026-01-05", "2026-03-10")
+        books.span("cus_r", 700, "2026-03-10", "2026-03-20")
+        for who, asked in (("cus_q", "2026-03-01"), ("cus_r", "2026-03-20")):
+            times = {"canceled_at": seconds(asked), "ended_at": seconds("2026-03-20")}
+            subscribes(books, who, "2026-03-20", status="canceled", **times)
+        with books.engine.connect() as db:
+            report = report_of(db)
+            by_request = policy("default", {"cancellation": "request"})
+            asking = replace(report, ledger=replace(report.ledger, policy=by_request))
+            ended = conversions.reasons(db, report, MONTHS[2], MONTHS[2])
+            lost = conversions.reasons(db, asking, MONTHS[2], MONTHS[2])
+    assert [one["lost"] for one in ended] == [[{"currency": "usd", "mrr": 700}]]
+    assert [one["lost"] for one in lost] == [[{"currency": "usd", "mrr": 4_700}]]
