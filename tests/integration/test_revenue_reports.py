@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from tests.support import earning
 from tests.support.earning import Books, at
 
@@ -296,3 +297,18 @@ def test_a_movement_that_ends_after_the_last_day_is_no_part_of_the_report(books:
         rows = metrics.rows(db, report, reports.window(report, *april))
     euros = {row["group"]: (row["mrr"], row["contacts"]["closing"]) for row in rows if row["currency"] == "eur"}
     assert euros == {"": (2_000, 1), "pro": (8_000, 1)}
+
+
+def test_intervals_of_several_months_are_told_apart(books: Books) -> None:
+    with books.engine.begin() as db:
+        db.execute(
+            text("""
+insert into stripe.prices (connection, id, data, updated_at, certainty, "interval", interval_count)
+values ('acme', 'price_basic', '{}', now(), 1, 'month', 3), ('acme', 'price_pro', '{}', now(), 1, 'month', 1)""")
+        )
+        report = reports.opened(db, "acme", NOW, group=group("interval"))
+        found = reports.standing(db, report, date(2026, 5, 20))
+        db.rollback()
+    assert {name: minor(amount) for (name, currency), amount in found.items() if currency == "usd"} == {
+        "3 months": 11_000, "month": 15_000,
+    }  # fmt: skip
