@@ -484,3 +484,13 @@ from generate_series(1, 5) e"""
         (5,),
     ]
     assert len(books.moves(who)) == 2
+
+
+def test_of_several_subscriptions_the_one_that_changes_first_says_when_its_customer_is_due(books: Books) -> None:
+    [who] = books.who("due")
+    for name, resumes in (("a", "2030-03-01"), ("b", "2030-06-01")):
+        paused = {"behavior": "void", "resumes_at": day(resumes)}
+        books.pays(who, 1000, of=f"sub_{who}_{name}", pause_collection=paused)
+    books.refresh()
+    [[at]] = books.shop.rows(f"select changes_at from tidegate.revenue_due where customer = '{who}'")
+    assert int(at.timestamp()) == day("2030-03-01")

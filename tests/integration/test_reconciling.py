@@ -54,9 +54,9 @@ def test_past_due_is_what_it_was_at_the_end_of_the_month(books: Books) -> None:
     assert causes(books, late, "2026-06", "0.00") == [("past due", -1000)]
 
 
-def bill(who: str, begins: str, ends: str, **more: Any) -> dict[str, Any]:
+def bill(who: str, begins: str, ends: str, of: str = "price_1000", **more: Any) -> dict[str, Any]:
     """An invoice of a month of a customer's subscription, finalised as the month begins."""
-    item = recurring(f"il_{who}_{begins}", 1000, "price_1000", f"sub_{who}")
+    item = recurring(f"il_{who}_{begins}", 1000, of, f"sub_{who}")
     item["parent"]["subscription_item_details"]["subscription_item"] = f"si_sub_{who}"
     item["period"] = {"start": day(begins), "end": day(ends)}
     return invoice(
@@ -65,13 +65,26 @@ def bill(who: str, begins: str, ends: str, **more: Any) -> dict[str, Any]:
     )  # fmt: skip
 
 
+def test_what_became_past_due_as_the_month_ended_was_not_in_it(books: Books) -> None:
+    [who] = books.who("edge")
+    books.pays(who, 1000)
+    books.pays(who, 1000, day("2026-03-01T05:00"), f"sub_{who}", status="past_due")
+    books.refresh()
+    assert causes(books, who, "2026-02", "0.00") == [("unexplained", -1000)]
+    assert causes(books, who, "2026-03", "0.00") == [("past due", -1000)]
+
+
 def test_past_due_before_it_was_seen_follows_from_what_it_owes(books: Books) -> None:
     owes, fresh = books.who("owes", "fresh")
     for who, begins, ends in ((owes, "2026-04-10", "2026-05-10"), (fresh, "2026-05-02", "2026-06-02")):
         books.pays(who, 1000, day("2026-05-05"), status="past_due")
         books.shop.has(bill(who, begins, ends, status="open", attempt_count=2), at=day("2026-05-05"))
     books.shop.has(bill(fresh, "2026-04-02", "2026-05-02"), at=day("2026-05-05"))
+    [untried] = books.who("untried")
+    books.pays(untried, 1000, day("2026-05-05"), status="past_due")
+    books.shop.has(bill(untried, "2026-04-10", "2026-05-10", status="open"), at=day("2026-05-05"))
     books.refresh()
+    assert causes(books, untried, "2026-04", "0.00") == [("unexplained", -1000)], "nobody had tried to charge it"
     assert causes(books, owes, "2026-04", "0.00") == [("past due", -1000)]
     assert causes(books, fresh, "2026-04", "0.00") == [("unexplained", -1000)], "the invoice it owes came later"
     assert causes(books, fresh, "2026-05", "0.00") == [("past due", -1000)]
@@ -83,12 +96,12 @@ def test_metered_usage_is_kept_beside_what_counts(books: Books) -> None:
     calls = price("price_calls", unit_amount=1, unit_amount_decimal="1", recurring=interval)
     of = {"id": f"sub_{who}", "items": [item(f"si_sub_{who}", f"sub_{who}", None, price=calls)]}
     books.shop.told(subscription(**of, customer=who, created=BEGUN, start_date=BEGUN), at=BEGUN)
-    used = bill(who, "2026-02-10", "2026-03-10", status="paid")
-    books.shop.has(used, at=day("2026-02-10"))
-    books.shop.told(subscription(**of, customer=who, created=BEGUN, start_date=BEGUN), at=day("2026-02-11"))
-    books.refresh()
     told = f"select mrr, usage from tidegate.spans where customer = '{who}' order by starts_at"
-    assert books.shop.rows(told) == [(0, 0), (0, 1000 * MILLION)]
+    for begins, ends in (("2026-01-10", "2026-02-10"), ("2026-02-10", "2026-03-10")):
+        books.shop.has(bill(who, begins, ends, "price_calls", status="paid"), at=day(ends))
+        books.shop.told(subscription(**of, customer=who, created=BEGUN, start_date=BEGUN), at=day(ends))
+        books.refresh()
+        assert books.shop.rows(told) == [(0, 0), (0, 1000 * MILLION)], "what runs is not what the last period came to"
     assert books.refresh() == (0, 0)
 
 
@@ -111,3 +124,14 @@ def test_what_is_free_by_a_discount_is_one(books: Books) -> None:
     books.refresh()
     assert causes(books, who, "2026-03", "10.00") == [("coupon", 1000)]
     assert causes(books, who, "2026-03", "0.00") == []
+
+
+def test_what_begins_as_the_month_ends_is_the_next_ones(books: Books) -> None:
+    """The month of New York; two days on, the report's other side is no matter of timing any more."""
+    [who] = books.who("next")
+    begun = day("2026-05-01T04:00")
+    books.pays(who, 1000, begun, created=begun, start_date=begun)
+    books.refresh()
+    assert causes(books, who, "2026-04", "0.00") == []
+    assert causes(books, who, "2026-04", "10.00") == [("timing", 1000)]
+    assert causes(books, who, "2026-05", "0.00") == [("unexplained", -1000)]

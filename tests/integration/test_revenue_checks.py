@@ -56,6 +56,8 @@ def test_a_closed_month_is_kept_and_what_is_said_later_is_listed(books: Books) -
     with books.engine.begin() as db:
         with pytest.raises(ClosingRefused, match="runs until 2026-05-31"):
             closing.close(db, books.ledger, read_month("2026-05"), "cli:me", TODAY)
+        with pytest.raises(ClosingRefused, match="runs until 2026-03-31"):
+            closing.close(db, books.ledger, MARCH, "cli:me", MARCH.last)
         with pytest.raises(MonthOpen, match="2026-03 is not closed"):
             closing.difference(db, books.ledger, MARCH)
         assert closing.close(db, books.ledger, MARCH, "cli:me", TODAY) == 5
@@ -68,9 +70,17 @@ def test_a_closed_month_is_kept_and_what_is_said_later_is_listed(books: Books) -
         [one] = closing.difference(db, books.ledger, MARCH)
         [month] = closing.closed(db, books.ledger)
     assert (one["customer"], one["closed"], one["now"], one["difference"]) == ("cus_c", 2_000, 1_000, -1_000)
-    assert set(one["changes"]) == {"opening", "closing"}
+    halved = {"closed": 2_000, "now": 1_000}
+    assert one["changes"] == {"opening": halved, "closing": halved}
     assert month["mrr"] == [{"currency": "eur", "mrr": 8_000}, {"currency": "usd", "mrr": 27_000}]
     books.execute("update tidegate.spans set mrr = mrr * 2 where customer = 'cus_c'")
+    books.execute("update tidegate.spans set mrr = mrr / 3 where customer = 'cus_d'")
+    books.keep()
+    with books.engine.begin() as db:
+        [one] = closing.difference(db, books.ledger, MARCH)
+    third = {"closed": 9_000, "now": 3_000}
+    assert one["changes"] == {"closing": third, "new": third}
+    books.execute("update tidegate.spans set mrr = mrr * 3 where customer = 'cus_d'")
     books.keep()
 
 
@@ -230,3 +240,44 @@ def test_why_a_contact_has_its_mrr_and_why_a_zero_is_one(books: Books) -> None:
     assert (over["mrr"], over["why_not"], over["items"][0]["since"]) == (0, "it is canceled", "1970-01-01T00:01:20Z")
     assert (zero["mrr"], zero["why_not"]) == (0, "it is unpaid")
     assert left_out["contact"] is None
+
+
+def test_what_is_in_order_is_not_named_and_what_was_archived_is_while_somebody_has_it(fresh_database_url: str) -> None:
+    every = {"usage_type": "licensed", "interval": "month"}
+    prices = [
+        price("price_dollars", product="prod_a", nickname="a"),
+        price("price_euros", product="prod_a", nickname="b", currency="eur"),
+        price("price_one", product="prod_b", nickname="c"), price("price_two", product="prod_b", nickname="d"),
+        price("price_held", **TIERED, product="prod_c", nickname="e", active=False),
+        price("price_left", **TIERED, product="prod_d", nickname="f", active=False),
+        price("price_twelve", product="prod_e", nickname="Annual", recurring={**every, "interval_count": 12}),
+        price("price_quarter", product="prod_f", nickname="g", recurring={**every, "interval_count": 3}),
+        price("price_bare", product="prod_g"), price("price_named", product="prod_h"),
+    ]  # fmt: skip
+    named = {"id": "prod_h", "object": "product", "name": "Support", "created": 10}
+    items = [item(f"si_{n}", "sub_q", price=prices[place]) for n, place in enumerate((0, 4, 7))]
+    with earning.opened(fresh_database_url) as books:
+        has(books, *prices, named, customer("cus_q", email="ada@example.com"))
+        has(books, subscription("sub_q", items, customer="cus_q", status="trialing"))
+        with books.engine.connect() as db:
+            found = data_quality(db, books.account, NOW)["objects"]
+    assert sorted((one["check"], one["id"]) for one in found) == [
+        ("duplicate_prices", "price_one"), ("duplicate_prices", "price_two"), ("mixed_intervals", "sub_q"),
+        ("price_without_amount", "price_held"), ("price_without_name", "price_bare"),
+    ]  # fmt: skip
+
+
+def test_an_excluded_customer_has_no_other_cause_and_another_rate_is_one(fresh_database_url: str) -> None:
+    with earning.opened(fresh_database_url) as books:
+        books.span("cus_x", 5_000, "2026-01-10")
+        books.span("cus_e", 8_000, "2026-02-20", currency="eur")
+        books.execute(
+            "insert into tidegate.exclusions (connection, customer, reason, by) values ('acme', 'cus_x', 'staff', 'me')"
+        )
+        has(books, customer("cus_x"), subscription("sub_cus_x", [], customer="cus_x", status="past_due"))
+        with books.engine.begin() as db:
+            rate_files.store(db, {"usd": {MARCH.last: Decimal("1.25")}}, "test")
+        found = reconciled(books.keep(), b"Customer ID,Currency,2026-03\ncus_x,usd,0.00\ncus_e,usd,101.00\n")
+    assert [(one["customer"], one["parts"]) for one in found["customers"]] == [
+        ("cus_e", [{"cause": "fx", "amount": 100}])
+    ]

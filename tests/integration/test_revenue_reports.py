@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from tests.support import earning
 from tests.support.earning import Books, at
 
@@ -237,3 +238,77 @@ def test_a_years_price_shows_as_its_twelfth_and_totals_are_rounded_last(fresh_da
         january, february = told(books.keep(), last=date(2026, 2, 28))
     assert (january["new"], january["mrr"]) == (16_667, 16_667)
     assert (february["expansion"], february["mrr"]) == (6_000, 22_667)
+
+
+def test_who_left_has_not_contracted_and_who_came_makes_up_for_no_churn(fresh_database_url: str) -> None:
+    with earning.opened(fresh_database_url) as books:
+        books.span("cus_left", 10_000, "2026-01-05", "2026-03-10")
+        books.span("cus_less", 20_000, "2026-01-05", "2026-03-12")
+        books.span("cus_less", 15_000, "2026-03-12")
+        books.span("cus_new", 4_000, "2026-03-14")
+        books.span("cus_new", 3_000, "2026-03-14", item="si_new_2")
+        books.span("cus_back", 3_000, "2026-01-05", "2026-02-10")
+        books.span("cus_back", 3_000, "2026-03-20")
+        books.keep()
+        with books.engine.connect() as db:
+            report = reports.opened(db, "acme", NOW)
+            [march] = metrics.rows(db, report, reports.window(report, date(2026, 3, 1), date(2026, 3, 31)))
+    contacts = {"opening": 2, "new": 1, "returned": 1, "contracted": 1, "lost": 1, "closing": 3}
+    assert march["contacts"] == contacts
+    assert (march["gross_churn"], march["net_churn"], march["nrr"], march["customer_churn"]) == (0.5, 0.4, 0.5, 0.5)
+    assert march["movements"] == {"churn": 1, "contraction": 1, "new": 1, "reactivation": 1}
+
+
+def test_what_is_shown_apart_has_todays_rate_while_the_month_runs(fresh_database_url: str) -> None:
+    with earning.opened(fresh_database_url) as books:
+        books.span("cus_m", 0, "2026-03-01", currency="eur", item="si_m", usage=300 * UNIT, metered=True)
+        books.span("cus_e", 1_000, "2026-03-01", currency="eur")
+        books.keep()
+        with books.engine.begin() as db:
+            rate_files.store(db, {"usd": {date(2026, 3, 12): Decimal(2), date(2026, 3, 31): Decimal(3)}}, "test")
+            report = reports.opened(db, "acme", at("2026-03-12 12:00"), currency="usd")
+            [march] = metrics.rows(db, report, reports.window(report, date(2026, 3, 1), date(2026, 3, 12)))
+    assert (march["usage"], march["mrr"]) == (600, 2_000)
+
+
+def test_a_contact_of_two_currencies_that_comes_back_is_not_new(fresh_database_url: str) -> None:
+    """It left before the report begins, or came and left within its first period."""
+    with earning.opened(fresh_database_url) as books:
+        for name, begins, ends in (("old", "2025-11-05", "2025-12-10"), ("short", "2026-01-05", "2026-01-20")):
+            books.span(f"cus_{name}_usd", 5_000, begins, ends)
+            books.span(f"cus_{name}_eur", 5_000, begins, ends, currency="eur")
+            books.span(f"cus_{name}_usd", 5_000, "2026-02-10")
+            books.link(name, f"cus_{name}_usd", f"cus_{name}_eur")
+        books.keep()
+        with books.engine.begin() as db:
+            days = Window.of(periods("month", date(2025, 12, 1), LAST), daily=True).thresholds
+            rate_files.store(db, {"usd": dict.fromkeys(days, Decimal(1))}, "test")
+        _, found = counted(books, currency="usd")
+    assert column(found, "new", "usd") == [0, 0, 0, 0, 0]
+    assert column(found, "returned", "usd") == [0, 2, 0, 0, 0]
+    assert column(found, "closing", "usd") == [0, 2, 2, 2, 2]
+
+
+def test_a_movement_that_ends_after_the_last_day_is_no_part_of_the_report(books: Books) -> None:
+    """Of cus_f, which changed its package twice around the end of April, once on either side."""
+    april = date(2026, 4, 1), date(2026, 4, 30)
+    with books.engine.connect() as db:
+        report = reports.opened(db, "acme", NOW, group=group("package"))
+        rows = metrics.rows(db, report, reports.window(report, *april))
+    euros = {row["group"]: (row["mrr"], row["contacts"]["closing"]) for row in rows if row["currency"] == "eur"}
+    assert euros == {"": (2_000, 1), "pro": (8_000, 1)}
+
+
+def test_intervals_of_several_months_are_told_apart(books: Books) -> None:
+    with books.engine.begin() as db:
+        db.execute(
+            text("""
+insert into stripe.prices (connection, id, data, updated_at, certainty, "interval", interval_count)
+values ('acme', 'price_basic', '{}', now(), 1, 'month', 3), ('acme', 'price_pro', '{}', now(), 1, 'month', 1)""")
+        )
+        report = reports.opened(db, "acme", NOW, group=group("interval"))
+        found = reports.standing(db, report, date(2026, 5, 20))
+        db.rollback()
+    assert {name: minor(amount) for (name, currency), amount in found.items() if currency == "usd"} == {
+        "3 months": 11_000, "month": 15_000,
+    }  # fmt: skip

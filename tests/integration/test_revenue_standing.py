@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from tidegate.pricing.given import given
 from tidegate.pricing.policy import policy
 from tidegate.pricing.subscription import value
 from tidegate.pricing.value import instant
-from tidegate.revenue import cohorts, conversions, facts, listing, renewals, reports
+from tidegate.revenue import cohorts, conversions, facts, listing, rate_files, renewals, reports
 from tidegate.revenue.listing import Wanted
 from tidegate.revenue.periods import periods
 from tidegate.revenue.reports import Report
@@ -260,3 +262,115 @@ def test_movements_are_paged_the_newest_first(books: Books) -> None:
     assert (new["contact"], new["name"], new["kind"]) == ("account:acme", "Acme", "new")
     assert isinstance(new["at"], datetime)
     assert [(one["price"], one["amount"]) for one in upgrade["items"]] == [("price_pro", 5_000)]
+
+
+def test_a_cohort_in_one_currency_is_of_the_first_mrr_in_any_at_todays_rate(fresh_database_url: str) -> None:
+    with earning.opened(fresh_database_url) as books:
+        books.span("cus_old", 1_000, "2025-12-05")
+        books.span("cus_old", 1_000, "2026-02-05", currency="eur", item="si_old_2")
+        books.span("cus_new", 1_000, "2026-02-05", currency="eur")
+        books.keep()
+        with books.engine.begin() as db:
+            days = {date(2026, 1, 31): Decimal(5), date(2026, 2, 28): Decimal(4), date(2026, 5, 20): Decimal(2)}
+            rate_files.store(db, {"usd": days}, "test")
+            found = cohorts.cohorts(db, report_of(db, "usd"), MONTHS)
+    assert [(one["cohort"], one["contacts"], one["new"]) for one in found] == [("2026-02", 1, 2_000)]
+    assert {one["mrr"] for one in found[0]["months"]} == {2_000}
+
+
+def test_a_trial_goes_on_over_what_changes_of_it_and_converts_when_it_ends(fresh_database_url: str) -> None:
+    """One that counts by policy, too; the package of who has an add-on that is worth more is the base, and a price
+    that is mapped to a feature is of no package, whatever its product is mapped to.
+    """
+    with earning.opened(fresh_database_url) as books:
+        trial = {"trial": 5_000_000_000}
+        books.span("cus_a", 0, "2026-03-01", "2026-03-05", **trial)
+        books.span("cus_a", 0, "2026-03-05", "2026-03-15", trial=7_000_000_000)
+        books.span("cus_a", 7_000, "2026-03-15", price="price_base")
+        books.span("cus_a", 9_000, "2026-03-15", item="si_a_2", price="price_more")
+        books.span("cus_b", 5_000, "2026-03-02", **trial)
+        books.execute("insert into tidegate.packages (key, kind) values ('pro', 'base'), ('more', 'add_on')")
+        books.execute("""
+insert into tidegate.mappings (connection, price, package, per_quantity)
+values ('acme', 'price_base', 'pro', false), ('acme', 'price_more', 'more', true)""")
+        books.execute("insert into tidegate.features (key, type) values ('sso', 'boolean')")
+        books.span("cus_f", 1_000, "2026-03-02", price="price_sso", product="prod_pro")
+        books.execute("""
+insert into tidegate.mappings (connection, price, product, package, feature, terms, per_quantity)
+values ('acme', 'price_sso', null, null, 'sso', '{}', false), ('acme', null, 'prod_pro', 'pro', null, null, false)""")
+        books.keep()
+        with books.engine.connect() as db:
+            [march] = conversions.trials(db, report_of(db), MONTHS[2], MONTHS[2])
+            found = conversions.packages(db, report_of(db), MONTHS[3], MONTHS[3])
+    assert march == {
+        "cohort": "2026-03", "trials": 2, "converted": 1, "ended": 0, "running": 1, "restarted": 0, "conversion": 1.0,
+    }  # fmt: skip
+    assert [(one["before"], one["after"], one["opening"]) for one in found] == [("", "", 6_000), ("pro", "pro", 16_000)]
+
+
+def test_the_facts_of_a_contact_are_of_what_counts_and_lives(fresh_database_url: str) -> None:
+    with earning.opened(fresh_database_url) as books:
+        books.span("cus_a", 1_000, "2026-01-05", listed=1_500_000_000)
+        trial = {"trial": 5_000_000_000, "why_not": "it is trialing", "listed": 5_000_000_000}
+        books.span("cus_a", 0, "2026-01-05", subscription="sub_t", item="si_t", **trial)
+        books.span("cus_gone", 900, "2026-01-05", "2026-02-05")
+        unpaid = subscription("sub_u", [], customer="cus_a", status="unpaid", cancel_at=seconds("2026-07-01"))
+        active = subscription("sub_cus_a", [], customer="cus_a", trial_end=seconds("2026-01-10"))
+        clock = subscription("sub_c", [], customer="cus_a", status="paused", test_clock="clock_1")
+        has(books, customer("cus_a"), unpaid, active, clock)
+        keys = [books.link("acme", "cus_a"), books.link("gone", "cus_gone")]
+        with books.engine.begin() as db:
+            facts.keep_facts(db, keys)
+            acme, gone = db.execute(text("select * from tidegate.contact_facts order by contact")).all()
+    assert (acme.mrr, acme.listed, acme.trial) == ({"usd": 10**9}, {"usd": 1_500_000_000}, {"usd": 5 * 10**9})
+    assert (acme.statuses, acme.subscriptions) == (["active", "unpaid"], 1)
+    assert (acme.ends_at, acme.trial_ends_at, acme.churned_at) == (None, None, None)
+    assert (gone.mrr, gone.customer_since, gone.churned_at) == ({}, at("2026-01-05"), at("2026-02-05"))
+
+
+PERIODS = {
+    "the earliest of its items": ([{"current_period_end": RENEWS + 9}, {"current_period_end": RENEWS}], RENEWS),
+    "what is billed ahead": ([{"current_period_end": RENEWS, "billed_until": RENEWS + 5}], RENEWS + 5),
+}
+NO_END = (("release", "active"), ("cancel", "released"), ("cancel", "canceled"), ("cancel", "completed"))
+
+
+def test_when_it_renews_is_of_its_items_and_only_a_schedule_that_cancels_ends_it(fresh_database_url: str) -> None:
+    with earning.opened(fresh_database_url) as books:
+        expected: dict[str, tuple[Any, Any]] = {}
+        for number, (periods_, renews) in enumerate(PERIODS.values()):
+            items = [item(f"si_{number}_{n}", f"sub_{number}", **one) for n, one in enumerate(periods_)]
+            has(books, subscription(f"sub_{number}", items, customer="cus_a"))
+            expected[f"sub_{number}"] = renews, None
+        for number, (behavior, status) in enumerate(NO_END):
+            one, plan = f"sub_s{number}", f"sub_sched_{number}"
+            told = {"id": plan, "object": "subscription_schedule", "customer": "cus_a", "subscription": one}
+            ends = {"status": status, "end_behavior": behavior, "phases": [{"end_date": seconds("2026-06-01")}]}
+            only_item = item(f"si_{one}", one, current_period_end=RENEWS)
+            has(books, told | ends, subscription(one, [only_item], customer="cus_a", schedule=plan))
+            expected[one] = RENEWS, None
+        with books.engine.connect() as db:
+            rows = renewals.upcoming(db, report_of(db), NOW, 60)
+            risky = {one["subscription"]: one["ends_at"] for one in renewals.at_risk(db, report_of(db), NOW)}
+    found = {one["subscription"]: (int(one["renews_at"].timestamp()), risky.get(one["subscription"])) for one in rows}
+    assert found == expected
+
+
+def test_what_is_lost_by_a_cancellation_is_lost_when_it_counts(fresh_database_url: str) -> None:
+    """The request is told a second after it was made."""
+    with earning.opened(fresh_database_url) as books:
+        books.span("cus_q", 4_000, "2026-01-05", "2026-03-01 00:00:01")
+        books.span("cus_q", 0, "2026-03-01 00:00:01", "2026-03-20", why_not="its cancellation was asked for")
+        books.span("cus_r", 1_000, "2026-01-05", "2026-03-10")
+        books.span("cus_r", 700, "2026-03-10", "2026-03-20")
+        for who, asked in (("cus_q", "2026-03-01"), ("cus_r", "2026-03-20")):
+            times = {"canceled_at": seconds(asked), "ended_at": seconds("2026-03-20")}
+            subscribes(books, who, "2026-03-20", status="canceled", **times)
+        with books.engine.connect() as db:
+            report = report_of(db)
+            by_request = policy("default", {"cancellation": "request"})
+            asking = replace(report, ledger=replace(report.ledger, policy=by_request))
+            ended = conversions.reasons(db, report, MONTHS[2], MONTHS[2])
+            lost = conversions.reasons(db, asking, MONTHS[2], MONTHS[2])
+    assert [one["lost"] for one in ended] == [[{"currency": "usd", "mrr": 700}]]
+    assert [one["lost"] for one in lost] == [[{"currency": "usd", "mrr": 4_700}]]

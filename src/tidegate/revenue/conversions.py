@@ -27,10 +27,12 @@ def trials(db: Connection, report: Report, first: Period, last: Period) -> list[
 def reasons(db: Connection, report: Report, first: Period, last: Period) -> list[dict[str, Any]]:
     """Why subscriptions ended, the most frequent first: {reason, subscriptions, lost: [{currency, mrr}]}.
 
-    The reason is what the customer said (Stripe's `feedback`), else how it came about; empty: nothing is told.
+    The reason is what the customer said (Stripe's `feedback`), else how it came about; empty: nothing is told. Where a
+    cancellation counts at its request, what was lost then is what is lost.
     """
     found: dict[str, dict[str, Any]] = {}
-    for row in db.execute(_REASONS, _given(report, first, last)):
+    given = _given(report, first, last) | {"by_request": report.ledger.policy.cancellation == "request"}
+    for row in db.execute(_REASONS, given):
         one = found.setdefault(row.reason, {"reason": row.reason, "subscriptions": row.subscriptions, "lost": []})
         if row.currency:
             one["lost"].append({"currency": row.currency, "mrr": whole(int(row.mrr))})
@@ -102,7 +104,8 @@ from seen group by cohort order by cohort"""
 
 _REASONS = text("""
 with ended as (
-  select s.connection, s.id, s.ended_at, coalesce(s.cancellation_feedback, s.cancellation_reason, '') as reason
+  select s.connection, s.id, s.ended_at, coalesce(s.cancellation_feedback, s.cancellation_reason, '') as reason,
+    case when :by_request then least(s.canceled_at, s.ended_at) else s.ended_at end as counts_until
   from stripe.subscriptions s
   where s.connection = :connection and s.ended_at >= :begins and s.ended_at < :ends and s.status = 'canceled'
     and s.deleted_at is null and s.test_clock is null and not exists (
@@ -110,8 +113,8 @@ with ended as (
 counted as (select reason, count(*) as subscriptions from ended group by reason)
 select c.reason, c.subscriptions, p.currency, coalesce(sum(p.mrr), 0) as mrr
 from counted c join ended e using (reason)
-left join tidegate.spans p on p.connection = e.connection and p.subscription = e.id and p.ends_at = e.ended_at
-  and p.mrr > 0
+left join tidegate.spans p on p.connection = e.connection and p.subscription = e.id and p.mrr > 0
+  and p.ends_at >= e.counts_until and p.ends_at <= e.ended_at
 group by c.reason, c.subscriptions, p.currency order by c.subscriptions desc, c.reason, p.currency""")
 
 _PACKAGES = f"""

@@ -13,6 +13,7 @@ from tidegate.mirror.versions import Stored, stored
 from tidegate.pricing.facts import Facts
 from tidegate.revenue.history.evidence import Billed
 from tidegate.revenue.history.inherited import Holding, holdings, inherited, with_ends
+from tidegate.revenue.history.last_lines import Lines
 from tidegate.revenue.history.observed import Version
 from tidegate.store.driver import each, rows
 from tidegate.stripe_api.resources import RESOURCES
@@ -58,7 +59,7 @@ def load(db: Connection, connection: str, customers: Sequence[str]) -> dict[str,
             continue
         loaded = found[id_] = Loaded(customer, billed=billed.get(id_, []))
         loaded.lacks = _rates(told[id_], loaded.billed) - beside.tax_rates.keys()
-        lines, items = _Lines(loaded.billed), live.get(id_, ())
+        lines, items = Lines(loaded.billed, beside.metered), live.get(id_, ())
         for one in told[id_]:
             loaded.versions.append(Version(one.at, beside.facts(customer, one, items, lines), one.event or "read"))
         first = kept[id_][0]
@@ -90,33 +91,12 @@ def _told(kept: Stored) -> _Told:
     return _Told(kept.at, kept.event, shape, [one for one in read if one is not None])
 
 
-class _Lines:
-    """The lines of a subscription's finalised invoices by item and period, prorations left out."""
-
-    def __init__(self, billed: Sequence[Billed]) -> None:
-        by_item: dict[str, dict[tuple[int, str], list[InvoiceLine]]] = {}
-        for invoice, line in billed:
-            item = line.subscription_item
-            if item and not line.proration and invoice.status not in {"draft", "void", None}:
-                by_item.setdefault(item, {}).setdefault((line.period_start or 0, invoice.id or ""), []).append(line)
-        self._periods = {item: sorted(periods.items(), key=lambda one: one[0]) for item, periods in by_item.items()}
-
-    def at(self, instant: int) -> Mapping[str, Sequence[InvoiceLine]]:
-        """By item those of the last period that had begun by then."""
-        found: dict[str, Sequence[InvoiceLine]] = {}
-        for item, periods in self._periods.items():
-            for (start, _), lines in reversed(periods):
-                if start <= instant:
-                    found[item] = lines
-                    break
-        return found
-
-
 @dataclass(slots=True)
 class _Beside:
-    """What subscriptions and lines name, by id."""
+    """What subscriptions and lines name, by id. `metered`: the prices of usage, also those that are only embedded."""
 
     prices: dict[str, Price]
+    metered: set[str]
     coupons: dict[str, Coupon]
     discounts: dict[str, Discount]
     tax_rates: dict[str, TaxRate]
@@ -147,8 +127,10 @@ class _Beside:
         coupons |= {coupon for one in versions for coupon in one.shape.coupons}
         coupons |= {coupon for one in items for coupon in one.coupons}
         rates = _rates(versions, [one for of_one in billed for one in of_one])
+        stored_prices = _by_id(db, connection, "prices", Price, prices)
         return cls(
-            _by_id(db, connection, "prices", Price, prices),
+            stored_prices,
+            _metered(stored_prices, [*items, *lines]),
             _by_id(db, connection, "coupons", Coupon, coupons),
             discounts,
             _by_id(db, connection, "tax_rates", TaxRate, rates),
@@ -160,7 +142,7 @@ class _Beside:
         customer: str,
         told: _Told,
         live: Sequence[SubscriptionItem],
-        lines: _Lines,
+        lines: Lines,
     ) -> Facts:
         """All that the worth of a version depends on."""
         return Facts(
@@ -173,6 +155,12 @@ class _Beside:
             customer_discounts=inherited(self.held.get(customer, ()), told.at),
             lines=lines.at(told.at),
         )
+
+
+def _metered(known: Mapping[str, Price], naming: Iterable[SubscriptionItem | InvoiceLine]) -> set[str]:
+    """The ids of prices of usage among those that are known, or told by what names them."""
+    told = {one.price: one.terms for one in naming if one.price and one.terms} | {**known}
+    return {id_ for id_, price in told.items() if price.usage_type == "metered"}
 
 
 def _rates(told: Iterable[_Told], billed: Iterable[Billed]) -> set[str]:

@@ -46,6 +46,8 @@ def one(amount: int = 1000, *discounts: Any, **more: Any) -> Json:
         ([discount(coupon(amount=200, currency="eur", currency_options={"usd": {"amount_off": 300}}))], 700),
         ([TEN | {"deleted": True}], 1000),
         ([discount(coupon(10, deleted=True, valid=False))], 900),
+        ([discount(coupon(10) | {"duration": None})], 900),
+        ([discount(coupon(10) | {"duration": None}, end=NOW - 20 * DAY)], 1000),
         ([{"id": "di_3", "start": NOW - 9, "source": {"type": "coupon", "coupon": coupon(10)}}], 900),
     ],
     ids=str,
@@ -144,6 +146,11 @@ def test_an_amount_comes_off_once_an_invoice_in_proportion() -> None:
         discounts=[discount(coupon(amount=1200))],
     )
     assert [each.monthly for each in valued(of).items] == [2100, 700, 0, 100]
+
+
+def test_where_all_is_usage_that_counts_an_amount_comes_off_that() -> None:
+    of = subscription(item(price(1, usage_type="metered"), None), discounts=[TWO_DOLLARS])
+    assert mrr(of, choices={"metered": "last_period"}, invoice_lines=[line(1500)]) == 1300
 
 
 def test_an_amount_is_shared_out_after_the_items_own_discounts() -> None:

@@ -50,6 +50,8 @@ def test_what_a_vendor_leaves_to_the_account_is_named_until_it_is_chosen(preset:
         ("default", {"past_due": "-3 days"}, "past_due cannot be '-3 days'"),
         ("default", {"past_due": "3 weeks"}, "past_due cannot be '3 weeks'"),
         ("default", {"past_due": "1234567 days"}, "past_due cannot be '1234567 days'"),
+        ("default", {"past_due": "100000 days"}, "past_due cannot be '100000 days'"),
+        ("default", {"past_due": "\u00b2 days"}, "past_due cannot be '\u00b2 days'"),
         ("default", {"netting": ""}, "netting cannot be ''"),
     ],
 )

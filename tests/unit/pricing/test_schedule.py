@@ -36,6 +36,7 @@ def ahead(*phases: Json, of: Json = SOLD, status: str = "active", **beside: Any)
         (phase({"price": price(1000), "discounts": [{"coupon": "c_1"}]}), 900),
         (phase({"price": price(1000)}, coupon="c_1"), 900),
         (phase({"price": price(1200)}, default_tax_rates=[{"id": "t", "inclusive": True, "percentage": 20.0}]), 1000),
+        (phase({"price": price(1000, currency_options={"eur": {"unit_amount": 900}})}, currency="eur"), 900),
         (phase({"price": price(1000)}, trial_end=LATER + DAY), 0),
         (phase({"price": price(1000)}, trial_end=LATER), 1000),
         (phase(), 0),
@@ -49,7 +50,8 @@ def test_a_phase_to_come_is_valued_at_its_start(told: Json, amount: int) -> None
 
 def test_only_phases_to_come_count_in_their_order() -> None:
     running = phase({"price": price(1000)}, start=NOW, end=LATER)
-    found = ahead(running, phase({"price": price(2000)}), phase({"price": price(3000)}, start=LAST, end=END))
+    undated = phase({"price": price(1000)}) | {"start_date": None}
+    found = ahead(running, undated, phase({"price": price(2000)}), phase({"price": price(3000)}, start=LAST, end=END))
     assert [(one.starts_at, one.value.mrr) for one in found] == [(LATER, 2000), (LAST, 3000)]
 
 

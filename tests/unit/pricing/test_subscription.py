@@ -39,6 +39,7 @@ def test_past_due_counts_for_ever_or_for_so_many_days(days_ago: int | None, choi
     worth = valued(subscription(item(price(1000)), status="past_due"), choices={"past_due": choice}, **beside)
     assert worth.mrr == amount
     assert ("since when" in only(worth).problem) == (days_ago is None)
+    assert not only(valued(subscription(item(price(1000))), choices={"past_due": choice})).problem
 
 
 @pytest.mark.parametrize(
@@ -141,6 +142,7 @@ ASKED: dict[str, tuple[Json, int, int | None]] = {
     "goes on": ({}, 1000, None),
     "at the end of the period": ({"cancel_at_period_end": True, "canceled_at": NOW - 5}, 0, NOW + 16 * DAY),
     "at a date": ({"cancel_at": NOW + 50, "canceled_at": NOW - 5}, 0, NOW + 50),
+    "at the end of the period, when asked is not told": ({"cancel_at_period_end": True}, 0, NOW + 16 * DAY),
     "at a date, when asked is not told": ({"cancel_at": NOW + 50}, 0, NOW + 50),
     "asked later": ({"cancel_at": NOW + 50, "canceled_at": NOW + 5}, 1000, NOW + 50),
 }

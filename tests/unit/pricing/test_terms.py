@@ -31,6 +31,7 @@ def charged(of: Json, quantity: int, currency: str = "usd") -> Fraction | str:
         (price(100, transform_quantity={"divide_by": 5, "round": "up"}), 11, "usd", 300),
         (price(100, transform_quantity={"divide_by": 5, "round": "down"}), 11, "usd", 200),
         (price(100, transform_quantity={"divide_by": 0, "round": "up"}), 11, "usd", 1100),
+        (price(100, transform_quantity={"divide_by": -5, "round": "up"}), 11, "usd", 1100),
         (price(1000, currency_options=OPTIONS), 2, "eur", 1800),
         (price(1000, currency_options=OPTIONS), 2, "gbp", 1),
         (price(1000, currency="USD"), 2, "usd", 2000),
@@ -100,8 +101,17 @@ EMBEDDED_TIERED = price(None, billing_scheme="tiered", tiers_mode="volume")
         ("price_1", KNOWN, "usd", 1000),
         (price(1500), KNOWN, "usd", 1500),
         (price(1500), {"id": "price_1"}, "usd", 1500),
+        (price("1500.5"), KNOWN, "usd", Fraction("1500.5")),
     ],
-    ids=["tiers known", "tiers its own", "other currency", "named by id", "id used again", "known by id alone"],
+    ids=[
+        "tiers known",
+        "tiers its own",
+        "other currency",
+        "named by id",
+        "id used again",
+        "known by id alone",
+        "a decimal alone",
+    ],
 )
 def test_what_an_items_price_leaves_out_stands_in_the_known_one(
     own: Any, known: Json, currency: str, amount: int

@@ -338,3 +338,41 @@ def test_a_deleted_invoice_tells_nothing() -> None:
     whole = bill([recurring("il_1", 1000)], refunds=[refund(100)])
     gone = Bill(shape(Invoice, {"id": "in_1", "object": "invoice", "deleted": True}), whole.lines)
     assert events(gone) == []
+
+
+@pytest.mark.parametrize(
+    ("amount", "weights", "parts"),
+    [
+        (10, [26, 25, 49], [3, 2, 5]),
+        (100, [1, 1, 1], [34, 33, 33]),
+        (-10, [26, 25, 49], [-3, -2, -5]),
+        (7, [0, 0], [7, 0]),
+        (7, [], []),
+    ],
+)
+def test_what_rounding_leaves_goes_to_the_largest_remainders(amount: int, weights: list[int], parts: list[int]) -> None:
+    assert share(amount, weights) == parts
+
+
+def test_a_one_time_line_that_comes_to_nothing_is_no_purchase() -> None:
+    assert events(bill([once("il_1", 1_000, **off(1_000))])) == []
+
+
+def test_a_one_time_line_names_no_subscription_because_its_invoice_does() -> None:
+    lines = [recurring("il_1", 1_000), once("il_2", 500), once("il_3", 700, "sub_1")]
+    found = by_id(bill(lines, parent={"subscription_details": {"subscription": "sub_1"}}))
+    assert [found[f"purchase:in_1:ii_il_{n}"].subscription for n in (2, 3)] == [None, "sub_1"]
+
+
+def test_a_line_of_a_subscription_that_names_no_item_is_billed_too() -> None:
+    """As before items existed."""
+    old = {"id": "il_1", "object": "line_item", "type": "subscription", "amount": 1000, "currency": "usd"}
+    old |= {"quantity": 1, "subscription": "sub_1", "proration": False, "price": {"id": "price_pro"}}
+    [event] = events(bill([old]))
+    assert (event.id, event.amount) == ("billed:in_1:sub_1:month", 1000)
+
+
+def test_what_is_sold_without_a_name_is_called_as_its_line_is() -> None:
+    nameless = Catalog(CATALOG.prices)
+    [event] = events(bill([once("il_1", 700, description="Two days of work")]), catalog=nameless)
+    assert event.properties["Product Name"] == "Two days of work"

@@ -126,3 +126,21 @@ def test_fitted_parts_sum_to_the_rounded_total_and_none_is_a_unit_off(amounts: S
     found = fitted(dict(parts), total)
     assert sum(amount or 0 for amount in found.values()) == total
     assert all(abs((found[name] or 0) * UNIT - amount) < UNIT for name, amount in parts.items())
+
+
+def test_an_unknown_part_leaves_the_others_as_they_are() -> None:
+    assert fitted({"new": None, "churn": -5 * UNIT}, 3) == {"new": None, "churn": -5}
+
+
+def test_a_movement_of_the_last_day_is_one_of_its_period_in_the_base_currency_too() -> None:
+    rates = Rates.of("usd", {"usd": {date(2026, 1, 30): Decimal("1.5"), date(2026, 2, 28): Decimal("1.5")}})
+    last = [row(place(DAYS, date(2026, 1, 31)), "new", 10, "eur"), row(place(DAYS, date(2026, 2, 28)), "new", 4, "eur")]
+    january, february, _ = converted(last, DAYS, MONTHS, rates, date(2026, 3, 1))
+    assert [cents(one)["new"] for one in (january, february)] == [1_500, 600]
+    assert [cents(one)["fx"] for one in (january, february)] == [0, 0]
+
+
+def test_of_fitted_parts_those_nearest_to_the_other_side_give_way() -> None:
+    assert fitted({"new": 400_000, "expansion": 450_000, "churn": 150_000}, 1) == {"new": 0, "expansion": 1, "churn": 0}
+    assert fitted({"new": 5_400_000, "expansion": 1_450_000}, 7) == {"new": 5, "expansion": 2}
+    assert fitted({"new": 1_600_000, "expansion": 1_550_000}, 3) == {"new": 2, "expansion": 1}

@@ -151,3 +151,54 @@ def test_reactivated() -> None:
 def test_by_date() -> None:
     found = events(stretches=[stretch(10, 20, 1000), stretch(20, 30, 1500)], ended=[Ended("sub_1", 15, "")], who=WHO)
     assert [event.at for event in found] == [15, 20]
+
+
+def test_what_was_free_before_a_trial_was_not_paid() -> None:
+    stretches = [stretch(10, 20, 0), stretch(20, 30, 1000, mrr=0, trial=1000), stretch(30, None, 1000)]
+    trial, converted = (one for one in events(stretches=stretches) if one.name in {TRIAL_STARTED, TRIAL_CONVERTED})
+    assert (trial.details["restarted"], converted.name) == (False, TRIAL_CONVERTED)
+
+
+SMALL_FIRST = {"item": "si_0", "price": "price_seats", "product": "prod_seats"}
+
+
+def test_the_largest_item_names_the_plan() -> None:
+    before = [stretch(10, 20, 500, **SMALL_FIRST), stretch(10, None, 1000)]
+    after = [stretch(20, None, 600, **SMALL_FIRST)]
+    changed = only(*before, *after)
+    assert changed.properties["Subscription Old Plan Level"] == changed.properties["Subscription Plan Level"] == "Pro"
+    ended = [stretch(10, 20, 500, **SMALL_FIRST), stretch(10, 20, 1000)]
+    [event] = events(stretches=ended, ended=[Ended("sub_1", 20, "")])
+    assert event.properties["Subscription Plan Level"] == "Pro"
+
+
+def test_what_was_canceled_is_named_by_what_it_was_in_the_end() -> None:
+    stretches = [
+        stretch(10, 20, 9000),
+        stretch(20, 30, 500, price="price_seats", product="prod_seats"),
+        stretch(10, 30, 9000, "si_9", subscription="sub_9"),
+    ]
+    found = events(stretches=stretches, ended=[Ended("sub_1", 30, "")])
+    assert [one.properties["Subscription Plan Level"] for one in found if one.name == CANCELED] == ["Seats"]
+
+
+def test_a_trial_that_counts_by_policy_converts_when_it_ends() -> None:
+    trial = [stretch(10, 20, 1000, mrr=1000, trial=1000), stretch(20, None, 1000)]
+    assert told(*trial) == [(10, TRIAL_STARTED, 1000), (20, TRIAL_CONVERTED, 1000)]
+
+
+def test_who_pays_from_the_second_that_a_trial_begins_had_not_paid_before() -> None:
+    trial = [stretch(10, 20, 1000, mrr=0, trial=1000)]
+    assert only(*trial, contact_paid_since=10).details["restarted"] is False
+
+
+def test_trials_that_follow_what_was_inferred_are_history() -> None:
+    free = stretch(5, 10, 0, inferred=True)
+    trial = [free, stretch(10, 20, 1000, mrr=0, trial=1000, inferred=True), stretch(20, None, 1000)]
+    assert [one.came_at for one in events(stretches=trial) if one.name in {TRIAL_STARTED, TRIAL_CONVERTED}] == [0, 0]
+    seen = [stretch(10, 20, 1000, mrr=0, trial=1000), stretch(20, None, 1000)]
+    assert [one.came_at for one in events(stretches=seen)] == [10, 20]
+
+
+def test_what_begins_again_after_a_gap_is_no_upgrade() -> None:
+    assert told(stretch(10, 20, 1000), stretch(30, None, 1500)) == []

@@ -161,3 +161,36 @@ def test_a_period_that_began_with_a_change_bears_the_discounts_of_the_one_before
         ("2025-01-01", "2025-01-11", 500), ("2025-01-11", "2025-05-11", 500),
         ("2025-05-11", "2025-12-10", 1000), ("2025-12-10", "", 1000),
     ]  # fmt: skip
+
+
+def test_one_of_the_second_that_a_period_began_is_of_the_period_whose_invoice_bears_it() -> None:
+    given = discount(coupon(50), start=BORN)
+    bills = [
+        bill("in_1", JAN[0], billed(*JAN, 1000)),
+        bill("in_2", FEB[0], billed(*FEB, 1000, **off(("di_1", 500)))),
+    ]
+    seen = [version(FIRST_SEEN, lived(item(price(1000, id="price_1")), discounts=[given]), "read", discounts=[given])]
+    assert told(spans(seen, bills))[:2] == [("2025-01-01", "2025-02-01", 1000), ("2025-02-01", "2025-12-10", 500)]
+
+
+def test_a_deleted_coupon_that_stood_on_one_invoice_and_is_still_held_goes_on() -> None:
+    gone = discount("gone", id="di_1", start=BORN)
+    now = lived(item(price(1000, id="price_1")), discounts=[gone])
+    first = bill("in_1", JAN[0], billed(*JAN, 1000, **off(("di_1", 100))))
+    assert told(spans([version(FIRST_SEEN, now, "read", discounts=[gone])], [first]))[-1] == ("2025-12-10", "", 900)
+
+
+def test_one_whose_time_is_over_and_that_is_still_told_counts_once() -> None:
+    versions = [
+        version(BORN, lived(YEARLY, discounts=[QUARTER])),
+        version(OVER + 9, lived(YEARLY, discounts=[QUARTER])),
+    ]
+    assert told(spans(versions)) == [("2025-01-01", "2026-01-01", 500), ("2026-01-01", "", 1000)]
+
+
+def test_what_lasts_of_an_items_own_discount_goes_by_the_period_of_that_item() -> None:
+    month = {"current_period_start": OVER, "current_period_end": day("2025-05-01")}
+    monthly = item(price(1000, id="price_2"), **month)
+    before = lived(monthly | {"discounts": [QUARTER]}, YEARLY)
+    found = spans([version(OVER - 9, before), version(OVER, lived(monthly, YEARLY))], at=OVER)
+    assert [one.mrr for one in found if one.item == "si_1" and one.ends_at is None] == [1_000_000_000]

@@ -109,3 +109,27 @@ def test_stripes_churn_is_of_thirty_days_with_those_who_came_in_the_denominator(
     assert found.customer_churn == Fraction(21, 125)
     assert found.gross_churn == Fraction(180, 1000)
     assert found.net_churn == Fraction(150, 1000)
+
+
+def test_what_stripe_calls_net_churn_is_unknown_where_a_rate_of_what_was_gained_is_missing() -> None:
+    moved = line(1000, 900, churn=-100)
+    month = moved._replace(moved={**moved.moved, "expansion": None})
+    found = stripes(line(1000, 900), Counts(opening=10, closing=9), month, Counts(opening=10), "month")
+    assert (found.gross_churn, found.net_churn) == (Fraction(1, 10), None)
+
+
+def test_where_the_closing_is_unknown_so_is_what_is_made_of_it() -> None:
+    told = line(1000, 900, churn=-100)._replace(closing=None)
+    found = metrics(told, counted((100, 0), (900, 900), (0, 50)), "month")
+    assert (found.arr, found.arpa, found.ltv, found.net_new) == (None,) * 4
+
+
+def test_each_contact_counts_once() -> None:
+    found = counted((0, 100), (0, 50), (100, 100))
+    assert (found.opening, found.new, found.closing) == (1, 2, 3)
+
+
+def test_numbers_of_movements_add_up_by_kind() -> None:
+    found = Counts(movements={"new": 2})
+    found.plus(Counts(movements={"new": 3, "churn": 1}))
+    assert found.movements == {"new": 5, "churn": 1}

@@ -36,6 +36,11 @@ def test_evidence_carries_forward_to_what_is_observed_and_says_what_it_is() -> N
     found = spans(SEEN, [JAN, FEB])
     assert told(found) == [("2025-01-01", "2025-12-10", 1000), ("2025-12-10", "", 1000)]
     assert [(one.provenance, one.source) for one in found] == [("inferred", "in_1"), ("observed", "read")]
+    more = billed("2025-02-01", "2025-03-01", 300, of="si_2", price="price_2")
+    found = spans(seen(*TWO), [JAN, bill("in_2", "2025-02-01", more)])
+    assert [(one.item, one.source) for one in found if one.provenance == "inferred"] == [
+        ("si_1", "in_1"), ("si_2", "in_2"),
+    ]  # fmt: skip
 
 
 def test_an_upgrade_counts_from_the_prorations_start_not_from_its_invoice() -> None:
@@ -190,8 +195,11 @@ def test_an_item_removed_without_proration_ends_at_the_next_renewal_without_it()
         billed("2025-01-01", "2025-02-01", 1000),
         billed("2025-01-01", "2025-02-01", 300, of="si_2", price="price_2"),
     )
-    found = [one for one in spans(WITHOUT, [first, FEB]) if one.item == "si_2"]
+    found = [one for one in spans(WITHOUT, [first, FEB, NOV]) if one.item == "si_2"]
     assert told(found) == [("2025-01-01", "2025-02-01", 300)]
+    changed = bill("in_2", "2025-01-20", prorated("2025-01-20", "2025-02-01", 380, 2, unit=1000))
+    found = [one for one in spans(WITHOUT, [first, changed, NOV]) if one.item == "si_2"]
+    assert told(found) == [("2025-01-01", "2025-11-01", 300)], "a proration is no renewal"
 
 
 def test_an_item_removed_before_no_renewal_ends_with_the_period_that_was_billed() -> None:
@@ -386,6 +394,7 @@ def test_one_resumed_since_its_trial_ended_was_paused_until_then(resumed: str, b
     found = spans(seen(MONTHLY, **LAST_TRIAL), [free_weeks(0), paid])
     worth = [(one.starts_at, one.mrr) for one in found if one.provenance == "inferred"]
     assert (day("2025-01-15"), 0 if between else 1_000_000_000) in worth
+    assert (day(resumed), 1_000_000_000) in worth or not between
     assert found[-1].mrr == 1_000_000_000
 
 
@@ -395,3 +404,116 @@ def test_what_an_event_tells_of_the_state_before_it_is_what_carries_forward() ->
     first = bill("in_1", "2025-01-01", billed("2025-01-01", "2025-02-01", 300, of="si_2", price="price_2"))
     found = [one for one in spans(SEEN, [JAN, first, FEB], stood=stood) if one.item == "si_2"]
     assert told(found) == [("2025-01-01", "2025-12-10", 300)]
+
+
+def test_what_is_given_back_with_nothing_ends_before_what_costs_begins_whatever_their_prices_are_called() -> None:
+    free = bill("in_1", "2025-01-01", billed("2025-01-01", "2025-02-01", 0, price="price_9"))
+    left = prorated("2025-01-20", "2025-02-01", 0, unit=0, price="price_9")
+    taken_up = prorated("2025-01-20", "2025-02-20", 1000, unit=1000)
+    found = spans(SEEN, [free, bill("in_2", "2025-01-20", left, taken_up, reason="subscription_update")])
+    assert [one.price for one in found[:2]] == ["price_9", "price_1"]
+    assert told(found)[:2] == [("2025-01-01", "2025-01-20", 0), ("2025-01-20", "2025-12-10", 1000)]
+
+
+def test_a_trial_that_ended_at_some_hour_is_followed_by_what_was_billed_from_then_on() -> None:
+    ends = day("2025-01-15T10:30")
+    trial = bill("in_1", "2025-01-01T10:30", billed("2025-01-01T10:30", "2025-01-15T10:30", 0, unit=1000))
+    first, second = (billed(f"2025-0{n}-15T10:30", f"2025-0{n + 1}-15T10:30", 1000) for n in (1, 2))
+    now = seen(MONTHLY, trial_start=day("2025-01-01T10:30"), trial_end=ends)
+    for status in ("paid", "void"):
+        bills = [
+            trial,
+            bill("in_2", "2025-01-15T10:30", first, status=status),
+            bill("in_3", "2025-02-15T10:30", second),
+        ]
+        assert {one.starts_at: one.mrr for one in spans(now, bills)}[ends] == 1_000_000_000
+
+
+def test_one_that_was_never_billed_is_on_trial_until_that_ends_though_it_was_seen_before() -> None:
+    trial = lived(MONTHLY, status="trialing", trial_start=BORN, trial_end=day("2025-12-20"))
+    found = spans([version(FIRST_SEEN, trial, "read")])
+    assert [(shown(one.starts_at), one.mrr, one.trial > 0) for one in found] == [
+        ("2025-01-01", 0, True), ("2025-12-10", 0, True),
+    ]  # fmt: skip
+
+
+def test_one_that_was_never_billed_and_backdated_counts_from_its_start() -> None:
+    free = subscription(item(price(0, id="price_1")), created=BORN, start_date=day("2024-11-01"))
+    assert told(spans([version(FIRST_SEEN, free, "read")]))[0] == ("2024-11-01", "2025-12-10", 0)
+
+
+def test_of_a_backdated_one_only_the_first_state_counts_from_its_start() -> None:
+    begun = {"start_date": day("2024-12-01"), "created": BORN}
+    first = bill("in_1", "2025-01-01", billed("2025-01-01", "2025-02-01", 1000), reason="subscription_create")
+    more = bill("in_2", "2025-02-01", billed("2025-02-01", "2025-03-01", 2000, 2))
+    now = version(FIRST_SEEN, lived(item(price(1000, id="price_1"), 2)) | begun)
+    assert told(spans([now], [first, more]))[:2] == [
+        ("2024-12-01", "2025-02-01", 1000), ("2025-02-01", "2025-12-10", 2000),
+    ]  # fmt: skip
+
+
+OWED = day("2025-11-01T01:00")
+
+
+def owing(**more: Any) -> list[Billed]:
+    times = {"finalized_at": OWED, "paid_at": None}
+    line = billed("2025-11-01", "2025-12-01", 1000)
+    return bill(
+        "in_11", "2025-11-01", line, **{"status": "open", "attempt_count": 3, "status_transitions": times, **more}
+    )
+
+
+def test_one_that_was_past_due_as_it_was_first_seen_had_been_so_since_its_oldest_open_invoice() -> None:
+    """Else it would count for all of the days anew, from the day on which the account was connected."""
+    late = [version(FIRST_SEEN, lived(MONTHLY, status="past_due"), "read")]
+    bills = [JAN, FEB, owing(), owing(id="in_12", status_transitions={"finalized_at": day("2025-12-01T01:00")})]
+    assert told(spans(late, bills))[-1] == ("2025-12-10", "", 1000), "by default it counts"
+    assert told(spans(late, bills, past_due="14 days")) == [
+        ("2025-01-01", "2025-11-15T01:00", 1000), ("2025-11-15T01:00", "2025-12-10", 0), ("2025-12-10", "", 0),
+    ]  # fmt: skip
+    soon = spans(late, bills, past_due="45 days")
+    assert told(soon)[-2:] == [("2025-12-10", "2025-12-16T01:00", 1000), ("2025-12-16T01:00", "", 0)]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"attempt_count": 0}, {"status": "paid"}, {"collection_method": "send_invoice"}, {"status_transitions": {}}],
+    ids=str,
+)
+def test_what_was_not_tried_or_is_paid_says_not_since_when(more: Json) -> None:
+    late = [version(FIRST_SEEN, lived(MONTHLY, status="past_due"), "read")]
+    assert told(spans(late, [JAN, owing(**more)], past_due="14 days"))[-2:] == [
+        ("2025-12-10", "2025-12-24", 1000), ("2025-12-24", "", 0),
+    ]  # fmt: skip
+
+
+def test_what_an_event_says_became_past_due_did_so_then() -> None:
+    late = [version(FIRST_SEEN, lived(MONTHLY, status="past_due"))]
+    found = spans(late, [JAN, owing()], stood=version(0, lived(MONTHLY)), past_due="14 days")
+    assert told(found)[-2:] == [("2025-12-10", "2025-12-24", 1000), ("2025-12-24", "", 0)]
+
+
+ASKED_AT = day("2025-06-01")
+ASKED = {
+    "ended since": ({"status": "canceled", "ended_at": day("2025-06-10")}, "2025-06-10"),
+    "to end": ({"cancel_at_period_end": True}, "2025-12-10"),
+}
+
+
+@pytest.mark.parametrize("case", ASKED)
+@pytest.mark.parametrize("bills", [[JAN, FEB], []], ids=["billed", "never billed"])
+def test_a_cancellation_that_was_asked_for_before_it_was_seen_counts_from_then_by_policy(
+    case: str, bills: list[list[Billed]]
+) -> None:
+    more, until = ASKED[case]
+    found = seen(MONTHLY, canceled_at=ASKED_AT, **more)
+    past = [one for one in spans(found, bills, cancellation="request") if one.provenance == "inferred"]
+    assert told(past) == [("2025-01-01", "2025-06-01", 1000), ("2025-06-01", until, 0)]
+    assert told(spans(found, bills))[0] == ("2025-01-01", until, 1000), "by default it counts until it ends"
+
+
+def test_a_trial_that_was_never_billed_and_its_end_was_asked_for() -> None:
+    trial = {"trial_start": BORN, "trial_end": day("2025-08-01"), "canceled_at": ASKED_AT}
+    past = spans(seen(MONTHLY, status="canceled", ended_at=day("2025-08-01"), **trial), cancellation="request")
+    assert told(past) == [("2025-01-01", "2025-08-01", 0)]
+    assert past[0].why_not == "it is trialing"

@@ -16,6 +16,7 @@ def shape(body: Json) -> Discount:
     return decoder(Discount).decode(json.dumps(body))
 
 
+NAMING = ("subscription", "invoice", "subscription_item", "invoice_item")
 OWN = shape(discount(coupon(20), id="di_own", start=MAY))
 OLD = shape(discount(coupon(10), id="di_old", start=BORN))
 
@@ -41,19 +42,27 @@ def test_another_takes_the_place_of_the_one_before() -> None:
 def test_one_whose_time_was_over_ends_with_its_period() -> None:
     over = shape(discount(coupon(20, duration="repeating"), start=BORN, end=MARCH))
     assert holdings(None, [(over, MARCH + 5)]) == [Holding(over, None)]
+    assert holdings(None, [(over, MARCH)]) == [Holding(over, None)]
+    assert holdings(OWN, [(over, MARCH + 5)]) == [Holding(over, MAY), Holding(OWN, None)]
+
+
+def test_one_that_is_taken_away_before_its_time_ends_then() -> None:
+    limited = shape(discount(coupon(20, duration="repeating"), start=BORN, end=MAY))
+    assert holdings(None, [(limited, MARCH)]) == [Holding(limited, MARCH)]
 
 
 def test_those_of_subscriptions_and_invoices_are_not_the_customers() -> None:
-    others = [shape(discount(coupon(20)) | {name: "x"}) for name in ("subscription", "invoice", "subscription_item")]
+    others = [shape(discount(coupon(20)) | {name: "x"}) for name in NAMING]
     assert holdings(None, [(one, MARCH) for one in others]) == []
 
 
 def test_the_end_is_a_version_of_its_own_unless_the_subscription_is_over() -> None:
     monthly = item(price(1000, id="price_1"), current_period_start=BORN, current_period_end=MARCH)
-    held = [Holding(OLD, MARCH)]
+    held = [Holding(OLD, MARCH), Holding(OWN, None)]
     first = version(BORN, lived(monthly), customer_discounts=[discount(coupon(10), id="di_old", start=BORN)])
     found = with_ends([first, version(MAY, lived(monthly))], held, lambda _at: {})
     assert [one.at for one in found] == [BORN, MARCH, MAY]
+    found = with_ends([first, version(MAY, lived(monthly))], held[:1], lambda _at: {})
     assert told(spans(found)) == [("2025-01-01", "2025-03-01", 900), ("2025-03-01", "", 1000)]
     over = version(MARCH - 9, lived(monthly, status="canceled", ended_at=MARCH - 9))
     assert len(with_ends([first, over], held, lambda _at: {})) == 2

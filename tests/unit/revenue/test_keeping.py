@@ -124,3 +124,10 @@ def test_the_sum_of_what_is_recorded_is_always_that_of_what_was_derived_last(
         stored = after(stored, written)
         assert sum(one.amount or 0 for one in stored) == sum(event.amount or 0 for event in found)
         assert keep(stored, found) == Written()
+
+
+def test_what_others_heard_of_is_told_anew_though_it_would_be_history_now() -> None:
+    changed = [Event("changed:sub_1:20", "Subscription Upgraded", 20, 20, "cus_1", "x", amount=100)]
+    stored = keep([], changed, since=0).added
+    _, anew = keep(stored, [replace(changed[0], amount=200)], since=DAY).added
+    assert (anew.amount, anew.told) == (200, True)

@@ -131,6 +131,14 @@ def test_who_goes_on_for_nothing_has_churned_or_by_policy_contracted() -> None:
     assert told == [("new", 10), ("contraction", -10), ("expansion", 10), ("churn", -10)]
 
 
+def test_who_keeps_something_free_besides_has_contracted_by_policy() -> None:
+    """What is free comes and goes without a movement, and still tells who stays."""
+    paid, free = span(0, 10 * DAY, 10), span(DAY, None, 0, subscription="sub_2", item="si_2")
+    assert kinds([paid, free], zero="contraction") == [("new", 10), ("contraction", -10)]
+    assert kinds([paid, free | {"ends_at": paid["ends_at"]}], zero="contraction") == [("new", 10), ("churn", -10)]
+    assert kinds([paid, free]) == [("new", 10), ("churn", -10)]
+
+
 def test_who_pauses_has_left_under_either_policy() -> None:
     paused = [span(0, 10 * DAY, 10), span(10 * DAY, 20 * DAY, 0, counts=False), span(20 * DAY, None, 10)]
     for zero in ("churn", "contraction"):
@@ -139,6 +147,13 @@ def test_who_pauses_has_left_under_either_policy() -> None:
 
 def test_who_was_free_first_is_new_when_it_pays() -> None:
     assert kinds([span(0, DAY, 0), span(DAY, None, 10)], zero="contraction") == [("new", 10)]
+
+
+def test_all_of_a_movement_is_of_the_day_of_its_last_change_and_a_period_is_of_its_year() -> None:
+    over_midnight = [span(DAY - 10 * MINUTE, None, 10), span(DAY + 10 * MINUTE, None, 5, item="si_2")]
+    assert [(one["kind"], one["day"]) for one in rows(over_midnight)] == [("new", date(2026, 1, 2))] * 2
+    years = [span(0, 365 * DAY, 10), span(365 * DAY, None, 15)]
+    assert kinds(years, netting="period") == [("new", 10), ("expansion", 5)]
 
 
 @pytest.mark.parametrize(

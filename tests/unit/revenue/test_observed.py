@@ -8,6 +8,7 @@ from tests.support.priced import DAY, Json, coupon, discount, item, price
 
 from tidegate.pricing.policy import policy
 from tidegate.revenue.history import observed
+from tidegate.revenue.history.history import history
 
 SEEN = BORN + 5
 LATER = day("2025-06-01")
@@ -189,3 +190,30 @@ def test_a_currency_without_minor_units() -> None:
     yen = price(1500, currency="jpy")
     [span] = spans([version(SEEN, lived(item(yen), currency="jpy"))])
     assert (span.currency, span.mrr) == ("jpy", 1_500_000_000)
+
+
+def test_a_first_payment_of_this_very_second_counts() -> None:
+    paid = bill("in_1", "2025-01-01", billed("2025-01-01", "2025-02-01", 1000), status_transitions={"paid_at": AS_OF})
+    found = spans([version(SEEN, lived(MONTHLY))], [paid], start="first_paid_invoice")
+    assert told(found) == [("2025-01-01", "2026-01-01", 0), ("2026-01-01", "", 1000)]
+
+
+def test_one_that_ends_this_very_second_is_over() -> None:
+    ended = [version(SEEN, lived(MONTHLY)), version(AS_OF, lived(MONTHLY, status="canceled", ended_at=AS_OF))]
+    found = history(ended, [], policy(), AS_OF)
+    assert told(found.spans) == [("2025-01-01", "2026-01-01", 1000)]
+    assert found.stands is not None
+    assert (found.stands.at, found.stands.value.why_not) == (AS_OF, "it is canceled")
+
+
+def test_what_changed_before_and_after_its_first_payment_counts_from_each() -> None:
+    line = billed("2025-01-01", "2025-02-01", 1000)
+    late = bill("in_1", "2025-01-01", line, status_transitions={"paid_at": day("2025-03-20")})
+    more = lived(item(price(1000, id="price_1"), 2))
+    versions = [version(SEEN, lived(MONTHLY)), version(day("2025-02-10"), more), version(LATER, lived(MONTHLY))]
+    assert told(spans(versions, [late], start="first_paid_invoice")) == [
+        ("2025-01-01", "2025-02-10", 0),
+        ("2025-02-10", "2025-03-20", 0),
+        ("2025-03-20", "2025-06-01", 2000),
+        ("2025-06-01", "", 1000),
+    ]

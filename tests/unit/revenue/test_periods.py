@@ -26,6 +26,7 @@ def test_periods_are_whole_and_follow_each_other() -> None:
     assert [one.name for one in periods("month", date(2025, 11, 15), date(2026, 1, 2))] == [
         "2025-11", "2025-12", "2026-01",
     ]  # fmt: skip
+    assert [one.name for one in periods("day", date(2028, 2, 29), date(2028, 2, 29))] == ["2028-02-29"]
     assert back("month", date(2026, 1, 31), 11) == date(2025, 2, 1)
     assert back("week", date(2026, 1, 7), 1) == date(2025, 12, 29)
 

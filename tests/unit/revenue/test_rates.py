@@ -105,3 +105,7 @@ def test_a_row_for_each_rate_and_rates_for_one_dollar() -> None:
 def test_a_file_that_cannot_be_taken_says_where_and_why(body: bytes, per: str, says: str) -> None:
     with pytest.raises(RatesInvalid, match=says):
         rate_files.read(body, "rates.csv", per)
+
+
+def test_of_the_base_itself_one_is_one() -> None:
+    assert Rates.of("usd", {}).factor("usd", FRIDAY) == 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tidegate.errors import ReportInvalid
 from tidegate.revenue import stripe_report
 from tidegate.revenue.closing import differences
-from tidegate.revenue.reconcile import Cause, Ours, causes, fitted
+from tidegate.revenue.reconcile import Cause, Ours, Part, causes, fitted
 from tidegate.revenue.rounding import UNIT
 
 WIDE = """\ufeffCustomer ID,Customer,Customer Email,Currency,2026-01,2026-02
@@ -93,8 +93,13 @@ def ours(mrr: float, **more: float | bool | tuple[Fraction, ...]) -> Ours:
         (800, ours(0, lacking=True), [("fx (rate missing)", 800)]),
         (1500, ours(1000, nearby=(Fraction(0), Fraction(1500)), items=1), [("timing", 500)]),
         (500, ours(0, trial=500.0), [("trial", 500)]),
+        (1500, ours(1000, discounts=499.0, trial=500.0, items=1), [("trial", 500)]),
         (1001, ours(1000, items=1), [("rounding", 1)]),
+        (1002, ours(1000, items=1, converted=True), [("fx", 2)]),
+        (1001, ours(1000, items=1, converted=True), [("rounding", 1)]),
         (1005, ours(1000, items=1), [("unexplained", 5)]),
+        (1003, ours(1000, items=3), [("rounding", 3)]),
+        (1004, ours(1000, items=3), [("unexplained", 4)]),
         (
             801,
             ours(1000, past_due=400.0, discounts=200.0, items=2),
@@ -144,3 +149,9 @@ def test_a_closed_month_differs_where_a_kind_or_the_end_does() -> None:
             "changes": {"closing": {"closed": 1, "now": 3}, "new": {"closed": 0, "now": 2}},
         },
     ]  # fmt: skip
+
+
+def test_what_rounding_leaves_goes_to_the_largest_part() -> None:
+    parts = [Part("coupon", Fraction(1, 3)), Part("past due", Fraction(-1001, 3)), Part("tax", Fraction(1, 3))]
+    assert fitted(parts, -333) == [("past due", -333)]
+    assert fitted(parts, -335) == [("past due", -335)]

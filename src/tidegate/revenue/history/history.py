@@ -43,6 +43,10 @@ def history(
         versions = [one._replace(facts=replace(one.facts, coupons=coupons)) for one in versions]
     versions = observed.lasted(versions, _borne(versions[0], evidence))
     first = versions[0].facts if stood is None else replace(stood, coupons=coupons)
+    owed = inferred.owed_since(first, billed, versions[0].at)
+    if owed is not None:
+        first = first.past_due(owed)
+        versions = [versions[0]._replace(facts=versions[0].facts.past_due(owed)), *versions[1:]]
     end, begin = observed.ends(versions), observed.begins(versions)
     before = inferred.states(first, evidence, policy, begin if end is None else min(begin, end))
     after = observed.states(versions, policy, as_of)

@@ -11,7 +11,7 @@ from tidegate.pricing.policy import Policy
 from tidegate.pricing.subscription import DAY, value
 from tidegate.pricing.terms import Unpriced, charges, exact
 from tidegate.revenue.history.applied import applied, given_at, period_of
-from tidegate.revenue.history.evidence import Group
+from tidegate.revenue.history.evidence import Billed, Group
 from tidegate.revenue.history.span import State
 from tidegate.stripe_api.shapes.catalog import Price
 from tidegate.stripe_api.shapes.discounts import Discount
@@ -38,7 +38,8 @@ def states(first: Facts, groups: Sequence[Group], policy: Policy, until: int) ->
     begin = _backdated(first.subscription, groups)
     trial = first.subscription.trial or ()
     changes = {at for timeline in timelines.values() for at, _ in timeline}
-    instants = sorted({at for at in (*changes, *given_at(first, groups), *trial) if min(changes) <= at < until})
+    beside = (*given_at(first, groups), *trial, *_past_due(first, policy), *_asked(first, policy))
+    instants = sorted({at for at in (*changes, *beside) if min(changes) <= at < until})
     found: list[State] = []
     for instant in instants:
         standing = {item: group for item, timeline in timelines.items() if (group := _at(timeline, instant))}
@@ -49,6 +50,34 @@ def states(first: Facts, groups: Sequence[Group], policy: Policy, until: int) ->
     return found
 
 
+def owed_since(first: Facts, billed: Iterable[Billed], at: int) -> int | None:
+    """Since when a subscription that was past due as it was first seen (`at`, epoch seconds) had been so: since its
+    oldest invoice that is open was first tried, as it was finalised. None: it was not, or nothing tells.
+    """
+    if first.subscription.status != "past_due":
+        return None
+    tried = [
+        one.invoice.finalized_at
+        for one in billed
+        if one.invoice.status == "open"
+        and one.invoice.attempt_count
+        and one.invoice.collection_method != "send_invoice"
+    ]
+    return min((since for since in tried if since is not None and since < at), default=None)
+
+
+def _past_due(first: Facts, policy: Policy) -> list[int]:
+    """When it became past due, and when that counts no more."""
+    since, days = first.past_due_since, policy.past_due_days
+    return [] if since is None or days is None else [since, since + days * DAY]
+
+
+def _asked(first: Facts, policy: Policy) -> list[int]:
+    """When its end was asked for, where that counts."""
+    at = first.subscription.canceled_at
+    return [] if at is None or policy.cancellation != "request" else [at]
+
+
 def _unbilled(first: Facts, policy: Policy, until: int) -> list[State]:
     """A subscription of which no invoice tells anything, such as a free one."""
     subscription = first.subscription
@@ -57,12 +86,12 @@ def _unbilled(first: Facts, policy: Policy, until: int) -> list[State]:
         return []
     trial = subscription.trial_end
     then = "paused" if subscription.status == "paused" else "active"  # since its trial ended without a way to pay
-    moments = [(start, then)] if trial is None else [(start, "trialing"), (max(start, trial), then)]
-    return [
-        State(at, value(_with_status(first, status), policy, at), "inferred", UNBILLED)
-        for at, status in moments
-        if at < until
-    ]
+    found: list[State] = []
+    for at in sorted({max(start, one) for one in (start, trial, *_asked(first, policy)) if one is not None}):
+        if at < until:
+            status = "trialing" if trial is not None and at < trial else then
+            found.append(State(at, value(_with_status(first, status), policy, at), "inferred", UNBILLED))
+    return found
 
 
 def _own_prices(first: Facts) -> dict[str, Price]:
@@ -71,7 +100,9 @@ def _own_prices(first: Facts) -> dict[str, Price]:
 
 
 def _with_status(facts: Facts, status: str) -> Facts:
-    plain = structs.replace(facts.subscription, status=status, pause_collection=None, canceled_at=None)
+    plain = structs.replace(
+        facts.subscription, status=status, pause_collection=None, cancel_at_period_end=None, cancel_at=None
+    )
     return replace(facts, subscription=plain, past_due_since=None)
 
 
@@ -144,6 +175,7 @@ def _facts(first: Facts, groups: Sequence[Group], standing: Mapping[str, Group],
         currency_told=first.currency,
         status=_status(first, groups, standing.values(), instant),
         default_tax_rates=first.subscription.default_tax_rates,
+        canceled_at=first.subscription.canceled_at,
         discounts=list[str | Discount](held.whole.values()),
         pause_collection=PauseCollection(behavior=paused) if paused else None,
     )
@@ -152,7 +184,9 @@ def _facts(first: Facts, groups: Sequence[Group], standing: Mapping[str, Group],
         for item, group in standing.items()
     ]
     lines = {item: _taxed(group) for item, group in standing.items()}
-    return Facts(subscription, items, prices={}, coupons=first.coupons, tax_rates=first.tax_rates, lines=lines)
+    facts = Facts(subscription, items, prices={}, coupons=first.coupons, tax_rates=first.tax_rates, lines=lines)
+    since = first.past_due_since
+    return facts if since is None or instant < since else facts.past_due(since)
 
 
 def _item(
@@ -182,7 +216,9 @@ def _status(first: Facts, groups: Sequence[Group], standing: Iterable[Group], in
     before = [group for group in standing if not begins <= group.key.start < ends]
     if instant >= ends and not before and _paused_at(first, groups, ends):
         return "paused"
-    return "trialing" if any(_is_trial(first, group) for group in before) else "active"
+    if any(_is_trial(first, group) for group in before):
+        return "trialing"
+    return "active" if first.past_due_since is None or instant < first.past_due_since else "past_due"
 
 
 def _paused_at(first: Facts, groups: Sequence[Group], ends: int) -> bool:

@@ -36,8 +36,9 @@ def _stood(versions: Sequence[Version]) -> Iterator[tuple[int, Facts]]:
     past_due_since: int | None = None
     for number, version in enumerate(versions):
         at = _begin(version) if number == 0 else version.at
-        status = version.facts.subscription.status
-        past_due_since = (past_due_since if past_due_since is not None else at) if status == "past_due" else None
+        status, told = version.facts.subscription.status, version.facts.past_due_since
+        since = past_due_since if past_due_since is not None else told if told is not None else at
+        past_due_since = since if status == "past_due" else None
         yield at, version.facts if past_due_since is None else version.facts.past_due(past_due_since)
 
 
