@@ -24,7 +24,7 @@ from tidegate.security.oidc import Provider
 from tidegate.security.saved_views import View
 from tidegate.web import keeping
 from tidegate.web.navigation import menu
-from tidegate.web.visitors import Attempts, Who, who_is
+from tidegate.web.visitors import Who, who_is
 from tidegate.wiring import Hub
 from tidegate.workflows import kept_reports
 
@@ -67,7 +67,6 @@ class Site:
     hub: Hub
     bound_to: str
     templates: Environment
-    attempts: Attempts = field(default_factory=Attempts)
     provider: Provider | None = None
     views_of: "Callable[[Visit], list[View]]" = lambda _visit: []
 
