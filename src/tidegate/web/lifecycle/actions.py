@@ -76,7 +76,7 @@ def write(visit: Visit) -> Response:
         return _form(visit, 422, wrong=[Wrong("", problem)], **facts)
     said = {**cast("Mapping[str, Any]", told), "key": key, "enabled": enabled}
     with visit.hub.engine.begin() as db:
-        action, wrong = reading.read(said, stored.known(db))
+        action, wrong = lifecycle_actions.read(db, said)
         if not was and action is not None and stored.find(db, key) is not None:
             wrong = [Wrong("key", f"there is an action {key} already")]
         if action is None or wrong:

@@ -7,8 +7,11 @@ from starlette.responses import Response
 from tidegate.conditions.contact_fields import CONTACT_FIELDS
 from tidegate.conditions.parse import parse
 from tidegate.errors import PreviewStale
+from tidegate.errors.wrong import Wrong
 from tidegate.lifecycle import rulebook
 from tidegate.lifecycle.holding import holding
+from tidegate.lifecycle.named import there
+from tidegate.lifecycle.places import missing_places
 from tidegate.lifecycle.rules import Rule, named
 from tidegate.web.choosing import livemode, livemode_if_any
 from tidegate.web.lifecycle.rules_form import Row, beside, catalogue, conditions, effect
@@ -45,6 +48,9 @@ def who(visit: Visit) -> Response:
     found: dict[str, Any] | None = None
     if not wrong and when is not None:
         node, faults = parse(when, CONTACT_FIELDS, named())
+        if not faults:
+            with visit.hub.engine.connect() as db:
+                faults = [Wrong("when", one) for one in missing_places(node, there(db))]
         wrong = "; ".join(f"{fault.where.removeprefix('when').removeprefix('.')} {fault.problem}" for fault in faults)
         if not faults:
             with visit.hub.engine.connect() as db:
@@ -62,7 +68,8 @@ def edited(visit: Visit) -> Response:
         there = list(rulebook.load(db).segments)
     if unread and not remove:
         return _page(visit, row, 422, was=was, wrong=Texts({"when.0": unread}))
-    read, wrong = lifecycle_rules.read_rules([] if remove else [said], "segments")
+    with visit.hub.engine.connect() as db:
+        read, wrong = lifecycle_rules.read_rules([] if remove else [said], "segments", db)
     if not remove and was != row.key and any(rule.key == row.key for rule in there):
         return _page(visit, row, 422, was=was, wrong=Texts({"key.0": f"There is a segment {row.key} already."}))
     if wrong:
