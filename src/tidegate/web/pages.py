@@ -213,6 +213,12 @@ def _held(visit: Visit) -> Response:
     return visit.render("signing_in/held.html", 401, action=visit.here, sent=visit.form)
 
 
+def page_number(visit: Visit) -> int:
+    """Which page of a list the address asks for, the first one where it asks for none."""
+    said = visit.request.query_params.get("page", "")
+    return max(1, int(said)) if said.isdecimal() and len(said) < 7 else 1
+
+
 def needed(scope: str) -> str:
     """The least role that allows what the scope is for."""
     return {"read": "viewer", "revenue": "viewer", "operate": "operator"}.get(scope, "admin")

@@ -13,23 +13,31 @@ from tidegate.lifecycle.holding import holding
 from tidegate.lifecycle.named import there
 from tidegate.lifecycle.places import missing_places
 from tidegate.lifecycle.rules import Rule, named
+from tidegate.web import csv_answers
 from tidegate.web.choosing import livemode, livemode_if_any
 from tidegate.web.lifecycle.rules_form import Row, beside, catalogue, conditions, effect
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.typed_yaml import typed, written
+from tidegate.web.wording import amounts_said
 from tidegate.workflows.lifecycle import lifecycle_rules
 from tidegate.workflows.lifecycle.lifecycle import now
 from tidegate.workflows.report_readers import counted
 
+EXPORTED = ("key", "name", "contacts", "mrr", "condition")
+
 
 def every(visit: Visit) -> Response:
     """The segments, with their contacts and MRR."""
+    with visit.hub.engine.connect() as db:
+        managed = rulebook.managed_by(db, "segments")
+    return visit.render("lifecycle/segments.html", segments=_every(visit), managed=managed)
+
+
+def _every(visit: Visit) -> list[dict[str, Any]]:
     told = visit.report("stages", {"livemode": livemode_if_any(visit)})["segments"]
     with visit.hub.engine.connect() as db:
         found = counted(rulebook.load(db).segments, told)
-        managed = rulebook.managed_by(db, "segments")
-    rows = [one | {"condition": written(one["when"])} for one in found]
-    return visit.render("lifecycle/segments.html", segments=rows, managed=managed)
+    return [one | {"condition": written(one["when"])} for one in found]
 
 
 def one(visit: Visit) -> Response:
@@ -79,6 +87,7 @@ def edited(visit: Visit) -> Response:
 
 PAGES = (
     Page("/segments", every),
+    Page("/segments.csv", csv_answers.of("segments", EXPORTED, lambda visit: map(amounts_said, _every(visit)))),
     Page("/segments/edit", one),
     Page("/segments/who", who, "read", "POST"),
     Page("/segments/edit", edited, "admin", "POST"),

@@ -175,11 +175,21 @@ def reported(db: Connection, key: str) -> dict[str, Any]:
 
 
 def fired(
-    db: Connection, key: str, *, passed: bool = False, before: int | None = None, limit: int = 50
+    db: Connection,
+    key: str,
+    *,
+    passed: bool = False,
+    state: str = "",
+    before: int | None = None,
+    limit: int | None = 50,
 ) -> list[dict[str, Any]]:
-    """What an action decided, newest first: `report.recent`. Raises ActionUnknown."""
+    """What an action decided, newest first: `report.recent`. Raises ActionUnknown, and ActionInvalid for a state that
+    there is not.
+    """
     stored.one(db, key)
-    return report.recent(db, key, passed=passed, before=before, limit=limit)
+    if state and state not in report.STATES:
+        raise ActionInvalid(problem=f"nothing comes to {state[:40]!r}, but to {', '.join(report.STATES)}")
+    return report.recent(db, key, passed=passed, state=state, before=before, limit=limit)
 
 
 def suggested(db: Connection) -> list[dict[str, Any]]:
