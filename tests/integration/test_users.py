@@ -233,6 +233,9 @@ def test_guessing_a_password_is_slow(hub: Hub, visit: Callable[[], Client]) -> N
         assert (answer.status_code, "ADA@acme.example" in answer.text) == (401, True)
     right = {"email": "ada@acme.example", "password": PASSWORD}
     assert client.post("/login", data=right).status_code == 429
+    elsewhere = {"X-Forwarded-For": "192.0.2.7"}
+    assert client.post("/login", data=right, headers=elsewhere).status_code == 429, "whoever is guessed is out of reach"
+    assert client.post("/login", data=right | {"email": "bob@acme.example"}, headers=elsewhere).status_code == 401
 
 
 def test_two_web_processes_that_are_guessed_at_once_look_at_no_more_than_one(
