@@ -58,6 +58,7 @@ def test_a_version_is_published_after_it_was_seen_who_gains_and_loses(client: Cl
 
 
 def test_numbers_of_the_catalog_lead_to_whom_they_count(client: Client, shop: Shop) -> None:
+    bob_buys(shop)  # to whom nothing is given
     lifecycle.keep(shop.engine)
     assert assert_counted(client, client.get("/packages").text, "/contacts?package=") == {"/contacts?package=pro": 1}
     assert_counted(client, client.get("/packages/pro").text, "/contacts?package=pro&version=")
