@@ -488,7 +488,7 @@ def test_an_action_that_waits_for_what_is_switched_off_says_so(people: Acting) -
         ("payment_failed", {"field": "segments", "has": "vip"}, "action_idle", "when: there is no segment 'vip'"),
         (
             "payment_failed",
-            {"field": "stage", "is": ["trial", "late"]},
+            {"field": "stage", "is": ["trial", "customer"]},
             "action_idle",
             "when: there is no stage 'trial'",
         ),
@@ -498,7 +498,7 @@ def test_an_action_that_waits_for_what_is_switched_off_says_so(people: Acting) -
 def test_an_action_that_names_a_place_that_is_gone_says_so(
     people: Acting, on: Any, when: Any, code: str, words: str
 ) -> None:
-    late = [{"key": "late", "when": {"field": "days_past_due", "above": 0}}, {"key": "others"}]
+    late = [{"key": "customer", "when": {"field": "days_past_due", "above": 0}}, {"key": "others"}]
     change(people.hub.engine, "ada", segments=rules_of(TIERED, "segments"), as_of=people.now)
     people.act(on, when=when) if when else people.act(on)
     assert [one for one in problems(people) if "vip" in one[1]] == []

@@ -8,10 +8,12 @@ import pytest
 from httpx import Client
 from sqlalchemy import text
 from tests.support.builders import customer, item, subscription
+from tests.support.numbers import assert_counted, assert_exported
 from tests.support.pages import ADA, BOB, bob_buys, done, hidden, opened_shop, refused, site_of
 from tests.support.shop import Shop, opened
 
 from tidegate.catalog import packages
+from tidegate.workflows.lifecycle import lifecycle
 
 pytestmark = pytest.mark.further
 
@@ -53,6 +55,30 @@ def test_a_version_is_published_after_it_was_seen_who_gains_and_loses(client: Cl
     assert not shop.answer(ADA, "sso")["granted"]
     again = client.post("/packages/pro/publish", data=sent)
     assert "gives the same already" in again.text
+
+
+def test_numbers_of_the_catalog_lead_to_whom_they_count(client: Client, shop: Shop) -> None:
+    bob_buys(shop)  # to whom nothing is given
+    lifecycle.keep(shop.engine)
+    assert assert_counted(client, client.get("/packages").text, "/contacts?package=") == {"/contacts?package=pro": 1}
+    assert_counted(client, client.get("/packages/pro").text, "/contacts?package=pro&version=")
+    features = assert_counted(client, client.get("/features").text, "/contacts?feature=")
+    assert {link.partition("=")[2] for link in features} >= {"seats", "sso"}
+    assert_counted(client, client.get("/mappings").text, "/contacts?connection=")
+    assert client.get("/contacts?mapping=999999").status_code == 404
+    assert client.get("/contacts?package=pro&version=soon").text.count("Nobody is like that") == 1
+    led = client.get("/contacts?feature=seats").text
+    assert "gives the feature seats" in led
+    assert '<input type="hidden" name="feature" value="seats">' in led, "searching keeps it"
+
+
+def test_lists_of_the_catalog_are_exported(client: Client, shop: Shop) -> None:
+    bob_buys(shop)
+    for page in ("/packages", "/features"):
+        assert_exported(client, page)
+    assert_exported(client, "/mappings", within="mapped")
+    assert_exported(client, "/mappings?search=pro", within="mapped")
+    assert_exported(client, "/mappings", "/mappings/waiting.csv", within="waiting")
 
 
 def test_who_stays_on_a_version_can_be_moved(client: Client, shop: Shop) -> None:

@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from tests.support.placed import People
 
+from tidegate.catalog import packages
 from tidegate.errors import ConfigInvalid, ManagedByFile
 from tidegate.lifecycle import rulebook
 from tidegate.lifecycle.rules import STAGES
@@ -40,8 +42,8 @@ def people(hub: Hub) -> People:
     return people
 
 
-def applied(people: People, text: str) -> Any:
-    return settle(people.hub.engine, config_file.apply(read(text, "f.yaml", {}), "ada"), None, anyway=True)
+def applied(people: People, file: str) -> Any:
+    return settle(people.hub.engine, config_file.apply(read(file, "f.yaml", {}), "ada"), None, anyway=True)
 
 
 def test_the_plan_says_who_moves_and_the_file_holds_from_then_on(people: People) -> None:
@@ -86,3 +88,26 @@ def test_what_is_wrong_is_told_with_its_line(people: People, text: str, line: in
         applied(people, text)
     assert f"line {line}" in str(refused.value)
     assert words in str(refused.value)
+
+
+PACKAGES = "packages: [{key: pro-plan, name: Pro}]\n"
+NAMING = "segments: [{key: pros, when: {any: [{field: mrr, above: 9}, {field: packages, has: PACKAGE}]}}]\n"
+
+
+def test_a_condition_names_packages_that_there_are_or_that_the_same_file_makes(people: People) -> None:
+    with people.hub.engine.begin() as db:
+        db.execute(text("delete from tidegate.packages where key = 'pro-plan'"))
+    with pytest.raises(ConfigInvalid, match="there is no package 'pro-plan'"):
+        applied(people, NAMING.replace("PACKAGE", "pro-plan"))
+    with pytest.raises(ConfigInvalid, match=r"line 2.*perhaps pro-plan"):
+        applied(people, PACKAGES + NAMING.replace("PACKAGE", "pro-plam"))
+    both = PACKAGES + NAMING.replace("PACKAGE", "pro-plan")
+    assert [one["section"] for one in applied(people, both).result["steps"]] == ["packages", "segments"]
+    with people.hub.engine.begin() as db:
+        db.execute(text("update tidegate.packages set managed_by = ''"))
+        packages.remove(db, "pro-plan")
+    assert applied(people, NAMING.replace("PACKAGE", "pro-plan")).result["steps"] == [], "what stood there stays"
+    other = NAMING.replace("PACKAGE", "pro-plan").replace("above: 9", "above: 10")
+    assert len(applied(people, other).result["steps"]) == 1, "and may be changed elsewhere"
+    with pytest.raises(ConfigInvalid, match="there is no package 'pro-plam'"):
+        applied(people, other.replace("pro-plan", "pro-plam"))

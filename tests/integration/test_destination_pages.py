@@ -7,12 +7,13 @@ import pytest
 from httpx import Client
 from sqlalchemy import text
 from tests.support.importing import connected
+from tests.support.numbers import assert_counted, assert_exported
 from tests.support.visiting import sign_in, visited
 
 from tidegate.delivery import outbox
 from tidegate.delivery.outbox import Told
 from tidegate.sandbox import Sandbox
-from tidegate.web.delivery import destination_form
+from tidegate.web.delivery import destination_form, destinations_page
 from tidegate.web.delivery.destination_form import TITLES
 from tidegate.wiring import Hub
 
@@ -95,7 +96,9 @@ def test_a_secret_may_come_from_the_environment(admin: Client, hub: Hub, monkeyp
     assert 'value="SEGMENT_KEY"' in admin.get("/destinations/segment/edit").text
 
 
-def test_a_destination_is_tried_paused_and_sent_dead_letters_again(admin: Client, hub: Hub) -> None:
+def test_a_destination_is_tried_paused_and_sent_dead_letters_again(
+    admin: Client, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made(admin)
     tried = admin.post("/destinations/hook/test")
     assert (tried.status_code, 'role="alert"' in tried.text) == (422, True)
@@ -111,6 +114,15 @@ update tidegate.deliveries set state = 'dead', status = 400, error = 'It said <n
     assert page.count("It said &lt;no&gt;.") == 2
     assert "Failed, and tried again" in page
     assert "sync.finished" in admin.post("/destinations/hook/preview").text
+    monkeypatch.setattr(destinations_page, "DEAD", 1)
+    assert_counted(admin, admin.get("/destinations").text, "/destinations/hook/deliveries?state=")
+    counted = assert_counted(admin, page, "/destinations/hook/deliveries?state=")
+    numbers = {link.rpartition("=")[2]: number for link, number in counted.items()}
+    assert numbers == {"waiting": 1, "failing": 1, "dead": 2}
+    assert len(admin.get("/destinations/hook/deliveries.csv?state=dead").text.splitlines()) == 3
+    assert "It said &lt;no&gt;." in admin.get("/destinations/hook/deliveries?state=dead").text
+    assert_exported(admin, "/destinations")
+    assert_exported(admin, "/destinations/hook/deliveries?state=dead")
     one = re.findall(r'name="delivery" value="(\d+)"', page)[0]
     assert "1 sent again" in admin.post("/destinations/hook/replay", data={"delivery": one}).text
     for no_such in (one, "all of them", "9" * 30):

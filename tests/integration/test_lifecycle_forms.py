@@ -1,14 +1,18 @@
 """The pages on which the lifecycle is set: stages, segments, alert rules, health, actions; what is wrong is beside."""
 
+import csv
 import html
+import io
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 from httpx import Client
 from sqlalchemy import text
 from tests.support.acting import Acting
 from tests.support.importing import connected
+from tests.support.numbers import assert_counted, assert_exported
 from tests.support.visiting import sign_in, visited
 
 from tidegate.lifecycle import rulebook
@@ -18,6 +22,8 @@ from tidegate.wiring import Hub
 from tidegate.workflows.lifecycle import lifecycle_settings
 
 pytestmark = pytest.mark.further
+
+NAMING = "on: payment_failed\nwhen: {field: stage, is: custmer}"
 
 
 @pytest.fixture
@@ -103,6 +109,7 @@ def test_a_preview_that_is_stale_saves_nothing(hub: Hub, people: Acting, client:
         ({"when.1": "{field: mmr, above: 1}"}, "when-1-wrong", "perhaps mrr"),
         ({"when.1": "{field: mrr"}, "when-1-wrong", "line 1"),
         ({"when.1": "{field: stage, is: trial}"}, "when-1-wrong", "cannot ask for stage"),
+        ({"when.1": "{field: packages, has: pro}"}, "when-1-wrong", "there is no package"),
         ({"key.2": "a b"}, "key-2-wrong", "letters, digits"),
         ({"key.2": "customer"}, "key-2-wrong", "two stages"),
         ({"when.1": ""}, "alert", "exactly one stage"),
@@ -151,6 +158,7 @@ def test_a_segment_is_written_looked_at_and_removed(hub: Hub, people: Acting, cl
         ({"when": ""}, "key-wrong", "needs"),
         ({"when": "all: ["}, "when-wrong", "line 1"),
         ({"when": "{field: mrr, is: lots}"}, "when-wrong", "with a number"),
+        ({"when": "{field: packages, has: pro}"}, "when-wrong", "there is no package"),
     ],
 )
 def test_a_wrong_segment_is_said_beside_its_field(
@@ -260,6 +268,21 @@ def test_an_action_is_written_tried_and_switched(hub: Hub, people: Acting, clien
     assert "It would have fired" in client.get("/actions/won?period=2026-03").text
     wrong = client.get("/actions/won?period=soon")
     assert (wrong.status_code, 'id="period-wrong"' in wrong.text) == (422, True)
+    with hub.engine.begin() as db:
+        for number, state in enumerate(("fired", "fired", "held_out", "failed", "passed")):
+            db.execute(
+                text("""
+insert into tidegate.action_occurrences (action, contact, occurrence, at, decided_at, state, why, reasons, what)
+select 'won', key, :occurrence, now(), now(), :state, '', '[]', '{}' from tidegate.contacts limit 1"""),
+                {"occurrence": f"o{number}", "state": state},
+            )
+    for page in ("/actions", "/actions/won"):
+        counted = assert_counted(client, client.get(page).text, "/actions/won?state=", within="fired")
+        assert sorted(counted.values()) == [1, 1, 2], "fired, held out and failed"
+    assert_exported(client, "/actions")
+    assert len(client.get("/actions/won/fired.csv").text.splitlines()) == 6
+    assert len(client.get("/actions/won/fired.csv?state=fired").text.splitlines()) == 3
+    assert client.get("/actions/won?state=lost").status_code == 422
     again = form_of(client.get("/actions/won/edit").text, "/actions")
     assert "enabled" in again
     assert client.post("/actions", data=again | {"do": "save"}).status_code == 303
@@ -275,6 +298,10 @@ def test_an_action_is_written_tried_and_switched(hub: Hub, people: Acting, clien
     [
         ("on: nothing", "there is no trigger"),
         ("on: {enters_stage: customer}\ndo: [{destination: nowhere, template: x}]", "no destination"),
+        (
+            "on: payment_failed\nwhen: {field: stage, is: custmer}\ndo: [{destination: log, template: x}]",
+            "perhaps customer",
+        ),
         ("on: [", "line 1"),
         ("", "An action says"),
         ("on: payment_failed\ndo: [{destination: log, template: '{{ oops }}'}]", "oops"),
@@ -316,6 +343,38 @@ def test_what_the_file_manages_is_only_read(hub: Hub, people: Acting, client: Cl
     sent = {"was": "growth", "key": "growth", "when": "{field: mrr, above: 1}"}
     assert client.post("/segments/edit", data=sent).status_code == 409
     assert client.post("/actions/mine/enable").status_code == 422
+
+
+def test_figures_lead_to_whom_they_count(hub: Hub, people: Acting, client: Client) -> None:
+    key = people.add("mover", status="trialing", mrr_total=0)
+    people.add("late", status="past_due", statuses=["past_due"], mrr_total=20)
+    people.pass_()
+    people.set(key, status="active", mrr_total=10)
+    people.pass_(1)
+    since = {"later": datetime.now(UTC) - people.now}
+    with hub.engine.begin() as db:
+        db.execute(
+            text("update tidegate.memberships set entered_at = entered_at + :later, left_at = left_at + :later"), since
+        )
+    page = client.get("/stages/report").text
+    moves = assert_counted(client, page, "/stages/report/moves?")
+    assert any("into=&" not in link and "out_of=&" not in link for link in moves), "from one to the other"
+    assert_counted(client, page, "/contacts?stage=")
+    risks = assert_counted(client, page, "/contacts?risk=")
+    assert risks["/contacts?risk=any"] >= 1
+    assert_counted(client, client.get("/stages").text, "/stages/report/moves?")
+    for link, number in moves.items():
+        rows = [*csv.DictReader(io.StringIO(client.get(link.replace("moves?", "moves.csv?")).text))]
+        assert len(rows) == number
+    assert_exported(client, "/stages", within="stages")
+    assert_exported(client, "/segments")
+    assert "risk=" in page
+    funnel = [*csv.DictReader(io.StringIO(client.get("/stages/report.csv").text))]
+    assert {one["key"]: int(one["contacts"]) for one in funnel}["customer"] >= 1
+    assert client.get("/stages/report.csv?from=soon").status_code == 422
+    assert client.get("/stages/report/drivers.csv").text.startswith("by,name,value,contacts,converted,rate")
+    assert client.get("/contacts?risk=nothing").status_code == 422
+    assert client.get("/stages/report/moves?from=soon").status_code == 422
 
 
 @pytest.mark.parametrize("asked", ["", "?from=2026-01-01&to=2026-03-31"])

@@ -90,6 +90,10 @@ def test_other_stages_hold_after_a_look_at_who_moves(surfaces: Surfaces) -> None
     assert "vip.when.above: mrr is a number" in refused["detail"]
     segment = {"key": "late", "when": {"field": "days_past_due", "above": 1}}
     assert surfaces("POST", "/api/segments?preview=true", json={"segments": [segment]})["entered"] == {"late": 1}
+    naming = {"key": "mine", "when": {"field": "packages", "has": "nothing-of-ours"}}
+    for path, said in (("segments", [naming]), ("stages", [naming, {"key": "rest"}])):
+        refused = surfaces("POST", f"/api/{path}?preview=true", 422, json={path: said})
+        assert "there is no package" in refused["detail"], path
     assert "no preset" in surfaces.cli("stages", "use", "other", code=2).stderr
 
 

@@ -10,6 +10,7 @@ import pytest
 from httpx import Client
 from sqlalchemy import text
 from tests.support.importing import connected, imported
+from tests.support.numbers import assert_counted, assert_exported
 from tests.support.visiting import sign_in, visited
 
 from tidegate.connections.accounts import Account
@@ -19,6 +20,7 @@ from tidegate.sandbox.config import SandboxConfig
 from tidegate.sandbox.server import Sandbox
 from tidegate.security import tokens
 from tidegate.stripe_api.resources import RESOURCES
+from tidegate.web.mirror import inbox_page
 from tidegate.wiring import Hub
 from tidegate.workflows import connection_tasks
 from tidegate.workflows.task_context import TaskContext
@@ -106,6 +108,45 @@ def test_resources_lead_to_their_objects_and_these_to_what_they_name(account: Ac
     assert "Versions, the newest first" in one
     assert re.search(r'href="/mirror/[^"]+/customers/cus_', one)
     assert "dashboard.stripe.com" not in one, "what is simulated is not at Stripe"
+
+
+def test_numbers_of_resources_lead_to_the_objects(hub: Hub, account: Account, client: Client) -> None:
+    with hub.engine.begin() as db:
+        db.execute(
+            text("update stripe.customers set deleted_at = now() where id in (select min(id) from stripe.customers)")
+        )
+        db.execute(
+            text("""
+insert into tidegate.unreadable (connection, resource, object_id, field, reason)
+values (:connection, 'customers', 'cus_<1>', 'name', 'it is no text'), (:connection, 'customers', 'cus_2', '', 'cut')
+on conflict do nothing"""),
+            {"connection": account.name},
+        )
+    page = client.get("/mirror").text
+    for state in ("stored", "deleted", "unreadable"):
+        assert_counted(client, page, f"/mirror/{account.name}/customers?state={state}")
+    assert "cus_&lt;1&gt;" in client.get(f"/mirror/{account.name}/customers?state=unreadable").text
+    with hub.engine.begin() as db:
+        db.execute(text("update stripe.customers set deleted_at = null"))
+        db.execute(text("delete from tidegate.unreadable"))
+
+
+def test_numbers_of_the_inbox_lead_to_the_events(
+    hub: Hub, account: Account, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        failed(hub, account, f"evt_many_{number}")
+    with hub.engine.begin() as db:
+        db.execute(text("update tidegate.inbox set state = 'waiting' where event_id in ('evt_many_0', 'evt_many_1')"))
+    monkeypatch.setattr(inbox_page, "EVENTS", 2)
+    found = assert_counted(client, client.get("/inbox").text, "/inbox?connection=")
+    assert len(found) == 2
+    for state in ("waiting", "parked"):
+        table = client.get(f"/inbox.csv?connection={account.name}&state={state}").text
+        [number] = [number for link, number in found.items() if link.endswith(f"state={state}")]
+        assert len([*csv.DictReader(io.StringIO(table))]) == number
+    with hub.engine.begin() as db:
+        db.execute(text("delete from tidegate.inbox where event_id like 'evt_many%'"))
 
 
 def test_an_object_of_stripe_leads_to_its_dashboard(hub: Hub, account: Account, client: Client) -> None:
@@ -210,6 +251,7 @@ def test_an_audit_is_asked_for_watched_and_read(hub: Hub, account: Account, clie
         db.execute(text("update procrastinate_jobs set status = 'succeeded' where task_name = 'audit'"))
     told = connection_tasks.audit(TaskContext(hub.engine, hub.stripe), account.name)
     assert told["clean"] is False
+    assert_exported(client, "/audits")
     listed = client.get("/audits").text
     assert "differs" in listed
     assert f'href="/audits/{told["run"]}"' in listed

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from httpx import Client
 from sqlalchemy import text
+from tests.support.numbers import assert_counted, assert_exported
 from tests.support.visiting import sign_in, visited
 from tests.support.warehouse import SPEC, Warehouse, ready
 
@@ -209,6 +210,17 @@ def test_a_run_is_looked_into(admin: Client, hub: Hub, shop: Warehouse, monkeypa
     monkeypatch.setattr(runs, "LOOKED_BACK", 1)
     way = admin.get(f"/syncs/customers/runs/{run}/revert").text
     assert "These are the last 1 requests of the run" in way
+
+
+def test_numbers_of_syncs_lead_to_rows_and_requests(admin: Client, hub: Hub, shop: Warehouse) -> None:
+    ran(shop)
+    for page in ("/syncs", "/syncs/customers"):
+        assert_counted(admin, admin.get(page).text, "/syncs/customers?state=", within="unsent")
+    assert_counted(admin, admin.get("/sources").text, "/models?source=")
+    for page in ("/sources", "/models", "/syncs"):
+        assert_exported(admin, page)
+    assert_exported(admin, "/syncs/customers", "/syncs/customers/runs.csv", within="runs")
+    assert_exported(admin, "/syncs/customers", "/syncs/customers/unsent.csv", within="unsent")
 
 
 def test_a_run_is_taken_back_after_a_look(admin: Client, hub: Hub, shop: Warehouse) -> None:

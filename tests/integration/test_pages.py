@@ -1,5 +1,6 @@
 """The page over HTTP: who may see it, what it says, how safely."""
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,14 +20,13 @@ from tidegate.connections.accounts import Credentials
 from tidegate.connections.permissions import Permission
 from tidegate.errors import AssetMissing
 from tidegate.secrets import Vault
-from tidegate.security import sessions, tokens
-from tidegate.web import visitors
+from tidegate.security import sessions, tokens, tries
 from tidegate.web.app import create_pages
 from tidegate.web.assets import Assets
 from tidegate.web.mirror import status_page
 from tidegate.web.navigation import SECTIONS
 from tidegate.web.site import beside
-from tidegate.web.visitors import Attempts
+from tidegate.web.visitors import COOKIE
 from tidegate.wiring import Hub
 
 HTTPS = {"X-Forwarded-Proto": "https"}
@@ -37,7 +37,7 @@ def visit(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., C
     """Serves the site as if bound to a host; the client speaks to it."""
     monkeypatch.setattr(status_page, "LASTING", 0.0)
     with hub.engine.begin() as db:
-        for table in ("tokens", "users", "connections", "runs", "problems", "refetches"):
+        for table in ("tokens", "users", "connections", "runs", "problems", "refetches", "failed_tries"):
             db.execute(text(f"truncate tidegate.{table} cascade"))
     with ExitStack() as running:
 
@@ -206,7 +206,7 @@ def test_forged_cookies_open_nothing(hub: Hub, visit: Callable[..., Client], for
     others = Vault([Fernet.generate_key().decode()], "another")
     cookies = [forged, others.seal('{"token": 1, "until": 99999999999}').decode(), hub.vault.seal("sk_test_1").decode()]
     for cookie in cookies:
-        assert client.get("/", headers={"Cookie": f"{visitors.COOKIE}={cookie}".encode()}).status_code == 303
+        assert client.get("/", headers={"Cookie": f"{COOKIE}={cookie}".encode()}).status_code == 303
 
 
 def test_a_session_runs_out(hub: Hub, visit: Callable[..., Client], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,21 +218,30 @@ def test_a_session_runs_out(hub: Hub, visit: Callable[..., Client], monkeypatch:
 
 def test_failed_tries_are_limited(hub: Hub, visit: Callable[..., Client]) -> None:
     client = visit("0.0.0.0")
-    for _ in range(visitors.TRIES):
+    for _ in range(tries.TRIES):
         assert signed_in(client, "tg_guess").status_code == 401
     assert signed_in(client, "tg_guess").status_code == 429
     assert signed_in(client, token_of(hub, "read")[1]).status_code == 429
 
 
-def test_attempts_are_forgotten_after_a_minute_and_counted_per_address() -> None:
-    now = 0.0
-    attempts = Attempts(lambda: now)
-    for _ in range(visitors.TRIES):
-        attempts.failed("a")
-    assert attempts.exhausted("a")
-    assert not attempts.exhausted("b")
-    now += visitors.WINDOW + 1
-    assert not attempts.exhausted("a")
+def test_failed_tries_are_forgotten_after_a_minute_and_counted_per_address(hub: Hub) -> None:
+    mine, others = (hub.vault.mark(one, "address") for one in ("192.0.2.1", "192.0.2.2"))
+    with hub.engine.begin() as db:
+        db.execute(text("delete from tidegate.failed_tries"))
+        noted = [tries.begin(db, [mine]) for _ in range(tries.TRIES)]
+        assert None not in noted
+        assert tries.begin(db, [mine]) is None
+        assert tries.begin(db, [others, mine]) is None, "one of both suffices"
+        assert tries.begin(db, [others]) is not None
+        tries.succeeded(db, noted[0] or [])
+        assert tries.begin(db, [mine]) is not None, "what succeeded is no failure"
+        assert tries.begin(db, [mine]) is None
+        db.execute(text("update tidegate.failed_tries set at = at - interval '61 seconds'"))
+        assert tries.begin(db, [mine]) is not None
+        assert db.scalar(text("select count(*) from tidegate.failed_tries")) == 1, "older ones went with it"
+        kept = db.scalar(text("select whom from tidegate.failed_tries"))
+        assert bytes(kept or b"") != hashlib.sha256(b"192.0.2.1").digest(), "nobody finds out by trying addresses"
+        db.execute(text("delete from tidegate.failed_tries"))
 
 
 def test_no_token_is_taken_over_plain_http_from_elsewhere(hub: Hub, visit: Callable[..., Client]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from httpx import Client
 from sqlalchemy import text
 from tests.support.importing import connected, imported
+from tests.support.numbers import assert_counted
 from tests.support.visiting import sign_in, visited
 
 from tidegate.contacts import policy
@@ -21,6 +22,7 @@ from tidegate.sandbox import Sandbox
 from tidegate.web.settings.views_page import LISTS
 from tidegate.wiring import Hub
 from tidegate.workflows import refresh
+from tidegate.workflows.revenue import data_quality as quality
 from tidegate.workflows.revenue import ledger_policy
 
 pytestmark = pytest.mark.further
@@ -30,6 +32,9 @@ PAGES = (
     "/revenue/cohorts",
     "/revenue/cohorts?of=contacts&months=24",
     "/revenue/trials?months=24",
+    "/revenue/trials/begun",
+    "/revenue/trials/ended",
+    "/revenue/trials/changed?before=-new",
     *(f"/revenue/groups?by={one}" for one in ("package", "product", "price", "interval", "country", "currency")),
     "/revenue/renewals?days=365",
     "/revenue/renewals/at-risk",
@@ -114,6 +119,7 @@ def test_the_figures_are_those_of_the_report(hub: Hub, client: Client, ledger: s
         ("groups.csv?by=currency", "mrr"),
         ("renewals.csv?days=365", "renews_at"),
         ("renewals/at-risk.csv", "reasons"),
+        ("../calendar.csv", "month"),
     ],
 )
 def test_tables_are_exported(client: Client, ledger: str, asked: str, column: str) -> None:
@@ -159,6 +165,61 @@ def test_from_a_movement_to_the_steps_of_an_item(hub: Hub, client: Client, ledge
     wrong = client.get("/revenue/explain?contact=<nobody>")
     assert (wrong.status_code, 'id="whose-wrong"' in wrong.text, "&lt;nobody&gt;" in wrong.text) == (422, True, True)
     assert client.get("/revenue/explain?contact=cus_nobody").status_code == 422
+
+
+def test_numbers_of_conversions_lead_to_whom_they_count(client: Client, ledger: str) -> None:
+    page = client.get("/revenue/trials?months=24").text
+    trials = assert_counted(client, page, "/revenue/trials/begun?")
+    assert {re.findall(r"outcome=(\w+)", link)[0] for link in trials} >= {"trials", "converted", "ended"}
+    reasons = assert_counted(client, page, "/revenue/trials/ended?")
+    changes = assert_counted(client, page, "/revenue/trials/changed?")
+    assert any("before=-new" in link for link in changes)
+    for link, number in [*trials.items(), *reasons.items(), *changes.items()]:
+        path, _, asked = link.partition("?")
+        assert len([*csv.DictReader(io.StringIO(client.get(f"{path}.csv?{asked}").text))]) == number, link
+    for of in ("trials", "reasons"):
+        table = client.get(f"/revenue/trials.csv?of={of}&months=24").text
+        body = page.partition(f'aria-labelledby="{of}"')[2].partition("<tbody>")[2].partition("</tbody>")[0]
+        assert len([*csv.DictReader(io.StringIO(table))]) == body.count("<tr>") > 0
+    assert "opening" in client.get("/revenue/trials.csv?of=changes").text
+    everybody = client.get("/revenue/trials/ended.csv?from=2020-01-01&to=2100-01-01").text
+    assert len([*csv.DictReader(io.StringIO(everybody))]) >= sum(reasons.values())
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["begun?outcome=none", "begun?month=2026-13", "ended?from=yesterday", "changed?from=2026-02-01&to=2026-01-01"],
+)
+def test_what_of_conversions_there_is_not_is_said(client: Client, ledger: str, asked: str) -> None:
+    path, _, query = asked.partition("?")
+    assert client.get(f"/revenue/trials/{asked}").status_code == 422
+    assert client.get(f"/revenue/trials/{path}.csv?{query}").status_code == 422
+
+
+def test_what_makes_figures_doubtful_is_exported(hub: Hub, client: Client, ledger: str) -> None:
+    found = data_quality(hub, ledger)
+    rows = [*csv.DictReader(io.StringIO(client.get("/revenue/quality.csv").text))]
+    assert [(one["check"], one["id"]) for one in rows] == found
+    for check in {check for check, _ in found}:
+        some = [*csv.DictReader(io.StringIO(client.get(f"/revenue/quality.csv?check={check}").text))]
+        assert [(one["check"], one["id"]) for one in some] == [one for one in found if one[0] == check]
+    assert client.get("/revenue/quality.csv?check=none").status_code == 422
+
+
+def data_quality(hub: Hub, ledger: str) -> list[tuple[str, str]]:
+    with hub.engine.connect() as db:
+        told = quality.data_quality(db, hub.account(ledger), datetime.now(UTC))
+    return [(one["check"], one["id"]) for one in told["objects"]]
+
+
+def test_months_of_the_calendar_lead_to_their_renewals(client: Client, ledger: str) -> None:
+    page = client.get("/calendar").text
+    found = assert_counted(client, page, "/revenue/renewals?")
+    assert {"owner=" in link for link in found} == {True, False}
+    link, number = next(iter(found.items()))
+    rows = [*csv.DictReader(io.StringIO(client.get(link.replace("renewals?", "renewals.csv?")).text))]
+    assert len(rows) == number
+    assert client.get("/revenue/renewals?days=365&month=soon").status_code == 422
 
 
 def report_of(hub: Hub, ledger: str, more: int = 0) -> bytes:

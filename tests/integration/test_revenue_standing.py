@@ -18,7 +18,7 @@ from tidegate.pricing.given import given
 from tidegate.pricing.policy import policy
 from tidegate.pricing.subscription import value
 from tidegate.pricing.value import instant
-from tidegate.revenue import cohorts, conversions, facts, listing, rate_files, renewals, reports
+from tidegate.revenue import cohorts, conversions, converted, facts, listing, rate_files, renewals, reports
 from tidegate.revenue.listing import Wanted
 from tidegate.revenue.periods import periods
 from tidegate.revenue.reports import Report
@@ -372,5 +372,7 @@ def test_what_is_lost_by_a_cancellation_is_lost_when_it_counts(fresh_database_ur
             asking = replace(report, ledger=replace(report.ledger, policy=by_request))
             ended = conversions.reasons(db, report, MONTHS[2], MONTHS[2])
             lost = conversions.reasons(db, asking, MONTHS[2], MONTHS[2])
+            one_by_one = converted.ended(db, asking, MONTHS[2])
     assert [one["lost"] for one in ended] == [[{"currency": "usd", "mrr": 700}]]
     assert [one["lost"] for one in lost] == [[{"currency": "usd", "mrr": 4_700}]]
+    assert sum(one["mrr"] for one in one_by_one) == 4_700

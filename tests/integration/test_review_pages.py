@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from httpx import Client
 from tests.support.builders import customer, item, subscription
+from tests.support.numbers import assert_exported
 from tests.support.pages import done, hidden, site_of
 from tests.support.shop import Shop, opened
 
 from tidegate.contacts import directory
 from tidegate.contacts.directory import Making
+from tidegate.web.contacts import reviews_page
 
 QUEUE = "/contacts/review"
 
@@ -47,6 +49,13 @@ def test_the_queue_shows_evidence_candidates_and_value(client: Client, shop: Sho
         assert said in page
     assert "cus_0" not in client.get(f"{QUEUE}?reason=conflict").text
     assert "shared@example.com" in client.get("/contacts/customers/cus_2").text
+
+
+def test_the_queue_is_exported(client: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reviews_page, "TOGETHER", 1)
+    monkeypatch.setattr(reviews_page, "ROWS", 1)
+    assert_exported(client, "/contacts/review")
+    assert_exported(client, "/contacts/review?reason=no_match")
 
 
 def test_the_picked_are_accepted_together_and_taken_back(client: Client, shop: Shop) -> None:

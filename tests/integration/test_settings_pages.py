@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from httpx import Client
 from sqlalchemy import text
+from tests.support.numbers import assert_exported
 from tests.support.receiver import Receiver
 from tests.support.told import Told
 from tests.support.visiting import sign_in, visited
@@ -22,7 +23,7 @@ from tidegate.security import audit_log, saved_views, tokens
 from tidegate.web.revenue import policy
 from tidegate.web.settings import views_page
 from tidegate.wiring import Hub
-from tidegate.workflows.operation import audit_trail
+from tidegate.workflows.operation import audit_trail, users
 from tidegate.workflows.operation.audit_trail import Wanted
 
 
@@ -116,6 +117,16 @@ def test_changes_are_read_by_pages_and_each_once(hub: Hub, admin: Client) -> Non
             rows += more
     assert [(row["log"], row["id"]) for row in rows] == every
     assert len(set(every)) == 14
+
+
+def test_lists_of_settings_are_exported(hub: Hub, admin: Client) -> None:
+    connected(hub)
+    users.invite(hub.engine, "ada@acme.example", "Ada", "viewer", "cli:test")
+    assert_exported(admin, "/tokens")
+    assert_exported(admin, "/users", within="everybody")
+    assert_exported(admin, "/schedules")
+    assert_exported(admin, "/retention", within="goes")
+    assert "password" not in admin.get("/users.csv").text
 
 
 def connected(hub: Hub) -> None:

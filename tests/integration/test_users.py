@@ -1,9 +1,10 @@
 """Users: made and changed by command and on the page, signed in, held to their roles, and written down."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from html import unescape
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,10 +21,10 @@ from tidegate.errors import LastAdmin, LinkSpent, UserExists, UserInvalid, UserU
 from tidegate.security import audit_log, links, sessions
 from tidegate.security import users as stored
 from tidegate.security.roles import ROLES
+from tidegate.security.tries import TRIES
 from tidegate.web.app import create_pages, every_page
 from tidegate.web.pages import Page
 from tidegate.web.site import beside
-from tidegate.web.visitors import TRIES
 from tidegate.wiring import Hub
 from tidegate.workflows.operation import users
 
@@ -34,14 +35,19 @@ HEADERS = {"X-Forwarded-Proto": "https", "Sec-Fetch-Site": "same-origin"}
 @pytest.fixture(autouse=True)
 def nobody(hub: Hub) -> None:
     with hub.engine.begin() as db:
-        db.execute(text("truncate tidegate.users, tidegate.audit_log, tidegate.tokens cascade"))
+        db.execute(text("truncate tidegate.users, tidegate.audit_log, tidegate.tokens, tidegate.failed_tries cascade"))
 
 
 @pytest.fixture
 def visit(hub: Hub) -> Iterator[Callable[[], Client]]:
     with ExitStack() as running:
-        url = running.enter_context(serving(beside(create_app(hub), create_pages(hub, "0.0.0.0"))))
+        url = running.enter_context(served(hub))
         yield lambda: running.enter_context(Client(base_url=url, headers=HEADERS))
+
+
+def served(hub: Hub) -> AbstractContextManager[str]:
+    """The hub's site, as a web process of its own serves it."""
+    return serving(beside(create_app(hub), create_pages(hub, "0.0.0.0")))
 
 
 def made(hub: Hub, email: str = "ada@acme.example", role: str = "admin") -> stored.User:
@@ -225,7 +231,28 @@ def test_guessing_a_password_is_slow(hub: Hub, visit: Callable[[], Client]) -> N
     for _ in range(TRIES):
         answer = client.post("/login", data=wrong)
         assert (answer.status_code, "ADA@acme.example" in answer.text) == (401, True)
-    assert client.post("/login", data={"email": "ada@acme.example", "password": PASSWORD}).status_code == 429
+    right = {"email": "ada@acme.example", "password": PASSWORD}
+    assert client.post("/login", data=right).status_code == 429
+    elsewhere = {"X-Forwarded-For": "192.0.2.7"}
+    assert client.post("/login", data=right, headers=elsewhere).status_code == 429, "whoever is guessed is out of reach"
+    assert client.post("/login", data=right | {"email": "bob@acme.example"}, headers=elsewhere).status_code == 401
+
+
+def test_two_web_processes_that_are_guessed_at_once_look_at_no_more_than_one(
+    hub: Hub, visit: Callable[[], Client]
+) -> None:
+    made(hub)
+    wrong, right = ({"email": "ada@acme.example", "password": one} for one in ("no", PASSWORD))
+    with served(hub) as other, Client(base_url=other, headers=HEADERS, timeout=60) as elsewhere:
+        clients = [visit(), elsewhere]
+
+        def guess(number: int) -> int:
+            return clients[number % 2].post("/login", data=wrong).status_code
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = Counter(pool.map(guess, range(3 * TRIES)))
+        assert answers == {401: TRIES, 429: 2 * TRIES}
+        assert [one.post("/login", data=right).status_code for one in clients] == [429, 429]
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,9 @@ def stages(hub: HubOf, limit: Limit = 100, after: After = None, connection: Name
 def change_stages(change: StageChange, hub: HubOf, token: Admin, preview: bool = False) -> Moved:
     """Makes other stages hold and moves everybody, or tells who would move (`?preview=true`)."""
     said = [one.model_dump(exclude_none=True) for one in change.stages or ()]
-    wanted = lifecycle_rules.preset(change.preset) if change.preset else lifecycle_rules.rules_of(said, "stages")
+    with hub.engine.connect() as db:
+        of_preset = lifecycle_rules.preset(change.preset) if change.preset else None
+        wanted = of_preset or lifecycle_rules.rules_of(said, "stages", db)
     found = lifecycle_rules.change(hub.engine, by(token), stages=wanted, token=change.token, only_preview=preview)
     return Moved.model_validate(found.as_json())
 
@@ -202,7 +204,9 @@ def segments(hub: HubOf, limit: Limit = 200, after: After = None, connection: Na
 @router.post("/api/segments")
 def change_segments(change: SegmentChange, hub: HubOf, token: Admin, preview: bool = False) -> Moved:
     """Makes other segments hold and moves everybody, or tells who would move (`?preview=true`)."""
-    wanted = lifecycle_rules.rules_of([one.model_dump(exclude_none=True) for one in change.segments], "segments")
+    said = [one.model_dump(exclude_none=True) for one in change.segments]
+    with hub.engine.connect() as db:
+        wanted = lifecycle_rules.rules_of(said, "segments", db)
     found = lifecycle_rules.change(hub.engine, by(token), segments=wanted, token=change.token, only_preview=preview)
     return Moved.model_validate(found.as_json())
 

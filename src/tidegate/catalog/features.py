@@ -84,6 +84,11 @@ def holders(db: Connection, key: str) -> list[int]:
     return list(db.scalars(_HOLDERS, {"key": key}))
 
 
+def holding(db: Connection, livemode: bool | None = None) -> dict[str, int]:
+    """How many contacts, of live or test data (None: all), each feature is given to, as `holders`."""
+    return {row.feature: row.contacts for row in db.execute(_HOLDING, {"livemode": livemode})}
+
+
 def given_by(db: Connection, key: str) -> list[dict[str, Any]]:
     """What gives the feature to whoever has it: the newest versions of packages, and mappings in force, each {package,
     version, mapping, source, terms}; what it is not is None.
@@ -149,6 +154,24 @@ union
 select contact from tidegate.overrides
 where revoked_at is null and (feature = :key or (package, version) in (select package, version from giving))
 order by 1""")
+
+HELD = """
+select g.contact, f.feature from (
+  select contact, package, version, feature from tidegate.grants
+  union
+  select contact, package, version, feature from tidegate.overrides where revoked_at is null) g
+cross join lateral (
+  select g.feature as feature where g.feature is not null
+  union all
+  select jsonb_object_keys(v.features) from tidegate.package_versions v
+  where v.package = g.package and v.version = g.version) f"""
+"""SQL: contacts (internal keys) with each feature of which a grant or an override gives them something."""
+
+_HOLDING = text(f"""
+select h.feature, count(distinct h.contact) as contacts from ({HELD}) h
+join tidegate.contacts c on c.key = h.contact and c.merged_into is null
+  and (cast(:livemode as boolean) is null or c.livemode = :livemode)
+group by h.feature""")
 
 _GIVEN_BY = text("""
 select v.package, v.version, null as mapping, null as source, v.features -> :key as terms

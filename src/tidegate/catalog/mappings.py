@@ -240,6 +240,7 @@ order by m.connection, product_name, m.id""")
 
 _HOLDING = text("""
 select mapping, count(*) as contacts from (select distinct mapping, contact from tidegate.grants) each
+join tidegate.contacts c on c.key = each.contact and c.merged_into is null
 group by mapping""")
 
 _TOUCHED = text("""

@@ -147,10 +147,10 @@ def show(db: Connection, key: str, *, counted: bool = True) -> dict[str, Any]:
     return found | {"versions": [dict(row) for row in versions], "mappings": [dict(row) for row in mapped]}
 
 
-def holding(db: Connection) -> dict[str, dict[str, int]]:
-    """How many contacts hold each package, by version."""
+def holding(db: Connection, livemode: bool | None = None) -> dict[str, dict[str, int]]:
+    """How many contacts, of live or test data (None: all), are given each package, by version."""
     found: dict[str, dict[str, int]] = {}
-    for row in db.execute(_HOLDING):
+    for row in db.execute(_HOLDING, {"livemode": livemode}):
         found.setdefault(row.package, {})[str(row.version)] = row.contacts
     return found
 
@@ -234,6 +234,8 @@ from tidegate.package_versions v where v.package = :key order by v.version""")
 _HOLDING = text("""
 select package, version, count(*) as contacts from (
   select distinct package, version, contact from tidegate.grants where package is not null) each
+join tidegate.contacts c on c.key = each.contact and c.merged_into is null
+  and (cast(:livemode as boolean) is null or c.livemode = :livemode)
 group by package, version""")
 
 _MAPPED = text("""

@@ -106,11 +106,14 @@ def last(db: Connection, connection: str, kind: str) -> RowMapping | None:
     )
 
 
-def listing(db: Connection, connection: str, kind: str, limit: int) -> Sequence[RowMapping]:
-    """The newest runs of a kind, the newest first, in the state of `find`."""
+def listing(db: Connection, connection: str, kind: str, limit: int | None) -> Sequence[RowMapping]:
+    """The newest runs of a kind, the newest first, in the state of `find`; `limit` None: all of them."""
     return (
         db.execute(
-            text(f"{AS_IT_STANDS} where r.connection = :c and r.kind = :kind order by r.id desc limit :limit"),
+            text(
+                f"{AS_IT_STANDS} where r.connection = :c and r.kind = :kind "
+                "order by r.id desc limit cast(:limit as bigint)"
+            ),
             {"c": connection, "kind": kind, "limit": limit},
         )
         .mappings()

@@ -13,7 +13,7 @@ def counts(db: Connection) -> dict[str, dict[str, Any]]:
     return {row["destination"]: dict(row) for row in db.execute(_COUNTS).mappings()}
 
 
-def dead(db: Connection, destination: str, *, after: int = 0, limit: int = 50) -> list[dict[str, Any]]:
+def dead(db: Connection, destination: str, *, after: int = 0, limit: int | None = 50) -> list[dict[str, Any]]:
     """Dead letters, oldest first: {delivery, outbox, type, contact, status, error, attempts, at, died_at, data}."""
     values = {"destination": destination, "after": after, "limit": limit}
     return [dict(row) for row in db.execute(_DEAD, values).mappings()]
@@ -23,6 +23,16 @@ def failing(db: Connection, destination: str, limit: int = 50) -> list[dict[str,
     """What failed and will be tried again, oldest first: as `dead`, with `next_try_at` and `failing_since`."""
     values = {"destination": destination, "limit": limit}
     return [dict(row) for row in db.execute(_FAILING, values).mappings()]
+
+
+def waiting(
+    db: Connection, destination: str, *, failing: bool = False, after: int = 0, limit: int | None = 50
+) -> list[dict[str, Any]]:
+    """What is still to be sent, oldest first, as `dead`, with `next_try_at` and `failing_since`: all of it, or what
+    failed. `after`: the delivery that ended the page before; `limit` None: all.
+    """
+    values = {"destination": destination, "failing": failing, "after": after, "limit": limit}
+    return [dict(row) for row in db.execute(_WAITING, values).mappings()]
 
 
 def delivered(db: Connection, destination: str, limit: int = 20) -> list[dict[str, Any]]:
@@ -45,7 +55,11 @@ from tidegate.deliveries d
 left join tidegate.outbox o on o.id = d.outbox left join tidegate.contacts k on k.key = d.contact"""
 
 _DEAD = text(f"""{_LOOKED_AT}
-where d.destination = :destination and d.state = 'dead' and d.id > :after order by d.id limit :limit""")
+where d.destination = :destination and d.state = 'dead' and d.id > :after order by d.id limit cast(:limit as bigint)""")
+
+_WAITING = text(f"""{_LOOKED_AT}
+where d.destination = :destination and d.state = 'waiting' and (not :failing or d.attempts > 0) and d.id > :after
+order by d.id limit cast(:limit as bigint)""")
 
 _FAILING = text(f"""{_LOOKED_AT}
 where d.destination = :destination and d.state = 'waiting' and d.attempts > 0 order by d.id limit :limit""")

@@ -13,9 +13,9 @@ from tidegate.conditions.contact_fields import CONTACT_FIELDS, CONTACTS
 from tidegate.conditions.nodes import Node, tests
 from tidegate.conditions.parse import parse
 from tidegate.errors import LifecycleInvalid, ManagedByFile, OwnerUnknown
-from tidegate.lifecycle import portfolio, routes, rulebook
+from tidegate.lifecycle import portfolio, routes
+from tidegate.lifecycle.named import There, there
 from tidegate.lifecycle.places import missing_places
-from tidegate.lifecycle.placing import Rules
 from tidegate.lifecycle.routes import Digest
 from tidegate.lifecycle.rules import named
 
@@ -146,17 +146,16 @@ def condition(owner: Owner) -> tuple[Node, list[str]]:
 
 
 def idle(db: Connection) -> dict[str, list[str]]:
-    """By key what the rule of an owner names and there is not any more, in words: a stage or a segment that was removed
-    since. So far as its rule asks for that it gives nobody.
+    """By key what the rule of an owner names and there is not any more, in words: a stage, a segment or a package that
+    was removed since. So far as its rule asks for that it gives nobody.
     """
-    rules = rulebook.load(db)
-    found = {one.key: _missing(rules, condition(one)[0]) for one in every(db) if one.when is not None}
+    known = there(db)
+    found = {one.key: _missing(known, condition(one)[0]) for one in every(db) if one.when is not None}
     return {key: wrong for key, wrong in found.items() if wrong}
 
 
-def _missing(rules: Rules, node: Node) -> list[str]:
-    places = missing_places(node, [one.key for one in rules.stages], [one.key for one in rules.segments])
-    return [f"when: {one}" for one in places]
+def _missing(known: There, node: Node) -> list[str]:
+    return [f"when: {one}" for one in missing_places(node, known)]
 
 
 def _check(db: Connection, owner: Owner) -> None:
@@ -172,7 +171,7 @@ def _check(db: Connection, owner: Owner) -> None:
         wrong.append(f"a digest is daily or weekly, not {owner.digest!r}")
     if owner.when is not None:
         node, faults = condition(owner)
-        wrong += [*faults, *_missing(rulebook.load(db), node)]
+        wrong += [*faults, *_missing(there(db), node)]
     for other in every(db):
         same = {one.casefold() for one in (owner.key, owner.name, owner.email) if one}
         if other.key != owner.key and same & {one.casefold() for one in (other.key, other.name, other.email) if one}:

@@ -109,14 +109,15 @@ def at_risk(db: Connection, livemode: bool, as_of: datetime) -> dict[str, Any]:
     """Who is at risk now: {contacts, mrr, reasons: [{reason, contacts, mrr}]}, the largest first. MRR is in minor units
     by currency. A contact with several reasons stands at each, and once in the whole.
     """
-    nodes = _reasons()
+    nodes = reasons()
     told = {name: _counted(db, livemode, node, as_of) for name, node in nodes.items()}
     held = sorted((-one["contacts"], name) for name, one in told.items() if one["contacts"])
     every = _counted(db, livemode, AnyOf(tuple(nodes.values())), as_of)
     return every | {"reasons": [{"reason": name} | told[name] for _, name in held]}
 
 
-def _reasons() -> Mapping[str, Node]:
+def reasons() -> Mapping[str, Node]:
+    """By why somebody is at risk the condition that says so."""
     found: dict[str, Node] = {}
     for name, said in AT_RISK_BY.items():
         node, wrong = parse(said, CONTACT_FIELDS)
@@ -167,28 +168,32 @@ _KNOWN = """({0}.because <> 'begin' or {0}.entered_at - interval '1 day' <= (
     from tidegate.links k join stripe.customers s on s.connection = k.connection and s.id = k.customer
     where k.contact = {0}.contact))"""
 
+ARRIVED = f"""and {{0}}.kind = 'stage' and {{0}}.entered_at >= :since and {{0}}.entered_at < :until
+  and {{0}}.because in ('facts', 'begin') and {_KNOWN}"""
+"""SQL: whether a membership of this name is an arrival from `:since` to before `:until`."""
+
 _CAME = text(f"""
 select m.key, count(*) as entered
 from tidegate.memberships m join tidegate.contacts c on c.key = m.contact and c.livemode = :livemode
-where m.kind = 'stage' and m.entered_at >= :since and m.entered_at < :until and m.because in ('facts', 'begin')
-  and {_KNOWN.format("m")}
+where true {ARRIVED.format("m")}
 group by m.key""")
 
-_MOVED = """
+MOVED = """
 from tidegate.memberships b
 join tidegate.memberships a on a.contact = b.contact and a.kind = 'stage' and a.entered_at = b.left_at
   and a.id <> b.id and a.because = 'facts'
 join tidegate.contacts c on c.key = b.contact and (cast(:livemode as boolean) is null or c.livemode = :livemode)
 where b.kind = 'stage' and b.left_at >= cast(:since as timestamptz) and b.left_at < cast(:until as timestamptz)"""
+"""SQL: the moves of contacts `c` from `:since` to before `:until`, out of the membership `b` into `a`."""
 
 _MOVES = text(f"""
-select b.key as "from", a.key as "to", count(*) as contacts {_MOVED} group by 1, 2 order by 3 desc, 1, 2""")
+select b.key as "from", a.key as "to", count(*) as contacts {MOVED} group by 1, 2 order by 3 desc, 1, 2""")
 
 _SPENT = text(f"""
 select b.key, count(*) as stays,
   round((percentile_cont(0.5) within group (order by d.days))::numeric, 1)::float8 as median_days,
   round((percentile_cont(0.9) within group (order by d.days))::numeric, 1)::float8 as p90_days
 from (
-  select b.* {_MOVED} and {_KNOWN.format("b")}) b
+  select b.* {MOVED} and {_KNOWN.format("b")}) b
 cross join lateral (select extract(epoch from b.left_at - b.entered_at) / 86400 as days) d
 group by b.key""")

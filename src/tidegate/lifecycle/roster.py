@@ -3,15 +3,18 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from tidegate.conditions.compile import Compiled
+from tidegate.catalog.features import HELD
+from tidegate.conditions.compile import Compiled, compiled
+from tidegate.conditions.nodes import AnyOf, Node
 from tidegate.contacts.listing import escaped
 from tidegate.contacts.match import fold
 from tidegate.errors import LifecycleInvalid
-from tidegate.lifecycle import own_worth, rulebook
+from tidegate.lifecycle import own_worth, report, rulebook
 from tidegate.lifecycle.health import BAND, BANDED, BANDS
 from tidegate.revenue import editions
 
@@ -24,12 +27,16 @@ SORTS = {
     "newest": "c.key desc",
 }
 """Orders of the table: highest MRR first, by name, lowest health first, next renewal first, newest first."""
+ANY = "any"
+"""For whatever reason somebody is at risk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which contacts, of live or of test data: `search` is a part of an id, a name or an e-mail; `stage`, `segment`,
-    `package`, `health` (a band), `owner`: those that are in it, hold it, are looked after by it. Empty: whichever.
+    `package`, `health` (a band), `owner`: those that are in it, hold it, are looked after by it. `version`: those that
+    are given this one of the package; `mapping` (its number), `feature`: those that it gives something, that are given
+    something of it; `risk`: those at risk for this reason, one of `rules.AT_RISK_BY`, or for ANY. Empty: whichever.
     """
 
     livemode: bool
@@ -39,6 +46,10 @@ class Wanted:
     package: str = ""
     health: str = ""
     owner: str = ""
+    version: str = ""
+    mapping: str = ""
+    feature: str = ""
+    risk: str = ""
 
 
 def page(db: Connection, wanted: Wanted, *, sort: str = "mrr", skip: int = 0, limit: int = 50) -> list[dict[str, Any]]:
@@ -58,7 +69,8 @@ def page_and_total(
     # Of all, counting beside keeps what is not shown from being sorted; what is narrowed down is looked for once.
     narrowed = wanted != Wanted(wanted.livemode)
     counted = "count(*) over ()" if narrowed else "null::bigint"
-    statement = text(_CHOSEN.format(total=counted) + f"{_FROM} order by {_order(db, sort)} offset :skip limit :limit")
+    found_in = f"{_from(wanted)} order by {_order(db, sort)} offset :skip limit :limit"
+    statement = text(_CHOSEN.format(total=counted) + found_in)
     chosen = db.execute(statement, values).all()
     select, own = _select(db)
     these = text(f"{select} {_JOINED} where c.key = any(cast(:contacts as bigint[]))")
@@ -71,7 +83,7 @@ def page_and_total(
 def every(db: Connection, wanted: Wanted, *, sort: str = "mrr") -> Iterator[dict[str, Any]]:
     """All rows of the table, as they come out of the database."""
     select, own = _select(db)
-    statement = text(f"{select} {_FROM} order by {_order(db, sort)}")
+    statement = text(f"{select} {_from(wanted)} order by {_order(db, sort)}")
     rows = db.execution_options(yield_per=1_000).execute(statement, _values(wanted) | own).mappings()
     return (dict(row) for row in rows)
 
@@ -86,7 +98,12 @@ def one(db: Connection, contact: int) -> dict[str, Any]:
 
 def total(db: Connection, wanted: Wanted) -> int:
     """How many rows there are."""
-    return db.scalar(_TOTAL, _values(wanted)) or 0
+    return db.scalar(text(f"select count(*) {_from(wanted)}"), _values(wanted)) or 0
+
+
+def by_package(db: Connection, livemode: bool | None) -> dict[str, int]:
+    """How many rows the table has that is narrowed down to each package. `livemode` None: of live and of test data."""
+    return {row.package: row.contacts for row in db.execute(_BY_PACKAGE, {"livemode": livemode})}
 
 
 def choices(db: Connection, livemode: bool) -> dict[str, list[tuple[str, str]]]:
@@ -136,7 +153,32 @@ def _values(wanted: Wanted) -> dict[str, Any]:
     search = wanted.search.strip()
     values = {name: getattr(wanted, name) or None for name in ("stage", "segment", "package", "health", "owner")}
     patterns = {"pattern": f"%{escaped(search)}%", "folded": f"%{escaped(fold(search))}%"} if search else {}
+    numbers = {name: _number(getattr(wanted, name)) for name in ("version", "mapping")}
+    values |= numbers | {"feature": wanted.feature, "as_of": datetime.now(UTC)}
+    values |= compiled(_risk(wanted.risk), "r").values if wanted.risk else {}
     return values | {"livemode": wanted.livemode, "pattern": None, "folded": None} | patterns
+
+
+def _from(wanted: Wanted) -> str:
+    """Where the rows are. What few ask for is only looked for where it is asked for."""
+    parts = [sql for name, sql in _RARELY.items() if getattr(wanted, name)]
+    if wanted.risk:
+        parts.append(f"c.forgotten_at is null and {compiled(_risk(wanted.risk), 'r').sql}")
+    held = "" if wanted.version else f" and {_HELD}"
+    return f"{_FROM}{held}{''.join(f' and {one}' for one in parts)}"
+
+
+def _risk(name: str) -> Node:
+    """Why somebody is at risk. Raises LifecycleInvalid."""
+    reasons = report.reasons()
+    if name not in {ANY, *reasons}:
+        raise LifecycleInvalid(problem=f"Nobody is at risk for {name[:40]!r}, but for {', '.join(reasons)}.")
+    return AnyOf(tuple(reasons.values())) if name == ANY else reasons[name]
+
+
+def _number(said: str) -> int | None:
+    """A version or a mapping; no other text is one of any."""
+    return (int(said) if said.isdecimal() and len(said) < 10 else 0) if said else None
 
 
 _SELECT = """
@@ -161,7 +203,6 @@ _FROM = f"""{_JOINED}
 where c.livemode = :livemode and c.merged_into is null
   and (cast(:stage as text) is null or l.stage = :stage)
   and (cast(:segment as text) is null or :segment = any(l.segments))
-  and (cast(:package as text) is null or :package = any(l.packages))
   and (cast(:health as text) is null or ({BANDED} and c.forgotten_at is null and {BAND} = :health))
   and (cast(:owner as text) is null or c.owner = :owner)
   and (cast(:pattern as text) is null or c.key in (
@@ -170,7 +211,20 @@ where c.livemode = :livemode and c.merged_into is null
     union all select contact from tidegate.contact_ids where lower(external_id) like lower(:pattern)))
 """
 
-_TOTAL = text(f"select count(*) {_FROM}")
+_HELD = "(cast(:package as text) is null or :package = any(l.packages))"
+_RARELY = {
+    "version": "c.key in (select contact from tidegate.grants where package = :package and version = :version)",
+    "mapping": "c.key in (select contact from tidegate.grants where mapping = :mapping)",
+    "feature": f"c.key in (select h.contact from ({HELD}) h where h.feature = :feature)",
+}
+
+_BY_PACKAGE = text("""
+select p.package, count(*) as contacts
+from tidegate.contact_lifecycle l
+join tidegate.contacts c on c.key = l.contact and c.merged_into is null
+  and (cast(:livemode as boolean) is null or c.livemode = :livemode)
+cross join lateral unnest(l.packages) as p(package)
+group by p.package""")
 
 # Of the first contacts with MRR, which are enough to tell, and every other currency that there is after them.
 _CURRENCIES = text("""

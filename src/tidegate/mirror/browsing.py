@@ -74,8 +74,20 @@ def shown(resource: Resource) -> list[Column]:
     return [one for one in resource.columns if one.type != "text[]" and one.name != resource.parent][:COLUMNS]
 
 
-def objects(db: Connection, connection: str, resource: Resource, *, after: str = "", limit: int = 50) -> Objects:
-    """A page of a connection's objects, deleted ones too: the newest first; what comes inside others by their ids."""
+STATES: Mapping[str, str] = {
+    "": "",
+    "stored": "and deleted_at is null",
+    "deleted": "and deleted_at is not null",
+}
+"""By what objects are narrowed down, as SQL."""
+
+
+def objects(
+    db: Connection, connection: str, resource: Resource, *, state: str = "", after: str = "", limit: int = 50
+) -> Objects:
+    """A page of a connection's objects, deleted ones too: the newest first; what comes inside others by their ids.
+    `state`: only those of this one of STATES.
+    """
     columns = [one.name for one in shown(resource)]
     first, wanted = _place(resource, after)
     order = f"{resource.parent} desc, id desc" if resource.parent else f"{NEWEST} desc, id desc"
@@ -83,12 +95,23 @@ def objects(db: Connection, connection: str, resource: Resource, *, after: str =
     rows = db.execute(
         text(f"""
 select id, {parent} as parent, created, deleted_at, {", ".join(columns)} from stripe.{resource.table}
-where connection = :connection {first} order by {order} limit :limit"""),
+where connection = :connection {STATES[state]} {first} order by {order} limit :limit"""),
         {"connection": connection, "limit": limit + 1, **wanted},
     ).mappings()
     found = [dict(row) for row in rows]
     following = _named(resource, found[limit - 1]) if len(found) > limit else ""
     return Objects(columns, found[:limit], following)
+
+
+def unreadable(db: Connection, connection: str, resource: Resource, limit: int) -> list[dict[str, Any]]:
+    """What of a resource's objects could not be read, by their ids: {id, field (empty: all of it), reason, at}."""
+    given = {"connection": connection, "resource": resource.name, "limit": limit}
+    return [dict(row) for row in db.execute(_UNREADABLE, given).mappings()]
+
+
+_UNREADABLE = text("""
+select object_id as id, field, reason, at from tidegate.unreadable
+where connection = :connection and resource = :resource order by object_id, field limit :limit""")
 
 
 def _named(resource: Resource, row: Mapping[str, Any]) -> str:

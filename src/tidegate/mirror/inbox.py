@@ -163,16 +163,20 @@ where connection = :connection and event_id = :id"""),
     )
 
 
-def listing(db: Connection, connection: str, state: str | None, limit: int) -> Sequence[RowMapping]:
-    """Events of a connection without their bodies, newest first; `state` None: waiting and parked ones."""
+def listing(
+    db: Connection, connection: str, state: str | None, limit: int | None, skip: int = 0
+) -> Sequence[RowMapping]:
+    """Events of a connection without their bodies, newest first; `state` None: waiting and parked ones. `limit` None:
+    all of them.
+    """
     chosen = "state = :state" if state else "(state = 'waiting' or state = 'parked')"  # as the partial indexes say it
     return (
         db.execute(
             text(f"""
 select event_id, type, state, source, created, received_at, handled_at, attempts, next_try_at, error
 from tidegate.inbox where connection = :connection and {chosen}
-order by received_at desc, event_id limit :limit"""),
-            {"connection": connection, "state": state, "limit": limit},
+order by received_at desc, event_id offset :skip limit cast(:limit as bigint)"""),
+            {"connection": connection, "state": state, "limit": limit, "skip": skip},
         )
         .mappings()
         .all()

@@ -34,17 +34,26 @@ def by_status(db: Connection, report: Report) -> list[dict[str, Any]]:
 
 
 def upcoming(
-    db: Connection, report: Report, as_of: datetime, days: int, owner: str | None = None, page: Page = WHOLE
+    db: Connection,
+    report: Report,
+    as_of: datetime,
+    days: int,
+    owner: str | None = None,
+    page: Page = WHOLE,
+    *,
+    month: str = "",
+    currency: str = "",
 ) -> list[dict[str, Any]]:
     """What renews within so many days, the soonest first: {renews_at, subscription, customer, contact, name, owner,
     status, currency, mrr, interval, interval_count, months (how long it lasted so far)}.
 
     A renewal is the earliest, over items still billed, of the end of what is billed. There is none where it ends
-    before, or collection is paused until after it. `owner`: of this one's contacts; "": of nobody's.
+    before, or collection is paused until after it. `owner`: of this one's contacts; "": of nobody's. `month`: only in
+    this one (`2026-03`, in the ledger's time zone); `currency`: only what is paid in it.
     """
     given = {
         "connection": report.ledger.connection, "now": as_of, "until": as_of + timedelta(days=days), "owner": owner,
-        **page._asdict(),
+        "month": month, "currency": currency, "zone": report.ledger.zone.key, **page._asdict(),
     }  # fmt: skip
     return [{**row, "mrr": whole(int(row["mrr"]))} for row in db.execute(_UPCOMING, given).mappings()]
 
@@ -119,7 +128,8 @@ select s.renews_at, s.subscription, s.customer, {_WHO}, coalesce(t.owner, '') as
   s.mrr, s.interval, s.interval_count,
   (extract(year from age(:now, s.start_date)) * 12 + extract(month from age(:now, s.start_date)))::int as months
 from standing s {_WHOSE}
-where {_RENEWS_SOON}
+where {_RENEWS_SOON} and (:currency = '' or s.currency = :currency)
+  and (:month = '' or to_char(s.renews_at at time zone :zone, 'YYYY-MM') = :month)
 order by s.renews_at, s.subscription offset :skip limit cast(:limit as bigint)""")
 
 _BY: Mapping[By, str] = {

@@ -104,6 +104,16 @@ saved_views = Table(
 )
 Index("saved_views_shared", saved_views.c.page, postgresql_where=saved_views.c.shared)
 
+failed_tries = Table(
+    "failed_tries",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("whom", LargeBinary, nullable=False, comment="HMAC of an address, or of who was tried, by the secret key"),
+    Column("at", Time, nullable=False, server_default=func.clock_timestamp()),
+    comment="tries to sign in that failed within the last minute",
+)
+Index("failed_tries_whom", failed_tries.c.whom, failed_tries.c.at)
+
 kept_answers = Table(
     "kept_answers",
     metadata,

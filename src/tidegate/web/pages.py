@@ -24,7 +24,7 @@ from tidegate.security.oidc import Provider
 from tidegate.security.saved_views import View
 from tidegate.web import keeping
 from tidegate.web.navigation import menu
-from tidegate.web.visitors import Attempts, Who, who_is
+from tidegate.web.visitors import Who, who_is
 from tidegate.wiring import Hub
 from tidegate.workflows import kept_reports
 
@@ -67,7 +67,6 @@ class Site:
     hub: Hub
     bound_to: str
     templates: Environment
-    attempts: Attempts = field(default_factory=Attempts)
     provider: Provider | None = None
     views_of: "Callable[[Visit], list[View]]" = lambda _visit: []
 
@@ -212,6 +211,12 @@ def _held(visit: Visit) -> Response:
     if "hx-request" in visit.request.headers:
         return visit.go(_sign_in(visit.request), part=401)
     return visit.render("signing_in/held.html", 401, action=visit.here, sent=visit.form)
+
+
+def page_number(visit: Visit) -> int:
+    """Which page of a list the address asks for, the first one where it asks for none."""
+    said = visit.request.query_params.get("page", "")
+    return max(1, int(said)) if said.isdecimal() and len(said) < 7 else 1
 
 
 def needed(scope: str) -> str:

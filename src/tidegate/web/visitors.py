@@ -1,8 +1,5 @@
 """Who looks at the page: a user, who came with an API token, or somebody at this machine before there are users."""
 
-import time
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,8 +12,6 @@ from tidegate.web.access import is_local
 from tidegate.wiring import Hub
 
 COOKIE = "tidegate_session"
-TRIES, WINDOW = 10, 60.0  # failures that one address may have within so many seconds
-MOST_ADDRESSES = 10_000
 
 
 class Who(Protocol):
@@ -88,23 +83,3 @@ def remember(response: Response, cookie: str) -> None:
 def forget(response: Response) -> None:
     """Takes the cookie back."""
     response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="strict", path="/")
-
-
-class Attempts:
-    """Failed log-ins per address, so that guessing is slow. Times are seconds of a steady clock."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._failed: OrderedDict[str, list[float]] = OrderedDict()
-
-    def exhausted(self, *keys: str) -> bool:
-        """Whether one of these, an address or whose password is guessed, has failed too often of late."""
-        since = self._clock() - WINDOW
-        return any(sum(at > since for at in self._failed.get(key, ())) >= TRIES for key in keys)
-
-    def failed(self, *keys: str) -> None:
-        """Notes a failure; only the newest are remembered."""
-        for key in keys:
-            self._failed[key] = [*self._failed.pop(key, []), self._clock()][-TRIES:]
-            while len(self._failed) > MOST_ADDRESSES:
-                self._failed.popitem(last=False)

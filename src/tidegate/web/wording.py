@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from tidegate.money import shown
+from tidegate.money import decimal, shown
 from tidegate.revenue.rounding import whole
 
 
@@ -200,3 +200,12 @@ def package_page(key: str) -> str:
 def utc(text: str) -> str:
     """An ISO 8601 time as `2026-11-21 03:00:08 UTC`."""
     return f"{moment(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def amounts_said(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a file, its MRR by currency in words and whole units: `49.50 usd; 20 eur`; of no MRR, nothing."""
+    return {
+        "median_days": None,
+        **row,
+        "mrr": [f"{decimal(one['mrr'], one['currency'])} {one['currency']}" for one in row["mrr"]],
+    }

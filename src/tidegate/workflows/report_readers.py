@@ -7,13 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from tidegate.catalog import mappings, packages, seen
+from tidegate.catalog import features, mappings, packages, seen
 from tidegate.connections import accounts
-from tidegate.errors import ConnectionUnknown, LedgerMissing
-from tidegate.lifecycle import listing, outlook, portfolio, report, rulebook
+from tidegate.errors import ConnectionUnknown, LedgerMissing, ReportInvalid
+from tidegate.lifecycle import listing, outlook, portfolio, report, roster, rulebook
 from tidegate.lifecycle.rules import Rule
-from tidegate.revenue import cohorts, conversions, metrics, renewals, reports, source
-from tidegate.revenue.periods import Period, back
+from tidegate.revenue import cohorts, conversions, converted, metrics, renewals, reports, source
+from tidegate.revenue.periods import Period, back, read_day, read_month
 from tidegate.revenue.reports import Report
 from tidegate.revenue.source import Group
 from tidegate.workflows.demo import demo_contacts
@@ -24,7 +24,7 @@ Reader = Callable[[Connection, Mapping[str, Any], datetime], Any]
 
 GONE = (ConnectionUnknown, LedgerMissing)
 """What readers raise where there is nothing left that the report is about."""
-NATIVE = frozenset({"calendar", "renewals", "at_risk"})
+NATIVE = frozenset({"calendar", "renewals", "at_risk", "begun", "ended", "changed"})
 """Reports of a ledger whose amounts stay in their own currencies."""
 AHEAD = 365
 """Days of the calendar of renewals."""
@@ -101,6 +101,33 @@ def _conversions(db: Connection, asked: Mapping[str, Any], as_of: datetime) -> A
     }
 
 
+def _begun(db: Connection, asked: Mapping[str, Any], as_of: datetime) -> Any:
+    """A page of the trials of a `month` that came to an `outcome`, and one row more."""
+    source.roomy(db)
+    report, month = _opened(db, asked, as_of), read_month(asked["month"])
+    return [_timed(row, "at") for row in converted.begun(db, report, month, asked["outcome"], _page(asked))]
+
+
+def _ended(db: Connection, asked: Mapping[str, Any], as_of: datetime) -> Any:
+    """A page of the subscriptions that ended for a `reason`, and one row more."""
+    report = _opened(db, asked, as_of)
+    return [_timed(row, "at") for row in converted.ended(db, report, between(asked), asked["reason"], _page(asked))]
+
+
+def _changed(db: Connection, asked: Mapping[str, Any], as_of: datetime) -> Any:
+    """A page of the contacts that went from package to package: `which`, and one row more."""
+    source.roomy(db)
+    return converted.changed(db, _opened(db, asked, as_of), between(asked), asked["which"], _page(asked))
+
+
+def between(asked: Mapping[str, Any]) -> Period:
+    """The days `from` and `to`, both with it. Raises ReportInvalid."""
+    first, last = read_day(asked["from"]), read_day(asked["to"])
+    if last < first:
+        raise ReportInvalid(problem=f"{first} comes after {last}.")
+    return Period("", first, last)
+
+
 def _groups(db: Connection, asked: Mapping[str, Any], as_of: datetime) -> Any:
     """What stands now, by group, the largest first; `today`."""
     report = _opened(db, asked, as_of)
@@ -129,7 +156,9 @@ def _calendar(db: Connection, asked: Mapping[str, Any], as_of: datetime) -> Any:
 
 def _renewals(db: Connection, asked: Mapping[str, Any], as_of: datetime) -> Any:
     """A page of what renews within some days, and one row more."""
-    rows = renewals.upcoming(db, _opened(db, asked, as_of), as_of, asked["days"], asked["owner"], _page(asked))
+    report, month, currency = _opened(db, asked, as_of), asked.get("month", ""), asked.get("paid_in", "")
+    days, owner = asked["days"], asked["owner"]
+    rows = renewals.upcoming(db, report, as_of, days, owner, _page(asked), month=month, currency=currency)
     return [_timed(row, "renews_at") for row in rows]
 
 
@@ -162,10 +191,18 @@ def _days(asked: Mapping[str, Any]) -> tuple[date | None, date | None]:
     return first, last
 
 
-def _holders(db: Connection, _: Mapping[str, Any], __: datetime) -> Any:
-    """How many contacts hold each package, by version, and how many each mapping gives to."""
+def _holders(db: Connection, asked: Mapping[str, Any], _: datetime) -> Any:
+    """How many contacts, of live or test data (`livemode`; None: all), hold each package, and each version of it, and
+    how many each mapping and feature is given to.
+    """
     source.roomy(db)
-    return {"packages": packages.holding(db), "mappings": mappings.holding(db)}
+    livemode = asked.get("livemode")
+    return {
+        "packages": packages.holding(db, livemode),
+        "held": roster.by_package(db, livemode),
+        "mappings": mappings.holding(db),
+        "features": features.holding(db, livemode),
+    }
 
 
 def _unmapped(db: Connection, asked: Mapping[str, Any], _: datetime) -> Any:
@@ -197,10 +234,12 @@ def counted(rules: Sequence[Rule], told: Sequence[Mapping[str, Any]]) -> list[di
 def _stages(db: Connection, asked: Mapping[str, Any], as_of: datetime) -> Any:
     """How many are in each stage and segment, who moved lately, and the health of all."""
     rules, livemode = rulebook.load(db), asked["livemode"]
+    since = (as_of.astimezone(UTC) - FUNNEL).replace(hour=0, minute=0, second=0, microsecond=0)
     return {
         "stages": listing.stages(db, rules.stages, livemode),
         "segments": listing.segments(db, rules.segments, livemode),
-        "moves": report.moves(db, livemode, as_of - FUNNEL),
+        "moves": report.moves(db, livemode, since),
+        "moves_since": since.date().isoformat(),
         "portfolio": portfolio.portfolio(db, livemode),
     }
 
@@ -216,6 +255,9 @@ READERS: Mapping[str, Reader] = {
     "metrics": _metrics,
     "cohorts": _cohorts,
     "conversions": _conversions,
+    "begun": _begun,
+    "ended": _ended,
+    "changed": _changed,
     "groups": _groups,
     "quality": _quality,
     "calendar": _calendar,

@@ -66,8 +66,8 @@ def read(said: Any, known: Known) -> tuple[Action | None, list[Wrong]]:
 
 
 def idle_of(action: Action, known: Known) -> list[Wrong]:
-    """What a sound action names that can never be: alert rules that are switched off, and in its condition stages and
-    segments that there are not.
+    """What a sound action names that can never be: alert rules that are switched off, and in its condition stages,
+    segments and packages that there are not.
     """
     kind = action.on.kind
     off = known.off if KINDS[kind].takes == "alerts" else ()
@@ -77,7 +77,7 @@ def idle_of(action: Action, known: Known) -> list[Wrong]:
         if rule in off
     ]
     node, _ = parse(action.when, CONTACT_FIELDS, named()) if action.when is not None else (NEVER, ())
-    return found + [Wrong("when", one) for one in missing_places(node, known.stages, known.segments)]
+    return found + [Wrong("when", one) for one in missing_places(node, known.places)]
 
 
 class _Reader:

@@ -66,15 +66,24 @@ def _amounts(row: Any) -> dict[str, Any]:
 
 
 def recent(
-    db: Connection, action: str, *, passed: bool = False, before: int | None = None, limit: int = 50
+    db: Connection,
+    action: str,
+    *,
+    passed: bool = False,
+    state: str = "",
+    before: int | None = None,
+    limit: int | None = 50,
 ) -> list[dict[str, Any]]:
     """What was decided, newest first: {id, state, why, contact, name, occurrence, at, decided_at, reasons, trigger,
-    goal, goal_by, reached_at, deliveries}. `passed`: also what was passed over; `before`: the id of the last one of the
-    page before.
+    goal, goal_by, reached_at, deliveries}. `passed`: also what was passed over; `state`: only what came to this one of
+    STATES; `before`: the id of the last one of the page before; `limit` None: all.
     """
-    values = {"action": action, "passed": passed, "before": before, "limit": limit}
+    values = {"action": action, "passed": passed, "state": state, "before": before, "limit": limit}
     return [dict(row) for row in db.execute(_RECENT, values).mappings()]
 
+
+STATES = ("fired", "held_out", "failed", "passed")
+"""What can come of an occurrence."""
 
 _COUNTS = text("select state, count(*) from tidegate.action_occurrences where action = :action group by state")
 
@@ -121,5 +130,6 @@ select o.id, o.state, o.why, c.kind || ':' || c.external_id as contact, c.name, 
     where o.state = 'fired' and b.contact = o.contact and b.type = 'action.fired' and b.data ->> 'action' = o.action
       and b.data ->> 'occurrence' = o.occurrence), '[]') as deliveries
 from tidegate.action_occurrences o join tidegate.contacts c on c.key = o.contact
-where o.action = :action and (:passed or o.state <> 'passed') and (cast(:before as bigint) is null or o.id < :before)
-order by o.id desc limit :limit""")
+where o.action = :action and (:passed or o.state <> 'passed') and (:state = '' or o.state = :state)
+  and (cast(:before as bigint) is null or o.id < :before)
+order by o.id desc limit cast(:limit as bigint)""")

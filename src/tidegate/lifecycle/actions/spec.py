@@ -98,8 +98,8 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What an action may name: keys of stages, segments, alert rules, features; destinations with their kind. `off`:
-    alert rules that are switched off.
+    """What an action may name: keys of stages, segments, alert rules, features, packages; destinations with their
+    kind. `off`: alert rules that are switched off.
     """
 
     stages: Sequence[str] = ()
@@ -110,6 +110,12 @@ class Known:
     events: Sequence[str] = ()
     destinations: Mapping[str, str] = field(default_factory=dict[str, str])
     off: Sequence[str] = ()
+    packages: Sequence[str] = ()
+
+    @property
+    def places(self) -> Mapping[str, Sequence[str]]:
+        """What its condition may name, by the field whose values these are."""
+        return {"packages": self.packages, "stage": self.stages, "segments": self.segments}
 
 
 class Candidate(NamedTuple):

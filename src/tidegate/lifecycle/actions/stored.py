@@ -59,6 +59,7 @@ def known(db: Connection) -> Known:
         NAMES,
         {one["key"]: one["kind"] for one in destinations.every(db)},
         [one.key for one in rulebook.alert_rules(db) if not one.enabled],
+        list(db.scalars(text("select key from tidegate.packages order by key"))),
     )
 
 

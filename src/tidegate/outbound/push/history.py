@@ -16,6 +16,8 @@ STATES: Mapping[str, tuple[str, ...]] = {
     "open": ("intended", "unknown"),
 }
 """Which states of requests a status is; one whose outcome nobody knows has failed and is open."""
+UNSENT = ("failed", "invalid", "conflict", "held")
+"""States of rows that are not sent."""
 SHOWN: tuple[str, ...] = (
     "id", "run", "sync", "connection", "key", "operation", "method", "path", "state", "status", "error", "request_id",
     "object_id", "idempotency_key", "generation", "intended_at", "sent_at", "answered_at",
@@ -79,12 +81,13 @@ def newest(db: Connection, run: int, count: int) -> int:
 
 def unsent(
     db: Connection, sync: str, run: int | None = None, key: str | None = None, *, after: str = "",
-    limit: int | None = None,
+    limit: int | None = None, state: str = "",
 ) -> list[dict[str, Any]]:  # fmt: skip
     """The rows that are held, in conflict, invalid or failed, as they stand: {key, state, why, problems, object, at},
-    by key, those after `after`. `run`: those of which that run said so last.
+    by key, those after `after`. `run`: those of which that run said so last; `state`: those in this one of UNSENT.
     """
-    values = {"sync": sync, "run": run, "key": key, "after": after, "limit": limit}
+    states = [state] if state in UNSENT else list(UNSENT)
+    values = {"sync": sync, "run": run, "key": key, "after": after, "limit": limit, "states": states}
     rows = db.execute(_UNSENT, values)
     return [dict(row) for row in rows.mappings()]
 
@@ -139,6 +142,7 @@ where sync = :sync and state <> 'sent' and state = any(cast(:states as text[])) 
 _UNSENT = text("""
 select key, state, why, problems, object_id as object, at from tidegate.sync_rows
 where sync = :sync and state in ('held', 'conflict', 'invalid', 'failed')
-  and (cast(:run as bigint) is null or run = :run) and (cast(:key as text) is null or key = :key)
+  and state = any(cast(:states as text[])) and (cast(:run as bigint) is null or run = :run)
+  and (cast(:key as text) is null or key = :key)
   and key > :after
 order by key limit :limit""")

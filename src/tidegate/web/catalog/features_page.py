@@ -7,11 +7,14 @@ from starlette.responses import Response
 from tidegate.catalog import features
 from tidegate.catalog.terms import FEATURE_TYPES, RESETS
 from tidegate.errors import CatalogInvalid, ManagedByFile
+from tidegate.web import csv_answers
+from tidegate.web.choosing import livemode_if_any
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.previews import Asked, previewed
 from tidegate.workflows import previewing
 from tidegate.workflows.catalog import catalog_changes
 
+EXPORTED = ("key", "name", "type", "unit", "reset", "meter", "contacts", "managed_by")
 FIELDS = ("name", "unit", "reset", "meter")
 
 
@@ -64,8 +67,16 @@ def remove(visit: Visit) -> Response:
     return visit.go("/features")
 
 
+def exported(visit: Visit) -> list[dict[str, Any]]:
+    """The features, each with how many contacts it is given to."""
+    held = visit.report("holders", {"livemode": livemode_if_any(visit)})["features"]
+    with visit.hub.engine.connect() as db:
+        return [one | {"contacts": held.get(one["key"], 0)} for one in features.every(db)]
+
+
 PAGES = (
     Page("/features", listing),
+    Page("/features.csv", csv_answers.of("features", EXPORTED, exported)),
     Page("/features", make, "admin", "POST"),
     Page("/features/{feature:str}", one),
     Page("/features/{feature:str}", change, "admin", "POST"),
@@ -78,8 +89,7 @@ def _key(visit: Visit) -> str:
 
 
 def _listed(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Response:
-    with visit.hub.engine.connect() as db:
-        found = features.every(db)
+    found = exported(visit)
     said = {"wrong": wrong or Texts(), "typed": Texts(visit.form)}
     return visit.render("catalog/features.html", status, features=found, types=FEATURE_TYPES, resets=RESETS, **said)
 

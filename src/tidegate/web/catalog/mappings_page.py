@@ -13,12 +13,21 @@ from tidegate.catalog.proposals import Left, Suggestion
 from tidegate.catalog.terms import RESETS
 from tidegate.connections.accounts import Account
 from tidegate.errors import CatalogInvalid, CatalogUnknown, ManagedByFile, TermsInvalid
+from tidegate.web import csv_answers
 from tidegate.web.catalog import terms_form
-from tidegate.web.choosing import account, offered
+from tidegate.web.choosing import account, livemode_if_any, offered
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.previews import Asked, previewed
 from tidegate.workflows.catalog import catalog_changes, catalog_suggest
 
+EXPORTED = (
+    "id", "connection", "price", "product", "product_name", "nickname", "package", "feature", "terms", "per_quantity",
+    "contacts", "managed_by", "created_at", "created_by",
+)  # fmt: skip
+WAITING = (
+    "price", "product", "product_name", "nickname", "unit_amount", "currency", "interval", "interval_count",
+    "subscriptions", "customers", "since",
+)  # fmt: skip
 NOTHING: dict[str, Any] = {"suggested": True, "waiting": [], "mappings": [], "kept": [], "ignored": []}
 PER_QUANTITY = {"": None, "yes": True, "no": False}
 
@@ -115,8 +124,24 @@ def accept(visit: Visit) -> Response:
         return _suggested(visit, 422, str(error))
 
 
+def exported(visit: Visit) -> list[dict[str, Any]]:
+    """The mappings of a connection, narrowed down as the page was."""
+    search = visit.request.query_params.get("search", "")
+    return [row for row in _every(visit, account(visit).name) if _matches(row, search)]
+
+
+def waiting_exported(visit: Visit) -> list[dict[str, Any]]:
+    """The prices of a connection that wait for a mapping."""
+    name = account(visit).name
+    with visit.hub.engine.connect() as db:
+        ignored = ignoring.every(db, name)
+    return _waiting(visit, name, [*_every(visit, name), *ignored])
+
+
 PAGES = (
     Page("/mappings", listing),
+    Page("/mappings.csv", csv_answers.of("mappings", EXPORTED, exported)),
+    Page("/mappings/waiting.csv", csv_answers.of("waiting-prices", WAITING, waiting_exported)),
     Page("/mappings/map", form, "admin"),
     Page("/mappings/map", put, "admin", "POST"),
     Page("/mappings/{mapping:int}/remove", remove, "admin", "POST"),
@@ -159,14 +184,23 @@ def _wanted(visit: Visit, connection: str) -> Wanted | None:
     return Wanted(connection, **{of: said.get(of), kind: key}, terms=terms, per_quantity=per_quantity, by=visit.actor)  # pyright: ignore[reportArgumentType]
 
 
+def _every(visit: Visit, connection: str) -> list[dict[str, Any]]:
+    """The mappings in force, each with how many contacts it gives something."""
+    held = visit.report("holders", {"livemode": livemode_if_any(visit)})["mappings"]
+    with visit.hub.engine.connect() as db:
+        return [
+            row | {"contacts": held.get(str(row["id"]), 0)} for row in mappings.every(db, connection, counted=False)
+        ]
+
+
 def _listed(visit: Visit, status: int = 200, refused: str = "") -> Response:
     choice = offered(visit)
     search = visit.request.query_params.get("search", "")
     if not choice["connection"]:
         return visit.render("catalog/mappings.html", status, **choice, refused=refused, search=search, **NOTHING)
-    name, held = choice["connection"], visit.report("holders", {})["mappings"]
+    name = choice["connection"]
+    every = _every(visit, name)
     with visit.hub.engine.connect() as db:
-        every = [row | {"contacts": held.get(str(row["id"]), 0)} for row in mappings.every(db, name, counted=False)]
         facts = {
             "mappings": [row for row in every if _matches(row, search)],
             "kept": kept.every(db, name),

@@ -9,13 +9,16 @@ from tidegate.catalog import packages
 from tidegate.catalog.packages import KINDS
 from tidegate.catalog.terms import RESETS
 from tidegate.errors import CatalogInvalid, CatalogUnknown, ManagedByFile
+from tidegate.web import csv_answers
 from tidegate.web.catalog import terms_form
+from tidegate.web.choosing import livemode_if_any
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.previews import Asked, previewed
 from tidegate.web.wording import package_page
 from tidegate.workflows import previewing
 from tidegate.workflows.catalog import catalog_changes
 
+EXPORTED = ("key", "name", "kind", "is_default", "version", "features", "contacts", "managed_by", "published_at")
 REFUSED = (CatalogInvalid, CatalogUnknown, ManagedByFile)
 
 
@@ -99,8 +102,16 @@ def remove(visit: Visit) -> Response:
     return visit.go("/packages")
 
 
+def exported(visit: Visit) -> list[dict[str, Any]]:
+    """The packages, each with how many contacts hold it."""
+    held = visit.report("holders", {"livemode": livemode_if_any(visit)})["held"]
+    with visit.hub.engine.connect() as db:
+        return [one | {"contacts": held.get(one["key"], 0)} for one in packages.every(db, counted=False)]
+
+
 PAGES = (
     Page("/packages", listing),
+    Page("/packages.csv", csv_answers.of("packages", EXPORTED, exported)),
     Page("/packages", make, "admin", "POST"),
     Page("/packages/{package:str}", one),
     Page("/packages/{package:str}", change, "admin", "POST"),
@@ -131,17 +142,16 @@ def _moved(result: dict[str, Any]) -> list[str]:
 
 
 def _listed(visit: Visit, status: int = 200, wrong: Texts | None = None) -> Response:
-    held = visit.report("holders", {})["packages"]
-    with visit.hub.engine.connect() as db:
-        found = [one | {"contacts_by_version": held.get(one["key"], {})} for one in packages.every(db, counted=False)]
     said = {"wrong": wrong or Texts(), "typed": Texts(visit.form)}
-    return visit.render("catalog/packages.html", status, packages=found, kinds=KINDS, **said)
+    return visit.render("catalog/packages.html", status, packages=exported(visit), kinds=KINDS, **said)
 
 
 def _shown(visit: Visit, status: int = 200, wrong: Texts | None = None, *, gives: bool = False) -> Response:
     """The page of a package. `gives`: what was typed is what its next version is to give."""
     key = _key(visit)
-    held = visit.report("holders", {})["packages"].get(key, {})
+    mode = livemode_if_any(visit)
+    held = visit.report("holders", {"livemode": mode})["packages"].get(key, {})
+    of_all = visit.report("holders", {"livemode": None})["packages"].get(key, {})
     with visit.hub.engine.connect() as db:
         found, every = packages.show(db, key, counted=False), catalog_features.every(db)
     for row in found["versions"]:
@@ -157,7 +167,7 @@ def _shown(visit: Visit, status: int = 200, wrong: Texts | None = None, *, gives
         "package": found,
         "versions": list(reversed(found["versions"])),
         "newest": newest,
-        "behind": sum(row["contacts"] for row in published if row["version"] != newest),
+        "behind": sum(count for version, count in of_all.items() if version != str(newest)),
         "features": every,
         "typed": Texts(typed),
         "given": shown,

@@ -3,8 +3,10 @@
 from typing import Any
 from urllib.parse import urlencode
 
+from sqlalchemy import Connection
 from starlette.responses import Response
 
+from tidegate.catalog import mappings
 from tidegate.lifecycle import roster
 from tidegate.web import csv_answers
 from tidegate.web.choosing import livemode
@@ -12,7 +14,10 @@ from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.wording import mrr
 
 ROWS = 50
-NARROWED_BY = ("search", "stage", "segment", "package", "health", "owner")
+CHOSEN_BY = ("search", "stage", "segment", "package", "health", "owner")
+LED_BY = ("version", "mapping", "feature", "risk")
+"""What numbers of other pages narrow the table down by; there are no fields for it."""
+NARROWED_BY = (*CHOSEN_BY, *LED_BY)
 EXPORTED = (
     "contact", "name", "email", "owner", "stage", "segments", "packages", "status", "mrr", "health",
     "renews_at", "ends_at", "open_alerts",
@@ -22,13 +27,14 @@ EXPORTED = (
 def table(visit: Visit) -> Response:
     """A page of contacts; htmx, which asks while one types, gets the table alone."""
     asked = visit.request.query_params
-    number = int(asked["page"]) if asked.get("page", "").isdecimal() else 1
+    number = max(1, int(asked["page"])) if asked.get("page", "").isdecimal() else 1
     sort = asked.get("sort", "") or "mrr"
     part = visit.request.headers.get("hx-target") == "contacts"
     with visit.hub.engine.connect() as db:
         wanted = _wanted(visit)
-        rows, found = roster.page_and_total(db, wanted, sort=sort, skip=(max(1, number) - 1) * ROWS, limit=ROWS)
+        rows, found = roster.page_and_total(db, wanted, sort=sort, skip=(number - 1) * ROWS, limit=ROWS)
         choices = {} if part else roster.choices(db, wanted.livemode)
+        led = [] if part else _led(visit, db)
     said = {name: asked[name] for name in (*NARROWED_BY, "connection") if asked.get(name)}
     facts: dict[str, Any] = {
         "rows": rows,
@@ -38,6 +44,7 @@ def table(visit: Visit) -> Response:
         "sort": sort,
     }
     facts |= {"query": urlencode(said), "narrowed": Texts(said), "choices": choices, "sorts": tuple(roster.SORTS)}
+    facts |= {"led": led, "led_by": [name for name in (*LED_BY, "connection") if name in said]}
     return visit.render("parts/contacts.html" if part else "contacts/contacts.html", **facts)
 
 
@@ -53,6 +60,20 @@ PAGES = (Page("/contacts", table), Page("/contacts.csv", exported))
 def _wanted(visit: Visit) -> roster.Wanted:
     asked = visit.request.query_params
     return roster.Wanted(livemode(visit), **{name: asked.get(name, "") for name in NARROWED_BY})
+
+
+def _led(visit: Visit, db: Connection) -> list[str]:
+    """What of it only the address says, in words. Raises CatalogUnknown for a mapping that there is not."""
+    asked = Texts(visit.request.query_params)
+    found = [f"with version {asked['version']} of it"] if asked["version"] and asked["package"] else []
+    if number := asked["mapping"]:
+        mapping = mappings.one(db, int(number) if number.isdecimal() and len(number) < 10 else 0)
+        found.append(f"to whom {mappings.shown(mapping)} gives it")
+    if asked["feature"]:
+        found.append(f"to whom a subscription or an override gives the feature {asked['feature']}")
+    if risk := asked["risk"]:
+        found.append(f"at risk{'' if risk == roster.ANY else f': {risk}'.replace('_', ' ')}")
+    return found
 
 
 def _exported(visit: Visit, wanted: roster.Wanted, sort: str) -> csv_answers.Rows:

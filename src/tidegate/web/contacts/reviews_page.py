@@ -12,6 +12,7 @@ from tidegate.connections.accounts import Account
 from tidegate.contacts import reviewing
 from tidegate.contacts.explaining import explain_link
 from tidegate.errors import ContactAmbiguous, ContactInvalid, ContactUnknown, ReviewUnknown
+from tidegate.web import csv_answers
 from tidegate.web.choosing import account, offered
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.previews import Asked, confirming
@@ -19,6 +20,9 @@ from tidegate.workflows.contacts import contacts, contacts_review
 from tidegate.workflows.previewing import settle
 
 ROWS = 50
+TOGETHER = 500
+"""Customers that are read at once for a file."""
+EXPORTED = ("customer", "name", "email", "reason", "evidence", "since", "candidates", "list_value")
 REASONS = {
     "no_match": "match nobody",
     "id_unknown": "name an id that no contact has",
@@ -30,6 +34,21 @@ REFUSED = (ContactAmbiguous, ContactInvalid, ContactUnknown, ReviewUnknown)
 def listing(visit: Visit) -> Response:
     """Who waits, the longest first."""
     return _listed(visit)
+
+
+def exported(visit: Visit) -> Response:
+    """Everybody who waits, or who waits for one reason, as CSV."""
+    name, reason = account(visit).name, visit.request.query_params.get("reason", "")
+
+    def rows() -> csv_answers.Rows:
+        after: str | None = ""
+        with visit.hub.engine.connect() as db:
+            while after is not None:
+                wanted = reason if reason in REASONS else None
+                found, after = reviewing.queue(db, name, reason=wanted, after=after, limit=TOGETHER)
+                yield from found
+
+    return csv_answers.answer("review", EXPORTED, rows())
 
 
 def settle_picked(visit: Visit) -> Response:
@@ -91,6 +110,7 @@ def customer(visit: Visit) -> Response:
 
 PAGES = (
     Page("/contacts/review", listing),
+    Page("/contacts/review.csv", exported),
     Page("/contacts/review", settle_picked, "operate", "POST"),
     Page("/contacts/review/all", accept_all, "operate", "POST"),
     Page("/contacts/review/undo", undo, "operate", "POST"),

@@ -10,10 +10,13 @@ from tidegate.delivery.destinations import KINDS
 from tidegate.delivery.stored import FILE
 from tidegate.errors import DestinationInvalid, DestinationUnknown, ManagedByFile, TidegateError
 from tidegate.settings import environment
+from tidegate.web import csv_answers
 from tidegate.web.delivery import destination_form
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.wording import destination_page
 from tidegate.workflows.delivery import destinations, property_suppression
+
+SUPPRESSED = ("name", "reason", "by", "at", "managed_by")
 
 
 def blank(visit: Visit) -> Response:
@@ -77,6 +80,12 @@ def save(visit: Visit) -> Response:
     return visit.go(destination_page(called))
 
 
+def exported(visit: Visit) -> list[dict[str, Any]]:
+    """The properties that are kept back."""
+    with visit.hub.engine.connect() as db:
+        return suppressed_properties.every(db)
+
+
 def suppressed(visit: Visit) -> Response:
     """The properties that no destination is told."""
     return _suppressed(visit)
@@ -111,6 +120,7 @@ PAGES = (
     Page("/destinations/{key:str}/edit", edit, "admin"),
     Page("/destinations/{key:str}/edit", save, "admin", "POST"),
     Page("/suppressed-properties", suppressed),
+    Page("/suppressed-properties.csv", csv_answers.of("suppressed-properties", SUPPRESSED, exported)),
     Page("/suppressed-properties", suppress, "admin", "POST"),
     Page("/suppressed-properties/tell", unsuppress, "admin", "POST"),
 )

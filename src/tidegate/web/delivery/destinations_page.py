@@ -3,10 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import Connection
 from starlette.responses import Response
 
 from tidegate.delivery import backlog
 from tidegate.errors import DeliveryUnknown, DestinationUnknown, TidegateError
+from tidegate.web import csv_answers
 from tidegate.web.pages import Page, Visit
 from tidegate.web.wording import destination_page
 from tidegate.workflows.delivery import destinations, destinations_past, destinations_tried
@@ -16,6 +18,22 @@ from tidegate.workflows.lifecycle.lifecycle import now
 DEAD = 50
 """Dead letters of a page."""
 FAILING = 50
+LISTED = (
+    "key", "kind", "mode", "state", "delivered", "waiting", "dead", "failing_since", "last_at", "error", "managed_by",
+)  # fmt: skip
+STATES = {"waiting": "Waiting", "failing": "Failing", "dead": "Dead letters"}
+EXPORTED = (
+    "delivery",
+    "type",
+    "contact",
+    "status",
+    "error",
+    "attempts",
+    "at",
+    "next_try_at",
+    "failing_since",
+    "died_at",
+)
 
 
 def listing(visit: Visit) -> Response:
@@ -25,9 +43,44 @@ def listing(visit: Visit) -> Response:
     return visit.render("delivery/destinations.html", destinations=found, as_of=at)
 
 
+def exported(visit: Visit) -> list[dict[str, Any]]:
+    """The same for a file."""
+    with visit.hub.engine.connect() as db:
+        return destinations.listing(db)
+
+
 def one(visit: Visit) -> Response:
     """A destination: its state, what failed, its dead letters, what it took of late."""
     return _shown(visit)
+
+
+def deliveries(visit: Visit) -> Response:
+    """What waits for a destination, failed there, or is a dead letter, page by page."""
+    key, state = _key(visit), _state(visit)
+    after = visit.request.query_params.get("after", "")
+    start = int(after) if after.isdecimal() and len(after) < 19 else 0
+    with visit.hub.engine.connect() as db:
+        row, at = destinations.shown(db, key), now(db)
+        found = _read(db, key, state, start, DEAD + 1)
+    more = str(found[DEAD - 1]["delivery"]) if len(found) > DEAD else ""
+    facts: dict[str, Any] = {
+        "one": row,
+        "as_of": at,
+        "rows": found[:DEAD],
+        "more": more,
+        "state": state,
+        "states": STATES,
+    }
+    return visit.render("delivery/deliveries.html", **facts)
+
+
+def deliveries_exported(visit: Visit) -> Response:
+    """All of them as CSV."""
+    key, state = _key(visit), _state(visit)
+    with visit.hub.engine.connect() as db:
+        destinations.shown(db, key)
+        rows = _read(db, key, state, 0, None)
+    return csv_answers.answer(f"{key}-{state}", EXPORTED, iter(rows))
 
 
 def test(visit: Visit) -> Response:
@@ -120,7 +173,10 @@ def remove(visit: Visit) -> Response:
 
 PAGES = (
     Page("/destinations", listing),
+    Page("/destinations.csv", csv_answers.of("destinations", LISTED, exported)),
     Page("/destinations/{key:str}", one),
+    Page("/destinations/{key:str}/deliveries", deliveries, "operate"),
+    Page("/destinations/{key:str}/deliveries.csv", deliveries_exported, "operate"),
     Page("/destinations/{key:str}/test", test, "operate", "POST"),
     Page("/destinations/{key:str}/preview", preview, "operate", "POST"),
     Page("/destinations/{key:str}/pause", pause, "operate", "POST"),
@@ -133,6 +189,17 @@ PAGES = (
 
 def _key(visit: Visit) -> str:
     return visit.request.path_params["key"]
+
+
+def _state(visit: Visit) -> str:
+    said = visit.request.query_params.get("state", "")
+    return said if said in STATES else "waiting"
+
+
+def _read(db: Connection, key: str, state: str, after: int, limit: int | None) -> list[dict[str, Any]]:
+    if state == "dead":
+        return backlog.dead(db, key, after=after, limit=limit)
+    return backlog.waiting(db, key, failing=state == "failing", after=after, limit=limit)
 
 
 def _ring(visit: Visit, db: Any) -> None:

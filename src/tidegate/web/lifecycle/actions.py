@@ -8,13 +8,29 @@ from starlette.responses import Response
 from tidegate.errors import ActionInvalid, ManagedByFile, UsageError
 from tidegate.errors.wrong import Wrong
 from tidegate.lifecycle.actions import reading, stored
+from tidegate.lifecycle.actions.report import STATES
 from tidegate.lifecycle.actions.spec import GOALS, KINDS
+from tidegate.web import csv_answers
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.typed_yaml import typed, written
 from tidegate.workflows.lifecycle import lifecycle_actions
 
 FIRED = 25
 """Occurrences of a page."""
+LISTED = (
+    "key",
+    "name",
+    "enabled",
+    "since",
+    "spec",
+    "fired",
+    "held_out",
+    "failed",
+    "last_fired_at",
+    "problem",
+    "managed_by",
+)
+EXPORTED = ("id", "at", "decided_at", "contact", "name", "state", "why", "reasons", "goal", "goal_by", "reached_at")
 
 
 def every(visit: Visit) -> Response:
@@ -76,7 +92,7 @@ def write(visit: Visit) -> Response:
         return _form(visit, 422, wrong=[Wrong("", problem)], **facts)
     said = {**cast("Mapping[str, Any]", told), "key": key, "enabled": enabled}
     with visit.hub.engine.begin() as db:
-        action, wrong = reading.read(said, stored.known(db))
+        action, wrong = lifecycle_actions.read(db, said)
         if not was and action is not None and stored.find(db, key) is not None:
             wrong = [Wrong("key", f"there is an action {key} already")]
         if action is None or wrong:
@@ -94,11 +110,27 @@ def write(visit: Visit) -> Response:
     return visit.go(f"/actions/{key}")
 
 
+def exported(visit: Visit) -> list[dict[str, Any]]:
+    """The actions for a file."""
+    with visit.hub.engine.connect() as db:
+        return lifecycle_actions.listing(db)
+
+
+def fired_exported(visit: Visit) -> Response:
+    """All that an action decided, or what came to one state, as CSV."""
+    key, state = _key(visit), visit.request.query_params.get("state", "")
+    with visit.hub.engine.connect() as db:
+        rows = lifecycle_actions.fired(db, key, passed=state in {"", "passed"}, state=state, limit=None)
+    return csv_answers.answer(f"action-{key}", EXPORTED, iter(rows))
+
+
 PAGES = (
     Page("/actions", every),
+    Page("/actions.csv", csv_answers.of("actions", LISTED, exported)),
     Page("/actions/~new", new, "admin"),
     Page("/actions", write, "admin", "POST"),
     Page("/actions/{key:str}", one),
+    Page("/actions/{key:str}/fired.csv", fired_exported),
     Page("/actions/{key:str}/edit", edit, "admin"),
     Page("/actions/{key:str}/enable", switching(enabled=True), "operate", "POST"),
     Page("/actions/{key:str}/disable", switching(enabled=False), "operate", "POST"),
@@ -134,12 +166,13 @@ def _one(visit: Visit, status: int = 200, refused: str = "") -> Response:
                 dry = lifecycle_actions.preview_of(db, key, asked["period"] or None)
             except UsageError as error:
                 status, wrong_period = 422, str(error)
-        rows = lifecycle_actions.fired(
-            db, key, before=int(before) if before.isdecimal() and len(before) < 19 else None, limit=FIRED + 1
-        )
+        last = int(before) if before.isdecimal() and len(before) < 19 else None
+        state = asked.get("state", "")
+        rows = lifecycle_actions.fired(db, key, passed=state == "passed", state=state, before=last, limit=FIRED + 1)
         facts: dict[str, Any] = {"action": found, "report": lifecycle_actions.reported(db, key)}
     facts |= {"fired": rows[:FIRED], "older": rows[FIRED - 1]["id"] if len(rows) > FIRED else None}
     facts |= {"spec": _spec(found["spec"]), "dry": dry, "wrong_period": wrong_period, "period": asked.get("period", "")}
+    facts |= {"state": state, "states": STATES}
     return visit.render("lifecycle/action.html", status, refused=refused, **facts)
 
 

@@ -7,26 +7,37 @@ from starlette.responses import Response
 from tidegate.conditions.contact_fields import CONTACT_FIELDS
 from tidegate.conditions.parse import parse
 from tidegate.errors import PreviewStale
+from tidegate.errors.wrong import Wrong
 from tidegate.lifecycle import rulebook
 from tidegate.lifecycle.holding import holding
+from tidegate.lifecycle.named import there
+from tidegate.lifecycle.places import missing_places
 from tidegate.lifecycle.rules import Rule, named
+from tidegate.web import csv_answers
 from tidegate.web.choosing import livemode, livemode_if_any
 from tidegate.web.lifecycle.rules_form import Row, beside, catalogue, conditions, effect
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.web.typed_yaml import typed, written
+from tidegate.web.wording import amounts_said
 from tidegate.workflows.lifecycle import lifecycle_rules
 from tidegate.workflows.lifecycle.lifecycle import now
 from tidegate.workflows.report_readers import counted
 
+EXPORTED = ("key", "name", "contacts", "mrr", "condition")
+
 
 def every(visit: Visit) -> Response:
     """The segments, with their contacts and MRR."""
+    with visit.hub.engine.connect() as db:
+        managed = rulebook.managed_by(db, "segments")
+    return visit.render("lifecycle/segments.html", segments=_every(visit), managed=managed)
+
+
+def _every(visit: Visit) -> list[dict[str, Any]]:
     told = visit.report("stages", {"livemode": livemode_if_any(visit)})["segments"]
     with visit.hub.engine.connect() as db:
         found = counted(rulebook.load(db).segments, told)
-        managed = rulebook.managed_by(db, "segments")
-    rows = [one | {"condition": written(one["when"])} for one in found]
-    return visit.render("lifecycle/segments.html", segments=rows, managed=managed)
+    return [one | {"condition": written(one["when"])} for one in found]
 
 
 def one(visit: Visit) -> Response:
@@ -45,6 +56,9 @@ def who(visit: Visit) -> Response:
     found: dict[str, Any] | None = None
     if not wrong and when is not None:
         node, faults = parse(when, CONTACT_FIELDS, named())
+        if not faults:
+            with visit.hub.engine.connect() as db:
+                faults = [Wrong("when", one) for one in missing_places(node, there(db))]
         wrong = "; ".join(f"{fault.where.removeprefix('when').removeprefix('.')} {fault.problem}" for fault in faults)
         if not faults:
             with visit.hub.engine.connect() as db:
@@ -62,7 +76,8 @@ def edited(visit: Visit) -> Response:
         there = list(rulebook.load(db).segments)
     if unread and not remove:
         return _page(visit, row, 422, was=was, wrong=Texts({"when.0": unread}))
-    read, wrong = lifecycle_rules.read_rules([] if remove else [said], "segments")
+    with visit.hub.engine.connect() as db:
+        read, wrong = lifecycle_rules.read_rules([] if remove else [said], "segments", db)
     if not remove and was != row.key and any(rule.key == row.key for rule in there):
         return _page(visit, row, 422, was=was, wrong=Texts({"key.0": f"There is a segment {row.key} already."}))
     if wrong:
@@ -72,6 +87,7 @@ def edited(visit: Visit) -> Response:
 
 PAGES = (
     Page("/segments", every),
+    Page("/segments.csv", csv_answers.of("segments", EXPORTED, lambda visit: map(amounts_said, _every(visit)))),
     Page("/segments/edit", one),
     Page("/segments/who", who, "read", "POST"),
     Page("/segments/edit", edited, "admin", "POST"),

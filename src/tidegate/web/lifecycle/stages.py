@@ -33,7 +33,8 @@ def edited(visit: Visit) -> Response:
     rows = _typed(visit)
     told = [row.said() for row in rows]
     unread = {f"when.{place}": wrong for place, (_, wrong) in enumerate(told) if wrong}
-    stages, wrong = lifecycle_rules.read_rules([one for one, _ in told], "stages")
+    with visit.hub.engine.connect() as db:
+        stages, wrong = lifecycle_rules.read_rules([one for one, _ in told], "stages", db)
     if unread or wrong:
         kept = [fault for fault in wrong if not _follows(fault, unread)]
         return _page(visit, rows, 422, wrong=Texts({**beside(kept, rows, "stages"), **unread}))

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from tidegate.connections import runs
 from tidegate.errors import ConnectionDisconnected, RunUnknown
 from tidegate.mirror.compare import FINDINGS
+from tidegate.web import csv_answers
 from tidegate.web.chosen import chosen, shown
 from tidegate.web.mirror.mirror_page import TABLES
 from tidegate.web.pages import Page, Visit
@@ -16,6 +17,7 @@ from tidegate.workflows.mirror import audit
 
 AUDITS = 20
 """The newest audits that the page shows."""
+EXPORTED = ("id", "state", "started_at", "finished_at", "options", "summary", "error")
 MEANT = {
     "missing": "in Stripe only",
     "vanished": "in the mirror only",
@@ -30,6 +32,12 @@ MEANT = {
 def audits(visit: Visit) -> Response:
     """The last audits of a connection."""
     return _audits(visit)
+
+
+def exported(visit: Visit) -> list[dict[str, Any]]:
+    """All audits of a connection that are kept, the newest first."""
+    with visit.hub.engine.connect() as db:
+        return [dict(row) for row in runs.listing(db, shown(visit).name, audit.KIND, None)]
 
 
 def ask(visit: Visit) -> Response:
@@ -59,6 +67,7 @@ def one(visit: Visit) -> Response:
 
 PAGES = (
     Page("/audits", audits),
+    Page("/audits.csv", csv_answers.of("audits", EXPORTED, exported)),
     Page("/audits", ask, "operate", "POST"),
     Page("/audits/{run:int}", one),
 )

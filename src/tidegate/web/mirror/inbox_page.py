@@ -7,19 +7,29 @@ from urllib.parse import quote, urlencode
 from starlette.responses import Response
 
 from tidegate.mirror import inbox
+from tidegate.web import csv_answers
 from tidegate.web.chosen import chosen, shown
 from tidegate.web.mirror.mirror_page import said
-from tidegate.web.pages import Page, Texts, Visit
+from tidegate.web.pages import Page, Texts, Visit, page_number
 from tidegate.workflows.mirror import events_by_hand
 
 EVENTS = 100
-"""Events that the page shows; there may be more."""
+"""Events of a page."""
+EXPORTED = ("event_id", "type", "state", "source", "created", "received_at", "attempts", "next_try_at", "error")
 STATES = {"": "waiting or parked", "waiting": "waiting", "parked": "parked"}
 
 
 def events(visit: Visit) -> Response:
     """Events that are not handled yet, the newest first."""
     return _events(visit)
+
+
+def exported(visit: Visit) -> Response:
+    """All of them as CSV, narrowed down as the page was."""
+    account, state = shown(visit), visit.request.query_params.get("state", "")
+    with visit.hub.engine.connect() as db:
+        rows = inbox.listing(db, account.name, state if state in STATES and state else None, None)
+    return csv_answers.answer("inbox", EXPORTED, (dict(row) for row in rows))
 
 
 def find(visit: Visit) -> Response:
@@ -57,6 +67,7 @@ def discard(visit: Visit) -> Response:
 
 PAGES = (
     Page("/inbox", events),
+    Page("/inbox.csv", exported),
     Page("/inbox/find", find),
     Page("/inbox/replay", replay, "operate", "POST"),
     Page("/inbox/discard", discard, "operate", "POST"),
@@ -69,11 +80,11 @@ def _events(visit: Visit, status: int = 200, **told: Any) -> Response:
     facts: dict[str, Any] = {"chosen": found, "states": STATES, "state": state if state in STATES else ""}
     if found.account is not None:
         with visit.hub.engine.connect() as db:
-            facts["events"] = inbox.listing(db, found.account.name, facts["state"] or None, EVENTS)
+            number, name = page_number(visit), found.account.name
+            rows = inbox.listing(db, name, facts["state"] or None, EVENTS + 1, (number - 1) * EVENTS)
+            facts |= {"events": rows[:EVENTS], "page": number, "more": len(rows) > EVENTS}
             facts["summary"] = inbox.summary(db, found.account.name)
-    return visit.render(
-        "mirror/inbox.html", status, limit=EVENTS, **facts, **{"wrong": Texts(), "typed": Texts(), **told}
-    )
+    return visit.render("mirror/inbox.html", status, **facts, **{"wrong": Texts(), "typed": Texts(), **told})
 
 
 def _back(visit: Visit, connection: str, event: str) -> Response:

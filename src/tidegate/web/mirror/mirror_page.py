@@ -20,6 +20,9 @@ from tidegate.web.pages import Page, Texts, Visit
 
 OBJECTS = 50
 """Objects of a page."""
+FAULTS = 1_000
+"""Of what could not be read so much is shown."""
+UNREADABLE = "unreadable"
 TABLES = {one.table: one for one in RESOURCES.values()}
 
 
@@ -50,11 +53,16 @@ def pages(reading: StatusReading) -> tuple[Page, ...]:
 def objects(visit: Visit) -> Response:
     """A page of a resource's objects, the newest first."""
     account, resource = _asked(visit)
-    after = visit.request.query_params.get("after", "")
+    after, state = (visit.request.query_params.get(name, "") for name in ("after", "state"))
+    if state == UNREADABLE:
+        return _unreadable(visit, account, resource)
+    state = state if state in browsing.STATES else ""
     with visit.hub.engine.connect() as db:
-        found = browsing.objects(db, account.name, resource, after=after, limit=OBJECTS)
-    more = f"{visit.request.url.path}?{urlencode({'after': found.next})}" if found.next else ""
+        found = browsing.objects(db, account.name, resource, state=state, after=after, limit=OBJECTS)
+    said = {"state": state} if state else {}
+    more = f"{visit.request.url.path}?{urlencode(said | {'after': found.next})}" if found.next else ""
     facts: dict[str, Any] = {"account": account, "resource": resource, "known": RESOURCES, "more": more}
+    facts |= {"state": state, "states": (*browsing.STATES, UNREADABLE)}
     facts["inside"] = browsing.inside_of(resource) if resource.parent else None
     return visit.render(
         "mirror/objects.html",
@@ -96,6 +104,13 @@ def _asked(visit: Visit) -> tuple[Account, Resource]:
     if table not in TABLES:
         raise ResourceUnknown(name=table[:60], nearest="", known=", ".join(TABLES))
     return shown(visit, visit.request.path_params["connection"]), TABLES[table]
+
+
+def _unreadable(visit: Visit, account: Account, resource: Resource) -> Response:
+    with visit.hub.engine.connect() as db:
+        rows = browsing.unreadable(db, account.name, resource, FAULTS + 1)
+    told: dict[str, Any] = {"rows": rows[:FAULTS], "more": len(rows) > FAULTS, "most": FAULTS}
+    return visit.render("mirror/unreadable.html", account=account, resource=resource, page_of=object_page, **told)
 
 
 def _outside(account: Account, resource: Resource, stored: browsing.Object) -> str:

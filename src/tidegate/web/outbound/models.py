@@ -16,9 +16,11 @@ from tidegate.errors import (
 from tidegate.outbound import specs, syncs
 from tidegate.outbound.specs import Model
 from tidegate.outbound.syncs import FILE
+from tidegate.web import csv_answers
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.workflows.outbound import outbound_changes, sources
 
+EXPORTED = ("key", "source", "sql", "table_name", "primary_key", "syncs", "managed_by", "made_at")
 ROWS = 20
 """Rows of a preview."""
 
@@ -26,12 +28,20 @@ ROWS = 20
 def listing(visit: Visit) -> Response:
     """All of them, with what reads them."""
     with visit.hub.engine.connect() as db:
-        found = syncs.every(db, "models")
-        used: dict[str, list[str]] = {}
+        any_source = bool(syncs.every(db, "sources"))
+    source = visit.request.query_params.get("source", "")
+    return visit.render("outbound/models.html", models=_every(visit), any_source=any_source, source=source)
+
+
+def _every(visit: Visit) -> list[dict[str, Any]]:
+    """The models, or those of the source that the address names, each with the syncs that read it."""
+    source = visit.request.query_params.get("source", "")
+    used: dict[str, list[str]] = {}
+    with visit.hub.engine.connect() as db:
         for sync in syncs.every(db, "syncs"):
             used.setdefault(sync["model"], []).append(sync["key"])
-        any_source = bool(syncs.every(db, "sources"))
-    return visit.render("outbound/models.html", models=found, used=used, any_source=any_source)
+        found = [one for one in syncs.every(db, "models") if source in {"", one["source"]}]
+    return [{**one, "syncs": used.get(one["key"], [])} for one in found]
 
 
 def blank(visit: Visit) -> Response:
@@ -90,6 +100,7 @@ def remove(visit: Visit) -> Response:
 
 PAGES = (
     Page("/models", listing),
+    Page("/models.csv", csv_answers.of("models", EXPORTED, _every)),
     Page("/models/-/new", blank, "admin"),
     Page("/models/-/new", save, "admin", "POST"),
     Page("/models/{key:str}", one),

@@ -1,13 +1,17 @@
 """The page of sources: listed, added, replaced, tried, removed."""
 
+from typing import Any
+
 from starlette.responses import Response
 
 from tidegate.errors import ManagedByFile, OutboundInUse, SyncInvalid, SyncUnknown, TidegateError
 from tidegate.outbound import syncs
 from tidegate.outbound.sources.location import has_secret, without_secret
+from tidegate.web import csv_answers
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.workflows.outbound import outbound_changes, sources
 
+EXPORTED = ("key", "url", "env", "models", "managed_by", "made_at")
 HIDDEN = "…"
 """What stands for a password where a URL is shown."""
 
@@ -58,8 +62,16 @@ def remove(visit: Visit) -> Response:
     return visit.go("/sources")
 
 
+def exported(visit: Visit) -> list[dict[str, Any]]:
+    """The sources, each with how many models read it."""
+    with visit.hub.engine.connect() as db:
+        reading = [model["source"] for model in syncs.every(db, "models")]
+        return [{**one, "models": reading.count(one["key"])} for one in syncs.every(db, "sources")]
+
+
 PAGES = (
     Page("/sources", listing),
+    Page("/sources.csv", csv_answers.of("sources", EXPORTED, exported)),
     Page("/sources", define, "admin", "POST"),
     Page("/sources/{key:str}/test", test, "operate", "POST"),
     Page("/sources/{key:str}/remove", remove, "admin", "POST"),
@@ -74,17 +86,13 @@ def _wrong(key: str, error: TidegateError) -> Texts:
 
 
 def _page(visit: Visit, status: int = 200, **told: object) -> Response:
-    with visit.hub.engine.connect() as db:
-        found = syncs.every(db, "sources")
-        used = {one["key"]: 0 for one in found}
-        for model in syncs.every(db, "models"):
-            used[model["source"]] = used.get(model["source"], 0) + 1
+    found = exported(visit)
     chosen = visit.request.query_params.get("edit", "") if visit.request.method == "GET" else ""
     typed = next(
         (Texts(key=one["key"], url="" if one["env"] else one["url"], env=one["env"])
          for one in found if one["key"] == chosen),
         Texts(),
     )  # fmt: skip
-    facts = {"sources": found, "used": used, "schemes": sources.SCHEMES, "chosen": chosen if typed else ""}
+    facts = {"sources": found, "schemes": sources.SCHEMES, "chosen": chosen if typed else ""}
     beside: dict[str, object] = {"typed": typed, "wrong": Texts(), "tried": "", "answer": "", "good": True}
     return visit.render("outbound/sources.html", status, **facts, **{**beside, **told})

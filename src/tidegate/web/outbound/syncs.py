@@ -13,6 +13,7 @@ from tidegate.errors import (
 )
 from tidegate.outbound import pausing, syncs
 from tidegate.outbound.push import history
+from tidegate.web import csv_answers
 from tidegate.web.outbound.field_rows import HOWS, rows_of
 from tidegate.web.outbound.wizard import as_yaml
 from tidegate.web.pages import Page, Visit
@@ -25,6 +26,14 @@ from tidegate.workflows.outbound.sync_plan import Part
 ROWS = 50
 """Rows that are not sent, of a page."""
 RUNS = 20
+TOGETHER = 1_000
+"""Runs that are read at once for a file."""
+EXPORTED = (
+    "key", "model", "connection", "resource", "enabled", "rows", "last_run", "last_state", "last_finished_at", "failed",
+    "next_at", "managed_by",
+)  # fmt: skip
+RUN = ("run", "state", "started_at", "finished_at", "counts", "sent", "failed", "error")
+UNSENT = ("key", "state", "why", "problems", "object", "at")
 
 
 def listing(visit: Visit) -> Response:
@@ -35,6 +44,41 @@ def listing(visit: Visit) -> Response:
 def one(visit: Visit) -> Response:
     """A sync: what it does, its runs, and the rows that it could not send."""
     return _shown(visit)
+
+
+def exported(visit: Visit) -> list[dict[str, Any]]:
+    """The syncs, each with its last run."""
+    with visit.hub.engine.connect() as db:
+        found = sync_history.brief(db)
+    rows: list[dict[str, Any]] = []
+    for one in found:
+        last: dict[str, Any] = one["last"] or {}
+        told = {"last_run": "run", "last_state": "state", "last_finished_at": "finished_at", "failed": "failed"}
+        rows.append(one | {name: last.get(of) for name, of in told.items()})
+    return rows
+
+
+def runs_exported(visit: Visit) -> Response:
+    """All runs of a sync as CSV, the newest first."""
+    key = visit.request.path_params["key"]
+
+    def rows() -> csv_answers.Rows:
+        before: int | None = None
+        with visit.hub.engine.connect() as db:
+            while found := sync_history.listing(db, key, TOGETHER, before=before):
+                yield from found
+                before = found[-1]["run"]
+
+    return csv_answers.answer(f"{key}-runs", RUN, rows())
+
+
+def unsent_exported(visit: Visit) -> Response:
+    """The rows that a sync could not send, all or those in one state, as CSV."""
+    key, state = visit.request.path_params["key"], visit.request.query_params.get("state", "")
+    with visit.hub.engine.connect() as db:
+        syncs.sync(db, key)
+        rows = history.unsent(db, key, state=state)
+    return csv_answers.answer(f"{key}-unsent", UNSENT, iter(rows))
 
 
 def run(visit: Visit) -> Response:
@@ -105,9 +149,12 @@ def resume(visit: Visit) -> Response:
 
 PAGES = (
     Page("/syncs", listing),
+    Page("/syncs.csv", csv_answers.of("syncs", EXPORTED, exported)),
+    Page("/syncs/{key:str}/runs.csv", runs_exported),
     Page("/syncs/-/pause", pause, "operate", "POST"),
     Page("/syncs/-/resume", resume, "operate", "POST"),
     Page("/syncs/{key:str}", one),
+    Page("/syncs/{key:str}/unsent.csv", unsent_exported),
     Page("/syncs/{key:str}/run", run, "operate", "POST"),
     Page("/syncs/{key:str}/retry", retry, "operate", "POST"),
     Page("/syncs/{key:str}/cancel", cancel, "operate", "POST"),
@@ -134,12 +181,14 @@ def _list(visit: Visit) -> Response:
 def _shown(visit: Visit, status: int = 200, refused: str = "") -> Response:
     key, asked = visit.request.path_params["key"], visit.request.query_params
     after = asked.get("after", "") if visit.request.method == "GET" else ""
+    state = asked.get("state", "") if asked.get("state") in history.UNSENT else ""
     with visit.hub.engine.connect() as db:
         runs = sync_history.listing(db, key, RUNS)
         row = next(one for one in sync_history.brief(db) if one["key"] == key)
         facts: dict[str, Any] = {
             "sync": row, "runs": runs, "paused": pausing.paused(db), "as_of": now(db),
-            "unsent": history.unsent(db, key, after=after, limit=ROWS + 1), "after": after, "most": ROWS,
+            "unsent": history.unsent(db, key, after=after, limit=ROWS + 1, state=state), "after": after, "most": ROWS,
+            "state": state,
         }  # fmt: skip
         try:
             facts["first"], invalid = syncs.is_first(db, syncs.sync(db, key)), ""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from sqlalchemy import Connection
 from starlette.responses import Response, StreamingResponse
@@ -15,8 +16,9 @@ from tidegate.revenue.reports import Report
 from tidegate.revenue.source import UNGROUPED, Group
 from tidegate.web import csv_answers
 from tidegate.web.choosing import account, offered
-from tidegate.web.pages import Visit
+from tidegate.web.pages import Visit, page_number
 from tidegate.workflows import report_readers
+from tidegate.workflows.report_readers import ROWS
 
 SPANS = ("6", "12", "24")
 """Months that a page looks back."""
@@ -82,6 +84,21 @@ def said(visit: Visit) -> dict[str, Any]:
     choice = offered(visit)
     named = choice["connection"] if choice["connections"] else ""
     return {**choice, "kept": {"connection": named} if named else {}}
+
+
+def paged(visit: Visit, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The rows of a page, and where the one before and the next one are."""
+    here = page_number(visit)
+    asked = {name: value for name, value in visit.request.query_params.items() if name != "page"}
+
+    def at(page: int) -> str:
+        return f"{visit.request.url.path}?{urlencode(asked | {'page': str(page)})}"
+
+    return {
+        "rows": rows[:ROWS],
+        "before": at(here - 1) if here > 1 else "",
+        "after": at(here + 1) if len(rows) > ROWS else "",
+    }
 
 
 def as_csv(

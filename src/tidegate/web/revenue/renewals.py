@@ -2,14 +2,13 @@
 
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from tidegate.revenue import renewals, risks
-from tidegate.web.pages import Page, Visit
-from tidegate.web.revenue.asked import as_csv, one_of, opened, said, told, with_ledger
-from tidegate.workflows.report_readers import ROWS
+from tidegate.revenue.periods import read_month
+from tidegate.web.pages import Page, Visit, page_number
+from tidegate.web.revenue.asked import as_csv, one_of, opened, paged, said, told, with_ledger
 
 DAYS = ("7", "30", "90", "365")
 
@@ -18,8 +17,12 @@ def soon(visit: Visit) -> Response:
     """What renews within so many days, the soonest first."""
     days, as_of = one_of(visit, "days", DAYS, "30"), datetime.now(UTC)
     owner = visit.request.query_params.get("owner")
-    rows = told(visit, "renewals", days=int(days), owner=owner, page=_number(visit))
-    facts: dict[str, Any] = {"days": days, "choices": DAYS, "owner": owner} | _paged(visit, rows)
+    narrowed = _narrowed(visit)
+    asked = {"owner": owner, "month": narrowed["month"], "paid_in": narrowed["currency"], "page": page_number(visit)}
+    rows = told(visit, "renewals", days=int(days), **asked)
+    facts: dict[str, Any] = {"days": days, "choices": DAYS, "owner": owner, **narrowed} | paged(visit, rows)
+    facts["narrowed"] = {"owner": owner} if owner is not None else {}
+    facts["narrowed"] |= {name: value for name, value in narrowed.items() if value}
     return visit.render("revenue/renewals.html", now=as_of, **facts, **said(visit))
 
 
@@ -28,7 +31,9 @@ def soon_exported(visit: Visit) -> Response:
     days = int(one_of(visit, "days", DAYS, "30"))
     with visit.hub.engine.connect() as db:
         report = opened(visit, db, native=True)
-        rows = renewals.upcoming(db, report, datetime.now(UTC), days, visit.request.query_params.get("owner"))
+        owner = visit.request.query_params.get("owner")
+        by = _narrowed(visit)
+        rows = renewals.upcoming(db, report, datetime.now(UTC), days, owner, month=by["month"], currency=by["currency"])
     columns = ("renews_at", "contact", "name", "owner", "subscription", "customer", "status", "currency", "mrr")
     return as_csv("renewals", columns, rows)
 
@@ -43,8 +48,8 @@ def at_risk_exported(visit: Visit) -> Response:
 
 def at_risk(visit: Visit) -> Response:
     """Subscriptions at risk, the largest first."""
-    rows = told(visit, "at_risk", page=_number(visit))
-    return visit.render("revenue/at_risk.html", reasons=risks.RISKS, **_paged(visit, rows), **said(visit))
+    rows = told(visit, "at_risk", page=page_number(visit))
+    return visit.render("revenue/at_risk.html", reasons=risks.RISKS, **paged(visit, rows), **said(visit))
 
 
 def calendar(visit: Visit) -> Response:
@@ -57,30 +62,23 @@ def calendar(visit: Visit) -> Response:
     return visit.render("lifecycle/calendar.html", months=months, owners=owners, largest=largest, **said(visit))
 
 
+def calendar_exported(visit: Visit) -> Response:
+    """The same as CSV, by month and by who looks after it."""
+    columns = ("month", "owner", "currency", "renewals", "contacts", "mrr")
+    return as_csv("calendar", columns, told(visit, "calendar")["owners"])
+
+
 PAGES = (
     Page("/revenue/renewals", with_ledger("Renewals", soon), "revenue"),
     Page("/revenue/renewals/at-risk", with_ledger("At risk", at_risk), "revenue"),
     Page("/revenue/renewals.csv", soon_exported, "revenue"),
     Page("/revenue/renewals/at-risk.csv", at_risk_exported, "revenue"),
+    Page("/calendar.csv", calendar_exported, "revenue"),
     Page("/calendar", with_ledger("Calendar of renewals", calendar), "revenue"),
 )
 
 
-def _number(visit: Visit) -> int:
-    said = visit.request.query_params.get("page", "")
-    return max(1, int(said)) if said.isdecimal() and len(said) < 7 else 1
-
-
-def _paged(visit: Visit, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The rows of a page, and where the one before and the next one are."""
-    number = _number(visit)
-    asked = {name: value for name, value in visit.request.query_params.items() if name != "page"}
-
-    def at(page: int) -> str:
-        return f"{visit.request.url.path}?{urlencode(asked | {'page': str(page)})}"
-
-    return {
-        "rows": rows[:ROWS],
-        "before": at(number - 1) if number > 1 else "",
-        "after": at(number + 1) if len(rows) > ROWS else "",
-    }
+def _narrowed(visit: Visit) -> dict[str, str]:
+    """By what renewals are narrowed down: a month of the calendar, a currency. Raises ReportInvalid."""
+    said = {name: visit.request.query_params.get(name, "") for name in ("month", "currency")}
+    return said | ({"month": read_month(said["month"]).name} if said["month"] else {})

@@ -1,6 +1,7 @@
 """The page of digests: who is sent one and when, what the next would say, and those that were made."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -12,12 +13,15 @@ from tidegate.errors import DestinationUnknown, LifecycleInvalid, ManagedByFile,
 from tidegate.lifecycle import digests, owners, routes
 from tidegate.lifecycle.digest_periods import Every
 from tidegate.lifecycle.routes import TAKING, Digest
+from tidegate.web import csv_answers
 from tidegate.web.pages import Page, Texts, Visit
 from tidegate.workflows.lifecycle import people
 from tidegate.workflows.lifecycle.lifecycle import now
 from tidegate.workflows.operation.watch import preview_digest
 
 MADE = 50
+TOGETHER = 1_000
+"""Digests that are read at once for a file."""
 EVERY: dict[str, Every] = {"daily": "daily", "weekly": "weekly"}
 
 
@@ -58,8 +62,22 @@ def send(visit: Visit) -> Response:
     return visit.go("/digests")
 
 
+def exported(visit: Visit) -> Response:
+    """All digests that were made, as CSV, the newest first."""
+
+    def rows() -> csv_answers.Rows:
+        before: tuple[datetime, str] | None = None
+        with visit.hub.engine.connect() as db:
+            while found := digests.listing(db, limit=TOGETHER, before=before):
+                yield from found
+                before = found[-1]["made_at"], found[-1]["recipient"]
+
+    return csv_answers.answer("digests", ("made_at", "recipient", "period", "since", "until", "destination"), rows())
+
+
 PAGES = (
     Page("/digests", listing),
+    Page("/digests.csv", exported),
     Page("/digests", put, "admin", "POST"),
     Page("/digests/send", send, "operate", "POST"),
 )

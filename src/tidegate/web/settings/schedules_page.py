@@ -1,12 +1,13 @@
 """The pages of what the hub does by itself: what runs when, and what is kept for how long."""
 
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.responses import Response
 
 from tidegate.connections import accounts
 from tidegate.settings import Settings, variable
+from tidegate.web import csv_answers
 from tidegate.web.pages import Page, Visit
 from tidegate.workflows.operation import schedules
 from tidegate.workflows.operation.capacity import workers_alive
@@ -39,16 +40,26 @@ FOR_EVER = (
 
 def planned(visit: Visit) -> Response:
     """What runs when, with the last and the next time."""
-    said = visit.hub.settings
+    rows = _planned(visit)
     with visit.hub.engine.connect() as db:
-        rows = schedules.listing(db, accounts.every(db), poll_seconds=said.poll_seconds, sweep_hour=said.sweep_hour)
         alive = workers_alive(db)
     return visit.render("settings/schedules.html", rows=rows, workers=alive, as_of=datetime.now(UTC))
+
+
+def _planned(visit: Visit) -> list[dict[str, Any]]:
+    said = visit.hub.settings
+    with visit.hub.engine.connect() as db:
+        return schedules.listing(db, accounts.every(db), poll_seconds=said.poll_seconds, sweep_hour=said.sweep_hour)
 
 
 def retained(visit: Visit) -> Response:
     """What is kept for how long, and which setting says so."""
     return visit.render("settings/retention.html", kept=kept(visit.hub.settings), for_ever=FOR_EVER)
+
+
+def retained_exported(visit: Visit) -> list[dict[str, Any]]:
+    """The same for a file."""
+    return [one._asdict() for one in kept(visit.hub.settings)]
 
 
 def kept(settings: Settings) -> list[Kept]:
@@ -57,4 +68,9 @@ def kept(settings: Settings) -> list[Kept]:
     return sorted([Kept("Answers to requests with an Idempotency-Key", 1), *rows], key=lambda one: one.days or 0)
 
 
-PAGES = (Page("/schedules", planned), Page("/retention", retained))
+PAGES = (
+    Page("/schedules", planned),
+    Page("/schedules.csv", csv_answers.of("schedules", ("what", "of", "when", "last_at", "next_at"), _planned)),
+    Page("/retention", retained),
+    Page("/retention.csv", csv_answers.of("retention", Kept._fields, retained_exported)),
+)

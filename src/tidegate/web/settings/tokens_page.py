@@ -1,10 +1,13 @@
 """The page of API tokens: made and shown once, when each was last used, revoked."""
 
+from typing import Any
+
 from starlette.responses import Response
 
 from tidegate.errors import ScopeUnknown, TokenUnknown, UserInvalid
 from tidegate.security import tokens
 from tidegate.security.scopes import SCOPES
+from tidegate.web import csv_answers
 from tidegate.web.pages import Page, Texts, Visit, wrong_field
 from tidegate.workflows.operation import api_tokens
 
@@ -15,6 +18,7 @@ MEANS = {
     "operate": "Link and map, run syncs, sell; includes read.",
     "admin": "Keys, settings, what loses data; includes operate.",
 }
+EXPORTED = ("id", "name", "scopes", "created_at", "last_used_at", "revoked_at")
 
 
 def listing(visit: Visit) -> Response:
@@ -44,8 +48,15 @@ def revoke(visit: Visit) -> Response:
     return visit.go("/tokens")
 
 
+def exported(visit: Visit) -> list[dict[str, Any]]:
+    """All of them for a file."""
+    with visit.hub.engine.connect() as db:
+        return [{name: getattr(one, name) for name in EXPORTED} for one in tokens.listing(db)]
+
+
 PAGES = (
     Page("/tokens", listing, "admin"),
+    Page("/tokens.csv", csv_answers.of("tokens", EXPORTED, exported), "admin"),
     Page("/tokens", create, "admin", "POST"),
     Page("/tokens/revoke", revoke, "admin", "POST"),
 )

@@ -1,6 +1,7 @@
 """The page of users: who may sign in, invited and changed by admins; what was changed, by whom."""
 
 from collections.abc import Callable
+from typing import Any
 
 from starlette.responses import Response
 
@@ -8,11 +9,13 @@ from tidegate.errors import LastAdmin, UserExists, UserInvalid, UserUnknown
 from tidegate.security import audit_log
 from tidegate.security import users as stored
 from tidegate.security.roles import ROLES
+from tidegate.web import csv_answers
 from tidegate.web.pages import Page, Texts, Visit, wrong_field
 from tidegate.workflows.operation import users
 
 CHANGES = 50
 """The newest changes that the page shows."""
+EXPORTED = ("email", "name", "role", "created_at", "last_seen_at", "disabled_at", "can_sign_in")
 
 
 def listing(visit: Visit) -> Response:
@@ -55,8 +58,15 @@ def enable(visit: Visit) -> Response:
     return _changed(visit, lambda email: users.enable(visit.hub.engine, email, visit.actor))
 
 
+def exported(visit: Visit) -> list[dict[str, Any]]:
+    """All of them for a file."""
+    with visit.hub.engine.connect() as db:
+        return [{name: getattr(one, name) for name in EXPORTED} for one in stored.listing(db)]
+
+
 PAGES = (
     Page("/users", listing, "admin"),
+    Page("/users.csv", csv_answers.of("users", EXPORTED, exported), "admin"),
     Page("/users", invite, "admin", "POST"),
     Page("/users/link", link, "admin", "POST"),
     Page("/users/role", give_role, "admin", "POST"),

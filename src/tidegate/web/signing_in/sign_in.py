@@ -3,8 +3,8 @@
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from tidegate.errors import LinkSpent, UserInvalid, UserUnknown
-from tidegate.security import links, sessions, tokens
+from tidegate.errors import UserInvalid, UserUnknown
+from tidegate.security import links, sessions, tokens, tries
 from tidegate.security import users as stored
 from tidegate.web.access import host_of, is_loopback
 from tidegate.web.pages import Page, Texts, Visit, wrong_field
@@ -27,15 +27,15 @@ def sign_in(visit: Visit) -> Response:
     """Takes address and password, or a token; what is wrong is said beside the field, and the address stays."""
     sent, back = visit.form, back_to(visit.form.get("next", ""))
     email, token = sent.get("email", ""), sent.get("token", "")
-    guessed = (_address(visit.request), f"as {email.lower()}") if email else (_address(visit.request),)
     if not is_secure(visit.request):
         return _page(visit, back, NEEDS_HTTPS, 403)
-    if visit.site.attempts.exhausted(*guessed):
+    noted = _begun(visit, email)
+    if noted is None:
         return _page(visit, back, TOO_MANY, 429)
     wrong, cookie = _with_token(visit, token) if token else _with_password(visit, email, sent.get("password", ""))
     if wrong:
-        visit.site.attempts.failed(*guessed)
         return _page(visit, back, wrong, 401)
+    _succeeded(visit, noted)
     answer = visit.go(back)
     remember(answer, cookie)
     return answer
@@ -61,19 +61,19 @@ def set_password(visit: Visit) -> Response:
     sent = visit.form
     if not is_secure(visit.request):
         return _welcome_page(visit, sent.get("link", ""), {"password": NEEDS_HTTPS}, 403)
-    if visit.site.attempts.exhausted(_address(visit.request)):
-        return _welcome_page(visit, sent.get("link", ""), {"password": TOO_MANY}, 429)
     password = sent.get("password", "")
     if password != sent.get("again", ""):
         return _welcome_page(visit, sent.get("link", ""), {"again": "This is another one than above."}, 422)
+    noted = _begun(visit)
+    if noted is None:
+        return _welcome_page(visit, sent.get("link", ""), {"password": TOO_MANY}, 429)
     named = {name: sent.get(name, "") for name in ("email", "name")}
     try:
         _, cookie = users.set_password(visit.hub.engine, sent.get("link", ""), password, **named)
     except UserInvalid as error:
+        _succeeded(visit, noted)
         return _welcome_page(visit, sent.get("link", ""), wrong_field(error), 422)
-    except LinkSpent:
-        visit.site.attempts.failed(_address(visit.request))
-        raise
+    _succeeded(visit, noted)
     answer = visit.go("/")
     remember(answer, cookie)
     return answer
@@ -99,6 +99,19 @@ PAGES = (
     Page("/welcome", welcome, ""),
     Page("/welcome", set_password, "", "POST"),
 )
+
+
+def _begun(visit: Visit, email: str = "") -> list[int] | None:
+    """Notes a try to come in, from its address and, where an e-mail address is tried, as that one; None: too many."""
+    whose = {"address": visit.request.client.host if visit.request.client else "", "email": email.lower()}
+    marks = [visit.hub.vault.mark(said, purpose) for purpose, said in whose.items() if said or purpose == "address"]
+    with visit.hub.engine.begin() as db:
+        return tries.begin(db, marks)
+
+
+def _succeeded(visit: Visit, noted: list[int]) -> None:
+    with visit.hub.engine.begin() as db:
+        tries.succeeded(db, noted)
 
 
 def _with_token(visit: Visit, given: str) -> tuple[str, str]:
@@ -147,10 +160,6 @@ def back_to(path: str) -> str:
     """
     ours = path.startswith("/") and not path.startswith(("//", "/\\", "/login", "/welcome"))
     return path if ours and path.isprintable() else "/"
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
 
 
 def is_secure(request: Request) -> bool:

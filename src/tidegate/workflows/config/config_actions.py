@@ -29,13 +29,11 @@ def define(db: Connection, applying: "Applying") -> None:
     """Makes actions what the file says. Raises ConfigInvalid, with the line of each fault."""
     if applying.sections.actions is None:
         return
-    from tidegate.lifecycle.actions import stored
-    from tidegate.lifecycle.actions.reading import read
     from tidegate.workflows.config.config_sections import each_wrong
     from tidegate.workflows.lifecycle import lifecycle_actions
 
     for entry in applying.sections.actions:
-        action, wrong = read(entry.said, stored.known(db))
+        action, wrong = lifecycle_actions.read(db, entry.said)
         if action is None:
             problems = [f"{one.where}: {one.problem}" for one in wrong]
             raise each_wrong(applying.sections.document, applying.sections.of(entry), problems)

@@ -7,12 +7,12 @@ from sqlalchemy import Connection
 
 from tidegate.errors.wrong import Wrong
 from tidegate.lifecycle import rulebook
-from tidegate.lifecycle.rules import Rule, wrong_segments, wrong_stages
+from tidegate.lifecycle.rules import Rule
 from tidegate.lifecycle.settings import read_alerts, read_health, read_worth
 from tidegate.workflows.config.config_sections import RuleEntry
 from tidegate.workflows.config.config_steps import FILE, Applying, noted
 from tidegate.workflows.lifecycle import lifecycle_settings
-from tidegate.workflows.lifecycle.lifecycle_rules import named, put
+from tidegate.workflows.lifecycle.lifecycle_rules import named, put, wrong_rules
 
 What = Literal["stages", "segments"]
 
@@ -73,7 +73,7 @@ def _define(db: Connection, applying: Applying, what: What, entries: Sequence[Ru
     if entries is None:
         return
     rules = [Rule(entry.key, entry.name or named(entry.key), entry.when) for entry in entries]
-    _check(applying, what, entries, rules)
+    _check(db, applying, what, entries, rules)
     known = rulebook.written(db, what)
     if known == rules and rulebook.managed_by(db, what) == (FILE if rules else ""):
         return
@@ -87,8 +87,8 @@ def _define(db: Connection, applying: Applying, what: What, entries: Sequence[Ru
     noted(applying, what, what, before, {"rules": [_entry(one) for one in rules]}, **detail)
 
 
-def _check(applying: Applying, what: What, entries: Sequence[RuleEntry], rules: Sequence[Rule]) -> None:
-    wrong = (wrong_stages(rules) if rules else []) if what == "stages" else wrong_segments(rules)
+def _check(db: Connection, applying: Applying, what: What, entries: Sequence[RuleEntry], rules: Sequence[Rule]) -> None:
+    wrong = wrong_rules(db, rules, what) if rules else []
     if not wrong:
         return
     first = wrong[0]

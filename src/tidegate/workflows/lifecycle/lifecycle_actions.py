@@ -9,13 +9,19 @@ from typing import Any
 from sqlalchemy import Connection
 
 from tidegate.catalog import journal
+from tidegate.conditions.contact_fields import CONTACT_FIELDS
+from tidegate.conditions.parse import parse
 from tidegate.delivery import stored as destinations
 from tidegate.errors import ActionInvalid, ManagedByFile, UsageError
+from tidegate.errors.wrong import Wrong
 from tidegate.lifecycle import rulebook
 from tidegate.lifecycle.actions import dry_run, firing, presets, reading, report, stored
 from tidegate.lifecycle.actions.reading import NO_EVENTS
 from tidegate.lifecycle.actions.spec import Action
 from tidegate.lifecycle.actions.stored import FILE, Stored
+from tidegate.lifecycle.named import allowed
+from tidegate.lifecycle.places import missing_places
+from tidegate.lifecycle.rules import named
 from tidegate.workflows.lifecycle.lifecycle import now
 
 PERIOD_DAYS = 30
@@ -23,9 +29,24 @@ PERIOD_DAYS = 30
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
 
 
+def read(db: Connection, said: Any) -> tuple[Action | None, list[Wrong]]:
+    """The action that is to be written, or None and all that is wrong with it: that its condition names what there is
+    not, too, unless it did so before.
+    """
+    known = stored.known(db)
+    action, wrong = reading.read(said, known)
+    if action is None or action.when is None:
+        return action, wrong
+    before = stored.find(db, action.key)
+    whens = [before.spec["when"]] if before is not None and before.spec.get("when") is not None else []
+    node, _ = parse(action.when, CONTACT_FIELDS, named())
+    missing = [Wrong("when", one) for one in missing_places(node, allowed(db, whens))]
+    return (None, missing) if missing else (action, wrong)
+
+
 def checked(db: Connection, said: Mapping[str, Any]) -> Action:
     """The action. Raises ActionInvalid with everything that is wrong."""
-    action, wrong = reading.read(said, stored.known(db))
+    action, wrong = read(db, said)
     if action is None:
         raise ActionInvalid(problem="; ".join(f"{one.where}: {one.problem}" for one in wrong))
     return action
@@ -154,11 +175,21 @@ def reported(db: Connection, key: str) -> dict[str, Any]:
 
 
 def fired(
-    db: Connection, key: str, *, passed: bool = False, before: int | None = None, limit: int = 50
+    db: Connection,
+    key: str,
+    *,
+    passed: bool = False,
+    state: str = "",
+    before: int | None = None,
+    limit: int | None = 50,
 ) -> list[dict[str, Any]]:
-    """What an action decided, newest first: `report.recent`. Raises ActionUnknown."""
+    """What an action decided, newest first: `report.recent`. Raises ActionUnknown, and ActionInvalid for a state that
+    there is not.
+    """
     stored.one(db, key)
-    return report.recent(db, key, passed=passed, before=before, limit=limit)
+    if state and state not in report.STATES:
+        raise ActionInvalid(problem=f"nothing comes to {state[:40]!r}, but to {', '.join(report.STATES)}")
+    return report.recent(db, key, passed=passed, state=state, before=before, limit=limit)
 
 
 def suggested(db: Connection) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from sqlalchemy import Connection, Engine
 
@@ -12,10 +12,13 @@ from tidegate.catalog import journal
 from tidegate.errors import LifecycleInvalid, ManagedByFile, PreviewStale
 from tidegate.errors.wrong import Wrong
 from tidegate.lifecycle import placing, rulebook
-from tidegate.lifecycle.rules import PRESETS, Rule, wrong_segments, wrong_stages
+from tidegate.lifecycle.named import allowed
+from tidegate.lifecycle.places import missing_places
+from tidegate.lifecycle.rules import PRESETS, Rule, read, wrong_segments, wrong_stages
 from tidegate.lifecycle.tally import Tally
 from tidegate.workflows.lifecycle.lifecycle import now, place
 
+What = Literal["stages", "segments"]
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -47,9 +50,9 @@ class Preview:
         }
 
 
-def read_rules(said: Sequence[Any], what: str) -> tuple[list[Rule], list[Wrong]]:
+def read_rules(said: Sequence[Any], what: What, db: Connection | None = None) -> tuple[list[Rule], list[Wrong]]:
     """Stages or segments as they were said, [{key, name?, when?}, …], and all that is wrong with them, at
-    `stages.PLACE` or at their key.
+    `stages.PLACE` or at their key: that they name a package that there is not, too, where `db` says which there are.
     """
     wrong: list[Wrong] = []
     found: list[Rule] = []
@@ -60,12 +63,22 @@ def read_rules(said: Sequence[Any], what: str) -> tuple[list[Rule], list[Wrong]]
             wrong.append(Wrong(f"{what}.{position}", "it takes key (letters, digits, _ and -), name and when"))
             continue
         found.append(Rule(key, str(told.get("name") or named(key)), told.get("when")))
-    return found, wrong + (wrong_stages(found) if what == "stages" else wrong_segments(found))
+    return found, wrong + wrong_rules(db, found, what)
 
 
-def rules_of(said: Sequence[Any], what: str) -> list[Rule]:
-    """Stages or segments as they were said. Raises LifecycleInvalid with every fault."""
-    found, wrong = read_rules(said, what)
+def wrong_rules(db: Connection | None, rules: Sequence[Rule], what: What) -> list[Wrong]:
+    """What is wrong with stages or segments, and what their conditions name that there is not (`named.allowed`)."""
+    found = wrong_stages(rules) if what == "stages" else wrong_segments(rules)
+    if found or db is None:
+        return found
+    there = allowed(db, [one.when for one in rulebook.written(db, what) if one.when is not None])
+    nodes = ((one.key, read(one)[0]) for one in rules)
+    return [Wrong(f"{key}.when", each) for key, node in nodes for each in missing_places(node, there)]
+
+
+def rules_of(said: Sequence[Any], what: What, db: Connection | None = None) -> list[Rule]:
+    """Stages or segments as they were said (`read_rules`). Raises LifecycleInvalid with every fault."""
+    found, wrong = read_rules(said, what, db)
     if wrong:
         raise LifecycleInvalid(problem="; ".join(f"{fault.where}: {fault.problem}" for fault in wrong))
     return found

@@ -18,14 +18,15 @@ HIDDEN = {
     "users": ("password",),
     "user_links": ("digest",),
     "sessions": ("digest",),
+    "failed_tries": ("whom",),
     "kept_answers": ("asked", "answer"),
     "oauth_states": ("digest", "browser"),
     "sources": ("url",),
     "requests": ("params", "before", "wanted"),
     "forgotten_ids": ("digest",),
 }
-"""What no reader sees: sealed credentials and URLs, by what tokens, sessions, passwords and ids of people who were
-forgotten are recognised, and what requests to Stripe said (their answers are there with personal data redacted).
+"""What no reader sees: sealed credentials and URLs, by what tokens, sessions, passwords, tries and ids of people who
+were forgotten are recognised, and what requests to Stripe said (their answers are there with personal data redacted).
 """
 GUARDED = dict.fromkeys(
     [*(f"tidegate.{table}" for table in HIDDEN), "pg_catalog.pg_statistic"],

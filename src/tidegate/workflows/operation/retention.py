@@ -26,13 +26,14 @@ DAYS: Mapping[str, int] = {
 }
 """Events that wait or are parked are kept whatever their age; so are jobs that are not finished, and of the runs what
 `BATCHES` says. Revoked tokens go with the runs, and what actions passed over; what they did stays. Answers kept for
-their Idempotency-Key go after a day. Of usage go the single debits, with their idempotency keys; what is used in all
-stays counted, and a reservation that nobody settled stays. Of the outbox stays what a destination still waits for, and
-a dead letter as long after it was given up, so that somebody can replay it. Of movements go those that a recomputation
-superseded, and whole ledgers that are older than the last `LEDGERS`. Of what was sent to Stripe stays what has no known
-outcome, and with the requests go the plans of syncs that were looked at; but usage that was told stays as long as
-Stripe would take it again: 35 days. Of the lifecycle go stays in stages and segments that ended, scores of health with
-a newer one, changes of entitlements, and alerts that are over; what is open or holds now stays.
+their Idempotency-Key go after a day, as do tries to sign in that failed. Of usage go the single debits, with their
+idempotency keys; what is used in all stays counted, and a reservation that nobody settled stays. Of the outbox stays
+what a destination still waits for, and a dead letter as long after it was given up, so that somebody can replay it. Of
+movements go those that a recomputation superseded, and whole ledgers that are older than the last `LEDGERS`. Of what
+was sent to Stripe stays what has no known outcome, and with the requests go the plans of syncs that were looked at; but
+usage that was told stays as long as Stripe would take it again: 35 days. Of the lifecycle go stays in stages and
+segments that ended, scores of health with a newer one, changes of entitlements, and alerts that are over; what is open
+or holds now stays.
 """
 
 LEDGERS = 3
@@ -154,6 +155,10 @@ delete from tidegate.entitlement_changes where id = any(array(
     "tokens": """
 delete from tidegate.tokens where id = any(array(
   select id from tidegate.tokens where revoked_at < now() - make_interval(days => :days) limit :batch))""",
+    "failed_tries": """
+delete from tidegate.failed_tries where id = any(array(
+  select id from tidegate.failed_tries
+  where at < now() - make_interval(days => least(:days, 1)) limit :batch))""",
     "kept_answers": """
 delete from tidegate.kept_answers where id = any(array(
   select id from tidegate.kept_answers
@@ -162,6 +167,7 @@ delete from tidegate.kept_answers where id = any(array(
 
 
 _WITH = {
+    "failed_tries": "jobs",
     "kept_answers": "jobs",
     "meter_forwards": "usage",
     "tokens": "runs",

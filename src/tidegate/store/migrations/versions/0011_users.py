@@ -84,6 +84,16 @@ comment on column tidegate.saved_views.owner is 'the actor who saved it';
 comment on column tidegate.saved_views.page is 'the list that it is of, such as /contacts';
 comment on column tidegate.saved_views.query is 'of the address';
 
+create table tidegate.failed_tries (
+    id bigint generated always as identity,
+    whom bytea not null,
+    at timestamptz default clock_timestamp() not null,
+    primary key (id)
+);
+create index failed_tries_whom on tidegate.failed_tries (whom, at);
+comment on table tidegate.failed_tries is 'tries to sign in that failed within the last minute';
+comment on column tidegate.failed_tries.whom is 'HMAC of an address, or of who was tried, by the secret key';
+
 create table tidegate.kept_answers (
     id bigint generated always as identity,
     token bigint not null references tidegate.tokens (id) on delete cascade,
