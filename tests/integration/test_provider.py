@@ -51,7 +51,7 @@ def site(hub: Hub, idp: Provider) -> Iterator[Callable[..., Client]]:
             }
             here = Hub(hub.settings.model_copy(update=said), hub.engine)
             url = running.enter_context(serving(beside(create_app(here), create_pages(here, "0.0.0.0"))))
-            return running.enter_context(Client(base_url=url, headers=HEADERS))
+            return running.enter_context(Client(base_url=url, headers=HEADERS, timeout=60))
 
         yield open_
 

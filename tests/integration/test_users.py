@@ -42,7 +42,7 @@ def nobody(hub: Hub) -> None:
 def visit(hub: Hub) -> Iterator[Callable[[], Client]]:
     with ExitStack() as running:
         url = running.enter_context(served(hub))
-        yield lambda: running.enter_context(Client(base_url=url, headers=HEADERS))
+        yield lambda: running.enter_context(Client(base_url=url, headers=HEADERS, timeout=60))
 
 
 def served(hub: Hub) -> AbstractContextManager[str]:
