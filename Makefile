@@ -73,13 +73,16 @@ integration: assets
 
 # For another server than the embedded one, which TEST_DATABASE_URL names. What differs between servers is SQL, so of the files
 # about forms, pages and commands only what make test leaves out is shown: test_users opens every page, and
-# test_api_described asks every route.
+# test_api_described asks every route. Of the others, LEAVE_OUT names tests that send no SQL that others do not send.
+LEAVE_OUT ?= tests/integration/no_new_statements.txt
 SURFACES := $(foreach kind,pages page surfaces cli forms,$(wildcard tests/integration/test_*_$(kind).py)) \
 	$(wildcard tests/integration/test_howto*.py) tests/integration/test_cli.py tests/integration/test_pages.py
 
 statements: assets
-	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m "not soak and not wide" $(filter-out $(SURFACES),$(wildcard tests/integration/test_*.py)) $(ARGS)
-	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m "further and not wide" $(SURFACES) $(ARGS)
+	PYTHONPATH=. $(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m "not soak and not wide" \
+		-p tests.support.statements --leave-out "$(LEAVE_OUT)" $(filter-out $(SURFACES),$(wildcard tests/integration/test_*.py)) $(ARGS)
+	PYTHONPATH=. $(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m "further and not wide" \
+		-p tests.support.statements $(SURFACES) $(ARGS)
 
 # Three of them on two processors: they wait for processes more than they compute.
 crash: assets
